@@ -12,7 +12,7 @@ use features::tasks::model::label::{Label, TaskLabel};
 use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::filter::Asker;
-use features::tasks::queries::grouping::Room;
+use features::tasks::queries::grouping::{self, GroupBy, Room};
 use features::tasks::queries::list::{self, DueIn, Filter, Sort, Today, Whose};
 use features::tasks::queries::people::People;
 use features::tasks::rules::{self, NewTask};
@@ -26,6 +26,8 @@ use crate::fixture::{ACTOR, half, ms, real};
 use crate::{Failure, Figure};
 
 const MANY: usize = 100_000;
+/// As a list is put together.
+const BY: (GroupBy, GroupBy) = (GroupBy::Status, GroupBy::None);
 /// How many tasks one transaction makes.
 const PIECE: usize = 500;
 /// How many there are of each.
@@ -95,7 +97,7 @@ pub fn lists(folder: &Path) -> Result<Figure, Failure> {
     let today = Today { now: SystemClock.now(), zone: due::zone("Europe/Berlin") };
     let ask = |filter: &Filter, sort| {
         let began = Instant::now();
-        let found = store.read(|snap| list::groups(snap, filter, sort, &today, Room::LIST));
+        let found = store.read(|snap| grouping::cells(snap, filter, BY, sort, &today, Room::LIST));
         found.map(|_| began.elapsed())
     };
     let first = ask(&Filter::default(), Sort::Priority)?;
@@ -105,7 +107,7 @@ pub fn lists(folder: &Path) -> Result<Figure, Failure> {
             let people = People::read(snap)?;
             let asker = Asker { read: snap, people: &people, me: Assignee::System, today: &today };
             let filter = Filter::of(asker.understand(&Query::parse(text))?.strict()?);
-            Ok(list::groups(snap, &filter, sort, &today, Room::LIST)?)
+            Ok(grouping::cells(snap, &filter, BY, sort, &today, Room::LIST)?)
         });
         found.map(|_| began.elapsed())
     };

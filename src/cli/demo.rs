@@ -237,7 +237,7 @@ fn show_deliverable(as_json: bool, ws: &Ws, task: &Task) -> anyhow::Result<()> {
         anyhow::bail!("the run delivered nothing");
     };
     let text = match &version.content {
-        Content::Text(text) | Content::Url(text) => text.clone(),
+        Content::Text(text) | Content::Url(text) | Content::Page { text, .. } => text.clone(),
         Content::File { name, .. } => name.clone(),
     };
     let value =

@@ -257,6 +257,11 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let start = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
             let mut lines = listed(&start, share_row, "Nothing.");
             lines.push(format!("{} of {} tokens", start["tokens"], start["budget"]));
+            let days = start["readers"].as_array().into_iter().flatten();
+            let days: i64 = days.filter_map(|one| one["micros_a_day"].as_i64()).sum();
+            if 0 < days {
+                lines.push(format!("about {} a day", web::format::money(days)));
+            }
             print(common, &start, &lines)
         }
     }

@@ -12,6 +12,7 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, one_of, part, pick, query, short};
+use super::written::Fields;
 
 /// `hq policy …`
 #[derive(Subcommand)]
@@ -57,6 +58,38 @@ pub enum Command {
         tool: String,
         #[command(flatten)]
         request: Request,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print permissions as JSON, for another workspace; those for one exact command or call stay here
+    Export {
+        /// The agent's slug or id; without it, those of the workspace
+        agent: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say what permissions out of a file would add, and add them when their hash is given
+    Import {
+        #[command(flatten)]
+        file: Fields,
+        /// Only for this agent, by its slug or id
+        #[arg(long)]
+        agent: Option<String>,
+        /// Add exactly what has this hash
+        #[arg(long)]
+        hash: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `hq sandbox …`
+#[derive(Subcommand)]
+pub enum Sandbox {
+    /// What an agent's programs may do, and what of it holds on this machine
+    Explain {
+        /// The agent's slug or id
+        agent: String,
         #[command(flatten)]
         place: Place,
     },
@@ -154,7 +187,65 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             }
             print(common, &told, &[line])
         }
+        Command::Export { agent, place } => {
+            let path =
+                format!("/api/v1/permissions/export{}", query(&[("agent", agent.as_deref())]));
+            let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
+            let text = serde_json::to_string_pretty(&all);
+            let text = text.map_err(|error| CommandError::Failed(error.to_string()))?;
+            print(common, &all, &[text])
+        }
+        Command::Import { file, agent, hash, place } => {
+            let mut body = json!({ "document": file.read()? });
+            let given = [("agent", agent), ("hash", hash)];
+            for (name, value) in given {
+                if let Some(value) = value {
+                    body[name] = json!(value);
+                }
+            }
+            let ask = Ask::post("/api/v1/permissions/import", &body);
+            let told = door.call(ask.within(place.workspace.as_ref())).await?;
+            print(common, &told, &imported(&told))
+        }
     }
+}
+
+/// What permissions out of a file would add, or have added.
+fn imported(told: &Value) -> Vec<String> {
+    let new = told["permissions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |one: &Value| {
+        format!("{} · {} · {}", word(one, "leave"), word(one, "tool"), word(one, "calls"))
+    };
+    let mut lines: Vec<String> = new.iter().map(line).collect();
+    let known = told["known"].as_u64().unwrap_or_default();
+    if 0 < known {
+        lines.push(format!("{known} are there already."));
+    }
+    lines.push(match (new.is_empty(), told["added"].as_bool() == Some(true)) {
+        (true, _) => "Nothing is new.".to_owned(),
+        (false, true) => "Added.".to_owned(),
+        (false, false) => format!("Add them with --hash {}", word(told, "hash")),
+    });
+    lines
+}
+
+/// Tells of the sandbox of an agent's programs.
+///
+/// # Errors
+/// When there is no such agent, or nobody answers.
+pub async fn sandbox(common: &Common, door: &Door, command: Sandbox) -> Result<u8, CommandError> {
+    let Sandbox::Explain { agent, place } = command;
+    let ask = Ask::get(format!("/api/v1/agents/{}/sandbox", part(&agent)));
+    let told = door.call(ask.within(place.workspace.as_ref())).await?;
+    let texts = |key: &str| told[key].as_array().cloned().unwrap_or_default();
+    let text = |line: &Value| line.as_str().unwrap_or_default().to_owned();
+    let mut lines: Vec<String> = texts("asked").iter().map(text).collect();
+    lines.extend(texts("hosts").iter().map(|host| format!("  {}", text(host))));
+    let abi = told["landlock_abi"].as_u64().unwrap_or_default();
+    lines.push(format!("{}: {} (Landlock ABI {abi})", word(&told, "overall"), word(&told, "says")));
+    let found = |one: &Value| format!("{:<8} {}", word(one, "how"), word(one, "text"));
+    lines.extend(texts("found").iter().map(found));
+    print(common, &told, &lines)
 }
 
 fn mode_path(agent: &str) -> String {

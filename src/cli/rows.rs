@@ -1,6 +1,8 @@
 //! `hq contact …`, `hq org …`, `hq record …`, `hq collection …`, `hq field …`: records of cells. One function does what
 //! the three kinds of records have in common; values are given as `key=value`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +14,8 @@ use super::imports::{File, import};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, one_of, part, query, quoted};
+use super::tasks::flags::{Attach, Which as Named};
+use super::tasks::{files, talk};
 
 /// `hq contact …`, `hq org …`
 #[derive(Subcommand)]
@@ -37,6 +41,25 @@ pub enum Command {
     Remove(One),
     /// Write down a talk or a note
     Log(Log),
+    /// Comment on one; @slug gives an agent work
+    Comment {
+        #[command(flatten)]
+        one: One,
+        /// Markdown; - reads standard input
+        text: String,
+    },
+    /// Comments on one, oldest first
+    Comments(One),
+    /// Put files on one
+    Attach {
+        #[command(flatten)]
+        one: One,
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// The files on one
+    Files(One),
     /// Bring a CSV, JSON or XLSX file in
     Import(File),
 }
@@ -73,6 +96,25 @@ pub enum RecordCommand {
     Restore(One),
     /// Delete a record; an undo brings it back
     Remove(One),
+    /// Comment on one; @slug gives an agent work
+    Comment {
+        #[command(flatten)]
+        one: One,
+        /// Markdown; - reads standard input
+        text: String,
+    },
+    /// Comments on one, oldest first
+    Comments(One),
+    /// Put files on one
+    Attach {
+        #[command(flatten)]
+        one: One,
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// The files on one
+    Files(One),
     /// Bring a CSV, JSON or XLSX file into a collection
     Import {
         /// The collection's name or id
@@ -234,21 +276,35 @@ pub struct Log {
 pub struct Book {
     path: &'static str,
     none: &'static str,
+    /// What names one in front of its id.
+    word: &'static str,
     /// The field of a talk that names one.
     whose: &'static str,
 }
 
 /// Contacts.
-pub const CONTACTS: Book = Book { path: "contacts", none: "No contacts.", whose: "contact" };
+pub const CONTACTS: Book =
+    Book { path: "contacts", none: "No contacts.", word: "contact", whose: "contact" };
 /// Organizations.
-pub const ORGANIZATIONS: Book =
-    Book { path: "organizations", none: "No organizations.", whose: "organization" };
-const RECORDS: Book = Book { path: "records", none: "No records.", whose: "" };
+pub const ORGANIZATIONS: Book = Book {
+    path: "organizations",
+    none: "No organizations.",
+    word: "organization",
+    whose: "organization",
+};
+const RECORDS: Book = Book { path: "records", none: "No records.", word: "record", whose: "" };
 
 impl Book {
     fn one(self, which: &str) -> String {
         format!("/api/v1/{}/{}", self.path, part(which))
     }
+}
+
+/// One by what it is called, as comments and files name it.
+async fn named(door: &Door, book: Book, one: One) -> Result<Named, CommandError> {
+    let ask = Ask::get(book.one(&one.which)).within(one.place.workspace.as_ref());
+    let found = door.call(ask).await?;
+    Ok(Named { task: format!("{}:{}", book.word, word(&found, "id")), place: one.place })
 }
 
 /// Runs a command of contacts or organizations.
@@ -272,6 +328,18 @@ pub async fn run(
         Command::Restore(one) => set_archived(common, door, (book, &one), false).await,
         Command::Remove(one) => remove(common, door, book.one(&one.which), &one).await,
         Command::Log(log) => write_down(common, door, book, &log).await,
+        Command::Comment { one, text } => {
+            let which = named(door, book, one).await?;
+            talk::comment(common, door, &which, (&text, None)).await
+        }
+        Command::Comments(one) => {
+            talk::comments(common, door, &named(door, book, one).await?).await
+        }
+        Command::Attach { one, files } => {
+            let which = named(door, book, one).await?;
+            files::attach(common, door, Attach { which, files }).await
+        }
+        Command::Files(one) => files::list(common, door, &named(door, book, one).await?).await,
         Command::Import(file) => import(common, door, book.path, &file).await,
     }
 }
@@ -300,6 +368,20 @@ pub async fn run_record(
         RecordCommand::Archive(one) => set_archived(common, door, (RECORDS, &one), true).await,
         RecordCommand::Restore(one) => set_archived(common, door, (RECORDS, &one), false).await,
         RecordCommand::Remove(one) => remove(common, door, RECORDS.one(&one.which), &one).await,
+        RecordCommand::Comment { one, text } => {
+            let which = named(door, RECORDS, one).await?;
+            talk::comment(common, door, &which, (&text, None)).await
+        }
+        RecordCommand::Comments(one) => {
+            talk::comments(common, door, &named(door, RECORDS, one).await?).await
+        }
+        RecordCommand::Attach { one, files } => {
+            let which = named(door, RECORDS, one).await?;
+            files::attach(common, door, Attach { which, files }).await
+        }
+        RecordCommand::Files(one) => {
+            files::list(common, door, &named(door, RECORDS, one).await?).await
+        }
         RecordCommand::Import { collection, file } => {
             import(common, door, &collection, &file).await
         }

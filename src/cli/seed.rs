@@ -70,10 +70,10 @@ fn as_json(made: &Made, folder: &str) -> String {
 
 fn lines(made: &Made, folder: &str, seconds: f64) -> String {
     format!(
-        "Tidewater Bikes: {} people, {} agents, {} tasks, {} runs, in {seconds:.1} s.\n\
+        "Tidewater Bikes: {} people, {} agents, {} tasks, {} runs, {} contacts, in {seconds:.1} s.\n\
          Look around with: hq serve --data {folder}\n\
          Sign in as {EMAIL} with the password: {PASSWORD}\n\
          Everything in it is made up; no model was asked.",
-        made.people, made.agents, made.tasks, made.runs
+        made.people, made.agents, made.tasks, made.runs, made.contacts
     )
 }

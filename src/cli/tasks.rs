@@ -2,9 +2,9 @@
 
 mod change;
 mod deliver;
-mod files;
-mod flags;
-mod talk;
+pub mod files;
+pub mod flags;
+pub mod talk;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -314,8 +314,10 @@ async fn post(
     print(common, &task, &[line(&task)])
 }
 
+/// Where a task is, or what else is named such as `contact:Name`.
 fn path(which: &Which, below: &str) -> String {
-    format!("/api/v1/tasks/{}{below}", show::part(&which.task))
+    let of = if which.task.contains(':') { "on" } else { "tasks" };
+    format!("/api/v1/{of}/{}{below}", show::part(&which.task))
 }
 
 fn at(which: &Which) -> Option<&String> {

@@ -22,9 +22,12 @@ pub enum Work {
     /// What agents ask before they do it: list, show, approve, deny
     #[command(subcommand)]
     Approvals(approvals::Command),
-    /// What agents may do without asking: show, mode, allow, ask, deny, remove, explain
+    /// What agents may do without asking: show, mode, allow, ask, deny, remove, explain, export, import
     #[command(subcommand)]
     Policy(policy::Command),
+    /// The sandbox of agents' programs: explain
+    #[command(subcommand)]
+    Sandbox(policy::Sandbox),
     /// Programs that agents left running: list, show, follow, write, stop
     #[command(subcommand)]
     Jobs(jobs::Command),
@@ -129,6 +132,7 @@ impl Work {
             Self::Runs(command) => runs::run(common, door, command).await,
             Self::Approvals(command) => approvals::run(common, door, command).await,
             Self::Policy(command) => policy::run(common, door, command).await,
+            Self::Sandbox(command) => policy::sandbox(common, door, command).await,
             Self::Jobs(command) => jobs::run(common, door, command).await,
             Self::Task(command) => tasks::run(common, door, command).await,
             Self::Stream(command) => streams::run(common, door, command).await,

@@ -1,16 +1,22 @@
 //! The cards: all that the rest of HQ knows of contacts, organizations and collections.
 
+use features::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
-use noun::{Area, Cell, Field, FieldValue, Fields, Finds, Meaning, Noun, Rows, Type, text_of};
+use kernel::text::one_line;
+use kernel::{Actor, Part};
+use noun::{
+    Area, Cell, Field, FieldValue, Fields, Finds, Kind, Meaning, Noun, Rows, Type, text_of,
+};
 use search::Document;
 use serde_json::{Value, json};
 use store::{Range, Read, ReadExt as _, StoreError};
 
+use crate::columns;
 use crate::model::{
     Book, Collection, Contacts, FieldDef, Import, NAME, Organizations, Records, Row, Suggestion,
     Talk,
 };
-use crate::names::title_of;
+use crate::names::{Known, title_of};
 
 /// All of them.
 pub static NOUNS: [&Noun; 7] =
@@ -86,7 +92,9 @@ const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str
         },
         triggers: Some("Customers"),
         linked: true,
+        discussed: true,
         told: Some(told),
+        spoken: Some(spoken::<B>),
         ..Noun::of::<Row<B>>(word, one, many)
     }
 }
@@ -270,6 +278,22 @@ fn document<B: Book>(row: Row<B>) -> Document {
         archived: row.archived_at.is_some(),
         ..Document::default()
     }
+}
+
+/// A row as delivered work: its fields, each with its name.
+fn spoken<B: Book>(read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
+    let Some(row) = noun::typed::<Row<B>>(row) else { return Ok(String::new()) };
+    let known = Known::new(read, assignee_of(Actor::System(Part::Engine)))?;
+    let mut out = format!("# {}\n\n", one_line(row.name()));
+    for column in columns::of(read, B::home(row.collection))? {
+        let Some(value) = row.value(&column.key).filter(|_| column.key != NAME) else { continue };
+        let shown = column.shown(value, &known);
+        match column.kind {
+            Kind::LongText => out.push_str(&format!("\n**{}**\n\n{shown}\n\n", column.label)),
+            _ => out.push_str(&format!("- **{}:** {}\n", column.label, one_line(&shown))),
+        }
+    }
+    Ok(out)
 }
 
 /// A cell as history shows it: its value in words, without its origin.

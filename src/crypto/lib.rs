@@ -13,6 +13,7 @@ pub mod token;
 pub mod totp;
 pub mod webpush;
 pub mod redact;
+pub mod shapes;
 
 mod cbor;
 mod problem;

@@ -15,9 +15,12 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use parking_lot::{Mutex, RwLock};
+use regex::bytes::Regex;
 use zeroize::Zeroizing;
 
 use super::keyring::Secret;
+use super::shapes;
+pub use super::shapes::Spot;
 
 /// The shortest value that is looked for.
 pub const MIN_CHARS: usize = 8;
@@ -45,7 +48,10 @@ pub struct Redactor {
 struct Shared {
     values: Mutex<BTreeMap<Place, Secret>>,
     matcher: RwLock<Arc<Matcher>>,
-    hits: AtomicU64,
+    /// Patterns of one's own by what they were given with, and the search for all of them.
+    own: Mutex<BTreeMap<String, Vec<String>>>,
+    own_search: RwLock<Option<Arc<Regex>>>,
+    hits: [AtomicU64; Spot::ALL.len()],
 }
 
 /// The place of a value among all others.
@@ -62,6 +68,18 @@ struct Place {
 impl Place {
     fn of(name: &str) -> Place {
         Place { group: String::new(), name: name.to_owned(), number: 0 }
+    }
+}
+
+/// What became of a text.
+fn as_text<'t>(text: &'t str, clean: Cow<'t, [u8]>) -> Cow<'t, str> {
+    match clean {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        // A value that is no UTF-8 may have been cut out of the middle of a character.
+        Cow::Owned(clean) => Cow::Owned(match String::from_utf8(clean) {
+            Ok(clean) => clean,
+            Err(err) => String::from_utf8_lossy(err.as_bytes()).into_owned(),
+        }),
     }
 }
 
@@ -123,25 +141,58 @@ impl Redactor {
         }
     }
 
-    /// How many values were taken out since the start: a number to raise an alarm on.
-    pub fn hits(&self) -> u64 {
-        self.shared.hits.load(Ordering::Relaxed)
-    }
-
-    /// The text without secrets.
-    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match self.bytes(text.as_bytes()) {
-            Cow::Borrowed(_) => Cow::Borrowed(text),
-            // A value that is no UTF-8 may have been cut out of the middle of a character.
-            Cow::Owned(clean) => Cow::Owned(match String::from_utf8(clean) {
-                Ok(clean) => clean,
-                Err(err) => String::from_utf8_lossy(err.as_bytes()).into_owned(),
-            }),
+    /// Looks for these patterns from now on, in the place of all that were given for the same group. They only add.
+    pub fn look_for(&self, group: &str, patterns: Vec<String>) {
+        let mut own = self.shared.own.lock();
+        let known = own.get(group).map_or(&[][..], Vec::as_slice);
+        if known == patterns {
+            return;
         }
+        own.insert(group.to_owned(), patterns);
+        let all = own.values().flatten().map(String::as_str);
+        *self.shared.own_search.write() = shapes::all_of(all).map(Arc::new);
     }
 
-    /// The bytes without secrets.
-    pub fn bytes<'t>(&self, bytes: &'t [u8]) -> Cow<'t, [u8]> {
+    /// How much was taken out since the start, by where it was: numbers to raise an alarm on.
+    pub fn hits(&self) -> [(Spot, u64); Spot::ALL.len()] {
+        Spot::ALL.map(|spot| (spot, self.shared.hits[spot as usize].load(Ordering::Relaxed)))
+    }
+
+    /// The text without secrets, and without what looks like one, on its way to a place.
+    pub fn masked<'t>(&self, spot: Spot, text: &'t str) -> Cow<'t, str> {
+        as_text(text, self.bytes(spot, text.as_bytes()))
+    }
+
+    /// The text without the values that are known.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.masked(Spot::Elsewhere, text)
+    }
+
+    /// The bytes without secrets on their way to a place.
+    pub fn bytes<'t>(&self, spot: Spot, bytes: &'t [u8]) -> Cow<'t, [u8]> {
+        let known = self.known(spot, bytes);
+        let own = match spot {
+            Spot::Elsewhere => None,
+            _ => self.shared.own_search.read().clone(),
+        };
+        let spans = shapes::spans(&known, spot, own.as_deref());
+        if spans.is_empty() {
+            return known;
+        }
+        let mut clean = Vec::with_capacity(known.len());
+        let mut from = 0;
+        for span in &spans {
+            clean.extend_from_slice(&known[from..span.start]);
+            clean.extend_from_slice(shapes::mask(&known[span.clone()]).as_bytes());
+            from = span.end;
+        }
+        clean.extend_from_slice(&known[from..]);
+        self.count(spot, spans.len());
+        Cow::Owned(clean)
+    }
+
+    /// The bytes without the values that are known.
+    fn known<'t>(&self, spot: Spot, bytes: &'t [u8]) -> Cow<'t, [u8]> {
         let matcher = self.matcher();
         let spans = matcher.spans(bytes);
         if spans.is_empty() {
@@ -155,7 +206,7 @@ impl Redactor {
             from = span.end;
         }
         clean.extend_from_slice(&bytes[from..]);
-        self.count(spans.len());
+        self.count(spot, spans.len());
         Cow::Owned(clean)
     }
 
@@ -177,8 +228,8 @@ impl Redactor {
         *self.shared.matcher.write() = Arc::new(Matcher::new(values));
     }
 
-    fn count(&self, hits: usize) {
-        self.shared.hits.fetch_add(hits as u64, Ordering::Relaxed);
+    fn count(&self, spot: Spot, hits: usize) {
+        self.shared.hits[spot as usize].fetch_add(hits as u64, Ordering::Relaxed);
     }
 }
 
@@ -231,7 +282,7 @@ impl RedactStream {
         }
         self.masked = from.saturating_sub(until);
         self.held.drain(..until);
-        self.redactor.count(hits);
+        self.redactor.count(Spot::Elsewhere, hits);
         clean
     }
 }
@@ -251,7 +302,7 @@ pub struct RedactWriter<W> {
 
 impl<W: Write> Write for RedactWriter<W> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.inner.write_all(&self.redactor.bytes(piece))?;
+        self.inner.write_all(&self.redactor.bytes(Spot::Logs, piece))?;
         Ok(piece.len())
     }
 

@@ -29,7 +29,7 @@ fn a_live_value_is_replaced_by_its_name() {
     let redactor = redactor(&[("STRIPE_KEY", "sk_live_abcdef123")]);
     let clean = redactor.text("key=sk_live_abcdef123; again sk_live_abcdef123");
     assert_eq!(clean, "key=[secret:STRIPE_KEY]; again [secret:STRIPE_KEY]");
-    assert_eq!(redactor.hits(), 2);
+    assert_eq!(redactor.hits().map(|(_, hits)| hits), [0, 0, 0, 0, 2]);
     assert!(matches!(redactor.text("nothing here"), Cow::Borrowed(_)));
 }
 

@@ -9,6 +9,7 @@ pub mod dashboard;
 pub mod tasks;
 pub mod streams;
 pub mod views;
+pub mod places;
 pub mod comments;
 pub mod deliverables;
 pub mod files;

@@ -6,7 +6,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use super::folder::{Folder, Kind, Mark};
+use kernel::text::turns;
+
+use super::folder::{Folder, Kind, Mark, is_half_made};
 use super::names::check_path;
 use super::snapshot::{MAX_FILES, is_ignored, join};
 use super::{File, GitError};
@@ -155,22 +157,39 @@ impl AgentFiles {
         from: &mut dyn Read,
         executable: bool,
     ) -> Result<(), GitError> {
+        self.has_place(path)?;
+        let (folders, name) = split(path);
+        let mut folder = None;
+        for part in folders {
+            let here: &Folder = folder.as_ref().unwrap_or(&self.root);
+            folder = Some(here.enter_or_make(part).map_err(self.failed(path))?);
+        }
+        let folder = folder.as_ref().unwrap_or(&self.root);
+        folder.write(name, from, executable).map_err(self.failed(path))
+    }
+
+    /// Refuses a path where no file can be written: something stands where its folder would be, it is a folder, or it is
+    /// new and does not read as what it is.
+    pub fn has_place(&self, path: &str) -> Result<(), GitError> {
         check_path(path)?;
         let (folders, name) = split(path);
         let mut folder = None;
         for part in folders {
             let here: &Folder = folder.as_ref().unwrap_or(&self.root);
-            let kind = here.kind(part).map_err(self.failed(path))?;
-            if let Some(Kind::File { .. } | Kind::Other) = kind {
-                return Err(refused(path, "a file or a link stands where its folder would be"));
+            match here.kind(part).map_err(self.failed(path))? {
+                None => return is_readable(path),
+                Some(Kind::Folder) => folder = Some(here.enter(part).map_err(self.failed(path))?),
+                Some(Kind::File { .. } | Kind::Other) => {
+                    return Err(refused(path, "a file or a link stands where its folder would be"));
+                }
             }
-            folder = Some(here.enter_or_make(part).map_err(self.failed(path))?);
         }
         let folder = folder.as_ref().unwrap_or(&self.root);
-        if folder.kind(name).map_err(self.failed(path))? == Some(Kind::Folder) {
-            return Err(refused(path, "it is a folder; choose another name"));
+        match folder.kind(name).map_err(self.failed(path))? {
+            None => is_readable(path),
+            Some(Kind::Folder) => Err(refused(path, "it is a folder; choose another name")),
+            Some(Kind::File { .. } | Kind::Other) => Ok(()),
         }
-        folder.write(name, from, executable).map_err(self.failed(path))
     }
 
     /// Removes a file or a link (never what it points to); false when there was none.
@@ -217,7 +236,8 @@ impl AgentFiles {
         };
         let mut items = Vec::new();
         // A name that is no text cannot be asked for either.
-        for name in folder.names().map_err(self.failed(path))?.into_iter().flatten() {
+        let names = folder.names().map_err(self.failed(path))?.into_iter().flatten();
+        for name in names.filter(|name| !is_half_made(name)) {
             if let Some(kind) = folder.kind(&name).map_err(self.failed(path))? {
                 items.push(Item { name, kind });
             }
@@ -305,6 +325,14 @@ fn walk(folder: &Folder, at: &str, scan: &mut Scan) -> io::Result<()> {
 fn split(path: &str) -> (impl Iterator<Item = &str>, &str) {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     (folders.split('/').filter(|part| !part.is_empty()), name)
+}
+
+/// Refuses a new name that shows as another one.
+fn is_readable(path: &str) -> Result<(), GitError> {
+    match turns(path) {
+        true => Err(refused(path, "it has a character that turns the direction of text")),
+        false => Ok(()),
+    }
 }
 
 fn refused(path: &str, why: &'static str) -> GitError {

@@ -18,6 +18,14 @@ const FOLDER: OFlags =
 const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// How the names of files begin that are written beside before they are moved into their place.
+const BESIDE: &str = ".hq-new-";
+
+/// Whether a name is that of a file that is not in its place yet.
+pub(crate) fn is_half_made(name: &str) -> bool {
+    name.starts_with(BESIDE)
+}
+
 /// An open folder.
 pub struct Folder(OwnedFd);
 
@@ -143,7 +151,7 @@ impl Folder {
         let mode = if executable { 0o755 } else { 0o644 };
         let new =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let beside = format!(".hq-new-{:08x}", short_hash(name.as_bytes()));
+        let beside = format!("{BESIDE}{:08x}", short_hash(name.as_bytes()));
         // One that a crash has left is ours to remove; it was never in its place.
         match rustix::fs::unlinkat(&self.0, &beside, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -151,9 +159,13 @@ impl Folder {
         }
         let file = rustix::fs::openat(&self.0, &beside, new, Mode::from_raw_mode(mode))?;
         let mut file: fs::File = file.into();
-        io::copy(from, &mut file)?;
-        rustix::fs::renameat(&self.0, &beside, &self.0, name)?;
-        Ok(())
+        let moved = io::copy(from, &mut file)
+            .and_then(|_| Ok(rustix::fs::renameat(&self.0, &beside, &self.0, name)?));
+        if moved.is_err() {
+            // ok: on a full disk no part of it stays; what cannot be removed either is never shown
+            rustix::fs::unlinkat(&self.0, &beside, AtFlags::empty()).ok();
+        }
+        moved
     }
 }
 

@@ -143,6 +143,32 @@ impl AgentsRepo {
         Ok(found)
     }
 
+    /// For each of these paths the newest commit that changed it, where that is among the newest `most` of a branch.
+    pub fn last_changes(
+        &self,
+        branch: &Branch,
+        paths: &[String],
+        most: usize,
+    ) -> Result<Vec<Option<Logged>>, GitError> {
+        let repo = self.repo();
+        let mut found = vec![None; paths.len()];
+        let mut next = head(&repo, branch)?;
+        for _ in 0..most {
+            let Some(id) = next else { break };
+            if found.iter().all(Option::is_some) {
+                break;
+            }
+            let above = parent(&repo, id)?;
+            for (path, found) in paths.iter().zip(&mut found) {
+                if found.is_none() && entry(&repo, Some(id), path)? != entry(&repo, above, path)? {
+                    *found = Some(logged(&repo, id)?);
+                }
+            }
+            next = above;
+        }
+        Ok(found)
+    }
+
     /// One commit.
     pub fn commit(&self, id: CommitId) -> Result<Logged, GitError> {
         let repo = self.repo();

@@ -68,7 +68,7 @@ pub enum GitError {
     #[error("the branch {0} was changed by somebody else at the same time; try again")]
     Conflict(Branch),
     /// A folder or file on the disk.
-    #[error("{path}: {source}; check the disk and its rights")]
+    #[error("{}", on_disk(path, source))]
     Disk {
         /// Where.
         path: PathBuf,
@@ -99,6 +99,18 @@ impl GitError {
     }
 }
 
+/// What is said of a disk that refuses.
+fn on_disk(path: &Path, source: &io::Error) -> String {
+    if is_full(source) {
+        return "the disk is full; free some space, then try again".to_owned();
+    }
+    format!("{}: {source}; check the disk and its rights", path.display())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl Problem for GitError {
     fn code(&self) -> &'static str {
         match self {
@@ -120,9 +132,7 @@ impl Problem for GitError {
             Self::Branch(_) | Self::CommitName(_) | Self::Path { .. } => ProblemKind::Invalid,
             Self::NoBranch(_) | Self::NoCommit(_) => ProblemKind::NotFound,
             Self::BranchExists(_) | Self::Conflict(_) => ProblemKind::Conflict,
-            Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                ProblemKind::Full
-            }
+            Self::Disk { source, .. } if is_full(source) => ProblemKind::Full,
             Self::Disk { .. } | Self::Repository(_) | Self::Unasked(_) => ProblemKind::Internal,
         }
     }

@@ -100,6 +100,20 @@ impl AgentsRepo {
         Ok(done)
     }
 
+    /// Brings those files of a folder that are still as they were before a commit to what it made of them, after that
+    /// was cut off; what was changed since stays.
+    pub fn bring(&self, dir: &Path, commit: CommitId) -> Result<(), GitError> {
+        let files = AgentFiles::open(dir)?;
+        for (path, way) in ways(&self.repo(), &[commit])? {
+            // The way back from where the files were to where they should be.
+            let why = self.take_back(&files, &path, Way { from: way.to, to: way.from }, None)?;
+            if why.is_none() && way.to.is_none() {
+                files.remove_empty_above(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes one file back; why not, if not.
     fn take_back(
         &self,

@@ -1,12 +1,13 @@
 //! Takes an agent's folder into its branch: all of it, or the paths that a run has noted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use super::folder::{Folder, Kind, show};
+use super::folder::{Folder, Kind, is_half_made, show};
 use super::names::{self, Branch, CommitId};
-use super::{AgentsRepo, Entry, GitError, Leaf, Leaves, Unasked, commit, head, leaves, write_tree};
+use super::{AgentsRepo, Entry, File, GitError, Leaf, Leaves, Unasked};
+use super::{commit, head, leaves, write_tree};
 
 /// The largest file that is kept, in bytes.
 pub const MAX_FILE: u64 = 25 << 20;
@@ -26,6 +27,9 @@ const NEVER: &[&str] =
 
 /// Tells which files others will commit.
 pub type Others<'a> = &'a (dyn Fn() -> Result<BTreeSet<String>, Unasked> + 'a);
+
+/// Says why a file with this content must not get into a branch; nothing when it may. Asked only for what differs.
+pub type Refuses<'a> = &'a dyn Fn(&str, &[u8]) -> Option<&'static str>;
 
 /// Which part of a folder to take.
 #[derive(Clone, Copy)]
@@ -66,6 +70,17 @@ impl AgentsRepo {
         paths: Paths<'_>,
         entry: &Entry<'_>,
     ) -> Result<Snapshot, GitError> {
+        self.commit_what_may(branch, dir, (paths, None), entry)
+    }
+
+    /// The same without what must not get in: of that the branch keeps what it has.
+    pub fn commit_what_may(
+        &self,
+        branch: &Branch,
+        dir: &Path,
+        (paths, refuses): (Paths<'_>, Option<Refuses<'_>>),
+        entry: &Entry<'_>,
+    ) -> Result<Snapshot, GitError> {
         let _writing = self.writing.lock();
         let repo = self.repo();
         let parent = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
@@ -77,6 +92,7 @@ impl AgentsRepo {
             after: Leaves::new(),
             skipped: Vec::new(),
             bytes: 0,
+            refuses,
         };
         match paths {
             Paths::AllBut(others) => {
@@ -104,6 +120,36 @@ impl AgentsRepo {
         let id = commit(&repo, branch, tree, Some(parent), entry)?;
         Ok(Snapshot { commit: Some(id), changed, skipped })
     }
+
+    /// Commits files as they are given, before any folder has them; where there is none, the path is removed. None when
+    /// nothing differs.
+    pub fn commit_files(
+        &self,
+        branch: &Branch,
+        files: &BTreeMap<&str, Option<&File>>,
+        entry: &Entry<'_>,
+    ) -> Result<Option<CommitId>, GitError> {
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        let parent = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        let before = leaves(&repo, parent)?;
+        let mut after = before.clone();
+        for (path, file) in files {
+            names::check_path(path)?;
+            match file {
+                Some(file) => {
+                    let id = repo.write_blob(&file.bytes)?.detach();
+                    after.insert((*path).to_owned(), Leaf { id, executable: file.executable });
+                }
+                None => drop(after.remove(*path)),
+            }
+        }
+        if after == before {
+            return Ok(None);
+        }
+        let tree = write_tree(&repo, &after)?;
+        commit(&repo, branch, tree, Some(parent), entry).map(Some)
+    }
 }
 
 /// Why taking stopped: the disk, with the path below the folder, or the repository.
@@ -127,6 +173,7 @@ struct Taking<'a> {
     after: Leaves,
     skipped: Vec<Skipped>,
     bytes: u64,
+    refuses: Option<Refuses<'a>>,
 }
 
 impl Taking<'_> {
@@ -147,11 +194,14 @@ impl Taking<'_> {
             if names.peek().is_none() {
                 return self.name(here, &so_far, name);
             }
-            // A file of the branch that has become a folder.
-            self.after.remove(&so_far);
             match here.enter(name) {
-                Ok(inner) => folder = Some(inner),
-                Err(_) => return Ok(()), // ok: gone, or no folder any more; the file is gone with it
+                Ok(inner) => {
+                    // A file of the branch that has become a folder.
+                    self.after.remove(&so_far);
+                    folder = Some(inner);
+                }
+                // ok: gone, or no folder; what was noted is gone with it. A file that stands there was not noted.
+                Err(_) => return Ok(()),
             }
         }
         Ok(())
@@ -205,12 +255,25 @@ impl Taking<'_> {
                     self.keep(path, "there are more than 512 MiB, or it grows while it is read");
                     return Ok(());
                 }
+                if let Some(refuses) = self.refuses
+                    && !self.is_there(path, &content)
+                    && let Some(why) = refuses(path, &content)
+                {
+                    self.keep(path, why);
+                    return Ok(());
+                }
                 self.bytes += size;
                 let id = self.repo.write_blob(&content).map_err(|e| Stop::Git(e.into()))?.detach();
                 self.after.insert(path.to_owned(), Leaf { id, executable });
                 Ok(())
             }
         }
+    }
+
+    /// Whether the branch has exactly this already.
+    fn is_there(&self, path: &str, content: &[u8]) -> bool {
+        let leaf = self.before.get(path);
+        leaf.is_some_and(|leaf| self.repo.find_blob(leaf.id).is_ok_and(|blob| blob.data == content))
     }
 
     fn skip(&mut self, path: String, why: &'static str) {
@@ -251,7 +314,7 @@ pub(crate) fn is_ignored(at: &str, name: &str) -> bool {
         || name == ".git"
         || name == ".env"
         || name.starts_with(".env.")
-        || name.starts_with(".hq-new-")
+        || is_half_made(name)
         || name.ends_with(".pyc")
 }
 

@@ -575,7 +575,7 @@ pub enum Event {
         /// The commit on the agent's branch.
         commit: String,
     },
-    /// A record of a noun with a card was made, changed or deleted.
+    /// A record of a noun with a card was made, changed or deleted, or a comment on one.
     Row {
         /// Its table.
         table: u16,
@@ -597,4 +597,13 @@ pub enum Event {
     },
     /// A person has answered what a run asks before it makes a call: the approval, its run, whose, and the answer.
     ApprovalAnswered(ApprovalId, RunId, AgentId, ApprovalAnswer),
+    /// An agent follows another template from now on.
+    AgentMoved {
+        /// The agent.
+        agent: AgentId,
+        /// The template that it was made from.
+        from: String,
+        /// The one that it follows.
+        to: String,
+    },
 }

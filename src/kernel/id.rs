@@ -14,6 +14,12 @@ pub trait TypedId: Copy + Eq + Ord + std::fmt::Display + 'static {
     fn from_bytes(bytes: [u8; 16]) -> Self {
         Self::from_uuid(Uuid::from_bytes(bytes))
     }
+    /// The lowest id of a moment: all that were made from then on lie above it.
+    fn first_at(at: crate::Timestamp) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&at.as_millisecond().max(0).to_be_bytes()[2..]);
+        Self::from_bytes(bytes)
+    }
     /// Eight hexadecimal digits of the random half: short enough for people and models, and
     /// unlike the first digits not shared by ids of the same minute.
     fn short(self) -> String {

@@ -218,6 +218,7 @@ impl Key for About {
             Self::Plugin(id) => out.u8(7).part(*id),
             Self::Gateway(id) => out.u8(8).part(*id),
             Self::Stream(id) => out.u8(9).part(*id),
+            Self::Row(table, id) => out.u8(10).part(*table).part(*id),
         };
     }
     fn take(bytes: &mut &[u8]) -> Option<Self> {
@@ -232,6 +233,7 @@ impl Key for About {
             7 => Key::take(bytes).map(Self::Plugin),
             8 => Key::take(bytes).map(Self::Gateway),
             9 => Key::take(bytes).map(Self::Stream),
+            10 => Some(Self::Row(Key::take(bytes)?, Key::take(bytes)?)),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@ pub mod budget;
 pub mod cadence;
 pub mod colour;
 pub mod cursor;
+pub mod day;
 pub mod event;
 pub mod filter;
 pub mod id;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::id::{
-    AccountId, AgentId, ConnectionId, GatewayId, ImportId, PluginId, RoutineId, RunId, StreamId,
-    TaskId,
+    AccountId, AgentId, ConnectionId, GatewayId, ImportId, PluginId, RecordId, RoutineId, RunId,
+    StreamId, TaskId,
 };
 use super::text::ellipsis;
 use super::vocab::NoticeKind;
@@ -42,6 +42,8 @@ pub enum About {
     Gateway(GatewayId),
     /// A stream.
     Stream(StreamId),
+    /// A record of a noun with a card: its table and its id.
+    Row(u16, RecordId),
 }
 
 /// Something that people are told.

@@ -56,6 +56,12 @@ const TURNS: [char; 9] = [
     '\u{2069}',
 ];
 
+/// Whether a text has a character that turns the direction of the words around it.
+#[must_use]
+pub fn turns(text: &str) -> bool {
+    text.contains(TURNS)
+}
+
 /// Whether a character draws nothing by itself: joiners, marks of direction, fillers, selectors of a form.
 fn is_unseen(c: char) -> bool {
     matches!(c,
@@ -178,7 +184,7 @@ pub fn distance(a: &str, b: &str) -> usize {
 mod tests {
     #[test]
     fn a_line_that_nobody_sees_is_empty() {
-        use super::{one_line, word_of_filters};
+        use super::{one_line, turns, word_of_filters};
         assert_eq!(one_line(" Two\tbikes\u{0}\nand \u{7}a trailer "), "Two bikes and a trailer");
         for unseen in
             ["\u{200b}\u{200b}", " \u{feff} ", "\u{0}\u{1b}", "\u{3164}", "\u{202e}\u{2066}"]
@@ -188,6 +194,7 @@ mod tests {
         let family = "👩\u{200d}👧 ❤\u{fe0f}";
         assert_eq!(one_line(family), family, "joiners within what is seen stay");
         assert_eq!(one_line("invoice \u{202e}fdp.exe"), "invoice fdp.exe");
+        assert!(turns("a\u{202e}b") && !turns("a\u{200f}b"));
         assert_eq!(one_line("\u{2067}שלום\u{2069} \u{200f}a"), "שלום \u{200f}a");
         assert!(
             word_of_filters("name", "None").is_some() && word_of_filters("name", "any").is_some()

@@ -1,20 +1,24 @@
 //! The cards: all that the rest of HQ knows of folders, items and their words.
 
 use features::finder::queries::document::{PEOPLE, of_agent};
-use noun::{Area, Field, Fields, Finds, Meaning, Noun, Parts, Type, text_of};
-use search::Document;
+use noun::{Area, Field, Fields, Finds, Meaning, Noun, Parts, Piece, Type, text_of};
+use search::{Document, Wanted};
 use serde_json::{Value, json};
 use store::{Blobs, Read, StoreError};
 
+use crate::cut::Cut;
 use crate::error::KnowledgeError;
-use crate::model::{BODIES, Body, Folder, Item, READINGS, Reading, Scope, Version};
+use crate::model::{BODIES, Body, Folder, Item, ModelChoice, READINGS, Reading, Scope, Version};
 use crate::{passages, queries};
 
 /// All of them.
-pub static NOUNS: [&Noun; 4] = [&ITEM, &FOLDER, &BODY, &VERSION];
+pub static NOUNS: [&Noun; 5] = [&ITEM, &FOLDER, &BODY, &VERSION, &MODEL];
 
 /// The number of passages in indexes.
 pub const PASSAGES: u8 = 23;
+
+/// How many passages are looked through for the one that a hit shows.
+const LOOKED: u32 = 64;
 
 /// The card of items.
 pub static ITEM: Noun = Noun {
@@ -43,6 +47,7 @@ pub static ITEM: Noun = Noun {
             tables: &[BODIES.number, READINGS.number],
             text,
             cut,
+            piece,
         }),
     }),
     linked: true,
@@ -95,6 +100,24 @@ pub static VERSION: Noun = Noun {
     ..Noun::of::<Version>("knowledge_version", "version", "versions")
 };
 
+/// The card of choices of the model for search by meaning.
+pub static MODEL: Noun = Noun {
+    fields: &[Field::text("model", "model").called("title"), Field::text("act", "what was done")],
+    title: |row| match (text_of(row, "act"), text_of(row, "model")) {
+        ("off", _) => "none".to_owned(),
+        ("fetched", model) => format!("{model}, to be downloaded"),
+        ("removed", model) => format!("{model}, removed"),
+        (_, model) => model.to_owned(),
+    },
+    path: |_| "settings/meaning".to_owned(),
+    undo: None,
+    ..Noun::of::<ModelChoice>(
+        "model_choice",
+        "model for search by meaning",
+        "models for search by meaning",
+    )
+};
+
 /// Who finds an item: everybody, or all people and the chosen agents.
 fn seen_by(item: &Item) -> Vec<String> {
     match item.scope {
@@ -143,6 +166,33 @@ fn cut(row: &[u8], text: &str) -> Vec<Document> {
         ..Document::default()
     };
     passages::cut(text).iter().map(piece).collect()
+}
+
+/// The passage of a stored item that holds some words: the one of this number, else the first of those at the beginning.
+fn piece(
+    read: &dyn Read,
+    blobs: &Blobs,
+    row: &[u8],
+    (best, wanted): (Option<u32>, &Wanted),
+) -> Result<Option<Piece>, StoreError> {
+    let item = noun::typed::<Item>(row).filter(|item| item.archived_at.is_none());
+    let Some(item) = item else { return Ok(None) };
+    let cut = match Cut::of(blobs, read, item.id) {
+        Ok(cut) => cut,
+        Err(KnowledgeError::Store(error)) => return Err(error),
+        Err(error) => return Err(StoreError::Failed(error.to_string())),
+    };
+    let first = |n: u32| cut.words(n).and_then(|words| wanted.marks(words).into_iter().next());
+    let mut looked = best.into_iter().chain(0..cut.len().min(LOOKED));
+    let found = looked.find_map(|n| cut.quote(n, Some(first(n)?.start)));
+    Ok(found.map(|quote| Piece {
+        place: format!("?p={}#cited", quote.n),
+        told: match quote.page {
+            Some(page) => format!("page {page}"),
+            None => quote.section,
+        },
+        text: quote.text,
+    }))
 }
 
 /// What tells an item from another of the same title.

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range as Bytes;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use app::Ws;
-use store::Read;
+use store::{Blobs, Read};
 
 use crate::error::KnowledgeError;
 use crate::model::{KnowledgeId, Text};
@@ -50,7 +49,11 @@ impl Cut {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn of(ws: &Ws, read: &dyn Read, id: KnowledgeId) -> Result<Arc<Self>, KnowledgeError> {
+    pub fn of(
+        blobs: &Blobs,
+        read: &dyn Read,
+        id: KnowledgeId,
+    ) -> Result<Arc<Self>, KnowledgeError> {
         let (kept, rev) =
             queries::words(read, id)?.unwrap_or_else(|| (Text::Inline(String::new()), 0));
         // ok: a thread that panicked with it in hand left whole entries.
@@ -58,7 +61,7 @@ impl Cut {
         if let Some((_, _, cut)) = recent().iter().find(|(of, at, _)| (*of, *at) == (id, rev)) {
             return Ok(cut.clone());
         }
-        let text = kept.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
+        let text = kept.read(blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let passages = passages::cut(&text);
         let cut = Arc::new(Self { text, passages });
         let mut recent = recent();

@@ -484,7 +484,7 @@ fn quotes(
     places: &[u32],
     asked: &Asked<'_>,
 ) -> Result<Vec<Quote>, KnowledgeError> {
-    let cut = Cut::of(ws, read, item.id)?;
+    let cut = Cut::of(&ws.blobs, read, item.id)?;
     let holds = |n: &u32| cut.words(*n).is_some_and(|words| !asked.loose.marks(words).is_empty());
     let is_meant = |n: &u32| {
         let vector = asked.question.and_then(|one| one.arena.hash(&meaning::place(item.id, *n)));

@@ -19,6 +19,7 @@ pub mod origin;
 pub mod pages;
 pub mod passages;
 pub mod queries;
+pub mod readers;
 pub mod reading;
 mod recent;
 pub mod rules;

@@ -39,7 +39,8 @@ pub fn said(
         let item: Option<Item> = read.get(id)?;
         let sees = |item: &Item| item.is_for(agent) && item.archived_at.is_none();
         let Some(item) = item.filter(sees) else { continue };
-        let cut = Cut::of(ws, read, id).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let cut =
+            Cut::of(&ws.blobs, read, id).map_err(|error| StoreError::Failed(error.to_string()))?;
         for n in best(&cut, wanted.as_ref()) {
             let Some(quote) = cut.quote(n, None) else { continue };
             let (title, cite) = (item.title.clone(), cite(id, &cut, n));

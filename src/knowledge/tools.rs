@@ -1,6 +1,7 @@
 //! What agents do with knowledge: search, read, write pages and skills of their own. What they find names its passage,
 //! so that a quote can be checked. No tool deletes, and none lets every agent read something.
 
+pub mod deliver;
 mod write;
 
 use app::Ws;
@@ -112,7 +113,7 @@ fn hits_json(ws: &Ws, hits: &[find::Hit]) -> Result<Vec<Value>, KnowledgeError> 
     ws.read(|snap| {
         let tree = Tree::read(snap)?;
         let one = |hit: &find::Hit| {
-            let cut = Cut::of(ws, snap, hit.item.id)?;
+            let cut = Cut::of(&ws.blobs, snap, hit.item.id)?;
             let mut one = json!({
                 "id": hit.item.id.to_string(),
                 "title": hit.item.title,
@@ -172,7 +173,7 @@ impl ReadTool for Read {
             .look(move |ws| {
                 ws.read(|snap| {
                     let item = queries::item(snap, &args.item, Some(agent))?;
-                    let cut = Cut::of(ws, snap, item.id)?;
+                    let cut = Cut::of(&ws.blobs, snap, item.id)?;
                     let piece = Piece {
                         item: &item,
                         cut: &cut,

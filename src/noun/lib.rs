@@ -12,7 +12,7 @@ mod value;
 
 use kernel::key::{Key, KeyBuf};
 use kernel::{AccountId, Can, Event, Problem, RowAct};
-use search::Document;
+use search::{Document, Wanted};
 use serde_json::{Map, Value};
 use store::schema::Check;
 use store::{
@@ -123,13 +123,34 @@ pub struct Parts {
     pub text: TextOf,
     /// The pieces of a stored row with these words, each with its own and what names it.
     pub cut: fn(&[u8], &str) -> Vec<Document>,
+    /// The piece of a stored row that is shown for some words.
+    pub piece: PieceOf,
 }
+
+/// A piece of a record as a hit shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its words, cut when they are many.
+    pub text: String,
+    /// What opens it, behind the address of the record.
+    pub place: String,
+    /// The page or heading that it stands on or below, or nothing.
+    pub told: String,
+}
+
+/// Finds the piece of a stored row that holds some words: the one of this number, which an index may have given for an
+/// older text, else the first that does.
+pub type PieceOf =
+    fn(&dyn Read, &Blobs, &[u8], (Option<u32>, &Wanted)) -> Result<Option<Piece>, StoreError>;
 
 /// Reads the words of a stored row; long ones may lie in blobs.
 pub type TextOf = fn(&dyn Read, &Blobs, &[u8]) -> Result<String, StoreError>;
 
 /// The reaction of a noun to an event, in the transaction of the event.
 pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;
+
+/// What a stored row says, as Markdown.
+pub type Spoken = fn(&dyn Read, &[u8]) -> Result<String, StoreError>;
 
 /// What people read of a field, of its name and its JSON.
 pub type Told = fn(&dyn Read, &str, &Value) -> Value;
@@ -149,6 +170,8 @@ pub struct Noun {
     pub area: Area,
     /// The table of its records.
     pub table: u16,
+    /// The name of that table: what open pages listen for.
+    pub topic: &'static str,
     /// Adds its tables to a schema.
     pub tables: fn(Schema) -> Schema,
     /// The reading of its stored rows.
@@ -171,6 +194,8 @@ pub struct Noun {
     pub triggers: Option<&'static str>,
     /// Whether a link of a task may lead to one.
     pub linked: bool,
+    /// Whether people and agents comment on one and put files on it; its key is an id then.
+    pub discussed: bool,
     /// Its reaction to events.
     pub react: Option<React>,
     /// Doctor's question to its records.
@@ -179,6 +204,8 @@ pub struct Noun {
     pub review: Option<&'static str>,
     /// What history shows of a field, where the record's JSON says more than people want to read there.
     pub told: Option<Told>,
+    /// What one says as a whole, where it can be delivered as work; none where it cannot.
+    pub spoken: Option<Spoken>,
 }
 
 impl std::fmt::Debug for Noun {
@@ -209,6 +236,7 @@ impl Noun {
             many,
             area: Area::Workspace,
             table: R::TABLE.number,
+            topic: R::TABLE.name,
             tables: Schema::with::<R>,
             rows: Rows { fields: fields::<R>, key: key::<R>, list: list::<R>, sample: sample::<R> },
             read: Can::Read,
@@ -220,10 +248,12 @@ impl Noun {
             finds: None,
             triggers: None,
             linked: false,
+            discussed: false,
             react: None,
             check: None,
             review: None,
             told: None,
+            spoken: None,
         }
     }
 

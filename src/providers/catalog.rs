@@ -165,6 +165,12 @@ pub struct Model {
     /// Whether it is the one to begin with among those of its maker.
     #[serde(default)]
     pub balanced: bool,
+    /// Whether it is a quick and cheap one of its maker.
+    #[serde(default)]
+    pub fast: bool,
+    /// Whether it is one of its maker for what needs long thought.
+    #[serde(default)]
+    pub deep: bool,
     /// Other ids of the same model.
     #[serde(default)]
     pub aliases: Vec<String>,
@@ -201,6 +207,8 @@ impl Model {
             image_tokens: 5_000,
             deprecated: false,
             balanced: false,
+            fast: false,
+            deep: false,
             aliases: Vec::new(),
         }
     }

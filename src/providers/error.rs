@@ -110,9 +110,7 @@ impl ErrorClass {
             Self::Timeout => "The provider did not answer in time.",
             Self::Interrupted => "The answer broke off before it was complete.",
             Self::Garbage => "The server did not answer as the protocol says. Check the base URL.",
-            Self::Auth => {
-                "The provider does not accept the key. Check it on the connection's page."
-            }
+            Self::Auth => "The provider does not accept the key. Give the connection another one.",
             Self::Billing => "The account at the provider has no credit left.",
             Self::ContextTooLong => "The conversation is too long for this model.",
             Self::Replay => {

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
 use features::runs::queries as runs;
 use features::runs::rules::{Pause, Pen};
@@ -18,11 +19,11 @@ use tool::registry::{Commit, Entry};
 use tool::{AnyTool, Effect, Lease, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolOutput, ToolWait};
 
 use super::ending::{LimitReached, outcome_of};
-use super::gate::Passed;
+use super::gate::{Held, Passed};
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::{blocking, save};
 use super::model_call::not_halted;
-use super::toolbox::{Call, ENDS, PARKS, WAITS, definition, may_use};
+use super::toolbox::{Call, ENDS, PARKS, WAITS, definition, is_for_locked, may_use};
 use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
 use super::{EngineError, before, child, commit};
@@ -31,7 +32,7 @@ use super::{EngineError, before, child, commit};
 const SIDE_BY_SIDE: usize = 8;
 
 /// The tool whose programs change files.
-const PROGRAM: &str = "exec";
+pub(super) const PROGRAM: &str = "exec";
 
 pub(super) const SKIPPED: &str = "Skipped due to queued user message.";
 const TOO_MANY: &str = "Skipped: the limit of tool calls of this run is reached.";
@@ -144,7 +145,8 @@ impl Turn {
     }
 
     fn may_use(&self, entry: &Entry) -> bool {
-        may_use(&self.setting.agent, self.setting.trigger, self.setting.child.as_ref(), entry)
+        let who = (&self.setting.agent, &self.setting.off);
+        may_use(who, self.setting.trigger, self.setting.child.as_ref(), entry)
     }
 
     /// Why no further call of the message is begun.
@@ -205,7 +207,7 @@ impl Turn {
         self.write_down(events, Extras::default()).await
     }
 
-    fn cx(&self, step: u32) -> ToolCx {
+    pub(super) fn cx(&self, step: u32) -> ToolCx {
         ToolCx {
             ws: self.talk.journal.ws.clone(),
             agent: self.setting.agent.id,
@@ -310,16 +312,17 @@ impl Turn {
                 .map(|()| Step::Next);
         }
         let start = Instant::now();
-        let lease = match self.gate(call, entry).await? {
-            Passed::Go(lease) => lease,
+        let step = self.talk.journal.steps + 1;
+        let cx = self.cx(step);
+        let (passed, Held { slot, before }) = self.pass(call, entry, &cx).await?;
+        let lease = match passed {
+            Passed::Go { lease, .. } => lease,
             Passed::Refused(why) => {
                 let refused = Outcomes::of(Err(why), since(start))?;
                 return self.finish(call, refused).await.map(|()| Step::Next);
             }
             Passed::Waits => return Ok(Step::Waits),
         };
-        let step = self.talk.journal.steps + 1;
-        let cx = self.cx(step);
         let refused = match &entry.tool {
             AnyTool::Read(_) => self.read_one(call, step, lease).await?,
             AnyTool::Write(tool) => {
@@ -342,13 +345,13 @@ impl Turn {
                 let (call_id, name) = (call.id.clone(), call.name.clone());
                 let begun = EventKind::ToolStarted { step, call_id, name, file: None };
                 self.begin_step(begun).await?;
-                let before = self.marks(entry.spec.name == PROGRAM).await?;
-                // A program has a time-out of its own, which begins when its turn has come.
+                // A program has a time-out of its own.
                 let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
                 let mut outcome = match self.guarded(limit, tool.act(&cx, lease)).await {
                     Some(result) => Outcomes::of(result, since(start))?,
                     None => self.cut_off(start),
                 };
+                drop(slot);
                 if let Some(before) = before {
                     outcome.paths = self.changed_since(before).await?;
                     // Also when the run is taken away before this is written.
@@ -419,7 +422,7 @@ impl Turn {
                     return Ok(((String::new(), false, Step::Waits, Vec::new()), appended));
                 }
                 keep(&mut pen, output.load.clone());
-                let text = redactor.text(&output.text).into_owned();
+                let text = redactor.masked(Spot::Tools, &output.text).into_owned();
                 let text = head_tail(&text, MAX_OUTPUT - 64, "\n[…]\n");
                 let is_progress = made.name == progress::NAME;
                 pen.run.effective |= !output.is_error && output.end.is_none() && !is_progress;
@@ -529,6 +532,7 @@ impl Turn {
             let known = self.talk.request.tools.iter().any(|tool| tool.name == *name);
             if let Some(entry) = self.setting.engine.tools.get(name).filter(|_| !known)
                 && self.may_use(entry)
+                && (!self.setting.locked || is_for_locked(&entry.spec))
             {
                 self.talk.request.tools.push(definition(entry));
                 self.talk.fixed = providers::bound::Size::of(&self.talk.request);

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use features::agents::model::Agent;
 use features::comments::model::{BY_TASK, Comment};
 use features::deliverables::model as deliverables;
-use features::deliverables::model::{Content, Deliverable, Review, Version};
+use features::deliverables::model::{Deliverable, Review, Version};
 use features::deliverables::queries::told;
 use features::inbox::model::{Item, Reason};
 use features::routines::queries as routines;
@@ -68,7 +68,7 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
         delivered(tx, task, &mut out)?;
         comments(tx, task, &mut out)?;
     }
-    out.push_str(&format!("\n## Asked for\n{}\n", asked(item.kind)));
+    out.push_str(&format!("\n## Asked for\n{}\n", asked(item.kind, task.is_some())));
     Ok(out)
 }
 
@@ -109,8 +109,11 @@ fn local(at: Timestamp, zone: &str) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-fn asked(kind: ItemKind) -> &'static str {
+fn asked(kind: ItemKind, on_task: bool) -> &'static str {
     match kind {
+        ItemKind::TaskCommentMention if !on_task => {
+            "Answer once with comment_add on what you were mentioned on (task: what stands in brackets); do what was asked if it asks for something."
+        }
         ItemKind::TaskAssignment | ItemKind::TaskReassignment => {
             "Do the task. Submit what it asks for as a deliverable, or finish it if there is nothing to review."
         }
@@ -178,8 +181,9 @@ fn delivered(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), Sto
         if !said.is_empty() {
             out.push_str(&format!("  Note of the review:\n{}\n", quote(&said)));
         }
-        if let Some(Version { content: Content::Text(text), .. }) = tx.get(work.version)? {
-            let text = head_tail(&text, LONG, "\n[…]\n");
+        let version: Option<Version> = tx.get(work.version)?;
+        if let Some(text) = version.as_ref().and_then(|version| version.content.text()) {
+            let text = head_tail(text, LONG, "\n[…]\n");
             out.push_str(&format!("  Present text:\n{}\n", quote(&text)));
         }
     }

@@ -1,19 +1,21 @@
 //! What a run changed in its agent's files becomes one commit on the agent's branch.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::runs::model::{EventKind, RUNS, Run, SessionEvent};
+use features::runs::model::{EventKind, LeftOut, RUNS, Run, SessionEvent};
 use features::runs::queries as runs;
 use features::tasks::model::Task;
 use features::workspace::model::Settings;
-use git::snapshot::Paths;
-use git::{Author, Branch, Entry};
+use git::snapshot::{Paths, Refuses};
+use git::{Author, Branch, Entry, GitError};
 use kernel::key;
 use kernel::text::ellipsis;
 use kernel::{AgentId, RunId};
 use store::{ReadExt, Snap, StoreError, feed};
+use tool::leaks;
 
 use super::EngineError;
 use super::journal::{Journal, blocking};
@@ -36,9 +38,10 @@ pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, En
         unsure: journal.unsure,
     };
     match commit(taken).await {
-        Ok(committed) => {
+        Ok((committed, left_out)) => {
             journal.paths.clear();
             journal.unsure = false;
+            say(journal, left_out).await;
             Ok(committed)
         }
         Err(EngineError::Git(error)) => {
@@ -46,6 +49,16 @@ pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, En
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Says in the session which files stay without a commit. A run that was ended meanwhile says it in the log alone.
+async fn say(journal: &mut Journal, files: Vec<LeftOut>) {
+    if files.is_empty() {
+        return;
+    }
+    if let Err(error) = journal.append(vec![EventKind::LeftOut { files }]).await {
+        tracing::warn!(run.id = %journal.run, %error, "it was not said which files were left out");
     }
 }
 
@@ -61,6 +74,11 @@ pub(super) fn noted<'e>(
             | EventKind::Late { paths: changed, .. } => paths.extend(changed.iter().cloned()),
             EventKind::Remembered { path, .. } => drop(paths.insert(path.clone())),
             EventKind::Committed { .. } => paths.clear(),
+            EventKind::LeftOut { files } => {
+                for file in files {
+                    paths.remove(&file.path);
+                }
+            }
             _ => {}
         }
     }
@@ -123,7 +141,7 @@ pub(super) async fn left(ws: &Ws, run: RunId) {
         Ok(None) => return,
         Ok(Some((agent, paths))) => {
             let paths = paths.into_iter().collect();
-            commit(Taken { ws: ws.clone(), run, agent, paths, unsure: false }).await.map(|_| ())
+            commit(Taken { ws: ws.clone(), run, agent, paths, unsure: false }).await.map(drop)
         }
         Err(error) => Err(error),
     };
@@ -199,7 +217,8 @@ struct Taken {
     unsure: bool,
 }
 
-async fn commit(taken: Taken) -> Result<Option<EventKind>, EngineError> {
+/// Commits it, but for files that hold a key: those are told apart.
+async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), EngineError> {
     let Taken { ws, run: run_id, agent: agent_id, paths, unsure } = taken;
     let facts = ws.read(|snap| {
         let Some(run) = snap.get::<Run>(run_id)? else { return Ok(None) };
@@ -221,16 +240,30 @@ async fn commit(taken: Taken) -> Result<Option<EventKind>, EngineError> {
     };
     let message = format!("{subject}\n\n{}\nAgent: {}\n", mark(&run.name()), agent.slug);
     let now = ws.app.clock.now();
-    let snapshot = blocking(move || {
+    let (snapshot, left_out) = blocking(move || {
         let branch = Branch::agent(&agent.slug)?;
         let author = Author::new(&agent.name, &format!("{}@agents.hq", agent.slug));
         let entry = Entry { author: &author, message: &message, time: now };
         let folder = ws.agent_folder(&agent.slug);
         let others = || Ok(ws.read(|snap| of_others(&ws, snap, &run, &paths))?);
         let taken = if unsure { Paths::AllBut(&others) } else { Paths::Only(&paths) };
-        ws.repo()?.commit_paths(&branch, &folder, taken, &entry)
+        let left_out = RefCell::new(Vec::new());
+        let refuses = |path: &str, bytes: &[u8]| {
+            let leak = leaks::in_file(&ws.app.redactor, bytes)?;
+            left_out.borrow_mut().push(LeftOut {
+                path: path.to_owned(),
+                line: u32::try_from(leak.line).unwrap_or(u32::MAX),
+                why: leak.why.to_owned(),
+            });
+            Some(leak.why)
+        };
+        let taken = (taken, Some(&refuses as Refuses<'_>));
+        let snapshot = ws.repo()?.commit_what_may(&branch, &folder, taken, &entry)?;
+        Ok::<_, GitError>((snapshot, left_out.into_inner()))
     })
     .await??;
     let files = u32::try_from(snapshot.changed.len()).unwrap_or(u32::MAX);
-    Ok(snapshot.commit.map(|id| EventKind::Committed { commit: id.to_string(), files }))
+    let committed =
+        snapshot.commit.map(|id| EventKind::Committed { commit: id.to_string(), files });
+    Ok((committed, left_out))
 }

@@ -33,6 +33,8 @@ pub(super) const PLAN: &str = "\n\n## The plan\n\n";
 pub(super) struct Shown {
     pub context: Context,
     agent: AgentId,
+    /// The instructions of a program, which stand in the system prompt: no summary takes their place.
+    pub instructions: Option<String>,
     /// What came before the events.
     pub summary: Option<String>,
     /// In order.
@@ -71,7 +73,13 @@ impl Shown {
             true => queries::events(tx, id, run.first_event, from)?,
             false => Vec::new(),
         };
-        let events = queries::events(tx, id, from, u32::MAX)?;
+        let first = match queries::talk::is_throw_away(&session.key) {
+            true => queries::events(tx, id, 0, 1)?.pop(),
+            false => None,
+        };
+        let instructions = first.and_then(|event| event.instructions().map(str::to_owned));
+        let mut events = queries::events(tx, id, from, u32::MAX)?;
+        events.retain(|event| instructions.is_none() || 0 < event.n);
         let mut runs = HashMap::new();
         for of in events.iter().filter(|event| event.n < context.trimmed).filter_map(|e| e.run) {
             if !runs.contains_key(&of) {
@@ -82,7 +90,8 @@ impl Shown {
         let members = workspace::members(tx)?.into_iter();
         let names = members.map(|member| (member.account, member.name)).collect();
         let people = Arc::new(People { owner: session.owner, names });
-        Ok(Self { context, agent: session.agent, summary, events, own, cut_off, runs, people })
+        let agent = session.agent;
+        Ok(Self { context, agent, instructions, summary, events, own, cut_off, runs, people })
     }
 
     /// The newest plan that is not done, when what is kept from `first` on does not hold it.

@@ -6,6 +6,7 @@
 use jiff::SignedDuration;
 
 use app::Ws;
+use crypto::redact::Spot;
 use features::connections::model::Connection;
 use features::connections::queries::{Choice, turns};
 use features::connections::rests::{self, Candidate};
@@ -159,7 +160,7 @@ pub(super) fn switched(
     to: &Candidate,
     why: &str,
 ) -> Result<EventKind, EngineError> {
-    let why = ws.app.redactor.text(why).into_owned();
+    let why = ws.app.redactor.masked(Spot::Errors, why).into_owned();
     Ok(EventKind::ModelSwitched { from: label(ws, from)?, to: label(ws, to)?, why })
 }
 

@@ -2,72 +2,67 @@
 //! made, refused, or asked for. A call that is asked for gives its run's slot back and is weighed anew when somebody has
 //! answered; what it would do then has to be what the yes was given to, to the byte.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-
 use jiff::SignedDuration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use commands::{Level, Machine, Pattern, Reduced, Seen};
+use commands::{Level, Pattern};
 use features::agents::queries::reach;
 use features::runs::rules::Pause;
+use features::trust::line::{self, Line};
 use features::trust::model::{Approval, Offer, Plan, What, Witness};
 use features::trust::rules::NewApproval;
-use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
+use features::trust::weigh::{self, Asked, Facts, IDENTITY, Reach, Verdict};
 use features::trust::{queries as trust, rules};
 use features::workspace::model::Member;
-use git::files::AgentFiles;
 use kernel::text::ellipsis;
 use kernel::{AgentId, ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp, WaitFor};
 use store::ReadExt;
 use tool::registry::Entry;
-use tool::{Effect, Lease, ToolError};
+use tool::{AnyTool, Effect, Lease, Slot, ToolCx, ToolError, diff};
 
-use super::EngineError;
+use super::calls::PROGRAM;
 use super::journal::blocking;
 use super::model_call::not_halted;
 use super::toolbox::Call;
 use super::tools::{folder, request};
 use super::turn::Turn;
+use super::{EngineError, child};
 
 /// How long a program that waits on its connection is kept waiting for a yes.
 const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
-/// The most files that a yes is bound to one by one.
-const MAX_FILES: usize = 32;
-/// The most places in which a word of a line is looked for.
-const MAX_TRIED: usize = 2_000;
 /// The most of a call that people are shown, in bytes.
 const MAX_SHOWN: usize = 32 * 1024;
-/// Where a bare name is looked for in the jail.
-const PATH: &[&str] =
-    &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-/// Programs that do what files say which the agent writes: settings, scripts of a package, hooks. The same words may
-/// mean something else tomorrow, so no yes to them is kept.
-const FOLDERS_CODE: &[&str] = &[
-    "bun", "cargo", "curl", "docker", "gh", "git", "go", "kubectl", "npm", "npx", "pip", "pip3",
-    "pnpm", "podman", "ssh", "uv", "wget", "yarn",
-];
 /// What `process` does without touching the program.
 const PROCESS_LOOKS: &[&str] = &["list", "poll", "log", "kill", "clear", "remove"];
 
 /// What becomes of a call.
 pub(super) enum Passed {
     /// It is made.
-    Go(Lease),
+    Go {
+        /// The right to it.
+        lease: Lease,
+        /// Whether somebody, or a permission, has allowed it with files as they were at that moment.
+        is_bound: bool,
+    },
     /// It is refused; the model reads why.
     Refused(ToolError),
     /// Somebody is asked; the run waits.
     Waits,
 }
 
-/// A command line: what the shell will make of it, and what that is on this machine.
-struct Line {
-    text: String,
-    /// The folder in which it runs.
-    cwd: String,
-    reduced: Reduced,
-    seen: Result<Vec<Seen>, commands::Why>,
+/// What a call that acts holds while it is made: its place among those that are made at once and, of a program, what the
+/// folder was before.
+#[derive(Default)]
+pub(super) struct Held {
+    pub slot: Slot,
+    pub before: Option<folder::Marks>,
+}
+
+/// What a call makes of the files that say who the agent is, as people read it, and those files as they are.
+struct Rewritten {
+    shown: String,
+    files: Vec<Witness>,
 }
 
 /// A call as it was weighed.
@@ -82,14 +77,51 @@ struct Weighed {
     answered: Option<Approval>,
 }
 
+impl Weighed {
+    /// It is made.
+    fn go(self) -> Passed {
+        let is_chosen = self.verdict.rule.is_some() || self.answered.is_some();
+        let is_bound = is_chosen && !self.plan.files.is_empty();
+        Passed::Go { lease: Lease::granted(self.plan.arguments), is_bound }
+    }
+}
+
 impl Turn {
-    /// Weighs a call.
-    pub(super) async fn gate(&mut self, call: &Call, entry: &Entry) -> Result<Passed, EngineError> {
+    /// Weighs a call. A program that had to wait for its turn, or that was allowed with files as they were, is weighed once
+    /// more right before it begins: by then it may be another one.
+    pub(super) async fn pass(
+        &mut self,
+        call: &Call,
+        entry: &Entry,
+        cx: &ToolCx,
+    ) -> Result<(Passed, Held), EngineError> {
+        let passed = self.gate(call, entry).await?;
+        let (Passed::Go { is_bound, .. }, AnyTool::Act(tool)) = (&passed, &entry.tool) else {
+            return Ok((passed, Held::default()));
+        };
+        let slot = match tool.slot(cx).await {
+            Ok(slot) => slot,
+            Err(refused) => return Ok((Passed::Refused(refused), Held::default())),
+        };
+        let before = self.marks(entry.spec.name == PROGRAM).await?;
+        let passed = match *is_bound || slot.waited {
+            true => self.gate(call, entry).await?,
+            false => passed,
+        };
+        Ok((passed, Held { slot, before }))
+    }
+
+    async fn gate(&mut self, call: &Call, entry: &Entry) -> Result<Passed, EngineError> {
+        self.ends.approved = None;
         let arguments = match entry.canonical(&call.arguments) {
             Ok(arguments) => arguments,
             Err(error) => return Ok(Passed::Refused(error)),
         };
-        let weighed = self.weigh(call, entry, arguments).await?;
+        let rewritten = match self.rewritten(entry, &arguments).await {
+            Ok(rewritten) => rewritten,
+            Err(error) => return Ok(Passed::Refused(error)),
+        };
+        let weighed = self.weigh(call, entry, arguments, rewritten).await?;
         let now = self.talk.journal.ws.app.clock.now();
         let mut changed = None;
         if let Some(approval) = &weighed.answered {
@@ -107,7 +139,7 @@ impl Turn {
                 _ if weighed.verdict.leave == Leave::Deny => {}
                 Some(_) if approval.is_allowed() && approval.digest == weighed.digest => {
                     self.ends.approved = Some(approval.id);
-                    return Ok(Passed::Go(Lease::granted(weighed.plan.arguments)));
+                    return Ok(weighed.go());
                 }
                 Some(_) if approval.is_allowed() => {
                     changed = Some(differs(&approval.plan, &weighed.plan));
@@ -124,7 +156,7 @@ impl Turn {
             }
         }
         match weighed.verdict.leave {
-            Leave::Allow => Ok(Passed::Go(Lease::granted(weighed.plan.arguments))),
+            Leave::Allow => Ok(weighed.go()),
             Leave::Deny => Ok(Passed::Refused(ToolError::refused("denied", weighed.verdict.why))),
             Leave::Ask => {
                 let new = self.approval(call, weighed, changed, now);
@@ -141,7 +173,7 @@ impl Turn {
         for call in calls {
             let Some(entry) = self.setting.engine.tools.get(&call.name) else { return Ok(None) };
             let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
-            let weighed = self.weigh(call, entry, arguments).await?;
+            let weighed = self.weigh(call, entry, arguments, None).await?;
             if weighed.verdict.leave != Leave::Allow || weighed.answered.is_some() {
                 return Ok(None);
             }
@@ -157,18 +189,58 @@ impl Turn {
         Ok(asked.is_some_and(|one| one.answer.is_some()))
     }
 
+    /// What a call makes of the files that say who the agent is; none when it leaves them as they are.
+    async fn rewritten(
+        &self,
+        entry: &Entry,
+        arguments: &str,
+    ) -> Result<Option<Rewritten>, ToolError> {
+        let AnyTool::File(tool) = &entry.tool else { return Ok(None) };
+        if !IDENTITY.iter().any(|name| arguments.contains(name)) {
+            return Ok(None);
+        }
+        let cx = self.cx(self.talk.journal.steps + 1);
+        // Nothing is changed by that.
+        let plan = tool.plan(&cx, Lease::granted(arguments.to_owned())).await?;
+        let plan = child::keeps_to(self.setting.child.as_ref(), plan)?;
+        let is_identity = |path: &str| IDENTITY.contains(&path);
+        if !plan.changes.iter().any(|change| is_identity(&change.path)) {
+            return Ok(None);
+        }
+        folder::blocking(move || {
+            let files = folder::open(&cx.folder)?;
+            let mut rewritten = Rewritten { shown: String::new(), files: Vec::new() };
+            for change in plan.changes {
+                let now = folder::current(&files, &change.path)?;
+                let old = now.as_ref().map(|now| String::from_utf8_lossy(&now.bytes));
+                let new = change.content.as_deref().map(String::from_utf8_lossy);
+                let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+                rewritten.shown.push_str(&diff::whole(&change.path, &old, &new));
+                if is_identity(&change.path) {
+                    let hash = now.map(|now| now.hash).unwrap_or_default();
+                    rewritten.files.push(Witness { path: change.path, hash });
+                }
+            }
+            Ok(Some(rewritten))
+        })
+        .await
+    }
+
     async fn weigh(
         &self,
         call: &Call,
         entry: &Entry,
         arguments: String,
+        rewritten: Option<Rewritten>,
     ) -> Result<Weighed, EngineError> {
         let (agent, run) = (self.setting.agent.id, self.talk.journal.run);
         let ws = &self.talk.journal.ws;
-        let (agents, mut programs, answered) = ws.read(|snap| {
+        let session = self.setting.session;
+        let (agents, mut programs, answered, read) = ws.read(|snap| {
             let agents = reach::agents_of(snap, agent, run)?;
             let programs = weigh::programs(snap, &agents)?;
-            Ok::<_, EngineError>((agents, programs, trust::of_call(snap, run, &call.id)?))
+            let read = trust::heeded(snap, &agents, session)?;
+            Ok::<_, EngineError>((agents, programs, trust::of_call(snap, run, &call.id)?, read))
         })?;
         if self.setting.child.as_ref().is_some_and(|child| !child.may_network)
             && programs == Reach::AnyHost
@@ -188,25 +260,26 @@ impl Turn {
         }
         let command = if effect == Effect::Exec { text("command") } else { "" };
         let folder = ws.agent_folder(&self.setting.agent.slug);
-        let request = request_of(&given);
+        let request = Asked::of(&given);
         let variables = given.get("env").and_then(Value::as_object);
-        let (line, files) = match command {
-            "" => (None, Vec::new()),
-            command => {
-                let below = text("workdir").to_owned();
-                let (line, files) = looked_at(command.to_owned(), folder, below).await?;
-                (Some(line), files)
-            }
-        };
+        let mut told = shown(entry.spec.name, command, &given);
+        let (mut line, mut files) = (None, Vec::new());
+        if let Some(rewritten) = rewritten {
+            (reach, told, files) = (Reach::Itself, rewritten.shown, rewritten.files);
+        } else if !command.is_empty() {
+            let (command, below) = (command.to_owned(), text("workdir").to_owned());
+            let looked = blocking(move || line::looked_at(command, &folder, &below)).await?;
+            (line, files) = (Some(looked.0), looked.1);
+        }
         let plan = Plan {
-            shown: ellipsis(&shown(entry.spec.name, command, &given), MAX_SHOWN),
+            shown: ellipsis(&told, MAX_SHOWN),
             folder: line.as_ref().map(|line| line.cwd.clone()).unwrap_or_default(),
             variables: variables.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
             files,
             arguments,
         };
         let digest = digest(entry.spec.name, &plan);
-        let bare = is_bare(&given);
+        let bare = weigh::is_bare(&given);
         let now = ws.app.clock.now();
         let facts = Facts {
             tool: entry.spec.name,
@@ -216,10 +289,22 @@ impl Turn {
             // Variables, keys and a program that goes on are more than its words.
             line: line.as_ref().filter(|_| bare).map(|line| &line.seen),
             request: request.as_ref(),
+            with_secret: self.takes_secret(entry.spec.name, &given),
+            outside: read.as_deref(),
             now,
         };
         let verdict = ws.read(|snap| weigh::weigh(snap, &agents, Some(run), &facts))?;
         Ok(Weighed { verdict, plan, digest, line, bare, request, answered })
+    }
+
+    /// Whether a call takes a secret to where it can leave: in a request, or as a variable of a program that has the
+    /// network.
+    fn takes_secret(&self, tool: &str, given: &Value) -> bool {
+        let names =
+            given.get("secrets").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        let child = self.setting.child.as_ref();
+        let leaves = self.setting.agent.network && child.is_none_or(|child| child.may_network);
+        names && leaves || tool == request::NAME && given.to_string().contains(request::SECRET)
     }
 
     /// Whether a request only looks, as a page is fetched, or goes where a person has sent this agent.
@@ -252,6 +337,8 @@ impl Turn {
                 (Risk::High.max(risk_of(line)), Vec::new())
             }
             Some(line) => (Risk::Medium.max(risk_of(line)), Vec::new()),
+            // Who it is changes one time after the other.
+            None if !plan.files.is_empty() => (Risk::Medium, Vec::new()),
             None => (Risk::Medium, offers_of_request(request, digest, &plan)),
         };
         NewApproval {
@@ -344,28 +431,12 @@ fn shown(tool: &str, command: &str, given: &Value) -> String {
     shown
 }
 
-/// Whether a command line, its folder and how long one waits are all that a call says.
-fn is_bare(given: &Value) -> bool {
-    const SAID: &[&str] = &["command", "workdir", "yieldMs", "timeoutSeconds"];
-    given.as_object().is_some_and(|given| given.keys().all(|key| SAID.contains(&key.as_str())))
-}
-
 /// Whether a variable of this name may say which code a program runs.
 fn is_telling(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let begins = ["LD_", "GIT_", "NODE_", "PYTHON", "PERL", "RUBY", "CARGO_", "RUSTC", "NPM_"];
     let ends = ["OPTIONS", "OPTS", "PAGER", "EDITOR", "PATH", "SHELL"];
     begins.iter().any(|part| name.starts_with(part)) || ends.iter().any(|part| name.ends_with(part))
-}
-
-/// What a call asks of whom, when it names an address.
-fn request_of(given: &Value) -> Option<Asked> {
-    let url = url::Url::parse(given.get("url")?.as_str()?).ok()?; // ok: no address, no host
-    let method = given.get("method").and_then(Value::as_str).unwrap_or_default().trim();
-    let method = if method.is_empty() { "GET" } else { method }.to_ascii_uppercase();
-    let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
-    let is_usual = url.scheme() == "https" && url.port_or_known_default() == Some(443);
-    Some(Asked { method, host, is_usual })
 }
 
 /// SHA-256 over the tool and all of its plan, each part with its length before it.
@@ -383,142 +454,6 @@ fn digest(tool: &str, plan: &Plan) -> [u8; 32] {
         add(&file.hash);
     }
     hash.finalize().into()
-}
-
-/// The words of a command line that may be files, each with the folders that it may be seen from, below the line's own.
-/// Of a line that cannot be taken apart these are all words below all words.
-fn words_of(line: &Line) -> Vec<(String, String)> {
-    let mut words = Vec::new();
-    match &line.reduced {
-        Reduced::Plan(parts) => {
-            for part in parts {
-                let commands = match commands::unwrap(&part.argv) {
-                    commands::Unwrapped::Commands(commands) => commands,
-                    commands::Unwrapped::Opaque(_) => {
-                        let said = part.argv.iter().map(|word| (String::new(), word.clone()));
-                        words.extend(said);
-                        loose(&part.argv.join(" "), &mut words);
-                        continue;
-                    }
-                };
-                for (outer, command) in
-                    part.folders.iter().flat_map(|at| commands.iter().map(move |one| (at, one)))
-                {
-                    for inner in &command.folders {
-                        let at = format!("{outer}/{inner}");
-                        let at = at.trim_matches('/');
-                        words.extend(command.argv.iter().map(|word| (at.to_owned(), word.clone())));
-                    }
-                }
-            }
-        }
-        Reduced::Opaque(_) => loose(&line.text, &mut words),
-    }
-    words
-}
-
-/// All that looks like a word, also below all else that does.
-fn loose(text: &str, words: &mut Vec<(String, String)>) {
-    let parts = text.split(|c: char| c.is_whitespace() || "\"'`;|&<>()$={}".contains(c));
-    let parts: Vec<&str> = parts.filter(|word| !word.is_empty()).take(MAX_FILES).collect();
-    for at in std::iter::once("").chain(parts.iter().copied()) {
-        words.extend(parts.iter().map(|word| (at.to_owned(), (*word).to_owned())));
-    }
-}
-
-/// A command line as it is on this machine now, and the files of the agent that it names.
-async fn looked_at(
-    text: String,
-    folder: PathBuf,
-    below: String,
-) -> Result<(Line, Vec<Witness>), EngineError> {
-    blocking(move || {
-        let folder = folder.canonicalize().unwrap_or(folder);
-        let files = folder::open(&folder).ok();
-        // ok: a folder that is refused here is refused by the program's start, too.
-        let below = match (&files, below.as_str()) {
-            (_, "") | (None, _) => String::new(),
-            (Some(files), below) => folder::relative(files, below).unwrap_or_default(),
-        };
-        let cwd = folder.join(below);
-        let reduced = commands::reduce(&text);
-        let (at, cwd) = (folder.display().to_string(), cwd.display().to_string());
-        let jail = Jail { files, folder };
-        let place = commands::Place { folder: &at, start: &cwd, machine: &jail };
-        let seen = commands::look(&reduced, &place);
-        let line = Line { text, cwd, reduced, seen };
-        let files = witnesses(&line, &jail);
-        (line, files)
-    })
-    .await
-}
-
-/// The files of the agent that a line names, as they are now. Of very many the last stands for all others. Blocking.
-fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
-    let mut found = BTreeMap::new();
-    for bound in line.seen.iter().flatten().flat_map(|seen| &seen.files) {
-        found.extend(jail.sum(Path::new(&bound.path)));
-    }
-    let mut tried = BTreeSet::new();
-    for (at, word) in words_of(line) {
-        let path = Path::new(&line.cwd).join(at).join(word);
-        if tried.len() < MAX_TRIED && tried.insert(path.clone()) {
-            // ok: no file, no witness
-            found.extend(path.canonicalize().ok().and_then(|path| jail.sum(&path)));
-        }
-    }
-    let mut all: Vec<Witness> =
-        found.into_iter().map(|(path, hash)| Witness { path, hash }).collect();
-    if MAX_FILES < all.len() {
-        let rest = all.split_off(MAX_FILES - 1);
-        let mut hash = Sha256::new();
-        for one in &rest {
-            hash.update((one.path.len() as u64).to_le_bytes());
-            hash.update(one.path.as_bytes());
-            hash.update(one.hash);
-        }
-        let path = format!("{} more files", rest.len());
-        all.push(Witness { path, hash: hash.finalize().into() });
-    }
-    all
-}
-
-/// The machine as a program in the jail finds it, with the agent's folder if it is there. A file outside of that has no
-/// hash: a yes to it is never kept.
-struct Jail {
-    folder: PathBuf,
-    files: Option<AgentFiles>,
-}
-
-impl Jail {
-    /// The name and SHA-256 of a file of the agent that tools can read.
-    fn sum(&self, path: &Path) -> Option<(String, [u8; 32])> {
-        let name = path.strip_prefix(&self.folder).ok()?.display().to_string();
-        let hash = folder::hash(self.files.as_ref()?, &name).ok()??;
-        Some((name, hash))
-    }
-}
-
-impl Machine for Jail {
-    fn resolve(&self, name: &str) -> Option<String> {
-        let found = PATH.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())?;
-        Some(found.display().to_string())
-    }
-
-    fn real(&self, path: &str) -> Option<String> {
-        let path = Path::new(path);
-        for above in path.ancestors() {
-            if let Ok(real) = above.canonicalize() {
-                let rest = path.strip_prefix(above).ok()?; // ok: it is one of its ancestors
-                return Some(real.join(rest).display().to_string());
-            }
-        }
-        None
-    }
-
-    fn hash(&self, path: &str) -> Option<String> {
-        self.sum(Path::new(path)).map(|(_, hash)| hex::encode(hash))
-    }
 }
 
 /// What differs since a yes, in a sentence.
@@ -542,11 +477,7 @@ fn risk_of(line: &Line) -> Risk {
 /// code among their words, are asked for each time.
 fn offers_of(line: &Line) -> Vec<Offer> {
     let seen = line.seen.as_deref().unwrap_or_default();
-    let reads_folder = |one: &Seen| {
-        let name = one.argv[0].rsplit('/').next().unwrap_or_default();
-        FOLDERS_CODE.contains(&name)
-    };
-    if seen.iter().any(reads_folder) {
+    if seen.iter().any(|one| weigh::does_what_files_say(&one.argv[0])) {
         return Vec::new();
     }
     let scopes = commands::scopes(seen);

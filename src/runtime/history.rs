@@ -230,6 +230,7 @@ impl History {
             | EventKind::Prompted { .. }
             | EventKind::Looked { .. }
             | EventKind::Late { .. }
+            | EventKind::LeftOut { .. }
             // It stands in the result of the call that asked.
             | EventKind::Answered { .. }
             | EventKind::CompactionFailed { .. }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use regex::Regex;
 
 use app::Ws;
+use crypto::redact::Spot;
 use features::jobs::model::{JOBS, Job, JobOutcome, JobOutput, OUTPUT};
 use features::jobs::queries;
 use features::jobs::rules::{self, Finished, JobError, NewJob};
@@ -159,7 +160,7 @@ impl Jobs {
                 match line {
                     Ok(None) => {}
                     Ok(Some(line)) => {
-                        let line = own.app.redactor.text(&line).into_owned();
+                        let line = own.app.redactor.masked(Spot::Tools, &line).into_owned();
                         let text = format!("[Job {number} wrote: {}]", ellipsis(&line, 500));
                         let told = own.write(&BY, move |tx| tell(tx, session, &text, Wake::Now));
                         if let Err(error) = told.await {
@@ -348,7 +349,7 @@ async fn keep(ws: &Ws, text: String) -> Result<(Option<JobOutput>, String), Engi
     if text.is_empty() {
         return Ok((None, text));
     }
-    let text = ws.app.redactor.text(&text).into_owned();
+    let text = ws.app.redactor.masked(Spot::Tools, &text).into_owned();
     let (blobs, len) = (ws.clone(), text.len() as u64);
     let (id, text) = blocking(move || (blobs.blobs.put(text.as_bytes()), text)).await?;
     Ok((Some(JobOutput { id: id?, len }), text))

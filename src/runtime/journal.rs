@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use app::Ws;
+use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, FileMark};
 use features::runs::rules::Pen;
 use kernel::text::head_tail;
@@ -182,11 +183,12 @@ impl Journal {
         (text, whole): (String, Option<String>),
         cap: usize,
     ) -> Result<Body, EngineError> {
-        let text = match self.ws.app.redactor.text(&text) {
+        let text = match self.ws.app.redactor.masked(Spot::Tools, &text) {
             Cow::Owned(clean) => clean,
             Cow::Borrowed(_) => text,
         };
-        let whole = whole.map(|whole| self.ws.app.redactor.text(&whole).into_owned());
+        let whole =
+            whole.map(|whole| self.ws.app.redactor.masked(Spot::Tools, &whole).into_owned());
         if text.len() <= cap.min(MAX_OUTPUT) && whole.is_none() {
             return Ok(Body::Inline(text));
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 use app::live::{BlockKind, Hub};
-use crypto::redact::RedactStream;
+use crypto::redact::{RedactStream, Spot};
 use features::connections::rests::Candidate;
 use features::connections::rules::turns;
 use features::runs::model::{Attachment, Body, EventKind};
@@ -519,7 +519,8 @@ impl Turn {
         received: &Received,
         again: Option<Timestamp>,
     ) -> Result<ProviderError, EngineError> {
-        error.message = self.talk.journal.ws.app.redactor.text(&error.message).into_owned();
+        error.message =
+            self.talk.journal.ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
         // A request that was refused, or never arrived, costs nothing; one that broke off may be
         // billed.
         let is_free = !error.sent && !error.has_content() && received.is_empty();

@@ -3,11 +3,18 @@
 
 use serde_json::{Map, Value};
 
+use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::reach;
+use features::runs::model::Run;
+use features::trust::queries as trust;
+use features::trust::weigh;
+use features::workspace::modules::Off;
 use kernel::RunTrigger;
 use providers::model::ToolDef;
+use store::StoreError;
 use tool::registry::{Entry, Registry};
-use tool::{ChildCx, Effect};
+use tool::{ChildCx, Effect, ToolSpec};
 
 use super::tools::subagents;
 use super::{Engine, cron, questions};
@@ -123,12 +130,19 @@ pub(crate) fn is_for(trigger: RunTrigger, child: Option<&ChildCx>, name: &str) -
 
 /// Whether an agent may use a tool at all.
 pub(super) fn may_use(
-    agent: &Agent,
+    (agent, off): (&Agent, &Off),
     trigger: RunTrigger,
     child: Option<&ChildCx>,
     entry: &Entry,
 ) -> bool {
-    (agent.exec || entry.spec.effect != Effect::Exec) && is_for(trigger, child, entry.spec.name)
+    !off.has_tool(&entry.spec)
+        && (agent.exec || entry.spec.effect != Effect::Exec)
+        && is_for(trigger, child, entry.spec.name)
+}
+
+/// Whether a tool is offered to the model of a locked agent: it only looks, or follows programs that run already.
+pub(crate) fn is_for_locked(spec: &ToolSpec) -> bool {
+    weigh::only_looks(spec.effect) || spec.name == "process"
 }
 
 /// The tools that go with each request to a model with such a window.
@@ -146,7 +160,7 @@ fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
 /// The tools that a run is offered whose model has such a window: the core set, then those that were found.
 pub(super) fn offered(
     engine: &Engine,
-    (agent, leads, knows): (&Agent, bool, bool),
+    (agent, off, leads, knows): (&Agent, &Off, bool, bool),
     (trigger, window): (RunTrigger, u32),
     child: Option<&ChildCx>,
     loaded: &[String],
@@ -159,9 +173,27 @@ pub(super) fn offered(
     core()
         .chain(found)
         .filter_map(|name| engine.tools.get(name))
-        .filter(|entry| may_use(agent, trigger, child, entry))
+        .filter(|entry| may_use((agent, off), trigger, child, entry))
         .map(definition)
         .collect()
+}
+
+/// Takes away what changes something when a run may change nothing, and says whether that is so.
+pub(super) fn hold_back(
+    engine: &Engine,
+    ws: &Ws,
+    run: &Run,
+    offered: &mut Vec<ToolDef>,
+) -> Result<bool, StoreError> {
+    let locked = ws.read(|snap| {
+        let agents = reach::agents_of(snap, run.agent, run.id)?;
+        trust::is_locked(snap, &agents)
+    })?;
+    let stays = |tool: &ToolDef| {
+        engine.tools.get(&tool.name).is_some_and(|entry| is_for_locked(&entry.spec))
+    };
+    offered.retain(|tool| !locked || stays(tool));
+    Ok(locked)
 }
 
 pub(super) fn definition(entry: &Entry) -> ToolDef {

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use app::Ws;
+use crypto::redact::Spot;
 use features::agents::model::Agent;
 use features::connections::queries::turns;
 use features::inbox::model::Item;
@@ -19,6 +20,7 @@ use features::runs::queries as runs;
 use features::runs::rules::{self, RunError};
 use features::usage::queries::budgets::Lack;
 use features::usage::rules::{Admitted, UsageError};
+use features::workspace::modules::Off;
 use kernel::{CallKind, Outcome, RunId};
 use providers::bound::Size;
 use providers::catalog::Model;
@@ -87,7 +89,7 @@ pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) ->
         }
         Err(_) => ("internal", "a bug in HQ ended this run; the log has the details".to_owned()),
     };
-    let reason = ws.app.redactor.text(&reason).into_owned();
+    let reason = ws.app.redactor.masked(Spot::Errors, &reason).into_owned();
     let outcome = Outcome::Failed { code: code.to_owned(), reason };
     let ended = ws.write(&BY, move |tx| rules::force_end(tx, run, outcome, "").map(|_| ())).await;
     if let Err(error) = &ended {
@@ -111,6 +113,24 @@ async fn work(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) -> Result<bool
         commit::files(&mut turn.talk.journal).await?;
     }
     worked.map(|step| step == Step::Waits)
+}
+
+/// Takes secrets out of the rules that a run begins with.
+fn clean(ws: &Ws, request: &mut ChatRequest) {
+    for part in &mut request.system {
+        if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
+            part.text = clean;
+        }
+    }
+}
+
+/// What a provider keeps the beginning of requests by. A program that tells its conversation whole is in another
+/// session each time, with the same agent.
+fn cache_key(session: &Session) -> String {
+    match runs::talk::is_throw_away(&session.key) {
+        true => session.agent.to_string(),
+        false => session.id.to_string(),
+    }
 }
 
 impl Turn {
@@ -147,11 +167,12 @@ impl Turn {
             let again = runs::branches::of_run(snap, &run)?;
             let asked = runs::client::asked(snap, &run)?;
             let limits = engine.limits.for_agent(snap, agent.id)?;
-            let of = (item, child, again, asked, runs::choice::fast(snap, &run)?, limits);
+            let (fast, off) = (runs::choice::fast(snap, &run)?, Off::of(snap)?);
+            let of = (item, child, again, asked, fast, limits, off);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
         let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
-        let (item, child, branch, asked, fast, limits) = of;
+        let (item, child, branch, asked, fast, limits, off) = of;
         let aside = branch.as_ref().is_some_and(|branch| branch.why == BranchWhy::Aside);
         let again = branch.map(|branch| branch.note);
         let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
@@ -163,33 +184,33 @@ impl Turn {
         let window = chosen.known.window;
         facts.window = window;
         let leads = !facts.reports.is_empty();
-        let own = ws.clone();
+        let (own, without) = (ws.clone(), off.has("knowledge"));
         let read = move || {
-            facts.knowledge = prompt::knowledge(&own, facts.agent.id);
+            if !without {
+                facts.knowledge = prompt::knowledge(&own, facts.agent.id);
+            }
             (!facts.knowledge.is_empty(), prompt::system(&facts, &folder))
         };
         let (knows, system) = blocking(read).await?;
         request.system = system;
-        for part in &mut request.system {
-            if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
-                part.text = clean;
-            }
-        }
+        request.system.extend(shown.instructions.as_deref().map(prompt::of_program));
+        clean(ws, &mut request);
         let loaded = &session.loaded_tools;
-        let who = (&agent, leads, knows);
+        let who = (&agent, &off, leads, knows);
         request.tools =
             toolbox::offered(engine, who, (run.trigger, window), child.as_ref(), loaded);
+        let locked = toolbox::hold_back(engine, ws, &run, &mut request.tools)?;
         request.thinking = chosen.thinking;
-        request.metadata.cache_key = Some(session.id.to_string());
-        if let Some(client) = &client {
-            client.shape(&mut request);
-        }
+        request.metadata.cache_key = Some(cache_key(&session));
+        client.iter().for_each(|client| client.shape(&mut request));
         let fixed = Size::of(&request);
         let journal = shown.journal(ws, &run);
         let before = Before::of(shown.of_run(run.id), &engine.tools, client.as_ref());
         let setting = Setting {
             engine: engine.clone(),
             agent,
+            off,
+            locked,
             session: session.id,
             limits,
             trigger: run.trigger,

@@ -5,13 +5,15 @@ use tantivy::schema::{
     FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
 
-use super::Document;
+use super::{Document, stems};
 
 /// Raised with every change of the fields, of what a word is, or of what documents hold: an index of
 /// another version is made anew.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 /// The name of what cuts text.
 pub(super) const CUTTER: &str = "hq";
+/// The name of what cuts stems, which stand with spaces between them.
+const SPACES: &str = "whitespace";
 
 /// Where what stands.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Fields {
     pub title: Field,
     pub subtitle: Field,
     pub body: Field,
+    pub title_stems: Field,
+    pub body_stems: Field,
     pub tags: Field,
     pub status: Field,
     pub at: Field,
@@ -41,6 +45,11 @@ pub(super) fn layout() -> (Schema, Fields) {
         let indexing = TextFieldIndexing::default().set_tokenizer(CUTTER).set_index_option(kept);
         TextOptions::default().set_indexing_options(indexing)
     };
+    let stems = || {
+        let kept = IndexRecordOption::WithFreqs;
+        let indexing = TextFieldIndexing::default().set_tokenizer(SPACES).set_index_option(kept);
+        TextOptions::default().set_indexing_options(indexing)
+    };
     let mut schema = Schema::builder();
     let fields = Fields {
         key: schema.add_text_field("key", STRING | STORED),
@@ -48,6 +57,8 @@ pub(super) fn layout() -> (Schema, Fields) {
         title: schema.add_text_field("title", words()),
         subtitle: schema.add_text_field("subtitle", words()),
         body: schema.add_text_field("body", words()),
+        title_stems: schema.add_text_field("title_stems", stems()),
+        body_stems: schema.add_text_field("body_stems", stems()),
         tags: schema.add_text_field("tags", words()),
         status: schema.add_text_field("status", STRING),
         at: schema.add_i64_field(AT, FAST),
@@ -63,10 +74,13 @@ pub(super) fn row(fields: &Fields, document: &Document) -> TantivyDocument {
     let mut row = TantivyDocument::new();
     row.add_text(fields.key, &document.key);
     row.add_u64(fields.kind, u64::from(document.kind));
+    let [title_stems, body_stems] = stems::of_texts([&document.title, &document.body]);
     let texts = [
         (fields.title, &document.title),
         (fields.subtitle, &document.subtitle),
         (fields.body, &document.body),
+        (fields.title_stems, &title_stems),
+        (fields.body_stems, &body_stems),
         (fields.tags, &document.tags),
         (fields.status, &document.status),
         (fields.group, &document.group),

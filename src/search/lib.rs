@@ -9,6 +9,7 @@ mod gather;
 mod index;
 mod layout;
 mod query;
+mod stems;
 mod wanted;
 mod words;
 

@@ -13,10 +13,14 @@ use super::Ask;
 use super::layout::Fields;
 use super::wanted::{Part, is_forgiven};
 
-/// What a word that is written out counts, against one that begins so and one that is nearly it.
+/// What a word that is written out counts, against one that begins so, another form of it, and one that is nearly it.
 const WHOLE: f32 = 1.0;
 const BEGUN: f32 = 0.8;
+const FORM: f32 = 0.3;
 const NEARLY: f32 = 0.3;
+/// What a word in a title counts, and one in a text.
+const TITLE: f32 = 3.0;
+const BODY: f32 = 1.0;
 /// What other fields than the best one add.
 const BESIDE: f32 = 0.1;
 /// From how many letters on a word that was begun is looked for in long texts, too: nearly everything has
@@ -25,9 +29,15 @@ const BEGUN_IN_BODY: usize = 2;
 
 /// What is asked, with typos forgiven or not.
 pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuery {
-    let parts = ask.wanted.parts.iter().map(|part| match part {
-        Part::Word { text, open } => word(fields, text, *open, forgiving),
-        Part::Phrase(words) => phrase(fields, words),
+    let parts = ask.wanted.parts.iter().map(|part| -> Box<dyn Query> {
+        match part {
+            Part::Word { text, open, stems } => {
+                let mut ways = word(fields, text, *open, forgiving);
+                ways.extend(forms(fields, stems));
+                Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, BESIDE))
+            }
+            Part::Phrase(words) => phrase(fields, words),
+        }
     });
     let parts: Vec<Box<dyn Query>> = match ask.any {
         true => vec![Box::new(BooleanQuery::union(parts.collect()))],
@@ -46,10 +56,10 @@ pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuer
 
 /// The fields that words stand in, and what each counts.
 fn places(fields: &Fields) -> [(Field, f32); 4] {
-    [(fields.title, 3.0), (fields.tags, 2.0), (fields.subtitle, 1.5), (fields.body, 1.0)]
+    [(fields.title, TITLE), (fields.tags, 2.0), (fields.subtitle, 1.5), (fields.body, BODY)]
 }
 
-fn word(fields: &Fields, text: &str, open: bool, forgiving: bool) -> Box<dyn Query> {
+fn word(fields: &Fields, text: &str, open: bool, forgiving: bool) -> Vec<Box<dyn Query>> {
     let length = text.chars().count();
     let forgiven = forgiving && is_forgiven(text);
     let mut ways: Vec<Box<dyn Query>> = Vec::new();
@@ -68,7 +78,22 @@ fn word(fields: &Fields, text: &str, open: bool, forgiving: bool) -> Box<dyn Que
             ways.push(weighed(Box::new(near), weight * NEARLY));
         }
     }
-    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, BESIDE))
+    ways
+}
+
+/// All words with one of these stems.
+fn forms<'a>(
+    fields: &Fields,
+    stems: &'a [String],
+) -> impl Iterator<Item = Box<dyn Query>> + use<'a> {
+    let places = [(fields.title_stems, TITLE), (fields.body_stems, BODY)];
+    places.into_iter().flat_map(move |(field, weight)| {
+        stems.iter().map(move |stem| {
+            let term = Term::from_field_text(field, stem);
+            let form = TermQuery::new(term, IndexRecordOption::WithFreqs);
+            weighed(Box::new(form), weight * FORM)
+        })
+    })
 }
 
 /// All words that begin so.

@@ -81,6 +81,27 @@ fn a_word_is_found_begun_misspelt_and_without_its_accents() {
 }
 
 #[test]
+fn another_form_of_a_word_is_found_behind_the_word_itself() {
+    let desk = desk();
+    desk.put([
+        document("a", "", "one policy of the house"),
+        document("b", "", "the policies of the house"),
+        document("c", "", "der Vertrag ist nicht da"),
+        document("d", "", "write to policy@example.com or policy_list"),
+    ]);
+    let keys = |words: &str| -> Vec<String> {
+        let found = desk.ask(words, Typos::Never, &["all"]);
+        found.hits.into_iter().map(|hit| hit.key).collect()
+    };
+    assert_eq!(keys("policies"), ["b", "a"]);
+    assert_eq!(keys("policies house"), ["b", "a"]);
+    assert_eq!(keys("Verträge da"), ["c"]);
+    assert_eq!(keys("policy@example.com"), ["d"]);
+    assert_eq!(keys("policies@example.com"), [""; 0]);
+    assert_eq!(keys("\"policies of\""), ["b"]);
+}
+
+#[test]
 fn nobody_finds_what_another_may_see() {
     let desk = desk();
     let secret = Document { seen_by: vec!["mira".into()], ..document("s", "salary", "") };

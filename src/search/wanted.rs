@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use kernel::text::distance;
 
-use super::words::{self, Tails};
+use super::stems;
+use super::words::{self, Tails, Word};
 
 /// The most words that are looked at.
 const MOST: usize = 12;
@@ -22,6 +23,8 @@ pub(super) enum Part {
         text: String,
         /// Whether it may go on.
         open: bool,
+        /// What its other forms are known by, if it has any.
+        stems: Vec<String>,
     },
     /// Words that stand one behind the other.
     Phrase(Vec<String>),
@@ -41,14 +44,18 @@ impl Wanted {
         let mut parts = Vec::new();
         // Every second piece stands in quotation marks. One that is still open counts as closed.
         for (n, piece) in text.split(['"', '“', '”', '„', '«', '»']).enumerate() {
-            let found = words::of(piece, Tails::Dropped).into_iter().map(|word| word.text);
+            let found = words::of(piece, Tails::Dropped).into_iter();
             if n % 2 == 1 {
-                let phrase: Vec<String> = found.take(MOST).collect();
+                let phrase: Vec<String> = found.map(|word| word.text).take(MOST).collect();
                 if !phrase.is_empty() {
                     parts.push(Part::Phrase(phrase));
                 }
             } else {
-                parts.extend(found.map(|text| Part::Word { text, open: false }));
+                parts.extend(found.map(|word| Part::Word {
+                    stems: stems::of_word(&word),
+                    text: word.text,
+                    open: false,
+                }));
             }
         }
         parts.truncate(MOST);
@@ -58,19 +65,19 @@ impl Wanted {
         (!parts.is_empty()).then_some(Self { parts })
     }
 
-    /// Whether all of it stands in these texts, as parts of words: for what the index does not know yet.
+    /// Whether all of it stands in these texts, as parts of words or other forms of them: for what the index does not know yet.
     #[must_use]
     pub fn is_in(&self, texts: &[&str]) -> bool {
-        let all: Vec<Vec<String>> = texts
-            .iter()
-            .map(|text| words::of(text, Tails::Dropped).into_iter().map(|w| w.text).collect())
-            .collect();
+        let all: Vec<Vec<Word>> =
+            texts.iter().map(|text| words::of(text, Tails::Dropped)).collect();
         self.parts.iter().all(|part| match part {
-            Part::Word { text, .. } => {
-                all.iter().flatten().any(|word| word.contains(text.as_str()))
-            }
+            Part::Word { text, stems, .. } => all
+                .iter()
+                .flatten()
+                .any(|word| word.text.contains(text.as_str()) || stems::is_form(word, stems)),
             Part::Phrase(phrase) => {
-                all.iter().any(|words| words.windows(phrase.len()).any(|some| some == phrase))
+                let is = |some: &[Word]| some.iter().map(|word| &word.text).eq(phrase);
+                all.iter().any(|words| words.windows(phrase.len()).any(is))
             }
         })
     }
@@ -80,7 +87,7 @@ impl Wanted {
     pub fn marks(&self, text: &str) -> Vec<Range<usize>> {
         let mut marks: Vec<Range<usize>> = Vec::new();
         for word in words::of(text, Tails::Dropped) {
-            if !self.fits(&word.text) {
+            if !self.fits(&word) {
                 continue;
             }
             match marks.last_mut() {
@@ -91,13 +98,15 @@ impl Wanted {
         marks
     }
 
-    /// Whether a word of a text is one that is looked for, or nearly.
-    fn fits(&self, word: &str) -> bool {
+    /// Whether a word of a text is one that is looked for, another form of it, or nearly it.
+    fn fits(&self, found: &Word) -> bool {
+        let word = found.text.as_str();
         self.parts.iter().any(|part| match part {
-            Part::Word { text, open } => {
+            Part::Word { text, open, stems } => {
                 word == text
                     || (*open && word.starts_with(text.as_str()))
                     || (is_forgiven(text) && is_near(word, text, *open))
+                    || stems::is_form(found, stems)
             }
             Part::Phrase(phrase) => phrase.iter().any(|text| text == word),
         })
@@ -148,6 +157,8 @@ mod tests {
         assert_eq!(marked("leasign x", "leasing"), ["leasing"]);
         assert_eq!(marked("京都", "東京都庁"), ["京都"]);
         assert_eq!(marked("cat", "dog"), [""; 0]);
+        assert_eq!(marked("Rechnungen", "Die Rechnung"), ["Rechnung"]);
+        assert_eq!(marked("policies", "a policy, a_policy"), ["policy"]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, TokenStream, Tokenizer};
 
+use super::stems;
+
 /// Words that are longer, in bytes, are no words: they are keys and encoded files.
 const LONGEST: usize = 80;
 
@@ -24,6 +26,8 @@ pub(super) struct Word {
     pub from: usize,
     /// Where it ends.
     pub to: usize,
+    /// Whether it is a word of prose, and no part of an id, an address or code.
+    pub prose: bool,
 }
 
 /// What cuts text for the index.
@@ -36,10 +40,13 @@ pub(super) fn of(text: &str, tails: Tails) -> Vec<Word> {
     let mut analyzer = analyzer(tails);
     let mut stream = analyzer.token_stream(text);
     let mut found = Vec::new();
+    let mut pieces = stems::prose(text).into_iter().peekable();
     while stream.advance() {
         let token = stream.token();
         let (from, to) = (token.offset_from, token.offset_to);
-        found.push(Word { text: token.text.clone(), from, to });
+        while pieces.next_if(|piece| piece.end <= from).is_some() {}
+        let prose = pieces.peek().is_some_and(|piece| piece.start <= from && to <= piece.end);
+        found.push(Word { text: token.text.clone(), from, to, prose });
     }
     found
 }
@@ -53,7 +60,7 @@ fn is_dense(sign: char) -> bool {
 }
 
 /// Whether a sign only changes the letter before it.
-fn is_mark(sign: char) -> bool {
+pub(super) fn is_mark(sign: char) -> bool {
     matches!(u32::from(sign), 0x0300..=0x036F)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! From the outside in: request id and span; a panic becomes an answer; foreign hosts and cross-site
 //! writes are refused; the body has a limit in time and size; who is asking; a failure becomes a page, a region or
-//! problem+json; `Idempotency-Key`; the route with the capability it needs.
+//! problem+json; `Idempotency-Key`; a region that looks as it did is not sent again; the route with the capability
+//! it needs.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use web::routes::{Mounted, Needs, Routes, is_api};
 use web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
 use web::shell::Theme;
 use web::trouble::{Act, Trouble};
-use web::{assets, flash, gallery, headers, idempotency, shell, slow, week};
+use web::{assets, flash, gallery, headers, idempotency, same, shell, slow, week};
 
 use super::{
     access, again, anchor, backups, doors, exports, first_boot, health, local, onboarding, openapi,
@@ -97,6 +98,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let router = router
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(same::layer))
         .layer(from_fn(idempotency::digest))
         .layer(from_fn_with_state(app.clone(), draw))
         .layer(from_fn_with_state(door, session::enter))

@@ -2,8 +2,8 @@
 
 use features::agents::prompted;
 use features::{
-    agents, audit, backups, cards, comments, connections, deliverables, files, history, inbox,
-    jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage, users,
+    activity, agents, audit, backups, cards, comments, connections, deliverables, files, history,
+    inbox, jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage, users,
     workspace,
 };
 use noun::Noun;
@@ -27,6 +27,7 @@ pub fn workspace() -> Schema {
     knowledge::origin::install(sources::cards::origin);
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::said);
+    deliverables::paged::install(knowledge::tools::deliver::PAGES);
     cards::tables(schema! {
         workspace::model::Settings,
         workspace::model::Member,
@@ -40,6 +41,7 @@ pub fn workspace() -> Schema {
         tasks::model::relation::Relation,
         onboarding::model::Onboarding,
         onboarding::model::MissionAway,
+        activity::model::Visit,
         streams::model::Stream,
         tasks::model::series::Series,
         tasks::model::series::Occurrence,
@@ -69,6 +71,7 @@ pub fn workspace() -> Schema {
         runs::model::Child,
         runs::model::Branch,
         runs::model::ReadMark,
+        runs::model::Outside,
         runs::model::SubagentLimits,
         runs::model::RunLimits,
         jobs::model::Job,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use app::{App, Ws};
 use doors_account::users::session;
 use features::audit::{self, model::Keeping};
+use features::notifications::reactions::asked;
 use features::notifications::rules::NotificationError;
 use features::notifications::rules::keeping;
 use features::runs;
@@ -209,6 +210,7 @@ async fn notifications(ws: &Ws) -> Result<(), NotificationError> {
     let by = Actor::System(Part::Timer);
     if ws.is_active() {
         ws.store.write_in(Lane::Second, by, Cause::Timer, keeping::remind).await?;
+        ws.store.write_in(Lane::Second, by, Cause::Timer, asked::remind).await?;
     }
     loop {
         let forget = |tx: &mut WriteTx<'_>| keeping::forget(tx, PIECE);

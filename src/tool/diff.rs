@@ -16,18 +16,23 @@ const MAX_TOLD: usize = 6 * 1024;
 /// The unified diff of a file, cut when it is long.
 #[must_use]
 pub fn unified(path: &str, old: &str, new: &str) -> String {
-    let mut config = TextDiff::configure();
-    config.algorithm(Algorithm::Patience).timeout(PATIENCE);
-    let diff = config.diff_lines(old, new);
-    let text = diff
-        .unified_diff()
-        .context_radius(AROUND)
-        .header(&format!("a/{path}"), &format!("b/{path}"))
-        .to_string();
+    let text = whole(path, old, new);
     if text.len() <= MAX_TOLD {
         return text;
     }
     format!("{}\n[… {} more bytes of this diff]", cut(&text, MAX_TOLD), text.len() - MAX_TOLD)
+}
+
+/// The same, however long it is.
+#[must_use]
+pub fn whole(path: &str, old: &str, new: &str) -> String {
+    let mut config = TextDiff::configure();
+    config.algorithm(Algorithm::Patience).timeout(PATIENCE);
+    let diff = config.diff_lines(old, new);
+    diff.unified_diff()
+        .context_radius(AROUND)
+        .header(&format!("a/{path}"), &format!("b/{path}"))
+        .to_string()
 }
 
 #[cfg(test)]

@@ -1,27 +1,8 @@
 //! Looks whether something that goes out holds a secret: a live one, whichever way it is written, or what
 //! looks like the key of somebody. Keys that are public by design, as of maps and signed links, are none.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use crypto::redact::Redactor;
-
-/// Keys as their makers write them.
-static KEY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r"(?:^|[^A-Za-z0-9])(?:",
-        r"sk-[A-Za-z0-9_-]{20,}",
-        r"|gh[opsu]_[A-Za-z0-9]{20,}",
-        r"|github_pat_[A-Za-z0-9_]{20,}",
-        r"|glpat-[A-Za-z0-9_-]{16,}",
-        r"|xox[abprs]-[A-Za-z0-9-]{10,}",
-        r"|hf_[A-Za-z0-9]{24,}",
-        r"|AGE-SECRET-KEY-1[A-Z0-9]{20,}",
-        r")|PRIVATE KEY-----",
-    ))
-    .expect("invariant: a fixed expression that a test compiles")
-});
+use crypto::shapes;
 
 /// Why a text must not go out; nothing when it may.
 #[must_use]
@@ -30,7 +11,7 @@ pub fn of(redactor: &Redactor, text: &str) -> Option<&'static str> {
     if [text, &decoded].iter().any(|text| redactor.text(text) != **text) {
         return Some("it holds a secret of this workspace");
     }
-    KEY.is_match(&decoded).then_some("it holds what looks like a key")
+    shapes::is_key(&decoded).then_some("it holds what looks like a key")
 }
 
 /// A secret in a text of several lines: where, and what it is.
@@ -51,6 +32,17 @@ pub fn first(redactor: &Redactor, text: &str) -> Option<Leak> {
     let at = ends.partition_point(|end| of(redactor, &text[..*end]).is_none());
     let whole = ends.get(at).map_or(text, |end| &text[..*end]);
     of(redactor, whole).map(|why| Leak { line: at + 1, why })
+}
+
+/// The largest file that is looked through, in bytes: a longer one is no text that anybody writes.
+const MAX_FILE: usize = 2 << 20;
+
+/// The first secret of a file; none of one that is no text.
+#[must_use]
+pub fn in_file(redactor: &Redactor, bytes: &[u8]) -> Option<Leak> {
+    // ok: what is no text has no lines to look through.
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_FILE)?;
+    first(redactor, text)
 }
 
 /// Without percent signs, so that none hides what they stand for.

@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use app::Ws;
@@ -414,6 +415,26 @@ pub trait FileTool: Send + Sync + 'static {
     ) -> impl Future<Output = Result<FilePlan, ToolError>> + Send;
 }
 
+/// A place among the calls of a tool that are made at once. It is free again when this is dropped.
+#[derive(Debug, Default)]
+pub struct Slot {
+    _permit: Option<OwnedSemaphorePermit>,
+    /// Whether the call had to wait for it.
+    pub waited: bool,
+}
+
+impl Slot {
+    /// A place of these, as soon as one is free.
+    pub async fn of(places: &Arc<Semaphore>) -> Self {
+        let free = Arc::clone(places).try_acquire_owned();
+        match free {
+            Ok(permit) => Self { _permit: Some(permit), waited: false },
+            // ok: nobody closes them, and without them there is no limit.
+            Err(_) => Self { _permit: Arc::clone(places).acquire_owned().await.ok(), waited: true },
+        }
+    }
+}
+
 /// A tool that reaches outside: never repeated silently.
 pub trait ActTool: Send + Sync + 'static {
     /// What it takes.
@@ -422,6 +443,10 @@ pub trait ActTool: Send + Sync + 'static {
     const SPEC: ToolSpec;
     /// Other names of its arguments.
     const ALIASES: Aliases = &[];
+    /// Waits until the call may begin. Ends soon after `cx.cancel` is set.
+    fn slot(&self, _: &ToolCx) -> impl Future<Output = Result<Slot, ToolError>> + Send {
+        std::future::ready(Ok(Slot::default()))
+    }
     /// Does it. Must end soon after `cx.cancel` is set.
     fn act(
         &self,

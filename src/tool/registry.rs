@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::{
-    ActTool, Aliases, FilePlan, FileTool, Lease, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec,
-    WriteTool, args,
+    ActTool, Aliases, FilePlan, FileTool, Lease, ReadTool, Slot, ToolCx, ToolError, ToolOutput,
+    ToolSpec, WriteTool, args,
 };
 use kernel::Can;
 use store::WriteTx;
@@ -40,6 +40,8 @@ pub trait DynFile: Send + Sync {
 
 /// An [`ActTool`] without its types.
 pub trait DynAct: Send + Sync {
+    /// Waits until the call may begin.
+    fn slot<'a>(&'a self, cx: &'a ToolCx) -> Boxed<'a, Slot>;
     /// Does it with the arguments of the lease.
     fn act<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput>;
 }
@@ -73,6 +75,10 @@ impl<T: FileTool> DynFile for Adapter<T> {
 }
 
 impl<T: ActTool> DynAct for Adapter<T> {
+    fn slot<'a>(&'a self, cx: &'a ToolCx) -> Boxed<'a, Slot> {
+        Box::pin(self.tool.slot(cx))
+    }
+
     fn act<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput> {
         Box::pin(async move { self.tool.act(cx, args::leased(&lease)?).await })
     }

@@ -35,6 +35,12 @@ pub fn again(whole: &str, part: String) -> String {
     }
 }
 
+/// Whether words from outside stand in a text.
+#[must_use]
+pub fn is_in(text: &str) -> bool {
+    id_in(text).is_some()
+}
+
 /// The id of the marks in a text.
 fn id_in(text: &str) -> Option<&str> {
     let begin = format!("<<<{NAME} id=");

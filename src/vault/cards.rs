@@ -4,10 +4,10 @@ use kernel::Can;
 use noun::{Area, Field, Meaning, Noun, Type, text_of};
 use store::Schema;
 
-use crate::model::{Secret, Use, Value};
+use crate::model::{Mask, Secret, Use, Value};
 
 /// All of them.
-pub static NOUNS: [&Noun; 2] = [&SECRET, &USE];
+pub static NOUNS: [&Noun; 3] = [&SECRET, &USE, &MASK];
 
 /// The card of secrets.
 pub static SECRET: Noun = Noun {
@@ -59,4 +59,19 @@ pub static USE: Noun = Noun {
     title: |row| text_of(row, "key").to_owned(),
     path: |row| format!("settings/secrets/{}", text_of(row, "secret")),
     ..Noun::of::<Use>("secret_use", "use of a secret", "uses of secrets")
+};
+
+/// The card of patterns of one's own.
+pub static MASK: Noun = Noun {
+    area: Area::Workspace,
+    read: Can::Admin,
+    // What is masked changes at once or not at all: an undo would be heard of an hour later.
+    undo: None,
+    fields: &[
+        Field::text("name", "name").called("title"),
+        Field::text("pattern", "pattern"),
+        Field::text("by", "by").hidden(),
+    ],
+    path: |_| "settings/secrets".to_owned(),
+    ..Noun::of::<Mask>("secret_mask", "masked pattern", "masked patterns")
 };

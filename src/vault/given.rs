@@ -86,7 +86,8 @@ pub fn plain(app: &App, secret: &Secret, value: Option<&Value>) -> Option<String
     opened.expose_text().ok().map(str::to_owned)
 }
 
-/// Takes away what nobody can have back any more: secrets that were removed a week ago, former values.
+/// Tells of secrets that are over soon, and takes away what nobody can have back any more: secrets that were removed a week
+/// ago, former values.
 ///
 /// # Errors
 /// When the store fails; the next sweep goes on.
@@ -94,6 +95,9 @@ pub async fn sweep(ws: &Ws) -> Result<(), VaultError> {
     /// So much goes in one transaction.
     const PIECE: usize = 100;
     let by = (Actor::System(Part::Timer), Cause::Timer);
+    if ws.is_active() {
+        ws.write(&by, |tx| rules::remind(tx).map(drop)).await?;
+    }
     while ws.read(|snap| queries::is_past(snap, ws.app.clock.now()))? {
         ws.write(&by, |tx| rules::sweep(tx, PIECE)).await?;
     }
@@ -108,8 +112,8 @@ pub(crate) async fn follow(ws: &Ws) -> Result<(), VaultError> {
     ws.look(|ws| watch(ws).map_err(VaultError::from)).await
 }
 
-/// Takes all values that are kept out of every text from now on, former and removed ones too, and forgets those that
-/// are gone. Called at the start of a workspace and after each change; nothing is written.
+/// Takes all values that are kept out of every text from now on, former and removed ones too, with what patterns of one's
+/// own find, and forgets those that are gone. Called at the start of a workspace and after each change; nothing is written.
 ///
 /// # Errors
 /// When the store fails.
@@ -136,6 +140,9 @@ pub fn watch(ws: &Ws) -> Result<(), StoreError> {
             }
         }
     }
-    ws.app.redactor.replace(&format!("vault {}", ws.id), live);
+    let group = format!("vault {}", ws.id);
+    let masks = ws.read(|snap| queries::masks(snap))?;
+    ws.app.redactor.look_for(&group, masks.into_iter().map(|mask| mask.pattern).collect());
+    ws.app.redactor.replace(&group, live);
     Ok(())
 }

@@ -13,8 +13,8 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::error::VaultError;
 use crate::model::{
-    BY_KEY, Category, Former, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_SECRET, Use, Value,
-    Way,
+    BY_KEY, Category, Former, Mask, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_SECRET, Use,
+    Value, Way,
 };
 
 /// How long what was removed can be restored, in days.
@@ -45,6 +45,16 @@ pub fn all(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
 pub fn live(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
     let mut all = all(read)?;
     all.retain(|one| one.removed_at.is_none());
+    Ok(all)
+}
+
+/// Patterns of one's own, by name.
+///
+/// # Errors
+/// When the store fails.
+pub fn masks(read: &dyn Read) -> Result<Vec<Mask>, StoreError> {
+    let mut all: Vec<Mask> = read.list(&Range::all())?;
+    all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.id));
     Ok(all)
 }
 

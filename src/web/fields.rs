@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use kernel::day;
 
 use crate::parts::Choice;
 
@@ -99,6 +100,37 @@ pub fn text<'a>(
         required: *required,
         focus: *focus,
     }
+}
+
+/// A day that is typed as people write it; the calendar of the browser stands behind its sign and fills it in.
+#[derive(Template)]
+#[template(path = "ui/day_box.html")]
+pub struct DayBox<'a> {
+    id: &'a dyn Display,
+    name: &'a dyn Display,
+    /// As people write it; what is no day stays as it was typed.
+    value: String,
+    /// The form that it belongs to, if it does not stand in it.
+    form: &'a str,
+    /// What is wrong, said below it with the hint; nothing stands below one that must be given.
+    error: &'a str,
+    required: bool,
+}
+
+impl HtmlSafe for DayBox<'_> {}
+
+/// A day without a label of its own.
+pub fn day_box<'a>(
+    id: &'a dyn Display,
+    name: &'a dyn Display,
+    value: &dyn Display,
+    form: &'a str,
+    error: &'a str,
+    required: &bool,
+) -> DayBox<'a> {
+    let value = value.to_string();
+    let value = value.parse().map_or(value, day::written);
+    DayBox { id, name, value, form, error, required: *required }
 }
 
 /// A field for a secret.

@@ -77,6 +77,11 @@ impl Wrong {
                 "Somebody else changed this while you were typing. Look at it again, then save."
                     .to_owned()
             }
+            ProblemKind::Full => {
+                "The disk is full, so nothing was saved. What you typed is still here: free some \
+                 space, then try again."
+                    .to_owned()
+            }
             _ => return Err(PageError(crate::error::Failure::of(problem))),
         };
         Ok(Self { fields, whole })

@@ -14,14 +14,6 @@ pub fn money(micros: i64) -> String {
     format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
 }
 
-/// The same in cents, for a column: `$0.00`, `<$0.01`, `$1.49`.
-pub fn cents(micros: i64) -> String {
-    match micros {
-        1..10_000 => "<$0.01".to_owned(),
-        _ => money(micros),
-    }
-}
-
 /// A limit in dollars, without cents where it has none: `$40`, `$1,200`, `$0.50`.
 pub fn limit(micros: i64) -> String {
     match micros % 1_000_000 {
@@ -129,7 +121,7 @@ pub fn duration(length: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        cents, count, duration, grouped, limit, money, parse_dollars, plain_dollars, size, tokens,
+        count, duration, grouped, limit, money, parse_dollars, plain_dollars, size, tokens,
     };
     use std::time::Duration;
 
@@ -138,8 +130,6 @@ mod tests {
         assert_eq!(money(0), "$0.00");
         assert_eq!(money(49), "$0.00");
         assert_eq!(money(4_200), "$0.0042");
-        assert_eq!((cents(0).as_str(), cents(49).as_str()), ("$0.00", "<$0.01"));
-        assert_eq!((cents(9_999).as_str(), cents(1_490_000).as_str()), ("<$0.01", "$1.49"));
         assert_eq!(money(9_999), "$0.0100");
         assert_eq!(money(10_000), "$0.01");
         assert_eq!(money(1_490_000), "$1.49");

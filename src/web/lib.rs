@@ -37,5 +37,6 @@ pub mod file;
 pub mod flash;
 pub mod idempotency;
 pub mod routes;
+pub mod same;
 pub mod session;
 pub mod slow;

@@ -14,12 +14,13 @@ function shifted(iso, days) {
 
 function draw(bar, end, days) {
   const [body, first, last] = bar.querySelectorAll("rect");
+  const name = bar.querySelector("text");
   const by = days * dayOf(bar);
   const { x, width } = bar.was ?? (bar.was = { x: Number(body.getAttribute("x")), width: Number(body.getAttribute("width")) });
   const left = end === "start" ? Math.min(x + by, x + width - dayOf(bar)) : x;
   const right = end === "due" ? Math.max(x + width + by, x + dayOf(bar)) : x + width;
   body.setAttribute("x", left);
-  bar.querySelector("text").setAttribute("x", left);
+  name.setAttribute("x", "after" in name.dataset ? right : left);
   body.setAttribute("width", right - left);
   first?.setAttribute("x", left);
   last?.setAttribute("x", right - 7);

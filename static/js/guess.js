@@ -18,9 +18,11 @@ function memory(part) {
 
 const words = (choice) => choice.dataset.says ?? choice.querySelector("span:not([class])")?.textContent.trim() ?? "";
 
-/** A day as lists say it; src/web/time.rs does the same. */
-function day(iso, time) {
-  const [then, now] = [new Date(`${iso}T12:00`), new Date()];
+/** A day as lists say it; src/web/time.rs does the same. What is typed in fewer words HQ reads, and says. */
+function day(typed, time) {
+  const whole = /^(\d{4}-\d\d-\d\d|\d+ \w+ \d{4})$/.test(typed);
+  const [then, now] = [new Date(`${typed}${typed.includes("-") ? "T" : " "}12:00`), new Date()];
+  if (!whole || Number.isNaN(then.getTime())) return time ? `${typed}, ${time}` : typed;
   const far = Math.round((then - now.setHours(12, 0, 0, 0)) / 86400000);
   const part = (form) => then.toLocaleDateString("en-US", form);
   const date = [then.getDate(), part({ month: "short" }), then.getFullYear() === now.getFullYear() ? "" : then.getFullYear()];
@@ -32,7 +34,7 @@ function day(iso, time) {
 function said(field, value, choice) {
   if (choice.name === field) return words(choice);
   const { elements } = choice.form;
-  return elements[field]?.type === "date" ? day(value, elements[`${field}_time`]?.value) : value;
+  return elements[field]?.dataset?.day === "" ? day(value, elements[`${field}_time`]?.value) : value;
 }
 
 // A property takes the sign of the line that was chosen. Nothing in it is changed in place: what it was is put back

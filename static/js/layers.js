@@ -21,8 +21,8 @@ document.addEventListener("hq:close", (event) => event.target.closest?.("dialog"
 // A menu that opens takes the focus, so that nothing typed falls on the page below: its first field, or the line
 // that is chosen, or its first line. What sends a field is none, since Enter does that; days and times have arrows of
 // their own, and Tab and digits lead there. By finger no field is, since that unfolds the keyboard over the menu.
-const pickers = "[type=date], [type=time]";
-const fields = `input:not([type=hidden], ${pickers}), select, textarea`;
+const pickers = "[data-day], [type=time]";
+const fields = `input:not([type=hidden], [type=date], ${pickers}), select, textarea`;
 const linesOf = (menu) => [...menu.querySelectorAll(`a, button, ${fields}`)].filter((line) => !line.disabled && !line.closest("[hidden]") && !line.matches(".pick button"));
 
 document.addEventListener(
@@ -39,7 +39,7 @@ document.addEventListener(
 );
 
 // Keys in a menu: arrows go from line to line, letters to the line that begins with them. Fields keep what is theirs.
-const own = "select, textarea, input:not([type=text], [type=search], :not([type]))";
+const own = "[data-day], select, textarea, input:not([type=text], [type=search], :not([type]))";
 const wordTime = 700;
 let word = "";
 let wordEnd;
@@ -67,11 +67,23 @@ document.addEventListener("keydown", (event) => {
     const at = lines.indexOf(document.activeElement);
     lines.at((at + step + (at < 0 && step < 0 ? 1 : 0)) % lines.length)?.focus();
   } else if (!isField && /^\d$/.test(key) && menu.querySelector(pickers)) {
-    return menu.querySelector(pickers).focus();
+    // The digit takes the place of what stands there.
+    const field = menu.querySelector(pickers);
+    field.focus();
+    return field.select();
   } else if (!isField && key.length === 1 && (key !== " " || word)) {
     begins(lines, key)?.focus();
   } else return;
   event.preventDefault();
+});
+
+// The calendar behind a day fills it in as people write it.
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches("[data-calendar]") || !target.value) return;
+  const field = target.previousElementSibling;
+  field.value = new Date(`${target.value}T12:00`).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+  target.value = "";
+  field.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
 // What is typed into the field of a menu leaves only the lines that have it, also when the region renews itself.

@@ -70,6 +70,29 @@ document.addEventListener("submit", (event) =>
 addEventListener("pageshow", () => (left = -LEAVING_MS));
 
 const isRegion = ({ target }) => target.hasAttribute?.("data-region");
+/* What HQ's last answer drew of a region, by its tag: an answer that would draw the same again comes empty. What else
+   changes the page, of which this tells nothing, ends all tags. */
+const tags = new WeakMap();
+let round = 0;
+const tagOf = (region) => {
+  const { tag, begun, at } = tags.get(region) ?? {};
+  return at === round && lastAnswer() < begun && !region.querySelector(".writing") && tag;
+};
+
+document.addEventListener("htmx:after:swap", (event) => {
+  const { target: region, detail } = event;
+  const { response, begun } = detail.ctx ?? {};
+  if (response?.status === 204) return;
+  if (!isRegion(event)) {
+    round += 1;
+    return;
+  }
+  for (const other of document.querySelectorAll("[data-region]")) {
+    if (other.contains(region) || region.contains(other)) tags.delete(other);
+  }
+  tags.set(region, { tag: response?.headers.get("etag"), begun, at: round });
+});
+
 const putOff = (event) => {
   event.target.dataset.stale = "";
   event.preventDefault();
@@ -77,8 +100,11 @@ const putOff = (event) => {
 
 document.addEventListener("htmx:before:request", (event) => {
   if (!isRegion(event)) return;
-  if (isAhead() || isLeaving() || isTyping(event.target)) putOff(event);
-  else event.detail.ctx.begun = performance.now();
+  if (isAhead() || isLeaving() || isTyping(event.target)) return putOff(event);
+  const { ctx } = event.detail;
+  const tag = tagOf(event.target);
+  ctx.begun = performance.now();
+  if (tag) ctx.request.headers["If-None-Match"] = tag;
 });
 
 // What was asked before a change was answered may show how it was before.
@@ -117,8 +143,11 @@ document.addEventListener("htmx:after:swap", ({ detail }) => {
     if (form?.matches("[data-reset]")) form.reset();
   }
   catchAllUp();
-  const wrong = document.querySelector(".htmx-added [aria-invalid=true], .htmx-added[role=alert]");
-  wrong?.focus();
   const layer = document.querySelector("#layer > dialog:not([open])");
   layer?.showModal();
+  // Until here htmx has gone to the field in which one begins; what was refused stands at another one.
+  const wrong = detail.ctx?.response?.status >= 400 && (form ?? document).querySelector("[aria-invalid=true], [role=alert][tabindex]");
+  if (!wrong) return;
+  wrong.focus();
+  wrong.scrollIntoView({ block: "center" });
 });

@@ -6,12 +6,25 @@ const leaveAfter = 6000;
 const undoFor = 10_000;
 const mostUndone = 3;
 
+const box = document.getElementById("toasts");
+
 /** Messages stand above the field where one is writing. */
-const place = () => document.getElementById("toasts")?.toggleAttribute("data-high", Boolean(document.querySelector(".say, .verdict")));
+const place = () => box?.toggleAttribute("data-high", Boolean(document.querySelector(".say, .verdict")));
 place();
 
+/** Messages stand in the layer that is open, and over it: what is outside of it can be neither heard nor pressed. */
+function raise() {
+  const layer = [...document.querySelectorAll("dialog:modal")].at(-1);
+  const around = layer ?? document.body;
+  if (box.parentElement === around) return;
+  around.append(box);
+  if (layer) box.showPopover();
+}
+
+// The messages outlive the layer.
+document.addEventListener("close", ({ target }) => target.contains(box) && raise(), true);
+
 export function toast({ tone = "ok", text, undo, href }) {
-  const box = document.getElementById("toasts");
   const blank = document.getElementById("toast-blank");
   if (!box || !blank) return;
   const item = blank.content.firstElementChild.cloneNode(true);
@@ -26,6 +39,7 @@ export function toast({ tone = "ok", text, undo, href }) {
   if (undo) back.action = undo;
   else back.remove();
   place();
+  raise();
   box.append(item);
   const undos = [...box.querySelectorAll(".toast:has(form)")];
   for (const old of undos.slice(0, -mostUndone)) old.remove();

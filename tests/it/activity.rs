@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use features::activity::model::Visit;
+use features::activity::rules;
 use features::notifications::model::sending::{Delivery, Out};
 use features::tasks::model::Task;
 use futures_util::future::join_all;
 use kernel::{Actor, Cause, NotificationId, Part, Role, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use store::{Lane, Range, ReadExt as _, StoreError};
+use store::{Lane, Range, ReadExt as _, StoreError, WriteTx};
 
 use support::hq::{Person, TestHq};
 use support::model::{ModelServer, Turn};
@@ -252,5 +254,64 @@ async fn changes_without_an_event_are_told_and_what_a_routine_did_leads_to_it() 
     assert_eq!(fired["items"][0]["undo"]["possible"], false, "HQ did it by itself");
     assert!(!lines(&mira, "routine=Plants").await.is_empty());
     assert!(lines(&mira, "cause=undo").await.is_empty());
+    hq.finish().await;
+}
+
+/// Since when the page of a person tells what happened; none when it tells nothing.
+async fn told(person: &Person) -> Option<String> {
+    let page = person.get("/w/marlow-cargo/").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    page.texts("#since p").into_iter().next()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_is_told_what_happened_meanwhile_until_they_put_it_away() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    mira.post("/api/v1/agents", &json!({ "name": "Ada" })).await;
+    for title in ["Prices", "Florists", "Open"] {
+        tom.post("/api/v1/tasks", &json!({ "title": title })).await;
+    }
+    let before = hq.ws().store.head().seq;
+    let by = work::owner(&hq);
+    let account = by.0.account().expect("a person");
+    let come = move |tx: &mut WriteTx<'_>| rules::come(tx, account);
+    hq.ws().write(&by, come).await.expect("noted");
+    assert_eq!(hq.ws().store.head().seq, before, "a visit is nothing that happened");
+    assert_eq!(told(&mira).await, None, "nobody was away");
+    hq.advance(5 * 60 * MINUTE).await;
+    assert_eq!(told(&mira).await, None, "nothing has happened");
+    for name in ["MC-1", "MC-2"] {
+        let done =
+            tom.json("PATCH", &format!("/api/v1/tasks/{name}"), &json!({ "status": "done" }));
+        assert_eq!(done.await.status, StatusCode::OK);
+    }
+    let said = told(&mira).await.expect("a sentence");
+    assert!(said.starts_with("Since ") && said.contains("2 tasks done"), "{said}");
+    let page = mira.get("/w/marlow-cargo/").await;
+    let list = mira.get(&page.attr("#since p a", "href")).await;
+    assert!(list.text.contains("Prices") && list.text.contains("Florists"), "{}", list.text);
+    assert!(!list.text.contains("no date"), "the list understands what it is asked");
+
+    // It stays while the visit goes on, which the live stream of a page begins, until it is put away.
+    let before = work::all::<Visit>(&hq);
+    let _stream = mira.stream("/w/marlow-cargo/events").await;
+    while work::all::<Visit>(&hq) == before {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told(&mira).await, Some(said));
+    let away = mira.form("/w/marlow-cargo/visits/away", &[]).await;
+    assert_eq!(away.location(), Some("/w/marlow-cargo/"), "{}", away.text);
+    assert_eq!(told(&mira).await, None);
+    assert_eq!(told(&tom).await, None, "who was never away is told nothing");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_runs_begins_where_it_is_asked_to() {
+    let hq = TestHq::start().await;
+    let page = hq.owner().get("/w/marlow-cargo/runs?state=failed&since=2026-11-20T09:00:00Z").await;
+    assert!(page.text.contains("Ended since"), "{}", page.text);
+    assert!(page.text.contains("20 November, 09:00"), "{}", page.text);
     hq.finish().await;
 }

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use git::snapshot::Paths;
+use git::{Author, Branch, Entry};
 use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -203,6 +205,33 @@ async fn keys_settings_and_paths_that_lead_elsewhere_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_in_the_way_stays_and_nothing_is_committed() {
+    let (hq, api) = made().await;
+    let soul = log(&api, "SOUL.md").await;
+    refused(&create(&api, "SOUL.md/x", "text\n").await, 422, "path_invalid");
+    // Shows as "notes/abc.md" spelled backwards.
+    refused(&create(&api, "notes/%E2%80%AEcba.md", "text\n").await, 422, "path_invalid");
+    refused(&put(&api, "SOUL.md/x", "", "text\n").await, 422, "path_invalid");
+    let to = json!({ "path": "SOUL.md/x" });
+    refused(&api.json("PATCH", &format!("{API}/USER.md"), &to).await, 422, "path_invalid");
+    let (ws, branch) = (hq.ws(), Branch::agent("ada").expect("a branch"));
+    // Even if somebody asks for it past all that.
+    let paths = ["SOUL.md/x".to_owned()];
+    let author = Author::hq();
+    let entry = Entry { author: &author, message: "test: Nothing", time: hq.now() };
+    let taken = ws.repo().expect("a repository").commit_paths(
+        &branch,
+        &ws.agent_folder("ada"),
+        Paths::Only(&paths),
+        &entry,
+    );
+    assert_eq!(taken.expect("looked at").commit, None);
+    drop(ws);
+    assert_eq!(log(&api, "SOUL.md").await, soul);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_text_or_too_long_is_not_changed_as_text() {
     let (hq, api) = made_with(Setup::default().config(|config| config.limits.upload_mb = 1)).await;
     let latin = b"caf\xe9\n".to_vec();
@@ -357,8 +386,13 @@ async fn a_person_works_with_files_on_pages_without_script() {
     let page = mira.get(&shown).await;
     let history = page.attrs("#agent-file header a", "href");
     assert!(history.contains(&format!("{PAGES}/history?path=notes/b.md")), "{history:?}");
-    assert_eq!(page.attr("#agent-file form", "data-confirm"), "Delete notes/b.md?");
-    let to = page.attr("#agent-file form", "action");
+    let links = page.attrs("#agent-file header a", "href");
+    let ask = format!("{shown}&act=remove");
+    assert!(links.contains(&ask), "{links:?}");
+    let asked = mira.get(&ask).await;
+    assert!(asked.text_of(".paper").contains("Delete notes/b.md?"), "{}", asked.text);
+    assert!(place(&hq, "notes/b.md").exists(), "asking removes nothing");
+    let to = asked.attr("form.sheet", "action");
     let gone = mira.form(&to, &[("path", "notes/b.md")]).await;
     assert_eq!(gone.location(), Some(&*format!("{PAGES}/files?path=notes")));
     assert!(!place(&hq, "notes").exists());
@@ -366,7 +400,12 @@ async fn a_person_works_with_files_on_pages_without_script() {
     assert!(region.text.contains("not there any more"), "{}", region.text);
     let manifest = mira.get(&format!("{PAGES}/files?path=agent.json")).await;
     assert!(manifest.text.contains("the agent's settings") || manifest.text.contains("settings"));
-    assert!(!manifest.text.contains("act=edit") && !manifest.text.contains("/files/remove"));
+    assert!(!manifest.text.contains("act=edit") && !manifest.text.contains("act=remove"));
+    std::os::unix::fs::symlink("/etc/passwd", place(&hq, "notes.md")).expect("a link");
+    let link = mira.get(&format!("{PAGES}/files?path=notes.md")).await;
+    assert_eq!(link.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(link.text.contains("It is a link or no file"), "{}", link.text);
+    assert!(!link.texts("#agent-tree a").is_empty(), "the rest of the page stands");
     hq.finish().await;
 }
 
@@ -430,7 +469,7 @@ async fn who_may_only_look_changes_nothing_and_is_offered_nothing() {
     let page = tom.get(&format!("{PAGES}/files?path=a.md")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.attrs("#agent-tree .acts a", "href").is_empty());
-    for offered in ["act=edit", "act=rename", "files/remove", "act=new"] {
+    for offered in ["act=edit", "act=rename", "act=remove", "act=new"] {
         assert!(!page.text.contains(offered), "{offered}");
     }
     assert!(page.text.contains("download=1"));
@@ -500,6 +539,8 @@ async fn files_are_read_changed_and_brought_back_at_the_terminal() {
     let listed = hq(&["list", "ada", "notes"]).await;
     assert!(listed.lines().any(|line| line.ends_with("notes/plan.md")), "{listed}");
     assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "one\ntwo\nthree\n");
+    let found = hq(&["search", "ada", "TWO"]).await;
+    assert!(found.lines().any(|line| line == "notes/plan.md:2: two"), "{found}");
     write("theirs.md", "one\ntwo\nTHREE\n");
     let saved = hq(&["write", "ada", "notes/plan.md", &at("theirs.md")]).await;
     assert_eq!(saved, "notes/plan.md is saved.\n");
@@ -524,4 +565,34 @@ async fn files_are_read_changed_and_brought_back_at_the_terminal() {
     let back = hq(&["restore", "ada", "notes/plan.md", commit]).await;
     assert!(back.starts_with("notes/plan.md is as it was."), "{back}");
     assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "one\ntwo\nthree\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_searched_by_name_and_by_line() {
+    let (hq, api) = made().await;
+    create(&api, "notes/harbour.md", "# Cranes\nThe old CRANE is blue.\nNothing here.\n").await;
+    create(&api, "notes/ships.md", "A crane for ships\n").await;
+    agent_writes(&hq, "notes/picture.bin", "blue crane\0\u{1}");
+    let found = async |q: &str| {
+        let reply = api.get(&format!("/api/v1/agents/ada/file-search?q={q}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+        reply.json()
+    };
+    let both = found("blue+crane").await;
+    assert_eq!(both["items"].as_array().expect("a list").len(), 1, "{both}");
+    assert_eq!(both["items"][0]["path"], "notes/harbour.md");
+    let line = json!([{ "number": 2, "text": "The old CRANE is blue." }]);
+    assert_eq!(both["items"][0]["lines"], line, "{both}");
+    // By its name first, with nothing of what is no text.
+    let named = found("PICTURE").await;
+    assert_eq!(named["items"], json!([{ "path": "notes/picture.bin", "lines": [], "more": 0 }]));
+    assert_eq!(found("no+such+words").await["items"], json!([]));
+    assert_eq!(found("").await["items"], json!([]));
+
+    let page = hq.owner().get(&format!("{PAGES}/files?q=crane")).await;
+    assert_eq!(page.texts(".found a"), ["notes/harbour.md", "notes/ships.md"], "{}", page.text);
+    assert_eq!(page.attr("#files-q", "value"), "crane");
+    let none = hq.owner().get(&format!("{PAGES}/files?q=%3Cb%3E")).await;
+    assert!(none.text.contains("Nothing found") && !none.text.contains("<b>\u{201d}"));
+    hq.finish().await;
 }

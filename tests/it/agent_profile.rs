@@ -1,6 +1,8 @@
 //! What an agent is said to be and to do: taken from its role, changed by people, and told to the lines of its files
 //! that are still as HQ wrote them.
 
+use features::connections::model::ListedModel;
+use features::connections::rules::{self as connections, Listed};
 use git::Branch;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -143,12 +145,127 @@ async fn the_profile_is_edited_where_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_at_one_profile_do_not_undo_each_other() {
+    let (hq, api) = made("analytics").await;
+    let mira = hq.owner();
+    let first = [
+        ("description", "Counts"),
+        ("role", "counter"),
+        ("domains", "money"),
+        ("capabilities", ""),
+    ];
+    assert_eq!(mira.form(&format!("{PAGE}/profile"), &first).await.location(), Some(PAGE));
+    let began = mira.get(PAGE).await.attr("#profile [name=began]", "value");
+    let with = |description: &'static str, domains: &'static str, began: &str| {
+        let fields = [
+            ("description", description),
+            ("role", "counter"),
+            ("domains", domains),
+            ("capabilities", ""),
+            ("began", began),
+        ];
+        fields.map(|(name, value)| (name, value.to_owned()))
+    };
+    let send = async |form: [(&'static str, String); 5]| {
+        let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+        mira.form(&format!("{PAGE}/profile"), &form).await
+    };
+    let other = send(with("Counts", "money, growth", &began)).await;
+    assert_eq!(other.location(), Some(PAGE), "{}", other.text);
+    // Another field of a form that was opened before: both stand.
+    let older = send(with("Counts it all", "money", &began)).await;
+    assert_eq!(older.location(), Some(PAGE), "{}", older.text);
+    let ada = api.get(ADA).await.json();
+    assert_eq!(
+        (&ada["description"], &ada["domains"]),
+        (&json!("Counts it all"), &json!(["money", "growth"]))
+    );
+    // The same field: what the other wrote is told, and a second save is meant.
+    let same = send(with("Counts", "taxes", &began)).await;
+    assert_eq!(same.status, StatusCode::CONFLICT);
+    assert!(same.text.contains("changed this to “money, growth”"), "{}", same.text);
+    assert_eq!(same.attr("#profile [name=domains]", "value"), "taxes");
+    let seen = same.attr("#profile [name=began]", "value");
+    let again = send(with("Counts it all", "taxes", &seen)).await;
+    assert_eq!(again.location(), Some(PAGE), "{}", again.text);
+    assert_eq!(api.get(ADA).await.json()["domains"], json!(["taxes"]));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_it_thinks_with_is_changed_beside_its_overview() {
+    let (hq, api) = made("default").await;
+    let mira = hq.owner();
+    let page = mira.get(PAGE).await;
+    let levels = page.attrs("#m-own-thinking button", "value");
+    assert!(levels.contains(&"high".to_owned()), "{levels:?}");
+    // The last one is always there.
+    let practice = page.attrs("#m-own-model button", "value").pop().expect("a model");
+    let saved = mira.form(&format!("{PAGE}/thinks"), &[("thinking", "high")]).await;
+    assert_eq!(saved.location(), Some(PAGE), "{}", saved.text);
+    let saved = mira.form(&format!("{PAGE}/thinks"), &[("model", &practice)]).await;
+    assert_eq!(saved.location(), Some(PAGE), "{}", saved.text);
+    let ada = api.get(ADA).await.json();
+    assert_eq!((&ada["thinking"], &ada["model"]), (&json!("high"), &json!(practice)));
+    let wrong = mira.form(&format!("{PAGE}/thinks"), &[("model", "a model")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_suggests_the_connected_model_that_suits_it() {
+    let office = Office::open().await;
+    let connection = office.connection;
+    let models = ["mock", "claude-haiku-5-5", "claude-opus-5-5"];
+    let listed = models.map(|id| ListedModel { id: id.to_owned(), name: id.to_owned() });
+    let listed = Listed { models: listed.to_vec(), offers: Vec::new() };
+    office.act(move |tx| connections::set_models(tx, connection, listed)).await;
+    let owner = office.hq.owner();
+    for (role, model) in [
+        ("cofounder", "claude-opus-5-5"),
+        ("social-writer", "claude-haiku-5-5"),
+        // The everyday one does.
+        ("default", ""),
+    ] {
+        let page = owner.get(&format!("/w/marlow-cargo/agents/new?template={role}")).await;
+        let chosen = page.attr("#f-model option[selected]", "value");
+        let wanted = if model.is_empty() { String::new() } else { format!("{connection}/{model}") };
+        assert_eq!(chosen, wanted, "{role}");
+        assert_eq!(page.text.contains("is suggested for this role"), !model.is_empty(), "{role}");
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_an_agent_stand_below_its_tabs() {
+    let (hq, _) = made("default").await;
+    let mira = hq.owner();
+    for (page, tab, below) in [
+        ("runs", "Activity", &["Runs", "Inbox", "Changes"][..]),
+        ("inbox", "Activity", &["Runs", "Inbox", "Changes"]),
+        ("history", "Activity", &["Runs", "Inbox", "Changes"]),
+        ("memory", "Files", &["Files", "Memory"]),
+        ("settings", "Settings", &[]),
+    ] {
+        let shown = mira.get(&format!("{PAGE}/{page}")).await;
+        assert_eq!(shown.texts("#agent-head .tabs [aria-current]"), [tab], "{page}");
+        assert_eq!(shown.texts("#agent-head > .seg a"), below, "{page}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let owner = office.hq.owner();
     let fresh = owner.get(PAGE).await;
-    assert!(!fresh.text.contains("aria-label=\"Start-up context\""), "nothing was asked yet");
+    // Nothing was asked yet: what lies ready is told.
+    let ready = fresh.texts("#agent-now .sec[aria-label='Start-up context'] b");
+    for part in ["SOUL.md", "AGENTS.md"] {
+        assert!(ready.contains(&part.to_owned()), "{ready:?}");
+    }
+    assert!(!ready.contains(&"Tools".to_owned()), "{ready:?}");
     assert!(fresh.texts("#agent-now .sec[aria-label=Skills] b").contains(&"humanize".to_owned()));
     for (path, text) in
         [("humanize", "changed"), ("ledger", "---\ndescription: Use for sums\n---\n")]
@@ -162,7 +279,7 @@ async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
     office.ended(run).await;
     let page = owner.get(PAGE).await;
     let marks = page.texts("#agent-now .sec[aria-label=Skills] .chip");
-    assert_eq!(marks, ["Changed here", "Its own"]);
+    assert_eq!(marks, ["Improved by itself", "Written by itself"]);
     let parts = page.texts("#agent-now .sec[aria-label='Start-up context'] b");
     assert!(parts.contains(&"Tools".to_owned()), "{parts:?}");
     assert!(page.text.contains("% of them the same in each call"), "{}", page.text);

@@ -95,6 +95,7 @@ async fn ok(reply: Reply) -> Value {
 
 const TOOLS: &str = "# Tools\n";
 const HUMANIZE: &str = "skills/humanize/SKILL.md";
+const BRIEF: &str = "skills/brief/SKILL.md";
 
 /// A newer `default` in which something of every kind is another.
 fn newer() -> Vec<File> {
@@ -104,10 +105,7 @@ fn newer() -> Vec<File> {
     replace(&mut all, "MEMORY.md", "Nothing yet.", "Nothing at all.");
     of(&mut all, HUMANIZE).bytes.extend(b"\nOne more rule.\n");
     of(&mut all, "HEARTBEAT.md").bytes.extend(b"\nOne more line.\n");
-    all.push(File::new(
-        "skills/brief/SKILL.md",
-        "---\nname: brief\ndescription: Use for {{owner}}\n---\n",
-    ));
+    all.push(File::new(BRIEF, "---\nname: brief\ndescription: Use for {{owner}}\n---\n"));
     all
 }
 
@@ -133,7 +131,7 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
         ("HEARTBEAT.md", "taken"),
         ("IDENTITY.md", "clash"),
         ("TOOLS.md", "merged"),
-        ("skills/brief/SKILL.md", "added"),
+        (BRIEF, "added"),
         (HUMANIZE, "gone"),
     ];
     assert_eq!(fates(&told), wanted.map(|(path, fate)| (path.to_owned(), fate.to_owned())));
@@ -160,7 +158,7 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
     );
     let identity_now = read(&hq, "ada", "IDENTITY.md").expect("a file");
     assert_eq!(identity_now, identity.replace("a capable", "a very capable"));
-    let brief = read(&hq, "ada", "skills/brief/SKILL.md").expect("a file");
+    let brief = read(&hq, "ada", BRIEF).expect("a file");
     assert!(brief.contains("Use for Mira Lindqvist"), "{brief}");
     assert_eq!(read(&hq, "ada", HUMANIZE), None, "what is gone stays gone");
     assert_eq!(read(&hq, "ada", "MEMORY.md"), memory, "memory is never touched");
@@ -186,7 +184,7 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
     assert_eq!(undone["kept"]["HEARTBEAT.md"], "it was changed since", "{undone}");
     assert_eq!(read(&hq, "ada", "TOOLS.md").as_deref(), Some(soul.as_str()));
     assert_eq!(read(&hq, "ada", "IDENTITY.md"), Some(own));
-    assert_eq!(read(&hq, "ada", "skills/brief/SKILL.md"), None);
+    assert_eq!(read(&hq, "ada", BRIEF), None);
     assert_eq!(read(&hq, "ada", "HEARTBEAT.md"), Some(since));
     assert_eq!(offer(&api).await["offered"], json!(true), "it is offered again");
     refused(&api.post(&format!("{UPGRADE}/undo"), &back).await, 409, "upgrade_not_last");
@@ -351,6 +349,10 @@ async fn an_agent_moves_to_another_template_with_its_own_words_and_back() {
     let identity = read(&hq, "ada", "IDENTITY.md").expect("a file");
     assert!(identity.contains("- Role: analyst\n") && identity.contains("Ada\n"), "{identity}");
     assert!(read(&hq, "ada", "skills/weekly-snapshot/SKILL.md").is_some());
+    let routines = api.get("/api/v1/routines?agent=ada").await.json();
+    let routines = routines["items"].as_array().expect("a list").clone();
+    assert!(!routines.is_empty(), "those of the role come along");
+    assert!(routines.iter().all(|one| one["active"] == false), "and stand still: {routines:?}");
     assert_eq!(read(&hq, "ada", "AGENTS.md"), Some(own));
     let back = json!({ "commit": taken["commit"] });
     ok(api.post(&format!("{UPGRADE}/undo"), &back).await).await;
@@ -379,11 +381,19 @@ async fn an_agent_from_before_versions_were_noted_has_the_one_that_its_branch_be
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_that_a_kill_kept_from_being_noted_is_noted_when_the_workspace_opens() {
+async fn an_upgrade_that_a_kill_has_cut_off_is_finished_when_the_workspace_opens() {
     let (hq, api) = made().await;
     let commit = moves(&hq, "default", &newer());
     let before = api.get(ADA).await.json();
+    let was = ["TOOLS.md", HUMANIZE].map(|path| read(&hq, "ada", path).expect("a file"));
     ok(api.post(UPGRADE, &json!({})).await).await;
+    let is = ["TOOLS.md", HUMANIZE].map(|path| read(&hq, "ada", path).expect("a file"));
+    // The kill came after the commit: of two files none has been written, of a third somebody has written more since.
+    for (path, text) in ["TOOLS.md", HUMANIZE].into_iter().zip(&was) {
+        write(&hq, "ada", path, text);
+    }
+    std::fs::remove_file(hq.ws().agent_folder("ada").join(BRIEF)).expect("removed");
+    write(&hq, "ada", "HEARTBEAT.md", "Mine.\n");
     let id = before["id"].as_str().expect("an id").parse().expect("an id");
     let had = CommitId::parse(before["template_commit"].as_str().expect("a commit")).expect("one");
     let (ws, who) = (hq.ws(), work::owner(&hq));
@@ -394,6 +404,10 @@ async fn an_upgrade_that_a_kill_kept_from_being_noted_is_noted_when_the_workspac
     undone.await.expect("written");
     apply::finish(&ws, &who).await.expect("noted");
     drop(ws);
+    assert_ne!(was, is);
+    assert_eq!(["TOOLS.md", HUMANIZE].map(|path| read(&hq, "ada", path).expect("a file")), is);
+    assert!(read(&hq, "ada", BRIEF).is_some(), "a new one is there, too");
+    assert_eq!(read(&hq, "ada", "HEARTBEAT.md").as_deref(), Some("Mine.\n"));
     assert_eq!(api.get(ADA).await.json()["template_commit"], json!(commit.to_string()));
     assert_eq!(offer(&api).await["offered"], json!(false));
     hq.finish().await;

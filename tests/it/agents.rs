@@ -72,6 +72,14 @@ async fn a_handle_is_one_persons_or_one_agents_and_stays() {
     assert_eq!(make(&api, "Ada").await["slug"], "ada-2");
     assert_eq!(make(&api, "Q").await["slug"], "agent-q", "a short name is a name");
     assert_eq!(make(&api, "…").await["slug"], "agent");
+    // Words that mean something else in HQ.
+    assert_eq!(make(&api, "Template Tester").await["slug"], "agent-template-tester");
+    assert_eq!(make(&api, "default").await["slug"], "agent-default");
+    for (name, why) in [("Two\nlines", "one line"), ("Ada \u{202e}xe", "one line"), ("", "60")] {
+        let refused = api.post("/api/v1/agents", &json!({ "name": name })).await.json();
+        assert_eq!(refused["code"], "name_invalid", "{refused}");
+        assert!(refused["errors"][0]["message"].as_str().is_some_and(|said| said.contains(why)));
+    }
     // The owner's own handle.
     let mira = hq.ws().read(|snap| {
         let all: Result<Vec<features::workspace::model::Member>, StoreError> =

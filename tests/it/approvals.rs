@@ -216,6 +216,33 @@ async fn it_waits_for_days_and_a_stop_withdraws_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_reminded_after_an_hour_and_then_once_a_day() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("touch made"));
+    let run = office.say(&ada, "Make it").await;
+    asked(&office, run).await;
+    let (app, api) = (office.hq.running().app.clone(), office.hq.api().await);
+    let reminders = async |hours: u64| {
+        office.hq.advance_unnoticed(Duration::from_secs(hours * 3_600));
+        server::timers::sweep(&app).await;
+        let all = api.get("/api/v1/notifications").await.json();
+        let items = all["items"].as_array().expect("items").clone();
+        let waits =
+            |item: &&Value| item["title"].as_str().is_some_and(|t| t.contains("still waits"));
+        items.iter().filter(waits).count()
+    };
+    assert_eq!(reminders(0).await, 0);
+    assert_eq!(reminders(1).await, 1);
+    assert_eq!(reminders(2).await, 1);
+    assert_eq!(reminders(22).await, 2);
+    office.stop(run).await;
+    office.ended(run).await;
+    assert_eq!(reminders(48).await, 2);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_people_with_the_right_answer_and_a_page_shows_it() {
     let office = Office::open().await;
     let ada = asking(&office).await;
@@ -321,5 +348,42 @@ async fn a_refused_host_is_refused_however_it_is_written() {
     let run = office.say(&ada, "Post it").await;
     let told = results(&office, run).await;
     assert!(told.iter().all(|(_, ok, text)| !ok && text.contains("Not there")), "{told:?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_from_outside_makes_every_mode_ask_until_a_person_trusts_it() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.trust(ada.id, TrustMode::Full).await;
+    let owner = office.hq.owner();
+    let reads = || Turn::call("contact_list", json!({}));
+    let first = [runs("echo one"), reads(), runs("echo two"), runs("echo three")];
+    for turn in first.into_iter().chain([Turn::text("Done.")]) {
+        office.model.push(turn);
+    }
+    let run = office.say(&ada, "Look and go on").await;
+    let approval = asked(&office, run).await;
+    assert!(approval.plan.shown.contains("echo two"), "{approval:?}");
+    assert!(approval.why.contains("contact_list in step 2"), "{}", approval.why);
+    let name = office.ws().read(|snap| store::ReadExt::get::<Run>(snap, run)).expect("a store");
+    let name = name.expect("the run").name();
+    let page = owner.get(&format!("/w/marlow-cargo/runs/{name}")).await;
+    assert!(page.text.contains("Trust what it has read"), "{}", page.text);
+    let lifted = owner.call("DELETE", &format!("/api/v1/runs/{name}/outside")).await;
+    assert_eq!(lifted.status, StatusCode::NO_CONTENT, "{}", lifted.text);
+    answer(&office, &approval, json!({ "answer": "once" })).await;
+    let told = results(&office, run).await;
+    assert!(told.iter().all(|(_, ok, _)| *ok) && told.len() == 4, "{told:?}");
+
+    let path = format!("/api/v1/agents/{}/autonomy", ada.slug);
+    let set = owner.json("PUT", &path, &json!({ "autonomous": true })).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    for turn in [reads(), runs("echo four"), Turn::text("Done.")] {
+        office.model.push(turn);
+    }
+    let run = office.say(&ada, "And again").await;
+    let told = results(&office, run).await;
+    assert!(told.iter().all(|(_, ok, _)| *ok) && told.len() == 2, "{told:?}");
     office.hq.finish().await;
 }

@@ -30,6 +30,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("tar", "backup"),
     ("rusty_s3", "backup"),
     ("tantivy", "search"),
+    ("frostem", "search/stems"),
     ("candle_core", "embed/bert"),
     ("tokenizers", "embed/bert"),
     ("rayon", "embed/bert"),

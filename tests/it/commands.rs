@@ -208,6 +208,12 @@ async fn files_come_with_a_message_are_looked_at_and_survive_a_restart() {
     assert_eq!(shown.header("content-type"), Some("image/png"));
     let stranger = hq.another("Jonas", Some(Role::Member)).await;
     assert_eq!(stranger.get(&picture).await.status, StatusCode::NOT_FOUND);
+    // Whoever may look at it keeps it as knowledge.
+    let keep = page.attr("#talk .attached form", "action");
+    assert_eq!(stranger.form(&keep, &[]).await.status, StatusCode::NOT_FOUND);
+    let kept = hq.owner().form(&keep, &[]).await;
+    let item = hq.owner().get(kept.location().expect("its page")).await;
+    assert_eq!(item.text_of(".record-title"), "plan.png", "{}", item.text);
     hq.restart().await;
     assert_eq!(hq.owner().download(&picture).await, PNG);
 

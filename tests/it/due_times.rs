@@ -48,7 +48,7 @@ async fn a_person_sets_a_time_of_day_and_takes_it_away() {
     assert_eq!(due(&api, "MC-1").await, moment("2026-11-24T13:30:00Z"), "by the clock in Berlin");
     let at = format!("{TASKS}/MC-1");
     let page = mira.get(&at).await;
-    assert_eq!(fields(&page), ("2026-11-24".to_owned(), "14:30".to_owned()));
+    assert_eq!(fields(&page), ("24 Nov 2026".to_owned(), "14:30".to_owned()));
     assert!(page.text_of("#task-props").contains("Tuesday, 14:30"), "{}", page.text);
 
     let set = |fields: &'static [(&'static str, &'static str)]| {
@@ -71,7 +71,7 @@ async fn a_person_sets_a_time_of_day_and_takes_it_away() {
     set(&[("due", "today")]).await;
     assert_eq!(due(&api, "MC-1").await, day("2026-11-20T22:59:59Z"), "the time is gone for good");
     let page = mira.get(&at).await;
-    assert_eq!(fields(&page), ("2026-11-20".to_owned(), String::new()));
+    assert_eq!(fields(&page), ("20 Nov 2026".to_owned(), String::new()));
     let told = page.text_of("#task-time");
     for fact in [
         "moved the due date from 24 Nov, 14:30 to 21 Nov, 14:30",
@@ -80,6 +80,21 @@ async fn a_person_sets_a_time_of_day_and_takes_it_away() {
     ] {
         assert!(told.contains(fact), "{fact}: {told}");
     }
+
+    // As a person types it, and as the field shows it.
+    for typed in ["24 Nov 2026", "tue", "Nov 24", "24.11."] {
+        let form = [("title", typed), ("due", typed), ("start", "21 nov")];
+        let made = mira.form(TASKS, &form).await;
+        let place = made.location().expect("the task's page").to_owned();
+        let task = place.rsplit('/').next().expect("a key").to_owned();
+        assert_eq!(due(&api, &task).await, day("2026-11-24T22:59:59Z"), "{typed}");
+        let page = mira.get(&place).await;
+        assert_eq!(page.attr("#start-day", "value"), "21 Nov 2026", "{typed}");
+    }
+    let refused = mira.form(TASKS, &[("title", "When"), ("due", "3/4")]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "in March, or in April");
+    assert_eq!(refused.attr("#f-due", "value"), "3/4", "what was typed stays");
+    assert!(refused.text_of("#f-due-says").contains("Write it as 20 Nov"), "{}", refused.text);
 
     let wrong = set(&[("due", "2026-11-21"), ("due_time", "25:00")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
@@ -149,6 +164,11 @@ async fn every_layout_shows_the_time_of_day() {
     let timeline = mira.get(&format!("{TASKS}?layout=timeline&sort=due")).await;
     let dates = ["20 Nov to 24 Nov, 14:30", "20 Nov to 25 Nov"];
     assert_eq!(timeline.texts(".names .meta"), dates);
+    // One day is said once, and a name that is longer than its bar stands behind it.
+    make(&api, json!({ "title": "Water the plants", "due_at": "2026-11-20" })).await;
+    let timeline = mira.get(&format!("{TASKS}?layout=timeline&sort=due")).await;
+    assert_eq!(timeline.texts(".names .meta")[0], "20 Nov");
+    assert!(timeline.texts(".span > [data-after]").contains(&"Water the plants".to_owned()));
     hq.finish().await;
 }
 

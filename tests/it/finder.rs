@@ -292,6 +292,22 @@ async fn the_page_has_kinds_marks_and_further_hits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_looked_for_can_be_asked_of_an_agent() {
+    let hq = TestHq::start().await;
+    let search = "/w/marlow-cargo/search?q=lease%20terms";
+    assert!(hq.owner().get(search).await.attrs("#ask-menu form", "action").is_empty());
+    work::agent(&hq, "Ada").await;
+    for page in [search, "/w/marlow-cargo/knowledge?q=lease%20terms"] {
+        let page = hq.owner().get(page).await;
+        let to = page.attrs("#ask-menu form", "action");
+        assert_eq!(to, ["/w/marlow-cargo/agents/ada/chat"], "{}", page.text);
+        let body = page.attr("#ask-menu [name=body]", "value");
+        assert_eq!(body, "What do we know about “lease terms”?");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
     let hq = unhurried().await;
     work::agent(&hq, "Ada").await;

@@ -40,6 +40,7 @@ fn plain(page: &Reply, path: &str) {
     assert!(page.status.is_success(), "{path}: {}", page.status);
     let text = page.text_of("main");
     assert!(codes(&text).is_empty(), "{path} has {:?}", codes(&text));
+    assert!(!text.contains("Error("), "{path} has the code of an error: {text}");
 }
 
 /// A run that has ended as an agent's last, with its item.
@@ -90,10 +91,14 @@ async fn ended(office: &Office, model: &Run, outcome: Outcome, n: u8) -> Run {
 async fn every_end_error_and_wait_is_a_sentence_on_every_page() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    office.model.push(Turn::text("Hello."));
+    office.model.push(Turn::call("read", json!({ "path": "gone.md" }))).push(Turn::text("Hello."));
     let first = office.say(&ada, "Hello").await;
     let model = office.ended(first).await;
     let owner = office.hq.owner();
+    let path = format!("{HOME}/runs/{}", model.name());
+    let page = owner.get(&path).await;
+    plain(&page, &path);
+    assert!(page.text_of("main").contains("gone.md"), "{path} tells of the call that failed");
     let mut ends = vec![
         Outcome::Done,
         Outcome::Stopped { by: None },
@@ -451,6 +456,7 @@ async fn two_agents_of_one_name_are_told_apart() {
         ("/runs", "select[name=agent]"),
         ("/routines/new", "select[name=agent]"),
         ("/settings/usage", "main"),
+        ("/settings/secrets/new", "main"),
         ("/search?q=ada", ".finds"),
     ] {
         let shown = owner.get(&format!("{HOME}{path}")).await.text_of(place);
@@ -460,6 +466,10 @@ async fn two_agents_of_one_name_are_told_apart() {
     owner.form(&format!("{HOME}/agents/{}/manager", two.slug), &lead).await;
     let line = owner.get(&format!("{HOME}/agents/{}", two.slug)).await.text_of("main");
     assert!(line.contains(&first), "{line}");
+    for (page, place) in [("", "#agent-head h1"), ("/chat", ".talk h2")] {
+        let shown = owner.get(&format!("{HOME}/agents/{}{page}", two.slug)).await.text_of(place);
+        assert!(shown.contains(&second), "{page}: {shown}");
+    }
     let task = office.task("Compare two offers", &two).await;
     let page = owner.get(&format!("{HOME}/tasks/MC-{}", task.number)).await;
     assert!(page.text_of("#task-props").contains(&second), "{}", page.text_of("#task-props"));

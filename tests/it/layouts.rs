@@ -1,5 +1,8 @@
 //! Tasks as a board, a calendar and a timeline, and changes of many at once.
 
+use features::deliverables::model::Content;
+use features::deliverables::rules::{self as deliverables, NewDelivery};
+use features::tasks::queries;
 use features::tasks::rules::{self as tasks, NewTask};
 use kernel::{Priority, TaskStatus, Timestamp};
 use reqwest::StatusCode;
@@ -88,6 +91,65 @@ async fn a_board_has_columns_and_lanes_and_cards_keep_the_place_they_are_given()
     assert_eq!(part.form(&at(&first), &sure).await.status, StatusCode::OK);
     let wrong = part.form(&at(&first), &[("status", "odd")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivered_work_has_a_column_of_its_own_where_no_card_is_put_by_hand() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    for title in ["Compare prices", "Call them"] {
+        make(&api, json!({ "title": title, "status": "in_progress" })).await;
+    }
+    let board = format!("{TASKS}?layout=board&group=status");
+    let heads = mira.get(&board).await.texts(".board h2");
+    assert!(!heads.contains(&"In review".to_owned()), "nothing is in review: {heads:?}");
+    let (ws, who) = (hq.ws(), work::owner(&hq));
+    let submitted = ws.write(&who, move |tx| {
+        let task = queries::resolve(tx, "MC-1")?.id;
+        let content = Content::Text("# Prices".into());
+        let (title, note) = ("Prices".to_owned(), String::new());
+        deliverables::submit(tx, NewDelivery { task, title, content, note, revises: None })
+    });
+    submitted.await.expect("delivered work");
+    let page = mira.get(&board).await;
+    let heads = page.texts(".board h2");
+    assert_eq!(heads, ["To do", "In progress", "In review", "Blocked", "Done"]);
+    assert_eq!(page.texts(".board .wip"), ["0", "1", "1", "0", "0"], "each is counted once");
+    let adds = page.attrs(".board header a", "aria-label");
+    assert!(!adds.iter().any(|label| label.contains("In review")), "no task begins there");
+
+    let list = mira.get(&format!("{TASKS}?q=status:in_progress")).await;
+    assert_eq!(list.texts(".row .title"), ["Call them"], "as in the column of that name");
+    for q in ["status:in_review", "is:in-review"] {
+        let list = mira.get(&format!("{TASKS}?q={q}")).await;
+        assert_eq!(list.texts(".row .title"), ["Compare prices"], "{q}");
+    }
+    let stored = api.get("/api/v1/tasks?status=in_progress").await.json();
+    assert_eq!(stored["items"].as_array().map(Vec::len), Some(2), "a program asks what is stored");
+
+    let part = mira.clone().htmx("tasks-board");
+    let moved = |task: &'static str, to: &'static str| {
+        let part = part.clone();
+        async move { part.form(&format!("{TASKS}/{task}/move"), &[("status", to)]).await }
+    };
+    let refused = moved("MC-2", "in_review").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let told = refused.header("hx-trigger").expect("a message");
+    assert!(told.contains("when work is delivered on it"), "{told}");
+    for to in ["todo", "in_progress"] {
+        let told = moved("MC-1", to).await;
+        let told = told.header("hx-trigger").expect("a message");
+        assert!(told.contains("MC-1 stays in review"), "{to}: {told}");
+    }
+    let told = moved("MC-2", "todo").await;
+    assert!(!told.header("hx-trigger").expect("news").contains("hq:toast"), "nothing to be said");
+    let bulk = [("tasks", "MC-1,MC-2"), ("status", "blocked")];
+    let told = part.form(&format!("{TASKS}/bulk"), &bulk).await;
+    let told = told.header("hx-trigger").expect("a message");
+    assert!(told.contains("Changed 2 tasks; 1 stays in review"), "{told}");
+    let asked = moved("MC-1", "done").await;
+    assert_eq!(asked.status, StatusCode::CONFLICT, "its work is not reviewed");
     hq.finish().await;
 }
 

@@ -197,3 +197,26 @@ async fn the_api_describes_itself_from_its_routes() {
     assert!(create["responses"]["201"].is_object());
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_looks_as_it_did_is_not_sent_again() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let made = api.post("/api/v1/agents", &json!({ "name": "Ada" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let region = || hq.owner().htmx("fleet");
+    let first = region().get("/w/marlow-cargo/").await;
+    assert_eq!(first.status, StatusCode::OK);
+    let tag = first.header("etag").expect("a tag").to_owned();
+    let again = region().with("if-none-match", &tag).get("/w/marlow-cargo/").await;
+    assert_eq!((again.status, again.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    let renamed = api.json("PATCH", "/api/v1/agents/ada", &json!({ "name": "Adele" })).await;
+    assert_eq!(renamed.status, StatusCode::OK, "{}", renamed.text);
+    let changed = region().with("if-none-match", &tag).get("/w/marlow-cargo/").await;
+    assert_eq!(changed.status, StatusCode::OK);
+    assert!(changed.text.contains("Adele"), "{}", changed.text);
+    assert_ne!(changed.header("etag"), Some(tag.as_str()));
+    // A whole page has no tag: it says more than its regions.
+    assert_eq!(hq.owner().get("/w/marlow-cargo/").await.header("etag"), None);
+    hq.finish().await;
+}

@@ -27,6 +27,7 @@ mod lines; // lines between agents: what goes down them and what goes up
 mod leaving; // what somebody has to do who leaves, and who takes it over
 mod streams; // open streams end with what let them in
 mod people; // members, invitations, roles: who may change whom, and what ends when somebody leaves
+mod permissions; // what a permission would have let through, imports, identity, the sandbox explained
 mod passkeys; // passkeys, with a device in software
 mod factors; // codes from an app, recovery codes, who must have a second step
 mod damage; // what is damaged or gone: shown to whom it concerns, and nothing is made of it
@@ -62,6 +63,7 @@ mod work; // the same as people and programs meet it, over HTTP
 mod task_page; // what the page of a task and lists of tasks tell and offer
 mod task_frame; // what stands around lists of tasks and beside one
 mod talks; // comments that are changed, quoted, answered, settled and reacted to
+mod discussed; // comments and files on contacts and records, records as work, modules that are off
 mod links; // links of tasks: to addresses and to other records
 mod delivering; // work that people deliver, remarks and answers, comparisons
 mod activity; // what happened, narrowed
@@ -91,6 +93,7 @@ mod runs_pages; // runs, chat, the dashboard, the way in with practice
 mod api; // the JSON API: bad input, repeats, talk, files, its own description
 mod openai_api; // agents as models: answers, streams, sessions, errors
 mod openai_tools; // tools of the programs that ask
+mod openai_talk; // conversations that programs keep, in every protocol
 mod openai_again; // questions that are asked again, with and without a key
 mod ops_health; // health: parts, consumers, the store's own work; filters and snapshot of changes
 mod usage_days; // the daily roll-up of model calls and the consumer that keeps it

@@ -1,5 +1,6 @@
 //! The steps of a set-up: from the account to the first task, with every way to leave, come back and try twice.
 
+use crm::model::{Collection, FieldDef, Home};
 use features::agents::model::Agent;
 use features::agents::templates;
 use features::connections::model::Connection;
@@ -322,5 +323,58 @@ async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_
     assert_eq!(away.location(), Some(&*home), "{}", away.text);
     assert!(mira.get(&home).await.texts("#mission").is_empty());
     assert_eq!(lines(&tom).await.1.len(), 2, "for Tom it stays");
+    hq.finish().await;
+}
+
+/// The labels of the fields that contacts have beside those of HQ.
+fn fields(hq: &TestHq) -> Vec<String> {
+    let all = all::<FieldDef>(hq).into_iter();
+    let own = all.filter(|one| one.home == Home::Contacts && one.key != "stage");
+    let mut labels: Vec<String> = own.map(|one| one.label).collect();
+    labels.sort();
+    labels
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stages_and_fields_of_a_kind_of_work_are_laid_down_once_and_over_nothing() {
+    let mut hq = TestHq::start().await;
+    let mira = hq.owner();
+    until(&mira, "agent").await;
+    assert!(fields(&hq).is_empty(), "not before the set-up is over");
+    let skipped = send(&mira, "agent", "agent/skip", &[]).await;
+    assert_eq!(skipped.location(), Some("/w/marlow-cargo/"), "{}", skipped.text);
+    let made = ["Engagement", "Monthly value", "Start date"];
+    assert_eq!(fields(&hq), made);
+    // What a person takes away does not come back with the next start.
+    let gone = all::<FieldDef>(&hq).into_iter().find(|one| one.label == "Engagement");
+    let gone = gone.expect("a field").id;
+    let by = (kernel::Actor::System(kernel::Part::Setup), kernel::Cause::Setup);
+    let remove = move |tx: &mut store::WriteTx<'_>| tx.delete::<FieldDef>(gone);
+    hq.ws().write(&by, remove).await.expect("removed");
+    hq.restart().await;
+    assert_eq!(fields(&hq), made[1..]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_of_a_person_stay_the_only_ones_and_who_publishes_gets_a_calendar() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let own = json!({ "label": "Shoe size", "kind": "number" });
+    let made = mira.post("/api/v1/fields?of=contacts", &own).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let over = json!({ "intent": "hire", "done": true });
+    let done = mira.json("PATCH", "/api/v1/onboarding", &over).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    assert_eq!(fields(&hq), ["Shoe size"]);
+    hq.finish().await;
+
+    let hq = TestHq::start().await;
+    let over = json!({ "intent": "publish", "done": true });
+    let done = hq.owner().json("PATCH", "/api/v1/onboarding", &over).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    let made: Vec<String> = all::<Collection>(&hq).into_iter().map(|one| one.name).collect();
+    assert_eq!(made, ["Content calendar"]);
+    assert!(fields(&hq).is_empty());
     hq.finish().await;
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 29] = [
+const PROVED: [&str; 31] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
@@ -22,6 +22,7 @@ const PROVED: [&str; 29] = [
     "POST /api/v1/members/{id}/reset-factors",
     "POST /api/v1/tokens",
     "POST /api/v1/workspace/delete",
+    "POST /w/{ws}/agents/{slug}/behaviour/autonomy",
     "POST /w/{ws}/settings/audit/redact",
     "POST /w/{ws}/settings/backups",
     "POST /w/{ws}/settings/delete",
@@ -36,6 +37,7 @@ const PROVED: [&str; 29] = [
     "POST /w/{ws}/settings/security/passkeys/{id}/remove",
     "POST /w/{ws}/settings/tokens",
     "POST /w/{ws}/settings/tokens/{id}/withdraw",
+    "PUT /api/v1/agents/{agent}/autonomy",
     "PUT /api/v1/backups/settings",
     "PUT /api/v1/settings/mail",
     "PUT /api/v1/sign-in-policy",

@@ -49,7 +49,7 @@ async fn company(number: u64) -> TestHq {
     let put = move |data: &Path| {
         let made = fill(data, small(number));
         assert_eq!((made.people, made.agents), (2, 6), "{made:?}");
-        assert_eq!(made.tasks, 200, "{made:?}");
+        assert_eq!((made.tasks, made.contacts), (200, 40), "{made:?}");
         assert!(made.refused <= 20, "hardly anything is refused: {made:?}");
     };
     Setup::default().data(put).unowned().await
@@ -133,6 +133,10 @@ async fn its_owner_finds_it_on_every_page(hq: &TestHq) {
         ("/runs", "R-"),
         ("/routines", "Morning brief"),
         ("/notifications", "Notifications"),
+        ("/contacts", "mail.example"),
+        ("/contacts?layout=board", "Negotiation"),
+        ("/organizations", "Aldern Bakery"),
+        ("/collections", "Spare parts"),
     ];
     for (path, words) in shown {
         let page = mara.get(&format!("{PLACE}{path}")).await;

@@ -52,7 +52,8 @@ export function tell(given) {
     await page.getByLabel('New name').fill('notes/prices.md');
     await page.getByRole('button', { name: 'Rename' }).click();
     await file.getByRole('heading', { name: 'notes/prices.md' }).waitFor();
-    await file.getByRole('button', { name: 'Delete' }).click();
+    await file.getByRole('link', { name: 'Delete' }).click();
+    await page.getByRole('button', { name: 'Delete' }).click();
     await page.goto(`${place}/agents/ada/files?path=notes/prices.md`);
     assert.equal(await page.getByText('Ask for the early return.').count(), 0);
     assert.deepEqual(context.faults().filter((fault) => !fault.includes('404')), []);

@@ -12,7 +12,7 @@ use crate::door::{Ask, Door};
 use crate::operate::Place;
 use crate::reach::CommandError;
 use crate::show::{moment, part, query, table};
-use web::format::size;
+use web::format::{count, size};
 
 use super::{items, word};
 
@@ -29,6 +29,14 @@ pub enum Command {
         /// A folder that is shown in full
         #[arg(default_value = "")]
         path: String,
+    },
+    /// Files with all words in their name or in one line
+    Search {
+        #[command(flatten)]
+        agent: OfAgent,
+        /// The words
+        #[arg(required = true)]
+        words: Vec<String>,
     },
     /// One file, as it is
     Read(OfFile),
@@ -119,6 +127,7 @@ impl OfFile {
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List { agent, path } => list(common, door, &agent, &path).await,
+        Command::Search { agent, words } => search(common, door, &agent, &words.join(" ")).await,
         Command::Read(of) => read(common, door, &of).await,
         Command::Write(flags) => write(common, door, &flags).await,
         Command::History(flags) => history(common, door, &flags).await,
@@ -138,6 +147,37 @@ async fn list(
     let mut lines = or_none(table(&rows), "No files.");
     if all["is_cut"] == true {
         lines.push("There are more: name a folder.".to_owned());
+    }
+    print(common, &all, &lines)
+}
+
+/// Prints a line each as `path:12: what it says`, and the path alone where only the name was found.
+async fn search(
+    common: &Common,
+    door: &Door,
+    agent: &OfAgent,
+    words: &str,
+) -> Result<u8, CommandError> {
+    let address = agent.at(&format!("file-search{}", query(&[("q", Some(words))])));
+    let all = door.call(agent.within(Ask::get(address))).await?;
+    let mut lines = Vec::new();
+    for hit in items(&all) {
+        let path = word(hit, "path");
+        let found = hit["lines"].as_array().map_or(&[][..], Vec::as_slice);
+        if found.is_empty() {
+            lines.push(path.to_owned());
+        }
+        lines.extend(
+            found.iter().map(|line| format!("{path}:{}: {}", line["number"], word(line, "text"))),
+        );
+        match hit["more"].as_u64().unwrap_or(0) {
+            0 => {}
+            more => lines.push(format!("{path}: {} more", count(more, "line", "lines"))),
+        }
+    }
+    let mut lines = or_none(lines, "Nothing found.");
+    if all["is_cut"] == true {
+        lines.push("There may be more.".to_owned());
     }
     print(common, &all, &lines)
 }

@@ -39,6 +39,7 @@ pub async fn deliver(common: &Common, door: &Door, flags: Deliver) -> Result<u8,
     };
     let body = json!({
         "title": flags.title.unwrap_or_default(), "text": text, "url": flags.work.link, "file": file,
+        "page": flags.work.page, "record": flags.work.record,
         "note": flags.note, "revises": revises,
     });
     let ask = Ask::post(path(&flags.which, "/deliverables"), &body).within(at(&flags.which));

@@ -211,6 +211,12 @@ pub struct Work {
     /// A file; it is put on the task, too
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
+    /// A page of the workspace's knowledge, as it is now: its id or title
+    #[arg(long, value_name = "PAGE")]
+    pub page: Option<String>,
+    /// A record, as it is now, such as contact:Name
+    #[arg(long, value_name = "RECORD")]
+    pub record: Option<String>,
 }
 
 /// Flags of `hq task attach`.

@@ -6,7 +6,9 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use app::{App, Ws};
+use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
+use kernel::day::{self, Toward};
 use kernel::{Problem as _, ProblemKind, TypedId as _};
 use noun::Names as _;
 use store::{ReadExt as _, WriteTx};
@@ -284,14 +286,24 @@ pub(super) async fn bulk<B: Book>(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
 }
 
-/// A day in a form; none when it is empty.
-fn day(text: &str) -> Result<Option<Date>, CrmError> {
-    match text.trim() {
+/// Today where this person is.
+fn today(ws: &Ws, who: &Person) -> Date {
+    due::day(ws.app.clock.now(), &due::zone(&who.zone))
+}
+
+/// The day in a field of a form; none when it is empty.
+fn day(
+    typed: &Typed,
+    field: &'static str,
+    today: Date,
+    toward: Toward,
+) -> Result<Option<Date>, CrmError> {
+    match text(typed, field).trim() {
         "" => Ok(None),
-        text => text
-            .parse()
-            .map(Some)
-            .map_err(|_| CrmError::field("next_on", "Write the day as 2026-12-24.")),
+        text => match day::read(text, today, toward) {
+            Some(day) => Ok(Some(day)),
+            None => Err(CrmError::field(field, "Write the day as 24 Dec, Friday or 2026-12-24.")),
+        },
     }
 }
 
@@ -311,7 +323,7 @@ pub(super) async fn log<B: Book>(
         true => (Some(ContactId::from_uuid(id.uuid())), None),
         false => (None, Some(OrganizationId::from_uuid(id.uuid()))),
     };
-    let patch = patch_of(&typed, &who);
+    let patch = patch_of(&typed, &who, today(&ws, &who));
     let logged = match patch {
         Ok(patch) => {
             ws.write(
@@ -339,12 +351,11 @@ pub(super) async fn log<B: Book>(
     }
 }
 
-fn patch_of(typed: &Typed, who: &Person) -> Result<TalkPatch, CrmError> {
-    let occurred_at = match text(typed, "occurred_on") {
-        "" => None,
-        on => {
-            let day = day(on)?.unwrap_or_default();
-            let zone = features::tasks::queries::due::zone(&who.zone);
+fn patch_of(typed: &Typed, who: &Person, today: Date) -> Result<TalkPatch, CrmError> {
+    let occurred_at = match day(typed, "occurred_on", today, Toward::Back)? {
+        None => None,
+        Some(day) => {
+            let zone = due::zone(&who.zone);
             let noon = day
                 .at(12, 0, 0, 0)
                 .to_zoned(zone)
@@ -360,7 +371,7 @@ fn patch_of(typed: &Typed, who: &Person) -> Result<TalkPatch, CrmError> {
         body: given(typed, "body"),
         occurred_at,
         next_action: given(typed, "next_action"),
-        next_on: Some(day(text(typed, "next_on"))?),
+        next_on: Some(day(typed, "next_on", today, Toward::Ahead)?),
         next_done: None,
     })
 }
@@ -383,11 +394,8 @@ pub(super) async fn talk(
     Path2(id, verb): Path2<TalkId, TalkVerb>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let until = day(text(&typed, "until"))?;
-    let today = features::tasks::queries::due::day(
-        ws.app.clock.now(),
-        &features::tasks::queries::due::zone(&who.zone),
-    );
+    let today = today(&ws, &who);
+    let until = day(&typed, "until", today, Toward::Ahead)?;
     let talk = ws
         .write(&who, move |tx| match verb {
             TalkVerb::Done => rules::change_talk(

@@ -7,13 +7,16 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use features::comments::queries::show::{self as comments, Begun, CommentView, Composer};
+use features::files::queries::{self as files, Line};
 use features::history::queries as history;
 use features::links::model::Target as LinkTarget;
 use features::links::queries::{self as links, TaskLine};
+use features::places::{Place, Spot};
 use features::tasks::queries::scene::Scene;
 use kernel::key::KeyBuf;
-use kernel::{FieldError, TypedId as _};
-use noun::{Kind, value_in};
+use kernel::{FieldError, Timestamp, TypedId as _};
+use noun::{Kind, Target, value_in};
 use serde_json::Value;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
@@ -102,8 +105,16 @@ pub(super) struct TalkLine {
     with: Option<(String, String)>,
 }
 
+/// Something in the timeline.
+pub(super) enum Entry {
+    /// A talk, by its place among them.
+    Talk(usize),
+    /// A comment with what answers it.
+    Comment(Box<CommentView>),
+}
+
 #[derive(Template)]
-#[template(path = "crm/show.html", blocks = ["head", "cells", "talks"])]
+#[template(path = "crm/show.html", blocks = ["head", "cells", "talks", "files"])]
 pub(super) struct ShowPage {
     shell: Shell,
     base: String,
@@ -115,6 +126,7 @@ pub(super) struct ShowPage {
     head_live: Live,
     cells_live: Live,
     talks_live: Live,
+    files_live: Live,
     name: String,
     face: Face,
     second: String,
@@ -125,6 +137,10 @@ pub(super) struct ShowPage {
     to_check: usize,
     due: Option<usize>,
     talks: Vec<TalkLine>,
+    entries: Vec<Entry>,
+    composer: Composer,
+    files: Vec<Line>,
+    files_url: String,
     kinds: Vec<Choice>,
     people: Vec<(String, String, Face, String)>,
     tasks: Vec<TaskLine>,
@@ -152,6 +168,9 @@ impl ShowPage {
 pub(super) struct Asked {
     part: String,
     key: String,
+    /// The comment that the box begins with.
+    quote: String,
+    reply: String,
 }
 
 /// The page of a record.
@@ -166,12 +185,14 @@ pub(super) async fn show<B: Book>(
     let page = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
         let row = queries::resolve::<B>(snap, &said)?;
-        page(&scene, snap, shell, &row)
+        let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
+        page(&scene, snap, shell, (&row, begun))
     })?;
     match (hx.is_partial(), asked.part.as_str()) {
         (true, "head") => html::fragment(&page.as_head()),
         (true, "cells") => html::fragment(&page.as_cells()),
         (true, "talks") => html::fragment(&page.as_talks()),
+        (true, "files") => html::fragment(&page.as_files()),
         _ => html::page(&page),
     }
 }
@@ -184,7 +205,11 @@ pub(super) fn refused<B: Book>(
     (id, wrong, typed): (B::Id, &str, Typed),
 ) -> Result<Response, PageError> {
     let row = queries::get_rev::<B>(read, id)?.0;
-    let page = ShowPage { wrong: wrong.to_owned(), typed, ..page(scene, read, shell, &row)? };
+    let page = ShowPage {
+        wrong: wrong.to_owned(),
+        typed,
+        ..page(scene, read, shell, (&row, Begun::default()))?
+    };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -192,7 +217,7 @@ fn page<B: Book>(
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    row: &Row<B>,
+    (row, begun): (&Row<B>, Begun),
 ) -> Result<ShowPage, CrmError> {
     let look = Look::new(scene, read, B::home(row.collection))?;
     let base = row_url::<B>(scene, row.id);
@@ -203,6 +228,9 @@ fn page<B: Book>(
         (_, true) => queries::talks_of(read, OrganizationId::from_uuid(row.id.uuid()), TALKS)?,
         _ => Vec::new(),
     };
+    let place = Place::Row(Target { table: B::TABLE.number, id: row.id.uuid() });
+    let spot = Spot::here(read, place)?;
+    let entries = entries(&talks, comments::talks(scene, read, &spot)?);
     let talks: Vec<TalkLine> = talks
         .into_iter()
         .map(|talk| talk_line(scene, read, (&look, is_organization), talk))
@@ -225,6 +253,7 @@ fn page<B: Book>(
         head_live: live("head").table("interactions"),
         cells_live: live("cells").table("suggestions").table("fields"),
         talks_live: live("talks").table("interactions"),
+        files_live: live("files").table("task_files"),
         name: row.name().to_owned(),
         face: Face::person(row.name()),
         second: look.second(row, &SECOND),
@@ -239,6 +268,10 @@ fn page<B: Book>(
         groups,
         due: talks.iter().rposition(|talk| !talk.due.is_empty() && !talk.done),
         talks,
+        entries,
+        composer: comments::composer(scene, read, &spot, begun)?,
+        files: files::of(read, place)?.iter().map(|file| Line::new(scene, file)).collect(),
+        files_url: scene.ws.url(&format!("{}/files", spot.base)),
         kinds: TalkKind::ALL
             .iter()
             .map(|kind| Choice::new(kind.word(), kind.label(), *kind == TalkKind::Note))
@@ -257,6 +290,15 @@ fn page<B: Book>(
         },
         base,
     })
+}
+
+/// Talks and comments, the newest first.
+fn entries(talks: &[Talk], comments: Vec<(Timestamp, CommentView)>) -> Vec<Entry> {
+    let talks = talks.iter().enumerate().map(|(n, talk)| (talk.occurred_at, Entry::Talk(n)));
+    let said = comments.into_iter().map(|(at, said)| (at, Entry::Comment(Box::new(said))));
+    let mut all: Vec<(Timestamp, Entry)> = talks.chain(said).collect();
+    all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    all.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// A new task about the record.

@@ -474,3 +474,16 @@ pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
     }
     Ok(made)
 }
+
+/// Lays down a preset for who has made no field of contacts and no contact yet; says whether it did.
+///
+/// # Errors
+/// When there is no such preset.
+pub fn lay_down(tx: &mut WriteTx<'_>, key: &str) -> Result<bool, CrmError> {
+    let fields = tx.len(BY_KEY, &Range::prefix(Home::Contacts.key()).limit(1))?;
+    if 0 < fields || !tx.list::<Row<Contacts>>(&Range::all().limit(1))?.is_empty() {
+        return Ok(false);
+    }
+    start_with(tx, key)?;
+    Ok(true)
+}

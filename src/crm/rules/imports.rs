@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use features::tasks::queries::people::{People, assignee_of};
 use kernel::ImportId;
+use kernel::key::KeyBuf;
 use kernel::text::one_line;
-use noun::{Column, Decimal, FieldValue, Kind};
+use noun::{Column, Decimal, FieldValue, Kind, plain_url};
 use serde_json::{Map, Value};
 use store::{BlobId, Range, ReadExt as _, StoreError, WriteTx};
 
@@ -316,6 +317,13 @@ impl One<'_> {
             Clash::New => None,
             _ => same::<B>(tx, collection, (&values, &typed))?,
         };
+        // Who belongs to an organization has an address there, whatever the file calls it.
+        if values.contains_key(ORGANIZATION)
+            && let Some(domain) = typed.iter().find_map(|(_, value)| domain_of(value))
+            && let Some(organization) = at_domain::<Organizations>(tx, domain)?
+        {
+            values.insert(ORGANIZATION.to_owned(), Value::String(organization.id.to_string()));
+        }
         let sent = |values| Sent {
             values,
             row: Some(number),
@@ -411,6 +419,34 @@ fn day(text: &str, month_first: bool) -> String {
         .map_or_else(|_| text.to_owned(), |date| date.to_string())
 }
 
+/// The domain of an address of mail.
+fn domain_of(value: &FieldValue) -> Option<&str> {
+    match value {
+        FieldValue::Email(address) => address.rsplit_once('@').map(|(_, domain)| domain.trim()),
+        _ => None,
+    }
+}
+
+fn host(plain: &str) -> &str {
+    plain.split(['/', ':']).next().unwrap_or_default()
+}
+
+/// The row whose website lies at a domain; none when there is none, or several.
+fn at_domain<B: Book>(tx: &WriteTx<'_>, domain: &str) -> Result<Option<Row<B>>, StoreError> {
+    /// The most addresses that begin so and are looked at.
+    const MOST: usize = 50;
+    let Some((kind, domain)) = FieldValue::Url(domain.to_owned()).identity() else {
+        return Ok(None);
+    };
+    // Without the end of a text: paths may follow.
+    let mut key = KeyBuf::new();
+    key.u8(kind).raw(domain.as_bytes());
+    let mut found: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key).limit(MOST))?;
+    found
+        .retain(|row| row.archived_at.is_none() && host(&plain_url(row.text("website"))) == domain);
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
 /// The row that a row of the file means: by address of mail, phone, LinkedIn or website, by its name where that says
 /// enough: of contacts together with the organization.
 fn same<B: Book>(
@@ -428,6 +464,13 @@ fn same<B: Book>(
         let Some(identity) = value.identity().filter(|_| tells) else { continue };
         let range = Range::prefix(identity_key(collection, &identity)).limit(1);
         if let Some(row) = tx.scan::<Row<B>>(B::IDENTITY, &range)?.pop() {
+            return Ok(Some(row));
+        }
+        // A site without a path means all that lies below it.
+        if key == "website"
+            && host(&identity.1) == identity.1
+            && let Some(row) = at_domain::<B>(tx, &identity.1)?
+        {
             return Ok(Some(row));
         }
     }

@@ -9,7 +9,8 @@ mod talks;
 
 pub use collections::{CollectionPatch, change_collection, make_collection, remove_collection};
 pub use fields::{
-    FieldPatch, PRESETS, Preset, change_field, make_field, remove_field, set_choices, start_with,
+    FieldPatch, PRESETS, Preset, change_field, lay_down, make_field, remove_field, set_choices,
+    start_with,
 };
 pub use imports::{
     Came, ImportPatch, NewImport, Numbered, begin_import, bring, cancel_import, change_import,

@@ -237,3 +237,31 @@ async fn a_collection_comes_out_of_a_file_and_pages_lead_through() {
     assert_eq!(broken.status, 422, "{}", broken.text);
     hq.finish().await;
 }
+
+const STAFF: &str = "Name,Email,Organization\n\
+    Jana Brandt,jana@brandt.example,Brandt GmbH\n\
+    Otto Free,otto@mail.example,Free Works\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_organization_is_found_by_the_domain_of_an_address_then_by_its_name() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let brandt = json!({ "name": "Brandt Bakery", "website": "https://www.brandt.example/shop" });
+    assert_eq!(api.post("/api/v1/organizations", &brandt).await.status, 201);
+    let import = sent(&api, "contacts", "staff.csv", STAFF).await;
+    act(&api, &import, "begin").await;
+    assert_eq!(done(&api, &import).await["state"], "done");
+    assert_eq!(contact(&api, "jana@brandt.example").await["organization"]["name"], "Brandt Bakery");
+    assert_eq!(contact(&api, "otto@mail.example").await["organization"]["name"], "Free Works");
+    assert_eq!(count(&api, "organizations").await, 2);
+
+    // A site without a path means the organization that lies there, whatever the file calls it.
+    let again = "Name,Website,Industry\nBrandt,brandt.example,Food\n";
+    let import = sent(&api, "organizations", "orgs.csv", again).await;
+    let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+    assert_eq!(api.json("PATCH", &at, &json!({ "clash": "fill" })).await.status, 200);
+    act(&api, &import, "begin").await;
+    assert_eq!(done(&api, &import).await["changed"], 1);
+    assert_eq!(count(&api, "organizations").await, 2);
+    hq.finish().await;
+}

@@ -402,7 +402,7 @@ async fn pages_make_change_and_log_and_say_who_was_faster() {
         ("way", "inbound"),
         ("body", "The hitch **broke**."),
         ("next_action", "Send the new one"),
-        ("next_on", "2020-01-01"),
+        ("next_on", "1 Jan 2020"),
     ];
     let logged = owner.form(&format!("{at}/talks"), &log).await;
     assert_eq!(logged.status, 303, "{}", logged.text);

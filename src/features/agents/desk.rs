@@ -1,14 +1,16 @@
 //! Work at an agent's folder and its branch: nobody else writes these files meanwhile, and what the agent left there
 //! without a commit is committed first, as its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use app::Ws;
 use git::files::AgentFiles;
-use git::snapshot::Paths;
-use git::{Author, Branch, CommitId, Entry, GitError};
+use git::revert::{Revert, Reverted};
+use git::snapshot::{Paths, Refuses};
+use git::{Author, Branch, CommitId, Entry, File, GitError};
 use kernel::Timestamp;
+use tool::leaks;
 
 use super::files::FilesError;
 use super::model::Agent;
@@ -43,24 +45,57 @@ impl Desk {
         };
         let message =
             format!("Keep {what} as {} left it\n\nAgent: {}\n", self.agent_name, self.slug);
-        self.take(paths, &self.agent, &message).map(drop)
+        // What holds a key stays without a commit.
+        let redactor = &self.ws.app.redactor;
+        let why = |_: &str, bytes: &[u8]| leaks::in_file(redactor, bytes).map(|leak| leak.why);
+        self.take(paths, &self.agent, (&message, Some(&why))).map(drop)
     }
 
     /// Commits these files as they are now; none when nothing differs.
     pub fn commit(&self, paths: &[&str], message: &str) -> Result<Option<CommitId>, GitError> {
-        self.take(paths, &self.author, message)
+        self.take(paths, &self.author, (message, None))
+    }
+
+    /// Commits files before they lie in the folder; where there is none, the path is removed. None when nothing differs.
+    pub fn commit_files(
+        &self,
+        files: &BTreeMap<&str, Option<&File>>,
+        message: &str,
+    ) -> Result<Option<CommitId>, GitError> {
+        let entry = Entry { author: &self.author, message, time: self.time };
+        self.ws.repo()?.commit_files(&self.branch, files, &entry)
+    }
+
+    /// Takes files back to what they were before a commit by the same author: these, or all that it changed. The
+    /// message ends with the mark.
+    pub fn go_back(
+        &self,
+        (commit, only): (CommitId, Option<&[String]>),
+        (message, mark): (&str, &str),
+    ) -> Result<Reverted, GitError> {
+        let what = Revert {
+            branch: &self.branch,
+            dir: &self.folder,
+            commits: &[commit],
+            noted: &[],
+            only,
+            mark,
+        };
+        let entry = Entry { author: &self.author, message, time: self.time };
+        self.ws.repo()?.revert(&what, &entry)
     }
 
     fn take(
         &self,
         paths: &[&str],
         author: &Author,
-        message: &str,
+        (message, refuses): (&str, Option<Refuses<'_>>),
     ) -> Result<Option<CommitId>, GitError> {
         let only: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
         let entry = Entry { author, message, time: self.time };
         let repo = self.ws.repo()?;
-        Ok(repo.commit_paths(&self.branch, &self.folder, Paths::Only(&only), &entry)?.commit)
+        let taken = (Paths::Only(&only), refuses);
+        Ok(repo.commit_what_may(&self.branch, &self.folder, taken, &entry)?.commit)
     }
 }
 

@@ -232,6 +232,7 @@ pub async fn save(hand: Hand<'_>, path: &str, written: Written) -> Result<Saved,
             return Ok((Saved { text, commit: None, joined }, None));
         }
         short_enough(&path, &text)?;
+        desk.files.has_place(&path)?;
         if before.len() < text.len() {
             desk.has_room(text.len() as u64 - before.len() as u64, now.is_none())?;
         }
@@ -389,7 +390,8 @@ impl Desk {
 
     fn is_free(&self, path: &str) -> Result<(), EditError> {
         match self.files.kind(path)? {
-            None => Ok(()),
+            // Asked before anything is committed: what stands in the way would be there in vain.
+            None => Ok(self.files.has_place(path)?),
             Some(Kind::File { .. } | Kind::Folder | Kind::Other) => {
                 Err(EditError::Exists(path.to_owned()))
             }

@@ -255,7 +255,7 @@ pub async fn open(ws: &Ws, agent: &Agent, path: &str) -> Result<tokio::fs::File,
     Ok(tokio::fs::File::from_std(opened.await?))
 }
 
-async fn in_folder<T: Send + 'static>(
+pub(super) async fn in_folder<T: Send + 'static>(
     ws: &Ws,
     agent: &Agent,
     body: impl FnOnce(&AgentFiles) -> Result<T, FilesError> + Send + 'static,

@@ -5,6 +5,7 @@
 mod desk;
 pub mod editing;
 pub mod files;
+pub mod found;
 pub mod memory;
 pub mod model;
 pub mod prompted;

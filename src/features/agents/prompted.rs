@@ -24,6 +24,9 @@ pub fn knowledge(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<Strin
     KNOWLEDGE.get().map_or_else(|| Ok(String::new()), |of| of(read, blobs, agent))
 }
 
+/// What HQ tells each agent before anything else.
+pub const RULES: &str = include_str!("prompts/rules.md");
+
 /// A file that prompts hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File {

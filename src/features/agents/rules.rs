@@ -448,11 +448,12 @@ fn wrong_state(agent: Agent, hint: &'static str) -> AgentError {
 /// [`AgentError`] says what is wrong with it.
 pub fn good_name(name: &str) -> Result<String, AgentError> {
     let name = name.trim();
-    let fits = (1..=MAX_NAME).contains(&name.chars().count());
-    if fits && !name.chars().any(char::is_control) {
-        Ok(name.to_owned())
-    } else {
-        Err(AgentError::BadName)
+    if name.chars().any(char::is_control) || kernel::text::turns(name) {
+        return Err(AgentError::TangledName);
+    }
+    match (1..=MAX_NAME).contains(&name.chars().count()) {
+        true => Ok(name.to_owned()),
+        false => Err(AgentError::BadName),
     }
 }
 
@@ -559,11 +560,13 @@ fn good_slug(tx: &WriteTx<'_>, slug: &str) -> Result<String, AgentError> {
     Ok(slug.to_owned())
 }
 
-/// A slug made from the name, with a number behind it when it is taken.
+/// A slug made from the name, with a number behind it when it is taken. One that means something else in HQ gets a word
+/// in front: numbers would not mend it.
 fn free_slug(tx: &WriteTx<'_>, name: &str) -> Result<String, AgentError> {
     let base = match kernel::text::slug(name, MAX_SLUG - 4) {
         // "Q", or a name in letters that no address holds.
         short if short.len() < 2 => format!("agent-{short}").trim_end_matches('-').to_owned(),
+        slug if is_reserved(&slug) => kernel::text::slug(&format!("agent-{slug}"), MAX_SLUG - 4),
         slug => slug,
     };
     if !is_reserved(&base) && !is_taken(tx, &base)? {

@@ -3,13 +3,15 @@
 //! before it follows it.
 
 use app::Ws;
-use git::GitError;
+use git::Branch;
 use git::files::AgentFiles;
 use git::history::At;
+use kernel::Timestamp;
 use kernel::text::cut;
 
+use super::files::FilesError;
 use super::model::Agent;
-use super::templates::{self, Persona};
+use super::{provision, templates};
 
 /// How many are named.
 const MOST: usize = 40;
@@ -17,6 +19,8 @@ const MOST: usize = 40;
 const HEAD: u64 = 2_048;
 /// The largest file of one that is compared, in bytes.
 const MAX_FILE: u64 = 1 << 20;
+/// Among so many commits of an agent it is looked who wrote a skill last.
+const LOOKED: usize = 200;
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 220;
 
@@ -58,33 +62,73 @@ pub enum Origin {
     Own,
 }
 
+/// Who gave a skill the words that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    /// The name of its author.
+    pub name: String,
+    /// Whether that is the agent.
+    pub is_itself: bool,
+    /// When; nothing while it has no commit.
+    pub at: Option<Timestamp>,
+}
+
+/// A skill with where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The skill.
+    pub skill: Skill,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who wrote it last, where it is not the template's and that is known.
+    pub by: Option<By>,
+}
+
 /// The skills of an agent, each with where it comes from. Blocks on the disk.
 ///
 /// # Errors
-/// When the disk or the repository fails.
-pub fn with_origins(ws: &Ws, agent: &Agent) -> Result<Vec<(Skill, Origin)>, GitError> {
+/// When the disk, the store or the repository fails.
+pub fn with_origins(ws: &Ws, agent: &Agent) -> Result<Vec<Told>, FilesError> {
     let folder = ws.agent_folder(&agent.slug);
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
     let (files, repo) = (AgentFiles::open(&folder)?, ws.repo()?);
-    let mut all = Vec::new();
+    let who = provision::persona(ws, agent)?;
+    let branch = Branch::agent(&agent.slug)?;
+    let (mut all, mut own) = (Vec::new(), Vec::new());
     for skill in of(&files) {
         let path = skill.path();
         let template = match agent.template_commit {
             Some(version) => repo.read_file(&At::Commit(version), &path)?,
             None => None,
         };
+        let has = files.read_up_to(&path, MAX_FILE)?.map(|part| part.bytes);
         let origin = match template {
             None => Origin::Own,
-            Some(file) => {
-                let has = files.read_up_to(&path, MAX_FILE)?.map(|part| part.bytes);
-                // Skills of templates are the same for all whom they work for.
-                let wants = templates::filled(&file, &Persona::of(agent)).bytes;
-                if has == Some(wants) { Origin::Template } else { Origin::Changed }
-            }
+            Some(file) if has == Some(templates::filled(&file, &who).bytes) => Origin::Template,
+            Some(_) => Origin::Changed,
         };
-        all.push((skill, origin));
+        let mut by = None;
+        if origin != Origin::Template {
+            let kept = repo.read_file(&At::Branch(branch.clone()), &path)?;
+            match kept.map(|file| file.bytes) == has {
+                true => own.push((all.len(), path)),
+                // Whoever writes there without a commit is the agent.
+                false => by = Some(By { name: agent.name.clone(), is_itself: true, at: None }),
+            }
+        }
+        all.push(Told { skill, origin, by });
+    }
+    let (places, paths): (Vec<usize>, Vec<String>) = own.into_iter().unzip();
+    let changes = repo.last_changes(&branch, &paths, LOOKED)?;
+    let itself = format!("{}@agents.hq", agent.slug);
+    for (place, change) in places.into_iter().zip(changes) {
+        all[place].by = change.map(|change| By {
+            is_itself: change.email == itself,
+            name: change.author,
+            at: Some(change.time),
+        });
     }
     Ok(all)
 }

@@ -3,7 +3,7 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::tasks::model::Task;
+use crate::places::Place;
 use kernel::{
     AccountId, Actor, AgentId, Assignee, CommentId, Part, ReactionId, ReactionKind, TaskId,
     Timestamp, TypedId,
@@ -12,7 +12,7 @@ use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table
 
 /// Comments.
 pub const COMMENTS: Table = Table::new(30, "comments");
-/// Task, then the order of writing.
+/// What they are on, then the order of writing.
 pub const BY_TASK: Index = Index::multi(31, "comments_by_task");
 /// The comment that is answered, then the order of writing.
 pub const BY_PARENT: Index = Index::multi(270, "comments_by_parent");
@@ -21,13 +21,13 @@ pub const REACTIONS: Table = Table::new(271, "reactions");
 /// The comment, the kind, who.
 pub const BY_COMMENT: Index = Index::unique(272, "reactions_by_comment");
 
-/// A comment on a task.
+/// A comment on a task or a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {
     /// Its id.
     pub id: CommentId,
-    /// The task.
-    pub task: TaskId,
+    /// What it is on.
+    pub on: Place,
     /// Markdown.
     pub body: String,
     /// Who wrote it.
@@ -78,7 +78,7 @@ impl From<CommentV1> for Comment {
         Self {
             called: agents.chain(people).collect(),
             id: old.id,
-            task: old.task,
+            on: Place::Task(old.task),
             body: old.body,
             author: old.author,
             mentions: old.mentions,
@@ -93,11 +93,52 @@ impl From<CommentV1> for Comment {
     }
 }
 
+/// The second layout, of comments on tasks alone.
+#[derive(Deserialize)]
+struct CommentV2 {
+    id: CommentId,
+    task: TaskId,
+    body: String,
+    author: Actor,
+    mentions: Vec<AgentId>,
+    people: Vec<AccountId>,
+    note_only: bool,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    edited_at: Option<Timestamp>,
+    parent: Option<CommentId>,
+    called: Vec<Assignee>,
+    settled_by: Option<Assignee>,
+    #[serde(with = "millisecond::optional")]
+    settled_at: Option<Timestamp>,
+}
+
+impl From<CommentV2> for Comment {
+    fn from(old: CommentV2) -> Self {
+        Self {
+            id: old.id,
+            on: Place::Task(old.task),
+            body: old.body,
+            author: old.author,
+            mentions: old.mentions,
+            people: old.people,
+            note_only: old.note_only,
+            created_at: old.created_at,
+            edited_at: old.edited_at,
+            parent: old.parent,
+            called: old.called,
+            settled_by: old.settled_by,
+            settled_at: old.settled_at,
+        }
+    }
+}
+
 impl Record for Comment {
     type Id = CommentId;
     const TABLE: Table = COMMENTS;
     const CLASS: Class = Class::Tracked;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[BY_TASK, BY_PARENT];
     const TOGETHER: &'static [&'static [&'static str]] =
         &[&["body", "mentions", "people", "edited_at", "called"], &["settled_by", "settled_at"]];
@@ -105,13 +146,13 @@ impl Record for Comment {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
-        keys.entry(BY_TASK).part(self.task);
+        keys.entry(BY_TASK).raw(self.on.key().bytes());
         if let Some(parent) = self.parent {
             keys.entry(BY_PARENT).part(parent);
         }
     }
     fn refs(&self, refs: &mut Refs) {
-        refs.to::<Task>(1, Some(self.task), OnDelete::Cascade);
+        refs.to_root(1, self.on.root(), OnDelete::Cascade);
         // What answers a comment that goes stands on its own, unless a rule has put it elsewhere.
         refs.to::<Self>(2, self.parent, OnDelete::Clear);
     }
@@ -119,11 +160,12 @@ impl Record for Comment {
         self.parent = None;
     }
     fn root(&self) -> Root {
-        Root::of::<Task>(self.task)
+        self.on.root()
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => codec::decode::<CommentV1>(body).map(Self::from),
+            2 => codec::decode::<CommentV2>(body).map(Self::from),
             _ => Err(DecodeError::UnknownVersion { table: COMMENTS.name, version }),
         }
     }
@@ -131,7 +173,7 @@ impl Record for Comment {
         let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: CommentId::from_bytes([4; 16]),
-            task: TaskId::from_bytes([2; 16]),
+            on: Place::Task(TaskId::from_bytes([2; 16])),
             body: "@ada please look".into(),
             author: Actor::System(Part::Setup),
             mentions: vec![AgentId::from_bytes([5; 16])],
@@ -154,8 +196,8 @@ pub struct Reaction {
     pub id: ReactionId,
     /// The comment.
     pub comment: CommentId,
-    /// The task.
-    pub task: TaskId,
+    /// What the comment is on.
+    pub on: Place,
     /// What.
     pub kind: ReactionKind,
     /// Who.
@@ -165,10 +207,36 @@ pub struct Reaction {
     pub created_at: Timestamp,
 }
 
+/// The first layout.
+#[derive(Deserialize)]
+struct ReactionV1 {
+    id: ReactionId,
+    comment: CommentId,
+    task: TaskId,
+    kind: ReactionKind,
+    by: Assignee,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+}
+
+impl From<ReactionV1> for Reaction {
+    fn from(old: ReactionV1) -> Self {
+        Self {
+            id: old.id,
+            comment: old.comment,
+            on: Place::Task(old.task),
+            kind: old.kind,
+            by: old.by,
+            created_at: old.created_at,
+        }
+    }
+}
+
 impl Record for Reaction {
     type Id = ReactionId;
     const TABLE: Table = REACTIONS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_COMMENT];
     fn id(&self) -> ReactionId {
         self.id
@@ -180,13 +248,19 @@ impl Record for Reaction {
         refs.to::<Comment>(1, Some(self.comment), OnDelete::Cascade);
     }
     fn root(&self) -> Root {
-        Root::of::<Task>(self.task)
+        self.on.root()
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ReactionV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: REACTIONS.name, version }),
+        }
     }
     fn sample() -> Self {
         Self {
             id: ReactionId::from_bytes([25; 16]),
             comment: CommentId::from_bytes([4; 16]),
-            task: TaskId::from_bytes([2; 16]),
+            on: Place::Task(TaskId::from_bytes([2; 16])),
             kind: ReactionKind::Heart,
             by: Assignee::Person(AccountId::from_bytes([1; 16])),
             created_at: kernel::time::from_ms(1_700_000_000_000),

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::model::{self, Comment, Reaction};
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
+use crate::places::Place;
 use crate::tasks::model::Task;
 use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::standing;
@@ -43,7 +44,7 @@ pub enum CommentError {
     /// No such reaction.
     #[error("this is no reaction; use one of: {}", reactions())]
     NoReaction,
-    /// The task cannot be commented on.
+    /// It cannot be commented on.
     #[error("{0} is archived; restore it first")]
     Archived(String),
     /// The task.
@@ -162,14 +163,22 @@ impl Power {
 /// # Errors
 /// When the store fails.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Comment>, StoreError> {
-    read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))
+    of(read, Place::Task(task))
 }
 
-/// How many comments of agents on one task may call other agents within an hour.
+/// The comments on something, oldest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn of(read: &dyn Read, place: Place) -> Result<Vec<Comment>, StoreError> {
+    read.scan(model::BY_TASK, &Range::prefix(place.key()))
+}
+
+/// How many comments of agents in one place may call other agents within an hour.
 const AGENT_MENTIONS: usize = 10;
 
-/// Whom of those that a comment mentions it calls: all, but nobody when agents have called each other on the
-/// task too often within the last hour. Agents that only call each other come to an end.
+/// Whom of those that a comment mentions it calls: all, but nobody when agents have called each other there
+/// too often within the last hour. Agents that only call each other come to an end.
 ///
 /// # Errors
 /// When the store fails.
@@ -182,7 +191,7 @@ pub fn called<'m>(
     if mentions.is_empty() || comment.author.agent().is_none() {
         return Ok(mentions);
     }
-    let range = Range::prefix(KeyBuf::of(&comment.task)).reverse().limit(100);
+    let range = Range::prefix(comment.on.key()).reverse().limit(100);
     let last: Vec<Comment> = read.scan(model::BY_TASK, &range)?;
     let hour_ago = now - SignedDuration::from_hours(1);
     let calls = last.iter().filter(|comment| {
@@ -192,16 +201,16 @@ pub fn called<'m>(
     Ok(if calls.count() <= AGENT_MENTIONS { mentions } else { &[] })
 }
 
-/// A comment, if it belongs to this task.
+/// A comment, if it belongs there.
 ///
 /// # Errors
 /// When the store fails.
-pub fn on_task(
+pub fn in_place(
     read: &dyn Read,
-    task: TaskId,
+    place: Place,
     id: CommentId,
 ) -> Result<Option<Comment>, StoreError> {
-    Ok(read.get::<Comment>(id)?.filter(|comment| comment.task == task))
+    Ok(read.get::<Comment>(id)?.filter(|comment| comment.on == place))
 }
 
 /// Refuses when a comment has changed since the caller read it.
@@ -221,17 +230,17 @@ pub fn answers(read: &dyn Read, first: CommentId) -> Result<Vec<Comment>, StoreE
     read.scan(model::BY_PARENT, &Range::prefix(KeyBuf::of(&first)))
 }
 
-/// The comment of a task that is meant: by its id, or by the end of it that tools show.
+/// The comment in a place that is meant: by its id, or by the end of it that tools show.
 ///
 /// # Errors
 /// When there is none.
-pub fn meant(read: &dyn Read, task: TaskId, text: &str) -> Result<Comment, CommentError> {
+pub fn meant(read: &dyn Read, place: Place, text: &str) -> Result<Comment, CommentError> {
     let text = text.trim().trim_start_matches("c-");
     if let Ok(id) = text.parse::<CommentId>() {
-        return on_task(read, task, id)?.ok_or(CommentError::NotFound);
+        return in_place(read, place, id)?.ok_or(CommentError::NotFound);
     }
     let fits = |comment: &Comment| comment.id.short() == text;
-    of_task(read, task)?.into_iter().rev().find(fits).ok_or(CommentError::NotFound)
+    of(read, place)?.into_iter().rev().find(fits).ok_or(CommentError::NotFound)
 }
 
 /// Somebody's reaction of a kind, if it is there.
@@ -278,11 +287,13 @@ pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
     let on = read.get::<Settings>(())?.is_none_or(|s| s.comments_reach_assignee);
     let Some(agent) = agent.filter(|_| on && task.status.is_open()) else {
         let closed = !task.status.is_open() && task.assignee.is_some_and(|a| a.agent().is_some());
-        let text = match closed {
-            true => "Finished work rests: only a mention with @ wakes an agent",
-            false => "Nobody is woken. Mention an agent with @ to give it work",
-        };
-        return Ok(Reaches { agent: None, text: text.to_owned() });
+        return Ok(match closed {
+            true => {
+                let text = "Finished work rests: only a mention with @ wakes an agent";
+                Reaches { agent: None, text: text.to_owned() }
+            }
+            false => Reaches::nobody(),
+        });
     };
     let runs = standing::newest_runs(read, task.id, 3)?;
     let is = |state| runs.iter().any(|run| run.agent == agent.id && run.state == state);
@@ -306,4 +317,13 @@ pub struct Reaches {
     pub agent: Option<String>,
     /// What will happen.
     pub text: String,
+}
+
+impl Reaches {
+    /// Nobody, without a mention.
+    #[must_use]
+    pub fn nobody() -> Self {
+        let text = "Nobody is woken. Mention an agent with @ to give it work";
+        Self { agent: None, text: text.to_owned() }
+    }
 }

@@ -2,19 +2,18 @@
 //! agents may remove what others wrote. Who may comment may react, and may settle a talk.
 
 use super::mentions::mentions;
-use super::model::{Comment, Reaction};
+use super::model::{COMMENTS, Comment, Reaction};
 use super::queries::{self, CommentError, Power, is_by};
 use crate::agents::model::{self as agents, Agent};
 use crate::notifications::queries as notifications;
-use crate::tasks::model::Task;
-use crate::tasks::queries as tasks;
+use crate::places::{Place, Spot};
 use crate::tasks::queries::people::assignee_of;
 use crate::workspace::model::{self as workspace, Member};
 use kernel::key::KeyBuf;
 use kernel::notice::MAX_BODY;
 use kernel::text::MAX_TEXT;
 use kernel::{
-    About, AccountId, AgentId, Assignee, CommentId, Event, Notice, NoticeKind, ReactionKind, TaskId,
+    AccountId, AgentId, Assignee, CommentId, Event, Notice, NoticeKind, ReactionKind, RowAct,
 };
 use store::{ReadExt, StoreError, WriteTx};
 use web::md;
@@ -28,33 +27,34 @@ pub enum Reach {
     NoteOnly,
 }
 
-/// Writes a comment on a task.
+/// Writes a comment on a task or a record.
 ///
 /// # Errors
-/// When it is empty or too long, or the task is archived.
+/// When it is empty or too long, or what it is on is archived.
 pub fn add(
     tx: &mut WriteTx<'_>,
-    task: TaskId,
+    place: impl Into<Place>,
     body: &str,
     reach: Reach,
 ) -> Result<Comment, CommentError> {
-    write(tx, task, None, (body, reach))
+    write(tx, place.into(), None, (body, reach))
 }
 
 /// Answers a comment. What answers an answer belongs to the same talk, and a talk that was settled is
 /// open again.
 ///
 /// # Errors
-/// As [`add`], and when there is no such comment on the task.
+/// As [`add`], and when there is no such comment there.
 pub fn reply(
     tx: &mut WriteTx<'_>,
-    task: TaskId,
+    place: impl Into<Place>,
     to: CommentId,
     (body, reach): (&str, Reach),
 ) -> Result<Comment, CommentError> {
-    let to = queries::on_task(tx, task, to)?.ok_or(CommentError::NotFound)?;
+    let place = place.into();
+    let to = queries::in_place(tx, place, to)?.ok_or(CommentError::NotFound)?;
     let first = first_of(tx, to)?;
-    let comment = write(tx, task, Some(first.id), (body, reach))?;
+    let comment = write(tx, place, Some(first.id), (body, reach))?;
     if first.settled_by.is_some() {
         tx.put(&Comment { settled_by: None, settled_at: None, ..first })?;
     }
@@ -63,16 +63,16 @@ pub fn reply(
 
 fn write(
     tx: &mut WriteTx<'_>,
-    task: TaskId,
+    place: Place,
     parent: Option<CommentId>,
     (body, reach): (&str, Reach),
 ) -> Result<Comment, CommentError> {
     let body = check(body)?;
-    usable(tx, task)?;
+    usable(tx, place)?;
     let (mentions, people) = named(tx, &body)?;
     let comment = Comment {
         id: tx.new_id(),
-        task,
+        on: place,
         body,
         author: tx.by(),
         called: called(&mentions, &people).collect(),
@@ -86,13 +86,23 @@ fn write(
         settled_at: None,
     };
     tx.put(&comment)?;
-    tx.emit(Event::CommentAdded {
-        comment: comment.id,
-        task,
-        mentions: comment.mentions.clone(),
-        note_only: comment.note_only,
-    });
+    tx.emit(event(&comment, comment.mentions.clone(), comment.note_only));
     Ok(comment)
+}
+
+/// That somebody commented, and which agents are called by it.
+fn event(comment: &Comment, mentions: Vec<AgentId>, note_only: bool) -> Event {
+    let id = comment.id;
+    match comment.on {
+        Place::Task(task) => Event::CommentAdded { comment: id, task, mentions, note_only },
+        // Which agents it calls stands in it, and each hears of it once.
+        Place::Row(_) => Event::Row {
+            table: COMMENTS.number,
+            id: KeyBuf::of(&id).into_bytes(),
+            act: if comment.edited_at.is_none() { RowAct::Created } else { RowAct::Changed },
+            fields: Vec::new(),
+        },
+    }
 }
 
 fn called(agents: &[AgentId], people: &[AccountId]) -> impl Iterator<Item = Assignee> {
@@ -117,7 +127,7 @@ fn first_of(tx: &WriteTx<'_>, comment: Comment) -> Result<Comment, StoreError> {
 pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, CommentError> {
     let body = check(body)?;
     let mut comment = own(tx, id)?;
-    usable(tx, comment.task)?;
+    usable(tx, comment.on)?;
     if comment.body == body {
         return Ok(comment);
     }
@@ -132,8 +142,7 @@ pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, 
     tx.put(&comment)?;
     let agents: Vec<AgentId> = new.iter().filter_map(|who| who.agent()).collect();
     if !agents.is_empty() {
-        let (comment, task) = (comment.id, comment.task);
-        tx.emit(Event::CommentAdded { comment, task, mentions: agents, note_only: true });
+        tx.emit(event(&comment, agents, true));
     }
     let people: Vec<AccountId> = new.iter().filter_map(|who| who.person()).collect();
     if !people.is_empty() {
@@ -165,12 +174,10 @@ pub fn edit_seen(
 
 /// What those hear whom a changed comment mentions only now.
 fn mention(tx: &WriteTx<'_>, comment: &Comment) -> Result<Notice, CommentError> {
-    let task = tasks::get(tx, comment.task)?;
+    let spot = Spot::read(tx, comment.on)?.ok_or(CommentError::NotFound)?;
     let author = notifications::name(tx, comment.author)?;
-    let name = tasks::name(tx, task.number)?;
-    let title = format!("{author} mentioned you on {name} \u{201c}{}\u{201d}", task.title);
-    let about = About::Task(task.id);
-    Ok(Notice::new(NoticeKind::Mention, about, title)
+    let title = format!("{author} mentioned you on {}", spot.called());
+    Ok(Notice::new(NoticeKind::Mention, comment.on.about(), title)
         .body(md::excerpt(&comment.body, MAX_BODY))
         .only())
 }
@@ -206,13 +213,13 @@ pub fn react(
     on: bool,
 ) -> Result<Comment, CommentError> {
     let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
-    usable(tx, comment.task)?;
+    usable(tx, comment.on)?;
     let by = assignee_of(tx.by());
     match (queries::reaction(tx, id, kind, by)?, on) {
         (None, true) => {
             let created_at = tx.now();
-            let task = comment.task;
-            tx.put(&Reaction { id: tx.new_id(), comment: id, task, kind, by, created_at })?;
+            let on = comment.on;
+            tx.put(&Reaction { id: tx.new_id(), comment: id, on, kind, by, created_at })?;
         }
         (Some(there), false) => {
             tx.delete::<Reaction>(there.id)?;
@@ -229,7 +236,7 @@ pub fn react(
 /// When there is no such comment, or its task is archived.
 pub fn settle(tx: &mut WriteTx<'_>, id: CommentId, settled: bool) -> Result<Comment, CommentError> {
     let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
-    usable(tx, comment.task)?;
+    usable(tx, comment.on)?;
     let first = first_of(tx, comment)?;
     if first.settled_by.is_some() == settled {
         return Ok(first);
@@ -251,12 +258,9 @@ fn check(body: &str) -> Result<String, CommentError> {
     if MAX_TEXT < body.len() { Err(CommentError::TooLong) } else { Ok(body) }
 }
 
-fn usable(tx: &WriteTx<'_>, id: TaskId) -> Result<Task, CommentError> {
-    let task = tasks::get(tx, id)?;
-    match task.archived_at {
-        Some(_) => Err(CommentError::Archived(tasks::name(tx, task.number)?)),
-        None => Ok(task),
-    }
+fn usable(tx: &WriteTx<'_>, place: Place) -> Result<(), CommentError> {
+    let spot = Spot::here(tx, place)?;
+    if spot.archived { Err(CommentError::Archived(spot.name)) } else { Ok(()) }
 }
 
 fn own(tx: &WriteTx<'_>, id: CommentId) -> Result<Comment, CommentError> {

@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use app::accounts::Account as Shared;
 use app::{App, Ws};
 use crypto::keyring::{Binding, Sealed, Secret};
+use crypto::redact::Spot;
 use kernel::{Actor, Cause, ConnectionId, Part, Timestamp, TypedId};
 use providers::Key;
 use providers::account::{Access, Account};
@@ -227,7 +228,7 @@ impl StoredAccount {
     /// Keeps what a maker's refusal means; gives what the caller is told.
     async fn refusal(&self, held: &Held, error: AuthError) -> Result<ProviderError, ProviderError> {
         let (id, since) = (self.id, held.grant.signed_in_at);
-        let message = self.ws.app.redactor.text(&error.message).into_owned();
+        let message = self.ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
         let kept = |error: ConnectionError| passing(&error.to_string());
         if error.failure == Failure::Revoked {
             let said = match held.grant.asked_at {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::usage::queries::budgets;
 use app::{Who, Ws};
+use crypto::redact::Spot;
 use kernel::{CallEnd, ConnectionId, Payer, Problem, ProblemKind, Timestamp};
 use providers::Provider;
 use providers::error::{ErrorClass, ProviderError};
@@ -75,20 +76,6 @@ pub(super) fn is_spent(tx: &impl ReadExt, now: Timestamp) -> Result<bool, StoreE
 /// `NotFound` when there is no such connection; `OverBudget` when nobody pays for the call; what the provider answers is no error but the
 /// result.
 pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, ConnectionError> {
-    test_for(ws, who, id, true).await
-}
-
-/// The same, where a person may have said that agents stay with what they use: `adopts` is whether the
-/// connection becomes the workspace's default, when it has none.
-///
-/// # Errors
-/// As [`test`].
-pub async fn test_for(
-    ws: &Ws,
-    who: &impl Who,
-    id: ConnectionId,
-    adopts: bool,
-) -> Result<Checked, ConnectionError> {
     let stored = stored(ws, id)?;
     if ws.read(|snap| is_spent(snap, ws.app.clock.now()))? {
         return Err(ConnectionError::OverBudget);
@@ -122,7 +109,7 @@ pub async fn test_for(
     let asked = tokio::time::timeout_at(until, asked).await;
     let (found, spent) = asked.unwrap_or_else(|_| (slow(), None));
     let spent = spent.unwrap_or_else(|| ended(call, found.class));
-    keep(ws, who, id, Found { spent: Some((held, spent)), adopts, ..found }).await
+    keep(ws, who, id, Found { spent: Some((held, spent)), ..found }).await
 }
 
 async fn keep(
@@ -131,7 +118,7 @@ async fn keep(
     id: ConnectionId,
     found: Found,
 ) -> Result<Checked, ConnectionError> {
-    let message = ws.app.redactor.text(&found.message).into_owned();
+    let message = ws.app.redactor.masked(Spot::Errors, &found.message).into_owned();
     let found = Found { message, ..found };
     let (class, millis) = (found.class, found.millis);
     ws.write(who, move |tx| {
@@ -152,7 +139,6 @@ fn failed(message: &str, class: ErrorClass, models: Option<Listed>) -> Found {
         spent: None,
         class: Some(class),
         millis: None,
-        adopts: false,
     }
 }
 
@@ -210,16 +196,8 @@ async fn ask(
             let millis = Some(probe.millis);
             let spent = spent(provider, stored, probe, model);
             let model = Some(model.to_owned());
-            let found = Found {
-                ok: true,
-                message,
-                models,
-                model,
-                spent: None,
-                class: None,
-                millis,
-                adopts: true,
-            };
+            let found =
+                Found { ok: true, message, models, model, spent: None, class: None, millis };
             (found, Some(spent))
         }
         Err(error) => (failed(&words(&error), error.class, models), None),
@@ -364,7 +342,9 @@ pub async fn refresh_models(
         Ok(Ok(models)) => list(&models),
         Ok(Err(error)) => {
             let text = words(&error);
-            return Err(CheckError::Provider(ws.app.redactor.text(&text).into_owned()));
+            return Err(CheckError::Provider(
+                ws.app.redactor.masked(Spot::Errors, &text).into_owned(),
+            ));
         }
         Err(_) => return Err(CheckError::Provider("no answer in time; try again".to_owned())),
     };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use app::{App, Who, Ws};
 use crypto::keyring::{Binding, Sealed};
 use crypto::pkce::{self, Pkce};
+use crypto::redact::Spot;
 use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Problem, ProblemKind, Timestamp};
 use net::callback::{self, Callback};
 use providers::oauth::answer;
@@ -227,7 +228,7 @@ pub async fn begin(
 
 /// What the maker said, without any secret.
 fn said(ws: &Ws, error: &AuthError) -> LoginError {
-    LoginError::Maker(ws.app.redactor.text(&error.message).into_owned())
+    LoginError::Maker(ws.app.redactor.masked(Spot::Errors, &error.message).into_owned())
 }
 
 /// Takes what came back from a browser, be it pasted or caught, and finishes the sign-in. To the end, also when
@@ -285,7 +286,7 @@ async fn failed(
     login: &Login,
     error: &AuthError,
 ) -> Result<LoginError, LoginError> {
-    let message = ws.app.redactor.text(&error.message).into_owned();
+    let message = ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
     let pause = SignedDuration::from_millis(login.pause_ms);
     let state = match error.failure {
         Failure::Pending | Failure::SlowDown(_) | Failure::Passing => LoginState::Waiting,
@@ -345,7 +346,7 @@ async fn complete(
             // It is had before the first call.
             Err(error) if error.failure == Failure::Passing => {}
             Err(error) => {
-                let message = ws.app.redactor.text(&error.message).into_owned();
+                let message = ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
                 end(ws, by, login, LoginState::Failed, &message).await?;
                 return Err(LoginError::Maker(message));
             }
@@ -508,7 +509,7 @@ async fn look_after(ws: &Ws, login: &Login) {
     match done {
         Ok(()) | Err(LoginError::Connection(ConnectionError::NoLogin)) => {}
         Err(error) => {
-            let error = ws.app.redactor.text(&error.to_string()).into_owned();
+            let error = ws.app.redactor.masked(Spot::Errors, &error.to_string()).into_owned();
             tracing::info!(connection.id = %login.connection, "a sign-in does not go on: {error}");
             // Whatever it is, it is no reason to ask without a pause.
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;

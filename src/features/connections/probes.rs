@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::agents::queries as agents;
 use crate::runs::queries::halt;
 use app::Ws;
+use crypto::redact::Spot;
 use kernel::{Actor, Cause, Event, Part, Timestamp};
 use providers::error::ErrorClass;
 use store::{Entry, Range, ReadExt, StoreError};
@@ -222,7 +223,7 @@ async fn try_out(ws: &Ws, one: &Resting, is_last: bool) -> Result<(), Connection
     let Ok(Err(error)) = asked else { return Ok(()) };
     let failure = Failure {
         class,
-        message: ws.app.redactor.text(&error.message).into_owned(),
+        message: ws.app.redactor.masked(Spot::Errors, &error.message).into_owned(),
         asked: error.retry_after,
     };
     let unpaid = is_last && failure.class == ErrorClass::Billing;

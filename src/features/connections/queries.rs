@@ -15,6 +15,7 @@ use store::{Range, ReadExt, StoreError};
 use super::model::{BY_NAME, Connection, ConnectionKey, UsualThinking, Wire};
 
 pub mod eligible;
+pub mod fitting;
 pub mod named;
 pub mod offered;
 pub mod standing;
@@ -24,6 +25,24 @@ pub mod turns;
 pub const PRACTICE: &str = practice::MODEL;
 /// What people read in its place.
 pub const PRACTICE_LABEL: &str = "Practice · no AI";
+
+/// Whether agents without a model of their own use practice.
+///
+/// # Errors
+/// When the disk fails.
+pub fn on_practice(tx: &impl ReadExt) -> Result<bool, StoreError> {
+    let settings = tx.get::<Settings>(())?;
+    Ok(settings.is_none_or(|settings| settings.default_connection.is_none()))
+}
+
+/// Whether a person chose that, so that a connection that works does not change it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn chose_practice(tx: &impl ReadExt) -> Result<bool, StoreError> {
+    let chosen = tx.get::<Settings>(())?.is_some_and(|settings| settings.default_model.is_some());
+    Ok(chosen && on_practice(tx)?)
+}
 
 /// All connections by name; practice is not among them.
 ///

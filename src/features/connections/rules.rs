@@ -367,8 +367,6 @@ pub struct Found {
     pub class: Option<ErrorClass>,
     /// How long the answer took, in milliseconds.
     pub millis: Option<u64>,
-    /// Whether agents without a model of their own are to think with it, when the workspace has no default yet.
-    pub adopts: bool,
 }
 
 /// What a test changed besides the connection.
@@ -380,8 +378,8 @@ pub enum Effect {
     BecameDefault,
 }
 
-/// Keeps what a test found. The first connection that passes becomes the workspace's default;
-/// later ones never change it.
+/// Keeps what a test found. The first connection that passes becomes the workspace's default, unless a person chose
+/// practice; later ones never change it.
 ///
 /// # Errors
 /// `NotFound` when it was removed meanwhile.
@@ -415,8 +413,7 @@ pub fn note_test(
         paid::settle(tx, &connection, held, spent)?;
     }
     tx.emit(Event::ConnectionChanged { connection: id });
-    let adopts = found.ok && found.adopts;
-    let Some(settings) = tx.get::<Settings>(())?.filter(|s| adopts && s.default_model.is_none())
+    let Some(settings) = tx.get::<Settings>(())?.filter(|s| found.ok && s.default_model.is_none())
     else {
         return Ok(Effect::None);
     };
@@ -478,6 +475,33 @@ pub fn make_default(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), Connec
     let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
     let model = queries::first_model(&connection).ok_or(ConnectionError::BadModel)?;
     set_default(tx, Some(id), &model)
+}
+
+/// Agents without a model of their own use practice until a person says otherwise, also when a connection works. Those
+/// that think with another connection than this one go on so.
+///
+/// # Errors
+/// When the disk fails.
+pub fn stay_on_practice(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
+    let settings = tx.get::<Settings>(())?;
+    match settings.and_then(|settings| settings.default_connection) {
+        Some(other) if other != id => Ok(()),
+        None if queries::chose_practice(tx)? => Ok(()),
+        _ => set_default(tx, None, PRACTICE),
+    }
+}
+
+/// Takes back that a person chose practice: what passes a test next becomes the default.
+///
+/// # Errors
+/// When the disk fails.
+pub fn leave_practice(tx: &mut WriteTx<'_>) -> Result<(), ConnectionError> {
+    if queries::chose_practice(tx)?
+        && let Some(settings) = tx.get::<Settings>(())?
+    {
+        tx.put(&Settings { default_model: None, ..settings })?;
+    }
+    Ok(())
 }
 
 fn good_name(

@@ -3,6 +3,7 @@
 mod late;
 pub mod mission;
 pub mod needs;
+pub mod since;
 pub mod tally;
 
 use jiff::tz::TimeZone;

@@ -4,5 +4,6 @@
 //! agents never review. Approving the last piece finishes the task (`tasks/reactions.rs`).
 
 pub mod model;
+pub mod paged;
 pub mod queries;
 pub mod rules;

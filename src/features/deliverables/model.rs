@@ -3,6 +3,8 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use crate::cards;
+use crate::links::model::Target;
 use crate::tasks::model::Task;
 use kernel::{
     AccountId, Actor, DeliverableId, DeliverableState, Part, RunId, TaskId, Timestamp, TypedId,
@@ -41,6 +43,51 @@ pub enum Content {
         /// Its size in bytes.
         size: u64,
     },
+    /// A page of the workspace's knowledge, or a record of a noun with a card.
+    Page {
+        /// The table of its record.
+        table: u16,
+        /// The key of that.
+        key: Vec<u8>,
+        /// What it said when it was delivered, as Markdown.
+        text: String,
+    },
+}
+
+impl Content {
+    /// What it says, if it is made of words.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Page { text, .. } => Some(text),
+            Self::Url(_) | Self::File { .. } => None,
+        }
+    }
+
+    /// The word of its kind.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Url(_) => "url",
+            Self::File { .. } => "file",
+            Self::Page { table, .. } => {
+                match cards::of_table(*table).is_some_and(|noun| noun.spoken.is_some()) {
+                    true => "record",
+                    false => "page",
+                }
+            }
+        }
+    }
+
+    /// The record of the page that it is.
+    #[must_use]
+    pub fn page(&self) -> Option<Target> {
+        match self {
+            Self::Page { table, key, .. } => Some(Target::Row(*table, key.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// A piece of delivered work.

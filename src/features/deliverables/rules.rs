@@ -317,6 +317,11 @@ fn check_content(content: Content) -> Result<Content, DeliverableError> {
             }
             false => Ok(Content::Text(text.replace("\r\n", "\n"))),
         },
+        Content::Page { text, .. } if text.trim().is_empty() => wrong("The page is empty."),
+        Content::Page { text, .. } if MAX_TEXT < text.len() => {
+            wrong("A page that is delivered has at most 64 KB; make several of it.")
+        }
+        Content::Page { .. } => Ok(content),
         Content::Url(address) => {
             let address = address.trim();
             let web = |url: &Url| {

@@ -1,24 +1,26 @@
-//! File records.
+//! File records. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::tasks::model::Task;
+use crate::places::Place;
 use kernel::{Actor, FileId, Part, TaskId, Timestamp, TypedId};
-use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use store::{
+    BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
+};
 
-/// Files on tasks.
+/// Files on tasks and records.
 pub const TASK_FILES: Table = Table::new(87, "task_files");
-/// Task, then the order of sending.
+/// What they are on, then the order of sending.
 pub const FILES_BY_TASK: Index = Index::multi(88, "task_files_by_task");
 
-/// A file on a task.
+/// A file on a task or a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskFile {
     /// Its id.
     pub id: FileId,
-    /// The task.
-    pub task: TaskId,
+    /// What it is on.
+    pub on: Place,
     /// Its name, as it may be shown and saved.
     pub name: String,
     /// Its content.
@@ -35,28 +37,64 @@ pub struct TaskFile {
     pub created_at: Timestamp,
 }
 
+/// The first layout, of files on tasks alone.
+#[derive(Deserialize)]
+struct TaskFileV1 {
+    id: FileId,
+    task: TaskId,
+    name: String,
+    blob: BlobId,
+    size: u64,
+    media: String,
+    by: Actor,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+}
+
+impl From<TaskFileV1> for TaskFile {
+    fn from(old: TaskFileV1) -> Self {
+        Self {
+            id: old.id,
+            on: Place::Task(old.task),
+            name: old.name,
+            blob: old.blob,
+            size: old.size,
+            media: old.media,
+            by: old.by,
+            created_at: old.created_at,
+        }
+    }
+}
+
 impl Record for TaskFile {
     type Id = FileId;
     const TABLE: Table = TASK_FILES;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[FILES_BY_TASK];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|file, blobs| blobs.one(file.blob));
     fn id(&self) -> FileId {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
-        keys.entry(FILES_BY_TASK).part(self.task);
+        keys.entry(FILES_BY_TASK).raw(self.on.key().bytes());
     }
     fn refs(&self, refs: &mut Refs) {
-        refs.to::<Task>(1, Some(self.task), OnDelete::Cascade);
+        refs.to_root(1, self.on.root(), OnDelete::Cascade);
     }
     fn root(&self) -> Root {
-        Root::of::<Task>(self.task)
+        self.on.root()
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<TaskFileV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: TASK_FILES.name, version }),
+        }
     }
     fn sample() -> Self {
         Self {
             id: FileId::from_bytes([13; 16]),
-            task: TaskId::from_bytes([2; 16]),
+            on: Place::Task(TaskId::from_bytes([2; 16])),
             name: "offer ü.pdf".into(),
             blob: BlobId::of(b"%PDF-1.7"),
             size: 8,

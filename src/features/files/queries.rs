@@ -1,16 +1,16 @@
-//! Reads of files on tasks.
+//! Reads of files on tasks and records.
 
 use super::model::{FILES_BY_TASK, TaskFile};
+use crate::places::Place;
 use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::scene::Scene;
-use kernel::key::KeyBuf;
-use kernel::{FileId, Problem, ProblemKind, TaskId};
+use kernel::{FileId, Problem, ProblemKind};
 use store::{Range, Read, ReadExt, StoreError};
 use web::format;
 use web::parts::Face;
 use web::time::RelTime;
 
-/// How many files a task may have.
+/// How many files a task or a record may have.
 pub const MOST: usize = 200;
 
 /// Why a file was not taken or removed.
@@ -19,11 +19,11 @@ pub enum FileError {
     /// No such file.
     #[error("there is no such file, or it was removed")]
     NotFound,
-    /// The task is out of the way.
+    /// What it is on is out of the way.
     #[error("{0} is archived; restore it first")]
     Archived(String),
     /// Too many.
-    #[error("a task has at most {MOST} files; remove some that are not needed")]
+    #[error("there are {MOST} files here, the most there can be; remove some that are not needed")]
     TooMany,
     /// The task.
     #[error(transparent)]
@@ -54,12 +54,12 @@ impl Problem for FileError {
     }
 }
 
-/// The files of a task, oldest first.
+/// The files on something, oldest first.
 ///
 /// # Errors
 /// When the store fails.
-pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<TaskFile>, StoreError> {
-    read.scan(FILES_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(MOST))
+pub fn of(read: &dyn Read, place: Place) -> Result<Vec<TaskFile>, StoreError> {
+    read.scan(FILES_BY_TASK, &Range::prefix(place.key()).limit(MOST))
 }
 
 /// A file.

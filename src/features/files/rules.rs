@@ -1,11 +1,9 @@
-//! All writes to files on tasks. A file is never changed: another version is another file.
+//! All writes to files on tasks and records. A file is never changed: another version is another file.
 
 use super::model::{FILES_BY_TASK, TaskFile};
 use super::queries::{FileError, MOST};
-use crate::tasks::model::Task;
-use crate::tasks::queries as tasks;
-use kernel::key::KeyBuf;
-use kernel::{Event, FileId, TaskId};
+use crate::places::{Place, Spot};
+use kernel::{Event, FileId};
 use store::{BlobId, Range, ReadExt, WriteTx};
 
 /// A file whose content lies in the blobs.
@@ -21,19 +19,24 @@ pub struct NewFile {
     pub media: &'static str,
 }
 
-/// Puts a file on a task.
+/// Puts a file on a task or a record.
 ///
 /// # Errors
-/// When the task is archived or has too many.
-pub fn attach(tx: &mut WriteTx<'_>, task: TaskId, new: NewFile) -> Result<TaskFile, FileError> {
-    let task = usable(tx, task)?;
-    let there = Range::prefix(KeyBuf::of(&task.id)).limit(MOST);
+/// When that is archived or has too many.
+pub fn attach(
+    tx: &mut WriteTx<'_>,
+    place: impl Into<Place>,
+    new: NewFile,
+) -> Result<TaskFile, FileError> {
+    let place = place.into();
+    usable(tx, place)?;
+    let there = Range::prefix(place.key()).limit(MOST);
     if MOST <= tx.len(FILES_BY_TASK, &there)? {
         return Err(FileError::TooMany);
     }
     let file = TaskFile {
         id: tx.new_id(),
-        task: task.id,
+        on: place,
         name: new.name,
         blob: new.blob,
         size: new.size,
@@ -42,28 +45,30 @@ pub fn attach(tx: &mut WriteTx<'_>, task: TaskId, new: NewFile) -> Result<TaskFi
         created_at: tx.now(),
     };
     tx.put(&file)?;
-    let name = file.name.clone();
-    tx.emit(Event::FileAdded { file: file.id, task: task.id, name });
+    // Of a file on a record its row tells.
+    if let Place::Task(task) = place {
+        let name = file.name.clone();
+        tx.emit(Event::FileAdded { file: file.id, task, name });
+    }
     Ok(file)
 }
 
-/// Takes a file off its task. Its content stays as long as the history remembers it.
+/// Takes a file off what it is on. Its content stays as long as the history remembers it.
 ///
 /// # Errors
-/// When it is not there or the task is archived.
+/// When it is not there, or what it is on is archived.
 pub fn remove(tx: &mut WriteTx<'_>, id: FileId) -> Result<TaskFile, FileError> {
     let file = tx.get::<TaskFile>(id)?.ok_or(FileError::NotFound)?;
-    usable(tx, file.task)?;
+    usable(tx, file.on)?;
     tx.delete::<TaskFile>(id)?;
-    let name = file.name.clone();
-    tx.emit(Event::FileRemoved { file: id, task: file.task, name });
+    if let Place::Task(task) = file.on {
+        let name = file.name.clone();
+        tx.emit(Event::FileRemoved { file: id, task, name });
+    }
     Ok(file)
 }
 
-fn usable(tx: &WriteTx<'_>, id: TaskId) -> Result<Task, FileError> {
-    let task = tasks::get(tx, id)?;
-    match task.archived_at {
-        Some(_) => Err(FileError::Archived(tasks::name(tx, task.number)?)),
-        None => Ok(task),
-    }
+fn usable(tx: &WriteTx<'_>, place: Place) -> Result<(), FileError> {
+    let spot = Spot::here(tx, place)?;
+    if spot.archived { Err(FileError::Archived(spot.name)) } else { Ok(()) }
 }

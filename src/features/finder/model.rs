@@ -281,6 +281,21 @@ impl Found {
         Some((hex::decode(key).ok()?, n))
     }
 
+    /// From how the index names it, or a piece of it, and which piece that is.
+    #[must_use]
+    pub fn whole(name: &str) -> Option<(Self, Option<u32>)> {
+        if let Some(found) = Self::named(name) {
+            return Some((found, None));
+        }
+        let number: u8 = name.split_once('.')?.0.parse().ok()?;
+        let is_of = |kind: &Kind| {
+            let parts = kind.card().and_then(|(_, finds)| finds.parts);
+            parts.is_some_and(|parts| parts.number == number)
+        };
+        let (key, n) = Self::place(name)?;
+        Some((Self { kind: Kind::all().find(is_of)?, key }, n))
+    }
+
     /// From how the index names it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

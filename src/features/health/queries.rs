@@ -100,6 +100,7 @@ pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError
         work(ws, now)?,
         providers(app, ws, now)?,
         record(app, ws, now)?,
+        masks(app),
     ];
     let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
     all.extend(misfit.map(|misfit| {
@@ -294,6 +295,20 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
             made(How::Ok, "new; verified for the first time with a restore drill".to_owned())
         }
     }
+}
+
+/// What was masked since the start, by where it was.
+fn masks(app: &App) -> Part {
+    let hits = app.redactor.hits();
+    let all: u64 = hits.iter().map(|(_, n)| n).sum();
+    let places = hits.iter().filter(|(_, n)| 0 < *n);
+    let places: Vec<String> =
+        places.map(|(spot, n)| format!("{} in {}", format::grouped(*n), spot.label())).collect();
+    let said = match all {
+        0 => "no secret had to be masked since the start".to_owned(),
+        _ => format!("masked since the start: {}", places.join(", ")),
+    };
+    part("masks", "Masked secrets", How::Ok, said)
 }
 
 /// What a piece of work has found in the store of the workspace and, if it looked at it, in that of the

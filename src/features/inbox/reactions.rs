@@ -3,16 +3,17 @@
 mod line;
 
 use crate::agents::model::Agent;
-use crate::comments::model::Comment;
+use crate::comments::model::{COMMENTS, Comment};
 use crate::comments::queries as comments;
 use crate::deliverables::model::{self as deliverables, Deliverable, Review};
 use crate::deliverables::queries::told;
+use crate::places::Spot;
 use crate::routines::model::{Firing, Routine};
 use crate::runs::model::{Child, Run, Session};
 use crate::runs::queries as runs;
 use crate::tasks::model::Task;
 use crate::workspace::model::Settings;
-use kernel::key::KeyBuf;
+use kernel::key::{KeyBuf, decode};
 use kernel::text::{cut, ellipsis};
 use kernel::{
     About, Actor, AgentId, Assignee, CommentId, DeliverableId, DeliverableState, Event, FiredBy,
@@ -65,6 +66,10 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         Event::CommentAdded { comment, task, mentions, note_only } => {
             commented(tx, *comment, *task, mentions, *note_only)
         }
+        Event::Row { table, id, .. } if *table == COMMENTS.number => match decode(id) {
+            Some(comment) => named_on(tx, comment),
+            None => Ok(()),
+        },
         Event::DeliverableReviewed { deliverable, version, task, verdict, submitter } => {
             match submitter {
                 Some(agent) if *verdict != Verdict::Approved || is_left(tx, *task, *agent)? => {
@@ -172,6 +177,35 @@ fn commented(
         return Ok(());
     }
     enqueue_comment(tx, &task, &comment, agent, ItemKind::TaskComment)
+}
+
+/// Who is mentioned on a record gets that as work without a task.
+fn named_on(tx: &mut WriteTx<'_>, comment: CommentId) -> Result<(), InboxError> {
+    let Some(comment) = tx.get::<Comment>(comment)? else { return Ok(()) };
+    let Some(spot) = Spot::read(tx, comment.on)? else { return Ok(()) };
+    let kind = ItemKind::TaskCommentMention;
+    for agent in comments::called(tx, tx.now(), &comment, &comment.mentions)? {
+        if tx.get::<Agent>(*agent)?.is_none_or(|agent| agent.archived_at.is_some()) {
+            continue;
+        }
+        let summary = format!("You were mentioned on {} ({})", spot.name, spot.word());
+        let by_person = comment.author.account().is_some();
+        let new = NewItem {
+            agent: *agent,
+            kind,
+            task: None,
+            key: format!("{kind}:{}:{agent}", comment.id),
+            priority: if by_person { Priority::High } else { Priority::Medium },
+            by: comment.author,
+            reason: Reason {
+                comment: Some(comment.id),
+                text: cut(&comment.body, 1024).to_owned(),
+                ..reason(comment.author, summary)
+            },
+        };
+        rules::enqueue(tx, new)?;
+    }
+    Ok(())
 }
 
 fn enqueue_comment(

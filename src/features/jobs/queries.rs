@@ -4,6 +4,7 @@ pub mod now;
 pub mod upkeep;
 
 use app::Ws;
+use crypto::redact::Spot;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, JobId};
 use sandbox::output;
@@ -103,7 +104,7 @@ fn read(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Written {
         None => None,
     };
     let mut read = read.unwrap_or_default();
-    read.text = ws.app.redactor.text(&read.text).into_owned();
+    read.text = ws.app.redactor.masked(Spot::Tools, &read.text).into_owned();
     read
 }
 

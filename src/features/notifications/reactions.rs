@@ -2,11 +2,12 @@
 
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
-use crate::comments::model::Comment;
+use crate::comments::model::{COMMENTS, Comment};
 use crate::deliverables::model::{Deliverable, Review, Version};
 use crate::deliverables::queries::told;
 use crate::inbox::model::Item;
 use crate::inbox::queries::why::went_wrong;
+use crate::places::Spot;
 use crate::routines::model::Routine;
 use crate::runs::model::Run;
 use crate::runs::queries as runs;
@@ -15,14 +16,17 @@ use crate::tasks::model::Task;
 use crate::tasks::queries::{self as tasks, parts};
 use crate::usage::queries::budgets;
 use crate::workspace::queries as workspace;
+use kernel::key::decode;
 use kernel::notice::MAX_BODY;
 use kernel::{
     About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, DeliverableId, Event,
-    ItemId, ItemState, Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus,
-    Verdict, VersionId, WaitFor, WatchReason,
+    ItemId, ItemState, Notice, NoticeKind, Outcome, Payer, Period, TaskId, TaskStatus, Verdict,
+    VersionId, WatchReason,
 };
 use store::{ReadExt, StoreError, WriteTx};
 use web::md;
+
+pub mod asked;
 
 use super::queries;
 use super::rules::{self, NotificationError, sending};
@@ -51,7 +55,11 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         Event::TaskCreated { parent, .. } => cut_up(tx, *parent),
         Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
         Event::TaskUnblocked { task, by } => unblocked(tx, *task, *by),
-        Event::CommentAdded { comment, task, .. } => commented(tx, *comment, *task),
+        Event::CommentAdded { comment, .. } => commented(tx, *comment),
+        Event::Row { table, id, .. } if *table == COMMENTS.number => match decode(id) {
+            Some(comment) => commented(tx, comment),
+            None => Ok(()),
+        },
         Event::DeliverableSubmitted { version, task, .. } => delivered(tx, *version, *task),
         Event::DeliverableReviewed { deliverable, version, .. } => {
             reviewed(tx, *deliverable, *version)
@@ -62,7 +70,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         }
         Event::AgentStatusChanged { agent, to: AgentStatus::Error, .. } => stalled(tx, *agent),
         Event::RunEnded { agent, item: Some(item), .. } => gets_nowhere(tx, *agent, *item),
-        Event::RunAsks { run, waits_for, .. } => asks(tx, *run, *waits_for),
+        Event::RunAsks { run, waits_for, .. } => asked::asks(tx, *run, *waits_for),
         Event::BudgetWarned { payer, period } => {
             budget(tx, NoticeKind::BudgetWarned, *payer, *period)
         }
@@ -193,19 +201,14 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Notif
 
 /// Who is mentioned hears that; who only watches hears of the comment. A comment that was changed
 /// tells those whom it mentions now by a notice of its own.
-fn commented(
-    tx: &mut WriteTx<'_>,
-    comment: CommentId,
-    task: TaskId,
-) -> Result<(), NotificationError> {
-    let (Some(comment), Some(task)) = (tx.get::<Comment>(comment)?, tx.get::<Task>(task)?) else {
-        return Ok(());
-    };
+fn commented(tx: &mut WriteTx<'_>, comment: CommentId) -> Result<(), NotificationError> {
+    let Some(comment) = tx.get::<Comment>(comment)? else { return Ok(()) };
+    let Some(spot) = Spot::read(tx, comment.on)? else { return Ok(()) };
     if comment.edited_at.is_some() {
         return Ok(());
     }
-    let about = About::Task(task.id);
-    let (author, called) = (queries::name(tx, comment.author)?, called(tx, &task)?);
+    let about = comment.on.about();
+    let (author, called) = (queries::name(tx, comment.author)?, spot.called());
     let words = md::excerpt(&comment.body, MAX_BODY);
     if !comment.people.is_empty() {
         let title = format!("{author} mentioned you on {called}");
@@ -357,26 +360,6 @@ fn gets_nowhere(
 }
 
 /// The words of the question stand in its run, not here: a conversation may be private.
-fn asks(tx: &mut WriteTx<'_>, run: RunId, what: WaitFor) -> Result<(), NotificationError> {
-    let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
-    let agent = agent_name(tx, run.agent)?;
-    let task = match run.task {
-        Some(task) => tx.get::<Task>(task)?,
-        None => None,
-    };
-    let on = match &task {
-        Some(task) => format!(" on {}", called(tx, task)?),
-        None => format!(" in {}", run.name()),
-    };
-    let (kind, verb) = match what {
-        WaitFor::Approval => (NoticeKind::ApprovalRequested, "asks for approval"),
-        _ => (NoticeKind::QuestionAsked, "asks you"),
-    };
-    let detail = run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default();
-    let notice = Notice::new(kind, About::Run(run.id), format!("{agent} {verb}{on}"));
-    rules::notify(tx, notice.body(detail).or_admins()).map(drop)
-}
-
 fn budget(
     tx: &mut WriteTx<'_>,
     kind: NoticeKind,

@@ -2,6 +2,7 @@
 
 use super::model::Intent;
 use kernel::{Hue, StreamKind};
+use noun::Kind;
 
 /// A stream that is made.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,19 @@ pub struct Hire {
     pub task: &'static str,
 }
 
+/// A collection that is made.
+#[derive(Clone, Copy, Debug)]
+pub struct CollectionPreset {
+    /// Its name.
+    pub name: &'static str,
+    /// One emoji.
+    pub icon: &'static str,
+    /// What it holds, in one line.
+    pub about: &'static str,
+    /// Its fields behind the name: label, kind, choices.
+    pub fields: &'static [(&'static str, Kind, &'static [&'static str])],
+}
+
 /// What is prepared for a kind of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
@@ -44,6 +58,10 @@ pub struct Preset {
     pub colour: u8,
     /// The streams that are made.
     pub streams: &'static [StreamPreset],
+    /// The stages and fields of contacts, by the word of their set.
+    pub contacts: Option<&'static str>,
+    /// The collection that is made.
+    pub collection: Option<&'static CollectionPreset>,
     /// The agent that is suggested.
     pub hire: Hire,
 }
@@ -75,6 +93,19 @@ const CONTENT: StreamPreset = StreamPreset {
     kind: StreamKind::Functional,
 };
 
+const CALENDAR: CollectionPreset = CollectionPreset {
+    name: "Content calendar",
+    icon: "📅",
+    about: "What is published where, and when",
+    fields: &[
+        ("Status", Kind::Select, &["Idea", "Drafting", "Review", "Scheduled", "Published"]),
+        ("Channel", Kind::Select, &["Blog", "X", "LinkedIn", "Newsletter", "YouTube"]),
+        ("Publish date", Kind::Date, &[]),
+        ("Author", Kind::Text, &[]),
+        ("Content", Kind::LongText, &[]),
+    ],
+};
+
 /// All kinds of work in the order of their cards; the last has no card, it stands for who skips the question.
 pub const PRESETS: &[Preset] = &[
     Preset {
@@ -85,6 +116,8 @@ pub const PRESETS: &[Preset] = &[
         glyph: "out",
         colour: 4,
         streams: &[OPERATIONS, MARKETING],
+        contacts: Some("sales"),
+        collection: None,
         hire: Hire {
             name: "Scout",
             template: "crm-researcher",
@@ -99,6 +132,8 @@ pub const PRESETS: &[Preset] = &[
         glyph: "users",
         colour: 6,
         streams: &[OPERATIONS, CONTENT],
+        contacts: Some("clients"),
+        collection: None,
         hire: Hire {
             name: "Chief",
             template: "chief-of-staff",
@@ -113,6 +148,8 @@ pub const PRESETS: &[Preset] = &[
         glyph: "user",
         colour: 5,
         streams: &[OPERATIONS],
+        contacts: Some("recruiting"),
+        collection: None,
         hire: Hire {
             name: "Scout",
             template: "crm-researcher",
@@ -127,6 +164,8 @@ pub const PRESETS: &[Preset] = &[
         glyph: "edit",
         colour: 3,
         streams: &[OPERATIONS, CONTENT],
+        contacts: None,
+        collection: Some(&CALENDAR),
         hire: Hire {
             name: "Ghost",
             template: "ghostwriter",
@@ -141,6 +180,8 @@ pub const PRESETS: &[Preset] = &[
         glyph: "search",
         colour: 2,
         streams: &[OPERATIONS],
+        contacts: None,
+        collection: None,
         hire: Hire {
             name: "Researcher",
             template: "market-researcher",
@@ -155,6 +196,8 @@ pub const PRESETS: &[Preset] = &[
         glyph: "tasks",
         colour: 1,
         streams: &[OPERATIONS],
+        contacts: None,
+        collection: None,
         hire: ASSISTANT,
     },
     Preset {
@@ -165,6 +208,8 @@ pub const PRESETS: &[Preset] = &[
         glyph: "home",
         colour: 8,
         streams: &[],
+        contacts: None,
+        collection: None,
         hire: ASSISTANT,
     },
 ];

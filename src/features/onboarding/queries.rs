@@ -1,6 +1,8 @@
 //! Reads of a set-up.
 
 use super::model::{MissionAway, Onboarding};
+use super::presets::{self, Preset};
+use super::rules::{COLLECTION, CONTACTS};
 use crate::agents::queries as agents;
 use crate::tasks::model::BY_NUMBER;
 use kernel::AccountId;
@@ -12,6 +14,24 @@ use store::{Range, Read, ReadExt, StoreError};
 /// When the store fails.
 pub fn open(tx: &impl ReadExt) -> Result<Option<Onboarding>, StoreError> {
     Ok(tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_none()))
+}
+
+/// What the kind of work of a set-up that is over brings along and was not prepared yet, with the words of what was.
+///
+/// # Errors
+/// When the store fails.
+pub fn owed(tx: &impl ReadExt) -> Result<Option<(&'static Preset, Vec<&'static str>)>, StoreError> {
+    let Some(over) = tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_some()) else {
+        return Ok(None);
+    };
+    let Some(intent) = over.intent else { return Ok(None) };
+    let done = [CONTACTS, COLLECTION]
+        .into_iter()
+        .filter(|kind| over.prepared.iter().any(|one| one == kind));
+    let (preset, done): (_, Vec<_>) = (presets::of(intent), done.collect());
+    let owes = (preset.contacts.is_some() && !done.contains(&CONTACTS))
+        || (preset.collection.is_some() && !done.contains(&COLLECTION));
+    Ok(owes.then_some((preset, done)))
 }
 
 /// Whether the owner is led to the steps in place of an empty dashboard: while they are open and nobody is hired.

@@ -8,6 +8,10 @@ use store::{ReadExt as _, StoreError, WriteTx};
 
 /// The word for streams in what was prepared.
 const STREAMS: &str = "streams";
+/// The word for stages and fields of contacts.
+pub const CONTACTS: &str = "contacts";
+/// The word for a collection.
+pub const COLLECTION: &str = "collection";
 
 /// Why a set-up goes no further.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +22,9 @@ pub enum OnboardingError {
     /// No such kind of work.
     #[error("choose one of the kinds of work")]
     NoIntent,
+    /// What belongs to the kind of work could not be prepared.
+    #[error("what belongs to this kind of work could not be prepared: {0}")]
+    Owed(String),
     /// A stream could not be made.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -30,6 +37,7 @@ impl Problem for OnboardingError {
     fn code(&self) -> &'static str {
         match self {
             Self::Over => "setup_over",
+            Self::Owed(_) => "setup_unprepared",
             Self::NoIntent => "invalid",
             Self::Stream(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -37,7 +45,7 @@ impl Problem for OnboardingError {
     }
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::Over => ProblemKind::Conflict,
+            Self::Over | Self::Owed(_) => ProblemKind::Conflict,
             Self::NoIntent => ProblemKind::Invalid,
             Self::Stream(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -113,6 +121,20 @@ pub fn finish(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     };
     let at = tx.now();
     tx.put(&Onboarding { done_at: Some(at), ..now })
+}
+
+/// Notes what was prepared, so that it is owed no more.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_prepared(tx: &mut WriteTx<'_>, kinds: &[&str]) -> Result<(), StoreError> {
+    let Some(mut now) = tx.get::<Onboarding>(())? else { return Ok(()) };
+    for kind in kinds {
+        if !now.prepared.iter().any(|one| one == kind) {
+            now.prepared.push((*kind).to_owned());
+        }
+    }
+    tx.put(&now)
 }
 
 /// Puts away for ever what is worth a try after the set-up, for one person.

@@ -17,7 +17,9 @@ use store::{ReadExt, WriteTx};
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let item = match event {
         Event::ItemEnded { item, .. } => item,
-        Event::AgentCreated { agent } => return starters(tx, *agent),
+        Event::AgentCreated { agent } | Event::AgentMoved { agent, .. } => {
+            return starters(tx, *agent);
+        }
         Event::AgentSucceeded { agent, routines: Some(heir), .. } => {
             return Ok(keep::pass_on(tx, *agent, *heir)?);
         }
@@ -40,18 +42,27 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     Ok(())
 }
 
-/// The routines that come with the role of a new agent: they stand still until somebody lets them begin.
+/// The routines that come with the role of an agent that is new, or has another role now: they stand still until
+/// somebody lets them begin. One of that name that it has stays as it is.
 fn starters(tx: &mut WriteTx<'_>, id: AgentId) -> Result<(), RoutineError> {
     let Some(agent) = tx.get::<Agent>(id)? else { return Ok(()) };
+    let has = queries::of_agent(tx, id)?;
     for starter in agents::starters(&agent.template) {
+        if has.iter().any(|routine| routine.name == starter.name) {
+            continue;
+        }
         let wish = Wish {
             name: starter.name.clone(),
             instruction: starter.instruction.clone(),
             schedule: Some(starter.schedule.clone()),
             ..Wish::default()
         };
-        let made = rules::save(tx, None, id, &wish)?;
-        rules::pause(tx, made.id)?;
+        match rules::save(tx, None, id, &wish) {
+            Ok(made) => drop(rules::pause(tx, made.id)?),
+            // An agent with all the routines that it may have changes its role without more of them.
+            Err(RoutineError::TooMany(_)) => break,
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod halt;
 mod input;
 mod limits;
 mod marks;
+mod outside;
 mod park;
 mod queue;
 mod session;
@@ -36,14 +37,15 @@ pub use child::{
 pub use context::{Asked, CONTEXTS, Context};
 pub use demand::{ClientChoice, ClientTool, Demand, OTHERS};
 pub use event::{
-    Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, PromptPart, SeenFile,
-    SessionEvent, SummaryBy,
+    Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, LeftOut, PromptPart,
+    SeenFile, SessionEvent, SummaryBy,
 };
 pub use habits::{Habits, NEVER, TALK_CHOICES, TalkChoice, TalkWish};
 pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
 pub use marks::{MARKS_BY_MEMBER, READ_MARKS, ReadMark};
+pub use outside::{Brought, OUTSIDE, Outside};
 pub use park::{PARKS, PARKS_BY_TASK, Park};
 pub use queue::{
     ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueWish, Queueing,

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod makeup;
 pub mod marks;
 pub mod onward;
+pub mod outside;
 pub mod park;
 pub mod questions;
 pub mod queue;

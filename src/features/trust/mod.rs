@@ -2,8 +2,11 @@
 //! that wait for a person's yes. `weigh` says what becomes of a call; the runtime alone makes calls, and asks here first.
 
 pub mod card;
+pub mod jail;
+pub mod line;
 pub mod model;
 pub mod queries;
+pub mod replay;
 pub mod rules;
 pub mod tools;
 pub mod weigh;

@@ -11,6 +11,8 @@ use kernel::{
 };
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
+pub use commands::Pattern;
+
 /// Modes of agents.
 pub const TRUST_MODES: Table = Table::new(370, "trust_modes");
 /// Rules of what agents may do without asking.
@@ -31,6 +33,8 @@ pub struct AgentTrust {
     pub agent: AgentId,
     /// How much.
     pub mode: TrustMode,
+    /// Whether it goes on by itself also after it has read words from outside.
+    pub autonomous: bool,
 }
 
 impl Record for AgentTrust {
@@ -44,7 +48,7 @@ impl Record for AgentTrust {
         refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
     }
     fn sample() -> Self {
-        Self { agent: AgentId::from_bytes([5; 16]), mode: TrustMode::Full }
+        Self { agent: AgentId::from_bytes([5; 16]), mode: TrustMode::Full, autonomous: true }
     }
 }
 
@@ -61,7 +65,7 @@ pub enum What {
         shown: String,
     },
     /// Programs: every part of the command line fits this.
-    Command(commands::Pattern),
+    Command(Pattern),
     /// Requests by this method (empty: any) to this host.
     Host {
         /// Such as `GET`; empty for any.

@@ -1,11 +1,12 @@
 //! Reads of modes, permissions and approvals.
 
 use kernel::key::KeyBuf;
-use kernel::{AgentId, ApprovalId, RunId, Timestamp, TrustMode};
+use kernel::{AgentId, ApprovalId, RunId, SessionId, Timestamp, TrustMode};
 use store::{Range, ReadExt, StoreError};
 
 use super::model::{AgentTrust, Approval, BY_CALL, BY_TOOL, OPEN, Permission};
 use super::rules::TrustError;
+use crate::runs::queries::outside;
 
 /// The most permissions of a tool that count.
 const MOST: usize = 1_000;
@@ -17,7 +18,48 @@ pub const ALL_TOOLS: &str = "*";
 /// # Errors
 /// When the disk fails.
 pub fn mode_of(tx: &impl ReadExt, agent: AgentId) -> Result<TrustMode, StoreError> {
-    Ok(tx.get::<AgentTrust>(agent)?.map_or(TrustMode::Ask, |trust| trust.mode))
+    Ok(trust_of(tx, agent)?.mode)
+}
+
+/// The same, with whether it goes on by itself after it has read words from outside.
+///
+/// # Errors
+/// When the disk fails.
+pub fn trust_of(tx: &impl ReadExt, agent: AgentId) -> Result<AgentTrust, StoreError> {
+    let usual = AgentTrust { agent, mode: TrustMode::Ask, autonomous: false };
+    Ok(tx.get::<AgentTrust>(agent)?.unwrap_or(usual))
+}
+
+/// Whether one of these agents is locked: the run's own, or one of those that asked for it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_locked(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
+    for agent in agents {
+        if mode_of(tx, *agent)? == TrustMode::Locked {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a conversation has read from outside, in a few words, as far as it counts for these agents: one that goes on by
+/// itself heeds nothing of it, unless it works for one that does.
+///
+/// # Errors
+/// When the disk fails.
+pub fn heeded(
+    tx: &impl ReadExt,
+    agents: &[AgentId],
+    session: SessionId,
+) -> Result<Option<String>, StoreError> {
+    let Some(read) = outside::of(tx, session)? else { return Ok(None) };
+    for agent in agents {
+        if !trust_of(tx, *agent)?.autonomous {
+            return outside::first(tx, &read).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The permissions that speak of a tool and count now, of all agents and runs.

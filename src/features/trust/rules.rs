@@ -9,6 +9,7 @@ use store::{ReadExt, StoreError, WriteTx};
 use super::card::PERMISSION;
 use super::model::{AgentTrust, Answer, Approval, Offer, Permission, Plan, What};
 use super::queries::{self, ALL_TOOLS};
+use super::replay;
 use crate::agents::model::Agent;
 use crate::runs::model::Run;
 use crate::workspace::model::Member;
@@ -83,8 +84,28 @@ pub fn set_mode(tx: &mut WriteTx<'_>, agent: AgentId, mode: TrustMode) -> Result
     if tx.get::<Agent>(agent)?.is_none() {
         return Err(TrustError::NoAgent(agent));
     }
-    if queries::mode_of(tx, agent)? != mode {
-        tx.put(&AgentTrust { agent, mode })?;
+    let before = queries::trust_of(tx, agent)?;
+    if before.mode != mode {
+        tx.put(&AgentTrust { mode, ..before })?;
+    }
+    Ok(())
+}
+
+/// Sets whether an agent goes on by itself also after it has read words from outside. Counts from its next call on.
+///
+/// # Errors
+/// When there is no such agent.
+pub fn set_autonomous(
+    tx: &mut WriteTx<'_>,
+    agent: AgentId,
+    autonomous: bool,
+) -> Result<(), TrustError> {
+    if tx.get::<Agent>(agent)?.is_none() {
+        return Err(TrustError::NoAgent(agent));
+    }
+    let before = queries::trust_of(tx, agent)?;
+    if before.autonomous != autonomous {
+        tx.put(&AgentTrust { autonomous, ..before })?;
     }
     Ok(())
 }
@@ -269,20 +290,10 @@ pub fn decide(
         _ => return Err(TrustError::Word),
     };
     if let Some(only_run) = only_run {
-        let offer = approval.offers.get(decision.offer).ok_or(TrustError::NotOffered)?.clone();
-        for what in offer.whats {
-            permit(
-                tx,
-                NewPermission {
-                    agent: Some(approval.agent),
-                    run: only_run,
-                    tool: approval.tool.clone(),
-                    what,
-                    leave: Leave::Allow,
-                    note: String::new(),
-                    expires_at: None,
-                },
-            )?;
+        let offers = replay::offered(&approval);
+        let offer = offers.into_iter().nth(decision.offer).ok_or(TrustError::NotOffered)?;
+        for new in offer.1 {
+            permit(tx, NewPermission { run: only_run, ..new })?;
         }
     }
     let note = decision.note.trim().to_owned();

@@ -1,7 +1,10 @@
 //! What becomes of a call before it is made. The order: a permission that refuses always wins; a locked agent looks and
 //! nothing else; then the nearest permission counts (of the agent or its run before the workspace's, of these arguments
 //! before the whole tool before all tools); else the agent's mode does. A sub-agent may never do more than whoever asked
-//! for it: of all agents above a run the strictest answer counts.
+//! for it: of all agents above a run the strictest answer counts. What only the mode allows is asked for all the same once
+//! a conversation has read words from outside, where it could carry something out of the house.
+
+use serde_json::Value;
 
 use commands::Seen;
 use kernel::{AgentId, Leave, PermissionId, RunId, Timestamp, TrustMode};
@@ -25,6 +28,8 @@ pub enum Reach {
     Unjailed,
     /// It acts at somebody else's.
     Elsewhere,
+    /// It changes the files that say who the agent is.
+    Itself,
 }
 
 impl Reach {
@@ -35,12 +40,32 @@ impl Reach {
             Self::AnyHost => "Its programs reach any host on the network",
             Self::Unjailed => "Programs run outside the sandbox on this machine",
             Self::Elsewhere => "It acts outside HQ, where nothing can be undone",
+            Self::Itself => "It changes who the agent is and what it goes by from then on",
         }
     }
 }
 
+/// The files at the top of an agent's folder that say who it is and what it goes by.
+pub const IDENTITY: [&str; 5] = ["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md", "HEARTBEAT.md"];
+
+/// Programs that do what files say which the agent writes: settings, scripts of a package, hooks. The same words may
+/// mean something else tomorrow, so no yes to them is kept.
+const FOLDERS_CODE: &[&str] = &[
+    "bun", "cargo", "curl", "docker", "gh", "git", "go", "kubectl", "npm", "npx", "pip", "pip3",
+    "pnpm", "podman", "ssh", "uv", "wget", "yarn",
+];
+
+/// Whether a program, by its name or path, does what files of the agent say.
+#[must_use]
+pub fn does_what_files_say(program: &str) -> bool {
+    FOLDERS_CODE.contains(&program.rsplit('/').next().unwrap_or_default())
+}
+
 /// Tools with a switch of their own, which a person has set: it stands for the yes.
 const SWITCHED: &[&str] = &["web_fetch", "browser", "source_write"];
+
+/// Tools that decide what an agent does when nobody is there.
+const STANDING: &[&str] = &["routine_save", "routine_delete"];
 
 /// How far calls of a tool reach, when programs of the agent reach so far.
 #[must_use]
@@ -83,6 +108,26 @@ pub struct Asked {
     pub is_usual: bool,
 }
 
+impl Asked {
+    /// What a call with these arguments asks of whom; nothing when it names no address.
+    #[must_use]
+    pub fn of(given: &Value) -> Option<Self> {
+        let url = url::Url::parse(given.get("url")?.as_str()?).ok()?; // ok: no address, no host
+        let method = given.get("method").and_then(Value::as_str).unwrap_or_default().trim();
+        let method = if method.is_empty() { "GET" } else { method }.to_ascii_uppercase();
+        let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
+        let is_usual = url.scheme() == "https" && url.port_or_known_default() == Some(443);
+        Some(Self { method, host, is_usual })
+    }
+}
+
+/// Whether a command line, its folder and how long one waits are all that a call says.
+#[must_use]
+pub fn is_bare(given: &Value) -> bool {
+    const SAID: &[&str] = &["command", "workdir", "yieldMs", "timeoutSeconds"];
+    given.as_object().is_some_and(|given| given.keys().all(|key| SAID.contains(&key.as_str())))
+}
+
 /// What a call is, as far as it decides.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -99,6 +144,11 @@ pub struct Facts<'a> {
     pub line: Option<&'a Result<Vec<Seen>, commands::Why>>,
     /// Of a request: what it asks of whom.
     pub request: Option<&'a Asked>,
+    /// Whether it takes a secret to where it reaches.
+    pub with_secret: bool,
+    /// What its conversation has read from outside, in a few words; none where it has read nothing, or where that counts
+    /// as trusted.
+    pub outside: Option<&'a str>,
     /// Now.
     pub now: Timestamp,
 }
@@ -149,11 +199,34 @@ pub fn weigh(
             strictest = Some(verdict);
         }
     }
-    Ok(strictest.unwrap_or_else(|| by_mode(TrustMode::Locked, facts)))
+    let verdict = strictest.unwrap_or_else(|| by_mode(TrustMode::Locked, facts));
+    Ok(heeding_outside(verdict, facts))
+}
+
+/// The verdict on a call of a conversation that may follow somebody else's words: only a permission lets it out of the
+/// house, not the mode.
+fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
+    let Some(read) = facts.outside else { return verdict };
+    if verdict.leave != Leave::Allow || verdict.rule.is_some() {
+        return verdict;
+    }
+    let does = match facts.reach {
+        Reach::AnyHost => "its programs reach any host on the network",
+        Reach::Unjailed => "its programs run outside the sandbox",
+        Reach::Elsewhere => "it acts where nobody has sent it",
+        Reach::Itself => "it changes who the agent is",
+        Reach::Inside if facts.with_secret => "it uses a secret",
+        Reach::Inside if STANDING.contains(&facts.tool) => {
+            "it changes what the agent does when nobody is there"
+        }
+        Reach::Inside => return verdict,
+    };
+    let why = format!("It has read words from outside ({read}), and {does}");
+    Verdict { leave: Leave::Ask, why, rule: None }
 }
 
 /// The verdict on a call of one agent.
-fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> Verdict {
+pub(super) fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> Verdict {
     let refuses = |rule: &&&Permission| rule.leave == Leave::Deny && touches(&rule.what, facts);
     if let Some(rule) = rules.iter().find(refuses) {
         return Verdict::of_rule(rule, "refuses");
@@ -198,7 +271,7 @@ fn level_of(rule: &Permission) -> u8 {
 }
 
 /// Whether any part of a call is what a permission speaks of.
-fn touches(what: &What, facts: &Facts<'_>) -> bool {
+pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
     match what {
         What::All => true,
         What::Same { digest, .. } => *digest == facts.digest,
@@ -245,9 +318,15 @@ fn forbids_commands(rule: &Permission) -> bool {
     rule.leave == Leave::Deny && matches!(rule.what, What::Command(_))
 }
 
+/// Whether calls of such a tool change nothing.
+#[must_use]
+pub fn only_looks(effect: Effect) -> bool {
+    matches!(effect, Effect::Read | Effect::Control)
+}
+
 /// What a mode makes of a call that no permission speaks of.
 fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
-    let looks = matches!(facts.effect, Effect::Read | Effect::Control);
+    let looks = only_looks(facts.effect);
     let (leave, why) = match mode {
         TrustMode::Locked if looks => (Leave::Allow, "It only looks"),
         TrustMode::Locked => (Leave::Deny, "The agent is locked: it looks and changes nothing"),

@@ -8,6 +8,7 @@ mod held;
 pub mod payers;
 pub mod prices;
 pub mod purse;
+pub mod repeated;
 pub mod report;
 pub mod unmetered;
 pub mod waiting;
@@ -16,8 +17,8 @@ use std::collections::BTreeMap;
 
 use kernel::key::KeyBuf;
 use kernel::key::decode;
-use kernel::time::month_of;
-use kernel::{AgentId, ConnectionId, RunId, Timestamp};
+use kernel::time::{from_ms, month_of};
+use kernel::{AgentId, ConnectionId, RunId, Timestamp, TypedId as _, UsageId};
 use providers::bound::Ratio;
 use providers::catalog::{self, Model, Price};
 use providers::model::Usage as Tokens;
@@ -30,6 +31,10 @@ use super::rules::budgets::MAX_BUDGET;
 
 /// No call has more tokens of a kind than this, whatever a provider counts.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
+/// So many calls of one day are read one by one.
+const CALLS_OF_A_DAY: usize = 2_000;
+/// The milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
 
 /// Reservations that hold money at this moment.
 ///
@@ -192,6 +197,23 @@ pub fn by_day_and_agent(
         }
     }
     Ok(days)
+}
+
+/// What was spent since a moment: call by call on its day (UTC), by the sums of the days behind it. A first day with
+/// more calls than are read here counts as a whole.
+///
+/// # Errors
+/// When the disk fails.
+pub fn spent_since(tx: &impl ReadExt, since: Timestamp, now: Timestamp) -> Result<i64, StoreError> {
+    let next = from_ms((i64::from(day_of(since)) + 1) * DAY_MS);
+    let day =
+        Range::between(KeyBuf::of(&UsageId::first_at(since)), KeyBuf::of(&UsageId::first_at(next)));
+    let calls: Vec<Usage> = tx.list(&day.limit(CALLS_OF_A_DAY))?;
+    if calls.len() == CALLS_OF_A_DAY {
+        return Ok(by_day(tx, since, now)?.values().sum());
+    }
+    let first: i64 = calls.iter().filter_map(|call| call.billed_micros).sum();
+    Ok(first + by_day(tx, next, now)?.values().sum::<i64>())
 }
 
 /// What an agent spent on the day of this moment (UTC).

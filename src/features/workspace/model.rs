@@ -7,7 +7,7 @@ use crate::connections::model::Connection;
 use crypto::token::TokenHash;
 use kernel::key::{Key, KeyBuf};
 use kernel::{AccountId, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
-use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
 /// What one run may cost in a new workspace, in micro-dollars: two dollars.
 pub const RUN_CAP_MICROS: i64 = 2_000_000;
@@ -59,12 +59,52 @@ pub struct Settings {
     pub comments_reach_assignee: bool,
     /// Whether `exec` may run on a host without Landlock.
     pub exec_without_jail: bool,
+    /// The words of the modules that are off.
+    pub without: Vec<String>,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct SettingsV1 {
+    id: WorkspaceId,
+    name: String,
+    emoji: String,
+    task_key: String,
+    old_task_keys: Vec<String>,
+    zone: String,
+    default_connection: Option<ConnectionId>,
+    default_model: Option<String>,
+    budget_micros: Option<i64>,
+    run_cap_micros: i64,
+    comments_reach_assignee: bool,
+    exec_without_jail: bool,
+}
+
+impl From<SettingsV1> for Settings {
+    fn from(old: SettingsV1) -> Self {
+        Self {
+            id: old.id,
+            name: old.name,
+            emoji: old.emoji,
+            task_key: old.task_key,
+            old_task_keys: old.old_task_keys,
+            zone: old.zone,
+            default_connection: old.default_connection,
+            default_model: old.default_model,
+            budget_micros: old.budget_micros,
+            run_cap_micros: old.run_cap_micros,
+            comments_reach_assignee: old.comments_reach_assignee,
+            exec_without_jail: old.exec_without_jail,
+            without: Vec::new(),
+        }
+    }
 }
 
 impl Record for Settings {
     type Id = ();
     const TABLE: Table = SETTINGS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const TOGETHER: &'static [&'static [&'static str]] =
         &[&["default_connection", "default_model"], &["task_key", "old_task_keys"]];
     fn id(&self) {}
@@ -74,6 +114,12 @@ impl Record for Settings {
     fn clear(&mut self, _field: u8) {
         // A model belongs to its connection: practice takes its place until a person chooses.
         (self.default_connection, self.default_model) = (None, None);
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<SettingsV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: SETTINGS.name, version }),
+        }
     }
     fn sample() -> Self {
         Self {
@@ -89,6 +135,7 @@ impl Record for Settings {
             run_cap_micros: RUN_CAP_MICROS,
             comments_reach_assignee: true,
             exec_without_jail: false,
+            without: vec!["collections".into()],
         }
     }
 }

@@ -12,7 +12,7 @@ use kernel::{
 use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::{Member, RUN_CAP_MICROS, Settings};
-use super::queries;
+use super::{modules, queries};
 
 /// The highest amount of money a setting takes: a million dollars.
 const MAX_MICROS: i64 = 1_000_000_000_000;
@@ -179,6 +179,7 @@ pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), 
             run_cap_micros: RUN_CAP_MICROS,
             comments_reach_assignee: true,
             exec_without_jail: false,
+            without: Vec::new(),
         },
     };
     tx.put(&settings)?;
@@ -228,6 +229,8 @@ pub struct SettingsPatch {
     pub comments_reach_assignee: Option<bool>,
     /// Whether programs may run on a host that cannot confine them.
     pub exec_without_jail: Option<bool>,
+    /// The words of the modules that are off.
+    pub without: Option<Vec<String>>,
 }
 
 /// Changes the settings. With `rev`, only if they are still what was read.
@@ -264,6 +267,10 @@ pub fn update(
     now.comments_reach_assignee =
         patch.comments_reach_assignee.unwrap_or(now.comments_reach_assignee);
     now.exec_without_jail = patch.exec_without_jail.unwrap_or(now.exec_without_jail);
+    if let Some(without) = patch.without {
+        now.without = modules::checked(&without)
+            .map_err(|wrong| WorkspaceError::field("modules_off", &wrong.message))?;
+    }
     match rev {
         Some(rev) => tx.put_if(&now, rev)?,
         None => tx.put(&now)?,

@@ -83,6 +83,7 @@ impl Event {
             Self::Row { .. } => 73,
             Self::AgentSucceeded { .. } => 74,
             Self::ApprovalAnswered(..) => 75,
+            Self::AgentMoved { .. } => 76,
         }
     }
 
@@ -94,7 +95,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 76] = [
+    pub const NAMES: [&'static str; 77] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -171,5 +172,6 @@ impl Event {
         "row",
         "agent.succeeded",
         "approval.answered",
+        "agent.moved",
     ];
 }

@@ -17,6 +17,7 @@ use web::upload;
 
 use crate::error::KnowledgeError;
 use crate::meaning::models::{self, Line};
+use crate::model::ModelAct;
 
 const AGAIN_IS_THE_SAME: &str = "done twice it is as done once";
 const NOTHING_KEPT: &str = "nothing is kept";
@@ -218,17 +219,13 @@ async fn take_in(
         query_prefix: terms.query_prefix,
         passage_prefix: terms.passage_prefix,
     });
-    let made = ws.look(move |ws| {
-        match (body.given, terms) {
-            (true, Some(terms)) => models::confirm_given(&app, terms)?,
-            (true, None) => {
-                return Err(KnowledgeError::field("terms", "Say what the card of the model says."));
-            }
-            (false, terms) => models::take_in(&app, terms)?,
-        };
-        state(ws)
+    let made = ws.look(move |_| match (body.given, terms) {
+        (true, Some(terms)) => models::confirm_given(&app, terms),
+        (true, None) => Err(KnowledgeError::field("terms", "Say what the card of the model says.")),
+        (false, terms) => models::take_in(&app, terms),
     });
-    Ok(Json(made.await?))
+    models::note(&ws, &who, ModelAct::Used, &made.await?.id).await?;
+    Ok(Json(ws.look(state).await?))
 }
 
 async fn receive(
@@ -258,11 +255,12 @@ async fn choose(
     Json(body): Json<Chosen>,
 ) -> Result<Json<State>, ApiError> {
     models::only_managers(&app, who.account)?;
-    let chosen = ws.look(move |ws| {
-        models::choose(&app, body.id.as_deref().unwrap_or_default())?;
-        state(ws)
-    });
-    Ok(Json(chosen.await?))
+    let id = body.id.unwrap_or_default();
+    let own = id.clone();
+    ws.look(move |_| models::choose(&app, &own)).await?;
+    let act = if id.is_empty() { ModelAct::Off } else { ModelAct::Used };
+    models::note(&ws, &who, act, &id).await?;
+    Ok(Json(ws.look(state).await?))
 }
 
 async fn download(
@@ -273,6 +271,7 @@ async fn download(
 ) -> Result<Response, ApiError> {
     models::only_managers(&app, who.account)?;
     models::fetch(&app, &id)?;
+    models::note(&ws, &who, ModelAct::Fetched, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(ws.look(state).await?)).into_response())
 }
 
@@ -283,7 +282,9 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     models::only_managers(&app, who.account)?;
-    ws.look(move |_| models::remove(&app, &id)).await?;
+    let own = id.clone();
+    ws.look(move |_| models::remove(&app, &own)).await?;
+    models::note(&ws, &who, ModelAct::Removed, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

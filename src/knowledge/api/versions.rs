@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
+use features::agents::queries as agents;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::json::WhoView;
-use kernel::{Can, Timestamp};
+use kernel::{AgentId, Can, Timestamp};
 use store::ReadExt as _;
 use web::error::ApiError;
 use web::extract::{Json, Path, Path2, Query};
@@ -17,6 +18,7 @@ use super::items::{Whole, agent_of, whole_of};
 use crate::context;
 use crate::error::KnowledgeError;
 use crate::model::{Body, ItemKind, KnowledgeId};
+use crate::readers::{self, Reader};
 use crate::{queries, words};
 
 /// Versions of an answer.
@@ -121,10 +123,28 @@ struct ShareView {
 }
 
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StartReader")]
+struct ReaderView {
+    agent: AgentId,
+    /// How often it began to work.
+    starts: usize,
+    /// Requests that the provider answered: it stands in each of them.
+    calls: u64,
+    /// About how many stand in front of it now.
+    tokens: usize,
+    /// How much of what was sent came from the provider's cache.
+    cached_percent: Option<u64>,
+    /// What it costs a day, in micro-dollars; none where no price is known.
+    micros_a_day: Option<i64>,
+}
+
+#[derive(Serialize, JsonSchema)]
 struct Start {
     items: Vec<ShareView>,
     tokens: usize,
     budget: usize,
+    /// Who began with it in the last seven days; without an agent, all that did.
+    readers: Vec<ReaderView>,
     /// The words, as the agent reads them.
     text: String,
 }
@@ -136,6 +156,19 @@ async fn start(ws: Ws, Query(asked): Query<OfAgent>) -> Result<Json<Start>, ApiE
                 let agent = asked.agent.map(|said| agent_of(snap, &said)).transpose()?;
                 let shares = context::of(snap, &ws.blobs, agent)?;
                 let text = context::render(&shares);
+                let agents = match agent {
+                    Some(agent) => vec![agent],
+                    None => agents::all(snap)?.into_iter().map(|agent| agent.id).collect(),
+                };
+                let reader = |one: Reader| ReaderView {
+                    agent: one.agent,
+                    starts: one.starts,
+                    calls: one.repeated.calls,
+                    tokens: one.tokens,
+                    cached_percent: one.repeated.cached_percent(),
+                    micros_a_day: one.a_day(),
+                };
+                let readers = readers::of(ws, snap, &agents, ws.app.clock.now())?;
                 let view = |share: context::Share| ShareView {
                     id: share.item.id,
                     title: share.item.title,
@@ -148,6 +181,7 @@ async fn start(ws: Ws, Query(asked): Query<OfAgent>) -> Result<Json<Start>, ApiE
                     tokens: shares.iter().map(|share| share.tokens).sum(),
                     items: shares.into_iter().map(view).collect(),
                     budget: context::BUDGET,
+                    readers: readers.into_iter().map(reader).collect(),
                     text,
                 })
             })

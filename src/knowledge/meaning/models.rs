@@ -1,12 +1,14 @@
 //! The models of this machine as people see them, and what they do with them.
 
-use app::App;
+use app::{App, Who, Ws};
 use embed::shelf::{Given, Kept};
 use embed::{FILES, Folder, MODELS, Model, Refused, Terms};
-use kernel::{AccountId, Problem as _, ProblemKind};
+use kernel::{AccountId, Problem as _, ProblemKind, RowAct};
 use store::StoreError;
 
+use crate::cards::MODEL;
 use crate::error::KnowledgeError;
+use crate::model::{ModelAct, ModelChoice};
 
 /// The landing of files that a person sends.
 const SENT: &str = "upload";
@@ -121,6 +123,26 @@ pub fn choose(app: &App, id: &str) -> Result<(), KnowledgeError> {
     Ok(())
 }
 
+/// Says in a workspace who did what with a model, from where its audit has it.
+///
+/// # Errors
+/// When the store fails.
+pub async fn note(
+    ws: &Ws,
+    who: &(impl Who + Sync),
+    act: ModelAct,
+    model: &str,
+) -> Result<(), KnowledgeError> {
+    let model = model.to_owned();
+    ws.write(who, move |tx| {
+        let choice = ModelChoice { id: tx.new_id(), act, model, by: tx.by(), at: tx.now() };
+        tx.put(&choice)?;
+        tx.emit(MODEL.event(&choice.id, RowAct::Created));
+        Ok::<_, KnowledgeError>(())
+    })
+    .await
+}
+
 /// Removes the files of a model that is not in use.
 ///
 /// # Errors
@@ -159,7 +181,7 @@ fn receive(app: &App, name: &str, content: &mut dyn std::io::Read) -> Result<(),
 ///
 /// # Errors
 /// As [`receive`].
-pub fn receive_blob(ws: &app::Ws, name: &str, blob: store::BlobId) -> Result<(), KnowledgeError> {
+pub fn receive_blob(ws: &Ws, name: &str, blob: store::BlobId) -> Result<(), KnowledgeError> {
     let mut content = ws.blobs.open_blob(blob).map_err(|error| KnowledgeError::disk(&error))?;
     receive(&ws.app, name, &mut content)
 }
@@ -226,7 +248,7 @@ pub fn embed(app: &App, texts: &[&str]) -> Result<(String, Vec<Vec<f32>>), Knowl
 
 /// What is wrong with search by meaning in a workspace, in sentences, the worst first.
 #[must_use]
-pub fn troubles(ws: &app::Ws, all: &All) -> Vec<String> {
+pub fn troubles(ws: &Ws, all: &All) -> Vec<String> {
     let sentence = |refused: &Refused| web::form::sentence(&refused.to_string());
     let given = all
         .given_refused
@@ -246,7 +268,7 @@ pub fn troubles(ws: &app::Ws, all: &All) -> Vec<String> {
 ///
 /// # Errors
 /// When the store fails.
-pub fn count(ws: &app::Ws) -> Result<usize, StoreError> {
+pub fn count(ws: &Ws) -> Result<usize, StoreError> {
     let Some(used) = ws.app.meaning.used() else { return Ok(0) };
     let opened = ws.vectors.open(&used.model.id, used.model.dimensions());
     let arena = opened.map_err(|error| StoreError::Failed(error.to_string()))?;

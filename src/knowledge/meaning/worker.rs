@@ -242,7 +242,7 @@ fn plan(
     let mut stale = Vec::new();
     let mut n = 0;
     if let Some(item) = item {
-        let cut = Cut::of(ws, read, id)?;
+        let cut = Cut::of(&ws.blobs, read, id)?;
         while let Some(text) = told(&item, &cut, n) {
             let (wanted, vector) = (hash(&text), place(id, n));
             match arena.hash(&vector) {
@@ -282,7 +282,7 @@ fn batch(
         for job in &jobs {
             let item: Option<Item> = snap.get(job.item)?;
             let Some(item) = item else { continue };
-            let cut = Cut::of(ws, snap, job.item)?;
+            let cut = Cut::of(&ws.blobs, snap, job.item)?;
             fresh.extend(told(&item, &cut, job.n).map(|text| Fresh {
                 id: place(job.item, job.n),
                 hash: hash(&text),

@@ -1,5 +1,7 @@
-//! Records of knowledge: folders, items, their words, former versions of these, and what was read in files.
+//! Records of knowledge: folders, items, their words, former versions of these, what was read in files, and who chose the
+//! model for search by meaning.
 
+mod choice;
 mod folder;
 mod item;
 mod reading;
@@ -7,6 +9,7 @@ mod words;
 
 use kernel::ids;
 
+pub use choice::{MODEL_CHOICES, ModelAct, ModelChoice};
 pub use folder::{BY_PARENT, FOLDERS, Folder, place_key};
 pub use item::{
     BY_AGENT, BY_FOLDER, BY_TITLE, EVERY_AGENT, FileBody, ITEMS, Item, ItemKind, Scope, title_key,
@@ -21,4 +24,6 @@ ids! {
     FolderId,
     /// A former version of an item's words.
     VersionId,
+    /// A choice of the model for search by meaning.
+    ModelChoiceId,
 }

@@ -1,7 +1,5 @@
 //! What people do on these pages: write, choose readers, put files in, archive, delete; folders.
 
-use std::io::Read as _;
-
 use axum::Json;
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -11,13 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use app::{App, Ws};
-use features::files::model::TaskFile;
-use features::files::queries as files_of;
-use features::links::model::Target;
-use features::links::rules as task_links;
 use features::tasks::queries::scene::Scene;
-use kernel::key::KeyBuf;
-use kernel::{AgentId, FileId, Problem as _, ProblemKind};
+use kernel::{AgentId, Problem as _, ProblemKind};
 use store::WriteTx;
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
@@ -32,15 +25,13 @@ use web::{flash, path_words};
 use super::show::{Typed, refused};
 use crate::error::KnowledgeError;
 use crate::links;
-use crate::model::{FileBody, FolderId, ITEMS, ItemKind, KnowledgeId, Text};
+use crate::model::{FileBody, FolderId, ItemKind, KnowledgeId, Text};
 use crate::queries;
 use crate::rules::{self, FolderPatch, NewItem, Patch};
 use crate::words::{self, Written};
 
 /// How many files a form may send at once.
 const AT_ONCE: usize = 200;
-/// So many bytes tell what a file is.
-const HEAD: u64 = 4 * 1024;
 /// How many names are offered.
 const OFFERED: usize = 8;
 
@@ -312,39 +303,6 @@ pub(super) async fn upload(
         _ => list,
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
-}
-
-/// Keeps a file of a task as knowledge, and links the task to it.
-pub(super) async fn keep(
-    app: App,
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    Path(file): Path<FileId>,
-) -> Result<Response, PageError> {
-    let file = ws
-        .read(|snap| files_of::get(snap, file))?
-        .ok_or_else(|| PageError::not_found("The file"))?;
-    let (name, task) = (file.name.clone(), file.task);
-    let arrived = ws
-        .look(move |ws| {
-            let mut head = Vec::new();
-            let open = ws.blobs.open_blob(file.blob).map_err(|e| KnowledgeError::disk(&e))?;
-            open.take(HEAD).read_to_end(&mut head).map_err(|e| KnowledgeError::disk(&e))?;
-            let TaskFile { name, blob, size, .. } = file;
-            Ok::<_, KnowledgeError>(Arrived { name, blob, size, kind: files::Kind::of(&head) })
-        })
-        .await?;
-    let made = take(&ws, &who, (vec![arrived], None), Once::without_key()).await?;
-    let id = made.first().copied().ok_or_else(|| KnowledgeError::no("file", &name))?;
-    let target = Target::Row(ITEMS.number, KeyBuf::of(&id).into_bytes());
-    let linked = ws.write(&who, move |tx| task_links::add(tx, task, target, "")).await;
-    if let Err(error) = linked {
-        // It is kept all the same: a task with many links takes no further one.
-        tracing::debug!(%error, "a file that is kept as knowledge is not linked to its task");
-    }
-    let words = Flash::ok(format!("Saved “{name}” to knowledge"));
-    Ok(flash::say(&app, words, hx.go_to(&ws.url(&format!("knowledge/{id}")))))
 }
 
 /// Makes items of files.

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use features::finder::queries::asking::{self, Asking};
 use features::finder::queries::view::marked;
 use features::tasks::queries::scene::Scene;
 use kernel::{AgentId, Assignee};
@@ -18,7 +19,7 @@ use web::format::{self, query_value};
 use web::html::{self, SafeHtml};
 use web::hx::Hx;
 use web::live::Live;
-use web::parts::{Choice, Share, Tab, Tone, shares};
+use web::parts::{Choice, Face, Share, Tab, Tone, shares};
 use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
@@ -31,6 +32,7 @@ use crate::model::{
     BODIES, Body, FOLDERS, Folder, FolderId, ITEMS, ItemKind, READINGS, Reading, Scope, Text,
 };
 use crate::queries::{self, Tree};
+use crate::readers::{self, Reader};
 
 /// Items of a page.
 const PAGE: usize = 50;
@@ -145,6 +147,8 @@ struct ListPage {
     rows: Vec<Row>,
     untouched: bool,
     unknown: String,
+    /// Who can be asked what is looked for.
+    asking: Option<Asking>,
     more: String,
     clear: String,
     meter: Meter,
@@ -178,7 +182,7 @@ pub(super) async fn list(
         .look(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
-                page(&scene, snap, shell, (asked, found))
+                page((&scene, &who), snap, shell, (asked, found))
             })
         })
         .await?;
@@ -189,7 +193,7 @@ pub(super) async fn list(
 }
 
 fn page(
-    scene: &Scene,
+    (scene, who): (&Scene, &Person),
     read: &dyn Read,
     shell: Shell,
     (asked, found): (Asked, Found),
@@ -259,6 +263,7 @@ fn page(
         rows,
         untouched: items.is_empty() && !asked.is_narrow(),
         unknown: found.unknown(),
+        asking: asking::of(&scene.ws, read, who, &asked.q)?,
         more: if found.more { asked.with(&base, "page", &next) } else { String::new() },
         clear: base.clone(),
         meter: metered(&context::of(read, &scene.ws.blobs, None)?),
@@ -345,6 +350,18 @@ struct ShareLine {
     how: &'static str,
 }
 
+/// An agent that reads it.
+struct ReaderLine {
+    face: Face,
+    href: String,
+    starts: usize,
+    calls: u64,
+    tokens: String,
+    /// How much of it came from the provider's cache.
+    cached: String,
+    a_day: String,
+}
+
 #[derive(Template)]
 #[template(path = "knowledge/context.html", blocks = [])]
 struct ContextPage {
@@ -354,6 +371,9 @@ struct ContextPage {
     agents: Vec<Choice>,
     meter: Meter,
     lines: Vec<ShareLine>,
+    readers: Vec<ReaderLine>,
+    /// What all of them cost a day; nothing where no price is known.
+    a_day: String,
     text: String,
 }
 
@@ -368,7 +388,13 @@ pub(super) async fn context(
         .look(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
-                preview(&scene, snap, shell, &asked)
+                let chosen = scene.people.agents().find(|agent| agent.slug == asked.agent);
+                let agents: Vec<AgentId> = match chosen {
+                    Some(agent) => vec![agent.id],
+                    None => scene.people.agents().map(|agent| agent.id).collect(),
+                };
+                let readers = readers::of(ws, snap, &agents, scene.today.now)?;
+                preview(&scene, snap, shell, (chosen.map(|agent| agent.id), readers))
             })
         })
         .await?;
@@ -379,10 +405,24 @@ fn preview(
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    asked: &OfAgent,
+    (agent, readers): (Option<AgentId>, Vec<Reader>),
 ) -> Result<ContextPage, KnowledgeError> {
-    let agent = scene.people.agents().find(|agent| agent.slug == asked.agent);
-    let agent: Option<AgentId> = agent.map(|agent| agent.id);
+    let days: Vec<i64> = readers.iter().filter_map(Reader::a_day).collect();
+    let reader = |reader: &Reader| ReaderLine {
+        face: scene.people.face(Assignee::Agent(reader.agent)),
+        href: match scene.people.agent(reader.agent) {
+            Some(agent) => scene.ws.url(&format!("agents/{}", agent.slug)),
+            None => String::new(),
+        },
+        starts: reader.starts,
+        calls: reader.repeated.calls,
+        tokens: format::tokens(reader.tokens as u64),
+        cached: match reader.repeated.cached_percent() {
+            Some(percent) => format!("{percent} %"),
+            None => "–".to_owned(),
+        },
+        a_day: reader.a_day().map_or_else(|| "no price".to_owned(), format::money),
+    };
     let shares = context::of(read, &scene.ws.blobs, agent)?;
     let line = |share: &context::Share| ShareLine {
         title: share.item.title.clone(),
@@ -408,6 +448,11 @@ fn preview(
         agents,
         meter: metered(&shares),
         lines: shares.iter().map(line).collect(),
+        readers: readers.iter().map(reader).collect(),
+        a_day: match days.is_empty() {
+            true => String::new(),
+            false => format::money(days.into_iter().fold(0, i64::saturating_add)),
+        },
         text: context::render(&shares),
     })
 }

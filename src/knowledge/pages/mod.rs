@@ -1,6 +1,7 @@
 //! Pages of knowledge: the list with its folders, an item with its words, versions and readers.
 
 mod acts;
+mod keep;
 mod list;
 mod models;
 mod show;
@@ -26,7 +27,8 @@ pub fn routes() -> Routes {
         .get("/knowledge", list::list.needs(Can::Read))
         .post("/knowledge", acts::create.needs(Can::Write))
         .post("/knowledge/files", acts::upload.needs(Can::Write))
-        .post("/knowledge/keep/{file}", acts::keep.needs(Can::Write))
+        .post("/knowledge/keep/{file}", keep::of_task.needs(Can::Write))
+        .post("/knowledge/keep/{file}/{n}", keep::of_message.needs(Can::Write))
         .post("/knowledge/folders", acts::make_folder.needs(Can::Write))
         .post("/knowledge/folders/{id}/{verb}", acts::folder.needs(Can::Write))
         .get("/knowledge/context", list::context.needs(Can::Read))

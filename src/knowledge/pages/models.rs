@@ -18,6 +18,7 @@ use web::{flash, html, upload};
 
 use crate::error::KnowledgeError;
 use crate::meaning::models::{self, Line};
+use crate::model::ModelAct;
 
 const HERE: &str = "settings/meaning";
 
@@ -155,33 +156,37 @@ pub(super) async fn act(
     Form(which): Form<Which>,
 ) -> Result<Response, PageError> {
     models::only_managers(&app, who.account)?;
-    let own = app.clone();
+    let (own, id) = (app.clone(), which.id.clone());
     let said = ws.look(move |_| {
         Ok::<_, KnowledgeError>(match verb.as_str() {
             "download" => {
-                models::fetch(&own, &which.id)?;
-                "The download has begun"
+                models::fetch(&own, &id)?;
+                ("The download has begun", Some(ModelAct::Fetched))
             }
             "use" => {
-                models::choose(&own, &which.id)?;
-                "Passages are embedded by this model now"
+                models::choose(&own, &id)?;
+                ("Passages are embedded by this model now", Some(ModelAct::Used))
             }
             "off" => {
                 models::choose(&own, "")?;
-                "Search by meaning is off"
+                ("Search by meaning is off", Some(ModelAct::Off))
             }
             "remove" => {
-                models::remove(&own, &which.id)?;
-                "Removed the model's files"
+                models::remove(&own, &id)?;
+                ("Removed the model's files", Some(ModelAct::Removed))
             }
             "discard" => {
                 models::discard(&own)?;
-                "Removed the files that were sent"
+                ("Removed the files that were sent", None)
             }
             _ => return Err(KnowledgeError::no("action", &verb)),
         })
     });
-    let said = said.await?;
+    let (said, act) = said.await?;
+    if let Some(act) = act {
+        let model = if act == ModelAct::Off { "" } else { which.id.as_str() };
+        models::note(&ws, &who, act, model).await?;
+    }
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }
 
@@ -201,13 +206,19 @@ pub(super) async fn send(
             models::receive_blob(ws, &one.name, one.blob)?;
         }
         // What HQ knows needs no more words; all else says on the page what is missing.
-        Ok::<_, KnowledgeError>(match models::take_in(&own, None) {
-            Ok(model) => format!("Passages are embedded by {} now", model.name),
-            Err(_) if models::are_sent(&own) => "Took the files".to_owned(),
-            Err(error) => return Err(error),
-        })
+        match models::take_in(&own, None) {
+            Ok(model) => Ok(Some(model)),
+            Err(_) if models::are_sent(&own) => Ok(None),
+            Err(error) => Err(error),
+        }
     });
-    let said = said.await?;
+    let said = match said.await? {
+        Some(model) => {
+            models::note(&ws, &who, ModelAct::Used, &model.id).await?;
+            format!("Passages are embedded by {} now", model.name)
+        }
+        None => "Took the files".to_owned(),
+    };
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }
 
@@ -242,6 +253,8 @@ pub(super) async fn confirm(
         true => models::take_in(&own, Some(terms)),
         false => models::confirm_given(&own, terms),
     });
-    let said = format!("Passages are embedded by {} now", made.await?.name);
+    let model = made.await?;
+    models::note(&ws, &who, ModelAct::Used, &model.id).await?;
+    let said = format!("Passages are embedded by {} now", model.name);
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }

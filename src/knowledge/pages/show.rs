@@ -221,7 +221,7 @@ fn page(
 ) -> Result<ShowPage, KnowledgeError> {
     let base = scene.ws.url(&format!("knowledge/{}", item.id));
     let list_url = scene.ws.url("knowledge");
-    let cut = Cut::of(&scene.ws, read, item.id)?;
+    let cut = Cut::of(&scene.ws.blobs, read, item.id)?;
     let body: Option<Body> = read.get(item.id)?;
     let reading: Option<Reading> = if body.is_some() { None } else { read.get(item.id)? };
     let tree = Tree::read(read)?;

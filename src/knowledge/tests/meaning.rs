@@ -73,6 +73,8 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
 
     let state = taken(&api, WORDS).await;
     let used = state["used"].as_str().expect("a model").to_owned();
+    let audit = api.get("/api/v1/audit?limit=20").await;
+    assert!(audit.text.contains("model_choice.created"), "{}", audit.text);
     embedded(&api, 2).await;
     assert_eq!(found(&api, "q=canine").await, by_meaning("Walks"));
     assert_eq!(found(&api, "q=downpour").await, by_meaning("Weather"));

@@ -28,15 +28,19 @@ const SIDE: usize = 1_000;
 /// A text that lies where it is to lie, with the names that it leads to.
 #[derive(Default)]
 pub(super) struct Kept {
-    text: Option<Text>,
-    links: Vec<String>,
+    pub(super) text: Option<Text>,
+    pub(super) links: Vec<String>,
     /// What it takes the place of.
-    rev: u64,
+    pub(super) rev: u64,
     /// Whether it says what its agent wrote and nothing else, so that the agent knows all of it.
     known: bool,
 }
 
-fn keep(ws: &Ws, text: String, (rev, known): (u64, bool)) -> Result<Kept, KnowledgeError> {
+pub(super) fn keep(
+    ws: &Ws,
+    text: String,
+    (rev, known): (u64, bool),
+) -> Result<Kept, KnowledgeError> {
     let links = links::names(&text);
     let text = Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error))?;
     Ok(Kept { text: Some(text), links, rev, known })
@@ -81,7 +85,7 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
                 };
                 let written = Written { text, base: Some(base), reason: String::new() };
                 let text = words::settle(&written, &now).map_err(|error| match error {
-                    KnowledgeError::Clash(clash) => clashed(&clash, version),
+                    KnowledgeError::Clash(clash) => clashed(&clash, &format!("version {version}")),
                     other => other.into(),
                 })?;
                 (text, version == rev)
@@ -119,8 +123,8 @@ fn unknown(version: u64, now: u64) -> ToolError {
     ToolError::refused("unknown_version", message)
 }
 
-fn clashed(clash: &Clash, version: u64) -> ToolError {
-    let mut message = format!("somebody else has changed the same lines since version {version}:");
+pub(super) fn clashed(clash: &Clash, since: &str) -> ToolError {
+    let mut message = format!("somebody else has changed the same lines since {since}:");
     for place in clash.places.iter().take(PLACES) {
         let side = |text: &str| kernel::text::ellipsis(text.trim_end(), SIDE);
         let (mine, theirs) = (side(&place.mine), side(&place.theirs));

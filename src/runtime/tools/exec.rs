@@ -8,10 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::child;
 use crate::jobs::{Jobs, Leaving, READ_BACK};
@@ -32,7 +34,9 @@ use sandbox::space::Room;
 use sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
 use store::ReadExt;
 use tool::reduce::{self, Reduced};
-use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted};
+use tool::{
+    ActTool, Aliases, Effect, Group, Slot, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted,
+};
 
 use super::fetch::hosts_of;
 use super::folder;
@@ -68,13 +72,13 @@ pub(crate) struct Exec {
     way_out: WayOut,
     /// One permit for each program that an agent waits for: they use the processor, unlike runs that
     /// wait for models.
-    turns: tokio::sync::Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Exec {
     /// Programs started by this spawner, so many at once; those that take long become jobs.
     pub(crate) fn new(sandbox: Spawner, jobs: Jobs, programs: usize, trusted: Trusted) -> Self {
-        let turns = tokio::sync::Semaphore::new(programs);
+        let turns = Arc::new(Semaphore::new(programs));
         Self { sandbox, jobs, way_out: WayOut::trusting(trusted), turns }
     }
 }
@@ -174,15 +178,18 @@ impl ActTool for Exec {
         ("run_in_background", "background"),
     ];
 
+    async fn slot(&self, cx: &ToolCx) -> Result<Slot, ToolError> {
+        tokio::select! {
+            slot = Slot::of(&self.turns) => Ok(slot),
+            () = cx.cancel.cancelled() => {
+                Err(ToolError::refused("aborted", "stopped before the program began"))
+            }
+        }
+    }
+
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let wanted = Wanted::of(&args);
         check_command(&args.command)?;
-        let _turn = tokio::select! {
-            turn = self.turns.acquire() => turn,
-            () = cx.cancel.cancelled() => {
-                return Err(ToolError::refused("aborted", "stopped before the program began"));
-            }
-        };
         let folder = job_folder(&cx.ws, cx.run, cx.step);
         let (command, hears) = command(cx, &args, &wanted, &folder, &self.way_out).await?;
         let began = Instant::now();

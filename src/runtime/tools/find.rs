@@ -5,7 +5,10 @@ use serde::Deserialize;
 
 use crate::toolbox;
 use features::agents::model::Agent;
+use features::agents::queries::reach;
 use features::runs::model::Run;
+use features::trust::queries as trust;
+use features::trust::tools as specs;
 use kernel::{Can, RunTrigger};
 use store::{ReadExt, StoreError};
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
@@ -73,15 +76,22 @@ impl ReadTool for ToolSearch {
     };
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let (agent, run) = cx.ws.read(|snap| {
-            Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, snap.get::<Run>(cx.run)?))
+        let (agent, run, locked) = cx.ws.read(|snap| {
+            let agents = reach::agents_of(snap, cx.agent, cx.run)?;
+            let locked = trust::is_locked(snap, &agents)?;
+            let (agent, run) = (snap.get::<Agent>(cx.agent)?, snap.get::<Run>(cx.run)?);
+            Ok::<_, StoreError>((agent, run, locked))
         })?;
         let child = cx.child.as_ref();
         let exec = agent.is_some_and(|agent| agent.exec) && child.is_none_or(|c| c.may_exec);
         let trigger = run.map_or(RunTrigger::Api, |run| run.trigger);
         let may_use = |name: &str| {
             let runs = matches!(name, "exec" | "process");
-            (exec || !runs) && toolbox::is_for(trigger, child, name)
+            let looks = || {
+                let spec = specs::all().iter().find(|spec| spec.name == name);
+                spec.is_some_and(toolbox::is_for_locked)
+            };
+            (exec || !runs) && (!locked || looks()) && toolbox::is_for(trigger, child, name)
         };
         let found = self.search(&args.query, may_use);
         if found.is_empty() {

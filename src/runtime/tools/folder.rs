@@ -15,7 +15,7 @@ pub(crate) type Marks = Scan;
 pub(crate) const MAX_FILE: u64 = 10 * 1024 * 1024;
 
 /// Runs something that blocks on a thread made for it.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
     tokio::task::spawn_blocking(body).await.unwrap_or_else(|_| {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::jobs::{Jobs, Live};
+use crypto::redact::Spot;
 use features::jobs::model::Job;
 use features::jobs::typing::{self, Typed};
 use features::jobs::{queries, rules};
@@ -212,7 +213,7 @@ impl Process {
             }
             None => "running".to_owned(),
         };
-        let text = cx.ws.app.redactor.text(&reduce::plain(&text)).into_owned();
+        let text = cx.ws.app.redactor.masked(Spot::Tools, &reduce::plain(&text)).into_owned();
         let text = Hears::of(cx)?.marked(cx, text);
         Ok(ToolOutput::text(format!("[{how}]\n{text}")))
     }

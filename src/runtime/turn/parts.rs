@@ -10,6 +10,7 @@ use features::connections::queries::Choice;
 use features::inbox::model::Item;
 use features::runs::model::{EventKind, Run};
 use features::runs::rules::Asks;
+use features::workspace::modules::Off;
 use kernel::{ApprovalId, Fast, RunTrigger, SessionId};
 use providers::bound::Size;
 use providers::model::ChatRequest;
@@ -40,6 +41,10 @@ pub enum Step {
 pub struct Setting {
     pub engine: Engine,
     pub agent: Agent,
+    /// The modules that its workspace does without.
+    pub off: Off,
+    /// Whether it may change nothing: its model is offered no tools that do.
+    pub locked: bool,
     pub session: SessionId,
     /// Its bounds, as far as it has looked.
     pub limits: Limits,

@@ -10,10 +10,9 @@ use features::agents::model::Agent;
 use features::agents::provision;
 use features::agents::rules::{self as agent_rules, ModelWish, NewAgent};
 use features::agents::templates::{self, Template as Role};
-use features::connections::queries as connections;
+use features::connections::queries::{self as connections, fitting};
 use features::onboarding::model::{Intent, Onboarding, Step};
 use features::onboarding::presets::{self, Hire, PRESETS};
-use features::onboarding::rules;
 use store::{ReadExt as _, StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::Query;
@@ -26,7 +25,7 @@ use web::idempotency::FormOnce;
 use web::session::Person;
 use web::shell::{Flash, Theme};
 
-use super::{Steps, address, at, status};
+use super::{Steps, address, at, owed, status};
 
 struct Card {
     href: String,
@@ -116,7 +115,12 @@ fn page(
     let (mut few, rest): (Vec<&Role>, Vec<&Role>) =
         templates::builtin().iter().partition(|one| is_known(&one.slug));
     few.sort_by_key(|one| one.slug != own.slug);
-    let model = ws.read(|snap| connections::resolve_default(snap))?;
+    let model = ws.read(|snap| {
+        Ok::<_, StoreError>(match fitting::model(snap, role.manifest.model_class)? {
+            Some(pick) => pick.model,
+            None => connections::resolve_default(snap)?,
+        })
+    })?;
     let model =
         if model == connections::PRACTICE { "Practice, a script" } else { &model }.to_owned();
     let page = Page {
@@ -163,13 +167,18 @@ pub(super) async fn create(
     if wrong.has_fields() {
         return page(&ws, &headers, &open, (role, typed), wrong);
     }
+    let fitting = ws.read(|snap| fitting::model(snap, role.manifest.model_class))?;
+    let model = fitting.map_or_else(ModelWish::default, |pick| ModelWish {
+        connection: pick.connection,
+        model: Some(pick.model),
+    });
     let new = NewAgent {
         name: typed.name.clone(),
         slug: String::new(),
         emoji: typed.emoji.clone(),
         description: role.manifest.description.clone(),
         template: role.slug.clone(),
-        model: ModelWish::default(),
+        model,
         thinking: Some(role.manifest.thinking),
         exec: role.manifest.exec,
         budget_micros: None,
@@ -183,7 +192,7 @@ pub(super) async fn create(
         Err(error) => return page(&ws, &headers, &open, (role, typed), Wrong::of(&error)?),
     };
     let agent = provision::make(&ws, &who, id).await?;
-    ws.write(&who, rules::finish).await?;
+    ws.write(&who, owed::finish).await?;
     Ok(first_task(&app, &ws, &hx, &open, &agent))
 }
 

@@ -7,7 +7,7 @@ use app::Ws;
 use features::onboarding::model::{Onboarding, Step};
 use features::onboarding::presets;
 use features::onboarding::queries;
-use features::onboarding::rules::{self, OnboardingError};
+use features::onboarding::rules::OnboardingError;
 use features::streams::model::Stream;
 use kernel::{Can, StreamId, Timestamp};
 use store::{ReadExt as _, WriteTx};
@@ -16,7 +16,7 @@ use web::extract::{Json, Patch};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use super::prepare;
+use super::{owed, prepare};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -102,7 +102,7 @@ async fn change(ws: Ws, who: Person, Patch(body): Patch<Body>) -> Result<Json<Vi
             prepare::choose(tx, intent)?;
         }
         if body.done == Some(true) {
-            rules::finish(tx)?;
+            owed::finish(tx)?;
         }
         Ok::<_, OnboardingError>(())
     };

@@ -8,9 +8,10 @@ use serde::de::IgnoredAny;
 use app::{App, Ws};
 use features::health::queries::{self as health, How, Part};
 use features::onboarding::model::Step;
+use features::trust::jail;
 use kernel::AccountId;
 use sandbox::policy::WithoutLandlock;
-use sandbox::posture::{Overall, SelfTest};
+use sandbox::posture::Overall;
 use web::error::{Failure, PageError};
 use web::html;
 use web::hx::Hx;
@@ -97,14 +98,7 @@ fn files(ws: &Ws) -> Part {
 }
 
 fn programs(app: &App) -> Part {
-    let key = app.config.key_file();
-    let test = SelfTest {
-        data: app.config.data.clone(),
-        master_key: key.is_file().then_some(key),
-        without_landlock: WithoutLandlock::Refuse,
-        landlock_ceiling: None,
-    };
-    let (how, said) = match test.run(&app.sandbox) {
+    let (how, said) = match jail::tested(app, WithoutLandlock::Refuse) {
         Ok(posture) => match (posture.overall, posture.starts) {
             (Overall::Strong, _) => {
                 (How::Ok, "they run apart: each in its agent's folder, without network and secrets")

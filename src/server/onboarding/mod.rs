@@ -5,6 +5,7 @@ mod agent;
 pub mod api;
 mod machine;
 mod model;
+pub(crate) mod owed;
 mod prepare;
 mod work;
 
@@ -142,7 +143,7 @@ async fn skip(
     hx: Hx,
     FormOnce(IgnoredAny, _): FormOnce<IgnoredAny>,
 ) -> Result<Response, PageError> {
-    ws.write(&who, rules::finish).await?;
+    ws.write(&who, owed::finish).await?;
     Ok(hx.go_to(&ws.url("")))
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::agents::templates;
 use features::onboarding::model::{Intent, Onboarding, Step};
-use features::onboarding::presets::{self, PRESETS};
+use features::onboarding::presets::{self, PRESETS, Preset};
 use features::onboarding::rules::OnboardingError;
 use web::error::PageError;
 use web::form::Wrong;
@@ -26,8 +26,8 @@ struct Card {
     about: &'static str,
     glyph: &'static str,
     colour: u8,
-    /// The streams that are made.
-    streams: Vec<&'static str>,
+    /// What is made for it.
+    brings: Vec<&'static str>,
     /// The role that is suggested.
     agent: String,
     chosen: bool,
@@ -56,6 +56,13 @@ pub(super) async fn show(ws: Ws, who: Person, headers: HeaderMap) -> Result<Resp
     }
 }
 
+/// What is made for a kind of work, each in a word.
+fn brings(preset: &Preset) -> Vec<&'static str> {
+    let streams = preset.streams.iter().map(|stream| stream.name);
+    let contacts = preset.contacts.map(|_| "Stages and fields");
+    streams.chain(contacts).chain(preset.collection.map(|one| one.name)).collect()
+}
+
 fn page(
     ws: &Ws,
     who: &Person,
@@ -70,7 +77,7 @@ fn page(
         about: preset.about,
         glyph: preset.glyph,
         colour: preset.colour,
-        streams: preset.streams.iter().map(|stream| stream.name).collect(),
+        brings: brings(preset),
         agent: templates::find(preset.hire.template)
             .map(|template| template.manifest.name.clone())
             .unwrap_or_default(),

@@ -4,6 +4,7 @@
 //! people and agents do what they do in life: each act is a transaction of theirs, and what is due by
 //! the clock is done by the timers and consumers of the server. What happens follows from a number.
 
+mod customers;
 mod days;
 mod desk;
 mod dice;
@@ -47,9 +48,12 @@ use kernel::{
 };
 use store::{ReadExt as _, Store, StoreError, WriteTx};
 
+use crm::error::CrmError;
+
 use super::workspaces::life::LifeError;
 use super::{Parts, StartError, offline_with};
 
+use customers::{Counts, Crowd};
 use desk::Errand;
 use dice::Dice;
 use founding::{Person, Worker};
@@ -69,7 +73,7 @@ pub const PASSWORD: &str = "violet kayak under seven bridges";
 pub enum Size {
     /// For a quick look.
     Small,
-    /// 20 agents and 10,000 tasks.
+    /// 20 agents, 10,000 tasks and 10,000 contacts.
     Medium,
     /// 100,000 tasks.
     Large,
@@ -86,22 +90,40 @@ struct Plan {
     shifts: usize,
     /// Of a thousand tasks, those that go to agents.
     given: usize,
+    customers: Counts,
 }
 
 impl Size {
     fn plan(self) -> Plan {
         match self {
             Self::Small => {
-                Plan { people: 2, agents: 6, tasks: 200, weeks: 3, shifts: 2, given: 250 }
+                let customers = counts([16, 40, 120, 2, 12]);
+                Plan {
+                    people: 2,
+                    agents: 6,
+                    tasks: 200,
+                    weeks: 3,
+                    shifts: 2,
+                    given: 250,
+                    customers,
+                }
             }
             Self::Medium => {
-                Plan { people: 4, agents: 20, tasks: 10_000, weeks: 8, shifts: 4, given: 160 }
+                let customers = counts([3_000, 10_000, 30_000, 5, 200]);
+                let (people, agents, tasks) = (4, 20, 10_000);
+                Plan { people, agents, tasks, weeks: 8, shifts: 4, given: 160, customers }
             }
             Self::Large => {
-                Plan { people: 4, agents: 20, tasks: 100_000, weeks: 12, shifts: 6, given: 40 }
+                let customers = counts([3_000, 10_000, 30_000, 5, 200]);
+                let (people, agents, tasks) = (4, 20, 100_000);
+                Plan { people, agents, tasks, weeks: 12, shifts: 6, given: 40, customers }
             }
         }
     }
+}
+
+fn counts([organizations, contacts, talks, collections, records]: [usize; 5]) -> Counts {
+    Counts { organizations, contacts, talks, collections, records }
 }
 
 /// A company that somebody wants.
@@ -126,6 +148,8 @@ pub struct Made {
     pub agents: usize,
     /// Tasks.
     pub tasks: u32,
+    /// Contacts.
+    pub contacts: usize,
     /// Runs.
     pub runs: u32,
     /// Acts that a rule did not let happen, as in life.
@@ -188,7 +212,7 @@ macro_rules! refusals {
 
 refusals! {
     AgentError, CommentError, DeliverableError, InboxError, NotificationError, RoutineError, RunError,
-    StreamError, TaskError, UsageError, UsersError, ViewError, WorkspaceError,
+    StreamError, TaskError, UsageError, UsersError, ViewError, WorkspaceError, CrmError,
 }
 
 /// What an act came to.
@@ -286,7 +310,10 @@ pub async fn make(config: Config, wish: Wish) -> Result<Made, SeedError> {
         refused: 0,
     };
     company.lay_ground().await?;
+    let mut crowd = Crowd::of(wish.number, &company)?;
+    company.meet(&mut crowd).await?;
     company.live_on().await?;
+    company.talk_outside(&mut crowd).await?;
     let made = company.tell()?;
     drop(company);
     close(&app).await?;
@@ -366,6 +393,7 @@ impl Company {
             people: self.people.len(),
             agents: self.agents.len(),
             tasks: self.count(Counting::Tasks)?,
+            contacts: self.plan.customers.contacts,
             runs: self.count(Counting::Runs)?,
             refused: self.refused,
         })

@@ -575,6 +575,9 @@ pub async fn prepare(app: &App, ws: &Ws) {
     if let Err(error) = crate::people::handover::complete(ws).await {
         tracing::error!(%error, "work could not be handed over");
     }
+    if let Err(error) = crate::onboarding::owed::complete(ws).await {
+        tracing::error!(%error, "what the set-up owes could not be prepared");
+    }
     if let Err(error) = features::agents::provision::complete_provisioning(ws).await {
         tracing::error!(%error, "agents could not be set up");
     }

@@ -1,6 +1,7 @@
 //! `/api/v1/secrets`: what is set of secrets, who used them, values on their way in. No answer has a value, but for
 //! what is no secret.
 
+mod masks;
 mod uses;
 
 use axum::http::StatusCode;
@@ -27,7 +28,7 @@ use crate::values::{self, Ends, NewValue, Typed};
 /// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new()
+    masks::routes(Routes::new())
         .get(
             "/secrets",
             list.needs(Can::Admin)

@@ -1,11 +1,13 @@
 //! Records of secrets: what people set, the sealed values, who used them.
 
+mod mask;
 mod secret;
 mod used;
 mod value;
 
 use kernel::ids;
 
+pub use mask::{Mask, SECRET_MASKS};
 pub use secret::{BY_KEY, Category, Places, SECRETS, Scope, Secret, Way};
 pub use used::{SECRET_USES, USES_BY_AGENT, USES_BY_RUN, USES_BY_SECRET, Use};
 pub use value::{Former, SECRET_VALUES, Value};
@@ -15,4 +17,6 @@ ids! {
     SecretId,
     /// The use of a secret by a run.
     UseId,
+    /// A pattern of one's own.
+    MaskId,
 }

@@ -1,6 +1,7 @@
 //! All secrets, in groups by who may use them.
 
 use askama::Template;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -9,6 +10,7 @@ use features::tasks::queries::scene::Scene;
 use store::Read;
 use web::error::PageError;
 use web::extract::Query;
+use web::form::Wrong;
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
@@ -17,6 +19,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::{Due, RelTime, Work};
 
+use super::masks::Typed;
 use super::{HERE, MENU, TABLES, faces, who};
 use crate::error::VaultError;
 use crate::given;
@@ -76,6 +79,10 @@ struct ListPage {
     live: Option<Live>,
     bands: Vec<Band>,
     gone: Vec<Gone>,
+    /// Patterns of one's own: name, pattern, and where it is removed.
+    masks: Vec<(String, String, String)>,
+    typed: Typed,
+    wrong: Wrong,
     audit: String,
 }
 
@@ -95,17 +102,39 @@ pub(super) async fn list(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let page = ws.look(move |ws| {
-        ws.read(|snap| {
-            let scene = Scene::new(ws, &who, snap)?;
-            page(&scene, snap, shell, &asked.replace)
-        })
-    });
-    let page = page.await.map_err(PageError::from)?;
+    let fresh = (Typed::default(), Wrong::none());
+    let page = looked(ws, who, shell, asked.replace, fresh).await?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
     }
+}
+
+/// The page with a pattern that was refused.
+pub(super) async fn again(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    typed: (Typed, Wrong),
+) -> Result<Response, PageError> {
+    let page = looked(ws, who, shell, String::new(), typed).await?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+async fn looked(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    replace: String,
+    typed: (Typed, Wrong),
+) -> Result<ListPage, PageError> {
+    let page = ws.look(move |ws| {
+        ws.read(|snap| {
+            let scene = Scene::new(ws, &who, snap)?;
+            page(&scene, snap, shell, &replace, typed)
+        })
+    });
+    page.await.map_err(PageError::from)
 }
 
 fn page(
@@ -113,6 +142,7 @@ fn page(
     read: &dyn Read,
     shell: Shell,
     replace: &str,
+    (typed, wrong): (Typed, Wrong),
 ) -> Result<ListPage, VaultError> {
     let base = scene.ws.url(HERE);
     let (mut shared, mut own, mut gone) = (Vec::new(), Vec::new(), Vec::new());
@@ -143,6 +173,12 @@ fn page(
         live: (!is_typing).then_some(live),
         bands: bands.into_iter().filter(|band| !band.lines.is_empty()).collect(),
         gone,
+        masks: queries::masks(read)?
+            .into_iter()
+            .map(|mask| (mask.name, mask.pattern, format!("{base}/masks/{}/remove", mask.id)))
+            .collect(),
+        typed,
+        wrong,
         audit: scene.ws.url("settings/audit"),
         base,
     })

@@ -2,6 +2,7 @@
 
 mod agent;
 mod list;
+mod masks;
 mod one;
 mod paste;
 mod typed;
@@ -18,14 +19,14 @@ use web::routes::{Needs as _, Routes};
 use web::shell::Flash;
 
 use crate::given;
-use crate::model::{SECRET_USES, SECRET_VALUES, SECRETS, Scope, Secret};
+use crate::model::{SECRET_MASKS, SECRET_USES, SECRET_VALUES, SECRETS, Scope, Secret};
 
 /// The place of these pages.
 const HERE: &str = "settings/secrets";
 /// Their word in the menu of settings.
 const MENU: &str = "secrets";
 /// What they hear.
-const TABLES: [&str; 3] = [SECRETS.name, SECRET_VALUES.name, SECRET_USES.name];
+const TABLES: [&str; 4] = [SECRETS.name, SECRET_VALUES.name, SECRET_USES.name, SECRET_MASKS.name];
 
 /// Routes below the workspace.
 #[must_use]
@@ -36,6 +37,8 @@ pub fn routes() -> Routes {
         .get("/settings/secrets/new", one::new.needs(Can::Admin))
         .get("/settings/secrets/paste", paste::form.needs(Can::Admin))
         .post("/settings/secrets/paste", paste::send.needs(Can::Admin))
+        .post("/settings/secrets/masks", masks::add.needs(Can::Admin))
+        .post("/settings/secrets/masks/{id}/remove", masks::remove.needs(Can::Admin))
         .get("/settings/secrets/{id}", one::show.needs(Can::Admin))
         .post("/settings/secrets/{id}", one::save.needs(Can::Admin))
         .post("/settings/secrets/{id}/value", one::set_value.needs(Can::Admin))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use app::Ws;
-use features::agents::queries as agents;
+use features::agents::queries::{self as agents, Called};
 use jiff::civil::Date;
 use kernel::Timestamp;
 use serde::Deserialize;
@@ -151,10 +151,11 @@ impl Typed {
     /// Boxes for all agents that work here.
     pub(super) fn boxes(&self, ws: &Ws) -> Result<Vec<Choice>, VaultError> {
         let all = ws.read(|snap| agents::all(snap))?;
+        let called = Called::among(&all);
         let one = |agent: &features::agents::model::Agent| {
             let name = format!("{AGENT}{}", agent.slug);
             let is_chosen = self.has(&name);
-            Choice::new(name, format!("{} {}", agent.emoji, agent.name), is_chosen)
+            Choice::new(name, format!("{} {}", agent.emoji, called.name(agent)), is_chosen)
         };
         Ok(all.iter().map(one).collect())
     }

@@ -1,11 +1,15 @@
 //! All writes to secrets. Values come sealed: nothing here ever sees one.
 
 mod import;
+mod masks;
+mod renewal;
 mod secrets;
 mod uses;
 mod value;
 
 pub use import::{Entry, Existing, Verdict, fine, import, judge};
+pub use masks::{add_mask, remove_mask};
+pub use renewal::remind;
 pub use secrets::{NewSecret, Patch, change, create, remove, restore, sweep};
 pub use uses::{Used, used};
 pub use value::{put_back, set_value};

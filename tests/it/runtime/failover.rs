@@ -497,7 +497,6 @@ async fn a_new_key_and_a_passed_test_end_the_rest_of_the_old_one() {
         spent: None,
         class: None,
         millis: None,
-        adopts: true,
     };
     office.act(move |tx| connections::note_test(tx, id, found)).await;
     let left: Vec<_> = resting(&office).into_iter().map(|rest| (rest.0, rest.2)).collect();

@@ -91,7 +91,7 @@ async fn a_wrong_key_ends_the_work_and_is_not_shown() {
     let Some(Outcome::Failed { code, reason }) = run.outcome else { panic!("{:?}", run.outcome) };
     assert_eq!(code, "auth");
     assert!(
-        reason.contains("Check it on the connection's page") && !reason.contains(KEY),
+        reason.contains("Give the connection another one") && !reason.contains(KEY),
         "{reason}"
     );
     let item = office.items(ada.id).pop().expect("an item");

@@ -455,3 +455,28 @@ async fn what_a_run_wrote_right_before_a_kill_is_committed_at_the_next_start() {
     assert!(there && messages[0].contains(&format!("Run: {}", run.name())), "{messages:?}");
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_with_a_key_stays_without_a_commit_and_the_run_says_so() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let key = "The key:\nsk-abcdefghijklmnopqrstuvwx\n";
+    let written = [("notes/plan.md", "A plan.\n"), ("notes/key.md", key)];
+    let calls =
+        written.map(|(path, content)| ("write", json!({ "path": path, "content": content })));
+    results(&office, &ada, calls.to_vec()).await;
+    assert!(in_branch(&office, &ada, "notes/plan.md").0);
+    assert!(!in_branch(&office, &ada, "notes/key.md").0);
+    let run = office.all::<Run>().pop().expect("a run");
+    let left = office.events(run.id).into_iter().find_map(|kind| match kind {
+        EventKind::LeftOut { files } => Some(files),
+        _ => None,
+    });
+    let left = left.expect("it is said");
+    let told: Vec<_> = left.iter().map(|file| (file.path.as_str(), file.line)).collect();
+    assert_eq!(told, [("notes/key.md", 2)]);
+    let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", run.name())).await;
+    assert!(page.text.contains("Left without a commit"), "{}", page.text);
+    assert_eq!(office.file(&ada, "notes/key.md").as_deref(), Some(key), "the file itself stays");
+    office.hq.finish().await;
+}

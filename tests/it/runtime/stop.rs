@@ -44,6 +44,10 @@ async fn a_run_is_stopped_while_the_model_speaks() {
     assert_eq!(office.get::<features::tasks::model::Task>(task.id).status, TaskStatus::InProgress);
     let page = office.hq.owner().get("/w/marlow-cargo/tasks/MC-1").await;
     assert_eq!(page.texts(".banner .acts button"), ["Continue", "Retry", "Reassign"]);
+    // Nothing was wrong with the call.
+    let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await.text_of("main");
+    assert!(page.contains("Stopped while it was answering."), "{page}");
+    assert!(!page.contains("The model call failed"), "{page}");
     // What had come may be billed.
     let usage = office.usage(run);
     assert_eq!((usage.len(), usage[0].estimated), (1, true));

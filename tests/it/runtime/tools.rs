@@ -173,7 +173,7 @@ async fn waiting_for_its_turn_is_not_counted_as_a_programs_time() {
     office.happened(first, begun).await;
     office.model.push(Turn::call("exec", json!({ "command": "echo second" })));
     let second = office.say(&bob, "Go second").await;
-    office.happened(second, begun).await;
+    office.model.asked(2).await;
     office.model.push(Turn::text("Done.")).push(Turn::text("Done."));
     std::fs::write(office.ws().agent_folder(&ada.slug).join("go"), "").expect("a file");
     for (run, said) in [(first, "[exit code 0]\nfirst\n"), (second, "[exit code 0]\nsecond\n")] {

@@ -1,5 +1,7 @@
 //! Delivered work and its reviews.
 
+use features::tasks::queries::grouping::{self, Cell, GroupBy};
+
 use super::*;
 
 #[test]
@@ -43,6 +45,34 @@ fn delivered_work_is_reviewed_by_people_until_the_task_is_done() {
     let notes: Vec<_> =
         kept.unwrap().versions.into_iter().map(|v| v.review.unwrap().note).collect();
     assert_eq!(notes, ["add VAT", ""]);
+}
+
+#[test]
+fn delivered_work_stands_in_a_group_of_its_own_that_its_filter_finds() {
+    let desk = Desk::new();
+    let task = desk.task(for_ada("Compare prices"));
+    desk.task(NewTask { status: TaskStatus::InProgress, ..for_ada("Call them") });
+    let by = (GroupBy::Status, GroupBy::None);
+    let today = list::Today { now: desk.clock.now(), zone: queries::due::zone("UTC") };
+    let groups = || {
+        let (sort, all) = (list::Sort::Title, list::Filter::default());
+        let cells = desk.store.read(|snap| grouping::cells(snap, &all, by, sort, &today, 9));
+        let named = |cell: Cell| (cell.column.standing().unwrap().0, cell.total);
+        cells.unwrap().into_iter().map(named).collect::<Vec<_>>()
+    };
+    let set = |to| desk.by(mira(), move |tx| rules::set_status(tx, task.id, to)).unwrap();
+    assert_eq!(groups(), [("in_progress", 1), ("todo", 1)]);
+    let piece = desk.deliver(task.id, "Prices");
+    for stored in [TaskStatus::Todo, TaskStatus::InProgress, TaskStatus::Blocked] {
+        set(stored);
+        assert_eq!(groups(), [("in_progress", 1), ("in_review", 1)], "{stored:?} is stored");
+    }
+    // What is over is not in review, though its work was never looked at.
+    set(TaskStatus::Cancelled);
+    assert_eq!(groups(), [("in_progress", 1), ("cancelled", 1)]);
+    set(TaskStatus::InProgress);
+    desk.review(&piece, Verdict::ChangesRequested, "add VAT").unwrap();
+    assert_eq!(groups(), [("in_progress", 2)]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Lists of tasks: filters, order, pages.
 
+use features::tasks::queries::grouping::{self, Bucket, GroupBy};
+
 use super::*;
 
 #[test]
@@ -127,13 +129,15 @@ fn compare_lists(desk: &Desk, today: &list::Today) {
                 }
             }
             assert_eq!(seen, scanned, "{filter:?} by {sort:?}");
-            let groups =
-                desk.store.read(|snap| list::groups(snap, filter, *sort, today, 3)).unwrap();
-            assert_eq!(groups.iter().map(|group| group.total).sum::<usize>(), scanned.len());
-            for group in groups {
-                let of_status = scanned.iter().filter(|task| task.status == group.status);
-                assert_eq!(group.total, of_status.clone().count());
-                assert!(group.page.items.iter().eq(of_status.take(3)), "{filter:?} by {sort:?}");
+            let by = (GroupBy::Status, GroupBy::None);
+            let cells =
+                desk.store.read(|snap| grouping::cells(snap, filter, by, *sort, today, 3)).unwrap();
+            assert_eq!(cells.iter().map(|cell| cell.total).sum::<usize>(), scanned.len());
+            for cell in cells {
+                let of_status =
+                    scanned.iter().filter(|task| cell.column == Bucket::Status(task.status));
+                assert_eq!(cell.total, of_status.clone().count());
+                assert!(cell.page.items.iter().eq(of_status.take(3)), "{filter:?} by {sort:?}");
             }
         }
     }

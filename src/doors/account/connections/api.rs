@@ -10,7 +10,7 @@ use features::workspace::model::Settings;
 use kernel::{Can, ConnectionId};
 use providers::catalog;
 use providers::error::ErrorClass;
-use store::ReadExt;
+use store::{ReadExt, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
 use web::extract::{Json, Patch, Path, sent};
@@ -248,6 +248,9 @@ struct PatchBody {
     #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<PriceView>")]
     price: Option<Option<PriceView>>,
+    /// Whether agents without a model of their own use it from now on; when left out, once it works and a person has not
+    /// said that they stay with practice.
+    is_default: Option<bool>,
     /// Whether another key or address is tested at once; yes when left out.
     #[serde(default = "yes")]
     test: bool,
@@ -378,8 +381,10 @@ async fn create(
     };
     let made = once.run(move |tx| {
         let id = rules::create(tx, new)?;
-        if body.is_default == Some(true) {
-            rules::make_default(tx, id)?;
+        match body.is_default {
+            Some(is_default) => wish(tx, id, is_default)?,
+            // What was said of another one is no word on this one.
+            None => rules::leave_practice(tx)?,
         }
         Ok::<_, ConnectionError>(id)
     });
@@ -388,9 +393,17 @@ async fn create(
         watch_key(&ws.app, id, &body.api_key);
     }
     if body.test {
-        try_out(&ws, &who, id, body.is_default != Some(false)).await?;
+        try_out(&ws, &who, id).await?;
     }
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+}
+
+/// Does what was said about whether agents without a model of their own use a connection.
+fn wish(tx: &mut WriteTx<'_>, id: ConnectionId, is_default: bool) -> Result<(), ConnectionError> {
+    match is_default {
+        true => rules::make_default(tx, id),
+        false => rules::stay_on_practice(tx, id),
+    }
 }
 
 async fn patch(
@@ -413,7 +426,13 @@ async fn patch(
         price: body.price.map(|price| price.map(|price| (price.input, price.output))),
         client: None,
     };
-    let write = once.run(move |tx| rules::update(tx, id, if_match.0, changes));
+    let write = once.run(move |tx| {
+        let changed = rules::update(tx, id, if_match.0, changes)?;
+        if let Some(is_default) = body.is_default {
+            wish(tx, id, is_default)?;
+        }
+        Ok::<_, ConnectionError>(changed)
+    });
     let changed = ws.write(&who, write).await?;
     match api_key.as_deref().map(str::trim) {
         Some("") => forget_key(&ws.app, id),
@@ -423,20 +442,15 @@ async fn patch(
         None => {}
     }
     if body.test && changed.tested.is_none() {
-        try_out(&ws, &who, id, true).await?;
+        try_out(&ws, &who, id).await?;
     }
     tagged(&ws, id)
 }
 
 /// Tests a connection that was saved. What is found stands in it; without money for the call it stays
 /// untested.
-async fn try_out(
-    ws: &Ws,
-    who: &Person,
-    id: ConnectionId,
-    adopts: bool,
-) -> Result<(), ConnectionError> {
-    match checks::test_for(ws, who, id, adopts).await {
+async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(), ConnectionError> {
+    match checks::test(ws, who, id).await {
         Ok(_) | Err(ConnectionError::OverBudget) => Ok(()),
         Err(error) => Err(error),
     }

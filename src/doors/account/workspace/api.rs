@@ -74,6 +74,8 @@ struct SettingsView {
     run_cap_micros: i64,
     comments_reach_assignee: bool,
     exec_without_jail: bool,
+    /// Parts of HQ that are off: `customers`, `collections`, `knowledge`.
+    modules_off: Vec<String>,
 }
 
 impl From<Settings> for SettingsView {
@@ -90,6 +92,7 @@ impl From<Settings> for SettingsView {
             run_cap_micros: settings.run_cap_micros,
             comments_reach_assignee: settings.comments_reach_assignee,
             exec_without_jail: settings.exec_without_jail,
+            modules_off: settings.without,
         }
     }
 }
@@ -119,6 +122,8 @@ struct SettingsBody {
     run_cap_micros: Option<i64>,
     comments_reach_assignee: Option<bool>,
     exec_without_jail: Option<bool>,
+    /// Parts of HQ that are off: `customers`, `collections`, `knowledge`. What they hold stays.
+    modules_off: Option<Vec<String>>,
 }
 
 async fn change(
@@ -137,6 +142,7 @@ async fn change(
         run_cap_micros: body.run_cap_micros,
         comments_reach_assignee: body.comments_reach_assignee,
         exec_without_jail: body.exec_without_jail,
+        without: body.modules_off,
     };
     ws.write(&who, once.run(move |tx| rules::update(tx, patch, rev).map(drop))).await?;
     tagged(&ws)

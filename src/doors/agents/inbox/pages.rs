@@ -170,13 +170,16 @@ async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
-    let (head, view) = ws.read(|snap| {
-        let agent = agents::by_name(snap, &slug)?;
-        let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
-        let head = head::head(&ws, snap, &agent, Place::Inbox, who.access, now)?;
-        let view = view(&ws, &who, snap, &agent, &head, &asked)?;
-        Ok::<_, PageError>((head, view))
-    })?;
+    let read = move |ws: &Ws| {
+        ws.read(|snap| {
+            let agent = agents::by_name(snap, &slug)?;
+            let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+            let head = head::head(ws, snap, &agent, Place::Inbox, who.access, now)?;
+            let view = view(ws, &who, snap, &agent, &head, &asked)?;
+            Ok::<_, PageError>((head, view))
+        })
+    };
+    let (head, view) = ws.look(read).await?;
     if hx.wants("inbox") {
         return html::fragment(&ListPart { view });
     }

@@ -2,13 +2,12 @@
 
 use app::Ws;
 use kernel::{InputId, ProblemKind};
-use store::{ReadExt as _, StoreError};
 use web::error::{Failure, PageError};
 use web::file::Kind;
 use web::session::Person;
 use web::upload::Arrived;
 
-use features::runs::model::{Attachment, Input, MAX_ATTACHED_BYTES, Session};
+use features::runs::model::{Attachment, MAX_ATTACHED_BYTES};
 use features::runs::queries::talk;
 
 /// Files that have arrived, as a message carries them.
@@ -78,12 +77,7 @@ pub fn of_message(
     who: &Person,
     (message, n): (InputId, usize),
 ) -> Result<Attachment, PageError> {
-    let found = ws.read(|snap| {
-        let Some(input) = snap.get::<Input>(message)? else { return Ok(None) };
-        let session = snap.get::<Session>(input.session)?;
-        let seen = session.is_some_and(|one| talk::may_see(&one, who.account, who.role));
-        Ok::<_, StoreError>(input.attached.into_iter().nth(n).filter(|_| seen))
-    })?;
+    let found = ws.read(|snap| talk::attachment(snap, (message, n), who.account, who.role))?;
     found.ok_or_else(|| PageError::not_found("This file"))
 }
 

@@ -24,7 +24,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::permits::{self, Wish};
-use super::table;
+use super::{outside, portable, replay, sandbox, table};
 
 /// So many that wait are listed.
 const OPEN: usize = 1_000;
@@ -54,7 +54,8 @@ pub fn routes() -> Routes {
             .query::<ExplainQuery>()
             .returns::<Explained>()
     };
-    Routes::new()
+    let routes = replay::api(outside::api(Routes::new()));
+    portable::api(sandbox::api(routes))
         .get("/approvals", list.needs(Can::Read).doc(listed))
         .get(
             "/approvals/{id}",
@@ -71,7 +72,7 @@ pub fn routes() -> Routes {
             "/agents/{agent}/mode",
             set_mode.needs(Can::Admin).doc(|| {
                 Doc::new("Set it; counts from its next call on")
-                    .body::<ModeView>()
+                    .body::<ModeBody>()
                     .returns::<ModeView>()
             }),
         )
@@ -258,13 +259,22 @@ async fn answer(
     view(&ws, &who, id)
 }
 
-/// How much an agent may do without asking.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+/// A mode.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+struct ModeBody {
+    /// `locked`, `ask` or `full`.
+    mode: TrustMode,
+}
+
+/// How much an agent may do without asking.
+#[derive(Debug, Serialize, JsonSchema)]
 struct ModeView {
     /// `locked`: it looks and changes nothing; `ask`: it asks before what cannot be taken back; `full`: it does all
     /// that its switches allow.
     mode: TrustMode,
+    /// Whether it asks no more than before after it has read words from outside.
+    autonomous: bool,
 }
 
 fn found(ws: &Ws, name: &str) -> Result<Agent, ApiError> {
@@ -273,8 +283,8 @@ fn found(ws: &Ws, name: &str) -> Result<Agent, ApiError> {
 }
 
 fn mode_view(ws: &Ws, agent: AgentId) -> Result<Json<ModeView>, ApiError> {
-    let mode = ws.read(|snap| queries::mode_of(snap, agent))?;
-    Ok(Json(ModeView { mode }))
+    let trust = ws.read(|snap| queries::trust_of(snap, agent))?;
+    Ok(Json(ModeView { mode: trust.mode, autonomous: trust.autonomous }))
 }
 
 async fn mode(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<ModeView>, ApiError> {
@@ -286,7 +296,7 @@ async fn set_mode(
     who: Person,
     once: Once,
     Path(name): Path<String>,
-    Json(ModeView { mode }): Json<ModeView>,
+    Json(ModeBody { mode }): Json<ModeBody>,
 ) -> Result<Json<ModeView>, ApiError> {
     let id = found(&ws, &name)?.id;
     ws.write(&who, once.run(move |tx| rules::set_mode(tx, id, mode))).await?;
@@ -332,7 +342,7 @@ struct PermissionOut {
 
 impl PermissionOut {
     fn of(people: &People, rule: Permission) -> Self {
-        let calls = permits::calls(&rule);
+        let calls = permits::calls(&rule.tool, &rule.what);
         let (host, method) = match rule.what {
             What::Host { host, method } => (Some(host), Some(method)),
             _ => (None, None),

@@ -36,11 +36,11 @@ pub(super) fn meaning(mode: TrustMode) -> &'static str {
             "It looks and begins nothing; programs that run already go on without the network. No permission widens that."
         }
         TrustMode::Ask => {
-            "It works by itself and asks before programs with the open network and before what it \
-             does outside HQ."
+            "It works by itself and asks before programs with the open network, before what it does \
+             outside HQ and before it changes the files that say who it is."
         }
         TrustMode::Full => {
-            "It does all that its switches allow. Only permissions make it ask or refuse."
+            "It does all that its switches allow. Only permissions, and words from outside, make it ask."
         }
     }
 }
@@ -53,6 +53,8 @@ struct BehaviourPage {
     live: Live,
     mode: TrustMode,
     modes: Vec<Choice>,
+    /// Whether it goes on by itself after it has read words from outside.
+    autonomous: bool,
     /// Whether this person may change it.
     may: bool,
     history: String,
@@ -125,7 +127,7 @@ fn view(
     let now = scene.today.now;
     let head = head::head(ws, snap, agent, Place::Behaviour, who.access, now)?;
     let may = who.access.may(Can::Admin) && !head.is_archived;
-    let mode = queries::mode_of(snap, agent.id)?;
+    let AgentTrust { mode, autonomous, .. } = queries::trust_of(snap, agent.id)?;
     let modes = TrustMode::ALL
         .iter()
         .map(|one| Choice::new(one.word(), one.label(), *one == mode).hint(meaning(*one)));
@@ -143,6 +145,7 @@ fn view(
             .calm(),
         mode,
         modes: modes.collect(),
+        autonomous,
         may,
         history: history::href_if_any::<AgentTrust>(ws, snap, agent.id)?,
         programs,

@@ -3,9 +3,13 @@
 
 pub mod api;
 mod behaviour;
+mod outside;
 pub mod pages;
 mod permits;
 mod policy;
+mod portable;
+mod replay;
+mod sandbox;
 mod table;
 
 use app::Ws;

@@ -29,7 +29,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
-use super::{behaviour, policy};
+use super::{behaviour, outside, policy, portable, replay, sandbox};
 
 /// Of so many that were asked last, those that were answered are shown.
 const ANSWERED: usize = 100;
@@ -37,7 +37,8 @@ const ANSWERED: usize = 100;
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new()
+    let routes = replay::pages(outside::pages(Routes::new()));
+    portable::pages(sandbox::pages(routes))
         .get("/approvals", index.needs(Can::Read))
         .post("/approvals/{id}", answer.needs(Can::Approve))
         .get("/agents/{slug}/behaviour", behaviour::show.needs(Can::Read))

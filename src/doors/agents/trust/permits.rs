@@ -178,9 +178,9 @@ fn is_host(text: &str) -> bool {
 }
 
 /// The calls of a permission, in words.
-pub(super) fn calls(rule: &Permission) -> String {
-    match &rule.what {
-        What::All if rule.tool == ALL_TOOLS => "Every call of every tool".to_owned(),
+pub(super) fn calls(tool: &str, what: &What) -> String {
+    match what {
+        What::All if tool == ALL_TOOLS => "Every call of every tool".to_owned(),
         What::All => "Every call".to_owned(),
         What::Same { shown, .. } => format!("Exactly {}", one_line(shown)),
         What::Command(pattern) => one_line(&pattern.shown()),
@@ -205,7 +205,7 @@ pub(super) fn permits(
     let line = |rule: Permission| {
         let (word, tone) = word_of(rule.leave);
         Line {
-            what: calls(&rule),
+            what: calls(&rule.tool, &rule.what),
             for_all: agent.is_some() && rule.agent.is_none(),
             tone,
             word,

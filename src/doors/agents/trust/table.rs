@@ -6,7 +6,7 @@ use features::trust::model::What;
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::tools;
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
-use kernel::{AgentId, Leave, Timestamp};
+use kernel::{AgentId, Leave, Timestamp, TrustMode};
 use store::{ReadExt, StoreError};
 use tool::args::nearest;
 use tool::{Effect, Group, ToolSpec};
@@ -103,6 +103,8 @@ pub(super) fn verdict(
         digest: [0; 32],
         line: None,
         request,
+        with_secret: false,
+        outside: None,
         now,
     };
     weigh::weigh(tx, &[agent], None, &facts)
@@ -126,14 +128,18 @@ pub(super) fn parts(
                 && rule.expires_at.is_none_or(|until| now < until)
         })
     };
-    let specs = tools_of(tx, agent)?;
+    let (specs, mode) = (tools_of(tx, agent)?, queries::mode_of(tx, agent.id)?);
     let mut parts = Vec::new();
     for (group, title) in GROUPS {
         let mut rows = Vec::new();
         for spec in specs.iter().copied().filter(|spec| spec.group == group) {
-            let Verdict { leave, why, .. } = verdict(tx, agent.id, (spec, programs), None, now)?;
+            let Verdict { leave, why, rule } = verdict(tx, agent.id, (spec, programs), None, now)?;
             let (word, tone) = word_of(leave);
             let mut why = sentence(&why);
+            let by_mode = rule.is_none() && leave == Leave::Allow;
+            if spec.effect == Effect::File && by_mode && mode == TrustMode::Ask {
+                why.push_str(" It asks before it changes the files that say who it is.");
+            }
             if is_kept_for_some(spec.name) {
                 why.push_str(" Some calls have permissions of their own.");
             }
@@ -174,10 +180,12 @@ pub(super) fn programs(tx: &impl ReadExt, agent: &Agent) -> Result<&'static str,
     Ok(match weigh::programs(tx, &[agent.id])? {
         Reach::Unjailed => "They run outside the sandbox and reach all that HQ itself reaches.",
         Reach::AnyHost => "They run in the sandbox and reach any public host.",
-        Reach::Inside | Reach::Elsewhere if agent.network => {
+        Reach::Inside | Reach::Elsewhere | Reach::Itself if agent.network => {
             "They run in the sandbox and reach these hosts alone:"
         }
-        Reach::Inside | Reach::Elsewhere => "They run in the sandbox, without the network.",
+        Reach::Inside | Reach::Elsewhere | Reach::Itself => {
+            "They run in the sandbox, without the network."
+        }
     })
 }
 

@@ -1,21 +1,23 @@
 //! The activity page, and the live stream that every page opens.
 
 use askama::Template;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use app::{App, Ws};
+use app::{App, Who as _, Ws};
 use features::audit::queries as audit;
 use features::history::queries::error::HistoryError;
 use features::history::queries::{self as history, readable::Looker};
 use features::runs::queries::talk;
 use features::tasks::queries::people::People;
-use kernel::{Can, ProblemKind, Timestamp, Via};
-use store::{Cursor, StoreError};
+use kernel::{AccountId, Actor, Can, Cause, ProblemKind, Timestamp, Via};
+use store::{Cursor, Lane, StoreError, WriteTx};
 use web::error::{Failure, PageError};
 use web::extract::Query;
+use web::flash;
 use web::form::Wrong;
 use web::format;
 use web::have::Have;
@@ -25,11 +27,12 @@ use web::live::Live;
 use web::parts::{Choice, Face, Tab};
 use web::routes::{Needs, Routes};
 use web::session::{Alive, Person};
-use web::shell::Shell;
+use web::shell::{Flash, Shell};
 use web::sse::{self, Hears, PageStream};
 use web::time::RelTime;
 
 use features::activity::queries::{self, By, Filter, Found, Undo};
+use features::activity::rules;
 use features::activity::words::Words;
 use noun::Area;
 
@@ -41,7 +44,10 @@ const WRITING_MS: i64 = 600_000;
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new().get("/activity", show.needs(Can::Read)).get("/events", events.needs(Can::Read))
+    Routes::new()
+        .get("/activity", show.needs(Can::Read))
+        .get("/events", events.needs(Can::Read))
+        .post("/visits/away", put_away.needs(Can::Read))
 }
 
 // ── The page ──
@@ -399,8 +405,61 @@ async fn events(
     // ok: a store that cannot be read lets nobody hear anything.
     let hears = move |run| place.read(|snap| talk::may_hear(snap, run, account)).unwrap_or(false);
     let doors = (alive, Hears(Box::new(hears)));
+    let here = matches!(who.via, Via::SignIn(_)).then(|| Here::come(&ws, &who));
     let stream = PageStream::open(ws, doors, after, places)?;
-    Ok(sse::respond(stream.frames()))
+    // Dropped with the stream, however that ends.
+    Ok(sse::respond(stream.frames().inspect(move |_| _ = &here)))
+}
+
+/// Somebody looks at a page: their visit goes on for as long as its stream is open.
+struct Here {
+    ws: Ws,
+    account: AccountId,
+    actor: Actor,
+}
+
+impl Here {
+    fn come(ws: &Ws, who: &Person) -> Self {
+        let here = Self { ws: ws.clone(), account: who.account, actor: who.actor() };
+        here.note(rules::come);
+        here
+    }
+
+    /// Writes what nobody waits for, where it says something new.
+    fn note(&self, write: fn(&mut WriteTx<'_>, AccountId) -> Result<(), StoreError>) {
+        let (ws, account, actor) = (self.ws.clone(), self.account, self.actor);
+        let now = ws.app.clock.now();
+        // ok: a store that cannot be read says so elsewhere; a visit less is remembered.
+        let is_news = ws.read(|snap| rules::is_news(snap, account, now)).unwrap_or(false);
+        if !is_news || !ws.is_active() {
+            return;
+        }
+        self.ws.app.spawn("note a visit", async move {
+            let body = move |tx: &mut WriteTx<'_>| write(tx, account);
+            let noted = ws.store.write_in(Lane::Second, actor, Cause::Timer, body);
+            if let Err(error) = noted.await {
+                tracing::warn!(%error, "could not note a visit");
+            }
+        });
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.note(rules::leave);
+    }
+}
+
+/// `POST /visits/away`: what happened since the last visit is told no more.
+async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    let account = who.account;
+    ws.write(&who, move |tx| rules::put_away(tx, account)).await?;
+    if hx.is_partial() {
+        let gone = "<div id=\"since\" hidden></div>";
+        return Ok(html::answer(StatusCode::OK, gone.to_owned()));
+    }
+    let done = Flash::ok("The summary is put away until you come back next time.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url(""))))
 }
 
 /// A place among the streams of this sign-in and of this workspace.

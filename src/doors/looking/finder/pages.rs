@@ -20,9 +20,11 @@ use web::shell::Shell;
 use web::time::RelTime;
 
 use features::finder::model::Kind;
+use features::finder::queries::asking::{self, Asking};
 use features::finder::queries::palette::{self, Offer};
 use features::finder::queries::view::{self, Hit};
 use features::finder::queries::{self, DEEPEST, NEAR, Page, Wish, places};
+use features::workspace::modules::Off;
 
 /// Hits of one page.
 const PAGE: usize = 25;
@@ -71,6 +73,8 @@ struct Show {
     said: String,
     /// Whether something was looked for.
     asked: bool,
+    /// Who can be asked it.
+    asking: Option<Asking>,
 }
 
 /// The rows alone: what "more" adds.
@@ -112,7 +116,8 @@ async fn show(
         patience: NEAR,
     };
     let mut page = queries::find(&ws, &who, wish).await?;
-    add_places(&who, &q, (only, skip), &mut page);
+    let off = ws.read(|snap| Off::of(snap))?;
+    add_places((&who, &off), &q, (only, skip), &mut page);
     if only.is_none() && skip == 0 {
         add_named(ws.read(|snap| view::of_name(snap, &q))?, &mut page);
     }
@@ -135,13 +140,20 @@ async fn show(
         return html::fragment(&Rows { rows, next });
     }
     let (asked, kind) = (!q.is_empty(), kind.to_owned());
-    html::page(&Show { shell, q, kind, kinds: tabs, rows, next, said, asked })
+    let asking = ws.read(|snap| asking::of(&ws, snap, &who, &q))?;
+    html::page(&Show { shell, q, kind, kinds: tabs, rows, next, said, asked, asking })
 }
 
 /// The pages of HQ that fit stand at the end of the first page.
-fn add_places(who: &Person, q: &str, (only, skip): (Option<Kind>, usize), page: &mut Page) {
+fn add_places(
+    (who, off): (&Person, &Off),
+    q: &str,
+    (only, skip): (Option<Kind>, usize),
+    page: &mut Page,
+) {
     let Some(wanted) = Wanted::of(q) else { return };
-    let fits: Vec<_> = places::pages(who).into_iter().filter(|one| one.fits(&wanted)).collect();
+    let fits: Vec<_> =
+        places::pages(who, off).into_iter().filter(|one| one.fits(&wanted)).collect();
     if fits.is_empty() {
         return;
     }

@@ -9,12 +9,11 @@ use features::comments::model;
 use features::comments::model::Comment;
 use features::comments::queries::{self, CommentError, Power};
 use features::comments::rules::{self, Reach};
-use features::tasks::queries as tasks;
+use features::places::Spot;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::json::WhoView;
 use kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
-use kernel::key::KeyBuf;
 use kernel::{Assignee, Can, CommentId, ReactionKind, Timestamp};
 use store::{Range, Read, ReadExt as _, WriteTx, cursor_key, key_cursor};
 use web::error::ApiError;
@@ -38,6 +37,23 @@ pub fn api() -> Routes {
             "/tasks/{task}/comments",
             create.needs(Can::Write).doc(|| {
                 Doc::new("Comment on a task; @slug gives an agent work")
+                    .body::<NewBody>()
+                    .returns::<CommentView>()
+                    .status(201)
+            }),
+        )
+        .get(
+            "/on/{place}/comments",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("Comments on a record such as contact:0192…, oldest first")
+                    .query::<Asked>()
+                    .returns::<Comments>()
+            }),
+        )
+        .post(
+            "/on/{place}/comments",
+            create.needs(Can::Write).doc(|| {
+                Doc::new("Comment on a record such as contact:0192…; @slug gives an agent work")
                     .body::<NewBody>()
                     .returns::<CommentView>()
                     .status(201)
@@ -88,8 +104,10 @@ pub fn api() -> Routes {
 #[derive(Serialize, JsonSchema)]
 struct CommentView {
     id: CommentId,
-    /// The key of its task.
-    task: String,
+    /// The key of its task; none when it is on a record.
+    task: Option<String>,
+    /// What it is on: the key of a task, or such as `contact:0192…`.
+    on: String,
     author: WhoView,
     /// Markdown.
     body: String,
@@ -119,7 +137,7 @@ struct ReactionView {
 }
 
 fn view(read: &dyn Read, names: &Names, comment: Comment) -> Result<CommentView, TaskError> {
-    let task = tasks::get(read, comment.task)?;
+    let spot = Spot::here(read, comment.on)?;
     let agents = comment.mentions.into_iter().map(Assignee::Agent);
     let people = comment.people.into_iter().map(Assignee::Person);
     let reactions = queries::reactions_to(read, comment.id)?.into_iter();
@@ -130,7 +148,8 @@ fn view(read: &dyn Read, names: &Names, comment: Comment) -> Result<CommentView,
     };
     Ok(CommentView {
         id: comment.id,
-        task: names.of(&task),
+        task: comment.on.task().map(|_| spot.name.clone()),
+        on: spot.word().to_owned(),
         author: WhoView::actor(names, comment.author),
         body: comment.body,
         mentions: agents.chain(people).map(|who| WhoView::of(names, who)).collect(),
@@ -168,9 +187,9 @@ async fn list(
 ) -> Result<Json<Comments>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let page = ws.read(|snap| {
-        let task = tasks::resolve(snap, &text)?;
+        let spot = Spot::resolve(snap, &text)?;
         let names = Names::read(snap)?;
-        let mut range = Range::prefix(KeyBuf::of(&task.id)).limit(limit + 1);
+        let mut range = Range::prefix(spot.place.key()).limit(limit + 1);
         if let Some(after) = asked.after.as_deref() {
             let wrong = || TaskError::field("after", "give back the `next` of the page before");
             range = range.after(&cursor_key(after).ok_or_else(wrong)?);
@@ -205,12 +224,12 @@ async fn create(
     Path(text): Path<String>,
     Json(body): Json<NewBody>,
 ) -> Result<Tagged<CommentView>, ApiError> {
-    let task = ws.read(|snap| tasks::resolve(snap, &text))?.id;
+    let place = ws.read(|snap| Spot::resolve(snap, &text))?.place;
     let reach = if body.note_only { Reach::NoteOnly } else { Reach::Usual };
     let made = once.run(move |tx: &mut WriteTx<'_>| {
         let made = match body.reply_to {
-            Some(to) => rules::reply(tx, task, to, (&body.body, reach)),
-            None => rules::add(tx, task, &body.body, reach),
+            Some(to) => rules::reply(tx, place, to, (&body.body, reach)),
+            None => rules::add(tx, place, &body.body, reach),
         };
         made.map(|comment| comment.id)
     });

@@ -1,5 +1,5 @@
-//! Writing, changing, settling and removing comments. The timeline that shows them belongs to the task's
-//! page.
+//! Writing, changing, settling and removing comments. The timeline that shows them belongs to the page of what
+//! they are on.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -10,12 +10,13 @@ use app::{App, Ws};
 use features::comments::queries::show::{self, Begun, CommentView, Composer};
 use features::comments::queries::{self, CommentError, Power};
 use features::comments::rules::{self, Reach};
+use features::places::{Place, Spot};
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::list::{self, Cut, Filter, Sort};
 use features::tasks::queries::scene::Scene;
-use kernel::{Can, CommentId, Problem as _, ProblemKind, TaskId};
+use kernel::{Can, CommentId, Problem as _, ProblemKind};
 use store::Read;
 use web::error::PageError;
 use web::extract::{Form, Json, Path, Path2, Query};
@@ -24,7 +25,7 @@ use web::idempotency::Once;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
-use web::{flash, html};
+use web::{flash, format, html};
 
 /// How many names are offered at once.
 const OFFERS: usize = 6;
@@ -42,6 +43,16 @@ pub fn routes() -> Routes {
         .post("/tasks/{task}/comments/{comment}/delete", remove.needs(Can::Write))
         .post("/tasks/{task}/comments/{comment}/react", react.needs(Can::Write))
         .post("/tasks/{task}/comments/{comment}/settle", settle.needs(Can::Write))
+        .get("/on/{place}", place.needs(Can::Read))
+        .post("/on/{place}/comment", add.needs(Can::Write))
+        .post("/on/{place}/compose", compose.needs(Can::Write))
+        .get("/on/{place}/reach", reach.needs(Can::Read))
+        .get("/on/{place}/comments/{comment}", words.needs(Can::Read))
+        .get("/on/{place}/comments/{comment}/edit", editor.needs(Can::Write))
+        .post("/on/{place}/comments/{comment}", edit.needs(Can::Write))
+        .post("/on/{place}/comments/{comment}/delete", remove.needs(Can::Write))
+        .post("/on/{place}/comments/{comment}/react", react.needs(Can::Write))
+        .post("/on/{place}/comments/{comment}/settle", settle.needs(Can::Write))
         .get("/names", names.needs(Can::Read))
 }
 
@@ -108,9 +119,34 @@ struct Typed {
     was: String,
 }
 
-/// Tells the regions of this page that a task's comments changed.
-fn changed(id: TaskId) -> Ask {
-    Ask::new().changed("tasks", id)
+/// Tells the regions of this page that its comments changed.
+pub(crate) fn changed(spot: &Spot) -> Ask {
+    match spot.place {
+        Place::Task(id) => Ask::new().changed(spot.topic, id),
+        Place::Row(row) => Ask::new().changed(spot.topic, row.id),
+    }
+}
+
+/// The page of what is commented on, at one of its comments or not.
+fn at(scene: &Scene, spot: &Spot, id: Option<CommentId>) -> String {
+    let page = scene.ws.url(&spot.path);
+    id.map_or(page.clone(), |id| format!("{page}#c-{id}"))
+}
+
+/// Leads to the page of a record; what the box is to begin with goes along.
+async fn place(
+    ws: Ws,
+    hx: Hx,
+    Path(text): Path<String>,
+    Query(with): Query<With>,
+) -> Result<Response, PageError> {
+    let spot = ws.read(|snap| Spot::resolve(snap, &text))?;
+    let page = ws.url(&spot.path);
+    Ok(hx.go_to(&match (with.reply.as_str(), with.quote.as_str()) {
+        ("", "") => page,
+        ("", quote) => format!("{page}?quote={}", format::query_value(quote)),
+        (reply, _) => format!("{page}?reply={}", format::query_value(reply)),
+    }))
 }
 
 async fn add(
@@ -121,15 +157,15 @@ async fn add(
     Path(text): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let task = ws.read(|snap| tasks::resolve(snap, &text))?;
-    let (id, body) = (task.id, typed.body.clone());
+    let spot = ws.read(|snap| Spot::resolve(snap, &text))?;
+    let (id, body) = (spot.place, typed.body.clone());
     let note = if typed.note_only.is_empty() { Reach::Usual } else { Reach::NoteOnly };
     let parent = match typed.parent.as_str() {
         "" => None,
         text => Some(text.parse::<CommentId>().map_err(|_| CommentError::NotFound)?),
     };
     let content = [typed.body.as_str(), typed.note_only.as_str(), typed.parent.as_str()];
-    let once = Once::of_form(&who, &format!("comment {id}"), &typed.key, &content);
+    let once = Once::of_form(&who, &format!("comment {}", spot.base), &typed.key, &content);
     let add = once.run(move |tx| match parent {
         Some(parent) => rules::reply(tx, id, parent, (&body, note)).map(|comment| comment.id),
         None => rules::add(tx, id, &body, note).map(|comment| comment.id),
@@ -138,15 +174,15 @@ async fn add(
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     match added {
         Ok(_) if hx.is_partial() => {
-            let composer = ws.read(|snap| show::composer(&scene, snap, &task, Begun::default()))?;
-            Ok((changed(id), html::fragment::<_, PageError>(&ComposerPart { composer })?)
+            let composer = ws.read(|snap| show::composer(&scene, snap, &spot, Begun::default()))?;
+            Ok((changed(&spot), html::fragment::<_, PageError>(&ComposerPart { composer })?)
                 .into_response())
         }
-        Ok(comment) => Ok(hx.go_to(&format!("{}#c-{comment}", scene.href(&task)))),
+        Ok(comment) => Ok(hx.go_to(&at(&scene, &spot, Some(comment)))),
         Err(error) if error.kind() == ProblemKind::Invalid => {
             if hx.is_partial() {
                 let begun = Begun::of(typed.body, "", &typed.parent);
-                let composer = ws.read(|snap| show::composer(&scene, snap, &task, begun))?;
+                let composer = ws.read(|snap| show::composer(&scene, snap, &spot, begun))?;
                 let composer = Composer {
                     note_only: !typed.note_only.is_empty(),
                     error: error.to_string(),
@@ -155,8 +191,8 @@ async fn add(
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 return html::fragment_with(status, &ComposerPart { composer });
             }
-            let action = format!("{}/comment", scene.href(&task));
-            let page = page(&scene, shell, &task, ("Comment", "Comment", action));
+            let action = format!("{}/comment", ws.url(&spot.base));
+            let page = page(&scene, shell, &spot, ("Comment", "Comment", action));
             let page = WritePage { parent: typed.parent, ..page };
             refused(StatusCode::UNPROCESSABLE_ENTITY, page, typed.body, &error)
         }
@@ -182,13 +218,13 @@ async fn compose(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let (composer, href) = ws.read(|snap| {
-        let task = tasks::resolve(snap, &text)?;
+        let spot = Spot::resolve(snap, &text)?;
         let scene = Scene::new(&ws, &who, snap)?;
         // An answer goes on quoting: only another comment, or nothing, takes its place.
         let reply = if with.quote.is_empty() { &with.reply } else { &typed.parent };
         let begun = Begun::of(typed.body, &with.quote, reply);
-        let composer = show::composer(&scene, snap, &task, begun)?;
-        Ok::<_, TaskError>((composer, scene.href(&task)))
+        let composer = show::composer(&scene, snap, &spot, begun)?;
+        Ok::<_, TaskError>((composer, at(&scene, &spot, None)))
     })?;
     if !hx.is_partial() {
         return Ok(hx.go_to(&format!("{href}#say")));
@@ -200,7 +236,7 @@ async fn compose(
 fn page(
     scene: &Scene,
     shell: Shell,
-    task: &Task,
+    spot: &Spot,
     (title, verb, action): (&'static str, &'static str, String),
 ) -> WritePage {
     WritePage {
@@ -208,9 +244,12 @@ fn page(
         title,
         verb,
         action,
-        task_name: scene.name(task),
-        task_href: scene.href(task),
-        list_url: scene.ws.url("tasks"),
+        task_name: spot.name.clone(),
+        task_href: at(scene, spot, None),
+        list_url: match spot.place {
+            Place::Task(_) => scene.ws.url("tasks"),
+            Place::Row(_) => String::new(),
+        },
         body: String::new(),
         was: String::new(),
         parent: String::new(),
@@ -231,23 +270,23 @@ fn refused(
 /// The line that says whom a comment reaches.
 async fn reach(ws: Ws, who: Person, Path(text): Path<String>) -> Result<Response, PageError> {
     let composer = ws.read(|snap| {
-        let task = tasks::resolve(snap, &text)?;
-        show::composer(&Scene::new(&ws, &who, snap)?, snap, &task, Begun::default())
+        let spot = Spot::resolve(snap, &text)?;
+        show::composer(&Scene::new(&ws, &who, snap)?, snap, &spot, Begun::default())
     })?;
     html::fragment(&ReachPart { composer })
 }
 
-/// A comment with its task, as a person looks at it.
+/// A comment with what it is on, as a person looks at it.
 fn found(
     ws: &Ws,
     who: &Person,
     text: &str,
     id: CommentId,
-) -> Result<(Scene, Task, features::comments::model::Comment), CommentError> {
+) -> Result<(Scene, Spot, features::comments::model::Comment), CommentError> {
     ws.read(|snap| {
-        let task = tasks::resolve(snap, text)?;
-        let comment = queries::on_task(snap, task.id, id)?.ok_or(CommentError::NotFound)?;
-        Ok((Scene::new(ws, who, snap)?, task, comment))
+        let spot = Spot::resolve(snap, text)?;
+        let comment = queries::in_place(snap, spot.place, id)?.ok_or(CommentError::NotFound)?;
+        Ok((Scene::new(ws, who, snap)?, spot, comment))
     })
 }
 
@@ -258,11 +297,11 @@ async fn words(
     hx: Hx,
     Path2(text, id): Path2<String, CommentId>,
 ) -> Result<Response, PageError> {
-    let (scene, task, comment) = found(&ws, &who, &text, id)?;
+    let (scene, spot, comment) = found(&ws, &who, &text, id)?;
     if !hx.is_partial() {
-        return Ok(hx.go_to(&format!("{}#c-{id}", scene.href(&task))));
+        return Ok(hx.go_to(&at(&scene, &spot, Some(id))));
     }
-    let said = ws.read(|snap| show::view(&scene, snap, &task, comment))?;
+    let said = ws.read(|snap| show::view(&scene, snap, &spot, comment))?;
     html::fragment(&WordsPart { said })
 }
 
@@ -273,25 +312,25 @@ async fn editor(
     shell: Shell,
     Path2(text, id): Path2<String, CommentId>,
 ) -> Result<Response, PageError> {
-    let (scene, task, comment) = found(&ws, &who, &text, id)?;
+    let (scene, spot, comment) = found(&ws, &who, &text, id)?;
     let was = queries::mark(&comment.body);
     if hx.is_partial() {
-        let part = edit_part(&scene, &task, id);
+        let part = edit_part(&scene, &spot, id);
         return html::fragment(&EditPart { body: comment.body, was, ..part });
     }
-    let page = edit_page(&scene, shell, &task, id);
+    let page = edit_page(&scene, shell, &spot, id);
     html::page(&WritePage { body: comment.body, was, ..page })
 }
 
-fn edit_page(scene: &Scene, shell: Shell, task: &Task, id: CommentId) -> WritePage {
-    let action = format!("{}/comments/{id}", scene.href(task));
-    page(scene, shell, task, ("Edit comment", "Save", action))
+fn edit_page(scene: &Scene, shell: Shell, spot: &Spot, id: CommentId) -> WritePage {
+    let action = format!("{}/comments/{id}", scene.ws.url(&spot.base));
+    page(scene, shell, spot, ("Edit comment", "Save", action))
 }
 
-fn edit_part(scene: &Scene, task: &Task, id: CommentId) -> EditPart {
+fn edit_part(scene: &Scene, spot: &Spot, id: CommentId) -> EditPart {
     EditPart {
         id,
-        action: format!("{}/comments/{id}", scene.href(task)),
+        action: format!("{}/comments/{id}", scene.ws.url(&spot.base)),
         names: scene.ws.url("names"),
         body: String::new(),
         was: String::new(),
@@ -310,16 +349,16 @@ async fn edit(
     Path2(text, id): Path2<String, CommentId>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let (scene, spot, _) = found(&ws, &who, &text, id)?;
     let (body, was) = (typed.body.clone(), typed.was.clone());
     let (status, was, theirs, error) =
         match ws.write(&who, move |tx| rules::edit_seen(tx, id, &was, &body)).await {
             Ok(comment) if hx.is_partial() => {
-                let said = ws.read(|snap| show::view(&scene, snap, &task, comment))?;
+                let said = ws.read(|snap| show::view(&scene, snap, &spot, comment))?;
                 let part = html::fragment::<_, PageError>(&WordsPart { said })?;
-                return Ok((changed(task.id), part).into_response());
+                return Ok((changed(&spot), part).into_response());
             }
-            Ok(_) => return Ok(hx.go_to(&format!("{}#c-{id}", scene.href(&task)))),
+            Ok(_) => return Ok(hx.go_to(&at(&scene, &spot, Some(id)))),
             Err(CommentError::Changed(now)) => {
                 let was = queries::mark(&now);
                 let error = CommentError::Changed(now.clone());
@@ -332,21 +371,21 @@ async fn edit(
         };
     if hx.is_partial() {
         let told = if theirs.is_empty() { error.to_string() } else { String::new() };
-        let part = edit_part(&scene, &task, id);
+        let part = edit_part(&scene, &spot, id);
         let part = EditPart { body: typed.body, was, theirs, error: told, ..part };
         return html::fragment_with(status, &part);
     }
-    let page = WritePage { was, theirs, ..edit_page(&scene, shell, &task, id) };
+    let page = WritePage { was, theirs, ..edit_page(&scene, shell, &spot, id) };
     refused(status, page, typed.body, &error)
 }
 
 /// Where an act on a comment ends: in place, or at the comment.
-fn done(hx: &Hx, scene: &Scene, task: &Task, id: CommentId) -> Response {
+fn done(hx: &Hx, scene: &Scene, spot: &Spot, id: CommentId) -> Response {
     if hx.is_partial() {
-        let ask = changed(task.id).reswap("none");
+        let ask = changed(spot).reswap("none");
         return (ask, html::answer(StatusCode::OK, String::new())).into_response();
     }
-    hx.go_to(&format!("{}#c-{id}", scene.href(task)))
+    hx.go_to(&at(scene, spot, Some(id)))
 }
 
 async fn remove(
@@ -356,7 +395,7 @@ async fn remove(
     hx: Hx,
     Path2(text, id): Path2<String, CommentId>,
 ) -> Result<Response, PageError> {
-    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let (scene, spot, _) = found(&ws, &who, &text, id)?;
     let power = Power::of(who.access);
     let entry = ws.write(&who, move |tx| {
         rules::remove(tx, id, power)?;
@@ -364,11 +403,11 @@ async fn remove(
     });
     let undo = ws.url(&format!("undo/entry/{}", entry.await?));
     if hx.is_partial() {
-        let ask = changed(task.id).reswap("none").toast_with_undo("Deleted the comment", &undo);
+        let ask = changed(&spot).reswap("none").toast_with_undo("Deleted the comment", &undo);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
-    let words = "Deleted the comment. The history of the task brings it back.";
-    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))))
+    let words = "Deleted the comment. The history of this page brings it back.";
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at(&scene, &spot, None))))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -387,11 +426,11 @@ async fn react(
     Path2(text, id): Path2<String, CommentId>,
     Form(pressed): Form<Pressed>,
 ) -> Result<Response, PageError> {
-    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let (scene, spot, _) = found(&ws, &who, &text, id)?;
     let on = !pressed.reaction.starts_with('-');
     let kind = queries::reaction_named(pressed.reaction.trim_start_matches(['+', '-']))?;
     ws.write(&who, move |tx| rules::react(tx, id, kind, on)).await?;
-    Ok(done(&hx, &scene, &task, id))
+    Ok(done(&hx, &scene, &spot, id))
 }
 
 async fn settle(
@@ -401,10 +440,10 @@ async fn settle(
     Path2(text, id): Path2<String, CommentId>,
     Form(pressed): Form<Pressed>,
 ) -> Result<Response, PageError> {
-    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let (scene, spot, _) = found(&ws, &who, &text, id)?;
     let settled = pressed.state != "open";
     ws.write(&who, move |tx| rules::settle(tx, id, settled)).await?;
-    Ok(done(&hx, &scene, &task, id))
+    Ok(done(&hx, &scene, &spot, id))
 }
 
 #[derive(Debug, Default, Deserialize)]

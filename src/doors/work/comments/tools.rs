@@ -6,7 +6,7 @@ use serde::Deserialize;
 use features::comments::model::Comment;
 use features::comments::queries;
 use features::comments::rules::{self, Reach};
-use features::tasks::queries as tasks;
+use features::places::Spot;
 use kernel::{Can, ReactionKind};
 use store::WriteTx;
 use tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
@@ -18,13 +18,13 @@ pub fn tools() -> Registry {
     all.write(CommentReact).write(CommentResolve)
 }
 
-/// Comments on a task.
+/// Comments on a task or a record.
 pub struct CommentAdd;
 
 /// Arguments of `comment_add`.
 #[derive(Deserialize, JsonSchema)]
 pub struct AddArgs {
-    /// default: the one you work on
+    /// MC-12 or contact:Name; default: the task you work on
     task: Option<String>,
     /// Markdown
     body: String,
@@ -38,7 +38,7 @@ impl WriteTool for CommentAdd {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Comment on a task. @slug gives an agent work, @handle calls a person.",
+        about: "Comment on a task or a record. @slug gives an agent work, @handle calls a person.",
     };
 
     fn commit(
@@ -48,10 +48,9 @@ impl WriteTool for CommentAdd {
         args: AddArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
-        let comment = rules::add(tx, task.id, &args.body, Reach::Usual)?;
-        let name = tasks::name(tx, task.number)?;
-        Ok(ToolOutput::text(format!("Commented on {name}.{}", called(&comment))))
+        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let comment = rules::add(tx, spot.place, &args.body, Reach::Usual)?;
+        Ok(ToolOutput::text(format!("Commented on {}.{}", spot.name, called(&comment))))
     }
 }
 
@@ -96,11 +95,10 @@ impl WriteTool for CommentReply {
         args: ReplyArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
-        let to = queries::meant(tx, task.id, &args.comment)?;
-        let comment = rules::reply(tx, task.id, to.id, (&args.body, Reach::Usual))?;
-        let name = tasks::name(tx, task.number)?;
-        Ok(ToolOutput::text(format!("Answered on {name}.{}", called(&comment))))
+        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let to = queries::meant(tx, spot.place, &args.comment)?;
+        let comment = rules::reply(tx, spot.place, to.id, (&args.body, Reach::Usual))?;
+        Ok(ToolOutput::text(format!("Answered on {}.{}", spot.name, called(&comment))))
     }
 }
 
@@ -138,8 +136,8 @@ impl WriteTool for CommentReact {
         args: ReactArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
-        let comment = queries::meant(tx, task.id, &args.comment)?;
+        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let comment = queries::meant(tx, spot.place, &args.comment)?;
         rules::react(tx, comment.id, args.reaction, !args.remove)?;
         Ok(ToolOutput::text(match args.remove {
             true => format!("Took {} back.", args.reaction.emoji()),
@@ -181,8 +179,8 @@ impl WriteTool for CommentResolve {
         args: ResolveArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
-        let comment = queries::meant(tx, task.id, &args.comment)?;
+        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let comment = queries::meant(tx, spot.place, &args.comment)?;
         rules::settle(tx, comment.id, !args.reopen)?;
         Ok(ToolOutput::text(if args.reopen { "The talk is open again." } else { "Settled." }))
     }

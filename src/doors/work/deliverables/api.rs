@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::deliverables::model::{Answer, Content, Deliverable, Remark};
+use features::deliverables::paged::{self, Paged};
 use features::deliverables::queries::{self, Judged, Piece};
 use features::deliverables::rules::{self, DeliverableError, NewDelivery, NewReview};
 use features::files::model::TaskFile;
 use features::files::queries as files;
+use features::links::queries as links;
 use features::tasks::queries as tasks;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::json::WhoView;
@@ -96,9 +98,9 @@ struct PieceView {
 struct VersionView {
     id: VersionId,
     number: u32,
-    /// `text`, `url` or `file`.
+    /// `text`, `url`, `file`, `page` or `record`.
     kind: &'static str,
-    /// Markdown, when it is a text.
+    /// Markdown, when it is a text, a page or a record: what that said when it was delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// The address, when it is one.
@@ -107,6 +109,9 @@ struct VersionView {
     /// The file, when it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<FileView>,
+    /// The page or the record, when it is one that is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<PageView>,
     /// What its maker says about it.
     note: String,
     /// What its maker says to what was asked for in the version before, in the order of asking.
@@ -124,6 +129,16 @@ struct FileView {
     /// In bytes.
     size: u64,
     sha256: String,
+}
+
+/// A page of the workspace's knowledge, or a record.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeliveredPage")]
+struct PageView {
+    /// What it is called now.
+    title: String,
+    /// Where it is, below the workspace.
+    path: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -154,28 +169,42 @@ fn view(read: &dyn Read, names: &Names, piece: Piece) -> Result<PieceView, Deliv
         title: deliverable.title,
         state: deliverable.state,
         submitted_by: WhoView::actor(names, deliverable.submitted_by),
-        versions: versions.into_iter().map(|judged| version(names, judged)).collect(),
+        versions: versions
+            .into_iter()
+            .map(|judged| version(read, names, judged))
+            .collect::<Result<_, _>>()?,
         created_at: deliverable.created_at,
         updated_at: deliverable.updated_at,
     })
 }
 
-fn version(names: &Names, judged: Judged) -> VersionView {
+fn version(
+    read: &dyn Read,
+    names: &Names,
+    judged: Judged,
+) -> Result<VersionView, DeliverableError> {
     let Judged { version, review } = judged;
-    let (kind, text, url, file) = match version.content {
-        Content::Text(text) => ("text", Some(text), None, None),
-        Content::Url(url) => ("url", None, Some(url), None),
+    let page = match version.content.page() {
+        Some(page) => links::name(read, &page)?,
+        None => None,
+    };
+    let kind = version.content.word();
+    let (text, url, file) = match version.content {
+        Content::Text(text) => (Some(text), None, None),
+        Content::Page { text, .. } => (Some(text), None, None),
+        Content::Url(url) => (None, Some(url), None),
         Content::File { name, blob, size } => {
-            ("file", None, None, Some(FileView { name, size, sha256: blob.to_string() }))
+            (None, None, Some(FileView { name, size, sha256: blob.to_string() }))
         }
     };
-    VersionView {
+    Ok(VersionView {
         id: version.id,
         number: version.number,
         kind,
         text,
         url,
         file,
+        page: page.map(|(title, path)| PageView { title, path }),
         note: version.note,
         answers: version.answers,
         run: version.run,
@@ -188,7 +217,7 @@ fn version(names: &Names, judged: Judged) -> VersionView {
             created_at: review.created_at,
         }),
         created_at: version.created_at,
-    }
+    })
 }
 
 fn all(read: &dyn Read, pieces: Vec<Piece>) -> Result<Pieces, DeliverableError> {
@@ -228,7 +257,7 @@ async fn show(ws: Ws, Path(id): Path<DeliverableId>) -> Result<Tagged<PieceView>
     tagged(&ws, id)
 }
 
-/// Work to be delivered: a text or an address.
+/// Work to be delivered: a text, an address, a file, a page or a record.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewBody {
@@ -241,6 +270,10 @@ struct NewBody {
     url: Option<String>,
     /// The id of a file on the task, in place of a text.
     file: Option<FileId>,
+    /// The id or the title of a page of the workspace's knowledge, in place of a text: it is delivered as it is now.
+    page: Option<String>,
+    /// Such as `contact:0192…` or `organization:Name`: the record is delivered as it is now.
+    record: Option<String>,
     /// What the reviewer should know.
     #[serde(default)]
     note: String,
@@ -259,14 +292,21 @@ async fn create(
     Json(body): Json<NewBody>,
 ) -> Result<Tagged<PieceView>, ApiError> {
     let task = ws.read(|snap| tasks::resolve(snap, &name))?.id;
-    let NewBody { title, text, url, file, note, revises, answers } = body;
+    let NewBody { title, text, url, file, page, record, note, revises, answers } = body;
+    let page = match page {
+        Some(said) => Some(ws.look(move |ws| page_of(ws, &said)).await?),
+        None => None,
+    };
     let made = once.run(move |tx: &mut WriteTx<'_>| {
-        let content = match (text, url, file) {
-            (Some(text), None, None) => Content::Text(text),
-            (None, Some(url), None) => Content::Url(url),
-            (None, None, Some(file)) => file_of(tx, task, file)?,
+        let content = match (text, url, file, page, record) {
+            (Some(text), None, None, None, None) => Content::Text(text),
+            (None, Some(url), None, None, None) => Content::Url(url),
+            (None, None, Some(file), None, None) => file_of(tx, task, file)?,
+            (None, None, None, Some(page), None) => page,
+            (None, None, None, None, Some(said)) => record_of(tx, &said)?,
             _ => {
-                let wrong = "give a text, a url or a file, and only one of them".to_owned();
+                let wrong = "give a text, a url, a file, a page or a record, and only one of them";
+                let wrong = wrong.to_owned();
                 return Err(DeliverableError::Invalid("text", wrong));
             }
         };
@@ -277,9 +317,27 @@ async fn create(
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
 }
 
+/// A page that is there, as the work.
+pub(super) fn page_of(ws: &Ws, said: &str) -> Result<Content, DeliverableError> {
+    let wrong = || {
+        let wrong = "there is no such page, or several have that title; name it by its id";
+        DeliverableError::Invalid("page", wrong.to_owned())
+    };
+    paged::named(ws, said, None)?.map(Paged::content).ok_or_else(wrong)
+}
+
+/// A record as it is now, as the work.
+pub(super) fn record_of(read: &dyn Read, said: &str) -> Result<Content, DeliverableError> {
+    let wrong = || {
+        let wrong = "there is no such record; name it such as contact:Name or by its id";
+        DeliverableError::Invalid("record", wrong.to_owned())
+    };
+    paged::record(read, said)?.map(Paged::content).ok_or_else(wrong)
+}
+
 /// A file that lies on a task, as the work.
 fn file_of(read: &dyn Read, task: TaskId, id: FileId) -> Result<Content, DeliverableError> {
-    match files::get(read, id)?.filter(|file| file.task == task) {
+    match files::get(read, id)?.filter(|file| file.on.task() == Some(task)) {
         Some(TaskFile { name, blob, size, .. }) => Ok(Content::File { name, blob, size }),
         None => {
             let wrong = "there is no such file on this task; send it there first".to_owned();

@@ -22,6 +22,7 @@ use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::open_ends::OpenEnds;
 use features::tasks::queries::scene::Scene;
+use features::tasks::queries::standing;
 use kernel::text::ellipsis;
 use kernel::{
     Assignee, Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict,
@@ -158,8 +159,9 @@ async fn queue(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let mut page = ws.read(|snap| view(&ws, &who, snap, &asked))?;
-    match (hx.is_partial(), asked.part.as_str()) {
+    let part = asked.part.clone();
+    let mut page = ws.look(move |ws| ws.read(|snap| view(ws, &who, snap, &asked))).await?;
+    match (hx.is_partial(), part.as_str()) {
         (true, "queue") => html::fragment(&page.as_queue()),
         (true, "desk") => html::fragment(&page.as_desk()),
         _ => {
@@ -341,7 +343,7 @@ fn desk(
         history: scene.ws.url(&format!("history/deliverables/{}", deliverable.id)),
         task_name: scene.name(&task),
         task_href: scene.href(&task),
-        task_status: (task.status.word(), task.status.label()),
+        task_status: standing::status(task.status, standing::in_review(read, task.id)?),
         after: after(scene, read, &task, piece)?,
         task_title: task.title,
         card: Card::at(scene, read, &deliverable, judged),
@@ -362,7 +364,7 @@ fn desk(
 
 /// The numbers of the texts before a version, if it is one itself.
 fn texts_before(versions: &[Judged], at: usize) -> Vec<u32> {
-    let is_text = |judged: &&Judged| matches!(judged.version.content, Content::Text(_));
+    let is_text = |judged: &&Judged| judged.version.content.text().is_some();
     match is_text(&&versions[at]) {
         true => versions[..at].iter().filter(is_text).map(|one| one.version.number).collect(),
         false => Vec::new(),
@@ -374,11 +376,7 @@ fn changes(scene: &Scene, versions: &[Judged], at: usize, against: u32) -> Optio
     let all = texts_before(versions, at);
     let with = all.iter().copied().find(|n| *n == against).or(all.last().copied())?;
     let before = &versions.iter().find(|judged| judged.version.number == with)?.version;
-    let (Content::Text(old), Content::Text(new)) = (&before.content, &versions[at].version.content)
-    else {
-        return None;
-    };
-    let lines = diff::changes(old, new);
+    let lines = diff::changes(before.content.text()?, versions[at].version.content.text()?);
     let (new, old) = diff::words(&lines);
     Some(Changes { lines, new, old, with, of: scene.time(before.created_at) })
 }

@@ -1,17 +1,21 @@
 //! What agents can do with delivered work: see what became of it, deliver it, and deliver it again. They
 //! never review.
 
+use std::str::FromStr as _;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use features::deliverables::model::{Answer, Content, Deliverable};
+use super::api::record_of;
+use features::deliverables::model::{Answer, Content, Deliverable, Version};
+use features::deliverables::paged::{self, Paged, Wish, Write};
 use features::deliverables::queries;
 use features::deliverables::rules::{self, MAX_FILE, NewDelivery};
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::brief::Names;
-use kernel::{Can, DeliverableState, TypedId as _, Verdict};
-use store::{ReadExt as _, WriteTx};
+use kernel::{Actor, Can, DeliverableId, DeliverableState, TaskId, TypedId as _, Verdict};
+use store::{Read, ReadExt as _, WriteTx};
 use tool::take::{Taken, take_file};
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
@@ -42,11 +46,23 @@ pub enum Kind {
     Url,
     #[allow(missing_docs, reason = "as above")]
     File,
+    #[allow(missing_docs, reason = "as above")]
+    Page,
+    #[allow(missing_docs, reason = "as above")]
+    Record,
 }
 
-/// A file that was read and stored before the transaction.
+/// What was made ready before the transaction.
 #[derive(Default)]
-pub struct Stored(Option<Taken>);
+pub enum Stored {
+    /// Nothing had to be.
+    #[default]
+    Nothing,
+    /// A file that was read and stored.
+    File(Taken),
+    /// A page that is to be written.
+    Page(Write),
+}
 
 /// Delivers work.
 pub struct DeliverableSubmit;
@@ -58,7 +74,8 @@ pub struct SubmitArgs {
     task: Option<String>,
     kind: Kind,
     title: String,
-    /// Markdown text, address, or path of a file in your folder
+    /// Markdown of a text or page, the id of a page that is there, contact:id or such of a record, address, or path of a
+    /// file in your folder
     body: String,
     /// what the reviewer should know
     note: Option<String>,
@@ -71,11 +88,13 @@ impl WriteTool for DeliverableSubmit {
     type Ready = Stored;
     const SPEC: ToolSpec = spec(
         "deliverable_submit",
-        "Deliver finished work on a task; a person reviews it. Use revises after changes were asked for.",
+        "Deliver finished work on a task; a person reviews it. A page is one of the workspace's knowledge. Use revises after \
+         changes were asked for.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Stored, ToolError> {
-        stored(cx, args.kind, &args.body).await
+        let revises = args.revises.as_deref();
+        stored(cx, (args.kind, &args.body), (args.task.as_deref(), revises, &args.title)).await
     }
 
     fn commit(
@@ -86,12 +105,8 @@ impl WriteTool for DeliverableSubmit {
         stored: Stored,
     ) -> Result<ToolOutput, ToolError> {
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
-        // A model that delivers the same title again means the next version of it.
-        let revises = match args.revises.as_deref().filter(|text| !text.trim().is_empty()) {
-            Some(text) => Some(queries::resolve(tx, task.id, text)?),
-            None => queries::unfinished(tx, task.id, &args.title)?,
-        };
-        let content = content(args.kind, args.body, stored);
+        let revises = revised(tx, task.id, args.revises.as_deref(), &args.title)?;
+        let content = content(tx, (args.kind, args.body), (stored, &args.title))?;
         let note = args.note.unwrap_or_default();
         deliver(tx, &task, revises, (args.title, content, note, Vec::new()))
     }
@@ -109,7 +124,7 @@ pub struct ReviseArgs {
     task: Option<String>,
     /// default: text
     kind: Option<Kind>,
-    /// Markdown text, address, or path of a file in your folder
+    /// as in deliverable_submit
     body: String,
     /// what has changed
     note: Option<String>,
@@ -124,7 +139,8 @@ impl WriteTool for DeliverableRevise {
     const SPEC: ToolSpec = spec("deliverable_revise", "Deliver the next version of a deliverable.");
 
     async fn ready(&self, cx: &ToolCx, args: &ReviseArgs) -> Result<Stored, ToolError> {
-        stored(cx, args.kind.unwrap_or_default(), &args.body).await
+        let of = (args.task.as_deref(), Some(args.deliverable.as_str()), "");
+        stored(cx, (args.kind.unwrap_or_default(), &args.body), of).await
     }
 
     fn commit(
@@ -136,7 +152,8 @@ impl WriteTool for DeliverableRevise {
     ) -> Result<ToolOutput, ToolError> {
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
         let revises = queries::resolve(tx, task.id, &args.deliverable)?;
-        let content = content(args.kind.unwrap_or_default(), args.body, stored);
+        let kind = args.kind.unwrap_or_default();
+        let content = content(tx, (kind, args.body), (stored, &revises.title))?;
         let note = args.note.unwrap_or_default();
         deliver(tx, &task, Some(revises), (String::new(), content, note, args.answers))
     }
@@ -160,21 +177,67 @@ fn deliver(
     )))
 }
 
-fn content(kind: Kind, body: String, stored: Stored) -> Content {
-    match (kind, stored.0) {
-        (Kind::File, Some(Taken { name, blob: Some(blob), size, .. })) => {
-            Content::File { name, blob, size }
-        }
-        (Kind::Url, _) => Content::Url(body),
-        _ => Content::Text(body),
-    }
+/// The piece of which something is the next version. A model that delivers the same title again means that, too.
+fn revised(
+    read: &dyn Read,
+    task: TaskId,
+    revises: Option<&str>,
+    title: &str,
+) -> Result<Option<Deliverable>, ToolError> {
+    Ok(match revises.filter(|text| !text.trim().is_empty()) {
+        Some(text) => Some(queries::resolve(read, task, text)?),
+        None => queries::unfinished(read, task, title)?,
+    })
 }
 
-/// Takes the named file into the blobs, if it is a file that is delivered.
-async fn stored(cx: &ToolCx, kind: Kind, path: &str) -> Result<Stored, ToolError> {
+fn content(
+    tx: &mut WriteTx<'_>,
+    (kind, body): (Kind, String),
+    (stored, title): (Stored, &str),
+) -> Result<Content, ToolError> {
+    Ok(match (kind, stored) {
+        (Kind::File, Stored::File(Taken { name, blob: Some(blob), size, .. })) => {
+            Content::File { name, blob, size }
+        }
+        (_, Stored::Page(write)) => write(tx, title)?.content(),
+        (Kind::Record, _) => record_of(tx, &body)?,
+        (Kind::Url, _) => Content::Url(body),
+        _ => Content::Text(body),
+    })
+}
+
+/// Makes ready what is delivered, of this task, as the next version of this piece, under this title: takes the named
+/// file into the blobs, or the words of a page.
+async fn stored(
+    cx: &ToolCx,
+    (kind, body): (Kind, &str),
+    (task, revises, title): (Option<&str>, Option<&str>, &str),
+) -> Result<Stored, ToolError> {
     match kind {
-        Kind::File => Ok(Stored(Some(take_file(cx, path, MAX_FILE).await?))),
-        Kind::Text | Kind::Url => Ok(Stored(None)),
+        Kind::File => Ok(Stored::File(take_file(cx, body, MAX_FILE).await?)),
+        Kind::Text | Kind::Url | Kind::Record => Ok(Stored::Nothing),
+        Kind::Page => {
+            let before = cx.ws.read(|snap| {
+                let task = tasks::meant(snap, task, cx.task)?;
+                let piece = revised(snap, task.id, revises, title)?;
+                let version = piece.map(|piece| snap.get::<Version>(piece.version)).transpose()?;
+                Ok::<_, ToolError>(version.flatten().and_then(|one| Paged::of(one.content)))
+            })?;
+            let (by, text) = (Actor::Agent { agent: cx.agent, run: cx.run }, body.to_owned());
+            let ready = cx.ws.look(move |ws| {
+                // Words that happen to be a title are what the page should say.
+                let said = text.trim();
+                let is_id = DeliverableId::from_str(said).is_ok();
+                let page = if is_id { paged::named(ws, said, by.agent())? } else { None };
+                match page {
+                    Some(page) => {
+                        Ok(Box::new(move |_: &mut WriteTx<'_>, _: &str| Ok(page)) as Write)
+                    }
+                    None => paged::ready(ws, Wish { by, text, before }),
+                }
+            });
+            Ok(Stored::Page(ready.await?))
+        }
     }
 }
 
@@ -314,6 +377,7 @@ impl ReadTool for DeliverableGet {
             };
             let (kind, content) = match &judged.version.content {
                 Content::Text(text) => ("text", text.clone()),
+                Content::Page { text, .. } => (judged.version.content.word(), text.clone()),
                 Content::Url(address) => ("url", address.clone()),
                 Content::File { name, size, .. } => ("file", format!("{name}, {size} bytes")),
             };

@@ -1,4 +1,4 @@
-//! Files on tasks below `/api/v1`.
+//! Files on tasks and records below `/api/v1`.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
@@ -11,7 +11,7 @@ use app::{App, Ws};
 use features::files::model::TaskFile;
 use features::files::queries::{self, FileError};
 use features::files::rules;
-use features::tasks::queries as tasks;
+use features::places::Spot;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::json::WhoView;
 use kernel::{Can, FileId, Timestamp};
@@ -45,6 +45,23 @@ pub fn api() -> Routes {
             }),
         )
         .get(
+            "/on/{place}/files",
+            list.needs(Can::Read)
+                .doc(|| Doc::new("The files on a record such as contact:0192…").returns::<Files>()),
+        )
+        .post(
+            "/on/{place}/files",
+            send.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Put a file on a record such as contact:0192…: its content is the body, sent as \
+                     application/octet-stream",
+                )
+                .query::<Named>()
+                .returns::<FileView>()
+                .status(201)
+            }),
+        )
+        .get(
             "/files/{id}",
             fetch.needs(Can::Read).doc(|| {
                 Doc::new("The content of a file, or the part that a Range header names")
@@ -53,7 +70,7 @@ pub fn api() -> Routes {
         )
         .delete(
             "/files/{id}",
-            remove.needs(Can::Write).doc(|| Doc::new("Take a file off its task").status(204)),
+            remove.needs(Can::Write).doc(|| Doc::new("Take a file off what it is on").status(204)),
         )
 }
 
@@ -98,8 +115,8 @@ fn view(names: &Names, file: TaskFile) -> FileView {
 
 async fn list(ws: Ws, Path(text): Path<String>) -> Result<Json<Files>, ApiError> {
     let items = ws.read(|snap| {
-        let (task, names) = (tasks::resolve(snap, &text)?, Names::read(snap)?);
-        let files = queries::of_task(snap, task.id)?.into_iter();
+        let (spot, names) = (Spot::resolve(snap, &text)?, Names::read(snap)?);
+        let files = queries::of(snap, spot.place)?.into_iter();
         Ok::<_, FileError>(files.map(|file| view(&names, file)).collect())
     })?;
     Ok(Json(Files { items, next: None }))
@@ -114,12 +131,13 @@ async fn send(
     Query(named): Query<Named>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let task = ws.read(|snap| tasks::resolve(snap, &text))?.id;
+    let place = ws.read(|snap| Spot::resolve(snap, &text))?.place;
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes();
     let arrived = upload::body(&ws, (&parts.headers, body), &named.name, limit).await?;
     let once = once.with(arrived.blob);
-    let attach = once.run(move |tx| rules::attach(tx, task, new_file(arrived)).map(|file| file.id));
+    let attach =
+        once.run(move |tx| rules::attach(tx, place, new_file(arrived)).map(|file| file.id));
     let id = ws.write(&who, attach).await?;
     let file = ws.read(|snap| one(snap, id))?;
     Ok((StatusCode::CREATED, Json(file)).into_response())

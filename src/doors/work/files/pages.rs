@@ -1,5 +1,5 @@
-//! Sending, looking at and removing files of a task. The card that lists them belongs to the task's
-//! page.
+//! Sending, looking at and removing files of tasks and records. The card that lists them belongs to the page of
+//! what they are on.
 
 use askama::Template;
 use axum::extract::Request;
@@ -7,18 +7,20 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
+use crate::comments::pages::changed;
 use app::{App, Ws};
 use features::files::model::TaskFile;
 use features::files::queries::{self, FileError, Line};
 use features::files::rules::{self, NewFile};
-use features::tasks::queries as tasks;
+use features::places::{Place, Spot};
+use features::tasks::queries::error::TaskError;
 use features::tasks::queries::scene::Scene;
 use kernel::{Can, FileId};
 use store::WriteTx;
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::file::{self, Show};
-use web::hx::{Ask, Hx};
+use web::hx::Hx;
 use web::idempotency::Once;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
@@ -34,6 +36,7 @@ const AT_ONCE: usize = 20;
 pub fn routes() -> Routes {
     Routes::new()
         .post("/tasks/{task}/files", send.needs(Can::Write))
+        .post("/on/{place}/files", send.needs(Can::Write))
         .get("/files/{id}", show.needs(Can::Read))
         .get("/files/{id}/content", content.needs(Can::Read))
         .post("/files/{id}/delete", remove.needs(Can::Write))
@@ -66,7 +69,7 @@ struct Sent {
     once: String,
 }
 
-/// Takes the files of a form and puts them on the task.
+/// Takes the files of a form and puts them on a task or a record.
 async fn send(
     app: App,
     ws: Ws,
@@ -75,31 +78,35 @@ async fn send(
     Query(sent): Query<Sent>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let task = ws.read(|snap| tasks::resolve(snap, &text))?;
+    let spot = ws.read(|snap| Spot::resolve(snap, &text))?;
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes();
     let arrived = upload::form(&ws, (&parts.headers, body), AT_ONCE, limit).await?;
     let names: Vec<String> = arrived.iter().map(|one| format!("“{}”", one.name)).collect();
-    let id = task.id;
+    let place = spot.place;
     let said: Vec<String> =
         arrived.iter().map(|one| format!("{} {}", one.blob, one.name)).collect();
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    let once = Once::of_form(&who, &format!("files {id}"), &sent.once, &said);
+    let once = Once::of_form(&who, &format!("files {}", spot.base), &sent.once, &said);
     let attach = once.run(move |tx: &mut WriteTx<'_>| {
         for one in arrived {
-            rules::attach(tx, id, new_file(one))?;
+            rules::attach(tx, place, new_file(one))?;
         }
         Ok::<_, FileError>(())
     });
     ws.write(&who, attach).await?;
     let hx = Hx::from_headers(&parts.headers);
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
-    let back = hx.go_to(&format!("{}#task-files", scene.href(&task)));
+    let back = hx.go_to(&at(&ws, &spot));
     Ok(match names.as_slice() {
         [] => flash::say(&app, Flash::ok("No file was chosen."), back),
         [one] => flash::say(&app, Flash::ok(format!("Added {one}.")), back),
         many => flash::say(&app, Flash::ok(format!("Added {} files.", many.len())), back),
     })
+}
+
+/// Where the files stand on the page of what they are on.
+fn at(ws: &Ws, spot: &Spot) -> String {
+    format!("{}#task-files", ws.url(&spot.path))
 }
 
 fn found(ws: &Ws, id: FileId) -> Result<TaskFile, PageError> {
@@ -115,19 +122,22 @@ async fn show(
     Path(id): Path<FileId>,
 ) -> Result<Response, PageError> {
     let file = found(&ws, id)?;
-    let (scene, task) = ws.read(|snap| {
-        let task = tasks::get(snap, file.task)?;
-        Ok::<_, tasks::error::TaskError>((Scene::new(&ws, &who, snap)?, task))
+    let (scene, spot) = ws.read(|snap| {
+        let spot = Spot::here(snap, file.on)?;
+        Ok::<_, TaskError>((Scene::new(&ws, &who, snap)?, spot))
     })?;
     html::page(&ShowPage {
         shell,
         file: Line::new(&scene, &file),
-        task_name: scene.name(&task),
-        task_href: scene.href(&task),
-        list_url: ws.url("tasks"),
+        task_href: ws.url(&spot.path),
+        list_url: match spot.place {
+            Place::Task(_) => ws.url("tasks"),
+            Place::Row(_) => String::new(),
+        },
         history: ws.url(&format!("history/task_files/{id}")),
         keep: ws.url(&format!("knowledge/keep/{id}")),
-        may_write: scene.may_write && task.archived_at.is_none(),
+        may_write: scene.may_write && !spot.archived,
+        task_name: spot.name,
     })
 }
 
@@ -157,12 +167,11 @@ async fn remove(
     Path(id): Path<FileId>,
 ) -> Result<Response, PageError> {
     let file = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    let spot = ws.read(|snap| Spot::here(snap, file.on))?;
     if hx.is_partial() {
-        let ask = Ask::new().reswap("none").changed("tasks", file.task);
+        let ask = changed(&spot).reswap("none");
         return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
     }
-    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
-    let task = ws.read(|snap| tasks::get(snap, file.task))?;
-    let back = hx.go_to(&format!("{}#task-files", scene.href(&task)));
+    let back = hx.go_to(&at(&ws, &spot));
     Ok(flash::say(&app, Flash::ok(format!("Removed “{}”.", file.name)), back))
 }

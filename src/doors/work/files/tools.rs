@@ -1,4 +1,4 @@
-//! What agents can do with files on tasks: see which there are, read text, add one of their own.
+//! What agents can do with files on tasks and records: see which there are, read text, add one of their own.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use features::files::model::TaskFile;
 use features::files::queries::{self, FileError};
 use features::files::rules::{self, NewFile};
-use features::tasks::queries as tasks;
+use features::places::Spot;
 use features::tasks::queries::brief::Names;
 use kernel::text::cut;
 use kernel::{Can, TypedId as _};
@@ -48,7 +48,7 @@ pub struct FileList;
 /// Arguments of `file_list`.
 #[derive(Deserialize, JsonSchema)]
 pub struct ListArgs {
-    /// such as MC-142; default: the one you work on
+    /// such as MC-142 or contact:Name; default: the task you work on
     task: Option<String>,
 }
 
@@ -63,13 +63,13 @@ struct Listed {
 
 impl ReadTool for FileList {
     type Args = ListArgs;
-    const SPEC: ToolSpec = spec("file_list", Effect::Read, "List the files on a task.");
+    const SPEC: ToolSpec = spec("file_list", Effect::Read, "List the files on a task or a record.");
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
         cx.ws.read(|snap| {
-            let task = tasks::meant(snap, args.task.as_deref(), cx.task)?;
+            let spot = Spot::meant(snap, args.task.as_deref(), cx.task)?;
             let names = Names::read(snap)?;
-            let files = queries::of_task(snap, task.id).map_err(FileError::from)?;
+            let files = queries::of(snap, spot.place).map_err(FileError::from)?;
             let lines = files.into_iter().map(|file| Listed {
                 id: file.id.short(),
                 name: file.name,
@@ -105,8 +105,8 @@ impl ReadTool for FileRead {
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = cx.ws.read(|snap| {
-            let task = tasks::meant(snap, args.task.as_deref(), cx.task)?;
-            let files = queries::of_task(snap, task.id).map_err(FileError::from)?;
+            let spot = Spot::meant(snap, args.task.as_deref(), cx.task)?;
+            let files = queries::of(snap, spot.place).map_err(FileError::from)?;
             named(&files, &args.file)
         })?;
         let size = format::size(file.size);
@@ -171,7 +171,7 @@ fn named(files: &[TaskFile], text: &str) -> Result<TaskFile, ToolError> {
     files.iter().rev().find(fits).cloned().ok_or_else(|| {
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).take(20).collect();
         let there = match names.is_empty() {
-            true => "the task has none".to_owned(),
+            true => "there are none".to_owned(),
             false => format!("there are {}", names.join(", ")),
         };
         ToolError::refused("file_not_found", format!("no file \"{}\": {there}", cut(text, 120)))
@@ -219,8 +219,11 @@ pub struct AttachArgs {
 impl WriteTool for FileAttach {
     type Args = AttachArgs;
     type Ready = Taken;
-    const SPEC: ToolSpec =
-        spec("file_attach", Effect::Add, "Put a copy of a file of your folder on a task.");
+    const SPEC: ToolSpec = spec(
+        "file_attach",
+        Effect::Add,
+        "Put a copy of a file of your folder on a task or a record.",
+    );
 
     async fn ready(&self, cx: &ToolCx, args: &AttachArgs) -> Result<Taken, ToolError> {
         take_file(cx, &args.path, cx.ws.app.config.limits.upload_bytes()).await
@@ -233,7 +236,7 @@ impl WriteTool for FileAttach {
         args: AttachArgs,
         taken: Taken,
     ) -> Result<ToolOutput, ToolError> {
-        let task = tasks::meant(tx as &dyn Read, args.task.as_deref(), cx.task)?;
+        let spot = Spot::meant(tx as &dyn Read, args.task.as_deref(), cx.task)?;
         let Some(blob) = taken.blob else {
             return Err(ToolError::refused("file_not_found", "say which file"));
         };
@@ -244,8 +247,8 @@ impl WriteTool for FileAttach {
             size: taken.size,
             media: Kind::of(&taken.head).media(),
         };
-        let file = rules::attach(tx, task.id, new)?;
-        let on = tasks::name(tx, task.number)?;
+        let file = rules::attach(tx, spot.place, new)?;
+        let on = spot.name;
         Ok(ToolOutput::text(format!("Put \"{}\" (id {}) on {on}.", file.name, file.id.short())))
     }
 }

@@ -16,6 +16,8 @@ use features::streams::queries::{self, StreamError};
 use features::streams::rules;
 use features::tasks::model::Task;
 use features::tasks::queries::error::TaskError;
+use features::tasks::queries::grouping::{self, Bucket, GroupBy};
+use features::tasks::queries::list::{Filter, Sort};
 use features::tasks::queries::scene::Scene;
 use features::tasks::queries::{due, marks};
 use features::usage::model::PAYER_DAY;
@@ -281,7 +283,12 @@ fn one(
         history: scene.ws.url(&format!("history/streams/{}", stream.id)),
         may_write: scene.may_write,
         head: head(scene, read, stream, live("head").table("agents")),
-        numbers: numbers(scene, read, stream, live("numbers").table("usage"))?,
+        numbers: numbers(
+            scene,
+            read,
+            stream,
+            live("numbers").table("usage").table("deliverables"),
+        )?,
         purse: purse::of(
             &scene.ws,
             &read,
@@ -339,12 +346,17 @@ fn numbers(
     stream: &Stream,
     live: Live,
 ) -> Result<Numbers, StoreError> {
-    let counts = marks::in_stream(read, stream.id)?;
-    let n = |status: TaskStatus| counts.get(&status).copied().unwrap_or(0);
+    let filter = Filter { stream: Some(Some(stream.id)), ..Filter::default() };
+    let by = (GroupBy::Status, GroupBy::None);
+    let cells = grouping::cells(read, &filter, by, Sort::default(), &scene.today, 0)?;
+    let count = |bucket: Bucket| {
+        cells.iter().find(|cell| cell.column == bucket).map_or(0, |cell| cell.total)
+    };
+    let n = |status: TaskStatus| count(Bucket::Status(status));
     let (done, total) = progress(read, stream.id)?;
     let parts = [
         (n(TaskStatus::Done) as u64, Tone::Ok),
-        (n(TaskStatus::InProgress) as u64, Tone::Info),
+        ((n(TaskStatus::InProgress) + count(Bucket::InReview)) as u64, Tone::Info),
         (n(TaskStatus::Blocked) as u64, Tone::Danger),
         (n(TaskStatus::Missed) as u64, Tone::Warn),
         (n(TaskStatus::Todo) as u64, Tone::Neutral),
@@ -355,15 +367,15 @@ fn numbers(
         let days = read.sums(PAYER_DAY, &Range::prefix(KeyBuf::of(&Payer::Task(task))))?;
         cost += days.iter().map(|(_, micros)| micros).sum::<i64>();
     }
-    let shown = TaskStatus::ALL.iter().filter(|status| 0 < n(**status));
+    let shown = cells.iter().filter_map(|cell| Some((cell.column.standing()?, cell.total)));
     Ok(Numbers {
         live,
         counts: shown
-            .map(|status| Count {
-                word: status.word(),
-                label: status.label(),
-                n: n(*status),
-                href: tasks_url(scene, stream, status.word()),
+            .map(|((word, label), n)| Count {
+                word,
+                label,
+                n,
+                href: tasks_url(scene, stream, word),
             })
             .collect(),
         shares: shares(&parts),

@@ -79,7 +79,7 @@ pub fn api() -> Routes {
 struct Asked {
     /// Words in the title or description, a key, or terms: `assignee:me due:<7d -label:launch`.
     q: String,
-    /// `open`, `closed`, `all` (the default), or status words with commas.
+    /// `open`, `closed`, `all` (the default), or status words with commas, as they are stored.
     status: String,
     /// `me`, `none`, an agent's slug, a person's handle, or an id.
     assignee: String,

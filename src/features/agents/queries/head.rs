@@ -1,4 +1,4 @@
-//! The head of an agent's pages: who it is, what it does now, its tabs. All pages of an agent have
+//! The head of an agent's pages: who it is, what it does now, its tabs and the pages below them. All pages of an agent have
 //! it, also those of other features: their templates extend `agents/frame.html` with fields
 //! `shell` and `head`.
 
@@ -13,7 +13,7 @@ use web::live::Live;
 use web::parts::{Dot, Face, Tab, Working};
 use web::session::Access;
 
-/// Which tab is shown.
+/// Which page is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// What it does and did.
@@ -32,6 +32,8 @@ pub enum Place {
     Runs,
     /// What waits for it.
     Inbox,
+    /// What became of its files.
+    History,
     /// What it may do without asking.
     Behaviour,
     /// How it is set.
@@ -39,15 +41,17 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 10] = [
+    /// All of them: those of one tab stand together, the one to which the tab leads first.
+    const ALL: [Self; 11] = [
         Self::Overview,
         Self::Chat,
-        Self::Memory,
         Self::Files,
+        Self::Memory,
         Self::Browser,
         Self::Secrets,
         Self::Runs,
         Self::Inbox,
+        Self::History,
         Self::Behaviour,
         Self::Settings,
     ];
@@ -64,6 +68,7 @@ impl Place {
             Self::Secrets => "secrets",
             Self::Runs => "runs",
             Self::Inbox => "inbox",
+            Self::History => "history",
             Self::Behaviour => "behaviour",
             Self::Settings => "settings",
         }
@@ -85,8 +90,32 @@ impl Place {
             Self::Secrets => "Secrets",
             Self::Runs => "Runs",
             Self::Inbox => "Inbox",
+            Self::History => "Changes",
             Self::Behaviour => "Behaviour",
             Self::Settings => "Settings",
+        }
+    }
+
+    /// The place to which the tab leads that this one belongs to.
+    fn tab(self) -> Self {
+        match self {
+            Self::Memory => Self::Files,
+            Self::Inbox | Self::History => Self::Runs,
+            own => own,
+        }
+    }
+
+    fn tab_label(self) -> &'static str {
+        match self {
+            Self::Runs => "Activity",
+            own => own.label(),
+        }
+    }
+
+    fn href(self, base: &str) -> String {
+        match self {
+            Self::Overview => base.to_owned(),
+            _ => format!("{base}/{}", self.word()),
         }
     }
 }
@@ -110,6 +139,8 @@ pub struct Head {
     pub now_href: String,
     /// Its tabs.
     pub tabs: Vec<Tab>,
+    /// The pages of the tab that is shown; empty where it has one.
+    pub below: Vec<Tab>,
     /// Where its pages lie: `/w/acme/agents/ada`.
     pub base: String,
     /// Where people talk to it.
@@ -153,20 +184,26 @@ pub fn head(
 ) -> Result<Head, StoreError> {
     let activity = super::activity(tx, agent, now)?;
     let base = ws.url(&format!("agents/{}", agent.slug));
-    let (words, now_href) = about(ws, tx, &activity)?;
+    let (words, now_href) = match place {
+        // The page tells it with what can be done about it.
+        Place::Overview if activity.stuck.is_some() => (String::new(), String::new()),
+        _ => about(ws, tx, &activity)?,
+    };
     let working = if activity.group == Group::Working { Working::Yes } else { Working::No };
     let is_archived = agent.archived_at.is_some();
     let manages = access.may(Can::Agents);
+    let name = super::called(tx, agent)?;
     let role = templates::find(&agent.template).map(|t| t.manifest.name.clone());
     Ok(Head {
-        face: Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working),
-        name: agent.name.clone(),
+        face: Face::agent(&name, &agent.emoji, &agent.slug).working(working),
+        name,
         slug: agent.slug.clone(),
         role: role.unwrap_or_else(|| agent.template.clone()),
         dot: Dot::new(activity.state, &activity.label),
         now: words,
         now_href,
         tabs: tabs(&base, place, activity.open),
+        below: below(&base, place),
         chat_href: format!("{base}/chat"),
         manages,
         can_pause: manages && agent.status == AgentStatus::Ready && !is_archived,
@@ -183,17 +220,20 @@ pub fn head(
 }
 
 /// The tabs below the head; `base` is the agent's address, `open` how many items wait.
-#[must_use]
-pub fn tabs(base: &str, place: Place, open: usize) -> Vec<Tab> {
+fn tabs(base: &str, place: Place, open: usize) -> Vec<Tab> {
     let tab = |other: Place| {
-        let href = match other {
-            Place::Overview => base.to_owned(),
-            _ => format!("{base}/{}", other.word()),
-        };
-        let tab = Tab::new(other.label(), href, other == place);
-        if other == Place::Inbox { tab.count(open as u64) } else { tab }
+        let tab = Tab::new(other.tab_label(), other.href(base), other == place.tab());
+        if other == Place::Runs { tab.count(open as u64) } else { tab }
     };
-    Place::ALL.into_iter().map(tab).collect()
+    Place::ALL.into_iter().filter(|other| other.tab() == *other).map(tab).collect()
+}
+
+/// The pages of the tab to which a place belongs; nothing where that is the only one.
+fn below(base: &str, place: Place) -> Vec<Tab> {
+    let page = |other: Place| Tab::new(other.label(), other.href(base), other == place);
+    let near = Place::ALL.into_iter().filter(|other| other.tab() == place.tab());
+    let pages: Vec<Tab> = near.map(page).collect();
+    if pages.len() == 1 { Vec::new() } else { pages }
 }
 
 /// What an agent is busy with, in words, and where that leads.

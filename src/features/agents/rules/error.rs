@@ -15,6 +15,11 @@ pub enum AgentError {
     /// The name is empty or too long.
     #[error("a name has 1 to {MAX_NAME} characters")]
     BadName,
+    /// The name has characters that do not stand in a line as they are read.
+    #[error(
+        "a name is one line, without line breaks and characters that turn the direction of text"
+    )]
+    TangledName,
     /// The slug has other characters or another length.
     #[error(
         "a handle has 2 to {MAX_SLUG} lower-case letters, digits and single dashes, as in my-agent"
@@ -115,7 +120,7 @@ impl Problem for AgentError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "agent_not_found",
-            Self::BadName => "name_invalid",
+            Self::BadName | Self::TangledName => "name_invalid",
             Self::BadSlug => "slug_invalid",
             Self::ReservedSlug(_) => "slug_reserved",
             Self::SlugTaken(_) => "slug_taken",
@@ -154,7 +159,7 @@ impl Problem for AgentError {
 
     fn fields(&self) -> Vec<FieldError> {
         let field = match self {
-            Self::BadName => "name",
+            Self::BadName | Self::TangledName => "name",
             Self::BadSlug | Self::ReservedSlug(_) | Self::SlugTaken(_) => "slug",
             Self::BadEmoji => "emoji",
             Self::BadDescription => "description",

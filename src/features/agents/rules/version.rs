@@ -1,7 +1,7 @@
 //! Which version of its template an agent has, and which was declined.
 
 use git::CommitId;
-use kernel::AgentId;
+use kernel::{AgentId, Event};
 use store::WriteTx;
 
 use super::AgentError;
@@ -25,6 +25,10 @@ pub fn taken(tx: &mut WriteTx<'_>, id: AgentId, said: Agent) -> Result<Agent, Ag
         template_passed: said.template_passed,
         ..before.clone()
     };
+    if agent.template != before.template {
+        let (from, to) = (before.template.clone(), agent.template.clone());
+        tx.emit(Event::AgentMoved { agent: id, from, to });
+    }
     save(tx, &before, agent)
 }
 

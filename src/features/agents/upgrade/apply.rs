@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::runs::queries as runs;
 use app::{Who, Ws};
 use git::history::At;
-use git::revert::Revert;
-use git::{Author, Branch, CommitId, Entry, File, GitError};
+use git::{Author, Branch, CommitId, File, GitError};
 use kernel::RunState;
 use kernel::text::of_bytes;
 use store::{ReadExt, Snap};
@@ -122,22 +121,61 @@ fn take(
     let manifest = provision::persona(&desk.ws, &offer.said)?.manifest();
     let mut paths: Vec<&str> = outcomes.iter().map(|(path, _)| *path).collect();
     paths.push(MANIFEST);
+    for path in &paths {
+        desk.files.has_place(path)?;
+    }
     desk.keep(&paths)?;
+    let manifest = File::new(MANIFEST, manifest);
+    let mut files: BTreeMap<&str, Option<&File>> = BTreeMap::from([(MANIFEST, Some(&manifest))]);
     for (path, outcome) in &outcomes {
         match outcome {
-            Outcome::Written(file) => desk.files.write(file)?,
-            Outcome::Removed => {
-                desk.files.remove(path)?;
-                desk.files.remove_empty_above(path)?;
-            }
+            Outcome::Written(file) => drop(files.insert(*path, Some(file))),
+            Outcome::Removed => drop(files.insert(*path, None)),
             Outcome::Stays => {}
         }
     }
-    desk.files.write(&File::new(MANIFEST, manifest))?;
-    let commit = desk.commit(&paths, &message(agent, offer))?;
+    // The commit comes first: what a kill leaves undone in the folder is then known, and [`finish`] does it. The other
+    // way round, new files in the folder would pass for the agent's own work.
+    let commit = desk.commit_files(&files, &message(agent, offer))?;
+    if let Err(error) = lay_down(desk, &files) {
+        if let Some(commit) = commit {
+            back_out(desk, agent, commit);
+        }
+        return Err(error.into());
+    }
     paths.pop();
     let paths = paths.into_iter().map(str::to_owned).collect();
     Ok((Applied { commit, paths }, offer.said.clone()))
+}
+
+/// Writes what is committed into the folder.
+fn lay_down(desk: &Desk, files: &BTreeMap<&str, Option<&File>>) -> Result<(), GitError> {
+    for (path, file) in files {
+        match file {
+            Some(file) => desk.files.write(file)?,
+            None => {
+                desk.files.remove(path)?;
+                desk.files.remove_empty_above(path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Goes back to before an upgrade that the folder had no room for.
+fn back_out(desk: &Desk, agent: &Agent, commit: CommitId) {
+    let (message, mark) = undoing(agent, commit);
+    if let Err(error) = desk.go_back((commit, None), (&message, &mark)) {
+        tracing::warn!(agent.id = %agent.id, "half an upgrade lies in its folder: {error}");
+    }
+}
+
+/// What the commit says that takes an upgrade back, and the mark in it.
+fn undoing(agent: &Agent, commit: CommitId) -> (String, String) {
+    let mark = format!("Undoes: {commit}");
+    let message =
+        format!("template: Go back to before an upgrade\n\n{mark}\nAgent: {}\n", agent.slug);
+    (message, mark)
 }
 
 /// What a commit says: the versions stand in its last paragraph, for the way back.
@@ -164,8 +202,8 @@ fn at_rest(desk: &Desk, agent: &Agent) -> Result<(), UpgradeError> {
     }
 }
 
-/// Notes what a kill kept from being noted: the newest commit of an agent took an upgrade over, and its record does not
-/// know of it. Called once when a workspace is opened.
+/// Finishes what a kill has cut off: the newest commit of an agent took an upgrade over, and its record does not know of
+/// it, nor maybe its folder. Called once when a workspace is opened, before anything runs.
 ///
 /// # Errors
 /// When the store refuses.
@@ -200,7 +238,8 @@ pub async fn finish(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
     .await
 }
 
-/// What the newest commit of an agent says of it, if that is an upgrade that the record does not know of.
+/// What the newest commit of an agent says of it, if that is an upgrade that the record does not know of; its folder has
+/// the files of that commit then.
 fn unnoted(ws: &Ws, agent: &Agent) -> Result<Option<Agent>, GitError> {
     let (repo, branch) = (ws.repo()?, Branch::agent(&agent.slug)?);
     let Some(head) = repo.head(&branch)? else { return Ok(None) };
@@ -215,6 +254,7 @@ fn unnoted(ws: &Ws, agent: &Agent) -> Result<Option<Agent>, GitError> {
     let (Some(manifest), false) = (manifest, agent.template_commit == version) else {
         return Ok(None);
     };
+    repo.bring(&ws.agent_folder(&agent.slug), head)?;
     let now = Persona::of(agent).told(&manifest.bytes);
     let team = templates::find(template).map(|one| one.manifest.team.clone());
     Ok(Some(Agent {
@@ -314,7 +354,7 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
     let id = agent.id;
     let held = paths.iter().cloned().collect();
     let author = Author::new(&who.name, &who.email);
-    let (back, said) = desk::at(ws, agent, author.clone(), held, move |desk| {
+    let (back, said) = desk::at(ws, agent, author, held, move |desk| {
         let agent = desk.ws.read(|snap: &Snap<'_>| snap.get::<Agent>(id))?;
         let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
         usable(&agent)?;
@@ -324,19 +364,8 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
         }
         let kept: Vec<&str> = paths.iter().map(String::as_str).collect();
         desk.keep(&kept)?;
-        let mark = format!("Undoes: {commit}");
-        let message =
-            format!("template: Go back to before an upgrade\n\n{mark}\nAgent: {}\n", agent.slug);
-        let what = Revert {
-            branch: &desk.branch,
-            dir: &desk.folder,
-            commits: &[commit],
-            noted: &[],
-            only: Some(&paths),
-            mark: &mark,
-        };
-        let entry = Entry { author: &author, message: &message, time: desk.ws.app.clock.now() };
-        let done = desk.ws.repo()?.revert(&what, &entry)?;
+        let (message, mark) = undoing(&agent, commit);
+        let done = desk.go_back((commit, Some(paths.as_slice())), (&message, &mark))?;
         let said =
             Agent { template, template_commit: Some(version), ..unsaid(desk, agent, commit)? };
         Ok::<_, UpgradeError>((

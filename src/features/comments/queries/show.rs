@@ -1,10 +1,11 @@
-//! Comments on a task's page: talks with their answers and reactions, and the box for the next one.
+//! Comments on the page of a task or a record: talks with their answers and reactions, and the box for the next one.
 
 use jiff::Timestamp;
 
 use super::super::model::Comment;
-use super::{Power, of_task, on_task, reach, reactions_to};
-use crate::tasks::model::Task;
+use super::{Power, Reaches, in_place, of, reach, reactions_to};
+use crate::places::{Place, Spot};
+use crate::tasks::queries as tasks;
 use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::people::assignee_of;
 use crate::tasks::queries::scene::Scene;
@@ -46,7 +47,7 @@ pub struct Composer {
     pub names: String,
     /// The comment that it answers: its id and whose it is.
     pub answers: Option<(String, String)>,
-    /// The task's page.
+    /// What its acts begin with, which leads to the page.
     pub page: String,
     /// Whether it has the focus at once.
     pub focus: bool,
@@ -72,22 +73,25 @@ impl Begun {
     }
 }
 
-/// The composer of a task's page.
+/// The composer of a page.
 ///
 /// # Errors
 /// When the store fails.
 pub fn composer(
     scene: &Scene,
     read: &dyn Read,
-    task: &Task,
+    spot: &Spot,
     begun: Begun,
 ) -> Result<Composer, TaskError> {
-    let reaches = reach(read, task)?;
-    let base = scene.href(task);
-    let usable = scene.may_write && task.archived_at.is_none();
-    let live = Live::new(format!("{base}/reach")).record("tasks", task.id);
+    let (reaches, id) = match spot.place {
+        Place::Task(id) => (reach(read, &tasks::get(read, id)?)?, id.to_string()),
+        Place::Row(row) => (Reaches::nobody(), row.id.to_string()),
+    };
+    let base = scene.ws.url(&spot.base);
+    let usable = scene.may_write && !spot.archived;
+    let live = Live::new(format!("{base}/reach")).record(spot.topic, id);
     let find = |id: Option<CommentId>| -> Result<Option<Comment>, StoreError> {
-        id.map_or(Ok(None), |id| on_task(read, task.id, id))
+        id.map_or(Ok(None), |id| in_place(read, spot.place, id))
     };
     let (quoted, answered) = (find(begun.quote)?, find(begun.reply)?);
     let focus = quoted.is_some() || answered.is_some();
@@ -169,7 +173,7 @@ pub struct CommentView {
     pub edit: String,
     /// Where it is removed; empty for who may not.
     pub remove: String,
-    /// The task's page; empty for who may not write.
+    /// What acts on the page's comments begin with; empty for who may not write.
     pub page: String,
     /// Where a reaction is sent; empty for who may not.
     pub react: String,
@@ -194,14 +198,14 @@ pub struct CommentView {
 pub fn view(
     scene: &Scene,
     read: &dyn Read,
-    task: &Task,
+    spot: &Spot,
     comment: Comment,
 ) -> Result<CommentView, StoreError> {
-    let usable = scene.may_write && task.archived_at.is_none();
+    let usable = scene.may_write && !spot.archived;
     let own = assignee_of(comment.author) == scene.myself() && scene.may_write;
     let removes =
         own || scene.may_write && Power::of(scene.access).check(&comment, scene.actor).is_ok();
-    let page = scene.href(task);
+    let page = scene.ws.url(&spot.base);
     let base = format!("{page}/comments/{}", comment.id);
     let when = |yes: bool, verb: &str| if yes { format!("{base}/{verb}") } else { String::new() };
     let (is_answer, by) = (comment.parent.is_some(), comment.settled_by);
@@ -255,30 +259,30 @@ fn reactions(
     Ok(kinds.map(one).collect())
 }
 
-/// The talks of a task, each with the moment at which it begins; an answer stands with what it answers.
+/// The talks on something, each with the moment at which it begins; an answer stands with what it answers.
 ///
 /// # Errors
 /// When the store fails.
 pub fn talks(
     scene: &Scene,
     read: &dyn Read,
-    task: &Task,
+    spot: &Spot,
 ) -> Result<Vec<(Timestamp, CommentView)>, StoreError> {
     let mut talks: Vec<(CommentId, Timestamp, CommentView)> = Vec::new();
     let mut answers = Vec::new();
-    for comment in of_task(read, task.id)? {
+    for comment in of(read, spot.place)? {
         match comment.parent {
             Some(parent) => answers.push((parent, comment)),
             None => {
                 let (id, at) = (comment.id, comment.created_at);
-                talks.push((id, at, view(scene, read, task, comment)?));
+                talks.push((id, at, view(scene, read, spot, comment)?));
             }
         }
     }
     for (parent, comment) in answers {
         let at = comment.created_at;
         let id = comment.id;
-        let shown = view(scene, read, task, comment)?;
+        let shown = view(scene, read, spot, comment)?;
         match talks.iter_mut().find(|(first, ..)| *first == parent) {
             Some((.., talk)) => talk.answers.push(shown),
             None => talks.push((id, at, shown)),

@@ -56,6 +56,8 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<ConnectionId, Con
         sign_in: Some(client),
     };
     tx.put(&connection)?;
+    // That agents stay with practice was said of another connection.
+    super::leave_practice(tx)?;
     tx.emit(Event::ConnectionChanged { connection: connection.id });
     Ok(connection.id)
 }

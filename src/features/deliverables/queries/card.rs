@@ -1,6 +1,7 @@
 //! Delivered work as a card: what it is, where it stands, what was said of it.
 
 use crate::deliverables::model::{Content, Deliverable};
+use crate::links::queries as links;
 use crate::tasks::queries::scene::Scene;
 use kernel::{Assignee, DeliverableState, TypedId as _, Verdict};
 use store::Read;
@@ -33,6 +34,8 @@ pub struct Said {
 pub enum Shown {
     /// Markdown, rendered.
     Text(SafeHtml),
+    /// A page, rendered as it was delivered; what it is called now and where it is, if it is still there.
+    Page(SafeHtml, Option<(String, String)>),
     /// An address on the web.
     Url(String),
     /// A file: name, size, where it is fetched, where it is shown if its name says an image or PDF.
@@ -59,7 +62,7 @@ pub struct Card {
     pub title: String,
     /// Where it stands: word and label.
     pub state: (&'static str, &'static str),
-    /// "Text", "Link", "File".
+    /// "Text", "Link", "File", "Page", "Record".
     pub kind: &'static str,
     /// Icon of the kind.
     pub glyph: &'static str,
@@ -131,7 +134,15 @@ impl Card {
         card.open &= version.id == piece.version;
         card.at = scene.time(version.created_at);
         card.note = scene.md_of(read, &version.note, version.run);
+        // ok: a page that cannot be read is shown as it was delivered.
+        let page = version.content.page().and_then(|page| links::name(read, &page).ok().flatten());
+        let is_record = version.content.word() == "record";
         (card.kind, card.glyph, card.shown) = match version.content {
+            Content::Page { text, .. } => {
+                let page = page.map(|(title, path)| (title, scene.ws.url(&path)));
+                let (kind, glyph) = if is_record { ("Record", "list") } else { ("Page", "book") };
+                (kind, glyph, Shown::Page(scene.md_of(read, &text, version.run), page))
+            }
             Content::Text(text) => {
                 ("Text", "doc", Shown::Text(scene.md_of(read, &text, version.run)))
             }

@@ -256,7 +256,9 @@ impl<'a> Reader<'a> {
         let mut body = String::new();
         if let Some(version) = self.read.get::<Version>(one.version)? {
             body = match version.content {
-                Content::Text(text) => kept(&format!("{}\n{text}", version.note)),
+                Content::Text(text) | Content::Page { text, .. } => {
+                    kept(&format!("{}\n{text}", version.note))
+                }
                 Content::Url(address) => kept(&format!("{}\n{address}", version.note)),
                 Content::File { name, blob, .. } => {
                     let text = self.text(blob)?.unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Asks the index, adds what it does not hold yet, and looks at the records before anybody sees a hit.
 
+pub mod asking;
 pub mod contents;
 pub mod document;
 pub mod palette;
@@ -7,7 +8,8 @@ pub mod places;
 pub mod standing;
 pub mod view;
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use web::session::Person;
 
 use super::follow;
 use super::model::{Found, Kind};
+use crate::cards;
+use crate::workspace::modules::Off;
 use contents::Contents;
 use document::Reader;
 use view::Hit;
@@ -75,6 +79,20 @@ impl Page {
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
     }
+
+    /// What was found by a piece of it alone is counted, too.
+    fn count_what_is_shown(&mut self) {
+        let mut shown: BTreeMap<Kind, u64> = BTreeMap::new();
+        for hit in &self.hits {
+            *shown.entry(hit.kind).or_default() += 1;
+        }
+        for (kind, shown) in shown {
+            match self.counts.iter_mut().find(|(one, _)| *one == kind) {
+                Some((_, count)) => *count = (*count).max(shown),
+                None => self.counts.push((kind, shown)),
+            }
+        }
+    }
 }
 
 /// Finds what a person may see.
@@ -123,24 +141,38 @@ fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, S
             reader: Reader::new(snap).with(Contents::some(ws)),
             audiences: &audiences,
             wish,
+            off: Off::of(snap)?,
             passed: 0,
             page: Page::default(),
         };
+        let mut pieces: HashMap<Found, Option<u32>> = HashMap::new();
         let known = gathering.counts(&found, &fresh);
         gathering.take_fresh(wanted, &fresh, &known)?;
         for hit in &found.hits {
-            let Some(one) = Found::named(&hit.key).filter(|one| !fresh.contains(one)) else {
-                continue;
+            let Some((one, n)) = Found::whole(&hit.key) else { continue };
+            // A record is taken once, at the place of its best hit; its best piece may come behind that.
+            let is_new = match pieces.entry(one.clone()) {
+                Entry::Occupied(mut known) => {
+                    if known.get().is_none() {
+                        known.insert(n);
+                    }
+                    false
+                }
+                Entry::Vacant(new) => {
+                    new.insert(n);
+                    true
+                }
             };
-            if gathering.page.more {
-                break;
-            }
-            if gathering.wants(one.kind) {
+            let is_due = is_new && !gathering.page.more && !fresh.contains(&one);
+            if is_due && gathering.wants(one.kind) {
                 gathering.take(&one)?;
             }
         }
         let Gathering { mut page, .. } = gathering;
+        page.count_what_is_shown();
         for hit in &mut page.hits {
+            let best = pieces.get(hit.of_record()).copied().flatten();
+            hit.find_piece(snap, &ws.blobs, (best, wanted))?;
             view::fill(snap, hit, Some(wanted))?;
         }
         Ok::<_, StoreError>(page)
@@ -205,6 +237,8 @@ struct Gathering<'a> {
     reader: Reader<'a>,
     audiences: &'a [String],
     wish: &'a Wish,
+    /// Modules of which nothing is found.
+    off: Off,
     passed: usize,
     page: Page,
 }
@@ -215,6 +249,7 @@ impl Gathering<'_> {
     fn counts(&mut self, found: &search::Found, fresh: &BTreeSet<Found>) -> BTreeSet<Found> {
         let kinds = found.counts.iter();
         let known = kinds.filter_map(|(kind, count)| Some((Kind::of_number(*kind)?, *count)));
+        let known = known.filter(|(kind, _)| !self.is_off(*kind));
         self.page.counts = known.collect();
         let hits = found.hits.iter().filter_map(|hit| Found::named(&hit.key));
         let listed: BTreeSet<Found> = hits.filter(|one| fresh.contains(one)).collect();
@@ -237,6 +272,9 @@ impl Gathering<'_> {
     ) -> Result<(), StoreError> {
         let mut fits: Vec<(i64, Found, Document)> = Vec::new();
         for one in fresh {
+            if self.is_off(one.kind) {
+                continue;
+            }
             let Some(document) = self.document(one)? else { continue };
             let texts = [&document.title, &document.subtitle, &document.tags, &document.body];
             if self.admits(&document) && wanted.is_in(&texts.map(String::as_str)) {
@@ -276,8 +314,20 @@ impl Gathering<'_> {
         fits && document::may_see(document, self.audiences)
     }
 
+    /// Whether a kind belongs to a module that is off.
+    fn is_off(&self, kind: Kind) -> bool {
+        let noun = match kind {
+            Kind::Noun(number) => cards::of_number(number),
+            _ => None,
+        };
+        noun.is_some_and(|noun| self.off.has_noun(noun.word))
+    }
+
     /// Whether more of this kind is wanted.
     fn wants(&self, kind: Kind) -> bool {
+        if self.is_off(kind) {
+            return false;
+        }
         let fits = self.wish.kinds.is_empty() || self.wish.kinds.contains(&kind);
         let same = || self.page.hits.iter().filter(|hit| hit.kind == kind).count();
         fits && self.wish.each.is_none_or(|most| same() < most)

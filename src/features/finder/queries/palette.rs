@@ -10,6 +10,7 @@ use crate::agents::queries::{self as agents, Called};
 use crate::runs::model::Run;
 use crate::runs::queries::{self as runs, talk};
 use crate::tasks::model::label::LABELS;
+use crate::workspace::modules::Off;
 use crate::workspace::queries as workspace;
 use app::Ws;
 use kernel::key::KeyBuf;
@@ -116,19 +117,21 @@ fn kinds_of_work() -> Vec<Kind> {
 fn start(ws: &Ws, who: &Person, seen: &str) -> Result<Offer, StoreError> {
     let mut offer = Offer::default();
     let paths: Vec<&str> = seen.split(',').filter(|path| !path.is_empty()).take(RECENT).collect();
+    let off = ws.read(|snap| Off::of(snap))?;
     let hits = ws.read(|snap| recent(snap, who, &paths))?;
     offer.add("Recent", hits.into_iter().map(|hit| line(ws, hit)).collect());
     let all = |places: Vec<&'static Place>| places.into_iter().map(|p| of_place(ws, p, None));
-    let pages = places::pages(who).into_iter().filter(|page| page.part == "Pages").collect();
+    let pages = places::pages(who, &off).into_iter().filter(|page| page.part == "Pages").collect();
     offer.add("Go to", all(pages).collect());
-    offer.add("Do", all(places::actions(who)).collect());
+    offer.add("Do", all(places::actions(who, &off)).collect());
     Ok(offer)
 }
 
 fn actions(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreError> {
     let mut offer = Offer::default();
     let wanted = Wanted::of(words);
-    let all = places::actions(who).into_iter();
+    let off = ws.read(|snap| Off::of(snap))?;
+    let all = places::actions(who, &off).into_iter();
     let fits = all.filter(|place| wanted.as_ref().is_none_or(|wanted| place.fits(wanted)));
     offer.add("Do", fits.map(|place| of_place(ws, place, wanted.as_ref())).collect());
     if let Some(wanted) = &wanted {
@@ -213,8 +216,9 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
             let all = all.into_iter().filter(|place| place.fits(&wanted)).take(GROUP);
             all.map(|place| of_place(ws, place, Some(&wanted))).collect()
         };
-        offer.add("Pages", fits(places::pages(who)));
-        offer.add("Do", fits(places::actions(who)));
+        let off = ws.read(|snap| Off::of(snap))?;
+        offer.add("Pages", fits(places::pages(who, &off)));
+        offer.add("Do", fits(places::actions(who, &off)));
         // A name alone finds the agent; with the verb it is the deed that is meant.
         let verb = words.split_whitespace().next().unwrap_or_default().to_lowercase();
         if ["pause", "resume"].contains(&verb.as_str()) {

@@ -1,5 +1,6 @@
 //! Pages of HQ and what can be begun from anywhere, as the palette and the search find them.
 
+use crate::workspace::modules::Off;
 use kernel::Can;
 use search::Wanted;
 use web::session::Person;
@@ -92,6 +93,7 @@ const PAGES: &[Place] = &[
     setting("Sign-ins", "settings/sign-ins", "devices sessions sign out").needs(Can::Account),
     setting("API tokens", "settings/tokens", "keys access programs").needs(Can::Account),
     setting("General", "settings/general", "workspace name emoji key archive delete"),
+    setting("Modules", "settings/modules", "switch off parts crm customers collections knowledge"),
     setting("Members", "settings/members", "people invite roles team"),
     setting("Tasks", "settings/tasks", "delegation agents give work missed overdue days"),
     setting("Labels", "settings/labels", "tags colours tasks"),
@@ -134,14 +136,16 @@ const ACTIONS: &[Place] = &[
     page("Sign out", "", "log out leave", "HQ", "out").presses("form[action='/logout'] button"),
 ];
 
-/// The pages that a person may open.
+/// The pages that a person may open, without those of modules that are off.
 #[must_use]
-pub fn pages(who: &Person) -> Vec<&'static Place> {
-    PAGES.iter().filter(|place| place.is_for(who)).collect()
+pub fn pages(who: &Person, off: &Off) -> Vec<&'static Place> {
+    let is_there = |place: &&Place| place.is_for(who) && !off.has_page(place.path);
+    PAGES.iter().filter(is_there).collect()
 }
 
-/// What a person may begin.
+/// What a person may begin, without what modules that are off would make.
 #[must_use]
-pub fn actions(who: &Person) -> Vec<&'static Place> {
-    ACTIONS.iter().filter(|place| place.is_for(who)).collect()
+pub fn actions(who: &Person, off: &Off) -> Vec<&'static Place> {
+    let is_there = |place: &&Place| place.is_for(who) && !off.has_page(place.path);
+    ACTIONS.iter().filter(is_there).collect()
 }

@@ -7,6 +7,7 @@ use crate::deliverables::model::{Deliverable, Review, Version};
 use crate::files::model::TaskFile;
 use crate::links::model::Link;
 use crate::links::queries as links;
+use crate::places::Spot;
 use crate::routines::model::Routine;
 use crate::runs::model::{EventKind, Run, Session, SessionEvent};
 use crate::runs::queries::{self as runs, sessions};
@@ -16,13 +17,14 @@ use crate::tasks::model::series::Series;
 use crate::tasks::model::template::Template;
 use crate::tasks::queries as tasks;
 use crate::workspace::model::Member;
+use crate::workspace::modules::Off;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;
 use kernel::{TaskId, TypedId};
-use noun::text_of;
+use noun::{Piece, text_of};
 use search::{Document, Wanted};
-use store::{Read, ReadExt, Record, StoreError};
+use store::{Blobs, Read, ReadExt, Record, StoreError};
 use web::format;
 use web::html::{SafeHtml, escape};
 use web::md;
@@ -72,6 +74,8 @@ pub struct Hit {
     pub face: Option<Face>,
     found: Found,
     body: String,
+    /// The piece of it that is shown.
+    piece: Option<Piece>,
 }
 
 impl Hit {
@@ -92,6 +96,7 @@ impl Hit {
             face: None,
             found: found.clone(),
             body: document.body,
+            piece: None,
         }
     }
 
@@ -107,6 +112,32 @@ impl Hit {
             path: place.path.to_owned(),
             ..Self::of(&found, document)
         }
+    }
+
+    /// Finds the piece of it that holds the words, where it has pieces: the one that the index named, if it still does.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn find_piece(
+        &mut self,
+        read: &dyn Read,
+        blobs: &Blobs,
+        (best, wanted): (Option<u32>, &Wanted),
+    ) -> Result<(), StoreError> {
+        let card = self.found.kind.card();
+        let Some(parts) = card.and_then(|(_, finds)| finds.parts) else { return Ok(()) };
+        if let Some(row) =
+            read.raw_get(self.found.kind.table().unwrap_or_default(), &self.found.key)?
+        {
+            self.piece = (parts.piece)(read, blobs, &row, (best, wanted))?;
+        }
+        Ok(())
+    }
+
+    /// The record that it is of.
+    #[must_use]
+    pub fn of_record(&self) -> &Found {
+        &self.found
     }
 
     /// The name of its icon.
@@ -182,10 +213,12 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
         }
         Kind::Comment => {
             if let Some(comment) = record::<Comment>(read, &hit.found)? {
-                let (name, title) = task_of(read, comment.task)?;
                 hit.id = comment.id.to_string();
-                hit.path = format!("tasks/{name}#c-{}", comment.id);
-                (hit.title, hit.meta) = (title, format!("Comment on {name}"));
+                if let Some(spot) = Spot::read(read, comment.on)? {
+                    hit.path = format!("{}#c-{}", spot.path, comment.id);
+                    let (title, what) = spot.headed();
+                    (hit.title, hit.meta) = (title, format!("Comment on {what}"));
+                }
             }
         }
         Kind::Deliverable => {
@@ -198,7 +231,7 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
         }
         Kind::File => {
             if let Some(file) = record::<TaskFile>(read, &hit.found)? {
-                let (name, _) = task_of(read, file.task)?;
+                let name = Spot::read(read, file.on)?.map(|spot| spot.name).unwrap_or_default();
                 (hit.id, hit.path) = (file.id.to_string(), format!("files/{}", file.id));
                 hit.meta = format!("File on {name} · {}", format::size(file.size));
             }
@@ -267,6 +300,13 @@ fn by_card(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
     if let Some(fields) = noun.get(read, &hit.found.key)? {
         hit.id = text_of(&fields, "id").to_owned();
         (hit.path, hit.meta) = (finds.hit)(&fields);
+    }
+    if let Some(piece) = hit.piece.take() {
+        hit.path.push_str(&piece.place);
+        if !piece.told.is_empty() {
+            hit.meta = format!("{} · {}", hit.meta, piece.told);
+        }
+        hit.body = piece.text;
     }
     Ok(())
 }
@@ -424,7 +464,8 @@ pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>,
             return Ok(Some(hit));
         }
         _ => {
-            let place = places::pages(who).into_iter().find(|place| place.path == path);
+            let off = Off::of(read)?;
+            let place = places::pages(who, &off).into_iter().find(|place| place.path == path);
             return Ok(place.map(|place| Hit::page(place, None)));
         }
     };

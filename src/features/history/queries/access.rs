@@ -18,8 +18,8 @@ use crate::notifications::model::sending::{DELIVERIES, MAIL};
 use crate::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
 use crate::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
 use crate::runs::model::{
-    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, READ_MARKS, RUN_LIMITS,
-    RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
+    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, OUTSIDE, PARKS, QUEUE_CHOICES, READ_MARKS,
+    RUN_LIMITS, RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
 };
 use crate::streams::model::STREAMS;
 use crate::tasks::model::TASKS;
@@ -94,6 +94,7 @@ const ROWS: &[(u16, Can)] = &[
     (SESSION_EVENTS.number, Can::Read),
     (INPUTS.number, Can::Read),
     (CONTEXTS.number, Can::Read),
+    (OUTSIDE.number, Can::Read),
     (QUEUE_CHOICES.number, Can::Read),
     (TALK_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),

@@ -23,7 +23,7 @@ const MAX_SHOWN: usize = 400;
 /// Fields of any record that say nothing that the line above them does not say.
 const STAMPS: &[&str] = &["id", "updated_at", "created_at", "created_by"];
 /// Fields of records without a card that say nothing to people.
-const QUIET: &[&str] = &["assignment", "number", "blob", "rank", "waits_from", "called"];
+const QUIET: &[&str] = &["assignment", "number", "blob", "rank", "waits_from", "called", "on"];
 /// Fields whose values are words of a closed list.
 const WORDS: &[&str] =
     &["status", "state", "priority", "thinking", "verdict", "role", "wire", "kind"];
@@ -65,6 +65,7 @@ const LABELS: &[(&str, &str)] = &[
     ("zone", "Time zone"),
     ("run_cap_micros", "Limit of a run"),
     ("comments_reach_assignee", "Comments reach the assignee"),
+    ("without", "Modules that are off"),
     ("quiet", "Quiet hours"),
     ("front_at", "Moved to the front"),
     ("asked_at", "Asked for by a person"),

@@ -20,6 +20,7 @@ use crate::files::model::{FILES_BY_TASK, TASK_FILES, TaskFile};
 use crate::files::queries::{FileError, MOST};
 use crate::inbox::model::{INBOX, Item};
 use crate::links::model::{LINKS, Link};
+use crate::places::{Place, Spot};
 use crate::runs::model::{INPUTS, Input, RUN_LIMITS, Run, RunLimits, Session};
 use crate::runs::queries::talk;
 use crate::streams::model::STREAMS;
@@ -32,7 +33,6 @@ use crate::tasks::queries::error::TaskError;
 use crate::users::queries as users;
 use crate::workspace::model::{Member, SETTINGS, Settings};
 use app::{Who as _, Ws};
-use kernel::key::KeyBuf;
 use kernel::{
     AccountId, Actor, AgentId, AgentStatus, Assignee, Can, DeliverableState, Manager, Role, TaskId,
     Timestamp,
@@ -290,11 +290,11 @@ fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
 fn file(
     after: &After<'_>,
     row: &Row,
-    coming: &mut BTreeMap<TaskId, (isize, Vec<Root>)>,
+    coming: &mut BTreeMap<Place, (isize, Vec<Root>)>,
 ) -> Result<Vec<Held>, StoreError> {
     let sides = Sides::<TaskFile>::of(row)?;
-    let Some(task) = sides.get(|file| file.task) else { return Ok(Vec::new()) };
-    let (more, records) = coming.entry(task).or_default();
+    let Some(place) = sides.get(|file| file.on) else { return Ok(Vec::new()) };
+    let (more, records) = coming.entry(place).or_default();
     match (&sides.now, &sides.to) {
         (None, Some(_)) => {
             *more += 1;
@@ -303,20 +303,20 @@ fn file(
         (Some(_), None) => *more -= 1,
         _ => {}
     }
-    Ok(whole(in_use(after, Some(task))?))
+    Ok(whole(in_use(after, place.task())?))
 }
 
-/// Files for which their tasks have no room; those that were sent last stay away.
+/// Files for which there is no room where they were; those that were sent last stay away.
 fn too_many_files(
     after: &After<'_>,
-    coming: BTreeMap<TaskId, (isize, Vec<Root>)>,
+    coming: BTreeMap<Place, (isize, Vec<Root>)>,
 ) -> Result<Vec<Hold>, StoreError> {
     let mut holds = Vec::new();
-    for (task, (more, records)) in coming {
+    for (place, (more, records)) in coming {
         if records.is_empty() {
             continue;
         }
-        let there = after.now().len(FILES_BY_TASK, &Range::prefix(KeyBuf::of(&task)))?;
+        let there = after.now().len(FILES_BY_TASK, &Range::prefix(place.key()))?;
         let most =
             MOST.saturating_sub(there.saturating_add_signed(more - records.len().cast_signed()));
         let refusal = Refusal::of(&FileError::TooMany);
@@ -428,7 +428,7 @@ impl Undoer {
         let Some(comment) = sides.to.as_ref().or(sides.now.as_ref()) else {
             return Ok(Vec::new());
         };
-        if after.now().get::<Task>(comment.task)?.is_none() {
+        if Spot::read(after.now(), comment.on)?.is_none() {
             return Ok(Vec::new());
         }
         // What a talk is, and whether it is settled, is not its author's alone.
@@ -438,7 +438,7 @@ impl Undoer {
             return Ok(whole(Some(Refusal::of(&error))));
         }
         match sides.to {
-            Some(_) => Ok(whole(in_use(after, Some(comment.task))?)),
+            Some(_) => Ok(whole(in_use(after, comment.on.task())?)),
             None => Ok(Vec::new()),
         }
     }
@@ -446,7 +446,7 @@ impl Undoer {
     /// A reaction is its maker's, or an admin's, to take back. It goes and comes with its comment.
     fn reaction(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let sides = Sides::<Reaction>::of(row)?;
-        let Some((comment, by, task)) = sides.get(|one| (one.comment, one.by, one.task)) else {
+        let Some((comment, by, on)) = sides.get(|one| (one.comment, one.by, one.on)) else {
             return Ok(Vec::new());
         };
         let stays = after.now().get::<Comment>(comment)?.is_some()
@@ -456,7 +456,7 @@ impl Undoer {
             let why = "only who reacted or an admin can take a reaction back";
             return Ok(whole(Some(no("reaction_not_yours", why))));
         }
-        Ok(whole(in_use(after, Some(task))?))
+        Ok(whole(in_use(after, on.task())?))
     }
 
     /// What somebody decided is for that one, or an admin, to take back.

@@ -16,6 +16,7 @@ use crate::files::model::TASK_FILES;
 use crate::inbox::model::INBOX;
 use crate::inbox::model::pace::PACES;
 use crate::links::model::LINKS;
+use crate::places::{self, Said};
 use crate::routines::model::{ROUTINE_RULES, ROUTINES};
 use crate::runs::model::{RUN_LIMITS, RUNS, Run, SUBAGENT_LIMITS};
 use crate::streams::model::{STREAMS, Stream};
@@ -155,6 +156,15 @@ impl<'r> Names<'r> {
         }
     }
 
+    /// What a comment or a file is on.
+    fn place(&self, fields: &Map<String, Value>) -> Result<Word, StoreError> {
+        match places::said(fields) {
+            Some(Said::Task(id)) => self.of("task", id),
+            Some(Said::Row(noun, id)) => self.of(noun.word, id),
+            None => Ok(Word::plain("")),
+        }
+    }
+
     /// A record of a noun with a card.
     fn by_card(&self, noun: &Noun, id: &str) -> Result<Option<Word>, StoreError> {
         let Some(key) = (noun.rows.key)(id) else { return Ok(None) };
@@ -216,7 +226,7 @@ impl<'r> Names<'r> {
             t if t == TASKS.number => self.task(number("number"), text("title")),
             t if GROUPS.contains(&t) => self.group_title(table, fields)?,
             t if t == COMMENTS.number => {
-                let on = self.of("task", text("task"))?;
+                let on = self.place(fields)?;
                 let path = match on.path.is_empty() {
                     true => String::new(),
                     false => format!("{}#c-{}", on.path, text("id")),
@@ -224,7 +234,7 @@ impl<'r> Names<'r> {
                 Word { text: cut(format!("Comment on {}", on.text)), path }
             }
             t if t == REACTIONS.number => {
-                let on = self.of("task", text("task"))?;
+                let on = self.place(fields)?;
                 Word { text: cut(format!("Reaction on {}", on.text)), path: on.path }
             }
             t if t == DELIVERABLES.number => {
@@ -273,7 +283,7 @@ impl<'r> Names<'r> {
                 path: format!("routines/{}", text("id")),
             },
             t if t == TASK_FILES.number => {
-                let on = self.of("task", text("task"))?;
+                let on = self.place(fields)?;
                 Word { text: cut(text("name").to_owned()), path: on.path }
             }
             t if t == LINKS.number => {

@@ -13,9 +13,9 @@ use crate::notifications::model::{
     CHOICES, Choices, FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient,
 };
 use crate::runs::model::{
-    BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, PARKS, Park,
-    QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUNS, ReadMark, Run, SESSION_EVENTS, SESSIONS,
-    Session, SessionEvent, TALK_CHOICES, TalkChoice,
+    BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, OUTSIDE, Outside, PARKS,
+    Park, QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUNS, ReadMark, Run, SESSION_EVENTS,
+    SESSIONS, Session, SessionEvent, TALK_CHOICES, TalkChoice,
 };
 use crate::runs::queries::talk;
 use crate::trust::model::{APPROVALS, Approval};
@@ -104,6 +104,7 @@ impl<'r> Eye<'r> {
             }
             t if t == INPUTS.number => typed::<Input>(row).map(|one| self.session(one.session)),
             t if t == CONTEXTS.number => typed::<Context>(row).map(|one| self.session(one.session)),
+            t if t == OUTSIDE.number => typed::<Outside>(row).map(|one| self.session(one.session)),
             t if t == QUEUE_CHOICES.number => {
                 typed::<QueueChoice>(row).map(|choice| match choice.of {
                     QueueOf::Session(id) => self.session(id),

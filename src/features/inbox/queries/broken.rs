@@ -1,4 +1,5 @@
-//! Work that failed and waits for a person: neither HQ nor somebody has taken it up since.
+//! Work that failed and waits for a person: neither HQ nor somebody has taken it up since, and nothing that was handed
+//! in asks for the same person.
 
 use std::collections::HashSet;
 
@@ -7,6 +8,7 @@ use jiff::ToSpan;
 use crate::agents::model::Agent;
 use crate::inbox::model::Item;
 use crate::tasks::model::Task;
+use crate::tasks::queries::standing;
 use kernel::{AgentId, ItemState, Timestamp};
 use store::{Hit, ReadExt, StoreError};
 
@@ -58,7 +60,11 @@ pub fn of(tx: &impl ReadExt, agents: &[Agent], now: Timestamp) -> Result<Vec<Bro
                 Some(task) => !super::open_of_task(tx, task)?.is_empty(),
                 None => false,
             };
-            if open && !again {
+            let handed_in = match item.task {
+                Some(task) => standing::in_review(tx, task)?,
+                None => false,
+            };
+            if open && !again && !handed_in {
                 found.push(Broken { item, agent: agent.id, task, ended });
             }
         }

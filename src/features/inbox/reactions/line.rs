@@ -5,7 +5,7 @@
 use crate::agents::model::Agent;
 use crate::agents::queries::lines;
 use crate::comments::model::{BY_TASK, Comment};
-use crate::deliverables::model::{self as deliverables, Content, Deliverable, Version};
+use crate::deliverables::model::{self as deliverables, Deliverable, Version};
 use crate::inbox::model::{Item, Reason};
 use crate::inbox::queries;
 use crate::inbox::rules::{self, InboxError, NewItem};
@@ -340,11 +340,10 @@ fn result(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
     let mut said = Vec::new();
     let range = Range::prefix(KeyBuf::of(&task.id)).limit(LOOKED_AT);
     for piece in tx.scan::<Deliverable>(deliverables::BY_TASK, &range)? {
-        let text = match tx.get::<Version>(piece.version)? {
-            Some(Version { content: Content::Text(text), .. }) => {
-                format!(":\n{}", ellipsis(text.trim(), EXCERPT))
-            }
-            _ => String::new(),
+        let version = tx.get::<Version>(piece.version)?;
+        let text = match version.as_ref().and_then(|version| version.content.text()) {
+            Some(text) => format!(":\n{}", ellipsis(text.trim(), EXCERPT)),
+            None => String::new(),
         };
         said.push(format!("\"{}\" ({}){text}", piece.title, piece.state));
     }

@@ -86,7 +86,8 @@ fn by_record(read: &dyn Read, about: About) -> Result<Vec<(AccountId, WatchReaso
         | About::Import(_)
         | About::Plugin(_)
         | About::Gateway(_)
-        | About::Stream(_) => {}
+        | About::Stream(_)
+        | About::Row(..) => {}
     }
     Ok(found)
 }
@@ -194,7 +195,8 @@ pub fn may_know(read: &dyn Read, about: About, member: &Member) -> Result<bool, 
         | About::Routine(_)
         | About::Import(_)
         | About::Gateway(_)
-        | About::Stream(_) => Ok(true),
+        | About::Stream(_)
+        | About::Row(..) => Ok(true),
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::agents::model::Agent;
+use crate::cards;
 use crate::connections::model::Connection;
 use crate::routines::model::Routine;
 use crate::runs::model::Run;
@@ -10,6 +11,7 @@ use crate::streams::model::Stream;
 use crate::tasks::model::Task;
 use crate::tasks::queries as tasks;
 use crate::tasks::queries::people::People;
+use kernel::key::KeyBuf;
 use kernel::{About, NoticeGroup, NoticeKind, Timestamp, WatchReason};
 use store::{Read, ReadExt, StoreError};
 use web::parts::Face;
@@ -151,6 +153,12 @@ pub fn path(read: &dyn Read, about: About, kind: NoticeKind) -> Result<String, S
         }
         About::Routine(id) => read.get::<Routine>(id)?.map(|_| format!("routines/{id}")),
         About::Stream(id) => read.get::<Stream>(id)?.map(|_| format!("streams/{id}")),
+        About::Row(table, id) => match cards::of_table(table) {
+            Some(noun) => {
+                noun.get(read, KeyBuf::of(&id).bytes())?.map(|fields| (noun.path)(&fields))
+            }
+            None => None,
+        },
         About::Import(_) | About::Plugin(_) | About::Gateway(_) => None,
     };
     Ok(found.unwrap_or_default())

@@ -17,6 +17,7 @@ use crate::workspace::model::Member;
 use crate::workspace::queries as workspace;
 use app::{App, Ws};
 use crypto::keyring::{Binding, Sealed};
+use crypto::redact::Spot;
 use crypto::token::Signer;
 use kernel::{AccountId, Assignee, NoticeGroup, WorkspaceId};
 use net::mail::{Letter, MailError, MailServer, Post, Secrecy, Smtp};
@@ -155,7 +156,8 @@ fn gather(ws: &Ws, delivery: &Delivery) -> Result<Found, StoreError> {
             let Some(row) = row.filter(|row| row.read_at.is_none()) else { continue };
             if let Some(Line { title, body, path, why, .. }) = lens.line(snap, &row)? {
                 group.get_or_insert(row.kind.group());
-                told.push(Told { title, body, path, why });
+                let clean = |text: &str| ws.app.redactor.masked(Spot::Messages, text).into_owned();
+                told.push(Told { title: clean(&title), body: clean(&body), path, why });
             }
         }
         if delivery.out == Out::Digest {

@@ -14,6 +14,7 @@ use crate::notifications::rules::NotificationError;
 use crate::notifications::rules::sending::{self as rules, Passing};
 use app::{App, Ws};
 use crypto::keyring::{Binding, Sealed};
+use crypto::redact::Spot;
 use crypto::webpush::{self, BrowserKeys, Vapid};
 use kernel::{AccountId, Actor, Cause, NoticeGroup, Part};
 use net::message::{Method, Policy, Request};
@@ -93,9 +94,10 @@ fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> 
             true => "notifications".to_owned(),
             false => line.path,
         };
+        let clean = |text: &str| ws.app.redactor.masked(Spot::Messages, text).into_owned();
         let body = json!({
-            "title": line.title,
-            "body": line.body,
+            "title": clean(&line.title),
+            "body": clean(&line.body),
             "url": ws.url(&path),
             "tag": row.first.to_string(),
             "unread": queries::unread(snap, (delivery.member, now), MANY)?,

@@ -273,6 +273,7 @@ fn area(event: &Event) -> Area {
         | Event::LabelDeleted { .. }
         | Event::Row { .. }
         | Event::AgentSucceeded { .. }
+        | Event::AgentMoved { .. }
         | Event::RoutineChanged { .. } => Area::Rows,
         Event::NoticeGiven { .. } => Area::Private,
         Event::SignedIn { .. }

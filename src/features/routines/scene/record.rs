@@ -7,6 +7,7 @@ use super::{MAX_SUBJECT, Moment, Stage, list};
 use crate::cards;
 use crate::history::queries::fields::Speaker;
 use crate::history::queries::names::Names;
+use crate::places::{self, Said};
 use crate::routines::conditions::{Datum, value_of};
 use crate::routines::registry::{self, Change, Happening, OLD};
 use crate::tasks::model::TASKS;
@@ -100,7 +101,12 @@ impl Stage {
         self.put("title", word.text);
         let is_task = table == TASKS.number;
         let id = if is_task { "id" } else { "task" };
-        let task = fields.get(id).and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let on = || match places::said(fields)? {
+            Said::Task(id) => Some(id),
+            Said::Row(..) => None,
+        };
+        let task = fields.get(id).and_then(Value::as_str).or_else(on);
+        let task = task.and_then(|id| id.parse().ok());
         // It may have gone with its record.
         let there = match task {
             Some(task) => self.task(read, task, moment)?,

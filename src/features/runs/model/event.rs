@@ -289,6 +289,22 @@ pub enum EventKind {
         /// Paths of the agent's files that changed.
         paths: Vec<String>,
     },
+    /// Files stay without a commit because they hold a key. No model reads it.
+    LeftOut {
+        /// The files.
+        files: Vec<LeftOut>,
+    },
+}
+
+/// A file that stays without a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The path in the agent's folder.
+    pub path: String,
+    /// The line with the key, from 1.
+    pub line: u32,
+    /// Why it was left out.
+    pub why: String,
 }
 
 /// A part of what a model is told before anything is said.
@@ -381,6 +397,30 @@ pub struct SessionEvent {
     pub at: Timestamp,
     /// What.
     pub kind: EventKind,
+}
+
+/// What instructions of a program begin with.
+const INSTRUCTIONS: &str = "# Instructions from the program that asks";
+
+impl SessionEvent {
+    /// Instructions of a program as they stand in a conversation.
+    #[must_use]
+    pub fn as_instructions(text: &str) -> String {
+        format!("{INSTRUCTIONS}\n{text}")
+    }
+
+    /// The instructions with which a program began its conversation, when this event holds them.
+    #[must_use]
+    pub fn instructions(&self) -> Option<&str> {
+        match &self.kind {
+            EventKind::Notice { text }
+                if self.n == 0 && self.run.is_none() && text.starts_with(INSTRUCTIONS) =>
+            {
+                Some(text)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Record for SessionEvent {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deliverables::model::{BY_TASK, Content, Deliverable, VERSIONS_BY_DELIVERABLE, Version};
+use crate::deliverables::model::{BY_TASK, Deliverable, VERSIONS_BY_DELIVERABLE, Version};
 use crate::runs::model::{Body, Branch, CallStatus, Run};
 use crate::usage::queries as usage;
 use kernel::key::KeyBuf;
@@ -179,10 +179,11 @@ fn delivered(tx: &impl ReadExt, run: &Run) -> Result<Option<(String, String)>, S
         let range = Range::prefix(KeyBuf::of(&piece.id)).reverse().limit(PIECES);
         let versions: Vec<Version> = tx.scan(VERSIONS_BY_DELIVERABLE, &range)?;
         let own = versions.into_iter().find(|version| version.run == Some(run.id));
-        if let Some(Version { content: Content::Text(text), created_at, .. }) = own
+        if let Some(Version { content, created_at, .. }) = own
+            && let Some(text) = content.text()
             && newest.as_ref().is_none_or(|(at, ..)| *at < created_at)
         {
-            newest = Some((created_at, piece.title, text));
+            newest = Some((created_at, piece.title, text.to_owned()));
         }
     }
     Ok(newest.map(|(_, title, text)| (title, text)))
@@ -215,9 +216,10 @@ fn line(step: &Step) -> Option<Line> {
         What::Input { text, steered: true, .. } => {
             ("comment", md::excerpt(text.head(), LONG), false)
         }
-        What::Failed { message, .. } => {
-            ("refresh", format!("The model call failed: {message}"), true)
-        }
+        What::Failed { class, message, .. } => match words::cut_off(class) {
+            Some(said) => ("stop", said.to_owned(), false),
+            None => ("refresh", format!("The model call failed: {message}"), true),
+        },
         What::Waiting { waits_for, .. } => {
             ("clock", format!("Waited for {}", waits_for.label()), false)
         }
@@ -239,6 +241,7 @@ fn line(step: &Step) -> Option<Line> {
         | What::Prompted(_)
         | What::Looked(_)
         | What::Late { .. }
+        | What::LeftOut(_)
         | What::Remembered { .. } => return None,
     };
     Some(Line { key: step.key.clone(), icon, text: ellipsis(text.trim(), LONG), failed })

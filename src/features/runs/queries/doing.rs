@@ -67,12 +67,18 @@ impl ToolCall {
     }
 }
 
-/// Why a call failed, of what its tool answered: a sentence, without the code in front of it.
+/// What a tool answered that could not do its work, without the code in front of it, which is for models.
+#[must_use]
+pub fn uncoded(answer: &str) -> String {
+    let told = answer.trim().strip_prefix("Error(").and_then(|rest| rest.split_once("): "));
+    told.map_or_else(|| answer.to_owned(), |(_, told)| kernel::text::capitalized(told))
+}
+
+/// Why a call failed, of what its tool answered: a sentence.
 #[must_use]
 pub fn why(answer: &str) -> String {
-    let line = answer.trim().lines().next().unwrap_or_default();
-    let told = line.strip_prefix("Error(").and_then(|rest| rest.split_once("): "));
-    kernel::text::capitalized(told.map_or(line, |(_, told)| told))
+    let told = uncoded(answer);
+    kernel::text::capitalized(told.trim().lines().next().unwrap_or_default())
 }
 
 /// "Could not create a task:", from "Created a task:".

@@ -23,6 +23,12 @@ const MAX_FILE: u64 = 60_000;
 const TRIMMED: (u64, u64) = (4_000, 3_100);
 const CLEARED: u64 = 60;
 
+/// The part of a prompt that a program wrote.
+pub const PROGRAM: &str = "Instructions of the program";
+
+/// The part of a prompt that names the agent's skills.
+pub const SKILLS: &str = "Skills";
+
 /// What something in a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
@@ -94,7 +100,9 @@ impl Group {
     fn of(part: &str) -> Self {
         match part {
             "Tools" => Self::Tools,
+            PROGRAM => Self::Messages,
             "MEMORY.md" => Self::Memory,
+            SKILLS => Self::Files,
             name if name.starts_with("memory/") => Self::Memory,
             name if name.ends_with(".md") => Self::Files,
             _ => Self::Rules,
@@ -195,11 +203,17 @@ pub fn known(tx: &impl ReadExt, run: &Run) -> Result<Vec<Share>, StoreError> {
         EventKind::Prompted { parts } => Some(parts),
         _ => None,
     });
+    Ok(shares(&parts.unwrap_or_default()))
+}
+
+/// What the parts of a prompt are, and about how many tokens each takes.
+#[must_use]
+pub fn shares(parts: &[PromptPart]) -> Vec<Share> {
     let share = |part: &PromptPart| {
         let Weighed { group, name, weight, stable } = Weighed::of(part);
         Share { group, name, tokens: weight, stable }
     };
-    Ok(parts.iter().flatten().map(share).collect())
+    parts.iter().map(share).collect()
 }
 
 fn share_of(tokens: u64, weight: u64, sum: u64) -> u64 {
@@ -246,7 +260,12 @@ fn conversation(
     }
     let from = context.first_kept.max(upto.saturating_sub(MAX_EVENTS));
     let mut pictures = Vec::new();
+    let throw_away = super::talk::is_throw_away(&session.key);
     for event in super::events(tx, session.id, from, upto)? {
+        // They are a part of the prompt.
+        if throw_away && event.instructions().is_some() {
+            continue;
+        }
         let shown = |bytes: u64| match bytes {
             _ if event.n < context.cleared => bytes.min(CLEARED),
             _ if event.n < context.trimmed && TRIMMED.0 < bytes => TRIMMED.1,

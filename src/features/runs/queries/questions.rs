@@ -4,6 +4,7 @@
 use jiff::tz::TimeZone;
 
 use crate::agents::model::Agent;
+use crate::agents::queries as agents;
 use crate::runs::model::{Park, Run};
 use crate::tasks::model::Task;
 use crate::trust::model::Approval;
@@ -43,6 +44,8 @@ pub struct Asked {
     pub shown: String,
     /// Whether that is a command line.
     pub is_command: bool,
+    /// Whether it would change the files that say who the agent is; `shown` has the lines before and after.
+    pub is_rewriting: bool,
     /// The folder in which a program would run.
     pub folder: String,
     /// The names of variables that it would get.
@@ -109,7 +112,10 @@ fn waits(tx: &impl ReadExt, run: &Run) -> Result<Option<Waits>, StoreError> {
 /// When the disk fails.
 pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<Card>, StoreError> {
     let Some(waits) = waits(tx, run)? else { return Ok(None) };
-    let agent = tx.get::<Agent>(run.agent)?;
+    let face = match tx.get::<Agent>(run.agent)? {
+        Some(agent) => Face::agent(&agents::called(tx, &agent)?, &agent.emoji, &agent.slug),
+        None => Face::nobody(),
+    };
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
         None => None,
@@ -120,7 +126,7 @@ pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<
     let card = Card {
         run: run.name(),
         href: href.clone(),
-        face: agent.map_or_else(Face::nobody, |a| Face::agent(&a.name, &a.emoji, &a.slug)),
+        face,
         task: task.map(|task| {
             let name = format!("{key}-{}", task.number);
             let href = reader.ws.url(&format!("tasks/{name}"));
@@ -182,6 +188,7 @@ pub fn asked(approval: Approval, may_keep: bool) -> Asked {
     Asked {
         id: id.to_string(),
         is_command: tool == "exec",
+        is_rewriting: tool != "exec" && !plan.files.is_empty(),
         tool,
         shown: laid_open(&plan.shown),
         folder: plan.folder,

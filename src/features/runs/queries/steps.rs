@@ -5,7 +5,8 @@
 //! from the number of its event.
 
 use crate::runs::model::{
-    Attachment, Body, CallStatus, Compaction, EventKind, FileMark, PromptPart, Run, SessionEvent,
+    Attachment, Body, CallStatus, Compaction, EventKind, FileMark, LeftOut, PromptPart, Run,
+    SessionEvent,
 };
 use kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
 use providers::model::Part;
@@ -160,6 +161,8 @@ pub enum What {
     Compacted(Box<(String, Compaction)>),
     /// It was tried, and the conversation stays as it is.
     NotCompacted(String),
+    /// Files stay without a commit because they hold a key.
+    LeftOut(Vec<LeftOut>),
     /// What a compaction would have lost was written into a file of memory.
     Remembered {
         /// The file.
@@ -307,6 +310,7 @@ impl Steps {
             }
             EventKind::ModelSwitched { to, why, .. } => What::Switched { to, why },
             EventKind::Remembered { path, lines } => What::Remembered { path, lines },
+            EventKind::LeftOut { files } => What::LeftOut(files),
             EventKind::Prompted { parts } => What::Prompted(parts),
             EventKind::Looked { by } => What::Looked(by),
             EventKind::Late { name, result, .. } => What::Late { name, result },
@@ -315,8 +319,7 @@ impl Steps {
                 return;
             }
             EventKind::Compacted { summary, how } => {
-                let made = step(What::Compacted(Box::new((summary, how))));
-                return self.compacted(made);
+                return self.compacted(step(What::Compacted(Box::new((summary, how)))));
             }
             EventKind::CompactionFailed { why } => {
                 (self.asking, self.compacting) = (None, false);

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use jiff::SignedDuration;
 
 use crate::agents::model::Agent;
-use crate::runs::model::{EventKind, Run, Session, SessionEvent};
+use crate::runs::model::{Attachment, EventKind, Input, Run, Session, SessionEvent};
 use crate::workspace::queries as workspace;
-use kernel::{AccountId, AgentId, Role, RunId, SessionId, Timestamp};
+use kernel::{AccountId, AgentId, InputId, Role, RunId, SessionId, Timestamp};
 use store::{ReadExt, StoreError};
 
 use super::{last_events, marks, session_by_key, sessions, sessions_of_agent};
@@ -147,6 +147,22 @@ pub fn place_of(
 #[must_use]
 pub fn may_see(session: &Session, account: AccountId, role: Role) -> bool {
     session.admits(account) || matches!(role, Role::Owner | Role::Admin)
+}
+
+/// A file of a message, if this person may look at the conversation.
+///
+/// # Errors
+/// When the disk fails.
+pub fn attachment(
+    tx: &impl ReadExt,
+    (message, n): (InputId, usize),
+    account: AccountId,
+    role: Role,
+) -> Result<Option<Attachment>, StoreError> {
+    let Some(input) = tx.get::<Input>(message)? else { return Ok(None) };
+    let session = tx.get::<Session>(input.session)?;
+    let seen = session.is_some_and(|session| may_see(&session, account, role));
+    Ok(input.attached.into_iter().nth(n).filter(|_| seen))
 }
 
 /// Whether this person may look at a run.

@@ -36,6 +36,12 @@ pub fn end(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// Whether an end needs a person's eye.
+#[must_use]
+pub fn is_bad(outcome: &Outcome) -> bool {
+    !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
+}
+
 /// Why a run ended as it did, in a sentence; nothing when it ended well.
 #[must_use]
 pub fn reason(outcome: &Outcome) -> Option<String> {
@@ -209,6 +215,12 @@ fn used(levels: &[Thinking], asked: Thinking) -> Thinking {
     let thinks = || levels.iter().copied().filter(|level| *level != Thinking::None);
     let below = thinks().rfind(|level| (*level as u8) < asked as u8);
     below.or_else(|| thinks().next()).unwrap_or(Thinking::None)
+}
+
+/// What is said of a model call of this class that nothing was wrong with: its run was stopped meanwhile.
+#[must_use]
+pub fn cut_off(class: &str) -> Option<&'static str> {
+    (class == "stopped").then_some("Stopped while it was answering.")
 }
 
 /// Whether a model is the built-in one without AI.

@@ -19,7 +19,7 @@ use store::{ReadExt, StoreError, WriteTx};
 use super::RunError;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
-use super::{marks, queue};
+use super::{marks, outside, queue};
 
 /// How many events are looked through at once for the newest summary.
 const CHUNK: u32 = 256;
@@ -192,6 +192,7 @@ pub(super) fn open(
     }
     let mut session = open_session(tx, SessionSpec { agent, key, owner, task })?;
     session.shared = parent.shared;
+    outside::inherit(tx, parent.id, session.id)?;
     if let Some(former) = &replaced {
         marks::carry(tx, former, &session)?;
     }

@@ -21,6 +21,7 @@ use super::RunError;
 use super::fork;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
+use super::outside;
 use super::park;
 use super::queue::SPOKEN;
 
@@ -161,6 +162,7 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunErr
     let spec = RunSpec { trigger: RunTrigger::Child, item: None, task: parent.task, title };
     let run = life::make_run(tx, &mut session, spec)?;
     tx.put(&session)?;
+    outside::inherit(tx, home.id, session.id)?;
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     let before = if new.fork { FORKED } else { "" };
     let text = format!(
@@ -247,6 +249,7 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
     child.result = head_tail(&text, MAX_RESULT, &rest_of(run));
     child.ended_at = Some(tx.now());
     tx.put(&child)?;
+    outside::inherit(tx, run.session, child.session)?;
     tx.emit(Event::ChildEnded {
         run: run.id,
         parent: child.parent,
@@ -408,7 +411,10 @@ fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunErro
     if session.archived_at.is_some() {
         // It began anew meanwhile; a sub-agent's own is over.
         match queries::session_by_key(tx, &session.key)? {
-            Some(anew) => session = anew,
+            Some(anew) => {
+                outside::inherit(tx, run.session, anew.id)?;
+                session = anew;
+            }
             None => return Ok(()),
         }
     }

@@ -7,12 +7,14 @@ use providers::model::Part;
 use store::WriteTx;
 
 use super::RunError;
-use super::client::MAX_INLINE;
+
+/// How much of one text a model is shown, in bytes.
+pub const MAX_EARLIER: usize = 24 * 1024;
 
 /// Something that was said before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// Instructions for all of it.
+    /// Instructions, and words of HQ about what follows.
     Instructions(String),
     /// The words of a person.
     Said(String),
@@ -30,6 +32,34 @@ pub enum Earlier {
         /// The answer of the tool.
         text: String,
     },
+}
+
+impl Earlier {
+    /// The same without secrets in what models and tools said: what people say is cleaned when it is sent.
+    #[must_use]
+    pub fn cleaned(self, clean: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Answered { text, calls } => Self::Answered {
+                text: clean(&text),
+                calls: calls
+                    .into_iter()
+                    .map(|call| EarlierCall { arguments: clean(&call.arguments), ..call })
+                    .collect(),
+            },
+            Self::Result { call, text } => Self::Result { call, text: clean(&text) },
+            said => said,
+        }
+    }
+
+    /// Whether nothing is said with it.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        match self {
+            Self::Instructions(text) | Self::Said(text) => text.trim().is_empty(),
+            Self::Answered { text, calls } => text.trim().is_empty() && calls.is_empty(),
+            Self::Result { .. } => false,
+        }
+    }
 }
 
 /// A call that was made before.
@@ -117,5 +147,5 @@ fn body(text: &str) -> Body {
 }
 
 fn shown(text: &str) -> String {
-    head_tail(text, MAX_INLINE, "\n[…]\n")
+    head_tail(text, MAX_EARLIER, "\n[…]\n")
 }

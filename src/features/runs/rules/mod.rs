@@ -18,6 +18,7 @@ mod life;
 pub mod limits;
 pub mod marks;
 pub mod onward;
+pub mod outside;
 pub mod park;
 mod pen;
 pub mod queue;
@@ -30,7 +31,7 @@ use kernel::{AgentId, FieldError, Problem, ProblemKind, SessionId};
 use store::StoreError;
 
 pub use crate::runs::queries::halt::held;
-pub use earlier::{Earlier, EarlierCall};
+pub use earlier::{Earlier, EarlierCall, MAX_EARLIER};
 pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
 pub use life::{
     MAX_CRASHES, RunSpec, begin, force_end, keep_late, make_item_run, put_down, recover,

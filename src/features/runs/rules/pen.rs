@@ -14,6 +14,7 @@ use super::RunError;
 use super::children;
 use super::dropped::{close_unread, tell_overflowed};
 use super::marks;
+use super::outside;
 use super::queue::hand_over;
 
 /// An open run.
@@ -120,6 +121,7 @@ impl Pen {
         if let EventKind::Assistant { parts, .. } = &kind {
             marks::answered(tx, &self.session, &self.run, parts)?;
         }
+        outside::note(tx, self.session.id, self.run.id, &kind)?;
         let event = SessionEvent {
             session: self.session.id,
             n: self.session.events,

@@ -1,12 +1,13 @@
 //! Due dates: how they are written, which day and time of day they are, and where they are moved to.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 
 use crate::tasks::model::Task;
 use crate::tasks::queries::error::TaskError;
 use kernel::cadence::instant;
+use kernel::day::{self, Toward};
 
 /// When something is due: at a moment, or on the day that has come to its end by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,21 +80,17 @@ pub fn zone(name: &str) -> TimeZone {
 /// The years in which a task can be due: what lies further away is a slip of the hand.
 const YEARS: std::ops::RangeInclusive<i16> = 1970..=2199;
 
-/// Reads a due date: a day (`2026-11-20`: until its end in this zone), a moment in RFC 3339 or on the clock of
-/// this zone (`2026-11-20T14:30`), `today`, `tomorrow`; empty or `none` is none.
+/// Reads a due date: a day as people write it (`2026-11-20`, `20 Nov`, `Fri`, `tomorrow`: until its end in this
+/// zone), a moment in RFC 3339 or on the clock of this zone (`2026-11-20T14:30`); empty or `none` is none.
 ///
 /// # Errors
 /// When it is none of these.
 pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Timestamp>, TaskError> {
     let text = text.trim();
-    let today = day(now, zone);
-    let date = match text {
-        "" | "none" => return Ok(None),
-        "today" => Some(today),
-        "tomorrow" => today.checked_add(1.day()).ok(),
-        _ => None,
-    };
-    let date = date.or_else(|| (text.len() == 10).then(|| text.parse().ok()).flatten());
+    if matches!(text, "" | "none") {
+        return Ok(None);
+    }
+    let date = day::read(text, day(now, zone), Toward::Ahead);
     let at = match (date, text.parse::<Timestamp>()) {
         (Some(date), _) => instant(zone, date.at(23, 59, 59, 0)),
         (None, Ok(at)) => Some(at),
@@ -101,7 +98,7 @@ pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Times
             Some(local) => instant(zone, local),
             None => {
                 let message = format!(
-                    "\"{}\" is not a date. Write it as 2026-11-20, or as 2026-11-20T14:30.",
+                    "\"{}\" is not a date. Write it as 20 Nov, Friday, 2026-11-20 or 2026-11-20T14:30.",
                     short(text)
                 );
                 return Err(TaskError::field("due", message));
@@ -195,6 +192,8 @@ mod tests {
         let due = |text: &str| parse(text, &berlin, now).unwrap().map(|at| at.to_string());
         assert_eq!(due("2026-11-20").as_deref(), Some("2026-11-20T22:59:59Z"));
         assert_eq!(due("tomorrow").as_deref(), Some("2026-11-21T22:59:59Z"));
+        assert_eq!(due("24 nov").as_deref(), Some("2026-11-24T22:59:59Z"));
+        assert_eq!(due("Fri").as_deref(), Some("2026-11-27T22:59:59Z"));
         assert_eq!(due("2026-11-20T10:00:00+01:00").as_deref(), Some("2026-11-20T09:00:00Z"));
         assert_eq!(due("2026-11-20T14:30").as_deref(), Some("2026-11-20T13:30:00Z"));
         assert!(has_time("2026-11-20T14:30") && has_time("2026-11-20 14:30"));
@@ -263,7 +262,7 @@ mod tests {
         let error = parse("next week", &zone("nowhere"), now).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"next week\" is not a date. Write it as 2026-11-20, or as 2026-11-20T14:30."
+            "\"next week\" is not a date. Write it as 20 Nov, Friday, 2026-11-20 or 2026-11-20T14:30."
         );
         assert!(parse("2026-13-40", &zone("UTC"), now).is_err());
         for far in

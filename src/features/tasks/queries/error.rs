@@ -23,6 +23,9 @@ pub enum TaskError {
     /// No such task.
     #[error("there is no task \"{0}\"; use a number such as {1}-1 from the list of tasks")]
     NotFound(String, String),
+    /// No such record of a noun with a card.
+    #[error("there is no {0} \"{1}\"")]
+    NoRecord(&'static str, String),
     /// No such template.
     #[error("there is no task template \"{0}\"; {1}")]
     NoTemplate(String, String),
@@ -203,6 +206,7 @@ impl Problem for TaskError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(..) => "task_not_found",
+            Self::NoRecord(..) => "record_not_found",
             Self::NoTemplate(..) => "template_not_found",
             Self::NoSeries => "series_not_found",
             Self::Archived(_) => "task_archived",
@@ -240,6 +244,7 @@ impl Problem for TaskError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(..)
+            | Self::NoRecord(..)
             | Self::NoSeries
             | Self::NoTemplate(..)
             | Self::NoLabel(_)

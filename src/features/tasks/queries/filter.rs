@@ -8,20 +8,21 @@ use super::having;
 use super::keys::KEYS;
 use super::list::{OPEN, Today};
 use super::marks;
+use super::named::{Named, chosen, named};
 use super::overdue::Passed;
 use super::people::People;
+use super::standing;
 use super::taskset::TaskSet;
 use super::terms::{self, Being, Dated, Of, OneOf, Sign, Terms, Test};
 use crate::streams::model::Stream;
 use crate::tasks::model::label::Label;
-use crate::tasks::model::label::LabelId;
 use crate::tasks::model::series::Series;
 use crate::tasks::model::template::Template;
 use kernel::filter::{
     self, Key, Kind, MAX_TERMS, MAX_VALUES, Query, Term, unknown_key, unknown_value,
 };
-use kernel::{AgentStatus, Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId};
-use store::{Range, Read, ReadExt as _, Record, StoreError};
+use kernel::{AgentStatus, Assignee, Priority, TaskId, TaskStatus, Timestamp};
+use store::{Read, StoreError};
 
 /// Who asks, and what names mean here.
 pub struct Asker<'a> {
@@ -102,9 +103,40 @@ impl Asker<'_> {
             wrong.push(format!("Say what {}: should be.", term.key));
             return Ok(());
         }
-        if let Some(test) = self.test(key, &term.values, wrong)? {
+        if key.name == "status" {
+            self.add_standing(to, sign, (key, &term.values), wrong)?;
+        } else if let Some(test) = self.test(key, &term.values, wrong)? {
             to.push(sign, test);
         }
+        Ok(())
+    }
+
+    /// Asks where tasks stand as lists show it, so that a group and the filter of its name find the same.
+    fn add_standing(
+        &self,
+        to: &mut Terms,
+        sign: Sign,
+        (key, values): (&Key, &[String]),
+        wrong: &mut Vec<String>,
+    ) -> Result<(), StoreError> {
+        let mut reviewed = false;
+        let bits = bits(key, values, wrong, |word| match word.parse::<TaskStatus>() {
+            Ok(status) => Some(terms::status_bit(status)),
+            Err(_) if word == standing::review().0 => {
+                reviewed = true;
+                Some(0)
+            }
+            Err(_) => None,
+        });
+        let bits = bits.unwrap_or(0);
+        if bits & open() == 0 && !reviewed {
+            // What is over is never in review.
+            if bits != 0 {
+                to.push(sign, Test::Status(bits));
+            }
+            return Ok(());
+        }
+        to.push_standing(sign, (bits, reviewed), Arc::new(marks::in_review(self.read)?));
         Ok(())
     }
 
@@ -120,12 +152,6 @@ impl Asker<'_> {
             (!spans.is_empty()).then_some(Test::When(dated, spans))
         };
         Ok(match key.name {
-            "status" => {
-                let bits = bits(key, values, wrong, |word| {
-                    word.parse().ok().map(|status: TaskStatus| terms::status_bit(status))
-                });
-                bits.map(Test::Status)
-            }
             "priority" => {
                 let bits = bits(key, values, wrong, |word| {
                     word.parse().ok().map(|priority: Priority| terms::priority_bit(priority))
@@ -168,7 +194,7 @@ impl Asker<'_> {
         values: &[String],
         wrong: &mut Vec<String>,
     ) -> Result<Option<Test>, TaskError> {
-        let open = OPEN.iter().fold(0, |bits, status| bits | terms::status_bit(*status));
+        let open = open();
         let mut list = Vec::new();
         for value in values {
             let being = match value.to_ascii_lowercase().as_str() {
@@ -246,8 +272,11 @@ impl Asker<'_> {
             match value.to_ascii_lowercase().as_str() {
                 "none" => spans.none = true,
                 "any" => spans.any = true,
-                text => match filter::days(text, today) {
-                    Some(days) => spans.values.push(days.span(zone)),
+                text => match filter::days(text, today)
+                    .map(|days| days.span(zone))
+                    .or_else(|| from_moment(value))
+                {
+                    Some(span) => spans.values.push(span),
                     None => wrong.push(format!(
                         "\"{}\" is no date for {}; write today, 2026-11-20, <7d, >-3d or a..b.",
                         short(value),
@@ -471,71 +500,22 @@ impl Asker<'_> {
     }
 }
 
-/// Something that is called by its name.
-trait Named: Record {
-    fn named(&self) -> Option<(Self::Id, String)>;
+/// From a moment on, as links write it: `>=2026-11-20T18:05:00Z`; in milliseconds.
+fn from_moment(text: &str) -> Option<(i64, i64)> {
+    let at: Timestamp = text.trim().strip_prefix(">=")?.parse().ok()?;
+    Some((at.as_millisecond(), i64::MAX))
 }
 
-impl Named for Stream {
-    fn named(&self) -> Option<(StreamId, String)> {
-        self.archived_at.is_none().then(|| (self.id, self.name.clone()))
-    }
-}
-
-impl Named for Label {
-    fn named(&self) -> Option<(LabelId, String)> {
-        Some((self.id, self.name.clone()))
-    }
-}
-
-impl Named for Series {
-    fn named(&self) -> Option<(SeriesId, String)> {
-        Some((self.id, self.title.clone()))
-    }
-}
-
-impl Named for Template {
-    fn named(&self) -> Option<(TemplateId, String)> {
-        Some((self.id, self.name.clone()))
-    }
-}
-
-fn named<R: Named>(read: &dyn Read) -> Result<Vec<(R::Id, String)>, StoreError> {
-    Ok(read.list::<R>(&Range::all())?.iter().filter_map(Named::named).collect())
-}
-
-/// Those of the known things that the values name.
-fn chosen<I: Copy>(
-    key: &Key,
-    values: &[String],
-    known: &[(I, String)],
-    wrong: &mut Vec<String>,
-) -> OneOf<I> {
-    let mut ids = OneOf::default();
-    for value in values {
-        let word = value.to_lowercase();
-        match word.as_str() {
-            "none" => ids.none = true,
-            "any" => ids.any = true,
-            _ => {
-                let before = ids.values.len();
-                let same = known.iter().filter(|(_, name)| name.to_lowercase() == word);
-                ids.values.extend(same.map(|(id, _)| *id));
-                if ids.values.len() == before {
-                    let names = known.iter().map(|(_, name)| name.as_str());
-                    wrong.push(unknown_value(key.name, value, names));
-                }
-            }
-        }
-    }
-    ids
+/// The statuses of open tasks, as bits.
+fn open() -> u8 {
+    OPEN.iter().fold(0, |bits, status| bits | terms::status_bit(*status))
 }
 
 fn bits(
     key: &Key,
     values: &[String],
     wrong: &mut Vec<String>,
-    bit: impl Fn(&str) -> Option<u8>,
+    mut bit: impl FnMut(&str) -> Option<u8>,
 ) -> Option<u8> {
     let mut all = 0;
     for value in values {

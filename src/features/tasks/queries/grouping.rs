@@ -5,7 +5,10 @@ use jiff::ToSpan;
 use super::columns::Row;
 use super::due;
 use super::list::{self, Cut, Filter, Found, Order, Sort, Today};
+use super::marks;
 use super::overdue::Passed;
+use super::standing;
+use super::taskset::TaskSet;
 use super::terms::Dated;
 use crate::tasks::model::Task;
 use kernel::cursor::Page;
@@ -100,8 +103,10 @@ impl Nearness {
 pub enum Bucket {
     /// Nothing is asked.
     All,
-    /// The status.
+    /// The status; those in review are apart.
     Status(TaskStatus),
+    /// They are open, and their delivered work waits for a person.
+    InReview,
     /// The priority.
     Priority(Priority),
     /// Whose they are.
@@ -112,14 +117,27 @@ pub enum Bucket {
     Due(Nearness),
 }
 
-/// The order of groups by status: work in progress first, what is over last.
-const STATUS_ORDER: [TaskStatus; 6] = [
-    TaskStatus::InProgress,
-    TaskStatus::Blocked,
-    TaskStatus::Todo,
-    TaskStatus::Missed,
-    TaskStatus::Done,
-    TaskStatus::Cancelled,
+impl Bucket {
+    /// The word and the name of a group by status.
+    #[must_use]
+    pub fn standing(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Status(status) => Some(standing::status(status, false)),
+            Self::InReview => Some(standing::review()),
+            Self::All | Self::Priority(_) | Self::Who(_) | Self::Stream(_) | Self::Due(_) => None,
+        }
+    }
+}
+
+/// The order of groups by status: work in progress first, what is over last. Nothing stands for what is in review.
+const STATUS_ORDER: [Option<TaskStatus>; 7] = [
+    Some(TaskStatus::InProgress),
+    None,
+    Some(TaskStatus::Blocked),
+    Some(TaskStatus::Todo),
+    Some(TaskStatus::Missed),
+    Some(TaskStatus::Done),
+    Some(TaskStatus::Cancelled),
 ];
 
 /// The groups that were met so far, for what is not known before.
@@ -150,8 +168,10 @@ impl<T: Copy + PartialEq> Met<T> {
 }
 
 /// Puts rows into groups, which it numbers.
-pub(super) struct Grouper {
+pub(super) struct Grouper<'o> {
     by: GroupBy,
+    /// The tasks in review, for groups by status.
+    review: &'o TaskSet,
     /// The groups that were met, for those that are not known before.
     owners: Met<Assignee>,
     streams: Met<StreamId>,
@@ -161,8 +181,8 @@ pub(super) struct Grouper {
     passed: Passed,
 }
 
-impl Grouper {
-    pub(super) fn new(by: GroupBy, today: &Today) -> Self {
+impl<'o> Grouper<'o> {
+    pub(super) fn new(by: GroupBy, today: &Today, review: &'o TaskSet) -> Self {
         let start = |days: i64| {
             let day = due::day(today.now, &today.zone).checked_add(days.days()).ok();
             let start = day.and_then(|day| day.to_zoned(today.zone.clone()).ok());
@@ -170,7 +190,7 @@ impl Grouper {
         };
         let days = [start(0), start(1), start(7)];
         let passed = Passed::at(today.now, &today.zone);
-        Self { by, owners: Met::new(), streams: Met::new(), days, passed }
+        Self { by, review, owners: Met::new(), streams: Met::new(), days, passed }
     }
 
     /// The number of a row's group.
@@ -178,7 +198,9 @@ impl Grouper {
         match self.by {
             GroupBy::None => 0,
             GroupBy::Status => {
-                STATUS_ORDER.iter().position(|status| *status == row.status).unwrap_or(0)
+                let in_review = row.status.is_open() && self.review.contains(row.id);
+                let status = (!in_review).then_some(row.status);
+                STATUS_ORDER.iter().position(|one| *one == status).unwrap_or(0)
             }
             GroupBy::Priority => Priority::ALL.len() - 1 - row.priority as usize,
             GroupBy::Due => self.nearness(row) as usize,
@@ -191,7 +213,7 @@ impl Grouper {
     pub(super) fn bucket(&self, place: usize) -> Bucket {
         match self.by {
             GroupBy::None => Bucket::All,
-            GroupBy::Status => Bucket::Status(STATUS_ORDER[place]),
+            GroupBy::Status => STATUS_ORDER[place].map_or(Bucket::InReview, Bucket::Status),
             GroupBy::Priority => Bucket::Priority(Priority::ALL[Priority::ALL.len() - 1 - place]),
             GroupBy::Due => Bucket::Due(Nearness::ALL[place]),
             GroupBy::Assignee => Bucket::Who(self.owners.all[place]),
@@ -268,7 +290,11 @@ pub fn cells(
     room: impl Into<Room>,
 ) -> Result<Vec<Cell>, StoreError> {
     let room = room.into();
-    let order = Order::of(sort, today, &Cut { after: None, limit: room.most }).by(by, room);
+    let review = match by.0 == GroupBy::Status || by.1 == GroupBy::Status {
+        true => marks::in_review(read)?,
+        false => TaskSet::default(),
+    };
+    let order = Order::of(sort, today, &Cut { after: None, limit: room.most }).by(by, room, review);
     let cell = |found: Found| {
         let (column, lane, total) = (found.column, found.lane, found.total);
         Ok(Cell { column, lane, total, page: list::shown(read, found)? })

@@ -34,13 +34,13 @@ trait OfTask: Record {
 
 impl OfTask for Comment {
     fn task(&self) -> Option<TaskId> {
-        Some(self.task)
+        self.on.task()
     }
 }
 
 impl OfTask for TaskFile {
     fn task(&self) -> Option<TaskId> {
-        Some(self.task)
+        self.on.task()
     }
 }
 

@@ -46,6 +46,7 @@ const NONE_OR_ANY: Words = &[("none", "None"), ("any", "Any")];
 const STATUSES: Words = &[
     ("todo", "To do"),
     ("in_progress", "In progress"),
+    ("in_review", "In review"),
     ("blocked", "Blocked"),
     ("done", "Done"),
     ("cancelled", "Cancelled"),
@@ -82,6 +83,7 @@ const AGENT_STATES: Words = &[
 #[cfg(test)]
 mod tests {
     use super::{KEYS, PRIORITIES, STATUSES};
+    use crate::tasks::queries::standing;
     use kernel::filter::Kind;
     use kernel::{Priority, TaskStatus};
 
@@ -92,10 +94,11 @@ mod tests {
                 .map(|(word, label)| ((*word).to_owned(), (*label).to_owned()))
                 .collect::<Vec<_>>()
         };
-        let statuses: Vec<_> = TaskStatus::ALL
-            .iter()
-            .map(|one| (one.word().to_owned(), one.label().to_owned()))
-            .collect();
+        let own = |(word, label): (&str, &str)| (word.to_owned(), label.to_owned());
+        let mut statuses: Vec<_> =
+            TaskStatus::ALL.iter().map(|one| own((one.word(), one.label()))).collect();
+        // What is in review stands behind what is in progress, as its group does.
+        statuses.insert(2, own(standing::review()));
         assert_eq!(words(STATUSES), statuses);
         let priorities: Vec<_> = Priority::ALL
             .iter()

@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use super::best::Best;
 use super::columns::Row;
 use super::due;
-use super::grouping::{self, Bucket, Cell, GroupBy, Grouper, Room};
+use super::grouping::{Bucket, GroupBy, Grouper, Room};
 use super::marks;
 use super::overdue::Passed;
 use super::taskset::{self, TaskSet};
@@ -199,6 +199,8 @@ pub(super) struct Order<'t> {
     sort: Sort,
     /// What the groups are, and within them the lanes.
     by: (GroupBy, GroupBy),
+    /// The tasks in review, when some groups are by status.
+    review: TaskSet,
     today: &'t Today,
     /// The order key that a page begins behind.
     after: Option<Vec<u8>>,
@@ -208,11 +210,12 @@ pub(super) struct Order<'t> {
 impl<'t> Order<'t> {
     pub(super) fn of(sort: Sort, today: &'t Today, cut: &Cut) -> Self {
         let after = cut.after.as_deref().and_then(cursor_key);
-        Self { sort, by: (GroupBy::None, GroupBy::None), today, after, room: cut.limit.into() }
+        let by = (GroupBy::None, GroupBy::None);
+        Self { sort, by, review: TaskSet::default(), today, after, room: cut.limit.into() }
     }
 
-    pub(super) fn by(self, by: (GroupBy, GroupBy), room: Room) -> Self {
-        Self { by, room, ..self }
+    pub(super) fn by(self, by: (GroupBy, GroupBy), room: Room, review: TaskSet) -> Self {
+        Self { by, room, review, ..self }
     }
 
     /// From which end the rows are gone over. Groups of people and streams come as they are met.
@@ -226,8 +229,8 @@ impl<'t> Order<'t> {
     }
 
     fn take<'r>(&self, rows: &mut dyn Iterator<Item = &'r Row>) -> Vec<Found> {
-        let mut columns = Grouper::new(self.by.0, self.today);
-        let mut lanes = Grouper::new(self.by.1, self.today);
+        let mut columns = Grouper::new(self.by.0, self.today, &self.review);
+        let mut lanes = Grouper::new(self.by.1, self.today, &self.review);
         let mut cells: Vec<Vec<Best<'r>>> = Vec::new();
         let mut key = KeyBuf::new();
         for row in rows {
@@ -483,36 +486,6 @@ pub(super) fn shown(read: &dyn Read, found: Found) -> Result<Page<Task>, StoreEr
         items.extend(read.get::<Task>(id)?);
     }
     Ok(Page { items, next: found.next })
-}
-
-/// The tasks of one status in a grouped list.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// The status.
-    pub status: TaskStatus,
-    /// How many there are.
-    pub total: usize,
-    /// The first ones.
-    pub page: Page<Task>,
-}
-
-/// The tasks that fit, by status, as many shown of each as there is room for.
-///
-/// # Errors
-/// When the store fails.
-pub fn groups(
-    read: &dyn Read,
-    filter: &Filter,
-    sort: Sort,
-    today: &Today,
-    room: impl Into<Room>,
-) -> Result<Vec<Group>, StoreError> {
-    let cells = grouping::cells(read, filter, (GroupBy::Status, GroupBy::None), sort, today, room)?;
-    let group = |cell: Cell| match cell.column {
-        Bucket::Status(status) => Some(Group { status, total: cell.total, page: cell.page }),
-        _ => None,
-    };
-    Ok(cells.into_iter().filter_map(group).collect())
 }
 
 /// Of these tasks, those that are still to be done: open and not archived.

@@ -20,6 +20,7 @@ pub mod list;
 pub mod looks;
 pub mod marks;
 pub mod matching;
+mod named;
 pub mod open_ends;
 pub mod overdue;
 pub mod parts;

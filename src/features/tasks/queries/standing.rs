@@ -91,11 +91,17 @@ pub fn in_review(read: &dyn Read, task: TaskId) -> Result<bool, StoreError> {
 /// is in review, whatever status is stored.
 #[must_use]
 pub fn status(status: TaskStatus, in_review: bool) -> (&'static str, &'static str) {
-    let review = DeliverableState::InReview;
     match in_review && status.is_open() {
-        true => (review.word(), review.label()),
+        true => review(),
         false => (status.word(), status.label()),
     }
+}
+
+/// The word and the name of where a task stands whose delivered work waits for a person.
+#[must_use]
+pub fn review() -> (&'static str, &'static str) {
+    let review = DeliverableState::InReview;
+    (review.word(), review.label())
 }
 
 /// What belongs to a task and is told beside it, too.

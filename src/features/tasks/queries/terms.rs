@@ -207,6 +207,29 @@ impl Terms {
         self.conds.push(Cond { sign, test });
     }
 
+    /// Adds the condition that a task stands at one of these statuses, as bits, or is `reviewed`, if that is asked
+    /// too. What is in review stands there alone, whatever status is stored.
+    pub(super) fn push_standing(
+        &mut self,
+        sign: Sign,
+        (bits, reviewed): (u8, bool),
+        in_review: Arc<TaskSet>,
+    ) {
+        match (reviewed, sign) {
+            (true, _) => {
+                self.push(sign, Test::Being(vec![Being::Status(bits), Being::In(in_review)]));
+            }
+            (false, Sign::Is) => {
+                self.push(Sign::Is, Test::Status(bits));
+                self.push(Sign::Not, Test::In(in_review));
+            }
+            (false, Sign::Not) => {
+                let others = vec![Being::Status(!bits), Being::In(in_review)];
+                self.push(Sign::Is, Test::Being(others));
+            }
+        }
+    }
+
     /// Adds words.
     pub fn push_words(&mut self, sign: Sign, words: &str) {
         self.words.push((sign, words.to_lowercase()));

@@ -70,7 +70,10 @@ fn began(tx: &impl ReadExt, run: RunId) -> Result<Option<RoutineId>, StoreError>
 pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
     let name = match payer {
         Payer::Workspace => Some("the workspace".to_owned()),
-        Payer::Agent(id) => tx.get::<Agent>(id)?.map(|agent| agent.name),
+        Payer::Agent(id) => match tx.get::<Agent>(id)? {
+            Some(agent) => Some(agents::called(tx, &agent)?),
+            None => None,
+        },
         Payer::Task(id) => match tx.get::<Task>(id)? {
             Some(task) => Some(tasks::name(tx, task.number)?),
             None => None,

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::agents::model::Agent;
+use crate::agents::queries::{self as agents, Called};
 use crate::routines::model::Routine;
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
@@ -208,8 +209,12 @@ pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By, of: Of) -> Result<Re
             }
         }
     }
+    let called = match by {
+        By::Agent => Called::among(&agents::all(read)?),
+        _ => Called::default(),
+    };
     for (which, sums) in lines {
-        let (name, note, path) = which.words(read)?;
+        let (name, note, path) = which.words(read, &called)?;
         report.lines.push(Line { key: which.key(), name, note, path, sums });
     }
     if by != By::Day {
@@ -274,12 +279,18 @@ impl Which {
     }
 
     /// Name, more about it, its page.
-    fn words(&self, read: &impl ReadExt) -> Result<(String, String, String), StoreError> {
+    fn words(
+        &self,
+        read: &impl ReadExt,
+        called: &Called,
+    ) -> Result<(String, String, String), StoreError> {
         let plain = |name: &str| (name.to_owned(), String::new(), String::new());
         Ok(match self {
             Self::Agent(id) if *id == nobody() => plain("Tests of connections"),
             Self::Agent(id) => match read.get::<Agent>(*id)? {
-                Some(agent) => (agent.name, String::new(), format!("agents/{}", agent.slug)),
+                Some(agent) => {
+                    (called.name(&agent), String::new(), format!("agents/{}", agent.slug))
+                }
                 None => plain("an agent that is gone"),
             },
             Self::Model(model, provider) => {

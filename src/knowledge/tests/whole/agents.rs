@@ -227,3 +227,54 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     assert!(told.contains("within ten days") && !told.contains("changed"), "{told}");
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let task = id(&made(&api, "tasks", json!({ "title": "Write it down" })).await);
+    let text = "First line.\n\nIn between.\n\nSecond line.\n";
+    let page = json!({ "task": task, "kind": "page", "title": "House rules", "body": text });
+    let told = done(&office, &ada, Turn::call("deliverable_submit", page)).await;
+    assert!(told[0].starts_with("Delivered \"House rules\""), "{told:?}");
+    let pieces = async || api.get(&format!("/api/v1/tasks/{task}/deliverables")).await.json();
+    let piece = pieces().await["items"][0].clone();
+    let version = &piece["versions"][0];
+    assert_eq!((&version["kind"], &version["text"]), (&json!("page"), &json!(text)), "{piece}");
+    let path = version["page"]["path"].as_str().expect("its page").to_owned();
+    let item = api.get(&format!("/api/v1/{path}")).await.json();
+    assert_eq!((&item["title"], &item["scope"]), (&json!("House rules"), &json!("library")));
+
+    let theirs = text.replace("Second line.", "Second line, by Mira.");
+    let changed = patched(&api, &path, json!({ "text": theirs, "base": text })).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    let again = |text: &str| json!({ "task": task, "deliverable": "House rules", "kind": "page", "body": text });
+    let mine = text.replace("First line.", "First line, by Ada.");
+    let clash = text.replace("Second line.", "Second line, by Ada.");
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("deliverable_revise", again(&clash))
+            .and_call("deliverable_revise", again(&mine)),
+    )
+    .await;
+    assert!(told[0].contains("same lines since it was delivered"), "{told:?}");
+    assert!(told[1].contains("version 2"), "{told:?}");
+    let both = theirs.replace("First line.", "First line, by Ada.");
+    assert_eq!(pieces().await["items"][0]["versions"][1]["text"], json!(both));
+    assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["text"], json!(both));
+
+    // Review shows the page as it was delivered, what changed, and where it is.
+    let desk = format!("{HERE}/review?piece={}", id(&piece));
+    let shown = office.hq.owner().get(&desk).await;
+    assert!(shown.text.contains(&format!("href=\"{HERE}/{path}\"")), "{}", shown.text);
+    let changes = office.hq.owner().get(&format!("{desk}&changes=1")).await;
+    assert!(changes.text.contains("<ins>First line, by Ada.</ins>"), "{}", changes.text);
+    // One that is there is delivered as it is.
+    let own = json!({ "title": "Again", "page": "House rules" });
+    let own = made(&api, &format!("tasks/{task}/deliverables"), own).await;
+    assert_eq!(own["versions"][0]["text"], json!(both));
+    office.hq.finish().await;
+}

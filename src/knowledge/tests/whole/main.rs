@@ -248,6 +248,12 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert!(list.text.contains("<mark>Mango</mark>"), "{}", list.text);
     let place = format!("href=\"{HERE}/knowledge/{}?p=0#cited\"", id(&pdf));
     assert!(list.text.contains(&place), "{}", list.text);
+    // The palette shows the passage, and opens it.
+    let palette = hq.owner().get(&format!("{HERE}/palette?q=mango")).await;
+    assert!(palette.text.contains(&place), "{}", palette.text);
+    assert!(palette.text.contains("<mark>Mango</mark>"), "{}", palette.text);
+    // Another form of a word finds it, too.
+    assert_eq!(titles(&api, "q=tides%20noon").await, ["tide.html"]);
     hq.finish().await;
 }
 

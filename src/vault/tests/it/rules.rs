@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use crypto::redact::Spot;
 use serde_json::{Value, json};
 use support::hq::TestHq;
 use support::work;
 use vault::queries::{self, Sending};
 
-use super::common::{ALL, added, id, refused};
+use super::common::{ALL, HERE, added, id, refused};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -94,6 +95,54 @@ async fn a_former_value_is_put_back_within_a_day_and_what_is_removed_goes_after_
     vault::sweep(&hq.ws()).await.expect("swept");
     assert_eq!(api.get(&format!("{ALL}/{}", id(&made))).await.status, 404);
     assert_eq!(hidden("first-value-1 other-value-4"), "first-value-1 other-value-4");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patterns_of_ones_own_are_masked_beside_known_keys_and_health_counts() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let masks = format!("{ALL}/masks");
+    let add = async |pattern: &str| {
+        api.post(&masks, &json!({ "name": "Staff numbers", "pattern": pattern })).await
+    };
+    let ws = hq.ws();
+    let masked = |text: &str| ws.app.redactor.masked(Spot::Tools, text).into_owned();
+    let key = "sk-abcdefghijklmnopqrstuvwx";
+    assert_eq!(masked(&format!("EMP-123456 {key}")), "EMP-123456 sk-abc…uvwx");
+    for wrong in ["", "(", "a*"] {
+        let refused = add(wrong).await;
+        assert_eq!(refused.status, 422, "{}", refused.text);
+        assert!(refused.text.contains("\"field\":\"pattern\""), "{}", refused.text);
+    }
+    let made = add("EMP-[0-9]{6}").await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_eq!(masked(&format!("EMP-123456 {key}")), "*** sk-abc…uvwx");
+    let page = hq.owner().get(&format!("{HERE}/settings/secrets")).await;
+    assert!(page.text.contains("EMP-[0-9]{6}"), "{}", page.text);
+    let health = api.get("/api/v1/health").await;
+    assert!(health.text.contains("3 in output of tools"), "{}", health.text);
+    let gone = api.call("DELETE", &format!("{masks}/{}", id(&made.json()))).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    assert_eq!(masked("EMP-123456"), "EMP-123456");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_a_secret_is_over_people_are_told_twice() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let over = hq.ws().app.clock.now() + 20 * DAY;
+    added(&api, "KEY", "some-value-1", json!({ "expires_at": over.to_string() })).await;
+    let mut told = Vec::new();
+    for _ in 0..21 {
+        hq.advance(DAY).await;
+        vault::sweep(&hq.ws()).await.expect("swept");
+        let all = api.get("/api/v1/notifications?limit=100").await.json();
+        let all = all["items"].as_array().expect("a list").clone();
+        told.push(all.iter().filter(|one| one["title"].to_string().contains("KEY")).count());
+    }
+    assert_eq!((told[4], told[5], told[16], told[17], told[20]), (0, 1, 1, 2, 2), "{told:?}");
     hq.finish().await;
 }
 

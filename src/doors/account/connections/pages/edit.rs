@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
+use features::agents::queries::{self as agents, Called};
 use features::connections::model::{Connection, SpareKeys, Window, Wire};
 use features::connections::provider::{forget_key, seal_key, watch_key};
 use features::connections::queries;
@@ -38,6 +39,8 @@ pub(super) struct Typed {
     remove_key: String,
     default_model: String,
     other_model: String,
+    /// Whether agents stay with Practice although this one works.
+    stays: String,
     price_input: String,
     price_output: String,
     window: String,
@@ -96,6 +99,8 @@ struct EditPage {
     more_keys: Vec<KeyView>,
     keys_href: String,
     removal: String,
+    /// Whether agents without a model of their own use Practice.
+    on_practice: bool,
     href: String,
     test_href: String,
     delete_href: String,
@@ -131,6 +136,10 @@ pub(super) async fn form(
         window: ws
             .read(|snap| snap.get::<Window>(id))?
             .map_or_else(String::new, |window| window.tokens.to_string()),
+        stays: match ws.read(|snap| queries::chose_practice(snap))? {
+            true => "on".to_owned(),
+            false => String::new(),
+        },
         ..Typed::default()
     };
     html::page(&page(&ws, shell, &connection, v, Wrong::none())?)
@@ -150,9 +159,12 @@ fn page(
     let id = connection.id;
     let (agents, settings, spare) = ws.read(|snap| {
         let spare = snap.get::<SpareKeys>(id)?.map_or_else(Vec::new, |spare| spare.keys);
-        let agents = queries::agents_of(snap, id)?;
+        let called = Called::among(&agents::all(snap)?);
+        let agents: Vec<String> =
+            queries::agents_of(snap, id)?.iter().map(|agent| called.name(agent)).collect();
         Ok::<_, ConnectionError>((agents, snap.get::<Settings>(())?, spare))
     })?;
+    let on_practice = settings.as_ref().is_none_or(|one| one.default_connection.is_none());
     let is_default = settings.is_some_and(|settings| settings.default_connection == Some(id));
     let mut models =
         vec![Choice::new("", "The balanced one of its list", v.default_model.is_empty())];
@@ -193,7 +205,8 @@ fn page(
             })
             .collect(),
         keys_href: href("/keys"),
-        removal: removal(&agents.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), is_default),
+        removal: removal(&agents, is_default),
+        on_practice,
         href: href(""),
         test_href: href("/test"),
         delete_href: href("/delete"),
@@ -204,12 +217,11 @@ fn page(
 }
 
 /// What happens to those who use a connection that goes.
-fn removal(agents: &[&str], is_default: bool) -> String {
+fn removal(agents: &[String], is_default: bool) -> String {
     let mut text = "Its key is deleted.".to_owned();
     if !agents.is_empty() {
         let verb = if agents.len() == 1 { "uses" } else { "use" };
-        let agents: Vec<String> = agents.iter().map(|one| (*one).to_owned()).collect();
-        text = format!("{text} {} then {verb} what the workspace uses.", listed(&agents));
+        text = format!("{text} {} then {verb} what the workspace uses.", listed(agents));
     }
     if is_default {
         text =
@@ -262,12 +274,18 @@ pub(super) async fn save(
         },
     };
     let rev = typed.rev.parse().ok();
+    let stays = !typed.stays.is_empty();
     let write = move |tx: &mut WriteTx<'_>| {
         let changed = rules::update(tx, id, rev, changes)?;
         rules::turns::set_window(tx, id, window)?;
-        Ok::<_, ConnectionError>(changed)
+        let stayed = queries::chose_practice(tx)?;
+        match stays {
+            true => rules::stay_on_practice(tx, id)?,
+            false => rules::leave_practice(tx)?,
+        }
+        Ok::<_, ConnectionError>((changed, stayed && !stays))
     };
-    let changed = match ws.write(&who, write).await {
+    let (changed, leaves) = match ws.write(&who, write).await {
         Ok(changed) => changed,
         Err(error) => return again(&ws, shell, &connection, typed, Wrong::of(&error)?),
     };
@@ -276,9 +294,10 @@ pub(super) async fn save(
     } else if !typed.key.trim().is_empty() {
         watch_key(&app, id, &typed.key);
     }
-    // Another key or address is as good as its test; where people sign in, that is tested then.
-    if changed.tested.is_none() && changed.sign_in.is_none() {
-        let (flash, works) = super::try_out(&ws, &who, id, true).await?;
+    // Another key or address is as good as its test, and so is what agents are to think with from now on; where people
+    // sign in, that is tested then.
+    if leaves || (changed.tested.is_none() && changed.sign_in.is_none()) {
+        let (flash, works) = super::try_out(&ws, &who, id).await?;
         let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
         return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))));
     }

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries as agents;
+use features::agents::queries::{self as agents, Called};
 use features::connections::model::{
     Connection, Cooldown, Fallbacks, Grant, ListedModel, Offers, UsualThinking,
 };
@@ -146,6 +146,7 @@ struct Scene {
     settings: Option<Settings>,
     connections: Vec<Connection>,
     uses: Vec<(Agent, Chosen)>,
+    called: Called,
     rests: Vec<Cooldown>,
     offers: Vec<Offers>,
     keys: Vec<(ConnectionId, usize)>,
@@ -160,7 +161,9 @@ impl Scene {
         let now = ws.app.clock.now();
         ws.read(|snap| {
             let mut uses = Vec::new();
-            for agent in agents::all(snap)? {
+            let all = agents::all(snap)?;
+            let called = Called::among(&all);
+            for agent in all {
                 let asked = Asked { message: None, task: None, agent: &agent };
                 let choice = queries::resolve(snap, asked)?;
                 uses.push((agent, choice));
@@ -182,6 +185,7 @@ impl Scene {
                 settings,
                 connections,
                 uses,
+                called,
                 rests,
                 offers,
                 keys,
@@ -362,7 +366,7 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
         },
         route: connection.base_url.clone(),
         key: keys(scene, connection),
-        rests: rests(ws, scene, id, zone),
+        rests: rests(ws, scene, (id, error.as_str()), zone),
         quota: quota(ws, id, zone),
         wake_href: href("/wake"),
         way: queries::route(connection).label(),
@@ -416,7 +420,13 @@ fn keys(scene: &Scene, connection: &Connection) -> String {
     }
 }
 
-fn rests(ws: &Ws, scene: &Scene, id: ConnectionId, zone: &TimeZone) -> Vec<RestView> {
+/// What rests after failures, and why, unless the last test of the connection has told that.
+fn rests(
+    ws: &Ws,
+    scene: &Scene,
+    (id, told): (ConnectionId, &str),
+    zone: &TimeZone,
+) -> Vec<RestView> {
     let of = scene.rests.iter().filter(|rest| rest.connection == id);
     let view = |rest: &Cooldown| {
         let key = if rest.slot == 0 { String::new() } else { format!(", key {}", rest.slot + 1) };
@@ -425,7 +435,10 @@ fn rests(ws: &Ws, scene: &Scene, id: ConnectionId, zone: &TimeZone) -> Vec<RestV
                 Some(model) => format!("{model}{key}"),
                 None => format!("every model{key}"),
             },
-            why: rest.class.explained(&rest.message),
+            why: match told.contains(rest.class.advice()) {
+                true => String::new(),
+                false => rest.class.explained(&rest.message),
+            },
             until: RelTime::new(rest.until, ws.app.clock.now(), zone),
         }
     };
@@ -496,8 +509,8 @@ fn model_view(scene: &Scene, connection: &Connection, id: &str, is_default: bool
         input: dollars(priced.price, |price| price.input),
         output: dollars(priced.price, |price| price.output),
         is_default,
-        used_names: users.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", "),
-        used_by: users.iter().map(|a| Face::agent(&a.name, &a.emoji, &a.slug)).collect(),
+        used_names: users.iter().map(|a| scene.called.name(a)).collect::<Vec<_>>().join(", "),
+        used_by: users.iter().map(|a| scene.called.face(a)).collect(),
     }
 }
 

@@ -78,13 +78,8 @@ fn told(checked: &Checked) -> Flash {
 ///
 /// # Errors
 /// When the connection is gone.
-async fn try_out(
-    ws: &Ws,
-    who: &Person,
-    id: ConnectionId,
-    adopts: bool,
-) -> Result<(Flash, bool), PageError> {
-    match checks::test_for(ws, who, id, adopts).await {
+async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(Flash, bool), PageError> {
+    match checks::test(ws, who, id).await {
         Ok(checked) => Ok((told(&checked), checked.tested.ok)),
         Err(error @ ConnectionError::OverBudget) => {
             let words = format!("Saved, but not tested: {error}.");

@@ -10,10 +10,9 @@ use features::connections::presets::{self, KeyNeed, PRESETS, Preset};
 use features::connections::provider::{seal_key, watch_key};
 use features::connections::queries;
 use features::connections::rules::{self, ConnectionError, NewConnection};
-use features::workspace::model::Settings;
 use kernel::ConnectionId;
 use providers::base::BaseError;
-use store::{ReadExt as _, StoreError};
+use store::WriteTx;
 use web::error::PageError;
 use web::extract::Query;
 use web::flash;
@@ -110,14 +109,8 @@ struct NewPage {
     preset: KindView,
     v: Typed,
     wrong: Wrong,
-    /// Whether the workspace has no default yet.
+    /// Whether agents without a model of their own use Practice.
     on_practice: bool,
-}
-
-/// Whether agents without a model of their own use Practice.
-fn on_practice(ws: &Ws) -> Result<bool, StoreError> {
-    let settings = ws.read(|snap| snap.get::<Settings>(()))?;
-    Ok(settings.is_none_or(|settings| settings.default_model.is_none()))
 }
 
 pub(super) async fn form(
@@ -132,7 +125,7 @@ pub(super) async fn form(
         return sign_in::form(shell, vendor, sign_in::Typed { name, ..Default::default() });
     }
     let v = Typed { name, base_url: preset.address.to_owned(), ..typed };
-    let on_practice = on_practice(&ws)?;
+    let on_practice = ws.read(|snap| queries::on_practice(snap))?;
     let (preset, wrong) = (preset.into(), Wrong::none());
     html::page(&NewPage { shell, here: MENU, preset, v, wrong, on_practice })
 }
@@ -200,14 +193,23 @@ pub async fn connect(
         Ok(new) => new,
         Err(error) => return Ok(Err(error)),
     };
-    let id = match ws.write(who, once.run(move |tx| rules::create(tx, new))).await {
+    let stays = !typed.stays.is_empty();
+    let make = move |tx: &mut WriteTx<'_>| {
+        let id = rules::create(tx, new)?;
+        match stays {
+            true => rules::stay_on_practice(tx, id)?,
+            false => rules::leave_practice(tx)?,
+        }
+        Ok::<_, ConnectionError>(id)
+    };
+    let id = match ws.write(who, once.run(make)).await {
         Ok(id) => id,
         Err(error) => return Ok(Err(error)),
     };
     if !typed.key.trim().is_empty() {
         watch_key(app, id, &typed.key);
     }
-    let (told, works) = super::try_out(ws, who, id, typed.stays.is_empty()).await?;
+    let (told, works) = super::try_out(ws, who, id).await?;
     Ok(Ok(Connected { id, told, works }))
 }
 
@@ -243,7 +245,7 @@ fn again(
 ) -> Result<Response, PageError> {
     let wrong = Wrong::of(error)?;
     let v = Typed { key: String::new(), ..typed };
-    let on_practice = on_practice(ws)?;
+    let on_practice = ws.read(|snap| queries::on_practice(snap))?;
     let page = NewPage { shell, here: MENU, preset: preset.into(), v, wrong, on_practice };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

@@ -1,5 +1,6 @@
 //! Pages of the workspace itself: its settings, its members, the sidebar.
 
+mod modules;
 pub mod shell;
 
 use askama::Template;
@@ -41,6 +42,8 @@ pub fn routes() -> Routes {
         .get("/closed", closed.needs(Can::Read))
         .get("/settings/general", general.needs(Can::Read))
         .post("/settings/general", save.needs(Can::Admin))
+        .get("/settings/modules", modules::show.needs(Can::Read))
+        .post("/settings/modules", modules::save.needs(Can::Admin))
         .post("/settings/people", save_people.needs(Can::Own).proved())
         .post("/settings/name", rename.needs(Can::Account))
 }
@@ -137,6 +140,7 @@ impl Values {
             run_cap_micros: run_cap,
             comments_reach_assignee: Some(self.comments_reach_assignee.is_some()),
             exec_without_jail: Some(self.exec_without_jail.is_some()),
+            without: None,
         })
     }
 }

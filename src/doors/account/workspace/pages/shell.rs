@@ -29,6 +29,7 @@ use web::sse::DISK;
 use web::time::RelTime;
 
 use features::workspace::model::Settings;
+use features::workspace::modules::Off;
 use features::workspace::queries::{self, PlaceOf};
 
 /// How many agents the sidebar shows; the list of agents has all.
@@ -46,9 +47,10 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         let numbers = Numbers::read(snap, who.account, now)?;
         Ok::<_, StoreError>((queries::settings(snap)?, numbers))
     })?;
+    let off = settings.as_ref().map(Off::in_settings).unwrap_or_default();
     let place = settings.map(|settings| place(ws, &settings));
     let all = queries::places(&ws.app, who.account)?;
-    let live = ["tasks", "deliverables", "agents", "runs", "inbox"];
+    let live = ["tasks", "deliverables", "agents", "runs", "inbox", "settings"];
     let live = marks::heard(live.into_iter().fold(Live::new(ws.url("nav")), Live::table));
     let live = live.record(CHOICES.name, who.account).later();
     let bell = Live::new(ws.url("notifications/bell")).record(CHOICES.name, who.account);
@@ -66,7 +68,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         person: Face::person(&who.name),
         email: who.email.clone(),
         tabs: tabs(ws, &numbers),
-        nav: nav(ws, who, numbers),
+        nav: nav(ws, (who, &off), numbers),
         nav_live: Some(live),
         theme: Theme::from_headers(&parts.headers),
         flash: flash::read(&ws.app, &parts.headers).into_iter().collect(),
@@ -207,7 +209,7 @@ impl Numbers {
     }
 }
 
-fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
+fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> {
     let places = vec![
         NavItem::new("Dashboard", ws.url(""), "home").key("g d"),
         NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews).loud().key("g r"),
@@ -216,7 +218,7 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
             .key("g n"),
         NavItem::new("Activity", ws.url("activity"), "pulse").key("g l"),
     ];
-    let work = vec![
+    let mut work = vec![
         NavItem::new("Tasks", ws.url("tasks"), "tasks").count(numbers.tasks).key("g t"),
         NavItem::new("Streams", ws.url("streams"), "layers"),
         NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
@@ -229,10 +231,12 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Contacts", ws.url("contacts"), "users").key("g c"),
         NavItem::new("Organizations", ws.url("organizations"), "org"),
     ];
+    work.retain(|item| !off.has_page(below(ws, &item.href)));
     customers.push(NavItem::new("Collections", ws.url("collections"), "box"));
     customers.extend(
         numbers.collections.iter().map(|(name, path)| NavItem::new(name, ws.url(path), "list")),
     );
+    customers.retain(|item| !off.has_page(below(ws, &item.href)));
     let chats = numbers.chats;
     let called = Called::among(numbers.agents.iter().map(|(agent, _)| agent));
     let agents = numbers.agents.into_iter().map(|(agent, activity)| {
@@ -246,12 +250,17 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
     if who.access.may(Can::Agents) {
         fleet = fleet.add("New agent", ws.url("agents/new"));
     }
-    vec![
-        NavGroup::new("", places),
-        NavGroup::new("Work", work),
-        NavGroup::new("Customers", customers),
-        fleet,
-    ]
+    let mut groups = vec![NavGroup::new("", places), NavGroup::new("Work", work)];
+    if !customers.is_empty() {
+        groups.push(NavGroup::new("Customers", customers));
+    }
+    groups.push(fleet);
+    groups
+}
+
+/// A path below the workspace.
+fn below<'h>(ws: &Ws, href: &'h str) -> &'h str {
+    href.strip_prefix(ws.url("").as_str()).unwrap_or(href)
 }
 
 fn tabs(ws: &Ws, numbers: &Numbers) -> Vec<NavItem> {

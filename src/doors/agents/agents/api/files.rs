@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use app::{App, Ws};
 use features::agents::editing::{self, Base, EditError, Ends, Hand, MAX_TEXT, Written};
 use features::agents::files::{self, Prompted};
+use features::agents::found::{self, Line};
 use git::snapshot::MAX_FILE;
 use git::standing::Standing;
 use kernel::Can;
@@ -45,6 +46,14 @@ pub(super) fn routes() -> Routes {
                 Doc::new("The beginning of one file, as text")
                     .query::<FileAsked>()
                     .returns::<FileView>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/file-search",
+            search.needs(Can::Read).doc(|| {
+                Doc::new("Files with all words in their name or in one line, whatever the case")
+                    .query::<SearchAsked>()
+                    .returns::<SearchOut>()
             }),
         )
         .merge(one())
@@ -114,6 +123,42 @@ fn one() -> Routes {
 #[serde(default, deny_unknown_fields)]
 struct FileAsked {
     path: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SearchAsked {
+    /// The words, up to eight.
+    q: String,
+}
+
+/// Files that were found.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFilesFound")]
+struct SearchOut {
+    /// Those that were found by their names come first.
+    items: Vec<HitOut>,
+    /// Whether there may be more: not everything was looked at, or not all is told.
+    is_cut: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFileFound")]
+struct HitOut {
+    path: String,
+    /// The first of its lines; empty when only its name was found.
+    lines: Vec<LineOut>,
+    /// How many lines more.
+    more: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFileLine")]
+struct LineOut {
+    /// From 1.
+    number: usize,
+    /// What it says, cut where it is long.
+    text: String,
 }
 
 /// How a file stands to the newest commit of its agent.
@@ -278,6 +323,22 @@ async fn list(
         standing: node.standing.map(StandingOut::from),
     });
     Ok(Json(FileListing { items: nodes.collect(), is_cut: tree.is_cut, prompted }))
+}
+
+async fn search(
+    ws: Ws,
+    Path(name): Path<String>,
+    Query(asked): Query<SearchAsked>,
+) -> Result<Json<SearchOut>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let found = found::search(&ws, &agent, &asked.q).await?;
+    let line = |line: Line| LineOut { number: line.number, text: line.text };
+    let items = found.hits.into_iter().map(|hit| HitOut {
+        path: hit.path,
+        lines: hit.lines.into_iter().map(line).collect(),
+        more: hit.more,
+    });
+    Ok(Json(SearchOut { items: items.collect(), is_cut: found.is_cut }))
 }
 
 async fn beginning(

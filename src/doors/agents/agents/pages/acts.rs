@@ -116,6 +116,14 @@ pub(super) fn told(agent: &Agent) -> Flash {
             let why = agent.status_reason.as_deref().unwrap_or("for a reason that was not kept");
             Flash::danger(format!("{} could not be set up: {why}", agent.name))
         }
-        _ => Flash::ok(format!("{} is ready. Give it a task, or say hello.", agent.name)),
+        _ => {
+            let Agent { name, slug, .. } = agent;
+            // Where that is not what anybody would expect of its name.
+            let handle = match kernel::text::slug(name, rules::MAX_SLUG) == *slug {
+                true => String::new(),
+                false => format!(" Its handle is @{slug}."),
+            };
+            Flash::ok(format!("{name} is ready. Give it a task, or say hello.{handle}"))
+        }
     }
 }

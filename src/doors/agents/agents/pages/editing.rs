@@ -55,6 +55,8 @@ pub(super) enum What {
     New(String, String),
     /// A file that gets another name: the one that it has and the new one.
     Rename(String, String),
+    /// A file that is removed.
+    Remove(String),
     /// Files that are sent into a folder.
     Send(String),
 }
@@ -93,6 +95,7 @@ pub(super) async fn begin(visit: &Visit, act: &str, path: &str) -> Result<Sheet,
             What::Edit(Box::new(EditSheet::of(path, &text, &text)?))
         }
         "rename" => What::Rename(path.to_owned(), path.to_owned()),
+        "remove" => What::Remove(path.to_owned()),
         "new" => What::New(below, String::new()),
         "send" => What::Send(path.to_owned()),
         _ => return Err(PageError::not_found("What this address names")),
@@ -316,6 +319,7 @@ fn hand(visit: &Visit) -> Hand<'_> {
 fn status_of(error: &EditError) -> StatusCode {
     match error.kind() {
         ProblemKind::Conflict => StatusCode::CONFLICT,
+        ProblemKind::Full => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }

@@ -9,14 +9,17 @@ use serde::Deserialize;
 use app::Ws;
 use features::agents::editing;
 use features::agents::files::{self, Content, FilesError, Node, Prompted, Tree};
+use features::agents::found::{self, Line};
 use features::agents::model::Agent;
 use features::agents::prompted;
 use features::agents::queries::head::{self, Head, Place};
+use git::GitError;
 use git::standing::Standing;
 use kernel::Can;
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::file::{self, Kind, Show};
+use web::form::sentence;
 use web::format::{self, query_value};
 use web::html::{self, SafeHtml};
 use web::hx::Hx;
@@ -51,6 +54,9 @@ struct Row {
 pub(super) struct TreeView {
     live: Live,
     agent: String,
+    /// Where files are searched, and for what.
+    here: String,
+    q: String,
     history: String,
     /// Where a file is made and where one is sent; empty for who changes nothing.
     new: String,
@@ -76,10 +82,27 @@ pub(super) struct FileView {
     /// Where a picture comes from; empty for what is none.
     picture: String,
     download: String,
-    /// Where it is changed and renamed; empty where that is not done.
+    /// Where it is changed, renamed and removed; empty where that is not done.
     edit: String,
     rename: String,
     remove: String,
+}
+
+/// Files that were found.
+pub(super) struct FoundView {
+    q: String,
+    hits: Vec<FoundRow>,
+    /// Whether there may be more.
+    is_cut: bool,
+}
+
+/// A file that was found.
+struct FoundRow {
+    path: String,
+    href: String,
+    lines: Vec<Line>,
+    /// "And 3 lines more.", or nothing.
+    more: String,
 }
 
 /// What lies beside the tree.
@@ -90,6 +113,10 @@ pub(super) enum Paper {
     File(Box<FileView>),
     /// One that was looked at and is not there any more: what became of it.
     Gone(Live, String),
+    /// One that is not opened: why.
+    Shut(String),
+    /// What was searched for.
+    Found(FoundView),
     /// A form.
     Sheet(Box<Sheet>),
 }
@@ -126,8 +153,10 @@ struct FilePart {
 pub(super) struct Asked {
     /// A file or folder.
     path: String,
-    /// What a person does with it: `edit`, `rename`, `new`, `send`.
+    /// What a person does with it: `edit`, `rename`, `remove`, `new`, `send`.
     act: String,
+    /// Words that are searched in the files.
+    q: String,
 }
 
 /// A person on the pages of an agent's files.
@@ -155,18 +184,18 @@ pub(super) fn top(
     ws: &Ws,
     who: &Person,
     when: &When,
-    slug: &str,
+    (slug, place): (&str, Place),
 ) -> Result<(Agent, Head), PageError> {
     ws.read(|snap| {
         let agent = find(snap, slug)?;
-        let head = head::head(ws, snap, &agent, Place::Files, who.access, when.now)?;
+        let head = head::head(ws, snap, &agent, place, who.access, when.now)?;
         Ok((agent, head))
     })
 }
 
 /// Begins a visit.
 pub(super) fn visit(ws: Ws, who: Person, slug: &str) -> Result<Visit, PageError> {
-    let (agent, head) = top(&ws, &who, &When::of(&ws, &who), slug)?;
+    let (agent, head) = top(&ws, &who, &When::of(&ws, &who), (slug, Place::Files))?;
     Ok(Visit { ws, who, agent, head })
 }
 
@@ -192,8 +221,11 @@ pub(super) async fn show(
         return html::fragment(&FilePart { paper });
     }
     let tree = files::tree(&visit.ws, &visit.agent, &path).await?;
+    let q = asked.q.trim();
     if hx.wants(TREE) {
-        return html::fragment(&TreePart { tree: tree_view(&visit, &tree, &path) });
+        return html::fragment(&TreePart {
+            tree: tree_view(&visit, &tree, &path).asked(&visit, q),
+        });
     }
     if !asked.act.is_empty() {
         if !visit.may() {
@@ -203,12 +235,19 @@ pub(super) async fn show(
         return page(visit, shell, &path, (StatusCode::OK, Paper::Sheet(Box::new(sheet)))).await;
     }
     let is_folder = tree.nodes.iter().any(|node| node.path == path && node.is_folder);
-    let paper = match path.is_empty() || is_folder {
-        true => Paper::Empty,
-        false => Paper::File(Box::new(looked_at(&visit, &path).await?)),
+    let (status, paper) = match (q.is_empty(), path.is_empty() || is_folder) {
+        (false, _) => (StatusCode::OK, Paper::Found(found_in(&visit, q).await?)),
+        (true, true) => (StatusCode::OK, Paper::Empty),
+        (true, false) => match looked_at(&visit, &path).await {
+            // A link or a device: the rest of the page is none the worse for it.
+            Err(FilesError::Git(GitError::Path { why, .. })) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Paper::Shut(sentence(why)))
+            }
+            file => (StatusCode::OK, Paper::File(Box::new(file?))),
+        },
     };
-    let tree = tree_view(&visit, &tree, &path);
-    html::page(&FilesPage { shell, head: visit.head, tree, paper })
+    let tree = tree_view(&visit, &tree, &path).asked(&visit, q);
+    html::document(status, &FilesPage { shell, head: visit.head, tree, paper })
 }
 
 /// The whole page with something beside the tree.
@@ -260,6 +299,8 @@ fn tree_view(visit: &Visit, tree: &Tree, path: &str) -> TreeView {
     TreeView {
         live: live(visit, path),
         agent: visit.head.name.clone(),
+        here: format!("{}/files", visit.head.base),
+        q: String::new(),
         history: format!("{}/history", visit.head.base),
         new: act("new"),
         send: act("send"),
@@ -267,6 +308,33 @@ fn tree_view(visit: &Visit, tree: &Tree, path: &str) -> TreeView {
         rows: tree.nodes.iter().filter(is_other).map(|node| row(visit, node, path)).collect(),
         is_cut: tree.is_cut,
     }
+}
+
+impl TreeView {
+    /// The same while something is searched for.
+    fn asked(self, visit: &Visit, q: &str) -> Self {
+        if q.is_empty() {
+            return self;
+        }
+        let url = format!("{}?q={}", self.here, query_value(q));
+        let live = Live::new(url).record(AGENT_FILES, visit.agent.id);
+        Self { q: q.to_owned(), live, ..self }
+    }
+}
+
+/// The files that have all words.
+async fn found_in(visit: &Visit, q: &str) -> Result<FoundView, FilesError> {
+    let found = found::search(&visit.ws, &visit.agent, q).await?;
+    let hits = found.hits.into_iter().map(|hit| FoundRow {
+        href: visit.href(&hit.path),
+        more: match hit.more {
+            0 => String::new(),
+            n => format!("And {} more.", format::count(n as u64, "line", "lines")),
+        },
+        path: hit.path,
+        lines: hit.lines,
+    });
+    Ok(FoundView { q: q.to_owned(), hits: hits.collect(), is_cut: found.is_cut })
 }
 
 /// The folder in which a new file would lie: the one that is open, or that of the open file.
@@ -376,6 +444,6 @@ fn file_view(visit: &Visit, path: &str, content: Content, standing: Standing) ->
         download: format!("{raw}&download=1"),
         edit: act(edits, "edit"),
         rename: act(changes, "rename"),
-        remove: if changes { format!("{base}/files/remove") } else { String::new() },
+        remove: act(changes, "remove"),
     }
 }

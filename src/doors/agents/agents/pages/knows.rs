@@ -2,14 +2,20 @@
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::skills::{self, Origin, Skill};
+use features::agents::prompted;
+use features::agents::skills::{self, Origin, Told};
+use features::runs::model::PromptPart;
 use features::runs::queries as runs;
-use features::runs::queries::makeup::{self, Group};
-use kernel::AgentId;
+use features::runs::queries::makeup::{self, Group, Share};
+use git::GitError;
+use git::files::AgentFiles;
 use kernel::text::ellipsis;
 use store::{Snap, StoreError};
 use web::format::{self, query_value};
 use web::parts::percent;
+use web::time::RelTime;
+
+use super::When;
 
 /// How many runs are looked at for one that has asked a model.
 const RUNS: usize = 5;
@@ -38,23 +44,65 @@ pub(super) struct SkillRow {
     pub name: String,
     pub about: String,
     pub href: String,
-    /// Where it does not come from its template as it is; may be empty.
-    pub mark: &'static str,
+    /// Where it does not come from its template as it is, and who wrote it; may be empty.
+    pub mark: String,
+    /// When that was.
+    pub at: Option<RelTime>,
 }
 
-/// What the newest run that asked a model was told before anything else.
-pub(super) fn of(snap: &Snap<'_>, agent: AgentId) -> Result<Option<Knows>, StoreError> {
-    for hit in runs::of_agent(snap, agent, None, RUNS)? {
-        let mut parts = makeup::known(snap, &hit.record)?;
-        if parts.is_empty() {
-            continue;
+/// What the newest run that asked a model was told before anything else; before the first one, what lies ready for it.
+pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows>, StoreError> {
+    for hit in runs::of_agent(snap, agent.id, None, RUNS)? {
+        let parts = makeup::known(snap, &hit.record)?;
+        if !parts.is_empty() {
+            return Ok(Some(Knows::of(parts, "")));
         }
+    }
+    let mut parts = ready(ws, agent).unwrap_or_else(|error| {
+        tracing::warn!(agent.id = %agent.id, "its files cannot be read: {error}");
+        Vec::new()
+    });
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let knowledge = prompted::knowledge(snap, &ws.blobs, agent.id)?;
+    parts.extend(part("KNOWLEDGE.md", knowledge.len() as u64));
+    Ok(Some(Knows::of(makeup::shares(&parts), "; tools come with its first run")))
+}
+
+/// The rules and the agent's own files, as its first prompt will hold them. Blocks on the disk.
+fn ready(ws: &Ws, agent: &Agent) -> Result<Vec<PromptPart>, GitError> {
+    let folder = ws.agent_folder(&agent.slug);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let files = AgentFiles::open(&folder)?;
+    let mut parts: Vec<PromptPart> =
+        part("Rules", prompted::RULES.len() as u64).into_iter().collect();
+    for file in prompted::FILES {
+        let has = files.read_up_to(file.name, 0)?.map_or(0, |has| has.total);
+        parts.extend(part(file.name, has.min(file.most as u64)));
+    }
+    let lines: u64 = skills::of(&files).iter().map(|skill| skill.line().len() as u64 + 1).sum();
+    parts.extend(part(makeup::SKILLS, lines));
+    Ok(parts)
+}
+
+/// A part of a prompt; nothing when it says nothing.
+fn part(name: &str, bytes: u64) -> Option<PromptPart> {
+    let (name, stable) = (name.to_owned(), name != "MEMORY.md");
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    (0 < bytes).then_some(PromptPart { name, bytes, stable })
+}
+
+impl Knows {
+    fn of(mut parts: Vec<Share>, besides: &str) -> Self {
         let all: u64 = parts.iter().map(|part| part.tokens).sum();
         let stable: u64 = parts.iter().filter(|part| part.stable).map(|part| part.tokens).sum();
         parts.sort_by_key(|part| std::cmp::Reverse(part.tokens));
         let rest = parts.split_off(PARTS.min(parts.len()));
         let others: u64 = rest.iter().map(|part| part.tokens).sum();
-        let row = |part: makeup::Share| PartRow {
+        let row = |part: Share| PartRow {
             group: match part.group {
                 // Its name says it already.
                 Group::Tools => "",
@@ -64,9 +112,9 @@ pub(super) fn of(snap: &Snap<'_>, agent: AgentId) -> Result<Option<Knows>, Store
             percent: percent(part.tokens, all),
             name: part.name,
         };
-        return Ok(Some(Knows {
+        Self {
             told: format!(
-                "about {} tokens, {} % of them the same in each call",
+                "about {} tokens, {} % of them the same in each call{besides}",
                 format::tokens(all),
                 percent(stable, all)
             ),
@@ -79,25 +127,29 @@ pub(super) fn of(snap: &Snap<'_>, agent: AgentId) -> Result<Option<Knows>, Store
                 ),
             },
             parts: parts.into_iter().map(row).collect(),
-        }));
+        }
     }
-    Ok(None)
 }
 
 /// The skills in the agent's folder; none while that cannot be read.
-pub(super) fn skills(ws: &Ws, agent: &Agent, base: &str) -> Vec<SkillRow> {
+pub(super) fn skills(ws: &Ws, agent: &Agent, (when, base): (&When, &str)) -> Vec<SkillRow> {
     let all = skills::with_origins(ws, agent).unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "its skills cannot be read: {error}");
         Vec::new()
     });
-    let row = |(skill, origin): (Skill, Origin)| SkillRow {
+    let row = |Told { skill, origin, by }: Told| SkillRow {
         about: ellipsis(&skill.about, 120),
         href: format!("{base}/files?path={}", query_value(&skill.path())),
-        mark: match origin {
-            Origin::Template => "",
-            Origin::Changed => "Changed here",
-            Origin::Own => "Its own",
+        mark: match (origin, &by) {
+            (Origin::Template, _) => String::new(),
+            (Origin::Changed, None) => "Changed here".to_owned(),
+            (Origin::Changed, Some(by)) if by.is_itself => "Improved by itself".to_owned(),
+            (Origin::Changed, Some(by)) => format!("Changed by {}", by.name),
+            (Origin::Own, None) => "Its own".to_owned(),
+            (Origin::Own, Some(by)) if by.is_itself => "Written by itself".to_owned(),
+            (Origin::Own, Some(by)) => format!("Added by {}", by.name),
         },
+        at: by.and_then(|by| by.at).map(|at| when.at(at)),
         name: skill.name,
     };
     all.into_iter().map(row).collect()

@@ -155,7 +155,7 @@ pub(super) async fn show(
         return chart::show(&ws, &who, shell, &hx, &asked);
     }
     let when = When::of(&ws, &who);
-    let fleet = ws.read(|snap| fleet(&ws, &who, snap, &when, &asked))?;
+    let fleet = ws.look(move |ws| ws.read(|snap| fleet(ws, &who, snap, &when, &asked))).await?;
     if hx.wants("fleet") {
         return html::fragment(&FleetPart { fleet });
     }

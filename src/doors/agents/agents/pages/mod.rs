@@ -11,6 +11,7 @@ mod memory;
 mod new;
 pub(crate) mod overview;
 mod profile;
+mod rail;
 mod reach;
 mod runs;
 mod settings;
@@ -71,6 +72,7 @@ pub fn routes() -> Routes {
         .post("/settings/reach", reach::save_opened.needs(Can::Admin))
         .post("/agents/{slug}/profile", profile::save.needs(Can::Agents))
         .post("/agents/{slug}/manager", line::save.needs(Can::Agents))
+        .post("/agents/{slug}/thinks", rail::save.needs(Can::Agents))
         .post("/agents/{slug}/pause", acts::pause.needs(Can::Agents))
         .post("/agents/{slug}/resume", acts::resume.needs(Can::Agents))
         .post("/agents/{slug}/retry", acts::retry.needs(Can::Agents))

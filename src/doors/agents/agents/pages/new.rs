@@ -10,6 +10,7 @@ use features::agents::provision;
 use features::agents::queries::lines;
 use features::agents::rules::{self, NewAgent};
 use features::agents::templates::{self, Manifest};
+use features::connections::queries::fitting;
 use kernel::Manager;
 use store::{ReadExt, StoreError};
 use web::emoji;
@@ -79,6 +80,8 @@ struct NewPage {
     choosing: bool,
     emojis: Vec<Choice>,
     models: Vec<Choice>,
+    /// Which model suits the role; may be empty.
+    model_hint: String,
     thinking: Vec<Choice>,
     managers: Vec<Choice>,
 }
@@ -92,7 +95,14 @@ pub(super) async fn form(
     let choosing = typed.template.is_empty() || !typed.search.is_empty();
     let template = templates::find(&typed.template).or_else(|| templates::find("default"));
     let manifest = template.map(|template| &template.manifest);
+    let fitting = match manifest {
+        Some(manifest) if typed.model.is_empty() => {
+            ws.read(|snap| fitting::model(snap, manifest.model_class))?
+        }
+        _ => None,
+    };
     let v = Typed {
+        model: fitting.map_or_else(|| typed.model.clone(), |pick| pick.value()),
         template: template.map_or_else(String::new, |template| template.slug.clone()),
         emoji: manifest.map_or_else(String::new, |manifest| manifest.emoji.clone()),
         thinking: manifest.map_or_else(String::new, |m| m.thinking.word().to_owned()),
@@ -104,10 +114,12 @@ pub(super) async fn form(
 
 fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageError> {
     let wish = model_wish(&v.model);
-    let (models, managers) = ws.read(|snap| {
+    let role = templates::find(&v.template).map(|template| &template.manifest);
+    let (models, fitting, managers) = ws.read(|snap| {
         let now = asked_manager(snap, who, &v.reports_to)?.unwrap_or(Some(who.account.into()));
         let managers = line::choices(snap, None, now, who.account)?;
-        Ok::<_, StoreError>((model_choices(snap, Some(&wish))?, managers))
+        let fitting = role.map(|role| fitting::model(snap, role.model_class)).transpose()?;
+        Ok::<_, StoreError>((model_choices(snap, Some(&wish))?, fitting.flatten(), managers))
     })?;
     let card = |template: &'static templates::Template| RoleCard {
         href: ws.url(&format!("agents/new?template={}", template.slug)),
@@ -126,7 +138,10 @@ fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<N
     Ok(NewPage {
         shell,
         teams,
-        role: templates::find(&v.template).map(|template| &template.manifest),
+        role,
+        model_hint: fitting
+            .map(|pick| format!("{} is suggested for this role.", pick.label()))
+            .unwrap_or_default(),
         choosing: false,
         emojis: emoji::choices(&v.emoji),
         models,

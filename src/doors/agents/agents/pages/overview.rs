@@ -43,6 +43,7 @@ use super::knows::{self, Knows, SkillRow};
 use super::line::{self, LineView};
 use super::list::took;
 use super::profile::Profile;
+use super::rail::{self, Offered};
 use super::spent::{BudgetView, budget_view};
 use super::upgrade::{self, TemplateView};
 use super::{When, chosen, find};
@@ -112,12 +113,16 @@ struct View {
     tasks_count: String,
     tasks_href: String,
     items: Vec<ItemView>,
+    /// What is said where there are none.
+    none_waits: String,
     inbox_href: String,
     budget: BudgetView,
     settings_href: String,
     model: String,
     model_by: &'static str,
     thinking: &'static str,
+    /// What can be chosen in its place; nothing for who may not.
+    thinks: Option<Offered>,
     line: LineView,
     programs: &'static str,
     role: String,
@@ -125,7 +130,7 @@ struct View {
     /// What it can do, in a line; may be empty.
     capabilities: String,
     profile: Profile,
-    /// What its last run was told first; none before it has run.
+    /// What its last run was told first, or what lies ready for the first one; none without files.
     knows: Option<Knows>,
     skills: Vec<SkillRow>,
     template: TemplateView,
@@ -296,6 +301,7 @@ fn view(
     let key = tasks::key(snap)?;
     let items = inbox::list::open(snap, Some(agent.id), when.now)?;
     // What a run works on comes no more.
+    let leased = items.iter().filter(|item| item.state == ItemState::Leased).count();
     let items = items.iter().filter(|item| item.state != ItemState::Leased).take(SHOWN);
     let items = items.map(|item| ItemView::new(ws, snap, when.now, &when.zone, item));
     let chosen = chosen(snap, agent)?;
@@ -319,7 +325,7 @@ fn view(
             .table("routine_clocks")
             .table("usage"),
         base: head.base.clone(),
-        name: agent.name.clone(),
+        name: head.name.clone(),
         slug: agent.slug.clone(),
         about: agent.description.clone(),
         manages: head.manages,
@@ -334,6 +340,7 @@ fn view(
         },
         tasks_href: ws.url(&format!("tasks?assignee={}", agent.slug)),
         items: items.collect::<Result<_, _>>()?,
+        none_waits: none_waits(leased),
         inbox_href: format!("{}/inbox", head.base),
         budget: budget_view(snap, when, agent)?,
         settings_href: format!("{}/settings", head.base),
@@ -343,9 +350,13 @@ fn view(
             ModelSource::Workspace => "the workspace",
             ModelSource::Message | ModelSource::Session | ModelSource::Task => "the task",
             ModelSource::Routine => "the routine",
-            ModelSource::Fallback => "nobody; it is always there",
+            ModelSource::Fallback => "HQ, because nobody has chosen a model",
         },
         thinking: chosen.thinking.label(),
+        thinks: match head.manages {
+            true => Some(rail::offered(ws, snap, agent, &chosen)?),
+            false => None,
+        },
         line: line::view(ws, snap, agent, who.account)?,
         programs: match (agent.exec, agent.network) {
             (false, _) => "may not run any",
@@ -356,8 +367,8 @@ fn view(
         domains: agent.domains.clone(),
         capabilities: agent.capabilities.join(", "),
         profile: Profile::of(agent),
-        knows: knows::of(snap, agent.id)?,
-        skills: knows::skills(ws, agent, &head.base),
+        knows: knows::of(ws, snap, agent)?,
+        skills: knows::skills(ws, agent, (when, &head.base)),
         template: upgrade::template(ws, when, agent),
         folder: match who.role {
             Role::Owner => ws.agent_folder(&agent.slug).display().to_string(),
@@ -370,6 +381,15 @@ fn view(
         runs_href: format!("{}/runs", head.base),
         history_href: format!("{}/history", head.base),
     })
+}
+
+/// What is said of an inbox in which nothing waits but what is worked on already.
+fn none_waits(leased: usize) -> String {
+    match leased {
+        0 => "Nothing waits.".to_owned(),
+        1 => "One is being worked on; nothing else waits.".to_owned(),
+        n => format!("{n} are being worked on; nothing else waits."),
+    }
 }
 
 fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
@@ -390,6 +410,8 @@ fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
         }
         ("held", _) => format!("{why}."),
         (_, Group::Idle) => format!("{name} has nothing to do. Assign a task, or send a message."),
+        // Why stands above.
+        _ if activity.stuck.is_some() => "Nothing runs now.".to_owned(),
         _ => activity.detail.clone(),
     }
 }

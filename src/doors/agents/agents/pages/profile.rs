@@ -3,12 +3,14 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::json;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::provision;
 use features::agents::rules::{self, Changes, profile};
 use git::Author;
+use store::ReadExt as _;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
@@ -27,6 +29,55 @@ pub(super) struct Typed {
     pub role: String,
     pub domains: String,
     pub capabilities: String,
+    /// What the fields began with, as [`Said`].
+    pub began: String,
+}
+
+/// What the fields say, told apart field by field: two who edit others of them do not undo each other's work.
+#[derive(Clone, Debug, Deserialize)]
+struct Said {
+    description: String,
+    role: String,
+    domains: Vec<String>,
+    capabilities: Vec<String>,
+}
+
+impl Said {
+    fn of(agent: &Agent) -> Self {
+        Self {
+            description: agent.description.clone(),
+            role: agent.role.clone(),
+            domains: agent.domains.clone(),
+            capabilities: agent.capabilities.clone(),
+        }
+    }
+
+    fn typed(typed: &Typed) -> Self {
+        Self {
+            description: typed.description.replace("\r\n", "\n").trim().to_owned(),
+            role: typed.role.trim().to_owned(),
+            domains: profile::listed(&typed.domains),
+            capabilities: profile::listed(&typed.capabilities),
+        }
+    }
+
+    /// As the form shows it, with these words as what it began with.
+    fn shown(&self, began: &Self) -> Typed {
+        let Self { description, role, domains, capabilities } = began;
+        let began = json!({
+            "description": description,
+            "role": role,
+            "domains": domains,
+            "capabilities": capabilities,
+        });
+        Typed {
+            description: self.description.clone(),
+            role: self.role.clone(),
+            domains: self.domains.join(", "),
+            capabilities: self.capabilities.join("\n"),
+            began: began.to_string(),
+        }
+    }
 }
 
 /// The form, which stands closed below what it edits.
@@ -37,13 +88,8 @@ pub(super) struct Profile {
 
 impl Profile {
     pub fn of(agent: &Agent) -> Self {
-        let v = Typed {
-            description: agent.description.clone(),
-            role: agent.role.clone(),
-            domains: agent.domains.join(", "),
-            capabilities: agent.capabilities.join("\n"),
-        };
-        Self { v, wrong: Wrong::none() }
+        let said = Said::of(agent);
+        Self { v: said.shown(&said), wrong: Wrong::none() }
     }
 
     /// Whether something in it is wrong: then it stands open.
@@ -62,34 +108,80 @@ pub(super) async fn save(
     Path(slug): Path<String>,
     Form(v): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let before = ws.read(|snap| find(snap, &slug))?;
-    let (domains, capabilities) = (profile::listed(&v.domains), profile::listed(&v.capabilities));
+    let (before, rev) = ws.read(|snap| {
+        let agent = find(snap, &slug)?;
+        let found = snap.get_rev::<Agent>(agent.id)?;
+        found.ok_or_else(|| PageError::not_found("This agent"))
+    })?;
+    let (now, typed) = (Said::of(&before), Said::typed(&v));
     let mut wrong = Wrong::none();
-    wrong.note(rules::good_description(&v.description));
-    wrong.note(profile::good_role(&v.role));
-    wrong.note(profile::good_domains(&domains));
-    wrong.note(profile::good_capabilities(&capabilities));
+    wrong.note(rules::good_description(&typed.description));
+    wrong.note(profile::good_role(&typed.role));
+    wrong.note(profile::good_domains(&typed.domains));
+    wrong.note(profile::good_capabilities(&typed.capabilities));
     if wrong.has_fields() {
-        let profile = Profile { v, wrong };
-        return overview::page(
-            &ws,
-            &who,
-            shell,
-            &before,
-            (StatusCode::UNPROCESSABLE_ENTITY, profile),
-        );
+        let refused = (StatusCode::UNPROCESSABLE_ENTITY, Profile { v, wrong });
+        return overview::page(&ws, &who, shell, &before, refused);
     }
+    // Without it, as a client may send it, all that differs was typed.
+    let began: Said = serde_json::from_str(&v.began).unwrap_or_else(|_| now.clone());
+    let wanted = wanted(&began, &now, &typed, &mut wrong);
+    if wrong.has_fields() {
+        // Who saves once more has seen what the others wrote.
+        let refused = (StatusCode::CONFLICT, Profile { v: wanted.shown(&now), wrong });
+        return overview::page(&ws, &who, shell, &before, refused);
+    }
+    let v = wanted.shown(&began);
     let changes = Changes {
-        description: Some(v.description),
-        role: Some(v.role),
-        domains: Some(domains),
-        capabilities: Some(capabilities),
+        description: Some(wanted.description),
+        role: Some(wanted.role),
+        domains: Some(wanted.domains),
+        capabilities: Some(wanted.capabilities),
         ..Changes::default()
     };
     let id = before.id;
-    let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
+    let agent = match ws.write(&who, move |tx| rules::update(tx, id, Some(rev), changes)).await {
+        Ok(agent) => agent,
+        Err(error) => {
+            let refused = (StatusCode::CONFLICT, Profile { v, wrong: Wrong::of(&error)? });
+            return overview::page(&ws, &who, shell, &before, refused);
+        }
+    };
     let author = Author::new(&who.name, &who.email);
     provision::tell_change(&ws, author, &before, &agent).await;
     let said = Flash::ok(format!("{} is saved.", agent.name));
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
+}
+
+/// What the fields should say, and which of them somebody else has changed as well.
+fn wanted(began: &Said, now: &Said, typed: &Said, moved: &mut Wrong) -> Said {
+    let description = [&began.description, &now.description, &typed.description];
+    let role = [&began.role, &now.role, &typed.role];
+    let domains = [&began.domains, &now.domains, &typed.domains];
+    let capabilities = [&began.capabilities, &now.capabilities, &typed.capabilities];
+    Said {
+        description: wanted_of("description", description, &now.description, moved),
+        role: wanted_of("role", role, &now.role, moved),
+        domains: wanted_of("domains", domains, &now.domains.join(", "), moved),
+        capabilities: wanted_of("capabilities", capabilities, &now.capabilities.join(", "), moved),
+    }
+}
+
+/// What a field should say: what it says now, unless somebody has typed something else.
+fn wanted_of<T: Clone + PartialEq>(
+    name: &'static str,
+    [began, now, typed]: [&T; 3],
+    told: &str,
+    moved: &mut Wrong,
+) -> T {
+    if typed == began || typed == now {
+        return now.clone();
+    }
+    if now != began {
+        let told = if told.is_empty() { "nothing".to_owned() } else { format!("“{told}”") };
+        let said =
+            format!("Somebody else changed this to {told}; save again to replace it with yours");
+        moved.join::<()>(Err(Wrong::field(name, said)));
+    }
+    typed.clone()
 }

@@ -76,6 +76,12 @@ fn day(when: &When, version: &Version) -> String {
     version.at.to_zoned(when.zone.clone()).strftime("%-d %B %Y").to_string()
 }
 
+/// A version of which another one may be as old as a minute.
+fn exactly(when: &When, version: &Version) -> String {
+    let at = version.at.to_zoned(when.zone.clone()).strftime("%-d %B %Y, %H:%M").to_string();
+    format!("{at} ({})", version.commit.short())
+}
+
 /// A place in which somebody chooses.
 struct PlaceView {
     name: String,
@@ -222,8 +228,8 @@ fn view(when: &When, agent: &Agent, head: &Head, offer: &Offer) -> View {
         name: agent.name.clone(),
         template: called(&offer.to.template),
         slug: offer.to.template.clone(),
-        from: offer.from.as_ref().map(|from| day(when, from)).unwrap_or_default(),
-        to: day(when, &offer.to),
+        from: offer.from.as_ref().map(|from| exactly(when, from)).unwrap_or_default(),
+        to: exactly(when, &offer.to),
         mark: offer.mark.clone(),
         is_any: offer.is_any(),
         is_move: offer.is_move(),
@@ -358,9 +364,10 @@ pub(super) async fn undo(
 /// An agent in the list of those that could take something over.
 struct Row {
     face: Face,
-    name: String,
     href: String,
     template: String,
+    /// The version that it has; empty when that is not known.
+    from: String,
     to: String,
     about: String,
     is_clean: bool,
@@ -403,10 +410,10 @@ fn row(ws: &Ws, when: &When, agent: &Agent, offer: &Offer) -> Row {
     }
     Row {
         face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
-        name: agent.name.clone(),
         href: ws.url(&format!("agents/{}/upgrade", agent.slug)),
         template: called(&offer.to.template),
-        to: day(when, &offer.to),
+        from: offer.from.as_ref().map(|from| exactly(when, from)).unwrap_or_default(),
+        to: exactly(when, &offer.to),
         about,
         is_clean: offer.is_clean(),
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use ::git::history::{self as git, FileDiff};
 use app::{App, Ws};
 use features::agents::files::{Content, MAX_SHOWN};
-use features::agents::queries::head::Head;
+use features::agents::queries::head::{Head, Place};
 use features::agents::upgrade::apply;
 use features::agents::versions::{self, Told};
 use kernel::Can;
@@ -120,7 +120,7 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
-    let (agent, head) = files::top(&ws, &who, &when, &slug)?;
+    let (agent, head) = files::top(&ws, &who, &when, (&slug, Place::History))?;
     let path = asked.path.trim_matches('/').to_owned();
     let before = Some(asked.before.as_str()).filter(|before| !before.is_empty());
     let log = versions::log(&ws, &agent, &path, before, PAGE).await?;

@@ -280,6 +280,15 @@ impl TextOut {
     }
 }
 
+/// A file that stays without a commit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LeftOutFile {
+    path: String,
+    /// The line with the key, from 1.
+    line: u32,
+    why: String,
+}
+
 /// What happened.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -350,6 +359,8 @@ enum KindOut {
     },
     /// The conversation stays as it is.
     CompactionFailed { why: String },
+    /// Files stay without a commit because they hold a key.
+    LeftOut { files: Vec<LeftOutFile> },
     /// What a compaction would have lost was written into the agent's memory.
     Remembered { path: String, lines: Vec<String> },
     /// Files came with the message before it.
@@ -486,6 +497,12 @@ fn kind(kind: EventKind) -> KindOut {
         }
         EventKind::Compacted { summary, how } => compacted(summary, how),
         EventKind::CompactionFailed { why } => KindOut::CompactionFailed { why },
+        EventKind::LeftOut { files } => KindOut::LeftOut {
+            files: files
+                .into_iter()
+                .map(|file| LeftOutFile { path: file.path, line: file.line, why: file.why })
+                .collect(),
+        },
         EventKind::Remembered { path, lines } => KindOut::Remembered { path, lines },
         EventKind::Attached { input, files } => {
             KindOut::Attached { input, files: files.into_iter().map(FileOut::of).collect() }

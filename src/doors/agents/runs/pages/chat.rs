@@ -154,7 +154,7 @@ pub(super) async fn show(
         Some("chat-sessions") => html::fragment(&parts.sessions),
         Some("chat-note") => html::fragment(&parts.note),
         Some("chat-head") => html::fragment(&parts.bar),
-        _ => html::page(&whole(shell, agent, parts, Answer::default())),
+        _ => html::page(&whole(shell, parts, Answer::default())),
     }
 }
 
@@ -167,10 +167,10 @@ pub(super) fn page_with(
     let commands::Place { ws, who, agent, talk } = *place;
     let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::of(talk)))?;
     let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
-    html::document(status, &whole(shell, agent.clone(), parts, answer))
+    html::document(status, &whole(shell, parts, answer))
 }
 
-fn whole(shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
+fn whole(shell: Shell, parts: Parts, answer: Answer) -> Show {
     let Parts { queueing, head, sessions, bar, talk, note } = parts;
     let (own, may_talk, action) = (bar.own, bar.may_talk, bar.action.clone());
     let (acts, at) = (bar.acts.as_ref(), bar.at.clone());
@@ -184,7 +184,7 @@ fn whole(shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
     };
     Show {
         shell,
-        name: agent.name,
+        name: talk.name.clone(),
         own,
         head,
         sessions,
@@ -292,7 +292,7 @@ struct Why {
 
 /// Why what is said now is not read at once, with the way out; and once, who else hears of it.
 fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
-    let (name, held) = (&agent.name, why.held);
+    let (name, held) = (look.called(agent), why.held);
     let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
     let (text, resume) = match held {
         None if why.over => ("Your next message starts a new conversation.".to_owned(), None),
@@ -381,7 +381,7 @@ fn transcript(
     };
     Ok(Talk {
         live,
-        name: agent.name.clone(),
+        name: look.called(agent),
         face: look.agent(agent, false),
         entries,
         earlier,

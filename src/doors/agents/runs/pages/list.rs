@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use app::Ws;
@@ -15,7 +16,7 @@ use features::tasks::model::Task;
 use features::usage::model::RUN_COST;
 use kernel::cursor::DEFAULT_LIMIT;
 use kernel::key::KeyBuf;
-use kernel::{Outcome, RunState};
+use kernel::{RunState, Timestamp};
 use store::{Range, ReadExt, StoreError, cursor_key, key_cursor};
 use web::error::PageError;
 use web::extract::Query;
@@ -41,31 +42,44 @@ pub(super) struct Filter {
     agent: String,
     #[serde(default)]
     state: String,
+    /// Only those that ended from this moment on (RFC 3339).
+    #[serde(default)]
+    since: String,
     #[serde(default)]
     after: String,
 }
 
 impl Filter {
     fn query(&self, after: &str) -> String {
-        let pairs = [("agent", self.agent.as_str()), ("state", &self.state), ("after", after)];
+        let pairs = [
+            ("agent", self.agent.as_str()),
+            ("state", &self.state),
+            ("since", &self.since),
+            ("after", after),
+        ];
         let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         serde_urlencoded::to_string(given).unwrap_or_default()
     }
 
+    /// The moment from which on runs have ended; none when nothing that is one was given.
+    fn ended_from(&self) -> Option<Timestamp> {
+        // ok: what is no moment does not filter.
+        self.since.parse().ok()
+    }
+
     fn takes(&self, run: &Run) -> bool {
+        let late = |from: Timestamp| run.ended_at.is_none_or(|ended| ended < from);
+        if self.ended_from().is_some_and(late) {
+            return false;
+        }
         match self.state.as_str() {
             "" => true,
             "live" => run.is_live(),
             "working" => run.state == RunState::Running,
-            "failed" => run.outcome.as_ref().is_some_and(is_bad),
+            "failed" => run.outcome.as_ref().is_some_and(words::is_bad),
             state => words::state(run).0 == state,
         }
     }
-}
-
-/// Whether an end needs a person's eye.
-fn is_bad(outcome: &Outcome) -> bool {
-    !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
 }
 
 const STATES: [(&str, &str); 7] = [
@@ -144,21 +158,27 @@ pub(super) async fn index(
     hx: Hx,
     Query(filter): Query<Filter>,
 ) -> Result<Response, PageError> {
-    let asked = || ws.read(|snap| questions(snap, &ws, &who));
-    if hx.wants("run-questions") {
-        return html::fragment(&asked()?);
-    }
-    let list = ws.read(|snap| rows(snap, &ws, &who, &filter))?;
-    if hx.is_partial() {
-        return html::fragment(&list);
-    }
-    let agents = ws.read(|snap| agent_choices(snap, &filter.agent))?;
-    let state = |(word, label): &(&str, &str)| Choice::new(*word, *label, *word == filter.state);
-    let states: Vec<Choice> = STATES.iter().map(state).collect();
-    let chips = chips(&ws, &filter, &agents, &states);
-    let filtered = !filter.query("").is_empty();
-    let questions = asked()?;
-    html::page(&Index { shell, agents, states, chips, filtered, questions, list })
+    ws.look(move |ws| {
+        ws.read(|snap| {
+            if hx.wants("run-questions") {
+                return html::fragment(&questions(snap, ws, &who)?);
+            }
+            let list = rows(snap, ws, &who, &filter)?;
+            if hx.is_partial() {
+                return html::fragment(&list);
+            }
+            let agents = agent_choices(snap, &filter.agent)?;
+            let state =
+                |(word, label): &(&str, &str)| Choice::new(*word, *label, *word == filter.state);
+            let states: Vec<Choice> = STATES.iter().map(state).collect();
+            let mut chips = chips(ws, &filter, &agents, &states);
+            chips.extend(since_chip(ws, &who, &filter));
+            let filtered = !filter.query("").is_empty();
+            let questions = questions(snap, ws, &who)?;
+            html::page(&Index { shell, agents, states, chips, filtered, questions, list })
+        })
+    })
+    .await
 }
 
 fn chips(ws: &Ws, filter: &Filter, agents: &[Choice], states: &[Choice]) -> Vec<Chip> {
@@ -171,6 +191,18 @@ fn chips(ws: &Ws, filter: &Filter, agents: &[Choice], states: &[Choice]) -> Vec<
     let without_state = Filter { state: String::new(), ..filter.clone() };
     let both = [one("Agent", agents, without_agent), one("State", states, without_state)];
     both.into_iter().flatten().collect()
+}
+
+/// "Ended since 24 November, 18:05".
+fn since_chip(ws: &Ws, who: &Person, filter: &Filter) -> Option<Chip> {
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let at = filter.ended_from()?.to_zoned(zone);
+    let left = Filter { since: String::new(), ..filter.clone() };
+    Some(Chip {
+        label: "Ended since",
+        value: at.strftime("%-d %B, %H:%M").to_string(),
+        without: ws.url(&format!("runs?{}", left.query(""))),
+    })
 }
 
 fn questions(tx: &impl ReadExt, ws: &Ws, who: &Person) -> Result<Questions, StoreError> {

@@ -37,6 +37,8 @@ pub(super) struct Look<'a> {
     pub may_chat: bool,
     /// Whether this person may change agents and their files.
     pub may_manage: bool,
+    /// Whether this person answers for what agents ask.
+    pub may_approve: bool,
     settings: Option<Settings>,
     /// What agents are called.
     called: Called,
@@ -52,6 +54,7 @@ impl<'a> Look<'a> {
             may_write: who.access.may(Can::Write),
             may_chat: who.access.may(Can::Chat),
             may_manage: who.access.may(Can::Agents),
+            may_approve: who.access.may(Can::Approve),
             now: ws.app.clock.now(),
             zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
             settings: tx.get::<Settings>(())?,

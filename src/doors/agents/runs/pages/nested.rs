@@ -120,9 +120,10 @@ fn line(step: &Step) -> Option<Line> {
             };
             (told.icon, tone, told.verb, told.what)
         }
-        What::Failed { message, .. } => {
-            ("refresh", "warn", "The model call failed.".to_owned(), message.clone())
-        }
+        What::Failed { class, message, .. } => match words::cut_off(class) {
+            Some(said) => ("stop", "", said.to_owned(), String::new()),
+            None => ("refresh", "warn", "The model call failed.".to_owned(), message.clone()),
+        },
         What::Waiting { waits_for, detail, .. } => {
             ("clock", "warn", format!("Waited for {}.", waits_for.label()), detail.clone())
         }

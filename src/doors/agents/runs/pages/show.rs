@@ -13,12 +13,14 @@ use features::connections::model::Connection;
 use features::connections::queries as connections;
 use features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use features::inbox::model::Item;
-use features::runs::model::{BRANCHES, HALTS, RUNS, Run, Session};
+use features::runs::model::{BRANCHES, HALTS, OUTSIDE, RUNS, Run, Session};
 use features::runs::queries::questions::{self, Card};
 use features::runs::queries::steps::{Steps, What};
 use features::runs::queries::{self, steps as reading, talk, words};
 use features::runs::rules::{self, NewInput, RunError};
 use features::tasks::model::Task;
+use features::trust::model::TRUST_MODES;
+use features::trust::queries as trust;
 use kernel::key::KeyBuf;
 use kernel::{ProblemKind, QueueMode, RunState, RunTrigger};
 use store::{Range, ReadExt, StoreError};
@@ -126,6 +128,8 @@ struct Rail {
     /// Where it says what fills it.
     makeup: String,
     details: Vec<(&'static str, String, String)>,
+    /// What its conversation has read from outside first, and where a person trusts it.
+    outside: Option<(String, Option<String>)>,
     /// Where all of it stands as it is kept: to look at, to take along.
     record: (String, String),
 }
@@ -426,7 +430,10 @@ fn rail(
         let (about, href) = place::of_run(tx, look, &session)?;
         add("Session", about.to_owned(), href);
     }
+    let lift = look.may_approve.then(|| format!("{href}/outside/lift"));
+    let outside = trust::heeded(tx, &[run.agent], run.session)?.map(|read| (read, lift));
     let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
+    let live = live.record(OUTSIDE.name, run.session).record(TRUST_MODES.name, run.agent);
     let (below, live) = below::of(tx, look, run, live)?;
     let reverts = reverts(tx, look, run)?;
     let slug = tx.get::<Agent>(run.agent)?.map(|agent| agent.slug).unwrap_or_default();
@@ -434,7 +441,19 @@ fn rail(
     let commit = commit.chars().take(10).collect();
     let record = (format!("{href}/events"), format!("{href}/export"));
     let makeup = format!("{href}/context");
-    Ok(Rail { live, below, files, commit, history, reverts, context, makeup, details, record })
+    Ok(Rail {
+        live,
+        below,
+        files,
+        commit,
+        history,
+        reverts,
+        context,
+        makeup,
+        details,
+        outside,
+        record,
+    })
 }
 
 /// What became of files that went back, newest first.

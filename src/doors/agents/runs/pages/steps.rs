@@ -150,9 +150,7 @@ impl Drawing<'_, '_> {
             }
             What::Failed { class, message, retry_at, call } => {
                 view.code = format!("call {call}");
-                let class = ErrorClass::named(class);
-                let words = class.map_or_else(|| message.clone(), |class| class.explained(message));
-                failed(&mut view, &words, retry_at.is_some());
+                failed(&mut view, (class, message), retry_at.is_some());
             }
             What::Notice(text) => {
                 (view.icon, view.verb) = ("info", "HQ told the agent".to_owned());
@@ -184,6 +182,14 @@ impl Drawing<'_, '_> {
                 (view.icon, view.verb) = ("branch", "Committed".to_owned());
                 view.what = format::count(u64::from(*files), "file", "files");
                 view.code = commit.chars().take(10).collect();
+            }
+            What::LeftOut(files) => {
+                (view.icon, view.tone) = ("warn", "warn");
+                view.verb = "Left without a commit:".to_owned();
+                let each = files
+                    .iter()
+                    .map(|file| format!("{} ({} in line {})", file.path, file.why, file.line));
+                view.what = each.collect::<Vec<_>>().join(", ");
             }
             What::Ended { outcome, summary } => self.ended(tx, &mut view, outcome, summary)?,
             What::Switched { to, why } => {
@@ -454,7 +460,15 @@ fn clock(since: Duration) -> String {
     }
 }
 
-fn failed(view: &mut StepView, message: &str, again: bool) {
+fn failed(view: &mut StepView, (class, message): (&str, &str), again: bool) {
+    if let Some(said) = words::cut_off(class) {
+        (view.icon, view.verb) = ("stop", said.to_owned());
+        return;
+    }
+    let message = match ErrorClass::named(class) {
+        Some(class) => class.explained(message),
+        None => message.to_owned(),
+    };
     (view.icon, view.tone) = ("refresh", if again { "warn" } else { "danger" });
     view.verb = "The model call failed.".to_owned();
     let message = message.trim_end().trim_end_matches('.');

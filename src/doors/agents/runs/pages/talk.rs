@@ -94,6 +94,8 @@ pub(super) struct Attached {
     pub size: String,
     pub glyph: &'static str,
     pub href: String,
+    /// Where it is kept as knowledge; empty for who may not.
+    pub keep: String,
     pub is_picture: bool,
     pub is_document: bool,
 }
@@ -105,6 +107,10 @@ impl Attached {
             size: format::size(file.len),
             glyph: if file.is_document() { "doc" } else { "file" },
             href: look.ws.url(&format!("messages/{of}/files/{n}")),
+            keep: match look.may_write {
+                true => look.ws.url(&format!("knowledge/keep/{of}/{n}")),
+                false => String::new(),
+            },
             is_picture: file.is_picture(),
             is_document: file.is_document(),
         };
@@ -378,6 +384,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             What::Failed { .. }
             | What::Interrupted(_)
             | What::Waiting { .. }
+            | What::LeftOut(_)
             | What::Remembered { .. } => {
                 turn.steps.push(view);
             }

@@ -2,7 +2,7 @@
 //! that suits it. Tools that are not known here are shown by their name with all their arguments.
 
 use features::runs::model::CallStatus;
-use features::runs::queries::doing::{Doing, arguments, doing, first_of};
+use features::runs::queries::doing::{Doing, arguments, doing, first_of, uncoded};
 use features::runs::queries::steps::{CallState, ToolCall};
 use kernel::text::{ellipsis, head_tail};
 use tool::patch::{self, HunkLine, Op};
@@ -171,8 +171,10 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     let args = arguments(call);
     let Doing { icon, verb, what, kind } = doing(call);
     let mut told = Told { icon, verb, what, kind, parts: Vec::new() };
-    let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
     let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
+    let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
+    let uncoded = if failed { uncoded(output) } else { String::new() };
+    let output = if failed { uncoded.as_str() } else { output };
     match call.name.as_str() {
         "process" if !output.is_empty() => {
             let title = format!("job {}", told.what);
@@ -376,6 +378,10 @@ mod tests {
         let parts = tell(&failed).parts;
         assert_eq!(parts[0], Piece::Error("Error: not found".into()));
         assert!(matches!(&parts[1], Piece::Fold { output, .. } if output.is_empty()));
+        let answer = "Error(enough_parts): 10 parts of MC-2 are open.\nClose one.";
+        failed.result = Some((Body::Inline(answer.into()), 3));
+        let said = "10 parts of MC-2 are open.\nClose one.";
+        assert_eq!(tell(&failed).parts[0], Piece::Error(said.into()));
     }
 
     #[test]

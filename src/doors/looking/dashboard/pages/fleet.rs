@@ -76,7 +76,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreE
                 dot: Dot::new(activity.state, activity.label),
                 what,
                 detail,
-                cost: format::cents(usage::agent_day(tx, agent.id, scene.now)?),
+                cost: format::money(usage::agent_day(tx, agent.id, scene.now)?),
                 stop,
             },
         ));

@@ -8,6 +8,7 @@ mod fleet;
 mod happened;
 pub mod mission;
 mod needs;
+mod since;
 mod spend;
 mod streams;
 
@@ -49,6 +50,7 @@ struct Starter {
 struct Show {
     shell: Shell,
     brief: brief::Brief,
+    since: since::Since,
     needs: needs::Needs,
     fleet: fleet::Fleet,
     spend: spend::Spend,
@@ -71,18 +73,27 @@ struct Empty {
     may_admin: bool,
 }
 
-/// `GET /`
+/// `GET /`, all of it from one snapshot, on a thread that may block.
 async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, PageError> {
-    if let Some(region) = hx.target().filter(|_| hx.is_partial()) {
-        let found = ws.read(|tx| region_of(tx, &Scene::new(tx, &ws, &who)?, region))?;
-        if let Some(found) = found {
-            return Ok(html::answer(StatusCode::OK, found?));
-        }
+    ws.look(move |ws| ws.read(|snap| drawn(ws, snap, &who, shell, &hx))).await
+}
+
+fn drawn(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    who: &Person,
+    shell: Shell,
+    hx: &Hx,
+) -> Result<Response, PageError> {
+    let scene = Scene::new(snap, ws, who)?;
+    if let Some(region) = hx.target().filter(|_| hx.is_partial())
+        && let Some(found) = region_of(snap, &scene, region)?
+    {
+        return Ok(html::answer(StatusCode::OK, found?));
     }
     let may = |can| who.access.may(can);
-    let empty = ws.read(|tx| Ok::<_, StoreError>(agents::all(tx)?.is_empty()))?;
-    if empty {
-        if may(Can::Own) && ws.is_active() && ws.read(|tx| onboarding::leads(tx))? {
+    if agents::all(snap)?.is_empty() {
+        if may(Can::Own) && ws.is_active() && onboarding::leads(snap)? {
             return Ok(hx.go_to(&ws.url("onboarding")));
         }
         return html::page(&Empty {
@@ -92,24 +103,21 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
             may_admin: may(Can::Admin),
         });
     }
-    let page = ws.read(|tx| {
-        let scene = Scene::new(tx, &ws, &who)?;
-        let waiting = dashboard::needs::read(tx, &scene)?;
-        Ok::<_, StoreError>(Show {
-            shell,
-            brief: brief::read(tx, &scene, waiting.count)?,
-            needs: needs::draw(&scene, waiting),
-            fleet: fleet::read(tx, &scene)?,
-            spend: spend::read(tx, &scene)?,
-            mission: mission::read(tx, &scene)?,
-            streams: streams::read(tx, &scene)?,
-            happened: happened::read(&scene)?,
-            starter: starter(tx, &scene)?,
-            on_practice: scene.settings.as_ref().is_none_or(|one| one.default_model.is_none()),
-            may_admin: may(Can::Admin),
-        })
-    })?;
-    html::page(&page)
+    let waiting = dashboard::needs::read(snap, &scene)?;
+    html::page(&Show {
+        shell,
+        brief: brief::read(snap, &scene, waiting.count)?,
+        since: since::read(snap, &scene)?,
+        needs: needs::draw(&scene, waiting),
+        fleet: fleet::read(snap, &scene)?,
+        spend: spend::read(snap, &scene)?,
+        mission: mission::read(snap, &scene)?,
+        streams: streams::read(snap, &scene)?,
+        happened: happened::read(&scene)?,
+        starter: starter(snap, &scene)?,
+        on_practice: scene.settings.as_ref().is_none_or(|one| one.default_connection.is_none()),
+        may_admin: may(Can::Admin),
+    })
 }
 
 /// One region alone.
@@ -122,6 +130,7 @@ fn region_of(
         "brief" => {
             Some(html::render(&brief::read(tx, scene, dashboard::needs::read(tx, scene)?.count)?))
         }
+        "since" => Some(html::render(&since::read(tx, scene)?)),
         "needs" => Some(html::render(&needs::draw(scene, dashboard::needs::read(tx, scene)?))),
         "fleet" => Some(html::render(&fleet::read(tx, scene)?)),
         "spend" => Some(html::render(&spend::read(tx, scene)?)),

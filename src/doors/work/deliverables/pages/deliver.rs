@@ -5,15 +5,20 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::super::api::{page_of, record_of};
 use app::{App, Ws};
+use features::cards;
 use features::deliverables::model::{Answer, Content};
 use features::deliverables::queries;
 use features::deliverables::rules::{self, DeliverableError, MAX_FILE, NewDelivery};
+use features::links::model::Target;
+use features::links::queries as links;
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::scene::Scene;
 use kernel::{DeliverableId, FieldError, Problem as _, ProblemKind};
-use store::Read;
+use store::schema::id_text;
+use store::{Read, StoreError};
 use web::error::PageError;
 use web::extract::Path;
 use web::hx::Hx;
@@ -55,12 +60,16 @@ impl DeliverPage {
 }
 
 /// What was typed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Typed {
     title: String,
     kind: String,
     text: String,
     url: String,
+    /// The title or the id of a page.
+    page: String,
+    /// A record such as `contact:Name`.
+    record: String,
     note: String,
     revises: String,
     key: String,
@@ -76,6 +85,8 @@ impl From<Vec<(String, String)>> for Typed {
                 "kind" => typed.kind = value,
                 "text" => typed.text = value,
                 "url" => typed.url = value,
+                "page" => typed.page = value,
+                "record" => typed.record = value,
                 "note" => typed.note = value,
                 "revises" => typed.revises = value,
                 "key" => typed.key = value,
@@ -118,14 +129,23 @@ pub async fn revise(
         let piece = queries::get(snap, id)?;
         let task = tasks::get(snap, piece.deliverable.task)?;
         let newest = piece.newest().map(|judged| judged.version.content.clone());
-        let (kind, text, url) = match newest {
-            Some(Content::Url(url)) => ("url", String::new(), url),
-            Some(Content::File { .. }) => ("file", String::new(), String::new()),
-            Some(Content::Text(text)) => ("text", text, String::new()),
-            None => ("text", String::new(), String::new()),
+        let paged = match newest.as_ref().and_then(Content::page) {
+            Some(page) => links::name(snap, &page)?,
+            None => None,
         };
-        let kind = kind.to_owned();
-        let typed = Typed { kind, text, url, revises: id.to_string(), ..Typed::default() };
+        let kind = newest.as_ref().map_or("text", Content::word).to_owned();
+        let record = match newest.as_ref().and_then(Content::page) {
+            Some(target) if kind == "record" => named(snap, &target)?,
+            _ => String::new(),
+        };
+        let (text, url) = match newest {
+            Some(Content::Url(url)) => (String::new(), url),
+            Some(Content::Text(text)) => (text, String::new()),
+            _ => (String::new(), String::new()),
+        };
+        let paged = paged.map(|(title, _)| title).unwrap_or_default();
+        let revises = id.to_string();
+        let typed = Typed { kind, text, url, page: paged, record, revises, ..Typed::default() };
         page((&ws, &who), snap, &task, typed)
     })?;
     html::page(&DeliverPage { shell, ..page })
@@ -162,13 +182,27 @@ fn page(
         key: scene.today.now.as_millisecond(),
         revises,
         asks,
-        kinds: vec![choice("text", "Text"), choice("url", "Link"), choice("file", "File")],
+        kinds: vec![
+            choice("text", "Text"),
+            choice("url", "Link"),
+            choice("file", "File"),
+            choice("page", "Page"),
+            choice("record", "Record"),
+        ],
         typed,
         wrong: Vec::new(),
     })
 }
 
-fn content(typed: &Typed, file: Option<Arrived>) -> Result<Content, DeliverableError> {
+/// A record as the form names it: `contact:0192…`; empty when it is gone.
+fn named(read: &dyn Read, target: &Target) -> Result<String, StoreError> {
+    let Target::Row(table, key) = target else { return Ok(String::new()) };
+    let Some(noun) = cards::of_table(*table) else { return Ok(String::new()) };
+    let there = read.raw_get(*table, key)?.is_some();
+    Ok(if there { format!("{}:{}", noun.word, id_text(key)) } else { String::new() })
+}
+
+fn content(ws: &Ws, typed: &Typed, file: Option<Arrived>) -> Result<Content, DeliverableError> {
     let wrong = |field, text: &str| Err(DeliverableError::Invalid(field, text.to_owned()));
     match (typed.kind.as_str(), file) {
         ("file", Some(file)) => {
@@ -176,6 +210,8 @@ fn content(typed: &Typed, file: Option<Arrived>) -> Result<Content, DeliverableE
         }
         ("file", None) => wrong("file", "Choose a file."),
         ("url", _) => Ok(Content::Url(typed.url.clone())),
+        ("page", _) => page_of(ws, typed.page.trim()),
+        ("record", _) => ws.read(|snap| record_of(snap, typed.record.trim())),
         _ => Ok(Content::Text(typed.text.clone())),
     }
 }
@@ -185,6 +221,8 @@ fn placed(error: &DeliverableError, kind: &str) -> Vec<FieldError> {
     let body = match kind {
         "url" => "url",
         "file" => "file",
+        "page" => "page",
+        "record" => "record",
         _ => "text",
     };
     let mut fields = error.fields();
@@ -211,7 +249,8 @@ pub async fn send(
     let (pairs, files) = upload::form_with_fields(&ws, (&parts.headers, body), 1, limit).await?;
     let typed = Typed::from(pairs);
     let id = task.id;
-    let delivered = match content(&typed, files.into_iter().next()) {
+    let (own, file) = (typed.clone(), files.into_iter().next());
+    let delivered = match ws.look(move |ws| content(ws, &own, file)).await {
         Err(error) => Err(error),
         Ok(content) => {
             let new = NewDelivery {
@@ -228,7 +267,9 @@ pub async fn send(
                 },
             };
             let answers = typed.answers.clone();
-            let said = [&typed.title, &typed.text, &typed.url, &typed.note].map(String::as_str);
+            let said =
+                [&typed.title, &typed.text, &typed.url, &typed.page, &typed.record, &typed.note];
+            let said = said.map(String::as_str);
             let once = Once::of_form(&who, &format!("deliver {id}"), &typed.key, &said);
             let submit = once.run(move |tx| {
                 rules::submit_answering(tx, new, answers).map(|(piece, _)| piece.title)

@@ -13,7 +13,7 @@ use features::tasks::queries::due::{self, Deadline};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::labels::Asked;
 use features::tasks::queries::open_ends::OpenEnds;
-use features::tasks::queries::{self, scene::Scene};
+use features::tasks::queries::{self, scene::Scene, standing};
 use features::tasks::rules::{self, TaskPatch};
 use kernel::{Priority, TaskId, TaskStatus, Thinking};
 use store::WriteTx;
@@ -124,7 +124,7 @@ pub async fn act(
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("tasks", id).close_dialog();
         let ask = match verb {
-            Verb::Status | Verb::Care => closed(ask, &scene, &task, entry)?,
+            Verb::Status | Verb::Care => stands(ask, &scene, &task, entry)?,
             Verb::Archive => {
                 let undo = format!("{}/restore", scene.href(&task));
                 ask.toast_with_undo(&format!("Archived {name}"), &undo)
@@ -145,14 +145,21 @@ pub async fn act(
     })
 }
 
-/// A task that is closed leaves most lists: that is said, with what is still open of it, and the way back.
-pub(super) fn closed(
+/// Where a task stands that was given a status. One that is closed leaves most lists: that is said, with what is
+/// still open of it, and the way back. One whose delivered work waits for a person stays in review: that is said,
+/// too, since the page goes on to show it there.
+pub(super) fn stands(
     ask: Ask,
     scene: &Scene,
     task: &Task,
     entry: Option<u64>,
 ) -> Result<Ask, TaskError> {
-    let Some(seq) = entry.filter(|_| !task.status.is_open()) else { return Ok(ask) };
+    if task.status.is_open() {
+        let waits = scene.ws.read(|snap| standing::in_review(snap, task.id))?;
+        let words = || format!("{} stays in review until its work is reviewed", scene.name(task));
+        return Ok(if waits { ask.toast(Tone::Info, &words()) } else { ask });
+    }
+    let Some(seq) = entry else { return Ok(ask) };
     let open = match task.status {
         TaskStatus::Done => scene.ws.read(|snap| OpenEnds::of(snap, task.id))?.told(),
         _ => String::new(),

@@ -180,7 +180,7 @@ fn said(away: &[Cell]) -> String {
 
 /// The columns in their order: those that always stand there, and those with cards.
 fn columns(by: GroupBy, cells: &[Cell], heads: &Heads<'_>) -> Vec<(Bucket, Head)> {
-    let mut all = buckets::standing(by, heads);
+    let mut all = buckets::standing(by, cells, heads);
     for cell in cells {
         if !all.contains(&cell.column) {
             all.push(cell.column);

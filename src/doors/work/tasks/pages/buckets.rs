@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use features::streams::model::Stream;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::grouping::{Bucket, GroupBy, Nearness};
+use features::tasks::queries::grouping::{Bucket, Cell, GroupBy, Nearness};
 use features::tasks::queries::scene::Scene;
+use features::tasks::queries::standing;
 use kernel::filter::{Query, Term};
 use kernel::{Assignee, Priority, StreamId, TaskStatus};
 use store::{Range, Read, ReadExt as _};
@@ -79,13 +80,12 @@ impl<'a> Heads<'a> {
             Bucket::All => {
                 Head { label: "All tasks".to_owned(), glyph: "tasks", ..Head::default() }
             }
-            Bucket::Status(status) => Head {
-                word: status.word().to_owned(),
-                label: status.label().to_owned(),
-                glyph: status.word(),
-                state: status.word(),
-                ..Head::default()
-            },
+            Bucket::Status(_) | Bucket::InReview => {
+                let (word, label) = bucket.standing().unwrap_or_default();
+                let (state, glyph) = (word, word);
+                let (word, label) = (word.to_owned(), label.to_owned());
+                Head { word, label, glyph, state, ..Head::default() }
+            }
             Bucket::Priority(priority) => Head {
                 word: priority.word().to_owned(),
                 label: priority.label().to_owned(),
@@ -167,6 +167,8 @@ pub fn narrowed(query: &Query, by: GroupBy, word: &str) -> Query {
 pub fn preset(by: GroupBy, word: &str) -> Option<(&'static str, String)> {
     let word = word.to_owned();
     Some(match by {
+        // A task comes to review when work is delivered on it.
+        GroupBy::Status if word == standing::review().0 => return None,
         GroupBy::Status => ("status", word),
         GroupBy::Priority => ("priority", word),
         GroupBy::Assignee => ("assignee", word),
@@ -176,14 +178,16 @@ pub fn preset(by: GroupBy, word: &str) -> Option<(&'static str, String)> {
     })
 }
 
-/// The groups that a board shows though nothing is in them.
+/// The groups that a board shows though nothing is in them, with the one in review in its place if something is.
 #[must_use]
-pub fn standing(by: GroupBy, heads: &Heads<'_>) -> Vec<Bucket> {
+pub fn standing(by: GroupBy, cells: &[Cell], heads: &Heads<'_>) -> Vec<Bucket> {
     match by {
         GroupBy::Status => {
-            let shown =
-                [TaskStatus::Todo, TaskStatus::InProgress, TaskStatus::Blocked, TaskStatus::Done];
-            shown.map(Bucket::Status).to_vec()
+            let shown = [TaskStatus::Todo, TaskStatus::InProgress];
+            let rest = [TaskStatus::Blocked, TaskStatus::Done];
+            let review = cells.iter().map(|cell| cell.column).find(|one| *one == Bucket::InReview);
+            let shown = shown.map(Bucket::Status).into_iter().chain(review);
+            shown.chain(rest.map(Bucket::Status)).collect()
         }
         GroupBy::Priority => Priority::ALL.iter().rev().map(|one| Bucket::Priority(*one)).collect(),
         GroupBy::Stream => {

@@ -13,6 +13,7 @@ use features::tasks::queries::keys::KEYS;
 use features::tasks::queries::list::Sort;
 use features::tasks::queries::looks::{self, COLUMNS, Columns, Layout, NOUN};
 use features::tasks::queries::scene::Scene;
+use features::tasks::queries::standing;
 use features::views::model::Look;
 use features::views::queries as saved_views;
 use kernel::filter::{self, Kind, Query, Term};
@@ -392,13 +393,18 @@ fn status_choices(query: &Query) -> Vec<Choice> {
     let has = |list: &[String], word: &str| list.iter().any(|one| one == word);
     let none = status.is_empty() && !is.iter().any(|one| WHOLE.contains(&one.as_str()));
     let mut list = vec![Choice::new("open", "Open", has(is, "open"))];
-    list.extend(TaskStatus::ALL.iter().map(|one| {
-        Choice::new(one.word(), one.label(), has(status, one.word()) && status.len() == 1)
-    }));
+    for one in TaskStatus::ALL {
+        let chosen = has(status, one.word()) && status.len() == 1;
+        list.push(Choice::new(one.word(), one.label(), chosen));
+        if *one == TaskStatus::InProgress {
+            let (word, label) = standing::review();
+            let chosen = has(is, "in-review") || (has(status, word) && status.len() == 1);
+            list.push(Choice::new(word, label, chosen));
+        }
+    }
     if 1 < status.len() {
         list.push(Choice::new(status.join(","), status.join(", "), true));
     }
-    list.push(Choice::new("in-review", "In review", has(is, "in-review")));
     list.push(Choice::new("closed", "Closed", has(is, "closed")));
     list.push(Choice::new("archived", "Archived", has(is, "archived")));
     list.push(Choice::new("all", "All", none));

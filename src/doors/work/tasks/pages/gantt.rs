@@ -47,6 +47,9 @@ const DAY: i32 = 16;
 const LINE: i32 = 36;
 /// How wide the handle of an end is.
 const HANDLE: i32 = 7;
+/// How wide a letter of a name is at most as a rule, and how far from the end of its bar it stands.
+const LETTER: i32 = 7;
+const INSET: i32 = 8;
 /// How high the names of the weeks are.
 const HEAD: i32 = 28;
 
@@ -63,6 +66,8 @@ struct Bar {
     width: i32,
     /// Where the handle of its end is.
     end: i32,
+    /// Whether its name stands behind it, because it is too short for that.
+    is_short: bool,
     y: i32,
     /// Whether it has no due date, and so no end.
     endless: bool,
@@ -303,6 +308,8 @@ fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, y): (Date, i32)) -> Bar
         Some(due) => due.words(zone, "%-d %b"),
         None => words(at.last),
     };
+    let letters = i32::try_from(task.title.chars().count()).unwrap_or(i32::MAX);
+    let name_width = letters.saturating_mul(LETTER).saturating_add(2 * INSET).min(DAYS * DAY);
     Bar {
         id: task.id.to_string(),
         name: scene.name(task),
@@ -313,13 +320,17 @@ fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, y): (Date, i32)) -> Bar
         x: left,
         width: right - left,
         end: right - HANDLE,
+        is_short: right - left < name_width && right + name_width <= DAYS * DAY,
         y,
         endless: at.endless,
         late: scene.is_overdue(task),
         waits: String::new(),
         start: at.first.to_string(),
         due: at.last.to_string(),
-        dates: format!("{} to {end}", words(at.first)),
+        dates: match at.first == at.last && !at.endless {
+            true => end,
+            false => format!("{} to {end}", words(at.first)),
+        },
         may_write: scene.may_write && task.archived_at.is_none(),
     }
 }

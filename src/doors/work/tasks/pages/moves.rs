@@ -3,14 +3,14 @@
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use super::acts::closed;
+use super::acts::stands;
 use super::create::word;
 use super::frame::asker;
 use app::{App, Ws};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::matching::matching;
 use features::tasks::queries::scene::Scene;
-use features::tasks::queries::{self, due};
+use features::tasks::queries::{self, due, marks, standing};
 use features::tasks::rules::bulk::{self, Bulk, MOST};
 use features::tasks::rules::order;
 use kernel::{Priority, TaskId, TaskStatus};
@@ -70,7 +70,7 @@ impl Wish {
             let label = label.as_deref().map(str::trim).filter(|label| !label.is_empty());
             label.map(str::to_owned).into_iter().collect()
         };
-        let status = self.status.as_deref().map(|text| word("status", text, TaskStatus::Todo));
+        let status = self.status.as_deref().map(status);
         let usual = Priority::Medium;
         let priority = self.priority.as_deref().map(|text| word("priority", text, usual));
         let assignee = self.assignee.as_deref().map(|text| scene.people.find(text, scene.myself()));
@@ -104,6 +104,25 @@ fn task(read: &dyn Read, name: &str) -> Result<Option<TaskId>, TaskError> {
     }
 }
 
+/// A status as columns and menus name it.
+fn status(text: &str) -> Result<TaskStatus, TaskError> {
+    if text == standing::review().0 {
+        let why = "a task comes to In review when work is delivered on it, and leaves when that is reviewed";
+        return Err(TaskError::field("status", why));
+    }
+    word("status", text, TaskStatus::Todo)
+}
+
+/// How many of these tasks stay in review whatever open status they are given, in words behind others.
+fn told(read: &dyn Read, ids: &[TaskId]) -> Result<String, TaskError> {
+    let review = marks::in_review(read)?;
+    Ok(match ids.iter().filter(|id| review.contains(**id)).count() {
+        0 => String::new(),
+        1 => "; 1 stays in review".to_owned(),
+        n => format!("; {n} stay in review"),
+    })
+}
+
 /// Moves one task: to another group, to another day, to another place in the order.
 pub async fn one(
     app: App,
@@ -119,7 +138,7 @@ pub async fn one(
         let (after, before) = (task(snap, &wish.after)?, task(snap, &wish.before)?);
         Ok::<_, TaskError>((id, wish.read(&scene, snap)?, after, before))
     })?;
-    let closes = bulk.status.is_some();
+    let is_given = bulk.status.is_some();
     let moved = ws.write(&who, move |tx| {
         bulk::apply(tx, &[id], &bulk)?;
         if after.is_some() || before.is_some() {
@@ -131,7 +150,7 @@ pub async fn one(
     let (task, entry) = moved.await?;
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("tasks", task.id);
-        let ask = closed(ask, &scene, &task, entry.filter(|_| closes))?;
+        let ask = if is_given { stands(ask, &scene, &task, entry)? } else { ask };
         return Ok((ask, "").into_response());
     }
     let name = scene.name(&task);
@@ -154,19 +173,23 @@ pub async fn many(
         Ok::<_, TaskError>((ids, Bulk { careful: false, ..wish.read(&scene, snap)? }))
     })?;
     let count = ids.len();
-    let entry = ws.write(&who, move |tx| {
+    let changed = ws.write(&who, move |tx| {
         bulk::apply(tx, &ids, &bulk)?;
+        let stay = match bulk.status.is_some_and(TaskStatus::is_open) {
+            true => told(tx, &ids)?,
+            false => String::new(),
+        };
         // ok: when everything was so already, there is nothing to undo.
-        Ok::<_, TaskError>(tx.seq().ok())
+        Ok::<_, TaskError>((tx.seq().ok(), stay))
     });
-    let entry = entry.await?;
-    let words = format!("Changed {}", format::count(count as u64, "task", "tasks"));
+    let (entry, stay) = changed.await?;
+    let words = format!("Changed {}{stay}", format::count(count as u64, "task", "tasks"));
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").event("hq:chosen", serde_json::json!({}));
         let ask = ask.changed("tasks", "any");
         let ask = match entry {
             Some(seq) => ask.toast_with_undo(&words, &ws.url(&format!("undo/entry/{seq}"))),
-            None => ask.toast(web::parts::Tone::Ok, "No changes"),
+            None => ask.toast(web::parts::Tone::Ok, &format!("No changes{stay}")),
         };
         return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
     }

@@ -6,9 +6,11 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::tasks::model::series::{DueAfter, Series};
+use features::tasks::queries::due;
 use features::tasks::queries::series::DueFields;
 use features::tasks::rules::series::SeriesPatch;
 use features::workspace::queries as workspace;
+use kernel::day::{self, Toward};
 use kernel::vocab::UnknownWord;
 use kernel::{CadenceKind, FieldError, MissedPolicy, Schedule, ScheduleFields};
 use store::{Read, StoreError};
@@ -173,6 +175,7 @@ impl Repeat {
     /// Reads the fields; all that is wrong at once.
     pub fn read(&self, zone: &str, now: Timestamp) -> Result<Wanted, Vec<FieldError>> {
         let mut wrong = Vec::new();
+        let today = due::day(now, &due::zone(zone));
         let cadence_type = word::<CadenceKind>("cadence_type", &self.cadence_type, &mut wrong);
         let missed = word::<MissedPolicy>("missed_policy", &self.missed_policy, &mut wrong);
         let interval_n = number::<u32>("interval_n", &self.interval_n, &mut wrong);
@@ -180,14 +183,17 @@ impl Repeat {
         let ends_after = number::<u32>("ends_after_count", &self.ends_after_count, &mut wrong);
         let ends_on = match self.ends_on.trim() {
             "" => None,
-            text => match text.parse::<Date>() {
-                Ok(day) => Some(day),
-                Err(_) => {
-                    wrong.push(FieldError::new("ends_on", "use a date such as 2026-12-31"));
-                    None
+            text => {
+                let day = day::read(text, today, Toward::Ahead);
+                if day.is_none() {
+                    wrong.push(FieldError::new("ends_on", "use a date such as 31 Dec 2026"));
                 }
-            },
+                day
+            }
         };
+        // What is no day stays as it was typed, to be refused with the rest of the schedule.
+        let starts_on = day::read(&self.starts_on, today, Toward::Ahead)
+            .map_or_else(|| self.starts_on.clone(), |day| day.to_string());
         let days = (1..).zip(self.days()).filter(|(_, day)| !day.is_empty());
         let due = self.due(&mut wrong);
         let fields = ScheduleFields {
@@ -197,7 +203,7 @@ impl Repeat {
             day_of_month,
             time_of_day: Some(self.time_of_day.clone()),
             timezone: Some(self.timezone.clone()),
-            starts_on: Some(self.starts_on.clone()),
+            starts_on: Some(starts_on),
             cron: Some(self.cron.clone()),
             at: None,
         };

@@ -20,6 +20,7 @@ use features::comments::queries::show::{self as comments, Begun, Composer};
 use features::files::queries::{self as files, Line};
 use features::links::queries as links;
 use features::notifications::queries::{self as notifications, Following};
+use features::places::Spot;
 use features::runs::queries as runs;
 use features::runs::queries::questions::{self, Card, Reader};
 use features::tasks::model::Task;
@@ -235,7 +236,9 @@ pub async fn show(
         _ => {
             let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
             page.composer = ws.read(|snap| {
-                comments::composer(&Scene::new(&ws, &who, snap)?, snap, &task, begun)
+                let scene = Scene::new(&ws, &who, snap)?;
+                let spot = Spot::of_task(scene.name(&task), &task);
+                comments::composer(&scene, snap, &spot, begun)
             })?;
             page.shell = shell;
             html::page(&page)
@@ -316,7 +319,8 @@ fn view(
     if part.is_empty() {
         let line = || create::part_line(ws, &page.name, page.back.clone());
         page.quick = page.may_write.then(line);
-        page.composer = comments::composer(&scene, read, task, Begun::default())?;
+        let spot = Spot::of_task(scene.name(task), task);
+        page.composer = comments::composer(&scene, read, &spot, Begun::default())?;
         let above = queries::ancestors(read, task)?.into_iter();
         page.chain = above.map(|t| (scene.name(&t), scene.href(&t), t.title)).collect();
     }
@@ -486,7 +490,7 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
 }
 
 fn files_of(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Files, TaskError> {
-    let all = files::of_task(read, task.id)?;
+    let all = files::of(read, task.id.into())?;
     Ok(Files {
         live: live(scene, task, "files").table("task_files"),
         lines: all.iter().map(|file| Line::new(scene, file)).collect(),

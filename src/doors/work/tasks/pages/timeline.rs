@@ -7,6 +7,7 @@ use super::broken::Deeds;
 use super::telling::Telling;
 use features::comments::queries::show as comments;
 use features::deliverables::queries::{self as deliverables, card::Card};
+use features::places::Spot;
 use features::runs::model::{CallStatus, Run};
 use features::runs::queries::doing::{doing, now, why};
 use features::runs::queries::steps::{self, CallState, Steps, What};
@@ -127,7 +128,8 @@ pub fn entries(
         let at = fact.at;
         all.push((at, Entry::Fact(fact_view(scene, &fact))));
     }
-    for (at, talk) in comments::talks(scene, read, task)? {
+    let spot = Spot::of_task(scene.name(task), task);
+    for (at, talk) in comments::talks(scene, read, &spot)? {
         all.push((at, Entry::Comment(Box::new(talk))));
     }
     for piece in deliverables::of_task(read, task.id)? {

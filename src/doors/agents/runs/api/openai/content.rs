@@ -108,10 +108,10 @@ impl Content {
         Ok(Self { text: texts.join("\n"), files })
     }
 
-    /// Its words, with a word for each file: for a message that was answered before.
+    /// Its words, with a word for each file that came with it: for a message that was answered before.
     pub fn told(&self) -> String {
         let mut text = self.text.trim().to_owned();
-        for file in &self.files {
+        for file in self.files.iter().filter(|file| !file.ours) {
             let what = match (file.want, &file.name) {
                 (Want::Picture, _) => "[a picture]".to_owned(),
                 (Want::File, Some(name)) => format!("[the file {name}]"),

@@ -444,6 +444,8 @@ async fn ask(
         Remembers::Everything => Vec::new(),
         Remembers::Nothing => question.talk.before(),
     };
+    let clean = |text: &str| ws.app.redactor.text(text).into_owned();
+    let before = before.into_iter().map(|one| one.cleaned(clean)).collect();
     let text = question.talk.input(remembers)?;
     let attached = content::keep(ws, question.talk.take_files()).await?;
     let (demand, thinking) = (question.demand.clone(), question.thinking);

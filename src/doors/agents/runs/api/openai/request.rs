@@ -349,6 +349,81 @@ mod tests {
     }
 
     #[test]
+    fn messages_in_a_strange_order_are_put_right() {
+        let call = |id: &str, name: &str| json!({ "id": id, "type": "function", "function": { "name": name, "arguments": "{}" } });
+        let messages = json!([
+            { "role": "assistant", "content": "Welcome." },
+            { "role": "user", "content": "One" },
+            { "role": "user", "content": "Two" },
+            { "role": "tool", "tool_call_id": "gone", "content": "of nothing" },
+            { "role": "assistant", "content": "" },
+            { "role": "assistant", "content": null, "tool_calls": [call("", "a.b"), call("", "c")] },
+            { "role": "tool", "tool_call_id": "", "content": "first" },
+            { "role": "tool", "tool_call_id": "", "content": "second" },
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": " " },
+            { "role": "assistant", "content": null, "tool_calls": [call("", "c")] },
+            { "role": "tool", "tool_call_id": "other", "content": "not asked for" },
+            { "role": "user", "content": "Go on" },
+        ]);
+        let before = before(&messages);
+        let Earlier::Answered { calls: two, .. } = &before[5] else { panic!("{before:?}") };
+        let Earlier::Answered { calls: one, .. } = &before[9] else { panic!("{before:?}") };
+        let ids = [&two[0].id, &two[1].id, &one[0].id];
+        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "each once: {ids:?}");
+        assert_eq!(two[0].name, "a_b");
+        let said = |text: &str| Earlier::Said(text.into());
+        let result =
+            |at: usize, text: &str| Earlier::Result { call: two[at].id.clone(), text: text.into() };
+        let begun = Earlier::Instructions("[The conversation begins with your words.]".into());
+        let brief = "# Instructions from the program that asks\nBe brief.";
+        let told = [
+            begun,
+            Earlier::Answered { text: "Welcome.".into(), calls: Vec::new() },
+            said("One"),
+            said("Two"),
+            said("Result of a tool: of nothing"),
+            before[5].clone(),
+            result(0, "first"),
+            result(1, "second"),
+            Earlier::Instructions(brief.into()),
+            before[9].clone(),
+        ];
+        assert_eq!(before, told);
+        assert_eq!(input(messages, Remembers::Nothing), "Result of a tool: not asked for\n\nGo on");
+    }
+
+    #[test]
+    fn instructions_are_shown_alike_however_much_is_said_now() {
+        let shown = |results: usize| {
+            let call = |n: usize| {
+                json!({ "id": format!("c{n}"), "type": "function",
+                    "function": { "name": "look", "arguments": "{}" } })
+            };
+            let calls: Vec<_> = (0..results).map(call).collect();
+            let mut messages = vec![
+                json!({ "role": "system", "content": "x".repeat(20_000) }),
+                json!({ "role": "user", "content": "Look" }),
+            ];
+            if 0 < results {
+                messages.push(json!({ "role": "assistant", "tool_calls": calls }));
+            }
+            messages.extend((0..results).map(|n| {
+                json!({ "role": "tool", "tool_call_id": format!("c{n}"), "content": "y".repeat(9_000) })
+            }));
+            let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+            let mut talk = request.talk().unwrap();
+            talk.spill(Remembers::Nothing);
+            (talk.before(), talk.take_files().len())
+        };
+        let (first, none) = shown(0);
+        let (more, files) = shown(5);
+        assert_eq!((first[0].clone(), none, files), (more[0].clone(), 0, 0));
+        let Earlier::Result { text, .. } = more.last().unwrap() else { panic!("a result") };
+        assert_eq!(text.len(), 9_000);
+    }
+
+    #[test]
     fn a_long_history_loses_its_oldest_messages_first() {
         let long = "x".repeat(14_000);
         let pair = |n: usize| {
@@ -369,7 +444,12 @@ mod tests {
         assert!(matches!(&before[1], Earlier::Said(text) if text.starts_with("question")));
         let last = Earlier::Answered { text: "answer 99".into(), calls: Vec::new() };
         assert_eq!(before.last(), Some(&last));
-        assert!(140 < before.len() && before.len() < 160, "{}", before.len());
+        assert!(120 < before.len() && before.len() < 130, "{}", before.len());
+        // What goes goes in large steps, so that the next questions begin alike.
+        all.push(json!({ "role": "assistant", "content": "later" }));
+        all.push(json!({ "role": "user", "content": "and now" }));
+        let next = read(&json!({ "model": "hq", "messages": all })).unwrap();
+        assert_eq!(next.talk().unwrap().before()[..before.len()], before);
         assert_eq!(talk.take_files().len(), 1, "all of it in one file");
     }
 

@@ -2,14 +2,15 @@
 //! agent it goes to, and which session.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 
 use axum::http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
-use features::runs::model::MAX_SPILLED;
+use features::runs::model::{MAX_SPILLED, SessionEvent};
 use features::runs::rules::client::MAX_INLINE;
-use features::runs::rules::{Earlier, EarlierCall};
+use features::runs::rules::{Earlier, EarlierCall, MAX_EARLIER};
 use kernel::text::{MAX_TEXT, cut, head_tail};
 use kernel::{AccountId, RunId};
 
@@ -18,15 +19,15 @@ use super::error::ChatError;
 
 /// The longest input that is made of what is said now, in bytes.
 const MAX_INPUT: usize = MAX_TEXT - 1024;
-/// How much of what is said now stands in the message itself, in bytes.
-const INLINE: usize = 24 * 1024;
+/// How much of what is said now stands in the message itself, in bytes: as much as when it was said before.
+const INLINE: usize = MAX_EARLIER;
 /// How many messages of what was said before a model is shown, and how much of them, in bytes; the oldest give way.
 const MOST_BEFORE: usize = 500;
 const MOST_BYTES: usize = 1024 * 1024;
 /// The words for a run that is given nothing but results of its calls.
 const GO_ON: &str = "The results of your calls stand above; go on.";
-/// The heading of the instructions.
-const INSTRUCTIONS: &str = "# Instructions from the program that asks";
+/// What stands before an answer with which a conversation begins: providers want somebody's words first.
+const BEGAN: &str = "[The conversation begins with your words.]";
 /// The name of the file that holds what was said before, when a model is not shown all of it.
 const CONVERSATION: &str = "conversation.md";
 /// The name of the one that holds all long messages, when there are many.
@@ -38,6 +39,10 @@ pub(super) struct Talk {
     /// The field that it came in, for errors.
     param: &'static str,
     said: Vec<Said>,
+    /// How often each id of a call came, as its sender knows it.
+    times: HashMap<String, usize>,
+    /// The calls of the last answer that have no result yet, by the ids that their sender knows.
+    open: HashMap<String, VecDeque<String>>,
 }
 
 /// One message.
@@ -45,28 +50,30 @@ pub(super) struct Talk {
 struct Said {
     who: Speaker,
     content: Content,
-    /// The call whose result it is.
+    /// The call whose result it is, as its sender says.
     result_of: Option<String>,
+    /// The call of the last answer that it answers.
+    answers: Option<String>,
     /// The calls that the model made then.
     calls: Vec<EarlierCall>,
 }
 
 impl Said {
     fn new(who: Speaker, content: Content) -> Self {
-        Self { who, content, result_of: None, calls: Vec::new() }
+        Self { who, content, result_of: None, answers: None, calls: Vec::new() }
     }
 
     /// How much of it a model is shown, in bytes.
     fn bytes(&self) -> usize {
         let calls = self.calls.iter().map(|call| call.arguments.len());
-        self.content.text.len().min(MAX_INLINE) + calls.sum::<usize>()
+        self.content.text.len().min(INLINE) + calls.sum::<usize>()
     }
 }
 
 impl Talk {
     /// Nothing yet.
     pub fn new(param: &'static str) -> Self {
-        Self { param, said: Vec::new() }
+        Self { param, said: Vec::new(), times: HashMap::new(), open: HashMap::new() }
     }
 
     /// The same, with instructions.
@@ -81,22 +88,38 @@ impl Talk {
 
     /// Adds what somebody said.
     pub fn say(&mut self, who: Speaker, content: Content) {
+        self.open.clear();
         self.said.push(Said::new(who, content));
     }
 
-    /// Adds the result of a call of the client's tools.
+    /// Adds the result of a call of the client's tools. One that answers no call of the last answer is told in words:
+    /// every provider would refuse it.
     pub fn give(&mut self, call: &str, content: Content) {
-        let result_of = Some(sound_id(call));
-        self.said.push(Said { result_of, ..Said::new(Speaker::Tool, content) });
+        let own = sound_id(call);
+        let answers = self.open.get_mut(&own).and_then(VecDeque::pop_front);
+        if answers.is_none() {
+            self.open.clear();
+        }
+        let said = Said::new(Speaker::Tool, content);
+        self.said.push(Said { result_of: Some(own), answers, ..said });
     }
 
-    /// Adds a call of a tool that was made before, to the answer that was said last.
+    /// Adds a call of a tool that was made before, to the answer that was said last. Providers want each id once:
+    /// a second call with one gets another.
     pub fn called(&mut self, id: &str, name: &str, arguments: &str) {
         if self.said.last().is_none_or(|last| last.who != Speaker::Assistant) {
             self.say(Speaker::Assistant, Content::text(""));
         }
-        let name = cut(name, 64).to_owned();
-        let call = EarlierCall { id: sound_id(id), name, arguments: sound_arguments(arguments) };
+        let own = sound_id(id);
+        let times = self.times.entry(own.clone()).or_default();
+        let id = match *times {
+            0 => own.clone(),
+            n => sound_id(&format!("{own} {n}")),
+        };
+        *times += 1;
+        self.open.entry(own).or_default().push_back(id.clone());
+        let (name, arguments) = (sound_name(name), sound_arguments(arguments));
+        let call = EarlierCall { id, name, arguments };
         if let Some(last) = self.said.last_mut() {
             last.calls.push(call);
         }
@@ -136,34 +159,46 @@ impl Talk {
     /// Puts what is too long for one message into files beside it, so that nothing is lost of it: what was said
     /// before as a whole, and each long message of now, whose beginning and end stay.
     pub fn spill(&mut self, remembers: Remembers) {
-        let from = self.now_from();
+        let (from, is_new) = (self.now_from(), remembers == Remembers::Nothing);
+        let is_before = |at: usize, said: &Said| {
+            is_new && said.who != Speaker::System && (at < from || said.answers.is_some())
+        };
         let mut files = Vec::new();
-        let is_cut = || 0 < self.shown_from() || self.said[..from].iter().any(Said::is_cut);
-        if remembers == Remembers::Nothing && is_cut() {
-            let before = self.said[..from].iter().filter(|said| said.who != Speaker::System);
-            let before: String = before.map(Said::line).collect();
-            files.push(Given::text(CONVERSATION, before));
+        let all = || self.said.iter().enumerate();
+        let before = || all().filter(|(at, said)| is_before(*at, said)).map(|(_, said)| said);
+        if is_new && (0 < self.shown_from() || before().any(Said::is_cut)) {
+            files.push(Given::text(CONVERSATION, before().map(Said::line).collect()));
         }
-        let is_told = |at: usize, who: Speaker| from <= at || who == Speaker::System;
-        let many = self.said.iter().enumerate().filter(|(at, said)| is_told(*at, said.who)).count();
-        let most = INLINE / many.max(1);
-        let long =
-            |(at, said): &(usize, &Said)| most < said.content.text.len() && is_told(*at, said.who);
+        let told = || {
+            all().filter(|(at, said)| {
+                said.who == Speaker::System || (from <= *at && !is_before(*at, said))
+            })
+        };
+        let (instructions, now): (Vec<_>, Vec<_>) =
+            told().partition(|(_, said)| said.who == Speaker::System);
+        // What is said now changes nothing of how the instructions of a conversation are shown.
+        let most = |who: Speaker| match who {
+            _ if !is_new => INLINE / (instructions.len() + now.len()).max(1),
+            Speaker::System => INLINE / instructions.len().max(1),
+            _ => INLINE / now.len().max(1),
+        };
+        let long: Vec<(usize, usize)> = told()
+            .map(|(at, said)| (at, most(said.who)))
+            .filter(|(at, most)| *most < self.said[*at].content.text.len())
+            .collect();
         // Beside the conversation there is room for so many.
-        let bundled = MAX_SPILLED <= self.said.iter().enumerate().filter(long).count();
+        let bundled = MAX_SPILLED <= long.len();
         let mut bundle = String::new();
-        for (at, said) in self.said.iter_mut().enumerate() {
-            if said.content.text.len() <= most || !is_told(at, said.who) {
-                continue;
-            }
+        for (at, most) in long {
             let name = match bundled {
                 true => MESSAGES.to_owned(),
                 false => format!("message-{}.md", at + 1),
             };
             let marker =
                 format!("\n\n[… this is not all of it: the whole stands in the file {name} …]\n\n");
-            let shown = head_tail(&said.content.text, most, &marker);
-            let whole = std::mem::replace(&mut said.content.text, shown);
+            let text = &mut self.said[at].content.text;
+            let shown = head_tail(text, most, &marker);
+            let whole = std::mem::replace(text, shown);
             if bundled {
                 // ok: writing to a String cannot fail.
                 let _ = write!(bundle, "## Message {}\n\n{whole}\n\n", at + 1);
@@ -188,9 +223,9 @@ impl Talk {
         let is_new = remembers == Remembers::Nothing;
         let now = self.said[self.now_from()..].iter().filter(|said| said.who != Speaker::System);
         let has_files = now.clone().any(|said| !said.content.files.is_empty());
-        let has_results = is_new && now.clone().any(|said| self.answers_a_call(said));
+        let has_results = is_new && now.clone().any(|said| said.answers.is_some());
         let now: Vec<Cow<'_, str>> =
-            now.filter(|said| !(is_new && self.answers_a_call(said))).map(Said::told_now).collect();
+            now.filter(|said| !is_new || said.answers.is_none()).map(Said::told_now).collect();
         let now = match now.join("\n\n").trim() {
             "" if has_results => GO_ON.to_owned(),
             "" if !has_files => {
@@ -199,56 +234,52 @@ impl Talk {
             }
             now => now.to_owned(),
         };
-        let instructions = self.instructions();
+        let instructions = instructions_in(&self.said);
         let text = match is_new || instructions.is_empty() {
             true => now,
-            false => format!("{INSTRUCTIONS}\n{instructions}\n\n# What is said now\n{now}"),
+            false => {
+                let instructions = SessionEvent::as_instructions(&instructions);
+                format!("{instructions}\n\n# What is said now\n{now}")
+            }
         };
         checked(self.param, text)
     }
 
-    fn instructions(&self) -> String {
-        let all = self.said.iter().filter(|said| said.who == Speaker::System);
-        all.map(|said| said.content.text.trim()).collect::<Vec<_>>().join("\n\n")
-    }
-
-    /// Whether something is the result of a call of the last answer.
-    fn answers_a_call(&self, said: &Said) -> bool {
-        let last = self.now_from().checked_sub(1).map(|at| &self.said[at]);
-        let calls = last.map(|last| last.calls.as_slice()).unwrap_or_default();
-        said.result_of.as_ref().is_some_and(|id| calls.iter().any(|call| call.id == *id))
-    }
-
-    /// From which message on a model is shown what was said before now; it begins with somebody's words.
+    /// From which message on a model is shown what was said before now; it begins with somebody's words. What goes
+    /// goes in steps of half of what may stand, so that several questions in a row begin alike.
     fn shown_from(&self) -> usize {
         let before = &self.said[..self.now_from()];
-        let (mut bytes, mut from) = (0, before.len());
-        for (at, said) in before.iter().enumerate().rev() {
-            bytes += said.bytes();
-            if MOST_BYTES < bytes || MOST_BEFORE < before.len() - at {
-                break;
-            }
-            if said.who == Speaker::User {
-                from = at;
-            }
+        let over = |all: usize, most: usize| {
+            all.saturating_sub(most).div_ceil(most / 2).saturating_mul(most / 2)
+        };
+        let bytes = over(before.iter().map(Said::bytes).sum(), MOST_BYTES);
+        let count = over(before.len(), MOST_BEFORE);
+        if bytes == 0 && count == 0 {
+            return 0;
         }
-        // What stands before the first words of somebody goes along with them, when nothing else is left out.
-        let is_whole = before[..from].iter().all(|said| said.who != Speaker::User)
-            && bytes <= MOST_BYTES
-            && before.len() <= MOST_BEFORE;
-        if is_whole { 0 } else { from }
+        let mut gone = 0;
+        for (at, said) in before.iter().enumerate() {
+            if said.who == Speaker::User && bytes <= gone && count <= at {
+                return at;
+            }
+            gone += said.bytes();
+        }
+        before.len()
     }
 
     /// The earlier part, and the results that are given now, for a session that is new. The instructions come
-    /// first, so that each question of a conversation begins as the one before it.
+    /// first, so that each question of a conversation begins as the one before it; those that came later stand
+    /// where they were given.
     pub fn before(&self) -> Vec<Earlier> {
         let (now, from) = (self.now_from(), self.shown_from());
+        let is_system = |said: &&Said| said.who == Speaker::System;
+        let first = self.said.iter().take_while(is_system).count().max(from);
         let mut all = Vec::new();
-        let instructions = self.instructions();
+        let instructions = instructions_in(&self.said[..first]);
         if !instructions.is_empty() {
-            all.push(Earlier::Instructions(format!("{INSTRUCTIONS}\n{instructions}")));
+            all.push(Earlier::Instructions(SessionEvent::as_instructions(&instructions)));
         }
-        let left_out = self.said[..from].iter().filter(|said| said.who != Speaker::System).count();
+        let left_out = self.said[..first].iter().filter(|said| !is_system(said)).count();
         if 0 < left_out {
             let text = format!(
                 "[{left_out} earlier messages were left out here; all of it stands in the file \
@@ -256,12 +287,23 @@ impl Talk {
             );
             all.push(Earlier::Instructions(text));
         }
-        let shown = self.said[from..].iter().enumerate().filter(|(at, said)| {
-            said.who != Speaker::System && (from + at < now || self.answers_a_call(said))
+        let shown = self.said.iter().enumerate().skip(first).filter(|(at, said)| {
+            *at < now || said.who == Speaker::System || said.answers.is_some()
         });
-        all.extend(shown.map(|(_, said)| said.earlier()));
+        let shown = shown.map(|(_, said)| said.earlier()).filter(|one| !one.is_blank());
+        let mut shown = shown.peekable();
+        if left_out == 0 && matches!(shown.peek(), Some(Earlier::Answered { .. })) {
+            all.push(Earlier::Instructions(BEGAN.to_owned()));
+        }
+        all.extend(shown);
         all
     }
+}
+
+/// All instructions among what was said.
+fn instructions_in(said: &[Said]) -> String {
+    let all = said.iter().filter(|said| said.who == Speaker::System);
+    all.map(|said| said.content.text.trim()).collect::<Vec<_>>().join("\n\n").trim().to_owned()
 }
 
 impl Said {
@@ -276,21 +318,29 @@ impl Said {
 
     /// The same in the role in which it was said.
     fn earlier(&self) -> Earlier {
-        let mut text = self.content.told();
-        if MAX_INLINE < text.len() {
-            let marker = format!("\n[… all of it stands in the file {CONVERSATION} …]\n");
-            text = head_tail(&text, MAX_INLINE - marker.len(), &marker);
+        if self.who == Speaker::System {
+            let text = self.content.text.trim();
+            return match text {
+                "" => Earlier::Instructions(String::new()),
+                text => Earlier::Instructions(SessionEvent::as_instructions(text)),
+            };
         }
-        match (self.who, &self.result_of) {
+        let mut text = self.content.told();
+        if INLINE < text.len() {
+            let marker = format!("\n[… all of it stands in the file {CONVERSATION} …]\n");
+            text = head_tail(&text, INLINE - marker.len(), &marker);
+        }
+        match (self.who, &self.answers) {
             (Speaker::Assistant, _) => Earlier::Answered { text, calls: self.calls.clone() },
             (_, Some(call)) => Earlier::Result { call: call.clone(), text },
+            (Speaker::Tool, None) => Earlier::Said(format!("{}: {text}", Speaker::Tool.label())),
             _ => Earlier::Said(text),
         }
     }
 
     /// Whether a model is shown only its beginning and its end.
     fn is_cut(&self) -> bool {
-        self.who != Speaker::System && MAX_INLINE < self.content.text.len()
+        INLINE < self.content.text.len()
     }
 
     /// A message as it stands in the file of a conversation.
@@ -313,6 +363,13 @@ fn sound_id(id: &str) -> String {
         true => id.to_owned(),
         false => format!("call_{}", hex::encode(&Sha256::digest(id)[..12])),
     }
+}
+
+/// A name of a tool as every provider takes it.
+fn sound_name(name: &str) -> String {
+    let is_sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let name: String = name.chars().take(64).map(|c| if is_sound(c) { c } else { '_' }).collect();
+    if name.is_empty() { "tool".to_owned() } else { name }
 }
 
 /// Arguments of a call as every provider takes them: an object in JSON.

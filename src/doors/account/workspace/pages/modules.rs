@@ -1,0 +1,75 @@
+//! Settings, modules: which parts of HQ this workspace has.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::history::queries as history;
+use features::workspace::model::Settings;
+use features::workspace::modules::{self, Module, Off};
+use features::workspace::rules::{self, SettingsPatch};
+use kernel::Can;
+use store::StoreError;
+use web::error::PageError;
+use web::extract::Form;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+#[derive(Template)]
+#[template(path = "workspace/modules.html")]
+struct ModulesPage {
+    shell: Shell,
+    here: &'static str,
+    /// Each module, and whether it is on.
+    all: Vec<(&'static Module, bool)>,
+    may: bool,
+    history: String,
+}
+
+/// The page.
+pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    let (off, history) = ws.read(|snap| {
+        Ok::<_, StoreError>((Off::of(snap)?, history::href_if_any::<Settings>(&ws, snap, ())?))
+    })?;
+    html::page(&ModulesPage {
+        shell,
+        here: "modules",
+        all: modules::ALL.iter().map(|one| (one, !off.has(one.word))).collect(),
+        may: who.access.may(Can::Admin) && ws.is_active(),
+        history,
+    })
+}
+
+/// What is on; a switch that is off is not sent.
+#[derive(Deserialize)]
+pub(super) struct Typed {
+    customers: Option<String>,
+    collections: Option<String>,
+    knowledge: Option<String>,
+}
+
+/// Switches modules on and off.
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let is_off = |word: &str| match word {
+        "customers" => typed.customers.is_none(),
+        "collections" => typed.collections.is_none(),
+        _ => typed.knowledge.is_none(),
+    };
+    let off = modules::ALL.iter().map(|one| one.word).filter(|word| is_off(word));
+    let patch = SettingsPatch {
+        without: Some(off.map(str::to_owned).collect()),
+        ..SettingsPatch::default()
+    };
+    ws.write(&who, move |tx| rules::update(tx, patch, None)).await?;
+    let back = hx.go_to(&ws.url("settings/modules"));
+    Ok(flash::say(&app, Flash::ok("Saved."), back))
+}

@@ -1,0 +1,85 @@
+//! Which model an agent uses and how much it thinks, changed beside its overview.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::Agent;
+use features::agents::rules::{self, Changes, ModelWish};
+use features::connections::queries::{Choice as Chosen, turns};
+use store::{Snap, StoreError};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::hx::{Ask, Hx};
+use web::parts::{Choice, Tone};
+use web::session::Person;
+use web::shell::Flash;
+use web::{flash, html};
+
+use super::{chosen, find, model_choices, model_wish, thinking_choices};
+
+/// So many models are offered beside the overview; the settings have them all.
+const MODELS: usize = 30;
+
+/// What is offered in place of what an agent thinks with.
+pub(super) struct Offered {
+    /// Where a choice goes.
+    pub action: String,
+    pub models: Vec<Choice>,
+    pub thinking: Vec<Choice>,
+}
+
+/// What can be chosen for an agent that uses a model now.
+pub(super) fn offered(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    agent: &Agent,
+    now: &Chosen,
+) -> Result<Offered, StoreError> {
+    let wish = ModelWish { connection: agent.connection, model: agent.model.clone() };
+    let mut place = 0..;
+    let mut models = model_choices(snap, Some(&wish))?;
+    models.retain(|choice| choice.chosen || place.next().is_some_and(|place| place < MODELS));
+    let levels = turns::levels(snap, now.connection, &now.model)?;
+    Ok(Offered {
+        action: ws.url(&format!("agents/{}/thinks", agent.slug)),
+        models,
+        thinking: thinking_choices(agent.thinking, &levels),
+    })
+}
+
+/// One of both.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    model: Option<String>,
+    thinking: Option<String>,
+}
+
+/// `POST /agents/{slug}/thinks`
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(asked): Form<Asked>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| find(snap, &slug))?.id;
+    let changes = Changes {
+        model: asked.model.as_deref().map(model_wish),
+        thinking: asked.thinking.map(|level| level.parse().ok()),
+        ..Changes::default()
+    };
+    let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
+    let now = ws.read(|snap| chosen(snap, &agent))?;
+    let said =
+        format!("{} thinks with {}; thinking: {}.", agent.name, now.model, now.thinking.label());
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);
+        return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
+    }
+    let back = ws.url(&format!("agents/{}", agent.slug));
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
+}

@@ -1,0 +1,28 @@
+//! What happened since the person was last here, in one sentence that may be put away.
+
+use askama::Template;
+
+use features::dashboard::queries::Scene;
+use features::dashboard::queries::since::{self, Figure, TABLES};
+use store::{Snap, StoreError};
+use web::live::Live;
+
+#[derive(Template)]
+#[template(path = "dashboard/_since.html")]
+pub(super) struct Since {
+    live: Live,
+    since: String,
+    figures: Vec<Figure>,
+    away: String,
+}
+
+pub(super) fn read(snap: &Snap<'_>, scene: &Scene<'_>) -> Result<Since, StoreError> {
+    let found = since::read(snap, scene)?;
+    let live = Live::new(scene.ws.url("")).calm();
+    Ok(Since {
+        live: TABLES.iter().fold(live, |live, table| live.table(table.name)),
+        since: found.since,
+        figures: found.figures,
+        away: scene.ws.url("visits/away"),
+    })
+}

@@ -1,0 +1,146 @@
+//! What is found in an agent's files: names and lines that have all the words, whatever their case.
+
+use app::Ws;
+use git::files::AgentFiles;
+use kernel::text::{ellipsis, of_bytes};
+
+use super::files::{FilesError, in_folder};
+use super::model::Agent;
+
+/// The most files that are told.
+const MOST: usize = 100;
+/// The most lines of one file that are told.
+const LINES: usize = 5;
+/// Larger files are looked at by their names alone, in bytes.
+const MAX_READ: u64 = 512 * 1024;
+/// So much is read in all, in bytes.
+const MAX_BYTES: u64 = 32 << 20;
+/// The most words.
+const MAX_WORDS: usize = 8;
+/// How much of a line is told, and of that before the first word, in characters.
+const SHOWN: usize = 200;
+const BEFORE: usize = 60;
+
+/// A file that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Its path.
+    pub path: String,
+    /// The first of its lines; none when only its name was found.
+    pub lines: Vec<Line>,
+    /// How many more lines there are.
+    pub more: usize,
+}
+
+/// A line that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number, from 1.
+    pub number: usize,
+    /// What it says, cut where it is long.
+    pub text: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The files: those by their names first.
+    pub hits: Vec<Hit>,
+    /// Whether there may be more: not everything was looked at, or not all is told.
+    pub is_cut: bool,
+}
+
+/// Looks through the names and the lines of an agent's files. What is no text is found by its name alone.
+///
+/// # Errors
+/// When there is no folder or the disk fails.
+pub async fn search(ws: &Ws, agent: &Agent, query: &str) -> Result<Found, FilesError> {
+    let words: Vec<String> =
+        query.split_whitespace().take(MAX_WORDS).map(str::to_lowercase).collect();
+    in_folder(ws, agent, move |files| look_through(files, &words)).await
+}
+
+fn look_through(files: &AgentFiles, words: &[String]) -> Result<Found, FilesError> {
+    if words.is_empty() {
+        return Ok(Found::default());
+    }
+    let scan = files.scan()?;
+    let (mut named, mut told) = (Vec::new(), Vec::new());
+    let (mut read, mut is_cut) = (0, scan.is_cut);
+    for (path, bytes) in scan.files().filter(|(path, _)| !path.ends_with(".keep")) {
+        let by_name = has_all(&path.to_lowercase(), words);
+        let (mut lines, mut more) = (Vec::new(), 0);
+        if bytes <= MAX_READ && read + bytes <= MAX_BYTES {
+            read += bytes;
+            // What is gone meanwhile has no lines.
+            let part = files.read_up_to(path, MAX_READ)?;
+            let text = part.and_then(|part| of_bytes(part.bytes, false)).unwrap_or_default();
+            (lines, more) = lines_of(&text, words);
+        } else {
+            is_cut = true;
+        }
+        if by_name || !lines.is_empty() {
+            let group = if by_name { &mut named } else { &mut told };
+            group.push(Hit { path: path.to_owned(), lines, more });
+        }
+    }
+    named.append(&mut told);
+    is_cut |= MOST < named.len();
+    named.truncate(MOST);
+    Ok(Found { hits: named, is_cut })
+}
+
+/// The first lines with all words, and how many more there are.
+fn lines_of(text: &str, words: &[String]) -> (Vec<Line>, usize) {
+    let (mut lines, mut more) = (Vec::new(), 0);
+    for (at, line) in text.lines().enumerate() {
+        let low = line.to_lowercase();
+        if !has_all(&low, words) {
+            continue;
+        }
+        if lines.len() == LINES {
+            more += 1;
+            continue;
+        }
+        lines.push(Line { number: at + 1, text: around(line, &low, words) });
+    }
+    (lines, more)
+}
+
+fn has_all(text: &str, words: &[String]) -> bool {
+    words.iter().all(|word| text.contains(word.as_str()))
+}
+
+/// A line from shortly before the first of the words on.
+fn around(line: &str, low: &str, words: &[String]) -> String {
+    let first = words.iter().filter_map(|word| low.find(word.as_str())).min().unwrap_or(0);
+    let before = low[..first].chars().count().saturating_sub(BEFORE);
+    if line.chars().count() <= SHOWN || before == 0 {
+        return ellipsis(line.trim(), SHOWN);
+    }
+    let rest: String = line.chars().skip(before).collect();
+    format!("…{}", ellipsis(rest.trim(), SHOWN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines_of;
+
+    #[test]
+    fn lines_have_all_words_and_long_ones_are_cut_around_the_first() {
+        let words = ["harbour".to_owned(), "crane".to_owned()];
+        let long = format!("{} the Harbour has one CRANE {}", "x".repeat(300), "y".repeat(300));
+        let text = format!("a crane\nThe crane of the harbour\n{long}\n");
+        let (lines, more) = lines_of(&text, &words);
+        assert_eq!((lines.len(), more), (2, 0));
+        assert_eq!((lines[0].number, lines[0].text.as_str()), (2, "The crane of the harbour"));
+        assert!(lines[1].text.starts_with('…') && lines[1].text.contains("Harbour has one CRANE"));
+        assert!(lines[1].text.chars().count() <= 202, "{}", lines[1].text);
+    }
+
+    #[test]
+    fn more_lines_than_are_told_are_counted() {
+        let (lines, more) = lines_of(&"one\n".repeat(9), &["one".to_owned()]);
+        assert_eq!((lines.len(), more), (5, 4));
+    }
+}

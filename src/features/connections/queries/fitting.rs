@@ -1,0 +1,30 @@
+//! Which of the connected models suits a role.
+
+use crate::agents::templates::ModelClass;
+use crate::workspace::model::Settings;
+use providers::catalog::{self, Model};
+use store::{ReadExt, StoreError};
+
+use super::{Pick, picks, resolve_default};
+
+/// The model of the everyday connection that suits a role better than the everyday one; nothing where that one does.
+/// Other connections are left alone: who pays for those did not mean them for everything.
+///
+/// # Errors
+/// When the disk fails.
+pub fn model(tx: &impl ReadExt, class: ModelClass) -> Result<Option<Pick>, StoreError> {
+    let suits: fn(&Model) -> bool = match class {
+        ModelClass::Balanced => return Ok(None),
+        ModelClass::Fast => |model| model.fast,
+        ModelClass::Deep => |model| model.deep,
+    };
+    let suits = |id: &str| {
+        catalog::find(id).is_some_and(|model| suits(&model) && model.tools && !model.deprecated)
+    };
+    let connection = tx.get::<Settings>(())?.and_then(|settings| settings.default_connection);
+    if connection.is_none() || suits(&resolve_default(tx)?) {
+        return Ok(None);
+    }
+    let near = picks(tx)?.into_iter().filter(|pick| pick.connection == connection);
+    Ok(near.filter(|pick| suits(&pick.model)).min_by_key(|pick| catalog::rank(&pick.model)))
+}

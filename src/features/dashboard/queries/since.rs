@@ -1,0 +1,136 @@
+//! What happened since a person was last here, each figure with the list of what it counts.
+
+use jiff::SignedDuration;
+
+use super::Scene;
+use crate::activity::model::Visit;
+use crate::deliverables::model::{VERSIONS, Version};
+use crate::runs::model::RUNS;
+use crate::runs::queries::{self as runs, talk, words};
+use crate::tasks::model::TASKS;
+use crate::tasks::queries::list::{self, Filter, Today};
+use crate::tasks::queries::terms::{Dated, Sign, Terms, Test, status_bit};
+use crate::usage::queries as usage;
+use kernel::key::KeyBuf;
+use kernel::{TaskStatus, Timestamp, TypedId as _, VersionId};
+use store::{Range, ReadExt as _, Snap, StoreError, Table};
+use web::format;
+
+/// How many runs are looked through for those that failed: the newest.
+const RUNS_OF_AN_ABSENCE: usize = 500;
+/// So many pieces of work are counted.
+const COUNTED: usize = 1_000;
+/// How long before an absence a run that ended in it may have been made.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// The tables that the figures follow from.
+pub const TABLES: [Table; 3] = [TASKS, VERSIONS, RUNS];
+
+/// A figure, and where what it counts is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// "4 tasks done".
+    pub label: String,
+    /// The list.
+    pub href: String,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    /// "Since yesterday evening".
+    pub since: String,
+    /// What there is to report; empty when nothing happened, and for who was not away.
+    pub figures: Vec<Figure>,
+}
+
+/// What happened since this person was last here.
+///
+/// # Errors
+/// When the disk fails.
+pub fn read(snap: &Snap<'_>, scene: &Scene<'_>) -> Result<Since, StoreError> {
+    let visit = snap.get::<Visit>(scene.who.account)?;
+    let Some(at) = visit.and_then(|visit| visit.since(scene.now)) else {
+        return Ok(Since::default());
+    };
+    let from = format::query_value(&at.to_string());
+    let mut figures = Vec::new();
+    let mut add = |label: String, path: String| {
+        figures.push(Figure { label, href: scene.ws.url(&path) });
+    };
+    let done = tasks_done(snap, scene, at)?;
+    if 0 < done {
+        let label = format!("{} done", format::count(done, "task", "tasks"));
+        add(label, format!("tasks?q=status:done+done:%3E%3D{from}"));
+    }
+    let delivered = delivered(snap, at)?;
+    if 0 < delivered {
+        let label = format!("{} delivered", format::grouped(delivered));
+        add(label, format!("activity?event=deliverable.submitted&from={from}"));
+    }
+    let failed = runs_failed(snap, scene, at)?;
+    if 0 < failed {
+        let label = format!("{} failed", format::count(failed, "run", "runs"));
+        add(label, format!("runs?state=failed&since={from}"));
+    }
+    let spent = usage::spent_since(snap, at, scene.now)?;
+    if 0 < spent {
+        let day = |at: Timestamp| at.to_zoned(scene.zone.clone()).date();
+        let path = format!("settings/usage?from={}&to={}", day(at), day(scene.now));
+        add(format!("{} spent", format::money(spent)), path);
+    }
+    Ok(Since { since: format!("Since {}", told(scene, at)), figures })
+}
+
+/// Exactly the tasks that the list of the same query has.
+fn tasks_done(snap: &Snap<'_>, scene: &Scene<'_>, at: Timestamp) -> Result<u64, StoreError> {
+    let mut terms = Terms::default().between(Dated::Done, at.as_millisecond(), i64::MAX);
+    terms.push(Sign::Is, Test::Status(status_bit(TaskStatus::Done)));
+    let today = Today { now: scene.now, zone: scene.zone.clone() };
+    Ok(list::total(snap, &Filter::of(terms), &today)? as u64)
+}
+
+fn delivered(snap: &Snap<'_>, at: Timestamp) -> Result<u64, StoreError> {
+    let first = KeyBuf::of(&VersionId::first_at(at));
+    let newer = Range::between(first, KeyBuf::of(&VersionId::from_bytes([u8::MAX; 16])));
+    Ok(snap.rows::<Version>(&newer.limit(COUNTED))?.len() as u64)
+}
+
+fn runs_failed(snap: &Snap<'_>, scene: &Scene<'_>, at: Timestamp) -> Result<u64, StoreError> {
+    let (account, role) = (scene.who.account, scene.who.role);
+    let mut failed = 0;
+    for hit in runs::all(snap, None, RUNS_OF_AN_ABSENCE)? {
+        let run = hit.record;
+        if run.created_at + LONGEST_RUN < at {
+            break;
+        }
+        let in_it = run.ended_at.is_some_and(|ended| at <= ended);
+        if in_it
+            && run.outcome.as_ref().is_some_and(words::is_bad)
+            && talk::may_see_run(snap, &run, account, role)?
+        {
+            failed += 1;
+        }
+    }
+    Ok(failed)
+}
+
+/// "yesterday evening", "this morning", "Friday afternoon", "12 November".
+fn told(scene: &Scene<'_>, at: Timestamp) -> String {
+    let (then, now) = (at.to_zoned(scene.zone.clone()), scene.now.to_zoned(scene.zone.clone()));
+    let part = match then.hour() {
+        5..12 => "morning",
+        12..18 => "afternoon",
+        18..23 => "evening",
+        _ => "night",
+    };
+    let days = (now.date() - then.date()).get_days();
+    match (days, part) {
+        (0, "night") => "last night".to_owned(),
+        (0, part) => format!("this {part}"),
+        (1, "night") if 12 < then.hour() => "last night".to_owned(),
+        (1, part) => format!("yesterday {part}"),
+        (2..7, part) => format!("{} {part}", then.strftime("%A")),
+        _ => then.strftime("%-d %B").to_string(),
+    }
+}

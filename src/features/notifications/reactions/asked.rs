@@ -1,0 +1,84 @@
+//! What runs ask people: told when it is asked, and again while a call waits for a yes.
+
+use jiff::SignedDuration;
+
+use crate::notifications::queries;
+use crate::notifications::rules::{self, NotificationError};
+use crate::runs::model::Run;
+use crate::tasks::model::Task;
+use crate::trust::queries as trust;
+use kernel::{About, Notice, NoticeKind, RunId, WaitFor};
+use store::{ReadExt as _, StoreError, WriteTx};
+
+use super::{agent_name, called};
+
+/// After so long people are reminded of a call that waits for the first time.
+const FIRST: SignedDuration = SignedDuration::from_hours(1);
+/// And after so long again.
+const THEN: SignedDuration = SignedDuration::from_hours(24);
+/// So many calls that wait are looked at.
+const MOST: usize = 500;
+
+/// A run asks something.
+pub(super) fn asks(
+    tx: &mut WriteTx<'_>,
+    run: RunId,
+    what: WaitFor,
+) -> Result<(), NotificationError> {
+    let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
+    let (kind, verb) = match what {
+        WaitFor::Approval => (NoticeKind::ApprovalRequested, "asks for approval"),
+        _ => (NoticeKind::QuestionAsked, "asks you"),
+    };
+    tell(tx, &run, kind, verb)
+}
+
+fn tell(
+    tx: &mut WriteTx<'_>,
+    run: &Run,
+    kind: NoticeKind,
+    verb: &str,
+) -> Result<(), NotificationError> {
+    let agent = agent_name(tx, run.agent)?;
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let on = match &task {
+        Some(task) => format!(" on {}", called(tx, task)?),
+        None => format!(" in {}", run.name()),
+    };
+    let detail = run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default();
+    let notice = Notice::new(kind, About::Run(run.id), format!("{agent} {verb}{on}"));
+    rules::notify(tx, notice.body(detail).or_admins()).map(drop)
+}
+
+/// Reminds people of calls that wait for a yes: after an hour, then once a day. Answers how many.
+///
+/// # Errors
+/// When the store refuses.
+pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
+    let mut count = 0;
+    for approval in trust::open(tx, MOST)? {
+        let kind = NoticeKind::ApprovalRequested;
+        let told = queries::last_told(tx, About::Run(approval.run), kind)?;
+        // What was told before it was asked is of another call of the run.
+        let told = told.unwrap_or(approval.asked_at).max(approval.asked_at);
+        let pause = if told == approval.asked_at { FIRST } else { THEN };
+        if tx.now() < told + pause {
+            continue;
+        }
+        let Some(run) = waiting(tx, approval.run)? else { continue };
+        tell(tx, &run, kind, "still waits for approval")?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// A run, if it waits for a yes.
+fn waiting(tx: &WriteTx<'_>, run: RunId) -> Result<Option<Run>, StoreError> {
+    let waits = |run: &Run| {
+        run.waiting.as_ref().is_some_and(|waiting| waiting.waits_for == WaitFor::Approval)
+    };
+    Ok(tx.get::<Run>(run)?.filter(waits))
+}

@@ -1,0 +1,87 @@
+//! The label of a conversation that has read words from outside. It goes by where words come from, never by what they
+//! say: all that HQ marks as outside brings it. It stays through summaries, branches and sub-agents, until a person
+//! lifts it.
+
+use crate::runs::model::{Body, Brought, EventKind, Outside, Run, Session};
+use crate::runs::queries::outside;
+use kernel::{Actor, RunId, SessionId};
+use store::{ReadExt, StoreError, WriteTx};
+use tool::untrusted;
+
+/// The most pieces that are named.
+const MOST: usize = 8;
+/// Tools whose results are marked and bring no label: a program prints what the agent made it do. What it may reach is
+/// settled before it begins.
+const PROGRAMS: &[&str] = &["exec", "process"];
+
+/// Takes an event into the label of its conversation.
+pub(super) fn note(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    run: RunId,
+    kind: &EventKind,
+) -> Result<(), StoreError> {
+    let is_marked = |text: &Body| untrusted::is_in(text.head());
+    let (step, tool) = match kind {
+        EventKind::ToolFinished { step, name, result, .. }
+            if is_marked(result) && !PROGRAMS.contains(&name.as_str()) =>
+        {
+            (*step, name.clone())
+        }
+        // What a person says is theirs, whatever stands in it.
+        EventKind::Input { by: Actor::Person { .. }, .. } => return Ok(()),
+        EventKind::Input { by, text, .. } => {
+            if let Actor::Agent { run: of, .. } = by
+                && let Some(of) = tx.get::<Run>(*of)?
+            {
+                inherit(tx, of.session, session)?;
+            }
+            if !is_marked(text) {
+                return Ok(());
+            }
+            (0, String::new())
+        }
+        _ => return Ok(()),
+    };
+    add(tx, session, vec![Brought { run, step, tool }])
+}
+
+/// What one conversation has read from outside is known to another from now on.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn inherit(
+    tx: &mut WriteTx<'_>,
+    from: SessionId,
+    to: SessionId,
+) -> Result<(), StoreError> {
+    match outside::of(tx, from)? {
+        Some(label) if from != to => add(tx, to, label.brought),
+        _ => Ok(()),
+    }
+}
+
+fn add(tx: &mut WriteTx<'_>, session: SessionId, brought: Vec<Brought>) -> Result<(), StoreError> {
+    let known = outside::of(tx, session)?;
+    let is_new = known.is_none();
+    let mut label = known.unwrap_or(Outside { session, brought: Vec::new(), since: tx.now() });
+    let before = label.brought.len();
+    for one in brought {
+        if label.brought.len() < MOST && !label.brought.contains(&one) {
+            label.brought.push(one);
+        }
+    }
+    if is_new || before < label.brought.len() {
+        tx.put(&label)?;
+    }
+    Ok(())
+}
+
+/// A person has looked at what a conversation has read: it counts as theirs from now on. Answers whether there was
+/// anything.
+///
+/// # Errors
+/// When the disk fails.
+pub fn lift(tx: &mut WriteTx<'_>, session: &Session) -> Result<bool, StoreError> {
+    tx.delete::<Outside>(session.id)
+}

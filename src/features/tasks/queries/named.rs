@@ -1,0 +1,75 @@
+//! What is called by its name in a query: streams, labels, recurring tasks, templates.
+
+use super::terms::OneOf;
+use crate::streams::model::Stream;
+use crate::tasks::model::label::{Label, LabelId};
+use crate::tasks::model::series::Series;
+use crate::tasks::model::template::Template;
+use kernel::filter::{Key, unknown_value};
+use kernel::{SeriesId, StreamId, TemplateId};
+use store::{Range, Read, ReadExt as _, Record, StoreError};
+
+/// Something that is called by its name.
+pub(super) trait Named: Record {
+    /// Its id and its name, unless it is out of the way.
+    fn named(&self) -> Option<(Self::Id, String)>;
+}
+
+impl Named for Stream {
+    fn named(&self) -> Option<(StreamId, String)> {
+        self.archived_at.is_none().then(|| (self.id, self.name.clone()))
+    }
+}
+
+impl Named for Label {
+    fn named(&self) -> Option<(LabelId, String)> {
+        Some((self.id, self.name.clone()))
+    }
+}
+
+impl Named for Series {
+    fn named(&self) -> Option<(SeriesId, String)> {
+        Some((self.id, self.title.clone()))
+    }
+}
+
+impl Named for Template {
+    fn named(&self) -> Option<(TemplateId, String)> {
+        Some((self.id, self.name.clone()))
+    }
+}
+
+/// All that have a name, with it.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn named<R: Named>(read: &dyn Read) -> Result<Vec<(R::Id, String)>, StoreError> {
+    Ok(read.list::<R>(&Range::all())?.iter().filter_map(Named::named).collect())
+}
+
+/// Those of the known things that the values name.
+pub(super) fn chosen<I: Copy>(
+    key: &Key,
+    values: &[String],
+    known: &[(I, String)],
+    wrong: &mut Vec<String>,
+) -> OneOf<I> {
+    let mut ids = OneOf::default();
+    for value in values {
+        let word = value.to_lowercase();
+        match word.as_str() {
+            "none" => ids.none = true,
+            "any" => ids.any = true,
+            _ => {
+                let before = ids.values.len();
+                let same = known.iter().filter(|(_, name)| name.to_lowercase() == word);
+                ids.values.extend(same.map(|(id, _)| *id));
+                if ids.values.len() == before {
+                    let names = known.iter().map(|(_, name)| name.as_str());
+                    wrong.push(unknown_value(key.name, value, names));
+                }
+            }
+        }
+    }
+    ids
+}

@@ -1,0 +1,143 @@
+//! What the sandbox of an agent's programs is asked for, and what it does on this machine as its self-test finds it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use app::{App, Ws};
+use sandbox::SandboxError;
+use sandbox::policy::{Limits, WithoutLandlock};
+use sandbox::posture::{Overall, Posture, SelfTest, Verdict};
+use store::{ReadExt as _, StoreError};
+
+use super::weigh::{self, Reach};
+use crate::agents::model::{Agent, ReachOf};
+use crate::agents::queries::reach;
+use crate::workspace::model::Settings;
+
+/// What is asked for, and what was found.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Explained {
+    /// Whether the agent runs programs at all.
+    pub runs: bool,
+    /// What its programs may do, in sentences.
+    pub asked: Vec<String>,
+    /// The hosts that they reach, if they are listed.
+    pub hosts: Vec<String>,
+    /// What this machine makes of it: `strong`, `coarse` or `none`.
+    pub overall: &'static str,
+    /// The same in a sentence.
+    pub says: &'static str,
+    /// Whether programs are started on this machine.
+    pub starts: bool,
+    /// The version of the kernel's Landlock in use; 0 for none.
+    pub landlock_abi: u8,
+    /// What the self-test has tried.
+    pub found: Vec<Found>,
+}
+
+/// One thing that the self-test has tried.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Found {
+    /// `held`, `coarse`, `broken`, or `limit` for what is the same on every machine.
+    pub how: &'static str,
+    /// In a sentence.
+    pub text: String,
+}
+
+/// Tries what the sandbox does here: two programs, for about a tenth of a second. Blocking.
+///
+/// # Errors
+/// When it cannot be tried.
+pub fn tested(app: &App, without_landlock: WithoutLandlock) -> Result<Posture, SandboxError> {
+    let key = app.config.key_file();
+    let test = SelfTest {
+        data: app.config.data.clone(),
+        master_key: key.is_file().then_some(key),
+        without_landlock,
+        landlock_ceiling: None,
+    };
+    test.run(&app.sandbox)
+}
+
+/// What an agent's programs may do, and what this machine makes of it. Blocking.
+///
+/// # Errors
+/// When the disk fails, or the sandbox cannot be tried.
+pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
+    let (reach, hosts, settings) = ws.read(|snap| {
+        let reach = weigh::programs(snap, &[agent.id])?;
+        let hosts = reach::of(snap, ReachOf::Agent(agent.id))?;
+        Ok::<_, StoreError>((reach, hosts, snap.get::<Settings>(())?))
+    })?;
+    let free = settings.is_some_and(|settings| settings.exec_without_jail);
+    let without = if free { WithoutLandlock::Start } else { WithoutLandlock::Refuse };
+    let posture =
+        tested(&ws.app, without).map_err(|error| StoreError::Failed(error.to_string()))?;
+    let hosts = if agent.network { hosts } else { Vec::new() };
+    let (overall, says) = match (posture.overall, posture.starts) {
+        (Overall::Strong, _) => ("strong", "All of it holds on this machine."),
+        (Overall::Coarse, _) => {
+            ("coarse", "It holds, but this kernel tells ports and signals apart less finely.")
+        }
+        (Overall::None, true) => {
+            ("none", "This machine does not hold it: programs can do what HQ can.")
+        }
+        (Overall::None, false) => {
+            ("none", "This machine cannot hold it, so no programs are started.")
+        }
+    };
+    let found = posture.lines.into_iter().map(|line| Found {
+        how: match line.verdict {
+            Verdict::Held => "held",
+            Verdict::Coarse => "coarse",
+            Verdict::Broken => "broken",
+            Verdict::Limit => "limit",
+        },
+        text: line.text,
+    });
+    Ok(Explained {
+        runs: agent.exec,
+        asked: asked(agent, reach, !hosts.is_empty(), free),
+        hosts,
+        overall,
+        says,
+        starts: posture.starts,
+        landlock_abi: posture.landlock_abi,
+        found: found.collect(),
+    })
+}
+
+/// What is asked of the sandbox, in sentences.
+fn asked(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String> {
+    if !agent.exec {
+        return vec!["It runs no programs.".to_owned()];
+    }
+    let mut asked = vec![
+        "They write in the agent\u{2019}s folder and its scratch folder, and nowhere else."
+            .to_owned(),
+        "They read the programs of this system, and nothing of HQ or of other agents.".to_owned(),
+    ];
+    asked.push(match (agent.network, has_hosts) {
+        (false, _) => "They have no network.".to_owned(),
+        (true, true) => "They reach the hosts of its list alone, through HQ.".to_owned(),
+        (true, false) => {
+            "They reach every public host at ports 80 and 443, through HQ, and none of the house."
+                .to_owned()
+        }
+    });
+    let Limits { file_bytes, open_files, .. } = Limits::default();
+    if let (Some(bytes), Some(files)) = (file_bytes, open_files) {
+        let files = web::format::grouped(files);
+        let size = web::format::size(bytes);
+        asked.push(format!("Each has at most {files} open files, and none larger than {size}."));
+    }
+    if free {
+        asked.push(match reach {
+            Reach::Unjailed => {
+                "An owner lets them run without a sandbox here, as the kernel has none.".to_owned()
+            }
+            _ => "An owner lets them run without a sandbox where the kernel has none.".to_owned(),
+        });
+    }
+    asked
+}

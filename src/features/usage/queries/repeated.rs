@@ -1,0 +1,126 @@
+//! Words that stand at the beginning of each request of an agent, and what they cost: told by the calls that it really
+//! made.
+
+use kernel::key::KeyBuf;
+use kernel::{AgentId, Timestamp};
+use providers::catalog;
+use providers::model::Usage as Tokens;
+use store::{Range, ReadExt, StoreError};
+
+use crate::runs::model::{RUN_BY_AGENT, Run};
+use crate::usage::model::day::{Sums, UsageDay};
+
+/// So many of an agent's last starts are counted.
+const MOST: usize = 5_000;
+
+/// What such words came to in an agent's calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repeated {
+    /// The calls that the provider answered.
+    pub calls: u64,
+    /// Calls of them without a known price.
+    pub unpriced: u64,
+    /// Tokens that were sent in all of them.
+    pub sent: u64,
+    /// Of those, read from the provider's cache.
+    pub cached: u64,
+    /// What the words cost in all of them, in micro-dollars.
+    pub micros: i64,
+}
+
+impl Repeated {
+    /// What words of so many tokens came to in the calls of an agent on these days. The cache held as much of them as of
+    /// all that was sent.
+    #[must_use]
+    pub fn of(days: &[UsageDay], agent: AgentId, tokens: u64) -> Self {
+        let mut all = Self::default();
+        for day in days.iter().filter(|day| day.agent == agent) {
+            let sums = &day.sums;
+            let calls = sums.calls.saturating_sub(sums.failed);
+            all.calls += calls;
+            all.sent += sums.input + sums.cache_read + sums.cache_write;
+            all.cached += sums.cache_read;
+            match cost(&day.model, sums, calls.saturating_mul(tokens)) {
+                Some(micros) => all.micros = all.micros.saturating_add(micros),
+                None => all.unpriced += calls,
+            }
+        }
+        all
+    }
+
+    /// How much of what was sent came from the cache, in percent.
+    #[must_use]
+    pub fn cached_percent(&self) -> Option<u64> {
+        (0 < self.sent).then(|| self.cached.saturating_mul(100) / self.sent)
+    }
+}
+
+/// What so many tokens more would have cost in these calls, in micro-dollars, at what was really paid for them.
+fn cost(model: &str, sums: &Sums, tokens: u64) -> Option<i64> {
+    let sent = u128::from(sums.input + sums.cache_read + sums.cache_write);
+    let share = |part: u64| {
+        let share = u128::from(tokens) * u128::from(part) / sent.max(1);
+        u64::try_from(share).unwrap_or(u64::MAX)
+    };
+    let (cache_read, cache_write) = (share(sums.cache_read), share(sums.cache_write));
+    let input = tokens.saturating_sub(cache_read).saturating_sub(cache_write);
+    let tokens = Tokens { input, cache_read, cache_write, ..Tokens::default() };
+    // The price of a usual call: the tokens are those of many.
+    let listed = catalog::describe(model).price?.cost(&tokens);
+    let listed = i64::try_from(listed).unwrap_or(i64::MAX);
+    if sums.list_micros <= 0 {
+        return Some(listed);
+    }
+    // Entered prices and plans by the month show in what was billed.
+    let paid = i128::from(listed) * i128::from(sums.billed_micros) / i128::from(sums.list_micros);
+    Some(i64::try_from(paid).unwrap_or(i64::MAX))
+}
+
+/// How often an agent began to work since a moment.
+///
+/// # Errors
+/// When the disk fails.
+pub fn starts(tx: &impl ReadExt, agent: AgentId, since: Timestamp) -> Result<usize, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&agent)).reverse().limit(MOST);
+    let runs: Vec<Run> = tx.scan(RUN_BY_AGENT, &range)?;
+    Ok(runs.iter().filter(|run| run.started_at.is_some_and(|at| since <= at)).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::TypedId as _;
+    use store::Record as _;
+
+    use super::Repeated;
+    use crate::usage::model::day::{Sums, UsageDay};
+
+    #[test]
+    fn words_cost_what_was_paid_with_the_share_of_the_cache() {
+        let catalogue = providers::catalog::all();
+        let model = catalogue.iter().find(|model| model.price.is_some()).expect("a price");
+        let price = model.price.expect("its price");
+        let sums = |list: i64, billed: i64| Sums {
+            calls: 12,
+            failed: 2,
+            input: 1_000,
+            cache_read: 3_000,
+            list_micros: list,
+            billed_micros: billed,
+            ..Sums::default()
+        };
+        let of = |sums: Sums, model: &str| {
+            let day = UsageDay { sums, model: model.to_owned(), ..UsageDay::sample() };
+            Repeated::of(std::slice::from_ref(&day), day.agent, 100_000)
+        };
+        let all = of(sums(50, 50), &model.id);
+        assert_eq!((all.calls, all.unpriced, all.cached_percent()), (10, 0, Some(75)));
+        // A million tokens, three quarters of them from the cache.
+        let full = (price.input + 3 * price.cache_read).div_ceil(4);
+        assert!(all.micros.unsigned_abs().abs_diff(full) <= 1, "{} {full}", all.micros);
+        assert_eq!(of(sums(50, 0), &model.id).micros, 0, "paid by the month");
+        let unknown = of(sums(0, 0), "a-model-that-nobody-knows");
+        assert_eq!((unknown.unpriced, unknown.micros), (10, 0));
+        let nobody = Repeated::of(&[], kernel::AgentId::from_bytes([9; 16]), 100);
+        assert_eq!(nobody.cached_percent(), None);
+    }
+}

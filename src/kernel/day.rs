@@ -1,0 +1,282 @@
+//! Days as people write them: `tomorrow`, `Fri`, `24 Nov`, `Nov 24, 2026`, `24.11.`, `2026-11-24`.
+
+use jiff::ToSpan as _;
+use jiff::civil::{Date, Weekday};
+
+/// On which side of today a day lies that is written without its year, or as a day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toward {
+    /// The next one.
+    Ahead,
+    /// The last one.
+    Back,
+}
+
+const WEEK: [(&str, Weekday); 7] = [
+    ("monday", Weekday::Monday),
+    ("tuesday", Weekday::Tuesday),
+    ("wednesday", Weekday::Wednesday),
+    ("thursday", Weekday::Thursday),
+    ("friday", Weekday::Friday),
+    ("saturday", Weekday::Saturday),
+    ("sunday", Weekday::Sunday),
+];
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+/// As fields show it and [`read`] reads it: `24 Nov 2026`.
+#[must_use]
+pub fn written(day: Date) -> String {
+    day.strftime("%-d %b %Y").to_string()
+}
+
+/// Reads a day; nothing when it is none, or when it could be two: `3/4` is a day in March to some and in April
+/// to others.
+#[must_use]
+pub fn read(text: &str, today: Date, toward: Toward) -> Option<Date> {
+    let text = text.to_lowercase();
+    let words = text.split(|sign: char| sign.is_whitespace() || sign == ',');
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let words = match words.as_slice() {
+        // A day of the week before a date adds nothing.
+        [first, rest @ ..] if !rest.is_empty() && weekday(first).is_some() => rest,
+        all => all,
+    };
+    match words {
+        ["today"] => Some(today),
+        ["tomorrow"] => today.tomorrow().ok(),
+        ["yesterday"] => today.yesterday().ok(),
+        ["in", count, unit] => later(today, count, unit),
+        ["next", one] => of_week(one, today, Toward::Ahead),
+        ["last", one] => of_week(one, today, Toward::Back),
+        [one] => of_week(one, today, toward)
+            .or_else(|| soon(one, today))
+            .or_else(|| figures(one, today, toward)),
+        [one, other] => named(one, other, None, today, toward),
+        [one, other, year] => named(one, other, Some(self::year(year)?), today, toward),
+        _ => None,
+    }
+}
+
+/// The day of the week that a word begins with three letters or more.
+fn weekday(word: &str) -> Option<Weekday> {
+    let same = |(name, _): &&(&str, Weekday)| is_short_for(word, name);
+    WEEK.iter().find(same).map(|(_, day)| *day)
+}
+
+fn is_short_for(word: &str, name: &str) -> bool {
+    let word = word.trim_end_matches('.');
+    3 <= word.len() && name.starts_with(word)
+}
+
+fn of_week(word: &str, today: Date, toward: Toward) -> Option<Date> {
+    let nth = if toward == Toward::Ahead { 1 } else { -1 };
+    today.nth_weekday(nth, weekday(word)?).ok()
+}
+
+/// `3d`, `2w`.
+fn soon(word: &str, today: Date) -> Option<Date> {
+    let unit = ["d", "w"].into_iter().find(|unit| word.ends_with(unit))?;
+    later(today, word.strip_suffix(unit)?, unit)
+}
+
+fn later(today: Date, count: &str, unit: &str) -> Option<Date> {
+    let count = i64::from(count.parse::<u16>().ok()?);
+    let span = match unit {
+        "d" | "day" | "days" => count.days(),
+        "w" | "week" | "weeks" => count.weeks(),
+        "month" | "months" => count.months(),
+        _ => return None,
+    };
+    today.checked_add(span).ok()
+}
+
+/// A day and a month in letters, whichever comes first.
+fn named(one: &str, other: &str, year: Option<i16>, today: Date, toward: Toward) -> Option<Date> {
+    let (day, month) = match (of_month(one), month(other)) {
+        (Some(day), Some(month)) => (day, month),
+        _ => (of_month(other)?, month(one)?),
+    };
+    dated(day, month, year, today, toward)
+}
+
+fn month(word: &str) -> Option<i8> {
+    let at = MONTHS.iter().position(|name| is_short_for(word, name))?;
+    i8::try_from(at + 1).ok()
+}
+
+/// The number of a day: `24`, `24.`, `24th`.
+fn of_month(word: &str) -> Option<i8> {
+    let digits = word.trim_end_matches(|sign: char| !sign.is_ascii_digit());
+    let rest = &word[digits.len()..];
+    matches!(rest, "" | "." | "st" | "nd" | "rd" | "th").then(|| small(digits)).flatten()
+}
+
+fn small(digits: &str) -> Option<i8> {
+    let plain = digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+fn year(digits: &str) -> Option<i16> {
+    let plain = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// `2026-11-24`, `24.11.`, `24.11.2026`, and with a stroke what can be one day only.
+fn figures(word: &str, today: Date, toward: Toward) -> Option<Date> {
+    if let [years, month, day] = word.split('-').collect::<Vec<_>>().as_slice() {
+        return Date::new(year(years)?, small(month)?, small(day)?).ok();
+    }
+    let sign = if word.contains('/') { '/' } else { '.' };
+    let pieces: Vec<&str> = word.split(sign).collect();
+    let (one, other, years) = match pieces.as_slice() {
+        [one, other] | [one, other, ""] => (one, other, None),
+        [one, other, years] => (one, other, Some(year(years)?)),
+        _ => return None,
+    };
+    let (one, other) = (small(one)?, small(other)?);
+    let (day, month) = match (sign, one <= 12, other <= 12) {
+        ('.', ..) => (one, other),
+        (_, true, true) if one != other => return None,
+        (_, true, false) => (other, one),
+        _ => (one, other),
+    };
+    dated(day, month, years, today, toward)
+}
+
+/// Without a year it is the nearest such day on its side of today, today itself counted.
+fn dated(day: i8, month: i8, year: Option<i16>, today: Date, toward: Toward) -> Option<Date> {
+    if let Some(year) = year {
+        return Date::new(year, month, day).ok();
+    }
+    // From one 29 February to the next one pass eight years at most.
+    let mut all = (0..=8).filter_map(|far| {
+        let year = match toward {
+            Toward::Ahead => today.year().checked_add(far),
+            Toward::Back => today.year().checked_sub(far),
+        };
+        Date::new(year?, month, day).ok()
+    });
+    all.find(|day| if toward == Toward::Ahead { today <= *day } else { *day <= today })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Toward, read, written};
+    use jiff::civil::{Date, date};
+    use proptest::prelude::*;
+
+    /// A Friday.
+    const TODAY: Date = date(2026, 11, 20);
+
+    #[test]
+    fn a_day_is_read_as_people_write_it() {
+        for (text, day) in [
+            ("today", "2026-11-20"),
+            (" Tomorrow ", "2026-11-21"),
+            ("yesterday", "2026-11-19"),
+            ("sat", "2026-11-21"),
+            ("Thursday", "2026-11-26"),
+            ("fri", "2026-11-27"),
+            ("next tues", "2026-11-24"),
+            ("last Mon.", "2026-11-16"),
+            ("3d", "2026-11-23"),
+            ("2w", "2026-12-04"),
+            ("in 3 days", "2026-11-23"),
+            ("in 1 month", "2026-12-20"),
+            ("24 Nov", "2026-11-24"),
+            ("nov 24", "2026-11-24"),
+            ("24. November", "2026-11-24"),
+            ("1st dec", "2026-12-01"),
+            ("Tue, 24 Nov 2026", "2026-11-24"),
+            ("November 24, 2026", "2026-11-24"),
+            ("3 Sept", "2027-09-03"),
+            ("20 Nov", "2026-11-20"),
+            ("19 Nov", "2027-11-19"),
+            ("29 feb", "2028-02-29"),
+            ("24.11.", "2026-11-24"),
+            ("1.2", "2027-02-01"),
+            ("24.11.2027", "2027-11-24"),
+            ("24/12", "2026-12-24"),
+            ("12/24/2026", "2026-12-24"),
+            ("5/5", "2027-05-05"),
+            ("2026-11-24", "2026-11-24"),
+            ("2027-1-5", "2027-01-05"),
+        ] {
+            let found = read(text, TODAY, Toward::Ahead).map(|day| day.to_string());
+            assert_eq!(found.as_deref(), Some(day), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_past_is_the_last_such_day() {
+        for (text, day) in [
+            ("fri", "2026-11-13"),
+            ("24 Nov", "2025-11-24"),
+            ("19.11.", "2026-11-19"),
+            ("20 nov", "2026-11-20"),
+            ("24 Nov 2026", "2026-11-24"),
+        ] {
+            let found = read(text, TODAY, Toward::Back).map(|day| day.to_string());
+            assert_eq!(found.as_deref(), Some(day), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_day_or_could_be_two_is_not_guessed() {
+        for text in [
+            "",
+            " , ",
+            "soon",
+            "next week",
+            "fr",
+            "31 feb",
+            "30.2.2026",
+            "3/4",
+            "03/04/2026",
+            "24 nov 26",
+            "2026-13-40",
+            "2026-11-20T14:30",
+            "2026-11-20 14:30",
+            "14:30",
+            "in x days",
+            "in 99999 days",
+            "nov",
+            "24 24",
+            "24.11.2026.1",
+            "é",
+            "24é",
+        ] {
+            assert_eq!(read(text, TODAY, Toward::Ahead), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_field_shows_is_read_again(year in 1970_i16..2200, month in 1_i8..=12, day in 1_i8..=28) {
+            let day = date(year, month, day);
+            for toward in [Toward::Ahead, Toward::Back] {
+                prop_assert_eq!(read(&written(day), TODAY, toward), Some(day));
+                prop_assert_eq!(read(&day.to_string(), TODAY, toward), Some(day));
+            }
+        }
+
+        #[test]
+        fn nothing_that_is_typed_breaks_it(text in "\\PC{0,20}") {
+            read(&text, TODAY, Toward::Ahead);
+        }
+    }
+}

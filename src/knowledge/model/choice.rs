@@ -1,0 +1,62 @@
+//! Who chose the model for search by meaning. The choice lies with the models, for all workspaces; this row says in the
+//! workspace from which it was made who made it, and stays.
+
+use kernel::{Actor, Part, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, Record, Table};
+
+use jiff::fmt::serde::timestamp::millisecond;
+
+use super::ModelChoiceId;
+
+/// Choices of models.
+pub const MODEL_CHOICES: Table = Table::new(377, "model_choices");
+
+kernel::words! {
+    /// What somebody did with a model.
+    ModelAct {
+        /// Took it into use.
+        Used = "used", "In use";
+        /// Turned search by meaning off.
+        Off = "off", "Off";
+        /// Began its download, after which it is in use.
+        Fetched = "fetched", "Downloaded";
+        /// Removed its files.
+        Removed = "removed", "Removed";
+    }
+}
+
+/// What somebody did with a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelChoice {
+    /// Its id.
+    pub id: ModelChoiceId,
+    /// What was done.
+    pub act: ModelAct,
+    /// The model; empty where search by meaning was turned off.
+    pub model: String,
+    /// Who.
+    pub by: Actor,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Record for ModelChoice {
+    type Id = ModelChoiceId;
+    const TABLE: Table = MODEL_CHOICES;
+    // An undo has nothing to take back: the choice lies elsewhere.
+    const CLASS: Class = Class::Log;
+    fn id(&self) -> ModelChoiceId {
+        self.id
+    }
+    fn sample() -> Self {
+        Self {
+            id: ModelChoiceId::from_bytes([72; 16]),
+            act: ModelAct::Used,
+            model: "bge-small-en-v1.5".into(),
+            by: Actor::System(Part::Setup),
+            at: kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Stems: the forms of a word as one, so that who looks for "invoices" finds "invoice", and who looks for "Rechnungen"
+//! finds "Rechnung". Only words of prose have any: an id, an address or a name in code means itself alone.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use frostem::{Algorithm, Stemmer};
+
+use super::words::{self, Tails, Word};
+
+/// Shorter words have no forms that are worth it.
+const SHORTEST: usize = 4;
+/// Longer ones are no words of these languages.
+const LONGEST: usize = 40;
+/// How many words of a text tell its language.
+const TELLING: usize = 400;
+
+/// A language with forms, the letter that its stems begin with, and words that stand in nearly every text of it and in
+/// none of the other.
+struct Language {
+    sign: char,
+    stems: Algorithm,
+    small: &'static [&'static str],
+}
+
+const ENGLISH: Language = Language {
+    sign: 'e',
+    stems: Algorithm::English,
+    small: &[
+        "and", "are", "be", "by", "for", "from", "have", "is", "it", "not", "of", "or", "our",
+        "that", "the", "this", "to", "we", "with", "you",
+    ],
+};
+const GERMAN: Language = Language {
+    sign: 'd',
+    stems: Algorithm::German,
+    small: &[
+        "auch", "auf", "bei", "das", "dem", "der", "ein", "eine", "einen", "fur", "ich", "ist",
+        "mit", "nicht", "oder", "sich", "sie", "und", "von", "wir", "wird", "zu", "zum", "zur",
+    ],
+};
+
+/// The stems of the texts of a document, each with the sign of its language and a space behind it. The texts are taken
+/// to be of one language; where it cannot be told, of both.
+pub(super) fn of_texts<const N: usize>(texts: [&str; N]) -> [String; N] {
+    let all = texts.map(|text| words::of(text, Tails::Dropped));
+    let told = || all.iter().flatten().take(TELLING);
+    let count = |language: &Language| {
+        told().filter(|word| language.small.contains(&word.text.as_str())).count()
+    };
+    let (english, german) = (count(&ENGLISH), count(&GERMAN));
+    let spoken = [(&ENGLISH, german <= 2 * english), (&GERMAN, english <= 2 * german)];
+    let spoken: Vec<(char, Stemmer)> = spoken
+        .into_iter()
+        .filter(|(_, is)| *is)
+        .map(|(language, _)| (language.sign, Stemmer::new(language.stems)))
+        .collect();
+    let mut known: HashMap<&str, String> = HashMap::new();
+    all.each_ref().map(|words| {
+        let mut out = String::new();
+        for word in words.iter().filter(|word| has_forms(word)) {
+            let stems = known.entry(word.text.as_str()).or_insert_with(|| {
+                let stem = |(sign, stemmer): &(char, Stemmer)| named(*sign, *stemmer, &word.text);
+                spoken.iter().map(stem).collect::<Vec<_>>().join(" ")
+            });
+            out.push_str(stems);
+            out.push(' ');
+        }
+        out
+    })
+}
+
+/// The stems of a word that somebody looks for, one for each language.
+pub(super) fn of_word(word: &Word) -> Vec<String> {
+    match has_forms(word) {
+        true => [ENGLISH, GERMAN]
+            .map(|language| named(language.sign, Stemmer::new(language.stems), &word.text))
+            .to_vec(),
+        false => Vec::new(),
+    }
+}
+
+/// Whether a word of a text is a form of one that is looked for.
+pub(super) fn is_form(word: &Word, stems: &[String]) -> bool {
+    // A stem begins as its word does; most words are told apart by that.
+    let first = word.text.as_bytes().first();
+    stems.iter().any(|stem| stem.as_bytes().get(2) == first)
+        && of_word(word).iter().any(|stem| stems.contains(stem))
+}
+
+fn named(sign: char, stemmer: Stemmer, word: &str) -> String {
+    format!("{sign}:{}", stemmer.stem(word))
+}
+
+fn has_forms(word: &Word) -> bool {
+    word.prose
+        && (SHORTEST..=LONGEST).contains(&word.text.len())
+        && word.text.bytes().all(|sign| sign.is_ascii_lowercase())
+}
+
+/// Where a text is prose, in bytes and in order: not in what has a digit or a sign of addresses, paths and code between
+/// its letters, nor between backquotes.
+pub(super) fn prose(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for piece in text.split_inclusive(|sign: char| !is_joint(sign) && !sign.is_alphanumeric()) {
+        let ends = |sign: char| !sign.is_alphanumeric() && sign != '`';
+        if is_prose(piece.trim_matches(ends)) {
+            found.push(at..at + piece.len());
+        }
+        at += piece.len();
+    }
+    found
+}
+
+/// Whether a sign keeps what stands before and behind it together.
+fn is_joint(sign: char) -> bool {
+    words::is_mark(sign)
+        || matches!(
+            sign,
+            '@' | '_' | '/' | '\\' | '.' | ':' | '=' | '#' | '$' | '%' | '&' | '~' | '^'
+        )
+        || matches!(sign, '+' | '-' | '\'' | '’' | '`')
+}
+
+/// Whether a piece between spaces is a word, or several with hyphens; a capital behind a small letter is of code.
+fn is_prose(piece: &str) -> bool {
+    let mut was_small = false;
+    for sign in piece.chars() {
+        let is_humped = was_small && sign.is_uppercase();
+        if is_humped
+            || !(sign.is_alphabetic() || words::is_mark(sign) || matches!(sign, '-' | '\'' | '’'))
+        {
+            return false;
+        }
+        was_small = sign.is_lowercase();
+    }
+    !piece.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_texts;
+
+    fn stems(text: &str) -> String {
+        let [stems] = of_texts([text]);
+        stems.trim_end().to_owned()
+    }
+
+    #[test]
+    fn the_language_of_a_text_says_which_forms_its_words_have() {
+        assert_eq!(stems("the invoices of the offers"), "e:invoic e:offer");
+        assert_eq!(stems("die Rechnungen und Verträge der Kunden"), "d:rechnung d:vertrag d:kund");
+        assert_eq!(stems("Invoices"), "e:invoic d:invoic", "nobody can tell");
+    }
+
+    #[test]
+    fn ids_addresses_and_names_in_code_have_no_forms() {
+        for text in [
+            "orders@example.com",
+            "orders.example.com",
+            "open_orders",
+            "src/orders",
+            "openOrders",
+            "orders2",
+            "`orders`",
+            "orders::list",
+            "https://example.com/orders",
+        ] {
+            assert_eq!(stems(text), "", "{text}");
+        }
+        let told = "e:order d:ord";
+        for text in
+            ["orders", "Orders:", "(orders)", "**orders**", "_orders_", "“orders”.", "#orders"]
+        {
+            assert_eq!(stems(text), told, "{text}");
+        }
+        assert_eq!(stems("orders,x"), told);
+    }
+}

@@ -1,0 +1,53 @@
+//! Patterns of one's own, below the list of secrets.
+
+use app::{App, Ws};
+use axum::response::Response;
+use serde::Deserialize;
+use web::error::PageError;
+use web::extract::Path;
+use web::form::Wrong;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::session::Person;
+use web::shell::Shell;
+
+use super::{done, list};
+use crate::model::MaskId;
+use crate::rules;
+
+/// What the form sends, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    pub name: String,
+    pub pattern: String,
+}
+
+/// `POST /settings/secrets/masks`
+pub(super) async fn add(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let Typed { name, pattern } = typed.clone();
+    let added = once.run(move |tx| rules::add_mask(tx, &name, &pattern).map(|mask| mask.name));
+    match ws.write(&who, added).await {
+        Ok(name) => done(&app, &ws, &hx, format!("{name}: masked from now on.")).await,
+        Err(error) => list::again(ws, who, shell, (typed, Wrong::of(&error)?)).await,
+    }
+}
+
+/// `POST /settings/secrets/masks/{id}/remove`
+pub(super) async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<MaskId>,
+) -> Result<Response, PageError> {
+    ws.write(&who, move |tx| rules::remove_mask(tx, id)).await?;
+    done(&app, &ws, &hx, "It is masked no longer.".to_owned()).await
+}

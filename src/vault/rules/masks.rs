@@ -1,0 +1,46 @@
+//! Patterns of one's own: added and removed. What is known stays masked, whatever stands here.
+
+use crypto::shapes;
+use kernel::RowAct;
+use kernel::text::one_line;
+use store::WriteTx;
+
+use crate::cards::MASK;
+use crate::error::VaultError;
+use crate::model::{Mask, MaskId};
+use crate::queries;
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 120;
+
+/// Adds a pattern.
+///
+/// # Errors
+/// When it cannot be looked for, or there are too many.
+pub fn add_mask(tx: &mut WriteTx<'_>, name: &str, pattern: &str) -> Result<Mask, VaultError> {
+    let (name, pattern) = (one_line(name).trim().to_owned(), pattern.trim().to_owned());
+    if name.is_empty() || MAX_NAME < name.chars().count() {
+        return Err(VaultError::field("name", "say in a few words what it finds"));
+    }
+    shapes::check(&pattern).map_err(|why| VaultError::field("pattern", why))?;
+    if shapes::MOST <= queries::masks(tx)?.len() {
+        let most = shapes::MOST;
+        return Err(VaultError::Refused(format!("there are {most} patterns here already")));
+    }
+    let mask = Mask { id: tx.new_id(), name, pattern, by: tx.by(), created_at: tx.now() };
+    tx.put(&mask)?;
+    tx.emit(MASK.event(&mask.id, RowAct::Created));
+    Ok(mask)
+}
+
+/// Removes a pattern.
+///
+/// # Errors
+/// When there is none.
+pub fn remove_mask(tx: &mut WriteTx<'_>, id: MaskId) -> Result<(), VaultError> {
+    if !tx.delete::<Mask>(id)? {
+        return Err(VaultError::Refused("this pattern is removed already".to_owned()));
+    }
+    tx.emit(MASK.event(&id, RowAct::Deleted));
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Permissions before they are kept: what they would have let through, what an import would add; who an agent is, what
+//! a locked one is offered, and what its programs find here.
+
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::runs::model::EventKind;
+use features::trust::model::{Approval, What};
+use features::trust::queries as trust;
+use features::trust::rules::{self, NewPermission};
+use kernel::{ApprovalAnswer, ApprovalId, Leave, RunId, RunState, TrustMode};
+use reqwest::StatusCode;
+use runtime::Limits;
+use serde_json::{Value, json};
+
+use support::model::Turn;
+use support::office::Office;
+
+/// An agent whose programs reach any host, and who asks.
+async fn asking(office: &Office, name: &str) -> Agent {
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let agent = office.agent_with(name, |new| new.exec = true).await;
+    let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
+    let agent = office.change(agent.id, on).await;
+    office.trust(agent.id, TrustMode::Ask).await;
+    agent
+}
+
+fn runs(command: &str) -> Turn {
+    Turn::call("exec", json!({ "command": command }))
+}
+
+/// The approval that a run waits for, other than the one before.
+async fn asked(office: &Office, run: RunId, before: Option<ApprovalId>) -> Approval {
+    let approval = office
+        .until("an approval", |snap| {
+            Ok(trust::waiting_of(snap, run)?.filter(|one| Some(one.id) != before))
+        })
+        .await;
+    office.in_state(run, RunState::Waiting).await;
+    approval
+}
+
+async fn answer(office: &Office, approval: &Approval, answer: &str) {
+    let path = format!("/api/v1/approvals/{}/answer", approval.id);
+    let said = office.hq.owner().json("POST", &path, &json!({ "answer": answer })).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_that_is_swapped_while_its_program_waits_for_its_turn_is_asked_for_anew() {
+    let office = Office::limited(Limits { programs: 1, ..Limits::default() }).await;
+    let bea = asking(&office, "Bea").await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let of = |agent: &Agent, name: &str| office.ws().agent_folder(&agent.slug).join(name);
+    let holds = "while [ ! -e go ]; do sleep 0.05; done";
+    let call = json!({ "command": holds, "yieldMs": 120_000 });
+    office.model.push(Turn::call("exec", call)).push(runs("sh job.sh"));
+    let first = office.say(&ada, "Hold the only place").await;
+    office.happened(first, |event| matches!(event, EventKind::ToolStarted { .. })).await;
+
+    std::fs::write(of(&bea, "job.sh"), "echo good > out\n").expect("a script");
+    let run = office.say(&bea, "Run the job").await;
+    let approval = asked(&office, run, None).await;
+    answer(&office, &approval, "once").await;
+    std::fs::write(of(&bea, "job.sh"), "echo bad > out\n").expect("another script");
+    office.model.push(Turn::text("Held.")).push(Turn::text("Done."));
+    std::fs::write(of(&ada, "go"), "").expect("the sign");
+    let again = asked(&office, run, Some(approval.id)).await;
+    assert!(again.why.contains("job.sh has changed"), "{}", again.why);
+    let closed: Approval = office.get(approval.id);
+    assert_eq!(closed.answer.map(|one| one.answer), Some(ApprovalAnswer::Changed));
+    assert!(closed.spent_at.is_none(), "the yes was not used up");
+    assert_eq!(office.file(&bea, "out"), None);
+    answer(&office, &again, "denied").await;
+    office.ended(run).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_a_permission_is_kept_it_is_said_what_it_would_have_let_through() {
+    let office = Office::open().await;
+    let ada = asking(&office, "Ada").await;
+    let owner = office.hq.owner();
+    let model = &office.model;
+    model.push(runs("touch a")).push(runs("touch a")).push(runs("touch b")).push(Turn::text("."));
+    let run = office.say(&ada, "Touch").await;
+    let first = asked(&office, run, None).await;
+    answer(&office, &first, "once").await;
+    let second = asked(&office, run, Some(first.id)).await;
+    answer(&office, &second, "denied").await;
+    let third = asked(&office, run, Some(second.id)).await;
+
+    let preview = |id: ApprovalId| format!("/api/v1/approvals/{id}/preview");
+    let told = owner.get(&preview(second.id)).await.json();
+    let offer = &told["items"][0];
+    let counts = (&offer["asked"], &offer["met"], &offer["denied"], &offer["days"]);
+    assert_eq!(counts, (&json!(3), &json!(2), &json!(1), &json!(30)), "{told}");
+    assert_eq!(offer["runs"], json!(["R-1"]));
+    let page = owner.get(&format!("/w/marlow-cargo/approvals/{}/replay", third.id)).await;
+    let words = "Would have let through 1 of the 3 calls that were asked for in the last 30 days.";
+    assert!(page.text.contains(words), "{}", page.text);
+
+    let wish = |leave: &str| json!({ "agent": "ada", "tool": "exec", "leave": leave });
+    let would = async |body: Value| {
+        let told = owner.json("POST", "/api/v1/permissions/preview", &body).await;
+        assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+        (told.json()["asked"].clone(), told.json()["met"].clone())
+    };
+    assert_eq!(would(wish("allow")).await, (json!(3), json!(3)));
+    assert_eq!(would(json!({ "tool": "read", "leave": "deny" })).await, (json!(0), json!(0)));
+    let form = "/w/marlow-cargo/permissions/preview?agent=ada&tool=exec&leave=deny";
+    let page = owner.get(form).await;
+    assert!(page.text.contains("Would have refused 3 of the 3 calls"), "{}", page.text);
+
+    // One that is refused is refused, whatever else allows it.
+    let deny = json!({ "agent": "ada", "tool": "exec", "leave": "deny" });
+    let kept = owner.json("POST", "/api/v1/permissions", &deny).await;
+    assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text);
+    assert_eq!(would(wish("allow")).await, (json!(3), json!(0)));
+    answer(&office, &third, "denied").await;
+    office.ended(run).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_asks_before_it_changes_who_it_is_and_shows_the_lines() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let before = office.file(&ada, "SOUL.md").expect("a soul");
+    let writes = |path: &str, text: &str| {
+        Turn::call("write", json!({ "path": path, "content": text, "force": true }))
+    };
+    let model = &office.model;
+    model.push(writes("notes.md", "A note\n")).push(writes("./SOUL.md", "Be bold.\n"));
+    model.push(Turn::text("Done."));
+    let run = office.say(&ada, "Become bold").await;
+    let approval = asked(&office, run, None).await;
+    assert_eq!(office.file(&ada, "notes.md").as_deref(), Some("A note\n"));
+    assert!(approval.plan.shown.contains("\n+Be bold.\n"), "{}", approval.plan.shown);
+    assert!(approval.plan.shown.contains("\n-"), "{}", approval.plan.shown);
+    assert_eq!(approval.plan.files[0].path, "SOUL.md");
+    assert_eq!(office.file(&ada, "SOUL.md").as_ref(), Some(&before));
+    let page = office.hq.owner().get("/w/marlow-cargo/approvals").await;
+    assert!(page.text.contains("asks before it changes SOUL.md"), "{}", page.text);
+    answer(&office, &approval, "once").await;
+    office.ended(run).await;
+    assert_eq!(office.file(&ada, "SOUL.md").as_deref(), Some("Be bold.\n"));
+
+    // A permission lets it.
+    let rule = NewPermission {
+        agent: Some(ada.id),
+        run: None,
+        tool: "edit".to_owned(),
+        what: What::All,
+        leave: Leave::Allow,
+        note: String::new(),
+        expires_at: None,
+    };
+    office.act(move |tx| rules::permit(tx, rule)).await;
+    let edit = json!({ "path": "SOUL.md", "oldText": "bold", "newText": "brave" });
+    office.model.push(Turn::call("edit", edit)).push(Turn::text("Done."));
+    let run = office.say(&ada, "And brave").await;
+    office.ended(run).await;
+    assert_eq!(office.file(&ada, "SOUL.md").as_deref(), Some("Be brave.\n"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_agent_is_offered_nothing_that_changes_something() {
+    let office = Office::open().await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    office.trust(ada.id, TrustMode::Locked).await;
+    let finds = Turn::call("tool_search", json!({ "query": "task_create" }));
+    office.model.push(finds).push(Turn::text("I look."));
+    let run = office.say(&ada, "Look").await;
+    office.ended(run).await;
+    let tools = office.model.last().tools();
+    for name in ["read", "search", "task_list", "tool_search"] {
+        assert!(tools.iter().any(|one| one == name), "{name} in {tools:?}");
+    }
+    for name in ["exec", "edit", "task_create", "task_update", "comment_add", "memory_append"] {
+        assert!(tools.iter().all(|one| one != name), "{name} in {tools:?}");
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permissions_go_from_one_workspace_to_another_after_a_look() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let owner = office.hq.owner();
+    let import = async |body: Value| owner.json("POST", "/api/v1/permissions/import", &body).await;
+    let document = json!({ "format": "hq-permissions-1", "permissions": [
+        { "tool": "http_request", "leave": "allow", "host": "api.example.com", "method": "GET" },
+        { "tool": "exec", "leave": "allow", "note": "It only lists",
+            "command": { "program": "ls", "words": [], "options": ["-l"] } },
+    ]});
+    let body = json!({ "agent": "ada", "document": document });
+    let told = import(body.clone()).await.json();
+    assert_eq!((&told["added"], &told["known"]), (&json!(false), &json!(0)), "{told}");
+    assert_eq!(told["permissions"].as_array().map(Vec::len), Some(2), "{told}");
+    let kept = "/api/v1/permissions?agent=ada";
+    assert_eq!(owner.get(kept).await.json()["items"], json!([]));
+
+    let mut sure = body.clone();
+    sure["hash"] = json!("00");
+    assert_eq!(import(sure.clone()).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    sure["hash"] = told["hash"].clone();
+    let added = import(sure).await;
+    assert_eq!(added.json()["added"], json!(true), "{}", added.text);
+    assert_eq!(owner.get(kept).await.json()["items"].as_array().map(Vec::len), Some(2));
+    let again = import(body).await.json();
+    assert_eq!((&again["known"], &again["permissions"]), (&json!(2), &json!([])), "{again}");
+
+    let exported = owner.get("/api/v1/permissions/export?agent=ada").await.json();
+    assert_eq!(exported["permissions"].as_array().map(Vec::len), Some(2), "{exported}");
+    let git = json!({ "format": "hq-permissions-1", "permissions": [{ "tool": "exec",
+        "leave": "allow", "command": { "program": "git", "words": ["status"], "options": [] } }]});
+    let refused = import(json!({ "document": git })).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let presets = owner.get("/api/v1/permissions/presets").await.json();
+    for preset in presets["items"].as_array().expect("presets") {
+        let told = import(json!({ "document": preset["document"] })).await;
+        assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_programs_may_do_and_what_holds_here_is_said() {
+    let office = Office::open().await;
+    office.agent_with("Ada", |new| new.exec = true).await;
+    let told = office.hq.owner().get("/api/v1/agents/ada/sandbox").await.json();
+    assert!(told["asked"].to_string().contains("no network"), "{told}");
+    assert!(
+        ["strong", "coarse", "none"].contains(&told["overall"].as_str().unwrap_or("")),
+        "{told}"
+    );
+    let page = office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour/sandbox").await;
+    assert!(page.text.contains("They have no network."), "{}", page.text);
+    office.hq.finish().await;
+}
