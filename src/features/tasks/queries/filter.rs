@@ -119,7 +119,7 @@ impl Asker<'_> {
             let spans = self.dates(key, values, wrong);
             (!spans.is_empty()).then_some(Test::When(dated, spans))
         };
-        Ok(match key.name {
+        Ok(match key.name.as_ref() {
             "status" => {
                 let bits = bits(key, values, wrong, |word| {
                     word.parse().ok().map(|status: TaskStatus| terms::status_bit(status))
@@ -235,7 +235,7 @@ impl Asker<'_> {
 
     fn unknown_person(&self, key: &Key, value: &str) -> String {
         let names = self.people.names();
-        unknown_value(key.name, value, names.iter().map(|(name, _)| name.as_str()))
+        unknown_value(&key.name, value, names.iter().map(|(name, _)| name.as_str()))
     }
 
     fn dates(&self, key: &Key, values: &[String], wrong: &mut Vec<String>) -> OneOf<(i64, i64)> {
@@ -523,7 +523,7 @@ fn chosen<I: Copy>(
                 ids.values.extend(same.map(|(id, _)| *id));
                 if ids.values.len() == before {
                     let names = known.iter().map(|(_, name)| name.as_str());
-                    wrong.push(unknown_value(key.name, value, names));
+                    wrong.push(unknown_value(&key.name, value, names));
                 }
             }
         }
@@ -564,10 +564,10 @@ fn not_a_number(key: &Key, value: &str) -> String {
 
 fn unknown_word(key: &Key, value: &str) -> String {
     let words = match key.kind {
-        Kind::Words(words) | Kind::Names(words) => words,
+        Kind::Words(words) | Kind::Names(words) | Kind::Text(words) => words,
         Kind::Date | Kind::Number | Kind::Later(_) => &[],
     };
-    unknown_value(key.name, value, words.iter().map(|(word, _)| *word))
+    unknown_value(&key.name, value, words.iter().map(|(word, _)| *word))
 }
 
 fn short(text: &str) -> String {
