@@ -149,7 +149,7 @@ pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Opti
     }
     let (around, is) = (seen.around, |word: &str| is(term, word));
     let test = match term.key.as_str() {
-        "is" if term.values.iter().all(|one| one == ARCHIVED) && !term.not => return Ok(None),
+        "is" if term.values.iter().all(|one| one == ARCHIVED) => return Ok(None),
         "is" if is(UNCHECKED) => Test::Unchecked,
         "is" => return Err("After is: stands unchecked or archived.".to_owned()),
         "due" if is("none") => Test::HasDue(false),

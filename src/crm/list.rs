@@ -331,8 +331,18 @@ fn gather<B: Book>(
         let by = shared.find(key);
         let mut groups = Grouper::new(told.len(), *most);
         for row in &fitting {
-            for (key, value) in places(row.value(by)) {
-                count(groups.add(&key, value, row.id), row, &told);
+            match row.value(by) {
+                // A row with several tags stands in the group of each.
+                Some(FieldValue::Choices(keys)) => {
+                    for key in keys {
+                        let value = FieldValue::Choice(key.clone());
+                        count(groups.add(Some(&value), || key.clone(), row.id), row, &told);
+                    }
+                }
+                value => {
+                    let key = || value.map_or_else(String::new, filters::plain);
+                    count(groups.add(value, key, row.id), row, &told);
+                }
             }
         }
         found.groups = groups.groups();
@@ -344,18 +354,6 @@ fn gather<B: Book>(
 fn count<B: Book>(tallies: &mut [Tally], row: &Slim<B>, told: &[Option<u16>]) {
     for (tally, key) in tallies.iter_mut().zip(told) {
         tally.add(row.value(*key));
-    }
-}
-
-/// The groups of a value, each by what tells it from others: a row with several tags stands in the group of each.
-fn places(value: Option<&FieldValue>) -> Vec<(String, Option<FieldValue>)> {
-    match value {
-        None => vec![(String::new(), None)],
-        Some(FieldValue::Choices(keys)) => {
-            let one = |key: &String| (key.clone(), Some(FieldValue::Choice(key.clone())));
-            keys.iter().map(one).collect()
-        }
-        Some(value) => vec![(filters::plain(value), Some(value.clone()))],
     }
 }
 

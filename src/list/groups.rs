@@ -19,6 +19,9 @@ pub struct Group<I> {
     pub first: Vec<I>,
 }
 
+/// So many groups are looked through one by one, which is faster than to write what tells their values apart.
+const FEW: usize = 24;
+
 /// Puts rows into groups as they come.
 pub struct Grouper<I> {
     most: usize,
@@ -35,16 +38,27 @@ impl<I: Copy> Grouper<I> {
     }
 
     /// Puts a row into the group of a value, which `key` tells from others; gives the group's tallies to count it.
-    pub fn add(&mut self, key: &str, value: Option<FieldValue>, id: I) -> &mut [Tally] {
-        let at = match self.places.get(key) {
-            Some(at) => *at,
-            None => {
-                self.places.insert(key.to_owned(), self.groups.len());
-                let tallies = vec![Tally::default(); self.columns];
-                self.groups.push(Group { value, count: 0, tallies, first: Vec::new() });
-                self.groups.len() - 1
+    pub fn add(
+        &mut self,
+        value: Option<&FieldValue>,
+        key: impl FnOnce() -> String,
+        id: I,
+    ) -> &mut [Tally] {
+        let is_it = |group: &Group<I>| group.value.as_ref() == value;
+        let at = match self.groups.len() <= FEW {
+            true => self.groups.iter().position(is_it).ok_or_else(key),
+            false => {
+                let key = key();
+                self.places.get(&key).copied().ok_or(key)
             }
         };
+        let at = at.unwrap_or_else(|key| {
+            self.places.insert(key, self.groups.len());
+            let tallies = vec![Tally::default(); self.columns];
+            let value = value.cloned();
+            self.groups.push(Group { value, count: 0, tallies, first: Vec::new() });
+            self.groups.len() - 1
+        });
         let group = &mut self.groups[at];
         group.count += 1;
         if group.first.len() < self.most {
@@ -67,12 +81,24 @@ mod tests {
     use super::Grouper;
 
     #[test]
+    fn many_groups_are_told_apart_as_few_are() {
+        let mut groups = Grouper::new(0, 1);
+        for n in 0..1_000 {
+            let value = FieldValue::Choice((n % 100).to_string());
+            groups.add(Some(&value), || (n % 100).to_string(), n);
+        }
+        let groups = groups.groups();
+        assert_eq!(groups.len(), 100);
+        assert!(groups.iter().all(|group| group.count == 10));
+    }
+
+    #[test]
     fn each_group_is_counted_and_keeps_its_first_rows() {
         let mut groups = Grouper::new(1, 2);
         for (n, place) in [(1, "a"), (2, "b"), (3, "a"), (4, "a"), (5, "")] {
             let value = (!place.is_empty()).then(|| FieldValue::Choice(place.to_owned()));
             let number = FieldValue::Number(Decimal::of_millionths(n * 1_000_000));
-            for tally in groups.add(place, value, n) {
+            for tally in groups.add(value.as_ref(), || place.to_owned(), n) {
                 tally.add(Some(&number));
             }
         }

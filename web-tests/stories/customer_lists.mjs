@@ -32,10 +32,10 @@ export function tell(given) {
     const button = page.getByRole('group', { name: 'Filter and columns' }).getByRole('button', { name: menu, exact: true });
     await tabTo(page, button, 120);
     await page.keyboard.press('Enter');
-    await page.getByRole('link', { name: line, exact: true }).press('Enter');
+    await page.locator('.menu:popover-open').getByRole('link', { name: line, exact: true }).press('Enter');
   };
 
-  test('What a list of contacts shows is kept as a view, by keyboard, and an undo brings a deleted one back', async () => {
+  test('What a list of contacts shows is kept as a view and deleted again, by keyboard', async () => {
     const { place } = given;
     const { context, page } = await opened();
     for (const [name, stage] of [['View One', 'lead'], ['View Two', 'won'], ['View Three', 'lead']]) {

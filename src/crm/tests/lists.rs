@@ -216,16 +216,10 @@ async fn many_are_changed_by_what_a_list_asks_and_taken_out_as_files() {
     let changed = mira.form(&bulk, &by_query).await;
     assert_eq!(changed.location(), Some("/w/marlow-cargo/contacts"), "{}", changed.text);
     assert_eq!(names(&api, "owner:none").await, ["Jana", "Piet", "Rosa"]);
-    let day =
-        |day: &str| [("tasks".to_owned(), ids.join(",")), ("follow_up".to_owned(), day.to_owned())];
-    let due = |day: &str| {
-        let form = day(day);
-        let (mira, bulk) = (mira.clone(), bulk.clone());
-        async move {
-            let form: Vec<(&str, &str)> =
-                form.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-            mira.form(&bulk, &form).await.status
-        }
+    let chosen = ids.join(",");
+    let due = async |day: &str| {
+        let form = [("tasks", chosen.as_str()), ("follow_up", day)];
+        mira.form(&bulk, &form).await.status
     };
     assert_eq!(due("2030-05-01").await, 303);
     assert_eq!(names(&api, "due:2030-05-01").await.len(), 3);
