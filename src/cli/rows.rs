@@ -551,7 +551,8 @@ async fn write_down(
 }
 
 /// Name, stage or type, address, and the id.
-fn row(one: &Value) -> Vec<String> {
+/// The cells of a row in a list.
+pub fn row(one: &Value) -> Vec<String> {
     let first = |keys: &[&str]| {
         let found = keys.iter().map(|key| word(one, key)).find(|text| !text.is_empty());
         found.unwrap_or("-").to_owned()

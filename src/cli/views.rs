@@ -1,4 +1,4 @@
-//! `hq view …`: saved views of tasks.
+//! `hq view …`: saved views of tasks, contacts, organizations and collections.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -15,12 +15,12 @@ use super::show::{listed, part, pick, query, quoted, short, table};
 #[derive(Subcommand)]
 pub enum Command {
     /// Saved views: yours and everybody's
-    List(Place),
-    /// One of them, and the tasks that it shows
+    List(Of),
+    /// One of them, and the tasks or records that it shows
     Show {
         #[command(flatten)]
         which: Which,
-        /// How many tasks at most, up to 100
+        /// How many of them at most, up to 100
         #[arg(long, default_value_t = 25)]
         limit: u32,
     },
@@ -30,13 +30,23 @@ pub enum Command {
     Remove(Which),
 }
 
+/// Whose views.
+#[derive(Args)]
+pub struct Of {
+    /// The list: tasks, contacts, organizations, or a collection's name
+    #[arg(long, default_value = "tasks")]
+    of: String,
+    #[command(flatten)]
+    place: Place,
+}
+
 /// Which view.
 #[derive(Args)]
 pub struct Which {
     /// Its name, its word in addresses, its id, or the end of it
     view: String,
     #[command(flatten)]
-    place: Place,
+    of: Of,
 }
 
 /// Flags of `hq view add`.
@@ -44,16 +54,16 @@ pub struct Which {
 pub struct Add {
     /// What it is called
     name: String,
-    /// Words or terms, as in the box above the list: 'assignee:me due:<7d label:launch'
+    /// Words or terms, as in the box above the list: 'assignee:me due:<7d label:launch', 'stage:lead quiet:>10d'
     #[arg(long, default_value = "")]
     query: String,
     /// list, board, calendar or timeline
     #[arg(long, default_value = "list")]
     layout: String,
-    /// The order, as the page has it: priority, due, updated, created, title, manual or start
+    /// The order, as the page has it: of tasks priority, due, updated, created, title, manual or start; of others a field
     #[arg(long, default_value = "")]
     sort: String,
-    /// By what tasks are put together: status, stream, assignee, priority and so on
+    /// By what they are put together: status, stream, assignee, priority and so on; of others a field
     #[arg(long, default_value = "")]
     group: String,
     /// One emoji
@@ -63,7 +73,7 @@ pub struct Add {
     #[arg(long)]
     shared: bool,
     #[command(flatten)]
-    place: Place,
+    of: Of,
 }
 
 /// Runs one of them.
@@ -72,38 +82,39 @@ pub struct Add {
 /// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::List(place) => {
-            let all = all(door, &place).await?;
+        Command::List(of) => {
+            let all = all(door, &of).await?;
             print(common, &all, &listed(&all, row, "No saved views."))
         }
         Command::Show { which, limit } => show(common, door, &which, limit).await,
         Command::Add(flags) => {
             let body = json!({
-                "name": flags.name, "icon": flags.icon, "shared": flags.shared,
+                "noun": flags.of.of, "name": flags.name, "icon": flags.icon, "shared": flags.shared,
                 "look": {
                     "q": flags.query, "layout": flags.layout, "sort": flags.sort,
                     "group": flags.group,
                 },
             });
-            let ask = Ask::post("/api/v1/views", &body).within(flags.place.workspace.as_ref());
+            let ask = Ask::post("/api/v1/views", &body).within(flags.of.place.workspace.as_ref());
             let view = door.call(ask).await?;
             print(common, &view, &[row(&view).join(" · ")])
         }
         Command::Remove(which) => {
             let view = find(door, &which).await?;
             let ask = Ask::delete(format!("/api/v1/views/{}", part(word(&view, "id"))));
-            door.call(ask.within(which.place.workspace.as_ref())).await?;
+            door.call(ask.within(which.of.place.workspace.as_ref())).await?;
             print(common, &view, &[format!("{} is deleted.", quoted(word(&view, "name")))])
         }
     }
 }
 
-async fn all(door: &Door, place: &Place) -> Result<Value, CommandError> {
-    door.call(Ask::get("/api/v1/views").within(place.workspace.as_ref())).await
+async fn all(door: &Door, of: &Of) -> Result<Value, CommandError> {
+    let asked = query(&[("noun", Some(of.of.as_str()))]);
+    door.call(Ask::get(format!("/api/v1/views{asked}")).within(of.place.workspace.as_ref())).await
 }
 
 async fn find(door: &Door, which: &Which) -> Result<Value, CommandError> {
-    let all = all(door, &which.place).await?;
+    let all = all(door, &which.of).await?;
     let names = |one: &Value| -> Vec<String> {
         ["name", "slug"].map(|key| word(one, key).to_owned()).to_vec()
     };
@@ -122,23 +133,30 @@ async fn show(common: &Common, door: &Door, which: &Which, limit: u32) -> Result
     let view = find(door, which).await?;
     let (look, limit) = (&view["look"], limit.to_string());
     let given = |key: &str| Some(word(look, key)).filter(|text| !text.is_empty());
-    // As on the page: a view that does not speak of it shows what is open.
+    // As on the page: a view of tasks that does not speak of it shows what is open.
     let asks = ["status:", "is:"].into_iter().any(|term| word(look, "q").contains(term));
+    let (path, is_tasks) = match word(&view, "noun") {
+        "tasks" => ("tasks".to_owned(), true),
+        noun if noun.starts_with("collections/") => (format!("{noun}/records"), false),
+        noun => (noun.to_owned(), false),
+    };
     let asked = query(&[
         ("q", given("q")),
-        ("status", (!asks).then_some("open")),
+        ("status", (is_tasks && !asks).then_some("open")),
         ("sort", given("sort")),
         ("limit", Some(limit.as_str())),
     ]);
-    let ask = Ask::get(format!("/api/v1/tasks{asked}")).within(which.place.workspace.as_ref());
-    let tasks = door.call(ask).await?;
+    let ask = Ask::get(format!("/api/v1/{path}{asked}"));
+    let found = door.call(ask.within(which.of.place.workspace.as_ref())).await?;
     let mut lines = vec![row(&view).join(" · "), String::new()];
-    let rows: Vec<Vec<String>> = items(&tasks).iter().map(super::tasks::row).collect();
-    lines.extend(or_none(table(&rows), "No tasks."));
-    if tasks["next"].is_string() {
-        lines.push("There are more: --limit, or `hq task list` with the same words".to_owned());
+    let of_one = if is_tasks { super::tasks::row } else { super::rows::row };
+    let rows: Vec<Vec<String>> = items(&found).iter().map(of_one).collect();
+    lines.extend(or_none(table(&rows), if is_tasks { "No tasks." } else { "None." }));
+    if found["next"].is_string() {
+        lines.push("There are more: --limit, or `list` with the same words".to_owned());
     }
-    print(common, &json!({ "view": view, "tasks": tasks["items"] }), &lines)
+    let name = if is_tasks { "tasks" } else { "records" };
+    print(common, &json!({ "view": view, name: found["items"] }), &lines)
 }
 
 fn row(view: &Value) -> Vec<String> {

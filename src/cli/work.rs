@@ -76,7 +76,7 @@ pub enum Work {
     /// Groups of tasks that are made together: list, show, preview, use
     #[command(subcommand)]
     Template(templates::Command),
-    /// Saved views of tasks: list, show, add, remove
+    /// Saved views of tasks, contacts, organizations, collections: list, show, add, remove
     #[command(subcommand)]
     View(views::Command),
     /// What waits for agents: list, retry, front, cancel, drop

@@ -17,6 +17,7 @@ use crate::model::{
     Talk,
 };
 use crate::names::{Known, title_of};
+use crate::views;
 
 /// All of them.
 pub static NOUNS: [&Noun; 7] =
@@ -111,6 +112,7 @@ pub static CONTACT: Noun = Noun {
         parts: None,
     }),
     tables: |schema| schema.with::<Row<Contacts>>().with::<Import>(),
+    lists: Some(views::CONTACTS),
     ..rows::<Contacts>("contact", "contact", "contacts")
 };
 
@@ -125,6 +127,7 @@ pub static ORGANIZATION: Noun = Noun {
         hit: |row| (format!("organizations/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
+    lists: Some(views::ORGANIZATIONS),
     ..rows::<Organizations>("organization", "organization", "organizations")
 };
 
@@ -171,6 +174,7 @@ pub static COLLECTION: Noun = Noun {
     }),
     linked: true,
     triggers: Some("Customers"),
+    lists: Some(views::COLLECTIONS),
     ..Noun::of::<Collection>("collection", "collection", "collections")
 };
 

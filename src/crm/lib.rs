@@ -8,6 +8,7 @@ pub mod api;
 pub mod cards;
 pub mod columns;
 pub mod error;
+pub mod filters;
 pub mod import;
 pub mod list;
 pub mod model;
@@ -16,6 +17,8 @@ pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod tools;
+mod touches;
 mod typed;
+pub mod views;
 
 pub use cards::NOUNS;

@@ -1,61 +1,83 @@
-//! Lists: rows filtered, sorted and counted by what stands in their cells. The few values by which that is done are
-//! kept in memory by the store's columns; a page decodes only the rows that it shows.
+//! Lists: rows filtered, sorted, grouped and counted by what stands in their cells. The few values by which that is
+//! done are kept in memory by the store's columns; a page decodes only the rows that it shows.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
+use ::list::figures::Tally;
+use ::list::groups::{Group, Grouper};
 use features::tasks::queries::due::day;
+use features::tasks::queries::people::assignee_of;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use kernel::filter::{self, Days, Numbers, Query, Term};
-use kernel::{Timestamp, TypedId as _};
-use noun::{Column, Decimal, FieldValue, Kind, Names};
+use kernel::filter::{Query, Term};
+use kernel::{Assignee, Timestamp, TypedId as _};
+use noun::{Column, FieldValue, Kind, Names};
 use store::columns::Column as Kept;
 use store::{Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
-use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
 use crate::error::CrmError;
+use crate::filters::{self, holds};
 use crate::model::{Book, CollectionId, ContactId, Home, NAME, Row, of_table};
-
 use crate::queries;
+use crate::touches::{self, Touched};
 
 /// The longest text of a cell that is kept in memory, in bytes: filters look no further.
 const KEPT: usize = 400;
 
 /// The values of a row.
 pub struct Slim<B: Book> {
-    id: B::Id,
+    pub(crate) id: B::Id,
     collection: Option<CollectionId>,
     archived: bool,
-    created: i64,
-    updated: i64,
-    unchecked: bool,
-    values: Box<[(u16, FieldValue)]>,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+    pub(crate) unchecked: bool,
+    pub(crate) values: Box<[(u16, FieldValue)]>,
+    /// Who wrote one of the values or more, by their places in [`Shared`].
+    by: Box<[u16]>,
 }
 
-/// The keys of fields, each once.
+/// What rows have in one place: the keys of fields and everybody who wrote a value, each once.
 #[derive(Default)]
-pub struct Keys(Vec<String>);
+pub struct Shared {
+    keys: Vec<String>,
+    writers: Vec<Assignee>,
+}
 
-impl Keys {
-    fn find(&self, key: &str) -> Option<u16> {
-        self.0.iter().position(|one| one == key).and_then(|at| u16::try_from(at).ok())
+impl Shared {
+    /// The place of a key.
+    pub(crate) fn find(&self, key: &str) -> Option<u16> {
+        self.keys.iter().position(|one| one == key).and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// The place of somebody who wrote a value.
+    pub(crate) fn writer(&self, who: Assignee) -> Option<u16> {
+        self.writers.iter().position(|one| *one == who).and_then(|at| u16::try_from(at).ok())
     }
 
     fn add(&mut self, key: &str) -> Option<u16> {
         if let Some(at) = self.find(key) {
             return Some(at);
         }
-        self.0.push(key.to_owned());
-        u16::try_from(self.0.len() - 1).ok()
+        self.keys.push(key.to_owned());
+        u16::try_from(self.keys.len() - 1).ok()
+    }
+
+    fn add_writer(&mut self, who: Assignee) -> Option<u16> {
+        if let Some(at) = self.writer(who) {
+            return Some(at);
+        }
+        self.writers.push(who);
+        u16::try_from(self.writers.len() - 1).ok()
     }
 }
 
 impl<B: Book> Kept for Slim<B> {
     type Of = Row<B>;
-    type Shared = Keys;
-    fn of(row: &Row<B>, keys: &mut Keys) -> Self {
+    type Shared = Shared;
+    fn of(row: &Row<B>, shared: &mut Shared) -> Self {
         let kept = |value: &FieldValue| match value {
             FieldValue::Text(text) if KEPT < text.len() => {
                 FieldValue::Text(kernel::text::cut(text, KEPT).to_owned())
@@ -64,7 +86,12 @@ impl<B: Book> Kept for Slim<B> {
         };
         let filled = row.cells.iter().filter_map(|(key, cell)| Some((key, cell.value.as_ref()?)));
         let values =
-            filled.filter_map(|(key, value)| Some((keys.add(key)?, kept(value)))).collect();
+            filled.filter_map(|(key, value)| Some((shared.add(key)?, kept(value)))).collect();
+        let written = row.cells.values().filter(|cell| cell.value.is_some());
+        let mut by: Vec<u16> =
+            written.filter_map(|cell| shared.add_writer(assignee_of(cell.origin.by))).collect();
+        by.sort_unstable();
+        by.dedup();
         Self {
             id: row.id,
             collection: row.collection,
@@ -76,6 +103,7 @@ impl<B: Book> Kept for Slim<B> {
                 .values()
                 .any(|cell| cell.value.is_some() && cell.origin.is_unchecked()),
             values,
+            by: by.into(),
         }
     }
     fn id(&self) -> B::Id {
@@ -84,7 +112,12 @@ impl<B: Book> Kept for Slim<B> {
 }
 
 impl<B: Book> Slim<B> {
-    fn value(&self, key: Option<u16>) -> Option<&FieldValue> {
+    /// Whether somebody wrote one of its values.
+    pub(crate) fn is_by(&self, writer: u16) -> bool {
+        self.by.contains(&writer)
+    }
+
+    pub(crate) fn value(&self, key: Option<u16>) -> Option<&FieldValue> {
         let key = key?;
         self.values.iter().find(|(one, _)| *one == key).map(|(_, value)| value)
     }
@@ -99,8 +132,12 @@ pub struct Asked {
     pub sort: String,
     /// The collection.
     pub collection: Option<CollectionId>,
-    /// The archived ones in place of the others.
+    /// The archived ones in place of the others; so does `is:archived` among the conditions.
     pub archived: bool,
+    /// The keys of the columns of which figures are told.
+    pub told: Vec<String>,
+    /// The key of the field by which rows are put together, and how many of each group are shown.
+    pub group: Option<(String, usize)>,
 }
 
 /// What stands around a list.
@@ -136,37 +173,24 @@ impl<'a> Around<'a> {
     }
 }
 
-/// Cards of a column of the board at once.
-const CARDS: usize = 50;
-
-/// The rows of a list that stand at one stage.
-pub struct AtStage<I> {
-    /// How many.
-    pub count: usize,
-    /// What they are worth together.
-    pub sum: Decimal,
-    /// The first of them in the order of the list, as many as the board shows at once.
-    pub first: Vec<I>,
-}
-
-impl<I> Default for AtStage<I> {
-    fn default() -> Self {
-        Self { count: 0, sum: Decimal::default(), first: Vec::new() }
-    }
-}
-
 /// What a list found.
 pub struct Found<I> {
     /// The ids in order.
     pub ids: Vec<I>,
     /// How many rows there are without conditions.
     pub all: usize,
-    /// Conditions that mean nothing, in sentences.
-    pub problems: Vec<String>,
-    /// Rows by choices of the stage.
-    pub stages: BTreeMap<String, AtStage<I>>,
-    /// The sum of each field of numbers, with how many rows have one.
-    pub sums: BTreeMap<String, (usize, Decimal)>,
+    /// The conditions as they were understood, each with what is wrong with it, or nothing.
+    pub said: Vec<(Term, String)>,
+    /// The figures of the columns of which they were asked.
+    pub tallies: Vec<Tally>,
+    /// The groups in order.
+    pub groups: Vec<Group<I>>,
+}
+
+impl<I> Default for Found<I> {
+    fn default() -> Self {
+        Self { ids: Vec::new(), all: 0, said: Vec::new(), tallies: Vec::new(), groups: Vec::new() }
+    }
 }
 
 impl<I> Found<I> {
@@ -175,25 +199,21 @@ impl<I> Found<I> {
     /// # Errors
     /// What the first of them is.
     pub fn understood(self) -> Result<Self, CrmError> {
-        match self.problems.first() {
-            Some(problem) => Err(CrmError::field("q", problem)),
+        match self.said.iter().find(|(_, wrong)| !wrong.is_empty()) {
+            Some((_, wrong)) => Err(CrmError::field("q", wrong)),
             None => Ok(self),
         }
     }
 }
 
-/// One condition, ready to be asked.
-enum Test {
-    Words(Vec<String>),
-    Empty(u16, bool),
-    Texts(u16, Vec<String>),
-    Numbers(u16, Vec<Numbers>),
-    Days(u16, Vec<Days>),
-    Due(Vec<Days>),
-    HasDue(bool),
-    Created(Vec<Days>),
-    Unchecked,
-    Nothing,
+/// What conditions and the order ask for beside the rows themselves.
+pub(crate) struct Seen<'a> {
+    /// What stands around the list.
+    pub around: &'a Around<'a>,
+    /// The names of records that cells lead to.
+    pub titles: Titles,
+    /// When somebody was in touch with each contact last.
+    pub touched: Touched,
 }
 
 /// Finds the rows of a list.
@@ -206,21 +226,48 @@ pub fn find<B: Book>(
     around: &Around<'_>,
 ) -> Result<Found<B::Id>, StoreError> {
     let query = Query::parse(&asked.q);
-    let Some(columns) = read.columns() else {
-        return Ok(Found {
-            ids: Vec::new(),
-            all: 0,
-            problems: Vec::new(),
-            stages: BTreeMap::new(),
-            sums: BTreeMap::new(),
-        });
+    let Some(columns) = read.columns() else { return Ok(Found::default()) };
+    let asks = |key: &str| query.terms.iter().any(|term| term.key == key);
+    let touched = match asks(filters::QUIET) {
+        true => touches::all(read)?,
+        false => Touched::default(),
     };
-    let titles = titles(read, (asked, &query), around.columns)?;
-    columns.with::<Slim<B>, _>(|rows, keys| gather(rows, keys, (asked, &query), (around, &titles)))
+    let seen = Seen { around, titles: titles(read, (asked, &query), around.columns)?, touched };
+    let mut found =
+        columns.with::<Slim<B>, _>(|rows, shared| gather(rows, shared, (asked, &query), &seen))?;
+    if let Some((key, _)) = &asked.group
+        && let Some(column) = around.columns.iter().find(|column| column.key == *key)
+    {
+        in_order(&mut found.groups, column, around.names);
+    }
+    Ok(found)
+}
+
+/// Whether rows can be put together by a column.
+#[must_use]
+pub fn groups_by(column: &Column) -> bool {
+    column.kind.has_choices()
+        || matches!(column.kind, Kind::Person | Kind::Relation | Kind::Boolean)
+}
+
+/// Puts groups into the order of their column: choices as they are kept, others by their names, what has no value last.
+fn in_order<I>(groups: &mut [Group<I>], column: &Column, names: &dyn Names) {
+    groups.sort_by_cached_key(|group| {
+        let place = match &group.value {
+            Some(FieldValue::Choice(key)) => {
+                column.choices.iter().position(|choice| choice.key == *key)
+            }
+            Some(FieldValue::YesNo(yes)) => Some(usize::from(!yes)),
+            Some(_) => Some(0),
+            None => None,
+        };
+        let name = group.value.as_ref().map(|value| column.shown(value, names).to_lowercase());
+        (group.value.is_none(), place.unwrap_or(usize::MAX), name)
+    });
 }
 
 /// Names of records that cells lead to, in small letters.
-type Titles = HashMap<Uuid, String>;
+pub(crate) type Titles = HashMap<Uuid, String>;
 
 /// The names that words and the order ask for; none where neither does.
 fn titles(
@@ -240,8 +287,8 @@ fn titles(
 
 fn names<B: Book>(read: &dyn Read, all: &mut Titles) -> Result<(), StoreError> {
     let Some(columns) = read.columns() else { return Ok(()) };
-    columns.with::<Slim<B>, _>(|rows, keys| {
-        let name = keys.find(NAME);
+    columns.with::<Slim<B>, _>(|rows, shared| {
+        let name = shared.find(NAME);
         let named = |row: &Slim<B>| {
             let text = row.value(name).and_then(FieldValue::text).unwrap_or_default();
             (row.id.uuid(), text.to_lowercase())
@@ -252,207 +299,62 @@ fn names<B: Book>(read: &dyn Read, all: &mut Titles) -> Result<(), StoreError> {
 
 fn gather<B: Book>(
     rows: &[Slim<B>],
-    keys: &Keys,
+    shared: &Shared,
     (asked, query): (&Asked, &Query),
-    (around, titles): (&Around<'_>, &Titles),
+    seen: &Seen<'_>,
 ) -> Found<B::Id> {
-    let mut problems = Vec::new();
+    let mut found = Found::default();
     let mut tests = Vec::new();
     for term in &query.terms {
-        match test(term, keys, around) {
-            Ok(test) => tests.push((term.not, test)),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    let here =
-        |row: &&Slim<B>| row.collection == asked.collection && row.archived == asked.archived;
-    let all = rows.iter().filter(here).count();
-    let fits =
-        |row: &&Slim<B>| tests.iter().all(|(not, test)| holds(test, row, (around, titles)) != *not);
-    let mut found: Vec<&Slim<B>> = rows.iter().filter(here).filter(fits).collect();
-    sort(&mut found, keys, &asked.sort, (around, titles));
-    let numbers: Vec<(&Column, Option<u16>)> = around
-        .columns
-        .iter()
-        .filter(|column| column.kind.is_number())
-        .map(|column| (column, keys.find(&column.key)))
-        .collect();
-    let mut sums: BTreeMap<String, (usize, Decimal)> = BTreeMap::new();
-    let mut stages: BTreeMap<String, AtStage<B::Id>> = BTreeMap::new();
-    let stage = keys.find(STAGE);
-    let money = columns::money(around.columns).and_then(|column| keys.find(&column.key));
-    for row in &found {
-        for (column, key) in &numbers {
-            let Some(FieldValue::Number(number)) = row.value(*key) else { continue };
-            let sum = sums.entry(column.key.clone()).or_default();
-            *sum = (sum.0 + 1, sum.1.plus(*number));
-        }
-        let Some(FieldValue::Choice(at)) = row.value(stage) else { continue };
-        let at = stages.entry(at.clone()).or_default();
-        at.count += 1;
-        if let Some(FieldValue::Number(number)) = row.value(money) {
-            at.sum = at.sum.plus(*number);
-        }
-        if at.first.len() < CARDS {
-            at.first.push(row.id);
-        }
-    }
-    Found { ids: found.into_iter().map(|row| row.id).collect(), all, problems, stages, sums }
-}
-
-/// The key of a field that filters call otherwise.
-fn called(key: &str) -> &str {
-    match key {
-        "tag" | "label" => TAGS,
-        "org" => ORGANIZATION,
-        "by" | "assignee" => OWNER,
-        "status" => STAGE,
-        key => key,
-    }
-}
-
-fn test(term: &Term, keys: &Keys, around: &Around<'_>) -> Result<Test, String> {
-    if term.is_words() {
-        return Ok(Test::Words(term.values.iter().map(|word| word.to_lowercase()).collect()));
-    }
-    let days = |values: &[String]| -> Result<Vec<Days>, String> {
-        let read = |value: &String| {
-            filter::days(value, around.today)
-                .ok_or_else(|| format!("\"{value}\" is no day; write today, 2026-12-24 or <7d."))
+        let wrong = match filters::test(term, shared, seen) {
+            Ok(Some(test)) => {
+                tests.push((term.not, test));
+                String::new()
+            }
+            Ok(None) => String::new(),
+            Err(wrong) => wrong,
         };
-        values.iter().map(read).collect()
-    };
-    let is = |word: &str| term.values.iter().any(|value| value.eq_ignore_ascii_case(word));
-    match term.key.as_str() {
-        "is" if is("unchecked") => return Ok(Test::Unchecked),
-        "is" => return Err("After is: stands unchecked.".to_owned()),
-        "due" if is("none") => return Ok(Test::HasDue(false)),
-        "due" if is("any") => return Ok(Test::HasDue(true)),
-        "due" if is("overdue") => return days(&["<today".to_owned()]).map(Test::Due),
-        "due" => return days(&term.values).map(Test::Due),
-        "created" => return days(&term.values).map(Test::Created),
-        _ => {}
+        found.said.push((term.clone(), wrong));
     }
-    let name = called(&term.key);
-    let Some(column) = around.columns.iter().find(|column| column.key == name) else {
-        return Err(columns::unknown(name, around.columns));
-    };
-    let key = keys.find(name);
-    if is("none") || is("any") {
-        return Ok(key
-            .map_or(if is("none") { Test::Words(Vec::new()) } else { Test::Nothing }, |key| {
-                Test::Empty(key, is("none"))
-            }));
+    let archived = asked.archived || filters::asks_archived(query);
+    let here = |row: &&Slim<B>| row.collection == asked.collection && row.archived == archived;
+    let fits = |row: &&Slim<B>| tests.iter().all(|(not, test)| holds(test, row, seen) != *not);
+    found.all = rows.iter().filter(here).count();
+    let mut fitting: Vec<&Slim<B>> = rows.iter().filter(here).filter(fits).collect();
+    sort(&mut fitting, shared, &asked.sort, seen);
+    let told: Vec<Option<u16>> = asked.told.iter().map(|key| shared.find(key)).collect();
+    found.tallies = vec![Tally::default(); told.len()];
+    for row in &fitting {
+        count(&mut found.tallies, row, &told);
     }
-    let wanted = match column.kind {
-        Kind::Number => {
-            let read = |value: &String| {
-                filter::numbers(value)
-                    .ok_or_else(|| format!("\"{value}\" is no number; write 5, >5 or 2..5."))
-            };
-            let all: Vec<Numbers> = term.values.iter().map(read).collect::<Result<_, _>>()?;
-            return Ok(key.map_or(Test::Nothing, |key| Test::Numbers(key, all)));
-        }
-        Kind::Date | Kind::Datetime => {
-            let all = days(&term.values)?;
-            return Ok(key.map_or(Test::Nothing, |key| Test::Days(key, all)));
-        }
-        _ => term
-            .values
-            .iter()
-            .map(|value| told(column, value, around.names))
-            .collect::<Result<_, _>>()?,
-    };
-    Ok(key.map_or(Test::Nothing, |key| Test::Texts(key, wanted)))
-}
-
-/// What a value of a condition is in cells.
-fn told(column: &Column, value: &str, names: &dyn Names) -> Result<String, String> {
-    Ok(match column.kind {
-        Kind::Select | Kind::MultiSelect | Kind::Person | Kind::Relation | Kind::Boolean => {
-            column.read(value, names)?.map(|value| plain(&value)).unwrap_or_default()
-        }
-        _ => value.to_lowercase(),
-    })
-}
-
-/// A value in letters by which conditions compare.
-fn plain(value: &FieldValue) -> String {
-    match value {
-        FieldValue::Choice(key) => key.clone(),
-        FieldValue::Choices(keys) => keys.join(","),
-        FieldValue::YesNo(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
-        FieldValue::Who(who) => format!("{who:?}"),
-        FieldValue::Refers(target) => target.id.to_string(),
-        FieldValue::Number(number) => number.to_string(),
-        FieldValue::Day(day) => day.to_string(),
-        FieldValue::At(at) => at.to_string(),
-        other => other.text().unwrap_or_default().to_lowercase(),
-    }
-}
-
-fn holds<B: Book>(test: &Test, row: &Slim<B>, (around, titles): (&Around<'_>, &Titles)) -> bool {
-    match test {
-        Test::Nothing => false,
-        Test::Unchecked => row.unchecked,
-        Test::Words(words) => words.iter().all(|word| {
-            row.values.iter().any(|(_, value)| match value {
-                FieldValue::Phone(number) => {
-                    plain(value).contains(word)
-                        || (word.bytes().any(|byte| byte.is_ascii_digit())
-                            && noun::digits(number).contains(&noun::digits(word)))
+    if let Some((key, most)) = &asked.group {
+        let by = shared.find(key);
+        let mut groups = Grouper::new(told.len(), *most);
+        for row in &fitting {
+            match row.value(by) {
+                // A row with several tags stands in the group of each.
+                Some(FieldValue::Choices(keys)) => {
+                    for key in keys {
+                        let value = FieldValue::Choice(key.clone());
+                        count(groups.add(Some(&value), || key.clone(), row.id), row, &told);
+                    }
                 }
-                FieldValue::Refers(target) => {
-                    titles.get(&target.id).is_some_and(|title| title.contains(word))
+                value => {
+                    let key = || value.map_or_else(String::new, filters::plain);
+                    count(groups.add(value, key, row.id), row, &told);
                 }
-                value => plain(value).contains(word),
-            })
-        }),
-        Test::Empty(key, empty) => row.value(Some(*key)).is_none() == *empty,
-        Test::Texts(key, wanted) => row.value(Some(*key)).is_some_and(|value| match value {
-            FieldValue::Choices(keys) => wanted
-                .iter()
-                .any(|wanted| wanted.split(',').all(|one| keys.iter().any(|key| key == one))),
-            FieldValue::Choice(_)
-            | FieldValue::YesNo(_)
-            | FieldValue::Who(_)
-            | FieldValue::Refers(_) => wanted.contains(&plain(value)),
-            value => wanted.iter().any(|wanted| plain(value).contains(wanted)),
-        }),
-        Test::Numbers(key, all) => matches!(row.value(Some(*key)), Some(FieldValue::Number(number))
-            if all.iter().any(|numbers| numbers.contains(as_f64(*number)))),
-        Test::Days(key, all) => row.value(Some(*key)).is_some_and(|value| {
-            let day = match value {
-                FieldValue::Day(day) => *day,
-                FieldValue::At(at) => at.to_zoned(around.zone.clone()).date(),
-                _ => return false,
-            };
-            all.iter().any(|days| within(*days, day))
-        }),
-        Test::Due(all) => {
-            due_of(row, around).is_some_and(|day| all.iter().any(|days| within(*days, day)))
+            }
         }
-        Test::HasDue(any) => due_of(row, around).is_some() == *any,
-        Test::Created(all) => all.iter().any(|days| {
-            let (from, to) = days.span(&around.zone);
-            (from..to).contains(&row.created)
-        }),
+        found.groups = groups.groups();
     }
+    found.ids = fitting.into_iter().map(|row| row.id).collect();
+    found
 }
 
-#[expect(clippy::cast_precision_loss, reason = "conditions compare as people read numbers")]
-fn as_f64(number: Decimal) -> f64 {
-    number.millionths() as f64 / 1_000_000.0
-}
-
-fn within(days: Days, day: Date) -> bool {
-    let (from, to) = days.span(&TimeZone::UTC);
-    let at = day.to_zoned(TimeZone::UTC).map_or(i64::MIN, |day| day.timestamp().as_millisecond());
-    (from..to).contains(&at)
-}
-
-fn due_of<B: Book>(row: &Slim<B>, around: &Around<'_>) -> Option<Date> {
-    around.due.get(&ContactId::from_uuid(row.id.uuid())).copied()
+fn count<B: Book>(tallies: &mut [Tally], row: &Slim<B>, told: &[Option<u16>]) {
+    for (tally, key) in tallies.iter_mut().zip(told) {
+        tally.add(row.value(*key));
+    }
 }
 
 /// The key under which lists sort by the next follow-up.
@@ -460,9 +362,9 @@ pub const DUE: &str = "due";
 
 fn sort<B: Book>(
     rows: &mut [&Slim<B>],
-    keys: &Keys,
+    shared: &Shared,
     by: &str,
-    (around, titles): (&Around<'_>, &Titles),
+    Seen { around, titles, .. }: &Seen<'_>,
 ) {
     let (down, key) = by.strip_prefix('-').map_or((false, by), |key| (true, key));
     let turned = |order: Ordering| if down { order.reverse() } else { order };
@@ -471,11 +373,13 @@ fn sort<B: Book>(
         "created" => {}
         "updated" => rows.sort_by(|a, b| turned(a.updated.cmp(&b.updated))),
         DUE => rows.sort_by(|a, b| {
-            last_empty(due_of(a, around), due_of(b, around), |a, b| turned(a.cmp(b)))
+            last_empty(filters::due_of(a, around), filters::due_of(b, around), |a, b| {
+                turned(a.cmp(b))
+            })
         }),
         key => {
             let column = around.columns.iter().find(|column| column.key == key);
-            let at = keys.find(key);
+            let at = shared.find(key);
             let place = |value: &FieldValue| match value {
                 FieldValue::Choice(one) => column
                     .and_then(|column| column.choices.iter().position(|choice| choice.key == *one)),

@@ -177,6 +177,7 @@ fn found<B: Book>(
         sort: args.sort.unwrap_or_default(),
         collection,
         archived: args.archived,
+        ..list::Asked::default()
     };
     let found = list::find::<B>(read, &asked, &around)?.understood()?;
     let (from, limit) = (args.cursor.unwrap_or(0), args.limit.unwrap_or(PAGE).clamp(1, MOST));

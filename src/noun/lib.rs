@@ -11,7 +11,7 @@ mod field;
 mod value;
 
 use kernel::key::{Key, KeyBuf};
-use kernel::{AccountId, Can, Event, Problem, RowAct};
+use kernel::{AccountId, Can, Event, FieldError, Problem, RowAct};
 use search::{Document, Wanted};
 use serde_json::{Map, Value};
 use store::schema::Check;
@@ -146,6 +146,44 @@ pub type PieceOf =
 /// Reads the words of a stored row; long ones may lie in blobs.
 pub type TextOf = fn(&dyn Read, &Blobs, &[u8]) -> Result<String, StoreError>;
 
+/// A list of records that can be kept as views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Its page below the workspace, by which views know it: `contacts`.
+    pub path: String,
+    /// The name over it.
+    pub title: String,
+    /// The record with which it goes, such as a collection; none for a list that stays.
+    pub within: Option<Target>,
+}
+
+impl Listing {
+    /// A list that stays.
+    #[must_use]
+    pub fn lasting(path: &str, title: &str) -> Self {
+        Self { path: path.to_owned(), title: title.to_owned(), within: None }
+    }
+}
+
+/// The parts of a view with their names: `q`, `layout`, `sort` and so on.
+pub type LookWords<'w> = &'w [(&'static str, &'w str)];
+
+/// Tells what is wrong with the parts of a view of a list.
+pub type LookFaults = fn(&dyn Read, &Listing, LookWords<'_>) -> Result<Vec<FieldError>, StoreError>;
+
+/// The lists of a noun that can be kept as views.
+#[derive(Clone, Copy)]
+pub struct Lists {
+    /// The paths of these lists, for people.
+    pub paths: &'static str,
+    /// The slugs of the views that are built in.
+    pub kept: &'static [&'static str],
+    /// The list with this path, or with the name that people call it; none when this noun has no such list.
+    pub find: fn(&dyn Read, &str) -> Result<Option<Listing>, StoreError>,
+    /// The parts of a view that a list does not know.
+    pub faults: LookFaults,
+}
+
 /// The reaction of a noun to an event, in the transaction of the event.
 pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;
 
@@ -206,6 +244,8 @@ pub struct Noun {
     pub told: Option<Told>,
     /// What one says as a whole, where it can be delivered as work; none where it cannot.
     pub spoken: Option<Spoken>,
+    /// The lists of its records that can be kept as views.
+    pub lists: Option<Lists>,
 }
 
 impl std::fmt::Debug for Noun {
@@ -254,6 +294,7 @@ impl Noun {
             review: None,
             told: None,
             spoken: None,
+            lists: None,
         }
     }
 

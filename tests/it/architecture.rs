@@ -8,7 +8,7 @@ use support::source::{code_only, files, paths};
 
 const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect sources/tests \
                      knowledge/tests vault/tests server cli";
-const SURFACE: &str = "app/extract web server cli doors crm knowledge sources vault";
+const SURFACE: &str = "app/extract web list server cli doors crm knowledge sources vault";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),

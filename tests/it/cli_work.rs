@@ -234,6 +234,13 @@ async fn what_groups_tasks_is_kept_at_the_terminal() {
     assert!(desk.says(&["view", "show", "on paper"]).contains("\"Print it\""));
     assert!(desk.says(&["view", "remove", "On paper"]).contains("deleted"));
     assert!(desk.refuses(1, &["view", "show", "On paper"]).contains("`hq view list`"));
+    desk.post("/api/v1/contacts", &json!({ "name": "Rosa", "stage": "won" })).await;
+    let view = ["view", "add", "Customers", "--of", "contacts", "--query", "stage:won"];
+    assert!(desk.says(&view).contains("stage:won"));
+    assert!(desk.says(&["view", "show", "Customers", "--of", "contacts"]).contains("\"Rosa\""));
+    assert!(!desk.says(&["view", "list"]).contains("Customers"), "it is no view of tasks");
+    let wrong = ["view", "add", "X", "--of", "contacts", "--query", "stge:won"];
+    assert!(desk.refuses(1, &wrong).contains("stage"));
     assert!(desk.program.stop().success());
 }
 

@@ -56,7 +56,10 @@ async fn a_view_that_cannot_be_saved_says_why() {
     for (body, says) in [
         (json!({ "name": "  " }), "Give the view a name."),
         (json!({ "name": "x".repeat(61) }), "At most 60 characters."),
-        (json!({ "name": "x", "noun": "boats" }), "Only these have views: tasks."),
+        (
+            json!({ "name": "x", "noun": "boats" }),
+            "Only these have views: tasks, contacts, organizations",
+        ),
         (json!({ "name": "x", "look": { "q": "y".repeat(2_001) } }), "At most 2000 bytes."),
         (json!({ "name": "x", "icon": "a whole word" }), "One emoji is enough."),
     ] {

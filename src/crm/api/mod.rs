@@ -307,8 +307,13 @@ fn page<B: Book>(
         let known = Known::new(snap, person(who.account))?;
         let seen = (ws.app.clock.now(), zone);
         let around = Around::new(snap, home, (&columns, &known), seen)?;
-        let wish =
-            list::Asked { q: asked.q, sort: asked.sort, collection, archived: asked.archived };
+        let wish = list::Asked {
+            q: asked.q,
+            sort: asked.sort,
+            collection,
+            archived: asked.archived,
+            ..list::Asked::default()
+        };
         let found = list::find::<B>(snap, &wish, &around)?.understood()?;
         let from: usize = match asked.cursor.as_deref() {
             Some(text) => text

@@ -35,9 +35,6 @@ use crate::queries;
 use crate::rules::{self, Sent, TalkPatch};
 use crate::typed::{Typed, given, text};
 
-/// The most rows that one press changes.
-pub(super) const MOST: usize = 1_000;
-
 /// What a form sent for the fields of a row; what HQ's own forms add to it is left out.
 fn values(typed: &Typed) -> Typed {
     let own = |key: &str| key == "once" || key == "was" || key == "back" || key.starts_with("was:");
@@ -179,7 +176,7 @@ path_words! {
     }
 }
 
-/// Archives, restores, removes a record, calls a value right, or moves a card to another stage.
+/// Archives, restores, removes a record, calls a value right, or moves a card to another column of the board.
 pub(super) async fn act<B: Book>(
     app: App,
     ws: Ws,
@@ -200,8 +197,7 @@ pub(super) async fn act<B: Book>(
             Verb::Remove => rules::remove::<B>(tx, id),
             Verb::Right => rules::call_right::<B>(tx, id, text(&typed, "field")),
             Verb::Move => {
-                let sent = Sent::one(columns::STAGE, text(&typed, "stage"));
-                rules::change::<B>(tx, id, &sent).map(|changed| changed.row)
+                rules::change::<B>(tx, id, &Sent::of(values(&typed))).map(|changed| changed.row)
             }
         })
         .await?;
@@ -221,78 +217,13 @@ pub(super) async fn act<B: Book>(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
 }
 
-/// The rows that were chosen in a list.
-pub(super) fn chosen<B: Book>(typed: &Typed) -> Vec<B::Id> {
-    text(typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect()
-}
-
-/// Changes several rows at once: one piece of work, one undo.
-pub(super) async fn bulk<B: Book>(
-    app: App,
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    Form(typed): Form<Typed>,
-) -> Result<Response, PageError> {
-    let ids = chosen::<B>(&typed);
-    if ids.is_empty() || MOST < ids.len() {
-        let told = format!("choose between one and {MOST} {}", B::noun().many);
-        return Err(CrmError::Refused(told).into());
-    }
-    let count = ids.len();
-    let archived = match text(&typed, "archived") {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    };
-    let mut sent = Typed::new();
-    for key in [columns::STAGE, columns::OWNER] {
-        if let Some(value) = typed.get(key) {
-            sent.insert(key.to_owned(), value.clone());
-        }
-    }
-    let tag = text(&typed, "tag").trim().to_owned();
-    ws.write(&who, move |tx| {
-        for id in ids {
-            if let Some(archived) = archived {
-                rules::set_archived::<B>(tx, id, archived)?;
-                continue;
-            }
-            let mut sent = sent.clone();
-            if !tag.is_empty() {
-                let row = queries::get_rev::<B>(tx, id)?.0;
-                let mut tags = match row.value(columns::TAGS) {
-                    Some(noun::FieldValue::Choices(keys)) => keys.clone(),
-                    _ => Vec::new(),
-                };
-                tags.push(tag.clone());
-                sent.insert(columns::TAGS.to_owned(), Value::from(tags));
-            }
-            rules::change::<B>(tx, id, &Sent::of(sent))?;
-        }
-        Ok::<_, CrmError>(())
-    })
-    .await?;
-    let words = format!(
-        "{} {}",
-        if archived == Some(true) { "Archived" } else { "Changed" },
-        web::format::count(count as u64, B::noun().one, B::noun().many)
-    );
-    let back = ws.url(B::PATH);
-    if hx.is_partial() {
-        let ask = Ask::new().toast(Tone::Ok, &words).event("hq:chosen", Value::Null);
-        return Ok((ask, "").into_response());
-    }
-    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
-}
-
 /// Today where this person is.
-fn today(ws: &Ws, who: &Person) -> Date {
+pub(super) fn today(ws: &Ws, who: &Person) -> Date {
     due::day(ws.app.clock.now(), &due::zone(&who.zone))
 }
 
 /// The day in a field of a form; none when it is empty.
-fn day(
+pub(super) fn day(
     typed: &Typed,
     field: &'static str,
     today: Date,

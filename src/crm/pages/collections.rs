@@ -21,9 +21,10 @@ use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
-use super::list::{Wish, answer, page};
+use super::list::answer;
 use super::show::new_form;
-use super::{acts, export, give};
+use super::state::Wish;
+use super::{acts, bulk, export, frame, give};
 use crate::error::CrmError;
 use crate::model::{Collection, RECORDS_BY_HOME, Records};
 use crate::queries;
@@ -37,9 +38,11 @@ pub(super) fn routes() -> Routes {
         .get("/collections/{id}", show.needs(Can::Read))
         .post("/collections/{id}", add.needs(Can::Write))
         .get("/collections/{id}/new", new.needs(Can::Write))
-        .post("/collections/{id}/bulk", acts::bulk::<Records>.needs(Can::Write))
-        .post("/collections/{id}/give", give::give::<Records>.needs(Can::Write))
-        .get("/collections/{id}/export.csv", export::collection.needs(Can::Read))
+        .get("/collections/{id}/complete", frame::complete_records.needs(Can::Read))
+        .post("/collections/{id}/bulk", bulk::bulk_records.needs(Can::Write))
+        .post("/collections/{id}/give", give::give_records.needs(Can::Write))
+        .get("/collections/{id}/export.csv", export::records_csv.needs(Can::Read))
+        .get("/collections/{id}/export.json", export::records_json.needs(Can::Read))
         .post("/collections/{id}/as/{verb}", act.needs(Can::Write))
 }
 
@@ -177,20 +180,14 @@ async fn show(
     Path(said): Path<String>,
     Query(wish): Query<Wish>,
 ) -> Result<Response, PageError> {
-    let page = ws
-        .look(move |ws| {
-            ws.read(|snap| {
-                let collection = queries::collection(snap, &said)?;
-                page::<Records>(
-                    &Scene::new(ws, &who, snap)?,
-                    snap,
-                    shell,
-                    (Some(&collection), &wish),
-                )
-            })
+    ws.look(move |ws| {
+        ws.read(|snap| {
+            let collection = queries::collection(snap, &said)?;
+            let scene = Scene::new(ws, &who, snap)?;
+            answer::<Records>(&scene, snap, (hx, shell), (Some(&collection), &wish))
         })
-        .await?;
-    answer(&hx, &page)
+    })
+    .await
 }
 
 async fn new(

@@ -4,16 +4,14 @@ use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
 use kernel::{Actor, Cause, FieldError, TypedId as _};
 use noun::{Cell, Column, FieldValue, Kind, Origin, Stands};
-use store::{Range, Read, ReadExt as _, StoreError};
+use store::{Read, StoreError};
 use web::ink;
 use web::parts::{Choice, Face};
 use web::time::{Due, RelTime, Work};
 
 use super::Look;
-use crate::model::{Book, Row, Suggestion, of_table};
-
-/// How many names a field offers.
-const OFFERS: usize = 200;
+use super::frame::newest;
+use crate::model::{Book, Suggestion, of_table};
 
 /// A value in a cell.
 #[derive(Clone, Default)]
@@ -251,7 +249,7 @@ pub(super) fn input(
                 input.hint = "Several with commas between.".to_owned();
             }
         }
-        Kind::Relation => input.offers = offers(read, column.to)?,
+        Kind::Relation => input.offers = of_table!(column.to, B => newest::<B>(read)?),
         _ => {}
     }
     Ok(input)
@@ -266,16 +264,6 @@ fn control(kind: Kind) -> &'static str {
         Kind::Phone => "tel",
         _ => "text",
     }
-}
-
-/// Names of records that a relation can lead to.
-fn offers(read: &dyn Read, table: u16) -> Result<Vec<String>, StoreError> {
-    fn names<B: Book>(read: &dyn Read) -> Result<Vec<String>, StoreError> {
-        let newest: Vec<Row<B>> = read.list(&Range::all().reverse().limit(OFFERS))?;
-        let here = newest.into_iter().filter(|row| row.archived_at.is_none());
-        Ok(here.map(|row| row.name().to_owned()).collect())
-    }
-    of_table!(table, B => names::<B>(read))
 }
 
 /// Puts what is wrong beside its field; gives what belongs to none.

@@ -13,7 +13,7 @@ use features::tasks::rules::{self, NewTask};
 use kernel::Assignee;
 use kernel::key::KeyBuf;
 use web::error::PageError;
-use web::extract::Form;
+use web::extract::{Form, Path};
 use web::flash;
 use web::format;
 use web::hx::{Ask, Hx};
@@ -21,13 +21,13 @@ use web::parts::Tone;
 use web::session::Person;
 use web::shell::Flash;
 
-use super::acts::chosen;
+use super::bulk::chosen;
 use crate::error::CrmError;
-use crate::model::Book;
+use crate::model::{Book, CollectionId, Records};
 use crate::queries;
 use crate::typed::{Typed, text};
 
-/// Makes a task for an agent about the chosen rows.
+/// Makes a task for an agent about the chosen rows of a book.
 pub(super) async fn give<B: Book>(
     app: App,
     ws: Ws,
@@ -35,11 +35,29 @@ pub(super) async fn give<B: Book>(
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let ids = chosen::<B>(&typed);
-    if ids.is_empty() || MOST < ids.len() {
-        let told = format!("one task is about at most {MOST} {}; choose fewer", B::noun().many);
-        return Err(CrmError::Refused(told).into());
-    }
+    make::<B>((app, ws, who), hx, (None, typed)).await
+}
+
+/// The same about records of a collection.
+pub(super) async fn give_records(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(said): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    make::<Records>((app, ws, who), hx, (Some(id), typed)).await
+}
+
+async fn make<B: Book>(
+    (app, ws, who): (App, Ws, Person),
+    hx: Hx,
+    (collection, typed): (Option<CollectionId>, Typed),
+) -> Result<Response, PageError> {
+    // One task has so many links.
+    let ids = chosen::<B>(&ws, &who, (collection, &typed), MOST)?;
     let (count, me) = (ids.len(), Assignee::Person(who.account));
     let (title, agent) = (text(&typed, "title").to_owned(), text(&typed, "agent").to_owned());
     let task = ws

@@ -1,13 +1,18 @@
 //! Pages of contacts, organizations and collections: lists as table and board, the page of one record, its fields.
 
 mod acts;
+mod board;
+mod bulk;
 mod collections;
 mod draw;
 mod export;
 mod fields;
+mod frame;
 mod give;
 mod list;
+mod rows;
 mod show;
+mod state;
 mod suggested;
 
 pub(crate) use fields::{home_of, word_of};
@@ -47,8 +52,10 @@ fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
         .get(at, list::list::<B>.needs(Can::Read))
         .post(at, acts::create::<B>.needs(Can::Write))
         .get(path(at, "/new"), show::new::<B>.needs(Can::Write))
-        .get(path(at, "/export.csv"), export::book::<B>.needs(Can::Read))
-        .post(path(at, "/bulk"), acts::bulk::<B>.needs(Can::Write))
+        .get(path(at, "/complete"), frame::complete::<B>.needs(Can::Read))
+        .get(path(at, "/export.csv"), export::csv::<B>.needs(Can::Read))
+        .get(path(at, "/export.json"), export::json::<B>.needs(Can::Read))
+        .post(path(at, "/bulk"), bulk::bulk::<B>.needs(Can::Write))
         .post(path(at, "/give"), give::give::<B>.needs(Can::Write));
     record::<B>(routes, path(at, "/{id}"))
 }

@@ -18,4 +18,4 @@ pub use imports::{
 };
 pub use rows::{Changed, Sent, change, create, expect_rev, remove, set_archived, upsert};
 pub use suggestions::{call_right, decide, decide_all, suggest};
-pub use talks::{TalkPatch, change_talk, log, remove_talk};
+pub use talks::{TalkPatch, change_talk, follow_up, log, remove_talk};

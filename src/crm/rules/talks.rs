@@ -1,13 +1,16 @@
 //! Talks: written down, changed, removed; follow-ups done and put off.
 
 use jiff::civil::Date;
+use kernel::key::KeyBuf;
 use kernel::text::one_line;
 use kernel::{FieldError, RowAct, Timestamp};
-use store::{ReadExt as _, WriteTx};
+use store::{Range, ReadExt as _, WriteTx};
 
 use crate::cards::TALK;
 use crate::error::CrmError;
-use crate::model::{Contact, ContactId, Organization, OrganizationId, Talk, TalkId, TalkKind, Way};
+use crate::model::{
+    BY_CONTACT, Contact, ContactId, Organization, OrganizationId, Talk, TalkId, TalkKind, Way,
+};
 
 /// The longest subject and the longest next step, in characters.
 const MAX_LINE: usize = 300;
@@ -91,6 +94,42 @@ pub fn change_talk(tx: &mut WriteTx<'_>, id: TalkId, patch: TalkPatch) -> Result
     tx.put(&talk)?;
     tx.emit(TALK.changed(&old, &talk));
     Ok(talk)
+}
+
+/// Says on which day to follow a contact up: the open follow-up that comes first is put there, and the others are done;
+/// without one a note asks for it. None calls all of them done.
+///
+/// # Errors
+/// When the contact is not there.
+pub fn follow_up(
+    tx: &mut WriteTx<'_>,
+    contact: ContactId,
+    day: Option<Date>,
+) -> Result<(), CrmError> {
+    let mut open: Vec<Talk> = tx.scan(BY_CONTACT, &Range::prefix(KeyBuf::of(&contact)))?;
+    open.retain(Talk::is_due);
+    open.sort_by_key(|talk| talk.next_on);
+    let mut open = open.into_iter();
+    if let Some(day) = day {
+        match open.next() {
+            Some(first) => {
+                let patch = TalkPatch { next_on: Some(Some(day)), ..TalkPatch::default() };
+                change_talk(tx, first.id, patch)?;
+            }
+            None => {
+                let patch = TalkPatch {
+                    next_action: Some("Follow up".to_owned()),
+                    next_on: Some(Some(day)),
+                    ..TalkPatch::default()
+                };
+                log(tx, (Some(contact), None), patch)?;
+            }
+        }
+    }
+    for talk in open {
+        change_talk(tx, talk.id, TalkPatch { next_done: Some(true), ..TalkPatch::default() })?;
+    }
+    Ok(())
 }
 
 /// Removes a talk.

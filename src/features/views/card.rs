@@ -1,6 +1,6 @@
 //! The card of saved views: all that the rest of HQ knows of them.
 
-use noun::{Area, Field, Finds, Meaning, Noun, Own, text_of};
+use noun::{Area, Field, Fields, Finds, Meaning, Noun, Own, text_of};
 use search::Document;
 use serde_json::Value;
 
@@ -17,8 +17,9 @@ pub static VIEW: Noun = Noun {
         Field::text("owner", "owner").hidden().means(Meaning::Somebody),
         Field::text("look", "look").hidden(),
         Field::text("position", "place among the others").hidden(),
+        Field::text("within", "record of its list").hidden(),
     ],
-    path: |view| format!("tasks?view={}", text_of(view, "slug")),
+    path,
     own: Some(Own {
         whose: |row| noun::typed::<View>(row).and_then(|view| view.owner),
         code: "view_not_yours",
@@ -31,13 +32,18 @@ pub static VIEW: Noun = Noun {
         hit: |view| {
             let is_own = view.get("owner").is_some_and(|owner| *owner != Value::Null);
             let meta = if is_own { "View · yours" } else { "View" };
-            (format!("tasks?view={}", text_of(view, "slug")), meta.to_owned())
+            (path(view), meta.to_owned())
         },
         parts: None,
     }),
     triggers: Some("Streams, labels, series and templates"),
     ..Noun::of::<View>("view", "saved view", "saved views")
 };
+
+/// The list with the view.
+fn path(view: &Fields) -> String {
+    format!("{}?view={}", text_of(view, "noun"), text_of(view, "slug"))
+}
 
 fn document(view: View) -> Document {
     Document {

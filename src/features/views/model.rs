@@ -1,10 +1,12 @@
-//! The record of a saved view.
+//! The record of a saved view. A released layout is frozen: add `ViewV2`, raise `VERSION`, extend `upgrade`.
 
 use jiff::fmt::serde::timestamp::millisecond;
+use noun::Target;
 use serde::{Deserialize, Serialize};
 
+use kernel::key::KeyBuf;
 use kernel::{AccountId, Timestamp, TypedId};
-use store::{Class, Index, Keys, Record, Table};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 kernel::ids! {
     /// A saved view.
@@ -13,7 +15,7 @@ kernel::ids! {
 
 /// Saved views.
 pub const VIEWS: Table = Table::new(220, "views");
-/// Noun and slug.
+/// List and slug.
 pub const BY_SLUG: Index = Index::unique(221, "views_by_slug");
 
 /// What a list shows, under a name.
@@ -21,7 +23,7 @@ pub const BY_SLUG: Index = Index::unique(221, "views_by_slug");
 pub struct View {
     /// Its id.
     pub id: ViewId,
-    /// What it is a list of: `tasks`.
+    /// The page of the list below the workspace: `tasks`, `contacts`, `collections/<id>`.
     pub noun: String,
     /// What addresses call it.
     pub slug: String,
@@ -41,6 +43,8 @@ pub struct View {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// The record with which its list goes, such as a collection.
+    pub within: Option<Target>,
 }
 
 impl View {
@@ -69,12 +73,14 @@ pub struct Look {
     pub columns: String,
     /// Limits of a board's columns: `in_progress:5,blocked:2`.
     pub wip: String,
+    /// What stands below columns: `price:average,email:filled`.
+    pub foot: String,
 }
 
 impl Look {
     /// Every part with its name in an address.
     #[must_use]
-    pub fn fields(&self) -> [(&'static str, &str); 7] {
+    pub fn fields(&self) -> [(&'static str, &str); 8] {
         [
             ("q", &self.q),
             ("layout", &self.layout),
@@ -83,7 +89,113 @@ impl Look {
             ("lanes", &self.lanes),
             ("columns", &self.columns),
             ("wip", &self.wip),
+            ("foot", &self.foot),
         ]
+    }
+}
+
+/// A view as its list shows it: one that is built in, or a saved one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListView {
+    /// Its record; none when it is built in.
+    pub id: Option<ViewId>,
+    /// Whether everybody has it.
+    pub shared: bool,
+    /// Whether it is what an address without a view means.
+    pub first: bool,
+    /// What addresses call it.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// One emoji, or nothing.
+    pub icon: String,
+    /// What it shows.
+    pub look: Look,
+}
+
+impl ListView {
+    /// A view that every workspace has.
+    #[must_use]
+    pub fn built_in(slug: &str, name: &str, q: &str) -> Self {
+        Self {
+            id: None,
+            shared: true,
+            first: false,
+            slug: slug.to_owned(),
+            name: name.to_owned(),
+            icon: String::new(),
+            look: Look { q: q.to_owned(), ..Look::default() },
+        }
+    }
+
+    /// Its name behind its icon.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self.icon.as_str() {
+            "" => self.name.clone(),
+            icon => format!("{icon} {}", self.name),
+        }
+    }
+}
+
+impl From<View> for ListView {
+    fn from(saved: View) -> Self {
+        Self {
+            id: Some(saved.id),
+            shared: saved.owner.is_none(),
+            first: false,
+            slug: saved.slug,
+            name: saved.name,
+            icon: saved.icon,
+            look: saved.look,
+        }
+    }
+}
+
+/// A view of the layout before lists of other records than tasks had views.
+#[derive(Deserialize)]
+struct ViewV1 {
+    id: ViewId,
+    noun: String,
+    slug: String,
+    name: String,
+    icon: String,
+    owner: Option<AccountId>,
+    look: LookV1,
+    position: u32,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct LookV1 {
+    q: String,
+    layout: String,
+    sort: String,
+    group: String,
+    lanes: String,
+    columns: String,
+    wip: String,
+}
+
+impl From<ViewV1> for View {
+    fn from(old: ViewV1) -> Self {
+        let LookV1 { q, layout, sort, group, lanes, columns, wip } = old.look;
+        Self {
+            id: old.id,
+            noun: old.noun,
+            slug: old.slug,
+            name: old.name,
+            icon: old.icon,
+            owner: old.owner,
+            look: Look { q, layout, sort, group, lanes, columns, wip, foot: String::new() },
+            position: old.position,
+            created_at: old.created_at,
+            updated_at: old.updated_at,
+            within: None,
+        }
     }
 }
 
@@ -91,12 +203,26 @@ impl Record for View {
     type Id = ViewId;
     const TABLE: Table = VIEWS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_SLUG];
     fn id(&self) -> ViewId {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
         keys.entry(BY_SLUG).text(&self.noun).text(&self.slug);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        if let Some(Target { table, id }) = self.within {
+            // All ids are keys of the same form.
+            let key = KeyBuf::of(&ViewId::from_uuid(id)).into_bytes();
+            refs.to_root(1, Root { table, key }, OnDelete::Cascade);
+        }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ViewV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
@@ -115,10 +241,12 @@ impl Record for View {
                 lanes: "priority".into(),
                 columns: "due,labels".into(),
                 wip: "in_progress:5".into(),
+                foot: "price:average".into(),
             },
             position: 3,
             created_at: at,
             updated_at: at,
+            within: Some(Target { table: 316, id: ViewId::from_bytes([62; 16]).uuid() }),
         }
     }
 }

@@ -3,10 +3,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::model::{BY_SLUG, Look, View};
+use super::model::{BY_SLUG, ListView, Look, View};
+use crate::cards;
+use crate::tasks::queries::looks;
 use crate::views::model::ViewId;
 use kernel::key::KeyBuf;
 use kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp};
+use noun::{Listing, Lists};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.
@@ -22,6 +25,9 @@ pub enum ViewError {
     /// No such view.
     #[error("there is no view \"{0}\"; the list of views shows those there are")]
     NotFound(String),
+    /// No such list.
+    #[error("nothing here has views under the name \"{0}\"")]
+    NoList(String),
     /// There are enough.
     #[error("there are {MOST} views already; delete some that nobody needs")]
     TooMany,
@@ -36,7 +42,7 @@ pub enum ViewError {
 impl Problem for ViewError {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotFound(_) => "view_not_found",
+            Self::NotFound(_) | Self::NoList(_) => "view_not_found",
             Self::TooMany => "too_many_views",
             Self::Invalid(_) => "invalid",
             Self::Store(error) => error.code(),
@@ -45,7 +51,7 @@ impl Problem for ViewError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::NotFound(_) | Self::NoList(_) => ProblemKind::NotFound,
             Self::TooMany => ProblemKind::Conflict,
             Self::Invalid(_) => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
@@ -58,6 +64,40 @@ impl Problem for ViewError {
             _ => Vec::new(),
         }
     }
+}
+
+/// The lists that can be kept as views: those of tasks first.
+pub fn lists() -> impl Iterator<Item = &'static Lists> {
+    std::iter::once(&looks::LISTS).chain(cards::all().filter_map(|noun| noun.lists.as_ref()))
+}
+
+/// The list that a path or a name means, and what its noun says of such lists; none when there is no such list.
+///
+/// # Errors
+/// When the store fails.
+pub fn listing(
+    read: &dyn Read,
+    path: &str,
+) -> Result<Option<(Listing, &'static Lists)>, StoreError> {
+    for lists in lists() {
+        if let Some(listing) = (lists.find)(read, path)? {
+            return Ok(Some((listing, lists)));
+        }
+    }
+    Ok(None)
+}
+
+/// The views of a list that somebody sees: those that every workspace has, then those that were saved.
+///
+/// # Errors
+/// When the store fails.
+pub fn on_list(
+    read: &dyn Read,
+    (path, who): (&str, AccountId),
+    mut built_in: Vec<ListView>,
+) -> Result<Vec<ListView>, StoreError> {
+    built_in.extend(of(read, path, who)?.into_iter().map(ListView::from));
+    Ok(built_in)
 }
 
 /// The views of a noun, whosever they are, by their slugs.
@@ -140,7 +180,7 @@ pub fn count(read: &dyn Read, noun: &str) -> Result<usize, StoreError> {
 #[derive(Serialize, JsonSchema)]
 pub struct ViewView {
     id: ViewId,
-    /// `tasks`.
+    /// The list that it is a view of: `tasks`, `contacts`, `collections/<id>`.
     noun: String,
     /// What addresses call it.
     slug: String,

@@ -2,17 +2,10 @@
 
 use super::model::{Look, View};
 use super::queries::{self, MAX_NAME, MAX_WORDS, MOST, ViewError};
-use crate::tasks::queries::looks as tasks;
 use crate::views::model::ViewId;
 use kernel::{AccountId, FieldError, text};
-use store::{StoreError, WriteTx};
+use store::{Read, StoreError, WriteTx};
 
-/// What tells what is wrong with a look.
-type Faults = fn(&Look) -> Vec<FieldError>;
-
-/// The nouns that have views, with the slugs that their built-in ones take, and what their lists know.
-const NOUNS: &[(&str, &[&str], Faults)] =
-    &[("tasks", &["open", "mine", "week", "waiting", "unassigned"], tasks::faults)];
 /// The longest slug, in bytes.
 const MAX_SLUG: usize = 40;
 
@@ -28,7 +21,7 @@ pub enum For {
 /// A view to be made.
 #[derive(Clone, Debug)]
 pub struct NewView {
-    /// What it is a list of.
+    /// The list that it is a view of, by its path or its name.
     pub noun: String,
     /// What people call it.
     pub name: String,
@@ -60,20 +53,20 @@ pub struct ViewPatch {
 /// # Errors
 /// When the input is wrong or there are too many.
 pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View, ViewError> {
-    let Some((_, kept, _)) = NOUNS.iter().find(|(noun, ..)| *noun == new.noun) else {
-        let known: Vec<&str> = NOUNS.iter().map(|(noun, ..)| *noun).collect();
+    let Some((listing, lists)) = queries::listing(tx, &new.noun)? else {
+        let known: Vec<&str> = queries::lists().map(|lists| lists.paths).collect();
         return Err(wrong("noun", format!("Only these have views: {}.", known.join(", "))));
     };
-    if MOST <= queries::count(tx, &new.noun)? {
+    if MOST <= queries::count(tx, &listing.path)? {
         return Err(ViewError::TooMany);
     }
-    let position = queries::behind(tx, &new.noun)?;
+    let position = queries::behind(tx, &listing.path)?;
     let now = tx.now();
-    let faults = look_faults(&new.noun, &new.look);
+    let faults = (lists.faults)(tx, &listing, &new.look.fields())?;
     let view = View {
         id: tx.new_id(),
         slug: String::new(),
-        noun: new.noun,
+        noun: listing.path,
         name: new.name,
         icon: new.icon,
         owner: owner(new.seen, me),
@@ -81,9 +74,10 @@ pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View,
         position,
         created_at: now,
         updated_at: now,
+        within: listing.within,
     };
     let view = checked(view, faults)?;
-    let slug = free_slug(tx, &view, kept)?;
+    let slug = free_slug(tx, &view, lists.kept)?;
     let view = View { slug, ..view };
     tx.put(&view)?;
     Ok(view)
@@ -101,7 +95,10 @@ pub fn update(
 ) -> Result<View, ViewError> {
     let old = queries::get(tx, id, me)?.0;
     // What was kept is not asked again: who renames a view need not mend it.
-    let faults = patch.look.as_ref().map(|look| look_faults(&old.noun, look)).unwrap_or_default();
+    let faults = match &patch.look {
+        Some(look) => look_faults(tx, &old.noun, look)?,
+        None => Vec::new(),
+    };
     let view = View {
         name: patch.name.unwrap_or_else(|| old.name.clone()),
         icon: patch.icon.unwrap_or_else(|| old.icon.clone()),
@@ -191,10 +188,12 @@ fn wrong(field: &str, message: String) -> ViewError {
     ViewError::Invalid(vec![FieldError::new(field, message)])
 }
 
-/// What the lists of a noun do not know of a look.
-fn look_faults(noun: &str, look: &Look) -> Vec<FieldError> {
-    let of = NOUNS.iter().find(|(name, ..)| *name == noun);
-    of.map(|(.., faults)| faults(look)).unwrap_or_default()
+/// What a list does not know of a look.
+fn look_faults(read: &dyn Read, path: &str, look: &Look) -> Result<Vec<FieldError>, StoreError> {
+    match queries::listing(read, path)? {
+        Some((listing, lists)) => (lists.faults)(read, &listing, &look.fields()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The view as it is kept; all that is wrong at once.

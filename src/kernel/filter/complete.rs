@@ -98,7 +98,7 @@ pub fn suggest(
     let Some(name) = &asked.key else {
         let typed = asked.typed.to_ascii_lowercase();
         let ready = keys.iter().filter(|key| !matches!(key.kind, Kind::Later(_)));
-        let found = fitting(&typed, ready.map(|key| (key.name, key.about)));
+        let found = fitting(&typed, ready.map(|key| (key.name.as_ref(), key.about.as_ref())));
         return found
             .into_iter()
             .map(|(word, about)| put(&format!("{word}:"), word, about))
@@ -106,7 +106,7 @@ pub fn suggest(
     };
     let Some(key) = key(keys, name) else { return Vec::new() };
     let (fixed, named) = match key.kind {
-        Kind::Words(words) => (words, Vec::new()),
+        Kind::Words(words) | Kind::Text(words) => (words, Vec::new()),
         Kind::Names(words) => (words, names(name)),
         Kind::Date => (DATE_WORDS, Vec::new()),
         Kind::Number | Kind::Later(_) => return Vec::new(),

@@ -12,6 +12,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::text;
@@ -25,21 +26,35 @@ pub const MAX_TERMS: usize = 40;
 pub const MAX_VALUES: usize = 100;
 
 /// What a noun can be asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Key {
     /// The word before the colon.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What may stand behind it.
     pub kind: Kind,
     /// What it asks, for people.
-    pub about: &'static str,
+    pub about: Cow<'static, str>,
+}
+
+impl Key {
+    /// A key that a noun brings along.
+    #[must_use]
+    pub const fn of(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), kind, about: Cow::Borrowed(about) }
+    }
+
+    /// The key of a field that people made.
+    #[must_use]
+    pub fn made(name: &str, kind: Kind, about: &str) -> Self {
+        Self { name: Cow::Owned(name.to_owned()), kind, about: Cow::Owned(about.to_owned()) }
+    }
 }
 
 /// Words of a key with what they say to people.
 pub type Words = &'static [(&'static str, &'static str)];
 
 /// What may stand behind a colon.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// One of these words.
     Words(Words),
@@ -49,6 +64,8 @@ pub enum Kind {
     Date,
     /// A number or numbers.
     Number,
+    /// Any text, or one of these words.
+    Text(Words),
     /// It cannot be asked for: why, in words.
     Later(&'static str),
 }
@@ -194,7 +211,7 @@ fn tidy(term: &Term, keys: &[Key]) -> Term {
     }
     let key = key(keys, &term.key);
     let known = key.map_or(&[][..], |key| match key.kind {
-        Kind::Words(words) | Kind::Names(words) => words,
+        Kind::Words(words) | Kind::Names(words) | Kind::Text(words) => words,
         Kind::Date => DATE_WORDS,
         Kind::Number | Kind::Later(_) => &[],
     });
@@ -225,7 +242,7 @@ pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&
 /// What to say of a key that is not known.
 #[must_use]
 pub fn unknown_key(name: &str, keys: &[Key]) -> String {
-    let near = nearest(name, keys.iter().map(|key| key.name)).unwrap_or_default();
+    let near = nearest(name, keys.iter().map(|key| key.name.as_ref())).unwrap_or_default();
     format!("There is no filter \"{}\"; did you mean {near}?", text::ellipsis(name, 40))
 }
 

@@ -9,18 +9,14 @@ use super::{
 };
 
 const KEYS: &[Key] = &[
-    Key {
-        name: "status",
-        kind: Kind::Words(&[("todo", "To do"), ("done", "Done"), ("in_progress", "In progress")]),
-        about: "Where it stands",
-    },
-    Key {
-        name: "assignee",
-        kind: Kind::Names(&[("me", "Me"), ("none", "Nobody")]),
-        about: "Who it is for",
-    },
-    Key { name: "due", kind: Kind::Date, about: "When it should be done" },
-    Key { name: "series", kind: Kind::Later("come later"), about: "" },
+    Key::of(
+        "status",
+        Kind::Words(&[("todo", "To do"), ("done", "Done"), ("in_progress", "In progress")]),
+        "Where it stands",
+    ),
+    Key::of("assignee", Kind::Names(&[("me", "Me"), ("none", "Nobody")]), "Who it is for"),
+    Key::of("due", Kind::Date, "When it should be done"),
+    Key::of("series", Kind::Later("come later"), ""),
 ];
 
 fn canonical(text: &str) -> String {

@@ -57,7 +57,8 @@ pub fn routes() -> Routes {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
-    /// What they are lists of; `tasks` unless said otherwise.
+    /// The list, by its path or its name: `contacts`, `organizations`, `collections/<id>`; `tasks` unless said
+    /// otherwise.
     noun: Option<String>,
 }
 
@@ -69,7 +70,11 @@ struct Views {
 
 async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Views>, ApiError> {
     let noun = asked.noun.as_deref().unwrap_or("tasks");
-    let all = ws.read(|snap| queries::of(snap, noun, who.account))?;
+    let all = ws.read(|snap| {
+        let listing = queries::listing(snap, noun)?;
+        let path = listing.as_ref().map_or(noun, |(listing, _)| listing.path.as_str());
+        queries::of(snap, path, who.account)
+    })?;
     Ok(Json(Views { items: all.into_iter().map(ViewView::from).collect(), next: None }))
 }
 
@@ -77,7 +82,8 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Vi
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewBody {
-    /// What it is a list of; `tasks` unless said otherwise.
+    /// The list, by its path or its name: `contacts`, `organizations`, `collections/<id>`; `tasks` unless said
+    /// otherwise.
     noun: Option<String>,
     name: String,
     /// One emoji.

@@ -53,6 +53,7 @@ struct Typed {
     lanes: String,
     columns: String,
     wip: String,
+    foot: String,
 }
 
 impl Typed {
@@ -70,6 +71,7 @@ impl Typed {
             lanes: self.lanes.clone(),
             columns: self.columns.clone(),
             wip: self.wip.clone(),
+            foot: self.foot.clone(),
         }
     }
 }
@@ -215,6 +217,7 @@ struct AgainPage {
     /// Where the view is.
     back: String,
     list_url: String,
+    list_title: String,
     rev: String,
     since: Meanwhile,
     wrong: Wrong,
@@ -232,9 +235,11 @@ fn again(
     mut typed: Typed,
     error: &ViewError,
 ) -> Result<Response, PageError> {
-    let (view, since) = ws.read(|snap| {
+    let (view, listing, since) = ws.read(|snap| {
         let since = meanwhile::after::<View>(ws, who, snap, (id, &typed.rev), error)?;
-        Ok::<_, ViewError>((queries::get(snap, id, who.account)?.0, since))
+        let view = queries::get(snap, id, who.account)?.0;
+        let listing = queries::listing(snap, &view.noun)?.map(|(listing, _)| listing);
+        Ok::<_, ViewError>((view, listing, since))
     })?;
     if !since.is_told() && error.kind() != ProblemKind::Invalid {
         return Err(PageError(Failure::of(error)));
@@ -249,6 +254,7 @@ fn again(
         action: ws.url(&format!("views/{id}/{action}")),
         back: href(ws, &view),
         list_url: ws.url(&view.noun),
+        list_title: listing.map(|one| one.title).unwrap_or_default(),
         name: view.name,
         rev: typed.rev.clone(),
         wrong: if since.is_told() { Wrong::none() } else { Wrong::of(error)? },

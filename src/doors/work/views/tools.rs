@@ -3,12 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use features::views::queries;
+use features::views::queries::{self, ViewError};
 use kernel::Can;
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
-
-/// The noun that has views.
-const NOUN: &str = "tasks";
 
 /// The tools of this noun.
 #[must_use]
@@ -21,7 +18,10 @@ pub struct ViewList;
 
 /// Arguments of `view_list`.
 #[derive(Deserialize, JsonSchema)]
-pub struct ListArgs {}
+pub struct ListArgs {
+    /// Another list: `contacts`, `organizations` or the name of a collection.
+    list: Option<String>,
+}
 
 #[derive(Serialize)]
 struct Line {
@@ -44,8 +44,12 @@ impl ReadTool for ViewList {
                 to see its tasks.",
     };
 
-    async fn read(&self, cx: &ToolCx, _: ListArgs) -> Result<ToolOutput, ToolError> {
-        let views = cx.ws.read(|snap| queries::shared(snap, NOUN))?;
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let list = args.list.as_deref().unwrap_or("tasks");
+        let views = cx.ws.read(|snap| match queries::listing(snap, list)? {
+            Some((listing, _)) => Ok(queries::shared(snap, &listing.path)?),
+            None => Err(ViewError::NoList(list.to_owned())),
+        })?;
         let lines = views.into_iter().map(|view| Line {
             view: view.name,
             q: view.look.q,

@@ -151,7 +151,7 @@ impl Asker<'_> {
             let spans = self.dates(key, values, wrong);
             (!spans.is_empty()).then_some(Test::When(dated, spans))
         };
-        Ok(match key.name {
+        Ok(match key.name.as_ref() {
             "priority" => {
                 let bits = bits(key, values, wrong, |word| {
                     word.parse().ok().map(|priority: Priority| terms::priority_bit(priority))
@@ -261,7 +261,7 @@ impl Asker<'_> {
 
     fn unknown_person(&self, key: &Key, value: &str) -> String {
         let names = self.people.names();
-        unknown_value(key.name, value, names.iter().map(|(name, _)| name.as_str()))
+        unknown_value(&key.name, value, names.iter().map(|(name, _)| name.as_str()))
     }
 
     fn dates(&self, key: &Key, values: &[String], wrong: &mut Vec<String>) -> OneOf<(i64, i64)> {
@@ -544,10 +544,10 @@ fn not_a_number(key: &Key, value: &str) -> String {
 
 fn unknown_word(key: &Key, value: &str) -> String {
     let words = match key.kind {
-        Kind::Words(words) | Kind::Names(words) => words,
+        Kind::Words(words) | Kind::Names(words) | Kind::Text(words) => words,
         Kind::Date | Kind::Number | Kind::Later(_) => &[],
     };
-    unknown_value(key.name, value, words.iter().map(|(word, _)| *word))
+    unknown_value(&key.name, value, words.iter().map(|(word, _)| *word))
 }
 
 fn short(text: &str) -> String {

@@ -4,43 +4,39 @@ use kernel::filter::{Key, Kind, Words};
 
 /// What tasks can be asked for, in the order in which a query is written.
 pub const KEYS: &[Key] = &[
-    key("status", Kind::Words(STATUSES), "Where it stands"),
-    key("is", Kind::Words(BEINGS), "In this state"),
-    key(
+    Key::of("status", Kind::Words(STATUSES), "Where it stands"),
+    Key::of("is", Kind::Words(BEINGS), "In this state"),
+    Key::of(
         "assignee",
         Kind::Names(&[("me", "Me"), ("none", "Nobody"), ("any", "Somebody"), ("hq", "HQ")]),
         "Who has it",
     ),
-    key("creator", Kind::Names(&[("me", "Me"), ("hq", "HQ")]), "Who made it"),
-    key("watcher", Kind::Names(&[("me", "Me")]), "Who follows it"),
-    key("agent-state", Kind::Words(AGENT_STATES), "What its agent does"),
-    key("stream", Kind::Names(NONE_OR_ANY), "The stream it is in"),
-    key("label", Kind::Names(NONE_OR_ANY), "A label on it"),
-    key("priority", Kind::Words(PRIORITIES), "How urgent it is"),
-    key("due", Kind::Date, "When it is due"),
-    key("start", Kind::Date, "When it may begin"),
-    key("created", Kind::Date, "When it was made"),
-    key("updated", Kind::Date, "When it last changed"),
-    key("done", Kind::Date, "When it was done"),
-    key(
+    Key::of("creator", Kind::Names(&[("me", "Me"), ("hq", "HQ")]), "Who made it"),
+    Key::of("watcher", Kind::Names(&[("me", "Me")]), "Who follows it"),
+    Key::of("agent-state", Kind::Words(AGENT_STATES), "What its agent does"),
+    Key::of("stream", Kind::Names(NONE_OR_ANY), "The stream it is in"),
+    Key::of("label", Kind::Names(NONE_OR_ANY), "A label on it"),
+    Key::of("priority", Kind::Words(PRIORITIES), "How urgent it is"),
+    Key::of("due", Kind::Date, "When it is due"),
+    Key::of("start", Kind::Date, "When it may begin"),
+    Key::of("created", Kind::Date, "When it was made"),
+    Key::of("updated", Kind::Date, "When it last changed"),
+    Key::of("done", Kind::Date, "When it was done"),
+    Key::of(
         "parent",
         Kind::Names(&[("none", "Of its own"), ("any", "A part of another")]),
         "What it is a part of",
     ),
-    key("series", Kind::Names(NONE_OR_ANY), "The recurring task it comes from"),
-    key("template", Kind::Names(NONE_OR_ANY), "The template it was made from"),
-    key("collection", Kind::Later("Collections are not here yet"), ""),
-    key("has", Kind::Words(BELONGINGS), "With something"),
-    key("waiting", Kind::Names(&[("me", "Me"), ("any", "Anybody")]), "Who has to act"),
-    key("blocks", Kind::Names(NONE_OR_ANY), "The task that waits for it"),
-    key("blocked-by", Kind::Names(NONE_OR_ANY), "The task it waits for"),
-    key("cost", Kind::Number, "What it cost, in dollars"),
-    key("id", Kind::Number, "Its number"),
+    Key::of("series", Kind::Names(NONE_OR_ANY), "The recurring task it comes from"),
+    Key::of("template", Kind::Names(NONE_OR_ANY), "The template it was made from"),
+    Key::of("collection", Kind::Later("Collections are not here yet"), ""),
+    Key::of("has", Kind::Words(BELONGINGS), "With something"),
+    Key::of("waiting", Kind::Names(&[("me", "Me"), ("any", "Anybody")]), "Who has to act"),
+    Key::of("blocks", Kind::Names(NONE_OR_ANY), "The task that waits for it"),
+    Key::of("blocked-by", Kind::Names(NONE_OR_ANY), "The task it waits for"),
+    Key::of("cost", Kind::Number, "What it cost, in dollars"),
+    Key::of("id", Kind::Number, "Its number"),
 ];
-
-const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key { name, kind, about }
-}
 
 const NONE_OR_ANY: Words = &[("none", "None"), ("any", "Any")];
 const STATUSES: Words = &[

@@ -3,12 +3,13 @@
 use super::grouping::GroupBy;
 use super::keys::KEYS;
 use super::list::Sort;
+pub use crate::views::model::ListView as View;
 use crate::views::model::Look;
-use crate::views::model::ViewId;
 use crate::views::queries as views;
 use kernel::filter::{self, Query, unknown_key};
 use kernel::text::ellipsis;
 use kernel::{AccountId, FieldError};
+use noun::{Listing, Lists, LookWords};
 use store::{Read, StoreError};
 
 /// What saved views call tasks.
@@ -78,9 +79,17 @@ pub fn tidy(mut look: Look) -> Look {
     look
 }
 
+/// The list of tasks, which can be kept as views.
+pub static LISTS: Lists = Lists {
+    paths: NOUN,
+    kept: &["open", "mine", "week", "waiting", "unassigned"],
+    find: |_, path| Ok((path == NOUN).then(|| Listing::lasting(NOUN, "Tasks"))),
+    faults: |_, _, words| Ok(faults(words)),
+};
+
 /// What a look says that no list of tasks knows.
-#[must_use]
-pub fn faults(look: &Look) -> Vec<FieldError> {
+fn faults(words: LookWords<'_>) -> Vec<FieldError> {
+    let of = |name: &str| words.iter().find(|(one, _)| *one == name).map_or("", |(_, word)| word);
     let mut faults = Vec::new();
     let mut known = |field: &str, word: &str, all: &mut dyn Iterator<Item = &'static str>| {
         let all: Vec<&str> = all.collect();
@@ -91,21 +100,24 @@ pub fn faults(look: &Look) -> Vec<FieldError> {
         }
     };
     let ways = || GroupBy::ALL.iter().map(|(_, word, _)| *word);
-    known("layout", &look.layout, &mut Layout::ALL.iter().map(|(_, word, ..)| *word));
-    known("sort", &look.sort, &mut Sort::ALL.iter().map(|(_, word, _)| *word));
-    known("group", &look.group, &mut ways());
-    known("lanes", &look.lanes, &mut ways());
-    for word in look.columns.split(',').map(str::trim) {
+    known("layout", of("layout"), &mut Layout::ALL.iter().map(|(_, word, ..)| *word));
+    known("sort", of("sort"), &mut Sort::ALL.iter().map(|(_, word, _)| *word));
+    known("group", of("group"), &mut ways());
+    known("lanes", of("lanes"), &mut ways());
+    for word in of("columns").split(',').map(str::trim) {
         let columns = COLUMNS.iter().map(|(word, _)| *word);
         known("columns", word, &mut std::iter::once("title").chain(columns));
     }
     let is_limit = |pair: &str| {
         pair.rsplit_once(':').is_some_and(|(_, most)| most.trim().parse::<usize>().is_ok())
     };
-    if !look.wip.trim().is_empty() && !look.wip.split(',').all(is_limit) {
+    if !of("wip").trim().is_empty() && !of("wip").split(',').all(is_limit) {
         faults.push(FieldError::new("wip", "Write limits as in_progress:5,blocked:2."));
     }
-    for term in Query::parse(&look.q).terms.iter().filter(|term| !term.is_words()) {
+    if !of("foot").is_empty() {
+        faults.push(FieldError::new("foot", "Lists of tasks have no foot."));
+    }
+    for term in Query::parse(of("q")).terms.iter().filter(|term| !term.is_words()) {
         if filter::key(KEYS, &term.key).is_none() {
             faults.push(FieldError::new("q", unknown_key(&term.key, KEYS)));
         }
@@ -113,59 +125,15 @@ pub fn faults(look: &Look) -> Vec<FieldError> {
     faults
 }
 
-/// A view: a look with a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Its record; none when it is built in.
-    pub id: Option<ViewId>,
-    /// Whether everybody has it.
-    pub shared: bool,
-    /// What addresses call it.
-    pub slug: String,
-    /// What people call it.
-    pub name: String,
-    /// One emoji, or nothing.
-    pub icon: String,
-    /// What it shows.
-    pub look: Look,
-}
-
-impl View {
-    /// Its name behind its icon.
-    #[must_use]
-    pub fn label(&self) -> String {
-        match self.icon.as_str() {
-            "" => self.name.clone(),
-            icon => format!("{icon} {}", self.name),
-        }
-    }
-
-    /// Whether it is what an address without a view means.
-    #[must_use]
-    pub fn is_first(&self) -> bool {
-        self.slug == FIRST
-    }
-}
-
-const FIRST: &str = "open";
-
 /// The views that every workspace has; the first is shown when none is named.
 #[must_use]
 pub fn built_in() -> Vec<View> {
-    let view = |slug: &str, name: &str, q: &str| View {
-        id: None,
-        shared: true,
-        slug: slug.to_owned(),
-        name: name.to_owned(),
-        icon: String::new(),
-        look: Look { q: q.to_owned(), ..Look::default() },
-    };
     vec![
-        view(FIRST, "All open", "is:open"),
-        view("mine", "My work", "is:open assignee:me"),
-        view("week", "Due this week", "is:open due:<7d"),
-        view("waiting", "Waiting for me", "waiting:me"),
-        view("unassigned", "Unassigned", "is:open assignee:none"),
+        View { first: true, ..View::built_in("open", "All open", "is:open") },
+        View::built_in("mine", "My work", "is:open assignee:me"),
+        View::built_in("week", "Due this week", "is:open due:<7d"),
+        View::built_in("waiting", "Waiting for me", "waiting:me"),
+        View::built_in("unassigned", "Unassigned", "is:open assignee:none"),
     ]
 }
 
@@ -174,15 +142,10 @@ pub fn built_in() -> Vec<View> {
 /// # Errors
 /// When the store fails.
 pub fn all(read: &dyn Read, who: AccountId) -> Result<Vec<View>, StoreError> {
-    let mut all = built_in();
-    all.extend(views::of(read, NOUN, who)?.into_iter().map(|saved| View {
-        id: Some(saved.id),
-        shared: saved.owner.is_none(),
-        name: saved.name,
-        icon: saved.icon,
-        slug: saved.slug,
-        look: tidy(saved.look),
-    }));
+    let mut all = views::on_list(read, (NOUN, who), built_in())?;
+    for view in &mut all {
+        view.look = tidy(std::mem::take(&mut view.look));
+    }
     Ok(all)
 }
 
@@ -262,7 +225,7 @@ mod tests {
     #[test]
     fn the_first_view_is_the_one_without_a_name() {
         let views = built_in();
-        assert!(views[0].is_first() && !views[1].is_first());
+        assert!(views[0].first && !views[1].first);
         assert_eq!(Layout::from_word("board"), Some(Layout::Board));
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn chosen<I: Copy>(
                 ids.values.extend(same.map(|(id, _)| *id));
                 if ids.values.len() == before {
                     let names = known.iter().map(|(_, name)| name.as_str());
-                    wrong.push(unknown_value(key.name, value, names));
+                    wrong.push(unknown_value(&key.name, value, names));
                 }
             }
         }

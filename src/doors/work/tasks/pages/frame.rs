@@ -1,10 +1,11 @@
 //! What stands around every layout of tasks: views, the box of the query, chips, menus.
 
-use serde::Serialize;
+use list::complete::{self, Offer, Typing};
+use list::frame::{Chip, Saved, Tabs, asked_of, choices, written};
 
 use super::bar::BulkBar;
 use super::state::{Asked, State, WHOLE};
-use super::tabs::Tabs;
+use super::tabs;
 use app::Ws;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::filter::{Asker, Understood};
@@ -41,40 +42,12 @@ pub(super) const SHOWN: &[&str] = &[
     "labels",
 ];
 
-/// A term of the query as a chip.
-pub struct TermChip {
-    /// Its key in words.
-    pub label: String,
-    /// Its values in words.
-    pub value: String,
-    /// Whether it must not hold.
-    pub not: bool,
-    /// Why it does not count, or empty.
-    pub wrong: String,
-    /// The address without it.
-    pub without: String,
-}
-
 /// What stands around a layout.
 pub struct Frame {
+    /// What every list has.
+    pub list: list::frame::Frame,
     /// The form for a new task.
     pub new_url: String,
-    /// Where forms of the list lead.
-    pub list_url: String,
-    /// What gives completions.
-    pub complete_url: String,
-    /// The views.
-    pub views: Tabs,
-    /// The layouts.
-    pub layouts: Vec<Tab>,
-    /// The query as typed.
-    pub q: String,
-    /// What else stands in the address.
-    pub others: Vec<(&'static str, String)>,
-    /// Terms.
-    pub chips: Vec<TermChip>,
-    /// The address without any term.
-    pub clear: String,
     /// Statuses of the menu.
     pub statuses: Vec<Choice>,
     /// Assignees of the menu.
@@ -103,24 +76,6 @@ pub struct Frame {
     pub lanes_label: String,
     /// The limits of a board's columns.
     pub wip: String,
-    /// Whether tasks may be changed.
-    pub may_write: bool,
-    /// The address of what is shown.
-    pub back: String,
-    /// A view that was named and is not there, or empty.
-    pub missing: String,
-    /// Where a new view is sent.
-    pub save_url: String,
-    /// The icons of a new view.
-    pub icons: Vec<Choice>,
-    /// What would be saved, for forms.
-    pub look: Vec<(&'static str, String)>,
-    /// The saved view that is shown.
-    pub saved: Option<Saved>,
-    /// Whether something is changed that is not saved.
-    pub changed: bool,
-    /// Whether another layout is looked at than the view's.
-    pub moved: bool,
     /// Where a change of several tasks is sent.
     pub bulk_url: String,
     /// What it can be.
@@ -142,26 +97,6 @@ impl Counts {
     pub fn of(hx: &Hx) -> Self {
         if hx.is_partial() { Self::Left } else { Self::Shown }
     }
-}
-
-/// A saved view, for its forms.
-pub struct Saved {
-    /// The revision that is shown.
-    pub rev: u64,
-    /// Where its forms lead.
-    pub url: String,
-    /// Where its history is.
-    pub history: String,
-    /// What people call it.
-    pub name: String,
-    /// Its icon among others.
-    pub icons: Vec<Choice>,
-    /// Whether another stands to its left.
-    pub left: bool,
-    /// Whether another stands to its right.
-    pub right: bool,
-    /// Whether everybody has it.
-    pub shared: bool,
 }
 
 /// What a query asks, as somebody who looks at a page means it.
@@ -219,18 +154,31 @@ impl Frame {
         };
         let is = |wanted: Layout| layout == wanted;
         let groups = by(group, &|look, word| look.group = word.to_owned());
-        let views = Tabs::new(scene, read, state, counts)?;
+        let views = tabs::new(scene, read, state, counts)?;
         let (left, right) = views.room();
         Ok(Self {
+            list: list::frame::Frame {
+                many: "tasks",
+                hint: "Words or terms: assignee:me due:<7d",
+                list_url: ws.url("tasks"),
+                complete_url: ws.url("tasks/complete"),
+                views,
+                layouts: layouts(ws, state, Some(layout)),
+                q: state.look.q.clone(),
+                others: state.others(),
+                chips: chips(scene, state, asked),
+                clear: state.url_of(ws, &Look { q: String::new(), ..state.look.clone() }),
+                may_write: scene.may_write,
+                back: state.url(ws),
+                missing: state.missing.clone(),
+                save_url: ws.url("views"),
+                icons: list::frame::icons(),
+                look: list::frame::look_fields(NOUN, &state.look.fields()),
+                saved: saved(scene, read, state, (left, right))?,
+                changed: state.is_changed(),
+                moved: state.is_laid_out_anew(),
+            },
             new_url: ws.url("tasks/new"),
-            list_url: ws.url("tasks"),
-            complete_url: ws.url("tasks/complete"),
-            views,
-            layouts: layouts(ws, state, Some(layout)),
-            q: state.look.q.clone(),
-            others: state.others(),
-            chips: chips(scene, state, asked),
-            clear: state.url_of(ws, &Look { q: String::new(), ..state.look.clone() }),
             statuses: status_choices(&state.query),
             assignees: assignee_choices(scene, &state.query),
             priorities: priority_choices(&state.query),
@@ -260,24 +208,9 @@ impl Frame {
             },
             lanes_label: format!("Lanes: {}", lanes.label()),
             wip: state.look.wip.clone(),
-            may_write: scene.may_write,
-            back: state.url(ws),
-            missing: state.missing.clone(),
-            save_url: ws.url("views"),
-            icons: emoji::or_none(""),
-            look: look_fields(state),
-            saved: saved(scene, read, state, (left, right))?,
-            changed: state.is_changed(),
-            moved: state.is_laid_out_anew(),
             bulk_url: ws.url("tasks/bulk"),
             bulk: BulkBar::new(scene, read)?,
         })
-    }
-
-    /// Whether every term of the query is known: only then does it say which tasks are meant.
-    #[must_use]
-    pub fn is_understood(&self) -> bool {
-        self.chips.iter().all(|chip| chip.wrong.is_empty())
     }
 }
 
@@ -300,7 +233,7 @@ impl Top {
         state: &State,
         counts: Counts,
     ) -> Result<Self, TaskError> {
-        let views = Tabs::new(scene, read, state, counts)?;
+        let views = tabs::new(scene, read, state, counts)?;
         Ok(Self { views, layouts: layouts(&scene.ws, state, None) })
     }
 }
@@ -325,14 +258,6 @@ fn saved(
     }))
 }
 
-/// What a form sends that saves what is shown.
-fn look_fields(state: &State) -> Vec<(&'static str, String)> {
-    let mut fields = vec![("noun", NOUN.to_owned())];
-    let look = state.look.fields().into_iter().filter(|(_, word)| !word.is_empty());
-    fields.extend(look.map(|(name, word)| (name, word.to_owned())));
-    fields
-}
-
 /// The layouts, and recurring tasks beside them, which are shown when no layout is.
 fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
     let mut tabs: Vec<Tab> = Layout::ALL
@@ -347,7 +272,7 @@ fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
     tabs
 }
 
-fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {
+fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<Chip> {
     let chip = |(term, wrong): &(Term, String)| {
         let key = filter::key(KEYS, &term.key);
         let label = match (key, term.is_words()) {
@@ -371,7 +296,7 @@ fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {
             _ => value.clone(),
         };
         let values: Vec<String> = term.values.iter().map(word).collect();
-        TermChip {
+        Chip {
             label,
             value: values.join(", "),
             not: term.not,
@@ -380,12 +305,6 @@ fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {
         }
     };
     asked.said.iter().map(chip).collect()
-}
-
-/// The values of a key that the query asks for, when there is one such term.
-fn asked_of<'q>(query: &'q Query, key: &str) -> &'q [String] {
-    let mut terms = query.terms.iter().filter(|term| term.key == key && !term.not);
-    terms.next().map(|term| term.values.as_slice()).unwrap_or_default()
 }
 
 fn status_choices(query: &Query) -> Vec<Choice> {
@@ -408,27 +327,6 @@ fn status_choices(query: &Query) -> Vec<Choice> {
     list.push(Choice::new("closed", "Closed", has(is, "closed")));
     list.push(Choice::new("archived", "Archived", has(is, "archived")));
     list.push(Choice::new("all", "All", none));
-    list
-}
-
-/// The values of a term as a query writes them, with quotes where they need some.
-fn written(key: &str, values: &[String]) -> String {
-    let term = Term { not: false, key: key.to_owned(), values: values.to_vec() }.to_string();
-    term.strip_prefix(&format!("{key}:")).unwrap_or_default().to_owned()
-}
-
-/// The choices of a menu; what was typed and is not among them is one more.
-fn choices(query: &Query, key: &str, mut list: Vec<Choice>) -> Vec<Choice> {
-    let asked = asked_of(query, key);
-    let typed = written(key, asked);
-    let mut found = false;
-    for choice in &mut list {
-        choice.chosen = choice.value.eq_ignore_ascii_case(&typed);
-        found |= choice.chosen;
-    }
-    if !found {
-        list.push(Choice::new(typed, asked.join(", "), true));
-    }
     list
 }
 
@@ -480,26 +378,6 @@ fn due_choices(query: &Query) -> Vec<Choice> {
     choices(query, "due", list.map(|(word, label)| Choice::new(word, label, false)).to_vec())
 }
 
-/// Where the cursor stands in what was typed.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-pub struct Typing {
-    q: String,
-    /// In UTF-16 units, as scripts count.
-    at: usize,
-}
-
-/// Something that could come next.
-#[derive(Serialize)]
-pub struct Offer {
-    /// The whole text with it.
-    q: String,
-    /// Where the cursor stands then, in UTF-16 units.
-    at: usize,
-    word: String,
-    about: String,
-}
-
 /// What could come next where somebody types.
 pub async fn complete(
     ws: Ws,
@@ -508,25 +386,9 @@ pub async fn complete(
 ) -> Result<Json<Vec<Offer>>, PageError> {
     let offers = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        let asker = asker(&scene, snap);
-        let mut units = 0;
-        let before = typing.q.chars().take_while(|c| {
-            units += c.len_utf16();
-            units <= typing.at
-        });
-        let at = before.map(char::len_utf8).sum();
-        let mut names = Vec::new();
-        if let Some(key) = filter::ask(&typing.q, at).key {
-            names = asker.names(&key)?;
-        }
-        let found = filter::suggest(&typing.q, at, KEYS, &|_| names.clone());
-        let offer = |one: filter::Suggestion| Offer {
-            at: one.text[..one.at].encode_utf16().count(),
-            q: one.text,
-            word: one.word,
-            about: one.about,
-        };
-        Ok::<_, TaskError>(found.into_iter().map(offer).collect())
+        complete::offers(&typing, KEYS, |key| {
+            asker(&scene, snap).names(key).map_err(TaskError::from)
+        })
     })?;
     Ok(Json(offers))
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use ::list::address;
 use app::Ws;
 use features::tasks::queries::grouping::GroupBy;
 use features::tasks::queries::keys::KEYS;
@@ -93,6 +94,7 @@ impl State {
             lanes: typed(&asked.lanes, &own.lanes),
             columns: typed(&asked.columns, &own.columns),
             wip: typed(&asked.wip, &own.wip),
+            foot: String::new(),
         });
         let mut query = Query::parse(&look.q);
         if fold(&mut query, asked) {
@@ -130,8 +132,7 @@ impl State {
     /// Whether something differs from the view, beside the layout: that is how one looks at it.
     #[must_use]
     pub fn is_changed(&self) -> bool {
-        let own = Look { layout: self.look.layout.clone(), ..self.view.look.clone() };
-        self.look != own
+        address::is_changed(&self.look.fields(), &self.view.look.fields())
     }
 
     /// Whether another layout is looked at than the view's.
@@ -149,16 +150,11 @@ impl State {
 
     /// What stands in the address: the view, and what differs from it.
     fn pairs(&self, look: &Look) -> Vec<(&'static str, String)> {
-        let own = &self.view.look;
         let mut all = Vec::new();
-        if !self.view.is_first() {
+        if !self.view.first {
             all.push(("view", self.view.slug.clone()));
         }
-        for ((name, now), (_, own)) in look.fields().into_iter().zip(own.fields()) {
-            if now != own {
-                all.push((name, now.to_owned()));
-            }
-        }
+        all.extend(address::differing(&look.fields(), &self.view.look.fields()));
         let along = [Layout::Calendar, Layout::Timeline].map(Layout::word);
         if !self.month.is_empty() && along.contains(&look.layout.as_str()) {
             all.push(("month", self.month.clone()));
@@ -169,7 +165,7 @@ impl State {
     /// The address with another look.
     #[must_use]
     pub fn url_of(&self, ws: &Ws, look: &Look) -> String {
-        address(ws, "tasks", &self.pairs(&looks::tidy(look.clone())))
+        address::url(&ws.url("tasks"), &self.pairs(&looks::tidy(look.clone())))
     }
 
     /// The address with another layout, which it names in any case: it is remembered.
@@ -179,7 +175,7 @@ impl State {
         if pairs.iter().all(|(name, _)| *name != "layout") {
             pairs.push(("layout", look.layout.clone()));
         }
-        address(ws, "tasks", &pairs)
+        address::url(&ws.url("tasks"), &pairs)
     }
 
     /// Whether the query asks for what is open alone.
@@ -197,7 +193,7 @@ impl State {
     /// The address of recurring tasks, which keeps what is shown for the way back.
     #[must_use]
     pub fn recurring_url(&self, ws: &Ws) -> String {
-        address(ws, "tasks/recurring", &self.pairs(&self.look))
+        address::url(&ws.url("tasks/recurring"), &self.pairs(&self.look))
     }
 
     /// The address of what is shown, with more behind it.
@@ -205,7 +201,7 @@ impl State {
     pub fn url_with(&self, ws: &Ws, more: &[(&'static str, &str)]) -> String {
         let mut pairs = self.pairs(&self.look);
         pairs.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        address(ws, "tasks", &pairs)
+        address::url(&ws.url("tasks"), &pairs)
     }
 
     /// The address with another query.
@@ -227,12 +223,6 @@ impl State {
             _ => "",
         }
     }
-}
-
-fn address(ws: &Ws, place: &str, pairs: &[(&'static str, String)]) -> String {
-    let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
-    let mark = if query.is_empty() { "" } else { "?" };
-    ws.url(&format!("{place}{mark}{query}"))
 }
 
 /// Takes fields of their own into the query; says whether there were any.

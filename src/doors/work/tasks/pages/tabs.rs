@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use askama::Template;
 use axum::response::Response;
 
 use super::frame::{Counts, understand};
 use super::state::{Asked, State};
+use ::list::frame::{Tabs, ViewTab};
 use app::Ws;
 use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
@@ -41,80 +41,46 @@ const COUNTED_BY: &[(&str, &str, &[&str])] = &[
     ("cost", "", &["usage"]),
 ];
 
-/// A view among others.
-struct ViewTab {
-    /// What people read.
-    label: String,
-    /// Where it leads.
-    href: String,
-    /// How many tasks it holds.
-    count: usize,
-    /// Whether it is shown.
-    current: bool,
-    /// Whether something is changed that is not saved.
-    changed: bool,
-    /// Whether somebody saved it; the others are built in.
-    saved: bool,
-}
-
-/// The views.
-#[derive(Template)]
-#[template(path = "tasks/_views.html")]
-pub struct Tabs {
-    live: Live,
-    tabs: Vec<ViewTab>,
-}
-
-impl Tabs {
-    /// The views that somebody sees, those that every workspace has first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn new(
-        scene: &Scene,
-        read: &dyn Read,
-        state: &State,
-        counts: Counts,
-    ) -> Result<Self, TaskError> {
-        let ws = &scene.ws;
-        let all = looks::all(read, scene.me)?;
-        let queries: Vec<Query> = all.iter().map(|view| Query::parse(&view.look.q)).collect();
-        let tables = counted(&queries);
-        let live = Live::new(state.url_with(ws, &[("part", PART)])).tables(&tables);
-        let totals = match counts {
-            Counts::Left => vec![0; all.len()].into(),
-            Counts::Shown => totals(scene, read, &queries, &tables)?,
-        };
-        let mut tabs = Vec::new();
-        for (view, &count) in all.into_iter().zip(totals.iter()) {
-            let current = view.slug == state.view.slug;
-            let plain = State::of(&Asked::default(), view.clone());
-            tabs.push(ViewTab {
-                count,
-                href: plain.url(ws),
-                current,
-                changed: current && state.is_changed(),
-                label: view.label(),
-                saved: view.id.is_some(),
-            });
-        }
-        Ok(Self { live: live.calm(), tabs })
+/// The views that somebody sees, those that every workspace has first.
+///
+/// # Errors
+/// When the store fails.
+pub fn new(
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+    counts: Counts,
+) -> Result<Tabs, TaskError> {
+    let ws = &scene.ws;
+    let all = looks::all(read, scene.me)?;
+    let queries: Vec<Query> = all.iter().map(|view| Query::parse(&view.look.q)).collect();
+    let tables = counted(&queries);
+    let live = Live::new(state.url_with(ws, &[("part", PART)])).tables(&tables);
+    let totals = match counts {
+        Counts::Left => vec![0; all.len()].into(),
+        Counts::Shown => totals(scene, read, &queries, &tables)?,
+    };
+    let mut tabs = Vec::new();
+    for (view, &count) in all.into_iter().zip(totals.iter()) {
+        let current = view.slug == state.view.slug;
+        let plain = State::of(&Asked::default(), view.clone());
+        tabs.push(ViewTab {
+            count,
+            href: plain.url(ws),
+            current,
+            changed: current && state.is_changed(),
+            label: view.label(),
+            saved: view.id.is_some(),
+        });
     }
-
-    /// Whether the view that is shown has another to its left, and to its right, among those that were saved.
-    #[must_use]
-    pub fn room(&self) -> (bool, bool) {
-        let saved = self.tabs.iter().filter(|tab| tab.saved);
-        let shown: Vec<bool> = saved.map(|tab| tab.current).collect();
-        (shown.first() == Some(&false), shown.last() == Some(&false))
-    }
+    Ok(Tabs { id: "task-views", live: live.calm(), tabs })
 }
 
 /// The views alone, counted anew.
 pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError> {
     let tabs = ws.read(|snap| {
         let scene = Scene::new(ws, who, snap)?;
-        Tabs::new(&scene, snap, state, Counts::Shown)
+        new(&scene, snap, state, Counts::Shown)
     })?;
     html::fragment(&tabs)
 }

@@ -1,0 +1,353 @@
+//! Conditions of a list: what each may be called, what could come next where somebody types, and whether it holds.
+
+use features::tasks::queries::people::People;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use kernel::filter::{self, Days, Key, Kind as Values, Numbers, Query, Term, Words};
+use kernel::{Assignee, TypedId as _};
+use noun::{Column, Decimal, FieldValue, Kind, Names};
+
+use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
+use crate::list::{Around, Seen, Shared, Slim};
+use crate::model::{Book, ContactId, Home};
+use crate::touches;
+
+/// The condition that asks for how long nobody was in touch.
+pub(crate) const QUIET: &str = "quiet";
+const ARCHIVED: &str = "archived";
+const UNCHECKED: &str = "unchecked";
+const NONE_OR_ANY: Words = &[("none", "None"), ("any", "Any")];
+const STATES: Words = &[(UNCHECKED, "With values to check"), (ARCHIVED, "Archived")];
+const DUE_WORDS: Words =
+    &[("overdue", "Overdue"), ("none", "No follow-up"), ("any", "A follow-up")];
+const SOMEBODY: Words = &[("me", "Me"), ("none", "Nobody"), ("any", "Somebody")];
+const NEVER: Words = &[("never", "Never in touch"), ("any", "In touch once")];
+
+/// What a list can be asked for: the fields of its rows, and what follows from them.
+#[must_use]
+pub fn keys(home: Home, columns: &[Column]) -> Vec<Key> {
+    let of = |column: &Column| {
+        let kind = match column.kind {
+            Kind::Number => Values::Number,
+            Kind::Date | Kind::Datetime => Values::Date,
+            Kind::Person => Values::Names(SOMEBODY),
+            Kind::Boolean => Values::Words(&[("yes", "Yes"), ("no", "No"), ("none", "Not said")]),
+            Kind::Select | Kind::MultiSelect | Kind::Relation => Values::Names(NONE_OR_ANY),
+            _ => Values::Text(NONE_OR_ANY),
+        };
+        Key::made(short(&column.key), kind, &column.label)
+    };
+    let mut keys: Vec<Key> = columns.iter().map(of).collect();
+    keys.push(Key::of("is", Values::Words(STATES), "In this state"));
+    if home == Home::Contacts {
+        keys.push(Key::of("due", Values::Date, "When to follow up"));
+        keys.push(Key::of(QUIET, Values::Text(NEVER), "Days since anybody was in touch"));
+    }
+    keys.push(Key::of("by", Values::Names(&[("me", "Me")]), "Who wrote a value"));
+    keys.push(Key::of("created", Values::Date, "When it was made"));
+    keys.push(Key::of("updated", Values::Date, "When it last changed"));
+    keys
+}
+
+/// The names that could stand behind a key, each with what people read.
+#[must_use]
+pub fn names(
+    key: &str,
+    columns: &[Column],
+    people: &People,
+    records: &[String],
+) -> Vec<(String, String)> {
+    if key == "by" {
+        return people.names();
+    }
+    let Some(column) = columns.iter().find(|column| column.key == called(key)) else {
+        return Vec::new();
+    };
+    match column.kind {
+        Kind::Person => people.names(),
+        Kind::Relation => records.iter().map(|name| (name.clone(), String::new())).collect(),
+        _ => column.choices.iter().map(|one| (one.key.clone(), one.label.clone())).collect(),
+    }
+}
+
+/// Whether conditions ask for what is archived.
+#[must_use]
+pub fn asks_archived(query: &Query) -> bool {
+    let archived = |term: &Term| {
+        term.key == "is" && !term.not && term.values.iter().any(|one| one == ARCHIVED)
+    };
+    query.terms.iter().any(archived)
+}
+
+/// A condition of a query in words: what it asks, of which values.
+#[must_use]
+pub fn told_of(term: &Term, columns: &[Column], names: &dyn Names) -> (String, String) {
+    if term.is_words() {
+        return ("Words".to_owned(), term.values.join(" "));
+    }
+    let column = columns.iter().find(|column| column.key == called(&term.key));
+    let label = match (column, term.key.as_str()) {
+        (Some(column), _) => column.label.clone(),
+        (None, "due") => "Follow-up".to_owned(),
+        (None, "by") => "Written by".to_owned(),
+        (None, key) => kernel::text::capitalized(key),
+    };
+    let word = |value: &String| {
+        let known = |words: Words| words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value));
+        let fixed = match term.key.as_str() {
+            "is" => known(STATES),
+            "due" => known(DUE_WORDS),
+            QUIET => known(NEVER),
+            _ => known(NONE_OR_ANY),
+        };
+        if let Some((_, label)) = fixed {
+            return (*label).to_owned();
+        }
+        let person = || names.who(value).map_or_else(|_| value.clone(), |who| names.name_of(who));
+        match column {
+            None if term.key == "by" => person(),
+            Some(column) => match (column.kind, column.read(value, names)) {
+                (Kind::Number | Kind::Date | Kind::Datetime, _) => value.clone(),
+                (_, Ok(Some(read))) => column.shown(&read, names),
+                _ => value.clone(),
+            },
+            None => value.clone(),
+        }
+    };
+    (label, term.values.iter().map(word).collect::<Vec<_>>().join(", "))
+}
+
+/// The word by which filters call a field: short where people say it often.
+#[must_use]
+pub fn short(key: &str) -> &str {
+    match key {
+        TAGS => "tag",
+        ORGANIZATION => "org",
+        key => key,
+    }
+}
+
+/// The key of a field that filters call otherwise.
+pub(crate) fn called(key: &str) -> &str {
+    match key {
+        "tag" | "label" => TAGS,
+        "org" => ORGANIZATION,
+        "assignee" => OWNER,
+        "status" => STAGE,
+        key => key,
+    }
+}
+
+/// A condition, ready to be asked; none when it is asked elsewhere.
+///
+/// # Errors
+/// A sentence that says why it means nothing.
+pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Option<Test>, String> {
+    if term.is_words() {
+        let words = term.values.iter().map(|word| word.to_lowercase());
+        return Ok(Some(Test::Words(words.collect())));
+    }
+    let (around, is) = (seen.around, |word: &str| is(term, word));
+    let test = match term.key.as_str() {
+        "is" if term.values.iter().all(|one| one == ARCHIVED) => return Ok(None),
+        "is" if is(UNCHECKED) => Test::Unchecked,
+        "is" => return Err("After is: stands unchecked or archived.".to_owned()),
+        "due" if is("none") => Test::HasDue(false),
+        "due" if is("any") => Test::HasDue(true),
+        "due" if is("overdue") => Test::Due(days(&["<today".to_owned()], around)?),
+        "due" => Test::Due(days(&term.values, around)?),
+        QUIET if is("never") => Test::Touched(false),
+        QUIET if is("any") => Test::Touched(true),
+        QUIET => Test::Quiet(term.values.iter().map(quiet).collect::<Result<_, _>>()?),
+        "created" => Test::Created(days(&term.values, around)?),
+        "updated" => Test::Updated(days(&term.values, around)?),
+        "by" => {
+            let who = |value: &String| around.names.who(value);
+            let all: Vec<Assignee> = term.values.iter().map(who).collect::<Result<_, _>>()?;
+            Test::By(all.into_iter().filter_map(|who| shared.writer(who)).collect())
+        }
+        key => of_field(term, called(key), shared, around)?,
+    };
+    Ok(Some(test))
+}
+
+fn is(term: &Term, word: &str) -> bool {
+    term.values.iter().any(|value| value.eq_ignore_ascii_case(word))
+}
+
+fn days(values: &[String], around: &Around<'_>) -> Result<Vec<Days>, String> {
+    let read = |value: &String| {
+        filter::days(value, around.today)
+            .ok_or_else(|| format!("\"{value}\" is no day; write today, 2026-12-24 or <7d."))
+    };
+    values.iter().map(read).collect()
+}
+
+fn numbers(values: &[String]) -> Result<Vec<Numbers>, String> {
+    let read = |value: &String| {
+        filter::numbers(value)
+            .ok_or_else(|| format!("\"{value}\" is no number; write 5, >5 or 2..5."))
+    };
+    values.iter().map(read).collect()
+}
+
+/// Days since somebody was in touch: `>10d`.
+fn quiet(value: &String) -> Result<Numbers, String> {
+    filter::numbers(value.trim_end_matches(['d', 'D']))
+        .ok_or_else(|| format!("\"{value}\" are no days; write >10d, <7d or never."))
+}
+
+/// The condition of a field.
+fn of_field(term: &Term, name: &str, shared: &Shared, around: &Around<'_>) -> Result<Test, String> {
+    let Some(column) = around.columns.iter().find(|column| column.key == name) else {
+        return Err(columns::unknown(name, around.columns));
+    };
+    let key = shared.find(name);
+    let with = |test: &dyn Fn(u16) -> Test| key.map_or(Test::Nothing, test);
+    if is(term, "none") {
+        return Ok(key.map_or(Test::Words(Vec::new()), |key| Test::Empty(key, true)));
+    }
+    if is(term, "any") {
+        return Ok(with(&|key| Test::Empty(key, false)));
+    }
+    Ok(match column.kind {
+        Kind::Number => {
+            let all = numbers(&term.values)?;
+            with(&|key| Test::Numbers(key, all.clone()))
+        }
+        Kind::Date | Kind::Datetime => {
+            let all = days(&term.values, around)?;
+            with(&|key| Test::Days(key, all.clone()))
+        }
+        _ => {
+            let told = |value: &String| told(column, value, around.names);
+            let wanted: Vec<String> = term.values.iter().map(told).collect::<Result<_, _>>()?;
+            with(&|key| Test::Texts(key, wanted.clone()))
+        }
+    })
+}
+
+/// One condition, ready to be asked.
+pub(crate) enum Test {
+    Words(Vec<String>),
+    Empty(u16, bool),
+    Texts(u16, Vec<String>),
+    Numbers(u16, Vec<Numbers>),
+    Days(u16, Vec<Days>),
+    Due(Vec<Days>),
+    HasDue(bool),
+    Created(Vec<Days>),
+    Updated(Vec<Days>),
+    Unchecked,
+    /// Somebody wrote one of the values.
+    By(Vec<u16>),
+    /// So many days ago somebody was in touch.
+    Quiet(Vec<Numbers>),
+    /// Whether anybody ever was.
+    Touched(bool),
+    Nothing,
+}
+
+/// What a value of a condition is in cells.
+fn told(column: &Column, value: &str, names: &dyn Names) -> Result<String, String> {
+    Ok(match column.kind {
+        Kind::Select | Kind::MultiSelect | Kind::Person | Kind::Relation | Kind::Boolean => {
+            column.read(value, names)?.map(|value| plain(&value)).unwrap_or_default()
+        }
+        _ => value.to_lowercase(),
+    })
+}
+
+/// A value in letters by which conditions compare.
+pub(crate) fn plain(value: &FieldValue) -> String {
+    match value {
+        FieldValue::Choice(key) => key.clone(),
+        FieldValue::Choices(keys) => keys.join(","),
+        FieldValue::YesNo(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
+        FieldValue::Who(who) => format!("{who:?}"),
+        FieldValue::Refers(target) => target.id.to_string(),
+        FieldValue::Number(number) => number.to_string(),
+        FieldValue::Day(day) => day.to_string(),
+        FieldValue::At(at) => at.to_string(),
+        other => other.text().unwrap_or_default().to_lowercase(),
+    }
+}
+
+/// Whether a condition holds for a row.
+pub(crate) fn holds<B: Book>(test: &Test, row: &Slim<B>, seen: &Seen<'_>) -> bool {
+    let Seen { around, titles, touched } = seen;
+    match test {
+        Test::Nothing => false,
+        Test::Unchecked => row.unchecked,
+        Test::Words(words) => words.iter().all(|word| {
+            row.values.iter().any(|(_, value)| match value {
+                FieldValue::Phone(number) => {
+                    plain(value).contains(word)
+                        || (word.bytes().any(|byte| byte.is_ascii_digit())
+                            && noun::digits(number).contains(&noun::digits(word)))
+                }
+                FieldValue::Refers(target) => {
+                    titles.get(&target.id).is_some_and(|title| title.contains(word))
+                }
+                value => plain(value).contains(word),
+            })
+        }),
+        Test::Empty(key, empty) => row.value(Some(*key)).is_none() == *empty,
+        Test::Texts(key, wanted) => row.value(Some(*key)).is_some_and(|value| match value {
+            FieldValue::Choices(keys) => wanted
+                .iter()
+                .any(|wanted| wanted.split(',').all(|one| keys.iter().any(|key| key == one))),
+            FieldValue::Choice(_)
+            | FieldValue::YesNo(_)
+            | FieldValue::Who(_)
+            | FieldValue::Refers(_) => wanted.contains(&plain(value)),
+            value => wanted.iter().any(|wanted| plain(value).contains(wanted)),
+        }),
+        Test::Numbers(key, all) => matches!(row.value(Some(*key)), Some(FieldValue::Number(number))
+            if all.iter().any(|numbers| numbers.contains(as_f64(*number)))),
+        Test::Days(key, all) => row.value(Some(*key)).is_some_and(|value| {
+            let day = match value {
+                FieldValue::Day(day) => *day,
+                FieldValue::At(at) => at.to_zoned(around.zone.clone()).date(),
+                _ => return false,
+            };
+            all.iter().any(|days| within(*days, day))
+        }),
+        Test::Due(all) => {
+            due_of(row, around).is_some_and(|day| all.iter().any(|days| within(*days, day)))
+        }
+        Test::HasDue(any) => due_of(row, around).is_some() == *any,
+        Test::Created(all) => at_any(all, row.created, around),
+        Test::Updated(all) => at_any(all, row.updated, around),
+        Test::By(writers) => writers.iter().any(|writer| row.is_by(*writer)),
+        Test::Quiet(all) => {
+            let id = ContactId::from_uuid(row.id.uuid());
+            let since = touched.get(&id).copied().unwrap_or(row.created);
+            let days = touches::days_since(since, around);
+            all.iter().any(|numbers| numbers.contains(days))
+        }
+        Test::Touched(any) => touched.contains_key(&ContactId::from_uuid(row.id.uuid())) == *any,
+    }
+}
+
+fn at_any(all: &[Days], at: i64, around: &Around<'_>) -> bool {
+    all.iter().any(|days| {
+        let (from, to) = days.span(&around.zone);
+        (from..to).contains(&at)
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "conditions compare as people read numbers")]
+fn as_f64(number: Decimal) -> f64 {
+    number.millionths() as f64 / 1_000_000.0
+}
+
+fn within(days: Days, day: Date) -> bool {
+    let (from, to) = days.span(&TimeZone::UTC);
+    let at = day.to_zoned(TimeZone::UTC).map_or(i64::MIN, |day| day.timestamp().as_millisecond());
+    (from..to).contains(&at)
+}
+
+pub(crate) fn due_of<B: Book>(row: &Slim<B>, around: &Around<'_>) -> Option<Date> {
+    around.due.get(&ContactId::from_uuid(row.id.uuid())).copied()
+}

@@ -1,0 +1,247 @@
+//! Several rows at once: what the bar offers, which rows are meant, and the change, which is one piece of work with one
+//! undo.
+
+use app::{App, Ws};
+use axum::response::{IntoResponse as _, Response};
+use features::agents::model::Agent;
+use features::tasks::queries::due;
+use features::tasks::queries::scene::Scene;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use kernel::day::Toward;
+use kernel::{Assignee, TypedId as _};
+use noun::Column;
+use serde_json::Value;
+use store::WriteTx;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::hx::{Ask, Hx};
+use web::ink;
+use web::parts::{Face, Tone};
+use web::session::Person;
+use web::shell::Flash;
+
+use super::acts::{day, today};
+use super::state::State;
+use super::{Look, list_url};
+use crate::columns::{OWNER, TAGS};
+use crate::error::CrmError;
+use crate::list;
+use crate::model::{Book, CollectionId, ContactId, Home, Records};
+use crate::queries;
+use crate::rules::{self, Sent};
+use crate::typed::{Typed, text};
+use crate::views::pipeline;
+
+/// The most rows that one press changes.
+pub(super) const MOST: usize = 1_000;
+/// The field of the bar that sets the day of the next follow-up.
+const FOLLOW_UP: &str = "follow_up";
+
+/// Somebody who can get rows: as it is sent, the name, the face.
+pub(super) struct Taker {
+    pub value: String,
+    pub label: String,
+    pub face: Face,
+}
+
+/// What several rows at once can get.
+pub(super) struct BulkBar {
+    pub url: String,
+    /// Forms of fields that stand in the bar's menus, and where each leads.
+    pub forms: [(&'static str, String); 3],
+    pub q: String,
+    pub most: usize,
+    /// The key and the label of the field whose choices can be set.
+    pub field: (String, String),
+    /// Its choices: key, label, colour.
+    pub choices: Vec<(String, String, String)>,
+    pub owners: Vec<Taker>,
+    pub has_tags: bool,
+    /// Days of a follow-up as they are sent and in words; none where nothing is followed up.
+    pub days: Vec<(String, &'static str)>,
+    /// Agents that can be given rows: handle and name.
+    pub agents: Vec<(String, String)>,
+}
+
+impl BulkBar {
+    /// What can be chosen.
+    pub fn new(
+        scene: &Scene,
+        state: &State,
+        (home, columns): (Home, &[Column]),
+    ) -> Result<Self, CrmError> {
+        let has = |key: &str| columns.iter().any(|column| column.key == key);
+        let field = pipeline(columns);
+        let choice =
+            |one: &noun::Choice| (one.key.clone(), one.label.clone(), ink::named(one.colour));
+        let name = |agent: &Agent| scene.people.name(Assignee::Agent(agent.id));
+        let url = format!("{}/bulk", state.base);
+        Ok(Self {
+            forms: [
+                ("bulk-tag", url.clone()),
+                ("bulk-when", url.clone()),
+                ("bulk-give-form", format!("{}/give", state.base)),
+            ],
+            url,
+            q: state.look.q.clone(),
+            most: MOST,
+            field: field.map(|one| (one.key.clone(), one.label.clone())).unwrap_or_default(),
+            choices: field.map_or_else(Vec::new, |one| one.choices.iter().map(choice).collect()),
+            owners: if has(OWNER) { takers(scene)? } else { Vec::new() },
+            has_tags: has(TAGS),
+            days: if home == Home::Contacts { days(scene) } else { Vec::new() },
+            agents: scene.people.agents().map(|agent| (agent.slug.clone(), name(agent))).collect(),
+        })
+    }
+}
+
+fn takers(scene: &Scene) -> Result<Vec<Taker>, CrmError> {
+    let taker = |choice: web::parts::Choice| {
+        let who = scene.people.find(&choice.value, scene.myself())?;
+        let face = scene.people.face_or_nobody(who);
+        Ok(Taker { value: choice.value, label: choice.label, face })
+    };
+    scene.people.choices(None, scene.me).into_iter().map(taker).collect()
+}
+
+/// The days of a follow-up that are offered, and that there is none.
+fn days(scene: &Scene) -> Vec<(String, &'static str)> {
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let day = |(days, label): (i64, &'static str)| {
+        (today.checked_add(days.days()).unwrap_or(today).to_string(), label)
+    };
+    let offered = [(0, "Today"), (1, "Tomorrow"), (7, "In a week"), (30, "In 30 days")];
+    let mut all: Vec<_> = offered.into_iter().map(day).collect();
+    all.push(("none".to_owned(), "Done, none follows"));
+    all
+}
+
+/// The rows that a form means: those that were chosen, or all that its query finds.
+pub(super) fn chosen<B: Book>(
+    ws: &Ws,
+    who: &Person,
+    (collection, typed): (Option<CollectionId>, &Typed),
+    most: usize,
+) -> Result<Vec<B::Id>, CrmError> {
+    let ids: Vec<B::Id> = match typed.get("q").and_then(Value::as_str) {
+        None => text(typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect(),
+        Some(q) => ws.read(|snap| {
+            let scene = Scene::new(ws, who, snap)?;
+            let home = B::home(collection);
+            let look = Look::new(&scene, snap, home)?;
+            let around = look.around(&scene, snap, home)?;
+            let asked = list::Asked { q: q.to_owned(), collection, ..list::Asked::default() };
+            Ok::<_, CrmError>(list::find::<B>(snap, &asked, &around)?.understood()?.ids)
+        })?,
+    };
+    if ids.is_empty() || most < ids.len() {
+        let told = format!("choose between one and {most} {}", B::noun().many);
+        return Err(CrmError::Refused(told));
+    }
+    Ok(ids)
+}
+
+/// Changes several rows of a book.
+pub(super) async fn bulk<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    change::<B>((app, ws, who), hx, (None, typed)).await
+}
+
+/// Changes several records of a collection.
+pub(super) async fn bulk_records(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(said): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    change::<Records>((app, ws, who), hx, (Some(id), typed)).await
+}
+
+/// What each of the rows gets.
+enum Deed {
+    Archived(bool),
+    Tag(String),
+    FollowUp(Option<Date>),
+    Values(Typed),
+}
+
+impl Deed {
+    fn of(mut typed: Typed, today: Date) -> Result<Self, CrmError> {
+        if let Some(word) = typed.get("archived").and_then(Value::as_str) {
+            return Ok(Self::Archived(word == "yes"));
+        }
+        if !text(&typed, "tag").trim().is_empty() {
+            return Ok(Self::Tag(text(&typed, "tag").trim().to_owned()));
+        }
+        if let Some(word) = typed.get(FOLLOW_UP).and_then(Value::as_str) {
+            let until = match word {
+                "none" => None,
+                _ => day(&typed, FOLLOW_UP, today, Toward::Ahead)?,
+            };
+            return Ok(Self::FollowUp(until));
+        }
+        typed.retain(|key, _| !["tasks", "q", "tag"].contains(&key.as_str()));
+        match typed.is_empty() {
+            true => Err(CrmError::Refused("choose what is to change".to_owned())),
+            false => Ok(Self::Values(typed)),
+        }
+    }
+
+    fn on<B: Book>(&self, tx: &mut WriteTx<'_>, id: B::Id) -> Result<(), CrmError> {
+        match self {
+            Self::Archived(archived) => {
+                rules::set_archived::<B>(tx, id, *archived)?;
+            }
+            Self::Tag(tag) => {
+                let row = queries::get_rev::<B>(tx, id)?.0;
+                let mut tags = match row.value(TAGS) {
+                    Some(noun::FieldValue::Choices(keys)) => keys.clone(),
+                    _ => Vec::new(),
+                };
+                tags.push(tag.clone());
+                let mut sent = Typed::new();
+                sent.insert(TAGS.to_owned(), Value::from(tags));
+                rules::change::<B>(tx, id, &Sent::of(sent))?;
+            }
+            Self::FollowUp(day) => {
+                rules::follow_up(tx, ContactId::from_uuid(id.uuid()), *day)?;
+            }
+            Self::Values(values) => {
+                rules::change::<B>(tx, id, &Sent::of(values.clone()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn change<B: Book>(
+    (app, ws, who): (App, Ws, Person),
+    hx: Hx,
+    (collection, typed): (Option<CollectionId>, Typed),
+) -> Result<Response, PageError> {
+    let ids = chosen::<B>(&ws, &who, (collection, &typed), MOST)?;
+    let back = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        Ok::<_, CrmError>(list_url::<B>(&scene, collection))
+    })?;
+    let deed = Deed::of(typed, today(&ws, &who))?;
+    let verb = if matches!(deed, Deed::Archived(true)) { "Archived" } else { "Changed" };
+    let count = web::format::count(ids.len() as u64, B::noun().one, B::noun().many);
+    ws.write(&who, move |tx| ids.into_iter().try_for_each(|id| deed.on::<B>(tx, id))).await?;
+    let words = format!("{verb} {count}");
+    if hx.is_partial() {
+        let ask = Ask::new().toast(Tone::Ok, &words).event("hq:chosen", Value::Null);
+        return Ok((ask, "").into_response());
+    }
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
+}

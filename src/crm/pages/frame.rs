@@ -1,0 +1,348 @@
+//! What stands above the rows of a list: views with their numbers, chips, the form of filters, menus.
+
+use std::sync::Arc;
+
+use ::list::complete::{self, Offer, Typing};
+use ::list::frame::{self as common, Chip, Saved, Tabs, ViewTab};
+use app::Ws;
+use axum::response::Response;
+use features::tasks::queries::due;
+use features::tasks::queries::scene::Scene;
+use features::views::queries as saved_views;
+use kernel::filter::Term;
+use noun::{Column, Kind};
+use store::{Range, Read, ReadExt as _};
+use web::emoji;
+use web::error::PageError;
+use web::extract::{Json, Path, Query};
+use web::html;
+use web::live::Live;
+use web::parts::{Choice, Tab};
+use web::session::Person;
+
+use super::state::{State, Wish, all_views, menu_keys, path};
+use super::{Look, list_url};
+use crate::error::CrmError;
+use crate::filters::{self, called, short, told_of};
+use crate::list::{self, groups_by};
+use crate::model::{Book, CollectionId, Home, NAME, Records, Row, of_table};
+use crate::queries;
+use crate::views::{BOARD, pipeline};
+
+/// What addresses call the region of the views.
+pub(super) const VIEWS: &str = "views";
+/// Names of records that a completion offers.
+const OFFERS: usize = 200;
+
+/// A field of the form of filters: its name, its label, what can be chosen.
+pub(super) struct Field {
+    pub name: String,
+    pub label: String,
+    pub choices: Vec<Choice>,
+}
+
+/// What stands above the rows.
+pub(super) struct Frame {
+    /// What every list has.
+    pub list: common::Frame,
+    /// The form of filters.
+    pub fields: Vec<Field>,
+    /// Columns to show or hide; only a table has some.
+    pub columns: Vec<Tab>,
+    /// Ways to put together.
+    pub groups: Vec<Tab>,
+    /// The present one.
+    pub group_label: String,
+}
+
+impl Frame {
+    /// Everything above the rows.
+    pub fn new<B: Book>(
+        scene: &Scene,
+        read: &dyn Read,
+        (state, look): (&State, &Look<'_>),
+        said: &[(Term, String)],
+        shown: &[String],
+    ) -> Result<Self, CrmError> {
+        let ws = &scene.ws;
+        let noun = B::noun();
+        let home = B::home(state.collection);
+        let views = tabs::<B>(scene, read, state)?;
+        let group = state.group(&look.columns);
+        let is_board = state.look.layout == BOARD;
+        let list = common::Frame {
+            many: noun.many,
+            hint: match home {
+                Home::Contacts => "Words or terms: stage:lead due:<7d",
+                _ => "Words or terms: owner:me created:<7d",
+            },
+            list_url: state.base.clone(),
+            complete_url: format!("{}/complete", state.base),
+            layouts: layouts(state, &look.columns),
+            q: state.look.q.clone(),
+            others: state.others(),
+            chips: said.iter().map(|(term, wrong)| chip(state, look, term, wrong)).collect(),
+            clear: state.url_with(|look| look.q.clear()),
+            may_write: scene.may_write,
+            back: state.url_of(&state.look),
+            missing: state.missing.clone(),
+            save_url: ws.url("views"),
+            icons: common::icons(),
+            look: common::look_fields(&path::<B>(state.collection), &state.look.fields()),
+            saved: saved(scene, read, state, views.room())?,
+            changed: state.is_changed(),
+            moved: state.is_laid_out_anew(),
+            views,
+        };
+        Ok(Self {
+            list,
+            fields: fields(scene, state, (home, look)),
+            columns: if is_board { Vec::new() } else { choosing(state, &look.columns, shown) },
+            groups: groups(state, &look.columns, group),
+            group_label: group.map_or_else(|| "Group".to_owned(), |column| column.label.clone()),
+        })
+    }
+}
+
+/// The views with the numbers of their rows, counted in this snapshot.
+fn tabs<B: Book>(scene: &Scene, read: &dyn Read, state: &State) -> Result<Tabs, CrmError> {
+    let all = all_views::<B>(read, scene.me, state.collection)?;
+    let tables = ["views", "interactions", "fields", "members", "agents", "organizations"];
+    let live = Live::new(state.url_at("", &[("part", VIEWS)])).table(B::TABLE.name);
+    let live = live.tables(&tables[..3]);
+    let queries: Vec<&str> = all.iter().map(|view| view.look.q.as_str()).collect();
+    let counts = totals::<B>(scene, read, state, (&queries, &tables))?;
+    let mut tabs = Vec::new();
+    for (view, &count) in all.into_iter().zip(counts.iter()) {
+        let current = view.slug == state.view.slug;
+        let place = (state.base.clone(), state.collection);
+        let plain = State::of(&Wish::default(), view.clone(), place);
+        tabs.push(ViewTab {
+            count,
+            href: plain.url_of(&plain.look),
+            current,
+            changed: current && state.is_changed(),
+            label: view.label(),
+            saved: view.id.is_some(),
+        });
+    }
+    Ok(Tabs { id: "crm-views", live: live.calm(), tabs })
+}
+
+/// How many rows each of these queries finds; kept for as long as nothing has changed by which they are counted.
+fn totals<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+    (queries, tables): (&[&str], &[&str]),
+) -> Result<Arc<[usize]>, CrmError> {
+    let ws = &scene.ws;
+    let schema = ws.store.schema();
+    let tables = tables.iter().copied().chain([B::TABLE.name]);
+    let tables: Vec<u16> = tables.filter_map(|name| Some(schema.named(name)?.number)).collect();
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let zone = scene.today.zone.iana_name().unwrap_or_default();
+    let path = path::<B>(state.collection);
+    let question = format!("{path} {} {zone} {today}\n{}", scene.me, queries.join("\n"));
+    let count = || {
+        let home = B::home(state.collection);
+        let look = Look::new(scene, read, home)?;
+        let around = look.around(scene, read, home)?;
+        let found = |q: &&str| {
+            let collection = state.collection;
+            let asked = list::Asked { q: (*q).to_owned(), collection, ..list::Asked::default() };
+            Ok(list::find::<B>(read, &asked, &around)?.ids.len())
+        };
+        queries.iter().map(found).collect::<Result<Vec<usize>, CrmError>>()
+    };
+    ws.numbers.get((&ws.store, read.last_seq()?, scene.today.now), (&question, &tables), count)
+}
+
+/// The views alone, counted anew.
+pub(super) fn views_alone<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+) -> Result<Response, PageError> {
+    html::fragment(&tabs::<B>(scene, read, state)?)
+}
+
+/// Table and board.
+fn layouts(state: &State, columns: &[Column]) -> Vec<Tab> {
+    if pipeline(columns).is_none() {
+        return Vec::new();
+    }
+    let tab = |layout: &str, label: &str, icon| {
+        let href = state.url_with(|look| look.layout = layout.to_owned());
+        Tab::new(label, href, layout == state.look.layout).icon(icon)
+    };
+    vec![tab("", "Table", "list"), tab(BOARD, "Board", "board")]
+}
+
+fn chip(state: &State, look: &Look<'_>, term: &Term, wrong: &str) -> Chip {
+    let (label, value) = told_of(term, &look.columns, &look.known);
+    Chip {
+        label,
+        value,
+        not: term.not,
+        wrong: wrong.to_owned(),
+        without: state.url_asking(&state.query.without(term)),
+    }
+}
+
+/// The saved view that is shown, for who may change it.
+fn saved(
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+    (left, right): (bool, bool),
+) -> Result<Option<Saved>, CrmError> {
+    let Some(id) = state.view.id.filter(|_| scene.may_write) else { return Ok(None) };
+    Ok(Some(Saved {
+        rev: saved_views::rev(read, id)?,
+        url: scene.ws.url(&format!("views/{id}")),
+        history: scene.ws.url(&format!("history/views/{id}")),
+        name: state.view.name.clone(),
+        icons: emoji::or_none(&state.view.icon),
+        left,
+        right,
+        shared: state.view.shared,
+    }))
+}
+
+/// A line a column: whether it is shown, and the list with or without it.
+fn choosing(state: &State, columns: &[Column], keys: &[String]) -> Vec<Tab> {
+    let others = columns.iter().filter(|column| column.key != NAME);
+    let line = |column: &Column| {
+        let is_shown = keys.contains(&column.key);
+        let mut shown: Vec<&str> = keys.iter().map(String::as_str).collect();
+        match is_shown {
+            true => shown.retain(|key| *key != column.key),
+            false => shown.push(&column.key),
+        }
+        let shown = if shown.is_empty() { "-".to_owned() } else { shown.join(",") };
+        Tab::new(&column.label, state.url_with(|look| look.columns = shown), is_shown)
+    };
+    others.map(line).collect()
+}
+
+/// The fields by which rows can be put together; a board always is by one.
+fn groups(state: &State, columns: &[Column], now: Option<&Column>) -> Vec<Tab> {
+    let is_board = state.look.layout == BOARD;
+    let fits =
+        |column: &&Column| groups_by(column) && (!is_board || column.kind != Kind::MultiSelect);
+    let tab = |column: &Column| {
+        let href = state.url_with(|look| look.group.clone_from(&column.key));
+        Tab::new(&column.label, href, now.is_some_and(|now| now.key == column.key))
+    };
+    let mut all: Vec<Tab> = columns.iter().filter(fits).map(tab).collect();
+    if !is_board {
+        all.push(Tab::new("Nothing", state.url_with(|look| look.group.clear()), now.is_none()));
+    }
+    all
+}
+
+/// The fields of the form of filters, with what the query asks of them.
+fn fields(scene: &Scene, state: &State, (home, look): (Home, &Look<'_>)) -> Vec<Field> {
+    let field = |key: String| {
+        let column = look.columns.iter().find(|column| column.key == called(&key));
+        let mut list = vec![Choice::new("", "Any", false)];
+        let value = |word: &str| common::written(&key, &[word.to_owned()]);
+        match column.map(|column| column.kind) {
+            None => list.extend(
+                [
+                    ("<today", "Before today"),
+                    ("<=today", "Today or earlier"),
+                    ("<7d", "Within a week"),
+                    ("none", "None"),
+                ]
+                .map(|(word, label)| Choice::new(word, label, false)),
+            ),
+            Some(Kind::Boolean) => {
+                list.extend([("yes", "Yes"), ("no", "No")].map(|(w, l)| Choice::new(w, l, false)));
+            }
+            Some(Kind::Person) => {
+                list.push(Choice::new("none", "Nobody", false));
+                list.push(Choice::new("me", "Me", false));
+                let all = scene.people.choices(None, scene.me);
+                list.extend(all.into_iter().filter(|choice| !choice.value.is_empty()));
+            }
+            Some(_) => {
+                list.push(Choice::new("none", "None", false));
+                let all = column.map(|column| column.choices.as_slice()).unwrap_or_default();
+                list.extend(all.iter().map(|one| Choice::new(value(&one.key), &one.label, false)));
+            }
+        }
+        Field {
+            label: column.map_or_else(|| "Follow-up".to_owned(), |column| column.label.clone()),
+            choices: common::choices(&state.query, &key, list),
+            name: format!("f.{key}"),
+        }
+    };
+    menu_keys(home, &look.columns).into_iter().map(field).collect()
+}
+
+/// What could come next where somebody types in the box of a book.
+pub(super) async fn complete<B: Book>(
+    ws: Ws,
+    who: Person,
+    Query(typing): Query<Typing>,
+) -> Result<Json<Vec<Offer>>, PageError> {
+    Ok(Json(ws.read(|snap| offers::<B>(&ws, &who, snap, (None, &typing)))?))
+}
+
+/// The same in the box of a collection.
+pub(super) async fn complete_records(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Query(typing): Query<Typing>,
+) -> Result<Json<Vec<Offer>>, PageError> {
+    let offers = ws.read(|snap| {
+        let id = queries::collection(snap, &said)?.id;
+        offers::<Records>(&ws, &who, snap, (Some(id), &typing))
+    })?;
+    Ok(Json(offers))
+}
+
+fn offers<B: Book>(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    (collection, typing): (Option<CollectionId>, &Typing),
+) -> Result<Vec<Offer>, CrmError> {
+    let scene = Scene::new(ws, who, read)?;
+    let home = B::home(collection);
+    let look = Look::new(&scene, read, home)?;
+    let keys = filters::keys(home, &look.columns);
+    complete::offers(typing, &keys, |key| {
+        let column = look.columns.iter().find(|column| column.key == called(key));
+        let records = match column.filter(|column| column.kind == Kind::Relation) {
+            Some(column) => of_table!(column.to, B => newest::<B>(read)?),
+            None => Vec::new(),
+        };
+        Ok(filters::names(key, &look.columns, &scene.people, &records))
+    })
+}
+
+/// The names of the newest rows of a book.
+pub(super) fn newest<B: Book>(read: &dyn Read) -> Result<Vec<String>, store::StoreError> {
+    let newest: Vec<Row<B>> = read.list(&Range::all().reverse().limit(OFFERS))?;
+    let here = newest.into_iter().filter(|row| row.archived_at.is_none());
+    Ok(here.map(|row| row.name().to_owned()).collect())
+}
+
+/// The word of a field with one of its values, as a query has it.
+pub(super) fn term_of(column: &Column, value: &str) -> Term {
+    Term::new(short(&column.key), value)
+}
+
+/// The state of the list of a book or a collection, as somebody asks for it.
+pub(super) fn state_of<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    (collection, wish): (Option<CollectionId>, &Wish),
+) -> Result<State, CrmError> {
+    let base = list_url::<B>(scene, collection);
+    Ok(State::read::<B>(read, scene.me, (base, collection), wish)?)
+}

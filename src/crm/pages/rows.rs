@@ -1,0 +1,134 @@
+//! Rows as a table and a board draw them.
+
+use std::collections::BTreeMap;
+
+use features::tasks::queries::due as days;
+use features::tasks::queries::scene::Scene;
+use jiff::civil::Date;
+use kernel::TypedId as _;
+use noun::{Column, FieldValue};
+use store::Read;
+use web::ink;
+use web::parts::Face;
+use web::time::RelTime;
+
+use super::draw::{self, Shown, shown};
+use super::{Look, row_url};
+use crate::columns;
+use crate::error::CrmError;
+use crate::list;
+use crate::model::{Book, CONTACTS, ContactId, Row};
+use crate::queries;
+
+/// The head of a column.
+pub(super) struct Head {
+    pub key: String,
+    pub label: String,
+    pub sort: String,
+    /// `ascending`, `descending`, or nothing.
+    pub sorted: &'static str,
+    pub number: bool,
+}
+
+/// A row of the table, or a card.
+pub(super) struct Line {
+    pub id: String,
+    pub href: String,
+    pub face: Face,
+    pub name: String,
+    pub cells: Vec<(String, Shown, bool)>,
+    pub due: Option<(String, &'static str)>,
+    pub last: Option<(&'static str, &'static str, RelTime)>,
+    pub second: String,
+    /// What a deal is worth.
+    pub worth: String,
+}
+
+/// What the rows of a group have in common.
+#[derive(Clone)]
+pub(super) struct Mark {
+    /// As a query and a form have it: the key of a choice, a handle, an id; `none` for what has no value.
+    pub word: String,
+    /// What people read.
+    pub label: String,
+    /// The colour of a choice.
+    pub colour: String,
+    /// Somebody.
+    pub face: Option<Face>,
+}
+
+/// The mark of the rows with a value of a column.
+pub(super) fn mark(rows: &Rows<'_>, column: &Column, value: Option<&FieldValue>) -> Mark {
+    let known = &rows.look.known;
+    let word = match value {
+        None => "none".to_owned(),
+        Some(FieldValue::Choice(key)) => key.clone(),
+        Some(FieldValue::Refers(target)) => target.id.to_string(),
+        Some(value) => column.written(value, known),
+    };
+    let choice = column.choices.iter().find(|choice| choice.key == word);
+    Mark {
+        label: value.map_or_else(
+            || format!("No {}", column.label.to_lowercase()),
+            |value| column.shown(value, known),
+        ),
+        colour: choice.map_or_else(String::new, |one| ink::named(one.colour)),
+        face: match value {
+            Some(FieldValue::Who(who)) => Some(known.people.face(*who)),
+            _ => None,
+        },
+        word,
+    }
+}
+
+/// What rows are drawn with.
+pub(super) struct Rows<'a> {
+    pub scene: &'a Scene,
+    pub read: &'a dyn Read,
+    pub look: &'a Look<'a>,
+    /// The next follow-up of contacts.
+    pub due: &'a BTreeMap<ContactId, Date>,
+    /// The columns that are shown.
+    pub keys: &'a [String],
+}
+
+impl Rows<'_> {
+    /// The rows of some ids as they are drawn.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn of<B: Book>(&self, ids: &[B::Id]) -> Result<Vec<Line>, CrmError> {
+        list::rows::<B>(self.read, ids)?.into_iter().map(|row| self.line(&row)).collect()
+    }
+
+    fn line<B: Book>(&self, row: &Row<B>) -> Result<Line, CrmError> {
+        let (scene, look) = (self.scene, self.look);
+        let cell = |key: &String| {
+            let column = look.columns.iter().find(|column| column.key == *key)?;
+            let shown = shown(scene, look, column, row.cells.get(key));
+            Some((key.clone(), shown, column.kind.is_number()))
+        };
+        let contact = ContactId::from_uuid(row.id.uuid());
+        let is_contact = B::TABLE == CONTACTS;
+        let today = days::day(scene.today.now, &scene.today.zone);
+        let day = |day: &Date| {
+            let text =
+                if *day == today { "Today".to_owned() } else { day.strftime("%-d %b").to_string() };
+            (text, draw::day_tone(*day, today))
+        };
+        let last = if is_contact { queries::last_touch(self.read, contact)? } else { None };
+        Ok(Line {
+            id: row.id.to_string(),
+            href: row_url::<B>(scene, row.id),
+            face: Face::person(row.name()),
+            name: row.name().to_owned(),
+            cells: self.keys.iter().filter_map(cell).collect(),
+            due: if is_contact { self.due.get(&contact).map(day) } else { None },
+            last: last.map(|(kind, at)| (kind.glyph(), kind.label(), scene.time(at))),
+            second: look.second(row, &["title", columns::ORGANIZATION]),
+            worth: columns::money(&look.columns)
+                .and_then(|column| Some(column.shown(row.value(&column.key)?, &look.known)))
+                .unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! Lists of contacts, organizations and records: views, groups, what stands below columns, filters, several at once,
+//! files.
+
+use crm::model::Contacts;
+use crm::rules::{self, Sent};
+use serde_json::{Value, json};
+use support::hq::{Person, TestHq};
+use support::work;
+
+const HERE: &str = "/w/marlow-cargo";
+
+async fn made(api: &Person, path: &str, body: Value) -> Value {
+    let made = api.post(&format!("/api/v1/{path}"), &body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json()
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().expect("an id").to_owned()
+}
+
+/// The names that a list of contacts finds, in order.
+async fn names(api: &Person, q: &str) -> Vec<String> {
+    let found = api.get(&format!("/api/v1/contacts?sort=name&q={q}")).await;
+    assert_eq!(found.status, 200, "{}", found.text);
+    let items = found.json()["items"].as_array().expect("items").clone();
+    items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// Three contacts with a number, a tag and an organization.
+async fn bakers(api: &Person) -> Vec<String> {
+    made(api, "fields?of=contacts", json!({ "label": "Bikes", "kind": "number" })).await;
+    let mut ids = Vec::new();
+    for (name, stage, bikes, owner) in [
+        ("Rosa", "lead", json!(2), "me"),
+        ("Jana", "qualified", json!("4.5"), "none"),
+        ("Piet", "lead", json!(12), "me"),
+    ] {
+        let body = json!({
+            "name": name, "stage": stage, "bikes": bikes, "owner": owner, "organization": "Harbour",
+            "tags": if name == "Jana" { "" } else { "north, vip" },
+        });
+        ids.push(id(&made(api, "contacts", body).await));
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_customers_is_kept_as_a_view_and_an_undo_brings_a_deleted_one_back() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    bakers(&api).await;
+    let form = [
+        ("noun", "contacts"),
+        ("name", "Big ones"),
+        ("q", "bikes:>3"),
+        ("sort", "-bikes"),
+        ("group", "stage"),
+        ("columns", "bikes,stage"),
+        ("foot", "bikes:average,stage:filled"),
+        ("shared", "on"),
+    ];
+    let saved = mira.form(&format!("{HERE}/views"), &form).await;
+    assert_eq!(saved.location(), Some("/w/marlow-cargo/contacts?view=big-ones"), "{}", saved.text);
+    let page = mira.get(&format!("{HERE}/contacts?view=big-ones")).await;
+    assert_eq!(page.texts("tbody .row .title"), ["Piet", "Jana"]);
+    assert_eq!(page.texts(".crm-group th > span:not(.dot):not(.count)"), ["Lead", "Qualified"]);
+    assert!(page.text_of("tfoot").contains("average 8.25"), "{}", page.text_of("tfoot"));
+    assert!(page.text_of("tfoot").contains("filled 2"), "{}", page.text_of("tfoot"));
+    assert_eq!(page.texts("thead th a"), ["Name", "Bikes", "Stage"]);
+    assert_eq!(page.texts(".filter b"), [">3"]);
+    assert!(!page.text.contains("data-dirty"), "nothing is changed");
+    let changed = mira.get(&format!("{HERE}/contacts?view=big-ones&sort=name")).await;
+    assert!(changed.text.contains("data-dirty"), "a dot marks what is not saved");
+
+    // Others have it as it is for everybody, also by the API; it is no view of tasks.
+    let all = api.get("/api/v1/views?noun=contacts").await.json();
+    assert_eq!(
+        (&all["items"][0]["slug"], &all["items"][0]["shared"]),
+        (&json!("big-ones"), &json!(true))
+    );
+    assert_eq!(all["items"][0]["look"]["foot"], "bikes:average,stage:filled");
+    assert_eq!(api.get("/api/v1/views").await.json()["items"], json!([]));
+    let view = id(&all["items"][0]);
+    let verb = |verb: &str| format!("{HERE}/views/{view}/{verb}");
+    mira.form(&verb("rename"), &[("name", "Large")]).await;
+    let gone = mira.form(&verb("delete"), &[]).await;
+    assert_eq!(gone.location(), Some("/w/marlow-cargo/contacts"));
+    let history = api.get(&format!("/api/v1/history/views/{view}")).await.json();
+    let undo =
+        json!({ "change": { "seq": history["items"][0]["seq"], "table": "views", "id": view } });
+    assert_eq!(api.post("/api/v1/undo", &undo).await.status, 200);
+    let back = mira.get(&format!("{HERE}/contacts?view=big-ones")).await;
+    assert!(
+        back.texts(".views a").iter().any(|tab| tab.starts_with("Large")),
+        "{:?}",
+        back.texts(".views a")
+    );
+
+    for (look, says) in [
+        (json!({ "q": "bikse:>3" }), "did you mean bikes"),
+        (json!({ "group": "name" }), "a value of its own in each row"),
+        (json!({ "group": "stgae" }), "There is no field"),
+        (json!({ "columns": "bikes,colour" }), "There is no field"),
+        (json!({ "foot": "stage:sum" }), "Stage is no number"),
+        (json!({ "layout": "calendar" }), "a table (list) or a board"),
+        (json!({ "lanes": "owner" }), "Only boards of tasks"),
+    ] {
+        let wrong = api
+            .post("/api/v1/views", &json!({ "noun": "contacts", "name": "x", "look": look }))
+            .await;
+        assert_eq!(wrong.status, 422, "{look}: {}", wrong.text);
+        assert!(wrong.text.contains(says), "{look}: {}", wrong.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn views_of_a_collection_go_and_come_back_with_it() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let bikes = id(&made(&api, "collections", json!({ "name": "Bikes" })).await);
+    let hub = json!({ "label": "Hub", "kind": "select", "choices": [{ "label": "Altona" }, { "label": "Harbour" }] });
+    made(&api, &format!("fields?of={bikes}"), hub).await;
+    made(&api, &format!("fields?of={bikes}"), json!({ "label": "Kilometres", "kind": "number" }))
+        .await;
+    for (name, hub, far) in
+        [("B1", "Harbour", 100), ("B2", "Altona", 40), ("B3", "Harbour", 20), ("B4", "", 7)]
+    {
+        let body = json!({ "name": name, "hub": hub, "kilometres": far });
+        made(&api, &format!("collections/{bikes}/records"), body).await;
+    }
+    let at = format!("{HERE}/collections/{bikes}");
+    let page = mira.get(&format!("{at}?group=hub&sort=name")).await;
+    assert_eq!(
+        page.texts(".crm-group th > span:not(.dot):not(.count)"),
+        ["Altona", "Harbour", "No hub"]
+    );
+    assert_eq!(page.texts(".crm-group .count"), ["1", "2", "1"]);
+    assert!(
+        page.texts(".crm-group td").contains(&"sum 120".to_owned()),
+        "{:?}",
+        page.texts(".crm-group td")
+    );
+    let board = mira.get(&format!("{at}?layout=board")).await;
+    assert_eq!(board.texts(".board h2"), ["Altona", "Harbour", "No hub"]);
+    assert_eq!(board.texts(".wip"), ["1 · 40", "2 · 120", "1 · 7"]);
+    // A card that is put into another column gets its value; without a value it has none.
+    let four = api.get(&format!("/api/v1/collections/{bikes}/records?q=B4")).await.json();
+    let four = id(&four["items"][0]);
+    let moved = mira
+        .clone()
+        .htmx("crm-list")
+        .form(&format!("{HERE}/records/{four}/move"), &[("hub", "altona")])
+        .await;
+    assert_eq!(moved.status, 200, "{}", moved.text);
+    assert_eq!(mira.get(&format!("{at}?q=hub:altona")).await.texts("tbody .title").len(), 2);
+
+    let look = json!({ "group": "hub", "layout": "board" });
+    let view = json!({ "noun": "Bikes", "name": "By hub", "look": look, "shared": true });
+    let view = made(&api, "views", view).await;
+    assert_eq!(view["noun"], format!("collections/{bikes}"));
+    let shown = mira.get(&format!("{at}?view=by-hub")).await;
+    assert_eq!(shown.texts(".board h2"), ["Altona", "Harbour", "No hub"], "all places for cards");
+
+    assert_eq!(api.call("DELETE", &format!("/api/v1/collections/{bikes}")).await.status, 204);
+    assert_eq!(api.get(&format!("/api/v1/views/{}", id(&view))).await.status, 404);
+    let history = api.get(&format!("/api/v1/history/collections/{bikes}")).await.json();
+    let undo = json!({ "entry": history["items"][0]["seq"] });
+    let back = api.post("/api/v1/undo", &undo).await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    let again = api.get(&format!("/api/v1/views/{}", id(&view))).await;
+    assert_eq!(again.status, 200, "{}", back.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditions_ask_for_tags_organizations_writers_and_quiet_days() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    bakers(&api).await;
+    let talk = |who: &str, on: &str, kind: &str| json!({ "contact": who, "kind": kind, "body": "Hello", "occurred_at": on });
+    made(&api, "interactions", talk("Rosa", "2020-01-01T12:00:00Z", "call")).await;
+    made(&api, "interactions", talk("Jana", "2020-01-01T12:00:00Z", "note")).await;
+    assert_eq!(names(&api, "tag:north").await, ["Piet", "Rosa"]);
+    assert_eq!(names(&api, "org:Harbour%20-stage:lead").await, ["Jana"]);
+    assert_eq!(names(&api, "by:me").await.len(), 3);
+    assert_eq!(names(&api, "-by:me").await.len(), 0);
+    assert_eq!(names(&api, "quiet:%3E10d").await, ["Rosa"], "a note alone is no touch");
+    assert_eq!(names(&api, "quiet:never").await, ["Jana", "Piet"]);
+    assert_eq!(names(&api, "owner:none").await, ["Jana"]);
+    let wrong = api.get("/api/v1/contacts?q=quiet:long").await;
+    assert!(wrong.status == 422 && wrong.text.contains(">10d"), "{}", wrong.text);
+
+    let offers = |q: &str| format!("{HERE}/contacts/complete?q={q}&at={}", q.len());
+    let words = async |q: &str| {
+        let found = mira.get(&offers(q)).await.json();
+        let all = found.as_array().expect("offers").clone();
+        all.iter().map(|one| one["q"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+    };
+    assert!(words("bik").await.contains(&"bikes:".to_owned()));
+    assert!(words("org:har").await.contains(&"org:Harbour".to_owned()));
+    assert!(words("tag:vi").await.contains(&"tag:vip".to_owned()));
+    assert!(words("is:arch").await.contains(&"is:archived".to_owned()));
+    let page = mira.get(&format!("{HERE}/contacts?q=owner:me+-tag:north+bikse:1")).await;
+    assert_eq!(page.texts(".filter > span:first-child"), ["Owner", "Tags", "Bikse"]);
+    assert_eq!(page.texts(".filter[data-tone] b"), ["1"]);
+    let menu = mira.get(&format!("{HERE}/contacts?menu=1&q=rosa&f.stage=lead&f.owner=")).await;
+    assert_eq!(menu.attr("input[name=q]", "value"), "rosa stage:lead");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_are_changed_by_what_a_list_asks_and_taken_out_as_files() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let ids = bakers(&api).await;
+    let bulk = format!("{HERE}/contacts/bulk");
+    let by_query = [("tasks", ids[1].as_str()), ("q", "stage:lead"), ("owner", "none")];
+    let changed = mira.form(&bulk, &by_query).await;
+    assert_eq!(changed.location(), Some("/w/marlow-cargo/contacts"), "{}", changed.text);
+    assert_eq!(names(&api, "owner:none").await, ["Jana", "Piet", "Rosa"]);
+    let chosen = ids.join(",");
+    let due = async |day: &str| {
+        let form = [("tasks", chosen.as_str()), ("follow_up", day)];
+        mira.form(&bulk, &form).await.status
+    };
+    assert_eq!(due("2030-05-01").await, 303);
+    assert_eq!(names(&api, "due:2030-05-01").await.len(), 3);
+    assert_eq!(due("2030-06-01").await, 303);
+    assert_eq!(names(&api, "due:2030-05-01").await.len(), 0, "the same follow-up is put off");
+    assert_eq!(names(&api, "due:2030-06-01").await.len(), 3);
+    assert_eq!(due("none").await, 303);
+    assert_eq!(names(&api, "due:any").await.len(), 0);
+    assert_eq!(
+        mira.form(&bulk, &[("tasks", ids[0].as_str())]).await.status,
+        409,
+        "nothing is to change"
+    );
+
+    made(&api, "contacts", json!({ "name": "=2+3", "stage": "won" })).await;
+    let file = mira.get(&format!("{HERE}/contacts/export.csv?q=stage:won")).await;
+    assert!(file.text.contains("'=2+3"), "{}", file.text);
+    let file = mira.get(&format!("{HERE}/contacts/export.json?q=stage:lead&sort=name")).await;
+    let all = file.json();
+    assert_eq!(
+        (&all[0]["name"], &all[1]["name"], &all[2]),
+        (&json!("Piet"), &json!("Rosa"), &json!(null))
+    );
+    assert_eq!(all[0]["bikes"], 12);
+    let none = mira.get(&format!("{HERE}/contacts/export.json?q=nobody-is-called-so")).await;
+    assert_eq!(none.json(), json!([]));
+    // More rows than are read at once stand in one file.
+    let (ws, who) = (hq.ws(), work::owner(&hq));
+    let made = ws.write(&who, |tx| {
+        (0..1_100).try_for_each(|n| {
+            let sent = Sent::one("name", format!("Person {n}"));
+            rules::create::<Contacts>(tx, None, &sent).map(drop)
+        })
+    });
+    made.await.expect("contacts");
+    assert_eq!(api.get("/api/v1/contacts?q=person").await.json()["total"], 1_100);
+    let file = mira.get(&format!("{HERE}/contacts/export.csv?q=person")).await;
+    assert_eq!(file.text.lines().count(), 1_101);
+    hq.finish().await;
+}

@@ -1,0 +1,144 @@
+//! Views of lists of rows: those that every workspace has, and what a list knows of the words of a saved one.
+
+use ::list::figures::Foot;
+use features::views::model::{ListView, Look};
+use kernel::FieldError;
+use kernel::TypedId as _;
+use kernel::filter::{self, Query, unknown_key};
+use noun::{Column, Listing, Lists, LookWords, Target};
+use store::{Read, StoreError};
+
+use crate::error::CrmError;
+use crate::model::{COLLECTIONS as TABLE, CollectionId, Home, NAME};
+use crate::{columns, filters, list, queries};
+
+/// The word of the board in addresses; a table has none.
+pub const BOARD: &str = "board";
+
+const KEPT: &[&str] = &["all", "due", "check", "archived"];
+
+/// The list of contacts.
+pub const CONTACTS: Lists = Lists {
+    paths: "contacts",
+    kept: KEPT,
+    find: |_, path| Ok((path == "contacts").then(|| Listing::lasting(path, "Contacts"))),
+    faults: |read, _, words| faults(read, Home::Contacts, words),
+};
+
+/// The list of organizations.
+pub const ORGANIZATIONS: Lists = Lists {
+    paths: "organizations",
+    kept: KEPT,
+    find: |_, path| Ok((path == "organizations").then(|| Listing::lasting(path, "Organizations"))),
+    faults: |read, _, words| faults(read, Home::Organizations, words),
+};
+
+/// The lists of the records of collections.
+pub const COLLECTIONS: Lists = Lists {
+    paths: "a collection by its name",
+    kept: KEPT,
+    find: of_collection,
+    faults: |read, listing, words| {
+        let id = listing.within.map(|target| CollectionId::from_uuid(target.id));
+        id.map_or(Ok(Vec::new()), |id| faults(read, Home::Collection(id), words))
+    },
+};
+
+/// The path of the list of a collection's records.
+#[must_use]
+pub fn path_of(id: CollectionId) -> String {
+    format!("collections/{id}")
+}
+
+fn of_collection(read: &dyn Read, path: &str) -> Result<Option<Listing>, StoreError> {
+    let said = path.strip_prefix("collections/").unwrap_or(path);
+    let one = match queries::collection(read, said) {
+        Ok(one) => one,
+        Err(CrmError::Store(error)) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let within = Target { table: TABLE.number, id: one.id.uuid() };
+    Ok(Some(Listing { path: path_of(one.id), title: one.name, within: Some(within) }))
+}
+
+/// The views that every workspace has; the first is shown when an address names none.
+#[must_use]
+pub fn built_in(home: Home) -> Vec<ListView> {
+    let mut all = vec![ListView { first: true, ..ListView::built_in("all", "All", "") }];
+    if home == Home::Contacts {
+        all.push(ListView::built_in("due", "Follow-up due", "due:<1d"));
+    }
+    all.push(ListView::built_in("check", "To check", "is:unchecked"));
+    all.push(ListView::built_in("archived", "Archived", "is:archived"));
+    all
+}
+
+/// The same look with empty words where it is as usual.
+#[must_use]
+pub fn tidy(mut look: Look) -> Look {
+    for (word, usual) in [(&mut look.layout, &["list", "table"][..]), (&mut look.group, &["none"])]
+    {
+        if usual.contains(&word.as_str()) {
+            word.clear();
+        }
+    }
+    look
+}
+
+/// The column by which a board is laid out unless another is chosen: the stages, else the first choice.
+#[must_use]
+pub fn pipeline(columns: &[Column]) -> Option<&Column> {
+    let is_choice = |column: &&Column| column.kind == noun::Kind::Select;
+    let stage = columns.iter().find(|column| column.key == columns::STAGE);
+    stage.or_else(|| columns.iter().filter(|column| !column.own).find(is_choice))
+}
+
+/// What a look says that no list of these rows knows.
+fn faults(
+    read: &dyn Read,
+    home: Home,
+    words: LookWords<'_>,
+) -> Result<Vec<FieldError>, StoreError> {
+    let columns = columns::of(read, home)?;
+    let of = |name: &str| words.iter().find(|(one, _)| *one == name).map_or("", |(_, word)| word);
+    let mut faults = Vec::new();
+    let mut wrong = |field: &str, message: String| faults.push(FieldError::new(field, message));
+    if !["", "list", "table", BOARD].contains(&of("layout")) {
+        wrong("layout", "These lists are a table (list) or a board.".to_owned());
+    }
+    let sort = of("sort").trim_start_matches('-');
+    if !["", "created", "updated", list::DUE].contains(&sort)
+        && columns.iter().all(|column| column.key != sort)
+    {
+        wrong("sort", columns::unknown(sort, &columns));
+    }
+    let group = of("group");
+    match columns.iter().find(|column| column.key == group) {
+        Some(column) if !list::groups_by(column) => {
+            wrong("group", format!("{} has a value of its own in each row.", column.label));
+        }
+        None if !["", "none"].contains(&group) => wrong("group", columns::unknown(group, &columns)),
+        _ => {}
+    }
+    for key in of("columns").split(',').map(str::trim).filter(|key| !["", "-", NAME].contains(key))
+    {
+        if columns.iter().all(|column| column.key != key) {
+            wrong("columns", columns::unknown(key, &columns));
+        }
+    }
+    if let Some(message) = Foot::fault(of("foot"), &columns) {
+        wrong("foot", message);
+    }
+    for name in ["lanes", "wip"] {
+        if !of(name).is_empty() {
+            wrong(name, "Only boards of tasks have these.".to_owned());
+        }
+    }
+    let keys = filters::keys(home, &columns);
+    for term in Query::parse(of("q")).terms.iter().filter(|term| !term.is_words()) {
+        if filter::key(&keys, filters::short(filters::called(&term.key))).is_none() {
+            wrong("q", unknown_key(&term.key, &keys));
+        }
+    }
+    Ok(faults)
+}

@@ -1,0 +1,197 @@
+//! What stands below a column: how many rows have a value in it, what their values come to, the smallest, the largest.
+
+use std::cmp::Ordering;
+
+use noun::{Column, Decimal, FieldValue, Kind, Look, Names};
+
+kernel::words! {
+    /// What is told of the values of a column.
+    Figure {
+        /// How many rows there are.
+        Count = "count", "Count";
+        /// How many rows have a value.
+        Filled = "filled", "Filled";
+        /// What the values come to.
+        Sum = "sum", "Sum";
+        /// What each would be if all were equal.
+        Average = "average", "Average";
+        /// The smallest.
+        Min = "min", "Min";
+        /// The largest.
+        Max = "max", "Max";
+    }
+}
+
+impl Figure {
+    /// Whether it can be told of values of a kind.
+    #[must_use]
+    pub fn fits(self, kind: Kind) -> bool {
+        match self {
+            Self::Count | Self::Filled => true,
+            Self::Sum | Self::Average => kind.is_number(),
+            Self::Min | Self::Max => {
+                kind.is_number() || matches!(kind, Kind::Date | Kind::Datetime)
+            }
+        }
+    }
+
+    /// What stands below a column when nobody chose: the sum of numbers, the average of shares.
+    #[must_use]
+    pub fn usual(column: &Column) -> Option<Self> {
+        match column.look {
+            Look::Percent | Look::Bar => Some(Self::Average),
+            _ => column.kind.is_number().then_some(Self::Sum),
+        }
+    }
+}
+
+/// The word for a column below which nothing stands.
+const NOTHING: &str = "none";
+
+/// What stands below the columns of a list, as addresses say it: `price:average,email:filled`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foot(Vec<(String, Option<Figure>)>);
+
+impl Foot {
+    /// Reads what an address says; words that mean nothing are left out.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let read = |pair: &str| {
+            let (key, word) = pair.trim().rsplit_once(':')?;
+            match word {
+                NOTHING => Some((key.to_owned(), None)),
+                word => Some((key.to_owned(), Some(word.parse().ok()?))),
+            }
+        };
+        Self(text.split(',').filter_map(read).collect())
+    }
+
+    /// What is wrong with what an address says.
+    #[must_use]
+    pub fn fault(text: &str, columns: &[Column]) -> Option<String> {
+        let all: Vec<&str> = text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
+        let read = Self::of(text);
+        if read.0.len() < all.len() {
+            return Some(
+                "Write what stands below columns as price:average,email:filled.".to_owned(),
+            );
+        }
+        read.0.iter().find_map(|(key, figure)| {
+            let Some(column) = columns.iter().find(|column| column.key == *key) else {
+                return Some(format!("There is no field \"{key}\"."));
+            };
+            let fits = figure.is_none_or(|figure| figure.fits(column.kind));
+            (!fits).then(|| format!("{} is no number.", column.label))
+        })
+    }
+
+    /// What stands below a column.
+    #[must_use]
+    pub fn below(&self, column: &Column) -> Option<Figure> {
+        let chosen = self.0.iter().find(|(key, _)| *key == column.key);
+        let chosen = chosen.map_or_else(|| Figure::usual(column), |(_, figure)| *figure);
+        chosen.filter(|figure| figure.fits(column.kind))
+    }
+
+    /// The same in words, with another figure below a column.
+    #[must_use]
+    pub fn with(&self, column: &Column, figure: Option<Figure>) -> String {
+        let others = self.0.iter().filter(|(key, _)| *key != column.key).cloned();
+        let mut all: Vec<(String, Option<Figure>)> = others.collect();
+        if figure != Figure::usual(column) {
+            all.push((column.key.clone(), figure));
+        }
+        let word = |(key, figure): &(String, Option<Figure>)| {
+            format!("{key}:{}", figure.map_or(NOTHING, Figure::word))
+        };
+        all.iter().map(word).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The values of a column in some rows, counted.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    count: usize,
+    filled: usize,
+    sum: Decimal,
+    least: Option<FieldValue>,
+    most: Option<FieldValue>,
+}
+
+impl Tally {
+    /// Counts one row more.
+    pub fn add(&mut self, value: Option<&FieldValue>) {
+        self.count += 1;
+        let Some(value) = value else { return };
+        self.filled += 1;
+        if let FieldValue::Number(number) = value {
+            self.sum = self.sum.plus(*number);
+        }
+        if !matches!(value, FieldValue::Number(_) | FieldValue::Day(_) | FieldValue::At(_)) {
+            return;
+        }
+        let beats = |held: &Option<FieldValue>, order: Ordering| {
+            held.as_ref().is_none_or(|held| value.order(held) == order)
+        };
+        if beats(&self.least, Ordering::Less) {
+            self.least = Some(value.clone());
+        }
+        if beats(&self.most, Ordering::Greater) {
+            self.most = Some(value.clone());
+        }
+    }
+
+    /// What the numbers come to.
+    #[must_use]
+    pub fn sum(&self) -> Decimal {
+        self.sum
+    }
+
+    /// A figure as people read it; empty when there is nothing to tell.
+    #[must_use]
+    pub fn told(&self, figure: Figure, column: &Column, names: &dyn Names) -> String {
+        let shown = |value: &Option<FieldValue>| {
+            value.as_ref().map_or_else(String::new, |value| column.shown(value, names))
+        };
+        match figure {
+            Figure::Count => self.count.to_string(),
+            Figure::Filled => self.filled.to_string(),
+            Figure::Sum if self.filled == 0 => String::new(),
+            Figure::Sum => column.look.shown(self.sum),
+            Figure::Average => match i64::try_from(self.filled) {
+                // Whole hundredths are enough for an average.
+                Ok(filled) if 0 < filled => {
+                    let each = self.sum.millionths() / filled / 10_000 * 10_000;
+                    column.look.shown(Decimal::of_millionths(each))
+                }
+                _ => String::new(),
+            },
+            Figure::Min => shown(&self.least),
+            Figure::Max => shown(&self.most),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use noun::{Column, Kind};
+
+    use super::{Figure, Foot};
+
+    #[test]
+    fn a_foot_says_what_differs_from_the_usual() {
+        let price = Column::new("price", "Price", Kind::Number);
+        let mail = Column::new("email", "Email", Kind::Email);
+        let foot = Foot::of("");
+        assert_eq!((foot.below(&price), foot.below(&mail)), (Some(Figure::Sum), None));
+        let words = Foot::of(&foot.with(&mail, Some(Figure::Filled))).with(&price, None);
+        assert_eq!(words, "email:filled,price:none");
+        let foot = Foot::of(&words);
+        assert_eq!((foot.below(&price), foot.below(&mail)), (None, Some(Figure::Filled)));
+        assert_eq!(foot.with(&price, Some(Figure::Sum)), "email:filled");
+        let columns = [price, mail];
+        assert!(Foot::fault("email:sum", &columns).is_some(), "an address has no sum");
+        assert!(Foot::fault("email", &columns).is_some());
+        assert_eq!(Foot::fault("price:max, email:filled", &columns), None);
+    }
+}

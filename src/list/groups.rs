@@ -1,0 +1,112 @@
+//! Rows put together by what they have in common: how many there are, what their columns come to, the first of them.
+
+use std::collections::HashMap;
+
+use noun::FieldValue;
+
+use crate::figures::Tally;
+
+/// Rows that have a value in common.
+#[derive(Debug)]
+pub struct Group<I> {
+    /// The value; none for rows that have none.
+    pub value: Option<FieldValue>,
+    /// How many rows there are.
+    pub count: usize,
+    /// One for each column that is told of.
+    pub tallies: Vec<Tally>,
+    /// The first rows in the order of the list.
+    pub first: Vec<I>,
+}
+
+/// So many groups are looked through one by one, which is faster than to write what tells their values apart.
+const FEW: usize = 24;
+
+/// Puts rows into groups as they come.
+pub struct Grouper<I> {
+    most: usize,
+    columns: usize,
+    groups: Vec<Group<I>>,
+    places: HashMap<String, usize>,
+}
+
+impl<I: Copy> Grouper<I> {
+    /// No group yet; each will have as many tallies as columns are told of, and keeps as many rows as are shown.
+    #[must_use]
+    pub fn new(columns: usize, most: usize) -> Self {
+        Self { most, columns, groups: Vec::new(), places: HashMap::new() }
+    }
+
+    /// Puts a row into the group of a value, which `key` tells from others; gives the group's tallies to count it.
+    pub fn add(
+        &mut self,
+        value: Option<&FieldValue>,
+        key: impl FnOnce() -> String,
+        id: I,
+    ) -> &mut [Tally] {
+        let is_it = |group: &Group<I>| group.value.as_ref() == value;
+        let at = match self.groups.len() <= FEW {
+            true => self.groups.iter().position(is_it).ok_or_else(key),
+            false => {
+                let key = key();
+                self.places.get(&key).copied().ok_or(key)
+            }
+        };
+        let at = at.unwrap_or_else(|key| {
+            self.places.insert(key, self.groups.len());
+            let tallies = vec![Tally::default(); self.columns];
+            let value = value.cloned();
+            self.groups.push(Group { value, count: 0, tallies, first: Vec::new() });
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[at];
+        group.count += 1;
+        if group.first.len() < self.most {
+            group.first.push(id);
+        }
+        &mut group.tallies
+    }
+
+    /// The groups in the order in which they were met.
+    #[must_use]
+    pub fn groups(self) -> Vec<Group<I>> {
+        self.groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use noun::{Decimal, FieldValue};
+
+    use super::Grouper;
+
+    #[test]
+    fn many_groups_are_told_apart_as_few_are() {
+        let mut groups = Grouper::new(0, 1);
+        for n in 0..1_000 {
+            let value = FieldValue::Choice((n % 100).to_string());
+            groups.add(Some(&value), || (n % 100).to_string(), n);
+        }
+        let groups = groups.groups();
+        assert_eq!(groups.len(), 100);
+        assert!(groups.iter().all(|group| group.count == 10));
+    }
+
+    #[test]
+    fn each_group_is_counted_and_keeps_its_first_rows() {
+        let mut groups = Grouper::new(1, 2);
+        for (n, place) in [(1, "a"), (2, "b"), (3, "a"), (4, "a"), (5, "")] {
+            let value = (!place.is_empty()).then(|| FieldValue::Choice(place.to_owned()));
+            let number = FieldValue::Number(Decimal::of_millionths(n * 1_000_000));
+            for tally in groups.add(value.as_ref(), || place.to_owned(), n) {
+                tally.add(Some(&number));
+            }
+        }
+        let groups = groups.groups();
+        let told =
+            |n: usize| (groups[n].count, groups[n].first.clone(), groups[n].tallies[0].sum());
+        assert_eq!(told(0), (3, vec![1, 3], Decimal::of_millionths(8_000_000)));
+        assert_eq!(told(1).0, 1);
+        assert_eq!(groups[2].value, None);
+    }
+}
