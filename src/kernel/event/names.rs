@@ -67,7 +67,7 @@ impl Event {
             Self::NoticeGiven { .. } => 57,
             Self::RunAsks { .. } => 58,
             Self::JobInputSent { .. } => 59,
-            Self::RunsTakenUp { .. } => 60,
+            Self::RunsTakenUp(..) => 60,
             Self::TaskUnblocked { .. } => 61,
             Self::TaskStartAsked { .. } => 62,
             Self::StreamCreated { .. } => 63,
@@ -83,6 +83,7 @@ impl Event {
             Self::Row { .. } => 73,
             Self::AgentSucceeded { .. } => 74,
             Self::ApprovalAnswered(..) => 75,
+            Self::WheelTurned(..) => 76,
         }
     }
 
@@ -94,7 +95,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 76] = [
+    pub const NAMES: [&'static str; 77] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -171,5 +172,6 @@ impl Event {
         "row",
         "agent.succeeded",
         "approval.answered",
+        "browser.wheel",
     ];
 }
