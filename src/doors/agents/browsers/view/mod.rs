@@ -182,8 +182,14 @@ impl View {
         let (stage, browser) = (watcher.stage().clone(), watcher.browser().clone());
         let mut look = tokio::time::interval(LOOK);
         let (mut looks, mut on_their_way, mut told) = (0_u32, 0_u8, String::new());
-        let mut seen = HashSet::new();
         loop {
+            let Ok(state) = self.state(&browser, stage.standing()) else { return Ok(()) };
+            let seen: HashSet<u32> = state.tabs.iter().map(|tab| tab.number).collect();
+            let now = json!({ "state": state }).to_string();
+            if now != told {
+                told.clone_from(&now);
+                send(socket, Message::Text(now.into())).await?;
+            }
             tokio::select! {
                 () = self.ws.app.stopping.cancelled() => return Ok(()),
                 shown = watcher.next(), if on_their_way < MOST => {
@@ -216,13 +222,6 @@ impl View {
                     }
                     stage.settle(&browser).await;
                 }
-            }
-            let Ok(state) = self.state(&browser, stage.standing()) else { return Ok(()) };
-            seen = state.tabs.iter().map(|tab| tab.number).collect();
-            let now = json!({ "state": state }).to_string();
-            if now != told {
-                told.clone_from(&now);
-                send(socket, Message::Text(now.into())).await?;
             }
         }
     }
