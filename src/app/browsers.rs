@@ -1,12 +1,20 @@
 //! Where the browser of an agent lies and what it is started with.
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use browser::fleet::Key;
+use browser::launch::Browser;
 use browser::setup::Setup;
+use futures_util::future::BoxFuture;
 use kernel::{AgentId, TypedId as _};
 
-use super::Ws;
+use super::{App, Ws};
+
+/// Opens a way out for the browser of an agent and answers its port.
+pub type OpenWay =
+    Arc<dyn Fn(App, Ws, AgentId) -> BoxFuture<'static, io::Result<u16>> + Send + Sync>;
 
 impl Ws {
     /// The folder of an agent's browser: its profile with its sign-ins, its downloads. It lies outside of the agent's
@@ -29,5 +37,21 @@ impl Ws {
     #[must_use]
     pub fn browser_of(&self, agent: AgentId) -> Key {
         (self.id.uuid(), agent.uuid())
+    }
+
+    /// The browser of an agent with its way out. It starts at its first use.
+    ///
+    /// # Errors
+    /// When no way out can be opened.
+    pub async fn browser(&self, agent: AgentId, slug: &str) -> io::Result<Browser> {
+        let key = self.browser_of(agent);
+        if let Some(browser) =
+            self.app.browsers.get(key).filter(|one| one.setup().way_out.is_some())
+        {
+            return Ok(browser);
+        }
+        let port = (self.app.open_way)(self.app.clone(), self.clone(), agent).await?;
+        let setup = || Setup { way_out: Some(port), ..self.browser_setup(slug) };
+        Ok(self.app.browsers.of(key, setup))
     }
 }

@@ -3,7 +3,7 @@
 //! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
 
 pub mod accounts;
-mod browsers;
+pub mod browsers;
 pub mod config;
 pub mod consumers;
 mod extract;
@@ -17,6 +17,7 @@ pub mod live;
 pub mod meaning;
 pub mod passwords;
 pub mod proofs;
+pub mod tickets;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -104,6 +105,10 @@ pub struct AppParts {
     pub indexing: tokio::sync::Mutex<Option<search::Search>>,
     /// The browsers of agents.
     pub browsers: Browsers,
+    /// Opens the ways out of browsers; the engine gives it.
+    pub open_way: browsers::OpenWay,
+    /// Tickets for those who watch them.
+    pub tickets: tickets::Tickets,
     /// The model that search by meaning uses.
     pub meaning: meaning::Meaning,
     /// Accounts that people signed in to at providers.

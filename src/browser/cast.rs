@@ -74,6 +74,11 @@ impl Frames {
     pub(crate) fn put(&self, picture: Picture) -> bool {
         !picture.bytes.is_empty() && self.0.send(Some(picture)).is_ok()
     }
+
+    /// Whether somebody waits for pictures.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.0.is_closed()
+    }
 }
 
 /// The running pictures of a tab, until it is dropped. One a tab: a second one ends the first.
@@ -86,9 +91,11 @@ impl Page {
     /// Begins to draw pictures of the tab.
     pub async fn cast(&self, look: Look) -> Result<Cast, BrowserError> {
         self.bring_to_front().await?;
+        // Pictures of a former cast are on their way until this is answered.
+        self.with_tab(|tab| tab.cast = None)?;
+        self.call(&StopCast {}, USUAL).await?;
         let (sender, pictures) = watch::channel(None);
         self.with_tab(|tab| tab.cast = Some(Frames(sender)))?;
-        self.call(&StopCast {}, USUAL).await?;
         let start = StartCast {
             format: "jpeg",
             quality: look.quality,
@@ -231,6 +238,27 @@ pub struct Key {
     pub modifiers: u8,
     /// Whether it is held.
     pub repeats: bool,
+}
+
+impl Input {
+    /// Whether letters may come of it.
+    pub(crate) fn writes(&self) -> bool {
+        match self {
+            Self::KeyDown(key) => !key.text.is_empty() || key.modifiers != 0,
+            Self::Text(_) => true,
+            Self::Mouse(_) | Self::Touch { .. } | Self::KeyUp(_) => false,
+        }
+    }
+
+    /// Whether another part may have the keyboard behind it.
+    pub(crate) fn may_move_focus(&self) -> bool {
+        match self {
+            Self::Mouse(mouse) => mouse.act == MouseAct::Up,
+            Self::Touch { act, .. } => *act == TouchAct::End,
+            Self::KeyDown(key) => key.text.is_empty() || key.key == "Enter",
+            Self::KeyUp(_) | Self::Text(_) => false,
+        }
+    }
 }
 
 impl Page {

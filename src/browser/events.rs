@@ -10,7 +10,7 @@ use crate::protocol::{
     AckFrame, AnswerDialog, Attached, AutoAttach, CancelDownload, CastFrame, CloseTarget, Detached,
     DialogOpening, DownloadBegins, DownloadProgress, DragIntercepted, FrameAttached, FrameEvent,
     FrameInfo, FrameNavigated, FrameNode, FrameTree, Frames, GoOn, InspectorEnable, Lifecycle,
-    PageEnable, TargetChanged, TargetCrashed, TargetFilter,
+    PageEnable, StopCast, TargetChanged, TargetCrashed, TargetFilter,
 };
 use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs};
 use crate::transport::{Event, Link, Listener};
@@ -117,9 +117,16 @@ impl Fold {
             "Page.screencastFrame" => {
                 let frame: CastFrame = read(event)?;
                 let number = frame.session_id;
-                let kept = tab.cast.as_ref().is_some_and(|cast| cast.put(Picture::from(frame)));
-                if !kept {
-                    link.tell(Some(&session), &AckFrame { session_id: number });
+                match &tab.cast {
+                    Some(cast) if cast.put(Picture::from(frame)) => {}
+                    Some(cast) if cast.is_wanted() => {
+                        link.tell(Some(&session), &AckFrame { session_id: number });
+                    }
+                    // Whoever began it has gone.
+                    Some(_) | None => {
+                        tab.cast = None;
+                        link.tell(Some(&session), &StopCast {});
+                    }
                 }
             }
             "Page.navigatedWithinDocument"

@@ -2,17 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
+use crate::BrowserError;
 use crate::launch::{Browser, Tended};
 use crate::setup::Setup;
+use crate::stage::{Driver, Stage, Take, Watcher};
 
 /// So many run at once.
 pub const MOST_RUNNING: usize = 2;
+
+/// How long whoever wants the wheel waits for it.
+const WAITS: Duration = Duration::from_secs(5);
 
 /// Whose a browser is: a workspace, and an agent in it.
 pub type Key = (Uuid, Uuid);
@@ -33,6 +39,8 @@ struct Place {
     last: Option<Last>,
     /// The runs that used tabs last.
     runs: HashMap<u32, Uuid>,
+    /// What people see of it and do in it.
+    stage: Arc<Stage>,
 }
 
 /// All of them by whose they are.
@@ -54,6 +62,7 @@ impl Browsers {
             turn: Arc::default(),
             last: None,
             runs: HashMap::new(),
+            stage: Arc::default(),
         });
         place.browser.clone()
     }
@@ -88,7 +97,69 @@ impl Browsers {
         if let Some(place) = self.0.lock().get_mut(&key) {
             place.last = Some(last);
             place.runs.insert(last.tab, last.run);
+            place.stage.work_in(last.tab);
         }
+    }
+
+    /// What people see of a browser and do in it.
+    #[must_use]
+    pub fn stage(&self, key: Key) -> Option<Arc<Stage>> {
+        self.0.lock().get(&key).map(|place| Arc::clone(&place.stage))
+    }
+
+    /// Lets somebody watch a browser.
+    #[must_use]
+    pub fn watch(&self, key: Key, who: Uuid) -> Option<Watcher> {
+        let (stage, browser) = {
+            let all = self.0.lock();
+            let place = all.get(&key)?;
+            (Arc::clone(&place.stage), place.browser.clone())
+        };
+        Some(Watcher::new(stage, browser, who))
+    }
+
+    /// Gives somebody the wheel, once the agent has ended what it does.
+    ///
+    /// # Errors
+    /// When somebody else has it, or the browser is no longer there.
+    pub async fn take_wheel(
+        &self,
+        key: Key,
+        driver: Driver,
+        how: Take,
+    ) -> Result<(), BrowserError> {
+        let (stage, turn) = {
+            let all = self.0.lock();
+            let place = all.get(&key).ok_or(BrowserError::Ended)?;
+            (Arc::clone(&place.stage), Arc::clone(&place.turn))
+        };
+        stage.may_be_taken(&driver)?;
+        if let Some(passed) = stage.pass_to(&driver, how) {
+            return passed;
+        }
+        let _wanted = stage.want();
+        match tokio::time::timeout(WAITS, turn.lock_owned()).await {
+            Ok(turn) => {
+                stage.may_be_taken(&driver)?;
+                stage.give(driver, turn);
+                Ok(())
+            }
+            // Somebody else was quicker.
+            Err(_elapsed) => {
+                let late = BrowserError::TimedOut { method: "the wheel", within: WAITS };
+                stage.pass_to(&driver, how).unwrap_or(Err(late))
+            }
+        }
+    }
+
+    /// Hands back the wheels of those who have done nothing for too long. Answers whose they were.
+    pub fn take_idle_wheels(&self) -> Vec<(Key, Driver)> {
+        let stages: Vec<(Key, Arc<Stage>)> = {
+            let all = self.0.lock();
+            all.iter().map(|(key, place)| (*key, Arc::clone(&place.stage))).collect()
+        };
+        let idle = |(key, stage): (Key, Arc<Stage>)| Some((key, stage.hand_back(None, "")?));
+        stages.into_iter().filter_map(idle).collect()
     }
 
     /// Stops others until this one has room: those in which nobody acts first, of these the longest unused.
@@ -112,11 +183,15 @@ impl Browsers {
 
     /// Looks after all of them. Called every few seconds.
     pub async fn tend(&self) {
-        let all: Vec<(Key, Browser)> = {
+        let all: Vec<(Key, Browser, Arc<Stage>)> = {
             let all = self.0.lock();
-            all.iter().map(|(key, place)| (*key, place.browser.clone())).collect()
+            let one = |(key, place): (&Key, &Place)| {
+                (*key, place.browser.clone(), Arc::clone(&place.stage))
+            };
+            all.iter().map(one).collect()
         };
-        let each = all.into_iter().map(|((_, agent), browser)| async move {
+        let each = all.into_iter().map(|((_, agent), browser, stage)| async move {
+            stage.settle(&browser).await;
             match browser.tend().await {
                 Tended::Ended(why) => {
                     tracing::warn!(agent.id = %agent, "ended the browser of agent {agent}: {why}");

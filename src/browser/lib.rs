@@ -2,7 +2,7 @@
 //!
 //! A [`Browser`](launch::Browser) is a profile folder and, while somebody needs it, a process tree. Its tabs are
 //! [`Page`](page::Page)s: they open addresses, tell in few words what they show ([`snapshot`]), take acts by the refs of
-//! those words ([`act`]), and show pictures to those who watch ([`cast`]).
+//! those words ([`act`]), and show pictures to those who watch ([`cast`], [`stage`]).
 //!
 //! [`Browsers`](fleet::Browsers) keeps one for each who has one, and few running at once.
 //!
@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod act;
 pub mod fields;
 pub mod cast;
+pub mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -142,6 +143,17 @@ pub enum BrowserError {
     /// The script of the caller failed.
     #[error("the script failed: {0}")]
     Script(String),
+    /// A person acts in it.
+    #[error("{0} has the wheel of this browser; nobody else acts in it until it is handed back")]
+    HumanInControl(String),
+    /// Whoever wants to act does not have the wheel.
+    #[error("you do not have the wheel of this browser; take it first")]
+    NotDriving,
+    /// A credential is being typed.
+    #[error(
+        "hidden: a credential is being typed; nothing of this browser is shown until that is over"
+    )]
+    Hidden,
 }
 
 impl Problem for BrowserError {
@@ -169,6 +181,9 @@ impl Problem for BrowserError {
             Self::NotAKey(_) => "not_a_key",
             Self::NotSeen { .. } => "not_seen",
             Self::Script(_) => "script_failed",
+            Self::HumanInControl(_) => "human_in_control",
+            Self::NotDriving => "not_driving",
+            Self::Hidden => "hidden",
         }
     }
 
@@ -176,9 +191,12 @@ impl Problem for BrowserError {
         match self {
             Self::NoTab(_) => ProblemKind::NotFound,
             Self::TabClosed | Self::Stale { .. } => ProblemKind::Gone,
-            Self::NoHistory | Self::NotActionable { .. } | Self::NotSeen { .. } => {
-                ProblemKind::Conflict
-            }
+            Self::NoHistory
+            | Self::NotActionable { .. }
+            | Self::NotSeen { .. }
+            | Self::HumanInControl(_)
+            | Self::NotDriving
+            | Self::Hidden => ProblemKind::Conflict,
             Self::TooManyTabs(_) => ProblemKind::Limited,
             Self::TooLarge => ProblemKind::TooLarge,
             Self::Address(_) | Self::NotARef(_) | Self::NotAKey(_) | Self::Script(_) => {

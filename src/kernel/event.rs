@@ -1,6 +1,5 @@
-//! Domain events: facts in the past tense, emitted by rules, handled by reactions in the same
-//! transaction and kept in the head of the feed. Stored by position: variants are only appended,
-//! and a field is added by a new variant.
+//! Domain events: facts in the past tense, emitted by rules, handled by reactions in the same transaction and kept in the
+//! head of the feed. Stored by position: variants are only appended, and a field is added by a new variant.
 
 mod names;
 
@@ -15,7 +14,7 @@ use super::id::{
 use super::notice::Notice;
 use super::vocab::{
     AgentStatus, ApprovalAnswer, Assignee, FactorChange, Manager, Period, Role, RoutineAct, RowAct,
-    TaskField, TaskStatus, Verdict, WaitFor, WorkspaceState,
+    TaskField, TaskStatus, Verdict, WaitFor, WheelAct, WorkspaceState,
 };
 
 /// Something that happened.
@@ -491,11 +490,8 @@ pub enum Event {
         /// Whether it reads nothing behind them.
         end: bool,
     },
-    /// The program began again and went on with runs that were at work when it ended.
-    RunsTakenUp {
-        /// How many.
-        runs: u32,
-    },
+    /// The program began again and went on with so many runs that were at work when it ended.
+    RunsTakenUp(u32),
     /// The last thing that a task waited for is over.
     TaskUnblocked {
         /// The task.
@@ -597,13 +593,8 @@ pub enum Event {
     },
     /// A person has answered what a run asks before it makes a call: the approval, its run, whose, and the answer.
     ApprovalAnswered(ApprovalId, RunId, AgentId, ApprovalAnswer),
-    /// An agent follows another template from now on.
-    AgentMoved {
-        /// The agent.
-        agent: AgentId,
-        /// The template that it was made from.
-        from: String,
-        /// The one that it follows.
-        to: String,
-    },
+    /// An agent follows another template from now on: the one that it was made from, the one that it follows.
+    AgentMoved(AgentId, String, String),
+    /// The wheel of an agent's browser came to somebody else.
+    WheelTurned(AgentId, WheelAct),
 }

@@ -44,5 +44,5 @@ pub use vocab::{
     Period, Placed, PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Risk, Role, Route,
     RoutineAct, RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField,
     TaskState, TaskStatus, Thinking, TrustMode, UnknownWord, Verbosity, Verdict, WaitFor,
-    WatchReason, WorkspaceState,
+    WatchReason, WheelAct, WorkspaceState,
 };

@@ -65,6 +65,7 @@ use tool::{ToolError, Tools};
 pub use items::make_run;
 pub use limits::Limits;
 pub use stand_ins::Trusted;
+pub use way_out::way_of_browsers;
 
 /// What the engine itself does has no other cause.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);

@@ -21,6 +21,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 use app::App;
+use app::browsers::OpenWay;
 use crypto::keyring::Secret;
 use crypto::token::{Token, TokenKind};
 use features::agents::model::{AGENTS, Agent, REACH};
@@ -34,6 +35,7 @@ use features::trust::queries as trust;
 use kernel::{AgentId, RunId, TrustMode, WorkspaceId};
 use net::egress::{self, Closed, Doorman, Handler, Kind};
 use net::guard::Opened;
+use sandbox::confine;
 use store::{ReadExt, StoreError, Table};
 use tool::{ToolCx, leaks};
 use vault::Given;
@@ -104,11 +106,31 @@ pub(crate) struct WayOut {
     passes: Arc<Mutex<Passes>>,
     /// How many passes were issued.
     issued: AtomicUsize,
-    /// The ports of browsers.
-    ports: tokio::sync::Mutex<HashMap<Whose, u16>>,
     trusted: Trusted,
     /// What ends the TLS of programs, once one has a stand-in.
     ends: OnceCell<Arc<Ends>>,
+}
+
+/// Opens the way out of a browser: a port that stays the same until the program ends.
+#[must_use]
+pub fn way_of_browsers() -> OpenWay {
+    let ports: Arc<tokio::sync::Mutex<HashMap<Whose, u16>>> = Arc::default();
+    Arc::new(move |app, ws, agent| {
+        let ports = Arc::clone(&ports);
+        Box::pin(async move {
+            if confine::landlock_abi() < confine::PORTS {
+                return Err(io::Error::other("this machine cannot keep a browser to its way out"));
+            }
+            let whose = (ws.id, vec![agent]);
+            let mut ports = ports.lock().await;
+            if let Some(port) = ports.get(&whose) {
+                return Ok(*port);
+            }
+            let port = begin(&app, Keeps::Browser(whose.clone())).await?;
+            ports.insert(whose, port);
+            Ok(port)
+        })
+    })
 }
 
 /// How one program gets out.
@@ -240,20 +262,6 @@ impl WayOut {
         for one in gone {
             app.redactor.remove(&one.name);
         }
-    }
-
-    /// The port of the way out of a browser; it stays the same until the program ends.
-    ///
-    /// # Errors
-    /// When this machine gives no port.
-    pub(crate) async fn port_of(&self, app: &App, whose: Whose) -> io::Result<u16> {
-        let mut ports = self.ports.lock().await;
-        if let Some(port) = ports.get(&whose) {
-            return Ok(*port);
-        }
-        let port = begin(app, Keeps::Browser(whose.clone())).await?;
-        ports.insert(whose, port);
-        Ok(port)
     }
 
     async fn open(&self, app: &App) -> io::Result<u16> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use app::{App, Ws};
 use browser::fleet::Key;
-use features::browsers::queries;
-use kernel::{AgentId, TypedId as _, WorkspaceId};
+use features::browsers::{queries, rules};
+use kernel::{Actor, AgentId, Cause, Part, TypedId as _, WheelAct, WorkspaceId};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(5);
@@ -22,6 +22,7 @@ pub async fn run(app: App) {
                 }
             }
             app.browsers.tend().await;
+            note_idle_wheels(&app).await;
         };
         tokio::select! {
             () = look => {}
@@ -29,6 +30,19 @@ pub async fn run(app: App) {
         }
     }
     app.browsers.stop_all().await;
+}
+
+/// Writes down whose wheels went back by themselves.
+async fn note_idle_wheels(app: &App) {
+    for ((ws, agent), driver) in app.browsers.take_idle_wheels() {
+        let agent = AgentId::from_uuid(agent);
+        let Some(ws) = app.workspace_by_id(WorkspaceId::from_uuid(ws)) else { continue };
+        let by = (Actor::System(Part::Timer), Cause::Timer);
+        let noted = ws.write(&by, move |tx| rules::note_wheel(tx, agent, WheelAct::Left)).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "could not write down that {} has left a browser", driver.who);
+        }
+    }
 }
 
 /// Whether a browser may still be used. One that cannot be looked up stays.

@@ -394,6 +394,8 @@ fn open(
         consumers: parts.consumers,
         indexing: tokio::sync::Mutex::default(),
         browsers: browser::fleet::Browsers::default(),
+        open_way: runtime::way_of_browsers(),
+        tickets: app::tickets::Tickets::default(),
         meaning: Meaning::at(config.data.join("models"), config.embed_model_dir.clone()),
         accounts: app::accounts::Accounts::default(),
         challenges: app::challenges::Challenges::default(),

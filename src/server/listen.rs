@@ -219,7 +219,8 @@ async fn serve<S>(
         .header_read_timeout(head_within)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_AHEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     // In a place of its own, which is given back when a stream leaves.
     let mut http = Box::new(http);
     let left = tokio::select! {
@@ -233,8 +234,10 @@ async fn serve<S>(
             }
         }
     };
-    let stream = (*http).into_parts().io.into_inner();
-    told(stream::relay(stream, left).await);
+    // None when it was upgraded, and then no answer has left.
+    if let Some(parts) = (*http).into_parts() {
+        told(stream::relay(parts.io.into_inner(), left).await);
+    }
 }
 
 fn told<E: Display>(ended: Result<(), E>) {

@@ -302,11 +302,7 @@ fn is_cross_site(config: &Config, headers: &HeaderMap, host: &str) -> bool {
         return !matches!(site, "same-origin" | "none");
     }
     match headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default()) {
-        Some(origin) => {
-            let here = format!("http://{host}");
-            let public = config.public_url.as_deref();
-            !origin.eq_ignore_ascii_case(&here) && Some(origin) != public
-        }
+        Some(origin) => !headers::is_own_origin(config.public_url.as_deref(), host, origin),
         None => session::has_cookie(config, headers),
     }
 }

@@ -33,6 +33,12 @@ pub fn secure(kept: &mut HeaderMap) {
     );
 }
 
+/// Whether what a browser says of where a request came from is this HQ itself.
+#[must_use]
+pub fn is_own_origin(public_url: Option<&str>, host: &str, origin: &str) -> bool {
+    origin.eq_ignore_ascii_case(&format!("http://{host}")) || Some(origin) == public_url
+}
+
 #[cfg(test)]
 mod tests {
     use super::POLICY;

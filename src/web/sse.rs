@@ -29,11 +29,12 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 
-use crate::session::Alive;
+use crate::error::{Failure, PageError};
+use crate::session::{Alive, Person};
 use app::Ws;
 use app::limits::Place;
 use app::live::Piece;
-use kernel::{Event, RunId};
+use kernel::{Event, ProblemKind, RunId, Via};
 use store::{Cursor, Entry, Schema, StoreError};
 
 /// How long changes are gathered after the first message, after the second and after each further one of those
@@ -164,6 +165,28 @@ impl Pace {
         let follows = self.last.is_some_and(|at| now < at + REST);
         self.followed = if follows { self.followed + 1 } else { 0 };
         self.last = Some(now);
+    }
+}
+
+/// A place among the streams of this sign-in and of this workspace.
+///
+/// # Errors
+/// When all are taken.
+pub fn places(ws: &Ws, who: &Person) -> Result<Vec<Place>, PageError> {
+    let limits = &ws.app.config.limits;
+    let key = match who.via {
+        Via::SignIn(id) => id.to_string(),
+        Via::Token(id) => id.to_string(),
+        _ => who.account.to_string(),
+    };
+    let own = ws.app.limiter.place("streams", &key, limits.streams_per_sign_in);
+    let all = ws.app.limiter.place("streams", &ws.slug, limits.streams_per_workspace);
+    match (own, all) {
+        (Some(own), Some(all)) => Ok(vec![own, all]),
+        _ => {
+            let text = "too many live pages are open; close some and load this one again";
+            Err(PageError(Failure::new(ProblemKind::Limited, "too_many_streams", text)))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod rules; // rules on a store alone: what holds whatever comes
 mod agents; // agents: set-up, files, what each does now
 mod inbox; // what waits for agents: order, hours, limits, and that nothing is begun twice
 mod browser; // browsers of agents: the switch, pages in few words, acts, what is closed, what people see
+mod browser_view; // the live view of a browser: tickets, the wheel, passwords that nobody sees
 mod agent_versions; // what became of an agent's files, and the way back to a version
 mod agent_upgrade; // what a newer template would make of an agent's files, taken over, declined and taken back
 mod agent_profile; // what an agent is said to be, and the lines of its files that follow

@@ -30,10 +30,12 @@ use tempfile::TempDir;
 mod founded;
 mod person;
 mod reply;
+mod socket;
 
 use founded::Founded;
 pub use person::Person;
 pub use reply::{Events, Message, Reply};
+pub use socket::{Heard, Socket};
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);

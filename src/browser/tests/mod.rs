@@ -7,6 +7,7 @@ mod tabs;
 mod snapshot;
 mod act;
 mod cast;
+mod stage;
 mod downloads;
 mod hostile;
 mod fields;

@@ -1,6 +1,7 @@
 //! A sentence for each thing that happened: a verb, what it was done to, and where that is.
 
 mod card;
+mod programs;
 mod routines;
 pub(super) mod rows;
 
@@ -11,7 +12,6 @@ use crate::connections::model::Connection;
 use crate::deliverables::model::Deliverable;
 use crate::files::model::TaskFile;
 use crate::history::queries::readable::Eye;
-use crate::jobs::model::Job;
 use crate::runs::model::Run;
 use crate::streams::model::Stream;
 use crate::tasks::model::{TASKS, Task};
@@ -293,26 +293,6 @@ impl Speaker<'_> {
             other => return self.program(other),
         };
         Ok(words.map(|words| (area, words)))
-    }
-
-    /// What people do to programs that agents left running, and what HQ does when it begins again.
-    fn program(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
-        let words = match event {
-            Event::JobInputSent { job, .. } => {
-                let Some(job) = self.read.get::<Job>(*job)? else { return Ok(None) };
-                self.run("wrote to a program of", job.run, "", "terminal")?
-            }
-            Event::RunsTakenUp { runs } => Some(Words {
-                verb: "took up".to_owned(),
-                thing: format::count((*runs).into(), "run", "runs"),
-                path: "runs".to_owned(),
-                rest: "after a restart".to_owned(),
-                icon: "refresh",
-                ..Words::default()
-            }),
-            other => return self.grouping(other),
-        };
-        Ok(words.map(|words| (Area::Agents, words)))
     }
 
     /// Streams, and what waits for what.

@@ -3,7 +3,7 @@
 use super::model::AgentBrowser;
 use super::queries;
 use crate::agents::model::Agent;
-use kernel::{AgentId, Problem, ProblemKind};
+use kernel::{AgentId, Event, Problem, ProblemKind, WheelAct};
 use store::{ReadExt, StoreError, WriteTx};
 
 /// Why a switch stays as it is.
@@ -59,5 +59,14 @@ pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, to: Switch) -> Result<(), Switc
         }
         (Switch::On, true) | (Switch::Off, false) => {}
     }
+    Ok(())
+}
+
+/// Takes note of who acts in the browser of an agent.
+///
+/// # Errors
+/// When the disk fails.
+pub fn note_wheel(tx: &mut WriteTx<'_>, agent: AgentId, act: WheelAct) -> Result<(), StoreError> {
+    tx.emit(Event::WheelTurned(agent, act));
     Ok(())
 }

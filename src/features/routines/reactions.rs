@@ -17,7 +17,7 @@ use store::{ReadExt, WriteTx};
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let item = match event {
         Event::ItemEnded { item, .. } => item,
-        Event::AgentCreated { agent } | Event::AgentMoved { agent, .. } => {
+        Event::AgentCreated { agent } | Event::AgentMoved(agent, ..) => {
             return starters(tx, *agent);
         }
         Event::AgentSucceeded { agent, routines: Some(heir), .. } => {

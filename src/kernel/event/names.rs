@@ -67,7 +67,7 @@ impl Event {
             Self::NoticeGiven { .. } => 57,
             Self::RunAsks { .. } => 58,
             Self::JobInputSent { .. } => 59,
-            Self::RunsTakenUp { .. } => 60,
+            Self::RunsTakenUp(..) => 60,
             Self::TaskUnblocked { .. } => 61,
             Self::TaskStartAsked { .. } => 62,
             Self::StreamCreated { .. } => 63,
@@ -83,7 +83,8 @@ impl Event {
             Self::Row { .. } => 73,
             Self::AgentSucceeded { .. } => 74,
             Self::ApprovalAnswered(..) => 75,
-            Self::AgentMoved { .. } => 76,
+            Self::AgentMoved(..) => 76,
+            Self::WheelTurned(..) => 77,
         }
     }
 
@@ -173,5 +174,6 @@ impl Event {
         "agent.succeeded",
         "approval.answered",
         "agent.moved",
+        "browser.wheel",
     ];
 }

@@ -37,6 +37,20 @@ words! {
 }
 
 words! {
+    /// What became of the wheel of a browser.
+    WheelAct {
+        /// A person took it from the agent.
+        Taken = "taken", "Taken";
+        /// A person took it from another one.
+        TakenOver = "taken_over", "Taken over";
+        /// A person gave it back.
+        HandedBack = "handed_back", "Handed back";
+        /// Nobody used it for too long, and the agent has it back.
+        Left = "left", "Left";
+    }
+}
+
+words! {
     /// How an approval was answered.
     ApprovalAnswer {
         /// Yes, this one call.

@@ -67,7 +67,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .file(write::ApplyPatch)
         .act(exec::Exec::new(sandbox, jobs.clone(), programs, trusted))
         .act(process::Process::new(jobs))
-        .act(browser::Browse::default())
+        .act(browser::Browse)
         .act(request::HttpRequest { http: http.clone() })
         .read(fetch::WebFetch { pages: Pages::new(http).reading(fetch::words) });
     let find = find::ToolSearch::over(&all);

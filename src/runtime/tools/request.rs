@@ -244,7 +244,12 @@ fn fill(text: &str, given: &[Given], write: fn(&str) -> String) -> Result<String
 }
 
 /// The secrets of these names, when each may go to this host.
-fn named(cx: &ToolCx, keys: &[String], at: &Url, inside: bool) -> Result<Vec<Given>, ToolError> {
+pub(super) fn named(
+    cx: &ToolCx,
+    keys: &[String],
+    at: &Url,
+    inside: bool,
+) -> Result<Vec<Given>, ToolError> {
     let denied = |text: String| ToolError::refused("denied", text);
     if at.scheme() != "https" && !inside {
         return Err(denied("secrets are sent over https alone".to_owned()));

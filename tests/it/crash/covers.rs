@@ -160,6 +160,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("agent_browser.created", "no rule tells of switches: their rows are told"),
     ("agent_browser.changed", "as agent_browser.created"),
     ("agent_browser.deleted", "as agent_browser.created"),
+    ("browser.wheel", "a line beside what is in memory alone; tests/it/browser_view.rs"),
     ("imports", "go on from a cursor after a restart; src/crm/tests/imports.rs"),
     ("overdue_marks", "needs days to pass; tests/it/overdue.rs moves the clock"),
     ("task.escalated", "written as comments are, by tests/it/lines.rs"),

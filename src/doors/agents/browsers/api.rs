@@ -146,6 +146,7 @@ async fn stop(
     Path(name): Path<String>,
 ) -> Result<Json<BrowserView>, ApiError> {
     let agent = found(&ws, &name)?;
+    super::not_driven(&ws, &who, agent.id)?;
     super::stop(&ws, agent.id).await;
     view(&ws, &who, &agent).await
 }
@@ -156,6 +157,7 @@ async fn reset(
     Path(name): Path<String>,
 ) -> Result<Json<BrowserView>, ApiError> {
     let agent = found(&ws, &name)?;
+    super::not_driven(&ws, &who, agent.id)?;
     super::reset(&ws, &agent).await?;
     view(&ws, &who, &agent).await
 }

@@ -4,23 +4,29 @@
 
 pub mod api;
 pub mod pages;
+mod view;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use app::Ws;
 use browser::BrowserError;
+use browser::act::Shot;
 use browser::doctor::{self, Need};
 use browser::launch::Browser;
-use browser::page::Page;
+use browser::page::{self, Page};
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use features::browsers::queries;
 use features::runs::model::Run;
 use features::runs::queries::talk;
-use kernel::{AgentId, Role, RunId, TypedId as _};
+use kernel::{AgentId, Can, Problem, ProblemKind, Role, RunId, TypedId as _};
 use store::{ReadExt, StoreError};
 use web::session::Person;
+
+/// How long an address may take to come before it is shown what has come of it.
+const COMES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The browser of an agent, as somebody may see it.
 struct State {
@@ -85,16 +91,101 @@ fn seen(
     Ok(open)
 }
 
-/// The tab that was used last, or the newest, if this person may see it.
+/// The tab at work, or the newest, if this person may see it.
 fn shown(ws: &Ws, who: &Person, agent: AgentId) -> Result<Option<Page>, StoreError> {
     let key = ws.browser_of(agent);
     let Some(browser) = ws.app.browsers.get(key) else { return Ok(None) };
     let open = browser.open_tabs();
-    let last = ws.app.browsers.last(key).map(|last| last.tab);
+    let last = ws.app.browsers.stage(key).and_then(|stage| stage.standing().tab);
     let last = last.filter(|number| open.iter().any(|tab| tab.number == *number));
     let Some(number) = last.or_else(|| open.last().map(|tab| tab.number)) else { return Ok(None) };
     let is_seen = seen(ws, who, agent, open)?.iter().any(|tab| tab.number == number);
     Ok(if is_seen { browser.open_page(number) } else { None })
+}
+
+/// A picture of a tab, if nothing that is typed into it has to stay unseen.
+async fn picture(ws: &Ws, agent: AgentId, page: &Page) -> Result<Vec<u8>, BrowserError> {
+    let key = ws.browser_of(agent);
+    let stage = ws.app.browsers.stage(key).ok_or(BrowserError::Ended)?;
+    let light = stage.light();
+    if stage.is_dark() {
+        return Err(BrowserError::Hidden);
+    }
+    let picture = page.screenshot(Shot::default()).await?;
+    // It may have become dark while it was made.
+    if stage.light() == light { Ok(picture) } else { Err(BrowserError::Hidden) }
+}
+
+/// Refuses what ends the browser while somebody else has the wheel of it.
+fn not_driven(ws: &Ws, who: &Person, agent: AgentId) -> Result<(), BrowserError> {
+    let stage = ws.app.browsers.stage(ws.browser_of(agent));
+    match stage.and_then(|stage| stage.standing().driver) {
+        Some(driver) if driver.who != who.account.uuid() && !who.access.may(Can::Admin) => {
+            Err(BrowserError::HumanInControl(driver.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Starts the browser, with an address in a new tab.
+async fn open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), OpenError> {
+    if !ws.read(|snap| queries::is_on(snap, &[agent.id]))? {
+        return Err(OpenError::Off);
+    }
+    let url = match url.trim() {
+        "" => None,
+        url => Some(page::address(url)?),
+    };
+    let browser = ws.browser(agent.id, &agent.slug).await.map_err(OpenError::NoWay)?;
+    ws.app.browsers.make_room(ws.browser_of(agent.id)).await;
+    browser.start().await?;
+    let Some(url) = url else { return Ok(()) };
+    let page = browser.open_blank().await?;
+    if let Some(stage) = ws.app.browsers.stage(ws.browser_of(agent.id)) {
+        stage.work_in(page.number());
+    }
+    // Whether it comes is seen in the picture.
+    if let Err(error) = page.navigate_within(&url, COMES_WITHIN).await {
+        tracing::debug!("an address did not come: {error}");
+    }
+    Ok(())
+}
+
+/// Why a browser is not opened.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    /// It is switched off.
+    #[error("the browser of this agent is switched off; switch it on first")]
+    Off,
+    /// There is no way out for it.
+    #[error("the browser has no way out: {0}")]
+    NoWay(#[source] std::io::Error),
+    /// The browser refused.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for OpenError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Off => "browser_off",
+            Self::NoWay(_) => "way_out_failed",
+            Self::Browser(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Off => ProblemKind::Conflict,
+            Self::NoWay(_) => ProblemKind::Unavailable,
+            Self::Browser(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
 }
 
 /// Stops the browser; its tabs come back with its next use.

@@ -6,7 +6,6 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use app::{App, Ws};
-use browser::act::Shot;
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
 use features::browsers::model::AgentBrowser;
@@ -23,7 +22,7 @@ use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
-use super::State;
+use super::{State, view};
 
 /// Routes below the workspace.
 #[must_use]
@@ -31,6 +30,9 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/agents/{slug}/browser", show.needs(Can::Read))
         .get("/agents/{slug}/browser/picture", picture.needs(Can::Read))
+        .get("/agents/{slug}/browser/view", view::watch.needs(Can::Read))
+        .post("/agents/{slug}/browser/ticket", view::ticket.needs(Can::Read).also_closed())
+        .post("/agents/{slug}/browser/open", open.needs(Can::Agents))
         .post("/agents/{slug}/browser/switch", switch.needs(Can::Agents))
         .post("/agents/{slug}/browser/stop", stop.needs(Can::Agents))
         .post("/agents/{slug}/browser/reset", reset.needs(Can::Agents))
@@ -50,6 +52,8 @@ struct BrowserPage {
     shell: Shell,
     head: Head,
     base: String,
+    /// Style and script of the live view.
+    files: (&'static str, &'static str),
     is_on: bool,
     /// Whether this person may switch, stop and reset it.
     may: bool,
@@ -97,6 +101,7 @@ async fn show(
         shell,
         may: who.access.may(Can::Agents) && !head.is_archived,
         head,
+        files: (web::assets::more("browser.css"), web::assets::more("browser.js")),
         is_on,
         is_running,
         rows: rows.collect(),
@@ -118,7 +123,7 @@ async fn picture(ws: Ws, who: Person, Path(slug): Path<String>) -> Result<Respon
     let agent = found(&ws, &slug)?;
     let page = super::shown(&ws, &who, agent.id)?;
     let page = page.ok_or_else(|| PageError::not_found("A picture of a running browser"))?;
-    let picture = page.screenshot(Shot::default()).await?;
+    let picture = super::picture(&ws, agent.id, &page).await?;
     let head = [
         (CONTENT_TYPE, "image/jpeg"),
         (CACHE_CONTROL, "no-store"),
@@ -132,6 +137,25 @@ async fn picture(ws: Ws, who: Person, Path(slug): Path<String>) -> Result<Respon
 struct Typed {
     /// Empty for off.
     on: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wanted {
+    /// Empty for none.
+    url: String,
+}
+
+/// `POST /agents/{slug}/browser/open`
+async fn open(
+    ws: Ws,
+    _: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(wanted): Form<Wanted>,
+) -> Result<Response, PageError> {
+    super::open(&ws, &found(&ws, &slug)?, &wanted.url).await?;
+    Ok(hx.go_to(&ws.url(&format!("agents/{slug}/browser"))))
 }
 
 /// `POST /agents/{slug}/browser/switch`
@@ -159,11 +183,13 @@ async fn switch(
 async fn stop(
     app: App,
     ws: Ws,
-    _: Person,
+    who: Person,
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    super::stop(&ws, found(&ws, &slug)?.id).await;
+    let id = found(&ws, &slug)?.id;
+    super::not_driven(&ws, &who, id)?;
+    super::stop(&ws, id).await;
     Ok(back(&app, &ws, &hx, &slug, "The browser is stopped."))
 }
 
@@ -171,11 +197,13 @@ async fn stop(
 async fn reset(
     app: App,
     ws: Ws,
-    _: Person,
+    who: Person,
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    super::reset(&ws, &found(&ws, &slug)?).await?;
+    let agent = found(&ws, &slug)?;
+    super::not_driven(&ws, &who, agent.id)?;
+    super::reset(&ws, &agent).await?;
     Ok(back(&app, &ws, &hx, &slug, "The browser has forgotten everything."))
 }
 

@@ -32,7 +32,6 @@ use web::sse;
 
 use poll::Poll;
 
-use super::pages::places;
 use features::activity::feed::{self, Change, Only, Part, Wish};
 
 /// Entries of one answer, unless asked for fewer.
@@ -169,7 +168,7 @@ async fn changes(
     };
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
-        let places = places(&app, &ws, &who)?;
+        let places = web::sse::places(&ws, &who)?;
         let wish = Wish { who: Looker::of(&who), limit, rows, only };
         let reader = Reader::new(ws, alive, (after, wish), places);
         return Ok(sse::respond(reader.frames()));

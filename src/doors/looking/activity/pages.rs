@@ -13,9 +13,9 @@ use features::history::queries::error::HistoryError;
 use features::history::queries::{self as history, readable::Looker};
 use features::runs::queries::talk;
 use features::tasks::queries::people::People;
-use kernel::{AccountId, Actor, Can, Cause, ProblemKind, Timestamp, Via};
+use kernel::{AccountId, Actor, Can, Cause, Timestamp, Via};
 use store::{Cursor, Lane, StoreError, WriteTx};
-use web::error::{Failure, PageError};
+use web::error::PageError;
 use web::extract::Query;
 use web::flash;
 use web::form::Wrong;
@@ -388,14 +388,13 @@ struct After {
 }
 
 async fn events(
-    app: App,
     ws: Ws,
     who: Person,
     alive: Alive,
     headers: HeaderMap,
     Query(query): Query<After>,
 ) -> Result<Response, PageError> {
-    let places = places(&app, &ws, &who)?;
+    let places = sse::places(&ws, &who)?;
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("unreadable"));
     let asked = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
     // A place that cannot be read is one that no store knows: the page is told to begin afresh.
@@ -460,32 +459,6 @@ async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, Pag
     }
     let done = Flash::ok("The summary is put away until you come back next time.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url(""))))
-}
-
-/// A place among the streams of this sign-in and of this workspace.
-///
-/// # Errors
-/// When all are taken.
-pub(super) fn places(
-    app: &App,
-    ws: &Ws,
-    who: &Person,
-) -> Result<Vec<app::limits::Place>, PageError> {
-    let limits = &app.config.limits;
-    let key = match who.via {
-        Via::SignIn(id) => id.to_string(),
-        Via::Token(id) => id.to_string(),
-        _ => who.account.to_string(),
-    };
-    let own = app.limiter.place("streams", &key, limits.streams_per_sign_in);
-    let all = app.limiter.place("streams", &ws.slug, limits.streams_per_workspace);
-    match (own, all) {
-        (Some(own), Some(all)) => Ok(vec![own, all]),
-        _ => {
-            let text = "too many live pages are open; close some and load this one again";
-            Err(PageError(Failure::new(ProblemKind::Limited, "too_many_streams", text)))
-        }
-    }
 }
 
 #[cfg(test)]

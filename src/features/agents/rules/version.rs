@@ -27,7 +27,7 @@ pub fn taken(tx: &mut WriteTx<'_>, id: AgentId, said: Agent) -> Result<Agent, Ag
     };
     if agent.template != before.template {
         let (from, to) = (before.template.clone(), agent.template.clone());
-        tx.emit(Event::AgentMoved { agent: id, from, to });
+        tx.emit(Event::AgentMoved(id, from, to));
     }
     save(tx, &before, agent)
 }

@@ -237,6 +237,7 @@ fn area(event: &Event) -> Area {
         | Event::RunAsks { .. }
         | Event::RunAnswered { .. }
         | Event::ApprovalAnswered(..)
+        | Event::WheelTurned(..)
         | Event::ChildSpawned { .. }
         | Event::ChildEnded { .. }
         | Event::CompactionAsked { .. }
@@ -254,7 +255,7 @@ fn area(event: &Event) -> Area {
         | Event::BudgetReached { .. }
         | Event::WorkHalted { .. }
         | Event::WorkGoesOn { .. }
-        | Event::RunsTakenUp { .. }
+        | Event::RunsTakenUp(..)
         | Event::RoutineFired { .. }
         | Event::UndoApplied { .. }
         | Event::CountingReset { .. }
@@ -273,7 +274,7 @@ fn area(event: &Event) -> Area {
         | Event::LabelDeleted { .. }
         | Event::Row { .. }
         | Event::AgentSucceeded { .. }
-        | Event::AgentMoved { .. }
+        | Event::AgentMoved(..)
         | Event::RoutineChanged { .. } => Area::Rows,
         Event::NoticeGiven { .. } => Area::Private,
         Event::SignedIn { .. }
@@ -512,7 +513,7 @@ fn of_the_house(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
             let whose = agent.iter().map(|agent| ("agent", agent.to_string()));
             add("work.resumed", here(), Change::Facts(whose.collect()));
         }
-        Event::RunsTakenUp { runs } => {
+        Event::RunsTakenUp(runs) => {
             add("runs.taken_up", here(), Change::Facts(vec![("runs", runs.to_string())]));
         }
         Event::RoutineFired { routine, agent, .. } => {

@@ -254,7 +254,7 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
 /// # Errors
 /// When the store refuses.
 pub fn taken_up(tx: &mut WriteTx<'_>, runs: u32) -> Result<(), RunError> {
-    tx.emit(Event::RunsTakenUp { runs });
+    tx.emit(Event::RunsTakenUp(runs));
     Ok(())
 }
 

@@ -4,110 +4,49 @@
 //! The browser reaches what the agent reaches and nothing else, by a port of its own of the way out; a kernel that
 //! cannot keep it to that port gets none. What a page says stands between marks, as all that comes from outside.
 
+mod args;
+mod secret;
+mod told;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-use crate::way_out::{WayOut, Whose};
 use browser::BrowserError;
 use browser::act::{Click, Point, Shot, Wait};
 use browser::fleet::{Key, Last};
 use browser::launch::Browser;
 use browser::page::{self, Page};
 use browser::refs;
-use browser::setup::Setup;
 use browser::snapshot::Want;
 use browser::snapshot::escape::{self, Quoted};
-use browser::tabs::{DialogAnswer, TabInfo};
+use browser::stage::{Handed, Stage};
+use browser::tabs::DialogAnswer;
 use features::agents::model::Agent;
 use features::agents::queries::reach;
 use features::browsers::queries as browsers;
-use kernel::{Can, Problem, TypedId};
+use kernel::{Can, TypedId};
 use net::guard;
-use sandbox::confine;
 use store::{ReadExt, StoreError};
 use tool::{
     ActTool, Aliases, Effect, Group, Picture, ToolCx, ToolError, ToolOutput, ToolSpec, leaks,
-    untrusted,
 };
 
 use super::fetch::hosts_of;
+use args::{Action, Args};
+use told::{Told, Trouble, count, left_by, listed, missing, refusal, with_news};
 
 /// How long `wait` waits unless asked, in seconds, and at most.
 const SECONDS: u64 = 10;
 const MAX_SECONDS: u64 = 60;
 /// How far `scroll` goes unless asked, in pixels.
 const SCROLL: f64 = 600.0;
-/// Room for the words around what a page says, in bytes.
-const WORDS: usize = 512;
-/// The longest title and address of a tab that are told, in characters.
-const MAX_TITLE: usize = 200;
-const MAX_URL: usize = 300;
 
+/// The longest name of a part that is told to those who watch, in characters.
+const MAX_NAME: usize = 60;
+/// How long a person who has the wheel is waited for.
+const PATIENCE: Duration = Duration::from_mins(10);
 /// Uses the agent's browser.
-#[derive(Default)]
-pub(crate) struct Browse {
-    way_out: WayOut,
-}
-
-/// What is done. Without words of its own, so that its schema stays a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Action {
-    Open,
-    Navigate,
-    Back,
-    Reload,
-    Tabs,
-    Close,
-    Snapshot,
-    Screenshot,
-    Click,
-    Hover,
-    Type,
-    Fill,
-    Select,
-    Press,
-    Scroll,
-    Drag,
-    Wait,
-    Dialog,
-}
-
-/// What `browser` takes.
-#[derive(Deserialize, JsonSchema)]
-pub(crate) struct Args {
-    /// open: url in a new tab. type: add text. fill: replace text. dialog: how the page's next question is answered (text; key Escape for Cancel).
-    action: Action,
-    /// For open, navigate; for wait: a part of the address.
-    url: Option<String>,
-    /// Number of the tab (the last used).
-    tab: Option<u32>,
-    /// A part of the page, such as e12 in a snapshot.
-    #[serde(rename = "ref")]
-    part: Option<String>,
-    /// For drag: where to.
-    to_ref: Option<String>,
-    /// For type, fill, dialog; for wait: words that come.
-    text: Option<String>,
-    /// For select: words or values.
-    options: Option<Vec<String>>,
-    /// For press: Enter, ArrowDown, Control+A.
-    key: Option<String>,
-    /// For click without ref, and for scroll: pixels.
-    x: Option<f64>,
-    /// As x; scroll goes 600 down.
-    y: Option<f64>,
-    /// For snapshot: only parts with these words.
-    find: Option<String>,
-    /// For snapshot: only what lies in this ref.
-    within: Option<String>,
-    /// For snapshot: only parts that can be acted on.
-    interactive: Option<bool>,
-    /// For wait (10).
-    seconds: Option<u64>,
-}
+pub(crate) struct Browse;
 
 impl ActTool for Browse {
     type Args = Args;
@@ -128,7 +67,7 @@ impl ActTool for Browse {
     ];
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let (whose, slug) = allowed(cx)?;
+        let slug = allowed(cx)?;
         no_secrets(cx, &args)?;
         let url = match &args.url {
             Some(url) if matches!(args.action, Action::Open | Action::Navigate) => {
@@ -136,20 +75,17 @@ impl ActTool for Browse {
             }
             _ => None,
         };
-        let port = self.way_out.port_of(&cx.ws.app, whose).await.map_err(|error| {
+        let failed = |error: std::io::Error| {
             let message = format!("the way out of the browser cannot be opened: {error}");
             ToolError::Failed { code: "way_out_failed", message }
-        })?;
-        let (all, key) = (&cx.ws.app.browsers, cx.ws.browser_of(cx.agent));
-        let browser = all.of(key, || Setup { way_out: Some(port), ..cx.ws.browser_setup(&slug) });
-        let hand = Hand { cx, browser, key, args, url };
-        let told = async {
-            let _turn = all.turn(key).await;
-            all.make_room(key).await;
-            hand.act().await
         };
+        let browser = cx.ws.browser(cx.agent, &slug).await.map_err(failed)?;
+        let key = cx.ws.browser_of(cx.agent);
+        let gone = || ToolError::refused("browser_ended", "the browser was taken away; try again");
+        let stage = cx.ws.app.browsers.stage(key).ok_or_else(gone)?;
+        let hand = Hand { cx, browser, stage, key, args, url };
         let told = tokio::select! {
-            told = told => told,
+            told = hand.in_turn() => told,
             () = cx.cancel.cancelled() => {
                 let text = "stopped; what was under way in the browser may or may not have happened";
                 return Err(ToolError::refused("aborted", text));
@@ -164,8 +100,8 @@ impl ActTool for Browse {
     }
 }
 
-/// Whose browser a run may use, and the name of its folder; or why it may use none.
-fn allowed(cx: &ToolCx) -> Result<(Whose, String), ToolError> {
+/// The name of the folder of the browser that a run may use; or why it may use none.
+fn allowed(cx: &ToolCx) -> Result<String, ToolError> {
     let denied = |why: &str| ToolError::refused("denied", why);
     if cx.child.as_ref().is_some_and(|child| !child.may_network) {
         return Err(denied("a sub-agent without the network has no browser"));
@@ -183,10 +119,7 @@ fn allowed(cx: &ToolCx) -> Result<(Whose, String), ToolError> {
     if !is_on {
         return Err(denied("a person has to switch the browser on: agent's page, Browser"));
     }
-    if confine::landlock_abi() < confine::PORTS {
-        return Err(denied("this machine cannot keep a browser to its way out"));
-    }
-    Ok(((cx.ws.id, whose), agent.slug))
+    Ok(agent.slug)
 }
 
 /// Refuses what holds a secret: it would go to whoever has made the page.
@@ -217,87 +150,11 @@ fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
     Ok(address)
 }
 
-/// Why an act gave nothing.
-enum Trouble {
-    Refused(ToolError),
-    Browser(BrowserError),
-}
-
-impl From<ToolError> for Trouble {
-    fn from(error: ToolError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<BrowserError> for Trouble {
-    fn from(error: BrowserError) -> Self {
-        Self::Browser(error)
-    }
-}
-
-/// What an act has to tell.
-#[derive(Default)]
-struct Told {
-    /// The words of HQ.
-    ours: String,
-    /// The words of the page.
-    words: String,
-    /// All of them, where that is more.
-    whole: Option<String>,
-    picture: Option<Picture>,
-}
-
-impl Told {
-    fn output(self, cx: &ToolCx) -> ToolOutput {
-        let Self { mut ours, words, whole, picture } = self;
-        let id = untrusted::id_for(cx);
-        let room = cx.max_result.saturating_sub(WORDS + ours.len());
-        let shown = &words[..words.floor_char_boundary(room)];
-        let whole = whole.filter(|whole| *whole != words);
-        let whole = whole.or_else(|| (shown.len() < words.len()).then(|| words.clone()));
-        let kept = whole.map(|whole| format!("{ours}\n{}", untrusted::wrap(&id, &whole)));
-        if kept.is_some() {
-            ours.push_str(&format!("; path \"{}\" has all of it", cx.result_name()));
-        }
-        let text = match shown {
-            "" => ours,
-            shown => format!("{ours}\n{}", untrusted::wrap(&id, shown)),
-        };
-        ToolOutput { whole: kept, picture, ..ToolOutput::text(text) }
-    }
-}
-
-/// An error of the browser as the model reads it. Words of the page stand between marks in it, too.
-fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
-    let (code, wrap) = (error.code(), |words: &str| untrusted::wrap(&untrusted::id_for(cx), words));
-    ToolOutput::error(match error {
-        BrowserError::Stale { number, lines } => format!(
-            "Error({code}): e{number} is no longer in the page, which has now:\n{}",
-            wrap(lines)
-        ),
-        BrowserError::NotActionable { .. }
-        | BrowserError::Navigation { .. }
-        | BrowserError::Refused { .. }
-        | BrowserError::NotReady(_)
-        | BrowserError::Script(_)
-        | BrowserError::Unclear { .. } => format!("Error({code}):\n{}", wrap(&error.to_string())),
-        error => format!("Error({code}): {error}"),
-    })
-}
-
-/// What happened to the browser meanwhile stands in front.
-fn with_news(output: ToolOutput, news: &[String]) -> ToolOutput {
-    if news.is_empty() {
-        return output;
-    }
-    let text = format!("{}\n{}", news.join("\n"), output.text);
-    ToolOutput { text, ..output }
-}
-
 /// One act.
 struct Hand<'c> {
     cx: &'c ToolCx,
     browser: Browser,
+    stage: Arc<Stage>,
     key: Key,
     args: Args,
     /// The address that is opened, as it was looked at.
@@ -305,6 +162,72 @@ struct Hand<'c> {
 }
 
 impl Hand<'_> {
+    /// Acts as soon as nobody else does. Whoever takes the wheel meanwhile is waited for.
+    async fn in_turn(&self) -> Result<Told, Trouble> {
+        let all = &self.cx.ws.app.browsers;
+        let Ok(_turn) = tokio::time::timeout(PATIENCE, all.turn(self.key)).await else {
+            let driver = self.stage.standing().driver;
+            let name = driver.map_or_else(|| "somebody".to_owned(), |driver| driver.name);
+            return Err(BrowserError::HumanInControl(name).into());
+        };
+        self.light().await?;
+        all.make_room(self.key).await;
+        let handed = self.stage.take_handed();
+        if let Some(handed) = handed.as_ref().filter(|_| self.args.action.is_blind()) {
+            return self.after_wheel(handed).await;
+        }
+        let _doing = self.stage.doing(&self.words().await);
+        let mut told = tokio::select! {
+            told = self.act() => told?,
+            () = self.stage.interrupted() => {
+                let text = "a person took the wheel; what was under way may or may not have happened, look first";
+                return Err(ToolError::refused("human_in_control", text).into());
+            }
+        };
+        if let Some(handed) = handed {
+            told.ours = format!("{}\n{}", left_by(&handed), told.ours);
+        }
+        Ok(told)
+    }
+
+    /// What a person has left, in place of an act on a page that is no longer what the agent knows.
+    async fn after_wheel(&self, handed: &Handed) -> Result<Told, Trouble> {
+        let ours = format!("{}. Nothing was done; what changed meanwhile:", left_by(handed));
+        let last = self.last().await?;
+        let Some(page) = last else { return Ok(Told { ours, ..Told::default() }) };
+        let mut words = listed(&self.browser.tabs().await?);
+        words.push('\n');
+        words.push_str(&page.after().await?.text());
+        Ok(Told { ours, words, ..Told::default() })
+    }
+
+    /// What is about to be done, for those who watch.
+    async fn words(&self) -> String {
+        let args = &self.args;
+        let verb = args.action.verb();
+        let Some(part) = args.part.as_deref() else {
+            let rest = self.url.as_deref().or(args.key.as_deref()).unwrap_or_default();
+            return format!("{verb} {rest}").trim_end().to_owned();
+        };
+        let name = match (refs::parse(part), self.browser.open_page(self.tab())) {
+            (Ok(number), Some(page)) if 0 < self.stage.watchers() && !self.stage.is_dark() => {
+                // ok: then it is called by its ref alone
+                page.part(number).await.ok().map(|part| part.name)
+            }
+            _ => None,
+        };
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) => format!("{verb} {} {part}", Quoted(&name, MAX_NAME)),
+            None => format!("{verb} {part}"),
+        }
+    }
+
+    /// The number of the tab that is meant, as far as it can be told without a look.
+    fn tab(&self) -> u32 {
+        let last = self.cx.ws.app.browsers.last(self.key);
+        self.args.tab.or(last.map(|last| last.tab)).unwrap_or_default()
+    }
+
     async fn act(&self) -> Result<Told, Trouble> {
         match self.args.action {
             Action::Open => self.open().await,
@@ -365,7 +288,10 @@ impl Hand<'_> {
             },
             Action::Hover => page.hover(self.part()?).await?,
             Action::Type => page.type_text(self.part()?, self.text()?).await?,
-            Action::Fill => page.fill(self.part()?, self.text()?).await?,
+            Action::Fill => match &args.secret {
+                Some(key) => return self.fill_secret(page, key).await,
+                None => page.fill(self.part()?, self.text()?).await?,
+            },
             Action::Select => {
                 let options = args.options.as_deref();
                 let options = options.ok_or_else(|| missing("options", "name what is chosen"))?;
@@ -486,6 +412,10 @@ impl Hand<'_> {
 
     /// What an act has changed.
     async fn after(&self, page: &Page) -> Result<Told, Trouble> {
+        if !self.is_sent().await {
+            let ours = "done; hidden until the form was sent and its fields are empty".to_owned();
+            return Ok(Told { ours, ..Told::default() });
+        }
         let words = match page.after().await {
             Err(BrowserError::TabClosed) => {
                 let ours = format!("done; t{} is closed", page.number());
@@ -524,28 +454,6 @@ impl Hand<'_> {
     }
 }
 
-fn missing(name: &str, why: &str) -> ToolError {
-    ToolError::refused("invalid_args", format!("{name}: {why}"))
-}
-
-fn count(tabs: &[TabInfo]) -> String {
-    match tabs.len() {
-        0 => "no tab is open".to_owned(),
-        1 => "one tab is open:".to_owned(),
-        count => format!("{count} tabs are open:"),
-    }
-}
-
-/// A line for each tab.
-fn listed(tabs: &[TabInfo]) -> String {
-    let line = |tab: &TabInfo| {
-        let (title, url) = (Quoted(&tab.title, MAX_TITLE), escape::plain(&tab.url, MAX_URL));
-        let crashed = if tab.has_crashed { " crashed" } else { "" };
-        format!("t{} {title} {url}{crashed}", tab.number)
-    };
-    tabs.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use tool::Registry;
@@ -554,7 +462,7 @@ mod tests {
 
     #[test]
     fn its_schema_is_small_and_names_all_actions() {
-        let all = Registry::new().act(Browse::default());
+        let all = Registry::new().act(Browse);
         let schema = all.get("browser").expect("it is there").schema.to_string();
         assert!(schema.len() < 2_500, "{}: {schema}", schema.len());
         for action in ["open", "navigate", "select", "dialog"] {

@@ -1,0 +1,203 @@
+//! The dark: while a credential is typed, nobody but who types it sees anything of the browser.
+//!
+//! It begins before the first letter goes to the page. It ends when every field that was written to is gone or empty,
+//! or a minute after the last letter; what stands in a field then is taken out first, so that nothing is left to see.
+
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::{Stage, State};
+use crate::BrowserError;
+use crate::fields::FieldKind;
+use crate::launch::Browser;
+use crate::page::Page;
+
+/// It is dark for at most so long after the last letter.
+const LONGEST: Duration = Duration::from_mins(1);
+/// So long nothing of it is seen before it becomes light: a picture may still be on its way.
+const CALM: Duration = Duration::from_millis(200);
+
+/// Why it is dark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A person writes to a field for a password or a code.
+    Typed,
+    /// A person has hidden it.
+    Asked,
+    /// A secret of this name was filled in.
+    Secret(String),
+}
+
+pub(super) struct Dark {
+    pub(super) why: Why,
+    /// Who types; nobody when a secret was filled in.
+    pub(super) by: Option<Uuid>,
+    /// Tabs, and parts of them that were written to.
+    fields: Vec<(u32, u32)>,
+    last: Instant,
+    /// Since when nothing is left in any of them.
+    clear: Option<Instant>,
+}
+
+impl Stage {
+    /// Whether it is dark.
+    #[must_use]
+    pub fn is_dark(&self) -> bool {
+        self.state.lock().dark.is_some()
+    }
+
+    /// How often it became dark or light: what was made in between is only for who may see in that light.
+    #[must_use]
+    pub fn light(&self) -> u64 {
+        self.state.lock().light
+    }
+
+    /// Makes it dark because somebody wants so.
+    ///
+    /// # Errors
+    /// When they do not have the wheel.
+    pub fn hide(&self, who: Uuid) -> Result<(), BrowserError> {
+        self.steer(who)?;
+        self.change(|state| {
+            state.darken(Why::Asked, Some(who));
+        });
+        Ok(())
+    }
+
+    /// Takes back what was hidden; what holds a credential stays so.
+    pub fn unhide(&self, who: Uuid) {
+        self.change(|state| {
+            if let Some(dark) = state.dark.as_mut().filter(|dark| dark.by == Some(who))
+                && dark.why == Why::Asked
+            {
+                dark.why = Why::Typed;
+            }
+        });
+    }
+
+    /// Makes it dark because a secret is about to be filled into a part of a tab.
+    pub fn conceal(&self, page: &Page, number: u32, key: &str) -> Result<(), BrowserError> {
+        page.hide_value(number)?;
+        self.change(|state| {
+            let dark = state.darken(Why::Secret(key.to_owned()), None);
+            dark.note((page.number(), number));
+        });
+        Ok(())
+    }
+
+    /// Makes it dark when what has the keyboard takes a credential.
+    pub(super) async fn guard(&self, page: &Page, who: Uuid) -> Result<(), BrowserError> {
+        let Some(field) = page.focused_field().await? else { return Ok(()) };
+        let place = (page.number(), field.number);
+        let is_known = {
+            let mut state = self.state.lock();
+            let dark = state.dark.as_mut().filter(|dark| dark.by == Some(who));
+            dark.is_some_and(|dark| {
+                if dark.why == Why::Asked {
+                    dark.last = Instant::now();
+                }
+                dark.fields.contains(&place)
+            })
+        };
+        if !is_known && !matches!(field.kind, FieldKind::Password | FieldKind::Code) {
+            return Ok(());
+        }
+        page.hide_value(field.number)?;
+        self.change(|state| state.darken(Why::Typed, Some(who)).note(place));
+        Ok(())
+    }
+
+    /// Looks whether the dark is over, and ends it then.
+    pub async fn settle(&self, browser: &Browser) {
+        let Ok(_one) = self.settling.try_lock() else { return };
+        let Some((fields, typed, is_late, is_asked)) =
+            self.state.lock().dark.as_ref().map(|dark| {
+                let is_late = LONGEST <= dark.last.elapsed();
+                (dark.fields.clone(), dark.by.is_some(), is_late, dark.why == Why::Asked)
+            })
+        else {
+            return;
+        };
+        let mut held = is_asked;
+        for (tab, number) in fields {
+            let Some(page) = browser.open_page(tab) else { continue };
+            let is_held = holds(&page, number).await || (typed && has_focus(&page, number).await);
+            if is_held && is_late {
+                clear(&page, number).await;
+            }
+            held |= is_held;
+        }
+        self.change_if(|state| state.settle(held, is_late));
+    }
+
+    fn change_if(&self, change: impl FnOnce(&mut State) -> bool) {
+        let has_changed = change(&mut self.state.lock());
+        if has_changed {
+            self.change(|_| {});
+        }
+    }
+}
+
+impl State {
+    fn darken(&mut self, why: Why, by: Option<Uuid>) -> &mut Dark {
+        let was = self.dark.take();
+        if was.as_ref().is_none_or(|dark| dark.by != by) {
+            self.light += 1;
+        }
+        let fields = was.as_ref().map(|dark| dark.fields.clone()).unwrap_or_default();
+        // What somebody has hidden stays so until they show it.
+        let why = match was {
+            Some(Dark { why: Why::Asked, .. }) => Why::Asked,
+            _ => why,
+        };
+        self.dark.insert(Dark { why, by, fields, last: Instant::now(), clear: None })
+    }
+
+    /// Ends the dark when nothing is left of it. Answers whether it did.
+    fn settle(&mut self, held: bool, is_late: bool) -> bool {
+        let Some(dark) = self.dark.as_mut() else { return false };
+        if held && !is_late {
+            dark.clear = None;
+            return false;
+        }
+        let since = *dark.clear.get_or_insert_with(Instant::now);
+        let is_over = CALM <= since.elapsed();
+        if is_over {
+            self.dark = None;
+            self.light += 1;
+        }
+        is_over
+    }
+}
+
+impl Dark {
+    fn note(&mut self, place: (u32, u32)) {
+        if !self.fields.contains(&place) {
+            self.fields.push(place);
+        }
+    }
+}
+
+/// Whether something may still stand in a field. What cannot be told may.
+async fn holds(page: &Page, number: u32) -> bool {
+    match page.field(number).await {
+        Ok(field) => field.is_some_and(|field| !field.is_empty),
+        Err(BrowserError::TabClosed | BrowserError::Ended | BrowserError::Crashed) => false,
+        Err(_) => true,
+    }
+}
+
+async fn has_focus(page: &Page, number: u32) -> bool {
+    // ok: where nothing can be told, `holds` has said so
+    let field = page.focused_field().await.ok().flatten();
+    field.is_some_and(|field| field.number == number)
+}
+
+/// Takes out what stands in a field; where that fails, the page goes.
+async fn clear(page: &Page, number: u32) {
+    if page.fill(number, "").await.is_err() || holds(page, number).await {
+        // ok: a page that cannot be left has crashed
+        page.navigate("about:blank").await.ok();
+    }
+}

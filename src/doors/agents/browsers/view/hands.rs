@@ -1,0 +1,168 @@
+//! Carries out what a person does, one after the other. Whatever changes something needs the wheel.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use app::Ws;
+use browser::BrowserError;
+use browser::fleet::Key;
+use browser::launch::Browser;
+use browser::page::{self, Page};
+use browser::stage::{Driver, Stage, Take, Watcher};
+use features::browsers::{queries, rules};
+use kernel::text::cut;
+use kernel::{Can, TypedId as _, WheelAct};
+use store::StoreError;
+
+use super::orders::Order;
+use super::{View, problem};
+
+/// The longest note that goes to the agent, in characters.
+const MAX_NOTE: usize = 2_000;
+
+/// One person's hands on a browser.
+pub(super) struct Hands {
+    view: View,
+    key: Key,
+    stage: Arc<Stage>,
+    browser: Browser,
+}
+
+impl Hands {
+    pub(super) fn new(view: View, watcher: &Watcher) -> Self {
+        let key = view.ws.browser_of(view.agent.id);
+        Self { key, stage: Arc::clone(watcher.stage()), browser: watcher.browser().clone(), view }
+    }
+
+    /// Carries out orders until none comes any more.
+    pub(super) async fn work(self, mut orders: mpsc::Receiver<Order>, say: mpsc::Sender<String>) {
+        while let Some(order) = orders.recv().await {
+            let done = self.carry_out(order).await;
+            if let Err(error) = done
+                && say.send(problem(&error)).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn carry_out(&self, order: Order) -> Result<(), BrowserError> {
+        let who = self.view.who.account.uuid();
+        if let Some(input) = order.input() {
+            // What comes late, behind the wheel, is nobody's.
+            if !self.stage.drives(who) {
+                return Ok(());
+            }
+            return self.stage.input(&self.page()?, who, &input).await;
+        }
+        match order {
+            Order::Take { over } => return self.take(over).await,
+            Order::Hand { note } => return self.hand_back(&note).await,
+            Order::Unhide => {
+                self.stage.unhide(who);
+                return Ok(());
+            }
+            _ => self.stage.steer(who)?,
+        }
+        match order {
+            Order::Hide => self.stage.hide(who)?,
+            Order::Tab { tab } => {
+                self.may_see(tab)?;
+                self.stage.work_in(tab);
+            }
+            Order::Open => {
+                let page = self.browser.open_blank().await?;
+                self.stage.work_in(page.number());
+            }
+            Order::Close { tab } => {
+                self.may_see(tab)?;
+                self.browser.page(tab).await?.close().await?;
+            }
+            Order::Go { url } => {
+                let url = page::address(&url)?;
+                match self.page() {
+                    Ok(page) => page.navigate(&url).await.map(drop)?,
+                    Err(_) => self.open(&url).await?,
+                }
+            }
+            Order::Back => self.page()?.back().await.map(drop)?,
+            Order::Reload => self.page()?.reload().await.map(drop)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn open(&self, url: &str) -> Result<(), BrowserError> {
+        let page = self.browser.open_blank().await?;
+        self.stage.work_in(page.number());
+        page.navigate(url).await.map(drop)
+    }
+
+    /// The tab at work, if this person may see it.
+    fn page(&self) -> Result<Page, BrowserError> {
+        let open = self.browser.open_tabs();
+        let tab = self.stage.standing().tab.filter(|tab| open.iter().any(|one| one.number == *tab));
+        let tab = tab.or_else(|| open.last().map(|tab| tab.number)).unwrap_or_default();
+        self.browser.open_page(tab).ok_or(BrowserError::NoTab(tab))
+    }
+
+    fn may_see(&self, tab: u32) -> Result<(), BrowserError> {
+        match self.view.may_see(self.browser.open_tabs(), tab) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(BrowserError::NoTab(tab)),
+            Err(error) => Err(unread(&error)),
+        }
+    }
+
+    async fn take(&self, over: bool) -> Result<(), BrowserError> {
+        let View { ws, who, agent, .. } = &self.view;
+        if !who.access.may(Can::Agents) || !self.is_on(ws)? {
+            return Err(BrowserError::NotDriving);
+        }
+        // Nobody drives in a tab that is not theirs to see.
+        if let Ok(page) = self.page() {
+            self.may_see(page.number())?;
+        }
+        let before = self.stage.standing().driver;
+        let how = if over && who.access.may(Can::Admin) { Take::Over } else { Take::Free };
+        let driver = Driver { who: who.account.uuid(), name: who.name.clone() };
+        ws.app.browsers.take_wheel(self.key, driver, how).await?;
+        let act = match before {
+            Some(driver) if driver.who == who.account.uuid() => return Ok(()),
+            Some(_) => WheelAct::TakenOver,
+            None => WheelAct::Taken,
+        };
+        let agent = agent.id;
+        let noted = ws.write(who, move |tx| rules::note_wheel(tx, agent, act)).await;
+        if let Err(error) = noted {
+            // Nobody acts of whom there is no record.
+            self.stage.hand_back(Some(who.account.uuid()), "");
+            return Err(unread(&error));
+        }
+        Ok(())
+    }
+
+    async fn hand_back(&self, note: &str) -> Result<(), BrowserError> {
+        let View { ws, who, agent, .. } = &self.view;
+        let note = ws.app.redactor.text(cut(note, MAX_NOTE)).into_owned();
+        if self.stage.hand_back(Some(who.account.uuid()), &note).is_none() {
+            return Ok(());
+        }
+        let agent = agent.id;
+        let noted =
+            ws.write(who, move |tx| rules::note_wheel(tx, agent, WheelAct::HandedBack)).await;
+        noted.map_err(|error| unread(&error))
+    }
+
+    fn is_on(&self, ws: &Ws) -> Result<bool, BrowserError> {
+        let agent = self.view.agent.id;
+        ws.read(|snap| queries::is_on(snap, &[agent])).map_err(|error: StoreError| unread(&error))
+    }
+}
+
+/// The store says no; what it says is for the log.
+fn unread(error: &StoreError) -> BrowserError {
+    tracing::warn!(%error, "the wheel of a browser cannot be given");
+    BrowserError::Ended
+}

@@ -1,0 +1,299 @@
+//! The live view of a browser: pictures and state to who watches, and what they do with the wheel.
+//!
+//! ```text
+//! to the page    bytes: width and height of the page (u16 each), then JPEG
+//!                {"state": …}      how things stand, when that has changed
+//!                {"problem": "…"}  why something was not done
+//! from the page  {"do": "ack"}     a picture was drawn; two may be on their way
+//!                {"do": "take"}, {"do": "hand", "note": "…"}, {"do": "hide"}, …   see `orders.rs`
+//! ```
+//!
+//! A view needs a ticket, which a page of ours gets by a form, and ends with what let it in. Whoever may not see the
+//! run that a tab belongs to gets no picture of that tab.
+
+mod hands;
+mod orders;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::HeaderMap;
+use axum::http::header::{HOST, ORIGIN};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use app::Ws;
+use app::tickets::Ticket;
+use browser::BrowserError;
+use browser::stage::{Shown, Standing, Watcher, Why};
+use browser::tabs::TabInfo;
+use features::agents::model::Agent;
+use kernel::{Can, ProblemKind, TypedId as _};
+use store::StoreError;
+use web::error::{Failure, PageError};
+use web::extract::{Path, Query};
+use web::headers;
+use web::session::{Alive, Person};
+use web::sse;
+
+use hands::Hands;
+use orders::Order;
+
+/// The largest message of a page, in bytes.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// So many pictures may be on their way.
+const MOST: u8 = 2;
+/// Orders that wait to be carried out.
+const QUEUE: usize = 128;
+/// How often it is looked how things stand.
+const LOOK: Duration = Duration::from_millis(250);
+/// Every so many looks it is asked whether what let the view in still does.
+const ASK: u32 = 4;
+/// How long a page may take to take something.
+const SENT_WITHIN: Duration = Duration::from_secs(10);
+
+/// `POST /agents/{slug}/browser/ticket`
+pub(super) async fn ticket(
+    ws: Ws,
+    who: Person,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let agent = super::found(&ws, &slug)?.ok_or_else(|| PageError::not_found("This agent"))?;
+    let word = ws.app.tickets.issue(ticket_of(&ws, &who, &agent));
+    Ok(axum::Json(json!({ "ticket": word })).into_response())
+}
+
+fn ticket_of(ws: &Ws, who: &Person, agent: &Agent) -> Ticket {
+    Ticket { account: who.account, workspace: ws.id, agent: agent.id }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Given {
+    #[serde(default)]
+    ticket: String,
+}
+
+/// `GET /agents/{slug}/browser/view`
+pub(super) async fn watch(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    Path(slug): Path<String>,
+    Query(given): Query<Given>,
+    asked: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, PageError> {
+    let word = |name| asked.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let public = ws.app.config.public_url.as_deref();
+    let refused = |text: &str| PageError(Failure::new(ProblemKind::Forbidden, "no_view", text));
+    if !headers::is_own_origin(public, word(HOST), word(ORIGIN)) {
+        return Err(refused("this request came from another site"));
+    }
+    let agent = super::found(&ws, &slug)?.ok_or_else(|| PageError::not_found("This agent"))?;
+    if !ws.app.tickets.take(&given.ticket, ticket_of(&ws, &who, &agent)) {
+        return Err(refused("the ticket is not good any more; load the page again"));
+    }
+    let places = sse::places(&ws, &who)?;
+    let watcher = ws.app.browsers.watch(ws.browser_of(agent.id), who.account.uuid());
+    let watcher = watcher.ok_or_else(|| PageError::not_found("A running browser"))?;
+    let view = View { ws, who, agent, alive };
+    Ok(upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(
+        move |socket| async move {
+            view.serve(socket, watcher).await;
+            drop(places);
+        },
+    ))
+}
+
+/// How things stand, as a page is told.
+#[derive(Serialize)]
+struct State {
+    running: bool,
+    tabs: Vec<Tab>,
+    /// The tab that is shown; none when there is none to see.
+    tab: Option<u32>,
+    /// Who has the wheel: empty for the agent.
+    driver: String,
+    mine: bool,
+    /// Whether this person may take it.
+    may: bool,
+    /// Whether they may take it from somebody else.
+    over: bool,
+    /// Why it is dark; empty in the light.
+    dark: String,
+    /// Whether this person sees all the same.
+    sees: bool,
+    /// Whether this person has hidden it.
+    asked: bool,
+    doing: String,
+}
+
+#[derive(Serialize)]
+struct Tab {
+    number: u32,
+    title: String,
+    url: String,
+    crashed: bool,
+}
+
+impl From<TabInfo> for Tab {
+    fn from(tab: TabInfo) -> Self {
+        let TabInfo { number, title, url, has_crashed, .. } = tab;
+        Self { number, title, url, crashed: has_crashed }
+    }
+}
+
+/// Who watches whose browser.
+#[derive(Clone)]
+struct View {
+    ws: Ws,
+    who: Person,
+    agent: Agent,
+    alive: Alive,
+}
+
+impl View {
+    /// Shows and does until one side ends.
+    async fn serve(&self, mut socket: WebSocket, watcher: Watcher) {
+        let (order, orders) = mpsc::channel(QUEUE);
+        let (say, said) = mpsc::channel(QUEUE);
+        let hands = Hands::new(self.clone(), &watcher);
+        tokio::select! {
+            () = hands.work(orders, say) => {}
+            ended = self.show(&mut socket, watcher, (order, said)) => {
+                if let Err(error) = ended {
+                    tracing::debug!("a view of a browser has ended: {error}");
+                }
+            }
+        }
+        // ok: whoever has gone hears no word of it
+        socket.send(Message::Close(None)).await.ok();
+    }
+
+    async fn show(
+        &self,
+        socket: &mut WebSocket,
+        mut watcher: Watcher,
+        (order, mut said): (mpsc::Sender<Order>, mpsc::Receiver<String>),
+    ) -> Result<(), axum::Error> {
+        let (stage, browser) = (watcher.stage().clone(), watcher.browser().clone());
+        let mut look = tokio::time::interval(LOOK);
+        let (mut looks, mut on_their_way, mut told) = (0_u32, 0_u8, String::new());
+        loop {
+            let Ok(state) = self.state(&browser, stage.standing()) else { return Ok(()) };
+            let seen: HashSet<u32> = state.tabs.iter().map(|tab| tab.number).collect();
+            let now = json!({ "state": state }).to_string();
+            if now != told {
+                told.clone_from(&now);
+                send(socket, Message::Text(now.into())).await?;
+            }
+            tokio::select! {
+                () = self.ws.app.stopping.cancelled() => return Ok(()),
+                shown = watcher.next(), if on_their_way < MOST => {
+                    if seen.contains(&shown.tab) && watcher.may_see(&shown) {
+                        send(socket, Message::Binary(framed(&shown).into())).await?;
+                        on_their_way += 1;
+                    }
+                }
+                message = socket.recv() => match message.transpose()? {
+                    None | Some(Message::Close(_)) => return Ok(()),
+                    Some(Message::Text(text)) => match serde_json::from_str(text.as_str()) {
+                        Ok(Order::Ack) => on_their_way = on_their_way.saturating_sub(1),
+                        Ok(one) => if order.try_send(one).is_err() {
+                            // Whoever sends more than can be done is cut off.
+                            return Ok(());
+                        },
+                        Err(error) => {
+                            tracing::debug!("a view says what is not understood: {error}");
+                            return Ok(());
+                        }
+                    },
+                    Some(_) => {}
+                },
+                Some(words) = said.recv() => send(socket, Message::Text(words.into())).await?,
+                () = stage.changed() => {}
+                _ = look.tick() => {
+                    looks = looks.wrapping_add(1);
+                    if looks % ASK == 1 && !(self.alive.0)() {
+                        return Ok(());
+                    }
+                    stage.settle(&browser).await;
+                }
+            }
+        }
+    }
+
+    fn state(
+        &self,
+        browser: &browser::launch::Browser,
+        standing: Standing,
+    ) -> Result<State, StoreError> {
+        let Standing { tab, driver, dark, typed_by, doing } = standing;
+        let open = browser.open_tabs();
+        let tab = tab.filter(|tab| open.iter().any(|one| one.number == *tab));
+        let tab = tab.or_else(|| open.last().map(|tab| tab.number));
+        let tabs = super::seen(&self.ws, &self.who, self.agent.id, open)?;
+        let tab = tab.filter(|tab| tabs.iter().any(|one| one.number == *tab));
+        let own = self.who.account.uuid();
+        Ok(State {
+            running: browser.is_running(),
+            mine: driver.as_ref().is_some_and(|driver| driver.who == own),
+            driver: driver.map(|driver| driver.name).unwrap_or_default(),
+            may: self.who.access.may(Can::Agents),
+            over: self.who.access.may(Can::Admin),
+            sees: typed_by == Some(own),
+            asked: typed_by == Some(own) && dark == Some(Why::Asked),
+            dark: dark.map(|why| said_of(&why)).unwrap_or_default(),
+            // What is done in a tab that is not theirs to see is not told either.
+            doing: if tab.is_some() { doing } else { String::new() },
+            tab,
+            tabs: tabs.into_iter().map(Tab::from).collect(),
+        })
+    }
+
+    /// Whether this person may see a tab.
+    fn may_see(&self, open: Vec<TabInfo>, tab: u32) -> Result<bool, StoreError> {
+        let tabs = super::seen(&self.ws, &self.who, self.agent.id, open)?;
+        Ok(tabs.iter().any(|one| one.number == tab))
+    }
+}
+
+/// Why it is dark, in words.
+fn said_of(why: &Why) -> String {
+    match why {
+        Why::Typed => "A credential is being typed".to_owned(),
+        Why::Asked => "Whoever has the wheel has hidden the page".to_owned(),
+        Why::Secret(key) => format!("{key} is filled in from Secrets"),
+    }
+}
+
+/// A picture with the size of the page in front.
+fn framed(shown: &Shown) -> Vec<u8> {
+    let picture = &shown.picture;
+    let mut bytes = Vec::with_capacity(picture.bytes.len() + 4);
+    for length in [picture.page_width, picture.page_height] {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it saturates"
+        )]
+        bytes.extend_from_slice(&(length as u16).to_be_bytes());
+    }
+    bytes.extend_from_slice(&picture.bytes);
+    bytes
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), axum::Error> {
+    match tokio::time::timeout(SENT_WITHIN, socket.send(message)).await {
+        Ok(sent) => sent,
+        Err(elapsed) => Err(axum::Error::new(elapsed)),
+    }
+}
+
+/// Why something was not done, as a page is told.
+fn problem(error: &BrowserError) -> String {
+    json!({ "problem": web::form::sentence(&error.to_string()) }).to_string()
+}

@@ -1,0 +1,51 @@
+//! Programs and browsers of agents: who acts in them, and what goes on after a restart.
+
+use super::{Speaker, Words};
+use crate::agents::model::Agent;
+use crate::jobs::model::Job;
+use kernel::{AgentId, Event, WheelAct};
+use noun::Area;
+use store::{ReadExt, StoreError};
+use web::format;
+
+impl Speaker<'_> {
+    /// What people do to programs that agents left running, and what HQ does when it begins again.
+    pub(super) fn program(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
+        let words = match event {
+            Event::JobInputSent { job, .. } => {
+                let Some(job) = self.read.get::<Job>(*job)? else { return Ok(None) };
+                self.run("wrote to a program of", job.run, "", "terminal")?
+            }
+            Event::RunsTakenUp(runs) => Some(Words {
+                verb: "took up".to_owned(),
+                thing: format::count((*runs).into(), "run", "runs"),
+                path: "runs".to_owned(),
+                rest: "after a restart".to_owned(),
+                icon: "refresh",
+                ..Words::default()
+            }),
+            Event::WheelTurned(agent, act) => self.wheel(*agent, *act)?,
+            other => return self.grouping(other),
+        };
+        Ok(words.map(|words| (Area::Agents, words)))
+    }
+
+    /// Who acts in the browser of an agent.
+    fn wheel(&self, agent: AgentId, act: WheelAct) -> Result<Option<Words>, StoreError> {
+        let Some(agent) = self.read.get::<Agent>(agent)? else { return Ok(None) };
+        let (verb, rest) = match act {
+            WheelAct::Taken => ("took the wheel of the browser of", ""),
+            WheelAct::TakenOver => ("took the wheel of the browser of", "from somebody else"),
+            WheelAct::HandedBack => ("handed back the browser of", ""),
+            WheelAct::Left => ("gave back the browser of", "that nobody used"),
+        };
+        Ok(Some(Words {
+            verb: verb.to_owned(),
+            path: format!("agents/{}/browser", agent.slug),
+            thing: agent.name,
+            rest: rest.to_owned(),
+            icon: "globe",
+            ..Words::default()
+        }))
+    }
+}

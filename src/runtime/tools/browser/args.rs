@@ -1,0 +1,107 @@
+//! What the tool takes.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What is done. Without words of its own, so that its schema stays a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    Open,
+    Navigate,
+    Back,
+    Reload,
+    Tabs,
+    Close,
+    Snapshot,
+    Screenshot,
+    Click,
+    Hover,
+    Type,
+    Fill,
+    Select,
+    Press,
+    Scroll,
+    Drag,
+    Wait,
+    Dialog,
+}
+
+impl Action {
+    /// Whether it acts on what the agent has seen of a page.
+    pub(super) fn is_blind(self) -> bool {
+        !matches!(
+            self,
+            Self::Open
+                | Self::Navigate
+                | Self::Tabs
+                | Self::Snapshot
+                | Self::Screenshot
+                | Self::Wait
+        )
+    }
+
+    /// Whether it helps a form on its way while a secret stands in it.
+    pub(super) fn goes_on_in_the_dark(self) -> bool {
+        matches!(self, Self::Click | Self::Press | Self::Fill | Self::Wait)
+    }
+
+    /// What is done, for people.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Open | Self::Navigate => "open",
+            Self::Back => "go back",
+            Self::Reload => "load the page anew",
+            Self::Tabs => "look at the tabs",
+            Self::Close => "close the tab",
+            Self::Snapshot => "read the page",
+            Self::Screenshot => "take a picture",
+            Self::Click => "click",
+            Self::Hover => "point at",
+            Self::Type => "type into",
+            Self::Fill => "fill",
+            Self::Select => "choose in",
+            Self::Press => "press",
+            Self::Scroll => "scroll",
+            Self::Drag => "drag",
+            Self::Wait => "wait",
+            Self::Dialog => "answer a question",
+        }
+    }
+}
+
+/// What `browser` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Args {
+    /// open: url in a new tab. type: add text. fill: replace text. dialog: how the page's next question is answered (text; key Escape for Cancel).
+    pub(super) action: Action,
+    /// For open, navigate; for wait: a part of the address.
+    pub(super) url: Option<String>,
+    /// Number of the tab (the last used).
+    pub(super) tab: Option<u32>,
+    /// A part of the page, such as e12 in a snapshot.
+    #[serde(rename = "ref")]
+    pub(super) part: Option<String>,
+    /// For drag: where to.
+    pub(super) to_ref: Option<String>,
+    /// For type, fill, dialog; for wait: words that come.
+    pub(super) text: Option<String>,
+    /// For fill: KEY of a secret in place of text.
+    pub(super) secret: Option<String>,
+    /// For select: words or values.
+    pub(super) options: Option<Vec<String>>,
+    /// For press: Enter, ArrowDown, Control+A.
+    pub(super) key: Option<String>,
+    /// For click without ref, and for scroll: pixels.
+    pub(super) x: Option<f64>,
+    /// As x; scroll goes 600 down.
+    pub(super) y: Option<f64>,
+    /// For snapshot: only parts with these words.
+    pub(super) find: Option<String>,
+    /// For snapshot: only what lies in this ref.
+    pub(super) within: Option<String>,
+    /// For snapshot: only parts that can be acted on.
+    pub(super) interactive: Option<bool>,
+    /// For wait (10).
+    pub(super) seconds: Option<u64>,
+}

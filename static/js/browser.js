@@ -1,0 +1,222 @@
+// The live view of an agent's browser: pictures onto a canvas, and with the wheel mouse, fingers, keys and words back.
+// A script of its own: only the page of a browser loads it.
+
+const CODES = { Backspace: 8, Tab: 9, Enter: 13, Escape: 27, PageUp: 33, PageDown: 34, End: 35, Home: 36, ArrowLeft: 37, ArrowUp: 38, ArrowRight: 39, ArrowDown: 40, Delete: 46 };
+const MOVES = 40;
+const AGAIN = 2_000;
+
+function begin(root) {
+  const part = (name) => root.querySelector(`[data-b="${name}"]`);
+  const canvas = part("canvas");
+  const field = part("field");
+  const ink = canvas.getContext("2d");
+  const note = document.querySelector("[data-b-note]");
+  let socket;
+  let state = {};
+  let page = { width: 1280, height: 720 };
+  let frames = 0;
+  let moved = 0;
+  let composing = false;
+
+  const say = (order) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(order));
+  const tell = (words) => {
+    part("says").textContent = words;
+  };
+
+  async function open() {
+    if (!root.isConnected) return;
+    try {
+      const answer = await fetch(root.dataset.ticket, { method: "POST" });
+      if (!answer.ok) throw new Error(answer.status);
+      const { ticket } = await answer.json();
+      const at = new URL(root.dataset.view, location.href);
+      at.protocol = at.protocol.replace("http", "ws");
+      at.searchParams.set("ticket", ticket);
+      socket = new WebSocket(at);
+    } catch {
+      again();
+      return;
+    }
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("message", ({ data }) => (typeof data === "string" ? heard(JSON.parse(data)) : draw(data)));
+    socket.addEventListener("close", again);
+  }
+
+  function again() {
+    root.removeAttribute("data-live");
+    part("state").textContent = "Not connected, trying again";
+    if (root.isConnected) setTimeout(open, AGAIN);
+  }
+
+  async function draw(data) {
+    const head = new DataView(data, 0, 4);
+    page = { width: head.getUint16(0), height: head.getUint16(2) };
+    try {
+      const picture = await createImageBitmap(new Blob([data.slice(4)], { type: "image/jpeg" }));
+      if (canvas.width !== picture.width || canvas.height !== picture.height) [canvas.width, canvas.height] = [picture.width, picture.height];
+      ink.drawImage(picture, 0, 0);
+      picture.close();
+      root.setAttribute("data-live", "");
+      canvas.dataset.frames = frames += 1;
+    } finally {
+      say({ do: "ack" });
+    }
+  }
+
+  function heard({ state: now, problem }) {
+    if (problem) tell(problem);
+    if (!now) return;
+    const before = state;
+    state = now;
+    const hides = Boolean(now.dark) && !now.sees;
+    root.toggleAttribute("data-mine", now.mine);
+    root.toggleAttribute("data-dark", Boolean(now.dark));
+    const name = root.dataset.name;
+    part("who").textContent = now.dark && !now.mine ? now.dark : now.mine ? `You have the wheel, ${name} waits` : now.driver ? `${now.driver} has the wheel` : `${name} has the wheel`;
+    part("what").textContent = hides
+      ? "Picture and words are hidden until the form was sent."
+      : now.mine
+        ? now.dark
+          ? "Only you see the page until the form was sent."
+          : "Click and type in the page. Ctrl Alt Q leaves it. It goes back by itself after 5 minutes without input."
+        : now.doing && `About to ${now.doing}`;
+    const take = part("take");
+    take.hidden = now.mine || !now.may || (Boolean(now.driver) && !now.over);
+    take.disabled = hides;
+    part("hand").hidden = !now.mine;
+    part("hide").hidden = !now.mine;
+    part("hide").textContent = now.asked ? "Show again" : "Hide from others";
+    part("dark").hidden = !hides;
+    part("why").textContent = now.dark;
+    if (hides) canvas.width = canvas.height = 0;
+    note?.toggleAttribute("hidden", !now.mine);
+    const shown = now.tabs.find((tab) => tab.number === now.tab);
+    const address = part("url");
+    if (document.activeElement !== address) address.value = shown?.url ?? "";
+    address.readOnly = !now.mine;
+    for (const one of root.querySelectorAll("[data-b-wheel]")) one.disabled = !now.mine;
+    tabs(now);
+    part("state").textContent = !now.running ? "It does not run" : hides ? "Picture off" : shown ? "Live" : now.tabs.length ? "This tab is part of a private conversation" : "No tab is open";
+    if (now.mine && !before.mine) (matchMedia("(pointer: coarse)").matches ? canvas : field).focus();
+    if (!now.mine && before.mine) {
+      take.focus();
+      if (now.driver) tell(`${now.driver} has taken the wheel`);
+    }
+  }
+
+  function tabs({ tabs: all, tab: shown, mine }) {
+    const row = part("tabs");
+    const made = all.map(({ number, title, url }) => {
+      const one = document.createElement("button");
+      one.type = "button";
+      one.role = "tab";
+      one.textContent = title || url;
+      one.title = url;
+      one.ariaSelected = String(number === shown);
+      one.disabled = !mine && number !== shown;
+      one.addEventListener("click", () => mine && say({ do: "tab", tab: number }));
+      one.addEventListener("auxclick", () => mine && say({ do: "close", tab: number }));
+      return one;
+    });
+    row.replaceChildren(...made);
+  }
+
+  const take = () => say({ do: "take", over: Boolean(state.driver) });
+  const hand = () => {
+    const words = note?.querySelector("textarea");
+    say({ do: "hand", note: words?.value ?? "" });
+    if (words) words.value = "";
+  };
+  part("take").addEventListener("click", take);
+  part("hand").addEventListener("click", hand);
+  part("hide").addEventListener("click", () => say({ do: state.asked ? "unhide" : "hide" }));
+  part("back").addEventListener("click", () => say({ do: "back" }));
+  part("reload").addEventListener("click", () => say({ do: "reload" }));
+  part("open").addEventListener("click", () => say({ do: "open" }));
+  part("close").addEventListener("click", () => say({ do: "close", tab: state.tab }));
+  part("go").addEventListener("submit", (event) => {
+    event.preventDefault();
+    say({ do: "go", url: part("url").value });
+    field.focus();
+  });
+
+  /* ── Mouse and fingers ── */
+  const held = (event) => (event.altKey ? 1 : 0) | (event.ctrlKey ? 2 : 0) | (event.metaKey ? 4 : 0) | (event.shiftKey ? 8 : 0);
+  function place({ clientX, clientY }) {
+    const box = canvas.getBoundingClientRect();
+    const at = (from, length, size) => Math.min(Math.max(((from / length) * size), 0), size);
+    return { x: at(clientX - box.left, box.width, page.width), y: at(clientY - box.top, box.height, page.height) };
+  }
+  const mouse = (act, event, more) => say({ do: "mouse", act, ...place(event), button: event.button, clicks: event.detail || 1, modifiers: held(event), ...more });
+  const on = (kind, does) => canvas.addEventListener(kind, (event) => state.mine && does(event), { passive: false });
+  on("mousedown", (event) => {
+    event.preventDefault();
+    field.focus({ preventScroll: true });
+    mouse("down", event);
+  });
+  on("mouseup", (event) => mouse("up", event));
+  on("mousemove", (event) => {
+    if (event.timeStamp - moved < MOVES) return;
+    moved = event.timeStamp;
+    mouse("move", event, { button: event.buttons & 1 ? 0 : -1, clicks: 0 });
+  });
+  on("contextmenu", (event) => event.preventDefault());
+  on("wheel", (event) => {
+    event.preventDefault();
+    const scale = event.deltaMode === 1 ? 40 : 1;
+    mouse("wheel", event, { button: -1, clicks: 0, dx: event.deltaX * scale, dy: event.deltaY * scale });
+  });
+  for (const [kind, act] of Object.entries({ touchstart: "start", touchmove: "move", touchend: "end", touchcancel: "cancel" })) {
+    on(kind, (event) => {
+      event.preventDefault();
+      if (act === "move" && event.timeStamp - moved < MOVES) return;
+      moved = event.timeStamp;
+      // The keyboard of a phone comes up for a field that has the focus.
+      if (act === "end") field.focus({ preventScroll: true });
+      say({ do: "touch", act, points: [...event.touches].map((one) => ({ ...place(one), id: one.identifier & 15 })) });
+    });
+  }
+
+  /* ── Keys and words: a field that nobody sees takes them, as an input method needs one ── */
+  const stroke = (event, text) => ({ key: event.key, code: event.code, text, number: CODES[event.key] ?? (event.key.length === 1 ? event.key.toUpperCase().charCodeAt(0) : 0), modifiers: held(event), repeats: event.repeat });
+  const isText = (event) => [...event.key].length === 1 && !event.metaKey && (event.ctrlKey ? event.altKey || event.getModifierState("AltGraph") : true);
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      if (state.mine && event.ctrlKey && event.altKey && event.code === "KeyQ") {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        hand();
+      }
+    },
+    true,
+  );
+  field.addEventListener("keydown", (event) => {
+    if (!state.mine || event.isComposing || event.key === "Process" || event.key === "Unidentified") return;
+    event.stopPropagation();
+    // Paste comes as words, through the field.
+    if ((event.ctrlKey || event.metaKey) && event.code === "KeyV") return;
+    event.preventDefault();
+    say({ do: "down", ...stroke(event, event.key === "Enter" ? "\r" : isText(event) ? event.key : "") });
+  });
+  field.addEventListener("keyup", (event) => {
+    if (state.mine && !event.isComposing) say({ do: "up", ...stroke(event, "") });
+  });
+  const words = () => {
+    if (field.value) say({ do: "text", text: field.value.slice(0, 10_000) });
+    field.value = "";
+  };
+  field.addEventListener("compositionstart", () => (composing = true));
+  field.addEventListener("compositionend", () => {
+    composing = false;
+    words();
+  });
+  field.addEventListener("input", () => composing || words());
+  canvas.addEventListener("focus", () => state.mine && !matchMedia("(pointer: coarse)").matches && field.focus());
+  addEventListener("pagehide", () => socket?.close());
+
+  root.removeAttribute("hidden");
+  open();
+}
+
+document.querySelectorAll(".live[data-view]").forEach(begin);

@@ -1,0 +1,105 @@
+//! A page's socket: the live view of a browser.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::Person;
+
+/// How long something that must come is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One end of a socket.
+pub struct Socket(WebSocketStream<TcpStream>);
+
+/// What came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// A text.
+    Json(Value),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Person {
+    /// Opens a socket as a page of this origin does; gives the status when it is refused.
+    ///
+    /// # Errors
+    /// With the status of a refusal.
+    pub async fn socket(&self, path: &str, origin: &str) -> Result<Socket, u16> {
+        let url = format!("{}{path}", self.base.replacen("http", "ws", 1));
+        let mut request = url.into_client_request().expect("an address");
+        let value = |text: &str| HeaderValue::try_from(text).expect("a header's value");
+        request.headers_mut().insert("cookie", value(&self.cookie()));
+        request.headers_mut().insert("origin", value(origin));
+        let host = self.base.trim_start_matches("http://").to_owned();
+        let stream = TcpStream::connect(host).await.expect("the server takes connections");
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Socket(socket)),
+            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(error) => panic!("no socket: {error}"),
+        }
+    }
+
+    /// Opens a socket with a ticket from this address.
+    pub async fn ticketed(&self, base: &str) -> Socket {
+        let given = self.form(&format!("{base}/ticket"), &[]).await.json();
+        let ticket = given["ticket"].as_str().expect("a ticket").to_owned();
+        let opened = self.socket(&format!("{base}/view?ticket={ticket}"), &self.base).await;
+        opened.unwrap_or_else(|status| panic!("refused with {status}"))
+    }
+}
+
+impl Socket {
+    /// Says something.
+    pub async fn say(&mut self, value: &Value) {
+        self.0.send(Message::Text(value.to_string().into())).await.expect("it is heard");
+    }
+
+    /// The next that comes; none at the end.
+    pub async fn next(&mut self) -> Option<Heard> {
+        loop {
+            let came = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("in time");
+            match came? {
+                Ok(Message::Text(text)) => {
+                    return Some(Heard::Json(serde_json::from_str(&text).expect("JSON")));
+                }
+                Ok(Message::Binary(bytes)) => return Some(Heard::Bytes(bytes.to_vec())),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Takes pictures, each at once, until one is as wanted.
+    pub async fn picture(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        loop {
+            match self.next().await.expect("it goes on") {
+                Heard::Bytes(bytes) => {
+                    self.say(&serde_json::json!({ "do": "ack" })).await;
+                    if wanted(&bytes) {
+                        return bytes;
+                    }
+                }
+                Heard::Json(_) => {}
+            }
+        }
+    }
+
+    /// Hears until things stand as wanted; pictures meanwhile are taken.
+    pub async fn state(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            match self.next().await.expect("it goes on") {
+                Heard::Json(said) if wanted(&said["state"]) => return said["state"].clone(),
+                Heard::Json(said) => assert!(said["problem"].is_null(), "{said}"),
+                Heard::Bytes(_) => self.say(&serde_json::json!({ "do": "ack" })).await,
+            }
+        }
+    }
+}
