@@ -186,7 +186,7 @@ fn make(tx: &mut WriteTx<'_>, begin: usize, furniture: &Furniture) -> Result<(),
             let (id, mentions, people) = (tx.new_id(), Vec::new(), Vec::new());
             tx.put(&Comment {
                 id,
-                task: task.id,
+                on: task.id.into(),
                 parent: None,
                 mentions,
                 people,

@@ -282,9 +282,8 @@ async fn who_comes_back_is_told_what_happened_meanwhile_until_they_put_it_away()
     hq.advance(5 * 60 * MINUTE).await;
     assert_eq!(told(&mira).await, None, "nothing has happened");
     for name in ["MC-1", "MC-2"] {
-        let done =
-            tom.json("PATCH", &format!("/api/v1/tasks/{name}"), &json!({ "status": "done" }));
-        assert_eq!(done.await.status, StatusCode::OK);
+        let (path, body) = (format!("/api/v1/tasks/{name}"), json!({ "status": "done" }));
+        assert_eq!(tom.json("PATCH", &path, &body).await.status, StatusCode::OK);
     }
     let said = told(&mira).await.expect("a sentence");
     assert!(said.starts_with("Since ") && said.contains("2 tasks done"), "{said}");

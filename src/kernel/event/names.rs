@@ -96,7 +96,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 77] = [
+    pub const NAMES: [&'static str; 78] = [
         "task.created",
         "task.changed",
         "task.assigned",

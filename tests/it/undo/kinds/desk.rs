@@ -220,7 +220,7 @@ fn uncomment(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
 
 fn answer(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
     let to = one::<Comment>(tx, a)?;
-    by_rule(comments::reply(tx, to.task, to.id, (&format!("Answer {c}"), Reach::NoteOnly)))
+    by_rule(comments::reply(tx, to.on, to.id, (&format!("Answer {c}"), Reach::NoteOnly)))
 }
 
 fn settle(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
