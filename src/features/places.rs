@@ -13,6 +13,7 @@ use noun::{Noun, Target};
 use serde_json::Value;
 use store::schema::id_text;
 use store::{Read, ReadExt as _, Root, StoreError};
+use web::hx::Ask;
 
 /// What a comment or a file is on. Stored by position: variants are only appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +101,15 @@ impl Spot {
             name,
             topic: "tasks",
             archived: task.archived_at.is_some(),
+        }
+    }
+
+    /// Tells the regions of a page that what is on it has changed.
+    #[must_use]
+    pub fn changed(&self) -> Ask {
+        match self.place {
+            Place::Task(id) => Ask::new().changed(self.topic, id),
+            Place::Row(row) => Ask::new().changed(self.topic, row.id),
         }
     }
 

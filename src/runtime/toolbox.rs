@@ -9,7 +9,7 @@ use features::agents::queries::reach;
 use features::runs::model::Run;
 use features::trust::queries as trust;
 use features::trust::weigh;
-use features::workspace::modules::Off;
+use features::workspace::queries::modules::Off;
 use kernel::RunTrigger;
 use providers::model::ToolDef;
 use store::StoreError;

@@ -20,7 +20,7 @@ use features::runs::queries as runs;
 use features::runs::rules::{self, RunError};
 use features::usage::queries::budgets::Lack;
 use features::usage::rules::{Admitted, UsageError};
-use features::workspace::modules::Off;
+use features::workspace::queries::modules::Off;
 use kernel::{CallKind, Outcome, RunId};
 use providers::bound::Size;
 use providers::catalog::Model;

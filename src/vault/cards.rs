@@ -73,5 +73,6 @@ pub static MASK: Noun = Noun {
         Field::text("by", "by").hidden(),
     ],
     path: |_| "settings/secrets".to_owned(),
+    triggers: Some("The workspace"),
     ..Noun::of::<Mask>("secret_mask", "masked pattern", "masked patterns")
 };

@@ -311,6 +311,6 @@ async fn a_list_of_runs_begins_where_it_is_asked_to() {
     let hq = TestHq::start().await;
     let page = hq.owner().get("/w/marlow-cargo/runs?state=failed&since=2026-11-20T09:00:00Z").await;
     assert!(page.text.contains("Ended since"), "{}", page.text);
-    assert!(page.text.contains("20 November, 09:00"), "{}", page.text);
+    assert!(page.text.contains("20 November, 10:00"), "{}", page.text);
     hq.finish().await;
 }

@@ -357,6 +357,9 @@ async fn what_was_read_from_outside_makes_every_mode_ask_until_a_person_trusts_i
     let ada = asking(&office).await;
     office.trust(ada.id, TrustMode::Full).await;
     let owner = office.hq.owner();
+    let heeds = format!("/api/v1/agents/{}/autonomy", ada.slug);
+    let set = owner.json("PUT", &heeds, &json!({ "autonomous": false })).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
     let reads = || Turn::call("contact_list", json!({}));
     let first = [runs("echo one"), reads(), runs("echo two"), runs("echo three")];
     for turn in first.into_iter().chain([Turn::text("Done.")]) {
@@ -376,8 +379,7 @@ async fn what_was_read_from_outside_makes_every_mode_ask_until_a_person_trusts_i
     let told = results(&office, run).await;
     assert!(told.iter().all(|(_, ok, _)| *ok) && told.len() == 4, "{told:?}");
 
-    let path = format!("/api/v1/agents/{}/autonomy", ada.slug);
-    let set = owner.json("PUT", &path, &json!({ "autonomous": true })).await;
+    let set = owner.json("PUT", &heeds, &json!({ "autonomous": true })).await;
     assert_eq!(set.status, StatusCode::OK, "{}", set.text);
     for turn in [reads(), runs("echo four"), Turn::text("Done.")] {
         office.model.push(turn);

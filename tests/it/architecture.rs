@@ -246,9 +246,10 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
         for (at, path) in paths(&code, root) {
             let noun = path.get(1).map_or("", String::as_str);
             let within = path.get(2).map_or("", String::as_str);
-            // What is asked of any noun stands in its card, and the list of cards is no noun.
+            // What is asked of any noun stands in its card, and neither the list of cards nor what talks and files
+            // hang on is a noun.
             let open = !closed && matches!(within, "model" | "queries" | "card");
-            let named = path.len() > 2 && own != "lib" && !["cards", own].contains(&noun);
+            let named = path.len() > 2 && own != "lib" && !["cards", "places", own].contains(&noun);
             if named && !open {
                 fault(at, format!("`{noun}` may be named only by its model and queries"));
             }

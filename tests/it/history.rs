@@ -458,6 +458,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("sources", "src/sources/pages/show.rs"),
     ("source_items", ""),
     ("secrets", "src/vault/pages/one.rs"),
+    ("secret_masks", ""),
     ("deliverables", "src/doors/work/deliverables/pages.rs"),
     ("deliverable_versions", ""),
     ("reviews", ""),

@@ -164,7 +164,10 @@ impl Office {
 
     /// Sets how much an agent may do without asking.
     pub async fn trust(&self, agent: AgentId, mode: TrustMode) {
+        // Tests of what it may do with the network read pages first.
+        let alone = mode == TrustMode::Full;
         self.act(move |tx| trust::set_mode(tx, agent, mode)).await;
+        self.act(move |tx| trust::set_autonomous(tx, agent, alone)).await;
     }
 
     /// Lets an agent report to another.

@@ -13,6 +13,18 @@ use kernel::{
 };
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
+/// Which kind of model suits a template; what that means is decided by what is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelClass {
+    /// Quick and cheap.
+    Fast,
+    /// Good at most things.
+    Balanced,
+    /// Slow, dear and thorough.
+    Deep,
+}
+
 /// Agents.
 pub const AGENTS: Table = Table::new(45, "agents");
 /// The slug; archived agents keep theirs.

@@ -16,7 +16,7 @@ use kernel::cadence::ScheduleFields;
 use kernel::{Thinking, text};
 use tool::merge::{self, Merged};
 
-use super::model::Agent;
+use super::model::{Agent, ModelClass};
 
 /// The template without a role of its own.
 pub const DEFAULT: &str = "default";
@@ -32,18 +32,6 @@ const MAX_VALUE: usize = 200;
 #[derive(RustEmbed)]
 #[folder = "../../agent-templates"]
 struct Embedded;
-
-/// Which kind of model suits a template; what that means is decided by what is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelClass {
-    /// Quick and cheap.
-    Fast,
-    /// Good at most things.
-    Balanced,
-    /// Slow, dear and thorough.
-    Deep,
-}
 
 /// What a template says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,6 @@
 //! history their names. A member is never removed while heads name it: it is marked as left.
 
 pub mod model;
-pub mod modules;
 pub mod money;
 pub mod queries;
 pub mod rules;

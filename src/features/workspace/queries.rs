@@ -1,5 +1,7 @@
 //! Reads of the workspace: settings, members, names of actors.
 
+pub mod modules;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

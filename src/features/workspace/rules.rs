@@ -12,7 +12,7 @@ use kernel::{
 use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::{Member, RUN_CAP_MICROS, Settings};
-use super::{modules, queries};
+use super::queries::{self, modules};
 
 /// The highest amount of money a setting takes: a million dollars.
 const MAX_MICROS: i64 = 1_000_000_000_000;

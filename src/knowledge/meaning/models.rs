@@ -3,12 +3,12 @@
 use app::{App, Who, Ws};
 use embed::shelf::{Given, Kept};
 use embed::{FILES, Folder, MODELS, Model, Refused, Terms};
-use kernel::{AccountId, Problem as _, ProblemKind, RowAct};
+use kernel::{AccountId, Problem as _, ProblemKind};
 use store::StoreError;
 
-use crate::cards::MODEL;
 use crate::error::KnowledgeError;
-use crate::model::{ModelAct, ModelChoice};
+use crate::model::ModelAct;
+use crate::rules;
 
 /// The landing of files that a person sends.
 const SENT: &str = "upload";
@@ -134,13 +134,7 @@ pub async fn note(
     model: &str,
 ) -> Result<(), KnowledgeError> {
     let model = model.to_owned();
-    ws.write(who, move |tx| {
-        let choice = ModelChoice { id: tx.new_id(), act, model, by: tx.by(), at: tx.now() };
-        tx.put(&choice)?;
-        tx.emit(MODEL.event(&choice.id, RowAct::Created));
-        Ok::<_, KnowledgeError>(())
-    })
-    .await
+    ws.write(who, move |tx| rules::note_model(tx, act, model)).await
 }
 
 /// Removes the files of a model that is not in use.

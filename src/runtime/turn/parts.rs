@@ -10,7 +10,7 @@ use features::connections::queries::Choice;
 use features::inbox::model::Item;
 use features::runs::model::{EventKind, Run};
 use features::runs::rules::Asks;
-use features::workspace::modules::Off;
+use features::workspace::queries::modules::Off;
 use kernel::{ApprovalId, Fast, RunTrigger, SessionId};
 use providers::bound::Size;
 use providers::model::ChatRequest;

@@ -3,6 +3,7 @@
 mod api;
 mod attach;
 pub mod commands;
+mod lifting;
 mod looking;
 mod pages;
 mod resending;
@@ -18,13 +19,13 @@ pub use resending::done_after;
 /// Pages, below `/w/{ws}`.
 #[must_use]
 pub fn routes() -> Routes {
-    pages::routes()
+    lifting::pages(pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
-    api::routes()
+    lifting::api(api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

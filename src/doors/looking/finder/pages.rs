@@ -24,7 +24,7 @@ use features::finder::queries::asking::{self, Asking};
 use features::finder::queries::palette::{self, Offer};
 use features::finder::queries::view::{self, Hit};
 use features::finder::queries::{self, DEEPEST, NEAR, Page, Wish, places};
-use features::workspace::modules::Off;
+use features::workspace::queries::modules::Off;
 
 /// Hits of one page.
 const PAGE: usize = 25;

@@ -51,7 +51,7 @@ pub fn routes() -> Routes {
                      deliverables, deliverable_versions, reviews, task_files, contacts, organizations, \
                      collections, records, fields, interactions, suggestions, knowledge_items, \
                      knowledge_folders, knowledge_bodies, knowledge_versions, model_choices, sources, \
-                     source_items, secrets, secret_uses, agents, agent_reach, agent_browsers, trust_modes, permissions, \
+                     source_items, secrets, secret_masks, secret_uses, agents, agent_reach, agent_browsers, trust_modes, permissions, \
                      inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \

@@ -20,7 +20,7 @@ use kernel::{Can, CommentId, Problem as _, ProblemKind};
 use store::Read;
 use web::error::PageError;
 use web::extract::{Form, Json, Path, Path2, Query};
-use web::hx::{Ask, Hx};
+use web::hx::Hx;
 use web::idempotency::Once;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
@@ -119,14 +119,6 @@ struct Typed {
     was: String,
 }
 
-/// Tells the regions of this page that its comments changed.
-pub(crate) fn changed(spot: &Spot) -> Ask {
-    match spot.place {
-        Place::Task(id) => Ask::new().changed(spot.topic, id),
-        Place::Row(row) => Ask::new().changed(spot.topic, row.id),
-    }
-}
-
 /// The page of what is commented on, at one of its comments or not.
 fn at(scene: &Scene, spot: &Spot, id: Option<CommentId>) -> String {
     let page = scene.ws.url(&spot.path);
@@ -175,7 +167,7 @@ async fn add(
     match added {
         Ok(_) if hx.is_partial() => {
             let composer = ws.read(|snap| show::composer(&scene, snap, &spot, Begun::default()))?;
-            Ok((changed(&spot), html::fragment::<_, PageError>(&ComposerPart { composer })?)
+            Ok((spot.changed(), html::fragment::<_, PageError>(&ComposerPart { composer })?)
                 .into_response())
         }
         Ok(comment) => Ok(hx.go_to(&at(&scene, &spot, Some(comment)))),
@@ -356,7 +348,7 @@ async fn edit(
             Ok(comment) if hx.is_partial() => {
                 let said = ws.read(|snap| show::view(&scene, snap, &spot, comment))?;
                 let part = html::fragment::<_, PageError>(&WordsPart { said })?;
-                return Ok((changed(&spot), part).into_response());
+                return Ok((spot.changed(), part).into_response());
             }
             Ok(_) => return Ok(hx.go_to(&at(&scene, &spot, Some(id)))),
             Err(CommentError::Changed(now)) => {
@@ -382,7 +374,7 @@ async fn edit(
 /// Where an act on a comment ends: in place, or at the comment.
 fn done(hx: &Hx, scene: &Scene, spot: &Spot, id: CommentId) -> Response {
     if hx.is_partial() {
-        let ask = changed(spot).reswap("none");
+        let ask = spot.changed().reswap("none");
         return (ask, html::answer(StatusCode::OK, String::new())).into_response();
     }
     hx.go_to(&at(scene, spot, Some(id)))
@@ -403,7 +395,7 @@ async fn remove(
     });
     let undo = ws.url(&format!("undo/entry/{}", entry.await?));
     if hx.is_partial() {
-        let ask = changed(&spot).reswap("none").toast_with_undo("Deleted the comment", &undo);
+        let ask = spot.changed().reswap("none").toast_with_undo("Deleted the comment", &undo);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
     let words = "Deleted the comment. The history of this page brings it back.";

@@ -7,7 +7,6 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use crate::comments::pages::changed;
 use app::{App, Ws};
 use features::files::model::TaskFile;
 use features::files::queries::{self, FileError, Line};
@@ -169,7 +168,7 @@ async fn remove(
     let file = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
     let spot = ws.read(|snap| Spot::here(snap, file.on))?;
     if hx.is_partial() {
-        let ask = changed(&spot).reswap("none");
+        let ask = spot.changed().reswap("none");
         return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
     }
     let back = hx.go_to(&at(&ws, &spot));

@@ -1,6 +1,6 @@
 //! Which of the connected models suits a role.
 
-use crate::agents::templates::ModelClass;
+use crate::agents::model::ModelClass;
 use crate::workspace::model::Settings;
 use providers::catalog::{self, Model};
 use store::{ReadExt, StoreError};

@@ -21,7 +21,7 @@ use web::session::Person;
 use super::follow;
 use super::model::{Found, Kind};
 use crate::cards;
-use crate::workspace::modules::Off;
+use crate::workspace::queries::modules::Off;
 use contents::Contents;
 use document::Reader;
 use view::Hit;

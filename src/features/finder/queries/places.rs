@@ -1,6 +1,6 @@
 //! Pages of HQ and what can be begun from anywhere, as the palette and the search find them.
 
-use crate::workspace::modules::Off;
+use crate::workspace::queries::modules::Off;
 use kernel::Can;
 use search::Wanted;
 use web::session::Person;

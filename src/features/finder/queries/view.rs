@@ -17,7 +17,7 @@ use crate::tasks::model::series::Series;
 use crate::tasks::model::template::Template;
 use crate::tasks::queries as tasks;
 use crate::workspace::model::Member;
-use crate::workspace::modules::Off;
+use crate::workspace::queries::modules::Off;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;

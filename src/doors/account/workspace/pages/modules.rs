@@ -7,7 +7,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::history::queries as history;
 use features::workspace::model::Settings;
-use features::workspace::modules::{self, Module, Off};
+use features::workspace::queries::modules::{self, Module, Off};
 use features::workspace::rules::{self, SettingsPatch};
 use kernel::Can;
 use store::StoreError;

@@ -29,7 +29,7 @@ use web::sse::DISK;
 use web::time::RelTime;
 
 use features::workspace::model::Settings;
-use features::workspace::modules::Off;
+use features::workspace::queries::modules::Off;
 use features::workspace::queries::{self, PlaceOf};
 
 /// How many agents the sidebar shows; the list of agents has all.

@@ -5,7 +5,7 @@ use kernel::FieldError;
 use store::{Read, ReadExt as _, StoreError};
 use tool::{Group, ToolSpec};
 
-use super::model::Settings;
+use crate::workspace::model::Settings;
 
 /// A part of HQ.
 #[derive(Clone, Copy, Debug)]

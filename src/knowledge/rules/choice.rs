@@ -1,0 +1,19 @@
+//! Notes who chose the model for search by meaning.
+
+use kernel::RowAct;
+use store::WriteTx;
+
+use crate::cards::MODEL;
+use crate::error::KnowledgeError;
+use crate::model::{ModelAct, ModelChoice};
+
+/// Notes who did what with a model.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note(tx: &mut WriteTx<'_>, act: ModelAct, model: String) -> Result<(), KnowledgeError> {
+    let choice = ModelChoice { id: tx.new_id(), act, model, by: tx.by(), at: tx.now() };
+    tx.put(&choice)?;
+    tx.emit(MODEL.event(&choice.id, RowAct::Created));
+    Ok(())
+}
