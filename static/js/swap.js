@@ -90,7 +90,9 @@ document.addEventListener("htmx:after:swap", (event) => {
   for (const other of document.querySelectorAll("[data-region]")) {
     if (other.contains(region) || region.contains(other)) tags.delete(other);
   }
-  tags.set(region, { tag: response?.headers.get("etag"), begun, at: round });
+  // Words that are being written stay as they are, so the region is not all that the answer says.
+  if (region.querySelector(".writing")) tags.delete(region);
+  else tags.set(region, { tag: response?.headers.get("etag"), begun, at: round });
 });
 
 const putOff = (event) => {
