@@ -38,7 +38,7 @@ impl WriteTool for CommentAdd {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Comment on a task or a record. @slug gives an agent work, @handle calls a person.",
+        about: "Comment on a task or record. @slug gives an agent work, @handle calls a person.",
     };
 
     fn commit(

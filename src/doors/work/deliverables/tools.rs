@@ -74,8 +74,7 @@ pub struct SubmitArgs {
     task: Option<String>,
     kind: Kind,
     title: String,
-    /// Markdown of a text or page, the id of a page that is there, contact:id or such of a record, address, or path of a
-    /// file in your folder
+    /// Markdown, id of a page, contact:id of a record, address, or path in your folder
     body: String,
     /// what the reviewer should know
     note: Option<String>,
