@@ -41,6 +41,15 @@ pub enum Command {
     Remove(One),
     /// Write down a talk or a note
     Log(Log),
+    #[command(flatten)]
+    On(OnOne),
+    /// Bring a CSV, JSON or XLSX file in
+    Import(File),
+}
+
+/// What hangs on a row: its comments and files.
+#[derive(Subcommand)]
+pub enum OnOne {
     /// Comment on one; @slug gives an agent work
     Comment {
         #[command(flatten)]
@@ -60,8 +69,6 @@ pub enum Command {
     },
     /// The files on one
     Files(One),
-    /// Bring a CSV, JSON or XLSX file in
-    Import(File),
 }
 
 /// `hq record …`
@@ -96,25 +103,8 @@ pub enum RecordCommand {
     Restore(One),
     /// Delete a record; an undo brings it back
     Remove(One),
-    /// Comment on one; @slug gives an agent work
-    Comment {
-        #[command(flatten)]
-        one: One,
-        /// Markdown; - reads standard input
-        text: String,
-    },
-    /// Comments on one, oldest first
-    Comments(One),
-    /// Put files on one
-    Attach {
-        #[command(flatten)]
-        one: One,
-        /// The files
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
-    /// The files on one
-    Files(One),
+    #[command(flatten)]
+    On(OnOne),
     /// Bring a CSV, JSON or XLSX file into a collection
     Import {
         /// The collection's name or id
@@ -328,19 +318,29 @@ pub async fn run(
         Command::Restore(one) => set_archived(common, door, (book, &one), false).await,
         Command::Remove(one) => remove(common, door, book.one(&one.which), &one).await,
         Command::Log(log) => write_down(common, door, book, &log).await,
-        Command::Comment { one, text } => {
+        Command::On(command) => on_one(common, door, book, command).await,
+        Command::Import(file) => import(common, door, book.path, &file).await,
+    }
+}
+
+/// Runs a command about what hangs on a row.
+async fn on_one(
+    common: &Common,
+    door: &Door,
+    book: Book,
+    command: OnOne,
+) -> Result<u8, CommandError> {
+    match command {
+        OnOne::Comment { one, text } => {
             let which = named(door, book, one).await?;
             talk::comment(common, door, &which, (&text, None)).await
         }
-        Command::Comments(one) => {
-            talk::comments(common, door, &named(door, book, one).await?).await
-        }
-        Command::Attach { one, files } => {
+        OnOne::Comments(one) => talk::comments(common, door, &named(door, book, one).await?).await,
+        OnOne::Attach { one, files } => {
             let which = named(door, book, one).await?;
             files::attach(common, door, Attach { which, files }).await
         }
-        Command::Files(one) => files::list(common, door, &named(door, book, one).await?).await,
-        Command::Import(file) => import(common, door, book.path, &file).await,
+        OnOne::Files(one) => files::list(common, door, &named(door, book, one).await?).await,
     }
 }
 
@@ -368,20 +368,7 @@ pub async fn run_record(
         RecordCommand::Archive(one) => set_archived(common, door, (RECORDS, &one), true).await,
         RecordCommand::Restore(one) => set_archived(common, door, (RECORDS, &one), false).await,
         RecordCommand::Remove(one) => remove(common, door, RECORDS.one(&one.which), &one).await,
-        RecordCommand::Comment { one, text } => {
-            let which = named(door, RECORDS, one).await?;
-            talk::comment(common, door, &which, (&text, None)).await
-        }
-        RecordCommand::Comments(one) => {
-            talk::comments(common, door, &named(door, RECORDS, one).await?).await
-        }
-        RecordCommand::Attach { one, files } => {
-            let which = named(door, RECORDS, one).await?;
-            files::attach(common, door, Attach { which, files }).await
-        }
-        RecordCommand::Files(one) => {
-            files::list(common, door, &named(door, RECORDS, one).await?).await
-        }
+        RecordCommand::On(command) => on_one(common, door, RECORDS, command).await,
         RecordCommand::Import { collection, file } => {
             import(common, door, &collection, &file).await
         }
