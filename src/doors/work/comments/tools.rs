@@ -24,7 +24,7 @@ pub struct CommentAdd;
 /// Arguments of `comment_add`.
 #[derive(Deserialize, JsonSchema)]
 pub struct AddArgs {
-    /// MC-12 or contact:Name; default: the task you work on
+    /// or contact:Name; default: the one you work on
     task: Option<String>,
     /// Markdown
     body: String,
@@ -38,7 +38,7 @@ impl WriteTool for CommentAdd {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Comment on a task or record. @slug gives an agent work, @handle calls a person.",
+        about: "Comment on a task or record. @slug gives an agent work, @handle calls people.",
     };
 
     fn commit(

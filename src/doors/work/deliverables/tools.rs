@@ -74,11 +74,11 @@ pub struct SubmitArgs {
     task: Option<String>,
     kind: Kind,
     title: String,
-    /// Markdown, id of a page, contact:id of a record, address, or path in your folder
+    /// Markdown, address, path in your folder, knowledge id or contact:id
     body: String,
-    /// what the reviewer should know
+    /// for the reviewer
     note: Option<String>,
-    /// id or title of the deliverable of which this is the next version
+    /// id or title of what this is the next version of
     revises: Option<String>,
 }
 
@@ -87,8 +87,7 @@ impl WriteTool for DeliverableSubmit {
     type Ready = Stored;
     const SPEC: ToolSpec = spec(
         "deliverable_submit",
-        "Deliver finished work on a task; a person reviews it. A page is one of the workspace's knowledge. Use revises after \
-         changes were asked for.",
+        "Deliver finished work on a task; a person reviews it. Use revises after changes were asked for.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Stored, ToolError> {
