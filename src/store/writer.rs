@@ -341,11 +341,12 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(txn, &shared.schema).noting(&shared.trails);
         let started = Instant::now();
-        self.now = moment(self.now, shared.clock.now());
         let mut taken = Taken { jobs: 1, second: 0 };
         let mut next = Some(first);
         while let Some(Job { actor, cause, body, reply, permit }) = next {
             drop(permit);
+            // What joins a batch later is of a later moment.
+            self.now = moment(self.now, shared.clock.now());
             let result = self.run_one(&batch, actor, cause, body);
             let result = result.and_then(|set| {
                 if set.rows.is_empty() && set.events.is_empty() {

@@ -23,6 +23,8 @@ let fields = [];
 let deleted;
 // When the server is asked what others have changed.
 let heard;
+// The form that ends once all of it has arrived.
+let finishing;
 
 const api = (path, init) =>
   fetch(form.dataset.api + path, { ...init, headers: { "x-hq-workspace": place, accept: "application/json", ...init?.headers } });
@@ -80,11 +82,16 @@ function store(one) {
     hold(one);
     // What was typed meanwhile follows.
     if (one.sent === undefined && one.box.value !== one.last) one.next = PAUSE;
-    if (one.next === undefined) return;
-    later(one, one.next);
+    if (one.next !== undefined) later(one, one.next);
     one.next = undefined;
+    finish();
   });
   return one.busy;
+}
+
+function finish() {
+  const isOut = fields.every((other) => !other.busy && other.sent === undefined);
+  if (finishing && form === finishing && form.isConnected && isOut) form.requestSubmit();
 }
 
 async function send(one, keepalive = false) {
@@ -240,6 +247,7 @@ document.addEventListener("htmx:after:swap", open);
 document.addEventListener("input", ({ target }) => {
   const one = fields.find(({ box }) => box === target);
   if (!one) return;
+  finishing = undefined;
   hold(one);
   later(one, PAUSE);
   if (form.querySelector("[data-says]").textContent === "Saved") say("");
@@ -260,20 +268,19 @@ document.addEventListener("click", ({ target }) => {
   if (!box.hidden) box.dispatchEvent(new CustomEvent("hq:preview"));
 });
 
-/* Done: what is on its way arrives first; who must choose chooses. */
+/* Done: what is on its way arrives first, also when the connection has to come back for it; who must choose chooses. */
 document.addEventListener(
   "submit",
   (event) => {
     if (event.target !== form) return;
     const choice = form.querySelector(".clash button");
     const under = fields.filter((one) => one.busy || one.sent !== undefined);
-    if (!choice && !under.length) return fields.forEach((one) => clearTimeout(one.timer));
+    finishing = choice || !under.length ? undefined : form;
+    if (!choice && !finishing) return fields.forEach((one) => clearTimeout(one.timer));
     event.preventDefault();
     event.stopImmediatePropagation();
     if (choice) return choice.focus();
-    Promise.all(under.map(store)).then(() => {
-      if (form?.isConnected && fields.every((one) => one.sent === undefined)) form.requestSubmit();
-    });
+    under.forEach(store);
   },
   true,
 );

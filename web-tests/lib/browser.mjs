@@ -98,3 +98,15 @@ export async function newContext(browser, server, options = {}) {
 export async function twoContexts(browser, server, options) {
   return [await newContext(browser, server, options), await newContext(browser, server, options)];
 }
+
+/** Prints what the pages that are still open show, with the faults of their contexts, and closes them. */
+export async function tellOfOpen(browser) {
+  for (const context of browser?.contexts() ?? []) {
+    for (const fault of context.faults?.() ?? []) console.log(`fault: ${fault}`);
+    for (const page of context.pages()) {
+      const shown = await page.locator('body').ariaSnapshot({ timeout: 2000 }).catch((error) => error.message);
+      console.log(`open: ${page.url()}\n${shown.slice(0, 6000)}`);
+    }
+    await context.close();
+  }
+}

@@ -1,8 +1,8 @@
 // A suite: stories in order on a server, a data folder and a browser that no other suite has.
 
-import { after, before } from 'node:test';
+import { after, afterEach, before } from 'node:test';
 
-import { startBrowser } from './browser.mjs';
+import { startBrowser, tellOfOpen } from './browser.mjs';
 import { found } from './founded.mjs';
 import { startServer } from './server.mjs';
 
@@ -17,6 +17,10 @@ export function tellAll(stories, { isFounded = true } = {}) {
     const company = isFounded ? found(given.server) : {};
     given.browser = await startBrowser();
     Object.assign(given, await company);
+  });
+  // A story that failed says what its pages showed, and leaves none of them to the next one.
+  afterEach(async ({ passed }) => {
+    if (passed === false) await tellOfOpen(given.browser);
   });
   after(async () => {
     await given.browser?.close();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use kernel::Problem;
+use kernel::{Clock, Problem};
 use store::{Lane, Limits, Range, ReadExt, Store, StoreError, WriteTx};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -71,6 +71,20 @@ fn all_done(runtime: &Runtime, written: Vec<Written>) {
     for write in written {
         runtime.block_on(write).expect("no panic").expect("written");
     }
+}
+
+#[test]
+fn what_joins_a_commit_later_is_of_a_later_moment() {
+    let (toys, runtime) = (Toys::open(), runtime());
+    let gate = Gate::shut(&runtime, &toys.store);
+    let before = toys.clock.now();
+    toys.clock.advance_ms(3_600_000);
+    let write = queue(&runtime, &toys.store, Lane::First, move |tx| {
+        assert_eq!(tx.now().duration_since(before).as_secs(), 3_600);
+        tx.put(&Note::new(note(1), "late"))
+    });
+    gate.open(&runtime);
+    all_done(&runtime, vec![write]);
 }
 
 #[test]
