@@ -9,11 +9,14 @@
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
+mod agents;
 mod company;
+mod customers;
 mod find;
 mod held;
 mod load;
 mod model;
+mod quality;
 mod rows;
 mod runtime;
 mod undo;
@@ -123,6 +126,12 @@ const ROWS: &[Row] = &[
         measure: find::palette,
     },
     Row {
+        name: "answers, nDCG@10",
+        promise: "≥ 0.75, words, meaning",
+        peer: "–",
+        measure: quality::search,
+    },
+    Row {
         name: "undo of 10,000 task changes", promise: "≤ 5 s", peer: "–", measure: undo::tasks
     },
     Row {
@@ -155,6 +164,46 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "change on another page", promise: "≤ 50 ms", peer: "–", measure: company::seen
+    },
+    Row {
+        name: "import of 10,000 rows",
+        promise: "≤ 5 s, back ≤ 10 s",
+        peer: "–",
+        measure: customers::import,
+    },
+    Row {
+        name: "list of 100k contacts",
+        promise: "p99 ≤ 10 ms",
+        peer: "–",
+        measure: customers::list,
+    },
+    Row {
+        name: "board of 100k contacts",
+        promise: "p99 ≤ 15 ms",
+        peer: "–",
+        measure: customers::board,
+    },
+    Row {
+        name: "cell, over an assignment", promise: "≤ 1.2", peer: "–", measure: customers::cell
+    },
+    Row { name: "agent made", promise: "p50 ≤ 30 ms", peer: "–", measure: agents::made },
+    Row {
+        name: "file saved, over git's commit",
+        promise: "≤ 1",
+        peer: "–",
+        measure: agents::saved,
+    },
+    Row {
+        name: "dashboard of 100 agents",
+        promise: "p99 ≤ 15 ms",
+        peer: "–",
+        measure: agents::dashboard,
+    },
+    Row {
+        name: "verdict among 500 rules",
+        promise: "≤ 50 µs more",
+        peer: "–",
+        measure: agents::verdict,
     },
     Row {
         name: "script, style, sprite",

@@ -196,7 +196,7 @@ async fn turns(clients: usize) -> Result<load::Load, String> {
 }
 
 /// Each act hands a task from one agent to the other, which wakes it: item, feed, history and all.
-async fn assignments(clients: usize) -> Result<load::Load, String> {
+pub async fn assignments(clients: usize) -> Result<load::Load, String> {
     let hq = Ready::start().await?;
     let mut first = hq.client().await?;
     // Agents at rest, so that the figure is the write and not the runs that it starts.

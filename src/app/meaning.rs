@@ -2,6 +2,7 @@
 //!
 //! Nothing is loaded before somebody has chosen a model, and a model that nobody needs for a while leaves memory.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use embed::shelf::{Given, Kept, Shelf};
 use embed::vectors::{ArenaError, Home};
@@ -194,6 +196,8 @@ pub struct Vectors {
     open: Mutex<Option<Open>>,
     /// Passages that have no vector yet.
     waiting: AtomicUsize,
+    /// What they are of.
+    behind: Mutex<HashSet<Uuid>>,
     trouble: Mutex<Option<String>>,
 }
 
@@ -207,8 +211,13 @@ impl Vectors {
     /// The vectors in a folder; nothing is opened.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
-        let waiting = AtomicUsize::new(0);
-        Self { home: Home::at(folder), open: Mutex::default(), waiting, trouble: Mutex::default() }
+        Self {
+            home: Home::at(folder),
+            open: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            behind: Mutex::default(),
+            trouble: Mutex::default(),
+        }
     }
 
     /// The vectors of a model, opened if they are not. A file that is none is begun anew. Reads all of them, so it
@@ -257,9 +266,16 @@ impl Vectors {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Says how many passages have no vector yet.
-    pub fn wait(&self, passages: usize) {
+    /// Whether a passage of this item has no vector yet.
+    #[must_use]
+    pub fn is_behind(&self, item: Uuid) -> bool {
+        self.behind.lock().contains(&item)
+    }
+
+    /// Says which passages have no vector yet: how many, and of which items.
+    pub fn wait(&self, passages: usize, items: impl IntoIterator<Item = Uuid>) {
         self.waiting.store(passages, Ordering::Relaxed);
+        *self.behind.lock() = items.into_iter().collect();
     }
 
     /// What went wrong last, until something has gone well.

@@ -1,7 +1,8 @@
 //! What a host lacks for a browser, found out without starting one.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::Path;
 
 use sandbox::confine;
@@ -9,6 +10,19 @@ use sandbox::policy::WithoutLandlock;
 
 use crate::setup::Setup;
 
+/// Where other packages put a Chromium.
+const ELSEWHERE: &[&str] = &[
+    "/opt/google/chrome/chrome",
+    "/usr/lib64/chromium-browser/chromium-browser",
+    "/usr/lib/chromium-browser/chromium-browser",
+];
+/// The programs of a snap, which start in no other jail.
+const SNAPS: &[&str] = &["/snap/bin/chromium", "/var/lib/snapd/snap/bin/chromium"];
+/// Where memory lies that processes share, if they ask for it by name.
+const SHARED: &str = "/dev/shm";
+/// How many namespaces somebody who is not root may make, as the kernel and as Debian and Ubuntu say it.
+const NAMESPACES: &[&str] =
+    &["/proc/sys/user/max_user_namespaces", "/proc/sys/kernel/unprivileged_userns_clone"];
 /// Where fonts lie.
 const FONTS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts"];
 /// Folders within folders that are looked through for a font.
@@ -25,26 +39,61 @@ pub struct Need {
     pub says: String,
 }
 
-/// Looks at the program, its folder, the fonts and the jail. Blocking.
+/// Looks at the program, its folder, the fonts, the jail, and at what Chromium asks for elsewhere. Blocking.
 #[must_use]
 pub fn look(setup: &Setup) -> Vec<Need> {
-    vec![program(&setup.program), folder(setup), fonts(), jail(setup), own_sandbox()]
+    vec![
+        program(&setup.program),
+        folder(setup),
+        fonts(),
+        jail(setup),
+        shared_memory(),
+        own_sandbox(),
+        user(),
+    ]
 }
 
 fn program(path: &Path) -> Need {
     let shown = path.display();
     let found = fs::metadata(path);
     let says = match &found {
-        Err(error) => format!("{shown}: {error}; install Debian's package `chromium`"),
-        Ok(_) if path.starts_with("/snap") => {
+        Err(error) => format!("{shown}: {error}; {}", instead()),
+        Ok(_) if is_of_a_snap(path) => {
             format!("{shown} is a snap, which starts in no other jail; install a Debian package")
         }
+        Ok(_) if is_script(path) => format!(
+            "{shown} is a script that starts Chromium; set HQ_CHROMIUM to the program that it starts"
+        ),
         Ok(meta) if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 => {
             format!("{shown} is no program")
         }
         Ok(_) => return met("program", shown.to_string()),
     };
     Need { name: "program", is_met: false, says }
+}
+
+/// What helps where the program is not.
+fn instead() -> String {
+    if let Some(other) = ELSEWHERE.iter().find(|path| Path::new(path).is_file()) {
+        return format!("set HQ_CHROMIUM to {other}, or install Debian's package `chromium`");
+    }
+    let has_snap = SNAPS.iter().any(|path| Path::new(path).exists());
+    let why = if has_snap { "the snap that is here starts in no other jail; " } else { "" };
+    format!("{why}install Debian's package `chromium`")
+}
+
+fn is_of_a_snap(path: &Path) -> bool {
+    // A link of the system may lead there.
+    let leads_to = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    [path, leads_to.as_path()].iter().any(|path| {
+        ["/snap", "/var/lib/snapd", "/usr/bin/snap"].iter().any(|snap| path.starts_with(snap))
+    })
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut head = [0; 2];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head == *b"#!"
 }
 
 fn folder(setup: &Setup) -> Need {
@@ -98,9 +147,38 @@ fn jail(setup: &Setup) -> Need {
     }
 }
 
-/// Not a lack: the jail allows no new namespaces, and stands in for Chromium's own sandbox.
+/// Never a lack: Chromium is told to keep its shared memory in its own folder.
+fn shared_memory() -> Need {
+    let says = match Path::new(SHARED).is_dir() {
+        true => format!("{SHARED} is not used, the browser's own folder is"),
+        false => format!("{SHARED} is not there and not needed, the browser's own folder is used"),
+    };
+    met("shared memory", says)
+}
+
+/// Never a lack: the jail allows no new namespaces, and stands in for Chromium's own sandbox.
 fn own_sandbox() -> Need {
-    met("own sandbox", "off inside the jail, which refuses the namespaces it needs".to_owned())
+    let is_refused = |path: &&str| fs::read_to_string(path).is_ok_and(|text| text.trim() == "0");
+    let host = match NAMESPACES.iter().any(is_refused) {
+        true => "this machine lets nobody but root make user namespaces, which is not needed",
+        false => "the jail refuses the user namespaces that it needs, and stands in for it",
+    };
+    met("own sandbox", format!("off; {host}"))
+}
+
+/// Never a lack; but what breaks out of a browser of root's is root.
+fn user() -> Need {
+    let says = match uid() {
+        Some(0) => "HQ runs as root; the jail holds all the same, a user of its own is safer",
+        _ => "HQ does not run as root",
+    };
+    met("user", says.to_owned())
+}
+
+/// The number of the user that this program runs as.
+fn uid() -> Option<u32> {
+    // ok: where the kernel tells nothing of processes, nothing is said of the user
+    fs::metadata("/proc/self").ok().map(|meta| meta.uid())
 }
 
 fn met(name: &'static str, says: String) -> Need {

@@ -9,8 +9,8 @@ use crate::cast::Picture;
 use crate::protocol::{
     AckFrame, AnswerDialog, Attached, AutoAttach, CancelDownload, CastFrame, CloseTarget, Detached,
     DialogOpening, DownloadBegins, DownloadProgress, DragIntercepted, FrameAttached, FrameEvent,
-    FrameInfo, FrameNavigated, FrameNode, FrameTree, Frames, GoOn, InspectorEnable, Lifecycle,
-    PageEnable, StopCast, TargetChanged, TargetCrashed, TargetFilter,
+    FrameInfo, FrameNavigated, FrameNode, FrameTree, Frames, GoOn, InspectorEnable,
+    InterceptChooser, Lifecycle, PageEnable, StopCast, TargetChanged, TargetCrashed, TargetFilter,
 };
 use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs};
 use crate::transport::{Event, Link, Listener};
@@ -113,6 +113,7 @@ impl Fold {
             // That of a page is told as `Target.targetCrashed`, once.
             "Inspector.targetCrashed" if session != tab.session => link.crash(&session),
             "Page.javascriptDialogOpening" => answer(link, &session, tab, read(event)?),
+            "Page.fileChooserOpened" => tab.opens_chooser(read(event)?, &session),
             "Input.dragIntercepted" => tab.drag = Some(read::<DragIntercepted>(event)?.data),
             "Page.screencastFrame" => {
                 let frame: CastFrame = read(event)?;
@@ -187,6 +188,7 @@ impl Fold {
         link.tell(to, &InspectorEnable {});
         link.tell(to, &PageEnable {});
         link.tell(to, &Lifecycle { enabled: true });
+        link.tell(to, &InterceptChooser { enabled: true });
         link.tell(
             to,
             &AutoAttach {

@@ -51,11 +51,7 @@ pub struct Field {
 impl Page {
     /// The field that the keyboard writes to.
     pub async fn focused_field(&self) -> Result<Option<Field>, BrowserError> {
-        let frames = self.with_tab(|tab| tab.frames.keys().cloned().collect::<Vec<_>>())?;
-        let found = future::join_all(frames.iter().map(|frame| self.focused_in(frame))).await;
-        // A frame that went meanwhile has no focus.
-        let node = found.into_iter().filter_map(Result::ok).flatten().next();
-        let Some(node) = node else { return Ok(None) };
+        let Some(node) = self.focused().await? else { return Ok(None) };
         let number = self.with_tab(|tab| tab.refs.number(&node))?;
         self.field(number).await
     }
@@ -90,21 +86,35 @@ impl Page {
         })
     }
 
-    async fn focused_in(&self, frame: &str) -> Result<Option<Node>, BrowserError> {
+    /// What has the keyboard, in whatever frame; none for the page itself.
+    pub(crate) async fn focused(&self) -> Result<Option<Node>, BrowserError> {
+        let frames = self.with_tab(|tab| tab.frames.keys().cloned().collect::<Vec<_>>())?;
+        let found = frames.iter().map(|frame| self.found_in(frame, FOCUSED));
+        // A frame that went meanwhile has no focus.
+        let found = future::join_all(found).await;
+        Ok(found.into_iter().filter_map(Result::ok).flatten().next())
+    }
+
+    /// The element that a script of the driver finds in a frame.
+    pub(crate) async fn found_in(
+        &self,
+        frame: &str,
+        script: &str,
+    ) -> Result<Option<Node>, BrowserError> {
         let place = self.with_tab(|tab| {
             let frame = tab.frames.get(frame)?;
             Some((Arc::clone(&frame.session), frame.loader.clone()))
         })?;
         let Some((session, loader)) = place else { return Ok(None) };
         let context_id = self.world(frame).await?;
-        let focused = EvaluateIn {
-            expression: FOCUSED,
+        let find = EvaluateIn {
+            expression: script,
             context_id,
             await_promise: false,
             return_by_value: false,
         };
         let link = &self.running.link;
-        let object = link.call(Some(&session), &focused, USUAL).await?.result.object_id;
+        let object = link.call(Some(&session), &find, USUAL).await?.result.object_id;
         let Some(object_id) = object else { return Ok(None) };
         let describe = Describe { object_id: &object_id };
         let backend = link.call(Some(&session), &describe, USUAL).await?.node.backend_node_id;

@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod act;
 pub mod fields;
 pub mod cast;
+pub mod chooser;
 pub mod stage;
 #[cfg(test)]
 mod tests;
@@ -146,9 +147,15 @@ pub enum BrowserError {
     /// A person acts in it.
     #[error("{0} has the wheel of this browser; nobody else acts in it until it is handed back")]
     HumanInControl(String),
+    /// Somebody else acts in it at this moment.
+    #[error("this browser is being used at this moment; try again in some seconds")]
+    Busy,
     /// Whoever wants to act does not have the wheel.
     #[error("you do not have the wheel of this browser; take it first")]
     NotDriving,
+    /// No page waits for files.
+    #[error("the page waits for no file; press its field for files first")]
+    NoChooser,
     /// A credential is being typed.
     #[error(
         "hidden: a credential is being typed; nothing of this browser is shown until that is over"
@@ -182,7 +189,9 @@ impl Problem for BrowserError {
             Self::NotSeen { .. } => "not_seen",
             Self::Script(_) => "script_failed",
             Self::HumanInControl(_) => "human_in_control",
+            Self::Busy => "browser_busy",
             Self::NotDriving => "not_driving",
+            Self::NoChooser => "no_chooser",
             Self::Hidden => "hidden",
         }
     }
@@ -195,7 +204,9 @@ impl Problem for BrowserError {
             | Self::NotActionable { .. }
             | Self::NotSeen { .. }
             | Self::HumanInControl(_)
+            | Self::Busy
             | Self::NotDriving
+            | Self::NoChooser
             | Self::Hidden => ProblemKind::Conflict,
             Self::TooManyTabs(_) => ProblemKind::Limited,
             Self::TooLarge => ProblemKind::TooLarge,

@@ -47,6 +47,7 @@ command!(GoOn {} = "Runtime.runIfWaitingForDebugger" -> Done);
 
 command!(InspectorEnable {} = "Inspector.enable" -> Done);
 command!(PageEnable {} = "Page.enable" -> Done);
+command!(InterceptChooser { enabled: bool } = "Page.setInterceptFileChooserDialog" -> Done);
 command!(Lifecycle { enabled: bool } = "Page.setLifecycleEventsEnabled" -> Done);
 command!(FrameTree {} = "Page.getFrameTree" -> Frames);
 command!(Navigate<'a> { url: &'a str } = "Page.navigate" -> Navigated);
@@ -367,6 +368,14 @@ pub struct DialogOpening {
     pub message: String,
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChooserOpened {
+    pub frame_id: String,
+    pub mode: String,
+    pub backend_node_id: Option<i64>,
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::BrowserError;
 use crate::cast::Frames;
+use crate::chooser::Chooser;
 use crate::downloads::Downloads;
 use crate::refs::Refs;
 use crate::snapshot::Seen;
@@ -99,6 +100,8 @@ pub(crate) struct Tab {
     pub dialogs_seen: u64,
     pub next_answer: Option<DialogAnswer>,
     pub drag: Option<Box<RawValue>>,
+    /// The chooser of files that its page has opened.
+    pub chooser: Option<Chooser>,
     pub cast: Option<Frames>,
 }
 
@@ -210,6 +213,7 @@ impl Tab {
             dialogs_seen: 0,
             next_answer: None,
             drag: None,
+            chooser: None,
             cast: None,
         }
     }

@@ -35,6 +35,9 @@ pub enum Command {
     Deny {
         #[command(flatten)]
         which: Which,
+        /// All that its run asks at once
+        #[arg(long)]
+        all: bool,
         /// What the agent is told besides
         #[arg(long, default_value = "")]
         note: String,
@@ -61,6 +64,9 @@ pub struct Approve {
     /// Also calls like it from now on: keeps a permission, which needs an admin
     #[arg(long)]
     always: bool,
+    /// All that its run asks at once
+    #[arg(long, conflicts_with_all = ["run", "always"])]
+    all: bool,
     /// Which calls those are, by the number that `show` gives
     #[arg(long, value_name = "N", default_value_t = 0)]
     offer: usize,
@@ -85,6 +91,12 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let one = find(door, &which).await?;
             print(common, &one, &lines(&one))
         }
+        Command::Approve(flags) if flags.all => {
+            decide_all(common, door, &flags.which, ("once", &flags.note)).await
+        }
+        Command::Deny { which, all: true, note } => {
+            decide_all(common, door, &which, ("denied", &note)).await
+        }
         Command::Approve(flags) => {
             let answer = match (flags.run, flags.always) {
                 (_, true) => "always",
@@ -94,7 +106,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let body = json!({ "answer": answer, "offer": flags.offer, "note": flags.note });
             decide(common, door, &flags.which, &body).await
         }
-        Command::Deny { which, note } => {
+        Command::Deny { which, note, .. } => {
             let body = json!({ "answer": "denied", "note": note });
             decide(common, door, &which, &body).await
         }
@@ -139,6 +151,42 @@ async fn decide(
     };
     let line = format!("{} of {} is {said}.", word(&answered, "tool"), word(&answered, "run"));
     print(common, &answered, &[line])
+}
+
+/// Answers all that a run asks at once.
+async fn decide_all(
+    common: &Common,
+    door: &Door,
+    which: &Which,
+    (answer, note): (&str, &str),
+) -> Result<u8, CommandError> {
+    let open = all(door, &which.place, "open").await?;
+    let items = open["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of_run = |one: &&Value| word(one, "run").eq_ignore_ascii_case(&which.approval);
+    let one;
+    let mut ids: Vec<&str> = items.iter().filter(of_run).map(|one| word(one, "id")).collect();
+    if ids.is_empty() {
+        one = find(door, which).await?;
+        ids.push(word(&one, "id"));
+    }
+    let answers: Vec<Value> =
+        ids.iter().map(|id| json!({ "id": id, "answer": answer, "note": note })).collect();
+    let body = json!({ "answers": answers });
+    let ask = Ask::post("/api/v1/approvals/answers", &body);
+    let told = door.call(ask.within(which.place.workspace.as_ref())).await?;
+    print(common, &told, &outcomes(&told, answer))
+}
+
+/// What became of several answers: how many were taken, then why others were not.
+fn outcomes(told: &Value, answer: &str) -> Vec<String> {
+    let items = told["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let taken = items.iter().filter(|one| one["refused"].is_null()).count();
+    let said = if answer == "denied" { "denied" } else { "allowed" };
+    let mut lines = vec![format!("{taken} {said}.")];
+    let refused = items.iter().filter(|one| !one["refused"].is_null());
+    lines
+        .extend(refused.map(|one| format!("{}: {}", short(word(one, "id")), word(one, "refused"))));
+    lines
 }
 
 /// "1a2b3c4d  R-12  Ada  high  exec: sh deploy.sh"; of one that was answered with the answer.
@@ -189,7 +237,7 @@ fn lines(one: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{lines, row};
+    use super::{lines, outcomes, row};
     use serde_json::json;
 
     #[test]
@@ -208,5 +256,14 @@ mod tests {
         one["answer"] = json!({ "answer": "denied", "by": "Mira", "note": "" });
         assert_eq!(row(&one)[3], "denied");
         assert!(lines(&one).contains(&"answered: denied by Mira".to_owned()));
+    }
+
+    #[test]
+    fn it_is_told_which_of_several_answers_were_taken() {
+        let told = json!({ "items": [
+            { "id": "0190aaaa-0000-7000-8000-00000000aaaa", "refused": null },
+            { "id": "0190aaaa-0000-7000-8000-00000000bbbb", "refused": "somebody was first" },
+        ] });
+        assert_eq!(outcomes(&told, "once"), ["1 allowed.", "0000bbbb: somebody was first"]);
     }
 }

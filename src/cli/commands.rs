@@ -67,7 +67,8 @@ pub struct CreateToken {
     /// What it is for
     #[arg(long)]
     name: String,
-    /// What it may be used for: read, write, chat, review, approvals, agents, admin
+    /// What it may be used for: read, write, chat, review, approvals, agents,
+    /// browser, admin
     /// [default: all]
     #[arg(long, value_delimiter = ',')]
     scopes: Vec<String>,

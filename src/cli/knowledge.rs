@@ -54,6 +54,12 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Changes that agents suggest in what others read, too
+    Suggestions(At),
+    /// Take a suggested change over, by its id
+    Take(One),
+    /// Dismiss a suggested change, by its id
+    Dismiss(One),
     /// Folders
     Folders(At),
     /// Make a folder
@@ -236,6 +242,14 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let now = door.call(ask).await?;
             print(common, &now, &[row(&now).join("  ")])
         }
+        Command::Suggestions(here) => {
+            let ask =
+                Ask::get("/api/v1/knowledge/suggestions").within(here.place.workspace.as_ref());
+            let all = door.call(ask).await?;
+            print(common, &all, &listed(&all, suggestion_row, "No suggested changes."))
+        }
+        Command::Take(one) => decide(common, door, &one, "take").await,
+        Command::Dismiss(one) => decide(common, door, &one, "dismiss").await,
         Command::Folders(here) => {
             let ask = Ask::get("/api/v1/knowledge/folders").within(here.place.workspace.as_ref());
             let all = door.call(ask).await?;
@@ -281,7 +295,9 @@ async fn search(common: &Common, door: &Door, which: &Which) -> Result<u8, Comma
     let all = door.call(Ask::get(path).within(which.place.workspace.as_ref())).await?;
     let mut lines = Vec::new();
     for one in all["items"].as_array().into_iter().flatten() {
-        lines.push(row(one).join("  "));
+        let mut told = row(one);
+        told.extend((one["by_words"] == json!(false)).then(|| "by meaning".to_owned()));
+        lines.push(told.join("  "));
         for passage in one["passages"].as_array().into_iter().flatten() {
             let text = word(passage, "text").split_whitespace().collect::<Vec<_>>().join(" ");
             let page = passage["page"].as_u64().map(|page| format!("page {page}: "));
@@ -328,6 +344,18 @@ async fn set_archived(
     print(common, &changed, &[row(&changed).join("  ")])
 }
 
+async fn decide(
+    common: &Common,
+    door: &Door,
+    one: &One,
+    decision: &str,
+) -> Result<u8, CommandError> {
+    let path = format!("/api/v1/knowledge/suggestions/{}/{decision}", part(&one.which));
+    let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
+    let now = door.call(ask).await?;
+    print(common, &now, &[row(&now).join("  ")])
+}
+
 async fn remove(common: &Common, door: &Door, path: String, one: &One) -> Result<u8, CommandError> {
     let gone = door.call(Ask::delete(path).within(one.place.workspace.as_ref())).await?;
     print(common, &gone, &[format!("Deleted {}.", quoted(&one.which))])
@@ -352,6 +380,15 @@ fn version_row(one: &Value) -> Vec<String> {
         one["n"].to_string(),
         word(one, "at").to_owned(),
         word(&one["by"], "name").to_owned(),
+        quoted(word(one, "reason")),
+    ]
+}
+
+fn suggestion_row(one: &Value) -> Vec<String> {
+    vec![
+        word(one, "id").to_owned(),
+        word(&one["by"], "name").to_owned(),
+        quoted(word(one, "title")),
         quoted(word(one, "reason")),
     ]
 }

@@ -5,10 +5,12 @@ mod activity;
 mod agents;
 mod approvals;
 mod backup;
+mod browsers;
 mod commands;
 mod connections;
 mod demo;
 mod door;
+mod exports;
 mod history;
 mod imports;
 mod knowledge;
@@ -21,6 +23,7 @@ mod labels;
 mod members;
 mod models;
 mod money;
+mod needs;
 mod notifications;
 mod onboarding;
 mod operate;
@@ -116,6 +119,9 @@ enum Command {
     Status(commands::StatusFlags),
     #[command(flatten)]
     Work(work::Work),
+    /// Browsers of agents: status, doctor, tabs, snapshot, act, stop, reset
+    #[command(subcommand)]
+    Browser(browsers::Command),
     /// Accounts: list, disable, enable, a link for a new password
     #[command(subcommand)]
     User(users::Command),
@@ -229,6 +235,10 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Work(work) => {
             block_on(async { work.run(common, &Door::here(&config).await?).await })
         }
+        Command::Browser(browsers::Command::Of(asked)) => {
+            block_on(async { browsers::run(common, &Door::here(&config).await?, asked).await })
+        }
+        Command::Browser(browsers::Command::Doctor) => browsers::doctor(common, &config),
         Command::User(command) => users::run(common, config, command),
         Command::Workspace(command) => workspaces::run(common, config, command),
         Command::Token(commands::Token::Create(flags)) => {
@@ -281,6 +291,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         Command::Status(flags) => commands::remote_status(common, remote, &flags),
         Command::Healthcheck => commands::remote_healthcheck(remote),
         Command::Work(work) => block_on(async { work.run(common, &Door::there(remote)).await }),
+        Command::Browser(browsers::Command::Of(asked)) => {
+            block_on(async { browsers::run(common, &Door::there(remote), asked).await })
+        }
         Command::Token(commands::Token::List(place)) => {
             block_on(async { tokens::list(common, &Door::there(remote), &place).await })
         }

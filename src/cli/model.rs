@@ -23,9 +23,9 @@ pub enum Command {
     List(At),
     /// Begin to download a model that HQ knows; it is then in use
     Download(One),
-    /// Send the files of a model and take it into use
+    /// Send the files of a model; it is not in use before you say so
     Add(New),
-    /// Take a model into use that is here
+    /// Take a model into use that is here, by its name or id
     Use(One),
     /// Search by words alone
     Off(At),
@@ -50,6 +50,9 @@ pub struct New {
     /// What the model expects before a passage
     #[arg(long, default_value = "")]
     passage_prefix: String,
+    /// Take it into use as well
+    #[arg(long = "use")]
+    takes: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -103,8 +106,8 @@ async fn add(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
             "passage_prefix": new.passage_prefix,
         })
     });
-    let ask = Ask::post("/api/v1/meaning", &json!({ "terms": terms }));
-    told(common, &door.call(ask.within(new.place.workspace.as_ref())).await?, true)
+    let ask = Ask::post("/api/v1/meaning", &json!({ "terms": terms, "use": new.takes }));
+    told(common, &door.call(ask.within(new.place.workspace.as_ref())).await?, new.takes)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
@@ -123,7 +126,7 @@ fn told(common: &Common, state: &Value, chosen: bool) -> Result<u8, CommandError
                 (_, Some(true)) => "here",
                 _ => "not here",
             };
-            format!("{}  {standing}", word(&one["id"]))
+            format!("{}  {standing}  {}", word(&one["id"]), quoted(&word(&one["name"])))
         })
         .collect();
     if state["used"].is_string() {
@@ -133,6 +136,10 @@ fn told(common: &Common, state: &Value, chosen: bool) -> Result<u8, CommandError
             true => "It begins to read what is here.".to_owned(),
             false => format!("{found} passages are found by meaning, {waiting} not yet."),
         });
+    }
+    let waits = |one: &Value| one["here"] == json!(true) && one["used"] == json!(false);
+    if models.iter().any(waits) {
+        lines.push("hq model use NAME takes another one into use that is here.".to_owned());
     }
     if state["downloading"].is_object() {
         let (have, of) = (&state["downloading"]["bytes"], &state["downloading"]["of"]);

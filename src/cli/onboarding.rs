@@ -20,7 +20,7 @@ pub enum Command {
     Show(Place),
     /// Say what the workspace is for; streams are made for it, and what is there stays
     Choose {
-        /// reach, run, hire, publish, research, organized or explore
+        /// reach, outreach, run, hire, publish, research, organized or explore
         work: String,
         #[command(flatten)]
         place: Place,

@@ -28,9 +28,16 @@ pub enum Command {
     Mode {
         /// The agent's slug or id
         agent: String,
-        /// locked: it looks; ask: it asks before what cannot be taken back; full: all that its switches allow
+        /// locked: it looks; ask: it asks before what cannot be taken back; auto: so too, and the reviewer may say yes; full: all that its switches allow
         #[arg(value_parser = one_of(TrustMode::ALL.iter().map(|mode| mode.word())))]
         mode: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// The model that reviews what agents in the mode auto ask; with a word, chooses it
+    Reviewer {
+        /// As <connection>/<model>, or none: people are asked
+        reviewer: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -160,6 +167,23 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             };
             let mode = door.call(ask.within(place.workspace.as_ref())).await?;
             print(common, &mode, &[word(&mode, "mode").to_owned()])
+        }
+        Command::Reviewer { reviewer, place } => {
+            let path = "/api/v1/policy/reviewer";
+            let ask = match reviewer.as_deref() {
+                None => Ask::get(path),
+                Some("none") => Ask::put(path, &json!({ "connection": null, "model": null })),
+                Some(one) => {
+                    let (connection, model) = one.split_once('/').unwrap_or((one, ""));
+                    Ask::put(path, &json!({ "connection": connection, "model": model }))
+                }
+            };
+            let told = door.call(ask.within(place.workspace.as_ref())).await?;
+            let line = match told["model"].as_str() {
+                Some(model) => format!("{}/{model}", word(&told, "connection")),
+                None => "Nobody reviews: people are asked.".to_owned(),
+            };
+            print(common, &told, &[line])
         }
         Command::Allow(permit) => add(common, door, &permit, Leave::Allow).await,
         Command::Ask(permit) => add(common, door, &permit, Leave::Ask).await,

@@ -328,21 +328,34 @@ pub fn code_of(text: &str) -> Option<String> {
 pub fn words_of(text: &str) -> Option<String> {
     let problem: Value = serde_json::from_str(text).ok()?;
     let words = problem["detail"].as_str().or(problem["error"]["message"].as_str())?;
-    let mut said = words.to_owned();
-    for fault in problem["errors"].as_array().into_iter().flatten() {
-        let (field, message) = (fault["field"].as_str(), fault["message"].as_str());
-        if let (Some(field), Some(message)) = (field, message)
-            && !said.contains(message)
-        {
-            said = format!("{said}; {field}: {message}");
-        }
+    let faults = problem["errors"].as_array().into_iter().flatten();
+    let faults: Vec<(&str, &str)> = faults
+        .filter_map(|fault| Some((fault["field"].as_str()?, fault["message"].as_str()?)))
+        .collect();
+    let messages: Vec<&str> = faults.iter().map(|(_, message)| *message).collect();
+    let named = |(field, message): &(&str, &str)| format!("{field}: {message}");
+    if !faults.is_empty() && messages.join(" ") == words {
+        // Nothing but what is wrong in the fields: it says in which.
+        return Some(faults.iter().map(named).collect::<Vec<_>>().join(" "));
     }
-    Some(said)
+    let others = faults.iter().filter(|(_, message)| !words.contains(message)).map(named);
+    Some(std::iter::once(words.to_owned()).chain(others).collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CommandError, code_of, refusal};
+    use super::{CommandError, code_of, refusal, words_of};
+
+    #[test]
+    fn what_is_wrong_in_a_field_names_the_field() {
+        let two = r#"{"detail":"This is needed. Too long.","errors":[
+            {"field":"folder","message":"This is needed."},{"field":"title","message":"Too long."}]}"#;
+        assert_eq!(words_of(two).as_deref(), Some("folder: This is needed. title: Too long."));
+        let other =
+            r#"{"detail":"it does not fit","errors":[{"field":"size","message":"Too large."}]}"#;
+        assert_eq!(words_of(other).as_deref(), Some("it does not fit; size: Too large."));
+        assert_eq!(words_of(r#"{"detail":"no"}"#).as_deref(), Some("no"));
+    }
 
     #[test]
     fn who_does_not_say_which_workspace_has_used_the_command_wrongly() {

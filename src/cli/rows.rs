@@ -10,6 +10,7 @@ use super::Common;
 use super::agents::{items, word};
 use super::commands::print;
 use super::door::{Ask, Door};
+use super::exports::{Export, export};
 use super::imports::{File, import};
 use super::operate::Place;
 use super::reach::CommandError;
@@ -45,6 +46,8 @@ pub enum Command {
     On(OnOne),
     /// Bring a CSV, JSON or XLSX file in
     Import(File),
+    /// All that fit words and conditions, with all fields, as a file
+    Export(Export),
 }
 
 /// What hangs on a row: its comments and files.
@@ -111,6 +114,13 @@ pub enum RecordCommand {
         collection: String,
         #[command(flatten)]
         file: File,
+    },
+    /// All records of a collection that fit words and conditions, with all fields, as a file
+    Export {
+        /// The collection's name or id
+        collection: String,
+        #[command(flatten)]
+        export: Export,
     },
 }
 
@@ -320,6 +330,9 @@ pub async fn run(
         Command::Log(log) => write_down(common, door, book, &log).await,
         Command::On(command) => on_one(common, door, book, command).await,
         Command::Import(file) => import(common, door, book.path, &file).await,
+        Command::Export(asked) => {
+            export(common, door, (&format!("/api/v1/{}", book.path), book.path), &asked).await
+        }
     }
 }
 
@@ -371,6 +384,9 @@ pub async fn run_record(
         RecordCommand::On(command) => on_one(common, door, RECORDS, command).await,
         RecordCommand::Import { collection, file } => {
             import(common, door, &collection, &file).await
+        }
+        RecordCommand::Export { collection, export: asked } => {
+            export(common, door, (&of(&collection), &collection), &asked).await
         }
     }
 }

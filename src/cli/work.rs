@@ -6,8 +6,8 @@ use super::door::Door;
 use super::reach::CommandError;
 use super::{
     Common, activity, agents, approvals, connections, history, imports, inbox, jobs, knowledge,
-    labels, members, model, models, money, notifications, onboarding, policy, prices, routines,
-    rows, runs, search, secrets, series, sources, streams, tasks, templates, undo, views,
+    labels, members, model, models, money, needs, notifications, onboarding, policy, prices,
+    routines, rows, runs, search, secrets, series, sources, streams, tasks, templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -85,6 +85,9 @@ pub enum Work {
     /// Routines: list, show, test, run, pause, resume, what became of them
     #[command(subcommand, visible_alias = "cron")]
     Routine(routines::Command),
+    /// What needs you: list, snooze, dismiss, restore
+    #[command(subcommand)]
+    Needs(needs::Command),
     /// Your notifications: list, read, settings
     #[command(subcommand)]
     Notifications(notifications::Command),
@@ -152,6 +155,7 @@ impl Work {
             Self::View(command) => views::run(common, door, command).await,
             Self::Inbox(command) => inbox::run(common, door, command).await,
             Self::Routine(command) => routines::run(common, door, command).await,
+            Self::Needs(command) => needs::run(common, door, command).await,
             Self::Notifications(command) => notifications::run(common, door, command).await,
             Self::Activity(flags) => activity::run(common, door, flags).await,
             Self::History(flags) => history::run(common, door, flags).await,

@@ -5,7 +5,7 @@ use kernel::key::KeyBuf;
 use kernel::text::one_line;
 use kernel::{Actor, Part};
 use noun::{
-    Area, Cell, Field, FieldValue, Fields, Finds, Kind, Meaning, Noun, Rows, Type, text_of,
+    Area, Cell, Column, Field, FieldValue, Fields, Finds, Kind, Meaning, Noun, Rows, Type, text_of,
 };
 use search::Document;
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::columns;
 use crate::model::{
-    Book, Collection, Contacts, FieldDef, Import, NAME, Organizations, Records, Row, Suggestion,
-    Talk,
+    Book, Collection, Contacts, FieldDef, Import, NAME, Organizations, RECORDS, Records, Row,
+    Suggestion, Talk,
 };
 use crate::names::{Known, title_of};
 use crate::views;
@@ -37,7 +37,7 @@ const ROW_FIELDS: &[Field] = &[
     Field::text("source", "source"),
     Field::new("tags", "tags", Type::List),
     Field::text("owner", "owner").means(Meaning::Somebody),
-    Field::text("organization", "organization").means(Meaning::One("organization")),
+    Field::text("organization", "organization"),
     Field::text("website_url", "website").hidden(),
     Field::text("linkedin_url", "LinkedIn").hidden(),
     Field::text("twitter_url", "X").hidden(),
@@ -94,7 +94,7 @@ const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str
         triggers: Some("Customers"),
         linked: true,
         discussed: true,
-        told: Some(told),
+        told: Some(told::<B>),
         spoken: Some(spoken::<B>),
         ..Noun::of::<Row<B>>(word, one, many)
     }
@@ -185,6 +185,7 @@ pub static FIELD: Noun = Noun {
     title: |row| text_of(row, "label").to_owned(),
     path: |_| "settings/fields".to_owned(),
     triggers: Some("Customers"),
+    rests: Some(crate::uses::field),
     ..Noun::of::<FieldDef>("field", "field", "fields")
 };
 
@@ -256,7 +257,10 @@ fn second_line(row: &Fields) -> String {
         .to_owned()
 }
 
-/// All words of a row; of a telephone the digits, too, so that it is found as anybody would type it.
+/// The fewest digits at the end of a telephone number by which it is found.
+const FEWEST_DIGITS: usize = 4;
+
+/// All words of a row; of a telephone the digits and how they end, too, so that it is found as anybody would type it.
 fn document<B: Book>(row: Row<B>) -> Document {
     let (mut body, mut tags) = (String::new(), String::new());
     for (key, cell) in &row.cells {
@@ -264,7 +268,11 @@ fn document<B: Book>(row: Row<B>) -> Document {
         match value {
             FieldValue::Choices(all) => tags.push_str(&all.join(" ")),
             FieldValue::Phone(number) => {
-                body.push_str(&format!("{number} {}\n", noun::digits(number)))
+                let digits = noun::digits(number);
+                body.push_str(&format!("{number} {digits}"));
+                let ends = 1..(digits.len() + 1).saturating_sub(FEWEST_DIGITS);
+                ends.for_each(|from| body.push_str(&format!(" {}", &digits[from..])));
+                body.push('\n');
             }
             FieldValue::Number(number) => body.push_str(&format!("{number}\n")),
             value if key != NAME => {
@@ -301,7 +309,7 @@ fn spoken<B: Book>(read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
 }
 
 /// A cell as history shows it: its value in words, without its origin.
-fn told(read: &dyn Read, _: &str, value: &Value) -> Value {
+fn told<B: Book>(read: &dyn Read, field: &str, value: &Value) -> Value {
     let Ok(cell) = serde_json::from_value::<Cell>(value.clone()) else { return value.clone() };
     match cell.value {
         None => Value::Null,
@@ -309,8 +317,8 @@ fn told(read: &dyn Read, _: &str, value: &Value) -> Value {
         Some(FieldValue::YesNo(yes)) => json!(yes),
         Some(FieldValue::Day(day)) => json!(day.strftime("%-d %b %Y").to_string()),
         Some(FieldValue::At(at)) => json!(at.strftime("%-d %b %Y, %H:%M").to_string()),
-        Some(FieldValue::Choice(key)) => json!(words(&key)),
-        Some(FieldValue::Choices(all)) => all.iter().map(|key| words(key)).collect(),
+        Some(FieldValue::Choice(key)) => json!(labels::<B>(read, field, &[key]).concat()),
+        Some(FieldValue::Choices(all)) => json!(labels::<B>(read, field, &all)),
         Some(FieldValue::Who(who)) => serde_json::to_value(who).unwrap_or_default(),
         Some(FieldValue::Refers(target)) => match title_of(read, target) {
             title if title.is_empty() => Value::Null,
@@ -320,6 +328,37 @@ fn told(read: &dyn Read, _: &str, value: &Value) -> Value {
     }
 }
 
-fn words(key: &str) -> String {
-    kernel::text::capitalized(&key.replace('_', " "))
+/// What people call choices. Of a record, whose collection is not told here, what follows from their keys.
+fn labels<B: Book>(read: &dyn Read, field: &str, keys: &[String]) -> Vec<String> {
+    let all = match B::TABLE == RECORDS {
+        true => Vec::new(),
+        // ok: fields that cannot be read call nothing, as those that are gone.
+        false => columns::of(read, B::home(None)).unwrap_or_default(),
+    };
+    let column = all.into_iter().find(|column| column.key == field);
+    let column = column.unwrap_or_else(|| Column::new(field, "", Kind::Select));
+    keys.iter().map(|key| column.label_of(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use noun::FieldValue;
+    use store::Record as _;
+
+    use super::document;
+    use crate::model::{Contacts, Row};
+
+    #[test]
+    fn a_telephone_is_found_by_how_it_ends() {
+        let mut row = Row::<Contacts>::sample();
+        let mut cell = row.cells["email"].clone();
+        cell.value = Some(FieldValue::Phone("+49 40 555-01".into()));
+        row.cells.insert("phone".into(), cell);
+        let body = document(row).body;
+        let words: Vec<&str> = body.split_whitespace().collect();
+        for end in ["494055501", "55501", "5501"] {
+            assert!(words.contains(&end), "{end}: {body}");
+        }
+        assert!(!words.contains(&"501"), "{body}");
+    }
 }

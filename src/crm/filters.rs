@@ -60,9 +60,7 @@ pub fn names(
     if key == "by" {
         return people.names();
     }
-    let Some(column) = columns.iter().find(|column| column.key == called(key)) else {
-        return Vec::new();
-    };
+    let Some(column) = column(key, columns) else { return Vec::new() };
     match column.kind {
         Kind::Person => people.names(),
         Kind::Relation => records.iter().map(|name| (name.clone(), String::new())).collect(),
@@ -85,7 +83,7 @@ pub fn told_of(term: &Term, columns: &[Column], names: &dyn Names) -> (String, S
     if term.is_words() {
         return ("Words".to_owned(), term.values.join(" "));
     }
-    let column = columns.iter().find(|column| column.key == called(&term.key));
+    let column = column(&term.key, columns);
     let label = match (column, term.key.as_str()) {
         (Some(column), _) => column.label.clone(),
         (None, "due") => "Follow-up".to_owned(),
@@ -138,6 +136,12 @@ pub(crate) fn called(key: &str) -> &str {
     }
 }
 
+/// The field that a condition means: one with that very key, else the one that filters call so.
+pub(crate) fn column<'c>(key: &str, columns: &'c [Column]) -> Option<&'c Column> {
+    let with = |key: &str| columns.iter().find(|column| column.key == key);
+    with(key).or_else(|| with(called(key)))
+}
+
 /// A condition, ready to be asked; none when it is asked elsewhere.
 ///
 /// # Errors
@@ -166,7 +170,7 @@ pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Opti
             let all: Vec<Assignee> = term.values.iter().map(who).collect::<Result<_, _>>()?;
             Test::By(all.into_iter().filter_map(|who| shared.writer(who)).collect())
         }
-        key => of_field(term, called(key), shared, around)?,
+        key => of_field(term, key, shared, seen)?,
     };
     Ok(Some(test))
 }
@@ -198,11 +202,12 @@ fn quiet(value: &String) -> Result<Numbers, String> {
 }
 
 /// The condition of a field.
-fn of_field(term: &Term, name: &str, shared: &Shared, around: &Around<'_>) -> Result<Test, String> {
-    let Some(column) = around.columns.iter().find(|column| column.key == name) else {
-        return Err(columns::unknown(name, around.columns));
+fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result<Test, String> {
+    let around = seen.around;
+    let Some(column) = column(name, around.columns) else {
+        return Err(columns::unknown(called(name), around.columns));
     };
-    let key = shared.find(name);
+    let key = shared.find(&column.key);
     let with = |test: &dyn Fn(u16) -> Test| key.map_or(Test::Nothing, test);
     if is(term, "none") {
         return Ok(key.map_or(Test::Words(Vec::new()), |key| Test::Empty(key, true)));
@@ -218,6 +223,11 @@ fn of_field(term: &Term, name: &str, shared: &Shared, around: &Around<'_>) -> Re
         Kind::Date | Kind::Datetime => {
             let all = days(&term.values, around)?;
             with(&|key| Test::Days(key, all.clone()))
+        }
+        Kind::Relation => {
+            let meant = |value: &String| meant(column, value, seen);
+            let all: Vec<Vec<String>> = term.values.iter().map(meant).collect::<Result<_, _>>()?;
+            with(&|key| Test::Texts(key, all.concat()))
         }
         _ => {
             let told = |value: &String| told(column, value, around.names);
@@ -258,6 +268,19 @@ fn told(column: &Column, value: &str, names: &dyn Names) -> Result<String, Strin
     })
 }
 
+/// The records that a value of a condition means, as they are in cells: the one of that name, else all with it in their
+/// names.
+fn meant(column: &Column, value: &str, seen: &Seen<'_>) -> Result<Vec<String>, String> {
+    let none = match told(column, value, seen.around.names) {
+        Ok(one) => return Ok(vec![one]),
+        Err(none) => none,
+    };
+    let part = value.trim().to_lowercase();
+    let fits = seen.titles.iter().filter(|(_, title)| title.contains(&part));
+    let all: Vec<String> = fits.map(|(id, _)| id.to_string()).collect();
+    if all.is_empty() { Err(none) } else { Ok(all) }
+}
+
 /// A value in letters by which conditions compare.
 pub(crate) fn plain(value: &FieldValue) -> String {
     match value {
@@ -283,8 +306,8 @@ pub(crate) fn holds<B: Book>(test: &Test, row: &Slim<B>, seen: &Seen<'_>) -> boo
             row.values.iter().any(|(_, value)| match value {
                 FieldValue::Phone(number) => {
                     plain(value).contains(word)
-                        || (word.bytes().any(|byte| byte.is_ascii_digit())
-                            && noun::digits(number).contains(&noun::digits(word)))
+                        || part_of_phone(word)
+                            .is_some_and(|part| noun::digits(number).contains(&part))
                 }
                 FieldValue::Refers(target) => {
                     titles.get(&target.id).is_some_and(|title| title.contains(word))
@@ -328,6 +351,13 @@ pub(crate) fn holds<B: Book>(test: &Test, row: &Slim<B>, seen: &Seen<'_>) -> boo
         }
         Test::Touched(any) => touched.contains_key(&ContactId::from_uuid(row.id.uuid())) == *any,
     }
+}
+
+/// The digits of a word that is a part of a phone number as people write it: three at least, and no letters.
+fn part_of_phone(word: &str) -> Option<String> {
+    let fits = word.chars().all(|c| c.is_ascii_digit() || "+-/().".contains(c));
+    let digits = noun::digits(word);
+    (fits && 3 <= digits.len()).then_some(digits)
 }
 
 fn at_any(all: &[Days], at: i64, around: &Around<'_>) -> bool {

@@ -19,6 +19,7 @@ pub mod rules;
 pub mod tools;
 mod touches;
 mod typed;
+mod uses;
 pub mod views;
 
 pub use cards::NOUNS;

@@ -17,6 +17,7 @@ use store::columns::Column as Kept;
 use store::{Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
+use crate::columns;
 use crate::error::CrmError;
 use crate::filters::{self, holds};
 use crate::model::{Book, CollectionId, ContactId, Home, NAME, Row, of_table};
@@ -226,7 +227,7 @@ pub fn find<B: Book>(
     around: &Around<'_>,
 ) -> Result<Found<B::Id>, StoreError> {
     let query = Query::parse(&asked.q);
-    let Some(columns) = read.columns() else { return Ok(Found::default()) };
+    let Some(kept) = read.columns() else { return Ok(Found::default()) };
     let asks = |key: &str| query.terms.iter().any(|term| term.key == key);
     let touched = match asks(filters::QUIET) {
         true => touches::all(read)?,
@@ -234,7 +235,7 @@ pub fn find<B: Book>(
     };
     let seen = Seen { around, titles: titles(read, (asked, &query), around.columns)?, touched };
     let mut found =
-        columns.with::<Slim<B>, _>(|rows, shared| gather(rows, shared, (asked, &query), &seen))?;
+        kept.with::<Slim<B>, _>(|rows, shared| gather(rows, shared, (asked, &query), &seen))?;
     if let Some((key, _)) = &asked.group
         && let Some(column) = around.columns.iter().find(|column| column.key == *key)
     {
@@ -277,7 +278,11 @@ fn titles(
 ) -> Result<Titles, StoreError> {
     let by = asked.sort.trim_start_matches('-');
     let has_words = query.terms.iter().any(Term::is_words);
-    let asked_for = |column: &&Column| has_words || column.key == by;
+    let has_term = |column: &Column| {
+        let mut of = query.terms.iter().filter_map(|term| filters::column(&term.key, columns));
+        of.any(|one| one.key == column.key)
+    };
+    let asked_for = |column: &&Column| has_words || column.key == by || has_term(column);
     let mut all = HashMap::new();
     for column in columns.iter().filter(|column| column.kind == Kind::Relation).filter(asked_for) {
         of_table!(column.to, B => names::<B>(read, &mut all)?);
@@ -359,6 +364,15 @@ fn count<B: Book>(tallies: &mut [Tally], row: &Slim<B>, told: &[Option<u16>]) {
 
 /// The key under which lists sort by the next follow-up.
 pub const DUE: &str = "due";
+
+/// What is wrong with an order, such as `-name`; nothing when rows can be put into it.
+#[must_use]
+pub fn unsorted(by: &str, columns: &[Column]) -> Option<String> {
+    let key = by.strip_prefix('-').unwrap_or(by);
+    let is_known = ["", "created", "updated", DUE].contains(&key)
+        || columns.iter().any(|column| column.key == key);
+    (!is_known).then(|| columns::unknown(key, columns))
+}
 
 fn sort<B: Book>(
     rows: &mut [&Slim<B>],

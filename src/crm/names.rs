@@ -6,7 +6,7 @@ use features::cards;
 use features::tasks::queries::people::People;
 use kernel::key::KeyBuf;
 use kernel::{AccountId, Assignee, TypedId as _};
-use noun::{Names, Target};
+use noun::{Fields, Names, Noun, Target};
 use store::{Range, Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
@@ -36,14 +36,18 @@ impl<'r> Known<'r> {
     }
 }
 
+/// The card of a record, and its fields; none when it is gone.
+#[must_use]
+pub fn fields_of(read: &dyn Read, target: Target) -> Option<(&'static Noun, Fields)> {
+    let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
+    // ok: a record that cannot be read has no title, as one that is gone.
+    cards::of_table(target.table).and_then(|noun| Some((noun, noun.get(read, &key).ok()??)))
+}
+
 /// The title of a record; empty when it is gone.
 #[must_use]
 pub fn title_of(read: &dyn Read, target: Target) -> String {
-    let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
-    // ok: a record that cannot be read has no title, as one that is gone.
-    let found =
-        cards::of_table(target.table).and_then(|noun| Some((noun, noun.get(read, &key).ok()??)));
-    found.map(|(noun, fields)| (noun.title)(&fields)).unwrap_or_default()
+    fields_of(read, target).map(|(noun, fields)| (noun.title)(&fields)).unwrap_or_default()
 }
 
 /// The row of a book that an id or a name means; none when there is none, or several have that name.

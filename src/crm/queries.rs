@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use kernel::key::KeyBuf;
 use kernel::{Timestamp, TypedId as _};
-use noun::Target;
-use store::{Range, Read, ReadExt as _, StoreError};
+use noun::{Cell, Target};
+use store::{Op, Range, Read, ReadExt as _, Root, Schema, StoreError, history};
 
 use crate::error::CrmError;
 use crate::model::{
@@ -21,6 +21,31 @@ use crate::names::row_called;
 /// When there is none.
 pub fn get_rev<B: Book>(read: &dyn Read, id: B::Id) -> Result<(Row<B>, u64), CrmError> {
     read.get_rev::<Row<B>>(id)?.ok_or_else(|| CrmError::no(B::noun().one, &id.to_string()))
+}
+
+/// What stood in a cell before its value of now; none when there was nothing.
+///
+/// # Errors
+/// When that is not kept any more.
+pub fn cell_before<B: Book>(
+    read: &dyn Read,
+    schema: &Schema,
+    (row, field): (&Row<B>, &str),
+) -> Result<Option<Cell>, CrmError> {
+    /// Versions that are looked through.
+    const MOST: usize = 200;
+    let root = Root::of::<Row<B>>(row.id);
+    let page = history::of(read, schema, &root, None, MOST)?.unwrap_or_default();
+    for version in &page.versions {
+        if version.op == Op::Insert {
+            return Ok(None);
+        }
+        let Some(before) = version.before.bytes().and_then(noun::typed::<Row<B>>) else { break };
+        if before.value(field) != row.value(field) {
+            return Ok(before.cells.get(field).cloned());
+        }
+    }
+    Err(CrmError::Refused("what stood there before is not kept any more".to_owned()))
 }
 
 /// A row by its id, by its name, or by an address of mail.

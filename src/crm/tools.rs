@@ -24,7 +24,7 @@ use crate::model::{Book, CollectionId, Contacts, Organizations, Records};
 use crate::names::Known;
 use crate::pages::home_of;
 use crate::queries;
-use crate::rules::{self, Sent};
+use crate::rules::{self, Changed, Sent};
 
 /// Rows of an answer when nothing else is asked for, and at most.
 const PAGE: usize = 20;
@@ -179,6 +179,9 @@ fn found<B: Book>(
         archived: args.archived,
         ..list::Asked::default()
     };
+    if let Some(wrong) = list::unsorted(&asked.sort, &columns) {
+        return Err(CrmError::field("sort", wrong));
+    }
     let found = list::find::<B>(read, &asked, &around)?.understood()?;
     let (from, limit) = (args.cursor.unwrap_or(0), args.limit.unwrap_or(PAGE).clamp(1, MOST));
     let ids: Vec<B::Id> = found.ids.iter().skip(from).take(limit).copied().collect();
@@ -344,6 +347,15 @@ fn sent(item: &Item) -> Sent {
     Sent { values: item.values.clone(), sources: sources.collect(), ..Sent::default() }
 }
 
+/// An answer with what of the values only became a suggestion, and why.
+fn with_suggested<B: Book>(mut answer: Value, changed: &Changed<B>) -> Value {
+    if let Some(note) = changed.note() {
+        answer["suggested"] = json!(changed.suggested);
+        answer["note"] = json!(note);
+    }
+    answer
+}
+
 impl<B: Tooled> WriteTool for Create<B> {
     type Args = ItemsArgs;
     type Ready = ();
@@ -362,8 +374,9 @@ impl<B: Tooled> WriteTool for Create<B> {
                 (true, None) => return Err(CrmError::field("collection", "Name the collection.")),
                 (false, _) => None,
             };
-            let row = rules::create::<B>(tx, collection, &sent(item))?;
-            Ok(json!({ "id": row.id.to_string(), "name": row.name() }))
+            let added = rules::add::<B>(tx, collection, &sent(item))?;
+            let answer = json!({ "id": added.row.id.to_string(), "name": added.row.name() });
+            Ok(with_suggested(answer, &added))
         })
     }
 }
@@ -384,14 +397,8 @@ impl<B: Tooled> WriteTool for Update<B> {
             let said = item.id.as_deref().unwrap_or_default();
             let id = queries::resolve::<B>(tx, said)?.id;
             let changed = rules::change::<B>(tx, id, &sent(item))?;
-            let mut answer = json!({ "id": id.to_string(), "name": changed.row.name(), "written": changed.written });
-            if !changed.suggested.is_empty() {
-                answer["suggested"] = json!(changed.suggested);
-                answer["note"] = json!(
-                    "A person stands for these values: they stay, and yours wait for a person."
-                );
-            }
-            Ok(answer)
+            let answer = json!({ "id": id.to_string(), "name": changed.row.name(), "written": changed.written });
+            Ok(with_suggested(answer, &changed))
         })
     }
 }
@@ -432,9 +439,8 @@ impl WriteTool for LinkOrganization {
             values.insert("title".to_owned(), json!(role));
         }
         let changed = rules::change::<Contacts>(tx, id, &Sent::of(values)).map_err(told)?;
-        Ok(ToolOutput::of(&json!({
-            "id": id.to_string(), "written": changed.written, "suggested": changed.suggested,
-        })))
+        let answer = json!({ "id": id.to_string(), "written": changed.written });
+        Ok(ToolOutput::of(&with_suggested(answer, &changed)))
     }
 }
 

@@ -14,6 +14,8 @@ use crate::{columns, filters, list, queries};
 
 /// The word of the board in addresses; a table has none.
 pub const BOARD: &str = "board";
+/// The word of cards.
+pub const CARDS: &str = "cards";
 
 const KEPT: &[&str] = &["all", "due", "check", "archived"];
 
@@ -103,14 +105,11 @@ fn faults(
     let of = |name: &str| words.iter().find(|(one, _)| *one == name).map_or("", |(_, word)| word);
     let mut faults = Vec::new();
     let mut wrong = |field: &str, message: String| faults.push(FieldError::new(field, message));
-    if !["", "list", "table", BOARD].contains(&of("layout")) {
-        wrong("layout", "These lists are a table (list) or a board.".to_owned());
+    if !["", "list", "table", BOARD, CARDS].contains(&of("layout")) {
+        wrong("layout", "These lists are a table (list), a board or cards.".to_owned());
     }
-    let sort = of("sort").trim_start_matches('-');
-    if !["", "created", "updated", list::DUE].contains(&sort)
-        && columns.iter().all(|column| column.key != sort)
-    {
-        wrong("sort", columns::unknown(sort, &columns));
+    if let Some(message) = list::unsorted(of("sort"), &columns) {
+        wrong("sort", message);
     }
     let group = of("group");
     match columns.iter().find(|column| column.key == group) {
@@ -136,7 +135,8 @@ fn faults(
     }
     let keys = filters::keys(home, &columns);
     for term in Query::parse(of("q")).terms.iter().filter(|term| !term.is_words()) {
-        if filter::key(&keys, filters::short(filters::called(&term.key))).is_none() {
+        let known = |key: &str| filter::key(&keys, key).is_some();
+        if !known(&term.key) && !known(filters::short(filters::called(&term.key))) {
             wrong("q", unknown_key(&term.key, &keys));
         }
     }

@@ -37,6 +37,10 @@ pub enum Kind {
     Image,
     /// Something in which nobody reads.
     Other,
+    /// A workbook of Excel as it was before XLSX.
+    Xls,
+    /// A spreadsheet of OpenDocument.
+    Ods,
 }
 
 /// How far into a file the mark of a PDF may stand.
@@ -57,7 +61,15 @@ impl Kind {
     pub fn is_document(self) -> bool {
         matches!(
             self,
-            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx | Self::Odt | Self::Odp | Self::Epub
+            Self::Pdf
+                | Self::Docx
+                | Self::Pptx
+                | Self::Xlsx
+                | Self::Xls
+                | Self::Ods
+                | Self::Odt
+                | Self::Odp
+                | Self::Epub
         )
     }
 
@@ -72,6 +84,9 @@ impl Kind {
         let head = &bytes[..bytes.len().min(PDF_WITHIN)];
         if memmem::find(head, b"%PDF-").is_some() {
             return Self::Pdf;
+        }
+        if sheet::is_old_workbook(bytes) {
+            return Self::Xls;
         }
         if bytes.starts_with(COMPOUND) || !text::is_text(bytes) || bytes.starts_with(br"{\rtf") {
             return Self::Other;
@@ -120,7 +135,7 @@ pub(crate) fn unread(bytes: &[u8]) -> Result<Option<&'static str>, Refused> {
         return match memmem::find(bytes, &locked) {
             Some(_) => Err(Refused::Encrypted),
             None => Ok(Some(
-                "this is an old Office file (.doc, .xls or .ppt); save it as .docx, .xlsx or .pptx \
+                "this is an old Office file that nobody here reads; save it as .docx, .xlsx or .pptx \
                  to have its text read",
             )),
         };

@@ -132,7 +132,7 @@ fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Extracted, Refused>
         Kind::Pptx => office::pptx(bytes, &mut found)?,
         Kind::Odt | Kind::Odp => office::opendocument(bytes, &mut found)?,
         Kind::Epub => office::epub(bytes, &mut found)?,
-        Kind::Xlsx => sheets::workbook(bytes, &mut found)?,
+        Kind::Xlsx | Kind::Xls | Kind::Ods => sheets::workbook(bytes, &mut found)?,
         Kind::Csv => sheets::csv(bytes, &mut found),
         Kind::Html => html::file(bytes, &mut found),
         Kind::Markdown | Kind::Json | Kind::Text => text::file(bytes, &mut found),

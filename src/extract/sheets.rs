@@ -3,7 +3,7 @@
 use sheet::{Options, SheetError};
 
 use super::markdown::{Block, Writer};
-use super::{Found, Refused, office, text};
+use super::{Found, Kind, Refused, office, text};
 
 /// The most bytes of a letter.
 const LETTER: usize = 4;
@@ -12,7 +12,15 @@ const LETTER: usize = 4;
 pub(crate) fn workbook(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let most = found.limits.chars.saturating_mul(LETTER);
     let expanded = found.limits.expanded_of(bytes.len());
-    let sheets = sheet::workbook(bytes, most, expanded).map_err(refused)?;
+    let sheets = match found.kind {
+        Kind::Xls => sheet::old_workbook(bytes, most),
+        Kind::Ods => {
+            office::check_lock(bytes, found)?;
+            sheet::opendocument(bytes, most, expanded)
+        }
+        _ => sheet::workbook(bytes, most, expanded),
+    };
+    let sheets = sheets.map_err(refused)?;
     found.pages = u32::try_from(sheets.len()).ok();
     office::name(bytes, found)?;
     for (number, sheet) in (1..).zip(sheets) {

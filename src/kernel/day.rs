@@ -1,7 +1,14 @@
 //! Days as people write them: `tomorrow`, `Fri`, `24 Nov`, `Nov 24, 2026`, `24.11.`, `2026-11-24`.
 
-use jiff::ToSpan as _;
-use jiff::civil::{Date, Weekday};
+use jiff::civil::{Date, DateTime, Weekday};
+use jiff::{Timestamp, ToSpan as _};
+
+use crate::{FieldError, clock};
+
+/// What is said of what is no day.
+pub const WANTED: &str = "Write the day as 24 Dec, Friday or 2026-12-24.";
+/// What is said of what is no day with a time of day.
+pub const WANTED_TIMED: &str = "Write the day and the time as 24 Dec, 18:00 or Friday 9:30 pm.";
 
 /// On which side of today a day lies that is written without its year, or as a day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +48,48 @@ const MONTHS: [&str; 12] = [
 #[must_use]
 pub fn written(day: Date) -> String {
     day.strftime("%-d %b %Y").to_string()
+}
+
+/// The same with its time of day: `24 Nov 2026, 14:30`, as [`read_timed`] reads it.
+#[must_use]
+pub fn written_timed(at: DateTime) -> String {
+    format!("{}, {}", written(at.date()), clock::written(at.time()))
+}
+
+/// The day in a field of a form; none when the field is empty.
+///
+/// # Errors
+/// When it is no day, with what would be one.
+pub fn in_field(
+    field: &str,
+    text: &str,
+    today: Date,
+    toward: Toward,
+) -> Result<Option<Date>, FieldError> {
+    match text.trim() {
+        "" => Ok(None),
+        text => read(text, today, toward).map(Some).ok_or_else(|| FieldError::new(field, WANTED)),
+    }
+}
+
+/// Reads a day with a time of day behind it that has a colon or a half of the day: `24 Nov, 14:30`, `fri 9 pm`,
+/// `2026-11-24T14:30`.
+#[must_use]
+pub fn read_timed(text: &str, today: Date, toward: Toward) -> Option<DateTime> {
+    let is_between = |sign: char| sign.is_whitespace() || sign == ',';
+    let mut cuts = text.char_indices().filter(|(_, sign)| is_between(*sign));
+    let found = cuts.find_map(|(at, _)| {
+        let (day, time) = text.split_at(at);
+        let time = time.trim_start_matches(is_between);
+        let is_time = time.contains(':') || clock::is_halved(time);
+        let time = is_time.then(|| clock::read(time)).flatten()?;
+        Some(read(day, today, toward)?.to_datetime(time))
+    });
+    found.or_else(|| {
+        // With an offset it is a moment, and no time on the wall of a zone.
+        let is_local = text.contains(':') && text.trim().parse::<Timestamp>().is_err();
+        is_local.then(|| text.trim().parse().ok()).flatten()
+    })
 }
 
 /// Reads a day; nothing when it is none, or when it could be two: `3/4` is a day in March to some and in April
@@ -125,7 +174,8 @@ fn of_month(word: &str) -> Option<i8> {
     matches!(rest, "" | "." | "st" | "nd" | "rd" | "th").then(|| small(digits)).flatten()
 }
 
-fn small(digits: &str) -> Option<i8> {
+/// A number of one or two digits.
+pub(crate) fn small(digits: &str) -> Option<i8> {
     let plain = digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
 }
@@ -175,7 +225,7 @@ fn dated(day: i8, month: i8, year: Option<i16>, today: Date, toward: Toward) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Toward, read, written};
+    use super::{Toward, in_field, read, read_timed, written, written_timed};
     use jiff::civil::{Date, date};
     use proptest::prelude::*;
 
@@ -264,7 +314,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_day_with_a_time_is_read_as_people_write_it() {
+        for (text, at) in [
+            ("24 Nov, 14:30", "2026-11-24T14:30:00"),
+            ("fri 9 pm", "2026-11-27T21:00:00"),
+            ("Tue, 24 Nov 2026 9.30 pm", "2026-11-24T21:30:00"),
+            ("tomorrow 9:05", "2026-11-21T09:05:00"),
+            ("24.11. 18:00", "2026-11-24T18:00:00"),
+            ("2026-11-24 14:30", "2026-11-24T14:30:00"),
+            ("2026-11-24T14:30", "2026-11-24T14:30:00"),
+        ] {
+            let found = read_timed(text, TODAY, Toward::Ahead).map(|at| at.to_string());
+            assert_eq!(found.as_deref(), Some(at), "{text}");
+        }
+        for text in [
+            "",
+            "24 Nov",
+            "24 Nov 2027",
+            "14:30",
+            "soon 14:30",
+            "24 Nov 25:00",
+            "é, 9:00",
+            "2026-11-24T14:30+01:00",
+        ] {
+            assert_eq!(read_timed(text, TODAY, Toward::Ahead), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_field_is_no_day_and_a_wrong_one_is_named() {
+        assert_eq!(in_field("from", " ", TODAY, Toward::Back).unwrap(), None);
+        assert_eq!(in_field("from", "fri", TODAY, Toward::Back).unwrap(), Some(date(2026, 11, 13)));
+        assert_eq!(in_field("from", "soon", TODAY, Toward::Back).unwrap_err().field, "from");
+    }
+
     proptest! {
+        #[test]
+        fn what_a_field_shows_with_a_time_is_read_again(day in 1_i8..=28, hour in 0_i8..24, second in 0_i8..60) {
+            let at = date(2027, 3, day).at(hour, 5, second, 0);
+            prop_assert_eq!(read_timed(&written_timed(at), TODAY, Toward::Ahead), Some(at));
+        }
+
         #[test]
         fn what_a_field_shows_is_read_again(year in 1970_i16..2200, month in 1_i8..=12, day in 1_i8..=28) {
             let day = date(year, month, day);
@@ -277,6 +368,7 @@ mod tests {
         #[test]
         fn nothing_that_is_typed_breaks_it(text in "\\PC{0,20}") {
             let _ = read(&text, TODAY, Toward::Ahead);
+            let _ = read_timed(&text, TODAY, Toward::Ahead);
         }
     }
 }

@@ -6,6 +6,7 @@ extern crate self as kernel;
 pub mod actor;
 pub mod budget;
 pub mod cadence;
+pub mod clock;
 pub mod colour;
 pub mod cursor;
 pub mod day;

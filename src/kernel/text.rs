@@ -163,21 +163,26 @@ pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&
     (near.0 * 3 <= near.1.chars().count()).then_some(near.1)
 }
 
-/// How many letters must be added, removed or replaced to make one word of the other.
+/// How many letters must be added, removed, replaced or swapped with the next one to make one word of the other.
 #[must_use]
 pub fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+            let replaced = last[j] + usize::from(x != y);
+            let mut least = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if 0 < i && 0 < j && *x == b[j - 1] && a[i - 1] == *y {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -226,6 +231,8 @@ mod tests {
         let known = || ["HQ_DATA", "HQ_LISTEN", "HQ_LOG"].into_iter();
         assert_eq!(nearest("HQ_DATE", known()), Some("HQ_DATA"));
         assert_eq!(nearest("HQ_LISTENS", known()), Some("HQ_LISTEN"));
+        assert_eq!(nearest("gol", ["log"].into_iter()), None, "only letters that stand together");
+        assert_eq!(nearest("lgo", ["log"].into_iter()), Some("log"));
         assert_eq!(nearest("HQ_MASTER_KEY", known()), None);
     }
 

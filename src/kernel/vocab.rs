@@ -271,6 +271,8 @@ words! {
         Own = "own", "Own the workspace";
         /// Say yes or no to what agents ask before they do it.
         Approve = "approve", "Answer approvals";
+        /// Act in the browsers of agents, with their sign-ins.
+        Browser = "browser", "Use browsers of agents";
     }
 }
 
@@ -291,6 +293,8 @@ words! {
         Admin = "admin", "Administer";
         /// Say yes or no to what agents ask before they do it.
         Approvals = "approvals", "Answer approvals";
+        /// Act in the browsers of agents, with their sign-ins.
+        Browser = "browser", "Use browsers of agents";
     }
 }
 
@@ -413,6 +417,8 @@ words! {
         Budget = "budget", "budget";
         /// The link to its host.
         Link = "link", "the link to its host";
+        /// A person, who acts in its browser.
+        Browser = "browser", "you at the browser";
     }
 }
 

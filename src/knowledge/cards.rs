@@ -1,18 +1,22 @@
 //! The cards: all that the rest of HQ knows of folders, items and their words.
 
 use features::finder::queries::document::{PEOPLE, of_agent};
-use noun::{Area, Field, Fields, Finds, Meaning, Noun, Parts, Piece, Type, text_of};
+use kernel::Event;
+use noun::{Area, Field, Fields, Finds, Meaning, Noun, Parts, Piece, Type, named_as, text_of};
 use search::{Document, Wanted};
 use serde_json::{Value, json};
-use store::{Blobs, Read, StoreError};
+use store::{Blobs, ReactionError, Read, StoreError, WriteTx};
 
 use crate::cut::Cut;
 use crate::error::KnowledgeError;
-use crate::model::{BODIES, Body, Folder, Item, ModelChoice, READINGS, Reading, Scope, Version};
-use crate::{passages, queries};
+use crate::model::{
+    BODIES, Body, Folder, Item, ModelChoice, Opening, READINGS, Reading, Scope, Suggestion, Uses,
+    Version,
+};
+use crate::{passages, queries, rules};
 
 /// All of them.
-pub static NOUNS: [&Noun; 5] = [&ITEM, &FOLDER, &BODY, &VERSION, &MODEL];
+pub static NOUNS: [&Noun; 6] = [&ITEM, &FOLDER, &BODY, &VERSION, &MODEL, &SUGGESTION];
 
 /// The number of passages in indexes.
 pub const PASSAGES: u8 = 23;
@@ -23,7 +27,7 @@ const LOOKED: u32 = 64;
 /// The card of items.
 pub static ITEM: Noun = Noun {
     area: Area::Work,
-    tables: |schema| schema.with::<Item>().with::<Reading>(),
+    tables: |schema| schema.with::<Item>().with::<Reading>().with::<Uses>().with::<Opening>(),
     fields: &[
         Field::text("title", "title").called("title"),
         Field::text("icon", "emoji").hidden(),
@@ -40,7 +44,11 @@ pub static ITEM: Noun = Noun {
         number: 22,
         label: "Knowledge",
         glyph: "doc",
-        document: |row| noun::typed::<Item>(row).map(|item| document(&item)),
+        document: |row| {
+            // What stands in a page is found through the page.
+            let item = noun::typed::<Item>(row).filter(|item| item.page.is_none());
+            item.map(|item| document(&item))
+        },
         hit: |row| (format!("knowledge/{}", text_of(row, "id")), second_line(row)),
         parts: Some(Parts {
             number: PASSAGES,
@@ -51,6 +59,7 @@ pub static ITEM: Noun = Noun {
         }),
     }),
     linked: true,
+    react: Some(react),
     triggers: Some("Knowledge"),
     ..Noun::of::<Item>("knowledge", "item", "items")
 };
@@ -100,6 +109,28 @@ pub static VERSION: Noun = Noun {
     ..Noun::of::<Version>("knowledge_version", "version", "versions")
 };
 
+/// The card of changes that agents suggest.
+pub static SUGGESTION: Noun = Noun {
+    area: Area::Work,
+    fields: &[
+        Field::text("title", "title").called("title"),
+        Field::text("title_base", "former title").hidden(),
+        Field::text("text", "text"),
+        Field::text("base", "former text").hidden(),
+        Field::new("tags", "tags", Type::List),
+        Field::text("reason", "reason"),
+        Field::text("by", "by").hidden(),
+        Field::text("created_at", "made").hidden(),
+        Field::text("item", "item").hidden(),
+    ],
+    title: |row| text_of(row, "title").to_owned(),
+    path: |_| "knowledge/suggestions".to_owned(),
+    triggers: Some("Knowledge"),
+    review: Some("knowledge/suggestions"),
+    told: Some(told),
+    ..Noun::of::<Suggestion>("knowledge_suggestion", "suggested change", "suggested changes")
+};
+
 /// The card of choices of the model for search by meaning.
 pub static MODEL: Noun = Noun {
     fields: &[Field::text("model", "model").called("title"), Field::text("act", "what was done")],
@@ -107,6 +138,7 @@ pub static MODEL: Noun = Noun {
         ("off", _) => "none".to_owned(),
         ("fetched", model) => format!("{model}, to be downloaded"),
         ("removed", model) => format!("{model}, removed"),
+        ("added", model) => format!("{model}, added"),
         (_, model) => model.to_owned(),
     },
     path: |_| "settings/meaning".to_owned(),
@@ -117,6 +149,19 @@ pub static MODEL: Noun = Noun {
         "models for search by meaning",
     )
 };
+
+/// What agents do with items is counted with what tells of it.
+fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
+    let counted = match event {
+        Event::RunStarted { run, .. } => rules::note_start(tx, *run),
+        Event::CommentAdded { comment, task, .. } => rules::note_comment(tx, *comment, *task),
+        Event::DeliverableSubmitted { version, task, .. } => {
+            rules::note_delivery(tx, *version, *task)
+        }
+        _ => Ok(()),
+    };
+    named_as("knowledge", counted)
+}
 
 /// Who finds an item: everybody, or all people and the chosen agents.
 fn seen_by(item: &Item) -> Vec<String> {
@@ -142,8 +187,8 @@ fn document(item: &Item) -> Document {
 
 /// The words of a stored item; of one that is archived none, as it is found by its name alone.
 fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError> {
-    let item = noun::typed::<Item>(row).filter(|item| item.archived_at.is_none());
-    let Some(item) = item else { return Ok(String::new()) };
+    let is_found = |item: &Item| item.archived_at.is_none() && item.page.is_none();
+    let Some(item) = noun::typed::<Item>(row).filter(is_found) else { return Ok(String::new()) };
     match queries::text(read, blobs, item.id) {
         Ok(text) => Ok(text),
         Err(KnowledgeError::Store(StoreError::Failed(why))) => {

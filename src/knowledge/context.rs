@@ -3,13 +3,12 @@
 
 use std::ops::ControlFlow;
 
-use kernel::key::KeyBuf;
-use kernel::{AgentId, TypedId as _};
-use store::{Blobs, Range, Read, ReadExt as _, StoreError};
+use kernel::AgentId;
+use store::{Blobs, Range, Read, StoreError};
 use tool::untrusted;
 
 use crate::error::KnowledgeError;
-use crate::model::{BY_AGENT, EVERY_AGENT, ITEMS, Item, ItemKind, Scope};
+use crate::model::{ITEMS, Item, ItemKind, Scope};
 use crate::{passages, queries};
 
 /// The most tokens of all items together.
@@ -54,11 +53,7 @@ pub fn of(
     blobs: &Blobs,
     agent: Option<AgentId>,
 ) -> Result<Vec<Share>, KnowledgeError> {
-    let mut items: Vec<Item> = Vec::new();
-    for reader in [Some(AgentId::from_bytes(EVERY_AGENT)), agent].into_iter().flatten() {
-        items.extend(read.scan::<Item>(BY_AGENT, &Range::prefix(KeyBuf::of(&reader)))?);
-    }
-    items.retain(|item| item.archived_at.is_none());
+    let mut items = queries::in_front(read, agent)?;
     let rank = |item: &Item| {
         let kind = match item.kind {
             ItemKind::Skill => 0,

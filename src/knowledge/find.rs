@@ -178,10 +178,12 @@ const FILLERS: &[&str] = &[
 pub fn essence(q: &str) -> Option<Wanted> {
     let says = |word: &&str| !FILLERS.contains(&word.to_lowercase().as_str());
     let essence: Vec<&str> = q.split_whitespace().filter(says).collect();
-    match q.contains('"') {
-        true => Wanted::of(q),
-        false => Wanted::of(&essence.join(" ")).or_else(|| Wanted::of(q)),
+    let whole = Wanted::of(q)?;
+    // What must not be there is no essence.
+    if whole.has_phrases() || essence.iter().all(|word| word.starts_with('-')) {
+        return Some(whole);
     }
+    Wanted::of(&essence.join(" ")).or(Some(whole))
 }
 
 /// Finds items.
@@ -244,6 +246,7 @@ impl<'w> Filter<'w> {
         let has =
             |tag: &String| item.tags.iter().any(|one| one.to_lowercase() == tag.to_lowercase());
         item.archived_at.is_some() == self.wish.archived
+            && item.page.is_none()
             && self.seer.agent().is_none_or(|agent| item.is_for(agent))
             && self.folders.as_ref().is_none_or(lies)
             && self.wish.scope.is_none_or(|scope| scope == item.scope)
@@ -324,7 +327,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
             Some(By::Meaning) if asked.question.is_some() => (Vec::new(), false),
             _ => places(ws, asked, looked),
         };
-        let (found, places) = fitting(read, &filter, asked, fused(&words, &near))?;
+        let (found, places) = fitting(ws, read, (&filter, asked), fused(&words, &near))?;
         // The index knows words and readers alone: of many places that hold the words few may fit.
         if !cut || asked.wish.take <= found.hits.len() || ENOUGH <= looked {
             break (Found { cut, ..found }, places);
@@ -336,7 +339,8 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
         hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
         // They may stand behind the places that were looked at by words.
         let marked = |quote: &Quote| !asked.loose.marks(&quote.text).is_empty();
-        hit.by_words |= asked.wish.by != Some(By::Meaning) && hit.quotes.iter().any(marked);
+        let holds = asked.wanted.has_phrases() || hit.quotes.iter().any(marked);
+        hit.by_words |= asked.wish.by != Some(By::Meaning) && holds;
     }
     let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
     let unread = queries::unread(read, asked.seer.agent())?;
@@ -345,9 +349,9 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
 
 /// Of places, best first, the items that fit, with the best passages of each.
 fn fitting(
+    ws: &Ws,
     read: &dyn Read,
-    filter: &Filter<'_>,
-    asked: &Asked<'_>,
+    (filter, asked): (&Filter<'_>, &Asked<'_>),
     fused: Vec<(Place, Worth)>,
 ) -> Result<(Found, HashMap<KnowledgeId, Vec<u32>>), KnowledgeError> {
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
@@ -355,6 +359,10 @@ fn fitting(
     for ((id, passage), worth) in fused {
         if seen.insert(id) {
             let item = read.get::<Item>(id)?.filter(|item| filter.admits(item));
+            let item = match item {
+                Some(item) if is_kept(ws, read, &item, asked.wanted)? => Some(item),
+                _ => None,
+            };
             let new = item.map(|item| Named {
                 item,
                 score: worth.score,
@@ -384,6 +392,16 @@ fn fitting(
     });
     let found = filter.gather(hits.collect::<Vec<_>>().into_iter());
     Ok((found, places))
+}
+
+/// Whether an item as a whole holds what is meant word for word, and nothing that must not be there: its passages are
+/// looked for one by one.
+fn is_kept(ws: &Ws, read: &dyn Read, item: &Item, wanted: &Wanted) -> Result<bool, KnowledgeError> {
+    if !wanted.is_strict() {
+        return Ok(true);
+    }
+    let cut = Cut::of(&ws.blobs, read, item.id)?;
+    Ok(wanted.is_kept(&[&item.title, &item.tags.join(" "), &cut.text]))
 }
 
 /// Places of two lists as one, best first.
@@ -491,7 +509,7 @@ fn quotes(
         let text = vector.and_then(|_| meaning::told(item, &cut, *n));
         text.is_some_and(|text| vector == Some(meaning::hash(&text)))
     };
-    let fits = |n: &u32| holds(n) || is_meant(n);
+    let fits = |n: &u32| holds(n) || (!asked.wanted.has_phrases() && is_meant(n));
     let mut chosen: Vec<u32> = places.iter().copied().filter(fits).collect();
     if chosen.is_empty() {
         chosen.extend((0..cut.len()).filter(holds).take(1));
@@ -521,5 +539,6 @@ mod tests {
         assert_eq!(marks("my password is lost", "A lost password"), 2);
         assert_eq!(marks("who is who", "Who is it?"), 2, "there is nothing else");
         assert_eq!(marks("\"who is\"", "Who is it?"), 2);
+        assert_eq!(marks("the -dog", "The dog"), 1, "what must not be there is not looked for");
     }
 }

@@ -23,6 +23,7 @@ pub mod readers;
 pub mod reading;
 mod recent;
 pub mod rules;
+pub mod suggested;
 pub mod tools;
 pub mod words;
 

@@ -28,7 +28,9 @@ pub fn said(
     agent: AgentId,
     task: &Task,
 ) -> Result<Vec<Said>, StoreError> {
-    let wanted = essence(&format!("{} {}", task.title, task.description));
+    // A task quotes and lists; it asks for nothing word for word.
+    let words = format!("{} {}", task.title, task.description);
+    let wanted = essence(&words.replace(['"', '“', '”', '„', '«', '»'], " "));
     let (mut all, mut items) = (Vec::new(), 0);
     for link in links::of_task(read, task.id)? {
         let Target::Row(table, key) = &link.target else { continue };

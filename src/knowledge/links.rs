@@ -8,14 +8,19 @@ use kernel::RunId;
 use kernel::key::KeyBuf;
 use store::{Range, Read, ReadExt as _, StoreError};
 
-use crate::cited::{Seen, place};
+use crate::cited::{self, Seen, place};
+use crate::cut::Cut;
 use crate::model::{BODIES_BY_LINK, Body, Item, KnowledgeId};
 use crate::queries;
 
 /// What stands in front of the id in a cite.
 pub const CITE: &str = "know:";
+/// What in a title would be read as a part of the link.
+const SIGNS: [char; 4] = ['|', '#', '[', ']'];
 /// What stands behind a cite of what its writer never read.
 const UNREAD: &str = " *(cited without having read it)*";
+/// The longest link, in bytes.
+const LONGEST: usize = 600;
 /// The most links of a text that are kept.
 const MOST: usize = 500;
 
@@ -65,10 +70,12 @@ fn in_line(line: &str, at: usize, links: &mut Vec<Link>) {
         let Some(rest) = line[place..].strip_prefix("[[") else { continue };
         let Some(end) = rest.find("]]") else { continue };
         let inner = &rest[..end];
-        if inner.trim().is_empty() || inner.contains(['[', '\n']) || 600 < inner.len() {
+        if inner.trim().is_empty() || inner.contains(['[', '\n']) || LONGEST < inner.len() {
             continue;
         }
         let (target, label) = inner.split_once('|').unwrap_or((inner, ""));
+        // In a table the line between the two is escaped.
+        let target = target.strip_suffix('\\').unwrap_or(target);
         let (name, section) = target.split_once('#').unwrap_or((target, ""));
         from = place + 2 + end + 2;
         links.push(Link {
@@ -112,6 +119,33 @@ pub fn resolved(
     Ok(links)
 }
 
+/// What leads to an item: its title, or its id where that is the title of others, too.
+///
+/// # Errors
+/// When the store fails.
+pub fn leading_to(read: &dyn Read, item: &Item) -> Result<String, StoreError> {
+    let is_plain =
+        !item.title.contains(SIGNS) && !item.title.starts_with(CITE) && item.title.len() < LONGEST;
+    if is_plain && named(read, &item.title)?.is_some_and(|named| named.id == item.id) {
+        return Ok(format!("[[{}]]", item.title));
+    }
+    let label = item.title.replace(SIGNS, " ");
+    Ok(format!("[[{CITE}{}|{}]]", item.id, kernel::text::cut(&label, LONGEST / 2).trim()))
+}
+
+/// Why a name means no item.
+fn unknown(read: &dyn Read, name: &str) -> Result<String, StoreError> {
+    if name.starts_with(CITE) {
+        return Ok("This item is gone.".to_owned());
+    }
+    let mut all = queries::titled(read, name)?;
+    all.retain(|item| item.archived_at.is_none());
+    Ok(match all.len() {
+        0 => "No item has this title.".to_owned(),
+        n => format!("{n} items have this title."),
+    })
+}
+
 /// The item that a name means: a cite by its id, a title when one item alone has it.
 fn named(read: &dyn Read, name: &str) -> Result<Option<Item>, StoreError> {
     if let Some(id) = name.strip_prefix(CITE) {
@@ -140,8 +174,11 @@ pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
     Ok(items)
 }
 
-/// A text in which each link is one of Markdown. `before` are the links that its record has kept; a cite of what the
-/// run that wrote it has never read says so.
+/// A link that a record has kept: its name in small letters, and what it meant.
+pub type Kept = (String, KnowledgeId);
+
+/// A text in which each link is one of Markdown. `before` are the links that its record has kept, if it keeps some: then a
+/// name that means nothing says why. A cite of what the run that wrote it has never read says so, too.
 ///
 /// # Errors
 /// When the store fails.
@@ -149,7 +186,7 @@ pub fn linked(
     ws: &Ws,
     read: &dyn Read,
     text: &str,
-    (before, by): (&[(String, KnowledgeId)], Option<RunId>),
+    (before, by): (Option<&[Kept]>, Option<RunId>),
 ) -> Result<String, StoreError> {
     // Only a text that cites something has to know what its run has read.
     let cites = text.contains("[[know:");
@@ -160,7 +197,7 @@ pub fn linked(
         let name = link.name.to_lowercase();
         let item = match named(read, &name)? {
             Some(item) => Some(item),
-            None => match before.iter().find(|(of, _)| *of == name) {
+            None => match before.into_iter().flatten().find(|(of, _)| *of == name) {
                 Some((_, id)) => read.get(*id)?,
                 None => None,
             },
@@ -170,6 +207,9 @@ pub fn linked(
         let Some(item) = item else {
             // Nothing is called so yet: the words stay as they were written.
             out.push_str(&escaped(&text[link.range.clone()]));
+            if before.is_some() {
+                out.push_str(&format!(" *({})*", unknown(read, &name)?));
+            }
             continue;
         };
         let is_cite = link.name.starts_with(CITE);
@@ -183,7 +223,10 @@ pub fn linked(
         };
         let words = match (link.label.as_str(), link.section.as_str()) {
             ("", "") => item.title.clone(),
-            ("", _) if is_cite => item.title.clone(),
+            ("", _) if is_cite => match page_of(ws, read, &item, (n, stamp)) {
+                Some(page) => format!("{}, page {page}", item.title),
+                None => item.title.clone(),
+            },
             ("", section) => format!("{} › {section}", item.title),
             (label, _) => label.to_owned(),
         };
@@ -197,6 +240,15 @@ pub fn linked(
     Ok(out)
 }
 
+/// The page of a file that a cite names, where the file has pages.
+fn page_of(ws: &Ws, read: &dyn Read, item: &Item, (n, stamp): (Option<u32>, &str)) -> Option<u32> {
+    let n = n.filter(|_| item.file.is_some())?;
+    // ok: a link without the page leads there, too.
+    let cut = Cut::of(&ws.blobs, read, item.id).ok()?;
+    let shown = cited::shown(ws, read, (item.id, &cut), (n, stamp)).ok()?;
+    shown.quote?.page
+}
+
 /// The same for words that keep no links of their own, such as those of a comment.
 ///
 /// # Errors
@@ -207,7 +259,7 @@ pub fn in_text(
     text: &str,
     by: Option<RunId>,
 ) -> Result<String, StoreError> {
-    linked(ws, read, text, (&[], by))
+    linked(ws, read, text, (None, by))
 }
 
 /// The anchor of a heading, in whatever script.

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use kernel::AgentId;
 use kernel::key::KeyBuf;
+use kernel::{AgentId, TypedId as _};
 use store::{Blobs, Range, Read, ReadExt as _, StoreError};
 
 use crate::error::KnowledgeError;
 use crate::model::{
-    BY_PARENT, BY_TITLE, Body, Folder, FolderId, Item, KnowledgeId, READING_WAITS, Reading, Text,
-    VERSIONS_BY_ITEM, Version, title_key,
+    BY_AGENT, BY_FOLDER, BY_PARENT, BY_TITLE, Body, EVERY_AGENT, Folder, FolderId, Had, Item,
+    KnowledgeId, KnowledgeSuggestionId, READING_WAITS, Reading, SUGGESTIONS_BY_ITEM, Suggestion,
+    Text, Uses, VERSIONS_BY_ITEM, Version, title_key,
 };
 
 /// An item by its id.
@@ -53,13 +54,21 @@ pub fn titled(read: &dyn Read, title: &str) -> Result<Vec<Item>, StoreError> {
     Ok(named)
 }
 
-/// All items that are in use, or all that are archived, the last changed first.
+/// The files that stand in a page.
+///
+/// # Errors
+/// When the store fails.
+pub fn files_in(read: &dyn Read, page: KnowledgeId) -> Result<Vec<Item>, StoreError> {
+    read.scan(BY_FOLDER, &Range::prefix(KeyBuf::of(&page)))
+}
+
+/// All items that are in use, or all that are archived, the last changed first; what stands in a page is left out.
 ///
 /// # Errors
 /// When the store fails.
 pub fn items(read: &dyn Read, archived: bool) -> Result<Vec<Item>, StoreError> {
     let mut all: Vec<Item> = read.list(&Range::all())?;
-    all.retain(|item| item.archived_at.is_some() == archived);
+    all.retain(|item| item.archived_at.is_some() == archived && item.page.is_none());
     all.sort_by(|a, b| b.updated_at.cmp(&a.updated_at).then_with(|| b.id.cmp(&a.id)));
     Ok(all)
 }
@@ -119,6 +128,78 @@ pub fn versions(
     most: usize,
 ) -> Result<Vec<Version>, StoreError> {
     read.scan(VERSIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)).reverse().limit(most))
+}
+
+/// The words of a version of an item, also of the one that stands now.
+///
+/// # Errors
+/// When there is no such version, or the disk fails.
+pub fn said_in(
+    read: &dyn Read,
+    blobs: &Blobs,
+    (item, n): (KnowledgeId, u32),
+) -> Result<String, KnowledgeError> {
+    let now: Option<Body> = read.get(item)?;
+    let text = match now {
+        Some(body) if body.n == n => Some(body.text),
+        _ => version(read, item, n)?.map(|one| one.text),
+    };
+    let text = text.ok_or_else(|| KnowledgeError::no("version", &n.to_string()))?;
+    text.read(blobs).map_err(|error| KnowledgeError::disk(&error))
+}
+
+/// What an agent suggests, and its rev.
+///
+/// # Errors
+/// When it is gone.
+pub fn suggestion(
+    read: &dyn Read,
+    id: KnowledgeSuggestionId,
+) -> Result<(Suggestion, u64), KnowledgeError> {
+    let gone = || KnowledgeError::Refused("this suggestion is gone: somebody decided".to_owned());
+    read.get_rev(id)?.ok_or_else(gone)
+}
+
+/// What agents suggest for an item.
+///
+/// # Errors
+/// When the store fails.
+pub fn suggestions(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Suggestion>, StoreError> {
+    read.scan(SUGGESTIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)))
+}
+
+/// The items that stand in front of an agent when it starts, or of one that has none of its own.
+///
+/// # Errors
+/// When the store fails.
+pub fn in_front(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Item>, StoreError> {
+    let mut items: Vec<Item> = Vec::new();
+    for reader in [Some(AgentId::from_bytes(EVERY_AGENT)), agent].into_iter().flatten() {
+        items.extend(read.scan::<Item>(BY_AGENT, &Range::prefix(KeyBuf::of(&reader)))?);
+    }
+    items.retain(|item| item.archived_at.is_none());
+    Ok(items)
+}
+
+/// The same of an agent, as its last start keeps it: another answer says that something has changed.
+///
+/// # Errors
+/// When the store fails.
+pub fn had(read: &dyn Read, agent: AgentId) -> Result<Vec<Had>, StoreError> {
+    let mut had = Vec::new();
+    for item in in_front(read, Some(agent))? {
+        let rev = words(read, item.id)?.map_or(0, |(_, rev)| rev);
+        had.push((item.id, item.updated_at.as_millisecond(), rev));
+    }
+    Ok(had)
+}
+
+/// What agents do with an item.
+///
+/// # Errors
+/// When the store fails.
+pub fn uses(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Uses>, StoreError> {
+    read.list(&Range::prefix(KeyBuf::of(&item)))
 }
 
 /// How many files are still to be read; for an agent, of those that it may see.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use app::Ws;
-use extract::{Extracted, Limits, Refused, State};
+use extract::{Extracted, Kind, Limits, Refused, State};
 use kernel::key::decode;
 use kernel::{Actor, Cause, Part};
 use store::feed::Op;
@@ -144,6 +144,7 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
                 text,
                 pages: found.pages,
                 cut: found.state == State::Cut,
+                media: media(found.kind).to_owned(),
                 ..blank
             }),
             Err(error) => failed(format!("The words could not be kept: {error}.")),
@@ -165,6 +166,27 @@ pub fn of_file(ws: &Ws, file: &FileBody) -> Result<Extracted, KnowledgeError> {
     }
     let bytes = ws.blobs.get(file.blob, most).map_err(|error| KnowledgeError::disk(&error))?;
     extract::apart(&bytes, &file.name, &limits).map_err(|error| refused(&error))
+}
+
+/// The media type of a kind; nothing where the first bytes of a file say more.
+fn media(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Pdf => "application/pdf",
+        Kind::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        Kind::Pptx => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        Kind::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        Kind::Xls => "application/vnd.ms-excel",
+        Kind::Odt => "application/vnd.oasis.opendocument.text",
+        Kind::Odp => "application/vnd.oasis.opendocument.presentation",
+        Kind::Ods => "application/vnd.oasis.opendocument.spreadsheet",
+        Kind::Epub => "application/epub+zip",
+        Kind::Html => "text/html",
+        Kind::Markdown => "text/markdown",
+        Kind::Csv => "text/csv",
+        Kind::Json => "application/json",
+        Kind::Text => "text/plain",
+        Kind::Image | Kind::Other => "",
+    }
 }
 
 fn refused(error: &Refused) -> KnowledgeError {

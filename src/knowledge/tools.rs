@@ -9,17 +9,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use kernel::Can;
+use kernel::{Actor, Can, Cause};
 use store::ReadExt as _;
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted};
 
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
 use crate::find::{self, Seer, Wish};
-use crate::model::{Body, Item, ItemKind, Reading};
+use crate::model::{Body, Item, ItemKind, KnowledgeId, Reading};
 use crate::passages::PAGE_END;
 use crate::queries::{self, Tree};
-use crate::{cited, origin};
+use crate::{cited, origin, rules};
 use write::{PageCreate, PageUpdate, SkillSave};
 
 /// Hits of an answer when nothing else is asked for, and at most.
@@ -122,8 +122,16 @@ fn hits_json(ws: &Ws, hits: &[find::Hit]) -> Result<Vec<Value>, KnowledgeError> 
                 "tags": hit.item.tags,
                 "passages": hit.quotes.iter().map(|quote| passage(hit, &cut, quote)).collect::<Vec<_>>(),
             });
+            let mut notes = Vec::new();
             if snap.get::<Reading>(hit.item.id)?.is_some_and(|reading| reading.cut) {
-                one["note"] = json!("only the beginning of it was read");
+                notes.push("Only the beginning of it was read.".to_owned());
+            }
+            if hit.item.kind == ItemKind::Source {
+                let told = origin::of(snap, hit.item.id)?.map(|origin| origin.told);
+                notes.extend(told.filter(|told| !told.is_empty()));
+            }
+            if !notes.is_empty() {
+                one["note"] = json!(notes.join(" "));
             }
             Ok::<_, KnowledgeError>(one)
         };
@@ -168,7 +176,8 @@ impl ReadTool for Read {
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let (agent, most) = (cx.agent, cx.max_result.saturating_sub(AROUND).clamp(1024, PIECE));
-        let (head, text) = cx
+        let goes_on = args.from.is_some_and(|from| 0 < from);
+        let (id, head, text) = cx
             .ws
             .look(move |ws| {
                 ws.read(|snap| {
@@ -189,11 +198,24 @@ impl ReadTool for Read {
                         });
                         text = format!("{}\n{origin}\n{text}", item.title);
                     }
-                    Ok::<_, KnowledgeError>((head, text))
+                    Ok::<_, KnowledgeError>((item.id, head, text))
                 })
             })
             .await?;
+        if !goes_on {
+            count(cx, id).await;
+        }
         Ok(ToolOutput::text(format!("{head}\n{}", untrusted::wrap(&untrusted::id_for(cx), &text))))
+    }
+}
+
+/// Counts that the agent of a call has read an item. What can't be counted is read all the same.
+async fn count(cx: &ToolCx, id: KnowledgeId) {
+    let (agent, run) = (cx.agent, cx.run);
+    let by = (Actor::Agent { agent, run }, Cause::Step(run, cx.step));
+    let noted = cx.ws.write(&by, move |tx| rules::note_read(tx, id, agent)).await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "that an item was read is not counted");
     }
 }
 

@@ -3,7 +3,7 @@
 //! serves pages, API, tools and import.
 
 use jiff::civil::Date;
-use kernel::text::{capitalized, nearest, one_line};
+use kernel::text::{capitalized, cut, nearest, one_line, slug};
 use kernel::{Assignee, Hue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -443,10 +443,45 @@ impl Column {
     }
 }
 
-/// The key of a label: small letters, digits and low lines, at most 40.
+/// The key of a label: small letters of any script, digits and low lines, at most 40 bytes. Latin letters lose their
+/// marks. A label of symbols alone has a key that is always the same; one of marks alone has none.
 #[must_use]
 pub fn key_of(label: &str) -> String {
-    kernel::text::slug(label, 40).replace('-', "_")
+    let mut key = String::new();
+    for c in label.chars().flat_map(char::to_lowercase) {
+        match c {
+            '\'' | '’' => {}
+            c if c.is_alphanumeric() => match slug(c.encode_utf8(&mut [0; 4]), 4) {
+                plain if plain.is_empty() => key.push(c),
+                plain => key.push_str(&plain),
+            },
+            _ if key.is_empty() || key.ends_with('_') => {}
+            _ => key.push('_'),
+        }
+    }
+    let key = cut(&key, 40).trim_end_matches('_');
+    // Below the arrows stand the marks by which people say that there is nothing.
+    match key.is_empty() && label.contains(|c: char| '\u{2190}' <= c) {
+        true => format!("f_{:08x}", sum_of(&one_line(label))),
+        false => key.to_owned(),
+    }
+}
+
+/// A number of 32 bits that follows from a text (FNV-1a, its upper half).
+fn sum_of(text: &str) -> u64 {
+    let add = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, add) >> 32
+}
+
+/// A key for a label that nothing else has: with a number behind it where it is taken.
+#[must_use]
+pub fn free_key(label: &str, taken: impl Fn(&str) -> bool) -> String {
+    let key = key_of(label);
+    if key.is_empty() || !taken(&key) {
+        return key;
+    }
+    let numbered = (2_u32..).map(|n| format!("{key}_{n}")).find(|key| !taken(key));
+    numbered.unwrap_or(key)
 }
 
 fn short(text: String) -> Result<String, String> {
@@ -459,12 +494,45 @@ fn short(text: String) -> Result<String, String> {
 /// Reads `2026-11-26`, also at the head of a moment.
 fn day(text: &str) -> Result<Date, String> {
     let head = text.split_once(['T', ' ']).map_or(text, |(day, _)| day);
-    head.parse().map_err(|_| "Write the day as 2026-12-24.".to_owned())
+    head.parse().map_err(|_| match is_no_day(head) {
+        true => no_day(head),
+        false => "Write the day as 2026-12-24.".to_owned(),
+    })
+}
+
+fn no_day(text: &str) -> String {
+    format!("There is no day {text}.")
+}
+
+/// Whether a text is written as a day that no calendar has, in whatever order: `31.02.2026`, `2026-02-31`.
+fn is_no_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(['.', '/', '-']).collect();
+    let [a, b, c] = parts[..] else { return false };
+    let number = |part: &str| {
+        let is_one = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        is_one.then(|| part.parse::<i16>().ok()).flatten()
+    };
+    let (Some(first), Some(second), Some(third)) = (number(a), number(b), number(c)) else {
+        return false;
+    };
+    let exists = |year: i16, month: i16, day: i16| {
+        let (month, day) = (i8::try_from(month).ok(), i8::try_from(day).ok());
+        month.zip(day).is_some_and(|(month, day)| Date::new(year, month, day).is_ok())
+    };
+    match (a.len(), c.len()) {
+        (4, 1 | 2) => !exists(first, second, third),
+        (1 | 2, 4) => !exists(third, second, first) && !exists(third, first, second),
+        _ => false,
+    }
 }
 
 /// Reads a moment; a day alone is its beginning in UTC.
 fn moment(text: &str) -> Result<kernel::Timestamp, String> {
-    let wrong = || "Write the moment as 2026-12-24T14:30Z.".to_owned();
+    let head = text.split_once(['T', ' ']).map_or(text, |(day, _)| day);
+    let wrong = || match is_no_day(head) {
+        true => no_day(head),
+        false => "Write the moment as 2026-12-24T14:30Z.".to_owned(),
+    };
     if let Ok(at) = text.parse::<kernel::Timestamp>() {
         return Ok(kernel::time::from_ms(at.as_millisecond()));
     }
@@ -515,5 +583,36 @@ fn phone(text: &str) -> Result<String, String> {
     match fits && (3..=20).contains(&count) {
         true => Ok(text.to_owned()),
         false => Err(format!("\"{}\" is no phone number.", kernel::text::ellipsis(text, 80))),
+    }
+}
+
+#[cfg(test)]
+mod keys {
+    use super::{free_key, key_of};
+
+    #[test]
+    fn labels_of_every_script_have_keys() {
+        for (label, key) in [
+            ("Bikes wanted", "bikes_wanted"),
+            ("  Éva's Über-Büro! ", "evas_ueber_buero"),
+            ("Стадия сделки", "стадия_сделки"),
+            ("契約", "契約"),
+            ("C++", "c"),
+            ("–", ""),
+            (" ", ""),
+        ] {
+            assert_eq!(key_of(label), key, "{label}");
+        }
+        assert_eq!(key_of(&"длина".repeat(9)).len(), 40);
+        let star = key_of("⭐");
+        assert!(star.len() == 10 && star.starts_with("f_"), "{star}");
+        assert_ne!(star, key_of("🔥"));
+    }
+
+    #[test]
+    fn a_key_that_is_taken_gets_a_number() {
+        let taken = |key: &str| ["c", "c_2"].contains(&key);
+        assert_eq!(free_key("C#", taken), "c_3");
+        assert_eq!(free_key("Rust", taken), "rust");
     }
 }

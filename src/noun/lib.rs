@@ -21,7 +21,7 @@ use store::{
 
 pub use cell::{Cell, Cells, MAX_SOURCE, MAX_SOURCES, Origin, Source, value_in};
 pub use column::{
-    AgentsMay, Choice, Column, Kind, Look, MAX_LINE, MAX_LONG, Names, Stands, key_of,
+    AgentsMay, Choice, Column, Kind, Look, MAX_LINE, MAX_LONG, Names, Stands, free_key, key_of,
 };
 pub use field::{Field, Meaning, Type};
 pub use value::{Decimal, FieldValue, Target, digits, plain_url};
@@ -146,6 +146,10 @@ pub type PieceOf =
 /// Reads the words of a stored row; long ones may lie in blobs.
 pub type TextOf = fn(&dyn Read, &Blobs, &[u8]) -> Result<String, StoreError>;
 
+/// Why a record does not go back, as others rest on it: in a store as it would be then, the row as it is and as it would
+/// be.
+pub type Rests = fn(&dyn Read, Option<&[u8]>, Option<&[u8]>) -> Result<Option<String>, StoreError>;
+
 /// A list of records that can be kept as views.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
@@ -238,6 +242,8 @@ pub struct Noun {
     pub react: Option<React>,
     /// Doctor's question to its records.
     pub check: Option<Check>,
+    /// The question whether others rest on a record as it is, so that a change of it is not taken back.
+    pub rests: Option<Rests>,
     /// The page on which each of its records waits for a person's yes or no, below the workspace; none where none does.
     pub review: Option<&'static str>,
     /// What history shows of a field, where the record's JSON says more than people want to read there.
@@ -291,6 +297,7 @@ impl Noun {
             discussed: false,
             react: None,
             check: None,
+            rests: None,
             review: None,
             told: None,
             spoken: None,

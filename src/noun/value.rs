@@ -32,23 +32,21 @@ impl Decimal {
         self.0
     }
 
-    /// Reads a number with this decimal sign. Marks of thousands, spaces, a currency and a percent sign are passed over.
+    /// Reads a number with this decimal sign. A currency and a percent sign are passed over; signs of thousands stand
+    /// left of the decimal sign alone, between groups of three digits. None for what is no such number.
     #[must_use]
     pub fn parse(text: &str, sign: char) -> Option<Self> {
-        let thousands = if sign == ',' { '.' } else { ',' };
-        let is_noise = |c: char| {
-            c.is_whitespace()
-                || matches!(c, '\'' | '’' | '€' | '$' | '£' | '¥' | '%')
-                || c == thousands
-        };
-        let plain: String = text.trim().chars().filter(|c| !is_noise(*c)).collect();
-        let (minus, digits) = match plain.strip_prefix(['-', '−']) {
+        let is_noise = |c: &char| matches!(c, '€' | '$' | '£' | '¥' | '%');
+        let bare: String = text.chars().filter(|c| !is_noise(c)).collect();
+        let bare = bare.trim();
+        let (minus, digits) = match bare.strip_prefix(['-', '−']) {
             Some(rest) => (true, rest),
-            None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
+            None => (false, bare.strip_prefix('+').unwrap_or(bare)),
         };
-        let (whole, part) = digits.split_once(sign).unwrap_or((digits, ""));
+        let (whole, part) = digits.trim().split_once(sign).unwrap_or((digits.trim(), ""));
+        let whole = ungrouped(whole, if sign == ',' { '.' } else { ',' })?;
         let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if (whole.is_empty() && part.is_empty()) || !all_digits(whole) || !all_digits(part) {
+        if (whole.is_empty() && part.is_empty()) || !all_digits(&whole) || !all_digits(part) {
             return None;
         }
         let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
@@ -93,6 +91,19 @@ impl Decimal {
     }
 }
 
+/// What stands left of the decimal sign, without its signs of thousands: one kind of them, between groups of three.
+fn ungrouped(whole: &str, thousands: char) -> Option<String> {
+    let is_mark = |c: &char| *c == thousands || c.is_whitespace() || matches!(c, '\'' | '’');
+    let Some(mark) = whole.chars().find(is_mark) else { return Some(whole.to_owned()) };
+    let mut groups = whole.split(mark);
+    let first = groups.next().unwrap_or_default();
+    // Nobody writes 0,125 for a hundred and twenty-five.
+    let fits = (1..=3).contains(&first.len())
+        && !first.starts_with('0')
+        && groups.all(|group| group.len() == 3);
+    fits.then(|| whole.replace(mark, ""))
+}
+
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, size) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
@@ -106,8 +117,11 @@ impl fmt::Display for Decimal {
 
 impl FromStr for Decimal {
     type Err = String;
+    /// Reads a number as somebody types it: with a decimal point, or with a decimal comma where it cannot be a sign of
+    /// thousands.
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::parse(text, '.').ok_or_else(|| "Write a number, such as 12 or 12.5.".to_owned())
+        let read = Self::parse(text, '.').or_else(|| Self::parse(text, ','));
+        read.ok_or_else(|| "Write a number, such as 12 or 12.5.".to_owned())
     }
 }
 
@@ -249,6 +263,39 @@ mod tests {
         assert_eq!(shown("", '.'), None);
         assert_eq!(shown("99999999999999999999", '.'), None);
         assert_eq!(Decimal::parse("1234567.5", '.').unwrap_or_default().grouped(), "1,234,567.50");
+    }
+
+    #[test]
+    fn a_sign_of_thousands_stands_left_of_the_decimal_sign_between_groups_of_three() {
+        let shown = |text: &str, sign| Decimal::parse(text, sign).map(|number| number.to_string());
+        for wrong in ["1.234,50", "12.500,00", "89,90", "12,5", "3,25", "0,125", "1,23,456", ",5"] {
+            assert_eq!(shown(wrong, '.'), None, "{wrong} with a point");
+        }
+        for wrong in ["1,234.50", "89.90", "12.5", "0.125", "24.12.2025"] {
+            assert_eq!(shown(wrong, ','), None, "{wrong} with a comma");
+        }
+        assert_eq!(shown("1 234 567,5 €", ',').as_deref(), Some("1234567.5"));
+        assert_eq!(shown("1'234.50", '.').as_deref(), Some("1234.5"));
+        assert_eq!(shown("- 1’234’567", '.').as_deref(), Some("-1234567"));
+    }
+
+    #[test]
+    fn a_number_that_is_typed_may_have_a_decimal_comma_where_it_can_be_nothing_else() {
+        let typed = |text: &str| text.parse::<Decimal>().map(|number| number.to_string());
+        for (text, is) in [
+            ("1.234,50", "1234.5"),
+            ("12.500,00", "12500"),
+            ("89,90", "89.9"),
+            ("12,5", "12.5"),
+            ("0,125", "0.125"),
+            ("1.234.567", "1234567"),
+            ("1,234", "1234"),
+            ("1.234", "1.234"),
+            ("1,234.50", "1234.5"),
+        ] {
+            assert_eq!(typed(text).as_deref(), Ok(is), "{text}");
+        }
+        assert!(typed("1,23,45").is_err() && typed("1.2.3").is_err() && typed("twelve").is_err());
     }
 
     #[test]

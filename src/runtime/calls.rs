@@ -128,7 +128,7 @@ impl Turn {
                 self.answer(std::slice::from_ref(call), CallStatus::Error, why).await?;
                 return self.skip(&calls[at + 1..], AFTER_BLOCK).await.map(|()| Step::Next);
             }
-            match self.run_tool(call).await {
+            match self.run_tool(call, &calls[at + 1..]).await {
                 Ok(Step::Next) => {}
                 Ok(step) => {
                     self.talk.journal.ws.live.finish(self.talk.journal.run);
@@ -199,6 +199,7 @@ impl Turn {
         if calls.is_empty() {
             return Ok(());
         }
+        self.withdraw(calls).await?;
         let mut events = Vec::with_capacity(calls.len());
         for call in calls {
             let step = self.talk.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
@@ -292,8 +293,8 @@ impl Turn {
         }
     }
 
-    /// One call of any kind.
-    async fn run_tool(&mut self, call: &Call) -> Result<Step, EngineError> {
+    /// One call of any kind, with those behind it in the same message.
+    async fn run_tool(&mut self, call: &Call, later: &[Call]) -> Result<Step, EngineError> {
         let tools = self.setting.engine.tools.clone();
         let Some(entry) = tools.get(&call.name) else {
             let near = tools.nearest(&call.name).join(", ");
@@ -314,7 +315,7 @@ impl Turn {
         let start = Instant::now();
         let step = self.talk.journal.steps + 1;
         let cx = self.cx(step);
-        let (passed, Held { slot, before }) = self.pass(call, entry, &cx).await?;
+        let (passed, Held { slot, before }) = self.pass((call, later), entry, &cx).await?;
         let lease = match passed {
             Passed::Go { lease, .. } => lease,
             Passed::Refused(why) => {

@@ -9,6 +9,8 @@ use features::deliverables::model::{Deliverable, Review, Version};
 use features::deliverables::queries::told;
 use features::inbox::model::{Item, Reason};
 use features::routines::queries as routines;
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::tasks::queries::{self as tasks, labels, relations};
@@ -63,6 +65,7 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
     if let Some(task) = &task {
         if !task.description.trim().is_empty() {
             let text = head_tail(task.description.trim(), LONG, "\n[…]\n");
+            let text = outside::marked(tx, &Place::Task(task.id), &text)?;
             out.push_str(&format!("\n## Description\n{text}\n"));
         }
         delivered(tx, task, &mut out)?;
@@ -204,7 +207,8 @@ fn comments(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), Stor
             _ => None,
         };
         let name = name.unwrap_or_else(|| "HQ".to_owned());
-        out.push_str(&format!("- {name}:\n{}\n", quote(cut(&comment.body, 2_000))));
+        let text = outside::marked(tx, &Place::Comment(comment.id), cut(&comment.body, 2_000))?;
+        out.push_str(&format!("- {name}:\n{}\n", quote(&text)));
     }
     Ok(())
 }

@@ -2,15 +2,16 @@
 //! made, refused, or asked for. A call that is asked for gives its run's slot back and is weighed anew when somebody has
 //! answered; what it would do then has to be what the yes was given to, to the byte.
 
+mod terms;
+
 use jiff::SignedDuration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use commands::{Level, Pattern};
 use features::agents::queries::reach;
 use features::runs::rules::Pause;
 use features::trust::line::{self, Line};
-use features::trust::model::{Approval, Offer, Plan, What, Witness};
+use features::trust::model::{Approval, BROWSER, Plan, Witness};
 use features::trust::rules::NewApproval;
 use features::trust::weigh::{self, Asked, Facts, IDENTITY, Reach, Verdict};
 use features::trust::{queries as trust, rules};
@@ -23,14 +24,18 @@ use tool::{AnyTool, Effect, Lease, Slot, ToolCx, ToolError, diff};
 
 use super::calls::PROGRAM;
 use super::journal::blocking;
-use super::model_call::not_halted;
+use super::model_call::{not_halted, review};
 use super::toolbox::Call;
+use super::tools::browser::{Act, keep_asked};
 use super::tools::{folder, request};
 use super::turn::Turn;
 use super::{EngineError, child};
+use terms::{is_telling, offers_of, offers_of_request, risk_of, shown};
 
 /// How long a program that waits on its connection is kept waiting for a yes.
 const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
+/// So many calls behind one are asked for with it.
+const MOST_AT_ONCE: usize = 49;
 /// The most of a call that people are shown, in bytes.
 const MAX_SHOWN: usize = 32 * 1024;
 /// What `process` does without touching the program.
@@ -74,7 +79,11 @@ struct Weighed {
     /// Whether its command line is all that it is.
     bare: bool,
     request: Option<Asked>,
+    /// Of an act in a page: what it would be done to.
+    act: Option<Act>,
     answered: Option<Approval>,
+    /// Whether the reviewer may say yes to it.
+    may_review: bool,
 }
 
 impl Weighed {
@@ -87,15 +96,15 @@ impl Weighed {
 }
 
 impl Turn {
-    /// Weighs a call. A program that had to wait for its turn, or that was allowed with files as they were, is weighed once
-    /// more right before it begins: by then it may be another one.
+    /// Weighs a call, with those behind it in the same message. A program that had to wait for its turn, or that was
+    /// allowed with files as they were, is weighed once more right before it begins: by then it may be another one.
     pub(super) async fn pass(
         &mut self,
-        call: &Call,
+        (call, later): (&Call, &[Call]),
         entry: &Entry,
         cx: &ToolCx,
     ) -> Result<(Passed, Held), EngineError> {
-        let passed = self.gate(call, entry).await?;
+        let passed = self.gate(call, later, entry).await?;
         let (Passed::Go { is_bound, .. }, AnyTool::Act(tool)) = (&passed, &entry.tool) else {
             return Ok((passed, Held::default()));
         };
@@ -105,21 +114,40 @@ impl Turn {
         };
         let before = self.marks(entry.spec.name == PROGRAM).await?;
         let passed = match *is_bound || slot.waited {
-            true => self.gate(call, entry).await?,
+            true => self.gate(call, later, entry).await?,
             false => passed,
         };
         Ok((passed, Held { slot, before }))
     }
 
-    async fn gate(&mut self, call: &Call, entry: &Entry) -> Result<Passed, EngineError> {
+    async fn gate(
+        &mut self,
+        call: &Call,
+        later: &[Call],
+        entry: &Entry,
+    ) -> Result<Passed, EngineError> {
+        loop {
+            if let Some(passed) = self.judge(call, later, entry).await? {
+                return Ok(passed);
+            }
+        }
+    }
+
+    /// What becomes of a call; nothing when it is to be weighed once more, as somebody has answered meanwhile.
+    async fn judge(
+        &mut self,
+        call: &Call,
+        later: &[Call],
+        entry: &Entry,
+    ) -> Result<Option<Passed>, EngineError> {
         self.ends.approved = None;
         let arguments = match entry.canonical(&call.arguments) {
             Ok(arguments) => arguments,
-            Err(error) => return Ok(Passed::Refused(error)),
+            Err(error) => return Ok(Some(Passed::Refused(error))),
         };
         let rewritten = match self.rewritten(entry, &arguments).await {
             Ok(rewritten) => rewritten,
-            Err(error) => return Ok(Passed::Refused(error)),
+            Err(error) => return Ok(Some(Passed::Refused(error))),
         };
         let weighed = self.weigh(call, entry, arguments, rewritten).await?;
         let now = self.talk.journal.ws.app.clock.now();
@@ -129,42 +157,106 @@ impl Turn {
             match approval.answer.as_ref().map(|answer| (answer.answer, answer)) {
                 Some((ApprovalAnswer::Denied, answer)) => {
                     let told = self.denied(answer.by, &answer.note)?;
-                    return Ok(Passed::Refused(told));
+                    return Ok(Some(Passed::Refused(told)));
                 }
-                Some((ApprovalAnswer::Expired, _)) => return Ok(Passed::Refused(unanswered())),
+                Some((ApprovalAnswer::Expired, _)) => {
+                    return Ok(Some(Passed::Refused(unanswered())));
+                }
                 None if over => {
                     self.close(approval.id, ApprovalAnswer::Expired).await?;
-                    return Ok(Passed::Refused(unanswered()));
+                    return Ok(Some(Passed::Refused(unanswered())));
                 }
                 _ if weighed.verdict.leave == Leave::Deny => {}
                 Some(_) if approval.is_allowed() && approval.digest == weighed.digest => {
                     self.ends.approved = Some(approval.id);
-                    return Ok(weighed.go());
+                    return Ok(Some(weighed.go()));
                 }
                 Some(_) if approval.is_allowed() => {
                     changed = Some(differs(&approval.plan, &weighed.plan));
                     self.close(approval.id, ApprovalAnswer::Changed).await?;
                 }
+                // The yes to another one counts for this one too.
+                None if weighed.verdict.leave == Leave::Allow => {
+                    self.close(approval.id, ApprovalAnswer::Withdrawn).await?;
+                    return Ok(None);
+                }
                 // A message came, or the program was started anew: it waits on.
                 None if approval.digest == weighed.digest => {
                     let (shown, until) = (approval.plan.shown.clone(), approval.until);
-                    self.wait_for_yes(call, (&shown, until), None).await?;
-                    return Ok(Passed::Waits);
+                    let waits = self.wait_for_yes(call, (&shown, until), Vec::new()).await?;
+                    return Ok(waits.then_some(Passed::Waits));
                 }
                 None => self.close(approval.id, ApprovalAnswer::Changed).await?,
                 Some(_) => {}
             }
         }
         match weighed.verdict.leave {
-            Leave::Allow => Ok(weighed.go()),
-            Leave::Deny => Ok(Passed::Refused(ToolError::refused("denied", weighed.verdict.why))),
+            Leave::Allow => Ok(Some(weighed.go())),
+            Leave::Deny => {
+                Ok(Some(Passed::Refused(ToolError::refused("denied", weighed.verdict.why))))
+            }
             Leave::Ask => {
-                let new = self.approval(call, weighed, changed, now);
-                let (shown, until) = (new.plan.shown.clone(), new.until);
-                self.wait_for_yes(call, (&shown, until), Some(new)).await?;
-                Ok(Passed::Waits)
+                if let Some(act) = &weighed.act {
+                    let of =
+                        (self.setting.agent.id, self.talk.journal.run, self.talk.journal.steps + 1);
+                    keep_asked(&self.talk.journal.ws, of, &call.id, act).await;
+                }
+                let may_review = weighed.may_review && changed.is_none();
+                let mut new = vec![self.approval(call, weighed, changed, now)];
+                if may_review {
+                    if self.review(&new[0]).await? {
+                        return Ok(None);
+                    }
+                    if self.setting.cancel.is_cancelled() {
+                        let told = ToolError::refused("stopped", "the run was stopped before");
+                        return Ok(Some(Passed::Refused(told)));
+                    }
+                } else {
+                    new.extend(self.alike(call, later, entry, now).await?);
+                }
+                let (shown, until) = (new[0].plan.shown.clone(), new[0].until);
+                let waits = self.wait_for_yes(call, (&shown, until), new).await?;
+                Ok(waits.then_some(Passed::Waits))
             }
         }
+    }
+
+    /// The calls of the same tool behind one in its message that need a yes as well: people are asked for them at once.
+    /// What they would do is as they find it now; what an earlier one changes of it is asked for again.
+    async fn alike(
+        &self,
+        call: &Call,
+        later: &[Call],
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<Vec<NewApproval>, EngineError> {
+        let mut alike = Vec::new();
+        // What a page is then nobody knows now.
+        if entry.spec.name == BROWSER {
+            return Ok(alike);
+        }
+        for other in later.iter().filter(|other| other.name == call.name).take(MOST_AT_ONCE) {
+            let Ok(arguments) = entry.canonical(&other.arguments) else { continue };
+            // Who the agent is changes one time after the other.
+            let Ok(None) = self.rewritten(entry, &arguments).await else { continue };
+            let weighed = self.weigh(other, entry, arguments, None).await?;
+            if weighed.verdict.leave == Leave::Ask && weighed.answered.is_none() {
+                alike.push(self.approval(other, weighed, None, now));
+            }
+        }
+        Ok(alike)
+    }
+
+    /// Takes back what was asked for calls that are not made after all.
+    pub(super) async fn withdraw(&self, calls: &[Call]) -> Result<(), EngineError> {
+        let run = self.talk.journal.run;
+        let asked = self.talk.journal.ws.read(|snap| trust::all_waiting_of(snap, run))?;
+        for one in asked {
+            if calls.iter().any(|call| call.id == one.call_id) {
+                self.close(one.id, ApprovalAnswer::Withdrawn).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The rights to make several calls that only look; none when one of them is not simply made.
@@ -271,14 +363,18 @@ impl Turn {
             let looked = blocking(move || line::looked_at(command, &folder, &below)).await?;
             (line, files) = (Some(looked.0), looked.1);
         }
-        let plan = Plan {
+        let mut plan = Plan {
             shown: ellipsis(&told, MAX_SHOWN),
             folder: line.as_ref().map(|line| line.cwd.clone()).unwrap_or_default(),
             variables: variables.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
             files,
             arguments,
         };
-        let digest = digest(entry.spec.name, &plan);
+        let mut digest = digest_of(entry.spec.name, &plan);
+        let mut act = match entry.spec.name == BROWSER {
+            true => Act::look(ws, agent, &plan.arguments).await,
+            false => None,
+        };
         let bare = weigh::is_bare(&given);
         let now = ws.app.clock.now();
         let facts = Facts {
@@ -293,8 +389,24 @@ impl Turn {
             outside: read.as_deref(),
             now,
         };
-        let verdict = ws.read(|snap| weigh::weigh(snap, &agents, Some(run), &facts))?;
-        Ok(Weighed { verdict, plan, digest, line, bare, request, answered })
+        let verdict = ws.read(|snap| match &act {
+            Some(act) => act.verdict(snap, &agents, run, &facts),
+            None => weigh::weigh(snap, &agents, Some(run), &facts),
+        })?;
+        if entry.spec.name == BROWSER {
+            if let Some(act) = &mut act
+                && (verdict.leave == Leave::Ask || answered.is_some())
+            {
+                act.bind(ws, &mut plan).await;
+                digest = digest_of(entry.spec.name, &plan);
+            }
+            Act::expect(act.as_ref(), ws, agent, (run, self.talk.journal.steps + 1));
+        }
+        let may_review = verdict.leave == Leave::Ask
+            && verdict.rule.is_none()
+            && review::is_one(entry.spec.name, line.as_ref().filter(|_| bare))
+            && ws.read(|snap| trust::may_review(snap, &agents, session))?;
+        Ok(Weighed { verdict, plan, digest, line, bare, request, act, answered, may_review })
     }
 
     /// Whether a call takes a secret to where it can leave: in a request, or as a variable of a program that has the
@@ -330,16 +442,17 @@ impl Turn {
         changed: Option<String>,
         now: Timestamp,
     ) -> NewApproval {
-        let Weighed { verdict, plan, digest, line, bare, request, .. } = weighed;
-        let (risk, offers) = match &line {
-            Some(line) if bare => (risk_of(line), offers_of(line)),
-            Some(line) if plan.variables.iter().any(|name| is_telling(name)) => {
+        let Weighed { verdict, plan, digest, line, bare, request, act, .. } = weighed;
+        let (risk, offers) = match (&line, &act) {
+            (_, Some(act)) => act.terms(),
+            (Some(line), _) if bare => (risk_of(line), offers_of(line)),
+            (Some(line), _) if plan.variables.iter().any(|name| is_telling(name)) => {
                 (Risk::High.max(risk_of(line)), Vec::new())
             }
-            Some(line) => (Risk::Medium.max(risk_of(line)), Vec::new()),
+            (Some(line), _) => (Risk::Medium.max(risk_of(line)), Vec::new()),
             // Who it is changes one time after the other.
-            None if !plan.files.is_empty() => (Risk::Medium, Vec::new()),
-            None => (Risk::Medium, offers_of_request(request, digest, &plan)),
+            (None, _) if !plan.files.is_empty() => (Risk::Medium, Vec::new()),
+            (None, _) => (Risk::Medium, offers_of_request(request, digest, &plan)),
         };
         NewApproval {
             run: self.talk.journal.run,
@@ -355,28 +468,36 @@ impl Turn {
         }
     }
 
-    /// Keeps what is asked, if it is new, and gives the slot back.
+    /// Keeps what is asked, if it is new, and gives the slot back; answers whether it does: what waited already may have
+    /// been answered meanwhile.
     async fn wait_for_yes(
         &mut self,
         call: &Call,
         (shown, until): (&str, Option<Timestamp>),
-        new: Option<NewApproval>,
-    ) -> Result<(), EngineError> {
-        let name = call.name.clone();
-        let first = ellipsis(shown.lines().next().unwrap_or_default(), 160);
+        new: Vec<NewApproval>,
+    ) -> Result<bool, EngineError> {
+        let (name, call_id, run) = (call.name.clone(), call.id.clone(), self.talk.journal.run);
+        let mut first = ellipsis(shown.lines().next().unwrap_or_default(), 160);
+        if 1 < new.len() {
+            first.push_str(&format!(" and {} more", new.len() - 1));
+        }
         let detail = self.talk.journal.ws.app.redactor.text(&first).into_owned();
         self.talk
             .journal
             .write(move |tx, mut pen| {
                 not_halted(tx, &pen)?;
-                if let Some(new) = new {
-                    rules::ask(tx, new)?;
+                let known = trust::of_call(tx, run, &call_id)?;
+                if new.is_empty() && known.is_some_and(|one| one.answer.is_some()) {
+                    return Ok((false, Vec::new()));
+                }
+                for one in new {
+                    rules::ask(tx, one)?;
                 }
                 pen.run.activity = name;
                 let appended = std::mem::take(&mut pen.appended);
                 let waits_for = WaitFor::Approval;
                 pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
-                Ok(((), appended))
+                Ok((true, appended))
             })
             .await
     }
@@ -408,39 +529,8 @@ fn unanswered() -> ToolError {
     )
 }
 
-/// What people read of a call: of a program its variables before its command line, and what else it gets behind it.
-fn shown(tool: &str, command: &str, given: &Value) -> String {
-    if tool != "exec" || command.is_empty() {
-        // ok: a value of our own making is written.
-        return serde_json::to_string_pretty(given).unwrap_or_default();
-    }
-    let mut shown = String::new();
-    for (name, value) in given.get("env").and_then(Value::as_object).into_iter().flatten() {
-        let value = value.as_str().unwrap_or_default().replace('\'', r"'\''");
-        shown.push_str(&format!("{name}='{value}'\n"));
-    }
-    shown.push_str(command);
-    let secrets = given.get("secrets").and_then(Value::as_array).into_iter().flatten();
-    let secrets: Vec<&str> = secrets.filter_map(Value::as_str).collect();
-    if !secrets.is_empty() {
-        shown.push_str(&format!("\n# with the secrets {}", secrets.join(", ")));
-    }
-    if given.get("background").and_then(Value::as_bool) == Some(true) {
-        shown.push_str("\n# goes on in the background");
-    }
-    shown
-}
-
-/// Whether a variable of this name may say which code a program runs.
-fn is_telling(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let begins = ["LD_", "GIT_", "NODE_", "PYTHON", "PERL", "RUBY", "CARGO_", "RUSTC", "NPM_"];
-    let ends = ["OPTIONS", "OPTS", "PAGER", "EDITOR", "PATH", "SHELL"];
-    begins.iter().any(|part| name.starts_with(part)) || ends.iter().any(|part| name.ends_with(part))
-}
-
 /// SHA-256 over the tool and all of its plan, each part with its length before it.
-fn digest(tool: &str, plan: &Plan) -> [u8; 32] {
+fn digest_of(tool: &str, plan: &Plan) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update((part.len() as u64).to_le_bytes());
@@ -463,42 +553,4 @@ fn differs(then: &Plan, now: &Plan) -> String {
         Some(file) => format!("{} has changed since the yes", file.path),
         None => "What it would do has changed since the yes".to_owned(),
     }
-}
-
-fn risk_of(line: &Line) -> Risk {
-    match commands::risk(&line.text, &line.reduced).level {
-        Level::Low => Risk::Low,
-        Level::Medium => Risk::Medium,
-        Level::High => Risk::High,
-    }
-}
-
-/// For what else a yes to a command line can count, the narrowest first. What cannot be taken apart, and programs with
-/// code among their words, are asked for each time.
-fn offers_of(line: &Line) -> Vec<Offer> {
-    let seen = line.seen.as_deref().unwrap_or_default();
-    if seen.iter().any(|one| weigh::does_what_files_say(&one.argv[0])) {
-        return Vec::new();
-    }
-    let scopes = commands::scopes(seen);
-    let label = |patterns: &[Pattern]| {
-        let shown: Vec<String> = patterns.iter().map(Pattern::shown).collect();
-        ellipsis(&shown.join(" · "), 300)
-    };
-    let offer = |patterns: Vec<Pattern>| Offer {
-        label: label(&patterns),
-        whats: patterns.into_iter().map(What::Command).collect(),
-    };
-    scopes.into_iter().map(|scope| offer(scope.patterns)).collect()
-}
-
-fn offers_of_request(request: Option<Asked>, digest: [u8; 32], plan: &Plan) -> Vec<Offer> {
-    let shown = ellipsis(&plan.shown, 400);
-    let same =
-        Offer { label: "exactly this call".to_owned(), whats: vec![What::Same { digest, shown }] };
-    let host = request.filter(|asked| asked.is_usual).map(|Asked { method, host, .. }| Offer {
-        label: format!("{method} requests to {host}"),
-        whats: vec![What::Host { method, host }],
-    });
-    std::iter::once(same).chain(host).collect()
 }

@@ -27,6 +27,8 @@ use super::history::MAX_FILE_TEXT;
 use super::journal::{Journal, save};
 use super::turn::Turn;
 
+pub(super) mod review; // a yes of a model before people are asked
+
 /// What became of a call.
 pub(super) enum Called {
     /// The model has answered.

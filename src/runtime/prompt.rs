@@ -9,14 +9,17 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use app::Ws;
+use features::agents::memory;
 use features::agents::model::Agent;
 use features::agents::prompted::{self, MAX_NOTE, RULES};
 use features::agents::queries::lines;
 use features::agents::skills;
-use features::runs::model::PromptPart;
-use features::runs::queries::makeup;
+use features::runs::model::{Place, PromptPart, Written};
+use features::runs::queries::{makeup, outside};
 use features::workspace::model::{Member, Settings};
 use git::files::AgentFiles;
+use git::history::{At, LogQuery};
+use git::{Branch, GitError};
 use kernel::text::{ellipsis, head_tail};
 use kernel::{AgentId, Manager, RunTrigger, Timestamp};
 use providers::model::{ChatRequest, SystemPart, ToolDef};
@@ -35,6 +38,11 @@ const OF_PROGRAM: &str = "A program asks in this conversation; its instructions 
 const MAX_ABOUT: usize = 80;
 /// How many of those who report to an agent are named.
 const MAX_REPORTS: usize = 20;
+
+/// In so many commits a file is looked for as it was before.
+const COMMITS: usize = 100;
+/// What stands for lines of memory that wait for a person.
+const WAITS: &str = "[What was written here after words from outside were read waits for a person: memory_search and memory_read find it.]";
 
 /// So much of a file is read however small the model is.
 const LEAST: usize = 1_000;
@@ -65,6 +73,8 @@ pub struct Facts {
     pub window: u32,
     /// What it knows of the workspace; may be empty.
     pub knowledge: String,
+    /// The files of its memory in which something waits for a person, since when, with what stood there before.
+    pub waiting: Vec<(String, Timestamp, String)>,
 }
 
 impl Facts {
@@ -104,8 +114,17 @@ impl Facts {
             now: ws.app.clock.now(),
             window: u32::MAX,
             knowledge: String::new(),
+            waiting: waiting(tx, agent.id)?,
             agent: agent.clone(),
         })
+    }
+
+    /// A file of memory in which something waits for a person, as it was before; nothing for any other.
+    fn before(&self, name: &str, most: usize) -> Option<String> {
+        let (_, _, text) = self.waiting.iter().find(|(path, ..)| path == name)?;
+        let text = head_tail(text.trim(), self.cap(most), "\n[…]\n");
+        let told = format!("{text}\n{WAITS}");
+        Some(format!("<{name}>\n{}\n</{name}>", told.trim_start()))
     }
 
     /// How much of a file is read of which others read `most`.
@@ -113,6 +132,50 @@ impl Facts {
         let (window, usual) = (self.window.min(LEAN) as usize, LEAN as usize);
         (most * window / usual).clamp(LEAST.min(most), most)
     }
+}
+
+/// The memory of an agent that a run wrote after it had read words from outside, and that nobody has accepted since.
+fn waiting(
+    tx: &impl ReadExt,
+    agent: AgentId,
+) -> Result<Vec<(String, Timestamp, String)>, StoreError> {
+    let of = |one: Written| match one.place {
+        Place::File { path, .. } if memory::is_memory(&path) => {
+            Some((path, one.since, String::new()))
+        }
+        _ => None,
+    };
+    Ok(outside::files_of(tx, agent)?.into_iter().filter_map(of).collect())
+}
+
+/// Reads what stood in such files before. Where that is not known any more, nothing of them is told. Blocks.
+pub(super) fn recall(ws: &Ws, facts: &mut Facts) {
+    for (path, since, text) in &mut facts.waiting {
+        match as_before(ws, &facts.agent.slug, path, *since) {
+            Ok(before) => *text = before.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%error, "an agent starts without a part of its memory");
+            }
+        }
+    }
+}
+
+/// A file as it was in the newest commit before a moment. Commits know seconds, so those of the same second are none
+/// before it.
+fn as_before(
+    ws: &Ws,
+    slug: &str,
+    path: &str,
+    since: Timestamp,
+) -> Result<Option<String>, GitError> {
+    let (repo, branch) = (ws.repo()?, Branch::agent(slug)?);
+    let query = LogQuery { path: Some(path), before: None, limit: COMMITS };
+    let log = repo.log(&branch, &query)?;
+    let Some(then) = log.iter().find(|one| one.time.as_second() < since.as_second()) else {
+        return Ok(None);
+    };
+    let file = repo.read_file(&At::Commit(then.id), path)?;
+    Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()))
 }
 
 /// What an agent knows of the workspace. One without its knowledge still works.
@@ -156,9 +219,10 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     });
     let mut changing = Vec::new();
     if !part {
-        changing.extend(file("MEMORY.md"));
+        let own = |name: &str, most: usize| facts.before(name, most).or_else(|| some(name, most));
+        changing.extend(own(memory::LASTING, prompted::most_of(memory::LASTING)));
         for note in files.as_ref().map(last_notes).unwrap_or_default() {
-            changing.extend(some(&note, MAX_NOTE));
+            changing.extend(own(&note, MAX_NOTE));
         }
     }
     changing.push(day(facts));

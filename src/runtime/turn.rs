@@ -186,6 +186,7 @@ impl Turn {
         let leads = !facts.reports.is_empty();
         let (own, without) = (ws.clone(), off.has("knowledge"));
         let read = move || {
+            prompt::recall(&own, &mut facts);
             if !without {
                 facts.knowledge = prompt::knowledge(&own, facts.agent.id);
             }

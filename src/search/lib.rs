@@ -88,7 +88,7 @@ pub struct Ask<'a> {
     pub status: Option<&'a str>,
     /// Only what is a part of one of these; empty for all.
     pub groups: &'a [String],
-    /// Whether one of the words is enough; else all of them must be there.
+    /// Whether one of the words is enough, or one of those in quotation marks; else all of them must be there.
     pub any: bool,
     /// The most hits of each kind.
     pub most: usize,

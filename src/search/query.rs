@@ -29,21 +29,26 @@ const BEGUN_IN_BODY: usize = 2;
 
 /// What is asked, with typos forgiven or not.
 pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuery {
-    let parts = ask.wanted.parts.iter().map(|part| -> Box<dyn Query> {
-        match part {
-            Part::Word { text, open, stems } => {
-                let mut ways = word(fields, text, *open, forgiving);
-                ways.extend(forms(fields, stems));
-                Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, BESIDE))
-            }
-            Part::Phrase(words) => phrase(fields, words),
+    let parts = &ask.wanted.parts;
+    let mut all: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+    if ask.any {
+        let is_phrase = |part: &&Part| matches!(part, Part::Phrase(_));
+        let (phrases, words): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(is_phrase);
+        let any_of = |some: Vec<&Part>| -> Box<dyn Query> {
+            let some = some.into_iter().map(|part| part_of(fields, part, forgiving));
+            Box::new(BooleanQuery::union(some.collect()))
+        };
+        // Where something is meant word for word, another word alone is not enough.
+        let (must, may) = if phrases.is_empty() { (words, phrases) } else { (phrases, words) };
+        all.push((Occur::Must, any_of(must)));
+        if !may.is_empty() {
+            all.push((Occur::Should, any_of(may)));
         }
-    });
-    let parts: Vec<Box<dyn Query>> = match ask.any {
-        true => vec![Box::new(BooleanQuery::union(parts.collect()))],
-        false => parts.collect(),
-    };
-    let mut all: Vec<_> = parts.into_iter().map(|query| (Occur::Must, query)).collect();
+    } else {
+        all.extend(parts.iter().map(|part| (Occur::Must, part_of(fields, part, forgiving))));
+    }
+    let without = ask.wanted.without.iter();
+    all.extend(without.map(|part| (Occur::MustNot, part_of(fields, part, false))));
     all.push((Occur::Must, one_of(fields.seen_by, ask.audiences)));
     if !ask.groups.is_empty() {
         all.push((Occur::Must, one_of(fields.group, ask.groups)));
@@ -52,6 +57,17 @@ pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuer
         all.push((Occur::Must, filter(exactly(fields.status, status))));
     }
     BooleanQuery::new(all)
+}
+
+fn part_of(fields: &Fields, part: &Part, forgiving: bool) -> Box<dyn Query> {
+    match part {
+        Part::Word { text, open, stems } => {
+            let mut ways = word(fields, text, *open, forgiving);
+            ways.extend(forms(fields, stems));
+            Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, BESIDE))
+        }
+        Part::Phrase(words) => phrase(fields, words),
+    }
 }
 
 /// The fields that words stand in, and what each counts.

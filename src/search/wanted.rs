@@ -1,4 +1,5 @@
-//! What somebody looks for: words, and words in quotation marks that must stand together.
+//! What somebody looks for: words, words in quotation marks that must stand together, and behind a minus what must not
+//! be there.
 
 use std::ops::Range;
 
@@ -34,6 +35,8 @@ pub(super) enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub(super) parts: Vec<Part>,
+    /// What must not be there.
+    pub(super) without: Vec<Part>,
 }
 
 impl Wanted {
@@ -41,55 +44,89 @@ impl Wanted {
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let text: String = text.chars().take(LONGEST).collect();
-        let mut parts = Vec::new();
+        let (mut parts, mut without) = (Vec::new(), Vec::new());
+        let mut negated = false;
         // Every second piece stands in quotation marks. One that is still open counts as closed.
         for (n, piece) in text.split(['"', '“', '”', '„', '«', '»']).enumerate() {
-            let found = words::of(piece, Tails::Dropped).into_iter();
             if n % 2 == 1 {
-                let phrase: Vec<String> = found.map(|word| word.text).take(MOST).collect();
-                if !phrase.is_empty() {
-                    parts.push(Part::Phrase(phrase));
-                }
-            } else {
-                parts.extend(found.map(|word| Part::Word {
-                    stems: stems::of_word(&word),
-                    text: word.text,
-                    open: false,
-                }));
+                let list = if negated { &mut without } else { &mut parts };
+                list.extend(phrase(piece));
+                continue;
             }
+            let before = piece.strip_suffix('-');
+            negated = before.is_some_and(|before| {
+                before.ends_with(char::is_whitespace) || (n == 0 && before.is_empty())
+            });
+            let (kept, left_out): (Vec<&str>, Vec<&str>) =
+                piece.split_whitespace().partition(|word| !is_left_out(word));
+            for word in left_out {
+                let word = word.trim_start_matches('-');
+                match single(word).as_slice() {
+                    [only] => without.push(only.clone()),
+                    _ => without.extend(phrase(word)),
+                }
+            }
+            parts.extend(single(&kept.join(" ")));
+        }
+        if parts.is_empty() {
+            // Who says only what must not be there means the words.
+            parts = std::mem::take(&mut without);
         }
         parts.truncate(MOST);
+        without.truncate(MOST);
         if let Some(Part::Word { open, .. }) = parts.last_mut() {
             *open = true;
         }
-        (!parts.is_empty()).then_some(Self { parts })
+        (!parts.is_empty()).then_some(Self { parts, without })
+    }
+
+    /// Whether something of it must stand there word for word.
+    #[must_use]
+    pub fn has_phrases(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Phrase(_)))
+    }
+
+    /// Whether [`Self::is_kept`] asks for something.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.has_phrases() || !self.without.is_empty()
+    }
+
+    /// Whether all that must stand word for word stands in these texts, and nothing that must not be there.
+    #[must_use]
+    pub fn is_kept(&self, texts: &[&str]) -> bool {
+        let all: Vec<Vec<Word>> = words_of(texts);
+        let mut phrases = self.parts.iter().filter(|part| matches!(part, Part::Phrase(_)));
+        phrases.all(|part| part.stands(&all)) && !self.without.iter().any(|part| part.stands(&all))
     }
 
     /// Whether all of it stands in these texts, as parts of words or other forms of them: for what the index does not know yet.
     #[must_use]
     pub fn is_in(&self, texts: &[&str]) -> bool {
-        let all: Vec<Vec<Word>> =
-            texts.iter().map(|text| words::of(text, Tails::Dropped)).collect();
-        self.parts.iter().all(|part| match part {
-            Part::Word { text, stems, .. } => all
-                .iter()
-                .flatten()
-                .any(|word| word.text.contains(text.as_str()) || stems::is_form(word, stems)),
-            Part::Phrase(phrase) => {
-                let is = |some: &[Word]| some.iter().map(|word| &word.text).eq(phrase);
-                all.iter().any(|words| words.windows(phrase.len()).any(is))
+        let all: Vec<Vec<Word>> = words_of(texts);
+        let is_there = |part: &Part| match part {
+            Part::Word { text, .. } => {
+                let mut words = all.iter().flatten();
+                words.any(|word| word.text.contains(text.as_str())) || part.stands(&all)
             }
-        })
+            Part::Phrase(_) => part.stands(&all),
+        };
+        self.parts.iter().all(is_there) && !self.without.iter().any(|part| part.stands(&all))
     }
 
     /// Where the words stand in a text, in bytes, in order and apart.
     #[must_use]
     pub fn marks(&self, text: &str) -> Vec<Range<usize>> {
-        let mut marks: Vec<Range<usize>> = Vec::new();
-        for word in words::of(text, Tails::Dropped) {
-            if !self.fits(&word) {
-                continue;
+        let words = words::of(text, Tails::Dropped);
+        let mut fits: Vec<bool> = words.iter().map(|word| self.fits(word)).collect();
+        for part in &self.parts {
+            let Part::Phrase(phrase) = part else { continue };
+            for at in places(phrase, &words) {
+                fits[at..at + phrase.len()].fill(true);
             }
+        }
+        let mut marks: Vec<Range<usize>> = Vec::new();
+        for (word, _) in words.iter().zip(fits).filter(|(_, fits)| *fits) {
             match marks.last_mut() {
                 Some(last) if word.from <= last.end => last.end = last.end.max(word.to),
                 _ => marks.push(word.from..word.to),
@@ -98,7 +135,7 @@ impl Wanted {
         marks
     }
 
-    /// Whether a word of a text is one that is looked for, another form of it, or nearly it.
+    /// Whether a word of a text is one that is looked for by itself, another form of it, or nearly it.
     fn fits(&self, found: &Word) -> bool {
         let word = found.text.as_str();
         self.parts.iter().any(|part| match part {
@@ -108,9 +145,54 @@ impl Wanted {
                     || (is_forgiven(text) && is_near(word, text, *open))
                     || stems::is_form(found, stems)
             }
-            Part::Phrase(phrase) => phrase.iter().any(|text| text == word),
+            Part::Phrase(_) => false,
         })
     }
+}
+
+impl Part {
+    /// Whether it stands in texts: a word as a whole or in another form, words one behind the other.
+    fn stands(&self, all: &[Vec<Word>]) -> bool {
+        match self {
+            Self::Word { text, stems, .. } => {
+                all.iter().flatten().any(|word| word.text == *text || stems::is_form(word, stems))
+            }
+            Self::Phrase(phrase) => all.iter().any(|words| places(phrase, words).next().is_some()),
+        }
+    }
+}
+
+fn words_of(texts: &[&str]) -> Vec<Vec<Word>> {
+    texts.iter().map(|text| words::of(text, Tails::Dropped)).collect()
+}
+
+/// Where words stand one behind the other.
+fn places<'a>(phrase: &'a [String], words: &'a [Word]) -> impl Iterator<Item = usize> + 'a {
+    let places = words.windows(phrase.len()).enumerate();
+    let is = move |(at, some): (usize, &[Word])| {
+        some.iter().map(|word| &word.text).eq(phrase).then_some(at)
+    };
+    places.filter_map(is)
+}
+
+/// Words that must stand together, if there are any.
+fn phrase(piece: &str) -> Option<Part> {
+    let words = words::of(piece, Tails::Dropped).into_iter();
+    let phrase: Vec<String> = words.map(|word| word.text).take(MOST).collect();
+    (!phrase.is_empty()).then_some(Part::Phrase(phrase))
+}
+
+/// Words that each stand for themselves.
+fn single(piece: &str) -> Vec<Part> {
+    let words = words::of(piece, Tails::Dropped).into_iter();
+    let part =
+        |word: Word| Part::Word { stems: stems::of_word(&word), text: word.text, open: false };
+    words.map(part).collect()
+}
+
+/// Whether a word stands behind a minus. One in front of a number is its sign.
+fn is_left_out(word: &str) -> bool {
+    word.strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic))
 }
 
 /// Whether a word is long enough to have a typo.
@@ -173,5 +255,24 @@ mod tests {
         let wanted = Wanted::of("\"cargo bikes\" price").expect("words");
         assert!(wanted.is_in(&["Prices", "of cargo bikes"]));
         assert!(!wanted.is_in(&["Prices", "bikes for cargo"]));
+        assert!(wanted.is_kept(&["of cargo bikes"]), "only what is in quotation marks must be");
+        assert!(!wanted.is_kept(&["Prices of bikes for cargo"]));
+        assert_eq!(
+            marked("\"cargo bikes\"", "bikes for cargo, cargo bikes"),
+            ["cargo", "bikes"],
+            "where they stand together"
+        );
+    }
+
+    #[test]
+    fn what_stands_behind_a_minus_must_not_be_there() {
+        let wanted = Wanted::of("bike -hangars -\"city tour\"").expect("words");
+        assert!(wanted.is_strict() && !wanted.has_phrases());
+        assert!(wanted.is_kept(&["A bike", "for a tour of the city"]));
+        assert!(!wanted.is_kept(&["A bike", "and a hangar"]), "another form of it");
+        assert!(!wanted.is_in(&["A bike", "for a city tour"]));
+        for text in ["MC-142", "-5 degrees", "-verbose", "one - two"] {
+            assert!(!Wanted::of(text).expect("words").is_strict(), "{text}");
+        }
     }
 }

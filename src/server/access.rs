@@ -9,6 +9,7 @@
 //! | review deliverables | yes | yes | yes | no | `review` |
 //! | say yes or no to what agents ask before they do it | yes | yes | yes | no | `approvals` |
 //! | make and change agents, budgets of agents and their work | yes | yes | yes | no | `agents` |
+//! | act in browsers of agents, with their sign-ins | yes | yes | yes | no | `browser` |
 //! | connections, members, the workspace's budgets, settings | yes | yes | no | no | `admin` |
 //! | archive and delete the workspace, owners, who must have a second factor | yes | no | no | no | no |
 //!
@@ -34,6 +35,7 @@ pub fn role(role: Role) -> Access {
             Can::Review,
             Can::Approve,
             Can::Agents,
+            Can::Browser,
             Can::Admin,
             Can::Own,
         ],
@@ -45,6 +47,7 @@ pub fn role(role: Role) -> Access {
             Can::Review,
             Can::Approve,
             Can::Agents,
+            Can::Browser,
             Can::Admin,
         ],
         Role::Member => &[
@@ -55,6 +58,7 @@ pub fn role(role: Role) -> Access {
             Can::Review,
             Can::Approve,
             Can::Agents,
+            Can::Browser,
         ],
         Role::Viewer => &[Can::Account, Can::Read],
     })
@@ -71,6 +75,7 @@ pub fn scope(scope: Scope) -> Access {
         Scope::Review => &[Can::Read, Can::Review],
         Scope::Approvals => &[Can::Read, Can::Approve],
         Scope::Agents => &[Can::Read, Can::Agents],
+        Scope::Browser => &[Can::Read, Can::Browser],
         Scope::Admin => &[Can::Read, Can::Admin],
     })
 }
@@ -90,18 +95,32 @@ mod tests {
     #[test]
     fn an_agent_may_less_than_a_member() {
         assert!(role(Role::Member).covers(agent()));
-        for can in
-            [Can::Review, Can::Approve, Can::Agents, Can::Admin, Can::Own, Can::Account, Can::Local]
-        {
+        for can in [
+            Can::Review,
+            Can::Approve,
+            Can::Agents,
+            Can::Browser,
+            Can::Admin,
+            Can::Own,
+            Can::Account,
+            Can::Local,
+        ] {
             assert!(!agent().may(can), "{can}");
         }
     }
 
     #[test]
     fn a_viewer_only_looks_and_no_token_reaches_the_account() {
-        for can in
-            [Can::Write, Can::Chat, Can::Review, Can::Approve, Can::Agents, Can::Admin, Can::Local]
-        {
+        for can in [
+            Can::Write,
+            Can::Chat,
+            Can::Review,
+            Can::Approve,
+            Can::Agents,
+            Can::Browser,
+            Can::Admin,
+            Can::Local,
+        ] {
             assert!(!role(Role::Viewer).may(can), "{can}");
         }
         for one in Scope::ALL {

@@ -1,4 +1,4 @@
-//! What is due at a moment: tasks that recur, due dates that pass. One task a workspace, which sleeps until the next moment
+//! What is due at a moment: tasks that recur, due dates that pass, what people have put off. One task a workspace, which sleeps until the next moment
 //! that stands in an index. It looks again when the clock jumps and when something changes what comes
 //! next; what was due while the program was away is found by the first look.
 
@@ -11,6 +11,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::futures::Notified;
 
 use app::Ws;
+use features::dashboard::queries::away;
+use features::dashboard::rules as needs;
 use features::tasks::model::series::SERIES;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::{overdue as late, series as reads};
@@ -57,7 +59,16 @@ async fn run(ws: Ws) {
 /// Makes all that is due and says when more will be.
 pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let (turn, passes) = (recurring(ws).await?, overdue(ws).await?);
-    Ok(turn.into_iter().chain(passes).min())
+    Ok(turn.into_iter().chain(passes).chain(put_off(ws).await?).min())
+}
+
+/// What people have put off until now comes back to their pages; says when the next of it does.
+async fn put_off(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+    let now = ws.app.clock.now();
+    if !ws.read(|snap| away::due(snap, now, 1))?.is_empty() {
+        ws.store.write_in(Lane::Second, BY.0, BY.1, |tx| needs::end_snoozes(tx, PIECE)).await?;
+    }
+    ws.read(|snap| away::next(snap))
 }
 
 /// Due dates that have passed since the last look; says when the next one does.

@@ -2,9 +2,9 @@
 
 use features::agents::prompted;
 use features::{
-    activity, agents, audit, backups, cards, comments, connections, deliverables, files, history,
-    inbox, jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage, users,
-    workspace,
+    activity, agents, audit, backups, cards, comments, connections, dashboard, deliverables, files,
+    history, inbox, jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage,
+    users, workspace,
 };
 use noun::Noun;
 use std::sync::LazyLock;
@@ -42,6 +42,7 @@ pub fn workspace() -> Schema {
         onboarding::model::Onboarding,
         onboarding::model::MissionAway,
         activity::model::Visit,
+        dashboard::model::Away,
         streams::model::Stream,
         tasks::model::series::Series,
         tasks::model::series::Occurrence,
@@ -72,6 +73,7 @@ pub fn workspace() -> Schema {
         runs::model::Branch,
         runs::model::ReadMark,
         runs::model::Outside,
+        runs::model::Written,
         runs::model::SubagentLimits,
         runs::model::RunLimits,
         jobs::model::Job,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use app::{App, Ws};
 use doors_account::users::session;
 use features::audit::{self, model::Keeping};
+use features::browsers;
 use features::notifications::reactions::asked;
 use features::notifications::rules::NotificationError;
 use features::notifications::rules::keeping;
@@ -112,6 +113,7 @@ pub async fn sweep(app: &App) {
         note(&ws.slug, "old firings", routines::sweep(&ws).await);
         note(&ws.slug, "notifications", notifications(&ws).await);
         note(&ws.slug, "removed secrets", vault::sweep(&ws).await);
+        note(&ws.slug, "pictures of pages", pictures(&ws).await);
         let former = match ws.read(|snap| audit::queries::keeping(snap)) {
             Ok(keeping) => former_versions(&ws.store, keeping, now).await,
             Err(error) => Err(error),
@@ -214,6 +216,17 @@ async fn notifications(ws: &Ws) -> Result<(), NotificationError> {
     }
     loop {
         let forget = |tx: &mut WriteTx<'_>| keeping::forget(tx, PIECE);
+        if ws.store.write_in(Lane::Second, by, Cause::Retention, forget).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Old pictures of what was done in browsers go.
+async fn pictures(ws: &Ws) -> Result<(), StoreError> {
+    let by = Actor::System(Part::Timer);
+    loop {
+        let forget = |tx: &mut WriteTx<'_>| browsers::rules::forget_shots(tx, PIECE);
         if ws.store.write_in(Lane::Second, by, Cause::Retention, forget).await? {
             return Ok(());
         }

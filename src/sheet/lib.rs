@@ -1,4 +1,4 @@
-//! Tables out of what a person sends: CSV, pasted text, JSON, XLSX; and CSV out.
+//! Tables out of what a person sends: CSV, pasted text, JSON, XLSX; and CSV out. The words of XLS and ODS, too.
 //!
 //! Every cell comes out as text, as its author would write it: dates as `2026-11-26` or
 //! `2026-11-26 14:30`, numbers plain. Nothing is lost in silence: what does not fit is an error that names
@@ -7,12 +7,15 @@
 
 mod delimited;
 mod json;
+mod ods;
 pub mod package;
 mod place;
 mod problem;
+mod rows;
 mod table;
 mod text;
 mod write;
+mod xls;
 mod xlsx;
 
 pub use problem::SheetError;
@@ -116,6 +119,14 @@ pub fn read(name: &str, bytes: &[u8], options: &Options) -> Result<Table, SheetE
     }
 }
 
+/// Whether a cell says that its formula failed, as workbooks and what was saved from them do: `#DIV/0!`.
+#[must_use]
+pub fn is_error(cell: &str) -> bool {
+    let words =
+        ["#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#SPILL!", "#CALC!"];
+    words.contains(&cell.trim())
+}
+
 /// What stands in one sheet of a workbook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sheet {
@@ -134,6 +145,28 @@ pub struct Sheet {
 /// If it is no workbook, or one that is locked, broken or a bomb.
 pub fn workbook(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>, SheetError> {
     xlsx::all(bytes, most, inflated.min(MAX_INFLATED))
+}
+
+/// The same of a spreadsheet of OpenDocument.
+///
+/// # Errors
+/// If it is broken or a bomb.
+pub fn opendocument(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>, SheetError> {
+    ods::all(bytes, most, inflated.min(MAX_INFLATED))
+}
+
+/// Whether it is a workbook of Excel as it was before XLSX.
+#[must_use]
+pub fn is_old_workbook(bytes: &[u8]) -> bool {
+    xls::is_workbook(bytes)
+}
+
+/// The same as [`workbook`] of such a workbook; nothing in it is packed.
+///
+/// # Errors
+/// If it is locked or broken.
+pub fn old_workbook(bytes: &[u8], most: usize) -> Result<Vec<Sheet>, SheetError> {
+    xls::all(bytes, most)
 }
 
 #[cfg(test)]

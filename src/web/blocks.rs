@@ -35,7 +35,7 @@ pub struct Editable {
 #[must_use]
 pub fn of(text: &str) -> Vec<Block> {
     let arena = Arena::new();
-    let options = crate::md::options();
+    let options = crate::md::options(text);
     let root = parse_document(&arena, text, &options);
     let lines = Lines::of(text);
     let blocks = root.children().map(|node| Block {
@@ -60,7 +60,7 @@ pub fn editable(text: &str) -> Vec<Editable> {
     options.extension.autolink = true;
     options.extension.footnotes = true;
     options.extension.math_dollars = true;
-    options.extension.front_matter_delimiter = Some("---".to_owned());
+    options.extension.front_matter_delimiter = crate::md::front_matter(text);
     options.render.escape = true;
     options.render.full_info_string = true;
     let root = parse_document(&arena, text, &options);
@@ -209,6 +209,7 @@ mod tests {
     #[test]
     fn notes_at_the_foot_and_front_matter_are_source() {
         let text = "---\na: 1\n---\n\nSee[^1] it.\n\n[^1]: There.\n\nEnd.\n";
+        assert!(of(text).iter().all(|block| block.heading.is_none()));
         let shown = editable(text);
         let told: Vec<(&str, bool)> =
             shown.iter().map(|one| (&text[one.from..one.to], one.source)).collect();

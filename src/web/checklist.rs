@@ -69,7 +69,7 @@ pub fn items(text: &str) -> Vec<Item> {
         return Vec::new();
     }
     let arena = Arena::new();
-    let root = parse_document(&arena, text, &md::options());
+    let root = parse_document(&arena, text, &md::options(text));
     of(root, text).into_iter().flatten().collect()
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use kernel::day;
+use kernel::{clock, day};
 
 use crate::parts::Choice;
 
@@ -115,11 +115,13 @@ pub struct DayBox<'a> {
     /// What is wrong, said below it with the hint; nothing stands below one that must be given.
     error: &'a str,
     required: bool,
+    /// What it is called where no label stands beside it; empty where one does.
+    label: &'a str,
 }
 
 impl HtmlSafe for DayBox<'_> {}
 
-/// A day without a label of its own.
+/// A day without a visible label of its own.
 pub fn day_box<'a>(
     id: &'a dyn Display,
     name: &'a dyn Display,
@@ -127,10 +129,44 @@ pub fn day_box<'a>(
     form: &'a str,
     error: &'a str,
     required: &bool,
+    label: &'a str,
 ) -> DayBox<'a> {
     let value = value.to_string();
     let value = value.parse().map_or(value, day::written);
-    DayBox { id, name, value, form, error, required: *required }
+    DayBox { id, name, value, form, error, required: *required, label }
+}
+
+/// A time of day that is typed as people write it.
+#[derive(Template)]
+#[template(path = "ui/time_box.html")]
+pub struct TimeBox<'a> {
+    id: &'a dyn Display,
+    name: &'a dyn Display,
+    /// In 24 hours; what is no time of day stays as it was typed.
+    value: String,
+    /// The form that it belongs to, if it does not stand in it.
+    form: &'a str,
+    title: &'a str,
+    placeholder: &'a str,
+    /// What is wrong; the field's label, error and hint stand around it.
+    error: &'a str,
+}
+
+impl HtmlSafe for TimeBox<'_> {}
+
+/// A time of day without a label of its own.
+pub fn time_box<'a>(
+    id: &'a dyn Display,
+    name: &'a dyn Display,
+    value: &dyn Display,
+    form: &'a str,
+    title: &'a str,
+    placeholder: &'a str,
+    error: &'a str,
+) -> TimeBox<'a> {
+    let value = value.to_string();
+    let value = clock::read(&value).map_or(value, clock::written);
+    TimeBox { id, name, value, form, title, placeholder, error }
 }
 
 /// A field for a secret.

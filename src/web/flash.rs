@@ -18,7 +18,7 @@ const MAX_TEXT: usize = 1_000;
 /// `Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&url)))`.
 pub fn say(app: &App, flash: Flash, mut response: Response) -> Response {
     let text = kernel::text::cut(&flash.text, MAX_TEXT);
-    let value = format!("{}\n{text}", flash.tone.as_str());
+    let value = format!("{}\n{}\n{text}", flash.tone.as_str(), flash.undo);
     let signed =
         Signer::new(&app.keyring).sign(PURPOSE, value.as_bytes(), app.clock.now_ms() + LIFE_MS);
     let secure = if app.config.is_https() { "; Secure" } else { "" };
@@ -35,14 +35,15 @@ pub fn read(app: &App, headers: &HeaderMap) -> Option<Flash> {
     let value = cookie(headers)?;
     let value = Signer::new(&app.keyring).verify(PURPOSE, value, app.clock.now_ms()).ok()?;
     let value = String::from_utf8(value).ok()?;
-    let (tone, text) = value.split_once('\n')?;
+    let (tone, rest) = value.split_once('\n')?;
+    let (undo, text) = rest.split_once('\n')?;
     let tone = match tone {
         "ok" => Tone::Ok,
         "warn" => Tone::Warn,
         "danger" => Tone::Danger,
         _ => Tone::Info,
     };
-    Some(Flash { tone, text: text.to_owned() })
+    Some(Flash::new(tone, text).with_undo(undo.to_owned()))
 }
 
 /// Takes the message away when a page that could show it is answered.

@@ -89,7 +89,7 @@ impl Wrong {
 
     /// One field, with what would be right.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
-        Self { fields: vec![FieldError::new(field, message)], whole: String::new() }
+        Self::from(FieldError::new(field, message))
     }
 
     /// The form as a whole.
@@ -135,6 +135,12 @@ impl Wrong {
     #[must_use]
     pub fn whole(&self) -> &str {
         &self.whole
+    }
+}
+
+impl From<FieldError> for Wrong {
+    fn from(one: FieldError) -> Self {
+        Self { fields: vec![one], whole: String::new() }
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use comrak::arena_tree::NodeEdge;
-use comrak::nodes::{AstNode, NodeLink, NodeValue};
+use comrak::nodes::{AstNode, NodeCodeBlock, NodeLink, NodeValue};
 use comrak::{Arena, Options, format_html, parse_document};
 
 use crate::html::{SafeHtml, escape};
@@ -36,7 +36,7 @@ pub fn with_ticks(text: &str, find: &Lookup<'_>) -> SafeHtml {
 
 fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     let arena = Arena::new();
-    let options = options();
+    let options = options(text);
     let root = parse_document(&arena, text, &options);
     if is_too_deep(root) {
         return SafeHtml::vouched(format!("<pre>{}</pre>", escape(text)));
@@ -165,7 +165,7 @@ fn words_of(html: &str) -> String {
 /// The words of a Markdown text without its signs, cut after `max` characters, for one line.
 pub fn excerpt(text: &str, max: usize) -> String {
     let arena = Arena::new();
-    let root = parse_document(&arena, text, &options());
+    let root = parse_document(&arena, text, &options(text));
     let mut words = String::new();
     for node in root.descendants() {
         let data = node.data.borrow();
@@ -190,8 +190,27 @@ pub fn excerpt(text: &str, max: usize) -> String {
     }
 }
 
-pub(super) fn options() -> Options<'static> {
+/// What stands around front matter, if a text begins with some: fields in lines, one below the other. Other words between
+/// two rules are words.
+pub(super) fn front_matter(text: &str) -> Option<String> {
+    const RULE: &str = "---";
+    let mut lines = text.lines().map(str::trim_end);
+    if lines.next() != Some(RULE) {
+        return None;
+    }
+    let first = lines.next().unwrap_or_default();
+    let (field, _) = first.split_once(':')?;
+    let is_field = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-');
+    if field.is_empty() || !field.chars().all(is_field) {
+        return None;
+    }
+    let end = lines.find(|line| line.is_empty() || *line == RULE);
+    end.filter(|end| *end == RULE).map(str::to_owned)
+}
+
+pub(super) fn options(text: &str) -> Options<'static> {
     let mut options = Options::default();
+    options.extension.front_matter_delimiter = front_matter(text);
     options.extension.table = true;
     options.extension.tasklist = true;
     options.extension.strikethrough = true;
@@ -249,6 +268,13 @@ fn show_html<'a>(arena: &'a Arena<'a>, root: &'a AstNode<'a>) {
     for node in nodes {
         let value = &mut node.data.borrow_mut().value;
         match value {
+            NodeValue::FrontMatter(words) => {
+                let literal = format!("{}\n", words.trim_end());
+                *value = NodeValue::CodeBlock(Box::new(NodeCodeBlock {
+                    literal,
+                    ..NodeCodeBlock::default()
+                }));
+            }
             NodeValue::HtmlInline(tag) => *value = NodeValue::Text(std::mem::take(tag).into()),
             NodeValue::HtmlBlock(html) => {
                 let html = std::mem::take(&mut html.literal);
@@ -436,6 +462,16 @@ mod tests {
         let odd = "<pre tabindex=\"0\">a</pre><a href=\"</pre>\">b</a>";
         let odd = super::framed(odd, Vec::new());
         assert!(odd.ends_with("</div><a href=\"</pre>\">b</a>"), "{odd}");
+    }
+
+    #[test]
+    fn front_matter_is_shown_as_it_was_written_and_is_no_heading() {
+        let html = plain("---\nname: prices\ntags: [a]\n---\n\n# Prices\n");
+        assert!(html.as_str().contains("name: prices\ntags: [a]\n---\n</code>"), "{html}");
+        assert_eq!(html.as_str().matches("<h2").count(), 1, "{html}");
+        for words in ["---\n\nname: a\n\n---\n", "---\nJust words.\n\n---\n", "---\na: b\n"] {
+            assert!(!plain(words).as_str().contains("<pre"), "{words}");
+        }
     }
 
     #[test]

@@ -140,17 +140,30 @@ pub struct Flash {
     pub tone: Tone,
     /// A whole sentence.
     pub text: String,
+    /// Where its undo is sent; empty where it offers none.
+    pub undo: String,
 }
 
 impl Flash {
+    /// A message of a tone.
+    pub fn new(tone: Tone, text: impl Into<String>) -> Self {
+        Self { tone, text: text.into(), undo: String::new() }
+    }
+
     /// Something was done.
     pub fn ok(text: impl Into<String>) -> Self {
-        Self { tone: Tone::Ok, text: text.into() }
+        Self::new(Tone::Ok, text)
     }
 
     /// Something failed, with the real reason.
     pub fn danger(text: impl Into<String>) -> Self {
-        Self { tone: Tone::Danger, text: text.into() }
+        Self::new(Tone::Danger, text)
+    }
+
+    /// The same with a button that posts to `undo`.
+    #[must_use]
+    pub fn with_undo(self, undo: String) -> Self {
+        Self { undo, ..self }
     }
 }
 

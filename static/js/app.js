@@ -26,6 +26,7 @@ import "./swipe.js";
 import "./ahead.js";
 import "./gantt.js";
 import "./grid.js";
+import "./paste.js";
 import "./news.js";
 import "./push.js";
 import "./time.js";

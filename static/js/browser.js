@@ -88,6 +88,7 @@ function begin(root) {
     part("hide").textContent = now.asked ? "Show again" : "Hide from others";
     part("dark").hidden = !hides;
     part("why").textContent = now.dark;
+    aim(hides || now.mine ? null : now.aim);
     if (hides) canvas.width = canvas.height = 0;
     note?.toggleAttribute("hidden", !now.mine);
     const shown = now.tabs.find((tab) => tab.number === now.tab);
@@ -95,6 +96,8 @@ function begin(root) {
     if (document.activeElement !== address) address.value = shown?.url ?? "";
     address.readOnly = !now.mine;
     for (const one of root.querySelectorAll("[data-b-wheel]")) one.disabled = !now.mine;
+    part("files").hidden = !now.chooser;
+    part("pick").multiple = now.chooser === "many";
     tabs(now);
     part("state").textContent = !now.running ? "It does not run" : hides ? "Picture off" : shown ? "Live" : now.tabs.length ? "This tab is part of a private conversation" : "No tab is open";
     if (now.mine && !before.mine) (matchMedia("(pointer: coarse)").matches ? canvas : field).focus();
@@ -102,6 +105,13 @@ function begin(root) {
       take.focus();
       if (now.driver) tell(`${now.driver} has taken the wheel`);
     }
+  }
+
+  // What the agent is about to press, over the picture: in parts of ten thousand of it.
+  function aim(spot) {
+    const box = part("aim");
+    box.hidden = !spot;
+    if (spot) ["left", "top", "width", "height"].forEach((side, at) => (box.style[side] = `${spot[at] / 100}%`));
   }
 
   function tabs({ tabs: all, tab: shown, mine }) {
@@ -139,6 +149,24 @@ function begin(root) {
     say({ do: "go", url: part("url").value });
     field.focus();
   });
+
+  /* ── Files of this machine, for a field of the page ── */
+  const pick = part("pick");
+  pick.addEventListener("change", async () => {
+    if (!pick.files.length) return;
+    const body = new FormData();
+    for (const file of pick.files) body.append("file", file);
+    pick.value = "";
+    tell("Sending…");
+    try {
+      const answer = await fetch(root.dataset.upload, { method: "POST", body });
+      tell(answer.ok ? "" : (await answer.json()).detail);
+    } catch {
+      tell("The file did not arrive. Choose it again.");
+    }
+    field.focus();
+  });
+  part("no-file").addEventListener("click", () => say({ do: "no_file" }));
 
   /* ── Mouse and fingers ── */
   const held = (event) => (event.altKey ? 1 : 0) | (event.ctrlKey ? 2 : 0) | (event.metaKey ? 4 : 0) | (event.shiftKey ? 8 : 0);
@@ -220,3 +248,16 @@ function begin(root) {
 }
 
 document.querySelectorAll(".live[data-view]").forEach(begin);
+
+/* ── Pages of a run: the arrow keys leaf ── */
+const ways = { ArrowLeft: "prev", ArrowRight: "next" };
+if (document.querySelector("[data-leaves]")) {
+  document.querySelector(".b-strip [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.target.matches?.("input, textarea, select")) return;
+    const link = ways[event.key] && document.querySelector(`[data-leaves] [rel="${ways[event.key]}"]`);
+    if (!link) return;
+    event.preventDefault();
+    link.click();
+  });
+}

@@ -64,7 +64,8 @@ function guess(box, field) {
 async function save(form, to) {
   const [box, field] = [form.parentElement, fieldOf(form)];
   if (!isOpen(form)) return;
-  const isSame = field.value.trim() === wasOf(form);
+  // A day stands in its field as people write it, which is not what it was read as.
+  const isSame = field.value.trim() === (field.defaultValue ?? wasOf(form));
   const body = new URLSearchParams(new FormData(form));
   form.dataset.sending = "";
   delete form.dataset.refused;

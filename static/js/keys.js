@@ -1,5 +1,5 @@
 // Keys. An element says which key presses it: data-key="c", "/", "g t"; in a list, data-row-key="e".
-const rows = ".rows .row, .board-cards > .tile, .needs > li, .roster tbody tr:not(.band), .queue li, .feed li, .news > ul > li, .approvals > li";
+const rows = ".rows .row, .board-cards > .tile, .needs > li, .roster tbody tr:not(.band), .queue li, .feed li, .news > ul > li, .approvals > li, .k-hits > li";
 const chordTime = 800;
 let first;
 

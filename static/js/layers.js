@@ -21,7 +21,7 @@ document.addEventListener("hq:close", (event) => event.target.closest?.("dialog"
 // A menu that opens takes the focus, so that nothing typed falls on the page below: its first field, or the line
 // that is chosen, or its first line. What sends a field is none, since Enter does that; days and times have arrows of
 // their own, and Tab and digits lead there. By finger no field is, since that unfolds the keyboard over the menu.
-const pickers = "[data-day], [type=time]";
+const pickers = "[data-day], [data-clock]";
 const fields = `input:not([type=hidden], [type=date], ${pickers}), select, textarea`;
 const linesOf = (menu) => [...menu.querySelectorAll(`a, button, ${fields}`)].filter((line) => !line.disabled && !line.closest("[hidden]") && !line.matches(".pick button"));
 
@@ -39,7 +39,7 @@ document.addEventListener(
 );
 
 // Keys in a menu: arrows go from line to line, letters to the line that begins with them. Fields keep what is theirs.
-const own = "[data-day], select, textarea, input:not([type=text], [type=search], :not([type]))";
+const own = `${pickers}, select, textarea, input:not([type=text], [type=search], :not([type]))`;
 const wordTime = 700;
 let word = "";
 let wordEnd;

@@ -45,7 +45,7 @@ document.addEventListener("htmx:before:request", (event) => {
   const form = formOf(event);
   if (!form) return;
   const deed = deeds[form.dataset.sure] ?? deeds.read;
-  const rows = form.dataset.sure === "read-all" ? document.querySelectorAll("#notices li[data-unread]") : [form.closest(".news li")];
+  const rows = form.dataset.sure === "read-all" ? document.querySelectorAll("#notices li[data-unread]") : [form.closest(".news li, .needs > li")];
   const undo = [...rows].filter(Boolean).map((row) => deed(row));
   back.set(form, () => undo.forEach((step) => step()));
 });

@@ -45,6 +45,10 @@ async fn what_happened_is_narrowed_by_who_what_where_and_when() {
     assert!(of_task.iter().all(|line| line.contains("MC-2")), "{of_task:?}");
     let late = lines(&mira, "from=2026-11-21").await;
     assert!(late.iter().all(|line| !line.contains("Prices")), "{late:?}");
+    assert_eq!(lines(&mira, "from=21%20Nov").await, late, "a day as people write it");
+    let unclear = mira.get(&format!("{PAGE}?from=someday")).await;
+    assert!(unclear.text_of("#f-from-says").contains("Write the day as"), "{}", unclear.text);
+    assert_eq!(unclear.attr("#f-from", "value"), "someday", "what was typed stays");
     assert!(!lines(&mira, "to=2026-11-20&record=MC-1").await.is_empty());
     // What cannot be understood is said, and nothing is shown in its place.
     let wrong = mira.get(&format!("{PAGE}?record=MC-99&event=no.such")).await;
@@ -180,7 +184,7 @@ async fn what_cannot_be_asked_is_named_and_what_is_private_is_not_there() {
         ("cause=luck", "cause"),
         ("run=R-9", "run"),
         ("routine=Nothing", "routine"),
-        ("from=yesterday", "from"),
+        ("from=soon", "from"),
         ("before=x", "before"),
         ("after=x", "after"),
         ("wait=3", "wait"),

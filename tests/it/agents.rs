@@ -376,6 +376,26 @@ async fn settings_keep_what_was_typed_and_name_what_is_wrong() {
     assert_eq!(late.attr("#f-budget", "value"), "1", "what was typed is still there");
     let again = send(typed("1", late.attr("input[name=rev]", "value"))).await;
     assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
+
+    // What the writer left alone takes nothing back that was changed in another window meanwhile.
+    let shown = hq.owner().get(&url).await;
+    let left =
+        ["rev", "began"].map(|name| (name, shown.attr(&format!("input[name={name}]"), "value")));
+    let zoe = json!({ "name": "Zoe" });
+    assert_eq!(api.json("PATCH", "/api/v1/agents/ada", &zoe).await.status, StatusCode::OK);
+    let mut fields = typed("2", String::new());
+    fields.retain(|(name, _)| *name != "rev");
+    fields.extend(left);
+    let saved = send(fields.clone()).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let ada = stored(&hq, "ada");
+    assert_eq!((ada.name.as_str(), ada.budget_micros), ("Zoe", Some(2_000_000)));
+    fields
+        .iter_mut()
+        .filter(|(name, _)| *name == "name")
+        .for_each(|(_, typed)| *typed = "Eve".into());
+    let late = send(fields).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "both have changed the name: {}", late.text);
     hq.finish().await;
 }
 
@@ -438,5 +458,20 @@ async fn the_fleet_is_grouped_by_team_once_there_are_two_and_a_role_is_found_by_
     let none = mira.get("/w/marlow-cargo/agents/new?search=%3Cb%3Eplumbing").await;
     assert!(none.texts(".roles .card").is_empty());
     assert!(none.text_of(".roles").contains("No role matches “<b>plumbing”"), "{}", none.text);
+    let strategists = mira.get("/w/marlow-cargo/agents/new?search=strategy").await;
+    assert_eq!(strategists.texts(".roles h2").first().map(String::as_str), Some("Strategy"));
+
+    // Without a role somebody has to say what it is for.
+    let to = none.attrs(".roles a", "href").into_iter().find(|href| href.contains("custom"));
+    let page = mira.get(&to.expect("a way without a role")).await;
+    assert!(page.text_of(".roles summary").contains("Custom"), "{}", page.text);
+    let form = [("template", "default"), ("custom", "1"), ("name", "Nemo")];
+    let refused = mira.form("/w/marlow-cargo/agents", &form).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert_eq!(refused.attr("#f-description", "aria-invalid"), "true");
+    assert_eq!(refused.attr("[name=custom]", "value"), "1");
+    let told = [("description", "Looks after the boats"), ("emoji", "🚤")];
+    let made = mira.form("/w/marlow-cargo/agents", &[form.as_slice(), &told].concat()).await;
+    assert_eq!(made.location(), Some("/w/marlow-cargo/agents/nemo"), "{}", made.text);
     hq.finish().await;
 }

@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use features::agents::model::Agent;
 use features::agents::rules as agents;
-use features::runs::model::Run;
+use features::comments::model::Comment;
+use features::notifications::model::Recipient;
+use features::notifications::sending::push;
+use features::runs::model::{Place, Run};
+use features::runs::queries::outside;
 use features::trust::model::{Approval, What};
 use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
-use kernel::{ApprovalAnswer, Leave, RunId, RunState, TrustMode, WaitFor};
+use kernel::{
+    ApprovalAnswer, CallKind, Leave, NoticeKind, Risk, RunId, RunState, TrustMode, WaitFor,
+};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -387,5 +393,228 @@ async fn what_was_read_from_outside_makes_every_mode_ask_until_a_person_trusts_i
     let run = office.say(&ada, "And again").await;
     let told = results(&office, run).await;
     assert!(told.iter().all(|(_, ok, _)| *ok) && told.len() == 2, "{told:?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_one_message_stand_on_one_card_and_each_has_its_own_answer() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let command = |line: &str| json!({ "command": line });
+    let three = runs("touch a").and_call("exec", command("touch b"));
+    office.model.push(three.and_call("exec", command("touch c"))).push(Turn::text("Done."));
+    let run = office.say(&ada, "Touch them").await;
+    asked(&office, run).await;
+    let all = office.ws().read(|snap| trust::all_waiting_of(snap, run)).expect("a store");
+    let shown: Vec<&str> = all.iter().map(|one| one.plan.shown.as_str()).collect();
+    assert_eq!(shown, ["touch a", "touch b", "touch c"]);
+    let owner = office.hq.owner();
+    for page in ["approvals", "runs/R-1", "agents/ada/chat"] {
+        let page = owner.get(&format!("/w/marlow-cargo/{page}")).await;
+        assert!(page.text.contains("uses exec 3 times"), "{}", page.text);
+    }
+    let page = owner.get("/w/marlow-cargo/approvals").await;
+    assert_eq!(page.attrs("input[name=chosen]", "value").len(), 3, "{}", page.text);
+    let path = format!("{API}/answers");
+    let ids: Vec<String> = all.iter().map(|one| one.id.to_string()).collect();
+    let (yes, no) = (json!({ "id": ids[0], "answer": "once" }), "Not b");
+    let no = json!({ "id": ids[1], "answer": "denied", "note": no });
+    let said = owner.json("POST", &path, &json!({ "answers": [yes, no] })).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    assert_eq!(said.json()["items"][1], json!({ "id": ids[1], "refused": null }));
+
+    // The rest waits on, and the first answer to each counts.
+    assert_eq!(asked(&office, run).await.id, all[2].id);
+    assert!(office.file(&ada, "a").is_some() && office.file(&ada, "b").is_none());
+    let late = json!({ "answers": [{ "id": ids[0], "answer": "denied" }] });
+    let late = owner.json("POST", &path, &late).await.json();
+    let refused = late["items"][0]["refused"].as_str().expect("a reason").to_owned();
+    assert!(refused.contains("answered already"), "{refused}");
+    let none = owner.json("POST", &path, &json!({ "answers": [] })).await;
+    assert_eq!(none.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", none.text);
+    let fields = [("answer", "chosen"), ("one", ids[2].as_str()), ("chosen", ids[2].as_str())];
+    owner.form("/w/marlow-cargo/approvals", &fields).await;
+    let told = results(&office, run).await;
+    let went: Vec<bool> = told.iter().map(|(_, ok, _)| *ok).collect();
+    assert_eq!(went, [true, false, true], "{told:?}");
+    assert!(told[1].2.contains("Not b"), "{told:?}");
+    assert!(office.file(&ada, "c").is_some());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_for_the_run_also_counts_for_what_stands_on_the_same_card() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let twice = runs("touch a").and_call("exec", json!({ "command": "touch a" }));
+    office.model.push(twice).push(Turn::text("Done."));
+    let run = office.say(&ada, "Touch").await;
+    let first = asked(&office, run).await;
+    let all = office.ws().read(|snap| trust::all_waiting_of(snap, run)).expect("a store");
+    assert_eq!(all.len(), 2);
+    answer(&office, &first, json!({ "answer": "run", "offer": 0 })).await;
+    let told = results(&office, run).await;
+    assert!(told.len() == 2 && told.iter().all(|(_, ok, _)| *ok), "{told:?}");
+    let second: Approval = office.get(all[1].id);
+    assert_eq!(second.answer.map(|one| one.answer), Some(ApprovalAnswer::Withdrawn));
+    office.hq.finish().await;
+}
+
+/// What a browser is told of the call that waits.
+fn pushed(office: &Office) -> Option<Value> {
+    let rows: Vec<Recipient> = office.all();
+    let asks = |row: &&Recipient| row.kind == NoticeKind::ApprovalRequested;
+    let row = rows.iter().rfind(asks).expect("somebody is told");
+    let (ws, now) = (office.ws(), office.hq.now());
+    ws.read(|snap| push::told(&ws, snap, row, now)).expect("a store")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_answered_from_a_push_message_that_says_nothing_of_it() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("touch quokka")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Make it").await;
+    let approval = asked(&office, run).await;
+    assert_ne!(approval.risk, Risk::High);
+    let told = pushed(&office).expect("a message");
+    let body = format!("exec, {}", approval.risk.label().to_lowercase());
+    assert_eq!(told["body"], json!(body));
+    assert!(!told.to_string().contains("quokka"), "{told}");
+    let text = |key: &str| told["answers"][key].as_str().expect("a word").to_owned();
+    let (at, key) = (text("at"), text("key"));
+    let browser = office.hq.owner().with("hx-request", "true");
+    for (word, said) in [("allow", "Allowed once"), ("deny", "answered already")] {
+        let fields = [("answer", word), ("how", "once"), ("once", key.as_str())];
+        let reply = browser.form(&at, &fields).await;
+        let trigger = reply.header("hx-trigger").unwrap_or_default().to_owned();
+        assert!(trigger.contains(said), "{word}: {} {trigger} {}", reply.status, reply.text);
+    }
+    // The same press once more, because its answer was lost.
+    let fields = [("answer", "allow"), ("how", "once"), ("once", key.as_str())];
+    let again = browser.form(&at, &fields).await;
+    assert!(again.header("hx-trigger").unwrap_or_default().contains("Allowed once"));
+    office.ended(run).await;
+    assert!(office.file(&ada, "quokka").is_some());
+    assert_eq!(pushed(&office), None, "nothing waits any more");
+
+    office.model.push(runs("rm -rf quokka")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Remove it").await;
+    let approval = asked(&office, run).await;
+    assert_eq!(approval.risk, Risk::High);
+    assert_eq!(pushed(&office).expect("a message")["answers"], Value::Null);
+    answer(&office, &approval, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_after_words_from_outside_labels_who_reads_it_until_somebody_accepts_it() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.trust(ada.id, TrustMode::Full).await;
+    let (owner, api) = (office.hq.owner(), "/api/v1/agents/ada");
+    let heeds = json!({ "autonomous": false });
+    let set = owner.json("PUT", &format!("{api}/autonomy"), &heeds).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    let note = json!({ "text": "The quokka is paid first", "lasting": true });
+    let reads = || Turn::call("contact_list", json!({}));
+    let notes = Turn::call("memory_append", note);
+    for turn in [reads(), notes, Turn::text("Done.")] {
+        office.model.push(turn);
+    }
+    let run = office.say(&ada, "Look and note it").await;
+    let told = results(&office, run).await;
+    assert!(told.len() == 2 && told.iter().all(|(_, ok, _)| *ok), "{told:?}");
+
+    // Another conversation is not told at its start, and carries the label once it has looked.
+    let looks = || Turn::call("memory_read", json!({}));
+    let done = || Turn::call("work_done", json!({ "summary": "x", "task_state": "complete" }));
+    let says = Turn::call("comment_add", json!({ "body": "The quokka was paid" }));
+    for turn in [looks(), runs("echo two"), says, done()] {
+        office.model.push(turn);
+    }
+    let task = office.task("Prices", &ada).await;
+    let run = office.run_on(task.id).await;
+    let approval = asked(&office, run).await;
+    assert!(approval.why.contains("memory_read in step 1"), "{}", approval.why);
+    let all = office.model.requests();
+    let first = all.iter().find(|seen| seen.text().contains("# Run card")).expect("a card");
+    assert!(!first.text().contains("quokka") && first.text().contains("waits for a person"));
+    answer(&office, &approval, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    let comments: Vec<Comment> = office.all();
+    let said = comments.iter().find(|one| one.body.contains("quokka")).expect("a comment");
+    let place = Place::Comment(said.id);
+    let marked = || office.ws().read(|snap| outside::is_written(snap, &place)).expect("a store");
+    assert!(marked());
+
+    // Somebody accepts it.
+    let page = owner.get("/w/marlow-cargo/agents/ada/memory").await;
+    assert!(page.text.contains("wrote here after it had read words from outside"), "{}", page.text);
+    let body = json!({ "path": "MEMORY.md" });
+    let accepted = owner.post(&format!("{api}/memory/accept"), &body).await;
+    assert_eq!(accepted.status, StatusCode::NO_CONTENT, "{}", accepted.text);
+    let again = owner.post(&format!("{api}/memory/accept"), &body).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND, "{}", again.text);
+    for turn in [looks(), runs("echo three"), done()] {
+        office.model.push(turn);
+    }
+    let task = office.task("More prices", &ada).await;
+    let run = office.run_on(task.id).await;
+    let told = results(&office, run).await;
+    assert!(told.len() == 3 && told.iter().all(|(_, ok, _)| *ok), "{told:?}");
+    assert!(told[0].2.contains("quokka") && !told[0].2.contains("UNTRUSTED"), "{told:?}");
+
+    // And what the other conversation has read is trusted, so what it said is too.
+    let name = office.ws().read(|snap| store::ReadExt::get::<Run>(snap, approval.run));
+    let name = name.expect("a store").expect("the run").name();
+    let lifted = owner.call("DELETE", &format!("/api/v1/runs/{name}/outside")).await;
+    assert_eq!(lifted.status, StatusCode::NO_CONTENT, "{}", lifted.text);
+    assert!(!marked());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_auto_the_reviewer_lets_a_plain_call_pass_and_leaves_the_rest_to_people() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.trust(ada.id, TrustMode::Auto).await;
+    office.model.push(runs("touch a")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Touch it").await;
+    let first = asked(&office, run).await;
+    answer(&office, &first, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    assert!(office.usage(run).iter().all(|one| one.kind != CallKind::Review), "nobody reviews");
+
+    let (owner, path) = (office.hq.owner(), "/api/v1/policy/reviewer");
+    let half = json!({ "connection": null, "model": "mock" });
+    let half = owner.json("PUT", path, &half).await;
+    assert_eq!(half.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", half.text);
+    let chosen = json!({ "connection": office.connection.to_string(), "model": "mock" });
+    let set = owner.json("PUT", path, &chosen).await;
+    assert_eq!(set.json(), chosen);
+    let page = owner.get("/w/marlow-cargo/settings/policy").await;
+    assert!(page.text.contains("Save reviewer"), "{}", page.text);
+    office.model.push(runs("touch b")).push(Turn::text("yes"));
+    office.model.push(runs("touch c")).push(Turn::text("No, it is not plain."));
+    office.model.push(runs("touch d && touch e")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Touch them").await;
+    let second = asked(&office, run).await;
+    assert_eq!(second.plan.shown, "touch c");
+    assert!(office.file(&ada, "b").is_some());
+    let all: Vec<Approval> = office.all();
+    let passed = all.iter().find(|one| one.plan.shown == "touch b").expect("it is noted");
+    let word = passed.answer.as_ref().map(|answer| answer.answer);
+    assert_eq!(word, Some(ApprovalAnswer::Reviewed));
+    assert!(passed.spent_at.is_some());
+    answer(&office, &second, json!({ "answer": "denied" })).await;
+    // Two commands are not shown to it.
+    let third = asked(&office, run).await;
+    assert_eq!(third.plan.shown, "touch d && touch e");
+    answer(&office, &third, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    let reviews = office.usage(run).iter().filter(|one| one.kind == CallKind::Review).count();
+    assert_eq!(reviews, 2);
     office.hq.finish().await;
 }

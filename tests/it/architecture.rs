@@ -41,7 +41,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("tokio_rustls", "standin"),
     ("croner", "kernel/cadence"),
     ("csv", "sheet"),
-    ("quick_xml", "sheet/xlsx sheet/package extract/office connect/web"),
+    ("quick_xml", "sheet/xlsx sheet/ods sheet/package extract/office connect/web"),
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),

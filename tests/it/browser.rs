@@ -10,6 +10,7 @@ use browser::launch::Tended;
 use browser::setup::PROGRAM;
 use features::agents::model::Agent;
 use features::browsers::model::AgentBrowser;
+use kernel::TrustMode;
 use reqwest::StatusCode;
 use sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
@@ -113,6 +114,7 @@ async fn an_agent_uses_a_browser_once_a_person_has_switched_it_on() {
     let site = Site::start().await;
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
+    office.trust(ada.id, TrustMode::Full).await;
     let owner = office.hq.owner();
     let reach = json!({ "opened": [format!("127.0.0.1:{}", site.port)] });
     let opened = owner.json("PUT", "/api/v1/reach", &reach).await;

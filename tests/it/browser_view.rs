@@ -9,7 +9,7 @@ use axum::response::Html;
 use axum::routing::{get, post};
 use browser::setup::PROGRAM;
 use features::agents::model::Agent;
-use kernel::Role;
+use kernel::{Role, TrustMode};
 use reqwest::StatusCode;
 use sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ async fn opened() -> (Office, Agent, String) {
     tokio::spawn(async move { axum::serve(listener, site).await });
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
+    office.trust(ada.id, TrustMode::Full).await;
     let owner = office.hq.owner();
     let reach = json!({ "opened": [format!("127.0.0.1:{port}")] });
     assert!(owner.json("PUT", "/api/v1/reach", &reach).await.status.is_success());

@@ -29,6 +29,23 @@ fn the_program_takes_memory_in_small_pieces() {
     program.kill();
 }
 
+#[test]
+fn what_a_browser_lacks_is_told_without_a_server() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut doctor = command(Path::new(BINARY), folder.path(), &["browser", "doctor"]);
+    let told = doctor.env("HQ_CHROMIUM", "/nowhere/chromium").output().expect("it runs");
+    let text = String::from_utf8_lossy(&told.stdout);
+    assert_eq!(told.status.code(), Some(1), "{text}");
+    let program = text.lines().find(|line| line.contains("/nowhere/chromium")).expect("a line");
+    assert!(
+        program.starts_with("MISSING") && program.contains("install Debian's package"),
+        "{text}"
+    );
+    for name in ["folder", "fonts", "jail", "shared memory", "own sandbox", "user"] {
+        assert!(text.lines().any(|line| line.contains(name)), "{name}: {text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_asks_the_running_program_and_works_alone_when_it_is_stopped() {
     let folder = tempfile::tempdir().expect("a temporary folder");

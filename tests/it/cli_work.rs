@@ -200,6 +200,7 @@ async fn what_groups_tasks_is_kept_at_the_terminal() {
         (["template", "list"], "No task templates."),
         (["view", "list"], "No saved views."),
         (["notifications", "list"], "No notifications."),
+        (["needs", "list"], "Nothing needs you."),
     ] {
         assert_eq!(desk.says(&list), format!("{none}\n"), "{list:?}");
         assert_eq!(desk.json(&list)["items"], json!([]), "{list:?}");

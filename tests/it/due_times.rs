@@ -61,6 +61,11 @@ async fn a_person_sets_a_time_of_day_and_takes_it_away() {
     assert_eq!(due(&api, "MC-1").await, moment("2026-11-21T13:30:00Z"), "another day");
     set(&[("due", "2026-11-21"), ("due_time", "09:00")]).await;
     assert_eq!(due(&api, "MC-1").await, moment("2026-11-21T08:00:00Z"), "another time");
+    set(&[("due", "21 Nov"), ("due_time", "9:15 pm")]).await;
+    assert_eq!(due(&api, "MC-1").await, moment("2026-11-21T20:15:00Z"), "as people write it");
+    assert_eq!(mira.get(&at).await.attr("#due-time", "value"), "21:15");
+    set(&[("due", "2026-11-21"), ("due_time", "9")]).await;
+    assert_eq!(due(&api, "MC-1").await, moment("2026-11-21T08:00:00Z"));
     let repeats = mira.get(&format!("{TASKS}/new?replaces=MC-1")).await;
     assert_eq!(repeats.attr("#f-due_at_time", "value"), "09:00", "also when it is to repeat");
     set(&[("due", "2026-11-21"), ("due_time", "")]).await;

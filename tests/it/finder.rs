@@ -327,6 +327,10 @@ async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
     let people = hq.owner().get(&lines("@")).await;
     assert!(people.text.contains("Ada") && people.text.contains("Mira"), "{}", people.text);
     let api = hq.api().await;
+    let page = api.post("/api/v1/knowledge", &json!({ "title": "Rules of loading" })).await;
+    assert_eq!(page.status, StatusCode::CREATED, "{}", page.text);
+    let called = hq.owner().get(&lines("@rules")).await;
+    assert_eq!(called.texts("[role=option] .nowrap"), ["Rules of loading"], "{}", called.text);
     let label = api.post("/api/v1/labels", &json!({ "name": "spring launch" })).await;
     assert_eq!(label.status, StatusCode::CREATED, "{}", label.text);
     let body = json!({ "title": "Print flyers", "labels": ["spring launch"] });

@@ -463,7 +463,10 @@ async fn two_agents_of_one_name_are_told_apart() {
         assert!(shown.contains(&first) && shown.contains(&second), "{path}: {shown}");
     }
     let lead = [("to", one.slug.as_str())];
-    owner.form(&format!("{HOME}/agents/{}/manager", two.slug), &lead).await;
+    let said = owner.clone().htmx("line");
+    let said = said.form(&format!("{HOME}/agents/{}/manager", two.slug), &lead).await;
+    let toast = said.header("hx-trigger").expect("a toast");
+    assert!(toast.contains(&format!("{second} reports to {first}.")), "{toast}");
     let line = owner.get(&format!("{HOME}/agents/{}", two.slug)).await.text_of("main");
     assert!(line.contains(&first), "{line}");
     for (page, place) in [("", "#agent-head h1"), ("/chat", ".talk h2")] {

@@ -229,7 +229,12 @@ async fn a_person_groups_and_ties_tasks_on_their_pages() {
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(again.text.contains("choose another name"));
     let saved = mira.form(&stream, &[("name", "Launch"), ("target_date", "soon")]).await;
-    assert!(saved.text.contains("This is not a day"), "{}", saved.status);
+    assert!(saved.text.contains("Write the day as"), "{}", saved.status);
+    assert_eq!(saved.attr("#f-target_date", "value"), "soon", "what was typed stays");
+    let kept = mira.form(&stream, &[("name", "Launch"), ("target_date", "24 Dec 2031")]).await;
+    assert!(kept.location().is_some(), "{}", kept.text);
+    let page = mira.get(&stream).await;
+    assert_eq!(page.attr("#f-target_date", "value"), "24 Dec 2031");
 
     let id = stream.rsplit('/').next().expect("an id").to_owned();
     let fields = [

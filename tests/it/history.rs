@@ -455,6 +455,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("knowledge_folders", ""),
     ("knowledge_bodies", ""),
     ("knowledge_versions", ""),
+    ("knowledge_suggestions", ""),
     ("sources", "src/sources/pages/show.rs"),
     ("source_items", ""),
     ("secrets", "src/vault/pages/one.rs"),

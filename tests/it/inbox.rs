@@ -288,7 +288,7 @@ async fn an_agent_begins_as_many_in_an_hour_as_it_may() {
     let bad = [
         (json!({ "per_hour": 0 }), "per_hour"),
         (json!({ "per_hour": 1_001 }), "per_hour"),
-        (json!({ "quiet_hours": { "from": "7", "until": "9:00" } }), "quiet_hours.from"),
+        (json!({ "quiet_hours": { "from": "seven", "until": "9:00" } }), "quiet_hours.from"),
         (json!({ "quiet_hours": { "from": "09:00", "until": "09:00" } }), "quiet_hours.until"),
         (
             json!({ "quiet_hours": { "from": "09:00", "until": "10:00", "days": [8] } }),

@@ -9,11 +9,14 @@ mod rules; // rules on a store alone: what holds whatever comes
 mod agents; // agents: set-up, files, what each does now
 mod inbox; // what waits for agents: order, hours, limits, and that nothing is begun twice
 mod browser; // browsers of agents: the switch, pages in few words, acts, what is closed, what people see
+mod browser_asks; // acts in pages that people are asked for, and pictures of what was done
+mod browser_api; // browsers over the API, a person who is asked to one, files for a page
 mod browser_view; // the live view of a browser: tickets, the wheel, passwords that nobody sees
 mod agent_versions; // what became of an agent's files, and the way back to a version
 mod agent_upgrade; // what a newer template would make of an agent's files, taken over, declined and taken back
 mod agent_profile; // what an agent is said to be, and the lines of its files that follow
 mod agent_files; // files of agents that people change by hand: what two write, what is refused
+mod needs; // what needs somebody on the first page: put off, dismissed, decided there
 mod first_day; // what a demanding first day asks of pages: they say what is so, the same everywhere
 mod connections; // provider connections: keys, tests, which model wins
 mod sign_in; // accounts at providers: signing in, renewing, losing them, with a scripted maker

@@ -9,10 +9,11 @@ use serde_json::json;
 use support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 31] = [
+const PROVED: [&str; 33] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
+    "POST /api/v1/agents/{agent}/browser/reset",
     "POST /api/v1/audit/redact",
     "POST /api/v1/export",
     "POST /api/v1/factors/recovery-codes",
@@ -23,6 +24,7 @@ const PROVED: [&str; 31] = [
     "POST /api/v1/tokens",
     "POST /api/v1/workspace/delete",
     "POST /w/{ws}/agents/{slug}/behaviour/autonomy",
+    "POST /w/{ws}/agents/{slug}/browser/reset",
     "POST /w/{ws}/settings/audit/redact",
     "POST /w/{ws}/settings/backups",
     "POST /w/{ws}/settings/delete",

@@ -182,6 +182,24 @@ async fn what_cannot_be_is_named_and_nothing_that_was_typed_is_lost() {
     assert!(shown.text.contains("When a task is created"), "{}", shown.text);
     let edit = format!("{}/edit", made.location().expect("its page"));
     assert!(owner.get(&edit).await.text.contains("Say thank you to {actor}."));
+
+    // Days and times are typed as people write them.
+    let once = |at: &'static str| {
+        let quiet = [("quiet_from", "10 pm"), ("quiet_until", "630"), ("starts_on", "fri")];
+        let own = [("name", "Once"), ("agent", "ada"), ("instruction", "Look.")];
+        [&own[..], &[("when", "schedule"), ("cadence_type", "once"), ("at", at)], &quiet].concat()
+    };
+    let refused = owner.form("/w/marlow-cargo/routines", &once("24 Dec")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "a time is missing");
+    assert!(refused.text_of("#f-at-says").contains("Write the day and the time"));
+    assert_eq!(refused.attr("#f-at", "value"), "24 Dec", "what was typed stays");
+    let made = owner.form("/w/marlow-cargo/routines", &once("24 Dec, 6:15 pm")).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
+    let edit = owner.get(&format!("{}/edit", made.location().expect("its page"))).await;
+    assert_eq!(edit.attr("#f-at", "value"), "24 Dec 2026, 18:15");
+    assert_eq!(edit.attr("#f-quiet_from", "value"), "22:00");
+    assert_eq!(edit.attr("#f-quiet_until", "value"), "06:30");
+    assert_eq!(edit.attr("#f-starts_on", "value"), "27 Nov 2026");
     let preview = "/w/marlow-cargo/routines/preview?when=schedule&cadence_type=weekdays";
     assert!(owner.get(preview).await.text.contains("Every weekday at 9:00"));
     office.hq.finish().await;

@@ -117,6 +117,11 @@ async fn calls_are_summed_up_by_what_is_asked_for() {
     assert!(page.text.contains("This month at this pace"));
     let page = hq.owner().get(&format!("{PAGE}?from=2026-11-20&to=2026-11-19")).await;
     assert!(page.text_of("#f-from-says").contains("before the last one"), "{}", page.text);
+    let page = hq.owner().get(&format!("{PAGE}?from=someday")).await;
+    assert!(page.text_of("#f-from-says").contains("Write the day as"), "{}", page.text);
+    assert_eq!(page.attr("#f-from", "value"), "someday", "what was typed stays");
+    let page = hq.owner().get(&format!("{PAGE}?from=20%20Nov&to=today")).await;
+    assert!(page.texts("#f-from-says.error").is_empty(), "{}", page.text);
     let page = hq.owner().get(&format!("{PAGE}?range=8")).await;
     assert!(page.text_of(".banner:not([hidden])").contains("Choose today"), "{}", page.text);
     office.hq.finish().await;

@@ -329,7 +329,7 @@ impl TestHq {
 
     /// A program with a token that may do everything a token may.
     pub async fn api(&self) -> Person {
-        self.token(&["read", "write", "chat", "review", "agents", "admin"]).await
+        self.token(&["read", "write", "chat", "review", "agents", "browser", "admin"]).await
     }
 
     /// The browser of another account, which belongs to the workspace if a role is given.

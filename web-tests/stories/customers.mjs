@@ -207,6 +207,59 @@ export function tell(given) {
     await over(context);
   });
 
+  test('Cells of a spreadsheet are pasted into the table: what is refused is named first, and one undo takes all back', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    for (const name of ['Block One', 'Block Two']) await send(page, '/contacts', { name });
+    await page.goto(`${place}/contacts?sort=name&q=Block&cols=phone,email`);
+    await cellOf(page, 'Block One', 'phone').focus();
+    await page.evaluate((text) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData('text/plain', text);
+      document.activeElement.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+    }, '040 555 1\tone@block.example\n040 555 2\tnobody\n');
+    const dialog = page.getByRole('dialog', { name: 'Paste cells' });
+    await dialog.getByText('3 cells in 2 rows will change.').waitFor();
+    await dialog.getByRole('row', { name: /Block Two.*Email.*is no email address/ }).waitFor();
+    await assertAccessible(page, 'the dialog of pasting');
+    await dialog.getByRole('button', { name: 'Paste 3 cells' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    const phone = cellOf(page, 'Block Two', 'phone').getByText('040 555 2');
+    await phone.waitFor();
+    await cellOf(page, 'Block One', 'email').getByText('one@block.example').waitFor();
+    await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
+    await phone.waitFor({ state: 'detached' });
+    await over(context);
+  });
+
+  test('A comment, a file and a task stand on a contact, and on another open page at once', async () => {
+    const { browser, server, signedIn } = given;
+    const [here, there] = await twoContexts(browser, server, { storageState: signedIn });
+    const [page, other] = [await here.newPage(), await there.newPage()];
+    const contact = await send(page, '/contacts', { name: 'Greta Olsen' });
+    await Promise.all([page.goto(contact), other.goto(contact)]);
+    await page.getByLabel('Comment', { exact: true }).fill('She **pays** early.');
+    await page.locator('#say').getByRole('button', { name: /^Comment/ }).click();
+    const timeline = other.locator('#crm-talks');
+    await timeline.getByText('pays', { exact: true }).waitFor();
+    await page.locator('#new-files').setInputFiles({ name: 'offer.txt', mimeType: 'text/plain', buffer: Buffer.from('Ten bikes') });
+    await other.locator('#task-files').getByRole('link', { name: 'offer.txt', exact: true }).waitFor();
+    await page.locator('#task-files').getByRole('link', { name: 'offer.txt', exact: true }).waitFor();
+
+    await page.getByRole('link', { name: 'Ask an agent' }).click();
+    await focused(page.getByLabel('What is to be done?'), 'the form unfolds');
+    await page.keyboard.type('Send her the offer');
+    await page.getByLabel('Assignee').selectOption('');
+    await page.locator('#ask').getByRole('button', { name: 'Create task', exact: true }).click();
+    await other.locator('#crm-tasks').getByRole('link', { name: 'Send her the offer' }).waitFor();
+    await timeline.getByText(/created .*Send her the offer/).waitFor();
+    await timeline.getByRole('link', { name: 'Comments', exact: true }).click();
+    await timeline.getByText(/created .*Send her the offer/).waitFor({ state: 'detached' });
+    await timeline.getByText('pays', { exact: true }).waitFor();
+    await over(here);
+    await over(there);
+  });
+
   test('Without a script and on a phone a contact is made and a field changed', async () => {
     const { place } = given;
     const { context, page } = await opened({ script: false, size: PHONE });
@@ -270,7 +323,7 @@ export function tell(given) {
     await page.goto(`${place}/organizations`);
     const organization = await page.getByRole('link', { name: 'Hansen & Kröger' }).getAttribute('href');
     await over(context);
-    const paths = ['/suggestions', '/contacts', '/contacts?layout=board', '/contacts?q=nobody-is-called-so', '/contacts/new', '/organizations', '/organizations/new', '/collections', '/settings/fields?of=contacts'];
+    const paths = ['/suggestions', '/contacts', '/contacts?layout=board', '/contacts?layout=cards', '/contacts?q=nobody-is-called-so', '/contacts/new', '/organizations', '/organizations/new', '/collections', '/settings/fields?of=contacts'];
     const pages = [...paths.map((path) => place + path), contact, organization, bikes, `${bikes}/new`, record];
     const looks = [WIDE, PHONE].flatMap((size) => ['light', 'dark'].map((theme) => ({ size, theme })));
     const remarks = [];
@@ -285,5 +338,25 @@ export function tell(given) {
       await seen.close();
     }
     assert.equal(remarks.length, 0, remarks.join('\n\n'));
+  });
+  test('Customers are switched off and on again: the side bar follows, and what they hold stays', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    const contact = await send(page, '/contacts', { name: 'Kept Meanwhile' });
+    const link = page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: /^Contacts/ });
+    const turn = async (on) => {
+      await page.goto(`${place}/settings/modules`);
+      await page.getByRole('switch', { name: 'Customers' }).setChecked(on);
+      await page.getByRole('main').getByRole('button', { name: 'Save', exact: true }).click();
+      await page.getByText('Saved.').waitFor();
+      await page.goto(`${place}/tasks`);
+    };
+    await turn(false);
+    assert.equal(await link.count(), 0, 'it is not in the side bar');
+    await page.goto(contact);
+    await page.getByRole('heading', { level: 1, name: 'Kept Meanwhile' }).waitFor();
+    await turn(true);
+    await link.waitFor();
+    await over(context);
   });
 }

@@ -76,6 +76,16 @@ export function tell(given) {
     await context.close();
   });
 
+  test('what is longer than an item may be is not put in', async () => {
+    const { page, at, paste, holds, end } = await openPage(given, 'Before\n');
+    await at('Before');
+    const said = page.evaluate(() => new Promise((done) => document.addEventListener('hq:toast', ({ detail }) => done(detail.text), { once: true })));
+    await paste({ 'text/plain': 'words\n\n'.repeat(38_000) });
+    assert.match(await said, /^An item has at most 256 KB of text\./);
+    await holds('Before\n');
+    await end();
+  });
+
   test('words that are pasted into a line or into source stay in it', async () => {
     const { at, paste, holds, end } = await openPage(given, 'Before\n\n<div>x</div>\n');
     await at('Before');

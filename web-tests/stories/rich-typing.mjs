@@ -113,6 +113,24 @@ export function tell(given) {
     await end();
   });
 
+  test('Ctrl Enter sends the form, and in code it leaves the code', async () => {
+    const { page, keys, at, end } = await openPage(given, 'Words.\n\n```\ncode\n```\n');
+    await page.evaluate(() => {
+      globalThis.sent = [];
+      document.forms[0].addEventListener('submit', (event) => {
+        event.preventDefault();
+        globalThis.sent.push(new FormData(event.target).get('body'));
+      });
+    });
+    await at('code');
+    await keys('Control+Enter');
+    assert.deepEqual(await page.evaluate(() => globalThis.sent), []);
+    await at('Words');
+    await keys('Control+Enter');
+    assert.equal(await page.evaluate(() => globalThis.sent.length), 1);
+    await end();
+  });
+
   test('the tools of a selection are reached by key', async () => {
     const { page, keys, at, holds, end } = await openPage(given, 'Some words here.\n');
     await at('Some', 'Home');

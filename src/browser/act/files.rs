@@ -23,9 +23,19 @@ pub struct Upload {
 impl Page {
     /// Gives files to a field for files. They lie in the folder of uploads from then on.
     pub async fn upload(&self, number: u32, files: Vec<Upload>) -> Result<(), BrowserError> {
-        let node = self.node(number).await?;
+        self.node(number).await?;
         let folder = self.running.uploads.clone();
         let paths = launch::blocking(move || write(&folder, &files)).await?;
+        self.set_files(number, &paths).await
+    }
+
+    /// Gives files that lie in the folder of uploads to a field for files.
+    pub(crate) async fn set_files(
+        &self,
+        number: u32,
+        paths: &[PathBuf],
+    ) -> Result<(), BrowserError> {
+        let node = self.node(number).await?;
         let files: Vec<String> =
             paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let set = SetFiles { files: &files, backend_node_id: node.backend };
@@ -40,23 +50,25 @@ impl Page {
     }
 }
 
-/// Writes each into a folder of its own, so that names stay as they are.
 fn write(folder: &Path, files: &[Upload]) -> io::Result<Vec<PathBuf>> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut paths = Vec::new();
-    for file in files {
-        let own = loop {
-            let own = folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
-            match fs::create_dir(&own) {
-                Ok(()) => break own,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        };
-        let name = Path::new(&file.name).file_name().unwrap_or("file".as_ref());
-        let path = own.join(name);
+    let written = files.iter().map(|file| {
+        let path = place(folder, &file.name)?;
         fs::write(&path, &file.bytes)?;
-        paths.push(path);
-    }
-    Ok(paths)
+        Ok(path)
+    });
+    written.collect()
+}
+
+/// Where a file of this name goes: into a folder of its own, so that names stay as they are.
+pub(crate) fn place(folder: &Path, name: &str) -> io::Result<PathBuf> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let own = loop {
+        let own = folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+        match fs::create_dir(&own) {
+            Ok(()) => break own,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    };
+    Ok(own.join(Path::new(name).file_name().unwrap_or("file".as_ref())))
 }

@@ -6,6 +6,7 @@
 pub mod keys;
 mod files;
 mod picture;
+mod stake;
 mod wait;
 
 use std::sync::Arc;
@@ -22,7 +23,9 @@ use crate::refs::Node;
 use crate::snapshot::escape::Quoted;
 use crate::transport::USUAL;
 pub use files::Upload;
-pub use picture::Shot;
+pub(crate) use files::place;
+pub use picture::{Shot, Spot};
+pub use stake::{Aim, Form, Stake};
 pub use wait::Wait;
 
 /// How long a part may take to become visible, come to rest and to the front.

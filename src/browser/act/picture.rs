@@ -19,6 +19,24 @@ const BOX: &str = "function () {
     return { width: box.width, height: box.height };
 }";
 
+/// Small pictures, the best first: their widths in pixels, and their qualities.
+const SMALL: [(u32, u8); 4] = [(960, 50), (800, 35), (640, 25), (480, 15)];
+/// The whole of a length that a [`Spot`] counts parts of.
+const WHOLE: f64 = 10_000.0;
+
+/// Where a part lies in what is in view: in parts of ten thousand of its width and height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// From the left.
+    pub left: u16,
+    /// From the top.
+    pub top: u16,
+    /// To the right.
+    pub width: u16,
+    /// Downwards.
+    pub height: u16,
+}
+
 /// What is wanted of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shot {
@@ -65,6 +83,29 @@ impl Page {
         })
     }
 
+    /// A small picture of what is in view, as JPEG of at most so many bytes; none when the page has too much in it.
+    pub async fn small_picture(&self, most: usize) -> Result<Option<Vec<u8>>, BrowserError> {
+        for (max_width, quality) in SMALL {
+            let shot = Shot { quality: Some(quality), max_width, ..Shot::default() };
+            let picture = self.screenshot(shot).await?;
+            if picture.len() <= most {
+                return Ok(Some(picture));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a part lies in what is in view; it is scrolled there, as an act would.
+    pub async fn spot(&self, number: u32) -> Result<Spot, BrowserError> {
+        let at = self.aim(number).await?;
+        let size = self.on(number, BOX, vec![]).await?;
+        let view = self.call(&Metrics {}, USUAL).await?.css_visual_viewport;
+        let [width, height] = ["width", "height"].map(|side| size[side].as_f64().unwrap_or(0.0));
+        let (left, width) = span(at.x, width, view.client_width);
+        let (top, height) = span(at.y, height, view.client_height);
+        Ok(Spot { left, top, width, height })
+    }
+
     /// The middle of what is in view.
     pub(super) async fn middle(&self) -> Result<Point, BrowserError> {
         let view = self.call(&Metrics {}, USUAL).await?.css_visual_viewport;
@@ -99,6 +140,19 @@ impl Page {
     }
 }
 
+/// From where to how far a length around its middle lies in a whole, in parts of ten thousand.
+fn span(middle: f64, length: f64, whole: f64) -> (u16, u16) {
+    let part = |at: f64| (at / whole.max(1.0) * WHOLE).clamp(0.0, WHOLE);
+    let (from, to) = (part(middle - length / 2.0), part(middle + length / 2.0));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is at most 10,000"
+    )]
+    let whole = |at: f64| at as u16;
+    (whole(from), whole(to - from))
+}
+
 fn clip_of(layout: &Layout, whole: bool) -> Clip {
     let view = &layout.css_visual_viewport;
     let (x, y, width, height) = match whole {
@@ -125,5 +179,17 @@ fn around(layout: &Layout, at: Point, size: [Option<f64>; 2]) -> Clip {
         width: (right - left).max(1.0),
         height: (bottom - top).max(1.0),
         scale: 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn a_part_is_told_as_far_as_it_is_in_view() {
+        assert_eq!(span(500.0, 200.0, 1_000.0), (4_000, 2_000));
+        assert_eq!(span(50.0, 200.0, 1_000.0), (0, 1_500));
+        assert_eq!(span(5.0, 2.0, 0.0), (10_000, 0));
     }
 }

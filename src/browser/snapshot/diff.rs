@@ -16,7 +16,8 @@ use crate::tabs::{Known, Tab};
 const MAX_CHANGES: usize = 4 * 1024;
 
 /// What somebody has seen of a tab.
-pub(crate) struct Seen {
+#[derive(Debug)]
+pub struct Seen {
     documents: u64,
     url: String,
     lines: Vec<String>,
@@ -79,28 +80,45 @@ impl Page {
         let mut known = self.running.tabs.lock();
         let tabs = known.tell_tabs(self.number);
         let tab = known.tab_mut(self.number).ok_or(BrowserError::TabClosed)?;
-        let now = Seen::of(tab, &lines);
         let before = tab.seen.take();
-        let mut changes = Changes { tabs, ..Changes::default() };
-        let since = before.as_ref().map_or(0, |before| before.dialogs);
-        changes.dialogs = dialogs(tab, since);
-        if before.as_ref().is_none_or(|before| before.url != now.url) {
-            changes.url = Some(escape::plain(&now.url, 300));
-        }
-        match before.filter(|before| before.documents == now.documents) {
-            Some(before) => changes.lines = between(&before.lines, &now.lines),
-            None => {
-                changes.is_another_page = true;
-                changes.lines = format!(
-                    "another page has come: {}, {} parts; look at it with a snapshot\n",
-                    Quoted(&lines.title, 200),
-                    now.lines.len()
-                );
-            }
-        }
+        let (changes, now) = changed(tab, &lines, before);
         tab.seen = Some(now);
-        Ok(changes)
+        Ok(Changes { tabs, ..changes })
     }
+
+    /// What the page shows, for [`Page::changes_since`]: somebody looks beside whoever acts.
+    pub async fn seen(&self) -> Result<Seen, BrowserError> {
+        let lines = self.look(None).await?;
+        self.with_tab(|tab| Seen::of(tab, &lines))
+    }
+
+    /// Tells what changed; of new and gone tabs hears who asks for [`Page::changes`].
+    pub async fn changes_since(&self, before: Seen) -> Result<Changes, BrowserError> {
+        let lines = self.look(None).await?;
+        self.with_tab(|tab| changed(tab, &lines, Some(before)).0)
+    }
+}
+
+/// What changed in a tab, but for other tabs, and what it shows now.
+fn changed(tab: &Tab, lines: &Lines, before: Option<Seen>) -> (Changes, Seen) {
+    let now = Seen::of(tab, lines);
+    let since = before.as_ref().map_or(0, |before| before.dialogs);
+    let mut changes = Changes { dialogs: dialogs(tab, since), ..Changes::default() };
+    if before.as_ref().is_none_or(|before| before.url != now.url) {
+        changes.url = Some(escape::plain(&now.url, 300));
+    }
+    match before.filter(|before| before.documents == now.documents) {
+        Some(before) => changes.lines = between(&before.lines, &now.lines),
+        None => {
+            changes.is_another_page = true;
+            changes.lines = format!(
+                "another page has come: {}, {} parts; look at it with a snapshot\n",
+                Quoted(&lines.title, 200),
+                now.lines.len()
+            );
+        }
+    }
+    (changes, now)
 }
 
 impl Known {

@@ -16,8 +16,7 @@ use crate::BrowserError;
 use crate::page::Page;
 use crate::tabs::Tab;
 use crate::transport::USUAL;
-pub use diff::Changes;
-pub(crate) use diff::Seen;
+pub use diff::{Changes, Seen};
 use escape::Quoted;
 use lines::{Line, Lines};
 
@@ -75,16 +74,28 @@ pub struct Part {
 impl Page {
     /// Tells what the page shows. From now on [`Page::changes`] counts from here.
     pub async fn snapshot(&self, want: &Want) -> Result<Snapshot, BrowserError> {
-        let lines = self.look(want.find.as_deref()).await?;
-        let chosen = match choose(&lines, want) {
-            Some(chosen) => chosen,
-            None => return Err(stale(want.within.unwrap_or_default(), &lines)),
-        };
+        let (lines, chosen) = self.chosen(want).await?;
         let head = self.with_tab(|tab| {
             tab.seen = Some(Seen::of(tab, &lines));
             head(tab, &lines)
         })?;
         Ok(render(&head, &lines, &chosen, want.find.is_some()))
+    }
+
+    /// Tells what the page shows to somebody beside whoever acts: [`Page::changes`] counts from where it did.
+    pub async fn glance(&self, want: &Want) -> Result<Snapshot, BrowserError> {
+        let (lines, chosen) = self.chosen(want).await?;
+        let head = self.with_tab(|tab| head(tab, &lines))?;
+        Ok(render(&head, &lines, &chosen, want.find.is_some()))
+    }
+
+    /// The page, and the places of its lines that are wanted.
+    async fn chosen(&self, want: &Want) -> Result<(Lines, Vec<(usize, usize)>), BrowserError> {
+        let lines = self.look(want.find.as_deref()).await?;
+        match choose(&lines, want) {
+            Some(chosen) => Ok((lines, chosen)),
+            None => Err(stale(want.within.unwrap_or_default(), &lines)),
+        }
     }
 
     /// What is known of one part at this moment.

@@ -86,6 +86,14 @@ impl Stage {
         Ok(())
     }
 
+    /// The parts of tabs into which a secret was filled that is still to be sent; none when a person types.
+    #[must_use]
+    pub fn filled(&self) -> Vec<(u32, u32)> {
+        let state = self.state.lock();
+        let dark = state.dark.as_ref().filter(|dark| dark.by.is_none());
+        dark.map(|dark| dark.fields.clone()).unwrap_or_default()
+    }
+
     /// Makes it dark when what has the keyboard takes a credential.
     pub(super) async fn guard(&self, page: &Page, who: Uuid) -> Result<(), BrowserError> {
         let Some(field) = page.focused_field().await? else { return Ok(()) };
@@ -103,8 +111,13 @@ impl Stage {
         if !is_known && !matches!(field.kind, FieldKind::Password | FieldKind::Code) {
             return Ok(());
         }
-        page.hide_value(field.number)?;
-        self.change(|state| state.darken(Why::Typed, Some(who)).note(place));
+        self.conceal_for(page, field.number, who)
+    }
+
+    /// Makes it dark for all but one person, who is about to write to a part of a tab that takes a credential.
+    pub fn conceal_for(&self, page: &Page, number: u32, who: Uuid) -> Result<(), BrowserError> {
+        page.hide_value(number)?;
+        self.change(|state| state.darken(Why::Typed, Some(who)).note((page.number(), number)));
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! light that it was made in.
 
 mod dark;
+mod expect;
 mod watch;
 mod wheel;
 
@@ -15,9 +16,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch as channel;
 use uuid::Uuid;
 
+use crate::act::Spot;
 use crate::cast::Cast;
 use dark::Dark;
 pub use dark::Why;
+pub use expect::Expected;
 pub use watch::{Shown, Watcher};
 pub use wheel::{Driver, Handed, Take};
 
@@ -46,6 +49,10 @@ struct State {
     /// How often it became dark or light.
     light: u64,
     doing: String,
+    /// Where it is about to press.
+    aim: Option<Spot>,
+    /// What acts were allowed with.
+    expected: expect::All,
 }
 
 /// How things stand, for one who looks.
@@ -61,6 +68,8 @@ pub struct Standing {
     pub typed_by: Option<Uuid>,
     /// What the agent is about to do, in words; empty when it does nothing.
     pub doing: String,
+    /// Where in the tab at work it does so.
+    pub aim: Option<Spot>,
 }
 
 /// The agent does something.
@@ -68,7 +77,10 @@ pub struct Doing<'s>(&'s Stage);
 
 impl Drop for Doing<'_> {
     fn drop(&mut self) {
-        self.0.change(|state| state.doing.clear());
+        self.0.change(|state| {
+            state.doing.clear();
+            state.aim = None;
+        });
     }
 }
 
@@ -83,6 +95,7 @@ impl Stage {
             dark: state.dark.as_ref().map(|dark| dark.why.clone()),
             typed_by: state.dark.as_ref().and_then(|dark| dark.by),
             doing: state.doing.clone(),
+            aim: state.aim,
         }
     }
 
@@ -91,10 +104,13 @@ impl Stage {
         self.change(|state| state.tab = Some(tab));
     }
 
-    /// Says what the agent does, until the guard goes.
+    /// Says what the agent does and where, until the guard goes.
     #[must_use]
-    pub fn doing(&self, words: &str) -> Doing<'_> {
-        self.change(|state| words.clone_into(&mut state.doing));
+    pub fn doing(&self, words: &str, aim: Option<Spot>) -> Doing<'_> {
+        self.change(|state| {
+            words.clone_into(&mut state.doing);
+            state.aim = aim;
+        });
         Doing(self)
     }
 

@@ -78,6 +78,15 @@ impl Stage {
         self.state.lock().handed.take()
     }
 
+    /// Says to the agent that somebody has acted without the wheel: what it knows of the page may be old.
+    pub fn leave_word(&self, name: &str) {
+        self.change(|state| {
+            let tab = state.tab;
+            let new = || Handed { name: name.to_owned(), note: String::new(), tab };
+            state.handed.get_or_insert_with(new);
+        });
+    }
+
     /// Says that somebody waits for the wheel, until it is dropped.
     pub(crate) fn want(&self) -> Wanted<'_> {
         self.change(|state| state.wanted += 1);
@@ -88,6 +97,7 @@ impl Stage {
     pub(crate) fn give(&self, driver: Driver, turn: OwnedMutexGuard<()>) {
         self.change(|state| {
             state.doing.clear();
+            state.aim = None;
             state.wheel = Some(Wheel { driver, used: Instant::now(), turn });
         });
     }

@@ -12,7 +12,7 @@ use crate::snapshot::Want;
 const SOON: Duration = Duration::from_secs(5);
 
 /// The ref of the first part whose line has these words.
-async fn find(page: &Page, words: &str) -> u32 {
+pub(super) async fn find(page: &Page, words: &str) -> u32 {
     let told = page.snapshot(&Want::default()).await.unwrap().whole;
     let line = told.lines().find(|line| line.contains(words));
     let line = line.unwrap_or_else(|| panic!("no {words} in:\n{told}"));

@@ -6,6 +6,7 @@ mod life;
 mod tabs;
 mod snapshot;
 mod act;
+mod stake;
 mod cast;
 mod stage;
 mod downloads;

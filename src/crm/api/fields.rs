@@ -110,7 +110,7 @@ impl ChoiceView {
     fn read(self) -> Choice {
         let choice = Choice::called(&self.label);
         Choice {
-            key: if self.key.is_empty() { choice.key.clone() } else { self.key },
+            key: self.key,
             colour: self.colour.unwrap_or(choice.colour),
             stands: self.stands.as_deref().and_then(|word| word.parse().ok()).unwrap_or_default(),
             chance: self.chance.min(100),

@@ -1,5 +1,6 @@
 //! `/api/v1/contacts`, `organizations`, `collections` with their records, `fields` and `interactions`.
 
+mod cells;
 mod collections;
 mod fields;
 mod suggestions;
@@ -34,7 +35,8 @@ use crate::columns;
 use crate::error::CrmError;
 use crate::list::{self, Around};
 use crate::model::{
-    Book, CollectionId, Contacts, Organizations, Records, Row, Suggestion, SuggestionId, of_table,
+    Book, CollectionId, Contacts, NAME, Organizations, Records, Row, Suggestion, SuggestionId,
+    of_table,
 };
 use crate::names::{Known, person};
 use crate::queries;
@@ -107,6 +109,7 @@ fn collection_routes() -> Routes {
                 .needs(Can::Read)
                 .doc(|| Doc::new("Records of a collection").query::<Asked>().returns::<Rows>()),
         )
+        .patch("/collections/{id}/cells", cells::record_cells.needs(Can::Write).doc(cells::doc))
         .post(
             "/collections/{id}/records",
             add_record.needs(Can::Write).doc(|| {
@@ -137,6 +140,8 @@ fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
                     .status(201)
             }),
         );
+    let routes = routes
+        .patch(format!("{at}/cells").leak(), cells::cells::<B>.needs(Can::Write).doc(cells::doc));
     one::<B>(routes, format!("{at}/{{id}}").leak())
 }
 
@@ -171,6 +176,14 @@ fn one<B: Book>(routes: Routes, at: &'static str) -> Routes {
                     .returns::<RowView>()
             }),
         )
+        .post(
+            format!("{at}/back").leak(),
+            back::<B>.needs(Can::Write).doc(|| {
+                Doc::new("Put what stood in a field before back, with where it came from")
+                    .body::<RightBody>()
+                    .returns::<RowView>()
+            }),
+        )
 }
 
 /// Which rows.
@@ -183,6 +196,8 @@ struct Asked {
     sort: String,
     /// The archived ones in place of the others.
     archived: bool,
+    /// The keys of the fields to answer, with commas between; all that are filled when left out.
+    fields: String,
     /// How many, at most 500.
     limit: Option<usize>,
     /// What the page before gave as `next`.
@@ -314,6 +329,9 @@ fn page<B: Book>(
             archived: asked.archived,
             ..list::Asked::default()
         };
+        if let Some(wrong) = list::unsorted(&wish.sort, &columns) {
+            return Err(CrmError::field("sort", wrong));
+        }
         let found = list::find::<B>(snap, &wish, &around)?.understood()?;
         let from: usize = match asked.cursor.as_deref() {
             Some(text) => text
@@ -321,12 +339,23 @@ fn page<B: Book>(
                 .map_err(|_| CrmError::field("cursor", "This cursor is none of HQ's."))?,
             None => 0,
         };
+        let keys = asked.fields.split(',').map(str::trim).filter(|key| !key.is_empty());
+        let keys: Vec<&str> = keys.collect();
+        let unknown = |key: &&&str| columns.iter().all(|column| column.key != **key);
+        if let Some(odd) = keys.iter().find(unknown) {
+            return Err(CrmError::field("fields", columns::unknown(odd, &columns)));
+        }
         let limit = asked.limit.unwrap_or(PAGE).clamp(1, MOST);
         let ids: Vec<B::Id> = found.ids.iter().skip(from).take(limit).copied().collect();
         let rows = list::rows::<B>(snap, &ids)?;
         let items = rows
             .iter()
-            .map(|row| view(snap, (&columns, &known), row, false))
+            .map(|row| {
+                let mut view = view(snap, (&columns, &known), row, false)?;
+                let is_asked = |key: &str| key == NAME || keys.contains(&key);
+                view.values.retain(|key, _| keys.is_empty() || is_asked(key));
+                Ok::<_, CrmError>(view)
+            })
             .collect::<Result<_, _>>()?;
         let next = from + limit;
         Ok(Rows {
@@ -496,6 +525,25 @@ async fn right<B: Book>(
 ) -> Result<Tagged<RowView>, ApiError> {
     let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
     ws.write(&who, move |tx| rules::call_right::<B>(tx, id, &body.field)).await?;
+    tagged::<B>(&ws, &who, id)
+}
+
+async fn back<B: Book>(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Json(RightBody { field }): Json<RightBody>,
+) -> Result<Tagged<RowView>, ApiError> {
+    let (row, before) = ws.read(|snap| {
+        let row = queries::resolve::<B>(snap, &said)?;
+        let before = queries::cell_before(snap, ws.store.schema(), (&row, &field))?;
+        Ok::<_, CrmError>((row, before))
+    })?;
+    let id = row.id;
+    ws.write(&who, move |tx| {
+        rules::put_back::<B>(tx, (id, &field), (row.cells.get(&field), before))
+    })
+    .await?;
     tagged::<B>(&ws, &who, id)
 }
 

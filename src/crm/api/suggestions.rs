@@ -33,7 +33,8 @@ pub(super) fn routes() -> Routes {
             "/suggestions",
             decide.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Decide on several suggestions: one undo. Those that are gone are passed over",
+                    "Decide on several suggestions: one undo. Those that are gone are passed over, those that \
+                     cannot be taken over stay",
                 )
                 .body::<DecideBody>()
                 .returns::<Decided>()
@@ -128,6 +129,16 @@ struct DecideBody {
 struct Decided {
     /// How many were there.
     decided: usize,
+    /// Those that cannot be taken over as things stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stayed: Vec<StayedView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct StayedView {
+    id: String,
+    /// Why, in a sentence.
+    why: String,
 }
 
 async fn decide(
@@ -144,6 +155,9 @@ async fn decide(
         let told = format!("Give between one and {MOST_SUGGESTED} ids.");
         return Err(CrmError::field("ids", told).into());
     }
-    let decided = once.run(move |tx| rules::decide_all(tx, &ids, body.take));
-    Ok(Json(Decided { decided: ws.write(&who, decided).await? }))
+    let done = once.run(move |tx| rules::decide_all(tx, &ids, body.take));
+    let done = ws.write(&who, done).await?;
+    let stayed =
+        done.stayed.into_iter().map(|one| StayedView { id: one.id.to_string(), why: one.why });
+    Ok(Json(Decided { decided: done.count, stayed: stayed.collect() }))
 }

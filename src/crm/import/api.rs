@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use app::Ws;
+use features::cards;
 use kernel::{Can, ImportId};
 use store::{Range, ReadExt as _};
 use web::error::ApiError;
@@ -15,7 +16,7 @@ use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
 
-use super::pages::goes;
+use super::mapping::{becomes, choose, goes, moved, word_of as word_of_choice};
 use super::{MAX_BYTES, found, look_at, preview, start, table, take_back};
 use crate::error::CrmError;
 use crate::model::{Clash, Goes, Import, ImportState, Mapped};
@@ -75,6 +76,21 @@ struct ColumnView {
     header: String,
     /// `field:email`, `new:number`, or empty for nowhere.
     goes: String,
+    /// What was chosen for words that are no choices of the field: `add`, `choice:` with the key of a choice, or empty to
+    /// leave them out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    choices: BTreeMap<String, String>,
+}
+
+/// A record, or a field of one, that stayed when the import was taken back.
+#[derive(Serialize, JsonSchema)]
+struct StayedView {
+    /// `contact`, `organization`, `record`, `field`.
+    kind: &'static str,
+    id: String,
+    /// Empty when it is the record as a whole.
+    field: String,
+    says: String,
 }
 
 /// What is wrong with a row or a cell.
@@ -101,10 +117,20 @@ struct ImportView {
     changed: u32,
     skipped: u32,
     wrong: u32,
+    /// Cells of rows that came in which stay empty, as they cannot be read.
+    cells: u32,
+    /// Records that stayed when it was taken back.
     kept: u32,
+    /// Single fields that stayed then.
+    kept_fields: u32,
     clash: &'static str,
+    decimal_comma: bool,
     columns: Vec<ColumnView>,
     problems: Vec<ProblemView>,
+    stayed: Vec<StayedView>,
+    /// What it adds to the fields, in sentences; of a preview alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    adds: Vec<String>,
 }
 
 fn view(import: Import) -> ImportView {
@@ -128,18 +154,40 @@ fn view(import: Import) -> ImportView {
         changed: import.counts.changed,
         skipped: import.counts.skipped,
         wrong: import.counts.wrong,
+        cells: import.counts.cells,
         kept: import.kept,
+        kept_fields: import.kept_fields,
         clash: import.clash.word(),
+        decimal_comma: import.decimal_comma,
         columns: import
             .columns
             .iter()
-            .map(|one| ColumnView { header: one.header.clone(), goes: goes(&one.goes) })
+            .map(|one| ColumnView {
+                header: one.header.clone(),
+                goes: goes(&one.goes),
+                choices: one
+                    .words
+                    .iter()
+                    .map(|(word, becomes)| (word.clone(), word_of_choice(becomes)))
+                    .collect(),
+            })
             .collect(),
         problems: import
             .problems
             .into_iter()
             .map(|one| ProblemView { row: one.row, column: one.column, says: one.says })
             .collect(),
+        stayed: import
+            .stayed
+            .into_iter()
+            .map(|one| StayedView {
+                kind: cards::of_table(one.record.table).map_or("", |noun| noun.word),
+                id: one.record.id.to_string(),
+                field: one.field,
+                says: one.says,
+            })
+            .collect(),
+        adds: Vec::new(),
     }
 }
 
@@ -175,13 +223,16 @@ async fn show(ws: Ws, Path(id): Path<ImportId>) -> Result<Json<ImportView>, ApiE
 struct ChangeBody {
     /// Where columns go, by their headings: `field:email`, `new:number`, or empty for nowhere.
     columns: Option<BTreeMap<String, String>>,
+    /// What becomes of words that are no choices of the field, by headings: `add`, `choice:` with the key of a choice, or
+    /// empty to leave them out.
+    choices: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// What becomes of a row whose record is here already: `skip`, `fill`, `overwrite`, `new`.
     clash: Option<String>,
     /// A comma stands before the fraction of a number.
     decimal_comma: Option<bool>,
     /// The month comes first in dates such as 3/4/2026.
     month_first: Option<bool>,
-    /// Choices that are not there are added to their fields.
+    /// Choices that are not there are added to their fields. Stages are only added where `choices` says so.
     add_choices: Option<bool>,
 }
 
@@ -198,24 +249,13 @@ async fn change(
         })?),
         None => None,
     };
-    let columns = match body.columns {
-        Some(wanted) => {
-            if let Some(odd) =
-                wanted.keys().find(|key| !import.columns.iter().any(|one| one.header == **key))
-            {
-                return Err(CrmError::field(
-                    "columns",
-                    format!("The file has no column \"{odd}\"."),
-                )
-                .into());
-            }
-            let mapped = import.columns.iter().map(|one| Mapped {
-                header: one.header.clone(),
-                goes: wanted.get(&one.header).map_or_else(|| one.goes.clone(), |word| goes(word)),
-            });
-            Some(mapped.collect())
-        }
-        None => None,
+    let columns = match body.columns.is_some() || body.choices.is_some() {
+        true => Some(mapped(
+            &import,
+            &body.columns.unwrap_or_default(),
+            &body.choices.unwrap_or_default(),
+        )?),
+        false => None,
     };
     let patch = ImportPatch {
         columns,
@@ -227,6 +267,34 @@ async fn change(
     };
     let import = ws.write(&who, move |tx| rules::change_import(tx, id, patch)).await?;
     Ok(Json(view(import)))
+}
+
+/// The columns of an import as a program wants them.
+fn mapped(
+    import: &Import,
+    columns: &BTreeMap<String, String>,
+    choices: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<Vec<Mapped>, CrmError> {
+    let is_odd = |key: &&String| !import.columns.iter().any(|one| one.header == **key);
+    if let Some(odd) = columns.keys().chain(choices.keys()).find(is_odd) {
+        return Err(CrmError::field("columns", format!("The file has no column \"{odd}\".")));
+    }
+    let mut all = Vec::new();
+    for old in &import.columns {
+        let said = columns.get(&old.header);
+        let mut mapped = moved(old, said.map_or_else(|| old.goes.clone(), |word| goes(word)));
+        for (word, said) in choices.get(&old.header).into_iter().flatten() {
+            let chosen = becomes(said).ok_or_else(|| {
+                CrmError::field(
+                    "choices",
+                    format!("\"{said}\" is not add, choice: with a key, or empty."),
+                )
+            })?;
+            choose(&mut mapped, word, chosen);
+        }
+        all.push(mapped);
+    }
+    Ok(all)
 }
 
 async fn act(
@@ -243,15 +311,13 @@ async fn act(
                 ws.read(|snap| {
                     let import = found(snap, id)?;
                     let table = table(ws, &import)?;
-                    let (came, _) = preview(ws, snap, (&import, &table), &who)?;
-                    Ok::<_, CrmError>(Import {
-                        counts: came.counts,
-                        problems: came.problems,
-                        ..import
-                    })
+                    let seen = preview(ws, snap, (&import, &table), &who)?;
+                    let (counts, problems) = (seen.came.counts, seen.came.problems);
+                    let view = view(Import { counts, problems, ..import });
+                    Ok::<_, CrmError>(ImportView { adds: seen.adds, ..view })
                 })
             });
-            return Ok(Json(view(seen.await?)));
+            return Ok(Json(seen.await?));
         }
         _ => return Err(CrmError::no("act", &verb).into()),
     }

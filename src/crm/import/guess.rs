@@ -6,6 +6,9 @@ use noun::{Column, Kind};
 use crate::columns::ORGANIZATION;
 use crate::model::{Goes, Home, Mapped};
 
+/// Rows that are looked at.
+const MOST: usize = 500;
+
 /// Headings by the key of a field; the field's own key and label are known without a line here.
 const ALIASES: &[(&str, &[&str])] = &[
     (
@@ -28,6 +31,9 @@ const ALIASES: &[(&str, &[&str])] = &[
             "company name",
             "account name",
             "name of company",
+            "vorname",
+            "nachname",
+            "firma",
         ],
     ),
     (
@@ -68,6 +74,8 @@ const ALIASES: &[(&str, &[&str])] = &[
             "person phone work",
             "primary phone",
             "telephone number",
+            "telefon",
+            "telefonnummer",
         ],
     ),
     (
@@ -92,6 +100,7 @@ const ALIASES: &[(&str, &[&str])] = &[
             "employer",
             "organisation",
             "account",
+            "firma",
         ],
     ),
     ("title", &["job title", "position", "organization 1 title", "role", "job position"]),
@@ -115,15 +124,20 @@ const ALIASES: &[(&str, &[&str])] = &[
             "address 1 formatted",
             "business city",
             "address 1 city",
+            "stadt",
+            "ort",
         ],
     ),
     ("source", &["lead source", "origin", "original source"]),
     ("how_we_met", &["meeting context", "intro"]),
-    ("notes", &["comments", "memo", "note", "description"]),
+    ("notes", &["comments", "memo", "note", "description", "notiz", "notizen"]),
     ("tags", &["labels", "categories", "group membership", "person labels", "tag"]),
     ("priority", &["urgency"]),
     ("relationship_strength", &["relationship", "strength", "relationship strength"]),
-    ("stage", &["status", "pipeline stage", "lifecycle stage", "lead status", "deal stage"]),
+    (
+        "stage",
+        &["status", "pipeline stage", "lifecycle stage", "lead status", "deal stage", "phase"],
+    ),
     (
         "last_contact_date",
         &[
@@ -132,6 +146,7 @@ const ALIASES: &[(&str, &[&str])] = &[
             "last activity date",
             "connected on",
             "last contact date",
+            "letzter kontakt",
         ],
     ),
     ("owner", &["contact owner", "person owner", "account owner", "company owner"]),
@@ -180,7 +195,8 @@ pub fn columns(
             |field: &&Column| !taken.contains(&field.key) || JOINED.contains(&field.key.as_str());
         // A company of a contact is an organization of its own, where it can be.
         let organization = fields.iter().find(|field| {
-            field.key == ORGANIZATION && ["company", "company name"].contains(&words.as_str())
+            let words_of = ["company", "company name", "firma"];
+            field.key == ORGANIZATION && words_of.contains(&words.as_str())
         });
         let goes = match organization.filter(free).or(by_name.filter(free)).or_else(by_alias) {
             Some(field) => {
@@ -190,7 +206,7 @@ pub fn columns(
             None if home.collection().is_some() => Goes::New(kind(rows, n)),
             None => Goes::Nowhere,
         };
-        mapped.push(Mapped { header: header.clone(), goes });
+        mapped.push(Mapped::new(header, goes));
     }
     // A table of one's own is called by its first column when none is called a name.
     let has_name = mapped.iter().any(|one| one.goes == Goes::Field("name".to_owned()));
@@ -203,21 +219,43 @@ pub fn columns(
     mapped
 }
 
+/// Whether a comma stands before the fraction of the numbers: some of them read in no other way, and none with a point
+/// alone. Looks at columns that go to numbers, and at those that hold nothing else.
+#[must_use]
+pub fn decimal_comma(rows: &[Vec<String>], mapped: &[Mapped], fields: &[Column]) -> bool {
+    let is_number = |n: usize, goes: &Goes| match goes {
+        Goes::New(kind) => kind.is_number(),
+        Goes::Field(key) => fields.iter().any(|field| field.key == *key && field.kind.is_number()),
+        Goes::Nowhere => kind(rows, n).is_number(),
+    };
+    let (mut comma, mut point) = (false, false);
+    for (n, one) in mapped.iter().enumerate() {
+        if !is_number(n, &one.goes) {
+            continue;
+        }
+        for text in rows.iter().take(MOST).filter_map(|row| row.get(n)) {
+            let reads = |sign: char| noun::Decimal::parse(text, sign).is_some();
+            comma |= reads(',') && !reads('.');
+            point |= reads('.') && !reads(',');
+        }
+    }
+    comma && !point
+}
+
 /// The kind of field that all values of a column fit.
 #[must_use]
 pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
-    /// Rows that are looked at.
-    const MOST: usize = 500;
     let values = rows.iter().take(MOST).filter_map(|row| row.get(n)).map(|text| text.trim());
-    let filled: Vec<&str> = values.filter(|text| !text.is_empty()).collect();
+    let filled: Vec<&str> =
+        values.filter(|text| !text.is_empty() && !sheet::is_error(text)).collect();
     let all =
         |fits: &dyn Fn(&str) -> bool| !filled.is_empty() && filled.iter().all(|text| fits(text));
     let is_day = |text: &str| text.parse::<jiff::civil::Date>().is_ok();
     // A number with zeros in front is a mark, such as a postcode.
-    let is_number = |text: &str| {
-        !(text.len() > 1 && text.starts_with('0') && !text.contains(['.', ',']))
-            && noun::Decimal::parse(text, '.').is_some()
-    };
+    let is_plain =
+        |text: &str| !(text.len() > 1 && text.starts_with('0') && !text.contains(['.', ',']));
+    let reads =
+        |sign: char| all(&|text| is_plain(text) && noun::Decimal::parse(text, sign).is_some());
     match () {
         () if all(&|text| {
             matches!(text.to_lowercase().as_str(), "yes" | "no" | "true" | "false")
@@ -225,7 +263,7 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
         {
             Kind::Boolean
         }
-        () if all(&is_number) => Kind::Number,
+        () if reads('.') || reads(',') => Kind::Number,
         () if all(&is_day) => Kind::Date,
         () if all(&|text| text.contains('@') && text.contains('.')) => Kind::Email,
         () if all(&|text| text.starts_with("http://") || text.starts_with("https://")) => Kind::Url,
@@ -243,9 +281,9 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
 mod tests {
     use noun::Kind;
 
-    use super::{columns, kind};
+    use super::{columns, decimal_comma, kind};
     use crate::columns::own;
-    use crate::model::{Goes, Home};
+    use crate::model::{Goes, Home, Mapped};
 
     fn of(headers: &[&str]) -> Vec<String> {
         let headers: Vec<String> = headers.iter().map(|one| (*one).to_owned()).collect();
@@ -292,12 +330,49 @@ mod tests {
             ]),
             ["name", "email", "organization", "owner", "-"]
         );
+        assert_eq!(
+            of(&[
+                "Vorname",
+                "Nachname",
+                "Firma",
+                "Telefon",
+                "Stadt",
+                "Phase",
+                "Letzter Kontakt",
+                "Notiz"
+            ]),
+            [
+                "name",
+                "name",
+                "organization",
+                "phone",
+                "location",
+                "stage",
+                "last_contact_date",
+                "notes"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_decimal_comma_is_told_by_numbers_that_read_in_no_other_way() {
+        let said = |cells: &[&str]| {
+            let rows: Vec<Vec<String>> = cells.iter().map(|one| vec![(*one).to_owned()]).collect();
+            let mapped = [Mapped::new("Price", Goes::New(Kind::Number))];
+            decimal_comma(&rows, &mapped, &[])
+        };
+        assert!(said(&["1.234,50", "12", "1.234"]));
+        assert!(said(&["89,90", "soon"]));
+        assert!(!said(&["1,234.50", "12"]), "a point");
+        assert!(!said(&["1.234", "1,234"]), "either");
+        assert!(!said(&["12,5", "12.5"]), "both");
     }
 
     #[test]
     fn the_kind_of_a_column_is_that_of_all_its_values() {
         let rows = |all: &[&str]| all.iter().map(|one| vec![(*one).to_owned()]).collect::<Vec<_>>();
         assert_eq!(kind(&rows(&["1", "2.5", ""]), 0), Kind::Number);
+        assert_eq!(kind(&rows(&["1.234,50", "12,5", "#DIV/0!"]), 0), Kind::Number);
         assert_eq!(kind(&rows(&["01234", "20095"]), 0), Kind::Text);
         assert_eq!(kind(&rows(&["2026-01-02"]), 0), Kind::Date);
         assert_eq!(kind(&rows(&["yes", "No"]), 0), Kind::Boolean);

@@ -73,10 +73,26 @@ pub(super) fn title(import: &Import) -> String {
     if import.name.is_empty() { "Pasted text".to_owned() } else { import.name.clone() }
 }
 
+fn counted(n: u32, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
+/// How many cells stay empty because what the file says there cannot be read; none when none does.
+pub(super) fn left_out(cells: u32) -> Option<String> {
+    match cells {
+        0 => None,
+        1 => Some("1 cell stays empty".to_owned()),
+        n => Some(format!("{n} cells stay empty")),
+    }
+}
+
 /// How far an import is, in a sentence.
 pub(super) fn said(import: &Import) -> String {
-    let Counts { made, changed, skipped, wrong } = import.counts;
-    let came = format!("{made} new, {changed} changed, {skipped} left out, {wrong} wrong");
+    let Counts { made, changed, skipped, wrong, cells } = import.counts;
+    let mut came = format!("{made} new, {changed} changed, {skipped} left out, {wrong} wrong");
+    if let Some(left) = left_out(cells) {
+        came = format!("{came}; {left}");
+    }
     match &import.state {
         ImportState::Draft => format!("{} rows, not imported yet", import.rows),
         ImportState::Running => format!("{} of {} rows: {came}", import.next, import.rows),
@@ -86,10 +102,15 @@ pub(super) fn said(import: &Import) -> String {
             format!("Stopped after {} of {} rows: {came}", import.next, import.rows)
         }
         ImportState::Undoing => format!("Being taken back: {came}"),
-        ImportState::Undone if 0 < import.kept => {
-            format!("Taken back; {} stayed, as they were changed since", import.kept)
+        ImportState::Undone => {
+            let kept = [(import.kept, "record"), (import.kept_fields, "value")];
+            let kept: Vec<String> =
+                kept.into_iter().filter(|(n, _)| 0 < *n).map(|(n, one)| counted(n, one)).collect();
+            match kept.is_empty() {
+                true => "Taken back".to_owned(),
+                false => format!("Taken back, but for {}", kept.join(" and ")),
+            }
         }
-        ImportState::Undone => "Taken back".to_owned(),
         ImportState::Failed(why) => why.clone(),
     }
 }

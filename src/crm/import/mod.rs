@@ -4,22 +4,31 @@
 pub mod api;
 pub mod guess;
 mod listing;
+mod mapping;
 pub mod pages;
 
 use app::{Who as _, Ws};
 use features::history::queries::error::HistoryError;
+use features::history::queries::fields::Speaker;
+use features::history::queries::guard::Undoer;
+use features::history::queries::names::Names;
+use features::history::queries::outlook::Outlook;
+use features::history::queries::preview::{Keeps, what_stays};
 use features::history::queries::scope::Wanted;
 use features::history::undo;
+use jiff::tz::TimeZone;
 use kernel::{Cause, ImportId};
+use noun::Target;
 use sheet::{Options, Table};
 use store::{BlobId, Range, ReadExt as _, Snap, StoreError};
+use uuid::Uuid;
 use web::idempotency::Once;
 use web::session::Person;
 
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::{Home, IMPORTS_RUNNING, Import, ImportState};
-use crate::rules::{self, Came, NewImport, Numbered};
+use crate::model::{Home, IMPORTS_RUNNING, Import, ImportState, MAX_STAYED, Stayed};
+use crate::rules::{self, Came, NewImport, Numbered, Stays};
 
 /// The largest file, in bytes.
 pub const MAX_BYTES: u64 = 20 * 1024 * 1024;
@@ -65,14 +74,25 @@ pub fn look_at(
     let table = read(ws, (file, name), (0, None))?;
     let fields = ws.read(|snap| columns::of(snap, home))?;
     let columns = guess::columns(&table.headers, &table.rows, &fields, home);
-    let rows = table.rows.len();
-    Ok((NewImport { home, name: name.to_owned(), file, columns, rows }, table))
+    let (rows, name) = (table.rows.len(), name.to_owned());
+    let decimal_comma = guess::decimal_comma(&table.rows, &columns, &fields);
+    Ok((NewImport { home, name, file, columns, rows, decimal_comma }, table))
 }
 
 /// The rows of a table with their numbers in the file.
 fn numbered(table: &Table, from: usize, most: usize) -> Vec<Numbered<'_>> {
     let rows = table.rows.iter().zip(&table.numbers).skip(from).take(most);
     rows.map(|(row, number)| (u32::try_from(*number).unwrap_or(u32::MAX), row.as_slice())).collect()
+}
+
+/// What an import would do.
+pub struct Preview {
+    /// What the first rows of its file would become.
+    pub came: Came,
+    /// How many rows were looked at.
+    pub rows: usize,
+    /// What it would add to the fields, in sentences.
+    pub adds: Vec<String>,
 }
 
 /// What an import would do with the first rows of its file: brought in on a snapshot, then dropped.
@@ -84,15 +104,16 @@ pub fn preview(
     snap: &Snap<'_>,
     (import, table): (&Import, &Table),
     who: &Person,
-) -> Result<(Came, usize), CrmError> {
+) -> Result<Preview, CrmError> {
     let rows = numbered(table, 0, PREVIEW);
-    let mut came = Came::default();
+    let mut seen = Preview { came: Came::default(), rows: rows.len(), adds: Vec::new() };
     ws.store.rehearse::<CrmError>(snap, (who.actor(), Cause::Import(import.id)), |tx| {
         let begun = rules::begin_import(tx, import.id, &table.rows)?;
-        came = rules::bring(tx, &begun, &rows)?;
+        seen.came = rules::bring(tx, &begun.import, &rows)?;
+        seen.adds = begun.adds;
         Ok(())
     })?;
-    Ok((came, rows.len()))
+    Ok(seen)
 }
 
 /// Begins an import and lets its rows come in.
@@ -188,15 +209,64 @@ pub async fn take_back(ws: &Ws, who: &Person, id: ImportId) -> Result<Import, Cr
         _ => {}
     }
     for entry in import.entries.iter().rev().copied() {
+        let stays = stays(ws, who, entry).await?;
         let done = undo::undo(ws, who, (Wanted::Entry(entry), None), Once::without_key()).await;
-        let kept = match done {
-            Ok(done) => done.kept,
+        match done {
             // It went back before, or nothing of it is left.
-            Err(HistoryError::Nothing) => 0,
+            Ok(_) | Err(HistoryError::Nothing) => {}
             Err(HistoryError::Store(error)) => return Err(error.into()),
             Err(error) => return Err(CrmError::Refused(error.to_string())),
-        };
-        ws.write(who, move |tx| rules::taken_back(tx, id, (Some(entry), kept))).await?;
+        }
+        ws.write(who, move |tx| rules::taken_back(tx, id, (Some(entry), stays))).await?;
     }
-    ws.write(who, move |tx| rules::taken_back(tx, id, (None, 0))).await
+    ws.write(who, move |tx| rules::taken_back(tx, id, (None, Stays::default()))).await
+}
+
+/// What stays when an entry of an import is taken back now.
+async fn stays(ws: &Ws, who: &Person, entry: u64) -> Result<Stays, CrmError> {
+    let who = who.clone();
+    ws.look(move |ws| {
+        let by = Undoer::of(ws, &who)?;
+        ws.read(|snap| {
+            let schema = ws.store.schema();
+            let outlook = match Outlook::of(snap, schema, &Wanted::Entry(entry), &by) {
+                Ok(outlook) => outlook,
+                Err(HistoryError::Store(error)) => return Err(error.into()),
+                // The undo itself says what is wrong.
+                Err(_) => return Ok(Stays::default()),
+            };
+            let names = Names::new(snap)?;
+            let speaker = Speaker { names: &names, zone: TimeZone::UTC };
+            let kept = what_stays(snap, schema, &speaker, &outlook)?;
+            Ok(told(&kept, MAX_STAYED))
+        })
+    })
+    .await
+}
+
+/// What stays of a plan, counted, with the first lines of it.
+fn told(kept: &[Keeps], most: usize) -> Stays {
+    let mut stays = Stays::default();
+    for one in kept {
+        // ok: what has no id of this kind has no page either, and is counted alone.
+        let id = Uuid::from_slice(&one.record.key).ok();
+        let mut tell = |field: &str, says: &str| {
+            if let (Some(id), true) = (id, stays.told.len() < most) {
+                let record = Target { table: one.record.table, id };
+                let (field, says) = (field.to_owned(), web::form::sentence(says));
+                stays.told.push(Stayed { record, field, says });
+            }
+        };
+        match &one.whole {
+            Some(why) => {
+                tell("", why);
+                stays.records += 1;
+            }
+            None => {
+                one.fields.iter().for_each(|field| tell(&field.label, &field.why));
+                stays.fields += one.fields.len();
+            }
+        }
+    }
+    stays
 }

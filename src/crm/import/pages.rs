@@ -5,12 +5,10 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::Value;
 
 use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
 use kernel::{Can, ImportId, Problem as _, ProblemKind};
-use noun::Kind;
 use sheet::Table;
 use store::Read;
 use web::error::PageError;
@@ -26,19 +24,19 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::upload;
 
-use super::listing::{self, said, title};
-use super::{MAX_BYTES, look_at, preview, start, table, take_back};
+use super::listing::{self, left_out, said, title};
+use super::mapping::{self, ColumnView, columns_of};
+use super::{MAX_BYTES, Preview, look_at, preview, start, table, take_back};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
-    Book, Clash, Contacts, Counts, Goes, Home, Import, ImportState, Mapped, Organizations,
+    Book, Clash, Contacts, Counts, Home, Import, ImportState, Organizations, Stayed,
 };
+use crate::names::fields_of;
 use crate::queries;
-use crate::rules::{self, Came, ImportPatch};
+use crate::rules::{self, ImportPatch};
 use crate::typed::{Typed, text};
 
-/// Samples of a column.
-const SAMPLES: usize = 3;
 /// Problems on the page.
 const SHOWN: usize = 50;
 /// An import that has not moved for so long rests.
@@ -187,17 +185,18 @@ async fn send(
     }
 }
 
-/// A column of the file on the page.
-struct ColumnView {
-    n: usize,
-    header: String,
-    samples: Vec<String>,
-    targets: Vec<Choice>,
-}
-
 struct ProblemLine {
     row: u32,
     column: String,
+    says: String,
+}
+
+/// What stayed when the import was taken back.
+struct StayedLine {
+    title: String,
+    /// Its page; empty when it is gone.
+    href: String,
+    field: String,
     says: String,
 }
 
@@ -220,13 +219,17 @@ struct ShowPage {
     sheets: Vec<Choice>,
     header_row: String,
     clashes: Vec<Choice>,
-    decimal_comma: bool,
+    decimals: Vec<Choice>,
     month_first: bool,
     add_choices: bool,
     /// What the preview says; nothing when it cannot be made.
     seen: Option<(Counts, usize)>,
+    /// What it adds to the fields, and what of the cells stays empty.
+    told: Vec<String>,
     problems: Vec<ProblemLine>,
     more_problems: usize,
+    stayed: Vec<StayedLine>,
+    more_stayed: usize,
     error: String,
     may_write: bool,
     can_undo: bool,
@@ -273,7 +276,7 @@ async fn shown(
     .await
 }
 
-type Seen = Option<Result<(Came, usize), CrmError>>;
+type Seen = Option<Result<Preview, CrmError>>;
 
 fn page(
     (scene, shell): (&Scene, Shell),
@@ -284,10 +287,13 @@ fn page(
     let base = scene.ws.url(&format!("imports/{}", import.id));
     let (at, list_label) = place(read, import.home)?;
     let mut problems = import.problems.clone();
+    let mut told = Vec::new();
     let seen = match seen {
-        Some(Ok((came, of))) => {
+        Some(Ok(Preview { came, rows, adds })) => {
             problems = came.problems;
-            Some((came.counts, of))
+            told = adds;
+            told.extend(left_out(came.counts.cells).map(|left| format!("{left}.")));
+            Some((came.counts, rows))
         }
         Some(Err(why)) => {
             if error.is_empty() {
@@ -298,6 +304,7 @@ fn page(
         None => None,
     };
     let waits = scene.today.now.as_millisecond() - import.updated_at.as_millisecond();
+    let (kept, stayed) = (u64::from(import.kept) + u64::from(import.kept_fields), &import.stayed);
     let share = import.next.saturating_mul(100).checked_div(import.rows).unwrap_or(100);
     Ok(ShowPage {
         live: Live::new(base.clone()).record("imports", import.id),
@@ -323,7 +330,10 @@ fn page(
             .iter()
             .map(|one| Choice::new(one.word(), one.label(), *one == import.clash))
             .collect(),
-        decimal_comma: import.decimal_comma,
+        decimals: vec![
+            Choice::new(".", "Point: 1,234.50", !import.decimal_comma),
+            Choice::new(",", "Comma: 1.234,50", import.decimal_comma),
+        ],
         month_first: import.month_first,
         add_choices: import.add_choices,
         more_problems: problems.len().saturating_sub(SHOWN),
@@ -332,7 +342,10 @@ fn page(
             .take(SHOWN)
             .map(|one| ProblemLine { row: one.row, column: one.column, says: one.says })
             .collect(),
+        more_stayed: usize::try_from(kept).unwrap_or(usize::MAX).saturating_sub(stayed.len()),
+        stayed: stayed.iter().map(|one| stayed_line((scene, read), one)).collect(),
         seen,
+        told,
         error,
         may_write: scene.may_write,
         can_undo: !import.entries.is_empty()
@@ -342,48 +355,13 @@ fn page(
     })
 }
 
-fn columns_of(
-    read: &dyn Read,
-    import: &Import,
-    table: &Table,
-) -> Result<Vec<ColumnView>, CrmError> {
-    let fields = columns::of(read, import.home)?;
-    let mut all = Vec::new();
-    for (n, mapped) in import.columns.iter().enumerate() {
-        let filled =
-            table.rows.iter().filter_map(|row| row.get(n)).filter(|text| !text.trim().is_empty());
-        let mut targets = vec![Choice::new("", "Leave out", mapped.goes == Goes::Nowhere)];
-        for field in &fields {
-            let chosen = mapped.goes == Goes::Field(field.key.clone());
-            targets.push(Choice::new(format!("field:{}", field.key), &field.label, chosen));
-        }
-        for kind in Kind::ALL.iter().copied() {
-            if kind != Kind::Relation {
-                let chosen = mapped.goes == Goes::New(kind);
-                targets.push(Choice::new(
-                    format!("new:{}", kind.word()),
-                    format!("New field: {}", kind.label()),
-                    chosen,
-                ));
-            }
-        }
-        all.push(ColumnView {
-            n,
-            header: mapped.header.clone(),
-            samples: filled.take(SAMPLES).map(|text| kernel::text::ellipsis(text, 60)).collect(),
-            targets,
-        });
-    }
-    Ok(all)
-}
-
-/// Where a column goes, by the word of a form or of the API.
-pub(super) fn goes(word: &str) -> Goes {
-    match word.split_once(':') {
-        Some(("field", key)) => Goes::Field(key.to_owned()),
-        Some(("new", kind)) => Kind::of(kind).map_or(Goes::Nowhere, Goes::New),
-        _ => Goes::Nowhere,
-    }
+fn stayed_line((scene, read): (&Scene, &dyn Read), stayed: &Stayed) -> StayedLine {
+    let found = fields_of(read, stayed.record);
+    let (title, href) = match &found {
+        Some((noun, fields)) => ((noun.title)(fields), scene.ws.url(&(noun.path)(fields))),
+        None => ("Removed by now".to_owned(), String::new()),
+    };
+    StayedLine { title, href, field: stayed.field.clone(), says: stayed.says.clone() }
 }
 
 /// Saves where columns go, then shows the preview anew, or begins.
@@ -405,17 +383,15 @@ async fn save(
     let patch = if is_other {
         other(&ws, import, (sheet, header_row)).await?
     } else {
-        let mapped = import.columns.iter().enumerate().map(|(n, mapped)| Mapped {
-            header: mapped.header.clone(),
-            goes: typed
-                .get(&format!("goes.{n}"))
-                .and_then(Value::as_str)
-                .map_or_else(|| mapped.goes.clone(), goes),
-        });
+        let mapped = import.columns.iter().enumerate();
+        let mapped = mapped.map(|column| mapping::sent(&import, column, &typed));
         ImportPatch {
             columns: Some(mapped.collect()),
             clash: text(&typed, "clash").parse().ok(),
-            decimal_comma: Some(typed.contains_key("decimal_comma")),
+            decimal_comma: match text(&typed, "decimal_sign") {
+                "" => None,
+                sign => Some(sign == ","),
+            },
             month_first: Some(typed.contains_key("month_first")),
             add_choices: Some(typed.contains_key("add_choices")),
             read: None,
@@ -448,6 +424,7 @@ async fn other(
         let fields = ws.read(|snap| columns::of(snap, import.home))?;
         let columns = super::guess::columns(&table.headers, &table.rows, &fields, import.home);
         Ok(ImportPatch {
+            decimal_comma: Some(super::guess::decimal_comma(&table.rows, &columns, &fields)),
             columns: Some(columns),
             read: Some((sheet, header_row, table.rows.len())),
             ..ImportPatch::default()

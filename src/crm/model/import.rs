@@ -2,9 +2,11 @@
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, ImportId, Part, Timestamp, TypedId as _};
-use noun::Kind;
+use noun::{Kind, Target};
 use serde::{Deserialize, Serialize};
-use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Table};
+use store::{
+    BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec,
+};
 
 use super::{Collection, Home};
 
@@ -14,6 +16,8 @@ pub const IMPORTS: Table = Table::new(320, "imports");
 pub const IMPORTS_RUNNING: Index = Index::multi(321, "imports_running");
 /// The most problems that an import keeps.
 pub const MAX_PROBLEMS: usize = 500;
+/// The most that an import keeps of what stayed when it was taken back.
+pub const MAX_STAYED: usize = 500;
 
 /// Where the values of a column of the file go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,17 @@ pub enum Goes {
     New(Kind),
 }
 
+/// What becomes of a word of the file that is no choice of its field. Stored by position: only ever appended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Becomes {
+    /// Nothing: the cell stays empty.
+    Nothing,
+    /// A choice of its own, which is added to the field.
+    Added,
+    /// The choice with this key.
+    Choice(String),
+}
+
 /// A column of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapped {
@@ -33,6 +48,23 @@ pub struct Mapped {
     pub header: String,
     /// Where its values go.
     pub goes: Goes,
+    /// What somebody chose for words that are no choices. What is not here is as the import says for all.
+    pub words: Vec<(String, Becomes)>,
+}
+
+impl Mapped {
+    /// A column of the file, for whose words nobody has chosen anything.
+    #[must_use]
+    pub fn new(header: impl Into<String>, goes: Goes) -> Self {
+        Self { header: header.into(), goes, words: Vec::new() }
+    }
+
+    /// What somebody chose for a word.
+    #[must_use]
+    pub fn becomes(&self, word: &str) -> Option<&Becomes> {
+        let chosen = self.words.iter().find(|(one, _)| one.eq_ignore_ascii_case(word));
+        chosen.map(|(_, becomes)| becomes)
+    }
 }
 
 kernel::words! {
@@ -97,6 +129,17 @@ pub struct RowProblem {
     pub says: String,
 }
 
+/// A record, or a field of one, that stayed as it is when an import was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stayed {
+    /// The record.
+    pub record: Target,
+    /// What people call the field; empty when it is the record as a whole.
+    pub field: String,
+    /// A sentence: who changed it, or why else it stays.
+    pub says: String,
+}
+
 /// How many rows became what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -108,6 +151,8 @@ pub struct Counts {
     pub skipped: u32,
     /// Rows that could not come in.
     pub wrong: u32,
+    /// Cells that were left out of rows that came in.
+    pub cells: u32,
 }
 
 /// An import.
@@ -133,7 +178,7 @@ pub struct Import {
     pub decimal_comma: bool,
     /// Whether the month comes before the day in dates such as 3/4/2026.
     pub month_first: bool,
-    /// Whether choices that are not there are added to their fields.
+    /// Whether choices that are not there are added to their fields. Stages are only added where somebody chose so.
     pub add_choices: bool,
     /// How far it is.
     pub state: ImportState,
@@ -145,7 +190,7 @@ pub struct Import {
     pub counts: Counts,
     /// What was wrong with them, at most [`MAX_PROBLEMS`].
     pub problems: Vec<RowProblem>,
-    /// The entries of the feed in which rows came in, but for those that were taken back.
+    /// The entries of the feed in which fields were made and rows came in, but for those that were taken back.
     pub entries: Vec<u64>,
     /// Records that stayed when it was taken back, as others have changed them since.
     pub kept: u32,
@@ -157,6 +202,86 @@ pub struct Import {
     /// When it last went on.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// Single fields that stayed when it was taken back.
+    pub kept_fields: u32,
+    /// What stayed when it was taken back, at most [`MAX_STAYED`].
+    pub stayed: Vec<Stayed>,
+}
+
+/// A column of the file in the first layout.
+#[derive(Deserialize)]
+struct MappedV1 {
+    header: String,
+    goes: Goes,
+}
+
+/// The counts of the first layout.
+#[derive(Deserialize)]
+struct CountsV1 {
+    made: u32,
+    changed: u32,
+    skipped: u32,
+    wrong: u32,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct ImportV1 {
+    id: ImportId,
+    home: Home,
+    name: String,
+    file: BlobId,
+    sheet: u32,
+    header_row: Option<u32>,
+    columns: Vec<MappedV1>,
+    clash: Clash,
+    decimal_comma: bool,
+    month_first: bool,
+    add_choices: bool,
+    state: ImportState,
+    rows: u32,
+    next: u32,
+    counts: CountsV1,
+    problems: Vec<RowProblem>,
+    entries: Vec<u64>,
+    kept: u32,
+    by: Actor,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+}
+
+impl From<ImportV1> for Import {
+    fn from(old: ImportV1) -> Self {
+        let CountsV1 { made, changed, skipped, wrong } = old.counts;
+        let columns = old.columns.into_iter().map(|one| Mapped::new(one.header, one.goes));
+        Self {
+            id: old.id,
+            home: old.home,
+            name: old.name,
+            file: old.file,
+            sheet: old.sheet,
+            header_row: old.header_row,
+            columns: columns.collect(),
+            clash: old.clash,
+            decimal_comma: old.decimal_comma,
+            month_first: old.month_first,
+            add_choices: old.add_choices,
+            state: old.state,
+            rows: old.rows,
+            next: old.next,
+            counts: Counts { made, changed, skipped, wrong, cells: 0 },
+            problems: old.problems,
+            entries: old.entries,
+            kept: old.kept,
+            by: old.by,
+            created_at: old.created_at,
+            updated_at: old.updated_at,
+            kept_fields: 0,
+            stayed: Vec::new(),
+        }
+    }
 }
 
 impl Record for Import {
@@ -164,6 +289,7 @@ impl Record for Import {
     const TABLE: Table = IMPORTS;
     // An undo of the rows must not take the account of them back.
     const CLASS: Class = Class::Sealed;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[IMPORTS_RUNNING];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|import, refs| refs.one(import.file));
     fn id(&self) -> ImportId {
@@ -177,11 +303,21 @@ impl Record for Import {
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Collection>(1, self.home.collection(), OnDelete::Cascade);
     }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ImportV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: IMPORTS.name, version }),
+        }
+    }
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
         let columns = vec![
-            Mapped { header: "Name".into(), goes: Goes::Field("name".into()) },
-            Mapped { header: "Bikes".into(), goes: Goes::New(Kind::Number) },
+            Mapped::new("Name", Goes::Field("name".into())),
+            Mapped {
+                words: vec![("Warm".into(), Becomes::Choice("lead".into()))],
+                ..Mapped::new("Stage", Goes::Field("stage".into()))
+            },
+            Mapped::new("Bikes", Goes::New(Kind::Number)),
         ];
         Self {
             id: ImportId::from_bytes([65; 16]),
@@ -209,6 +345,15 @@ impl Record for Import {
             by: Actor::System(Part::Setup),
             created_at: at,
             updated_at: at,
+            kept_fields: 1,
+            stayed: vec![Stayed {
+                record: Target {
+                    table: super::CONTACTS.number,
+                    id: uuid::Uuid::from_bytes([66; 16]),
+                },
+                field: "Phone".into(),
+                says: "Rosa changed it.".into(),
+            }],
         }
     }
 }

@@ -13,8 +13,8 @@ use kernel::ids;
 pub use collection::{BY_NAME, COLLECTIONS, Collection};
 pub use field::{BY_KEY, FIELDS, FieldDef, Home};
 pub use import::{
-    Clash, Counts, Goes, IMPORTS, IMPORTS_RUNNING, Import, ImportState, MAX_PROBLEMS, Mapped,
-    RowProblem,
+    Becomes, Clash, Counts, Goes, IMPORTS, IMPORTS_RUNNING, Import, ImportState, MAX_PROBLEMS,
+    MAX_STAYED, Mapped, RowProblem, Stayed,
 };
 pub(crate) use row::of_table;
 pub use row::{

@@ -3,14 +3,16 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use app::{App, Ws};
 use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
+use kernel::cadence::{instant, midnight};
 use kernel::day::{self, Toward};
-use kernel::{Problem as _, ProblemKind, TypedId as _};
-use noun::Names as _;
+use kernel::{FieldError, Problem as _, ProblemKind, Timestamp, TypedId as _};
+use noun::{Column, Kind, Names as _};
 use store::{ReadExt as _, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2};
@@ -34,6 +36,9 @@ use crate::names::{Known, person};
 use crate::queries;
 use crate::rules::{self, Sent, TalkPatch};
 use crate::typed::{Typed, given, text};
+
+/// The field of the last contact, whose days are past.
+const LAST_CONTACT: &str = "last_contact_date";
 
 /// What a form sent for the fields of a row; what HQ's own forms add to it is left out.
 fn values(typed: &Typed) -> Typed {
@@ -66,15 +71,21 @@ pub(super) async fn make<B: Book>(
 ) -> Result<Response, PageError> {
     let mut filled = values(&typed);
     filled.retain(|_, value| value.as_str() != Some(""));
-    let sent = Sent::of(filled);
-    let made = ws
-        .write(
-            &who,
-            once.run(move |tx: &mut WriteTx<'_>| {
-                rules::create::<B>(tx, collection, &sent).map(|row| row.id)
-            }),
-        )
-        .await;
+    let columns = ws.read(|snap| columns::of(snap, B::home(collection)))?;
+    let zone = due::zone(&who.zone);
+    let made = match with_days(&mut filled, &columns, (today(&ws, &who), &zone)) {
+        Ok(()) => {
+            let sent = Sent::of(filled);
+            ws.write(
+                &who,
+                once.run(move |tx: &mut WriteTx<'_>| {
+                    rules::create::<B>(tx, collection, &sent).map(|row| row.id)
+                }),
+            )
+            .await
+        }
+        Err(error) => Err(error),
+    };
     match made {
         Ok(id) => {
             let at = ws.url(&format!("{}/{id}", B::PATH));
@@ -99,15 +110,22 @@ pub(super) async fn save<B: Book>(
     Path(said): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    let (id, columns) = ws.read(|snap| {
+        let row = queries::resolve::<B>(snap, &said)?;
+        Ok::<_, CrmError>((row.id, columns::of(snap, B::home(row.collection))?))
+    })?;
     let me = person(who.account);
-    let sent = typed.clone();
-    let saved = ws
-        .write(&who, move |tx| {
-            unchanged::<B>(tx, id, &sent, me)?;
-            rules::change::<B>(tx, id, &Sent::of(values(&sent)))
-        })
-        .await;
+    let mut sent = typed.clone();
+    let saved = match with_days(&mut sent, &columns, (today(&ws, &who), &due::zone(&who.zone))) {
+        Ok(()) => {
+            ws.write(&who, move |tx| {
+                unchanged::<B>(tx, id, &sent, me)?;
+                rules::change::<B>(tx, id, &Sent::of(values(&sent)))
+            })
+            .await
+        }
+        Err(error) => Err(error),
+    };
     let error = match saved {
         Ok(changed) => {
             if hx.is_partial() {
@@ -172,11 +190,13 @@ path_words! {
         Restore = "restore",
         Remove = "remove",
         Right = "right",
+        Back = "back",
         Move = "move",
     }
 }
 
-/// Archives, restores, removes a record, calls a value right, or moves a card to another column of the board.
+/// Archives, restores, removes a record, calls a value right or takes it back, or moves a card to another column of the
+/// board.
 pub(super) async fn act<B: Book>(
     app: App,
     ws: Ws,
@@ -185,10 +205,18 @@ pub(super) async fn act<B: Book>(
     Path2(said, verb): Path2<String, Verb>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let (id, list) = ws.read(|snap| {
+    let (id, list, cells) = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
         let row = queries::resolve::<B>(snap, &said)?;
-        Ok::<_, CrmError>((row.id, list_url::<B>(&scene, row.collection)))
+        let field = text(&typed, "field");
+        let cells = match verb {
+            Verb::Back => {
+                let before = queries::cell_before(snap, ws.store.schema(), (&row, field))?;
+                (row.cells.get(field).cloned(), before)
+            }
+            _ => (None, None),
+        };
+        Ok::<_, CrmError>((row.id, list_url::<B>(&scene, row.collection), cells))
     })?;
     let row = ws
         .write(&who, move |tx| match verb {
@@ -196,6 +224,10 @@ pub(super) async fn act<B: Book>(
             Verb::Restore => rules::set_archived::<B>(tx, id, false),
             Verb::Remove => rules::remove::<B>(tx, id),
             Verb::Right => rules::call_right::<B>(tx, id, text(&typed, "field")),
+            Verb::Back => {
+                let (now, before) = (cells.0.as_ref(), cells.1.clone());
+                rules::put_back::<B>(tx, (id, text(&typed, "field")), (now, before))
+            }
             Verb::Move => {
                 rules::change::<B>(tx, id, &Sent::of(values(&typed))).map(|changed| changed.row)
             }
@@ -205,14 +237,14 @@ pub(super) async fn act<B: Book>(
         Verb::Remove => list,
         _ => ws.url(&format!("{}/{id}", B::PATH)),
     };
-    if matches!(verb, Verb::Right | Verb::Move) && hx.is_partial() {
+    if matches!(verb, Verb::Right | Verb::Back | Verb::Move) && hx.is_partial() {
         return Ok((Ask::new().changed(B::TABLE.name, id), "").into_response());
     }
     let words = match verb {
         Verb::Archive => format!("Archived {}", row.name()),
         Verb::Restore => format!("Restored {}", row.name()),
         Verb::Remove => format!("Deleted {}", row.name()),
-        Verb::Right | Verb::Move => "Saved".to_owned(),
+        Verb::Right | Verb::Back | Verb::Move => "Saved".to_owned(),
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
 }
@@ -229,13 +261,46 @@ pub(super) fn day(
     today: Date,
     toward: Toward,
 ) -> Result<Option<Date>, CrmError> {
-    match text(typed, field).trim() {
-        "" => Ok(None),
-        text => match day::read(text, today, toward) {
-            Some(day) => Ok(Some(day)),
-            None => Err(CrmError::field(field, "Write the day as 24 Dec, Friday or 2026-12-24.")),
-        },
+    let day = day::in_field(field, text(typed, field), today, toward);
+    day.map_err(|wrong| CrmError::Invalid(vec![wrong]))
+}
+
+/// Puts the days and moments that somebody wrote in these fields as programs send them.
+fn with_days(
+    filled: &mut Typed,
+    columns: &[Column],
+    (today, zone): (Date, &TimeZone),
+) -> Result<(), CrmError> {
+    let mut wrong = Vec::new();
+    for column in columns {
+        let Some(Value::String(text)) = filled.get_mut(&column.key) else { continue };
+        let said = text.trim();
+        if said.is_empty() {
+            continue;
+        }
+        let toward = if column.key == LAST_CONTACT { Toward::Back } else { Toward::Ahead };
+        let timed = || day::read_timed(said, today, toward);
+        let (sent, wanted) = match column.kind {
+            Kind::Date => {
+                let day = day::read(said, today, toward).or_else(|| timed().map(|at| at.date()));
+                (day.map(|day| day.to_string()), day::WANTED)
+            }
+            Kind::Datetime => {
+                let on_the_clock = || instant(zone, timed()?);
+                let begin = || midnight(zone, day::read(said, today, toward)?);
+                let at = said.parse::<Timestamp>().ok().or_else(on_the_clock);
+                (at.or_else(begin).map(|at| at.to_string()), day::WANTED_TIMED)
+            }
+            _ => continue,
+        };
+        match sent {
+            Some(sent) => *text = sent,
+            None => {
+                wrong.push(FieldError::new(&column.key, format!("{}: {wanted}", column.label)));
+            }
+        }
     }
+    if wrong.is_empty() { Ok(()) } else { Err(CrmError::Invalid(wrong)) }
 }
 
 /// Writes a talk down.

@@ -237,10 +237,20 @@ async fn change<B: Book>(
     let deed = Deed::of(typed, today(&ws, &who))?;
     let verb = if matches!(deed, Deed::Archived(true)) { "Archived" } else { "Changed" };
     let count = web::format::count(ids.len() as u64, B::noun().one, B::noun().many);
-    ws.write(&who, move |tx| ids.into_iter().try_for_each(|id| deed.on::<B>(tx, id))).await?;
+    let entry = ws
+        .write(&who, move |tx| {
+            ids.into_iter().try_for_each(|id| deed.on::<B>(tx, id))?;
+            // ok: where all were so already, there is nothing to undo.
+            Ok::<_, CrmError>(tx.seq().ok())
+        })
+        .await?;
     let words = format!("{verb} {count}");
     if hx.is_partial() {
-        let ask = Ask::new().toast(Tone::Ok, &words).event("hq:chosen", Value::Null);
+        let ask = Ask::new().event("hq:chosen", Value::Null);
+        let ask = match entry {
+            Some(seq) => ask.toast_with_undo(&words, &ws.url(&format!("undo/entry/{seq}"))),
+            None => ask.toast(Tone::Ok, &words),
+        };
         return Ok((ask, "").into_response());
     }
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))

@@ -1,14 +1,16 @@
 //! Pages of collections: all of them, one as a list of its records, its name.
 
 use askama::Template;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
 use kernel::key::KeyBuf;
-use kernel::{Can, FieldError, Problem as _, ProblemKind};
+use kernel::{Can, FieldError, Problem as _, ProblemKind, TypedId as _};
 use store::{Range, Read, ReadExt as _, WriteTx};
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::flash;
@@ -20,20 +22,24 @@ use web::path_words;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
+use web::upload;
 
 use super::list::answer;
 use super::show::new_form;
 use super::state::Wish;
-use super::{acts, bulk, export, frame, give};
+use super::{acts, bulk, export, frame, give, paste};
 use crate::error::CrmError;
-use crate::model::{Collection, RECORDS_BY_HOME, Records};
+use crate::import::{self, MAX_BYTES};
+use crate::model::{Collection, CollectionId, Home, RECORDS_BY_HOME, Records};
 use crate::queries;
-use crate::rules::{self, CollectionPatch};
+use crate::rules::{self, CollectionPatch, NewImport};
 use crate::typed::{Typed, given};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/collections", index.needs(Can::Read))
+        .get("/collections/from-file", index.needs(Can::Read))
+        .post("/collections/from-file", from_file.needs(Can::Write))
         .post("/collections", create.needs(Can::Write))
         .get("/collections/{id}", show.needs(Can::Read))
         .post("/collections/{id}", add.needs(Can::Write))
@@ -41,6 +47,7 @@ pub(super) fn routes() -> Routes {
         .get("/collections/{id}/complete", frame::complete_records.needs(Can::Read))
         .post("/collections/{id}/bulk", bulk::bulk_records.needs(Can::Write))
         .post("/collections/{id}/give", give::give_records.needs(Can::Write))
+        .post("/collections/{id}/paste", paste::paste_records.needs(Can::Write))
         .get("/collections/{id}/export.csv", export::records_csv.needs(Can::Read))
         .get("/collections/{id}/export.json", export::records_json.needs(Can::Read))
         .post("/collections/{id}/as/{verb}", act.needs(Can::Write))
@@ -89,6 +96,8 @@ struct IndexPage {
     icon: String,
     description: String,
     error: String,
+    /// What is wrong with a file that was to become a collection.
+    file_error: String,
 }
 
 fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmError> {
@@ -113,6 +122,7 @@ fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmErr
         icon: String::new(),
         description: String::new(),
         error: String::new(),
+        file_error: String::new(),
     })
 }
 
@@ -170,6 +180,56 @@ async fn create(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Makes a collection that is called as a file, and an import of the file into it.
+async fn from_file(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (parts, body) = request.into_parts();
+    let file = upload::form(&ws, (&parts.headers, body), 1, MAX_BYTES).await?.pop();
+    let looked = match file {
+        Some(file) => {
+            // Its columns are looked at before there is a collection: a file that cannot be read makes none.
+            let home = Home::Collection(CollectionId::from_uuid(Uuid::nil()));
+            ws.look(move |ws| {
+                let (new, _) = import::look_at(ws, home, (file.blob, &file.name))?;
+                Ok::<_, CrmError>((new, name_of(&file.name)))
+            })
+            .await
+        }
+        None => Err(CrmError::field("file", "Choose a file.")),
+    };
+    let made = match looked {
+        Ok((new, name)) => {
+            ws.write(&who, move |tx| {
+                let wanted = CollectionPatch { name: Some(name), ..CollectionPatch::default() };
+                let home = Home::Collection(rules::make_collection(tx, wanted)?.id);
+                Ok::<_, CrmError>(rules::make_import(tx, NewImport { home, ..new })?.id)
+            })
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(id) => Ok(Hx::from_headers(&parts.headers).go_to(&ws.url(&format!("imports/{id}")))),
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::TooLarge) => {
+            let page = ws.read(|snap| all(&Scene::new(&ws, &who, snap)?, snap, shell))?;
+            let page = IndexPage { file_error: error.to_string(), ..page };
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The name of a file without its ending, as a collection is called.
+fn name_of(file: &str) -> String {
+    let name = file.rsplit_once('.').map_or(file, |(name, _)| name);
+    let words = kernel::text::one_line(&name.replace('_', " "));
+    kernel::text::capitalized(&words).chars().take(60).collect()
 }
 
 async fn show(

@@ -2,7 +2,7 @@
 
 use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
-use kernel::{Actor, Cause, FieldError, TypedId as _};
+use kernel::{Actor, Cause, FieldError, TypedId as _, day};
 use noun::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use store::{Read, StoreError};
 use web::ink;
@@ -186,10 +186,12 @@ pub(super) struct Input {
     pub name: String,
     /// What people read.
     pub label: String,
-    /// The control: `text`, `area`, `select`, or the type of an input.
+    /// The control: `text`, `area`, `select`, `day`, `moment`, or the type of an input.
     pub control: &'static str,
     /// What was typed, or what stands there.
     pub value: String,
+    /// The same as people write it; empty where that is the value itself.
+    pub written: String,
     /// What can be chosen.
     pub choices: Vec<Choice>,
     /// Names that can be typed.
@@ -249,6 +251,12 @@ pub(super) fn input(
                 input.hint = "Several with commas between.".to_owned();
             }
         }
+        Kind::Datetime => {
+            if let Some(FieldValue::At(at)) = value {
+                let local = at.to_zoned(scene.today.zone.clone()).datetime();
+                input.written = day::written_timed(local);
+            }
+        }
         Kind::Relation => input.offers = of_table!(column.to, B => newest::<B>(read)?),
         _ => {}
     }
@@ -259,7 +267,8 @@ fn control(kind: Kind) -> &'static str {
     match kind {
         Kind::LongText => "area",
         Kind::Select | Kind::Boolean | Kind::Person => "select",
-        Kind::Date => "date",
+        Kind::Date => "day",
+        Kind::Datetime => "moment",
         Kind::Email => "email",
         Kind::Phone => "tel",
         _ => "text",

@@ -366,10 +366,7 @@ fn stages(typed: &Typed) -> Vec<Choice> {
         all.push((
             field("at").parse::<u32>().unwrap_or(n + 1),
             Choice {
-                key: match field("key") {
-                    "" => choice.key.clone(),
-                    key => key.to_owned(),
-                },
+                key: field("key").to_owned(),
                 colour: field("colour").parse().unwrap_or(choice.colour),
                 stands: field("stands").parse().unwrap_or_default(),
                 chance: field("chance").parse::<u8>().unwrap_or(0).min(100),

@@ -23,11 +23,11 @@ use web::session::Person;
 use super::state::{State, Wish, all_views, menu_keys, path};
 use super::{Look, list_url};
 use crate::error::CrmError;
-use crate::filters::{self, called, short, told_of};
+use crate::filters::{self, short, told_of};
 use crate::list::{self, groups_by};
 use crate::model::{Book, CollectionId, Home, NAME, Records, Row, of_table};
 use crate::queries;
-use crate::views::{BOARD, pipeline};
+use crate::views::{BOARD, CARDS, pipeline};
 
 /// What addresses call the region of the views.
 pub(super) const VIEWS: &str = "views";
@@ -167,16 +167,15 @@ pub(super) fn views_alone<B: Book>(
     html::fragment(&tabs::<B>(scene, read, state)?)
 }
 
-/// Table and board.
+/// Table, board and cards; there is a board where a field has choices to lay it out by.
 fn layouts(state: &State, columns: &[Column]) -> Vec<Tab> {
-    if pipeline(columns).is_none() {
-        return Vec::new();
-    }
     let tab = |layout: &str, label: &str, icon| {
         let href = state.url_with(|look| look.layout = layout.to_owned());
         Tab::new(label, href, layout == state.look.layout).icon(icon)
     };
-    vec![tab("", "Table", "list"), tab(BOARD, "Board", "board")]
+    let board = pipeline(columns).map(|_| tab(BOARD, "Board", "board"));
+    let table = tab("", "Table", "list");
+    [Some(table), board, Some(tab(CARDS, "Cards", "layers"))].into_iter().flatten().collect()
 }
 
 fn chip(state: &State, look: &Look<'_>, term: &Term, wrong: &str) -> Chip {
@@ -245,7 +244,7 @@ fn groups(state: &State, columns: &[Column], now: Option<&Column>) -> Vec<Tab> {
 /// The fields of the form of filters, with what the query asks of them.
 fn fields(scene: &Scene, state: &State, (home, look): (Home, &Look<'_>)) -> Vec<Field> {
     let field = |key: String| {
-        let column = look.columns.iter().find(|column| column.key == called(&key));
+        let column = filters::column(&key, &look.columns);
         let mut list = vec![Choice::new("", "Any", false)];
         let value = |word: &str| common::written(&key, &[word.to_owned()]);
         match column.map(|column| column.kind) {
@@ -316,7 +315,7 @@ fn offers<B: Book>(
     let look = Look::new(&scene, read, home)?;
     let keys = filters::keys(home, &look.columns);
     complete::offers(typing, &keys, |key| {
-        let column = look.columns.iter().find(|column| column.key == called(key));
+        let column = filters::column(key, &look.columns);
         let records = match column.filter(|column| column.kind == Kind::Relation) {
             Some(column) => of_table!(column.to, B => newest::<B>(read)?),
             None => Vec::new(),

@@ -1,27 +1,30 @@
-//! Chosen rows given to an agent: one task that links to each of them.
+//! Tasks about rows: one for an agent that links to each of those chosen, and one made on the page of a record.
 
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use app::{App, Ws};
-use features::links::model::Target;
 use features::links::queries::MOST;
 use features::links::rules as links;
 use features::tasks::queries as tasks;
 use features::tasks::queries::people::People;
+use features::tasks::queries::scene::Scene;
 use features::tasks::rules::{self, NewTask};
-use kernel::Assignee;
-use kernel::key::KeyBuf;
+use kernel::{Assignee, Problem as _, ProblemKind};
+use store::WriteTx;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
 use web::format;
 use web::hx::{Ask, Hx};
+use web::idempotency::FormOnce;
 use web::parts::Tone;
 use web::session::Person;
-use web::shell::Flash;
+use web::shell::{Flash, Shell};
 
 use super::bulk::chosen;
+use super::show::refused;
+use super::timeline::target;
 use crate::error::CrmError;
 use crate::model::{Book, CollectionId, Records};
 use crate::queries;
@@ -66,13 +69,7 @@ async fn make<B: Book>(
             if assignee.and_then(Assignee::agent).is_none() {
                 return Err(CrmError::field("agent", "Choose an agent."));
             }
-            let task = rules::create(tx, NewTask { assignee, ..NewTask::titled(title) })?;
-            for id in ids {
-                let row = queries::get_rev::<B>(tx, id)?.0;
-                let key = KeyBuf::of(&row.id).into_bytes();
-                links::add(tx, task.id, Target::Row(B::TABLE.number, key), "")?;
-            }
-            Ok(tasks::name(tx, task.number)?)
+            task_about::<B>(tx, NewTask { assignee, ..NewTask::titled(title) }, ids)
         })
         .await?;
     let given = format::count(count as u64, B::noun().one, B::noun().many);
@@ -82,4 +79,59 @@ async fn make<B: Book>(
         return Ok((ask, "").into_response());
     }
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&format!("tasks/{task}")))))
+}
+
+/// Makes a task that links to rows; gives its name.
+fn task_about<B: Book>(
+    tx: &mut WriteTx<'_>,
+    new: NewTask,
+    ids: impl IntoIterator<Item = B::Id>,
+) -> Result<String, CrmError> {
+    let task = rules::create(tx, new)?;
+    for id in ids {
+        let row = queries::get_rev::<B>(tx, id)?.0;
+        links::add(tx, task.id, target(&row), "")?;
+    }
+    Ok(tasks::name(tx, task.number)?)
+}
+
+/// Makes a task about one row, for an agent, a person or nobody.
+pub(super) async fn about<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    let (me, sent) = (Assignee::Person(who.account), typed.clone());
+    let made = ws
+        .write(
+            &who,
+            once.run(move |tx: &mut WriteTx<'_>| {
+                let title = text(&sent, "task").trim().to_owned();
+                if title.is_empty() {
+                    return Err(CrmError::field("task", "Say what is to be done."));
+                }
+                let assignee = People::read(tx)?.find(text(&sent, "assignee"), me)?;
+                let description = text(&sent, "details").to_owned();
+                let new = NewTask { description, assignee, ..NewTask::titled(title) };
+                task_about::<B>(tx, new, [id])
+            }),
+        )
+        .await;
+    match made {
+        Ok(task) => {
+            let at = ws.url(&format!("{}/{id}", B::PATH));
+            Ok(flash::say(&app, Flash::ok(format!("Created {task}")), hx.go_to(&at)))
+        }
+        Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
+            let scene = Scene::new(&ws, &who, snap)?;
+            let told = web::form::sentence(&error.to_string());
+            refused::<B>(&scene, snap, shell, (id, &told, typed))
+        }),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -30,7 +30,7 @@ use crate::error::CrmError;
 use crate::list;
 use crate::model::{Book, Collection, Home, NAME};
 use crate::rules::PRESETS;
-use crate::views::BOARD;
+use crate::views::{BOARD, CARDS};
 
 /// Rows of a table at once.
 const PAGE: usize = 100;
@@ -80,6 +80,8 @@ pub(super) struct ListPage {
     blocks: Vec<Block>,
     with_talks: bool,
     foot: Vec<FootCell>,
+    /// Whether the rows are drawn as cards.
+    cards: bool,
     total: usize,
     all: usize,
     more: String,
@@ -189,6 +191,7 @@ fn page<B: Book>(
         foot: foot_cells(state, &look, (&keys, &foot), &found.tallies),
         frame: Frame::new::<B>(scene, read, (state, &look), &found.said, &keys)?,
         with_talks: is_contacts,
+        cards: state.look.layout == CARDS,
         total: found.ids.len(),
         all: found.all,
         presets: match is_new {

@@ -10,12 +10,15 @@ mod fields;
 mod frame;
 mod give;
 mod list;
+mod paste;
 mod rows;
 mod show;
 mod state;
 mod suggested;
+mod timeline;
 
 pub(crate) use fields::{home_of, word_of};
+pub(crate) use paste::rehearsed;
 
 use std::sync::Arc;
 
@@ -56,7 +59,8 @@ fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
         .get(path(at, "/export.csv"), export::csv::<B>.needs(Can::Read))
         .get(path(at, "/export.json"), export::json::<B>.needs(Can::Read))
         .post(path(at, "/bulk"), bulk::bulk::<B>.needs(Can::Write))
-        .post(path(at, "/give"), give::give::<B>.needs(Can::Write));
+        .post(path(at, "/give"), give::give::<B>.needs(Can::Write))
+        .post(path(at, "/paste"), paste::paste::<B>.needs(Can::Write));
     record::<B>(routes, path(at, "/{id}"))
 }
 
@@ -66,6 +70,7 @@ fn record<B: Book>(routes: Routes, at: &'static str) -> Routes {
         .post(at, acts::save::<B>.needs(Can::Write))
         .get(path(at, "/cell"), show::cell::<B>.needs(Can::Write))
         .post(path(at, "/talks"), acts::log::<B>.needs(Can::Write))
+        .post(path(at, "/tasks"), give::about::<B>.needs(Can::Write))
         .post(path(at, "/{verb}"), acts::act::<B>.needs(Can::Write))
 }
 

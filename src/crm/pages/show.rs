@@ -7,15 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
-use features::comments::queries::show::{self as comments, Begun, CommentView, Composer};
+use features::comments::queries::show::{self as comments, Begun, Composer};
 use features::files::queries::{self as files, Line};
 use features::history::queries as history;
-use features::links::model::Target as LinkTarget;
 use features::links::queries::{self as links, TaskLine};
 use features::places::{Place, Spot};
 use features::tasks::queries::scene::Scene;
-use kernel::key::KeyBuf;
-use kernel::{FieldError, Timestamp, TypedId as _};
+use kernel::{Assignee, FieldError, TypedId as _};
 use noun::{Kind, Target, value_in};
 use serde_json::Value;
 use store::{Read, ReadExt as _};
@@ -28,22 +26,22 @@ use web::live::Live;
 use web::parts::{Choice, Face};
 use web::session::Person;
 use web::shell::Shell;
-use web::time::RelTime;
 
 use super::draw::{self, From, Input, Shown, Suggested};
+use super::timeline::{self, Entry, TalkLine, Tell, Timeline, Wish};
 use super::{Look, list_url, row_url};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
-    Book, CONTACTS, Collection, CollectionId, ContactId, Home, ORGANIZATIONS, OrganizationId, Row,
-    Talk, TalkKind,
+    Book, CONTACTS, Collection, CollectionId, Home, ORGANIZATIONS, OrganizationId, Row, Talk,
+    TalkKind,
 };
 use crate::queries;
 use crate::typed::{Typed, text};
 
 /// What stands below the name, where a record has it.
 const SECOND: [&str; 5] = ["title", columns::ORGANIZATION, "type", "industry", "location"];
-/// Talks on a page.
+/// Talks among which a follow-up is looked for.
 const TALKS: usize = 200;
 
 /// Fields of HQ that a new record rarely has.
@@ -87,34 +85,8 @@ impl Group {
     }
 }
 
-/// A talk of the timeline.
-pub(super) struct TalkLine {
-    id: String,
-    glyph: &'static str,
-    kind: &'static str,
-    way: &'static str,
-    subject: String,
-    body: SafeHtml,
-    has_body: bool,
-    at: RelTime,
-    by: Face,
-    next: String,
-    due: String,
-    tone: &'static str,
-    done: bool,
-    with: Option<(String, String)>,
-}
-
-/// Something in the timeline.
-pub(super) enum Entry {
-    /// A talk, by its place among them.
-    Talk(usize),
-    /// A comment with what answers it.
-    Comment(Box<CommentView>),
-}
-
 #[derive(Template)]
-#[template(path = "crm/show.html", blocks = ["head", "cells", "talks", "files"])]
+#[template(path = "crm/show.html", blocks = ["head", "cells", "tasks", "talks", "files"])]
 pub(super) struct ShowPage {
     shell: Shell,
     base: String,
@@ -125,7 +97,7 @@ pub(super) struct ShowPage {
     one: &'static str,
     head_live: Live,
     cells_live: Live,
-    talks_live: Live,
+    tasks_live: Live,
     files_live: Live,
     name: String,
     face: Face,
@@ -135,16 +107,15 @@ pub(super) struct ShowPage {
     talks_with: bool,
     groups: Vec<Group>,
     to_check: usize,
-    due: Option<usize>,
-    talks: Vec<TalkLine>,
-    entries: Vec<Entry>,
+    due: Option<TalkLine>,
+    time: Timeline,
     composer: Composer,
     files: Vec<Line>,
     files_url: String,
     kinds: Vec<Choice>,
     people: Vec<(String, String, Face, String)>,
     tasks: Vec<TaskLine>,
-    ask_url: String,
+    takers: Vec<Choice>,
     history: String,
     wrong: String,
     typed: Typed,
@@ -155,6 +126,11 @@ impl ShowPage {
     /// What was typed into a field of a form that came back.
     fn typed(&self, field: &str) -> &str {
         text(&self.typed, field)
+    }
+
+    /// Whether what came back is the form with this field.
+    fn came_back(&self, field: &str) -> bool {
+        self.typed.contains_key(field)
     }
 
     fn has_rare(&self) -> bool {
@@ -171,6 +147,17 @@ pub(super) struct Asked {
     /// The comment that the box begins with.
     quote: String,
     reply: String,
+    /// How far back the timeline goes, and what it tells.
+    back: usize,
+    tell: String,
+}
+
+impl Asked {
+    /// How much of the timeline a page shows, or this region of it; none where it has none.
+    fn time(&self, part: &str) -> Option<Wish> {
+        let wish = Wish { looks: self.back, tell: Tell::of(&self.tell) };
+        (!["head", "cells", "tasks", "files"].contains(&part)).then_some(wish)
+    }
 }
 
 /// The page of a record.
@@ -182,17 +169,19 @@ pub(super) async fn show<B: Book>(
     Path(said): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
+    let part = if hx.is_partial() { asked.part.as_str() } else { "" };
     let page = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
         let row = queries::resolve::<B>(snap, &said)?;
         let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
-        page(&scene, snap, shell, (&row, begun))
+        page(&scene, snap, shell, (&row, begun, asked.time(part)))
     })?;
-    match (hx.is_partial(), asked.part.as_str()) {
-        (true, "head") => html::fragment(&page.as_head()),
-        (true, "cells") => html::fragment(&page.as_cells()),
-        (true, "talks") => html::fragment(&page.as_talks()),
-        (true, "files") => html::fragment(&page.as_files()),
+    match part {
+        "head" => html::fragment(&page.as_head()),
+        "cells" => html::fragment(&page.as_cells()),
+        "tasks" => html::fragment(&page.as_tasks()),
+        "talks" => html::fragment(&page.as_talks()),
+        "files" => html::fragment(&page.as_files()),
         _ => html::page(&page),
     }
 }
@@ -208,7 +197,7 @@ pub(super) fn refused<B: Book>(
     let page = ShowPage {
         wrong: wrong.to_owned(),
         typed,
-        ..page(scene, read, shell, (&row, Begun::default()))?
+        ..page(scene, read, shell, (&row, Begun::default(), Some(Wish::default())))?
     };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
@@ -217,24 +206,25 @@ fn page<B: Book>(
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    (row, begun): (&Row<B>, Begun),
+    (row, begun, wish): (&Row<B>, Begun, Option<Wish>),
 ) -> Result<ShowPage, CrmError> {
     let look = Look::new(scene, read, B::home(row.collection))?;
     let base = row_url::<B>(scene, row.id);
     let live = |part: &str| Live::new(format!("{base}?part={part}")).record(B::TABLE.name, row.id);
     let (is_contact, is_organization) = (B::TABLE == CONTACTS, B::TABLE == ORGANIZATIONS);
-    let talks = match (is_contact, is_organization) {
-        (true, _) => queries::talks_with(read, ContactId::from_uuid(row.id.uuid()), TALKS)?,
-        (_, true) => queries::talks_of(read, OrganizationId::from_uuid(row.id.uuid()), TALKS)?,
-        _ => Vec::new(),
-    };
     let place = Place::Row(Target { table: B::TABLE.number, id: row.id.uuid() });
     let spot = Spot::here(read, place)?;
-    let entries = entries(&talks, comments::talks(scene, read, &spot)?);
-    let talks: Vec<TalkLine> = talks
-        .into_iter()
-        .map(|talk| talk_line(scene, read, (&look, is_organization), talk))
-        .collect::<Result<_, _>>()?;
+    let time = match wish {
+        Some(wish) => {
+            let said = comments::talks(scene, read, &spot)?;
+            timeline::timeline(scene, read, (&look, row, base.as_str()), (wish, said))?
+        }
+        None => Timeline::default(),
+    };
+    // Of the talks on which something is to follow the oldest comes first.
+    let due = timeline::talks::<B>(read, row.id, TALKS)?.into_iter().rev().find(Talk::is_due);
+    let due = due.map(|talk| timeline::talk_line::<B>(scene, read, &look, talk)).transpose()?;
+    let tasks = links::tasks_to(scene, read, &timeline::target(row))?;
     let people = match is_organization {
         true => people(scene, read, OrganizationId::from_uuid(row.id.uuid()))?,
         false => Vec::new(),
@@ -252,7 +242,11 @@ fn page<B: Book>(
         one: B::noun().one,
         head_live: live("head").table("interactions"),
         cells_live: live("cells").table("suggestions").table("fields"),
-        talks_live: live("talks").table("interactions"),
+        // Where no task is about it yet, only a new link can bring one.
+        tasks_live: match tasks.is_empty() {
+            true => live("tasks").table("task_links"),
+            false => live("tasks").table("task_links").table("tasks"),
+        },
         files_live: live("files").table("task_files"),
         name: row.name().to_owned(),
         face: Face::person(row.name()),
@@ -266,9 +260,8 @@ fn page<B: Book>(
             .filter(|cell| cell.shown.unchecked || cell.suggested.is_some())
             .count(),
         groups,
-        due: talks.iter().rposition(|talk| !talk.due.is_empty() && !talk.done),
-        talks,
-        entries,
+        due,
+        time,
         composer: comments::composer(scene, read, &spot, begun)?,
         files: files::of(read, place)?.iter().map(|file| Line::new(scene, file)).collect(),
         files_url: scene.ws.url(&format!("{}/files", spot.base)),
@@ -277,8 +270,8 @@ fn page<B: Book>(
             .map(|kind| Choice::new(kind.word(), kind.label(), *kind == TalkKind::Note))
             .collect(),
         people,
-        tasks: tasks(scene, read, row)?,
-        ask_url: ask_url(scene, row, &base),
+        takers: takers(scene),
+        tasks,
         history: history::href::<Row<B>>(&scene.ws, row.id),
         wrong: String::new(),
         typed: Typed::new(),
@@ -290,26 +283,6 @@ fn page<B: Book>(
         },
         base,
     })
-}
-
-/// Talks and comments, the newest first.
-fn entries(talks: &[Talk], comments: Vec<(Timestamp, CommentView)>) -> Vec<Entry> {
-    let talks = talks.iter().enumerate().map(|(n, talk)| (talk.occurred_at, Entry::Talk(n)));
-    let said = comments.into_iter().map(|(at, said)| (at, Entry::Comment(Box::new(said))));
-    let mut all: Vec<(Timestamp, Entry)> = talks.chain(said).collect();
-    all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    all.into_iter().map(|(_, entry)| entry).collect()
-}
-
-/// A new task about the record.
-fn ask_url<B: Book>(scene: &Scene, row: &Row<B>, base: &str) -> String {
-    let about = format!(
-        "About [{}]({base}) ({} `{}`).\n\n",
-        row.name().replace(['[', ']'], ""),
-        B::noun().word,
-        row.id
-    );
-    scene.ws.url(&format!("tasks/new?description={}", format::query_value(&about)))
 }
 
 fn groups<B: Book>(
@@ -355,47 +328,6 @@ fn groups<B: Book>(
     Ok(groups)
 }
 
-fn talk_line(
-    scene: &Scene,
-    read: &dyn Read,
-    (look, of_organization): (&Look<'_>, bool),
-    talk: Talk,
-) -> Result<TalkLine, CrmError> {
-    let today = features::tasks::queries::due::day(scene.today.now, &scene.today.zone);
-    let with = match talk.contact.filter(|_| of_organization) {
-        Some(id) => read
-            .get::<crate::model::Contact>(id)?
-            .map(|contact| (contact.name().to_owned(), scene.ws.url(&format!("contacts/{id}")))),
-        None => None,
-    };
-    let due = match talk.next_on {
-        Some(day) if day == today => "today".to_owned(),
-        Some(day) if day < today => format!("since {}", day.strftime("%-d %b")),
-        Some(day) => format!("on {}", day.strftime("%-d %b %Y")),
-        None => String::new(),
-    };
-    Ok(TalkLine {
-        id: talk.id.to_string(),
-        glyph: talk.kind.glyph(),
-        kind: talk.kind.label(),
-        way: match talk.way {
-            Some(crate::model::Way::Inbound) => "received",
-            Some(crate::model::Way::Outbound) => "sent",
-            None => "",
-        },
-        has_body: !talk.body.is_empty(),
-        body: scene.md(read, &talk.body),
-        subject: talk.subject,
-        at: scene.time(talk.occurred_at),
-        by: look.known.people.actor(talk.by),
-        next: talk.next_action,
-        due,
-        tone: talk.next_on.map_or("neutral", |day| draw::day_tone(day, today)),
-        done: talk.next_done_at.is_some(),
-        with,
-    })
-}
-
 fn people(
     scene: &Scene,
     read: &dyn Read,
@@ -414,10 +346,10 @@ fn people(
     Ok(all.into_iter().filter(|contact| contact.archived_at.is_none()).map(line).collect())
 }
 
-/// The tasks that link to the record.
-fn tasks<B: Book>(scene: &Scene, read: &dyn Read, row: &Row<B>) -> Result<Vec<TaskLine>, CrmError> {
-    let target = LinkTarget::Row(B::TABLE.number, KeyBuf::of(&row.id).into_bytes());
-    Ok(links::tasks_to(scene, read, &target)?)
+/// Who can get a task about the record; an agent is asked first.
+fn takers(scene: &Scene) -> Vec<Choice> {
+    let first = scene.people.agents().next().map(|agent| Assignee::Agent(agent.id));
+    scene.people.choices(first, scene.me)
 }
 
 #[derive(Template)]

@@ -235,7 +235,9 @@ fn fold(query: &mut Query, wish: &Wish) -> bool {
     for (key, value) in &wish.fields {
         let Some(key) = key.strip_prefix("f.") else { continue };
         any = true;
-        query.terms.retain(|term| filters::short(filters::called(&term.key)) != key || term.not);
+        let asks =
+            |term: &Term| term.key == key || filters::short(filters::called(&term.key)) == key;
+        query.terms.retain(|term| !asks(term) || term.not);
         // A value is written as a query has it: a name with a comma in it stands in quotes.
         let written = format!("{key}:{}", value.trim());
         if let ([term], false) = (Query::parse(&written).terms.as_slice(), value.trim().is_empty())

@@ -23,9 +23,9 @@ use super::draw::{self, Suggested};
 use super::{Look, row_url};
 use crate::columns::ByHome;
 use crate::error::CrmError;
-use crate::model::{Book, Suggestion, SuggestionId, of_table};
+use crate::model::{Book, SUGGESTIONS, Suggestion, SuggestionId, of_table};
 use crate::queries::{self, MOST_SUGGESTED};
-use crate::rules;
+use crate::rules::{self, Decided};
 
 struct Line {
     name: String,
@@ -99,6 +99,7 @@ fn groups(scene: &Scene, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmErro
     let (mut looks, mut groups) = (ByHome::new(), Vec::<Group>::new());
     for one in all {
         let line = of_table!(one.row.table, B => line::<B>(scene, read, &mut looks, &one)?);
+        let Some(line) = line else { continue };
         let at = match groups.iter().position(|group| group.by == one.by) {
             Some(at) => at,
             None => {
@@ -130,25 +131,26 @@ fn group(scene: &Scene, read: &dyn Read, by: Actor) -> Result<Group, CrmError> {
     })
 }
 
+/// What is suggested for a cell; nothing when its field is gone.
 fn line<'r, B: Book>(
     scene: &Scene,
     read: &'r dyn Read,
     looks: &mut ByHome<Look<'r>>,
     one: &Suggestion,
-) -> Result<Line, CrmError> {
+) -> Result<Option<Line>, CrmError> {
     let (row, _) = queries::get_rev::<B>(read, B::Id::from_uuid(one.row.id))?;
     let home = B::home(row.collection);
     let look = looks.of(home, || Look::new(scene, read, home))?;
     let column = look.columns.iter().find(|column| column.key == one.field);
-    let column = column.ok_or_else(|| CrmError::no("field", &one.field))?;
+    let Some(column) = column else { return Ok(None) };
     let was = row.value(&column.key).map(|value| column.shown(value, &look.known));
-    Ok(Line {
+    Ok(Some(Line {
         name: row.name().to_owned(),
         href: row_url::<B>(scene, row.id),
         label: column.label.clone(),
         was: was.unwrap_or_default(),
         suggested: draw::suggested(scene, look, (column, one)),
-    })
+    }))
 }
 
 /// The suggestions that are decided on together, with commas between.
@@ -174,15 +176,41 @@ pub(super) async fn decide_all(
         );
     }
     let take = decision == Decision::Take;
-    let count = ws.write(&who, move |tx| rules::decide_all(tx, &ids, take)).await?;
-    let values = format::count(count as u64, "value", "values");
-    let words = match (count, take) {
-        (0, _) => "Somebody has decided already".to_owned(),
+    let (done, seq) = ws
+        .write(&who, move |tx| {
+            let done = rules::decide_all(tx, &ids, take)?;
+            let seq = if done.count == 0 { None } else { Some(tx.seq()?) };
+            Ok::<_, CrmError>((done, seq))
+        })
+        .await?;
+    let words = words(&done, take);
+    if hx.is_partial() {
+        let ask = Ask::new().changed(SUGGESTIONS.name, "any");
+        let ask = match seq {
+            Some(seq) => ask.toast_with_undo(&words, &ws.url(&format!("undo/entry/{seq}"))),
+            None => ask.toast(Tone::Info, &words),
+        };
+        return Ok((ask, "").into_response());
+    }
+    let flash = if done.stayed.is_empty() { Flash::ok(words) } else { Flash::danger(words) };
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("suggestions"))))
+}
+
+/// What is said of a decision on several, and of those that stayed.
+fn words(done: &Decided, take: bool) -> String {
+    let values = format::count(done.count as u64, "value", "values");
+    let mut words = match (done.count, take) {
+        (0, _) if done.stayed.is_empty() => "Somebody has decided already".to_owned(),
+        (0, _) => "Nothing was taken over".to_owned(),
         (_, true) => format!("Took over {values}"),
         (_, false) => format!("Dismissed {values}"),
     };
-    if hx.is_partial() {
-        return Ok((Ask::new().toast(Tone::Ok, &words), "").into_response());
+    if let Some(first) = done.stayed.first() {
+        let why = &first.why;
+        words.push_str(&match done.stayed.len() {
+            1 => format!(". One stays: {why}"),
+            n => format!(". {n} stay, the first because of this: {why}"),
+        });
     }
-    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url("suggestions"))))
+    words
 }

@@ -2,9 +2,10 @@
 
 use kernel::text::one_line;
 use kernel::{FieldError, RowAct, rank};
-use noun::{AgentsMay, Choice, Column, FieldValue, Kind, Look, Stands, key_of};
+use noun::{AgentsMay, Choice, Column, FieldValue, Kind, Look, Stands, free_key, key_of};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
+use super::suggestions::void_field;
 use crate::cards::FIELD;
 use crate::columns::{self, STAGE, StageRow};
 use crate::error::CrmError;
@@ -19,6 +20,22 @@ const MOST: usize = 200;
 const MOST_CHOICES: usize = 200;
 /// The longest label, in characters.
 const MAX_LABEL: usize = 60;
+/// Words that mean something else beside the fields of a record, or in the conditions of a list.
+const RESERVED: [&str; 13] = [
+    "sources",
+    "origins",
+    "suggestions",
+    "archived",
+    "is",
+    "by",
+    "created",
+    "updated",
+    "due",
+    "quiet",
+    "source",
+    "tag",
+    "org",
+];
 
 /// What is to change in a field; what is not given stays.
 #[derive(Clone, Debug, Default)]
@@ -56,21 +73,18 @@ pub fn make_field(
     if MOST <= all.len() {
         return Err(CrmError::Refused(format!("there are {MOST} fields already")));
     }
-    let label = patch.label.clone().unwrap_or_default();
-    let key = key_of(&label);
-    let taken = |key: &str| {
-        all.iter().any(|def| def.key == key)
-            || columns::own(home).iter().any(|column| column.key == key)
-            || STAMPS.contains(&key)
-    };
-    if label.trim().is_empty() || key.is_empty() {
-        return Err(CrmError::field("label", "Give the field a name."));
+    let label = one_line(&patch.label.clone().unwrap_or_default());
+    let there = columns::of(tx, home)?;
+    if there.iter().any(|column| same(&column.label, &label)) {
+        return Err(CrmError::field("label", format!("There is a field \"{label}\" already.")));
     }
-    if taken(&key) {
-        return Err(CrmError::field(
-            "label",
-            format!("There is a field \"{}\" already.", label.trim()),
-        ));
+    let taken = |key: &str| {
+        let is_there = there.iter().any(|column| column.key == key);
+        is_there || STAMPS.contains(&key) || RESERVED.contains(&key)
+    };
+    let key = free_key(&label, taken);
+    if key.is_empty() {
+        return Err(CrmError::field("label", "Give the field a name."));
     }
     let last = all.iter().map(|def| def.rank.as_str()).max();
     let now = tx.now();
@@ -91,7 +105,9 @@ pub fn make_field(
         created_at: now,
         updated_at: now,
     };
-    let def = checked(with(def, patch))?;
+    let mut def = with(def, patch);
+    with_keys(&mut def.choices, &[]);
+    let def = checked(def)?;
     tx.put(&def)?;
     tx.emit(FIELD.event(&def.id, RowAct::Created));
     Ok(def)
@@ -111,9 +127,19 @@ pub fn change_field(
     let columns = columns::of(tx, home)?;
     let column = columns.iter().find(|column| column.key == key);
     let column = column.ok_or_else(|| CrmError::no("field", key))?.clone();
+    if patch.kind.is_some_and(|kind| kind != column.kind) {
+        let told = "The kind of a field stays; make another field for other values.";
+        return Err(CrmError::field("kind", told));
+    }
+    if patch.to.is_some_and(|to| column.kind == Kind::Relation && to != column.to) {
+        let told = "A field leads to the same records for good; make another one for others.";
+        return Err(CrmError::field("to", told));
+    }
     let old = def_of(tx, home, &column)?;
     let is_new = tx.get::<FieldDef>(old.id)?.is_none();
-    let mut def = checked(with(old.clone(), FieldPatch { kind: None, to: None, ..patch }))?;
+    let mut def = with(old.clone(), patch);
+    with_keys(&mut def.choices, &old.choices);
+    let mut def = checked(def)?;
     let kept = |choice: &Choice| def.choices.iter().any(|one| one.key == choice.key);
     let gone: Vec<String> = old
         .choices
@@ -125,12 +151,14 @@ pub fn change_field(
         return Err(CrmError::field("choices", "A pipeline has one stage at least."));
     }
     if !gone.is_empty() {
-        let to = replaced.filter(|to| !to.is_empty());
-        if let Some(to) = to
-            && !def.choices.iter().any(|choice| choice.key == to)
-        {
-            return Err(CrmError::field("replaced", "Choose one that stays."));
-        }
+        let to = match replaced.map(str::trim).filter(|to| !to.is_empty()) {
+            None => None,
+            Some(to) => {
+                let stays = def.choices.iter().find(|one| one.key == to || same(&one.label, to));
+                let none = || CrmError::field("replaced", "Choose one that stays.");
+                Some(stays.ok_or_else(none)?.key.as_str())
+            }
+        };
         replace(tx, home, (key, &gone), to)?;
     }
     if def == old && !is_new {
@@ -159,12 +187,12 @@ pub fn set_choices(
     let column = columns.iter().find(|column| column.key == key);
     let column = column.ok_or_else(|| CrmError::no("field", key))?;
     let choice = |label: &String| {
-        column.choice(label).cloned().map_or_else(
-            || Choice::called(label.trim()),
-            |old| Choice { label: label.trim().to_owned(), ..old },
-        )
+        let new = || Choice { key: String::new(), ..Choice::called(label) };
+        let old = column.choices.iter().find(|choice| same(&choice.label, label));
+        old.cloned().map_or_else(new, |old| Choice { label: label.clone(), ..old })
     };
-    let choices = labels.iter().filter(|label| !label.trim().is_empty()).map(choice).collect();
+    let labels = labels.iter().map(|label| one_line(label)).filter(|label| !label.is_empty());
+    let choices = labels.map(|label| choice(&label)).collect();
     let patch = FieldPatch { choices: Some(choices), ..FieldPatch::default() };
     change_field(tx, (home, key), patch, replaced)
 }
@@ -181,6 +209,7 @@ pub fn remove_field(tx: &mut WriteTx<'_>, (home, key): (Home, &str)) -> Result<F
     if columns::own(home).iter().any(|column| column.key == key) {
         return Err(CrmError::Refused(format!("\"{}\" is a part of HQ and stays", def.label)));
     }
+    void_field(tx, home, key)?;
     tx.delete::<FieldDef>(def.id)?;
     tx.emit(FIELD.event(&def.id, RowAct::Deleted));
     Ok(def)
@@ -231,6 +260,35 @@ fn with(def: FieldDef, patch: FieldPatch) -> FieldDef {
     }
 }
 
+/// Whether two labels are the same to those who read them.
+fn same(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
+/// Gives each choice without a key that of the choice which is there under its label, else one that no other has. Of
+/// several with one key and other labels the first keeps it.
+fn with_keys(choices: &mut [Choice], old: &[Choice]) {
+    for n in 0..choices.len() {
+        let (before, from) = choices.split_at_mut(n);
+        let one = &mut from[0];
+        if before.iter().any(|other| other.key == one.key && !same(&other.label, &one.label)) {
+            one.key.clear();
+        }
+        if one.key.is_empty()
+            && let Some(old) = old.iter().find(|old| same(&old.label, &one.label))
+        {
+            one.key.clone_from(&old.key);
+        }
+    }
+    for n in 0..choices.len() {
+        if choices[n].key.is_empty() {
+            // The key of one that goes is no other's: its records would get what nobody gave them.
+            let taken = |key: &str| choices.iter().chain(old).any(|one| one.key == key);
+            choices[n].key = free_key(&one_line(&choices[n].label), taken);
+        }
+    }
+}
+
 /// The field as it is kept; all that is wrong at once.
 fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
     let mut wrong = Vec::new();
@@ -251,13 +309,10 @@ fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
     } else if def.choices.is_empty() && def.key != columns::TAGS {
         wrong.push(FieldError::new("choices", "Write the choices, one on a line."));
     }
-    let mut keys = Vec::new();
+    let mut labels = Vec::new();
     for choice in &mut def.choices {
         choice.label = one_line(&choice.label);
         choice.chance = choice.chance.min(100);
-        if choice.key.is_empty() {
-            choice.key = key_of(&choice.label);
-        }
         let label = &choice.label;
         if label.is_empty() || choice.key.is_empty() || MAX_LABEL < label.chars().count() {
             wrong.push(FieldError::new("choices", format!("\"{label}\" cannot be a choice.")));
@@ -266,10 +321,10 @@ fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
                 "choices",
                 format!("\"{label}\" has a comma; choices cannot."),
             ));
-        } else if keys.contains(&choice.key) {
+        } else if labels.contains(&label.to_lowercase()) {
             wrong.push(FieldError::new("choices", format!("\"{label}\" is there twice.")));
         }
-        keys.push(choice.key.clone());
+        labels.push(label.to_lowercase());
     }
     if MOST_CHOICES < def.choices.len() {
         wrong.push(FieldError::new("choices", format!("At most {MOST_CHOICES} choices.")));
@@ -355,22 +410,43 @@ pub struct Preset {
     pub about: &'static str,
     /// The stages.
     pub stages: &'static [StageRow],
-    /// The fields of contacts: label, kind, choices.
-    pub fields: &'static [(&'static str, Kind, &'static [&'static str])],
+    /// The fields of contacts.
+    pub fields: &'static [FieldRow],
 }
 
+/// A field of a preset: label, kind, choices.
+pub type FieldRow = (&'static str, Kind, &'static [&'static str]);
+
+/// From a name to somebody who answers.
+const FIRST_CONTACT: &[StageRow] = &[
+    ("Identified", kernel::Hue::C9, Stands::Open, 5),
+    ("Researched", kernel::Hue::C10, Stands::Open, 10),
+    ("Contacted", kernel::Hue::C11, Stands::Open, 25),
+    ("Replied", kernel::Hue::C3, Stands::Open, 60),
+    ("Active", kernel::Hue::C6, Stands::Won, 100),
+];
+/// What is known of a deal.
+const DEAL: &[FieldRow] = &[
+    ("Deal value", Kind::Number, &[]),
+    ("Close date", Kind::Date, &[]),
+    ("Next step", Kind::Text, &[]),
+];
+
 /// What a workspace can start with.
-pub const PRESETS: [Preset; 5] = [
+pub const PRESETS: [Preset; 6] = [
     Preset {
         key: "sales",
         label: "Sales",
         about: "Lead, qualified, proposal, negotiation, won, lost; what a deal is worth and when it closes.",
         stages: columns::SALES,
-        fields: &[
-            ("Deal value", Kind::Number, &[]),
-            ("Close date", Kind::Date, &[]),
-            ("Next step", Kind::Text, &[]),
-        ],
+        fields: DEAL,
+    },
+    Preset {
+        key: "first-contact",
+        label: "First contact",
+        about: "Identified, researched, contacted, replied, active; what a deal is worth and when it closes.",
+        stages: FIRST_CONTACT,
+        fields: DEAL,
     },
     Preset {
         key: "clients",
@@ -411,13 +487,7 @@ pub const PRESETS: [Preset; 5] = [
         key: "outreach",
         label: "Outreach to creators",
         about: "Identified, researched, contacted, replied, active; platform, audience and the hook.",
-        stages: &[
-            ("Identified", kernel::Hue::C9, Stands::Open, 5),
-            ("Researched", kernel::Hue::C10, Stands::Open, 10),
-            ("Contacted", kernel::Hue::C11, Stands::Open, 25),
-            ("Replied", kernel::Hue::C3, Stands::Open, 60),
-            ("Active", kernel::Hue::C6, Stands::Won, 100),
-        ],
+        stages: FIRST_CONTACT,
         fields: &[
             ("Subscribers", Kind::Number, &[]),
             (
@@ -459,7 +529,7 @@ pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
     let mut made = 0;
     let there = columns::of(tx, Home::Contacts)?;
     for (label, kind, choices) in preset.fields {
-        if there.iter().any(|column| column.key == key_of(label)) {
+        if there.iter().any(|one| one.key == key_of(label) || same(&one.label, label)) {
             continue;
         }
         let patch = FieldPatch {

@@ -12,17 +12,15 @@ use store::{BlobId, Range, ReadExt as _, StoreError, WriteTx};
 
 use super::fields::FieldPatch;
 use super::rows::{Sent, change, create};
-use super::{change_field, make_field};
-use crate::columns::{self, ORGANIZATION, TAGS};
+use super::{make_field, words};
+use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
 use crate::model::{
-    Book, Clash, CollectionId, Contacts, Counts, Goes, Home, Import, ImportState, MAX_PROBLEMS,
-    Mapped, NAME, Organizations, Records, Row, RowProblem, identity_key, name_key,
+    Becomes, Book, Clash, CollectionId, Contacts, Counts, Goes, Home, Import, ImportState,
+    MAX_PROBLEMS, MAX_STAYED, Mapped, NAME, Organizations, Records, Row, RowProblem, Stayed,
+    identity_key, name_key,
 };
 use crate::names::{Known, title_of};
-
-/// The most choices that an import adds to one field.
-const MOST_CHOICES: usize = 100;
 
 /// A file that arrived, with what HQ makes of its columns.
 #[derive(Clone, Debug)]
@@ -37,6 +35,8 @@ pub struct NewImport {
     pub columns: Vec<Mapped>,
     /// How many rows it has.
     pub rows: usize,
+    /// Whether a comma stands before the fraction of its numbers.
+    pub decimal_comma: bool,
 }
 
 /// What is to change in an import that has not begun.
@@ -71,7 +71,7 @@ pub fn make_import(tx: &mut WriteTx<'_>, new: NewImport) -> Result<Import, CrmEr
         header_row: None,
         columns: new.columns,
         clash: Clash::Skip,
-        decimal_comma: false,
+        decimal_comma: new.decimal_comma,
         month_first: false,
         add_choices: true,
         state: ImportState::Draft,
@@ -84,6 +84,8 @@ pub fn make_import(tx: &mut WriteTx<'_>, new: NewImport) -> Result<Import, CrmEr
         by: tx.by(),
         created_at: now,
         updated_at: now,
+        kept_fields: 0,
+        stayed: Vec::new(),
     };
     tx.put(&import)?;
     Ok(import)
@@ -106,7 +108,7 @@ fn put(tx: &mut WriteTx<'_>, mut import: Import) -> Result<Import, CrmError> {
 /// Changes what an import will do.
 ///
 /// # Errors
-/// When it has begun, or a field is chosen twice that takes one column.
+/// When it has begun, or a word is to become a choice that its field has not.
 pub fn change_import(
     tx: &mut WriteTx<'_>,
     id: ImportId,
@@ -133,10 +135,31 @@ pub fn change_import(
         rows,
         ..import
     };
+    for mapped in &import.columns {
+        let Goes::Field(key) = &mapped.goes else { continue };
+        let all = columns::of(tx, import.home)?;
+        let column = all.iter().find(|column| column.key == *key);
+        for (_, becomes) in &mapped.words {
+            let Becomes::Choice(to) = becomes else { continue };
+            if !column.is_some_and(|column| column.choices.iter().any(|one| one.key == *to)) {
+                let of = column.map_or(key.as_str(), |column| column.label.as_str());
+                return Err(CrmError::field("choices", format!("\"{to}\" is no choice of {of}.")));
+            }
+        }
+    }
     put(tx, import)
 }
 
-/// Begins an import: makes the fields and choices that it needs.
+/// An import that has begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// It.
+    pub import: Import,
+    /// What it added to the fields, in sentences.
+    pub adds: Vec<String>,
+}
+
+/// Begins an import: makes the fields and choices that it needs. They go when it is taken back.
 ///
 /// # Errors
 /// When no column goes to the name, or a field cannot be made.
@@ -144,7 +167,7 @@ pub fn begin_import(
     tx: &mut WriteTx<'_>,
     id: ImportId,
     rows: &[Vec<String>],
-) -> Result<Import, CrmError> {
+) -> Result<Begun, CrmError> {
     let mut import = import_of(tx, id)?;
     if import.state != ImportState::Draft {
         return Err(CrmError::Refused("this import has begun already".to_owned()));
@@ -152,61 +175,34 @@ pub fn begin_import(
     if !import.columns.iter().any(|one| one.goes == Goes::Field(NAME.to_owned())) {
         return Err(CrmError::field("columns", "Choose the column that has the name."));
     }
-    for mapped in &mut import.columns {
+    let mut adds = Vec::new();
+    for (n, mapped) in import.columns.iter_mut().enumerate() {
         let Goes::New(kind) = mapped.goes else { continue };
         let there = columns::of(tx, import.home)?;
         let key = noun::key_of(&mapped.header);
-        if let Some(column) = there.iter().find(|column| column.key == key) {
+        let label = one_line(&mapped.header).to_lowercase();
+        let is_it = |one: &&Column| one.key == key || one.label.to_lowercase() == label;
+        if let Some(column) = there.iter().find(is_it) {
             mapped.goes = Goes::Field(column.key.clone());
             continue;
         }
-        let label = Some(kernel::text::ellipsis(&one_line(&mapped.header), 60));
-        let patch = FieldPatch { label, kind: Some(kind), ..FieldPatch::default() };
-        mapped.goes = Goes::Field(make_field(tx, import.home, patch)?.key);
+        let cells = rows.iter().filter_map(|row| row.get(n)).map(String::as_str);
+        let patch = FieldPatch {
+            label: Some(kernel::text::ellipsis(&one_line(&mapped.header), 60)),
+            kind: Some(kind),
+            choices: kind.has_choices().then(|| words::choices_of(kind, cells)),
+            ..FieldPatch::default()
+        };
+        let made = make_field(tx, import.home, patch)?;
+        adds.push(format!("Adds the field {}.", made.label));
+        mapped.goes = Goes::Field(made.key);
     }
-    if import.add_choices {
-        add_choices(tx, &import, rows)?;
+    adds.extend(words::add_choices(tx, &import, rows)?);
+    if !adds.is_empty() {
+        import.entries.push(tx.seq()?);
     }
     import.state = ImportState::Running;
-    put(tx, import)
-}
-
-/// Adds the choices that the file has and the fields have not.
-fn add_choices(
-    tx: &mut WriteTx<'_>,
-    import: &Import,
-    rows: &[Vec<String>],
-) -> Result<(), CrmError> {
-    for (n, mapped) in import.columns.iter().enumerate() {
-        let Goes::Field(key) = &mapped.goes else { continue };
-        let all = columns::of(tx, import.home)?;
-        let column = all.iter().find(|column| column.key == *key && column.kind.has_choices());
-        let Some(column) = column.filter(|column| column.key != TAGS) else { continue };
-        let mut choices = column.choices.clone();
-        for text in rows.iter().filter_map(|row| row.get(n)) {
-            let parts: Vec<&str> = match column.kind {
-                Kind::MultiSelect => text.split([',', ';']).collect(),
-                _ => vec![text.as_str()],
-            };
-            for label in parts.into_iter().map(one_line).filter(|label| !label.is_empty()) {
-                let made = noun::Choice::called(&label);
-                let known = choices
-                    .iter()
-                    .any(|one| one.key == made.key || one.label.eq_ignore_ascii_case(&label));
-                let fits = !made.key.is_empty()
-                    && label.chars().count() <= 60
-                    && !label.contains([',', ';']);
-                if !known && fits && choices.len() < column.choices.len() + MOST_CHOICES {
-                    choices.push(made);
-                }
-            }
-        }
-        if choices.len() != column.choices.len() {
-            let patch = FieldPatch { choices: Some(choices), ..FieldPatch::default() };
-            change_field(tx, (import.home, key), patch, None)?;
-        }
-    }
-    Ok(())
+    Ok(Begun { import: put(tx, import)?, adds })
 }
 
 /// A row of the file with its number there.
@@ -219,6 +215,17 @@ pub struct Came {
     pub counts: Counts,
     /// What was wrong.
     pub problems: Vec<RowProblem>,
+}
+
+/// The cells of a row of the file.
+#[derive(Default)]
+struct Cells {
+    /// By the keys of fields, as text.
+    values: Map<String, Value>,
+    /// As they are read.
+    typed: Vec<(String, FieldValue)>,
+    /// How many were left out, as they cannot be read.
+    left: u32,
 }
 
 /// Brings rows in, in one transaction, and moves the cursor behind them. Says whether the import goes on.
@@ -237,11 +244,12 @@ pub fn import_rows(
     let came = bring(tx, &import, rows)?;
     let mut import = import;
     import.next += u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let Counts { made, changed, skipped, wrong } = came.counts;
+    let Counts { made, changed, skipped, wrong, cells } = came.counts;
     import.counts.made += made;
     import.counts.changed += changed;
     import.counts.skipped += skipped;
     import.counts.wrong += wrong;
+    import.counts.cells += cells;
     let room = MAX_PROBLEMS.saturating_sub(import.problems.len());
     import.problems.extend(came.problems.into_iter().take(room));
     if 0 < made + changed {
@@ -268,11 +276,16 @@ pub fn bring(
     let one = One { import, columns: &columns, people: &people };
     let mut came = Came::default();
     for row in rows {
+        let cells = one.read(tx, *row, &mut came.problems);
+        let left = cells.left;
         let done = match import.home {
-            Home::Contacts => one.bring::<Contacts>(tx, *row, &mut came.problems),
-            Home::Organizations => one.bring::<Organizations>(tx, *row, &mut came.problems),
-            Home::Collection(_) => one.bring::<Records>(tx, *row, &mut came.problems),
+            Home::Contacts => one.bring::<Contacts>(tx, row.0, cells),
+            Home::Organizations => one.bring::<Organizations>(tx, row.0, cells),
+            Home::Collection(_) => one.bring::<Records>(tx, row.0, cells),
         };
+        if matches!(done, Ok(Did::Made | Did::Changed)) {
+            came.counts.cells += left;
+        }
         match done {
             Ok(Did::Made) => came.counts.made += 1,
             Ok(Did::Changed) => came.counts.changed += 1,
@@ -305,11 +318,10 @@ impl One<'_> {
     fn bring<B: Book>(
         &self,
         tx: &mut WriteTx<'_>,
-        (number, cells): Numbered<'_>,
-        problems: &mut Vec<RowProblem>,
+        number: u32,
+        Cells { mut values, typed, .. }: Cells,
     ) -> Result<Did, CrmError> {
         let collection = self.import.home.collection();
-        let (mut values, typed) = self.read(tx, (number, cells), problems);
         if values.is_empty() {
             return Ok(Did::Skipped);
         }
@@ -343,21 +355,35 @@ impl One<'_> {
         Ok(if changed.written.is_empty() { Did::Skipped } else { Did::Changed })
     }
 
-    /// The values of a row by the keys of fields, as text and as they are read. A cell that is wrong is left out and
-    /// told of; the rest of its row comes in.
+    /// The cells of a row. One that is wrong is left out and told of; the rest of its row comes in.
     fn read(
         &self,
         tx: &WriteTx<'_>,
         (number, cells): Numbered<'_>,
         problems: &mut Vec<RowProblem>,
-    ) -> (Map<String, Value>, Vec<(String, FieldValue)>) {
+    ) -> Cells {
         let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
-        let (mut values, mut typed): (Map<String, Value>, Vec<_>) = (Map::new(), Vec::new());
+        let Cells { mut values, mut typed, mut left } = Cells::default();
         for (mapped, text) in self.import.columns.iter().zip(cells) {
             let Goes::Field(key) = &mapped.goes else { continue };
             let column = self.columns.iter().find(|column| column.key == *key);
             let (Some(column), false) = (column, text.trim().is_empty()) else { continue };
-            let text = self.clean(column.kind, text.trim());
+            let mut wrong = |says: String| {
+                // A record begins in the first stage.
+                left += u32::from(key != STAGE);
+                problems.push(RowProblem { row: number, column: mapped.header.clone(), says });
+            };
+            if sheet::is_error(text) {
+                wrong(format!("The file has an error here: {}.", text.trim()));
+                continue;
+            }
+            let text = match words::is_chosen(column) {
+                true => words::in_place(column, mapped, text),
+                false => self.clean(column.kind, text.trim()),
+            };
+            if text.is_empty() {
+                continue;
+            }
             let text = match values.get(key).and_then(Value::as_str) {
                 Some(before) if before == text => continue,
                 Some(before) => match column.kind {
@@ -381,12 +407,10 @@ impl One<'_> {
                     values.insert(key.clone(), Value::String(text));
                 }
                 Ok(None) => {}
-                Err(says) => {
-                    problems.push(RowProblem { row: number, column: mapped.header.clone(), says });
-                }
+                Err(says) => wrong(says),
             }
         }
-        (values, typed)
+        Cells { values, typed, left }
     }
 
     /// A text as fields read it: dates and numbers in the file's own writing.
@@ -395,7 +419,7 @@ impl One<'_> {
             Kind::Number if self.import.decimal_comma => Decimal::parse(text, ',')
                 .map_or_else(|| text.to_owned(), |number| number.to_string()),
             Kind::Date | Kind::Datetime => day(text, self.import.month_first),
-            Kind::MultiSelect => text.replace(" ::: ", ", ").replace("* ", ""),
+            Kind::MultiSelect => words::listed(text),
             _ => text.to_owned(),
         }
     }
@@ -515,18 +539,32 @@ pub fn fail_import(tx: &mut WriteTx<'_>, id: ImportId, why: String) -> Result<Im
     put(tx, Import { state: ImportState::Failed(why), ..import })
 }
 
-/// Notes that an entry of an import was taken back, with how many records stayed; after the last one it is over.
+/// What stayed when an entry of an import was taken back.
+#[derive(Clone, Debug, Default)]
+pub struct Stays {
+    /// How many records.
+    pub records: usize,
+    /// How many fields of records that went back.
+    pub fields: usize,
+    /// Which, as many as are kept.
+    pub told: Vec<Stayed>,
+}
+
+/// Notes that an entry of an import was taken back, with what stayed; after the last one it is over.
 ///
 /// # Errors
 /// When it is gone.
 pub fn taken_back(
     tx: &mut WriteTx<'_>,
     id: ImportId,
-    (entry, kept): (Option<u64>, usize),
+    (entry, stays): (Option<u64>, Stays),
 ) -> Result<Import, CrmError> {
     let mut import = import_of(tx, id)?;
     import.entries.retain(|one| Some(*one) != entry);
-    import.kept += u32::try_from(kept).unwrap_or(u32::MAX);
+    import.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
+    import.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
+    let room = MAX_STAYED.saturating_sub(import.stayed.len());
+    import.stayed.extend(stays.told.into_iter().take(room));
     import.state = match import.entries.is_empty() {
         true => ImportState::Undone,
         false => ImportState::Undoing,

@@ -1,21 +1,25 @@
 //! All writes to contacts, organizations, collections, their fields, talks and suggestions.
 
+mod block;
 mod collections;
 mod fields;
 mod imports;
 mod rows;
 mod suggestions;
 mod talks;
+mod words;
 
+pub use block::{Block, Pasted, RefusedCell, paste};
 pub use collections::{CollectionPatch, change_collection, make_collection, remove_collection};
 pub use fields::{
     FieldPatch, PRESETS, Preset, change_field, lay_down, make_field, remove_field, set_choices,
     start_with,
 };
 pub use imports::{
-    Came, ImportPatch, NewImport, Numbered, begin_import, bring, cancel_import, change_import,
-    fail_import, import_of, import_rows, make_import, taken_back,
+    Begun, Came, ImportPatch, NewImport, Numbered, Stays, begin_import, bring, cancel_import,
+    change_import, fail_import, import_of, import_rows, make_import, taken_back,
 };
-pub use rows::{Changed, Sent, change, create, expect_rev, remove, set_archived, upsert};
-pub use suggestions::{call_right, decide, decide_all, suggest};
+pub use rows::{Changed, Sent, add, change, create, expect_rev, remove, set_archived, upsert};
+pub use suggestions::{Decided, Undecided, call_right, decide, decide_all, put_back, suggest};
 pub use talks::{TalkPatch, change_talk, follow_up, log, remove_talk};
+pub use words::{becomes, is_chosen, unknown};

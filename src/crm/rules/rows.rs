@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use features::tasks::queries::people::{People, assignee_of};
-use kernel::{FieldError, RowAct, TypedId as _};
-use noun::{AgentsMay, Cell, Column, FieldValue, Kind, Origin, Source, Target, value_in};
+use kernel::{Actor, FieldError, RowAct, TypedId as _};
+use noun::{
+    AgentsMay, Cell, Cells, Choice, Column, FieldValue, Kind, Origin, Source, Target, value_in,
+};
 use serde_json::{Map, Value};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
+use uuid::Uuid;
 
 use super::suggestions::{suggest, void};
 use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
@@ -51,47 +54,86 @@ pub struct Changed<B: Book> {
     pub row: Row<B>,
     /// The keys of cells that took a new value.
     pub written: Vec<String>,
-    /// The keys of cells where a person's value stays and the new one is a suggestion.
+    /// The keys of cells where the new value is a suggestion.
     pub suggested: Vec<String>,
+    /// Those of them whose field agents only suggest values for; in the others a person's value stays.
+    pub closed: Vec<String>,
+}
+
+impl<B: Book> Changed<B> {
+    /// What to tell an agent of its values that became suggestions; nothing when none did.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let stays = self.suggested.iter().filter(|key| !self.closed.contains(key));
+        let stays: Vec<&str> = stays.map(String::as_str).collect();
+        let mut told = Vec::new();
+        if !stays.is_empty() {
+            told.push(format!(
+                "A person stands for {}: what is there stays, and yours waits for a person.",
+                stays.join(", ")
+            ));
+        }
+        if !self.closed.is_empty() {
+            told.push(format!(
+                "Agents only suggest {}: yours waits for a person.",
+                self.closed.join(", ")
+            ));
+        }
+        (!told.is_empty()).then(|| told.join(" "))
+    }
 }
 
 /// Makes a row.
 ///
 /// # Errors
-/// When a value is wrong, a required one is missing, or an address is another row's already.
+/// As [`add`].
 pub fn create<B: Book>(
     tx: &mut WriteTx<'_>,
     collection: Option<CollectionId>,
     sent: &Sent,
 ) -> Result<Row<B>, CrmError> {
+    add(tx, collection, sent).map(|added| added.row)
+}
+
+/// Makes a row, and tells what of it is only suggested. A row without a stage begins in the first one.
+///
+/// # Errors
+/// When a value is wrong, a required one is missing, or an address is another row's already.
+pub fn add<B: Book>(
+    tx: &mut WriteTx<'_>,
+    collection: Option<CollectionId>,
+    sent: &Sent,
+) -> Result<Changed<B>, CrmError> {
     let now = tx.now();
-    let mut row = Row {
+    let row = Row {
         id: tx.new_id(),
         collection,
         created_at: now,
         updated_at: now,
         archived_at: None,
-        cells: BTreeMap::new(),
+        cells: Cells::new(),
     };
     let columns = columns::of(tx, B::home(collection))?;
-    let mut sent = sent.clone();
-    if let Some(stage) = columns.iter().find(|column| column.key == STAGE)
-        && sent.values.get(STAGE).is_none_or(|value| value.is_null() || value == "")
-        && let Some(first) = stage.choices.first()
-    {
-        sent.values.insert(STAGE.to_owned(), Value::String(first.key.clone()));
-    }
-    let values = read(tx, (&columns, B::home(collection)), &sent)?;
+    let values = read(tx, (&columns, B::home(collection)), sent, &row.cells)?;
+    let mut draft = Draft::of(tx, &columns, row);
     for (key, value) in values {
-        if let Some(value) = value {
-            let origin = origin(tx, &sent, &key);
-            row.cells.insert(key, Cell { value: Some(value), origin });
+        if value.is_some() {
+            let origin = origin(tx, sent, &key);
+            draft.take(key, value, origin);
         }
     }
+    let first = columns.iter().find(|column| column.key == STAGE);
+    if let Some(first) = first.and_then(|stage| stage.choices.first())
+        && !draft.row.cells.contains_key(STAGE)
+    {
+        let value = Some(FieldValue::Choice(first.key.clone()));
+        draft.row.cells.insert(STAGE.to_owned(), Cell { value, origin: origin(tx, sent, STAGE) });
+    }
+    let Draft { row, written, suggested, .. } = draft;
     checked(tx, &columns, &row)?;
     tx.put(&row)?;
     tx.emit(B::noun().event(&row.id, RowAct::Created));
-    Ok(row)
+    kept(tx, &columns, row, (written, suggested))
 }
 
 /// Changes cells of a row. Where a person's value stands, an agent's becomes a suggestion.
@@ -108,26 +150,17 @@ pub fn change<B: Book>(
         return Err(CrmError::Archived(old.name().to_owned()));
     }
     let columns = columns::of(tx, B::home(old.collection))?;
-    let values = read(tx, (&columns, B::home(old.collection)), sent)?;
-    let mut row = old.clone();
-    let (mut written, mut suggested) = (Vec::new(), Vec::new());
-    let by_agent = tx.by().agent().is_some();
-    let target = Target { table: B::TABLE.number, id: id.uuid() };
+    let values = read(tx, (&columns, B::home(old.collection)), sent, &old.cells)?;
+    let mut draft = Draft::of(tx, &columns, old.clone());
     for (key, value) in values {
-        if value_in(&row.cells, &key) == value.as_ref() {
-            continue;
+        if value_in(&old.cells, &key) != value.as_ref() {
+            let origin = origin(tx, sent, &key);
+            draft.take(key, value, origin);
         }
-        let may = columns.iter().find(|column| column.key == key).map(|column| column.agents);
-        let is_a_persons = row.cells.get(&key).is_some_and(|cell| cell.origin.is_a_persons());
-        let origin = origin(tx, sent, &key);
-        if by_agent && (is_a_persons || may == Some(AgentsMay::Suggest)) {
-            suggest(tx, target, (&key, value), origin)?;
-            suggested.push(key);
-            continue;
-        }
-        void(tx, target, &key)?;
-        row.cells.insert(key.clone(), Cell { value, origin });
-        written.push(key);
+    }
+    let Draft { mut row, written, suggested, .. } = draft;
+    for key in &written {
+        void(tx, target(&row), key)?;
     }
     if !written.is_empty() {
         checked(tx, &columns, &row)?;
@@ -135,7 +168,67 @@ pub fn change<B: Book>(
         tx.put(&row)?;
         tx.emit(B::noun().changed(&old, &row));
     }
-    Ok(Changed { row, written, suggested })
+    kept(tx, &columns, row, (written, suggested))
+}
+
+/// A row on its way into the store.
+struct Draft<'c, B: Book> {
+    by: Actor,
+    columns: &'c [Column],
+    row: Row<B>,
+    written: Vec<String>,
+    suggested: Vec<(String, Cell)>,
+}
+
+impl<'c, B: Book> Draft<'c, B> {
+    fn of(tx: &WriteTx<'_>, columns: &'c [Column], row: Row<B>) -> Self {
+        Self { by: tx.by(), columns, row, written: Vec::new(), suggested: Vec::new() }
+    }
+
+    /// Puts a value into its cell, or among the suggestions.
+    fn take(&mut self, key: String, value: Option<FieldValue>, origin: Origin) {
+        let column = self.columns.iter().find(|column| column.key == key);
+        let cell = Cell { value, origin };
+        if column.is_some_and(|column| only_suggests(self.by, column, &self.row.cells)) {
+            self.suggested.push((key, cell));
+        } else {
+            self.row.cells.insert(key.clone(), cell);
+            self.written.push(key);
+        }
+    }
+}
+
+/// Whether a value from there only becomes a suggestion: a person stands for what is in the cell, or agents only suggest
+/// what stands in the field. One that a row cannot be without is written where there is none.
+fn only_suggests(by: Actor, column: &Column, cells: &Cells) -> bool {
+    let is_a_persons = cells.get(&column.key).is_some_and(|cell| cell.origin.is_a_persons());
+    let is_missing = column.required && value_in(cells, &column.key).is_none();
+    let is_closed = column.agents == AgentsMay::Suggest && !is_missing;
+    by.agent().is_some() && (is_a_persons || is_closed)
+}
+
+/// Keeps what is only suggested for a row, and tells what became of it.
+fn kept<B: Book>(
+    tx: &mut WriteTx<'_>,
+    columns: &[Column],
+    row: Row<B>,
+    (written, suggested): (Vec<String>, Vec<(String, Cell)>),
+) -> Result<Changed<B>, CrmError> {
+    let closed = |key: &str| {
+        let column = columns.iter().find(|column| column.key == key);
+        column.is_some_and(|column| column.agents == AgentsMay::Suggest)
+    };
+    let keys: Vec<String> = suggested.iter().map(|(key, _)| key.clone()).collect();
+    for (key, Cell { value, origin }) in suggested {
+        suggest(tx, target(&row), (&key, value), origin)?;
+    }
+    let closed = keys.iter().filter(|key| closed(key)).cloned().collect();
+    Ok(Changed { row, written, suggested: keys, closed })
+}
+
+/// What suggestions and history call a row.
+fn target<B: Book>(row: &Row<B>) -> Target {
+    Target { table: B::TABLE.number, id: row.id.uuid() }
 }
 
 /// Changes the row that has the same value in a field, or makes one; says whether it was made. The name and addresses of every kind (mail,
@@ -154,7 +247,7 @@ pub fn upsert<B: Book>(
     let column = column.ok_or_else(|| CrmError::field("by", columns::unknown(by, &columns)))?;
     let nothing = || CrmError::field(by, format!("{} is missing.", column.label));
     let said = sent.values.get(by).ok_or_else(nothing)?.clone();
-    let values = read(tx, (&columns, home), &Sent::one(by, said))?;
+    let values = read(tx, (&columns, home), &Sent::one(by, said), &Cells::new())?;
     let value = values.into_iter().find_map(|(_, value)| value).ok_or_else(nothing)?;
     let key = match value.identity() {
         Some(identity) => identity_key(collection, &identity),
@@ -241,13 +334,15 @@ fn origin(tx: &WriteTx<'_>, sent: &Sent, key: &str) -> Origin {
     Origin { by: tx.by(), cause: tx.cause(), at: tx.now(), row: sent.row, sources, right: None }
 }
 
-/// The values that were sent, checked; all that is wrong at once.
-fn read(
+/// The values that were sent for a row with these cells, checked; all that is wrong at once. Tags and an organization
+/// that are not there yet are made; where they are only suggested their names are kept.
+pub(super) fn read(
     tx: &mut WriteTx<'_>,
     (columns, home): (&[Column], Home),
     sent: &Sent,
+    cells: &Cells,
 ) -> Result<Vec<(String, Option<FieldValue>)>, CrmError> {
-    let by_agent = tx.by().agent().is_some();
+    let by = tx.by();
     let (mut values, mut wrong) = (Vec::new(), Vec::new());
     let mut open: Vec<(Cow<'_, Column>, &Value)> = Vec::new();
     for (key, value) in &sent.values {
@@ -255,21 +350,34 @@ fn read(
             wrong.push(FieldError::new(key, columns::unknown(key, columns)));
             continue;
         };
-        if by_agent && column.agents == AgentsMay::Read {
+        if by.agent().is_some() && column.agents == AgentsMay::Read {
             let told = format!("Agents only read the field \"{}\".", column.label);
             wrong.push(FieldError::new(key, told));
             continue;
         }
-        open.push(match (key.as_str(), column.kind) {
-            (TAGS, _) => (Cow::Owned(with_tags(tx, home, column, value)?), value),
-            (ORGANIZATION, Kind::Relation) => {
-                found_or_made(tx, value)?;
-                (Cow::Borrowed(column), value)
+        let makes = match (key.as_str(), column.kind) {
+            (TAGS, Kind::MultiSelect) => with_tags(column, value)?.map(Made::Tags),
+            (ORGANIZATION, Kind::Relation) => new_organization(tx, value)?.map(Made::Organization),
+            _ => None,
+        };
+        let column = match makes {
+            None => Cow::Borrowed(column),
+            Some(_) if only_suggests(by, column, cells) => {
+                Cow::Owned(Column { kind: Kind::Text, ..column.clone() })
             }
-            _ => (Cow::Borrowed(column), value),
-        });
+            Some(Made::Tags(grown)) => {
+                let def: FieldDef = super::fields::def_of(tx, home, &grown)?;
+                tx.put(&def)?;
+                Cow::Owned(grown)
+            }
+            Some(Made::Organization(name)) => {
+                create::<Organizations>(tx, None, &Sent::one(NAME, name))?;
+                Cow::Borrowed(column)
+            }
+        };
+        open.push((column, value));
     }
-    let me = assignee_of(tx.by());
+    let me = assignee_of(by);
     let known = match &sent.people {
         Some(people) => Known::with(Arc::clone(people), tx, me),
         None => Known::new(tx, me)?,
@@ -283,60 +391,57 @@ fn read(
     if wrong.is_empty() { Ok(values) } else { Err(CrmError::Invalid(wrong)) }
 }
 
-/// The column of tags with those that are new among its choices.
-fn with_tags(
-    tx: &mut WriteTx<'_>,
-    home: Home,
-    column: &Column,
-    value: &Value,
-) -> Result<Column, CrmError> {
+/// What comes into being when somebody names it.
+enum Made<'v> {
+    /// The column of tags with those that are new among its choices.
+    Tags(Column),
+    /// The name of an organization.
+    Organization(&'v str),
+}
+
+/// The column of tags with those that are new among its choices; nothing when all of them are there.
+fn with_tags(column: &Column, value: &Value) -> Result<Option<Column>, CrmError> {
     let all: Vec<String> = match value {
         Value::String(text) => text.split([',', ';']).map(str::to_owned).collect(),
         Value::Array(all) => all.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
         _ => Vec::new(),
     };
-    let mut column = column.clone();
-    let mut grew = false;
+    let mut grown: Option<Column> = None;
     for tag in all.iter().map(|tag| kernel::text::one_line(tag)).filter(|tag| !tag.is_empty()) {
-        if column.choice(&tag).is_none() {
-            if noun::key_of(&tag).is_empty() || 60 < tag.chars().count() || tag.contains([',', ';'])
-            {
-                return Err(CrmError::field(
-                    TAGS,
-                    format!("\"{}\" cannot be a tag.", kernel::text::ellipsis(&tag, 60)),
-                ));
-            }
-            column.choices.push(noun::Choice::called(&tag));
-            grew = true;
+        let known = grown.as_ref().unwrap_or(column);
+        if known.choice(&tag).is_some() {
+            continue;
         }
+        let key = noun::free_key(&tag, |key| known.choices.iter().any(|one| one.key == key));
+        if key.is_empty() || 60 < tag.chars().count() || tag.contains([',', ';']) {
+            return Err(CrmError::field(
+                TAGS,
+                format!("\"{}\" cannot be a tag.", kernel::text::ellipsis(&tag, 60)),
+            ));
+        }
+        let made = Choice { key, ..Choice::called(&tag) };
+        grown.get_or_insert_with(|| column.clone()).choices.push(made);
     }
-    if grew {
-        let def: FieldDef = super::fields::def_of(tx, home, &column)?;
-        tx.put(&def)?;
-    }
-    Ok(column)
+    Ok(grown)
 }
 
-/// Makes the organization that somebody names when there is none of that name.
-fn found_or_made(tx: &mut WriteTx<'_>, value: &Value) -> Result<(), CrmError> {
-    let Some(name) = value.as_str().map(str::trim).filter(|name| !name.is_empty()) else {
-        return Ok(());
-    };
-    if uuid::Uuid::try_parse(name).is_ok() {
-        return Ok(());
+/// The name of an organization when there is none of that name.
+fn new_organization<'v>(tx: &WriteTx<'_>, value: &'v Value) -> Result<Option<&'v str>, StoreError> {
+    let name = value.as_str().map(str::trim).unwrap_or_default();
+    if name.is_empty() || name.eq_ignore_ascii_case("none") || Uuid::try_parse(name).is_ok() {
+        return Ok(None);
     }
-    let named = crate::model::name_key(None, name);
-    if tx
-        .ids::<Row<Organizations>>(Organizations::IDENTITY, &store::Range::prefix(named))?
-        .is_empty()
-    {
-        create::<Organizations>(tx, None, &Sent::one(NAME, name))?;
-    }
-    Ok(())
+    let named = Range::prefix(name_key(None, name));
+    let there = tx.ids::<Row<Organizations>>(Organizations::IDENTITY, &named)?;
+    Ok(there.is_empty().then_some(name))
 }
 
 /// What must be so of a row as a whole.
-fn checked<B: Book>(tx: &WriteTx<'_>, columns: &[Column], row: &Row<B>) -> Result<(), CrmError> {
+pub(super) fn checked<B: Book>(
+    tx: &WriteTx<'_>,
+    columns: &[Column],
+    row: &Row<B>,
+) -> Result<(), CrmError> {
     let mut wrong = Vec::new();
     for column in columns.iter().filter(|column| column.required) {
         if row.value(&column.key).is_none() {

@@ -1,14 +1,20 @@
 //! What agents suggest where a person's value stands, and what people make of it.
 
+use features::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
-use kernel::{Actor, RowAct, TypedId as _};
-use noun::{Cell, FieldValue, Origin, Target};
-use store::{ReadExt as _, StoreError, WriteTx};
+use kernel::text::capitalized;
+use kernel::{Actor, RowAct, TypedId};
+use noun::{Cell, Column, FieldValue, Origin, Target};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
 
-use super::rows::get;
+use super::rows::{Sent, checked, get, read};
 use crate::cards::SUGGESTION;
+use crate::columns;
 use crate::error::CrmError;
-use crate::model::{BY_ROW, Book, Row, Suggestion, SuggestionId, of_table, row_key};
+use crate::model::{BY_ROW, Book, Home, Row, Suggestion, SuggestionId, of_table, row_key};
+use crate::names::{Known, title_of};
 
 fn cell_key(row: Target, field: &str) -> KeyBuf {
     let mut key = row_key(row);
@@ -44,17 +50,34 @@ pub fn suggest(
 /// Drops what was suggested for a cell that changes.
 pub(super) fn void(tx: &mut WriteTx<'_>, row: Target, field: &str) -> Result<(), StoreError> {
     let gone: Option<Suggestion> = tx.find(BY_ROW, &cell_key(row, field))?;
-    if let Some(gone) = gone {
-        tx.delete::<Suggestion>(gone.id)?;
-        tx.emit(SUGGESTION.event(&gone.id, RowAct::Deleted));
+    gone.map_or(Ok(()), |gone| forget(tx, gone.id))
+}
+
+/// Drops what was suggested for a field that goes.
+pub(super) fn void_field(tx: &mut WriteTx<'_>, home: Home, field: &str) -> Result<(), StoreError> {
+    let all: Vec<Suggestion> = tx.list(&Range::all())?;
+    for one in all.into_iter().filter(|one| one.field == field) {
+        let of = of_table!(one.row.table, B => {
+            let row: Option<Row<B>> = tx.get(<<B as Book>::Id as TypedId>::from_uuid(one.row.id))?;
+            row.map(|row| B::home(row.collection))
+        });
+        if of == Some(home) {
+            forget(tx, one.id)?;
+        }
     }
+    Ok(())
+}
+
+fn forget(tx: &mut WriteTx<'_>, id: SuggestionId) -> Result<(), StoreError> {
+    tx.delete::<Suggestion>(id)?;
+    tx.emit(SUGGESTION.event(&id, RowAct::Deleted));
     Ok(())
 }
 
 /// Takes a suggestion over into its cell, or drops it. Whoever takes it over stands for the value; its sources stay.
 ///
 /// # Errors
-/// When it is gone, or belongs to a row of another kind.
+/// When it is gone, belongs to a row of another kind, or its value cannot be written any more: then it stays.
 pub fn decide<B: Book>(
     tx: &mut WriteTx<'_>,
     id: SuggestionId,
@@ -70,11 +93,20 @@ pub fn decide<B: Book>(
         return Err(gone());
     }
     let old = get::<B>(tx, B::Id::from_uuid(suggestion.row.id))?;
-    tx.delete::<Suggestion>(id)?;
-    tx.emit(SUGGESTION.event(&id, RowAct::Deleted));
     if !take {
+        forget(tx, id)?;
         return Ok(old);
     }
+    if old.archived_at.is_some() {
+        return Err(CrmError::Archived(old.name().to_owned()));
+    }
+    let home = B::home(old.collection);
+    let columns = columns::of(tx, home)?;
+    let column = columns.iter().find(|column| column.key == suggestion.field);
+    let column = column.ok_or_else(|| CrmError::no("field", &suggestion.field))?;
+    let said = as_sent(tx, column, suggestion.value.as_ref())?;
+    let values = read(tx, (&columns, home), &Sent::one(&column.key, said), &old.cells)?;
+    let value = values.into_iter().find_map(|(_, value)| value);
     let origin = Origin {
         by: suggestion.by,
         cause: tx.cause(),
@@ -84,29 +116,75 @@ pub fn decide<B: Book>(
         right: tx.by().account(),
     };
     let mut row = old.clone();
-    row.cells.insert(suggestion.field, Cell { value: suggestion.value, origin });
+    row.cells.insert(suggestion.field, Cell { value, origin });
+    checked(tx, &columns, &row)?;
+    forget(tx, id)?;
     row.updated_at = tx.now();
     tx.put(&row)?;
     tx.emit(B::noun().changed(&old, &row));
     Ok(row)
 }
 
-/// Decides on several suggestions. Those that are gone are passed over; returns how many were there.
+/// A suggested value as somebody would send it, so that it is checked as it would be now.
+fn as_sent(
+    tx: &WriteTx<'_>,
+    column: &Column,
+    value: Option<&FieldValue>,
+) -> Result<Value, CrmError> {
+    Ok(match value {
+        None => Value::Null,
+        Some(FieldValue::Choice(key)) => json!(key),
+        Some(FieldValue::Choices(keys)) => json!(keys),
+        Some(FieldValue::Refers(to)) if title_of(tx, *to).is_empty() => {
+            return Err(CrmError::Refused("the record that it names is gone".to_owned()));
+        }
+        Some(FieldValue::Refers(to)) => json!(to.id),
+        Some(value) => json!(column.written(value, &Known::new(tx, assignee_of(tx.by()))?)),
+    })
+}
+
+/// What became of suggestions that were decided on together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// How many were decided on.
+    pub count: usize,
+    /// Those that wait still.
+    pub stayed: Vec<Undecided>,
+}
+
+/// A suggestion that cannot be taken over as things stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// Its id.
+    pub id: SuggestionId,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
+/// Decides on several suggestions. Those that are gone are passed over; those that cannot be taken over stay.
 ///
 /// # Errors
-/// When a value cannot be written any more.
+/// When the store fails.
 pub fn decide_all(
     tx: &mut WriteTx<'_>,
     ids: &[SuggestionId],
     take: bool,
-) -> Result<usize, CrmError> {
-    let mut count = 0;
+) -> Result<Decided, CrmError> {
+    let mut decided = Decided::default();
     for id in ids {
         let Some(one) = tx.get::<Suggestion>(*id)? else { continue };
-        of_table!(one.row.table, B => decide::<B>(tx, *id, take).map(drop)?);
-        count += 1;
+        let done =
+            tx.attempt(|tx| of_table!(one.row.table, B => decide::<B>(tx, *id, take).map(drop)));
+        match done {
+            Ok(()) => decided.count += 1,
+            Err(CrmError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                let why = format!("{}.", capitalized(error.to_string().trim_end_matches('.')));
+                decided.stayed.push(Undecided { id: *id, why });
+            }
+        }
     }
-    Ok(count)
+    Ok(decided)
 }
 
 /// Calls the value of a cell right: from now on a person stands for it.
@@ -129,6 +207,35 @@ pub fn call_right<B: Book>(
         return Ok(old);
     }
     cell.origin.right = Some(account);
+    row.updated_at = tx.now();
+    tx.put(&row)?;
+    tx.emit(B::noun().changed(&old, &row));
+    Ok(row)
+}
+
+/// Puts what stood in a cell before back into it, with where it came from.
+///
+/// # Errors
+/// When the row is archived or gone, the cell is another one by now, or what was there cannot stand there any more.
+pub fn put_back<B: Book>(
+    tx: &mut WriteTx<'_>,
+    (id, field): (B::Id, &str),
+    (now, before): (Option<&Cell>, Option<Cell>),
+) -> Result<Row<B>, CrmError> {
+    let old = get::<B>(tx, id)?;
+    if old.archived_at.is_some() {
+        return Err(CrmError::Archived(old.name().to_owned()));
+    }
+    if old.cells.get(field) != now {
+        return Err(CrmError::Refused("the value changed meanwhile".to_owned()));
+    }
+    let mut row = old.clone();
+    match before {
+        Some(cell) => row.cells.insert(field.to_owned(), cell),
+        None => row.cells.remove(field),
+    };
+    checked(tx, &columns::of(tx, B::home(old.collection))?, &row)?;
+    void(tx, Target { table: B::TABLE.number, id: id.uuid() }, field)?;
     row.updated_at = tx.now();
     tx.put(&row)?;
     tx.emit(B::noun().changed(&old, &row));

@@ -59,14 +59,26 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     );
 
     let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
-    let body = json!({ "columns": { "Bikes wanted": "new:number", "Since": "new:date" }, "decimal_comma": true });
+    assert_eq!(import["decimal_comma"], true, "1.200,5 reads in no other way");
+    let body = json!({ "columns": { "Bikes wanted": "new:number", "Since": "new:date" } });
     assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
     let seen = act(&api, &import, "preview").await;
+    assert_eq!(seen["adds"], json!(["Adds the field Bikes wanted.", "Adds the field Since."]));
+    let told = seen["problems"].to_string();
+    assert!(told.contains("Talks") && told.contains("is no choice of Stage"), "{told}");
+    for wrong in [json!({ "Talks": "choice:nowhere" }), json!({ "Talks": "more" })] {
+        let refused = api.json("PATCH", &at, &json!({ "choices": { "Stage": wrong } })).await;
+        assert_eq!(refused.status, 422, "{}", refused.text);
+    }
+    let body = json!({ "choices": { "Stage": { "Talks": "add" } } });
+    assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
+    let seen = act(&api, &import, "preview").await;
+    assert!(seen["adds"].to_string().contains("Adds the stage Talks."), "{seen}");
     assert_eq!(count(&api, "contacts").await, 0, "a preview changes nothing");
     act(&api, &import, "begin").await;
     let now = done(&api, &import).await;
     assert_eq!(now["state"], "done", "{now}");
-    for key in ["made", "changed", "skipped", "wrong", "problems"] {
+    for key in ["made", "changed", "skipped", "wrong", "cells", "problems"] {
         assert_eq!(seen[key], now[key], "{key}: the preview runs the function that imports");
     }
     assert_eq!(
@@ -74,6 +86,7 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
         (&json!(2), &json!(1), &json!(1)),
         "{now}"
     );
+    assert_eq!(now["cells"], 1, "the address that is none: {now}");
     let problems = now["problems"].to_string();
     assert!(
         problems.contains("is no email address") && problems.contains("Name is missing"),
@@ -88,7 +101,7 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     assert_eq!(
         contact(&api, "Jana%20Brandt").await["stage"],
         "talks",
-        "a stage of the file is added"
+        "a stage of the file is added where somebody chose so"
     );
     assert_eq!(count(&api, "organizations").await, 2);
 
@@ -99,6 +112,11 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     let back = act(&api, &import, "undo").await;
     assert_eq!(back["state"], "undone", "{back}");
     assert_ne!(back["kept"], 0, "who was worked on stays");
+    let stayed = back["stayed"].as_array().expect("a list");
+    for kind in ["contact", "field"] {
+        assert!(stayed.iter().any(|one| one["kind"] == kind), "{kind}: {back}");
+    }
+    assert!(back["stayed"].to_string().contains("1 contact uses it by now"), "{back}");
     assert_eq!(count(&api, "contacts").await, 1);
     assert_eq!(contact(&api, "Jana%20Brandt").await["phone"], "040 555");
     let again = api.post(&format!("{at}/undo"), &json!({})).await;
@@ -130,9 +148,19 @@ async fn what_is_here_already_is_left_filled_or_overwritten_and_goes_back_cell_b
             "{clash}"
         );
         if clash == "overwrite" {
-            act(&api, &import, "undo").await;
+            let path = format!("/api/v1/contacts/{}", rosa["id"].as_str().expect("an id"));
+            let body = json!({ "phone": "040 333" });
+            assert_eq!(api.json("PATCH", &path, &body).await.status, 200);
+            let back = act(&api, &import, "undo").await;
             let rosa = contact(&api, "rosa@example.com").await;
-            assert_eq!((&rosa["name"], &rosa["phone"]), (&json!("Rosa"), &json!("040 111")));
+            assert_eq!((&rosa["name"], &rosa["phone"]), (&json!("Rosa"), &json!("040 333")));
+            assert_eq!((&back["kept"], &back["kept_fields"]), (&json!(0), &json!(1)), "{back}");
+            let stayed = &back["stayed"][0];
+            assert_eq!((&stayed["id"], &stayed["field"]), (&rosa["id"], &json!("Phone")), "{back}");
+            let page = hq.owner().get(&at.replace("/api/v1", HERE)).await;
+            let links = page.attrs("#import-state td a", "href").concat();
+            assert!(links.contains(rosa["id"].as_str().expect("an id")), "{}", page.text);
+            assert!(page.text.contains("changed it."), "{}", page.text);
         }
     }
     hq.finish().await;
@@ -223,6 +251,8 @@ async fn a_collection_comes_out_of_a_file_and_pages_lead_through() {
     assert_eq!(contact(&api, "anne@example.com").await["name"], "Änne");
     let page = owner.get(&at).await;
     assert!(page.text.contains("1 new"), "{}", page.text);
+    let part = hq.owner().htmx("import-state").get(&at).await;
+    assert!(part.text_of("#import-state").contains("1 new"), "the region alone: {}", part.text);
     assert_eq!(owner.get(&format!("{HERE}/imports")).await.status, 200);
     assert_eq!(owner.get(&format!("{at}/problems.csv")).await.status, 200);
 
@@ -263,5 +293,108 @@ async fn an_organization_is_found_by_the_domain_of_an_address_then_by_its_name()
     act(&api, &import, "begin").await;
     assert_eq!(done(&api, &import).await["changed"], 1);
     assert_eq!(count(&api, "organizations").await, 2);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_is_taken_back_leaves_the_fields_and_stages_as_they_were() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let fields = async || api.get("/api/v1/fields?of=contacts").await.json();
+    let before = fields().await;
+    let file = "Name,Phase,Priority,Bikes\nRosa,Kalt,Soon,2\nJana,Warm,High,3\n";
+    let import = sent(&api, "contacts", "x.csv", file).await;
+    let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+    let body = json!({
+        "columns": { "Bikes": "new:number" },
+        "choices": { "Phase": { "Kalt": "add", "Warm": "choice:qualified" } },
+    });
+    assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
+    let seen = act(&api, &import, "preview").await;
+    assert_eq!(
+        seen["adds"],
+        json!([
+            "Adds the field Bikes.",
+            "Adds the stage Kalt.",
+            "Adds the choice Soon to Priority."
+        ])
+    );
+    assert_eq!(fields().await, before, "a preview adds nothing");
+    act(&api, &import, "begin").await;
+    assert_eq!(done(&api, &import).await["made"], 2);
+    assert_ne!(fields().await, before);
+    assert_eq!(contact(&api, "Rosa").await["stage"], "kalt");
+    assert_eq!(contact(&api, "Jana").await["stage"], "qualified", "as somebody chose");
+    let back = act(&api, &import, "undo").await;
+    assert_eq!((&back["state"], &back["kept"]), (&json!("undone"), &json!(0)), "{back}");
+    assert_eq!(fields().await, before);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mapping_offers_choices_for_words_and_shows_the_decimal_sign() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    let file = "Name;Phase;Umsatz\nRosa;Kalt;1.234,50\nJana;Warm;12,5\nOtto;Lead;3,25\n";
+    let import = sent(&api, "contacts", "x.csv", file).await;
+    let at = format!("{HERE}/imports/{}", import["id"].as_str().expect("an id"));
+    let page = owner.get(&at).await;
+    let names = page.attrs("main select", "name");
+    for name in ["becomes.1.Kalt", "becomes.1.Warm", "decimal_sign"] {
+        assert!(names.iter().any(|one| one == name), "{name}: {names:?}");
+    }
+    assert!(!names.iter().any(|one| one == "becomes.1.Lead"), "a choice already: {names:?}");
+    assert_eq!(page.attr("[name=decimal_sign] option[selected]", "value"), ",");
+    let form = [
+        ("goes.0", "field:name"),
+        ("goes.1", "field:stage"),
+        ("goes.2", "new:number"),
+        ("becomes.1.Kalt", "choice:lost"),
+        ("becomes.1.Warm", ""),
+        ("decimal_sign", ","),
+        ("add_choices", "on"),
+        ("then", "begin"),
+    ];
+    assert_eq!(owner.form(&at, &form).await.status, 303);
+    let now = done(&api, &import).await;
+    assert_eq!((&now["made"], &now["cells"]), (&json!(3), &json!(0)), "{now}");
+    let rosa = contact(&api, "Rosa").await;
+    assert_eq!((&rosa["stage"], &rosa["umsatz"]), (&json!("lost"), &json!(1234.5)));
+    assert_eq!(contact(&api, "Jana").await["umsatz"], 12.5);
+    assert!(now["problems"].to_string().contains("Warm"), "what was left out is told: {now}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_reads_german_numbers_and_tells_days_and_errors_that_stay_empty() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    assert_eq!(api.post("/api/v1/collections", &json!({ "name": "Bikes" })).await.status, 201);
+    let file = "Name;Price;Sold on\n\
+        A;1.234,50;31.02.2026\nB;12.500,00;24.12.2025\nC;89,90;\nD;12,5;\nE;#DIV/0!;\n";
+    let import = sent(&api, "Bikes", "bikes.csv", file).await;
+    assert_eq!(import["columns"][1]["goes"], "new:number", "{import}");
+    let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+    let body = json!({ "columns": { "Sold on": "new:date" } });
+    assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
+    act(&api, &import, "begin").await;
+    let now = done(&api, &import).await;
+    assert_eq!((&now["made"], &now["cells"]), (&json!(5), &json!(2)), "{now}");
+    let problems = now["problems"].to_string();
+    for says in ["There is no day 31.02.2026.", "The file has an error here: #DIV/0!."] {
+        assert!(problems.contains(says), "{says}: {problems}");
+    }
+    let page = hq.owner().get(&at.replace("/api/v1", HERE)).await;
+    assert!(page.text.contains("2 cells stay empty"), "{}", page.text);
+    let found = api.get("/api/v1/collections/Bikes/records").await.json();
+    let price = |name: &str| {
+        let all = found["items"].as_array().expect("a list");
+        let one = all.iter().find(|one| one["name"] == name).expect("its record");
+        one["price"].clone()
+    };
+    assert_eq!(
+        [price("A"), price("B"), price("C"), price("D")],
+        [json!(1234.5), json!(12_500), json!(89.9), json!(12.5)]
+    );
     hq.finish().await;
 }

@@ -103,7 +103,7 @@ async fn a_list_of_customers_is_kept_as_a_view_and_an_undo_brings_a_deleted_one_
         (json!({ "group": "stgae" }), "There is no field"),
         (json!({ "columns": "bikes,colour" }), "There is no field"),
         (json!({ "foot": "stage:sum" }), "Stage is no number"),
-        (json!({ "layout": "calendar" }), "a table (list) or a board"),
+        (json!({ "layout": "calendar" }), "a table (list), a board or cards"),
         (json!({ "lanes": "owner" }), "Only boards of tasks"),
     ] {
         let wrong = api
@@ -262,5 +262,148 @@ async fn many_are_changed_by_what_a_list_asks_and_taken_out_as_files() {
     assert_eq!(api.get("/api/v1/contacts?q=person").await.json()["total"], 1_100);
     let file = mira.get(&format!("{HERE}/contacts/export.csv?q=person")).await;
     assert_eq!(file.text.lines().count(), 1_101);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn days_in_fields_are_typed_as_people_write_them_and_kept_as_programs_do() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    for (label, kind) in [("Renewal", "date"), ("Call at", "datetime")] {
+        made(&api, "fields?of=contacts", json!({ "label": label, "kind": kind })).await;
+    }
+    let refused = [("name", "Rosa"), ("renewal", "someday")];
+    let refused = owner.form(&format!("{HERE}/contacts"), &refused).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.text.contains("Renewal: Write the day as"), "{}", refused.text);
+    assert_eq!(refused.attr("#f-renewal", "value"), "someday", "what was typed stays");
+    let sent = [
+        ("name", "Rosa"),
+        ("renewal", "24 Dec"),
+        ("call_at", "tomorrow 9.30 pm"),
+        ("last_contact_date", "24 Dec"),
+    ];
+    let done = owner.form(&format!("{HERE}/contacts"), &sent).await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    let at = done.location().expect("its page").to_owned();
+    let kept = format!("/api/v1/contacts/{}", at.rsplit('/').next().expect("an id"));
+    let kept = api.get(&kept).await.json();
+    assert_eq!(kept["renewal"], "2026-12-24");
+    assert_eq!(kept["call_at"], "2026-11-21T20:30:00Z", "by the clock in Berlin");
+    assert_eq!(kept["last_contact_date"], "2025-12-24", "that day is past");
+    let page = owner.get(&at).await;
+    assert_eq!(page.attr("#i-renewal", "value"), "24 Dec 2026");
+    assert_eq!(page.attr("#i-call_at", "value"), "21 Nov 2026, 21:30");
+    let moved = owner.form(&at, &[("was:renewal", "2026-12-24"), ("renewal", "fri")]).await;
+    assert_eq!(moved.status, 303, "{}", moved.text);
+    assert_eq!(owner.get(&at).await.attr("#i-renewal", "value"), "27 Nov 2026");
+    let unclear = owner.form(&at, &[("renewal", "someday")]).await;
+    assert_eq!(unclear.status, 422);
+    assert!(unclear.text.contains("Renewal: Write the day as"), "{}", unclear.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_of_cells_is_pasted_as_one_change_and_what_is_refused_is_named() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let mut ids = Vec::new();
+    for name in ["Rosa", "Jana", "Piet"] {
+        let one = made(&api, "contacts", json!({ "name": name, "phone": "040 1" })).await;
+        ids.push(one["id"].as_str().expect("an id").to_owned());
+    }
+    let phones = async || {
+        let all = api.get("/api/v1/contacts?sort=name").await.json();
+        let items = all["items"].as_array().expect("items").clone();
+        items.iter().map(|one| one["phone"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>()
+    };
+    let (at, rows) = (format!("{HERE}/contacts/paste"), ids.join(","));
+    let text = "040 11\trosa@example.com\tVIP\r\n040 12\tnobody\t\r\n\tpiet@example.com\t\"VIP, new\"\r\nmore\t\t\r\n";
+    let block = [("rows", rows.as_str()), ("fields", "phone,email,tags"), ("text", text)];
+    let shown = mira.form(&at, &block).await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    let told = shown.text_of("dialog");
+    for says in ["7 cells in 3 rows will change", "1 row", "Jana", "Email", "is no email address"] {
+        assert!(told.contains(says), "{says}: {told}");
+    }
+    assert_eq!(phones().await, ["040 1", "040 1", "040 1"], "nothing is done before the yes");
+
+    let sure = [&block[..], &[("sure", "yes")]].concat();
+    assert_eq!(mira.form(&at, &sure).await.status, 303);
+    assert_eq!(phones().await, ["040 12", "", "040 11"]);
+    assert_eq!(names(&api, "tag:new").await, ["Piet"]);
+    let entry = hq.ws().store.head().seq;
+    let undone = mira.form(&format!("{HERE}/undo/entry/{entry}"), &[]).await;
+    assert!(undone.status.is_redirection(), "{}", undone.text);
+    assert_eq!(phones().await, ["040 1", "040 1", "040 1"], "one undo takes all of it back");
+
+    let fields = vec!["phone"; 700].join(",");
+    let line = vec!["2"; 700].join("\t");
+    let large = format!("{line}\n{line}\n{line}");
+    let refused = mira.form(&at, &[("rows", &rows), ("fields", &fields), ("text", &large)]).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("At most 2,000 cells"), "{}", refused.text);
+
+    let cells = json!([["040 21", "rosa@example.com"], ["040 22", "nobody"]]);
+    let body = |more: Value| {
+        let mut body =
+            json!({ "rows": ["Rosa", ids[1]], "fields": ["phone", "email"], "cells": cells });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        body
+    };
+    let path = "/api/v1/contacts/cells";
+    let refused = api.json("PATCH", path, &body(json!({}))).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("cells[1][1]") && refused.text.contains("Jana, Email"));
+    let dry = api.json("PATCH", path, &body(json!({ "dry_run": true }))).await.json();
+    assert_eq!((&dry["cells"], &dry["refused"][0]["row"]), (&json!(3), &json!("Jana")), "{dry}");
+    assert_eq!(phones().await, ["040 1", "040 1", "040 1"]);
+    let done = api.json("PATCH", path, &body(json!({ "partly": true }))).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert_eq!(phones().await, ["040 22", "040 1", "040 21"]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_looked_at_as_cards_also_by_groups_and_kept_so() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    bakers(&api).await;
+    let list = format!("{HERE}/contacts?layout=cards&sort=name&columns=bikes,email");
+    let shown = mira.get(&list).await;
+    assert_eq!(shown.texts(".crm-cards .title a"), ["Jana", "Piet", "Rosa"]);
+    let first = |part: &str| shown.texts(&format!(".crm-cards li:first-child {part}"));
+    assert_eq!((first("dt"), first("dd")), (vec!["Bikes".to_owned()], vec!["4.50".to_owned()]));
+    assert_eq!(shown.attrs("nav[aria-label=Layout] a", "title"), ["Table", "Board", "Cards"]);
+    assert_eq!(shown.attrs(".crm-cards .tick", "type").len(), 3, "several are chosen at once");
+    let groups = mira.get(&format!("{list}&group=stage")).await;
+    assert_eq!(groups.texts(".crm-heap span[dir]"), ["Lead", "Qualified"]);
+    assert_eq!(groups.texts(".crm-cards:nth-of-type(2) .title a"), ["Jana"]);
+
+    let look = json!({ "layout": "cards", "sort": "name" });
+    made(&api, "views", json!({ "noun": "contacts", "name": "As cards", "look": look })).await;
+    let kept = mira.get(&format!("{HERE}/contacts?view=as-cards")).await;
+    assert_eq!(kept.texts(".crm-cards .title a").len(), 3);
+    // A collection without a field of choices has no board.
+    let bikes = id(&made(&api, "collections", json!({ "name": "Bikes" })).await);
+    made(&api, "collections/Bikes/records", json!({ "name": "31" })).await;
+    let records = mira.get(&format!("{HERE}/collections/{bikes}?layout=cards")).await;
+    assert_eq!(records.texts(".crm-cards .title a"), ["31"]);
+    assert_eq!(records.attrs("nav[aria-label=Layout] a", "title"), ["Table", "Cards"]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_several_rows_offers_its_undo() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let rows = bakers(&api).await.join(",");
+    let form = [("tasks", rows.as_str()), ("archived", "yes")];
+    let done = hq.owner().htmx("rows").form(&format!("{HERE}/contacts/bulk"), &form).await;
+    let told = done.header("hx-trigger").unwrap_or_default();
+    assert!(names(&api, "").await.is_empty(), "{told}");
+    let undo = told.split('"').find(|word| word.contains("/undo/entry/")).expect("a way back");
+    mira.form(undo, &[]).await;
+    assert_eq!(names(&api, "").await, ["Jana", "Piet", "Rosa"]);
     hq.finish().await;
 }

@@ -476,3 +476,91 @@ async fn a_collection_has_fields_of_its_own_and_comes_back_whole() {
     assert_eq!(names(&api, "collections/bikes/records?sort=name").await, ["31", "32"]);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_timeline_of_a_contact_tells_talks_changes_tasks_work_of_agents_and_comments() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    let (mira, api) = (office.hq.owner(), office.hq.api().await);
+    let rosa = id(&made(&api, "contacts", json!({ "name": "Rosa" })).await);
+    let (page, at) = (format!("{HERE}/contacts/{rosa}"), format!("contacts/{rosa}"));
+    for values in [
+        json!({ "phone": "040 555 01" }),
+        json!({ "phone": "040 555 02", "stage": "Qualified" }),
+        json!({ "location": "Hamburg" }),
+        json!({ "location": null }),
+    ] {
+        assert_eq!(patched(&api, &at, values).await.status, 200);
+    }
+    let fill = json!({ "items": [{ "id": "Rosa", "values": { "email": "rosa@example.com" } }] });
+    office.model.push(Turn::call("contact_update", fill));
+    let run = office.say(&ada, "Find the address").await;
+    office.ended(run).await;
+    let nothing = mira.form(&format!("{page}/tasks"), &[("task", " ")]).await;
+    assert_eq!(nothing.status, 422, "{}", nothing.text);
+    assert!(nothing.text.contains("Say what is to be done"), "{}", nothing.text);
+    let asked = [("task", "Call her back"), ("details", "About the hitch"), ("assignee", "")];
+    assert_eq!(mira.form(&format!("{page}/tasks"), &asked).await.status, 303);
+    let talked = [("kind", "call"), ("subject", "The hitch"), ("body", "It broke")];
+    assert_eq!(mira.form(&format!("{page}/talks"), &talked).await.status, 303);
+    let on = format!("{HERE}/on/contact:{rosa}/comment");
+    assert_eq!(mira.form(&on, &[("body", "A good customer"), ("key", "1")]).await.status, 303);
+
+    let shown = mira.get(&page).await;
+    let told = shown.text_of("#crm-talks");
+    for says in [
+        "Today",
+        "created this contact",
+        "set Phone to 040 555 02",
+        "moved it from Lead to Qualified",
+        "set Email to rosa@example.com in R-1",
+        "Show steps",
+        "created MC-1 Call her back",
+        "It broke",
+        "A good customer",
+    ] {
+        assert!(told.contains(says), "{says}: {told}");
+    }
+    // What one person did on a day is one line, and what came to nothing is none.
+    assert!(!told.contains("040 555 01") && !told.contains("Hamburg"), "{told}");
+    assert_eq!(shown.texts("#crm-tasks .title"), ["Call her back"]);
+    assert!(shown.text.contains("hq:task_links"), "a new link is told by itself");
+    let task = mira.get(&format!("{HERE}/tasks/MC-1")).await;
+    assert!(task.text_of("#task-links").contains("Rosa"), "{}", task.text_of("#task-links"));
+
+    assert_eq!(patched(&api, "tasks/MC-1", json!({ "status": "done" })).await.status, 200);
+    for (tell, says, hides) in [
+        ("talks", "It broke", "created"),
+        ("changes", "Qualified", "It broke"),
+        ("tasks", "MC-1 Call her back was done", "Qualified"),
+        ("comments", "A good customer", "MC-1"),
+    ] {
+        let told = mira.get(&format!("{page}?tell={tell}")).await.text_of("#crm-talks ol");
+        assert!(told.contains(says) && !told.contains(hides), "{tell}: {told}");
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_timeline_goes_back_step_by_step_without_a_gap() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let rosa = id(&made(&api, "contacts", json!({ "name": "Rosa" })).await);
+    for n in 0..101 {
+        let at = format!("2099-01-01T{:02}:{:02}:00Z", n / 60, n % 60);
+        let talk = json!({ "contact": rosa, "subject": format!("Note {n}"), "occurred_at": at });
+        made(&api, "interactions", talk).await;
+    }
+    let page = format!("{HERE}/contacts/{rosa}");
+    let first = mira.get(&page).await;
+    assert_eq!(first.texts("#crm-talks h3").len(), 100);
+    assert!(!first.text_of("#crm-talks").contains("created this contact"), "that is further back");
+    let earlier = first.attrs("#crm-talks > .btn", "href");
+    assert_eq!(earlier, [format!("{page}?tell=all&back=2#crm-talks")]);
+    let all = mira.get(&format!("{page}?tell=all&back=2")).await;
+    assert_eq!(all.texts("#crm-talks h3").len(), 101);
+    assert!(all.text_of("#crm-talks").contains("created this contact"));
+    assert!(all.attrs("#crm-talks > .btn", "href").is_empty());
+    hq.finish().await;
+}

@@ -28,6 +28,7 @@ pub fn routes() -> Routes {
 #[must_use]
 pub fn api() -> Routes {
     Routes::new()
+        .merge(dashboard::api::routes())
         .merge(activity::api::routes())
         .merge(finder::api::routes())
         .merge(audit::api::routes())

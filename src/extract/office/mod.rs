@@ -15,7 +15,7 @@ use sheet::package::{Fault, Package, Relation, of_kind, resolve};
 use super::{Found, Kind, Limits, Refused};
 
 pub(crate) use book::epub;
-pub(crate) use opendocument::opendocument;
+pub(crate) use opendocument::{check_lock, opendocument};
 pub(crate) use slides::pptx;
 pub(crate) use word::docx;
 
@@ -62,6 +62,9 @@ pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
             told if told.starts_with("application/vnd.oasis.opendocument.presentation") => {
                 Some(Kind::Odp)
             }
+            told if told.starts_with("application/vnd.oasis.opendocument.spreadsheet") => {
+                Some(Kind::Ods)
+            }
             _ => None,
         };
     }
@@ -86,9 +89,14 @@ fn main_part(package: &mut Package<'_>) -> Result<(String, HashMap<String, Relat
     Ok((main, relations))
 }
 
-/// Takes the title of a workbook, whose sheets are read elsewhere.
+/// Takes the title of a workbook, whose sheets are read elsewhere; old ones are no package and tell none.
 pub(crate) fn name(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
-    title(&mut open(bytes, found)?, PROPERTIES, found)
+    let properties = match found.kind {
+        Kind::Xls => return Ok(()),
+        Kind::Ods => opendocument::PROPERTIES,
+        _ => PROPERTIES,
+    };
+    title(&mut open(bytes, found)?, properties, found)
 }
 
 /// Takes the title that stands in a part about the file.

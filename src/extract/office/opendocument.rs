@@ -10,6 +10,8 @@ use super::super::{Found, Kind, Refused};
 use super::walk::{Act, Dialect, walk};
 use super::{LONGEST_NAME, keep};
 
+/// Where such files say what they are called.
+pub(super) const PROPERTIES: &str = "meta.xml";
 /// How deep lists may stand in each other.
 const LEVELS: usize = 10;
 /// Places of a slide that hold no text of it.
@@ -21,7 +23,7 @@ pub(crate) fn opendocument(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Re
     if is_locked(&mut package)? {
         return Err(Refused::Encrypted);
     }
-    super::title(&mut package, "meta.xml", found)?;
+    super::title(&mut package, PROPERTIES, found)?;
     let mut writer = found.writer();
     let mut open = Open::new(found.kind == Kind::Odp);
     if let Some(mut part) = package.part("styles.xml", "its styles")? {
@@ -48,6 +50,14 @@ pub(crate) fn opendocument(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Re
     }
     found.cut |= writer.is_full();
     Ok(())
+}
+
+/// Refuses one whose parts stand behind a password.
+pub(crate) fn check_lock(bytes: &[u8], found: &Found<'_>) -> Result<(), Refused> {
+    match is_locked(&mut super::open(bytes, found)?)? {
+        true => Err(Refused::Encrypted),
+        false => Ok(()),
+    }
 }
 
 /// Whether the parts stand behind a password.

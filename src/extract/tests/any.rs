@@ -13,6 +13,9 @@ const FILES: &[(&str, &[u8])] = &[
     ("a.docx", include_bytes!("files/libreoffice.docx")),
     ("a.pptx", include_bytes!("files/pandoc.pptx")),
     ("a.xlsx", include_bytes!("files/openpyxl.xlsx")),
+    ("a.xls", include_bytes!("files/libreoffice.xls")),
+    ("a.xls", include_bytes!("files/xlwt.xls")),
+    ("a.ods", include_bytes!("files/libreoffice.ods")),
     ("a.odt", include_bytes!("files/pandoc.odt")),
     ("a.odp", include_bytes!("files/libreoffice.odp")),
     ("a.epub", include_bytes!("files/ebooklib.epub")),
@@ -22,7 +25,15 @@ const FILES: &[(&str, &[u8])] = &[
     ("a.csv", b"Name;City\nZo\xc3\xab;\"K\xc3\xb6ln\"\n"),
 ];
 /// Beginnings that lead to each reader.
-const STARTS: &[&[u8]] = &[b"", b"PK\x03\x04", b"%PDF-1.7 1 0 obj ", b"<html>", b"\xff\xfe", b"{"];
+const STARTS: &[&[u8]] = &[
+    b"",
+    b"PK\x03\x04",
+    b"%PDF-1.7 1 0 obj ",
+    b"<html>",
+    b"\xff\xfe",
+    b"{",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+];
 
 /// Reads without the net at the edge, so that a panic is seen.
 fn holds(bytes: &[u8], name: &str) -> Result<(), String> {
@@ -81,6 +92,7 @@ proptest! {
             super::docx("", &[("footnotes", "f.xml", &content)]),
             super::odf("text", &content),
             super::odf("presentation", &content),
+            super::odf("spreadsheet", &content),
             format!("<html>{content}").into_bytes(),
         ] {
             let held = holds(&bytes, "a");

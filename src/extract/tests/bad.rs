@@ -24,6 +24,7 @@ fn bombs_are_counted_while_they_are_inflated() {
     let blank = " ".repeat(3 * MIB);
     assert_eq!(refused(&odf("text", &format!("<text:p>{blank}</text:p>"))), Refused::Expands);
     assert_eq!(refused(&xlsx(&format!("<row/>{blank}"))), Refused::Expands);
+    assert_eq!(refused(&ods(&blank)), Refused::Expands);
     let book = zipped(&[
         ("mimetype", "application/epub+zip"),
         ("META-INF/container.xml", "<rootfile full-path='b.opf'/>"),
@@ -40,6 +41,42 @@ fn xlsx(rows: &str) -> Vec<u8> {
         ("xl/_rels/workbook.xml.rels", &relations(&[("s", "worksheet", "s.xml")])),
         ("xl/s.xml", &format!("<worksheet><sheetData>{rows}</sheetData></worksheet>")),
     ])
+}
+
+fn ods(rows: &str) -> Vec<u8> {
+    odf(
+        "spreadsheet",
+        &format!(
+            "<office:spreadsheet><table:table table:name='S'>{rows}</table:table></office:spreadsheet>"
+        ),
+    )
+}
+
+#[test]
+fn what_repeats_is_counted_each_time() {
+    let cell = |times: &str, text: &str| {
+        format!(
+            "<table:table-cell table:number-columns-repeated='{times}'>{text}</table:table-cell>"
+        )
+    };
+    let row = |times: &str, cells: &str| {
+        format!("<table:table-row table:number-rows-repeated='{times}'>{cells}</table:table-row>")
+    };
+    let word = "<text:p>word</text:p>";
+    // A row that stands there for ever, and a cell that does.
+    let most = usize::MAX.to_string();
+    assert_eq!(read(&ods(&row(&most, &cell("1", word)))).state, State::Cut);
+    assert_eq!(read(&ods(&row("1", &cell(&most, word)))).state, State::Cut);
+    // What is empty only moves what comes behind it.
+    let rows = row("2", &(cell("2", "") + &cell("2", word)))
+        + &row(&most, &cell(&most, ""))
+        + &row("1", &cell("1", word));
+    let found = read(&ods(&rows));
+    assert_eq!((found.kind, found.state, found.pages), (Kind::Ods, State::Text, Some(1)));
+    assert_eq!(
+        whole(&found),
+        "[1]\n## S\n\n| | | word | word |\n| --- | --- | --- | --- |\n| | | word | word |\n| word |"
+    );
 }
 
 #[test]
@@ -135,6 +172,12 @@ fn what_is_locked_says_so() {
         ("content.xml", "\u{1}\u{2}"),
     ]);
     assert_eq!(refused(&odt), Refused::Encrypted);
+    let ods = zipped(&[
+        ("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
+        ("META-INF/manifest.xml", "<manifest:encryption-data/>"),
+        ("content.xml", "\u{1}\u{2}"),
+    ]);
+    assert_eq!(refused(&ods), Refused::Encrypted);
     // The mark that a part of a zip is encrypted, in its head and in the list.
     let mut bytes = docx("<w:p/>", &[]);
     for (mark, at) in [(&b"PK\x03\x04"[..], 6), (b"PK\x01\x02", 8)] {
@@ -207,6 +250,8 @@ fn the_text_is_cut_at_the_limit_to_the_letter() {
         &include_bytes!("files/python-docx.docx")[..],
         include_bytes!("files/python-pptx.pptx"),
         include_bytes!("files/openpyxl.xlsx"),
+        include_bytes!("files/xlwt.xls"),
+        include_bytes!("files/libreoffice.ods"),
         include_bytes!("files/libreoffice.odt"),
         include_bytes!("files/libreoffice.odp"),
         include_bytes!("files/ebooklib.epub"),

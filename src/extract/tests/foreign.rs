@@ -73,10 +73,14 @@ fn slides_have_their_order_and_their_notes() {
 
 #[test]
 fn workbooks_have_their_sheets() {
-    for bytes in
-        [&include_bytes!("files/openpyxl.xlsx")[..], include_bytes!("files/libreoffice.xlsx")]
-    {
-        let found = read(bytes, Kind::Xlsx);
+    for (bytes, kind) in [
+        (&include_bytes!("files/openpyxl.xlsx")[..], Kind::Xlsx),
+        (include_bytes!("files/libreoffice.xlsx"), Kind::Xlsx),
+        (include_bytes!("files/libreoffice.xls"), Kind::Xls),
+        (include_bytes!("files/xlwt.xls"), Kind::Xls),
+        (include_bytes!("files/libreoffice.ods"), Kind::Ods),
+    ] {
+        let found = read(bytes, kind);
         assert_eq!(
             whole(&found),
             "[1]\n## Customers\n\n| Name | Since | Debt |\n| --- | --- | --- |\n\

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use crate::audit::queries::{Wish, cause_word, fired_in};
@@ -70,6 +71,17 @@ impl By {
             Actor::Agent { .. } => self == Self::Agents,
             Actor::Plugin(_) | Actor::Gateway(_) | Actor::System(_) => self == Self::System,
         }
+    }
+}
+
+/// What the lines of a day stand under: "Today", "Yesterday", "Friday, 20 November".
+#[must_use]
+pub fn day(date: Date, today: Date) -> String {
+    match date {
+        date if date == today => "Today".to_owned(),
+        date if Some(date) == today.yesterday().ok() => "Yesterday".to_owned(),
+        date if date.year() == today.year() => date.strftime("%A, %-d %B").to_string(),
+        date => date.strftime("%A, %-d %B %Y").to_string(),
     }
 }
 
@@ -307,7 +319,7 @@ impl<'r> Teller<'r> {
 
     /// What somebody changed without an event of its own: by the rows.
     fn rows(&self, entry: &Entry) -> Result<Option<(Area, Words)>, StoreError> {
-        if !rows::is_told(entry) {
+        if !rows::is_told(entry) || rows::is_of_gone(self.read, entry)? {
             return Ok(None);
         }
         let names = match self.names.get() {

@@ -534,10 +534,11 @@ impl Speaker<'_> {
     }
 
     fn connection(&self, id: ConnectionId) -> Result<Option<Words>, StoreError> {
+        // The end of one is told by its rows, and what was before it is no news any more.
         let found = self.read.get::<Connection>(id)?;
-        Ok(Some(Words {
+        Ok(found.map(|one| Words {
             verb: "changed the connection".to_owned(),
-            thing: found.map_or_else(|| "that was removed".to_owned(), |one| one.name),
+            thing: one.name,
             path: "settings/connections".to_owned(),
             icon: "link",
             ..Words::default()

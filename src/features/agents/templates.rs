@@ -74,11 +74,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether each of these words begins one of what the template says about itself.
+    /// Whether each of these words begins one of what the template says about itself, or the name of its team.
     #[must_use]
     pub fn fits(&self, words: &str) -> bool {
         let own = [&self.name, &self.role, &self.description].into_iter();
-        let own = own.chain(&self.domains).chain(&self.capabilities);
+        let own = own.chain(&self.domains).chain(&self.capabilities).map(String::as_str);
+        let own = own.chain([team(&self.team).1]);
         let own: Vec<String> = own.map(|text| format!(" {}", text.to_lowercase())).collect();
         words.to_lowercase().split_whitespace().all(|word| {
             let word = format!(" {word}");

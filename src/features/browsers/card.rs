@@ -3,7 +3,7 @@
 use kernel::Can;
 use noun::{Area, Field, Meaning, Noun, text_of};
 
-use super::model::AgentBrowser;
+use super::model::{AgentBrowser, BrowserShot};
 
 /// The card of switched-on browsers. A record has no name: history calls it by its agent.
 pub static AGENT_BROWSER: Noun = Noun {
@@ -12,5 +12,6 @@ pub static AGENT_BROWSER: Noun = Noun {
     path: |row| format!("agents/{}/browser", text_of(row, "agent")),
     undo: Some(Can::Agents),
     triggers: Some("Agents and runs"),
+    tables: |schema| schema.with::<AgentBrowser>().with::<BrowserShot>(),
     ..Noun::of::<AgentBrowser>("agent_browser", "browser of an agent", "browsers of agents")
 };

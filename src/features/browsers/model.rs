@@ -1,13 +1,17 @@
-//! The record that stands for a switch.
+//! Records: the switch of a browser, and pictures of what was done in one.
 
+use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::agents::model::Agent;
-use kernel::{AgentId, TypedId};
-use store::{Class, OnDelete, Record, Refs, Table};
+use crate::runs::model::Run;
+use kernel::{AgentId, RunId, Timestamp, TypedId};
+use store::{BlobId, BlobRefs, Class, OnDelete, Record, Refs, Root, Table};
 
 /// Agents whose browser is switched on.
 pub const AGENT_BROWSERS: Table = Table::new(350, "agent_browsers");
+/// Pictures of pages, by the calls of a run.
+pub const BROWSER_SHOTS: Table = Table::new(351, "browser_shots");
 
 /// An agent may use a browser; without this record it may not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,5 +32,68 @@ impl Record for AgentBrowser {
     }
     fn sample() -> Self {
         Self { agent: AgentId::from_bytes([5; 16]) }
+    }
+}
+
+/// A picture of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// The file, a JPEG.
+    pub id: BlobId,
+    /// Where the part lies in it that the call is about: left, top, width and height in parts of ten thousand.
+    pub mark: Option<[u16; 4]>,
+}
+
+/// What a page looked like around a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserShot {
+    /// The run.
+    pub run: RunId,
+    /// The number of the call within the run.
+    pub step: u32,
+    /// The provider's id of the call, where a person was asked before it; else empty.
+    pub call_id: String,
+    /// What the part is called that it was about; often nothing.
+    pub name: String,
+    /// When a person was asked.
+    pub asked: Option<Picture>,
+    /// When it was done.
+    pub after: Option<Picture>,
+    /// Whether a credential was typed then, so that there is no picture.
+    pub is_dark: bool,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Record for BrowserShot {
+    type Id = (RunId, u32);
+    const TABLE: Table = BROWSER_SHOTS;
+    const CLASS: Class = Class::Sealed;
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> =
+        Some(|shot, blobs| shot.asked.iter().chain(&shot.after).for_each(|one| blobs.one(one.id)));
+    fn id(&self) -> (RunId, u32) {
+        (self.run, self.step)
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Run>(self.run)
+    }
+    fn sample() -> Self {
+        Self {
+            run: RunId::from_bytes([8; 16]),
+            step: 3,
+            call_id: "call_3".into(),
+            name: "Sign in".into(),
+            asked: Some(Picture {
+                id: BlobId::of(b"before"),
+                mark: Some([1_000, 2_000, 300, 9_999]),
+            }),
+            after: Some(Picture { id: BlobId::of(b"after"), mark: None }),
+            is_dark: false,
+            at: kernel::time::from_ms(1_700_000_000_000),
+        }
     }
 }

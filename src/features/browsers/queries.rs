@@ -1,9 +1,15 @@
-//! Whether a browser is switched on.
+//! Whether a browser is switched on, and what its pages looked like.
 
-use super::model::AgentBrowser;
+use super::model::{AgentBrowser, BrowserShot};
 use crate::agents::model::Agent;
-use kernel::AgentId;
-use store::{ReadExt, StoreError};
+use kernel::key::KeyBuf;
+use kernel::{AgentId, RunId};
+use store::{Range, ReadExt, StoreError};
+
+/// For how many days pictures of pages are kept.
+pub const SHOT_DAYS: i64 = 14;
+/// The most pictures of a run that are looked at.
+const MOST: usize = 2_000;
 
 /// Whether the browser of an agent is switched on, as a person has chosen.
 ///
@@ -25,4 +31,25 @@ pub fn is_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> 
         }
     }
     Ok(true)
+}
+
+/// What pages looked like around the calls of a run, in their order.
+///
+/// # Errors
+/// When the disk fails.
+pub fn shots(tx: &impl ReadExt, run: RunId) -> Result<Vec<BrowserShot>, StoreError> {
+    tx.list(&Range::prefix(KeyBuf::of(&run)).limit(MOST))
+}
+
+/// What the page looked like when a person was asked before a call; none when there is no picture of it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn asked(
+    tx: &impl ReadExt,
+    run: RunId,
+    call_id: &str,
+) -> Result<Option<BrowserShot>, StoreError> {
+    let all = shots(tx, run)?;
+    Ok(all.into_iter().rfind(|shot| shot.call_id == call_id && shot.asked.is_some()))
 }

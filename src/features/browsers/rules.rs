@@ -1,10 +1,16 @@
-//! All writes to the switches of browsers.
+//! All writes to the switches of browsers and to pictures of their pages.
 
-use super::model::AgentBrowser;
+use jiff::SignedDuration;
+
+use super::model::{AgentBrowser, BrowserShot, Picture};
 use super::queries;
 use crate::agents::model::Agent;
-use kernel::{AgentId, Event, Problem, ProblemKind, WheelAct};
-use store::{ReadExt, StoreError, WriteTx};
+use crate::runs::model::Run;
+use kernel::{AgentId, Event, Problem, ProblemKind, RunId, WheelAct};
+use store::{Range, ReadExt, StoreError, WriteTx};
+
+/// The most calls with pictures of a workspace that are looked through at once.
+const MOST: usize = 50_000;
 
 /// Why a switch stays as it is.
 #[derive(Debug, thiserror::Error)]
@@ -69,4 +75,65 @@ pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, to: Switch) -> Result<(), Switc
 pub fn note_wheel(tx: &mut WriteTx<'_>, agent: AgentId, act: WheelAct) -> Result<(), StoreError> {
     tx.emit(Event::WheelTurned(agent, act));
     Ok(())
+}
+
+/// A picture of a page around a call.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// A person is asked before the call with this id.
+    Asked(String, Picture),
+    /// The call was made, on a part that is called so.
+    After(String, Picture),
+    /// The call was made while a credential was typed.
+    Dark,
+}
+
+/// Keeps what a page looked like around a call of a run; nothing of a run that is gone.
+///
+/// # Errors
+/// When the store refuses.
+pub fn keep_shot(
+    tx: &mut WriteTx<'_>,
+    (run, step): (RunId, u32),
+    taken: Taken,
+) -> Result<(), StoreError> {
+    if tx.get::<Run>(run)?.is_none() {
+        return Ok(());
+    }
+    let before = tx.get::<BrowserShot>((run, step))?;
+    let mut shot = before.unwrap_or_else(|| BrowserShot {
+        run,
+        step,
+        call_id: String::new(),
+        name: String::new(),
+        asked: None,
+        after: None,
+        is_dark: false,
+        at: tx.now(),
+    });
+    shot.at = tx.now();
+    match taken {
+        Taken::Asked(call_id, picture) => (shot.call_id, shot.asked) = (call_id, Some(picture)),
+        Taken::After(name, picture) => {
+            (shot.name, shot.after, shot.is_dark) = (name, Some(picture), false);
+        }
+        Taken::Dark => (shot.after, shot.is_dark) = (None, true),
+    }
+    tx.put(&shot)?;
+    Ok(())
+}
+
+/// Removes up to `limit` of the pictures that are older than they are kept. Says whether nothing is left to remove.
+///
+/// # Errors
+/// When the store refuses.
+pub fn forget_shots(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, StoreError> {
+    let before = tx.now() - SignedDuration::from_hours(24 * queries::SHOT_DAYS);
+    let all: Vec<BrowserShot> = tx.list(&Range::all().limit(MOST))?;
+    let mut gone = 0;
+    for shot in all.iter().filter(|shot| shot.at < before).take(limit) {
+        tx.delete::<BrowserShot>((shot.run, shot.step))?;
+        gone += 1;
+    }
+    Ok(gone < limit)
 }

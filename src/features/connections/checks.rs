@@ -22,6 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// And for how long until it is known whether it calls tools.
 const ECHO: Duration = Duration::from_secs(30);
 
+/// What a test says of a model that had a tool to call and did not.
+const NO_CALL: &str =
+    ", but called no tool when it was asked to: agents may not be able to work with it";
+/// And of one whose server says that it takes none.
+const NO_TOOLS: &str = ", but takes no tools: it can talk and not work";
+
+/// Whether the model that answered a test called no tool.
+#[must_use]
+pub fn only_talks(tested: &Tested) -> bool {
+    tested.ok && [NO_CALL, NO_TOOLS].iter().any(|said| tested.message.contains(said))
+}
+
 /// What a person asked a provider for and did not get.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
@@ -218,11 +230,8 @@ impl Tools {
     fn words(&self) -> String {
         match self {
             Self::Asked(Echo { called: true, .. }) => " and calls tools".to_owned(),
-            Self::Asked(_) => {
-                ", but called no tool when it was asked to: agents may not be able to work with it"
-                    .to_owned()
-            }
-            Self::None => ", but takes no tools: it can talk and not work".to_owned(),
+            Self::Asked(_) => NO_CALL.to_owned(),
+            Self::None => NO_TOOLS.to_owned(),
             Self::Unknown(why) => format!("; whether it calls tools is not known: {why}"),
         }
     }

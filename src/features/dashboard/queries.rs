@@ -1,10 +1,12 @@
 //! What all parts of the first page know.
 
+pub mod away;
 mod late;
 pub mod mission;
 pub mod needs;
 pub mod since;
 pub mod tally;
+mod waiting;
 
 use jiff::tz::TimeZone;
 

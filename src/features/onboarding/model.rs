@@ -86,6 +86,8 @@ pub enum Intent {
     Organized,
     /// Nothing was said: nothing is prepared.
     Explore,
+    /// As [`Self::Reach`], where contacts begin before there is a deal.
+    Outreach,
 }
 
 /// The set-up of a workspace. A workspace without this row was founded before there were steps, or by a program: its

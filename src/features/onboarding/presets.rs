@@ -106,24 +106,10 @@ const CALENDAR: CollectionPreset = CollectionPreset {
     ],
 };
 
-/// All kinds of work in the order of their cards; the last has no card, it stands for who skips the question.
+/// All kinds of work in the order of their cards. The last two have none: one stands for who skips the question, one
+/// for the other way to begin that the first card has.
 pub const PRESETS: &[Preset] = &[
-    Preset {
-        intent: Intent::Reach,
-        words: &["reach", "outreach", "deals", "sales", "growth"],
-        title: "Sales and outreach",
-        about: "Find customers, write to them, never lose a follow-up.",
-        glyph: "out",
-        colour: 4,
-        streams: &[OPERATIONS, MARKETING],
-        contacts: Some("sales"),
-        collection: None,
-        hire: Hire {
-            name: "Scout",
-            template: "crm-researcher",
-            task: "Research three potential customers in [your field] and prepare a short brief on each",
-        },
-    },
+    REACH,
     Preset {
         intent: Intent::Run,
         words: &["run", "ops", "clients"],
@@ -212,7 +198,30 @@ pub const PRESETS: &[Preset] = &[
         collection: None,
         hire: ASSISTANT,
     },
+    Preset {
+        intent: Intent::Outreach,
+        words: &["outreach"],
+        contacts: Some("first-contact"),
+        ..REACH
+    },
 ];
+
+const REACH: Preset = Preset {
+    intent: Intent::Reach,
+    words: &["reach", "deals", "sales", "growth"],
+    title: "Sales and outreach",
+    about: "Find customers, write to them, never lose a follow-up.",
+    glyph: "out",
+    colour: 4,
+    streams: &[OPERATIONS, MARKETING],
+    contacts: Some("sales"),
+    collection: None,
+    hire: Hire {
+        name: "Scout",
+        template: "crm-researcher",
+        task: "Research three potential customers in [your field] and prepare a short brief on each",
+    },
+};
 
 const ASSISTANT: Hire = Hire {
     name: "Assistant",

@@ -1,6 +1,6 @@
 //! Reads of a set-up.
 
-use super::model::{MissionAway, Onboarding};
+use super::model::{Intent, MissionAway, Onboarding};
 use super::presets::{self, Preset};
 use super::rules::{COLLECTION, CONTACTS};
 use crate::agents::queries as agents;
@@ -32,6 +32,18 @@ pub fn owed(tx: &impl ReadExt) -> Result<Option<(&'static Preset, Vec<&'static s
     let owes = (preset.contacts.is_some() && !done.contains(&CONTACTS))
         || (preset.collection.is_some() && !done.contains(&COLLECTION));
     Ok(owes.then_some((preset, done)))
+}
+
+/// The first task that suits an agent of a template, with a place in brackets to be filled in: where the kind of work
+/// suggests that template, the task that belongs to the work, else the template's own.
+///
+/// # Errors
+/// When the store fails.
+pub fn first_task(tx: &impl ReadExt, template: &str) -> Result<&'static str, StoreError> {
+    let intent = tx.get::<Onboarding>(())?.and_then(|one| one.intent);
+    let hire = &presets::of(intent.unwrap_or(Intent::Explore)).hire;
+    let own = agents::first_task(template).filter(|_| template != hire.template);
+    Ok(own.unwrap_or(hire.task))
 }
 
 /// Whether the owner is led to the steps in place of an empty dashboard: while they are open and nobody is hired.

@@ -7,7 +7,7 @@ mod datum;
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
-use jiff::civil::{Date, Time};
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -285,8 +285,7 @@ fn is_moment(text: &str) -> bool {
 
 /// A time of day as it is kept: two texts compare as the times do.
 fn clock(text: &str) -> Option<String> {
-    let text = if text.find(':') == Some(1) { format!("0{text}") } else { text.to_owned() };
-    let time: Time = text.parse().ok()?;
+    let time = kernel::clock::read(text)?;
     Some(format!("{:02}:{:02}", time.hour(), time.minute()))
 }
 

@@ -9,13 +9,13 @@ use crate::trust::model::Approval;
 use crate::workspace::model::{Member, Settings};
 use kernel::text::ellipsis;
 use kernel::{
-    Actor, AgentId, AgentStatus, ApprovalId, Assignee, CommentId, Event, RunId, RunTrigger,
-    SessionId, TaskField, TaskId,
+    Actor, AgentId, AgentStatus, ApprovalId, Assignee, CommentId, Event, RunId, RunState,
+    RunTrigger, SessionId, TaskField, TaskId, WaitFor, WheelAct,
 };
 use store::{ReadExt, StoreError, WriteTx};
 use tool::untrusted;
 
-use super::model::{COMMENT_BY, HaltOf, Run};
+use super::model::{COMMENT_BY, HaltOf, Place, Run};
 use super::queries;
 use super::rules::{self, RunError, Wake};
 
@@ -26,8 +26,10 @@ use super::rules::{self, RunError, Wake};
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
     match event {
         Event::CommentAdded { comment, task, mentions, note_only } => {
+            rules::outside::written(tx, Place::Comment(*comment))?;
             steer(tx, *comment, *task, mentions, *note_only)
         }
+        Event::TaskCreated { task, .. } => Ok(rules::outside::written(tx, Place::Task(*task))?),
         Event::TaskAssigned { task, from, to, .. } if from != to => {
             match from.and_then(Assignee::agent) {
                 Some(former) => stop_on(tx, *task, Some(former)),
@@ -47,7 +49,20 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
                 _ => Ok(()),
             }
         }
+        Event::TaskChanged { task, fields }
+            if fields
+                .iter()
+                .any(|field| matches!(field, TaskField::Title | TaskField::Description)) =>
+        {
+            Ok(rules::outside::written(tx, Place::Task(*task))?)
+        }
+        // Runs tell of theirs in their events.
+        Event::AgentFilesChanged { agent, path, .. } => {
+            let place = Place::File { agent: *agent, path: path.clone() };
+            Ok(rules::outside::written(tx, place)?)
+        }
         Event::ApprovalAnswered(approval, run, ..) => decided(tx, *approval, *run),
+        Event::WheelTurned(agent, WheelAct::HandedBack) => rules::park::handed_back(tx, *agent),
         Event::AgentArchived { agent } => {
             for run in queries::live_of_agent(tx, *agent)? {
                 stop(tx, run.id)?;
@@ -78,11 +93,16 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
     }
 }
 
-/// A run goes on whose call somebody has allowed or denied.
+/// A run goes on whose call somebody has allowed or denied. One that goes on already, by the answer to another call of
+/// the same message, comes to this one by itself.
 fn decided(tx: &mut WriteTx<'_>, approval: ApprovalId, run: RunId) -> Result<(), RunError> {
     let approval = tx.get::<Approval>(approval)?;
-    let (Some(run), Some(answer)) = (tx.get::<Run>(run)?, approval.and_then(|one| one.answer))
-    else {
+    let waits = |run: &Run| {
+        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+        run.state == RunState::Waiting && waits_for == Some(WaitFor::Approval)
+    };
+    let run = tx.get::<Run>(run)?.filter(waits);
+    let (Some(run), Some(answer)) = (run, approval.and_then(|one| one.answer)) else {
         return Ok(());
     };
     let told = match answer.note.as_str() {

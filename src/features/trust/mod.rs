@@ -8,5 +8,6 @@ pub mod model;
 pub mod queries;
 pub mod replay;
 pub mod rules;
+pub mod sites;
 pub mod tools;
 pub mod weigh;

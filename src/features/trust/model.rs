@@ -13,6 +13,9 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 pub use commands::Pattern;
 
+/// The tool that acts at sites.
+pub const BROWSER: &str = "browser";
+
 /// Modes of agents.
 pub const TRUST_MODES: Table = Table::new(370, "trust_modes");
 /// Rules of what agents may do without asking.
@@ -223,7 +226,10 @@ impl Approval {
         let yes = |answer: &Answer| {
             matches!(
                 answer.answer,
-                ApprovalAnswer::Once | ApprovalAnswer::Run | ApprovalAnswer::Always
+                ApprovalAnswer::Once
+                    | ApprovalAnswer::Run
+                    | ApprovalAnswer::Always
+                    | ApprovalAnswer::Reviewed
             )
         };
         self.answer.as_ref().is_some_and(yes)

@@ -1,12 +1,13 @@
 //! Reads of modes, permissions and approvals.
 
 use kernel::key::KeyBuf;
-use kernel::{AgentId, ApprovalId, RunId, SessionId, Timestamp, TrustMode};
+use kernel::{AgentId, ApprovalId, ConnectionId, RunId, SessionId, Timestamp, TrustMode};
 use store::{Range, ReadExt, StoreError};
 
 use super::model::{AgentTrust, Approval, BY_CALL, BY_TOOL, OPEN, Permission};
 use super::rules::TrustError;
 use crate::runs::queries::outside;
+use crate::workspace::model::Settings;
 
 /// The most permissions of a tool that count.
 const MOST: usize = 1_000;
@@ -41,6 +42,36 @@ pub fn is_locked(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreErr
         }
     }
     Ok(false)
+}
+
+/// The model that reviews what agents in the mode Auto ask, with its connection; none when nobody has chosen one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn reviewer(tx: &impl ReadExt) -> Result<Option<(ConnectionId, String)>, StoreError> {
+    let settings = tx.get::<Settings>(())?;
+    Ok(settings.and_then(|settings| settings.reviewer_connection.zip(settings.reviewer_model)))
+}
+
+/// Whether the reviewer may allow what these agents ask: one of them is in the mode Auto and none asks people, there is a
+/// reviewer, and their conversation has read nothing from outside.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_review(
+    tx: &impl ReadExt,
+    agents: &[AgentId],
+    session: SessionId,
+) -> Result<bool, StoreError> {
+    let mut is_auto = false;
+    for agent in agents {
+        match mode_of(tx, *agent)? {
+            TrustMode::Auto => is_auto = true,
+            TrustMode::Full => {}
+            TrustMode::Locked | TrustMode::Ask => return Ok(false),
+        }
+    }
+    Ok(is_auto && reviewer(tx)?.is_some() && outside::of(tx, session)?.is_none())
 }
 
 /// What a conversation has read from outside, in a few words, as far as it counts for these agents: one that goes on by
@@ -126,12 +157,22 @@ pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Vec<Approval>, StoreError
     Ok(all)
 }
 
-/// The approval that a run waits for.
+/// The calls of a run that wait for a yes, the oldest first: those of one tool in one message of the model.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all_waiting_of(tx: &impl ReadExt, run: RunId) -> Result<Vec<Approval>, StoreError> {
+    let mut all = of_run(tx, run)?;
+    all.retain(|one| one.answer.is_none());
+    Ok(all)
+}
+
+/// The approval that a run has waited for longest.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn waiting_of(tx: &impl ReadExt, run: RunId) -> Result<Option<Approval>, StoreError> {
-    Ok(of_run(tx, run)?.into_iter().rfind(|one| one.answer.is_none()))
+    Ok(all_waiting_of(tx, run)?.into_iter().next())
 }
 
 /// All that wait for an answer, the oldest first, at most so many.

@@ -21,8 +21,8 @@ use super::line::Jail;
 use super::model::{Approval, Permission, What};
 use super::queries::{self, ALL_TOOLS};
 use super::rules::NewPermission;
-use super::tools;
 use super::weigh::{self, Asked, Facts, Reach};
+use super::{sites, tools};
 use crate::agents::model::Agent;
 
 /// How far it looks back, in days.
@@ -107,7 +107,8 @@ impl Calls {
                 }
                 _ => None,
             };
-            calls.push(Call { request: Asked::of(&given), line, approval });
+            let request = Asked::of(&given).or_else(|| sites::of_offers(&approval.offers));
+            calls.push(Call { request, line, approval });
         }
         let kept = match tool {
             ALL_TOOLS => tx.list(&Range::all().limit(MOST))?,

@@ -1,8 +1,8 @@
 //! All writes to modes, permissions and approvals.
 
 use kernel::{
-    AccountId, AgentId, ApprovalAnswer, ApprovalId, Event, Leave, PermissionId, Problem,
-    ProblemKind, Risk, RowAct, RunId, RunState, Timestamp, TrustMode, WaitFor,
+    AccountId, AgentId, ApprovalAnswer, ApprovalId, ConnectionId, Event, Leave, PermissionId,
+    Problem, ProblemKind, Risk, RowAct, RunId, Timestamp, TrustMode,
 };
 use store::{ReadExt, StoreError, WriteTx};
 
@@ -11,11 +11,14 @@ use super::model::{AgentTrust, Answer, Approval, Offer, Permission, Plan, What};
 use super::queries::{self, ALL_TOOLS};
 use super::replay;
 use crate::agents::model::Agent;
+use crate::connections::model::Connection;
 use crate::runs::model::Run;
-use crate::workspace::model::Member;
+use crate::workspace::model::{Member, Settings};
 
 /// The longest note, in bytes.
 const MAX_NOTE: usize = 2_000;
+/// The longest name of a model, in bytes.
+const MAX_MODEL: usize = 200;
 /// The most permissions of a workspace.
 const MOST: usize = 500;
 
@@ -107,6 +110,32 @@ pub fn set_autonomous(
     if before.autonomous != autonomous {
         tx.put(&AgentTrust { autonomous, ..before })?;
     }
+    Ok(())
+}
+
+/// Chooses the model that reviews what agents in the mode Auto ask; without one people are asked, as in the mode Ask.
+///
+/// # Errors
+/// `Refused` when there is no such connection, or the model can be none.
+pub fn set_reviewer(
+    tx: &mut WriteTx<'_>,
+    reviewer: Option<(ConnectionId, String)>,
+) -> Result<(), TrustError> {
+    let refused = |told: &str| TrustError::Refused(told.to_owned());
+    let settings = tx.get::<Settings>(())?;
+    let settings = settings.ok_or_else(|| refused("this workspace is not set up yet"))?;
+    let (reviewer_connection, reviewer_model) = match reviewer {
+        None => (None, None),
+        Some((id, model)) => {
+            tx.get::<Connection>(id)?.ok_or_else(|| refused("there is no such connection"))?;
+            let model = model.trim();
+            if model.is_empty() || MAX_MODEL < model.len() {
+                return Err(refused("choose a model of the connection"));
+            }
+            (Some(id), Some(model.to_owned()))
+        }
+    };
+    tx.put(&Settings { reviewer_connection, reviewer_model, ..settings })?;
     Ok(())
 }
 
@@ -226,6 +255,19 @@ pub struct NewApproval {
 /// # Errors
 /// When the store refuses.
 pub fn ask(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
+    keep(tx, new, None)
+}
+
+/// Keeps a call that the reviewer has allowed, so that it is made and people see it.
+///
+/// # Errors
+/// When the store refuses.
+pub fn allow_reviewed(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
+    let (answer, at) = (ApprovalAnswer::Reviewed, tx.now());
+    keep(tx, new, Some(Answer { answer, by: None, note: String::new(), at }))
+}
+
+fn keep(tx: &mut WriteTx<'_>, new: NewApproval, answer: Option<Answer>) -> Result<(), TrustError> {
     let NewApproval { run, call_id, agent, tool, plan, digest, risk, why, offers, until } = new;
     tx.put(&Approval {
         id: tx.new_id(),
@@ -240,7 +282,7 @@ pub fn ask(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
         offers,
         asked_at: tx.now(),
         until,
-        answer: None,
+        answer,
         spent_at: None,
     })?;
     Ok(())
@@ -257,10 +299,10 @@ pub struct Decision {
     pub note: String,
 }
 
-/// Answers an approval; its run goes on. The first answer counts.
+/// Answers an approval; a run that waits for it goes on. The first answer counts.
 ///
 /// # Errors
-/// `Answered`, `Over` when the run waits no longer, `NotOffered`, `Word`, `Refused` for a note too long.
+/// `Answered`, `Over` when the run has ended, `NotOffered`, `Word`, `Refused` for a note too long.
 pub fn decide(
     tx: &mut WriteTx<'_>,
     id: ApprovalId,
@@ -276,8 +318,8 @@ pub fn decide(
         return Err(TrustError::Answered(who));
     }
     let run = tx.get::<Run>(approval.run)?.ok_or(TrustError::Over)?;
-    let waits = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Approval);
-    if run.state != RunState::Waiting || !waits {
+    // One that was woken by the answer to another call comes to this one.
+    if !run.is_live() {
         return Err(TrustError::Over);
     }
     if MAX_NOTE < decision.note.len() {
@@ -301,6 +343,27 @@ pub fn decide(
     tx.put(&approval)?;
     tx.emit(Event::ApprovalAnswered(approval.id, run.id, approval.agent, decision.answer));
     Ok(approval)
+}
+
+/// Answers several approvals, each by itself: what is refused of one takes nothing from the others. Answers, in the same
+/// order, why an answer was not taken; nothing for one that was.
+///
+/// # Errors
+/// When the store refuses.
+pub fn decide_all(
+    tx: &mut WriteTx<'_>,
+    all: Vec<(ApprovalId, Decision)>,
+    by: AccountId,
+) -> Result<Vec<Option<String>>, TrustError> {
+    let mut refused = Vec::with_capacity(all.len());
+    for (id, decision) in all {
+        refused.push(match tx.attempt(|tx| decide(tx, id, decision, by)) {
+            Ok(_) => None,
+            Err(TrustError::Store(error)) => return Err(error.into()),
+            Err(error) => Some(error.to_string()),
+        });
+    }
+    Ok(refused)
 }
 
 /// Closes an approval that nobody answers any more: its time is over, or what it would do has changed.

@@ -28,6 +28,8 @@ pub enum Reach {
     Unjailed,
     /// It acts at somebody else's.
     Elsewhere,
+    /// It acts in a page of a site, in the agent's browser.
+    Site,
     /// It changes the files that say who the agent is.
     Itself,
 }
@@ -40,6 +42,7 @@ impl Reach {
             Self::AnyHost => "Its programs reach any host on the network",
             Self::Unjailed => "Programs run outside the sandbox on this machine",
             Self::Elsewhere => "It acts outside HQ, where nothing can be undone",
+            Self::Site => "It acts at a site that nobody has allowed yet",
             Self::Itself => "It changes who the agent is and what it goes by from then on",
         }
     }
@@ -106,6 +109,8 @@ pub struct Asked {
     pub host: String,
     /// Whether it goes over https to the usual port: a permission is for nothing else.
     pub is_usual: bool,
+    /// Of a site that is reached in another way: its scheme, host and port, for which there are permissions as well.
+    pub origin: Option<String>,
 }
 
 impl Asked {
@@ -117,7 +122,19 @@ impl Asked {
         let method = if method.is_empty() { "GET" } else { method }.to_ascii_uppercase();
         let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
         let is_usual = url.scheme() == "https" && url.port_or_known_default() == Some(443);
-        Some(Self { method, host, is_usual })
+        Some(Self { method, host, is_usual, origin: None })
+    }
+
+    /// Whether it goes to what a permission calls so.
+    fn is_to(&self, host: &str) -> bool {
+        host.trim_end_matches('.').eq_ignore_ascii_case(&self.host)
+            || self.origin.as_deref().is_some_and(|origin| origin.eq_ignore_ascii_case(host))
+    }
+
+    /// Whether a permission for that may allow it.
+    fn may_be_allowed_by(&self, host: &str) -> bool {
+        self.is_usual
+            || self.origin.as_deref().is_some_and(|origin| origin.eq_ignore_ascii_case(host))
     }
 }
 
@@ -219,7 +236,8 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
         Reach::Inside if STANDING.contains(&facts.tool) => {
             "it changes what the agent does when nobody is there"
         }
-        Reach::Inside => return verdict,
+        // A browser reads nothing else, and its acts at a site are asked for by themselves.
+        Reach::Inside | Reach::Site => return verdict,
     };
     let why = format!("It has read words from outside ({read}), and {does}");
     Verdict { leave: Leave::Ask, why, rule: None }
@@ -279,8 +297,7 @@ pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
             facts.line.is_some_and(|line| commands_of(line).iter().any(|one| one.matches(pattern)))
         }
         What::Host { method, host } => facts.request.is_some_and(|asked| {
-            (method.is_empty() || method.eq_ignore_ascii_case(&asked.method))
-                && host.trim_end_matches('.').eq_ignore_ascii_case(&asked.host)
+            (method.is_empty() || method.eq_ignore_ascii_case(&asked.method)) && asked.is_to(host)
         }),
     }
 }
@@ -288,10 +305,12 @@ pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
 /// The permission that allows a call as a whole; of a command line each part needs one.
 fn allowing<'r>(rules: &[&'r Permission], facts: &Facts<'_>) -> Option<&'r Permission> {
     let allows = || rules.iter().copied().filter(|rule| rule.leave == Leave::Allow);
-    let is_usual = facts.request.is_none_or(|asked| asked.is_usual);
     let whole = |rule: &&Permission| match &rule.what {
         What::Command(_) => false,
-        What::Host { .. } => is_usual && touches(&rule.what, facts),
+        What::Host { host, .. } => {
+            facts.request.is_none_or(|asked| asked.may_be_allowed_by(host))
+                && touches(&rule.what, facts)
+        }
         what => touches(what, facts),
     };
     if let Some(rule) = allows().find(whole) {
@@ -331,7 +350,7 @@ fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
         TrustMode::Locked if looks => (Leave::Allow, "It only looks"),
         TrustMode::Locked => (Leave::Deny, "The agent is locked: it looks and changes nothing"),
         TrustMode::Full => (Leave::Allow, "The agent does all that its switches allow"),
-        TrustMode::Ask => match facts.reach {
+        TrustMode::Ask | TrustMode::Auto => match facts.reach {
             Reach::Inside => (Leave::Allow, "It stays inside"),
             reach => (Leave::Ask, reach.why()),
         },

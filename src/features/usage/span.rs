@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use serde::Deserialize;
 
+use kernel::day::{self, Toward};
 use kernel::{FieldError, Problem, ProblemKind};
 use web::format::query_value;
 
@@ -78,7 +79,11 @@ impl Problem for NoSpan {
 /// Reads a day such as `2026-11-20`.
 #[must_use]
 pub fn day(text: &str) -> Option<u32> {
-    let date: Date = text.trim().parse().ok()?;
+    number(text.trim().parse().ok()?)
+}
+
+/// A day since 1970.
+fn number(date: Date) -> Option<u32> {
     let days = Date::constant(1970, 1, 1).until(date).ok()?.get_days();
     u32::try_from(days).ok()
 }
@@ -116,17 +121,21 @@ pub fn read(asked: &Asked, today: u32) -> Result<Span, NoSpan> {
 }
 
 fn between(from: &str, to: &str, today: u32) -> Result<Span, NoSpan> {
-    let message = "write a day like 2026-11-20";
+    // Days of which people ask what they cost are past.
+    let written = |field: &'static str, text: &str| {
+        let day = day::read(text, Month::date_of(today), Toward::Back);
+        day.and_then(number).ok_or(NoSpan { field, message: day::WANTED })
+    };
     let last = match to {
         "" => today,
-        text => day(text).ok_or(NoSpan { field: "to", message })?,
+        text => written("to", text)?,
     };
     let first = match from {
         "" => Month::of_day(last).first_day(),
-        text => day(text).ok_or(NoSpan { field: "from", message })?,
+        text => written("from", text)?,
     };
     if last < first || MAX_DAYS <= last - first {
-        let message = "ask for a day before the last one, and for at most a year";
+        let message = "Choose a first day before the last one, at most a year before it.";
         return Err(NoSpan { field: "from", message });
     }
     Ok(Span { first, last, kind: Kind::Between })
@@ -238,6 +247,8 @@ mod tests {
         assert_eq!((some.count(), some.past(today)), (3, 3), "two days go before all else");
         assert_eq!(some.query(), "from=2026-11-03&to=2026-11-05");
         assert_eq!(some.file(), "2026-11-03-to-2026-11-05");
+        let spoken = of(&asked("", "", "3 Nov", "last Thu"));
+        assert_eq!(spoken.query(), "from=2026-11-03&to=2026-11-19");
         let past = of(&asked("", "2026-02", "", ""));
         assert_eq!((past.count(), past.past(today)), (28, 28));
         let later = of(&asked("", "", "2026-12-01", "2026-12-02"));
@@ -263,7 +274,7 @@ mod tests {
         for (wrong, field) in [
             (asked("8", "", "", ""), "range"),
             (asked("", "2026-13", "", ""), "month"),
-            (asked("", "", "yesterday", ""), "from"),
+            (asked("", "", "soon", ""), "from"),
             (asked("", "", "", "1"), "to"),
             (asked("", "", "2026-11-02", "2026-11-01"), "from"),
             (asked("", "", "2025-11-20", "2026-11-21"), "from"),

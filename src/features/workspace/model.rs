@@ -61,6 +61,50 @@ pub struct Settings {
     pub exec_without_jail: bool,
     /// The words of the modules that are off.
     pub without: Vec<String>,
+    /// The connection of the model that reviews what agents ask in the mode Auto.
+    pub reviewer_connection: Option<ConnectionId>,
+    /// The model; without one people are asked.
+    pub reviewer_model: Option<String>,
+}
+
+/// The layout before there was a reviewer.
+#[derive(Deserialize)]
+struct SettingsV2 {
+    id: WorkspaceId,
+    name: String,
+    emoji: String,
+    task_key: String,
+    old_task_keys: Vec<String>,
+    zone: String,
+    default_connection: Option<ConnectionId>,
+    default_model: Option<String>,
+    budget_micros: Option<i64>,
+    run_cap_micros: i64,
+    comments_reach_assignee: bool,
+    exec_without_jail: bool,
+    without: Vec<String>,
+}
+
+impl From<SettingsV2> for Settings {
+    fn from(old: SettingsV2) -> Self {
+        Self {
+            id: old.id,
+            name: old.name,
+            emoji: old.emoji,
+            task_key: old.task_key,
+            old_task_keys: old.old_task_keys,
+            zone: old.zone,
+            default_connection: old.default_connection,
+            default_model: old.default_model,
+            budget_micros: old.budget_micros,
+            run_cap_micros: old.run_cap_micros,
+            comments_reach_assignee: old.comments_reach_assignee,
+            exec_without_jail: old.exec_without_jail,
+            without: old.without,
+            reviewer_connection: None,
+            reviewer_model: None,
+        }
+    }
 }
 
 /// The first layout.
@@ -80,7 +124,7 @@ struct SettingsV1 {
     exec_without_jail: bool,
 }
 
-impl From<SettingsV1> for Settings {
+impl From<SettingsV1> for SettingsV2 {
     fn from(old: SettingsV1) -> Self {
         Self {
             id: old.id,
@@ -104,20 +148,29 @@ impl Record for Settings {
     type Id = ();
     const TABLE: Table = SETTINGS;
     const CLASS: Class = Class::Tracked;
-    const VERSION: u8 = 2;
-    const TOGETHER: &'static [&'static [&'static str]] =
-        &[&["default_connection", "default_model"], &["task_key", "old_task_keys"]];
+    const VERSION: u8 = 3;
+    const TOGETHER: &'static [&'static [&'static str]] = &[
+        &["default_connection", "default_model"],
+        &["task_key", "old_task_keys"],
+        &["reviewer_connection", "reviewer_model"],
+    ];
     fn id(&self) {}
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Connection>(1, self.default_connection, OnDelete::Clear);
+        refs.to::<Connection>(2, self.reviewer_connection, OnDelete::Clear);
     }
-    fn clear(&mut self, _field: u8) {
-        // A model belongs to its connection: practice takes its place until a person chooses.
-        (self.default_connection, self.default_model) = (None, None);
+    fn clear(&mut self, field: u8) {
+        match field {
+            // A model belongs to its connection: practice takes its place until a person chooses.
+            1 => (self.default_connection, self.default_model) = (None, None),
+            // People are asked.
+            _ => (self.reviewer_connection, self.reviewer_model) = (None, None),
+        }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
-            1 => codec::decode::<SettingsV1>(body).map(Self::from),
+            1 => codec::decode::<SettingsV1>(body).map(|old| SettingsV2::from(old).into()),
+            2 => codec::decode::<SettingsV2>(body).map(Self::from),
             _ => Err(DecodeError::UnknownVersion { table: SETTINGS.name, version }),
         }
     }
@@ -136,6 +189,8 @@ impl Record for Settings {
             comments_reach_assignee: true,
             exec_without_jail: false,
             without: vec!["collections".into()],
+            reviewer_connection: None,
+            reviewer_model: None,
         }
     }
 }

@@ -180,6 +180,8 @@ pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), 
             comments_reach_assignee: true,
             exec_without_jail: false,
             without: Vec::new(),
+            reviewer_connection: None,
+            reviewer_model: None,
         },
     };
     tx.put(&settings)?;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Cadence, Days, MonthDay, Schedule, cron, day_number, instant};
+use crate::clock;
 use crate::problem::FieldError;
 use crate::time::from_ms;
 use crate::vocab::CadenceKind;
@@ -101,7 +102,10 @@ impl ScheduleFields {
             let midnight = self.kind().is_some_and(|kind| elapsed.contains(&kind));
             return Ok(if midnight { 0 } else { 9 * 60 });
         };
-        minute_of(text).ok_or_else(|| FieldError::new("time_of_day", "use a time such as 09:00"))
+        let time = clock::read(text);
+        let time =
+            time.ok_or_else(|| FieldError::new("time_of_day", "use a time such as 09:00"))?;
+        Ok(clock::minutes(time))
     }
 
     fn cadence(&self, zone: &TimeZone, start: Date) -> Result<Cadence, FieldError> {
@@ -215,17 +219,4 @@ impl From<&Schedule> for ScheduleFields {
 /// A field that says something.
 fn given(field: &Option<String>) -> Option<&str> {
     field.as_deref().map(str::trim).filter(|text| !text.is_empty())
-}
-
-/// `9:00`, `09:00` or `09:00:00` as minutes after midnight.
-fn minute_of(text: &str) -> Option<u16> {
-    let mut parts = text.split(':');
-    let (hour, minute) = (parts.next()?, parts.next()?);
-    let fine = parts.next().is_none_or(|seconds| seconds == "00") && parts.next().is_none();
-    let number = |part: &str, most: u16| {
-        let digits = (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-        part.parse::<u16>().ok().filter(|number| digits && *number <= most)
-    };
-    let minute = number(minute, 59).filter(|_| minute.len() == 2 && fine)?;
-    Some(number(hour, 23)? * 60 + minute)
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Days, clock_words, day_words, instant};
-use crate::FieldError;
+use crate::{FieldError, clock};
 
 /// Hours of the day, over midnight where they end before they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,10 +81,9 @@ impl Hours {
 }
 
 fn minute(field: &str, text: &str) -> Result<u16, FieldError> {
-    let time = text.trim().parse::<Time>();
-    let time = time.map_err(|_| FieldError::new(field, "Use a time such as 22:00."))?;
-    let (hour, minute) = (i32::from(time.hour()), i32::from(time.minute()));
-    Ok(u16::try_from(hour * 60 + minute).unwrap_or(0))
+    let time = clock::read(text);
+    let time = time.ok_or_else(|| FieldError::new(field, "Use a time such as 22:00."))?;
+    Ok(clock::minutes(time))
 }
 
 fn time(minute: u16) -> Time {

@@ -95,13 +95,13 @@ impl Reader<'_> {
     /// A word of letters and a colon behind it.
     fn key(&mut self) -> Option<Piece> {
         let rest = self.rest();
-        let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let is_key = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         let end = rest.find(|c: char| !is_key(c))?;
-        let starts = rest.starts_with(|c: char| c.is_ascii_alphabetic());
+        let starts = rest.starts_with(char::is_alphabetic);
         if !starts || !rest[end..].starts_with(':') {
             return None;
         }
-        let text = rest[..end].to_ascii_lowercase();
+        let text = rest[..end].to_lowercase();
         let span = self.at..self.at + end + 1;
         self.at = span.end;
         Some(Piece { span, text })

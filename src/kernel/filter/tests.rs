@@ -56,7 +56,8 @@ fn odd_texts_are_read_too() {
     assert_eq!(one("label:\"a, b\",c")[0].values, ["a, b", "c"]);
     assert_eq!(one("label:a,,b,")[0].values, ["a", "b"]);
     assert_eq!(one(r#"say:"a \"b\" \\ \n""#)[0].values, [r#"a "b" \ \n"#]);
-    assert_eq!(one("é:x"), [Term::new("", "é:x")]);
+    assert_eq!(one("É:x"), [Term::new("é", "x")], "keys are of any script");
+    assert_eq!(one("🚲:x"), [Term::new("", "🚲:x")]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ words! {
         Memory = "memory", "Memory";
         /// The test of a connection.
         Test = "test", "Test";
+        /// The review of a call that people would be asked for.
+        Review = "review", "Review of a call";
     }
 }
 

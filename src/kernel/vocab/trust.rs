@@ -9,6 +9,8 @@ words! {
         Ask = "ask", "Ask";
         /// It does all that its switches allow.
         Full = "full", "Full";
+        /// It asks as `Ask` does, and a model that the workspace has chosen may say yes.
+        Auto = "auto", "Auto";
     }
 }
 
@@ -47,6 +49,8 @@ words! {
         HandedBack = "handed_back", "Handed back";
         /// Nobody used it for too long, and the agent has it back.
         Left = "left", "Left";
+        /// A person acted in it through the API, without taking it.
+        Acted = "acted", "Acted";
     }
 }
 
@@ -67,5 +71,7 @@ words! {
         Withdrawn = "withdrawn", "No longer needed";
         /// What it would do had changed since: it is asked anew.
         Changed = "changed", "Changed since";
+        /// Yes, this one call, by the model that reviews.
+        Reviewed = "reviewed", "Allowed by the reviewer";
     }
 }

@@ -21,20 +21,18 @@ use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
 
-use super::parts::{FileView, PassageView};
+use super::parts::{FileView, PassageView, UseView};
 use crate::error::KnowledgeError;
 use crate::find::{self, By, Hit, Seer, Wish};
 use crate::links;
 use crate::model::{Body, FolderId, Item, ItemKind, KnowledgeId, Reading, Scope, Text};
 use crate::queries::{self, Tree};
-use crate::rules::{self, NewItem, Patch};
+use crate::rules::{self, MOST_AT_ONCE, NewItem, Patch};
 use crate::words::{self, Written};
 
 /// Items on a page of the API when nothing else is asked for, and at most.
 const PAGE: usize = 50;
 const MOST: usize = 200;
-/// Items of one change of several, at most.
-const MOST_AT_ONCE: usize = 1_000;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -174,6 +172,8 @@ pub(super) struct Whole {
     text: String,
     /// The number of this version; 0 of a file.
     version: u32,
+    /// What agents did with it.
+    uses: Vec<UseView>,
 }
 
 fn view(
@@ -210,8 +210,10 @@ fn view(
 fn whole(ws: &Ws, read: &dyn Read, item: Item) -> Result<Whole, KnowledgeError> {
     let id = item.id;
     let body: Option<Body> = read.get(id)?;
+    let names = Names::read(read)?;
     Ok(Whole {
-        item: view(read, (&Names::read(read)?, &Tree::read(read)?), (item, None))?,
+        item: view(read, (&names, &Tree::read(read)?), (item, None))?,
+        uses: UseView::all(read, &names, id)?,
         text: queries::text(read, &ws.blobs, id)?,
         version: body.map_or(0, |body| body.n),
     })
@@ -525,17 +527,7 @@ async fn bulk(
         .write(
             &who,
             once.run(move |tx: &mut WriteTx<'_>| {
-                let mut changed = 0_usize;
-                for id in ids {
-                    let old = queries::item_by_id(tx, id)?;
-                    let mut patch = patch.clone();
-                    if let Some(tag) = &tag {
-                        let tags = patch.tags.get_or_insert_with(|| old.tags.clone());
-                        tags.push(tag.clone());
-                    }
-                    changed += usize::from(rules::change(tx, id, patch)? != old);
-                }
-                Ok::<_, KnowledgeError>(changed)
+                rules::change_all(tx, ids, (&patch, tag.as_deref()))
             }),
         )
         .await?;

@@ -34,8 +34,8 @@ pub(super) fn routes() -> Routes {
             "/meaning",
             take_in.needs(Can::Admin).proved().doc(|| {
                 Doc::new(
-                    "Make a model of the files that were sent, and take it into use; one that HQ does not know \
-                     needs `terms`, which confirm its hashes",
+                    "Make a model of the files that were sent, and take it into use unless `use` is false; one that \
+                     HQ does not know needs `terms`, which confirm its hashes",
                 )
                 .body::<TakeIn>()
                 .returns::<State>()
@@ -55,7 +55,7 @@ pub(super) fn routes() -> Routes {
         .put(
             "/meaning/used",
             choose.needs(Can::Admin).doc(|| {
-                Doc::new("Take a model into use that is here; null for none")
+                Doc::new("Take a model into use that is here, by its id or name; null for none")
                     .body::<Chosen>()
                     .returns::<State>()
             }),
@@ -204,6 +204,13 @@ struct TakeIn {
     /// The model in the folder of HQ_EMBED_MODEL_DIR, in place of the one that was sent.
     #[serde(default)]
     given: bool,
+    /// Whether it is taken into use.
+    #[serde(rename = "use", default = "yes")]
+    is_used: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 async fn take_in(
@@ -219,12 +226,19 @@ async fn take_in(
         query_prefix: terms.query_prefix,
         passage_prefix: terms.passage_prefix,
     });
-    let made = ws.look(move |_| match (body.given, terms) {
-        (true, Some(terms)) => models::confirm_given(&app, terms),
-        (true, None) => Err(KnowledgeError::field("terms", "Say what the card of the model says.")),
-        (false, terms) => models::take_in(&app, terms),
+    let made = ws.look(move |_| {
+        let model = match (body.given, terms) {
+            (true, Some(terms)) => models::confirm_given(&app, terms)?,
+            (true, None) => {
+                let words = "Say what the card of the model says.";
+                return Err(KnowledgeError::field("terms", words));
+            }
+            (false, terms) => models::take_in(&app, terms)?,
+        };
+        if body.is_used { models::used(&app, model) } else { Ok(model) }
     });
-    models::note(&ws, &who, ModelAct::Used, &made.await?.id).await?;
+    let act = if body.is_used { ModelAct::Used } else { ModelAct::Added };
+    models::note(&ws, &who, act, &made.await?.id).await?;
     Ok(Json(ws.look(state).await?))
 }
 
@@ -255,9 +269,8 @@ async fn choose(
     Json(body): Json<Chosen>,
 ) -> Result<Json<State>, ApiError> {
     models::only_managers(&app, who.account)?;
-    let id = body.id.unwrap_or_default();
-    let own = id.clone();
-    ws.look(move |_| models::choose(&app, &own)).await?;
+    let said = body.id.unwrap_or_default();
+    let id = ws.look(move |_| models::choose(&app, &said)).await?;
     let act = if id.is_empty() { ModelAct::Off } else { ModelAct::Used };
     models::note(&ws, &who, act, &id).await?;
     Ok(Json(ws.look(state).await?))

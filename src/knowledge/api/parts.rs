@@ -1,10 +1,17 @@
 //! Parts of an item in answers: passages of it, and its file.
 
+use features::tasks::model::Task;
+use features::tasks::queries as tasks;
+use features::tasks::queries::brief::Names;
+use kernel::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use store::{Read, ReadExt as _};
 
 use crate::cut::Quote;
-use crate::model::{FileBody, Reading, ReadingState};
+use crate::error::KnowledgeError;
+use crate::model::{FileBody, KnowledgeId, Reading, ReadingState};
+use crate::queries;
 
 /// A passage that fits.
 #[derive(Serialize, JsonSchema)]
@@ -60,12 +67,55 @@ impl FileView {
         Self {
             name: file.name,
             size: file.size,
-            media: file.media,
+            media: match reading.map(|one| one.media.as_str()) {
+                None | Some("") => file.media,
+                Some(read) => read.to_owned(),
+            },
             sha256: file.blob.to_string(),
             reading: reads,
             problem,
             pages: reading.and_then(|one| one.pages),
             cut: reading.is_some_and(|one| one.cut),
         }
+    }
+}
+
+/// What an agent did with an item.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KnowledgeUse")]
+pub(super) struct UseView {
+    /// Its handle.
+    agent: String,
+    /// How often it began to work with the item in front of it.
+    starts: u32,
+    reads: u32,
+    #[schemars(with = "Option<String>")]
+    read_at: Option<Timestamp>,
+    /// How many comments and deliveries of it quote the item.
+    quotes: u32,
+    /// The task in which it quoted it last.
+    quoted_in: Option<String>,
+}
+
+impl UseView {
+    pub(super) fn all(
+        read: &dyn Read,
+        names: &Names,
+        item: KnowledgeId,
+    ) -> Result<Vec<Self>, KnowledgeError> {
+        let mut all = Vec::new();
+        for uses in queries::uses(read, item)? {
+            let Some(agent) = names.people.agent(uses.agent) else { continue };
+            let task = uses.quoted_in.map(|task| read.get::<Task>(task)).transpose()?.flatten();
+            all.push(Self {
+                agent: agent.slug.clone(),
+                starts: uses.starts,
+                reads: uses.reads,
+                read_at: uses.read_at,
+                quotes: uses.quotes,
+                quoted_in: task.map(|task| tasks::name(read, task.number)).transpose()?,
+            });
+        }
+        Ok(all)
     }
 }

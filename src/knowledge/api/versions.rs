@@ -41,6 +41,12 @@ pub(super) fn routes() -> Routes {
                 Doc::new("Versions of an item's words, newest first").returns::<Versions>()
             }),
         )
+        .get(
+            "/knowledge/{id}/versions/{n}",
+            version.needs(Can::Read).doc(|| {
+                Doc::new("What a version says, also the one that stands now").returns::<Said>()
+            }),
+        )
         .post(
             "/knowledge/{id}/versions/{n}/restore",
             restore.needs(Can::Write).doc(|| {
@@ -93,6 +99,24 @@ async fn versions(ws: Ws, Path(said): Path<String>) -> Result<Json<Versions>, Ap
     Ok(Json(Versions { items }))
 }
 
+/// What a version says.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KnowledgeVersionText")]
+struct Said {
+    n: u32,
+    text: String,
+}
+
+async fn version(ws: Ws, Path2(said, n): Path2<String, u32>) -> Result<Json<Said>, ApiError> {
+    let text = ws.look(move |ws| {
+        ws.read(|snap| {
+            let item = queries::item(snap, &said, None)?;
+            queries::said_in(snap, &ws.blobs, (item.id, n))
+        })
+    });
+    Ok(Json(Said { n, text: text.await? }))
+}
+
 async fn restore(
     ws: Ws,
     who: Person,
@@ -126,6 +150,9 @@ struct ShareView {
 #[schemars(rename = "StartReader")]
 struct ReaderView {
     agent: AgentId,
+    /// The first start with just what stands there now, seven days ago at most: all of this counts from then on.
+    #[schemars(with = "String")]
+    since: Timestamp,
     /// How often it began to work.
     starts: usize,
     /// Requests that the provider answered: it stands in each of them.
@@ -134,7 +161,9 @@ struct ReaderView {
     tokens: usize,
     /// How much of what was sent came from the provider's cache.
     cached_percent: Option<u64>,
-    /// What it costs a day, in micro-dollars; none where no price is known.
+    /// What it cost, in micro-dollars; none where no price is known.
+    micros: Option<i64>,
+    /// What it costs a day; none before a day is over.
     micros_a_day: Option<i64>,
 }
 
@@ -143,7 +172,7 @@ struct Start {
     items: Vec<ShareView>,
     tokens: usize,
     budget: usize,
-    /// Who began with it in the last seven days; without an agent, all that did.
+    /// Who began with it since it last changed; without an agent, all that did.
     readers: Vec<ReaderView>,
     /// The words, as the agent reads them.
     text: String,
@@ -162,10 +191,12 @@ async fn start(ws: Ws, Query(asked): Query<OfAgent>) -> Result<Json<Start>, ApiE
                 };
                 let reader = |one: Reader| ReaderView {
                     agent: one.agent,
+                    since: one.since,
                     starts: one.starts,
                     calls: one.repeated.calls,
                     tokens: one.tokens,
                     cached_percent: one.repeated.cached_percent(),
+                    micros: one.cost(),
                     micros_a_day: one.a_day(),
                 };
                 let readers = readers::of(ws, snap, &agents, ws.app.clock.now())?;

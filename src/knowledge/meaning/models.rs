@@ -108,19 +108,35 @@ pub fn fetch(app: &App, id: &str) -> Result<(), KnowledgeError> {
     }
 }
 
-/// Takes a model into use; none for an empty id.
+/// Takes a model into use, by its id or its name; none for no words. Returns its id.
 ///
 /// # Errors
-/// When it is not here, or the disk fails.
-pub fn choose(app: &App, id: &str) -> Result<(), KnowledgeError> {
-    if !id.is_empty()
-        && !all(app)?.lines.iter().any(|one| one.model.id == id && one.bytes.is_some())
-    {
-        return Err(KnowledgeError::no("model", id));
-    }
-    app.meaning.shelf.choose(id).map_err(|error| KnowledgeError::disk(&error))?;
+/// When it is not here, several have that name, or the disk fails.
+pub fn choose(app: &App, said: &str) -> Result<String, KnowledgeError> {
+    let id = if said.is_empty() { String::new() } else { id_of(app, said)? };
+    app.meaning.shelf.choose(&id).map_err(|error| KnowledgeError::disk(&error))?;
     app.meaning.changed();
-    Ok(())
+    Ok(id)
+}
+
+/// The id of a model that is here.
+fn id_of(app: &App, said: &str) -> Result<String, KnowledgeError> {
+    let mut here: Vec<Model> = Vec::new();
+    for line in all(app)?.lines.into_iter().filter(|line| line.bytes.is_some()) {
+        if line.model.id == said {
+            return Ok(said.to_owned());
+        }
+        here.push(line.model);
+    }
+    here.retain(|model| model.name.to_lowercase() == said.trim().to_lowercase());
+    match here.as_slice() {
+        [] => Err(KnowledgeError::no("model", said)),
+        [only] => Ok(only.id.to_string()),
+        _ => Err(KnowledgeError::Refused(format!(
+            "several models are called \"{}\"; name one by its id",
+            kernel::text::ellipsis(said.trim(), 60)
+        ))),
+    }
 }
 
 /// Says in a workspace who did what with a model, from where its audit has it.
@@ -180,8 +196,8 @@ pub fn receive_blob(ws: &Ws, name: &str, blob: store::BlobId) -> Result<(), Know
     receive(&ws.app, name, &mut content)
 }
 
-/// Makes a model of the files that were sent, and takes it into use. One that HQ does not know needs a person's terms.
-/// Files of which none can be made are taken away.
+/// Makes a model of the files that were sent. One that HQ does not know needs a person's terms. Files of which none can be
+/// made are taken away.
 ///
 /// # Errors
 /// When they are no model, when nobody has confirmed an unknown one, or the disk fails.
@@ -197,7 +213,18 @@ pub fn take_in(app: &App, terms: Option<Terms>) -> Result<Model, KnowledgeError>
     if made.as_ref().is_err_and(is_wrong) {
         landing.clear().map_err(|error| KnowledgeError::disk(&error))?;
     }
-    used(app, made)
+    let model = made.map_err(|refused| KnowledgeError::Refused(refused.to_string()))?;
+    app.meaning.changed();
+    Ok(model)
+}
+
+/// Takes a model into use that has just come.
+///
+/// # Errors
+/// When it has gone meanwhile, or the disk fails.
+pub fn used(app: &App, model: Model) -> Result<Model, KnowledgeError> {
+    choose(app, &model.id)?;
+    Ok(model)
 }
 
 /// Whether files of a model were sent that wait for others or for a person.
@@ -206,12 +233,15 @@ pub fn are_sent(app: &App) -> bool {
     app.meaning.shelf.landed(SENT).is_some()
 }
 
-/// Confirms the hashes of the model in the folder that a setting names, and takes it into use.
+/// Confirms the hashes of the model in the folder that a setting names.
 ///
 /// # Errors
 /// When there is none, or the disk fails.
 pub fn confirm_given(app: &App, terms: Terms) -> Result<Model, KnowledgeError> {
-    used(app, app.meaning.shelf.confirm_given(terms))
+    let made = app.meaning.shelf.confirm_given(terms);
+    let model = made.map_err(|refused| KnowledgeError::Refused(refused.to_string()))?;
+    app.meaning.changed();
+    Ok(model)
 }
 
 /// Takes away the files that were sent.
@@ -221,12 +251,6 @@ pub fn confirm_given(app: &App, terms: Terms) -> Result<Model, KnowledgeError> {
 pub fn discard(app: &App) -> Result<(), KnowledgeError> {
     let landing = app.meaning.shelf.landed(SENT);
     landing.map_or(Ok(()), |landing| landing.clear()).map_err(|error| KnowledgeError::disk(&error))
-}
-
-fn used(app: &App, made: Result<Model, Refused>) -> Result<Model, KnowledgeError> {
-    let model = made.map_err(|refused| KnowledgeError::Refused(refused.to_string()))?;
-    choose(app, &model.id)?;
-    Ok(model)
 }
 
 /// The vectors of texts by the model in use. Loads it if it is not, so it belongs on a thread that may block.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use app::Ws;
 use embed::vectors::{ArenaError, Entry, Id};
 use embed::{Arena, EmbedError, Embedder, Hash, Refused};
+use kernel::TypedId as _;
 use kernel::key::decode;
 use store::{Cursor, Range, Read, ReadExt as _, StoreError};
 use tokio::sync::Semaphore;
@@ -97,7 +98,8 @@ async fn keep_up(ws: &Ws) {
         let Ok(turn) = TURN.acquire().await else { return };
         let stepped = ws.look(move |ws| {
             let step = step(ws, &mut work);
-            ws.vectors.wait(work.jobs.len());
+            let items = work.jobs.iter().map(|job| job.item.uuid());
+            ws.vectors.wait(work.jobs.len(), items);
             Ok::<_, StoreError>((work, step))
         });
         let Ok((kept, step)) = stepped.await else { return };

@@ -23,6 +23,8 @@ kernel::words! {
         Fetched = "fetched", "Downloaded";
         /// Removed its files.
         Removed = "removed", "Removed";
+        /// Sent its files.
+        Added = "added", "Added";
     }
 }
 

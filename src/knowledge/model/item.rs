@@ -5,13 +5,15 @@ use jiff::fmt::serde::timestamp::millisecond;
 use kernel::key::KeyBuf;
 use kernel::{Actor, AgentId, Part, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
-use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use store::{
+    BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
+};
 
 use super::{Folder, FolderId, KnowledgeId};
 
 /// Items.
 pub const ITEMS: Table = Table::new(332, "knowledge_items");
-/// The folder.
+/// The folder, or the page that a file stands in.
 pub const BY_FOLDER: Index = Index::multi(333, "knowledge_items_by_folder");
 /// The title in small letters.
 pub const BY_TITLE: Index = Index::multi(334, "knowledge_items_by_title");
@@ -131,9 +133,76 @@ pub struct Item {
     /// Since when it is out of the way.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
+    /// The page that a file stands in: it has that page's readers, is found through it alone, and goes with it.
+    pub page: Option<KnowledgeId>,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct ItemV1 {
+    id: KnowledgeId,
+    kind: ItemKind,
+    title: String,
+    icon: String,
+    folder: Option<FolderId>,
+    scope: Scope,
+    agents: Vec<AgentId>,
+    full: Option<bool>,
+    tags: Vec<String>,
+    file: Option<FileBody>,
+    by: Actor,
+    edited_by: Actor,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    archived_at: Option<Timestamp>,
+}
+
+impl From<ItemV1> for Item {
+    fn from(old: ItemV1) -> Self {
+        Self {
+            title: old.title,
+            icon: old.icon,
+            folder: old.folder,
+            scope: old.scope,
+            agents: old.agents,
+            full: old.full,
+            tags: old.tags,
+            file: old.file,
+            edited_by: old.edited_by,
+            updated_at: old.updated_at,
+            archived_at: old.archived_at,
+            ..Self::new((old.id, old.kind), old.by, old.created_at)
+        }
+    }
 }
 
 impl Item {
+    /// An item that says nothing yet.
+    #[must_use]
+    pub fn new((id, kind): (KnowledgeId, ItemKind), by: Actor, now: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            title: String::new(),
+            icon: String::new(),
+            folder: None,
+            scope: Scope::Library,
+            agents: Vec::new(),
+            full: None,
+            tags: Vec::new(),
+            file: None,
+            by,
+            edited_by: by,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+            page: None,
+        }
+    }
+
     /// Whether an agent may see it at all.
     #[must_use]
     pub fn is_for(&self, agent: AgentId) -> bool {
@@ -153,6 +222,7 @@ impl Record for Item {
     type Id = KnowledgeId;
     const TABLE: Table = ITEMS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_FOLDER, BY_TITLE, BY_AGENT];
     const TOGETHER: &'static [&'static [&'static str]] = &[&["scope", "agents"]];
     const STAMPS: &'static [&'static str] = &["updated_at", "edited_by"];
@@ -165,6 +235,11 @@ impl Record for Item {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
+        if let Some(page) = self.page {
+            // Nobody has it in front of them, and no link means it by its name.
+            keys.entry(BY_FOLDER).part(page);
+            return;
+        }
         if let Some(folder) = self.folder {
             keys.entry(BY_FOLDER).part(folder);
         }
@@ -178,10 +253,17 @@ impl Record for Item {
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Folder>(0, self.folder, OnDelete::Clear);
+        refs.to::<Self>(255, self.page, OnDelete::Cascade);
         for (n, agent) in self.agents.iter().enumerate() {
             if let Ok(n) = u8::try_from(n + 1) {
                 refs.to::<Agent>(n, Some(*agent), OnDelete::Clear);
             }
+        }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ItemV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: ITEMS.name, version }),
         }
     }
     fn clear(&mut self, field: u8) {
@@ -219,6 +301,7 @@ impl Record for Item {
             created_at: at,
             updated_at: at,
             archived_at: None,
+            page: Some(KnowledgeId::from_bytes([73; 16])),
         }
     }
 }

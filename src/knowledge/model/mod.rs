@@ -1,10 +1,12 @@
-//! Records of knowledge: folders, items, their words, former versions of these, what was read in files, and who chose the
-//! model for search by meaning.
+//! Records of knowledge: folders, items, their words, former versions of these, what agents suggest and what they do with
+//! items, what was read in files, and who chose the model for search by meaning.
 
 mod choice;
 mod folder;
 mod item;
 mod reading;
+mod suggestion;
+mod uses;
 mod words;
 
 use kernel::ids;
@@ -15,6 +17,8 @@ pub use item::{
     BY_AGENT, BY_FOLDER, BY_TITLE, EVERY_AGENT, FileBody, ITEMS, Item, ItemKind, Scope, title_key,
 };
 pub use reading::{READING_WAITS, READINGS, Reading, ReadingState};
+pub use suggestion::{SUGGESTIONS, SUGGESTIONS_BY_ITEM, Suggestion};
+pub use uses::{Had, OPENINGS, Opening, USES, Uses};
 pub use words::{BODIES, BODIES_BY_LINK, Body, LARGEST, Text, VERSIONS, VERSIONS_BY_ITEM, Version};
 
 ids! {
@@ -26,4 +30,6 @@ ids! {
     VersionId,
     /// A choice of the model for search by meaning.
     ModelChoiceId,
+    /// A change that an agent suggests.
+    KnowledgeSuggestionId,
 }

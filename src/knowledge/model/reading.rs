@@ -3,7 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
-use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use store::{
+    BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
+};
 
 use super::{Item, KnowledgeId, Text};
 
@@ -43,6 +45,34 @@ pub struct Reading {
     /// When that last changed.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+    /// What all of its bytes say it is; empty where they say nothing.
+    pub media: String,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct ReadingV1 {
+    item: KnowledgeId,
+    state: ReadingState,
+    text: Text,
+    pages: Option<u32>,
+    cut: bool,
+    tries: u8,
+    #[serde(with = "millisecond::required")]
+    at: Timestamp,
+}
+
+impl From<ReadingV1> for Reading {
+    fn from(old: ReadingV1) -> Self {
+        Self {
+            state: old.state,
+            text: old.text,
+            pages: old.pages,
+            cut: old.cut,
+            tries: old.tries,
+            ..Self::new(old.item, old.at)
+        }
+    }
 }
 
 impl Reading {
@@ -57,6 +87,7 @@ impl Reading {
             cut: false,
             tries: 0,
             at,
+            media: String::new(),
         }
     }
 }
@@ -65,6 +96,7 @@ impl Record for Reading {
     type Id = KnowledgeId;
     const TABLE: Table = READINGS;
     const CLASS: Class = Class::Remade;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[READING_WAITS];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|reading, blobs| {
         if let Text::Blob(blob, _) = reading.text {
@@ -85,6 +117,12 @@ impl Record for Reading {
     fn root(&self) -> Root {
         Root::of::<Item>(self.item)
     }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ReadingV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: READINGS.name, version }),
+        }
+    }
     fn sample() -> Self {
         Self {
             item: KnowledgeId::from_bytes([72; 16]),
@@ -94,6 +132,7 @@ impl Record for Reading {
             cut: true,
             tries: 1,
             at: kernel::time::from_ms(1_700_000_000_000),
+            media: "text/csv".into(),
         }
     }
 }

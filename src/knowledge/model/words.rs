@@ -75,7 +75,7 @@ impl Text {
         self.len() == 0
     }
 
-    fn blob(&self, blobs: &mut BlobRefs) {
+    pub(super) fn blob(&self, blobs: &mut BlobRefs) {
         if let Self::Blob(blob, _) = self {
             blobs.one(*blob);
         }

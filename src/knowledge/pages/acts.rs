@@ -11,7 +11,7 @@ use serde_json::json;
 use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
 use kernel::{AgentId, Problem as _, ProblemKind};
-use store::WriteTx;
+use store::{Read, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::file::{self as files, Show};
@@ -25,8 +25,8 @@ use web::{flash, path_words};
 use super::show::{Typed, refused};
 use crate::error::KnowledgeError;
 use crate::links;
-use crate::model::{FileBody, FolderId, ItemKind, KnowledgeId, Text};
-use crate::queries;
+use crate::model::{FileBody, FolderId, Item, ItemKind, KnowledgeId, Text};
+use crate::queries::{self, Tree};
 use crate::rules::{self, FolderPatch, NewItem, Patch};
 use crate::words::{self, Written};
 
@@ -144,6 +144,8 @@ pub(super) async fn parse(ws: Ws, text: String) -> Result<Json<Blocks>, PageErro
 #[serde(default)]
 pub(super) struct Named {
     q: String,
+    /// The item that is written: it comes after all others.
+    of: String,
 }
 
 /// A name that is offered.
@@ -151,7 +153,8 @@ pub(super) struct Named {
 pub(super) struct Offer {
     label: String,
     insert: String,
-    kind: &'static str,
+    /// What it is, and where it lies.
+    kind: String,
 }
 
 /// Names that begin as was typed: items behind `[[`, people and agents behind `@`.
@@ -165,16 +168,7 @@ pub(super) async fn names(
             ws.read(|snap| {
                 let said = asked.q.to_lowercase();
                 if let Some(typed) = said.strip_prefix("[[") {
-                    let all = queries::items(snap, false)?;
-                    let fits = all.into_iter().filter(|item| {
-                        item.title.to_lowercase().contains(typed) && !item.title.contains("]]")
-                    });
-                    let offer = |item: crate::model::Item| Offer {
-                        insert: format!("[[{}]]", item.title),
-                        label: item.title,
-                        kind: item.kind.label(),
-                    };
-                    return Ok::<_, KnowledgeError>(fits.take(OFFERED).map(offer).collect());
+                    return offered(snap, typed, &asked.of);
                 }
                 let typed = said.trim_start_matches('@');
                 let scene = Scene::new(ws, &who, snap)?;
@@ -190,16 +184,36 @@ pub(super) async fn names(
                 let offer = |(handle, label, kind): (String, String, &'static str)| Offer {
                     insert: format!("@{handle}"),
                     label,
-                    kind,
+                    kind: kind.to_owned(),
                 };
-                Ok(fits.take(OFFERED).map(offer).collect())
+                Ok::<_, KnowledgeError>(fits.take(OFFERED).map(offer).collect())
             })
         })
         .await?;
     Ok(Json(offers))
 }
 
-/// A picture or another file in a text: an item beside it.
+/// Items whose title holds what was typed: first those that begin so, last the one that is written.
+fn offered(read: &dyn Read, typed: &str, own: &str) -> Result<Vec<Offer>, KnowledgeError> {
+    let tree = Tree::read(read)?;
+    let mut all = queries::items(read, false)?;
+    all.retain(|item| item.title.to_lowercase().contains(typed));
+    all.sort_by_cached_key(|item| {
+        (item.id.to_string() == own, !item.title.to_lowercase().starts_with(typed))
+    });
+    let offer = |item: &Item| {
+        let mut kind = item.kind.label().to_owned();
+        for name in tree.path(item.folder) {
+            kind.push_str(" / ");
+            kind.push_str(&name);
+        }
+        let insert = links::leading_to(read, item)?;
+        Ok::<_, KnowledgeError>(Offer { label: item.title.clone(), insert, kind })
+    };
+    all.iter().take(OFFERED).map(offer).collect()
+}
+
+/// A picture or another file in a text: it stands in this page alone.
 pub(super) async fn picture(
     app: App,
     ws: Ws,
@@ -207,14 +221,14 @@ pub(super) async fn picture(
     Path(id): Path<KnowledgeId>,
     request: Request,
 ) -> Result<Json<serde_json::Value>, web::error::ApiError> {
-    let folder = ws.read(|snap| queries::item_by_id(snap, id))?.folder;
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes();
     let arrived = upload::form(&ws, (&parts.headers, body), 1, limit).await?;
-    let name = arrived.first().map(|one| one.name.clone()).unwrap_or_default();
-    let made = take(&ws, &who, (arrived, folder), Once::without_key()).await?;
-    let made = made.first().ok_or_else(|| KnowledgeError::no("file", &name))?;
-    let url = ws.url(&format!("knowledge/{made}/file"));
+    let one = arrived.into_iter().next().ok_or_else(|| KnowledgeError::no("file", ""))?;
+    let file = body_of(one);
+    let name = file.name.clone();
+    let made = ws.write(&who, move |tx| rules::attach(tx, id, file)).await?;
+    let url = ws.url(&format!("knowledge/{}/file", made.id));
     Ok(Json(json!({ "name": name, "url": url })))
 }
 
@@ -351,21 +365,19 @@ fn item_of(ws: &Ws, one: Arrived, folder: Option<FolderId>) -> Result<NewItem, K
             });
         }
     }
-    let file = FileBody {
-        name: one.name.clone(),
-        blob: one.blob,
-        size: one.size,
-        media: one.kind.media().to_owned(),
-    };
     Ok(NewItem {
         kind: ItemKind::File,
-        title: one.name,
+        title: one.name.clone(),
         text: Text::Inline(String::new()),
         links: Vec::new(),
         reason: String::new(),
-        file: Some(file),
+        file: Some(body_of(one)),
         patch,
     })
+}
+
+fn body_of(one: Arrived) -> FileBody {
+    FileBody { name: one.name, blob: one.blob, size: one.size, media: one.kind.media().to_owned() }
 }
 
 /// How a file is shown.
@@ -422,7 +434,7 @@ pub(super) async fn act(
     hx: Hx,
     Path2(id, verb): Path2<KnowledgeId, Verb>,
 ) -> Result<Response, PageError> {
-    let title = ws
+    let (title, entry) = ws
         .write(&who, move |tx| {
             let archived = |archived| Patch { archived: Some(archived), ..Patch::default() };
             let item = match verb {
@@ -434,7 +446,9 @@ pub(super) async fn act(
                     queries::item_by_id(tx, id)?
                 }
             };
-            Ok::<_, KnowledgeError>(item.title)
+            let may_return = matches!(verb, Verb::Archive | Verb::Remove);
+            // ok: when it was archived already, there is nothing to undo.
+            Ok::<_, KnowledgeError>((item.title, tx.seq().ok().filter(|_| may_return)))
         })
         .await?;
     let (words, at) = match verb {
@@ -443,7 +457,13 @@ pub(super) async fn act(
         Verb::Restore => (format!("Restored {title}"), format!("knowledge/{id}")),
         Verb::Read => (format!("{title} is being read again"), format!("knowledge/{id}")),
     };
-    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&at))))
+    Ok(flash::say(&app, done(&ws, words, entry), hx.go_to(&ws.url(&at))))
+}
+
+/// The message that something is done, with the way back to before this entry.
+pub(super) fn done(ws: &Ws, words: String, entry: Option<u64>) -> Flash {
+    let undo = entry.map_or_else(String::new, |seq| ws.url(&format!("undo/entry/{seq}")));
+    Flash::ok(words).with_undo(undo)
 }
 
 /// What a form of a folder sends.
@@ -483,7 +503,12 @@ pub(super) async fn make_folder(
     }
 }
 
-fn not_done(app: &App, hx: &Hx, error: KnowledgeError, at: &str) -> Result<Response, PageError> {
+pub(super) fn not_done(
+    app: &App,
+    hx: &Hx,
+    error: KnowledgeError,
+    at: &str,
+) -> Result<Response, PageError> {
     match error.kind() {
         ProblemKind::Invalid | ProblemKind::Conflict => {
             let told = web::form::sentence(&error.to_string());
@@ -511,14 +536,19 @@ pub(super) async fn folder(
     Form(sent): Form<FolderSent>,
 ) -> Result<Response, PageError> {
     let here = ws.url(&format!("knowledge?folder={id}"));
-    let done = ws
+    let changed = ws
         .write(&who, move |tx| match verb {
-            FolderVerb::Change => rules::change_folder(tx, id, sent.patch()).map(|one| (one, 0)),
-            FolderVerb::Remove => rules::remove_folder(tx, id),
+            FolderVerb::Change => {
+                rules::change_folder(tx, id, sent.patch()).map(|one| (one, 0, None))
+            }
+            FolderVerb::Remove => {
+                let (one, moved) = rules::remove_folder(tx, id)?;
+                Ok::<_, KnowledgeError>((one, moved, Some(tx.seq()?)))
+            }
         })
         .await;
-    let (one, moved) = match done {
-        Ok(done) => done,
+    let (one, moved, entry) = match changed {
+        Ok(changed) => changed,
         Err(error) => return not_done(&app, &hx, error, &here),
     };
     let (words, at) = match (verb, moved) {
@@ -531,5 +561,5 @@ pub(super) async fn folder(
             (format!("Deleted the folder {}; {items} moved up", one.name), ws.url("knowledge"))
         }
     };
-    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+    Ok(flash::say(&app, done(&ws, words, entry), hx.go_to(&at)))
 }

@@ -24,7 +24,8 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use super::{Readers, reading_told, sheet};
+use super::bulk::BulkBar;
+use super::{Readers, sheet, told};
 use crate::context::{self, BUDGET};
 use crate::error::KnowledgeError;
 use crate::find::{self, By, Found, Hit, Seer, Wish};
@@ -132,6 +133,8 @@ struct ListPage {
     sheet: &'static str,
     base: String,
     live: Live,
+    /// Where it renews itself while something on it is still to be done of which no change tells.
+    renew: String,
     q: String,
     kept: Vec<(&'static str, String)>,
     tabs: Vec<Tab>,
@@ -146,6 +149,8 @@ struct ListPage {
     archive_href: String,
     rows: Vec<Row>,
     untouched: bool,
+    /// Whether a folder is shown in which nothing lies, and nothing below it.
+    empty_folder: bool,
     unknown: String,
     /// Who can be asked what is looked for.
     asking: Option<Asking>,
@@ -153,6 +158,7 @@ struct ListPage {
     clear: String,
     meter: Meter,
     may_write: bool,
+    bulk: BulkBar,
 }
 
 /// The list.
@@ -240,10 +246,14 @@ fn page(
     let is_meant = crate::meaning::is_on(&scene.ws.app);
     let ways = if is_meant { By::ALL.iter().map(way).collect() } else { Vec::new() };
     let next = (asked.page + 1).to_string();
+    let empty_folder = !archived && folder.as_ref().is_some_and(|folder| folder.count == 0);
+    let here = asked.with(&base, "page", &asked.page.to_string());
+    let is_behind = is_meant && 0 < scene.ws.vectors.waiting();
     Ok(ListPage {
         shell,
         sheet: sheet(),
-        live: Live::new(asked.with(&base, "page", &asked.page.to_string()))
+        renew: if is_behind { here.clone() } else { String::new() },
+        live: Live::new(here)
             .tables(&[ITEMS.name, FOLDERS.name, BODIES.name, READINGS.name])
             .calm(),
         kept: vec![
@@ -262,12 +272,14 @@ fn page(
         archive_href: if archived { base.clone() } else { format!("{base}?archived=yes") },
         rows,
         untouched: items.is_empty() && !asked.is_narrow(),
+        empty_folder,
         unknown: found.unknown(),
         asking: asking::of(&scene.ws, read, who, &asked.q)?,
         more: if found.more { asked.with(&base, "page", &next) } else { String::new() },
         clear: base.clone(),
         meter: metered(&context::of(read, &scene.ws.blobs, None)?),
         may_write: scene.may_write,
+        bulk: BulkBar::new(scene, &tree, archived),
         q: asked.q,
         base,
     })
@@ -313,7 +325,7 @@ fn row(
         readers: Readers::of(scene, item),
         tokens: format::tokens(text.map_or(0, |text| text.len().div_ceil(4)) as u64),
         meant: !hit.by_words,
-        told: reading_told(reading.as_ref()),
+        told: told(scene, item, reading.as_ref()),
     })
 }
 
@@ -359,7 +371,8 @@ struct ReaderLine {
     tokens: String,
     /// How much of it came from the provider's cache.
     cached: String,
-    a_day: String,
+    cost: String,
+    since: RelTime,
 }
 
 #[derive(Template)]
@@ -372,7 +385,7 @@ struct ContextPage {
     meter: Meter,
     lines: Vec<ShareLine>,
     readers: Vec<ReaderLine>,
-    /// What all of them cost a day; nothing where no price is known.
+    /// What all of them cost a day; nothing where no price is known, and before a day is over.
     a_day: String,
     text: String,
 }
@@ -407,7 +420,9 @@ fn preview(
     shell: Shell,
     (agent, readers): (Option<AgentId>, Vec<Reader>),
 ) -> Result<ContextPage, KnowledgeError> {
-    let days: Vec<i64> = readers.iter().filter_map(Reader::a_day).collect();
+    let known = readers.iter().filter(|reader| reader.cost().is_some());
+    // A sum of some of them would say too little.
+    let days: Vec<i64> = known.map(Reader::a_day).collect::<Option<_>>().unwrap_or_default();
     let reader = |reader: &Reader| ReaderLine {
         face: scene.people.face(Assignee::Agent(reader.agent)),
         href: match scene.people.agent(reader.agent) {
@@ -421,7 +436,8 @@ fn preview(
             Some(percent) => format!("{percent} %"),
             None => "–".to_owned(),
         },
-        a_day: reader.a_day().map_or_else(|| "no price".to_owned(), format::money),
+        cost: reader.cost().map_or_else(|| "no price".to_owned(), format::money),
+        since: scene.time(reader.since),
     };
     let shares = context::of(read, &scene.ws.blobs, agent)?;
     let line = |share: &context::Share| ShareLine {

@@ -1,16 +1,19 @@
-//! Pages of knowledge: the list with its folders, an item with its words, versions and readers.
+//! Pages of knowledge: the list with its folders, an item with its words, versions and readers, what agents suggest.
 
 mod acts;
+mod bulk;
 mod keep;
 mod list;
 mod models;
 mod show;
+mod suggested;
+mod uses;
 mod versions;
 
 pub(crate) use acts::take;
 
 use features::tasks::queries::scene::Scene;
-use kernel::Can;
+use kernel::{Can, TypedId as _};
 use web::parts::Face;
 use web::routes::{Needs as _, Routes};
 
@@ -26,12 +29,15 @@ pub fn routes() -> Routes {
         .post("/settings/meaning/{verb}", models::act.needs(Can::Admin))
         .get("/knowledge", list::list.needs(Can::Read))
         .post("/knowledge", acts::create.needs(Can::Write))
+        .post("/knowledge/bulk", bulk::bulk.needs(Can::Write))
         .post("/knowledge/files", acts::upload.needs(Can::Write))
         .post("/knowledge/keep/{file}", keep::of_task.needs(Can::Write))
         .post("/knowledge/keep/{file}/{n}", keep::of_message.needs(Can::Write))
         .post("/knowledge/folders", acts::make_folder.needs(Can::Write))
         .post("/knowledge/folders/{id}/{verb}", acts::folder.needs(Can::Write))
         .get("/knowledge/context", list::context.needs(Can::Read))
+        .get("/knowledge/suggestions", suggested::index.needs(Can::Read))
+        .post("/knowledge/suggestions/{id}/{verb}", suggested::decide.needs(Can::Write))
         .post("/knowledge/parse", acts::parse.needs(Can::Read))
         .get("/knowledge/names", acts::names.needs(Can::Read))
         .get("/knowledge/{id}", show::show.needs(Can::Read))
@@ -84,6 +90,19 @@ impl Readers {
 /// The style of these pages; other pages do not load it.
 fn sheet() -> &'static str {
     web::assets::more("knowledge.css")
+}
+
+/// What is still to be done before an item is found as it should be: icon, tone and words; nothing when all is done.
+fn told(
+    scene: &Scene,
+    item: &Item,
+    reading: Option<&Reading>,
+) -> Option<(&'static str, &'static str, String)> {
+    reading_told(reading).or_else(|| {
+        let words = "Text ready, not found by meaning yet";
+        let is_behind = scene.ws.vectors.is_behind(item.id.uuid());
+        is_behind.then(|| ("clock", "info", words.to_owned()))
+    })
 }
 
 /// How the reading of a file stands: icon, tone and words; nothing when there is nothing to say.

@@ -206,7 +206,7 @@ pub(super) async fn send(
             models::receive_blob(ws, &one.name, one.blob)?;
         }
         // What HQ knows needs no more words; all else says on the page what is missing.
-        match models::take_in(&own, None) {
+        match models::take_in(&own, None).and_then(|model| models::used(&own, model)) {
             Ok(model) => Ok(Some(model)),
             Err(_) if models::are_sent(&own) => Ok(None),
             Err(error) => Err(error),
@@ -249,9 +249,12 @@ pub(super) async fn confirm(
         passage_prefix: card.passage_prefix,
     };
     let own = app.clone();
-    let made = ws.look(move |_| match card.given.is_empty() {
-        true => models::take_in(&own, Some(terms)),
-        false => models::confirm_given(&own, terms),
+    let made = ws.look(move |_| {
+        let model = match card.given.is_empty() {
+            true => models::take_in(&own, Some(terms)),
+            false => models::confirm_given(&own, terms),
+        };
+        models::used(&own, model?)
     });
     let model = made.await?;
     models::note(&ws, &who, ModelAct::Used, &model.id).await?;

@@ -24,13 +24,16 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
+use super::uses::{self, UseLine};
 use super::versions::{self, VersionLine};
-use super::{reading_told, sheet};
+use super::{sheet, told};
 use crate::cited;
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
 use crate::links;
-use crate::model::{BODIES, Body, ITEMS, Item, ItemKind, KnowledgeId, READINGS, Reading, Scope};
+use crate::model::{
+    BODIES, Body, ITEMS, Item, ItemKind, KnowledgeId, READINGS, Reading, SUGGESTIONS, Scope,
+};
 use crate::origin;
 use crate::passages::{PAGE_END, tokens};
 use crate::queries::{self, Tree};
@@ -107,6 +110,7 @@ pub(super) struct ShowPage {
     sheet: &'static str,
     editor: (&'static str, &'static str),
     base: String,
+    id: String,
     api: String,
     heard: String,
     list_url: String,
@@ -139,11 +143,14 @@ pub(super) struct ShowPage {
     folders: Vec<Choice>,
     tags: String,
     readers: super::Readers,
+    uses: Vec<UseLine>,
     by: Face,
     edited_by: Face,
     created: RelTime,
     edited: RelTime,
     versions: Vec<VersionLine>,
+    /// What agents suggest: the id of each, who, and why.
+    suggested: Vec<(String, String, String)>,
     linked_from: Vec<(&'static str, String, String)>,
     tasks: Vec<TaskLine>,
     history: String,
@@ -225,7 +232,7 @@ fn page(
     let body: Option<Body> = read.get(item.id)?;
     let reading: Option<Reading> = if body.is_some() { None } else { read.get(item.id)? };
     let tree = Tree::read(read)?;
-    let before = body.as_ref().map(|body| body.links.as_slice()).unwrap_or_default();
+    let before = body.as_ref().map(|body| body.links.as_slice());
     let by = body.as_ref().and_then(|body| body.by.run());
     let shown = untitled(beginning(&cut, body.is_some() || !asked.all.is_empty()), &item);
     let drawn = match &body {
@@ -250,22 +257,21 @@ fn page(
     let linked_from = links::to(read, item.id)?
         .into_iter()
         .map(|one| (one.kind.glyph(), one.title, scene.ws.url(&format!("knowledge/{}", one.id))));
-    let mut crumbs = Vec::new();
-    if let Some(folder) = item.folder {
-        let trail = queries::trail(read, folder)?.into_iter().rev();
-        crumbs.extend(trail.map(|one| (one.name, format!("{list_url}?folder={}", one.id))));
-    }
+    let suggested = queries::suggestions(read, item.id)?
+        .into_iter()
+        .map(|one| (one.id.to_string(), scene.people.actor(one.by).name, one.reason));
     Ok(ShowPage {
         shell,
         sheet: sheet(),
         editor: (web::assets::more("rich.css"), web::assets::more("rich.js")),
+        id: item.id.to_string(),
         api: format!("/api/v1/knowledge/{}", item.id),
         heard: format!("hq:{}:{}", BODIES.name, item.id),
-        crumbs,
+        crumbs: crumbs(read, &item, &list_url)?,
         body_live: live("body").record(BODIES.name, item.id).record(READINGS.name, item.id),
-        rail_live: live("rail").record(BODIES.name, item.id).table("agents"),
+        rail_live: live("rail").record(BODIES.name, item.id).tables(&["agents", SUGGESTIONS.name]),
         kind: item.kind,
-        told: reading_told(reading.as_ref()),
+        told: told(scene, &item, reading.as_ref()),
         archived: item.archived_at.is_some(),
         may_write: scene.may_write,
         edits,
@@ -300,11 +306,13 @@ fn page(
         folders: folders(&tree, &item),
         tags: item.tags.join(", "),
         readers: super::Readers::of(scene, &item),
+        uses: uses::lines(scene, read, item.id)?,
         by: scene.people.actor(item.by),
         edited_by: scene.people.actor(item.edited_by),
         created: scene.time(item.created_at),
         edited: scene.time(item.updated_at),
         versions: versions::lines(scene, read, &item, body.as_ref())?,
+        suggested: suggested.collect(),
         linked_from: linked_from.collect(),
         tasks: task_links::tasks_to(scene, read, &target)?,
         history: history::href::<Item>(&scene.ws, item.id),
@@ -314,6 +322,24 @@ fn page(
         list_url,
         base,
     })
+}
+
+/// Where an item lies: each folder, or its page, with its address.
+fn crumbs(
+    read: &dyn Read,
+    item: &Item,
+    list_url: &str,
+) -> Result<Vec<(String, String)>, KnowledgeError> {
+    let mut crumbs = Vec::new();
+    if let Some(folder) = item.folder {
+        let trail = queries::trail(read, folder)?.into_iter().rev();
+        crumbs.extend(trail.map(|one| (one.name, format!("{list_url}?folder={}", one.id))));
+    }
+    if let Some(page) = item.page {
+        let page = queries::item_by_id(read, page)?;
+        crumbs.push((page.title, format!("{list_url}/{}", page.id)));
+    }
+    Ok(crumbs)
 }
 
 fn cited(

@@ -7,11 +7,12 @@ use app::{App, Ws};
 use features::deliverables::queries::diff::{self, Line};
 use features::tasks::queries::scene::Scene;
 use kernel::Cause;
+use serde::Deserialize;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
-use web::extract::Path2;
+use web::extract::{Path2, Query};
 use web::hx::Hx;
-use web::parts::Face;
+use web::parts::{Choice, Face};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::RelTime;
@@ -25,6 +26,8 @@ use crate::words;
 
 /// Versions beside an item.
 const SHOWN: usize = 30;
+/// Versions that one can be compared with.
+const CHOICES: usize = 100;
 
 /// A version.
 pub(super) struct VersionLine {
@@ -98,11 +101,21 @@ struct VersionPage {
     by: Face,
     at: RelTime,
     reason: String,
+    /// The versions that it can be compared with.
+    others: Vec<Choice>,
     lines: Vec<Line>,
     words: (usize, usize),
     text: String,
     current: bool,
     may_write: bool,
+}
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// The version that it is compared with; the one before without a number.
+    against: String,
 }
 
 /// A version with what it changed.
@@ -111,13 +124,14 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path2(said, n): Path2<String, u32>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let page = ws
         .look(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 let item = queries::item(snap, &said, None)?;
-                page(&scene, snap, shell, (&item, n))
+                page(&scene, snap, shell, (&item, n, asked.against.parse().ok()))
             })
         })
         .await?;
@@ -128,7 +142,7 @@ fn page(
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    (item, n): (&Item, u32),
+    (item, n, against): (&Item, u32, Option<u32>),
 ) -> Result<VersionPage, KnowledgeError> {
     let body: Body = read.get(item.id)?.ok_or_else(|| KnowledgeError::no("page", &item.title))?;
     let former = former(read, item, n)?;
@@ -139,12 +153,22 @@ fn page(
         None => return Err(KnowledgeError::no("version", &n.to_string())),
     };
     let text = text.read(&scene.ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
-    let old = match n.checked_sub(1).map(|n| queries::version(read, item.id, n)).transpose()? {
-        Some(Some(old)) => {
-            old.text.read(&scene.ws.blobs).map_err(|error| KnowledgeError::disk(&error))?
-        }
-        _ => String::new(),
+    let old = match against.unwrap_or(n.saturating_sub(1)) {
+        0 => String::new(),
+        other => match queries::said_in(read, &scene.ws.blobs, (item.id, other)) {
+            // The one before may be gone.
+            Err(KnowledgeError::NotFound { .. }) if against.is_none() => String::new(),
+            said => said?,
+        },
     };
+    let mut others = vec![Choice::new("", "The version before", against.is_none())];
+    let all = queries::versions(read, item.id, CHOICES)?;
+    let all = std::iter::once(body.n).chain(all.iter().map(|one| one.n).filter(|n| *n < body.n));
+    others.extend(
+        all.filter(|one| *one != n).map(|one| {
+            Choice::new(one.to_string(), format!("Version {one}"), against == Some(one))
+        }),
+    );
     let lines = diff::changes(&old, &text);
     Ok(VersionPage {
         shell,
@@ -156,6 +180,7 @@ fn page(
         by: scene.people.actor(by),
         at: scene.time(at),
         reason: reason.clone(),
+        others,
         words: diff::words(&lines),
         lines,
         text,

@@ -24,6 +24,8 @@ const MAX_TAG: usize = 64;
 const MAX_TAGS: usize = 50;
 /// The most agents that an item is for.
 const MAX_AGENTS: usize = 50;
+/// The most items that change at once.
+pub const MOST_AT_ONCE: usize = 1_000;
 /// The longest reason, in characters.
 pub(super) const MAX_REASON: usize = 200;
 
@@ -89,23 +91,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError
     if let (Some(agent), Some(Scope::Agent), None) = (by.agent(), patch.scope, &patch.agents) {
         patch.agents = Some(vec![agent]);
     }
-    let made = Item {
-        id: tx.new_id(),
-        kind: new.kind,
-        title: String::new(),
-        icon: String::new(),
-        folder: None,
-        scope: Scope::Library,
-        agents: Vec::new(),
-        full: None,
-        tags: Vec::new(),
-        file: new.file,
-        by,
-        edited_by: by,
-        created_at: now,
-        updated_at: now,
-        archived_at: None,
-    };
+    let made = Item { file: new.file, ..Item::new((tx.new_id(), new.kind), by, now) };
     let made = checked(tx, &made, patch)?;
     tx.put(&made)?;
     if made.kind.is_written() {
@@ -128,6 +114,38 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError
     Ok(made)
 }
 
+/// Puts a file in a page: who reads the page reads the file, and it goes with the page.
+///
+/// # Errors
+/// When the page is gone or archived, nobody writes it, or an agent may not.
+pub fn attach(
+    tx: &mut WriteTx<'_>,
+    page: KnowledgeId,
+    file: FileBody,
+) -> Result<Item, KnowledgeError> {
+    let page = queries::item_by_id(tx, page)?;
+    may_write(&page, tx.by())?;
+    if page.archived_at.is_some() {
+        return Err(KnowledgeError::Archived(page.title));
+    }
+    if !page.kind.is_written() {
+        return Err(KnowledgeError::Refused("only a page or a skill takes files".to_owned()));
+    }
+    let (by, now) = (tx.by(), tx.now());
+    let made = Item {
+        title: kernel::text::ellipsis(one_line(&file.name).trim(), MAX_TITLE),
+        scope: page.scope,
+        agents: page.agents,
+        file: Some(file),
+        page: Some(page.id),
+        ..Item::new((tx.new_id(), ItemKind::File), by, now)
+    };
+    tx.put(&made)?;
+    tx.put(&Reading::new(made.id, now))?;
+    tx.emit(ITEM.event(&made.id, RowAct::Created));
+    Ok(made)
+}
+
 /// Changes an item.
 ///
 /// # Errors
@@ -145,10 +163,48 @@ pub fn change(tx: &mut WriteTx<'_>, id: KnowledgeId, patch: Patch) -> Result<Ite
     if new == old {
         return Ok(old);
     }
+    if old.page.is_some() && !has_readers_of(&new, &old) {
+        return Err(KnowledgeError::Refused("its readers are those of its page".to_owned()));
+    }
+    if old.page.is_some() && new.folder.is_some() {
+        return Err(KnowledgeError::Refused("it lies in its page".to_owned()));
+    }
     (new.updated_at, new.edited_by) = (tx.now(), tx.by());
     tx.put(&new)?;
     tx.emit(ITEM.changed(&old, &new));
+    if !has_readers_of(&new, &old) {
+        for file in queries::files_in(tx, id)? {
+            let own = Item { scope: new.scope, agents: new.agents.clone(), ..file.clone() };
+            tx.put(&own)?;
+            tx.emit(ITEM.changed(&file, &own));
+        }
+    }
     Ok(new)
+}
+
+/// Changes several items alike; each gets the tag, too. Returns how many changed.
+///
+/// # Errors
+/// See [`change`]: none of them has changed then.
+pub fn change_all(
+    tx: &mut WriteTx<'_>,
+    ids: Vec<KnowledgeId>,
+    (patch, tag): (&Patch, Option<&str>),
+) -> Result<usize, KnowledgeError> {
+    let mut changed = 0;
+    for id in ids {
+        let old = queries::item_by_id(tx, id)?;
+        let mut patch = patch.clone();
+        if let Some(tag) = tag {
+            patch.tags.get_or_insert_with(|| old.tags.clone()).push(tag.to_owned());
+        }
+        changed += usize::from(change(tx, id, patch)? != old);
+    }
+    Ok(changed)
+}
+
+fn has_readers_of(one: &Item, other: &Item) -> bool {
+    one.scope == other.scope && one.agents == other.agents
 }
 
 /// The title that an item gets: what somebody wrote, beginning with what they read. None when it stays.
@@ -187,6 +243,10 @@ pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeEr
                 .to_owned(),
         ));
     }
+    // They go with it.
+    for file in queries::files_in(tx, id)? {
+        tx.emit(ITEM.event(&file.id, RowAct::Deleted));
+    }
     tx.delete::<Item>(id)?;
     if old.kind.is_written() {
         tx.emit(BODY.event(&id, RowAct::Deleted));
@@ -195,14 +255,15 @@ pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeEr
     Ok(old)
 }
 
-/// Whether somebody may write an item: a person each, an agent what is for it, and what it made itself.
+/// Whether somebody may write an item: a person each, an agent what is for it alone, and what it made itself. What others
+/// read, too, an agent only suggests.
 ///
 /// # Errors
 /// When an agent may not.
 pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
     let Some(agent) = by.agent() else { return Ok(()) };
     let own = match item.scope {
-        Scope::Agent => item.agents.contains(&agent),
+        Scope::Agent => item.agents == [agent],
         Scope::Library => item.by.agent() == Some(agent),
         Scope::Workspace => false,
     };
@@ -212,10 +273,11 @@ pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
     let why = match item.scope {
         Scope::Workspace => "every agent reads it when it starts, so only a person changes it",
         Scope::Library => "somebody else wrote it",
+        Scope::Agent if item.agents.contains(&agent) => "other agents read it, too",
         Scope::Agent => "it is for other agents",
     };
     Err(KnowledgeError::NotYours(format!(
-        "you can't change \"{}\": {why}. Say in a comment on your task what should change",
+        "you can't change \"{}\": {why}. Suggest with page_update what should change",
         item.title
     )))
 }
@@ -235,7 +297,7 @@ pub(crate) fn too_long() -> KnowledgeError {
     KnowledgeError::field("text", "An item has at most 256 KB of text. Make several of it.")
 }
 
-fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item, KnowledgeError> {
+pub(super) fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item, KnowledgeError> {
     let mut wrong = Vec::new();
     let mut new = old.clone();
     if let Some(title) = patch.title {

@@ -8,8 +8,7 @@ use super::items::{MAX_TITLE, reason};
 use crate::cards::{BODY, ITEM};
 use crate::error::KnowledgeError;
 use crate::model::{
-    Body, FileBody, FolderId, Item, ItemKind, KnowledgeId, LARGEST, Reading, ReadingState, Scope,
-    Text,
+    Body, FileBody, FolderId, Item, ItemKind, KnowledgeId, LARGEST, Reading, ReadingState, Text,
 };
 use crate::queries;
 
@@ -41,23 +40,7 @@ pub fn keep_synced(
     let old: Option<Item> = id.map(|id| tx.get(id)).transpose()?.flatten();
     let before = match &old {
         Some(old) => old.clone(),
-        None => Item {
-            id: tx.new_id(),
-            kind: ItemKind::Source,
-            title: String::new(),
-            icon: String::new(),
-            folder: new.folder,
-            scope: Scope::Library,
-            agents: Vec::new(),
-            full: None,
-            tags: Vec::new(),
-            file: None,
-            by,
-            edited_by: by,
-            created_at: now,
-            updated_at: now,
-            archived_at: None,
-        },
+        None => Item { folder: new.folder, ..Item::new((tx.new_id(), ItemKind::Source), by, now) },
     };
     let item = Item {
         title: kernel::text::ellipsis(one_line(&new.title).trim(), MAX_TITLE),

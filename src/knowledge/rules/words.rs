@@ -13,6 +13,8 @@ use crate::queries;
 
 /// What one writes within this time is one version.
 const STRETCH: SignedDuration = SignedDuration::from_mins(10);
+/// Most of a text of so many bytes may go within one version.
+const SHORT: usize = 400;
 
 /// Puts words in the place of those that stand at this rev. What stood there becomes a version, unless the same one
 /// wrote it a moment ago. `said` are the names that the words lead to, as [`links::names`] finds them.
@@ -45,6 +47,7 @@ pub fn write(
     }
     let (by, now, why) = (tx.by(), tx.now(), reason(why)?);
     let goes_on = is_same(old.by, by)
+        && !takes_most(&old.text, &text)
         && why == old.reason
         && now.duration_since(old.begun_at) < STRETCH
         && old.begun_at <= now;
@@ -96,6 +99,11 @@ fn keep(tx: &mut WriteTx<'_>, item: &Item, old: &Body) -> Result<(), StoreError>
     tx.put(&version)?;
     tx.emit(VERSION.event(&version.id, RowAct::Created));
     Ok(())
+}
+
+/// Whether a save takes most of a text away, so that what stood there is kept as a version of its own.
+fn takes_most(old: &Text, new: &Text) -> bool {
+    SHORT < old.len() && new.len() < old.len() / 2
 }
 
 /// Whether the same one writes on: a person through whatever, an agent in the same run.

@@ -82,6 +82,10 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
     assert_eq!(found(&api, "q=dog").await, [("Walks".to_owned(), true)]);
     assert_eq!(found(&api, "q=dog&by=meaning").await, by_meaning("Walks"));
     assert!(found(&api, "q=nothing").await.is_empty(), "far from everything");
+    assert!(found(&api, "q=%22canine%22").await.is_empty(), "no text holds the word");
+    assert_eq!(found(&api, "q=%22dog%20goes%22").await, [("Walks".to_owned(), true)]);
+    assert!(found(&api, "q=%22goes%20dog%22").await.is_empty());
+    assert!(found(&api, "q=dog%20-noon").await.is_empty(), "also where another passage holds it");
     let page = hq.owner().get(&format!("{HERE}/knowledge?q=canine")).await;
     assert!(page.text.contains("By meaning") && page.text.contains("The dog goes out"));
 
@@ -124,6 +128,17 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
     assert_eq!(gone.status, 204, "{}", gone.text);
     let used = api.json("PUT", "/api/v1/meaning/used", &json!({ "id": used })).await;
     assert_eq!(used.status, 404, "{}", used.text);
+
+    // One may come without being taken into use, which its name does as well as its id.
+    for (name, bytes) in model(&[&["warm", "mild"]]) {
+        let path = format!("/api/v1/meaning/files/{name}");
+        api.bytes("PUT", &path, "application/octet-stream", bytes).await;
+    }
+    let body = json!({ "terms": { "name": "One group", "pooling": "mean" }, "use": false });
+    let made = api.post("/api/v1/meaning", &body).await;
+    assert_eq!((made.status.as_u16(), &made.json()["used"]), (200, &Value::Null), "{}", made.text);
+    let by_name = api.json("PUT", "/api/v1/meaning/used", &json!({ "id": "one group" })).await;
+    assert!(by_name.json()["used"].is_string(), "{}", by_name.text);
     hq.finish().await;
 }
 
@@ -246,6 +261,14 @@ async fn programs_get_vectors_in_the_form_of_openai() {
     let packed = json!({ "input": "dog", "encoding_format": "base64", "dimensions": 4 });
     let packed = chat.post("/v1/embeddings", &packed).await.json();
     assert_eq!(packed["data"][0]["embedding"].as_str().map(str::len), Some(24), "{packed}");
+    let other = json!({ "model": "text-embedding-3-small", "input": "dog" });
+    let other = chat.post("/v1/embeddings", &other).await;
+    assert_eq!(
+        (other.status.as_u16(), &other.json()["error"]["code"]),
+        (404, &json!("model_not_found"))
+    );
+    let named = json!({ "model": "Three groups", "input": "dog" });
+    assert_eq!(chat.post("/v1/embeddings", &named).await.status, 200);
     let refused = [
         json!({ "input": [] }),
         json!({ "input": ["dog", " "] }),

@@ -1,5 +1,5 @@
-//! What agents write: pages and skills of their own. All of a text is written over the version that its agent has read:
-//! what others have changed since stays.
+//! What agents write: pages and skills of their own; what others read, too, they suggest. All of a text is written over
+//! the version that its agent has read: what others have changed since stays.
 
 use app::Ws;
 use kernel::Actor;
@@ -14,8 +14,8 @@ use tool::{Effect, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 use super::spec;
 use crate::error::KnowledgeError;
-use crate::model::{Body, ItemKind, KnowledgeId, Scope, Text};
-use crate::rules::{self, NewItem, Patch};
+use crate::model::{Body, Item, ItemKind, KnowledgeId, Scope, Text};
+use crate::rules::{self, NewItem, NewSuggestion, Patch};
 use crate::words::{self, Written};
 use crate::{cited, links, queries};
 
@@ -34,6 +34,8 @@ pub(super) struct Kept {
     pub(super) rev: u64,
     /// Whether it says what its agent wrote and nothing else, so that the agent knows all of it.
     known: bool,
+    /// What stands there, where the agent may only suggest.
+    base: Option<Text>,
 }
 
 pub(super) fn keep(
@@ -43,7 +45,7 @@ pub(super) fn keep(
 ) -> Result<Kept, KnowledgeError> {
     let links = links::names(&text);
     let text = Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error))?;
-    Ok(Kept { text: Some(text), links, rev, known })
+    Ok(Kept { text: Some(text), links, rev, known, base: None })
 }
 
 async fn new(cx: &ToolCx, text: &str) -> Result<Kept, ToolError> {
@@ -64,12 +66,12 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
     let (said, agent) = (said.to_owned(), cx.agent);
     let by = Actor::Agent { agent, run: cx.run };
     let changed = cx.ws.look(move |ws| {
-        let (id, body, rev) = ws.read(|snap| {
+        let (id, body, rev, is_shared) = ws.read(|snap| {
             let item = queries::item(snap, &said, Some(agent))?;
-            rules::may_write(&item, by)?;
+            let is_shared = rules::may_write(&item, by).is_err();
             let none = || KnowledgeError::Refused("a file has no words to write".to_owned());
             let (body, rev) = snap.get_rev::<Body>(item.id)?.ok_or_else(none)?;
-            Ok::<_, KnowledgeError>((item.id, body, rev))
+            Ok::<_, KnowledgeError>((item.id, body, rev, is_shared))
         })?;
         let now = body.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let (text, known) = match change {
@@ -91,7 +93,8 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
                 (text, version == rev)
             }
         };
-        Ok(keep(ws, text, (rev, known))?)
+        let base = is_shared.then_some(body.text);
+        Ok(Kept { base, ..keep(ws, text, (rev, known))? })
     });
     changed.await
 }
@@ -205,6 +208,25 @@ fn made(
     Ok(ToolOutput::text(format!("Wrote \"{}\" [{} {}].{next}", item.title, kind.word(), item.id)))
 }
 
+/// Keeps a change of what others read, too, for a person's yes or no.
+fn suggested(
+    tx: &mut WriteTx<'_>,
+    item: &Item,
+    (title, tags): (Option<String>, Option<Vec<String>>),
+    (kept, reason): (Kept, String),
+) -> Result<ToolOutput, ToolError> {
+    // Who reads it has changed since the words were made one with what stands there.
+    if kept.text.is_some() && kept.base.is_none() {
+        return Err(KnowledgeError::Moved.into());
+    }
+    let words = kept.text.zip(kept.base);
+    rules::suggest(tx, NewSuggestion { item: item.id, title, tags, words, reason })?;
+    Ok(ToolOutput::text(format!(
+        "Suggested. Others read \"{}\", too, so a person decides whether it changes; it says what it said until then. Go on.",
+        item.title
+    )))
+}
+
 /// Changes a page or a skill.
 pub(super) struct PageUpdate;
 
@@ -239,7 +261,7 @@ impl WriteTool for PageUpdate {
     const SPEC: ToolSpec = spec(
         "page_update",
         Effect::Change,
-        "Change a page or skill that is for you, or that you wrote: places of its text, its title, its tags.",
+        "Change a page or skill: places of its text, title, tags. In what others read it is a suggestion.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &UpdateArgs) -> Result<Kept, ToolError> {
@@ -265,6 +287,10 @@ impl WriteTool for PageUpdate {
         kept: Kept,
     ) -> Result<ToolOutput, ToolError> {
         let item = queries::item(tx, &args.item, Some(cx.agent))?;
+        if rules::may_write(&item, tx.by()).is_err() {
+            let why = args.reason.unwrap_or_default();
+            return suggested(tx, &item, (args.title, args.tags), (kept, why));
+        }
         if args.title.is_some() || args.tags.is_some() {
             let patch = Patch { title: args.title, tags: args.tags, ..Patch::default() };
             rules::change(tx, item.id, patch)?;
@@ -338,6 +364,9 @@ impl WriteTool for SkillSave {
         if item.kind != ItemKind::Skill {
             let words = format!("\"{}\" is no skill; page_update changes it", item.title);
             return Err(KnowledgeError::Refused(words).into());
+        }
+        if rules::may_write(&item, tx.by()).is_err() {
+            return suggested(tx, &item, (Some(args.title), None), (kept, args.reason));
         }
         let patch = Patch { title: Some(args.title), ..Patch::default() };
         rules::change(tx, item.id, patch)?;

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use features::runs::model::{Place, Written};
+use features::runs::queries::outside;
 use git::files::{AgentFiles, Scan};
 use git::{File, GitError};
-use tool::{FileChange, ToolError, args};
+use tool::{FileChange, ToolCx, ToolError, ToolOutput, args, untrusted};
 
 /// Marks of all files, to see what a program changed.
 pub(crate) type Marks = Scan;
@@ -21,6 +23,36 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(body).await.unwrap_or_else(|_| {
         Err(ToolError::Failed { code: "internal", message: "a file task panicked".to_owned() })
     })
+}
+
+/// A result between marks when it has words of a file that a run wrote after it had read words from outside, and that
+/// nobody has accepted since; `has` says for a path and the text whether it does.
+pub(crate) fn marked(
+    cx: &ToolCx,
+    mut output: ToolOutput,
+    has: impl Fn(&str, &str) -> bool,
+) -> Result<ToolOutput, ToolError> {
+    let written = cx.ws.read(|snap| match outside::of(snap, cx.session)? {
+        // Its conversation carries the label already.
+        Some(_) => Ok(Vec::new()),
+        None => outside::files_of(snap, cx.agent),
+    })?;
+    let is_in = |one: &Written| match &one.place {
+        Place::File { path, .. } => has(path, &output.text),
+        Place::Task(_) | Place::Comment(_) => false,
+    };
+    if written.iter().any(is_in) {
+        let id = untrusted::id_for(cx);
+        output.text = untrusted::wrap(&id, &output.text);
+        output.whole = output.whole.map(|whole| untrusted::wrap(&id, &whole));
+    }
+    Ok(output)
+}
+
+/// Whether a list of hits, each after its file and a colon, has one of this file.
+pub(crate) fn is_hit(path: &str, text: &str) -> bool {
+    let of = |line: &str| line.strip_prefix(path).is_some_and(|rest| rest.starts_with(':'));
+    text.lines().any(of)
 }
 
 /// Opens the folder of an agent.

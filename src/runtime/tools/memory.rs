@@ -103,7 +103,7 @@ impl ReadTool for MemorySearch {
         let own = own_session(cx)?;
         let (in_notes, in_talk) = (wants("memory"), wants("sessions"));
         let (ws, root, agent) = (cx.ws.clone(), cx.folder.clone(), cx.agent);
-        blocking(move || {
+        let found = blocking(move || {
             let mut out = String::new();
             if in_notes {
                 let files = AgentFiles::open(&root)?;
@@ -135,7 +135,8 @@ impl ReadTool for MemorySearch {
             }
             Ok(ToolOutput::text(out.trim_end()))
         })
-        .await
+        .await?;
+        folder::marked(cx, found, folder::is_hit)
     }
 }
 
@@ -193,11 +194,12 @@ impl ReadTool for MemoryRead {
         }
         let (from, lines) = (args.from.unwrap_or(1).max(1), args.lines.unwrap_or(LINES).max(1));
         let root = cx.folder.clone();
-        blocking(move || {
+        let (read, output) = blocking(move || {
             let files = AgentFiles::open(&root)?;
             let path = of_memory(&files, &path)?;
             let Some(text) = memory::text(&files, &path)? else {
-                return Ok(ToolOutput::text(format!("{path} is empty: nothing was written yet.")));
+                let told = format!("{path} is empty: nothing was written yet.");
+                return Ok((path, ToolOutput::text(told)));
             };
             let total = text.lines().count();
             let some: Vec<&str> = text.lines().skip(from - 1).take(lines).collect();
@@ -208,9 +210,10 @@ impl ReadTool for MemoryRead {
                 }
                 false => String::new(),
             };
-            Ok(ToolOutput::text(format!("{}{more}", some.join("\n"))))
+            Ok((path, ToolOutput::text(format!("{}{more}", some.join("\n")))))
         })
-        .await
+        .await?;
+        folder::marked(cx, output, |path, _| path == read)
     }
 }
 

@@ -76,15 +76,17 @@ impl ReadTool for Read {
             return Ok(ToolOutput::text(untrusted::again(&text, part)));
         }
         let root = cx.folder.clone();
-        blocking(move || {
+        let (read, output) = blocking(move || {
             let files = folder::open(&root)?;
             let path = folder::relative(&files, &args.path)?;
-            if let Some(items) = files.list(&path)? {
-                return Ok(ToolOutput::text(listing(items)));
-            }
-            file(&files, path, &lines)
+            let output = match files.list(&path)? {
+                Some(items) => ToolOutput::text(listing(items)),
+                None => file(&files, path.clone(), &lines)?,
+            };
+            Ok((path, output))
         })
-        .await
+        .await?;
+        folder::marked(cx, output, |path, _| path == read)
     }
 }
 

@@ -70,12 +70,13 @@ impl ReadTool for Search {
             return Ok(found);
         }
         let (root, cancel) = (cx.folder.clone(), cx.cancel.clone());
-        folder::blocking(move || {
+        let found = folder::blocking(move || {
             let files = folder::open(&root)?;
             let below = folder::relative(&files, args.path.as_deref().unwrap_or(""))?;
             wanted.in_files(&files, &below, &cancel)
         })
-        .await
+        .await?;
+        folder::marked(cx, found, folder::is_hit)
     }
 }
 

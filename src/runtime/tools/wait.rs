@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use features::browsers::queries as browsers;
 use features::runs::model::Park;
 use features::runs::rules::park;
 use features::tasks::model::Task;
@@ -50,6 +51,7 @@ pub(crate) struct AskArgs {
     options: Vec<String>,
     /// Hours to wait at most.
     hours: Option<i64>,
+    in_browser: Option<bool>,
 }
 
 impl WriteTool for AskPerson {
@@ -74,6 +76,11 @@ impl WriteTool for AskPerson {
         if question.is_empty() || question.len() > MAX_QUESTION {
             return Err(ToolError::refused("invalid_args", "a question has 1 to 4096 bytes"));
         }
+        let at_browser = args.in_browser.unwrap_or(false);
+        if at_browser && !browsers::is_on(tx, &[cx.agent])? {
+            let text = "you have no browser; ask without in_browser";
+            return Err(ToolError::refused("denied", text));
+        }
         let options = args.options.iter().map(|text| ellipsis(text.trim(), 120));
         let options = options.filter(|text| !text.is_empty()).take(MAX_OPTIONS).collect();
         let detail = ellipsis(question.lines().next().unwrap_or_default(), 200);
@@ -82,7 +89,7 @@ impl WriteTool for AskPerson {
         let wish = Park { question, options, until, ..nothing(cx, tx.now()) };
         Ok(match park::park(tx, wish)? {
             Some(known) => ToolOutput::text("The question is asked.").waiting(ToolWait {
-                waits_for: WaitFor::Question,
+                waits_for: if at_browser { WaitFor::Browser } else { WaitFor::Question },
                 detail,
                 until: known.until,
             }),

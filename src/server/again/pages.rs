@@ -23,7 +23,7 @@ use web::form::Wrong;
 use web::html;
 use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
-use web::parts::{Choice, Tone};
+use web::parts::Choice;
 use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
@@ -223,7 +223,7 @@ async fn again(
                 BranchWhy::Fork => format!("{made} is a fork of {}", of.name()),
             };
             let answer = hx.go_to(&ws.url(&format!("runs/{made}")));
-            Ok(flash::say(app, Flash { tone: Tone::Ok, text }, answer))
+            Ok(flash::say(app, Flash::ok(text), answer))
         }
         Err(AgainError::History(HistoryError::Differs(what))) => {
             let mut page = page(ws, who, shell, (name, why), &chosen).await?;
@@ -244,7 +244,7 @@ async fn again(
 #[serde(default)]
 struct Onward {
     body: String,
-    /// `chat` or `task`: whoever asks stays there.
+    /// `chat`, `task` or `dashboard`: whoever asks stays there.
     back: String,
 }
 
@@ -264,6 +264,9 @@ async fn go_on(
     let run = ws.read(|snap| snap.get::<Run>(run))?;
     let made = run.map_or_else(String::new, |run| run.name());
     let text = format!("Continued as run {made}");
+    if said.back == "dashboard" {
+        return Ok(hx.done(&text, &ws.url("")));
+    }
     if said.back == "chat"
         && let Some(agent) = ws.read(|snap| snap.get::<Agent>(of.agent))?
     {
@@ -277,7 +280,7 @@ async fn go_on(
         return Ok(hx.done(&text, &ws.url(&format!("tasks/{name}"))));
     }
     let answer = hx.go_to(&ws.url(&format!("runs/{made}")));
-    Ok(flash::say(&app, Flash { tone: Tone::Ok, text }, answer))
+    Ok(flash::say(&app, Flash::ok(text), answer))
 }
 
 /// Other words for a message: what was done after it goes back first, if it is to.

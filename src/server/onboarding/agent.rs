@@ -8,12 +8,15 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::provision;
-use features::agents::rules::{self as agent_rules, ModelWish, NewAgent};
+use features::agents::rules::{self as agent_rules, AgentError, ModelWish, NewAgent};
 use features::agents::templates::{self, Template as Role};
 use features::connections::queries::{self as connections, fitting};
 use features::onboarding::model::{Intent, Onboarding, Step};
 use features::onboarding::presets::{self, Hire, PRESETS};
-use store::{ReadExt as _, StoreError, WriteTx};
+use features::onboarding::queries as onboarding;
+use features::onboarding::rules::OnboardingError;
+use kernel::{FieldError, Problem, ProblemKind};
+use store::{StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::Query;
 use web::flash;
@@ -138,6 +141,44 @@ fn page(
     html::document(status(&page.wrong), &page)
 }
 
+/// Why nobody is hired.
+#[derive(Debug, thiserror::Error)]
+enum HireError {
+    /// The set-up is over, or cannot end.
+    #[error(transparent)]
+    Setup(#[from] OnboardingError),
+    /// The agent cannot be made.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for HireError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Setup(error) => error.code(),
+            Self::Agent(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Setup(error) => error.kind(),
+            Self::Agent(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Setup(error) => error.fields(),
+            Self::Agent(error) => error.fields(),
+            Self::Store(_) => Vec::new(),
+        }
+    }
+}
+
 /// `POST /onboarding/agent`: makes the agent, ends the set-up and opens the form of its first task.
 pub(super) async fn create(
     app: App,
@@ -151,13 +192,10 @@ pub(super) async fn create(
         Ok(open) => open,
         // A second press of the button leads where the first did.
         Err(elsewhere) => {
-            let made = ws.read(|snap| {
-                Ok::<_, StoreError>((snap.get::<Onboarding>(())?, once.answered::<Agent>(snap)?))
-            })?;
-            return Ok(match made {
-                (Some(over), Some(agent)) => first_task(&app, &ws, &hx, &over, &agent),
-                _ => elsewhere,
-            });
+            return match ws.read(|snap| once.answered::<Agent>(snap))? {
+                Some(agent) => first_task(&app, &ws, &hx, &agent),
+                None => Ok(elsewhere),
+            };
         }
     };
     let role = templates::find(&typed.role).unwrap_or_else(|| suggested(&open).1);
@@ -184,28 +222,32 @@ pub(super) async fn create(
         budget_micros: None,
         reports_to: Some(who.account.into()),
     };
+    // The agent and the end of the set-up are one: of two windows the first hires.
     let make = once.run(move |tx: &mut WriteTx<'_>| {
-        agent_rules::create(tx, new, &provision::template_names())
+        if onboarding::open(tx)?.is_none() {
+            return Err(OnboardingError::Over.into());
+        }
+        let agent = agent_rules::create(tx, new, &provision::template_names())?;
+        owed::finish(tx)?;
+        Ok::<_, HireError>(agent)
     });
     let id = match ws.write(&who, make).await {
         Ok(agent) => agent.id,
+        Err(HireError::Setup(OnboardingError::Over)) => {
+            let told = "The set-up was finished in another window; nobody else was hired.";
+            return Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(""))));
+        }
         Err(error) => return page(&ws, &headers, &open, (role, typed), Wrong::of(&error)?),
     };
     let agent = provision::make(&ws, &who, id).await?;
-    ws.write(&who, owed::finish).await?;
-    Ok(first_task(&app, &ws, &hx, &open, &agent))
+    first_task(&app, &ws, &hx, &agent)
 }
 
 /// Opens the form of an agent's first task, with what is suggested for it.
-fn first_task(app: &App, ws: &Ws, hx: &Hx, open: &Onboarding, agent: &Agent) -> Response {
-    let (hire, own) = suggested(open);
-    let own_task = templates::find(&agent.template).map(|role| role.manifest.first_task.as_str());
-    let task = match own_task.filter(|_| agent.template != own.slug) {
-        Some(task) => task,
-        None => hire.task,
-    };
+fn first_task(app: &App, ws: &Ws, hx: &Hx, agent: &Agent) -> Result<Response, PageError> {
+    let task = ws.read(|snap| onboarding::first_task(snap, &agent.template))?;
     let task = format::query_value(task);
     let done = Flash::ok(format!("{} {} is ready to help.", agent.emoji, agent.name));
     let to = ws.url(&format!("tasks/new?title={task}&assignee={}", agent.slug));
-    flash::say(app, done, hx.go_to(&to))
+    Ok(flash::say(app, done, hx.go_to(&to)))
 }

@@ -62,8 +62,8 @@ struct StreamView {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// What the workspace is for: reach, run, hire, publish, research, organized or explore. Streams are made for it;
-    /// what is there stays.
+    /// What the workspace is for: reach, outreach, run, hire, publish, research, organized or explore. Streams are
+    /// made for it; what is there stays.
     intent: Option<String>,
     /// `true` ends the set-up for good.
     done: Option<bool>,

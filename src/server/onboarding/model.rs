@@ -8,24 +8,30 @@ use serde::de::IgnoredAny;
 
 use app::{App, Ws};
 use doors_account::connections::pages::new::{self as settings, Typed};
+use features::connections::checks;
 use features::connections::model::Connection;
 use features::connections::presets::{KeyNeed, PRESETS, Preset};
-use features::connections::provider::forget_key;
+use features::connections::provider::{forget_key, seal_key};
 use features::connections::queries::{self as connections, Pick};
 use features::connections::rules::{self as connection_rules, ConnectionError};
 use features::onboarding::local::{self, Found};
 use features::onboarding::model::{Onboarding, Step};
+use features::usage::model::budget::Budget;
+use features::usage::queries::budgets as standing;
+use features::usage::rules::UsageError;
 use features::usage::rules::budgets::{self, Wish};
 use features::workspace::model::Settings;
-use kernel::{Payer, Period};
-use store::{ReadExt, StoreError};
+use kernel::{Actor, Cause, ConnectionId, Part, Payer, Period};
+use providers::base;
+use store::{ReadExt, StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::Query;
+use web::fields;
 use web::form::Wrong;
 use web::format;
 use web::html;
 use web::hx::Hx;
-use web::idempotency::FormOnce;
+use web::idempotency::{FormOnce, Once};
 use web::parts::Choice;
 use web::session::Person;
 use web::shell::Theme;
@@ -37,8 +43,8 @@ const OFFERED: [&str; 4] = ["anthropic", "openai", "gemini", "openrouter"];
 /// The limits of a month that are offered, in dollars.
 const LIMITS: [i64; 5] = [10, 20, 40, 100, 250];
 const MICROS: i64 = 1_000_000;
-/// At which share of the limit a person hears of it, in percent.
-const SOFT_PCT: u8 = 80;
+/// The word for a limit that was set elsewhere and stays.
+const KEEP: &str = "keep";
 
 struct Card {
     /// Tells it from the others on the page.
@@ -67,6 +73,8 @@ struct Open {
 struct Works {
     name: String,
     said: String,
+    /// Whether its model answers and calls no tools.
+    only_talks: bool,
     models: usize,
     picks: Vec<Choice>,
     limits: Vec<Choice>,
@@ -84,9 +92,12 @@ struct Page {
     steps: Steps,
     here: String,
     state: State,
+    /// Whether one more is connected although one answers.
+    another: bool,
     cards: Vec<Card>,
     /// The words of the link to all kinds; empty when all are shown.
     more: String,
+    more_href: String,
     wrong: Wrong,
 }
 
@@ -97,6 +108,20 @@ pub(super) struct Asked {
     /// The address of a server that was found.
     at: String,
     all: String,
+    /// Whether one more is to be connected although one answers.
+    another: String,
+}
+
+/// What the links of its cards take along.
+impl Asked {
+    fn rest(&self) -> &'static str {
+        match (self.all.is_empty(), self.another.is_empty()) {
+            (true, true) => "",
+            (false, true) => "&all=1",
+            (true, false) => "&another=1",
+            (false, false) => "&all=1&another=1",
+        }
+    }
 }
 
 pub(super) async fn show(
@@ -119,6 +144,8 @@ async fn page(
     wrong: Wrong,
 ) -> Result<Response, PageError> {
     let works = ws.read(|snap| works(snap))?;
+    let another = works.is_some() && !asked.another.is_empty();
+    let works = works.filter(|_| !another);
     let here = address(ws, Step::Model);
     let (state, cards) = match works {
         Some(works) => (State::Connected(works), Vec::new()),
@@ -131,12 +158,15 @@ async fn page(
         (State::Choosing(_), true) => format!("Show all {} providers", PRESETS.len()),
         _ => String::new(),
     };
+    let all = Asked { all: "1".to_owned(), ..asked.clone() };
     let page = Page {
         theme: Theme::from_headers(headers),
         steps: Steps::of(ws, open, Step::Model),
-        here,
         state,
+        another,
         cards,
+        more_href: format!("{here}?{}", all.rest().trim_start_matches('&')),
+        here,
         more,
         wrong,
     };
@@ -145,25 +175,38 @@ async fn page(
 
 /// The connection that agents use now, unless that is practice.
 fn works(tx: &impl ReadExt) -> Result<Option<Works>, StoreError> {
-    let settings = tx.get::<Settings>(())?;
-    let now = settings.and_then(|one| Some((one.default_connection?, one.default_model?)));
-    let Some((id, model)) = now else { return Ok(None) };
+    let Some(settings) = tx.get::<Settings>(())? else { return Ok(None) };
+    let (Some(id), Some(model)) = (settings.default_connection, settings.default_model) else {
+        return Ok(None);
+    };
     let Some(connection) = tx.get::<Connection>(id)? else { return Ok(None) };
     let picks = connections::picks(tx)?.into_iter().map(|pick| {
         let chosen = pick.connection == Some(id) && pick.model == model;
         Choice::new(pick.value(), pick.label(), chosen)
     });
-    let limits = std::iter::once(Choice::new("", "No limit", true));
-    let limits = limits.chain(LIMITS.iter().map(|dollars| {
-        Choice::new(dollars.to_string(), format!("${dollars} for all agents"), false)
-    }));
+    let tested = connection.tested;
     Ok(Some(Works {
-        said: connection.tested.map(|tested| tested.message).unwrap_or_default(),
+        only_talks: tested.as_ref().is_some_and(checks::only_talks),
+        said: tested.map(|tested| tested.message).unwrap_or_default(),
         models: connection.models.len(),
         name: connection.name,
         picks: picks.collect(),
-        limits: limits.collect(),
+        limits: limits(settings.budget_micros),
     }))
+}
+
+/// The limits of a month to choose from, with the one that holds now.
+fn limits(now: Option<i64>) -> Vec<Choice> {
+    let words = |micros| format!("{} for all agents", format::limit(micros));
+    let mut all = vec![Choice::new("", "No limit", now.is_none())];
+    all.extend(LIMITS.iter().map(|dollars| {
+        let micros = dollars * MICROS;
+        Choice::new(dollars.to_string(), words(micros), now == Some(micros))
+    }));
+    if let Some(other) = now.filter(|now| LIMITS.iter().all(|dollars| dollars * MICROS != *now)) {
+        all.push(Choice::new(KEEP, words(other), true));
+    }
+    all
 }
 
 /// The cards of what can be connected: servers that run here first when there are some, then the usual providers.
@@ -185,13 +228,12 @@ fn offers(ws: &Ws, here: &str, asked: &Asked, found: &[Found]) -> (State, Vec<Ca
                 initial: "L".to_owned(),
                 about: format!("Found at {at}: {count}, nothing leaves the house"),
                 badge: ("Local", "ok"),
-                href: format!("{here}?kind={kind}&at={query}"),
+                href: format!("{here}?kind={kind}&at={query}{}", asked.rest()),
                 open: is_open(kind, at),
             }
         })
         .collect();
     let offered = |preset: &&Preset| !asked.all.is_empty() || OFFERED.contains(&preset.slug);
-    let all = if asked.all.is_empty() { "" } else { "&all=1" };
     cards.extend(PRESETS.iter().filter(offered).map(|preset| Card {
         key: preset.slug.to_owned(),
         kind: preset.slug,
@@ -201,7 +243,7 @@ fn offers(ws: &Ws, here: &str, asked: &Asked, found: &[Found]) -> (State, Vec<Ca
         badge: badge(preset),
         href: match preset.sign_in {
             Some(_) => ws.url(&format!("settings/connections/new?kind={}", preset.slug)),
-            None => format!("{here}?kind={}{all}", preset.slug),
+            None => format!("{here}?kind={}{}", preset.slug, asked.rest()),
         },
         open: is_open(preset.slug, ""),
     }));
@@ -235,7 +277,8 @@ fn badge(preset: &Preset) -> (&'static str, &'static str) {
     }
 }
 
-/// `POST /onboarding/model`: makes a connection and tests it. One that does not answer is not kept.
+/// `POST /onboarding/model`: makes a connection and tests it. One that does not answer is not kept, and of what two
+/// windows connect at once one stays.
 pub(super) async fn connect(
     app: App,
     ws: Ws,
@@ -252,21 +295,106 @@ pub(super) async fn connect(
     let Some(preset) = features::connections::presets::find(&typed.kind) else {
         return Ok(hx.go_to(&here));
     };
-    let name = free_name(&ws, preset.name)?;
-    let typed = Typed { name, ..typed };
-    let asked = Asked { kind: typed.kind.clone(), all: "1".to_owned(), ..Asked::default() };
-    let wrong = match settings::connect(&app, &ws, &who, (preset, &typed), once).await? {
-        Ok(made) if made.works => return Ok(hx.go_to(&here)),
+    if let Some(there) = is_there(&app, &ws, preset, &typed)? {
+        ws.write(&who, move |tx| think_with(tx, there)).await?;
+        return Ok(hx.go_to(&here));
+    }
+    // The form of one that did not answer may be sent again as it is.
+    let is_gone = ws.read(|snap| match once.answered::<ConnectionId>(snap)? {
+        Some(made) => Ok::<_, StoreError>(snap.get::<Connection>(made)?.is_none()),
+        None => Ok(false),
+    })?;
+    let once = if is_gone { Once::without_key() } else { once };
+    let made = loop {
+        let typed = Typed { name: free_name(&ws, preset.name)?, ..typed.clone() };
+        match settings::connect(&app, &ws, &who, (preset, &typed), once.clone()).await? {
+            // Another window was faster.
+            Err(ConnectionError::NameTaken(_)) => {}
+            made => break made,
+        }
+    };
+    let wrong = match made {
+        Ok(made) if made.works => {
+            let id = made.id;
+            let stays = ws.write(&by_setup(), move |tx| only_one(tx, id)).await?;
+            if stays != id {
+                forget_key(&app, id);
+            }
+            ws.write(&who, move |tx| think_with(tx, stays)).await?;
+            return Ok(hx.go_to(&here));
+        }
         Ok(made) => {
             let id = made.id;
-            ws.write(&who, move |tx| connection_rules::delete(tx, id)).await?;
+            ws.write(&by_setup(), move |tx| connection_rules::delete(tx, id)).await?;
             forget_key(&app, id);
             let field = if preset.asks_address { "base_url" } else { "key" };
             Wrong::field(field, made.told.text)
         }
         Err(error) => Wrong::of(&error)?,
     };
+    if hx.is_partial() {
+        // What is typed stays in its fields, the key as well.
+        let said = ["key", "base_url"].map(|field| wrong.at(field));
+        let said = said.into_iter().find(|said| !said.is_empty()).unwrap_or(wrong.whole());
+        return html::fragment_with(status(&wrong), &fields::summary(said));
+    }
+    let yes = || "1".to_owned();
+    let asked = Asked { kind: typed.kind, all: yes(), another: yes(), ..Asked::default() };
     page(&app, &ws, &headers, (&open, &asked), wrong).await
+}
+
+/// What is put away again was nobody's choice.
+fn by_setup() -> (Actor, Cause) {
+    (Actor::System(Part::Setup), Cause::Setup)
+}
+
+/// A connection that works and is as it is asked for.
+fn alike(
+    tx: &impl ReadExt,
+    is: impl Fn(&Connection) -> bool,
+) -> Result<Option<ConnectionId>, StoreError> {
+    let works = |one: &Connection| one.tested.as_ref().is_some_and(|tested| tested.ok);
+    let found = connections::all(tx)?.into_iter().find(|one| works(one) && is(one));
+    Ok(found.map(|one| one.id))
+}
+
+/// One that works and is what a form describes: another window, or somebody before, has connected it.
+fn is_there(
+    app: &App,
+    ws: &Ws,
+    preset: &Preset,
+    typed: &Typed,
+) -> Result<Option<ConnectionId>, StoreError> {
+    let address = if preset.asks_address { typed.base_url.as_str() } else { preset.address };
+    // ok: what is no address is refused when it is connected.
+    let Ok(base) = base::normalise(preset.wire.into(), address) else { return Ok(None) };
+    let hint = seal_key(app, &typed.key).map(|key| key.hint);
+    let place = (preset.wire, &base.url, &hint);
+    // One that calls no tools is tested once more: another model may be there by now.
+    let calls = |one: &Connection| !one.tested.as_ref().is_some_and(checks::only_talks);
+    ws.read(|snap| {
+        alike(snap, |one| calls(one) && (one.wire, &one.base_url, &one.key_hint) == place)
+    })
+}
+
+/// Takes a connection that answered away again where another window has connected the same meanwhile: the one that
+/// stays.
+fn only_one(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<ConnectionId, ConnectionError> {
+    let made = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let place = (made.wire, &made.base_url, &made.key_hint);
+    let other = alike(tx, |one| one.id != id && (one.wire, &one.base_url, &one.key_hint) == place)?;
+    let Some(other) = other else { return Ok(id) };
+    connection_rules::delete(tx, id)?;
+    Ok(other)
+}
+
+/// Lets agents think with a connection, unless they do.
+fn think_with(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
+    let settings = tx.get::<Settings>(())?;
+    match settings.and_then(|settings| settings.default_connection) == Some(id) {
+        true => Ok(()),
+        false => connection_rules::make_default(tx, id),
+    }
 }
 
 /// The name of a kind, with a number behind it where one is called so already.
@@ -308,7 +436,7 @@ pub(super) async fn choose(
         return page(&app, &ws, &headers, (&open, &Asked::default()), wrong).await;
     };
     let limit = match typed.limit.as_str() {
-        "" => None,
+        "" | KEEP => None,
         dollars => match dollars.parse::<i64>().ok().filter(|one| LIMITS.contains(one)) {
             Some(dollars) => Some(dollars * MICROS),
             None => {
@@ -318,18 +446,18 @@ pub(super) async fn choose(
         },
     };
     ws.write(&who, move |tx| connection_rules::set_default(tx, connection, &model)).await?;
-    if limit.is_some() {
-        let wish = Wish {
-            payer: Payer::Workspace,
-            period: Period::Month,
-            limit_micros: limit,
-            limit_tokens: None,
-            soft_pct: SOFT_PCT,
-            hard: true,
-        };
-        ws.write(&who, move |tx| budgets::set(tx, wish)).await?;
+    if typed.limit != KEEP {
+        ws.write(&who, move |tx| limit_month(tx, limit)).await?;
     }
     leave(&ws, &who, &hx, Step::Model).await
+}
+
+/// Limits what all agents may spend in a month, or takes the limit away; what else that budget says stays.
+fn limit_month(tx: &mut WriteTx<'_>, limit_micros: Option<i64>) -> Result<(), UsageError> {
+    let now = standing::one(tx, Payer::Workspace, Period::Month)?;
+    let now = now.unwrap_or_else(|| Budget::new(Payer::Workspace, Period::Month));
+    let Budget { payer, period, limit_tokens, soft_pct, hard, .. } = now;
+    budgets::set(tx, Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard })
 }
 
 /// `POST /onboarding/model/skip`: agents use practice for now.

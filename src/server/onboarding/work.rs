@@ -5,7 +5,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use app::Ws;
+use app::{App, Ws};
+use doors_account::users::pages::passkeys;
 use features::agents::templates;
 use features::onboarding::model::{Intent, Onboarding, Step};
 use features::onboarding::presets::{self, PRESETS, Preset};
@@ -15,6 +16,7 @@ use web::form::Wrong;
 use web::html;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
+use web::parts::Choice;
 use web::session::Person;
 use web::shell::Theme;
 
@@ -39,7 +41,11 @@ struct Page {
     theme: Theme,
     steps: Steps,
     first: String,
+    /// Where whoever has made the account just now adds a passkey; empty for others, and where browsers give none.
+    passkey: String,
     cards: Vec<Card>,
+    /// With what customers begin.
+    begins: Vec<Choice>,
     wrong: Wrong,
 }
 
@@ -47,11 +53,17 @@ struct Page {
 #[serde(default)]
 pub(super) struct Typed {
     intent: String,
+    begins: String,
 }
 
-pub(super) async fn show(ws: Ws, who: Person, headers: HeaderMap) -> Result<Response, PageError> {
+pub(super) async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
     match at(&ws, Step::Work)? {
-        Ok(open) => page(&ws, &who, &headers, &open, Wrong::none()),
+        Ok(open) => page((&app, &ws), &who, &headers, &open, Wrong::none()),
         Err(elsewhere) => Ok(elsewhere),
     }
 }
@@ -64,13 +76,15 @@ fn brings(preset: &Preset) -> Vec<&'static str> {
 }
 
 fn page(
-    ws: &Ws,
+    (app, ws): (&App, &Ws),
     who: &Person,
     headers: &HeaderMap,
     open: &Onboarding,
     wrong: Wrong,
 ) -> Result<Response, PageError> {
-    let all = PRESETS.iter().filter(|preset| preset.intent != Intent::Explore);
+    let has_card = |preset: &&Preset| !matches!(preset.intent, Intent::Explore | Intent::Outreach);
+    let all = PRESETS.iter().filter(has_card);
+    let is_outreach = open.intent == Some(Intent::Outreach);
     let cards = all.map(|preset| Card {
         word: preset.word(),
         title: preset.title,
@@ -81,19 +95,27 @@ fn page(
         agent: templates::find(preset.hire.template)
             .map(|template| template.manifest.name.clone())
             .unwrap_or_default(),
-        chosen: open.intent == Some(preset.intent),
+        chosen: open.intent == Some(preset.intent)
+            || (is_outreach && preset.intent == Intent::Reach),
     });
+    let ways = [("outreach", "First contact", is_outreach), ("deals", "Deals", !is_outreach)];
     let page = Page {
         theme: Theme::from_headers(headers),
         steps: Steps::of(ws, open, Step::Work),
         first: first_name(&who.name).to_owned(),
+        passkey: match open.is_first && passkeys::site(app, headers).is_some() {
+            true => ws.url("settings/security"),
+            false => String::new(),
+        },
         cards: cards.collect(),
+        begins: ways.map(|(value, label, chosen)| Choice::new(value, label, chosen)).to_vec(),
         wrong,
     };
     html::document(status(&page.wrong), &page)
 }
 
 pub(super) async fn choose(
+    app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
@@ -104,8 +126,12 @@ pub(super) async fn choose(
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
-    let Some(intent) = presets::meant(&typed.intent) else {
-        return page(&ws, &who, &headers, &open, Wrong::of(&OnboardingError::NoIntent)?);
+    let intent = match (presets::meant(&typed.intent), typed.begins.as_str()) {
+        (Some(Intent::Reach), "outreach") => Some(Intent::Outreach),
+        (meant, _) => meant,
+    };
+    let Some(intent) = intent else {
+        return page((&app, &ws), &who, &headers, &open, Wrong::of(&OnboardingError::NoIntent)?);
     };
     ws.write(&who, move |tx| prepare::choose(tx, intent)).await?;
     Ok(hx.go_to(&address(&ws, Step::Machine)))

@@ -6,14 +6,12 @@ use quick_xml::events::Event;
 
 use super::super::SheetError;
 use super::super::package::{Package, Relation, attribute, of_kind};
-use super::damaged;
 use super::strings::Strings;
 use super::styles::{self, Style};
+use super::{MOST_SHEETS, damaged};
 
 const LIST: &str = "the list of its sheets";
 
-/// The most sheets: each costs more memory than it takes in the file.
-const MOST_SHEETS: usize = 4_096;
 /// The longest path in a zip; many sheets may name the same.
 const LONGEST_PATH: usize = 1 << 10;
 

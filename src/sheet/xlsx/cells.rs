@@ -230,14 +230,8 @@ impl<'r> Reader<'r> {
                 "" => String::new(),
                 value => (value == "1" || value.eq_ignore_ascii_case("true")).to_string(),
             },
-            "e" => {
-                let value = &open.value;
-                self.notes.add(|| {
-                    let column = letters(at);
-                    format!("row {row}, column {column}: {value} counts as empty")
-                });
-                String::new()
-            }
+            // As it stands: whoever reads the table says that nothing came of it.
+            "e" => open.value.trim().to_owned(),
             "inlineStr" => unescaped(&self.rich.text).into_owned(),
             "d" => shown::iso(&open.value),
             "n" | "" => {

@@ -15,10 +15,12 @@ use book::Book;
 
 mod book;
 mod cells;
-mod shown;
-mod strings;
-mod styles;
+pub(crate) mod shown;
+pub(crate) mod strings;
+pub(crate) mod styles;
 
+/// The most sheets of a workbook: each costs more memory than it takes in the file.
+pub(crate) const MOST_SHEETS: usize = 4_096;
 /// What other formats have in their zip, and what they are.
 const OTHERS: &[(&str, &str)] = &[
     ("mimetype", "an OpenDocument file (.ods)"),
@@ -103,12 +105,12 @@ pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>
 }
 
 /// A workbook that is broken there; the cause is for whoever looks into it.
-fn damaged(part: &str, cause: impl Display) -> SheetError {
+pub(crate) fn damaged(part: &str, cause: impl Display) -> SheetError {
     Fault::damaged(part, cause).into()
 }
 
 /// A panic of a library is a fault of the file, not the end of whoever asked.
-fn caught<T>(
+pub(crate) fn caught<T>(
     work: impl FnOnce() -> Result<T, SheetError> + std::panic::UnwindSafe,
 ) -> Result<T, SheetError> {
     catch_unwind(work).unwrap_or_else(|_| Err(damaged("its content", "a panic")))

@@ -8,7 +8,7 @@ use super::styles::Style;
 const DAY: i64 = 86_400;
 
 /// A number in its style.
-pub(super) fn number(raw: &str, style: Style, from_1904: bool) -> String {
+pub(crate) fn number(raw: &str, style: Style, from_1904: bool) -> String {
     let Some(value) = raw.trim().parse::<f64>().ok().filter(|value| value.is_finite()) else {
         return raw.to_owned();
     };
@@ -72,7 +72,7 @@ fn hours(value: f64) -> Option<String> {
 }
 
 /// A day that is written out, as some programs do.
-pub(super) fn iso(raw: &str) -> String {
+pub(crate) fn iso(raw: &str) -> String {
     let written = raw.trim().trim_end_matches('Z');
     let Ok(moment) = written.parse::<DateTime>() else { return raw.to_owned() };
     let time = moment.time();

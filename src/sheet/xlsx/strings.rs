@@ -14,7 +14,7 @@ const WHAT: &str = "the list of its texts";
 
 /// All texts, one behind the other: a file may have millions of empty ones.
 #[derive(Default)]
-pub(super) struct Strings {
+pub(crate) struct Strings {
     text: String,
     ends: Vec<u32>,
 }
@@ -31,10 +31,7 @@ impl Strings {
             match &event {
                 Event::Start(element) if element.local_name().as_ref() == "si" => rich.clear(),
                 Event::End(element) if element.local_name().as_ref() == "si" => {
-                    strings.text.push_str(&unescaped(&rich.text));
-                    let end = u32::try_from(strings.text.len()).ok();
-                    let end = end.filter(|_| strings.ends.len() < MOST);
-                    strings.ends.push(end.ok_or_else(|| damaged(WHAT, "it is too long"))?);
+                    strings.push(&unescaped(&rich.text))?;
                 }
                 Event::Eof => return Ok(strings),
                 event => rich.take(event),
@@ -42,7 +39,16 @@ impl Strings {
         }
     }
 
-    pub(super) fn get(&self, at: usize) -> Option<&str> {
+    /// Adds the next one.
+    pub(crate) fn push(&mut self, text: &str) -> Result<(), SheetError> {
+        self.text.push_str(text);
+        let end = u32::try_from(self.text.len()).ok();
+        let end = end.filter(|_| self.ends.len() < MOST);
+        self.ends.push(end.ok_or_else(|| damaged(WHAT, "it is too long"))?);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&str> {
         let end = *self.ends.get(at)? as usize;
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         self.text.get(start..end)

@@ -9,12 +9,12 @@ use super::super::package::{Package, attribute};
 use super::damaged;
 
 /// The most formats; Excel has 65,490.
-const MOST: usize = 1 << 17;
+pub(crate) const MOST: usize = 1 << 17;
 const WHAT: &str = "the list of its formats";
 
 /// What a number is shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// A number.
     Number,
     /// A number with zeros in front, up to so many digits: a postal code.
@@ -65,7 +65,7 @@ pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Style>, 
 }
 
 /// The formats that every program knows by number.
-fn built_in(id: u32) -> Style {
+pub(crate) fn built_in(id: u32) -> Style {
     match id {
         14..=22 | 27..=36 | 45 | 47 | 50..=58 => Style::Date,
         46 => Style::Duration,
@@ -74,7 +74,7 @@ fn built_in(id: u32) -> Style {
 }
 
 /// The style of a format that is spelled out, such as `[$-409]d. mmm yyyy;@`.
-fn of_code(code: &str) -> Style {
+pub(crate) fn of_code(code: &str) -> Style {
     // Only the part for numbers above zero.
     let mut plain = String::new();
     let mut signs = code.chars();

@@ -316,6 +316,11 @@ impl Sync<'_> {
             self.notes.push(format!("{words} They stay until somebody says yes."));
             twice.clear();
         }
+        if !first.is_empty() {
+            let pages = web::format::count(first.len() as u64, "page", "pages");
+            let again = "What is not there an hour later, either, is gone.";
+            self.notes.push(format!("Not found: {pages}. {again}"));
+        }
         if !first.is_empty() || !twice.is_empty() {
             let gone = self.ws.write(&BY, move |tx| {
                 rules::missing(tx, id, &first)?;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use app::Ws;
 use features::agents::queries::{self as agents, Called};
-use jiff::civil::Date;
+use features::tasks::queries::due;
 use kernel::Timestamp;
+use kernel::cadence::midnight;
+use kernel::day::{self, Toward};
 use serde::Deserialize;
 use web::parts::Choice;
 use web::session::Person;
@@ -132,20 +134,16 @@ impl Typed {
                 path: self.has("path"),
                 body: words(self.text("body")),
             }),
-            expires_at: Some(self.expires_at(who)?),
+            expires_at: Some(self.expires_at(ws, who)?),
         })
     }
 
-    fn expires_at(&self, who: &Person) -> Result<Option<Timestamp>, VaultError> {
-        let wrong = || VaultError::field("expires", "Write a day, such as 2027-05-31.");
-        match self.text("expires").trim() {
-            "" => Ok(None),
-            day => {
-                let day: Date = day.parse().map_err(|_| wrong())?;
-                let at = day.to_zoned(zone(who)).map_err(|_| wrong())?;
-                Ok(Some(at.timestamp()))
-            }
-        }
+    fn expires_at(&self, ws: &Ws, who: &Person) -> Result<Option<Timestamp>, VaultError> {
+        let (zone, typed) = (zone(who), self.text("expires"));
+        let today = due::day(ws.app.clock.now(), &zone);
+        let day = day::in_field("expires", typed, today, Toward::Ahead);
+        let day = day.map_err(|wrong| VaultError::field("expires", wrong.message))?;
+        Ok(day.and_then(|day| midnight(&zone, day)))
     }
 
     /// Boxes for all agents that work here.
@@ -203,5 +201,5 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn zone(who: &Person) -> jiff::tz::TimeZone {
-    features::tasks::queries::due::zone(&who.zone)
+    due::zone(&who.zone)
 }

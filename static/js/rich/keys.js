@@ -52,6 +52,10 @@ const leave = (state, dispatch, view) => {
   return true;
 };
 
+const submit = ({ form }) => () => {
+  form?.requestSubmit(form.querySelector("[data-default]"));
+  return !!form;
+};
 
 export const keys = (editor) => [
   keymap({
@@ -72,7 +76,7 @@ export const keys = (editor) => [
     "Mod-z": undo,
     "Mod-y": redo,
     "Mod-Shift-z": redo,
-    "Mod-Enter": exitCode,
+    "Mod-Enter": chainCommands(exitCode, submit(editor.box)),
     "Shift-Enter": chainCommands(exitCode, lineBreak),
     Enter: chainCommands(nextRow, tableFromLine, codeFromLine, splitItem),
     Tab: chainCommands(nextCell(1), sinkListItem(nodes.list_item)),

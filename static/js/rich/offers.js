@@ -42,11 +42,14 @@ class Offers {
     this.title = element("p", { class: "head", "aria-hidden": "true" });
     this.box = element("div", { class: "menu rich-offers", hidden: true }, this.title, this.list);
     // The text keeps the focus while a line is pressed.
-    this.box.addEventListener("mousedown", (event) => {
+    const press = (event) => {
       event.preventDefault();
-      const line = event.target.closest("[role=option]");
-      if (line) this.take([...this.list.children].indexOf(line));
-    });
+      const n = [...this.list.children].indexOf(event.target.closest("[role=option]"));
+      if (n < 0) return;
+      if (event.type === "mousedown") this.take(n);
+      else if (n !== this.at) this.mark(n);
+    };
+    for (const type of ["mousedown", "mousemove"]) this.box.addEventListener(type, press);
     editor.host.append(this.box);
   }
 
@@ -61,11 +64,13 @@ class Offers {
   }
 
   async ask(open) {
-    const url = this.editor.box.dataset.richNames;
+    const { richNames } = this.editor.box.dataset;
     const turn = this.turn;
-    if (!url) return;
+    if (!richNames) return;
+    const url = new URL(richNames, location);
+    url.searchParams.set("q", open.query);
     try {
-      const answer = await fetch(`${url}?${new URLSearchParams({ q: open.query })}`, { headers: { accept: "application/json" } });
+      const answer = await fetch(url, { headers: { accept: "application/json" } });
       const names = answer.ok ? await answer.json() : [];
       if (turn === this.turn) this.show(open, names.map(({ label, insert, kind }) => ({ label, about: kind, insert })));
     } catch {

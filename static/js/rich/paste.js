@@ -12,6 +12,8 @@ import { slice } from "./read.js";
 import { schema } from "./schema.js";
 
 const MARKDOWN = /(?:^|\n)(?:#{1,6} |[-*+] |\d+[.)] |> |```|~~~|\|.*\||---)|\*\*\S|~~\S|`[^`\n]+`|\[[^\]\n]+\]\(|\n\n/;
+/* In bytes, as the server takes it. */
+const LARGEST = 256 * 1024;
 const key = new PluginKey("files");
 
 /* Words at once, and what they mean as soon as the server has said it; one step back undoes both. */
@@ -108,7 +110,12 @@ export function paste(editor) {
         },
         handlePaste(view, event) {
           const { clipboardData: data } = event;
-          if (!data || isCode(view.state)) return false;
+          if (!data) return false;
+          if (LARGEST < new Blob([data.getData("text/plain"), editor.box.value]).size) {
+            toast("An item has at most 256 KB of text. Add it as a file instead.");
+            return true;
+          }
+          if (isCode(view.state)) return false;
           if (areMeant(data)) return attach(editor, [...data.files]);
           const text = data.getData("text/plain").replace(/\r\n?/g, "\n");
           const isPlain = !data.getData("text/html") || data.types.includes("vscode-editor-data");

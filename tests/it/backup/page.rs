@@ -449,7 +449,7 @@ async fn all_faults_of_the_settings_are_shown_at_once_and_secrets_never() {
     let reply = owner.form(PAGE, &[&good[..], &bad[..]].concat()).await;
     assert_eq!(reply.status, 422);
     for words in [
-        "Write a time of day like 03:30",
+        "Write the time as 9:30",
         "Write a number",
         "at least 12 characters",
         "only folders and s3:// are known",

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use app::{App, Who, Ws};
 use crypto::keyring::Secret;
 use crypto::passphrase;
-use kernel::{Can, Timestamp};
+use kernel::{Can, Timestamp, clock};
 use store::StoreError;
 use web::error::PageError;
 use web::extract::{Form, Path};
@@ -420,11 +420,10 @@ async fn save(
 
 fn new_settings(app: &App, typed: &Typed) -> Result<NewSettings, Wrong> {
     let mut wrong = Wrong::none();
-    let time = typed.time.trim().split_once(':');
-    let time = time.and_then(|(h, m)| Some((h.parse::<u8>().ok()?, m.parse::<u8>().ok()?)));
-    let time = time.filter(|(hour, minute)| *hour < 24 && *minute < 60);
-    let time = time.ok_or_else(|| Wrong::field("time", "write a time of day like 03:30"));
-    let time = wrong.join(time);
+    let time = clock::read(&typed.time).and_then(|time| {
+        Some((u8::try_from(time.hour()).ok()?, u8::try_from(time.minute()).ok()?))
+    });
+    let time = wrong.join(time.ok_or_else(|| Wrong::field("time", clock::WANTED)));
     let mut number = |field: &str, text: &str| {
         let read = text.trim().parse::<u16>();
         wrong.join(read.map_err(|_| Wrong::field(field, "write a number from 0 to 3650")))

@@ -1,5 +1,7 @@
 //! The browsers of agents over the API.
 
+mod acts;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,17 +38,21 @@ pub fn routes() -> Routes {
         )
         .post(
             "/agents/{agent}/browser/stop",
-            stop.needs(Can::Agents).doc(|| {
-                Doc::new("Stop it; its tabs come back with its next use").returns::<BrowserView>()
+            stop.needs(Can::Browser).doc(|| {
+                Doc::new("Stop it; its tabs come back with its next use")
+                    .no_key("a repeat finds it stopped")
+                    .returns::<BrowserView>()
             }),
         )
         .post(
             "/agents/{agent}/browser/reset",
-            reset.needs(Can::Agents).doc(|| {
+            reset.needs(Can::Browser).proved().doc(|| {
                 Doc::new("Stop it and forget everything: sign-ins, tabs, downloads")
+                    .no_key("a repeat finds nothing more to forget")
                     .returns::<BrowserView>()
             }),
         )
+        .merge(acts::routes())
 }
 
 /// The browser of an agent.
@@ -56,6 +62,10 @@ struct BrowserView {
     on: bool,
     /// Whether it runs at this moment; it starts at its first use.
     running: bool,
+    /// Who has the wheel; null while the agent acts.
+    driver: Option<String>,
+    /// Whether a credential is being typed, so that nothing of a page is told.
+    hidden: bool,
     /// Its tabs while it runs, those that you may see.
     tabs: Vec<BrowserTab>,
     /// What this machine lacks for it.
@@ -110,6 +120,8 @@ async fn view(ws: &Ws, who: &Person, agent: &Agent) -> Result<Json<BrowserView>,
     Ok(Json(BrowserView {
         on: state.is_on,
         running: state.is_running,
+        driver: state.driver,
+        hidden: state.is_dark,
         tabs: state.tabs.into_iter().map(BrowserTab::from).collect(),
         needs: state.needs.into_iter().map(BrowserNeed::from).collect(),
     }))

@@ -3,6 +3,7 @@
 //! A tab belongs to the run that used it last: whoever may not see that run sees neither the tab nor a picture of it.
 
 pub mod api;
+mod asks;
 pub mod pages;
 mod view;
 
@@ -32,6 +33,10 @@ const COMES_WITHIN: Duration = Duration::from_secs(5);
 struct State {
     is_on: bool,
     is_running: bool,
+    /// Who has the wheel; nobody while the agent acts.
+    driver: Option<String>,
+    /// Whether a credential is being typed.
+    is_dark: bool,
     tabs: Vec<TabInfo>,
     /// How many more tabs there are.
     hidden: usize,
@@ -53,9 +58,13 @@ async fn state(ws: &Ws, who: &Person, agent: &Agent) -> Result<State, StoreError
     // The doctor makes the folder; that of all browsers will do.
     setup.folder.pop();
     let needs = ws.look(move |_| Ok::<_, StoreError>(doctor::look(&setup))).await?;
+    let standing = ws.app.browsers.stage(ws.browser_of(agent.id)).map(|stage| stage.standing());
+    let standing = standing.unwrap_or_default();
     Ok(State {
         is_on,
         is_running: browser.is_some_and(|browser| browser.is_running()),
+        driver: standing.driver.map(|driver| driver.name),
+        is_dark: standing.dark.is_some(),
         hidden: all - tabs.len(),
         tabs,
         needs: needs.into_iter().filter(|need| !need.is_met).collect(),

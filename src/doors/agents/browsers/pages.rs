@@ -22,6 +22,7 @@ use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
+use super::asks::{self, Asks};
 use super::{State, view};
 
 /// Routes below the workspace.
@@ -32,10 +33,11 @@ pub fn routes() -> Routes {
         .get("/agents/{slug}/browser/picture", picture.needs(Can::Read))
         .get("/agents/{slug}/browser/view", view::watch.needs(Can::Read))
         .post("/agents/{slug}/browser/ticket", view::ticket.needs(Can::Read).also_closed())
+        .post("/agents/{slug}/browser/upload", view::give.needs(Can::Agents))
         .post("/agents/{slug}/browser/open", open.needs(Can::Agents))
         .post("/agents/{slug}/browser/switch", switch.needs(Can::Agents))
         .post("/agents/{slug}/browser/stop", stop.needs(Can::Agents))
-        .post("/agents/{slug}/browser/reset", reset.needs(Can::Agents))
+        .post("/agents/{slug}/browser/reset", reset.needs(Can::Agents).proved())
 }
 
 /// A tab.
@@ -52,6 +54,8 @@ struct BrowserPage {
     shell: Shell,
     head: Head,
     base: String,
+    /// What people are asked to do here.
+    asks: Asks,
     /// Style and script of the live view.
     files: (&'static str, &'static str),
     is_on: bool,
@@ -77,16 +81,22 @@ async fn show(
     ws: Ws,
     who: Person,
     shell: Shell,
+    hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
     let agent = found(&ws, &slug)?;
+    let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent))?;
+    if hx.wants(asks::REGION) {
+        return html::fragment(&asks);
+    }
     let now = ws.app.clock.now();
     let (head, history) = ws.read(|snap| {
         let head = head::head(&ws, snap, &agent, Place::Browser, who.access, now)?;
         let history = history::href_if_any::<AgentBrowser>(&ws, snap, agent.id)?;
         Ok::<_, PageError>((head, history))
     })?;
-    let State { is_on, is_running, tabs, hidden, needs } = super::state(&ws, &who, &agent).await?;
+    let State { is_on, is_running, tabs, hidden, needs, .. } =
+        super::state(&ws, &who, &agent).await?;
     let page = super::shown(&ws, &who, agent.id)?;
     let named = |title: String, url: &str| if title.is_empty() { url.to_owned() } else { title };
     let picture = page.and_then(|page| page.info().ok()); // ok: a tab that is gone has none
@@ -98,6 +108,7 @@ async fn show(
     });
     html::page(&BrowserPage {
         base: format!("{}/browser", head.base),
+        asks,
         shell,
         may: who.access.may(Can::Agents) && !head.is_archived,
         head,

@@ -228,7 +228,7 @@ fn view(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct From {
-    /// `all` for the list of all agents, `task` for the page of its task.
+    /// `all` for the list of all agents, `task` for the page of its task, `dashboard` for the first page.
     from: String,
 }
 
@@ -236,6 +236,9 @@ struct From {
 fn back(ws: &Ws, id: ItemId, from: &From) -> Result<String, PageError> {
     if from.from == "all" {
         return Ok(ws.url("inbox"));
+    }
+    if from.from == "dashboard" {
+        return Ok(ws.url(""));
     }
     ws.read(|snap| {
         let item = snap.get::<Item>(id)?.ok_or_else(|| PageError::not_found("This item"))?;
@@ -264,8 +267,8 @@ async fn act(
         Err(error @ InboxError::WrongState { .. }) => Flash::danger(sentence(&error.to_string())),
         Err(error) => return Err(error.into()),
     };
-    if from.from == "task" && hx.is_partial() {
-        // Who stands on a task's page stays there.
+    if matches!(from.from.as_str(), "task" | "dashboard") && hx.is_partial() {
+        // Who stands on a task's page or on the first page stays there.
         let ask = Ask::new().toast(said.tone, &said.text).changed("inbox", id);
         return Ok((ask, "").into_response());
     }

@@ -24,7 +24,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::permits::{self, Wish};
-use super::{outside, portable, replay, sandbox, table};
+use super::{batch, outside, portable, replay, reviewer, sandbox, table};
 
 /// So many that wait are listed.
 const OPEN: usize = 1_000;
@@ -54,7 +54,7 @@ pub fn routes() -> Routes {
             .query::<ExplainQuery>()
             .returns::<Explained>()
     };
-    let routes = replay::api(outside::api(Routes::new()));
+    let routes = replay::api(outside::api(batch::api(reviewer::api(Routes::new()))));
     portable::api(sandbox::api(routes))
         .get("/approvals", list.needs(Can::Read).doc(listed))
         .get(
@@ -263,15 +263,15 @@ async fn answer(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ModeBody {
-    /// `locked`, `ask` or `full`.
+    /// `locked`, `ask`, `auto` or `full`.
     mode: TrustMode,
 }
 
 /// How much an agent may do without asking.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ModeView {
-    /// `locked`: it looks and changes nothing; `ask`: it asks before what cannot be taken back; `full`: it does all
-    /// that its switches allow.
+    /// `locked`: it looks and changes nothing; `ask`: it asks before what cannot be taken back; `auto`: so too, and
+    /// the reviewer may say yes; `full`: it does all that its switches allow.
     mode: TrustMode,
     /// Whether it asks no more than before after it has read words from outside.
     autonomous: bool,
@@ -444,6 +444,7 @@ async fn explain(
             method: method.trim().to_ascii_uppercase(),
             host: host.trim().trim_end_matches('.').to_ascii_lowercase(),
             is_usual: true,
+            origin: None,
         });
         let now = ws.app.clock.now();
         let verdict = table::verdict(snap, agent.id, (spec, programs), request.as_ref(), now)?;

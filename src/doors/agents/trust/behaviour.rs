@@ -39,6 +39,10 @@ pub(super) fn meaning(mode: TrustMode) -> &'static str {
             "It works by itself and asks before programs with the open network, before what it does \
              outside HQ and before it changes the files that say who it is."
         }
+        TrustMode::Auto => {
+            "It asks as in Ask, and the reviewer of the workspace may allow one command or one request that is \
+             no high risk. Without a reviewer, and after words from outside, people are asked."
+        }
         TrustMode::Full => {
             "It does all that its switches allow. Only permissions, and words from outside, make it ask."
         }
@@ -128,7 +132,8 @@ fn view(
     let head = head::head(ws, snap, agent, Place::Behaviour, who.access, now)?;
     let may = who.access.may(Can::Admin) && !head.is_archived;
     let AgentTrust { mode, autonomous, .. } = queries::trust_of(snap, agent.id)?;
-    let modes = TrustMode::ALL
+    let modes = [TrustMode::Locked, TrustMode::Ask, TrustMode::Auto, TrustMode::Full];
+    let modes = modes
         .iter()
         .map(|one| Choice::new(one.word(), one.label(), *one == mode).hint(meaning(*one)));
     let programs = table::programs(snap, agent)?;
@@ -174,7 +179,8 @@ pub(super) async fn set_mode(
     let agent = found(&ws, &slug)?;
     let id = agent.id;
     ws.write(&who, move |tx| rules::set_mode(tx, id, mode)).await?;
-    let told = format!("The mode of {} is {}.", agent.name, mode.label());
+    let name = ws.read(|snap| agents::called(snap, &agent))?;
+    let told = format!("The mode of {name} is {}.", mode.label());
     let url = ws.url(&format!("agents/{}/behaviour", agent.slug));
     Ok(flash::say(&app, Flash::ok(told), hx.go_to(&url)))
 }

@@ -2,6 +2,7 @@
 //! and over the API.
 
 pub mod api;
+mod batch;
 mod behaviour;
 mod outside;
 pub mod pages;
@@ -9,6 +10,7 @@ mod permits;
 mod policy;
 mod portable;
 mod replay;
+mod reviewer;
 mod sandbox;
 mod table;
 
@@ -61,6 +63,32 @@ async fn decide(
 ) -> Result<(), TrustError> {
     let by = who.account;
     ws.write(who, once.run(move |tx| rules::decide(tx, id, decision, by).map(drop))).await
+}
+
+/// Why each of several answers was not taken; nothing for those that were.
+type Refusals = Vec<(ApprovalId, Option<String>)>;
+
+/// Answers several approvals in one transaction, each by itself: the first answer to each counts. What this person may
+/// not see is not there.
+async fn decide_all(
+    ws: &Ws,
+    who: &Person,
+    all: Vec<(ApprovalId, Decision)>,
+    once: Once,
+) -> Result<Refusals, TrustError> {
+    let by = who.account;
+    let (mut seen, mut told) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    for (id, decision) in all {
+        match find(ws, who, id) {
+            Ok(_) => seen.push((id, decision)),
+            Err(TrustError::Store(error)) => return Err(error.into()),
+            Err(error) => told.push((id, Some(error.to_string()))),
+        }
+    }
+    let ids: Vec<ApprovalId> = seen.iter().map(|(id, _)| *id).collect();
+    let refused = ws.write(who, once.run(move |tx| rules::decide_all(tx, seen, by))).await?;
+    told.extend(ids.into_iter().zip(refused));
+    Ok(told)
 }
 
 /// The same for a conversation, which is told in words what was refused.

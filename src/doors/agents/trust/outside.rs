@@ -53,7 +53,9 @@ async fn set(
     Form(chosen): Form<Chosen>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
-    let Agent { id, slug, name, .. } = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    let name = ws.read(|snap| agents::called(snap, &agent))?;
+    let Agent { id, slug, .. } = agent;
     let autonomous = !chosen.autonomous.is_empty();
     ws.write(&who, move |tx| rules::set_autonomous(tx, id, autonomous)).await?;
     let told = match autonomous {

@@ -17,10 +17,10 @@ use kernel::text::{ellipsis, one_line};
 use kernel::{ApprovalAnswer, ApprovalId, Assignee, Can};
 use store::Snap;
 use web::error::PageError;
-use web::extract::{Form, Path};
+use web::extract::Path;
 use web::form::sentence;
 use web::hx::{Ask, Hx};
-use web::idempotency::Once;
+use web::idempotency::FormOnce;
 use web::live::Live;
 use web::parts::{Face, Tone};
 use web::routes::{Needs, Routes};
@@ -29,7 +29,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
-use super::{behaviour, outside, policy, portable, replay, sandbox};
+use super::{batch, behaviour, outside, policy, portable, replay, reviewer, sandbox};
 
 /// Of so many that were asked last, those that were answered are shown.
 const ANSWERED: usize = 100;
@@ -37,7 +37,7 @@ const ANSWERED: usize = 100;
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    let routes = replay::pages(outside::pages(Routes::new()));
+    let routes = replay::pages(outside::pages(batch::pages(reviewer::pages(Routes::new()))));
     portable::pages(sandbox::pages(routes))
         .get("/approvals", index.needs(Can::Read))
         .post("/approvals/{id}", answer.needs(Can::Approve))
@@ -114,7 +114,10 @@ fn answered(scene: &Scene, approval: Approval, run: &Run) -> Option<Past> {
         run: run.name(),
         href: scene.run_href(run.number),
         tone: match answer.answer {
-            ApprovalAnswer::Once | ApprovalAnswer::Run | ApprovalAnswer::Always => "ok",
+            ApprovalAnswer::Once
+            | ApprovalAnswer::Run
+            | ApprovalAnswer::Always
+            | ApprovalAnswer::Reviewed => "ok",
             ApprovalAnswer::Denied => "danger",
             _ => "neutral",
         },
@@ -167,7 +170,7 @@ async fn answer(
     who: Person,
     hx: Hx,
     Path(id): Path<ApprovalId>,
-    Form(said): Form<Said>,
+    FormOnce(said, once): FormOnce<Said>,
 ) -> Result<Response, PageError> {
     let decision = said.decision()?;
     if let Some(can) = super::lacks(&who, decision.answer) {
@@ -175,7 +178,7 @@ async fn answer(
     }
     let (_, run) = super::find(&ws, &who, id)?;
     let told = format!("{}; {} goes on", decision.answer.label(), run.name());
-    let (tone, told) = match super::decide(&ws, &who, (id, decision), Once::without_key()).await {
+    let (tone, told) = match super::decide(&ws, &who, (id, decision), once).await {
         Ok(()) => (Tone::Ok, told),
         // Somebody was first, or the run has ended: that is no fault of who answers.
         Err(error @ (TrustError::Answered(_) | TrustError::Over)) => {
@@ -187,7 +190,7 @@ async fn answer(
         let ask = Ask::new().changed("approvals", id).toast(tone, &told);
         return Ok((ask, "").into_response());
     }
-    Ok(flash::say(&app, Flash { tone, text: sentence(&told) }, hx.go_to(&ws.url("approvals"))))
+    Ok(flash::say(&app, Flash::new(tone, sentence(&told)), hx.go_to(&ws.url("approvals"))))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use features::tasks::queries::scene::Scene;
-use features::trust::model::{Permission, What};
+use features::trust::model::{BROWSER, Permission, What};
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::rules::{NewPermission, TrustError};
+use features::trust::sites::{self, SiteAct};
 use features::trust::tools;
 use kernel::text::one_line;
 use kernel::{AgentId, Leave, Timestamp};
@@ -103,10 +104,11 @@ pub(super) struct Wish {
     pub tool: String,
     /// What becomes of the calls.
     pub leave: Leave,
-    /// Only requests to this host; for `http_request` alone.
+    /// Only requests to this host, or acts at this site; for `http_request` and `browser` alone.
     #[serde(default)]
     pub host: Option<String>,
-    /// Only requests by this method, such as `GET`; with a host.
+    /// Only requests by this method, such as `GET`, or acts of this kind: `ACT`, `SEND`, `SECRET`, `DOWNLOAD`; with a
+    /// host.
     #[serde(default)]
     pub method: Option<String>,
     /// Why.
@@ -136,14 +138,23 @@ impl Wish {
         let method = given(self.method).filter(|method| !method.is_empty());
         let what = match (host, method) {
             (None, None) => What::All,
-            _ if tool != REQUESTS => {
-                let told = format!("only {REQUESTS} is told apart by host");
+            _ if tool != REQUESTS && tool != BROWSER => {
+                let told = format!("only {REQUESTS} and {BROWSER} are told apart by host");
                 return Err(TrustError::Refused(told));
             }
-            (Some(host), method) if is_host(&host) => What::Host {
-                method: method.unwrap_or_default().to_ascii_uppercase(),
-                host: host.to_ascii_lowercase(),
-            },
+            (_, Some(method)) if tool == BROWSER && SiteAct::of_word(&method).is_none() => {
+                let words = SiteAct::ALL.map(SiteAct::word).join(", ");
+                let told = format!("for {BROWSER} the methods are {words}, or none for all acts");
+                return Err(TrustError::Refused(told));
+            }
+            (Some(host), method)
+                if is_host(&host) || tool == BROWSER && sites::is_origin(&host) =>
+            {
+                What::Host {
+                    method: method.unwrap_or_default().to_ascii_uppercase(),
+                    host: host.to_ascii_lowercase(),
+                }
+            }
             _ => {
                 let told = "write the name of a host, such as api.example.com";
                 return Err(TrustError::Refused(told.to_owned()));
@@ -184,6 +195,7 @@ pub(super) fn calls(tool: &str, what: &What) -> String {
         What::All => "Every call".to_owned(),
         What::Same { shown, .. } => format!("Exactly {}", one_line(shown)),
         What::Command(pattern) => one_line(&pattern.shown()),
+        What::Host { method, host } if tool == BROWSER => sites::told(method, host),
         What::Host { method, host } if method.is_empty() => format!("Requests to {host}"),
         What::Host { method, host } => format!("{method} requests to {host}"),
     }

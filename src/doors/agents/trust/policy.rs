@@ -18,12 +18,14 @@ use web::form::Wrong;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
 use web::live::Live;
+use web::parts::Choice;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::{flash, html};
 
 use super::behaviour;
 use super::permits::{self, Permits, Typed};
+use super::reviewer;
 
 /// Where it stands among the settings.
 const HERE: &str = "settings/policy";
@@ -35,6 +37,9 @@ struct PolicyPage {
     here: &'static str,
     live: Live,
     permits: Permits,
+    /// The models that can review what agents in the mode Auto ask.
+    reviewers: Vec<Choice>,
+    reviewer_url: String,
 }
 
 /// `GET /settings/policy`
@@ -69,6 +74,8 @@ fn view(
         shell,
         here: "policy",
         live: Live::new(ws.url(HERE)).table("permissions"),
+        reviewers: reviewer::choices(snap)?,
+        reviewer_url: ws.url("settings/policy/reviewer"),
         permits: permits::permits(snap, &scene, (None, specs.as_slice()), may, typed)?,
     })
 }

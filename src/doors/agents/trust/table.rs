@@ -2,7 +2,7 @@
 
 use features::agents::model::Agent;
 use features::browsers::queries as browsers;
-use features::trust::model::What;
+use features::trust::model::{BROWSER, What};
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::tools;
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
@@ -15,8 +15,6 @@ use web::format;
 
 /// The tool of requests, whose calls are told apart by host.
 pub(super) const REQUESTS: &str = "http_request";
-/// The tool that has a switch of its own.
-const BROWSER: &str = "browser";
 
 /// The groups of tools in the order in which they are shown.
 const GROUPS: [(Group, &str); 8] = [
@@ -129,6 +127,7 @@ pub(super) fn parts(
         })
     };
     let (specs, mode) = (tools_of(tx, agent)?, queries::mode_of(tx, agent.id)?);
+    let asks = matches!(mode, TrustMode::Ask | TrustMode::Auto);
     let mut parts = Vec::new();
     for (group, title) in GROUPS {
         let mut rows = Vec::new();
@@ -137,8 +136,11 @@ pub(super) fn parts(
             let (word, tone) = word_of(leave);
             let mut why = sentence(&why);
             let by_mode = rule.is_none() && leave == Leave::Allow;
-            if spec.effect == Effect::File && by_mode && mode == TrustMode::Ask {
+            if spec.effect == Effect::File && by_mode && asks {
                 why.push_str(" It asks before it changes the files that say who it is.");
+            }
+            if spec.name == BROWSER && by_mode && asks {
+                why.push_str(" It asks before it acts at a site, sends passwords, cards or files, and fills in secrets.");
             }
             if is_kept_for_some(spec.name) {
                 why.push_str(" Some calls have permissions of their own.");
@@ -180,10 +182,10 @@ pub(super) fn programs(tx: &impl ReadExt, agent: &Agent) -> Result<&'static str,
     Ok(match weigh::programs(tx, &[agent.id])? {
         Reach::Unjailed => "They run outside the sandbox and reach all that HQ itself reaches.",
         Reach::AnyHost => "They run in the sandbox and reach any public host.",
-        Reach::Inside | Reach::Elsewhere | Reach::Itself if agent.network => {
+        Reach::Inside | Reach::Elsewhere | Reach::Site | Reach::Itself if agent.network => {
             "They run in the sandbox and reach these hosts alone:"
         }
-        Reach::Inside | Reach::Elsewhere | Reach::Itself => {
+        Reach::Inside | Reach::Elsewhere | Reach::Site | Reach::Itself => {
             "They run in the sandbox, without the network."
         }
     })

@@ -347,13 +347,7 @@ fn by_day(ws: &Ws, lines: Vec<queries::Line>, (now, zone): (Timestamp, &TimeZone
             continue;
         }
         last = writing.then(|| (line.at, line.words.clone()));
-        let date = line.at.to_zoned(zone.clone()).date();
-        let label = match date {
-            date if date == today => "Today".to_owned(),
-            date if Some(date) == today.yesterday().ok() => "Yesterday".to_owned(),
-            date if date.year() == today.year() => date.strftime("%A, %-d %B").to_string(),
-            date => date.strftime("%A, %-d %B %Y").to_string(),
-        };
+        let label = queries::day(line.at.to_zoned(zone.clone()).date(), today);
         let row = Row {
             entry: ws.url(&format!("history/entry/{}", line.seq)),
             undo: match line.undo {

@@ -1,3 +1,5 @@
-//! What lets people, programs and agents in to dashboard: pages.
+//! What lets people, programs and agents in to dashboard: pages and API.
 
+pub mod api;
 pub mod pages;
+mod putting;

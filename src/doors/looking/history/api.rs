@@ -50,7 +50,8 @@ pub fn routes() -> Routes {
                      task_labels, task_relations, series, occurrences, task_templates, views, \
                      deliverables, deliverable_versions, reviews, task_files, contacts, organizations, \
                      collections, records, fields, interactions, suggestions, knowledge_items, \
-                     knowledge_folders, knowledge_bodies, knowledge_versions, model_choices, sources, \
+                     knowledge_folders, knowledge_bodies, knowledge_versions, knowledge_suggestions, \
+                     model_choices, sources, \
                      source_items, secrets, secret_masks, secret_uses, agents, agent_reach, agent_browsers, trust_modes, permissions, \
                      inbox_paces, \
                      routines, members, invites, connections, connection_keys, \

@@ -436,7 +436,7 @@ struct Typed {
     verdict: String,
     note: String,
     version: String,
-    /// `review` when it comes from the review page.
+    /// `review` when it comes from the review page, `dashboard` from the first page.
     from: String,
     remarks: Vec<Remark>,
 }
@@ -494,10 +494,14 @@ async fn review(
     };
     let (words, href) = ws.read(|snap| said(&ws, snap, verdict, &piece))?;
     if hx.is_partial() {
-        let ask = changed(piece.task).toast(Tone::Ok, &words);
+        let ask = changed(piece.task).toast(Tone::Ok, &words).close_dialog();
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
-    let href = if typed.from == "review" { ws.url("review") } else { href };
+    let href = match typed.from.as_str() {
+        "review" => ws.url("review"),
+        "dashboard" => ws.url(""),
+        _ => href,
+    };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href)))
 }
 

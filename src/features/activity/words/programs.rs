@@ -38,6 +38,7 @@ impl Speaker<'_> {
             WheelAct::TakenOver => ("took the wheel of the browser of", "from somebody else"),
             WheelAct::HandedBack => ("handed back the browser of", ""),
             WheelAct::Left => ("gave back the browser of", "that nobody used"),
+            WheelAct::Acted => ("acted in the browser of", ""),
         };
         Ok(Some(Words {
             verb: verb.to_owned(),

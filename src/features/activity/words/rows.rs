@@ -3,6 +3,7 @@
 use crate::agents::model::{AGENTS, REACH};
 use crate::cards;
 use crate::comments::model::{COMMENTS, REACTIONS};
+use crate::connections::model::{CONNECTIONS, Connection};
 use crate::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::files::model::TASK_FILES;
 use crate::history::queries;
@@ -19,9 +20,9 @@ use crate::tasks::model::label::TASK_LABELS;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::TEMPLATES;
-use kernel::{Actor, Cause};
+use kernel::{Actor, Cause, Event};
 use noun::Area;
-use store::{Change, Class, Entry, Op, Read, Root, Schema, StoreError, feed};
+use store::{Change, Class, Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed};
 use web::format;
 
 use super::Words;
@@ -58,6 +59,18 @@ const AGENT: [u16; 6] = [
 pub fn is_told(entry: &Entry) -> bool {
     matches!(entry.actor, Actor::Person { .. } | Actor::Agent { .. })
         && !matches!(entry.cause, Cause::Setup | Cause::Migration(_) | Cause::Restore)
+}
+
+/// Whether an entry tells of nothing but a connection that is gone by now, and not of its end.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_of_gone(read: &dyn Read, entry: &Entry) -> Result<bool, StoreError> {
+    let [Event::ConnectionChanged { connection }] = entry.events.as_slice() else {
+        return Ok(false);
+    };
+    let is_end = |change: &Change| change.table == CONNECTIONS.number && change.op == Op::Delete;
+    Ok(!entry.changes.iter().any(is_end) && read.get::<Connection>(*connection)?.is_none())
 }
 
 /// Whether rows of an entry may be told to somebody, by its head alone.

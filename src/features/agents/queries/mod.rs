@@ -48,6 +48,13 @@ pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Agent>, StoreErro
     }
 }
 
+/// The first task of a template's agents, with a place in brackets to be filled in; none where it names none.
+#[must_use]
+pub fn first_task(template: &str) -> Option<&'static str> {
+    let task = templates::find(template)?.manifest.first_task.as_str();
+    (!task.is_empty()).then_some(task)
+}
+
 /// All agents that are not archived, in the order of their names.
 ///
 /// # Errors
@@ -331,7 +338,7 @@ fn of_run(
             let waits = run.waiting.as_ref();
             let detail = waits.map_or("", |waiting| waiting.detail.as_str());
             Some(match waits.map(|waiting| waiting.waits_for) {
-                Some(WaitFor::Approval | WaitFor::Question) => {
+                Some(WaitFor::Approval | WaitFor::Question | WaitFor::Browser) => {
                     plain(Group::Waiting, "waiting", "Waiting for you", detail)
                 }
                 Some(WaitFor::Budget) => {

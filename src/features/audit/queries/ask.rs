@@ -16,6 +16,7 @@ use crate::tasks::queries::{self as tasks, people::People};
 use crate::users::model::{ACCOUNTS, TOKENS, WORKSPACES};
 use crate::workspace::queries as workspace;
 use app::Ws;
+use kernel::day::{self, Toward};
 use kernel::{
     AccountId, Actor, Assignee, Cause, Event, RoutineId, RunId, Timestamp, Via, WorkspaceId,
 };
@@ -216,10 +217,12 @@ impl Wish {
         })?;
         let store = store_of(ws, source);
         let before = asked.before.as_deref().map(|text| cursor(store, text)).transpose()?;
-        let since = asked.from.as_deref().map(|text| moment("from", text, zone)).transpose()?;
-        let until = asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?;
+        let today = ws.app.clock.now().to_zoned(zone.clone()).date();
+        let at = |field, text: &str| moment(field, text, (zone, today));
+        let since = asked.from.as_deref().map(|text| at("from", text)).transpose()?;
+        let until = asked.to.as_deref().map(|text| at("to", text)).transpose()?;
         if since.zip(until).is_some_and(|(since, until)| until < since) {
-            return Err(AuditError::field("to", "this is before what it begins with"));
+            return Err(AuditError::field("to", "The last day is before the first."));
         }
         Ok(Self {
             source,
@@ -538,13 +541,17 @@ fn because(text: &str) -> Result<Because, AuditError> {
     one.map(Because::One).ok_or_else(|| wrong(format!("`{}` is no id of this kind", id.trim())))
 }
 
-/// A moment, or the beginning or end of a day, in milliseconds.
-fn moment(field: &'static str, text: &str, zone: &TimeZone) -> Result<i64, AuditError> {
+/// A moment, or the beginning or end of a day as people write it, in milliseconds.
+fn moment(
+    field: &'static str,
+    text: &str,
+    (zone, today): (&TimeZone, Date),
+) -> Result<i64, AuditError> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at.as_millisecond());
     }
-    let wrong = || AuditError::field(field, format!("`{text}` is no day; write it as 2026-11-20"));
-    let day = text.parse::<Date>().map_err(|_| wrong())?;
+    let wrong = || AuditError::field(field, day::WANTED);
+    let day = day::read(text, today, Toward::Back).ok_or_else(wrong)?;
     let start = |day: Date| day.to_zoned(zone.clone()).map(|at| at.timestamp().as_millisecond());
     let at = match field {
         "to" => day.tomorrow().and_then(start).map(|at| at - 1),

@@ -1,8 +1,10 @@
-//! Tasks whose due date has passed, with what can be done about it on the spot: another date, somebody else.
+//! Tasks whose due date has passed, and those that were missed, with what can be done about it on the spot: another
+//! date, somebody else.
 
-use jiff::ToSpan as _;
+use jiff::{SignedDuration, ToSpan as _};
 
 use super::Scene;
+use super::away::Hidden;
 use super::needs::{Act, Menu, Row, named};
 use super::tally::{COUNTED, Found};
 use crate::tasks::model::{BY_STATUS, Task};
@@ -10,48 +12,101 @@ use crate::tasks::queries::due::{self, Deadline};
 use crate::tasks::queries::overdue::Passed;
 use crate::tasks::queries::people::People;
 use kernel::key::KeyBuf;
-use kernel::{Assignee, Can, Priority, TaskStatus};
+use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Timestamp};
 use store::{Range, ReadExt, StoreError};
 use web::parts::Tone;
 
+/// For so many days after its due date a missed task is told.
+const TOLD_DAYS: i64 = 7;
+
 /// Open tasks whose due date has passed.
-pub(super) fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
+pub(super) fn overdue(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
     let mut found = passed(tx, scene)?;
     found.sort_by_key(|task| task.due_at);
     let may = scene.who.access.may(Can::Write) && !found.is_empty();
     let people = may.then(|| People::read(tx)).transpose()?;
     let row = |task: Task| {
-        let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
-        let mine = task.assignee.and_then(Assignee::person) == Some(scene.who.account);
-        let mut facts = named(scene, agent, Some(&task));
-        if mine {
-            facts.insert(0, "yours".to_owned());
-        }
-        let due = Deadline::of(&task).map_or_else(String::new, |due| {
-            format!("was due {}", due.words(&scene.zone, "%-d %b"))
-        });
-        facts.extend((!due.is_empty()).then(|| due.clone()));
-        let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
-        let mut acts = Vec::new();
+        let mut row = row_of(scene, &task, "Overdue");
         if let Some(people) = &people {
-            acts.push(another_date(scene, &task, &href));
-            acts.push(somebody_else(scene, people, &task, &href));
+            row.acts.insert(0, somebody_else(scene, people, &task, &row.href));
+            row.acts.insert(0, another_date(scene, &task, &row.href));
         }
-        acts.push(Act::go("Open", href.clone()).quiet());
-        Ok(Row {
-            tone: Tone::Danger,
-            icon: "missed",
-            title: task.title.clone(),
-            word: "Overdue",
-            task: Some(task.id),
-            also: due,
-            face: agent.map(|agent| scene.called.face(agent)),
-            facts,
-            acts,
-            href,
-        })
+        Ok(row)
     };
-    Found::draw(found, |task| Some(task.id), row)
+    Found::draw(hidden, found, |task| of(task, "overdue"), row)
+}
+
+/// Tasks that were missed lately: nothing came of them by their date, and nothing will unless somebody opens them
+/// again. A task of a series is left out: the next one of it comes.
+pub(super) fn missed(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
+    let since = scene.midnight() - SignedDuration::from_hours(24 * TOLD_DAYS);
+    let mut found: Vec<Task> = Vec::new();
+    for priority in Priority::ALL {
+        let from = place(TaskStatus::Missed, *priority);
+        let lately = Range::between(from.clone().with(&since), from.with(&scene.now));
+        found.extend(tx.scan::<Task>(BY_STATUS, &lately.limit(COUNTED))?);
+    }
+    found.retain(|task| task.series.is_none());
+    found.sort_by_key(|task| std::cmp::Reverse(task.due_at));
+    let may = scene.who.access.may(Can::Write);
+    let row = |task: Task| {
+        let mut row = row_of(scene, &task, "Missed");
+        if may {
+            let lines = vec![day(scene, 1, "Tomorrow"), day(scene, 7, "In a week")];
+            let id = format!("reopen-{}", task.number);
+            let menu = Menu { id, name: "due", lines };
+            row.acts.insert(0, Act::choose("Reopen", format!("{}/reopen", row.href), menu));
+        }
+        Ok(Row { is_told: true, ..row })
+    };
+    Found::draw(hidden, found, |task| of(task, "missed"), row)
+}
+
+/// What is told of a task: a new due date is something new.
+fn of(task: &Task, what: &str) -> (String, Option<TaskId>) {
+    let due = task.due_at.map_or(0, Timestamp::as_millisecond);
+    (format!("{what}-{}-{due}", task.number), Some(task.id))
+}
+
+fn row_of(scene: &Scene<'_>, task: &Task, word: &'static str) -> Row {
+    let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
+    let mine = task.assignee.and_then(Assignee::person) == Some(scene.who.account);
+    let mut facts = named(scene, agent, Some(task));
+    if mine {
+        facts.insert(0, "yours".to_owned());
+    }
+    let due = Deadline::of(task)
+        .map_or_else(String::new, |due| format!("was due {}", due.words(&scene.zone, "%-d %b")));
+    facts.extend((!due.is_empty()).then(|| due.clone()));
+    let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
+    Row {
+        tone: Tone::Danger,
+        icon: "missed",
+        title: task.title.clone(),
+        word,
+        task: Some(task.id),
+        also: due,
+        face: agent.map(|agent| scene.called.face(agent)),
+        facts,
+        acts: vec![Act::go("Open", href.clone()).quiet()],
+        href,
+        ..Row::default()
+    }
+}
+
+/// Where the tasks of a status and a priority begin in their index.
+fn place(status: TaskStatus, priority: Priority) -> KeyBuf {
+    let mut from = KeyBuf::new();
+    from.u8(status as u8).u8(u8::MAX - priority as u8);
+    from
 }
 
 fn passed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError> {
@@ -59,8 +114,7 @@ fn passed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError>
     let mut found: Vec<Task> = Vec::new();
     for status in [TaskStatus::InProgress, TaskStatus::Todo, TaskStatus::Blocked] {
         for priority in Priority::ALL {
-            let mut from = KeyBuf::new();
-            from.u8(status as u8).u8(u8::MAX - *priority as u8);
+            let from = place(status, *priority);
             let today = from.clone().with(&midnight);
             let to = from.clone().with(&(scene.now + 1.milliseconds()));
             let before = Range::between(from, today.clone()).limit(COUNTED);
@@ -74,15 +128,18 @@ fn passed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError>
 }
 
 fn another_date(scene: &Scene<'_>, task: &Task, href: &str) -> Act {
-    let today = due::day(scene.now, &scene.zone);
-    let day = |days: i64, label: &str| {
-        let day = today.checked_add(days.days()).unwrap_or(today);
-        (day.to_string(), label.to_owned())
-    };
-    let mut lines = vec![day(0, "Today"), day(1, "Tomorrow"), day(7, "In a week")];
+    let lines = [(0, "Today"), (1, "Tomorrow"), (7, "In a week")];
+    let mut lines: Vec<_> = lines.map(|(days, label)| day(scene, days, label)).into();
     lines.push(("none".to_owned(), "No date".to_owned()));
     let id = format!("move-{}", task.number);
     Act::choose("Move to", format!("{href}/due"), Menu { id, name: "due", lines })
+}
+
+/// A day from today on, as a line of a menu.
+fn day(scene: &Scene<'_>, days: i64, label: &str) -> (String, String) {
+    let today = due::day(scene.now, &scene.zone);
+    let day = today.checked_add(days.days()).unwrap_or(today);
+    (day.to_string(), label.to_owned())
 }
 
 fn somebody_else(scene: &Scene<'_>, people: &People, task: &Task, href: &str) -> Act {

@@ -1,15 +1,19 @@
 //! What is worth a try after a set-up. Nothing of it is kept: each line follows from what there is. A part of HQ that
 //! comes later adds its line to the table.
 
+use std::ops::ControlFlow;
+
 use super::Scene;
 use crate::agents::model::AGENTS;
+use crate::cards;
 use crate::deliverables::model::{DELIVERABLES, REVIEWS, Review, Version};
 use crate::onboarding::queries as onboarding;
 use crate::routines::model::{ROUTINES, Routine};
 use crate::tasks::model::{BY_ASSIGNEE, TASKS};
 use crate::workspace::model::SETTINGS;
+use crate::workspace::queries::modules::Off;
 use kernel::key::KeyBuf;
-use kernel::{Assignee, Can};
+use kernel::{Assignee, Can, TaskStatus};
 use store::{Range, Read, ReadExt as _, StoreError, Table};
 
 /// How many rows are looked at for the first that counts: those of the first days.
@@ -26,22 +30,44 @@ struct Entry {
     hint: &'static str,
     /// The page where it is done, below the workspace.
     path: &'static str,
+    /// The page of an agent where it is done, where there is one agent alone.
+    of_agent: &'static str,
+    /// The noun without whose part of HQ there is nothing to do; may be empty.
+    noun: &'static str,
     /// Who may do it.
     can: Can,
     done: Done,
 }
 
-const LINES: [Entry; 6] = [
-    Entry {
+impl Entry {
+    /// What most lines have in common.
+    const USUAL: Self = Self {
         round: 1,
+        label: "",
+        hint: "",
+        path: "",
+        of_agent: "",
+        noun: "",
+        can: Can::Write,
+        done: |_, _| Ok(false),
+    };
+
+    /// Whether this workspace has what it is about. A line of something that is not there counts nowhere.
+    fn is_built(&self, off: &Off) -> bool {
+        self.noun.is_empty() || (cards::of_word(self.noun).is_some() && !off.has_page(self.path))
+    }
+}
+
+static LINES: [Entry; 10] = [
+    Entry {
         label: "Hire an agent",
         hint: "Sixteen roles, ready in a second.",
         path: "agents/new",
         can: Can::Agents,
         done: |_, scene| Ok(!scene.agents.is_empty()),
+        ..Entry::USUAL
     },
     Entry {
-        round: 1,
         label: "Connect a model",
         hint: "Until then agents follow a practice script.",
         path: "settings/connections/new",
@@ -49,25 +75,23 @@ const LINES: [Entry; 6] = [
         done: |_, scene| {
             Ok(scene.settings.as_ref().is_some_and(|one| one.default_connection.is_some()))
         },
+        ..Entry::USUAL
     },
     Entry {
-        round: 1,
         label: "Give an agent a task",
         hint: "One sentence is enough.",
         path: "tasks/new",
-        can: Can::Write,
-        done: |read, scene| {
-            for agent in &scene.agents {
-                let range = Range::prefix(KeyBuf::of(&Assignee::Agent(agent.id))).limit(1);
-                if 0 < read.len(BY_ASSIGNEE, &range)? {
-                    return Ok(true);
-                }
-            }
-            handed_in(read)
-        },
+        done: |read, scene| Ok(has_task(read, scene, None)? || handed_in(read)?),
+        ..Entry::USUAL
     },
     Entry {
-        round: 1,
+        label: "Let an agent finish a piece of work",
+        hint: "It hands in what it made.",
+        path: "tasks",
+        done: |read, scene| Ok(handed_in(read)? || has_task(read, scene, Some(TaskStatus::Done))?),
+        ..Entry::USUAL
+    },
+    Entry {
         label: "Review a piece of work",
         hint: "Approve it, or say what should change.",
         path: "review",
@@ -76,17 +100,46 @@ const LINES: [Entry; 6] = [
             let all: Vec<Review> = read.list(&Range::all().limit(FIRST))?;
             Ok(all.iter().any(|review| review.by == scene.who.account))
         },
+        ..Entry::USUAL
+    },
+    Entry {
+        label: "Write down what agents should know",
+        hint: "Prices, rules, how things are done here.",
+        path: "knowledge",
+        noun: "knowledge",
+        done: |read, _| any(read, "knowledge"),
+        ..Entry::USUAL
+    },
+    Entry {
+        round: 2,
+        label: "Connect a source",
+        hint: "A folder or a site that is kept up to date as knowledge.",
+        path: "knowledge/sources/new",
+        noun: "source",
+        can: Can::Admin,
+        done: |read, _| any(read, "source"),
+        ..Entry::USUAL
     },
     Entry {
         round: 2,
         label: "Switch a routine on",
         hint: "Work that begins by itself, at a time or after an event.",
         path: "routines",
-        can: Can::Write,
         done: |read, _| {
             let all: Vec<Routine> = read.list(&Range::all().limit(FIRST))?;
             Ok(all.iter().any(Routine::is_on))
         },
+        ..Entry::USUAL
+    },
+    Entry {
+        round: 2,
+        label: "Give an agent a browser",
+        hint: "You watch what it does, and take the wheel when you like.",
+        path: "agents",
+        of_agent: "browser",
+        noun: "agent_browser",
+        can: Can::Agents,
+        done: |read, _| any(read, "agent_browser"),
     },
     Entry {
         round: 2,
@@ -95,21 +148,28 @@ const LINES: [Entry; 6] = [
         path: "agents/new",
         can: Can::Agents,
         done: |_, scene| Ok(1 < scene.agents.len()),
+        ..Entry::USUAL
     },
 ];
 
 /// The tables that the lines follow from.
-pub const TABLES: [Table; 6] = [AGENTS, SETTINGS, TASKS, DELIVERABLES, REVIEWS, ROUTINES];
+static TABLES: [Table; 6] = [AGENTS, SETTINGS, TASKS, DELIVERABLES, REVIEWS, ROUTINES];
+
+/// What pages listen for: the names of the tables that the lines follow from.
+pub fn topics() -> impl Iterator<Item = &'static str> {
+    let of_nouns = LINES.iter().filter_map(|line| cards::of_word(line.noun));
+    TABLES.iter().map(|table| table.name).chain(of_nouns.map(|noun| noun.topic))
+}
 
 /// A line as it is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// What there is to do.
     pub label: &'static str,
     /// What comes of it.
     pub hint: &'static str,
     /// The page where it is done, below the workspace.
-    pub path: &'static str,
+    pub path: String,
     /// Whether it is done.
     pub done: bool,
 }
@@ -140,17 +200,56 @@ pub fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>, Store
     if !onboarding::shows_mission(read, scene.who.account)? {
         return Ok(None);
     }
+    let off = scene.settings.as_ref().map(Off::in_settings).unwrap_or_default();
+    let own = |one: &&Entry| scene.who.access.may(one.can) && one.is_built(&off);
     for round in [1, 2] {
-        let own = LINES.iter().filter(|one| one.round == round && scene.who.access.may(one.can));
         let mut lines = Vec::new();
-        for Entry { label, hint, path, done, .. } in own {
-            lines.push(Line { label, hint, path, done: done(read, scene)? });
+        for entry in LINES.iter().filter(own).filter(|one| one.round == round) {
+            let Entry { label, hint, done, .. } = *entry;
+            lines.push(Line { label, hint, path: path(entry, scene), done: done(read, scene)? });
         }
         if lines.iter().any(|line| !line.done) {
             return Ok(Some(Mission { round, lines }));
         }
     }
     Ok(None)
+}
+
+/// The page where something is done.
+fn path(entry: &Entry, scene: &Scene<'_>) -> String {
+    match scene.agents.as_slice() {
+        [only] if !entry.of_agent.is_empty() => format!("agents/{}/{}", only.slug, entry.of_agent),
+        _ => entry.path.to_owned(),
+    }
+}
+
+/// Whether a noun has any record.
+fn any(read: &dyn Read, noun: &str) -> Result<bool, StoreError> {
+    let Some(noun) = cards::of_word(noun) else { return Ok(false) };
+    let mut found = false;
+    read.raw_scan(noun.table, &Range::all().limit(1), &mut |_, _| {
+        found = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
+
+/// Whether an agent has a task, or one that stands so.
+fn has_task(
+    read: &dyn Read,
+    scene: &Scene<'_>,
+    status: Option<TaskStatus>,
+) -> Result<bool, StoreError> {
+    for agent in &scene.agents {
+        let mut key = KeyBuf::of(&Assignee::Agent(agent.id));
+        if let Some(status) = status {
+            key.u8(status as u8);
+        }
+        if 0 < read.len(BY_ASSIGNEE, &Range::prefix(key).limit(1))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether an agent has ever handed something in.

@@ -10,7 +10,7 @@ use crate::deliverables::model::{DELIVERABLES, Deliverable, IN_REVIEW};
 use crate::inbox::model::{INBOX, Item};
 use crate::inbox::queries::broken;
 use crate::inbox::queries::why::went_wrong;
-use crate::runs::model::{Park, RUNS, Run};
+use crate::runs::model::{RUNS, Run};
 use crate::runs::queries::{self as runs, words};
 use crate::tasks::model::{TASKS, Task};
 use crate::tasks::queries as tasks;
@@ -18,16 +18,15 @@ use crate::usage::model::USAGE;
 use crate::usage::queries as usage;
 use crate::workspace::model::{SETTINGS, Settings};
 use kernel::text::ellipsis;
-use kernel::{AgentStatus, Assignee, Can, RunState, TaskId, WaitFor};
+use kernel::{AgentStatus, Assignee, Can, TaskId};
 use store::{Range, ReadExt, StoreError, Table};
 use web::format;
 use web::parts::{Face, Tone};
 
+use super::away::Hidden;
 use super::tally::{COUNTED, Found, Kind, Needs, tally};
-use super::{Scene, late};
+use super::{Scene, late, waiting};
 
-/// How many answers to choose from a question shows.
-const OFFERED: usize = 3;
 /// From this share on the workspace's budget is told; an agent has its own.
 const SOFT_PCT: u8 = 80;
 
@@ -68,7 +67,7 @@ impl Act {
         Self { label, glyph: "", kind: "", href, form: Some(fields), menu: None }
     }
 
-    fn label(label: String, href: String, fields: Vec<(&'static str, String)>) -> Self {
+    pub(super) fn label(label: String, href: String, fields: Vec<(&'static str, String)>) -> Self {
         let label = Cow::Owned(label);
         Self { label, glyph: "", kind: "", href, form: Some(fields), menu: None }
     }
@@ -86,8 +85,23 @@ impl Act {
     }
 }
 
+/// Where the words are sent that ask for changes of a delivered piece.
+pub struct Changes {
+    /// The end of the ids of its dialog.
+    pub short: String,
+    /// Where they are sent.
+    pub action: String,
+    /// The version that is meant.
+    pub version_id: String,
+    /// The beginning of what a draft of them is kept under.
+    pub draft: String,
+}
+
 /// One thing.
+#[derive(Default)]
 pub struct Row {
+    /// Names the thing and what it says now: of something new it is another one.
+    pub id: String,
     /// Its colour.
     pub tone: Tone,
     /// Its icon.
@@ -104,13 +118,24 @@ pub struct Row {
     pub facts: Vec<String>,
     /// What can be done here.
     pub acts: Vec<Act>,
+    /// How changes are asked for, of delivered work.
+    pub changes: Option<Changes>,
+    /// Whether it is merely told, so that it can be dismissed for good.
+    pub is_told: bool,
+    /// The ids of what else stands on this row, and whether each is merely told.
+    pub(in crate::dashboard) with: Vec<(String, bool)>,
     /// The task that it is about: one task is one row.
     pub(super) task: Option<TaskId>,
     /// How it is told on the row of the same task that stands before it.
     pub(super) also: String,
 }
 
-/// Tables after whose changes the rows may be others.
+/// A field of forms that lead back to the first page.
+pub(super) fn from_here(name: &'static str) -> (&'static str, String) {
+    (name, "dashboard".to_owned())
+}
+
+/// Tables after whose changes the rows may be others; what one has put away is one's own.
 pub const TABLES: [Table; 9] =
     [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, GRANTS, SETTINGS, USAGE];
 
@@ -119,17 +144,28 @@ pub const TABLES: [Table; 9] =
 /// # Errors
 /// When the disk fails.
 pub fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreError> {
-    let kind = |label, path, found| Kind { label, path, found };
+    let kind = |label, path, found| Kind { label, path, is_told: false, found };
+    let told = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
+    let hidden = &Hidden::read(tx, scene.who.account, scene.now)?;
     let kinds = vec![
-        kind("waiting", "runs?state=waiting", waiting(tx, scene)?),
-        kind("out of order", "settings/connections", broken(tx, scene)?),
-        kind("in review", "review", to_review(tx, scene)?),
-        kind("failed", "inbox?show=needs_you", failed(tx, scene)?),
-        kind("with nobody on them", "tasks?q=waiting:me", alone(tx, scene)?),
-        kind("overdue", "tasks?q=is:overdue", late::overdue(tx, scene)?),
-        kind("near a budget", "settings/usage", budgets(tx, scene)?),
+        kind("waiting", "runs?state=waiting", waiting::found(tx, scene, hidden)?),
+        kind("out of order", "settings/connections", out_of_order(tx, scene, hidden)?),
+        kind("in review", "review", to_review(tx, scene, hidden)?),
+        told("failed", "inbox?show=needs_you", failed(tx, scene, hidden)?),
+        kind("with nobody on them", "tasks?q=waiting:me", alone(tx, scene, hidden)?),
+        kind("overdue", "tasks?q=is:overdue", late::overdue(tx, scene, hidden)?),
+        told("missed", "tasks?q=status:missed", late::missed(tx, scene, hidden)?),
+        kind("near a budget", "settings/usage", budgets(tx, scene, hidden)?),
     ];
     Ok(tally(scene, kinds))
+}
+
+/// The row with this id; none when it is not among those that are shown, or says something else by now.
+///
+/// # Errors
+/// When the disk fails.
+pub fn find(tx: &impl ReadExt, scene: &Scene<'_>, id: &str) -> Result<Option<Row>, StoreError> {
+    Ok(read(tx, scene)?.rows.into_iter().find(|row| row.id == id))
 }
 
 pub(super) fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task>) -> Vec<String> {
@@ -138,81 +174,11 @@ pub(super) fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task
     agent.into_iter().chain(task).collect()
 }
 
-fn task_of(tx: &impl ReadExt, id: Option<TaskId>) -> Result<Option<Task>, StoreError> {
+pub(super) fn task_of(tx: &impl ReadExt, id: Option<TaskId>) -> Result<Option<Task>, StoreError> {
     match id {
         Some(id) => tx.get(id),
         None => Ok(None),
     }
-}
-
-/// A question of a run, with the answers that it offers.
-fn question(
-    scene: &Scene<'_>,
-    (agent, task): (Option<&Agent>, Option<&Task>),
-    run: &str,
-    park: Park,
-) -> Row {
-    let answer = format!("{run}/answer");
-    let may = scene.who.access.may(Can::Chat);
-    let options = park.options.into_iter().take(OFFERED).filter(|_| may);
-    let acts = options
-        .map(|option| Act::label(ellipsis(&option, 40), answer.clone(), vec![("body", option)]));
-    Row {
-        tone: Tone::Warn,
-        icon: "comment",
-        title: ellipsis(&park.question, 160),
-        word: "Question",
-        task: task.map(|task| task.id),
-        also: "asks you".to_owned(),
-        face: agent.map(|agent| scene.called.face(agent)),
-        facts: named(scene, agent, task),
-        acts: acts.chain([Act::go("Answer", run.to_owned())]).collect(),
-        href: run.to_owned(),
-    }
-}
-
-/// Runs that wait for something that a person could help with: a moment comes, and a sub-agent ends,
-/// by itself.
-fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
-    let by_itself = |run: &Run| {
-        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
-        matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child))
-    };
-    let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
-    let all = all.filter(|run| !by_itself(run));
-    let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
-    let told = all.iter().filter_map(|run| words::waits(run).map(|told| (run, told)));
-    Found::draw(
-        told,
-        |(run, _)| run.task,
-        |(run, (text, door))| {
-            let (agent, task) = (scene.agent(run.agent), task_of(tx, run.task)?);
-            let mut facts = named(scene, agent, task.as_ref());
-            facts.push(ellipsis(&text, 140));
-            let href = scene.ws.url(&format!("runs/{}", run.name()));
-            let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
-            if let Some(park) = runs::park::question_of(tx, run)? {
-                return Ok(question(scene, (agent, task.as_ref()), &href, park));
-            }
-            let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
-            let (icon, word, also) = match waits_for {
-                Some(WaitFor::Approval) => ("lock", "Approval", "asks for approval"),
-                _ => ("clock", "Waiting", "waiting"),
-            };
-            Ok(Row {
-                tone: Tone::Warn,
-                icon,
-                title: runs::talk::title_for(tx, run, scene.who.account)?,
-                word,
-                task: run.task,
-                also: also.to_owned(),
-                face: agent.map(|agent| scene.called.face(agent)),
-                facts,
-                acts: door.into_iter().chain([Act::go("Open", href.clone()).quiet()]).collect(),
-                href,
-            })
-        },
-    )
 }
 
 /// A backup or a restore drill that failed, for who can mend it.
@@ -227,21 +193,24 @@ fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
     let href = scene.ws.url("settings/backups");
     let note = run.note.as_deref().unwrap_or("it was cut off");
     Ok(Some(Row {
+        id: format!("backup-{}", run.id),
         tone: Tone::Danger,
         icon: "box",
         title: run.words(),
         word: "Backups",
-        task: None,
-        also: String::new(),
-        face: None,
         facts: vec![ellipsis(note, 160), scene.time(run.started_at).text],
         acts: vec![Act::go("Open", href.clone())],
         href,
+        ..Row::default()
     }))
 }
 
 /// Agents and connections that cannot work.
-fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
+fn out_of_order(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let admin = scene.who.access.may(Can::Admin);
     for connection in connections::all(tx)? {
@@ -249,36 +218,33 @@ fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
             && let Some(reason) = eligible::of_account(tx, &connection)?
         {
             let href = scene.ws.url(&format!("settings/connections/{}/sign-in", connection.id));
+            let since = grant.lost_at.unwrap_or(grant.renewed_at);
             rows.push(Row {
+                id: format!("sign-in-{}-{}", connection.id, since.as_millisecond()),
                 tone: Tone::Danger,
                 icon: "key",
                 title: format!("{} needs somebody to sign in again", connection.name),
                 word: "Provider",
-                task: None,
-                also: String::new(),
-                face: None,
-                facts: vec![
-                    reason.says().to_owned(),
-                    scene.time(grant.lost_at.unwrap_or(grant.renewed_at)).text,
-                ],
+                facts: vec![reason.says().to_owned(), scene.time(since).text],
                 acts: admin.then(|| Act::go("Sign in", href.clone())).into_iter().collect(),
                 href,
+                ..Row::default()
             });
             continue;
         }
         let Some(tested) = connection.tested.as_ref().filter(|tested| !tested.ok) else { continue };
         let href = scene.ws.url(&format!("settings/connections/{}", connection.id));
         rows.push(Row {
+            // It is tested again and again: a further failure is nothing new.
+            id: format!("connection-{}", connection.id),
             tone: Tone::Danger,
             icon: "key",
             title: format!("{} does not answer", connection.name),
             word: "Provider",
-            task: None,
-            also: String::new(),
-            face: None,
             facts: vec![ellipsis(&tested.message, 160), scene.time(tested.at).text],
             acts: admin.then(|| Act::go("Open", href.clone())).into_iter().collect(),
             href,
+            ..Row::default()
         });
     }
     rows.extend(backups_trouble(scene)?);
@@ -286,42 +252,48 @@ fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
         let href = scene.ws.url(&format!("agents/{}", agent.slug));
         let reason = agent.status_reason.as_deref().unwrap_or("its set-up failed");
         rows.push(Row {
+            id: format!("agent-{}-{}", agent.id, agent.updated_at.as_millisecond()),
             tone: Tone::Danger,
             icon: "warn",
             title: format!("{} cannot work", scene.called.name(agent)),
             word: "Agent",
-            task: None,
-            also: String::new(),
             face: Some(scene.called.face(agent)),
             facts: vec![ellipsis(reason, 160)],
             acts: vec![Act::go("Open", href.clone())],
             href,
+            is_told: true,
+            ..Row::default()
         });
     }
-    Ok(Found::rows(rows))
+    Ok(Found::rows(hidden, rows))
 }
 
 /// Delivered work.
-fn to_review(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
+fn to_review(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let pieces: Vec<Deliverable> = tx.scan(IN_REVIEW, &Range::all().limit(COUNTED))?;
     Found::draw(
+        hidden,
         pieces,
-        |piece| Some(piece.task),
+        |piece| (format!("piece-{}", piece.version), Some(piece.task)),
         |piece| {
             let task = tx.get::<Task>(piece.task)?;
             let agent = piece.submitted_by.agent().and_then(|agent| scene.agent(agent));
             let mut facts = named(scene, agent, task.as_ref());
             facts.push(scene.time(piece.updated_at).text);
             let href = scene.ws.url(&format!("review?piece={}", piece.id));
-            let mut acts = Vec::new();
+            let (mut acts, mut changes) = (Vec::new(), None);
             if scene.who.access.may(Can::Review) {
-                let approve = scene.ws.url(&format!("deliverables/{}/review", piece.id));
+                let action = scene.ws.url(&format!("deliverables/{}/review", piece.id));
+                let version_id = piece.version.to_string();
                 let fields = vec![
                     ("verdict", "approved".to_owned()),
-                    ("version", piece.version.to_string()),
-                    ("from", "dashboard".to_owned()),
+                    ("version", version_id.clone()),
+                    from_here("from"),
                 ];
-                acts.push(Act::post("Approve", approve, fields));
+                acts.push(Act::post("Approve", action.clone(), fields));
+                let short = piece.id.to_string();
+                let draft = format!("{}:review-{short}", scene.who.account);
+                changes = Some(Changes { short, action, version_id, draft });
             }
             acts.push(Act::go("Open", href.clone()).quiet());
             Ok(Row {
@@ -337,19 +309,25 @@ fn to_review(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> 
                 face: agent.map(|agent| scene.called.face(agent)),
                 facts,
                 acts,
+                changes,
                 href,
+                ..Row::default()
             })
         },
     )
 }
 
 /// Work that failed and is not tried again by itself.
-fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
+fn failed(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let found = broken::of(tx, &scene.agents, scene.now)?;
     let found = found.into_iter().filter_map(|one| Some((scene.agent(one.agent)?, one)));
     Found::draw(
+        hidden,
         found,
-        |(_, one)| one.item.task,
+        |(_, one)| {
+            let id = format!("failed-{}-{}", one.item.id, one.ended.as_millisecond());
+            (id, one.item.task)
+        },
         |(agent, one)| failed_row(tx, scene, agent, &one.item, one.task.as_ref()),
     )
 }
@@ -389,11 +367,12 @@ fn failed_row(
         acts.push(match onward {
             // What broke off at a limit or by a crash need not begin anew.
             Some(onward) => {
-                Act::label(onward.label, format!("{href}/continue"), Vec::new()).glyph("play")
+                let fields = vec![from_here("back")];
+                Act::label(onward.label, format!("{href}/continue"), fields).glyph("play")
             }
             None => {
                 let retry = scene.ws.url(&format!("inbox/{}/retry", item.id));
-                Act::post("Retry", retry, Vec::new()).glyph("repeat")
+                Act::post("Retry", retry, vec![from_here("from")]).glyph("repeat")
             }
         });
     }
@@ -409,11 +388,13 @@ fn failed_row(
         facts,
         acts,
         href,
+        is_told: true,
+        ..Row::default()
     })
 }
 
 /// Tasks that have an agent, and nothing that will wake it.
-fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
+fn alone(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let me = Assignee::Person(scene.who.account);
     let may = scene.who.access.may(Can::Write);
     let found = tasks::alone(tx, me, scene.now, COUNTED)?;
@@ -442,35 +423,40 @@ fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
             acts: if may { acts } else { vec![Act::go("Open", href.clone()).quiet()] },
             title: task.title,
             href,
+            ..Row::default()
         })
     };
-    Found::draw(found, |task| Some(task.id), row)
+    let of = |task: &Task| {
+        (format!("alone-{}-{}", task.number, task.updated_at.as_millisecond()), Some(task.id))
+    };
+    Found::draw(hidden, found, of, row)
 }
 
 /// Budgets that are used up or nearly so: the workspace's, then those of agents.
-fn budgets(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
+fn budgets(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let settings = tx.get::<Settings>(())?;
     if let Some(limit) = settings.as_ref().and_then(|settings| settings.budget_micros) {
         let spent = usage::month_total(tx, scene.now)?;
         let href = scene.ws.url("settings/usage");
         let may = scene.who.access.may(Can::Admin);
-        rows.extend(budget("The workspace", (spent, limit, SOFT_PCT), href, may));
+        rows.extend(budget(("all", "The workspace"), (spent, limit, SOFT_PCT), href, may));
     }
     for agent in &scene.agents {
         let Some(limit) = agent.budget_micros else { continue };
         let spent = usage::agent_month(tx, agent.id, scene.now)?;
         let href = scene.ws.url(&format!("agents/{}/settings", agent.slug));
-        let row =
-            budget(&scene.called.name(agent), (spent, limit, agent.budget_soft_pct), href, true);
+        let name = scene.called.name(agent);
+        let figures = (spent, limit, agent.budget_soft_pct);
+        let row = budget((&agent.slug, &name), figures, href, true);
         rows.extend(row.map(|row| Row { face: Some(scene.called.face(agent)), ..row }));
     }
-    Ok(Found::rows(rows))
+    Ok(Found::rows(hidden, rows))
 }
 
 /// A budget of which more than this share is spent.
 fn budget(
-    whose: &str,
+    (id, whose): (&str, &str),
     (spent, limit, soft_pct): (i64, i64, u8),
     href: String,
     may_raise: bool,
@@ -479,16 +465,19 @@ fn budget(
     if percent < i64::from(soft_pct) {
         return None;
     }
+    let (tone, how) = match limit <= spent {
+        true => (Tone::Danger, "over"),
+        false => (Tone::Warn, "near"),
+    };
     Some(Row {
-        tone: if limit <= spent { Tone::Danger } else { Tone::Warn },
+        id: format!("budget-{how}-{id}-{limit}"),
+        tone,
         icon: "clock",
         title: format!("{whose} has used {percent} % of this month’s budget"),
         word: "Budget",
-        task: None,
-        also: String::new(),
-        face: None,
         facts: vec![format!("{} of {}", format::money(spent), format::money(limit))],
         acts: may_raise.then(|| Act::go("Raise limit", href.clone())).into_iter().collect(),
         href,
+        ..Row::default()
     })
 }

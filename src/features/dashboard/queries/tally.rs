@@ -7,6 +7,7 @@ use store::StoreError;
 use web::format;
 
 use super::Scene;
+use super::away::Hidden;
 use super::needs::Row;
 
 /// How many rows of one kind, and of all kinds.
@@ -24,6 +25,12 @@ pub struct Count {
 }
 
 impl Count {
+    /// How many were counted, and whether there are more.
+    #[must_use]
+    pub fn counted(self) -> (usize, bool) {
+        (self.counted, self.beyond)
+    }
+
     /// The number beside a heading: "8", "120+"; empty for none.
     #[must_use]
     pub fn short(self) -> String {
@@ -71,29 +78,39 @@ pub struct Needs {
 pub(super) struct Found {
     /// The first of them.
     rows: Vec<Row>,
-    /// The tasks of the others, where they have one: a task counts once, whatever it waits for.
-    others: Vec<Option<TaskId>>,
+    /// The others by their ids, with the tasks of those that have one: a task counts once, whatever it waits for.
+    others: Vec<(String, Option<TaskId>)>,
 }
 
 impl Found {
     /// Rows that cost next to nothing.
-    pub(super) fn rows(mut rows: Vec<Row>) -> Self {
+    pub(super) fn rows(hidden: &Hidden, mut rows: Vec<Row>) -> Self {
+        rows.retain(|row| !hidden.has(&row.id));
         let others = rows.split_off(rows.len().min(OF_A_KIND));
-        Self { rows, others: others.into_iter().map(|row| row.task).collect() }
+        Self { rows, others: others.into_iter().map(|row| (row.id, row.task)).collect() }
     }
 
-    /// Draws the first of these things and counts the others.
+    /// Draws the first of these things and counts the others; what is put away is neither. `of` says under which id a
+    /// thing is put away, and of which task it is.
     pub(super) fn draw<T>(
+        hidden: &Hidden,
         things: impl IntoIterator<Item = T>,
-        task: impl Fn(&T) -> Option<TaskId>,
+        of: impl Fn(&T) -> (String, Option<TaskId>),
         mut row: impl FnMut(T) -> Result<Row, StoreError>,
     ) -> Result<Self, StoreError> {
         let mut found = Self::default();
-        for thing in things.into_iter().take(COUNTED) {
+        for thing in things {
+            let (id, task) = of(&thing);
+            if hidden.has(&id) {
+                continue;
+            }
             if found.rows.len() < OF_A_KIND {
-                found.rows.push(row(thing)?);
+                found.rows.push(Row { id, ..row(thing)? });
             } else {
-                found.others.push(task(&thing));
+                found.others.push((id, task));
+            }
+            if COUNTED <= found.rows.len() + found.others.len() {
+                break;
             }
         }
         Ok(found)
@@ -106,6 +123,8 @@ pub(super) struct Kind {
     pub label: &'static str,
     /// Where all of them are.
     pub path: &'static str,
+    /// Whether all of them are merely told.
+    pub is_told: bool,
     /// What was found.
     pub found: Found,
 }
@@ -118,20 +137,28 @@ pub(super) fn tally(scene: &Scene<'_>, kinds: Vec<Kind>) -> Needs {
     // The kind under which a task is counted.
     let mut owner: HashMap<TaskId, usize> = HashMap::new();
     let mut names = Vec::with_capacity(kinds.len());
-    for (kind, Kind { label, path, found }) in kinds.into_iter().enumerate() {
+    for (kind, Kind { label, path, is_told, found }) in kinds.into_iter().enumerate() {
         names.push((label, path));
         beyond |= COUNTED <= found.rows.len() + found.others.len();
-        let drawn = found.rows.iter().map(|row| row.task);
-        for task in drawn.chain(found.others) {
-            let first = task.is_none_or(|task| *owner.entry(task).or_insert(kind) == kind);
-            counts[kind] += usize::from(first);
-        }
+        let mut is_first = |task: Option<TaskId>| {
+            task.is_none_or(|task| *owner.entry(task).or_insert(kind) == kind)
+        };
         for row in found.rows {
-            let same = |other: &&mut (usize, Row)| row.task.is_some() && other.1.task == row.task;
-            match rows.iter_mut().find(same) {
-                Some((before, _)) if *before == kind => rows.push((kind, row)),
-                Some((_, before)) => before.facts.push(row.also),
+            counts[kind] += usize::from(is_first(row.task));
+            match before(&mut rows, row.task) {
+                Some((other, _)) if *other == kind => rows.push((kind, row)),
+                Some((_, before)) => {
+                    before.facts.push(row.also);
+                    before.with.push((row.id, row.is_told));
+                }
                 None => rows.push((kind, row)),
+            }
+        }
+        for (id, task) in found.others {
+            let first = is_first(task);
+            counts[kind] += usize::from(first);
+            if let Some((_, before)) = before(&mut rows, task).filter(|_| !first) {
+                before.with.push((id, is_told));
             }
         }
     }
@@ -150,6 +177,12 @@ pub(super) fn tally(scene: &Scene<'_>, kinds: Vec<Kind>) -> Needs {
     }
     let rows = rows.into_iter().map(|(_, row)| row).collect();
     Needs { rows, count, hidden: Count { counted: hidden, beyond }, more }
+}
+
+/// The row that stands there for a task already.
+fn before(rows: &mut [(usize, Row)], task: Option<TaskId>) -> Option<&mut (usize, Row)> {
+    let task = task?;
+    rows.iter_mut().find(|(_, row)| row.task == Some(task))
 }
 
 #[cfg(test)]

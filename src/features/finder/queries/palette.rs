@@ -1,12 +1,13 @@
 //! What the palette offers for what was typed into it.
 //!
-//! `>` finds actions, `@` people and agents, `#` streams and labels; without a sign everything is looked
-//! through, and names such as `MC-142` lead straight to what they name.
+//! `>` finds actions, `@` people, agents and items of knowledge, `#` streams and labels; without a sign everything
+//! is looked through, and names such as `MC-142` lead straight to what they name.
 
 use std::time::Duration;
 
 use crate::agents::model::Agent;
 use crate::agents::queries::{self as agents, Called};
+use crate::cards;
 use crate::runs::model::Run;
 use crate::runs::queries::{self as runs, talk};
 use crate::tasks::model::label::LABELS;
@@ -102,10 +103,17 @@ pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Off
     match signs.next() {
         None => start(ws, who, seen),
         Some('>') => actions(ws, who, signs.as_str()),
-        Some('@') => of_kinds(ws, who, signs.as_str(), &[Kind::Agent, Kind::Person]).await,
+        Some('@') => of_kinds(ws, who, signs.as_str(), &kinds_called(signs.as_str())).await,
         Some('#') => of_kinds(ws, who, signs.as_str(), &kinds_of_work()).await,
         Some(_) => everything(ws, who, typed).await,
     }
+}
+
+/// What `@` means in the palette. Items of knowledge are many: a part of a name says which.
+fn kinds_called(words: &str) -> Vec<Kind> {
+    let items = cards::of_word("knowledge").and_then(|noun| Kind::of_table(noun.table));
+    let items = items.filter(|_| Wanted::of(words).is_some());
+    [Some(Kind::Agent), Some(Kind::Person), items].into_iter().flatten().collect()
 }
 
 /// What `#` means in the palette.

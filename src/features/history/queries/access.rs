@@ -3,11 +3,13 @@
 
 use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
+use crate::browsers::model::BROWSER_SHOTS;
 use crate::cards;
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::connections::model::{
     CONNECTION_KEYS, CONNECTIONS, COOLDOWNS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
 };
+use crate::dashboard::model::NEEDS_AWAY;
 use crate::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::files::model::TASK_FILES;
 use crate::inbox::model::INBOX;
@@ -19,7 +21,7 @@ use crate::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, W
 use crate::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
 use crate::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, OUTSIDE, PARKS, QUEUE_CHOICES, READ_MARKS,
-    RUN_LIMITS, RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
+    RUN_LIMITS, RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES, WRITTEN,
 };
 use crate::streams::model::STREAMS;
 use crate::tasks::model::TASKS;
@@ -95,10 +97,12 @@ const ROWS: &[(u16, Can)] = &[
     (INPUTS.number, Can::Read),
     (CONTEXTS.number, Can::Read),
     (OUTSIDE.number, Can::Read),
+    (WRITTEN.number, Can::Read),
     (QUEUE_CHOICES.number, Can::Read),
     (TALK_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
     (APPROVALS.number, Can::Read),
+    (BROWSER_SHOTS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),
     (READ_MARKS.number, Can::Read),
@@ -119,6 +123,7 @@ const ROWS: &[(u16, Can)] = &[
     (NOTIFICATIONS.number, Can::Read),
     (RECIPIENTS.number, Can::Read),
     (CHOICES.number, Can::Read),
+    (NEEDS_AWAY.number, Can::Read),
     (FANOUTS.number, Can::Admin),
     (DELIVERIES.number, Can::Admin),
 ];

@@ -180,7 +180,7 @@ impl Guard for Undoer {
                 t if t == RUN_LIMITS.number => {
                     self.of_all(Sides::<RunLimits>::of(row)?.get(|one| one.of))
                 }
-                _ => self.own(row),
+                _ => self.of_card(after, row)?,
             };
             let record = &row.record;
             holds.extend(held.into_iter().map(|(fields, refusal)| Hold {
@@ -503,6 +503,15 @@ impl Undoer {
         let Some(noun) = cards::of_table(table) else { return Vec::new() };
         let all_own = row.now.iter().chain(&row.to).all(|row| noun.is_for(row, self.account));
         whole((!all_own).then(|| not_yours(table)))
+    }
+
+    /// What a noun with a card says of its records.
+    fn of_card(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let own = self.own(row);
+        let rests = cards::of_table(row.record.table).and_then(|noun| noun.rests);
+        let Some(rests) = rests.filter(|_| own.is_empty()) else { return Ok(own) };
+        let why = rests(after, row.now.as_deref(), row.to.as_deref())?;
+        Ok(whole(why.map(|why| Refusal { code: "in_use", why })))
     }
 
     /// A message is taken back by who said it and may talk to agents; one that a comment was goes with

@@ -106,7 +106,7 @@ impl<'r> Names<'r> {
             "stream" => "stream",
             "template" => "template",
             "run" => "run",
-            "connection" | "default_connection" => "connection",
+            "connection" | "default_connection" | "reviewer_connection" => "connection",
             "deliverable" => "deliverable",
             "version" => "version",
             "workspace" => "workspace",
@@ -441,6 +441,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "watches" => ("watch", "watches"),
         "notification_recipients" => ("notification", "notifications"),
         "notification_choices" => ("choice of notifications", "choices of notifications"),
+        "needs_away" => ("list of what was put away", "lists of what was put away"),
         _ if table == super::super::model::FILE_REVERTS.number => {
             ("order to take files back", "orders to take files back")
         }

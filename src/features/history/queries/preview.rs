@@ -169,6 +169,41 @@ pub fn view(
     })
 }
 
+/// What stays of one record that was to go back.
+pub struct Keeps {
+    /// Which.
+    pub record: Root,
+    /// Why all of it stays, if it does.
+    pub whole: Option<String>,
+    /// Its fields that stay, of a record that goes back.
+    pub fields: Vec<StayingField>,
+}
+
+/// All that stays of a plan: records, and single fields of records that go back.
+///
+/// # Errors
+/// When the store fails.
+pub fn what_stays(
+    read: &dyn Read,
+    schema: &Schema,
+    speaker: &Speaker<'_>,
+    outlook: &Outlook,
+) -> Result<Vec<Keeps>, StoreError> {
+    let teller = Teller { read, schema, speaker };
+    let mut all = Vec::new();
+    for kept in &outlook.plan.kept {
+        let why = teller.staying(kept)?.why;
+        all.push(Keeps { record: kept.record.clone(), whole: Some(why), fields: Vec::new() });
+    }
+    for row in &outlook.plan.rows {
+        let fields = teller.fields(row.record.table, &row.kept);
+        if !fields.is_empty() {
+            all.push(Keeps { record: row.record.clone(), whole: None, fields });
+        }
+    }
+    Ok(all)
+}
+
 fn held_work(schema: &Schema, outlook: &Outlook) -> Vec<StayingWork> {
     let mut groups: BTreeMap<(u16, &'static str), (usize, &str)> = BTreeMap::new();
     for (record, refusal) in &outlook.plan.held {

@@ -7,7 +7,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::browsers::model::{BROWSER_SHOTS, BrowserShot};
 use crate::cards;
+use crate::dashboard::model::{Away, NEEDS_AWAY};
 use crate::jobs::model::{JOBS, Job};
 use crate::notifications::model::{
     CHOICES, Choices, FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient,
@@ -15,7 +17,7 @@ use crate::notifications::model::{
 use crate::runs::model::{
     BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, OUTSIDE, Outside, PARKS,
     Park, QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUNS, ReadMark, Run, SESSION_EVENTS,
-    SESSIONS, Session, SessionEvent, TALK_CHOICES, TalkChoice,
+    SESSIONS, Session, SessionEvent, TALK_CHOICES, TalkChoice, WRITTEN, Written,
 };
 use crate::runs::queries::talk;
 use crate::trust::model::{APPROVALS, Approval};
@@ -105,6 +107,7 @@ impl<'r> Eye<'r> {
             t if t == INPUTS.number => typed::<Input>(row).map(|one| self.session(one.session)),
             t if t == CONTEXTS.number => typed::<Context>(row).map(|one| self.session(one.session)),
             t if t == OUTSIDE.number => typed::<Outside>(row).map(|one| self.session(one.session)),
+            t if t == WRITTEN.number => typed::<Written>(row).map(|one| self.run(one.by.run)),
             t if t == QUEUE_CHOICES.number => {
                 typed::<QueueChoice>(row).map(|choice| match choice.of {
                     QueueOf::Session(id) => self.session(id),
@@ -118,6 +121,9 @@ impl<'r> Eye<'r> {
                 })
             }
             t if t == PARKS.number => typed::<Park>(row).map(|one| self.run(one.run)),
+            t if t == BROWSER_SHOTS.number => {
+                typed::<BrowserShot>(row).map(|one| self.run(one.run))
+            }
             t if t == APPROVALS.number => typed::<Approval>(row).map(|one| self.run(one.run)),
             t if t == CHILDREN.number => typed::<Child>(row).map(|one| self.run(one.run)),
             t if t == BRANCHES.number => typed::<Branch>(row).map(|one| self.session(one.session)),
@@ -139,6 +145,9 @@ impl<'r> Eye<'r> {
             }
             t if t == CHOICES.number => {
                 typed::<Choices>(row).map(|one| Ok(one.member == self.who.account))
+            }
+            t if t == NEEDS_AWAY.number => {
+                typed::<Away>(row).map(|one| Ok(one.account == self.who.account))
             }
             // Whom it reached tells another table: its words are read on its own page.
             t if t == NOTIFICATIONS.number || t == FANOUTS.number => None,

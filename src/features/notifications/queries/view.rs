@@ -7,6 +7,7 @@ use crate::cards;
 use crate::connections::model::Connection;
 use crate::routines::model::Routine;
 use crate::runs::model::Run;
+use crate::runs::queries::park;
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
 use crate::tasks::queries as tasks;
@@ -147,7 +148,10 @@ pub fn path(read: &dyn Read, about: About, kind: NoticeKind) -> Result<String, S
             None => None,
         },
         About::Agent(id) => read.get::<Agent>(id)?.map(|agent| format!("agents/{}", agent.slug)),
-        About::Run(id) => read.get::<Run>(id)?.map(|run| format!("runs/{}", run.name())),
+        About::Run(id) => match read.get::<Run>(id)? {
+            Some(run) => park::browser_of(&read, &run)?.or(Some(format!("runs/{}", run.name()))),
+            None => None,
+        },
         About::Connection(id) => {
             read.get::<Connection>(id)?.map(|_| "settings/connections".to_owned())
         }

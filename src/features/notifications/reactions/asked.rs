@@ -28,6 +28,7 @@ pub(super) fn asks(
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
     let (kind, verb) = match what {
         WaitFor::Approval => (NoticeKind::ApprovalRequested, "asks for approval"),
+        WaitFor::Browser => (NoticeKind::QuestionAsked, "needs you at the browser"),
         _ => (NoticeKind::QuestionAsked, "asks you"),
     };
     tell(tx, &run, kind, verb)

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::notifications::model::Recipient;
@@ -12,13 +12,19 @@ use crate::notifications::queries::view::{self, Lens};
 use crate::notifications::queries::{self, MANY};
 use crate::notifications::rules::NotificationError;
 use crate::notifications::rules::sending::{self as rules, Passing};
+use crate::trust::model::Approval;
+use crate::trust::queries as trust;
+use crate::workspace::queries as workspace;
 use app::{App, Ws};
 use crypto::keyring::{Binding, Sealed};
 use crypto::redact::Spot;
 use crypto::webpush::{self, BrowserKeys, Vapid};
-use kernel::{AccountId, Actor, Cause, NoticeGroup, Part};
+use kernel::{
+    About, AccountId, Actor, Cause, NoticeGroup, NoticeKind, Part, Risk, Role, Timestamp,
+};
 use net::message::{Method, Policy, Request};
-use store::{ReadExt as _, StoreError};
+use store::{Read, ReadExt as _, StoreError};
+use web::fields::once_key;
 
 use super::{NotSent, letters, unread};
 
@@ -84,27 +90,68 @@ pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
 }
 
 fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> {
-    let (now, zone) = (ws.app.clock.now(), TimeZone::UTC);
+    let now = ws.app.clock.now();
     ws.read(|snap| {
         let row = snap.get::<Recipient>((delivery.member, delivery.row))?;
         let Some(row) = row.filter(|row| row.read_at.is_none()) else { return Ok(None) };
-        let lens = Lens::new(snap, now, &zone)?;
-        let Some(line) = lens.line(snap, &row)? else { return Ok(None) };
-        let path = match line.path.is_empty() {
-            true => "notifications".to_owned(),
-            false => line.path,
-        };
-        let clean = |text: &str| ws.app.redactor.masked(Spot::Messages, text).into_owned();
-        let body = json!({
-            "title": clean(&line.title),
-            "body": clean(&line.body),
-            "url": ws.url(&path),
-            "tag": row.first.to_string(),
-            "unread": queries::unread(snap, (delivery.member, now), MANY)?,
-        });
+        let Some(told) = told(ws, snap, &row, now)? else { return Ok(None) };
         let urgent = row.kind.group() == NoticeGroup::Questions;
-        Ok(Some(Message { body: body.to_string().into_bytes(), topic: view::topic(&row), urgent }))
+        Ok(Some(Message { body: told.to_string().into_bytes(), topic: view::topic(&row), urgent }))
     })
+}
+
+/// What a browser shows of a row, as JSON; nothing when what it tells is gone. Of a call that waits for a yes it says
+/// which tool and how much is at stake, never what it would do; where the person may answer, and little enough is at
+/// stake, it can be answered from there.
+///
+/// # Errors
+/// When the disk fails.
+pub fn told(
+    ws: &Ws,
+    snap: &dyn Read,
+    row: &Recipient,
+    now: Timestamp,
+) -> Result<Option<Value>, StoreError> {
+    let zone = TimeZone::UTC;
+    let Some(line) = Lens::new(snap, now, &zone)?.line(snap, row)? else { return Ok(None) };
+    let path = match line.path.is_empty() {
+        true => "notifications".to_owned(),
+        false => line.path,
+    };
+    let clean = |text: &str| ws.app.redactor.masked(Spot::Messages, text).into_owned();
+    let mut told = json!({
+        "title": clean(&line.title),
+        "body": clean(&line.body),
+        "url": ws.url(&path),
+        "tag": row.first.to_string(),
+        "unread": queries::unread(snap, (row.member, now), MANY)?,
+    });
+    if let (NoticeKind::ApprovalRequested, About::Run(run)) = (row.kind, row.about) {
+        let asked = trust::all_waiting_of(&snap, run)?;
+        // Somebody was faster.
+        let Some(first) = asked.first() else { return Ok(None) };
+        told["body"] = match asked.len() {
+            1 => format!("{}, {}", first.tool, first.risk.label().to_lowercase()).into(),
+            count => format!("{} {count} times", first.tool).into(),
+        };
+        let member = workspace::member(snap, row.member)?;
+        let may = member.is_some_and(|member| member.role != Role::Viewer);
+        if may && asked.len() == 1 {
+            told["answers"] = answers(ws, first);
+        }
+    }
+    Ok(Some(told))
+}
+
+/// Where a call is answered with one press, and the key that makes a repeat of the same press no second answer. One of
+/// high risk is not: its card is opened.
+fn answers(ws: &Ws, approval: &Approval) -> Value {
+    match approval.risk {
+        Risk::High => Value::Null,
+        Risk::Low | Risk::Medium => {
+            json!({ "at": ws.url(&format!("approvals/{}", approval.id)), "key": once_key() })
+        }
+    }
 }
 
 enum Answer {

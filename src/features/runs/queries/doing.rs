@@ -24,14 +24,19 @@ pub struct Doing {
 #[must_use]
 pub fn doing(call: &ToolCall) -> Doing {
     let (icon, verb, kind) = words(&call.name);
+    let args = arguments(call);
+    let verb = match call.name.as_str() {
+        "browser" => in_page(&args).unwrap_or(verb),
+        _ => verb,
+    };
     let verb = match (verb, call.state, waits(&call.name)) {
         ("", ..) => format!("Called {}", call.name),
-        (verb, ..) if call.could_not() => could_not(verb),
+        (verb, ..) if call.could_not() => format!("Could not {}", infinitive(verb)),
         (_, CallState::Planned, Some(waits)) => waits.to_owned(),
-        (verb, CallState::Planned, None) => format!("Next: {}", lower(verb)),
+        (verb, CallState::Planned, None) => format!("Next: {}", infinitive(verb)),
         (verb, ..) => verb.to_owned(),
     };
-    let mut what = subject(&call.name, &arguments(call));
+    let mut what = subject(&call.name, &args);
     // A call that was restored without its question still knows the file that it wrote.
     if what.is_empty() {
         let written = call.file.as_ref().map(|mark| &mark.path).or(call.paths.first());
@@ -81,12 +86,13 @@ pub fn why(answer: &str) -> String {
     kernel::text::capitalized(told.trim().lines().next().unwrap_or_default())
 }
 
-/// "Could not create a task:", from "Created a task:".
-fn could_not(verb: &str) -> String {
+/// "create a task:", from "Created a task:".
+fn infinitive(verb: &str) -> String {
     let (past, rest) = verb.split_once(' ').unwrap_or((verb, ""));
     let (past, end) = past.strip_suffix(':').map_or((past, ""), |past| (past, ":"));
     let verb = match past {
         "Wrote" => "write".to_owned(),
+        "Ran" => "run".to_owned(),
         "Made" => "make".to_owned(),
         "Kept" => "keep".to_owned(),
         "Took" => "take".to_owned(),
@@ -94,11 +100,16 @@ fn could_not(verb: &str) -> String {
         "Told" => "tell".to_owned(),
         "Said" => "say".to_owned(),
         "Stopped" => "stop".to_owned(),
+        "Went" => "go".to_owned(),
+        "Chose" => "choose".to_owned(),
+        "Dragged" => "drag".to_owned(),
         "Tied" | "Changed" | "Created" | "Completed" | "Delegated" | "Escalated" | "Declined"
-        | "Deleted" | "Settled" | "Used" => lower(past.strip_suffix('d').unwrap_or(past)),
+        | "Deleted" | "Settled" | "Used" | "Closed" | "Typed" => {
+            lower(past.strip_suffix('d').unwrap_or(past))
+        }
         regular => lower(regular.strip_suffix("ed").unwrap_or(regular)),
     };
-    format!("Could not {verb}{end} {rest}").trim_end().to_owned()
+    format!("{verb}{end} {rest}").trim_end().to_owned()
 }
 
 fn lower(verb: &str) -> String {
@@ -241,6 +252,30 @@ fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
     }
 }
 
+/// What was done in a page, in the past; nothing for what is not known.
+fn in_page(args: &Map<String, Value>) -> Option<&'static str> {
+    Some(match args.get("action")?.as_str()? {
+        "open" | "navigate" => "Opened",
+        "back" => "Went back to the page before",
+        "reload" => "Loaded the page anew",
+        "tabs" => "Looked at its tabs",
+        "close" => "Closed a tab",
+        "snapshot" => "Read the page",
+        "screenshot" => "Took a picture of the page",
+        "click" => "Clicked",
+        "hover" => "Pointed at",
+        "type" => "Typed into",
+        "fill" => "Filled in",
+        "select" => "Chose in",
+        "press" => "Pressed",
+        "scroll" => "Scrolled",
+        "drag" => "Dragged",
+        "wait" => "Waited for the page",
+        "dialog" => "Answered a question of the page",
+        _ => return None,
+    })
+}
+
 /// What a call was about, from the argument that says it best.
 fn subject(tool: &str, args: &Map<String, Value>) -> String {
     let names: &[&str] = match tool {
@@ -250,7 +285,7 @@ fn subject(tool: &str, args: &Map<String, Value>) -> String {
         "memory_replace" => &["new", "old"],
         "memory_search" | "search" | "web_search" | "tool_search" => &["query", "pattern", "text"],
         "web_fetch" => &["url"],
-        "browser" => &["url", "action"],
+        "browser" => &["url", "key", "ref", "find"],
         "task_create" | "deliverable_submit" | "deliverable_revise" => &["title", "name"],
         "task_delegate" | "message_agent" => &["agent", "to", "assignee"],
         "ask_person" => &["question"],
@@ -301,6 +336,7 @@ mod tests {
     fn call(name: &str, arguments: &str, state: CallState) -> ToolCall {
         ToolCall {
             call_id: "1".into(),
+            step: 1,
             name: name.into(),
             arguments: arguments.into(),
             state,
@@ -317,6 +353,19 @@ mod tests {
         assert_eq!((told.verb.as_str(), told.what.as_str()), ("Ran", "ls -la"));
         let planned = doing(&call("read", r#"{"path":"a.md"}"#, CallState::Planned));
         assert_eq!((planned.verb.as_str(), planned.what.as_str()), ("Next: read", "a.md"));
+        let click = r#"{"action":"click","ref":"e12"}"#;
+        let clicked = doing(&call("browser", click, CallState::Running));
+        assert_eq!((clicked.verb.as_str(), clicked.what.as_str()), ("Clicked", "e12"));
+        for (action, told) in [
+            ("type", "Could not type into"),
+            ("close", "Could not close a tab"),
+            ("back", "Could not go back to the page before"),
+            ("drag", "Could not drag"),
+        ] {
+            let args = format!(r#"{{"action":"{action}"}}"#);
+            let failed = call("browser", &args, CallState::Ended(CallStatus::Error));
+            assert_eq!(doing(&failed).verb, told);
+        }
         let asked = doing(&call("ask_person", r#"{"question":"Which?"}"#, CallState::Planned));
         assert_eq!((asked.verb.as_str(), asked.what.as_str()), ("Asks:", "Which?"));
     }

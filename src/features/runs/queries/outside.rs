@@ -1,8 +1,13 @@
-//! Reads of what conversations have read from outside.
+//! Reads of what conversations have read from outside, and of what they wrote down after that.
 
-use crate::runs::model::{Brought, Outside, Run};
-use kernel::SessionId;
-use store::{ReadExt, StoreError};
+use crate::runs::model::{Brought, Outside, Place, Run, Written};
+use kernel::key::KeyBuf;
+use kernel::{AgentId, RunId, SessionId};
+use store::{Range, ReadExt, StoreError};
+use tool::untrusted;
+
+/// The most files of an agent that are looked at.
+const MOST: usize = 1_000;
 
 /// The label of a conversation; none when it has read nothing from outside.
 ///
@@ -20,9 +25,53 @@ pub fn first(tx: &impl ReadExt, outside: &Outside) -> Result<String, StoreError>
     let Some(Brought { run, step, tool }) = outside.brought.first() else {
         return Ok(String::new());
     };
-    let name = tx.get::<Run>(*run)?.map_or_else(|| "an earlier run".to_owned(), |run| run.name());
+    let name = name_of(tx, *run)?;
     Ok(match tool.as_str() {
         "" => format!("what was said to {name}"),
         tool => format!("{tool} in step {step} of {name}"),
     })
+}
+
+fn name_of(tx: &impl ReadExt, run: RunId) -> Result<String, StoreError> {
+    Ok(tx.get::<Run>(run)?.map_or_else(|| "an earlier run".to_owned(), |run| run.name()))
+}
+
+/// The name of the run that wrote there after it had read words from outside; nothing once somebody has accepted it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn writer(tx: &impl ReadExt, place: &Place) -> Result<Option<String>, StoreError> {
+    tx.get::<Written>(place.key())?.map(|written| name_of(tx, written.by.run)).transpose()
+}
+
+/// Whether what stands there was written by a run that had read words from outside, and nobody has accepted it since.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_written(tx: &impl ReadExt, place: &Place) -> Result<bool, StoreError> {
+    Ok(tx.get::<Written>(place.key())?.is_some())
+}
+
+/// Words that stand there as an agent reads them: between marks when they count as from outside, so that who reads them
+/// carries the label.
+///
+/// # Errors
+/// When the disk fails.
+pub fn marked(tx: &impl ReadExt, place: &Place, words: &str) -> Result<String, StoreError> {
+    Ok(match tx.get::<Written>(place.key())? {
+        Some(Written { by, .. }) if !words.trim().is_empty() => {
+            let (id, path) = place.key();
+            let seed = format!("{id}/{path}/{}/{}", by.run, by.step);
+            untrusted::wrap(&untrusted::id_of(&seed), words)
+        }
+        _ => words.to_owned(),
+    })
+}
+
+/// The files of an agent that hold such words, with since when.
+///
+/// # Errors
+/// When the disk fails.
+pub fn files_of(tx: &impl ReadExt, agent: AgentId) -> Result<Vec<Written>, StoreError> {
+    tx.list(&Range::prefix(KeyBuf::of(&agent)).limit(MOST))
 }

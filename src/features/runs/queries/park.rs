@@ -1,21 +1,42 @@
 //! What runs wait for by their own wish.
 
+use crate::agents::model::Agent;
 use crate::runs::model::{PARKS_BY_TASK, Park, Run};
 use crate::tasks::model::Task;
 use kernel::key::KeyBuf;
 use kernel::{RunId, RunState, TaskId, WaitFor};
 use store::{Range, ReadExt, StoreError};
 
-/// The question that a run waits for an answer to.
+/// The question that a run waits for an answer to, in words or by what a person does in its browser.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn question_of(tx: &impl ReadExt, run: &Run) -> Result<Option<Park>, StoreError> {
-    let asks = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Question);
+    let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
+    let asks = matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser));
     if run.state != RunState::Waiting || !asks {
         return Ok(None);
     }
     open_of(tx, run.id)
+}
+
+/// Whether a run waits for a person to act in its browser.
+#[must_use]
+pub fn is_at_browser(run: &Run) -> bool {
+    let waits = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Browser);
+    run.state == RunState::Waiting && waits
+}
+
+/// The page below the workspace where a person acts in the browser that a run waits at; nothing for other runs.
+///
+/// # Errors
+/// When the disk fails.
+pub fn browser_of(tx: &impl ReadExt, run: &Run) -> Result<Option<String>, StoreError> {
+    if !is_at_browser(run) {
+        return Ok(None);
+    }
+    let agent = tx.get::<Agent>(run.agent)?;
+    Ok(agent.map(|agent| format!("agents/{}/browser", agent.slug)))
 }
 
 /// The moment, or the end of a task, that a run waits for by its own wish.

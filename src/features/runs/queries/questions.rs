@@ -5,9 +5,10 @@ use jiff::tz::TimeZone;
 
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
+use crate::browsers::queries as browsers;
 use crate::runs::model::{Park, Run};
 use crate::tasks::model::Task;
-use crate::trust::model::Approval;
+use crate::trust::model::{Approval, BROWSER};
 use crate::trust::queries as trust;
 use crate::workspace::model::Settings;
 use app::Ws;
@@ -46,6 +47,10 @@ pub struct Asked {
     pub is_command: bool,
     /// Whether it would change the files that say who the agent is; `shown` has the lines before and after.
     pub is_rewriting: bool,
+    /// Whether it would act in a page of its agent's browser.
+    pub is_browsing: bool,
+    /// That page as it was, with the part that is meant.
+    pub picture: Option<Marked>,
     /// The folder in which a program would run.
     pub folder: String,
     /// The names of variables that it would get.
@@ -62,6 +67,15 @@ pub struct Asked {
     pub may_keep: bool,
 }
 
+/// A picture of a page with a part of it marked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marked {
+    /// Where it is.
+    pub href: String,
+    /// Left, top, width and height of the part, in parts of ten thousand.
+    pub mark: Option<(u16, u16, u16, u16)>,
+}
+
 /// A question with all that its card shows: `runs/_question.html`.
 #[derive(Clone, Debug, Default)]
 pub struct Card {
@@ -75,8 +89,12 @@ pub struct Card {
     pub task: Option<(String, String)>,
     /// The question; of a call its first line.
     pub question: String,
-    /// The call, when it is one that waits for a yes.
+    /// The call, when it is one that waits for a yes; of several the first.
     pub asked: Option<Asked>,
+    /// All of them, when several calls of one message wait.
+    pub batch: Vec<Asked>,
+    /// Where a person acts in the browser, when that is asked for; handing it back answers.
+    pub browser: String,
     /// Answers to choose from; others are fine too.
     pub options: Vec<String>,
     /// Where the answer is posted; empty for who may not.
@@ -90,17 +108,17 @@ pub struct Card {
 /// What a run waits for a person to say.
 enum Waits {
     Answer(Park),
-    Yes(Box<Approval>),
+    Yes(Vec<Approval>),
 }
 
 fn waits(tx: &impl ReadExt, run: &Run) -> Result<Option<Waits>, StoreError> {
     let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
     Ok(match (run.state, waits_for) {
-        (RunState::Waiting, Some(WaitFor::Question)) => {
+        (RunState::Waiting, Some(WaitFor::Question | WaitFor::Browser)) => {
             park::question_of(tx, run)?.map(Waits::Answer)
         }
         (RunState::Waiting, Some(WaitFor::Approval)) => {
-            trust::waiting_of(tx, run.id)?.map(|one| Waits::Yes(Box::new(one)))
+            Some(trust::all_waiting_of(tx, run.id)?).filter(|all| !all.is_empty()).map(Waits::Yes)
         }
         _ => None,
     })
@@ -139,6 +157,9 @@ pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<
             let may = reader.access.may(Can::Chat) && talk::may_speak(tx, run, reader.me)?;
             Card {
                 action: if may { format!("{href}/answer") } else { String::new() },
+                browser: park::browser_of(tx, run)?
+                    .map(|path| reader.ws.url(&path))
+                    .unwrap_or_default(),
                 question: park.question,
                 options: park.options,
                 since: time(park.at),
@@ -146,18 +167,43 @@ pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<
                 ..card
             }
         }
-        Waits::Yes(approval) => {
-            let may = reader.access.may(Can::Approve);
-            let action = reader.ws.url(&format!("approvals/{}", approval.id));
-            Card {
-                action: if may { action } else { String::new() },
-                since: time(approval.asked_at),
-                until: approval.until.map(time),
-                question: laid_open(first_line(&approval.plan.shown)),
-                asked: Some(asked(*approval, reader.access.may(Can::Admin))),
-                ..card
+        Waits::Yes(all) => {
+            let (may, keeps) = (reader.access.may(Can::Approve), reader.access.may(Can::Admin));
+            let first = &all[0];
+            let action = reader.ws.url(&match all.len() {
+                1 => format!("approvals/{}", first.id),
+                _ => "approvals".to_owned(),
+            });
+            let (since, until) = (time(first.asked_at), first.until.map(time));
+            let question = laid_open(first_line(&first.plan.shown));
+            let mut batch = Vec::with_capacity(all.len());
+            for one in all {
+                let picture = pictured(tx, &one, &href)?;
+                batch.push(Asked { picture, ..asked(one, keeps) });
             }
+            let asked = batch.first().cloned();
+            if batch.len() == 1 {
+                batch.clear();
+            }
+            let action = if may { action } else { String::new() };
+            Card { action, since, until, question, asked, batch, ..card }
         }
+    }))
+}
+
+/// The page that an act is asked for, where there is a picture of it.
+fn pictured(
+    tx: &impl ReadExt,
+    approval: &Approval,
+    href: &str,
+) -> Result<Option<Marked>, StoreError> {
+    if approval.tool != BROWSER {
+        return Ok(None);
+    }
+    let shot = browsers::asked(tx, approval.run, &approval.call_id)?;
+    Ok(shot.and_then(|shot| {
+        let mark = shot.asked?.mark.map(|[left, top, width, height]| (left, top, width, height));
+        Some(Marked { href: format!("{href}/calls/{}/asked", shot.step), mark })
     }))
 }
 
@@ -188,7 +234,9 @@ pub fn asked(approval: Approval, may_keep: bool) -> Asked {
     Asked {
         id: id.to_string(),
         is_command: tool == "exec",
-        is_rewriting: tool != "exec" && !plan.files.is_empty(),
+        is_rewriting: tool != "exec" && tool != BROWSER && !plan.files.is_empty(),
+        is_browsing: tool == BROWSER,
+        picture: None,
         tool,
         shown: laid_open(&plan.shown),
         folder: plan.folder,

@@ -50,6 +50,8 @@ pub enum CallState {
 pub struct ToolCall {
     /// The provider's id of the call.
     pub call_id: String,
+    /// Its number in the run, once it was begun; else 0.
+    pub step: u32,
     /// The tool.
     pub name: String,
     /// The arguments as the model wrote them.
@@ -277,11 +279,11 @@ impl Steps {
                 self.book(n, spent);
                 return;
             }
-            EventKind::ToolStarted { call_id, name, file, .. } => {
-                return begun(self.call(&call_id, &name, step), at, file);
+            EventKind::ToolStarted { step: number, call_id, name, file } => {
+                return begun(self.call(&call_id, &name, step), number, at, file);
             }
-            EventKind::FilesStarted { call_id, name, .. } => {
-                return begun(self.call(&call_id, &name, step), at, None);
+            EventKind::FilesStarted { step: number, call_id, name, .. } => {
+                return begun(self.call(&call_id, &name, step), number, at, None);
             }
             // What it stands with says so already.
             EventKind::FilesSeen { .. } => return,
@@ -377,6 +379,7 @@ impl Steps {
                 Part::Text { text } if !text.trim().is_empty() => What::Said(text),
                 Part::ToolCall { id, name, arguments } => What::Tool(Box::new(ToolCall {
                     call_id: id,
+                    step: 0,
                     name,
                     arguments,
                     state: CallState::Planned,
@@ -422,6 +425,7 @@ impl Steps {
         let at = self.all.iter().rposition(open).unwrap_or_else(|| {
             self.all.push(step(What::Tool(Box::new(ToolCall {
                 call_id: call_id.to_owned(),
+                step: 0,
                 name: name.to_owned(),
                 arguments: String::new(),
                 state: CallState::Planned,
@@ -489,9 +493,9 @@ fn cut_off(stop: &str) -> Option<&'static str> {
 }
 
 /// A call that works from this moment on.
-fn begun(call: &mut Step, at: Timestamp, file: Option<FileMark>) {
+fn begun(call: &mut Step, step: u32, at: Timestamp, file: Option<FileMark>) {
     if let What::Tool(tool) = &mut call.what {
-        (tool.state, tool.file) = (CallState::Running, file);
+        (tool.state, tool.step, tool.file) = (CallState::Running, step, file);
     }
     call.at = at;
 }

@@ -32,9 +32,10 @@ pub fn of(tx: &impl ReadExt, run: &Run, agent: Option<&Agent>) -> Result<Option<
     if run.state != RunState::Queued {
         let Some((text, door)) = words::waits(run) else { return Ok(None) };
         let waits = park::timer_of(tx, run)?.is_some();
+        let browser = park::browser_of(tx, run)?.map(|path| (path, "Open browser"));
         return Ok(Some(Why {
             text,
-            door: door.map(|(path, label)| (path.to_owned(), label)),
+            door: browser.or(door.map(|(path, label)| (path.to_owned(), label))),
             deed: waits.then(|| (format!("runs/{}/go-on", run.name()), "Go on now")),
         }));
     }

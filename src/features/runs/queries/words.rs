@@ -104,9 +104,12 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
         WaitFor::Budget => Some(("settings/usage", "Budgets")),
         WaitFor::Provider => Some(("settings/connections", "Connections")),
         WaitFor::Approval => Some(("approvals", "Decide")),
-        WaitFor::Question | WaitFor::Child | WaitFor::Timer | WaitFor::External | WaitFor::Link => {
-            None
-        }
+        WaitFor::Question
+        | WaitFor::Browser
+        | WaitFor::Child
+        | WaitFor::Timer
+        | WaitFor::External
+        | WaitFor::Link => None,
     };
     let mut text = format!("Waits for {}", waiting.waits_for.label());
     if !waiting.detail.is_empty() {

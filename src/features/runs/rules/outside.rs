@@ -2,10 +2,10 @@
 //! say: all that HQ marks as outside brings it. It stays through summaries, branches and sub-agents, until a person
 //! lifts it.
 
-use crate::runs::model::{Body, Brought, EventKind, Outside, Run, Session};
+use crate::runs::model::{Body, Brought, EventKind, Outside, Place, Run, Session, Written};
 use crate::runs::queries::outside;
 use kernel::{Actor, RunId, SessionId};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Range, ReadExt, StoreError, WriteTx};
 use tool::untrusted;
 
 /// The most pieces that are named.
@@ -14,8 +14,36 @@ const MOST: usize = 8;
 /// settled before it begins.
 const PROGRAMS: &[&str] = &["exec", "process"];
 
-/// Takes an event into the label of its conversation.
+/// Takes an event into the label of its conversation, and what it changed of the agent's files into theirs.
 pub(super) fn note(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    run: &Run,
+    kind: &EventKind,
+) -> Result<(), StoreError> {
+    label(tx, session, run.id, kind)?;
+    let (by, paths) = match kind {
+        EventKind::ToolFinished { step, name, paths, .. }
+        | EventKind::Late { step, name, paths, .. } => {
+            (Brought { run: run.id, step: *step, tool: name.clone() }, paths.as_slice())
+        }
+        EventKind::Remembered { path, .. } => {
+            let by = Brought { run: run.id, step: run.steps, tool: String::new() };
+            (by, std::slice::from_ref(path))
+        }
+        _ => return Ok(()),
+    };
+    if paths.is_empty() || outside::of(tx, session)?.is_none() {
+        return Ok(());
+    }
+    for path in paths {
+        let place = Place::File { agent: run.agent, path: path.clone() };
+        wrote(tx, place, by.clone())?;
+    }
+    Ok(())
+}
+
+fn label(
     tx: &mut WriteTx<'_>,
     session: SessionId,
     run: RunId,
@@ -44,6 +72,41 @@ pub(super) fn note(
         _ => return Ok(()),
     };
     add(tx, session, vec![Brought { run, step, tool }])
+}
+
+/// Something was written down after words from outside were read. The first of it is kept.
+fn wrote(tx: &mut WriteTx<'_>, place: Place, by: Brought) -> Result<(), StoreError> {
+    match outside::is_written(tx, &place)? {
+        true => Ok(()),
+        false => tx.put(&Written { place, by, since: tx.now() }),
+    }
+}
+
+/// Somebody wrote something down: an agent whose conversation has read words from outside brings its label there, and a
+/// person takes it away, whose words it counts as from now on.
+///
+/// # Errors
+/// When the disk fails.
+pub fn written(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
+    match tx.by() {
+        Actor::Person { .. } => accept(tx, &place).map(drop),
+        Actor::Agent { run, .. } => match tx.get::<Run>(run)? {
+            Some(run) if outside::of(tx, run.session)?.is_some() => {
+                let by = Brought { run: run.id, step: run.steps + 1, tool: String::new() };
+                wrote(tx, place, by)
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// A person has looked at what was written there: it counts as theirs from now on. Answers whether it did not before.
+///
+/// # Errors
+/// When the disk fails.
+pub fn accept(tx: &mut WriteTx<'_>, place: &Place) -> Result<bool, StoreError> {
+    tx.delete::<Written>(place.key())
 }
 
 /// What one conversation has read from outside is known to another from now on.
@@ -77,11 +140,17 @@ fn add(tx: &mut WriteTx<'_>, session: SessionId, brought: Vec<Brought>) -> Resul
     Ok(())
 }
 
-/// A person has looked at what a conversation has read: it counts as theirs from now on. Answers whether there was
-/// anything.
+/// A person has looked at what a conversation has read: it counts as theirs from now on, and so does what the
+/// conversation has written down. Answers whether there was anything.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn lift(tx: &mut WriteTx<'_>, session: &Session) -> Result<bool, StoreError> {
+    for one in tx.list::<Written>(&Range::all())? {
+        let run = tx.get::<Run>(one.by.run)?;
+        if run.is_some_and(|run| run.session == session.id) {
+            accept(tx, &one.place)?;
+        }
+    }
     tx.delete::<Outside>(session.id)
 }

@@ -5,7 +5,9 @@ use crate::runs::model::{Body, CallStatus, EventKind, Input, Park, Run, Session}
 use crate::runs::queries::{self, client, park as reading};
 use crate::workspace::model::Member;
 use kernel::text::{MAX_TEXT, cut};
-use kernel::{AccountId, Event, RunId, RunState, SessionId, TaskId, TaskStatus, WaitFor};
+use kernel::{
+    AccountId, Actor, AgentId, Event, RunId, RunState, SessionId, TaskId, TaskStatus, WaitFor,
+};
 use store::{ReadExt, StoreError, WriteTx};
 
 use super::RunError;
@@ -118,6 +120,31 @@ pub fn go_on(tx: &mut WriteTx<'_>, run: &Run, why: &str) -> Result<Option<Run>, 
         Some(park) => settle(tx, park, run.clone(), why).map(Some),
         None => Ok(None),
     }
+}
+
+/// A person has handed back the browser of an agent: runs that wait for that go on, and hear of the rest from the
+/// browser.
+///
+/// # Errors
+/// When the store refuses.
+pub fn handed_back(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), RunError> {
+    let name = match tx.by() {
+        Actor::Person { account, .. } => name_of(tx, account)?,
+        _ => "A person".to_owned(),
+    };
+    let why = format!(
+        "{name} has acted in your browser and handed it back. Go on with `browser`: its next answer says what {name} \
+         left as a note, the address and what changed."
+    );
+    for run in queries::live_of_agent(tx, agent)? {
+        if !reading::is_at_browser(&run) {
+            continue;
+        }
+        if let Some(park) = reading::question_of(tx, &run)? {
+            settle(tx, park, run, &why)?;
+        }
+    }
+    Ok(())
 }
 
 /// A person lets a run go on that waits for a moment or for the end of a task.

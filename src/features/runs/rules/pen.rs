@@ -121,7 +121,7 @@ impl Pen {
         if let EventKind::Assistant { parts, .. } = &kind {
             marks::answered(tx, &self.session, &self.run, parts)?;
         }
-        outside::note(tx, self.session.id, self.run.id, &kind)?;
+        outside::note(tx, self.session.id, &self.run, &kind)?;
         let event = SessionEvent {
             session: self.session.id,
             n: self.session.events,
@@ -276,13 +276,13 @@ impl Pen {
         }
         self.rest(tx.now());
         self.append(tx, EventKind::Waiting { waits_for, detail: detail.clone(), until })?;
-        if waits_for == WaitFor::Question {
+        if matches!(waits_for, WaitFor::Question | WaitFor::Browser) {
             marks::said(tx, &self.session, None)?;
         }
         self.run.state = RunState::Waiting;
         self.run.waiting =
             Some(Waiting { waits_for, since: tx.now(), detail, needs_micros, until });
-        if matches!(waits_for, WaitFor::Question | WaitFor::Approval) {
+        if matches!(waits_for, WaitFor::Question | WaitFor::Browser | WaitFor::Approval) {
             tx.emit(Event::RunAsks { run: self.run.id, agent: self.run.agent, waits_for });
         }
         self.save(tx)

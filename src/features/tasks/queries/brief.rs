@@ -6,9 +6,12 @@ use serde::Serialize;
 use super::due::{self, Deadline};
 use super::people::People;
 use super::{labels, open_ends::OpenEnds, relations};
+use crate::comments::model::Comment;
 use crate::comments::queries as comments;
 use crate::deliverables::queries as deliverables;
 use crate::links::queries as links;
+use crate::runs::model::Place;
+use crate::runs::queries::outside;
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
 use crate::workspace::model::Settings;
@@ -206,6 +209,17 @@ pub fn brief(
             linked.extend(links::told(read, &link)?);
         }
     }
+    let said = |comment: &Comment| {
+        let text = ellipsis(&comment.body, MAX_COMMENT);
+        Ok::<_, StoreError>(Said {
+            id: comment.id.short(),
+            answers: comment.parent.map(TypedId::short),
+            settled: comment.settled_by.is_some(),
+            by: names.people.actor_handle(comment.author),
+            at: comment.created_at.to_string(),
+            text: outside::marked(&read, &Place::Comment(comment.id), &text)?,
+        })
+    };
     let called = |tasks: Vec<Task>| tasks.iter().map(|t| names.of(t)).collect();
     Ok(Brief {
         line: names.line(task),
@@ -215,7 +229,7 @@ pub fn brief(
         blocks: called(relations::waiting_for(read, task.id)?),
         relates_to: called(relations::related(read, task.id)?),
         rev: read.get_rev::<Task>(task.id)?.map_or(0, |(_, rev)| rev),
-        description: told(&task.description),
+        description: outside::marked(&read, &Place::Task(task.id), &told(&task.description))?,
         part_of: chain.iter().map(|t| format!("{} {}", names.of(t), t.title)).collect(),
         parts: parts.iter().map(|part| names.line(part)).collect(),
         deliverables: pieces
@@ -229,18 +243,7 @@ pub fn brief(
             })
             .collect(),
         links: linked,
-        comments: all
-            .iter()
-            .skip(earlier_comments)
-            .map(|comment| Said {
-                id: comment.id.short(),
-                answers: comment.parent.map(TypedId::short),
-                settled: comment.settled_by.is_some(),
-                by: names.people.actor_handle(comment.author),
-                at: comment.created_at.to_string(),
-                text: ellipsis(&comment.body, MAX_COMMENT),
-            })
-            .collect(),
+        comments: all.iter().skip(earlier_comments).map(said).collect::<Result<_, _>>()?,
         earlier_comments,
         open: OpenEnds::of(read, task.id)?.why(&names.key),
     })

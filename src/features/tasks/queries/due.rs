@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use crate::tasks::model::Task;
 use crate::tasks::queries::error::TaskError;
 use kernel::cadence::instant;
+use kernel::clock;
 use kernel::day::{self, Toward};
 
 /// When something is due: at a moment, or on the day that has come to its end by then.
@@ -133,11 +134,9 @@ pub fn parse_timed(
     now: Timestamp,
 ) -> Result<Option<Deadline>, TaskError> {
     let due = parse(text, zone, now)?.map(|at| Deadline { at, has_time: has_time(text) });
-    let time: Time = match time.trim() {
-        "" => return Ok(due),
-        time => time
-            .parse()
-            .map_err(|_| TaskError::field("due_time", "use a time of day such as 14:30"))?,
+    let time = clock::in_field("due_time", time);
+    let Some(time) = time.map_err(|wrong| TaskError::Invalid(vec![wrong]))? else {
+        return Ok(due);
     };
     match due {
         Some(due) => Ok(Some(due.timed(time, zone))),

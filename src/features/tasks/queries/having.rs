@@ -279,7 +279,8 @@ pub(super) fn waiting(
     let mut busy: Vec<TaskId> = Vec::new();
     for run in read.scan::<Run>(runs::RUN_LIVE, &Range::all())? {
         let asks = |waits: WaitFor| {
-            matches!(waits, WaitFor::Approval | WaitFor::Question | WaitFor::Budget)
+            let asks = matches!(waits, WaitFor::Approval | WaitFor::Question | WaitFor::Browser);
+            asks || waits == WaitFor::Budget
         };
         let waits = run.state == RunState::Waiting
             && run.waiting.as_ref().is_some_and(|waiting| asks(waiting.waits_for));

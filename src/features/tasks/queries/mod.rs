@@ -8,6 +8,7 @@ mod columns;
 pub mod days;
 pub mod due;
 pub mod error;
+pub mod facts;
 pub mod filter;
 pub mod grouping;
 mod having;

@@ -15,7 +15,7 @@ use crate::links::queries as links;
 use crate::runs::queries::doing;
 use crate::tasks::model::Task;
 use app::{Who as _, Ws};
-use kernel::{AccountId, Actor, Assignee, Can, RunId};
+use kernel::{AccountId, Actor, Assignee, Can, Role, RunId};
 use store::Read;
 use web::html::SafeHtml;
 use web::md;
@@ -49,6 +49,8 @@ pub struct Scene {
     pub me: AccountId,
     /// The same, as who would act.
     pub actor: Actor,
+    /// What this person is here.
+    pub role: Role,
     /// What this person may do.
     pub access: Access,
     /// Whether this person may change tasks.
@@ -75,6 +77,7 @@ impl Scene {
             ws: ws.clone(),
             me: who.account,
             actor: who.actor(),
+            role: who.role,
             access: who.access,
             may_write: who.access.may(Can::Write),
             may_review: who.access.may(Can::Review),

@@ -11,6 +11,7 @@ use super::labels;
 use crate::tasks::model::Task;
 use crate::tasks::model::series::{BY_NEXT, DueAfter, Occurrence, SPAWNED, Series};
 use kernel::cadence::{date_at, day_number, instant};
+use kernel::clock;
 use kernel::key::KeyBuf;
 use kernel::{
     MissedPolicy, Priority, ScheduleFields, SeriesId, StreamId, TaskStatus, Thinking, Timestamp,
@@ -155,11 +156,10 @@ impl DueFields {
     pub fn read(&self) -> Result<DueAfter, TaskError> {
         let minute = match self.time.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => {
-                let time: Time = text.parse().map_err(|_| {
+                let time = clock::read(text).ok_or_else(|| {
                     TaskError::field("due_after.time", "use a time of day such as 17:00")
                 })?;
-                let minutes = i32::from(time.hour()) * 60 + i32::from(time.minute());
-                u16::try_from(minutes).ok()
+                Some(clock::minutes(time))
             }
             None => None,
         };

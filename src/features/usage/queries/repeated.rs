@@ -1,6 +1,7 @@
 //! Words that stand at the beginning of each request of an agent, and what they cost: told by the calls that it really
 //! made.
 
+use jiff::tz::TimeZone;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, Timestamp};
 use providers::catalog;
@@ -8,7 +9,8 @@ use providers::model::Usage as Tokens;
 use store::{Range, ReadExt, StoreError};
 
 use crate::runs::model::{RUN_BY_AGENT, Run};
-use crate::usage::model::day::{Sums, UsageDay};
+use crate::usage::model::day::{Sums, UsageDay, day_in};
+use crate::usage::model::{BY_RUN, Usage};
 
 /// So many of an agent's last starts are counted.
 const MOST: usize = 5_000;
@@ -76,14 +78,32 @@ fn cost(model: &str, sums: &Sums, tokens: u64) -> Option<i64> {
     Some(i64::try_from(paid).unwrap_or(i64::MAX))
 }
 
-/// How often an agent began to work since a moment.
+/// How often an agent began to work since a moment, and its calls since then. Of the day of that moment those of the runs
+/// are asked for that began since; `days` has what all later days came to.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn starts(tx: &impl ReadExt, agent: AgentId, since: Timestamp) -> Result<usize, StoreError> {
+pub fn since(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    (since, zone): (Timestamp, &TimeZone),
+    days: &[UsageDay],
+) -> Result<(usize, Vec<UsageDay>), StoreError> {
+    let first = day_in(since, zone);
+    let mut all: Vec<UsageDay> =
+        days.iter().filter(|day| day.agent == agent && first < day.day).cloned().collect();
     let range = Range::prefix(KeyBuf::of(&agent)).reverse().limit(MOST);
-    let runs: Vec<Run> = tx.scan(RUN_BY_AGENT, &range)?;
-    Ok(runs.iter().filter(|run| run.started_at.is_some_and(|at| since <= at)).count())
+    let mut starts = 0;
+    for run in tx.scan::<Run>(RUN_BY_AGENT, &range)? {
+        let Some(at) = run.started_at.filter(|at| since <= *at) else { continue };
+        starts += 1;
+        if day_in(at, zone) == first {
+            let calls: Vec<Usage> = tx.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run.id)))?;
+            let calls = calls.iter().map(|call| UsageDay::of(call, zone));
+            all.extend(calls.filter(|call| call.day == first));
+        }
+    }
+    Ok((starts, all))
 }
 
 #[cfg(test)]

@@ -130,6 +130,27 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
     let (_, rest) = page.text.rsplit_once("Had:").expect("the comment");
     assert!(!rest.contains(marks), "{rest}");
 
+    // What it started with, read and quoted is counted beside each item, and changes none.
+    let used = async |id: &str| api.get(&format!("/api/v1/knowledge/{id}")).await.json();
+    let read = used(&pointer).await;
+    let uses = &read["uses"][0];
+    assert_eq!((&uses["agent"], &uses["starts"]), (&json!("ada"), &json!(0)), "{read}");
+    assert_eq!((&uses["reads"], &uses["quotes"]), (&json!(1), &json!(1)), "{read}");
+    let named = place.location().expect("the page by its name");
+    assert!(uses["quoted_in"].as_str().is_some_and(|task| named.ends_with(task)), "{read}");
+    assert_eq!(read["created_at"], read["updated_at"]);
+    let pinned = used(&rules).await["uses"][0].clone();
+    assert_eq!((&pinned["starts"], &pinned["quotes"]), (&json!(1), &json!(1)), "{pinned}");
+    assert_eq!(used(&own).await["uses"], json!([]), "it may not even see it");
+    let beside = owner.get(&format!("{HERE}/knowledge/{pointer}")).await;
+    assert!(beside.text.contains("read it once, quoted it once"), "{}", beside.text);
+
+    // Who reads the start is counted from its last change on.
+    let start = async || owner.get(&format!("{HERE}/knowledge/context")).await.text;
+    assert!(start().await.contains("Counted since it last changed"));
+    patched(&api, &format!("knowledge/{rules}"), json!({ "text": "Answer at once." })).await;
+    assert!(start().await.contains("Nobody has started to work with it"));
+
     // Links of the task are told but for what is for other agents alone; they are given as texts name items, too.
     let links = format!("tasks/{}/links", id(&task));
     let deposit = "[[Lease terms#Deposit]]".to_owned();
@@ -276,5 +297,84 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
     let own = json!({ "title": "Again", "page": "House rules" });
     let own = made(&api, &format!("tasks/{task}/deliverables"), own).await;
     assert_eq!(own["versions"][0]["text"], json!(both));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    office.agent("Otto").await;
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    let text = "First line.\n\nIn between.\n\nSecond line.\n";
+    let shared = json!({
+        "kind": "skill", "title": "Packing", "text": text, "scope": "agent", "agents": ["ada", "otto"],
+    });
+    let shared = id(&made(&api, "knowledge", shared).await);
+    let rules = json!({ "title": "House rules", "text": "Answer soon.\n", "scope": "workspace" });
+    let rules = id(&made(&api, "knowledge", rules).await);
+    let change = |old: &str, new: &str| json!({ "item": "Packing", "edits": [{ "old": old, "new": new }], "reason": "clearer" });
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("page_update", change("First line.", "Once."))
+            .and_call("page_update", change("First line.", "First line, by Ada."))
+            .and_call("page_update", json!({ "item": "House rules", "title": "Rules" }))
+            .and_call("page_update", json!({ "item": "House rules", "title": "House rules" })),
+    )
+    .await;
+    assert!(told[..3].iter().all(|told| told.starts_with("Suggested.")), "{told:?}");
+    assert!(told[3].contains("says that already"), "{}", told[3]);
+    // Nothing has changed yet, and what was suggested last stands in the place of what was before.
+    let at = format!("knowledge/{shared}");
+    assert_eq!(api.get(&format!("/api/v1/{at}")).await.json()["text"], text);
+    let waiting = async || api.get("/api/v1/knowledge/suggestions").await.json()["items"].clone();
+    let all = waiting().await;
+    assert_eq!(all.as_array().map(Vec::len), Some(2), "{all}");
+    let of = |all: &Value, item: &str| {
+        let mut all = all.as_array().expect("a list").iter();
+        all.find(|one| one["item"] == item).expect("a suggestion").clone()
+    };
+    let (packing, named) = (of(&all, &shared), of(&all, &rules));
+    assert_eq!(named["new_title"], "Rules");
+    assert_eq!(packing["text"], text.replace("First line.", "First line, by Ada."));
+
+    // It is told in Review and beside the item, and its page shows the lines.
+    let review = owner.get(&format!("{HERE}/review")).await;
+    assert!(review.text.contains("Suggested changes"), "{}", review.text);
+    let item = owner.get(&format!("{HERE}/{at}")).await;
+    assert!(item.text.contains("/knowledge/suggestions#s-"), "{}", item.text);
+    let page = owner.get(&format!("{HERE}/knowledge/suggestions")).await;
+    assert!(page.text.contains("<ins>First line, by Ada."), "{}", page.text);
+
+    // What a person changed meanwhile stays; what another has seen is not taken over unseen.
+    let theirs = text.replace("Second line.", "Second line, by Mira.");
+    patched(&api, &at, json!({ "text": theirs, "base": text })).await;
+    let take = format!("{HERE}/knowledge/suggestions/{}/take", packing["id"].as_str().expect("id"));
+    owner.form(&take, &[("rev", "1")]).await;
+    assert_eq!(waiting().await.as_array().map(Vec::len), Some(2), "another rev was looked at");
+    owner.form(&take, &[("rev", packing["rev"].to_string().as_str())]).await;
+    let now = api.get(&format!("/api/v1/{at}")).await.json();
+    assert_eq!(now["text"], theirs.replace("First line.", "First line, by Ada."));
+    let versions = api.get(&format!("/api/v1/{at}/versions")).await.json();
+    assert_eq!(versions["items"][0]["reason"], "Suggested by Ada: clearer");
+    assert_eq!(versions["items"][0]["by"]["kind"], "person");
+
+    let named = named["id"].as_str().expect("id");
+    let dismiss = format!("/api/v1/knowledge/suggestions/{named}/dismiss");
+    assert_eq!(api.post(&dismiss, &json!({})).await.json()["title"], "House rules");
+    assert_eq!(api.post(&dismiss, &json!({})).await.status, 409);
+
+    // Where somebody has changed the same lines since, nothing is taken over.
+    done(&office, &ada, Turn::call("page_update", change("In between.", "Between, by Ada."))).await;
+    let base = now["text"].as_str().expect("a text");
+    let other = base.replace("In between.", "Between, by Mira.");
+    patched(&api, &at, json!({ "text": other, "base": base })).await;
+    let clash = waiting().await[0].clone();
+    assert_eq!(clash["clash"], true, "{clash}");
+    let take = format!("/api/v1/knowledge/suggestions/{}/take", clash["id"].as_str().expect("id"));
+    assert_eq!(api.post(&take, &json!({})).await.status, 409);
+    assert_eq!(api.get(&format!("/api/v1/{at}")).await.json()["text"], other);
     office.hq.finish().await;
 }

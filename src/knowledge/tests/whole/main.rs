@@ -1,6 +1,7 @@
 //! Knowledge as people, programs and agents use it.
 
 mod agents;
+mod links;
 
 use std::time::Duration;
 
@@ -122,6 +123,13 @@ async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_version
     }
     let compared = owner.get(&format!("{HERE}/{at}/versions/2")).await;
     assert!(compared.text.contains("<ins>It is returned within three days"), "{}", compared.text);
+    let compared = owner.get(&format!("{HERE}/{at}/versions/3?against=1")).await;
+    for words in ["<ins>What customers sign.", "<ins>It is returned within three days"] {
+        assert!(compared.text.contains(words), "{words}: {}", compared.text);
+    }
+    let second = api.get(&format!("/api/v1/{at}/versions/2")).await.json();
+    assert_eq!(second["text"], again);
+    assert_eq!(api.get(&format!("/api/v1/{at}/versions/99")).await.status, 404);
 
     // A folder goes: what lies in it moves up.
     assert_eq!(api.call("DELETE", "/api/v1/knowledge/folders/Leases").await.status, 204);
@@ -140,6 +148,20 @@ async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_version
     assert_eq!((&now["text"], &now["archived"]), (&json!(LEASE), &json!(true)));
     let versions = api.get(&format!("/api/v1/{at}/versions")).await.json();
     assert_eq!(versions["items"].as_array().map(Vec::len), Some(4), "{versions}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_that_takes_most_of_the_words_away_is_a_version_however_soon_it_comes() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let long = "word ".repeat(200);
+    let page = made(&api, "knowledge", json!({ "title": "Long", "text": long })).await;
+    let at = format!("knowledge/{}", id(&page));
+    let changed = async |text: &str| patched(&api, &at, json!({ "text": text })).await.json();
+    assert_eq!(changed(&"word ".repeat(190)).await["version"], 1);
+    assert_eq!(changed("Gone.").await["version"], 2);
+    assert_eq!(changed("Gone!").await["version"], 2);
     hq.finish().await;
 }
 
@@ -210,6 +232,8 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     let docx = include_bytes!("../../../extract/tests/files/pandoc.docx");
     let docx = read(&api, ("notes.docx", docx)).await;
     assert_eq!(docx["file"]["reading"], "done", "{docx}");
+    let media = docx["file"]["media"].as_str().unwrap_or_default();
+    assert!(media.ends_with("wordprocessingml.document"), "by all of its bytes: {docx}");
     // On a task, too, a document is found by its words.
     let task = made(&api, "tasks", json!({ "title": "Look into it" })).await;
     let path = format!("/api/v1/tasks/{}/files?name=other.docx", id(&task));
@@ -223,14 +247,22 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     let kept = hq.owner().form(&keep, &[]).await;
     let kept = kept.location().expect("its page").to_owned();
     assert!(hq.owner().get(&kept).await.text.contains("Look into it"), "its task");
-    // A comment leads to it by its name.
-    let say = json!({ "body": "See [[other.docx]] and [[nothing]]." });
+    // A comment leads to it by its name; a cite of a file with pages says on which it stands.
+    let second = "6 0 obj <</Type /Page /Contents 7 0 R /Resources <</Font <</F1 5 0 R>>>>>> endobj\n\
+                  7 0 obj <<>> stream\nBT /F1 12 Tf 50 700 Td (Cherry 5 EUR) Tj ET\nendstream endobj\ntrailer";
+    let two = String::from_utf8_lossy(support::PDF_WITH_WORDS)
+        .replace("/Kids [3 0 R]", "/Kids [3 0 R 6 0 R]")
+        .replace("trailer", second);
+    let two = id(&read(&api, ("two.pdf", two.as_bytes())).await);
+    let body = format!("See [[other.docx]] and [[nothing]], [[know:{two}#1]].");
+    let say = json!({ "body": body });
     api.post(&format!("/api/v1/tasks/{}/comments", id(&task)), &say).await;
     let place = hq.owner().get(&format!("{HERE}/tasks/{}", id(&task))).await;
     let place = place.location().expect("the page by its name").to_owned();
     let page = hq.owner().get(&place).await;
     assert!(page.text.contains(&format!("href=\"{kept}\"")), "{}", page.text);
     assert!(page.text.contains("[[nothing]]"), "{}", page.text);
+    assert!(page.text.contains("two.pdf, page 2"), "{}", page.text);
     let html = b"<html><head><title>t</title></head><body><h1>Harbour</h1><p>Tide at noon.</p><script>no()</script></body></html>";
     read(&api, ("tide.html", html)).await;
     assert_eq!(titles(&api, "q=tide%20noon").await, ["tide.html"]);
@@ -293,8 +325,8 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     );
     assert!(!results[2].contains("cobalt"), "nor read by its id: {}", results[2]);
     assert!(results[3].contains("## Return"), "{}", results[3]);
-    assert!(results[4].contains("somebody else wrote it"), "{}", results[4]);
-    assert!(results[5].contains("every agent reads it"), "{}", results[5]);
+    assert!(results[4].starts_with("Suggested. Others read \"Lease terms\""), "{}", results[4]);
+    assert!(results[5].contains("say the version"), "{}", results[5]);
     assert!(results[6].contains("Wrote \"Notes\""), "{}", results[6]);
     assert!(results[7].contains("only a person"), "{}", results[7]);
     assert!(results[8].contains("Wrote \"Answer a deposit question\""), "{}", results[8]);
@@ -356,6 +388,51 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     assert!(!start["text"].as_str().unwrap_or_default().contains("within a day"), "{start}");
     let _ = otto;
     office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_items_change_at_once_on_the_page_and_the_message_brings_them_back() {
+    let hq = TestHq::start().await;
+    let (api, owner) = (hq.api().await, hq.owner());
+    let folder = id(&made(&api, "knowledge/folders", json!({ "name": "Contracts" })).await);
+    let page = async |query: &str| owner.get(&format!("{HERE}/knowledge{query}")).await;
+    let inside = format!("?folder={folder}");
+    assert!(page(&inside).await.text.contains("This folder is empty"));
+    let mut ids = Vec::new();
+    for title in ["First", "Second"] {
+        let tags = json!(["old"]);
+        ids.push(id(&made(&api, "knowledge", json!({ "title": title, "tags": tags })).await));
+    }
+    let both = ids.join(",");
+    let change = async |name: &str, value: &str| {
+        owner
+            .form(&format!("{HERE}/knowledge/bulk"), &[("tasks", both.as_str()), (name, value)])
+            .await
+    };
+    change("folder", &folder).await;
+    change("tag", "lease").await;
+    change("scope", "workspace").await;
+    for id in &ids {
+        let now = api.get(&format!("/api/v1/knowledge/{id}")).await.json();
+        assert_eq!((&now["path"], &now["scope"]), (&json!("Contracts"), &json!("workspace")));
+        assert_eq!(now["tags"], json!(["old", "lease"]));
+    }
+    page("").await;
+
+    // What is archived leaves the list; the message has the way back.
+    change("archived", "yes").await;
+    let told = page("").await;
+    assert!(told.text_of("#toasts").contains("Archived 2 items"), "{}", told.text);
+    let undo = told.attr("#toasts form", "action");
+    assert!(titles(&api, "").await.is_empty());
+    owner.form(&undo, &[]).await;
+    assert_eq!(titles(&api, "").await.len(), 2);
+    page("").await;
+    owner.form(&format!("{HERE}/knowledge/folders/{folder}/remove"), &[]).await;
+    let undo = page("").await.attr("#toasts form", "action");
+    owner.form(&undo, &[]).await;
+    assert!(page(&inside).await.text.contains("First"));
+    hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -454,4 +531,44 @@ async fn a_filter_finds_the_one_page_among_hundreds_that_hold_the_words() {
     let words = found(&api, "q=law&by=meaning").await;
     assert_eq!(words["not_known_yet"], "No model is in use, so this was searched by words.");
     hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_in_a_page_has_its_readers_and_goes_with_it() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    office.agent("Otto").await;
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    let page = json!({ "title": "Plan", "text": "Soon.", "scope": "agent", "agents": ["otto"] });
+    let page = id(&made(&api, "knowledge", page).await);
+    let body = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"cobalt.txt\"\r\n\r\n\
+                harbour\r\n--x--\r\n";
+    let kind = "multipart/form-data; boundary=x";
+    let sent =
+        owner.bytes("POST", &format!("{HERE}/knowledge/{page}/files"), kind, body.into()).await;
+    assert_eq!(sent.status, 200, "{}", sent.text);
+    let url = sent.json()["url"].as_str().expect("its address").to_owned();
+    assert_eq!(owner.get(&url).await.text, "harbour");
+    let file = url.split('/').rev().nth(1).expect("its id").to_owned();
+
+    // It is no item of the list, and nobody else's agent reads it.
+    let at = format!("/api/v1/knowledge/{file}");
+    assert_eq!(api.get(&at).await.json()["agents"], json!(["otto"]));
+    assert!(titles(&api, "q=cobalt").await.is_empty());
+    assert!(!titles(&api, "").await.contains(&"cobalt.txt".to_owned()));
+    office.model.push(Turn::call("knowledge_read", json!({ "item": file })));
+    let run = office.say(&ada, "What is in it?").await;
+    office.ended(run).await;
+    let told = office.results(run).remove(0).2;
+    assert!(!told.contains("harbour"), "{told}");
+
+    // Its readers are those of the page, and change with them.
+    let refused = api.json("PATCH", &at, &json!({ "scope": "library" })).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    patched(&api, &format!("knowledge/{page}"), json!({ "scope": "library" })).await;
+    assert_eq!(api.get(&at).await.json()["scope"], "library");
+    assert_eq!(api.call("DELETE", &format!("/api/v1/knowledge/{page}")).await.status, 204);
+    assert_eq!(api.get(&at).await.status, 404);
+    office.hq.finish().await;
 }

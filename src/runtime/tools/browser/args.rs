@@ -41,6 +41,25 @@ impl Action {
         )
     }
 
+    /// Whether it acts in a page, for which people are asked.
+    pub(super) fn acts(self) -> bool {
+        matches!(
+            self,
+            Self::Click
+                | Self::Type
+                | Self::Fill
+                | Self::Select
+                | Self::Press
+                | Self::Drag
+                | Self::Dialog
+        )
+    }
+
+    /// Whether people see on the page of its run what came of it. A picture that was asked for is there anyway.
+    pub(super) fn is_pictured(self) -> bool {
+        !matches!(self, Self::Tabs | Self::Close | Self::Snapshot | Self::Screenshot | Self::Dialog)
+    }
+
     /// Whether it helps a form on its way while a secret stands in it.
     pub(super) fn goes_on_in_the_dark(self) -> bool {
         matches!(self, Self::Click | Self::Press | Self::Fill | Self::Wait)
@@ -71,7 +90,7 @@ impl Action {
 }
 
 /// What `browser` takes.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub(crate) struct Args {
     /// open: url in a new tab. type: add text. fill: replace text. dialog: how the page's next question is answered (text; key Escape for Cancel).
     pub(super) action: Action,

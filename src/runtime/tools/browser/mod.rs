@@ -5,14 +5,16 @@
 //! cannot keep it to that port gets none. What a page says stands between marks, as all that comes from outside.
 
 mod args;
+mod plan;
 mod secret;
+mod shots;
 mod told;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use browser::BrowserError;
-use browser::act::{Click, Point, Shot, Wait};
+use browser::act::{Click, Point, Shot, Spot, Wait};
 use browser::fleet::{Key, Last};
 use browser::launch::Browser;
 use browser::page::{self, Page};
@@ -33,6 +35,8 @@ use tool::{
 
 use super::fetch::hosts_of;
 use args::{Action, Args};
+pub(crate) use plan::Act;
+pub(crate) use shots::keep_asked;
 use told::{Told, Trouble, count, left_by, listed, missing, refusal, with_news};
 
 /// How long `wait` waits unless asked, in seconds, and at most.
@@ -43,6 +47,8 @@ const SCROLL: f64 = 600.0;
 
 /// The longest name of a part that is told to those who watch, in characters.
 const MAX_NAME: usize = 60;
+/// How long those who watch see what is about to be pressed before it is.
+const SHOWN_FIRST: Duration = Duration::from_millis(200);
 /// How long a person who has the wheel is waited for.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Uses the agent's browser.
@@ -55,7 +61,7 @@ impl ActTool for Browse {
         group: Group::Web,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Use a web browser: open pages, see them as lines with refs, click, type and fill by ref. Acts answer what changed.",
+        about: "Use a web browser: open pages, see them as lines with refs, click, type and fill by ref. Acts answer what changed. To have a person sign in or solve something there: ask_person with in_browser.",
     };
     const ALIASES: Aliases = &[
         ("element", "ref"),
@@ -83,7 +89,7 @@ impl ActTool for Browse {
         let key = cx.ws.browser_of(cx.agent);
         let gone = || ToolError::refused("browser_ended", "the browser was taken away; try again");
         let stage = cx.ws.app.browsers.stage(key).ok_or_else(gone)?;
-        let hand = Hand { cx, browser, stage, key, args, url };
+        let hand = Hand { cx, browser, stage, key, args, url, name: OnceLock::new() };
         let told = tokio::select! {
             told = hand.in_turn() => told,
             () = cx.cancel.cancelled() => {
@@ -159,6 +165,8 @@ struct Hand<'c> {
     args: Args,
     /// The address that is opened, as it was looked at.
     url: Option<String>,
+    /// What the part is called that is acted on, once that is known.
+    name: OnceLock<String>,
 }
 
 impl Hand<'_> {
@@ -176,14 +184,18 @@ impl Hand<'_> {
         if let Some(handed) = handed.as_ref().filter(|_| self.args.action.is_blind()) {
             return self.after_wheel(handed).await;
         }
-        let _doing = self.stage.doing(&self.words().await);
+        let spot = self.spot().await;
+        let _doing = self.stage.doing(&self.words().await, spot);
         let mut told = tokio::select! {
-            told = self.act() => told?,
+            told = self.act_as_weighed(spot.is_some()) => told?,
             () = self.stage.interrupted() => {
                 let text = "a person took the wheel; what was under way may or may not have happened, look first";
                 return Err(ToolError::refused("human_in_control", text).into());
             }
         };
+        if self.args.action.is_pictured() {
+            self.keep_picture().await;
+        }
         if let Some(handed) = handed {
             told.ours = format!("{}\n{}", left_by(&handed), told.ours);
         }
@@ -199,6 +211,35 @@ impl Hand<'_> {
         words.push('\n');
         words.push_str(&page.after().await?.text());
         Ok(Told { ours, words, ..Told::default() })
+    }
+
+    /// Acts on what the call was weighed with, and on nothing else.
+    async fn act_as_weighed(&self, is_shown: bool) -> Result<Told, Trouble> {
+        if is_shown {
+            tokio::time::sleep(SHOWN_FIRST).await;
+        }
+        if self.args.action.acts() {
+            let of = (self.cx.run.uuid(), self.cx.step);
+            let expected = self.stage.take_expected(of);
+            let mut act = Act::of(&self.stage, self.page().await?, self.args.clone()).await?;
+            let expected = expected.ok_or_else(plan::changed)?;
+            if !act.is_as(&expected).await {
+                return Err(plan::changed());
+            }
+            // ok: a call acts once
+            self.name.set(act.name().to_owned()).ok();
+        }
+        self.act().await
+    }
+
+    /// Where those who watch see what is about to be pressed; nothing while nobody watches, and in the dark.
+    async fn spot(&self) -> Option<Spot> {
+        if self.stage.watchers() == 0 || self.stage.is_dark() || !self.args.action.acts() {
+            return None;
+        }
+        // ok: what is no part is told when it is to be pressed
+        let number = refs::parse(self.args.part.as_deref()?).ok()?;
+        self.browser.open_page(self.tab())?.spot(number).await.ok()
     }
 
     /// What is about to be done, for those who watch.

@@ -45,7 +45,9 @@ async fn what_is_gone_goes_only_after_two_looks_an_hour_apart() {
         assert_eq!(with_state(&api, &source, "synced").await, 8);
         // Not there, once; half an hour later; with half a list; and after an hour, back again.
         site.drop("/p0");
-        again(&api, &source).await;
+        let now = again(&api, &source).await;
+        let told = now["syncs"][0]["message"].as_str().expect("words");
+        assert!(told.contains("Not found: 1 page. "), "{now}");
         assert_eq!(with_state(&api, &source, "missing").await, 1);
         again(&api, &source).await;
         advance(&hq, 2).await;

@@ -112,6 +112,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     knowledge::folder,
     knowledge::item,
     knowledge::text,
+    knowledge::suggestion,
     sources::source,
     sources::pages,
     comment,

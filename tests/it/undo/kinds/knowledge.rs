@@ -1,7 +1,7 @@
 //! Acts on pages, their words and their folders.
 
 use knowledge::model::{Body, Folder, Item, ItemKind, Scope, Text};
-use knowledge::rules::{self, FolderPatch, NewItem, Patch};
+use knowledge::rules::{self, FolderPatch, NewItem, NewSuggestion, Patch};
 use store::{ReadExt as _, WriteTx};
 
 use super::desk::{Acted, Pick, by_rule, one};
@@ -62,4 +62,16 @@ pub fn text(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     let rev = tx.get_rev::<Body>(id).expect("the store").map_or(0, |(_, rev)| rev);
     let (text, why) = (Text::Inline(format!("Line {b}")), format!("for {}", c % 3));
     by_rule(rules::write(tx, id, (text, rev), (&why, &[])))
+}
+
+pub fn suggestion(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let body = one::<Body>(tx, a)?;
+    let suggested = NewSuggestion {
+        item: body.item,
+        title: None,
+        tags: None,
+        words: Some((Text::Inline(format!("Better {b}")), body.text)),
+        reason: format!("for {}", c % 3),
+    };
+    by_rule(rules::suggest(tx, suggested))
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -18,6 +17,8 @@ use features::usage::queries::counting::{self, Learned};
 use features::usage::queries::{daily, prices, unmetered};
 use features::usage::rules::counting as forgetting;
 use features::usage::rules::prices::{self as rules, AMOUNTS, NewPrice};
+use kernel::cadence::midnight;
+use kernel::day::{self, Toward};
 use kernel::{Can, ConnectionId, Timestamp};
 use providers::catalog::{self, Model, Price};
 use store::{Record as _, Snap, StoreError};
@@ -296,7 +297,7 @@ fn dollars(micros: u64) -> String {
 }
 
 /// What is typed as a price, but for the connection.
-fn read(typed: &Typed, zone: &TimeZone) -> Result<NewPrice, Wrong> {
+fn read(typed: &Typed, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPrice, Wrong> {
     let mut wrong = Wrong::none();
     let texts = [&typed.input, &typed.cache_read, &typed.cache_write, &typed.output];
     let mut amounts = [None; 4];
@@ -310,18 +311,11 @@ fn read(typed: &Typed, zone: &TimeZone) -> Result<NewPrice, Wrong> {
         };
         *amount = wrong.join(read).flatten();
     }
-    let begins = match typed.begins.trim() {
-        "" => Ok(None),
-        text => {
-            let day = text.parse::<Date>().ok();
-            let start = day.and_then(|day| day.to_zoned(zone.clone()).ok());
-            let start = start.ok_or_else(|| {
-                Wrong::field("begins_at", "write a day, such as 2026-12-01, or nothing")
-            });
-            start.map(|start| Some(start.timestamp()))
-        }
-    };
-    let begins_at = wrong.join(begins).flatten();
+    let today = now.to_zoned(zone.clone()).date();
+    let begins = day::in_field("begins_at", &typed.begins, today, Toward::Ahead);
+    let begins = wrong.join(begins.map_err(Wrong::from)).flatten();
+    // ok: a day that can be written begins in every zone.
+    let begins_at = begins.and_then(|day| midnight(zone, day));
     if wrong.has_fields() {
         return Err(wrong);
     }
@@ -339,7 +333,7 @@ async fn set(
     let word = if typed.connection.is_empty() { ANY } else { &typed.connection };
     let connection = ws.read(|snap| place(snap, word)).map_err(|refused| PageError(refused.0))?;
     let zone = ws.read(|snap| daily::zone(snap))?;
-    let wrong = match read(&typed, &zone) {
+    let wrong = match read(&typed, (&zone, ws.app.clock.now())) {
         Ok(new) => {
             let new = NewPrice { connection, ..new };
             match ws.write(&who, once.run(move |tx| rules::set(tx, new))).await {

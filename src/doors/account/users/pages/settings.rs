@@ -390,6 +390,7 @@ fn scopes(chosen: &[Scope]) -> Vec<Choice> {
         Scope::Review => "Approve, ask for changes, reject",
         Scope::Approvals => "Say yes or no to what agents ask before they do it",
         Scope::Agents => "Make, change, pause and archive agents",
+        Scope::Browser => "Open, read, click and type there, with the sign-ins of agents",
         Scope::Admin => "Connections and workspace settings",
     };
     let all = Scope::ALL.iter().copied();

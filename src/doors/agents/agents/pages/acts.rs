@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
-use features::agents::queries::lines;
+use features::agents::queries::{self, lines};
 use features::agents::{provision, rules};
 use kernel::AgentStatus;
 use store::WriteTx;
@@ -26,12 +26,13 @@ async fn act(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     slug: &str,
     act: Act,
-    said: impl FnOnce(&Agent) -> String,
+    said: impl FnOnce(&str) -> String,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| find(snap, slug))?.id;
     let agent = ws.write(who, move |tx| act(tx, id)).await?;
+    let name = ws.read(|snap| queries::called(snap, &agent))?;
     let back = ws.url(&format!("agents/{}", agent.slug));
-    Ok(flash::say(app, Flash::ok(said(&agent)), hx.go_to(&back)))
+    Ok(flash::say(app, Flash::ok(said(&name)), hx.go_to(&back)))
 }
 
 pub(super) async fn pause(
@@ -41,7 +42,7 @@ pub(super) async fn pause(
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    let said = |agent: &Agent| format!("{} is paused. What is running finishes first.", agent.name);
+    let said = |name: &str| format!("{name} is paused. What is running finishes first.");
     act((&app, &ws, &who, &hx), &slug, rules::pause, said).await
 }
 
@@ -52,7 +53,7 @@ pub(super) async fn resume(
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    let said = |agent: &Agent| format!("{} is resumed.", agent.name);
+    let said = |name: &str| format!("{name} is resumed.");
     act((&app, &ws, &who, &hx), &slug, rules::resume, said).await
 }
 
@@ -72,14 +73,18 @@ pub(super) async fn archive(
     Path(slug): Path<String>,
     Form(goes): Form<Goes>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| find(snap, &slug))?.id;
+    // Archived it is not among the others any more.
+    let (id, called) = ws.read(|snap| {
+        let agent = find(snap, &slug)?;
+        Ok::<_, PageError>((agent.id, queries::called(snap, &agent)?))
+    })?;
     let to = |name: &str| match name {
         "" => Ok(None),
         name => ws.read(|snap| lines::meant(snap, name))?.map_err(AgentError::NoManager),
     };
     let heirs = heirs(to(&goes.tasks_to)?, to(&goes.routines_to)?)?;
     let agent = ws.write(&who, move |tx| rules::retire(tx, id, heirs)).await?;
-    let said = format!("{} is archived. Its files and history are kept.", agent.name);
+    let said = format!("{called} is archived. Its files and history are kept.");
     let back = ws.url(&format!("agents/{}", agent.slug));
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
 }
@@ -91,7 +96,7 @@ pub(super) async fn restore(
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    let said = |agent: &Agent| format!("{} is restored.", agent.name);
+    let said = |name: &str| format!("{name} is restored.");
     act((&app, &ws, &who, &hx), &slug, rules::restore, said).await
 }
 

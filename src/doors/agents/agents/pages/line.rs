@@ -147,9 +147,20 @@ pub(super) async fn save(
     let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
     let author = Author::new(&who.name, &who.email);
     provision::tell_change(&ws, author, &before, &agent).await;
-    let said = match ws.read(|snap| lines::named(snap, agent.reports_to))? {
-        Some(manager) => format!("{} reports to {}.", agent.name, manager.name),
-        None => format!("{} reports to nobody.", agent.name),
+    let (name, manager) = ws.read(|snap| {
+        let manager = match agent.reports_to {
+            Some(Manager::Agent(id)) => snap.get::<Agent>(id)?,
+            _ => None,
+        };
+        let manager = match manager {
+            Some(above) => Some(queries::called(snap, &above)?),
+            None => lines::named(snap, agent.reports_to)?.map(|one| one.name),
+        };
+        Ok::<_, StoreError>((queries::called(snap, &agent)?, manager))
+    })?;
+    let said = match manager {
+        Some(manager) => format!("{name} reports to {manager}."),
+        None => format!("{name} reports to nobody."),
     };
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);

@@ -8,7 +8,8 @@ use app::{App, Ws};
 use features::agents::editing::{EditError, Hand};
 use features::agents::memory::{self, LASTING, MemoryError, Note, Searched};
 use features::agents::queries::head::{self, Head, Place};
-use features::runs::model::Run;
+use features::runs::model::{Place as Written, Run};
+use features::runs::queries::outside;
 use kernel::Can;
 use store::{ReadExt, StoreError};
 use tool::rank::Query as Words;
@@ -60,6 +61,8 @@ struct Open {
     edit: String,
     /// Where it says what became of it.
     history: String,
+    /// The run that wrote into it after it had read words from outside: its name and page; nothing once accepted.
+    waits: Option<(String, String)>,
 }
 
 /// Something that was found.
@@ -89,6 +92,8 @@ struct MemoryPage {
     open: Option<Open>,
     hits: Option<Hits>,
     may: bool,
+    /// Whether this person may accept what waits.
+    accepts: bool,
     wrong: String,
 }
 
@@ -142,9 +147,16 @@ async fn page(
         let edit = format!("{here}&edit=1");
         let history = format!("{}/history?path={}", head.base, query_value(path));
         let (path, hash) = (path.to_owned(), read.hash);
-        open = Some(Open { path, html, text, hash, edits, here, edit, history });
+        let written = Written::File { agent: agent.id, path: path.clone() };
+        let writer = ws.read(|snap| outside::writer(snap, &written))?;
+        let waits = writer.map(|run| {
+            let href = ws.url(&format!("runs/{run}"));
+            (run, href)
+        });
+        open = Some(Open { path, html, text, hash, edits, here, edit, history, waits });
     }
-    html::page(&MemoryPage { shell, head, base, q: asked.q, rows, open, hits, may, wrong })
+    let (q, accepts) = (asked.q, who.access.may(Can::Approve));
+    html::page(&MemoryPage { shell, head, base, q, rows, open, hits, may, accepts, wrong })
 }
 
 fn rows(base: &str, notes: &[Note], path: &str, searched: bool) -> Vec<Row> {

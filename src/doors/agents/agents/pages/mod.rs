@@ -1,6 +1,7 @@
 //! The pages of agents.
 
 mod acts;
+mod began;
 mod chart;
 mod editing;
 mod files;

@@ -55,6 +55,8 @@ pub(super) struct Typed {
     reports_to: String,
     /// What the role should have to do with.
     search: String,
+    /// Whether it begins without a role: what it is for is said by whoever makes it.
+    custom: String,
 }
 
 /// A role to choose.
@@ -78,6 +80,7 @@ struct NewPage {
     role: Option<&'static Manifest>,
     /// Whether a role is still to be chosen.
     choosing: bool,
+    about_hint: &'static str,
     emojis: Vec<Choice>,
     models: Vec<Choice>,
     /// Which model suits the role; may be empty.
@@ -126,7 +129,7 @@ fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<N
         name: &template.manifest.name,
         emoji: &template.manifest.emoji,
         about: &template.manifest.description,
-        chosen: template.slug == v.template,
+        chosen: template.slug == v.template && v.custom.is_empty(),
     };
     let of_team = |(team, label): &(&str, &'static str)| {
         let all = templates::builtin().iter().filter(|one| one.manifest.fits(&v.search));
@@ -138,11 +141,15 @@ fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<N
     Ok(NewPage {
         shell,
         teams,
-        role,
+        role: role.filter(|_| v.custom.is_empty()),
         model_hint: fitting
             .map(|pick| format!("{} is suggested for this role.", pick.label()))
             .unwrap_or_default(),
         choosing: false,
+        about_hint: match v.custom.is_empty() {
+            true => "You and its colleagues read this. Leave it empty to use the template's text.",
+            false => "You and its colleagues read this.",
+        },
         emojis: emoji::choices(&v.emoji),
         models,
         thinking: thinking_choices(v.thinking.parse().ok(), kernel::Thinking::ALL),
@@ -217,6 +224,9 @@ fn checked(typed: &Typed) -> (Option<i64>, Wrong) {
     }
     wrong.note(rules::good_emoji(&emoji::meant(&typed.emoji, &typed.emoji_other)));
     wrong.note(rules::good_description(&typed.description));
+    if !typed.custom.is_empty() && typed.description.trim().is_empty() {
+        wrong.join::<()>(Err(Wrong::field("description", "say in a line what it is for")));
+    }
     let budget = wrong.join(budget(&typed.budget)).flatten();
     wrong.note(rules::good_budget(budget));
     (budget, wrong)

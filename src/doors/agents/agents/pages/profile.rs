@@ -7,8 +7,8 @@ use serde_json::json;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
-use features::agents::provision;
 use features::agents::rules::{self, Changes, profile};
+use features::agents::{provision, queries};
 use git::Author;
 use store::ReadExt as _;
 use web::error::PageError;
@@ -149,7 +149,7 @@ pub(super) async fn save(
     };
     let author = Author::new(&who.name, &who.email);
     provision::tell_change(&ws, author, &before, &agent).await;
-    let said = Flash::ok(format!("{} is saved.", agent.name));
+    let said = Flash::ok(format!("{} is saved.", ws.read(|snap| queries::called(snap, &agent))?));
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
 }
 

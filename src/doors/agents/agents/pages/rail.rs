@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
+use features::agents::queries;
 use features::agents::rules::{self, Changes, ModelWish};
 use features::connections::queries::{Choice as Chosen, turns};
 use store::{Snap, StoreError};
@@ -73,9 +74,10 @@ pub(super) async fn save(
         ..Changes::default()
     };
     let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
-    let now = ws.read(|snap| chosen(snap, &agent))?;
-    let said =
-        format!("{} thinks with {}; thinking: {}.", agent.name, now.model, now.thinking.label());
+    let (name, now) = ws.read(|snap| {
+        Ok::<_, StoreError>((queries::called(snap, &agent)?, chosen(snap, &agent)?))
+    })?;
+    let said = format!("{name} thinks with {}; thinking: {}.", now.model, now.thinking.label());
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());

@@ -35,6 +35,7 @@ use web::parts::Choice;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
+use super::began::{self, Began};
 use super::new::budget;
 use super::{chosen, find, line, model_choices, model_wish, thinking_choices};
 
@@ -42,6 +43,8 @@ use super::{chosen, find, line, model_choices, model_wish, thinking_choices};
 #[serde(default)]
 pub(super) struct Typed {
     rev: String,
+    /// What the fields began with, as [`Began`].
+    began: String,
     name: String,
     emoji: String,
     emoji_other: String,
@@ -167,6 +170,7 @@ pub(super) async fn form(
     let (agent, rev) = stored(&ws, &slug)?;
     let v = Typed {
         rev: rev.to_string(),
+        began: Began::of(&agent).json(),
         name: agent.name.clone(),
         emoji: agent.emoji.clone(),
         description: agent.description.clone(),
@@ -316,22 +320,25 @@ pub(super) async fn save(
     let rev = typed.rev.parse().ok();
     let mut since = Meanwhile::default();
     let refused = match changes(&typed) {
-        Ok(changes) => match ws.write(&who, move |tx| rules::update(tx, id, rev, changes)).await {
-            Ok(agent) => {
-                let author = Author::new(&who.name, &who.email);
-                provision::tell_change(&ws, author, &before, &agent).await;
-                let text = format!("{} is saved.", agent.name);
-                let url = ws.url(&format!("agents/{}/settings", agent.slug));
-                return Ok(flash::say(&app, Flash::ok(text), hx.go_to(&url)));
+        Ok(changes) => {
+            match ws.write(&who, began::save(Began::read(&typed.began), (id, rev), changes)).await {
+                Ok(agent) => {
+                    let author = Author::new(&who.name, &who.email);
+                    provision::tell_change(&ws, author, &before, &agent).await;
+                    let text =
+                        format!("{} is saved.", ws.read(|snap| agents::called(snap, &agent))?);
+                    let url = ws.url(&format!("agents/{}/settings", agent.slug));
+                    return Ok(flash::say(&app, Flash::ok(text), hx.go_to(&url)));
+                }
+                Err(error) => {
+                    since = ws.read(|snap| {
+                        meanwhile::after::<Agent>(&ws, &who, snap, (id, &typed.rev), &error)
+                    })?;
+                    since.renew(&mut typed.rev);
+                    if since.is_told() { Wrong::none() } else { Wrong::of(&error)? }
+                }
             }
-            Err(error) => {
-                since = ws.read(|snap| {
-                    meanwhile::after::<Agent>(&ws, &who, snap, (id, &typed.rev), &error)
-                })?;
-                since.renew(&mut typed.rev);
-                if since.is_told() { Wrong::none() } else { Wrong::of(&error)? }
-            }
-        },
+        }
         Err(wrong) => wrong,
     };
     let wish = model_wish(&typed.model);

@@ -10,6 +10,7 @@ use app::{App, Ws};
 use features::agents::editing::Hand;
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
+use features::agents::queries::{self as agents, Called};
 use features::agents::templates;
 use features::agents::upgrade::apply::{self, Wish};
 use features::agents::upgrade::compare::{Change, Choice as Chosen, Fate};
@@ -291,9 +292,9 @@ pub(super) async fn take(
     let back = query_value(word("template"));
     let (told, to) = match apply::apply(Hand { ws: &ws, agent: &agent, who: &who }, wish).await {
         Ok(applied) => {
+            let name = ws.read(|snap| agents::called(snap, &agent))?;
             let told = Flash::ok(format!(
-                "{} has taken over {} of its template.",
-                agent.name,
+                "{name} has taken over {} of its template.",
                 format::count(applied.paths.len() as u64, "file", "files")
             ));
             let to = applied.commit.map(|commit| format!("{base}/history?commit={commit}"));
@@ -327,7 +328,8 @@ pub(super) async fn pass(
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| find(snap, &slug))?;
     apply::pass(Hand { ws: &ws, agent: &agent, who: &who }).await?;
-    let told = format!("{} stays as it is until its template changes again.", agent.name);
+    let name = ws.read(|snap| agents::called(snap, &agent))?;
+    let told = format!("{name} stays as it is until its template changes again.");
     Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
 }
 
@@ -350,7 +352,8 @@ pub(super) async fn undo(
     let hand = Hand { ws: &ws, agent: &agent, who: &who };
     let told = match apply::take_back(hand, id).await {
         Ok(back) if back.kept.is_empty() => {
-            Flash::ok(format!("{} is as it was before the upgrade.", agent.name))
+            let name = ws.read(|snap| agents::called(snap, &agent))?;
+            Flash::ok(format!("{name} is as it was before the upgrade."))
         }
         Ok(back) => {
             let kept: Vec<&str> = back.kept.iter().map(|(path, _)| path.as_str()).collect();
@@ -387,7 +390,9 @@ struct UpgradesPage {
 pub(super) async fn list(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
     let all = upgrade::offers(&ws).await?;
-    let rows: Vec<Row> = all.iter().map(|(agent, offer)| row(&ws, &when, agent, offer)).collect();
+    let called = Called::among(&ws.read(|snap| agents::all(snap))?);
+    let one = |(agent, offer): &(Agent, Offer)| row(&ws, &when, (agent, called.face(agent)), offer);
+    let rows: Vec<Row> = all.iter().map(one).collect();
     let clean = rows.iter().filter(|row| row.is_clean).count();
     let take = match clean {
         0 => String::new(),
@@ -398,7 +403,7 @@ pub(super) async fn list(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
     html::page(&UpgradesPage { shell, rows, take, all_href: ws.url("agents/upgrades") })
 }
 
-fn row(ws: &Ws, when: &When, agent: &Agent, offer: &Offer) -> Row {
+fn row(ws: &Ws, when: &When, (agent, face): (&Agent, Face), offer: &Offer) -> Row {
     let work = offer.changes.iter().filter(|change| change.fate.is_work()).count();
     let clash = offer.count(Fate::Clash);
     let mut about = match work {
@@ -409,7 +414,7 @@ fn row(ws: &Ws, when: &When, agent: &Agent, offer: &Offer) -> Row {
         about.push_str(&format!(", {clash} to choose in"));
     }
     Row {
-        face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
+        face,
         href: ws.url(&format!("agents/{}/upgrade", agent.slug)),
         template: called(&offer.to.template),
         from: offer.from.as_ref().map(|from| exactly(when, from)).unwrap_or_default(),
@@ -430,7 +435,10 @@ pub(super) async fn take_clean(
     for each in apply::apply_clean(&ws, &who).await? {
         match each.came {
             Ok(_) => done += 1,
-            Err(error) => refused.push(format!("{} stays as it is: {error}.", each.agent.name)),
+            Err(error) => {
+                let name = ws.read(|snap| agents::called(snap, &each.agent))?;
+                refused.push(format!("{name} stays as it is: {error}."));
+            }
         }
     }
     let told = format!("{} upgraded.", format::count(done, "agent is", "agents are"));

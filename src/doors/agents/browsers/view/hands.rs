@@ -88,6 +88,7 @@ impl Hands {
             }
             Order::Back => self.page()?.back().await.map(drop)?,
             Order::Reload => self.page()?.reload().await.map(drop)?,
+            Order::NoFile => self.page()?.close_chooser()?,
             _ => {}
         }
         Ok(())

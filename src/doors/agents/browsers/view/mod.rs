@@ -11,6 +11,7 @@
 //! A view needs a ticket, which a page of ours gets by a form, and ends with what let it in. Whoever may not see the
 //! run that a tab belongs to gets no picture of that tab.
 
+mod files;
 mod hands;
 mod orders;
 
@@ -39,6 +40,7 @@ use web::headers;
 use web::session::{Alive, Person};
 use web::sse;
 
+pub(super) use files::give;
 use hands::Hands;
 use orders::Order;
 
@@ -129,6 +131,10 @@ struct State {
     /// Whether this person has hidden it.
     asked: bool,
     doing: String,
+    /// Where in the picture it is about to do so: left, top, width and height in parts of ten thousand.
+    aim: Option<[u16; 4]>,
+    /// What the page waits for of whoever has the wheel: `one` file, `many`, or nothing.
+    chooser: &'static str,
 }
 
 #[derive(Serialize)]
@@ -231,16 +237,23 @@ impl View {
         browser: &browser::launch::Browser,
         standing: Standing,
     ) -> Result<State, StoreError> {
-        let Standing { tab, driver, dark, typed_by, doing } = standing;
+        let Standing { tab, driver, dark, typed_by, doing, aim } = standing;
         let open = browser.open_tabs();
         let tab = tab.filter(|tab| open.iter().any(|one| one.number == *tab));
         let tab = tab.or_else(|| open.last().map(|tab| tab.number));
         let tabs = super::seen(&self.ws, &self.who, self.agent.id, open)?;
         let tab = tab.filter(|tab| tabs.iter().any(|one| one.number == *tab));
-        let own = self.who.account.uuid();
+        let (own, is_light) = (self.who.account.uuid(), dark.is_none());
+        let mine = driver.as_ref().is_some_and(|driver| driver.who == own);
+        let page = tab.filter(|_| mine).and_then(|tab| browser.open_page(tab));
         Ok(State {
             running: browser.is_running(),
-            mine: driver.as_ref().is_some_and(|driver| driver.who == own),
+            chooser: match page.and_then(|page| page.chooser()) {
+                Some(chooser) if chooser.takes_many => "many",
+                Some(_) => "one",
+                None => "",
+            },
+            mine,
             driver: driver.map(|driver| driver.name).unwrap_or_default(),
             may: self.who.access.may(Can::Agents),
             over: self.who.access.may(Can::Admin),
@@ -248,6 +261,9 @@ impl View {
             asked: typed_by == Some(own) && dark == Some(Why::Asked),
             dark: dark.map(|why| said_of(&why)).unwrap_or_default(),
             // What is done in a tab that is not theirs to see is not told either.
+            aim: aim
+                .filter(|_| tab.is_some() && is_light)
+                .map(|spot| [spot.left, spot.top, spot.width, spot.height]),
             doing: if tab.is_some() { doing } else { String::new() },
             tab,
             tabs: tabs.into_iter().map(Tab::from).collect(),

@@ -46,6 +46,8 @@ pub(super) enum Order {
     Up(Stroke),
     /// Text that was composed or pasted.
     Text { text: String },
+    /// The chooser of files that the page has opened gets none.
+    NoFile,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -459,11 +459,12 @@ pub(super) async fn preview(
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
-    let (wish, _) = typed.wish();
-    let name = wish.task.as_ref().and_then(|task| task.template().map(str::to_owned));
-    let (zone, template) = ws.read(|snap| {
-        let template = name.and_then(|name| templates::resolve(snap, &name).ok());
-        Ok::<_, RoutineError>((zone(snap)?, template))
+    let (zone, wish, template) = ws.read(|snap| {
+        let zone = zone(snap)?;
+        let (wish, _) = typed.wish(&zone, now);
+        let name = wish.task.as_ref().and_then(|task| task.template());
+        let template = name.and_then(|name| templates::resolve(snap, name).ok());
+        Ok::<_, RoutineError>((zone, wish, template))
     })?;
     let items = template.into_iter().flat_map(|template| template.items);
     let tasks: Vec<String> = items.map(|item| item.title).collect();
@@ -530,7 +531,8 @@ async fn keep(
     (mut typed, once): (Typed, Once),
     id: Option<RoutineId>,
 ) -> Result<Response, PageError> {
-    let (wish, wrong) = typed.wish();
+    let zone = ws.read(|snap| zone(snap))?;
+    let (wish, wrong) = typed.wish(&zone, ws.app.clock.now());
     let rev = typed.at("rev").parse().ok();
     let kept = match wrong.is_empty() {
         true => {

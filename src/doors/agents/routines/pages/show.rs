@@ -351,7 +351,7 @@ pub(super) async fn run(
         Ok(firing) if firing.fate == Fate::Started && !firing.title.is_empty() => {
             match firing.why.as_str() {
                 "" => Flash::ok("Created."),
-                why => Flash { tone: Tone::Warn, text: format!("Created, but {why}.") },
+                why => Flash::new(Tone::Warn, format!("Created, but {why}.")),
             }
         }
         Ok(firing) if firing.fate == Fate::Started => Flash::ok("Routine queued."),

@@ -2,16 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use features::routines::conditions::{Alternative, MOST, Op, Written};
 use features::routines::model::Routine;
 use features::routines::wish::{EventWish, QuietWish, TaskWish, Wish};
+use features::tasks::queries::due;
 use kernel::cadence::ScheduleFields;
+use kernel::day::{self, Toward};
 use kernel::vocab::CadenceKind;
 use kernel::{CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
 use web::form::Wrong;
 use web::format;
+
+/// A moment of a schedule as people write it on the clock of its zone.
+fn on_the_clock(at: &str, fields: &ScheduleFields) -> String {
+    let zone = due::zone(fields.timezone.as_deref().unwrap_or_default());
+    let moment = at.parse::<Timestamp>();
+    moment.map_or_else(|_| at.to_owned(), |at| day::written_timed(at.to_zoned(zone).datetime()))
+}
 
 /// How many conditions the form has at least, and how many of which one is enough.
 pub(super) const ROWS: usize = 4;
@@ -87,21 +98,52 @@ impl Typed {
         self.at(field).parse().ok()
     }
 
-    /// What was typed as a wish; everything that is no number or amount is named.
-    pub(super) fn wish(&self) -> (Wish, Vec<FieldError>) {
+    /// The first day as programs write it, or what is wrong with it.
+    fn starts_on(&self, today: Date, wrong: &mut Vec<FieldError>) -> Option<String> {
+        let day = day::in_field("starts_on", self.at("starts_on"), today, Toward::Ahead);
+        day.unwrap_or_else(|fault| {
+            wrong.push(fault);
+            None
+        })
+        .map(|day| day.to_string())
+    }
+
+    /// The moment of what comes once as programs write it, or what is wrong with it.
+    fn moment(&self, today: Date, wrong: &mut Vec<FieldError>) -> Option<String> {
+        let text = self.at("at");
+        if text.parse::<Timestamp>().is_ok() {
+            return Some(text.to_owned());
+        }
+        let at = day::read_timed(text, today, Toward::Ahead);
+        if at.is_none() {
+            wrong.push(FieldError::new("at", day::WANTED_TIMED));
+        }
+        at.map(|at| at.to_string())
+    }
+
+    /// What was typed as a wish; everything that is no number or amount is named. Days are those of the routine's
+    /// zone, of this one where it has none.
+    pub(super) fn wish(&self, zone: &str, now: Timestamp) -> (Wish, Vec<FieldError>) {
         let mut wrong = Vec::new();
         let is_event = self.at("when") == "event";
-        let schedule = ScheduleFields {
+        let zone = self.given("timezone").map_or_else(|| due::zone(zone), |own| due::zone(&own));
+        let today = due::day(now, &zone);
+        let is_once = self.word("cadence_type") == Some(CadenceKind::Once);
+        // What was typed for a schedule, before an event was chosen, is not meant.
+        let schedule = (!is_event).then(|| ScheduleFields {
             cadence_type: self.word("cadence_type"),
             interval_n: self.number("interval_n", &mut wrong),
             days_of_week: self.days("day_"),
             day_of_month: self.number("day_of_month", &mut wrong),
             time_of_day: self.given("time_of_day"),
             timezone: self.given("timezone"),
-            starts_on: self.given("starts_on"),
+            starts_on: self.starts_on(today, &mut wrong),
             cron: self.given("cron"),
-            at: self.given("at"),
-        };
+            at: match is_once {
+                true => self.moment(today, &mut wrong),
+                false => self.given("at"),
+            },
+        });
         let budget_micros = match self.at("budget") {
             "" => None,
             text => {
@@ -129,7 +171,7 @@ impl Typed {
             agent: self.given("agent"),
             name: self.at("name").to_owned(),
             instruction: self.0.get("instruction").cloned().unwrap_or_default(),
-            schedule: (!is_event).then_some(schedule),
+            schedule,
             event: is_event.then(|| EventWish {
                 when: self.at("event").to_owned(),
                 all: self.conditions(),
@@ -148,14 +190,11 @@ impl Typed {
                 until: self.at("quiet_until").to_owned(),
                 timezone: self.given("quiet_zone").or_else(|| self.given("timezone")),
             }),
-            // What was typed for a schedule, before an event was chosen, is not meant.
             jitter_secs: match is_event {
                 true => None,
                 false => self.number("jitter_secs", &mut wrong),
             },
-            delete_when_done: !is_event
-                && self.word("cadence_type") == Some(CadenceKind::Once)
-                && !self.at("delete_when_done").is_empty(),
+            delete_when_done: !is_event && is_once && !self.at("delete_when_done").is_empty(),
             session: self.word("session"),
         };
         (wish, wrong)
@@ -270,7 +309,10 @@ impl Typed {
         self.set("timezone", text(&fields.timezone));
         self.set("starts_on", text(&fields.starts_on));
         self.set("cron", text(&fields.cron));
-        self.set("at", text(&fields.at));
+        self.set(
+            "at",
+            fields.at.as_deref().map_or_else(String::new, |at| on_the_clock(at, fields)),
+        );
     }
 
     fn written(&mut self, all: &[Written]) {

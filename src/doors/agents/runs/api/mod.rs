@@ -75,6 +75,20 @@ pub fn routes() -> Routes {
             }),
         )
         .get(
+            "/runs/{name}/calls/{n}/page",
+            super::pages::after.needs(Can::Read).doc(|| {
+                Doc::new("The page of the agent's browser behind a call, by the number of the call; kept for 14 days")
+                    .media("image/jpeg")
+            }),
+        )
+        .get(
+            "/runs/{name}/calls/{n}/asked",
+            super::pages::asked.needs(Can::Read).doc(|| {
+                Doc::new("The page of the agent's browser as it was when a person was asked before a call")
+                    .media("image/jpeg")
+            }),
+        )
+        .get(
             "/runs/{name}/export",
             export::export.needs(Can::Read).doc(|| {
                 Doc::new("A run with everything that happened in it, whole, as JSON Lines")

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
+use features::agents::queries as agents;
 use features::runs::model::{Halt, HaltCause, HaltOf};
 use features::runs::queries::{self, halt as reading, talk};
 use features::runs::rules;
@@ -152,9 +153,10 @@ pub(super) async fn of_agent(
     let how = wanted.how()?;
     let agent = find(&ws, &slug)?;
     ws.write(&who, move |tx| rules::halt::order(tx, HaltOf::Agent(agent.id), how)).await?;
+    let name = ws.read(|snap| agents::called(snap, &agent))?;
     let text = match how {
-        HaltHow::AfterStep => format!("{} is paused and stops after its step.", agent.name),
-        HaltHow::Now => format!("{} is paused. What it did was cut off.", agent.name),
+        HaltHow::AfterStep => format!("{name} is paused and stops after its step."),
+        HaltHow::Now => format!("{name} is paused. What it did was cut off."),
     };
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(&format!("agents/{slug}")))))
 }

@@ -20,6 +20,7 @@ mod queue;
 mod say;
 mod raw;
 mod sessions;
+mod shots;
 mod show;
 mod steps;
 mod talk;
@@ -34,6 +35,7 @@ use web::routes::{Needs, Routes};
 pub(super) use compare::both;
 pub(super) use raw::{picture, raw};
 pub use say::{Resaid, read_again, say_again};
+pub(super) use shots::{after, asked};
 pub(super) use show::find;
 
 /// Pages below `/w/{ws}`.
@@ -46,6 +48,9 @@ pub fn routes() -> Routes {
         .get("/runs/{name}/context", context::show.needs(Can::Read))
         .get("/runs/{name}/steps/{n}/raw", raw::raw.needs(Can::Read))
         .get("/runs/{name}/steps/{n}/picture", raw::picture.needs(Can::Read))
+        .get("/runs/{name}/pages", shots::show.needs(Can::Read))
+        .get("/runs/{name}/calls/{n}/page", shots::after.needs(Can::Read))
+        .get("/runs/{name}/calls/{n}/asked", shots::asked.needs(Can::Read))
         .get("/runs/{name}/events", raw::events.needs(Can::Read))
         .get("/runs/{name}/export", export::export.needs(Can::Read))
         .get("/pause", halt::show.needs(Can::Read))

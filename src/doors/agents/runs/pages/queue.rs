@@ -161,8 +161,10 @@ pub(super) async fn answer(
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, who.account);
+    let from = said.from == "dashboard";
     ws.write(&who, move |tx| rules::park::answer(tx, id, &said.body, by)).await?;
-    Ok(hx.done("Answered; the run goes on", &ws.url(&format!("runs/{}", run.name()))))
+    let back = if from { ws.url("") } else { ws.url(&format!("runs/{}", run.name())) };
+    Ok(hx.done("Answered; the run goes on", &back))
 }
 
 /// `POST /runs/{name}/go-on`

@@ -44,6 +44,7 @@ use super::look::Look;
 use super::nested;
 use super::place;
 use super::queue::Queue;
+use super::shots;
 use super::steps::{Drawing, StepList, one_line};
 use super::waits::{self, Waits};
 use super::writing::HEARD;
@@ -276,6 +277,7 @@ fn list(
         over,
         start: run.started_at,
         again,
+        shots: shots::of_run(tx, run.id)?,
         last,
     };
     let shown = steps.all.iter().skip(from).take(MOST);
@@ -542,6 +544,9 @@ pub(super) struct Said {
     /// What a second press is known by.
     #[serde(default)]
     pub key: String,
+    /// `dashboard` for who answers there.
+    #[serde(default)]
+    pub from: String,
 }
 
 /// `POST /runs/{name}/say`: a word to a run that works.

@@ -1,13 +1,16 @@
 //! Steps of a run as a page shows them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use askama::Template;
 
 use app::live::{BlockKind, Piece};
-use features::runs::model::{Body, CallStatus, Compaction, SummaryBy};
+use features::browsers::model::BrowserShot;
+use features::runs::model::{Body, CallStatus, Compaction, LeftOut, SummaryBy};
 use features::runs::queries::steps::{CallState, Spent, Step, Steps, ToolCall, What};
 use features::runs::queries::words;
+use features::trust::model::BROWSER;
 use kernel::text::{ellipsis, head_tail};
 use kernel::{Actor, Outcome, Thinking, Timestamp, WaitFor};
 use providers::error::ErrorClass;
@@ -21,6 +24,7 @@ use web::time::RelTime;
 use super::look::{Look, between};
 use super::nested::{self, Nested};
 use super::prompt::Prompt;
+use super::shots;
 use super::talk::Attached;
 use super::tools::{self, Line as DiffLine, Piece as Detail};
 use super::writing::Writing;
@@ -56,6 +60,10 @@ pub(super) struct StepView {
     pub files: Vec<Attached>,
     /// Where pictures are that belong to a result.
     pub pictures: Vec<String>,
+    /// What a page looked like behind it: where that picture is, and where one leafs through them.
+    pub page: Option<(String, String)>,
+    /// Why there is none.
+    pub unseen: &'static str,
     /// Where the whole text is, and how long it is.
     pub raw: Option<(String, String)>,
     /// Where the run begins again from it.
@@ -103,8 +111,15 @@ pub(super) struct Drawing<'a, 'l> {
     pub start: Option<Timestamp>,
     /// Where the run begins again, if it can.
     pub again: Option<String>,
+    /// What pages of its browser looked like, by the numbers of its calls.
+    pub shots: HashMap<u32, BrowserShot>,
     /// The last words of the model, which the end of a run need not repeat.
     pub last: String,
+}
+
+/// A file that no commit took, and why.
+fn left_out(file: &LeftOut) -> String {
+    format!("{} ({} in line {})", file.path, file.why, file.line)
 }
 
 /// A text that is folded behind its beginning.
@@ -143,6 +158,9 @@ impl Drawing<'_, '_> {
             }
             What::Tool(call) => {
                 self.tool(&mut view, call);
+                if call.name == BROWSER {
+                    self.page(&mut view, step, call);
+                }
                 view.made = self.made(tx, step, call)?;
                 if view.made.is_some() {
                     retitle(&mut view.parts);
@@ -160,7 +178,7 @@ impl Drawing<'_, '_> {
                 (view.icon, view.tone) = ("clock", "warn");
                 view.verb = format!("Waited for {}.", waits_for.label());
                 // The question stands in the step before.
-                if *waits_for != WaitFor::Question {
+                if !matches!(waits_for, WaitFor::Question | WaitFor::Browser) {
                     view.what.clone_from(detail);
                 }
                 if let Some(until) = until {
@@ -186,10 +204,7 @@ impl Drawing<'_, '_> {
             What::LeftOut(files) => {
                 (view.icon, view.tone) = ("warn", "warn");
                 view.verb = "Left without a commit:".to_owned();
-                let each = files
-                    .iter()
-                    .map(|file| format!("{} ({} in line {})", file.path, file.why, file.line));
-                view.what = each.collect::<Vec<_>>().join(", ");
+                view.what = files.iter().map(left_out).collect::<Vec<_>>().join(", ");
             }
             What::Ended { outcome, summary } => self.ended(tx, &mut view, outcome, summary)?,
             What::Switched { to, why } => {
@@ -282,6 +297,8 @@ impl Drawing<'_, '_> {
             made: None,
             files: Vec::new(),
             pictures: Vec::new(),
+            page: None,
+            unseen: "",
             raw: None,
             again: None,
             kept: None,
@@ -380,6 +397,25 @@ impl Drawing<'_, '_> {
         view.paths.clone_from(&call.paths);
         let at = |n: &u32| format!("{}/steps/{n}/picture", self.href);
         view.pictures = call.pictures.iter().map(at).collect();
+    }
+
+    /// What a page looked like behind an act of a browser.
+    fn page(&self, view: &mut StepView, step: &Step, call: &ToolCall) {
+        match self.shots.get(&call.step) {
+            Some(shot) => {
+                if !shot.name.is_empty() {
+                    view.what = format!("“{}”", shot.name);
+                }
+                if shot.after.is_some() {
+                    let at = format!("{}/calls/{}/page", self.href, call.step);
+                    view.page = Some((at, format!("{}/pages?at={}", self.href, call.step)));
+                } else if shot.is_dark {
+                    view.unseen = shots::DARK;
+                }
+            }
+            None if shots::is_gone(self.look.now, step.at, call) => view.unseen = shots::GONE,
+            None => {}
+        }
     }
 
     /// The sub-agent that a call has made.

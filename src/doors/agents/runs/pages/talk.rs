@@ -205,6 +205,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             over: false,
             start: None,
             again: None,
+            shots: HashMap::new(),
             last,
         };
         Self {

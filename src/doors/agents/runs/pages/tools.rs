@@ -4,6 +4,7 @@
 use features::runs::model::CallStatus;
 use features::runs::queries::doing::{Doing, arguments, doing, first_of, uncoded};
 use features::runs::queries::steps::{CallState, ToolCall};
+use features::trust::model::BROWSER;
 use kernel::text::{ellipsis, head_tail};
 use tool::patch::{self, HunkLine, Op};
 use web::html::SafeHtml;
@@ -175,6 +176,9 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
     let uncoded = if failed { uncoded(output) } else { String::new() };
     let output = if failed { uncoded.as_str() } else { output };
+    // The marks around words from outside are for models.
+    let unmarked = (call.name == BROWSER).then(|| unmarked(output));
+    let output = unmarked.as_deref().unwrap_or(output);
     match call.name.as_str() {
         "process" if !output.is_empty() => {
             let title = format!("job {}", told.what);
@@ -261,6 +265,12 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     told
 }
 
+/// A text without the lines that mark what came from outside.
+fn unmarked(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("<<<")).collect();
+    lines.join("\n")
+}
+
 /// The task that an answer is about, when the call did not have to name it.
 fn task_in(output: &str) -> String {
     let answer: serde_json::Value = serde_json::from_str(output).unwrap_or_default();
@@ -338,6 +348,7 @@ mod tests {
     fn call(name: &str, arguments: &str, result: &str) -> ToolCall {
         ToolCall {
             call_id: "1".into(),
+            step: 1,
             name: name.into(),
             arguments: arguments.into(),
             state: CallState::Ended(CallStatus::Ok),

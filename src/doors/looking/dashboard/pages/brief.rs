@@ -6,7 +6,7 @@ use features::agents::queries::{self as agents, Group};
 use features::dashboard::queries::tally::Count;
 use features::runs::queries as runs;
 use features::usage::queries as usage;
-use kernel::{AgentId, Outcome};
+use kernel::{AgentId, Can, Outcome};
 use store::{ReadExt, StoreError};
 use web::format;
 use web::live::Live;
@@ -39,13 +39,7 @@ pub(super) fn read(
     for agent in &scene.agents {
         let activity = agents::activity(tx, agent, scene.now)?;
         working += u64::from(activity.group == Group::Working);
-        let rank = match activity.group {
-            Group::Working => 0,
-            Group::Attention => 1,
-            Group::Waiting => 2,
-            Group::Idle => 3,
-            Group::Off => 4,
-        };
+        let rank = super::fleet::rank(activity.group);
         let works = activity.group == Group::Working;
         let href = scene.ws.url(&format!("agents/{}", agent.slug));
         let dot = Dot::new(activity.state, activity.label);
@@ -55,7 +49,8 @@ pub(super) fn read(
     let mut sentences = Vec::new();
     sentences.extend(done_today(tx, scene)?);
     sentences.extend((0 < working).then(|| format!("{} working.", verb(working))));
-    sentences.extend(needs.told());
+    // Whoever only looks on is told on the list itself what waits, and for whom.
+    sentences.extend(needs.told().filter(|_| scene.who.access.may(Can::Chat)));
     let cost = usage::by_day(tx, scene.midnight(), scene.now)?.values().sum::<i64>();
     if 0 < cost {
         sentences.push(format!("Today has cost {} so far.", format::money(cost)));

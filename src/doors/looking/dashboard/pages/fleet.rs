@@ -19,6 +19,20 @@ use features::dashboard::queries::Scene;
 
 /// How many agents stand on the dashboard; the others are on their own page.
 const SHOWN: usize = 12;
+/// The order in which agents are shown, with what each group is called in the sum: who works, who is in trouble, who
+/// waits, and only then who needs no look.
+const RANKS: [(Group, &str); 5] = [
+    (Group::Working, "working"),
+    (Group::Attention, "in need of help"),
+    (Group::Waiting, "waiting"),
+    (Group::Idle, "idle"),
+    (Group::Off, "off"),
+];
+
+/// The place of a group in that order.
+pub(super) fn rank(group: Group) -> usize {
+    RANKS.iter().position(|(of, _)| *of == group).unwrap_or(RANKS.len() - 1)
+}
 
 /// One agent.
 struct Row {
@@ -50,47 +64,52 @@ pub(super) struct Fleet {
     rows: Vec<Row>,
     sum: String,
     working: bool,
+    /// How many more there are.
+    more: usize,
     all: String,
     anew: Option<String>,
 }
 
 pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreError> {
-    let mut rows = Vec::new();
-    let mut groups = [0_u64; Group::ALL.len()];
+    let mut groups = [0_u64; RANKS.len()];
+    let mut found = Vec::with_capacity(scene.agents.len());
     for agent in &scene.agents {
         let activity = agents::activity(tx, agent, scene.now)?;
-        let at = Group::ALL.iter().position(|group| *group == activity.group).unwrap_or_default();
+        let at = rank(activity.group);
         groups[at] += 1;
+        found.push((at, agent, activity));
+    }
+    found.sort_by_key(|(at, ..)| *at);
+    let more = found.len().saturating_sub(SHOWN);
+    let mut rows = Vec::new();
+    // What somebody works on and what they cost is read of those that are shown alone.
+    for (_, agent, activity) in found.into_iter().take(SHOWN) {
         let works = activity.group == Group::Working;
         let Doing { what, detail, stop } = match &activity.run {
             Some(run) => doing(tx, scene, run, &activity.detail)?,
             None => Doing { detail: resting(tx, scene, agent.id, &activity)?, ..Doing::default() },
         };
-        rows.push((
-            at,
-            Row {
-                face: scene.called.face(agent).working(works.into()),
-                name: scene.called.name(agent),
-                href: scene.ws.url(&format!("agents/{}", agent.slug)),
-                about: agent.description.clone(),
-                dot: Dot::new(activity.state, activity.label),
-                what,
-                detail,
-                cost: format::money(usage::agent_day(tx, agent.id, scene.now)?),
-                stop,
-            },
-        ));
+        rows.push(Row {
+            face: scene.called.face(agent).working(works.into()),
+            name: scene.called.name(agent),
+            href: scene.ws.url(&format!("agents/{}", agent.slug)),
+            about: agent.description.clone(),
+            dot: Dot::new(activity.state, activity.label),
+            what,
+            detail,
+            cost: format::money(usage::agent_day(tx, agent.id, scene.now)?),
+            stop,
+        });
     }
-    rows.sort_by_key(|(group, _)| *group);
-    let words = ["working", "waiting", "idle", "in need of help", "off"];
-    let counted = groups.iter().zip(words).filter(|(n, _)| 0 < **n);
-    let sum = counted.map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(" · ");
+    let counted = groups.iter().zip(RANKS).filter(|(n, _)| 0 < **n);
+    let sum = counted.map(|(n, (_, word))| format!("{n} {word}")).collect::<Vec<_>>().join(" · ");
     let live = Live::new(scene.ws.url(""));
     Ok(Fleet {
         live: live.table(AGENTS.name).table(RUNS.name).table(INBOX.name),
-        rows: rows.into_iter().take(SHOWN).map(|(_, row)| row).collect(),
+        rows,
         sum,
-        working: 0 < groups[0],
+        working: 0 < groups[rank(Group::Working)],
+        more,
         all: scene.ws.url("agents"),
         anew: scene.who.access.may(Can::Agents).then(|| scene.ws.url("agents/new")),
     })

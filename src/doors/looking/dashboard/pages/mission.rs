@@ -3,7 +3,7 @@
 use askama::Template;
 
 use features::dashboard::queries::Scene;
-use features::dashboard::queries::mission::{self, TABLES};
+use features::dashboard::queries::mission;
 use store::{Read, StoreError};
 use web::live::Live;
 use web::parts::percent;
@@ -38,11 +38,11 @@ pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>
         is_next: next == Some(n),
         label: line.label,
         hint: line.hint,
-        href: scene.ws.url(line.path),
+        href: scene.ws.url(&line.path),
         done: line.done,
     };
     Ok(Some(Mission {
-        live: TABLES.iter().fold(Live::new(scene.ws.url("")), |live, table| live.table(table.name)),
+        live: mission::topics().fold(Live::new(scene.ws.url("")), Live::table),
         title: if found.round == 1 { "Getting started" } else { "Go further" },
         done: format!("{done}/{all}"),
         said: format!("{done} of {all} done"),

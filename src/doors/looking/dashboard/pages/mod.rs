@@ -1,13 +1,14 @@
 //! The dashboard: what needs the person, what the fleet does now, what happened, what it costs.
 //!
-//! Each part is a region that renews itself alone. Before the first agent there is nothing to
-//! show; then the page offers the three ways to begin.
+//! Each part is a region that renews itself alone; one that cannot be read takes no other with it.
+//! Before the first agent there is nothing to show; then the page offers the three ways to begin.
 
 mod brief;
 mod fleet;
 mod happened;
 pub mod mission;
 mod needs;
+mod notices;
 mod since;
 mod spend;
 mod streams;
@@ -23,8 +24,10 @@ use features::tasks::model::BY_NUMBER;
 use kernel::{AgentStatus, Can};
 use store::{Range, ReadExt, Snap, StoreError};
 use web::error::PageError;
+use web::extract::Query;
 use web::html::{self, RenderError};
 use web::hx::Hx;
+use web::live::Live;
 use web::parts::Face;
 use web::routes::{Needs, Routes};
 use web::session::Person;
@@ -33,7 +36,11 @@ use web::shell::Shell;
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new().get("/", show.needs(Can::Read))
+    Routes::new()
+        .get("/", show.needs(Can::Read))
+        .post("/needs/{id}/snooze", needs::put_off.needs(Can::Account))
+        .post("/needs/{id}/dismiss", needs::dismiss.needs(Can::Account))
+        .post("/needs/{id}/restore", needs::restore.needs(Can::Account))
 }
 
 /// The first thing to do with a new agent.
@@ -42,6 +49,8 @@ struct Starter {
     name: String,
     slug: String,
     about: String,
+    /// What it could do, with a place in brackets to be filled in.
+    task: &'static str,
     ready: bool,
 }
 
@@ -49,18 +58,29 @@ struct Starter {
 #[template(path = "dashboard/show.html")]
 struct Show {
     shell: Shell,
-    brief: brief::Brief,
-    since: since::Since,
-    needs: needs::Needs,
-    fleet: fleet::Fleet,
-    spend: spend::Spend,
-    mission: Option<mission::Mission>,
-    streams: streams::Streams,
-    happened: happened::Happened,
+    brief: String,
+    since: String,
+    needs: String,
+    fleet: String,
+    spend: String,
+    mission: Option<String>,
+    streams: String,
+    notices: String,
+    happened: String,
     starter: Option<Starter>,
     /// Whether agents have no model but Practice.
     on_practice: bool,
     may_admin: bool,
+}
+
+/// A part of the page that could not be read.
+#[derive(Template)]
+#[template(path = "dashboard/_failed.html")]
+struct Failed {
+    id: &'static str,
+    live: Live,
+    /// Where it is asked for again.
+    again: String,
 }
 
 /// Before the first agent.
@@ -74,22 +94,30 @@ struct Empty {
 }
 
 /// `GET /`, all of it from one snapshot, on a thread that may block.
-async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, PageError> {
-    ws.look(move |ws| ws.read(|snap| drawn(ws, snap, &who, shell, &hx))).await
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(asked): Query<happened::Asked>,
+) -> Result<Response, PageError> {
+    ws.look(move |ws| ws.read(|snap| drawn((ws, &who), snap, shell, (&hx, &asked)))).await
 }
 
 fn drawn(
-    ws: &Ws,
+    (ws, who): (&Ws, &Person),
     snap: &Snap<'_>,
-    who: &Person,
     shell: Shell,
-    hx: &Hx,
+    (hx, asked): (&Hx, &happened::Asked),
 ) -> Result<Response, PageError> {
     let scene = Scene::new(snap, ws, who)?;
+    if hx.is_partial() && asked.is_more() {
+        return html::fragment(&happened::more(&scene, asked)?);
+    }
     if let Some(region) = hx.target().filter(|_| hx.is_partial())
-        && let Some(found) = region_of(snap, &scene, region)?
+        && let Some(found) = region_of(snap, &scene, (region, asked))?
     {
-        return Ok(html::answer(StatusCode::OK, found?));
+        return Ok(html::answer(StatusCode::OK, found));
     }
     let may = |can| who.access.may(can);
     if agents::all(snap)?.is_empty() {
@@ -103,45 +131,75 @@ fn drawn(
             may_admin: may(Can::Admin),
         });
     }
-    let waiting = dashboard::needs::read(snap, &scene)?;
+    let waiting = dashboard::needs::read(snap, &scene);
+    let count = waiting.as_ref().map(|found| found.count).unwrap_or_default();
+    let needs = waiting.and_then(|found| needs::draw(snap, &scene, found));
+    let mission = mission::read(snap, &scene).transpose();
     html::page(&Show {
         shell,
-        brief: brief::read(snap, &scene, waiting.count)?,
-        since: since::read(snap, &scene)?,
-        needs: needs::draw(&scene, waiting),
-        fleet: fleet::read(snap, &scene)?,
-        spend: spend::read(snap, &scene)?,
-        mission: mission::read(snap, &scene)?,
-        streams: streams::read(snap, &scene)?,
-        happened: happened::read(&scene)?,
+        brief: part(&scene, "brief", brief::read(snap, &scene, count))?,
+        since: part(&scene, "since", since::read(snap, &scene))?,
+        needs: part(&scene, "needs", needs)?,
+        fleet: part(&scene, "fleet", fleet::read(snap, &scene))?,
+        spend: part(&scene, "spend", spend::read(snap, &scene))?,
+        mission: mission.map(|made| part(&scene, "mission", made)).transpose()?,
+        streams: part(&scene, "stream-load", streams::read(snap, &scene))?,
+        notices: part(&scene, "news", notices::read(snap, &scene))?,
+        happened: part(&scene, "happened", happened::read(&scene, asked))?,
         starter: starter(snap, &scene)?,
         on_practice: scene.settings.as_ref().is_none_or(|one| one.default_connection.is_none()),
         may_admin: may(Can::Admin),
     })
 }
 
-/// One region alone.
+/// One region alone; none when the page has no such region.
 fn region_of(
     tx: &Snap<'_>,
     scene: &Scene<'_>,
-    region: &str,
-) -> Result<Option<Result<String, RenderError>>, StoreError> {
-    Ok(match region {
+    (region, asked): (&str, &happened::Asked),
+) -> Result<Option<String>, RenderError> {
+    let waiting = || dashboard::needs::read(tx, scene);
+    let drawn = match region {
         "brief" => {
-            Some(html::render(&brief::read(tx, scene, dashboard::needs::read(tx, scene)?.count)?))
+            let made = waiting().and_then(|found| brief::read(tx, scene, found.count));
+            part(scene, "brief", made)
         }
-        "since" => Some(html::render(&since::read(tx, scene)?)),
-        "needs" => Some(html::render(&needs::draw(scene, dashboard::needs::read(tx, scene)?))),
-        "fleet" => Some(html::render(&fleet::read(tx, scene)?)),
-        "spend" => Some(html::render(&spend::read(tx, scene)?)),
-        "stream-load" => Some(html::render(&streams::read(tx, scene)?)),
-        "mission" => match mission::read(tx, scene)? {
-            Some(mission) => Some(html::render(&mission)),
-            None => Some(Ok(mission::GONE.to_owned())),
+        "since" => part(scene, "since", since::read(tx, scene)),
+        "needs" => {
+            let made = waiting().and_then(|found| needs::draw(tx, scene, found));
+            part(scene, "needs", made)
+        }
+        "fleet" => part(scene, "fleet", fleet::read(tx, scene)),
+        "spend" => part(scene, "spend", spend::read(tx, scene)),
+        "stream-load" => part(scene, "stream-load", streams::read(tx, scene)),
+        "mission" => match mission::read(tx, scene).transpose() {
+            Some(made) => part(scene, "mission", made),
+            None => Ok(mission::GONE.to_owned()),
         },
-        "happened" => Some(html::render(&happened::read(scene)?)),
-        _ => None,
-    })
+        "news" => part(scene, "news", notices::read(tx, scene)),
+        "happened" => part(scene, "happened", happened::read(scene, asked)),
+        _ => return Ok(None),
+    };
+    drawn.map(Some)
+}
+
+/// A part of the page as it was read. One that could not be says so in its place, and is asked for again alone.
+fn part(
+    scene: &Scene<'_>,
+    id: &'static str,
+    made: Result<impl Template, StoreError>,
+) -> Result<String, RenderError> {
+    match made {
+        Ok(part) => html::render(&part),
+        Err(error) => {
+            tracing::error!(%error, part = id, "a part of the first page could not be read");
+            failed(id, scene.ws.url(""))
+        }
+    }
+}
+
+fn failed(id: &'static str, again: String) -> Result<String, RenderError> {
+    html::render(&Failed { id, live: Live::new(again.clone()), again })
 }
 
 /// Offered while there is no task at all.
@@ -150,11 +208,26 @@ fn starter(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<Starter>, Stor
     if 0 < any || !scene.who.access.may(Can::Write) {
         return Ok(None);
     }
-    Ok(scene.agents.first().map(|agent| Starter {
+    let Some(agent) = scene.agents.first() else { return Ok(None) };
+    Ok(Some(Starter {
         face: scene.called.face(agent),
         name: scene.called.name(agent),
         slug: agent.slug.clone(),
         about: agent.description.clone(),
+        task: onboarding::first_task(tx, &agent.template)?,
         ready: agent.status == AgentStatus::Ready,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failed;
+
+    #[test]
+    fn a_part_that_could_not_be_read_stays_a_region_that_is_asked_for_again() {
+        let drawn = failed("spend", "/w/marlow-cargo/".to_owned()).expect("a region");
+        for words in ["id=\"spend\"", "data-region", "hx-target=\"#spend\"", "Retry"] {
+            assert!(drawn.contains(words), "{words}: {drawn}");
+        }
+    }
 }

@@ -1,36 +1,143 @@
-//! What waits for the person.
+//! What waits for the person, what of it is put away, and the way back.
 
 use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 
+use crate::dashboard::putting;
+use app::{App, Ws};
+use features::dashboard::model::NEEDS_AWAY;
 use features::dashboard::queries::Scene;
+use features::dashboard::queries::away;
 use features::dashboard::queries::needs::{self, Row};
 use features::dashboard::queries::tally::{self, More};
+use features::dashboard::rules::NeedError;
+use features::notifications::queries::snooze;
+use store::{Read, StoreError};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::hx::{Ask, Hx};
 use web::live::Live;
+use web::session::Person;
+use web::shell::Flash;
+use web::time::RelTime;
+
+/// Something that was put off.
+struct Later {
+    title: String,
+    until: RelTime,
+    /// Where it is brought back.
+    back: String,
+}
 
 #[derive(Template)]
 #[template(path = "dashboard/_needs.html")]
 pub(super) struct Needs {
     live: Live,
     rows: Vec<Row>,
+    /// Whether one of them can be dismissed.
+    has_told: bool,
     count: String,
     /// How many things have no row; empty when all have one.
     hidden: String,
     more: Vec<More>,
+    /// What comes back later.
+    later: Vec<Later>,
     review: String,
+    /// Where rows are put away.
+    base: String,
+    /// The first page.
+    home: String,
 }
 
-pub(super) fn draw(scene: &Scene<'_>, found: tally::Needs) -> Needs {
-    Needs {
+pub(super) fn draw(
+    read: &dyn Read,
+    scene: &Scene<'_>,
+    found: tally::Needs,
+) -> Result<Needs, StoreError> {
+    let base = scene.ws.url("needs");
+    let later = away::put_off(read, scene.who.account, scene.now)?.into_iter();
+    let later = later.map(|(row, until)| Later {
+        back: format!("{base}/{}/restore", row.need),
+        title: row.title,
+        until: scene.time(until),
+    });
+    Ok(Needs {
         live: live(scene),
         count: found.count.short(),
         hidden: found.hidden.short(),
         more: found.more,
+        has_told: found.rows.iter().any(|row| row.is_told),
         rows: found.rows,
+        later: later.collect(),
         review: scene.ws.url("review"),
-    }
+        base,
+        home: scene.ws.url(""),
+    })
 }
 
 /// How what needs the person, or how much that is, renews itself.
 pub(super) fn live(scene: &Scene<'_>) -> Live {
-    needs::TABLES.iter().fold(Live::new(scene.ws.url("")), |live, table| live.table(table.name))
+    let live = Live::new(scene.ws.url("")).record(NEEDS_AWAY.name, scene.who.account);
+    needs::TABLES.iter().fold(live, |live, table| live.table(table.name))
+}
+
+/// Until when.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Until {
+    /// `hour`, `tomorrow` or `week`.
+    until: String,
+}
+
+/// `POST /needs/{id}/snooze`
+pub(super) async fn put_off(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<String>,
+    Form(Until { until }): Form<Until>,
+) -> Result<Response, PageError> {
+    let until = snooze::until(&until, ws.app.clock.now(), &putting::zone_of(&who));
+    let until = until.ok_or(NeedError::BadTime)?;
+    putting::put_away(&ws, &who, &id, Some(until)).await?;
+    Ok(done(&app, (&ws, &who, &hx), &id, "You see it again later."))
+}
+
+/// `POST /needs/{id}/dismiss`
+pub(super) async fn dismiss(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    putting::put_away(&ws, &who, &id, None).await?;
+    Ok(done(&app, (&ws, &who, &hx), &id, "Dismissed."))
+}
+
+/// `POST /needs/{id}/restore`
+pub(super) async fn restore(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    putting::restore(&ws, &who, id).await?;
+    if hx.is_partial() {
+        return Ok((Ask::new().changed(NEEDS_AWAY.name, who.account), "").into_response());
+    }
+    Ok(hx.go_to(&ws.url("")))
+}
+
+/// The answer to whoever put something away: it is said, with the way back.
+fn done(app: &App, (ws, who, hx): (&Ws, &Person, &Hx), id: &str, words: &str) -> Response {
+    if hx.is_partial() {
+        let undo = ws.url(&format!("needs/{id}/restore"));
+        let ask = Ask::new().toast_with_undo(words, &undo);
+        return (ask.changed(NEEDS_AWAY.name, who.account), "").into_response();
+    }
+    flash::say(app, Flash::ok(words), hx.go_to(&ws.url("")))
 }

@@ -53,6 +53,8 @@ pub(super) struct Spend {
     chip: Option<(&'static str, Tone)>,
     progress: Option<u8>,
     chart: Option<Chart>,
+    /// Whether anything was spent at all.
+    is_spent: bool,
     bars: Vec<Bar>,
 }
 
@@ -83,6 +85,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Spend, StoreE
         live: Live::new(scene.ws.url("")).table(USAGE.name),
         month: today.strftime("%B").to_string(),
         total: format::money(total),
+        is_spent: 0 < total,
         of: limit.map(|limit| format!("of {}", format::money(limit))).unwrap_or_default(),
         chip,
         progress: limit.filter(|_| chart.is_none()).map(|limit| share(total, limit)),

@@ -20,7 +20,8 @@ use web::time::RelTime;
 use features::history::queries::fields::{FieldDiff, Speaker};
 use features::history::queries::names::{Names, Word};
 use features::history::queries::shown::{Cell, FieldView};
-use features::history::queries::{access, id_text, versions};
+use features::history::queries::versions::{self, Told};
+use features::history::queries::{access, id_text};
 
 /// Pages below `/w/{ws}`.
 #[must_use]
@@ -143,9 +144,13 @@ impl<'a> Look<'a> {
     ) -> Result<ChangeView, StoreError> {
         let schema = self.ws.store.schema();
         let told = versions::told(&self.speaker(names), schema, record.table, version)?;
+        Ok(self.change_told(told, record, version))
+    }
+
+    fn change_told(&self, told: Told, record: &Root, version: &Version) -> ChangeView {
         let is_gone =
             [&version.before, &version.after].iter().any(|one| matches!(one, Image::Gone));
-        Ok(ChangeView {
+        ChangeView {
             title: self.cell(told.title),
             noun: told.noun,
             verb: told.verb,
@@ -154,6 +159,6 @@ impl<'a> Look<'a> {
             // What was there before is gone: there is nothing to go back to.
             undo: if is_gone { String::new() } else { self.undo(record, version.seq) },
             missing: told.missing,
-        })
+        }
     }
 }

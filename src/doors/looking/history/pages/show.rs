@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::Map;
 
 use app::{App, Ws};
-use store::{Root, StoreError};
+use store::Root;
 use web::error::PageError;
 use web::extract::{Path2, Query};
+use web::format::query_value;
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
@@ -24,10 +25,15 @@ use features::history::queries::{id_text, is_only_one, next_place, place, record
 
 /// Versions of one page.
 const PAGE: usize = 20;
+/// Pages that are looked through for changes of one field.
+const LOOKS: usize = 10;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
     before: Option<String>,
+    /// The name of a field in the record's JSON: only its changes are told.
+    #[serde(default)]
+    field: String,
 }
 
 #[derive(Template)]
@@ -37,6 +43,8 @@ struct List {
     versions: Vec<VersionView>,
     next: String,
     first: bool,
+    /// The one field that is told of, and the address of the history of all of them.
+    field: Option<Cell>,
 }
 
 #[derive(Template)]
@@ -58,8 +66,7 @@ pub(super) async fn show(
     Path2(table, id): Path2<String, String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let told =
-        ws.look(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), asked.before.as_deref()));
+    let told = ws.look(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), &asked));
     let (list, title, noun) = told.await?;
     match hx.is_partial() {
         true => html::fragment(&list),
@@ -72,15 +79,15 @@ pub(super) async fn show(
 fn told(
     look: &Look<'_>,
     named: (&str, &str),
-    before: Option<&str>,
+    asked: &Asked,
 ) -> Result<(List, Cell, &'static str), HistoryError> {
     let (ws, schema) = (look.ws, look.ws.store.schema());
-    let before = place(&ws.store, before)?;
+    let before = place(&ws.store, asked.before.as_deref())?;
     ws.read(|snap| {
         let record = record(snap, schema, look.who, named)?;
         let names = Names::new(snap)?;
         let title = title(snap, look, &names, &record)?;
-        let list = list(snap, look, &names, &record, before)?;
+        let list = list(snap, look, &names, &record, (before, &asked.field))?;
         let noun =
             schema.table(record.table).map_or("record", |info| noun(info.number, info.name).0);
         Ok((list, look.cell(title), noun))
@@ -121,26 +128,54 @@ fn list(
     look: &Look<'_>,
     names: &Names<'_>,
     record: &Root,
-    before: Option<u64>,
+    (before, field): (Option<u64>, &str),
 ) -> Result<List, HistoryError> {
     let schema = look.ws.store.schema();
     let of = (Looker::of(look.who), record);
-    let page = versions::page(read, schema, of, (before, PAGE))?;
-    let page = page.ok_or(HistoryError::BadCursor)?;
-    let href = look.history(record);
-    let view = |version: &store::history::Version| -> Result<_, StoreError> {
-        Ok(VersionView {
-            seq: version.seq,
-            at: look.time(version.at),
-            by: look.byline(names, (version.actor, version.cause))?,
-            change: look.change(names, record, version)?,
-            entry: look.entry(version.seq),
-        })
+    let (mut from, mut looks, mut label) = (before, 0, field.to_owned());
+    let (versions, next) = loop {
+        let page = versions::page(read, schema, of, (from, PAGE))?;
+        let page = page.ok_or(HistoryError::BadCursor)?;
+        let mut views = Vec::new();
+        for version in &page.versions {
+            let mut told = versions::told(&look.speaker(names), schema, record.table, version)?;
+            if !field.is_empty() {
+                told.fields.retain(|one| one.name == field);
+                match told.fields.first() {
+                    Some(first) => label.clone_from(&first.label),
+                    None if told.missing.is_empty() => continue,
+                    None => {}
+                }
+            }
+            views.push(VersionView {
+                seq: version.seq,
+                at: look.time(version.at),
+                by: look.byline(names, (version.actor, version.cause))?,
+                change: look.change_told(told, record, version),
+                entry: look.entry(version.seq),
+            });
+        }
+        looks += 1;
+        from = page.next;
+        // Changes of one field may lie far apart.
+        if !views.is_empty() || from.is_none() || LOOKS <= looks {
+            break (views, page.next);
+        }
     };
-    let views = page.versions.iter().map(view).collect::<Result<_, _>>()?;
+    let href = look.history(record);
+    let at = match field {
+        "" => href.clone(),
+        field => format!("{href}?field={}", query_value(field)),
+    };
     let table = schema.table(record.table).map_or("", |info| info.name);
-    let live = before.is_none().then(|| Live::new(&*href).record(table, id_text(schema, record)));
-    let next = page.next.map(|seq| format!("{href}?before={}", next_place(&look.ws.store, seq)));
-    let next = next.unwrap_or_default();
-    Ok(List { live, versions: views, next, first: before.is_none() })
+    let live = before.is_none().then(|| Live::new(&*at).record(table, id_text(schema, record)));
+    let sign = if field.is_empty() { '?' } else { '&' };
+    let next = next.map(|seq| format!("{at}{sign}before={}", next_place(&look.ws.store, seq)));
+    Ok(List {
+        live,
+        versions,
+        next: next.unwrap_or_default(),
+        first: before.is_none(),
+        field: (before.is_none() && !field.is_empty()).then_some(Cell { text: label, href }),
+    })
 }

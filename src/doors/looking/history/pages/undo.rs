@@ -186,7 +186,7 @@ pub(super) async fn apply(
     match done {
         Ok(undone) => {
             let answer = hx.go_to(&ws.url(&format!("history/entry/{}", undone.seq)));
-            Ok(flash::say(&app, Flash { tone: Tone::Ok, text: said(&undone) }, answer))
+            Ok(flash::say(&app, Flash::ok(said(&undone)), answer))
         }
         Err(HistoryError::Differs(what)) => {
             let page = ws.look(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, what));
@@ -216,7 +216,7 @@ pub(super) async fn at_once(
         .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
     let back = path.filter(|path| path.starts_with(&ws.url(""))).map(str::to_owned);
     let back = back.unwrap_or_else(|| ws.url(&format!("history/entry/{}", undone.seq)));
-    Ok(flash::say(&app, Flash { tone: Tone::Ok, text: said(&undone) }, hx.go_to(&back)))
+    Ok(flash::say(&app, Flash::ok(said(&undone)), hx.go_to(&back)))
 }
 
 /// What was undone, in a sentence.

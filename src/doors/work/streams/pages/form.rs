@@ -3,9 +3,11 @@
 use serde::Deserialize;
 
 use features::streams::model::Stream;
-use features::streams::queries::{self, StreamError};
+use features::streams::queries::StreamError;
 use features::streams::rules::{NewStream, StreamPatch};
+use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
+use kernel::day::{self, Toward};
 use kernel::{FieldError, Hue, Problem as _, StreamKind};
 use web::form::Meanwhile;
 use web::parts::Choice;
@@ -49,9 +51,10 @@ impl Typed {
         if let Err(error) = &lead {
             wrong.push(FieldError::new("lead", error.to_string()));
         }
-        let day = queries::day(&self.target_date);
+        let today = due::day(scene.today.now, &scene.today.zone);
+        let day = day::in_field("target_date", &self.target_date, today, Toward::Ahead);
         if let Err(error) = &day {
-            wrong.extend(error.fields());
+            wrong.push(error.clone());
         }
         match (lead, day) {
             (Ok(lead), Ok(day)) => Ok(StreamPatch {

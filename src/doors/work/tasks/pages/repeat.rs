@@ -181,16 +181,11 @@ impl Repeat {
         let interval_n = number::<u32>("interval_n", &self.interval_n, &mut wrong);
         let day_of_month = number::<i8>("day_of_month", &self.day_of_month, &mut wrong);
         let ends_after = number::<u32>("ends_after_count", &self.ends_after_count, &mut wrong);
-        let ends_on = match self.ends_on.trim() {
-            "" => None,
-            text => {
-                let day = day::read(text, today, Toward::Ahead);
-                if day.is_none() {
-                    wrong.push(FieldError::new("ends_on", "use a date such as 31 Dec 2026"));
-                }
-                day
-            }
-        };
+        let ends_on = day::in_field("ends_on", &self.ends_on, today, Toward::Ahead);
+        let ends_on = ends_on.unwrap_or_else(|fault| {
+            wrong.push(fault);
+            None
+        });
         // What is no day stays as it was typed, to be refused with the rest of the schedule.
         let starts_on = day::read(&self.starts_on, today, Toward::Ahead)
             .map_or_else(|| self.starts_on.clone(), |day| day.to_string());

@@ -507,7 +507,7 @@ async fn spawn(
                 true => Flash::ok(format!("Created {count}")),
                 false => {
                     let text = format!("Created {count}. {}.", warnings.join(". "));
-                    Flash { tone: Tone::Warn, text }
+                    Flash::new(Tone::Warn, text)
                 }
             };
             Ok(flash::say(&app, said, hx.go_to(&ws.url("tasks"))))

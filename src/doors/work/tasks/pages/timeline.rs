@@ -14,6 +14,7 @@ use features::runs::queries::steps::{self, CallState, Steps, What};
 use features::tasks::model::Task;
 use features::tasks::queries::due::{self, Deadline};
 use features::tasks::queries::error::TaskError;
+use features::tasks::queries::facts::{FactView, bold, day_label, run_fact, took};
 use features::tasks::queries::history::{self, Back, Fact, FactKind, History};
 use features::tasks::queries::scene::{Chip, Scene};
 use features::tasks::queries::standing::{self, Standing};
@@ -25,7 +26,6 @@ use web::html::{SafeHtml, escape};
 use web::live::Live;
 use web::md;
 use web::parts::Face;
-use web::time::RelTime;
 
 /// How many runs one look back tells.
 const MAX_RUNS: usize = 30;
@@ -44,18 +44,6 @@ pub enum Entry {
     Piece(Box<Card>),
     /// The newest run.
     Run(Box<RunView>),
-}
-
-/// A small fact: an icon and a sentence.
-pub struct FactView {
-    /// Icon.
-    pub glyph: &'static str,
-    /// State word that colours it, or empty.
-    pub state: &'static str,
-    /// The sentence.
-    pub words: SafeHtml,
-    /// When.
-    pub at: RelTime,
 }
 
 /// A step of the newest run.
@@ -149,7 +137,7 @@ pub fn entries(
     }
     for run in &runs {
         let at = run.ended_at.unwrap_or(run.created_at);
-        all.push((at, Entry::Fact(run_fact(scene, run))));
+        all.push((at, Entry::Fact(run_fact(scene, run, ""))));
     }
     all.retain(|(_, entry)| is_all || !matches!(entry, Entry::Fact(_)));
     all.sort_by_key(|(at, _)| *at);
@@ -192,17 +180,6 @@ fn with_days(scene: &Scene, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
         out.push(entry);
     }
     out
-}
-
-fn day_label(date: Date, today: Date) -> String {
-    if date == today {
-        return "Today".to_owned();
-    }
-    if date.tomorrow().is_ok_and(|next| next == today) {
-        return "Yesterday".to_owned();
-    }
-    let form = if date.year() == today.year() { "%A, %-d %B" } else { "%A, %-d %B %Y" };
-    date.strftime(form).to_string()
 }
 
 /// The card of a piece at its newest version, and facts about the versions before.
@@ -248,10 +225,6 @@ fn fact(
     at: Timestamp,
 ) -> Entry {
     Entry::Fact(FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(at) })
-}
-
-fn bold(text: &str) -> String {
-    format!("<b>{}</b>", escape(text))
 }
 
 fn actor(scene: &Scene, actor: Actor) -> String {
@@ -322,33 +295,6 @@ fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
         }
     };
     FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(fact.at) }
-}
-
-fn run_fact(scene: &Scene, run: &Run) -> FactView {
-    let by = bold(&scene.people.name(Assignee::Agent(run.agent)));
-    let (glyph, state, verb) = match &run.outcome {
-        Some(Outcome::Done) => ("done", "done", "finished a run"),
-        Some(Outcome::Stopped { .. }) => ("stop", "", "was stopped"),
-        Some(Outcome::Snoozed { .. }) => ("clock", "", "put the work off"),
-        Some(_) => ("warn", "failed", "failed in a run"),
-        None => ("play", "", "waits with a run"),
-    };
-    let mut words =
-        format!("{by} {verb}: {}", format::count(u64::from(run.steps), "step", "steps"));
-    if let Some(took) = took(scene, run) {
-        words.push_str(&format!(", {took}"));
-    }
-    let href = escape(&scene.run_href(run.number));
-    words.push_str(&format!(". <a class=\"link\" href=\"{href}\">Show steps</a>"));
-    let at = run.ended_at.unwrap_or(run.created_at);
-    FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(at) }
-}
-
-/// How long a run has worked, in words.
-fn took(scene: &Scene, run: &Run) -> Option<String> {
-    let end = run.ended_at.unwrap_or(scene.today.now);
-    let ms = end.as_millisecond() - run.started_at?.as_millisecond();
-    Some(format::duration(std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }
 
 fn run_view(scene: &Scene, read: &dyn Read, task: &Task, run: &Run) -> Result<RunView, TaskError> {

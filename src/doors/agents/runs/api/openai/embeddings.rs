@@ -23,7 +23,7 @@ const BATCH: usize = 64;
 /// A request for vectors.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct EmbeddingsRequest {
-    /// `hq/embed`, or the name of an agent.
+    /// `hq/embed`, the name of an agent, or that of the model in use.
     #[serde(default)]
     model: String,
     /// A text, or up to 2,048 of them.
@@ -86,6 +86,11 @@ impl EmbeddingsRequest {
         error::read(body)
     }
 
+    /// The model that it asks for.
+    pub fn model(&self) -> &str {
+        self.model.trim()
+    }
+
     fn checked(self) -> Result<Asked, ChatError> {
         let is_base64 = match self.encoding_format.as_deref() {
             None | Some("float") => false,
@@ -109,8 +114,15 @@ impl EmbeddingsRequest {
     }
 }
 
+/// Whether a name means the model in use: its own one, or none.
+pub(super) fn is_own(app: &App, name: &str) -> bool {
+    let used = || app.meaning.used();
+    let is_named = || used().is_some_and(|used| used.model.id == name || used.model.name == name);
+    name.is_empty() || name == MODEL || is_named()
+}
+
 pub(super) async fn embed(app: App, request: EmbeddingsRequest) -> Result<Response, ChatError> {
-    let model = match request.model.trim() {
+    let model = match request.model() {
         "" => MODEL.to_owned(),
         other => other.to_owned(),
     };

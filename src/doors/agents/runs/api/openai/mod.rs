@@ -140,8 +140,16 @@ fn list(ws: &Ws) -> Result<Vec<Model>, StoreError> {
     Ok(first.chain(named).collect())
 }
 
-async fn embed(app: App, body: Bytes) -> Result<Response, ChatError> {
-    embeddings::embed(app, EmbeddingsRequest::read(&body)?).await
+async fn embed(app: App, ws: Ws, body: Bytes) -> Result<Response, ChatError> {
+    let request = EmbeddingsRequest::read(&body)?;
+    let name = request.model();
+    if !embeddings::is_own(&app, name) {
+        let target = Target::of(name)?;
+        if target != Target::Default {
+            find(&ws, &target, name)?;
+        }
+    }
+    embeddings::embed(app, request).await
 }
 
 async fn models(ws: Ws) -> Result<Response, ChatError> {

@@ -1,0 +1,163 @@
+//! What an act would be done to, looked at before it is done: for those who decide whether it is. Nothing of the page
+//! changes by that.
+
+use serde::Deserialize;
+
+use super::Point;
+use crate::BrowserError;
+use crate::page::Page;
+use crate::refs::Node;
+
+const STAKE: &str = include_str!("stake.js");
+
+/// Where an act is aimed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Aim {
+    /// A part.
+    Part(u32),
+    /// A place of what is in view.
+    Place(Point),
+    /// What has the keyboard.
+    Focus,
+    /// The page as a whole.
+    Page,
+}
+
+/// What an act would be done to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stake {
+    /// The ref of the part; none for the page as a whole.
+    pub number: Option<u32>,
+    /// The document that it is in.
+    pub document: String,
+    /// The address of its frame.
+    pub frame_url: String,
+    /// The address of the page.
+    pub page_url: String,
+    /// What the part is called, as far as its own words say; for people, who see the page.
+    pub name: String,
+    /// Whether it is written or chosen in: a click then sends nothing.
+    pub is_field: bool,
+    /// Whether a click begins a download.
+    pub downloads: bool,
+    /// What it would send.
+    pub form: Form,
+}
+
+/// What stands in the form around a part; without a form, in the page outside of all forms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Where it goes; empty without a form.
+    pub to: String,
+    /// Whether a password or a code stands in it.
+    pub has_password: bool,
+    /// Whether a card or an account stands in it.
+    pub has_payment: bool,
+    /// Whether a file is chosen in it.
+    pub has_file: bool,
+    /// What the fields that are filled are called and what stands in them; nothing where that stays unseen.
+    pub fields: Vec<(String, Option<String>)>,
+}
+
+/// The same in the words of the script.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Found {
+    inner: bool,
+    name: String,
+    field: bool,
+    download: bool,
+    to: String,
+    kinds: Vec<String>,
+    fields: Vec<(String, Option<String>)>,
+}
+
+impl Page {
+    /// What an act there would be done to.
+    ///
+    /// # Errors
+    /// When the part is gone, or another page in this one, of which nothing can be told from here.
+    pub async fn stake(&self, aim: Aim) -> Result<Stake, BrowserError> {
+        let node = match aim {
+            Aim::Part(number) => Some(self.node(number).await?),
+            Aim::Place(at) => self.node_at(at).await?,
+            Aim::Focus => self.focused().await?,
+            Aim::Page => None,
+        };
+        let Some(node) = node else { return self.whole() };
+        let (number, place) = self.with_tab(|tab| {
+            let frame_url = tab.frames.get(&node.frame).map(|frame| frame.url.clone());
+            (tab.refs.number(&node), frame_url.map(|url| (url, tab.hidden.is_empty())))
+        })?;
+        let Some((frame_url, shows)) = place else { return Err(self.stale(number).await) };
+        let answer = self.checked(number, self.call_on(&node, STAKE, Vec::new()).await).await?;
+        let found: Found = serde_json::from_value(answer)
+            .map_err(|source| BrowserError::Unclear { method: "Runtime.callFunctionOn", source })?;
+        if found.inner {
+            let why = "holds another page; name the part in that page by its own ref";
+            return Err(super::not_actionable(number, why));
+        }
+        let has = |kind: &str| found.kinds.iter().any(|one| one == kind);
+        Ok(Stake {
+            number: Some(number),
+            document: node.loader,
+            frame_url,
+            page_url: self.info()?.url,
+            name: found.name,
+            is_field: found.field,
+            downloads: found.download,
+            form: Form {
+                has_password: has("password"),
+                has_payment: has("payment"),
+                has_file: has("file"),
+                to: found.to,
+                // Where people have typed a credential nothing of a form is told.
+                fields: found
+                    .fields
+                    .into_iter()
+                    .map(|(name, value)| (name, value.filter(|_| shows)))
+                    .collect(),
+            },
+        })
+    }
+
+    /// The document that a part is in, as far as it is known.
+    pub fn document_of(&self, number: u32) -> Result<Option<String>, BrowserError> {
+        self.with_tab(|tab| tab.refs.node(number).map(|node| node.loader.clone()))
+    }
+
+    /// The page as a whole.
+    fn whole(&self) -> Result<Stake, BrowserError> {
+        let page_url = self.info()?.url;
+        let document = self.with_tab(|tab| tab.main().map(|frame| frame.loader.clone()))?;
+        Ok(Stake {
+            number: None,
+            document: document.ok_or(BrowserError::TabClosed)?,
+            frame_url: page_url.clone(),
+            page_url,
+            name: String::new(),
+            is_field: false,
+            downloads: false,
+            form: Form::default(),
+        })
+    }
+
+    /// What lies at a place of the main frame, through open shadow roots.
+    async fn node_at(&self, at: Point) -> Result<Option<Node>, BrowserError> {
+        let script = format!(
+            "(() => {{
+                let root = document, found = null;
+                for (;;) {{
+                    const hit = root.elementFromPoint({}, {});
+                    if (!hit || hit === found) return found;
+                    found = hit;
+                    if (!hit.shadowRoot) return found;
+                    root = hit.shadowRoot;
+                }}
+            }})()",
+            at.x, at.y
+        );
+        let main = self.with_tab(|tab| tab.target.clone())?;
+        self.found_in(&main, &script).await
+    }
+}

@@ -1,0 +1,302 @@
+//! `hq browser …`: the browsers of agents: how they stand, what this machine lacks for them, looks and acts.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use app::config::Config;
+use browser::doctor as host;
+use browser::setup::Setup;
+use sandbox::spawn::{OWN_PROGRAM, Spawner};
+
+use super::agents::{items, question, word};
+use super::commands::{or_none, print};
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::show::{one_of, part, query, quoted, table};
+use super::{Common, FAILED, OK};
+
+/// What can be done in a page.
+const KINDS: &[&str] = &[
+    "navigate", "back", "reload", "click", "hover", "type", "fill", "select", "press", "scroll",
+    "drag", "wait", "dialog",
+];
+
+/// `hq browser …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// What this machine lacks for the browsers of agents, and what to do; asks no server
+    Doctor,
+    #[command(flatten)]
+    Of(Of),
+}
+
+/// What is asked of the browser of one agent.
+#[derive(Subcommand)]
+pub enum Of {
+    /// Whether it is on and runs, and who has the wheel
+    Status(Named),
+    /// Its open tabs; opens or closes one
+    Tabs(Tabs),
+    /// What a page shows: a line a part, with the ref by which acts name it
+    Snapshot(Look),
+    /// Act in a page, and see what changed; refused while somebody has the wheel
+    Act(Box<Act>),
+    /// Stop it; its tabs come back with its next use
+    Stop(Named),
+    /// Stop it and forget its sign-ins, tabs and downloads
+    Reset {
+        #[command(flatten)]
+        of: Named,
+        /// Really forget them
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Whose browser.
+#[derive(Args)]
+pub struct Named {
+    /// The agent's slug or id
+    agent: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq browser tabs`.
+#[derive(Args)]
+pub struct Tabs {
+    #[command(flatten)]
+    of: Named,
+    /// Open this address in a new tab
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "close")]
+    open: Option<String>,
+    /// Close the tab with this number
+    #[arg(long, value_name = "NUMBER")]
+    close: Option<u32>,
+}
+
+/// Flags of `hq browser snapshot`.
+#[derive(Args)]
+pub struct Look {
+    #[command(flatten)]
+    of: Named,
+    /// The number of the tab [default: the one at work]
+    #[arg(long)]
+    tab: Option<u32>,
+    /// Only parts with these words
+    #[arg(long)]
+    find: Option<String>,
+    /// Only what lies in this part, such as e12
+    #[arg(long, value_name = "REF")]
+    within: Option<String>,
+    /// Only parts that can be acted on
+    #[arg(long)]
+    interactive: bool,
+}
+
+/// Flags of `hq browser act`.
+#[derive(Args)]
+pub struct Act {
+    #[command(flatten)]
+    of: Named,
+    /// What is done
+    #[arg(value_parser = one_of(KINDS.iter().copied()))]
+    kind: String,
+    /// The part that it is done to, such as e12
+    #[arg(value_name = "REF")]
+    part: Option<String>,
+    /// The number of the tab [default: the one at work]
+    #[arg(long)]
+    tab: Option<u32>,
+    /// What is typed, filled in or waited for; - reads standard input, which others on this machine do not see
+    #[arg(long)]
+    text: Option<String>,
+    /// The address to go to, or a part of one that is waited for
+    #[arg(long)]
+    url: Option<String>,
+    /// The key to press, such as Enter or Control+A
+    #[arg(long)]
+    key: Option<String>,
+    /// What is chosen in a list; may be given several times
+    #[arg(long = "option", value_name = "WORDS")]
+    options: Vec<String>,
+    /// The part to drag to
+    #[arg(long, value_name = "REF")]
+    to: Option<String>,
+    /// Pixels from the left, or to scroll to the right
+    #[arg(long, allow_hyphen_values = true)]
+    x: Option<f64>,
+    /// Pixels from the top, or to scroll down
+    #[arg(long, allow_hyphen_values = true)]
+    y: Option<f64>,
+    /// How long is waited at most [default: 10]
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+impl Named {
+    /// A question about this browser.
+    fn ask(&self, below: &str, how: impl FnOnce(String) -> Ask) -> Ask {
+        how(format!("/api/v1/agents/{}/browser{below}", part(&self.agent)))
+            .within(self.place.workspace.as_ref())
+    }
+
+    /// An order to this browser.
+    fn post(&self, below: &str, body: &Value) -> Ask {
+        self.ask(below, |path| Ask::post(path, body))
+    }
+}
+
+impl Act {
+    fn body(&self) -> Result<Value, CommandError> {
+        let text = match self.text.as_deref() {
+            Some("-") => Some(question(&["-".to_owned()])?.trim_end_matches('\n').to_owned()),
+            text => text.map(str::to_owned),
+        };
+        let options = (!self.options.is_empty()).then(|| json!(self.options));
+        let given = [
+            ("ref", self.part.as_ref().map(|value| json!(value))),
+            ("to_ref", self.to.as_ref().map(|value| json!(value))),
+            ("tab", self.tab.map(Value::from)),
+            ("text", text.map(Value::from)),
+            ("url", self.url.as_ref().map(|value| json!(value))),
+            ("key", self.key.as_ref().map(|value| json!(value))),
+            ("options", options),
+            ("x", self.x.map(Value::from)),
+            ("y", self.y.map(Value::from)),
+            ("seconds", self.seconds.map(Value::from)),
+        ];
+        let mut body = Map::new();
+        body.insert("kind".to_owned(), json!(self.kind));
+        for (name, value) in given {
+            body.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        Ok(Value::Object(body))
+    }
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Of) -> Result<u8, CommandError> {
+    match command {
+        Of::Status(of) => {
+            let told = door.call(of.ask("", Ask::get)).await?;
+            print(common, &told, &status(&told))
+        }
+        Of::Tabs(Tabs { of, open: Some(url), .. }) => {
+            let told = door.call(of.post("/tabs", &json!({ "url": url }))).await?;
+            print(common, &told, &acted(&told))
+        }
+        Of::Tabs(Tabs { of, close, .. }) => {
+            let ask = match close {
+                Some(tab) => of.ask(&format!("/tabs/{tab}"), Ask::delete),
+                None => of.ask("/tabs", Ask::get),
+            };
+            let told = door.call(ask).await?;
+            print(common, &told, &tabs(items(&told)))
+        }
+        Of::Snapshot(look) => {
+            let tab = look.tab.map(|tab| tab.to_string());
+            let asked = query(&[
+                ("tab", tab.as_deref()),
+                ("find", look.find.as_deref()),
+                ("within", look.within.as_deref()),
+                ("interactive", look.interactive.then_some("true")),
+            ]);
+            let told = door.call(look.of.ask(&format!("/snapshot{asked}"), Ask::get)).await?;
+            print(common, &told, &[word(&told, "text").trim_end().to_owned()])
+        }
+        Of::Act(act) => {
+            let told = door.call(act.of.post("/act", &act.body()?)).await?;
+            print(common, &told, &acted(&told))
+        }
+        Of::Stop(of) => {
+            let told = door.call(of.post("/stop", &json!({}))).await?;
+            print(common, &told, &["The browser is stopped.".to_owned()])
+        }
+        Of::Reset { yes: false, .. } => Err(CommandError::Failed(
+            "sign-ins, tabs and downloads of this browser would go for good; add --yes".to_owned(),
+        )),
+        Of::Reset { of, .. } => {
+            let told = door.call(of.post("/reset", &json!({}))).await?;
+            print(common, &told, &["The browser has forgotten everything.".to_owned()])
+        }
+    }
+}
+
+/// `hq browser doctor`: what this machine has and lacks, found out without starting a browser.
+///
+/// # Errors
+/// When nothing can be started here at all.
+pub fn doctor(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    let spawner = Spawner::new(OWN_PROGRAM.into());
+    let spawner = spawner.map_err(|error| CommandError::Failed(error.to_string()))?;
+    // Where there is no data folder yet, none is left behind.
+    let made = !config.data.exists();
+    let folder = if made { Config::scratch("hq-doctor") } else { config.data.clone() };
+    let mut setup = Setup::new(spawner, folder.clone());
+    setup.program.clone_from(&config.chromium);
+    let needs = host::look(&setup);
+    if made {
+        // ok: what could not be made is told as a need, and is not there
+        std::fs::remove_dir_all(&folder).ok();
+    }
+    let rows: Vec<Vec<String>> = needs
+        .iter()
+        .map(|need| {
+            let mark = if need.is_met { "fine" } else { "MISSING" };
+            vec![mark.to_owned(), need.name.to_owned(), need.says.clone()]
+        })
+        .collect();
+    let told: Vec<Value> = needs
+        .iter()
+        .map(|need| json!({ "name": need.name, "is_met": need.is_met, "says": need.says }))
+        .collect();
+    print(common, &told, &table(&rows))?;
+    Ok(if needs.iter().all(|need| need.is_met) { OK } else { FAILED })
+}
+
+fn status(told: &Value) -> Vec<String> {
+    let on = if told["on"] == true { "on" } else { "off" };
+    let runs = if told["running"] == true { "running" } else { "not running" };
+    let mut lines = vec![format!("switched {on}, {runs}")];
+    lines.extend(told["driver"].as_str().map(|name| format!("{name} has the wheel")));
+    if told["hidden"] == true {
+        lines.push("a credential is being typed: its pages are hidden".to_owned());
+    }
+    lines.extend(
+        items(&told["needs"]).iter().map(|need| format!("missing: {}", word(need, "says"))),
+    );
+    if told["running"] == true {
+        lines.extend(tabs(items(&told["tabs"])));
+    }
+    lines
+}
+
+/// "t1  "Shop"  https://shop.example/"
+fn tabs(all: &[Value]) -> Vec<String> {
+    let row = |tab: &Value| {
+        let crashed = if tab["crashed"] == true { " (crashed)" } else { "" };
+        vec![
+            format!("t{}", tab["number"]),
+            quoted(word(tab, "title")),
+            format!("{}{crashed}", word(tab, "url")),
+        ]
+    };
+    or_none(table(&all.iter().map(row).collect::<Vec<_>>()), "No tab is open.")
+}
+
+fn acted(told: &Value) -> Vec<String> {
+    let tab = &told["tab"];
+    if told["hidden"] == true {
+        let why = "the page is hidden until the form was sent and its field is empty";
+        return vec![format!("t{tab}: done; {why}")];
+    }
+    match word(told, "text").trim_end() {
+        "" => vec![format!("t{tab}: done; nothing changed")],
+        text => vec![format!("t{tab}:"), text.to_owned()],
+    }
+}

@@ -1,0 +1,160 @@
+//! Where the columns of a file go and what becomes of its words: as the page offers it, and as forms and programs say it.
+
+use noun::Kind;
+use sheet::Table;
+use store::Read;
+use web::parts::Choice;
+
+use crate::columns;
+use crate::error::CrmError;
+use crate::model::{Becomes, Goes, Import, Mapped};
+use crate::rules;
+use crate::typed::Typed;
+
+/// Samples of a column.
+const SAMPLES: usize = 3;
+/// Words of a column on the page.
+const WORDS: usize = 30;
+
+/// A column of the file on the page.
+pub(super) struct ColumnView {
+    pub(super) n: usize,
+    pub(super) header: String,
+    pub(super) samples: Vec<String>,
+    pub(super) targets: Vec<Choice>,
+    /// Words that are no choices of the field it goes to.
+    pub(super) words: Vec<WordView>,
+    pub(super) more_words: usize,
+}
+
+/// A word of the file that is no choice, and what it may become.
+pub(super) struct WordView {
+    pub(super) word: String,
+    pub(super) targets: Vec<Choice>,
+}
+
+/// The columns of an import.
+pub(super) fn columns_of(
+    read: &dyn Read,
+    import: &Import,
+    table: &Table,
+) -> Result<Vec<ColumnView>, CrmError> {
+    let fields = columns::of(read, import.home)?;
+    let mut all = Vec::new();
+    for (n, mapped) in import.columns.iter().enumerate() {
+        let cells = || table.rows.iter().filter_map(move |row| row.get(n)).map(String::as_str);
+        let filled = cells().filter(|text| !text.trim().is_empty());
+        let mut targets = vec![Choice::new("", "Leave out", mapped.goes == Goes::Nowhere)];
+        for field in &fields {
+            let chosen = mapped.goes == Goes::Field(field.key.clone());
+            targets.push(Choice::new(format!("field:{}", field.key), &field.label, chosen));
+        }
+        for kind in Kind::ALL.iter().copied() {
+            if kind != Kind::Relation {
+                let chosen = mapped.goes == Goes::New(kind);
+                targets.push(Choice::new(
+                    format!("new:{}", kind.word()),
+                    format!("New field: {}", kind.label()),
+                    chosen,
+                ));
+            }
+        }
+        let is_field = |key: &str| mapped.goes == Goes::Field(key.to_owned());
+        let field = fields.iter().find(|field| is_field(&field.key) && rules::is_chosen(field));
+        let unknown = field.map_or_else(Vec::new, |field| rules::unknown(field, cells()));
+        let more_words = unknown.len().saturating_sub(WORDS);
+        let words = match field {
+            Some(field) => {
+                let words = unknown.iter().take(WORDS);
+                words.map(|word| word_view((import, mapped), field, word)).collect()
+            }
+            None => Vec::new(),
+        };
+        all.push(ColumnView {
+            n,
+            header: mapped.header.clone(),
+            samples: filled.take(SAMPLES).map(|text| kernel::text::ellipsis(text, 60)).collect(),
+            targets,
+            words,
+            more_words,
+        });
+    }
+    Ok(all)
+}
+
+fn word_view((import, mapped): (&Import, &Mapped), field: &noun::Column, word: &str) -> WordView {
+    let becomes = shown(import, (mapped, &field.key), word);
+    let mut targets = vec![
+        Choice::new("", "Leave out", becomes == Becomes::Nothing),
+        Choice::new("add", "Add", becomes == Becomes::Added),
+    ];
+    targets.extend(field.choices.iter().map(|one| {
+        let target = Becomes::Choice(one.key.clone());
+        Choice::new(word_of(&target), &one.label, becomes == target)
+    }));
+    WordView { word: word.to_owned(), targets }
+}
+
+/// What the page shows that becomes of a word.
+fn shown(import: &Import, (mapped, key): (&Mapped, &str), word: &str) -> Becomes {
+    rules::becomes(import, (mapped, key), word).unwrap_or(Becomes::Nothing)
+}
+
+/// Where a column goes, by the word of a form or of the API.
+pub(super) fn goes(word: &str) -> Goes {
+    match word.split_once(':') {
+        Some(("field", key)) => Goes::Field(key.to_owned()),
+        Some(("new", kind)) => Kind::of(kind).map_or(Goes::Nowhere, Goes::New),
+        _ => Goes::Nowhere,
+    }
+}
+
+/// What becomes of a word, by the word of a form or of the API; none when that means nothing.
+pub(super) fn becomes(said: &str) -> Option<Becomes> {
+    match (said, said.split_once(':')) {
+        ("", _) => Some(Becomes::Nothing),
+        ("add", _) => Some(Becomes::Added),
+        (_, Some(("choice", key))) => Some(Becomes::Choice(key.to_owned())),
+        _ => None,
+    }
+}
+
+/// The word for what becomes of a word.
+pub(super) fn word_of(becomes: &Becomes) -> String {
+    match becomes {
+        Becomes::Nothing => String::new(),
+        Becomes::Added => "add".to_owned(),
+        Becomes::Choice(key) => format!("choice:{key}"),
+    }
+}
+
+/// A column that goes elsewhere, or stays: what was chosen for its words holds for one field alone.
+pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
+    match goes == mapped.goes {
+        true => mapped.clone(),
+        false => Mapped::new(mapped.header.clone(), goes),
+    }
+}
+
+/// The column with this number as a form sends it. A word that is as the page showed it stays unchosen.
+pub(super) fn sent(import: &Import, (n, old): (usize, &Mapped), typed: &Typed) -> Mapped {
+    let said = typed.get(&format!("goes.{n}")).and_then(serde_json::Value::as_str);
+    let mut mapped = moved(old, said.map_or_else(|| old.goes.clone(), goes));
+    let (Goes::Field(key), true) = (&old.goes, mapped.goes == old.goes) else { return mapped };
+    let start = format!("becomes.{n}.");
+    for (name, value) in typed {
+        let word = name.strip_prefix(&start);
+        let chosen = value.as_str().and_then(becomes);
+        let (Some(word), Some(chosen)) = (word, chosen) else { continue };
+        if chosen != shown(import, (old, key), word) {
+            choose(&mut mapped, word, chosen);
+        }
+    }
+    mapped
+}
+
+/// Notes what becomes of a word of a column.
+pub(super) fn choose(mapped: &mut Mapped, word: &str, becomes: Becomes) {
+    mapped.words.retain(|(one, _)| !one.eq_ignore_ascii_case(word));
+    mapped.words.push((word.to_owned(), becomes));
+}

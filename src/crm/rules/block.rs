@@ -1,0 +1,135 @@
+//! A block of cells that is pasted: some rows, some fields, one change.
+
+use std::sync::Arc;
+
+use features::tasks::queries::people::People;
+use kernel::text::capitalized;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use store::{ReadExt as _, WriteTx};
+
+use super::rows::{Sent, change};
+use crate::columns;
+use crate::error::CrmError;
+use crate::model::{Book, Row};
+
+/// The most cells of a block.
+const MOST: usize = 2_000;
+
+/// A block of cells.
+#[derive(Clone, Debug)]
+pub struct Block<B: Book> {
+    /// The rows from the first one on.
+    pub rows: Vec<B::Id>,
+    /// The keys of the fields from the first one on.
+    pub fields: Vec<String>,
+    /// What each cell gets, by row and then by field; nothing and the empty text take a value away.
+    pub cells: Vec<Vec<Value>>,
+}
+
+/// A cell that keeps what it had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedCell {
+    /// Its row and its field in the block, from 0 on.
+    pub at: (usize, usize),
+    /// What its row is called.
+    pub row: String,
+    /// What its field is called.
+    pub field: String,
+    /// What is wrong with what it was to get.
+    pub message: String,
+}
+
+/// What became of a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pasted {
+    /// How many cells took a new value.
+    pub cells: usize,
+    /// How many rows these stand in.
+    pub rows: usize,
+    /// How many new values an agent suggests, as a person's stands there.
+    pub suggested: usize,
+    /// The cells that could not take what they were to get.
+    pub refused: Vec<RefusedCell>,
+}
+
+/// Writes a block, each cell by the check of its field; what is refused is told, and the other cells are written.
+///
+/// # Errors
+/// When there is nothing in it, it has more than 2,000 cells, or more rows or fields than are named.
+pub fn paste<B: Book>(tx: &mut WriteTx<'_>, block: &Block<B>) -> Result<Pasted, CrmError> {
+    let count: usize = block.cells.iter().map(Vec::len).sum();
+    if count == 0 {
+        return Err(CrmError::field("cells", "There is nothing to paste."));
+    }
+    if MOST < count {
+        let told = format!("At most 2,000 cells are pasted at once; these are {count}.");
+        return Err(CrmError::field("cells", told));
+    }
+    let width = block.cells.iter().map(Vec::len).max().unwrap_or_default();
+    if block.rows.len() < block.cells.len() || block.fields.len() < width {
+        let told = "There are more cells than rows and fields are named.";
+        return Err(CrmError::field("cells", told));
+    }
+    let people = Arc::new(People::read(tx)?);
+    let mut pasted = Pasted::default();
+    for (n, id) in block.rows.iter().take(block.cells.len()).enumerate() {
+        paste_row(tx, (block, n, *id), &people, &mut pasted)?;
+    }
+    Ok(pasted)
+}
+
+/// Writes the cells of a row; those that are refused are left out until the others can be written.
+fn paste_row<B: Book>(
+    tx: &mut WriteTx<'_>,
+    (block, n, id): (&Block<B>, usize, B::Id),
+    people: &Arc<People>,
+    pasted: &mut Pasted,
+) -> Result<(), CrmError> {
+    let keys = block.fields.iter().cloned();
+    let mut values: Map<String, Value> = keys.zip(block.cells[n].iter().cloned()).collect();
+    while !values.is_empty() {
+        let people = Some(Arc::clone(people));
+        let sent = Sent { people, ..Sent::of(values.clone()) };
+        let wrong: Vec<(String, String)> = match change::<B>(tx, id, &sent) {
+            Ok(changed) => {
+                pasted.cells += changed.written.len();
+                pasted.rows += usize::from(!changed.written.is_empty());
+                pasted.suggested += changed.suggested.len();
+                return Ok(());
+            }
+            Err(CrmError::Invalid(wrong)) => {
+                let ours = wrong.iter().filter(|one| values.contains_key(&one.field));
+                let ours: Vec<_> =
+                    ours.map(|one| (one.field.clone(), one.message.clone())).collect();
+                match ours.is_empty() {
+                    true => all(&values, &CrmError::Invalid(wrong)),
+                    false => ours,
+                }
+            }
+            Err(error @ CrmError::Store(_)) => return Err(error),
+            Err(error) => all(&values, &error),
+        };
+        let row = tx.get::<Row<B>>(id)?;
+        let columns = columns::of(tx, B::home(row.as_ref().and_then(|row| row.collection)))?;
+        for (key, message) in wrong {
+            if values.remove(&key).is_none() {
+                continue;
+            }
+            let column = columns.iter().find(|column| column.key == key);
+            pasted.refused.push(RefusedCell {
+                at: (n, block.fields.iter().position(|one| *one == key).unwrap_or_default()),
+                row: row.as_ref().map_or_else(|| id.to_string(), |row| row.name().to_owned()),
+                field: column.map_or_else(|| key.clone(), |column| column.label.clone()),
+                message,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The same of each cell of a row.
+fn all(values: &Map<String, Value>, error: &CrmError) -> Vec<(String, String)> {
+    let message = format!("{}.", capitalized(error.to_string().trim_end_matches('.')));
+    values.keys().map(|key| (key.clone(), message.clone())).collect()
+}

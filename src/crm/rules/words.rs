@@ -1,0 +1,146 @@
+//! Words of a file that are no choices of the field they go to: which there are, and what becomes of them.
+
+use kernel::text::one_line;
+use noun::{Choice, Column, Kind};
+use store::WriteTx;
+
+use super::change_field;
+use super::fields::FieldPatch;
+use crate::columns::{self, STAGE, TAGS};
+use crate::error::CrmError;
+use crate::model::{Becomes, Goes, Import, Mapped};
+
+/// The most choices that an import adds to one field.
+const MOST_CHOICES: usize = 100;
+/// The most words that a sentence names.
+const MOST_NAMED: usize = 12;
+
+/// Whether words of a file are held against the choices of a field: tags come into being when somebody writes them.
+#[must_use]
+pub fn is_chosen(column: &Column) -> bool {
+    column.kind.has_choices() && column.key != TAGS
+}
+
+/// A list in one cell, in the writing of HQ: Google Contacts has ` ::: ` between labels and a star before its own.
+pub(super) fn listed(text: &str) -> String {
+    text.replace(" ::: ", ", ").replace("* ", "")
+}
+
+/// The words in one cell of the file.
+fn words(kind: Kind, text: &str) -> Vec<String> {
+    let all: Vec<String> = match kind {
+        Kind::MultiSelect => listed(text).split([',', ';']).map(one_line).collect(),
+        _ => vec![one_line(text)],
+    };
+    let is_word =
+        |word: &String| !word.is_empty() && !sheet::is_error(word) && !is_none(kind, word);
+    all.into_iter().filter(is_word).collect()
+}
+
+/// Whether a word says that nothing is chosen.
+fn is_none(kind: Kind, word: &str) -> bool {
+    kind == Kind::Select && word.eq_ignore_ascii_case("none")
+}
+
+/// The words in the cells of a column of the file for which its field has no choice: each once, as they come.
+#[must_use]
+pub fn unknown<'c>(column: &Column, cells: impl Iterator<Item = &'c str>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for word in cells.flat_map(|text| words(column.kind, text)) {
+        if seen.insert(word.to_lowercase()) && column.choice(&word).is_none() {
+            found.push(word);
+        }
+    }
+    found
+}
+
+/// What becomes of a word that is no choice: what somebody chose, else what the import says for all words. None when it
+/// is left out and told of.
+#[must_use]
+pub fn becomes(import: &Import, (mapped, key): (&Mapped, &str), word: &str) -> Option<Becomes> {
+    let chosen = mapped.becomes(word).cloned();
+    chosen.or_else(|| (import.add_choices && key != STAGE).then_some(Becomes::Added))
+}
+
+/// A cell of the file with what somebody chose in place of its words. Empty when nothing is left.
+pub(super) fn in_place(column: &Column, mapped: &Mapped, text: &str) -> String {
+    let mut all = Vec::new();
+    for word in words(column.kind, text) {
+        match mapped.becomes(&word) {
+            Some(Becomes::Nothing) if column.choice(&word).is_none() => {}
+            Some(Becomes::Choice(key)) if column.choice(&word).is_none() => all.push(key.clone()),
+            _ => all.push(word),
+        }
+    }
+    all.join(", ")
+}
+
+/// The choices of a field that an import makes: all words of its column.
+pub(super) fn choices_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> Vec<Choice> {
+    let mut choices = Vec::new();
+    for word in unknown(&Column::new("", "", kind), cells) {
+        add(&mut choices, &word, MOST_CHOICES);
+    }
+    choices
+}
+
+/// Adds the choice of a word, unless it cannot be one or there are enough; says whether it did.
+fn add(choices: &mut Vec<Choice>, word: &str, most: usize) -> bool {
+    let key = noun::free_key(word, |key| choices.iter().any(|one| one.key == key));
+    let fits = !key.is_empty() && word.chars().count() <= 60 && !word.contains([',', ';']);
+    let adds = fits && choices.len() < most;
+    if adds {
+        choices.push(Choice { key, ..Choice::called(word) });
+    }
+    adds
+}
+
+/// Adds the choices that the file has and the fields have not, where that is wanted; a sentence for each field.
+///
+/// # Errors
+/// When a field cannot take them.
+pub(super) fn add_choices(
+    tx: &mut WriteTx<'_>,
+    import: &Import,
+    rows: &[Vec<String>],
+) -> Result<Vec<String>, CrmError> {
+    let mut told = Vec::new();
+    for (n, mapped) in import.columns.iter().enumerate() {
+        let Goes::Field(key) = &mapped.goes else { continue };
+        let all = columns::of(tx, import.home)?;
+        let column = all.iter().find(|column| column.key == *key && is_chosen(column));
+        let Some(column) = column else { continue };
+        let cells = rows.iter().filter_map(|row| row.get(n)).map(String::as_str);
+        let mut choices = column.choices.clone();
+        let most = choices.len() + MOST_CHOICES;
+        let mut added = unknown(column, cells);
+        added.retain(|word| {
+            becomes(import, (mapped, key), word) == Some(Becomes::Added)
+                && add(&mut choices, word, most)
+        });
+        if added.is_empty() {
+            continue;
+        }
+        told.push(match key == STAGE {
+            true if added.len() == 1 => format!("Adds the stage {}.", named(&added)),
+            true => format!("Adds the stages {}.", named(&added)),
+            false if added.len() == 1 => {
+                format!("Adds the choice {} to {}.", named(&added), column.label)
+            }
+            false => format!("Adds the choices {} to {}.", named(&added), column.label),
+        });
+        let patch = FieldPatch { choices: Some(choices), ..FieldPatch::default() };
+        change_field(tx, (import.home, key), patch, None)?;
+    }
+    Ok(told)
+}
+
+/// Words in a sentence, the first ones of many.
+fn named(words: &[String]) -> String {
+    let some = words.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match words.len().saturating_sub(MOST_NAMED) {
+        0 => some,
+        more => format!("{some} and {more} more"),
+    }
+}

@@ -1,0 +1,74 @@
+//! Whether records use a field, or its choices: what they use is not taken back.
+
+use noun::{Choice, FieldValue};
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::columns::{self, TAGS};
+use crate::model::{Book, Contacts, FieldDef, Home, Organizations, RECORDS_BY_HOME, Records, Row};
+
+/// Why a field does not go back to what it was: records would keep values that it has no place for. `after` is the
+/// store as it would be then.
+pub(crate) fn field(
+    after: &dyn Read,
+    now: Option<&[u8]>,
+    to: Option<&[u8]>,
+) -> Result<Option<String>, StoreError> {
+    let Some(now) = now.and_then(noun::typed::<FieldDef>).filter(|now| now.key != TAGS) else {
+        return Ok(None);
+    };
+    // What people made of a field of HQ goes, and the field stays.
+    let own = || columns::own(now.home).into_iter().find(|column| column.key == now.key);
+    let left: Option<Vec<Choice>> = match to.and_then(noun::typed::<FieldDef>) {
+        Some(to) => Some(to.choices),
+        None => own().map(|column| column.choices),
+    };
+    let stays = |choice: &Choice| left.iter().flatten().any(|one| one.key == choice.key);
+    let gone: Vec<&str> = now
+        .choices
+        .iter()
+        .filter(|choice| !stays(choice))
+        .map(|choice| choice.key.as_str())
+        .collect();
+    if left.is_some() && gone.is_empty() {
+        return Ok(None);
+    }
+    let uses = |value: &FieldValue| match value {
+        _ if left.is_none() => true,
+        FieldValue::Choice(key) => gone.contains(&key.as_str()),
+        FieldValue::Choices(keys) => keys.iter().any(|key| gone.contains(&key.as_str())),
+        _ => false,
+    };
+    let wanted: Wanted<'_> = (&now.key, &uses);
+    match now.home {
+        Home::Contacts => told::<Contacts>(after, after.list(&Range::all())?, wanted),
+        Home::Organizations => told::<Organizations>(after, after.list(&Range::all())?, wanted),
+        Home::Collection(id) => {
+            let mut key = kernel::key::KeyBuf::new();
+            key.part(id);
+            told::<Records>(after, after.scan(RECORDS_BY_HOME, &Range::prefix(key))?, wanted)
+        }
+    }
+}
+
+/// The key of a field, and whether a value of it is meant.
+type Wanted<'w> = (&'w str, &'w dyn Fn(&FieldValue) -> bool);
+
+/// How many rows use it then, in a sentence; none when none does.
+fn told<B: Book>(
+    after: &dyn Read,
+    rows: Vec<Row<B>>,
+    (key, uses): Wanted<'_>,
+) -> Result<Option<String>, StoreError> {
+    let uses = |row: &Row<B>| row.value(key).is_some_and(uses);
+    let mut count = 0_usize;
+    for row in rows.into_iter().filter(|row| uses(row)) {
+        let then: Option<Row<B>> = after.get(row.id)?;
+        count += usize::from(then.is_some_and(|row| uses(&row)));
+    }
+    let noun = B::noun();
+    Ok(match count {
+        0 => None,
+        1 => Some(format!("1 {} uses it by now", noun.one)),
+        n => Some(format!("{n} {} use it by now", noun.many)),
+    })
+}

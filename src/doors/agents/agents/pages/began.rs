@@ -1,0 +1,100 @@
+//! What the settings of an agent began with in a form: what its writer left alone takes nothing back that somebody else
+//! has changed meanwhile.
+
+use features::agents::model::Agent;
+use features::agents::rules::{self, AgentError, Changes, ModelWish};
+use kernel::{AgentId, ConnectionId, Thinking};
+use serde::{Deserialize, Serialize};
+use store::{ReadExt, WriteTx};
+
+/// The fields of the form, as they were or as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Began {
+    name: String,
+    emoji: String,
+    description: String,
+    connection: Option<ConnectionId>,
+    model: Option<String>,
+    thinking: Option<Thinking>,
+    max_output: u32,
+    budget: Option<i64>,
+    soft: u8,
+    exec: bool,
+    network: bool,
+}
+
+impl Began {
+    /// What an agent has now.
+    pub fn of(agent: &Agent) -> Self {
+        Self {
+            name: agent.name.clone(),
+            emoji: agent.emoji.clone(),
+            description: agent.description.clone(),
+            connection: agent.connection,
+            model: agent.model.clone(),
+            thinking: agent.thinking,
+            max_output: agent.max_output,
+            budget: agent.budget_micros,
+            soft: agent.budget_soft_pct,
+            exec: agent.exec,
+            network: agent.network,
+        }
+    }
+
+    /// For a hidden field.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() // ok: words and numbers are always JSON
+    }
+
+    /// From that field; none of a form that has none.
+    pub fn read(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok() // ok: such a form is compared as a whole
+    }
+
+    fn wish(&self) -> ModelWish {
+        ModelWish { connection: self.connection, model: self.model.clone() }
+    }
+
+    /// Leaves out what stands as it began. Answers whether somebody else has changed what is left, too.
+    fn leave(&self, now: &Self, changes: &mut Changes) -> bool {
+        let mut clashes = false;
+        left(&mut changes.name, [&self.name, &now.name], &mut clashes);
+        left(&mut changes.emoji, [&self.emoji, &now.emoji], &mut clashes);
+        left(&mut changes.description, [&self.description, &now.description], &mut clashes);
+        left(&mut changes.model, [&self.wish(), &now.wish()], &mut clashes);
+        left(&mut changes.thinking, [&self.thinking, &now.thinking], &mut clashes);
+        left(&mut changes.max_output, [&self.max_output, &now.max_output], &mut clashes);
+        left(&mut changes.budget_micros, [&self.budget, &now.budget], &mut clashes);
+        left(&mut changes.budget_soft_pct, [&self.soft, &now.soft], &mut clashes);
+        left(&mut changes.exec, [&self.exec, &now.exec], &mut clashes);
+        left(&mut changes.network, [&self.network, &now.network], &mut clashes);
+        clashes
+    }
+}
+
+/// Leaves a change out that says what its field began with.
+fn left<T: PartialEq>(change: &mut Option<T>, [began, now]: [&T; 2], clashes: &mut bool) {
+    if change.as_ref() == Some(began) {
+        *change = None;
+    } else if let Some(change) = change {
+        *clashes |= now != began && change != now;
+    }
+}
+
+/// Saves what a form changes of an agent: with the revision that it began with only where somebody else has changed the
+/// same field, or where the form does not say what it began with.
+pub(super) fn save(
+    began: Option<Began>,
+    (id, rev): (AgentId, Option<u64>),
+    mut changes: Changes,
+) -> impl FnOnce(&mut WriteTx<'_>) -> Result<Agent, AgentError> + Send + 'static {
+    move |tx| {
+        let now = tx.get::<Agent>(id)?.map(|agent| Began::of(&agent));
+        let clashes = match (&began, &now) {
+            (Some(began), Some(now)) => began.leave(now, &mut changes),
+            _ => true,
+        };
+        rules::update(tx, id, rev.filter(|_| clashes), changes)
+    }
+}

@@ -1,0 +1,213 @@
+//! What pages of an agent's browser looked like around the calls of a run: the pictures, and the page on which one
+//! leafs through them.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use axum::response::Response;
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::runs::looking;
+use app::Ws;
+use features::browsers::model::{BrowserShot, Picture};
+use features::browsers::queries as browsers;
+use features::runs::model::{CallStatus, Run};
+use features::runs::queries::doing::{arguments, doing};
+use features::runs::queries::steps::{self, CallState, Step, Steps, ToolCall, What};
+use features::trust::model::BROWSER;
+use kernel::{RunId, Timestamp};
+use store::{ReadExt, StoreError};
+use web::error::PageError;
+use web::extract::{Path, Path2, Query};
+use web::file::{self, Show as InPlace};
+use web::html;
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::look::Look;
+use super::show::find;
+
+/// Why there is no picture.
+pub(super) const DARK: &str = "Hidden while a password was typed.";
+/// The same of one that is too old.
+pub(super) const GONE: &str = "The picture is gone: pictures of pages are kept for 14 days.";
+
+/// What is done in a browser without a picture of its own behind it.
+const NONE: [&str; 5] = ["tabs", "close", "snapshot", "screenshot", "dialog"];
+
+/// What pages looked like in a run, by the numbers of its calls.
+pub(super) fn of_run(
+    tx: &impl ReadExt,
+    run: RunId,
+) -> Result<HashMap<u32, BrowserShot>, StoreError> {
+    Ok(browsers::shots(tx, run)?.into_iter().map(|shot| (shot.step, shot)).collect())
+}
+
+/// Whether a call has had a picture that is too old now.
+pub(super) fn is_gone(now: Timestamp, at: Timestamp, call: &ToolCall) -> bool {
+    let age = SignedDuration::from_hours(24 * browsers::SHOT_DAYS);
+    let args = arguments(call);
+    let has_none = args.get("action").is_none_or(|action| NONE.iter().any(|one| action == one));
+    !has_none && call.state == CallState::Ended(CallStatus::Ok) && age <= now.duration_since(at)
+}
+
+/// `GET /runs/{name}/calls/{n}/page`: a page behind a call.
+pub(in crate::runs) async fn after(
+    ws: Ws,
+    who: Person,
+    Path2(name, n): Path2<String, u32>,
+    asked: HeaderMap,
+) -> Result<Response, PageError> {
+    picture(&ws, &who, (&name, n), &asked, |shot| shot.after).await
+}
+
+/// `GET /runs/{name}/calls/{n}/asked`: a page as it was when a person was asked before a call.
+pub(in crate::runs) async fn asked(
+    ws: Ws,
+    who: Person,
+    Path2(name, n): Path2<String, u32>,
+    asked: HeaderMap,
+) -> Result<Response, PageError> {
+    picture(&ws, &who, (&name, n), &asked, |shot| shot.asked).await
+}
+
+async fn picture(
+    ws: &Ws,
+    who: &Person,
+    (name, n): (&str, u32),
+    asked: &HeaderMap,
+    which: fn(BrowserShot) -> Option<Picture>,
+) -> Result<Response, PageError> {
+    let run = find(ws, who, name)?;
+    looking::note(ws, who, run.session).await?;
+    let shot = ws.read(|snap| snap.get::<BrowserShot>((run.id, n)))?;
+    let picture = shot.and_then(which).ok_or_else(|| PageError::not_found("This picture"))?;
+    let name = format!("{}-call-{n}", run.name());
+    let mut response = file::serve(ws, (&name, picture.id), InPlace::InPlace, asked).await?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Which picture is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct At {
+    at: Option<u32>,
+}
+
+/// A page behind a call.
+struct Leaf {
+    /// The number of the call.
+    n: u32,
+    /// What was done, in words.
+    told: String,
+    at: RelTime,
+    took: String,
+    /// Where it is shown.
+    href: String,
+    /// The picture; empty where there is none.
+    picture: String,
+    /// Its step on the page of the run.
+    step: String,
+}
+
+#[derive(Template)]
+#[template(path = "runs/pages.html")]
+struct Leaves {
+    shell: Shell,
+    name: String,
+    href: String,
+    /// Style and script of a browser's pages.
+    files: (&'static str, &'static str),
+    dark: &'static str,
+    leaves: Vec<Leaf>,
+    /// Which of them is shown.
+    shown: usize,
+}
+
+impl Leaves {
+    /// The one that is shown.
+    fn leaf(&self) -> Option<&Leaf> {
+        self.leaves.get(self.shown)
+    }
+
+    fn before(&self) -> Option<&Leaf> {
+        self.shown.checked_sub(1).and_then(|at| self.leaves.get(at))
+    }
+
+    fn next(&self) -> Option<&Leaf> {
+        self.leaves.get(self.shown + 1)
+    }
+}
+
+/// `GET /runs/{name}/pages`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(name): Path<String>,
+    Query(wanted): Query<At>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
+    let href = ws.url(&format!("runs/{}", run.name()));
+    let leaves = ws.read(|snap| leaves(snap, &Look::new(snap, &ws, &who)?, &run, &href))?;
+    let last = leaves.len().saturating_sub(1);
+    let shown = leaves.iter().position(|leaf| Some(leaf.n) == wanted.at).unwrap_or(last);
+    html::page(&Leaves {
+        shell,
+        name: run.name(),
+        href,
+        files: (web::assets::more("browser.css"), web::assets::more("browser.js")),
+        dark: DARK,
+        leaves,
+        shown,
+    })
+}
+
+fn leaves(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    href: &str,
+) -> Result<Vec<Leaf>, StoreError> {
+    let shots = of_run(tx, run.id)?;
+    let events = steps::events_of(tx, run)?;
+    let all = Steps::fold(run.first_event, events, &|body| look.whole(body)).all;
+    Ok(all.iter().filter_map(|step| leaf(look, step, &shots, href)).collect())
+}
+
+/// A step with a picture, or one in the dark.
+fn leaf(
+    look: &Look<'_>,
+    step: &Step,
+    shots: &HashMap<u32, BrowserShot>,
+    href: &str,
+) -> Option<Leaf> {
+    let What::Tool(call) = &step.what else { return None };
+    let shot = shots.get(&call.step).filter(|_| call.name == BROWSER)?;
+    if shot.after.is_none() && !shot.is_dark {
+        return None;
+    }
+    let told = doing(call);
+    let what = match shot.name.as_str() {
+        "" => told.what,
+        name => format!("“{name}”"),
+    };
+    let took = step.millis.map(std::time::Duration::from_millis).map(web::format::duration);
+    Some(Leaf {
+        n: call.step,
+        told: format!("{} {what}", told.verb).trim_end().to_owned(),
+        at: look.time(step.at),
+        took: took.unwrap_or_default(),
+        href: format!("{href}/pages?at={}", call.step),
+        picture: match shot.after {
+            Some(_) => format!("{href}/calls/{}/page", call.step),
+            None => String::new(),
+        },
+        step: format!("{href}#s-{}", step.key),
+    })
+}

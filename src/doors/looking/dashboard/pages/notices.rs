@@ -1,0 +1,42 @@
+//! The latest notifications that the person has not read.
+
+use askama::Template;
+
+use features::dashboard::queries::Scene;
+use features::notifications::model::CHOICES;
+use features::notifications::queries::view::{Lens, Line};
+use features::notifications::queries::{self as notifications, MANY, Wanted};
+use store::{Read, StoreError};
+use web::live::Live;
+
+/// How many stand here; the others are on their own page.
+const LATEST: usize = 5;
+
+#[derive(Template)]
+#[template(path = "dashboard/_notices.html")]
+pub(super) struct Notices {
+    live: Live,
+    lines: Vec<Line>,
+    unread: String,
+    /// Where they are all listed and marked.
+    base: String,
+    /// The front page, in front of what lines lead to.
+    home: String,
+}
+
+pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Notices, StoreError> {
+    let me = (scene.who.account, scene.now);
+    let wanted = Wanted { unread: true, ..Wanted::default() };
+    let (rows, _) = notifications::list(read, me, wanted, (None, LATEST))?;
+    let unread = match notifications::unread(read, me, MANY)? {
+        MANY.. => format!("{}+", MANY - 1),
+        n => n.to_string(),
+    };
+    Ok(Notices {
+        live: Live::new(scene.ws.url("")).record(CHOICES.name, scene.who.account),
+        lines: Lens::new(read, scene.now, &scene.zone)?.lines(read, &rows)?,
+        unread,
+        base: scene.ws.url("notifications"),
+        home: scene.ws.url(""),
+    })
+}

@@ -1,0 +1,45 @@
+//! Putting away what needs somebody, for the page and the API alike.
+
+use app::Ws;
+use features::dashboard::model::PutAway;
+use features::dashboard::queries::{Scene, needs};
+use features::dashboard::rules::{self, NeedError, NewAway};
+use jiff::tz::TimeZone;
+use kernel::Timestamp;
+use web::session::Person;
+
+/// The zone of the person.
+pub(super) fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
+}
+
+/// Puts a row that the person sees away, until a moment or for good.
+pub(super) async fn put_away(
+    ws: &Ws,
+    who: &Person,
+    id: &str,
+    until: Option<Timestamp>,
+) -> Result<PutAway, NeedError> {
+    open(ws)?;
+    let (looker, id) = (who.clone(), id.to_owned());
+    let seen = move |ws: &Ws| {
+        ws.read(|snap| {
+            let scene = Scene::new(snap, ws, &looker)?;
+            let row = needs::find(snap, &scene, &id)?.ok_or(NeedError::NotFound)?;
+            NewAway::of(&row, until)
+        })
+    };
+    let new = ws.look(seen).await?;
+    ws.write(who, move |tx| rules::put_away(tx, new)).await
+}
+
+/// Brings something back that the person has put away.
+pub(super) async fn restore(ws: &Ws, who: &Person, id: String) -> Result<(), NeedError> {
+    open(ws)?;
+    ws.write(who, move |tx| rules::restore(tx, &id)).await
+}
+
+/// Refuses what is written in a workspace that nobody works in.
+fn open(ws: &Ws) -> Result<(), NeedError> {
+    ws.closed_words().map_or(Ok(()), |words| Err(NeedError::Closed(words)))
+}

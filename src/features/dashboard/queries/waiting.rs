@@ -1,0 +1,101 @@
+//! Runs that wait for something that a person could help with, with the answers that a question offers.
+
+use super::Scene;
+use super::away::Hidden;
+use super::needs::{Act, Row, from_here, named, task_of};
+use super::tally::Found;
+use crate::agents::model::Agent;
+use crate::runs::model::{Park, Run};
+use crate::runs::queries::{self as runs, words};
+use crate::tasks::model::Task;
+use kernel::text::ellipsis;
+use kernel::{Can, RunState, WaitFor};
+use store::{ReadExt, StoreError};
+use web::parts::Tone;
+
+/// How many answers to choose from a question shows.
+const OFFERED: usize = 3;
+
+/// Runs that wait: a moment comes, and a sub-agent ends, by itself.
+pub(super) fn found(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    hidden: &Hidden,
+) -> Result<Found, StoreError> {
+    let by_itself = |run: &Run| {
+        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+        matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child))
+    };
+    let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
+    let all = all.filter(|run| !by_itself(run));
+    let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
+    let told = all.iter().filter_map(|run| words::waits(run).map(|told| (run, told)));
+    Found::draw(
+        hidden,
+        told,
+        |(run, _)| {
+            let since = run.waiting.as_ref().map_or(run.created_at, |waiting| waiting.since);
+            (format!("run-{}-{}", run.number, since.as_millisecond()), run.task)
+        },
+        |(run, (text, door))| {
+            let (agent, task) = (scene.agent(run.agent), task_of(tx, run.task)?);
+            let href = scene.ws.url(&format!("runs/{}", run.name()));
+            if let Some(park) = runs::park::question_of(tx, run)? {
+                return Ok(question(scene, (agent, task.as_ref()), &href, park));
+            }
+            let mut facts = named(scene, agent, task.as_ref());
+            facts.push(ellipsis(&text, 140));
+            let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+            let (icon, word, also) = match waits_for {
+                Some(WaitFor::Approval) => ("lock", "Approval", "asks for approval"),
+                _ => ("clock", "Waiting", "waiting"),
+            };
+            facts.extend(run.waiting.as_ref().map(|waiting| scene.time(waiting.since).text));
+            let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
+            Ok(Row {
+                tone: Tone::Warn,
+                icon,
+                title: runs::talk::title_for(tx, run, scene.who.account)?,
+                word,
+                task: run.task,
+                also: also.to_owned(),
+                face: agent.map(|agent| scene.called.face(agent)),
+                facts,
+                acts: door.into_iter().chain([Act::go("Open", href.clone()).quiet()]).collect(),
+                href,
+                ..Row::default()
+            })
+        },
+    )
+}
+
+/// A question of a run, with the answers that it offers.
+fn question(
+    scene: &Scene<'_>,
+    (agent, task): (Option<&Agent>, Option<&Task>),
+    run: &str,
+    park: Park,
+) -> Row {
+    let answer = format!("{run}/answer");
+    let may = scene.who.access.may(Can::Chat);
+    let options = park.options.into_iter().take(OFFERED).filter(|_| may);
+    let acts = options.map(|option| {
+        let fields = vec![("body", option.clone()), from_here("from")];
+        Act::label(ellipsis(&option, 40), answer.clone(), fields)
+    });
+    let mut facts = named(scene, agent, task);
+    facts.push(format!("asked {}", scene.time(park.at).text));
+    Row {
+        tone: Tone::Warn,
+        icon: "comment",
+        title: ellipsis(&park.question, 160),
+        word: "Question",
+        task: task.map(|task| task.id),
+        also: "asks you".to_owned(),
+        face: agent.map(|agent| scene.called.face(agent)),
+        facts,
+        acts: acts.chain([Act::go(if may { "Answer" } else { "Open" }, run.to_owned())]).collect(),
+        href: run.to_owned(),
+        ..Row::default()
+    }
+}

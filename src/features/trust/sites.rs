@@ -1,0 +1,140 @@
+//! What an agent does at a site in its browser, as far as people are asked for it: each site by itself, and what is more
+//! than a click by itself.
+
+use url::Url;
+
+use super::model::{Offer, What};
+use super::weigh::Asked;
+
+/// What is done at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SiteAct {
+    /// Clicks and keys.
+    Act,
+    /// A form is sent in which a password, a card or a file stands.
+    Send,
+    /// A secret is filled in.
+    Secret,
+    /// A download is begun.
+    Download,
+}
+
+impl SiteAct {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Act, Self::Send, Self::Secret, Self::Download];
+
+    /// The word that stands for it in a permission.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Act => "ACT",
+            Self::Send => "SEND",
+            Self::Secret => "SECRET",
+            Self::Download => "DOWNLOAD",
+        }
+    }
+
+    /// The one that such a word stands for.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.word().eq_ignore_ascii_case(word))
+    }
+
+    /// What it is called in a sentence.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Act => "clicks and typing",
+            Self::Send => "forms with passwords, cards or files",
+            Self::Secret => "filling in secrets",
+            Self::Download => "downloads",
+        }
+    }
+}
+
+/// What a permission for a site is for, in words.
+#[must_use]
+pub fn told(word: &str, host: &str) -> String {
+    match SiteAct::of_word(word).map(SiteAct::label) {
+        Some(label) => format!("{} at {host}", kernel::text::capitalized(label)),
+        None => format!("All acts at {host}"),
+    }
+}
+
+/// What an act asks of the site at this address; nothing where the address names no site.
+#[must_use]
+pub fn asked(act: SiteAct, at: &Url) -> Option<Asked> {
+    let host = at.host_str()?.trim_end_matches('.').to_ascii_lowercase();
+    let is_usual = at.scheme() == "https" && at.port_or_known_default() == Some(443);
+    let origin = (!is_usual).then(|| at.origin().ascii_serialization());
+    Some(Asked { method: act.word().to_owned(), host, is_usual, origin })
+}
+
+/// The host as people read it, or the whole origin where it is reached in another way than usual.
+#[must_use]
+pub fn place(asked: &Asked) -> &str {
+    asked.origin.as_deref().unwrap_or(&asked.host)
+}
+
+/// Whether a text is a scheme with a host and its port, as a site is called that is reached in another way than usual.
+#[must_use]
+pub fn is_origin(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.has_host() && url.origin().ascii_serialization() == text)
+}
+
+/// For what else a yes to these acts can count: the same at this site.
+#[must_use]
+pub fn offers(all: &[Asked]) -> Vec<Offer> {
+    let Some(first) = all.first() else { return Vec::new() };
+    let labels =
+        SiteAct::ALL.into_iter().filter(|act| all.iter().any(|one| one.method == act.word()));
+    let labels: Vec<&str> = labels.map(SiteAct::label).collect();
+    let what = |one: &Asked| What::Host { method: one.method.clone(), host: place(one).to_owned() };
+    let label = format!("{} at {}", labels.join(", "), place(first));
+    vec![Offer { label, whats: all.iter().map(what).collect() }]
+}
+
+/// What an approval was asked of a site, from what it offers.
+#[must_use]
+pub fn of_offers(offers: &[Offer]) -> Option<Asked> {
+    let what = offers.first()?.whats.last()?;
+    let What::Host { method, host } = what else { return None };
+    let origin = host.contains("://").then(|| host.clone());
+    let is_usual = origin.is_none();
+    Some(Asked { method: method.clone(), host: host.clone(), is_usual, origin })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_its_host_or_its_origin_where_that_is_unusual() {
+        let at = |text: &str| Url::parse(text).expect("an address");
+        let usual = asked(SiteAct::Act, &at("https://Shop.example./cart")).expect("a site");
+        assert_eq!((place(&usual), usual.is_usual), ("shop.example", true));
+        let other = asked(SiteAct::Send, &at("http://shop.example:8080/")).expect("a site");
+        assert_eq!((place(&other), other.is_usual), ("http://shop.example:8080", false));
+        assert_eq!(other.host, "shop.example", "what is refused for the host is refused here too");
+        assert_eq!(asked(SiteAct::Act, &at("about:blank")), None);
+    }
+
+    #[test]
+    fn an_offer_is_for_all_that_the_act_needs() {
+        let at = Url::parse("https://shop.example/").expect("an address");
+        let all: Vec<Asked> =
+            [SiteAct::Act, SiteAct::Send].iter().filter_map(|act| asked(*act, &at)).collect();
+        let offers = offers(&all);
+        assert_eq!(
+            offers[0].label,
+            "clicks and typing, forms with passwords, cards or files at shop.example"
+        );
+        assert_eq!(offers[0].whats.len(), 2);
+        assert_eq!(of_offers(&offers), all.last().cloned());
+        assert_eq!(
+            told("SEND", "shop.example"),
+            "Forms with passwords, cards or files at shop.example"
+        );
+        assert_eq!(told("", "shop.example"), "All acts at shop.example");
+    }
+}

@@ -1,0 +1,167 @@
+//! What agents suggest in items that others read, too: each with what it would change, to be taken over or dismissed.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::deliverables::queries::diff::{self, Line};
+use features::runs::model::Run;
+use features::tasks::queries::scene::Scene;
+use store::{Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::{Form, Path2};
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Face;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, html, path_words};
+
+use super::acts::not_done;
+use super::sheet;
+use crate::error::KnowledgeError;
+use crate::model::{BODIES, ITEMS, KnowledgeSuggestionId, SUGGESTIONS};
+use crate::rules;
+use crate::suggested::{self, Shown};
+
+/// One of them.
+struct Change {
+    id: String,
+    /// What was looked at.
+    rev: u64,
+    kind: &'static str,
+    /// What the item is called, and its address.
+    title: String,
+    href: String,
+    /// What it would be called; empty when that stays.
+    new_title: String,
+    /// The tags that it would have; none when they stay.
+    new_tags: Option<String>,
+    face: Face,
+    at: RelTime,
+    reason: String,
+    /// The name of the run and its address.
+    run: Option<(String, String)>,
+    lines: Vec<Line>,
+    words: (usize, usize),
+    clash: bool,
+    archived: bool,
+}
+
+#[derive(Template)]
+#[template(path = "knowledge/suggested.html", blocks = ["rows"])]
+struct SuggestedPage {
+    shell: Shell,
+    sheet: &'static str,
+    live: Live,
+    base: String,
+    list_url: String,
+    review_url: String,
+    changes: Vec<Change>,
+    /// How many are not shown.
+    more: usize,
+    may_write: bool,
+}
+
+/// The page of all of them.
+pub(super) async fn index(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+) -> Result<Response, PageError> {
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let scene = Scene::new(ws, &who, snap)?;
+                let (all, more) = suggested::all(&ws.blobs, snap)?;
+                let changes = all.into_iter().map(|one| change(&scene, snap, one));
+                let base = ws.url("knowledge/suggestions");
+                Ok::<_, KnowledgeError>(SuggestedPage {
+                    shell,
+                    sheet: sheet(),
+                    live: Live::new(base.as_str())
+                        .tables(&[SUGGESTIONS.name, BODIES.name, ITEMS.name])
+                        .calm(),
+                    base,
+                    list_url: ws.url("knowledge"),
+                    review_url: ws.url("review"),
+                    changes: changes.collect::<Result<_, _>>()?,
+                    more,
+                    may_write: scene.may_write,
+                })
+            })
+        })
+        .await?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn change(scene: &Scene, read: &dyn Read, shown: Shown) -> Result<Change, KnowledgeError> {
+    let Shown { one, rev, item, words, clash } = shown;
+    let run = match one.by.run() {
+        Some(id) => read.get::<Run>(id)?,
+        None => None,
+    };
+    let lines = words.map(|(now, then)| diff::changes(&now, &then)).unwrap_or_default();
+    let is_renamed = one.title != one.title_base && one.title != item.title;
+    Ok(Change {
+        id: one.id.to_string(),
+        rev,
+        kind: item.kind.label(),
+        href: scene.ws.url(&format!("knowledge/{}", item.id)),
+        new_title: if is_renamed { one.title } else { String::new() },
+        new_tags: one.tags.map(|tags| tags.join(", ")),
+        title: item.title,
+        face: scene.people.actor(one.by),
+        at: scene.time(one.created_at),
+        reason: one.reason,
+        run: run.map(|run| (run.name(), scene.run_href(run.number))),
+        words: diff::words(&lines),
+        lines,
+        clash,
+        archived: item.archived_at.is_some(),
+    })
+}
+
+path_words! {
+    /// What a person makes of one.
+    pub(super) Decision {
+        Take = "take",
+        Dismiss = "dismiss",
+    }
+}
+
+/// What the form of a decision sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Looked {
+    /// The rev of what was looked at.
+    rev: Option<u64>,
+}
+
+/// Takes one over, or dismisses it.
+pub(super) async fn decide(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(id, decision): Path2<KnowledgeSuggestionId, Decision>,
+    Form(looked): Form<Looked>,
+) -> Result<Response, PageError> {
+    let at = ws.url("knowledge/suggestions");
+    let done = match decision {
+        Decision::Take => suggested::take(&ws, &who, id, looked.rev).await,
+        Decision::Dismiss => ws.write(&who, move |tx| rules::dismiss(tx, id)).await,
+    };
+    let words = match (done, decision) {
+        (Ok(one), Decision::Take) => format!("Took over the change of {}", one.title),
+        (Ok(one), Decision::Dismiss) => format!("Dismissed the change of {}", one.title),
+        (Err(error), _) => return not_done(&app, &hx, error, &at),
+    };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+}

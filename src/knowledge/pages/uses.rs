@@ -1,0 +1,55 @@
+//! What agents do with an item, as it stands beside the item.
+
+use std::cmp::Reverse;
+
+use features::tasks::model::Task;
+use features::tasks::queries::scene::Scene;
+use store::{Read, ReadExt as _, StoreError};
+use web::parts::Face;
+
+use crate::model::{KnowledgeId, Uses};
+use crate::queries;
+
+/// An agent that does something with an item.
+pub(super) struct UseLine {
+    pub(super) face: Face,
+    pub(super) href: String,
+    /// What it did, and how often.
+    pub(super) told: String,
+    /// The name and the page of the task in which it quoted it last.
+    pub(super) quoted_in: Option<(String, String)>,
+}
+
+/// The agents that do something with an item, who quotes it most first.
+pub(super) fn lines(
+    scene: &Scene,
+    read: &dyn Read,
+    item: KnowledgeId,
+) -> Result<Vec<UseLine>, StoreError> {
+    let mut all = queries::uses(read, item)?;
+    all.sort_by_key(|one| Reverse((one.quotes, one.reads, one.starts)));
+    let mut lines = Vec::new();
+    for uses in all {
+        let Some(agent) = scene.people.agent(uses.agent) else { continue };
+        let task = uses.quoted_in.map(|task| read.get::<Task>(task)).transpose()?.flatten();
+        lines.push(UseLine {
+            face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
+            href: scene.ws.url(&format!("agents/{}", agent.slug)),
+            told: told(&uses),
+            quoted_in: task.map(|task| (scene.name(&task), scene.href(&task))),
+        });
+    }
+    Ok(lines)
+}
+
+fn told(uses: &Uses) -> String {
+    let all =
+        [("started with it", uses.starts), ("read it", uses.reads), ("quoted it", uses.quotes)];
+    let told = |(did, n): (&str, u32)| match n {
+        0 => None,
+        1 => Some(format!("{did} once")),
+        2 => Some(format!("{did} twice")),
+        n => Some(format!("{did} {n} times")),
+    };
+    all.into_iter().filter_map(told).collect::<Vec<_>>().join(", ")
+}

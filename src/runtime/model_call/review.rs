@@ -1,0 +1,181 @@
+//! In the mode Auto a model that the workspace has chosen may say yes to a call before people are asked. It sees one
+//! command or one request of little or middling risk; whatever it says beside yes, and that it says nothing within half a
+//! minute, goes to a person.
+
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use features::connections::rests::Candidate;
+use features::trust::line::Line;
+use features::trust::queries as trust;
+use features::trust::rules::{self, NewApproval};
+use features::usage::rules::{self as money, Ask, Spent};
+use kernel::{CallKind, Risk};
+use providers::bound::Size;
+use providers::model::{ChatRequest, Delta, Message, Received, SystemPart};
+use tool::untrusted;
+
+use super::not_halted;
+use crate::EngineError;
+use crate::chosen;
+use crate::journal::save;
+use crate::tools::request;
+use crate::turn::Turn;
+
+/// How long the reviewer has.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The most tokens of its answer.
+const MOST: u32 = 300;
+const SYSTEM: &str = include_str!("../prompts/review.md");
+
+/// How its answer is booked.
+enum Booked {
+    Answered(Spent),
+    Lost(Spent),
+    Free,
+}
+
+/// Whether a call is one thing: one command whose words are all that it is, or one request.
+pub(crate) fn is_one(tool: &str, bare: Option<&Line>) -> bool {
+    match bare {
+        Some(line) => line.seen.as_ref().is_ok_and(|seen| seen.len() == 1),
+        None => tool == request::NAME,
+    }
+}
+
+impl Turn {
+    /// Lets the reviewer answer for people. Answers whether it has allowed the call, which is noted then.
+    pub(crate) async fn review(&mut self, new: &NewApproval) -> Result<bool, EngineError> {
+        if new.risk == Risk::High {
+            return Ok(false);
+        }
+        let ws = self.talk.journal.ws.clone();
+        let Some((connection, model)) = ws.read(|snap| trust::reviewer(snap))? else {
+            return Ok(false);
+        };
+        let candidate = Candidate { connection: Some(connection), slot: 0, model };
+        let reviewer = match chosen::connect(&ws, &self.chooser.home, &candidate) {
+            Ok(reviewer) => reviewer,
+            Err(error) => {
+                tracing::warn!(%error, "the reviewer of calls cannot be asked");
+                return Ok(false);
+            }
+        };
+        // What is asked and booked is the reviewer's as long as it answers.
+        let own = std::mem::replace(&mut self.chooser.chosen, reviewer);
+        let said = self.ask_reviewer(new).await;
+        self.chooser.chosen = own;
+        if !said? {
+            return Ok(false);
+        }
+        let (journal, allowed) = (&self.talk.journal, new.clone());
+        let write = move |tx: &mut store::WriteTx<'_>| rules::allow_reviewed(tx, allowed);
+        ws.store.write(journal.actor(), journal.cause(), write).await?;
+        Ok(true)
+    }
+
+    async fn ask_reviewer(&mut self, new: &NewApproval) -> Result<bool, EngineError> {
+        let chosen = self.chooser.chosen.clone();
+        let most = MOST.min(chosen.known.max_output);
+        let mut request = ChatRequest::new(chosen.model.clone(), most);
+        request.system = vec![SystemPart { text: SYSTEM.trim().to_owned(), cache: false }];
+        request.no_tools = !chosen.known.tools;
+        let shown = self.talk.journal.ws.app.redactor.text(&new.plan.shown).into_owned();
+        let id = untrusted::id_of(&format!("{}/{}/{}", new.run, self.setting.session, new.call_id));
+        request.messages = vec![Message::user(told(new, &untrusted::wrap(&id, &shown)))];
+        let (size, heeds_limit, held) = (Size::of(&request), self.heeds_limit(), chosen.clone());
+        let asked = self.talk.journal.write(move |tx, mut pen| {
+            not_halted(tx, &pen)?;
+            pen.run.calls += 1;
+            let call = pen.run.calls;
+            let ask = Ask {
+                agent: pen.run.agent,
+                run: pen.run.id,
+                call,
+                kind: CallKind::Review,
+                connection: held.connection,
+                provider: held.provider.name(),
+                name: &held.model,
+                model: &held.known,
+                size,
+                max_output: most,
+                heeds_limit,
+                percent: 100,
+            };
+            let admitted = money::admit(tx, &ask)?;
+            save(tx, pen).map(|appended| ((call, admitted), appended))
+        });
+        let (call, admitted) = match asked.await {
+            Ok(asked) => asked,
+            // Nobody pays for it: people are asked.
+            Err(EngineError::Usage(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        self.talk.calls = call;
+        request.max_output = admitted.bound.max_output;
+        let mut received = Received::default();
+        let mut sink = |delta: Delta| received.push(&delta);
+        let asking = chosen.provider.stream(&request, &mut sink);
+        let outcome = tokio::select! {
+            reply = asking.instrument(self.span(call)) => Some(reply),
+            () = self.setting.cancel.cancelled() => None,
+            () = tokio::time::sleep(LIMIT) => None,
+        };
+        let (allows, booked) = match outcome {
+            Some(Ok(reply)) => {
+                let tokens = reply.usage.unwrap_or_else(|| self.guess(&admitted, size, &received));
+                let known = reply.usage.map(|_| size);
+                let spent = self.spent(&admitted, tokens, (&reply.model, reply.sooner), known);
+                (is_yes(&reply.text()), Booked::Answered(spent))
+            }
+            Some(Err(error)) if !error.sent && !error.has_content() && received.is_empty() => {
+                (false, Booked::Free)
+            }
+            _ => (false, Booked::Lost(self.spent_so_far(&admitted, size, &received))),
+        };
+        let reservation = admitted.reservation;
+        self.talk
+            .journal
+            .write(move |tx, pen| {
+                match booked {
+                    Booked::Answered(spent) => drop(money::settle(tx, reservation, spent)?),
+                    Booked::Lost(spent) => drop(money::book_lost(tx, reservation, spent)?),
+                    Booked::Free => money::release(tx, reservation)?,
+                }
+                save(tx, pen).map(|appended| ((), appended))
+            })
+            .await?;
+        Ok(allows)
+    }
+}
+
+/// What the reviewer reads of a call.
+fn told(new: &NewApproval, shown: &str) -> String {
+    let folder = match new.plan.folder.as_str() {
+        "" => String::new(),
+        folder => format!("Folder: {folder}\n"),
+    };
+    format!("Tool: {}\nWhy it is asked: {}\n{folder}What it would do:\n{shown}", new.tool, new.why)
+}
+
+/// Whether the first line of an answer says yes and nothing else.
+fn is_yes(text: &str) -> bool {
+    let first = text.trim().lines().next().unwrap_or_default();
+    first.trim_matches(|sign: char| !sign.is_alphanumeric()).eq_ignore_ascii_case("yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_yes;
+
+    #[test]
+    fn only_a_plain_yes_is_one() {
+        for text in ["yes", " Yes.\nIt only builds.", "**YES**"] {
+            assert!(is_yes(text), "{text}");
+        }
+        for text in ["", "no", "yes, but no", "I would say yes", "No.\nyes", "yesterday"] {
+            assert!(!is_yes(text), "{text}");
+        }
+    }
+}

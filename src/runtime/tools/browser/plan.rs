@@ -1,0 +1,428 @@
+//! What an act would be done to and what it would reach: looked at before anybody is asked for it, and once more right
+//! before it is done. What cannot be looked at is not done.
+
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use app::Ws;
+use browser::act::{Aim, Point, Stake};
+use browser::page::Page;
+use browser::refs;
+use browser::snapshot::Part;
+use browser::snapshot::escape::{self, Quoted};
+use browser::stage::{Expected, Stage};
+use features::trust::model::{self, Offer, Witness};
+use features::trust::sites::{self, SiteAct};
+use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
+use kernel::text::{capitalized, listed};
+use kernel::{AgentId, Leave, Risk, RunId, TypedId as _};
+use store::{ReadExt, StoreError};
+
+use super::args::{Action, Args};
+use super::told::{Trouble, missing};
+
+/// The longest name, value and address that a card shows, in characters.
+const MAX_NAME: usize = 100;
+const MAX_VALUE: usize = 300;
+const MAX_URL: usize = 300;
+
+/// An act in a page, as it would be done now.
+pub(crate) struct Act {
+    args: Args,
+    pub(super) page: Page,
+    stake: Stake,
+    /// What it asks of the site; the first for any act.
+    asked: Vec<Asked>,
+    /// Whether it only sends what a secret was filled in for, which somebody has allowed.
+    sends_filled: bool,
+    /// Whether nothing of the page may be told.
+    is_dark: bool,
+    /// What a yes to it is bound to, once that was looked at.
+    bound: Option<Vec<Witness>>,
+}
+
+impl Act {
+    /// The act of a call, as it would be done now in the browser that runs. Nothing for a call that is none, and for one
+    /// that cannot be looked at, which is not done then.
+    pub(crate) async fn look(ws: &Ws, agent: AgentId, arguments: &str) -> Option<Self> {
+        let args: Args = serde_json::from_str(arguments).ok()?; // ok: canonical arguments are of this form
+        let key = ws.browser_of(agent);
+        let (stage, browser) = (ws.app.browsers.stage(key)?, ws.app.browsers.get(key)?);
+        let standing = stage.standing();
+        if !args.action.acts() || standing.driver.is_some() || standing.typed_by.is_some() {
+            return None;
+        }
+        let open = browser.open_tabs();
+        let last = ws.app.browsers.last(key).map(|last| last.tab);
+        let last = last.filter(|number| open.iter().any(|tab| tab.number == *number));
+        let number = args.tab.or(last).or_else(|| open.last().map(|tab| tab.number))?;
+        // ok: what is wrong with it is told when it is to be done
+        Self::of(&stage, browser.open_page(number)?, args).await.ok()
+    }
+
+    /// What an act in a page would be done to.
+    pub(super) async fn of(stage: &Stage, page: Page, args: Args) -> Result<Self, Trouble> {
+        let stake = page.stake(aim(&args)?).await?;
+        if let (Action::Drag, Some(to)) = (args.action, args.to_ref.as_deref()) {
+            let to = page.stake(Aim::Part(refs::parse(to)?)).await?;
+            if site_of(&to) != site_of(&stake) {
+                return Err(missing("to_ref", "nothing is dragged from one site to another").into());
+            }
+        }
+        let sends = sends(&args, &stake);
+        let form = &stake.form;
+        let mut acts = vec![SiteAct::Act];
+        if sends && (form.has_password || form.has_payment || form.has_file) {
+            acts.push(SiteAct::Send);
+        }
+        if args.secret.is_some() {
+            acts.push(SiteAct::Secret);
+        }
+        if sends && stake.downloads {
+            acts.push(SiteAct::Download);
+        }
+        let asked = acts.into_iter().map(|act| asked(act, &stake)).collect();
+        let filled = stage.filled();
+        let mut sends_filled = sends && form.has_password && !form.has_payment && !form.has_file;
+        sends_filled &= !filled.is_empty();
+        for (tab, number) in filled {
+            let is_here = tab == page.number()
+                && page.document_of(number)?.is_some_and(|document| document == stake.document);
+            sends_filled &= is_here;
+        }
+        let is_dark = stage.is_dark();
+        Ok(Self { args, page, stake, asked, sends_filled, is_dark, bound: None })
+    }
+
+    /// What becomes of it: the strictest answer to all that it asks of the site.
+    pub(crate) fn verdict(
+        &self,
+        tx: &impl ReadExt,
+        agents: &[AgentId],
+        run: RunId,
+        facts: &Facts<'_>,
+    ) -> Result<Verdict, StoreError> {
+        let mut strictest: Option<Verdict> = None;
+        for asked in &self.asked {
+            let facts = Facts { reach: Reach::Site, request: Some(asked), ..facts.clone() };
+            let one = weigh::weigh(tx, agents, Some(run), &facts)?;
+            if strictest.as_ref().is_none_or(|so_far| so_far.leave < one.leave) {
+                strictest = Some(one);
+            }
+        }
+        let Some(mut verdict) = strictest else {
+            return weigh::weigh(tx, agents, Some(run), facts);
+        };
+        if verdict.leave == Leave::Ask && verdict.rule.is_none() {
+            if self.sends_filled {
+                verdict.leave = Leave::Allow;
+            }
+            verdict.why = self.why();
+        }
+        Ok(verdict)
+    }
+
+    /// Looks what a yes to it is bound to, and writes that and what people read of it into the plan of its call.
+    pub(crate) async fn bind(&mut self, ws: &Ws, plan: &mut model::Plan) {
+        let part = self.part().await;
+        plan.shown = ws.app.redactor.text(&self.shown(part.as_ref())).into_owned();
+        plan.files = self.witnesses(part.as_ref());
+        self.bound = Some(plan.files.clone());
+    }
+
+    /// Keeps what the call was weighed with, for the moment at which it is done.
+    pub(crate) fn expect(act: Option<&Self>, ws: &Ws, agent: AgentId, of: (RunId, u32)) {
+        if let Some(stage) = ws.app.browsers.stage(ws.browser_of(agent)) {
+            stage.expect((of.0.uuid(), of.1), act.map(Self::expected));
+        }
+    }
+
+    /// Whether it would be done to what it was weighed with.
+    pub(super) async fn is_as(&mut self, expected: &Expected) -> bool {
+        if expected.is_strict {
+            let part = self.part().await;
+            self.bound = Some(self.witnesses(part.as_ref()));
+        }
+        self.expected() == *expected
+    }
+
+    /// How much harm it may do, and for what else a yes can count.
+    pub(crate) fn terms(&self) -> (Risk, Vec<Offer>) {
+        let risk = if 1 < self.asked.len() { Risk::High } else { Risk::Medium };
+        match self.asked.iter().all(|asked| !asked.host.is_empty()) {
+            true => (risk, sites::offers(&self.asked)),
+            false => (risk, Vec::new()),
+        }
+    }
+
+    /// The part that it is about.
+    pub(super) fn number(&self) -> Option<u32> {
+        self.stake.number
+    }
+
+    /// What the part is called, for people who see the page.
+    pub(super) fn name(&self) -> &str {
+        if self.is_dark { "" } else { &self.stake.name }
+    }
+
+    /// What a person reads of the part; nothing in the dark, and of a part that has no words.
+    async fn part(&self) -> Option<Part> {
+        let number = self.stake.number.filter(|_| !self.is_dark)?;
+        self.page.part(number).await.ok() // ok: then it is called a part
+    }
+
+    fn expected(&self) -> Expected {
+        let mut hash = Sha256::new();
+        for asked in &self.asked {
+            add(&mut hash, asked.method.as_bytes());
+            add(&mut hash, sites::place(asked).as_bytes());
+        }
+        for file in self.bound.iter().flatten() {
+            add(&mut hash, file.path.as_bytes());
+            add(&mut hash, &file.hash);
+        }
+        Expected { seal: hash.finalize().into(), is_strict: self.bound.is_some() }
+    }
+
+    fn place(&self) -> &str {
+        match self.asked.first().map(sites::place) {
+            None | Some("") => "a page without an address",
+            Some(place) => place,
+        }
+    }
+
+    /// Why a person is asked, without the point.
+    fn why(&self) -> String {
+        let form = &self.stake.form;
+        let has = |act: SiteAct| self.asked.iter().any(|asked| asked.method == act.word());
+        let mut does = Vec::new();
+        if let Some(key) = self.args.secret.as_ref().filter(|_| has(SiteAct::Secret)) {
+            does.push(format!("fills in the secret {}", escape::plain(key, MAX_NAME)));
+        }
+        if has(SiteAct::Send) {
+            let inside = [
+                (form.has_password, "a password or code"),
+                (form.has_payment, "a card or account"),
+                (form.has_file, "a file"),
+            ];
+            let inside = inside.into_iter().filter(|(is, _)| *is).map(|(_, what)| what.to_owned());
+            does.push(format!("sends a form with {}", listed(&inside.collect::<Vec<_>>())));
+        }
+        if has(SiteAct::Download) {
+            does.push("begins a download".to_owned());
+        }
+        if does.is_empty() {
+            return format!("Nobody has allowed it to act at {} yet", self.place());
+        }
+        format!("It {} at {}", listed(&does), self.place())
+    }
+
+    /// The act in words, and what stands around it.
+    fn shown(&self, part: Option<&Part>) -> String {
+        let (stake, args) = (&self.stake, &self.args);
+        let what = called(part);
+        let does = match args.action {
+            Action::Fill | Action::Type => match (&args.secret, &args.text) {
+                (Some(key), _) => {
+                    format!("fill {what} with the secret {}", escape::plain(key, MAX_NAME))
+                }
+                (None, text) => {
+                    let text = text.as_deref().unwrap_or_default();
+                    format!("{} {what}: {}", args.action.verb(), Quoted(text, MAX_VALUE))
+                }
+            },
+            Action::Select => {
+                let options = args.options.iter().flatten();
+                let options: Vec<_> =
+                    options.map(|one| Quoted(one, MAX_NAME).to_string()).collect();
+                format!("choose {} in {what}", options.join(", "))
+            }
+            Action::Press => {
+                format!("press {} in {what}", args.key.as_deref().unwrap_or_default())
+            }
+            Action::Dialog => "answer the next question of the page".to_owned(),
+            action => format!("{} {what}", action.verb()),
+        };
+        let mut shown = format!("{} at {}", capitalized(&does), self.place());
+        let mut line = |text: String| {
+            shown.push('\n');
+            shown.push_str(&text);
+        };
+        line(format!("Page: {}", escape::plain(&stake.page_url, MAX_URL)));
+        if stake.frame_url != stake.page_url {
+            line(format!("Page inside of it: {}", escape::plain(&stake.frame_url, MAX_URL)));
+        }
+        if let Some(value) = part.and_then(|part| part.value.as_deref()) {
+            line(format!("There is now: {}", Quoted(value, MAX_VALUE)));
+        }
+        if sends(args, stake) && !stake.form.to.is_empty() && !self.is_dark {
+            line(format!("Sends the form to: {}", escape::plain(&stake.form.to, MAX_URL)));
+            for (name, value) in &stake.form.fields {
+                let value = value.as_deref().map(|value| Quoted(value, MAX_VALUE).to_string());
+                let value = value.unwrap_or_else(|| "(not shown)".to_owned());
+                line(format!("  {}: {value}", Quoted(name, MAX_NAME)));
+            }
+        }
+        shown
+    }
+
+    /// Document and part, as they are.
+    fn witnesses(&self, part: Option<&Part>) -> Vec<Witness> {
+        let stake = &self.stake;
+        let mut page = Sha256::new();
+        add(&mut page, stake.document.as_bytes());
+        let mut node = Sha256::new();
+        add(&mut node, &stake.number.unwrap_or_default().to_le_bytes());
+        add(&mut node, stake.frame_url.as_bytes());
+        add(&mut node, &[u8::from(stake.is_field), u8::from(stake.downloads)]);
+        for asked in &self.asked {
+            add(&mut node, asked.method.as_bytes());
+        }
+        if let Some(part) = part {
+            add(&mut node, part.role.as_bytes());
+            add(&mut node, part.name.as_bytes());
+            add(&mut node, part.value.as_deref().unwrap_or_default().as_bytes());
+        }
+        if sends(&self.args, stake) {
+            add(&mut node, stake.form.to.as_bytes());
+            for (name, value) in &stake.form.fields {
+                add(&mut node, name.as_bytes());
+                add(&mut node, value.as_deref().unwrap_or_default().as_bytes());
+            }
+        }
+        let page =
+            Witness { path: format!("The page at {}", self.place()), hash: page.finalize().into() };
+        let node = Witness { path: capitalized(&called(part)), hash: node.finalize().into() };
+        vec![page, node]
+    }
+}
+
+/// A part as people call it.
+fn called(part: Option<&Part>) -> String {
+    let Some(part) = part else { return "a part of the page".to_owned() };
+    let role = match part.role.as_str() {
+        "" => "part",
+        role => role,
+    };
+    match part.name.is_empty() {
+        true => format!("the {role}"),
+        false => format!("the {role} {}", Quoted(&part.name, MAX_NAME)),
+    }
+}
+
+/// A part of a digest, with its length before it.
+fn add(hash: &mut Sha256, part: &[u8]) {
+    hash.update((part.len() as u64).to_le_bytes());
+    hash.update(part);
+}
+
+/// Where an act is aimed.
+fn aim(args: &Args) -> Result<Aim, Trouble> {
+    let part = args.part.as_deref().map(refs::parse).transpose()?;
+    Ok(match (args.action, part, args.x, args.y) {
+        (_, Some(number), ..) => Aim::Part(number),
+        (Action::Click, None, Some(x), Some(y)) => Aim::Place(Point { x, y }),
+        (Action::Press, ..) => Aim::Focus,
+        (Action::Dialog, ..) => Aim::Page,
+        _ => return Err(missing("ref", "name a part of the last snapshot: e12").into()),
+    })
+}
+
+/// Whether an act may send what stands in a form.
+fn sends(args: &Args, stake: &Stake) -> bool {
+    let key = args.key.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
+    match (args.action, key.rsplit('+').next().unwrap_or_default()) {
+        (Action::Click, _) | (Action::Press, "space" | "") => !stake.is_field,
+        (Action::Press, key) => matches!(key, "enter" | "numpadenter" | "return"),
+        _ => false,
+    }
+}
+
+/// The site that an act reaches: that of the frame, or where that has no address of its own, that of the page.
+fn site_of(stake: &Stake) -> Option<Url> {
+    let of = |text: &str| Url::parse(text).ok().filter(Url::has_host); // ok: no address, no site
+    of(&stake.frame_url).or_else(|| of(&stake.page_url)).map(|mut url| {
+        url.set_path("");
+        url.set_query(None);
+        url.set_fragment(None);
+        url
+    })
+}
+
+fn asked(act: SiteAct, stake: &Stake) -> Asked {
+    let asked = site_of(stake).and_then(|at| sites::asked(act, &at));
+    // What has no address is asked for each time.
+    asked.unwrap_or_else(|| Asked {
+        method: act.word().to_owned(),
+        host: String::new(),
+        is_usual: false,
+        origin: None,
+    })
+}
+
+/// Why an act is not done that is no longer what it was weighed with.
+pub(super) fn changed() -> Trouble {
+    let text = "nothing was done: the page is not what it was when this was looked at; take a snapshot and try again";
+    tool::ToolError::refused("page_changed", text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use browser::act::Form;
+    use serde_json::json;
+
+    use super::*;
+
+    fn args(value: serde_json::Value) -> Args {
+        serde_json::from_value(value).expect("arguments")
+    }
+
+    fn stake(frame: &str) -> Stake {
+        Stake {
+            number: Some(3),
+            document: "D".into(),
+            frame_url: frame.into(),
+            page_url: "https://shop.example/cart".into(),
+            name: String::new(),
+            is_field: false,
+            downloads: false,
+            form: Form::default(),
+        }
+    }
+
+    #[test]
+    fn a_click_on_a_button_and_enter_send_a_form_and_a_click_into_a_field_does_not() {
+        let button = stake("https://shop.example/");
+        let field = Stake { is_field: true, ..stake("https://shop.example/") };
+        let click = args(json!({ "action": "click", "ref": "e3" }));
+        assert!(sends(&click, &button) && !sends(&click, &field));
+        for (key, on_field) in [("Enter", true), ("Control+Enter", true), ("Space", false)] {
+            let press = args(json!({ "action": "press", "key": key }));
+            assert!(sends(&press, &button), "{key}");
+            assert_eq!(sends(&press, &field), on_field, "{key}");
+        }
+        let tab = args(json!({ "action": "press", "key": "Tab" }));
+        assert!(!sends(&tab, &button));
+        let fill = args(json!({ "action": "fill", "ref": "e3", "text": "x" }));
+        assert!(!sends(&fill, &field));
+    }
+
+    #[test]
+    fn an_act_in_a_frame_is_asked_of_the_frames_site() {
+        let place = |frame: &str| {
+            let one = asked(SiteAct::Act, &stake(frame));
+            sites::place(&one).to_owned()
+        };
+        assert_eq!(place("https://pay.example/frame"), "pay.example");
+        assert_eq!(place("about:srcdoc"), "shop.example");
+        assert_eq!(place("http://127.0.0.1:8080/x"), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn what_names_no_part_is_not_looked_at() {
+        assert!(aim(&args(json!({ "action": "click" }))).is_err());
+        let at = args(json!({ "action": "click", "x": 1.0, "y": 2.0 }));
+        assert!(matches!(aim(&at), Ok(Aim::Place(_))));
+        assert!(matches!(aim(&args(json!({ "action": "press", "key": "Tab" }))), Ok(Aim::Focus)));
+    }
+}

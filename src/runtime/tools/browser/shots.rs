@@ -1,0 +1,100 @@
+//! Pictures for people: the part that a call is asked for, marked, and the page behind each act. The model sees none of
+//! them. In the dark there are none.
+
+use std::io;
+use std::time::Duration;
+
+use app::Ws;
+use browser::BrowserError;
+use browser::stage::Stage;
+use features::browsers::model::Picture;
+use features::browsers::rules::{self, Taken};
+use kernel::{Actor, AgentId, Cause, RunId};
+use store::WriteTx;
+
+use super::Hand;
+use super::plan::Act;
+
+/// The largest picture, in bytes.
+const MOST: usize = 60 * 1024;
+/// How long a page may take to be drawn.
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// Which call of whose run a picture belongs to.
+pub(crate) type Of = (AgentId, RunId, u32);
+
+impl Hand<'_> {
+    /// Keeps what the page looks like now.
+    pub(super) async fn keep_picture(&self) {
+        let Some(page) = self.browser.open_page(self.tab()) else { return };
+        let of = (self.cx.agent, self.cx.run, self.cx.step);
+        let ws = &self.cx.ws;
+        match taken(&self.stage, page.small_picture(MOST)).await {
+            Some(data) => match kept(ws, data, None).await {
+                Ok(picture) => note(ws, of, Taken::After(self.name(), picture)).await,
+                Err(error) => tracing::warn!(%error, "a picture of a page was not kept"),
+            },
+            None if self.stage.is_dark() => note(ws, of, Taken::Dark).await,
+            None => {}
+        }
+    }
+
+    /// What the part is called that was acted on.
+    fn name(&self) -> String {
+        let name = self.name.get().map(String::as_str).unwrap_or_default();
+        self.cx.ws.app.redactor.text(name).into_owned()
+    }
+}
+
+/// Keeps what a page looks like that a person is asked for, with the part marked. A picture that cannot be taken is none.
+pub(crate) async fn keep_asked(ws: &Ws, of: Of, call_id: &str, act: &Act) {
+    let Some(stage) = ws.app.browsers.stage(ws.browser_of(of.0)) else { return };
+    let page = &act.page;
+    let drawn = async {
+        let spot = match act.number() {
+            Some(number) => page.spot(number).await.ok(), // ok: then nothing is marked
+            None => None,
+        };
+        let mark = spot.map(|spot| [spot.left, spot.top, spot.width, spot.height]);
+        Ok::<_, BrowserError>(page.small_picture(MOST).await?.map(|data| (data, mark)))
+    };
+    let Some((data, mark)) = taken(&stage, drawn).await else { return };
+    match kept(ws, data, mark).await {
+        Ok(picture) => note(ws, of, Taken::Asked(call_id.to_owned(), picture)).await,
+        Err(error) => tracing::warn!(%error, "a picture of a page was not kept"),
+    }
+}
+
+/// What was drawn in time, and all of it in the light.
+async fn taken<T>(
+    stage: &Stage,
+    draw: impl Future<Output = Result<Option<T>, BrowserError>>,
+) -> Option<T> {
+    let light = stage.light();
+    if stage.is_dark() {
+        return None;
+    }
+    match tokio::time::timeout(WITHIN, draw).await {
+        Ok(Ok(drawn)) if stage.light() == light => drawn,
+        Ok(Err(error)) => {
+            tracing::debug!("a page was not drawn: {error}");
+            None
+        }
+        Ok(Ok(_)) | Err(_) => None,
+    }
+}
+
+async fn kept(ws: &Ws, data: Vec<u8>, mark: Option<[u16; 4]>) -> io::Result<Picture> {
+    let ws = ws.clone();
+    let put = tokio::task::spawn_blocking(move || ws.blobs.put(&data)).await;
+    let id = put.map_err(io::Error::other)??;
+    Ok(Picture { id, mark })
+}
+
+async fn note(ws: &Ws, (agent, run, step): Of, taken: Taken) {
+    let by = (Actor::Agent { agent, run }, Cause::Step(run, step));
+    let write = move |tx: &mut WriteTx<'_>| rules::keep_shot(tx, (run, step), taken);
+    if let Err(error) = ws.write(&by, write).await {
+        tracing::warn!(%error, "a picture of a page was not kept");
+    }
+}

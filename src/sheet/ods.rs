@@ -1,0 +1,283 @@
+//! Spreadsheets of OpenDocument, read as a stream. A cell and a row say how often they stand there; what is empty is
+//! only counted, what is not is held against the limits each time.
+
+use quick_xml::events::{BytesStart, Event};
+
+use super::package::{Package, Part, attribute, resolve};
+use super::rows::Rows;
+use super::xlsx::shown;
+use super::xlsx::styles::Style;
+use super::xlsx::{MOST_SHEETS, caught, damaged};
+use super::{MAX_CELL, MAX_COLUMNS, Sheet, SheetError};
+
+const LIST: &str = "the part with its sheets";
+
+/// How many rows or columns a sheet can have in any program.
+const LAST: usize = 1 << 20;
+
+/// What stands among sheets, rows or letters and is no text of a cell: remarks, drawings, earlier versions, copies of
+/// other files.
+const ASIDE: &[&str] = &[
+    "annotation",
+    "custom-shape",
+    "dde-links",
+    "forms",
+    "frame",
+    "note",
+    "ruby-text",
+    "shapes",
+    "tracked-changes",
+];
+
+/// What stands in all sheets, up to about `most` bytes of text.
+pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>, SheetError> {
+    caught(|| {
+        let mut package = Package::open(bytes, inflated)?;
+        let part = package.part("content.xml", LIST)?;
+        let mut part = part.ok_or_else(|| damaged(LIST, "it is missing"))?;
+        let mut reader = Reader::new(most);
+        match reader.read(&mut part) {
+            // What is wanted of it was read before.
+            Err(SheetError::Inflated { .. }) if reader.is_full() => reader.close_sheet(),
+            read => read?,
+        }
+        Ok(reader.sheets)
+    })
+}
+
+/// A cell while it is read.
+struct Cell {
+    /// How often it stands there.
+    times: usize,
+    /// What its value is.
+    kind: String,
+    /// The value as programs read it.
+    value: Option<String>,
+    /// The value as it is shown.
+    text: String,
+    /// Whether letters belong to the text.
+    within: bool,
+}
+
+impl Cell {
+    fn of(element: &BytesStart<'_>) -> Self {
+        let of = |name: &str| attribute(element, name).map(|value| value.into_owned());
+        let kind = of("value-type").unwrap_or_default();
+        let value = match kind.as_str() {
+            "date" => of("date-value"),
+            "boolean" => of("boolean-value"),
+            "string" => of("string-value"),
+            _ => of("value"),
+        };
+        let times = times(element, "number-columns-repeated");
+        Self { times, kind, value, text: String::new(), within: false }
+    }
+
+    /// Adds letters, blanks in a row made one.
+    fn add(&mut self, added: &str) {
+        for sign in added.chars() {
+            if self.text.len() > MAX_CELL {
+                return;
+            }
+            match sign.is_whitespace() {
+                true if self.text.ends_with(char::is_whitespace) => (),
+                true => self.text.push(' '),
+                false => self.text.push(sign),
+            }
+        }
+    }
+
+    fn new_line(&mut self) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+    }
+
+    /// Its text: days and numbers plain, as other workbooks have them.
+    fn into_text(self) -> String {
+        let shown = self.text.trim();
+        match (self.kind.as_str(), self.value) {
+            ("date", Some(value)) => shown::iso(&value),
+            ("boolean", Some(value)) => value,
+            ("string", Some(value)) if shown.is_empty() => value,
+            // Zeros in front belong to what the number names.
+            ("float" | "percentage" | "currency", Some(value)) if !is_padded(shown) => {
+                shown::number(&value, Style::Number, false)
+            }
+            _ => shown.to_owned(),
+        }
+    }
+}
+
+fn is_padded(shown: &str) -> bool {
+    shown.len() > 1 && shown.starts_with('0') && shown.bytes().all(|sign| sign.is_ascii_digit())
+}
+
+/// How often something stands there; no program has more rows or columns.
+fn times(element: &BytesStart<'_>, name: &str) -> usize {
+    let told = attribute(element, name).and_then(|times| times.parse().ok());
+    told.unwrap_or(1).clamp(1, LAST)
+}
+
+struct Reader {
+    sheets: Vec<Sheet>,
+    /// How many bytes of text may still come.
+    left: usize,
+    /// The sheet that is read, and its name.
+    sheet: Option<(String, Rows)>,
+    /// The row and column that are read, from 0.
+    row: usize,
+    column: usize,
+    /// How often the row stands there.
+    times: usize,
+    /// The cells of the row that have something in them: where, how often, what.
+    cells: Vec<(usize, usize, String)>,
+    cell: Option<Cell>,
+    /// How deep the reader is in something that is left out.
+    skipped: usize,
+}
+
+impl Reader {
+    fn new(most: usize) -> Self {
+        Self {
+            sheets: Vec::new(),
+            left: most,
+            sheet: None,
+            row: 0,
+            column: 0,
+            times: 1,
+            cells: Vec::new(),
+            cell: None,
+            skipped: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let is_open_full = self.sheet.as_ref().is_some_and(|(_, rows)| rows.is_full());
+        is_open_full || self.sheets.iter().any(|sheet| sheet.more)
+    }
+
+    fn read(&mut self, part: &mut Part<'_, '_>) -> Result<(), SheetError> {
+        loop {
+            match part.next()? {
+                Event::Eof => return Err(damaged(LIST, "it ends early")),
+                Event::Start(_) if self.skipped > 0 => self.skipped += 1,
+                Event::End(_) if self.skipped > 0 => self.skipped -= 1,
+                _ if self.skipped > 0 => (),
+                Event::Start(element) => self.start(&element)?,
+                Event::End(element) if element.local_name().as_ref() == "spreadsheet" => {
+                    self.close_sheet();
+                    return Ok(());
+                }
+                Event::End(element) => self.end(element.local_name().as_ref()),
+                Event::Text(text) => self.add(&text.xml10_content()),
+                Event::CData(text) => self.add(&text.xml10_content()),
+                Event::GeneralRef(reference) => {
+                    let mut text = String::new();
+                    resolve(&reference, &mut text);
+                    self.add(&text);
+                }
+                _ => (),
+            }
+        }
+    }
+
+    fn start(&mut self, element: &BytesStart<'_>) -> Result<(), SheetError> {
+        match element.local_name().as_ref() {
+            name if ASIDE.contains(&name) => self.skipped = 1,
+            // A table within a cell is no sheet.
+            "table" if self.sheet.is_some() => self.skipped = 1,
+            "table" => {
+                if self.sheets.len() == MOST_SHEETS {
+                    return Err(damaged(LIST, "it is too long"));
+                }
+                let name = attribute(element, "name").unwrap_or_default().into_owned();
+                self.sheet = Some((name, Rows::new(self.left)));
+                self.row = 0;
+            }
+            "table-row" => {
+                self.times = times(element, "number-rows-repeated");
+                self.column = 0;
+                self.cells.clear();
+            }
+            "table-cell" | "covered-table-cell" => self.cell = Some(Cell::of(element)),
+            name => {
+                if let Some(cell) = &mut self.cell {
+                    match name {
+                        "p" => {
+                            cell.new_line();
+                            cell.within = true;
+                        }
+                        "s" | "tab" => cell.add(" "),
+                        "line-break" => cell.new_line(),
+                        _ => (),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: &str) {
+        match name {
+            "table" => self.close_sheet(),
+            "table-row" => {
+                self.close_row();
+                self.row = self.row.saturating_add(self.times);
+            }
+            "table-cell" | "covered-table-cell" => self.close_cell(),
+            "p" => {
+                if let Some(cell) = &mut self.cell {
+                    cell.within = false;
+                }
+            }
+            _ => (),
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        if let Some(cell) = self.cell.as_mut().filter(|cell| cell.within) {
+            cell.add(text);
+        }
+    }
+
+    fn close_cell(&mut self) {
+        let Some(cell) = self.cell.take() else { return };
+        let (column, times) = (self.column, cell.times);
+        self.column = column.saturating_add(times);
+        // The first cell beyond the last column is kept, so that it is said that there is more.
+        if column <= MAX_COLUMNS {
+            let text = cell.into_text();
+            if !text.is_empty() {
+                self.cells.push((column, times, text));
+            }
+        }
+    }
+
+    /// Puts the row into the sheet as often as it stands there.
+    fn close_row(&mut self) {
+        let Some((_, rows)) = &mut self.sheet else { return };
+        if self.cells.is_empty() {
+            return;
+        }
+        for row in self.row..self.row.saturating_add(self.times) {
+            for (column, times, text) in &self.cells {
+                for column in *column..column.saturating_add(*times) {
+                    rows.put(row, column, text);
+                    if rows.is_full() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn close_sheet(&mut self) {
+        if let Some((name, rows)) = self.sheet.take() {
+            self.left = rows.left();
+            self.sheets.push(rows.into_sheet(name));
+        }
+        self.cell = None;
+        self.cells.clear();
+    }
+}

@@ -1,0 +1,211 @@
+//! Browsers of agents over the API: acts of people and their programs, what asks a person to the browser, and files
+//! that whoever has the wheel gives to a page.
+
+use std::path::Path;
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use browser::setup::PROGRAM;
+use features::agents::model::Agent;
+use kernel::{RunState, TrustMode, WaitFor};
+use reqwest::StatusCode;
+use sandbox::confine::{PORTS, landlock_abi};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use support::model::Turn;
+use support::office::Office;
+
+const PAGE: &str = "/w/marlow-cargo/agents/ada/browser";
+const API: &str = "/api/v1/agents/ada/browser";
+const SHOP: &str = "<title>Shop</title><h1>Shop</h1><label>Name <input id=who></label>
+    <button onclick=\"out.textContent = 'Hello ' + who.value\">Greet</button><p id=out>Nobody yet</p>
+    <label>Password <input type=password></label>";
+const OFFERS: &str =
+    "<title>Offers</title><input type=file onchange=\"location.hash = this.files[0].name\"
+    style='position:absolute;top:20px;left:20px;width:300px;height:40px'>";
+
+/// Whether a browser can be kept to its way out here.
+#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
+fn is_possible() -> bool {
+    assert!(Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
+    let possible = PORTS <= landlock_abi();
+    if !possible {
+        println!("skipped: this kernel cannot tell ports apart");
+    }
+    possible
+}
+
+/// An office whose Ada may use a browser, and the address of a site that it reaches.
+async fn opened() -> (Office, Agent, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let site = Router::new()
+        .route("/", get(|| async { Html(SHOP) }))
+        .route("/offers", get(|| async { Html(OFFERS) }));
+    tokio::spawn(async move { axum::serve(listener, site).await });
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.trust(ada.id, TrustMode::Full).await;
+    let owner = office.hq.owner();
+    let reach = json!({ "opened": [format!("127.0.0.1:{port}")] });
+    assert!(owner.json("PUT", "/api/v1/reach", &reach).await.status.is_success());
+    assert_eq!(owner.json("PUT", API, &json!({ "on": true })).await.status, StatusCode::OK);
+    (office, ada, format!("http://127.0.0.1:{port}/"))
+}
+
+/// The ref in the line with these words.
+fn part(told: &Value, words: &str) -> String {
+    let text = told["text"].as_str().unwrap_or_else(|| panic!("no text in {told}"));
+    let line = text.lines().find(|line| line.contains(words));
+    let line = line.unwrap_or_else(|| panic!("no {words} in {text}"));
+    let at = line.find("[e").unwrap_or_else(|| panic!("no ref in {line}")) + 1;
+    line[at..at + line[at..].find(']').expect("its end")].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_acts_in_a_browser_with_its_scope_and_not_while_somebody_has_the_wheel() {
+    if !is_possible() {
+        return;
+    }
+    let (office, ada, url) = opened().await;
+    let owner = office.hq.owner();
+    let (reads, acts) =
+        (office.hq.token(&["read"]).await, office.hq.token(&["read", "browser"]).await);
+    let act = format!("{API}/act");
+    let press = json!({ "kind": "press", "key": "Tab" });
+    assert_eq!(reads.post(&act, &press).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(reads.get(&format!("{API}/snapshot")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(acts.get(&format!("{API}/snapshot")).await.status, StatusCode::NOT_FOUND);
+
+    let opened = acts.post(&format!("{API}/tabs"), &json!({ "url": url })).await;
+    assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.text);
+    let opened = opened.json();
+    assert_eq!(opened["tabs"][0]["title"], "Shop", "{opened}");
+    let fill = json!({ "kind": "fill", "ref": part(&opened, "\"Name\""), "text": "Zoë" });
+    let filled = acts.post(&act, &fill).await;
+    assert_eq!(filled.status, StatusCode::OK, "{}", filled.text);
+    let found = acts.get(&format!("{API}/snapshot?find=Greet")).await.json();
+    let click = json!({ "kind": "click", "ref": part(&found, "Greet") });
+    let clicked = acts.post(&act, &click).await.json();
+    let text = clicked["text"].as_str().expect("words");
+    assert!(text.contains("Hello Zoë") && !text.contains("heading"), "{clicked}");
+    let stale = acts.post(&act, &json!({ "kind": "click", "ref": "e999" })).await;
+    assert_eq!((stale.status, &stale.json()["code"]), (StatusCode::GONE, &json!("stale_ref")));
+    let nothing = acts.post(&act, &json!({ "kind": "click" })).await;
+    assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", nothing.text);
+    assert_eq!(owner.download(&format!("{API}/screenshot")).await[..3], [0xff, 0xd8, 0xff]);
+
+    // The agent hears that somebody has acted, and does nothing on a page that it does not know.
+    office.model.push(Turn::call("browser", json!({ "action": "press", "key": "Tab" })));
+    office.model.push(Turn::text("Done."));
+    let run = office.say(&ada, "Go on").await;
+    office.ended(run).await;
+    let (_, ok, text) = office.results(run).remove(0);
+    assert!(ok && text.contains("Mira Lindqvist had the wheel"), "{text}");
+    assert!(text.contains("Nothing was done"), "{text}");
+    let activity = owner.get("/w/marlow-cargo/activity").await;
+    assert!(activity.text.contains("acted in the browser of"), "{}", activity.text);
+
+    let mut socket = owner.ticketed(PAGE).await;
+    socket.say(&json!({ "do": "take" })).await;
+    socket.state(|state| state["mine"] == true).await;
+    let refused = acts.post(&act, &press).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "human_in_control", "{}", refused.text);
+    assert_eq!(reads.get(API).await.json()["driver"], "Mira Lindqvist");
+    assert_eq!(acts.get(&format!("{API}/snapshot")).await.status, StatusCode::OK);
+    socket.say(&json!({ "do": "hand" })).await;
+    socket.state(|state| state["driver"] == "").await;
+
+    // What is typed into a field for a password is told to nobody.
+    let page = acts.get(&format!("{API}/snapshot")).await.json();
+    let secret = json!({ "kind": "fill", "ref": part(&page, "\"Password\""), "text": "zanzibar" });
+    let dark = acts.post(&act, &secret).await.json();
+    assert_eq!((&dark["hidden"], &dark["text"]), (&json!(true), &json!("")), "{dark}");
+    let hidden = acts.get(&format!("{API}/snapshot")).await;
+    assert_eq!(hidden.json()["code"], "hidden", "{}", hidden.text);
+
+    let reset = acts.post(&format!("{API}/reset"), &json!({})).await;
+    assert_eq!(reset.status, StatusCode::OK, "{}", reset.text);
+    assert_eq!(reset.json()["running"], false, "{}", reset.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_asks_a_person_to_the_browser_goes_on_when_it_is_handed_back() {
+    if !is_possible() {
+        return;
+    }
+    let (office, ada, _) = opened().await;
+    let owner = office.hq.owner();
+    let ask = json!({ "question": "Sign me in at the shop", "in_browser": true });
+    office.model.push(Turn::call("ask_person", ask)).push(Turn::text("Thanks."));
+    let run = office.say(&ada, "Buy paint").await;
+    let waiting = office.in_state(run, RunState::Waiting).await;
+    assert_eq!(waiting.waiting.expect("a reason").waits_for, WaitFor::Browser);
+    let asked = owner.get("/w/marlow-cargo/runs").await;
+    let doors = asked.attrs("#run-questions a", "href");
+    assert!(doors.iter().any(|to| to == PAGE), "{doors:?}");
+
+    let started = owner.post(&format!("{API}/start"), &json!({})).await;
+    assert_eq!(started.json()["running"], true, "{}", started.text);
+    let page = owner.get(PAGE).await;
+    assert!(page.text_of("#browser-asks").contains("Sign me in at the shop"), "{}", page.text);
+    let mut socket = owner.ticketed(PAGE).await;
+    socket.say(&json!({ "do": "take" })).await;
+    socket.state(|state| state["mine"] == true).await;
+    socket.say(&json!({ "do": "hand", "note": "Signed in" })).await;
+    assert_eq!(office.ended(run).await.summary, "Thanks.");
+    let (tool, ok, text) = office.results(run).remove(0);
+    assert!(ok && tool == "ask_person", "{tool}: {text}");
+    assert!(text.contains("Mira Lindqvist has acted in your browser"), "{text}");
+    assert!(!owner.get(PAGE).await.text_of("#browser-asks").contains("Sign me in"));
+
+    // Without a browser nobody is asked to it.
+    assert_eq!(owner.json("PUT", API, &json!({ "on": false })).await.status, StatusCode::OK);
+    let ask = json!({ "question": "Sign me in", "in_browser": true });
+    office.model.push(Turn::call("ask_person", ask)).push(Turn::text("Done."));
+    let run = office.say(&ada, "Once more").await;
+    office.ended(run).await;
+    assert!(office.results(run)[0].2.contains("you have no browser"), "{:?}", office.results(run));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_the_wheel_gives_files_of_their_own_to_a_page() {
+    if !is_possible() {
+        return;
+    }
+    let (office, _, url) = opened().await;
+    let owner = office.hq.owner();
+    let offers = json!({ "url": format!("{url}offers") });
+    let opened = owner.post(&format!("{API}/tabs"), &offers).await;
+    assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.text);
+    let sends = async || {
+        let body = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"offer.txt\"\r\n\
+                    content-type: text/plain\r\n\r\nPaint, red\r\n--x--\r\n";
+        let kind = "multipart/form-data; boundary=x";
+        owner.bytes("POST", &format!("{PAGE}/upload"), kind, body.as_bytes().to_vec()).await
+    };
+    assert_eq!(sends().await.json()["code"], "not_driving");
+
+    let mut socket = owner.ticketed(PAGE).await;
+    socket.say(&json!({ "do": "take" })).await;
+    let state = socket.state(|state| state["mine"] == true).await;
+    assert_eq!(state["chooser"], "", "{state}");
+    assert_eq!(sends().await.json()["code"], "no_chooser");
+    for act in ["move", "down", "up"] {
+        socket.say(&json!({ "do": "mouse", "act": act, "x": 60, "y": 40, "clicks": 1 })).await;
+    }
+    socket.state(|state| state["chooser"] == "one").await;
+    let sent = sends().await;
+    assert_eq!(sent.status, StatusCode::NO_CONTENT, "{}", sent.text);
+    let has_it = |state: &Value| {
+        state["tabs"][0]["url"].as_str().is_some_and(|url| url.ends_with("#offer.txt"))
+    };
+    let state = socket.state(has_it).await;
+    assert_eq!(state["chooser"], "", "{state}");
+    office.hq.finish().await;
+}

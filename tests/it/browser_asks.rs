@@ -1,0 +1,258 @@
+//! What an agent asks before it acts in a page, what a yes is bound to, and the pictures that people see, with the real
+//! Chromium in the jail.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::{get, post};
+use browser::setup::PROGRAM;
+use features::agents::model::Agent;
+use features::browsers::model::BrowserShot;
+use features::browsers::queries as browsers;
+use features::runs::model::Run;
+use features::trust::model::{Approval, What};
+use features::trust::queries as trust;
+use features::trust::rules::{self, NewPermission};
+use kernel::{Leave, RunId, RunState, TrustMode};
+use reqwest::StatusCode;
+use sandbox::confine::{PORTS, landlock_abi};
+use serde_json::{Value, json};
+use store::ReadExt as _;
+use tokio::net::TcpListener;
+
+use support::model::Turn;
+use support::office::Office;
+
+const PAGE: &str = "<title>Shop</title><h1>Shop</h1>
+    <button onclick=\"this.nextElementSibling.textContent='Hello'\">Greet</button><p>Nobody</p>
+    <form method=post action=/in><label>User <input name=user></label>
+    <label>Password <input type=password name=word value=planted-word></label>
+    <button>Sign in</button></form>";
+
+/// Whether a browser can be kept to its way out here.
+#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
+fn is_possible() -> bool {
+    assert!(std::path::Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
+    let possible = PORTS <= landlock_abi();
+    if !possible {
+        println!("skipped: this kernel cannot tell ports apart");
+    }
+    possible
+}
+
+/// An office whose Ada asks, and has a browser that shows the shop.
+struct Shop {
+    office: Office,
+    ada: Agent,
+    origin: String,
+    greet: String,
+    sign_in: String,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let site = Router::new()
+            .route("/", get(|| async { Html(PAGE) }))
+            .route("/in", post(|| async { Html("<title>Welcome</title><p>Welcome</p>") }));
+        tokio::spawn(async move { axum::serve(listener, site).await });
+        let office = Office::open().await;
+        let ada = office.agent("Ada").await;
+        office.trust(ada.id, TrustMode::Ask).await;
+        let owner = office.hq.owner();
+        let reach = json!({ "opened": [format!("127.0.0.1:{port}")] });
+        assert!(owner.json("PUT", "/api/v1/reach", &reach).await.status.is_success());
+        let on = owner.json("PUT", "/api/v1/agents/ada/browser", &json!({ "on": true })).await;
+        assert_eq!(on.status, StatusCode::OK, "{}", on.text);
+        let origin = format!("http://127.0.0.1:{port}");
+        let mut shop = Self { office, ada, origin, greet: String::new(), sign_in: String::new() };
+        // To look asks nobody.
+        let run = shop.begins(&[json!({ "action": "open", "url": shop.origin })]).await;
+        let seen = shop.ends(run).await.remove(0);
+        assert!(seen.0, "{seen:?}");
+        shop.greet = part(&seen.1, "button \"Greet\"");
+        shop.sign_in = part(&seen.1, "button \"Sign in\"");
+        shop
+    }
+
+    async fn begins(&self, calls: &[Value]) -> RunId {
+        for call in calls {
+            self.office.model.push(Turn::call("browser", call.clone()));
+        }
+        self.office.model.push(Turn::text("Done."));
+        self.office.say(&self.ada, "Use your browser").await
+    }
+
+    /// What the tool answered, once the run has ended.
+    async fn ends(&self, run: RunId) -> Vec<(bool, String)> {
+        self.office.ended(run).await;
+        self.office.results(run).into_iter().map(|(_, ok, text)| (ok, text)).collect()
+    }
+
+    /// What a run waits for a yes to, other than this one.
+    async fn asked(&self, run: RunId, but: Option<&Approval>) -> Approval {
+        let but = but.map(|one| one.id);
+        let new = self
+            .office
+            .until("a question", |snap| {
+                Ok(trust::waiting_of(snap, run)?.filter(|one| Some(one.id) != but))
+            })
+            .await;
+        self.office.in_state(run, RunState::Waiting).await;
+        new
+    }
+
+    async fn answer(&self, approval: &Approval, body: Value) {
+        let path = format!("/api/v1/approvals/{}/answer", approval.id);
+        let said = self.office.hq.owner().json("POST", &path, &body).await;
+        assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    }
+
+    fn click(part: &str) -> Value {
+        json!({ "action": "click", "ref": part })
+    }
+
+    fn name(&self, run: RunId) -> String {
+        let run = self.office.ws().read(|snap| snap.get::<Run>(run)).expect("a store");
+        run.expect("the run").name()
+    }
+
+    fn shots(&self, run: RunId) -> Vec<BrowserShot> {
+        self.office.ws().read(|snap| browsers::shots(snap, run)).expect("a store")
+    }
+}
+
+/// The ref in the line with these words.
+fn part(text: &str, words: &str) -> String {
+    let line = text.lines().find(|line| line.contains(words));
+    let line = line.unwrap_or_else(|| panic!("no {words} in {text}"));
+    let at = line.find("[e").unwrap_or_else(|| panic!("no ref in {line}")) + 1;
+    line[at..at + line[at..].find(']').expect("its end")].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_act_at_a_site_asks_with_a_picture_and_a_yes_for_the_run_lets_the_rest_through() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let owner = shop.office.hq.owner();
+    let click = Shop::click(&shop.greet);
+    let run = shop.begins(&[click.clone(), click]).await;
+    let approval = shop.asked(run, None).await;
+    let first = approval.plan.shown.lines().next().unwrap_or_default();
+    assert_eq!(first, format!("Click the button \"Greet\" at {}", shop.origin));
+    assert!(approval.why.contains("Nobody has allowed it to act at"), "{}", approval.why);
+    let site = What::Host { method: "ACT".to_owned(), host: shop.origin.clone() };
+    assert_eq!(approval.offers[0].whats, [site]);
+    let name = shop.name(run);
+    let asked = shop.shots(run).pop().expect("a picture");
+    assert!(asked.asked.is_some_and(|one| one.mark.is_some()), "the part is marked");
+    let picture = format!("/w/marlow-cargo/runs/{name}/calls/{}/asked", asked.step);
+    let page = owner.get(&format!("/w/marlow-cargo/runs/{name}")).await;
+    assert!(page.text.contains("asks before it acts in its browser"), "{}", page.text);
+    assert!(page.text.contains(&format!("<img src=\"{picture}\"")), "{}", page.text);
+    let bytes = owner.download(&picture).await;
+    assert!(bytes[..3] == [0xff, 0xd8, 0xff] && bytes.len() <= 60 * 1024, "{}", bytes.len());
+
+    shop.answer(&approval, json!({ "answer": "run" })).await;
+    let done = shop.ends(run).await;
+    assert!(done.iter().all(|(ok, _)| *ok) && done[0].1.contains("Hello"), "{done:?}");
+    let all = shop.shots(run);
+    assert_eq!(all.iter().filter(|shot| shot.after.is_some()).count(), 2, "{all:?}");
+    assert_eq!(all[0].name, "Greet");
+    let page = owner.get(&format!("/w/marlow-cargo/runs/{name}")).await;
+    let after = format!("/w/marlow-cargo/runs/{name}/calls/{}/page", all[0].step);
+    assert!(page.text.contains(&format!("<img src=\"{after}\"")), "{}", page.text);
+    assert!(page.text.contains("Clicked <b>“Greet”</b>"), "{}", page.text);
+    assert_eq!(owner.download(&after).await[..3], [0xff, 0xd8, 0xff]);
+    let leaves = owner.get(&format!("/w/marlow-cargo/runs/{name}/pages?at={}", all[0].step)).await;
+    assert_eq!(
+        leaves.attr("a[rel=next]", "href"),
+        format!("/w/marlow-cargo/runs/{name}/pages?at={}", all[1].step)
+    );
+
+    // The yes counted for that run alone.
+    let run = shop.begins(&[Shop::click(&shop.greet)]).await;
+    let again = shop.asked(run, None).await;
+    shop.answer(&again, json!({ "answer": "denied" })).await;
+    assert!(!shop.ends(run).await[0].0);
+    shop.office.hq.advance(Duration::from_secs(15 * 24 * 3_600)).await;
+    shop.office.act(|tx| features::browsers::rules::forget_shots(tx, 100)).await;
+    assert!(shop.shots(run).is_empty(), "pictures go after two weeks");
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_is_for_the_part_as_it_was_and_a_changed_one_is_asked_for_anew() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let run = shop.begins(&[Shop::click(&shop.greet)]).await;
+    let approval = shop.asked(run, None).await;
+    let (hq, ws) = (&shop.office.hq, shop.office.ws());
+    let browser = hq.running().app.browsers.get(ws.browser_of(shop.ada.id)).expect("it runs");
+    let page = browser.open_page(1).expect("the shop");
+    let swap = "document.querySelector('button').textContent = 'Delete all'";
+    page.evaluate(swap, Duration::from_secs(5)).await.expect("it changes");
+    shop.answer(&approval, json!({ "answer": "once" })).await;
+    let anew = shop.asked(run, Some(&approval)).await;
+    assert!(anew.why.contains("has changed since the yes"), "{}", anew.why);
+    assert!(anew.plan.shown.contains("Delete all"), "{}", anew.plan.shown);
+    shop.answer(&anew, json!({ "answer": "denied", "note": "Not that" })).await;
+    let done = shop.ends(run).await;
+    assert!(!done[0].0 && done[0].1.contains("Not that"), "{done:?}");
+    let left =
+        page.evaluate("document.querySelector('p').textContent", Duration::from_secs(5)).await;
+    assert_eq!(left.expect("a page"), "\"Nobody\"", "it was not clicked");
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_with_a_password_asks_by_itself_and_what_is_refused_for_a_host_stays_refused() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let rule = |method: &str, host: &str, leave| NewPermission {
+        agent: Some(shop.ada.id),
+        run: None,
+        tool: "browser".to_owned(),
+        what: What::Host { method: method.to_owned(), host: host.to_owned() },
+        leave,
+        note: String::new(),
+        expires_at: None,
+    };
+    let allows = rule("ACT", &shop.origin, Leave::Allow);
+    shop.office.act(move |tx| rules::permit(tx, allows)).await;
+    let run = shop.begins(&[Shop::click(&shop.greet), Shop::click(&shop.sign_in)]).await;
+    let approval = shop.asked(run, None).await;
+    assert!(approval.plan.shown.starts_with("Click the button \"Sign in\""), "{approval:?}");
+    assert!(approval.why.contains("sends a form with a password"), "{}", approval.why);
+    assert!(!format!("{approval:?}").contains("planted-word"), "{approval:?}");
+    let page = shop.office.hq.owner().get("/w/marlow-cargo/approvals").await;
+    assert!(page.text.contains("forms with passwords, cards or files at"), "{}", page.text);
+    shop.answer(&approval, json!({ "answer": "always" })).await;
+    let done = shop.ends(run).await;
+    assert!(done.iter().all(|(ok, _)| *ok), "{done:?}");
+    let browser =
+        shop.office.hq.running().app.browsers.get(shop.office.ws().browser_of(shop.ada.id));
+    let tabs = browser.expect("it runs").open_tabs();
+    assert!(tabs.iter().any(|tab| tab.url.ends_with("/in")), "it was sent: {tabs:?}");
+    let behaviour = shop.office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour").await;
+    let told = format!("Forms with passwords, cards or files at {}", shop.origin);
+    assert!(behaviour.text.contains(&told), "{}", behaviour.text);
+
+    // A refusal for the host counts however it is reached, also in the mode that asks for nothing.
+    let denies = rule("", "127.0.0.1", Leave::Deny);
+    shop.office.act(move |tx| rules::permit(tx, denies)).await;
+    shop.office.trust(shop.ada.id, TrustMode::Full).await;
+    let press = json!({ "action": "press", "key": "Tab" });
+    let run = shop.begins(&[press]).await;
+    let done = shop.ends(run).await;
+    assert!(!done[0].0 && done[0].1.contains("refuses"), "{done:?}");
+    shop.office.hq.finish().await;
+}
