@@ -190,7 +190,7 @@ fn receive(app: &App, name: &str, content: &mut dyn std::io::Read) -> Result<(),
 /// Takes a file of a model in that lies among the blobs of a workspace.
 ///
 /// # Errors
-/// As [`receive`].
+/// When the disk fails, or no file of a model is called so.
 pub fn receive_blob(ws: &Ws, name: &str, blob: store::BlobId) -> Result<(), KnowledgeError> {
     let mut content = ws.blobs.open_blob(blob).map_err(|error| KnowledgeError::disk(&error))?;
     receive(&ws.app, name, &mut content)
