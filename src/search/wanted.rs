@@ -202,7 +202,7 @@ pub(super) fn is_forgiven(word: &str) -> bool {
 
 fn is_near(word: &str, text: &str, open: bool) -> bool {
     let wanted = text.chars().count();
-    let near = |word: &str| distance(word, text) <= 1 || is_swapped(word, text);
+    let near = |word: &str| distance(word, text) <= 1;
     if !open {
         return near(word);
     }
@@ -211,16 +211,6 @@ fn is_near(word: &str, text: &str, open: bool) -> bool {
         let end = word.char_indices().nth(length).map_or(word.len(), |(at, _)| at);
         near(&word[..end])
     })
-}
-
-/// Whether two signs that stand beside each other have changed places, and nothing else.
-fn is_swapped(a: &str, b: &str) -> bool {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len() != b.len() {
-        return false;
-    }
-    let apart: Vec<usize> = (0..a.len()).filter(|n| a[*n] != b[*n]).collect();
-    matches!(apart.as_slice(), [x, y] if x + 1 == *y && a[*x] == b[*y] && a[*y] == b[*x])
 }
 
 #[cfg(test)]
