@@ -1,6 +1,8 @@
 //! How much a call can cost before it is made, and what is booked when nobody knows how it ended. Pure numbers:
 //! the caller holds the budgets.
 
+use serde::{Deserialize, Serialize};
+
 use super::catalog::Model;
 use super::model::{ChatRequest, Message, Part, Usage};
 
@@ -21,7 +23,7 @@ const PAGE_BYTES: u64 = 4 * 1024;
 const RATIO_MOST: u32 = 4_000;
 
 /// Input tokens for a thousand bytes: two bytes a token, raised by what was really seen of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ratio(u32);
 
 impl Default for Ratio {
@@ -56,7 +58,7 @@ impl Ratio {
 }
 
 /// How large a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Size {
     /// UTF-8 bytes of everything but pictures, with room for the wire's own words.
     pub bytes: u64,
@@ -155,7 +157,7 @@ pub struct Left {
 }
 
 /// A call that may be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     /// The most input tokens.
     pub input: u64,

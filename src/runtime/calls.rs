@@ -6,24 +6,19 @@
 
 use std::time::Instant;
 
-use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
 use features::runs::queries as runs;
-use features::runs::rules::{Pause, Pen};
-use features::trust::rules as trust;
-use kernel::ApprovalId;
-use kernel::text::head_tail;
 use sandbox::left_over;
-use store::WriteTx;
-use tool::registry::{Commit, Entry};
-use tool::{AnyTool, Effect, Lease, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolOutput, ToolWait};
+use tool::registry::Entry;
+use tool::{AnyTool, Effect, Lease, Picture, ToolCx, ToolError, ToolOutput};
 
-use super::ending::{LimitReached, outcome_of};
+use super::command::journal::StepBegun;
+use super::command::tool::{Made, Ready, ToolMade};
+use super::ending::LimitReached;
 use super::gate::{Held, Passed};
 use super::guard::{Advice, BLOCKED, Seen};
-use super::journal::{blocking, save};
-use super::model_call::not_halted;
-use super::toolbox::{Call, ENDS, PARKS, WAITS, definition, is_for_locked, may_use};
+use super::journal::blocking;
+use super::toolbox::{Call, definition, is_for_locked, may_use};
 use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
 use super::{EngineError, before, child, commit};
@@ -326,9 +321,14 @@ impl Turn {
         };
         let refused = match &entry.tool {
             AnyTool::Read(_) => self.read_one(call, step, lease).await?,
-            AnyTool::Write(tool) => {
-                match self.guarded(self.limit(), tool.ready(&cx, lease)).await {
-                    Some(Ok(change)) => return self.change(call, cx, change, start).await,
+            AnyTool::Write(_) => {
+                let arguments = lease.arguments().to_owned();
+                let ready = Ready::of(&tools, &call.name, cx, lease);
+                match self.guarded(self.limit(), ready).await {
+                    Some(Ok(Some(ready))) => {
+                        return self.change(call, arguments, ready.since(start)).await;
+                    }
+                    Some(Ok(None)) => return Err(EngineError::Broken("a tool changed its kind")),
                     Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
                     None => self.cut_off(start),
                 }
@@ -378,84 +378,21 @@ impl Turn {
     async fn change(
         &mut self,
         call: &Call,
-        cx: ToolCx,
-        change: Commit,
-        start: Instant,
+        arguments: String,
+        ready: Ready,
     ) -> Result<Step, EngineError> {
-        let ends = [ENDS, PARKS].iter().any(|names| names.contains(&call.name.as_str()));
+        let ends = ToolMade::ends(&call.name);
         let committed = if ends { commit::files(&mut self.talk.journal).await? } else { None };
-        let (made, redactor) = (call.clone(), self.talk.journal.ws.app.redactor.clone());
-        let (run, epoch, effective) =
-            (self.talk.journal.run, self.talk.journal.epoch, self.talk.journal.effective);
-        let worked = self.talk.journal.works();
-        let approved = self.ends.approved.take();
-        let (text, is_error, left, load) = self
-            .talk
-            .journal
-            .write(move |tx, pen| {
-                not_halted(tx, &pen)?;
-                spend(tx, approved)?;
-                // What is said to a run that is about to end is heard before it ends.
-                let heard = runs::queue::heard(tx, pen.session.id, run)?;
-                // What its sub-agents say is what it waits for.
-                let counts = |input: &Input| made.name != WAITS || input.is_from_outside();
-                let spoken = ends && heard.iter().any(counts);
-                // What the tool refuses becomes its result; a failure of the program stays one.
-                let output = if spoken {
-                    ToolOutput::error(SKIPPED)
-                } else {
-                    match tx.attempt(|tx| change(&cx, tx)) {
-                        Ok(output) => output,
-                        Err(error) => error.into_output()?,
-                    }
-                };
-                // Opened again: what the tool did may have touched the run and its session.
-                let mut pen = Pen::open(tx, run, epoch)?.measured(worked);
-                pen.run.effective |= effective;
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                if let Some(ToolWait { waits_for, detail, until }) = output.wait {
-                    pen.run.activity = made.name;
-                    let appended = std::mem::take(&mut pen.appended);
-                    let detail = redactor.text(&detail).into_owned();
-                    pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
-                    return Ok(((String::new(), false, Step::Waits, Vec::new()), appended));
-                }
-                keep(&mut pen, output.load.clone());
-                let text = redactor.masked(Spot::Tools, &output.text).into_owned();
-                let text = head_tail(&text, MAX_OUTPUT - 64, "\n[…]\n");
-                let is_progress = made.name == progress::NAME;
-                pen.run.effective |= !output.is_error && output.end.is_none() && !is_progress;
-                pen.run.activity = match is_progress && !output.is_error {
-                    // Of a plan, what stands above it.
-                    true => text.lines().next().unwrap_or_default().to_owned(),
-                    false => made.name.clone(),
-                };
-                let status = match (spoken, output.is_error) {
-                    (true, _) => CallStatus::Skipped,
-                    (false, true) => CallStatus::Error,
-                    (false, false) => CallStatus::Ok,
-                };
-                let mut event =
-                    finished(pen.run.steps + 1, &made, status, Body::Inline(text.clone()));
-                if let EventKind::ToolFinished { millis, seq, .. } = &mut event {
-                    (*millis, *seq) = (since(start), tx.seq().ok());
-                }
-                pen.append(tx, event)?;
-                match &output.end {
-                    Some(end) => {
-                        let appended = std::mem::take(&mut pen.appended);
-                        let (outcome, summary) = outcome_of(end);
-                        pen.end(tx, outcome, &summary)?;
-                        Ok(((text, output.is_error, Step::Over, Vec::new()), appended))
-                    }
-                    None => save(tx, pen).map(|appended| {
-                        ((text, output.is_error, Step::Next, output.load), appended)
-                    }),
-                }
-            })
-            .await?;
+        let entry = ToolMade {
+            call_id: call.id.clone(),
+            name: call.name.clone(),
+            arguments,
+            approved: self.ends.approved.take(),
+            committed,
+            effective: self.talk.journal.effective,
+        };
+        let made = self.talk.journal.apply_first(None, entry, Some(ready)).await?;
+        let Made { text, is_error, left, load } = made;
         self.offer(&load);
         if left != Step::Waits {
             self.talk.journal.effective |= !is_error && !ends && call.name != progress::NAME;
@@ -469,20 +406,7 @@ impl Turn {
     /// Notes that a call is begun, and what it is about to do.
     pub(super) async fn begin_step(&mut self, begun: EventKind) -> Result<(), EngineError> {
         let approved = self.ends.approved.take();
-        self.talk
-            .journal
-            .write(move |tx, mut pen| {
-                not_halted(tx, &pen)?;
-                spend(tx, approved)?;
-                if let EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } =
-                    &begun
-                {
-                    pen.run.activity.clone_from(name);
-                }
-                pen.append(tx, begun)?;
-                save(tx, pen).map(|appended| ((), appended))
-            })
-            .await
+        self.talk.journal.apply(StepBegun { begun, approved }).await
     }
 
     /// Writes one result down.
@@ -538,20 +462,6 @@ impl Turn {
                 self.talk.request.tools.push(definition(entry));
                 self.talk.fixed = providers::bound::Size::of(&self.talk.request);
             }
-        }
-    }
-}
-
-/// Notes that a call is made on a person's yes.
-fn spend(tx: &mut WriteTx<'_>, approved: Option<ApprovalId>) -> Result<(), EngineError> {
-    approved.map_or(Ok(()), |id| Ok(trust::spend(tx, id)?))
-}
-
-/// Keeps tools for the rest of the session.
-pub(super) fn keep(pen: &mut Pen, names: Vec<String>) {
-    for name in names {
-        if !pen.session.loaded_tools.contains(&name) {
-            pen.session.loaded_tools.push(name);
         }
     }
 }

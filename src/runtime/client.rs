@@ -3,16 +3,14 @@
 
 use std::collections::HashSet;
 
-use features::runs::model::{ClientChoice, ClientTool, Demand, Input, OTHERS};
-use features::runs::queries as runs;
-use features::runs::rules::{Pause, client};
-use kernel::WaitFor;
+use features::runs::model::{ClientChoice, ClientTool, Demand, OTHERS};
+use features::runs::rules::client;
 use kernel::text::ellipsis;
 use providers::model::{ChatRequest, ToolChoice, ToolDef};
 use tool::registry::Registry;
 
 use super::calls::SKIPPED;
-use super::journal::save;
+use super::command::ends::HandedOut;
 use super::toolbox::{self, Call};
 use super::turn::{Step, Turn};
 use super::{EngineError, commit};
@@ -108,29 +106,14 @@ impl Turn {
         let committed = commit::files(&mut self.talk.journal).await?;
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
         let detail = ellipsis(&format!("the results of {}", names.join(", ")), 200);
-        let until = Some(self.talk.journal.ws.app.clock.now() + client::PATIENCE);
-        let (first, run) = (calls[0].name.clone(), self.talk.journal.run);
-        let effective = self.talk.journal.effective;
-        let waits = self
-            .talk
-            .journal
-            .write(move |tx, mut pen| {
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                pen.run.effective |= effective;
-                let heard = runs::queue::heard(tx, pen.session.id, run)?;
-                if heard.iter().any(Input::is_from_outside) {
-                    return save(tx, pen).map(|appended| (false, appended));
-                }
-                pen.run.activity = first;
-                let appended = std::mem::take(&mut pen.appended);
-                let pause =
-                    Pause { waits_for: WaitFor::External, detail, needs_micros: None, until };
-                pen.wait(tx, pause)?;
-                Ok((true, appended))
-            })
-            .await?;
+        let handed = HandedOut {
+            committed,
+            effective: self.talk.journal.effective,
+            activity: calls[0].name.clone(),
+            detail,
+            until: self.talk.journal.ws.app.clock.now() + client::PATIENCE,
+        };
+        let waits = self.talk.journal.apply(handed).await?;
         if !waits {
             return self.skip(&calls, SKIPPED).await.map(|()| Step::Next);
         }

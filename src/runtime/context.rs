@@ -212,6 +212,7 @@ impl Shown {
             number: run.number,
             agent: run.agent,
             epoch: run.epoch,
+            applied: run.applied,
             history: self.history(ws),
             steps: run.steps,
             watch: Watch::of(run.worked_ms, ws.app.clock.passed()),

@@ -22,22 +22,25 @@ use features::connections::model::{FALLBACKS, USUAL_THINKING};
 use features::history::model::FILE_REVERTS;
 use features::inbox::model::Item;
 use features::inbox::model::pace::PACES;
-use features::inbox::rules::{InboxError, waiting};
+use features::inbox::rules::InboxError;
 use features::runs::model::{BRANCHES, RUNS, Run, Session};
 use features::runs::queries as runs;
 use features::runs::rules::{self, RunError};
 use features::usage::model::RESERVATIONS;
 use features::usage::model::budget::BUDGETS;
 use features::usage::model::price::PRICES;
-use features::usage::rules as money;
 use features::workspace::model::SETTINGS;
 use kernel::{
     AccountId, AgentId, Event, Outcome, RunId, RunState, RunTrigger, SessionId, TaskField,
     Timestamp,
 };
-use store::{Entry, ReadExt, StoreError, WriteTx};
+use store::{Entry, ReadExt, StoreError};
 
+use super::command::orders::{
+    AgentHeld, CallerGone, RunEnded, RunMade, RunSuspended, RunTakenUp, RunWoken,
+};
 use super::plan::{Noted, Plan};
+use super::port::Port;
 use super::turn::Leash;
 use super::{BY, Engine, EngineError, items, resume, turn};
 
@@ -339,8 +342,7 @@ impl Dispatcher {
     /// Ends a run that was asked to stop, whatever its task does. Answers whether that was written.
     async fn end_stopped(&self, run: RunId, by: Option<AccountId>) -> bool {
         let outcome = Outcome::Stopped { by };
-        let end = move |tx: &mut WriteTx<'_>| rules::force_end(tx, run, outcome, "").map(|_| ());
-        let ended = self.0.ws.write(&BY, end).await;
+        let ended = self.0.ws.order(BY, RunEnded { run, outcome }).await;
         if let Err(error) = &ended {
             tracing::error!(run.id = %run, %error, "run {run} could not be stopped");
         }
@@ -394,15 +396,7 @@ impl Dispatcher {
     }
 
     async fn put_back(&self, run: RunId) -> bool {
-        let put = move |tx: &mut WriteTx<'_>| {
-            let put = rules::halt::suspend(tx, run)?;
-            if put {
-                // Nobody will see what came of its call: its money is held back no longer.
-                money::book_left(tx, run)?;
-            }
-            Ok::<_, EngineError>(put)
-        };
-        let put = self.0.ws.write(&BY, put).await;
+        let put = self.0.ws.order(BY, RunSuspended { run }).await;
         if let Err(error) = &put {
             tracing::error!(run.id = %run, %error, "run {run} could not be put back");
         }
@@ -435,7 +429,7 @@ impl Dispatcher {
             written &= self.take_up(run).await;
         }
         for run in plan.wakes {
-            match self.0.ws.write(&BY, move |tx| rules::wake(tx, run)).await {
+            match self.0.ws.order(BY, RunWoken { run }).await {
                 Ok(run) => self.begin_in(run.session),
                 // It was stopped meanwhile.
                 Err(RunError::Ended(_)) => {}
@@ -447,7 +441,7 @@ impl Dispatcher {
             }
         }
         for run in plan.gone {
-            let given_up = self.0.ws.write(&BY, move |tx| rules::client::give_up(tx, run)).await;
+            let given_up = self.0.ws.order(BY, CallerGone { run }).await;
             if let Err(error) = given_up {
                 tracing::warn!(run.id = %run, %error, "the wait of run {run} could not be ended");
                 written = false;
@@ -457,7 +451,8 @@ impl Dispatcher {
             self.begin(&run);
         }
         for (agent, reason) in plan.notes {
-            let noted = self.0.ws.write(&BY, move |tx| waiting::note_held(tx, agent, reason)).await;
+            let held = AgentHeld { agent, reason: reason.map(str::to_owned) };
+            let noted = self.0.ws.order(BY, held).await;
             match noted {
                 Ok(()) => {
                     self.0.memory.lock().noted.reasons.insert(agent, reason);
@@ -535,7 +530,7 @@ impl Dispatcher {
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
             let again = own.0.memory.lock().recovered.remove(&run);
-            if again && let Err(error) = ws.write(&BY, move |tx| rules::take_up(tx, run)).await {
+            if again && let Err(error) = ws.order(BY, RunTakenUp { run }).await {
                 tracing::warn!(run.id = %run, %error, "it is not noted that run {run} is taken up");
             }
             let waits = turn::drive(engine, ws, run, leash).await;
@@ -557,7 +552,7 @@ impl Dispatcher {
             self.0.memory.lock().starved = true;
             return Ok(());
         }
-        let made = self.0.ws.write(&BY, move |tx| items::make_run(tx, &item, &agent)).await;
+        let made = self.0.ws.order(BY, RunMade { item, agent }).await;
         match made {
             Ok(Some(run)) => self.begin(&run),
             // Somebody was faster: there is nothing to do any more.

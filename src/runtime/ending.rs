@@ -2,33 +2,22 @@
 
 use std::sync::atomic::Ordering;
 
-use features::runs::model::{Body, CallStatus, EventKind};
-use features::runs::queries as runs;
-use features::runs::rules::{self, Pause, Pen, halt};
+use features::runs::model::Body;
 use features::usage::queries::budgets::Lack;
-use features::usage::rules::{self as money, UsageError};
-use kernel::{Outcome, RunTrigger, Thinking, WaitFor};
+use kernel::{Outcome, RunTrigger, Thinking};
 use providers::error::ErrorClass;
 use providers::model::{Reply, StopReason};
-use store::WriteTx;
-use tool::RunEnd;
 
-use super::journal::{Unkept, save};
-use super::model_call::{Answer, CutOff};
-use super::tools::work;
+use super::command::calls::CutOff;
+use super::command::ends::{Ended, LastWord, NotKept, Rested, Said, Stopped};
+use super::command::orders::RunPutDown;
+use super::journal::Unkept;
+use super::model_call::Answer;
+use super::port::Port;
 use super::turn::{Step, Turn};
 use super::{BY, EngineError, commit};
 
-const REMINDER: &str = "You ended without saying what became of the work. Call work_done or work_fail now, or find work_snooze with tool_search.";
-const ASLEEP: &str = "You ended, and nothing would ever take this task up again. Call work_done and say with task_state what becomes of it, or work_fail.";
-const EMPTY: &str = "Your answer was empty. Answer, or call a tool.";
-const SHAPED: &str = "You wrote a tool call as text, so nothing was done. Call the tool itself.";
-const CUT: &str = "The conversation had become too long, so older parts were left out. Go on.";
-
-const GO_ON: &str = "Your answer was cut off at the limit of output tokens. Go on exactly where it stopped, and repeat nothing.";
 const CUT_CALL: &str = "Your last answer was cut off at the limit of output tokens, so its last call may not be whole. Write long files in several calls.";
-/// Why a run stands still that was put back because the program was about to end.
-const CLOSING: &str = "HQ was stopped";
 /// How often an answer that is cut off is gone on with.
 const GOES_ON: u32 = 2;
 
@@ -95,24 +84,8 @@ fn limit_words(which: &str) -> String {
 }
 
 /// What a budget of a run has no more of.
-fn used_up(lack: &Lack) -> &'static str {
+pub(super) fn used_up(lack: &Lack) -> &'static str {
     if lack.tokens { "tokens" } else { "cost" }
-}
-
-/// What an answer without tool calls is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    Something,
-    /// The same, cut off at the output limit.
-    Cut,
-    Nothing,
-    /// A tool call written as text.
-    Shaped,
-    Refusal,
-    /// The provider wants the same conversation again.
-    Pause,
-    /// The window was full.
-    Full,
 }
 
 impl Said {
@@ -145,12 +118,6 @@ fn is_call_in_words<'n>(text: &str, mut names: impl Iterator<Item = &'n str>) ->
     let named = map.get("name").or_else(|| map.get("tool")).and_then(|name| name.as_str());
     let has_arguments = map.contains_key("arguments") || map.contains_key("parameters");
     has_arguments && named.is_some_and(|named| names.any(|name| name == named))
-}
-
-/// What an answer without tool calls leads to.
-enum Next {
-    GoOn(Option<&'static str>),
-    End(Outcome),
 }
 
 impl Turn {
@@ -207,46 +174,19 @@ impl Turn {
         } else {
             self.ends.cut = CutWords::default();
         }
-        let event = answer.event(parts);
-        let paid = answer.paid();
-        let (effective, nudged, aside) =
-            (self.talk.journal.effective, self.ends.nudged, self.setting.aside);
-        let step = self
-            .talk
-            .journal
-            .write(move |tx, mut pen| {
-                paid.write(tx)?;
-                pen.append(tx, event)?;
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                pen.run.effective |= effective;
-                let next = match limit {
-                    Some(which) => Next::End(Outcome::Limit { which: which.to_owned() }),
-                    // It has no tools, so words are all that can come.
-                    None if aside && said != Said::Cut && !end.trim().is_empty() => {
-                        Next::End(Outcome::Done)
-                    }
-                    None if !runs::queue::heard(tx, pen.session.id, pen.run.id)?.is_empty() => {
-                        Next::GoOn(None)
-                    }
-                    None => next(tx, &mut pen, said, nudged, &end)?,
-                };
-                match next {
-                    Next::GoOn(notice) => {
-                        if let Some(text) = notice {
-                            pen.append(tx, EventKind::Notice { text: text.to_owned() })?;
-                        }
-                        save(tx, pen).map(|appended| (Step::Next, appended))
-                    }
-                    Next::End(outcome) => {
-                        let appended = std::mem::take(&mut pen.appended);
-                        pen.end(tx, outcome, &end)?;
-                        Ok((Step::Over, appended))
-                    }
-                }
-            })
-            .await?;
+        let (event, paid) = (answer.event(parts), answer.paid());
+        let last = LastWord {
+            paid,
+            answer: event,
+            committed,
+            effective: self.talk.journal.effective,
+            limit: limit.map(str::to_owned),
+            aside: self.setting.aside,
+            said,
+            nudged: self.ends.nudged,
+            end,
+        };
+        let step = self.talk.journal.apply(last).await?;
         self.ends.nudged = matches!(said, Said::Nothing | Said::Shaped | Said::Full);
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(step)
@@ -261,32 +201,10 @@ impl Turn {
     ) -> Result<Step, EngineError> {
         let committed = commit::files(&mut self.talk.journal).await?;
         let (call, paid) = (answer.call, answer.paid());
-        let limit = self.ends.wrap_up.map(|limit| limit.which);
+        let limit = self.ends.wrap_up.map(|limit| limit.which.to_owned());
         let again = !self.ends.nudged;
-        let step = self
-            .talk
-            .journal
-            .write(move |tx, mut pen| {
-                paid.write(tx)?;
-                let (class, message) = (why.word().to_owned(), why.told());
-                pen.append(tx, EventKind::CallFailed { call, class, message, retry_at: None })?;
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                let outcome = match limit {
-                    Some(which) => Outcome::Limit { which: which.to_owned() },
-                    None if again => {
-                        let text = format!("This did not work: {}. {}", why.told(), why.advice());
-                        pen.append(tx, EventKind::Notice { text })?;
-                        return save(tx, pen).map(|appended| (Step::Next, appended));
-                    }
-                    None => Outcome::Failed { code: why.word().to_owned(), reason: why.told() },
-                };
-                let appended = std::mem::take(&mut pen.appended);
-                pen.end(tx, outcome, "")?;
-                Ok((Step::Over, appended))
-            })
-            .await?;
+        let not_kept = NotKept { call, paid, why, committed, limit, again };
+        let step = self.talk.journal.apply(not_kept).await?;
         self.ends.nudged = true;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(step)
@@ -303,32 +221,9 @@ impl Turn {
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         let committed = if ending { None } else { commit::files(&mut self.talk.journal).await? };
         let effective = self.talk.journal.effective;
-        self.talk
-            .journal
-            .write(move |tx, mut pen| {
-                if let Some(cut_off) = cut_off {
-                    cut_off.write(tx, &mut pen)?;
-                }
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                pen.run.effective |= effective;
-                match &pen.run.stop {
-                    None if ending => {
-                        pen.requeue(tx)?;
-                    }
-                    None if rests => {
-                        halt::rest(tx, pen)?;
-                    }
-                    stop => {
-                        let by = stop.as_ref().and_then(|stop| stop.by);
-                        pen.close_calls(tx, CallStatus::Stopped, "the run was stopped")?;
-                        pen.end(tx, Outcome::Stopped { by }, "")?;
-                    }
-                }
-                Ok(((), Vec::new()))
-            })
-            .await?;
+        let cut_off = cut_off.map(|cut_off| *cut_off);
+        let stopped = Stopped { cut_off, committed, effective, ending, rests };
+        self.talk.journal.apply(stopped).await?;
         Ok(if rests { Step::Waits } else { Step::Over })
     }
 
@@ -339,29 +234,14 @@ impl Turn {
         if !self.talk.begun {
             if self.setting.run.is_taken_up() {
                 let run = self.talk.journal.run;
-                self.talk.journal.ws.write(&BY, move |tx| rules::put_down(tx, run)).await?;
+                self.talk.journal.ws.order(BY, RunPutDown { run }).await?;
             }
             return Ok(Step::Waits);
         }
         let closing = self.talk.journal.ws.app.closing.is_cancelled();
         let committed = commit::files(&mut self.talk.journal).await?;
         let effective = self.talk.journal.effective;
-        self.talk
-            .journal
-            .write(move |tx, mut pen| {
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                pen.run.effective |= effective;
-                if closing {
-                    pen.append(tx, EventKind::Interrupted { what: CLOSING.to_owned() })?;
-                    pen.requeue(tx)?;
-                } else {
-                    halt::rest(tx, pen)?;
-                }
-                Ok(((), Vec::new()))
-            })
-            .await?;
+        self.talk.journal.apply(Rested { committed, effective, closing }).await?;
         Ok(Step::Waits)
     }
 
@@ -373,95 +253,8 @@ impl Turn {
     ) -> Result<Step, EngineError> {
         let committed = commit::files(&mut self.talk.journal).await?;
         let summary = summary.to_owned();
-        self.talk
-            .journal
-            .write(move |tx, mut pen| {
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                pen.end(tx, outcome, &summary)?;
-                Ok(((), Vec::new()))
-            })
-            .await?;
+        self.talk.journal.apply(Ended { committed, outcome, summary }).await?;
         Ok(Step::Over)
-    }
-}
-
-fn next(
-    tx: &mut WriteTx<'_>,
-    pen: &mut Pen,
-    said: Said,
-    nudged: bool,
-    text: &str,
-) -> Result<Next, EngineError> {
-    let failed =
-        |code: &str, reason: String| Next::End(Outcome::Failed { code: code.to_owned(), reason });
-    Ok(match said {
-        Said::Nothing if nudged => {
-            failed("empty_answer", "The model gave no answer, twice.".to_owned())
-        }
-        Said::Full if nudged => {
-            failed("context_too_long", "The conversation is too long for this model.".to_owned())
-        }
-        // In a chat the person reads it as the answer.
-        Said::Refusal if pen.run.item.is_none() && !text.trim().is_empty() => {
-            Next::End(Outcome::Done)
-        }
-        Said::Refusal => {
-            let words = if text.trim().is_empty() { "it gave no reason" } else { text.trim() };
-            failed("content_refused", format!("The model declined to answer: {words}"))
-        }
-        Said::Nothing => Next::GoOn(Some(EMPTY)),
-        Said::Cut => Next::GoOn(Some(GO_ON)),
-        Said::Shaped if !nudged => Next::GoOn(Some(SHAPED)),
-        Said::Full => Next::GoOn(Some(CUT)),
-        Said::Pause => Next::GoOn(None),
-        Said::Something | Said::Shaped => plain_end(tx, pen)?,
-    })
-}
-
-/// A plain end of turn. A chat needs no more. Work is done if it changed something and the task
-/// will not fall asleep; otherwise the model is reminded once.
-fn plain_end(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<Next, EngineError> {
-    let Some(item) = pen.run.item else { return Ok(Next::End(Outcome::Done)) };
-    let asleep = work::would_sleep(tx, &pen.run, item)?;
-    if pen.run.effective && !asleep {
-        return Ok(Next::End(Outcome::Done));
-    }
-    if pen.run.reminded {
-        return Ok(Next::End(Outcome::NoOutcome));
-    }
-    pen.run.reminded = true;
-    Ok(Next::GoOn(Some(if pen.run.effective { ASLEEP } else { REMINDER })))
-}
-
-/// Ends a run that has used up what it may cost, or lets it wait for a budget. Answers whether it
-/// waits.
-pub(super) fn park(
-    tx: &mut WriteTx<'_>,
-    pen: Pen,
-    lack: Box<Lack>,
-    limit: Option<&'static str>,
-) -> Result<bool, EngineError> {
-    if lack.budget.is_of_run() {
-        let which = limit.unwrap_or_else(|| used_up(&lack)).to_owned();
-        pen.end(tx, Outcome::Limit { which }, &UsageError::OverBudget(lack).to_string())?;
-        return Ok(false);
-    }
-    let (detail, until) = money::wait(tx, pen.run.id, &lack)?;
-    let needs_micros = Some(lack.needs().0);
-    pen.wait(tx, Pause { waits_for: WaitFor::Budget, detail, needs_micros, until })?;
-    Ok(true)
-}
-
-/// How a run ends that a tool ends, and what it says of it.
-pub(super) fn outcome_of(end: &RunEnd) -> (Outcome, String) {
-    match end {
-        RunEnd::Done { summary, .. } => (Outcome::Done, summary.clone()),
-        RunEnd::Failed { reason } => {
-            (Outcome::Failed { code: "agent".to_owned(), reason: reason.clone() }, reason.clone())
-        }
-        RunEnd::Snoozed { until, reason } => (Outcome::Snoozed { until: *until }, reason.clone()),
     }
 }
 

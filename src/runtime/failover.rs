@@ -11,16 +11,17 @@ use features::connections::model::Connection;
 use features::connections::queries::{Choice, turns};
 use features::connections::rests::{self, Candidate};
 use features::connections::rules::ConnectionError;
-use features::connections::rules::turns::{self as rules, Failure};
+use features::connections::rules::turns::Failure;
 use features::runs::model::EventKind;
-use features::runs::rules::Pause;
-use kernel::{RunTrigger, Timestamp, WaitFor};
+use kernel::{RunTrigger, Timestamp};
 use net::retry::MAX_WAIT;
 use providers::error::{ErrorClass, ProviderError};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, StoreError};
 
 use super::chosen::{self, Chosen};
-use super::journal::save;
+use super::command::ends::{Held, Parked};
+use super::command::orders::FailureNoted;
+use super::port::Port;
 use super::turn::{Step, Turn};
 use super::{BY, EngineError, commit};
 
@@ -124,7 +125,7 @@ impl Chain {
             refused = Some(format!("{name} did not: {message}"));
             let failure = Failure { class: ErrorClass::Auth, message, asked: None };
             let noted = who.clone();
-            ws.write(&BY, move |tx| rules::note_failure(tx, &noted, failure)).await?;
+            ws.order(BY, FailureNoted { who: noted, failure }).await?;
             self.said.push(format!("{name} {}", ErrorClass::Auth.told()));
             self.tried.push((who, ErrorClass::Auth));
             let at = ws.app.clock.now();
@@ -376,7 +377,7 @@ impl Turn {
             asked: error.retry_after,
         };
         let who = who.clone();
-        self.talk.journal.ws.write(&BY, move |tx| rules::note_failure(tx, &who, failure)).await?;
+        self.talk.journal.ws.order(BY, FailureNoted { who, failure }).await?;
         self.chooser.chain.failed_before = true;
         Ok(())
     }
@@ -466,30 +467,13 @@ impl Turn {
             Wait::Here(_) => None,
             Wait::Parked(_) => commit::files(&mut self.talk.journal).await?,
         };
-        let opening = self.opening(self.talk.fixed);
         let switched = self.chooser.switched.take();
-        let write = move |tx: &mut WriteTx<'_>| {
-            let mut pen = opening.pen(tx)?;
-            for kind in committed.into_iter().chain(switched) {
-                pen.append(tx, kind)?;
-            }
-            let epoch = pen.run.epoch;
-            let until = match wait {
-                Wait::Here(until) => {
-                    pen.hold(tx, until, detail);
-                    return Ok::<_, EngineError>((epoch, save(tx, pen)?));
-                }
-                Wait::Parked(until) => until,
-            };
-            let pause = Pause { waits_for: WaitFor::Provider, detail, needs_micros: None, until };
-            pen.wait(tx, pause)?;
-            Ok((epoch, Vec::new()))
-        };
-        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
-        let (epoch, appended) = self.talk.journal.ws.store.write(actor, cause, write).await?;
+        let (events, size) = (committed.into_iter().chain(switched).collect(), self.talk.fixed);
+        match wait {
+            Wait::Here(until) => self.enter(size, Held { events, until, detail }).await?,
+            Wait::Parked(until) => self.enter(size, Parked { events, until, detail }).await?,
+        }
         self.talk.journal.pauses();
-        self.talk.journal.epoch = epoch;
-        self.talk.journal.take(&appended);
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(())
     }

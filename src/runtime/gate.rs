@@ -9,22 +9,24 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use features::agents::queries::reach;
-use features::runs::rules::Pause;
 use features::trust::line::{self, Line};
 use features::trust::model::{Approval, BROWSER, Plan, Witness};
+use features::trust::queries as trust;
 use features::trust::rules::NewApproval;
 use features::trust::weigh::{self, Asked, Facts, IDENTITY, Reach, Verdict};
-use features::trust::{queries as trust, rules};
 use features::workspace::model::Member;
 use kernel::text::ellipsis;
-use kernel::{AgentId, ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp, WaitFor};
+use kernel::{AgentId, ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp};
 use store::ReadExt;
 use tool::registry::Entry;
 use tool::{AnyTool, Effect, Lease, Slot, ToolCx, ToolError, diff};
 
 use super::calls::PROGRAM;
+use super::command::ends::ApprovalsAsked;
+use super::command::orders::ApprovalClosed;
 use super::journal::blocking;
-use super::model_call::{not_halted, review};
+use super::model_call::review;
+use super::port::Port;
 use super::toolbox::Call;
 use super::tools::browser::{Act, keep_asked};
 use super::tools::{folder, request};
@@ -476,36 +478,19 @@ impl Turn {
         (shown, until): (&str, Option<Timestamp>),
         new: Vec<NewApproval>,
     ) -> Result<bool, EngineError> {
-        let (name, call_id, run) = (call.name.clone(), call.id.clone(), self.talk.journal.run);
         let mut first = ellipsis(shown.lines().next().unwrap_or_default(), 160);
         if 1 < new.len() {
             first.push_str(&format!(" and {} more", new.len() - 1));
         }
         let detail = self.talk.journal.ws.app.redactor.text(&first).into_owned();
-        self.talk
-            .journal
-            .write(move |tx, mut pen| {
-                not_halted(tx, &pen)?;
-                let known = trust::of_call(tx, run, &call_id)?;
-                if new.is_empty() && known.is_some_and(|one| one.answer.is_some()) {
-                    return Ok((false, Vec::new()));
-                }
-                for one in new {
-                    rules::ask(tx, one)?;
-                }
-                pen.run.activity = name;
-                let appended = std::mem::take(&mut pen.appended);
-                let waits_for = WaitFor::Approval;
-                pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
-                Ok((true, appended))
-            })
-            .await
+        let (call_id, activity) = (call.id.clone(), call.name.clone());
+        self.talk.journal.apply(ApprovalsAsked { call_id, activity, detail, until, new }).await
     }
 
     async fn close(&self, id: ApprovalId, answer: ApprovalAnswer) -> Result<(), EngineError> {
         let journal = &self.talk.journal;
-        let write = move |tx: &mut store::WriteTx<'_>| rules::close(tx, id, answer);
-        Ok(journal.ws.store.write(journal.actor(), journal.cause(), write).await?)
+        let by = (journal.actor(), journal.cause());
+        Ok(journal.ws.order(by, ApprovalClosed { id, answer }).await?)
     }
 
     fn denied(&self, by: Option<kernel::AccountId>, note: &str) -> Result<ToolError, EngineError> {

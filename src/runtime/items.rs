@@ -3,7 +3,7 @@
 use app::Ws;
 use features::agents::model::Agent;
 use features::inbox::model::Item;
-use features::inbox::rules::{self as inbox, waiting};
+use features::inbox::rules as inbox;
 use features::runs::model::Run;
 use features::runs::queries as runs;
 use features::runs::rules::{self, RunSpec, SessionSpec};
@@ -12,6 +12,8 @@ use kernel::text::ellipsis;
 use kernel::{ItemId, RunTrigger};
 use store::{ReadExt, WriteTx};
 
+use super::command::orders::{ItemGivenUp, ItemTakenBack, ItemsMarked};
+use super::port::Port;
 use super::{BY, EngineError};
 
 /// Makes the run of an item and leases the item to it, in one transaction. None when the agent is held
@@ -54,20 +56,22 @@ pub(super) async fn tidy(
     lost: Vec<ItemId>,
 ) -> bool {
     let mut written = true;
+    let owned = |(item, held): (ItemId, Option<&str>)| (item, held.map(str::to_owned));
+    let marks: Vec<_> = marks.into_iter().map(owned).collect();
     if !marks.is_empty()
-        && let Err(error) = ws.write(&BY, move |tx| waiting::mark(tx, &marks)).await
+        && let Err(error) = ws.order(BY, ItemsMarked { marks }).await
     {
         tracing::warn!(%error, "what holds single items is not noted");
         written = false;
     }
     for item in stale {
-        if let Err(error) = ws.write(&BY, move |tx| waiting::give_up(tx, item)).await {
+        if let Err(error) = ws.order(BY, ItemGivenUp { item }).await {
             tracing::warn!(item.id = %item, %error, "item {item} could not be given up");
             written = false;
         }
     }
     for item in lost {
-        if let Err(error) = ws.write(&BY, move |tx| waiting::take_back(tx, item)).await {
+        if let Err(error) = ws.order(BY, ItemTakenBack { item }).await {
             tracing::warn!(item.id = %item, %error, "item {item} could not be taken back");
             written = false;
         }

@@ -15,8 +15,7 @@ use app::Ws;
 use crypto::redact::Spot;
 use features::jobs::model::{JOBS, Job, JobOutcome, JobOutput, OUTPUT};
 use features::jobs::queries;
-use features::jobs::rules::{self, Finished, JobError, NewJob};
-use features::runs::rules::{Wake, tell};
+use features::jobs::rules::{Finished, JobError, NewJob};
 use kernel::text::ellipsis;
 use kernel::{Actor, Cause, JobId, RunId, WorkspaceId};
 use sandbox::input::Stdin;
@@ -25,8 +24,10 @@ use sandbox::{left_over, output};
 use store::{ReadExt, StoreError};
 use tool::{ToolCx, reduce};
 
+use super::command::orders::{JobBegun, JobFinished, JobSettled, SessionTold};
 use super::feed::changed;
 use super::journal::blocking;
+use super::port::Port;
 use super::{BY, EngineError};
 
 /// How much of each end of an output is kept: all of it, unless more was written than may be.
@@ -101,7 +102,7 @@ impl Jobs {
             since: SignedDuration::try_from(leaving.since).unwrap_or_default(),
         };
         let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
-        let job = cx.ws.store.write(by.0, by.1, move |tx| rules::begin(tx, new)).await?;
+        let job = cx.ws.order(by, JobBegun { new }).await?;
         let live = Arc::new(Live {
             ws: cx.ws.id,
             run: cx.run,
@@ -162,7 +163,7 @@ impl Jobs {
                     Ok(Some(line)) => {
                         let line = own.app.redactor.masked(Spot::Tools, &line).into_owned();
                         let text = format!("[Job {number} wrote: {}]", ellipsis(&line, 500));
-                        let told = own.write(&BY, move |tx| tell(tx, session, &text, Wake::Now));
+                        let told = own.order(BY, SessionTold { session, text });
                         if let Err(error) = told.await {
                             tracing::warn!(%error, "a line of job {number} could not be told");
                         }
@@ -327,7 +328,7 @@ async fn again(ws: &Ws, id: JobId, error: &EngineError) -> bool {
 }
 
 async fn settle(ws: &Ws, id: JobId) -> Result<(), EngineError> {
-    let settled = ws.write(&BY, move |tx| rules::settle(tx, id)).await;
+    let settled = ws.order(BY, JobSettled { id }).await;
     settled.map_err(|error| EngineError::Tool(error.to_string()))
 }
 
@@ -340,8 +341,8 @@ async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), Engi
 }
 
 async fn finish(ws: &Ws, id: JobId, end: Finished) -> Result<(), EngineError> {
-    let noted = ws.write(&BY, move |tx| rules::finish(tx, id, end)).await;
-    noted.map(drop).map_err(|error| EngineError::Tool(error.to_string()))
+    let noted = ws.order(BY, JobFinished { id, end }).await;
+    noted.map_err(|error| EngineError::Tool(error.to_string()))
 }
 
 /// Keeps an output, secrets taken out; answers where it is and its end.

@@ -9,16 +9,20 @@ use std::time::Duration;
 use app::Ws;
 use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, FileMark};
-use features::runs::rules::Pen;
 use kernel::text::head_tail;
 use kernel::{Actor, AgentId, Cause, RunId};
+use parking_lot::Mutex;
 use providers::model::Reply;
-use store::WriteTx;
+use serde::{Deserialize, Serialize};
 use tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
+use super::command::journal::Append;
+use super::command::tool::Ready;
+use super::command::{Entry, First, Hand, Noted};
 use super::context;
 use super::history::History;
+use super::port::{Held, Port};
 
 /// The most of an assistant message that is kept in its record, in bytes: well below the limit of
 /// a record, far above what a model writes.
@@ -33,6 +37,8 @@ pub(super) struct Journal {
     pub agent: AgentId,
     /// The epoch with which the run was begun.
     pub epoch: u64,
+    /// The number of the run's last command.
+    pub applied: u64,
     /// The conversation, kept up to date with what is appended.
     pub history: History,
     /// Tool calls so far; the number of the last step.
@@ -103,22 +109,36 @@ fn within(before: u64, result: String) -> String {
 }
 
 impl Journal {
-    /// Runs a transaction with an open pen and takes what it appended into the history. The body
-    /// must save, end or park the pen.
-    pub(super) async fn write<T: Send + 'static>(
+    /// Writes an entry down and takes what it appended into the history.
+    pub(super) async fn apply<E: Entry>(&mut self, entry: E) -> Result<E::Answer, EngineError> {
+        self.apply_first(None, entry, None).await
+    }
+
+    /// The same for a run that may have to be begun before, and with the change of the workspace tool that the entry names.
+    pub(super) async fn apply_first<E: Entry>(
         &mut self,
-        body: impl FnOnce(&mut WriteTx<'_>, Pen) -> Result<(T, Vec<EventKind>), EngineError>
-        + Send
-        + 'static,
-    ) -> Result<T, EngineError> {
-        let (run, epoch, worked) = (self.run, self.epoch, self.works());
-        let write = move |tx: &mut WriteTx<'_>| {
-            let pen = Pen::open(tx, run, epoch)?.measured(worked);
-            body(tx, pen)
-        };
-        let (value, appended) = self.ws.store.write(self.actor(), self.cause(), write).await?;
+        first: Option<Box<First>>,
+        entry: E,
+        tool: Option<Ready>,
+    ) -> Result<E::Answer, EngineError> {
+        self.apply_held(first, &held(entry), tool).await
+    }
+
+    /// The same; what the fence refuses stays where it is held.
+    pub(super) async fn apply_held<E: Entry>(
+        &mut self,
+        first: Option<Box<First>>,
+        entry: &Held<E>,
+        tool: Option<Ready>,
+    ) -> Result<E::Answer, EngineError> {
+        let number = self.applied + 1;
+        let (run, epoch, worked_ms) = (self.run, self.epoch, self.works());
+        let hand = Hand { run, epoch, worked_ms, number, first };
+        let noted = self.ws.enter((self.actor(), self.cause()), hand, entry, tool).await?;
+        let Noted { answer, epoch, appended } = noted;
+        (self.epoch, self.applied) = (epoch, number);
         self.take(&appended);
-        Ok(value)
+        Ok(answer)
     }
 
     /// Whoever writes works, also after a pause. Answers how long the run has worked, in milliseconds.
@@ -139,18 +159,12 @@ impl Journal {
     }
 
     /// Appends events and nothing else.
-    pub(super) async fn append(&mut self, kinds: Vec<EventKind>) -> Result<(), EngineError> {
-        self.write(move |tx, mut pen| {
-            for kind in kinds {
-                pen.append(tx, kind)?;
-            }
-            save(tx, pen).map(|appended| ((), appended))
-        })
-        .await
+    pub(super) async fn append(&mut self, events: Vec<EventKind>) -> Result<(), EngineError> {
+        self.apply(Append { events }).await
     }
 
     /// Takes appended events into the conversation.
-    pub(super) fn take(&mut self, appended: &[EventKind]) {
+    fn take(&mut self, appended: &[EventKind]) {
         for kind in appended {
             self.history.push(kind);
             self.seen.push(kind);
@@ -240,8 +254,8 @@ impl Journal {
 }
 
 /// Why an answer of a model cannot be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unkept {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unkept {
     /// It has so many bytes.
     TooLong(usize),
     /// A secret stands in it where it cannot be taken out.
@@ -321,11 +335,9 @@ impl Seen {
     }
 }
 
-/// Writes a pen back and gives what it appended.
-pub(super) fn save(tx: &mut WriteTx<'_>, mut pen: Pen) -> Result<Vec<EventKind>, EngineError> {
-    let appended = std::mem::take(&mut pen.appended);
-    pen.save(tx)?;
-    Ok(appended)
+/// Holds an entry for who applies it.
+pub(super) fn held<E>(entry: E) -> Held<E> {
+    Arc::new(Mutex::new(Some(entry)))
 }
 
 /// Runs something that blocks on a thread made for it.

@@ -1,15 +1,13 @@
 //! Results of tools as they are written down, also those that come too late: while their tool hung, the run was
 //! stopped, or was put back because all work stands still.
 
-use std::sync::Arc;
-
-use parking_lot::Mutex;
-
 use features::runs::model::{CallStatus, EventKind};
-use features::runs::rules;
 
-use super::journal::{Journal, save};
-use super::{BY, EngineError, calls};
+use super::command::journal::Results;
+use super::command::orders::LateKept;
+use super::journal::{Journal, held};
+use super::port::Port;
+use super::{BY, EngineError};
 
 impl Journal {
     /// Writes results of calls down, and keeps the tools that were found for the session. When the run was taken away
@@ -20,21 +18,13 @@ impl Journal {
         load: Vec<String>,
     ) -> Result<(), EngineError> {
         let effective = self.effective;
-        // The write takes them out once it has found that the run is still this engine's.
-        let held = Arc::new(Mutex::new(events));
-        let own = Arc::clone(&held);
-        let write = self.write(move |tx, mut pen| {
-            pen.run.effective |= effective;
-            calls::keep(&mut pen, load);
-            for event in std::mem::take(&mut *own.lock()) {
-                pen.append(tx, event)?;
-            }
-            save(tx, pen).map(|appended| ((), appended))
-        });
-        let written = write.await;
-        let left = std::mem::take(&mut *held.lock());
-        if written.as_ref().is_err_and(EngineError::is_fenced) {
-            let late: Vec<EventKind> = left.into_iter().filter_map(as_late).collect();
+        let results = held(Results { events, load, effective });
+        let written = self.apply_held(None, &results, None).await;
+        let left = results.lock().take();
+        if written.as_ref().is_err_and(EngineError::is_fenced)
+            && let Some(left) = left
+        {
+            let late: Vec<EventKind> = left.events.into_iter().filter_map(as_late).collect();
             if !late.is_empty() {
                 self.keep_late(late).await;
             }
@@ -50,7 +40,7 @@ impl Journal {
             }
         }
         let run = self.run;
-        let kept = self.ws.write(&BY, move |tx| rules::keep_late(tx, run, late)).await;
+        let kept = self.ws.order(BY, LateKept { run, late }).await;
         if let Err(error) = kept {
             tracing::error!(run.id = %run, %error, "what a tool of run {run} said too late is lost");
         }

@@ -11,6 +11,7 @@ mod card;
 mod child;
 mod chosen;
 mod client;
+pub mod command;
 mod commit;
 mod compact;
 mod context;
@@ -35,6 +36,7 @@ mod model_call;
 mod pictures;
 mod piece;
 mod plan;
+mod port;
 mod prompt;
 mod prune;
 mod questions;
@@ -54,6 +56,7 @@ use features::connections::jobs as lists;
 use features::connections::rules::ConnectionError;
 use features::connections::{logins, probes};
 use features::inbox::rules::InboxError;
+use features::jobs::rules::JobError;
 use features::runs::rules::RunError;
 use features::trust::rules::TrustError;
 use features::usage::rules::UsageError;
@@ -185,6 +188,15 @@ impl EngineError {
             Self::NoTools(_) => "no_tools",
             Self::Broken(_) => "internal",
             Self::Halted => "halted",
+        }
+    }
+}
+
+impl From<JobError> for EngineError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Store(error) => Self::Store(error),
+            other => Self::Tool(other.to_string()),
         }
     }
 }

@@ -7,24 +7,19 @@ use tracing::Instrument;
 use app::live::{BlockKind, Hub};
 use crypto::redact::{RedactStream, Spot};
 use features::connections::rests::Candidate;
-use features::connections::rules::turns;
-use features::runs::model::{Attachment, Body, EventKind};
-use features::runs::queries as runs;
-use features::runs::rules::Pen;
+use features::runs::model::{Body, EventKind};
 use features::usage::queries as usage;
-use features::usage::rules::{self as money, Admitted, Ask, Spent};
+use features::usage::rules::{Admitted, Spent};
 use kernel::time::from_ms;
-use kernel::{CallKind, ConnectionId, ReservationId, RunId, Timestamp};
+use kernel::{CallKind, RunId, Timestamp};
 use net::retry::{self, Backoff, Next};
 use providers::bound::{Size, cut_off};
-use providers::catalog::Model;
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::{ChatRequest, Delta, Received, Reply, StopReason, ToolChoice, Usage};
-use store::WriteTx;
 
 use super::EngineError;
-use super::history::MAX_FILE_TEXT;
-use super::journal::{Journal, save};
+use super::command::calls::{Begun, CallFailed, CallPaid, CutOff, Paid, Question, QuestionBegun};
+use super::journal::Journal;
 use super::turn::Turn;
 
 pub(super) mod review; // a yes of a model before people are asked
@@ -80,33 +75,6 @@ pub(super) struct Answer {
     pub well: Option<Candidate>,
 }
 
-/// What is written with every answer, whatever it says.
-pub(super) struct Paid {
-    reservation: ReservationId,
-    spent: Spent,
-    well: Option<Candidate>,
-}
-
-impl Paid {
-    /// Books what it cost and notes that who gave it is well.
-    pub(super) fn write(self, tx: &mut WriteTx<'_>) -> Result<(), EngineError> {
-        money::settle(tx, self.reservation, self.spent)?;
-        if let Some(who) = self.well {
-            turns::note_success(tx, &who)?;
-        }
-        Ok(())
-    }
-}
-
-/// A call that was cut off and is not written down yet.
-pub(super) struct CutOff {
-    call: u32,
-    admitted: Admitted,
-    spent: Spent,
-    /// The words that had come.
-    piece: Option<EventKind>,
-}
-
 impl Answer {
     /// The assistant's event.
     pub(super) fn event(&self, parts: Body) -> EventKind {
@@ -128,35 +96,6 @@ impl Answer {
     }
 }
 
-impl CutOff {
-    /// Books what it may have cost, keeps the words that had come, and notes that a stop ended the answer there.
-    pub(super) fn write(self, tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), EngineError> {
-        let why = "cut off while the model was answering".to_owned();
-        self.note(tx, pen, false, ("stopped".to_owned(), why, None))
-    }
-
-    /// The same for any reason: its class, its words, and when the call is tried again.
-    fn note(
-        self,
-        tx: &mut WriteTx<'_>,
-        pen: &mut Pen,
-        is_free: bool,
-        (class, message, retry_at): (String, String, Option<Timestamp>),
-    ) -> Result<(), EngineError> {
-        let Self { call, admitted, spent, piece } = self;
-        if is_free {
-            money::release(tx, admitted.reservation)?;
-        } else {
-            money::book_lost(tx, admitted.reservation, spent)?;
-        }
-        if let Some(piece) = piece {
-            pen.append(tx, piece)?;
-        }
-        pen.append(tx, EventKind::CallFailed { call, class, message, retry_at })?;
-        Ok(())
-    }
-}
-
 fn stop_word(stop: StopReason) -> &'static str {
     match stop {
         StopReason::End => "end",
@@ -166,91 +105,6 @@ fn stop_word(stop: StopReason) -> &'static str {
         StopReason::Refusal => "refusal",
         StopReason::Pause => "pause",
         StopReason::ContextFull => "context_full",
-    }
-}
-
-/// The question to the budgets for one call.
-pub(super) struct Question {
-    pub connection: Option<ConnectionId>,
-    pub provider: &'static str,
-    pub model: String,
-    pub known: Model,
-    pub size: Size,
-    pub max_output: u32,
-    pub heeds_limit: bool,
-    /// What it costs in percent of a usual call.
-    pub percent: u32,
-    pub kind: CallKind,
-}
-
-impl Question {
-    /// Reserves the money and notes that the call begins.
-    pub(super) fn ask(
-        &self,
-        tx: &mut WriteTx<'_>,
-        pen: &mut Pen,
-    ) -> Result<(u32, Admitted), EngineError> {
-        not_halted(tx, pen)?;
-        let mut size = self.size;
-        for kind in &pen.appended {
-            // What was read into the conversation by this very transaction is sent too.
-            match kind {
-                EventKind::Input { text, .. } => size.bytes += text.head().len() as u64 + 64,
-                EventKind::Notice { text } => size.bytes += text.len() as u64 + 64,
-                EventKind::Attached { files, .. } => {
-                    size = files.iter().fold(size, |size, file| size.and(size_of(file)));
-                }
-                _ => {}
-            }
-        }
-        let call = pen.run.calls + 1;
-        let ask = Ask {
-            agent: pen.run.agent,
-            run: pen.run.id,
-            call,
-            kind: self.kind,
-            connection: self.connection,
-            provider: self.provider,
-            name: &self.model,
-            model: &self.known,
-            size,
-            max_output: self.max_output,
-            heeds_limit: self.heeds_limit,
-            percent: self.percent,
-        };
-        let admitted = money::admit(tx, &ask)?;
-        pen.append(
-            tx,
-            EventKind::CallStarted {
-                call,
-                provider: self.provider.to_owned(),
-                model: self.model.clone(),
-                reserved_micros: admitted.micros,
-            },
-        )?;
-        Ok((call, admitted))
-    }
-}
-
-/// Whether something may be begun: an order to stand still counts from its own transaction on.
-///
-/// # Errors
-/// `Halted`.
-pub(super) fn not_halted(tx: &WriteTx<'_>, pen: &Pen) -> Result<(), EngineError> {
-    match runs::halt::of_agent(tx, pen.run.agent)? {
-        Some(_) => Err(EngineError::Halted),
-        None => Ok(()),
-    }
-}
-
-/// The most that a file of a message adds to a request.
-fn size_of(file: &Attachment) -> Size {
-    if file.is_picture() {
-        Size::of_file(1)
-    } else if file.is_document() {
-        Size::of_file(file.len)
-    } else {
-        Size { bytes: file.len.min(MAX_FILE_TEXT as u64) + 512, images: 0 }
     }
 }
 
@@ -310,7 +164,12 @@ impl Turn {
             None => {
                 let spent = self.spent_so_far(&admitted, size, &received);
                 let piece = self.piece(&received, "stopped", (call, millis, &spent));
-                Ok(Called::Stopped(Box::new(CutOff { call, admitted, spent, piece })))
+                Ok(Called::Stopped(Box::new(CutOff {
+                    call,
+                    reservation: admitted.reservation,
+                    spent,
+                    piece,
+                })))
             }
         }
     }
@@ -356,7 +215,7 @@ impl Turn {
         let size = Size::of(request);
         let question = Question {
             connection: self.chooser.chosen.connection,
-            provider: self.chooser.chosen.provider.name(),
+            provider: self.chooser.chosen.provider.name().to_owned(),
             model: self.chooser.chosen.model.clone(),
             known: self.chooser.chosen.known.clone(),
             size,
@@ -365,12 +224,9 @@ impl Turn {
             percent: 100,
             kind: CallKind::Compaction,
         };
-        let asked = self.talk.journal.write(move |tx, mut pen| {
-            let (call, admitted) = question.ask(tx, &mut pen)?;
-            save(tx, pen).map(|appended| ((call, admitted), appended))
-        });
-        let (call, admitted) = match asked.await {
-            Ok(asked) => asked,
+        let asked = self.talk.journal.apply(QuestionBegun { question }).await;
+        let (call, admitted) = match asked {
+            Ok(Begun { call, admitted, .. }) => (call, admitted),
             // The next step sees that all stands still.
             Err(EngineError::Usage(_) | EngineError::Halted) => {
                 return Ok(Tried::Came(Aside::Silent));
@@ -398,13 +254,7 @@ impl Turn {
                 let spent = self.spent(&admitted, tokens, (&reply.model, reply.sooner), known);
                 let (reservation, well) = (admitted.reservation, self.answered_well());
                 let paid = Paid { reservation, spent: spent.clone(), well };
-                self.talk
-                    .journal
-                    .write(move |tx, pen| {
-                        paid.write(tx)?;
-                        save(tx, pen).map(|appended| ((), appended))
-                    })
-                    .await?;
+                self.talk.journal.apply(CallPaid { paid, said: None }).await?;
                 Ok(Tried::Came(Aside::Said(Box::new(reply), spent)))
             }
             Some(Err(error)) => {
@@ -420,14 +270,20 @@ impl Turn {
                 };
                 // Nobody has seen any of it.
                 let spent = self.spent_so_far(&admitted, size, &received);
-                let cut_off = CutOff { call, admitted, spent, piece: None };
+                let cut_off =
+                    CutOff { call, reservation: admitted.reservation, spent, piece: None };
                 let error = self.note_failure(cut_off, error, &received, at).await?;
                 Ok(at.map_or(Tried::Failed(error), |at| Tried::Again { from, at }))
             }
             None => {
                 let spent = self.spent_so_far(&admitted, size, &received);
                 // Nobody has seen any of it.
-                let cut_off = Box::new(CutOff { call, admitted, spent, piece: None });
+                let cut_off = Box::new(CutOff {
+                    call,
+                    reservation: admitted.reservation,
+                    spent,
+                    piece: None,
+                });
                 Ok(Tried::Came(Aside::Stopped(Some(cut_off))))
             }
         }
@@ -504,7 +360,7 @@ impl Turn {
         };
         let spent = self.spent_so_far(&admitted, size, received);
         let piece = self.piece(received, "broken_off", (call, millis, &spent));
-        let cut_off = CutOff { call, admitted, spent, piece };
+        let cut_off = CutOff { call, reservation: admitted.reservation, spent, piece };
         let error = self.note_failure(cut_off, error, received, again).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(match again {
@@ -527,16 +383,8 @@ impl Turn {
         // billed.
         let is_free = !error.sent && !error.has_content() && received.is_empty();
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
-        self.talk
-            .journal
-            .write(move |tx, mut pen| {
-                if let Some(until) = again {
-                    pen.hold(tx, until, message.clone());
-                }
-                cut_off.note(tx, &mut pen, is_free, (class, message, again))?;
-                save(tx, pen).map(|appended| ((), appended))
-            })
-            .await?;
+        let failed = CallFailed { cut_off, is_free, class, message, again };
+        self.talk.journal.apply(failed).await?;
         if again.is_some() {
             self.talk.journal.pauses();
         }

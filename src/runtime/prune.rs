@@ -8,12 +8,13 @@
 use jiff::SignedDuration;
 
 use features::runs::model::{Context, EventKind, SessionEvent};
-use features::runs::rules::context as rules;
 use kernel::Timestamp;
 use kernel::text::cut;
 
 use super::EngineError;
+use super::command::orders::Pruned;
 use super::context::Shown;
+use super::port::Port;
 use super::turn::Turn;
 
 /// How long providers keep a prompt.
@@ -160,10 +161,8 @@ impl Turn {
             return Ok(());
         };
         let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
-        let keep = move |tx: &mut store::WriteTx<'_>| {
-            rules::pruned(tx, session, plan.trimmed, plan.cleared)
-        };
-        ws.store.write(actor, cause, keep).await?;
+        let pruned = Pruned { session, trimmed: plan.trimmed, cleared: plan.cleared };
+        ws.order((actor, cause), pruned).await?;
         self.look_again()
     }
 }

@@ -8,13 +8,15 @@ use std::collections::HashSet;
 use app::Ws;
 use features::runs::model::{Body, CallStatus, EventKind, Run};
 use features::runs::queries::{self, client};
-use features::runs::rules::{self, RunError};
-use features::usage::rules as money;
 use kernel::{RunId, RunState};
 use sandbox::left_over;
-use store::{StoreError, WriteTx};
+use store::StoreError;
 
-use super::journal::{blocking, save};
+use super::command::First;
+use super::command::journal::Settling;
+use super::command::orders::{RunHungUp, RunRecovered, RunsTakenUp};
+use super::journal::blocking;
+use super::port::Port;
 use super::toolbox::Call;
 use super::tools::exec;
 use super::turn::{Step, Turn};
@@ -26,24 +28,21 @@ const UNKNOWN: &str = "Error(interrupted_unknown): interrupted by a restart: thi
 
 /// Begins the run anew and settles what was left open.
 pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
-    let run = turn.talk.journal.run;
-    let (chosen, home) = (turn.chooser.chosen.clone(), turn.chooser.home.clone());
-    let (actor, cause) = (turn.talk.journal.actor(), turn.talk.journal.cause());
-    let begun = turn.talk.journal.ws.store.write(actor, cause, move |tx| {
-        let mut pen = rules::begin(tx, run)?;
-        let (attempt, thinking, model) = (pen.run.attempt, chosen.thinking, chosen.model);
+    let (chosen, home) = (&turn.chooser.chosen, &turn.chooser.home);
+    let first = First {
+        item: None,
+        again: None,
         // What was chosen, whoever answers now: a wait for a budget ends when something else is chosen.
-        (pen.run.connection, pen.run.model) = (home.connection, home.model);
-        (pen.run.model_source, pen.run.thinking) = (chosen.source, thinking);
-        pen.run.thinking_source = Some(chosen.thinking_source);
-        pen.append(tx, EventKind::RunStarted { attempt, model, thinking, request_bytes: 0 })?;
-        let open = queries::open_calls(tx, &pen.run)?;
-        let epoch = pen.run.epoch;
-        save(tx, pen)?;
-        Ok::<_, EngineError>((epoch, open))
-    });
-    let (epoch, open) = begun.await?;
-    turn.talk.journal.epoch = epoch;
+        connection: home.connection,
+        model: home.model.clone(),
+        answers: chosen.model.clone(),
+        source: chosen.source,
+        thinking: chosen.thinking,
+        thinking_source: chosen.thinking_source,
+        request_bytes: 0,
+        parts: Vec::new(),
+    };
+    let open = turn.talk.journal.apply_first(Some(Box::new(first)), Settling {}, None).await?;
     turn.talk.begun = true;
     let mut again = Vec::new();
     for call in open {
@@ -137,10 +136,11 @@ pub(super) async fn recover(
         tracing::info!(lost, "{lost} jobs were lost with the last life");
     }
     for run in cut_off.iter().copied() {
-        if let Err(error) =
-            ended_or_queued(ws, run, move |tx| rules::client::hang_up(tx, run)).await
-        {
-            tracing::error!(run.id = %run, %error, "run {run} could not be ended");
+        match ws.order(BY, RunHungUp { run }).await {
+            Ok(ended) => commit_end(ws, &ended).await,
+            Err(error) => {
+                tracing::error!(run.id = %run, %error, "run {run} could not be ended");
+            }
         }
     }
     let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
@@ -160,7 +160,7 @@ pub(super) async fn recover(
         }
     }
     if 0 < begun {
-        ws.write(&BY, move |tx| rules::taken_up(tx, begun)).await?;
+        ws.order(BY, RunsTakenUp { count: begun }).await?;
     }
     for run in commit::broken_off(ws)? {
         commit::left(ws, run).await;
@@ -179,23 +179,14 @@ pub(super) async fn recover_one(
     id: RunId,
     what: &'static str,
 ) -> Result<Run, EngineError> {
-    ended_or_queued(ws, id, move |tx| rules::recover(tx, id, what)).await
+    let run = ws.order(BY, RunRecovered { run: id, what: what.to_owned() }).await?;
+    commit_end(ws, &run).await;
+    Ok(run)
 }
 
-/// Writes what becomes of a run that no task works on any more, and books what its calls came to.
-async fn ended_or_queued(
-    ws: &Ws,
-    id: RunId,
-    write: impl FnOnce(&mut WriteTx<'_>) -> Result<Run, RunError> + Send + 'static,
-) -> Result<Run, EngineError> {
-    let both = move |tx: &mut WriteTx<'_>| {
-        let run = write(tx)?;
-        money::book_left(tx, id)?;
-        Ok::<_, EngineError>(run)
-    };
-    let run = ws.write(&BY, both).await?;
+/// Commits what a run that has ended left in its agent's files.
+async fn commit_end(ws: &Ws, run: &Run) {
     if !run.is_live() {
-        commit::left(ws, id).await;
+        commit::left(ws, run.id).await;
     }
-    Ok(run)
 }

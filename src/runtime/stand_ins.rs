@@ -26,7 +26,10 @@ use tool::ToolCx;
 use vault::Given;
 use vault::model::{Places, SecretId, Way};
 use vault::queries::{self, Sending};
-use vault::rules::{self, Used};
+use vault::rules::Used;
+
+use super::command::orders::SecretsUsed;
+use super::port::Port;
 
 /// The file of roots that programs with stand-ins read, in the data folder.
 const ROOTS: &str = "roots.pem";
@@ -273,7 +276,7 @@ impl StandIns {
         let own = ws.clone();
         ws.spawn("a use of a secret", async move {
             let by = (Actor::Agent { agent, run }, Cause::Step(run, step));
-            if let Err(error) = own.write(&by, move |tx| rules::used(tx, one)).await {
+            if let Err(error) = own.order(by, SecretsUsed { uses: vec![one] }).await {
                 tracing::error!(%error, run.id = %run, "the use of a secret could not be noted");
             }
         });

@@ -15,9 +15,9 @@ use crypto::redact::Spot;
 use features::agents::model::Agent;
 use features::connections::queries::turns;
 use features::inbox::model::Item;
-use features::runs::model::{BranchWhy, EventKind, Run, Session};
+use features::runs::model::{BranchWhy, Run, Session};
 use features::runs::queries as runs;
-use features::runs::rules::{self, RunError};
+use features::runs::rules::RunError;
 use features::usage::queries::budgets::Lack;
 use features::usage::rules::{Admitted, UsageError};
 use features::workspace::queries::modules::Off;
@@ -26,16 +26,20 @@ use providers::bound::Size;
 use providers::catalog::Model;
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::ChatRequest;
-use store::{ReadExt, WriteTx};
+use store::ReadExt;
 
 use super::before::Before;
 use super::chosen::{self};
 use super::client::Client;
+use super::command::calls::{self, CallBegun, CallPaid, Question};
+use super::command::ends::BudgetLacked;
+use super::command::orders::RunEnded;
 use super::context::Shown;
-use super::ending::{self, LimitReached};
+use super::ending::LimitReached;
 use super::failover::{self, Chain};
-use super::journal::{blocking, save};
-use super::model_call::{Answer, Called, Question};
+use super::journal::blocking;
+use super::model_call::{Answer, Called};
+use super::port::Port;
 use super::toolbox::Call;
 use super::{BY, Engine, EngineError, child, commit, prompt, resume, toolbox};
 
@@ -91,7 +95,7 @@ pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) ->
     };
     let reason = ws.app.redactor.masked(Spot::Errors, &reason).into_owned();
     let outcome = Outcome::Failed { code: code.to_owned(), reason };
-    let ended = ws.write(&BY, move |tx| rules::force_end(tx, run, outcome, "").map(|_| ())).await;
+    let ended = ws.order(BY, RunEnded { run, outcome }).await;
     if let Err(error) = &ended {
         tracing::error!(run.id = %run, %error, "the end of run {run} could not be written");
     }
@@ -415,7 +419,7 @@ impl Turn {
         let chosen = &self.chooser.chosen;
         let question = Question {
             connection: chosen.connection,
-            provider: chosen.provider.name(),
+            provider: chosen.provider.name().to_owned(),
             model: chosen.model.clone(),
             known: chosen.known.clone(),
             size: self.talk.fixed.and(Size::of_messages(self.talk.journal.history.messages())),
@@ -424,41 +428,22 @@ impl Turn {
             percent,
             kind: if self.ends.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
-        let opening = self.opening(question.size);
-        let switched = self.chooser.switched.clone();
+        let (size, switched) = (question.size, self.chooser.switched.clone());
         let notice = self.ends.wrap_up.as_mut().and_then(LimitReached::notice);
         let told: Vec<String> = self.ends.warned.clone().into_iter().chain(notice).collect();
         let begun = self.talk.begun;
-        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
-        let ask = move |tx: &mut WriteTx<'_>| {
-            let mut pen = opening.pen(tx)?;
-            debug_assert!(begun || pen.run.attempt > 0);
-            if let Some(switched) = switched {
-                pen.append(tx, switched)?;
-            }
-            let wish = pen.read_inputs(tx)?;
-            for text in told {
-                pen.append(tx, EventKind::Notice { text })?;
-            }
-            let epoch = pen.run.epoch;
-            let (call, admitted) = question.ask(tx, &mut pen)?;
-            let appended = save(tx, pen)?;
-            Ok::<_, EngineError>((call, admitted, appended, epoch, wish))
-        };
-        let written = self.talk.journal.ws.store.write(actor, cause, ask).await;
+        let written = self.enter(size, CallBegun { switched, told, question }).await;
         if written.is_err()
             && let Some(limit) = &mut self.ends.wrap_up
         {
             limit.untold();
         }
-        let (call, admitted, appended, epoch, wish) = written?;
+        let calls::Begun { call, admitted, wish } = written?;
         (self.chooser.switched, self.ends.warned) = (None, None);
-        self.talk.journal.epoch = epoch;
         // The first call goes to the model that the message asked for already.
-        self.chooser.wish = wish.filter(|_| self.talk.begun);
+        self.chooser.wish = wish.filter(|_| begun);
         (self.talk.begun, self.talk.calls) = (true, call);
         self.setting.run.started_at.get_or_insert_with(|| self.talk.journal.ws.app.clock.now());
-        self.talk.journal.take(&appended);
         Ok(Begun::Admitted(call, Box::new(admitted)))
     }
 
@@ -467,19 +452,11 @@ impl Turn {
     async fn refused(&mut self, lack: Box<Lack>) -> Result<Begun, EngineError> {
         // It may be ended while it waits: what it changed so far is kept before.
         let committed = commit::files(&mut self.talk.journal).await?;
-        let opening = self.opening(self.talk.fixed);
-        let limit = self.ends.wrap_up.as_ref().map(|limit| limit.which);
-        let switched = self.chooser.switched.take();
-        let write = move |tx: &mut WriteTx<'_>| {
-            let mut pen = opening.pen(tx)?;
-            for kind in switched.into_iter().chain(committed) {
-                pen.append(tx, kind)?;
-            }
-            pen.read_inputs(tx)?;
-            ending::park(tx, pen, lack, limit)
-        };
-        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
-        let waits = self.talk.journal.ws.store.write(actor, cause, write).await?;
+        let limit = self.ends.wrap_up.as_ref().map(|limit| limit.which.to_owned());
+        let events = self.chooser.switched.take().into_iter().chain(committed).collect();
+        let usual = lack.budget.usual;
+        let lacked = BudgetLacked { events, lack, usual, limit };
+        let waits = self.enter(self.talk.fixed, lacked).await?;
         Ok(Begun::Done(if waits { Step::Waits } else { Step::Over }))
     }
 
@@ -497,18 +474,8 @@ impl Turn {
         }
         self.ends.nudged = false;
         self.cut_in_a_call(&answer.reply);
-        let event = answer.event(parts);
-        let paid = answer.paid();
-        let first = calls[0].name.clone();
-        self.talk
-            .journal
-            .write(move |tx, mut pen| {
-                paid.write(tx)?;
-                pen.append(tx, event)?;
-                pen.run.activity = first;
-                save(tx, pen).map(|appended| ((), appended))
-            })
-            .await?;
+        let said = Some((answer.event(parts), calls[0].name.clone()));
+        self.talk.journal.apply(CallPaid { paid: answer.paid(), said }).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         self.run_tools(calls).await
     }

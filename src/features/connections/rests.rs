@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use kernel::ConnectionId;
 use providers::error::ErrorClass;
 
@@ -9,7 +11,7 @@ use providers::error::ErrorClass;
 pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// Somebody who can answer: a model, through a key of a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Candidate {
     /// The connection; none for practice.
     pub connection: Option<ConnectionId>,

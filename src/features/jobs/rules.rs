@@ -1,6 +1,7 @@
 //! All writes of jobs.
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use crate::runs::model::{Run, StopRequest};
 use crate::workspace::model::{Counter, Counting};
@@ -97,6 +98,7 @@ impl Problem for JobError {
 }
 
 /// A program that goes on beside its agent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewJob {
     /// The agent.
     pub agent: AgentId,
@@ -159,6 +161,7 @@ pub fn begin(tx: &mut WriteTx<'_>, new: NewJob) -> Result<Job, JobError> {
 }
 
 /// What became of a job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
     /// How it ended.
     pub outcome: JobOutcome,

@@ -177,6 +177,8 @@ pub struct Run {
     pub ended_at: Option<Timestamp>,
     /// Who chose how much it thinks; not known of runs that began before that was kept.
     pub thinking_source: Option<ModelSource>,
+    /// The number of the engine's command that was applied to it last, from 1: one that comes again changes nothing.
+    pub applied: u64,
 }
 
 /// A request to stop.
@@ -266,7 +268,7 @@ impl Record for Run {
     type Id = RunId;
     const TABLE: Table = RUNS;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[RUN_BY_NUMBER, RUN_BY_AGENT, RUN_LIVE, RUN_BY_TASK];
     fn id(&self) -> RunId {
         self.id
@@ -325,15 +327,16 @@ impl Record for Run {
             worked_ms: 48_000,
             ended_at: None,
             thinking_source: Some(ModelSource::Task),
+            applied: 9,
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
-        if version != 1 {
-            return Err(DecodeError::UnknownVersion { table: RUNS.name, version });
-        }
-        // It was the same without the last field, of which nothing is known: that is a zero.
-        let mut body = body.to_vec();
-        body.push(0);
-        codec::decode(&body)
+        // It was the same without the last fields, of which nothing is known: each of them is a zero.
+        let lacks: &[u8] = match version {
+            1 => &[0, 0],
+            2 => &[0],
+            _ => return Err(DecodeError::UnknownVersion { table: RUNS.name, version }),
+        };
+        codec::decode(&[body, lacks].concat())
     }
 }

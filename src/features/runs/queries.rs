@@ -27,6 +27,8 @@ pub mod versions;
 pub mod waits;
 pub mod words;
 
+use serde::{Deserialize, Serialize};
+
 use crate::inbox::model::Item;
 use crate::routines::model::{Firing, Routine, of_item_key};
 use kernel::key::KeyBuf;
@@ -306,7 +308,7 @@ pub fn events_of_run(
 }
 
 /// A tool call of a run's last answer that has no result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenCall {
     /// The provider's id of the call.
     pub id: String,
@@ -321,7 +323,7 @@ pub struct OpenCall {
 }
 
 /// A call that was begun.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Begun {
     /// Its number in the run.
     pub step: u32,

@@ -1,5 +1,8 @@
 //! All writes to modes, permissions and approvals.
 
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
 use kernel::{
     AccountId, AgentId, ApprovalAnswer, ApprovalId, ConnectionId, Event, Leave, PermissionId,
     Problem, ProblemKind, Risk, RowAct, RunId, Timestamp, TrustMode,
@@ -226,7 +229,7 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: PermissionId) -> Result<(), TrustError> 
 }
 
 /// A call that is to wait for a person's yes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewApproval {
     /// The run.
     pub run: RunId,
@@ -247,6 +250,7 @@ pub struct NewApproval {
     /// For what else a yes can count.
     pub offers: Vec<Offer>,
     /// Until when it waits.
+    #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
 }
 

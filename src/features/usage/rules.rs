@@ -9,6 +9,7 @@ pub mod prices;
 use std::borrow::Cow;
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use crate::connections::model::Connection;
 use crate::connections::queries as connections;
@@ -153,7 +154,7 @@ pub struct Ask<'a> {
 }
 
 /// A call that may be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admitted {
     /// What is held back for it.
     pub reservation: ReservationId,
@@ -320,7 +321,7 @@ fn whole(micros: u64) -> i64 {
 }
 
 /// What a call came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
     /// The connection; none for practice.
     pub connection: Option<ConnectionId>,

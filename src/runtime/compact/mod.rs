@@ -18,18 +18,18 @@ use std::time::{Duration, Instant};
 
 use features::runs::model::{Compaction, CompactionWhy, EventKind, Run, SummaryBy};
 use features::runs::queries as runs;
-use features::runs::rules::{Pen, context as rules};
 use features::usage::rules::Spent;
 use kernel::text::cut;
 use kernel::{Outcome, RunTrigger};
 use providers::model::{ChatRequest, Message, Part, SystemPart};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, StoreError};
 
 use super::EngineError;
+use super::command::calls::CutOff;
+use super::command::journal;
 use super::context::{PLAN, Shown};
 use super::history::tokens_of;
-use super::journal::save;
-use super::model_call::{Aside, CutOff};
+use super::model_call::Aside;
 use super::turn::{Step, Turn};
 use guard::Must;
 use plan::{Keep, Plan};
@@ -227,7 +227,7 @@ impl Turn {
         }
         let started = Instant::now();
         let event = EventKind::CompactionStarted { why, focus: focus.clone(), tokens: used };
-        self.tell(vec![event], |_, _| Ok(())).await?;
+        self.tell(vec![event], journal::Shown::Same).await?;
         let mut sum = Sum::default();
         let told = self.summarise(&plan, shown.summary.as_deref(), &focus, &mut sum).await?;
         let (text, by) = match told {
@@ -266,12 +266,7 @@ impl Turn {
         };
         let events =
             remembered.into_iter().chain([EventKind::Compacted { summary, how }]).collect();
-        self.tell(events, move |tx, pen| {
-            // The event that was appended last.
-            let at = pen.session.events.saturating_sub(1);
-            Ok(rules::compacted(tx, pen.session.id, at, first_kept)?)
-        })
-        .await?;
+        self.tell(events, journal::Shown::From(first_kept)).await?;
         self.look_again()?;
         let is_little = used * LITTLE / 100 < tokens_after;
         self.talk.compactions.little = if is_little { self.talk.compactions.little + 1 } else { 0 };
@@ -283,10 +278,7 @@ impl Turn {
         self.talk.compactions.rests_until = used + used / 10;
         if why == CompactionWhy::Asked {
             let why = "there is too little yet that could be put into a summary".to_owned();
-            self.tell(vec![EventKind::CompactionFailed { why }], |tx, pen| {
-                Ok(rules::not_compacted(tx, pen.session.id)?)
-            })
-            .await?;
+            self.tell(vec![EventKind::CompactionFailed { why }], journal::Shown::Whole).await?;
         }
         Ok(Came::Nothing)
     }
@@ -295,22 +287,10 @@ impl Turn {
     async fn tell(
         &mut self,
         events: Vec<EventKind>,
-        more: impl FnOnce(&mut WriteTx<'_>, &Pen) -> Result<(), EngineError> + Send + 'static,
+        shown: journal::Shown,
     ) -> Result<(), EngineError> {
-        let opening = self.opening(self.talk.fixed);
-        let write = move |tx: &mut WriteTx<'_>| {
-            let mut pen = opening.pen(tx)?;
-            for event in events {
-                pen.append(tx, event)?;
-            }
-            more(tx, &pen)?;
-            let epoch = pen.run.epoch;
-            Ok::<_, EngineError>((epoch, save(tx, pen)?))
-        };
-        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
-        let (epoch, appended) = self.talk.journal.ws.store.write(actor, cause, write).await?;
-        (self.talk.journal.epoch, self.talk.begun) = (epoch, true);
-        self.talk.journal.take(&appended);
+        self.enter(self.talk.fixed, journal::Told { events, shown }).await?;
+        self.talk.begun = true;
         Ok(())
     }
 

@@ -9,17 +9,17 @@ use tracing::Instrument;
 use features::connections::rests::Candidate;
 use features::trust::line::Line;
 use features::trust::queries as trust;
-use features::trust::rules::{self, NewApproval};
-use features::usage::rules::{self as money, Ask, Spent};
+use features::trust::rules::NewApproval;
 use kernel::{CallKind, Risk};
 use providers::bound::Size;
 use providers::model::{ChatRequest, Delta, Message, Received, SystemPart};
 use tool::untrusted;
 
-use super::not_halted;
 use crate::EngineError;
 use crate::chosen;
-use crate::journal::save;
+use crate::command::calls::{Begun, Booked, Question, ReviewBegun, ReviewBooked};
+use crate::command::orders::ApprovalAllowed;
+use crate::port::Port;
 use crate::tools::request;
 use crate::turn::Turn;
 
@@ -28,13 +28,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The most tokens of its answer.
 const MOST: u32 = 300;
 const SYSTEM: &str = include_str!("../prompts/review.md");
-
-/// How its answer is booked.
-enum Booked {
-    Answered(Spent),
-    Lost(Spent),
-    Free,
-}
 
 /// Whether a call is one thing: one command whose words are all that it is, or one request.
 pub(crate) fn is_one(tool: &str, bare: Option<&Line>) -> bool {
@@ -69,9 +62,8 @@ impl Turn {
         if !said? {
             return Ok(false);
         }
-        let (journal, allowed) = (&self.talk.journal, new.clone());
-        let write = move |tx: &mut store::WriteTx<'_>| rules::allow_reviewed(tx, allowed);
-        ws.store.write(journal.actor(), journal.cause(), write).await?;
+        let (journal, approval) = (&self.talk.journal, new.clone());
+        ws.order((journal.actor(), journal.cause()), ApprovalAllowed { approval }).await?;
         Ok(true)
     }
 
@@ -84,30 +76,20 @@ impl Turn {
         let shown = self.talk.journal.ws.app.redactor.text(&new.plan.shown).into_owned();
         let id = untrusted::id_of(&format!("{}/{}/{}", new.run, self.setting.session, new.call_id));
         request.messages = vec![Message::user(told(new, &untrusted::wrap(&id, &shown)))];
-        let (size, heeds_limit, held) = (Size::of(&request), self.heeds_limit(), chosen.clone());
-        let asked = self.talk.journal.write(move |tx, mut pen| {
-            not_halted(tx, &pen)?;
-            pen.run.calls += 1;
-            let call = pen.run.calls;
-            let ask = Ask {
-                agent: pen.run.agent,
-                run: pen.run.id,
-                call,
-                kind: CallKind::Review,
-                connection: held.connection,
-                provider: held.provider.name(),
-                name: &held.model,
-                model: &held.known,
-                size,
-                max_output: most,
-                heeds_limit,
-                percent: 100,
-            };
-            let admitted = money::admit(tx, &ask)?;
-            save(tx, pen).map(|appended| ((call, admitted), appended))
-        });
-        let (call, admitted) = match asked.await {
-            Ok(asked) => asked,
+        let size = Size::of(&request);
+        let question = Question {
+            connection: chosen.connection,
+            provider: chosen.provider.name().to_owned(),
+            model: chosen.model.clone(),
+            known: chosen.known.clone(),
+            size,
+            max_output: most,
+            heeds_limit: self.heeds_limit(),
+            percent: 100,
+            kind: CallKind::Review,
+        };
+        let (call, admitted) = match self.talk.journal.apply(ReviewBegun { question }).await {
+            Ok(Begun { call, admitted, .. }) => (call, admitted),
             // Nobody pays for it: people are asked.
             Err(EngineError::Usage(_)) => return Ok(false),
             Err(error) => return Err(error),
@@ -135,17 +117,7 @@ impl Turn {
             _ => (false, Booked::Lost(self.spent_so_far(&admitted, size, &received))),
         };
         let reservation = admitted.reservation;
-        self.talk
-            .journal
-            .write(move |tx, pen| {
-                match booked {
-                    Booked::Answered(spent) => drop(money::settle(tx, reservation, spent)?),
-                    Booked::Lost(spent) => drop(money::book_lost(tx, reservation, spent)?),
-                    Booked::Free => money::release(tx, reservation)?,
-                }
-                save(tx, pen).map(|appended| ((), appended))
-            })
-            .await?;
+        self.talk.journal.apply(ReviewBooked { reservation, booked }).await?;
         Ok(allows)
     }
 }

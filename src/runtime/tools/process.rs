@@ -8,11 +8,13 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::command::orders::{JobCleared, JobStopped};
 use crate::jobs::{Jobs, Live};
+use crate::port::Port;
 use crypto::redact::Spot;
 use features::jobs::model::Job;
+use features::jobs::queries;
 use features::jobs::typing::{self, Typed};
-use features::jobs::{queries, rules};
 use features::runs::queries::talk;
 use kernel::text::ellipsis;
 use kernel::{Actor, Can, Cause};
@@ -257,7 +259,7 @@ impl Process {
     async fn kill(&self, cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
         let id = job.id;
         let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
-        cx.ws.store.write(by.0, by.1, move |tx| rules::request_stop(tx, id)).await?;
+        cx.ws.order(by, JobStopped { id }).await?;
         let ended = match self.jobs.get(id) {
             Some(live) => {
                 live.program.stop(sandbox::job::StopReason::Stopped);
@@ -342,6 +344,6 @@ async fn log(
 async fn clear(cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
     let id = job.id;
     let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
-    cx.ws.store.write(by.0, by.1, move |tx| rules::clear(tx, id)).await?;
+    cx.ws.order(by, JobCleared { id }).await?;
     Ok(ToolOutput::text("taken off the list"))
 }

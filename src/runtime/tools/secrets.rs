@@ -10,6 +10,8 @@ use vault::Given;
 use vault::model::Way;
 use vault::rules::Used;
 
+use crate::command::orders::SecretsUsed;
+use crate::port::Port;
 use crate::way_out;
 
 /// A variable of a program.
@@ -87,9 +89,6 @@ pub(super) async fn note(cx: &ToolCx, given: &[Given], host: &str) -> Result<(),
         return Ok(());
     }
     let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
-    let write = move |tx: &mut store::WriteTx<'_>| {
-        uses.into_iter().try_for_each(|one| vault::rules::used(tx, one))
-    };
-    cx.ws.write(&by, write).await?;
+    cx.ws.order(by, SecretsUsed { uses }).await?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Uses of secrets, as the runtime tells them.
 
+use serde::{Deserialize, Serialize};
+
 use kernel::key::KeyBuf;
 use kernel::{AgentId, RowAct, RunId, TaskId};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
@@ -8,7 +10,7 @@ use crate::cards::USE;
 use crate::model::{Secret, SecretId, USES_BY_RUN, Use, Way};
 
 /// The use of one value of a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
     /// Which secret.
     pub secret: SecretId,

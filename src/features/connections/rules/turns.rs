@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use crate::agents::model::Agent;
 use crate::connections::model::{
@@ -152,7 +153,7 @@ pub fn set_window(
 }
 
 /// A failed call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// What happened.
     pub class: ErrorClass,

@@ -51,16 +51,13 @@ pub fn note_held(
 ///
 /// # Errors
 /// When the store refuses.
-pub fn mark(
-    tx: &mut WriteTx<'_>,
-    marks: &[(ItemId, Option<&'static str>)],
-) -> Result<(), InboxError> {
+pub fn mark(tx: &mut WriteTx<'_>, marks: &[(ItemId, Option<String>)]) -> Result<(), InboxError> {
     let now = tx.now();
     for (id, reason) in marks {
         if let Some(mut item) = tx.get::<Item>(*id)?
             && item.is_open()
             && item.state != ItemState::Leased
-            && hold(&mut item, *reason, now)
+            && hold(&mut item, reason.as_deref(), now)
         {
             save(tx, &mut item)?;
         }

@@ -90,6 +90,7 @@ pub(super) fn make_run(
         worked_ms: 0,
         ended_at: None,
         thinking_source: None,
+        applied: 0,
     };
     tx.put(&run)?;
     session.active_run = Some(run.id);

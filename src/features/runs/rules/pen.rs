@@ -1,6 +1,7 @@
 //! What the engine writes a run with. Opening it is the fence.
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use crate::runs::model::{
     Body, CallStatus, EventKind, InputState, PAUSE, Run, Session, SessionEvent, Waiting,
@@ -31,7 +32,7 @@ pub struct Pen {
 }
 
 /// What messages ask for: a model, or to think more or less than usual.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asks {
     /// The model that was asked for last.
     pub model: Option<String>,

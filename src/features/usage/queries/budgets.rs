@@ -1,5 +1,7 @@
 //! Which budgets apply to a call, and how they stand.
 
+use serde::{Deserialize, Serialize};
+
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
 use crate::runs::model::{Child, Run};
@@ -22,7 +24,7 @@ use super::payers::{payers, whose};
 use super::reservations;
 
 /// How a limit stands: micro-dollars or tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
     /// The limit.
     pub limit: i64,
@@ -142,7 +144,7 @@ impl Standing {
 }
 
 /// What a call lacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lack {
     /// The tightest budget.
     pub budget: Budget,

@@ -1,0 +1,502 @@
+//! How a run comes to its end or to a wait. Other runs, messages and tasks hang on that: home alone writes it down, but for
+//! a short wait in which the run keeps its slot.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use features::runs::model::{CallStatus, EventKind, Input};
+use features::runs::queries as runs;
+use features::runs::rules::{Pause, Pen, halt};
+use features::trust::queries as approvals;
+use features::trust::rules::{self as trust, NewApproval};
+use features::usage::queries::budgets::Lack;
+use features::usage::rules::{self as money, UsageError};
+use kernel::{Outcome, Timestamp, WaitFor};
+use store::WriteTx;
+
+use super::calls::{CutOff, Paid, not_halted};
+use super::{Done, Entry, Place, Within, save};
+use crate::EngineError;
+use crate::ending::used_up;
+use crate::journal::Unkept;
+use crate::tools::work;
+use crate::turn::Step;
+
+const REMINDER: &str = "You ended without saying what became of the work. Call work_done or work_fail now, or find work_snooze with tool_search.";
+const ASLEEP: &str = "You ended, and nothing would ever take this task up again. Call work_done and say with task_state what becomes of it, or work_fail.";
+const EMPTY: &str = "Your answer was empty. Answer, or call a tool.";
+const SHAPED: &str = "You wrote a tool call as text, so nothing was done. Call the tool itself.";
+const CUT: &str = "The conversation had become too long, so older parts were left out. Go on.";
+const GO_ON: &str = "Your answer was cut off at the limit of output tokens. Go on exactly where it stopped, and repeat nothing.";
+/// Why a run stands still that was put back because the program was about to end.
+const CLOSING: &str = "HQ was stopped";
+
+/// What an answer without tool calls is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// Words.
+    Something,
+    /// The same, cut off at the output limit.
+    Cut,
+    /// No words.
+    Nothing,
+    /// A tool call written as text.
+    Shaped,
+    /// A refusal.
+    Refusal,
+    /// The provider wants the same conversation again.
+    Pause,
+    /// The window was full.
+    Full,
+}
+
+/// What an answer without tool calls leads to.
+enum Next {
+    GoOn(Option<&'static str>),
+    End(Outcome),
+}
+
+/// An answer without tool calls: the end, unless somebody has said something meanwhile or something is missing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastWord {
+    /// What it cost.
+    pub paid: Paid,
+    /// The answer.
+    pub answer: EventKind,
+    /// The commit of what it changed in files.
+    pub committed: Option<EventKind>,
+    /// Whether the run has changed anything.
+    pub effective: bool,
+    /// The limit that ends it.
+    pub limit: Option<String>,
+    /// Whether it answers a question beside a conversation.
+    pub aside: bool,
+    /// What the answer is.
+    pub said: Said,
+    /// Whether the model was told that its last answer was none.
+    pub nudged: bool,
+    /// The words with which the run would end.
+    pub end: String,
+}
+
+impl Entry for LastWord {
+    type Answer = Step;
+    const PLACE: Place = Place::Home;
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: Pen,
+        _: Within,
+    ) -> Result<Done<Step>, EngineError> {
+        let Self { paid, answer, committed, effective, limit, aside, said, nudged, end } = self;
+        paid.write(tx)?;
+        pen.append(tx, answer)?;
+        if let Some(committed) = committed {
+            pen.append(tx, committed)?;
+        }
+        pen.run.effective |= effective;
+        let next = match limit {
+            Some(which) => Next::End(Outcome::Limit { which }),
+            // It has no tools, so words are all that can come.
+            None if aside && said != Said::Cut && !end.trim().is_empty() => {
+                Next::End(Outcome::Done)
+            }
+            None if !runs::queue::heard(tx, pen.session.id, pen.run.id)?.is_empty() => {
+                Next::GoOn(None)
+            }
+            None => next(tx, &mut pen, said, nudged, &end)?,
+        };
+        match next {
+            Next::GoOn(notice) => {
+                if let Some(text) = notice {
+                    pen.append(tx, EventKind::Notice { text: text.to_owned() })?;
+                }
+                save(tx, pen, Step::Next)
+            }
+            Next::End(outcome) => {
+                let appended = std::mem::take(&mut pen.appended);
+                pen.end(tx, outcome, &end)?;
+                Ok((Step::Over, appended))
+            }
+        }
+    }
+}
+
+fn next(
+    tx: &mut WriteTx<'_>,
+    pen: &mut Pen,
+    said: Said,
+    nudged: bool,
+    text: &str,
+) -> Result<Next, EngineError> {
+    let failed =
+        |code: &str, reason: String| Next::End(Outcome::Failed { code: code.to_owned(), reason });
+    Ok(match said {
+        Said::Nothing if nudged => {
+            failed("empty_answer", "The model gave no answer, twice.".to_owned())
+        }
+        Said::Full if nudged => {
+            failed("context_too_long", "The conversation is too long for this model.".to_owned())
+        }
+        // In a chat the person reads it as the answer.
+        Said::Refusal if pen.run.item.is_none() && !text.trim().is_empty() => {
+            Next::End(Outcome::Done)
+        }
+        Said::Refusal => {
+            let words = if text.trim().is_empty() { "it gave no reason" } else { text.trim() };
+            failed("content_refused", format!("The model declined to answer: {words}"))
+        }
+        Said::Nothing => Next::GoOn(Some(EMPTY)),
+        Said::Cut => Next::GoOn(Some(GO_ON)),
+        Said::Shaped if !nudged => Next::GoOn(Some(SHAPED)),
+        Said::Full => Next::GoOn(Some(CUT)),
+        Said::Pause => Next::GoOn(None),
+        Said::Something | Said::Shaped => plain_end(tx, pen)?,
+    })
+}
+
+/// A plain end of turn. A chat needs no more. Work is done if it changed something and the task
+/// will not fall asleep; otherwise the model is reminded once.
+fn plain_end(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<Next, EngineError> {
+    let Some(item) = pen.run.item else { return Ok(Next::End(Outcome::Done)) };
+    let asleep = work::would_sleep(tx, &pen.run, item)?;
+    if pen.run.effective && !asleep {
+        return Ok(Next::End(Outcome::Done));
+    }
+    if pen.run.reminded {
+        return Ok(Next::End(Outcome::NoOutcome));
+    }
+    pen.run.reminded = true;
+    Ok(Next::GoOn(Some(if pen.run.effective { ASLEEP } else { REMINDER })))
+}
+
+/// An answer that cannot be kept: it is paid all the same. The model is told once; a second time the run ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NotKept {
+    /// The number of the call.
+    pub call: u32,
+    /// What it cost.
+    pub paid: Paid,
+    /// Why it cannot.
+    pub why: Unkept,
+    /// The commit of what it changed in files.
+    pub committed: Option<EventKind>,
+    /// The limit that ends the run.
+    pub limit: Option<String>,
+    /// Whether it is the first time.
+    pub again: bool,
+}
+
+impl Entry for NotKept {
+    type Answer = Step;
+    const PLACE: Place = Place::Home;
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: Pen,
+        _: Within,
+    ) -> Result<Done<Step>, EngineError> {
+        let Self { call, paid, why, committed, limit, again } = self;
+        paid.write(tx)?;
+        let (class, message) = (why.word().to_owned(), why.told());
+        pen.append(tx, EventKind::CallFailed { call, class, message, retry_at: None })?;
+        if let Some(committed) = committed {
+            pen.append(tx, committed)?;
+        }
+        let outcome = match limit {
+            Some(which) => Outcome::Limit { which },
+            None if again => {
+                let text = format!("This did not work: {}. {}", why.told(), why.advice());
+                pen.append(tx, EventKind::Notice { text })?;
+                return save(tx, pen, Step::Next);
+            }
+            None => Outcome::Failed { code: why.word().to_owned(), reason: why.told() },
+        };
+        let appended = std::mem::take(&mut pen.appended);
+        pen.end(tx, outcome, "")?;
+        Ok((Step::Over, appended))
+    }
+}
+
+/// A run was cut off: by the person who asked for that, by an order to stand still, or by the end of the program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The call that was cut off with it.
+    pub cut_off: Option<CutOff>,
+    /// The commit of what it changed in files.
+    pub committed: Option<EventKind>,
+    /// Whether the run has changed anything.
+    pub effective: bool,
+    /// Whether the program ends.
+    pub ending: bool,
+    /// Whether it is to go on later.
+    pub rests: bool,
+}
+
+impl Entry for Stopped {
+    type Answer = ();
+    const PLACE: Place = Place::Home;
+
+    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+        if let Some(cut_off) = self.cut_off {
+            cut_off.write(tx, &mut pen)?;
+        }
+        if let Some(committed) = self.committed {
+            pen.append(tx, committed)?;
+        }
+        pen.run.effective |= self.effective;
+        match &pen.run.stop {
+            None if self.ending => {
+                pen.requeue(tx)?;
+            }
+            None if self.rests => {
+                halt::rest(tx, pen)?;
+            }
+            stop => {
+                let by = stop.as_ref().and_then(|stop| stop.by);
+                pen.close_calls(tx, CallStatus::Stopped, "the run was stopped")?;
+                pen.end(tx, Outcome::Stopped { by }, "")?;
+            }
+        }
+        Ok(((), Vec::new()))
+    }
+}
+
+/// A run takes no further step: it goes back to the queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rested {
+    /// The commit of what it changed in files.
+    pub committed: Option<EventKind>,
+    /// Whether the run has changed anything.
+    pub effective: bool,
+    /// Whether the program is about to end; else work stands still.
+    pub closing: bool,
+}
+
+impl Entry for Rested {
+    type Answer = ();
+    const PLACE: Place = Place::Home;
+
+    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+        if let Some(committed) = self.committed {
+            pen.append(tx, committed)?;
+        }
+        pen.run.effective |= self.effective;
+        if self.closing {
+            pen.append(tx, EventKind::Interrupted { what: CLOSING.to_owned() })?;
+            pen.requeue(tx)?;
+        } else {
+            halt::rest(tx, pen)?;
+        }
+        Ok(((), Vec::new()))
+    }
+}
+
+/// A run ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// The commit of what it changed in files.
+    pub committed: Option<EventKind>,
+    /// How.
+    pub outcome: Outcome,
+    /// What is said of it.
+    pub summary: String,
+}
+
+impl Entry for Ended {
+    type Answer = ();
+    const PLACE: Place = Place::Home;
+
+    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+        if let Some(committed) = self.committed {
+            pen.append(tx, committed)?;
+        }
+        pen.end(tx, self.outcome, &self.summary)?;
+        Ok(((), Vec::new()))
+    }
+}
+
+/// No budget can pay the next call. The run's own cap ends it; a month's budget lets it wait until somebody raises it or
+/// the month is over. Answers whether it waits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BudgetLacked {
+    /// What it has not written yet: that another answers, and a commit.
+    pub events: Vec<EventKind>,
+    /// What is lacking.
+    pub lack: Box<Lack>,
+    /// Whether that budget's money is nobody's choice: no record of it says so.
+    pub usual: bool,
+    /// The limit that the run has reached before.
+    pub limit: Option<String>,
+}
+
+impl Entry for BudgetLacked {
+    type Answer = bool;
+    const PLACE: Place = Place::Home;
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: Pen,
+        _: Within,
+    ) -> Result<Done<bool>, EngineError> {
+        let Self { events, mut lack, usual, limit } = self;
+        lack.budget.usual = usual;
+        for event in events {
+            pen.append(tx, event)?;
+        }
+        pen.read_inputs(tx)?;
+        if lack.budget.is_of_run() {
+            let which = limit.unwrap_or_else(|| used_up(&lack).to_owned());
+            let why = UsageError::OverBudget(lack).to_string();
+            pen.end(tx, Outcome::Limit { which }, &why)?;
+            return Ok((false, Vec::new()));
+        }
+        let (detail, until) = money::wait(tx, pen.run.id, &lack)?;
+        let needs_micros = Some(lack.needs().0);
+        pen.wait(tx, Pause { waits_for: WaitFor::Budget, detail, needs_micros, until })?;
+        Ok((true, Vec::new()))
+    }
+}
+
+/// A run waits in its slot until somebody who could answer may be asked again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Held {
+    /// What it has not written yet.
+    pub events: Vec<EventKind>,
+    /// Until when.
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+    /// In one sentence.
+    pub detail: String,
+}
+
+impl Entry for Held {
+    type Answer = ();
+    const PLACE: Place = Place::Journal;
+
+    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+        for event in self.events {
+            pen.append(tx, event)?;
+        }
+        pen.hold(tx, self.until, self.detail);
+        save(tx, pen, ())
+    }
+}
+
+/// A run waits without a slot until somebody who could answer may be asked again, or until something changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Parked {
+    /// What it has not written yet.
+    pub events: Vec<EventKind>,
+    /// Until when at most.
+    #[serde(with = "millisecond::optional")]
+    pub until: Option<Timestamp>,
+    /// In one sentence.
+    pub detail: String,
+}
+
+impl Entry for Parked {
+    type Answer = ();
+    const PLACE: Place = Place::Home;
+
+    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+        let Self { events, until, detail } = self;
+        for event in events {
+            pen.append(tx, event)?;
+        }
+        let pause = Pause { waits_for: WaitFor::Provider, detail, needs_micros: None, until };
+        pen.wait(tx, pause)?;
+        Ok(((), Vec::new()))
+    }
+}
+
+/// Calls go to the program that asked; the run waits for their results, unless somebody has said something meanwhile.
+/// Answers whether it waits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HandedOut {
+    /// The commit of what it changed in files.
+    pub committed: Option<EventKind>,
+    /// Whether the run has changed anything.
+    pub effective: bool,
+    /// The first of the calls.
+    pub activity: String,
+    /// What is waited for, in one sentence.
+    pub detail: String,
+    /// Until when at most.
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+}
+
+impl Entry for HandedOut {
+    type Answer = bool;
+    const PLACE: Place = Place::Home;
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: Pen,
+        _: Within,
+    ) -> Result<Done<bool>, EngineError> {
+        let Self { committed, effective, activity, detail, until } = self;
+        if let Some(committed) = committed {
+            pen.append(tx, committed)?;
+        }
+        pen.run.effective |= effective;
+        let heard = runs::queue::heard(tx, pen.session.id, pen.run.id)?;
+        if heard.iter().any(Input::is_from_outside) {
+            return save(tx, pen, false);
+        }
+        pen.run.activity = activity;
+        let appended = std::mem::take(&mut pen.appended);
+        let (waits_for, until) = (WaitFor::External, Some(until));
+        pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
+        Ok((true, appended))
+    }
+}
+
+/// Calls wait for a person's yes, and the run with them, unless the first of them was answered meanwhile. Answers whether
+/// it waits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApprovalsAsked {
+    /// The provider's id of the call at which the run waits.
+    pub call_id: String,
+    /// Its tool.
+    pub activity: String,
+    /// What is waited for, in one sentence.
+    pub detail: String,
+    /// Until when at most.
+    #[serde(with = "millisecond::optional")]
+    pub until: Option<Timestamp>,
+    /// What was not asked yet.
+    pub new: Vec<NewApproval>,
+}
+
+impl Entry for ApprovalsAsked {
+    type Answer = bool;
+    const PLACE: Place = Place::Home;
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: Pen,
+        _: Within,
+    ) -> Result<Done<bool>, EngineError> {
+        let Self { call_id, activity, detail, until, new } = self;
+        not_halted(tx, &pen)?;
+        let known = approvals::of_call(tx, pen.run.id, &call_id)?;
+        if new.is_empty() && known.is_some_and(|one| one.answer.is_some()) {
+            return Ok((false, Vec::new()));
+        }
+        for one in new {
+            trust::ask(tx, one)?;
+        }
+        pen.run.activity = activity;
+        let appended = std::mem::take(&mut pen.appended);
+        let waits_for = WaitFor::Approval;
+        pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
+        Ok((true, appended))
+    }
+}

@@ -1,0 +1,470 @@
+//! Writes without a pen: of the dispatcher, of the gate, of programs that go on, of who answers. Home alone carries them
+//! out.
+
+use serde::{Deserialize, Serialize};
+
+use features::agents::model::Agent;
+use features::connections::rests::Candidate;
+use features::connections::rules::turns::{self, Failure};
+use features::inbox::model::Item;
+use features::inbox::rules::{InboxError, waiting};
+use features::jobs::model::Job;
+use features::jobs::rules::{self as jobs, Finished, JobError, NewJob};
+use features::runs::model::{EventKind, Run};
+use features::runs::rules::{self as runs, RunError, Wake, client, context, halt, tell};
+use features::trust::rules::{self as trust, NewApproval, TrustError};
+use features::usage::rules as money;
+use kernel::{AgentId, ApprovalAnswer, ApprovalId, ItemId, JobId, Outcome, RunId, SessionId};
+use store::{StoreError, WriteTx};
+use vault::rules::{Used, used};
+
+use super::Order;
+use crate::{EngineError, items};
+
+/// An item becomes a run. None when its agent is held or has another run at work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunMade {
+    /// The item.
+    pub item: Item,
+    /// Its agent.
+    pub agent: Agent,
+}
+
+impl Order for RunMade {
+    type Answer = Option<Run>;
+    type Error = EngineError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Option<Run>, EngineError> {
+        items::make_run(tx, &self.item, &self.agent)
+    }
+}
+
+/// A run that waits goes on.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RunWoken {
+    /// The run.
+    pub run: RunId,
+}
+
+impl Order for RunWoken {
+    type Answer = Run;
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Run, RunError> {
+        runs::wake(tx, self.run)
+    }
+}
+
+/// A task takes a queued run up that was there when the program began.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RunTakenUp {
+    /// The run.
+    pub run: RunId,
+}
+
+impl Order for RunTakenUp {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        runs::take_up(tx, self.run)
+    }
+}
+
+/// The task lets go of a run that it has not begun.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RunPutDown {
+    /// The run.
+    pub run: RunId,
+}
+
+impl Order for RunPutDown {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        runs::put_down(tx, self.run)
+    }
+}
+
+/// A run whose task is gone goes on from its last step, or ends; what its calls came to that nobody saw the end of is
+/// booked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRecovered {
+    /// The run.
+    pub run: RunId,
+    /// Why it was interrupted.
+    pub what: String,
+}
+
+impl Order for RunRecovered {
+    type Answer = Run;
+    type Error = EngineError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Run, EngineError> {
+        let run = runs::recover(tx, self.run, &self.what)?;
+        money::book_left(tx, self.run)?;
+        Ok(run)
+    }
+}
+
+/// A run ends with the connection of the program that asked; what its calls came to is booked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RunHungUp {
+    /// The run.
+    pub run: RunId,
+}
+
+impl Order for RunHungUp {
+    type Answer = Run;
+    type Error = EngineError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Run, EngineError> {
+        let run = client::hang_up(tx, self.run)?;
+        money::book_left(tx, self.run)?;
+        Ok(run)
+    }
+}
+
+/// A run whose task hangs goes back to the queue. Answers whether it was at work.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RunSuspended {
+    /// The run.
+    pub run: RunId,
+}
+
+impl Order for RunSuspended {
+    type Answer = bool;
+    type Error = EngineError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<bool, EngineError> {
+        let put = halt::suspend(tx, self.run)?;
+        if put {
+            // Nobody will see what came of its call: its money is held back no longer.
+            money::book_left(tx, self.run)?;
+        }
+        Ok(put)
+    }
+}
+
+/// A run ends whatever its task does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// The run.
+    pub run: RunId,
+    /// How.
+    pub outcome: Outcome,
+}
+
+impl Order for RunEnded {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        runs::force_end(tx, self.run, self.outcome, "").map(drop)
+    }
+}
+
+/// The program began again, and runs go on: people are told.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RunsTakenUp {
+    /// How many.
+    pub count: u32,
+}
+
+impl Order for RunsTakenUp {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        runs::taken_up(tx, self.count)
+    }
+}
+
+/// No program answers a run that waits for one: it ends.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CallerGone {
+    /// The run.
+    pub run: RunId,
+}
+
+impl Order for CallerGone {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        client::give_up(tx, self.run)
+    }
+}
+
+/// What tools said whose run was taken away meanwhile: it is kept as evidence.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LateKept {
+    /// The run.
+    pub run: RunId,
+    /// What they said.
+    pub late: Vec<EventKind>,
+}
+
+impl Order for LateKept {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        runs::keep_late(tx, self.run, self.late)
+    }
+}
+
+/// Old results take less room in what a model is shown.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Pruned {
+    /// The session.
+    pub session: SessionId,
+    /// Before this event they lose their middle.
+    pub trimmed: u32,
+    /// Before this one all but their names.
+    pub cleared: u32,
+}
+
+impl Order for Pruned {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        context::pruned(tx, self.session, self.trimmed, self.cleared)
+    }
+}
+
+/// A conversation is told something and answers now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionTold {
+    /// The conversation.
+    pub session: SessionId,
+    /// What it is told.
+    pub text: String,
+}
+
+impl Order for SessionTold {
+    type Answer = ();
+    type Error = RunError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        tell(tx, self.session, &self.text, Wake::Now)
+    }
+}
+
+/// Why nothing of an agent's is begun, or that nothing holds it any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentHeld {
+    /// The agent.
+    pub agent: AgentId,
+    /// Why, in a word.
+    pub reason: Option<String>,
+}
+
+impl Order for AgentHeld {
+    type Answer = ();
+    type Error = InboxError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), InboxError> {
+        waiting::note_held(tx, self.agent, self.reason.as_deref())
+    }
+}
+
+/// What holds single items.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ItemsMarked {
+    /// The items, each with what holds it, in a word.
+    pub marks: Vec<(ItemId, Option<String>)>,
+}
+
+impl Order for ItemsMarked {
+    type Answer = ();
+    type Error = InboxError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), InboxError> {
+        waiting::mark(tx, &self.marks)
+    }
+}
+
+/// Nobody will come to an item.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ItemGivenUp {
+    /// The item.
+    pub item: ItemId,
+}
+
+impl Order for ItemGivenUp {
+    type Answer = ();
+    type Error = InboxError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), InboxError> {
+        waiting::give_up(tx, self.item)
+    }
+}
+
+/// An item has lost its run.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ItemTakenBack {
+    /// The item.
+    pub item: ItemId,
+}
+
+impl Order for ItemTakenBack {
+    type Answer = ();
+    type Error = InboxError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), InboxError> {
+        waiting::take_back(tx, self.item)
+    }
+}
+
+/// The reviewer has said yes to a call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApprovalAllowed {
+    /// The call.
+    pub approval: NewApproval,
+}
+
+impl Order for ApprovalAllowed {
+    type Answer = ();
+    type Error = TrustError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), TrustError> {
+        trust::allow_reviewed(tx, self.approval)
+    }
+}
+
+/// A call that was asked for is not asked for any more.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ApprovalClosed {
+    /// The approval.
+    pub id: ApprovalId,
+    /// Why.
+    pub answer: ApprovalAnswer,
+}
+
+impl Order for ApprovalClosed {
+    type Answer = ();
+    type Error = TrustError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), TrustError> {
+        trust::close(tx, self.id, self.answer)
+    }
+}
+
+/// Who was asked has failed, and is left alone for a while.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailureNoted {
+    /// Who.
+    pub who: Candidate,
+    /// What happened.
+    pub failure: Failure,
+}
+
+impl Order for FailureNoted {
+    type Answer = ();
+    type Error = StoreError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+        turns::note_failure(tx, &self.who, self.failure).map(drop)
+    }
+}
+
+/// Secrets are used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SecretsUsed {
+    /// The uses.
+    pub uses: Vec<Used>,
+}
+
+impl Order for SecretsUsed {
+    type Answer = ();
+    type Error = StoreError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+        self.uses.into_iter().try_for_each(|one| used(tx, one))
+    }
+}
+
+/// A program goes on beside its agent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobBegun {
+    /// The program.
+    pub new: NewJob,
+}
+
+impl Order for JobBegun {
+    type Answer = Job;
+    type Error = JobError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Job, JobError> {
+        jobs::begin(tx, self.new)
+    }
+}
+
+/// A program has ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobFinished {
+    /// The program.
+    pub id: JobId,
+    /// How.
+    pub end: Finished,
+}
+
+impl Order for JobFinished {
+    type Answer = ();
+    type Error = JobError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), JobError> {
+        jobs::finish(tx, self.id, self.end).map(drop)
+    }
+}
+
+/// What a program has left behind has ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct JobSettled {
+    /// The program.
+    pub id: JobId,
+}
+
+impl Order for JobSettled {
+    type Answer = ();
+    type Error = JobError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), JobError> {
+        jobs::settle(tx, self.id)
+    }
+}
+
+/// A program is to end.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct JobStopped {
+    /// The program.
+    pub id: JobId,
+}
+
+impl Order for JobStopped {
+    type Answer = ();
+    type Error = JobError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), JobError> {
+        jobs::request_stop(tx, self.id).map(drop)
+    }
+}
+
+/// A program that has ended goes off the list.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct JobCleared {
+    /// The program.
+    pub id: JobId,
+}
+
+impl Order for JobCleared {
+    type Answer = ();
+    type Error = JobError;
+
+    fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), JobError> {
+        jobs::clear(tx, self.id)
+    }
+}
