@@ -222,7 +222,9 @@ impl Hand {
         tool: Option<Ready>,
     ) -> Result<Option<(Pen, Within)>, EngineError> {
         let Self { run, epoch, worked_ms, number, first } = self;
-        if tx.get::<Run>(run)?.is_some_and(|run| number <= run.applied) {
+        // What is written with an epoch that is over is refused by the fence, and not taken for one of these.
+        let own = |run: &Run| first.is_some() || run.epoch == epoch;
+        if tx.get::<Run>(run)?.is_some_and(|run| number <= run.applied && own(&run)) {
             return Ok(None);
         }
         let pen = match first {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use app::Ws;
+use features::runs::rules::RunError;
 use kernel::{Actor, Cause};
 use store::WriteTx;
 
@@ -46,7 +47,8 @@ impl Port for Ws {
         let write =
             move |tx: &mut WriteTx<'_>| command::write(tx, hand, || entry.lock().take(), tool);
         let noted = self.store.write(actor, cause, write).await?;
-        noted.ok_or(EngineError::Broken("a command of a run has a number that was used before"))
+        // Nobody here sends anything twice: somebody else writes this run now.
+        noted.ok_or(EngineError::Run(RunError::Fenced))
     }
 
     async fn order<O: Order>(
