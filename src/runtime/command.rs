@@ -97,6 +97,10 @@ macro_rules! closed {
         pub enum $name { $(#[allow(missing_docs)] $one(Box<$one>),)+ }
 
         impl $name {
+            /// How many there are.
+            #[cfg(test)]
+            const COUNT: usize = [$(stringify!($one)),+].len();
+
             /// Where it is applied.
             #[must_use]
             pub fn place(&self) -> Place {
@@ -158,7 +162,9 @@ impl Command {
     /// What the rules refuse; nothing of it is written then.
     pub fn apply(self, tx: &mut WriteTx<'_>, tool: Option<Ready>) -> Result<Value, EngineError> {
         match self {
-            Self::Entry { hand, line } => line.write((tx, hand, tool)).and_then(|noted| json(&noted)),
+            Self::Entry { hand, line } => {
+                line.write((tx, hand, tool)).and_then(|noted| json(&noted))
+            }
             Self::Order(order) => order.carry_out(tx),
         }
     }
@@ -326,3 +332,6 @@ fn json(answer: &impl Serialize) -> Result<Value, EngineError> {
     serde_json::to_value(answer)
         .map_err(|_| EngineError::Broken("an answer of a command cannot be written"))
 }
+
+#[cfg(test)]
+mod tests;
