@@ -22,7 +22,7 @@ use super::command::tool::Ready;
 use super::command::{Entry, First, Hand, Noted};
 use super::context;
 use super::history::History;
-use super::port::{Held, Port};
+use super::port::{Handed, Port};
 
 /// The most of an assistant message that is kept in its record, in bytes: well below the limit of
 /// a record, far above what a model writes.
@@ -121,14 +121,14 @@ impl Journal {
         entry: E,
         tool: Option<Ready>,
     ) -> Result<E::Answer, EngineError> {
-        self.apply_held(first, &held(entry), tool).await
+        self.apply_handed(first, &handed(entry), tool).await
     }
 
     /// The same; what the fence refuses stays where it is held.
-    pub(super) async fn apply_held<E: Entry>(
+    pub(super) async fn apply_handed<E: Entry>(
         &mut self,
         first: Option<Box<First>>,
-        entry: &Held<E>,
+        entry: &Handed<E>,
         tool: Option<Ready>,
     ) -> Result<E::Answer, EngineError> {
         let number = self.applied + 1;
@@ -335,8 +335,8 @@ impl Seen {
     }
 }
 
-/// Holds an entry for who applies it.
-pub(super) fn held<E>(entry: E) -> Held<E> {
+/// Hands an entry to who applies it.
+pub(super) fn handed<E>(entry: E) -> Handed<E> {
     Arc::new(Mutex::new(Some(entry)))
 }
 

@@ -5,7 +5,7 @@ use features::runs::model::{CallStatus, EventKind};
 
 use super::command::journal::Results;
 use super::command::orders::LateKept;
-use super::journal::{Journal, held};
+use super::journal::{Journal, handed};
 use super::port::Port;
 use super::{BY, EngineError};
 
@@ -18,8 +18,8 @@ impl Journal {
         load: Vec<String>,
     ) -> Result<(), EngineError> {
         let effective = self.effective;
-        let results = held(Results { events, load, effective });
-        let written = self.apply_held(None, &results, None).await;
+        let results = handed(Results { events, load, effective });
+        let written = self.apply_handed(None, &results, None).await;
         let left = results.lock().take();
         if written.as_ref().is_err_and(EngineError::is_fenced)
             && let Some(left) = left

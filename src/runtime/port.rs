@@ -14,7 +14,7 @@ use super::command::tool::Ready;
 use super::command::{self, Entry, Hand, Noted, Order};
 
 /// An entry on its way. Who applies it takes it out; what the fence refuses stays for who wrote it.
-pub(crate) type Held<E> = Arc<Mutex<Option<E>>>;
+pub(crate) type Handed<E> = Arc<Mutex<Option<E>>>;
 
 /// Takes the engine's writes. What was answered is on disk.
 pub(crate) trait Port {
@@ -23,7 +23,7 @@ pub(crate) trait Port {
         &self,
         by: (Actor, Cause),
         hand: Hand,
-        entry: &Held<E>,
+        entry: &Handed<E>,
         tool: Option<Ready>,
     ) -> impl Future<Output = Result<Noted<E::Answer>, EngineError>> + Send;
 
@@ -40,7 +40,7 @@ impl Port for Ws {
         &self,
         (actor, cause): (Actor, Cause),
         hand: Hand,
-        entry: &Held<E>,
+        entry: &Handed<E>,
         tool: Option<Ready>,
     ) -> Result<Noted<E::Answer>, EngineError> {
         let entry = Arc::clone(entry);
