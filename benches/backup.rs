@@ -180,6 +180,7 @@ fn run() -> Result<bool, Failure> {
         }],
         data: data.clone(),
         key_id: "bench".to_owned(),
+        former_keys: Vec::new(),
         left_out: Vec::new(),
         listed: BTreeSet::from(["bench".to_owned()]),
         still: Arc::new(|| Ok(BTreeSet::from(["bench".to_owned()]))),

@@ -11,7 +11,7 @@ import { build } from "esbuild";
 const dist = "static/dist";
 const budget = 80 * 1024;
 const richBudget = 90 * 1024;
-const caps = { "app.css": 36 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024 };
+const caps = { "app.css": 36 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "gateways.css": 4 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024 };
 
 const options = {
   bundle: true,
@@ -45,11 +45,12 @@ const files = {
   "rich.css": Buffer.from(await bundled("static/css/rich.css")),
   "knowledge.css": Buffer.from(await bundled("static/css/knowledge.css")),
   "crm.css": Buffer.from(await bundled("static/css/crm.css")),
+  "gateways.css": Buffer.from(await bundled("static/css/gateways.css")),
   "browser.js": Buffer.from(await bundled("static/js/browser.js", { format: "iife" })),
   "browser.css": Buffer.from(await bundled("static/css/browser.css")),
 };
 const isRich = (name) => name.startsWith("rich.");
-const isMore = (name) => isRich(name) || name === "knowledge.css" || name === "crm.css" || name.startsWith("browser.");
+const isMore = (name) => isRich(name) || name === "knowledge.css" || name === "crm.css" || name === "gateways.css" || name.startsWith("browser.");
 
 mkdirSync(dist, { recursive: true });
 for (const old of readdirSync(dist)) {

@@ -1,15 +1,16 @@
 //! Agents and what guards them: making one, saving one of its files, its history, the dashboard of many, the verdict
 //! on a call.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
 
 use crate::load::{self, Client, Load, Times, told};
-use crate::rows::{Ready, figure};
+use crate::rows::{Ready, figure, has_change, id};
 use crate::{Figure, ms};
 use support::wire;
 
@@ -20,6 +21,12 @@ const SPAN: Duration = Duration::from_secs(4);
 /// Files of the agent whose file is saved, and agents on the dashboard that is looked at.
 const FILES: usize = 1_000;
 const AGENTS: usize = 100;
+/// Commits of an agent, and how many of them a page of its history shows.
+const COMMITS: usize = 5_000;
+const PAGE: usize = 50;
+/// Dashboards that are open at once, and agents that work meanwhile.
+const OPEN: usize = 100;
+const WORKING: usize = 16;
 /// Permissions among which the one that fits is looked for.
 const RULES: usize = 500;
 
@@ -95,6 +102,198 @@ pub fn saved(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
         let ratio = ours.as_secs_f64() / git.as_secs_f64();
         let text = format!("{ratio:.2} ({} : {})", ms(ours), ms(git));
         Ok(figure(text, ratio <= 1.0))
+    })
+}
+
+pub fn history(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = Ready::start().await?;
+        let mut program = hq.client().await?;
+        let agent = format!("{}/{}", wire::AGENTS, hq.agent);
+        let file = format!("{agent}/files/n0.md");
+        program.call("POST", &file, Some(&json!({ "text": "Note\n" }))).await?;
+        for count in 1..COMMITS {
+            // One file in ten commits, so that those of the others have to be passed over.
+            let (method, path) = match (count % 10, count / 10) {
+                (0, _) => ("PUT", file.clone()),
+                (other, 0) => ("POST", format!("{agent}/files/n{other}.md")),
+                (other, _) => ("PUT", format!("{agent}/files/n{other}.md")),
+            };
+            let body = json!({ "text": format!("Changed {count}\n") });
+            program.call(method, &path, Some(&body)).await?;
+        }
+        let slug = program.json("GET", &agent, None).await?;
+        let slug = slug["slug"].as_str().ok_or("an agent has no slug")?.to_owned();
+        let path = format!("{agent}/history?path=n0.md&limit={PAGE}");
+        let mut times = Vec::new();
+        for _ in 0..ACTS {
+            let began = Instant::now();
+            program.call("GET", &path, None).await?;
+            times.push(began.elapsed());
+        }
+        let ours = load::share(times)?.p50;
+        let repo = repository(hq.folder.path())?;
+        let mut times = Vec::new();
+        for _ in 0..ACTS {
+            let mut git = Command::new("git");
+            git.arg("--git-dir").arg(&repo).args(["log", "-n"]).arg(PAGE.to_string());
+            git.arg(format!("agent/{slug}")).args(["--", "n0.md"]);
+            let began = Instant::now();
+            let done = git.output().map_err(told("git"))?;
+            times.push(began.elapsed());
+            if !done.status.success() {
+                return Err(format!("git log: {}", String::from_utf8_lossy(&done.stderr)));
+            }
+        }
+        let git = load::share(times)?.p50;
+        let ratio = ours.as_secs_f64() / git.as_secs_f64();
+        let text = format!("{ratio:.2} ({} : {})", ms(ours), ms(git));
+        Ok(figure(text, ratio <= 1.5))
+    })
+}
+
+/// The repository of the one workspace of a data folder.
+fn repository(data: &Path) -> Result<PathBuf, String> {
+    let places = std::fs::read_dir(data.join("workspaces")).map_err(told("the workspaces"))?;
+    let repos = places.filter_map(|place| Some(place.ok()?.path().join("agents.git")));
+    repos.into_iter().find(|repo| repo.is_dir()).ok_or_else(|| "there is no repository".to_owned())
+}
+
+/// What 100 agents could take over from their template, which has moved on by one file.
+pub fn offers(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = Ready::start().await?;
+        let mut program = hq.client().await?;
+        for number in 1..AGENTS {
+            let body = wire::agent(&format!("Agent {number}"));
+            program.call("POST", wire::AGENTS, Some(&body)).await?;
+        }
+        let repo = repository(hq.folder.path())?;
+        let tree = tempfile::tempdir_in(hq.folder.path()).map_err(told("a folder"))?;
+        let at = tree.path().join("template");
+        let git = |folder: &Path, args: &[&str]| {
+            let mut command = Command::new("git");
+            command.args(["-c", "user.name=HQ", "-c", "user.email=hq@example.com"]);
+            let done = command.args(args).current_dir(folder).output().map_err(told("git"))?;
+            match done.status.success() {
+                true => Ok(()),
+                false => Err(format!("git {args:?}: {}", String::from_utf8_lossy(&done.stderr))),
+            }
+        };
+        let (from, to) = (repo.display().to_string(), at.display().to_string());
+        git(tree.path(), &["clone", "--quiet", "--branch", "template/default", &from, &to])?;
+        let file = at.join("AGENTS.md");
+        let words = std::fs::read_to_string(&file).map_err(told("a template"))?;
+        std::fs::write(&file, words + "\nOne rule more.\n").map_err(told("a template"))?;
+        git(&at, &["commit", "--quiet", "--all", "-m", "One rule more"])?;
+        git(&at, &["push", "--quiet", "origin", "HEAD:template/default"])?;
+        let mut times = Vec::new();
+        let mut offered = 0;
+        for _ in 0..ACTS {
+            let began = Instant::now();
+            let offers = program.json("GET", "/api/v1/agent-upgrades", None).await?;
+            times.push(began.elapsed());
+            offered = offers["items"].as_array().map_or(0, Vec::len);
+        }
+        if offered != AGENTS {
+            return Err(format!("{offered} of {AGENTS} agents have an offer"));
+        }
+        let Times { p50, p99 } = load::share(times)?;
+        let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
+        Ok(figure(text, p50 <= Duration::from_millis(500)))
+    })
+}
+
+/// Pages that hear all of a dashboard while agents work: what that costs the program.
+pub fn open_dashboards(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = Ready::start().await?;
+        let mut program = hq.client().await?;
+        let mut agents = vec![hq.agent.clone()];
+        for number in 1..WORKING {
+            let body = wire::agent(&format!("Agent {number}"));
+            let made = program.json("POST", wire::AGENTS, Some(&body)).await?;
+            agents.push(id(&made)?);
+        }
+        let home = format!("/w/{}", hq.workspace);
+        let mut pages = Vec::new();
+        for _ in 0..OPEN {
+            pages.push(tokio::spawn(watch(&hq, &home).await?));
+        }
+        // As many words as agents with a task each say to it in a minute.
+        let before = support::program::cpu_time(hq.program.id());
+        let began = Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut count = 0;
+        while began.elapsed() < SPAN * 3 {
+            tick.tick().await;
+            let title = format!("task {count}");
+            let body = wire::task(&title, Some(&agents[count % agents.len()]));
+            program.call("POST", wire::TASKS, Some(&body)).await?;
+            count += 1;
+        }
+        let spent = support::program::cpu_time(hq.program.id()).saturating_sub(before);
+        for page in pages {
+            page.abort();
+        }
+        let share = spent.as_secs_f64() / began.elapsed().as_secs_f64();
+        let text = format!("{share:.2} of a core, {count} tasks given to {WORKING} agents");
+        Ok(figure(text, share <= 0.5))
+    })
+}
+
+/// A region of a page: where it is fetched, and the changes after which it is.
+struct Region {
+    path: String,
+    events: String,
+}
+
+/// The regions that a page names, as its attributes say.
+fn regions(page: &str) -> Vec<Region> {
+    let value = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value.replace("&amp;", "&"))
+    };
+    let tags = page.split('<').filter(|tag| tag.contains("data-region"));
+    tags.filter_map(|tag| {
+        Some(Region { path: value(tag, "hx-get")?, events: value(tag, "hx-trigger")? })
+    })
+    .collect()
+}
+
+/// A dashboard as a browser keeps it open: what its stream names lets each region that hears of it fetch itself.
+/// Unlike a browser it always wants the whole region.
+async fn watch(hq: &Ready, home: &str) -> Result<impl Future<Output = ()> + use<>, String> {
+    let cookie = || ("cookie", hq.browser.cookie_header());
+    let mut stream = Client::connect(hq.program.url(), cookie()).await?;
+    let mut page = Client::connect(hq.program.url(), cookie()).await?;
+    let shown = page.call("GET", home, None).await?;
+    let regions = regions(&String::from_utf8_lossy(&shown));
+    if regions.is_empty() {
+        return Err("the dashboard has no region that is live".to_owned());
+    }
+    let mut events = stream.send("GET", &format!("{home}/events"), None).await?.into_body();
+    Ok(async move {
+        while let Some(Ok(frame)) = events.frame().await {
+            let Some(bytes) = frame.data_ref().filter(|bytes| has_change(bytes)) else { continue };
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+            let told: Value =
+                data.and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
+            let tables: Vec<String> = told["t"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|pair| Some(format!("hq:{} ", pair[0].as_str()?)))
+                .collect();
+            for region in &regions {
+                let hears = tables.iter().any(|table| region.events.contains(table));
+                if hears && page.call("GET", &region.path, None).await.is_err() {
+                    return;
+                }
+            }
+        }
+        drop(stream);
     })
 }
 

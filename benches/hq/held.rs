@@ -78,7 +78,7 @@ pub fn workspaces(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String
 }
 
 /// Memory in KiB of a program that has rested after its start.
-async fn at_rest(program: &Program) -> u64 {
+pub async fn at_rest(program: &Program) -> u64 {
     tokio::time::sleep(REST).await;
     program::pss_kib(program.id())
 }

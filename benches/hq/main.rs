@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
 mod agents;
+mod browser_rows;
 mod company;
 mod customers;
 mod find;
@@ -19,6 +20,7 @@ mod model;
 mod quality;
 mod rows;
 mod runtime;
+mod trust;
 mod undo;
 
 use std::process::ExitCode;
@@ -186,6 +188,18 @@ const ROWS: &[Row] = &[
     Row {
         name: "cell, over an assignment", promise: "≤ 1.2", peer: "–", measure: customers::cell
     },
+    Row {
+        name: "form of 10 fields, to a model",
+        promise: "≤ ½ of agent-browser",
+        peer: "same run",
+        measure: browser_rows::form_of_ten,
+    },
+    Row {
+        name: "click by ref",
+        promise: "p50 ≤ 25 ms, ≤ 2 ms over CDP",
+        peer: "same run",
+        measure: browser_rows::click,
+    },
     Row { name: "agent made", promise: "p50 ≤ 30 ms", peer: "–", measure: agents::made },
     Row {
         name: "file saved, over git's commit",
@@ -200,10 +214,47 @@ const ROWS: &[Row] = &[
         measure: agents::dashboard,
     },
     Row {
+        name: "100 dashboards, 16 agents work",
+        promise: "≤ 0.5 core",
+        peer: "–",
+        measure: agents::open_dashboards,
+    },
+    Row {
+        name: "offers for 100 agents", promise: "≤ 500 ms", peer: "–", measure: agents::offers
+    },
+    Row {
+        name: "history, over git log", promise: "≤ 1.5", peer: "–", measure: agents::history
+    },
+    Row {
         name: "verdict among 500 rules",
         promise: "≤ 50 µs more",
         peer: "–",
         measure: agents::verdict,
+    },
+    Row {
+        name: "answer, run goes on",
+        promise: "p99 ≤ 50 ms",
+        peer: "–",
+        measure: trust::answered,
+    },
+    Row {
+        name: "1,000 runs wait for a yes",
+        promise: "≤ 5 MB, start ≤ 200 ms",
+        peer: "–",
+        measure: trust::held,
+    },
+    Row { name: "rule replayed", promise: "p99 ≤ 300 ms", peer: "–", measure: trust::replay },
+    Row {
+        name: "exec with 20 secrets, over none",
+        promise: "≤ 1.05",
+        peer: "–",
+        measure: trust::secrets,
+    },
+    Row {
+        name: "1,000 secrets masked, over 10",
+        promise: "≤ 1.5, one more ≤ 50 ms",
+        peer: "–",
+        measure: trust::redaction,
     },
     Row {
         name: "script, style, sprite",

@@ -48,7 +48,10 @@ fn progress(n: u32) -> (&'static str, Value) {
 }
 
 /// What one call costs more: turns with one and with 21 calls in one answer, a commit for each call.
-async fn each_call(hq: &Ready, call: fn(u32) -> (&'static str, Value)) -> Result<Duration, String> {
+pub async fn each_call(
+    hq: &Ready,
+    call: fn(u32) -> (&'static str, Value),
+) -> Result<Duration, String> {
     let one = turn_with(hq, calls(1, call)).await?;
     let all = turn_with(hq, calls(CALLS + 1, call)).await?;
     Ok(all.saturating_sub(one) / CALLS)

@@ -8,6 +8,7 @@ pub mod config;
 pub mod consumers;
 mod extract;
 pub mod finding;
+pub mod hosts;
 pub mod inputs;
 pub mod jobs;
 pub mod kept;
@@ -109,6 +110,8 @@ pub struct AppParts {
     pub open_way: browsers::OpenWay,
     /// Tickets for those who watch them.
     pub tickets: tickets::Tickets,
+    /// The hosts that are linked.
+    pub hosts: hosts::Hosts,
     /// The model that search by meaning uses.
     pub meaning: meaning::Meaning,
     /// Accounts that people signed in to at providers.

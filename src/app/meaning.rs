@@ -82,6 +82,12 @@ impl Meaning {
         used.get_or_insert_with(|| self.look()).clone()
     }
 
+    /// Whether a model is known to be in use. It waits for nothing, so it says no while that is looked up.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.used.try_lock().is_some_and(|used| matches!(&*used, Some(Some(_))))
+    }
+
     fn look(&self) -> Option<Kept> {
         let given = || match self.shelf.given() {
             Some(Given::Fits(kept)) => Some(*kept),
@@ -193,13 +199,19 @@ fn threads() -> usize {
 /// The vectors of a workspace.
 pub struct Vectors {
     home: Home,
-    open: Mutex<Option<Open>>,
+    /// Those that serve, and those that are being made in their place.
+    open: Mutex<Vec<Open>>,
     /// Passages that have no vector yet.
     waiting: AtomicUsize,
     /// What they are of.
     behind: Mutex<HashSet<Uuid>>,
     trouble: Mutex<Option<String>>,
+    /// Until when a server that makes vectors is left alone.
+    left_until: Mutex<Option<Instant>>,
 }
+
+/// Vectors of so many models are open at once.
+const OPEN: usize = 2;
 
 struct Open {
     model: String,
@@ -217,6 +229,7 @@ impl Vectors {
             waiting: AtomicUsize::new(0),
             behind: Mutex::default(),
             trouble: Mutex::default(),
+            left_until: Mutex::default(),
         }
     }
 
@@ -227,21 +240,20 @@ impl Vectors {
     /// If the disk fails.
     pub fn open(&self, model: &str, dimensions: usize) -> Result<Arc<Arena>, ArenaError> {
         let mut open = self.open.lock();
-        if let Some(open) = open.as_mut().filter(|open| open.model == model) {
+        if let Some(open) = open.iter_mut().find(|open| open.model == model) {
             open.used = Instant::now();
             return Ok(open.arena.clone());
         }
         let arena = Arc::new(self.home.arena(model, dimensions)?);
-        *open = Some(Open { model: model.to_owned(), arena: arena.clone(), used: Instant::now() });
+        open.sort_by_key(|open| std::cmp::Reverse(open.used));
+        open.truncate(OPEN - 1);
+        open.push(Open { model: model.to_owned(), arena: arena.clone(), used: Instant::now() });
         Ok(arena)
     }
 
     /// Closes what nobody has needed for so long.
     pub fn rest(&self, quiet: Duration) {
-        let mut open = self.open.lock();
-        if open.as_ref().is_some_and(|open| quiet <= open.used.elapsed()) {
-            *open = None;
-        }
+        self.open.lock().retain(|open| open.used.elapsed() < quiet);
     }
 
     /// Up to where the vectors of a model follow the feed, as it was kept.
@@ -257,7 +269,19 @@ impl Vectors {
     /// If the disk fails.
     pub fn keep_place(&self, model: &str, place: store::Cursor) -> std::io::Result<()> {
         self.home.keep_place(model, &place.to_string())?;
+        self.open.lock().retain(|open| open.model == model);
         self.home.keep_only(model)
+    }
+
+    /// Leaves a server that makes vectors alone for so long; none ends that.
+    pub fn leave(&self, pause: Option<Duration>) {
+        *self.left_until.lock() = pause.map(|pause| Instant::now() + pause);
+    }
+
+    /// Whether a server that makes vectors is left alone.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.left_until.lock().is_some_and(|until| Instant::now() < until)
     }
 
     /// How many passages have no vector yet.

@@ -1,8 +1,9 @@
 //! Hashing off the async threads, two at a time, since each hash takes 19 MiB. The hasher is made at
 //! first use: a start does not pay for it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -15,7 +16,8 @@ const AT_ONCE: usize = 2;
 /// Hashes and checks passwords.
 pub struct Hasher {
     ring: Arc<Keyring>,
-    made: OnceLock<Passwords>,
+    /// Of the master key that was the current one when it was made.
+    made: Mutex<Option<Arc<Passwords>>>,
     permits: Arc<Semaphore>,
 }
 
@@ -23,15 +25,16 @@ impl Hasher {
     /// A hasher with the peppers of this ring.
     #[must_use]
     pub fn new(ring: Arc<Keyring>) -> Self {
-        Self { ring, made: OnceLock::new(), permits: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { ring, made: Mutex::new(None), permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    fn passwords(&self) -> Result<&Passwords, PasswordError> {
-        if let Some(made) = self.made.get() {
-            return Ok(made);
+    fn passwords(&self) -> Result<Arc<Passwords>, PasswordError> {
+        if let Some(made) = self.made.lock().as_ref().filter(|made| made.is_of(&self.ring)) {
+            return Ok(Arc::clone(made));
         }
-        let made = Passwords::new(&self.ring)?;
-        Ok(self.made.get_or_init(|| made))
+        let made = Arc::new(Passwords::new(&self.ring)?);
+        *self.made.lock() = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     /// The text to store for a password.

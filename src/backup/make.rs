@@ -47,6 +47,8 @@ pub struct Source {
     pub data: PathBuf,
     /// Names the master key.
     pub key_id: String,
+    /// Names the keys that were the master key before: what was made with them is of this HQ.
+    pub former_keys: Vec<String>,
     /// What is known to be missing from the start.
     pub left_out: Vec<String>,
     /// The workspaces that the accounts knew when `workspaces` was gathered.
@@ -201,7 +203,9 @@ impl Former {
     fn read(repo: &Repository, source: &Source) -> Result<Self, BackupError> {
         let (there, mut former) = (repo.pieces()?, Self::default());
         let damaged = repo.each_manifest(&mut |manifest| {
-            if manifest.key_id != source.key_id && !source.beside_others {
+            let is_own =
+                manifest.key_id == source.key_id || source.former_keys.contains(&manifest.key_id);
+            if !is_own && !source.beside_others {
                 return Err(BackupError::Others { place: repo.place().to_owned() });
             }
             former.serial = former.serial.max(manifest.serial);

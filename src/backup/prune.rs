@@ -115,7 +115,7 @@ pub struct Pruned {
     pub unreadable: Vec<String>,
 }
 
-/// Removes backups of this master key that are not kept, then the pieces that none of the others names.
+/// Removes backups of these master keys that are not kept, then the pieces that none of the others names.
 /// Nothing younger than `since`, nothing of another master key, and nothing at all while another HQ
 /// makes a backup here. Blocking.
 ///
@@ -123,7 +123,7 @@ pub struct Pruned {
 /// When the target cannot be asked, or another HQ is at work there.
 pub fn prune(
     repo: &Repository,
-    (owner, own): (&Owner, &str),
+    (owner, own): (&Owner, &[String]),
     keep: &dyn Fn(&[Taken]) -> BTreeSet<String>,
     since: Timestamp,
     meter: &Meter,
@@ -133,7 +133,7 @@ pub fn prune(
     let there = repo.pieces()?;
     let (mut all, mut others) = (Vec::new(), Vec::new());
     let damaged = repo.each_manifest(&mut |manifest| {
-        if manifest.key_id == own {
+        if own.contains(&manifest.key_id) {
             let good = manifest.is_complete() && is_whole(&manifest, &there);
             let Manifest { id, taken_at: at, serial, .. } = manifest;
             all.push(Taken { id, at, serial, good });

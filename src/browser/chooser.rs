@@ -57,6 +57,12 @@ impl Page {
     /// Gives files to the chooser that waits.
     pub async fn choose(&self, files: Vec<Chosen>) -> Result<(), BrowserError> {
         let chooser = self.chooser().ok_or(BrowserError::NoChooser)?;
+        self.give(chooser.number, files).await
+    }
+
+    /// Gives files to a field for files.
+    pub async fn give(&self, number: u32, files: Vec<Chosen>) -> Result<(), BrowserError> {
+        self.node(number).await?;
         let folder = self.running.uploads.clone();
         let paths = launch::blocking(move || {
             let copied = files.into_iter().map(|mut one| {
@@ -68,7 +74,7 @@ impl Page {
         });
         let paths = paths.await?;
         self.close_chooser()?;
-        self.set_files(chooser.number, &paths).await
+        self.set_files(number, &paths).await
     }
 
     /// Chooses nothing.

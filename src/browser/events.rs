@@ -114,6 +114,11 @@ impl Fold {
             "Inspector.targetCrashed" if session != tab.session => link.crash(&session),
             "Page.javascriptDialogOpening" => answer(link, &session, tab, read(event)?),
             "Page.fileChooserOpened" => tab.opens_chooser(read(event)?, &session),
+            "Runtime.consoleAPICalled" => tab.heard.said(read(event)?),
+            "Runtime.exceptionThrown" => tab.heard.threw(read(event)?),
+            "Network.requestWillBeSent" => tab.heard.sent(read(event)?),
+            "Network.responseReceived" => tab.heard.came(&read(event)?),
+            "Network.loadingFailed" => tab.heard.failed(read(event)?),
             "Input.dragIntercepted" => tab.drag = Some(read::<DragIntercepted>(event)?.data),
             "Page.screencastFrame" => {
                 let frame: CastFrame = read(event)?;
@@ -279,7 +284,8 @@ impl Tab {
         self.refs.forget(&info.id);
         if is_main {
             self.documents += 1;
-            self.has_crashed = false;
+            (self.has_crashed, self.is_scripted) = (false, false);
+            self.heard.forget_words();
             self.is_loading = true;
         }
         let known = self.frames.remove(&info.id);

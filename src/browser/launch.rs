@@ -155,6 +155,15 @@ impl Browser {
         Page::of(running, number).ok() // ok: a tab that is closed is none
     }
 
+    /// Forgets what pages have said and fetched.
+    pub(crate) fn forget_heard(&self) {
+        if let Some(running) = self.current() {
+            for tab in &mut running.tabs.lock().tabs {
+                tab.heard.forget();
+            }
+        }
+    }
+
     /// What was downloaded since the start.
     #[must_use]
     pub fn downloads(&self) -> Vec<Download> {
@@ -239,7 +248,7 @@ impl Browser {
         self.0.now.lock().running.clone()
     }
 
-    async fn running(&self) -> Result<Arc<Running>, BrowserError> {
+    pub(crate) async fn running(&self) -> Result<Arc<Running>, BrowserError> {
         let mut life = self.0.life.lock().await;
         if let Some(running) = self.current() {
             if !running.link.has_ended() {

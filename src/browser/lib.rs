@@ -25,6 +25,10 @@ pub mod act;
 pub mod fields;
 pub mod cast;
 pub mod chooser;
+pub mod emulate;
+pub mod heard;
+pub mod kept;
+pub mod script;
 pub mod stage;
 #[cfg(test)]
 mod tests;
@@ -111,6 +115,9 @@ pub enum BrowserError {
     /// There is nothing to go back to.
     #[error("there is no page before this one in the tab")]
     NoHistory,
+    /// There is nothing to go forward to.
+    #[error("there is no page behind this one in the tab")]
+    NoFuture,
     /// What was given is no ref.
     #[error("{0:?} is no ref; use one of the last snapshot, such as e12")]
     NotARef(String),
@@ -156,6 +163,17 @@ pub enum BrowserError {
     /// No page waits for files.
     #[error("the page waits for no file; press its field for files first")]
     NoChooser,
+    /// A script of the agent may look at what is typed.
+    #[error(
+        "a script of the agent has run in t{0}; load that tab anew or close it before a password goes into a page"
+    )]
+    Scripted(u32),
+    /// The page may still know a credential.
+    #[error("a password was typed into this page; load it anew first")]
+    KnowsSecret,
+    /// The address or the word is none.
+    #[error("{0}")]
+    Wrong(String),
     /// A credential is being typed.
     #[error(
         "hidden: a credential is being typed; nothing of this browser is shown until that is over"
@@ -181,7 +199,7 @@ impl Problem for BrowserError {
             Self::Unclear { .. } => "browser_unclear",
             Self::Address(_) => "address_refused",
             Self::Navigation { .. } => "navigation_failed",
-            Self::NoHistory => "no_history",
+            Self::NoHistory | Self::NoFuture => "no_history",
             Self::NotARef(_) => "not_a_ref",
             Self::Stale { .. } => "stale_ref",
             Self::NotActionable { .. } => "not_actionable",
@@ -192,6 +210,9 @@ impl Problem for BrowserError {
             Self::Busy => "browser_busy",
             Self::NotDriving => "not_driving",
             Self::NoChooser => "no_chooser",
+            Self::Scripted(_) => "script_in_page",
+            Self::KnowsSecret => "credential_in_page",
+            Self::Wrong(_) => "invalid",
             Self::Hidden => "hidden",
         }
     }
@@ -201,18 +222,23 @@ impl Problem for BrowserError {
             Self::NoTab(_) => ProblemKind::NotFound,
             Self::TabClosed | Self::Stale { .. } => ProblemKind::Gone,
             Self::NoHistory
+            | Self::NoFuture
             | Self::NotActionable { .. }
             | Self::NotSeen { .. }
             | Self::HumanInControl(_)
             | Self::Busy
             | Self::NotDriving
             | Self::NoChooser
+            | Self::Scripted(_)
+            | Self::KnowsSecret
             | Self::Hidden => ProblemKind::Conflict,
             Self::TooManyTabs(_) => ProblemKind::Limited,
             Self::TooLarge => ProblemKind::TooLarge,
-            Self::Address(_) | Self::NotARef(_) | Self::NotAKey(_) | Self::Script(_) => {
-                ProblemKind::Invalid
-            }
+            Self::Address(_)
+            | Self::NotARef(_)
+            | Self::NotAKey(_)
+            | Self::Script(_)
+            | Self::Wrong(_) => ProblemKind::Invalid,
             Self::Navigation { .. } | Self::Crashed | Self::TimedOut { .. } => {
                 ProblemKind::Upstream
             }

@@ -22,7 +22,7 @@ pub const OPENS_WITHIN: Duration = Duration::from_secs(30);
 /// How long a page may take to leave for another of the history.
 const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 /// The largest answer of a script, in bytes.
-const MAX_VALUE: usize = 64 * 1024;
+pub(crate) const MAX_VALUE: usize = 64 * 1024;
 /// What the browser says of a navigation that another one took the place of.
 const ABORTED: &str = "net::ERR_ABORTED";
 const WORLD: &str = "hq";
@@ -36,7 +36,7 @@ pub struct Page {
     pub(crate) running: Arc<Running>,
     pub(crate) number: u32,
     pub(crate) session: Arc<str>,
-    target: Arc<str>,
+    pub(crate) target: Arc<str>,
 }
 
 /// What became of an address that was opened.
@@ -148,6 +148,16 @@ impl Page {
         if before == 0 && entry.url == "about:blank" {
             return Err(BrowserError::NoHistory);
         }
+        let from = self.with_tab(|tab| place(tab))?;
+        self.call(&ToHistory { entry_id: entry.id }, USUAL).await?;
+        self.arrived(&from).await
+    }
+
+    /// Goes to the page from which it was gone back.
+    pub async fn forward(&self) -> Result<Opened, BrowserError> {
+        let history = self.call(&History {}, USUAL).await?;
+        let next = history.entries.get(history.current_index + 1);
+        let entry = next.ok_or(BrowserError::NoFuture)?;
         let from = self.with_tab(|tab| place(tab))?;
         self.call(&ToHistory { entry_id: entry.id }, USUAL).await?;
         self.arrived(&from).await
@@ -364,7 +374,7 @@ pub(crate) fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
 
-fn value_of(evaluated: Evaluated) -> Result<Value, BrowserError> {
+pub(crate) fn value_of(evaluated: Evaluated) -> Result<Value, BrowserError> {
     let Some(exception) = evaluated.exception_details else { return Ok(evaluated.result.value) };
     let said = exception.exception.and_then(|exception| exception.description);
     Err(BrowserError::Script(said.unwrap_or(exception.text).chars().take(500).collect()))

@@ -54,6 +54,7 @@ command!(Navigate<'a> { url: &'a str } = "Page.navigate" -> Navigated);
 command!(Reload {} = "Page.reload" -> Done);
 command!(History {} = "Page.getNavigationHistory" -> HistoryList);
 command!(ToHistory { entry_id: i64 } = "Page.navigateToHistoryEntry" -> Done);
+command!(PrintPdf { print_background: bool } = "Page.printToPDF" -> Captured);
 command!(BringToFront {} = "Page.bringToFront" -> Done);
 command!(AnswerDialog<'a> {
     accept: bool, prompt_text: &'a str,
@@ -90,6 +91,32 @@ command!(CallOn<'a> {
 } = "Runtime.callFunctionOn" -> Evaluated);
 command!(ReleaseObject<'a> { object_id: &'a str } = "Runtime.releaseObject" -> Done);
 
+command!(AllCookies {} = "Storage.getCookies" -> Cookies);
+command!(PutCookies<'a> { cookies: [NewCookie<'a>; 1] } = "Storage.setCookies" -> Done);
+command!(ClearCookies {} = "Storage.clearCookies" -> Done);
+command!(DropCookie<'a> {
+    name: &'a str, domain: &'a str, path: &'a str,
+} = "Network.deleteCookies" -> Done);
+
+command!(HearConsole {} = "Runtime.enable" -> Done);
+command!(HearRequests {
+    max_total_buffer_size: u32, max_resource_buffer_size: u32,
+} = "Network.enable" -> Done);
+command!(SetNetwork {
+    offline: bool, latency: f64, download_throughput: f64, upload_throughput: f64,
+} = "Network.emulateNetworkConditions" -> Done);
+
+command!(SetSize {
+    width: u32, height: u32, device_scale_factor: f64, mobile: bool,
+} = "Emulation.setDeviceMetricsOverride" -> Done);
+command!(UsualSize {} = "Emulation.clearDeviceMetricsOverride" -> Done);
+command!(SetTouch { enabled: bool } = "Emulation.setTouchEmulationEnabled" -> Done);
+command!(SetZone<'a> { timezone_id: &'a str } = "Emulation.setTimezoneOverride" -> Done);
+command!(SetLocale<'a> { locale: &'a str } = "Emulation.setLocaleOverride" -> Done);
+command!(SetMedia<'a> {
+    media: &'a str, features: Vec<MediaFeature<'a>>,
+} = "Emulation.setEmulatedMedia" -> Done);
+
 command!(MouseEvent<'a> {
     r#type: &'a str, x: f64, y: f64, button: &'a str, buttons: u8, click_count: u8,
     delta_x: f64, delta_y: f64, modifiers: u8,
@@ -119,6 +146,25 @@ pub struct TargetFilter {
 #[derive(Serialize)]
 pub struct Argument {
     pub value: Value,
+}
+
+/// A cookie that is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewCookie<'a> {
+    pub name: &'a str,
+    pub value: &'a str,
+    pub domain: &'a str,
+    pub path: &'a str,
+    pub secure: bool,
+    pub http_only: bool,
+}
+
+/// How a page is shown, such as `prefers-color-scheme`.
+#[derive(Serialize)]
+pub struct MediaFeature<'a> {
+    pub name: &'a str,
+    pub value: &'a str,
 }
 
 /// A part of the page, in its own pixels.
@@ -223,6 +269,73 @@ pub struct Size {
 #[derive(Deserialize)]
 pub struct Captured {
     pub data: String,
+}
+
+#[derive(Deserialize)]
+pub struct Cookies {
+    pub cookies: Vec<CookieInfo>,
+}
+
+/// A cookie without its value, which is never read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CookieInfo {
+    pub name: String,
+    pub domain: String,
+    pub path: String,
+    /// Seconds since 1970; -1 until the browser ends.
+    #[serde(default)]
+    pub expires: f64,
+    pub http_only: bool,
+    pub secure: bool,
+}
+
+/// What a page says to the console.
+#[derive(Deserialize)]
+pub struct ConsoleCalled {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub args: Vec<RemoteObject>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExceptionThrown {
+    pub exception_details: Exception,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestSent {
+    pub request_id: String,
+    pub request: SentRequest,
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct SentRequest {
+    pub url: String,
+    pub method: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponseCame {
+    pub request_id: String,
+    pub response: CameResponse,
+}
+
+#[derive(Deserialize)]
+pub struct CameResponse {
+    pub status: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadingFailed {
+    pub request_id: String,
+    pub error_text: String,
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ use crate::BrowserError;
 use crate::cast::Frames;
 use crate::chooser::Chooser;
 use crate::downloads::Downloads;
+use crate::heard::Heard;
 use crate::refs::Refs;
 use crate::snapshot::Seen;
 
@@ -102,6 +103,10 @@ pub(crate) struct Tab {
     pub drag: Option<Box<RawValue>>,
     /// The chooser of files that its page has opened.
     pub chooser: Option<Chooser>,
+    /// Whether a script of somebody else than the page and the driver has run in its document.
+    pub is_scripted: bool,
+    /// What its pages say and fetch, once somebody asked for that.
+    pub heard: Heard,
     pub cast: Option<Frames>,
 }
 
@@ -214,6 +219,8 @@ impl Tab {
             next_answer: None,
             drag: None,
             chooser: None,
+            is_scripted: false,
+            heard: Heard::default(),
             cast: None,
         }
     }
@@ -231,6 +238,11 @@ impl Tab {
     /// The frame of the page itself; its name is that of the target.
     pub(crate) fn main(&self) -> Option<&Frame> {
         self.frames.get(&self.target)
+    }
+
+    /// Whether a credential was typed into a document that is still there.
+    pub(crate) fn knows_secret(&self) -> bool {
+        self.hidden.iter().any(|number| self.refs.node(*number).is_some())
     }
 
     pub(crate) fn note(&mut self, dialog: Dialog) {

@@ -18,9 +18,12 @@ use super::{Common, FAILED, OK};
 
 /// What can be done in a page.
 const KINDS: &[&str] = &[
-    "navigate", "back", "reload", "click", "hover", "type", "fill", "select", "press", "scroll",
-    "drag", "wait", "dialog",
+    "navigate", "back", "forward", "reload", "click", "hover", "type", "fill", "select", "press",
+    "scroll", "drag", "wait", "dialog", "evaluate",
 ];
+/// What is told of it beside what a page shows.
+const LOOKS: &[&str] =
+    &["console", "errors", "requests", "cookies", "local", "session", "downloads"];
 
 /// `hq browser …`
 #[derive(Subcommand)]
@@ -42,6 +45,12 @@ pub enum Of {
     Snapshot(Look),
     /// Act in a page, and see what changed; refused while somebody has the wheel
     Act(Box<Act>),
+    /// What a page has said and fetched, what it keeps by its names, what was downloaded
+    Show(Show),
+    /// What it may do: its hosts, and scripts in pages; changes that
+    Rules(Rules),
+    /// What a tab is told of the machine: its size, zone, language; what is left out is as usual
+    Emulate(Emulate),
     /// Stop it; its tabs come back with its next use
     Stop(Named),
     /// Stop it and forget its sign-ins, tabs and downloads
@@ -135,6 +144,119 @@ pub struct Act {
     seconds: Option<u64>,
 }
 
+/// Flags of `hq browser show`.
+#[derive(Args)]
+pub struct Show {
+    #[command(flatten)]
+    of: Named,
+    /// What
+    #[arg(value_parser = one_of(LOOKS.iter().copied()))]
+    what: String,
+    /// The number of the tab [default: the one at work]
+    #[arg(long)]
+    tab: Option<u32>,
+}
+
+impl Show {
+    /// What is asked, below the address of the browser.
+    fn below(&self) -> String {
+        let tab = self.tab.map(|tab| tab.to_string());
+        let asked = query(&[("tab", tab.as_deref())]);
+        match self.what.as_str() {
+            kind @ ("local" | "session") => format!("/storage/{kind}{asked}"),
+            what @ ("cookies" | "downloads") => format!("/{what}"),
+            what => format!("/{what}{asked}"),
+        }
+    }
+}
+
+/// Flags of `hq browser rules`.
+#[derive(Args)]
+pub struct Rules {
+    #[command(flatten)]
+    of: Named,
+    /// Whether the agent may run scripts in pages
+    #[arg(long, value_parser = one_of(["on", "off"]))]
+    scripts: Option<String>,
+    /// The only hosts, in place of those so far; may be given several times, once as "" for all
+    #[arg(long = "allow", value_name = "HOST")]
+    allowed: Option<Vec<String>>,
+    /// Hosts that stay closed, in place of those so far; may be given several times, once as "" for none
+    #[arg(long = "block", value_name = "HOST")]
+    blocked: Option<Vec<String>>,
+}
+
+/// Flags of `hq browser emulate`.
+#[derive(Args)]
+pub struct Emulate {
+    #[command(flatten)]
+    of: Named,
+    /// The number of the tab [default: the one at work]
+    #[arg(long)]
+    tab: Option<u32>,
+    /// Pixels of the page to the right; with --height
+    #[arg(long, requires = "height")]
+    width: Option<u32>,
+    /// Pixels of the page downwards
+    #[arg(long, requires = "width")]
+    height: Option<u32>,
+    /// Pixels of the screen for one of the page
+    #[arg(long)]
+    scale: Option<f64>,
+    /// A phone, with fingers in place of a mouse
+    #[arg(long)]
+    phone: bool,
+    /// Such as Europe/Berlin
+    #[arg(long)]
+    zone: Option<String>,
+    /// Such as de-DE
+    #[arg(long)]
+    locale: Option<String>,
+    /// Light or dark pages
+    #[arg(long, value_parser = one_of(["light", "dark"]))]
+    scheme: Option<String>,
+    /// Without a network
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Emulate {
+    fn body(&self) -> Value {
+        let given = [
+            ("tab", self.tab.map(Value::from)),
+            ("width", self.width.map(Value::from)),
+            ("height", self.height.map(Value::from)),
+            ("scale", self.scale.map(Value::from)),
+            ("phone", self.phone.then_some(Value::Bool(true))),
+            ("zone", self.zone.as_ref().map(|value| json!(value))),
+            ("locale", self.locale.as_ref().map(|value| json!(value))),
+            ("scheme", self.scheme.as_ref().map(|value| json!(value))),
+            ("offline", self.offline.then_some(Value::Bool(true))),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(given.collect())
+    }
+}
+
+impl Rules {
+    /// The rules as they are to be, from those so far; none when nothing is to be changed.
+    fn body(&self, told: &Value) -> Option<Value> {
+        if self.scripts.is_none() && self.allowed.is_none() && self.blocked.is_none() {
+            return None;
+        }
+        let mut body = told.clone();
+        if let Some(scripts) = &self.scripts {
+            body["scripts"] = json!(scripts == "on");
+        }
+        for (name, hosts) in [("allowed_hosts", &self.allowed), ("blocked_hosts", &self.blocked)] {
+            if let Some(hosts) = hosts {
+                body[name] = json!(hosts);
+            }
+        }
+        Some(body)
+    }
+}
+
 impl Named {
     /// A question about this browser.
     fn ask(&self, below: &str, how: impl FnOnce(String) -> Ask) -> Ask {
@@ -213,6 +335,27 @@ pub async fn run(common: &Common, door: &Door, command: Of) -> Result<u8, Comman
             let told = door.call(act.of.post("/act", &act.body()?)).await?;
             print(common, &told, &acted(&told))
         }
+        Of::Show(show) => {
+            let told = door.call(show.of.ask(&show.below(), Ask::get)).await?;
+            print(common, &told, &shown(items(&told)))
+        }
+        Of::Rules(rules) => {
+            let told = door.call(rules.of.ask("/policy", Ask::get)).await?;
+            let told = match rules.body(&told) {
+                Some(body) => {
+                    let put = |path: String| Ask::put(path, &body);
+                    door.call(rules.of.ask("/policy", put)).await?
+                }
+                None => told,
+            };
+            print(common, &told, &allowed(&told))
+        }
+        Of::Emulate(emulate) => {
+            let body = emulate.body();
+            let put = |path: String| Ask::put(path, &body);
+            let told = door.call(emulate.of.ask("/emulation", put)).await?;
+            print(common, &told, &[format!("t{}: done", told["tab"])])
+        }
         Of::Stop(of) => {
             let told = door.call(of.post("/stop", &json!({}))).await?;
             print(common, &told, &["The browser is stopped.".to_owned()])
@@ -289,7 +432,37 @@ fn tabs(all: &[Value]) -> Vec<String> {
     or_none(table(&all.iter().map(row).collect::<Vec<_>>()), "No tab is open.")
 }
 
+/// A line for each thing, with what it is known by in front.
+fn shown(all: &[Value]) -> Vec<String> {
+    const NAMES: [&str; 10] =
+        ["kind", "method", "status", "host", "name", "text", "url", "failed", "path", "state"];
+    let cell = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.lines().collect::<Vec<_>>().join(" ")),
+        value => Some(value.to_string()),
+    };
+    let row = |one: &Value| -> Vec<String> {
+        NAMES.iter().filter_map(|name| cell(&one[*name])).collect()
+    };
+    or_none(table(&all.iter().map(row).collect::<Vec<_>>()), "Nothing.")
+}
+
+fn allowed(told: &Value) -> Vec<String> {
+    let hosts = |name: &str, none: &str| {
+        let all: Vec<&str> = items(&told[name]).iter().filter_map(Value::as_str).collect();
+        if all.is_empty() { none.to_owned() } else { all.join(", ") }
+    };
+    vec![
+        format!("scripts in pages: {}", if told["scripts"] == true { "on" } else { "off" }),
+        format!("only these hosts: {}", hosts("allowed_hosts", "all that the agent reaches")),
+        format!("never these hosts: {}", hosts("blocked_hosts", "none")),
+    ]
+}
+
 fn acted(told: &Value) -> Vec<String> {
+    if let Some(value) = told["value"].as_str() {
+        return vec![value.to_owned()];
+    }
     let tab = &told["tab"];
     if told["hidden"] == true {
         let why = "the page is hidden until the form was sent and its field is empty";

@@ -44,7 +44,35 @@ pub enum Command {
     /// Delete an item; an undo brings it back
     Remove(One),
     /// Versions of an item's words, newest first
-    Versions(One),
+    Versions {
+        /// Its id or title
+        which: String,
+        /// Only those that are marked
+        #[arg(long)]
+        marked: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Name a version, so that it is found again
+    Mark {
+        /// Its id or title
+        which: String,
+        /// The number of the version
+        version: u32,
+        /// What it is called
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take the name of a version away
+    Unmark {
+        /// Its id or title
+        which: String,
+        /// The number of the version
+        version: u32,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Put a former version in the place of what stands now
     Revert {
         /// Its id or title
@@ -231,10 +259,21 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Archive(one) => set_archived(common, door, &one, true).await,
         Command::Restore(one) => set_archived(common, door, &one, false).await,
         Command::Remove(one) => remove(common, door, at(&one.which), &one).await,
-        Command::Versions(one) => {
-            let path = format!("{}/versions", at(&one.which));
-            let all = door.call(Ask::get(path).within(one.place.workspace.as_ref())).await?;
+        Command::Versions { which, marked, place } => {
+            let path = format!("{}/versions?marked={marked}", at(&which));
+            let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
             print(common, &all, &listed(&all, version_row, "No versions."))
+        }
+        Command::Mark { which, version, name, place } => {
+            let path = format!("{}/versions/{version}/mark", at(&which));
+            let ask = Ask::put(path, &json!({ "name": name })).within(place.workspace.as_ref());
+            let all = door.call(ask).await?;
+            print(common, &all, &[format!("Marked version {version}.")])
+        }
+        Command::Unmark { which, version, place } => {
+            let path = format!("{}/versions/{version}/mark", at(&which));
+            let gone = door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
+            print(common, &gone, &[format!("Version {version} has no mark any more.")])
         }
         Command::Revert { which, version, place } => {
             let path = format!("{}/versions/{version}/restore", at(&which));
@@ -381,6 +420,7 @@ fn version_row(one: &Value) -> Vec<String> {
         word(one, "at").to_owned(),
         word(&one["by"], "name").to_owned(),
         quoted(word(one, "reason")),
+        word(one, "mark").to_owned(),
     ]
 }
 

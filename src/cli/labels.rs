@@ -1,7 +1,7 @@
-//! `hq label …`: the labels of tasks.
+//! `hq label …`: the labels of tasks, contacts, organizations and records.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use kernel::Colour;
 
@@ -37,7 +37,15 @@ pub enum Command {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Delete a label; it goes from all tasks
+    /// Make a label one with another: whatever has it gets the other
+    Merge {
+        #[command(flatten)]
+        which: Which,
+        /// The label that stays
+        #[arg(long)]
+        into: String,
+    },
+    /// Delete a label; it goes from everything that has it
     Remove(Which),
 }
 
@@ -102,6 +110,13 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             }
             let body = Value::Object(body);
             let ask = Ask::patch(which.path(), &body).within(which.place.workspace.as_ref());
+            let label = door.call(ask).await?;
+            print(common, &label, &[line(&label)])
+        }
+        Command::Merge { which, into } => {
+            let body = json!({ "into": into });
+            let path = format!("{}/merge", which.path());
+            let ask = Ask::post(path, &body).within(which.place.workspace.as_ref());
             let label = door.call(ask).await?;
             print(common, &label, &[line(&label)])
         }

@@ -11,7 +11,10 @@ mod connections;
 mod demo;
 mod door;
 mod exports;
+mod fields;
+mod gateways;
 mod history;
+mod host;
 mod imports;
 mod knowledge;
 mod model;
@@ -115,6 +118,8 @@ enum Command {
     Serve(serve::Serve),
     /// Watch an agent at work, with practice, in a temporary folder, or make a company to look at
     Demo(demo::Demo),
+    /// Run this machine as a gateway of a workspace that lies elsewhere; or say how it stands, what is wrong, leave
+    Replica(host::Replica),
     /// Say whether HQ runs on the data folder, and how it is
     Status(commands::StatusFlags),
     #[command(flatten)]
@@ -210,6 +215,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(common: &Common, command: Command) -> u8 {
+    // Its token is for joining, and no other server is asked.
+    let command = match command {
+        Command::Replica(host) => return host::run(common, host),
+        command => command,
+    };
     match common.remote() {
         Ok(None) => {}
         Ok(Some(remote)) => return elsewhere(common, command, &remote),
@@ -277,7 +287,7 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Rollback(flags) => rollback::run(common, &config, &flags),
         Command::Config => commands::config(common, &config),
         Command::Healthcheck => commands::healthcheck(common, &config),
-        Command::Serve(_) | Command::Demo(_) => Ok(OK),
+        Command::Serve(_) | Command::Demo(_) | Command::Replica(_) => Ok(OK),
     };
     done.unwrap_or_else(|error| {
         fail(common, &error.to_string());

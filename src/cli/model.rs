@@ -29,6 +29,12 @@ pub enum Command {
     Use(One),
     /// Search by words alone
     Off(At),
+    /// Say what the vectors of all passages come to by a connection
+    Price(Far),
+    /// Let a connection make the vectors of this workspace
+    Connect(Far),
+    /// Let the model on this machine make them again
+    Local(At),
     /// Remove the files of a model that is not in use
     Remove(One),
 }
@@ -53,6 +59,17 @@ pub struct New {
     /// Take it into use as well
     #[arg(long = "use")]
     takes: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A model behind a connection.
+#[derive(Args)]
+pub struct Far {
+    /// The connection, by its name or id
+    connection: String,
+    /// The model that makes vectors, as its server calls it
+    model: String,
     #[command(flatten)]
     place: Place,
 }
@@ -83,6 +100,17 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let ask = Ask::put("/api/v1/meaning/used", &body).within(at.place.workspace.as_ref());
             told(common, &door.call(ask).await?, false)
         }
+        Command::Price(far) => price(common, door, &far).await,
+        Command::Connect(far) => {
+            let body = json!({ "connection": far.connection, "model": far.model });
+            let ask = Ask::put("/api/v1/meaning/connection", &body);
+            told(common, &door.call(ask.within(far.place.workspace.as_ref())).await?, true)
+        }
+        Command::Local(at) => {
+            let body = json!({ "connection": null });
+            let ask = Ask::put("/api/v1/meaning/connection", &body);
+            told(common, &door.call(ask.within(at.place.workspace.as_ref())).await?, true)
+        }
         Command::Remove(one) => {
             let path = format!("/api/v1/meaning/models/{}", part(&one.which));
             let gone = door.call(Ask::delete(path).within(one.place.workspace.as_ref())).await?;
@@ -110,6 +138,19 @@ async fn add(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
     told(common, &door.call(ask.within(new.place.workspace.as_ref())).await?, new.takes)
 }
 
+async fn price(common: &Common, door: &Door, far: &Far) -> Result<u8, CommandError> {
+    let (connection, model) = (part(&far.connection), part(&far.model));
+    let path = format!("/api/v1/meaning/price?connection={connection}&model={model}");
+    let price = door.call(Ask::get(path).within(far.place.workspace.as_ref())).await?;
+    let cost = match (price["free"].as_bool(), price["micros"].as_i64()) {
+        (Some(true), _) => "nothing is paid by the token there".to_owned(),
+        (_, Some(micros)) => format!("about {}", web::format::money(micros)),
+        _ => "its price is not known".to_owned(),
+    };
+    let (passages, tokens) = (&price["passages"], &price["tokens"]);
+    print(common, &price, &[format!("{passages} passages, about {tokens} tokens: {cost}.")])
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::Failed(format!("{} cannot be read: {error}", path.display()))
 }
@@ -129,6 +170,10 @@ fn told(common: &Common, state: &Value, chosen: bool) -> Result<u8, CommandError
             format!("{}  {standing}  {}", word(&one["id"]), quoted(&word(&one["name"])))
         })
         .collect();
+    if state["connection"].is_object() {
+        let (name, model) = (&state["connection"]["name"], &state["connection"]["model"]);
+        lines.push(format!("{} by {} makes vectors here.", word(model), quoted(&word(name))));
+    }
     if state["used"].is_string() {
         let (found, waiting) = (&state["passages"], &state["waiting"]);
         let begins = chosen && found.as_u64() == Some(0) && waiting.as_u64() == Some(0);

@@ -1,4 +1,4 @@
-//! `hq contact …`, `hq org …`, `hq record …`, `hq collection …`, `hq field …`: records of cells. One function does what
+//! `hq contact …`, `hq org …`, `hq record …`, `hq collection …`: records of cells. One function does what
 //! the three kinds of records have in common; values are given as `key=value`.
 
 use std::path::PathBuf;
@@ -11,10 +11,11 @@ use super::agents::{items, word};
 use super::commands::print;
 use super::door::{Ask, Door};
 use super::exports::{Export, export};
+use super::fields::field_row;
 use super::imports::{File, import};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::show::{listed, one_of, part, query, quoted};
+use super::show::{listed, part, query, quoted};
 use super::tasks::flags::{Attach, Which as Named};
 use super::tasks::{files, talk};
 
@@ -146,43 +147,6 @@ pub enum CollectionCommand {
     },
     /// Delete a collection with its records; an undo brings them back
     Remove(One),
-}
-
-/// `hq field …`
-#[derive(Subcommand)]
-pub enum FieldCommand {
-    /// The fields of contacts, organizations or a collection
-    List(Of),
-    /// Make a field
-    Add {
-        /// What it is called
-        label: String,
-        /// The kind of its values
-        #[arg(long, default_value = "text", value_parser = one_of(noun::Kind::ALL.iter().map(|one| one.word())))]
-        kind: String,
-        /// Its choices, with commas between
-        #[arg(long)]
-        choices: Option<String>,
-        #[command(flatten)]
-        of: Of,
-    },
-    /// Remove a field that people made
-    Remove {
-        /// Its key
-        key: String,
-        #[command(flatten)]
-        of: Of,
-    },
-}
-
-/// Whose fields.
-#[derive(Args)]
-pub struct Of {
-    /// contacts, organizations, or a collection's name
-    #[arg(long, default_value = "contacts")]
-    of: String,
-    #[command(flatten)]
-    place: Place,
 }
 
 /// Where.
@@ -425,40 +389,6 @@ pub async fn run_collection(
     }
 }
 
-/// Runs a command of fields.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
-pub async fn run_field(
-    common: &Common,
-    door: &Door,
-    command: FieldCommand,
-) -> Result<u8, CommandError> {
-    let asked = |of: &Of| query(&[("of", Some(of.of.as_str()))]);
-    match command {
-        FieldCommand::List(of) => {
-            let ask = Ask::get(format!("/api/v1/fields{}", asked(&of)));
-            let all = door.call(ask.within(of.place.workspace.as_ref())).await?;
-            print(common, &all, &listed(&all, field_row, "No fields."))
-        }
-        FieldCommand::Add { label, kind, choices, of } => {
-            let choices = choices.map(|text| {
-                let labels = text.split(',').map(str::trim).filter(|one| !one.is_empty());
-                labels.map(|label| json!({ "label": label })).collect::<Vec<_>>()
-            });
-            let body = json!({ "label": label, "kind": kind, "choices": choices });
-            let ask = Ask::post(format!("/api/v1/fields{}", asked(&of)), &body);
-            let made = door.call(ask.within(of.place.workspace.as_ref())).await?;
-            print(common, &made, &[field_row(&made).join("  ")])
-        }
-        FieldCommand::Remove { key, of } => {
-            let ask = Ask::delete(format!("/api/v1/fields/{}{}", part(&key), asked(&of)));
-            let gone = door.call(ask.within(of.place.workspace.as_ref())).await?;
-            print(common, &gone, &[format!("Removed {key}.")])
-        }
-    }
-}
-
 async fn list(
     common: &Common,
     door: &Door,
@@ -592,8 +522,4 @@ fn whole(one: &Value) -> Vec<String> {
 fn collection_row(one: &Value) -> Vec<String> {
     let count = one["records"].as_u64().unwrap_or_default();
     vec![word(one, "id").to_owned(), format!("{count} records"), quoted(word(one, "name"))]
-}
-
-fn field_row(one: &Value) -> Vec<String> {
-    vec![word(one, "key").to_owned(), word(one, "kind").to_owned(), quoted(word(one, "label"))]
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -35,6 +36,12 @@ pub enum Command {
     Uses(Named),
     /// Take in KEY=value lines of a file, all or none; - reads standard input
     Import(Import),
+    /// The master key: which one seals, which former ones still read, and how far a change is
+    MasterKey(At),
+    /// Make another master key and seal every secret anew with it, while HQ goes on
+    RotateMaster(Rotate),
+    /// Delete a former master key for good that nothing needs any more
+    DiscardMaster(Discard),
 }
 
 /// Which secret.
@@ -88,6 +95,25 @@ pub struct New {
     place: Place,
 }
 
+/// Another master key.
+#[derive(Args)]
+pub struct Rotate {
+    /// Do not wait until everything is sealed anew
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A former master key that goes.
+#[derive(Args)]
+pub struct Discard {
+    /// Its id: eight hex digits
+    key: String,
+    #[command(flatten)]
+    place: Place,
+}
+
 /// Lines to be taken in.
 #[derive(Args)]
 pub struct Import {
@@ -107,6 +133,9 @@ pub struct Import {
 }
 
 const ALL: &str = "/api/v1/secrets";
+const MASTER: &str = "/api/v1/secrets/master-key";
+/// How often it is asked how far a change of the master key is.
+const LOOK: Duration = Duration::from_millis(300);
 
 fn at(one: &Named, verb: &str) -> String {
     format!("{ALL}/{}{verb}{}", part(&one.which), query(&[("agent", one.agent.as_deref())]))
@@ -152,6 +181,16 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &uses, &listed(&uses, use_row, "Nobody has used it."))
         }
         Command::Import(import) => take_in(common, door, &import).await,
+        Command::MasterKey(here) => {
+            let now = door.call(Ask::get(MASTER).within(here.place.workspace.as_ref())).await?;
+            print(common, &now, &master(&now))
+        }
+        Command::RotateMaster(one) => rotate(common, door, &one).await,
+        Command::DiscardMaster(one) => {
+            let ask = Ask::post(format!("{MASTER}/discard"), &json!({ "key": one.key }));
+            let now = door.call(ask.within(one.place.workspace.as_ref())).await?;
+            print(common, &now, &[format!("The former key {} is gone.", one.key)])
+        }
     }
 }
 
@@ -164,6 +203,47 @@ fn text(file: Option<&Path>) -> Result<String, CommandError> {
         return Err(CommandError::Failed(told.to_owned()));
     }
     words(file)
+}
+
+/// Begins a change of the master key, and waits for its end. Broken off, the change goes on.
+async fn rotate(common: &Common, door: &Door, one: &Rotate) -> Result<u8, CommandError> {
+    let place = one.place.workspace.as_ref();
+    let ask = Ask::post(format!("{MASTER}/rotate"), &json!({})).within(place);
+    let mut now = door.call(ask).await?;
+    while !one.no_wait && now["change"]["under_way"] == true {
+        let waits = now["change"]["waits"].as_array().map_or(0, Vec::len);
+        if 0 < waits && now["change"]["through"].as_array().is_some_and(|all| !all.is_empty()) {
+            // It goes on when they are open again.
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+        now = door.call(Ask::get(MASTER).within(place)).await?;
+    }
+    print(common, &now, &master(&now))
+}
+
+fn master(now: &Value) -> Vec<String> {
+    let mut lines = vec![format!("Master key {}", word(now, "key"))];
+    let change = &now["change"];
+    if change.is_object() {
+        let (from, sealed) = (word(change, "from"), &change["sealed"]);
+        lines.push(match change["under_way"] == true {
+            true => format!("Sealed anew since {from} so far: {sealed}; HQ goes on by itself"),
+            false => format!("Sealed anew since {from}: {sealed}, complete"),
+        });
+        if change["shut"] != 0 {
+            lines.push(format!("{} open with no key here; enter them again", change["shut"]));
+        }
+        let waits = change["waits"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        lines.extend(waits.map(|slug| format!("The workspace {slug} is not open, and waits")));
+    }
+    for former in now["formers"].as_array().into_iter().flatten() {
+        let needs = former["needs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let needs = needs.collect::<Vec<_>>().join("; ");
+        let needs = if needs.is_empty() { "nothing; it may be deleted" } else { needs.as_str() };
+        lines.push(format!("Former key {}, needed by: {needs}", word(former, "key")));
+    }
+    lines
 }
 
 async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError> {

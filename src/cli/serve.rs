@@ -130,13 +130,17 @@ async fn serve_until_told(
 }
 
 /// The two signals that ask HQ to end.
-struct Ending {
+pub struct Ending {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Ending {
-    fn listen() -> io::Result<Self> {
+    /// Hears them from now on.
+    ///
+    /// # Errors
+    /// When the system lets nobody hear them.
+    pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -144,7 +148,7 @@ impl Ending {
     }
 
     /// Waits for either.
-    async fn told(&mut self) {
+    pub async fn told(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -158,7 +162,7 @@ fn failed(error: &dyn Display) -> u8 {
 }
 
 /// The log goes to standard error, with live secrets taken out.
-fn log_to_stderr(levels: &str, json: bool, redactor: &Arc<Redactor>) -> Result<(), String> {
+pub fn log_to_stderr(levels: &str, json: bool, redactor: &Arc<Redactor>) -> Result<(), String> {
     let filter = EnvFilter::try_new(own_names(levels))
         .map_err(|error| format!("HQ_LOG = \"{levels}\": {error}; try info or warn"))?;
     let writer = Redacted(Arc::clone(redactor));

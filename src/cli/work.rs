@@ -5,9 +5,10 @@ use clap::Subcommand;
 use super::door::Door;
 use super::reach::CommandError;
 use super::{
-    Common, activity, agents, approvals, connections, history, imports, inbox, jobs, knowledge,
-    labels, members, model, models, money, needs, notifications, onboarding, policy, prices,
-    routines, rows, runs, search, secrets, series, sources, streams, tasks, templates, undo, views,
+    Common, activity, agents, approvals, connections, fields, gateways, history, imports, inbox,
+    jobs, knowledge, labels, members, model, models, money, needs, notifications, onboarding,
+    policy, prices, routines, rows, runs, search, secrets, series, sources, streams, tasks,
+    templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -61,13 +62,16 @@ pub enum Work {
     /// Keys and variables of agents: list, set, remove, restore, put-back, why, uses, import
     #[command(subcommand)]
     Secret(secrets::Command),
+    /// The machines that agents work on: list, show, add, rename, pause, resume, remove
+    #[command(subcommand)]
+    Gateway(gateways::Command),
     /// Imports of files: list, show, undo
     #[command(subcommand)]
     Imports(imports::Command),
-    /// Fields of contacts, organizations and collections: list, add, remove
+    /// Fields of contacts, organizations and collections: list, add, kind, conversion, undo, remove
     #[command(subcommand)]
-    Field(rows::FieldCommand),
-    /// Labels of tasks: list, add, edit, remove
+    Field(fields::Command),
+    /// Labels: list, add, edit, merge, remove
     #[command(subcommand)]
     Label(labels::Command),
     /// Recurring tasks: list, show, pause, resume, spawn
@@ -147,8 +151,9 @@ impl Work {
             Self::Source(command) => sources::run(common, door, command).await,
             Self::Knowledge(command) => knowledge::run(common, door, command).await,
             Self::Model(command) => model::run(common, door, command).await,
+            Self::Gateway(command) => gateways::run(common, door, command).await,
             Self::Imports(command) => imports::run(common, door, command).await,
-            Self::Field(command) => rows::run_field(common, door, command).await,
+            Self::Field(command) => fields::run(common, door, command).await,
             Self::Label(command) => labels::run(common, door, command).await,
             Self::Series(command) => series::run(common, door, command).await,
             Self::Template(command) => templates::run(common, door, command).await,

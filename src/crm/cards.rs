@@ -1,22 +1,27 @@
 //! The cards: all that the rest of HQ knows of contacts, organizations and collections.
 
+use std::collections::BTreeMap;
+
 use features::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
 use kernel::text::one_line;
-use kernel::{Actor, Part};
+use kernel::{Actor, Part, TypedId as _};
 use noun::{
-    Area, Cell, Column, Field, FieldValue, Fields, Finds, Kind, Meaning, Noun, Rows, Type, text_of,
+    Area, Cell, Column, Field, FieldValue, Fields, Finds, Kind, Labelled, Meaning, Noun, Rows,
+    Type, text_of,
 };
 use search::Document;
 use serde_json::{Value, json};
 use store::{Range, Read, ReadExt as _, StoreError};
+use uuid::Uuid;
 
 use crate::columns;
 use crate::model::{
-    Book, Collection, Contacts, FieldDef, Import, NAME, Organizations, RECORDS, Records, Row,
-    Suggestion, Talk,
+    Book, Collection, Contacts, Conversion, FieldDef, Import, NAME, Organizations, RECORDS,
+    Records, Row, Suggestion, Talk,
 };
 use crate::names::{Known, title_of};
+use crate::rules::replace_label;
 use crate::views;
 
 /// All of them.
@@ -82,6 +87,27 @@ fn list<B: Book>(read: &dyn Read, most: usize) -> Result<Vec<noun::Keyed>, Store
     Ok(all.iter().map(keyed).collect())
 }
 
+/// How many rows of a book have each label, by its id.
+fn tagged<B: Book>(read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError> {
+    let chosen = crate::list::chosen::<B>(read, columns::TAGS)?;
+    let mut counts = BTreeMap::new();
+    let all: Vec<FieldDef> = read.list(&Range::all())?;
+    let is_mine = |def: &&FieldDef| def.home.table() == B::TABLE && columns::holds_labels(def);
+    for def in all.iter().filter(is_mine) {
+        for tag in &def.tags {
+            let count = chosen.get(&(def.home.collection(), tag.key.clone())).copied().unwrap_or(0);
+            *counts.entry(tag.label.uuid()).or_default() += count;
+        }
+    }
+    Ok(counts)
+}
+
+/// The page of a list of rows with a label of some name.
+fn with_tag(at: &str, name: &str) -> String {
+    let term = format!("tag:\"{}\"", name.replace('"', ""));
+    format!("{at}?q={}", web::format::query_value(&term))
+}
+
 const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str) -> Noun {
     Noun {
         area: Area::Customers,
@@ -113,6 +139,11 @@ pub static CONTACT: Noun = Noun {
     }),
     tables: |schema| schema.with::<Row<Contacts>>().with::<Import>(),
     lists: Some(views::CONTACTS),
+    labelled: Some(Labelled {
+        counts: tagged::<Contacts>,
+        path: |name| with_tag("contacts", name),
+        replace: replace_label::<Contacts>,
+    }),
     ..rows::<Contacts>("contact", "contact", "contacts")
 };
 
@@ -128,6 +159,11 @@ pub static ORGANIZATION: Noun = Noun {
         parts: None,
     }),
     lists: Some(views::ORGANIZATIONS),
+    labelled: Some(Labelled {
+        counts: tagged::<Organizations>,
+        path: |name| with_tag("organizations", name),
+        replace: replace_label::<Organizations>,
+    }),
     ..rows::<Organizations>("organization", "organization", "organizations")
 };
 
@@ -141,6 +177,11 @@ pub static RECORD: Noun = Noun {
         document: |row| noun::typed::<Row<Records>>(row).map(document),
         hit: |row| (format!("records/{}", text_of(row, "id")), second_line(row)),
         parts: None,
+    }),
+    labelled: Some(Labelled {
+        counts: tagged::<Records>,
+        path: |_| String::new(),
+        replace: replace_label::<Records>,
     }),
     ..rows::<Records>("record", "record", "records")
 };
@@ -186,6 +227,7 @@ pub static FIELD: Noun = Noun {
     path: |_| "settings/fields".to_owned(),
     triggers: Some("Customers"),
     rests: Some(crate::uses::field),
+    tables: |schema| schema.with::<FieldDef>().with::<Conversion>(),
     ..Noun::of::<FieldDef>("field", "field", "fields")
 };
 

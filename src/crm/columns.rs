@@ -1,7 +1,8 @@
 //! The columns of contacts, organizations and collections: those that HQ brings along, what people made of them, and
 //! those that people made.
 
-use kernel::Hue;
+use features::tasks::model::label::Label;
+use kernel::{Colour, Hue};
 use noun::{Choice, Column, Kind, Look, Stands};
 use store::{Range, Read, ReadExt as _, StoreError};
 
@@ -11,7 +12,7 @@ use crate::model::{BY_KEY, FieldDef, Home, NAME, ORGANIZATIONS};
 pub const STAGE: &str = "stage";
 /// The key of whoever looks after a record.
 pub const OWNER: &str = "owner";
-/// The key of the tags: choices that come into being when somebody writes them.
+/// The key of the tags: the labels of the workspace, which come into being when somebody writes them.
 pub const TAGS: &str = "tags";
 /// The key of a contact's organization.
 pub const ORGANIZATION: &str = "organization";
@@ -24,13 +25,47 @@ pub fn of(read: &dyn Read, home: Home) -> Result<Vec<Column>, StoreError> {
     let mut columns = own(home);
     let mut made: Vec<FieldDef> = read.scan(BY_KEY, &Range::prefix(home.key()))?;
     made.sort_by(|a, b| a.rank.cmp(&b.rank));
-    for def in made {
+    for mut def in made {
+        if holds_labels(&def) {
+            def.choices = tags(read, &def)?;
+        }
         match columns.iter_mut().find(|column| column.key == def.key) {
             Some(column) => over(column, def),
             None => columns.push(column_of(def)),
         }
     }
     Ok(columns)
+}
+
+/// Whether the choices of a field are labels of the workspace.
+#[must_use]
+pub(crate) fn holds_labels(def: &FieldDef) -> bool {
+    def.key == TAGS && def.kind == Kind::MultiSelect
+}
+
+/// Whether the choices of a column are labels of the workspace.
+#[must_use]
+pub(crate) fn are_labels(column: &Column) -> bool {
+    column.key == TAGS && column.kind == Kind::MultiSelect
+}
+
+/// The labels behind the tags of a field, and what is to become some.
+fn tags(read: &dyn Read, def: &FieldDef) -> Result<Vec<Choice>, StoreError> {
+    let mut all = def.choices.clone();
+    for one in &def.tags {
+        let label: Option<Label> = read.get(one.label)?;
+        all.extend(label.map(|label| tag(one.key.clone(), &label)));
+    }
+    Ok(all)
+}
+
+/// A label as a choice. A colour of its own is told by the nearest thing that a choice has: the one of its name.
+pub(crate) fn tag(key: String, label: &Label) -> Choice {
+    let colour = match label.colour {
+        Colour::Named(hue) => hue,
+        Colour::Own(_) => Hue::of(&label.name),
+    };
+    Choice { key, colour, ..Choice::called(&label.name) }
 }
 
 /// What to say of a field that is not there.

@@ -7,6 +7,7 @@ extern crate self as crm;
 pub mod api;
 pub mod cards;
 pub mod columns;
+pub mod convert;
 pub mod error;
 pub mod filters;
 pub mod import;
@@ -17,9 +18,34 @@ pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod tools;
+mod pieces;
 mod touches;
 mod typed;
 mod uses;
 pub mod views;
 
 pub use cards::NOUNS;
+
+use app::Ws;
+use kernel::{Actor, Cause, Part};
+
+/// What contacts, organizations and collections do by themselves when a workspace is opened: imports and
+/// conversions go on, and tags
+/// from before they were labels become some.
+pub fn begin(ws: &Ws) {
+    import::begin(ws);
+    convert::begin(ws);
+    match ws.read(|snap| rules::tags_wait(snap)) {
+        Ok(false) => {}
+        Ok(true) => {
+            let own = ws.clone();
+            ws.spawn("tags", async move {
+                let by = (Actor::System(Part::Setup), Cause::Setup);
+                if let Err(error) = own.write(&by, rules::take_over_tags).await {
+                    tracing::warn!(%error, "tags are no labels yet");
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "tags cannot be read"),
+    }
+}

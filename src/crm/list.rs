@@ -244,6 +244,46 @@ pub fn find<B: Book>(
     Ok(found)
 }
 
+/// The ids of the rows of a home that have a value in a field, archived ones too, in the order of their keys.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn filled<B: Book>(
+    read: &dyn Read,
+    home: Home,
+    field: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    let Some(kept) = read.columns() else { return Ok(Vec::new()) };
+    let mut ids = kept.with::<Slim<B>, _>(|rows, shared| {
+        let at = shared.find(field);
+        let has = |row: &&Slim<B>| row.collection == home.collection() && row.value(at).is_some();
+        rows.iter().filter(has).map(|row| row.id.uuid()).collect::<Vec<Uuid>>()
+    })?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// How many rows in use have each of the choices of a field, by their collection.
+pub(crate) type Chosen = BTreeMap<(Option<CollectionId>, String), usize>;
+
+/// How many rows of a book in use have each of the choices of a field.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn chosen<B: Book>(read: &dyn Read, field: &str) -> Result<Chosen, StoreError> {
+    let Some(kept) = read.columns() else { return Ok(Chosen::new()) };
+    kept.with::<Slim<B>, _>(|rows, shared| {
+        let (at, mut counts) = (shared.find(field), Chosen::new());
+        for row in rows.iter().filter(|row| !row.archived) {
+            let Some(FieldValue::Choices(keys)) = row.value(at) else { continue };
+            for key in keys {
+                *counts.entry((row.collection, key.clone())).or_default() += 1;
+            }
+        }
+        counts
+    })
+}
+
 /// Whether rows can be put together by a column.
 #[must_use]
 pub fn groups_by(column: &Column) -> bool {

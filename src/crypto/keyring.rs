@@ -5,15 +5,18 @@
 //! fails anywhere else. What is not exactly one of the two is an error, never passed through.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use base64::Engine;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::master::{BASE64URL, Key, MasterKey};
+use super::master::{self, BASE64URL, Key, KeyError, MasterKey};
 use super::random;
 
 const V1: &str = "enc:v1:";
@@ -53,6 +56,11 @@ impl KeyId {
     fn of(key: &Key) -> KeyId {
         let digest = Sha256::new().chain_update(b"hq-key-id\0").chain_update(key.as_slice());
         KeyId(hex::encode(&digest.finalize()[..4]))
+    }
+
+    /// Names a master key.
+    pub fn of_master(master: &MasterKey) -> KeyId {
+        KeyId::of(&master.envelope_key())
     }
 
     /// The eight hex digits.
@@ -145,47 +153,90 @@ struct Entry {
     master: MasterKey,
 }
 
-/// The keys of an installation: the current one writes, former ones still read.
+impl Entry {
+    fn of(master: MasterKey) -> Arc<Entry> {
+        let key = master.envelope_key();
+        Arc::new(Entry { id: KeyId::of(&key), key, master })
+    }
+}
+
+/// The keys of an installation: the current one writes, former ones still read. Another key may become the current
+/// one while the ring is in use: what is sealed from then on is sealed with it.
 pub struct Keyring {
-    entries: Vec<Entry>,
+    /// The current one first, then former ones, the last one first.
+    entries: RwLock<Vec<Arc<Entry>>>,
 }
 
 impl Keyring {
     /// A ring with one key.
     pub fn new(master: MasterKey) -> Keyring {
-        let mut ring = Keyring { entries: Vec::with_capacity(1) };
-        ring.push(master);
-        ring
+        Keyring { entries: RwLock::new(vec![Entry::of(master)]) }
+    }
+
+    /// The key of a file and the former ones that lie beside it.
+    pub fn load(path: &Path) -> Result<Keyring, KeyError> {
+        Keyring::new(MasterKey::load(path)?).with_formers_of(path)
+    }
+
+    /// Adds the former keys that lie beside the file of the current one.
+    pub fn with_formers_of(self, path: &Path) -> Result<Keyring, KeyError> {
+        Ok(master::formers(path)?.into_iter().fold(self, Keyring::with_former))
     }
 
     /// Adds a key that was current before; it opens what it once sealed.
-    pub fn with_former(mut self, master: MasterKey) -> Keyring {
-        self.push(master);
+    pub fn with_former(self, master: MasterKey) -> Keyring {
+        let entry = Entry::of(master);
+        if !self.knows(&entry.id.0) {
+            self.entries.write().push(entry);
+        }
         self
     }
 
-    fn push(&mut self, master: MasterKey) {
-        let key = master.envelope_key();
-        self.entries.push(Entry { id: KeyId::of(&key), key, master });
+    /// Lets this key be the current one from now on; the one before still reads.
+    pub fn advance(&self, master: MasterKey) {
+        let entry = Entry::of(master);
+        let mut all = self.entries.write();
+        all.retain(|known| known.id != entry.id);
+        all.insert(0, entry);
     }
 
-    fn current(&self) -> &Entry {
-        self.entries.first().expect("invariant: a key ring has a key")
+    /// Leaves a former key out; the current one stays.
+    pub fn forget(&self, id: &str) {
+        let mut all = self.entries.write();
+        let current = all.first().map(|entry| entry.id.clone());
+        all.retain(|entry| entry.id.0 != id || Some(&entry.id) == current.as_ref());
+    }
+
+    fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.read().clone()
+    }
+
+    fn current(&self) -> Arc<Entry> {
+        Arc::clone(self.entries.read().first().expect("invariant: a key ring has a key"))
+    }
+
+    fn named(&self, id: &str) -> Option<Arc<Entry>> {
+        self.entries.read().iter().find(|entry| entry.id.0 == id).cloned()
     }
 
     /// Names the current key; kept beside each sealed value and with the data, so that a wrong key shows.
-    pub fn key_id(&self) -> &KeyId {
-        &self.current().id
+    pub fn key_id(&self) -> KeyId {
+        self.current().id.clone()
+    }
+
+    /// Names the former keys, the last one first.
+    pub fn former_ids(&self) -> Vec<KeyId> {
+        self.entries.read().iter().skip(1).map(|entry| entry.id.clone()).collect()
     }
 
     /// Whether the named key is in the ring.
     pub fn holds(&self, id: &KeyId) -> bool {
-        self.entries.iter().any(|entry| entry.id == *id)
+        self.knows(&id.0)
     }
 
     /// Whether the key that a stored value names is in the ring.
     pub fn knows(&self, id: &str) -> bool {
-        self.entries.iter().any(|entry| entry.id.0 == id)
+        self.named(id).is_some()
     }
 
     /// Seals a value as `enc:v1`.
@@ -215,8 +266,29 @@ impl Keyring {
         let body = sealed.0.strip_prefix(V1).ok_or(SealError::BadFormat)?;
         // The historic form has one empty part in front; it is read, never written.
         let parts = Parts::parse(body.strip_prefix('.').unwrap_or(body))?;
-        let mut opened = self.entries.iter().map(|entry| parts.open(&entry.key, b""));
+        let all = self.all();
+        let mut opened = all.iter().map(|entry| parts.open(&entry.key, b""));
         opened.find(Result::is_ok).unwrap_or(Err(SealError::AuthFailed))
+    }
+
+    /// The same value under the current key, in the same format and for the same place; none when it is sealed
+    /// with that already.
+    pub fn seal_anew(
+        &self,
+        sealed: &Sealed,
+        place: Binding<'_>,
+    ) -> Result<Option<Sealed>, SealError> {
+        let value = self.open(sealed, place)?;
+        let current = self.current();
+        if let Some(rest) = sealed.0.strip_prefix(V2) {
+            let is_current = rest.split_once(':').is_some_and(|(id, _)| id == current.id.0);
+            return Ok((!is_current).then(|| self.seal_bound(place, value.expose())));
+        }
+        // `enc:v1` names no key: the current one is tried by itself.
+        let body = sealed.0.strip_prefix(V1).ok_or(SealError::BadFormat)?;
+        let parts = Parts::parse(body.strip_prefix('.').unwrap_or(body))?;
+        let is_current = parts.open(&current.key, b"").is_ok();
+        Ok((!is_current).then(|| self.seal(value.expose())))
     }
 
     fn open_bound(&self, rest: &str, place: Binding<'_>) -> Result<Secret, SealError> {
@@ -225,29 +297,32 @@ impl Keyring {
             return Err(SealError::BadFormat);
         }
         let parts = Parts::parse(body)?;
-        let id = KeyId(id.to_owned());
-        match self.entries.iter().find(|entry| entry.id == id) {
+        match self.named(id) {
             Some(entry) => parts.open(&entry.key, &place.additional_data()),
-            None => Err(SealError::KeyMissing { key: id }),
+            None => Err(SealError::KeyMissing { key: KeyId(id.to_owned()) }),
         }
     }
 
     /// The current key of another purpose, with its name.
-    pub(super) fn purpose_key(&self, purpose: &str) -> (&KeyId, Key) {
+    pub(super) fn purpose_key(&self, purpose: &str) -> (KeyId, Key) {
         let entry = self.current();
-        (&entry.id, entry.master.purpose_key(purpose))
+        (entry.id.clone(), entry.master.purpose_key(purpose))
+    }
+
+    /// The keys of another purpose below all master keys, the current one first.
+    pub(super) fn purpose_keys(&self, purpose: &str) -> Vec<Key> {
+        self.all().iter().map(|entry| entry.master.purpose_key(purpose)).collect()
     }
 
     /// The same purpose's key below a named, possibly former, master key.
     pub(super) fn purpose_key_of(&self, id: &str, purpose: &str) -> Option<Key> {
-        let entry = self.entries.iter().find(|entry| entry.id.0 == id)?;
-        Some(entry.master.purpose_key(purpose))
+        Some(self.named(id)?.master.purpose_key(purpose))
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.entries.iter().map(|entry| &entry.id.0)).finish()
+        f.debug_list().entries(self.all().iter().map(|entry| &entry.id.0)).finish()
     }
 }
 
@@ -348,12 +423,35 @@ mod tests {
 
         assert_eq!(new.open(&plain, PLACE).unwrap().expose(), b"a");
         assert_eq!(new.open(&bound, PLACE).unwrap().expose(), b"b");
-        assert!(new.holds(old.key_id()));
+        assert!(new.holds(&old.key_id()));
         assert_eq!(old.open(&new.seal(b"c"), PLACE), Err(SealError::AuthFailed));
-        assert_eq!(
-            ring(3).open(&bound, PLACE),
-            Err(SealError::KeyMissing { key: old.key_id().clone() })
-        );
+        assert_eq!(ring(3).open(&bound, PLACE), Err(SealError::KeyMissing { key: old.key_id() }));
+    }
+
+    #[test]
+    fn another_key_takes_over_while_both_read() {
+        let ring = ring(1);
+        let (plain, bound) = (ring.seal(b"a"), ring.seal_bound(PLACE, b"b"));
+        let old = ring.key_id();
+        ring.advance(MasterKey::from_bytes(&[2; 32]));
+
+        assert_eq!(ring.former_ids(), vec![old.clone()]);
+        assert_ne!(ring.key_id(), old);
+        let new_plain = ring.seal_anew(&plain, PLACE).unwrap().expect("sealed anew");
+        let new_bound = ring.seal_anew(&bound, PLACE).unwrap().expect("sealed anew");
+        assert!(new_plain.as_str().starts_with("enc:v1:"));
+        assert!(new_bound.as_str().starts_with(&format!("enc:v2:{}:", ring.key_id())));
+        assert_eq!(ring.seal_anew(&new_plain, PLACE), Ok(None));
+        assert_eq!(ring.seal_anew(&new_bound, PLACE), Ok(None));
+        let elsewhere = Binding { owner: "c2", ..PLACE };
+        assert_eq!(ring.seal_anew(&bound, elsewhere), Err(SealError::AuthFailed));
+
+        ring.forget(old.as_str());
+        ring.forget(ring.key_id().as_str());
+        assert_eq!(ring.open(&new_plain, PLACE).unwrap().expose(), b"a");
+        assert_eq!(ring.open(&new_bound, PLACE).unwrap().expose(), b"b");
+        assert_eq!(ring.open(&plain, PLACE), Err(SealError::AuthFailed));
+        assert_eq!(ring.seal_anew(&bound, PLACE), Err(SealError::KeyMissing { key: old }));
     }
 
     #[test]

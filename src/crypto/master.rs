@@ -56,6 +56,21 @@ pub enum KeyError {
         /// The cause.
         source: io::Error,
     },
+    /// Another key cannot be put in the place of this one.
+    #[error(
+        "HQ cannot put another key in the place of {}; do it yourself: keep that file beside as {}, put a new key \
+         in its place and start HQ again, which then seals everything anew by itself",
+        path.display(),
+        former.display()
+    )]
+    NotReplaced {
+        /// The file.
+        path: PathBuf,
+        /// Where the key is to lie that it holds now.
+        former: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// Others may read the file.
     #[error("the master key {} has mode {mode:03o}, so others can read it; run `chmod 600` on it", path.display())]
     Exposed {
@@ -198,6 +213,75 @@ fn derive(material: &[u8], salt: &[u8], info: &[u8]) -> Key {
     key
 }
 
+/// The file that lies beside the one of the master key under this word.
+fn beside(path: &Path, word: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(word);
+    path.with_file_name(name)
+}
+
+/// Where a former key lies.
+pub fn former_file(path: &Path, id: &str) -> PathBuf {
+    beside(path, &format!("former-{id}"))
+}
+
+/// The former keys that lie beside the file of the master key, whatever stands behind `former-` in their names.
+pub fn formers(path: &Path) -> Result<Vec<MasterKey>, KeyError> {
+    let unreadable = |source| KeyError::Unreadable { path: path.into(), source };
+    let start = beside(path, "former-");
+    let (Some(start), Some(folder)) = (start.file_name(), folder_of(path)) else {
+        return Ok(Vec::new());
+    };
+    let start = start.to_string_lossy();
+    let mut files = Vec::new();
+    // A folder of mounted secrets may be one that nobody lists: then there are none.
+    let Ok(all) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    for entry in all {
+        let entry = entry.map_err(unreadable)?;
+        if entry.file_name().to_string_lossy().starts_with(&*start) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    files.iter().map(|file| MasterKey::load(file)).collect()
+}
+
+/// Reads the key that is to take the place of the one in `path`, or makes it beside that.
+pub fn next(path: &Path) -> Result<MasterKey, KeyError> {
+    MasterKey::load_or_create(&beside(path, "next"))
+}
+
+/// Whether a key lies beside the one in `path` that is to take its place.
+pub fn has_next(path: &Path) -> bool {
+    beside(path, "next").is_file()
+}
+
+/// Puts the next key in the place of the one in `path`, which stays beside as the former one `id`. Cut off anywhere,
+/// it is done to its end by being called again.
+pub fn take_over(path: &Path, id: &str) -> Result<(), KeyError> {
+    let former = former_file(path, id);
+    let moved = match fs::hard_link(path, &former) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.and_then(|()| sync_folder(path)),
+    };
+    moved
+        .and_then(|()| fs::rename(beside(path, "next"), path))
+        .and_then(|()| sync_folder(path))
+        .map_err(|source| KeyError::NotReplaced { path: path.into(), former, source })
+}
+
+/// Removes a former key for good.
+pub fn remove_former(path: &Path, id: &str) -> Result<(), KeyError> {
+    let file = former_file(path, id);
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed
+            .and_then(|()| sync_folder(path))
+            .map_err(|source| KeyError::Unreadable { path: file, source }),
+    }
+}
+
 /// Writes a new key beside its place and links it there, so that `path` never holds half a key and a
 /// key that somebody else made in the meantime is never replaced.
 fn create(path: &Path) -> Result<MasterKey, KeyError> {
@@ -225,11 +309,13 @@ fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
 
 /// Without this the name of a new file may be lost in a power cut, and all secrets with it.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
+    File::open(folder_of(path).unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// The folder in which a file lies; none for what is no file.
+fn folder_of(path: &Path) -> Option<&Path> {
+    let folder = path.parent()?;
+    Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 #[cfg(test)]
@@ -312,6 +398,42 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = MasterKey::load_or_create(&folder.path().join("no/master.key")).unwrap_err();
         assert!(matches!(error, KeyError::NotMade { .. }));
+    }
+
+    #[test]
+    fn the_next_key_takes_the_place_and_the_former_one_lies_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let old = *MasterKey::load_or_create(&path).unwrap().envelope_key();
+        let new = *next(&path).unwrap().envelope_key();
+        assert!(has_next(&path));
+        assert_eq!(*next(&path).unwrap().envelope_key(), new, "asked again it is the same one");
+        assert_eq!(*MasterKey::load(&path).unwrap().envelope_key(), old);
+
+        // Cut off between its two steps, and called again.
+        fs::hard_link(&path, former_file(&path, "0a1b2c3d")).unwrap();
+        take_over(&path, "0a1b2c3d").unwrap();
+
+        assert!(!has_next(&path));
+        assert_eq!(*MasterKey::load(&path).unwrap().envelope_key(), new);
+        assert_eq!(file_mode(&path), 0o600);
+        let kept = formers(&path).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(*kept[0].envelope_key(), old);
+
+        remove_former(&path, "0a1b2c3d").unwrap();
+        remove_former(&path, "0a1b2c3d").unwrap();
+        assert!(formers(&path).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_told_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        MasterKey::load_or_create(&path).unwrap();
+        let error = take_over(&path, "0a1b2c3d").unwrap_err();
+        assert!(matches!(error, KeyError::NotReplaced { .. }), "{error}");
+        assert!(error.to_string().contains("master.key.former-0a1b2c3d"), "{error}");
     }
 
     #[test]

@@ -186,6 +186,11 @@ impl Passwords {
         Ok(Passwords { pepper, pepper_id, decoy })
     }
 
+    /// Whether its pepper is that of the ring's current key.
+    pub fn is_of(&self, ring: &Keyring) -> bool {
+        hex::encode(self.pepper_id.as_bytes()) == ring.key_id().as_str()
+    }
+
     /// The text to store for a password. Blocks for about 20 ms.
     pub fn hash(&self, password: &str) -> Result<String, PasswordError> {
         Ok(hash_with(&self.pepper, self.pepper_id, password.as_bytes())?.to_string())

@@ -27,6 +27,7 @@ impl Problem for KeyError {
         match self {
             Self::Unreadable { .. } => "master_key_unreadable",
             Self::NotMade { .. } => "master_key_not_made",
+            Self::NotReplaced { .. } => "master_key_not_replaced",
             Self::Exposed { .. } => "master_key_exposed",
             Self::Unfit { .. } | Self::TooShort | Self::TooLong | Self::NotText | Self::NotRaw => {
                 "master_key_invalid"
@@ -39,6 +40,7 @@ impl Problem for KeyError {
             Self::Unreadable { .. } | Self::NotMade { .. } | Self::Exposed { .. } => {
                 ProblemKind::Internal
             }
+            Self::NotReplaced { .. } => ProblemKind::Unavailable,
             Self::Unfit { .. } | Self::TooShort | Self::TooLong | Self::NotText | Self::NotRaw => {
                 ProblemKind::Invalid
             }

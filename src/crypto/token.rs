@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::keyring::Keyring;
+use super::master::Key;
 use super::random;
 
 const ID: usize = 8;
@@ -214,7 +215,8 @@ impl<'a> Signer<'a> {
     pub fn sign(&self, purpose: &str, value: &[u8], expires_ms: i64) -> String {
         let mut body = expires_ms.to_be_bytes().to_vec();
         body.extend_from_slice(value);
-        let tag = self.mac(purpose, &body).finalize().into_bytes();
+        let (_, key) = self.ring.purpose_key(&purpose_of(purpose));
+        let tag = mac(&key, &body).finalize().into_bytes();
         format!("{}.{}", URL_SAFE_NO_PAD.encode(&body), URL_SAFE_NO_PAD.encode(tag))
     }
 
@@ -226,21 +228,28 @@ impl<'a> Signer<'a> {
         let (body, tag) = text.split_once('.').ok_or(TokenError::BadFormat)?;
         let body = URL_SAFE_NO_PAD.decode(body).or(Err(TokenError::BadFormat))?;
         let tag = URL_SAFE_NO_PAD.decode(tag).or(Err(TokenError::BadFormat))?;
-        self.mac(purpose, &body).verify_slice(&tag).or(Err(TokenError::Forged))?;
+        // What was signed before the master key changed is good until its end.
+        let keys = self.ring.purpose_keys(&purpose_of(purpose));
+        if !keys.iter().any(|key| mac(key, &body).verify_slice(&tag).is_ok()) {
+            return Err(TokenError::Forged);
+        }
         let (expires, value) = body.split_first_chunk::<8>().ok_or(TokenError::BadFormat)?;
         if i64::from_be_bytes(*expires) <= now_ms {
             return Err(TokenError::Expired);
         }
         Ok(value.to_vec())
     }
+}
 
-    fn mac(&self, purpose: &str, body: &[u8]) -> Hmac<Sha256> {
-        let (_, key) = self.ring.purpose_key(&format!("sign:{purpose}"));
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.as_slice())
-            .expect("invariant: HMAC takes keys of any length");
-        mac.update(body);
-        mac
-    }
+fn purpose_of(purpose: &str) -> String {
+    format!("sign:{purpose}")
+}
+
+fn mac(key: &Key, body: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_slice())
+        .expect("invariant: HMAC takes keys of any length");
+    mac.update(body);
+    mac
 }
 
 #[cfg(test)]

@@ -13,13 +13,15 @@ use serde_json::{Value, json};
 use store::schema::id_text;
 use store::{Entry, Range, Read, Schema, StoreError, feed};
 
-use crate::browsers::card::AGENT_BROWSER;
+use crate::browsers::card::{AGENT_BROWSER, BROWSER_POLICY};
+use crate::connections::card::VECTOR_SOURCE;
 use crate::tasks::card::LABEL;
 use crate::trust::card::{AGENT_TRUST, PERMISSION};
 use crate::views::card::VIEW;
 
 /// The cards of this package.
-static OWN: [&Noun; 5] = [&LABEL, &VIEW, &AGENT_BROWSER, &AGENT_TRUST, &PERMISSION];
+static OWN: [&Noun; 7] =
+    [&LABEL, &VIEW, &AGENT_BROWSER, &BROWSER_POLICY, &AGENT_TRUST, &PERMISSION, &VECTOR_SOURCE];
 /// So many waiting records of a noun are counted.
 pub const MOST_WAITING: usize = 1_000;
 static MORE: OnceLock<&'static [&'static Noun]> = OnceLock::new();

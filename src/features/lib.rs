@@ -30,3 +30,4 @@ pub mod audit;
 pub mod health;
 pub mod history;
 pub mod backups;
+pub mod rotation;

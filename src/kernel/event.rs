@@ -597,4 +597,11 @@ pub enum Event {
     AgentMoved(AgentId, String, String),
     /// The wheel of an agent's browser came to somebody else.
     WheelTurned(AgentId, WheelAct),
+    /// Another master key seals from now on, or all that former ones had sealed is sealed with it.
+    MasterKeyChanged {
+        /// Names the key.
+        key: String,
+        /// How many rows were sealed anew; none while that has only begun.
+        sealed: Option<u64>,
+    },
 }

@@ -10,13 +10,13 @@ use store::{Blobs, ReactionError, Read, StoreError, WriteTx};
 use crate::cut::Cut;
 use crate::error::KnowledgeError;
 use crate::model::{
-    BODIES, Body, Folder, Item, ModelChoice, Opening, READINGS, Reading, Scope, Suggestion, Uses,
-    Version,
+    BODIES, Body, Folder, Item, Marks, ModelChoice, Opening, READINGS, Reading, Scope, Suggestion,
+    Uses, Version,
 };
 use crate::{passages, queries, rules};
 
 /// All of them.
-pub static NOUNS: [&Noun; 6] = [&ITEM, &FOLDER, &BODY, &VERSION, &MODEL, &SUGGESTION];
+pub static NOUNS: [&Noun; 7] = [&ITEM, &FOLDER, &BODY, &VERSION, &MARK, &MODEL, &SUGGESTION];
 
 /// The number of passages in indexes.
 pub const PASSAGES: u8 = 23;
@@ -107,6 +107,20 @@ pub static VERSION: Noun = Noun {
     triggers: Some("Knowledge"),
     told: Some(told),
     ..Noun::of::<Version>("knowledge_version", "version", "versions")
+};
+
+/// The card of marked versions.
+pub static MARK: Noun = Noun {
+    area: Area::Work,
+    fields: &[
+        Field::new("marks", "marked versions", Type::List),
+        Field::text("item", "item").hidden(),
+    ],
+    title: |_| "Marked versions".to_owned(),
+    path: |row| format!("knowledge/{}", text_of(row, "item")),
+    triggers: Some("Knowledge"),
+    told: Some(marks_told),
+    ..Noun::of::<Marks>("knowledge_mark", "mark of a version", "marks of versions")
 };
 
 /// The card of changes that agents suggest.
@@ -248,6 +262,16 @@ fn second_line(row: &Fields) -> String {
         "skill" => "Skill".to_owned(),
         _ => "Page".to_owned(),
     }
+}
+
+/// Marks as history shows them: the numbers of the versions and their names.
+fn marks_told(_: &dyn Read, _: &str, value: &Value) -> Value {
+    let Value::Array(marks) = value else { return value.clone() };
+    let line = |mark: &Value| {
+        let name = mark.get("name").and_then(Value::as_str).unwrap_or_default();
+        json!(format!("Version {}: {name}", mark.get("n").unwrap_or(&Value::Null)))
+    };
+    marks.iter().map(line).collect()
 }
 
 /// A text as history shows it: itself where it is short.

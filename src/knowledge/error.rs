@@ -1,5 +1,6 @@
 //! Why something about knowledge is as it was.
 
+use features::connections::queries::vectors::VectorError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
@@ -63,6 +64,17 @@ impl From<TaskError> for KnowledgeError {
     fn from(error: TaskError) -> Self {
         match error {
             TaskError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<VectorError> for KnowledgeError {
+    fn from(error: VectorError) -> Self {
+        match error {
+            VectorError::Store(error) => Self::Store(error),
+            VectorError::NoConnection(said) => Self::NotFound { what: "connection", said },
+            VectorError::NoModel => Self::field("model", web::form::sentence(&error.to_string())),
             other => Self::Refused(other.to_string()),
         }
     }

@@ -156,6 +156,10 @@ impl Found {
             Standing::Missing => "No model is in use, so this was searched by words.".to_owned(),
             Standing::Off | Standing::On(0) => String::new(),
             Standing::Absent => "This was searched by words alone.".to_owned(),
+            Standing::Former => {
+                "Vectors are being made anew; what was written last is found by words alone."
+                    .to_owned()
+            }
             Standing::On(1) => "One passage is not found by meaning yet.".to_owned(),
             Standing::On(n) => format!("{n} passages are not found by meaning yet."),
         };

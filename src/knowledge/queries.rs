@@ -9,8 +9,8 @@ use store::{Blobs, Range, Read, ReadExt as _, StoreError};
 use crate::error::KnowledgeError;
 use crate::model::{
     BY_AGENT, BY_FOLDER, BY_PARENT, BY_TITLE, Body, EVERY_AGENT, Folder, FolderId, Had, Item,
-    KnowledgeId, KnowledgeSuggestionId, READING_WAITS, Reading, SUGGESTIONS_BY_ITEM, Suggestion,
-    Text, Uses, VERSIONS_BY_ITEM, Version, title_key,
+    KnowledgeId, KnowledgeSuggestionId, Marks, READING_WAITS, Reading, SUGGESTIONS_BY_ITEM,
+    Suggestion, Text, Uses, VERSIONS_BY_ITEM, Version, title_key,
 };
 
 /// An item by its id.
@@ -128,6 +128,27 @@ pub fn versions(
     most: usize,
 ) -> Result<Vec<Version>, StoreError> {
     read.scan(VERSIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)).reverse().limit(most))
+}
+
+/// The marked versions of an item.
+///
+/// # Errors
+/// When the store fails.
+pub fn marks(read: &dyn Read, item: KnowledgeId) -> Result<Marks, StoreError> {
+    let marks: Option<Marks> = read.get(item)?;
+    Ok(marks.unwrap_or_else(|| Marks { item, marks: Vec::new() }))
+}
+
+/// The former versions of an item that are marked, newest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn marked(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Version>, StoreError> {
+    let mut found = Vec::new();
+    for mark in marks(read, item)?.marks {
+        found.extend(version(read, item, mark.n)?);
+    }
+    Ok(found)
 }
 
 /// The words of a version of an item, also of the one that stands now.

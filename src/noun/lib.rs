@@ -10,6 +10,8 @@ mod column;
 mod field;
 mod value;
 
+use std::collections::BTreeMap;
+
 use kernel::key::{Key, KeyBuf};
 use kernel::{AccountId, Can, Event, FieldError, Problem, RowAct};
 use search::{Document, Wanted};
@@ -18,6 +20,7 @@ use store::schema::Check;
 use store::{
     Blobs, Range, ReactionError, Read, ReadExt as _, Record, Schema, StoreError, WriteTx, record,
 };
+use uuid::Uuid;
 
 pub use cell::{Cell, Cells, MAX_SOURCE, MAX_SOURCES, Origin, Source, value_in};
 pub use column::{
@@ -197,6 +200,21 @@ pub type Spoken = fn(&dyn Read, &[u8]) -> Result<String, StoreError>;
 /// What people read of a field, of its name and its JSON.
 pub type Told = fn(&dyn Read, &str, &Value) -> Value;
 
+/// How many records in use have each label, by its id.
+pub type Carried = fn(&dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError>;
+
+/// The records of a noun that carry labels of the workspace, beside tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct Labelled {
+    /// How many records in use have each label, by its id.
+    pub counts: Carried,
+    /// The list of those that have a label of this name, below the workspace; empty when there is no one list of them.
+    pub path: fn(&str) -> String,
+    /// Gives the records that have a label another one in its place, or takes it off them. A record that changes is
+    /// told of.
+    pub replace: fn(&mut WriteTx<'_>, Uuid, Option<Uuid>) -> Result<(), StoreError>,
+}
+
 /// A kind of record that people know by a name.
 ///
 /// All of it is plain data; [`Noun::of`] gives the usual values.
@@ -252,6 +270,8 @@ pub struct Noun {
     pub spoken: Option<Spoken>,
     /// The lists of its records that can be kept as views.
     pub lists: Option<Lists>,
+    /// What its records have to do with the labels of the workspace; none where they have no labels.
+    pub labelled: Option<Labelled>,
 }
 
 impl std::fmt::Debug for Noun {
@@ -302,6 +322,7 @@ impl Noun {
             told: None,
             spoken: None,
             lists: None,
+            labelled: None,
         }
     }
 

@@ -6,6 +6,7 @@ pub mod model;
 pub mod error;
 pub mod catalog;
 pub mod bound;
+pub mod embedding;
 pub mod base;
 pub mod wire;
 pub mod anthropic;
@@ -35,6 +36,7 @@ use zeroize::Zeroizing;
 use anthropic::Anthropic;
 use base::Wire;
 use catalog::{Model, ThinkingKind};
+use embedding::{EmbedRequest, Embedded};
 use error::ProviderError;
 use gemini::Gemini;
 pub use learned::Lessons;
@@ -81,6 +83,21 @@ pub trait Provider: Send + Sync {
     /// requests, so that one odd tool does not fail all of them.
     fn unfit(&self, _tool: &ToolDef) -> Option<String> {
         None
+    }
+
+    /// Whether it can be asked for vectors of texts.
+    fn embeds(&self) -> bool {
+        false
+    }
+
+    /// Asks a model for the vectors of texts.
+    fn embed<'a>(
+        &'a self,
+        _request: &'a EmbedRequest,
+    ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
+        let text = "there are no vectors of texts over this protocol";
+        let error = ProviderError::new(error::ErrorClass::InvalidRequest, text);
+        async move { Err(ProviderError { sent: false, ..error }) }.boxed()
     }
 
     /// Really asks something small, to see that address, key and model work. Without a model the first one that

@@ -19,6 +19,7 @@ use tool::leaks;
 
 use super::EngineError;
 use super::journal::{Journal, blocking};
+use super::tools::identity;
 
 /// In how many of the last entries runs are looked for whose end may have come without their commit.
 const LATELY: u64 = 1_000;
@@ -245,6 +246,12 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
         let author = Author::new(&agent.name, &format!("{}@agents.hq", agent.slug));
         let entry = Entry { author: &author, message: &message, time: now };
         let folder = ws.agent_folder(&agent.slug);
+        if unsure {
+            let theirs = ws.read(|snap| of_others(&ws, snap, &run, &paths));
+            let theirs = theirs.map_err(|error| GitError::Unasked(Box::new(error)))?;
+            let is_written = |name: &str| paths.iter().any(|p| p == name) || theirs.contains(name);
+            identity::as_committed(&ws, &agent.slug, is_written)?;
+        }
         let others = || Ok(ws.read(|snap| of_others(&ws, snap, &run, &paths))?);
         let taken = if unsure { Paths::AllBut(&others) } else { Paths::Only(&paths) };
         let left_out = RefCell::new(Vec::new());

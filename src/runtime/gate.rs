@@ -374,7 +374,7 @@ impl Turn {
         };
         let mut digest = digest_of(entry.spec.name, &plan);
         let mut act = match entry.spec.name == BROWSER {
-            true => Act::look(ws, agent, &plan.arguments).await,
+            true => Act::look(ws, (agent, run), &plan.arguments).await,
             false => None,
         };
         let bare = weigh::is_bare(&given);

@@ -26,7 +26,7 @@ use crypto::keyring::Secret;
 use crypto::token::{Token, TokenKind};
 use features::agents::model::{AGENTS, Agent, REACH};
 use features::agents::queries::reach;
-use features::browsers::model::AGENT_BROWSERS;
+use features::browsers::model::{AGENT_BROWSERS, BROWSER_POLICIES};
 use features::browsers::queries as browsers;
 use features::jobs::queries as jobs;
 use features::runs::model::Run;
@@ -52,7 +52,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const MOST_OF_RUNS: usize = 2_000;
 
 /// Where it stands who may go where.
-const SWITCHES: [Table; 4] = [AGENTS, REACH, AGENT_BROWSERS, TRUST_MODES];
+const SWITCHES: [Table; 5] = [AGENTS, REACH, AGENT_BROWSERS, BROWSER_POLICIES, TRUST_MODES];
 /// What stands for the pass of a browser, which has none.
 const NO_PASS: &str = "";
 
@@ -357,14 +357,18 @@ impl Door {
         &self,
         tx: &impl ReadExt,
         agents: &[AgentId],
+        url: &Url,
     ) -> Result<(bool, &'static str), StoreError> {
         Ok(match self.keeps {
             Keeps::Programs(_) => {
                 (may_reach_out(tx, agents)?, "the network is switched off for this agent")
             }
-            Keeps::Browser(_) => {
-                (browsers::is_on(tx, agents)?, "the browser is switched off for this agent")
-            }
+            Keeps::Browser(_) => match browsers::closes(tx, agents, url)? {
+                Some(why) => (false, why),
+                None => {
+                    (browsers::is_on(tx, agents)?, "the browser is switched off for this agent")
+                }
+            },
         })
     }
 }
@@ -395,7 +399,11 @@ impl Doorman for Door {
         let ws = self.app.workspace_by_id(ws).ok_or_else(|| refused("its workspace is closed"))?;
         let facts = ws.read(|snap| {
             let hosts = reach::of_all(snap, &agents)?;
-            Ok::<_, StoreError>((self.switched_on(snap, &agents)?, hosts, reach::opened(snap)?))
+            Ok::<_, StoreError>((
+                self.switched_on(snap, &agents, url)?,
+                hosts,
+                reach::opened(snap)?,
+            ))
         });
         let ((is_on, off), hosts, opened) = facts.map_err(|error| {
             tracing::error!(%error, "an agent could not be looked up for a program");

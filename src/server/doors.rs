@@ -15,6 +15,7 @@ pub fn routes() -> Routes {
         .merge(knowledge::pages::routes())
         .merge(sources::pages::routes())
         .merge(vault::pages::routes())
+        .merge(gateways::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -29,6 +30,7 @@ pub fn api() -> Routes {
         .merge(knowledge::api::routes())
         .merge(sources::api::routes())
         .merge(vault::api::routes())
+        .merge(gateways::api::routes())
 }
 
 /// The tools that agents have of all nouns.

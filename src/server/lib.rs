@@ -14,6 +14,7 @@ mod browsers;
 pub mod exports;
 pub mod first_boot;
 pub mod health;
+mod hosts;
 mod indexer;
 mod leftovers;
 pub mod listen;
@@ -347,7 +348,7 @@ fn open(
         Some(file) => MasterKey::load(file)?,
         None => MasterKey::load_or_create(&config.key_file())?,
     };
-    let keyring = Arc::new(Keyring::new(key));
+    let keyring = Arc::new(Keyring::new(key).with_formers_of(&config.key_file())?);
     let onlooker = telling(&front);
     let looking = Arc::clone(&onlooker);
     let look: Arc<Onlooker> = Arc::new(move |opening| looking("system.redb", opening));
@@ -396,6 +397,7 @@ fn open(
         browsers: browser::fleet::Browsers::default(),
         open_way: runtime::way_of_browsers(),
         tickets: app::tickets::Tickets::default(),
+        hosts: app::hosts::Hosts::default(),
         meaning: Meaning::at(config.data.join("models"), config.embed_model_dir.clone()),
         accounts: app::accounts::Accounts::default(),
         challenges: app::challenges::Challenges::default(),
@@ -444,15 +446,19 @@ async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
     for ws in &all {
         life::prepare(app, ws).await;
     }
+    if let Err(error) = timers::master_key(app).await {
+        tracing::error!(%error, "the change of the master key cannot go on");
+    }
     let begin = move |ws: &Ws| {
         routines::begin(ws);
         consumers::begin(ws);
         indexer::begin(ws);
         due::begin(ws);
-        crm::import::begin(ws);
+        crm::begin(ws);
         knowledge::reading::begin(ws);
         knowledge::meaning::worker::begin(ws);
         sources::sync::begin(ws);
+        gateways::watch::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

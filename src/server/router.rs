@@ -34,8 +34,8 @@ use web::trouble::{Act, Trouble};
 use web::{assets, flash, gallery, headers, idempotency, same, shell, slow, week};
 
 use super::{
-    access, again, anchor, backups, doors, exports, first_boot, health, local, onboarding, openapi,
-    operate, people, tasks, transfer, try_practice, workspaces,
+    access, again, anchor, backups, doors, exports, first_boot, health, hosts, local, onboarding,
+    openapi, operate, people, tasks, transfer, try_practice, workspaces,
 };
 
 /// The largest body of a request.
@@ -62,6 +62,8 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", doors_account::users::pages::routes()),
         ("", workspaces::pages::routes()),
         ("", people::join::routes()),
+        ("", gateways::pages::open_routes()),
+        ("", hosts::routes()),
         ("", doors_account::notifications::pages::open_routes()),
         ("/w/{ws}", doors::routes()),
         ("/w/{ws}", try_practice::routes()),
@@ -108,6 +110,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         .layer(from_fn_with_state(app.clone(), outside))
         .layer(Extension(here))
         .layer(Extension(Arc::new(first_boot::Turn::default())))
+        .layer(Extension(Arc::new(hosts::Porch::new(Arc::clone(&app.clock)))))
         .layer(Extension(openapi::Document::new(Arc::clone(&routes))))
         .with_state(app.clone());
     Site { router, routes }

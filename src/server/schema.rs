@@ -3,8 +3,8 @@
 use features::agents::prompted;
 use features::{
     activity, agents, audit, backups, cards, comments, connections, dashboard, deliverables, files,
-    history, inbox, jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage,
-    users, workspace,
+    history, inbox, jobs, links, notifications, onboarding, rotation, routines, runs, streams,
+    tasks, usage, users, workspace,
 };
 use noun::Noun;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use store::{Schema, schema};
 fn nouns() -> &'static [&'static Noun] {
     static ALL: LazyLock<Vec<&Noun>> = LazyLock::new(|| {
         let all = crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS);
-        all.chain(&vault::NOUNS).copied().collect()
+        all.chain(&vault::NOUNS).chain(&gateways::NOUNS).copied().collect()
     });
     &ALL
 }
@@ -23,8 +23,10 @@ fn nouns() -> &'static [&'static Noun] {
 #[must_use]
 pub fn workspace() -> Schema {
     cards::install(nouns());
+    vault::rotation::cover::<gateways::model::GatewayKey>();
     prompted::install_knowledge(knowledge::context::prompt);
     knowledge::origin::install(sources::cards::origin);
+    dashboard::queries::hosts::install(gateways::hosts::hosts);
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::said);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);
@@ -137,6 +139,7 @@ pub fn system() -> Schema {
         backups::model::Kept,
         backups::model::KnownPlace,
         backups::model::Restoration,
+        rotation::model::Rotation,
         notifications::model::sending::PushSubscription,
         notifications::model::sending::NoticeSecret,
     }

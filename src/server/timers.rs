@@ -97,10 +97,20 @@ fn note<T>(place: &str, work: &str, done: Result<T, impl std::fmt::Display>) {
     }
 }
 
+/// Brings a change of the master key to its end that was cut off, and seals anew what came in late under a former one.
+pub(super) async fn master_key(app: &App) -> Result<(), String> {
+    let here = app.clone();
+    let gone_on = tokio::task::spawn_blocking(move || {
+        vault::rotation::go_on(&here).map_err(|error| error.to_string())
+    });
+    gone_on.await.map_err(|error| error.to_string()).flatten()
+}
+
 /// Sweeps all stores once.
 pub async fn sweep(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let (now, before) = (app.clock.now(), app.clock.now() - ONCE);
+    note("the master key", "what former keys have sealed", master_key(app).await);
     for (name, store) in stores(app) {
         let by = (Actor::System(Part::Timer), Cause::Timer);
         note(&name, "old answers", once::sweep(&store, by, before).await);

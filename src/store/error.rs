@@ -139,6 +139,18 @@ pub enum StoreError {
     /// A table that the schema does not list.
     #[error("table {0} is not in the schema")]
     UnknownTable(u16),
+    /// A mirror was opened as a store of its own.
+    #[error("this file mirrors a part of another store; it is none of its own")]
+    IsMirror,
+    /// What only a mirror does was asked of another store.
+    #[error("this store is no mirror of another one")]
+    NoMirror,
+    /// A row for a mirror whose bytes are those of another one.
+    #[error("the bytes of a row of {table} are those of another row")]
+    OtherRow {
+        /// The table.
+        table: &'static str,
+    },
     /// The file was written by another program version.
     #[error(
         "this data folder has format {found}, this program reads {known}; use the program version that wrote it"
@@ -180,6 +192,9 @@ impl Problem for StoreError {
             Self::CalledOff => "called_off",
             Self::NoSeq => "no_seq",
             Self::UnknownTable(_) => "unknown_table",
+            Self::IsMirror => "is_mirror",
+            Self::NoMirror => "no_mirror",
+            Self::OtherRow { .. } => "other_row",
             Self::Format { .. } => "format",
         }
     }
@@ -211,6 +226,9 @@ impl Problem for StoreError {
             | Self::Damaged(_)
             | Self::NoSeq
             | Self::UnknownTable(_)
+            | Self::IsMirror
+            | Self::NoMirror
+            | Self::OtherRow { .. }
             | Self::Format { .. } => ProblemKind::Internal,
         }
     }

@@ -287,6 +287,36 @@ pub fn entries(
     Ok(out)
 }
 
+/// What the entries above `after` changed, oldest first, of at most `limit` entries. Neither their events nor the roots
+/// of their rows are read: for who passes over many that are no concern of theirs.
+///
+/// # Errors
+/// As [`entries`].
+pub fn changes(
+    read: &dyn Read,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Vec<Change>)>, StoreError> {
+    let (mut found, mut failed) = (Vec::new(), None);
+    let range = Range::between(KeyBuf::of(&after.saturating_add(1)), KeyBuf::of(&u64::MAX));
+    read.raw_scan(builtin::FEED, &range, &mut |key, value| {
+        if let Some((seq, 0)) = split(key) {
+            if found.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            match decode_body(value) {
+                Ok((head, _)) => found.push((seq, head.changes)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        super::read::stop_at(failed.is_some())
+    })?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(found),
+    }
+}
+
 /// Entries before a number, newest first.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ pub mod history;
 pub mod range;
 mod layer;
 pub mod migrate;
+pub mod mirror;
 pub mod once;
 mod open;
 pub mod read;

@@ -26,6 +26,7 @@ use super::disk::{Disk, DiskCounters, Faults, sync_folder};
 use super::dump;
 use super::error::{StoreError, failed, panic_text};
 use super::feed::{self, End, Entry};
+use super::mirror;
 use super::read::Read;
 use super::schema::{Schema, builtin};
 use super::stats::IN_USE;
@@ -316,6 +317,9 @@ impl Shared {
                 for (key, row) in rows {
                     batch.set(builtin::META, key, Some(&row))?;
                 }
+                if self.schema.is_mirror() {
+                    batch.set(builtin::META, mirror::IS_MIRROR, Some(&[1]))?;
+                }
                 fresh
             }
         };
@@ -337,6 +341,12 @@ impl Shared {
         let found: u32 = codec::decode(&row)?;
         if found != self.format {
             return Err(StoreError::Format { found, known: FORMAT });
+        }
+        // What writes a mirror as a store of its own would append to a feed that it has not.
+        match (read.raw_get(builtin::META, mirror::IS_MIRROR)?, self.schema.is_mirror()) {
+            (Some(_), false) => return Err(StoreError::IsMirror),
+            (None, true) => return Err(StoreError::NoMirror),
+            _ => {}
         }
         Ok(())
     }

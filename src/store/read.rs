@@ -249,11 +249,10 @@ pub trait ReadExt: Read {
 impl<T: Read + ?Sized> ReadExt for T {}
 
 /// The rows that refer to this one, with the field that does; one more than `most` when there are more.
-pub(super) fn sources(
-    read: &dyn Read,
-    target: &Root,
-    most: usize,
-) -> Result<Vec<(Root, u8)>, StoreError> {
+///
+/// # Errors
+/// When the disk fails.
+pub fn sources(read: &dyn Read, target: &Root, most: usize) -> Result<Vec<(Root, u8)>, StoreError> {
     let mut prefix = KeyBuf::of(&target.table);
     prefix.raw(&target.key);
     let start = prefix.bytes().len();

@@ -82,6 +82,8 @@ pub struct Ops {
     pub parse: Parse,
     /// Puts a row from its stored bytes, as a rule would.
     pub(super) put: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
+    /// The key of a row, from its bytes.
+    pub key: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
     /// The key as text.
     pub key_text: fn(&[u8]) -> Option<String>,
     /// Whether it is written also while the disk is nearly full.
@@ -174,6 +176,7 @@ pub struct Schema {
     tables: Vec<TableInfo>,
     slots: Vec<Option<u16>>,
     checks: Vec<(&'static str, Check)>,
+    is_mirror: bool,
 }
 
 impl Schema {
@@ -238,6 +241,7 @@ impl Schema {
                 let (record, _) = record::read::<R>(row)?;
                 tx.put(&record)
             },
+            key: |row| Ok(KeyBuf::of(&record::read::<R>(row)?.0.id()).into_bytes()),
             key_text: |bytes| key_text::<R>(bytes),
             version: R::VERSION,
             indexes: R::INDEXES,
@@ -253,6 +257,25 @@ impl Schema {
             }
         }
         self
+    }
+
+    /// The same tables for a mirror, which holds a part of what another store has: the feed keeps nothing of them, so
+    /// that all rows are as `Local` ones.
+    #[must_use]
+    pub fn mirrored(mut self) -> Self {
+        for info in &mut self.tables {
+            if matches!(info.kind, Kind::Record(_)) {
+                info.kind = Kind::Record(Class::Local);
+            }
+        }
+        self.is_mirror = true;
+        self
+    }
+
+    /// Whether it is that of a mirror.
+    #[must_use]
+    pub fn is_mirror(&self) -> bool {
+        self.is_mirror
     }
 
     /// Adds what doctor asks of records, under the name that its findings have.

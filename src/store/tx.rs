@@ -31,7 +31,7 @@ pub(super) const MAX_EVENTS: usize = 5_000;
 /// How many records one transaction may change.
 pub(super) const MAX_CHANGES: usize = 10_000;
 /// The largest record in bytes.
-const MAX_RECORD: usize = 256 * 1024;
+pub(super) const MAX_RECORD: usize = 256 * 1024;
 
 /// Why a reaction refused.
 pub struct ReactionError {
@@ -217,7 +217,9 @@ impl<'b> WriteTx<'b> {
     /// change or it holds a blob that its kind does not name.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), StoreError> {
         let key = KeyBuf::of(&record.id()).into_bytes();
-        let rev = if R::CLASS.in_feed() { self.context.seq } else { 0 };
+        // Of a mirror no class is in the feed.
+        let in_feed = self.context.schema.class(R::TABLE.number).is_some_and(Class::in_feed);
+        let rev = if in_feed { self.context.seq } else { 0 };
         let (value, told) = told::listening(|| codec::encode_row(R::VERSION, rev, record));
         let value = value?;
         let before = self.raw_get(R::TABLE.number, &key)?;

@@ -3,7 +3,7 @@
 //! agent has and says with [`rules::used`] what it used.
 //!
 //! A value is sealed in a table of its own, which neither history nor export reads; nothing but [`given`] and
-//! [`watch`] opens one.
+//! [`watch`] opens one. [`rotation`] puts another master key in the place of the one that seals them.
 
 // Templates name what stands here by its full path.
 extern crate self as vault;
@@ -17,6 +17,7 @@ pub mod model;
 pub mod names;
 pub mod pages;
 pub mod queries;
+pub mod rotation;
 pub mod rules;
 pub mod tools;
 pub mod values;

@@ -12,7 +12,7 @@ use server::workspaces::life;
 use support::hq::{Reply, Setup, TestHq};
 
 /// What answers without a sign-in. Everything else is closed.
-const OPEN: [&str; 24] = [
+const OPEN: [&str; 26] = [
     "GET /healthz",
     "GET /readyz",
     "GET /s/{file}",
@@ -34,6 +34,8 @@ const OPEN: [&str; 24] = [
     "POST /login/passkey",
     "GET /join",
     "POST /join",
+    "GET /join/program",
+    "GET /gateway/link",
     "GET /unsubscribe/{token}",
     "POST /unsubscribe/{token}",
     "GET /push.js",

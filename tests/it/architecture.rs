@@ -7,8 +7,8 @@ use std::path::Path;
 use support::source::{code_only, files, paths};
 
 const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect sources/tests \
-                     knowledge/tests vault/tests server cli";
-const SURFACE: &str = "app/extract web list server cli doors crm knowledge sources vault";
+                     knowledge/tests vault/tests gateways/machine link/identity replica server cli";
+const SURFACE: &str = "app/extract web list server cli doors crm knowledge sources vault gateways";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),
@@ -18,7 +18,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("aes_gcm", "crypto"),
     ("hkdf", "crypto"),
     ("argon2", "crypto"),
-    ("aws_lc_rs", "crypto standin/trust"),
+    ("aws_lc_rs", "crypto standin/trust link"),
     ("Lease::granted", "runtime/gate"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),
@@ -37,8 +37,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("pulp", "embed"),
     ("lettre", "net"),
     ("rcgen", "standin"),
-    ("rustls", "standin"),
-    ("tokio_rustls", "standin"),
+    ("rustls", "standin link/tls"),
+    ("tokio_rustls", "standin link/tls"),
     ("croner", "kernel/cadence"),
     ("csv", "sheet"),
     ("quick_xml", "sheet/xlsx sheet/ods sheet/package extract/office connect/web"),
@@ -238,7 +238,8 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
     if !text.starts_with("//!") {
         fault(0, "a module starts with `//!`".to_owned());
     }
-    if text[..end].lines().count() > 600 {
+    // All events are one enumeration, stored by place: it has no part that could lie elsewhere.
+    if text[..end].lines().count() > 600 && name != "kernel/event" {
         fault(0, "more than 600 lines of production code; split it by idea".to_owned());
     }
     // A noun's facts use another's only through its model and queries; its doors call its own rules alone.
@@ -255,7 +256,9 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
             // What is asked of any noun stands in its card, and neither the list of cards nor what talks and files
             // hang on is a noun.
             let open = !closed && matches!(within, "model" | "queries" | "card");
-            let named = path.len() > 2 && own != "lib" && !["cards", "places", own].contains(&noun);
+            // The change of the master key seals the rows of all, each for the place that its own rules name.
+            let knows_all = ["lib", "rotation"].contains(&own);
+            let named = path.len() > 2 && !knows_all && !["cards", "places", own].contains(&noun);
             if named && !open {
                 fault(at, format!("`{noun}` may be named only by its model and queries"));
             }
@@ -282,10 +285,9 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
         for (at, _) in code.match_indices(&format!(".{method}")) {
             let called = code[at + method.len() + 1..].starts_with(['(', ':']);
             let ours = code[..at].trim_end().ends_with(receiver);
-            if called
-                && ours
-                && !name.split('/').any(|part| allowed.split(' ').any(|one| one == part))
-            {
+            // Tests lay what no rule makes any more.
+            let may = |part: &&str| *part == "tests" || allowed.split(' ').any(|one| one == *part);
+            if called && ours && !parts.iter().any(may) {
                 fault(at, format!("`{what}` only in {}", allowed));
             }
         }

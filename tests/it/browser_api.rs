@@ -209,3 +209,120 @@ async fn whoever_has_the_wheel_gives_files_of_their_own_to_a_page() {
     assert_eq!(state["chooser"], "", "{state}");
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_permission_or_a_rule_refuses_is_refused_to_programs_and_nothing_else_is_asked_for()
+{
+    if !is_possible() {
+        return;
+    }
+    let (office, ada, url) = opened().await;
+    let owner = office.hq.owner();
+    // The questions of this mode are for the agent, not for who acts with a token.
+    office.trust(ada.id, TrustMode::Ask).await;
+    let acts = office.hq.token(&["read", "browser"]).await;
+    let act = format!("{API}/act");
+    let opened = acts.post(&format!("{API}/tabs"), &json!({ "url": url })).await.json();
+    let greet = json!({ "kind": "click", "ref": part(&opened, "Greet") });
+    let batch = json!({ "acts": [
+        { "kind": "fill", "ref": part(&opened, "\"Name\""), "text": "Bo" }, greet,
+        { "kind": "click", "ref": "e999" }, greet,
+    ] });
+    let done = acts.post(&format!("{API}/act/batch"), &batch).await.json();
+    assert_eq!(done["results"].as_array().map(Vec::len), Some(2), "{done}");
+    assert!(done["results"][1]["text"].as_str().is_some_and(|text| text.contains("Hello Bo")));
+    assert!(done["aborted"].as_str().is_some_and(|why| why.starts_with("act 3:")), "{done}");
+    let many = json!({ "acts": vec![greet.clone(); 21] });
+    let refused = acts.post(&format!("{API}/act/batch"), &many).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+
+    let script = json!({ "kind": "evaluate", "text": "document.title" });
+    let off = acts.post(&act, &script).await;
+    assert_eq!((off.status, &off.json()["code"]), (StatusCode::FORBIDDEN, &json!("evaluate_off")));
+    let policy = format!("{API}/policy");
+    let rules = json!({ "scripts": true, "blocked_hosts": ["ads.example"] });
+    assert_eq!(owner.json("PUT", &policy, &rules).await.json()["blocked_hosts"][0], "ads.example");
+    assert_eq!(acts.post(&act, &script).await.json()["value"], "\"Shop\"");
+    let ads = acts.post(&act, &json!({ "kind": "navigate", "url": "https://ads.example/" })).await;
+    assert_eq!((ads.status, &ads.json()["code"]), (StatusCode::FORBIDDEN, &json!("denied")));
+    for wrong in [
+        json!({ "private_network": true }),
+        json!({ "permissions": ["camera"] }),
+        json!({ "downloads": false }),
+        json!({ "allowed_hosts": ["https://a.example/"] }),
+    ] {
+        let refused = owner.json("PUT", &policy, &wrong).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {}", refused.text);
+    }
+
+    // A password needs a page in which no script has run.
+    let word = json!({ "kind": "fill", "ref": part(&opened, "\"Password\""), "text": "zanzibar" });
+    assert_eq!(acts.post(&act, &word).await.json()["code"], "script_in_page");
+
+    let rule = json!({ "agent": "ada", "tool": "browser", "leave": "deny", "host": "127.0.0.1" });
+    let kept = owner.post("/api/v1/permissions", &rule).await;
+    assert!(kept.status.is_success(), "{}", kept.text);
+    let refused = acts.post(&act, &greet).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (StatusCode::FORBIDDEN, &json!("denied"))
+    );
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_browser_keeps_is_told_by_name_and_files_go_in_with_the_scope() {
+    if !is_possible() {
+        return;
+    }
+    let (office, _, url) = opened().await;
+    let acts = office.hq.token(&["read", "browser"]).await;
+    let reads = office.hq.token(&["read"]).await;
+    let opened = acts.post(&format!("{API}/tabs"), &json!({ "url": format!("{url}offers") })).await;
+    assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.text);
+    let cookie = json!({ "name": "sid", "value": "zanzibar", "host": "127.0.0.1" });
+    let cookies = format!("{API}/cookies");
+    let kept = acts.json("PUT", &cookies, &cookie).await;
+    assert!(kept.json()["items"][0]["name"] == "sid" && !kept.text.contains("zanzibar"));
+    let item = json!({ "name": "word", "value": "zanzibar" });
+    let stored = acts.json("PUT", &format!("{API}/storage/local"), &item).await;
+    assert!(stored.json()["items"][0]["length"] == 8 && !stored.text.contains("zanzibar"));
+    assert_eq!(acts.get(&format!("{API}/storage/other")).await.status, StatusCode::NOT_FOUND);
+    for path in ["cookies", "storage/local", "console", "errors", "requests", "pdf"] {
+        let path = format!("{API}/{path}");
+        assert_eq!(reads.get(&path).await.status, StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(acts.get(&path).await.status, StatusCode::OK, "{path}");
+    }
+    let body = acts.get(&format!("{API}/requests/1/body")).await;
+    assert_eq!(body.json()["code"], "not_kept", "{}", body.text);
+    let phone = json!({ "width": 390, "height": 844, "phone": true, "zone": "Asia/Tokyo" });
+    let emulation = format!("{API}/emulation");
+    assert_eq!(acts.json("PUT", &emulation, &phone).await.status, StatusCode::OK);
+    for wrong in [json!({ "width": 390 }), json!({ "headers": {} }), json!({ "zone": "Mars/Base" })]
+    {
+        let refused = acts.json("PUT", &emulation, &wrong).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {}", refused.text);
+    }
+
+    let form = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"offer.txt\"\r\n\
+                content-type: text/plain\r\n\r\nPaint, red\r\n--x--\r\n";
+    let kind = "multipart/form-data; boundary=x";
+    let sends = async |query: &str| {
+        let path = format!("{API}/upload{query}");
+        acts.bytes("POST", &path, kind, form.as_bytes().to_vec()).await
+    };
+    assert_eq!(sends("").await.json()["code"], "no_chooser");
+    let field = opened.json()["text"].as_str().and_then(|text| {
+        let at = text.find("[e")? + 1;
+        Some(text[at..at + text[at..].find(']')?].to_owned())
+    });
+    let sent = sends(&format!("?ref={}", field.expect("the field for files"))).await;
+    assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
+    let tabs = acts.get(&format!("{API}/tabs")).await.json();
+    assert!(
+        tabs["items"][0]["url"].as_str().is_some_and(|url| url.ends_with("#offer.txt")),
+        "{tabs}"
+    );
+    assert!(acts.get(&format!("{API}/downloads")).await.json()["items"].as_array().is_some());
+    office.hq.finish().await;
+}

@@ -26,6 +26,7 @@ use support::office::Office;
 
 const PAGE: &str = "<title>Shop</title><h1>Shop</h1>
     <button onclick=\"this.nextElementSibling.textContent='Hello'\">Greet</button><p>Nobody</p>
+    <label>Papers <input type=file onchange=\"papers.textContent = this.files[0].name\"></label><p id=papers>None</p>
     <form method=post action=/in><label>User <input name=user></label>
     <label>Password <input type=password name=word value=planted-word></label>
     <button>Sign in</button></form>";
@@ -48,6 +49,7 @@ struct Shop {
     origin: String,
     greet: String,
     sign_in: String,
+    papers: String,
 }
 
 impl Shop {
@@ -67,13 +69,15 @@ impl Shop {
         let on = owner.json("PUT", "/api/v1/agents/ada/browser", &json!({ "on": true })).await;
         assert_eq!(on.status, StatusCode::OK, "{}", on.text);
         let origin = format!("http://127.0.0.1:{port}");
-        let mut shop = Self { office, ada, origin, greet: String::new(), sign_in: String::new() };
+        let (greet, sign_in, papers) = (String::new(), String::new(), String::new());
+        let mut shop = Self { office, ada, origin, greet, sign_in, papers };
         // To look asks nobody.
         let run = shop.begins(&[json!({ "action": "open", "url": shop.origin })]).await;
         let seen = shop.ends(run).await.remove(0);
         assert!(seen.0, "{seen:?}");
         shop.greet = part(&seen.1, "button \"Greet\"");
         shop.sign_in = part(&seen.1, "button \"Sign in\"");
+        shop.papers = part(&seen.1, "\"Papers");
         shop
     }
 
@@ -254,5 +258,67 @@ async fn a_form_with_a_password_asks_by_itself_and_what_is_refused_for_a_host_st
     let run = shop.begins(&[press]).await;
     let done = shop.ends(run).await;
     assert!(!done[0].0 && done[0].1.contains("refuses"), "{done:?}");
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_the_agent_is_asked_for_with_its_name_and_a_yes_is_for_what_is_in_it() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let folder = shop.office.ws().agent_folder(&shop.ada.slug);
+    std::fs::write(folder.join("offer.txt"), "Paint, red").expect("a file");
+    let upload = |path: &str| json!({ "action": "upload", "ref": shop.papers, "options": [path] });
+    let run = shop.begins(&[upload("offer.txt")]).await;
+    let approval = shop.asked(run, None).await;
+    assert!(approval.why.contains("gives files to the page"), "{}", approval.why);
+    assert!(approval.plan.shown.contains("File: \"offer.txt\" (10 B)"), "{}", approval.plan.shown);
+    assert!(approval.offers[0].label.contains("files for its pages"), "{:?}", approval.offers);
+    std::fs::write(folder.join("offer.txt"), "Everybody's addresses").expect("a file");
+    shop.answer(&approval, json!({ "answer": "once" })).await;
+    let anew = shop.asked(run, Some(&approval)).await;
+    assert!(anew.why.contains("has changed since the yes"), "{}", anew.why);
+    shop.answer(&anew, json!({ "answer": "once" })).await;
+    let done = shop.ends(run).await;
+    assert!(done[0].0 && done[0].1.contains("offer.txt"), "{done:?}");
+
+    // What leaves the folder, is not there or holds a key is given to nobody, and nobody is asked for it.
+    std::fs::write(folder.join("keys.txt"), support::office::KEY).expect("a file");
+    let calls = ["../../secrets", "missing.txt", "keys.txt", "task:plan.pdf"].map(upload);
+    let run = shop.begins(&calls).await;
+    let done = shop.ends(run).await;
+    let whys = ["leaves the folder", "there is no file", "it holds a secret", "works on no task"];
+    for ((ok, text), why) in done.iter().zip(whys) {
+        assert!(!ok && text.contains(why), "{why}: {text}");
+    }
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_is_off_until_an_admin_allows_it_and_is_asked_for_with_all_of_its_words() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let owner = shop.office.hq.owner();
+    let script = json!({ "action": "evaluate", "text": "document.querySelector('p').textContent" });
+    let run = shop.begins(std::slice::from_ref(&script)).await;
+    let done = shop.ends(run).await;
+    assert!(!done[0].0 && done[0].1.contains("scripts are off"), "{done:?}");
+
+    let policy = "/api/v1/agents/ada/browser/policy";
+    let agents = shop.office.hq.token(&["read", "agents", "browser"]).await;
+    let on = json!({ "scripts": true });
+    assert_eq!(agents.json("PUT", policy, &on).await.status, StatusCode::FORBIDDEN);
+    let said = owner.json("PUT", policy, &on).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    let run = shop.begins(&[script]).await;
+    let approval = shop.asked(run, None).await;
+    assert!(approval.plan.shown.contains("Script: \"document.querySelector('p')"), "{approval:?}");
+    assert!(approval.why.contains("runs a script in the page"), "{}", approval.why);
+    shop.answer(&approval, json!({ "answer": "once" })).await;
+    let done = shop.ends(run).await;
+    assert!(done[0].0 && done[0].1.contains("\"Nobody\""), "{done:?}");
     shop.office.hq.finish().await;
 }

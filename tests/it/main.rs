@@ -41,6 +41,9 @@ mod cli; // the commands, with the real program
 mod cli_agents; // agents at the terminal
 mod ending; // the program is asked to end while agents are at work
 mod cli_secrets; // secrets at the terminal
+mod gateways; // machines that agents work on: who joins, what the command fetches, what people are told
+mod replica; // this machine as a host, with the real program: joins, goes on after kills, leaves
+mod hosts; // home's side of the link: who is let in, what a host is sent, what is decided meanwhile
 mod secrets_out; // keys that programs use without having them: what goes out for a stand-in
 mod secrets_in; // secrets that programs get as variables, and requests that name them
 mod cli_sources; // sources at the terminal
@@ -83,12 +86,14 @@ mod sessions; // conversations: named, archived, brought back, begun anew, searc
 mod conversations; // several with one agent, shared ones, and what is unread
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
+mod injections; // what hostile texts order a model that always obeys: no effect without a yes
 mod hostile; // hostile words and programs: what they try, what stops them
 mod runtime; // agents at work, with a scripted model: the whole loop and every way it goes wrong
 mod providers; // model providers against a scripted server
 mod backup; // backups and restores
 mod store; // records, feed, consumers, faults: the store on a real file
 mod clock; // a clock that jumps, there and back
+mod mirror; // what a host has of a workspace: its scope, through cuts and lies
 mod nights; // what a store does at night by itself
 mod starting; // the page of a start that takes long
 mod upgrade; // folders of older formats, opened for ever

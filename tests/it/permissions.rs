@@ -166,6 +166,39 @@ async fn an_agent_asks_before_it_changes_who_it_is_and_shows_the_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_changes_who_an_agent_is_leaves_it_as_it_was_and_a_draft_beside() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let before = office.file(&ada, "SOUL.md").expect("a soul");
+    let command = "echo 'Be bold.' > SOUL.md; echo new > TOOLS.new; rm AGENTS.md; echo written";
+    let agents_md = office.file(&ada, "AGENTS.md").expect("its rules");
+    office.model.push(Turn::call("exec", json!({ "command": command }))).push(Turn::text("Done."));
+    let run = office.say(&ada, "Become bold").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results[0].1 && results[0].2.contains("written"), "{results:?}");
+    assert!(results[0].2.contains("SOUL.md, AGENTS.md say who you are"), "{results:?}");
+    assert!(results[0].2.contains("proposed/SOUL.md"), "{results:?}");
+    assert_eq!(office.file(&ada, "SOUL.md").as_ref(), Some(&before));
+    assert_eq!(office.file(&ada, "AGENTS.md").as_ref(), Some(&agents_md));
+    assert_eq!(office.file(&ada, "proposed/SOUL.md").as_deref(), Some("Be bold.\n"));
+    assert_eq!(office.file(&ada, "TOOLS.new").as_deref(), Some("new\n"));
+
+    // Handed in with the file tool it is a difference that people see.
+    office.trust(ada.id, TrustMode::Ask).await;
+    let write = json!({ "path": "SOUL.md", "content": "Be bold.\n", "force": true });
+    office.model.push(Turn::call("write", write)).push(Turn::text("Done."));
+    let run = office.say(&ada, "Hand it in").await;
+    let approval = asked(&office, run, None).await;
+    assert!(approval.plan.shown.contains("\n+Be bold.\n"), "{}", approval.plan.shown);
+    answer(&office, &approval, "once").await;
+    office.ended(run).await;
+    assert_eq!(office.file(&ada, "SOUL.md").as_deref(), Some("Be bold.\n"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_agent_is_offered_nothing_that_changes_something() {
     let office = Office::open().await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;

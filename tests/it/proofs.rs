@@ -9,7 +9,7 @@ use serde_json::json;
 use support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 33] = [
+const PROVED: [&str; 39] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
@@ -17,10 +17,13 @@ const PROVED: [&str; 33] = [
     "POST /api/v1/audit/redact",
     "POST /api/v1/export",
     "POST /api/v1/factors/recovery-codes",
+    "POST /api/v1/gateways/tokens",
     "POST /api/v1/meaning",
     "POST /api/v1/members/{id}/disable",
     "POST /api/v1/members/{id}/enable",
     "POST /api/v1/members/{id}/reset-factors",
+    "POST /api/v1/secrets/master-key/discard",
+    "POST /api/v1/secrets/master-key/rotate",
     "POST /api/v1/tokens",
     "POST /api/v1/workspace/delete",
     "POST /w/{ws}/agents/{slug}/behaviour/autonomy",
@@ -29,6 +32,7 @@ const PROVED: [&str; 33] = [
     "POST /w/{ws}/settings/backups",
     "POST /w/{ws}/settings/delete",
     "POST /w/{ws}/settings/export",
+    "POST /w/{ws}/settings/gateways",
     "POST /w/{ws}/settings/mail",
     "POST /w/{ws}/settings/meaning/confirm",
     "POST /w/{ws}/settings/meaning/send",
@@ -36,6 +40,8 @@ const PROVED: [&str; 33] = [
     "POST /w/{ws}/settings/members/{id}/enable",
     "POST /w/{ws}/settings/members/{id}/reset-factors",
     "POST /w/{ws}/settings/people",
+    "POST /w/{ws}/settings/secrets/master-key",
+    "POST /w/{ws}/settings/secrets/master-key/discard",
     "POST /w/{ws}/settings/security/passkeys/{id}/remove",
     "POST /w/{ws}/settings/tokens",
     "POST /w/{ws}/settings/tokens/{id}/withdraw",

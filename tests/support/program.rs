@@ -194,6 +194,18 @@ pub fn run_json(binary: &Path, data: &Path, arguments: &[&str]) -> serde_json::V
     serde_json::from_slice(&output.stdout).expect("one JSON value on standard output")
 }
 
+/// The time that a process has had on a processor so far, its own and the kernel's for it; Linux counts it in
+/// hundredths of a second.
+#[must_use]
+pub fn cpu_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("a running process");
+    // The name of the program may hold spaces; the fields behind it do not.
+    let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|field| field.parse::<u64>().expect("a number of ticks")).sum();
+    Duration::from_millis(ticks * 10)
+}
+
 /// Memory that is the process's own share (`Pss`), in KiB.
 pub fn pss_kib(process: u32) -> u64 {
     let mut text = String::new();

@@ -26,7 +26,9 @@ impl Page {
         self.node(number).await?;
         let folder = self.running.uploads.clone();
         let paths = launch::blocking(move || write(&folder, &files)).await?;
-        self.set_files(number, &paths).await
+        self.set_files(number, &paths).await?;
+        // A chooser that waits for these has them.
+        self.close_chooser()
     }
 
     /// Gives files that lie in the folder of uploads to a field for files.

@@ -25,7 +25,7 @@ use crate::transport::USUAL;
 pub use files::Upload;
 pub(crate) use files::place;
 pub use picture::{Shot, Spot};
-pub use stake::{Aim, Form, Stake};
+pub use stake::{Aim, Does, Form, Stake};
 pub use wait::Wait;
 
 /// How long a part may take to become visible, come to rest and to the front.
@@ -224,7 +224,7 @@ impl Page {
     }
 
     /// What a ref stands for, if its document is still there.
-    async fn node(&self, number: u32) -> Result<Node, BrowserError> {
+    pub(crate) async fn node(&self, number: u32) -> Result<Node, BrowserError> {
         let node = self.with_tab(|tab| {
             let node = tab.refs.node(number)?;
             let frame = tab.frames.get(&node.frame)?;

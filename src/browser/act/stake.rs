@@ -2,6 +2,7 @@
 //! changes by that.
 
 use serde::Deserialize;
+use url::Url;
 
 use super::Point;
 use crate::BrowserError;
@@ -21,6 +22,17 @@ pub enum Aim {
     Focus,
     /// The page as a whole.
     Page,
+}
+
+/// What is done there, as far as it decides whether a form goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does<'a> {
+    /// A click.
+    Click,
+    /// A key, with those that are held.
+    Press(&'a str),
+    /// Anything else.
+    Other,
 }
 
 /// What an act would be done to.
@@ -57,6 +69,37 @@ pub struct Form {
     pub has_file: bool,
     /// What the fields that are filled are called and what stands in them; nothing where that stays unseen.
     pub fields: Vec<(String, Option<String>)>,
+}
+
+impl Stake {
+    /// Whether an act may send what stands in the form.
+    #[must_use]
+    pub fn is_sent_by(&self, does: Does<'_>) -> bool {
+        let Does::Press(keys) = does else { return does == Does::Click && !self.is_field };
+        let key = keys.trim().to_ascii_lowercase();
+        match key.rsplit('+').next().unwrap_or_default() {
+            "space" | "" => !self.is_field,
+            key => matches!(key, "enter" | "numpadenter" | "return"),
+        }
+    }
+
+    /// The site that an act reaches: that of the frame, or where that has no address of its own, that of the page.
+    #[must_use]
+    pub fn site(&self) -> Option<Url> {
+        let of = |text: &str| Url::parse(text).ok().filter(Url::has_host); // ok: no address, no site
+        of(&self.frame_url).or_else(|| of(&self.page_url)).map(|mut url| {
+            url.set_path("");
+            url.set_query(None);
+            url.set_fragment(None);
+            url
+        })
+    }
+
+    /// Whether something stands in the form that people are asked for before it is sent.
+    #[must_use]
+    pub fn is_delicate(&self) -> bool {
+        self.form.has_password || self.form.has_payment || self.form.has_file
+    }
 }
 
 /// The same in the words of the script.
@@ -126,10 +169,15 @@ impl Page {
         self.with_tab(|tab| tab.refs.node(number).map(|node| node.loader.clone()))
     }
 
+    /// The document that the tab shows.
+    pub fn document(&self) -> Result<Option<String>, BrowserError> {
+        self.with_tab(|tab| tab.main().map(|frame| frame.loader.clone()))
+    }
+
     /// The page as a whole.
     fn whole(&self) -> Result<Stake, BrowserError> {
         let page_url = self.info()?.url;
-        let document = self.with_tab(|tab| tab.main().map(|frame| frame.loader.clone()))?;
+        let document = self.document()?;
         Ok(Stake {
             number: None,
             document: document.ok_or(BrowserError::TabClosed)?,

@@ -78,6 +78,7 @@ impl Stage {
 
     /// Makes it dark because a secret is about to be filled into a part of a tab.
     pub fn conceal(&self, page: &Page, number: u32, key: &str) -> Result<(), BrowserError> {
+        page.no_script_looks_on()?;
         page.hide_value(number)?;
         self.change(|state| {
             let dark = state.darken(Why::Secret(key.to_owned()), None);
@@ -116,6 +117,7 @@ impl Stage {
 
     /// Makes it dark for all but one person, who is about to write to a part of a tab that takes a credential.
     pub fn conceal_for(&self, page: &Page, number: u32, who: Uuid) -> Result<(), BrowserError> {
+        page.no_script_looks_on()?;
         page.hide_value(number)?;
         self.change(|state| state.darken(Why::Typed, Some(who)).note((page.number(), number)));
         Ok(())
@@ -140,6 +142,10 @@ impl Stage {
                 clear(&page, number).await;
             }
             held |= is_held;
+        }
+        if !held || is_late {
+            // What pages have said and fetched in the dark stays there.
+            browser.forget_heard();
         }
         self.change_if(|state| state.settle(held, is_late));
     }

@@ -12,6 +12,7 @@ mod stage;
 mod downloads;
 mod hostile;
 mod fields;
+mod beside;
 
 use std::path::PathBuf;
 use std::process::Command;

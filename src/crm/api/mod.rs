@@ -63,6 +63,7 @@ pub fn routes() -> Routes {
         .merge(fields::routes())
         .merge(suggestions::routes())
         .merge(talks::routes())
+        .merge(crate::convert::api::routes())
         .merge(crate::import::api::routes())
 }
 

@@ -21,7 +21,7 @@ use super::{MAX_BYTES, found, look_at, preview, start, table, take_back};
 use crate::error::CrmError;
 use crate::model::{Clash, Goes, Import, ImportState, Mapped};
 use crate::pages::{home_of, word_of};
-use crate::rules::{self, ImportPatch};
+use crate::rules::{self, CellSeen, ImportPatch, RowSeen};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -131,6 +131,38 @@ struct ImportView {
     /// What it adds to the fields, in sentences; of a preview alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     adds: Vec<String>,
+    /// What becomes of the first rows; of a preview alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seen: Vec<SeenView>,
+}
+
+/// What becomes of a row.
+#[derive(Serialize, JsonSchema)]
+struct SeenView {
+    row: u32,
+    /// `new`, `fills`, `overwrites`, `skipped` or `wrong`.
+    becomes: &'static str,
+    /// Values of its record that change, by the keys of fields.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    cells: BTreeMap<String, ChangeView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ChangeView {
+    old: String,
+    new: String,
+}
+
+/// Rows of the answer to a preview.
+const SEEN: usize = 100;
+
+fn seen_view((number, row): (&usize, RowSeen)) -> SeenView {
+    let change = |one: CellSeen| (one.key, ChangeView { old: one.old, new: one.new });
+    SeenView {
+        row: u32::try_from(*number).unwrap_or(u32::MAX),
+        becomes: row.fate.word(),
+        cells: row.cells.into_iter().map(change).collect(),
+    }
 }
 
 fn view(import: Import) -> ImportView {
@@ -188,6 +220,7 @@ fn view(import: Import) -> ImportView {
             })
             .collect(),
         adds: Vec::new(),
+        seen: Vec::new(),
     }
 }
 
@@ -313,8 +346,10 @@ async fn act(
                     let table = table(ws, &import)?;
                     let seen = preview(ws, snap, (&import, &table), &who)?;
                     let (counts, problems) = (seen.came.counts, seen.came.problems);
+                    let rows = table.numbers.iter().zip(seen.came.rows).take(SEEN);
+                    let rows = rows.map(seen_view).collect();
                     let view = view(Import { counts, problems, ..import });
-                    Ok::<_, CrmError>(ImportView { adds: seen.adds, ..view })
+                    Ok::<_, CrmError>(ImportView { adds: seen.adds, seen: rows, ..view })
                 })
             });
             return Ok(Json(seen.await?));

@@ -6,34 +6,22 @@ pub mod guess;
 mod listing;
 mod mapping;
 pub mod pages;
+mod rows;
 
 use app::{Who as _, Ws};
-use features::history::queries::error::HistoryError;
-use features::history::queries::fields::Speaker;
-use features::history::queries::guard::Undoer;
-use features::history::queries::names::Names;
-use features::history::queries::outlook::Outlook;
-use features::history::queries::preview::{Keeps, what_stays};
-use features::history::queries::scope::Wanted;
-use features::history::undo;
-use jiff::tz::TimeZone;
-use kernel::{Cause, ImportId};
-use noun::Target;
+use kernel::{Actor, Cause, ImportId, Part};
 use sheet::{Options, Table};
-use store::{BlobId, Range, ReadExt as _, Snap, StoreError};
-use uuid::Uuid;
-use web::idempotency::Once;
+use store::{BlobId, Range, ReadExt as _, Snap, StoreError, WriteTx};
 use web::session::Person;
 
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::{Home, IMPORTS_RUNNING, Import, ImportState, MAX_STAYED, Stayed};
+use crate::model::{Goes, Home, IMPORTS_RUNNING, Import, ImportState, Mapped};
+use crate::pieces::{self, PIECE, Pieces};
 use crate::rules::{self, Came, NewImport, Numbered, Stays};
 
 /// The largest file, in bytes.
 pub const MAX_BYTES: u64 = 20 * 1024 * 1024;
-/// Rows of a transaction.
-const CHUNK: usize = 500;
 /// Rows of a preview.
 const PREVIEW: usize = 2_000;
 
@@ -93,6 +81,8 @@ pub struct Preview {
     pub rows: usize,
     /// What it would add to the fields, in sentences.
     pub adds: Vec<String>,
+    /// The keys of the fields to which the columns of the file go.
+    pub keys: Vec<Option<String>>,
 }
 
 /// What an import would do with the first rows of its file: brought in on a snapshot, then dropped.
@@ -106,10 +96,16 @@ pub fn preview(
     who: &Person,
 ) -> Result<Preview, CrmError> {
     let rows = numbered(table, 0, PREVIEW);
-    let mut seen = Preview { came: Came::default(), rows: rows.len(), adds: Vec::new() };
+    let mut seen =
+        Preview { came: Came::default(), rows: rows.len(), adds: Vec::new(), keys: Vec::new() };
     ws.store.rehearse::<CrmError>(snap, (who.actor(), Cause::Import(import.id)), |tx| {
         let begun = rules::begin_import(tx, import.id, &table.rows)?;
         seen.came = rules::bring(tx, &begun.import, &rows)?;
+        let key = |mapped: &Mapped| match &mapped.goes {
+            Goes::Field(key) => Some(key.clone()),
+            Goes::Nowhere | Goes::New(_) => None,
+        };
+        seen.keys = begun.import.columns.iter().map(key).collect();
         seen.adds = begun.adds;
         Ok(())
     })?;
@@ -136,22 +132,7 @@ fn found(snap: &Snap<'_>, id: ImportId) -> Result<Import, CrmError> {
 
 /// Lets the rows of an import come in, from where it stands.
 pub fn go_on(ws: &Ws, id: ImportId) {
-    let own = ws.clone();
-    ws.spawn("import", async move {
-        match run(&own, id).await {
-            Ok(()) => {}
-            // It stands where it stood, and goes on at the next start or when somebody asks.
-            Err(CrmError::Store(error)) => tracing::warn!(%error, import = %id, "an import rests"),
-            Err(error) => {
-                let why = web::form::sentence(&error.to_string());
-                let noted =
-                    own.write(&by(&own, id), move |tx| rules::fail_import(tx, id, why)).await;
-                if let Err(error) = noted {
-                    tracing::warn!(%error, import = %id, "an import rests");
-                }
-            }
-        }
-    });
+    pieces::go_on(ws, id);
 }
 
 /// Takes up imports that the program left in the middle.
@@ -163,16 +144,30 @@ pub fn begin(ws: &Ws) {
     }
 }
 
-/// Who an import acts as.
-fn by(ws: &Ws, id: ImportId) -> (kernel::Actor, Cause) {
-    let found: Result<Option<Import>, StoreError> = ws.read(|snap| snap.get(id));
-    // ok: one that cannot be read writes nothing.
-    let actor =
-        found.ok().flatten().map_or(kernel::Actor::System(kernel::Part::Engine), |one| one.by);
-    (actor, Cause::Import(id))
+impl Pieces for ImportId {
+    const NAME: &'static str = "an import";
+
+    fn run(self, ws: Ws) -> impl Future<Output = Result<(), CrmError>> + Send + 'static {
+        run(ws, self)
+    }
+
+    fn by(self, ws: &Ws) -> (Actor, Cause) {
+        let found: Result<Option<Import>, StoreError> = ws.read(|snap| snap.get(self));
+        // ok: one that cannot be read writes nothing.
+        let actor = found.ok().flatten().map_or(Actor::System(Part::Engine), |one| one.by);
+        (actor, Cause::Import(self))
+    }
+
+    fn fail(self, tx: &mut WriteTx<'_>, why: String) -> Result<(), CrmError> {
+        rules::fail_import(tx, self, why).map(drop)
+    }
+
+    fn taken_back(self, tx: &mut WriteTx<'_>, back: (Option<u64>, Stays)) -> Result<(), CrmError> {
+        rules::taken_back(tx, self, back).map(drop)
+    }
 }
 
-async fn run(ws: &Ws, id: ImportId) -> Result<(), CrmError> {
+async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
     let import = ws.read(|snap| found(snap, id))?;
     let who = (import.by, Cause::Import(id));
     let mut at = usize::try_from(import.next).unwrap_or(usize::MAX);
@@ -181,14 +176,14 @@ async fn run(ws: &Ws, id: ImportId) -> Result<(), CrmError> {
         let (rows, from) = (table.clone(), u32::try_from(at).unwrap_or(u32::MAX));
         let goes_on = ws
             .write(&who, move |tx| {
-                let chunk = numbered(&rows, usize::try_from(from).unwrap_or(usize::MAX), CHUNK);
+                let chunk = numbered(&rows, usize::try_from(from).unwrap_or(usize::MAX), PIECE);
                 rules::import_rows(tx, id, (from, &chunk))
             })
             .await?;
         if !goes_on {
             return Ok(());
         }
-        at += CHUNK;
+        at += PIECE;
     }
 }
 
@@ -208,65 +203,6 @@ pub async fn take_back(ws: &Ws, who: &Person, id: ImportId) -> Result<Import, Cr
         }
         _ => {}
     }
-    for entry in import.entries.iter().rev().copied() {
-        let stays = stays(ws, who, entry).await?;
-        let done = undo::undo(ws, who, (Wanted::Entry(entry), None), Once::without_key()).await;
-        match done {
-            // It went back before, or nothing of it is left.
-            Ok(_) | Err(HistoryError::Nothing) => {}
-            Err(HistoryError::Store(error)) => return Err(error.into()),
-            Err(error) => return Err(CrmError::Refused(error.to_string())),
-        }
-        ws.write(who, move |tx| rules::taken_back(tx, id, (Some(entry), stays))).await?;
-    }
-    ws.write(who, move |tx| rules::taken_back(tx, id, (None, Stays::default()))).await
-}
-
-/// What stays when an entry of an import is taken back now.
-async fn stays(ws: &Ws, who: &Person, entry: u64) -> Result<Stays, CrmError> {
-    let who = who.clone();
-    ws.look(move |ws| {
-        let by = Undoer::of(ws, &who)?;
-        ws.read(|snap| {
-            let schema = ws.store.schema();
-            let outlook = match Outlook::of(snap, schema, &Wanted::Entry(entry), &by) {
-                Ok(outlook) => outlook,
-                Err(HistoryError::Store(error)) => return Err(error.into()),
-                // The undo itself says what is wrong.
-                Err(_) => return Ok(Stays::default()),
-            };
-            let names = Names::new(snap)?;
-            let speaker = Speaker { names: &names, zone: TimeZone::UTC };
-            let kept = what_stays(snap, schema, &speaker, &outlook)?;
-            Ok(told(&kept, MAX_STAYED))
-        })
-    })
-    .await
-}
-
-/// What stays of a plan, counted, with the first lines of it.
-fn told(kept: &[Keeps], most: usize) -> Stays {
-    let mut stays = Stays::default();
-    for one in kept {
-        // ok: what has no id of this kind has no page either, and is counted alone.
-        let id = Uuid::from_slice(&one.record.key).ok();
-        let mut tell = |field: &str, says: &str| {
-            if let (Some(id), true) = (id, stays.told.len() < most) {
-                let record = Target { table: one.record.table, id };
-                let (field, says) = (field.to_owned(), web::form::sentence(says));
-                stays.told.push(Stayed { record, field, says });
-            }
-        };
-        match &one.whole {
-            Some(why) => {
-                tell("", why);
-                stays.records += 1;
-            }
-            None => {
-                one.fields.iter().for_each(|field| tell(&field.label, &field.why));
-                stays.fields += one.fields.len();
-            }
-        }
-    }
-    stays
+    pieces::back(ws, who, id, &import.entries).await?;
+    ws.read(|snap| found(snap, id))
 }

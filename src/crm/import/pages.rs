@@ -12,7 +12,7 @@ use kernel::{Can, ImportId, Problem as _, ProblemKind};
 use sheet::Table;
 use store::Read;
 use web::error::PageError;
-use web::extract::{Form, Path, Path2};
+use web::extract::{Form, Path, Path2, Query};
 use web::flash;
 use web::html;
 use web::hx::Hx;
@@ -26,6 +26,7 @@ use web::upload;
 
 use super::listing::{self, left_out, said, title};
 use super::mapping::{self, ColumnView, columns_of};
+use super::rows::{self, RowsAsked, RowsView};
 use super::{MAX_BYTES, Preview, look_at, preview, start, table, take_back};
 use crate::columns;
 use crate::error::CrmError;
@@ -191,13 +192,16 @@ struct ProblemLine {
     says: String,
 }
 
-/// What stayed when the import was taken back.
-struct StayedLine {
-    title: String,
+/// What stayed when something was taken back.
+pub(crate) struct StayedLine {
+    /// What the record is called.
+    pub(crate) title: String,
     /// Its page; empty when it is gone.
-    href: String,
-    field: String,
-    says: String,
+    pub(crate) href: String,
+    /// What people call the field; empty when it is the record as a whole.
+    pub(crate) field: String,
+    /// Why it stays.
+    pub(crate) says: String,
 }
 
 #[derive(Template)]
@@ -224,6 +228,8 @@ struct ShowPage {
     add_choices: bool,
     /// What the preview says; nothing when it cannot be made.
     seen: Option<(Counts, usize)>,
+    /// Its rows.
+    lines: Option<RowsView>,
     /// What it adds to the fields, and what of the cells stays empty.
     told: Vec<String>,
     problems: Vec<ProblemLine>,
@@ -248,8 +254,9 @@ async fn show(
     hx: Hx,
     shell: Shell,
     Path(id): Path<ImportId>,
+    Query(asked): Query<RowsAsked>,
 ) -> Result<Response, PageError> {
-    let page = shown(&ws, &who, shell, (id, String::new())).await?;
+    let page = shown(&ws, &who, shell, (id, asked, String::new())).await?;
     match hx.is_partial() {
         true => html::fragment(&page.as_state()),
         false => html::page(&page),
@@ -260,7 +267,7 @@ async fn shown(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    (id, error): (ImportId, String),
+    (id, asked, error): (ImportId, RowsAsked, String),
 ) -> Result<ShowPage, CrmError> {
     let who = who.clone();
     ws.look(move |ws| {
@@ -270,7 +277,7 @@ async fn shown(
             let is_draft = import.state == ImportState::Draft;
             let table = if is_draft { Some(table(ws, &import)?) } else { None };
             let seen = table.as_ref().map(|table| preview(ws, snap, (&import, table), &who));
-            page((&scene, shell), snap, &import, (table.as_ref(), seen, error))
+            page((&scene, shell), snap, &import, (table.as_ref(), seen, &asked, error))
         })
     })
     .await
@@ -282,14 +289,16 @@ fn page(
     (scene, shell): (&Scene, Shell),
     read: &dyn Read,
     import: &Import,
-    (table, seen, mut error): (Option<&Table>, Seen, String),
+    (table, seen, asked, mut error): (Option<&Table>, Seen, &RowsAsked, String),
 ) -> Result<ShowPage, CrmError> {
     let base = scene.ws.url(&format!("imports/{}", import.id));
     let (at, list_label) = place(read, import.home)?;
     let mut problems = import.problems.clone();
-    let mut told = Vec::new();
+    let (mut told, mut lines) = (Vec::new(), None);
     let seen = match seen {
-        Some(Ok(Preview { came, rows, adds })) => {
+        Some(Ok(seen)) => {
+            lines = table.map(|table| rows::view(&base, table, &seen, asked));
+            let Preview { came, rows, adds, .. } = seen;
             problems = came.problems;
             told = adds;
             told.extend(left_out(came.counts.cells).map(|left| format!("{left}.")));
@@ -345,6 +354,7 @@ fn page(
         more_stayed: usize::try_from(kept).unwrap_or(usize::MAX).saturating_sub(stayed.len()),
         stayed: stayed.iter().map(|one| stayed_line((scene, read), one)).collect(),
         seen,
+        lines,
         told,
         error,
         may_write: scene.may_write,
@@ -355,7 +365,7 @@ fn page(
     })
 }
 
-fn stayed_line((scene, read): (&Scene, &dyn Read), stayed: &Stayed) -> StayedLine {
+pub(crate) fn stayed_line((scene, read): (&Scene, &dyn Read), stayed: &Stayed) -> StayedLine {
     let found = fields_of(read, stayed.record);
     let (title, href) = match &found {
         Some((noun, fields)) => ((noun.title)(fields), scene.ws.url(&(noun.path)(fields))),
@@ -403,7 +413,8 @@ async fn save(
         return match start(&ws, &who, id).await {
             Ok(()) => Ok(hx.go_to(&at)),
             Err(error) if error.kind() == ProblemKind::Invalid => {
-                let page = shown(&ws, &who, shell, (id, error.to_string())).await?;
+                let asked = RowsAsked::default();
+                let page = shown(&ws, &who, shell, (id, asked, error.to_string())).await?;
                 html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
             }
             Err(error) => Err(error.into()),

@@ -1,12 +1,13 @@
 //! Fields that people make for contacts, organizations and collections, and what they make of those that HQ brings.
 
+use features::tasks::model::label::LabelId;
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Timestamp, TypedId as _};
 use noun::{AgentsMay, Choice, Kind, Look};
 use serde::{Deserialize, Serialize};
-use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
-use super::{Collection, CollectionId, FieldId};
+use super::{CONTACTS, Collection, CollectionId, FieldId, ORGANIZATIONS, RECORDS};
 
 /// Fields.
 pub const FIELDS: Table = Table::new(310, "fields");
@@ -35,6 +36,16 @@ impl Home {
             Self::Collection(id) => key.u8(3).part(id),
         };
         key
+    }
+
+    /// The table of its records.
+    #[must_use]
+    pub fn table(self) -> Table {
+        match self {
+            Self::Contacts => CONTACTS,
+            Self::Organizations => ORGANIZATIONS,
+            Self::Collection(_) => RECORDS,
+        }
     }
 
     /// The collection.
@@ -82,12 +93,69 @@ pub struct FieldDef {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// Of tags: the labels that stand behind what cells keep. Their names and colours are the labels' own.
+    pub tags: Vec<Tag>,
+}
+
+/// A label of the workspace as a tag of records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// What cells keep.
+    pub key: String,
+    /// The label.
+    pub label: LabelId,
+}
+
+/// The first layout: tags were choices of their own.
+#[derive(Deserialize)]
+struct FieldDefV1 {
+    id: FieldId,
+    home: Home,
+    key: String,
+    label: String,
+    kind: Kind,
+    look: Look,
+    group: String,
+    choices: Vec<Choice>,
+    required: bool,
+    to: u16,
+    about: String,
+    agents: AgentsMay,
+    rank: String,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+}
+
+impl From<FieldDefV1> for FieldDef {
+    fn from(old: FieldDefV1) -> Self {
+        Self {
+            id: old.id,
+            home: old.home,
+            key: old.key,
+            label: old.label,
+            kind: old.kind,
+            look: old.look,
+            group: old.group,
+            choices: old.choices,
+            required: old.required,
+            to: old.to,
+            about: old.about,
+            agents: old.agents,
+            rank: old.rank,
+            created_at: old.created_at,
+            updated_at: old.updated_at,
+            tags: Vec::new(),
+        }
+    }
 }
 
 impl Record for FieldDef {
     type Id = FieldId;
     const TABLE: Table = FIELDS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_KEY];
     fn id(&self) -> FieldId {
         self.id
@@ -97,6 +165,12 @@ impl Record for FieldDef {
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Collection>(1, self.home.collection(), OnDelete::Cascade);
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<FieldDefV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: FIELDS.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
@@ -116,6 +190,7 @@ impl Record for FieldDef {
             rank: kernel::rank::nth(1),
             created_at: at,
             updated_at: at,
+            tags: vec![Tag { key: "vip".into(), label: LabelId::from_bytes([21; 16]) }],
         }
     }
 }

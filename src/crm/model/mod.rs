@@ -2,6 +2,7 @@
 //! agents suggest.
 
 mod collection;
+mod conversion;
 mod field;
 mod import;
 mod row;
@@ -11,7 +12,8 @@ mod talk;
 use kernel::ids;
 
 pub use collection::{BY_NAME, COLLECTIONS, Collection};
-pub use field::{BY_KEY, FIELDS, FieldDef, Home};
+pub use conversion::{CONVERSIONS, CONVERSIONS_RUNNING, Cast, Conversion, Shape};
+pub use field::{BY_KEY, FIELDS, FieldDef, Home, Tag};
 pub use import::{
     Becomes, Clash, Counts, Goes, IMPORTS, IMPORTS_RUNNING, Import, ImportState, MAX_PROBLEMS,
     MAX_STAYED, Mapped, RowProblem, Stayed,
@@ -36,6 +38,8 @@ ids! {
     CollectionId,
     /// A field that people made, or changed.
     FieldId,
+    /// A field that gets another kind.
+    ConversionId,
     /// A talk with a contact, or a note about one.
     TalkId,
     /// A value that an agent suggests.

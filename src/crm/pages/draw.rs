@@ -1,5 +1,6 @@
 //! Cells and fields of forms as templates draw them.
 
+use features::tasks::queries::labels;
 use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
 use kernel::{Actor, Cause, FieldError, TypedId as _, day};
@@ -11,6 +12,7 @@ use web::time::{Due, RelTime, Work};
 
 use super::Look;
 use super::frame::newest;
+use crate::columns;
 use crate::model::{Book, Suggestion, of_table};
 
 /// A value in a cell.
@@ -246,7 +248,10 @@ pub(super) fn input(
             input.choices = look.known.people.choices(who, scene.me);
         }
         Kind::MultiSelect => {
-            input.offers = column.choices.iter().map(|choice| choice.label.clone()).collect();
+            input.offers = match columns::are_labels(column) {
+                true => labels::all(read)?.into_iter().map(|label| label.name).collect(),
+                false => column.choices.iter().map(|choice| choice.label.clone()).collect(),
+            };
             if input.hint.is_empty() {
                 input.hint = "Several with commas between.".to_owned();
             }

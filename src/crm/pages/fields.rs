@@ -82,6 +82,9 @@ struct FieldView {
     required: bool,
     fixed: bool,
     has_choices: bool,
+    are_labels: bool,
+    /// Whether it can get another kind.
+    converts: bool,
     choices: String,
     choice_labels: Vec<(String, String)>,
     is_number: bool,
@@ -189,7 +192,9 @@ fn field_view(column: &Column) -> FieldView {
         own: column.own,
         required: column.required,
         fixed: column.key == crate::model::NAME,
-        has_choices: column.kind.has_choices(),
+        has_choices: column.kind.has_choices() && !columns::are_labels(column),
+        are_labels: columns::are_labels(column),
+        converts: !column.own && column.key != columns::TAGS,
         choices: labels.join("\n"),
         choice_labels: column
             .choices

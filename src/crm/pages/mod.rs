@@ -42,6 +42,7 @@ pub fn routes() -> Routes {
         .merge(record::<Records>(Routes::new(), "/records/{id}"))
         .merge(collections::routes())
         .merge(fields::routes())
+        .merge(crate::convert::pages::routes())
         .merge(crate::import::pages::routes())
         .get("/suggestions", suggested::index.needs(Can::Read))
         .post("/suggestions/all/{verb}", suggested::decide_all.needs(Can::Write))

@@ -6,12 +6,13 @@ use noun::{AgentsMay, Choice, Column, FieldValue, Kind, Look, Stands, free_key, 
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 use super::suggestions::void_field;
+use super::tags::absorb;
 use crate::cards::FIELD;
 use crate::columns::{self, STAGE, StageRow};
 use crate::error::CrmError;
 use crate::model::{
-    BY_KEY, Book, CONTACTS, CollectionId, Contacts, FieldDef, Home, Organizations, RECORDS_BY_HOME,
-    Records, Row, STAMPS,
+    BY_KEY, Book, CONTACTS, Contacts, FieldDef, Home, Organizations, RECORDS_BY_HOME, Records, Row,
+    STAMPS,
 };
 
 /// The most fields that people make for one home.
@@ -104,10 +105,14 @@ pub fn make_field(
         rank: rank::after(last),
         created_at: now,
         updated_at: now,
+        tags: Vec::new(),
     };
     let mut def = with(def, patch);
     with_keys(&mut def.choices, &[]);
-    let def = checked(def)?;
+    let mut def = checked(def)?;
+    if columns::holds_labels(&def) {
+        absorb(tx, &mut def)?;
+    }
     tx.put(&def)?;
     tx.emit(FIELD.event(&def.id, RowAct::Created));
     Ok(def)
@@ -128,12 +133,16 @@ pub fn change_field(
     let column = columns.iter().find(|column| column.key == key);
     let column = column.ok_or_else(|| CrmError::no("field", key))?.clone();
     if patch.kind.is_some_and(|kind| kind != column.kind) {
-        let told = "The kind of a field stays; make another field for other values.";
+        let told = "The kind of a field stays here: converting its values comes with a preview.";
         return Err(CrmError::field("kind", told));
     }
     if patch.to.is_some_and(|to| column.kind == Kind::Relation && to != column.to) {
         let told = "A field leads to the same records for good; make another one for others.";
         return Err(CrmError::field("to", told));
+    }
+    if patch.choices.is_some() && columns::are_labels(&column) {
+        let told = "Tags are the labels of the workspace; change them under Settings, Labels.";
+        return Err(CrmError::field("choices", told));
     }
     let old = def_of(tx, home, &column)?;
     let is_new = tx.get::<FieldDef>(old.id)?.is_none();
@@ -225,7 +234,11 @@ pub(super) fn def_of(
     key.text(&column.key);
     let found: Option<FieldDef> = tx.find(BY_KEY, &key)?;
     if let Some(def) = found {
-        return Ok(FieldDef { choices: column.choices.clone(), ..def });
+        // Of tags the labels are kept, not what they are called.
+        return Ok(match columns::holds_labels(&def) {
+            true => def,
+            false => FieldDef { choices: column.choices.clone(), ..def },
+        });
     }
     let now = tx.now();
     Ok(FieldDef {
@@ -244,6 +257,7 @@ pub(super) fn def_of(
         rank: rank::nth(0),
         created_at: now,
         updated_at: now,
+        tags: Vec::new(),
     })
 }
 
@@ -290,7 +304,7 @@ fn with_keys(choices: &mut [Choice], old: &[Choice]) {
 }
 
 /// The field as it is kept; all that is wrong at once.
-fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
+pub(super) fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
     let mut wrong = Vec::new();
     if def.label.is_empty() {
         wrong.push(FieldError::new("label", "Give the field a name."));
@@ -340,56 +354,70 @@ fn replace(
     to: Option<&str>,
 ) -> Result<(), CrmError> {
     match home {
-        Home::Contacts => replace_in::<Contacts>(tx, tx.list(&Range::all())?, gone, to),
-        Home::Organizations => replace_in::<Organizations>(tx, tx.list(&Range::all())?, gone, to),
-        Home::Collection(id) => replace_in::<Records>(tx, of_collection(tx, id)?, gone, to),
+        Home::Contacts => replace_in::<Contacts>(tx, home, gone, to),
+        Home::Organizations => replace_in::<Organizations>(tx, home, gone, to),
+        Home::Collection(_) => replace_in::<Records>(tx, home, gone, to),
     }
 }
 
-/// The records of a collection.
-fn of_collection(tx: &WriteTx<'_>, id: CollectionId) -> Result<Vec<Row<Records>>, StoreError> {
+/// The rows of a home.
+pub(super) fn rows_of<B: Book>(
+    read: &dyn store::Read,
+    home: Home,
+) -> Result<Vec<Row<B>>, StoreError> {
+    let Some(id) = home.collection() else { return read.list(&Range::all()) };
     let mut key = kernel::key::KeyBuf::new();
     key.part(id);
-    tx.scan(RECORDS_BY_HOME, &Range::prefix(key))
+    read.scan(RECORDS_BY_HOME, &Range::prefix(key))
+}
+
+/// Whether a row has one of some choices.
+fn has<B: Book>(row: &Row<B>, (key, some): (&str, &[String])) -> bool {
+    match row.value(key) {
+        Some(FieldValue::Choice(one)) => some.contains(one),
+        Some(FieldValue::Choices(all)) => all.iter().any(|one| some.contains(one)),
+        _ => false,
+    }
 }
 
 fn replace_in<B: Book>(
     tx: &mut WriteTx<'_>,
+    home: Home,
+    gone: (&str, &[String]),
+    to: Option<&str>,
+) -> Result<(), CrmError> {
+    let rows = rows_of::<B>(tx, home)?;
+    let count = rows.iter().filter(|row| has(row, gone)).count();
+    if to.is_none() && 0 < count {
+        let told = format!(
+            "{count} of the {} have a choice that would go; choose what they get instead.",
+            B::noun().many
+        );
+        return Err(CrmError::field("replaced", told));
+    }
+    Ok(swap(tx, rows, gone, to)?)
+}
+
+/// Gives those rows that have one of some choices another one in its place, or takes it from them.
+pub(super) fn swap<B: Book>(
+    tx: &mut WriteTx<'_>,
     rows: Vec<Row<B>>,
     (key, gone): (&str, &[String]),
     to: Option<&str>,
-) -> Result<(), CrmError> {
-    let has = |row: &Row<B>| match row.value(key) {
-        Some(FieldValue::Choice(one)) => gone.contains(one),
-        Some(FieldValue::Choices(all)) => all.iter().any(|one| gone.contains(one)),
-        _ => false,
-    };
-    let rows: Vec<Row<B>> = rows.into_iter().filter(has).collect();
-    let (Some(to), false) = (to, rows.is_empty()) else {
-        return match rows.len() {
-            0 => Ok(()),
-            n => Err(CrmError::field(
-                "replaced",
-                format!(
-                    "{n} of the {} have a choice that would go; choose what they get instead.",
-                    B::noun().many
-                ),
-            )),
-        };
-    };
-    for old in rows {
+) -> Result<(), StoreError> {
+    for old in rows.into_iter().filter(|row| has(row, (key, gone))) {
         let mut row = old.clone();
         if let Some(cell) = row.cells.get_mut(key) {
             cell.value = match cell.value.take() {
                 Some(FieldValue::Choices(all)) => {
                     let mut left: Vec<String> =
                         all.into_iter().filter(|one| !gone.contains(one)).collect();
-                    if !left.iter().any(|one| one == to) {
+                    if let Some(to) = to.filter(|to| !left.iter().any(|one| one == to)) {
                         left.push(to.to_owned());
                     }
-                    Some(FieldValue::Choices(left))
+                    (!left.is_empty()).then_some(FieldValue::Choices(left))
                 }
-                _ => Some(FieldValue::Choice(to.to_owned())),
+                _ => to.map(|to| FieldValue::Choice(to.to_owned())),
             };
         }
         row.updated_at = tx.now();

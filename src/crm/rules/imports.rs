@@ -10,6 +10,7 @@ use noun::{Column, Decimal, FieldValue, Kind, plain_url};
 use serde_json::{Map, Value};
 use store::{BlobId, Range, ReadExt as _, StoreError, WriteTx};
 
+use super::fates::{CellSeen, Fate, RowSeen, cells_seen};
 use super::fields::FieldPatch;
 use super::rows::{Sent, change, create};
 use super::{make_field, words};
@@ -215,6 +216,8 @@ pub struct Came {
     pub counts: Counts,
     /// What was wrong.
     pub problems: Vec<RowProblem>,
+    /// What became of each row, in their order.
+    pub rows: Vec<RowSeen>,
 }
 
 /// The cells of a row of the file.
@@ -283,27 +286,41 @@ pub fn bring(
             Home::Organizations => one.bring::<Organizations>(tx, row.0, cells),
             Home::Collection(_) => one.bring::<Records>(tx, row.0, cells),
         };
-        if matches!(done, Ok(Did::Made | Did::Changed)) {
+        if matches!(done, Ok(Did::Made | Did::Changed(_))) {
             came.counts.cells += left;
         }
+        let cells = match &done {
+            Ok(Did::Changed(cells)) => cells.clone(),
+            _ => Vec::new(),
+        };
+        let mut seen = RowSeen { fate: Fate::of(&cells), cells };
         match done {
-            Ok(Did::Made) => came.counts.made += 1,
-            Ok(Did::Changed) => came.counts.changed += 1,
-            Ok(Did::Skipped) => came.counts.skipped += 1,
+            Ok(Did::Made) => {
+                came.counts.made += 1;
+                seen.fate = Fate::New;
+            }
+            Ok(Did::Changed(_)) => came.counts.changed += 1,
+            Ok(Did::Skipped) => {
+                came.counts.skipped += 1;
+                seen.fate = Fate::Skipped;
+            }
             Err(CrmError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 came.counts.wrong += 1;
+                seen.fate = Fate::Wrong;
                 let says = kernel::text::capitalized(&error.to_string());
                 came.problems.push(RowProblem { row: row.0, column: String::new(), says });
             }
         }
+        came.rows.push(seen);
     }
     Ok(came)
 }
 
 enum Did {
     Made,
-    Changed,
+    /// With the cells that took another value.
+    Changed(Vec<CellSeen>),
     Skipped,
 }
 
@@ -352,7 +369,11 @@ impl One<'_> {
             Clash::Overwrite | Clash::New => {}
         }
         let changed = tx.attempt(|tx| change::<B>(tx, same.id, &sent(values)))?;
-        Ok(if changed.written.is_empty() { Did::Skipped } else { Did::Changed })
+        if changed.written.is_empty() {
+            return Ok(Did::Skipped);
+        }
+        let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
+        Ok(Did::Changed(cells_seen(self.columns, &known, &same, &changed)))
     }
 
     /// The cells of a row. One that is wrong is left out and told of; the rest of its row comes in.
@@ -426,7 +447,7 @@ impl One<'_> {
 }
 
 /// A date with the year last, as `2026-12-24`; what is no such date stays.
-fn day(text: &str, month_first: bool) -> String {
+pub(super) fn day(text: &str, month_first: bool) -> String {
     if let Ok(date) = jiff::civil::Date::strptime("%d %b %Y", text) {
         return date.to_string();
     }

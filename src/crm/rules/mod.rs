@@ -2,15 +2,19 @@
 
 mod block;
 mod collections;
+mod fates;
 mod fields;
 mod imports;
+mod kinds;
 mod rows;
 mod suggestions;
+mod tags;
 mod talks;
 mod words;
 
 pub use block::{Block, Pasted, RefusedCell, paste};
 pub use collections::{CollectionPatch, change_collection, make_collection, remove_collection};
+pub use fates::{CellSeen, Fate, RowSeen};
 pub use fields::{
     FieldPatch, PRESETS, Preset, change_field, lay_down, make_field, remove_field, set_choices,
     start_with,
@@ -19,7 +23,13 @@ pub use imports::{
     Begun, Came, ImportPatch, NewImport, Numbered, Stays, begin_import, bring, cancel_import,
     change_import, fail_import, import_of, import_rows, make_import, taken_back,
 };
+pub use kinds::{
+    Became, Caster, begin_conversion, conversion_back, conversion_of, convert_rows, convertible,
+    fail_conversion, shaped, written,
+};
 pub use rows::{Changed, Sent, add, change, create, expect_rev, remove, set_archived, upsert};
 pub use suggestions::{Decided, Undecided, call_right, decide, decide_all, put_back, suggest};
+pub(crate) use tags::replace_label;
+pub use tags::{tags_wait, take_over_tags};
 pub use talks::{TalkPatch, change_talk, follow_up, log, remove_talk};
 pub use words::{becomes, is_chosen, unknown};

@@ -6,19 +6,16 @@ use std::sync::Arc;
 
 use features::tasks::queries::people::{People, assignee_of};
 use kernel::{Actor, FieldError, RowAct, TypedId as _};
-use noun::{
-    AgentsMay, Cell, Cells, Choice, Column, FieldValue, Kind, Origin, Source, Target, value_in,
-};
+use noun::{AgentsMay, Cell, Cells, Column, FieldValue, Kind, Origin, Source, Target, value_in};
 use serde_json::{Map, Value};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
 use super::suggestions::{suggest, void};
+use super::tags::{new_tags, tagged};
 use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
-use crate::model::{
-    Book, CollectionId, FieldDef, Home, NAME, Organizations, Row, identity_key, name_key,
-};
+use crate::model::{Book, CollectionId, Home, NAME, Organizations, Row, identity_key, name_key};
 use crate::names::Known;
 
 /// What somebody sends for a row: values by the keys of fields, and what each stands on.
@@ -356,7 +353,7 @@ pub(super) fn read(
             continue;
         }
         let makes = match (key.as_str(), column.kind) {
-            (TAGS, Kind::MultiSelect) => with_tags(column, value)?.map(Made::Tags),
+            (TAGS, Kind::MultiSelect) => new_tags(column, value)?.map(Made::Tags),
             (ORGANIZATION, Kind::Relation) => new_organization(tx, value)?.map(Made::Organization),
             _ => None,
         };
@@ -365,11 +362,7 @@ pub(super) fn read(
             Some(_) if only_suggests(by, column, cells) => {
                 Cow::Owned(Column { kind: Kind::Text, ..column.clone() })
             }
-            Some(Made::Tags(grown)) => {
-                let def: FieldDef = super::fields::def_of(tx, home, &grown)?;
-                tx.put(&def)?;
-                Cow::Owned(grown)
-            }
+            Some(Made::Tags(names)) => Cow::Owned(tagged(tx, (home, column), &names)?),
             Some(Made::Organization(name)) => {
                 create::<Organizations>(tx, None, &Sent::one(NAME, name))?;
                 Cow::Borrowed(column)
@@ -393,36 +386,10 @@ pub(super) fn read(
 
 /// What comes into being when somebody names it.
 enum Made<'v> {
-    /// The column of tags with those that are new among its choices.
-    Tags(Column),
+    /// The names of tags that these records have not had yet.
+    Tags(Vec<String>),
     /// The name of an organization.
     Organization(&'v str),
-}
-
-/// The column of tags with those that are new among its choices; nothing when all of them are there.
-fn with_tags(column: &Column, value: &Value) -> Result<Option<Column>, CrmError> {
-    let all: Vec<String> = match value {
-        Value::String(text) => text.split([',', ';']).map(str::to_owned).collect(),
-        Value::Array(all) => all.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    };
-    let mut grown: Option<Column> = None;
-    for tag in all.iter().map(|tag| kernel::text::one_line(tag)).filter(|tag| !tag.is_empty()) {
-        let known = grown.as_ref().unwrap_or(column);
-        if known.choice(&tag).is_some() {
-            continue;
-        }
-        let key = noun::free_key(&tag, |key| known.choices.iter().any(|one| one.key == key));
-        if key.is_empty() || 60 < tag.chars().count() || tag.contains([',', ';']) {
-            return Err(CrmError::field(
-                TAGS,
-                format!("\"{}\" cannot be a tag.", kernel::text::ellipsis(&tag, 60)),
-            ));
-        }
-        let made = Choice { key, ..Choice::called(&tag) };
-        grown.get_or_insert_with(|| column.clone()).choices.push(made);
-    }
-    Ok(grown)
 }
 
 /// The name of an organization when there is none of that name.

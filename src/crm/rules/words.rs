@@ -77,7 +77,7 @@ pub(super) fn in_place(column: &Column, mapped: &Mapped, text: &str) -> String {
 }
 
 /// The choices of a field that an import makes: all words of its column.
-pub(super) fn choices_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> Vec<Choice> {
+pub(crate) fn choices_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> Vec<Choice> {
     let mut choices = Vec::new();
     for word in unknown(&Column::new("", "", kind), cells) {
         add(&mut choices, &word, MOST_CHOICES);

@@ -167,6 +167,45 @@ async fn what_is_here_already_is_left_filled_or_overwritten_and_goes_back_cell_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_tells_of_each_row_what_becomes_of_it() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    for body in [
+        json!({ "name": "Rosa", "email": "rosa@example.com", "phone": "040 111" }),
+        json!({ "name": "Jana", "email": "jana@example.com" }),
+        json!({ "name": "Ole", "email": "ole@example.com", "phone": "040 333" }),
+    ] {
+        assert_eq!(api.post("/api/v1/contacts", &body).await.status, 201);
+    }
+    let file = "name,email,phone\nRosa,rosa@example.com,040 222\nJana,jana@example.com,040 444\n\
+        Ole,ole@example.com,040 333\nPiet,piet@example,040 555\n,nobody@example.com,\n";
+    let import = sent(&api, "contacts", "x.csv", file).await;
+    let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+    assert_eq!(api.json("PATCH", &at, &json!({ "clash": "overwrite" })).await.status, 200);
+    let seen = act(&api, &import, "preview").await;
+    let fates: Vec<_> = seen["seen"].as_array().expect("rows").iter().collect();
+    let told: Vec<&str> = fates.iter().filter_map(|one| one["becomes"].as_str()).collect();
+    assert_eq!(told, ["overwrites", "fills", "skipped", "new", "wrong"], "{seen}");
+    assert_eq!(fates[0]["cells"]["phone"], json!({ "old": "040 111", "new": "040 222" }));
+    assert_eq!(fates[0]["row"], 2, "rows as the file counts them");
+
+    let page = at.replace("/api/v1", HERE);
+    let all = owner.get(&page).await;
+    let rows = all.text_of("#preview-rows");
+    for told in ["All rows 5", "New 1", "Fills 1", "Overwrites 1", "Skipped 1", "Problems 2"] {
+        assert!(rows.contains(told), "{told}: {rows}");
+    }
+    let some = owner.get(&format!("{page}?show=overwrites")).await.text_of("#preview-rows tbody");
+    assert!(some.contains("040 111") && some.contains("040 222"), "old and new: {some}");
+    assert!(!some.contains("Jana"), "{some}");
+    let some = owner.get(&format!("{page}?show=problems")).await.text_of("#preview-rows tbody");
+    assert!(some.contains("Piet") && some.contains("no email address"), "{some}");
+    let none = owner.get(&format!("{page}?page=7")).await;
+    assert!(none.text_of("#preview-rows").contains("No such rows"), "{}", none.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_rows_go_on_after_a_restart_and_none_comes_twice() {
     let mut hq = TestHq::start().await;
     let mut file = "name,email,tags\n".to_owned();

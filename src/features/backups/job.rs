@@ -113,7 +113,9 @@ impl Place {
     }
 }
 
-fn binding(name: &str) -> Binding<'_> {
+/// The place for which a secret of the settings is sealed.
+#[must_use]
+pub fn binding(name: &str) -> Binding<'_> {
     Binding { scope: "backup", owner: "", name }
 }
 
@@ -279,6 +281,11 @@ fn owner(app: &App) -> Owner {
     Owner(format!("{:x}", app.system.incarnation()))
 }
 
+/// The keys that were the master key before, and still read.
+fn former_keys(app: &App) -> Vec<String> {
+    app.keyring.former_ids().iter().map(ToString::to_string).collect()
+}
+
 /// What there is to back up, and the holds that keep its blobs: they are read long after the snapshots
 /// that name them, and no sweep takes one meanwhile.
 fn source(app: &App, beside_others: bool) -> Result<(Source, Vec<Hold>), StoreError> {
@@ -301,6 +308,7 @@ fn source(app: &App, beside_others: bool) -> Result<(Source, Vec<Hold>), StoreEr
             .collect(),
         data: app.config.data.clone(),
         key_id: app.keyring.key_id().to_string(),
+        former_keys: former_keys(app),
         left_out: app
             .broken
             .read()
@@ -422,8 +430,9 @@ fn prune_by_rules(
         }
         rules.keep(&all, &zone)
     };
-    let key_id = app.keyring.key_id().to_string();
-    Ok(prune(repo, (&owner(app), &key_id), &keep, since, meter)?)
+    let mut own = former_keys(app);
+    own.push(app.keyring.key_id().to_string());
+    Ok(prune(repo, (&owner(app), &own), &keep, since, meter)?)
 }
 
 /// What was tidied up; no piece is while a manifest cannot be read.

@@ -1,9 +1,9 @@
-//! The card of switched-on browsers: all that the rest of HQ knows of them.
+//! The cards of switched-on browsers and of what they may do: all that the rest of HQ knows of them.
 
 use kernel::Can;
-use noun::{Area, Field, Meaning, Noun, text_of};
+use noun::{Area, Field, Meaning, Noun, Type, text_of};
 
-use super::model::{AgentBrowser, BrowserShot};
+use super::model::{AgentBrowser, BrowserPolicy, BrowserShot};
 
 /// The card of switched-on browsers. A record has no name: history calls it by its agent.
 pub static AGENT_BROWSER: Noun = Noun {
@@ -14,4 +14,18 @@ pub static AGENT_BROWSER: Noun = Noun {
     triggers: Some("Agents and runs"),
     tables: |schema| schema.with::<AgentBrowser>().with::<BrowserShot>(),
     ..Noun::of::<AgentBrowser>("agent_browser", "browser of an agent", "browsers of agents")
+};
+
+/// The card of what browsers may do. A record has no name: history calls it by its agent.
+pub static BROWSER_POLICY: Noun = Noun {
+    area: Area::Agents,
+    fields: &[
+        Field::text("agent", "agent").hidden().means(Meaning::Somebody),
+        Field::new("scripts", "scripts in pages", Type::YesNo),
+        Field::new("allowed", "only these hosts", Type::List),
+        Field::new("blocked", "never these hosts", Type::List),
+    ],
+    path: |row| format!("agents/{}/browser", text_of(row, "agent")),
+    undo: Some(Can::Admin),
+    ..Noun::of::<BrowserPolicy>("browser_policy", "rules of a browser", "rules of browsers")
 };

@@ -1,17 +1,21 @@
-//! Records: the switch of a browser, and pictures of what was done in one.
+//! Records: the switch of a browser, what it may do beside, and pictures of what was done in one.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::agents::model::Agent;
 use crate::runs::model::Run;
 use kernel::{AgentId, RunId, Timestamp, TypedId};
+use net::guard::Hosts;
 use store::{BlobId, BlobRefs, Class, OnDelete, Record, Refs, Root, Table};
 
 /// Agents whose browser is switched on.
 pub const AGENT_BROWSERS: Table = Table::new(350, "agent_browsers");
 /// Pictures of pages, by the calls of a run.
 pub const BROWSER_SHOTS: Table = Table::new(351, "browser_shots");
+/// What browsers may do, where it is not the usual.
+pub const BROWSER_POLICIES: Table = Table::new(352, "browser_policies");
 
 /// An agent may use a browser; without this record it may not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,59 @@ impl Record for AgentBrowser {
     }
     fn sample() -> Self {
         Self { agent: AgentId::from_bytes([5; 16]) }
+    }
+}
+
+/// What the browser of an agent may do; without this record the usual: no scripts, and all hosts that the agent reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserPolicy {
+    /// Whose browser.
+    pub agent: AgentId,
+    /// Whether the agent may run scripts in pages.
+    pub scripts: bool,
+    /// The only hosts that it opens, of those that the agent reaches; empty for all of them.
+    pub allowed: Vec<String>,
+    /// Hosts that it never opens.
+    pub blocked: Vec<String>,
+}
+
+impl BrowserPolicy {
+    /// The usual one.
+    #[must_use]
+    pub fn usual(agent: AgentId) -> Self {
+        Self { agent, scripts: false, allowed: Vec::new(), blocked: Vec::new() }
+    }
+
+    /// Why an address is closed to this browser; nothing when it is not.
+    #[must_use]
+    pub fn closes(&self, url: &Url) -> Option<&'static str> {
+        let has = |list: &[String]| Hosts::of(vec![list.to_vec()]).check(url).is_ok();
+        if has(&self.blocked) {
+            return Some("people have closed this host to the browser of this agent");
+        }
+        (!self.allowed.is_empty() && !has(&self.allowed)).then_some(
+            "this host is not among those that people have listed for the browser of this agent",
+        )
+    }
+}
+
+impl Record for BrowserPolicy {
+    type Id = AgentId;
+    const TABLE: Table = BROWSER_POLICIES;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) -> AgentId {
+        self.agent
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self {
+            agent: AgentId::from_bytes([5; 16]),
+            scripts: true,
+            allowed: vec!["*.shop.example".into()],
+            blocked: vec!["ads.example".into()],
+        }
     }
 }
 
@@ -94,6 +151,32 @@ impl Record for BrowserShot {
             after: Some(Picture { id: BlobId::of(b"after"), mark: None }),
             is_dark: false,
             at: kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_closes_what_is_not_in_it_and_what_is_blocked_stays_closed() {
+        let at = |text: &str| Url::parse(text).expect("an address");
+        let usual = BrowserPolicy::usual(AgentId::from_bytes([5; 16]));
+        assert_eq!(usual.closes(&at("https://shop.example/")), None);
+        let policy = BrowserPolicy {
+            allowed: vec!["shop.example".into(), "*.shop.example".into()],
+            blocked: vec!["ads.shop.example".into()],
+            ..usual
+        };
+        for (url, is_open) in [
+            ("https://shop.example/cart", true),
+            ("https://Pay.Shop.example:8443/", true),
+            ("https://ads.shop.example/", false),
+            ("https://shop.example.evil/", false),
+            ("http://127.0.0.1/", false),
+        ] {
+            assert_eq!(policy.closes(&at(url)).is_none(), is_open, "{url}");
         }
     }
 }

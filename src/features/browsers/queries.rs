@@ -1,6 +1,8 @@
-//! Whether a browser is switched on, and what its pages looked like.
+//! Whether a browser is switched on, what it may do, and what its pages looked like.
 
-use super::model::{AgentBrowser, BrowserShot};
+use url::Url;
+
+use super::model::{AgentBrowser, BrowserPolicy, BrowserShot};
 use crate::agents::model::Agent;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, RunId};
@@ -31,6 +33,31 @@ pub fn is_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> 
         }
     }
     Ok(true)
+}
+
+/// What the browser of an agent may do.
+///
+/// # Errors
+/// When the disk fails.
+pub fn policy(tx: &impl ReadExt, agent: AgentId) -> Result<BrowserPolicy, StoreError> {
+    Ok(tx.get::<BrowserPolicy>(agent)?.unwrap_or_else(|| BrowserPolicy::usual(agent)))
+}
+
+/// Why an address is closed to the browser of these agents; nothing when none of them closes it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn closes(
+    tx: &impl ReadExt,
+    agents: &[AgentId],
+    url: &Url,
+) -> Result<Option<&'static str>, StoreError> {
+    for id in agents {
+        if let Some(why) = policy(tx, *id)?.closes(url) {
+            return Ok(Some(why));
+        }
+    }
+    Ok(None)
 }
 
 /// What pages looked like around the calls of a run, in their order.

@@ -1,14 +1,18 @@
-//! All writes to the switches of browsers and to pictures of their pages.
+//! All writes to the switches and policies of browsers and to pictures of their pages.
 
 use jiff::SignedDuration;
 
-use super::model::{AgentBrowser, BrowserShot, Picture};
+use super::model::{AgentBrowser, BrowserPolicy, BrowserShot, Picture};
 use super::queries;
 use crate::agents::model::Agent;
 use crate::runs::model::Run;
-use kernel::{AgentId, Event, Problem, ProblemKind, RunId, WheelAct};
+use kernel::text::ellipsis;
+use kernel::{AgentId, Event, FieldError, Problem, ProblemKind, RunId, WheelAct};
+use net::guard::Hosts;
 use store::{Range, ReadExt, StoreError, WriteTx};
 
+/// The most hosts of a list.
+const MOST_HOSTS: usize = 200;
 /// The most calls with pictures of a workspace that are looked through at once.
 const MOST: usize = 50_000;
 
@@ -18,6 +22,12 @@ pub enum SwitchError {
     /// No such agent.
     #[error("agent {0} does not exist")]
     NotFound(AgentId),
+    /// A line that names no host, and the field that it stands in.
+    #[error("{1:?} is no host; write example.com, or *.example.com for all hosts below it")]
+    BadHost(&'static str, String),
+    /// A list is too long.
+    #[error("a list has at most {MOST_HOSTS} hosts")]
+    TooMany(&'static str),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -27,6 +37,8 @@ impl Problem for SwitchError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "agent_not_found",
+            Self::BadHost(..) => "not_a_host",
+            Self::TooMany(_) => "too_many_hosts",
             Self::Store(error) => error.code(),
         }
     }
@@ -34,7 +46,17 @@ impl Problem for SwitchError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) => ProblemKind::NotFound,
+            Self::BadHost(..) | Self::TooMany(_) => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::BadHost(field, _) | Self::TooMany(field) => {
+                vec![FieldError::new(*field, self.to_string())]
+            }
+            Self::NotFound(_) | Self::Store(_) => Vec::new(),
         }
     }
 }
@@ -66,6 +88,51 @@ pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, to: Switch) -> Result<(), Switc
         (Switch::On, true) | (Switch::Off, false) => {}
     }
     Ok(())
+}
+
+/// The names of the two lists of hosts in forms and answers.
+pub const ALLOWED: &str = "allowed_hosts";
+/// The other one.
+pub const BLOCKED: &str = "blocked_hosts";
+
+/// Sets what the browser of an agent may do. Counts from its next request on.
+///
+/// # Errors
+/// When there is no such agent, a line names no host, or there are too many.
+pub fn set_policy(tx: &mut WriteTx<'_>, new: BrowserPolicy) -> Result<(), SwitchError> {
+    let agent = new.agent;
+    if tx.get::<Agent>(agent)?.is_none() {
+        return Err(SwitchError::NotFound(agent));
+    }
+    let policy = BrowserPolicy {
+        allowed: hosts(ALLOWED, &new.allowed)?,
+        blocked: hosts(BLOCKED, &new.blocked)?,
+        ..new
+    };
+    let is_usual = policy == BrowserPolicy::usual(agent);
+    match (is_usual, tx.get::<BrowserPolicy>(agent)?) {
+        (true, None) => {}
+        (true, Some(_)) => {
+            tx.delete::<BrowserPolicy>(agent)?;
+        }
+        (false, before) if before.as_ref() == Some(&policy) => {}
+        (false, _) => {
+            tx.put(&policy)?;
+        }
+    }
+    Ok(())
+}
+
+/// The lines of a list as they are kept: each once, in order.
+fn hosts(field: &'static str, lines: &[String]) -> Result<Vec<String>, SwitchError> {
+    let mut kept = Vec::new();
+    for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+        let bad = || SwitchError::BadHost(field, ellipsis(line, 80));
+        kept.push(Hosts::line(line).ok_or_else(bad)?);
+    }
+    kept.sort();
+    kept.dedup();
+    if MOST_HOSTS < kept.len() { Err(SwitchError::TooMany(field)) } else { Ok(kept) }
 }
 
 /// Takes note of who acts in the browser of an agent.
@@ -136,4 +203,21 @@ pub fn forget_shots(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, StoreErr
         gone += 1;
     }
     Ok(gone < limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_kept_in_order_and_each_host_once() {
+        let list = |lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            hosts(BLOCKED, &lines)
+        };
+        let kept = list(&[" Shop.example ", "", "*.ads.example", "shop.example"]);
+        assert_eq!(kept.expect("hosts"), ["*.ads.example", "shop.example"]);
+        let wrong = list(&["https://shop.example/"]).expect_err("an address is no host");
+        assert_eq!((wrong.code(), wrong.fields()[0].field.as_str()), ("not_a_host", BLOCKED));
+    }
 }

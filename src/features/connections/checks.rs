@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::usage::queries::budgets;
 use app::{Who, Ws};
 use crypto::redact::Spot;
-use kernel::{CallEnd, ConnectionId, Payer, Problem, ProblemKind, Timestamp};
+use kernel::{CallEnd, CallKind, ConnectionId, Payer, Problem, ProblemKind, Timestamp};
 use providers::Provider;
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::{Echo, ModelInfo, Probe, Usage};
@@ -274,7 +274,7 @@ pub(super) fn about_to_ask(provider: &dyn Provider, stored: &Connection, asked: 
     let known = queries::priced(Some(stored), provider.model(asked));
     let (model, asked) = (asked.to_owned(), asked.to_owned());
     let (provider, end) = (provider.name(), CallEnd::Refused);
-    Spent { provider, asked, model, tokens: None, known, end }
+    Spent { kind: CallKind::Test, provider, asked, model, tokens: None, known, end }
 }
 
 pub(super) fn spent(
@@ -289,7 +289,8 @@ pub(super) fn spent(
 }
 
 /// A call without an answer: what broke off in the middle may have cost something.
-pub(super) fn ended(call: Spent, class: Option<ErrorClass>) -> Spent {
+#[must_use]
+pub fn ended(call: Spent, class: Option<ErrorClass>) -> Spent {
     let end = match class {
         Some(ErrorClass::Timeout | ErrorClass::Interrupted | ErrorClass::Garbage) => {
             CallEnd::CutOff

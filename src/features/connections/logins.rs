@@ -132,7 +132,9 @@ fn desk<'a>(app: &'a App, client: &'a Client) -> Desk<'a> {
     Desk { http: &app.http, clock: &*app.clock, client }
 }
 
-fn place(owner: &str) -> Binding<'_> {
+/// The place for which a sign-in that is under way is sealed.
+#[must_use]
+pub fn place(owner: &str) -> Binding<'_> {
     Binding { scope: "connection", owner, name: "login" }
 }
 

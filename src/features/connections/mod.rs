@@ -3,6 +3,7 @@
 //! `practice` is built in and has no record: wherever a connection is optional, none means practice.
 
 pub mod accounts;
+pub mod card;
 pub mod checks;
 pub mod jobs;
 pub mod logins;
@@ -13,5 +14,6 @@ pub mod provider;
 pub mod queries;
 pub mod rests;
 pub mod rules;
+pub mod vectors;
 
 pub use provider::provider;

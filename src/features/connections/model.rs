@@ -9,12 +9,14 @@ use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, code
 
 mod sign_in;
 mod turns;
+mod vectors;
 
 pub use sign_in::{Flow, GRANTS, Grant, LOGINS, Login, LoginState};
 pub use turns::{
     COOLDOWNS, Cooldown, FALLBACKS, Fallbacks, Named, Offer, Offers, SPARE_KEYS, SpareKey,
     SpareKeys, USUAL_THINKING, UsualThinking, WINDOWS, Window,
 };
+pub use vectors::{Maker, VECTOR_SOURCES, VectorSource, VectorSourceId};
 
 /// Connections.
 pub const CONNECTIONS: Table = Table::new(75, "connections");

@@ -20,6 +20,7 @@ pub mod named;
 pub mod offered;
 pub mod standing;
 pub mod turns;
+pub mod vectors;
 
 /// The name of the built-in provider, in lists and as a model's id.
 pub const PRACTICE: &str = practice::MODEL;

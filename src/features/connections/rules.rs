@@ -17,6 +17,7 @@ use super::rests::Candidate;
 pub mod paid;
 pub mod sign_in;
 pub mod turns;
+pub mod vectors;
 
 pub use paid::Spent;
 use turns::Failure;

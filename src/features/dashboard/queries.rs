@@ -1,6 +1,7 @@
 //! What all parts of the first page know.
 
 pub mod away;
+pub mod hosts;
 mod late;
 pub mod mission;
 pub mod needs;

@@ -11,6 +11,7 @@ use crate::connections::queries::eligible::{self, Reason};
 use crate::finder::queries::standing as index;
 use crate::inbox::queries as inbox;
 use crate::inbox::queries::why::Cause;
+use crate::rotation::queries as rotation;
 use crate::users::queries as users;
 use app::jobs::JobState;
 use app::{App, Ws};
@@ -107,6 +108,12 @@ pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError
         let how = if misfit.whole { How::Down } else { How::Degraded };
         part("key", "Master key", how, misfit.words)
     }));
+    all.extend(rotation::words(app)?.map(|(goes_on, words)| {
+        let how = if goes_on { How::Ok } else { How::Degraded };
+        part("key_change", "Change of the master key", how, words)
+    }));
+    let without = ws.vectors.trouble();
+    all.extend(without.map(|why| part("vectors", "Search by meaning", How::Degraded, why)));
     for one in damaged::all(app)? {
         if damaged::may_know(app, who, &one.slug)? {
             let said = match damaged::keeps(app, who)? {

@@ -1,11 +1,16 @@
 //! Reads of modes, permissions and approvals.
 
 use kernel::key::KeyBuf;
-use kernel::{AgentId, ApprovalId, ConnectionId, RunId, SessionId, Timestamp, TrustMode};
+use kernel::{AgentId, ApprovalId, ConnectionId, Leave, RunId, SessionId, Timestamp, TrustMode};
 use store::{Range, ReadExt, StoreError};
+use tool::Effect;
+use url::Url;
 
-use super::model::{AgentTrust, Approval, BY_CALL, BY_TOOL, OPEN, Permission};
+use super::model::{AgentTrust, Approval, BROWSER, BY_CALL, BY_TOOL, OPEN, Permission};
 use super::rules::TrustError;
+use super::sites;
+pub use super::sites::SiteAct;
+use super::weigh::{self, Asked, Facts, Reach};
 use crate::runs::queries::outside;
 use crate::workspace::model::Settings;
 
@@ -111,6 +116,38 @@ pub fn rules_of(
     all.extend(of(ALL_TOOLS)?);
     all.retain(|rule| rule.expires_at.is_none_or(|until| now < until));
     Ok(all)
+}
+
+/// Why a permission refuses something at a site in the browser of an agent, whoever does it there; nothing when none does.
+/// `does` is the word of a [`SiteAct`], or `GET`, with the address of the site; none for what asks nothing of a site.
+///
+/// # Errors
+/// When the disk fails.
+pub fn refused_in_browser(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    does: Option<(&str, &str)>,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    let asked = does.and_then(|(word, at)| {
+        // ok: what has no address is asked of no site
+        let at = Url::parse(at).ok()?;
+        Some(Asked { method: word.to_owned(), ..sites::asked(SiteAct::Act, &at)? })
+    });
+    let facts = Facts {
+        tool: BROWSER,
+        effect: Effect::External,
+        reach: Reach::Site,
+        digest: [0; 32],
+        line: None,
+        request: asked.as_ref(),
+        with_secret: false,
+        outside: None,
+        now,
+    };
+    let verdict = weigh::weigh(tx, &[agent], None, &facts)?;
+    // A mode says what an agent does by itself; a permission says what is not done there.
+    Ok((verdict.leave == Leave::Deny && verdict.rule.is_some()).then_some(verdict.why))
 }
 
 /// The permissions that people keep: of one agent and of the workspace, or of the workspace alone; newest first.

@@ -17,11 +17,16 @@ pub enum SiteAct {
     Secret,
     /// A download is begun.
     Download,
+    /// A file is given to a page.
+    Upload,
+    /// A script of the agent runs in a page.
+    Evaluate,
 }
 
 impl SiteAct {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Act, Self::Send, Self::Secret, Self::Download];
+    pub const ALL: [Self; 6] =
+        [Self::Act, Self::Send, Self::Secret, Self::Download, Self::Upload, Self::Evaluate];
 
     /// The word that stands for it in a permission.
     #[must_use]
@@ -31,6 +36,8 @@ impl SiteAct {
             Self::Send => "SEND",
             Self::Secret => "SECRET",
             Self::Download => "DOWNLOAD",
+            Self::Upload => "UPLOAD",
+            Self::Evaluate => "EVALUATE",
         }
     }
 
@@ -48,6 +55,8 @@ impl SiteAct {
             Self::Send => "forms with passwords, cards or files",
             Self::Secret => "filling in secrets",
             Self::Download => "downloads",
+            Self::Upload => "files for its pages",
+            Self::Evaluate => "scripts in its pages",
         }
     }
 }

@@ -85,6 +85,7 @@ impl Event {
             Self::ApprovalAnswered(..) => 75,
             Self::AgentMoved(..) => 76,
             Self::WheelTurned(..) => 77,
+            Self::MasterKeyChanged { .. } => 78,
         }
     }
 
@@ -96,7 +97,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 78] = [
+    pub const NAMES: [&'static str; 79] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -175,5 +176,6 @@ impl Event {
         "approval.answered",
         "agent.moved",
         "browser.wheel",
+        "master_key.changed",
     ];
 }

@@ -31,6 +31,8 @@ words! {
         Test = "test", "Test";
         /// The review of a call that people would be asked for.
         Review = "review", "Review of a call";
+        /// Vectors of texts, for search by meaning.
+        Embedding = "embedding", "Vectors of texts";
     }
 }
 

@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
 use embed::{Model, Pooling, Terms};
-use kernel::Can;
+use kernel::{Can, ConnectionId};
 use web::error::ApiError;
-use web::extract::{Json, Path};
+use web::extract::{Json, Path, Query};
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
 
 use crate::error::KnowledgeError;
+use crate::meaning;
+use crate::meaning::far::{self, Able, Estimate};
 use crate::meaning::models::{self, Line};
 use crate::model::ModelAct;
 
@@ -60,6 +62,32 @@ pub(super) fn routes() -> Routes {
                     .returns::<State>()
             }),
         )
+        .get(
+            "/meaning/connections",
+            connections.needs(Can::Read).doc(|| {
+                Doc::new("Connections that can make vectors in place of the model on this machine")
+                    .returns::<Connections>()
+            }),
+        )
+        .get(
+            "/meaning/price",
+            price.needs(Can::Read).doc(|| {
+                Doc::new("What the vectors of all passages of this workspace come to by a connection")
+                    .query::<ByConnection>()
+                    .returns::<Price>()
+            }),
+        )
+        .put(
+            "/meaning/connection",
+            choose_connection.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Let a connection make the vectors of this workspace, once it has made some for a try; \
+                     null for the model on this machine. The same one again is a new try of what has failed",
+                )
+                .body::<Connected>()
+                .returns::<State>()
+            }),
+        )
         .post(
             "/meaning/models/{id}/download",
             download.needs(Can::Admin).doc(|| {
@@ -78,7 +106,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/embed",
             embed.needs(Can::Read).doc(|| {
-                Doc::new("The vector of a text by the model in use")
+                Doc::new("The vector of a text by the model in use, on this machine or behind a connection")
                     .body::<EmbedBody>()
                     .returns::<Embedded>()
                     .no_key(NOTHING_KEPT)
@@ -90,6 +118,8 @@ pub(super) fn routes() -> Routes {
 struct State {
     /// The id of the model in use.
     used: Option<String>,
+    /// Who makes vectors in place of the model on this machine.
+    connection: Option<ConnectedView>,
     /// Whether it is in memory.
     loaded: bool,
     /// Passages of this workspace that are found by meaning.
@@ -103,6 +133,16 @@ struct State {
     items: Vec<ModelView>,
     /// A model whose hashes nobody has confirmed.
     unknown: Option<Unknown>,
+}
+
+/// A model behind a connection.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "VectorConnection")]
+struct ConnectedView {
+    id: ConnectionId,
+    name: String,
+    model: String,
+    dimensions: u32,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -164,7 +204,13 @@ fn state(ws: &Ws) -> Result<State, KnowledgeError> {
     let all = models::all(&ws.app)?;
     let coming = ws.app.meaning.coming();
     Ok(State {
-        used: ws.app.meaning.used().map(|kept| kept.model.id.into_owned()),
+        used: meaning::source(ws)?.map(|source| source.id()),
+        connection: far::chosen(ws)?.map(|(maker, name)| ConnectedView {
+            id: maker.connection,
+            name,
+            model: maker.model,
+            dimensions: maker.dimensions,
+        }),
         loaded: ws.app.meaning.is_loaded(),
         passages: models::count(ws)?,
         waiting: ws.vectors.waiting(),
@@ -314,12 +360,82 @@ struct Embedded {
     dimensions: usize,
 }
 
-async fn embed(app: App, ws: Ws, Json(body): Json<EmbedBody>) -> Result<Json<Embedded>, ApiError> {
+async fn embed(ws: Ws, Json(body): Json<EmbedBody>) -> Result<Json<Embedded>, ApiError> {
     if body.input.trim().is_empty() {
         return Err(KnowledgeError::field("input", "Say what is to be embedded.").into());
     }
-    let made = ws.look(move |_| models::embed(&app, &[&body.input])).await?;
-    let (model, mut vectors) = made;
-    let embedding = vectors.pop().unwrap_or_default();
+    let (model, embedding) = far::vector(&ws, body.input).await?;
     Ok(Json(Embedded { dimensions: embedding.len(), embedding, model }))
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "VectorConnections")]
+struct Connections {
+    items: Vec<AbleView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "VectorConnectionOffer")]
+struct AbleView {
+    id: ConnectionId,
+    name: String,
+    /// Models of its server that make vectors; others may be there, too.
+    models: &'static [&'static str],
+}
+
+async fn connections(ws: Ws) -> Result<Json<Connections>, ApiError> {
+    let all = ws.look(far::able).await?;
+    let view = |one: Able| AbleView { id: one.id, name: one.name, models: one.models };
+    Ok(Json(Connections { items: all.into_iter().map(view).collect() }))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "VectorConnectionAsked")]
+struct ByConnection {
+    /// Its id or name.
+    connection: String,
+    /// The model, as its server calls it.
+    model: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "VectorPrice")]
+struct Price {
+    passages: usize,
+    /// About how many.
+    tokens: u64,
+    /// About what they cost, in micro-dollars; none where no price is known.
+    micros: Option<i64>,
+    /// Whether nothing is paid by the token there.
+    free: bool,
+}
+
+async fn price(ws: Ws, Query(asked): Query<ByConnection>) -> Result<Json<Price>, ApiError> {
+    let made = ws.look(move |ws| far::estimate(ws, &asked.connection, &asked.model)).await?;
+    let Estimate { passages, tokens, micros, is_free, .. } = made;
+    Ok(Json(Price { passages, tokens, micros, free: is_free }))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "VectorConnectionChoice")]
+struct Connected {
+    /// Its id or name; null for the model on this machine.
+    connection: Option<String>,
+    /// The model, as its server calls it.
+    #[serde(default)]
+    model: String,
+}
+
+async fn choose_connection(
+    ws: Ws,
+    who: Person,
+    Json(body): Json<Connected>,
+) -> Result<Json<State>, ApiError> {
+    match &body.connection {
+        Some(said) => far::choose(&ws, &who, (said, &body.model)).await?,
+        None => far::choose_local(&ws, &who).await?,
+    };
+    Ok(Json(ws.look(state).await?))
 }

@@ -1,5 +1,6 @@
 //! `/api/v1/knowledge/{id}/versions`, and what agents have in front of them.
 
+use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use features::agents::queries as agents;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::json::WhoView;
 use kernel::{AgentId, Can, Timestamp};
-use store::ReadExt as _;
+use store::{Read, ReadExt as _};
 use web::error::ApiError;
 use web::extract::{Json, Path, Path2, Query};
 use web::routes::{Doc, Needs as _, Routes};
@@ -19,7 +20,7 @@ use crate::context;
 use crate::error::KnowledgeError;
 use crate::model::{Body, ItemKind, KnowledgeId};
 use crate::readers::{self, Reader};
-use crate::{queries, words};
+use crate::{queries, rules, words};
 
 /// Versions of an answer.
 const VERSIONS: usize = 100;
@@ -38,7 +39,9 @@ pub(super) fn routes() -> Routes {
         .get(
             "/knowledge/{id}/versions",
             versions.needs(Can::Read).doc(|| {
-                Doc::new("Versions of an item's words, newest first").returns::<Versions>()
+                Doc::new("Versions of an item's words, newest first")
+                    .query::<Which>()
+                    .returns::<Versions>()
             }),
         )
         .get(
@@ -46,6 +49,20 @@ pub(super) fn routes() -> Routes {
             version.needs(Can::Read).doc(|| {
                 Doc::new("What a version says, also the one that stands now").returns::<Said>()
             }),
+        )
+        .put(
+            "/knowledge/{id}/versions/{n}/mark",
+            mark.needs(Can::Write).doc(|| {
+                Doc::new("Name a version, also the one that stands now; a marked version is kept for good")
+                    .body::<MarkBody>()
+                    .returns::<Versions>()
+            }),
+        )
+        .delete(
+            "/knowledge/{id}/versions/{n}/mark",
+            unmark
+                .needs(Can::Write)
+                .doc(|| Doc::new("Take the name of a version away").status(204)),
         )
         .post(
             "/knowledge/{id}/versions/{n}/restore",
@@ -65,6 +82,24 @@ struct VersionView {
     /// In bytes.
     size: usize,
     current: bool,
+    /// What a person has named it.
+    mark: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "KnowledgeVersionsAsked")]
+struct Which {
+    /// Only those that are marked, however old.
+    marked: bool,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "KnowledgeVersionMark")]
+struct MarkBody {
+    /// At most 80 characters.
+    name: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -72,31 +107,73 @@ struct Versions {
     items: Vec<VersionView>,
 }
 
-async fn versions(ws: Ws, Path(said): Path<String>) -> Result<Json<Versions>, ApiError> {
+async fn versions(
+    ws: Ws,
+    Path(said): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Json<Versions>, ApiError> {
     let items = ws.read(|snap| {
         let item = queries::item(snap, &said, None)?;
-        let names = Names::read(snap)?;
-        let Some(body) = snap.get::<Body>(item.id)? else { return Ok(Vec::new()) };
-        let mut all = vec![VersionView {
-            n: body.n,
-            by: WhoView::actor(&names, body.by),
-            at: body.written_at,
-            reason: body.reason,
-            size: body.text.len(),
-            current: true,
-        }];
-        let former = queries::versions(snap, item.id, VERSIONS)?;
-        all.extend(former.into_iter().filter(|one| one.n < body.n).map(|one| VersionView {
-            n: one.n,
-            by: WhoView::actor(&names, one.by),
-            at: one.at,
-            size: one.text.len(),
-            reason: one.reason,
-            current: false,
-        }));
-        Ok::<_, KnowledgeError>(all)
+        listed(snap, item.id, which.marked)
     })?;
     Ok(Json(Versions { items }))
+}
+
+fn listed(
+    read: &dyn Read,
+    id: KnowledgeId,
+    marked: bool,
+) -> Result<Vec<VersionView>, KnowledgeError> {
+    let names = Names::read(read)?;
+    let Some(body) = read.get::<Body>(id)? else { return Ok(Vec::new()) };
+    let marks = queries::marks(read, id)?;
+    let mark = |n: u32| marks.name(n).map(str::to_owned);
+    let mut all = vec![VersionView {
+        n: body.n,
+        by: WhoView::actor(&names, body.by),
+        at: body.written_at,
+        reason: body.reason,
+        size: body.text.len(),
+        current: true,
+        mark: mark(body.n),
+    }];
+    let former = match marked {
+        true => queries::marked(read, id)?,
+        false => queries::versions(read, id, VERSIONS)?,
+    };
+    all.extend(former.into_iter().filter(|one| one.n < body.n).map(|one| VersionView {
+        n: one.n,
+        by: WhoView::actor(&names, one.by),
+        at: one.at,
+        size: one.text.len(),
+        reason: one.reason,
+        current: false,
+        mark: mark(one.n),
+    }));
+    all.retain(|one| !marked || one.mark.is_some());
+    Ok(all)
+}
+
+async fn mark(
+    ws: Ws,
+    who: Person,
+    Path2(said, n): Path2<String, u32>,
+    Json(body): Json<MarkBody>,
+) -> Result<Json<Versions>, ApiError> {
+    let id = ws.read(|snap| queries::item(snap, &said, None))?.id;
+    ws.write(&who, move |tx| rules::mark(tx, id, (n, &body.name))).await?;
+    let items = ws.read(|snap| listed(snap, id, false))?;
+    Ok(Json(Versions { items }))
+}
+
+async fn unmark(
+    ws: Ws,
+    who: Person,
+    Path2(said, n): Path2<String, u32>,
+) -> Result<StatusCode, ApiError> {
+    let id = ws.read(|snap| queries::item(snap, &said, None))?.id;
+    ws.write(&who, move |tx| rules::unmark(tx, id, n)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What a version says.

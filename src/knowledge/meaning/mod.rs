@@ -4,6 +4,7 @@
 //! Vectors are derived, like the index: they lie beside the store, follow its feed with a place of their own, and what
 //! is lost is made again.
 
+pub mod far;
 mod fetch;
 pub mod models;
 pub mod worker;
@@ -11,11 +12,16 @@ pub mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::{App, Ws};
+use app::Ws;
+use embed::shelf::Kept;
 use embed::vectors::Id;
 use embed::{Arena, Embedder, Hash};
+use features::connections::model::Maker;
+use features::connections::queries::vectors as queries;
 use kernel::TypedId as _;
+use providers::embedding::Purpose;
 use sha2::{Digest as _, Sha256};
+use store::StoreError;
 
 use crate::cut::Cut;
 use crate::model::{Item, KnowledgeId};
@@ -25,6 +31,84 @@ use crate::recent::Recent;
 const HEAD: usize = 384;
 /// How long a question waits for the model to be loaded.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// How long a question waits for a server that makes its vector.
+const FAR: Duration = Duration::from_millis(1_500);
+/// How long a server is left alone that has failed a question and does not say for how long.
+const LEFT: Duration = Duration::from_secs(60);
+
+/// Who makes the vectors of a workspace.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The model on this machine.
+    Local(Box<Kept>),
+    /// A model behind a connection.
+    Connection(Maker),
+}
+
+impl Source {
+    /// What its vectors are bound to.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Local(kept) => kept.model.id.to_string(),
+            Self::Connection(maker) => maker.id(),
+        }
+    }
+
+    /// How many numbers its vectors have.
+    #[must_use]
+    pub fn dimensions(&self) -> usize {
+        match self {
+            Self::Local(kept) => kept.model.dimensions(),
+            Self::Connection(maker) => maker.length(),
+        }
+    }
+
+    /// What people call its model.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Local(kept) => &kept.model.name,
+            Self::Connection(maker) => &maker.model,
+        }
+    }
+}
+
+/// Who makes the vectors of a workspace now; none when nobody was chosen. May take a second after a change of the models,
+/// so it belongs on a thread that may block.
+///
+/// # Errors
+/// When the store fails.
+pub fn source(ws: &Ws) -> Result<Option<Source>, StoreError> {
+    let chosen = ws.read(|snap| queries::chosen(snap))?;
+    Ok(chosen.map(Source::Connection).or_else(|| local(ws)))
+}
+
+fn local(ws: &Ws) -> Option<Source> {
+    ws.app.meaning.used().map(|kept| Source::Local(Box::new(kept)))
+}
+
+/// Who answers questions: who makes vectors now, or who did before until all are made anew.
+struct Serving {
+    source: Source,
+    is_former: bool,
+}
+
+fn serving(ws: &Ws) -> Result<Option<Serving>, StoreError> {
+    let standing = ws.read(|snap| queries::standing(snap))?;
+    let is_far = standing.now.is_some();
+    let Some(now) = standing.now.map(Source::Connection).or_else(|| local(ws)) else {
+        return Ok(None);
+    };
+    let is_made = |source: &Source| ws.vectors.place(&source.id()).is_some();
+    let here = || local(ws).filter(|_| is_far);
+    let former = || standing.before.map(Source::Connection).or_else(here).filter(is_made);
+    let former = if is_made(&now) { None } else { former() };
+    Ok(Some(match former {
+        Some(source) => Serving { source, is_former: true },
+        None => Serving { source: now, is_former: false },
+    }))
+}
 
 /// The id of a passage's vector.
 #[must_use]
@@ -84,39 +168,92 @@ pub enum Standing {
     Absent,
     /// It answers; so many passages have no vector yet.
     On(usize),
+    /// It answers by the vectors of before, until those of another model are made.
+    Former,
 }
 
 /// The vector of a question, and how far search by meaning is.
 pub async fn question(ws: &Ws, q: &str) -> (Option<Question>, Standing) {
+    let is_far = ws.read(|snap| queries::chosen(snap)).is_ok_and(|chosen| chosen.is_some());
     let (own, text) = (ws.clone(), q.trim().to_owned());
-    let asked = tokio::task::spawn_blocking(move || ask(&own, &text));
-    match tokio::time::timeout(PATIENCE, asked).await {
+    let (tells, told) = tokio::sync::oneshot::channel();
+    // It goes on when nobody waits any more, so the next question finds the model loaded or the vector made.
+    ws.spawn("vector of a question", async move {
+        // ok: nobody waits any more.
+        let _ = tells.send(answered(&own, text).await);
+    });
+    match tokio::time::timeout(if is_far { FAR } else { PATIENCE }, told).await {
         Ok(Ok(answer)) => answer,
-        // The thread goes on, so the next question finds the model loaded.
         Ok(Err(_)) | Err(_) => (None, Standing::Absent),
     }
 }
 
-fn ask(ws: &Ws, text: &str) -> (Option<Question>, Standing) {
-    let embedder = match ws.app.meaning.embedder() {
-        Ok(Some(embedder)) => embedder,
+async fn answered(ws: &Ws, text: String) -> (Option<Question>, Standing) {
+    let serving = match ws.look(serving).await {
+        Ok(Some(serving)) => serving,
         Ok(None) => return (None, Standing::Off),
-        Err(_) => return (None, Standing::Absent),
+        Err(error) => {
+            tracing::warn!(%error, "{} is not searched by meaning", ws.slug);
+            return (None, Standing::Absent);
+        }
     };
-    let on = Standing::On(ws.vectors.waiting());
+    let standing = match serving.is_former {
+        true => Standing::Former,
+        false => Standing::On(ws.vectors.waiting()),
+    };
+    let question = match serving.source {
+        Source::Local(_) => {
+            let asked = ws.look(move |ws| Ok::<_, StoreError>(ask(ws, &text)));
+            // ok: a thread that ended says so in the log.
+            asked.await.unwrap_or_default()
+        }
+        Source::Connection(maker) => ask_far(ws, &maker, &text).await,
+    };
+    let standing = if question.is_some() { standing } else { Standing::Absent };
+    (question, standing)
+}
+
+/// Asks the model on this machine; why it cannot be loaded stands on the page of models.
+fn ask(ws: &Ws, text: &str) -> Option<Question> {
+    // ok: the page of models says why.
+    let embedder = ws.app.meaning.embedder().ok().flatten()?;
     let opened = ws.vectors.open(embedder.id(), embedder.dimensions());
     let answer = opened.map_err(|error| error.to_string()).and_then(|arena| {
         let vector = vector(embedder.as_ref(), text).map_err(|error| error.to_string())?;
         Ok(Question { arena, vector, floor: embedder.floor() })
     });
-    match answer {
-        Ok(question) => (Some(question), on),
-        Err(error) => {
-            tracing::warn!(error, "{} is not searched by meaning", ws.slug);
-            ws.vectors.note(Some(error));
-            (None, Standing::Absent)
+    answer.map_err(|error| failed(ws, &error)).ok()
+}
+
+fn failed(ws: &Ws, error: &str) {
+    tracing::warn!(error, "{} is not searched by meaning", ws.slug);
+    ws.vectors.note(Some(web::form::sentence(error)));
+}
+
+/// Asks a connection, unless it is left alone after a failure.
+async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
+    let (id, length) = (maker.id(), maker.length());
+    let vector = match LAST.get(|(model, asked)| *model == id && asked == text) {
+        Some(vector) => vector,
+        None if ws.vectors.is_left() => return None,
+        None => {
+            let made = queries::made(ws, maker, (vec![text.to_owned()], Purpose::Question)).await;
+            if let Err(error) = &made {
+                failed(ws, &error.to_string());
+                ws.vectors.leave(Some(error.wait().unwrap_or(LEFT)));
+            }
+            // ok: it was noted.
+            let vector = Arc::new(made.ok()?.vectors.into_iter().next()?);
+            LAST.keep((id.clone(), text.to_owned()), vector.clone());
+            vector
         }
-    }
+    };
+    let opened = ws.look(move |ws| {
+        let opened = ws.vectors.open(&id, length);
+        opened.map_err(|error| StoreError::Failed(error.to_string()))
+    });
+    let arena = opened.await.map_err(|error| failed(ws, &error.to_string())).ok()?;
+    Some(Question { arena, vector, floor: maker.least() })
 }
 
 /// The vectors of questions that were asked a moment ago, by model and text.
@@ -131,10 +268,11 @@ fn vector(embedder: &dyn Embedder, text: &str) -> Result<Arc<Vec<f32>>, embed::E
     Ok(vector)
 }
 
-/// Whether a model is in use. Looked up once after each change, so it is quick as a rule.
+/// Whether somebody makes vectors. Models are looked up once after each change, so it is quick as a rule.
 #[must_use]
-pub fn is_on(app: &App) -> bool {
-    app.meaning.used().is_some()
+pub fn is_on(ws: &Ws) -> bool {
+    // ok: a store that fails says so elsewhere.
+    source(ws).is_ok_and(|source| source.is_some())
 }
 
 #[cfg(test)]

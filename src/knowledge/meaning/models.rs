@@ -253,17 +253,6 @@ pub fn discard(app: &App) -> Result<(), KnowledgeError> {
     landing.map_or(Ok(()), |landing| landing.clear()).map_err(|error| KnowledgeError::disk(&error))
 }
 
-/// The vectors of texts by the model in use. Loads it if it is not, so it belongs on a thread that may block.
-///
-/// # Errors
-/// When none is in use, or it gives no vector.
-pub fn embed(app: &App, texts: &[&str]) -> Result<(String, Vec<Vec<f32>>), KnowledgeError> {
-    let refused = |why: &dyn std::fmt::Display| KnowledgeError::Refused(why.to_string());
-    let embedder = app.meaning.needed().map_err(|why| refused(&why))?;
-    let vectors = embedder.passages(texts).map_err(|error| refused(&error))?;
-    Ok((embedder.id().to_owned(), vectors))
-}
-
 /// What is wrong with search by meaning in a workspace, in sentences, the worst first.
 #[must_use]
 pub fn troubles(ws: &Ws, all: &All) -> Vec<String> {
@@ -281,14 +270,14 @@ pub fn troubles(ws: &Ws, all: &All) -> Vec<String> {
     troubles.into_iter().flatten().collect()
 }
 
-/// How many passages of a workspace have a vector of the model in use. Opens these, so it belongs on a thread that may
+/// How many passages of a workspace have a vector by who makes them now. Opens these, so it belongs on a thread that may
 /// block.
 ///
 /// # Errors
 /// When the store fails.
 pub fn count(ws: &Ws) -> Result<usize, StoreError> {
-    let Some(used) = ws.app.meaning.used() else { return Ok(0) };
-    let opened = ws.vectors.open(&used.model.id, used.model.dimensions());
+    let Some(source) = super::source(ws)? else { return Ok(0) };
+    let opened = ws.vectors.open(&source.id(), source.dimensions());
     let arena = opened.map_err(|error| StoreError::Failed(error.to_string()))?;
     Ok(arena.counts().live)
 }

@@ -1,18 +1,24 @@
 //! Keeps the vectors of a workspace in step with its feed: one workspace at a time in the whole program. What changed
 //! last is embedded first, vectors of old texts go at once, and a text that was embedded before is not embedded again.
+//! A connection that makes vectors is asked for some at a time, and left alone for a while when it fails.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use app::Ws;
 use embed::vectors::{ArenaError, Entry, Id};
 use embed::{Arena, EmbedError, Embedder, Hash, Refused};
-use kernel::TypedId as _;
+use features::connections::model::{Maker, VECTOR_SOURCES};
+use features::connections::queries::vectors::{VectorError, made};
 use kernel::key::decode;
-use store::{Cursor, Range, Read, ReadExt as _, StoreError};
+use kernel::{Event, TypedId as _};
+use providers::embedding::Purpose;
+use store::{Cursor, Entry as Fed, Range, Read, ReadExt as _, StoreError};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::{hash, passage, place, told};
+use super::{Source, hash, passage, place, source, told};
 use crate::cut::Cut;
 use crate::error::KnowledgeError;
 use crate::model::{BODIES, ITEMS, Item, KnowledgeId, READINGS};
@@ -29,6 +35,22 @@ const POOR: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(600);
 /// From so many dead vectors on the file is written anew, if they are more than those in use.
 const DEAD: usize = 1_000;
+/// Passages that a connection gets at once.
+const SENT: usize = 64;
+/// How long a connection is left alone after failures in a row; the last one holds for all that follow.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 60 * 60),
+    Duration::from_secs(12 * 60 * 60),
+];
+/// So many failures in a row a provider's own word counts for how long it is left alone.
+const BELIEVED: usize = 3;
+/// The least pause.
+const LEAST: Duration = Duration::from_millis(250);
+/// So many texts in a row that a provider refuses are no matter of these texts.
+const REFUSALS: usize = 8;
 /// One workspace is worked on at a time: a batch takes all cores that it may have.
 static TURN: Semaphore = Semaphore::const_new(1);
 
@@ -55,14 +77,60 @@ struct Work {
     hopeless: HashSet<Hash>,
     /// Whether vectors were written since the place was kept.
     is_ahead: bool,
+    /// Whether something has changed that may mend what a connection failed by.
+    is_renewed: bool,
+    /// So many passages are sent to a connection one by one, because it refused them together.
+    alone: usize,
+    /// Texts in a row that a connection has refused.
+    refusals: usize,
+}
+
+/// Passages that are sent to a connection.
+struct Sending {
+    maker: Maker,
+    arena: Arc<Arena>,
+    fresh: Vec<Fresh>,
+}
+
+/// A connection that has failed and is left alone.
+#[derive(Default)]
+struct Pause {
+    failures: usize,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    /// How long it goes on.
+    fn left(&self) -> Option<Duration> {
+        let left = self.until?.saturating_duration_since(Instant::now());
+        Some(left).filter(|left| !left.is_zero())
+    }
+
+    /// Begins after a failure, and tells how long it is.
+    fn begin(&mut self, error: &VectorError) -> Duration {
+        let last = PAUSES[PAUSES.len() - 1];
+        let usual = PAUSES.get(self.failures).copied().unwrap_or(last);
+        let pause = match error.wait() {
+            _ if !error.passes() => last,
+            Some(wait) if self.failures < BELIEVED => wait.clamp(LEAST, last),
+            wait => usual.max(wait.unwrap_or_default()),
+        };
+        self.failures += 1;
+        self.until = Some(Instant::now() + pause);
+        pause
+    }
 }
 
 /// What a step has done.
 enum Step {
     Did,
     Idle,
-    /// No model is in use.
+    /// Nobody makes vectors.
     Off,
+    /// A connection is to be asked.
+    Send(Sending),
+    /// A connection is left alone.
+    Left,
     /// There is too little memory.
     Poor,
 }
@@ -90,24 +158,54 @@ impl From<KnowledgeError> for Stopped {
 async fn keep_up(ws: &Ws) {
     let halt = ws.halt();
     let (mut feed, mut models) = (ws.store.watch(), ws.app.meaning.changes());
-    let mut work = Work::default();
+    let (mut work, mut pause) = (Work::default(), Pause::default());
     loop {
         // Looked at before the work, so that what comes meanwhile is heard.
         feed.borrow_and_update();
         models.borrow_and_update();
         let Ok(turn) = TURN.acquire().await else { return };
+        let is_left = pause.left().is_some();
         let stepped = ws.look(move |ws| {
-            let step = step(ws, &mut work);
-            let items = work.jobs.iter().map(|job| job.item.uuid());
-            ws.vectors.wait(work.jobs.len(), items);
+            let step = step(ws, &mut work, is_left);
+            // What is on its way to a connection has no vector yet, either.
+            let sent = match &step {
+                Ok(Step::Send(sending)) => sending.fresh.as_slice(),
+                _ => &[],
+            };
+            let items = work.jobs.iter().map(|job| job.item);
+            let items = items.chain(sent.iter().map(|one| passage(&one.id).0));
+            ws.vectors.wait(work.jobs.len() + sent.len(), items.map(|item| item.uuid()));
             Ok::<_, StoreError>((work, step))
         });
         let Ok((kept, step)) = stepped.await else { return };
         drop(turn);
         work = kept;
+        if std::mem::take(&mut work.is_renewed) {
+            pause = Pause::default();
+            ws.vectors.leave(None);
+            if is_left {
+                continue;
+            }
+        }
         let wait = match step {
-            Ok(Step::Did) if halt.is_cancelled() => return,
+            Ok(Step::Did | Step::Send(_)) if halt.is_cancelled() => return,
             Ok(Step::Did) => continue,
+            Ok(Step::Send(sending)) => {
+                tokio::select! {
+                    sent = send(ws, sending, (&mut work, &mut pause)) => match sent {
+                        Ok(()) => continue,
+                        Err(StoreError::Closed) => return,
+                        Err(error) => {
+                            put_off(ws, &error.to_string());
+                            work = Work::default();
+                            REFUSED
+                        }
+                    },
+                    () = halt.cancelled() => return,
+                }
+            }
+            // What failed stands on the page until the connection has given vectors again.
+            Ok(Step::Left) => pause.left().unwrap_or(LEAST),
             Ok(Step::Idle) => {
                 ws.vectors.note(None);
                 ws.vectors.rest(QUIET);
@@ -122,16 +220,11 @@ async fn keep_up(ws: &Ws) {
             Ok(Step::Off) => {
                 ws.vectors.note(None);
                 ws.vectors.rest(Duration::ZERO);
-                // What changes is of no interest until somebody chooses a model.
-                tokio::select! {
-                    _ = models.changed() => continue,
-                    () = halt.cancelled() => return,
-                }
+                QUIET
             }
             Err(Stopped::Store(StoreError::Closed)) => return,
             Err(error) => {
-                tracing::warn!(%error, "passages of {} have to wait for their vectors", ws.slug);
-                ws.vectors.note(Some(web::form::sentence(&error.to_string())));
+                put_off(ws, &error.to_string());
                 // What was planned is planned anew: the file may be another one by then.
                 work = Work::default();
                 REFUSED
@@ -152,24 +245,98 @@ async fn keep_up(ws: &Ws) {
     }
 }
 
+fn put_off(ws: &Ws, error: &str) {
+    tracing::warn!(error, "passages of {} have to wait for their vectors", ws.slug);
+    ws.vectors.note(Some(web::form::sentence(error)));
+}
+
+/// Asks a connection for vectors and writes them. What it fails by is noted, and the passages are planned again.
+async fn send(
+    ws: &Ws,
+    sending: Sending,
+    (work, pause): (&mut Work, &mut Pause),
+) -> Result<(), StoreError> {
+    let Sending { maker, arena, fresh } = sending;
+    let texts = fresh.iter().map(|one| one.text.clone()).collect();
+    match made(ws, &maker, (texts, Purpose::Passages)).await {
+        Ok(made) => {
+            let vectors: Vec<(Fresh, Vec<f32>)> = fresh.into_iter().zip(made.vectors).collect();
+            ws.look(move |_| {
+                append(&arena, &vectors).map_err(|error| StoreError::Failed(error.to_string()))
+            })
+            .await?;
+            (work.alone, work.refusals) = (work.alone.saturating_sub(1), 0);
+            *pause = Pause::default();
+            ws.vectors.leave(None);
+            ws.vectors.note(None);
+        }
+        Err(error) if error.is_of_texts() && work.refusals < REFUSALS => {
+            tracing::warn!(%error, "passages of {} are not found by meaning", ws.slug);
+            match fresh.as_slice() {
+                [one] => {
+                    work.hopeless.insert(one.hash);
+                    (work.alone, work.refusals) = (work.alone.saturating_sub(1), work.refusals + 1);
+                }
+                several => {
+                    // One of them costs no other its vector.
+                    work.alone = several.len();
+                    plan_again(work, &fresh);
+                }
+            }
+        }
+        Err(error) => {
+            plan_again(work, &fresh);
+            let length = pause.begin(&error);
+            ws.vectors.leave(Some(length));
+            let next = match error.passes() {
+                true => format!("it is tried again in {}", web::format::duration(length)),
+                false => "choose it again once that is mended".to_owned(),
+            };
+            let said = error.to_string();
+            put_off(ws, &format!("{}; {next}", said.trim_end_matches('.')));
+        }
+    }
+    Ok(())
+}
+
+fn plan_again(work: &mut Work, fresh: &[Fresh]) {
+    for one in fresh.iter().rev() {
+        let (item, n) = passage(&one.id);
+        work.jobs.push_front(Job { item, n });
+    }
+}
+
 /// Looks at some changes, and embeds a batch.
-fn step(ws: &Ws, work: &mut Work) -> Result<Step, Stopped> {
-    let Some(used) = ws.app.meaning.used() else {
+fn step(ws: &Ws, work: &mut Work, is_left: bool) -> Result<Step, Stopped> {
+    let Some(source) = source(ws)? else {
         *work = Work::default();
         return Ok(Step::Off);
     };
-    let model = &used.model;
-    if work.model != model.id {
-        let place = ws.vectors.place(&model.id);
-        *work = Work { model: model.id.to_string(), place, ..Work::default() };
+    let id = source.id();
+    if work.model != id {
+        let place = ws.vectors.place(&id);
+        *work = Work { model: id.clone(), place, is_renewed: true, ..Work::default() };
     }
-    let open = || ws.vectors.open(&model.id, model.dimensions());
+    let open = || ws.vectors.open(&id, source.dimensions());
     if look(ws, work, open)? {
         return Ok(Step::Did);
     }
     if work.jobs.is_empty() {
         finish(ws, work, open)?;
         return Ok(Step::Idle);
+    }
+    if let Source::Connection(maker) = &source {
+        if is_left {
+            return Ok(Step::Left);
+        }
+        let (maker, arena) = (maker.clone(), open()?);
+        let fresh = drawn(ws, work, &arena, if work.alone == 0 { SENT } else { 1 })?;
+        let is_nothing = fresh.is_empty();
+        return Ok(if is_nothing {
+            Step::Did
+        } else {
+            Step::Send(Sending { maker, arena, fresh })
+        });
     }
     let most = embed::batch();
     if most == 0 {
@@ -180,15 +347,25 @@ fn step(ws: &Ws, work: &mut Work) -> Result<Step, Stopped> {
         return Ok(Step::Did);
     }
     let arena = open()?;
-    batch(ws, work, (&arena, embedder.as_ref()), most)?;
+    let fresh = drawn(ws, work, &arena, most)?;
+    batch(ws, work, (&arena, embedder.as_ref()), fresh)?;
     Ok(Step::Did)
+}
+
+/// Whether somebody has chosen, or changed a connection or a budget: what failed by these may go well now.
+fn renews(entry: &Fed) -> bool {
+    let is = |event: &Event| {
+        matches!(event, Event::ConnectionChanged { .. } | Event::BudgetChanged { .. })
+    };
+    entry.events.iter().any(is)
+        || entry.changes.iter().any(|change| change.table == VECTOR_SOURCES.number)
 }
 
 /// Looks what has changed; says whether there is more to look at.
 fn look(
     ws: &Ws,
     work: &mut Work,
-    open: impl Fn() -> Result<std::sync::Arc<Arena>, ArenaError>,
+    open: impl Fn() -> Result<Arc<Arena>, ArenaError>,
 ) -> Result<bool, Stopped> {
     let head = ws.store.head();
     let Some(from) = work.place.filter(|place| place.incarnation == head.incarnation) else {
@@ -199,6 +376,7 @@ fn look(
     };
     let entries = ws.store.entries_after(from.seq, STEP)?;
     let Some(last) = entries.last() else { return Ok(false) };
+    work.is_renewed |= entries.iter().any(|entry| renews(entry));
     let own = [ITEMS.number, BODIES.number, READINGS.number];
     let changes = entries.iter().flat_map(|entry| &entry.changes);
     let items: BTreeSet<KnowledgeId> = changes
@@ -271,13 +449,9 @@ struct Fresh {
     text: String,
 }
 
-/// Embeds some passages as they stand now.
-fn batch(
-    ws: &Ws,
-    work: &mut Work,
-    (arena, embedder): (&Arena, &dyn Embedder),
-    most: usize,
-) -> Result<(), Stopped> {
+/// Some passages as they stand now. Those whose text was embedded before have their vector at once; the others are
+/// given back.
+fn drawn(ws: &Ws, work: &mut Work, arena: &Arena, most: usize) -> Result<Vec<Fresh>, Stopped> {
     let jobs: Vec<Job> = work.jobs.drain(..most.min(work.jobs.len())).collect();
     let mut fresh = Vec::new();
     ws.read(|snap| {
@@ -293,32 +467,49 @@ fn batch(
         }
         Ok::<_, Stopped>(())
     })?;
-    let mut known = Vec::new();
-    for one in &fresh {
-        known.push(arena.by_hash(&one.hash)?);
+    let (mut known, mut new) = (Vec::new(), Vec::new());
+    for one in fresh {
+        match arena.by_hash(&one.hash)? {
+            Some(vector) => known.push((one, vector)),
+            None => new.push(one),
+        }
     }
-    let new: Vec<&Fresh> =
-        fresh.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(one, _)| one).collect();
-    let mut made = embedded(embedder, &new).into_iter();
+    append(arena, &known)?;
+    Ok(new)
+}
+
+fn append(arena: &Arena, vectors: &[(Fresh, Vec<f32>)]) -> Result<(), ArenaError> {
+    let mut entries = Vec::with_capacity(vectors.len());
+    for (one, vector) in vectors {
+        entries.push(Entry { id: one.id, hash: one.hash, vector });
+    }
+    arena.append(&entries)
+}
+
+/// Embeds some passages.
+fn batch(
+    ws: &Ws,
+    work: &mut Work,
+    (arena, embedder): (&Arena, &dyn Embedder),
+    fresh: Vec<Fresh>,
+) -> Result<(), Stopped> {
+    let made = embedded(embedder, &fresh);
     let mut vectors = Vec::new();
-    for (one, known) in fresh.iter().zip(known) {
-        match known.map_or_else(|| made.next(), |known| Some(Ok(known))) {
-            Some(Ok(vector)) => vectors.push((one, vector)),
-            Some(Err(error)) => {
+    for (one, made) in fresh.into_iter().zip(made) {
+        match made {
+            Ok(vector) => vectors.push((one, vector)),
+            Err(error) => {
                 tracing::warn!(%error, "a passage of {} is not found by meaning", ws.slug);
                 work.hopeless.insert(one.hash);
             }
-            None => {}
         }
     }
-    let entries: Vec<Entry<'_>> =
-        vectors.iter().map(|(one, vector)| Entry { id: one.id, hash: one.hash, vector }).collect();
-    arena.append(&entries)?;
+    append(arena, &vectors)?;
     Ok(())
 }
 
 /// The vectors of texts; where they fail together each is tried alone, so that one bad text costs no other its vector.
-fn embedded(embedder: &dyn Embedder, fresh: &[&Fresh]) -> Vec<Result<Vec<f32>, EmbedError>> {
+fn embedded(embedder: &dyn Embedder, fresh: &[Fresh]) -> Vec<Result<Vec<f32>, EmbedError>> {
     let texts: Vec<&str> = fresh.iter().map(|one| one.text.as_str()).collect();
     let alone = |text: &&str| embedder.passages(&[text]).map(|mut one| one.remove(0));
     match embedder.passages(&texts) {
@@ -331,7 +522,7 @@ fn embedded(embedder: &dyn Embedder, fresh: &[&Fresh]) -> Vec<Result<Vec<f32>, E
 fn finish(
     ws: &Ws,
     work: &mut Work,
-    open: impl Fn() -> Result<std::sync::Arc<Arena>, ArenaError>,
+    open: impl Fn() -> Result<Arc<Arena>, ArenaError>,
 ) -> Result<(), Stopped> {
     let Some(place) = work.place.filter(|_| work.is_ahead) else { return Ok(()) };
     let arena = open()?;

@@ -1,9 +1,10 @@
-//! Records of knowledge: folders, items, their words, former versions of these, what agents suggest and what they do with
+//! Records of knowledge: folders, items, their words, former versions of these and their names, what agents suggest and what they do with
 //! items, what was read in files, and who chose the model for search by meaning.
 
 mod choice;
 mod folder;
 mod item;
+mod mark;
 mod reading;
 mod suggestion;
 mod uses;
@@ -16,6 +17,7 @@ pub use folder::{BY_PARENT, FOLDERS, Folder, place_key};
 pub use item::{
     BY_AGENT, BY_FOLDER, BY_TITLE, EVERY_AGENT, FileBody, ITEMS, Item, ItemKind, Scope, title_key,
 };
+pub use mark::{LONGEST as LONGEST_MARK, MARKS, MOST as MOST_MARKS, Mark, Marks};
 pub use reading::{READING_WAITS, READINGS, Reading, ReadingState};
 pub use suggestion::{SUGGESTIONS, SUGGESTIONS_BY_ITEM, Suggestion};
 pub use uses::{Had, OPENINGS, Opening, USES, Uses};

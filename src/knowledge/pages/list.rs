@@ -243,7 +243,7 @@ fn page(
     let mut scopes = vec![Choice::new("", "Any readers", asked.scope.is_empty())];
     scopes.extend(Scope::ALL.iter().rev().map(scope));
     let way = |by: &By| Choice::new(by.word(), by.label(), asked.by == by.word());
-    let is_meant = crate::meaning::is_on(&scene.ws.app);
+    let is_meant = crate::meaning::is_on(&scene.ws);
     let ways = if is_meant { By::ALL.iter().map(way).collect() } else { Vec::new() };
     let next = (asked.page + 1).to_string();
     let empty_folder = !archived && folder.as_ref().is_some_and(|folder| folder.count == 0);

@@ -5,6 +5,7 @@ mod bulk;
 mod keep;
 mod list;
 mod models;
+mod near;
 mod show;
 mod suggested;
 mod uses;
@@ -26,6 +27,7 @@ pub fn routes() -> Routes {
         .get("/settings/meaning", models::show.needs(Can::Read))
         .post("/settings/meaning/send", models::send.needs(Can::Admin).proved())
         .post("/settings/meaning/confirm", models::confirm.needs(Can::Admin).proved())
+        .post("/settings/meaning/connection", models::connect.needs(Can::Admin))
         .post("/settings/meaning/{verb}", models::act.needs(Can::Admin))
         .get("/knowledge", list::list.needs(Can::Read))
         .post("/knowledge", acts::create.needs(Can::Write))
@@ -40,6 +42,7 @@ pub fn routes() -> Routes {
         .post("/knowledge/suggestions/{id}/{verb}", suggested::decide.needs(Can::Write))
         .post("/knowledge/parse", acts::parse.needs(Can::Read))
         .get("/knowledge/names", acts::names.needs(Can::Read))
+        .get("/knowledge/near", near::near.needs(Can::Read))
         .get("/knowledge/{id}", show::show.needs(Can::Read))
         .post("/knowledge/{id}", acts::save.needs(Can::Write))
         .post("/knowledge/{id}/about", acts::about.needs(Can::Write))
@@ -48,6 +51,7 @@ pub fn routes() -> Routes {
         .get("/knowledge/{id}/markdown", acts::markdown.needs(Can::Read))
         .get("/knowledge/{id}/versions/{n}", versions::show.needs(Can::Read))
         .post("/knowledge/{id}/versions/{n}/restore", versions::restore.needs(Can::Write))
+        .post("/knowledge/{id}/versions/{n}/mark", versions::mark.needs(Can::Write))
         .post("/knowledge/{id}/{verb}", acts::act.needs(Can::Write))
 }
 

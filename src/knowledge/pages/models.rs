@@ -1,4 +1,5 @@
-//! Settings, Search by meaning: which models there are, which is in use, and how far it is.
+//! Settings, Search by meaning: which models there are, which is in use, who makes vectors in its place, and how far it
+//! is.
 
 use askama::Template;
 use axum::extract::Request;
@@ -7,8 +8,9 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use embed::{FILES, Folder, Pooling, Terms};
+use kernel::Can;
 use web::error::PageError;
-use web::extract::{Form, Path};
+use web::extract::{Form, Path, Query};
 use web::format;
 use web::hx::Hx;
 use web::parts::Choice;
@@ -17,6 +19,7 @@ use web::shell::{Flash, Shell};
 use web::{flash, html, upload};
 
 use crate::error::KnowledgeError;
+use crate::meaning::far::{self, Able, Estimate};
 use crate::meaning::models::{self, Line};
 use crate::model::ModelAct;
 
@@ -51,9 +54,19 @@ struct Coming {
     words: String,
 }
 
+/// What the vectors of all passages come to by a connection.
+struct Priced {
+    connection: String,
+    name: String,
+    model: String,
+    words: String,
+}
+
 struct View {
     url: String,
     manages: bool,
+    /// The connection that makes vectors; empty for the model on this machine.
+    by: String,
     rows: Vec<Row>,
     used: String,
     passages: String,
@@ -71,6 +84,15 @@ struct ModelsPage {
     here: &'static str,
     view: View,
     poolings: Vec<Choice>,
+    may_choose: bool,
+    /// Connections that can make vectors.
+    makers: Vec<Choice>,
+    /// Whether there is one.
+    any: bool,
+    model: String,
+    /// Models that their servers have.
+    models: Vec<&'static str>,
+    priced: Option<Priced>,
 }
 
 #[derive(Template)]
@@ -79,28 +101,118 @@ struct Region {
     view: View,
 }
 
-pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+/// What is asked for its price.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// A connection, by its id; empty for the model on this machine.
+    connection: String,
+    model: String,
+}
+
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let may_choose = who.access.may(Can::Admin);
     let view = ws.look(move |ws| view(ws, &who)).await?;
     if hx.wants("models") {
         return html::fragment(&Region { view });
     }
+    let (offered, model) = (asked.connection.clone(), asked.model.trim().to_owned());
+    let (able, chosen, priced) = ws
+        .look(move |ws| {
+            let priced = match (asked.connection.as_str(), asked.model.trim()) {
+                ("", _) | (_, "") => None,
+                (connection, model) => Some(far::estimate(ws, connection, model)?),
+            };
+            Ok::<_, KnowledgeError>((far::able(ws)?, far::chosen(ws)?, priced))
+        })
+        .await?;
+    let now = chosen.as_ref().map(|(maker, _)| maker.connection.to_string()).unwrap_or_default();
+    let taken = if offered.is_empty() { now } else { offered };
+    let model = match chosen {
+        Some((maker, _)) if model.is_empty() => maker.model,
+        _ => model,
+    };
+    let maker = |one: &Able| {
+        let id = one.id.to_string();
+        let is_taken = id == taken;
+        Choice::new(id, one.name.clone(), is_taken)
+    };
+    let makers = able.iter().map(maker).collect();
+    let mut models: Vec<&str> = able.iter().flat_map(|one| one.models.iter().copied()).collect();
+    models.sort_unstable();
+    models.dedup();
+    let priced = priced.map(price);
+    let any = !able.is_empty();
     let poolings = vec![
         Choice::new("mean", "The mean of all tokens", true),
         Choice::new("first", "The first token (CLS)", false),
     ];
-    html::page(&ModelsPage { shell, here: "meaning", view, poolings })
+    html::page(&ModelsPage {
+        shell,
+        here: "meaning",
+        view,
+        poolings,
+        may_choose,
+        makers,
+        any,
+        model,
+        models,
+        priced,
+    })
+}
+
+fn price(of: Estimate) -> Priced {
+    let passages = format::count(of.passages as u64, "passage", "passages");
+    let tokens = format::grouped(of.tokens);
+    let cost = match of.micros {
+        _ if of.is_free => "nothing is paid by the token there".to_owned(),
+        Some(micros) => format!("about {}", format::money(micros)),
+        None => "its price is not known".to_owned(),
+    };
+    Priced {
+        connection: of.connection.to_string(),
+        name: of.name,
+        model: of.model,
+        words: format!("{passages}, about {tokens} tokens: {cost}."),
+    }
+}
+
+/// Lets a connection make vectors, or the model on this machine.
+pub(super) async fn connect(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(asked): Form<Asked>,
+) -> Result<Response, PageError> {
+    let said = if asked.connection.is_empty() {
+        far::choose_local(&ws, &who).await?;
+        "Passages are embedded on this machine now".to_owned()
+    } else {
+        let chosen = far::choose(&ws, &who, (&asked.connection, &asked.model)).await?;
+        format!("Passages are embedded by {} now", chosen.model)
+    };
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }
 
 fn view(ws: &Ws, who: &Person) -> Result<View, KnowledgeError> {
     let all = models::all(&ws.app)?;
     let coming = ws.app.meaning.coming();
-    let used = ws.app.meaning.used();
+    let used = crate::meaning::source(ws)?;
+    let by = far::chosen(ws)?.map(|(_, name)| name).unwrap_or_default();
     let name = |id: &str| id.split('@').next().unwrap_or(id).to_owned();
     let percent = (coming.have.saturating_mul(100)).checked_div(coming.all).unwrap_or(0).min(100);
     Ok(View {
         url: ws.url(HERE),
         manages: models::only_managers(&ws.app, who.account).is_ok(),
-        used: used.map(|kept| kept.model.name.into_owned()).unwrap_or_default(),
+        used: used.map(|source| source.name().to_owned()).unwrap_or_default(),
+        by,
         passages: format::grouped(models::count(ws)? as u64),
         waiting: ws.vectors.waiting(),
         troubles: models::troubles(ws, &all),

@@ -32,7 +32,7 @@ use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
 use crate::links;
 use crate::model::{
-    BODIES, Body, ITEMS, Item, ItemKind, KnowledgeId, READINGS, Reading, SUGGESTIONS, Scope,
+    BODIES, Body, ITEMS, Item, ItemKind, KnowledgeId, MARKS, READINGS, Reading, SUGGESTIONS, Scope,
 };
 use crate::origin;
 use crate::passages::{PAGE_END, tokens};
@@ -149,6 +149,10 @@ pub(super) struct ShowPage {
     created: RelTime,
     edited: RelTime,
     versions: Vec<VersionLine>,
+    /// Whether these are the marked ones alone.
+    is_marked: bool,
+    /// Whether there are marked ones.
+    any_marked: bool,
     /// What agents suggest: the id of each, who, and why.
     suggested: Vec<(String, String, String)>,
     linked_from: Vec<(&'static str, String, String)>,
@@ -169,6 +173,8 @@ pub(super) struct Asked {
     at: String,
     /// Whether all of a long file is drawn.
     all: String,
+    /// Whether versions are shown that are marked, and no others.
+    marked: String,
 }
 
 /// The page of an item.
@@ -244,16 +250,14 @@ fn page(
         None if item.file.is_none() => web::md::anchored(&web::md::plain(shown), links::anchor),
         None => SafeHtml::default(),
     };
+    let is_marked = !asked.marked.is_empty();
     let live = |part: &str| Live::new(format!("{base}?part={part}")).record(ITEMS.name, item.id);
     let edits =
         scene.may_write && !asked.edit.is_empty() && body.is_some() && item.archived_at.is_none();
     let file = file((&item, reading.as_ref()), (&base, &cut, asked));
     let target = Target::Row(ITEMS.number, KeyBuf::of(&item.id).into_bytes());
-    let about = format!(
-        "About [{}]({base}) (knowledge `{}`).\n\n",
-        item.title.replace(['[', ']'], ""),
-        item.id
-    );
+    let name = item.title.replace(['[', ']'], "");
+    let about = format!("About [{name}]({base}) (knowledge `{}`).\n\n", item.id);
     let linked_from = links::to(read, item.id)?
         .into_iter()
         .map(|one| (one.kind.glyph(), one.title, scene.ws.url(&format!("knowledge/{}", one.id))));
@@ -269,7 +273,10 @@ fn page(
         heard: format!("hq:{}:{}", BODIES.name, item.id),
         crumbs: crumbs(read, &item, &list_url)?,
         body_live: live("body").record(BODIES.name, item.id).record(READINGS.name, item.id),
-        rail_live: live("rail").record(BODIES.name, item.id).tables(&["agents", SUGGESTIONS.name]),
+        rail_live: live(if is_marked { "rail&marked=yes" } else { "rail" })
+            .record(BODIES.name, item.id)
+            .record(MARKS.name, item.id)
+            .tables(&["agents", SUGGESTIONS.name]),
         kind: item.kind,
         told: told(scene, &item, reading.as_ref()),
         archived: item.archived_at.is_some(),
@@ -311,7 +318,9 @@ fn page(
         edited_by: scene.people.actor(item.edited_by),
         created: scene.time(item.created_at),
         edited: scene.time(item.updated_at),
-        versions: versions::lines(scene, read, &item, body.as_ref())?,
+        versions: versions::lines(scene, read, &item, (body.as_ref(), is_marked))?,
+        is_marked,
+        any_marked: !queries::marks(read, item.id)?.marks.is_empty(),
         suggested: suggested.collect(),
         linked_from: linked_from.collect(),
         tasks: task_links::tasks_to(scene, read, &target)?,

@@ -10,7 +10,7 @@ use kernel::Cause;
 use serde::Deserialize;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
-use web::extract::{Path2, Query};
+use web::extract::{Form, Path2, Query};
 use web::hx::Hx;
 use web::parts::{Choice, Face};
 use web::session::Person;
@@ -18,10 +18,12 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
+use super::acts::done;
 use super::sheet;
 use crate::error::KnowledgeError;
-use crate::model::{Body, Item, Text, Version};
+use crate::model::{Body, Item, KnowledgeId, Text, Version};
 use crate::queries;
+use crate::rules;
 use crate::words;
 
 /// Versions beside an item.
@@ -40,17 +42,24 @@ pub(super) struct VersionLine {
     pub(super) words: Option<(usize, usize)>,
     pub(super) href: String,
     pub(super) current: bool,
+    /// What a person has named it; empty for most.
+    pub(super) mark: String,
 }
 
-/// The versions of an item, what stands now first.
+/// The versions of an item, what stands now first: the last ones, or all that are marked.
 pub(super) fn lines(
     scene: &Scene,
     read: &dyn Read,
     item: &Item,
-    body: Option<&Body>,
+    (body, marked): (Option<&Body>, bool),
 ) -> Result<Vec<VersionLine>, KnowledgeError> {
     let Some(body) = body else { return Ok(Vec::new()) };
-    let former = queries::versions(read, item.id, SHOWN)?;
+    let marks = queries::marks(read, item.id)?;
+    let mark = |n: u32| marks.name(n).unwrap_or_default().to_owned();
+    let former = match marked {
+        true => queries::marked(read, item.id)?,
+        false => queries::versions(read, item.id, SHOWN)?,
+    };
     let base = scene.ws.url(&format!("knowledge/{}/versions", item.id));
     let run = |cause: Cause| -> Result<String, KnowledgeError> {
         let Cause::Step(run, _) = cause else { return Ok(String::new()) };
@@ -59,6 +68,8 @@ pub(super) fn lines(
     };
     // Long texts lie in blobs: they are compared on the page of their version.
     let words = |new: &Text, old: Option<&Text>| match (new, old) {
+        // Between two that are marked there may be others.
+        _ if marked => None,
         (Text::Inline(new), Some(Text::Inline(old))) => Some(diff::words(&diff::changes(old, new))),
         (Text::Inline(new), None) => Some((new.split_whitespace().count(), 0)),
         _ => None,
@@ -71,6 +82,7 @@ pub(super) fn lines(
         words: words(&body.text, former.first().map(|old| &old.text)),
         href: format!("{base}/{}", body.n),
         current: true,
+        mark: mark(body.n),
     }];
     for (at, one) in former.iter().enumerate() {
         if one.n >= body.n {
@@ -84,8 +96,10 @@ pub(super) fn lines(
             words: words(&one.text, former.get(at + 1).map(|old| &old.text)),
             href: format!("{base}/{}", one.n),
             current: false,
+            mark: mark(one.n),
         });
     }
+    lines.retain(|one| !marked || !one.mark.is_empty());
     Ok(lines)
 }
 
@@ -108,6 +122,8 @@ struct VersionPage {
     text: String,
     current: bool,
     may_write: bool,
+    /// What a person has named it; empty for most.
+    mark: String,
 }
 
 /// What stands behind the question mark.
@@ -181,6 +197,7 @@ fn page(
         at: scene.time(at),
         reason: reason.clone(),
         others,
+        mark: queries::marks(read, item.id)?.name(n).unwrap_or_default().to_owned(),
         words: diff::words(&lines),
         lines,
         text,
@@ -209,4 +226,44 @@ pub(super) async fn restore(
     let id = words::restore(&ws, &who, &said, n).await?;
     let at = ws.url(&format!("knowledge/{id}"));
     Ok(flash::say(&app, Flash::ok(format!("Restored version {n}")), hx.go_to(&at)))
+}
+
+/// What the form of a mark sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MarkForm {
+    /// The name.
+    name: String,
+    /// Whether it is to go.
+    remove: String,
+}
+
+/// Names a version, or takes its name away.
+pub(super) async fn mark(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(id, n): Path2<KnowledgeId, u32>,
+    Form(form): Form<MarkForm>,
+) -> Result<Response, PageError> {
+    let goes = !form.remove.is_empty();
+    let entry = ws
+        .write(&who, move |tx| {
+            match goes {
+                true => rules::unmark(tx, id, n)?,
+                false => {
+                    rules::mark(tx, id, (n, &form.name))?;
+                }
+            }
+            // ok: when it was so already, there is nothing to undo.
+            Ok::<_, KnowledgeError>(tx.seq().ok())
+        })
+        .await?;
+    let words = match goes {
+        true => format!("Version {n} has no mark any more"),
+        false => format!("Marked version {n}"),
+    };
+    let at = ws.url(&format!("knowledge/{id}/versions/{n}"));
+    Ok(flash::say(&app, done(&ws, words, entry), hx.go_to(&at)))
 }

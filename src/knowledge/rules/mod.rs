@@ -3,6 +3,7 @@
 mod choice;
 mod folders;
 mod items;
+mod marks;
 mod read;
 mod suggestions;
 mod synced;
@@ -15,6 +16,7 @@ pub(crate) use items::too_long;
 pub use items::{
     MOST_AT_ONCE, NewItem, Patch, attach, change, change_all, create, may_write, remove, title_over,
 };
+pub use marks::{mark, unmark};
 pub use read::{begin_reading, read_again, read_anew, read_of};
 pub use suggestions::{NewSuggestion, Settled, dismiss, suggest, take};
 pub use synced::{Synced, drop_synced, keep_synced, own_synced};

@@ -46,7 +46,10 @@ pub fn write(
         return Ok(old);
     }
     let (by, now, why) = (tx.by(), tx.now(), reason(why)?);
+    // What a person has named stays as it was named.
+    let is_named = queries::marks(tx, id)?.name(old.n).is_some();
     let goes_on = is_same(old.by, by)
+        && !is_named
         && !takes_most(&old.text, &text)
         && why == old.reason
         && now.duration_since(old.begun_at) < STRETCH

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::catalog::{self, Model};
+use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::{ErrorClass, ProviderError};
 use super::media::{self, Carries};
 use super::model::{Abilities, ChatRequest, ModelInfo, Reply, ToolDef};
@@ -123,6 +124,22 @@ impl Provider for Gemini {
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
         self.list().boxed()
+    }
+
+    fn embeds(&self) -> bool {
+        true
+    }
+
+    fn embed<'a>(
+        &'a self,
+        request: &'a EmbedRequest,
+    ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
+        async move {
+            let model = format!("models/{}", plain(&request.model)?);
+            let post = self.head(Method::Post, &format!("/v1beta/{model}:batchEmbedContents"));
+            embedding::gemini(&self.connection, post, (request, &model)).await
+        }
+        .boxed()
     }
 
     fn takes_documents(&self) -> bool {

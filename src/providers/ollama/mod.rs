@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 
 use super::catalog::{self, Model};
+use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::{ErrorClass, ProviderError};
 use super::learned::Learned;
 use super::media::{self, Carries};
@@ -144,6 +145,22 @@ impl Provider for Ollama {
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
         self.list().boxed()
+    }
+
+    fn embeds(&self) -> bool {
+        true
+    }
+
+    fn embed<'a>(
+        &'a self,
+        request: &'a EmbedRequest,
+    ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
+        let post = self.head(Method::Post, "/api/embed");
+        async move {
+            let answer = embedding::ollama(&self.connection, post, request).await;
+            answer.map_err(|error| with_hint(error, &request.model))
+        }
+        .boxed()
     }
 
     fn model(&self, id: &str) -> Model {

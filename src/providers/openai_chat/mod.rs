@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::catalog::{self, Model};
+use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::ProviderError;
 use super::learned::Learned;
 use super::media::{self, Carries};
@@ -16,6 +17,7 @@ use super::model::{ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
 use decode::{Decoder, Tags};
+use net::message::Method;
 pub(super) use quirks::Quirks;
 
 /// The provider.
@@ -71,6 +73,18 @@ impl Provider for OpenAiChat {
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
         openai::list(&self.connection).boxed()
+    }
+
+    fn embeds(&self) -> bool {
+        true
+    }
+
+    fn embed<'a>(
+        &'a self,
+        request: &'a EmbedRequest,
+    ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
+        let post = openai::head(&self.connection, Method::Post, "embeddings");
+        embedding::openai(&self.connection, post, request).boxed()
     }
 
     fn model(&self, id: &str) -> Model {

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::catalog::{self, Model};
+use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::ProviderError;
 use super::learned::Learned;
 use super::media::{self, Carries};
@@ -16,6 +17,7 @@ use super::wire::Connection;
 use super::{Provider, Sink, openai};
 use decode::Decoder;
 pub(super) use encode::Dialect;
+use net::message::Method;
 
 /// The stable word, which stands beside what only this protocol understands.
 const NAME: &str = "openai_responses";
@@ -81,6 +83,18 @@ impl Provider for OpenAiResponses {
 
     fn takes_documents(&self) -> bool {
         true
+    }
+
+    fn embeds(&self) -> bool {
+        true
+    }
+
+    fn embed<'a>(
+        &'a self,
+        request: &'a EmbedRequest,
+    ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
+        let post = openai::head(&self.connection, Method::Post, "embeddings");
+        embedding::openai(&self.connection, post, request).boxed()
     }
 
     fn model(&self, id: &str) -> Model {

@@ -40,6 +40,7 @@ use tool::{
 
 use super::fetch::hosts_of;
 use super::folder;
+use super::identity::Before;
 use super::secrets;
 
 /// Time-out in seconds unless asked.
@@ -192,6 +193,7 @@ impl ActTool for Exec {
         check_command(&args.command)?;
         let folder = job_folder(&cx.ws, cx.run, cx.step);
         let (command, hears) = command(cx, &args, &wanted, &folder, &self.way_out).await?;
+        let before = Before::of(cx).await?;
         let began = Instant::now();
         let Started { job, stdin, .. } = self.sandbox.spawn(command).await?;
         let mut running = Running(Some(job.clone()));
@@ -228,8 +230,11 @@ impl ActTool for Exec {
         };
         drop(running);
         left_over::forget(&folder);
+        let put_back = before.put_back(cx).await?;
         let printed = read_back(job, args.command).await?.marked(cx, hears);
-        Ok(report(&end, printed, wanted.seconds, &cx.result_name()))
+        let mut output = report(&end, printed, wanted.seconds, &cx.result_name());
+        output.text.push_str(&put_back);
+        Ok(output)
     }
 }
 

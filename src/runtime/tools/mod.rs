@@ -6,6 +6,7 @@ pub mod exec;
 pub(super) mod fetch;
 pub(super) mod find;
 pub(super) mod folder;
+pub(super) mod identity;
 pub(super) mod memory;
 pub(super) mod process;
 pub(super) mod progress;

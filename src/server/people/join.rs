@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderMap, SET_COOKIE};
+use axum::http::header::{ACCEPT, HeaderMap, SET_COOKIE};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::time::Duration;
@@ -163,6 +163,12 @@ fn page(theme: Theme, found: Found, me: Option<Account>, values: Values) -> Page
     }
 }
 
+/// Whether whoever asks wants a page.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let wants = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    wants.is_some_and(|wants| wants.contains("text/html"))
+}
+
 async fn form(
     app: App,
     peer: Peer,
@@ -171,6 +177,10 @@ async fn form(
     Query(query): Query<LinkQuery>,
 ) -> Result<Response, PageError> {
     let theme = Theme::from_headers(&headers);
+    // A machine that joins asks for the script here; it has no invitation, and no browser.
+    if query.place.is_empty() && query.token.is_empty() && !is_browser(&headers) {
+        return Ok(gateways::pages::script(&app));
+    }
     let Some(found) = find(&app, peer, &query.place, &query.token)? else {
         return html::document(StatusCode::GONE, &Closed { theme });
     };

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use backup::{BackupError, Manifest, Part, Repository};
 use crypto::keyring::Keyring;
-use crypto::master::MasterKey;
 use kernel::Timestamp;
 
 use super::{Mode, RestoreWish, Which};
@@ -211,9 +210,14 @@ fn meant(repo: &Repository, wish: &RestoreWish) -> Result<Option<String>, Backup
         return Ok(None);
     }
     // ok: without a key that can be read nobody is meant, and the error says so.
-    let own = MasterKey::load(&wish.key_file).ok();
-    let own = own.map(|key| Keyring::new(key).key_id().to_string());
-    own.filter(|own| keys.contains(own)).map(Some).ok_or_else(|| {
+    let own = Keyring::load(&wish.key_file).ok();
+    let own = own.map(|ring| [vec![ring.key_id()], ring.former_ids()].concat());
+    let own: Vec<String> = own.iter().flatten().map(ToString::to_string).collect();
+    if keys.iter().all(|key| own.contains(key)) {
+        // It was another one before: all are of one HQ.
+        return Ok(None);
+    }
+    own.into_iter().find(|own| keys.contains(own)).map(Some).ok_or_else(|| {
         BackupError::Restore(format!(
             "{} holds backups of several HQs, with the master keys {}; give the name of the one that you \
              mean with --at, or put its master key at {} first",

@@ -12,7 +12,6 @@ use crate::upgrade::Upgrader;
 use app::Rehearse;
 use backup::{BackupError, Manifest, room, write_out};
 use crypto::keyring::Keyring;
-use crypto::master::MasterKey;
 use features::backups::rules::{self as backups, NewRestoration};
 use features::connections::model::{Connection, ConnectionKey, Grant, SpareKey, SpareKeys};
 use features::runs::model::HaltOf;
@@ -109,11 +108,8 @@ pub(super) fn people(data: &Path, slugs: &[String]) -> BTreeMap<String, People> 
 /// Opens what was written out, checks it, and notes in each store what happened to it.
 pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), BackupError> {
     let means = Means::default();
-    let ring = match MasterKey::load(staged.key_file) {
-        Ok(key) => Some(Keyring::new(key)),
-        // ok: the list says that it is missing.
-        Err(_) => None,
-    };
+    // ok: the list says that it is missing.
+    let ring = Keyring::load(staged.key_file).ok();
     done.unreadable.extend(passwords(staged, ring.as_ref()));
     let (mut there, mut news) = (Vec::new(), Vec::new());
     for slug in std::mem::take(&mut done.workspaces) {
@@ -198,7 +194,7 @@ fn standing(staged: &Staged<'_>, slug: &str) -> Option<String> {
 /// Whether passwords can be checked with the key that is there.
 fn passwords(staged: &Staged<'_>, ring: Option<&Keyring>) -> Option<String> {
     let manifest = staged.manifest;
-    let fits = ring.is_some_and(|ring| ring.key_id().as_str() == manifest.key_id);
+    let fits = ring.is_some_and(|ring| ring.knows(&manifest.key_id));
     (!fits).then(|| {
         format!(
             "everybody's password: sign in again with `hq user reset-link` (the backup was made \
@@ -450,15 +446,14 @@ fn unreadable_keys(store: &Store, ring: Option<&Keyring>) -> Result<Vec<String>,
     store.read(|snap| {
         let mut names = Vec::new();
         for key in snap.list::<ConnectionKey>(&Range::all())? {
-            let holds = ring.is_some_and(|ring| ring.key_id().as_str() == key.key_id);
+            let holds = ring.is_some_and(|ring| ring.knows(&key.key_id));
             if !holds {
                 let connection = snap.get::<Connection>(key.connection)?;
                 names.push(connection.map_or_else(|| key.connection.to_string(), |one| one.name));
             }
         }
         for spare in snap.list::<SpareKeys>(&Range::all())? {
-            let holds =
-                |key: &SpareKey| ring.is_some_and(|ring| ring.key_id().as_str() == key.key_id);
+            let holds = |key: &SpareKey| ring.is_some_and(|ring| ring.knows(&key.key_id));
             let name = snap.get::<Connection>(spare.connection)?.map(|one| one.name);
             let name = name.unwrap_or_else(|| spare.connection.to_string());
             if !spare.keys.iter().all(holds) && !names.contains(&name) {

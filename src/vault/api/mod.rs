@@ -2,6 +2,7 @@
 //! what is no secret.
 
 mod masks;
+mod master;
 mod uses;
 
 use axum::http::StatusCode;
@@ -28,7 +29,7 @@ use crate::values::{self, Ends, NewValue, Typed};
 /// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
-    masks::routes(Routes::new())
+    master::routes(masks::routes(Routes::new()))
         .get(
             "/secrets",
             list.needs(Can::Admin)

@@ -3,6 +3,7 @@
 mod agent;
 mod list;
 mod masks;
+mod master;
 mod one;
 mod paste;
 mod typed;
@@ -20,6 +21,7 @@ use web::shell::Flash;
 
 use crate::given;
 use crate::model::{SECRET_MASKS, SECRET_USES, SECRET_VALUES, SECRETS, Scope, Secret};
+pub(crate) use master::only_managers;
 
 /// The place of these pages.
 const HERE: &str = "settings/secrets";
@@ -39,6 +41,9 @@ pub fn routes() -> Routes {
         .post("/settings/secrets/paste", paste::send.needs(Can::Admin))
         .post("/settings/secrets/masks", masks::add.needs(Can::Admin))
         .post("/settings/secrets/masks/{id}/remove", masks::remove.needs(Can::Admin))
+        .get("/settings/secrets/master-key", master::show.needs(Can::Admin))
+        .post("/settings/secrets/master-key", master::change.needs(Can::Admin).proved())
+        .post("/settings/secrets/master-key/discard", master::discard.needs(Can::Admin).proved())
         .get("/settings/secrets/{id}", one::show.needs(Can::Admin))
         .post("/settings/secrets/{id}", one::save.needs(Can::Admin))
         .post("/settings/secrets/{id}/value", one::set_value.needs(Can::Admin))

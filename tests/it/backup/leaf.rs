@@ -202,7 +202,8 @@ async fn a_backup_that_is_cut_off_anywhere_leaves_the_former_ones_and_is_cleaned
     let newest = BTreeSet::from([last.id.clone()]);
     let keep = |_: &[_]| newest.clone();
     let meter = Meter::default();
-    let pruned = prune(&repo, (&owner, &last.key_id), &keep, now, &meter).expect("tidied up");
+    let pruned = prune(&repo, (&owner, std::slice::from_ref(&last.key_id)), &keep, now, &meter)
+        .expect("tidied up");
     assert_eq!(pruned.backups, [first.id]);
     assert!(files(&folder.path().join("chunks")).len() <= before + 2);
     assert!(files(&folder.path().join("running")).is_empty(), "no marker is left");
@@ -257,7 +258,15 @@ async fn pieces_that_somebody_else_may_be_using_are_left_alone() {
     fs::write(&file, marker.to_string()).expect("a marker");
     let owner = Owner("test".to_owned());
     let own = hq.running().app.keyring.key_id().to_string();
-    let tidy = || prune(&repo, (&owner, &own), &|_| BTreeSet::new(), hq.now(), &Meter::default());
+    let tidy = || {
+        prune(
+            &repo,
+            (&owner, std::slice::from_ref(&own)),
+            &|_| BTreeSet::new(),
+            hq.now(),
+            &Meter::default(),
+        )
+    };
     let half = folder.path().join("tmp/half-written");
     fs::create_dir_all(folder.path().join("tmp")).expect("a folder");
     fs::write(&half, "half").expect("what the other one writes");

@@ -64,6 +64,7 @@ pub fn source(hq: &TestHq) -> Source {
         workspaces: workspaces.collect(),
         data: hq.data(),
         key_id: app.keyring.key_id().to_string(),
+        former_keys: Vec::new(),
         left_out: Vec::new(),
         listed: still().expect("a list"),
         still,

@@ -153,7 +153,15 @@ async fn no_name_leads_out_of_the_place_when_something_is_put_aside() {
     let keep = |all: &[Taken]| -> BTreeSet<String> {
         Retention::default().keep(all, &jiff::tz::TimeZone::UTC)
     };
-    let tidy = || prune(&repo, (&owner, &made.key_id), &keep, hq.now(), &Meter::default());
+    let tidy = || {
+        prune(
+            &repo,
+            (&owner, std::slice::from_ref(&made.key_id)),
+            &keep,
+            hq.now(),
+            &Meter::default(),
+        )
+    };
     let stuck = tidy().expect("it looked");
     assert_eq!(stuck.unreadable, [format!("{} (its sum does not fit)", made.id)]);
     forget(&repo, &owner, &made.id, hq.now()).expect("it is put aside");

@@ -1,4 +1,5 @@
-//! Agents: made with their files, changed, paused, archived, brought back; whom they fall back on.
+//! Agents: made with their files, changed, paused, archived, brought back, moved from one template to another and
+//! back; whom they fall back on.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use support::wire;
 
-use super::api::{Answer, Api, Ask};
+use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
@@ -22,7 +23,10 @@ const KINDS: &[&str] = &[
     "lists of hosts",
     "switched browsers",
     "fallbacks",
+    "moved templates",
 ];
+/// Between which they are moved.
+const TEMPLATES: [&str; 2] = ["default", "analytics"];
 /// What an agent is let reach.
 const HOSTS: [&str; 2] = ["*.docs.test", "example.com"];
 
@@ -30,8 +34,10 @@ struct Known {
     slug: String,
     id: String,
     name: Value,
-    description: Value,
+    /// Not known after a move, which takes over what the template says of its agents.
+    description: Option<Value>,
     status: Value,
+    template: String,
     is_archived: bool,
 }
 
@@ -50,10 +56,16 @@ impl Known {
             slug: answer.word("slug"),
             id: answer.word("id"),
             name: json["name"].clone(),
-            description: json["description"].clone(),
+            description: Some(json["description"].clone()),
             status: json["status"].clone(),
+            template: answer.word("template"),
             is_archived: !json["archived_at"].is_null(),
         }
+    }
+
+    /// The template that it does not have.
+    fn other(&self) -> &'static str {
+        TEMPLATES[usize::from(self.template == TEMPLATES[0])]
     }
 
     fn may(&self, kind: &str) -> bool {
@@ -100,6 +112,10 @@ impl Desk for Agents {
             "restored" => Ask::post(format!("{path}/restore"), json!({})),
             "switched browsers" => Ask::put(format!("{path}/browser"), json!({ "on": true })),
             "lists of hosts" => Ask::put(format!("{path}/reach"), json!({ "only": HOSTS })),
+            "moved templates" => {
+                let body = json!({ "template": known.other(), "rest": "template" });
+                Ask::post(format!("{path}/upgrade"), body).again(Again::Harmless)
+            }
             _ => {
                 let models = json!([{ "connection": null, "model": "practice" }]);
                 let body = json!({ "agent": known.id, "models": models });
@@ -121,6 +137,10 @@ impl Desk for Agents {
             Some(_) if kind == "fallbacks" => {
                 assert_eq!(answer.json["models"][0]["model"], "practice", "{}", answer.text);
             }
+            Some(at) if kind == "moved templates" => {
+                let known = &mut self.known[at];
+                (known.template, known.description) = (known.other().to_owned(), None);
+            }
             Some(at) => self.known[at] = Known::of(answer),
         }
         self.tally.count(kind);
@@ -133,11 +153,21 @@ impl Desk for Agents {
                 let agent = api.get(&path).await;
                 assert_eq!(agent["id"], known.id.as_str(), "{path}");
                 assert_eq!(agent["name"], known.name, "{path}");
-                assert_eq!(agent["description"], known.description, "{path}");
+                if let Some(description) = &known.description {
+                    assert_eq!(&agent["description"], description, "{path}");
+                }
+                assert_eq!(agent["template"], known.template.as_str(), "{path}");
                 assert_eq!(agent["status"], known.status, "{path}");
                 assert_eq!(!agent["archived_at"].is_null(), known.is_archived, "{path}");
                 let files = api.list(&format!("{path}/files")).await;
                 assert!(files.iter().any(|file| file["path"] == "IDENTITY.md"), "{files:?}");
+                if known.is_archived {
+                    continue;
+                }
+                // A move is whole: nothing of the template is missing from the files or from what is said of it.
+                let offer = api.get(&format!("{path}/upgrade")).await;
+                assert_eq!(offer["to"]["template"], known.template.as_str(), "{offer}");
+                assert_eq!(offer["offered"], false, "{offer}");
             }
         }
         .boxed()

@@ -7,14 +7,14 @@ use zeroize::Zeroizing;
 
 use app::limits::Patience;
 use app::{App, Who};
-use crypto::keyring::{Binding, Sealed};
+use crypto::keyring::Sealed;
 use crypto::token::{TokenHash, code, normal_code};
 use crypto::totp::TotpSecret;
 use kernel::{AccountId, Actor, Cause, SignInId};
 use web::session::Person;
 
 use super::pages::waiting;
-use features::users::model::factors::Totp;
+use features::users::model::factors::{Totp, totp_place};
 use features::users::queries;
 use features::users::rules::{UsersError, factors};
 
@@ -28,15 +28,11 @@ const WRONG: Patience = Patience {
     longest: Duration::from_secs(60 * 60),
 };
 
-fn place(owner: &str) -> Binding<'_> {
-    Binding { scope: "account", owner, name: "totp" }
-}
-
 /// A new secret for a person's app, sealed.
 #[must_use]
 pub fn fresh(app: &App, account: AccountId) -> String {
     let secret = TotpSecret::issue();
-    let sealed = app.keyring.seal_bound(place(&account.to_string()), secret.bytes());
+    let sealed = app.keyring.seal_bound(totp_place(&account.to_string()), secret.bytes());
     sealed.as_str().to_owned()
 }
 
@@ -46,7 +42,7 @@ pub fn fresh(app: &App, account: AccountId) -> String {
 /// When the master key does not open it.
 pub fn open(app: &App, kept: &Totp) -> Result<TotpSecret, UsersError> {
     let sealed = Sealed::from_stored(kept.sealed.clone());
-    let secret = app.keyring.open(&sealed, place(&kept.account.to_string()));
+    let secret = app.keyring.open(&sealed, totp_place(&kept.account.to_string()));
     let secret = secret.map_err(|error| UsersError::Unreadable(error.to_string()))?;
     Ok(TotpSecret::from_bytes(secret.expose()))
 }

@@ -1,6 +1,9 @@
 //! The browsers of agents over the API.
 
 mod acts;
+mod body;
+mod looks;
+mod rules;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use app::Ws;
 use browser::doctor::Need;
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
-use features::browsers::rules::{self, Switch};
+use features::browsers::rules::{Switch, set};
 use kernel::Can;
 use web::error::ApiError;
 use web::extract::{Json, Path};
@@ -53,6 +56,8 @@ pub fn routes() -> Routes {
             }),
         )
         .merge(acts::routes())
+        .merge(looks::routes())
+        .merge(rules::routes())
 }
 
 /// The browser of an agent.
@@ -145,7 +150,7 @@ async fn switch(
 ) -> Result<Json<BrowserView>, ApiError> {
     let agent = found(&ws, &name)?;
     let (id, to) = (agent.id, if body.on { Switch::On } else { Switch::Off });
-    ws.write(&who, once.run(move |tx| rules::set(tx, id, to))).await?;
+    ws.write(&who, once.run(move |tx| set(tx, id, to))).await?;
     if to == Switch::Off {
         super::stop(&ws, id).await;
     }

@@ -1,6 +1,7 @@
 //! The browser of an agent on its page: the switch, what it shows, its end.
 
 use askama::Template;
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -8,13 +9,15 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
-use features::browsers::model::AgentBrowser;
+use features::browsers::model::{AgentBrowser, BrowserPolicy};
+use features::browsers::queries;
 use features::browsers::rules::{self, Switch};
 use features::history::queries as history;
 use kernel::Can;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
+use web::form::Wrong;
 use web::format;
 use web::html;
 use web::hx::Hx;
@@ -36,6 +39,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/browser/upload", view::give.needs(Can::Agents))
         .post("/agents/{slug}/browser/open", open.needs(Can::Agents))
         .post("/agents/{slug}/browser/switch", switch.needs(Can::Agents))
+        .post("/agents/{slug}/browser/policy", set_rules.needs(Can::Admin))
         .post("/agents/{slug}/browser/stop", stop.needs(Can::Agents))
         .post("/agents/{slug}/browser/reset", reset.needs(Can::Agents).proved())
 }
@@ -70,6 +74,33 @@ struct BrowserPage {
     /// What this machine lacks, a sentence each.
     needs: Vec<String>,
     history: String,
+    rules: RulesForm,
+}
+
+/// What the browser may do, as it is or was typed.
+struct RulesForm {
+    /// Whether this person may change it.
+    may: bool,
+    scripts: bool,
+    /// One host a line.
+    allowed: String,
+    blocked: String,
+    wrong: Wrong,
+    history: String,
+}
+
+impl RulesForm {
+    /// As they are.
+    fn of(policy: &BrowserPolicy) -> Self {
+        Self {
+            may: false,
+            scripts: policy.scripts,
+            allowed: policy.allowed.join("\n"),
+            blocked: policy.blocked.join("\n"),
+            wrong: Wrong::none(),
+            history: String::new(),
+        }
+    }
 }
 
 fn found(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
@@ -89,15 +120,29 @@ async fn show(
     if hx.wants(asks::REGION) {
         return html::fragment(&asks);
     }
+    let policy = ws.read(|snap| queries::policy(snap, agent.id))?;
+    html::page(&whole((&ws, &who), shell, asks, &agent, RulesForm::of(&policy)).await?)
+}
+
+/// The page, with the form of its rules.
+async fn whole(
+    (ws, who): (&Ws, &Person),
+    shell: Shell,
+    asks: Asks,
+    agent: &Agent,
+    mut rules: RulesForm,
+) -> Result<BrowserPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, history) = ws.read(|snap| {
-        let head = head::head(&ws, snap, &agent, Place::Browser, who.access, now)?;
-        let history = history::href_if_any::<AgentBrowser>(&ws, snap, agent.id)?;
-        Ok::<_, PageError>((head, history))
+    let (head, history, of_rules) = ws.read(|snap| {
+        let head = head::head(ws, snap, agent, Place::Browser, who.access, now)?;
+        let history = history::href_if_any::<AgentBrowser>(ws, snap, agent.id)?;
+        let of_rules = history::href_if_any::<BrowserPolicy>(ws, snap, agent.id)?;
+        Ok::<_, PageError>((head, history, of_rules))
     })?;
-    let State { is_on, is_running, tabs, hidden, needs, .. } =
-        super::state(&ws, &who, &agent).await?;
-    let page = super::shown(&ws, &who, agent.id)?;
+    rules.history = of_rules;
+    rules.may = who.access.may(Can::Admin) && !head.is_archived;
+    let State { is_on, is_running, tabs, hidden, needs, .. } = super::state(ws, who, agent).await?;
+    let page = super::shown(ws, who, agent.id)?;
     let named = |title: String, url: &str| if title.is_empty() { url.to_owned() } else { title };
     let picture = page.and_then(|page| page.info().ok()); // ok: a tab that is gone has none
     let rows = tabs.into_iter().map(|tab| Row {
@@ -106,7 +151,7 @@ async fn show(
         url: tab.url,
         has_crashed: tab.has_crashed,
     });
-    html::page(&BrowserPage {
+    Ok(BrowserPage {
         base: format!("{}/browser", head.base),
         asks,
         shell,
@@ -126,6 +171,7 @@ async fn show(
         picture: picture.map(|tab| named(tab.title, &tab.url)),
         needs: needs.into_iter().map(|need| need.says).collect(),
         history,
+        rules,
     })
 }
 
@@ -188,6 +234,46 @@ async fn switch(
         super::stop(&ws, id).await;
     }
     Ok(back(&app, &ws, &hx, &slug, says))
+}
+
+/// What the form of the rules sends.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RulesTyped {
+    /// Empty for off.
+    scripts: String,
+    allowed_hosts: String,
+    blocked_hosts: String,
+}
+
+/// `POST /agents/{slug}/browser/policy`
+async fn set_rules(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<RulesTyped>,
+) -> Result<Response, PageError> {
+    let agent = found(&ws, &slug)?;
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let policy = BrowserPolicy {
+        agent: agent.id,
+        scripts: !typed.scripts.is_empty(),
+        allowed: lines(&typed.allowed_hosts),
+        blocked: lines(&typed.blocked_hosts),
+    };
+    let typed = RulesForm::of(&policy);
+    match ws.write(&who, move |tx| rules::set_policy(tx, policy)).await {
+        Ok(()) => Ok(back(&app, &ws, &hx, &slug, "The rules of the browser are saved.")),
+        Err(error) => {
+            let form = RulesForm { wrong: Wrong::of(&error)?, ..typed };
+            let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent))?;
+            let page = whole((&ws, &who), shell, asks, &agent, form).await?;
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
 }
 
 /// `POST /agents/{slug}/browser/stop`

@@ -51,8 +51,8 @@ pub fn routes() -> Routes {
                      deliverables, deliverable_versions, reviews, task_files, contacts, organizations, \
                      collections, records, fields, interactions, suggestions, knowledge_items, \
                      knowledge_folders, knowledge_bodies, knowledge_versions, knowledge_suggestions, \
-                     model_choices, sources, \
-                     source_items, secrets, secret_masks, secret_uses, agents, agent_reach, agent_browsers, trust_modes, permissions, \
+                     model_choices, vector_sources, knowledge_marks, sources, \
+                     source_items, secrets, secret_masks, secret_uses, gateways, gateway_tokens, agents, agent_reach, agent_browsers, browser_policies, trust_modes, permissions, \
                      inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \

@@ -1,5 +1,5 @@
-//! What tests of connections cost: held back before they ask, booked afterwards. No agent makes these calls, so no
-//! agent's budget pays them.
+//! What calls cost that no agent makes, such as tests of connections and vectors of texts: held back before they ask,
+//! booked afterwards. No agent's budget pays them.
 
 use jiff::SignedDuration;
 
@@ -10,7 +10,7 @@ use crate::usage::queries as usage;
 use crate::usage::queries::budgets;
 use crate::usage::queries::prices::{self, Offered};
 use kernel::{CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route};
-use providers::bound::{self, Left, Purpose};
+use providers::bound::{self, Left, Purpose, Size};
 use providers::catalog::{self, Model, Price};
 use providers::model::Usage as Tokens;
 use providers::trial;
@@ -18,13 +18,15 @@ use store::{ReadExt, StoreError, WriteTx};
 
 use super::ConnectionError;
 
-/// How long money is held back for a test of which nobody sees the end: it takes two minutes at most, and its
+/// How long money is held back for a call of which nobody sees the end: it takes two minutes at most, and its
 /// provider may still be writing.
 const LINGER: SignedDuration = SignedDuration::from_mins(10);
 
-/// What the call of a test used.
+/// What such a call used.
 #[derive(Clone, Debug)]
 pub struct Spent {
+    /// What it is for.
+    pub kind: CallKind,
     /// The provider's stable word.
     pub provider: &'static str,
     /// The model that was asked.
@@ -67,7 +69,45 @@ pub fn hold(
         micros = micros.saturating_add(bound.micros.unwrap_or(0));
         (sent, tokens) = (sent.saturating_add(input), tokens.saturating_add(bound.tokens()));
     }
-    let (micros, tokens) = (whole(micros), whole(tokens));
+    let most = Most { micros: whole(micros), tokens: whole(tokens), sent };
+    keep(tx, &connection, call, ((model, priced_by), most))
+}
+
+/// Holds back the most that the vectors of texts of this size may cost: nothing is written for them.
+///
+/// # Errors
+/// As of [`hold`].
+pub fn hold_sent(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    call: &Spent,
+    size: Size,
+) -> Result<ReservationId, ConnectionError> {
+    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let (model, priced_by) = counted(tx, &connection, call)?;
+    let ratio = usage::ratio(tx, Some(id), &model.id)?;
+    let sent = size.tokens(&model, ratio);
+    let as_input = Tokens { input: sent, ..Tokens::default() };
+    let micros = usage::bill(&model, &as_input).unwrap_or(0);
+    let most = Most { micros, tokens: whole(sent), sent };
+    keep(tx, &connection, call, ((model, priced_by), most))
+}
+
+/// The most that a call may come to.
+struct Most {
+    micros: i64,
+    tokens: i64,
+    /// Of the tokens, those that are sent.
+    sent: u64,
+}
+
+fn keep(
+    tx: &mut WriteTx<'_>,
+    connection: &Connection,
+    call: &Spent,
+    ((model, priced_by), most): ((Model, PricedBy), Most),
+) -> Result<ReservationId, ConnectionError> {
+    let Most { micros, tokens, sent } = most;
     let standings = budgets::standings(tx, &[Payer::Workspace], tx.now())?;
     if budgets::lack(tx, &standings, micros, tokens)?.is_some() {
         return Err(ConnectionError::OverBudget);
@@ -78,7 +118,7 @@ pub fn hold(
         agent: None,
         run: None,
         call: 1,
-        connection: Some(id),
+        connection: Some(connection.id),
         provider: call.provider.to_owned(),
         model: model.id.clone(),
         micros,
@@ -86,8 +126,8 @@ pub fn hold(
         tokens,
         input_tokens: whole(sent).min(tokens),
         priced_by,
-        route: connections::route(&connection),
-        kind: CallKind::Test,
+        route: connections::route(connection),
+        kind: call.kind,
         payers: vec![Payer::Workspace],
         at: tx.now(),
         release_at: Some(tx.now() + LINGER),
@@ -96,7 +136,7 @@ pub fn hold(
     Ok(held.id)
 }
 
-/// Books a test that nothing else is kept of, and gives back what was held for it.
+/// Books a call that nothing else is kept of, and gives back what was held for it.
 ///
 /// # Errors
 /// `NotFound` when the connection was removed meanwhile.
@@ -110,8 +150,8 @@ pub fn close(
     Ok(())
 }
 
-/// Books a test and gives back what was held for it. Of one that was cut off nobody knows how it ended: what it sent
-/// counts, and the rest stays held back for a while.
+/// Books a call and gives back what was held for it. Of one that was cut off nobody knows how it ended: what it sent
+/// counts, and the rest stays held back for a while. So counts what was sent for vectors where nobody counted it.
 pub(super) fn settle(
     tx: &mut WriteTx<'_>,
     connection: &Connection,
@@ -119,12 +159,14 @@ pub(super) fn settle(
     mut call: Spent,
 ) -> Result<(), StoreError> {
     let row = tx.get::<Reservation>(held)?;
-    if call.end == CallEnd::CutOff && call.tokens.is_none() {
+    let is_sent_alone = call.kind == CallKind::Embedding && call.end == CallEnd::Answered;
+    let is_guessed = call.tokens.is_none();
+    if is_guessed && (call.end == CallEnd::CutOff || is_sent_alone) {
         let input = row.as_ref().map_or(0, |row| row.input_tokens);
         let input = u64::try_from(input).unwrap_or(0);
         call.tokens = Some(Tokens { input, ..Tokens::default() });
     }
-    let booked = book(tx, connection, call)?;
+    let booked = book(tx, connection, (call, is_guessed))?;
     let Some(row) = row else { return Ok(()) };
     if booked.end != CallEnd::CutOff {
         tx.delete::<Reservation>(held)?;
@@ -135,7 +177,7 @@ pub(super) fn settle(
     tx.put(&Reservation { micros, tokens, input_micros: 0, input_tokens: 0, ..row })
 }
 
-/// The model with the price that counts for a test, and who says that price. Where somebody has set a limit of money
+/// The model with the price that counts for a call, and who says that price. Where somebody has set a limit of money
 /// and no price is known, the dearest known one counts, so that it limits.
 fn counted(
     tx: &WriteTx<'_>,
@@ -172,7 +214,11 @@ fn counted(
     })
 }
 
-fn book(tx: &mut WriteTx<'_>, connection: &Connection, call: Spent) -> Result<Usage, StoreError> {
+fn book(
+    tx: &mut WriteTx<'_>,
+    connection: &Connection,
+    (call, is_guessed): (Spent, bool),
+) -> Result<Usage, StoreError> {
     let (known, by) = counted(tx, connection, &call)?;
     let route = connections::route(connection);
     let tokens = usage::believed_tokens(call.tokens.unwrap_or_default());
@@ -207,11 +253,11 @@ fn book(tx: &mut WriteTx<'_>, connection: &Connection, call: Spent) -> Result<Us
         list_micros: list_micros.filter(|_| priced_by != PricedBy::Dearest),
         priced_by,
         route,
-        kind: CallKind::Test,
+        kind: call.kind,
         end: call.end,
         estimated: match call.end {
             CallEnd::Refused => false,
-            CallEnd::Answered => call.tokens.is_none(),
+            CallEnd::Answered => is_guessed,
             CallEnd::CutOff | CallEnd::Lost => true,
         },
         payers: vec![Payer::Workspace],

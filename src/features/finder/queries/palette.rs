@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::agents::model::Agent;
 use crate::agents::queries::{self as agents, Called};
 use crate::cards;
+use crate::connections::queries::vectors;
 use crate::runs::model::Run;
 use crate::runs::queries::{self as runs, talk};
 use crate::tasks::model::label::LABELS;
@@ -33,6 +34,8 @@ use super::{Wish, find, recent};
 const GROUP: usize = 5;
 /// How many lines a list of one kind has.
 const LIST: usize = 20;
+/// So many characters have a meaning.
+const MEANT: usize = 3;
 /// How many recent addresses are looked at.
 const RECENT: usize = 12;
 /// How long a key waits for the index: what is not in it yet is found all the same.
@@ -77,6 +80,9 @@ pub struct Offer {
     pub guessed: bool,
     /// How many records a new index holds so far, while one is made.
     pub building: Option<u64>,
+    /// Where passages come from that say the same in other words; empty where nobody finds these. They come after the
+    /// lines, so that no key waits for them.
+    pub nearest: String,
 }
 
 impl Offer {
@@ -225,6 +231,12 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
             all.map(|place| of_place(ws, place, Some(&wanted))).collect()
         };
         let off = ws.read(|snap| Off::of(snap))?;
+        let is_far = || ws.read(|snap| vectors::chosen(snap)).map(|chosen| chosen.is_some());
+        let is_meant = MEANT <= words.trim().chars().count() && !off.has_page("knowledge");
+        if is_meant && (ws.app.meaning.is_on() || is_far()?) {
+            let q = format::query_value(words.trim());
+            offer.nearest = ws.url(&format!("knowledge/near?q={q}"));
+        }
         offer.add("Pages", fits(places::pages(who, &off)));
         offer.add("Do", fits(places::actions(who, &off)));
         // A name alone finds the agent; with the verb it is the deed that is meant.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
-use crate::browsers::model::AGENT_BROWSERS;
+use crate::browsers::model::{AGENT_BROWSERS, BROWSER_POLICIES};
 use crate::cards;
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::connections::model::{CONNECTION_KEYS, CONNECTIONS, Connection, USUAL_THINKING};
@@ -34,7 +34,7 @@ use crate::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
 use kernel::Assignee;
 use kernel::text::{capitalized, ellipsis};
 use noun::Noun;
-use store::{Read, ReadExt, Record, StoreError};
+use store::{Read, ReadExt, Record, StoreError, Table};
 
 /// The longest name that is shown.
 const MAX_NAME: usize = 90;
@@ -47,6 +47,13 @@ const GROUPS: [u16; 6] = [
     SERIES.number,
     TEMPLATES.number,
     OCCURRENCES.number,
+];
+
+/// What each agent has one of: the table, what it is called, and the tab of the agent's page.
+const OF_AGENTS: [(Table, &str, &str); 3] = [
+    (AGENT_BROWSERS, "Browser", "browser"),
+    (BROWSER_POLICIES, "Rules of the browser", "browser"),
+    (TRUST_MODES, "Mode", "behaviour"),
 ];
 
 /// Words for people, and the page below the workspace where the thing is shown, or nothing.
@@ -212,11 +219,8 @@ impl<'r> Names<'r> {
                 .unwrap_or_default()
         };
         let cut = |words: String| ellipsis(&words, MAX_NAME);
-        if table == AGENT_BROWSERS.number {
-            return Ok(self.of_agent("Browser", text("agent"), "browser"));
-        }
-        if table == TRUST_MODES.number {
-            return Ok(self.of_agent("Mode", text("agent"), "behaviour"));
+        if let Some((_, what, tab)) = OF_AGENTS.iter().find(|(one, ..)| one.number == table) {
+            return Ok(self.of_agent(what, text("agent"), tab));
         }
         if let Some(noun) = cards::of_table(table) {
             let text = cut(format!("{} {}", capitalized(noun.one), (noun.title)(fields)));

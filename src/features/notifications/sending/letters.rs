@@ -40,7 +40,9 @@ pub fn origin(app: &App) -> String {
     app.config.public_url.clone().unwrap_or_else(local)
 }
 
-fn place(owner: &str) -> Binding<'_> {
+/// The place for which the password of a workspace's mail server is sealed.
+#[must_use]
+pub fn place(owner: &str) -> Binding<'_> {
     Binding { scope: "workspace", owner, name: MAIL_PASSWORD }
 }
 

@@ -35,7 +35,8 @@ const GOOD: SignedDuration = SignedDuration::from_hours(12);
 /// Dead addresses go by themselves.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
 
-const PLACE: Binding<'static> = Binding { scope: "instance", owner: "", name: model::VAPID };
+/// The place for which the key that signs push messages is sealed.
+pub const PLACE: Binding<'static> = Binding { scope: "instance", owner: "", name: model::VAPID };
 
 /// The key by which push services know this server; made at first use.
 ///

@@ -288,6 +288,7 @@ fn area(event: &Event) -> Area {
         | Event::FactorChanged { .. }
         | Event::AccountDisabled { .. }
         | Event::AccountEnabled { .. }
+        | Event::MasterKeyChanged { .. }
         | Event::BackupMade { .. }
         | Event::BackupFailed { .. } => Area::Elsewhere,
     }

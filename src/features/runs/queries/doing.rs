@@ -272,6 +272,8 @@ fn in_page(args: &Map<String, Value>) -> Option<&'static str> {
         "drag" => "Dragged",
         "wait" => "Waited for the page",
         "dialog" => "Answered a question of the page",
+        "upload" => "Gave a file to",
+        "evaluate" => "Ran a script in the page",
         _ => return None,
     })
 }

@@ -1,13 +1,18 @@
 //! Reads of labels: one by name or id, all of them, those of a task.
 
+use std::collections::BTreeMap;
+
 use super::error::TaskError;
+use crate::cards;
 use crate::tasks::model::label::LabelId;
 use crate::tasks::model::label::{BY_NAME, Label, TASK_LABELS, TaskLabel};
-use kernel::TaskId;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::listed;
+use kernel::{TaskId, TypedId as _};
+use noun::{Labelled, Noun};
 use store::{Entry, Op, Range, Read, ReadExt as _, StoreError};
+use uuid::Uuid;
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 40;
@@ -49,6 +54,47 @@ pub fn called(read: &dyn Read, name: &str) -> Result<Option<Label>, StoreError> 
 /// When the store fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Label>, StoreError> {
     read.scan::<Label>(BY_NAME, &Range::all())
+}
+
+/// How many records of a noun beside tasks have a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedBy {
+    /// The card.
+    pub noun: &'static Noun,
+    /// How many.
+    pub count: usize,
+    /// The list of them below the workspace; empty when there is no one list.
+    pub path: String,
+}
+
+/// How many records beside tasks have each label, noun by noun.
+#[derive(Debug)]
+pub struct Uses(Vec<(&'static Noun, Labelled, BTreeMap<Uuid, usize>)>);
+
+impl Uses {
+    /// Counts them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
+        let mut all = Vec::new();
+        for noun in cards::all() {
+            if let Some(labelled) = noun.labelled {
+                all.push((noun, labelled, (labelled.counts)(read)?));
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// The nouns some of whose records have a label.
+    #[must_use]
+    pub fn of(&self, label: &Label) -> Vec<UsedBy> {
+        let used = |(noun, labelled, counts): &(&'static Noun, Labelled, BTreeMap<Uuid, usize>)| {
+            let count = counts.get(&label.id.uuid()).copied().filter(|count| 0 < *count)?;
+            Some(UsedBy { noun, count, path: (labelled.path)(&label.name) })
+        };
+        self.0.iter().filter_map(used).collect()
+    }
 }
 
 /// The ids of a task's labels.

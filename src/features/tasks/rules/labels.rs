@@ -3,12 +3,14 @@
 use super::super::queries::checks::{self, MAX_LABELS};
 use super::super::queries::error::TaskError;
 use super::super::queries::labels::{self, Asked, MAX_NAME};
+use crate::cards;
 use crate::tasks::card::LABEL;
 use crate::tasks::model::Task;
-use crate::tasks::model::label::{Label, LabelId, TaskLabel};
+use crate::tasks::model::label::{BY_LABEL, Label, LabelId, TaskLabel};
+use kernel::key::KeyBuf;
 use kernel::text::{self, one_line};
-use kernel::{Colour, Event, FieldError, Hue, RowAct, TaskField, TaskId};
-use store::{StoreError, WriteTx};
+use kernel::{Colour, Event, FieldError, Hue, RowAct, TaskField, TaskId, TypedId as _};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 300;
@@ -77,15 +79,49 @@ pub fn update(tx: &mut WriteTx<'_>, id: LabelId, patch: LabelPatch) -> Result<La
     Ok(label)
 }
 
-/// Takes a label away, from all tasks too.
+/// Takes a label away, from all tasks and from whatever else has it.
 ///
 /// # Errors
-/// When there is no such label, or more tasks have it than one transaction may change.
+/// When there is no such label, or more records have it than one transaction may change.
 pub fn delete(tx: &mut WriteTx<'_>, id: LabelId) -> Result<Label, TaskError> {
     let label = labels::get_rev(tx, id)?.0;
+    beside_tasks(tx, id, None)?;
     tx.delete::<Label>(id)?;
     tx.emit(LABEL.event(&id, RowAct::Deleted));
     Ok(label)
+}
+
+/// Makes two labels one: whatever has the first gets the second, and the first goes. Gives the one that stays.
+///
+/// # Errors
+/// When one of them is not there, both are the same, or more records have the first than one transaction may change.
+pub fn merge(tx: &mut WriteTx<'_>, from: LabelId, into: LabelId) -> Result<Label, TaskError> {
+    let (_, stays) = (labels::get_rev(tx, from)?, labels::get_rev(tx, into)?.0);
+    if from == into {
+        return Err(TaskError::field("into", "Choose another label."));
+    }
+    let marks: Vec<TaskLabel> = tx.scan(BY_LABEL, &Range::prefix(KeyBuf::of(&from)))?;
+    for TaskLabel { task, .. } in marks {
+        if tx.get::<TaskLabel>((task, into))?.is_none() {
+            tx.put(&TaskLabel { task, label: into })?;
+        }
+    }
+    beside_tasks(tx, from, Some(into))?;
+    tx.delete::<Label>(from)?;
+    tx.emit(LABEL.event(&from, RowAct::Deleted));
+    Ok(stays)
+}
+
+/// Gives records other than tasks that have a label another one in its place, or takes it off them.
+fn beside_tasks(
+    tx: &mut WriteTx<'_>,
+    from: LabelId,
+    into: Option<LabelId>,
+) -> Result<(), StoreError> {
+    for labelled in cards::all().filter_map(|noun| noun.labelled) {
+        (labelled.replace)(tx, from.uuid(), into.map(LabelId::uuid))?;
+    }
+    Ok(())
 }
 
 /// The label with this name; a new one when there is none.
@@ -187,8 +223,10 @@ fn checked(mut label: Label) -> Result<Label, TaskError> {
     label.description = one_line(&label.description);
     wrong.extend(text::word_of_filters("name", &label.name));
     // These stand between names and before them where many are written in one line.
-    if label.name.is_empty() || label.name.contains(',') || label.name.starts_with(['+', '-']) {
-        let message = "A label has a name without commas that begins with neither + nor -.";
+    let parts = label.name.contains([',', ';']);
+    if label.name.is_empty() || parts || label.name.starts_with(['+', '-']) {
+        let message =
+            "A label has a name without commas and semicolons that begins with neither + nor -.";
         wrong.push(FieldError::new("name", message));
     }
     if MAX_NAME < label.name.chars().count() {

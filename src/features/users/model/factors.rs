@@ -4,6 +4,7 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use crypto::keyring::Binding;
 use crypto::token::TokenHash;
 use kernel::time::from_ms;
 use kernel::{AccountId, PasskeyId, Timestamp, TypedId};
@@ -23,6 +24,12 @@ pub const PASSKEY_BY_CREDENTIAL: Index = Index::unique(133, "passkeys_by_credent
 pub const PASSKEY_BY_ACCOUNT: Index = Index::multi(134, "passkeys_by_account");
 /// How a passkey was used last.
 pub const PASSKEY_USE: Table = Table::new(135, "passkey_use");
+
+/// The place for which the secret of an authenticator app is sealed, by the account's id.
+#[must_use]
+pub fn totp_place(owner: &str) -> Binding<'_> {
+    Binding { scope: "account", owner, name: "totp" }
+}
 
 /// The secret of a person's authenticator app.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod agents;
 mod links;
+mod marks;
 
 use std::time::Duration;
 

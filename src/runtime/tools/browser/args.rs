@@ -25,6 +25,8 @@ pub(crate) enum Action {
     Drag,
     Wait,
     Dialog,
+    Upload,
+    Evaluate,
 }
 
 impl Action {
@@ -52,6 +54,8 @@ impl Action {
                 | Self::Press
                 | Self::Drag
                 | Self::Dialog
+                | Self::Upload
+                | Self::Evaluate
         )
     }
 
@@ -85,6 +89,8 @@ impl Action {
             Self::Drag => "drag",
             Self::Wait => "wait",
             Self::Dialog => "answer a question",
+            Self::Upload => "give a file to",
+            Self::Evaluate => "run a script",
         }
     }
 }
@@ -92,35 +98,35 @@ impl Action {
 /// What `browser` takes.
 #[derive(Clone, Deserialize, JsonSchema)]
 pub(crate) struct Args {
-    /// open: url in a new tab. type: add text. fill: replace text. dialog: how the page's next question is answered (text; key Escape for Cancel).
+    /// open: url in a new tab. type: add text. fill: replace text. dialog: answers the page's next question (text; key Escape for Cancel).
     pub(super) action: Action,
-    /// For open, navigate; for wait: a part of the address.
+    /// open, navigate; wait: a part of the address.
     pub(super) url: Option<String>,
     /// Number of the tab (the last used).
     pub(super) tab: Option<u32>,
-    /// A part of the page, such as e12 in a snapshot.
+    /// A part, as e12 in a snapshot.
     #[serde(rename = "ref")]
     pub(super) part: Option<String>,
-    /// For drag: where to.
+    /// drag: where to.
     pub(super) to_ref: Option<String>,
-    /// For type, fill, dialog; for wait: words that come.
+    /// type, fill, dialog; wait: words that come; evaluate: the script.
     pub(super) text: Option<String>,
-    /// For fill: KEY of a secret in place of text.
+    /// fill: KEY of a secret in place of text.
     pub(super) secret: Option<String>,
-    /// For select: words or values.
+    /// select: words or values. upload: paths in your folder, or task:NAME.
     pub(super) options: Option<Vec<String>>,
-    /// For press: Enter, ArrowDown, Control+A.
+    /// press: Enter, ArrowDown, Control+A.
     pub(super) key: Option<String>,
-    /// For click without ref, and for scroll: pixels.
+    /// click without ref, scroll: pixels.
     pub(super) x: Option<f64>,
     /// As x; scroll goes 600 down.
     pub(super) y: Option<f64>,
-    /// For snapshot: only parts with these words.
+    /// snapshot: only parts with these words.
     pub(super) find: Option<String>,
-    /// For snapshot: only what lies in this ref.
+    /// snapshot: only inside this ref.
     pub(super) within: Option<String>,
-    /// For snapshot: only parts that can be acted on.
+    /// snapshot: only what can be acted on.
     pub(super) interactive: Option<bool>,
-    /// For wait (10).
+    /// wait (10).
     pub(super) seconds: Option<u64>,
 }

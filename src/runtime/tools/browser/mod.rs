@@ -5,6 +5,7 @@
 //! cannot keep it to that port gets none. What a page says stands between marks, as all that comes from outside.
 
 mod args;
+mod files;
 mod plan;
 mod secret;
 mod shots;
@@ -28,6 +29,7 @@ use features::agents::queries::reach;
 use features::browsers::queries as browsers;
 use kernel::{Can, TypedId};
 use net::guard;
+use parking_lot::Mutex;
 use store::{ReadExt, StoreError};
 use tool::{
     ActTool, Aliases, Effect, Group, Picture, ToolCx, ToolError, ToolOutput, ToolSpec, leaks,
@@ -35,6 +37,7 @@ use tool::{
 
 use super::fetch::hosts_of;
 use args::{Action, Args};
+use files::{Given, Source};
 pub(crate) use plan::Act;
 pub(crate) use shots::keep_asked;
 use told::{Told, Trouble, count, left_by, listed, missing, refusal, with_news};
@@ -69,12 +72,15 @@ impl ActTool for Browse {
         ("toRef", "to_ref"),
         ("tab_id", "tab"),
         ("tabId", "tab"),
+        ("paths", "options"),
+        ("script", "text"),
         ("timeout", "seconds"),
     ];
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let slug = allowed(cx)?;
         no_secrets(cx, &args)?;
+        scripted(cx, &args)?;
         let url = match &args.url {
             Some(url) if matches!(args.action, Action::Open | Action::Navigate) => {
                 Some(address(cx, url)?)
@@ -89,7 +95,8 @@ impl ActTool for Browse {
         let key = cx.ws.browser_of(cx.agent);
         let gone = || ToolError::refused("browser_ended", "the browser was taken away; try again");
         let stage = cx.ws.app.browsers.stage(key).ok_or_else(gone)?;
-        let hand = Hand { cx, browser, stage, key, args, url, name: OnceLock::new() };
+        let (name, given) = (OnceLock::new(), Mutex::default());
+        let hand = Hand { cx, browser, stage, key, args, url, name, given };
         let told = tokio::select! {
             told = hand.in_turn() => told,
             () = cx.cancel.cancelled() => {
@@ -140,6 +147,25 @@ fn no_secrets(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
     Ok(())
 }
 
+/// Refuses a script where people have not allowed them, and one that nobody would read.
+fn scripted(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
+    if args.action != Action::Evaluate {
+        return Ok(());
+    }
+    if !cx.ws.read(|snap| browsers::policy(snap, cx.agent))?.scripts {
+        let text = "scripts are off; an owner or admin may allow them: agent's page, Browser";
+        return Err(ToolError::refused("evaluate_off", text));
+    }
+    let script = args.text.as_deref().unwrap_or_default();
+    if plan::MAX_SCRIPT < script.chars().count() {
+        return Err(missing(
+            "text",
+            "a script has at most 4000 characters, so that people read it",
+        ));
+    }
+    Ok(())
+}
+
 /// The address as the browser opens it. The way out looks at each request anyway; here the refusal has words.
 fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
     let address = page::address(text)?;
@@ -149,6 +175,10 @@ fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
     let denied = |why: String| ToolError::refused("denied", format!("not opened: {why}"));
     let url = guard::parse(&address).map_err(|error| denied(error.to_string()))?;
     hosts_of(cx)?.check(&url).map_err(|error| denied(error.to_string()))?;
+    let closed = cx.ws.read(|snap| browsers::closes(snap, &[cx.agent], &url))?;
+    if let Some(why) = closed {
+        return Err(denied(why.to_owned()));
+    }
     let opened = cx.ws.read(|snap| reach::opened(snap))?;
     let guard = cx.ws.app.http.guard();
     let guard = if opened.has(&url) { guard.opening(opened) } else { guard.clone() };
@@ -167,6 +197,8 @@ struct Hand<'c> {
     url: Option<String>,
     /// What the part is called that is acted on, once that is known.
     name: OnceLock<String>,
+    /// The field for files that it is about, and what that gets, once it was looked at.
+    given: Mutex<Option<(Option<u32>, Vec<Given>)>>,
 }
 
 impl Hand<'_> {
@@ -222,12 +254,15 @@ impl Hand<'_> {
             let of = (self.cx.run.uuid(), self.cx.step);
             let expected = self.stage.take_expected(of);
             let mut act = Act::of(&self.stage, self.page().await?, self.args.clone()).await?;
+            let from = Source { folder: self.cx.folder.clone(), task: self.cx.task };
+            act.take_files(&self.cx.ws, from).await?;
             let expected = expected.ok_or_else(plan::changed)?;
             if !act.is_as(&expected).await {
                 return Err(plan::changed());
             }
             // ok: a call acts once
             self.name.set(act.name().to_owned()).ok();
+            *self.given.lock() = Some(act.into_uploads());
         }
         self.act().await
     }
@@ -356,8 +391,34 @@ impl Hand<'_> {
                 page.drag(self.part()?, refs::parse(to)?).await?;
             }
             Action::Wait => page.wait(&self.wait(), self.seconds()).await?,
+            Action::Upload => self.upload(page).await?,
+            Action::Evaluate => return self.evaluate(page).await,
         }
         self.after(page).await
+    }
+
+    /// Gives the files that the call was weighed with.
+    async fn upload(&self, page: &Page) -> Result<(), Trouble> {
+        let given = self.given.lock().take();
+        let (number, files) = given.ok_or_else(plan::changed)?;
+        let number = number.ok_or_else(|| missing("ref", "name the field for files"))?;
+        let uploads = files.into_iter().map(|one| one.upload).collect();
+        Ok(page.upload(number, uploads).await?)
+    }
+
+    /// Runs a script, and tells its value. What became dark meanwhile is not told.
+    async fn evaluate(&self, page: &Page) -> Result<Told, Trouble> {
+        let light = self.stage.light();
+        let part = self.args.part.as_deref().map(refs::parse).transpose()?;
+        let value = page.run_script(part, self.text()?, self.seconds()).await;
+        self.stage.settle(&self.browser).await;
+        if self.stage.is_dark() || self.stage.light() != light {
+            return Err(BrowserError::Hidden.into());
+        }
+        let value = value?;
+        let told = self.after(page).await?;
+        let ours = "done; its value as JSON, and below what changed in the page:".to_owned();
+        Ok(Told { ours, words: format!("{value}\n{}", told.words), ..told })
     }
 
     /// The tab that is meant.
@@ -468,7 +529,11 @@ impl Hand<'_> {
             }
             changes => changes?.text(),
         };
-        let ours = if words.is_empty() { "done; nothing changed" } else { "done; what changed:" };
+        let ours = match (page.chooser().is_some(), words.is_empty()) {
+            (true, _) => "done; the page asks for a file: upload gives it one; what changed:",
+            (false, true) => "done; nothing changed",
+            (false, false) => "done; what changed:",
+        };
         Ok(Told { ours: ours.to_owned(), words, ..Told::default() })
     }
 
@@ -506,9 +571,8 @@ mod tests {
         let all = Registry::new().act(Browse);
         let schema = all.get("browser").expect("it is there").schema.to_string();
         assert!(schema.len() < 2_500, "{}: {schema}", schema.len());
-        for action in ["open", "navigate", "select", "dialog"] {
+        for action in ["open", "navigate", "select", "dialog", "upload", "evaluate"] {
             assert!(schema.contains(&format!("\"{action}\"")), "{schema}");
         }
-        assert!(!schema.contains("evaluate"), "{schema}");
     }
 }

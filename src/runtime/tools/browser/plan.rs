@@ -2,15 +2,17 @@
 //! before it is done. What cannot be looked at is not done.
 
 use sha2::{Digest, Sha256};
-use url::Url;
 
 use app::Ws;
-use browser::act::{Aim, Point, Stake};
+use browser::act::{Aim, Does, Point, Stake};
 use browser::page::Page;
 use browser::refs;
 use browser::snapshot::Part;
 use browser::snapshot::escape::{self, Quoted};
 use browser::stage::{Expected, Stage};
+use features::agents::model::Agent;
+use features::browsers::queries as browsers;
+use features::runs::model::Run;
 use features::trust::model::{self, Offer, Witness};
 use features::trust::sites::{self, SiteAct};
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
@@ -19,12 +21,15 @@ use kernel::{AgentId, Leave, Risk, RunId, TypedId as _};
 use store::{ReadExt, StoreError};
 
 use super::args::{Action, Args};
+use super::files::{self, Given, Source};
 use super::told::{Trouble, missing};
 
 /// The longest name, value and address that a card shows, in characters.
 const MAX_NAME: usize = 100;
 const MAX_VALUE: usize = 300;
 const MAX_URL: usize = 300;
+/// The longest script, in characters: people read all of it before they say yes.
+pub(super) const MAX_SCRIPT: usize = 4_000;
 
 /// An act in a page, as it would be done now.
 pub(crate) struct Act {
@@ -37,6 +42,8 @@ pub(crate) struct Act {
     sends_filled: bool,
     /// Whether nothing of the page may be told.
     is_dark: bool,
+    /// What it gives to the page.
+    files: Vec<Given>,
     /// What a yes to it is bound to, once that was looked at.
     bound: Option<Vec<Witness>>,
 }
@@ -44,7 +51,11 @@ pub(crate) struct Act {
 impl Act {
     /// The act of a call, as it would be done now in the browser that runs. Nothing for a call that is none, and for one
     /// that cannot be looked at, which is not done then.
-    pub(crate) async fn look(ws: &Ws, agent: AgentId, arguments: &str) -> Option<Self> {
+    pub(crate) async fn look(
+        ws: &Ws,
+        (agent, run): (AgentId, RunId),
+        arguments: &str,
+    ) -> Option<Self> {
         let args: Args = serde_json::from_str(arguments).ok()?; // ok: canonical arguments are of this form
         let key = ws.browser_of(agent);
         let (stage, browser) = (ws.app.browsers.stage(key)?, ws.app.browsers.get(key)?);
@@ -56,24 +67,59 @@ impl Act {
         let last = ws.app.browsers.last(key).map(|last| last.tab);
         let last = last.filter(|number| open.iter().any(|tab| tab.number == *number));
         let number = args.tab.or(last).or_else(|| open.last().map(|tab| tab.number))?;
+        let action = args.action;
         // ok: what is wrong with it is told when it is to be done
-        Self::of(&stage, browser.open_page(number)?, args).await.ok()
+        let mut act = Self::of(&stage, browser.open_page(number)?, args).await.ok()?;
+        if matches!(action, Action::Upload | Action::Evaluate) {
+            // ok: as before
+            let facts = ws.read(|snap| {
+                let scripts = browsers::policy(snap, agent)?.scripts;
+                Ok::<_, StoreError>((scripts, snap.get::<Agent>(agent)?, snap.get::<Run>(run)?))
+            });
+            let (scripts, agent, run) = facts.ok()?; // ok: as before
+            if action == Action::Evaluate && !scripts {
+                // Nobody is asked for what is not done anyway.
+                return None;
+            }
+            let task = run.and_then(|run| run.task);
+            let from = Source { folder: ws.agent_folder(&agent?.slug), task };
+            act.take_files(ws, from).await.ok()?; // ok: as before
+        }
+        Some(act)
+    }
+
+    /// Reads what it gives to the page.
+    pub(super) async fn take_files(&mut self, ws: &Ws, from: Source) -> Result<(), Trouble> {
+        if self.args.action == Action::Upload {
+            self.files = files::take(ws, from, self.args.options.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    /// What it gives to the page, and the ref of the field that gets it.
+    pub(super) fn into_uploads(self) -> (Option<u32>, Vec<Given>) {
+        (self.stake.number, self.files)
     }
 
     /// What an act in a page would be done to.
     pub(super) async fn of(stage: &Stage, page: Page, args: Args) -> Result<Self, Trouble> {
-        let stake = page.stake(aim(&args)?).await?;
+        let stake = page.stake(aim(&args, page.chooser().map(|one| one.number))?).await?;
         if let (Action::Drag, Some(to)) = (args.action, args.to_ref.as_deref()) {
             let to = page.stake(Aim::Part(refs::parse(to)?)).await?;
-            if site_of(&to) != site_of(&stake) {
+            if to.site() != stake.site() {
                 return Err(missing("to_ref", "nothing is dragged from one site to another").into());
             }
         }
         let sends = sends(&args, &stake);
         let form = &stake.form;
         let mut acts = vec![SiteAct::Act];
-        if sends && (form.has_password || form.has_payment || form.has_file) {
+        if sends && stake.is_delicate() {
             acts.push(SiteAct::Send);
+        }
+        match args.action {
+            Action::Upload => acts.push(SiteAct::Upload),
+            Action::Evaluate => acts.push(SiteAct::Evaluate),
+            _ => {}
         }
         if args.secret.is_some() {
             acts.push(SiteAct::Secret);
@@ -91,7 +137,8 @@ impl Act {
             sends_filled &= is_here;
         }
         let is_dark = stage.is_dark();
-        Ok(Self { args, page, stake, asked, sends_filled, is_dark, bound: None })
+        let files = Vec::new();
+        Ok(Self { args, page, stake, asked, sends_filled, is_dark, files, bound: None })
     }
 
     /// What becomes of it: the strictest answer to all that it asks of the site.
@@ -211,6 +258,12 @@ impl Act {
         if has(SiteAct::Download) {
             does.push("begins a download".to_owned());
         }
+        if has(SiteAct::Upload) {
+            does.push("gives files to the page".to_owned());
+        }
+        if has(SiteAct::Evaluate) {
+            does.push("runs a script in the page".to_owned());
+        }
         if does.is_empty() {
             return format!("Nobody has allowed it to act at {} yet", self.place());
         }
@@ -241,6 +294,7 @@ impl Act {
                 format!("press {} in {what}", args.key.as_deref().unwrap_or_default())
             }
             Action::Dialog => "answer the next question of the page".to_owned(),
+            Action::Evaluate => "run a script".to_owned(),
             action => format!("{} {what}", action.verb()),
         };
         let mut shown = format!("{} at {}", capitalized(&does), self.place());
@@ -251,6 +305,13 @@ impl Act {
         line(format!("Page: {}", escape::plain(&stake.page_url, MAX_URL)));
         if stake.frame_url != stake.page_url {
             line(format!("Page inside of it: {}", escape::plain(&stake.frame_url, MAX_URL)));
+        }
+        for file in &self.files {
+            line(format!("File: {} ({})", Quoted(&file.witness.path, MAX_VALUE), file.size));
+        }
+        if args.action == Action::Evaluate {
+            let script = args.text.as_deref().unwrap_or_default();
+            line(format!("Script: {}", Quoted(script, MAX_SCRIPT)));
         }
         if let Some(value) = part.and_then(|part| part.value.as_deref()) {
             line(format!("There is now: {}", Quoted(value, MAX_VALUE)));
@@ -293,7 +354,8 @@ impl Act {
         let page =
             Witness { path: format!("The page at {}", self.place()), hash: page.finalize().into() };
         let node = Witness { path: capitalized(&called(part)), hash: node.finalize().into() };
-        vec![page, node]
+        let files = self.files.iter().map(|file| file.witness.clone());
+        [page, node].into_iter().chain(files).collect()
     }
 }
 
@@ -316,41 +378,30 @@ fn add(hash: &mut Sha256, part: &[u8]) {
     hash.update(part);
 }
 
-/// Where an act is aimed.
-fn aim(args: &Args) -> Result<Aim, Trouble> {
+/// Where an act is aimed; without a ref files go to the field whose chooser the page has opened.
+fn aim(args: &Args, chooser: Option<u32>) -> Result<Aim, Trouble> {
     let part = args.part.as_deref().map(refs::parse).transpose()?;
+    let part = part.or(chooser.filter(|_| args.action == Action::Upload));
     Ok(match (args.action, part, args.x, args.y) {
         (_, Some(number), ..) => Aim::Part(number),
         (Action::Click, None, Some(x), Some(y)) => Aim::Place(Point { x, y }),
         (Action::Press, ..) => Aim::Focus,
-        (Action::Dialog, ..) => Aim::Page,
+        (Action::Dialog | Action::Evaluate, ..) => Aim::Page,
         _ => return Err(missing("ref", "name a part of the last snapshot: e12").into()),
     })
 }
 
 /// Whether an act may send what stands in a form.
 fn sends(args: &Args, stake: &Stake) -> bool {
-    let key = args.key.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
-    match (args.action, key.rsplit('+').next().unwrap_or_default()) {
-        (Action::Click, _) | (Action::Press, "space" | "") => !stake.is_field,
-        (Action::Press, key) => matches!(key, "enter" | "numpadenter" | "return"),
-        _ => false,
-    }
-}
-
-/// The site that an act reaches: that of the frame, or where that has no address of its own, that of the page.
-fn site_of(stake: &Stake) -> Option<Url> {
-    let of = |text: &str| Url::parse(text).ok().filter(Url::has_host); // ok: no address, no site
-    of(&stake.frame_url).or_else(|| of(&stake.page_url)).map(|mut url| {
-        url.set_path("");
-        url.set_query(None);
-        url.set_fragment(None);
-        url
+    stake.is_sent_by(match args.action {
+        Action::Click => Does::Click,
+        Action::Press => Does::Press(args.key.as_deref().unwrap_or_default()),
+        _ => Does::Other,
     })
 }
 
 fn asked(act: SiteAct, stake: &Stake) -> Asked {
-    let asked = site_of(stake).and_then(|at| sites::asked(act, &at));
+    let asked = stake.site().and_then(|at| sites::asked(act, &at));
     // What has no address is asked for each time.
     asked.unwrap_or_else(|| Asked {
         method: act.word().to_owned(),
@@ -420,9 +471,13 @@ mod tests {
 
     #[test]
     fn what_names_no_part_is_not_looked_at() {
-        assert!(aim(&args(json!({ "action": "click" }))).is_err());
+        assert!(aim(&args(json!({ "action": "click" })), None).is_err());
         let at = args(json!({ "action": "click", "x": 1.0, "y": 2.0 }));
-        assert!(matches!(aim(&at), Ok(Aim::Place(_))));
-        assert!(matches!(aim(&args(json!({ "action": "press", "key": "Tab" }))), Ok(Aim::Focus)));
+        assert!(matches!(aim(&at, None), Ok(Aim::Place(_))));
+        let press = args(json!({ "action": "press", "key": "Tab" }));
+        assert!(matches!(aim(&press, Some(3)), Ok(Aim::Focus)));
+        let upload = args(json!({ "action": "upload", "options": ["a.pdf"] }));
+        assert!(aim(&upload, None).is_err());
+        assert!(matches!(aim(&upload, Some(3)), Ok(Aim::Part(3))));
     }
 }

@@ -4,4 +4,5 @@ mod canary;
 mod common;
 mod doors;
 mod precedence;
+mod rotation;
 mod rules;

@@ -46,7 +46,7 @@ use store::{
     BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
 };
 
-use super::{customers, groups, knowledge, sources, supply};
+use super::{customers, gateways, groups, knowledge, sources, supply};
 use crate::store::toys::folder_in_memory;
 
 /// What an act may choose from: which record, which way, what value.
@@ -113,8 +113,11 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     knowledge::item,
     knowledge::text,
     knowledge::suggestion,
+    knowledge::mark,
+    knowledge::maker,
     sources::source,
     sources::pages,
+    gateways::gateway,
     comment,
     reword,
     answer,
@@ -129,6 +132,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     change_agent,
     reach,
     supply::browser,
+    supply::browser_policy,
     supply::trust_mode,
     supply::permission,
     pace,

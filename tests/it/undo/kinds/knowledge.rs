@@ -1,5 +1,7 @@
 //! Acts on pages, their words and their folders.
 
+use features::connections::model::{Connection, Maker};
+use features::connections::rules::vectors;
 use knowledge::model::{Body, Folder, Item, ItemKind, Scope, Text};
 use knowledge::rules::{self, FolderPatch, NewItem, NewSuggestion, Patch};
 use store::{ReadExt as _, WriteTx};
@@ -74,4 +76,22 @@ pub fn suggestion(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         reason: format!("for {}", c % 3),
     };
     by_rule(rules::suggest(tx, suggested))
+}
+
+pub fn mark(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let body = one::<Body>(tx, a)?;
+    match c % 3 {
+        0 => by_rule(rules::unmark(tx, body.item, body.n)),
+        _ => by_rule(rules::mark(tx, body.item, (body.n, &format!("Mark {b}")))),
+    }
+}
+
+/// Who makes vectors.
+pub fn maker(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    if c % 3 == 0 {
+        return by_rule(vectors::choose(tx, None));
+    }
+    let connection = one::<Connection>(tx, a)?.id;
+    let model = format!("embedder-{}", b % 3);
+    by_rule(vectors::choose(tx, Some(Maker { connection, model, dimensions: 8, floor: 200 })))
 }

@@ -5,6 +5,7 @@ mod circles;
 mod customers;
 mod knowledge;
 mod sources;
+mod gateways;
 mod desk;
 mod groups;
 mod supply;

@@ -1,6 +1,7 @@
 //! Acts on what agents think with and what that may cost: connections, models, budgets, prices.
 
 use features::agents::model::{Agent, ReachOf};
+use features::browsers::model::BrowserPolicy;
 use features::browsers::rules::{self as browsers, Switch};
 use features::connections::model::{Connection, Named, Wire};
 use features::connections::rules::{self as connections, turns};
@@ -97,6 +98,13 @@ pub fn browser(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
     let agent = one::<Agent>(tx, a)?.id;
     let to = if b % 2 == 0 { Switch::On } else { Switch::Off };
     by_rule(browsers::set(tx, agent, to))
+}
+
+pub fn browser_policy(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let agent = one::<Agent>(tx, a)?.id;
+    let allowed = vec![format!("h{}.example", c % 3)];
+    let new = BrowserPolicy { scripts: b % 2 == 0, allowed, ..BrowserPolicy::usual(agent) };
+    by_rule(browsers::set_policy(tx, new))
 }
 
 pub fn trust_mode(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {

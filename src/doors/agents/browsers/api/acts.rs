@@ -15,14 +15,12 @@ use tokio::sync::OwnedMutexGuard;
 
 use app::Ws;
 use browser::BrowserError;
-use browser::act::{Click, Point, Wait};
-use browser::fields::FieldKind;
 use browser::launch::Browser;
 use browser::page::Page;
 use browser::refs;
 use browser::snapshot::Want;
 use browser::stage::Stage;
-use browser::tabs::{DialogAnswer, TabInfo};
+use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::browsers::{queries, rules};
 use kernel::{Can, TypedId as _, WheelAct};
@@ -33,17 +31,15 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::super::{OpenError, picture, seen, shown};
+use super::body::{self, ActBody};
 use super::{BrowserTab, BrowserView, found, view};
 
 /// How long an act waits until nobody else acts.
 const WAITS: Duration = Duration::from_secs(10);
-/// How long `wait` waits unless asked, in seconds, and at most.
-const SECONDS: u64 = 10;
-const MAX_SECONDS: u64 = 60;
-/// How far `scroll` goes unless asked, in pixels.
-const SCROLL: f64 = 600.0;
+/// So many acts are sent at once.
+const AT_ONCE: usize = 20;
 /// Why no repeat of an act is known by a key.
-const ONCE: &str = "an act that was sent is never done again by itself; look first";
+pub(super) const ONCE: &str = "an act that was sent is never done again by itself; look first";
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -111,6 +107,15 @@ pub(super) fn routes() -> Routes {
                     .returns::<ActView>()
             }),
         )
+        .post(
+            "/agents/{agent}/browser/act/batch",
+            batch.needs(Can::Browser).doc(|| {
+                Doc::new("Act several times; stops when an act is refused and when another page has come")
+                    .body::<BatchBody>()
+                    .no_key(ONCE)
+                    .returns::<BatchView>()
+            }),
+        )
 }
 
 /// The open tabs of a browser.
@@ -129,9 +134,9 @@ struct OpenBody {
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct TabAsked {
+pub(super) struct TabAsked {
     /// The number of the tab; without it the one at work.
-    tab: Option<u32>,
+    pub(super) tab: Option<u32>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -169,86 +174,33 @@ struct ActView {
     tab: u32,
     /// What changed in the page, or all of one that has come; empty when nothing changed.
     text: String,
+    /// Of evaluate: the value, as JSON.
+    value: Option<String>,
     /// Whether the page is not told until a form with a credential was sent.
     hidden: bool,
     tabs: Vec<BrowserTab>,
 }
 
-/// What is done.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Navigate,
-    Back,
-    Reload,
-    Click,
-    Hover,
-    Type,
-    Fill,
-    Select,
-    Press,
-    Scroll,
-    Drag,
-    Wait,
-    Dialog,
-}
-
-/// An act, with the arguments of the agents' tool `browser`.
+/// Acts in their order.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "BrowserAct")]
-struct ActBody {
-    kind: Kind,
-    /// The number of the tab; without it the one at work.
-    tab: Option<u32>,
-    /// A part of the page, such as e12 in a snapshot.
-    #[serde(rename = "ref")]
-    part: Option<String>,
-    /// For drag: where to.
-    to_ref: Option<String>,
-    /// For navigate; for wait: a part of the address.
-    url: Option<String>,
-    /// For type, fill, dialog; for wait: words that come.
-    text: Option<String>,
-    /// For select: words or values.
-    options: Option<Vec<String>>,
-    /// For press: Enter, ArrowDown, Control+A. For dialog: Escape for Cancel.
-    key: Option<String>,
-    /// For click without ref, and for scroll: pixels.
-    x: Option<f64>,
-    /// As x; scroll goes 600 down.
-    y: Option<f64>,
-    /// For wait (10).
-    seconds: Option<u64>,
+#[schemars(rename = "BrowserActs")]
+struct BatchBody {
+    /// At most 20.
+    acts: Vec<ActBody>,
 }
 
-impl Kind {
-    /// Whether another page comes by it.
-    fn brings_a_page(self) -> bool {
-        matches!(self, Self::Navigate | Self::Back | Self::Reload)
-    }
+/// What came of several acts.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserBatch")]
+struct BatchView {
+    /// Of each act that was done.
+    results: Vec<ActView>,
+    /// Why the others were not; null when all were done.
+    aborted: Option<String>,
 }
 
-impl ActBody {
-    fn part(&self) -> Result<u32, ApiError> {
-        let part = self.part.as_deref();
-        Ok(refs::parse(part.ok_or_else(|| ApiError::invalid("ref", "name a part: e12"))?)?)
-    }
-
-    fn text(&self) -> Result<&str, ApiError> {
-        self.text.as_deref().ok_or_else(|| ApiError::invalid("text", "say what is written"))
-    }
-
-    fn wait(&self) -> Wait {
-        match (&self.text, &self.url) {
-            (Some(text), _) => Wait::Text(text.clone()),
-            (None, Some(url)) => Wait::Url(url.clone()),
-            (None, None) => Wait::Idle,
-        }
-    }
-}
-
-fn listed(tabs: Vec<TabInfo>) -> Vec<BrowserTab> {
+pub(super) fn listed(tabs: Vec<TabInfo>) -> Vec<BrowserTab> {
     tabs.into_iter().map(BrowserTab::from).collect()
 }
 
@@ -259,7 +211,12 @@ fn open_tabs(ws: &Ws, who: &Person, agent: &Agent) -> Result<Vec<TabInfo>, Store
 }
 
 /// A tab that is open and that this person may see; without a number the one at work.
-fn page(ws: &Ws, who: &Person, agent: &Agent, tab: Option<u32>) -> Result<Page, ApiError> {
+pub(super) fn page(
+    ws: &Ws,
+    who: &Person,
+    agent: &Agent,
+    tab: Option<u32>,
+) -> Result<Page, ApiError> {
     let Some(number) = tab else {
         let page = shown(ws, who, agent.id)?;
         return page.ok_or_else(|| ApiError::not_found("An open tab"));
@@ -279,19 +236,23 @@ fn free(stage: &Stage) -> Result<(), BrowserError> {
 }
 
 /// Somebody acts, and nobody else does.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     ws: &'a Ws,
     who: &'a Person,
     agent: &'a Agent,
-    browser: Browser,
-    stage: Arc<Stage>,
+    pub(super) browser: Browser,
+    pub(super) stage: Arc<Stage>,
     /// Keeps others from acting.
     _held: OwnedMutexGuard<()>,
 }
 
 impl<'a> Turn<'a> {
     /// Waits until nobody else acts, and writes down who does now.
-    async fn take(ws: &'a Ws, who: &'a Person, agent: &'a Agent) -> Result<Self, ApiError> {
+    pub(super) async fn take(
+        ws: &'a Ws,
+        who: &'a Person,
+        agent: &'a Agent,
+    ) -> Result<Self, ApiError> {
         if !ws.read(|snap| queries::is_on(snap, &[agent.id]))? {
             return Err(OpenError::Off.into());
         }
@@ -317,7 +278,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Does something, unless somebody wants the wheel meanwhile. The agent hears that it was done.
-    async fn does<T>(
+    pub(super) async fn does<T>(
         &self,
         work: impl Future<Output = Result<T, ApiError>>,
     ) -> Result<T, ApiError> {
@@ -330,13 +291,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn page(&self, tab: Option<u32>) -> Result<Page, ApiError> {
+    pub(super) fn page(&self, tab: Option<u32>) -> Result<Page, ApiError> {
         let page = page(self.ws, self.who, self.agent, tab)?;
         self.stage.work_in(page.number());
         Ok(page)
     }
 
     async fn open(&self, url: &str) -> Result<ActView, ApiError> {
+        body::may_open(self.ws, self.agent, url)?;
         let page = self.browser.open_blank().await?;
         self.stage.work_in(page.number());
         if !url.is_empty()
@@ -347,40 +309,68 @@ impl<'a> Turn<'a> {
             return Err(error.into());
         }
         let text = page.glance(&Want::default()).await?.text;
-        self.acted(page.number(), text)
+        self.acted(page.number(), text, None)
     }
 
     async fn act(&self, body: &ActBody) -> Result<ActView, ApiError> {
         let page = self.page(body.tab)?;
+        body::let_through(self.ws, self.agent, &page, body).await?;
+        let light = self.stage.light();
         let before = match body.kind.brings_a_page() || self.stage.is_dark() {
             true => None,
             false => Some(page.seen().await?),
         };
-        if let Some(number) = credential(&page, body).await? {
+        if let Some(number) = body::credential(&page, body).await? {
             self.stage.conceal_for(&page, number, self.who.account.uuid())?;
         }
-        perform(&page, body).await?;
+        let value = body::perform(&page, body).await?;
         page.settle().await.or_else(closed)?;
         self.stage.settle(&self.browser).await;
         if self.stage.is_dark() {
-            return self.acted(page.number(), String::new());
+            return self.acted(page.number(), String::new(), None);
         }
+        let value = value.filter(|_| self.stage.light() == light);
         let told = match before {
             Some(before) => page.changes_since(before).await.map(|changes| changes.text()),
             None => page.glance(&Want::default()).await.map(|look| look.text),
         };
         match told {
             Err(BrowserError::TabClosed) => {
-                self.acted(page.number(), "the tab is closed".to_owned())
+                self.acted(page.number(), "the tab is closed".to_owned(), value)
             }
-            told => self.acted(page.number(), told?),
+            told => self.acted(page.number(), told?, value),
         }
     }
 
-    fn acted(&self, tab: u32, text: String) -> Result<ActView, ApiError> {
+    /// Acts one after the other.
+    async fn acts(&self, all: &[ActBody]) -> Result<BatchView, ApiError> {
+        let mut results = Vec::new();
+        for (at, one) in all.iter().enumerate() {
+            let page = self.page(one.tab)?;
+            let before = page.document()?;
+            match self.act(one).await {
+                Ok(done) => results.push(done),
+                Err(error) => {
+                    let why = format!("act {}: {}", at + 1, error.0.detail);
+                    return Ok(BatchView { results, aborted: Some(why) });
+                }
+            }
+            // ok: a tab that is gone has another document, too
+            if at + 1 < all.len() && page.document().ok().flatten() != before {
+                let why = format!("another page came with act {}", at + 1);
+                return Ok(BatchView { results, aborted: Some(why) });
+            }
+        }
+        Ok(BatchView { results, aborted: None })
+    }
+
+    fn acted(&self, tab: u32, text: String, value: Option<String>) -> Result<ActView, ApiError> {
         let hidden = self.stage.is_dark();
-        let text = if hidden { String::new() } else { text };
-        Ok(ActView { tab, text, hidden, tabs: listed(open_tabs(self.ws, self.who, self.agent)?) })
+        let (text, value) = if hidden { (String::new(), None) } else { (text, value) };
+        let redactor = &self.ws.app.redactor;
+        let value = value.map(|value| redactor.text(&value).into_owned());
+        let tabs = listed(open_tabs(self.ws, self.who, self.agent)?);
+        Ok(ActView { tab, text, value, hidden, tabs })
     }
 }
 
@@ -390,70 +380,6 @@ fn closed(error: BrowserError) -> Result<(), BrowserError> {
         BrowserError::TabClosed => Ok(()),
         error => Err(error),
     }
-}
-
-/// The field that an act writes to, if it takes a credential: nobody sees it from then on.
-async fn credential(page: &Page, body: &ActBody) -> Result<Option<u32>, ApiError> {
-    let field = match (body.kind, &body.part) {
-        (Kind::Type | Kind::Fill | Kind::Press, Some(_)) => page.field(body.part()?).await?,
-        (Kind::Press, None) => page.focused_field().await?,
-        _ => None,
-    };
-    let takes = |kind| matches!(kind, FieldKind::Password | FieldKind::Code);
-    Ok(field.filter(|field| takes(field.kind)).map(|field| field.number))
-}
-
-async fn perform(page: &Page, body: &ActBody) -> Result<(), ApiError> {
-    match body.kind {
-        Kind::Navigate => {
-            let url = body.url.as_deref();
-            let url = url.ok_or_else(|| ApiError::invalid("url", "say which address to open"))?;
-            page.navigate(url).await.map(drop)?;
-        }
-        Kind::Back => page.back().await.map(drop)?,
-        Kind::Reload => page.reload().await.map(drop)?,
-        Kind::Click => match (&body.part, body.x, body.y) {
-            (None, Some(x), Some(y)) => page.click_at(Point { x, y }, Click::default()).await?,
-            _ => page.click(body.part()?, Click::default()).await?,
-        },
-        Kind::Hover => page.hover(body.part()?).await?,
-        Kind::Type => page.type_text(body.part()?, body.text()?).await?,
-        Kind::Fill => page.fill(body.part()?, body.text()?).await?,
-        Kind::Select => {
-            let options = body.options.as_deref();
-            let options =
-                options.ok_or_else(|| ApiError::invalid("options", "name what is chosen"))?;
-            page.select(body.part()?, options).await?;
-        }
-        Kind::Press => {
-            let key = body.key.as_deref();
-            let key = key.ok_or_else(|| ApiError::invalid("key", "name a key, such as Enter"))?;
-            match &body.part {
-                Some(_) => page.press_in(body.part()?, key).await?,
-                None => page.press(key).await?,
-            }
-        }
-        Kind::Scroll => {
-            let part = body.part.as_deref().map(refs::parse).transpose()?;
-            let usual = if body.x.is_some() { 0.0 } else { SCROLL };
-            page.scroll(part, body.x.unwrap_or(0.0), body.y.unwrap_or(usual)).await?;
-        }
-        Kind::Drag => {
-            let to = body.to_ref.as_deref();
-            let to =
-                to.ok_or_else(|| ApiError::invalid("to_ref", "name the part to drag it to"))?;
-            page.drag(body.part()?, refs::parse(to)?).await?;
-        }
-        Kind::Wait => {
-            let seconds = body.seconds.unwrap_or(SECONDS).clamp(1, MAX_SECONDS);
-            page.wait(&body.wait(), Duration::from_secs(seconds)).await?;
-        }
-        Kind::Dialog => page.answer_next_dialog(match body.key.as_deref() {
-            Some("Escape") => DialogAnswer::Dismiss,
-            _ => DialogAnswer::Accept(body.text.clone().unwrap_or_default()),
-        })?,
-    }
-    Ok(())
 }
 
 async fn start(
@@ -538,6 +464,20 @@ async fn act(
     let agent = found(&ws, &name)?;
     let turn = Turn::take(&ws, &who, &agent).await?;
     Ok(Json(turn.does(turn.act(&body)).await?))
+}
+
+async fn batch(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Json(body): Json<BatchBody>,
+) -> Result<Json<BatchView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    if body.acts.is_empty() || AT_ONCE < body.acts.len() {
+        return Err(ApiError::invalid("acts", format!("name 1 to {AT_ONCE} acts")));
+    }
+    let turn = Turn::take(&ws, &who, &agent).await?;
+    Ok(Json(turn.does(turn.acts(&body.acts)).await?))
 }
 
 async fn snapshot(

@@ -32,10 +32,20 @@ pub(in crate::browsers) async fn give(
     let stage = ws.app.browsers.stage(ws.browser_of(agent.id)).ok_or(BrowserError::NotDriving)?;
     // Before anything is read for nothing, and again when all has come.
     waiting(&ws, &who, &agent, &stage)?;
+    let files = arrived(&ws, request).await?;
+    let page = waiting(&ws, &who, &agent, &stage)?;
+    page.choose(files).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The files of a form, for a page.
+pub(in crate::browsers) async fn arrived(
+    ws: &Ws,
+    request: Request,
+) -> Result<Vec<Chosen>, ApiError> {
     let (parts, body) = request.into_parts();
     let limit = ws.app.config.limits.upload_bytes();
-    let arrived = upload::form(&ws, (&parts.headers, body), AT_ONCE, limit).await?;
-    let page = waiting(&ws, &who, &agent, &stage)?;
+    let arrived = upload::form(ws, (&parts.headers, body), AT_ONCE, limit).await?;
     let own = ws.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let open = |one: upload::Arrived| {
@@ -43,9 +53,7 @@ pub(in crate::browsers) async fn give(
         };
         arrived.into_iter().map(open).collect::<io::Result<Vec<_>>>()
     });
-    let files = opened.await.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)?;
-    page.choose(files).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(opened.await.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)?)
 }
 
 /// The page whose chooser waits for files of this person, who has the wheel.

@@ -40,7 +40,7 @@ use web::headers;
 use web::session::{Alive, Person};
 use web::sse;
 
-pub(super) use files::give;
+pub(super) use files::{arrived, give};
 use hands::Hands;
 use orders::Order;
 

@@ -6,6 +6,7 @@
 mod brief;
 mod fleet;
 mod happened;
+mod hosts;
 pub mod mission;
 mod needs;
 mod notices;
@@ -65,6 +66,7 @@ struct Show {
     spend: String,
     mission: Option<String>,
     streams: String,
+    hosts: String,
     notices: String,
     happened: String,
     starter: Option<Starter>,
@@ -144,6 +146,7 @@ fn drawn(
         spend: part(&scene, "spend", spend::read(snap, &scene))?,
         mission: mission.map(|made| part(&scene, "mission", made)).transpose()?,
         streams: part(&scene, "stream-load", streams::read(snap, &scene))?,
+        hosts: part(&scene, "hosts", hosts::read(snap, &scene))?,
         notices: part(&scene, "news", notices::read(snap, &scene))?,
         happened: part(&scene, "happened", happened::read(&scene, asked))?,
         starter: starter(snap, &scene)?,
@@ -172,6 +175,7 @@ fn region_of(
         "fleet" => part(scene, "fleet", fleet::read(tx, scene)),
         "spend" => part(scene, "spend", spend::read(tx, scene)),
         "stream-load" => part(scene, "stream-load", streams::read(tx, scene)),
+        "hosts" => part(scene, "hosts", hosts::read(tx, scene)),
         "mission" => match mission::read(tx, scene).transpose() {
             Some(made) => part(scene, "mission", made),
             None => Ok(mission::GONE.to_owned()),

@@ -1,5 +1,7 @@
 //! `/api/v1/labels`, and what groups tasks and ties them together.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use features::tasks::model::relation::Relation;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::json::{LabelView, TaskRef, TaskView};
-use features::tasks::queries::{self, labels, relations};
+use features::tasks::queries::{self, labels, marks, relations};
 use features::tasks::rules;
 use features::tasks::rules::labels::{LabelPatch, NewLabel};
 use kernel::{Can, Colour, RelationId, RelationKind, TaskId};
@@ -30,7 +32,7 @@ pub(super) fn api() -> Routes {
 
 fn of_labels() -> Routes {
     Routes::new()
-        .get("/labels", all.needs(Can::Read).doc(|| Doc::new("Labels").returns::<Labels>()))
+        .get("/labels", all.needs(Can::Read).doc(|| Doc::new("Labels").returns::<UsedLabels>()))
         .post(
             "/labels",
             create.needs(Can::Write).doc(|| {
@@ -51,7 +53,17 @@ fn of_labels() -> Routes {
         .delete(
             "/labels/{label}",
             remove.needs(Can::Write).doc(|| {
-                Doc::new("Delete a label; it goes from all tasks").if_match().returns::<LabelView>()
+                Doc::new("Delete a label; it goes from everything that has it")
+                    .if_match()
+                    .returns::<LabelView>()
+            }),
+        )
+        .post(
+            "/labels/{label}/merge",
+            merge.needs(Can::Write).doc(|| {
+                Doc::new("Make a label one with another: whatever has the first gets the other")
+                    .body::<MergeBody>()
+                    .returns::<LabelView>()
             }),
         )
 }
@@ -122,8 +134,33 @@ impl Labels {
     }
 }
 
-async fn all(ws: Ws) -> Result<Json<Labels>, ApiError> {
-    Ok(Json(Labels::of(ws.read(|snap| labels::all(snap)).map_err(TaskError::from)?)))
+/// Labels with what has each.
+#[derive(Serialize, JsonSchema)]
+struct UsedLabels {
+    items: Vec<UsedLabel>,
+    next: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct UsedLabel {
+    #[serde(flatten)]
+    label: LabelView,
+    /// How many records have it, by their kind: `{"task": 3, "contact": 2}`.
+    uses: BTreeMap<&'static str, usize>,
+}
+
+async fn all(ws: Ws) -> Result<Json<UsedLabels>, ApiError> {
+    let items = ws.read(|snap| {
+        let (tasks, others) = (marks::label_counts(snap)?, labels::Uses::read(snap)?);
+        let used = |label: Label| {
+            let mut uses: BTreeMap<&'static str, usize> =
+                others.of(&label).into_iter().map(|one| (one.noun.word, one.count)).collect();
+            uses.insert("task", tasks.get(&label.id).copied().unwrap_or(0));
+            UsedLabel { label: LabelView::of(label), uses }
+        };
+        Ok::<_, TaskError>(labels::all(snap)?.into_iter().map(used).collect())
+    })?;
+    Ok(Json(UsedLabels { items, next: None }))
 }
 
 /// A label to be made.
@@ -204,6 +241,30 @@ async fn remove(
     });
     ws.write(&who, removed).await?;
     Ok(Json(LabelView::of(label)))
+}
+
+/// The label that stays, by its name or id.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MergeBody {
+    into: String,
+}
+
+async fn merge(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(text): Path<String>,
+    Json(body): Json<MergeBody>,
+) -> Result<Tagged<LabelView>, ApiError> {
+    let (from, into) = ws.read(|snap| {
+        let from = labels::resolve(snap, &text)?.id;
+        Ok::<_, TaskError>((from, labels::resolve(snap, &body.into)?.id))
+    })?;
+    let merged =
+        once.run(move |tx: &mut WriteTx<'_>| rules::labels::merge(tx, from, into).map(|_| ()));
+    ws.write(&who, merged).await?;
+    tagged(&ws, into)
 }
 
 async fn own_labels(ws: Ws, Path(text): Path<String>) -> Result<Json<Labels>, ApiError> {

@@ -1,14 +1,16 @@
-//! Settings, labels: all of them with how many tasks have each, and the form that makes or changes one.
+//! Settings, labels: all of them with how many tasks and other records have each, and the form that makes or changes one.
 
 use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
+use features::cards;
 use features::history::queries::meanwhile;
 use features::tasks::model::label::Label;
 use features::tasks::model::label::LabelId;
 use features::tasks::queries::error::TaskError;
+use features::tasks::queries::labels::Uses;
 use features::tasks::queries::{labels, marks};
 use features::tasks::rules::labels::{self as rules, LabelPatch, NewLabel};
 use kernel::{Can, Colour, FieldError, Hue, Problem as _, ProblemKind};
@@ -32,8 +34,8 @@ struct Row {
     name: String,
     colour: String,
     description: String,
-    uses: String,
-    tasks: String,
+    /// What has it: in words, and the list of it; empty when there is no one list.
+    uses: Vec<(String, String)>,
     /// Where its form is.
     edit: String,
     /// Where it is deleted.
@@ -102,6 +104,10 @@ struct LabelsPage {
     colours: Vec<Choice>,
     /// Where the history of the label is that is changed; empty for a new one.
     history: String,
+    /// Where the label that is changed is made one with another; empty for a new one.
+    merge: String,
+    /// The other labels.
+    targets: Vec<Choice>,
 }
 
 impl LabelsPage {
@@ -145,19 +151,29 @@ fn view(
     shell: Shell,
     (edited, typed): (Option<LabelId>, Typed),
 ) -> Result<LabelsPage, TaskError> {
-    let counts = marks::label_counts(read)?;
+    let (counts, others) = (marks::label_counts(read)?, Uses::read(read)?);
+    let topics = cards::all().filter(|noun| noun.labelled.is_some()).map(|noun| noun.topic);
     let mut changes = String::new();
     let mut rows = Vec::new();
+    let mut targets = Vec::new();
     for label in labels::all(read)? {
         let n = counts.get(&label.id).copied().unwrap_or(0);
         if edited == Some(label.id) {
             changes.clone_from(&label.name);
         }
         let query = format!("label:\"{}\"", label.name.replace('"', ""));
+        let tasks = ws.url(&format!("tasks?q={}", format::query_value(&query)));
+        let mut uses = vec![(format::count(n as u64, "task", "tasks"), tasks)];
+        uses.extend(others.of(&label).into_iter().map(|one| {
+            let words = format::count(one.count as u64, one.noun.one, one.noun.many);
+            (words, if one.path.is_empty() { one.path } else { ws.url(&one.path) })
+        }));
+        if edited != Some(label.id) {
+            targets.push(Choice::new(label.id.to_string(), &label.name, false));
+        }
         rows.push(Row {
             colour: ink::drawn(label.colour),
-            uses: format::count(n as u64, "task", "tasks"),
-            tasks: ws.url(&format!("tasks?q={}", format::query_value(&query))),
+            uses,
             edit: ws.url(&format!("{HERE}?edit={}#form", label.id)),
             delete: ws.url(&format!("{HERE}/{}/delete", label.id)),
             description: label.description,
@@ -167,7 +183,8 @@ fn view(
     Ok(LabelsPage {
         shell,
         here: "labels",
-        live: Live::new(ws.url(HERE)).table("labels").table("task_labels"),
+        live: topics
+            .fold(Live::new(ws.url(HERE)).table("labels").table("task_labels"), Live::table),
         rows,
         may_write: who.access.may(Can::Write),
         action: match edited {
@@ -180,6 +197,8 @@ fn view(
         wrong: Vec::new(),
         summary: String::new(),
         since: Meanwhile::default(),
+        merge: edited.map(|id| ws.url(&format!("{HERE}/{id}/merge"))).unwrap_or_default(),
+        targets,
         history: edited.map(|id| ws.url(&format!("history/labels/{id}"))).unwrap_or_default(),
     })
 }
@@ -254,6 +273,33 @@ pub async fn delete(
 ) -> Result<Response, PageError> {
     let gone = ws.write(&who, move |tx| rules::delete(tx, id)).await?;
     let words = format!("Deleted {}", gone.name);
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(HERE))))
+}
+
+/// What the form of a merge sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Merged {
+    /// The label that stays, by its id or name.
+    into: String,
+}
+
+/// Makes a label one with another.
+pub async fn merge(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<LabelId>,
+    Form(typed): Form<Merged>,
+) -> Result<Response, PageError> {
+    let stays = ws
+        .write(&who, move |tx| {
+            let into = labels::resolve(tx, &typed.into)?.id;
+            rules::merge(tx, id, into)
+        })
+        .await?;
+    let words = format!("Merged into {}", stays.name);
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(HERE))))
 }
 

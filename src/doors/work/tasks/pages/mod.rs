@@ -51,6 +51,7 @@ pub fn routes() -> Routes {
         .post("/settings/labels", labels::create.needs(Can::Write))
         .post("/settings/labels/{id}", labels::save.needs(Can::Write))
         .post("/settings/labels/{id}/delete", labels::delete.needs(Can::Write))
+        .post("/settings/labels/{id}/merge", labels::merge.needs(Can::Write))
         .get("/tasks/{task}", show::show.needs(Can::Read))
         .post("/tasks/{task}", words::save.needs(Can::Write))
         .post("/tasks/{task}/preview", words::preview.needs(Can::Write))

@@ -1,5 +1,7 @@
 //! What agents do with labels beside putting them on tasks: see which there are, and what each is for.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,8 @@ struct Line {
     #[serde(skip_serializing_if = "String::is_empty")]
     about: String,
     tasks: usize,
+    #[serde(flatten)]
+    others: BTreeMap<&'static str, usize>,
 }
 
 impl ReadTool for LabelList {
@@ -31,13 +35,18 @@ impl ReadTool for LabelList {
     const SPEC: ToolSpec = spec(
         "label_list",
         Effect::Read,
-        "List the labels of tasks, what each is for and how many tasks have it.",
+        "List the labels, what each is for and how many tasks, contacts and organizations have it.",
     );
 
     async fn read(&self, cx: &ToolCx, _: ListArgs) -> Result<ToolOutput, ToolError> {
         cx.ws.read(|snap| {
-            let counts = marks::label_counts(snap)?;
+            let (counts, others) = (marks::label_counts(snap)?, labels::Uses::read(snap)?);
             let lines = labels::all(snap)?.into_iter().map(|label| Line {
+                others: others
+                    .of(&label)
+                    .into_iter()
+                    .map(|one| (one.noun.many, one.count))
+                    .collect(),
                 tasks: counts.get(&label.id).copied().unwrap_or(0),
                 label: label.name,
                 about: label.description,

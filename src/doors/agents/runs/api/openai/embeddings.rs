@@ -1,4 +1,4 @@
-//! Vectors of texts, by the model that search by meaning uses on this machine.
+//! Vectors of texts, by the model that search by meaning uses: on this machine, or behind a connection.
 
 use std::sync::Arc;
 
@@ -8,8 +8,12 @@ use base64::Engine as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use app::App;
 use app::meaning::NoModel;
+use app::{App, Ws};
+use features::connections::model::Maker;
+use features::connections::queries::vectors::{VectorError, made};
+use kernel::{Problem as _, ProblemKind};
+use providers::embedding::Purpose;
 
 use super::error::{self, ChatError};
 
@@ -115,28 +119,32 @@ impl EmbeddingsRequest {
 }
 
 /// Whether a name means the model in use: its own one, or none.
-pub(super) fn is_own(app: &App, name: &str) -> bool {
-    let used = || app.meaning.used();
-    let is_named = || used().is_some_and(|used| used.model.id == name || used.model.name == name);
+pub(super) fn is_own(ws: &Ws, far: Option<&Maker>, name: &str) -> bool {
+    let is_named = || match far {
+        Some(maker) => maker.model == name,
+        None => {
+            let used = ws.app.meaning.used();
+            used.is_some_and(|used| used.model.id == name || used.model.name == name)
+        }
+    };
     name.is_empty() || name == MODEL || is_named()
 }
 
-pub(super) async fn embed(app: App, request: EmbeddingsRequest) -> Result<Response, ChatError> {
+/// Answers a request; `far` is the model behind a connection that makes vectors in place of the one on this machine.
+pub(super) async fn embed(
+    ws: &Ws,
+    far: Option<Maker>,
+    request: EmbeddingsRequest,
+) -> Result<Response, ChatError> {
     let model = match request.model() {
         "" => MODEL.to_owned(),
         other => other.to_owned(),
     };
     let asked = Arc::new(request.checked()?);
-    let (mut data, mut tokens, mut from) = (Vec::new(), 0, 0);
-    while from < asked.texts.len() {
-        let (own, app) = (asked.clone(), app.clone());
-        // A client that hangs up drops this future, and with it what comes after the batch.
-        let batch = tokio::task::spawn_blocking(move || vectors(&app, &own, from));
-        let batch = batch.await.map_err(|error| failed(error.to_string()))??;
-        from += batch.vectors.len();
-        tokens += batch.tokens;
-        data.extend(batch.vectors);
-    }
+    let Batch { vectors: data, tokens } = match far {
+        Some(maker) => by_connection(ws, &maker, &asked).await?,
+        None => on_this_machine(&ws.app, &asked).await?,
+    };
     let embedding = |(index, vector): (usize, Vec<f32>)| Embedding {
         object: "embedding",
         index,
@@ -152,6 +160,56 @@ struct Batch {
     tokens: usize,
 }
 
+async fn on_this_machine(app: &App, asked: &Arc<Asked>) -> Result<Batch, ChatError> {
+    let mut all = Batch { vectors: Vec::new(), tokens: 0 };
+    while all.vectors.len() < asked.texts.len() {
+        let (own, app, from) = (asked.clone(), app.clone(), all.vectors.len());
+        // A client that hangs up drops this future, and with it what comes after the batch.
+        let batch = tokio::task::spawn_blocking(move || vectors(&app, &own, from));
+        let batch = batch.await.map_err(|error| failed(error.to_string()))??;
+        all.tokens += batch.tokens;
+        all.vectors.extend(batch.vectors);
+    }
+    Ok(all)
+}
+
+async fn by_connection(ws: &Ws, maker: &Maker, asked: &Asked) -> Result<Batch, ChatError> {
+    fits(asked, maker.length())?;
+    let texts = asked.texts.clone();
+    let made =
+        made(ws, maker, (texts, Purpose::Passages)).await.map_err(|error| refused(&error))?;
+    let tokens = usize::try_from(made.tokens).unwrap_or(usize::MAX);
+    let mut all = Batch { vectors: made.vectors, tokens };
+    if let Some(wanted) = asked.dimensions {
+        all.vectors.iter_mut().for_each(|vector| shorten(vector, wanted));
+    }
+    Ok(all)
+}
+
+/// What a connection fails by, for a client: what passes is worth another try.
+fn refused(error: &VectorError) -> ChatError {
+    let said = error.to_string();
+    let status = match error.kind() {
+        ProblemKind::Limited => StatusCode::TOO_MANY_REQUESTS,
+        ProblemKind::Upstream => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let answer = ChatError::new(status, "embeddings_failed", said);
+    match error.wait() {
+        Some(wait) => answer.ends_in(wait.as_secs().max(1)),
+        None if error.passes() => answer,
+        None => answer.for_good(),
+    }
+}
+
+/// Whether so many numbers can be had as were asked for.
+fn fits(asked: &Asked, length: usize) -> Result<(), ChatError> {
+    match asked.dimensions.is_some_and(|wanted| !(1..=length).contains(&wanted)) {
+        true => Err(ChatError::invalid("dimensions", format!("must be 1 to {length}"))),
+        false => Ok(()),
+    }
+}
+
 fn vectors(app: &App, asked: &Asked, from: usize) -> Result<Batch, ChatError> {
     let embedder = app.meaning.needed().map_err(|why| match why {
         NoModel::Off => {
@@ -160,10 +218,7 @@ fn vectors(app: &App, asked: &Asked, from: usize) -> Result<Batch, ChatError> {
         }
         NoModel::Refused(refused) => failed(refused.to_string()),
     })?;
-    if asked.dimensions.is_some_and(|wanted| !(1..=embedder.dimensions()).contains(&wanted)) {
-        let text = format!("must be 1 to {}", embedder.dimensions());
-        return Err(ChatError::invalid("dimensions", text));
-    }
+    fits(asked, embedder.dimensions())?;
     let texts: Vec<&str> = asked.texts[from..].iter().take(BATCH).map(String::as_str).collect();
     let tokens = texts.iter().map(|text| embedder.tokens(text)).sum();
     let mut vectors = embedder.passages(&texts).map_err(|error| failed(error.to_string()))?;

@@ -25,10 +25,11 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use app::{App, Ws};
+use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries as people;
 use features::connections::queries::named::{self, Named};
+use features::connections::queries::vectors;
 use features::runs::model::{Demand, Run, Session};
 use features::runs::queries::{self, talk as own};
 use features::runs::rules::{self, NewInput, RunError, SessionSpec};
@@ -140,16 +141,17 @@ fn list(ws: &Ws) -> Result<Vec<Model>, StoreError> {
     Ok(first.chain(named).collect())
 }
 
-async fn embed(app: App, ws: Ws, body: Bytes) -> Result<Response, ChatError> {
+async fn embed(ws: Ws, body: Bytes) -> Result<Response, ChatError> {
     let request = EmbeddingsRequest::read(&body)?;
     let name = request.model();
-    if !embeddings::is_own(&app, name) {
+    let far = ws.read(|snap| vectors::chosen(snap))?;
+    if !embeddings::is_own(&ws, far.as_ref(), name) {
         let target = Target::of(name)?;
         if target != Target::Default {
             find(&ws, &target, name)?;
         }
     }
-    embeddings::embed(app, request).await
+    embeddings::embed(&ws, far, request).await
 }
 
 async fn models(ws: Ws) -> Result<Response, ChatError> {

@@ -1,0 +1,136 @@
+//! The hosts that are linked now, for whoever shows them. Kept in memory alone: after a start each links anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kernel::{GatewayId, Timestamp, WorkspaceId};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// What a host is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It has not said yet what it has.
+    Asked,
+    /// It takes a snapshot; so many rows are on their way or there.
+    Taking(u64),
+    /// It follows what changes.
+    Following,
+}
+
+/// How far a host is that is linked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// Since when it is.
+    pub since: Timestamp,
+    /// What it is at.
+    pub phase: Phase,
+    /// The entry of the feed that it has when all has come that was sent.
+    pub sent: u64,
+    /// The entry up to which it has all, as it says itself.
+    pub acked: u64,
+    /// The entry up to which nothing concerns it beyond what was sent.
+    pub seen: u64,
+}
+
+impl Linked {
+    /// How many entries of the feed, whose last is `head`, it does not have yet.
+    #[must_use]
+    pub fn behind(&self, head: u64) -> u64 {
+        let has = if self.acked < self.sent { self.acked } else { self.acked.max(self.seen) };
+        head.saturating_sub(has)
+    }
+}
+
+/// A gateway of a workspace.
+type Of = (WorkspaceId, GatewayId);
+
+/// A link, for whoever serves it and for whoever comes after.
+struct Shared {
+    linked: Mutex<Linked>,
+    replaced: CancellationToken,
+}
+
+/// The hosts that are linked now, one link each. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Hosts(Arc<Mutex<HashMap<Of, Arc<Shared>>>>);
+
+impl Hosts {
+    /// A host has linked. Another link that it has is told to end: the newest counts.
+    #[must_use]
+    pub fn enter(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Line {
+        let linked = Linked { since: now, phase: Phase::Asked, sent: 0, acked: 0, seen: 0 };
+        let replaced = CancellationToken::new();
+        let shared = Arc::new(Shared { linked: Mutex::new(linked), replaced });
+        let former = self.0.lock().insert((ws, gateway), Arc::clone(&shared));
+        if let Some(former) = former {
+            former.replaced.cancel();
+        }
+        Line { hosts: self.clone(), of: (ws, gateway), shared }
+    }
+
+    /// How far a host is; none when it is not linked.
+    #[must_use]
+    pub fn linked(&self, ws: WorkspaceId, gateway: GatewayId) -> Option<Linked> {
+        self.0.lock().get(&(ws, gateway)).map(|shared| shared.linked.lock().clone())
+    }
+}
+
+/// The link of one host. It counts as linked until this is dropped.
+pub struct Line {
+    hosts: Hosts,
+    of: Of,
+    shared: Arc<Shared>,
+}
+
+impl Line {
+    /// Notes how far the host is.
+    pub fn note(&self, change: impl FnOnce(&mut Linked)) {
+        change(&mut self.shared.linked.lock());
+    }
+
+    /// Waits until the same host has linked anew.
+    pub async fn replaced(&self) {
+        self.shared.replaced.cancelled().await;
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let mut all = self.hosts.0.lock();
+        if all.get(&self.of).is_some_and(|now| Arc::ptr_eq(now, &self.shared)) {
+            all.remove(&self.of);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hosts, Linked, Phase};
+    use kernel::TypedId as _;
+    use kernel::time::from_ms;
+    use kernel::{GatewayId, WorkspaceId};
+
+    #[tokio::test]
+    async fn the_newest_link_counts_and_the_former_hears_of_it() {
+        let (hosts, now) = (Hosts::default(), from_ms(1_700_000_000_000));
+        let (ws, gateway) = (WorkspaceId::from_bytes([1; 16]), GatewayId::from_bytes([2; 16]));
+        let first = hosts.enter(ws, gateway, now);
+        let second = hosts.enter(ws, gateway, now);
+        first.replaced().await;
+        second.note(|linked| linked.acked = 7);
+        drop(first);
+        assert_eq!(hosts.linked(ws, gateway).map(|linked| linked.acked), Some(7));
+        drop(second);
+        assert_eq!(hosts.linked(ws, gateway), None);
+    }
+
+    #[test]
+    fn what_does_not_concern_a_host_does_not_hold_it_up() {
+        let since = from_ms(1_700_000_000_000);
+        let linked = Linked { since, phase: Phase::Following, sent: 10, acked: 10, seen: 30 };
+        assert_eq!(linked.behind(32), 2);
+        assert_eq!(Linked { acked: 8, ..linked.clone() }.behind(32), 24);
+        assert_eq!(linked.behind(5), 0);
+    }
+}

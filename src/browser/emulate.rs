@@ -1,0 +1,120 @@
+//! What a tab is told of the machine that it is on: its size, its zone, its language, whether there is a network. It
+//! holds for the tab until it is changed or the tab is closed.
+
+use crate::BrowserError;
+use crate::page::Page;
+use crate::protocol::{
+    MediaFeature, PrintPdf, SetLocale, SetMedia, SetNetwork, SetSize, SetTouch, SetZone, UsualSize,
+};
+use crate::transport::USUAL;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What no tab is larger than, in pixels, to the right and downwards.
+pub const MAX_SIDE: u32 = 4_000;
+/// What none is smaller than.
+pub const MIN_SIDE: u32 = 100;
+
+/// The size of a page.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Size {
+    /// Pixels of the page to the right.
+    pub width: u32,
+    /// Downwards.
+    pub height: u32,
+    /// Pixels of the screen for one of the page.
+    pub scale: f64,
+    /// Whether it is a phone, with fingers in place of a mouse.
+    pub is_phone: bool,
+}
+
+/// What a tab is told. What is none is as usual.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Emulation {
+    /// Its size.
+    pub size: Option<Size>,
+    /// Its zone, by its IANA name.
+    pub zone: Option<String>,
+    /// Its language, such as `de-DE`.
+    pub locale: Option<String>,
+    /// `screen` or `print`.
+    pub media: Option<String>,
+    /// `light` or `dark`.
+    pub scheme: Option<String>,
+    /// Whether it has no network.
+    pub is_offline: bool,
+}
+
+impl Page {
+    /// Tells the tab all of that anew.
+    ///
+    /// # Errors
+    /// When a size is none, or the browser knows no such zone or language.
+    pub async fn emulate(&self, to: &Emulation) -> Result<(), BrowserError> {
+        let wrong = |why: String| Err(BrowserError::Wrong(why));
+        if let Some(Size { width, height, scale, .. }) = to.size {
+            let fits = |side| (MIN_SIDE..=MAX_SIDE).contains(&side);
+            if !fits(width) || !fits(height) {
+                return wrong(format!("width and height are {MIN_SIDE} to {MAX_SIDE}"));
+            }
+            if !(0.5..=4.0).contains(&scale) {
+                return wrong("scale is 0.5 to 4".to_owned());
+            }
+        }
+        // The zone first: what the browser refuses changes nothing else then.
+        let zone = to.zone.as_deref().unwrap_or_default();
+        known("zone", zone, self.call(&SetZone { timezone_id: zone }, USUAL).await)?;
+        let locale = to.locale.as_deref().unwrap_or_default();
+        known("locale", locale, self.call(&SetLocale { locale }, USUAL).await)?;
+        match to.size {
+            Some(size) => {
+                let set = SetSize {
+                    width: size.width,
+                    height: size.height,
+                    device_scale_factor: size.scale,
+                    mobile: size.is_phone,
+                };
+                self.call(&set, USUAL).await.map(drop)?;
+            }
+            None => self.call(&UsualSize {}, USUAL).await.map(drop)?,
+        }
+        let is_phone = to.size.is_some_and(|size| size.is_phone);
+        self.call(&SetTouch { enabled: is_phone }, USUAL).await?;
+        let value = to.scheme.as_deref().unwrap_or_default();
+        let features = vec![MediaFeature { name: "prefers-color-scheme", value }];
+        let media = to.media.as_deref().unwrap_or_default();
+        self.call(&SetMedia { media, features }, USUAL).await?;
+        self.hear_requests().await?;
+        let network = SetNetwork {
+            offline: to.is_offline,
+            latency: 0.0,
+            download_throughput: -1.0,
+            upload_throughput: -1.0,
+        };
+        self.call(&network, USUAL).await.map(drop)
+    }
+
+    /// The page as a PDF.
+    ///
+    /// # Errors
+    /// When the browser cannot print it.
+    pub async fn pdf(&self) -> Result<Vec<u8>, BrowserError> {
+        let data = self.call(&PrintPdf { print_background: true }, USUAL).await?.data;
+        STANDARD.decode(data).map_err(|error| BrowserError::Refused {
+            method: "Page.printToPDF",
+            message: error.to_string(),
+        })
+    }
+}
+
+/// What the browser does not know is the caller's to mend.
+fn known<T>(what: &str, said: &str, done: Result<T, BrowserError>) -> Result<(), BrowserError> {
+    match done {
+        Err(BrowserError::Refused { message, .. }) => {
+            let said: String = said.chars().take(60).collect();
+            Err(BrowserError::Wrong(format!("{what} {said:?} is not known here: {message}")))
+        }
+        done => done.map(drop),
+    }
+}

@@ -1,0 +1,152 @@
+//! `hq field …`: fields of contacts, organizations and collections, and the kinds of their values.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::Common;
+use super::agents::word;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::rows::One;
+use super::show::{listed, one_of, part, query, quoted};
+
+/// `hq field …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// The fields of contacts, organizations or a collection
+    List(Of),
+    /// Make a field
+    Add {
+        /// What it is called
+        label: String,
+        /// The kind of its values
+        #[arg(long, default_value = "text", value_parser = one_of(noun::Kind::ALL.iter().map(|one| one.word())))]
+        kind: String,
+        /// Its choices, with commas between
+        #[arg(long)]
+        choices: Option<String>,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Give a field another kind; its values are converted
+    Kind {
+        /// Its key
+        key: String,
+        /// The kind of its values
+        #[arg(value_parser = one_of(noun::Kind::ALL.iter().map(|one| one.word())))]
+        kind: String,
+        /// Of a link to a record: contacts, organizations or records
+        #[arg(long, value_parser = one_of(["contacts", "organizations", "records"]))]
+        to: Option<String>,
+        /// Only says what would become of the values
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// How far a conversion is
+    Conversion(One),
+    /// Take a conversion back: what others have changed since stays
+    Undo(One),
+    /// Remove a field that people made
+    Remove {
+        /// Its key
+        key: String,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Whose fields.
+#[derive(Args)]
+pub struct Of {
+    /// contacts, organizations, or a collection's name
+    #[arg(long, default_value = "contacts")]
+    of: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs a command of fields.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    let asked = |of: &Of| query(&[("of", Some(of.of.as_str()))]);
+    match command {
+        Command::List(of) => {
+            let ask = Ask::get(format!("/api/v1/fields{}", asked(&of)));
+            let all = door.call(ask.within(of.place.workspace.as_ref())).await?;
+            print(common, &all, &listed(&all, field_row, "No fields."))
+        }
+        Command::Add { label, kind, choices, of } => {
+            let choices = choices.map(|text| {
+                let labels = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+                labels.map(|label| json!({ "label": label })).collect::<Vec<_>>()
+            });
+            let body = json!({ "label": label, "kind": kind, "choices": choices });
+            let ask = Ask::post(format!("/api/v1/fields{}", asked(&of)), &body);
+            let made = door.call(ask.within(of.place.workspace.as_ref())).await?;
+            print(common, &made, &[field_row(&made).join("  ")])
+        }
+        Command::Kind { key, kind, to, dry_run, of } => {
+            let body = json!({ "kind": kind, "to": to, "dry_run": dry_run });
+            let path = format!("/api/v1/fields/{}/kind{}", part(&key), asked(&of));
+            let ask = Ask::post(path, &body).within(of.place.workspace.as_ref());
+            let done = door.call(ask).await?;
+            print(common, &done, &conversion_lines(&done))
+        }
+        Command::Conversion(one) => {
+            let path = format!("/api/v1/conversions/{}", part(&one.which));
+            let ask = Ask::get(path).within(one.place.workspace.as_ref());
+            let shown = door.call(ask).await?;
+            print(common, &shown, &conversion_lines(&shown))
+        }
+        Command::Undo(one) => {
+            let path = format!("/api/v1/conversions/{}/undo", part(&one.which));
+            let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
+            let back = door.call(ask).await?;
+            print(common, &back, &conversion_lines(&back))
+        }
+        Command::Remove { key, of } => {
+            let ask = Ask::delete(format!("/api/v1/fields/{}{}", part(&key), asked(&of)));
+            let gone = door.call(ask.within(of.place.workspace.as_ref())).await?;
+            print(common, &gone, &[format!("Removed {key}.")])
+        }
+    }
+}
+
+/// What became of the values of a field, with examples of what differs.
+fn conversion_lines(one: &Value) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}: {} to {}, {}: {} as they are, {} converted, {} lost",
+        word(one, "field"),
+        word(one, "from"),
+        word(one, "to"),
+        word(one, "state"),
+        one["same"],
+        one["converted"],
+        one["lost"],
+    )];
+    if !word(one, "id").is_empty() {
+        lines.push(format!("Conversion {}", word(one, "id")));
+    }
+    for key in ["converted_examples", "lost_examples"] {
+        for example in one[key].as_array().into_iter().flatten() {
+            lines.push(format!(
+                "{}: {} → {}",
+                quoted(word(example, "record")),
+                quoted(word(example, "old")),
+                word(example, "new")
+            ));
+        }
+    }
+    lines
+}
+
+/// A field as a row of a list: its key, its kind, its name.
+pub(super) fn field_row(one: &Value) -> Vec<String> {
+    vec![word(one, "key").to_owned(), word(one, "kind").to_owned(), quoted(word(one, "label"))]
+}

@@ -1,0 +1,171 @@
+//! `hq gateway …`: the machines that agents work on.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use super::agents::word;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::rows::{At, One};
+use super::show::{listed, moment, part, quoted};
+
+/// `hq gateway …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Gateways, with how it stands with each
+    List(At),
+    /// A gateway by its id, slug or name
+    Show(One),
+    /// Make the command by which one machine joins; it is shown this once
+    Add(New),
+    /// Give a gateway another name, other labels or another address; its slug stays
+    Rename(Change),
+    /// Let a gateway finish what it has and take nothing new
+    Pause(One),
+    /// Let a gateway take work again
+    Resume(One),
+    /// Remove a gateway that no agent works on; its machine is not let in any more
+    Remove(One),
+}
+
+/// A machine that is to join.
+#[derive(Args)]
+pub struct New {
+    /// What it is to be called
+    label: String,
+    /// What it has or is, parted by commas: gpu,region=eu
+    #[arg(long, value_delimiter = ',')]
+    labels: Vec<String>,
+    /// How many minutes the command is good, 5 to 60
+    #[arg(long)]
+    minutes: Option<i64>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What is to change.
+#[derive(Args)]
+pub struct Change {
+    /// Its id, slug or name
+    which: String,
+    /// What it is called
+    label: Option<String>,
+    /// All of its labels, parted by commas; empty for none
+    #[arg(long)]
+    labels: Option<String>,
+    /// Where people reach it, in place of what it reports; empty for none
+    #[arg(long)]
+    address: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn at(which: &str) -> String {
+    format!("/api/v1/gateways/{}", part(which))
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List(here) => {
+            let ask = Ask::get("/api/v1/gateways").within(here.place.workspace.as_ref());
+            let all = door.call(ask).await?;
+            print(common, &all, &listed(&all, row, "No gateways."))
+        }
+        Command::Show(one) => {
+            let shown =
+                door.call(Ask::get(at(&one.which)).within(one.place.workspace.as_ref())).await?;
+            print(common, &shown, &told(&shown))
+        }
+        Command::Add(new) => {
+            let body = json!({ "label": new.label, "labels": new.labels, "minutes": new.minutes });
+            let ask = Ask::post("/api/v1/gateways/tokens", &body);
+            let made = door.call(ask.within(new.place.workspace.as_ref())).await?;
+            print(common, &made, &joins(&made))
+        }
+        Command::Rename(change) => {
+            let mut body = Map::new();
+            body.extend(change.label.map(|label| ("label".to_owned(), json!(label))));
+            body.extend(change.address.map(|address| ("address".to_owned(), json!(address))));
+            body.extend(change.labels.map(|labels| {
+                let all: Vec<&str> =
+                    labels.split(',').filter(|one| !one.trim().is_empty()).collect();
+                ("labels".to_owned(), json!(all))
+            }));
+            let ask = Ask::patch(at(&change.which), &Value::Object(body));
+            let changed = door.call(ask.within(change.place.workspace.as_ref())).await?;
+            print(common, &changed, &[row(&changed).join("  ")])
+        }
+        Command::Pause(one) => act(common, door, &one, "pause").await,
+        Command::Resume(one) => act(common, door, &one, "resume").await,
+        Command::Remove(one) => {
+            let ask = Ask::delete(at(&one.which)).within(one.place.workspace.as_ref());
+            let gone = door.call(ask).await?;
+            print(common, &gone, &[format!("Removed {}.", quoted(&one.which))])
+        }
+    }
+}
+
+async fn act(common: &Common, door: &Door, one: &One, verb: &str) -> Result<u8, CommandError> {
+    let ask = Ask::post(format!("{}/{verb}", at(&one.which)), &json!({}));
+    let now = door.call(ask.within(one.place.workspace.as_ref())).await?;
+    print(common, &now, &[row(&now).join("  ")])
+}
+
+fn row(one: &Value) -> Vec<String> {
+    vec![
+        word(one, "slug").to_owned(),
+        word(one, "status").to_owned(),
+        word(one, "health").to_owned(),
+        format!("{} agents", one["agents"].as_array().map_or(0, Vec::len)),
+        moment(one, "last_seen_at"),
+        quoted(word(one, "label")),
+    ]
+}
+
+fn told(one: &Value) -> Vec<String> {
+    let mut lines = vec![row(one).join("  ")];
+    let words = |key: &str| {
+        let all = one[key].as_array().into_iter().flatten();
+        all.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let address = match word(one, "address") {
+        "" => words("addresses"),
+        own => own.to_owned(),
+    };
+    for (name, text) in [
+        ("agents", words("agents")),
+        ("labels", words("labels")),
+        ("address", address),
+        ("version", word(one, "version").to_owned()),
+        ("link", word(&one["link"], "told").to_owned()),
+        ("system", word(one, "system").to_owned()),
+        ("fingerprint", word(one, "fingerprint").to_owned()),
+    ] {
+        if !text.is_empty() {
+            lines.push(format!("{name}: {text}"));
+        }
+    }
+    lines
+}
+
+/// What is run on the other machine.
+fn joins(made: &Value) -> Vec<String> {
+    let until = moment(&made["token"], "expires_at");
+    match made["command"].as_str() {
+        Some(line) => {
+            vec![format!("Run this once on the other machine, until {until}:"), line.to_owned()]
+        }
+        None => vec![
+            format!("Good until {until}. On the other machine, with hq of this version:"),
+            format!("1. Write this token to the file join.token: {}", word(made, "secret")),
+            format!("2. Run: {}", word(made, "by_hand")),
+        ],
+    }
+}

@@ -1,0 +1,345 @@
+//! `hq replica …`: this machine as a gateway of a workspace that lies elsewhere.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use app::config::{Config, ConfigError, Source};
+use crypto::redact::Redactor;
+use kernel::id::SystemIds;
+use kernel::time::SystemClock;
+use kernel::{Clock as _, text};
+use replica::doctor::{Finding, of_folder};
+use replica::status::Status;
+use replica::{Ending, Join, Pace, Parts, ReplicaError, Token, folder};
+use server::listen::Front;
+use server::lock::{self, Lock};
+use server::socket;
+use store::NoFaults;
+
+use super::commands::{NOTHING, print};
+use super::reach::{self, CommandError, block_on};
+use super::serve::{self, log_to_stderr};
+use super::{Common, FAILED, NOT_RUNNING, OK, USAGE, complain, fail, say};
+
+/// The folder where neither a flag nor a setting names one.
+const FOLDER: &str = "./replica";
+/// Threads for what blocks: reads of the mirror, roots, names.
+const BLOCKING: usize = 4;
+
+/// `hq replica …`
+#[derive(Args)]
+pub struct Replica {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Join the workspace at this address, with --token-file or --token; later starts go on without
+    #[arg(long, value_name = "URL")]
+    join: Option<String>,
+    /// The fingerprint of the workspace's key, as the command in Settings, Gateways has it
+    #[arg(long, alias = "home", value_name = "FINGERPRINT")]
+    fingerprint: Option<String>,
+    /// What this machine has or is, parted by commas: gpu,region=eu
+    #[arg(long, value_delimiter = ',')]
+    labels: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Whether there is a link, since when, and what of the workspace is here
+    Status,
+    /// Say what is wrong: the folder, the address, its certificate, versions, the clock, the disk
+    Doctor,
+    /// Be a gateway no more: say goodbye, and remove the key and all that is here of the workspace
+    Leave,
+}
+
+/// Runs a command, or the host until it is asked to end; gives the exit code.
+pub fn run(common: &Common, host: Replica) -> u8 {
+    let config = match config(common) {
+        Ok(config) => config,
+        Err(error) => {
+            fail(common, &error.to_string());
+            return USAGE;
+        }
+    };
+    let done = match &host.command {
+        None => return start(common, &config, host),
+        Some(Command::Status) => block_on(status(common, &config)),
+        Some(Command::Doctor) => block_on(doctor(common, &config)),
+        Some(Command::Leave) => block_on(leave(common, &config)),
+    };
+    done.unwrap_or_else(|error| {
+        fail(common, &error.to_string());
+        error.code()
+    })
+}
+
+/// The settings; a host has a folder of its own where nobody names one.
+fn config(common: &Common) -> Result<Config, ConfigError> {
+    let config = common.config([], false)?;
+    let is_unnamed = |setting: &app::config::Setting| {
+        setting.name == "data" && setting.source == Source::Default
+    };
+    match config.settings.iter().any(is_unnamed) {
+        true => common.config([("data", FOLDER.to_owned())], false),
+        false => Ok(config),
+    }
+}
+
+fn parts() -> Parts {
+    Parts {
+        schema: server::schema::workspace,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds::default()),
+        faults: Arc::new(NoFaults),
+        pace: Pace::default(),
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Failed(error.to_string())
+}
+
+// ── The program ──
+
+fn start(common: &Common, config: &Config, host: Replica) -> u8 {
+    let redactor = Arc::new(Redactor::new());
+    if let Err(error) = log_to_stderr(&config.log, common.json, &redactor) {
+        complain(&error);
+        return USAGE;
+    }
+    let token = match (&common.token, &common.token_file) {
+        (Some(text), _) => Some(Token::Given(Zeroizing::new(text.clone()))),
+        (None, Some(file)) => Some(Token::File(file.clone())),
+        (None, None) => None,
+    };
+    let Replica { join: home, fingerprint, labels, .. } = host;
+    let join = Join { home, fingerprint, token, labels };
+    // One thread: what is to be done is little, and an idle host is to be small.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build();
+    let done = runtime.map_err(failed).and_then(|runtime| {
+        let done = runtime.block_on(until_told(&config.data, join, common.json));
+        runtime.shutdown_background();
+        done
+    });
+    match done {
+        Ok(()) => OK,
+        Err(error) => {
+            complain(&error.to_string());
+            error.code()
+        }
+    }
+}
+
+/// Takes the folder of a host.
+fn taken(data: &Path) -> Result<Lock, CommandError> {
+    folder::check(data).map_err(failed)?;
+    lock::take(data, SystemClock.now()).map_err(failed)
+}
+
+async fn until_told(data: &Path, join: Join, as_json: bool) -> Result<(), CommandError> {
+    let mut signals = serve::Ending::listen().map_err(failed)?;
+    let lock = taken(data)?;
+    let host = replica::Replica::open(data, join, parts()).map_err(failed)?;
+    let (front, stop) = (Front::default(), CancellationToken::new());
+    front.open(router(&host));
+    let socket = socket::open(data, front, stop.clone()).map_err(failed)?;
+    let shown = data.join(socket::NAME).display().to_string();
+    match as_json {
+        true => say(&json!({ "socket": shown }).to_string()),
+        false => say(&format!("HQ is ready at {shown}")),
+    }
+    let asking = host.clone();
+    let told = async {
+        signals.told().await;
+        asking.end(Ending::Stopping);
+        signals.told().await;
+    };
+    let ended = tokio::select! {
+        ended = host.run() => ended,
+        () = told => Ok(Ending::Stopping),
+    };
+    stop.cancel();
+    socket.close();
+    host.close();
+    let left = match ended {
+        Ok(Ending::Leaving) => folder::forget(data).map_err(failed),
+        Ok(Ending::Stopping) => Ok(()),
+        Err(error) => Err(CommandError::Refused(error.to_string())),
+    };
+    drop(lock);
+    left
+}
+
+/// What answers at the socket.
+fn router(host: &replica::Replica) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/replica/status", get(show_status))
+        .route("/replica/doctor", get(show_doctor))
+        .route("/replica/leave", post(do_leave))
+        .with_state(host.clone())
+}
+
+async fn show_status(State(host): State<replica::Replica>) -> Response {
+    let read = tokio::task::spawn_blocking(move || host.status(true)).await;
+    match read {
+        Ok(Ok(status)) => Json(status).into_response(),
+        Ok(Err(error)) => problem(error.code(), &error.to_string()),
+        Err(error) => problem("cut_off", &error.to_string()),
+    }
+}
+
+fn problem(code: &str, detail: &str) -> Response {
+    let body = json!({ "code": code, "detail": detail });
+    (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+}
+
+async fn show_doctor(State(host): State<replica::Replica>) -> Json<Vec<Finding>> {
+    Json(host.doctor(true).await)
+}
+
+async fn do_leave(State(host): State<replica::Replica>) -> Json<Value> {
+    host.end(Ending::Leaving);
+    Json(json!({ "left": true }))
+}
+
+// ── What is asked of it ──
+
+/// The host of the folder while no program runs it, with the lock that keeps it so.
+fn at_rest(data: &Path) -> Result<(Lock, replica::Replica), CommandError> {
+    let lock = taken(data)?;
+    // Nothing is made in a folder that is none.
+    if folder::Known::load(data).map_err(failed)?.is_none() {
+        return Err(failed(ReplicaError::NotJoined));
+    }
+    let host = replica::Replica::open(data, Join::default(), parts()).map_err(failed)?;
+    Ok((lock, host))
+}
+
+async fn status(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    if let Some(local) = reach::running(config).await? {
+        let status: Status = local.call(Method::GET, "/replica/status", NOTHING).await?;
+        return print(common, &status, &lines(&status));
+    }
+    let (lock, host) = at_rest(&config.data)?;
+    let status = host.status(false).map_err(failed)?;
+    host.close();
+    drop(lock);
+    print(common, &status, &lines(&status))?;
+    Ok(NOT_RUNNING)
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let words = |text: &Option<String>| text.clone().unwrap_or_default();
+    let home = words(&status.home);
+    let mut lines = vec![match (status.running, status.linked) {
+        (false, _) => "The gateway does not run; start it with `hq replica`.".to_owned(),
+        (true, true) => format!("Linked to {home} since {}", status.since),
+        (true, false) => format!("Not linked to {home} since {}", status.since),
+    }];
+    lines.extend(status.why.iter().map(|why| format!("because: {why}")));
+    if status.paused {
+        lines.push("Paused: it takes no new work.".to_owned());
+    }
+    lines.extend(status.trouble.iter().map(|trouble| format!("what comes waits: {trouble}")));
+    if let (Some(label), Some(gateway)) = (&status.label, status.gateway) {
+        lines.push(format!("gateway: {label} ({gateway})"));
+    }
+    lines.push(format!("own key: {}", status.fingerprint));
+    if let Some(print) = &status.home_fingerprint {
+        lines.push(format!("key of the workspace: {print}"));
+    }
+    let there = match &status.home_version {
+        Some(version) => format!(", {version} at the workspace"),
+        None => String::new(),
+    };
+    lines.push(format!("HQ {} (wire {}){there}", status.version, status.wire));
+    let rows: u64 = status.rows.values().sum();
+    lines.push(match (&status.cursor, status.whole) {
+        (None, _) => "nothing of the workspace is here yet".to_owned(),
+        (Some(cursor), true) => format!("all up to {cursor}: {rows} rows"),
+        (Some(_), false) => format!("a snapshot is on its way: {rows} rows so far"),
+    });
+    lines.extend(status.rows.iter().map(|(table, rows)| format!("  {table}  {rows}")));
+    lines
+}
+
+async fn doctor(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    let found: Vec<Finding> = match reach::running(config).await? {
+        Some(local) => local.call(Method::GET, "/replica/doctor", NOTHING).await?,
+        None => match at_rest(&config.data) {
+            Ok((lock, host)) => {
+                let found = host.doctor(false).await;
+                host.close();
+                drop(lock);
+                found
+            }
+            // What keeps it from being opened is seen from outside.
+            Err(error) => {
+                let found = of_folder(&config.data);
+                if found.iter().all(|one| one.ok) {
+                    return Err(error);
+                }
+                found
+            }
+        },
+    };
+    let mark = |one: &Finding| if one.ok { "ok" } else { "!!" };
+    let shown: Vec<String> =
+        found.iter().map(|one| format!("{}  {}  {}", mark(one), one.what, one.told)).collect();
+    print(common, &found, &shown)?;
+    Ok(if found.iter().all(|one| one.ok) { OK } else { FAILED })
+}
+
+async fn leave(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    let mut unheard = None;
+    match reach::running(config).await? {
+        Some(local) => {
+            let _: Value = local.call(Method::POST, "/replica/leave", NOTHING).await?;
+            gone(config).await?;
+        }
+        None => {
+            let (lock, host) = at_rest(&config.data)?;
+            unheard = host.say_goodbye().await.err().map(|error| error.to_string());
+            host.close();
+            folder::forget(&config.data).map_err(failed)?;
+            drop(lock);
+        }
+    }
+    let mut lines = vec![
+        "This machine is a gateway no more; its key and what was here of the workspace are removed.".to_owned(),
+    ];
+    lines.extend(
+        unheard
+            .iter()
+            .map(|why| format!("The workspace was not told: {}.", text::ellipsis(why, 300))),
+    );
+    lines.push("Remove the gateway in Settings, Gateways of the workspace, and the service hq-gateway here.".to_owned());
+    print(common, &json!({ "left": true, "not_told": unheard }), &lines)
+}
+
+/// Waits until the program that was asked to leave has ended.
+async fn gone(config: &Config) -> Result<(), CommandError> {
+    for _ in 0..150 {
+        if !config.data.join(folder::NOTES).exists() && reach::running(config).await?.is_none() {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Err(CommandError::Late(
+        "it was asked to leave and has not ended yet; look at its log".to_owned(),
+    ))
+}

@@ -1,0 +1,279 @@
+//! Conversions of fields to another kind: foreseen on a snapshot by the function that converts, done in one transaction
+//! where few rows have a value, else piece by piece, taken up again after a kill, taken back.
+
+pub mod api;
+pub mod pages;
+
+use app::{Who as _, Ws};
+use features::tasks::queries::people::assignee_of;
+use kernel::{Actor, Cause, Part, TypedId as _};
+use noun::{Column, FieldValue, Kind};
+use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
+use uuid::Uuid;
+use web::session::Person;
+
+use crate::error::CrmError;
+use crate::list::filled;
+use crate::model::{
+    Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, Home, ImportState, Row, Shape,
+    of_table,
+};
+use crate::names::Known;
+use crate::pieces::{self, PIECE, Pieces};
+use crate::rules::{self, Became, Caster, Stays};
+
+/// The most values that are converted at once.
+const MOST: usize = 100_000;
+/// The most values that are converted in one transaction, so that one undo takes all of it back.
+const WHOLE: usize = 4_000;
+/// Examples of a preview.
+const EXAMPLES: usize = 8;
+
+/// What somebody wants of a field.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Whose field.
+    pub home: Home,
+    /// Its key.
+    pub key: String,
+    /// The kind that it is to get.
+    pub kind: Kind,
+    /// The table that it leads to then; of a link to a record alone.
+    pub to: Option<u16>,
+}
+
+/// A value before and after.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The page of its record below the workspace.
+    pub path: String,
+    /// What the record is called.
+    pub title: String,
+    /// What stands there.
+    pub old: String,
+    /// What stands there then; of a value that is lost, why.
+    pub new: String,
+}
+
+/// What a conversion would do.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    /// The field as it is.
+    pub column: Column,
+    /// What its values become.
+    pub to: Shape,
+    /// The rows that have a value.
+    pub rows: Vec<Uuid>,
+    /// What becomes of their values.
+    pub counts: Cast,
+    /// Values that read otherwise then.
+    pub other: Vec<Example>,
+    /// Values that are lost.
+    pub lost: Vec<Example>,
+}
+
+/// What a conversion would do with all values. May take seconds.
+///
+/// # Errors
+/// When the field cannot get this kind, or has too many values.
+pub fn foresee(read: &dyn Read, who: &Person, wish: &Wish) -> Result<Foreseen, CrmError> {
+    let known = Known::new(read, assignee_of(who.actor()))?;
+    of_table!(wish.home.table().number, B => foresee_in::<B>(read, &known, wish))
+}
+
+fn foresee_in<B: Book>(
+    read: &dyn Read,
+    known: &Known<'_>,
+    wish: &Wish,
+) -> Result<Foreseen, CrmError> {
+    let column = rules::convertible(read, (wish.home, &wish.key))?;
+    let rows = filled::<B>(read, wish.home, &wish.key)?;
+    if MOST < rows.len() {
+        return Err(CrmError::Refused(format!("at most {MOST} values are converted at once")));
+    }
+    let mut texts = Vec::new();
+    if wish.kind.has_choices() && column.choices.is_empty() {
+        each::<B>(read, (&rows, &wish.key), &mut |_, value| {
+            texts.push(rules::written(&column, wish.kind, value, known));
+            Ok(())
+        })?;
+    }
+    let texts = texts.iter().map(String::as_str);
+    let to = rules::shaped(&column, (wish.kind, wish.to), texts)?;
+    let mut caster = Caster::new(&column, (&Shape::of(&column), &to));
+    let (mut counts, mut other, mut lost) = (Cast::default(), Vec::new(), Vec::new());
+    each::<B>(read, (&rows, &wish.key), &mut |row, value| {
+        let example = |caster: &Caster, new: String| Example {
+            path: format!("{}/{}", B::PATH, row.id),
+            title: row.name().to_owned(),
+            old: kernel::text::ellipsis(&caster.shown(value, known), 80),
+            new: kernel::text::ellipsis(&new, 120),
+        };
+        match caster.cast::<B>(read, known, (row, value))? {
+            Became::Same(_) => counts.same += 1,
+            Became::Other(cast) => {
+                counts.other += 1;
+                if other.len() < EXAMPLES {
+                    other.push(example(&caster, caster.then(&cast, known)));
+                }
+            }
+            Became::Lost(why) => {
+                counts.lost += 1;
+                if lost.len() < EXAMPLES {
+                    lost.push(example(&caster, why));
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Foreseen { column, to, rows, counts, other, lost })
+}
+
+/// What is done with a value of a row.
+type Visit<'v, B> = dyn FnMut(&Row<B>, &FieldValue) -> Result<(), StoreError> + 'v;
+
+/// Does something with each value of a field, row by row.
+fn each<B: Book>(
+    read: &dyn Read,
+    (ids, key): (&[Uuid], &str),
+    body: &mut Visit<'_, B>,
+) -> Result<(), StoreError> {
+    for id in ids {
+        let row: Option<Row<B>> = read.get(B::Id::from_uuid(*id))?;
+        if let Some(row) = &row
+            && let Some(value) = row.value(key)
+        {
+            body(row, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a field another kind, and lets its values follow.
+///
+/// # Errors
+/// When the field cannot get this kind, or a value would be lost that each record must have.
+pub async fn start(ws: &Ws, who: &Person, wish: Wish) -> Result<Conversion, CrmError> {
+    let (asks, asked) = (who.clone(), wish.clone());
+    let seen = ws.look(move |ws| ws.read(|snap| foresee(snap, &asks, &asked))).await?;
+    if seen.column.required && 0 < seen.counts.lost {
+        let told = format!(
+            "{} of the values would be lost, and each record must have one.",
+            seen.counts.lost
+        );
+        return Err(CrmError::field("kind", told));
+    }
+    let one = ws
+        .write(who, move |tx| {
+            let rows = seen.rows;
+            let first = if rows.len() <= WHOLE { rows.as_slice() } else { &[] };
+            rules::begin_conversion(tx, (wish.home, &wish.key), seen.to, (rows.len(), first))
+        })
+        .await?;
+    if one.state == ImportState::Running {
+        pieces::go_on(ws, one.id);
+    }
+    Ok(one)
+}
+
+/// Takes up conversions that the program left in the middle.
+pub fn begin(ws: &Ws) {
+    let running = ws.read(|snap| snap.ids::<Conversion>(CONVERSIONS_RUNNING, &Range::all()));
+    match running {
+        Ok(running) => running.into_iter().for_each(|id| pieces::go_on(ws, id)),
+        Err(error) => tracing::warn!(%error, "conversions cannot be read"),
+    }
+}
+
+impl Pieces for ConversionId {
+    const NAME: &'static str = "a conversion";
+
+    fn run(self, ws: Ws) -> impl Future<Output = Result<(), CrmError>> + Send + 'static {
+        run(ws, self)
+    }
+
+    fn by(self, ws: &Ws) -> (Actor, Cause) {
+        // ok: one that cannot be read writes nothing.
+        let found = ws.read(|snap| rules::conversion_of(snap, self)).ok();
+        (found.map_or(Actor::System(Part::Engine), |one| one.by), Cause::Timer)
+    }
+
+    fn fail(self, tx: &mut WriteTx<'_>, why: String) -> Result<(), CrmError> {
+        rules::fail_conversion(tx, self, why)
+    }
+
+    fn taken_back(self, tx: &mut WriteTx<'_>, back: (Option<u64>, Stays)) -> Result<(), CrmError> {
+        rules::conversion_back(tx, self, back)
+    }
+}
+
+async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
+    let (one, left) = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let one = rules::conversion_of(snap, id)?;
+                let all = of_table!(one.home.table().number, B => {
+                    filled::<B>(snap, one.home, &one.key)?
+                });
+                let left = all.into_iter().filter(|row| one.after.is_none_or(|after| after < *row));
+                let left: Vec<Uuid> = left.collect();
+                Ok::<_, CrmError>((one, left))
+            })
+        })
+        .await?;
+    if one.state != ImportState::Running {
+        return Ok(());
+    }
+    let (who, mut after) = ((one.by, Cause::Timer), one.after);
+    let mut pieces: Vec<Vec<Uuid>> = left.chunks(PIECE).map(<[Uuid]>::to_vec).collect();
+    if pieces.is_empty() {
+        pieces.push(Vec::new());
+    }
+    let last = pieces.len() - 1;
+    for (n, piece) in pieces.into_iter().enumerate() {
+        let behind = piece.last().copied().or(after);
+        let goes_on = ws
+            .write(&who, move |tx| rules::convert_rows(tx, id, (after, &piece, n == last)))
+            .await?;
+        if !goes_on {
+            return Ok(());
+        }
+        after = behind;
+    }
+    Ok(())
+}
+
+/// Takes a conversion back, newest entry first; what others have changed since stays.
+///
+/// # Errors
+/// When there is nothing to take back, or it still runs.
+pub async fn take_back(ws: &Ws, who: &Person, id: ConversionId) -> Result<Conversion, CrmError> {
+    let one = ws.read(|snap| rules::conversion_of(snap, id))?;
+    if one.state == ImportState::Running {
+        return Err(CrmError::Refused("the values are still being converted".to_owned()));
+    }
+    if one.entries.is_empty() {
+        return Err(CrmError::Refused("there is nothing to take back".to_owned()));
+    }
+    pieces::back(ws, who, id, &one.entries).await?;
+    ws.read(|snap| rules::conversion_of(snap, id))
+}
+
+/// How far a conversion is, in a sentence.
+#[must_use]
+pub(crate) fn said(one: &Conversion) -> String {
+    let Cast { same, other, lost } = one.counts;
+    let came = format!("{same} as they were, {other} converted, {lost} lost");
+    match &one.state {
+        ImportState::Running => format!("{} of {} values: {came}", one.next, one.rows),
+        ImportState::Undoing => format!("Being taken back: {came}"),
+        ImportState::Undone if 0 < one.kept + one.kept_fields => {
+            format!("Taken back, but for {}", one.kept + one.kept_fields)
+        }
+        ImportState::Undone => "Taken back".to_owned(),
+        ImportState::Failed(why) => why.clone(),
+        ImportState::Draft | ImportState::Done | ImportState::Cancelled => {
+            kernel::text::capitalized(&came)
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Pages of conversions: what would become of the values of a field, and how far a conversion is.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::tasks::queries::scene::Scene;
+use kernel::{Can, Problem as _, ProblemKind};
+use noun::{Column, Kind};
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::flash;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Choice;
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::api::table_of;
+use super::{Example, Foreseen, Wish, foresee, said, start, take_back};
+use crate::error::CrmError;
+use crate::import::pages::{StayedLine, stayed_line};
+use crate::model::{Cast, ConversionId, Home, ImportState};
+use crate::pages::{home_of, word_of};
+use crate::rules;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/fields/{key}/kind", ask.needs(Can::Write))
+        .post("/settings/fields/{key}/kind", convert.needs(Can::Write))
+        .get("/settings/conversions/{id}", show.needs(Can::Read))
+        .post("/settings/conversions/{id}/undo", undo.needs(Can::Write))
+}
+
+/// What a form says: which field, and the kind that it is to get.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    of: String,
+    kind: String,
+    to: String,
+}
+
+struct ExampleLine {
+    title: String,
+    href: String,
+    old: String,
+    new: String,
+}
+
+#[derive(Template)]
+#[template(path = "crm/convert.html")]
+struct AskPage {
+    shell: Shell,
+    action: String,
+    fields_url: String,
+    of: String,
+    label: String,
+    kind_label: &'static str,
+    kinds: Vec<Choice>,
+    targets: Vec<Choice>,
+    /// The kind that is foreseen; empty while none is.
+    kind: String,
+    to: String,
+    to_label: &'static str,
+    counts: Cast,
+    rows: usize,
+    new_choices: Vec<(String, String)>,
+    other: Vec<ExampleLine>,
+    lost: Vec<ExampleLine>,
+    error: String,
+}
+
+/// What a page shows of a field that gets another kind.
+type Seen = (Column, Option<Result<Foreseen, CrmError>>);
+
+async fn ask(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(key): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = asked_page((ws, who, shell), key, asked, String::new()).await?;
+    html::page(&page)
+}
+
+/// The wish of a form; none while no kind is chosen.
+fn wish(home: Home, key: &str, asked: &Asked) -> Option<Wish> {
+    let kind = Kind::of(&asked.kind)?;
+    Some(Wish { home, key: key.to_owned(), kind, to: table_of(&asked.to) })
+}
+
+async fn asked_page(
+    (ws, who, shell): (Ws, Person, Shell),
+    key: String,
+    asked: Asked,
+    error: String,
+) -> Result<AskPage, CrmError> {
+    ws.look(move |ws| {
+        ws.read(|snap| {
+            let scene = Scene::new(ws, &who, snap)?;
+            let home = home_of(snap, &asked.of)?;
+            let column = rules::convertible(snap, (home, &key))?;
+            let seen = wish(home, &key, &asked).map(|wish| foresee(snap, &who, &wish));
+            Ok(page((&scene, shell), (home, &asked), (column, seen), error))
+        })
+    })
+    .await
+}
+
+fn page(
+    (scene, shell): (&Scene, Shell),
+    (home, asked): (Home, &Asked),
+    (column, seen): Seen,
+    mut error: String,
+) -> AskPage {
+    let fields = scene.ws.url("settings/fields");
+    let of = word_of(home);
+    let seen = match seen {
+        Some(Ok(seen)) => Some(seen),
+        Some(Err(why)) => {
+            if error.is_empty() {
+                error = web::form::sentence(&why.to_string());
+            }
+            None
+        }
+        None => None,
+    };
+    let line = |one: &Example| ExampleLine {
+        title: one.title.clone(),
+        href: scene.ws.url(&one.path),
+        old: one.old.clone(),
+        new: one.new.clone(),
+    };
+    let lines = |all: fn(&Foreseen) -> &[Example]| {
+        seen.as_ref().map_or_else(Vec::new, |seen| all(seen).iter().map(line).collect())
+    };
+    let kinds = Kind::ALL.iter().filter(|kind| **kind != column.kind);
+    let targets = [
+        ("contacts", "Contacts"),
+        ("organizations", "Organizations"),
+        ("records", "Records of collections"),
+    ];
+    let is_new = |seen: &&Foreseen| seen.column.choices.is_empty();
+    AskPage {
+        action: format!("{fields}/{}/kind", column.key),
+        fields_url: format!("{fields}?of={of}#field-{}", column.key),
+        kinds: kinds
+            .map(|one| Choice::new(one.word(), one.label(), one.word() == asked.kind))
+            .collect(),
+        targets: targets
+            .iter()
+            .map(|(word, label)| Choice::new(*word, *label, asked.to == *word))
+            .collect(),
+        kind: seen.as_ref().map_or_else(String::new, |seen| seen.to.kind.word().to_owned()),
+        to: asked.to.clone(),
+        to_label: seen.as_ref().map_or("", |seen| seen.to.kind.label()),
+        counts: seen.as_ref().map(|seen| seen.counts).unwrap_or_default(),
+        rows: seen.as_ref().map_or(0, |seen| seen.rows.len()),
+        new_choices: seen.as_ref().filter(is_new).map_or_else(Vec::new, |seen| {
+            let chip = |one: &noun::Choice| (web::ink::named(one.colour), one.label.clone());
+            seen.to.choices.iter().map(chip).collect()
+        }),
+        other: lines(|seen| &seen.other),
+        lost: lines(|seen| &seen.lost),
+        kind_label: column.kind.label(),
+        label: column.label,
+        of,
+        error,
+        shell,
+    }
+}
+
+async fn convert(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(key): Path<String>,
+    Form(asked): Form<Asked>,
+) -> Result<Response, PageError> {
+    let home = ws.read(|snap| home_of(snap, &asked.of))?;
+    let done = match wish(home, &key, &asked) {
+        Some(wish) => start(&ws, &who, wish).await,
+        None => Err(CrmError::field("kind", "Choose a kind.")),
+    };
+    match done {
+        Ok(one) => Ok(hx.go_to(&ws.url(&format!("settings/conversions/{}", one.id)))),
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            let says = web::form::sentence(&error.to_string());
+            let page = asked_page((ws, who, shell), key, asked, says).await?;
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "crm/conversion.html", blocks = ["state"])]
+struct ShowPage {
+    shell: Shell,
+    live: Live,
+    base: String,
+    fields_url: String,
+    label: String,
+    from: &'static str,
+    to: &'static str,
+    running: bool,
+    said: String,
+    share: u8,
+    stayed: Vec<StayedLine>,
+    more_stayed: usize,
+    can_undo: bool,
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<ConversionId>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let one = rules::conversion_of(snap, id)?;
+        let base = ws.url(&format!("settings/conversions/{id}"));
+        let running = one.state == ImportState::Running;
+        let share = one.next.saturating_mul(100).checked_div(one.rows).unwrap_or(100);
+        Ok::<_, CrmError>(ShowPage {
+            shell,
+            live: Live::new(base.clone()).record("conversions", id),
+            base,
+            fields_url: ws.url(&format!("settings/fields?of={}", word_of(one.home))),
+            from: one.from.kind.label(),
+            to: one.to.kind.label(),
+            running,
+            said: said(&one),
+            share: u8::try_from(share).unwrap_or(100),
+            stayed: one.stayed.iter().map(|stayed| stayed_line((&scene, snap), stayed)).collect(),
+            more_stayed: {
+                let kept = u64::from(one.kept) + u64::from(one.kept_fields);
+                usize::try_from(kept).unwrap_or(usize::MAX).saturating_sub(one.stayed.len())
+            },
+            can_undo: scene.may_write && !running && !one.entries.is_empty(),
+            label: one.label,
+        })
+    })?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_state()),
+        false => html::page(&page),
+    }
+}
+
+async fn undo(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ConversionId>,
+) -> Result<Response, PageError> {
+    let one = take_back(&ws, &who, id).await?;
+    let at = ws.url(&format!("settings/conversions/{id}"));
+    Ok(flash::say(&app, Flash::ok(said(&one)), hx.go_to(&at)))
+}

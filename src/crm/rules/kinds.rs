@@ -1,0 +1,347 @@
+//! Kinds of fields: what the values of a field become when it gets another kind, and the change itself, row by row.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use features::tasks::queries::people::{People, assignee_of};
+use kernel::TypedId;
+use noun::{Column, FieldValue, Kind, Look, Names as _, Source};
+use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
+use uuid::Uuid;
+
+use super::fields::{checked, def_of};
+use super::imports::{Stays, day};
+use super::suggestions::void_field;
+use super::words::choices_of;
+use crate::cards::FIELD;
+use crate::columns;
+use crate::error::CrmError;
+use crate::model::{
+    Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState,
+    MAX_STAYED, NAME, Row, Shape, of_table,
+};
+use crate::names::Known;
+
+/// The words before the kind that a value had, among what the value stands on.
+const CONVERTED: &str = "converted from ";
+
+/// What becomes of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Became {
+    /// It reads as before.
+    Same(FieldValue),
+    /// It reads otherwise.
+    Other(FieldValue),
+    /// It cannot be read as the new kind, in a sentence.
+    Lost(String),
+}
+
+/// The reading of the values of a field as values of another kind.
+#[derive(Debug)]
+pub struct Caster {
+    from: Column,
+    to: Column,
+    /// Addresses of mail that rows before took: no two may share one.
+    taken: BTreeSet<String>,
+}
+
+impl Caster {
+    /// A caster from one shape of a field to another.
+    #[must_use]
+    pub fn new(column: &Column, (from, to): (&Shape, &Shape)) -> Self {
+        Self { from: from.on(column), to: to.on(column), taken: BTreeSet::new() }
+    }
+
+    /// A value as people read it before.
+    #[must_use]
+    pub fn shown(&self, value: &FieldValue, known: &Known<'_>) -> String {
+        self.from.shown(value, known)
+    }
+
+    /// A value as people read it then.
+    #[must_use]
+    pub fn then(&self, value: &FieldValue, known: &Known<'_>) -> String {
+        self.to.shown(value, known)
+    }
+
+    /// What becomes of the value of a row.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn cast<B: Book>(
+        &mut self,
+        read: &dyn Read,
+        known: &Known<'_>,
+        (row, value): (&Row<B>, &FieldValue),
+    ) -> Result<Became, StoreError> {
+        let cast = match self.to.read(&written(&self.from, self.to.kind, value, known), known) {
+            Ok(Some(cast)) => cast,
+            Ok(None) => return Ok(Became::Lost("Nothing of it can be written.".to_owned())),
+            Err(why) => return Ok(Became::Lost(why)),
+        };
+        if let (Some(index), Some((1, address))) = (B::EMAIL, cast.identity()) {
+            let mut key = kernel::key::KeyBuf::new();
+            key.text(&address);
+            let other: Option<Row<B>> = read.find(index, &key)?;
+            let is_anothers = other.is_some_and(|other| other.id != row.id);
+            if is_anothers || !self.taken.insert(address.clone()) {
+                return Ok(Became::Lost(format!("{address} is another record's address already.")));
+            }
+        }
+        Ok(match self.then(&cast, known) == self.shown(value, known) {
+            true => Became::Same(cast),
+            false => Became::Other(cast),
+        })
+    }
+}
+
+/// A value in the words that another kind reads.
+#[must_use]
+pub fn written(from: &Column, to: Kind, value: &FieldValue, known: &Known<'_>) -> String {
+    match (value, to) {
+        (FieldValue::Who(who), to) if to != Kind::Person => known.name_of(*who),
+        (FieldValue::Text(text), Kind::Date | Kind::Datetime) => day(text.trim(), false),
+        _ => from.written(value, known),
+    }
+}
+
+/// The column of a field that can get another kind.
+///
+/// # Errors
+/// When there is none, it is a part of HQ, or it is being converted already.
+pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column, CrmError> {
+    let all = columns::of(read, home)?;
+    let column = all.into_iter().find(|column| column.key == key);
+    let column = column.ok_or_else(|| CrmError::no("field", key))?;
+    if column.own || key == NAME {
+        let told = format!("\"{}\" is a part of HQ and keeps its kind", column.label);
+        return Err(CrmError::Refused(told));
+    }
+    if key == columns::TAGS {
+        return Err(CrmError::Refused("tags are labels and keep their kind".to_owned()));
+    }
+    let running: Vec<Conversion> = read.scan(CONVERSIONS_RUNNING, &Range::all())?;
+    if running.iter().any(|one| one.home == home && one.key == key) {
+        let told = format!("the values of \"{}\" are being converted already", column.label);
+        return Err(CrmError::Refused(told));
+    }
+    Ok(column)
+}
+
+/// The shape that a field gets. Choices are those that it has, else one for each word among its values, in the words of
+/// `texts`.
+///
+/// # Errors
+/// When it has this kind already, or its values make no choices.
+pub fn shaped<'t>(
+    column: &Column,
+    (kind, to): (Kind, Option<u16>),
+    texts: impl Iterator<Item = &'t str>,
+) -> Result<Shape, CrmError> {
+    if kind == column.kind {
+        return Err(CrmError::field("kind", "The field has this kind already."));
+    }
+    let choices = match (kind.has_choices(), column.choices.is_empty()) {
+        (false, _) => Vec::new(),
+        (true, false) => column.choices.clone(),
+        (true, true) => choices_of(kind, texts),
+    };
+    if kind.has_choices() && choices.is_empty() {
+        return Err(CrmError::field("kind", "There are no values to make choices of."));
+    }
+    let look = if kind == Kind::Number { column.look } else { Look::Plain };
+    Ok(Shape { kind, look, choices, to: to.unwrap_or(column.to) })
+}
+
+/// A conversion.
+///
+/// # Errors
+/// When there is none.
+pub fn conversion_of(read: &dyn Read, id: ConversionId) -> Result<Conversion, CrmError> {
+    read.get(id)?.ok_or_else(|| CrmError::no("conversion", &id.to_string()))
+}
+
+fn put(tx: &mut WriteTx<'_>, mut one: Conversion) -> Result<Conversion, CrmError> {
+    one.updated_at = tx.now();
+    tx.put(&one)?;
+    Ok(one)
+}
+
+/// Gives a field another kind. Its values follow: those of the rows in `first` in this transaction, the others piece by
+/// piece; `rows` is how many there are.
+///
+/// # Errors
+/// When the field cannot get the kind.
+pub fn begin_conversion(
+    tx: &mut WriteTx<'_>,
+    (home, key): (Home, &str),
+    to: Shape,
+    (rows, first): (usize, &[Uuid]),
+) -> Result<Conversion, CrmError> {
+    let column = convertible(tx, (home, key))?;
+    let old = def_of(tx, home, &column)?;
+    let def = checked(FieldDef {
+        kind: to.kind,
+        look: to.look,
+        choices: to.choices,
+        to: to.to,
+        updated_at: tx.now(),
+        ..old.clone()
+    })?;
+    void_field(tx, home, key)?;
+    tx.put(&def)?;
+    tx.emit(FIELD.changed(&old, &def));
+    let now = tx.now();
+    let one = Conversion {
+        id: tx.new_id(),
+        home,
+        key: key.to_owned(),
+        label: column.label.clone(),
+        from: Shape::of(&column),
+        to: Shape { kind: def.kind, look: def.look, choices: def.choices, to: def.to },
+        state: ImportState::Running,
+        rows: u32::try_from(rows).unwrap_or(u32::MAX),
+        next: 0,
+        after: None,
+        counts: Cast::default(),
+        entries: Vec::new(),
+        by: tx.by(),
+        created_at: now,
+        updated_at: now,
+        kept: 0,
+        kept_fields: 0,
+        stayed: Vec::new(),
+    };
+    converted(tx, one, (first, first.len() == rows))
+}
+
+/// Converts the values of some rows in one transaction, and moves the cursor behind them.
+///
+/// # Errors
+/// When the store fails.
+pub fn convert_rows(
+    tx: &mut WriteTx<'_>,
+    id: ConversionId,
+    (after, ids, are_last): (Option<Uuid>, &[Uuid], bool),
+) -> Result<bool, CrmError> {
+    let one = conversion_of(tx, id)?;
+    if one.state != ImportState::Running || one.after != after {
+        return Ok(false);
+    }
+    let one = converted(tx, one, (ids, are_last))?;
+    Ok(one.state == ImportState::Running)
+}
+
+fn converted(
+    tx: &mut WriteTx<'_>,
+    mut one: Conversion,
+    (ids, are_last): (&[Uuid], bool),
+) -> Result<Conversion, CrmError> {
+    let counts = of_table!(one.home.table().number, B => cast_rows::<B>(tx, &one, ids)?);
+    one.counts = one.counts.plus(counts);
+    one.next += u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    one.after = ids.last().copied().or(one.after);
+    match tx.seq() {
+        Ok(seq) => one.entries.push(seq),
+        // Rows that are gone by now leave no entry.
+        Err(StoreError::NoSeq) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if are_last {
+        one.state = ImportState::Done;
+    }
+    put(tx, one)
+}
+
+/// Converts the values of rows. One that somebody wrote since the field has its new kind stays.
+fn cast_rows<B: Book>(
+    tx: &mut WriteTx<'_>,
+    one: &Conversion,
+    ids: &[Uuid],
+) -> Result<Cast, CrmError> {
+    let (me, people) = (assignee_of(tx.by()), Arc::new(People::read(tx)?));
+    let column = Column::new(&one.key, &one.label, one.to.kind);
+    let mut counts = Cast::default();
+    let mut caster = Caster::new(&column, (&one.from, &one.to));
+    for id in ids {
+        let Some(old) = tx.get::<Row<B>>(<B::Id as TypedId>::from_uuid(*id))? else {
+            continue;
+        };
+        let Some(cell) = old.cells.get(&one.key).filter(|cell| cell.origin.at <= one.created_at)
+        else {
+            continue;
+        };
+        let Some(value) = cell.value.clone() else { continue };
+        let (became, said) = {
+            let read: &dyn Read = tx;
+            let known = Known::with(Arc::clone(&people), read, me);
+            (caster.cast::<B>(read, &known, (&old, &value))?, caster.shown(&value, &known))
+        };
+        let cast = match became {
+            Became::Same(cast) => {
+                counts.same += 1;
+                Some(cast)
+            }
+            Became::Other(cast) => {
+                counts.other += 1;
+                Some(cast)
+            }
+            Became::Lost(_) => {
+                counts.lost += 1;
+                None
+            }
+        };
+        if cast.as_ref() == Some(&value) {
+            continue;
+        }
+        let mut row = old.clone();
+        if let Some(cell) = row.cells.get_mut(&one.key) {
+            cell.value = cast;
+            // Who put it there stays; what it was before is one more thing that it stands on.
+            cell.origin.sources.retain(|source| !source.at.starts_with(CONVERTED));
+            cell.origin.sources.push(Source {
+                at: format!("{CONVERTED}{}", one.from.kind.label().to_lowercase()),
+                quote: kernel::text::ellipsis(&said, noun::MAX_SOURCE),
+            });
+        }
+        row.updated_at = tx.now();
+        tx.put(&row)?;
+        tx.emit(B::noun().changed(&old, &row));
+    }
+    Ok(counts)
+}
+
+/// Notes that a conversion cannot go on.
+///
+/// # Errors
+/// When it is gone.
+pub fn fail_conversion(
+    tx: &mut WriteTx<'_>,
+    id: ConversionId,
+    why: String,
+) -> Result<(), CrmError> {
+    let one = conversion_of(tx, id)?;
+    put(tx, Conversion { state: ImportState::Failed(why), ..one }).map(drop)
+}
+
+/// Notes that an entry of a conversion was taken back, with what stayed; after the last one it is over.
+///
+/// # Errors
+/// When it is gone.
+pub fn conversion_back(
+    tx: &mut WriteTx<'_>,
+    id: ConversionId,
+    (entry, stays): (Option<u64>, Stays),
+) -> Result<(), CrmError> {
+    let mut one = conversion_of(tx, id)?;
+    one.entries.retain(|kept| Some(*kept) != entry);
+    one.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
+    one.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
+    let room = MAX_STAYED.saturating_sub(one.stayed.len());
+    one.stayed.extend(stays.told.into_iter().take(room));
+    one.state = match one.entries.is_empty() {
+        true => ImportState::Undone,
+        false => ImportState::Undoing,
+    };
+    put(tx, one).map(drop)
+}

@@ -1,0 +1,266 @@
+//! One act through the API: what it takes, what lets it through, how it is done.
+//!
+//! Nobody is asked before a person's program acts, as nobody is before the person does. What a permission refuses for the
+//! browser of this agent is refused here, too, and so are hosts and scripts that its rules close.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use app::Ws;
+use browser::act::{Aim, Click, Does, Point, Stake, Wait};
+use browser::fields::FieldKind;
+use browser::page::Page;
+use browser::refs;
+use browser::tabs::DialogAnswer;
+use features::agents::model::Agent;
+use features::browsers::queries;
+use features::trust::queries::{self as trust, SiteAct};
+use kernel::ProblemKind;
+use net::guard;
+use web::error::{ApiError, Failure};
+
+/// How long `wait` waits unless asked, in seconds, and at most.
+const SECONDS: u64 = 10;
+const MAX_SECONDS: u64 = 60;
+/// How far `scroll` goes unless asked, in pixels.
+const SCROLL: f64 = 600.0;
+
+/// What is done.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    Navigate,
+    Back,
+    Forward,
+    Reload,
+    Click,
+    Hover,
+    Type,
+    Fill,
+    Select,
+    Press,
+    Scroll,
+    Drag,
+    Wait,
+    Dialog,
+    Evaluate,
+}
+
+/// An act, with the arguments of the agents' tool `browser`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "BrowserAct")]
+pub(super) struct ActBody {
+    pub(super) kind: Kind,
+    /// The number of the tab; without it the one at work.
+    pub(super) tab: Option<u32>,
+    /// A part of the page, such as e12 in a snapshot.
+    #[serde(rename = "ref")]
+    part: Option<String>,
+    /// For drag: where to.
+    to_ref: Option<String>,
+    /// For navigate; for wait: a part of the address.
+    url: Option<String>,
+    /// For type, fill, dialog; for wait: words that come; for evaluate: the script.
+    text: Option<String>,
+    /// For select: words or values.
+    options: Option<Vec<String>>,
+    /// For press: Enter, ArrowDown, Control+A. For dialog: Escape for Cancel.
+    key: Option<String>,
+    /// For click without ref, and for scroll: pixels.
+    x: Option<f64>,
+    /// As x; scroll goes 600 down.
+    y: Option<f64>,
+    /// For wait (10).
+    seconds: Option<u64>,
+}
+
+impl Kind {
+    /// Whether another page comes by it.
+    pub(super) fn brings_a_page(self) -> bool {
+        matches!(self, Self::Navigate | Self::Back | Self::Forward | Self::Reload)
+    }
+}
+
+impl ActBody {
+    fn part(&self) -> Result<u32, ApiError> {
+        let part = self.part.as_deref();
+        Ok(refs::parse(part.ok_or_else(|| ApiError::invalid("ref", "name a part: e12"))?)?)
+    }
+
+    /// Where it is aimed; nothing for what only looks or moves.
+    fn aim(&self) -> Result<Option<Aim>, ApiError> {
+        Ok(match (self.kind, self.x, self.y) {
+            (Kind::Click, Some(x), Some(y)) if self.part.is_none() => {
+                Some(Aim::Place(Point { x, y }))
+            }
+            (Kind::Press, ..) if self.part.is_none() => Some(Aim::Focus),
+            (Kind::Evaluate, ..) if self.part.is_none() => Some(Aim::Page),
+            (Kind::Dialog, ..) => Some(Aim::Page),
+            (
+                Kind::Click
+                | Kind::Press
+                | Kind::Type
+                | Kind::Fill
+                | Kind::Select
+                | Kind::Drag
+                | Kind::Evaluate,
+                ..,
+            ) => Some(Aim::Part(self.part()?)),
+            _ => None,
+        })
+    }
+
+    fn text(&self) -> Result<&str, ApiError> {
+        self.text.as_deref().ok_or_else(|| ApiError::invalid("text", "say what is written"))
+    }
+
+    fn seconds(&self) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(SECONDS).clamp(1, MAX_SECONDS))
+    }
+
+    fn wait(&self) -> Wait {
+        match (&self.text, &self.url) {
+            (Some(text), _) => Wait::Text(text.clone()),
+            (None, Some(url)) => Wait::Url(url.clone()),
+            (None, None) => Wait::Idle,
+        }
+    }
+}
+
+fn forbidden(code: &str, why: impl Into<String>) -> ApiError {
+    ApiError(Failure::new(ProblemKind::Forbidden, code, why))
+}
+
+/// Refuses an address that is closed to the browser of this agent, or that a permission refuses.
+pub(super) fn may_open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), ApiError> {
+    // ok: what is no address is refused when it is opened
+    let Some(at) = browser::page::address(url).ok().and_then(|url| guard::parse(&url).ok()) else {
+        return Ok(());
+    };
+    if let Some(why) = ws.read(|snap| queries::closes(snap, &[agent.id], &at))? {
+        return Err(forbidden("denied", why));
+    }
+    unless_refused(ws, agent, Some(("GET", at.as_str())))
+}
+
+/// Refuses what a permission refuses for the browser of this agent, whoever acts in it, and scripts where they are off.
+pub(super) async fn let_through(
+    ws: &Ws,
+    agent: &Agent,
+    page: &Page,
+    body: &ActBody,
+) -> Result<(), ApiError> {
+    if body.kind == Kind::Evaluate && !ws.read(|snap| queries::policy(snap, agent.id))?.scripts {
+        let why = "scripts are off for the browser of this agent; an owner or admin may allow them";
+        return Err(forbidden("evaluate_off", why));
+    }
+    if body.kind == Kind::Navigate {
+        return may_open(ws, agent, body.url.as_deref().unwrap_or_default());
+    }
+    let Some(aim) = body.aim()? else { return unless_refused(ws, agent, None) };
+    let stake = page.stake(aim).await?;
+    let does = match body.kind {
+        Kind::Click => Does::Click,
+        Kind::Press => Does::Press(body.key.as_deref().unwrap_or_default()),
+        _ => Does::Other,
+    };
+    let sends = stake.is_sent_by(does);
+    let mut acts = vec![SiteAct::Act];
+    acts.extend((sends && stake.is_delicate()).then_some(SiteAct::Send));
+    acts.extend((sends && stake.downloads).then_some(SiteAct::Download));
+    acts.extend((body.kind == Kind::Evaluate).then_some(SiteAct::Evaluate));
+    may_act(ws, agent, &stake, &acts)
+}
+
+/// Refuses what a permission refuses of these acts at a site.
+pub(super) fn may_act(
+    ws: &Ws,
+    agent: &Agent,
+    stake: &Stake,
+    acts: &[SiteAct],
+) -> Result<(), ApiError> {
+    let site = stake.site();
+    for act in acts {
+        unless_refused(ws, agent, site.as_ref().map(|at| (act.word(), at.as_str())))?;
+    }
+    Ok(())
+}
+
+fn unless_refused(ws: &Ws, agent: &Agent, does: Option<(&str, &str)>) -> Result<(), ApiError> {
+    let now = ws.app.clock.now();
+    match ws.read(|snap| trust::refused_in_browser(snap, agent.id, does, now))? {
+        Some(why) => Err(forbidden("denied", format!("{why}."))),
+        None => Ok(()),
+    }
+}
+
+/// The field that an act writes to, if it takes a credential: nobody sees it from then on.
+pub(super) async fn credential(page: &Page, body: &ActBody) -> Result<Option<u32>, ApiError> {
+    let field = match (body.kind, &body.part) {
+        (Kind::Type | Kind::Fill | Kind::Press, Some(_)) => page.field(body.part()?).await?,
+        (Kind::Press, None) => page.focused_field().await?,
+        _ => None,
+    };
+    let takes = |kind| matches!(kind, FieldKind::Password | FieldKind::Code);
+    Ok(field.filter(|field| takes(field.kind)).map(|field| field.number))
+}
+
+pub(super) async fn perform(page: &Page, body: &ActBody) -> Result<Option<String>, ApiError> {
+    match body.kind {
+        Kind::Navigate => {
+            let url = body.url.as_deref();
+            let url = url.ok_or_else(|| ApiError::invalid("url", "say which address to open"))?;
+            page.navigate(url).await.map(drop)?;
+        }
+        Kind::Back => page.back().await.map(drop)?,
+        Kind::Forward => page.forward().await.map(drop)?,
+        Kind::Reload => page.reload().await.map(drop)?,
+        Kind::Click => match (&body.part, body.x, body.y) {
+            (None, Some(x), Some(y)) => page.click_at(Point { x, y }, Click::default()).await?,
+            _ => page.click(body.part()?, Click::default()).await?,
+        },
+        Kind::Hover => page.hover(body.part()?).await?,
+        Kind::Type => page.type_text(body.part()?, body.text()?).await?,
+        Kind::Fill => page.fill(body.part()?, body.text()?).await?,
+        Kind::Select => {
+            let options = body.options.as_deref();
+            let options =
+                options.ok_or_else(|| ApiError::invalid("options", "name what is chosen"))?;
+            page.select(body.part()?, options).await?;
+        }
+        Kind::Press => {
+            let key = body.key.as_deref();
+            let key = key.ok_or_else(|| ApiError::invalid("key", "name a key, such as Enter"))?;
+            match &body.part {
+                Some(_) => page.press_in(body.part()?, key).await?,
+                None => page.press(key).await?,
+            }
+        }
+        Kind::Scroll => {
+            let part = body.part.as_deref().map(refs::parse).transpose()?;
+            let usual = if body.x.is_some() { 0.0 } else { SCROLL };
+            page.scroll(part, body.x.unwrap_or(0.0), body.y.unwrap_or(usual)).await?;
+        }
+        Kind::Drag => {
+            let to = body.to_ref.as_deref();
+            let to =
+                to.ok_or_else(|| ApiError::invalid("to_ref", "name the part to drag it to"))?;
+            page.drag(body.part()?, refs::parse(to)?).await?;
+        }
+        Kind::Wait => {
+            page.wait(&body.wait(), body.seconds()).await?;
+        }
+        Kind::Evaluate => {
+            let part = body.part.as_deref().map(refs::parse).transpose()?;
+            return Ok(Some(page.run_script(part, body.text()?, body.seconds()).await?));
+        }
+        Kind::Dialog => page.answer_next_dialog(match body.key.as_deref() {
+            Some("Escape") => DialogAnswer::Dismiss,
+            _ => DialogAnswer::Accept(body.text.clone().unwrap_or_default()),
+        })?,
+    }
+    Ok(None)
+}

@@ -1,0 +1,465 @@
+//! What a browser keeps and what its pages say and fetch, told by names: no value of a cookie, a storage or a query
+//! leaves it. In the dark nothing is told, nor of a page into which a password was typed.
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use browser::BrowserError;
+use browser::heard::{Fetched, Said};
+use browser::kept::{Change, Cookie, Item, Storage};
+use browser::page::Page;
+use features::agents::model::Agent;
+use kernel::{Can, ProblemKind};
+use web::error::{ApiError, Failure};
+use web::extract::{Json, Path, Path2, Query};
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use super::acts::{ONCE, TabAsked, Turn, page};
+use super::found;
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/agents/{agent}/browser/console",
+            console.needs(Can::Browser).doc(|| {
+                Doc::new("What a page has said to its console")
+                    .query::<TabAsked>()
+                    .returns::<Lines>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/browser/errors",
+            errors.needs(Can::Browser).doc(|| {
+                Doc::new("Of the console what went wrong").query::<TabAsked>().returns::<Lines>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/browser/requests",
+            requests.needs(Can::Browser).doc(|| {
+                Doc::new(
+                    "What a tab has fetched since this was asked first; of queries the names alone",
+                )
+                .query::<TabAsked>()
+                .returns::<Requests>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/browser/requests/{id}/body",
+            body.needs(Can::Browser)
+                .doc(|| Doc::new("Always refused: bodies of answers are not kept").returns::<()>()),
+        )
+        .get(
+            "/agents/{agent}/browser/pdf",
+            pdf.needs(Can::Browser)
+                .doc(|| Doc::new("A page as a PDF").query::<TabAsked>().media("application/pdf")),
+        )
+        .get(
+            "/agents/{agent}/browser/cookies",
+            cookies.needs(Can::Browser).doc(|| {
+                Doc::new("The cookies of all sites, without their values").returns::<Cookies>()
+            }),
+        )
+        .put(
+            "/agents/{agent}/browser/cookies",
+            put_cookie.needs(Can::Browser).doc(|| {
+                Doc::new("Write a cookie").body::<NewCookie>().no_key(ONCE).returns::<Cookies>()
+            }),
+        )
+        .delete(
+            "/agents/{agent}/browser/cookies",
+            drop_cookies.needs(Can::Browser).doc(|| {
+                Doc::new("Forget the cookies of a name at a host, or all of them")
+                    .query::<CookieAsked>()
+                    .no_key("a repeat finds nothing more to forget")
+                    .returns::<Cookies>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/browser/storage/{kind}",
+            stored.needs(Can::Browser).doc(|| {
+                Doc::new("What a page keeps in its local or session storage, without the values")
+                    .query::<TabAsked>()
+                    .returns::<Stored>()
+            }),
+        )
+        .put(
+            "/agents/{agent}/browser/storage/{kind}",
+            store.needs(Can::Browser).doc(|| {
+                Doc::new("Write to a storage of a page")
+                    .body::<NewItem>()
+                    .no_key(ONCE)
+                    .returns::<Stored>()
+            }),
+        )
+        .delete(
+            "/agents/{agent}/browser/storage/{kind}",
+            unstore.needs(Can::Browser).doc(|| {
+                Doc::new("Forget a name in a storage of a page, or all of it")
+                    .query::<ItemAsked>()
+                    .no_key("a repeat finds nothing more to forget")
+                    .returns::<Stored>()
+            }),
+        )
+}
+
+/// What a page has said.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserConsole")]
+struct Lines {
+    items: Vec<Line>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserConsoleLine")]
+struct Line {
+    /// `log`, `warning`, `error` and so on; `exception` for one that nobody caught.
+    kind: String,
+    /// Words of the page.
+    text: String,
+}
+
+/// What a tab has fetched.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserRequests")]
+struct Requests {
+    items: Vec<Request>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserRequest")]
+struct Request {
+    method: String,
+    /// Without values and fragments.
+    url: String,
+    /// `Document`, `Image`, `XHR` and so on.
+    kind: String,
+    /// Null while nothing has come.
+    status: Option<u16>,
+    /// Why nothing came.
+    failed: Option<String>,
+}
+
+/// Cookies by their names.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserCookies")]
+struct Cookies {
+    items: Vec<CookieView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserCookie")]
+struct CookieView {
+    name: String,
+    /// With a point in front also for all hosts below.
+    host: String,
+    path: String,
+    secure: bool,
+    http_only: bool,
+    /// Whether it stays when the browser ends.
+    lasting: bool,
+}
+
+/// A cookie that is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NewBrowserCookie")]
+struct NewCookie {
+    name: String,
+    value: String,
+    host: String,
+    /// Without it `/`.
+    path: Option<String>,
+    #[serde(default)]
+    secure: bool,
+    #[serde(default)]
+    http_only: bool,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct CookieAsked {
+    /// With `host`: only this one.
+    name: Option<String>,
+    host: Option<String>,
+    /// Without it `/`.
+    path: Option<String>,
+}
+
+/// A storage by its names.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserStorage")]
+struct Stored {
+    items: Vec<StoredItem>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserStorageItem")]
+struct StoredItem {
+    name: String,
+    /// The length of its value.
+    length: usize,
+}
+
+/// What is written to a storage.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NewBrowserStorageItem")]
+struct NewItem {
+    /// The number of the tab; without it the one at work.
+    tab: Option<u32>,
+    name: String,
+    value: String,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct ItemAsked {
+    /// The number of the tab; without it the one at work.
+    tab: Option<u32>,
+    /// Only this one.
+    name: Option<String>,
+}
+
+web::path_words! {
+    /// Which storage.
+    Kind {
+        /// The one that stays.
+        Local = "local",
+        /// The one that goes with its tab.
+        Session = "session",
+    }
+}
+
+impl Kind {
+    fn storage(self) -> Storage {
+        match self {
+            Self::Local => Storage::Local,
+            Self::Session => Storage::Session,
+        }
+    }
+}
+
+impl From<Cookie> for CookieView {
+    fn from(one: Cookie) -> Self {
+        Self {
+            name: one.name,
+            host: one.host,
+            path: one.path,
+            secure: one.is_secure,
+            http_only: one.is_http_only,
+            lasting: one.is_lasting,
+        }
+    }
+}
+
+impl Stored {
+    fn of(items: Vec<Item>) -> Json<Self> {
+        let item = |one: Item| StoredItem { name: one.name, length: one.length };
+        Json(Self { items: items.into_iter().map(item).collect() })
+    }
+}
+
+/// What is looked up in a page, in the light alone: what came with the dark is not told.
+async fn in_light<T>(
+    ws: &Ws,
+    agent: &Agent,
+    look: impl Future<Output = Result<T, BrowserError>>,
+) -> Result<T, ApiError> {
+    let stage = ws.app.browsers.stage(ws.browser_of(agent.id)).ok_or(BrowserError::Ended)?;
+    let light = stage.light();
+    if stage.is_dark() {
+        return Err(BrowserError::Hidden.into());
+    }
+    let found = look.await?;
+    match stage.is_dark() || stage.light() != light {
+        true => Err(BrowserError::Hidden.into()),
+        false => Ok(found),
+    }
+}
+
+async fn said(
+    (ws, who, name): (&Ws, &Person, &str),
+    asked: &TabAsked,
+    is_wanted: fn(&Said) -> bool,
+) -> Result<Json<Lines>, ApiError> {
+    let agent = found(ws, name)?;
+    let page = page(ws, who, &agent, asked.tab)?;
+    let said = in_light(ws, &agent, page.console()).await?;
+    let line =
+        |one: Said| Line { kind: one.kind, text: ws.app.redactor.text(&one.text).into_owned() };
+    Ok(Json(Lines { items: said.into_iter().filter(is_wanted).map(line).collect() }))
+}
+
+async fn console(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(asked): Query<TabAsked>,
+) -> Result<Json<Lines>, ApiError> {
+    said((&ws, &who, &name), &asked, |_| true).await
+}
+
+async fn errors(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(asked): Query<TabAsked>,
+) -> Result<Json<Lines>, ApiError> {
+    said((&ws, &who, &name), &asked, Said::is_error).await
+}
+
+async fn requests(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(asked): Query<TabAsked>,
+) -> Result<Json<Requests>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let page = page(&ws, &who, &agent, asked.tab)?;
+    let all = in_light(&ws, &agent, page.fetched()).await?;
+    let request = |one: Fetched| Request {
+        method: one.method,
+        url: ws.app.redactor.text(&one.url).into_owned(),
+        kind: one.kind,
+        status: one.status,
+        failed: one.failed,
+    };
+    Ok(Json(Requests { items: all.into_iter().map(request).collect() }))
+}
+
+async fn body(ws: Ws, _: Person, Path2(name, _): Path2<String, String>) -> Result<(), ApiError> {
+    found(&ws, &name)?;
+    let why = "Bodies of answers are not kept: they may hold what signs somebody in. Use the snapshot of the page.";
+    Err(ApiError(Failure::new(ProblemKind::Forbidden, "not_kept", why)))
+}
+
+async fn pdf(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(asked): Query<TabAsked>,
+) -> Result<Response, ApiError> {
+    let agent = found(&ws, &name)?;
+    let page = page(&ws, &who, &agent, asked.tab)?;
+    let bytes = in_light(&ws, &agent, page.pdf()).await?;
+    let head = [(CONTENT_TYPE, "application/pdf"), (CACHE_CONTROL, "no-store")];
+    Ok((head, bytes).into_response())
+}
+
+async fn cookies(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<Cookies>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let browser = ws.app.browsers.get(ws.browser_of(agent.id)).filter(|one| one.is_running());
+    let browser = browser.ok_or_else(|| ApiError::not_found("A running browser"))?;
+    let all = in_light(&ws, &agent, browser.cookies()).await?;
+    Ok(Json(Cookies { items: all.into_iter().map(CookieView::from).collect() }))
+}
+
+/// The cookies behind a change.
+async fn changed(turn: &Turn<'_>) -> Result<Json<Cookies>, ApiError> {
+    let all = turn.browser.cookies().await?;
+    Ok(Json(Cookies { items: all.into_iter().map(CookieView::from).collect() }))
+}
+
+async fn put_cookie(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Json(new): Json<NewCookie>,
+) -> Result<Json<Cookies>, ApiError> {
+    let agent = found(&ws, &name)?;
+    if new.name.trim().is_empty() || new.host.trim().is_empty() {
+        return Err(ApiError::invalid("name", "a cookie has a name and a host"));
+    }
+    let cookie = Cookie {
+        name: new.name.trim().to_owned(),
+        host: new.host.trim().to_owned(),
+        path: new.path.unwrap_or_else(|| "/".to_owned()),
+        is_secure: new.secure,
+        is_http_only: new.http_only,
+        is_lasting: false,
+    };
+    let turn = Turn::take(&ws, &who, &agent).await?;
+    let work = async {
+        turn.browser.put_cookie(&cookie, &new.value).await?;
+        changed(&turn).await
+    };
+    turn.does(work).await
+}
+
+async fn drop_cookies(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(asked): Query<CookieAsked>,
+) -> Result<Json<Cookies>, ApiError> {
+    let agent = found(&ws, &name)?;
+    if asked.name.is_some() != asked.host.is_some() {
+        return Err(ApiError::invalid("host", "name and host go together; without both all go"));
+    }
+    let turn = Turn::take(&ws, &who, &agent).await?;
+    let work = async {
+        match (&asked.name, &asked.host) {
+            (Some(cookie), Some(host)) => {
+                let path = asked.path.as_deref().unwrap_or("/");
+                turn.page(None)?.drop_cookie(cookie, host, path).await?;
+            }
+            _ => turn.browser.clear_cookies().await?,
+        }
+        changed(&turn).await
+    };
+    turn.does(work).await
+}
+
+async fn stored(
+    ws: Ws,
+    who: Person,
+    Path2(name, kind): Path2<String, Kind>,
+    Query(asked): Query<TabAsked>,
+) -> Result<Json<Stored>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let page = page(&ws, &who, &agent, asked.tab)?;
+    Ok(Stored::of(in_light(&ws, &agent, page.stored(kind.storage())).await?))
+}
+
+async fn store(
+    ws: Ws,
+    who: Person,
+    Path2(name, kind): Path2<String, Kind>,
+    Json(new): Json<NewItem>,
+) -> Result<Json<Stored>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let change = Change::Put(&new.name, &new.value);
+    changes((&ws, &who, &agent), new.tab, kind.storage(), change).await
+}
+
+async fn unstore(
+    ws: Ws,
+    who: Person,
+    Path2(name, kind): Path2<String, Kind>,
+    Query(asked): Query<ItemAsked>,
+) -> Result<Json<Stored>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let change = asked.name.as_deref().map_or(Change::Clear, Change::Drop);
+    changes((&ws, &who, &agent), asked.tab, kind.storage(), change).await
+}
+
+/// Changes a storage of a page.
+async fn changes(
+    (ws, who, agent): (&Ws, &Person, &Agent),
+    tab: Option<u32>,
+    storage: Storage,
+    change: Change<'_>,
+) -> Result<Json<Stored>, ApiError> {
+    let turn = Turn::take(ws, who, agent).await?;
+    let page: Page = turn.page(tab)?;
+    let work = async {
+        page.store(storage, change).await?;
+        Ok::<_, ApiError>(Stored::of(page.stored(storage).await?))
+    };
+    turn.does(work).await
+}

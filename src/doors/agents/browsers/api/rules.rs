@@ -1,0 +1,351 @@
+//! What the browser of an agent may do, what its tabs are told of their machine, and the files that go in and come out.
+
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use browser::BrowserError;
+use browser::act::Aim;
+use browser::downloads::{Download, DownloadState};
+use browser::emulate::{Emulation, Size};
+use browser::launch::Browser;
+use browser::refs;
+use features::browsers::model::BrowserPolicy;
+use features::browsers::{queries, rules};
+use features::trust::queries::SiteAct;
+use kernel::Can;
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Path, Path2, Query};
+use web::file::{self, Show};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use super::super::view;
+use super::acts::{ONCE, Turn};
+use super::{body, found};
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/agents/{agent}/browser/policy",
+            show.needs(Can::Read)
+                .doc(|| Doc::new("What the browser of an agent may do").returns::<PolicyView>()),
+        )
+        .put(
+            "/agents/{agent}/browser/policy",
+            set.needs(Can::Admin).doc(|| {
+                Doc::new("Say what it may do; counts from its next request on")
+                    .body::<PolicyBody>()
+                    .returns::<PolicyView>()
+            }),
+        )
+        .put(
+            "/agents/{agent}/browser/emulation",
+            emulate.needs(Can::Browser).doc(|| {
+                Doc::new("What a tab is told of its machine; what is left out is as usual")
+                    .body::<EmulationBody>()
+                    .no_key("a repeat sets the same")
+                    .returns::<Emulated>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/browser/upload",
+            upload.needs(Can::Browser).doc(|| {
+                Doc::new("Give files to a field of a page; a form with the files as its parts")
+                    .query::<UploadAsked>()
+                    .no_key(ONCE)
+                    .returns::<Given>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/browser/downloads",
+            downloads.needs(Can::Browser).doc(|| {
+                Doc::new("What was downloaded since the browser was started").returns::<Downloads>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/browser/downloads/{id}",
+            download
+                .needs(Can::Browser)
+                .doc(|| Doc::new("A file that was downloaded").media("application/octet-stream")),
+        )
+}
+
+/// What a browser may do.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserPolicy")]
+struct PolicyView {
+    /// The only hosts, of those that the agent reaches; empty for all of them.
+    allowed_hosts: Vec<String>,
+    blocked_hosts: Vec<String>,
+    /// Whether the agent may run scripts in pages.
+    scripts: bool,
+    /// Always false: single hosts of private networks are opened for the workspace.
+    private_network: bool,
+    /// Always true: whether they are asked for is said by mode and permissions.
+    downloads: bool,
+    /// Always empty: what pages ask for, such as a camera, is denied.
+    permissions: Vec<String>,
+}
+
+/// What it is to be allowed.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "NewBrowserPolicy")]
+struct PolicyBody {
+    /// example.com, or *.example.com for all hosts below it.
+    allowed_hosts: Vec<String>,
+    blocked_hosts: Vec<String>,
+    scripts: bool,
+    /// Only false.
+    private_network: bool,
+    /// Only true.
+    downloads: Option<bool>,
+    /// Only empty.
+    permissions: Vec<String>,
+}
+
+/// What a tab is told.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "BrowserEmulation")]
+struct EmulationBody {
+    /// The number of the tab; without it the one at work.
+    tab: Option<u32>,
+    /// With `height`, in pixels of the page: 100 to 4000.
+    width: Option<u32>,
+    height: Option<u32>,
+    /// Pixels of the screen for one of the page: 0.5 to 4.
+    scale: Option<f64>,
+    /// A phone, with fingers in place of a mouse.
+    phone: bool,
+    /// Such as Europe/Berlin.
+    zone: Option<String>,
+    /// Such as de-DE.
+    locale: Option<String>,
+    /// `screen` or `print`.
+    media: Option<String>,
+    /// `light` or `dark`.
+    scheme: Option<String>,
+    offline: bool,
+    /// Always refused.
+    headers: Option<serde_json::Value>,
+    /// Always refused.
+    geo: Option<serde_json::Value>,
+}
+
+/// The tab that was told so.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserEmulated")]
+struct Emulated {
+    tab: u32,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UploadAsked {
+    /// The field for files, such as e12; without it the one that the page asks for.
+    #[serde(rename = "ref")]
+    part: Option<String>,
+    /// The number of the tab; without it the one at work.
+    tab: Option<u32>,
+}
+
+/// What was given to a page.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserUpload")]
+struct Given {
+    tab: u32,
+    files: usize,
+}
+
+/// Downloads of a browser.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserDownloads")]
+struct Downloads {
+    items: Vec<DownloadView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BrowserDownload")]
+struct DownloadView {
+    id: String,
+    name: String,
+    bytes: u64,
+    /// `running`, `done`, `failed` or `too_large`.
+    state: &'static str,
+}
+
+impl From<BrowserPolicy> for PolicyView {
+    fn from(policy: BrowserPolicy) -> Self {
+        Self {
+            allowed_hosts: policy.allowed,
+            blocked_hosts: policy.blocked,
+            scripts: policy.scripts,
+            private_network: false,
+            downloads: true,
+            permissions: Vec::new(),
+        }
+    }
+}
+
+impl From<Download> for DownloadView {
+    fn from(one: Download) -> Self {
+        let state = match one.state {
+            DownloadState::Running => "running",
+            DownloadState::Done => "done",
+            DownloadState::Failed => "failed",
+            DownloadState::TooLarge => "too_large",
+        };
+        Self { id: one.file, name: one.name, bytes: one.bytes, state }
+    }
+}
+
+async fn show(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<PolicyView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    Ok(Json(ws.read(|snap| queries::policy(snap, agent.id))?.into()))
+}
+
+async fn set(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(new): Json<PolicyBody>,
+) -> Result<Json<PolicyView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    if new.private_network {
+        let why = "open single hosts with PUT /api/v1/reach; a network as a whole stays closed";
+        return Err(ApiError::invalid("private_network", why));
+    }
+    if new.downloads == Some(false) {
+        let why = "refuse them with a permission for the tool browser: DOWNLOAD";
+        return Err(ApiError::invalid("downloads", why));
+    }
+    if !new.permissions.is_empty() {
+        let why = "pages get no camera, place or notice here, whatever they ask for";
+        return Err(ApiError::invalid("permissions", why));
+    }
+    let policy = BrowserPolicy {
+        agent: agent.id,
+        scripts: new.scripts,
+        allowed: new.allowed_hosts,
+        blocked: new.blocked_hosts,
+    };
+    ws.write(&who, once.run(move |tx| rules::set_policy(tx, policy))).await?;
+    Ok(Json(ws.read(|snap| queries::policy(snap, agent.id))?.into()))
+}
+
+impl EmulationBody {
+    fn emulation(&self) -> Result<Emulation, ApiError> {
+        if self.headers.is_some() {
+            let why =
+                "headers would go to every host that the page fetches from; a cookie goes to one";
+            return Err(ApiError::invalid("headers", why));
+        }
+        if self.geo.is_some() {
+            return Err(ApiError::invalid("geo", "pages are not told where they are"));
+        }
+        let size = match (self.width, self.height) {
+            (Some(width), Some(height)) => {
+                let scale = self.scale.unwrap_or(1.0);
+                Some(Size { width, height, scale, is_phone: self.phone })
+            }
+            (None, None) if self.scale.is_none() && !self.phone => None,
+            _ => return Err(ApiError::invalid("width", "say width and height")),
+        };
+        let one_of = |field: &str, said: &Option<String>, words: [&str; 2]| match said.as_deref() {
+            Some(word) if !words.contains(&word) => {
+                Err(ApiError::invalid(field, format!("say {} or {}", words[0], words[1])))
+            }
+            _ => Ok(said.clone()),
+        };
+        // Browsers differ in what they say of a zone that there is not.
+        if self.zone.as_deref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
+            return Err(ApiError::invalid("zone", "say a zone by its name, as Europe/Berlin"));
+        }
+        Ok(Emulation {
+            size,
+            zone: self.zone.clone(),
+            locale: self.locale.clone(),
+            media: one_of("media", &self.media, ["screen", "print"])?,
+            scheme: one_of("scheme", &self.scheme, ["light", "dark"])?,
+            is_offline: self.offline,
+        })
+    }
+}
+
+async fn emulate(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Json(body): Json<EmulationBody>,
+) -> Result<Json<Emulated>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let to = body.emulation()?;
+    let turn = Turn::take(&ws, &who, &agent).await?;
+    let page = turn.page(body.tab)?;
+    let work = async { page.emulate(&to).await.map_err(ApiError::from) };
+    turn.does(work).await?;
+    Ok(Json(Emulated { tab: page.number() }))
+}
+
+async fn upload(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(asked): Query<UploadAsked>,
+    request: Request,
+) -> Result<Json<Given>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let files = view::arrived(&ws, request).await?;
+    let turn = Turn::take(&ws, &who, &agent).await?;
+    let page = turn.page(asked.tab)?;
+    let work = async {
+        let number = match asked.part.as_deref() {
+            Some(part) => refs::parse(part)?,
+            None => page.chooser().ok_or(BrowserError::NoChooser)?.number,
+        };
+        let stake = page.stake(Aim::Part(number)).await?;
+        body::may_act(&ws, &agent, &stake, &[SiteAct::Act, SiteAct::Upload])?;
+        let count = files.len();
+        page.give(number, files).await?;
+        Ok::<_, ApiError>(count)
+    };
+    let count = turn.does(work).await?;
+    Ok(Json(Given { tab: page.number(), files: count }))
+}
+
+async fn downloads(
+    ws: Ws,
+    _: Person,
+    Path(name): Path<String>,
+) -> Result<Json<Downloads>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let browser = ws.app.browsers.get(ws.browser_of(agent.id));
+    let all = browser.as_ref().map_or_else(Vec::new, Browser::downloads);
+    Ok(Json(Downloads { items: all.into_iter().map(DownloadView::from).collect() }))
+}
+
+async fn download(
+    ws: Ws,
+    _: Person,
+    Path2(name, id): Path2<String, String>,
+    asked: HeaderMap,
+) -> Result<Response, ApiError> {
+    let agent = found(&ws, &name)?;
+    let gone = || ApiError::not_found("This download");
+    let browser = ws.app.browsers.get(ws.browser_of(agent.id)).ok_or_else(gone)?;
+    let is_it = |one: &Download| one.file == id && one.state == DownloadState::Done;
+    let one = browser.downloads().into_iter().find(is_it).ok_or_else(gone)?;
+    // The name of the file is one that the browser has given, never one that was asked for.
+    let path = browser.setup().downloads().join(&one.file);
+    let file = tokio::fs::File::open(path).await.map_err(|_missing| gone())?;
+    let served = file::serve_open(&one.name, file, Show::Download, &asked).await;
+    served.map_err(|PageError(failure)| ApiError(failure))
+}

@@ -1,0 +1,24 @@
+//! The card of choices of who makes vectors: all that the rest of HQ knows of them.
+
+use kernel::Can;
+use noun::{Field, Meaning, Noun, text_of};
+
+use super::model::VectorSource;
+
+/// The card of choices of who makes vectors.
+pub static VECTOR_SOURCE: Noun = Noun {
+    fields: &[
+        Field::text("model", "model").called("title"),
+        Field::text("connection", "connection").means(Meaning::One("connection")),
+        Field::text("dimensions", "numbers of a vector").hidden(),
+        Field::text("floor", "least likeness").hidden(),
+        Field::text("by", "by").hidden(),
+    ],
+    title: |row| match text_of(row, "model") {
+        "" => "the model on this machine".to_owned(),
+        model => model.to_owned(),
+    },
+    path: |_| "settings/meaning".to_owned(),
+    undo: Some(Can::Admin),
+    ..Noun::of::<VectorSource>("vector_source", "source of vectors", "sources of vectors")
+};

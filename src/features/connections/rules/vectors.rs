@@ -1,0 +1,24 @@
+//! All writes of who makes vectors.
+
+use kernel::RowAct;
+use store::{StoreError, WriteTx};
+
+use super::super::card::VECTOR_SOURCE;
+use super::super::model::{Maker, VectorSource};
+
+/// Chooses who makes the vectors of a workspace; none for the model on this machine. The same one again is a new try
+/// of what has failed.
+///
+/// # Errors
+/// When the store refuses.
+pub fn choose(tx: &mut WriteTx<'_>, maker: Option<Maker>) -> Result<VectorSource, StoreError> {
+    let (connection, model, dimensions, floor) = match maker {
+        Some(maker) => (Some(maker.connection), maker.model, maker.dimensions, maker.floor),
+        None => (None, String::new(), 0, 0),
+    };
+    let (id, by, at) = (tx.new_id(), tx.by(), tx.now());
+    let chosen = VectorSource { id, connection, model, dimensions, floor, by, at };
+    tx.put(&chosen)?;
+    tx.emit(VECTOR_SOURCE.event(&chosen.id, RowAct::Created));
+    Ok(chosen)
+}

@@ -1,0 +1,429 @@
+//! `/api/v1/gateways`.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use crypto::token::{Token, TokenKind};
+use kernel::{Can, ProblemKind, Timestamp};
+use store::Read;
+use web::error::{ApiError, Failure};
+use web::extract::{self, Json, Path};
+use web::idempotency::NoKey;
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+
+use crate::error::GatewayError;
+use crate::health::Health;
+use crate::identity::{fingerprint, identity};
+use crate::machine;
+use crate::model::{Gateway, GatewayToken, GatewayTokenId, Load, Status, local};
+use crate::pages::reach;
+use crate::place::Place;
+use crate::queries;
+use crate::rules::{self, NewToken, Patch};
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/gateways",
+            list.needs(Can::Admin)
+                .doc(|| Doc::new("The machines that agents work on").returns::<Gateways>()),
+        )
+        .get(
+            "/gateways/tokens",
+            tokens.needs(Can::Admin).doc(|| {
+                Doc::new("Tokens by which machines join, without their secrets").returns::<Tokens>()
+            }),
+        )
+        .post(
+            "/gateways/tokens",
+            mint.needs(Can::Admin).proved().doc(|| {
+                Doc::new("Make a token by which one machine joins; it is shown this once")
+                    .body::<NewBody>()
+                    .returns::<Fresh>()
+                    .status(201)
+                    .no_key("the answer holds a secret")
+            }),
+        )
+        .delete(
+            "/gateways/tokens/{id}",
+            revoke_token.needs(Can::Admin).doc(|| {
+                Doc::new("Revoke a token; a machine that has joined with it stays").status(204)
+            }),
+        )
+        .get(
+            "/gateways/{id}",
+            show.needs(Can::Admin)
+                .doc(|| Doc::new("A gateway, by id, slug or name").returns::<GatewayView>()),
+        )
+        .patch(
+            "/gateways/{id}",
+            change.needs(Can::Admin).doc(|| {
+                Doc::new("Change the name, the labels or the address of a gateway")
+                    .body::<ChangeBody>()
+                    .returns::<GatewayView>()
+            }),
+        )
+        .delete(
+            "/gateways/{id}",
+            remove.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Remove a gateway that no agent works on; its machine is not let in any more",
+                )
+                .status(204)
+            }),
+        )
+        .get(
+            "/gateways/{id}/scope",
+            scope.needs(Can::Admin).doc(|| {
+                Doc::new("What the machine of a gateway can see, by table and number of rows")
+                    .returns::<ScopeView>()
+            }),
+        )
+        .post(
+            "/gateways/{id}/pause",
+            pause.needs(Can::Admin).doc(|| {
+                Doc::new("Let a gateway finish what it has and take nothing new")
+                    .returns::<GatewayView>()
+            }),
+        )
+        .post(
+            "/gateways/{id}/resume",
+            resume
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Let a gateway take work again").returns::<GatewayView>()),
+        )
+        .post(
+            "/gateways/{id}/revoke",
+            revoke.needs(Can::Admin).doc(|| {
+                Doc::new("Let a gateway not in any more, for good").returns::<GatewayView>()
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Gateways {
+    items: Vec<GatewayView>,
+}
+
+/// A gateway.
+#[derive(Serialize, JsonSchema)]
+struct GatewayView {
+    id: String,
+    /// What people call it.
+    label: String,
+    /// Its word in addresses and commands; never changes.
+    slug: String,
+    labels: Vec<String>,
+    /// Where people reach it, in place of what it reports; may be empty.
+    address: String,
+    /// Where it says that it is reached.
+    addresses: Vec<String>,
+    status: Status,
+    /// Why, when the status is `error`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    status_reason: String,
+    health: Health,
+    /// Whether its word is late, while it is not silent yet.
+    slow: bool,
+    /// Whether HQ itself runs there.
+    local: bool,
+    /// The fingerprint of its key; none for this machine.
+    fingerprint: Option<String>,
+    version: String,
+    system: String,
+    /// The agents that work there, by their slugs.
+    agents: Vec<String>,
+    load: Option<Load>,
+    /// Its link; none while it is not linked.
+    link: Option<LinkView>,
+    #[schemars(with = "Option<String>")]
+    last_seen_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    joined_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    ready_at: Option<Timestamp>,
+}
+
+/// The link of a gateway's machine.
+#[derive(Serialize, JsonSchema)]
+struct LinkView {
+    #[schemars(with = "String")]
+    since: Timestamp,
+    /// How many entries of the feed it does not have yet.
+    behind: u64,
+    /// The same in words.
+    told: String,
+}
+
+impl LinkView {
+    fn of(ws: &Ws, one: &Gateway) -> Option<Self> {
+        let (linked, head) = (ws.app.hosts.linked(ws.id, one.id)?, ws.store.head().seq);
+        Some(Self { since: linked.since, behind: linked.behind(head), told: reach(&linked, head) })
+    }
+}
+
+fn view(ws: &Ws, read: &dyn Read, one: Gateway) -> Result<GatewayView, GatewayError> {
+    let app = &ws.app;
+    let standing = queries::standing(read, &one, app.clock.now())?;
+    let (beat, local) = (queries::beat(read, one.id)?, one.is_local());
+    let load = match local {
+        true => Some(machine::load(&app.config.data)),
+        false => beat.as_ref().map(|beat| beat.load),
+    };
+    Ok(GatewayView {
+        id: one.id.to_string(),
+        link: LinkView::of(ws, &one),
+        health: standing.health,
+        slow: standing.is_slow,
+        local,
+        fingerprint: one.host_key.as_ref().map(fingerprint),
+        version: if local { env!("CARGO_PKG_VERSION").to_owned() } else { one.version },
+        system: beat.map(|beat| beat.system).unwrap_or_default(),
+        agents: queries::agents_on(read, one.id)?.into_iter().map(|agent| agent.slug).collect(),
+        load,
+        last_seen_at: standing.since,
+        label: one.label,
+        slug: one.slug,
+        labels: one.labels,
+        address: one.address,
+        addresses: one.addresses,
+        status: one.status,
+        status_reason: one.status_reason,
+        joined_at: one.joined_at,
+        ready_at: one.ready_at,
+    })
+}
+
+async fn list(ws: Ws) -> Result<Json<Gateways>, ApiError> {
+    let items = ws.look(|ws| {
+        ws.read(|snap| {
+            let all = queries::gateways(snap)?.into_iter();
+            all.map(|one| view(ws, snap, one)).collect::<Result<Vec<_>, GatewayError>>()
+        })
+    });
+    Ok(Json(Gateways { items: items.await? }))
+}
+
+/// The view of a gateway as somebody has named it.
+async fn shown(ws: &Ws, said: String) -> Result<Json<GatewayView>, ApiError> {
+    let view = ws.look(move |ws| ws.read(|snap| view(ws, snap, queries::gateway(snap, &said)?)));
+    Ok(Json(view.await?))
+}
+
+async fn show(ws: Ws, Path(said): Path<String>) -> Result<Json<GatewayView>, ApiError> {
+    shown(&ws, said).await
+}
+
+/// What the machine of a gateway can see.
+#[derive(Serialize, JsonSchema)]
+struct ScopeView {
+    items: Vec<TableView>,
+}
+
+/// A table of which it can see rows.
+#[derive(Serialize, JsonSchema)]
+struct TableView {
+    table: &'static str,
+    rows: u64,
+}
+
+async fn scope(ws: Ws, Path(said): Path<String>) -> Result<Json<ScopeView>, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    if id == local() {
+        let text = "HQ itself runs on this machine, which has all of the workspace";
+        return Err(ApiError(Failure::new(ProblemKind::Conflict, "has_all", text)));
+    }
+    let seen = ws.look(move |ws| mirror::what_it_sees(&ws.store, id, &queries::bound)).await?;
+    let items = seen.into_iter().map(|(table, rows)| TableView { table, rows }).collect();
+    Ok(Json(ScopeView { items }))
+}
+
+/// What a gateway is to be; what is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    label: Option<String>,
+    /// All of its labels: `gpu`, `region=eu`.
+    labels: Option<Vec<String>>,
+    /// Where people reach it, in place of what it reports; empty for none.
+    address: Option<String>,
+}
+
+async fn change(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    extract::Patch(body): extract::Patch<ChangeBody>,
+) -> Result<Json<GatewayView>, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    let patch = Patch { label: body.label, labels: body.labels, address: body.address };
+    ws.write(&who, move |tx| rules::change(tx, id, patch)).await?;
+    shown(&ws, id.to_string()).await
+}
+
+async fn pause(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+) -> Result<Json<GatewayView>, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    ws.write(&who, move |tx| rules::pause(tx, id)).await?;
+    shown(&ws, id.to_string()).await
+}
+
+async fn resume(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+) -> Result<Json<GatewayView>, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    ws.write(&who, move |tx| rules::resume(tx, id)).await?;
+    shown(&ws, id.to_string()).await
+}
+
+async fn revoke(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+) -> Result<Json<GatewayView>, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    ws.write(&who, move |tx| rules::revoke(tx, id)).await?;
+    shown(&ws, id.to_string()).await
+}
+
+async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusCode, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Tokens {
+    /// The newest first.
+    items: Vec<TokenView>,
+}
+
+/// A token without its secret.
+#[derive(Serialize, JsonSchema)]
+struct TokenView {
+    id: GatewayTokenId,
+    /// Its beginning, which may be shown.
+    mark: String,
+    /// What the machine is to be called.
+    label: String,
+    labels: Vec<String>,
+    /// `open`, `used`, `expired` or `revoked`.
+    state: &'static str,
+    /// The gateway that the machine became.
+    gateway: Option<String>,
+    /// How often others were turned away who came with it.
+    refused: u32,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+    #[schemars(with = "String")]
+    expires_at: Timestamp,
+    #[schemars(with = "Option<String>")]
+    called_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    used_at: Option<Timestamp>,
+}
+
+fn token_view(one: GatewayToken, now: Timestamp) -> TokenView {
+    TokenView {
+        id: one.id,
+        mark: format!("{}{}", TokenKind::Gateway.prefix(), one.public),
+        state: match (one.used_at, one.revoked_at) {
+            (Some(_), _) => "used",
+            (None, Some(_)) => "revoked",
+            (None, None) if one.is_open(now) => "open",
+            (None, None) => "expired",
+        },
+        gateway: one.gateway.map(|id| id.to_string()),
+        refused: one.refused,
+        created_at: one.created_at,
+        expires_at: one.expires_at,
+        called_at: one.called_at,
+        used_at: one.used_at,
+        label: one.label,
+        labels: one.labels,
+    }
+}
+
+async fn tokens(ws: Ws) -> Result<Json<Tokens>, ApiError> {
+    let now = ws.app.clock.now();
+    let all = ws.read(|snap| queries::tokens(snap))?;
+    Ok(Json(Tokens { items: all.into_iter().map(|one| token_view(one, now)).collect() }))
+}
+
+/// A machine that is to join.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    /// What it is to be called.
+    label: String,
+    /// What it has or is: `gpu`, `region=eu`.
+    #[serde(default)]
+    labels: Vec<String>,
+    /// How many minutes the token is good: 5 to 60, 15 unless said otherwise.
+    minutes: Option<i64>,
+}
+
+/// A new token with its secret.
+#[derive(Serialize, JsonSchema)]
+struct Fresh {
+    /// The token itself, never shown again.
+    secret: String,
+    /// The address at which the machine reaches this HQ.
+    address: String,
+    /// The fingerprint of this workspace's own key, by which the machine knows it.
+    fingerprint: String,
+    /// The line to run there; none where HQ is reached by plain http.
+    command: Option<String>,
+    /// What is run by hand, with the token in the file `join.token`.
+    by_hand: String,
+    token: TokenView,
+}
+
+async fn mint(
+    app: App,
+    ws: Ws,
+    who: Person,
+    _: NoKey,
+    Json(body): Json<NewBody>,
+) -> Result<Response, ApiError> {
+    let place = Place::of(&app.config);
+    let Some(address) = place.address() else {
+        let failure = Failure::new(ProblemKind::Conflict, "no_public_address", place.why_not());
+        return Err(ApiError(failure));
+    };
+    let token = Token::issue(TokenKind::Gateway);
+    let NewBody { label, labels, minutes } = body;
+    let (public, hash) = (token.id().to_owned(), token.hash());
+    let new = NewToken { public, hash, label, labels, minutes };
+    let made = ws.write(&who, move |tx| rules::mint(tx, new)).await?;
+    let key = fingerprint(identity(&ws).await?.public().as_bytes());
+    let fresh = Fresh {
+        command: place.command(token.reveal(), &key, ""),
+        by_hand: place.by_hand(&key),
+        address: address.to_owned(),
+        secret: token.reveal().to_owned(),
+        fingerprint: key,
+        token: token_view(made, app.clock.now()),
+    };
+    Ok((StatusCode::CREATED, Json(fresh)).into_response())
+}
+
+async fn revoke_token(
+    ws: Ws,
+    who: Person,
+    Path(id): Path<GatewayTokenId>,
+) -> Result<StatusCode, ApiError> {
+    ws.write(&who, move |tx| rules::revoke_token(tx, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,80 @@
+//! The cards: all that the rest of HQ knows of gateways and of the tokens by which machines join.
+
+use kernel::Can;
+use noun::{Area, Field, Meaning, Noun, Type, text_of, typed};
+use store::{Read, Schema, StoreError};
+
+use crate::model::{Beat, Gateway, GatewayKey, GatewayToken, HostKey, Status};
+
+/// All of them.
+pub static NOUNS: [&Noun; 2] = [&GATEWAY, &TOKEN];
+
+/// The card of gateways.
+pub static GATEWAY: Noun = Noun {
+    area: Area::Workspace,
+    tables: |schema: Schema| schema.with::<Gateway>().with::<GatewayKey>().with::<Beat>(),
+    read: Can::Admin,
+    undo: Some(Can::Admin),
+    fields: &[
+        Field::text("label", "name").called("title"),
+        Field::text("slug", "slug"),
+        Field::new("labels", "labels", Type::List),
+        Field::text("address", "address"),
+        Field::new("addresses", "reported addresses", Type::List).hidden(),
+        Field::text("status", "state"),
+        Field::text("status_reason", "why").hidden(),
+        Field::text("host_key", "key").hidden(),
+        Field::text("version", "version of its program"),
+        Field::text("by", "by").hidden(),
+        Field::new("joined_at", "joined", Type::Moment),
+        Field::new("snapshot_at", "first snapshot", Type::Moment).hidden(),
+        Field::new("ready_at", "first ready", Type::Moment).hidden(),
+        Field::new("hello_at", "last call", Type::Moment).hidden(),
+        Field::new("goodbye_at", "last goodbye", Type::Moment).hidden(),
+        Field::new("silent_at", "silent since", Type::Moment).hidden(),
+        Field::new("strange_at", "another key seen", Type::Moment),
+    ],
+    title: |row| text_of(row, "label").to_owned(),
+    path: |row| format!("settings/gateways/{}", text_of(row, "slug")),
+    rests: Some(rests),
+    ..Noun::of::<Gateway>("gateway", "gateway", "gateways")
+};
+
+/// The card of tokens by which machines join.
+pub static TOKEN: Noun = Noun {
+    area: Area::Workspace,
+    read: Can::Admin,
+    // What was used or withdrawn stays so.
+    undo: None,
+    fields: &[
+        Field::text("label", "name").called("title"),
+        Field::text("public", "beginning"),
+        Field::text("hash", "hash").hidden(),
+        Field::new("labels", "labels", Type::List),
+        Field::text("by", "by").hidden(),
+        Field::new("expires_at", "good until", Type::Moment),
+        Field::new("revoked_at", "revoked", Type::Moment),
+        Field::new("called_at", "first call", Type::Moment).hidden(),
+        Field::new("used_at", "used", Type::Moment),
+        Field::text("host_key", "key").hidden(),
+        Field::text("gateway", "gateway").means(Meaning::One("gateway")),
+        Field::new("refused", "turned away", Type::Number),
+    ],
+    title: |row| text_of(row, "label").to_owned(),
+    path: |_| "settings/gateways".to_owned(),
+    ..Noun::of::<GatewayToken>("gateway_token", "token of a gateway", "tokens of gateways")
+};
+
+/// Whom HQ lets in is never what an undo decides: a key that was taken away stays away, one that was given stays given.
+fn rests(
+    _: &dyn Read,
+    now: Option<&[u8]>,
+    then: Option<&[u8]>,
+) -> Result<Option<String>, StoreError> {
+    let trust = |row: Option<&[u8]>| -> (Option<HostKey>, bool) {
+        let row = row.and_then(typed::<Gateway>);
+        row.map_or((None, false), |one| (one.host_key, one.status == Status::Revoked))
+    };
+    let words = "Whether a machine is let in is decided on the page of gateways.";
+    Ok((trust(now) != trust(then)).then(|| words.to_owned()))
+}

@@ -1,0 +1,80 @@
+//! The gateways as the first page tells them.
+
+use app::Ws;
+use features::dashboard::queries::hosts::Host;
+use kernel::Timestamp;
+use store::{Read, StoreError};
+use web::format;
+
+use crate::health::{Health, Standing};
+use crate::model::{Gateway, Status};
+use crate::queries;
+
+/// So many agents are named.
+const NAMED: usize = 3;
+
+/// The gateways for the first page; none where HQ runs on this machine alone.
+///
+/// # Errors
+/// When the store fails.
+pub fn hosts(read: &dyn Read, ws: &Ws, now: Timestamp) -> Result<Vec<Host>, StoreError> {
+    let all = queries::gateways(read)?;
+    if all.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let host = |one: Gateway| {
+        let standing = queries::standing(read, &one, now)?;
+        let agents = queries::agents_on(read, one.id)?;
+        let mut parts: Vec<String> =
+            agents.iter().take(NAMED).map(|agent| agent.name.clone()).collect();
+        if NAMED < agents.len() {
+            parts.push(format!("{} more", agents.len() - NAMED));
+        }
+        let who = if parts.is_empty() { "No agents".to_owned() } else { parts.join(", ") };
+        let (state, label) = shown(&one, &standing);
+        let told = match quiet(&standing, now) {
+            quiet if quiet.is_empty() => who,
+            quiet => format!("{who} · {quiet}"),
+        };
+        Ok(Host {
+            href: ws.url(&format!("settings/gateways/{}", one.slug)),
+            state,
+            label,
+            told,
+            name: one.label,
+        })
+    };
+    all.into_iter().map(host).collect()
+}
+
+/// How it stands with a gateway in one word, with its state word: what people decided, else its health.
+#[must_use]
+pub fn shown(one: &Gateway, standing: &Standing) -> (&'static str, &'static str) {
+    match (one.status, standing.health) {
+        (Status::Revoked, _) => ("error", Status::Revoked.label()),
+        (Status::Error, _) => ("error", Status::Error.label()),
+        (_, Health::Sleeping) => ("paused", Health::Sleeping.label()),
+        (_, Health::Stale) => ("stale", Health::Stale.label()),
+        (Status::Provisioning, _) => ("provisioning", Status::Provisioning.label()),
+        (Status::Paused, _) => ("paused", Status::Paused.label()),
+        (Status::Draining, _) => ("waiting", Status::Draining.label()),
+        (Status::Ready, Health::NoSignal) => ("stale", Health::NoSignal.label()),
+        (Status::Ready, Health::Healthy) => ("healthy", Health::Healthy.label()),
+    }
+}
+
+/// Since when nothing is heard of a gateway, in words; nothing while that is as it should be.
+#[must_use]
+pub fn quiet(standing: &Standing, now: Timestamp) -> String {
+    let silent = standing.since.map(|since| now.duration_since(since).unsigned_abs());
+    match (standing.health, silent) {
+        (Health::Stale, Some(length)) => {
+            let minutes = std::time::Duration::from_secs(length.as_secs() / 60 * 60);
+            format!("no word for {}", format::duration(minutes))
+        }
+        (Health::Healthy, Some(length)) if standing.is_slow => {
+            format!("slow, last word {} s ago", length.as_secs())
+        }
+        _ => String::new(),
+    }
+}

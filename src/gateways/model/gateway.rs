@@ -1,0 +1,171 @@
+//! Gateways: what people set and what became of each.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Actor, GatewayId, Part, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, Record, Table};
+
+use super::{HostKey, local};
+
+/// Gateways.
+pub const GATEWAYS: Table = Table::new(390, "gateways");
+
+kernel::words! {
+    /// What is stored of the state of a gateway.
+    Status {
+        /// It has joined and is not ready for agents yet.
+        Provisioning = "provisioning", "Setting up";
+        /// Its agents work.
+        Ready = "ready", "Ready";
+        /// It finishes what runs and takes nothing new.
+        Paused = "paused", "Paused";
+        /// It gives away what it has.
+        Draining = "draining", "Draining";
+        /// It cannot work until somebody has looked.
+        Error = "error", "Error";
+        /// It is not let in any more.
+        Revoked = "revoked", "Revoked";
+    }
+}
+
+/// A machine that agents work on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its id.
+    pub id: GatewayId,
+    /// What people call it.
+    pub label: String,
+    /// Its word in addresses and commands; never changes.
+    pub slug: String,
+    /// What it has or is: `gpu`, `region=eu`.
+    pub labels: Vec<String>,
+    /// Where people reach it, in place of what it reports; may be empty.
+    pub address: String,
+    /// Where it says that it is reached.
+    pub addresses: Vec<String>,
+    /// How it stands with it.
+    pub status: Status,
+    /// Why, when the status is `error`.
+    pub status_reason: String,
+    /// The key by which it is known; none for this machine.
+    pub host_key: Option<HostKey>,
+    /// The version of its program.
+    pub version: String,
+    /// Who let it join.
+    pub by: Actor,
+    /// When it joined.
+    #[serde(with = "millisecond::optional")]
+    pub joined_at: Option<Timestamp>,
+    /// When it first had what its agents need.
+    #[serde(with = "millisecond::optional")]
+    pub snapshot_at: Option<Timestamp>,
+    /// When it was first ready for agents.
+    #[serde(with = "millisecond::optional")]
+    pub ready_at: Option<Timestamp>,
+    /// When it last called.
+    #[serde(with = "millisecond::optional")]
+    pub hello_at: Option<Timestamp>,
+    /// When it last said that it goes; none once it has called again.
+    #[serde(with = "millisecond::optional")]
+    pub goodbye_at: Option<Timestamp>,
+    /// The last word before a silence that people were told of; none once it is back.
+    #[serde(with = "millisecond::optional")]
+    pub silent_at: Option<Timestamp>,
+    /// When somebody last called in its name with another key.
+    #[serde(with = "millisecond::optional")]
+    pub strange_at: Option<Timestamp>,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+}
+
+impl Gateway {
+    /// The machine that HQ runs on, as it is until somebody changes something about it: it needs no row to be there.
+    #[must_use]
+    pub fn this_machine() -> Self {
+        let at = Timestamp::UNIX_EPOCH;
+        let by = Actor::System(Part::Setup);
+        Self { status: Status::Ready, ..Self::fresh(local(), ("This machine", "local"), (by, at)) }
+    }
+
+    /// A machine that has joined just now.
+    #[must_use]
+    pub fn fresh(id: GatewayId, (label, slug): (&str, &str), (by, at): (Actor, Timestamp)) -> Self {
+        Self {
+            id,
+            label: label.to_owned(),
+            slug: slug.to_owned(),
+            labels: Vec::new(),
+            address: String::new(),
+            addresses: Vec::new(),
+            status: Status::Provisioning,
+            status_reason: String::new(),
+            host_key: None,
+            version: String::new(),
+            by,
+            joined_at: None,
+            snapshot_at: None,
+            ready_at: None,
+            hello_at: None,
+            goodbye_at: None,
+            silent_at: None,
+            strange_at: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    /// Whether HQ itself runs there.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.id == local()
+    }
+
+    /// Where people reach it: what they set, else what it reports first; nothing when nobody says.
+    #[must_use]
+    pub fn reached_at(&self) -> &str {
+        match self.address.as_str() {
+            "" => self.addresses.first().map_or("", String::as_str),
+            own => own,
+        }
+    }
+}
+
+impl Record for Gateway {
+    type Id = GatewayId;
+    const TABLE: Table = GATEWAYS;
+    const CLASS: Class = Class::Tracked;
+    const TOGETHER: &'static [&'static [&'static str]] =
+        &[&["status", "status_reason"], &["snapshot_at", "ready_at"]];
+    fn id(&self) -> GatewayId {
+        self.id
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: GatewayId::from_bytes([95; 16]),
+            label: "Packing room ü".into(),
+            slug: "packing-room-ue".into(),
+            labels: vec!["gpu".into(), "region=eu".into()],
+            address: "https://packing.example.com".into(),
+            addresses: vec!["https://10.0.0.7:8080".into()],
+            status: Status::Paused,
+            status_reason: "a reason".into(),
+            host_key: Some([7; 32]),
+            version: "0.1.0".into(),
+            by: Actor::System(Part::Setup),
+            joined_at: Some(at),
+            snapshot_at: Some(at),
+            ready_at: Some(at),
+            hello_at: Some(at),
+            goodbye_at: Some(at),
+            silent_at: Some(at),
+            strange_at: Some(at),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Records of gateways: the machines, the tokens by which one joins, the key of the workspace, the last beats.
+
+mod beat;
+mod gateway;
+mod key;
+mod token;
+
+use kernel::{GatewayId, TypedId as _, ids};
+
+pub use beat::{Beat, Facts, GATEWAY_BEATS, Load, MINUTES};
+pub use gateway::{GATEWAYS, Gateway, Status};
+pub use key::{GATEWAY_KEYS, GatewayKey};
+pub use token::{GATEWAY_TOKENS, GatewayToken};
+
+ids! {
+    /// A token by which a machine joins.
+    GatewayTokenId,
+}
+
+/// The public Ed25519 key of a host.
+pub type HostKey = [u8; 32];
+
+/// The gateway that every workspace has: the machine that HQ runs on.
+#[must_use]
+pub fn local() -> GatewayId {
+    GatewayId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+}

@@ -1,0 +1,86 @@
+//! Tokens by which a machine joins: good once, for minutes.
+
+use crypto::token::TokenHash;
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Actor, GatewayId, Part, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, Record, Table};
+
+use super::{GatewayTokenId, HostKey};
+
+/// Tokens.
+pub const GATEWAY_TOKENS: Table = Table::new(391, "gateway_tokens");
+
+/// A token by which a machine joins. Only its hash is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayToken {
+    /// Its id.
+    pub id: GatewayTokenId,
+    /// The part of it that may be shown.
+    pub public: String,
+    /// What is kept of it.
+    pub hash: TokenHash,
+    /// What the machine is to be called.
+    pub label: String,
+    /// What the machine has or is.
+    pub labels: Vec<String>,
+    /// Who made it.
+    pub by: Actor,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// Until when it is good.
+    #[serde(with = "millisecond::required")]
+    pub expires_at: Timestamp,
+    /// When it was withdrawn.
+    #[serde(with = "millisecond::optional")]
+    pub revoked_at: Option<Timestamp>,
+    /// When a machine first called with it.
+    #[serde(with = "millisecond::optional")]
+    pub called_at: Option<Timestamp>,
+    /// When a machine joined with it.
+    #[serde(with = "millisecond::optional")]
+    pub used_at: Option<Timestamp>,
+    /// The key of that machine; nobody else gets in by it.
+    pub host_key: Option<HostKey>,
+    /// The gateway that the machine became.
+    pub gateway: Option<GatewayId>,
+    /// How often others were turned away who came with it.
+    pub refused: u32,
+}
+
+impl GatewayToken {
+    /// Whether a machine may still join with it.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.used_at.is_none() && now < self.expires_at
+    }
+}
+
+impl Record for GatewayToken {
+    type Id = GatewayTokenId;
+    const TABLE: Table = GATEWAY_TOKENS;
+    const CLASS: Class = Class::Sealed;
+    fn id(&self) -> GatewayTokenId {
+        self.id
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: GatewayTokenId::from_bytes([96; 16]),
+            public: "7kq2m4td".into(),
+            hash: TokenHash::of(b"sample"),
+            label: "Packing room".into(),
+            labels: vec!["gpu".into()],
+            by: Actor::System(Part::Setup),
+            created_at: at,
+            expires_at: at,
+            revoked_at: Some(at),
+            called_at: Some(at),
+            used_at: Some(at),
+            host_key: Some([7; 32]),
+            gateway: Some(GatewayId::from_bytes([95; 16])),
+            refused: 1,
+        }
+    }
+}

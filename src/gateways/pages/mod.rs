@@ -1,0 +1,44 @@
+//! Pages of gateways: all of them, one, the command that another joins by, and what that command fetches.
+
+mod add;
+mod fetch;
+mod list;
+mod show;
+mod view;
+
+use kernel::Can;
+use web::routes::{Needs as _, Routes};
+
+pub use fetch::script;
+pub(crate) use view::reach;
+
+/// The place of these pages.
+const HERE: &str = "settings/gateways";
+/// Their word in the menu of settings.
+const MENU: &str = "gateways";
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/gateways", list::list.needs(Can::Admin))
+        .post("/settings/gateways", add::create.needs(Can::Admin).proved())
+        .get("/settings/gateways/new", add::new.needs(Can::Admin))
+        .get("/settings/gateways/tokens/{id}", add::steps.needs(Can::Admin))
+        .post("/settings/gateways/tokens/{id}/revoke", add::revoke.needs(Can::Admin))
+        .get("/settings/gateways/{id}", show::show.needs(Can::Admin))
+        .post("/settings/gateways/{id}", show::save.needs(Can::Admin))
+        .post("/settings/gateways/{id}/{verb}", show::act.needs(Can::Admin))
+}
+
+/// Routes outside of a workspace: a machine that joins has a token and no sign-in. The script stands at `/join`, which
+/// invitations of people have, too.
+#[must_use]
+pub fn open_routes() -> Routes {
+    Routes::new().get("/join/program", fetch::program.needs(Can::Open))
+}
+
+/// The style of these pages; other pages do not load it.
+fn sheet() -> &'static str {
+    web::assets::more("gateways.css")
+}

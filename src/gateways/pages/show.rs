@@ -1,0 +1,221 @@
+//! A gateway: how it stands with it, who works there, what is set.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::history::queries as history;
+use features::tasks::queries::scene::Scene;
+use kernel::GatewayId;
+use mirror::MirrorError;
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Path, Path2};
+use web::form::Wrong;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, html, path_words};
+
+use super::view::{Block, Seen, block, sees};
+use super::{HERE, MENU, sheet};
+use crate::error::GatewayError;
+use crate::identity::fingerprint;
+use crate::model::{Gateway, local};
+use crate::queries;
+use crate::rules::{self, Patch, labels_of};
+
+/// What is typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    label: String,
+    labels: String,
+    address: String,
+}
+
+#[derive(Template)]
+#[template(path = "gateways/show.html", blocks = ["now"])]
+struct ShowPage {
+    shell: Shell,
+    here: &'static str,
+    sheet: &'static str,
+    base: String,
+    id: GatewayId,
+    one: Block,
+    slug: String,
+    joined: Option<RelTime>,
+    by: String,
+    fingerprint: String,
+    reported: Vec<String>,
+    /// What the host can see; of this machine nothing is told, which has all.
+    sees: Vec<Seen>,
+    typed: Typed,
+    wrong: Wrong,
+    history: String,
+}
+
+/// `GET /settings/gateways/{id}`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+) -> Result<Response, PageError> {
+    let mut page = looked(&ws, who, shell, (said, None)).await?;
+    if hx.is_partial() {
+        return html::fragment(&page.as_now());
+    }
+    page.sees = seen(&ws, page.id).await?;
+    html::page(&page)
+}
+
+/// What a host can see; nothing of this machine, which has all.
+async fn seen(ws: &Ws, id: GatewayId) -> Result<Vec<Seen>, MirrorError> {
+    match id == local() {
+        true => Ok(Vec::new()),
+        false => ws.look(move |ws| sees(ws, id)).await,
+    }
+}
+
+async fn looked(
+    ws: &Ws,
+    who: Person,
+    shell: Shell,
+    (said, again): (String, Option<(Typed, Wrong)>),
+) -> Result<ShowPage, GatewayError> {
+    ws.look(move |ws| {
+        ws.read(|snap| {
+            let scene = Scene::new(ws, &who, snap)?;
+            let one = queries::gateway(snap, &said)?;
+            let again = again.unwrap_or_else(|| (Typed::of(&one), Wrong::none()));
+            page(&scene, snap, shell, (&one, again))
+        })
+    })
+    .await
+}
+
+impl Typed {
+    fn of(one: &Gateway) -> Self {
+        Self {
+            label: one.label.clone(),
+            labels: one.labels.join(", "),
+            address: one.address.clone(),
+        }
+    }
+}
+
+fn page(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (one, (typed, wrong)): (&Gateway, (Typed, Wrong)),
+) -> Result<ShowPage, GatewayError> {
+    Ok(ShowPage {
+        shell,
+        here: MENU,
+        sheet: sheet(),
+        base: scene.ws.url(HERE),
+        id: one.id,
+        slug: one.slug.clone(),
+        joined: one.joined_at.map(|at| scene.time(at)),
+        by: features::notifications::queries::name(read, one.by)?,
+        fingerprint: one.host_key.as_ref().map(fingerprint).unwrap_or_default(),
+        reported: one.addresses.clone(),
+        sees: Vec::new(),
+        one: block(scene, read, one)?,
+        typed,
+        wrong,
+        history: history::href_if_any::<Gateway>(&scene.ws, &read, one.id)?,
+    })
+}
+
+/// `POST /settings/gateways/{id}`: name, labels, address.
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let one = ws.read(|snap| queries::gateway(snap, &said))?;
+    let patch = Patch {
+        label: Some(typed.label.clone()),
+        labels: Some(labels_of(&typed.labels)),
+        address: Some(typed.address.clone()),
+    };
+    let (id, at) = (one.id, ws.url(&format!("{HERE}/{}", one.slug)));
+    let saved = ws
+        .write(&who, move |tx| {
+            let new = rules::change(tx, id, patch)?;
+            // ok: when nothing changed, there is nothing to undo.
+            Ok::<_, GatewayError>(if new == one { None } else { tx.seq().ok() })
+        })
+        .await;
+    match saved {
+        Ok(entry) => {
+            let said = with_undo(&ws, Flash::ok("Saved"), entry);
+            Ok(flash::say(&app, said, hx.go_to(&at)))
+        }
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            let mut page = looked(&ws, who, shell, (id.to_string(), Some((typed, wrong)))).await?;
+            page.sees = seen(&ws, id).await?;
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+path_words! {
+    /// What is done to a gateway.
+    pub(super) Verb {
+        Pause = "pause",
+        Resume = "resume",
+        Revoke = "revoke",
+        Remove = "remove",
+    }
+}
+
+/// `POST /settings/gateways/{id}/{verb}`
+pub(super) async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(said, verb): Path2<String, Verb>,
+) -> Result<Response, PageError> {
+    let old = ws.read(|snap| queries::gateway(snap, &said))?;
+    let (id, label) = (old.id, old.label.clone());
+    let done = ws.write(&who, move |tx| {
+        let new = match verb {
+            Verb::Pause => rules::pause(tx, id)?,
+            Verb::Resume => rules::resume(tx, id)?,
+            Verb::Revoke => rules::revoke(tx, id)?,
+            Verb::Remove => return rules::remove(tx, id).map(|_| None),
+        };
+        // ok: when it was so already, there is nothing to undo.
+        Ok::<_, GatewayError>(if new == old { None } else { tx.seq().ok() })
+    });
+    let entry = done.await?;
+    let said = match verb {
+        Verb::Pause => with_undo(&ws, Flash::ok(format!("Paused {label}")), entry),
+        Verb::Resume => with_undo(&ws, Flash::ok(format!("Resumed {label}")), entry),
+        Verb::Revoke => Flash::ok(format!("{label} is not let in any more.")),
+        Verb::Remove => Flash::ok(format!("Removed {label}")),
+    };
+    Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
+}
+
+/// A message with the way back, where there is one.
+fn with_undo(ws: &Ws, said: Flash, entry: Option<u64>) -> Flash {
+    match entry {
+        Some(seq) => said.with_undo(ws.url(&format!("undo/entry/{seq}"))),
+        None => said,
+    }
+}

@@ -1,0 +1,282 @@
+//! A gateway and a machine that joins as pages show them.
+
+use app::Ws;
+use app::hosts::{Linked, Phase};
+use features::agents::queries as agents;
+use features::cards;
+use features::tasks::queries::scene::Scene;
+use kernel::{Assignee, GatewayId};
+use mirror::MirrorError;
+use store::Read;
+use web::format;
+use web::parts::{Dot, Face, percent};
+use web::time::RelTime;
+
+use super::HERE;
+use crate::error::GatewayError;
+use crate::health::Health;
+use crate::hosts::{quiet, shown};
+use crate::machine;
+use crate::model::{Gateway, GatewayToken, Load, MINUTES, Status};
+use crate::queries;
+
+/// How much of something is in use.
+pub(super) struct Meter {
+    pub(super) label: &'static str,
+    pub(super) text: String,
+    pub(super) percent: u8,
+    pub(super) tone: &'static str,
+}
+
+/// An agent that works there.
+pub(super) struct Here {
+    pub(super) face: Face,
+    pub(super) name: String,
+    pub(super) href: String,
+    pub(super) told: String,
+}
+
+/// A gateway.
+pub(super) struct Block {
+    pub(super) id: String,
+    pub(super) href: String,
+    pub(super) label: String,
+    pub(super) glyph: &'static str,
+    pub(super) is_here: bool,
+    pub(super) last: Option<RelTime>,
+    pub(super) version: String,
+    pub(super) state: &'static str,
+    pub(super) dot: Dot,
+    pub(super) quiet: String,
+    /// Since when it is linked; none when it is not.
+    pub(super) linked: Option<RelTime>,
+    /// How far it is with what it may have, while it is linked.
+    pub(super) reach: String,
+    /// The minutes of the last half hour, the last one at the end: whether there was a word in each.
+    pub(super) minutes: Vec<bool>,
+    pub(super) silent: Option<RelTime>,
+    pub(super) is_asleep: bool,
+    pub(super) meters: Vec<Meter>,
+    pub(super) agents: Vec<Here>,
+    pub(super) labels: Vec<String>,
+    pub(super) address: String,
+    pub(super) system: String,
+    pub(super) may_pause: bool,
+    pub(super) may_resume: bool,
+    pub(super) may_revoke: bool,
+}
+
+/// A gateway as a block.
+pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Block, GatewayError> {
+    let now = scene.today.now;
+    let standing = queries::standing(read, one, now)?;
+    let beat = queries::beat(read, one.id)?;
+    let (state, word) = shown(one, &standing);
+    let is_here = one.is_local();
+    let heard = match (is_here, &beat) {
+        (true, _) => u32::MAX,
+        (false, Some(beat)) => beat.minutes_at(now),
+        (false, None) => 0,
+    };
+    let load = match (is_here, &beat) {
+        (true, _) => Some(machine::load(&scene.ws.app.config.data)),
+        (false, beat) => beat.as_ref().map(|beat| beat.load),
+    };
+    let is_fresh = standing.health == Health::Healthy;
+    let linked = scene.ws.app.hosts.linked(scene.ws.id, one.id);
+    let may = !is_here && one.status != Status::Revoked;
+    Ok(Block {
+        id: one.id.to_string(),
+        href: scene.ws.url(&format!("{HERE}/{}", one.slug)),
+        label: one.label.clone(),
+        glyph: if is_here { "home" } else { "server" },
+        is_here,
+        last: standing.since.filter(|_| !is_here).map(|at| scene.time(at)),
+        version: match is_here {
+            true => env!("CARGO_PKG_VERSION").to_owned(),
+            false => one.version.clone(),
+        },
+        state,
+        dot: Dot::new(state, word),
+        quiet: quiet(&standing, now),
+        reach: linked.as_ref().map(|is| reach(is, scene.ws.store.head().seq)).unwrap_or_default(),
+        linked: linked.map(|is| scene.time(is.since)),
+        minutes: (0..MINUTES).rev().map(|n| heard >> n & 1 == 1).collect(),
+        silent: standing.since.filter(|_| state == "stale").map(|at| scene.time(at)),
+        is_asleep: standing.health == Health::Sleeping,
+        meters: meters(load.as_ref(), is_fresh),
+        agents: here(scene, read, one)?,
+        labels: one.labels.clone(),
+        address: one.reached_at().to_owned(),
+        system: beat.map(|beat| beat.system).unwrap_or_default(),
+        may_pause: may && !matches!(one.status, Status::Paused | Status::Draining),
+        may_resume: matches!(one.status, Status::Paused | Status::Draining),
+        may_revoke: may,
+    })
+}
+
+fn here(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Vec<Here>, GatewayError> {
+    let mut all = Vec::new();
+    for agent in queries::agents_on(read, one.id)? {
+        let activity = agents::activity(&read, &agent, scene.today.now)?;
+        all.push(Here {
+            face: scene.people.face(Assignee::Agent(agent.id)),
+            name: scene.people.name(Assignee::Agent(agent.id)),
+            href: scene.ws.url(&format!("agents/{}", agent.slug)),
+            told: activity.label,
+        });
+    }
+    Ok(all)
+}
+
+/// How far a host is that is linked.
+pub(crate) fn reach(linked: &Linked, head: u64) -> String {
+    match (linked.phase, linked.behind(head)) {
+        (Phase::Asked, _) => "comparing what it has".to_owned(),
+        (Phase::Taking(rows), _) => {
+            format!("taking its snapshot, {} so far", format::count(rows, "row", "rows"))
+        }
+        (Phase::Following, 0) => "up to date".to_owned(),
+        (Phase::Following, behind) => {
+            format!("{} behind", format::count(behind, "change", "changes"))
+        }
+    }
+}
+
+/// Rows of one kind that a host can see.
+pub(super) struct Seen {
+    pub(super) kind: String,
+    pub(super) rows: String,
+}
+
+/// What a host can see, by kind. Reads all of it.
+pub(super) fn sees(ws: &Ws, id: GatewayId) -> Result<Vec<Seen>, MirrorError> {
+    let all = mirror::what_it_sees(&ws.store, id, &queries::bound)?;
+    let seen =
+        |(table, rows): (&str, u64)| Seen { kind: kind(ws, table), rows: format::grouped(rows) };
+    Ok(all.into_iter().map(seen).collect())
+}
+
+/// What the rows of a table are called.
+fn kind(ws: &Ws, name: &str) -> String {
+    let mut tables = ws.store.schema().tables().iter();
+    let found = tables.find(|table| table.name == name);
+    match found.and_then(|table| cards::of_table(table.number)) {
+        Some(noun) => noun.many.to_owned(),
+        None => name.replace('_', " "),
+    }
+}
+
+/// What is in use of a machine; of one that is silent only what does not change by the minute.
+fn meters(load: Option<&Load>, is_fresh: bool) -> Vec<Meter> {
+    let none = |label| Meter { label, text: "–".to_owned(), percent: 0, tone: "neutral" };
+    let of = |label, used: u64, total: u64| match total {
+        0 => none(label),
+        _ => {
+            let percent = percent(used, total);
+            let text = format!("{} of {}", format::size(used), format::size(total));
+            Meter { label, text, percent, tone: tone(percent) }
+        }
+    };
+    let Some(load) = load else {
+        return ["Processor", "Memory", "Disk"].into_iter().map(none).collect();
+    };
+    let disk = of("Disk", load.disk_used, load.disk_total);
+    if !is_fresh {
+        return vec![none("Processor"), none("Memory"), Meter { tone: "neutral", ..disk }];
+    }
+    let busy = load.processor_percent.min(100);
+    let processor =
+        Meter { label: "Processor", text: format!("{busy} %"), percent: busy, tone: tone(busy) };
+    vec![processor, of("Memory", load.memory_used, load.memory_total), disk]
+}
+
+fn tone(percent: u8) -> &'static str {
+    match percent {
+        95.. => "danger",
+        85.. => "warn",
+        _ => "ok",
+    }
+}
+
+/// A step of a machine that joins.
+pub(super) struct Step {
+    pub(super) text: String,
+    pub(super) is_done: bool,
+    pub(super) is_now: bool,
+}
+
+/// A machine that joins.
+pub(super) struct Waits {
+    pub(super) id: String,
+    pub(super) label: String,
+    pub(super) here: String,
+    pub(super) steps: Vec<Step>,
+    /// Until when the token is good, while it is.
+    pub(super) until: Option<RelTime>,
+    /// Why nobody joins with it any more; nothing while somebody may, or has.
+    pub(super) over: &'static str,
+    /// How often others were turned away.
+    pub(super) refused: u32,
+    /// The gateway that the machine became.
+    pub(super) href: String,
+    /// Where the token is revoked, while it is good.
+    pub(super) revoke: String,
+    pub(super) is_ready: bool,
+}
+
+/// A token as the steps of the machine that joins with it.
+pub(super) fn waits(
+    scene: &Scene,
+    read: &dyn Read,
+    one: &GatewayToken,
+) -> Result<Waits, GatewayError> {
+    let gateway = match one.gateway {
+        Some(id) => Some(queries::gateway_by_id(read, id)?),
+        None => None,
+    };
+    let here = scene.ws.url(&format!("{HERE}/tokens/{}", one.id));
+    let is_open = one.is_open(scene.today.now);
+    let has = |at: fn(&Gateway) -> bool| gateway.as_ref().is_some_and(at);
+    let joined = gateway.as_ref().map(|gateway| format!("Joined as {}", gateway.slug));
+    let steps = [
+        (
+            one.called_at.is_some(),
+            "Waiting for the machine to call",
+            "The machine has called".into(),
+        ),
+        (one.used_at.is_some(), "Joining", joined.unwrap_or_else(|| "Joined".to_owned())),
+        (
+            has(|one| one.snapshot_at.is_some()),
+            "First snapshot",
+            "First snapshot is there".to_owned(),
+        ),
+        (has(|one| one.ready_at.is_some()), "Ready for agents", "Ready for agents".to_owned()),
+    ];
+    let at = steps.iter().position(|(is_done, ..)| !is_done);
+    let step = |(n, (is_done, ahead, done)): (usize, (bool, &str, String))| Step {
+        text: if is_done { done } else { ahead.to_owned() },
+        is_done,
+        is_now: Some(n) == at,
+    };
+    Ok(Waits {
+        id: one.id.to_string(),
+        label: one.label.clone(),
+        until: is_open.then(|| scene.time(one.expires_at)),
+        over: match (one.used_at, one.revoked_at) {
+            (Some(_), _) => "",
+            (None, Some(_)) => "Revoked",
+            (None, None) if is_open => "",
+            (None, None) => "Expired",
+        },
+        refused: one.refused,
+        href: gateway
+            .as_ref()
+            .map(|gateway| scene.ws.url(&format!("{HERE}/{}", gateway.slug)))
+            .unwrap_or_default(),
+        revoke: if is_open { format!("{here}/revoke") } else { String::new() },
+        is_ready: at.is_none(),
+        steps: steps.into_iter().enumerate().map(step).collect(),
+        here,
+    })
+}

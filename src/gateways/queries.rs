@@ -1,0 +1,154 @@
+//! Reads of gateways.
+
+use std::collections::BTreeSet;
+
+use crypto::token::Token;
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use kernel::{AgentId, GatewayId, Timestamp};
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::error::GatewayError;
+use crate::health::{self, Signal, Standing};
+use crate::model::{Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HostKey, local};
+
+/// A gateway by its id. This machine is always there.
+///
+/// # Errors
+/// When there is none.
+pub fn gateway_by_id(read: &dyn Read, id: GatewayId) -> Result<Gateway, GatewayError> {
+    match read.get(id)? {
+        Some(one) => Ok(one),
+        None if id == local() => Ok(Gateway::this_machine()),
+        None => Err(GatewayError::no(&id.to_string())),
+    }
+}
+
+/// A gateway by its id, its slug or its label.
+///
+/// # Errors
+/// When there is none, or several have that label.
+pub fn gateway(read: &dyn Read, said: &str) -> Result<Gateway, GatewayError> {
+    let said = said.trim();
+    if let Ok(id) = said.parse::<GatewayId>() {
+        return gateway_by_id(read, id);
+    }
+    let all = gateways(read)?;
+    if let Some(one) = all.iter().find(|one| one.slug == said) {
+        return Ok(one.clone());
+    }
+    let wanted = said.to_lowercase();
+    let mut named: Vec<Gateway> = all;
+    named.retain(|one| one.label.to_lowercase() == wanted);
+    match (named.pop(), named.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => Err(GatewayError::Refused(format!(
+            "several gateways are called \"{}\"; name one by its slug",
+            kernel::text::ellipsis(said, 60)
+        ))),
+        (None, _) => Err(GatewayError::no(said)),
+    }
+}
+
+/// All gateways: this machine first, the others by their labels.
+///
+/// # Errors
+/// When the store fails.
+pub fn gateways(read: &dyn Read) -> Result<Vec<Gateway>, StoreError> {
+    let mut all: Vec<Gateway> = read.list(&Range::all())?;
+    if !all.iter().any(Gateway::is_local) {
+        all.push(Gateway::this_machine());
+    }
+    all.sort_by_cached_key(|one| (!one.is_local(), one.label.to_lowercase(), one.id));
+    Ok(all)
+}
+
+/// The gateway that an agent works on. Until agents are bound to others, all work on this machine.
+#[must_use]
+pub fn gateway_of(_agent: &Agent) -> GatewayId {
+    local()
+}
+
+/// The agents that work on a gateway, by their names.
+///
+/// # Errors
+/// When the store fails.
+pub fn agents_on(read: &dyn Read, id: GatewayId) -> Result<Vec<Agent>, StoreError> {
+    let mut all = agents::all(&read)?;
+    all.retain(|agent| gateway_of(agent) == id);
+    Ok(all)
+}
+
+/// The same by their ids: what a host may have follows from them.
+///
+/// # Errors
+/// When the store fails.
+pub fn bound(read: &dyn Read, id: GatewayId) -> Result<BTreeSet<AgentId>, StoreError> {
+    Ok(agents_on(read, id)?.into_iter().map(|agent| agent.id).collect())
+}
+
+/// The last word of a host, if there was one.
+///
+/// # Errors
+/// When the store fails.
+pub fn beat(read: &dyn Read, id: GatewayId) -> Result<Option<Beat>, StoreError> {
+    read.get(id)
+}
+
+/// What was heard of a gateway.
+///
+/// # Errors
+/// When the store fails.
+pub fn signal(read: &dyn Read, one: &Gateway) -> Result<Signal, StoreError> {
+    let beat = beat(read, one.id)?.map(|beat| beat.at);
+    Ok(Signal { is_here: one.is_local(), last: beat.max(one.hello_at), goodbye: one.goodbye_at })
+}
+
+/// How it stands with a gateway.
+///
+/// # Errors
+/// When the store fails.
+pub fn standing(read: &dyn Read, one: &Gateway, now: Timestamp) -> Result<Standing, StoreError> {
+    Ok(health::standing(&signal(read, one)?, now))
+}
+
+/// All tokens, the newest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn tokens(read: &dyn Read) -> Result<Vec<GatewayToken>, StoreError> {
+    read.list(&Range::all().reverse())
+}
+
+/// A token by its id.
+///
+/// # Errors
+/// When there is none.
+pub fn token_by_id(read: &dyn Read, id: GatewayTokenId) -> Result<GatewayToken, GatewayError> {
+    read.get(id)?.ok_or(GatewayError::NoToken)
+}
+
+/// The record of a token that somebody has sent.
+///
+/// # Errors
+/// When the store fails.
+pub fn token(read: &dyn Read, sent: &Token) -> Result<Option<GatewayToken>, StoreError> {
+    let fits = |one: &GatewayToken| one.public == sent.id() && one.hash == sent.hash();
+    Ok(tokens(read)?.into_iter().find(fits))
+}
+
+/// The gateway with this key, also one that is not let in any more.
+///
+/// # Errors
+/// When the store fails.
+pub fn gateway_with(read: &dyn Read, key: &HostKey) -> Result<Option<Gateway>, StoreError> {
+    Ok(gateways(read)?.into_iter().find(|one| one.host_key.as_ref() == Some(key)))
+}
+
+/// The key of the workspace, if it has one.
+///
+/// # Errors
+/// When the store fails.
+pub fn key(read: &dyn Read) -> Result<Option<GatewayKey>, StoreError> {
+    read.get(())
+}

@@ -1,0 +1,344 @@
+//! What the link asks and tells: who may join, who is known, and what a host says of itself. A host says what it likes;
+//! nothing of it is believed beyond what stands here.
+
+use crypto::token::Token;
+use jiff::SignedDuration;
+use kernel::{About, GatewayId, Notice, NoticeKind, RecordId, RowAct, Timestamp, TypedId as _};
+use store::{ReadExt as _, WriteTx};
+
+use super::gateways::keep;
+use super::words;
+use crate::cards::{GATEWAY, TOKEN};
+use crate::error::GatewayError;
+use crate::health::TOLD;
+use crate::model::{Beat, Facts, Gateway, GatewayToken, HostKey, Load, Status};
+use crate::queries;
+
+/// The most gateways of a workspace.
+const MOST: usize = 200;
+/// Of one kind of stranger people are told once in this time.
+const ALARM: SignedDuration = SignedDuration::from_hours(1);
+/// The longest words that are kept of what a host says.
+const MAX_SAID: usize = 120;
+
+kernel::words! {
+    /// Why a host is not let in.
+    Refusal {
+        /// There is no such token.
+        UnknownToken = "unknown_token", "There is no such token. Make a new command in Settings, Gateways.";
+        /// It is over.
+        ExpiredToken = "token_expired", "This token is over. Make a new command in Settings, Gateways.";
+        /// Somebody has withdrawn it.
+        RevokedToken = "token_revoked", "This token was withdrawn. Make a new command in Settings, Gateways.";
+        /// Another machine has joined with it.
+        UsedToken = "token_used", "Another machine has joined with this token. Each is good for one machine.";
+        /// There is no such gateway.
+        UnknownGateway = "unknown_gateway", "This machine is no gateway of the workspace any more. It has to join anew.";
+        /// It is not let in any more.
+        RevokedGateway = "gateway_revoked", "This machine is not let in any more. It needs a key of its own and a new command.";
+        /// The key is another one.
+        OtherKey = "other_key", "This gateway is known by another key.";
+        /// There are too many.
+        TooMany = "too_many", "The workspace has too many gateways.";
+    }
+}
+
+/// What becomes of a host that calls. It is kept either way: also a refusal stands on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is let in as this gateway.
+    Welcome {
+        /// Which.
+        gateway: GatewayId,
+        /// Whether it became one just now.
+        is_new: bool,
+    },
+    /// It is not.
+    Refused(Refusal),
+}
+
+/// Judges a host that shows a token and has proved that this key is its own. The same key with the same token gets the
+/// same answer again; another key is turned away, and people are told.
+///
+/// # Errors
+/// When the store fails.
+pub fn judge_join(
+    tx: &mut WriteTx<'_>,
+    token: &Token,
+    key: HostKey,
+    facts: &Facts,
+) -> Result<Judgement, GatewayError> {
+    let refused = |why| Ok(Judgement::Refused(why));
+    let Some(found) = queries::token(tx, token)? else { return refused(Refusal::UnknownToken) };
+    if found.revoked_at.is_some() {
+        return refused(Refusal::RevokedToken);
+    }
+    match found.host_key {
+        Some(bound) if bound == key => return known_by(tx, &found),
+        Some(_) => return stranger_with(tx, found),
+        None if found.expires_at <= tx.now() => return refused(Refusal::ExpiredToken),
+        None => {}
+    }
+    if let Some(known) = queries::gateway_with(tx, &key)? {
+        // A machine that is joined once more stays what it was.
+        return match known.status {
+            Status::Revoked => refused(Refusal::RevokedGateway),
+            _ => bind(tx, found, (key, known.id), false),
+        };
+    }
+    let all = queries::gateways(tx)?;
+    if MOST <= all.len() {
+        return refused(Refusal::TooMany);
+    }
+    let slug = words::free_slug(&found.label, &all);
+    let made = Gateway {
+        labels: words::joined_labels(&found.labels, &facts.labels),
+        addresses: words::said_addresses(&facts.addresses),
+        host_key: Some(key),
+        version: words::said(&facts.version, MAX_SAID),
+        joined_at: Some(tx.now()),
+        ..Gateway::fresh(tx.new_id(), (found.label.as_str(), slug.as_str()), (found.by, tx.now()))
+    };
+    tx.put(&made)?;
+    tx.emit(GATEWAY.event(&made.id, RowAct::Created));
+    bind(tx, found, (key, made.id), true)
+}
+
+/// Binds a token to the machine that has joined with it.
+fn bind(
+    tx: &mut WriteTx<'_>,
+    old: GatewayToken,
+    (key, gateway): (HostKey, GatewayId),
+    is_new: bool,
+) -> Result<Judgement, GatewayError> {
+    let now = Some(tx.now());
+    let new = GatewayToken {
+        used_at: now,
+        called_at: old.called_at.or(now),
+        host_key: Some(key),
+        gateway: Some(gateway),
+        ..old.clone()
+    };
+    tx.put(&new)?;
+    tx.emit(TOKEN.changed(&old, &new));
+    Ok(Judgement::Welcome { gateway, is_new })
+}
+
+/// The machine to which a token is bound comes once more.
+fn known_by(tx: &WriteTx<'_>, found: &GatewayToken) -> Result<Judgement, GatewayError> {
+    let gateway = match found.gateway {
+        Some(id) => tx.get::<Gateway>(id)?,
+        None => None,
+    };
+    Ok(match gateway {
+        Some(one) if one.status == Status::Revoked => Judgement::Refused(Refusal::RevokedGateway),
+        Some(one) => Judgement::Welcome { gateway: one.id, is_new: false },
+        None => Judgement::Refused(Refusal::UnknownGateway),
+    })
+}
+
+/// Another machine comes with a token that is bound: whoever has seen the command may have it, too.
+fn stranger_with(tx: &mut WriteTx<'_>, old: GatewayToken) -> Result<Judgement, GatewayError> {
+    let new = GatewayToken { refused: old.refused.saturating_add(1), ..old.clone() };
+    if old.refused == 0 {
+        let title = format!("Another machine tried to join as {}", old.label);
+        let body = "It came with a command that a machine had joined by already, and was turned away. \
+                    If that was not you, look who has seen the command.";
+        let about = match old.gateway {
+            Some(id) => About::Row(GATEWAY.table, RecordId::from_uuid(id.uuid())),
+            None => About::Workspace,
+        };
+        tx.emit(Notice::new(NoticeKind::System, about, title).body(body).only().admins().event());
+    }
+    tx.put(&new)?;
+    tx.emit(TOKEN.changed(&old, &new));
+    Ok(Judgement::Refused(Refusal::UsedToken))
+}
+
+/// Judges a host that says which gateway it is and has proved that this key is its own.
+///
+/// # Errors
+/// When the store fails.
+pub fn judge_known(
+    tx: &mut WriteTx<'_>,
+    gateway: GatewayId,
+    key: HostKey,
+) -> Result<Judgement, GatewayError> {
+    let Some(one) = tx.get::<Gateway>(gateway)? else {
+        return Ok(Judgement::Refused(Refusal::UnknownGateway));
+    };
+    if one.host_key != Some(key) {
+        alarm(tx, &one)?;
+        return Ok(Judgement::Refused(Refusal::OtherKey));
+    }
+    match one.status {
+        Status::Revoked => Ok(Judgement::Refused(Refusal::RevokedGateway)),
+        _ => Ok(Judgement::Welcome { gateway, is_new: false }),
+    }
+}
+
+/// Puts on record that somebody called in the name of a gateway with another key.
+fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
+    let now = tx.now();
+    if old.strange_at.is_some_and(|at| now < at + ALARM) {
+        return Ok(());
+    }
+    let title = format!("Another machine called as {}", old.label);
+    let body = "It has another key and was turned away. If that was not you, somebody knows which \
+                gateways there are.";
+    tx.emit(notice(NoticeKind::System, old, title).body(body).event());
+    keep(tx, old, Gateway { strange_at: Some(now), ..old.clone() }).map(drop)
+}
+
+/// A notice about a gateway, for those who look after the workspace.
+fn notice(kind: NoticeKind, one: &Gateway, title: String) -> Notice {
+    let about = About::Row(GATEWAY.table, RecordId::from_uuid(one.id.uuid()));
+    Notice::new(kind, about, title).only().admins()
+}
+
+/// A host that is let in.
+fn let_in(tx: &WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
+    let one = tx.get::<Gateway>(id)?.ok_or_else(|| GatewayError::no(&id.to_string()))?;
+    match one.status {
+        Status::Revoked => Err(GatewayError::Refused(Refusal::RevokedGateway.label().to_owned())),
+        _ => Ok(one),
+    }
+}
+
+/// A host has called and was let in.
+///
+/// # Errors
+/// When it is not let in.
+pub fn hello(tx: &mut WriteTx<'_>, id: GatewayId, facts: &Facts) -> Result<Gateway, GatewayError> {
+    let old = let_in(tx, id)?;
+    heard(tx, id, &facts.load, Some(&facts.system))?;
+    let new = Gateway {
+        addresses: words::said_addresses(&facts.addresses),
+        version: words::said(&facts.version, MAX_SAID),
+        hello_at: Some(tx.now()),
+        goodbye_at: None,
+        silent_at: None,
+        ..old.clone()
+    };
+    back(tx, &old);
+    tx.put(&new)?;
+    Ok(new)
+}
+
+/// Tells that a gateway is back of whose silence people were told.
+fn back(tx: &mut WriteTx<'_>, old: &Gateway) {
+    let Some(since) = old.silent_at else { return };
+    let silent = tx.now().duration_since(since).as_mins().max(0);
+    let body = format!("It was silent for {silent} minutes.");
+    let title = format!("{} is back", old.label);
+    tx.emit(notice(NoticeKind::GatewayOnline, old, title).body(body).event());
+}
+
+/// The word that a host sends every ten seconds. Nothing of it stands in the feed, unless the host is back from a
+/// silence.
+///
+/// # Errors
+/// When it is not let in.
+pub fn beat(tx: &mut WriteTx<'_>, id: GatewayId, load: &Load) -> Result<(), GatewayError> {
+    let old = let_in(tx, id)?;
+    heard(tx, id, load, None)?;
+    if old.silent_at.is_some() || old.goodbye_at.is_some() {
+        back(tx, &old);
+        tx.put(&Gateway { silent_at: None, goodbye_at: None, ..old })?;
+    }
+    Ok(())
+}
+
+fn heard(
+    tx: &mut WriteTx<'_>,
+    gateway: GatewayId,
+    load: &Load,
+    system: Option<&str>,
+) -> Result<(), GatewayError> {
+    let (at, old) = (tx.now(), queries::beat(tx, gateway)?);
+    let minutes = old.as_ref().map_or(1, |old| old.with(at));
+    let system = match system {
+        Some(said) => words::said(said, MAX_SAID),
+        None => old.map(|old| old.system).unwrap_or_default(),
+    };
+    let load = Load { processor_percent: load.processor_percent.min(100), ..*load };
+    tx.put(&Beat { gateway, at, system, load, minutes })?;
+    Ok(())
+}
+
+/// A host has what its agents need.
+///
+/// # Errors
+/// When it is not let in.
+pub fn snapshot(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> {
+    let old = let_in(tx, id)?;
+    if old.snapshot_at.is_none() {
+        tx.put(&Gateway { snapshot_at: Some(tx.now()), ..old })?;
+    }
+    Ok(())
+}
+
+/// A host is ready for agents.
+///
+/// # Errors
+/// When it is not let in.
+pub fn ready(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> {
+    let old = let_in(tx, id)?;
+    let now = Some(tx.now());
+    let status = match old.status {
+        Status::Provisioning | Status::Error => Status::Ready,
+        other => other,
+    };
+    let new = Gateway {
+        status,
+        status_reason: String::new(),
+        snapshot_at: old.snapshot_at.or(now),
+        ready_at: old.ready_at.or(now),
+        ..old.clone()
+    };
+    keep(tx, &old, new).map(drop)
+}
+
+/// A host says that it goes: its silence is no alarm.
+///
+/// # Errors
+/// When it is not let in.
+pub fn goodbye(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> {
+    let old = let_in(tx, id)?;
+    let at = queries::signal(tx, &old)?.last.max(Some(tx.now()));
+    tx.put(&Gateway { goodbye_at: at, silent_at: None, ..old })?;
+    Ok(())
+}
+
+/// Tells of a gateway that has been silent for five minutes, once a silence; not after a goodbye. What nobody could
+/// hear since this program began does not count. Says whether people were told.
+///
+/// # Errors
+/// When the store fails.
+pub fn tell_silence(
+    tx: &mut WriteTx<'_>,
+    id: GatewayId,
+    began: Timestamp,
+) -> Result<bool, GatewayError> {
+    let Some(old) = tx.get::<Gateway>(id)? else { return Ok(false) };
+    let signal = queries::signal(tx, &old)?;
+    let Some(last) = silent_from(&old, signal.last) else { return Ok(false) };
+    if tx.now() < last.max(began) + TOLD {
+        return Ok(false);
+    }
+    let title = format!("{} has been silent for 5 minutes", old.label);
+    let body = "What runs there goes on by itself; new work for it starts when it returns.";
+    tx.emit(notice(NoticeKind::GatewayOffline, &old, title).body(body).event());
+    tx.put(&Gateway { silent_at: Some(last), ..old })?;
+    Ok(true)
+}
+
+/// The last word of a gateway whose silence people are to be told of, while they are not.
+#[must_use]
+pub(crate) fn silent_from(one: &Gateway, last: Option<Timestamp>) -> Option<Timestamp> {
+    let is_expected = !one.is_local()
+        && one.status != Status::Revoked
+        && one.silent_at.is_none()
+        && one.goodbye_at.is_none();
+    last.filter(|_| is_expected)
+}

@@ -1,0 +1,33 @@
+//! All writes to gateways.
+
+mod gateways;
+mod joining;
+mod tokens;
+mod words;
+
+use store::WriteTx;
+
+use crate::error::GatewayError;
+use crate::model::GatewayKey;
+use crate::queries;
+
+pub use gateways::{Patch, change, pause, remove, resume, revoke};
+pub(crate) use joining::silent_from;
+pub use joining::{
+    Judgement, Refusal, beat, goodbye, hello, judge_join, judge_known, ready, snapshot,
+    tell_silence,
+};
+pub use tokens::{NewToken, called, mint, revoke_token};
+pub use words::labels_of;
+
+/// Keeps the key of the workspace, unless there is one; answers with the one that is kept.
+///
+/// # Errors
+/// When the store fails.
+pub fn keep_key(tx: &mut WriteTx<'_>, key: GatewayKey) -> Result<GatewayKey, GatewayError> {
+    if let Some(kept) = queries::key(tx)? {
+        return Ok(kept);
+    }
+    tx.put(&key)?;
+    Ok(key)
+}

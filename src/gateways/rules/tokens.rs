@@ -1,0 +1,117 @@
+//! Tokens by which machines join.
+
+use crypto::token::TokenHash;
+use jiff::SignedDuration;
+use kernel::{FieldError, RowAct, Timestamp};
+use store::WriteTx;
+
+use super::words;
+use crate::cards::TOKEN;
+use crate::error::GatewayError;
+use crate::model::{GatewayToken, GatewayTokenId};
+use crate::queries;
+
+/// How long a token is good, in minutes: the least, the usual, the most.
+const MINUTES: (i64, i64, i64) = (5, 15, 60);
+/// So many may be open at once.
+const MOST_OPEN: usize = 20;
+/// What is over is kept so long for whoever looks who joined by what.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A machine that called says so again after this time at the earliest.
+const AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// A token to be made.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// The part of it that may be shown.
+    pub public: String,
+    /// What is kept of it.
+    pub hash: TokenHash,
+    /// What the machine is to be called.
+    pub label: String,
+    /// What it has or is.
+    pub labels: Vec<String>,
+    /// How many minutes it is good.
+    pub minutes: Option<i64>,
+}
+
+/// Makes a token. What is long over goes with this occasion.
+///
+/// # Errors
+/// When the input is wrong or too many are open.
+pub fn mint(tx: &mut WriteTx<'_>, new: NewToken) -> Result<GatewayToken, GatewayError> {
+    let (now, (least, usual, most)) = (tx.now(), MINUTES);
+    let all = queries::tokens(tx)?;
+    if MOST_OPEN <= all.iter().filter(|one| one.is_open(now)).count() {
+        let words = format!("{MOST_OPEN} tokens are open; revoke one, or wait until one is over");
+        return Err(GatewayError::Refused(words));
+    }
+    let mut wrong: Vec<FieldError> = Vec::new();
+    let label = words::label(&new.label).map_err(|error| wrong.push(error));
+    let labels = words::labels(&new.labels).map_err(|error| wrong.push(error));
+    let minutes = new.minutes.unwrap_or(usual);
+    if !(least..=most).contains(&minutes) {
+        let words = format!("Between {least} and {most} minutes, please.");
+        wrong.push(FieldError::new("minutes", words));
+    }
+    let (Ok(label), Ok(labels), true) = (label, labels, wrong.is_empty()) else {
+        return Err(GatewayError::Invalid(wrong));
+    };
+    for old in all.iter().filter(|one| is_forgotten(one, now)) {
+        tx.delete::<GatewayToken>(old.id)?;
+    }
+    let made = GatewayToken {
+        id: tx.new_id(),
+        public: new.public,
+        hash: new.hash,
+        label,
+        labels,
+        by: tx.by(),
+        created_at: now,
+        expires_at: now + SignedDuration::from_mins(minutes),
+        revoked_at: None,
+        called_at: None,
+        used_at: None,
+        host_key: None,
+        gateway: None,
+        refused: 0,
+    };
+    tx.put(&made)?;
+    tx.emit(TOKEN.event(&made.id, RowAct::Created));
+    Ok(made)
+}
+
+/// Whether nobody asks for it any more: the key that it is bound to is known by its gateway.
+fn is_forgotten(one: &GatewayToken, now: Timestamp) -> bool {
+    !one.is_open(now) && one.expires_at + KEPT < now
+}
+
+/// Withdraws a token. A machine that has joined with it stays.
+///
+/// # Errors
+/// When there is none.
+pub fn revoke_token(
+    tx: &mut WriteTx<'_>,
+    id: GatewayTokenId,
+) -> Result<GatewayToken, GatewayError> {
+    let old = queries::token_by_id(tx, id)?;
+    if old.revoked_at.is_some() || old.used_at.is_some() {
+        return Ok(old);
+    }
+    let new = GatewayToken { revoked_at: Some(tx.now()), ..old.clone() };
+    tx.put(&new)?;
+    tx.emit(TOKEN.changed(&old, &new));
+    Ok(new)
+}
+
+/// Notes that a machine has called with a token that is open.
+///
+/// # Errors
+/// When there is no such token.
+pub fn called(tx: &mut WriteTx<'_>, id: GatewayTokenId) -> Result<(), GatewayError> {
+    let (old, now) = (queries::token_by_id(tx, id)?, tx.now());
+    if old.called_at.is_none_or(|at| at + AGAIN < now) {
+        tx.put(&GatewayToken { called_at: Some(now), ..old })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Watches over the gateways of a workspace: a task that sleeps until a silence is long enough to tell people of it.
+//! Where no other machine has joined, it sleeps for good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::Ws;
+use kernel::{Actor, Cause, GatewayId, Part, Timestamp};
+use store::{Entry, StoreError};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::error::GatewayError;
+use crate::health::TOLD;
+use crate::model::GATEWAYS;
+use crate::queries;
+use crate::rules::{self, silent_from};
+
+/// Who tells.
+const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
+/// The pause when the store refuses.
+const REFUSED: Duration = Duration::from_secs(5);
+
+/// Begins to watch over the gateways of a workspace.
+pub fn begin(ws: &Ws) {
+    let own = ws.clone();
+    ws.spawn("gateways", async move { watch(&own).await });
+}
+
+async fn watch(ws: &Ws) {
+    let halt = ws.halt();
+    // Heard from before the first look on, so that nothing falls between the two.
+    let mut feed = ws.store.subscribe();
+    // Nobody could be heard before: a silence begins now at the earliest.
+    let began = ws.app.clock.now();
+    loop {
+        let next = match look(ws, began).await {
+            Ok(next) => next,
+            Err(GatewayError::Store(StoreError::Closed)) => return,
+            Err(error) => {
+                tracing::warn!(%error, "gateways of {} have to wait", ws.slug);
+                tokio::time::sleep(REFUSED).await;
+                Some(ws.app.clock.now())
+            }
+        };
+        let wakes = async {
+            match next {
+                Some(at) => ws.app.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = halt.cancelled() => return,
+            goes_on = hears(&mut feed) => if !goes_on { return },
+            () = wakes => {}
+        }
+    }
+}
+
+/// Tells of what is silent for too long; answers when there may be more.
+async fn look(ws: &Ws, began: Timestamp) -> Result<Option<Timestamp>, GatewayError> {
+    let due = ws.read(|snap| {
+        let mut due: Vec<(Timestamp, GatewayId)> = Vec::new();
+        for one in queries::gateways(snap)? {
+            let last = silent_from(&one, queries::signal(snap, &one)?.last);
+            due.extend(last.map(|last| (last.max(began) + TOLD, one.id)));
+        }
+        Ok::<_, GatewayError>(due)
+    })?;
+    let now = ws.app.clock.now();
+    for (_, id) in due.iter().filter(|(at, _)| *at <= now).copied() {
+        ws.write(&BY, move |tx| rules::tell_silence(tx, id, began)).await?;
+    }
+    Ok(due.into_iter().map(|(at, _)| at).filter(|at| now < *at).min())
+}
+
+/// Waits until something about gateways changes; false at the end of the feed.
+async fn hears(feed: &mut Receiver<Arc<Entry>>) -> bool {
+    loop {
+        match feed.recv().await {
+            Ok(entry) => {
+                if entry.changes.iter().any(|change| change.table == GATEWAYS.number) {
+                    return true;
+                }
+            }
+            Err(RecvError::Lagged(_)) => return true,
+            Err(RecvError::Closed) => return false,
+        }
+    }
+}

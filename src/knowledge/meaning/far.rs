@@ -1,0 +1,159 @@
+//! Vectors by a connection in place of the model on this machine: which ones can make them, what all of a workspace
+//! would cost, the choice; and the vectors of a text by whoever makes them here.
+
+use app::{Who, Ws};
+use features::connections::model::{Connection, Maker, VectorSource};
+use features::connections::queries as connections;
+use features::connections::queries::vectors as queries;
+use features::connections::vectors;
+use features::usage::queries::bill;
+use kernel::{ConnectionId, Route};
+use providers::embedding::{self, Purpose};
+use providers::model::Usage as Tokens;
+use store::{Range, ReadExt as _};
+
+use super::{Source, source, told};
+use crate::cut::Cut;
+use crate::error::KnowledgeError;
+use crate::model::Item;
+
+/// A connection that can be asked for vectors.
+pub struct Able {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// Models of its server that make vectors; others may be there, too.
+    pub models: &'static [&'static str],
+}
+
+impl From<Connection> for Able {
+    fn from(connection: Connection) -> Self {
+        let base = connections::base_of(&connection);
+        let models = base.map_or(&[][..], |base| embedding::usual(&base));
+        Self { id: connection.id, name: connection.name, models }
+    }
+}
+
+/// The connections that can be asked for vectors, by name.
+///
+/// # Errors
+/// When the store fails.
+pub fn able(ws: &Ws) -> Result<Vec<Able>, KnowledgeError> {
+    let all = ws.read(|snap| queries::able(snap))?;
+    Ok(all.into_iter().map(Able::from).collect())
+}
+
+/// The model behind a connection that makes the vectors of a workspace, and what that is called; none for the model on
+/// this machine.
+///
+/// # Errors
+/// When the store fails.
+pub fn chosen(ws: &Ws) -> Result<Option<(Maker, String)>, KnowledgeError> {
+    Ok(ws.read(|snap| {
+        let Some(maker) = queries::chosen(snap)? else { return Ok(None) };
+        let connection = snap.get::<Connection>(maker.connection)?;
+        Ok::<_, store::StoreError>(connection.map(|one| (maker, one.name)))
+    })?)
+}
+
+/// What the vectors of all passages of a workspace come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// What it is called.
+    pub name: String,
+    /// The model.
+    pub model: String,
+    /// How many passages there are.
+    pub passages: usize,
+    /// About how many tokens these are.
+    pub tokens: u64,
+    /// About what they cost, in micro-dollars; none where no price is known.
+    pub micros: Option<i64>,
+    /// Whether nothing is paid by the token there.
+    pub is_free: bool,
+}
+
+/// What the vectors of all passages would come to by a connection, which is named by its id or name. Reads all passages,
+/// so it belongs on a thread that may block.
+///
+/// # Errors
+/// When there is no such connection, it makes no vectors, or the disk fails.
+pub fn estimate(ws: &Ws, said: &str, model: &str) -> Result<Estimate, KnowledgeError> {
+    let model = model.trim();
+    ws.read(|snap| {
+        let connection = queries::named(snap, said)?;
+        let known = queries::priced(snap, &connection, (model, ws.app.clock.now()))?;
+        let (mut passages, mut bytes) = (0, 0);
+        for item in snap.list::<Item>(&Range::all())? {
+            let cut = Cut::of(&ws.blobs, snap, item.id)?;
+            let texts = (0..).map_while(|n| told(&item, &cut, n));
+            for text in texts {
+                passages += 1;
+                bytes += text.len() as u64;
+            }
+        }
+        let tokens = bytes.div_ceil(4);
+        let is_free = connections::route(&connection) == Route::Own;
+        let used = Tokens { input: tokens, ..Tokens::default() };
+        Ok::<_, KnowledgeError>(Estimate {
+            micros: bill(&known, &used).filter(|_| !is_free),
+            connection: connection.id,
+            name: connection.name,
+            model: model.to_owned(),
+            passages,
+            tokens,
+            is_free,
+        })
+    })
+}
+
+/// Takes a connection into use that makes vectors, by its id or name, once it has made some.
+///
+/// # Errors
+/// When there is no such connection, it makes none, the budget does not allow it, or it fails: then nothing changes.
+pub async fn choose(
+    ws: &Ws,
+    who: &(impl Who + Sync),
+    (said, model): (&str, &str),
+) -> Result<VectorSource, KnowledgeError> {
+    let connection = ws.read(|snap| queries::named(snap, said))?;
+    Ok(vectors::choose(ws, who, (connection.id, model)).await?)
+}
+
+/// Lets the model on this machine make the vectors of a workspace.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn choose_local(
+    ws: &Ws,
+    who: &(impl Who + Sync),
+) -> Result<VectorSource, KnowledgeError> {
+    Ok(vectors::choose_local(ws, who).await?)
+}
+
+/// The vector of a text, and what the model that made it is called.
+///
+/// # Errors
+/// When nobody makes vectors, or it cannot be made.
+pub async fn vector(ws: &Ws, text: String) -> Result<(String, Vec<f32>), KnowledgeError> {
+    match ws.look(source).await? {
+        Some(Source::Connection(maker)) => {
+            let made = queries::made(ws, &maker, (vec![text], Purpose::Passages)).await?;
+            Ok((maker.model, made.vectors.into_iter().next().unwrap_or_default()))
+        }
+        _ => {
+            ws.look(move |ws| {
+                let refused =
+                    |why: &dyn std::fmt::Display| KnowledgeError::Refused(why.to_string());
+                let embedder = ws.app.meaning.needed().map_err(|why| refused(&why))?;
+                let vectors = embedder.passages(&[&text]).map_err(|error| refused(&error))?;
+                let vector = vectors.into_iter().next().unwrap_or_default();
+                Ok((embedder.id().to_owned(), vector))
+            })
+            .await
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Versions that people have named, one row an item: a name says which of many somebody will look for again.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Actor, Part, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, OnDelete, Record, Refs, Root, Table};
+
+use super::{Item, KnowledgeId};
+
+/// Marks of versions.
+pub const MARKS: Table = Table::new(385, "knowledge_marks");
+
+/// The most characters of a name.
+pub const LONGEST: usize = 80;
+/// The most marks of an item.
+pub const MOST: usize = 100;
+
+/// The name of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The number of the version.
+    pub n: u32,
+    /// Its name.
+    pub name: String,
+    /// Who gave it.
+    pub by: Actor,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+/// The marked versions of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// The item.
+    pub item: KnowledgeId,
+    /// The marks, the newest version first.
+    pub marks: Vec<Mark>,
+}
+
+impl Marks {
+    /// The name of a version.
+    #[must_use]
+    pub fn name(&self, n: u32) -> Option<&str> {
+        self.marks.iter().find(|mark| mark.n == n).map(|mark| mark.name.as_str())
+    }
+}
+
+impl Record for Marks {
+    type Id = KnowledgeId;
+    const TABLE: Table = MARKS;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) -> KnowledgeId {
+        self.item
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Item>(1, Some(self.item), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Item>(self.item)
+    }
+    fn sample() -> Self {
+        Self {
+            item: KnowledgeId::from_bytes([72; 16]),
+            marks: vec![Mark {
+                n: 1,
+                name: "As signed".into(),
+                by: Actor::System(Part::Setup),
+                at: kernel::time::from_ms(1_700_000_000_000),
+            }],
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Vectors by a connection in place of the model on this machine, made by a server of which a test says what it does.
+
+use std::time::Duration;
+
+use features::connections::model::Wire;
+use features::connections::provider::seal_key;
+use features::connections::rules::{NewConnection, create};
+use features::usage::model::Usage;
+use kernel::{Actor, CallKind, Cause, Part, Payer};
+use loopback::{Step, answer, serving};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use store::{Range, ReadExt as _};
+use support::hq::{Person, TestHq};
+
+const HERE: &str = "/w/marlow-cargo";
+const KEY: &str = "sk-vectors-0123456789";
+const GROUPS: [&[&str]; 3] = [&["dog", "canine"], &["rain", "downpour"], &["warm", "mild"]];
+const SMALL: &str = "text-embedding-3-small";
+
+/// What the server does with a request.
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    Answers,
+    /// It takes no more for a second.
+    Limits,
+    /// It does not know the key.
+    Refuses,
+}
+
+/// The vector of a text: the words of a group mean the same, and no other word means anything.
+fn vector(text: &str) -> [f32; 4] {
+    let mut vector = [0.3, 0.0, 0.0, 0.0];
+    for (group, words) in GROUPS.iter().enumerate() {
+        if words.iter().any(|word| text.to_lowercase().contains(word)) {
+            vector[group + 1] = 1.0;
+        }
+    }
+    vector
+}
+
+/// What the server says to a request; `slow` is a model that has no time for pages.
+fn said(request: &str, does: Does) -> Vec<Step> {
+    let (head, body) = request.split_once("\r\n\r\n").expect("a request");
+    if !head.starts_with("POST /v1/embeddings") {
+        return answer("404 Not Found", "", "{}");
+    }
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let texts: Vec<&str> =
+        body["input"].as_array().expect("texts").iter().filter_map(Value::as_str).collect();
+    let is_slow = body["model"] == "slow" && texts.iter().any(|text| text.contains('\n'));
+    if does == Does::Limits || is_slow {
+        let after = if is_slow { 3_600 } else { 1 };
+        let headers = format!("retry-after: {after}\r\n");
+        let words = format!(r#"{{"error":{{"message":"slower, {KEY}"}}}}"#);
+        return answer("429 Too Many Requests", &headers, words);
+    }
+    if does == Does::Refuses {
+        return answer("401 Unauthorized", "", r#"{"error":{"message":"Incorrect API key"}}"#);
+    }
+    let data: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| json!({ "index": index, "embedding": vector(text) }))
+        .collect();
+    let whole = json!({ "data": data, "usage": { "prompt_tokens": 7 } });
+    answer("200 OK", "content-type: application/json\r\n", whole.to_string())
+}
+
+async fn connected(hq: &TestHq, name: &str, base_url: String) {
+    let ws = hq.ws();
+    let new = NewConnection {
+        name: name.to_owned(),
+        wire: Wire::OpenaiChat,
+        base_url,
+        key: seal_key(&ws.app, KEY),
+        default_model: Some("mock".to_owned()),
+    };
+    let by = (Actor::System(Part::Setup), Cause::Setup);
+    let made = ws.write(&by, move |tx| create(tx, new));
+    made.await.expect("a connection");
+}
+
+async fn written(api: &Person, title: &str, text: &str) {
+    let made = api.post("/api/v1/knowledge", &json!({ "title": title, "text": text })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+}
+
+async fn chosen(api: &Person, model: &str) -> support::hq::Reply {
+    chosen_of(api, "far", model).await
+}
+
+async fn chosen_of(api: &Person, connection: &str, model: &str) -> support::hq::Reply {
+    let body = json!({ "connection": connection, "model": model });
+    api.json("PUT", "/api/v1/meaning/connection", &body).await
+}
+
+/// How far search by meaning is, once it is as wanted.
+async fn until(api: &Person, wanted: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let state = api.get("/api/v1/meaning").await.json();
+        if wanted(&state) {
+            return state;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn has(passages: u64) -> impl Fn(&Value) -> bool {
+    move |state| state["passages"] == passages && state["waiting"] == 0
+}
+
+async fn titles(api: &Person, query: &str) -> Vec<String> {
+    let all = api.get(&format!("/api/v1/knowledge?{query}")).await;
+    assert_eq!(all.status, 200, "{}", all.text);
+    let items = all.json()["items"].as_array().expect("items").clone();
+    items.iter().map(|one| one["title"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
+    let does = Mutex::new(Does::Answers);
+    serving(
+        |request| said(request, *does.lock()),
+        async |address| {
+            let hq = TestHq::start().await;
+            let (api, owner) = (hq.api().await, hq.owner());
+            connected(&hq, "Far", format!("http://{address}/v1")).await;
+            written(&api, "Walks", "The dog goes out.").await;
+            written(&api, "Weather", "We stay in when there is rain.").await;
+            let able = api.get("/api/v1/meaning/connections").await.json();
+            assert_eq!(able["items"][0]["name"], "Far", "{able}");
+            let price = format!("/api/v1/meaning/price?connection=Far&model={SMALL}");
+            let price = api.get(&price).await.json();
+            assert_eq!((&price["passages"], &price["free"]), (&json!(2), &json!(false)));
+            assert_eq!(price["micros"], 1, "a list price is known: {price}");
+            let page = format!("{HERE}/settings/meaning?connection=Far&model={SMALL}");
+            let page = owner.get(&page).await;
+            assert!(page.text.contains("2 passages, about"), "{}", page.text);
+
+            // A server that refuses changes nothing, and what it repeats of the key is told nobody.
+            for does_not in [Does::Refuses, Does::Limits] {
+                *does.lock() = does_not;
+                let refused = chosen(&api, SMALL).await;
+                assert_eq!(refused.status, 409, "{}", refused.text);
+                assert!(!refused.text.contains(KEY), "{}", refused.text);
+            }
+            *does.lock() = Does::Answers;
+            assert_eq!(api.get("/api/v1/meaning").await.json()["connection"], Value::Null);
+            let none = json!({ "connection": "nowhere", "model": SMALL });
+            let none = api.json("PUT", "/api/v1/meaning/connection", &none).await;
+            assert_eq!(none.status, 404, "{}", none.text);
+            assert_eq!(chosen(&api, " ").await.status, 422);
+
+            let taken = chosen(&api, SMALL).await;
+            assert_eq!(taken.status, 200, "{}", taken.text);
+            assert_eq!(taken.json()["connection"]["dimensions"], 4, "{}", taken.text);
+            until(&api, has(2)).await;
+            assert_eq!(titles(&api, "q=canine").await, ["Walks"]);
+            assert_eq!(titles(&api, "q=downpour").await, ["Weather"]);
+            let near = owner.get(&format!("{HERE}/knowledge/near?q=canine")).await;
+            assert_eq!(near.texts("[role=option] .nowrap")[0], "Walks", "{}", near.text);
+
+            // Others get vectors by it, too.
+            let own = api.post("/api/v1/embed", &json!({ "input": "dog" })).await.json();
+            assert_eq!((&own["dimensions"], &own["model"]), (&json!(4), &json!(SMALL)), "{own}");
+            let chat = hq.token(&["chat", "read"]).await;
+            let asked = json!({ "model": SMALL, "input": ["dog", "rain"], "dimensions": 2 });
+            let made = chat.post("/v1/embeddings", &asked).await;
+            assert_eq!(made.status, 200, "{}", made.text);
+            let first = made.json()["data"][0]["embedding"].as_array().map(Vec::len);
+            assert_eq!((first, &made.json()["usage"]["total_tokens"]), (Some(2), &json!(7)));
+
+            // What comes while the server takes nothing waits, and comes by itself.
+            *does.lock() = Does::Limits;
+            written(&api, "Summer", "It is warm.").await;
+            let state = until(&api, |state| state["trouble"] != "").await;
+            let trouble = state["trouble"].as_str().unwrap_or_default();
+            assert!(trouble.contains("tried again") && !trouble.contains(KEY), "{trouble}");
+            *does.lock() = Does::Answers;
+            let state = until(&api, has(3)).await;
+            assert_eq!(state["trouble"], "", "{state}");
+            assert_eq!(titles(&api, "q=mild").await, ["Summer"]);
+
+            // Each call is booked, and nothing is held back any more.
+            let used: Vec<Usage> = hq.ws().read(|snap| snap.list(&Range::all())).expect("usage");
+            assert!(5 < used.len(), "{used:?}");
+            for one in &used {
+                assert_eq!(
+                    (one.kind, &one.payers[..]),
+                    (CallKind::Embedding, &[Payer::Workspace][..])
+                );
+                assert!(one.billed_micros.is_some() && one.output == 0, "{one:?}");
+            }
+            // Without money no call is made.
+            let limit = json!({ "limit_tokens": 1 });
+            let set = api.json("PUT", "/api/v1/budgets/workspace/day", &limit).await;
+            assert!(set.status.is_success(), "{}", set.text);
+            let refused = chosen(&api, SMALL).await;
+            assert!(refused.status == 409 && refused.text.contains("budget"), "{}", refused.text);
+
+            let off = json!({ "connection": null });
+            let off = api.json("PUT", "/api/v1/meaning/connection", &off).await.json();
+            assert_eq!((&off["used"], &off["connection"]), (&Value::Null, &Value::Null), "{off}");
+            assert!(titles(&api, "q=canine").await.is_empty());
+            hq.finish().await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vectors_of_a_former_model_are_there_when_it_is_chosen_again() {
+    serving(
+        |request| said(request, Does::Answers),
+        async |address| {
+            let hq = TestHq::start().await;
+            let api = hq.api().await;
+            connected(&hq, "Far", format!("http://{address}/v1")).await;
+            written(&api, "Walks", "The dog goes out.").await;
+            assert_eq!(chosen(&api, SMALL).await.status, 200);
+            until(&api, has(1)).await;
+            // What one provider holds up does not hold up the other.
+            connected(&hq, "Slow", format!("http://{address}/v1")).await;
+            assert_eq!(chosen_of(&api, "slow", "slow").await.status, 200);
+            until(&api, |state| state["waiting"] == 1 && state["trouble"] != "").await;
+            // Back at the first one all of it is there.
+            assert_eq!(chosen(&api, SMALL).await.status, 200);
+            until(&api, has(1)).await;
+            assert_eq!(titles(&api, "q=canine").await, ["Walks"]);
+            hq.finish().await;
+        },
+    )
+    .await;
+}

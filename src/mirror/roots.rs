@@ -1,0 +1,223 @@
+//! The roots of a host: its agents, and what these need.
+
+use std::collections::BTreeSet;
+
+use features::agents::model::{AGENTS, Agent};
+use features::connections::model::{CONNECTIONS, Connection, Fallbacks};
+use features::inbox::model::{BY_AGENT, Item};
+use features::runs::model::{Branch, RUN_LIVE, Run, Session};
+use features::streams::model::Stream;
+use features::tasks::model::Task;
+use features::workspace::model::Settings;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, ConnectionId, SessionId, TaskId};
+use knowledge::model::ITEMS;
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::rows::{some, unless_torn};
+use crate::yes::{self, Agents, Of};
+use crate::{At, Put, rows};
+
+/// So many items of knowledge are read at once.
+const PIECE: usize = 500;
+
+/// The agents of a host and all its roots, as of one entry of the feed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// The agents.
+    pub agents: Agents,
+    set: BTreeSet<At>,
+}
+
+impl Roots {
+    /// Those of a host with these agents.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn of(read: &dyn Read, agents: Agents) -> Result<Self, StoreError> {
+        let mut set = work(read, &agents)?;
+        let mut range = Range::all();
+        loop {
+            let items = some(read, ITEMS.number, &range, PIECE)?;
+            for (key, row) in &items {
+                if unless_torn(yes::knowledge(&agents, row).map_err(StoreError::from))?
+                    == Some(true)
+                {
+                    set.insert(At { table: ITEMS.number, key: key.clone() });
+                }
+            }
+            match items.last() {
+                Some((last, _)) if items.len() == PIECE => range = Range::all().after(last),
+                _ => return Ok(Self { agents, set }),
+            }
+        }
+    }
+
+    /// Those that a host says it has.
+    pub(crate) fn told(agents: Agents, roots: BTreeSet<At>) -> Self {
+        let mut set = roots;
+        set.extend(agents.iter().map(|agent| At::of::<Agent>(*agent)));
+        Self { agents, set }
+    }
+
+    /// The same with what has become of work; knowledge stays as it was.
+    pub(crate) fn renewed(&self, read: &dyn Read) -> Result<Self, StoreError> {
+        let mut set = work(read, &self.agents)?;
+        set.extend(self.of_table(ITEMS.number).cloned());
+        Ok(Self { agents: self.agents.clone(), set })
+    }
+
+    /// Takes an item of knowledge in or out, as it stands now.
+    pub(crate) fn weigh(&mut self, at: &At, row: Option<&[u8]>) -> Result<(), StoreError> {
+        let is_in = match row {
+            Some(row) => unless_torn(yes::knowledge(&self.agents, row).map_err(StoreError::from))?,
+            None => None,
+        };
+        if is_in == Some(true) {
+            self.set.insert(at.clone());
+        } else {
+            self.set.remove(at);
+        }
+        Ok(())
+    }
+
+    /// Whether it is one.
+    #[must_use]
+    pub fn has(&self, at: &At) -> bool {
+        self.set.contains(at)
+    }
+
+    /// Whether what belongs there is in the scope.
+    pub(crate) fn covers(&self, of: &Of) -> bool {
+        match of {
+            Of::Everybody => true,
+            Of::Root(at) => self.set.contains(at),
+            Of::Nobody => false,
+        }
+    }
+
+    /// What a host may have of a row; none when it is not in its scope.
+    pub(crate) fn of_row(
+        &self,
+        (read, schema): (&dyn Read, &store::Schema),
+        line: &yes::Yes,
+        (key, row): (&[u8], &[u8]),
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let judged = rows::owner((read, schema), line, key, row).and_then(|of| {
+            if self.covers(&of) { rows::allowed(line, &self.agents, row) } else { Ok(None) }
+        });
+        Ok(unless_torn(judged)?.flatten())
+    }
+
+    /// Those in a table, in order.
+    pub(crate) fn of_table(&self, table: u16) -> impl Iterator<Item = &At> {
+        let first = At { table, key: Vec::new() };
+        self.set.range(first..).take_while(move |at| at.table == table)
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &At> {
+        self.set.iter()
+    }
+
+    /// Leaves one out, so that it is new the next time.
+    pub(crate) fn leave_out(&mut self, at: &At) {
+        self.set.remove(at);
+    }
+
+    /// Leaves out those roots in a stretch whose own rows are not among what is sent of it: what belongs to them must not
+    /// come alone. Says whether there were any.
+    pub(crate) fn settle(&mut self, (from, to): (Option<&At>, Option<&At>), sent: &[Put]) -> bool {
+        let before = self.set.len();
+        let sent: BTreeSet<&At> = sent.iter().map(|put| &put.at).collect();
+        self.set.retain(|at| {
+            let is_inside = from.is_none_or(|from| from < at) && to.is_none_or(|to| at <= to);
+            !is_inside || at.table == AGENTS.number || sent.contains(at)
+        });
+        self.set.len() < before
+    }
+
+    /// Only those that fulfil this; an agent goes with its root.
+    pub(crate) fn only(mut self, keep: impl FnMut(&At) -> bool) -> Self {
+        self.set.retain(keep);
+        let set = &self.set;
+        self.agents.retain(|agent| set.contains(&At::of::<Agent>(*agent)));
+        self
+    }
+}
+
+/// The roots without knowledge.
+fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
+    let mut set = BTreeSet::new();
+    let (mut tasks, mut connections) = (BTreeSet::new(), BTreeSet::new());
+    if let Some(settings) = read.get::<Settings>(())? {
+        connections.extend(settings.default_connection);
+        connections.extend(settings.reviewer_connection);
+    }
+    listed(read, None, &mut connections)?;
+    for agent in agents {
+        let Some(record) = read.get::<Agent>(*agent)? else { continue };
+        set.insert(At::of::<Agent>(*agent));
+        connections.extend(record.connection);
+        listed(read, Some(*agent), &mut connections)?;
+        let mut open = KeyBuf::of(agent);
+        open.u8(0);
+        let items = read.scan::<Item>(BY_AGENT, &Range::prefix(open))?;
+        tasks.extend(items.into_iter().filter(Item::is_open).filter_map(|item| item.task));
+        for run in read.scan::<Run>(RUN_LIVE, &Range::prefix(KeyBuf::of(agent)))? {
+            set.insert(At::of::<Run>(run.id));
+            tasks.extend(run.task);
+            connections.extend(run.connection);
+            talk(read, agents, run.session, &mut set)?;
+        }
+    }
+    for id in tasks {
+        enter_task(read, id, &mut set)?;
+    }
+    for id in connections {
+        let at = At::of::<Connection>(id);
+        if read.raw_get(CONNECTIONS.number, &at.key)?.is_some() {
+            set.insert(at);
+        }
+    }
+    Ok(set)
+}
+
+fn enter_task(read: &dyn Read, id: TaskId, set: &mut BTreeSet<At>) -> Result<(), StoreError> {
+    if let Some(task) = read.get::<Task>(id)? {
+        set.insert(At::of::<Task>(id));
+        set.extend(task.stream.map(At::of::<Stream>));
+    }
+    Ok(())
+}
+
+/// The connections of a list of models.
+fn listed(
+    read: &dyn Read,
+    agent: Option<AgentId>,
+    connections: &mut BTreeSet<ConnectionId>,
+) -> Result<(), StoreError> {
+    if let Some(list) = read.get::<Fallbacks>(Fallbacks::key(agent))? {
+        connections.extend(list.models.into_iter().filter_map(|named| named.connection));
+    }
+    Ok(())
+}
+
+/// A conversation of these agents, and those with which it has its beginning in common.
+fn talk(
+    read: &dyn Read,
+    agents: &Agents,
+    id: SessionId,
+    set: &mut BTreeSet<At>,
+) -> Result<(), StoreError> {
+    let mut next = Some(id);
+    while let Some(id) = next {
+        let session = read.get::<Session>(id)?;
+        let is_ours = session.is_some_and(|session| agents.contains(&session.agent));
+        if !is_ours || !set.insert(At::of::<Session>(id)) {
+            break;
+        }
+        next = read.get::<Branch>(id)?.map(|branch| branch.parent);
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What a host can see, by table: for the page that shows it, and to compare both sides.
+
+use kernel::GatewayId;
+use sha2::{Digest as _, Sha256};
+use store::{Range, Store, StoreError, codec};
+
+use crate::home::piece;
+use crate::rows::some;
+use crate::{At, Bound, MirrorError, Put, Roots, yes};
+
+/// How many rows are read in one snapshot.
+const PIECE: usize = 1_000;
+
+/// What is of a table on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The table.
+    pub table: &'static str,
+    /// Rows.
+    pub rows: u64,
+    /// The sum of their hashes, without their revs: both sides have the same when they have the same rows.
+    pub sum: u64,
+}
+
+/// Of each table that has rows.
+#[derive(Default)]
+struct Counted(Vec<Seen>);
+
+impl Counted {
+    fn add(&mut self, table: &'static str, (at, row): (&At, &[u8])) -> Result<(), StoreError> {
+        if self.0.last().is_none_or(|last| last.table != table) {
+            self.0.push(Seen { table, rows: 0, sum: 0 });
+        }
+        let (version, _, body) = codec::unwrap(row)?;
+        let mut hash = Sha256::new();
+        hash.update(at.table.to_be_bytes());
+        hash.update(u64::try_from(at.key.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(&at.key);
+        hash.update([version]);
+        hash.update(body);
+        let hash = hash.finalize();
+        let short = hash.as_slice().first_chunk::<8>().copied().map_or(0, u64::from_be_bytes);
+        if let Some(last) = self.0.last_mut() {
+            last.rows += 1;
+            last.sum = last.sum.wrapping_add(short);
+        }
+        Ok(())
+    }
+}
+
+/// What a host has in its mirror, in the order of tables. Reads the store: to be called where blocking is allowed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn digests(store: &Store) -> Result<Vec<Seen>, MirrorError> {
+    let mut counted = Counted::default();
+    for line in yes::YES {
+        let mut range = Range::all();
+        loop {
+            let table = line.table.number;
+            let rows = store.read(|snap| some(snap, table, &range, PIECE))?;
+            let count = rows.len();
+            for (key, row) in rows {
+                range = range.after(&key);
+                counted.add(line.table.name, (&At { table, key }, &row))?;
+            }
+            if count < PIECE {
+                break;
+            }
+        }
+    }
+    Ok(counted.0)
+}
+
+/// What a host with these roots may see of home's store, in the order of tables. Reads the store: to be called where
+/// blocking is allowed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn seen_by(store: &Store, roots: &Roots) -> Result<Vec<Seen>, MirrorError> {
+    let (mut counted, mut from) = (Counted::default(), None);
+    loop {
+        let (puts, to) = store.read(|snap| piece((snap, store.schema()), roots, from.as_ref()))?;
+        for Put { at, row } in &puts {
+            if let Some(line) = yes::of(at.table) {
+                counted.add(line.table.name, (at, row))?;
+            }
+        }
+        match to {
+            Some(to) => from = Some(to),
+            None => return Ok(counted.0),
+        }
+    }
+}
+
+/// The tables of which a host can see rows, and how many: for the page that says so. Reads the store: to be called where
+/// blocking is allowed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn what_it_sees(
+    store: &Store,
+    gateway: GatewayId,
+    bound: &Bound,
+) -> Result<Vec<(&'static str, u64)>, MirrorError> {
+    let roots = store.read(|snap| Roots::of(snap, bound(snap, gateway)?))?;
+    Ok(seen_by(store, &roots)?.into_iter().map(|seen| (seen.table, seen.rows)).collect())
+}

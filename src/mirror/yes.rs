@@ -1,0 +1,472 @@
+//! What a host may have: the one list, by table. What does not stand in [`YES`] no host ever has; a test walks the
+//! schema, so that a new table is either put here or named in [`NEVER`].
+//!
+//! Never: secrets and keys, sign-ins, tokens, the audit, what things cost, contacts and collections, routines, sources.
+//! Nor rows that the feed does not tell of, and what only home decides with: orders of the queue, paces, budgets.
+
+use std::collections::BTreeSet;
+
+use features::agents::model::{AGENTS, Agent, REACH, Reach, ReachOf};
+use features::browsers::model::{AGENT_BROWSERS, BROWSER_POLICIES};
+use features::comments::model::{COMMENTS, Comment, REACTIONS};
+use features::connections::model::{
+    CONNECTIONS, COOLDOWNS, Connection, Cooldown, FALLBACKS, Fallbacks, USUAL_THINKING, WINDOWS,
+};
+use features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
+use features::files::model::TASK_FILES;
+use features::inbox::model::{INBOX, Item};
+use features::links::model::LINKS;
+use features::runs::model::{
+    BRANCHES, CHILDREN, CONTEXTS, HALTS, Halt, HaltOf, INPUTS, OUTSIDE, PARKS, Place, RUN_LIMITS,
+    RUNS, Run, RunLimits, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, Session, WRITTEN, Written,
+};
+use features::streams::model::{STREAMS, Stream};
+use features::tasks::model::label::{LABELS, TASK_LABELS};
+use features::tasks::model::relation::RELATIONS;
+use features::tasks::model::{TASKS, Task};
+use features::trust::model::{APPROVALS, Approval, PERMISSIONS, Permission, TRUST_MODES};
+use features::usage::model::price::PRICES;
+use features::workspace::model::{MEMBERS, Member, SETTINGS};
+use kernel::{AgentId, Role, StreamKind};
+use knowledge::model::{BODIES, ITEMS, Item as Knowledge, READINGS, Scope};
+use store::{DecodeError, Read, ReadExt as _, Record, StoreError, Table, codec, record};
+
+use crate::At;
+
+/// The agents of a host.
+pub type Agents = BTreeSet<AgentId>;
+/// What is sent of a row: its bytes with less in them. Of what comes out the same comes out.
+pub type Less = fn(&Agents, &[u8]) -> Result<Vec<u8>, DecodeError>;
+/// Whether a host with these agents may have a row, whatever it belongs to.
+pub type Fits = fn(&Agents, &[u8]) -> Result<bool, DecodeError>;
+
+/// What a row belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// To all of the workspace.
+    Everybody,
+    /// To this row, or it is that.
+    Root(At),
+    /// To nothing that a host has.
+    Nobody,
+}
+
+/// How it is told what a row belongs to.
+#[derive(Clone, Copy)]
+pub enum Owner {
+    /// By the first 16 bytes of its key: the id of a row of this table, or its own.
+    Head(Table),
+    /// By the root that its record says.
+    Record,
+    /// By what it says otherwise.
+    Said(fn(&dyn Read, &[u8]) -> Result<Of, StoreError>),
+}
+
+/// What a host may have of a table.
+#[derive(Clone, Copy)]
+pub enum Answer {
+    /// Nothing.
+    Never,
+    /// All rows.
+    Whole,
+    /// All rows, with less in them.
+    Projected,
+    /// What belongs to its agents, and what is for all agents.
+    Agents(Owner),
+    /// What belongs to a root.
+    Root(Owner),
+}
+
+/// A table of the list.
+#[derive(Clone, Copy)]
+pub struct Yes {
+    /// The table.
+    pub table: Table,
+    /// What a host may have of it.
+    pub answer: Answer,
+    /// What each row must fulfil besides.
+    pub fits: Option<Fits>,
+    /// What is sent in place of a row.
+    pub less: Option<Less>,
+}
+
+impl Yes {
+    const fn new(table: Table, answer: Answer) -> Self {
+        Self { table, answer, fits: None, less: None }
+    }
+
+    const fn fits(mut self, fits: Fits) -> Self {
+        self.fits = Some(fits);
+        self
+    }
+
+    const fn less(mut self, less: Less) -> Self {
+        self.less = Some(less);
+        self
+    }
+
+    /// How it is told what its rows belong to; none where all are sent.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        match self.answer {
+            Answer::Never | Answer::Whole | Answer::Projected => None,
+            Answer::Agents(owner) | Answer::Root(owner) => Some(owner),
+        }
+    }
+
+    /// What a row belongs to, when its key tells.
+    #[must_use]
+    pub fn head(&self, key: &[u8]) -> Option<At> {
+        match self.owner()? {
+            Owner::Head(of) => {
+                key.get(..ID).map(|head| At { table: of.number, key: head.to_vec() })
+            }
+            Owner::Record | Owner::Said(_) => None,
+        }
+    }
+}
+
+/// The length of an id in a key.
+pub(crate) const ID: usize = 16;
+
+const fn whole(table: Table) -> Yes {
+    Yes::new(table, Answer::Whole)
+}
+
+const fn projected(table: Table, less: Less) -> Yes {
+    Yes::new(table, Answer::Projected).less(less)
+}
+
+const fn agents(table: Table, owner: Owner) -> Yes {
+    Yes::new(table, Answer::Agents(owner))
+}
+
+const fn root(table: Table, owner: Owner) -> Yes {
+    Yes::new(table, Answer::Root(owner))
+}
+
+/// The list, in the order of the tables. A root's own table stands before those of what belongs to it.
+pub static YES: &[Yes] = &[
+    whole(SETTINGS),
+    projected(MEMBERS, member),
+    root(TASKS, Owner::Head(TASKS)),
+    root(COMMENTS, Owner::Record),
+    root(DELIVERABLES, Owner::Record),
+    root(VERSIONS, Owner::Record),
+    root(REVIEWS, Owner::Record),
+    // The whole row of an agent of the host, the card of every other one.
+    projected(AGENTS, agent),
+    agents(INBOX, Owner::Said(item)).fits(is_open),
+    root(SESSIONS, Owner::Head(SESSIONS)).fits(session),
+    root(SESSION_EVENTS, Owner::Head(SESSIONS)),
+    root(RUNS, Owner::Head(RUNS)).fits(run),
+    root(INPUTS, Owner::Record),
+    root(CONNECTIONS, Owner::Head(CONNECTIONS)).less(connection),
+    root(TASK_FILES, Owner::Record),
+    root(COOLDOWNS, Owner::Said(cooldown)).less(cooled),
+    agents(FALLBACKS, Owner::Said(fallbacks)),
+    whole(USUAL_THINKING),
+    root(WINDOWS, Owner::Head(CONNECTIONS)),
+    whole(PRICES),
+    agents(HALTS, Owner::Said(halt)),
+    root(PARKS, Owner::Head(RUNS)),
+    root(CHILDREN, Owner::Head(RUNS)),
+    root(CONTEXTS, Owner::Head(SESSIONS)),
+    root(BRANCHES, Owner::Head(SESSIONS)),
+    whole(SUBAGENT_LIMITS),
+    agents(RUN_LIMITS, Owner::Said(limits)),
+    agents(REACH, Owner::Said(reach)),
+    root(STREAMS, Owner::Head(STREAMS)).less(stream),
+    whole(LABELS),
+    root(TASK_LABELS, Owner::Head(TASKS)),
+    root(RELATIONS, Owner::Record),
+    root(REACTIONS, Owner::Record),
+    root(LINKS, Owner::Record),
+    root(ITEMS, Owner::Head(ITEMS)).fits(knowledge),
+    root(BODIES, Owner::Head(ITEMS)),
+    root(READINGS, Owner::Head(ITEMS)),
+    agents(AGENT_BROWSERS, Owner::Head(AGENTS)),
+    agents(BROWSER_POLICIES, Owner::Head(AGENTS)),
+    agents(TRUST_MODES, Owner::Head(AGENTS)),
+    agents(PERMISSIONS, Owner::Said(permission)),
+    root(APPROVALS, Owner::Record).fits(approval),
+    root(OUTSIDE, Owner::Head(SESSIONS)),
+    root(WRITTEN, Owner::Said(written)),
+];
+
+/// The tables, by their names, of which no host ever has a row.
+pub static NEVER: &[&str] = &[
+    // People, what they look at and what reaches them.
+    "invites",
+    "invite_hashes",
+    "people",
+    "handovers",
+    "read_marks",
+    "needs_away",
+    "missions_away",
+    "onboarding",
+    "visits",
+    "views",
+    "watches",
+    "notifications",
+    "notification_recipients",
+    "notification_choices",
+    "notification_fanouts",
+    "notification_secrets",
+    "deliveries",
+    "push_subscriptions",
+    "mail_settings",
+    // Keys, secrets, sign-ins.
+    "connection_keys",
+    "connection_spare_keys",
+    "connection_grants",
+    "connection_logins",
+    "model_offers",
+    "secrets",
+    "secret_values",
+    "secret_uses",
+    "secret_masks",
+    "key_rotations",
+    // Hosts and their identities.
+    "gateways",
+    "gateway_tokens",
+    "gateway_keys",
+    "gateway_beats",
+    // Money: a host has a grant.
+    "usage",
+    "usage_days",
+    "usage_day_zone",
+    "usage_sources",
+    "reservations",
+    "model_ratios",
+    "budgets",
+    "budget_notices",
+    "budget_waits",
+    // What home decides with, and what it counts.
+    "counters",
+    "retention",
+    "file_reverts",
+    "inbox_paces",
+    "queue_choices",
+    "talk_choices",
+    "task_rules",
+    "overdue_marks",
+    // Programs run where they were begun.
+    "jobs",
+    "browser_shots",
+    // What begins by itself, and what tasks are made from.
+    "routines",
+    "routine_rules",
+    "routine_runs",
+    "routine_clocks",
+    "series",
+    "occurrences",
+    "task_templates",
+    // Customers and collections.
+    "contacts",
+    "organizations",
+    "collections",
+    "records",
+    "fields",
+    "interactions",
+    "suggestions",
+    "imports",
+    "conversions",
+    // Of knowledge, what nobody has in front of them; and where it comes from.
+    "knowledge_folders",
+    "knowledge_versions",
+    "knowledge_suggestions",
+    "knowledge_uses",
+    "knowledge_openings",
+    "knowledge_marks",
+    "model_choices",
+    "vector_sources",
+    "sources",
+    "source_states",
+    "source_items",
+    "source_runs",
+    "source_writes",
+];
+
+/// What a host may have of a table.
+#[must_use]
+pub fn answer(table: u16) -> Answer {
+    of(table).map_or(Answer::Never, |yes| yes.answer)
+}
+
+/// The line of a table, if a host may have anything of it.
+#[must_use]
+pub fn of(table: u16) -> Option<&'static Yes> {
+    YES.binary_search_by_key(&table, |yes| yes.table.number).ok().map(|at| &YES[at])
+}
+
+fn read<R: Record>(row: &[u8]) -> Result<R, DecodeError> {
+    Ok(record::read::<R>(row)?.0)
+}
+
+/// The bytes of a row after a change, with its rev.
+fn with<R: Record>(row: &[u8], change: impl FnOnce(&mut R)) -> Result<Vec<u8>, DecodeError> {
+    let (mut record, rev) = record::read::<R>(row)?;
+    change(&mut record);
+    codec::encode_row(R::VERSION, rev, &record)
+}
+
+fn belongs<R: Record>(id: Option<R::Id>) -> Of {
+    id.map_or(Of::Everybody, |id| Of::Root(At::of::<R>(id)))
+}
+
+/// Of a member the names.
+fn member(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    with::<Member>(row, |member| {
+        member.email.clear();
+        member.role = Role::Viewer;
+        member.created_at = kernel::time::from_ms(0);
+    })
+}
+
+/// Of another agent its card: what it is called, what it is for, whether it can be reached.
+fn agent(agents: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let (full, rev) = record::read::<Agent>(row)?;
+    if agents.contains(&full.id) {
+        return Ok(row.to_vec());
+    }
+    let never = kernel::time::from_ms(0);
+    let card = Agent {
+        id: full.id,
+        name: full.name,
+        slug: full.slug,
+        emoji: String::new(),
+        description: full.description,
+        role: String::new(),
+        team: String::new(),
+        domains: Vec::new(),
+        capabilities: Vec::new(),
+        template: String::new(),
+        template_commit: None,
+        template_passed: None,
+        status: full.status,
+        status_reason: None,
+        connection: None,
+        model: None,
+        thinking: None,
+        exec: false,
+        network: false,
+        budget_micros: None,
+        budget_soft_pct: 0,
+        max_output: 0,
+        reports_to: None,
+        created_at: never,
+        updated_at: never,
+        archived_at: full.archived_at.map(|_| never),
+    };
+    codec::encode_row(Agent::VERSION, rev, &card)
+}
+
+/// Of a connection nothing of its key, of its sign-in and of what it said when it was tried.
+fn connection(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    with::<Connection>(row, |connection| {
+        connection.key_hint = None;
+        connection.tested = None;
+        connection.sign_in = None;
+    })
+}
+
+fn cooled(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    with::<Cooldown>(row, |cooldown| cooldown.message.clear())
+}
+
+/// Of a stream what stands on the card of its tasks: the name.
+fn stream(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    with::<Stream>(row, |stream| {
+        stream.description.clear();
+        stream.goal.clear();
+        stream.rank.clear();
+        stream.kind = StreamKind::Project;
+        stream.lead = None;
+        stream.target_date = None;
+    })
+}
+
+fn is_open(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
+    let item = read::<Item>(row)?;
+    Ok(item.is_open() && agents.contains(&item.agent))
+}
+
+fn session(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
+    Ok(agents.contains(&read::<Session>(row)?.agent))
+}
+
+fn run(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
+    let run = read::<Run>(row)?;
+    Ok(run.is_live() && agents.contains(&run.agent))
+}
+
+fn approval(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
+    Ok(agents.contains(&read::<Approval>(row)?.agent))
+}
+
+/// What agents have in front of them at the start: what every one has, and what these were chosen for. What lies in the
+/// library is asked of home.
+pub(crate) fn knowledge(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
+    let item = read::<Knowledge>(row)?;
+    let shown = match item.scope {
+        Scope::Library => false,
+        Scope::Agent => item.agents.iter().any(|agent| agents.contains(agent)),
+        Scope::Workspace => true,
+    };
+    Ok(shown && item.archived_at.is_none())
+}
+
+fn item(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(belongs::<Agent>(Some(read::<Item>(row)?.agent)))
+}
+
+fn fallbacks(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(belongs::<Agent>(read::<Fallbacks>(row)?.agent))
+}
+
+fn cooldown(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(belongs::<Connection>(Some(read::<Cooldown>(row)?.connection)))
+}
+
+fn halt(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(match read::<Halt>(row)?.of {
+        HaltOf::Workspace => Of::Everybody,
+        HaltOf::Agent(id) => belongs::<Agent>(Some(id)),
+    })
+}
+
+fn hosts(of: ReachOf) -> Of {
+    match of {
+        ReachOf::Workspace => Of::Everybody,
+        ReachOf::Agent(id) => belongs::<Agent>(Some(id)),
+    }
+}
+
+fn reach(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(hosts(read::<Reach>(row)?.of))
+}
+
+fn limits(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(hosts(read::<RunLimits>(row)?.of))
+}
+
+/// A permission for one run goes with that.
+fn permission(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    let permission = read::<Permission>(row)?;
+    Ok(match permission.run {
+        Some(run) => belongs::<Run>(Some(run)),
+        None => belongs::<Agent>(permission.agent),
+    })
+}
+
+fn written(rows: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(match read::<Written>(row)?.place {
+        Place::File { agent, .. } => belongs::<Agent>(Some(agent)),
+        Place::Task(task) => belongs::<Task>(Some(task)),
+        Place::Comment(comment) => {
+            let comment = rows.get::<Comment>(comment)?;
+            comment.map_or(Of::Nobody, |comment| Of::Root(comment.on.root().into()))
+        }
+    })
+}

@@ -1,0 +1,248 @@
+//! What is wrong with a host, in sentences that say what to do.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+use link::frame::Frame;
+use link::{LinkError, Linked, Receiver, Session};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use crate::error::ReplicaError;
+use crate::folder::{self, Known};
+use crate::status::Status;
+use crate::{Replica, talk};
+
+/// A clock that is further off is told.
+const OFF: Duration = Duration::from_secs(60);
+/// A disk with less room is told, in MB.
+const LITTLE: u64 = 500;
+/// How long home may take to welcome.
+const WELCOME: Duration = Duration::from_secs(5);
+
+/// What was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was looked at: `folder`, `joined`, `link`, `clock`, `mirror`, `disk`.
+    pub what: String,
+    /// A sentence.
+    pub told: String,
+}
+
+fn finding(what: &str, looked: Result<String, String>) -> Finding {
+    let (ok, told) = match looked {
+        Ok(told) => (true, told),
+        Err(told) => (false, told),
+    };
+    Finding { ok, what: what.to_owned(), told }
+}
+
+/// What is seen of a folder by itself: who may read it, and whom it says it belongs to.
+#[must_use]
+pub fn of_folder(folder: &Path) -> Vec<Finding> {
+    let joined = match folder::check(folder).and_then(|()| Known::load(folder)) {
+        Ok(Some(known)) => {
+            Ok(format!("This machine is the gateway {} of {}.", known.label, known.home))
+        }
+        Ok(None) => Err(sentence(&ReplicaError::NotJoined)),
+        Err(error) => Err(sentence(&error)),
+    };
+    vec![
+        finding("folder", rights(folder)),
+        finding("joined", joined),
+        finding("disk", room(folder)),
+    ]
+}
+
+fn sentence(error: &ReplicaError) -> String {
+    told(&error.to_string())
+}
+
+/// With a capital at its beginning and a stop at its end.
+fn told(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
+}
+
+/// Whether only its owner reads the folder and the key in it, and may write there.
+fn rights(folder: &Path) -> Result<String, String> {
+    let own = rustix::process::geteuid().as_raw();
+    for (path, is_needed) in [(folder.to_owned(), true), (folder.join(folder::KEY), false)] {
+        let shown = path.display();
+        let found = match fs::metadata(&path) {
+            Ok(found) => found,
+            Err(error) if is_needed => {
+                return Err(format!("{shown} cannot be looked at: {error}."));
+            }
+            Err(_) => continue,
+        };
+        let mode = found.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let right = if found.is_dir() { "700" } else { "600" };
+            return Err(format!(
+                "Others may read {shown} (mode {mode:03o}); run `chmod {right}` on it."
+            ));
+        }
+        if found.uid() != own && own != 0 {
+            return Err(format!(
+                "{shown} belongs to the user {}, and this is {own}; change its owner.",
+                found.uid()
+            ));
+        }
+    }
+    match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
+        Ok(()) => Ok(format!("{} is for its owner alone and can be written.", folder.display())),
+        Err(error) => Err(format!("{} cannot be written: {error}.", folder.display())),
+    }
+}
+
+fn room(folder: &Path) -> Result<String, String> {
+    let load = gateways::machine::load(folder);
+    let free = load.disk_total.saturating_sub(load.disk_used) >> 20;
+    match free {
+        free if LITTLE <= free || load.disk_total == 0 => {
+            Ok(format!("The disk has {free} MB free."))
+        }
+        free => Err(format!("The disk has {free} MB free; below {LITTLE} MB work stands still.")),
+    }
+}
+
+impl Replica {
+    /// Looks at all. Where no program runs it, home is called once.
+    pub async fn doctor(&self, is_running: bool) -> Vec<Finding> {
+        let mut found = of_folder(&self.0.folder);
+        let host = self.clone();
+        let read = tokio::task::spawn_blocking(move || host.status(is_running)).await;
+        let status = match read {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => {
+                found.push(finding("mirror", Err(sentence(&error))));
+                return found;
+            }
+            Err(error) => {
+                found.push(finding("mirror", Err(told(&error.to_string()))));
+                return found;
+            }
+        };
+        found.push(finding("link", self.linked(&status).await));
+        // The call has told what the clock of home says.
+        let ahead = self.0.now.lock().clock_ms;
+        found.extend(ahead.map(|ahead| finding("clock", clock(ahead))));
+        found.push(finding("mirror", mirrored(&status)));
+        found
+    }
+
+    async fn linked(&self, status: &Status) -> Result<String, String> {
+        let home = status.home.clone().unwrap_or_default();
+        if status.linked {
+            return Ok(format!("Linked to {home} since {}.", status.since));
+        }
+        // A call of its own would end the link of the program that runs, or be ended by it.
+        if status.running {
+            return match &status.why {
+                Some(why) => Err(told(&format!("there is no link since {}: {why}", status.since))),
+                None => Err(format!("There is no link to {home} yet.")),
+            };
+        }
+        match self.call().await {
+            Ok(version) => {
+                Ok(format!("{home} answers with HQ {version} and lets this machine in."))
+            }
+            Err(error) => Err(sentence(&error)),
+        }
+    }
+
+    /// Calls home once, and hears its clock.
+    async fn call(&self) -> Result<String, ReplicaError> {
+        let Linked { session, version, .. } = self.reach().await?;
+        let Session { sender, mut receiver, pump } = session;
+        let hears = async {
+            let heard = timeout(WELCOME, welcome(&mut receiver)).await;
+            // ok: it is only good manners.
+            let _ = timeout(WELCOME, sender.goodbye(talk::STOPPING)).await;
+            sender.cut();
+            heard
+        };
+        let (_, heard) = tokio::join!(pump.run(), hears);
+        let clock = match heard {
+            Ok(clock) => clock?,
+            Err(_) => return Err(LinkError::Slow { limit: WELCOME }.into()),
+        };
+        self.0.now.lock().clock_ms = Some(clock.saturating_sub(self.0.clock.now_ms()));
+        Ok(version)
+    }
+}
+
+/// What home's clock says.
+async fn welcome(receiver: &mut Receiver) -> Result<i64, LinkError> {
+    loop {
+        if let Frame::Welcome(welcome) = receiver.next().await? {
+            return Ok(welcome.clock_ms);
+        }
+    }
+}
+
+fn clock(ahead_ms: i64) -> Result<String, String> {
+    let (off, secs) =
+        (Duration::from_millis(ahead_ms.unsigned_abs()), ahead_ms.unsigned_abs() / 1_000);
+    match off {
+        off if off <= OFF => Ok("The clock agrees with that of the workspace.".to_owned()),
+        _ => {
+            let way = if 0 < ahead_ms { "behind" } else { "ahead of" };
+            Err(format!(
+                "The clock of this machine is {secs} s {way} that of the workspace; let it be set by the network \
+                 (timedatectl set-ntp true)."
+            ))
+        }
+    }
+}
+
+fn mirrored(status: &Status) -> Result<String, String> {
+    let rows: u64 = status.rows.values().sum();
+    if let Some(trouble) = &status.trouble {
+        return Err(told(&format!("what the workspace sends waits: {trouble}")));
+    }
+    Ok(match &status.cursor {
+        Some(cursor) if status.whole => {
+            format!("All that it may have is here: {rows} rows, up to {cursor}.")
+        }
+        Some(_) => format!("The first snapshot is on its way: {rows} rows so far."),
+        None => "Nothing of the workspace is here yet.".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_told_with_its_direction() {
+        assert!(clock(-60_000).is_ok());
+        let behind = clock(31_536_000_000).unwrap_err();
+        assert!(behind.contains("31536000 s behind"), "{behind}");
+        assert!(clock(-61_000).unwrap_err().contains("61 s ahead of"));
+        assert!(clock(i64::MIN).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_others_read_and_one_that_belongs_to_nobody_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let found = of_folder(folder.path());
+        let told = |what: &str| found.iter().find(|one| one.what == what).unwrap().clone();
+        assert!(told("folder").ok, "{found:?}");
+        assert!(
+            !told("joined").ok && told("joined").told.starts_with("This machine has joined no")
+        );
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let open = rights(folder.path()).unwrap_err();
+        assert!(open.contains("mode 755") && open.contains("chmod 700"), "{open}");
+        assert!(rights(&folder.path().join("nowhere")).is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! Why this machine is no host, in sentences that say what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kernel::Problem as _;
+use link::{IdentityError, LinkError};
+use mirror::MirrorError;
+use store::StoreError;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The folder is that of a home.
+    #[error("{} holds an HQ of its own; give the gateway another folder with --data", .0.display())]
+    Home(PathBuf),
+    /// Nothing was joined, and no command says what to join.
+    #[error(
+        "this machine has joined no workspace; make a command in Settings, Gateways there: \
+         hq replica --join URL --token-file FILE --fingerprint FINGERPRINT"
+    )]
+    NotJoined,
+    /// The command does not say by which key home is known.
+    #[error(
+        "the fingerprint of the workspace is missing; take --fingerprint from the command in Settings, Gateways"
+    )]
+    NoFingerprint,
+    /// The command has no token.
+    #[error("to join takes a token; give it with --token-file FILE")]
+    NoToken,
+    /// Nobody there has this key.
+    #[error(
+        "no workspace at {home} has the fingerprint {fingerprint}; copy the command once more, and check the address"
+    )]
+    NoSuchHome {
+        /// The address.
+        home: String,
+        /// The fingerprint that was named.
+        fingerprint: String,
+    },
+    /// The folder belongs to another workspace.
+    #[error(
+        "this folder has joined the workspace {fingerprint} at {home}, not the one of this command; run \
+         `hq replica leave` first, or give another folder with --data"
+    )]
+    Elsewhere {
+        /// Where that one is.
+        home: String,
+        /// The fingerprint of its key.
+        fingerprint: String,
+    },
+    /// The notes cannot be understood.
+    #[error("{} cannot be read ({detail}); remove it and join anew", path.display())]
+    Notes {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The disk.
+    #[error("{}: {source}; check the owner and mode of the folder", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The key of this machine.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// What it has of the workspace.
+    #[error("replica.redb: {0}")]
+    Mirror(#[from] MirrorError),
+    /// The link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+impl From<StoreError> for ReplicaError {
+    fn from(error: StoreError) -> Self {
+        Self::Mirror(error.into())
+    }
+}
+
+impl ReplicaError {
+    pub(crate) fn disk(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Disk { path, source }
+    }
+
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Home(_) => "folder_of_a_home",
+            Self::NotJoined => "not_joined",
+            Self::NoFingerprint => "no_fingerprint",
+            Self::NoToken => "no_token",
+            Self::NoSuchHome { .. } => "no_such_home",
+            Self::Elsewhere { .. } => "joined_elsewhere",
+            Self::Notes { .. } => "notes_unreadable",
+            Self::Disk { .. } => "disk",
+            Self::Identity(error) => error.code(),
+            Self::Mirror(error) => error.code(),
+            Self::Link(LinkError::Refused(refusal)) => &refusal.code,
+            Self::Link(error) => error.code(),
+        }
+    }
+}

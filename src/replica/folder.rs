@@ -1,0 +1,225 @@
+//! The folder of a host. `replica.key` is who it is, `replica.toml` whom it belongs to, `replica.redb` what it has of the
+//! workspace, `agents/` is for files. No secret but the key lies here.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use kernel::GatewayId;
+use link::PublicKey;
+use serde::Deserialize;
+
+use crate::error::ReplicaError;
+
+/// The key of this machine.
+pub const KEY: &str = "replica.key";
+/// Whom it belongs to.
+pub const NOTES: &str = "replica.toml";
+/// What it has of the workspace.
+pub const STORE: &str = "replica.redb";
+/// Files of agents.
+pub const AGENTS: &str = "agents";
+/// What the script leaves for the first start.
+const TOKEN: &str = "join.token";
+/// What a program that was killed leaves.
+const SOCKET: &str = "hq.sock";
+/// What only a home has.
+const OF_A_HOME: [&str; 2] = ["system.redb", "master.key"];
+
+/// Refuses the folder of a home, before anything is written to it.
+///
+/// # Errors
+/// When it is one.
+pub fn check(folder: &Path) -> Result<(), ReplicaError> {
+    match OF_A_HOME.iter().any(|name| folder.join(name).exists()) {
+        true => Err(ReplicaError::Home(folder.to_owned())),
+        false => Ok(()),
+    }
+}
+
+/// Makes what is missing in it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn make(folder: &Path) -> Result<(), ReplicaError> {
+    let agents = folder.join(AGENTS);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&agents);
+    made.map_err(ReplicaError::disk(&agents))
+}
+
+/// Removes all that makes the folder a host's: after that it joins anew, with another key.
+///
+/// # Errors
+/// When something cannot be removed.
+pub fn forget(folder: &Path) -> Result<(), ReplicaError> {
+    for name in [TOKEN, SOCKET, STORE, NOTES, KEY] {
+        remove(&folder.join(name))?;
+    }
+    let agents = folder.join(AGENTS);
+    match fs::remove_dir_all(&agents) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ReplicaError::disk(&agents)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes the token that the script has left: it is used up.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(crate) fn forget_token(folder: &Path) -> Result<(), ReplicaError> {
+    remove(&folder.join(TOKEN))
+}
+
+fn remove(path: &Path) -> Result<(), ReplicaError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ReplicaError::disk(path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whom a host belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The address of its home, without a slash at the end.
+    pub home: String,
+    /// The key by which it knows it.
+    pub key: PublicKey,
+    /// Which gateway it is.
+    pub gateway: GatewayId,
+    /// What the gateway is called.
+    pub label: String,
+    /// How often what it has had been made void when it got it; none before it has anything.
+    pub epoch: Option<u64>,
+}
+
+/// The same as it stands in the file. A number there has a sign, so the epoch is text.
+#[derive(Deserialize)]
+struct Lines {
+    home: String,
+    key: String,
+    gateway: GatewayId,
+    #[serde(default)]
+    label: String,
+    epoch: Option<String>,
+}
+
+impl Known {
+    /// Reads the notes; none before something was joined.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn load(folder: &Path) -> Result<Option<Self>, ReplicaError> {
+        let path = folder.join(NOTES);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ReplicaError::disk(&path)(error)),
+        };
+        let wrong =
+            |detail: &str| ReplicaError::Notes { path: path.clone(), detail: detail.into() };
+        let lines: Lines = toml::from_str(&text).map_err(|error| wrong(error.message()))?;
+        let mut key = [0; 32];
+        hex::decode_to_slice(&lines.key, &mut key).map_err(|_| wrong("the key is none"))?;
+        let epoch = lines.epoch.map(|text| text.parse::<u64>()).transpose();
+        Ok(Some(Self {
+            home: lines.home,
+            key: PublicKey::from_bytes(key),
+            gateway: lines.gateway,
+            label: lines.label,
+            epoch: epoch.map_err(|_| wrong("the epoch is no number"))?,
+        }))
+    }
+
+    /// Writes them: all of them or nothing.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), ReplicaError> {
+        let (path, draft) = (folder.join(NOTES), folder.join("replica.toml.new"));
+        let mut text = format!(
+            "# Written by `hq replica`: whom this machine belongs to.\nhome = {}\nkey = \"{}\"\ngateway = \"{}\"\n\
+             label = {}\n",
+            quoted(&self.home),
+            hex::encode(self.key.as_bytes()),
+            self.gateway,
+            quoted(&self.label),
+        );
+        if let Some(epoch) = self.epoch {
+            text.push_str(&format!("epoch = \"{epoch}\"\n"));
+        }
+        let written = || -> io::Result<()> {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&draft)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)?;
+            File::open(folder)?.sync_all()
+        };
+        written().map_err(ReplicaError::disk(&path))
+    }
+}
+
+/// Text as TOML has it; what cannot be printed is left out.
+fn quoted(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
+    serde_json::Value::from(plain).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::TypedId as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn known() -> Known {
+        Known {
+            home: "https://hq.example.com".into(),
+            key: PublicKey::from_bytes([7; 32]),
+            gateway: GatewayId::from_bytes([9; 16]),
+            label: "Büro \"2\"\\ \u{7f}".into(),
+            epoch: Some(u64::MAX),
+        }
+    }
+
+    #[test]
+    fn notes_are_read_as_they_were_written_and_by_their_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Known::load(folder.path()).unwrap(), None);
+        known().save(folder.path()).unwrap();
+        let read = Known::load(folder.path()).unwrap();
+        assert_eq!(read, Some(Known { label: "Büro \"2\"\\ ".into(), ..known() }));
+        Known { epoch: None, ..known() }.save(folder.path()).unwrap();
+        assert_eq!(Known::load(folder.path()).unwrap().unwrap().epoch, None);
+        let mode = fs::metadata(folder.path().join(NOTES)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn notes_that_make_no_sense_are_told_with_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["home = 1", "what", "home = \"h\"\nkey = \"00\"\ngateway = \"x\""] {
+            fs::write(folder.path().join(NOTES), text).unwrap();
+            let wrong = Known::load(folder.path()).unwrap_err();
+            assert!(wrong.to_string().contains(NOTES), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_folder_of_a_home_is_refused_and_one_that_left_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        check(folder.path()).unwrap();
+        make(folder.path()).unwrap();
+        known().save(folder.path()).unwrap();
+        forget(folder.path()).unwrap();
+        forget(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::write(folder.path().join("system.redb"), "").unwrap();
+        assert!(matches!(check(folder.path()), Err(ReplicaError::Home(_))));
+    }
+}

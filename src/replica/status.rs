@@ -1,0 +1,167 @@
+//! How a host stands: for `hq replica status`, and for itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kernel::{GatewayId, Timestamp};
+use mirror::Standing;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ReplicaError;
+use crate::{Replica, VERSION, wait_after};
+
+/// Why there is no link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Why {
+    /// A stable word.
+    pub(crate) code: String,
+    /// A sentence for people.
+    pub(crate) sentence: String,
+    /// How long to wait at least before the next try.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Why {
+    pub(crate) fn of(error: &ReplicaError) -> Self {
+        Self { code: error.code().to_owned(), sentence: error.to_string(), wait: wait_after(error) }
+    }
+}
+
+/// How it stands at this moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Now {
+    /// Since when there is a link, or there is none.
+    pub(crate) since: Timestamp,
+    pub(crate) is_linked: bool,
+    /// Why there is none.
+    pub(crate) why: Option<Why>,
+    /// The version of home's program.
+    pub(crate) home_version: Option<String>,
+    /// How far home's clock is ahead of this one, in milliseconds.
+    pub(crate) clock_ms: Option<i64>,
+    /// The number of home's newest entry, as far as it is known.
+    pub(crate) head: Option<u64>,
+    /// Whether it is to take no new work.
+    pub(crate) is_paused: bool,
+    /// What keeps it from laying what has come.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Now {
+    /// There was no link yet.
+    pub(crate) fn apart(since: Timestamp) -> Self {
+        Self {
+            since,
+            is_linked: false,
+            why: None,
+            home_version: None,
+            clock_ms: None,
+            head: None,
+            is_paused: false,
+            trouble: None,
+        }
+    }
+
+    pub(crate) fn linked(&mut self, since: Timestamp, version: String) {
+        (self.is_linked, self.since, self.why) = (true, since, None);
+        self.home_version = Some(version);
+    }
+
+    pub(crate) fn cut(&mut self, at: Timestamp, why: Why) {
+        if self.is_linked {
+            (self.is_linked, self.since) = (false, at);
+        }
+        self.why = Some(why);
+        self.trouble = None;
+    }
+}
+
+/// How a host stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Whether a program runs it.
+    pub running: bool,
+    /// Its process, while one does.
+    pub pid: Option<u32>,
+    /// The version of this program.
+    pub version: String,
+    /// The number of what it speaks.
+    pub wire: u32,
+    /// The fingerprint of this machine's own key.
+    pub fingerprint: String,
+    /// Where home is.
+    pub home: Option<String>,
+    /// The fingerprint of the key of the workspace.
+    pub home_fingerprint: Option<String>,
+    /// The version of home's program, once it was heard.
+    pub home_version: Option<String>,
+    /// Which gateway it is, once it has joined.
+    pub gateway: Option<GatewayId>,
+    /// What the gateway is called.
+    pub label: Option<String>,
+    /// Whether there is a link.
+    pub linked: bool,
+    /// Since when there is one, or there is none.
+    pub since: Timestamp,
+    /// Why there is none: a stable word.
+    pub code: Option<String>,
+    /// The same as a sentence.
+    pub why: Option<String>,
+    /// Whether it is to take no new work.
+    pub paused: bool,
+    /// What keeps it from laying what has come.
+    pub trouble: Option<String>,
+    /// How far home's clock is ahead of this one, in milliseconds.
+    pub clock_ms: Option<i64>,
+    /// Where it is in home's feed, as `life.entry`; nothing before it has anything.
+    pub cursor: Option<String>,
+    /// The entry of it.
+    pub seq: Option<u64>,
+    /// Whether all that it may have is here; else a snapshot is on its way.
+    pub whole: bool,
+    /// The number of home's newest entry, as it said at the beginning of the link or later.
+    pub head: Option<u64>,
+    /// Rows by table.
+    pub rows: BTreeMap<String, u64>,
+}
+
+impl Replica {
+    /// How it stands. Reads all that it has: to be called where blocking is allowed.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn status(&self, running: bool) -> Result<Status, ReplicaError> {
+        let (known, now) = (self.known(), self.0.now.lock().clone());
+        let (at, whole) = match self.0.mirror.standing()? {
+            Standing::Nothing => (None, false),
+            Standing::Taking(life, seq, _) => (Some((life, seq)), false),
+            Standing::Following(life, seq) => (Some((life, seq)), true),
+        };
+        let rows = mirror::digests(self.0.mirror.store())?;
+        let named = self.0.joins.clone();
+        Ok(Status {
+            running,
+            pid: running.then(std::process::id),
+            version: VERSION.to_owned(),
+            wire: link::WIRE,
+            fingerprint: self.0.identity.public().fingerprint(),
+            home: known.as_ref().map(|known| known.home.clone()).or(named.map(|(home, _)| home)),
+            home_fingerprint: known.as_ref().map(|known| known.key.fingerprint()),
+            home_version: now.home_version,
+            gateway: known.as_ref().map(|known| known.gateway),
+            label: known.map(|known| known.label),
+            linked: now.is_linked,
+            since: now.since,
+            code: now.why.as_ref().map(|why| why.code.clone()),
+            why: now.why.map(|why| why.sentence),
+            paused: now.is_paused,
+            trouble: now.trouble,
+            clock_ms: now.clock_ms,
+            cursor: at.map(|(life, seq)| format!("{life:016x}.{seq}")),
+            seq: at.map(|(_, seq)| seq),
+            whole,
+            head: now.head,
+            rows: rows.into_iter().map(|seen| (seen.table.to_owned(), seen.rows)).collect(),
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Files that say who an agent is, as programs leave them. They change by a person's yes alone, which the gate asks for
+//! before a file tool. What a program makes of one is put back to what it was, and lies beside for the file tool.
+
+use app::Ws;
+use features::trust::weigh::IDENTITY;
+use git::files::AgentFiles;
+use git::history::At;
+use git::{Branch, File, GitError};
+use tool::{ToolCx, ToolError};
+
+use super::folder::{self, MAX_FILE};
+
+/// Where it lies what a program has made of such a file.
+const PROPOSED: &str = "proposed";
+
+/// These files before a program begins; what is no file is none.
+pub(crate) struct Before(Vec<(&'static str, Option<File>)>);
+
+impl Before {
+    /// As they are now. A program of a sub-agent writes to none of them.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(super) async fn of(cx: &ToolCx) -> Result<Self, ToolError> {
+        let root = cx.folder.clone();
+        folder::blocking(move || {
+            let files = folder::open(&root)?;
+            let mut all = Vec::with_capacity(IDENTITY.len());
+            for name in IDENTITY {
+                let file = read(&files, name)?;
+                // What is there and is no file that can be read stays whatever it is.
+                if file.is_some() || files.kind(name)?.is_none() {
+                    all.push((name, file));
+                }
+            }
+            Ok(Self(all))
+        })
+        .await
+    }
+
+    /// Puts back what differs by now. Says so for the model; nothing when all is as it was.
+    ///
+    /// # Errors
+    /// When a file cannot be put back.
+    pub(super) async fn put_back(self, cx: &ToolCx) -> Result<String, ToolError> {
+        let root = cx.folder.clone();
+        let changed = folder::blocking(move || {
+            let files = folder::open(&root)?;
+            let mut changed = Vec::new();
+            for (name, before) in self.0 {
+                if put_back(&files, name, before)? {
+                    changed.push(name);
+                }
+            }
+            Ok(changed)
+        });
+        Ok(words(&changed.await?))
+    }
+}
+
+fn words(changed: &[&str]) -> String {
+    if changed.is_empty() {
+        return String::new();
+    }
+    let (names, first) = (changed.join(", "), changed.first().copied().unwrap_or_default());
+    let (says, is, it) = match changed.len() {
+        1 => ("says", "is", "it"),
+        _ => ("say", "are", "them"),
+    };
+    format!(
+        "\n[{names} {says} who you are and {is} as before: a program does not change {it}. What it has made lies in \
+         {PROPOSED}/{first}{more}; write it to its place with the write tool, and people see the difference in Review \
+         and decide]",
+        more = if changed.len() == 1 { "" } else { " and beside" },
+    )
+}
+
+/// One file; none when there is none, it is a link or a folder, or larger than any tool reads.
+fn read(files: &AgentFiles, name: &str) -> Result<Option<File>, GitError> {
+    let part = match files.read_up_to(name, MAX_FILE) {
+        Ok(Some(part)) => part,
+        Ok(None) | Err(GitError::Path { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let whole = part.total <= MAX_FILE;
+    let (path, bytes, executable) = (name.to_owned(), part.bytes, part.executable);
+    Ok(whole.then_some(File { path, bytes, executable }))
+}
+
+/// Whether one differed and is as it was again.
+fn put_back(files: &AgentFiles, name: &str, before: Option<File>) -> Result<bool, GitError> {
+    // Also what cannot be read any more is not what it was.
+    let now = read(files, name)?;
+    let is_there = files.kind(name)?.is_some();
+    if now == before && (now.is_some() || !is_there) {
+        return Ok(false);
+    }
+    match before {
+        Some(before) => files.write(&before)?,
+        None => {
+            files.remove(name)?;
+        }
+    }
+    if let Some(now) = now {
+        files.write(&File { path: format!("{PROPOSED}/{name}"), executable: false, ..now })?;
+    }
+    Ok(true)
+}
+
+/// Puts these files back to the last commit, all but those that a file tool has written: a program that nobody waited for
+/// may have changed them. Blocking.
+///
+/// # Errors
+/// When repository or folder cannot be read or written.
+pub(crate) fn as_committed(
+    ws: &Ws,
+    slug: &str,
+    is_written: impl Fn(&str) -> bool,
+) -> Result<(), GitError> {
+    let (repo, branch) = (ws.repo()?, Branch::agent(slug)?);
+    let Some(head) = repo.head(&branch)? else { return Ok(()) };
+    let files = AgentFiles::open(&ws.agent_folder(slug))?;
+    for name in IDENTITY.into_iter().filter(|name| !is_written(name)) {
+        let kept = repo.read_file(&At::Commit(head), name)?;
+        match put_back(&files, name, kept) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(agent = slug, "a program has changed {name}; it is as it was again");
+            }
+            // A folder stands there: it keeps no other file from being committed.
+            Err(error) => tracing::warn!(agent = slug, %error, "{name} is not as it was"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Who knocks: which workspace is meant, whether that address may try again, and whether the host is let in.
+//!
+//! Home signs its answer before it hears who knocks, so the address says which workspace is meant, by the fingerprint that
+//! the host was given. It says nothing that whoever reads it could use.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::header::{HeaderMap, ORIGIN};
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_tungstenite::tungstenite::Error as SocketError;
+
+use app::config::Config;
+use app::{App, Ws};
+use crypto::token::{Token, TokenKind};
+use gateways::error::GatewayError;
+use gateways::identity::identity;
+use gateways::model::{Facts, Load};
+use gateways::queries;
+use gateways::rules::{self, Judgement, Refusal as Why};
+use kernel::{Actor, Cause, Clock, Part, ProblemKind};
+use link::{
+    Admitted, Asked, Carrier, Door, FloodGuard, Identity, LinkError, MAX_SEALED, Pace, PublicKey,
+    Purpose, Refusal, accept,
+};
+use store::Entry;
+use web::error::{ApiError, Failure};
+use web::extract::Query;
+use web::session::Peer;
+
+use super::serve::serve;
+
+/// So many may be at the door at once: none of them has proved anything, and each may send one long message.
+const AT_ONCE: usize = 64;
+/// The buffers of a link that is idle are small; they grow with what is said.
+const BUFFER: usize = 16 << 10;
+/// Who judges.
+const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
+/// The code of a refusal that is home's own trouble, and when to ask again.
+const NOT_NOW: &str = "not_now";
+/// The code of a refusal because others failed before.
+const CLOSED: &str = "rate_limited";
+const LATER: Duration = Duration::from_secs(10);
+
+/// What the process knows of those who knock.
+pub struct Porch {
+    guard: FloodGuard,
+    room: Arc<Semaphore>,
+}
+
+impl Porch {
+    /// Nobody has knocked yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { guard: FloodGuard::new(clock), room: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+/// Which workspace is meant.
+#[derive(Deserialize)]
+pub(super) struct Meant {
+    /// The fingerprint of its key; it may be left out where only one workspace has a key.
+    #[serde(default)]
+    home: String,
+}
+
+/// `GET /gateway/link`: a host knocks.
+pub(super) async fn knocks(
+    app: App,
+    peer: Peer,
+    Extension(porch): Extension<Arc<Porch>>,
+    Query(meant): Query<Meant>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, ApiError> {
+    let refused = |kind, code: &str, text: String| ApiError(Failure::new(kind, code, text));
+    if headers.contains_key(ORIGIN) {
+        // A page could use up the patience with the address of whoever looks at it.
+        let text = "hosts link here, and no page does".to_owned();
+        return Err(refused(ProblemKind::Forbidden, "no_page", text));
+    }
+    let from = address(peer);
+    let wait = porch.guard.wait(from);
+    if let Some(wait) = wait.filter(|_| !is_proxy(&app.config, from)) {
+        let secs = wait.as_secs() + 1;
+        let text = format!("too many failed handshakes; try again in {secs} s");
+        return Err(refused(ProblemKind::Limited, CLOSED, text));
+    }
+    let Some(ws) = workspace(&app, &meant.home)? else {
+        let text = "no workspace here has this fingerprint; copy the command once more".to_owned();
+        return Err(refused(ProblemKind::NotFound, "unknown_home", text));
+    };
+    if let Some(words) = ws.closed_words() {
+        return Err(refused(ProblemKind::Conflict, "closed", words));
+    }
+    let place = Arc::clone(&porch.room).try_acquire_owned().map_err(|_| {
+        let text = "too many hosts link at once; try again in a moment".to_owned();
+        refused(ProblemKind::Unavailable, "busy", text)
+    })?;
+    let caller = Caller { identity: identity(&ws).await?, ws, from, wait, porch, place };
+    let upgrade = upgrade.max_message_size(MAX_SEALED).max_frame_size(MAX_SEALED);
+    let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(BUFFER);
+    Ok(upgrade.on_upgrade(move |socket| caller.heard(socket)))
+}
+
+/// Whether hosts of everywhere may come from an address: that of a proxy on this machine.
+fn is_proxy(config: &Config, from: IpAddr) -> bool {
+    config.public_url.is_some() && from.to_canonical().is_loopback()
+}
+
+fn address(peer: Peer) -> IpAddr {
+    match peer {
+        Peer::Net(address) => address,
+        Peer::Socket { .. } => Ipv4Addr::LOCALHOST.into(),
+    }
+}
+
+/// The workspace whose key has this fingerprint; without one the only workspace that has a key.
+fn workspace(app: &App, home: &str) -> Result<Option<Ws>, GatewayError> {
+    let all = app.ask_each(|ws| ws.read(|snap| queries::key(snap)))?;
+    let mut all: Vec<_> = all.into_iter().filter_map(|(ws, key)| Some((ws, key?.public))).collect();
+    if !home.is_empty() {
+        all.retain(|(_, key)| PublicKey::from_bytes(*key).is(home));
+    }
+    match (all.pop(), all.is_empty()) {
+        (Some((ws, _)), true) => Ok(Some(ws)),
+        _ => Ok(None),
+    }
+}
+
+/// Whoever knocks, at the workspace that it means.
+struct Caller {
+    ws: Ws,
+    identity: Identity,
+    from: IpAddr,
+    /// How long the door stays closed to strangers, where those who are known may pass.
+    wait: Option<Duration>,
+    porch: Arc<Porch>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Caller {
+    /// Lets it prove who it is, and serves it from then on as a task of the workspace.
+    async fn heard(self, socket: WebSocket) {
+        let Self { ws, identity, from, wait, porch, place } = self;
+        // From before the judgement on, so that nothing that changes it goes unheard.
+        let feeds: [Receiver<Arc<Entry>>; 2] = [ws.store.subscribe(), ws.store.subscribe()];
+        let carrier = Carrier::of_socket(socket, Message::Binary, binary, failed);
+        let version = env!("CARGO_PKG_VERSION");
+        let door = Door { identity: &identity, version, pace: Pace::default() };
+        match accept(carrier, door, |asked| judge(&ws, asked, wait)).await {
+            Ok(accepted) => {
+                if wait.is_none() {
+                    porch.guard.passed(from);
+                }
+                drop(place);
+                let own = ws.clone();
+                ws.spawn("host", serve(own, accepted, feeds));
+            }
+            Err(error) => {
+                if counts(&error) {
+                    porch.guard.failed(from);
+                }
+                tracing::info!(%error, "a host that knocked at {} was not let in", ws.slug);
+            }
+        }
+    }
+}
+
+/// Whether a failure is the caller's.
+fn counts(error: &LinkError) -> bool {
+    match error {
+        LinkError::Refused(refusal) if [NOT_NOW, CLOSED].contains(&refusal.code.as_str()) => false,
+        error => error.is_hostile(),
+    }
+}
+
+fn binary(message: Message) -> Option<Bytes> {
+    match message {
+        Message::Binary(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn failed(error: axum::Error) -> LinkError {
+    match error.into_inner().downcast_ref::<SocketError>() {
+        Some(SocketError::Capacity(_)) => LinkError::TooLarge { limit: MAX_SEALED },
+        _ => LinkError::Cut,
+    }
+}
+
+/// Judges a host that has proved its key. What becomes of it stands on record, also where it is turned away.
+async fn judge(ws: &Ws, asked: Asked, wait: Option<Duration>) -> Result<Admitted, Refusal> {
+    if let (Some(wait), Purpose::Join { .. }) = (wait, &asked.purpose) {
+        let words = "Too many that came the same way were turned away. Try again in five minutes.";
+        return Err(Refusal::new(CLOSED, words).after(wait));
+    }
+    let (said, key, epoch) = (said(&asked), *asked.key.as_bytes(), ws.store.incarnation());
+    let purpose = asked.purpose;
+    let judged = ws.write(&BY, move |tx| {
+        let judged = match purpose {
+            Purpose::Join { token } => match Token::parse(TokenKind::Gateway, token.trim()) {
+                Ok(token) => rules::judge_join(tx, &token, key, &said)?,
+                Err(_) => Judgement::Refused(Why::UnknownToken),
+            },
+            Purpose::Known { gateway } => rules::judge_known(tx, gateway, key)?,
+        };
+        Ok::<_, GatewayError>(match judged {
+            Judgement::Welcome { gateway, .. } => Ok(rules::hello(tx, gateway, &said)?),
+            Judgement::Refused(why) => Err(why),
+        })
+    });
+    match judged.await {
+        Ok(Ok(one)) => Ok(Admitted { gateway: one.id, label: one.label, epoch }),
+        Ok(Err(why)) => Err(Refusal::new(why.word(), why.label())),
+        Err(error) => {
+            tracing::warn!(%error, "a host could not be judged at {}", ws.slug);
+            let words = "The workspace cannot take this host now; it is asked again in a moment.";
+            Err(Refusal::new(NOT_NOW, words).after(LATER))
+        }
+    }
+}
+
+/// What a host says of its machine, as gateways have it.
+fn said(asked: &Asked) -> Facts {
+    let facts = &asked.facts;
+    Facts {
+        version: asked.version.clone(),
+        system: match facts.arch.is_empty() {
+            true => facts.system.clone(),
+            false => format!("{}, {}", facts.system, facts.arch),
+        },
+        addresses: facts.addresses.clone(),
+        labels: facts.labels.clone(),
+        load: Load {
+            processors: u16::try_from(facts.cpus).unwrap_or(u16::MAX),
+            memory_total: facts.memory,
+            disk_total: facts.disk,
+            ..Load::default()
+        },
+    }
+}

@@ -1,0 +1,309 @@
+//! One host, from the handshake to the end of its link: what it says is kept, what people decide about it takes effect
+//! at once, and it hears why home closes the link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver as Entries;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use app::Ws;
+use app::hosts::Line;
+use gateways::error::GatewayError;
+use gateways::model::{GATEWAYS, Gateway, Load, Status};
+use gateways::{queries, rules};
+use kernel::{Actor, Cause, GatewayId};
+use link::frame::{Beat, Control, Frame};
+use link::{Accepted, LinkError, Receiver, Sender, Session};
+use mirror::{Have, Standing};
+use store::{Entry, StoreError, codec};
+
+use super::ship::ship;
+
+/// A link is not let in any more.
+const REVOKED: &str = "revoked";
+/// The same host has linked anew.
+const REPLACED: &str = "replaced";
+/// Home ends, or cannot serve the host now: it is to knock again.
+pub(super) const STOPPING: &str = "stopping";
+/// How long a host may take to take a goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// A host beats every ten seconds; what comes more often than this is not kept.
+const BEATS: Duration = Duration::from_secs(5);
+
+/// How a link ends.
+pub(super) enum End {
+    /// Home closes it with this word.
+    Said(&'static str),
+    /// It is over already, or what came is worth no word.
+    Over,
+}
+
+impl From<LinkError> for End {
+    fn from(_: LinkError) -> Self {
+        Self::Over
+    }
+}
+
+/// How far a host is on its way to be ready.
+#[derive(Default)]
+struct Steps {
+    /// The snapshot that it has when it acknowledges this entry.
+    awaited: Option<u64>,
+    has_snapshot: bool,
+    has_beaten: bool,
+    is_told: bool,
+}
+
+/// A host that is linked.
+pub(super) struct Host {
+    pub(super) ws: Ws,
+    pub(super) id: GatewayId,
+    pub(super) line: Line,
+    pub(super) sender: Sender,
+    processors: u16,
+    steps: Mutex<Steps>,
+}
+
+/// Serves a host that was let in until its link ends. `feeds` were heard from before it was.
+pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>>; 2]) {
+    let Accepted { admitted, facts, version, session, .. } = accepted;
+    let Session { sender, mut receiver, pump } = session;
+    let line = ws.app.hosts.enter(ws.id, admitted.gateway, ws.app.clock.now());
+    let halt = ws.halt();
+    let host = Host {
+        ws,
+        id: admitted.gateway,
+        line,
+        sender,
+        processors: u16::try_from(facts.cpus).unwrap_or(u16::MAX),
+        steps: Mutex::default(),
+    };
+    tracing::info!("the host {} is linked, with HQ {version}", admitted.label);
+    let [decided, changed] = feeds;
+    let (tell, told) = mpsc::channel(1);
+    let work = async {
+        let end = tokio::select! {
+            biased;
+            () = halt.cancelled() => End::Said(STOPPING),
+            () = host.line.replaced() => End::Said(REPLACED),
+            end = host.heed(decided) => end,
+            end = host.hear(&mut receiver, tell) => end,
+            end = ship(&host, told, changed) => end,
+        };
+        host.part(end).await;
+    };
+    let (over, ()) = tokio::join!(pump.run(), work);
+    match over {
+        Ok(()) => tracing::info!("the link of the host {} was closed", admitted.label),
+        Err(error) => tracing::info!(%error, "the link of the host {} has ended", admitted.label),
+    }
+}
+
+impl Host {
+    /// Writes as the host.
+    async fn write<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut store::WriteTx<'_>) -> Result<T, GatewayError> + Send + 'static,
+    ) -> Result<T, End> {
+        let by = (Actor::Gateway(self.id), Cause::Timer);
+        self.ws.write(&by, body).await.map_err(|error| self.unkept(&error))
+    }
+
+    /// What a host that says something hears when that cannot be kept.
+    fn unkept(&self, error: &GatewayError) -> End {
+        match error {
+            GatewayError::NotFound(_) | GatewayError::Refused(_) => End::Said(REVOKED),
+            GatewayError::Store(StoreError::Closed) => End::Said(STOPPING),
+            error => {
+                tracing::warn!(%error, "what a host of {} said was not kept", self.ws.slug);
+                End::Said(STOPPING)
+            }
+        }
+    }
+
+    /// Says goodbye where there is still somebody to hear it.
+    async fn part(&self, end: End) {
+        if let End::Said(why) = end
+            && matches!(timeout(FAREWELL, self.sender.goodbye(why)).await, Ok(Ok(())))
+        {
+            return;
+        }
+        self.sender.cut();
+    }
+
+    /// Sees to it that what people decide about the gateway takes effect at once.
+    async fn heed(&self, mut decided: Entries<Arc<Entry>>) -> End {
+        let mut was_paused = None;
+        loop {
+            match self.ws.read(|snap| queries::gateway_by_id(snap, self.id)) {
+                Ok(one) if one.status == Status::Revoked => return End::Said(REVOKED),
+                Ok(one) => {
+                    let is_paused = is_paused(&one);
+                    // The welcome says how it stands at the beginning.
+                    if was_paused.is_some_and(|was| was != is_paused)
+                        && let Err(error) = self.sender.send(order(is_paused)).await
+                    {
+                        return error.into();
+                    }
+                    was_paused = Some(is_paused);
+                }
+                Err(error) => return self.unkept(&error),
+            }
+            if !hears(&mut decided, touches).await {
+                return End::Said(STOPPING);
+            }
+        }
+    }
+
+    /// Keeps what the host says, until it says goodbye or the link ends.
+    async fn hear(&self, receiver: &mut Receiver, tell: mpsc::Sender<Have>) -> End {
+        let mut beaten: Option<Instant> = None;
+        loop {
+            let kept = match receiver.next().await {
+                Ok(Frame::Beat(beat)) if beaten.is_none_or(|at| BEATS <= at.elapsed()) => {
+                    beaten = Some(Instant::now());
+                    self.beat(&beat).await
+                }
+                Ok(Frame::Beat(_)) => Ok(()),
+                Ok(Frame::Have(have)) => self.has(&have.have, &tell).await,
+                Ok(Frame::Ack(ack)) => self.acked(ack.seq).await,
+                Ok(Frame::Log(line)) => {
+                    tracing::debug!(level = ?line.level, "a host says: {:?}", line.text);
+                    Ok(())
+                }
+                Ok(Frame::Goodbye(why)) => {
+                    tracing::info!("a host says goodbye: {:?}", why.why);
+                    let id = self.id;
+                    self.write(move |tx| rules::goodbye(tx, id)).await.and(Err(End::Over))
+                }
+                Ok(other) => {
+                    tracing::warn!("a host said what is not its turn to say: {:?}", other.lane());
+                    Err(End::Over)
+                }
+                Err(_) => Err(End::Over),
+            };
+            if let Err(end) = kept {
+                return end;
+            }
+        }
+    }
+
+    /// How the host is.
+    async fn beat(&self, beat: &Beat) -> Result<(), End> {
+        let (id, load) = (self.id, load(beat, self.processors));
+        self.write(move |tx| rules::beat(tx, id, &load)).await?;
+        self.steps.lock().has_beaten = true;
+        self.ready().await
+    }
+
+    /// What the host has of the mirror.
+    async fn has(&self, bytes: &Bytes, tell: &mpsc::Sender<Have>) -> Result<(), End> {
+        // ok: what cannot be read is nothing, and a host that has nothing gets all.
+        let have: Have = codec::decode(bytes).unwrap_or_default();
+        let own = self.ws.store.incarnation();
+        let follows = match have.standing {
+            Standing::Following(life, seq) if life == own => Some(seq),
+            _ => None,
+        };
+        // Whoever ships is gone only when the link ends.
+        tell.send(have).await.map_err(|_| End::Over)?;
+        match follows {
+            Some(seq) => {
+                self.line.note(|linked| linked.acked = seq);
+                self.snapshot().await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The host acknowledges an entry.
+    async fn acked(&self, seq: u64) -> Result<(), End> {
+        let seq = seq.min(self.ws.store.head().seq);
+        self.line.note(|linked| linked.acked = seq);
+        let is_there = self.steps.lock().awaited.take_if(|awaited| *awaited <= seq).is_some();
+        if is_there { self.snapshot().await } else { Ok(()) }
+    }
+
+    /// A snapshot has left: the host has it once it acknowledges this entry.
+    pub(super) fn awaits(&self, seq: u64) {
+        self.steps.lock().awaited = Some(seq);
+    }
+
+    /// The host has what its agents need.
+    async fn snapshot(&self) -> Result<(), End> {
+        let id = self.id;
+        self.write(move |tx| rules::snapshot(tx, id)).await?;
+        self.steps.lock().has_snapshot = true;
+        self.ready().await
+    }
+
+    /// Notes that the host is ready, once it has its snapshot and has said how it is.
+    async fn ready(&self) -> Result<(), End> {
+        let is_ready = {
+            let mut steps = self.steps.lock();
+            let is_ready = steps.has_snapshot && steps.has_beaten && !steps.is_told;
+            steps.is_told |= is_ready;
+            is_ready
+        };
+        let id = self.id;
+        if is_ready { self.write(move |tx| rules::ready(tx, id)).await } else { Ok(()) }
+    }
+
+    /// What the host hears of its gateway and of the workspace.
+    pub(super) fn settings(&self) -> Result<Value, GatewayError> {
+        let one = self.ws.read(|snap| queries::gateway_by_id(snap, self.id))?;
+        Ok(json!({
+            "label": one.label,
+            "slug": one.slug,
+            "status": one.status,
+            "workspace": self.ws.slug,
+        }))
+    }
+}
+
+fn is_paused(one: &Gateway) -> bool {
+    matches!(one.status, Status::Paused | Status::Draining)
+}
+
+/// Tells a host whether it takes new work.
+fn order(is_paused: bool) -> Frame {
+    let word = if is_paused { "pause" } else { "resume" };
+    Frame::Control(Control { run: None, body: json!({ "do": word }) })
+}
+
+fn touches(entry: &Entry) -> bool {
+    entry.changes.iter().any(|change| change.table == GATEWAYS.number)
+}
+
+/// Waits for an entry that is wanted; false at the end of the feed.
+pub(super) async fn hears(
+    feed: &mut Entries<Arc<Entry>>,
+    is_wanted: impl Fn(&Entry) -> bool,
+) -> bool {
+    loop {
+        match feed.recv().await {
+            Ok(entry) if is_wanted(&entry) => return true,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return true,
+            Err(RecvError::Closed) => return false,
+        }
+    }
+}
+
+fn load(beat: &Beat, processors: u16) -> Load {
+    Load {
+        processor_percent: beat.cpu,
+        processors,
+        memory_used: beat.memory_used,
+        memory_total: beat.memory,
+        disk_used: beat.disk.saturating_sub(beat.disk_free),
+        disk_total: beat.disk,
+        runs: u32::try_from(beat.runs.len()).unwrap_or(u32::MAX),
+    }
+}

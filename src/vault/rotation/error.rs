@@ -1,0 +1,57 @@
+//! Why the master key stays as it is.
+
+use crypto::master::KeyError;
+use kernel::{Problem, ProblemKind};
+use store::StoreError;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    /// Who asks does not administer all workspaces.
+    #[error(
+        "the master key seals the secrets of every workspace of this HQ; only who administers all of them may change it"
+    )]
+    NotAll,
+    /// One is under way.
+    #[error("the master key is being changed already; wait until everything is sealed anew")]
+    UnderWay,
+    /// The key of a change is gone before it was used.
+    #[error("the new master key {0} is not there any more; begin again")]
+    Lost(String),
+    /// No such former key.
+    #[error("{0} is no former master key that is here")]
+    NoFormer(String),
+    /// Something needs it.
+    #[error("the former master key {0} is still needed: {1}")]
+    Needed(String, String),
+    /// The file of the key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for RotationError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotAll => "master_key_not_all",
+            Self::UnderWay => "under_way",
+            Self::Lost(_) => "master_key_lost",
+            Self::NoFormer(_) => "master_key_not_found",
+            Self::Needed(..) => "master_key_needed",
+            Self::Key(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotAll => ProblemKind::Forbidden,
+            Self::UnderWay | Self::Lost(_) | Self::Needed(..) => ProblemKind::Conflict,
+            Self::NoFormer(_) => ProblemKind::NotFound,
+            Self::Key(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Another master key in the place of the present one. What is chosen is written to the journal first, then the file of
+//! the key changes, and from that moment everything is sealed with the new one. Rows that the former key had sealed are
+//! sealed anew in small transactions, store by store, while both keys read. A start goes on where a kill has cut it off.
+//!
+//! Everything here blocks.
+
+mod error;
+mod rows;
+
+use std::ops::ControlFlow;
+
+use app::App;
+use app::jobs::JobState;
+use crypto::keyring::{KeyId, Keyring};
+use crypto::master;
+use features::rotation::model::Rotation;
+use features::rotation::pen::{Pen, Sealing};
+use features::rotation::{queries, rules};
+use kernel::{Actor, Cause, Part, WorkspaceId};
+use serde::Serialize;
+use store::{Range, ReadExt as _, Store, StoreError};
+
+pub use error::RotationError;
+use rows::passes;
+pub use rows::{cover, sealed_tables};
+
+/// The kind of the work.
+const KIND: &str = "rotate-master";
+/// It belongs to no workspace.
+const EVERYWHERE: &str = "";
+/// The name of the store of accounts.
+const SYSTEM: &str = "system.redb";
+/// So many rows are sealed anew in one transaction.
+const PIECE: usize = 64;
+const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
+
+/// What was done in all stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Walked {
+    /// Rows that were sealed anew.
+    pub sealed: u64,
+    /// Values that open with no key that is here.
+    pub shut: u64,
+}
+
+/// Told after each piece how many rows were sealed anew so far; breaks to end early.
+pub type Watch<'w> = dyn FnMut(u64) -> ControlFlow<()> + 'w;
+
+/// Makes another master key the present one, and begins to seal everything anew.
+///
+/// # Errors
+/// `UnderWay`; when the file of the key cannot be changed, or the disk fails.
+pub fn begin(app: &App, by: (Actor, Cause)) -> Result<Rotation, RotationError> {
+    let rotation = change(app, by)?;
+    follow(app);
+    Ok(rotation)
+}
+
+/// Makes another master key the present one. Nothing is sealed anew by that.
+///
+/// # Errors
+/// As [`begin`].
+pub fn change(app: &App, (actor, cause): (Actor, Cause)) -> Result<Rotation, RotationError> {
+    let next = KeyId::of_master(&master::next(&app.config.key_file())?).to_string();
+    let keys = (app.keyring.key_id().to_string(), next);
+    let begun = app.system.write_blocking(actor, cause, move |tx| rules::begin(tx, keys))?;
+    let rotation = begun.ok_or(RotationError::UnderWay)?;
+    match take_over(app, &rotation) {
+        Ok(()) => Ok(rotation),
+        Err(error) => {
+            withdraw(app, &rotation)?;
+            Err(error)
+        }
+    }
+}
+
+/// Puts the key of a change in its place, on the disk and then in the ring.
+fn take_over(app: &App, rotation: &Rotation) -> Result<(), RotationError> {
+    let file = app.config.key_file();
+    let next = master::next(&file)?;
+    if KeyId::of_master(&next).as_str() != rotation.to {
+        return Err(RotationError::Lost(rotation.to.clone()));
+    }
+    master::take_over(&file, &rotation.from)?;
+    app.keyring.advance(next);
+    Ok(())
+}
+
+/// Goes on after a start and now and then: a change that was cut off is brought to its end, and what came in late under a
+/// former key, such as with a restored workspace, is sealed anew.
+///
+/// # Errors
+/// When the file of the key cannot be changed, or the disk fails.
+pub fn go_on(app: &App) -> Result<(), RotationError> {
+    let current = app.keyring.key_id();
+    match app.system.read(|snap| queries::open(snap))? {
+        Some(rotation) if current.as_str() == rotation.from => {
+            // Cut off before the file has changed.
+            match take_over(app, &rotation) {
+                Err(RotationError::Lost(_)) => {
+                    tracing::warn!(
+                        "the key {} is not there any more; {} stays",
+                        rotation.to,
+                        rotation.from
+                    );
+                    withdraw(app, &rotation)?;
+                }
+                done => done?,
+            }
+        }
+        Some(rotation) if current.as_str() != rotation.to => {
+            // Of a backup: the key that is here is neither of the two.
+            withdraw(app, &rotation)?;
+            adopt(app)?;
+        }
+        Some(_) => {}
+        None => adopt(app)?,
+    }
+    let is_open = app.system.read(|snap| queries::open(snap))?.is_some();
+    if is_open || !app.keyring.former_ids().is_empty() {
+        follow(app);
+    }
+    Ok(())
+}
+
+fn withdraw(app: &App, rotation: &Rotation) -> Result<(), StoreError> {
+    let id = rotation.id;
+    app.system.write_blocking(BY.0, BY.1, move |tx| rules::withdraw(tx, id))
+}
+
+/// Notes a change that somebody made by hand: the former key lies beside, and the journal knows nothing of the present one.
+fn adopt(app: &App) -> Result<(), StoreError> {
+    let Some(former) = app.keyring.former_ids().into_iter().next() else { return Ok(()) };
+    let (from, to) = (former.to_string(), app.keyring.key_id().to_string());
+    let known = app.system.read(|snap| queries::last(snap))?;
+    if known.is_some_and(|last| last.to == to) {
+        return Ok(());
+    }
+    app.system.write_blocking(BY.0, BY.1, move |tx| rules::begin(tx, (from, to)).map(drop))
+}
+
+/// Begins to seal anew what former keys have sealed; while that is under way nothing more is begun.
+fn follow(app: &App) {
+    let here = app.clone();
+    let begun = app.begin_job(EVERYWHERE, KIND, move |watch| {
+        walk(&here, &mut |done| {
+            watch.tell(store::verify::Progress { what: "Sealing anew", done, total: 0 })
+        })
+    });
+    // ok: whoever is at it looks once more at the end.
+    drop(begun);
+}
+
+/// How the work stands that was begun last in this life of the program.
+#[must_use]
+pub fn state(app: &App) -> Option<JobState> {
+    app.jobs.state(EVERYWHERE, KIND)
+}
+
+/// Seals anew everything that former keys have sealed, and ends a change when no store is left. Broken off, it is done to
+/// its end by another call.
+///
+/// # Errors
+/// When the disk fails.
+pub fn walk(app: &App, watch: &mut Watch<'_>) -> Result<Walked, StoreError> {
+    let mut all = Walked::default();
+    loop {
+        let current = app.keyring.key_id();
+        let is_meant = |one: &Rotation| one.to == current.as_str();
+        let open = app.system.read(|snap| queries::open(snap))?.filter(is_meant);
+        let mut walk =
+            Walk { app, watch: &mut *watch, all, open: open.as_ref(), broken_off: false };
+        walk.stores()?;
+        all = walk.all;
+        if walk.broken_off {
+            return Ok(all);
+        }
+        if let Some(open) = &open
+            && queries::not_open(app)?.is_empty()
+        {
+            let id = open.id;
+            app.system.write_blocking(BY.0, BY.1, move |tx| rules::end(tx, id))?;
+        }
+        // A change that began meanwhile has rows in tables that were through.
+        if app.keyring.key_id() == current {
+            return Ok(all);
+        }
+    }
+}
+
+/// One way through all stores.
+struct Walk<'w, 'f> {
+    app: &'w App,
+    watch: &'w mut Watch<'f>,
+    all: Walked,
+    open: Option<&'w Rotation>,
+    broken_off: bool,
+}
+
+impl Walk<'_, '_> {
+    fn stores(&mut self) -> Result<(), StoreError> {
+        let all: Vec<_> = self.app.workspaces.read().clone();
+        let own = all.into_iter().map(|ws| (ws.slug.clone(), ws.store.clone(), Some(ws.id)));
+        let system = std::iter::once((SYSTEM.to_owned(), self.app.system.clone(), None));
+        'stores: for (name, store, workspace) in system.chain(own) {
+            if self.open.is_some_and(|open| open.through.contains(&name)) {
+                continue;
+            }
+            let shut_before = self.all.shut;
+            for pass in passes(workspace.is_some()) {
+                match pass(self, &store, workspace) {
+                    // It was closed meanwhile; whoever opens it again has it looked through.
+                    Err(StoreError::Closed) if !self.app.stopping.is_cancelled() => {
+                        continue 'stores;
+                    }
+                    done => done?,
+                }
+                if self.broken_off {
+                    return Ok(());
+                }
+            }
+            let shut = self.all.shut - shut_before;
+            self.note(0, Some((name, shut)))?;
+        }
+        Ok(())
+    }
+
+    fn note(&self, sealed: u64, through: Option<(String, u64)>) -> Result<(), StoreError> {
+        let Some(id) = self.open.map(|open| open.id) else { return Ok(()) };
+        let write = move |tx: &mut store::WriteTx<'_>| rules::note(tx, id, sealed, through);
+        self.app.system.write_blocking(BY.0, BY.1, write)
+    }
+
+    /// Goes through one table, piece by piece. A row that somebody changes meanwhile is sealed with the present key by that.
+    fn pass<R: Sealing>(
+        &mut self,
+        store: &Store,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<(), StoreError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let piece = piece::<R>(store, &self.app.keyring, workspace, after.as_deref())?;
+            self.all.shut += piece.shut;
+            if !piece.changed.is_empty() {
+                let changed = piece.changed;
+                let write = move |tx: &mut store::WriteTx<'_>| rules::replace(tx, &changed);
+                let sealed = store.write_blocking(BY.0, BY.1, write)?;
+                self.all.sealed += sealed;
+                self.note(sealed, None)?;
+                if (self.watch)(self.all.sealed).is_break() {
+                    self.broken_off = true;
+                    return Ok(());
+                }
+            }
+            match piece.last {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// A piece of a table.
+struct Piece<R> {
+    /// Rows with what takes their place.
+    changed: Vec<(R, R)>,
+    /// Values in it that open with no key that is here.
+    shut: u64,
+    /// The key of its last row; none behind the end.
+    last: Option<Vec<u8>>,
+}
+
+fn piece<R: Sealing>(
+    store: &Store,
+    ring: &Keyring,
+    workspace: Option<WorkspaceId>,
+    after: Option<&[u8]>,
+) -> Result<Piece<R>, StoreError> {
+    let range = Range::all().limit(PIECE);
+    let range = after.into_iter().fold(range, Range::after);
+    store.read(|snap| {
+        let mut piece = Piece { changed: Vec::new(), shut: 0, last: None };
+        for hit in snap.rows::<R>(&range)? {
+            let (mut pen, mut new) = (Pen::new(ring, workspace), hit.record.clone());
+            new.seal_anew(&mut pen, snap)?;
+            piece.shut += pen.shut;
+            if pen.changed {
+                piece.changed.push((hit.record, new));
+            }
+            piece.last = Some(hit.key);
+        }
+        Ok::<_, StoreError>(piece)
+    })
+}
+
+/// Removes a former key that nothing needs any more, for good.
+///
+/// # Errors
+/// `NoFormer`, `Needed`; when the disk fails.
+pub fn discard(app: &App, id: &str) -> Result<(), RotationError> {
+    let standing = queries::standing(app)?;
+    let former = standing.formers.into_iter().find(|one| one.id == id);
+    let former = former.ok_or_else(|| RotationError::NoFormer(kernel::text::ellipsis(id, 40)))?;
+    if !former.needs.is_empty() {
+        return Err(RotationError::Needed(former.id, former.needs.join("; ")));
+    }
+    // What came in late is sealed with the present key first.
+    let walked = walk(app, &mut |_| ControlFlow::Continue(()))?;
+    if 0 < walked.sealed {
+        tracing::info!("{} rows were sealed anew before the key {id} goes", walked.sealed);
+    }
+    master::remove_former(&app.config.key_file(), id)?;
+    app.keyring.forget(id);
+    Ok(())
+}
