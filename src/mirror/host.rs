@@ -348,6 +348,7 @@ impl Desk<'_> {
             if let (Gone::Root(at), true) = (gone, is_gone) {
                 // The card of an agent stays, so that its row does not tell that the rest of it is gone.
                 now.agents.retain(|agent| At::of::<Agent>(*agent) != *at);
+                now.parts.insert(at.clone());
             }
             if !is_gone || PIECE <= self.laid.dropped {
                 if let (Gone::Root(at), false) = (gone, is_gone) {

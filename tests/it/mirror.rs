@@ -763,10 +763,6 @@ proptest! {
                 match link % 8 {
                     // Nothing comes for a while.
                     0 | 1 => {}
-                    // It is cut in the middle.
-                    2 => {
-                        host.take(&home, usize::from(link / 8 % 3)).await;
-                    }
                     // The host begins anew, or comes back.
                     3 => host.cut(),
                     4 => {
