@@ -114,7 +114,9 @@ impl Desk for Agents {
             "lists of hosts" => Ask::put(format!("{path}/reach"), json!({ "only": HOSTS })),
             "moved templates" => {
                 let body = json!({ "template": known.other(), "rest": "template" });
-                Ask::post(format!("{path}/upgrade"), body).again(Again::Harmless)
+                let ask = Ask::post(format!("{path}/upgrade"), body).again(Again::Harmless);
+                // What was whole before the kill has nothing more to take over.
+                Ask { or: &[409], ..ask }
             }
             _ => {
                 let models = json!([{ "connection": null, "model": "practice" }]);
