@@ -39,8 +39,10 @@ async fn watch(ws: &Ws) {
             Err(GatewayError::Store(StoreError::Closed)) => return,
             Err(error) => {
                 tracing::warn!(%error, "gateways of {} have to wait", ws.slug);
-                tokio::time::sleep(REFUSED).await;
-                Some(ws.app.clock.now())
+                tokio::select! {
+                    () = halt.cancelled() => return,
+                    () = tokio::time::sleep(REFUSED) => continue,
+                }
             }
         };
         let wakes = async {
