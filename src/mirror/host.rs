@@ -84,7 +84,7 @@ impl Mirror {
     /// When the disk fails.
     pub fn have(&self) -> Result<Have, MirrorError> {
         self.store.read(|snap| {
-            let Note { standing, agents, parts } = note(snap)?;
+            let Note { standing, mut agents, parts } = note(snap)?;
             let mut roots = BTreeSet::new();
             for table in ROOTS {
                 snap.raw_scan(table, &store::Range::all(), &mut |key, _| {
@@ -93,6 +93,7 @@ impl Mirror {
                 })?;
             }
             roots.retain(|root| !parts.contains(root));
+            agents.retain(|agent| !parts.contains(&At::of::<Agent>(*agent)));
             Ok(Have { standing, agents, roots, parts })
         })
     }
@@ -344,17 +345,12 @@ impl Desk<'_> {
             return Ok(true);
         }
         for gone in &step.gone {
-            let is_gone = self.gone(tx, gone)?;
-            if let (Gone::Root(at), true) = (gone, is_gone) {
-                // The card of an agent stays, so that its row does not tell that the rest of it is gone.
-                now.agents.retain(|agent| At::of::<Agent>(*agent) != *at);
+            // Until the step has come to its end: of an agent that goes the card stays, so that its row tells nothing.
+            if let Gone::Root(at) = gone {
                 now.parts.insert(at.clone());
             }
-            if !is_gone || PIECE <= self.laid.dropped {
-                if let (Gone::Root(at), false) = (gone, is_gone) {
-                    now.parts.insert(at.clone());
-                    set_note(tx, &now)?;
-                }
+            if !self.gone(tx, gone)? || PIECE <= self.laid.dropped {
+                set_note(tx, &now)?;
                 return Ok(false);
             }
         }

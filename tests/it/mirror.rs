@@ -763,12 +763,27 @@ proptest! {
                 match link % 8 {
                     // Nothing comes for a while.
                     0 | 1 => {}
+                    // It is cut in the middle.
+                    2 => {
+                        host.take(&home, usize::from(link / 8 % 3)).await;
+                    }
                     // The host begins anew, or comes back.
                     3 => host.cut(),
                     4 => {
                         let new = Have::default();
                         let link = Shipper::new(&home.store, host_id(), home.bound(), new);
                         host.link = Some(link.unwrap());
+                    }
+                    // What came is sent once more. What has been unbound since is refused, as it should be.
+                    5 => {
+                        host.follow(&home).await;
+                        for parcel in &host.last.clone() {
+                            match host.lay(&home, parcel).await {
+                                Ok(_) | Err(MirrorError::Refused { .. } | MirrorError::Gap) => {}
+                                Err(error) => panic!("{error}"),
+                            }
+                        }
+                        host.cut();
                     }
                     _ => host.follow(&home).await,
                 }
