@@ -206,8 +206,8 @@ pub struct Vectors {
     /// What they are of.
     behind: Mutex<HashSet<Uuid>>,
     trouble: Mutex<Option<String>>,
-    /// Until when a server that makes vectors is left alone.
-    left_until: Mutex<Option<Instant>>,
+    /// The model whose server is left alone, and until when.
+    left: Mutex<Option<(String, Instant)>>,
 }
 
 /// Vectors of so many models are open at once.
@@ -229,7 +229,7 @@ impl Vectors {
             waiting: AtomicUsize::new(0),
             behind: Mutex::default(),
             trouble: Mutex::default(),
-            left_until: Mutex::default(),
+            left: Mutex::default(),
         }
     }
 
@@ -273,15 +273,20 @@ impl Vectors {
         self.home.keep_only(model)
     }
 
-    /// Leaves a server that makes vectors alone for so long; none ends that.
-    pub fn leave(&self, pause: Option<Duration>) {
-        *self.left_until.lock() = pause.map(|pause| Instant::now() + pause);
+    /// Leaves the server of a model alone for so long. Another one is asked meanwhile.
+    pub fn leave(&self, model: &str, pause: Duration) {
+        *self.left.lock() = Some((model.to_owned(), Instant::now() + pause));
     }
 
-    /// Whether a server that makes vectors is left alone.
+    /// Leaves no server alone any more.
+    pub fn go_on(&self) {
+        *self.left.lock() = None;
+    }
+
+    /// Whether the server of a model is left alone.
     #[must_use]
-    pub fn is_left(&self) -> bool {
-        self.left_until.lock().is_some_and(|until| Instant::now() < until)
+    pub fn is_left(&self, model: &str) -> bool {
+        self.left.lock().as_ref().is_some_and(|(of, until)| of == model && Instant::now() < *until)
     }
 
     /// How many passages have no vector yet.

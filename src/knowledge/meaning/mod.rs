@@ -235,12 +235,12 @@ async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
     let (id, length) = (maker.id(), maker.length());
     let vector = match LAST.get(|(model, asked)| *model == id && asked == text) {
         Some(vector) => vector,
-        None if ws.vectors.is_left() => return None,
+        None if ws.vectors.is_left(&id) => return None,
         None => {
             let made = queries::made(ws, maker, (vec![text.to_owned()], Purpose::Question)).await;
             if let Err(error) = &made {
                 failed(ws, &error.to_string());
-                ws.vectors.leave(Some(error.wait().unwrap_or(LEFT)));
+                ws.vectors.leave(&id, error.wait().unwrap_or(LEFT));
             }
             // ok: it was noted.
             let vector = Arc::new(made.ok()?.vectors.into_iter().next()?);

@@ -182,7 +182,7 @@ async fn keep_up(ws: &Ws) {
         work = kept;
         if std::mem::take(&mut work.is_renewed) {
             pause = Pause::default();
-            ws.vectors.leave(None);
+            ws.vectors.go_on();
             if is_left {
                 continue;
             }
@@ -267,7 +267,7 @@ async fn send(
             .await?;
             (work.alone, work.refusals) = (work.alone.saturating_sub(1), 0);
             *pause = Pause::default();
-            ws.vectors.leave(None);
+            ws.vectors.go_on();
             ws.vectors.note(None);
         }
         Err(error) if error.is_of_texts() && work.refusals < REFUSALS => {
@@ -287,7 +287,7 @@ async fn send(
         Err(error) => {
             plan_again(work, &fresh);
             let length = pause.begin(&error);
-            ws.vectors.leave(Some(length));
+            ws.vectors.leave(&maker.id(), length);
             let next = match error.passes() {
                 true => format!("it is tried again in {}", web::format::duration(length)),
                 false => "choose it again once that is mended".to_owned(),

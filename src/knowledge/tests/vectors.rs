@@ -67,10 +67,10 @@ fn said(request: &str, does: Does) -> Vec<Step> {
     answer("200 OK", "content-type: application/json\r\n", whole.to_string())
 }
 
-async fn connected(hq: &TestHq, name: &str, base_url: String) {
+async fn connected(hq: &TestHq, base_url: String) {
     let ws = hq.ws();
     let new = NewConnection {
-        name: name.to_owned(),
+        name: "Far".to_owned(),
         wire: Wire::OpenaiChat,
         base_url,
         key: seal_key(&ws.app, KEY),
@@ -87,11 +87,7 @@ async fn written(api: &Person, title: &str, text: &str) {
 }
 
 async fn chosen(api: &Person, model: &str) -> support::hq::Reply {
-    chosen_of(api, "far", model).await
-}
-
-async fn chosen_of(api: &Person, connection: &str, model: &str) -> support::hq::Reply {
-    let body = json!({ "connection": connection, "model": model });
+    let body = json!({ "connection": "far", "model": model });
     api.json("PUT", "/api/v1/meaning/connection", &body).await
 }
 
@@ -125,7 +121,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
         async |address| {
             let hq = TestHq::start().await;
             let (api, owner) = (hq.api().await, hq.owner());
-            connected(&hq, "Far", format!("http://{address}/v1")).await;
+            connected(&hq, format!("http://{address}/v1")).await;
             written(&api, "Walks", "The dog goes out.").await;
             written(&api, "Weather", "We stay in when there is rain.").await;
             let able = api.get("/api/v1/meaning/connections").await.json();
@@ -210,20 +206,23 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn vectors_of_a_former_model_are_there_when_it_is_chosen_again() {
+async fn the_former_vectors_answer_until_those_of_another_model_are_made() {
     serving(
         |request| said(request, Does::Answers),
         async |address| {
             let hq = TestHq::start().await;
             let api = hq.api().await;
-            connected(&hq, "Far", format!("http://{address}/v1")).await;
+            connected(&hq, format!("http://{address}/v1")).await;
             written(&api, "Walks", "The dog goes out.").await;
             assert_eq!(chosen(&api, SMALL).await.status, 200);
             until(&api, has(1)).await;
-            // What one provider holds up does not hold up the other.
-            connected(&hq, "Slow", format!("http://{address}/v1")).await;
-            assert_eq!(chosen_of(&api, "slow", "slow").await.status, 200);
+            assert_eq!(chosen(&api, "slow").await.status, 200);
             until(&api, |state| state["waiting"] == 1 && state["trouble"] != "").await;
+            let hits = api.get("/api/v1/knowledge?q=canine").await.json();
+            assert_eq!(hits["items"][0]["title"], "Walks", "{hits}");
+            let unknown = hits["not_known_yet"].as_str().unwrap_or_default();
+            assert!(unknown.contains("made anew"), "{hits}");
+
             // Back at the first one all of it is there.
             assert_eq!(chosen(&api, SMALL).await.status, 200);
             until(&api, has(1)).await;
