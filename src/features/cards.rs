@@ -135,8 +135,8 @@ pub fn row_of(event: &Event) -> Option<RowEvent<'_>> {
             let noun = of_table(*table)?;
             Some(RowEvent { noun, id: Cow::Borrowed(id), act: *act, fields, title: None })
         }
-        Event::LabelCreated { label } => Some(former(label, RowAct::Created)),
-        Event::LabelChanged { label } => Some(former(label, RowAct::Changed)),
+        Event::LabelCreated(label) => Some(former(label, RowAct::Created)),
+        Event::LabelChanged(label) => Some(former(label, RowAct::Changed)),
         Event::LabelDeleted { label, name } => {
             Some(RowEvent { title: Some(name), ..former(label, RowAct::Deleted) })
         }

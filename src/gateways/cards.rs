@@ -37,6 +37,7 @@ pub static GATEWAY: Noun = Noun {
     title: |row| text_of(row, "label").to_owned(),
     path: |row| format!("settings/gateways/{}", text_of(row, "slug")),
     rests: Some(rests),
+    triggers: Some("The workspace"),
     ..Noun::of::<Gateway>("gateway", "gateway", "gateways")
 };
 

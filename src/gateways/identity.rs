@@ -2,10 +2,11 @@
 
 use app::Ws;
 use crypto::keyring::{Binding, Sealed};
-use features::rotation::pen::{Pen, Sealing};
+use features::rotation::pen::Pen;
 use kernel::{Actor, Cause, Part};
 use link::{Identity, PublicKey};
 use store::{Read, StoreError};
+use vault::rotation::Sealing;
 
 use crate::error::GatewayError;
 use crate::model::{GatewayKey, HostKey};

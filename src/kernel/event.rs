@@ -515,15 +515,9 @@ pub enum Event {
         stream: StreamId,
     },
     /// A label was made. Entries of today have `Row`.
-    LabelCreated {
-        /// The label.
-        label: RecordId,
-    },
+    LabelCreated(RecordId),
     /// A label has another name, colour or description. Entries of today have `Row`.
-    LabelChanged {
-        /// The label.
-        label: RecordId,
-    },
+    LabelChanged(RecordId),
     /// A label was taken away from everywhere. Entries of today have `Row`.
     LabelDeleted {
         /// The label.
@@ -597,11 +591,7 @@ pub enum Event {
     AgentMoved(AgentId, String, String),
     /// The wheel of an agent's browser came to somebody else.
     WheelTurned(AgentId, WheelAct),
-    /// Another master key seals from now on, or all that former ones had sealed is sealed with it.
-    MasterKeyChanged {
-        /// Names the key.
-        key: String,
-        /// How many rows were sealed anew; none while that has only begun.
-        sealed: Option<u64>,
-    },
+    /// Another master key seals from now on, or all that former ones had sealed is sealed with it: what names the key,
+    /// and how many rows were sealed anew; none while that has only begun.
+    MasterKeyChanged(String, Option<u64>),
 }

@@ -8,7 +8,8 @@ use features::runs::model::Run;
 use features::runs::queries as runs;
 use features::workspace::model::Member;
 use kernel::{Actor, Cause, SignInId, TypedId as _, Via};
-use store::{Range, ReadExt as _, Record, StoreError};
+use serde_json::Value;
+use store::{Range, ReadExt as _, Record, StoreError, WriteTx};
 
 use super::hq::{Person, TestHq};
 use super::model::{ModelServer, Turn};
@@ -35,6 +36,37 @@ pub async fn with_program() -> (TestHq, ModelServer, Person) {
 pub fn all<R: Record>(hq: &TestHq) -> Vec<R> {
     let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
     read.expect("a readable store")
+}
+
+/// Lays a row as it is, as no rule lays it any more.
+///
+/// # Errors
+/// When the store fails.
+pub fn lay<R: Record>(tx: &mut WriteTx<'_>, row: &R) -> Result<(), StoreError> {
+    tx.put(row)
+}
+
+/// Takes a row away as it is, whatever rules say. Says whether it was there.
+///
+/// # Errors
+/// When the store fails.
+pub fn take<R: Record>(tx: &mut WriteTx<'_>, id: R::Id) -> Result<bool, StoreError> {
+    tx.delete::<R>(id)
+}
+
+/// Makes something below `/api/v1`; what it is then.
+pub async fn made(api: &Person, path: &str, body: Value) -> Value {
+    let made = api.post(&format!("/api/v1/{path}"), &body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json()
+}
+
+/// The names that a list below `/api/v1` has, in its order.
+pub async fn names(api: &Person, path: &str) -> Vec<String> {
+    let found = api.get(&format!("/api/v1/{path}")).await;
+    assert_eq!(found.status, 200, "{}", found.text);
+    let items = found.json()["items"].as_array().expect("items").clone();
+    items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 /// The owner of a test's workspace, as the one who does something.

@@ -5,27 +5,14 @@ use serde_json::{Value, json};
 use support::hq::{Person, Reply, TestHq};
 use support::model::Turn;
 use support::office::Office;
+use support::work::{made, names};
 
 const HERE: &str = "/w/marlow-cargo";
 /// "город" in an address.
 const CITY: &str = "%D0%B3%D0%BE%D1%80%D0%BE%D0%B4";
 
-async fn made(api: &Person, path: &str, body: Value) -> Value {
-    let made = api.post(&format!("/api/v1/{path}"), &body).await;
-    assert_eq!(made.status, 201, "{}", made.text);
-    made.json()
-}
-
 async fn patched(api: &Person, path: &str, body: Value) -> Reply {
     api.json("PATCH", &format!("/api/v1/{path}"), &body).await
-}
-
-/// The names that a list finds, in order.
-async fn names(api: &Person, path: &str) -> Vec<String> {
-    let found = api.get(&format!("/api/v1/{path}")).await;
-    assert_eq!(found.status, 200, "{}", found.text);
-    let items = found.json()["items"].as_array().expect("items").clone();
-    items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 fn refused(reply: &Reply, says: &str) {

@@ -8,15 +8,9 @@ use noun::Choice;
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 use support::hq::{Person, TestHq};
-use support::work;
+use support::work::{self, made, names};
 
 const HERE: &str = "/w/marlow-cargo";
-
-async fn made(api: &Person, path: &str, body: Value) -> Value {
-    let made = api.post(&format!("/api/v1/{path}"), &body).await;
-    assert_eq!(made.status, 201, "{}", made.text);
-    made.json()
-}
 
 /// What goes on by itself when it has ended. Whoever asks too often for a minute's limit asks in the next minute.
 async fn over(hq: &TestHq, api: &Person, path: &str) -> Value {
@@ -44,12 +38,6 @@ async fn posted(api: &Person, path: &str, body: Value) -> Value {
     let done = api.post(&format!("/api/v1/{path}"), &body).await;
     assert_eq!(done.status, 200, "{}", done.text);
     done.json()
-}
-
-/// The names that a list finds, in order.
-async fn names(api: &Person, path: &str) -> Vec<String> {
-    let items = shown(api, path).await["items"].as_array().expect("items").clone();
-    items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 /// What has a label, by kinds.
@@ -113,10 +101,10 @@ fn as_before(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let all: Vec<FieldDef> = tx.list(&Range::all())?;
     for mut def in all.into_iter().filter(|def| def.key == "tags") {
         for tag in std::mem::take(&mut def.tags) {
-            tx.delete::<Label>(tag.label)?;
+            work::take::<Label>(tx, tag.label)?;
         }
         def.choices = vec![Choice::called("VIP"), Choice::called("+ Old friend")];
-        tx.put(&def)?;
+        work::lay(tx, &def)?;
     }
     Ok(())
 }

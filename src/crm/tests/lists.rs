@@ -5,15 +5,9 @@ use crm::model::Contacts;
 use crm::rules::{self, Sent};
 use serde_json::{Value, json};
 use support::hq::{Person, TestHq};
-use support::work;
+use support::work::{self, made};
 
 const HERE: &str = "/w/marlow-cargo";
-
-async fn made(api: &Person, path: &str, body: Value) -> Value {
-    let made = api.post(&format!("/api/v1/{path}"), &body).await;
-    assert_eq!(made.status, 201, "{}", made.text);
-    made.json()
-}
 
 fn id(value: &Value) -> String {
     value["id"].as_str().expect("an id").to_owned()

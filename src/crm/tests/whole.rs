@@ -6,14 +6,9 @@ use serde_json::{Value, json};
 use support::hq::{Person, Reply, TestHq};
 use support::model::Turn;
 use support::office::Office;
+use support::work::{made, names};
 
 const HERE: &str = "/w/marlow-cargo";
-
-async fn made(api: &Person, path: &str, body: Value) -> Value {
-    let made = api.post(&format!("/api/v1/{path}"), &body).await;
-    assert_eq!(made.status, 201, "{}", made.text);
-    made.json()
-}
 
 fn id(value: &Value) -> String {
     value["id"].as_str().expect("an id").to_owned()
@@ -21,14 +16,6 @@ fn id(value: &Value) -> String {
 
 async fn patched(api: &Person, path: &str, body: Value) -> Reply {
     api.json("PATCH", &format!("/api/v1/{path}"), &body).await
-}
-
-/// The names that a list finds, in order.
-async fn names(api: &Person, path: &str) -> Vec<String> {
-    let found = api.get(&format!("/api/v1/{path}")).await;
-    assert_eq!(found.status, 200, "{}", found.text);
-    let items = found.json()["items"].as_array().expect("items").clone();
-    items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,5 +4,4 @@
 pub mod model;
 pub mod pen;
 pub mod queries;
-mod rows;
 pub mod rules;

@@ -2,7 +2,6 @@
 
 use crypto::keyring::{Binding, Keyring, Sealed};
 use kernel::WorkspaceId;
-use store::{Read, Record, StoreError};
 
 /// Seals the values of one row anew.
 pub struct Pen<'r> {
@@ -59,13 +58,4 @@ impl<'r> Pen<'r> {
             self.changed = true;
         }
     }
-}
-
-/// A record with sealed values.
-pub trait Sealing: Record + Clone + PartialEq + Send + 'static {
-    /// Seals its values anew, as far as former keys have sealed them.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError>;
 }

@@ -1,10 +1,9 @@
 //! The journal of a change of the master key, and the rows that are sealed anew.
 
 use kernel::{Event, JobId};
-use store::{ReadExt as _, StoreError, WriteTx};
+use store::{ReadExt as _, Record, StoreError, WriteTx};
 
 use super::model::Rotation;
-use super::pen::Sealing;
 use super::queries;
 
 /// Notes that another key is to take the place of this one; nothing while a change is under way.
@@ -30,7 +29,7 @@ pub fn begin(
         ended_at: None,
     };
     tx.put(&rotation)?;
-    tx.emit(Event::MasterKeyChanged { key: rotation.to.clone(), sealed: None });
+    tx.emit(Event::MasterKeyChanged(rotation.to.clone(), None));
     Ok(Some(rotation))
 }
 
@@ -68,7 +67,10 @@ pub fn note(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn replace<R: Sealing>(tx: &mut WriteTx<'_>, rows: &[(R, R)]) -> Result<u64, StoreError> {
+pub fn replace<R: Record + PartialEq>(
+    tx: &mut WriteTx<'_>,
+    rows: &[(R, R)],
+) -> Result<u64, StoreError> {
     let mut sealed = 0;
     for (old, new) in rows {
         if tx.get::<R>(old.id())?.as_ref() == Some(old) {
@@ -90,6 +92,6 @@ pub fn end(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), StoreError> {
     }
     rotation.ended_at = Some(tx.now());
     tx.put(&rotation)?;
-    tx.emit(Event::MasterKeyChanged { key: rotation.to, sealed: Some(rotation.sealed) });
+    tx.emit(Event::MasterKeyChanged(rotation.to, Some(rotation.sealed)));
     Ok(())
 }

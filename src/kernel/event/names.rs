@@ -72,8 +72,8 @@ impl Event {
             Self::TaskStartAsked { .. } => 62,
             Self::StreamCreated { .. } => 63,
             Self::StreamChanged { .. } => 64,
-            Self::LabelCreated { .. } => 65,
-            Self::LabelChanged { .. } => 66,
+            Self::LabelCreated(_) => 65,
+            Self::LabelChanged(_) => 66,
             Self::LabelDeleted { .. } => 67,
             Self::RoutineChanged { .. } => 68,
             Self::RoutineFired { .. } => 69,
@@ -85,7 +85,7 @@ impl Event {
             Self::ApprovalAnswered(..) => 75,
             Self::AgentMoved(..) => 76,
             Self::WheelTurned(..) => 77,
-            Self::MasterKeyChanged { .. } => 78,
+            Self::MasterKeyChanged(..) => 78,
         }
     }
 

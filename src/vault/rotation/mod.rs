@@ -14,7 +14,7 @@ use app::jobs::JobState;
 use crypto::keyring::{KeyId, Keyring};
 use crypto::master;
 use features::rotation::model::Rotation;
-use features::rotation::pen::{Pen, Sealing};
+use features::rotation::pen::Pen;
 use features::rotation::{queries, rules};
 use kernel::{Actor, Cause, Part, WorkspaceId};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use store::{Range, ReadExt as _, Store, StoreError};
 
 pub use error::RotationError;
 use rows::passes;
-pub use rows::{cover, sealed_tables};
+pub use rows::{Sealing, cover, sealed_tables};
 
 /// The kind of the work.
 const KIND: &str = "rotate-master";

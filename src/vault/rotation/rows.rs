@@ -4,16 +4,29 @@
 use std::sync::{PoisonError, RwLock};
 
 use crypto::keyring::Binding;
+use features::backups::job;
 use features::backups::model::BackupSecret;
-use features::connections::model::{ConnectionKey, Grant, Login, SpareKeys};
-use features::notifications::model::sending::NoticeSecret;
-use features::rotation::pen::{Pen, Sealing};
-use features::users::model::factors::Totp;
+use features::connections::logins;
+use features::connections::model::{Connection, ConnectionKey, Grant, Login, SpareKeys};
+use features::connections::rules::sign_in;
+use features::notifications::model::sending::{NoticeSecret, VAPID};
+use features::notifications::sending::{letters, push};
+use features::rotation::pen::Pen;
+use features::users::model::factors::{Totp, totp_place};
 use kernel::WorkspaceId;
-use store::{Read, Store, StoreError};
+use store::{Read, ReadExt as _, Record, Store, StoreError};
 
 use super::Walk;
 use crate::model::Value;
+
+/// A record with sealed values.
+pub trait Sealing: Record + Clone + PartialEq + Send + 'static {
+    /// Seals its values anew, as far as former keys have sealed them.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError>;
+}
 
 impl Sealing for Value {
     fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
@@ -23,6 +36,75 @@ impl Sealing for Value {
         if let Some(former) = &mut self.former {
             pen.named(&mut former.sealed, &mut former.key_id, place);
         }
+        Ok(())
+    }
+}
+
+/// The place of a connection's keys.
+fn key_of(owner: &str) -> Binding<'_> {
+    Binding { scope: "connection", owner, name: "key" }
+}
+
+impl Sealing for ConnectionKey {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = self.connection.to_string();
+        pen.named(&mut self.sealed, &mut self.key_id, key_of(&owner));
+        Ok(())
+    }
+}
+
+impl Sealing for SpareKeys {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = self.connection.to_string();
+        for key in &mut self.keys {
+            pen.named(&mut key.sealed, &mut key.key_id, key_of(&owner));
+        }
+        Ok(())
+    }
+}
+
+impl Sealing for Grant {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError> {
+        let connection = read.get::<Connection>(self.connection)?;
+        let Some(name) = connection.as_ref().and_then(sign_in::place) else {
+            // Whose place is gone opens no more, whatever the key.
+            return Ok(());
+        };
+        let owner = self.connection.to_string();
+        let place = Binding { scope: "connection", owner: &owner, name: &name };
+        pen.named(&mut self.sealed, &mut self.key_id, place);
+        Ok(())
+    }
+}
+
+impl Sealing for Login {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = self.connection.to_string();
+        pen.named(&mut self.sealed, &mut self.key_id, logins::place(&owner));
+        Ok(())
+    }
+}
+
+impl Sealing for NoticeSecret {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = pen.workspace.map(|id| id.to_string()).unwrap_or_default();
+        let place = if self.name == VAPID { push::PLACE } else { letters::place(&owner) };
+        pen.value(&mut self.sealed, place);
+        Ok(())
+    }
+}
+
+impl Sealing for BackupSecret {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        pen.value(&mut self.sealed, job::binding(&self.name));
+        Ok(())
+    }
+}
+
+impl Sealing for Totp {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = self.account.to_string();
+        pen.text(&mut self.sealed, totp_place(&owner));
         Ok(())
     }
 }

@@ -332,9 +332,9 @@ impl Wish {
             | Event::WorkspaceStateChanged { workspace, .. }
             | Event::WorkspaceRemoved { workspace, .. } => places.contains(workspace),
             // A backup holds all workspaces, and says which of them it could not read.
-            Event::BackupMade { .. }
-            | Event::BackupFailed { .. }
-            | Event::MasterKeyChanged { .. } => false,
+            Event::BackupMade { .. } | Event::BackupFailed { .. } | Event::MasterKeyChanged(..) => {
+                false
+            }
             Event::RecordRedacted { table, key } => {
                 let account = kernel::key::decode::<AccountId>(key);
                 *table == ACCOUNTS.number && account.is_some_and(|id| self.members.contains(&id))
@@ -367,7 +367,7 @@ impl Wish {
                     | Event::BackupMade { .. }
                     | Event::BackupFailed { .. }
                     | Event::Restored { .. }
-                    | Event::MasterKeyChanged { .. }
+                    | Event::MasterKeyChanged(..)
                     | Event::RecordRedacted { .. }
             )
         };

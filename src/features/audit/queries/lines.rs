@@ -335,10 +335,8 @@ fn of_the_whole(event: &Event) -> Option<Words> {
         Event::WorkspaceRemoved { slug, .. } => ("removed the workspace", slug.clone(), "layers"),
         Event::BackupMade { backup } => ("made the backup", backup.clone(), "check"),
         Event::BackupFailed { what, why } => ("met a failure:", format!("{what} ({why})"), "block"),
-        Event::MasterKeyChanged { key, sealed: None } => {
-            ("made the master key", key.clone(), "lock")
-        }
-        Event::MasterKeyChanged { key, sealed: Some(rows) } => {
+        Event::MasterKeyChanged(key, None) => ("made the master key", key.clone(), "lock"),
+        Event::MasterKeyChanged(key, Some(rows)) => {
             ("sealed everything anew with", format!("the master key {key}, {rows} rows"), "lock")
         }
         Event::Restored { backup, .. } => ("restored the backup", backup.clone(), "check"),

@@ -269,8 +269,8 @@ fn area(event: &Event) -> Area {
         | Event::PriceChanged { .. }
         | Event::StreamCreated { .. }
         | Event::StreamChanged { .. }
-        | Event::LabelCreated { .. }
-        | Event::LabelChanged { .. }
+        | Event::LabelCreated(_)
+        | Event::LabelChanged(_)
         | Event::LabelDeleted { .. }
         | Event::Row { .. }
         | Event::AgentSucceeded { .. }
@@ -288,7 +288,7 @@ fn area(event: &Event) -> Area {
         | Event::FactorChanged { .. }
         | Event::AccountDisabled { .. }
         | Event::AccountEnabled { .. }
-        | Event::MasterKeyChanged { .. }
+        | Event::MasterKeyChanged(..)
         | Event::BackupMade { .. }
         | Event::BackupFailed { .. } => Area::Elsewhere,
     }

@@ -19,6 +19,7 @@ use serde_json::json;
 use server::schema;
 use store::{Class, Range, ReadExt as _, Schema};
 use support::hq::{OWNER, TestHq};
+use support::work;
 use vault::model::Value;
 use vault::rotation::{self, RotationError, Walked};
 use vault::values;
@@ -55,8 +56,8 @@ async fn seal_in_accounts(app: &App) {
     let totp = app.keyring.seal_bound(totp_place(&account.to_string()), b"an app's secret");
     let sealed_totp = totp.as_str().to_owned();
     let written = app.system.write(BY.0, BY.1, move |tx| {
-        tx.put(&BackupSecret { name: PASSPHRASE.into(), sealed })?;
-        tx.put(&Totp { account, sealed: sealed_totp, confirmed_at: None, last_step: 0 })
+        work::lay(tx, &BackupSecret { name: PASSPHRASE.into(), sealed })?;
+        work::lay(tx, &Totp { account, sealed: sealed_totp, confirmed_at: None, last_step: 0 })
     });
     written.await.expect("written");
 }
@@ -234,7 +235,7 @@ async fn people_and_programs_change_the_key_and_a_needed_one_stays() {
     let hash = app.hasher.hash(OWNER.2.to_owned().into()).await.expect("a hash");
     let renew = move |tx: &mut store::WriteTx<'_>| {
         for one in tx.list::<Password>(&Range::all())? {
-            tx.put(&Password { hash: hash.clone(), ..one })?;
+            work::lay(tx, &Password { hash: hash.clone(), ..one })?;
         }
         Ok::<_, store::StoreError>(())
     };
