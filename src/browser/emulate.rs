@@ -62,8 +62,12 @@ impl Page {
                 return wrong("scale is 0.5 to 4".to_owned());
             }
         }
-        // The zone first: what the browser refuses changes nothing else then.
         let zone = to.zone.as_deref().unwrap_or_default();
+        // Not every Chromium refuses a zone that there is not.
+        if !zone.is_empty() && jiff::tz::TimeZone::get(zone).is_err() {
+            return wrong(format!("there is no zone {zone}"));
+        }
+        // The zone first: what the browser refuses changes nothing else then.
         known("zone", zone, self.call(&SetZone { timezone_id: zone }, USUAL).await)?;
         let locale = to.locale.as_deref().unwrap_or_default();
         known("locale", locale, self.call(&SetLocale { locale }, USUAL).await)?;

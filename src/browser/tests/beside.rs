@@ -125,6 +125,8 @@ async fn a_tab_is_told_of_another_machine_and_goes_forward_again() {
         matchMedia('(prefers-color-scheme: dark)').matches]";
     let told = page.evaluate(told, SOON).await.unwrap();
     assert_eq!(told, r#"[390,"Asia/Tokyo","1,5",true]"#);
+    let nowhere = Emulation { zone: Some("Mars/Base".to_owned()), ..Emulation::default() };
+    assert!(matches!(page.emulate(&nowhere).await, Err(BrowserError::Wrong(_))));
     let offline = Emulation { is_offline: true, ..Emulation::default() };
     page.emulate(&offline).await.unwrap();
     assert!(page.navigate("http://a.test/three").await.is_err());

@@ -27,5 +27,6 @@ pub static BROWSER_POLICY: Noun = Noun {
     ],
     path: |row| format!("agents/{}/browser", text_of(row, "agent")),
     undo: Some(Can::Admin),
+    triggers: Some("Agents and runs"),
     ..Noun::of::<BrowserPolicy>("browser_policy", "rules of a browser", "rules of browsers")
 };

@@ -20,5 +20,6 @@ pub static VECTOR_SOURCE: Noun = Noun {
     },
     path: |_| "settings/meaning".to_owned(),
     undo: Some(Can::Admin),
+    triggers: Some("Knowledge"),
     ..Noun::of::<VectorSource>("vector_source", "source of vectors", "sources of vectors")
 };

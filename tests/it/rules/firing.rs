@@ -593,10 +593,7 @@ fn old_firings_go_but_not_those_that_say_who_pays_for_a_task() {
 #[test]
 fn every_record_with_a_history_can_be_waited_for() {
     for info in server::schema::workspace().tables() {
-        // A card may say that nothing waits for its noun: settings of admins, from which nothing follows.
-        let card = features::cards::of_table(info.number);
-        let is_quiet = card.is_some_and(|noun| noun.triggers.is_none());
-        if info.class() == Some(store::Class::Tracked) && !is_quiet {
+        if info.class() == Some(store::Class::Tracked) {
             assert!(
                 registry::rows_of(info.number).is_some(),
                 "{} has no line in rows.rs",

@@ -265,10 +265,6 @@ impl EmulationBody {
             }
             _ => Ok(said.clone()),
         };
-        // Browsers differ in what they say of a zone that there is not.
-        if self.zone.as_deref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
-            return Err(ApiError::invalid("zone", "say a zone by its name, as Europe/Berlin"));
-        }
         Ok(Emulation {
             size,
             zone: self.zone.clone(),
