@@ -47,17 +47,30 @@ pub fn made(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     })
 }
 
+/// Runs git in a folder.
+fn git(folder: &Path, args: &[&str]) -> Result<(), String> {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=Mira", "-c", "user.email=mira@example.com"]).args(args);
+    let done = command.current_dir(folder).output().map_err(told("git"))?;
+    match done.status.success() {
+        true => Ok(()),
+        false => Err(format!("git {args:?}: {}", String::from_utf8_lossy(&done.stderr))),
+    }
+}
+
+/// Makes agents besides the first one, until there are so many; their ids, the first one's too.
+async fn hire(hq: &Ready, program: &mut Client, many: usize) -> Result<Vec<String>, String> {
+    let mut agents = vec![hq.agent.clone()];
+    for number in 1..many {
+        let body = wire::agent(&format!("Agent {number}"));
+        agents.push(id(&program.json("POST", wire::AGENTS, Some(&body)).await?)?);
+    }
+    Ok(agents)
+}
+
 /// What `git add` and `git commit` take for a file among as many, in the same run.
 fn by_git(folder: PathBuf) -> Result<Duration, String> {
-    let git = |args: &[&str]| {
-        let mut command = Command::new("git");
-        command.args(["-c", "user.name=Mira", "-c", "user.email=mira@example.com"]).args(args);
-        let done = command.current_dir(&folder).output().map_err(told("git"))?;
-        match done.status.success() {
-            true => Ok(()),
-            false => Err(format!("git {args:?}: {}", String::from_utf8_lossy(&done.stderr))),
-        }
-    };
+    let git = |args: &[&str]| git(&folder, args);
     git(&["init", "--quiet"])?;
     for number in 0..FILES {
         let words = format!("Note {number}\n");
@@ -164,22 +177,10 @@ pub fn offers(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
     Box::pin(async {
         let hq = Ready::start().await?;
         let mut program = hq.client().await?;
-        for number in 1..AGENTS {
-            let body = wire::agent(&format!("Agent {number}"));
-            program.call("POST", wire::AGENTS, Some(&body)).await?;
-        }
+        hire(&hq, &mut program, AGENTS).await?;
         let repo = repository(hq.folder.path())?;
         let tree = tempfile::tempdir_in(hq.folder.path()).map_err(told("a folder"))?;
         let at = tree.path().join("template");
-        let git = |folder: &Path, args: &[&str]| {
-            let mut command = Command::new("git");
-            command.args(["-c", "user.name=HQ", "-c", "user.email=hq@example.com"]);
-            let done = command.args(args).current_dir(folder).output().map_err(told("git"))?;
-            match done.status.success() {
-                true => Ok(()),
-                false => Err(format!("git {args:?}: {}", String::from_utf8_lossy(&done.stderr))),
-            }
-        };
         let (from, to) = (repo.display().to_string(), at.display().to_string());
         git(tree.path(), &["clone", "--quiet", "--branch", "template/default", &from, &to])?;
         let file = at.join("AGENTS.md");
@@ -209,12 +210,7 @@ pub fn open_dashboards(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, S
     Box::pin(async {
         let hq = Ready::start().await?;
         let mut program = hq.client().await?;
-        let mut agents = vec![hq.agent.clone()];
-        for number in 1..WORKING {
-            let body = wire::agent(&format!("Agent {number}"));
-            let made = program.json("POST", wire::AGENTS, Some(&body)).await?;
-            agents.push(id(&made)?);
-        }
+        let agents = hire(&hq, &mut program, WORKING).await?;
         let home = format!("/w/{}", hq.workspace);
         let mut pages = Vec::new();
         for _ in 0..OPEN {
@@ -301,10 +297,7 @@ pub fn dashboard(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>
     Box::pin(async {
         let hq = Ready::start().await?;
         let mut program = hq.client().await?;
-        for number in 1..AGENTS {
-            let body = wire::agent(&format!("Agent {number}"));
-            program.call("POST", wire::AGENTS, Some(&body)).await?;
-        }
+        hire(&hq, &mut program, AGENTS).await?;
         for number in 0..1_000 {
             let body = wire::task(&format!("task {number}"), None);
             program.call("POST", wire::TASKS, Some(&body)).await?;

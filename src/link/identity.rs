@@ -116,11 +116,7 @@ impl PublicKey {
     /// Whether this is its fingerprint, in whatever case and grouping it was typed or copied.
     #[must_use]
     pub fn is(&self, fingerprint: &str) -> bool {
-        let plain = |text: &str| -> String {
-            let kept = text.chars().filter(|c| !c.is_whitespace() && *c != '-');
-            kept.map(|c| c.to_ascii_uppercase()).collect()
-        };
-        plain(&self.fingerprint()) == plain(fingerprint)
+        self.fingerprint() == grouped(fingerprint)
     }
 
     /// Whether the holder of the private half has signed these bytes.
@@ -241,6 +237,17 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Identity").field(&self.public()).finish()
     }
+}
+
+/// A fingerprint as [`PublicKey::fingerprint`] writes it, in whatever case and grouping it was typed.
+#[must_use]
+pub fn grouped(typed: &str) -> String {
+    let plain: Vec<char> = typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
+    plain.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub use frame::{Frame, Lane};
 pub use handshake::{
     Accepted, Admitted, Asked, Door, Facts, Knock, Linked, Pin, Purpose, Refusal, accept, knock,
 };
-pub use identity::{Identity, IdentityError, PublicKey};
+pub use identity::{Identity, IdentityError, PublicKey, grouped};
 pub use session::{Pump, Receiver, Sender, Session};
 pub use socket::connect;
 pub use tls::Trust;

@@ -21,4 +21,4 @@ pub use home::{Bound, Next, Shipper};
 pub use host::{Leads, Mirror};
 pub use parcel::{At, Gone, Have, Laid, Parcel, Put, Rows, Standing, Step};
 pub use roots::Roots;
-pub use seen::{Seen, digests, seen_by, what_it_sees};
+pub use seen::{Seen, counts, digests, seen_by, what_it_sees};

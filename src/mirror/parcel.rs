@@ -144,7 +144,8 @@ impl Parcel {
     }
 
     /// The agents whose it says the host is.
-    pub(crate) fn agents(&self) -> &[AgentId] {
+    #[must_use]
+    pub fn agents(&self) -> &[AgentId] {
         match self {
             Self::Rows(rows) => &rows.agents,
             Self::Step(step) => &step.agents,

@@ -23,14 +23,30 @@ pub struct Seen {
 }
 
 /// Of each table that has rows.
-#[derive(Default)]
-struct Counted(Vec<Seen>);
+struct Counted {
+    all: Vec<Seen>,
+    /// Whether rows are compared; else they are only counted, and no sum is told.
+    sums: bool,
+}
 
 impl Counted {
+    fn new(sums: bool) -> Self {
+        Self { all: Vec::new(), sums }
+    }
+
     fn add(&mut self, table: &'static str, (at, row): (&At, &[u8])) -> Result<(), StoreError> {
-        if self.0.last().is_none_or(|last| last.table != table) {
-            self.0.push(Seen { table, rows: 0, sum: 0 });
+        if self.all.last().is_none_or(|last| last.table != table) {
+            self.all.push(Seen { table, rows: 0, sum: 0 });
         }
+        let sum = if self.sums { Self::sum(at, row)? } else { 0 };
+        if let Some(last) = self.all.last_mut() {
+            last.rows += 1;
+            last.sum = last.sum.wrapping_add(sum);
+        }
+        Ok(())
+    }
+
+    fn sum(at: &At, row: &[u8]) -> Result<u64, StoreError> {
         let (version, _, body) = codec::unwrap(row)?;
         let mut hash = Sha256::new();
         hash.update(at.table.to_be_bytes());
@@ -39,12 +55,11 @@ impl Counted {
         hash.update([version]);
         hash.update(body);
         let hash = hash.finalize();
-        let short = hash.as_slice().first_chunk::<8>().copied().map_or(0, u64::from_be_bytes);
-        if let Some(last) = self.0.last_mut() {
-            last.rows += 1;
-            last.sum = last.sum.wrapping_add(short);
-        }
-        Ok(())
+        Ok(hash.as_slice().first_chunk::<8>().copied().map_or(0, u64::from_be_bytes))
+    }
+
+    fn rows(self) -> Vec<(&'static str, u64)> {
+        self.all.into_iter().map(|seen| (seen.table, seen.rows)).collect()
     }
 }
 
@@ -53,7 +68,20 @@ impl Counted {
 /// # Errors
 /// When the disk fails.
 pub fn digests(store: &Store) -> Result<Vec<Seen>, MirrorError> {
-    let mut counted = Counted::default();
+    Ok(here(store, true)?.all)
+}
+
+/// How many rows a host has in its mirror of each table that has any, in the order of tables. Reads the store: to be
+/// called where blocking is allowed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn counts(store: &Store) -> Result<Vec<(&'static str, u64)>, MirrorError> {
+    Ok(here(store, false)?.rows())
+}
+
+fn here(store: &Store, sums: bool) -> Result<Counted, MirrorError> {
+    let mut counted = Counted::new(sums);
     for line in yes::YES {
         let mut range = Range::all();
         loop {
@@ -69,7 +97,7 @@ pub fn digests(store: &Store) -> Result<Vec<Seen>, MirrorError> {
             }
         }
     }
-    Ok(counted.0)
+    Ok(counted)
 }
 
 /// What a host with these roots may see of home's store, in the order of tables. Reads the store: to be called where
@@ -78,7 +106,11 @@ pub fn digests(store: &Store) -> Result<Vec<Seen>, MirrorError> {
 /// # Errors
 /// When the disk fails.
 pub fn seen_by(store: &Store, roots: &Roots) -> Result<Vec<Seen>, MirrorError> {
-    let (mut counted, mut from) = (Counted::default(), None);
+    Ok(scoped(store, roots, true)?.all)
+}
+
+fn scoped(store: &Store, roots: &Roots, sums: bool) -> Result<Counted, MirrorError> {
+    let (mut counted, mut from) = (Counted::new(sums), None);
     loop {
         let (puts, to) = store.read(|snap| piece((snap, store.schema()), roots, from.as_ref()))?;
         for Put { at, row } in &puts {
@@ -88,7 +120,7 @@ pub fn seen_by(store: &Store, roots: &Roots) -> Result<Vec<Seen>, MirrorError> {
         }
         match to {
             Some(to) => from = Some(to),
-            None => return Ok(counted.0),
+            None => return Ok(counted),
         }
     }
 }
@@ -104,5 +136,5 @@ pub fn what_it_sees(
     bound: &Bound,
 ) -> Result<Vec<(&'static str, u64)>, MirrorError> {
     let roots = store.read(|snap| Roots::of(snap, bound(snap, gateway)?))?;
-    Ok(seen_by(store, &roots)?.into_iter().map(|seen| (seen.table, seen.rows)).collect())
+    Ok(scoped(store, &roots, false)?.rows())
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use kernel::text::capitalized;
 use link::frame::Frame;
 use link::{LinkError, Linked, Receiver, Session};
 use serde::{Deserialize, Serialize};
@@ -64,10 +65,8 @@ fn sentence(error: &ReplicaError) -> String {
 
 /// With a capital at its beginning and a stop at its end.
 fn told(words: &str) -> String {
-    let mut letters = words.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{}{stop}", letters.as_str())
+    format!("{}{stop}", capitalized(words))
 }
 
 /// Whether only its owner reads the folder and the key in it, and may write there.

@@ -1,7 +1,7 @@
 //! The folder of a host. `replica.key` is who it is, `replica.toml` whom it belongs to, `replica.redb` what it has of the
 //! workspace, `agents/` is for files. No secret but the key lies here.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -159,7 +159,7 @@ impl Known {
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&draft, &path)?;
-            File::open(folder)?.sync_all()
+            store::disk::sync_folder(folder)
         };
         written().map_err(ReplicaError::disk(&path))
     }

@@ -352,7 +352,7 @@ fn leads(_: &dyn Read, _: &At) -> Result<bool, StoreError> {
 
 /// The home that the command means; nothing where there is none. What is known already holds.
 fn meant(known: Option<&Known>, join: &Join) -> Result<Option<(String, String)>, ReplicaError> {
-    let print = join.fingerprint.as_deref().map(grouped);
+    let print = join.fingerprint.as_deref().map(link::grouped);
     let home = join.home.as_deref().map(|home| home.trim().trim_end_matches('/').to_owned());
     match (known, home) {
         (None, None) => Err(ReplicaError::NotJoined),
@@ -370,16 +370,6 @@ fn meant(known: Option<&Known>, join: &Join) -> Result<Option<(String, String)>,
             _ => Ok(Some((home, known.key.fingerprint()))),
         },
     }
-}
-
-/// A fingerprint as home writes it, in whatever case and grouping it was typed.
-fn grouped(typed: &str) -> String {
-    let plain: Vec<char> = typed
-        .chars()
-        .filter(|c| !c.is_whitespace() && *c != '-')
-        .map(|c| c.to_ascii_uppercase())
-        .collect();
-    plain.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-")
 }
 
 /// The roots for an address: they are read for each link, so that an idle host keeps none.

@@ -137,7 +137,7 @@ impl Replica {
             Standing::Taking(life, seq, _) => (Some((life, seq)), false),
             Standing::Following(life, seq) => (Some((life, seq)), true),
         };
-        let rows = mirror::digests(self.0.mirror.store())?;
+        let rows = mirror::counts(self.0.mirror.store())?;
         let named = self.0.joins.clone();
         Ok(Status {
             running,
@@ -161,7 +161,7 @@ impl Replica {
             seq: at.map(|(_, seq)| seq),
             whole,
             head: now.head,
-            rows: rows.into_iter().map(|seen| (seen.table.to_owned(), seen.rows)).collect(),
+            rows: rows.into_iter().map(|(table, rows)| (table.to_owned(), rows)).collect(),
         })
     }
 }

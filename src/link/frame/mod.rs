@@ -3,7 +3,7 @@
 //! A frame is the number of its kind, the length of its fields, the fields as JSON, and what is left as bytes: rows,
 //! steps and pieces of files travel as they are. What others define is a JSON value or bytes that are opaque here.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -207,13 +207,11 @@ impl Frame {
     /// # Errors
     /// When it is no frame, or does not keep to its limits.
     pub(crate) fn decode(mut message: Bytes) -> Result<Option<Self>, LinkError> {
-        if message.len() < BEGINNING {
+        let Some([number, claim @ ..]) = message.first_chunk::<BEGINNING>().copied() else {
             return Err(LinkError::Garbled("a frame is too short"));
-        }
-        let beginning = message.split_to(BEGINNING);
-        let (number, claim) = (beginning[0], &beginning[1..]);
-        let claimed = claim.iter().fold(0u32, |length, byte| (length << 8) | u32::from(*byte));
-        let length = usize::try_from(claimed).unwrap_or(usize::MAX);
+        };
+        message.advance(BEGINNING);
+        let length = usize::try_from(u32::from_be_bytes(claim)).unwrap_or(usize::MAX);
         if message.len() < length {
             return Err(LinkError::Garbled("a frame claims more than it has"));
         }

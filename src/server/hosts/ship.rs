@@ -145,11 +145,7 @@ impl Way<'_> {
     /// Sends a parcel; done when it has left. What is said in other lanes after it arrives after it.
     async fn send(&mut self, parcel: Parcel) -> Result<(), End> {
         let bytes = parcel.encode().map_err(|error| self.failed(&error))?;
-        let agents = match &parcel {
-            Parcel::Rows(rows) => &rows.agents,
-            Parcel::Step(step) => &step.agents,
-        };
-        self.tell(agents.iter().copied().collect()).await?;
+        self.tell(parcel.agents().iter().copied().collect()).await?;
         match &parcel {
             Parcel::Rows(rows) => self.rows(rows, bytes.into()).await,
             Parcel::Step(step) => self.step(step, bytes.into()).await,
