@@ -109,6 +109,11 @@ impl Page {
 }
 
 impl Cast {
+    /// What is drawn.
+    pub(crate) fn page(&self) -> &Page {
+        &self.page
+    }
+
     /// The next picture, as soon as the page has changed; none when the tab is closed or the cast was ended. The
     /// browser draws another one from now on.
     pub async fn next(&mut self) -> Option<Picture> {

@@ -9,8 +9,8 @@ use url::Url;
 use crate::BrowserError;
 use crate::launch::Running;
 use crate::protocol::{
-    Argument, BringToFront, CallOn, CloseTarget, Evaluate, EvaluateIn, Evaluated, History,
-    IsolatedWorld, Navigate, ReleaseObject, Reload, Resolve, ToHistory,
+    Argument, BringToFront, CallOn, CloseTarget, Evaluate, EvaluateIn, Evaluated, GetTarget,
+    History, IsolatedWorld, Navigate, ReleaseObject, Reload, Resolve, ToHistory,
 };
 use crate::refs::Node;
 use crate::tabs::{Dialog, DialogAnswer, Tab, TabInfo};
@@ -217,6 +217,17 @@ impl Page {
         if let Ok(url) = address(url) {
             self.tell(&Navigate { url: &url });
         }
+    }
+
+    /// Learns the title anew: the browser tells of one only when another page comes. It is no use of the browser, and
+    /// answered whatever the page does.
+    pub(crate) async fn learn_title(&self) -> Result<(), BrowserError> {
+        let asked = GetTarget { target_id: &self.target };
+        let title = self.running.link.call(None, &asked, USUAL).await?.target_info.title;
+        if let Some(tab) = self.running.tabs.lock().tab_mut(self.number) {
+            tab.title = title;
+        }
+        Ok(())
     }
 
     /// Shows this tab in front of the others, as every act does.

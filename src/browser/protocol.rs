@@ -43,6 +43,7 @@ command!(AutoAttach {
 } = "Target.setAutoAttach" -> Done);
 command!(CreateTarget<'a> { url: &'a str } = "Target.createTarget" -> CreatedTarget);
 command!(CloseTarget<'a> { target_id: &'a str } = "Target.closeTarget" -> Done);
+command!(GetTarget<'a> { target_id: &'a str } = "Target.getTargetInfo" -> TargetChanged);
 command!(GoOn {} = "Runtime.runIfWaitingForDebugger" -> Done);
 
 command!(InspectorEnable {} = "Inspector.enable" -> Done);

@@ -6,6 +6,9 @@ import { startBrowser, tellOfOpen } from './browser.mjs';
 import { found } from './founded.mjs';
 import { startServer } from './server.mjs';
 
+/** How long what is left open may go on when all is told, in ms. */
+const LEFT_OPEN = 5_000;
+
 /**
  * Tells stories; later ones may use what those before them in the suite have made. They begin with a founded
  * company, or with an empty folder when the first one founds it.
@@ -25,6 +28,8 @@ export function tellAll(stories, { isFounded = true } = {}) {
   after(async () => {
     await given.browser?.close();
     await given.server?.stop();
+    // What a story that failed has left open keeps nobody waiting.
+    setTimeout(() => process.exit(), LEFT_OPEN).unref();
   });
   for (const { tell } of stories) tell(given);
 }

@@ -32,6 +32,8 @@ async function openSite() {
     answer.end(request.url === '/offers' ? OFFERS : SHOP);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
+  // A story that fails does not stop it.
+  server.unref();
   const host = `127.0.0.1:${server.address().port}`;
   const stop = () => {
     server.closeAllConnections();

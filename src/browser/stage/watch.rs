@@ -32,6 +32,8 @@ pub(super) struct Running {
     source: Source,
     /// When the next picture may be taken.
     next: Instant,
+    /// Since when the page looks otherwise than when its title was asked for last.
+    unread: Option<Instant>,
 }
 
 /// A picture for those who may see it.
@@ -151,6 +153,7 @@ impl Stage {
                 }
                 continue;
             };
+            now.read_title().await;
             let picture = tokio::select! {
                 picture = now.picture() => picture,
                 _ = bell.changed() => continue,
@@ -159,6 +162,7 @@ impl Stage {
             match picture {
                 Some(picture) => {
                     now.next = Instant::now() + PACE;
+                    now.unread.get_or_insert_with(Instant::now);
                     let shown = Shown { picture, tab: source.tab, light: source.light };
                     self.pictures.send_replace(Some(Arc::new(shown)));
                 }
@@ -182,12 +186,23 @@ impl Running {
         sleep_until(self.next).await;
         self.cast.next().await
     }
+
+    /// Asks for the title some time after the page began to look otherwise.
+    async fn read_title(&mut self) {
+        if self.unread.is_none_or(|since| since.elapsed() < LOOK_AGAIN) {
+            return;
+        }
+        self.unread = None;
+        if let Err(error) = self.cast.page().learn_title().await {
+            tracing::debug!("the title of a tab is not known: {error}");
+        }
+    }
 }
 
 async fn begin(browser: &Browser, source: Source) -> Option<Running> {
     let page = browser.open_page(source.tab)?;
     match page.cast(Look::default()).await {
-        Ok(cast) => Some(Running { cast, source, next: Instant::now() }),
+        Ok(cast) => Some(Running { cast, source, next: Instant::now(), unread: None }),
         Err(error) => {
             tracing::debug!("a tab is not drawn: {error}");
             None
