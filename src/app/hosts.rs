@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kernel::{GatewayId, Timestamp, WorkspaceId};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use crate::upstream::Desk;
 
 /// What a host is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +50,22 @@ type Of = (WorkspaceId, GatewayId);
 
 /// A link, for whoever serves it and for whoever comes after.
 struct Shared {
-    linked: Mutex<Linked>,
+    linked: watch::Sender<Linked>,
     replaced: CancellationToken,
 }
 
 /// The hosts that are linked now, one link each. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Hosts(Arc<Mutex<HashMap<Of, Arc<Shared>>>>);
+pub struct Hosts(Arc<All>);
+
+#[derive(Default)]
+struct All {
+    linked: Mutex<HashMap<Of, Arc<Shared>>>,
+    /// Who answers them.
+    desk: RwLock<Option<Arc<dyn Desk>>>,
+    /// Counts links that came and went.
+    moves: watch::Sender<u64>,
+}
 
 impl Hosts {
     /// A host has linked. Another link that it has is told to end: the newest counts.
@@ -61,8 +73,9 @@ impl Hosts {
     pub fn enter(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Line {
         let linked = Linked { since: now, phase: Phase::Asked, sent: 0, acked: 0, seen: 0 };
         let replaced = CancellationToken::new();
-        let shared = Arc::new(Shared { linked: Mutex::new(linked), replaced });
-        let former = self.0.lock().insert((ws, gateway), Arc::clone(&shared));
+        let shared = Arc::new(Shared { linked: watch::Sender::new(linked), replaced });
+        let former = self.0.linked.lock().insert((ws, gateway), Arc::clone(&shared));
+        self.0.moves.send_modify(|count| *count += 1);
         if let Some(former) = former {
             former.replaced.cancel();
         }
@@ -72,7 +85,30 @@ impl Hosts {
     /// How far a host is; none when it is not linked.
     #[must_use]
     pub fn linked(&self, ws: WorkspaceId, gateway: GatewayId) -> Option<Linked> {
-        self.0.lock().get(&(ws, gateway)).map(|shared| shared.linked.lock().clone())
+        self.0.linked.lock().get(&(ws, gateway)).map(|shared| shared.linked.borrow().clone())
+    }
+
+    /// Whether a host is linked.
+    #[must_use]
+    pub fn is_linked(&self, ws: WorkspaceId, gateway: GatewayId) -> bool {
+        self.0.linked.lock().contains_key(&(ws, gateway))
+    }
+
+    /// Counts links that came and went, of all workspaces.
+    #[must_use]
+    pub fn moves(&self) -> watch::Receiver<u64> {
+        self.0.moves.subscribe()
+    }
+
+    /// Says who answers hosts from now on.
+    pub fn are_answered_by(&self, desk: Option<Arc<dyn Desk>>) {
+        *self.0.desk.write() = desk;
+    }
+
+    /// Who answers hosts, once somebody does.
+    #[must_use]
+    pub fn desk(&self) -> Option<Arc<dyn Desk>> {
+        self.0.desk.read().clone()
     }
 }
 
@@ -86,7 +122,15 @@ pub struct Line {
 impl Line {
     /// Notes how far the host is.
     pub fn note(&self, change: impl FnOnce(&mut Linked)) {
-        change(&mut self.shared.linked.lock());
+        self.shared.linked.send_modify(change);
+    }
+
+    /// Waits until all has been looked at up to an entry; gives the entry that the host has when all has come that was sent.
+    pub async fn looked(&self, upto: u64) -> u64 {
+        let mut linked = self.shared.linked.subscribe();
+        let is_there = |linked: &Linked| linked.phase == Phase::Following && upto <= linked.seen;
+        // ok: the sender is part of what is waited on, so it is there.
+        linked.wait_for(is_there).await.map_or(0, |linked| linked.sent)
     }
 
     /// Waits until the same host has linked anew.
@@ -97,10 +141,13 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let mut all = self.hosts.0.lock();
-        if all.get(&self.of).is_some_and(|now| Arc::ptr_eq(now, &self.shared)) {
-            all.remove(&self.of);
+        {
+            let mut all = self.hosts.0.linked.lock();
+            if all.get(&self.of).is_some_and(|now| Arc::ptr_eq(now, &self.shared)) {
+                all.remove(&self.of);
+            }
         }
+        self.hosts.0.moves.send_modify(|count| *count += 1);
     }
 }
 

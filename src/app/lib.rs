@@ -19,6 +19,7 @@ pub mod meaning;
 pub mod passwords;
 pub mod proofs;
 pub mod tickets;
+pub mod upstream;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -365,6 +366,8 @@ pub struct WsParts {
     pub vectors: meaning::Vectors,
     /// What its programs that go on read.
     pub inputs: inputs::Inputs,
+    /// The way to home, where this is what a host has of a workspace.
+    pub upstream: Option<Arc<dyn upstream::Upstream>>,
 }
 
 /// What goes on in a workspace by itself, and whether it may.

@@ -46,6 +46,8 @@ pub enum Command {
     /// Begin a further conversation; name one, share it, archive it, bring it back or begin it anew
     #[command(subcommand)]
     Session(OnSession),
+    /// Let an agent work on another machine from now on
+    Move(Move),
     /// What an agent has written: read it, change it, bring it back
     #[command(subcommand)]
     Files(files::Command),
@@ -97,6 +99,18 @@ pub struct ReportsTo {
     /// The agent's slug or id
     agent: String,
     /// The handle of its manager: an agent, a person, or none
+    to: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq agent move`.
+#[derive(Args)]
+pub struct Move {
+    /// The agent's slug or id
+    agent: String,
+    /// The gateway: its slug, id or name; local is the machine that HQ runs on
+    #[arg(long, value_name = "GATEWAY")]
     to: String,
     #[command(flatten)]
     place: Place,
@@ -201,6 +215,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Edit(flags) => profile::edit(common, door, &flags).await,
         Command::Upgrade(command) => upgrade::run(common, door, command).await,
         Command::ReportsTo(flags) => reports_to(common, door, &flags).await,
+        Command::Move(flags) => moved(common, door, &flags).await,
         Command::Run(flags) => ask::run(common, door, &flags).await,
         Command::Chat(named) => chat::chat(common, door, &named).await,
         Command::Sessions(flags) => sessions(common, door, &flags).await,
@@ -295,6 +310,15 @@ async fn reports_to(common: &Common, door: &Door, flags: &ReportsTo) -> Result<u
         to => to.to_owned(),
     };
     print(common, &agent, &[format!("{} {told}.", word(&agent, "name"))])
+}
+
+/// Lets an agent work on another machine.
+async fn moved(common: &Common, door: &Door, flags: &Move) -> Result<u8, CommandError> {
+    let body = json!({ "gateway": flags.to });
+    let path = format!("/api/v1/agents/{}/gateway", flags.agent);
+    let now = door.call(Ask::put(path, &body).within(flags.place.workspace.as_ref())).await?;
+    let told = format!("{} works on {} now.", word(&now, "agent"), word(&now, "label"));
+    print(common, &now, &[told])
 }
 
 /// The question as it was given, or from standard input.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
+use features::agents::model::Agent;
+use features::agents::queries as agents;
 use kernel::{Can, ProblemKind, Timestamp};
 use store::Read;
 use web::error::{ApiError, Failure};
@@ -102,6 +104,20 @@ pub fn routes() -> Routes {
             "/gateways/{id}/revoke",
             revoke.needs(Can::Admin).doc(|| {
                 Doc::new("Let a gateway not in any more, for good").returns::<GatewayView>()
+            }),
+        )
+        .get(
+            "/agents/{id}/gateway",
+            place
+                .needs(Can::Read)
+                .doc(|| Doc::new("The machine that an agent works on").returns::<PlaceView>()),
+        )
+        .put(
+            "/agents/{id}/gateway",
+            bind.needs(Can::Admin).doc(|| {
+                Doc::new("Let an agent work on another machine from now on")
+                    .body::<PlaceBody>()
+                    .returns::<PlaceView>()
             }),
         )
 }
@@ -301,6 +317,54 @@ async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusC
     let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
     ws.write(&who, move |tx| rules::remove(tx, id)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where an agent works.
+#[derive(Serialize, JsonSchema)]
+struct PlaceView {
+    /// The slug of the agent.
+    agent: String,
+    /// The slug of the gateway; `local` is the machine that HQ runs on.
+    gateway: String,
+    /// What people call the gateway.
+    label: String,
+}
+
+/// Where an agent is to work.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PlaceBody {
+    /// The slug, the id or the name of the gateway; `local` for the machine that HQ runs on.
+    gateway: String,
+}
+
+fn named(read: &dyn Read, said: &str) -> Result<Agent, GatewayError> {
+    let found = agents::by_name(&read, said)?;
+    found.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(said, 60)))
+}
+
+fn placed(read: &dyn Read, agent: Agent) -> Result<Json<PlaceView>, GatewayError> {
+    let at = queries::gateway_of(read, agent.id)?;
+    let one = queries::gateway_by_id(read, at)?;
+    Ok(Json(PlaceView { agent: agent.slug, gateway: one.slug, label: one.label }))
+}
+
+async fn place(ws: Ws, Path(said): Path<String>) -> Result<Json<PlaceView>, ApiError> {
+    Ok(ws.read(|snap| placed(snap, named(snap, &said)?))?)
+}
+
+async fn bind(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Json(body): Json<PlaceBody>,
+) -> Result<Json<PlaceView>, ApiError> {
+    let (agent, to) = ws.read(|snap| {
+        Ok::<_, GatewayError>((named(snap, &said)?, queries::gateway(snap, &body.gateway)?.id))
+    })?;
+    let id = agent.id;
+    ws.write(&who, move |tx| rules::bind(tx, id, to)).await?;
+    Ok(ws.read(|snap| placed(snap, agent))?)
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -4,15 +4,19 @@ use kernel::Can;
 use noun::{Area, Field, Meaning, Noun, Type, text_of, typed};
 use store::{Read, Schema, StoreError};
 
-use crate::model::{Beat, Gateway, GatewayKey, GatewayToken, HostKey, Status};
+use crate::model::{
+    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, HostKey, RunAnswer, Status,
+};
 
 /// All of them.
-pub static NOUNS: [&Noun; 2] = [&GATEWAY, &TOKEN];
+pub static NOUNS: [&Noun; 3] = [&GATEWAY, &TOKEN, &PLACE];
 
 /// The card of gateways.
 pub static GATEWAY: Noun = Noun {
     area: Area::Workspace,
-    tables: |schema: Schema| schema.with::<Gateway>().with::<GatewayKey>().with::<Beat>(),
+    tables: |schema: Schema| {
+        schema.with::<Gateway>().with::<GatewayKey>().with::<Beat>().with::<RunAnswer>()
+    },
     read: Can::Admin,
     undo: Some(Can::Admin),
     fields: &[
@@ -64,6 +68,20 @@ pub static TOKEN: Noun = Noun {
     title: |row| text_of(row, "label").to_owned(),
     path: |_| "settings/gateways".to_owned(),
     ..Noun::of::<GatewayToken>("gateway_token", "token of a gateway", "tokens of gateways")
+};
+
+/// The card of where agents work. A record has no name: history calls it by its agent.
+pub static PLACE: Noun = Noun {
+    area: Area::Agents,
+    fields: &[
+        Field::text("agent", "agent").hidden().means(Meaning::Somebody),
+        Field::text("gateway", "gateway").means(Meaning::One("gateway")),
+    ],
+    path: |row| format!("agents/{}/settings", text_of(row, "agent")),
+    // What an agent works on now may be at work: it is moved, and not undone.
+    undo: None,
+    triggers: Some("Agents and runs"),
+    ..Noun::of::<AgentPlace>("agent_place", "place of an agent", "places of agents")
 };
 
 /// Whom HQ lets in is never what an undo decides: a key that was taken away stays away, one that was given stays given.

@@ -11,6 +11,9 @@ pub enum GatewayError {
     /// No such gateway.
     #[error("there is no gateway \"{0}\"")]
     NotFound(String),
+    /// No such agent.
+    #[error("there is no agent \"{0}\"")]
+    NoAgent(String),
     /// No such token.
     #[error("there is no such token")]
     NoToken,
@@ -57,6 +60,7 @@ impl Problem for GatewayError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "gateway_not_found",
+            Self::NoAgent(_) => "agent_not_found",
             Self::NoToken => "gateway_token_not_found",
             Self::Refused(_) => "refused",
             Self::Invalid(_) => "invalid",
@@ -67,7 +71,7 @@ impl Problem for GatewayError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(_) | Self::NoToken => ProblemKind::NotFound,
+            Self::NotFound(_) | Self::NoAgent(_) | Self::NoToken => ProblemKind::NotFound,
             Self::Refused(_) | Self::Unreadable(_) | Self::Damaged => ProblemKind::Conflict,
             Self::Invalid(_) => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),

@@ -1,6 +1,6 @@
 //! Reads of gateways.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::token::Token;
 use features::agents::model::Agent;
@@ -10,7 +10,9 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::error::GatewayError;
 use crate::health::{self, Signal, Standing};
-use crate::model::{Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HostKey, local};
+use crate::model::{
+    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HostKey, local,
+};
 
 /// A gateway by its id. This machine is always there.
 ///
@@ -63,10 +65,21 @@ pub fn gateways(read: &dyn Read) -> Result<Vec<Gateway>, StoreError> {
     Ok(all)
 }
 
-/// The gateway that an agent works on. Until agents are bound to others, all work on this machine.
-#[must_use]
-pub fn gateway_of(_agent: &Agent) -> GatewayId {
-    local()
+/// The gateway that an agent works on.
+///
+/// # Errors
+/// When the store fails.
+pub fn gateway_of(read: &dyn Read, agent: AgentId) -> Result<GatewayId, StoreError> {
+    Ok(read.get::<AgentPlace>(agent)?.map_or_else(local, |place| place.gateway))
+}
+
+/// The agents that do not work on this machine, each with its gateway.
+///
+/// # Errors
+/// When the store fails.
+pub fn places(read: &dyn Read) -> Result<BTreeMap<AgentId, GatewayId>, StoreError> {
+    let all: Vec<AgentPlace> = read.list(&Range::all())?;
+    Ok(all.into_iter().map(|place| (place.agent, place.gateway)).collect())
 }
 
 /// The agents that work on a gateway, by their names.
@@ -74,8 +87,8 @@ pub fn gateway_of(_agent: &Agent) -> GatewayId {
 /// # Errors
 /// When the store fails.
 pub fn agents_on(read: &dyn Read, id: GatewayId) -> Result<Vec<Agent>, StoreError> {
-    let mut all = agents::all(&read)?;
-    all.retain(|agent| gateway_of(agent) == id);
+    let (mut all, places) = (agents::all(&read)?, places(read)?);
+    all.retain(|agent| places.get(&agent.id).copied().unwrap_or_else(local) == id);
     Ok(all)
 }
 
@@ -84,7 +97,9 @@ pub fn agents_on(read: &dyn Read, id: GatewayId) -> Result<Vec<Agent>, StoreErro
 /// # Errors
 /// When the store fails.
 pub fn bound(read: &dyn Read, id: GatewayId) -> Result<BTreeSet<AgentId>, StoreError> {
-    Ok(agents_on(read, id)?.into_iter().map(|agent| agent.id).collect())
+    // What runs here has no host that could have anything of it.
+    let here = |(agent, gateway)| (gateway == id).then_some(agent);
+    Ok(places(read)?.into_iter().filter_map(here).collect())
 }
 
 /// The last word of a host, if there was one.

@@ -19,11 +19,11 @@ const SIGNATURE: &str = "# v2 git bundle\n";
 /// No object of an agent is larger.
 const MAX_OBJECT: u64 = 1024 * 1024 * 1024;
 
-fn broken(why: impl std::fmt::Display) -> io::Error {
+pub(crate) fn broken(why: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the git bundle is damaged: {why}"))
 }
 
-fn git(error: impl std::fmt::Display) -> io::Error {
+pub(crate) fn git(error: impl std::fmt::Display) -> io::Error {
     io::Error::other(error.to_string())
 }
 
@@ -90,21 +90,7 @@ impl AgentsRepo {
         for id in repo.objects.iter().map_err(git)? {
             ids.insert(id.map_err(git)?);
         }
-        let hash = gix::hash::hasher(gix::hash::Kind::Sha1);
-        let mut pack = Summed { inner: out, hash };
-        pack.write_all(b"PACK")?;
-        pack.write_all(&2u32.to_be_bytes())?;
-        let count = u32::try_from(ids.len()).map_err(|_| git("too many objects"))?;
-        pack.write_all(&count.to_be_bytes())?;
-        for id in ids {
-            let object = repo.find_object(id).map_err(git)?;
-            write_header(&mut pack, object.kind, object.data.len() as u64)?;
-            let mut packed = deflate::Write::new(&mut pack, Compression::default());
-            packed.write_all(&object.data)?;
-            packed.flush()?;
-        }
-        let Summed { inner, hash } = pack;
-        inner.write_all(hash.try_finalize().map_err(git)?.as_slice())?;
+        write_objects(&repo, &ids, out)?;
         Ok(branches.len())
     }
 
@@ -135,25 +121,7 @@ impl AgentsRepo {
             branches.push((Branch::parse(name).map_err(broken)?, id));
         }
         let repo = self.repo();
-        let hash = gix::hash::hasher(gix::hash::Kind::Sha1);
-        let mut pack = SummedReader { inner: from, hash };
-        let mut start = [0; 12];
-        pack.read_exact(&mut start)?;
-        if !start.starts_with(b"PACK\0\0\0\x02") {
-            return Err(broken("it holds no pack of version 2"));
-        }
-        let count = start.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-        for _ in 0..count {
-            let (kind, len) = read_header(&mut pack)?;
-            let data = read_object(&mut pack, len)?;
-            repo.objects.write_buf(kind, &data).map_err(git)?;
-        }
-        let SummedReader { mut inner, hash } = pack;
-        let mut sum = [0; 20];
-        inner.read_exact(&mut sum)?;
-        if hash.try_finalize().map_err(git)?.as_slice() != sum {
-            return Err(broken("its sum does not fit"));
-        }
+        read_objects(&repo, from)?;
         let mut found = Vec::new();
         for (branch, id) in branches {
             repo.find_commit(id).map_err(|_| broken("a branch leads nowhere"))?;
@@ -163,6 +131,53 @@ impl AgentsRepo {
         }
         Ok(found)
     }
+}
+
+/// Writes these objects as a pack.
+pub(crate) fn write_objects(
+    repo: &gix::Repository,
+    ids: &BTreeSet<ObjectId>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let hash = gix::hash::hasher(gix::hash::Kind::Sha1);
+    let mut pack = Summed { inner: out, hash };
+    pack.write_all(b"PACK")?;
+    pack.write_all(&2u32.to_be_bytes())?;
+    let count = u32::try_from(ids.len()).map_err(|_| git("too many objects"))?;
+    pack.write_all(&count.to_be_bytes())?;
+    for id in ids {
+        let object = repo.find_object(*id).map_err(git)?;
+        write_header(&mut pack, object.kind, object.data.len() as u64)?;
+        let mut packed = deflate::Write::new(&mut pack, Compression::default());
+        packed.write_all(&object.data)?;
+        packed.flush()?;
+    }
+    let Summed { inner, hash } = pack;
+    inner.write_all(hash.try_finalize().map_err(git)?.as_slice())
+}
+
+/// Stores the objects of a pack, each under the hash of what it holds.
+pub(crate) fn read_objects(repo: &gix::Repository, from: impl BufRead) -> io::Result<()> {
+    let hash = gix::hash::hasher(gix::hash::Kind::Sha1);
+    let mut pack = SummedReader { inner: from, hash };
+    let mut start = [0; 12];
+    pack.read_exact(&mut start)?;
+    if !start.starts_with(b"PACK\0\0\0\x02") {
+        return Err(broken("it holds no pack of version 2"));
+    }
+    let count = start.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    for _ in 0..count {
+        let (kind, len) = read_header(&mut pack)?;
+        let data = read_object(&mut pack, len)?;
+        repo.objects.write_buf(kind, &data).map_err(git)?;
+    }
+    let SummedReader { mut inner, hash } = pack;
+    let mut sum = [0; 20];
+    inner.read_exact(&mut sum)?;
+    if hash.try_finalize().map_err(git)?.as_slice() != sum {
+        return Err(broken("its sum does not fit"));
+    }
+    Ok(())
 }
 
 fn write_header(out: &mut impl Write, kind: Kind, len: u64) -> io::Result<()> {

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod history;
 pub mod moment;
 pub mod names;
+pub mod pack;
 pub mod revert;
 pub mod snapshot;
 pub mod standing;

@@ -232,6 +232,8 @@ pub static NEVER: &[&str] = &[
     "gateway_tokens",
     "gateway_keys",
     "gateway_beats",
+    "agent_places",
+    "run_answers",
     // Money: a host has a grant.
     "usage",
     "usage_days",

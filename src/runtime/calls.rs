@@ -18,10 +18,10 @@ use super::ending::LimitReached;
 use super::gate::{Held, Passed};
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::blocking;
-use super::toolbox::{Call, definition, is_for_locked, may_use};
+use super::toolbox::{Call, definition, is_for_locked, looks_at_home, may_use};
 use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
-use super::{EngineError, before, child, commit};
+use super::{EngineError, away, before, child, commit};
 
 /// How many calls that only look run at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -281,7 +281,14 @@ impl Turn {
             return Err(EngineError::Broken("a tool changed its kind"));
         };
         let cx = self.cx(step);
-        let work = tool.read(&cx, lease);
+        let work = async {
+            match &cx.ws.upstream {
+                Some(up) if looks_at_home(&call.name) => {
+                    away::look(&**up, &cx, (&call.name, lease.arguments())).await
+                }
+                _ => tool.read(&cx, lease).await,
+            }
+        };
         match self.guarded(self.limit(), work).await {
             Some(result) => Outcomes::of(result, since(start)),
             None => Ok(self.cut_off(start)),
@@ -321,12 +328,17 @@ impl Turn {
         };
         let refused = match &entry.tool {
             AnyTool::Read(_) => self.read_one(call, step, lease).await?,
+            // Home makes it ready, where all of the workspace lies.
+            AnyTool::Write(_) if self.talk.journal.ws.upstream.is_some() => {
+                let arguments = lease.arguments().to_owned();
+                return self.change(call, arguments, None).await;
+            }
             AnyTool::Write(_) => {
                 let arguments = lease.arguments().to_owned();
                 let ready = Ready::of(&tools, &call.name, cx, lease);
                 match self.guarded(self.limit(), ready).await {
                     Some(Ok(Some(ready))) => {
-                        return self.change(call, arguments, ready.since(start)).await;
+                        return self.change(call, arguments, Some(ready.since(start))).await;
                     }
                     Some(Ok(None)) => return Err(EngineError::Broken("a tool changed its kind")),
                     Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
@@ -379,7 +391,7 @@ impl Turn {
         &mut self,
         call: &Call,
         arguments: String,
-        ready: Ready,
+        ready: Option<Ready>,
     ) -> Result<Step, EngineError> {
         let ends = ToolMade::ends(&call.name);
         let committed = if ends { commit::files(&mut self.talk.journal).await? } else { None };
@@ -391,7 +403,7 @@ impl Turn {
             committed,
             effective: self.talk.journal.effective,
         };
-        let made = self.talk.journal.apply_first(None, entry, Some(ready)).await?;
+        let made = self.talk.journal.apply_first(None, entry, ready).await?;
         let Made { text, is_error, left, load } = made;
         self.offer(&load);
         if left != Step::Waits {

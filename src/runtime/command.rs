@@ -19,9 +19,12 @@ use serde_json::Value;
 use features::inbox::model::Item;
 use features::runs::model::{Body, EventKind, ModelSource, PromptPart, Run};
 use features::runs::rules::{self, Pen};
-use kernel::{Actor, ConnectionId, Part, RunId, Thinking};
-use store::{ReadExt, StoreError, WriteTx};
+use kernel::{
+    Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, RunId, SessionId, Thinking,
+};
+use store::{ReadExt, WriteTx};
 
+use super::away::OfHome;
 use super::{EngineError, card};
 use calls::{CallBegun, CallFailed, CallPaid, QuestionBegun, ReviewBegun, ReviewBooked};
 use ends::{
@@ -73,7 +76,7 @@ pub trait Order: Serialize + DeserializeOwned + Into<Ordered> + Send + 'static {
     /// What who gave it has to know of it.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
     /// Why it is refused.
-    type Error: From<StoreError> + Into<EngineError> + Send + 'static;
+    type Error: OfHome + Into<EngineError> + Send + 'static;
     /// Where it is applied.
     const PLACE: Place = Place::Home;
 
@@ -137,6 +140,60 @@ closed! {
     LateKept Pruned SessionTold AgentHeld ItemsMarked ItemGivenUp ItemTakenBack
     ApprovalAllowed ApprovalClosed FailureNoted SecretsUsed
     JobBegun JobFinished JobSettled JobStopped JobCleared
+}
+
+/// What an order is about: who may give it follows from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A run.
+    Run(RunId),
+    /// A conversation.
+    Session(SessionId),
+    /// An agent.
+    Agent(AgentId),
+    /// A program.
+    Job(JobId),
+    /// A call that people are asked for.
+    Approval(ApprovalId),
+    /// Nothing that is anybody's.
+    Nothing,
+    /// What home alone decides.
+    Home,
+}
+
+impl Ordered {
+    /// What it is about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        match self {
+            Self::RunTakenUp(one) => About::Run(one.run),
+            Self::RunPutDown(one) => About::Run(one.run),
+            Self::RunRecovered(one) => About::Run(one.run),
+            Self::RunHungUp(one) => About::Run(one.run),
+            Self::RunSuspended(one) => About::Run(one.run),
+            Self::RunEnded(one) => About::Run(one.run),
+            Self::LateKept(one) => About::Run(one.run),
+            Self::Pruned(one) => About::Session(one.session),
+            Self::SessionTold(one) => About::Session(one.session),
+            Self::ApprovalAllowed(one) => About::Run(one.approval.run),
+            Self::ApprovalClosed(one) => About::Approval(one.id),
+            Self::JobBegun(one) => About::Agent(one.new.agent),
+            Self::JobFinished(one) => About::Job(one.id),
+            Self::JobSettled(one) => About::Job(one.id),
+            Self::JobStopped(one) => About::Job(one.id),
+            Self::JobCleared(one) => About::Job(one.id),
+            Self::FailureNoted(_) => About::Nothing,
+            Self::RunMade(_)
+            | Self::RunWoken(_)
+            | Self::RunsTakenUp(_)
+            | Self::CallerGone(_)
+            | Self::AgentHeld(_)
+            | Self::ItemsMarked(_)
+            | Self::ItemGivenUp(_)
+            | Self::ItemTakenBack(_)
+            | Self::SecretsUsed(_) => About::Home,
+        }
+    }
 }
 
 /// A write of the engine.

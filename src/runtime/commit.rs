@@ -18,6 +18,7 @@ use store::{ReadExt, Snap, StoreError, feed};
 use tool::leaks;
 
 use super::EngineError;
+use super::away;
 use super::journal::{Journal, blocking};
 use super::tools::identity;
 
@@ -135,6 +136,10 @@ pub(super) fn mark(run: &str) -> String {
 pub(super) async fn left(ws: &Ws, run: RunId) {
     let noted = ws.read(|snap| {
         let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+        // Where its files lie, they are committed.
+        if away::is_elsewhere(ws, run.agent)? {
+            return Ok(None);
+        }
         let paths = held(snap, &run)?;
         Ok::<_, EngineError>((!paths.is_empty()).then_some((run.agent, paths)))
     });
@@ -233,6 +238,7 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
     let Some((agent, run, task, settings)) = facts else {
         return Err(EngineError::Broken("the agent of a run is gone"));
     };
+    let own = ws.clone();
     let subject = match (&task, &settings) {
         (Some(task), Some(settings)) => {
             format!("{}-{}: {}", settings.task_key, task.number, ellipsis(&task.title, 60))
@@ -269,6 +275,9 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
         Ok::<_, GitError>((snapshot, left_out.into_inner()))
     })
     .await??;
+    if let Some(up) = own.upstream.as_ref().filter(|_| snapshot.commit.is_some()) {
+        away::files::send((&own, &**up), run_id, agent_id).await?;
+    }
     let files = u32::try_from(snapshot.changed.len()).unwrap_or(u32::MAX);
     let committed =
         snapshot.commit.map(|id| EventKind::Committed { commit: id.to_string(), files });

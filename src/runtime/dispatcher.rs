@@ -17,6 +17,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use app::Ws;
+use app::upstream::Upstream;
 use features::agents::model::{AGENTS, Agent};
 use features::connections::model::{FALLBACKS, USUAL_THINKING};
 use features::history::model::FILE_REVERTS;
@@ -42,10 +43,12 @@ use super::command::orders::{
 use super::plan::{Noted, Plan};
 use super::port::Port;
 use super::turn::Leash;
-use super::{BY, Engine, EngineError, items, resume, turn};
+use super::{BY, Engine, EngineError, away, items, resume, turn};
 
 /// How long a stopped run's task may take before the run is ended without it.
 const STOP_GRACE: Duration = Duration::from_millis(950);
+/// The same where another machine works on it.
+const AWAY_GRACE: Duration = Duration::from_secs(4);
 /// How often the dispatcher looks although nothing woke it: a net below all others.
 const AT_LEAST: Duration = Duration::from_secs(60);
 /// The pause after a look that failed.
@@ -86,6 +89,8 @@ struct Memory {
     recovered: HashSet<RunId>,
     /// A suspect waits until another was tried.
     held_back: bool,
+    /// Runs of other machines that are being ended.
+    ending: HashSet<RunId>,
 }
 
 /// The dispatcher of one workspace.
@@ -101,9 +106,12 @@ enum Heard {
     Look,
 }
 
-/// Resumes what a crash interrupted and begins to dispatch.
+/// Resumes what a crash interrupted and begins to dispatch; on a host, to drive what home has made.
 pub fn start(engine: Engine, ws: Ws) {
-    let cut_off = resume::cut_off(&ws);
+    let cut_off = match ws.upstream {
+        None => resume::cut_off(&ws),
+        Some(_) => HashSet::new(),
+    };
     let dispatcher = Dispatcher(Arc::new(Parts {
         engine,
         ws,
@@ -119,6 +127,10 @@ pub fn start(engine: Engine, ws: Ws) {
 impl Dispatcher {
     async fn run(self, cut_off: HashSet<RunId>) {
         let mut feed = self.0.ws.store.subscribe();
+        let mut moves = match &self.0.ws.upstream {
+            Some(up) => up.moves(),
+            None => self.0.ws.app.hosts.moves(),
+        };
         let mut freed = self.0.engine.freed.subscribe();
         let stopping = self.0.ws.halt();
         let (app, mut recovered) = (&self.0.ws.app, false);
@@ -132,7 +144,7 @@ impl Dispatcher {
                     Some(app.clock.now() + AGAIN)
                 }
             };
-            if !self.sleep(&mut feed, &mut freed, moved, next).await {
+            if !self.sleep(&mut feed, (&mut freed, &mut moves), moved, next).await {
                 break;
             }
         }
@@ -146,6 +158,9 @@ impl Dispatcher {
         recovered: &mut bool,
         cut_off: &HashSet<RunId>,
     ) -> Result<Option<Timestamp>, EngineError> {
+        if let Some(up) = &self.0.ws.upstream {
+            return self.look_away(&**up, recovered).await;
+        }
         if !*recovered {
             let going = resume::recover(&self.0.ws, cut_off).await?;
             if !going.is_empty() {
@@ -158,11 +173,49 @@ impl Dispatcher {
         self.pass().await
     }
 
+    /// The same on a host: it goes on with what the life before left, and does what home has made.
+    async fn look_away(
+        &self,
+        up: &dyn Upstream,
+        recovered: &mut bool,
+    ) -> Result<Option<Timestamp>, EngineError> {
+        let agents = up.agents();
+        if agents.is_empty() {
+            return Ok(None);
+        }
+        if !*recovered {
+            away::catch_up(up).await?;
+            let going = resume::recover_away(&self.0.ws, &agents).await?;
+            self.0.memory.lock().recovered = going;
+            *recovered = true;
+        }
+        let now = self.0.ws.app.clock.now();
+        self.0.memory.lock().starved = false;
+        let plan = self.0.ws.read(|snap| Plan::of_host(snap, &agents, now))?;
+        let mut written = true;
+        for (run, by, _) in plan.stops {
+            written &= self.stop(run, by) || self.end_stopped(run, by).await;
+        }
+        for run in plan.rests {
+            written &= self.suspend(run).await;
+        }
+        for run in plan.running {
+            written &= self.take_up(run).await;
+        }
+        if !up.is_paused() {
+            plan.queued.iter().for_each(|run| self.begin(run));
+        }
+        Ok((!written).then_some(now + AGAIN))
+    }
+
     /// Waits for something that matters. Answers false when the program ends.
     async fn sleep(
         &self,
         feed: &mut Receiver<Arc<Entry>>,
-        freed: &mut tokio::sync::watch::Receiver<u64>,
+        (freed, moves): (
+            &mut tokio::sync::watch::Receiver<u64>,
+            &mut tokio::sync::watch::Receiver<u64>,
+        ),
         moved: Notified<'_>,
         next: Option<Timestamp>,
     ) -> bool {
@@ -189,6 +242,13 @@ impl Dispatcher {
                 },
                 () = self.0.wake.notified() => return true,
                 Ok(()) = freed.changed(), if starved => return true,
+                Ok(()) = moves.changed() => {
+                    if self.0.ws.upstream.is_some() {
+                        // Another model may have been chosen.
+                        self.0.choices.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return true;
+                }
                 () = &mut moved => return true,
                 () = &mut timer => return true,
             }
@@ -372,6 +432,32 @@ impl Dispatcher {
         true
     }
 
+    /// Ends a run of another machine: that machine does it while it is linked, else home does at once, and what still comes
+    /// of the run is refused.
+    fn stop_away(&self, run: RunId, by: Option<AccountId>, linked: bool) -> bool {
+        if !self.0.memory.lock().ending.insert(run) {
+            return true;
+        }
+        let own = self.clone();
+        let halt = self.0.ws.halt();
+        self.0.ws.spawn("stop", async move {
+            tokio::select! {
+                () = tokio::time::sleep(AWAY_GRACE), if linked => {}
+                () = std::future::ready(()), if !linked => {}
+                () = halt.cancelled() => return,
+            }
+            let is_live = own.0.ws.read(|snap| snap.get::<Run>(run)).is_ok_and(|run| {
+                run.is_some_and(|run| run.is_live())
+            });
+            if is_live {
+                own.end_stopped(run, by).await;
+            }
+            own.0.ws.live.finish(run);
+            own.0.memory.lock().ending.remove(&run);
+        });
+        true
+    }
+
     /// Cuts off a run that is to stand still at once, and puts it back without its task when that hangs.
     /// Answers whether that was written.
     async fn suspend(&self, run: RunId) -> bool {
@@ -410,7 +496,10 @@ impl Dispatcher {
             let mut memory = self.0.memory.lock();
             (memory.starved, memory.held_back) = (false, false);
             memory.noted.look(now);
-            let plan = self.0.ws.read(|snap| Plan::read(snap, &memory.noted, now))?;
+            let plan = self.0.ws.read(|snap| {
+                let places = away::places(&self.0.ws, snap)?;
+                Plan::read(snap, &memory.noted, places, now)
+            })?;
             memory.noted.fresh.clear();
             memory.noted.woken.clone_from(&plan.woken);
             memory.noted.gated.clone_from(&plan.gated);
@@ -419,8 +508,11 @@ impl Dispatcher {
             plan
         };
         let mut written = true;
-        for (run, by) in plan.stops {
-            written &= self.stop(run, by) || self.end_stopped(run, by).await;
+        for (run, by, away) in plan.stops {
+            written &= match away {
+                Some(linked) => self.stop_away(run, by, linked),
+                None => self.stop(run, by) || self.end_stopped(run, by).await,
+            };
         }
         for run in plan.rests {
             written &= self.suspend(run).await;
@@ -481,6 +573,15 @@ impl Dispatcher {
         if self.0.ws.app.closing.is_cancelled() {
             return;
         }
+        match away::is_elsewhere(&self.0.ws, run.agent) {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(error) => {
+                tracing::warn!(run.id = %run.id, %error, "where a run works could not be looked up");
+                self.0.wake.notify_one();
+                return;
+            }
+        }
         let mut working = self.0.working.lock();
         let background = run.item.is_some();
         let busy = background
@@ -511,7 +612,7 @@ impl Dispatcher {
         let entry = Working { agent: run.agent, background, suspect, leash: leash.clone() };
         working.insert(run.id, entry);
         drop(working);
-        self.launch(run.id, background, leash, permits);
+        self.launch((run.id, run.agent), background, leash, permits);
     }
 
     /// Whether a suspect works that has not made a step since. They are tried one by one, so that none is given
@@ -525,10 +626,21 @@ impl Dispatcher {
         working.iter().any(|(id, other)| other.suspect && tried(*id))
     }
 
-    fn launch(&self, run: RunId, background: bool, leash: Leash, permits: Permits) {
+    fn launch(
+        &self,
+        (run, agent): (RunId, AgentId),
+        background: bool,
+        leash: Leash,
+        permits: Permits,
+    ) {
         let own = self.clone();
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
+            if let Some(up) = &ws.upstream
+                && let Err(error) = away::files::fetch((ws, &**up), run, agent).await
+            {
+                tracing::warn!(run.id = %run, %error, "the files of the agent of run {run} did not come");
+            }
             let again = own.0.memory.lock().recovered.remove(&run);
             if again && let Err(error) = ws.order(BY, RunTakenUp { run }).await {
                 tracing::warn!(run.id = %run, %error, "it is not noted that run {run} is taken up");

@@ -97,6 +97,11 @@ impl Weighed {
     }
 }
 
+/// The right to a call that the host of its run has weighed. What its agent may use at all is looked at by the caller.
+pub(super) fn weighed_there(arguments: String) -> Lease {
+    Lease::granted(arguments)
+}
+
 impl Turn {
     /// Weighs a call, with those behind it in the same message. A program that had to wait for its turn, or that was
     /// allowed with files as they were, is weighed once more right before it begins: by then it may be another one.

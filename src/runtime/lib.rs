@@ -4,6 +4,7 @@
 //! session, appended through the store before it goes on. What streams is in memory only. The
 //! engine knows neither which page or channel asked nor how a model's wire looks.
 
+mod away;
 mod before;
 mod bounded;
 mod calls;
@@ -52,6 +53,7 @@ mod way_out;
 use std::sync::Arc;
 
 use app::Ws;
+use app::upstream::Refusal;
 use features::connections::jobs as lists;
 use features::connections::rules::ConnectionError;
 use features::connections::{logins, probes};
@@ -65,6 +67,7 @@ use kernel::{Actor, Cause, Part, Problem};
 use store::StoreError;
 use tool::{ToolError, Tools};
 
+pub use away::{AtHome, OfHome};
 pub use items::make_run;
 pub use limits::Limits;
 pub use stand_ins::Trusted;
@@ -126,6 +129,12 @@ pub fn start(engine: Engine, ws: Ws) {
     dispatcher::start(engine, ws);
 }
 
+/// Drives the runs of this host's agents: what a life before left is taken up, what home makes is begun. What is begun, and
+/// when, home decides.
+pub fn start_away(engine: Engine, ws: Ws) {
+    dispatcher::start(engine, ws);
+}
+
 /// Why the engine cannot go on with a run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -165,6 +174,9 @@ pub enum EngineError {
     /// Somebody has ordered that nothing is begun, when this was about to be.
     #[error("all work is paused")]
     Halted,
+    /// Home has refused it.
+    #[error("{}", .0.sentence)]
+    Home(Refusal),
 }
 
 impl EngineError {
@@ -174,7 +186,7 @@ impl EngineError {
     }
 
     /// The stable word that stands in a failed run's outcome.
-    fn word(&self) -> &'static str {
+    fn word(&self) -> &str {
         match self {
             Self::Run(e) => e.code(),
             Self::Trust(e) => e.code(),
@@ -188,6 +200,7 @@ impl EngineError {
             Self::NoTools(_) => "no_tools",
             Self::Broken(_) => "internal",
             Self::Halted => "halted",
+            Self::Home(refusal) => &refusal.code,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a dispatcher has to do now, read from one snapshot: nothing is kept between two looks that
 //! could be lost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::SignedDuration;
 
@@ -23,6 +23,7 @@ use kernel::{
 };
 use store::{Range, ReadExt, StoreError};
 
+use super::away::{Places, SILENT};
 use super::chosen::choose;
 
 /// When so much more time has passed since the last look, the clock was moved or the machine slept: nobody
@@ -80,8 +81,8 @@ impl Noted {
 /// What has to be done.
 #[derive(Default)]
 pub(super) struct Plan {
-    /// Runs that were asked to stop.
-    pub stops: Vec<(RunId, Option<AccountId>)>,
+    /// Runs that were asked to stop; of one that another machine works on, whether that is linked.
+    pub stops: Vec<(RunId, Option<AccountId>, Option<bool>)>,
     /// Runs that are at work and are to stand still at once.
     pub rests: Vec<RunId>,
     /// Runs that a task should be working on.
@@ -114,6 +115,8 @@ pub(super) struct Plan {
     broke: HashSet<AgentId>,
     /// When something becomes due by itself.
     pub next: Option<Timestamp>,
+    /// Agents that work on other machines.
+    places: Places,
 }
 
 impl Plan {
@@ -121,9 +124,10 @@ impl Plan {
     pub(super) fn read(
         tx: &impl ReadExt,
         noted: &Noted,
+        places: Places,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let mut plan = Self { next: inbox::next_due(tx, now)?, ..Self::default() };
+        let mut plan = Self { next: inbox::next_due(tx, now)?, places, ..Self::default() };
         let agents: Vec<Agent> = tx.list(&Range::all())?;
         let mut busy = HashSet::new();
         for run in runs::live(tx)? {
@@ -149,6 +153,29 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Looks at what a host has to do for its agents: what home has made, and what people have said about it.
+    pub(super) fn of_host(
+        tx: &impl ReadExt,
+        agents: &BTreeSet<AgentId>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut plan = Self::default();
+        let ours: Vec<Agent> = tx.list(&Range::all())?;
+        for run in runs::live(tx)?.into_iter().filter(|run| agents.contains(&run.agent)) {
+            // What it waits for, home looks after.
+            if run.waiting.is_none() || run.stop.is_some() || run.is_at_work() {
+                plan.look_at_run(tx, run, &ours, now)?;
+            }
+        }
+        plan.queued.sort_by_key(|run| (run.item.is_some(), run.id));
+        Ok(plan)
+    }
+
+    /// Whether nobody here works on the runs of an agent.
+    fn is_away(&self, agent: AgentId) -> bool {
+        self.places.contains_key(&agent)
+    }
+
     fn soon(&mut self, at: Option<Timestamp>, now: Timestamp) {
         let at = at.filter(|at| *at > now);
         self.next = self.next.into_iter().chain(at).min();
@@ -162,12 +189,14 @@ impl Plan {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if let Some(stop) = &run.stop {
-            self.stops.push((run.id, stop.by));
+            let linked = self.places.get(&run.agent).map(|(_, why)| *why != Some(SILENT));
+            self.stops.push((run.id, stop.by, linked));
             return Ok(());
         }
         let halt = halt::of_agent(tx, run.agent)?;
         if run.is_at_work() {
             match halt.is_some_and(|halt| halt.how == HaltHow::Now) {
+                _ if self.is_away(run.agent) => {}
                 true => self.rests.push(run.id),
                 false => self.running.push(run.id),
             }
@@ -202,6 +231,7 @@ impl Plan {
         }
         let agent = agents.iter().find(|agent| agent.id == run.agent);
         if let Some(agent) = agent.filter(|_| run.state == RunState::Queued)
+            && !self.is_away(run.agent)
             && halt::held(tx, agent)?.is_none()
             && runs::branches::held(tx, &run)?.is_none()
         {
@@ -266,7 +296,7 @@ impl Plan {
         let reason = match halt::held(tx, &agent)? {
             Some(reason) => Some(reason),
             None if self.broke.contains(&agent.id) || over.is_some() => Some(OVER_BUDGET),
-            None => None,
+            None => self.places.get(&agent.id).and_then(|(_, why)| *why),
         };
         if noted.is_news(agent.id, reason) {
             self.notes.push((agent.id, reason));

@@ -1,4 +1,4 @@
-//! Where the engine's writes go. The one port there is, is home: its store applies them in a transaction of their own.
+//! Where the engine's writes go: to the store of home, in a transaction of their own, and from a host over its line.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use kernel::{Actor, Cause};
 use store::WriteTx;
 
 use super::EngineError;
+use super::away;
 use super::command::tool::Ready;
 use super::command::{self, Entry, Hand, Noted, Order};
 
@@ -43,6 +44,9 @@ impl Port for Ws {
         entry: &Handed<E>,
         tool: Option<Ready>,
     ) -> Result<Noted<E::Answer>, EngineError> {
+        if let Some(up) = &self.upstream {
+            return away::enter((self, &**up), (actor, cause), hand, entry).await;
+        }
         let entry = Arc::clone(entry);
         let write =
             move |tx: &mut WriteTx<'_>| command::write(tx, hand, || entry.lock().take(), tool);
@@ -56,6 +60,9 @@ impl Port for Ws {
         (actor, cause): (Actor, Cause),
         order: O,
     ) -> Result<O::Answer, O::Error> {
+        if let Some(up) = &self.upstream {
+            return away::order(&**up, (actor, cause), order).await;
+        }
         self.store.write(actor, cause, move |tx| order.carry_out(tx)).await
     }
 }

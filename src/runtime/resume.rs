@@ -3,12 +3,12 @@
 //! A call that was planned and never begun is made now. A file tool is settled by the hashes of its
 //! files. An external tool is never repeated: the model is told that its outcome is unknown.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use app::Ws;
 use features::runs::model::{Body, CallStatus, EventKind, Run};
 use features::runs::queries::{self, client};
-use kernel::{RunId, RunState};
+use kernel::{AgentId, RunId, RunState};
 use sandbox::left_over;
 use store::StoreError;
 
@@ -20,7 +20,7 @@ use super::port::Port;
 use super::toolbox::Call;
 use super::tools::exec;
 use super::turn::{Step, Turn};
-use super::{BY, EngineError, commit, file_calls, jobs};
+use super::{BY, EngineError, away, commit, file_calls, jobs};
 
 /// Why runs of the program's last life were interrupted.
 const RESTARTED: &str = "HQ was restarted";
@@ -144,7 +144,10 @@ pub(super) async fn recover(
         }
     }
     let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
-    let live = ws.read(|snap| queries::live(snap))?;
+    let mut live = ws.read(|snap| queries::live(snap))?;
+    // Those of other machines go on there.
+    let places = ws.read(|snap| away::places(ws, snap))?;
+    live.retain(|run| !places.contains_key(&run.agent));
     let (mut going, mut begun) = (HashSet::new(), 0);
     for run in live.into_iter().filter(left) {
         // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
@@ -169,6 +172,30 @@ pub(super) async fn recover(
     let live = ws.read(|snap| queries::live(snap))?.into_iter().map(|run| run.id).collect();
     let jobs = ws.jobs_folder();
     blocking(move || exec::sweep(&jobs, &live)).await?;
+    Ok(going)
+}
+
+/// The same on a host, for its agents.
+pub(super) async fn recover_away(
+    ws: &Ws,
+    agents: &BTreeSet<AgentId>,
+) -> Result<HashSet<RunId>, EngineError> {
+    let jobs = ws.jobs_folder();
+    let ended = blocking(move || left_over::end_all(&jobs)).await?;
+    if 0 < ended {
+        tracing::info!(ended, "ended {ended} processes that the last life left behind");
+    }
+    let mut going = HashSet::new();
+    let live = ws.read(|snap| queries::live(snap))?;
+    let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
+    for run in live.into_iter().filter(|run| agents.contains(&run.agent) && left(run)) {
+        match recover_one(ws, run.id, RESTARTED).await {
+            Ok(run) => going.extend(run.is_live().then_some(run.id)),
+            Err(error) => {
+                tracing::error!(run.id = %run.id, %error, "run {} could not be recovered", run.id);
+            }
+        }
+    }
     Ok(going)
 }
 

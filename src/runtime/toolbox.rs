@@ -145,6 +145,16 @@ pub(crate) fn is_for_locked(spec: &ToolSpec) -> bool {
     weigh::only_looks(spec.effect) || spec.name == "process"
 }
 
+/// Tools that look where their run works: at its files, at programs, at the web. All others look where all of the workspace
+/// lies.
+const LOOK_HERE: &[&str] =
+    &["tool_search", "read", "list", "search", "memory_search", "memory_read", "web_fetch"];
+
+/// Whether a tool that looks does so at home, whatever machine its run works on.
+pub(super) fn looks_at_home(name: &str) -> bool {
+    !LOOK_HERE.contains(&name)
+}
+
 /// The tools that go with each request to a model with such a window.
 fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
     match (trigger, window < LEAN) {

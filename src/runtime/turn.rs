@@ -89,7 +89,7 @@ pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) ->
         }
         Ok(Err(error)) => {
             tracing::warn!(run.id = %run, %error, "run {run} failed");
-            (error.word(), error.to_string())
+            (error.word().to_owned(), error.to_string())
         }
         Err(_) => ("internal", "a bug in HQ ended this run; the log has the details".to_owned()),
     };

@@ -463,6 +463,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("secrets", "src/vault/pages/one.rs"),
     ("secret_masks", ""),
     ("gateways", "src/gateways/pages/show.rs"),
+    ("agent_places", ""),
     ("deliverables", "src/doors/work/deliverables/pages.rs"),
     ("deliverable_versions", ""),
     ("reviews", ""),

@@ -1,20 +1,26 @@
 //! Records of gateways: the machines, the tokens by which one joins, the key of the workspace, the last beats.
 
+mod answer;
 mod beat;
 mod gateway;
 mod key;
+mod place;
 mod token;
 
 use kernel::{GatewayId, TypedId as _, ids};
 
+pub use answer::{RUN_ANSWERS, RunAnswer};
 pub use beat::{Beat, Facts, GATEWAY_BEATS, Load, MINUTES};
 pub use gateway::{GATEWAYS, Gateway, Status};
 pub use key::{GATEWAY_KEYS, GatewayKey};
+pub use place::{AGENT_PLACES, AgentPlace};
 pub use token::{GATEWAY_TOKENS, GatewayToken};
 
 ids! {
     /// A token by which a machine joins.
     GatewayTokenId,
+    /// Whoever was answered: a run, or a gateway about none.
+    HearerId,
 }
 
 /// The public Ed25519 key of a host.

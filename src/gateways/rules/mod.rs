@@ -2,6 +2,7 @@
 
 mod gateways;
 mod joining;
+mod places;
 mod tokens;
 mod words;
 
@@ -17,6 +18,7 @@ pub use joining::{
     Judgement, Refusal, beat, goodbye, hello, judge_join, judge_known, ready, snapshot,
     tell_silence,
 };
+pub use places::{answered, bind};
 pub use tokens::{NewToken, called, mint, revoke_token};
 pub use words::labels_of;
 

@@ -52,6 +52,12 @@ impl Ready {
         Ok(Some(Self { cx, change, start }))
     }
 
+    /// A change that the tool refuses: that becomes its result.
+    #[must_use]
+    pub fn refusing(cx: ToolCx, error: ToolError) -> Self {
+        Self { cx, change: Box::new(|_, _| Err(error)), start: Instant::now() }
+    }
+
     /// The same, begun before.
     #[must_use]
     pub fn since(self, start: Instant) -> Self {

@@ -223,6 +223,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         finding: Finding::at(folder.join("search")),
         vectors: Vectors::at(folder.join("vectors")),
         inputs: Inputs::default(),
+        upstream: None,
         folder,
     }))
 }

@@ -216,6 +216,8 @@ pub fn held_words(reason: &str) -> &'static str {
         "agent_asleep" => "the agent's host sleeps",
         "agent_archived" => "the agent is archived",
         "over_budget" | "budget" => "the budget is used up",
+        "host_silent" => "the machine that it works on is silent",
+        "host_paused" => "the machine that it works on is paused",
         QUIET_HOURS => "quiet hours",
         RATE_LIMIT => "the limit of items an hour is reached",
         _ => "the agent cannot begin it yet",

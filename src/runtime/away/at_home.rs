@@ -1,0 +1,329 @@
+//! Home's side: what the engine on a host says is looked at, carried out once, and answered as before when it comes again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use app::Ws;
+use app::upstream::{Answered, Desk, Refusal};
+use features::agents::model::Agent;
+use features::jobs::model::Job;
+use features::runs::model::{Run, Session};
+use features::trust::model::Approval;
+use features::trust::queries as trust;
+use features::workspace::queries::modules::Off;
+use gateways::error::GatewayError;
+use gateways::model::{HearerId, RunAnswer};
+use gateways::queries;
+use gateways::rules as gates;
+use kernel::{Actor, AgentId, Cause, GatewayId, JsonText, RunId, TypedId as _};
+use store::{BlobId, Read, ReadExt, StoreError};
+use tool::{AnyTool, ToolCx};
+
+use super::{Asked, Found, Look, MOST, Piece, read, value};
+use crate::command::tool::{Ready, ToolMade};
+use crate::command::{About, Command, Line};
+use crate::journal::blocking;
+use crate::toolbox::{is_for_locked, may_use};
+use crate::{BY, Engine, EngineError, child, gate};
+
+/// The most of an answer that is kept.
+const KEPT: usize = 200 * 1024;
+
+/// Files of hosts that are on their way.
+type Parts = HashMap<(GatewayId, BlobId), Vec<u8>>;
+
+/// Answers hosts.
+#[derive(Clone)]
+pub struct AtHome {
+    engine: Engine,
+    parts: Arc<Mutex<Parts>>,
+}
+
+impl AtHome {
+    /// With this engine.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, parts: Arc::default() }
+    }
+}
+
+impl Desk for AtHome {
+    fn hear(
+        &self,
+        ws: Ws,
+        from: GatewayId,
+        about: Option<RunId>,
+        said: [u8; 32],
+        what: Value,
+    ) -> Answered<'static> {
+        let own = self.clone();
+        Box::pin(async move {
+            let answer = match read::<Asked>(what)? {
+                Asked::Nothing => Ok(Value::Null),
+                Asked::Look(look) => own.look(&ws, from, look).await,
+                Asked::Piece(piece) => own.piece(&ws, from, piece).await,
+                Asked::Branch { agent, here, offset } => {
+                    super::files::branch(&ws, from, agent, here, offset).await
+                }
+                Asked::Commits { agent, pack, head } => {
+                    super::files::commits(&ws, from, agent, pack, head).await
+                }
+                Asked::Write { by, why, command } => {
+                    own.write(&ws, from, (about, said), (by, why), *command).await
+                }
+            };
+            answer.map_err(|error| Refusal::from(&error))
+        })
+    }
+}
+
+/// What is not a host's is refused, and stands in the log.
+pub(super) fn not_yours(from: GatewayId, what: &str) -> EngineError {
+    tracing::warn!(gateway.id = %from, "a host is refused: {what}");
+    EngineError::Home(Refusal::new("not_yours", what))
+}
+
+/// Whether an agent works on the machine of a gateway.
+pub(super) fn is_its(
+    read: &dyn Read,
+    from: GatewayId,
+    agent: AgentId,
+) -> Result<bool, StoreError> {
+    Ok(queries::gateway_of(read, agent)? == from)
+}
+
+/// A run as a host says it, if it is one of its.
+fn its_run(snap: &impl ReadExt, read: &dyn Read, from: GatewayId, id: RunId) -> Result<Run, EngineError> {
+    match snap.get::<Run>(id)? {
+        Some(run) if is_its(read, from, run.agent)? => Ok(run),
+        _ => Err(not_yours(from, "this run is no run of an agent that works on this machine")),
+    }
+}
+
+impl AtHome {
+    /// Writes what a host says; what was written before is answered as before.
+    async fn write(
+        &self,
+        ws: &Ws,
+        from: GatewayId,
+        (about, said): (Option<RunId>, [u8; 32]),
+        (by, why): (Actor, Cause),
+        command: Command,
+    ) -> Result<Value, EngineError> {
+        let hearer = match (about, &command) {
+            (Some(run), Command::Entry { hand, .. }) if hand.run == run => {
+                HearerId::from_uuid(run.uuid())
+            }
+            (None, Command::Order(_)) => HearerId::from_uuid(from.uuid()),
+            _ => return Err(not_yours(from, "this is about another run than it says")),
+        };
+        if let Some(before) = ws.read(|snap| snap.get::<RunAnswer>(hearer))?
+            && before.said == said
+        {
+            return answered(&before);
+        }
+        let ready = match &command {
+            Command::Entry { hand, line: Line::ToolMade(made) } => {
+                Some(self.ready(ws, from, hand.run, made).await?)
+            }
+            _ => None,
+        };
+        let wrote = ws.store.write(by, why, move |tx| {
+            if let Some(before) = tx.get::<RunAnswer>(hearer)?
+                && before.said == said
+            {
+                return answered(&before);
+            }
+            check(&*tx, from, (by, why), &command)?;
+            let answer = command.apply(tx, ready)?;
+            let text = answer.to_string();
+            if text.len() <= KEPT {
+                let answer = RunAnswer { of: hearer, said, answer: JsonText(text) };
+                gates::answered(tx, &answer).map_err(of_gateway)?;
+            }
+            Ok::<_, EngineError>(answer)
+        });
+        let answer = wrote.await?;
+        if let Some(run) = about {
+            ws.live.finish(run);
+        }
+        Ok(answer)
+    }
+
+    /// Where a tool is called, with what it needs to know of its run.
+    fn place(
+        &self,
+        ws: &Ws,
+        from: GatewayId,
+        run: RunId,
+        name: &str,
+    ) -> Result<ToolCx, EngineError> {
+        let read = ws.read(|snap| {
+            let run = its_run(snap, snap, from, run)?;
+            let mut agent = snap
+                .get::<Agent>(run.agent)?
+                .ok_or(EngineError::Broken("the agent of a run is gone"))?;
+            let child = child::of(snap, &run)?;
+            child::narrow(child.as_ref(), &mut agent);
+            let (off, locked) = (Off::of(snap)?, trust::is_locked(snap, &[agent.id])?);
+            Ok::<_, EngineError>((run, agent, child, off, locked))
+        });
+        let (run, agent, child, off, locked) = read?;
+        let entry = self.engine.tools.get(name).filter(|entry| {
+            may_use((&agent, &off), run.trigger, child.as_ref(), entry)
+                && (!locked || is_for_locked(&entry.spec))
+        });
+        if entry.is_none() {
+            return Err(not_yours(from, "its agent may not use this tool"));
+        }
+        Ok(ToolCx {
+            ws: ws.clone(),
+            agent: agent.id,
+            run: run.id,
+            number: run.number,
+            step: run.steps + 1,
+            session: run.session,
+            item: run.item,
+            task: run.task,
+            folder: ws.agent_folder(&agent.slug),
+            max_result: tool::MAX_OUTPUT,
+            seen: Arc::default(),
+            child,
+            cancel: CancellationToken::new(),
+        })
+    }
+
+    async fn ready(
+        &self,
+        ws: &Ws,
+        from: GatewayId,
+        run: RunId,
+        made: &ToolMade,
+    ) -> Result<Ready, EngineError> {
+        let cx = self.place(ws, from, run, &made.name)?;
+        let lease = gate::weighed_there(made.arguments.clone());
+        match Ready::of(&self.engine.tools, &made.name, cx.clone(), lease).await {
+            Ok(Some(ready)) => Ok(ready),
+            Ok(None) => Err(not_yours(from, "this tool changes nothing in the workspace")),
+            Err(error) => Ok(Ready::refusing(cx, error)),
+        }
+    }
+
+    async fn look(&self, ws: &Ws, from: GatewayId, look: Look) -> Result<Value, EngineError> {
+        let mut cx = self.place(ws, from, look.run, &look.name)?;
+        (cx.step, cx.max_result) = (look.step, look.most.min(64_000));
+        let Some(AnyTool::Read(tool)) = self.engine.tools.get(&look.name).map(|one| &one.tool)
+        else {
+            return Err(not_yours(from, "this tool does more than to look"));
+        };
+        let output = match tool.read(&cx, gate::weighed_there(look.arguments)).await {
+            Ok(output) => output,
+            Err(error) => error.into_output()?,
+        };
+        let found = Found {
+            text: output.text,
+            is_error: output.is_error,
+            load: output.load,
+            whole: output.whole,
+        };
+        value(&found).map_err(EngineError::Home)
+    }
+
+    /// Takes a piece of a file; says whether all of it is here.
+    async fn piece(&self, ws: &Ws, from: GatewayId, piece: Piece) -> Result<Value, EngineError> {
+        let Piece { id, offset, total, data } = piece;
+        let own = ws.clone();
+        if offset == 0 && blocking(move || own.blobs.open_blob(id)).await?.is_ok() {
+            return Ok(Value::Bool(true));
+        }
+        let bytes = STANDARD.decode(data).unwrap_or_default();
+        let whole = {
+            let mut parts = self.parts.lock();
+            if offset == 0 {
+                parts.insert((from, id), Vec::new());
+            }
+            let has: u64 = parts.values().map(|part| part.len() as u64).sum();
+            if MOST < total || MOST < has + bytes.len() as u64 {
+                parts.retain(|(other, _), _| *other != from);
+            }
+            let part = parts.get_mut(&(from, id)).filter(|part| part.len() as u64 == offset);
+            let Some(part) = part else {
+                return Err(EngineError::Home(Refusal::new("gap", "a piece of a file is missing")));
+            };
+            part.extend_from_slice(&bytes);
+            if (part.len() as u64) < total { None } else { parts.remove(&(from, id)) }
+        };
+        let Some(whole) = whole else { return Ok(Value::Bool(false)) };
+        let own = ws.clone();
+        let put = blocking(move || own.blobs.put(&whole)).await??;
+        if put != id {
+            return Err(not_yours(from, "a file is not the one that it was said to be"));
+        }
+        Ok(Value::Bool(true))
+    }
+}
+
+fn answered(before: &RunAnswer) -> Result<Value, EngineError> {
+    serde_json::from_str(&before.answer.0)
+        .map_err(|_| EngineError::Broken("an answer that was kept cannot be read"))
+}
+
+/// Whether a host may write this.
+fn check(
+    tx: &(impl ReadExt + Read),
+    from: GatewayId,
+    (by, why): (Actor, Cause),
+    command: &Command,
+) -> Result<(), EngineError> {
+    let agents: BTreeSet<AgentId> = queries::bound(tx, from)?;
+    let is_its = |agent: AgentId| agents.contains(&agent);
+    let of_run = |run: RunId| -> Result<bool, StoreError> {
+        Ok(tx.get::<Run>(run)?.is_some_and(|run| is_its(run.agent)))
+    };
+    let speaks = match by {
+        Actor::Agent { agent, run } => is_its(agent) && of_run(run)?,
+        other => other == BY.0,
+    };
+    let because = match why {
+        Cause::Step(run, _) => of_run(run)?,
+        other => other == BY.1,
+    };
+    if !speaks || !because {
+        return Err(not_yours(from, "nobody who works on this machine says this"));
+    }
+    let about = match command {
+        Command::Entry { hand, .. } => About::Run(hand.run),
+        Command::Order(order) => order.about(),
+    };
+    let may = match about {
+        About::Run(run) => of_run(run)?,
+        About::Session(id) => {
+            tx.get::<Session>(id)?.is_some_and(|session| is_its(session.agent))
+        }
+        About::Agent(agent) => is_its(agent),
+        About::Job(id) => tx.get::<Job>(id)?.is_some_and(|job| is_its(job.agent)),
+        About::Approval(id) => {
+            let run = tx.get::<Approval>(id)?.map(|one| one.run);
+            run.map(of_run).transpose()?.unwrap_or(false)
+        }
+        About::Nothing => true,
+        About::Home => false,
+    };
+    match may {
+        true => Ok(()),
+        false => Err(not_yours(from, "this is not for this machine to say")),
+    }
+}
+
+fn of_gateway(error: GatewayError) -> EngineError {
+    match error {
+        GatewayError::Store(error) => error.into(),
+        other => EngineError::Home(Refusal::new("refused", other.to_string())),
+    }
+}

@@ -1,0 +1,106 @@
+//! Refusals as they go over the line, and back.
+
+use serde_json::Value;
+
+use app::upstream::Refusal;
+use features::inbox::rules::InboxError;
+use features::jobs::rules::JobError;
+use features::runs::rules::RunError;
+use features::trust::rules::TrustError;
+use features::usage::rules::UsageError;
+use store::StoreError;
+
+use crate::EngineError;
+
+/// What home has refused, as the rules say it.
+pub trait OfHome: From<StoreError> {
+    /// The error that it was at home, as far as anybody here tells it from others.
+    fn told(refusal: Refusal) -> Self;
+}
+
+const ENDED: &str = " has ended already";
+
+impl OfHome for StoreError {
+    fn told(refusal: Refusal) -> Self {
+        Self::Failed(refusal.sentence)
+    }
+}
+
+impl OfHome for RunError {
+    fn told(refusal: Refusal) -> Self {
+        match refusal.code.as_str() {
+            "run_fenced" => Self::Fenced,
+            "run_ended" => {
+                Self::Ended(refusal.sentence.strip_suffix(ENDED).unwrap_or_default().to_owned())
+            }
+            _ => StoreError::told(refusal).into(),
+        }
+    }
+}
+
+impl OfHome for InboxError {
+    fn told(refusal: Refusal) -> Self {
+        StoreError::told(refusal).into()
+    }
+}
+
+impl OfHome for TrustError {
+    fn told(refusal: Refusal) -> Self {
+        StoreError::told(refusal).into()
+    }
+}
+
+impl OfHome for JobError {
+    fn told(refusal: Refusal) -> Self {
+        StoreError::told(refusal).into()
+    }
+}
+
+impl OfHome for EngineError {
+    fn told(refusal: Refusal) -> Self {
+        match refusal.code.as_str() {
+            "run_fenced" | "run_ended" => RunError::told(refusal).into(),
+            "halted" => Self::Halted,
+            "over_budget" => match serde_json::from_value(refusal.with.clone()) {
+                Ok(lack) => UsageError::OverBudget(lack).into(),
+                Err(_) => Self::Home(refusal),
+            },
+            _ => Self::Home(refusal),
+        }
+    }
+}
+
+impl From<&EngineError> for Refusal {
+    fn from(error: &EngineError) -> Self {
+        let with = match error {
+            EngineError::Home(refusal) => return refusal.clone(),
+            EngineError::Usage(UsageError::OverBudget(lack)) => {
+                serde_json::to_value(lack).unwrap_or(Value::Null)
+            }
+            _ => Value::Null,
+        };
+        Self { code: error.word().to_owned(), sentence: error.to_string(), with }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OfHome;
+    use crate::EngineError;
+    use app::upstream::Refusal;
+    use features::runs::rules::RunError;
+
+    #[test]
+    fn who_is_fenced_at_home_is_fenced_on_the_host() {
+        for error in
+            [RunError::Fenced.into(), RunError::Ended("Run 7".into()).into(), EngineError::Halted]
+        {
+            let error: EngineError = error;
+            let back = EngineError::told(Refusal::from(&error));
+            assert!(back.is_fenced(), "{back}");
+            assert_eq!((back.word(), back.to_string()), (error.word(), error.to_string()));
+        }
+        let other = EngineError::told(Refusal::from(&EngineError::Tool("no".into())));
+        assert!(!other.is_fenced() && other.word() == "tool", "{other}");
+    }
+}
