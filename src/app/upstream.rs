@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::Ws;
+use crate::live::Piece;
 
 /// Why home has not done what it was told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub trait Upstream: Send + Sync {
     fn is_paused(&self) -> bool;
     /// Counts what has come of the mirror, and each other change that work may wait for.
     fn moves(&self) -> watch::Receiver<u64>;
+    /// Shows home what a model says as it says it; what finds no room is not shown.
+    fn shows(&self, piece: Piece) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
     /// A key that home has sent.
     fn key(&self, handle: &str) -> Option<Zeroizing<String>>;
 }

@@ -1,6 +1,8 @@
 //! `hq replica …`: this machine as a gateway of a workspace that lies elsewhere.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -20,7 +22,7 @@ use kernel::time::SystemClock;
 use kernel::{Clock as _, text};
 use replica::doctor::{Finding, of_folder};
 use replica::status::Status;
-use replica::{Ending, Join, Pace, Parts, ReplicaError, Token, folder};
+use replica::{Begin, Ending, Given, Join, Pace, Parts, ReplicaError, Token, Work, folder};
 use server::listen::Front;
 use server::lock::{self, Lock};
 use server::socket;
@@ -34,7 +36,7 @@ use super::{Common, FAILED, NOT_RUNNING, OK, USAGE, complain, fail, say};
 /// The folder where neither a flag nor a setting names one.
 const FOLDER: &str = "./replica";
 /// Threads for what blocks: reads of the mirror, roots, names.
-const BLOCKING: usize = 4;
+const BLOCKING: usize = 32;
 
 /// `hq replica …`
 #[derive(Args)]
@@ -95,13 +97,35 @@ fn config(common: &Common) -> Result<Config, ConfigError> {
     }
 }
 
-fn parts() -> Parts {
+fn parts(work: Option<(&Config, &Arc<Redactor>)>) -> Parts {
     Parts {
+        begin: work.map(|(config, redactor)| begin(config.clone(), Arc::clone(redactor))),
         schema: server::schema::workspace,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds::default()),
         faults: Arc::new(NoFaults),
         pace: Pace::default(),
+    }
+}
+
+/// How the work of agents begins here.
+fn begin(config: Config, redactor: Arc<Redactor>) -> Begin {
+    Arc::new(move |given: Given| {
+        let parts = server::Parts { redactor: Arc::clone(&redactor), ..server::Parts::default() };
+        let config = config.clone();
+        Box::pin(async move {
+            let begun = server::away::begin(config, parts, given.store, given.upstream).await;
+            begun.map(|away| Box::new(Working(away)) as Box<dyn Work>).map_err(|e| e.to_string())
+        })
+    })
+}
+
+/// What works here.
+struct Working(server::away::Away);
+
+impl Work for Working {
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.0.end())
     }
 }
 
@@ -130,7 +154,7 @@ fn start(common: &Common, config: &Config, host: Replica) -> u8 {
         .enable_all()
         .build();
     let done = runtime.map_err(failed).and_then(|runtime| {
-        let done = runtime.block_on(until_told(&config.data, join, common.json));
+        let done = runtime.block_on(until_told((config, &redactor), join, common.json));
         runtime.shutdown_background();
         done
     });
@@ -149,10 +173,16 @@ fn taken(data: &Path) -> Result<Lock, CommandError> {
     lock::take(data, SystemClock.now()).map_err(failed)
 }
 
-async fn until_told(data: &Path, join: Join, as_json: bool) -> Result<(), CommandError> {
+async fn until_told(
+    (config, redactor): (&Config, &Arc<Redactor>),
+    join: Join,
+    as_json: bool,
+) -> Result<(), CommandError> {
+    let data = config.data.as_path();
     let mut signals = serve::Ending::listen().map_err(failed)?;
     let lock = taken(data)?;
-    let host = replica::Replica::open(data, join, parts()).map_err(failed)?;
+    let parts = parts(Some((config, redactor)));
+    let host = replica::Replica::open(data, join, parts).map_err(failed)?;
     let (front, stop) = (Front::default(), CancellationToken::new());
     front.open(router(&host));
     let socket = socket::open(data, front, stop.clone()).map_err(failed)?;
@@ -164,6 +194,8 @@ async fn until_told(data: &Path, join: Join, as_json: bool) -> Result<(), Comman
     let asking = host.clone();
     let told = async {
         signals.told().await;
+        // What is begun is put back while there is a link.
+        asking.rest().await;
         asking.end(Ending::Stopping);
         signals.told().await;
     };
@@ -225,7 +257,7 @@ fn at_rest(data: &Path) -> Result<(Lock, replica::Replica), CommandError> {
     if folder::Known::load(data).map_err(failed)?.is_none() {
         return Err(failed(ReplicaError::NotJoined));
     }
-    let host = replica::Replica::open(data, Join::default(), parts()).map_err(failed)?;
+    let host = replica::Replica::open(data, Join::default(), parts(None)).map_err(failed)?;
     Ok((lock, host))
 }
 

@@ -53,16 +53,19 @@ pub(crate) fn make(folder: &Path) -> Result<(), ReplicaError> {
 /// # Errors
 /// When something cannot be removed.
 pub fn forget(folder: &Path) -> Result<(), ReplicaError> {
-    for name in [TOKEN, SOCKET, STORE, NOTES, KEY] {
+    for name in [TOKEN, SOCKET, STORE, NOTES, KEY, "engine.redb"] {
         remove(&folder.join(name))?;
     }
-    let agents = folder.join(AGENTS);
-    match fs::remove_dir_all(&agents) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(ReplicaError::disk(&agents)(error))
+    for name in [AGENTS, "agents.git", "blobs", "jobs"] {
+        let path = folder.join(name);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ReplicaError::disk(&path)(error));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Removes the token that the script has left: it is used up.

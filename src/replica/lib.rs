@@ -10,17 +10,21 @@ pub mod error;
 pub mod folder;
 pub mod status;
 
+mod calls;
 mod facts;
 mod talk;
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::upstream::Upstream;
 use kernel::id::IdSource;
 use kernel::{Clock, Timestamp};
 use link::{Backoff, Identity, Knock, LinkError, Linked, Pin, Purpose, Refusal, Trust};
-use mirror::{At, Mirror};
+use mirror::{At, Mirror, Standing};
 use parking_lot::Mutex;
 use store::{Faults, Options, Read, Schema, Store, StoreError};
 use tokio::sync::watch;
@@ -28,6 +32,7 @@ use zeroize::Zeroizing;
 
 pub use error::ReplicaError;
 pub use facts::VERSION;
+use calls::Calls;
 use folder::Known;
 pub use link::Pace;
 use status::{Now, Why};
@@ -38,6 +43,27 @@ const CACHE: usize = 2 << 20;
 const SHUT_OUT: Duration = Duration::from_secs(5 * 60);
 /// How long one waits whose program is of another version, or whose key another program uses.
 const AT_ODDS: Duration = Duration::from_secs(60);
+
+/// What works here for the agents of a host.
+pub trait Work: Send + Sync {
+    /// Lets it come to rest: what is begun is put back, while there is a link.
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// What that is given.
+pub struct Given {
+    /// What the host has of the workspace.
+    pub store: Store,
+    /// The way to home.
+    pub upstream: Arc<dyn Upstream>,
+}
+
+/// Begins the work; the program gives it. It is not called before an agent works here.
+pub type Begin = Arc<
+    dyn Fn(Given) -> Pin<Box<dyn Future<Output = Result<Box<dyn Work>, String>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// What a host is made of besides its folder.
 #[derive(Clone)]
@@ -52,6 +78,8 @@ pub struct Parts {
     pub faults: Arc<dyn Faults>,
     /// How long the link may take over things.
     pub pace: Pace,
+    /// Begins the work of agents; without it none do.
+    pub begin: Option<Begin>,
 }
 
 /// What the command says that a machine joins by.
@@ -122,6 +150,11 @@ struct Inner {
     token: Mutex<Option<Token>>,
     known: Mutex<Option<Known>>,
     now: Mutex<Now>,
+    calls: Arc<Calls>,
+    begin: Option<Begin>,
+    /// Whether there is something to work with.
+    is_wanted: watch::Sender<bool>,
+    work: tokio::sync::Mutex<Option<Box<dyn Work>>>,
     ending: watch::Sender<Option<Ending>>,
 }
 
@@ -140,6 +173,11 @@ impl Replica {
         let store = open_store(&folder.join(folder::STORE), &parts)?;
         let mirror = Mirror::new(store, Arc::new(leads))?;
         let since = parts.clock.now();
+        let has = match mirror.standing()? {
+            Standing::Following(_, seq) => seq,
+            _ => 0,
+        };
+        let life = parts.ids.next(parts.clock.now_ms()).to_string();
         Ok(Self(Arc::new(Inner {
             folder: folder.to_owned(),
             identity,
@@ -151,6 +189,10 @@ impl Replica {
             token: Mutex::new(join.token),
             known: Mutex::new(known),
             now: Mutex::new(Now::apart(since)),
+            calls: Arc::new(Calls::new(life, has)),
+            begin: parts.begin,
+            is_wanted: watch::Sender::new(false),
+            work: tokio::sync::Mutex::default(),
             ending: watch::Sender::new(None),
         })))
     }
@@ -170,6 +212,44 @@ impl Replica {
     /// # Errors
     /// When it has not joined yet and cannot: home refuses the token, or is another one than was named.
     pub async fn run(&self) -> Result<Ending, ReplicaError> {
+        let ended = tokio::select! {
+            biased;
+            ended = self.links() => ended,
+            () = self.works() => Ok(Ending::Stopping),
+        };
+        self.0.calls.close();
+        self.rest().await;
+        ended
+    }
+
+    /// Lets the work of agents come to rest, while there is a link.
+    pub async fn rest(&self) {
+        let work = self.0.work.lock().await.take();
+        if let Some(work) = work {
+            work.end().await;
+        }
+    }
+
+    /// Begins the work of agents once there is something to work with; never ends.
+    async fn works(&self) {
+        let mut is_wanted = self.0.is_wanted.subscribe();
+        // ok: the sender is part of what is waited on, so it is there.
+        let _ = is_wanted.wait_for(|is_wanted| *is_wanted).await;
+        if let Some(begin) = &self.0.begin {
+            let upstream: Arc<dyn Upstream> = self.0.calls.clone();
+            let given = Given { store: self.0.mirror.store().clone(), upstream };
+            match begin(given).await {
+                Ok(work) => *self.0.work.lock().await = Some(work),
+                Err(words) => {
+                    tracing::error!("agents cannot work here: {words}");
+                    self.0.now.lock().trouble = Some(words);
+                }
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn links(&self) -> Result<Ending, ReplicaError> {
         let mut backoff = Backoff::default();
         loop {
             let reached = tokio::select! {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::AgentId;
-use link::frame::{Ack, Frame, Have, Log, Welcome};
+use link::frame::{Ack, Frame, Have, KeyAck, KeyPush, Log, Welcome};
 use link::{LinkError, Linked, MAX_MESSAGE, Receiver, Sender, Session};
 use mirror::{Laid, MirrorError, Parcel, Standing};
 use serde_json::Value;
 use store::{StoreError, codec};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use zeroize::Zeroizing;
 
 use crate::error::ReplicaError;
 use crate::folder::Known;
@@ -94,6 +95,7 @@ impl Replica {
             end
         };
         let parts = async {
+            // What is written waits for the next link.
             let ending = tokio::select! {
                 biased;
                 ending = self.asked() => ending,
@@ -106,6 +108,7 @@ impl Replica {
         };
         let (_, end, (), parted) =
             tokio::join!(pump.run(), hears, self.beats(&sender, &begins), parts);
+        self.0.calls.cut();
         match parted {
             Some(ending) => Ok(ending),
             None => Err(end.why()),
@@ -188,24 +191,34 @@ impl Talk<'_> {
                 self.welcomed(welcome).await?;
                 begins.notify_one();
             }
-            Frame::Scope(scope) => self.agents = named(&scope.body),
+            Frame::Scope(scope) => self.are(named(&scope.body)),
             Frame::Control(control) if control.run.is_none() => match control.body["do"].as_str() {
-                Some("pause") => self.host.0.now.lock().is_paused = true,
-                Some("resume") => self.host.0.now.lock().is_paused = false,
+                Some("pause") => self.pause(true),
+                Some("resume") => self.pause(false),
+                Some("keys") => self.host.0.calls.keyed(named(&control.body)),
                 _ => {}
             },
+            Frame::Answer(answer) => self.host.0.calls.answered(answer),
+            Frame::KeyPush(push) => self.take_key(push).await?,
+            Frame::KeyRevoke(revoke) => self.host.0.calls.forget_key(&revoke.handle),
             Frame::SnapshotBegin(begin) => self.heads(begin.head),
             Frame::SnapshotRows(rows) => self.lay(&rows.rows).await?,
             Frame::SnapshotEnd(end) => {
                 if let Some(epoch) = self.epoch.take() {
                     self.host.is_of(epoch)?;
                 }
+                self.host.0.calls.has(end.head);
+                self.wants();
                 self.sender.send(Frame::Ack(Ack { seq: end.head })).await?;
             }
             Frame::Feed(feed) => {
                 self.heads(feed.upto);
                 if !feed.steps.is_empty() {
                     self.lay(&feed.steps).await?;
+                }
+                if let Standing::Following(_, seq) = self.stands().await? {
+                    self.host.0.calls.has(seq);
+                    self.wants();
                 }
                 self.sender.send(Frame::Ack(Ack { seq: feed.upto })).await?;
             }
@@ -222,15 +235,56 @@ impl Talk<'_> {
             (now.clock_ms, now.head) = (Some(ahead), Some(welcome.head));
             let status = welcome.settings["status"].as_str();
             now.is_paused = matches!(status, Some("paused" | "draining"));
+            self.host.0.calls.pause(now.is_paused);
         }
-        self.agents = named(&welcome.settings);
+        self.are(named(&welcome.settings));
         let (have, is_void) = self.host.have(welcome.epoch).await?;
         // What is void stays so until all of it has come anew; a snapshot that is cut off begins again until then.
         match is_void {
             true => self.epoch = Some(welcome.epoch),
             false => self.host.is_of(welcome.epoch)?,
         }
-        Ok(self.sender.send(Frame::Have(Have { have })).await?)
+        self.sender.send(Frame::Have(Have { have })).await?;
+        self.host.0.calls.linked(self.sender).await;
+        if let Standing::Following(..) = self.stands().await?
+            && !is_void
+        {
+            self.wants();
+        }
+        Ok(())
+    }
+
+    /// These agents work here from now on.
+    fn are(&mut self, agents: BTreeSet<AgentId>) {
+        self.host.0.calls.are(&agents);
+        self.agents = agents;
+    }
+
+    fn pause(&self, is_paused: bool) {
+        self.host.0.now.lock().is_paused = is_paused;
+        self.host.0.calls.pause(is_paused);
+    }
+
+    /// There is something to work with, if agents work here.
+    fn wants(&self) {
+        if !self.agents.is_empty() && !*self.host.0.is_wanted.borrow() {
+            self.host.0.is_wanted.send_replace(true);
+        }
+    }
+
+    async fn stands(&self) -> Result<Standing, End> {
+        let mirror = self.host.0.mirror.clone();
+        let read = tokio::task::spawn_blocking(move || mirror.standing()).await;
+        Ok(read.map_err(|error| MirrorError::from(StoreError::Panicked(error.to_string())))??)
+    }
+
+    /// Keeps a key in memory, and says so.
+    async fn take_key(&self, push: KeyPush) -> Result<(), End> {
+        let KeyPush { handle, version, sealed } = push;
+        if let Ok(key) = String::from_utf8(sealed.to_vec()) {
+            self.host.0.calls.take_key(handle.clone(), version, Zeroizing::new(key));
+        }
+        Ok(self.sender.send(Frame::KeyAck(KeyAck { handle, version })).await?)
     }
 
     fn heads(&self, seq: u64) {

@@ -91,10 +91,13 @@ pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) ->
             tracing::warn!(run.id = %run, %error, "run {run} failed");
             (error.word().to_owned(), error.to_string())
         }
-        Err(_) => ("internal", "a bug in HQ ended this run; the log has the details".to_owned()),
+        Err(_) => (
+            "internal".to_owned(),
+            "a bug in HQ ended this run; the log has the details".to_owned(),
+        ),
     };
     let reason = ws.app.redactor.masked(Spot::Errors, &reason).into_owned();
-    let outcome = Outcome::Failed { code: code.to_owned(), reason };
+    let outcome = Outcome::Failed { code, reason };
     let ended = ws.order(BY, RunEnded { run, outcome }).await;
     if let Err(error) = &ended {
         tracing::error!(run.id = %run, %error, "the end of run {run} could not be written");

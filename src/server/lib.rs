@@ -6,6 +6,7 @@
 pub mod access;
 pub mod anchor;
 pub mod again;
+pub mod away;
 pub mod consumers;
 pub mod doors;
 mod due;
@@ -40,6 +41,7 @@ mod stream;
 pub mod tasks;
 pub mod tidy;
 pub mod timers;
+mod tools;
 pub mod transfer;
 pub mod onboarding;
 pub mod try_practice;
@@ -429,18 +431,7 @@ fn open(
 /// Lets agents work in every workspace that is open and in each that will be. What a crash left
 /// half made is finished first, so that nobody meets it.
 async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
-    let jobs = runtime::jobs::Jobs::default();
-    let own = runtime::tools::Own {
-        jobs: jobs.clone(),
-        sandbox: app.sandbox.clone(),
-        http: app.http.clone(),
-        programs: limits.programs,
-        trusted,
-    };
-    let tools = runtime::tools::registry(crate::doors::tools(), own);
-    features::trust::tools::install(&tools);
-    let tools = tools.within(|can| access::agent().may(can));
-    let engine = Engine::new(Arc::new(tools), limits, jobs);
+    let engine = tools::engine(app, limits, trusted);
     let made = engine.clone();
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
@@ -462,6 +453,7 @@ async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };
+    app.hosts.are_answered_by(Some(Arc::new(runtime::AtHome::new(made.clone()))));
     *app.on_open.write() = Some(Arc::new(begin));
     all.iter().for_each(|ws| app.begin_work(ws));
     made
@@ -541,6 +533,7 @@ impl Running {
         for ws in all.iter().filter(|_| self.app.is_here()) {
             workspaces::labels::note_people(ws).await;
         }
+        self.app.hosts.are_answered_by(None);
         // The engine and the program own each other.
         *self.app.on_open.write() = None;
         let mut stores: Vec<Store> =

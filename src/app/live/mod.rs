@@ -15,7 +15,7 @@ use kernel::RunId;
 const BACKLOG: usize = 1024;
 
 /// What kind of block is being written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockKind {
     /// The answer.
@@ -27,7 +27,7 @@ pub enum BlockKind {
 }
 
 /// A piece of running text.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Piece {
     /// The run.
     pub run: RunId,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use app::{App, Ws};
+use app::{App, Ws, upstream};
 use crypto::keyring::{Binding, Sealed, Secret};
 use crypto::redact::Watch;
 use kernel::{ConnectionId, TypedId};
@@ -46,11 +46,17 @@ pub fn with_key(
     let (stored, sealed, window) = ws.read(|snap| {
         let stored = snap.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
         let window = snap.get::<Window>(id)?.map(|window| window.tokens);
-        Ok::<_, ConnectionError>((stored, sealed_key(snap, id, slot)?, window))
+        let sealed = match &ws.upstream {
+            None => sealed_key(snap, id, slot)?,
+            Some(_) => None,
+        };
+        Ok::<_, ConnectionError>((stored, sealed, window))
     })?;
-    let key = match sealed {
-        Some(sealed) => Key::new(&open_sealed(&ws.app, id, sealed)?),
-        None => None,
+    let key = match (sealed, &ws.upstream) {
+        (Some(sealed), _) => Key::new(&open_sealed(&ws.app, id, sealed)?),
+        // On a host: what home has sent.
+        (None, Some(up)) => up.key(&upstream::handle(id, slot)).and_then(|key| Key::new(&key)),
+        (None, None) => None,
     };
     let base = queries::base_of(&stored)?;
     let shared = ws.app.accounts.of(id);
@@ -134,6 +140,31 @@ fn watch_name(id: ConnectionId, slot: u32) -> String {
         0 => format!("connection-{}", id.short()),
         slot => format!("connection-{}-{}", id.short(), slot + 1),
     }
+}
+
+/// The keys of a connection, for a host that asks its provider.
+///
+/// # Errors
+/// When one cannot be opened.
+pub fn keys(
+    ws: &Ws,
+    id: ConnectionId,
+) -> Result<Vec<(u32, Zeroizing<String>)>, ConnectionError> {
+    let sealed = ws.read(|snap| {
+        let slots = queries::turns::slots(snap, id)?.into_iter();
+        let keys = slots.map(|slot| Ok((slot, sealed_key(snap, id, slot)?)));
+        keys.collect::<Result<Vec<_>, ConnectionError>>()
+    })?;
+    let open = |(slot, sealed): (u32, Option<String>)| {
+        sealed.map(|sealed| Ok((slot, open_sealed(&ws.app, id, sealed)?)))
+    };
+    sealed.into_iter().filter_map(open).collect()
+}
+
+/// Takes a key that home has sent out of every text from now on.
+pub fn watch_sent(app: &App, name: &str, key: &str) {
+    let name = format!("connection-{name}");
+    app.redactor.add_all(std::iter::once((name.as_str(), Secret::new(key))));
 }
 
 /// Takes the keys of all connections out of every text from now on. A key that cannot be opened

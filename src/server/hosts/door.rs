@@ -151,7 +151,7 @@ impl Caller {
     async fn heard(self, socket: WebSocket) {
         let Self { ws, identity, from, wait, porch, place } = self;
         // From before the judgement on, so that nothing that changes it goes unheard.
-        let feeds: [Receiver<Arc<Entry>>; 2] = [ws.store.subscribe(), ws.store.subscribe()];
+        let feeds: [Receiver<Arc<Entry>>; 3] = std::array::from_fn(|_| ws.store.subscribe());
         let carrier = Carrier::of_socket(socket, Message::Binary, binary, failed);
         let version = env!("CARGO_PKG_VERSION");
         let door = Door { identity: &identity, version, pace: Pace::default() };

@@ -1,7 +1,10 @@
 //! Home's side of the link. A host knocks at one address and proves who it is ([`door`]); whoever is let in is served
-//! until its link ends ([`serve`]): what it says is kept, and what it may have is shipped ([`ship`]).
+//! until its link ends ([`serve`]): what it says is kept, what its engine
+//! writes is carried out ([`commands`]), and what it may have is shipped ([`ship`], [`keys`]).
 
+mod commands;
 mod door;
+mod keys;
 mod serve;
 mod ship;
 

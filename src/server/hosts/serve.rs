@@ -1,6 +1,7 @@
 //! One host, from the handshake to the end of its link: what it says is kept, what people decide about it takes effect
 //! at once, and it hears why home closes the link.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +15,18 @@ use tokio::time::{Instant, timeout};
 
 use app::Ws;
 use app::hosts::Line;
+use features::runs::model::Run;
 use gateways::error::GatewayError;
 use gateways::model::{GATEWAYS, Gateway, Load, Status};
 use gateways::{queries, rules};
-use kernel::{Actor, Cause, GatewayId};
-use link::frame::{Beat, Control, Frame};
+use kernel::{Actor, Cause, GatewayId, RunId};
+use link::frame::{Beat, Command, Control, Frame, Running};
 use link::{Accepted, LinkError, Receiver, Sender, Session};
 use mirror::{Have, Standing};
-use store::{Entry, StoreError, codec};
+use store::{Entry, ReadExt as _, StoreError, codec};
 
+use super::commands::{answers, piece};
+use super::keys::keys;
 use super::ship::ship;
 
 /// A link is not let in any more.
@@ -31,6 +35,8 @@ const REVOKED: &str = "revoked";
 const REPLACED: &str = "replaced";
 /// Home ends, or cannot serve the host now: it is to knock again.
 pub(super) const STOPPING: &str = "stopping";
+/// So much of what a host says may wait to be carried out.
+const WAITING: usize = 64;
 /// How long a host may take to take a goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// A host beats every ten seconds; what comes more often than this is not kept.
@@ -71,7 +77,7 @@ pub(super) struct Host {
 }
 
 /// Serves a host that was let in until its link ends. `feeds` were heard from before it was.
-pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>>; 2]) {
+pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>>; 3]) {
     let Accepted { admitted, facts, version, session, .. } = accepted;
     let Session { sender, mut receiver, pump } = session;
     let line = ws.app.hosts.enter(ws.id, admitted.gateway, ws.app.clock.now());
@@ -85,16 +91,19 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
         steps: Mutex::default(),
     };
     tracing::info!("the host {} is linked, with HQ {version}", admitted.label);
-    let [decided, changed] = feeds;
+    let [decided, changed, keyed] = feeds;
     let (tell, told) = mpsc::channel(1);
+    let (ask, asked) = mpsc::channel(WAITING);
     let work = async {
         let end = tokio::select! {
             biased;
             () = halt.cancelled() => End::Said(STOPPING),
             () = host.line.replaced() => End::Said(REPLACED),
             end = host.heed(decided) => end,
-            end = host.hear(&mut receiver, tell) => end,
+            end = host.hear(&mut receiver, tell, ask) => end,
             end = ship(&host, told, changed) => end,
+            end = answers(&host, asked) => end,
+            end = keys(&host, keyed) => end,
         };
         host.part(end).await;
     };
@@ -162,8 +171,15 @@ impl Host {
     }
 
     /// Keeps what the host says, until it says goodbye or the link ends.
-    async fn hear(&self, receiver: &mut Receiver, tell: mpsc::Sender<Have>) -> End {
+    async fn hear(
+        &self,
+        receiver: &mut Receiver,
+        tell: mpsc::Sender<Have>,
+        ask: mpsc::Sender<Command>,
+    ) -> End {
         let mut beaten: Option<Instant> = None;
+        // Runs of which it shows something, and whether they are its own.
+        let mut own: HashMap<RunId, bool> = HashMap::new();
         loop {
             let kept = match receiver.next().await {
                 Ok(Frame::Beat(beat)) if beaten.is_none_or(|at| BEATS <= at.elapsed()) => {
@@ -173,6 +189,12 @@ impl Host {
                 Ok(Frame::Beat(_)) => Ok(()),
                 Ok(Frame::Have(have)) => self.has(&have.have, &tell).await,
                 Ok(Frame::Ack(ack)) => self.acked(ack.seq).await,
+                Ok(Frame::Command(command)) => ask.send(command).await.map_err(|_| End::Over),
+                Ok(Frame::Running(running)) => {
+                    self.show(running, &mut own);
+                    Ok(())
+                }
+                Ok(Frame::KeyAck(_)) => Ok(()),
                 Ok(Frame::Log(line)) => {
                     tracing::debug!(level = ?line.level, "a host says: {:?}", line.text);
                     Ok(())
@@ -191,6 +213,23 @@ impl Host {
             if let Err(end) = kept {
                 return end;
             }
+        }
+    }
+
+    /// Shows what a model says there, if the run is one of the host's.
+    fn show(&self, running: Running, own: &mut HashMap<RunId, bool>) {
+        let run = running.run;
+        let is_own = *own.entry(run).or_insert_with(|| {
+            let asked = self.ws.read(|snap| {
+                let agent = snap.get::<Run>(run)?.map(|run| run.agent);
+                let at = agent.map(|agent| queries::gateway_of(snap, agent)).transpose()?;
+                Ok::<_, StoreError>(at == Some(self.id))
+            });
+            // ok: what is not shown is written at the end of its step.
+            asked.unwrap_or(false)
+        });
+        if let Some(piece) = piece(running.body).filter(|piece| is_own && piece.run == run) {
+            self.ws.live.push(run, piece.step, piece.kind, &piece.text);
         }
     }
 

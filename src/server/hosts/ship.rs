@@ -207,6 +207,6 @@ impl Way<'_> {
     }
 }
 
-fn listed(agents: &Agents) -> Value {
+pub(super) fn listed(agents: &Agents) -> Value {
     agents.iter().map(|agent| Value::String(agent.to_string())).collect()
 }

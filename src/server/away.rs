@@ -1,0 +1,192 @@
+//! What works on a host: the engine alone, over what the host has of the workspace. It opens nothing that only home needs.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{Notify, broadcast::error::RecvError};
+use tokio_util::sync::CancellationToken;
+
+use app::config::Config;
+use app::finding::Finding;
+use app::inputs::Inputs;
+use app::jobs::Jobs;
+use app::kept::{Kept, Numbers};
+use app::limits::Limiter;
+use app::live::Hub;
+use app::meaning::{Meaning, Vectors};
+use app::passwords::Hasher;
+use app::upstream::Upstream;
+use app::{App, AppParts, PathLocks, Work, Ws, WsParts};
+use backup::Desk;
+use crypto::keyring::Keyring;
+use crypto::master::MasterKey;
+use features::workspace;
+use kernel::{TypedId as _, WorkspaceId};
+use net::client::HttpClient;
+use parking_lot::RwLock;
+use runtime::Engine;
+use sandbox::spawn::Spawner;
+use store::{Blobs, Options, Store};
+
+use super::anchor::Anchor;
+use super::tasks::Tasks;
+use super::{END_WITHIN, Parts, StartError, lock, restore, schema, tools, workspaces};
+
+/// The store of the process, which stays empty here.
+const SYSTEM: &str = "engine.redb";
+
+/// What works on a host.
+pub struct Away {
+    app: App,
+    engine: Engine,
+    tasks: Tasks,
+}
+
+/// Begins to work over what a host has. Call from an async runtime.
+///
+/// # Errors
+/// When the folder cannot be used.
+pub async fn begin(
+    config: Config,
+    parts: Parts,
+    store: Store,
+    upstream: Arc<dyn Upstream>,
+) -> Result<Away, StartError> {
+    let stopping = CancellationToken::new();
+    let tasks = Tasks::new(stopping.clone());
+    let (limits, trusted, spawn) = (parts.runs, parts.trusted.clone(), tasks.spawn());
+    let up = Arc::clone(&upstream);
+    let opened = tokio::task::spawn_blocking(move || {
+        open(config, parts, (spawn, stopping), (store, up))
+    });
+    let (app, ws) = opened.await.map_err(|error| StartError::CutOff(error.to_string()))??;
+    let engine = tools::engine(&app, limits, trusted);
+    let (shown, mut pieces) = (ws.clone(), ws.live.subscribe());
+    ws.spawn("running text", async move {
+        let halt = shown.halt();
+        loop {
+            tokio::select! {
+                () = halt.cancelled() => return,
+                piece = pieces.recv() => match piece {
+                    Ok(piece) => upstream.shows((*piece).clone()).await,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    });
+    runtime::start_away(engine.clone(), ws);
+    tracing::info!("agents work here");
+    Ok(Away { app, engine, tasks })
+}
+
+impl Away {
+    /// Begins nothing any more, lets what runs come to rest, and closes what was opened.
+    pub async fn end(&self) {
+        self.app.closing.cancel();
+        // ok: what has not come to rest is taken up after the next start.
+        let _ = tokio::time::timeout(END_WITHIN / 2, self.engine.rests()).await;
+        self.app.stopping.cancel();
+        if !self.tasks.wait(END_WITHIN / 5).await {
+            tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
+        }
+        self.app.workspaces.write().clear();
+        let system = self.app.system.clone();
+        // ok: a store that is not closed well is recovered.
+        let _ = tokio::task::spawn_blocking(move || system.close()).await;
+    }
+}
+
+/// A key that seals nothing: no secret is kept here.
+fn keyring() -> Result<Keyring, StartError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| StartError::CutOff(error.to_string()))?;
+    Ok(Keyring::new(MasterKey::from_bytes(&bytes)))
+}
+
+/// The store of the process.
+fn system(folder: &Path, parts: &Parts) -> Result<Store, StartError> {
+    Ok(Store::open(Options {
+        path: folder.join(SYSTEM),
+        schema: schema::system(),
+        cache: 1 << 20,
+        clock: Arc::clone(&parts.clock),
+        ids: Arc::clone(&parts.ids),
+        reactor: None,
+        faults: Arc::clone(&parts.faults),
+    })?)
+}
+
+/// Opens what the engine needs. Blocking.
+fn open(
+    config: Config,
+    parts: Parts,
+    (spawn, stopping): (app::Spawn, CancellationToken),
+    (store, upstream): (Store, Arc<dyn Upstream>),
+) -> Result<(App, Ws), StartError> {
+    let folder = config.data.clone();
+    let system = system(&folder, &parts)?;
+    let keyring = Arc::new(keyring()?);
+    let bad = |source| workspaces::OpenError::Folder { folder: folder.clone(), source };
+    let blobs = Blobs::open_with(folder.join("blobs"), Arc::clone(&parts.faults)).map_err(bad)?;
+    let app = App::new(AppParts {
+        clock: Arc::clone(&parts.clock),
+        ids: Arc::clone(&parts.ids),
+        faults: parts.faults,
+        onlooker: Arc::new(|_, _| {}),
+        system,
+        hasher: Arc::new(Hasher::new(Arc::clone(&keyring))),
+        keyring,
+        redactor: parts.redactor,
+        http: HttpClient::new(parts.http.without(config.listen, None)),
+        sandbox: Spawner::new(parts.jail_program)?,
+        practice_pause: config.practice_pause,
+        look: parts.patience.look,
+        backups: Desk::default(),
+        rehearse: restore::rehearse(parts.clock, parts.ids),
+        limiter: Limiter::default(),
+        jobs: Jobs::default(),
+        consumers: parts.consumers,
+        indexing: tokio::sync::Mutex::default(),
+        browsers: browser::fleet::Browsers::default(),
+        open_way: runtime::way_of_browsers(),
+        tickets: app::tickets::Tickets::default(),
+        hosts: app::hosts::Hosts::default(),
+        meaning: Meaning::at(folder.join("models"), None),
+        accounts: app::accounts::Accounts::default(),
+        challenges: app::challenges::Challenges::default(),
+        proofs: app::proofs::Proofs::default(),
+        spawn,
+        closing: stopping.child_token(),
+        stopping,
+        clock_moved: Notify::new(),
+        workspaces: RwLock::default(),
+        broken: RwLock::default(),
+        anchor: Anchor::of(&folder.join(lock::NAME)),
+        list_turn: tokio::sync::Mutex::default(),
+        people_turn: tokio::sync::Mutex::default(),
+        on_open: RwLock::default(),
+        config,
+    });
+    let settings = store.read(|snap| workspace::queries::settings(snap))?;
+    let ws = Ws::new(WsParts {
+        app: app.clone(),
+        id: settings.map_or_else(|| WorkspaceId::from_bytes([0; 16]), |settings| settings.id),
+        slug: "away".to_owned(),
+        store,
+        blobs,
+        live: Hub::default(),
+        paths: PathLocks::default(),
+        repo: OnceLock::new(),
+        work: Work::new(&app.stopping),
+        people: Kept::default(),
+        numbers: Numbers::default(),
+        finding: Finding::at(folder.join("search")),
+        vectors: Vectors::at(folder.join("vectors")),
+        inputs: Inputs::default(),
+        upstream: Some(upstream),
+        folder,
+    });
+    app.workspaces.write().push(ws.clone());
+    Ok((app, ws))
+}

@@ -1,0 +1,96 @@
+//! The keys that the agents of a host need, on their way: sealed by the link, kept there in memory alone, and taken back as
+//! soon as none of its agents needs them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use app::Ws;
+use app::upstream::handle;
+use bytes::Bytes;
+use features::connections::model::CONNECTIONS;
+use features::connections::provider;
+use gateways::queries;
+use kernel::{ConnectionId, GatewayId, key};
+use link::frame::{Control, Frame, KeyPush, KeyRevoke};
+use mirror::Roots;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use store::{Entry, StoreError};
+use tokio::sync::broadcast::Receiver as Entries;
+use zeroize::Zeroizing;
+
+use super::serve::{End, Host, STOPPING, hears};
+
+type Keys = BTreeMap<String, Zeroizing<String>>;
+
+/// Sends keys until the link ends.
+pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
+    let mut sent: BTreeMap<String, u64> = BTreeMap::new();
+    let mut told: Option<Value> = None;
+    loop {
+        let id = host.id;
+        let (agents, keys) = match host.ws.look(move |ws| needed(ws, id)).await {
+            Ok(needed) => needed,
+            Err(error) => {
+                tracing::warn!(%error, "keys for a host of {} could not be read", host.ws.slug);
+                return End::Said(STOPPING);
+            }
+        };
+        let mut frames = Vec::new();
+        let is_needless = |handle: &String| !keys.contains_key(handle);
+        let gone: Vec<String> = sent.keys().filter(|one| is_needless(one)).cloned().collect();
+        for handle in gone {
+            sent.remove(&handle);
+            frames.push(Frame::KeyRevoke(KeyRevoke { handle }));
+        }
+        for (handle, key) in keys {
+            let version = version(&key);
+            if sent.insert(handle.clone(), version) != Some(version) {
+                let sealed = Bytes::copy_from_slice(key.as_bytes());
+                frames.push(Frame::KeyPush(KeyPush { handle, version, sealed }));
+            }
+        }
+        if told.as_ref() != Some(&agents) || !frames.is_empty() {
+            // With these it has all that these agents need.
+            let body = json!({ "do": "keys", "agents": agents });
+            frames.push(Frame::Control(Control { run: None, body }));
+            told = Some(agents);
+        }
+        for frame in frames {
+            if let Err(error) = host.sender.send(frame).await {
+                return error.into();
+            }
+        }
+        if !hears(&mut feed, |_| true).await {
+            return End::Said(STOPPING);
+        }
+    }
+}
+
+/// Which of its values a key has: nothing of it can be told from that.
+fn version(key: &str) -> u64 {
+    let digest = Sha256::digest(key);
+    digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The agents of a host, and the keys that they need.
+fn needed(ws: &Ws, id: GatewayId) -> Result<(Value, Keys), StoreError> {
+    let (agents, connections) = ws.read(|snap| {
+        let agents = queries::bound(snap, id)?;
+        let mut all: Vec<ConnectionId> = Vec::new();
+        if !agents.is_empty() {
+            let roots = Roots::of(snap, agents.clone())?;
+            let of = roots.iter().filter(|at| at.table == CONNECTIONS.number);
+            all.extend(of.filter_map(|at| key::decode::<ConnectionId>(&at.key)));
+        }
+        Ok::<_, StoreError>((agents, all))
+    })?;
+    let mut keys = Keys::new();
+    for id in connections {
+        match provider::keys(ws, id) {
+            Ok(all) => keys.extend(all.into_iter().map(|(slot, key)| (handle(id, slot), key))),
+            Err(error) => tracing::warn!(connection.id = %id, "a key is not sent: {error}"),
+        }
+    }
+    Ok((super::ship::listed(&agents), keys))
+}
