@@ -1,8 +1,6 @@
 //! `hq replica …`: this machine as a gateway of a workspace that lies elsewhere.
 
-use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -22,7 +20,7 @@ use kernel::time::SystemClock;
 use kernel::{Clock as _, text};
 use replica::doctor::{Finding, of_folder};
 use replica::status::Status;
-use replica::{Begin, Ending, Given, Join, Pace, Parts, ReplicaError, Token, Work, folder};
+use replica::{Begin, Boxed, Ending, Given, Join, Pace, Parts, ReplicaError, Token, Work, folder};
 use server::listen::Front;
 use server::lock::{self, Lock};
 use server::socket;
@@ -124,7 +122,7 @@ fn begin(config: Config, redactor: Arc<Redactor>) -> Begin {
 struct Working(server::away::Away);
 
 impl Work for Working {
-    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn end(&self) -> Boxed<'_, ()> {
         Box::pin(self.0.end())
     }
 }

@@ -16,7 +16,6 @@ mod talk;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,10 +43,13 @@ const SHUT_OUT: Duration = Duration::from_secs(5 * 60);
 /// How long one waits whose program is of another version, or whose key another program uses.
 const AT_ODDS: Duration = Duration::from_secs(60);
 
+/// Something that goes on.
+pub type Boxed<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// What works here for the agents of a host.
 pub trait Work: Send + Sync {
     /// Lets it come to rest: what is begun is put back, while there is a link.
-    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn end(&self) -> Boxed<'_, ()>;
 }
 
 /// What that is given.
@@ -59,11 +61,8 @@ pub struct Given {
 }
 
 /// Begins the work; the program gives it. It is not called before an agent works here.
-pub type Begin = Arc<
-    dyn Fn(Given) -> Pin<Box<dyn Future<Output = Result<Box<dyn Work>, String>> + Send>>
-        + Send
-        + Sync,
->;
+pub type Begin =
+    Arc<dyn Fn(Given) -> Boxed<'static, Result<Box<dyn Work>, String>> + Send + Sync>;
 
 /// What a host is made of besides its folder.
 #[derive(Clone)]

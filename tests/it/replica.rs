@@ -371,6 +371,7 @@ async fn a_machine_whose_disk_is_full_says_so_waits_and_misses_nothing() {
         ids: Arc::new(SystemIds::default()),
         faults: Arc::new(Room(Arc::clone(&free))),
         pace: Pace::default(),
+        begin: None,
     };
     let host = Replica::open(machine.data(), join, parts).expect("it is opened");
     let runs = host.clone();

@@ -55,7 +55,13 @@ pub fn with_key(
     let key = match (sealed, &ws.upstream) {
         (Some(sealed), _) => Key::new(&open_sealed(&ws.app, id, sealed)?),
         // On a host: what home has sent.
-        (None, Some(up)) => up.key(&upstream::handle(id, slot)).and_then(|key| Key::new(&key)),
+        (None, Some(up)) => {
+            let key = up.key(&upstream::handle(id, slot));
+            if let Some(key) = &key {
+                watch_spare(&ws.app, id, slot, key);
+            }
+            key.and_then(|key| Key::new(&key))
+        }
         (None, None) => None,
     };
     let base = queries::base_of(&stored)?;
@@ -159,12 +165,6 @@ pub fn keys(
         sealed.map(|sealed| Ok((slot, open_sealed(&ws.app, id, sealed)?)))
     };
     sealed.into_iter().filter_map(open).collect()
-}
-
-/// Takes a key that home has sent out of every text from now on.
-pub fn watch_sent(app: &App, name: &str, key: &str) {
-    let name = format!("connection-{name}");
-    app.redactor.add_all(std::iter::once((name.as_str(), Secret::new(key))));
 }
 
 /// Takes the keys of all connections out of every text from now on. A key that cannot be opened

@@ -276,7 +276,7 @@ fn answered(before: &RunAnswer) -> Result<Value, EngineError> {
 
 /// Whether a host may write this.
 fn check(
-    tx: &(impl ReadExt + Read),
+    tx: &impl ReadExt,
     from: GatewayId,
     (by, why): (Actor, Cause),
     command: &Command,
