@@ -107,13 +107,13 @@ pub fn routes() -> Routes {
             }),
         )
         .get(
-            "/agents/{id}/gateway",
+            "/agents/{agent}/gateway",
             place
                 .needs(Can::Read)
                 .doc(|| Doc::new("The machine that an agent works on").returns::<PlaceView>()),
         )
         .put(
-            "/agents/{id}/gateway",
+            "/agents/{agent}/gateway",
             bind.needs(Can::Admin).doc(|| {
                 Doc::new("Let an agent work on another machine from now on")
                     .body::<PlaceBody>()

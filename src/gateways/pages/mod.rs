@@ -1,6 +1,7 @@
 //! Pages of gateways: all of them, one, the command that another joins by, and what that command fetches.
 
 mod add;
+mod bound;
 mod fetch;
 mod list;
 mod show;
@@ -21,6 +22,8 @@ const MENU: &str = "gateways";
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
+        .get("/agents/{slug}/place", bound::show.needs(Can::Agents))
+        .post("/agents/{slug}/place", bound::bind.needs(Can::Admin))
         .get("/settings/gateways", list::list.needs(Can::Admin))
         .post("/settings/gateways", add::create.needs(Can::Admin).proved())
         .get("/settings/gateways/new", add::new.needs(Can::Admin))

@@ -1,0 +1,121 @@
+//! The machine that an agent works on: a part of the settings of the agent.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use kernel::Can;
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::hx::Hx;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::Flash;
+use web::{flash, html};
+
+use crate::error::GatewayError;
+use crate::health::Health;
+use crate::model::{Gateway, Status, local};
+use crate::queries;
+use crate::rules;
+
+#[derive(Template)]
+#[template(path = "gateways/bound.html")]
+struct Bound {
+    action: String,
+    name: String,
+    choices: Vec<Choice>,
+    /// What follows from where it works now.
+    told: String,
+}
+
+/// What is chosen.
+#[derive(Deserialize)]
+pub(super) struct Typed {
+    gateway: String,
+}
+
+fn found(read: &dyn Read, said: &str) -> Result<Agent, GatewayError> {
+    let agent = agents::by_name(&read, said)?;
+    agent.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(said, 60)))
+}
+
+/// `GET /agents/{slug}/place`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+) -> Result<Response, PageError> {
+    let part = ws.look(move |ws| ws.read(|snap| part(ws, snap, found(snap, &said)?)));
+    let mut part = part.await?;
+    if !who.access.may(Can::Admin) {
+        part.choices.clear();
+    }
+    html::fragment(&part)
+}
+
+fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
+    let (here, now) = (queries::gateway_of(read, agent.id)?, ws.app.clock.now());
+    let (mut choices, mut told) = (Vec::new(), String::new());
+    for one in queries::gateways(read)? {
+        let chosen = one.id == here;
+        if one.status == Status::Revoked && !chosen {
+            continue;
+        }
+        let standing = queries::standing(read, &one, now)?;
+        if chosen {
+            told = words(&one, standing.health);
+        }
+        let label = match one.is_local() || standing.health == Health::Healthy {
+            true => one.label,
+            false => format!("{} ({})", one.label, standing.health.label()),
+        };
+        choices.push(Choice::new(one.slug, label, chosen));
+    }
+    let action = ws.url(&format!("agents/{}/place", agent.slug));
+    Ok(Bound { action, name: agent.name, choices, told })
+}
+
+/// What it means that an agent works there.
+fn words(one: &Gateway, health: Health) -> String {
+    let label = &one.label;
+    match one.is_local() {
+        true => "It works on the machine that HQ runs on. On another gateway its programs, files and model \
+                 calls are there; tasks and pages stay here."
+            .to_owned(),
+        false if health == Health::Healthy => format!(
+            "Its programs, files and model calls are on {label}. Its files are shown here as of its last \
+             commit, and cannot be changed here meanwhile."
+        ),
+        false => format!(
+            "Its programs, files and model calls are on {label}, of which nothing is heard. New work waits \
+             until it is back."
+        ),
+    }
+}
+
+/// `POST /agents/{slug}/place`
+pub(super) async fn bind(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(said): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let (agent, to) = ws.read(|snap| {
+        Ok::<_, GatewayError>((found(snap, &said)?, queries::gateway(snap, &typed.gateway)?))
+    })?;
+    let (id, gateway) = (agent.id, to.id);
+    ws.write(&who, move |tx| rules::bind(tx, id, gateway)).await?;
+    let words = match to.id == local() {
+        true => format!("{} works here again", agent.name),
+        false => format!("{} works on {} now", agent.name, to.label),
+    };
+    let at = ws.url(&format!("agents/{}/settings", agent.slug));
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+}
