@@ -2,12 +2,12 @@
 
 use app::Ws;
 use features::dashboard::queries::hosts::Host;
-use kernel::Timestamp;
-use store::{Read, StoreError};
+use kernel::{AgentId, Timestamp};
+use store::{Read, ReadExt as _, StoreError};
 use web::format;
 
 use crate::health::{Health, Standing};
-use crate::model::{Gateway, Status};
+use crate::model::{Gateway, Status, local};
 use crate::queries;
 
 /// So many agents are named.
@@ -77,4 +77,19 @@ pub fn quiet(standing: &Standing, now: Timestamp) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// What the other machine is called that an agent works on; none of one that works here, and on a host.
+///
+/// # Errors
+/// When the store fails.
+pub fn elsewhere(ws: &Ws, agent: AgentId) -> Result<Option<String>, StoreError> {
+    if ws.upstream.is_some() {
+        return Ok(None);
+    }
+    ws.read(|snap| {
+        let at = queries::gateway_of(snap, agent)?;
+        let one: Option<Gateway> = if at == local() { None } else { snap.get(at)? };
+        Ok(one.map(|one| one.label))
+    })
 }

@@ -15,6 +15,7 @@ use git::revert::{Noted, Revert};
 use git::{Author, Branch, CommitId, Entry as GitEntry, GitError};
 use store::{Range, ReadExt, WriteTx};
 
+use super::away;
 use super::commit;
 use super::feed::changed;
 use super::journal::blocking;
@@ -89,6 +90,10 @@ async fn carry_out(ws: &Ws, order: FileRevert) -> Result<Option<FilesDone>, Engi
         Ok::<_, EngineError>((snap.get::<Agent>(order.agent)?, snap.get::<Run>(order.run)?))
     })?;
     let Some(agent) = agent else { return Err(EngineError::Broken("the agent is gone")) };
+    if away::is_elsewhere(ws, agent.id)? {
+        let why = "the agent works on another machine, where its files are; move it here, then undo";
+        return Err(EngineError::Broken(why));
+    }
     let name = run.as_ref().map_or_else(|| "a run".to_owned(), Run::name);
     let mut order = Order { order, agent, name, run };
     if order.order.state == RevertState::Queued {

@@ -12,6 +12,7 @@ use git::{Author, Branch, CommitId, Entry, File, GitError};
 use kernel::Timestamp;
 use tool::leaks;
 
+use super::elsewhere;
 use super::files::FilesError;
 use super::model::Agent;
 
@@ -110,6 +111,9 @@ pub(super) async fn at<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     paths: BTreeSet<String>,
     work: impl FnOnce(&Desk) -> Result<T, E> + Send + 'static,
 ) -> Result<T, E> {
+    if let Some(label) = elsewhere::of(ws, agent.id).map_err(FilesError::from)? {
+        return Err(FilesError::Elsewhere(label).into());
+    }
     let folder = ws.agent_folder(&agent.slug);
     // In the order of names, so that two that want the same do not wait for each other.
     let mut turns = Vec::with_capacity(paths.len());

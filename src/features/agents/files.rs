@@ -39,6 +39,9 @@ pub enum FilesError {
     /// Nobody works with the files any more.
     #[error("the agent is archived; restore it before its files are changed")]
     Archived,
+    /// They lie on another machine.
+    #[error("the agent works on {0}, where its files are; move it here to change them")]
+    Elsewhere(String),
     /// The task that read was ended.
     #[error("reading was cut off; try again")]
     CutOff,
@@ -54,6 +57,7 @@ impl Problem for FilesError {
             Self::NoFolder => "agent_files_missing",
             Self::NotThen(_) => "file_not_in_commit",
             Self::Archived => "agent_archived",
+            Self::Elsewhere(_) => "agent_elsewhere",
             Self::Git(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::CutOff => "files_unavailable",
@@ -62,7 +66,7 @@ impl Problem for FilesError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) | Self::NoFolder | Self::NotThen(_) => ProblemKind::NotFound,
-            Self::Archived => ProblemKind::Conflict,
+            Self::Archived | Self::Elsewhere(_) => ProblemKind::Conflict,
             Self::Git(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::CutOff => ProblemKind::Unavailable,

@@ -4,6 +4,7 @@
 
 mod desk;
 pub mod editing;
+pub mod elsewhere;
 pub mod files;
 pub mod found;
 pub mod memory;

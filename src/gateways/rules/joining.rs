@@ -190,6 +190,18 @@ fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
     keep(tx, old, Gateway { strange_at: Some(now), ..old.clone() }).map(drop)
 }
 
+/// Tells that a host said what is not for it to say. Nothing of that was done.
+///
+/// # Errors
+/// When it is gone.
+pub fn lied(tx: &mut WriteTx<'_>, id: GatewayId, what: &str) -> Result<(), GatewayError> {
+    let one = queries::gateway_by_id(tx, id)?;
+    let title = format!("{} was refused something", one.label);
+    let body = format!("Its machine asked for what is not its own: {what}. Nothing of it was done.");
+    tx.emit(notice(NoticeKind::System, &one, title).body(body).event());
+    Ok(())
+}
+
 /// A notice about a gateway, for those who look after the workspace.
 fn notice(kind: NoticeKind, one: &Gateway, title: String) -> Notice {
     let about = About::Row(GATEWAY.table, RecordId::from_uuid(one.id.uuid()));

@@ -15,7 +15,7 @@ use crate::queries;
 pub use gateways::{Patch, change, pause, remove, resume, revoke};
 pub(crate) use joining::silent_from;
 pub use joining::{
-    Judgement, Refusal, beat, goodbye, hello, judge_join, judge_known, ready, snapshot,
+    Judgement, Refusal, beat, goodbye, hello, judge_join, judge_known, lied, ready, snapshot,
     tell_silence,
 };
 pub use places::{answered, bind};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::SignedDuration;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use app::upstream::{Answered, Desk, Refusal};
 use features::agents::model::Agent;
 use features::jobs::model::Job;
 use features::runs::model::{Run, Session};
+use features::runs::rules::RunError;
 use features::trust::model::Approval;
 use features::trust::queries as trust;
 use features::workspace::queries::modules::Off;
@@ -21,7 +23,7 @@ use gateways::error::GatewayError;
 use gateways::model::{HearerId, RunAnswer};
 use gateways::queries;
 use gateways::rules as gates;
-use kernel::{Actor, AgentId, Cause, GatewayId, JsonText, RunId, TypedId as _};
+use kernel::{Actor, AgentId, Cause, GatewayId, JsonText, RunId, Timestamp, TypedId as _};
 use store::{BlobId, Read, ReadExt, StoreError};
 use tool::{AnyTool, ToolCx};
 
@@ -35,6 +37,11 @@ use crate::{BY, Engine, EngineError, child, gate};
 /// The most of an answer that is kept.
 const KEPT: usize = 200 * 1024;
 
+/// The code of what is not for a host to say.
+const NOT_YOURS: &str = "not_yours";
+/// Of one host people are told so often at most.
+const TOLD: SignedDuration = SignedDuration::from_hours(1);
+
 /// Files of hosts that are on their way.
 type Parts = HashMap<(GatewayId, BlobId), Vec<u8>>;
 
@@ -43,13 +50,35 @@ type Parts = HashMap<(GatewayId, BlobId), Vec<u8>>;
 pub struct AtHome {
     engine: Engine,
     parts: Arc<Mutex<Parts>>,
+    /// When people were last told of a host.
+    told: Arc<Mutex<HashMap<GatewayId, Timestamp>>>,
 }
 
 impl AtHome {
     /// With this engine.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self { engine, parts: Arc::default() }
+        Self { engine, parts: Arc::default(), told: Arc::default() }
+    }
+
+    /// Tells people that a host says what is not for it to say.
+    async fn tell(&self, ws: &Ws, from: GatewayId, what: &str) {
+        let now = ws.app.clock.now();
+        let is_told = {
+            let mut told = self.told.lock();
+            let is_told = told.get(&from).is_some_and(|at| now < *at + TOLD);
+            if !is_told {
+                told.insert(from, now);
+            }
+            is_told
+        };
+        if is_told {
+            return;
+        }
+        let what = what.to_owned();
+        if let Err(error) = ws.write(&BY, move |tx| gates::lied(tx, from, &what)).await {
+            tracing::warn!(%error, "it is not told what a host said");
+        }
     }
 }
 
@@ -78,7 +107,13 @@ impl Desk for AtHome {
                     own.write(&ws, from, (about, said), (by, why), *command).await
                 }
             };
-            answer.map_err(|error| Refusal::from(&error))
+            let refused = answer.map_err(|error| Refusal::from(&error));
+            if let Err(refusal) = &refused
+                && refusal.code == NOT_YOURS
+            {
+                own.tell(&ws, from, &refusal.sentence).await;
+            }
+            refused
         })
     }
 }
@@ -86,7 +121,7 @@ impl Desk for AtHome {
 /// What is not a host's is refused, and stands in the log.
 pub(super) fn not_yours(from: GatewayId, what: &str) -> EngineError {
     tracing::warn!(gateway.id = %from, "a host is refused: {what}");
-    EngineError::Home(Refusal::new("not_yours", what))
+    EngineError::Home(Refusal::new(NOT_YOURS, what))
 }
 
 /// Whether an agent works on the machine of a gateway.
@@ -102,6 +137,8 @@ pub(super) fn is_its(
 fn its_run(snap: &impl ReadExt, read: &dyn Read, from: GatewayId, id: RunId) -> Result<Run, EngineError> {
     match snap.get::<Run>(id)? {
         Some(run) if is_its(read, from, run.agent)? => Ok(run),
+        // It was ended, and its agent has moved since.
+        Some(run) if !run.is_live() => Err(RunError::Fenced.into()),
         _ => Err(not_yours(from, "this run is no run of an agent that works on this machine")),
     }
 }
@@ -286,6 +323,18 @@ fn check(
     let of_run = |run: RunId| -> Result<bool, StoreError> {
         Ok(tx.get::<Run>(run)?.is_some_and(|run| is_its(run.agent)))
     };
+    let about = match command {
+        Command::Entry { hand, .. } => About::Run(hand.run),
+        Command::Order(order) => order.about(),
+    };
+    if let About::Run(run) = about
+        && let Some(run) = tx.get::<Run>(run)?
+        && !run.is_live()
+        && !is_its(run.agent)
+    {
+        // It was ended, and its agent has moved since.
+        return Err(RunError::Fenced.into());
+    }
     let speaks = match by {
         Actor::Agent { agent, run } => is_its(agent) && of_run(run)?,
         other => other == BY.0,
@@ -297,10 +346,6 @@ fn check(
     if !speaks || !because {
         return Err(not_yours(from, "nobody who works on this machine says this"));
     }
-    let about = match command {
-        Command::Entry { hand, .. } => About::Run(hand.run),
-        Command::Order(order) => order.about(),
-    };
     let may = match about {
         About::Run(run) => of_run(run)?,
         About::Session(id) => {
