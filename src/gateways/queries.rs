@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use crypto::token::Token;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use kernel::{AgentId, GatewayId, Timestamp};
+use features::runs::model::Run;
+use jiff::SignedDuration;
+use kernel::{AgentId, GatewayId, RunId, Timestamp, TypedId as _};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::error::GatewayError;
 use crate::health::{self, Signal, Standing};
 use crate::model::{
-    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HostKey, local,
+    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HearerId, HostKey, RunAnswer,
+    local,
 };
 
 /// A gateway by its id. This machine is always there.
@@ -166,4 +169,25 @@ pub fn gateway_with(read: &dyn Read, key: &HostKey) -> Result<Option<Gateway>, S
 /// When the store fails.
 pub fn key(read: &dyn Read) -> Result<Option<GatewayKey>, StoreError> {
     read.get(())
+}
+
+/// For so long a host may say the last thing of a run once more.
+const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// So many answers are looked at, the oldest runs first.
+const LOOKED_AT: usize = 50;
+
+/// Answers about runs that ended long ago.
+///
+/// # Errors
+/// When the store fails.
+pub fn old_answers(read: &dyn Read, now: Timestamp) -> Result<Vec<HearerId>, StoreError> {
+    let mut old = Vec::new();
+    let all: Vec<RunAnswer> = read.list(&Range::all().limit(LOOKED_AT))?;
+    for of in all.into_iter().map(|one| one.of) {
+        let run = read.get::<Run>(RunId::from_uuid(of.uuid()))?;
+        if run.and_then(|run| run.ended_at).is_some_and(|at| at + KEPT < now) {
+            old.push(of);
+        }
+    }
+    Ok(old)
 }

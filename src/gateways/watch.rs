@@ -73,6 +73,10 @@ async fn look(ws: &Ws, began: Timestamp) -> Result<Option<Timestamp>, GatewayErr
     for (_, id) in due.iter().filter(|(at, _)| *at <= now).copied() {
         ws.write(&BY, move |tx| rules::tell_silence(tx, id, began)).await?;
     }
+    let old = ws.read(|snap| queries::old_answers(snap, now))?;
+    if !old.is_empty() {
+        ws.write(&BY, move |tx| rules::forget_answers(tx, &old)).await?;
+    }
     Ok(due.into_iter().map(|(at, _)| at).filter(|at| now < *at).min())
 }
 

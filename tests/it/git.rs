@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 mod files;
 mod moment;
+mod pack;
 mod revert;
 
 /// Everything in a folder.

@@ -18,7 +18,7 @@ pub use joining::{
     Judgement, Refusal, beat, goodbye, hello, judge_join, judge_known, lied, ready, snapshot,
     tell_silence,
 };
-pub use places::{answered, bind};
+pub use places::{answered, bind, forget_answers};
 pub use tokens::{NewToken, called, mint, revoke_token};
 pub use words::labels_of;
 

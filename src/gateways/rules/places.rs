@@ -7,7 +7,7 @@ use store::{ReadExt as _, WriteTx};
 
 use crate::cards::PLACE;
 use crate::error::GatewayError;
-use crate::model::{AgentPlace, RunAnswer, Status};
+use crate::model::{AgentPlace, HearerId, RunAnswer, Status};
 use crate::queries;
 
 /// Lets an agent work on a gateway from now on. Says whether it worked elsewhere before.
@@ -54,5 +54,16 @@ pub fn bind(tx: &mut WriteTx<'_>, agent: AgentId, to: GatewayId) -> Result<bool,
 /// When the store fails.
 pub fn answered(tx: &mut WriteTx<'_>, answer: &RunAnswer) -> Result<(), GatewayError> {
     tx.put(answer)?;
+    Ok(())
+}
+
+/// Forgets what hosts were answered about runs that ended long ago.
+///
+/// # Errors
+/// When the store fails.
+pub fn forget_answers(tx: &mut WriteTx<'_>, old: &[HearerId]) -> Result<(), GatewayError> {
+    for of in old {
+        tx.delete::<RunAnswer>(*of)?;
+    }
     Ok(())
 }
