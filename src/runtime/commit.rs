@@ -136,16 +136,21 @@ pub(super) fn mark(run: &str) -> String {
 pub(super) async fn left(ws: &Ws, run: RunId) {
     let noted = ws.read(|snap| {
         let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
-        // Where its files lie, they are committed.
-        if away::is_elsewhere(ws, run.agent)? {
-            return Ok(None);
-        }
         let paths = held(snap, &run)?;
         Ok::<_, EngineError>((!paths.is_empty()).then_some((run.agent, paths)))
     });
     let committed = match noted {
         Ok(None) => return,
         Ok(Some((agent, paths))) => {
+            // Where its files lie, they are committed.
+            match away::is_elsewhere(ws, agent) {
+                Ok(false) => {}
+                Ok(true) => return,
+                Err(error) => {
+                    tracing::error!(run.id = %run, %error, "an agent's files were not committed");
+                    return;
+                }
+            }
             let paths = paths.into_iter().collect();
             commit(Taken { ws: ws.clone(), run, agent, paths, unsure: false }).await.map(drop)
         }

@@ -357,8 +357,7 @@ async fn an_agent_is_moved_by_the_api_and_not_while_it_works() {
     let place = owner.get("/api/v1/agents/ada/gateway").await.json();
     assert_eq!(place["gateway"], "gpu-box", "{place}");
     // Its files are changed where it works.
-    let path = shop.office.ws().url("agents/ada/files/new");
-    let refused = owner.form(&path, &[("path", "b.md"), ("text", "b")]).await;
+    let refused = owner.post("/api/v1/agents/ada/files/b.md", &json!({ "text": "b" })).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert!(refused.text.contains("GPU box"), "{}", refused.text);
     let gate = Gate::new();

@@ -119,7 +119,7 @@ impl Desk for AtHome {
 }
 
 /// What is not a host's is refused, and stands in the log.
-pub(super) fn not_yours(from: GatewayId, what: &str) -> EngineError {
+fn not_yours(from: GatewayId, what: &str) -> EngineError {
     tracing::warn!(gateway.id = %from, "a host is refused: {what}");
     EngineError::Home(Refusal::new(NOT_YOURS, what))
 }

@@ -13,7 +13,7 @@ use git::{Branch, CommitId};
 use kernel::{AgentId, GatewayId, RunId};
 use store::{BlobId, ReadExt};
 
-use super::at_home::{is_its, not_yours};
+use super::at_home::is_its;
 use super::{Asked, MOST, OfHome, PIECE, Stand, keep, say, value};
 use crate::EngineError;
 use crate::journal::blocking;
@@ -145,7 +145,11 @@ async fn its(
 ) -> Result<(String, Branch, Option<CommitId>), EngineError> {
     match ws.read(|snap| is_its(snap, from, agent))? {
         true => stands(ws, agent).await,
-        false => Err(not_yours(from, "this is no agent that works on this machine")),
+        // It may have moved while its machine was not linked.
+        false => {
+            let words = "this agent does not work on this machine any more";
+            Err(EngineError::Home(Refusal::new("agent_elsewhere", words)))
+        }
     }
 }
 
