@@ -13,8 +13,8 @@ use store::{Range, Read, ReadExt as _, StoreError};
 use crate::error::GatewayError;
 use crate::health::{self, Signal, Standing};
 use crate::model::{
-    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HearerId, HostKey, RunAnswer,
-    local,
+    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HearerId, HostKey,
+    RunAnswer, local,
 };
 
 /// A gateway by its id. This machine is always there.

@@ -89,7 +89,9 @@ impl Calls {
             Outcome::Done(mut body) => {
                 let seq = body["seq"].as_u64().unwrap_or(0);
                 match body.get_mut("refusal").map(Value::take) {
-                    Some(refusal) => (seq, Err(serde_json::from_value(refusal).unwrap_or_else(garbled))),
+                    Some(refusal) => {
+                        (seq, Err(serde_json::from_value(refusal).unwrap_or_else(garbled)))
+                    }
                     None => (seq, Ok(body["answer"].take())),
                 }
             }

@@ -29,9 +29,9 @@ use store::{Faults, Options, Read, Schema, Store, StoreError};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use calls::Calls;
 pub use error::ReplicaError;
 pub use facts::VERSION;
-use calls::Calls;
 use folder::Known;
 pub use link::Pace;
 use status::{Now, Why};
@@ -61,8 +61,7 @@ pub struct Given {
 }
 
 /// Begins the work; the program gives it. It is not called before an agent works here.
-pub type Begin =
-    Arc<dyn Fn(Given) -> Boxed<'static, Result<Box<dyn Work>, String>> + Send + Sync>;
+pub type Begin = Arc<dyn Fn(Given) -> Boxed<'static, Result<Box<dyn Work>, String>> + Send + Sync>;
 
 /// What a host is made of besides its folder.
 #[derive(Clone)]

@@ -181,9 +181,9 @@ pub(super) async fn look(
 ) -> Result<ToolOutput, ToolError> {
     let (name, arguments) = (name.to_owned(), arguments.to_owned());
     let look = Look { run: cx.run, name, arguments, step: cx.step, most: cx.max_result };
-    let found: Found = say(up, Some(cx.run), &Asked::Look(look)).await.map_err(|refusal| {
-        ToolError::Failed { code: "not_at_home", message: refusal.sentence }
-    })?;
+    let found: Found = say(up, Some(cx.run), &Asked::Look(look))
+        .await
+        .map_err(|refusal| ToolError::Failed { code: "not_at_home", message: refusal.sentence })?;
     let Found { text, is_error, load, whole } = found;
     Ok(ToolOutput { is_error, load, whole, ..ToolOutput::text(text) })
 }
@@ -211,12 +211,7 @@ async fn keep_blobs(
     Ok(())
 }
 
-async fn keep(
-    up: &dyn Upstream,
-    run: RunId,
-    id: BlobId,
-    bytes: &[u8],
-) -> Result<(), EngineError> {
+async fn keep(up: &dyn Upstream, run: RunId, id: BlobId, bytes: &[u8]) -> Result<(), EngineError> {
     let total = bytes.len() as u64;
     let mut offset = 0;
     for piece in bytes.chunks(PIECE) {

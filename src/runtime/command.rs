@@ -19,9 +19,7 @@ use serde_json::Value;
 use features::inbox::model::Item;
 use features::runs::model::{Body, EventKind, ModelSource, PromptPart, Run};
 use features::runs::rules::{self, Pen};
-use kernel::{
-    Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, RunId, SessionId, Thinking,
-};
+use kernel::{Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, RunId, SessionId, Thinking};
 use store::{ReadExt, WriteTx};
 
 use super::away::OfHome;

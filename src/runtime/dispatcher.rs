@@ -446,9 +446,11 @@ impl Dispatcher {
                 () = std::future::ready(()), if !linked => {}
                 () = halt.cancelled() => return,
             }
-            let is_live = own.0.ws.read(|snap| snap.get::<Run>(run)).is_ok_and(|run| {
-                run.is_some_and(|run| run.is_live())
-            });
+            let is_live = own
+                .0
+                .ws
+                .read(|snap| snap.get::<Run>(run))
+                .is_ok_and(|run| run.is_some_and(|run| run.is_live()));
             if is_live {
                 own.end_stopped(run, by).await;
             }

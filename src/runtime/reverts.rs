@@ -91,7 +91,8 @@ async fn carry_out(ws: &Ws, order: FileRevert) -> Result<Option<FilesDone>, Engi
     })?;
     let Some(agent) = agent else { return Err(EngineError::Broken("the agent is gone")) };
     if away::is_elsewhere(ws, agent.id)? {
-        let why = "the agent works on another machine, where its files are; move it here, then undo";
+        let why =
+            "the agent works on another machine, where its files are; move it here, then undo";
         return Err(EngineError::Broken(why));
     }
     let name = run.as_ref().map_or_else(|| "a run".to_owned(), Run::name);

@@ -56,9 +56,8 @@ pub async fn begin(
     let tasks = Tasks::new(stopping.clone());
     let (limits, trusted, spawn) = (parts.runs, parts.trusted.clone(), tasks.spawn());
     let up = Arc::clone(&upstream);
-    let opened = tokio::task::spawn_blocking(move || {
-        open(config, parts, (spawn, stopping), (store, up))
-    });
+    let opened =
+        tokio::task::spawn_blocking(move || open(config, parts, (spawn, stopping), (store, up)));
     let (app, ws) = opened.await.map_err(|error| StartError::CutOff(error.to_string()))??;
     let engine = tools::engine(&app, limits, trusted);
     let (shown, mut pieces) = (ws.clone(), ws.live.subscribe());

@@ -119,8 +119,15 @@ impl Shop {
         let machine = tempfile::tempdir().expect("a folder");
         let own = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(machine.path(), own).expect("its mode is changed");
-        let words =
-            ["replica", "--join", &line.address, "--fingerprint", &print, "--token", token.reveal()];
+        let words = [
+            "replica",
+            "--join",
+            &line.address,
+            "--fingerprint",
+            &print,
+            "--token",
+            token.reveal(),
+        ];
         let mut joins = command(Path::new(BINARY), machine.path(), &words);
         let host = Some(Program::start_with(&mut joins));
         let mut found = None;
@@ -222,7 +229,11 @@ async fn an_agent_works_on_another_machine_and_home_has_all_of_it() {
     let run = shop.worked(&task).await;
     was_done(&shop, &run);
     let calls = shop.calls(run.id);
-    assert_eq!(names(&calls), ["task_get", "comment_add", "write", "exec", "work_done"], "{calls:?}");
+    assert_eq!(
+        names(&calls),
+        ["task_get", "comment_add", "write", "exec", "work_done"],
+        "{calls:?}"
+    );
     assert!(calls.iter().all(|(_, status, _)| *status == CallStatus::Ok), "{calls:?}");
     assert!(calls[0].2.contains("Count the bells"), "{calls:?}");
     assert!(calls[3].2.contains("Seven bells"), "{calls:?}");
@@ -321,9 +332,7 @@ async fn what_is_stopped_while_the_line_is_cut_has_ended_and_new_work_waits() {
     let shop = Shop::open().await;
     let office = &shop.office;
     let gate = Gate::new();
-    office
-        .model
-        .push(Turn::call("comment_add", json!({ "body": "Never." })).behind(&gate));
+    office.model.push(Turn::call("comment_add", json!({ "body": "Never." })).behind(&gate));
     let task = office.task("Count the bells", &shop.ada).await;
     gate.reached().await;
     let run = shop.begun(&task).await;
@@ -338,7 +347,10 @@ async fn what_is_stopped_while_the_line_is_cut_has_ended_and_new_work_waits() {
     office.model.follow(vec![done()]);
     let other = office.task("Count the wheels", &shop.ada).await;
     until("it is not said why it waits", || {
-        office.items(shop.ada.id).iter().any(|item| item.held_reason.as_deref() == Some("host_silent"))
+        office
+            .items(shop.ada.id)
+            .iter()
+            .any(|item| item.held_reason.as_deref() == Some("host_silent"))
     })
     .await;
     assert!(office.runs_on(other.id).is_empty());
@@ -346,7 +358,10 @@ async fn what_is_stopped_while_the_line_is_cut_has_ended_and_new_work_waits() {
     let run = shop.worked(&other).await;
     was_done(&shop, &run);
     let comments: Vec<Comment> = office.all();
-    assert!(!comments.iter().any(|one| one.body.contains("Never.")), "what came too late is refused");
+    assert!(
+        !comments.iter().any(|one| one.body.contains("Never.")),
+        "what came too late is refused"
+    );
     shop.close().await;
 }
 
@@ -364,11 +379,13 @@ async fn an_agent_is_moved_by_the_api_and_not_while_it_works() {
     shop.office.model.push(done().behind(&gate));
     let task = shop.office.task("Count the bells", &shop.ada).await;
     gate.reached().await;
-    let refused = owner.json("PUT", "/api/v1/agents/ada/gateway", &json!({ "gateway": "local" })).await;
+    let refused =
+        owner.json("PUT", "/api/v1/agents/ada/gateway", &json!({ "gateway": "local" })).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     gate.open();
     shop.worked(&task).await;
-    let moved = owner.json("PUT", "/api/v1/agents/ada/gateway", &json!({ "gateway": "local" })).await;
+    let moved =
+        owner.json("PUT", "/api/v1/agents/ada/gateway", &json!({ "gateway": "local" })).await;
     assert!(moved.status.is_success(), "{}", moved.text);
     let listed: Value = owner.get("/api/v1/gateways/gpu-box").await.json();
     assert_eq!(listed["agents"], json!([]), "{listed}");

@@ -152,10 +152,7 @@ fn watch_name(id: ConnectionId, slot: u32) -> String {
 ///
 /// # Errors
 /// When one cannot be opened.
-pub fn keys(
-    ws: &Ws,
-    id: ConnectionId,
-) -> Result<Vec<(u32, Zeroizing<String>)>, ConnectionError> {
+pub fn keys(ws: &Ws, id: ConnectionId) -> Result<Vec<(u32, Zeroizing<String>)>, ConnectionError> {
     let sealed = ws.read(|snap| {
         let slots = queries::turns::slots(snap, id)?.into_iter();
         let keys = slots.map(|slot| Ok((slot, sealed_key(snap, id, slot)?)));

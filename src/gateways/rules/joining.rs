@@ -197,7 +197,8 @@ fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
 pub fn lied(tx: &mut WriteTx<'_>, id: GatewayId, what: &str) -> Result<(), GatewayError> {
     let one = queries::gateway_by_id(tx, id)?;
     let title = format!("{} was refused something", one.label);
-    let body = format!("Its machine asked for what is not its own: {what}. Nothing of it was done.");
+    let body =
+        format!("Its machine asked for what is not its own: {what}. Nothing of it was done.");
     tx.emit(notice(NoticeKind::System, &one, title).body(body).event());
     Ok(())
 }

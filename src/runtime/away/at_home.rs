@@ -25,7 +25,7 @@ use gateways::queries;
 use gateways::rules as gates;
 use kernel::{Actor, AgentId, Cause, GatewayId, JsonText, RunId, Timestamp, TypedId as _};
 use store::{BlobId, Read, ReadExt, StoreError};
-use tool::{AnyTool, ToolCx};
+use tool::{AnyTool, ToolCx, ToolError};
 
 use super::{Asked, Found, Look, MOST, Piece, read, value};
 use crate::command::tool::{Ready, ToolMade};
@@ -118,6 +118,11 @@ impl Desk for AtHome {
     }
 }
 
+/// People may have locked an agent, or taken a tool away from it, since its host weighed the call.
+fn denied(name: &str) -> ToolError {
+    ToolError::refused("denied", format!("you may not use {name} here"))
+}
+
 /// What is not a host's is refused, and stands in the log.
 fn not_yours(from: GatewayId, what: &str) -> EngineError {
     tracing::warn!(gateway.id = %from, "a host is refused: {what}");
@@ -125,16 +130,17 @@ fn not_yours(from: GatewayId, what: &str) -> EngineError {
 }
 
 /// Whether an agent works on the machine of a gateway.
-pub(super) fn is_its(
-    read: &dyn Read,
-    from: GatewayId,
-    agent: AgentId,
-) -> Result<bool, StoreError> {
+pub(super) fn is_its(read: &dyn Read, from: GatewayId, agent: AgentId) -> Result<bool, StoreError> {
     Ok(queries::gateway_of(read, agent)? == from)
 }
 
 /// A run as a host says it, if it is one of its.
-fn its_run(snap: &impl ReadExt, read: &dyn Read, from: GatewayId, id: RunId) -> Result<Run, EngineError> {
+fn its_run(
+    snap: &impl ReadExt,
+    read: &dyn Read,
+    from: GatewayId,
+    id: RunId,
+) -> Result<Run, EngineError> {
     match snap.get::<Run>(id)? {
         Some(run) if is_its(read, from, run.agent)? => Ok(run),
         // It was ended, and its agent has moved since.
@@ -193,14 +199,14 @@ impl AtHome {
         Ok(answer)
     }
 
-    /// Where a tool is called, with what it needs to know of its run.
+    /// Where a tool is called, with what it needs to know of its run, and whether its agent may use it now.
     fn place(
         &self,
         ws: &Ws,
         from: GatewayId,
         run: RunId,
         name: &str,
-    ) -> Result<ToolCx, EngineError> {
+    ) -> Result<(ToolCx, bool), EngineError> {
         let read = ws.read(|snap| {
             let run = its_run(snap, snap, from, run)?;
             let mut agent = snap
@@ -216,10 +222,7 @@ impl AtHome {
             may_use((&agent, &off), run.trigger, child.as_ref(), entry)
                 && (!locked || is_for_locked(&entry.spec))
         });
-        if entry.is_none() {
-            return Err(not_yours(from, "its agent may not use this tool"));
-        }
-        Ok(ToolCx {
+        let cx = ToolCx {
             ws: ws.clone(),
             agent: agent.id,
             run: run.id,
@@ -231,9 +234,10 @@ impl AtHome {
             folder: ws.agent_folder(&agent.slug),
             max_result: tool::MAX_OUTPUT,
             seen: Arc::default(),
-            child,
+            child: child.clone(),
             cancel: CancellationToken::new(),
-        })
+        };
+        Ok((cx, entry.is_some()))
     }
 
     async fn ready(
@@ -243,7 +247,10 @@ impl AtHome {
         run: RunId,
         made: &ToolMade,
     ) -> Result<Ready, EngineError> {
-        let cx = self.place(ws, from, run, &made.name)?;
+        let (cx, may) = self.place(ws, from, run, &made.name)?;
+        if !may {
+            return Ok(Ready::refusing(cx, denied(&made.name)));
+        }
         let lease = gate::weighed_there(made.arguments.clone());
         match Ready::of(&self.engine.tools, &made.name, cx.clone(), lease).await {
             Ok(Some(ready)) => Ok(ready),
@@ -253,13 +260,17 @@ impl AtHome {
     }
 
     async fn look(&self, ws: &Ws, from: GatewayId, look: Look) -> Result<Value, EngineError> {
-        let mut cx = self.place(ws, from, look.run, &look.name)?;
+        let (mut cx, may) = self.place(ws, from, look.run, &look.name)?;
         (cx.step, cx.max_result) = (look.step, look.most.min(64_000));
         let Some(AnyTool::Read(tool)) = self.engine.tools.get(&look.name).map(|one| &one.tool)
         else {
             return Err(not_yours(from, "this tool does more than to look"));
         };
-        let output = match tool.read(&cx, gate::weighed_there(look.arguments)).await {
+        let done = match may {
+            true => tool.read(&cx, gate::weighed_there(look.arguments)).await,
+            false => Err(denied(&look.name)),
+        };
+        let output = match done {
             Ok(output) => output,
             Err(error) => error.into_output()?,
         };
@@ -348,9 +359,7 @@ fn check(
     }
     let may = match about {
         About::Run(run) => of_run(run)?,
-        About::Session(id) => {
-            tx.get::<Session>(id)?.is_some_and(|session| is_its(session.agent))
-        }
+        About::Session(id) => tx.get::<Session>(id)?.is_some_and(|session| is_its(session.agent)),
         About::Agent(agent) => is_its(agent),
         About::Job(id) => tx.get::<Job>(id)?.is_some_and(|job| is_its(job.agent)),
         About::Approval(id) => {

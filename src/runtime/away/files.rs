@@ -101,7 +101,8 @@ pub(super) async fn branch(
         (None, _) | (_, u64::MAX) => Vec::new(),
         (Some(_), _) => {
             let (own, here) = (ws.clone(), here.as_deref().map(CommitId::parse).transpose()?);
-            let written = blocking(move || own.repo()?.write_pack(&branch, here).map_err(EngineError::from));
+            let written =
+                blocking(move || own.repo()?.write_pack(&branch, here).map_err(EngineError::from));
             written.await??.map(|(_, pack)| pack).unwrap_or_default()
         }
     };
@@ -152,4 +153,3 @@ async fn its(
         }
     }
 }
-
