@@ -226,7 +226,7 @@ async fn the_board_says_how_long_it_takes_to_win() {
     let won = api.json("PATCH", &at, &json!({ "stage": "won" })).await;
     assert_eq!(won.status, 200, "{}", won.text);
     let told = board().await;
-    assert!(told.contains("Days to won 3"), "{told}");
+    assert!(told.contains("Days to won3"), "{told}");
     hq.finish().await;
 }
 
