@@ -17,6 +17,8 @@ pub struct Download {
     pub name: String,
     /// Where it comes from.
     pub url: String,
+    /// The tab whose page it belongs to; none when that was closed already.
+    pub tab: Option<u32>,
     /// Bytes that have come.
     pub bytes: u64,
     /// How far it is.
@@ -49,11 +51,19 @@ impl Downloads {
         Self { list: Vec::new(), limit, before }
     }
 
+    /// With those of the browser before it, which are among the bytes before the start.
+    pub(crate) fn with(mut self, kept: Vec<Download>) -> Self {
+        let bytes: u64 = kept.iter().map(|one| one.bytes).sum();
+        self.before = self.before.saturating_sub(bytes);
+        self.list = kept;
+        self
+    }
+
     pub(crate) fn list(&self) -> &[Download] {
         &self.list
     }
 
-    pub(crate) fn begin(&mut self, begins: DownloadBegins) {
+    pub(crate) fn begin(&mut self, begins: DownloadBegins, tab: Option<u32>) {
         if self.list.len() == KEPT
             && let Some(at) = self.list.iter().position(|one| one.state != DownloadState::Running)
         {
@@ -63,6 +73,7 @@ impl Downloads {
             name: file_name(&begins.suggested_filename),
             file: begins.guid,
             url: begins.url.chars().take(MAX_URL).collect(),
+            tab,
             bytes: 0,
             state: DownloadState::Running,
         });
@@ -107,6 +118,7 @@ mod tests {
 
     fn begins(guid: &str, name: &str) -> DownloadBegins {
         DownloadBegins {
+            frame_id: String::new(),
             guid: guid.to_owned(),
             url: "http://a.test/f".to_owned(),
             suggested_filename: name.to_owned(),
@@ -134,12 +146,19 @@ mod tests {
     #[test]
     fn the_limit_counts_all_downloads_together_and_what_was_announced() {
         let mut downloads = Downloads::new(100, 10);
-        downloads.begin(begins("1", "a"));
+        downloads.begin(begins("1", "a"), Some(1));
         assert!(!downloads.progress(&at("1", 60.0, 60.0, "completed")));
-        downloads.begin(begins("2", "b"));
+        downloads.begin(begins("2", "b"), None);
         assert!(!downloads.progress(&at("2", 10.0, 30.0, "inProgress")));
         assert!(downloads.progress(&at("2", 10.0, 31.0, "inProgress")));
         assert!(!downloads.progress(&at("2", 10.0, 31.0, "canceled")));
         assert_eq!(downloads.list()[1].state, DownloadState::TooLarge);
+
+        // Those of the browser before count once.
+        let kept = downloads.list()[..1].to_vec();
+        let mut anew = Downloads::new(100, 60).with(kept);
+        anew.begin(begins("3", "c"), None);
+        assert!(!anew.progress(&at("3", 40.0, 40.0, "inProgress")));
+        assert!(anew.progress(&at("3", 40.0, 41.0, "inProgress")));
     }
 }

@@ -64,7 +64,11 @@ impl Fold {
                 }
             }
             "Browser.downloadWillBegin" => {
-                self.0.lock().downloads.begin(read::<DownloadBegins>(event)?);
+                let begins: DownloadBegins = read(event)?;
+                let mut known = self.0.lock();
+                let tab = known.tabs.iter().find(|tab| tab.frames.contains_key(&begins.frame_id));
+                let tab = tab.map(|tab| tab.number);
+                known.downloads.begin(begins, tab);
             }
             "Browser.downloadProgress" => {
                 let progress: DownloadProgress = read(event)?;

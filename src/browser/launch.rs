@@ -3,6 +3,7 @@
 //!
 //! It ends with whoever holds the pipe, and what a former start of HQ left behind is ended before the next.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use sandbox::left_over;
 use sandbox::spawn::Started;
 
 use crate::BrowserError;
-use crate::downloads::{Download, Downloads};
+use crate::downloads::{Download, DownloadState, Downloads};
 use crate::events::Fold;
 use crate::page::Page;
 use crate::protocol::{
@@ -59,6 +60,8 @@ struct Life {
 struct Now {
     running: Option<Arc<Running>>,
     news: Vec<String>,
+    /// What those before it have downloaded, while it does not run.
+    downloads: Vec<Download>,
 }
 
 /// One running Chromium. Ends with the last that holds it.
@@ -104,7 +107,7 @@ impl Browser {
     /// A browser that starts at its first use.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let now = Now { running: None, news: Vec::new() };
+        let now = Now { running: None, news: Vec::new(), downloads: Vec::new() };
         let life = Life { next_tab: 1, ..Life::default() };
         Self(Arc::new(Keeper { setup, life: tokio::sync::Mutex::new(life), now: Mutex::new(now) }))
     }
@@ -164,11 +167,13 @@ impl Browser {
         }
     }
 
-    /// What was downloaded since the start.
+    /// What was downloaded since HQ runs.
     #[must_use]
     pub fn downloads(&self) -> Vec<Download> {
-        let running = self.current();
-        running.map_or_else(Vec::new, |running| running.tabs.lock().downloads.list().to_vec())
+        match self.current() {
+            Some(running) => running.tabs.lock().downloads.list().to_vec(),
+            None => self.0.now.lock().downloads.clone(),
+        }
     }
 
     /// Whether it runs.
@@ -222,6 +227,7 @@ impl Browser {
         let running = self.0.now.lock().running.take();
         if let Some(running) = running {
             running.keep_tabs(&mut life);
+            self.0.now.lock().downloads = running.downloaded();
             running.end().await;
         }
     }
@@ -231,6 +237,7 @@ impl Browser {
         self.stop().await;
         let mut life = self.0.life.lock().await;
         *life = Life { next_tab: life.next_tab, ..Life::default() };
+        self.0.now.lock().downloads.clear();
         let setup = self.0.setup.clone();
         blocking(move || {
             let all = [setup.profile(), setup.downloads(), setup.uploads(), setup.scratch()];
@@ -261,7 +268,8 @@ impl Browser {
         if MAX_FAILURES <= life.failures {
             return Err(BrowserError::GaveUp(life.failures));
         }
-        let begun = Running::start(&self.0.setup, life.next_tab).await;
+        let kept = self.0.now.lock().downloads.clone();
+        let begun = Running::start(&self.0.setup, life.next_tab, kept).await;
         let running = match begun {
             Ok(running) => Arc::new(running),
             Err(error) => {
@@ -285,8 +293,10 @@ impl Browser {
     fn put_down(&self, life: &mut Life, running: &Running, why: &str) {
         life.failures = if RAN_WELL <= running.started.elapsed() { 1 } else { life.failures + 1 };
         running.keep_tabs(life);
+        let downloads = running.downloaded();
         let mut now = self.0.now.lock();
         now.running = None;
+        now.downloads = downloads;
         now.news.push(format!(
             "the browser was started anew because {why}; the open tabs were loaded again, and the last \
              act may or may not have happened: look first"
@@ -295,15 +305,25 @@ impl Browser {
 }
 
 impl Running {
-    async fn start(setup: &Setup, next_tab: u32) -> Result<Self, BrowserError> {
+    async fn start(
+        setup: &Setup,
+        next_tab: u32,
+        kept: Vec<Download>,
+    ) -> Result<Self, BrowserError> {
         let of = setup.clone();
-        let (errors, before) =
-            blocking(move || Ok((prepare(&of)?, size_of(&of.downloads())))).await?;
+        let files: HashSet<String> = kept.iter().map(|one| one.file.clone()).collect();
+        let work = move || {
+            let errors = prepare(&of)?;
+            tidy(&of.downloads(), &files)?;
+            Ok::<_, io::Error>((errors, size_of(&of.downloads())))
+        };
+        let (errors, before) = blocking(work).await?;
         let started = setup.spawner.spawn(setup.command(errors)).await?;
         let Started { job, stdin: Some(write), stdout: Some(read), .. } = started else {
             return Err(BrowserError::NotReady("it has no pipes".to_owned()));
         };
-        let tabs = Arc::new(Tabs::new(next_tab, Downloads::new(setup.max_downloads, before)));
+        let tabs =
+            Arc::new(Tabs::new(next_tab, Downloads::new(setup.max_downloads, before).with(kept)));
         let noted = left_over::note(&setup.runs().join("own"), job.mark());
         let link = noted.and_then(|()| Link::open(write, read, Arc::new(Fold(Arc::clone(&tabs)))));
         let link = link.map_err(|error| {
@@ -365,6 +385,13 @@ impl Running {
         let known = self.tabs.lock();
         life.next_tab = known.next_tab;
         life.tabs = known.infos().into_iter().map(|tab| (tab.number, tab.url)).collect();
+    }
+
+    /// What it has downloaded and is all there.
+    fn downloaded(&self) -> Vec<Download> {
+        let known = self.tabs.lock();
+        let all = known.downloads.list().iter();
+        all.filter(|one| one.state == DownloadState::Done).cloned().collect()
     }
 
     /// Lets it write down what it keeps, and ends what is left.
@@ -461,6 +488,17 @@ fn why_not(job: &Job, error: &BrowserError) -> BrowserError {
         Some(last.trim().to_owned())
     });
     BrowserError::NotReady(said.unwrap_or_else(|| error.to_string()))
+}
+
+/// Removes the files of which nobody knows any more what they are called.
+fn tidy(folder: &Path, known: &HashSet<String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !known.contains(&*entry.file_name().to_string_lossy()) && entry.file_type()?.is_file() {
+            unless_missing(fs::remove_file(entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 fn size_of(folder: &Path) -> u64 {

@@ -30,6 +30,9 @@ const WORLD: &str = "hq";
 const TITLE_AND_STATUS: &str =
     "[document.title, performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0]";
 
+/// At most two million characters of it are read.
+const HTML: &str = "document.documentElement?.outerHTML.slice(0, 2_000_000) ?? ''";
+
 /// One tab of a running browser. Clones share it.
 #[derive(Clone)]
 pub struct Page {
@@ -281,6 +284,19 @@ impl Page {
             return_by_value: true,
         };
         value_of(self.call(&evaluate, USUAL).await?)
+    }
+
+    /// The source of its main frame as it is now, cut where it is very long. None of a page into which a credential was
+    /// typed: it may stand in there.
+    pub async fn html(&self) -> Result<String, BrowserError> {
+        let refused = || match self.with_tab(|tab| tab.knows_secret())? {
+            true => Err(BrowserError::KnowsSecret),
+            false => Ok(()),
+        };
+        refused()?;
+        let html = self.evaluate_own(HTML).await?;
+        refused()?;
+        Ok(html.as_str().unwrap_or_default().to_owned())
     }
 
     /// Calls a function of the driver on a node.

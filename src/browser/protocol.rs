@@ -500,6 +500,8 @@ pub struct DragIntercepted {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DownloadBegins {
+    #[serde(default)]
+    pub frame_id: String,
     pub guid: String,
     pub url: String,
     pub suggested_filename: String,

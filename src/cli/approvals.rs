@@ -42,6 +42,8 @@ pub enum Command {
         #[arg(long, default_value = "")]
         note: String,
     },
+    /// Tell its agent to make a call again that was refused or not answered in time; people are asked anew
+    Again(Which),
 }
 
 /// Which approval.
@@ -109,6 +111,14 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Deny { which, note, .. } => {
             let body = json!({ "answer": "denied", "note": note });
             decide(common, door, &which, &body).await
+        }
+        Command::Again(which) => {
+            let one = find(door, &which).await?;
+            let path = format!("/api/v1/approvals/{}/again", part(word(&one, "id")));
+            let ask = Ask::post(path, &json!({})).within(which.place.workspace.as_ref());
+            let told = door.call(ask).await?;
+            let line = format!("{} makes the call again and asks anew.", word(&told, "run"));
+            print(common, &told, &[line])
         }
     }
 }

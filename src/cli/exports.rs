@@ -76,6 +76,12 @@ fn cell(field: &Value, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
+        // Tags are told by the names of their labels.
+        Value::String(text)
+            if word(field, "key") == "tags" && word(field, "kind") == "multi_select" =>
+        {
+            text.clone()
+        }
         Value::String(text) => {
             let mut choices = field["choices"].as_array().into_iter().flatten();
             let called = choices.find(|one| word(one, "key") == text);
@@ -99,10 +105,10 @@ mod tests {
             json!({ "key": "name", "label": "Name" }),
             json!({ "key": "stage", "label": "Stage", "choices": [{ "key": "c_2", "label": "C++" }] }),
             json!({ "key": "organization", "label": "Organization" }),
-            json!({ "key": "tags", "label": "Tags", "choices": [{ "key": "vip", "label": "VIP" }] }),
+            json!({ "key": "tags", "label": "Tags", "kind": "multi_select", "choices": [{ "key": "new", "label": "VIP" }] }),
         ];
         let rows = [
-            json!({ "name": "Rosa, Ltd", "stage": "c_2", "organization": { "id": "1", "name": "Harbour" }, "tags": ["vip", "new"] }),
+            json!({ "name": "Rosa, Ltd", "stage": "c_2", "organization": { "id": "1", "name": "Harbour" }, "tags": ["VIP", "new"] }),
             json!({ "name": "=1+1" }),
         ];
         let text = csv(&fields, &rows).expect("a text");

@@ -63,6 +63,9 @@ pub enum Command {
         agent: String,
         /// The tool
         tool: String,
+        /// The command line of a program, for exec
+        #[arg(long)]
+        command: Option<String>,
         #[command(flatten)]
         request: Request,
         #[command(flatten)]
@@ -196,10 +199,11 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
             print(common, one, &[format!("{} is removed.", row(one).join(" · "))])
         }
-        Command::Explain { agent, tool, request, place } => {
+        Command::Explain { agent, tool, command, request, place } => {
             let asked = query(&[
                 ("agent", Some(agent.as_str())),
                 ("tool", Some(tool.as_str())),
+                ("command", command.as_deref()),
                 ("host", request.host.as_deref()),
                 ("method", request.method.as_deref()),
             ]);
@@ -207,7 +211,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let told = door.call(ask.within(place.workspace.as_ref())).await?;
             let mut line = format!("{}: {}", word(&told, "verdict"), word(&told, "why"));
             if let Some(rule) = told["rule"].as_str() {
-                line.push_str(&format!(" (permission {})", short(rule)));
+                line.push_str(&format!(" (permission {}: {})", short(rule), word(&told, "calls")));
             }
             print(common, &told, &[line])
         }

@@ -60,6 +60,9 @@ pub fn run(common: &Common, serve: Serve) -> u8 {
         Ok(config) => config,
         Err(error) => return failed(&error),
     };
+    if let Err(error) = replica::folder::check_for_home(&config.data) {
+        return failed(&error);
+    }
     let redactor = Arc::new(Redactor::new());
     if let Err(error) = log_to_stderr(&config.log, common.json, &redactor) {
         return failed(&error);

@@ -20,7 +20,7 @@ pub enum Work {
     /// Runs of agents: list, show, follow, stop
     #[command(subcommand)]
     Runs(runs::Command),
-    /// What agents ask before they do it: list, show, approve, deny
+    /// What agents ask before they do it: list, show, approve, deny, again
     #[command(subcommand)]
     Approvals(approvals::Command),
     /// What agents may do without asking: show, mode, allow, ask, deny, remove, explain, export, import
@@ -59,7 +59,7 @@ pub enum Work {
     /// Folders and sites that are kept up to date as knowledge: list, show, add, edit, sync, remove
     #[command(subcommand)]
     Source(sources::Command),
-    /// Keys and variables of agents: list, set, remove, restore, put-back, why, uses, import
+    /// Keys and variables of agents: list, set, remove, restore, put-back, why, uses, import, master key
     #[command(subcommand)]
     Secret(secrets::Command),
     /// The machines that agents work on: list, show, add, rename, pause, resume, remove

@@ -3,7 +3,8 @@
 
 use features::tasks::model::label::Label;
 use kernel::{Colour, Hue};
-use noun::{Choice, Column, Kind, Look, Stands};
+use noun::{Choice, Column, FieldValue, Kind, Look, Names, Stands};
+use serde_json::{Value, json};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{BY_KEY, FieldDef, Home, NAME, ORGANIZATIONS};
@@ -66,6 +67,26 @@ pub(crate) fn tag(key: String, label: &Label) -> Choice {
         Colour::Own(_) => Hue::of(&label.name),
     };
     Choice { key, colour, ..Choice::called(&label.name) }
+}
+
+/// A value for programs. Tags are told by the names of their labels, as those of tasks are.
+pub(crate) fn json(column: &Column, value: &FieldValue, names: &dyn Names) -> Value {
+    match value {
+        FieldValue::Choices(keys) if are_labels(column) => {
+            keys.iter().map(|key| column.label_of(key)).collect()
+        }
+        value => column.json(value, names),
+    }
+}
+
+/// The JSON schema of what may be sent. A tag comes into being when somebody names it.
+pub(crate) fn schema(column: &Column) -> Value {
+    let mut schema = column.schema();
+    if are_labels(column) {
+        let names: Vec<&str> = column.choices.iter().map(|one| one.label.as_str()).collect();
+        schema["items"] = json!({ "type": "string", "examples": names });
+    }
+    schema
 }
 
 /// What to say of a field that is not there.

@@ -64,6 +64,9 @@ pub fn names(
     match column.kind {
         Kind::Person => people.names(),
         Kind::Relation => records.iter().map(|name| (name.clone(), String::new())).collect(),
+        _ if columns::are_labels(column) => {
+            column.choices.iter().map(|one| (one.label.clone(), String::new())).collect()
+        }
         _ => column.choices.iter().map(|one| (one.key.clone(), one.label.clone())).collect(),
     }
 }
@@ -142,13 +145,39 @@ pub(crate) fn column<'c>(key: &str, columns: &'c [Column]) -> Option<&'c Column>
     with(key).or_else(|| with(called(key)))
 }
 
+/// A word that is looked for anywhere, in small letters.
+pub(crate) struct Word {
+    text: String,
+    /// The choices whose labels have it: the places of their fields, and their keys.
+    choices: Vec<(u16, String)>,
+}
+
+impl Word {
+    fn of(word: &str, shared: &Shared, columns: &[Column]) -> Self {
+        let text = word.to_lowercase();
+        let mut choices = Vec::new();
+        for column in columns {
+            let Some(at) = shared.find(&column.key) else { continue };
+            let called = column.choices.iter();
+            let called = called.filter(|one| one.label.to_lowercase().contains(&text));
+            choices.extend(called.map(|one| (at, one.key.clone())));
+        }
+        Self { text, choices }
+    }
+
+    /// Whether a choice is called so.
+    fn calls(&self, field: u16, key: &str) -> bool {
+        self.choices.iter().any(|(at, one)| *at == field && one == key)
+    }
+}
+
 /// A condition, ready to be asked; none when it is asked elsewhere.
 ///
 /// # Errors
 /// A sentence that says why it means nothing.
 pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Option<Test>, String> {
     if term.is_words() {
-        let words = term.values.iter().map(|word| word.to_lowercase());
+        let words = term.values.iter().map(|word| Word::of(word, shared, seen.around.columns));
         return Ok(Some(Test::Words(words.collect())));
     }
     let (around, is) = (seen.around, |word: &str| is(term, word));
@@ -239,7 +268,7 @@ fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result
 
 /// One condition, ready to be asked.
 pub(crate) enum Test {
-    Words(Vec<String>),
+    Words(Vec<Word>),
     Empty(u16, bool),
     Texts(u16, Vec<String>),
     Numbers(u16, Vec<Numbers>),
@@ -303,16 +332,18 @@ pub(crate) fn holds<B: Book>(test: &Test, row: &Slim<B>, seen: &Seen<'_>) -> boo
         Test::Nothing => false,
         Test::Unchecked => row.unchecked,
         Test::Words(words) => words.iter().all(|word| {
-            row.values.iter().any(|(_, value)| match value {
+            row.values.iter().any(|(at, value)| match value {
+                FieldValue::Choice(key) => word.calls(*at, key),
+                FieldValue::Choices(keys) => keys.iter().any(|key| word.calls(*at, key)),
                 FieldValue::Phone(number) => {
-                    plain(value).contains(word)
-                        || part_of_phone(word)
+                    plain(value).contains(&word.text)
+                        || part_of_phone(&word.text)
                             .is_some_and(|part| noun::digits(number).contains(&part))
                 }
                 FieldValue::Refers(target) => {
-                    titles.get(&target.id).is_some_and(|title| title.contains(word))
+                    titles.get(&target.id).is_some_and(|title| title.contains(&word.text))
                 }
-                value => plain(value).contains(word),
+                value => plain(value).contains(&word.text),
             })
         }),
         Test::Empty(key, empty) => row.value(Some(*key)).is_none() == *empty,

@@ -12,12 +12,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kernel::filter::{Query, Term};
 use kernel::{Assignee, Timestamp, TypedId as _};
-use noun::{Column, FieldValue, Kind, Names};
+use noun::{Column, FieldValue, Kind, Names, Stands};
 use store::columns::Column as Kept;
 use store::{Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
-use crate::columns;
+use crate::columns::{self, STAGE};
 use crate::error::CrmError;
 use crate::filters::{self, holds};
 use crate::model::{Book, CollectionId, ContactId, Home, NAME, Row, of_table};
@@ -34,6 +34,8 @@ pub struct Slim<B: Book> {
     archived: bool,
     pub(crate) created: i64,
     pub(crate) updated: i64,
+    /// When it came into the stage in which it is; when it was made, where it has none.
+    staged: i64,
     pub(crate) unchecked: bool,
     pub(crate) values: Box<[(u16, FieldValue)]>,
     /// Who wrote one of the values or more, by their places in [`Shared`].
@@ -99,6 +101,11 @@ impl<B: Book> Kept for Slim<B> {
             archived: row.archived_at.is_some(),
             created: row.created_at.as_millisecond(),
             updated: row.updated_at.as_millisecond(),
+            staged: row
+                .cells
+                .get(STAGE)
+                .map_or(row.created_at, |cell| cell.origin.at)
+                .as_millisecond(),
             unchecked: row
                 .cells
                 .values()
@@ -186,11 +193,21 @@ pub struct Found<I> {
     pub tallies: Vec<Tally>,
     /// The groups in order.
     pub groups: Vec<Group<I>>,
+    /// How many days passed from making a record to its being won, in the middle; of stages alone, and none where no
+    /// record became won.
+    pub days_to_won: Option<i64>,
 }
 
 impl<I> Default for Found<I> {
     fn default() -> Self {
-        Self { ids: Vec::new(), all: 0, said: Vec::new(), tallies: Vec::new(), groups: Vec::new() }
+        Self {
+            ids: Vec::new(),
+            all: 0,
+            said: Vec::new(),
+            tallies: Vec::new(),
+            groups: Vec::new(),
+            days_to_won: None,
+        }
     }
 }
 
@@ -391,9 +408,33 @@ fn gather<B: Book>(
             }
         }
         found.groups = groups.groups();
+        if key == STAGE {
+            found.days_to_won = days_to_won(&fitting, by, seen.around.columns);
+        }
     }
     found.ids = fitting.into_iter().map(|row| row.id).collect();
     found
+}
+
+/// The median of the days from making a record to its being won. What began as won says nothing.
+fn days_to_won<B: Book>(rows: &[&Slim<B>], stage: Option<u16>, columns: &[Column]) -> Option<i64> {
+    /// Milliseconds of a day.
+    const DAY: i64 = 86_400_000;
+    let column = columns.iter().find(|column| column.key == STAGE)?;
+    let wins =
+        |key: &str| column.choices.iter().any(|one| one.key == key && one.stands == Stands::Won);
+    let won = rows.iter().filter(|row| match row.value(stage) {
+        Some(FieldValue::Choice(key)) => wins(key),
+        _ => false,
+    });
+    let mut took: Vec<i64> =
+        won.map(|row| row.staged - row.created).filter(|took| 0 < *took).collect();
+    let middle = took.len() / 2;
+    if took.is_empty() {
+        return None;
+    }
+    let (_, median, _) = took.select_nth_unstable(middle);
+    Some((*median + DAY / 2) / DAY)
 }
 
 fn count<B: Book>(tallies: &mut [Tally], row: &Slim<B>, told: &[Option<u16>]) {

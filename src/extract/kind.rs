@@ -52,6 +52,8 @@ const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 /// How pictures begin.
 const PICTURES: &[&[u8]] =
     &[b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM"];
+/// How the names of documents end that are packed files, in lower case.
+const PACKED: &[&str] = &["docx", "pptx", "xlsx", "odt", "odp", "ods", "epub"];
 /// How pages begin, in lower case.
 const PAGES: &[&str] = &["<!doctype html", "<html", "<head", "<body"];
 
@@ -101,8 +103,7 @@ impl Kind {
         if start.starts_with("<?xml") && start.contains("<html") {
             return Self::Html;
         }
-        let (_, end) = name.rsplit_once('.').unwrap_or_default();
-        match end.to_ascii_lowercase().as_str() {
+        match ending(name).as_str() {
             "html" | "htm" | "xhtml" => Self::Html,
             "md" | "markdown" => Self::Markdown,
             "csv" | "tsv" | "tab" => Self::Csv,
@@ -110,6 +111,12 @@ impl Kind {
             _ => Self::Text,
         }
     }
+}
+
+/// How a name ends, in lower case.
+fn ending(name: &str) -> String {
+    let (_, end) = name.rsplit_once('.').unwrap_or_default();
+    end.to_ascii_lowercase()
 }
 
 /// Whether it is a zip.
@@ -128,8 +135,12 @@ fn is_picture(bytes: &[u8]) -> bool {
     }
 }
 
-/// Why nothing was read in something that is no known kind, where it can be said.
-pub(crate) fn unread(bytes: &[u8]) -> Result<Option<&'static str>, Refused> {
+/// Why nothing was read in something that is no known kind, where it can be said. A packed file that is called as a
+/// document and is none has lost a part of itself.
+pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, Refused> {
+    if is_zip(bytes) && PACKED.contains(&ending(name).as_str()) {
+        return Err(Refused::Damaged);
+    }
     let locked: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     if bytes.starts_with(COMPOUND) {
         return match memmem::find(bytes, &locked) {

@@ -137,7 +137,7 @@ fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Extracted, Refused>
         Kind::Html => html::file(bytes, &mut found),
         Kind::Markdown | Kind::Json | Kind::Text => text::file(bytes, &mut found),
         Kind::Image => (),
-        Kind::Other => found.notes.extend(kind::unread(bytes)?.map(str::to_owned)),
+        Kind::Other => found.notes.extend(kind::unread(bytes, name)?.map(str::to_owned)),
     }
     Ok(found.finish())
 }

@@ -9,8 +9,8 @@ use store::{Blobs, Range, Read, ReadExt as _, StoreError};
 use crate::error::KnowledgeError;
 use crate::model::{
     BY_AGENT, BY_FOLDER, BY_PARENT, BY_TITLE, Body, EVERY_AGENT, Folder, FolderId, Had, Item,
-    KnowledgeId, KnowledgeSuggestionId, Marks, READING_WAITS, Reading, SUGGESTIONS_BY_ITEM,
-    Suggestion, Text, Uses, VERSIONS_BY_ITEM, Version, title_key,
+    ItemKind, KnowledgeId, KnowledgeSuggestionId, Marks, READING_WAITS, Reading,
+    SUGGESTIONS_BY_ITEM, Suggestion, Text, Uses, VERSIONS_BY_ITEM, Version, title_key,
 };
 
 /// An item by its id.
@@ -19,6 +19,17 @@ use crate::model::{
 /// When there is none.
 pub fn item_by_id(read: &dyn Read, id: KnowledgeId) -> Result<Item, KnowledgeError> {
     read.get(id)?.ok_or_else(|| KnowledgeError::no("item", &id.to_string()))
+}
+
+/// Why nobody writes the words of an item that has none of its own.
+#[must_use]
+pub fn unwritten(item: &Item) -> KnowledgeError {
+    KnowledgeError::Refused(match item.kind {
+        ItemKind::Source => {
+            "its words come from its source, and nobody changes them here".to_owned()
+        }
+        _ => "a file has no words to write".to_owned(),
+    })
 }
 
 /// An item by its id or its title. For an agent there are those alone that it may see.

@@ -134,6 +134,10 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
     let blank = Reading::new(id, ws.app.clock.now());
     let failed = |why: String| Some(Reading { state: ReadingState::Failed(why), ..blank.clone() });
     match of_file(ws, &file) {
+        // In what nobody reads there may be words: why it is not read says more than that there are none.
+        Ok(Extracted { kind: Kind::Other, notes, .. }) if !notes.is_empty() => {
+            failed(web::form::sentence(&notes.join("; ")))
+        }
         Ok(found) => match Text::keep(&ws.blobs, joined(&found)) {
             Ok(text) => Some(Reading {
                 state: if found.state == State::NoText {

@@ -40,9 +40,10 @@ pub async fn save(
         let own = written.clone();
         let settled = ws
             .look(move |ws| {
-                let (now, rev) = ws
-                    .read(|snap| snap.get_rev::<Body>(id))?
-                    .ok_or_else(|| KnowledgeError::no("page", &id.to_string()))?;
+                let (now, rev) = ws.read(|snap| match snap.get_rev::<Body>(id)? {
+                    Some(body) => Ok(body),
+                    None => Err(queries::unwritten(&queries::item_by_id(snap, id)?)),
+                })?;
                 let now = now.text.read(&ws.blobs).map_err(|e| KnowledgeError::disk(&e))?;
                 let text = settle(&own, &now)?;
                 let kept = Text::keep(&ws.blobs, text.clone());

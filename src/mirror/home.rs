@@ -366,6 +366,8 @@ impl Touched {
             // A root that is new is read whole, so that what belongs to one by its key need not be looked at here.
             if let Some(root) = line.head(&at.key) {
                 if !roots.has(&root) {
+                    // Work may have named it before it was there: a task whose deletion was undone.
+                    self.turns |= root == at && change.op == Op::Insert;
                     continue;
                 }
                 // A task may have come into another stream, and a connection may be gone.

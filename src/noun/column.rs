@@ -262,13 +262,22 @@ impl Column {
         self
     }
 
-    /// The choice with this key or label.
+    /// The choice with this key or label. A choice that was called otherwise once keeps its key, which may be the label
+    /// of another one by now: of several choices, which are written by their labels, the one with the label is meant.
     #[must_use]
     pub fn choice(&self, said: &str) -> Option<&Choice> {
-        let same = |one: &str| one.eq_ignore_ascii_case(said.trim());
-        let by_key = self.choices.iter().find(|choice| choice.key == said.trim());
-        by_key
-            .or_else(|| self.choices.iter().find(|choice| same(&choice.label) || same(&choice.key)))
+        let said = said.trim();
+        let lower = said.to_lowercase();
+        let same = |one: &str| {
+            one.eq_ignore_ascii_case(said) || (!said.is_ascii() && one.to_lowercase() == lower)
+        };
+        let called = || self.choices.iter().find(|choice| same(&choice.label));
+        let keyed = || self.choices.iter().find(|choice| choice.key == said);
+        let found = match self.kind {
+            Kind::MultiSelect => called().or_else(keyed),
+            _ => keyed().or_else(called),
+        };
+        found.or_else(|| self.choices.iter().find(|choice| same(&choice.key)))
     }
 
     /// A value as it was typed; none when nothing was.

@@ -14,6 +14,9 @@ pub enum ReplicaError {
     /// The folder is that of a home.
     #[error("{} holds an HQ of its own; give the gateway another folder with --data", .0.display())]
     Home(PathBuf),
+    /// The folder is that of a host.
+    #[error("{} is the folder of a gateway, which `hq replica` runs; give HQ another one with --data", .0.display())]
+    Host(PathBuf),
     /// Nothing was joined, and no command says what to join.
     #[error(
         "this machine has joined no workspace; make a command in Settings, Gateways there: \
@@ -93,6 +96,7 @@ impl ReplicaError {
     pub fn code(&self) -> &str {
         match self {
             Self::Home(_) => "folder_of_a_home",
+            Self::Host(_) => "folder_of_a_host",
             Self::NotJoined => "not_joined",
             Self::NoFingerprint => "no_fingerprint",
             Self::NoToken => "no_token",

@@ -38,6 +38,17 @@ pub fn check(folder: &Path) -> Result<(), ReplicaError> {
     }
 }
 
+/// Refuses the folder of a host for a home of its own.
+///
+/// # Errors
+/// When it is one.
+pub fn check_for_home(folder: &Path) -> Result<(), ReplicaError> {
+    match [KEY, NOTES].iter().any(|name| folder.join(name).exists()) {
+        true => Err(ReplicaError::Host(folder.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Makes what is missing in it.
 ///
 /// # Errors
@@ -218,7 +229,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         check(folder.path()).unwrap();
         make(folder.path()).unwrap();
+        check_for_home(folder.path()).unwrap();
         known().save(folder.path()).unwrap();
+        assert!(matches!(check_for_home(folder.path()), Err(ReplicaError::Host(_))));
         forget(folder.path()).unwrap();
         forget(folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

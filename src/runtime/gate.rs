@@ -189,8 +189,8 @@ impl Turn {
                 }
                 // A message came, or the program was started anew: it waits on.
                 None if approval.digest == weighed.digest => {
-                    let (shown, until) = (approval.plan.shown.clone(), approval.until);
-                    let waits = self.wait_for_yes(call, (&shown, until), Vec::new()).await?;
+                    let (line, until) = (approval.plan.line(&approval.tool), approval.until);
+                    let waits = self.wait_for_yes(call, (line, until), Vec::new()).await?;
                     return Ok(waits.then_some(Passed::Waits));
                 }
                 None => self.close(approval.id, ApprovalAnswer::Changed).await?,
@@ -221,8 +221,8 @@ impl Turn {
                 } else {
                     new.extend(self.alike(call, later, entry, now).await?);
                 }
-                let (shown, until) = (new[0].plan.shown.clone(), new[0].until);
-                let waits = self.wait_for_yes(call, (&shown, until), new).await?;
+                let (line, until) = (new[0].plan.line(&new[0].tool), new[0].until);
+                let waits = self.wait_for_yes(call, (line, until), new).await?;
                 Ok(waits.then_some(Passed::Waits))
             }
         }
@@ -377,7 +377,8 @@ impl Turn {
             files,
             arguments,
         };
-        let mut digest = digest_of(entry.spec.name, &plan);
+        let secrets = self.secrets_of(entry.spec.name, &given)?;
+        let mut digest = digest_of(entry.spec.name, &plan, &secrets);
         let mut act = match entry.spec.name == BROWSER {
             true => Act::look(ws, (agent, run), &plan.arguments).await,
             false => None,
@@ -405,7 +406,7 @@ impl Turn {
                 && (verdict.leave == Leave::Ask || answered.is_some())
             {
                 act.bind(ws, &mut plan).await;
-                digest = digest_of(entry.spec.name, &plan);
+                digest = digest_of(entry.spec.name, &plan, &secrets);
             }
             Act::expect(act.as_ref(), ws, agent, (run, self.talk.journal.steps + 1));
         }
@@ -424,6 +425,21 @@ impl Turn {
         let child = self.setting.child.as_ref();
         let leaves = self.setting.agent.network && child.is_none_or(|child| child.may_network);
         names && leaves || tool == request::NAME && given.to_string().contains(request::SECRET)
+    }
+
+    /// The secrets that a call names, each with which of them it is and which of its values: a yes counts for no other.
+    fn secrets_of(&self, tool: &str, given: &Value) -> Result<Vec<String>, EngineError> {
+        let keys = terms::secrets_of(tool, given);
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let agent = self.setting.agent.id;
+        let held = self.talk.journal.ws.read(|snap| vault::queries::held(snap, agent))?;
+        let told = |key: String| {
+            let one = held.iter().find(|one| one.secret.key == key).map(|one| &one.secret);
+            one.map_or_else(|| key.clone(), |one| format!("{key} {} {}", one.id, one.version))
+        };
+        Ok(keys.into_iter().map(told).collect())
     }
 
     /// Whether a request only looks, as a page is fetched, or goes where a person has sent this agent.
@@ -480,14 +496,13 @@ impl Turn {
     async fn wait_for_yes(
         &mut self,
         call: &Call,
-        (shown, until): (&str, Option<Timestamp>),
+        (mut line, until): (String, Option<Timestamp>),
         new: Vec<NewApproval>,
     ) -> Result<bool, EngineError> {
-        let mut first = ellipsis(shown.lines().next().unwrap_or_default(), 160);
         if 1 < new.len() {
-            first.push_str(&format!(" and {} more", new.len() - 1));
+            line.push_str(&format!(" and {} more", new.len() - 1));
         }
-        let detail = self.talk.journal.ws.app.redactor.text(&first).into_owned();
+        let detail = self.talk.journal.ws.app.redactor.text(&line).into_owned();
         let (call_id, activity) = (call.id.clone(), call.name.clone());
         self.talk.journal.apply(ApprovalsAsked { call_id, activity, detail, until, new }).await
     }
@@ -519,8 +534,8 @@ fn unanswered() -> ToolError {
     )
 }
 
-/// SHA-256 over the tool and all of its plan, each part with its length before it.
-fn digest_of(tool: &str, plan: &Plan) -> [u8; 32] {
+/// SHA-256 over the tool, all of its plan and the secrets that it names, each part with its length before it.
+fn digest_of(tool: &str, plan: &Plan, secrets: &[String]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update((part.len() as u64).to_le_bytes());
@@ -533,6 +548,9 @@ fn digest_of(tool: &str, plan: &Plan) -> [u8; 32] {
         add(file.path.as_bytes());
         add(&file.hash);
     }
+    for secret in secrets {
+        add(secret.as_bytes());
+    }
     hash.finalize().into()
 }
 
@@ -541,6 +559,9 @@ fn differs(then: &Plan, now: &Plan) -> String {
     let is_same = |file: &&Witness| now.files.contains(file);
     match then.files.iter().find(|file| !is_same(file)) {
         Some(file) => format!("{} has changed since the yes", file.path),
+        None if (&then.arguments, &then.folder) == (&now.arguments, &now.folder) => {
+            "A secret that it uses has changed since the yes".to_owned()
+        }
         None => "What it would do has changed since the yes".to_owned(),
     }
 }

@@ -68,6 +68,8 @@ function begin(root) {
     if (!now) return;
     const before = state;
     state = now;
+    // The list beside the view renews itself at that word.
+    if (before.tabs && before.came !== now.came) document.body.dispatchEvent(new Event("hq:browser_shots"));
     const hides = Boolean(now.dark) && !now.sees;
     root.toggleAttribute("data-mine", now.mine);
     root.toggleAttribute("data-dark", Boolean(now.dark));

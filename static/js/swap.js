@@ -105,13 +105,14 @@ document.addEventListener("htmx:before:request", (event) => {
   if (isAhead() || isLeaving() || isTyping(event.target)) return putOff(event);
   const { ctx } = event.detail;
   const tag = tagOf(event.target);
-  ctx.begun = performance.now();
+  Object.assign(ctx, { begun: performance.now(), round });
   if (tag) ctx.request.headers["If-None-Match"] = tag;
 });
 
-// What was asked before a change was answered may show how it was before.
+// What was asked before a change was answered, or before somebody opened a part of the page, may show how it was before.
 document.addEventListener("htmx:before:swap", (event) => {
-  if (!isRegion(event) || !(isAhead() || event.detail.ctx.begun < lastAnswer())) return;
+  const { begun, round: asked } = event.detail.ctx;
+  if (!isRegion(event) || !(isAhead() || begun < lastAnswer() || asked !== round)) return;
   putOff(event);
   catchAllUp();
 });

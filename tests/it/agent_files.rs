@@ -2,7 +2,10 @@
 //! the pages and the API that lead there.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use features::agents::editing::hash;
 use git::snapshot::Paths;
 use git::{Author, Branch, Entry};
 use kernel::Role;
@@ -12,6 +15,7 @@ use serde_json::{Value, json};
 use support::hq::{Person, Reply, Setup, TestHq};
 
 use crate::cli_agents::{Terminal, out};
+use crate::ops_health::Room;
 
 const PAGES: &str = "/w/marlow-cargo/agents/ada";
 const API: &str = "/api/v1/agents/ada/files";
@@ -323,6 +327,34 @@ async fn ends_of_lines_and_the_mark_at_the_beginning_stay_as_they_were() {
     let form = [("path", "unix.txt"), ("rev", rev.as_str()), ("text", "\r\n ONE\r\n")];
     mira.form(&action, &form).await;
     assert_eq!(on_disk(&hq, "unix.txt"), "\n ONE\n");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_changes_no_file_and_the_text_stays_in_the_form() {
+    let free = Arc::new(AtomicU64::new(50 << 30));
+    let (hq, api) = made_with(Setup::default().faults(Arc::new(Room(Arc::clone(&free))))).await;
+    let owner = hq.owner();
+    let (soul, memory) = (on_disk(&hq, "SOUL.md"), on_disk(&hq, "MEMORY.md"));
+    let commits = log(&api, "SOUL.md").await;
+    free.store(1 << 20, Ordering::SeqCst);
+    let (rev, mine) = (json!(soul).to_string(), format!("{soul}A line of my own.\n"));
+    let typed = [("path", "SOUL.md"), ("rev", rev.as_str()), ("text", mine.as_str())];
+    let page = owner.form(&format!("{PAGES}/files"), &typed).await;
+    assert_eq!(page.status, StatusCode::INSUFFICIENT_STORAGE, "{}", page.text);
+    assert!(page.text.contains("A line of my own.") && page.text.contains("nothing was saved"));
+    let (known, note) = (hash(&memory), format!("{memory}Another line of mine.\n"));
+    let noted = [("path", "MEMORY.md"), ("hash", known.as_str()), ("text", note.as_str())];
+    let page = owner.form(&format!("{PAGES}/memory"), &noted).await;
+    assert!(page.text.contains("Another line of mine."), "{}", page.text);
+    refused(&put(&api, "SOUL.md", &soul, &mine).await, 507, "storage_full");
+    refused(&create(&api, "notes/new.md", "hello").await, 507, "storage_full");
+    assert_eq!((on_disk(&hq, "SOUL.md"), on_disk(&hq, "MEMORY.md")), (soul, memory));
+    assert!(!place(&hq, "notes/new.md").exists(), "and nothing new");
+    assert_eq!(log(&api, "SOUL.md").await, commits, "nor a commit");
+    free.store(50 << 30, Ordering::SeqCst);
+    assert_eq!(owner.form(&format!("{PAGES}/files"), &typed).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(on_disk(&hq, "SOUL.md"), mine);
     hq.finish().await;
 }
 

@@ -1,5 +1,8 @@
 //! Upgrades of agents: what a newer template would make of their files, what is taken over, declined and taken back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use features::agents::model::Agent;
 use features::agents::rules::version;
 use features::agents::templates;
@@ -9,12 +12,13 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use support::hq::{Person, Reply, TestHq};
+use support::hq::{Person, Reply, Setup, TestHq};
 use support::model::{Gate, Turn};
 use support::office::Office;
 use support::work;
 
 use crate::cli_agents::{Terminal, out};
+use crate::ops_health::Room;
 
 const AGENTS: &str = "/w/marlow-cargo/agents";
 const ADA: &str = "/api/v1/agents/ada";
@@ -258,6 +262,31 @@ async fn a_run_is_waited_for() {
     office.ended(run).await;
     ok(api.post(UPGRADE, &json!({ "rest": "mine" })).await).await;
     office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_leaves_an_agent_as_it_was() {
+    let free = Arc::new(AtomicU64::new(50 << 30));
+    let hq = Setup::default().faults(Arc::new(Room(Arc::clone(&free)))).start().await;
+    let (api, owner) = (hq.api().await, hq.owner());
+    make(&api, "Ada").await;
+    moves(&hq, "default", &newer());
+    let files = || ["TOOLS.md", HUMANIZE, BRIEF].map(|path| read(&hq, "ada", path));
+    let before = files();
+    let commits = api.get(&format!("{ADA}/history")).await.json();
+    let page = format!("{AGENTS}/ada/upgrade");
+    let mark = owner.get(&page).await.attr("[name=mark]", "value");
+    free.store(1 << 20, Ordering::SeqCst);
+    refused(&api.post(UPGRADE, &json!({})).await, 507, "storage_full");
+    let told = owner.form(&page, &[("mark", mark.as_str())]).await;
+    let again = owner.get(told.location().expect("the offer")).await;
+    assert!(again.text.contains("nearly full"), "{}", again.text);
+    assert_eq!(files(), before);
+    assert_eq!(api.get(&format!("{ADA}/history")).await.json(), commits);
+    free.store(50 << 30, Ordering::SeqCst);
+    ok(api.post(UPGRADE, &json!({})).await).await;
+    assert_ne!(files(), before);
+    hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

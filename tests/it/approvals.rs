@@ -618,3 +618,128 @@ async fn in_auto_the_reviewer_lets_a_plain_call_pass_and_leaves_the_rest_to_peop
     assert_eq!(reviews, 2);
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_called_by_what_it_would_do() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let request = json!({ "url": "https://mail.example/send", "method": "post", "body": "one" });
+    office.model.push(Turn::call("http_request", request)).push(Turn::text("Done."));
+    let run = office.say(&ada, "Send it").await;
+    let sends = asked(&office, run).await;
+    assert_eq!(sends.plan.shown, "POST https://mail.example/send\n\none");
+    let review = async || office.hq.owner().get("/w/marlow-cargo/review").await.text;
+    assert!(review().await.contains("POST https://mail.example/send"), "{}", review().await);
+    answer(&office, &sends, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+
+    let write = json!({ "path": "SOUL.md", "content": "I am bold.\n" });
+    office.model.push(Turn::call("write", write)).push(Turn::text("Done."));
+    let run = office.say(&ada, "Be bold").await;
+    let changes = asked(&office, run).await;
+    assert_eq!(changes.plan.line(&changes.tool), "Changes to SOUL.md");
+    let page = review().await;
+    assert!(page.contains("Changes to SOUL.md") && !page.contains("--- a/SOUL.md"), "{page}");
+    answer(&office, &changes, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    let past = office.hq.owner().get("/w/marlow-cargo/approvals").await;
+    assert!(past.text.contains("Changes to SOUL.md"), "{}", past.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_is_asked_for_again_from_its_card() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("touch made")).push(Turn::text("I leave it."));
+    let run = office.say(&ada, "Make it").await;
+    let first = asked(&office, run).await;
+    let path = format!("{API}/{}/again", first.id);
+    let early = office.hq.owner().json("POST", &path, &json!({})).await;
+    assert_eq!(early.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", early.text);
+    answer(&office, &first, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    let page = office.hq.owner().get("/w/marlow-cargo/approvals").await;
+    assert!(page.text.contains(&format!("approvals/{}/again", first.id)), "{}", page.text);
+
+    office.model.push(runs("touch made")).push(Turn::text("Done."));
+    let told = office.hq.owner().json("POST", &path, &json!({})).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    let second = office
+        .until("another approval", |snap| {
+            Ok(trust::open(snap, 10)?.into_iter().find(|one| one.id != first.id))
+        })
+        .await;
+    assert_eq!(second.digest, first.digest, "the same call");
+    let second = asked(&office, second.run).await;
+    answer(&office, &second, json!({ "answer": "once" })).await;
+    office.ended(second.run).await;
+    assert_eq!(office.file(&ada, "made").as_deref(), Some(""));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_counts_for_the_value_that_a_secret_had_alone() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let owner = office.hq.owner();
+    let key = json!({ "name": "Mail", "key": "MAIL_KEY", "value": "mail-key-1234", "hosts": ["mail.example"] });
+    let made = owner.json("POST", "/api/v1/secrets", &key).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let request = json!({
+        "url": "https://mail.example/send", "method": "POST",
+        "headers": { "X-Key": "{{secret:MAIL_KEY}}" },
+    });
+    office.model.push(Turn::call("http_request", request)).push(Turn::text("I leave it."));
+    let run = office.say(&ada, "Send it").await;
+    let first = asked(&office, run).await;
+
+    let body = json!({ "value": "mail-key-5678" });
+    let path = "/api/v1/secrets/MAIL_KEY/value";
+    let replaced = owner.json("PUT", path, &body).await;
+    assert_eq!(replaced.status, StatusCode::OK, "{}", replaced.text);
+    answer(&office, &first, json!({ "answer": "once" })).await;
+    let second = office
+        .until("another approval", |snap| {
+            Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
+        })
+        .await;
+    assert!(second.why.contains("has changed since the yes"), "{}", second.why);
+    let second = asked(&office, run).await;
+    answer(&office, &second, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_become_of_a_call_is_told_and_nothing_is_called() {
+    let office = Office::open().await;
+    asking(&office).await;
+    let owner = office.hq.owner();
+    let told = async |call: &str| {
+        let told = owner.get(&format!("/api/v1/policy/explain?agent=ada&tool={call}")).await;
+        (told.status, told.json())
+    };
+    assert_eq!(told("exec&command=ls+out").await.1["verdict"], json!("ask"));
+    let request = "http_request&host=api.example.com";
+    assert_eq!(told(request).await.1["verdict"], json!("allow"), "it only looks");
+    assert_eq!(told(&format!("{request}&method=POST")).await.1["verdict"], json!("ask"));
+    for wrong in ["no_such_tool", "http_request&command=ls", "exec&host=a.example", "browser"] {
+        assert_eq!(told(wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    }
+    let refuse = json!({ "agent": "ada", "tool": "exec", "leave": "deny", "note": "Not here" });
+    let kept = owner.json("POST", "/api/v1/permissions", &refuse).await;
+    assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text);
+    let (_, refused) = told("exec&command=ls").await;
+    assert_eq!((&refused["verdict"], &refused["rule"]), (&json!("deny"), &kept.json()["id"]));
+    assert_eq!(refused["calls"], json!("Every call"));
+
+    let place = "/w/marlow-cargo/agents/ada/behaviour/explain";
+    let page = owner.get(&format!("{place}?tool=exec&command=ls")).await;
+    assert!(page.text.contains("Refused") && page.text.contains("Not here"), "{}", page.text);
+    let wrong = owner.get(&format!("{place}?tool=exec&host=a.example")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    assert!(wrong.text.contains("are told apart by host"), "{}", wrong.text);
+    assert_eq!(owner.get(API).await.json()["items"], json!([]));
+    office.hq.finish().await;
+}

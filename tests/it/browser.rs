@@ -22,6 +22,8 @@ use support::office::Office;
 
 const PAGE: &str = "/w/marlow-cargo/agents/ada/browser";
 const API: &str = "/api/v1/agents/ada/browser";
+/// What the site has to download.
+const OFFER: &str = "%PDF-1.4 zanzibar";
 
 /// Whether a browser can be kept to its way out here.
 #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
@@ -54,7 +56,13 @@ impl Site {
             <button onclick=\"out.textContent = 'Hello ' + document.getElementById('name').value\">Greet</button>
             <p id=out>Nobody yet</p>{filler}<img alt='' src='http://127.0.0.1:{trap}/picture'>"
         );
-        let shop = Router::new().route("/", get(move || async move { Html(page) }));
+        let offer = || async {
+            let kept = "attachment; filename=\"offer.pdf\"";
+            ([("content-type", "application/pdf"), ("content-disposition", kept)], OFFER)
+        };
+        let shop = Router::new()
+            .route("/", get(move || async move { Html(page) }))
+            .route("/offer", get(offer));
         let trapped = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&trapped);
         let closed = Router::new().fallback(move || async move {
@@ -202,6 +210,90 @@ async fn people_see_what_a_browser_shows_and_stop_and_reset_it() {
     let reset = owner.form(&format!("{PAGE}/reset"), &[]).await;
     assert_eq!(reset.location(), Some(PAGE), "{}", reset.text);
     assert!(!profile.exists());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_goes_into_the_agents_folder_and_people_take_it_from_the_page() {
+    if !is_possible() {
+        return;
+    }
+    let site = Site::start().await;
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.trust(ada.id, TrustMode::Full).await;
+    let owner = office.hq.owner();
+    let reach = json!({ "opened": [format!("127.0.0.1:{}", site.port)] });
+    assert!(owner.json("PUT", "/api/v1/reach", &reach).await.status.is_success());
+    switched(&office, true).await;
+
+    let calls = [
+        json!({ "action": "open", "url": site.url() }),
+        json!({ "action": "snapshot", "markdown": true }),
+        json!({ "action": "screenshot", "labels": true }),
+        json!({ "action": "navigate", "url": format!("{}offer", site.url()) }),
+    ];
+    let told = browses(&office, &ada, &calls).await;
+    let (ok, text) = &told[1];
+    assert!(*ok && text.contains("# Shop") && text.contains("Filler line 7."), "{text}");
+    assert!(!text.contains("[e1]"), "{text}");
+    assert!(told[2].0 && told[2].1.contains(" button \"Greet\" "), "{told:?}");
+    assert!(told[3].0 && told[3].1.contains("a file that is downloaded"), "{told:?}");
+
+    let save = |args: Value| Turn::call("browser_download", args);
+    office.model.push(save(json!({ "name": "OFFER" })));
+    office.model.push(save(json!({ "name": "offer", "path": "prices.pdf" })));
+    office.model.push(save(json!({ "name": "no such file" })));
+    office.model.push(Turn::text("Done."));
+    let run = office.say(&ada, "Keep it").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    let (_, ok, text) = &results[0];
+    assert!(*ok && text.starts_with("saved 17 B"), "{results:?}");
+    assert!(
+        text.contains("<<<EXTERNAL_UNTRUSTED_CONTENT"),
+        "its name is a word of the page: {text}"
+    );
+    assert!(!results[2].1 && results[2].2.contains("no file of this name"), "{results:?}");
+    let folder = office.ws().agent_folder("ada");
+    for path in ["downloads/offer.pdf", "prices.pdf"] {
+        let kept = std::fs::read_to_string(folder.join(path)).expect("it was kept");
+        assert_eq!(kept, OFFER, "{path}");
+    }
+
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains("<h2>Actions</h2>"), "{}", page.text);
+    let at = page.text.find(&format!("{PAGE}/downloads/")).expect("it stands on the page");
+    let href = page.text[at..].split('"').next().expect("its end").to_owned();
+    assert_eq!(owner.download(&href).await, OFFER.as_bytes());
+    let other = owner.get(&format!("{PAGE}/downloads/..%2fprofile")).await;
+    assert_eq!(other.status, StatusCode::NOT_FOUND, "{}", other.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_page_hears_that_the_browser_is_no_longer_as_it_shows_it() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let owner = office.hq.owner();
+    let page = owner.get(PAGE).await.text;
+    assert!(!page.contains("was switched on"), "{page}");
+    let at = page.find(&format!("{PAGE}?shown=")).expect("a region asks");
+    let asks = page[at..].split('"').next().expect("its end").to_owned();
+    let region = office.hq.owner().htmx("browser-asks");
+    let same = region.get(&asks).await;
+    assert!(!same.text.contains("role=\"status\""), "{}", same.text);
+
+    switched(&office, true).await;
+    let on = region.get(&asks).await;
+    assert!(on.text.contains("The browser was switched on."), "{}", on.text);
+    switched(&office, false).await;
+    let rules = json!({ "blocked_hosts": ["ads.example"] });
+    assert!(owner.json("PUT", &format!("{API}/policy"), &rules).await.status.is_success());
+    let ruled = region.get(&asks).await;
+    assert!(ruled.text.contains("The rules of the browser were changed."), "{}", ruled.text);
+    let forged = region.get(&format!("{PAGE}?shown=%22%3E%3Cb%3E")).await;
+    assert!(!forged.text.contains("<b>"), "{}", forged.text);
     office.hq.finish().await;
 }
 

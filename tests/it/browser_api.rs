@@ -95,7 +95,12 @@ async fn a_program_acts_in_a_browser_with_its_scope_and_not_while_somebody_has_t
     assert_eq!((stale.status, &stale.json()["code"]), (StatusCode::GONE, &json!("stale_ref")));
     let nothing = acts.post(&act, &json!({ "kind": "click" })).await;
     assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", nothing.text);
-    assert_eq!(owner.download(&format!("{API}/screenshot")).await[..3], [0xff, 0xd8, 0xff]);
+    let name = part(&opened, "\"Name\"");
+    for query in [String::new(), "?full=true".to_owned(), format!("?ref={name}")] {
+        let picture = owner.download(&format!("{API}/screenshot{query}")).await;
+        assert_eq!(picture[..3], [0xff, 0xd8, 0xff], "{query}");
+    }
+    assert_eq!(acts.get(&format!("{API}/screenshot?ref=e999")).await.status, StatusCode::GONE);
 
     // The agent hears that somebody has acted, and does nothing on a page that it does not know.
     office.model.push(Turn::call("browser", json!({ "action": "press", "key": "Tab" })));

@@ -228,7 +228,7 @@ async fn this_machine_is_one_like_any_other_and_stays() {
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert!(refused.text.contains("public_url"), "{}", refused.text);
     let page = hq.owner().get(&format!("{PAGES}/new")).await;
-    assert!(page.text.contains("public_url") && !page.text.contains("Make the command"));
+    assert!(page.text.contains("public_url") && !page.text.contains("Create the command"));
     hq.restart().await;
     let page = hq.owner().get(PAGES).await;
     assert!(page.text.contains("Office") && page.text.contains("Ada"), "{}", page.text);

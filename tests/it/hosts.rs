@@ -311,7 +311,7 @@ async fn a_host_joins_takes_its_snapshot_hears_what_changes_and_goes_on_after_a_
     let is_there = async || {
         let told = api.get(&format!("{ALL}/gpu")).await.json();
         let shown = hq.owner().get(&format!("{PAGES}/gpu")).await.text;
-        let is_said = shown.contains("Linked since") && shown.contains("up to date");
+        let is_said = shown.contains("Linked <time") && shown.contains("up to date");
         told["link"]["behind"] == json!(0) && is_said
     };
     host.takes_until(&mut talk, "nothing is missing", is_there).await;

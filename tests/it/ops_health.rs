@@ -232,7 +232,7 @@ async fn what_a_consumer_gave_up_is_read_page_by_page() {
 }
 
 /// A disk of which a test says how much is free.
-struct Room(Arc<AtomicU64>);
+pub struct Room(pub Arc<AtomicU64>);
 
 impl Faults for Room {
     fn free_space(&self, _: &Path) -> std::io::Result<u64> {

@@ -171,7 +171,13 @@ async fn a_counter_that_goes_back_is_flagged_and_a_removed_key_opens_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_browsers_give_no_passkeys_the_pages_say_so() {
     let hq = TestHq::start().await;
-    assert!(hq.owner().get(BASE).await.text.contains("Browsers give passkeys only to addresses"));
+    assert!(
+        hq.owner()
+            .get(BASE)
+            .await
+            .text
+            .contains("Browsers offer passkeys only at an https address")
+    );
     let none = hq.nobody().form("/login/passkey/begin", &[]).await;
     assert_eq!(none.status, StatusCode::CONFLICT);
     assert!(hq.nobody().get("/login").await.attrs("form[data-passkey]", "action").is_empty());

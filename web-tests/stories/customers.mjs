@@ -301,6 +301,53 @@ export function tell(given) {
     await over(context);
   });
 
+  test('A file is mapped on its columns, checked beside them, brought in and taken back', async () => {
+    const { browser, server, signedIn, place } = given;
+    const { context, page } = await opened();
+    await send(page, '/contacts', { name: 'Fair Jana', email: 'jana@fair.example' });
+    await page.goto(`${place}/contacts/import`);
+    const rows = ['Who;Mail;Phase;Wheels', 'Fair Henrike;henrike@fair.example;Kalt;3', 'Fair Jana;jana@fair.example;Lead;4', 'Fair Ole;ole@@fair;Lead;2'];
+    await page.getByLabel('File').setInputFiles({ name: 'fair.csv', mimeType: 'text/csv', buffer: Buffer.from(rows.join('\n')) });
+    await page.getByRole('button', { name: 'Map columns' }).press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Import contacts' }).waitFor();
+    const sheet = page.getByRole('region', { name: 'Columns and rows of the file' });
+    await sheet.getByLabel('Who', { exact: true }).selectOption({ label: 'Name' });
+    await sheet.getByLabel('Wheels', { exact: true }).selectOption({ label: 'New field: Number' });
+    await page.getByLabel('Kalt', { exact: true }).selectOption({ label: 'Lost' });
+    await page.getByLabel('Fill only what is empty').check();
+    await page.getByRole('button', { name: 'Update the preview' }).click();
+    await page.getByText('Adds the field Wheels.').waitFor();
+    const beside = page.getByRole('complementary', { name: 'Preview' });
+    await beside.getByText('of 3 rows are ready').waitFor();
+    await beside.getByRole('link', { name: /^Mail/ }).click();
+    await page.waitForURL(/column=Mail/);
+    await sheet.getByRole('row', { name: /ole@@fair/ }).waitFor();
+    assert.equal(await sheet.getByText('Fair Henrike').count(), 0, 'only rows with this problem');
+    const at = new URL(page.url()).pathname;
+    const looks = [WIDE, PHONE].flatMap((size) => ['light', 'dark'].map((theme) => ({ size, theme })));
+    for (const look of looks) {
+      const seen = await newContext(browser, server, { ...look, storageState: signedIn });
+      const one = await seen.newPage();
+      await one.goto(at);
+      await assertAccessible(one, `the preview of an import (${look.theme}, ${look.size.width} px)`);
+      assert.equal(await tooWide(one), '', 'the preview of an import');
+      await over(seen);
+    }
+    await page.getByRole('button', { name: 'Import 3 contacts' }).click();
+    await page.getByText('2 new, 1 changed').waitFor();
+    await page.goto(`${place}/contacts?sort=name&q=Fair&cols=stage,wheels`);
+    await cellOf(page, 'Fair Henrike', 'stage').getByText('Lost').waitFor();
+    await cellOf(page, 'Fair Jana', 'wheels').getByText('4').waitFor();
+    await page.goto(at);
+    await page.getByRole('button', { name: 'Undo import' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Undo import' }).click();
+    await page.getByText('Taken back').first().waitFor();
+    await page.goto(`${place}/contacts?sort=name&q=Fair`);
+    await rowOf(page, 'Fair Jana').waitFor();
+    assert.equal(await rowOf(page, 'Fair Henrike').count(), 0);
+    await over(context);
+  });
+
   test('Every page of customers is accessible in both themes and at two widths', async () => {
     const { browser, server, signedIn, place } = given;
     const { context, page } = await opened();

@@ -160,6 +160,20 @@ export function tell(given) {
     await page.getByLabel('Found by').selectOption('meaning');
     await page.getByRole('button', { name: 'Search', exact: true }).click();
     await page.getByText('By meaning', { exact: true }).first().waitFor();
+
+    // The palette adds such passages below what it has found by words; one opens where it stands.
+    await page.keyboard.press('Control+k');
+    const lines = page.locator('#palette-list');
+    await lines.getByRole('option').first().waitFor();
+    await page.keyboard.type('linen on chairs');
+    await lines.getByText('By meaning', { exact: true }).waitFor();
+    await assertAccessible(page, 'the palette with what is found by meaning');
+    await page.keyboard.press('ArrowDown');
+    const near = lines.locator('[id^="palette-m-"]').first();
+    const where = await near.getAttribute('href');
+    await near.click();
+    await page.locator('#cited').waitFor();
+    assert.equal(new URL(page.url()).pathname, where.split('?')[0]);
     await page.goto(`${place}/settings/meaning`);
     await rows.getByRole('button', { name: 'Turn off' }).click();
     await page.getByRole('dialog').getByRole('button', { name: /^Turn off/ }).click();

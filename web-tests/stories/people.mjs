@@ -129,7 +129,7 @@ export function tell(given) {
     const number = await newContext(browser, server, { storageState: given.signedIn });
     const told = await number.newPage();
     await told.goto(`${place}/settings/security`);
-    await told.getByText('Browsers give passkeys only to addresses with https').waitFor();
+    await told.getByText('Browsers offer passkeys only at an https address').waitFor();
     await number.close();
   });
 

@@ -476,6 +476,8 @@ export function tell(given) {
     await page.goto(`${place}/tasks?q=offline+talk`);
     await rowOf(page, 'Offline talk').getByRole('link').click();
     await page.getByRole('heading', { level: 1, name: 'Offline talk' }).waitFor();
+    // Its script listens by then.
+    await page.waitForLoadState();
     await context.setOffline(true);
     await page.getByText('No connection to HQ').waitFor();
     await page.getByLabel('Comment', { exact: true }).fill('Written in a tunnel');

@@ -25,6 +25,30 @@ pub fn plain(text: &str, max: usize) -> String {
     Plain(text, max).to_string()
 }
 
+/// A text of several lines that is told as Markdown: it keeps its lines and links, and has no ref in it.
+#[must_use]
+pub fn prose(text: &str) -> String {
+    use fmt::Write as _;
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let mut next = rest.clone();
+        let is_ref = c == '[' && next.next() == Some('e') && next.next().is_some_and(is_digit);
+        match c {
+            '\n' => told.push('\n'),
+            '[' if is_ref => told.push_str("\\["),
+            // ok: a text takes everything
+            c if is_hidden(c) => write!(told, "\\u{{{:x}}}", u32::from(c)).unwrap_or_default(),
+            c => told.push(c),
+        }
+    }
+    told
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit()
+}
+
 fn write(f: &mut fmt::Formatter<'_>, text: &str, max: usize, marked: &[char]) -> fmt::Result {
     use fmt::Write as _;
     for (count, c) in text.chars().enumerate() {
@@ -67,5 +91,7 @@ mod tests {
         assert_eq!(Quoted("a\\", 9).to_string(), r#""a\\""#);
         assert_eq!(Quoted("äöü", 2).to_string(), "\"äö…\"");
         assert_eq!(plain("http://a/ [e1]", 99), "http://a/\\ \\[e1]");
+        let text = "# A\n[e1] [even](/b) \u{202e}x";
+        assert_eq!(prose(text), "# A\n\\[e1] [even](/b) \\u{202e}x");
     }
 }

@@ -25,6 +25,8 @@ pub const MAX_TEXT: usize = 10 * 1024;
 /// The longest text that stands beside a refusal, in bytes.
 const MAX_FRESH: usize = 2 * 1024;
 
+/// So many parts are labelled in a picture.
+const LABELS: usize = 60;
 /// A page that changes to another one meanwhile is looked at again, this often in all.
 const LOOKS: u8 = 4;
 
@@ -52,6 +54,19 @@ pub struct Snapshot {
     pub parts: usize,
     /// Parts that are in `text`.
     pub shown: usize,
+}
+
+/// A part in view, and where it lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// Its number.
+    pub number: u32,
+    /// What it is.
+    pub role: String,
+    /// What it is called, as the page says it.
+    pub name: String,
+    /// Left, top, width and height, in pixels of the page.
+    pub place: [f64; 4],
 }
 
 /// One part, as it is now: for those who decide about an act.
@@ -117,6 +132,22 @@ impl Page {
             document,
             frame_url,
         })
+    }
+
+    /// The parts that can be acted on and are in view, and where they lie, in pixels of the page.
+    pub async fn labels(&self) -> Result<Vec<Label>, BrowserError> {
+        let lines = self.look(None).await?;
+        let all = lines.list.iter().filter(|line| line.is_interactive);
+        let all: Vec<_> =
+            all.filter_map(|line| line.number.map(|number| (number, line))).take(LABELS).collect();
+        let numbers: Vec<u32> = all.iter().map(|(number, _)| *number).collect();
+        let places = self.places(&numbers).await?;
+        let label = |(number, line): (u32, &Line)| {
+            let (_, place) = places.iter().find(|(of, _)| *of == number)?;
+            let (role, name) = (line.role.to_string(), line.name.clone());
+            Some(Label { number, role, name, place: *place })
+        };
+        Ok(all.into_iter().filter_map(label).collect())
     }
 
     /// Whether these words are anywhere in the page.

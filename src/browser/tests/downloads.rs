@@ -39,6 +39,7 @@ async fn downloads_lie_in_their_folder_and_end_at_the_limit() {
     tabs.until(SOON, ended(1)).await.unwrap().expect("it has come");
     let done = host.browser.downloads().remove(0);
     assert_eq!((done.state, done.bytes), (DownloadState::Done, 4));
+    assert_eq!(done.tab, Some(page.number()));
     assert!(done.name.ends_with(".pdf") && !done.name.contains('/'), "{done:?}");
     let folder = host.browser.setup().downloads();
     assert_eq!(std::fs::read(folder.join(&done.file)).unwrap(), b"%PDF");
@@ -48,4 +49,14 @@ async fn downloads_lie_in_their_folder_and_end_at_the_limit() {
     tabs.until(SOON, ended(2)).await.unwrap().expect("it is ended");
     assert_eq!(host.browser.downloads()[1].state, DownloadState::TooLarge);
     assert!(host.dir.path().exists());
+
+    // Another start keeps what has a name, and takes away what has none any more.
+    std::fs::write(folder.join("nameless"), "x").unwrap();
+    host.browser.stop().await;
+    assert_eq!(host.browser.downloads(), std::slice::from_ref(&done));
+    host.browser.start().await.unwrap();
+    assert_eq!(host.browser.downloads(), std::slice::from_ref(&done));
+    assert!(folder.join(&done.file).exists() && !folder.join("nameless").exists());
+    host.browser.reset().await.unwrap();
+    assert!(host.browser.downloads().is_empty());
 }

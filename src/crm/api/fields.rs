@@ -155,7 +155,7 @@ pub(super) fn field_view(column: &Column) -> FieldView {
 /// The JSON schema of a whole record.
 pub(crate) fn schema(columns: &[Column]) -> Value {
     let all: Map<String, Value> =
-        columns.iter().map(|column| (column.key.clone(), column.schema())).collect();
+        columns.iter().map(|column| (column.key.clone(), columns::schema(column))).collect();
     let required: Vec<&str> =
         columns.iter().filter(|one| one.required).map(|one| one.key.as_str()).collect();
     json!({ "type": "object", "properties": all, "required": required, "additionalProperties": false })

@@ -272,7 +272,7 @@ pub(crate) fn values_json<B: Book>(
 ) -> Map<String, Value> {
     let filled = columns.iter().filter_map(|column| {
         let value = row.value(&column.key)?;
-        Some((column.key.clone(), column.json(value, known)))
+        Some((column.key.clone(), columns::json(column, value, known)))
     });
     filled.collect()
 }
@@ -286,7 +286,7 @@ fn view<B: Book>(
     let suggestions = if whole { queries::suggestions::<B>(read, row.id)? } else { Vec::new() };
     let suggested = |one: &Suggestion| {
         let column = columns.iter().find(|column| column.key == one.field);
-        let value = one.value.as_ref().and_then(|value| Some(column?.json(value, known)));
+        let value = one.value.as_ref().and_then(|value| Some(columns::json(column?, value, known)));
         json!({
             "id": one.id.to_string(),
             "field": one.field,

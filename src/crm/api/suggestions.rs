@@ -82,7 +82,7 @@ fn view<B: Book>(
     let home = B::home(row.collection);
     let columns = columns.of(home, || columns::of(read, home))?;
     let column = columns.iter().find(|column| column.key == one.field);
-    let json = |value| column.map(|column| column.json(value, known)).unwrap_or_default();
+    let json = |value| column.map(|column| columns::json(column, value, known)).unwrap_or_default();
     Ok(SuggestionView {
         id: one.id.to_string(),
         kind: B::noun().word,

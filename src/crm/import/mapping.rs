@@ -11,8 +11,6 @@ use crate::model::{Becomes, Goes, Import, Mapped};
 use crate::rules;
 use crate::typed::Typed;
 
-/// Samples of a column.
-const SAMPLES: usize = 3;
 /// Words of a column on the page.
 const WORDS: usize = 30;
 
@@ -20,11 +18,17 @@ const WORDS: usize = 30;
 pub(super) struct ColumnView {
     pub(super) n: usize,
     pub(super) header: String,
-    pub(super) samples: Vec<String>,
     pub(super) targets: Vec<Choice>,
     /// Words that are no choices of the field it goes to.
     pub(super) words: Vec<WordView>,
     pub(super) more_words: usize,
+}
+
+impl ColumnView {
+    /// Whether its values go nowhere.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.targets.iter().any(|one| one.chosen && one.value.is_empty())
+    }
 }
 
 /// A word of the file that is no choice, and what it may become.
@@ -43,7 +47,6 @@ pub(super) fn columns_of(
     let mut all = Vec::new();
     for (n, mapped) in import.columns.iter().enumerate() {
         let cells = || table.rows.iter().filter_map(move |row| row.get(n)).map(String::as_str);
-        let filled = cells().filter(|text| !text.trim().is_empty());
         let mut targets = vec![Choice::new("", "Leave out", mapped.goes == Goes::Nowhere)];
         for field in &fields {
             let chosen = mapped.goes == Goes::Field(field.key.clone());
@@ -70,14 +73,7 @@ pub(super) fn columns_of(
             }
             None => Vec::new(),
         };
-        all.push(ColumnView {
-            n,
-            header: mapped.header.clone(),
-            samples: filled.take(SAMPLES).map(|text| kernel::text::ellipsis(text, 60)).collect(),
-            targets,
-            words,
-            more_words,
-        });
+        all.push(ColumnView { n, header: mapped.header.clone(), targets, words, more_words });
     }
     Ok(all)
 }

@@ -14,6 +14,7 @@ use store::Read;
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::flash;
+use web::format::{count, grouped};
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
@@ -31,7 +32,7 @@ use super::{MAX_BYTES, Preview, look_at, preview, start, table, take_back};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
-    Book, Clash, Contacts, Counts, Home, Import, ImportState, Organizations, Stayed,
+    Book, Clash, Contacts, Home, Import, ImportState, Organizations, RowProblem, Stayed,
 };
 use crate::names::fields_of;
 use crate::queries;
@@ -79,16 +80,21 @@ fn new_page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<
         shell,
         action: scene.ws.url(&format!("{at}/import")),
         list_url: scene.ws.url(&at),
-        many: match home {
-            Home::Contacts => "contacts".to_owned(),
-            Home::Organizations => "organizations".to_owned(),
-            Home::Collection(_) => format!("records of {label}"),
-        },
+        many: many(home, &label),
         list_label: label,
         imports_url: scene.ws.url("imports"),
         error: String::new(),
         pasted: String::new(),
     })
+}
+
+/// What the rows of a file become.
+fn many(home: Home, label: &str) -> String {
+    match home {
+        Home::Contacts => "contacts".to_owned(),
+        Home::Organizations => "organizations".to_owned(),
+        Home::Collection(_) => format!("records of {label}"),
+    }
 }
 
 /// The page of a home below the workspace, and its name.
@@ -192,6 +198,12 @@ struct ProblemLine {
     says: String,
 }
 
+impl ProblemLine {
+    fn of(one: &RowProblem) -> Self {
+        Self { row: one.row, column: one.column.clone(), says: one.says.clone() }
+    }
+}
+
 /// What stayed when something was taken back.
 pub(crate) struct StayedLine {
     /// What the record is called.
@@ -226,9 +238,13 @@ struct ShowPage {
     decimals: Vec<Choice>,
     month_first: bool,
     add_choices: bool,
-    /// What the preview says; nothing when it cannot be made.
-    seen: Option<(Counts, usize)>,
-    /// Its rows.
+    /// What its rows become.
+    many: String,
+    /// How many rows would come in, and how many were tried; nothing when none could be.
+    seen: Option<(u32, usize)>,
+    /// The verb with what it would bring in.
+    begin: String,
+    /// Its rows; nothing when it has begun.
     lines: Option<RowsView>,
     /// What it adds to the fields, and what of the cells stays empty.
     told: Vec<String>,
@@ -244,7 +260,12 @@ struct ShowPage {
 impl ShowPage {
     /// Whether the preview looked at the first rows alone.
     fn is_part(&self, looked: &usize) -> bool {
-        u32::try_from(*looked).is_ok_and(|looked| looked < self.rows)
+        is_part(*looked, self.rows)
+    }
+
+    /// How many columns go somewhere.
+    fn mapped(&self) -> usize {
+        self.columns.iter().filter(|column| !column.is_left_out()).count()
     }
 }
 
@@ -283,6 +304,28 @@ async fn shown(
     .await
 }
 
+fn is_part(looked: usize, rows: u32) -> bool {
+    u32::try_from(looked).is_ok_and(|looked| looked < rows)
+}
+
+/// The verb that begins an import, with what would come in as far as it was tried.
+fn begin_label(import: &Import, seen: Option<(u32, usize)>) -> String {
+    match (seen, import.home) {
+        (Some((_, looked)), _) if is_part(looked, import.rows) => {
+            format!("Import {} rows", grouped(u64::from(import.rows)))
+        }
+        (Some((ready, _)), home) if 0 < ready => {
+            let (one, many) = match home {
+                Home::Contacts => ("contact", "contacts"),
+                Home::Organizations => ("organization", "organizations"),
+                Home::Collection(_) => ("record", "records"),
+            };
+            format!("Import {}", count(u64::from(ready), one, many))
+        }
+        _ => "Import".to_owned(),
+    }
+}
+
 type Seen = Option<Result<Preview, CrmError>>;
 
 fn page(
@@ -293,17 +336,9 @@ fn page(
 ) -> Result<ShowPage, CrmError> {
     let base = scene.ws.url(&format!("imports/{}", import.id));
     let (at, list_label) = place(read, import.home)?;
-    let mut problems = import.problems.clone();
-    let (mut told, mut lines) = (Vec::new(), None);
+    let problems = &import.problems;
     let seen = match seen {
-        Some(Ok(seen)) => {
-            lines = table.map(|table| rows::view(&base, table, &seen, asked));
-            let Preview { came, rows, adds, .. } = seen;
-            problems = came.problems;
-            told = adds;
-            told.extend(left_out(came.counts.cells).map(|left| format!("{left}.")));
-            Some((came.counts, rows))
-        }
+        Some(Ok(seen)) => Some(seen),
         Some(Err(why)) => {
             if error.is_empty() {
                 error = why.to_string();
@@ -312,6 +347,13 @@ fn page(
         }
         None => None,
     };
+    let lines = table.map(|table| rows::view(&base, (import, table), seen.as_ref(), asked));
+    let mut told = Vec::new();
+    let seen = seen.map(|Preview { came, rows, adds, .. }| {
+        told = adds;
+        told.extend(left_out(came.counts.cells).map(|left| format!("{left}.")));
+        (came.counts.made + came.counts.changed, rows)
+    });
     let waits = scene.today.now.as_millisecond() - import.updated_at.as_millisecond();
     let (kept, stayed) = (u64::from(import.kept) + u64::from(import.kept_fields), &import.stayed);
     let share = import.next.saturating_mul(100).checked_div(import.rows).unwrap_or(100);
@@ -319,6 +361,7 @@ fn page(
         live: Live::new(base.clone()).record("imports", import.id),
         title: title(import),
         list_url: scene.ws.url(&at),
+        many: many(import.home, &list_label),
         list_label,
         state: import.state.word(),
         said: said(import),
@@ -346,13 +389,10 @@ fn page(
         month_first: import.month_first,
         add_choices: import.add_choices,
         more_problems: problems.len().saturating_sub(SHOWN),
-        problems: problems
-            .into_iter()
-            .take(SHOWN)
-            .map(|one| ProblemLine { row: one.row, column: one.column, says: one.says })
-            .collect(),
+        problems: problems.iter().take(SHOWN).map(ProblemLine::of).collect(),
         more_stayed: usize::try_from(kept).unwrap_or(usize::MAX).saturating_sub(stayed.len()),
         stayed: stayed.iter().map(|one| stayed_line((scene, read), one)).collect(),
+        begin: begin_label(import, seen),
         seen,
         lines,
         told,
@@ -472,15 +512,26 @@ async fn act(
     Ok(flash::say(&app, Flash::ok(said(&import)), hx.go_to(&at)))
 }
 
-/// What was wrong, as a table.
-async fn problems(ws: Ws, Path(id): Path<ImportId>) -> Result<Response, PageError> {
-    let import = ws.read(|snap| super::found(snap, id))?;
+/// What was wrong, or would be, as a table.
+async fn problems(ws: Ws, who: Person, Path(id): Path<ImportId>) -> Result<Response, PageError> {
+    let problems = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let import = super::found(snap, id)?;
+                if import.state != ImportState::Draft {
+                    return Ok(import.problems);
+                }
+                let table = table(ws, &import)?;
+                Ok::<_, CrmError>(preview(ws, snap, (&import, &table), &who)?.came.problems)
+            })
+        })
+        .await?;
     let failed = |error: std::io::Error| {
         PageError::from(CrmError::Store(store::StoreError::Failed(error.to_string())))
     };
     let mut csv = sheet::CsvWriter::new(Vec::new());
     csv.row(["Row", "Column", "Problem"]).map_err(failed)?;
-    for one in &import.problems {
+    for one in &problems {
         csv.row([one.row.to_string().as_str(), &one.column, &one.says]).map_err(failed)?;
     }
     let mut answer = csv.finish().map_err(failed)?.into_response();

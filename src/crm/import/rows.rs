@@ -1,17 +1,24 @@
-//! The rows of a preview: what becomes of each, with old and new values in its cells, and counts that lead to those of one
-//! kind.
+//! The rows of a preview: what becomes of each, with old and new values in its cells, counts that lead to those of one
+//! kind, and what is to be checked, by column.
 
 use std::collections::BTreeMap;
 
+use kernel::text::{ellipsis, one_line};
 use serde::Deserialize;
 use sheet::Table;
+use web::format::query_value;
+use web::parts::{Share, Tone, shares};
 
 use super::{Preview, numbered};
-use crate::model::RowProblem;
+use crate::model::{Goes, Import, RowProblem};
 use crate::rules::{Fate, RowSeen};
 
 /// Rows of a page.
 const PAGE: usize = 50;
+/// Characters of a cell.
+const CELL: usize = 60;
+/// Rows that are named beside what is wrong with them.
+const NAMED: usize = 3;
 /// The word for rows with a problem.
 const PROBLEMS: &str = "problems";
 
@@ -21,6 +28,8 @@ const PROBLEMS: &str = "problems";
 pub(super) struct RowsAsked {
     /// The word of what becomes of them, or of problems; empty for all.
     show: String,
+    /// The heading of the column that has the problem; empty for any.
+    column: String,
     /// Which page of them, from 0.
     page: usize,
 }
@@ -30,8 +39,23 @@ pub(super) struct RowsFilter {
     pub(super) label: &'static str,
     pub(super) count: usize,
     pub(super) href: String,
-    /// The kind of its button: the one that is chosen stands out.
-    pub(super) kind: &'static str,
+    pub(super) tone: Tone,
+    /// Whether its rows are those on the page.
+    pub(super) current: bool,
+}
+
+/// What is wrong in a column, or with rows as a whole.
+pub(super) struct ToCheck {
+    /// The heading of the column.
+    pub(super) label: String,
+    /// What is wrong the first time, in a sentence.
+    pub(super) says: String,
+    /// Where, such as `rows 4, 61 and 97`.
+    pub(super) rows: String,
+    pub(super) count: usize,
+    pub(super) href: String,
+    pub(super) tone: Tone,
+    pub(super) current: bool,
 }
 
 /// A cell of the file, and what becomes of it.
@@ -41,22 +65,30 @@ pub(super) struct CellLine {
     pub(super) old: String,
     /// Why the cell stays empty; nothing when it comes in.
     pub(super) says: String,
+    /// Whether its column goes nowhere.
+    pub(super) skip: bool,
 }
 
 /// A row of the file, and what becomes of it.
 pub(super) struct RowLine {
     pub(super) number: u32,
+    /// The word of what becomes of it; empty when that is not known.
     pub(super) fate: &'static str,
     pub(super) label: &'static str,
     /// Why it cannot come in; nothing when it can.
     pub(super) says: String,
+    /// One for each column of the file.
     pub(super) cells: Vec<CellLine>,
 }
 
 /// The rows of a preview.
 pub(super) struct RowsView {
+    /// Counts of what becomes of rows; none when that is not known.
     pub(super) filters: Vec<RowsFilter>,
-    pub(super) heads: Vec<String>,
+    /// The same as parts of a bar, and in words.
+    pub(super) bar: Vec<Share>,
+    pub(super) bar_label: String,
+    pub(super) to_check: Vec<ToCheck>,
     pub(super) rows: Vec<RowLine>,
     /// The pages before and behind; empty when there is none.
     pub(super) earlier: String,
@@ -65,73 +97,175 @@ pub(super) struct RowsView {
 
 type Problems<'p> = BTreeMap<u32, Vec<&'p RowProblem>>;
 
-/// The rows that are asked for, one page of them.
-pub(super) fn view(base: &str, table: &Table, seen: &Preview, asked: &RowsAsked) -> RowsView {
+/// Where the rows of one kind stand.
+fn href(base: &str, show: &str, column: &str, page: usize) -> String {
+    let (show, column) = (query_value(show), query_value(column));
+    format!("{base}?show={show}&column={column}&page={page}#preview-rows")
+}
+
+/// The rows that are asked for, one page of them; as they stand in the file when nothing could be tried.
+pub(super) fn view(
+    base: &str,
+    (import, table): (&Import, &Table),
+    seen: Option<&Preview>,
+    asked: &RowsAsked,
+) -> RowsView {
+    let found = seen.map(|seen| seen.came.problems.as_slice()).unwrap_or_default();
     let mut problems = Problems::new();
-    for problem in &seen.came.problems {
+    for problem in found {
         problems.entry(problem.row).or_default().push(problem);
     }
-    let all: Vec<_> = numbered(table, 0, seen.rows).into_iter().zip(&seen.came.rows).collect();
-    let href = |show: &str, page: usize| format!("{base}?show={show}&page={page}#preview-rows");
-    let fits = |show: &str, number: u32, row: &RowSeen| match show {
+    let looked = seen.map_or(PAGE, |seen| seen.rows);
+    let fates = seen.map(|seen| seen.came.rows.as_slice()).unwrap_or_default();
+    let fates = fates.iter().map(Some).chain(std::iter::repeat(None));
+    let all: Vec<_> = numbered(table, 0, looked).into_iter().zip(fates).collect();
+    let fits = |show: &str, number: u32, row: Option<&RowSeen>| match show {
         "" => true,
-        PROBLEMS => problems.contains_key(&number),
-        word => row.fate.word() == word,
+        PROBLEMS => problems.get(&number).is_some_and(|here| {
+            asked.column.is_empty() || here.iter().any(|one| one.column == asked.column)
+        }),
+        word => row.is_some_and(|row| row.fate.word() == word),
     };
-    let kinds = Fate::ALL.iter().filter(|fate| **fate != Fate::Wrong);
-    let kinds = kinds.map(|fate| (fate.word(), fate.label())).chain([(PROBLEMS, "Problems")]);
-    let filters = std::iter::once(("", "All rows")).chain(kinds).map(|(word, label)| RowsFilter {
-        label,
-        count: all.iter().filter(|((number, _), row)| fits(word, *number, row)).count(),
-        href: href(word, 0),
-        kind: if asked.show == word { "soft" } else { "ghost" },
-    });
-    let filters = filters.collect();
-    let fitting = all.iter().filter(|((number, _), row)| fits(&asked.show, *number, row));
+    let of =
+        |fate: Fate| all.iter().filter(|(_, row)| row.is_some_and(|row| row.fate == fate)).count();
+    let counts: Vec<(Fate, usize)> = Fate::ALL.iter().map(|fate| (*fate, of(*fate))).collect();
+    let fitting = all.iter().filter(|((number, _), row)| fits(&asked.show, *number, *row));
     let from = asked.page.saturating_mul(PAGE);
     let mut page: Vec<_> = fitting.skip(from).take(PAGE + 1).collect();
-    let later = if PAGE < page.len() { href(&asked.show, asked.page + 1) } else { String::new() };
+    let turned = |page: usize| href(base, &asked.show, &asked.column, page);
+    let later = match PAGE < page.len() && seen.is_some() {
+        true => turned(asked.page + 1),
+        false => String::new(),
+    };
     page.truncate(PAGE);
-    let goes = |n: &usize| seen.keys.get(*n).is_some_and(Option::is_some);
-    let columns: Vec<usize> = (0..table.headers.len()).filter(goes).collect();
-    let line = |((number, cells), row): &((u32, &[String]), &RowSeen)| {
+    let line = |((number, cells), row): &((u32, &[String]), Option<&RowSeen>)| {
         let wrong = problems.get(number).map(Vec::as_slice).unwrap_or_default();
         let whole = wrong.iter().find(|one| one.column.is_empty());
+        let here = Here { import, seen, row: *row, wrong };
         RowLine {
             number: *number,
-            fate: row.fate.word(),
-            label: row.fate.label(),
+            fate: row.map_or("", |row| row.fate.word()),
+            label: row.map_or("", |row| row.fate.label()),
             says: whole.map_or_else(String::new, |one| one.says.clone()),
-            cells: columns.iter().map(|n| cell(table, (*n, cells), (seen, row), wrong)).collect(),
+            cells: (0..import.columns.len()).map(|n| here.cell(n, cells)).collect(),
         }
     };
     RowsView {
-        filters,
-        heads: columns.iter().filter_map(|n| table.headers.get(*n).cloned()).collect(),
+        filters: if seen.is_some() {
+            filters(base, (all.len(), &counts), asked)
+        } else {
+            Vec::new()
+        },
+        bar: shares(&counts.iter().map(|(fate, n)| (wide(*n), tone(*fate))).collect::<Vec<_>>()),
+        bar_label: counts
+            .iter()
+            .map(|(fate, n)| format!("{}: {n}", fate.label()))
+            .collect::<Vec<_>>()
+            .join(", "),
+        to_check: to_check(base, found, asked),
         rows: page.into_iter().map(line).collect(),
         earlier: match asked.page {
             0 => String::new(),
-            page => href(&asked.show, page - 1),
+            page => turned(page - 1),
         },
         later,
     }
 }
 
-fn cell(
-    table: &Table,
-    (n, cells): (usize, &[String]),
-    (seen, row): (&Preview, &RowSeen),
-    wrong: &[&RowProblem],
-) -> CellLine {
-    let key = seen.keys.get(n).and_then(Option::as_deref).unwrap_or_default();
-    let header = table.headers.get(n).map_or("", String::as_str);
-    let changed = row.cells.iter().find(|one| one.key == key);
-    let text = cells.get(n).map_or("", |text| text.trim());
-    let shown = changed.map_or(text, |one| one.new.as_str());
-    let problem = wrong.iter().find(|one| one.column == header && !header.is_empty());
-    CellLine {
-        text: kernel::text::ellipsis(&kernel::text::one_line(shown), 60),
-        old: changed.map_or_else(String::new, |one| kernel::text::ellipsis(&one.old, 60)),
-        says: problem.map_or_else(String::new, |one| one.says.clone()),
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+fn tone(fate: Fate) -> Tone {
+    match fate {
+        Fate::New => Tone::Ok,
+        Fate::Fills => Tone::Brand,
+        Fate::Overwrites => Tone::Warn,
+        Fate::Skipped => Tone::Info,
+        Fate::Wrong => Tone::Danger,
+    }
+}
+
+/// The counts of what becomes of rows, each a way to them.
+fn filters(
+    base: &str,
+    (rows, counts): (usize, &[(Fate, usize)]),
+    asked: &RowsAsked,
+) -> Vec<RowsFilter> {
+    let one = |show: &str, label: &'static str, count: usize, tone: Tone| RowsFilter {
+        label,
+        count,
+        href: href(base, show, "", 0),
+        tone,
+        current: asked.show == show,
+    };
+    let mut filters = vec![one("", "All rows", rows, Tone::Neutral)];
+    filters.extend(
+        counts.iter().map(|(fate, count)| one(fate.word(), fate.label(), *count, tone(*fate))),
+    );
+    filters
+}
+
+/// What is wrong, by column, rows that cannot come in first.
+fn to_check(base: &str, found: &[RowProblem], asked: &RowsAsked) -> Vec<ToCheck> {
+    let mut columns: BTreeMap<&str, Vec<&RowProblem>> = BTreeMap::new();
+    for problem in found {
+        columns.entry(&problem.column).or_default().push(problem);
+    }
+    let one = |(column, here): (&str, Vec<&RowProblem>)| {
+        let is_whole = column.is_empty();
+        let show = if is_whole { Fate::Wrong.word() } else { PROBLEMS };
+        ToCheck {
+            label: if is_whole { "Whole row".to_owned() } else { column.to_owned() },
+            says: here.first().map_or_else(String::new, |one| one.says.clone()),
+            rows: named(&here),
+            count: here.len(),
+            href: href(base, show, column, 0),
+            tone: if is_whole { Tone::Danger } else { Tone::Warn },
+            current: asked.show == show && asked.column == column,
+        }
+    };
+    columns.into_iter().map(one).collect()
+}
+
+/// The first rows that have a problem, such as `rows 4, 61, 97 and 2 more`.
+fn named(here: &[&RowProblem]) -> String {
+    let first: Vec<String> = here.iter().take(NAMED).map(|one| one.row.to_string()).collect();
+    let rows = format!("{} {}", if here.len() == 1 { "row" } else { "rows" }, first.join(", "));
+    match here.len().saturating_sub(NAMED) {
+        0 => rows,
+        more => format!("{rows} and {more} more"),
+    }
+}
+
+/// A row with what is known of it.
+struct Here<'r> {
+    import: &'r Import,
+    seen: Option<&'r Preview>,
+    row: Option<&'r RowSeen>,
+    wrong: &'r [&'r RowProblem],
+}
+
+impl Here<'_> {
+    fn cell(&self, n: usize, cells: &[String]) -> CellLine {
+        let column = self.import.columns.get(n);
+        let header = column.map_or("", |column| column.header.as_str());
+        let key = self.seen.and_then(|seen| seen.keys.get(n)).and_then(Option::as_deref);
+        let changed = self
+            .row
+            .and_then(|row| row.cells.iter().find(|one| key.is_some_and(|key| one.key == key)));
+        let text = cells.get(n).map_or("", |text| text.trim());
+        let shown = changed.map_or(text, |one| one.new.as_str());
+        let problem = self.wrong.iter().find(|one| one.column == header && !header.is_empty());
+        let skip = column.is_none_or(|column| column.goes == Goes::Nowhere);
+        CellLine {
+            text: ellipsis(&one_line(shown), CELL),
+            old: changed.map_or_else(String::new, |one| ellipsis(&one_line(&one.old), CELL)),
+            says: match problem {
+                Some(problem) if !skip => problem.says.clone(),
+                _ => String::new(),
+            },
+            skip,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use ::list::groups::Group;
 use noun::{Column, Decimal, Kind, Stands};
+use web::format;
 
 use super::draw;
 use super::frame::term_of;
@@ -22,7 +23,7 @@ pub(super) struct Lane {
     pub value: String,
     pub mark: Mark,
     pub tone: &'static str,
-    pub total: usize,
+    pub total: String,
     pub sum: String,
     pub cards: Vec<Line>,
     pub more: String,
@@ -81,11 +82,7 @@ pub(super) fn board<B: Book>(
     Ok(Board {
         field: column.key.clone(),
         lanes,
-        facts: if is_stages {
-            facts(column, &rows.look.columns, &found.groups)
-        } else {
-            Vec::new()
-        },
+        facts: if is_stages { facts(column, &rows.look.columns, found) } else { Vec::new() },
     })
 }
 
@@ -111,7 +108,7 @@ fn lane<B: Book>(
         value: if value.is_some() { mark.word.clone() } else { String::new() },
         mark,
         tone,
-        total: group.count,
+        total: counted(group.count),
         sum: money
             .filter(|_| sum != Decimal::default())
             .map_or_else(String::new, |one| one.look.shown(sum)),
@@ -119,8 +116,9 @@ fn lane<B: Book>(
     })
 }
 
-/// What is open, what it is worth, what is likely to come of it, what was won.
-fn facts<I>(stage: &Column, columns: &[Column], groups: &[Group<I>]) -> Vec<Fact> {
+/// What is open, what it is worth, what is likely to come of it, what was won, and how long that took.
+fn facts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Fact> {
+    let groups = &found.groups;
     let money = columns::money(columns);
     let (mut open, mut won) = ((0, 0), (0, 0));
     let mut likely = 0_i128;
@@ -145,7 +143,7 @@ fn facts<I>(stage: &Column, columns: &[Column], groups: &[Group<I>]) -> Vec<Fact
             .unwrap_or_default()
     };
     let note = money.map_or_else(String::new, |column| column.label.clone());
-    let mut facts = vec![Fact { label: "Open", value: open.0.to_string(), note: String::new() }];
+    let mut facts = vec![Fact { label: "Open", value: counted(open.0), note: String::new() }];
     if money.is_some() {
         facts.push(Fact { label: "Value", value: shown(open.1), note: note.clone() });
         let likely = i64::try_from(likely).unwrap_or(i64::MAX);
@@ -156,6 +154,18 @@ fn facts<I>(stage: &Column, columns: &[Column], groups: &[Group<I>]) -> Vec<Fact
         });
     }
     let worth = if money.is_some() && won.1 != 0 { shown(won.1) } else { String::new() };
-    facts.push(Fact { label: "Won", value: won.0.to_string(), note: worth });
+    facts.push(Fact { label: "Won", value: counted(won.0), note: worth });
+    if let Some(days) = found.days_to_won {
+        facts.push(Fact {
+            label: "Days to won",
+            value: days.to_string(),
+            note: "median".to_owned(),
+        });
+    }
     facts
+}
+
+/// A number of rows as people read it.
+fn counted(rows: usize) -> String {
+    format::grouped(u64::try_from(rows).unwrap_or(u64::MAX))
 }

@@ -25,7 +25,7 @@ use web::shell::Flash;
 use super::acts::{day, today};
 use super::state::State;
 use super::{Look, list_url};
-use crate::columns::{OWNER, TAGS};
+use crate::columns::{self, OWNER, TAGS};
 use crate::error::CrmError;
 use crate::list;
 use crate::model::{Book, CollectionId, ContactId, Home, Records};
@@ -204,8 +204,12 @@ impl Deed {
             }
             Self::Tag(tag) => {
                 let row = queries::get_rev::<B>(tx, id)?.0;
-                let mut tags = match row.value(TAGS) {
-                    Some(noun::FieldValue::Choices(keys)) => keys.clone(),
+                let columns = columns::of(tx, B::home(row.collection))?;
+                let column = columns.iter().find(|column| column.key == TAGS);
+                let mut tags: Vec<String> = match (row.value(TAGS), column) {
+                    (Some(noun::FieldValue::Choices(keys)), Some(column)) => {
+                        keys.iter().map(|key| column.label_of(key)).collect()
+                    }
                     _ => Vec::new(),
                 };
                 tags.push(tag.clone());

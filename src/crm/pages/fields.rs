@@ -106,6 +106,8 @@ struct FieldsPage {
     fields: Vec<FieldView>,
     kinds: Vec<parts::Choice>,
     targets: Vec<parts::Choice>,
+    /// Whether its records have no tags.
+    lacks_tags: bool,
     may_write: bool,
     error: String,
     typed: Typed,
@@ -153,6 +155,7 @@ fn page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<Fiel
             parts::Choice::new("organizations", "Organizations", false),
             parts::Choice::new("records", "Records of collections", false),
         ],
+        lacks_tags: columns.iter().all(|column| column.key != columns::TAGS),
         may_write: scene.may_write,
         error: String::new(),
         typed: Typed::new(),

@@ -60,13 +60,19 @@ pub(super) struct Mark {
 /// The mark of the rows with a value of a column.
 pub(super) fn mark(rows: &Rows<'_>, column: &Column, value: Option<&FieldValue>) -> Mark {
     let known = &rows.look.known;
+    let key = match value {
+        Some(FieldValue::Choice(key)) => key.as_str(),
+        _ => "",
+    };
+    let choice = column.choices.iter().find(|choice| choice.key == key);
     let word = match value {
         None => "none".to_owned(),
+        // A tag is said by the name of its label: its key may be that of another one.
+        Some(FieldValue::Choice(key)) if columns::are_labels(column) => column.label_of(key),
         Some(FieldValue::Choice(key)) => key.clone(),
         Some(FieldValue::Refers(target)) => target.id.to_string(),
         Some(value) => column.written(value, known),
     };
-    let choice = column.choices.iter().find(|choice| choice.key == word);
     Mark {
         label: value.map_or_else(
             || format!("No {}", column.label.to_lowercase()),

@@ -14,7 +14,7 @@ use features::links::queries::{self as links, TaskLine};
 use features::places::{Place, Spot};
 use features::tasks::queries::scene::Scene;
 use kernel::{Assignee, FieldError, TypedId as _};
-use noun::{Kind, Target, value_in};
+use noun::{FieldValue, Kind, Target, value_in};
 use serde_json::Value;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
@@ -33,14 +33,36 @@ use super::{Look, list_url, row_url};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
-    Book, CONTACTS, Collection, CollectionId, Home, ORGANIZATIONS, OrganizationId, Row, Talk,
-    TalkKind,
+    Book, CONTACTS, Collection, CollectionId, Home, ORGANIZATIONS, OrganizationId, Organizations,
+    Row, Talk, TalkKind,
 };
 use crate::queries;
 use crate::typed::{Typed, text};
 
 /// What stands below the name, where a record has it.
 const SECOND: [&str; 5] = ["title", columns::ORGANIZATION, "type", "industry", "location"];
+/// A piece of what stands below the name.
+struct Part {
+    text: String,
+    /// Where it leads; empty when nowhere.
+    href: String,
+}
+
+/// What stands below the name; an organization leads to its page.
+fn second<B: Book>(scene: &Scene, look: &Look<'_>, row: &Row<B>) -> Vec<Part> {
+    let part = |key: &&str| {
+        let text = look.second(row, &[*key]);
+        let href = match row.value(key) {
+            Some(FieldValue::Refers(to)) if to.table == ORGANIZATIONS.number => {
+                row_url::<Organizations>(scene, OrganizationId::from_uuid(to.id))
+            }
+            _ => String::new(),
+        };
+        (!text.is_empty()).then_some(Part { text, href })
+    };
+    SECOND.iter().filter_map(part).collect()
+}
+
 /// Talks among which a follow-up is looked for.
 const TALKS: usize = 200;
 
@@ -101,7 +123,7 @@ pub(super) struct ShowPage {
     files_live: Live,
     name: String,
     face: Face,
-    second: String,
+    second: Vec<Part>,
     archived: bool,
     may_write: bool,
     talks_with: bool,
@@ -250,7 +272,7 @@ fn page<B: Book>(
         files_live: live("files").table("task_files"),
         name: row.name().to_owned(),
         face: Face::person(row.name()),
-        second: look.second(row, &SECOND),
+        second: second(scene, &look, row),
         archived: row.archived_at.is_some(),
         may_write: scene.may_write,
         talks_with: is_contact || is_organization,

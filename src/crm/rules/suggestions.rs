@@ -134,6 +134,9 @@ fn as_sent(
     Ok(match value {
         None => Value::Null,
         Some(FieldValue::Choice(key)) => json!(key),
+        Some(FieldValue::Choices(keys)) if columns::are_labels(column) => {
+            keys.iter().map(|key| column.label_of(key)).collect()
+        }
         Some(FieldValue::Choices(keys)) => json!(keys),
         Some(FieldValue::Refers(to)) if title_of(tx, *to).is_empty() => {
             return Err(CrmError::Refused("the record that it names is gone".to_owned()));

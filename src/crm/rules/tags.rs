@@ -29,8 +29,10 @@ pub(super) fn new_tags(column: &Column, value: &Value) -> Result<Option<Vec<Stri
     };
     let mut new: Vec<String> = Vec::new();
     for tag in all.into_iter().filter(|tag| !tag.is_empty()) {
-        let is_there = |one: &String| one.to_lowercase() == tag.to_lowercase();
-        if column.choice(&tag).is_some() || new.iter().any(is_there) {
+        // The key of a tag may be the former name of its label, which it is no more.
+        let lower = tag.to_lowercase();
+        let is_there = column.choices.iter().any(|one| one.label.to_lowercase() == lower);
+        if is_there || new.iter().any(|one| one.to_lowercase() == lower) {
             continue;
         }
         let is_name = label_name(&tag).is_some_and(|name| name == tag);

@@ -191,15 +191,27 @@ async fn a_preview_tells_of_each_row_what_becomes_of_it() {
 
     let page = at.replace("/api/v1", HERE);
     let all = owner.get(&page).await;
-    let rows = all.text_of("#preview-rows");
-    for told in ["All rows 5", "New 1", "Fills 1", "Overwrites 1", "Skipped 1", "Problems 2"] {
-        assert!(rows.contains(told), "{told}: {rows}");
+    let counts = all.text_of("#preview-counts");
+    for told in ["3 of 5 rows", "All rows 5", "New 1", "Fills 1", "Overwrites 1", "Skipped 1"] {
+        assert!(counts.contains(told), "{told}: {counts}");
+    }
+    assert!(all.text.contains("Import 3 contacts"), "what would come in: {}", all.text);
+    let check = all.text_of("#preview-check");
+    for told in ["Whole row", "Name is missing", "row 6", "is no email address", "row 5"] {
+        assert!(check.contains(told), "{told}: {check}");
     }
     let some = owner.get(&format!("{page}?show=overwrites")).await.text_of("#preview-rows tbody");
     assert!(some.contains("040 111") && some.contains("040 222"), "old and new: {some}");
     assert!(!some.contains("Jana"), "{some}");
     let some = owner.get(&format!("{page}?show=problems")).await.text_of("#preview-rows tbody");
     assert!(some.contains("Piet") && some.contains("no email address"), "{some}");
+    for (column, shown) in [("email", true), ("phone", false)] {
+        let at = format!("{page}?show=problems&column={column}");
+        let some = owner.get(&at).await.text_of("#preview-rows");
+        assert_eq!(some.contains("Piet"), shown, "{column}: {some}");
+    }
+    let csv = owner.get(&format!("{page}/problems.csv")).await;
+    assert!(csv.text.contains("5,email,") && csv.text.contains("6,,"), "{}", csv.text);
     let none = owner.get(&format!("{page}?page=7")).await;
     assert!(none.text_of("#preview-rows").contains("No such rows"), "{}", none.text);
     hq.finish().await;
@@ -265,11 +277,7 @@ async fn a_collection_comes_out_of_a_file_and_pages_lead_through() {
     assert_eq!(pasted.status, 303, "{}", pasted.text);
     let at = pasted.location().expect("its page").to_owned();
     let page = owner.get(&at).await;
-    assert!(
-        page.text.contains("Import 1 rows") || page.text.contains("Import 1 row"),
-        "{}",
-        page.text
-    );
+    assert!(page.text.contains("Import 1 contact"), "{}", page.text);
     assert_eq!(
         owner
             .form(
@@ -384,6 +392,12 @@ async fn the_mapping_offers_choices_for_words_and_shows_the_decimal_sign() {
     }
     assert!(!names.iter().any(|one| one == "becomes.1.Lead"), "a choice already: {names:?}");
     assert_eq!(page.attr("[name=decimal_sign] option[selected]", "value"), ",");
+    let unnamed = [("goes.0", ""), ("goes.1", "field:stage"), ("goes.2", ""), ("then", "look")];
+    assert_eq!(owner.form(&at, &unnamed).await.status, 303);
+    let page = owner.get(&at).await;
+    assert!(page.text.contains("Choose the column that has the name"), "{}", page.text);
+    let rows = page.text_of("#preview-rows tbody");
+    assert!(rows.contains("Jana") && rows.contains("12,5"), "the file as it stands: {rows}");
     let form = [
         ("goes.0", "field:name"),
         ("goes.1", "field:stage"),

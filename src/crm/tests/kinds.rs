@@ -71,7 +71,7 @@ async fn tags_are_the_labels_of_tasks() {
     posted(&api, "labels/Press/merge", json!({ "into": "Key account" })).await;
     assert_eq!(names(&api, "labels").await, ["Fair", "Key account"]);
     assert_eq!(names(&api, "contacts?q=tag:%22key%20account%22&sort=name").await, ["Jana", "Rosa"]);
-    assert_eq!(shown(&api, "contacts/Rosa").await["tags"], json!(["vip"]));
+    assert_eq!(shown(&api, "contacts/Rosa").await["tags"], json!(["Key account"]));
     posted(&api, "labels/Fair/merge", json!({ "into": "Key account" })).await;
     let task = &shown(&api, "tasks").await["items"][0];
     assert_eq!(task["labels"], json!(["Key account"]), "{task}");
@@ -93,6 +93,54 @@ async fn tags_are_the_labels_of_tasks() {
         assert_eq!(shown(&api, path).await["tags"], Value::Null, "{path}");
     }
     assert!(names(&api, "labels").await.is_empty());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_former_name_of_a_label_may_be_that_of_another_one() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    let rosa = made(&api, "contacts", json!({ "name": "Rosa", "tags": ["zebra"] })).await;
+    let renamed = api.json("PATCH", "/api/v1/labels/zebra", &json!({ "name": "giraffe" })).await;
+    assert_eq!(renamed.status, 200, "{}", renamed.text);
+    assert_eq!(shown(&api, "contacts/Rosa").await["tags"], json!(["giraffe"]));
+    assert_eq!(names(&api, "contacts?q=tag:zebra").await, ["Rosa"], "kept filters go on");
+    let jana = made(&api, "contacts", json!({ "name": "Jana", "tags": ["zebra", "Äpfel"] })).await;
+    assert_eq!(jana["tags"], json!(["zebra", "Äpfel"]), "a label of its own");
+    assert_eq!(names(&api, "labels").await.len(), 3);
+    for (name, who) in [("zebra", "Jana"), ("giraffe", "Rosa")] {
+        assert_eq!(names(&api, &format!("contacts?q=tag:{name}")).await, [who], "{name}");
+        assert_eq!(names(&api, &format!("contacts?q={name}")).await, [who], "{name} as a word");
+    }
+    let again = json!({ "tags": ["äpfel", "zebra"] });
+    let at = format!("/api/v1/contacts/{}", jana["id"].as_str().expect("an id"));
+    let again = api.json("PATCH", &at, &again).await;
+    assert_eq!(again.json()["tags"], json!(["Äpfel", "zebra"]), "{}", again.text);
+
+    // What the bar adds leaves the tags that are there.
+    let id = rosa["id"].as_str().expect("an id");
+    let form = [("tasks", id), ("tag", "zebra")];
+    let done = owner.form(&format!("{HERE}/contacts/bulk"), &form).await;
+    assert!(matches!(done.status.as_u16(), 200 | 204 | 303), "{} {}", done.status, done.text);
+    assert_eq!(shown(&api, "contacts/Rosa").await["tags"], json!(["giraffe", "zebra"]));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_gets_tags_with_one_press() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    made(&api, "collections", json!({ "name": "Bikes" })).await;
+    let fields = format!("{HERE}/settings/fields?of=Bikes");
+    assert!(owner.get(&fields).await.text.contains("Add tags"), "they have none");
+    assert!(!owner.get(&format!("{HERE}/settings/fields")).await.text.contains("Add tags"));
+    let form = [("of", "Bikes"), ("label", "Tags"), ("kind", "multi_select")];
+    let done = owner.form(&format!("{HERE}/settings/fields"), &form).await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    assert!(!owner.get(&fields).await.text.contains("Add tags"), "they have some");
+    made(&api, "collections/Bikes/records", json!({ "name": "31", "tags": "steel, VIP" })).await;
+    assert_eq!(names(&api, "labels").await, ["steel", "VIP"]);
+    assert_eq!(names(&api, "collections/Bikes/records?q=tag:steel").await, ["31"]);
     hq.finish().await;
 }
 
@@ -126,7 +174,7 @@ async fn tags_from_before_become_labels_at_the_next_start() {
     }
     assert_eq!(names(&api, "labels").await, ["Old friend", "VIP"]);
     assert_eq!(uses(&api, "VIP").await, json!({ "task": 0, "contact": 1 }));
-    assert_eq!(shown(&api, "contacts/Rosa").await["tags"], json!(["vip"]), "its cell stays");
+    assert_eq!(shown(&api, "contacts/Rosa").await["tags"], json!(["VIP"]), "its cell stays");
     hq.finish().await;
 }
 

@@ -1,6 +1,8 @@
 //! Lists of contacts, organizations and records: views, groups, what stands below columns, filters, several at once,
 //! files.
 
+use std::time::Duration;
+
 use crm::model::Contacts;
 use crm::rules::{self, Sent};
 use serde_json::{Value, json};
@@ -201,6 +203,30 @@ async fn conditions_ask_for_tags_organizations_writers_and_quiet_days() {
     assert_eq!(page.texts(".filter[data-tone] b"), ["1"]);
     let menu = mira.get(&format!("{HERE}/contacts?menu=1&q=rosa&f.stage=lead&f.owner=")).await;
     assert_eq!(menu.attr("input[name=q]", "value"), "rosa stage:lead");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_board_says_how_long_it_takes_to_win() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let board = async || {
+        let page = hq.owner().get(&format!("{HERE}/contacts?layout=board")).await;
+        page.text_of(".crm-figures")
+    };
+    let rosa = made(&api, "contacts", json!({ "name": "Rosa" })).await;
+    made(&api, "contacts", json!({ "name": "Jana", "stage": "won" })).await;
+    assert!(!board().await.contains("Days to won"), "who began as won says nothing");
+    for _ in 0..4 {
+        // The sign-in of an owner does not last for a day without use.
+        hq.advance(Duration::from_secs(18 * 3_600)).await;
+        board().await;
+    }
+    let at = format!("/api/v1/contacts/{}", id(&rosa));
+    let won = api.json("PATCH", &at, &json!({ "stage": "won" })).await;
+    assert_eq!(won.status, 200, "{}", won.text);
+    let told = board().await;
+    assert!(told.contains("Days to won3"), "{told}");
     hq.finish().await;
 }
 

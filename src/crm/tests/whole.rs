@@ -63,6 +63,10 @@ async fn a_contact_is_made_changed_archived_and_deleted_and_an_undo_brings_it_ba
         .await;
     assert_eq!(late.status, 412, "{}", late.text);
     assert_eq!(names(&api, "organizations").await, ["Pastelaria Rosa"]);
+    let page = hq.owner().get(&format!("{HERE}/{at}")).await;
+    assert_eq!(page.texts("#crm-head .meta a"), ["Pastelaria Rosa"], "it leads there");
+    let there = page.attr("#crm-head .meta a", "href");
+    assert_eq!(hq.owner().get(&there).await.text_of("h1"), "Pastelaria Rosa");
 
     assert_eq!(patched(&api, &at, json!({ "archived": true })).await.status, 200);
     assert!(names(&api, "contacts").await.is_empty());

@@ -192,7 +192,11 @@ fn what_is_locked_says_so() {
 #[test]
 fn what_is_cut_or_broken_ends() {
     let good = include_bytes!("files/libreoffice.docx");
-    assert_eq!(read(&good[..good.len() / 2]).kind, Kind::Other);
+    let half = &good[..good.len() / 2];
+    assert_eq!(read(half).kind, Kind::Other);
+    // What is called a document has lost a part of itself.
+    let named = extract(half, "Offer.DOCX", &Limits::default());
+    assert_eq!(named.expect_err("it is not read"), Refused::Damaged);
     assert_eq!(
         refused(&zipped(&[("mimetype", "application/vnd.oasis.opendocument.text")])),
         Refused::Damaged

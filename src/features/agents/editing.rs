@@ -431,7 +431,11 @@ async fn at_desk<T: Send + 'static, const N: usize>(
     let Hand { ws, agent, who } = hand;
     let author = Author::new(&who.name, &who.email);
     let held = BTreeSet::from(paths.clone());
-    let (came, told) = desk::at(ws, agent, author, held, move |desk| body(desk, paths)).await?;
+    let (came, told) = desk::at(ws, agent, author, held, move |desk| {
+        desk.disk_has_room()?;
+        body(desk, paths)
+    })
+    .await?;
     if let Some((path, commit)) = told {
         tell(hand, path, commit).await?;
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agents::model::Agent;
 use crate::runs::model::Run;
+use kernel::text::ellipsis;
 use kernel::{
     AccountId, Actor, AgentId, ApprovalAnswer, ApprovalId, Leave, Part, PermissionId, Risk, RunId,
     Timestamp, TrustMode, TypedId,
@@ -15,6 +16,8 @@ pub use commands::Pattern;
 
 /// The tool that acts at sites.
 pub const BROWSER: &str = "browser";
+/// The longest line that stands for a call, in characters.
+const LINE: usize = 160;
 
 /// Modes of agents.
 pub const TRUST_MODES: Table = Table::new(370, "trust_modes");
@@ -158,6 +161,33 @@ pub struct Plan {
     pub variables: Vec<String>,
     /// The files of the agent that it names.
     pub files: Vec<Witness>,
+}
+
+impl Plan {
+    /// What a call of this tool would do, in a line as titles and lists have it: a command, a request, an act, the files
+    /// that say who the agent is, or the tool with its arguments.
+    #[must_use]
+    pub fn line(&self, tool: &str) -> String {
+        let told = match tool {
+            "exec" | "http_request" | BROWSER => {
+                let mut lines = self.shown.lines().filter(|line| !line.trim().is_empty());
+                lines.next().unwrap_or_default().to_owned()
+            }
+            tool if self.is_rewriting(tool) => {
+                let paths: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+                format!("Changes to {}", paths.join(", "))
+            }
+            _ => format!("{tool} {}", self.arguments),
+        };
+        ellipsis(&told, LINE)
+    }
+
+    /// Whether a call of this tool would change the files that say who the agent is; what people read then has the lines
+    /// before and after.
+    #[must_use]
+    pub fn is_rewriting(&self, tool: &str) -> bool {
+        tool != "exec" && tool != BROWSER && !self.files.is_empty()
+    }
 }
 
 /// Calls like this one, for which a yes can count as well.

@@ -174,8 +174,7 @@ fn meters(load: Option<&Load>, is_fresh: bool) -> Vec<Meter> {
         0 => none(label),
         _ => {
             let percent = percent(used, total);
-            let text = format!("{} of {}", format::size(used), format::size(total));
-            Meter { label, text, percent, tone: tone(percent) }
+            Meter { label, text: part(used, total), percent, tone: tone(percent) }
         }
     };
     let Some(load) = load else {
@@ -189,6 +188,15 @@ fn meters(load: Option<&Load>, is_fresh: bool) -> Vec<Meter> {
     let processor =
         Meter { label: "Processor", text: format!("{busy} %"), percent: busy, tone: tone(busy) };
     vec![processor, of("Memory", load.memory_used, load.memory_total), disk]
+}
+
+/// So many bytes of so many; the unit stands once where it is the same: "3.3 of 8.0 GB".
+fn part(used: u64, total: u64) -> String {
+    let (used, total) = (format::size(used), format::size(total));
+    match (used.split_once(' '), total.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} of {total}"),
+        _ => format!("{used} of {total}"),
+    }
 }
 
 fn tone(percent: u8) -> &'static str {
@@ -279,4 +287,17 @@ pub(super) fn waits(
         steps: steps.into_iter().enumerate().map(step).collect(),
         here,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part;
+
+    #[test]
+    fn the_unit_stands_once_where_it_is_the_same() {
+        let gb = 1 << 30;
+        assert_eq!(part(3 * gb + gb / 3, 8 * gb), "3.3 of 8.0 GB");
+        assert_eq!(part(gb / 2, 8 * gb), "512.0 MB of 8.0 GB");
+        assert_eq!(part(0, 512), "0 of 512 B");
+    }
 }

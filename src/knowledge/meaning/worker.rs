@@ -535,3 +535,38 @@ fn finish(
     work.is_ahead = false;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use features::connections::queries::vectors::VectorError;
+    use providers::error::ErrorClass;
+
+    use super::Pause;
+
+    fn failed(class: ErrorClass, wait: Option<u64>) -> VectorError {
+        VectorError::Provider { class, said: String::new(), wait: wait.map(Duration::from_secs) }
+    }
+
+    #[test]
+    fn a_connection_that_goes_on_failing_is_tried_every_twelve_hours() {
+        let mut pause = Pause::default();
+        let mut lengths = Vec::new();
+        for _ in 0..8 {
+            lengths.push(pause.begin(&failed(ErrorClass::Server, None)).as_secs() / 60);
+            assert!(pause.left().is_some());
+        }
+        assert_eq!(lengths, [1, 5, 30, 120, 720, 720, 720, 720]);
+    }
+
+    #[test]
+    fn the_word_of_a_provider_counts_while_it_is_believed() {
+        let mut pause = Pause::default();
+        let mut after =
+            |wait: u64| pause.begin(&failed(ErrorClass::RateLimit, Some(wait))).as_secs();
+        assert_eq!([after(7), after(7), after(7)], [7, 7, 7]);
+        // Then it may ask for more, and gets no less than is usual.
+        assert_eq!([after(7), after(20 * 60 * 60)], [2 * 60 * 60, 20 * 60 * 60]);
+    }
+}

@@ -285,6 +285,11 @@ fn page(
     })
 }
 
+/// The words of a text without the signs of Markdown and of links to other items, so many of them.
+pub(super) fn plain(text: &str, most: usize) -> String {
+    web::md::excerpt(&text.replace("[[", "").replace("]]", ""), most)
+}
+
 fn row(
     scene: &Scene,
     read: &dyn Read,
@@ -300,14 +305,13 @@ fn row(
             Some(page) => format!("Page {page}"),
             None => quote.section.clone(),
         };
-        let words = quote.text.replace("[[", "").replace("]]", "");
-        (place, marked(&web::md::excerpt(&words, 300), wanted))
+        (place, marked(&plain(&quote.text, 300), wanted))
     });
     let mut snippets: Vec<(String, SafeHtml)> = quoted.collect();
     let best = hit.quotes.first();
     let place = best.map(|quote| format!("?p={}#cited", quote.n)).unwrap_or_default();
     if let (true, Some(Text::Inline(text))) = (snippets.is_empty(), text) {
-        let beginning = web::md::excerpt(kernel::text::cut(text, LOOKED), BEGINNING);
+        let beginning = plain(kernel::text::cut(text, LOOKED), BEGINNING);
         if !beginning.is_empty() {
             snippets.push((String::new(), marked(&beginning, wanted)));
         }

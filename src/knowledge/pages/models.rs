@@ -18,6 +18,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::{flash, html, upload};
 
+use super::acts::not_done;
 use crate::error::KnowledgeError;
 use crate::meaning::far::{self, Able, Estimate};
 use crate::meaning::models::{self, Line};
@@ -195,8 +196,10 @@ pub(super) async fn connect(
         far::choose_local(&ws, &who).await?;
         "Passages are embedded on this machine now".to_owned()
     } else {
-        let chosen = far::choose(&ws, &who, (&asked.connection, &asked.model)).await?;
-        format!("Passages are embedded by {} now", chosen.model)
+        match far::choose(&ws, &who, (&asked.connection, &asked.model)).await {
+            Ok(chosen) => format!("Passages are embedded by {} now", chosen.model),
+            Err(error) => return not_done(&app, &hx, error, &ws.url(HERE)),
+        }
     };
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }

@@ -6,21 +6,26 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use search::Wanted;
 use web::error::PageError;
 use web::extract::Query;
 use web::html;
 use web::session::Person;
 
-use crate::find::{By, Hit, Seer, Wish, essence, find};
+use super::list::plain;
+use crate::find::{By, Hit, Seer, Wish, find};
 use crate::meaning::Standing;
 
 /// Hits that are looked at.
 const LOOKED: usize = 15;
 /// Hits that are shown.
 const SHOWN: usize = 5;
+/// Signs of a passage that are shown.
+const QUOTED: usize = 120;
 
 /// A passage.
 struct Line {
+    glyph: &'static str,
     title: String,
     text: String,
     /// Where in the item it stands.
@@ -55,16 +60,17 @@ pub(super) async fn near(
     html::fragment(&Near { lines })
 }
 
-/// A hit as a line; none when words of the question stand in it, by which it was found already.
+/// A hit as a line; none when all words of the question stand in it, by which it was found already. The palette finds
+/// nothing by some of them.
 fn line(ws: &Ws, q: &str, hit: Hit) -> Option<Line> {
     let quote = hit.quotes.into_iter().next()?;
-    let wanted = essence(q)?;
-    if !wanted.marks(&quote.text).is_empty() || !wanted.marks(&hit.item.title).is_empty() {
+    if Wanted::of(q)?.is_in(&[&hit.item.title, &quote.text]) {
         return None;
     }
     Some(Line {
+        glyph: hit.item.kind.glyph(),
         title: hit.item.title,
-        text: quote.text.replace("[[", "").replace("]]", ""),
+        text: plain(&quote.text, QUOTED),
         place: match quote.page {
             Some(page) => format!("page {page}"),
             None => quote.section,

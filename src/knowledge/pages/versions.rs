@@ -1,5 +1,7 @@
 //! The versions of an item's words: what each changed, and the way back to one.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::response::Response;
 
@@ -18,7 +20,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
-use super::acts::done;
+use super::acts::{done, not_done};
 use super::sheet;
 use crate::error::KnowledgeError;
 use crate::model::{Body, Item, KnowledgeId, Text, Version};
@@ -178,13 +180,18 @@ fn page(
         },
     };
     let mut others = vec![Choice::new("", "The version before", against.is_none())];
-    let all = queries::versions(read, item.id, CHOICES)?;
-    let all = std::iter::once(body.n).chain(all.iter().map(|one| one.n).filter(|n| *n < body.n));
-    others.extend(
-        all.filter(|one| *one != n).map(|one| {
-            Choice::new(one.to_string(), format!("Version {one}"), against == Some(one))
-        }),
-    );
+    let marks = queries::marks(read, item.id)?;
+    let last = queries::versions(read, item.id, CHOICES)?;
+    // What is marked may be older than the last ones.
+    let known = last.iter().map(|one| one.n).chain(marks.marks.iter().map(|mark| mark.n));
+    let known: BTreeSet<u32> = known.filter(|n| *n < body.n).chain([body.n]).collect();
+    others.extend(known.into_iter().rev().filter(|one| *one != n).map(|one| {
+        let label = match marks.name(one) {
+            Some(name) => format!("Version {one}, {name}"),
+            None => format!("Version {one}"),
+        };
+        Choice::new(one.to_string(), label, against == Some(one))
+    }));
     let lines = diff::changes(&old, &text);
     Ok(VersionPage {
         shell,
@@ -197,7 +204,7 @@ fn page(
         at: scene.time(at),
         reason: reason.clone(),
         others,
-        mark: queries::marks(read, item.id)?.name(n).unwrap_or_default().to_owned(),
+        mark: marks.name(n).unwrap_or_default().to_owned(),
         words: diff::words(&lines),
         lines,
         text,
@@ -248,7 +255,8 @@ pub(super) async fn mark(
     Form(form): Form<MarkForm>,
 ) -> Result<Response, PageError> {
     let goes = !form.remove.is_empty();
-    let entry = ws
+    let at = ws.url(&format!("knowledge/{id}/versions/{n}"));
+    let marked = ws
         .write(&who, move |tx| {
             match goes {
                 true => rules::unmark(tx, id, n)?,
@@ -259,11 +267,14 @@ pub(super) async fn mark(
             // ok: when it was so already, there is nothing to undo.
             Ok::<_, KnowledgeError>(tx.seq().ok())
         })
-        .await?;
+        .await;
+    let entry = match marked {
+        Ok(entry) => entry,
+        Err(error) => return not_done(&app, &hx, error, &at),
+    };
     let words = match goes {
         true => format!("Version {n} has no mark any more"),
         false => format!("Marked version {n}"),
     };
-    let at = ws.url(&format!("knowledge/{id}/versions/{n}"));
     Ok(flash::say(&app, done(&ws, words, entry), hx.go_to(&at)))
 }

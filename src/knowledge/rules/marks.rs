@@ -1,6 +1,7 @@
 //! Naming versions.
 
 use kernel::RowAct;
+use kernel::text::one_line;
 use store::{ReadExt as _, WriteTx};
 
 use super::items::may_write;
@@ -20,7 +21,7 @@ pub fn mark(
 ) -> Result<Marks, KnowledgeError> {
     let item = queries::item_by_id(tx, id)?;
     may_write(&item, tx.by())?;
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name = one_line(name);
     if name.is_empty() || LONGEST_MARK < name.chars().count() {
         let text = format!("The name of a version has 1 to {LONGEST_MARK} characters.");
         return Err(KnowledgeError::field("name", text));

@@ -34,7 +34,7 @@ pub fn write(
         return Err(KnowledgeError::Archived(item.title));
     }
     let Some((old, now_rev)) = tx.get_rev::<Body>(id)? else {
-        return Err(KnowledgeError::Refused("a file has no words to write".to_owned()));
+        return Err(queries::unwritten(&item));
     };
     if now_rev != rev {
         return Err(KnowledgeError::Moved);

@@ -140,6 +140,9 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
                 let refused = chosen(&api, SMALL).await;
                 assert_eq!(refused.status, 409, "{}", refused.text);
                 assert!(!refused.text.contains(KEY), "{}", refused.text);
+                let form = [("connection", "Far"), ("model", SMALL)];
+                let back = owner.form(&format!("{HERE}/settings/meaning/connection"), &form).await;
+                assert_eq!(back.status, 303, "{}", back.text);
             }
             *does.lock() = Does::Answers;
             assert_eq!(api.get("/api/v1/meaning").await.json()["connection"], Value::Null);
@@ -154,8 +157,14 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             until(&api, has(2)).await;
             assert_eq!(titles(&api, "q=canine").await, ["Walks"]);
             assert_eq!(titles(&api, "q=downpour").await, ["Weather"]);
-            let near = owner.get(&format!("{HERE}/knowledge/near?q=canine")).await;
-            assert_eq!(near.texts("[role=option] .nowrap")[0], "Walks", "{}", near.text);
+            let near = async |q: &str| owner.get(&format!("{HERE}/knowledge/near?q={q}")).await;
+            // What holds some of the words is found by no word of the palette, which wants all of them.
+            for q in ["canine", "dog+canine"] {
+                let near = near(q).await;
+                assert_eq!(near.texts("[role=option] .nowrap")[0], "Walks", "{q}: {}", near.text);
+            }
+            let by_word = near("dog").await;
+            assert!(!by_word.text.contains("Walks"), "{}", by_word.text);
 
             // Others get vectors by it, too.
             let own = api.post("/api/v1/embed", &json!({ "input": "dog" })).await.json();

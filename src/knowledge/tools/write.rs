@@ -69,7 +69,7 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
         let (id, body, rev, is_shared) = ws.read(|snap| {
             let item = queries::item(snap, &said, Some(agent))?;
             let is_shared = rules::may_write(&item, by).is_err();
-            let none = || KnowledgeError::Refused("a file has no words to write".to_owned());
+            let none = || queries::unwritten(&item);
             let (body, rev) = snap.get_rev::<Body>(item.id)?.ok_or_else(none)?;
             Ok::<_, KnowledgeError>((item.id, body, rev, is_shared))
         })?;

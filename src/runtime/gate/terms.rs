@@ -1,5 +1,7 @@
 //! What people read of a call that they are asked for, how much harm it may do, and for what else a yes can count.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use commands::{Level, Pattern};
@@ -9,8 +11,14 @@ use features::trust::weigh::{self, Asked};
 use kernel::Risk;
 use kernel::text::ellipsis;
 
-/// What people read of a call: of a program its variables before its command line, and what else it gets behind it.
+use crate::tools::request;
+
+/// What people read of a call: of a program its variables before its command line, and what else it gets behind it; of a
+/// request what is sent.
 pub(super) fn shown(tool: &str, command: &str, given: &Value) -> String {
+    if tool == request::NAME {
+        return sent(given);
+    }
     if tool != "exec" || command.is_empty() {
         // ok: a value of our own making is written.
         return serde_json::to_string_pretty(given).unwrap_or_default();
@@ -30,6 +38,48 @@ pub(super) fn shown(tool: &str, command: &str, given: &Value) -> String {
         shown.push_str("\n# goes on in the background");
     }
     shown
+}
+
+/// A request as it goes out: method and address, a line for each header, and its body behind an empty line.
+fn sent(given: &Value) -> String {
+    // What breaks a line forges none.
+    let line = |text: &str| text.replace('\r', "\\r").replace('\n', "\\n");
+    let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default().trim();
+    let method = match text("method") {
+        "" => "GET".to_owned(),
+        method => line(method).to_uppercase(),
+    };
+    let mut sent = format!("{method} {}", line(text("url")));
+    for (name, value) in given.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default();
+        sent.push_str(&format!("\n{}: {}", line(name), line(value)));
+    }
+    let body = match given.get("body") {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(body)) => body.clone(),
+        // ok: a value that was read is written.
+        Some(body) => serde_json::to_string_pretty(body).unwrap_or_default(),
+    };
+    if !body.is_empty() {
+        sent.push_str("\n\n");
+        sent.push_str(&body);
+    }
+    sent
+}
+
+/// The variables of the secrets that a call names, each once.
+pub(super) fn secrets_of(tool: &str, given: &Value) -> Vec<String> {
+    let mut keys = BTreeSet::new();
+    if tool == request::NAME {
+        let text = given.to_string();
+        for place in text.split(request::SECRET).skip(1) {
+            keys.extend(place.split_once("}}").map(|(key, _)| key.trim().to_owned()));
+        }
+    } else {
+        let named = given.get("secrets").and_then(Value::as_array).into_iter().flatten();
+        keys.extend(named.filter_map(Value::as_str).map(str::to_owned));
+    }
+    keys.into_iter().collect()
 }
 
 /// Whether a variable of this name may say which code a program runs.
@@ -80,4 +130,37 @@ pub(super) fn offers_of_request(
         whats: vec![What::Host { method, host }],
     });
     std::iter::once(same).chain(host).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{secrets_of, shown};
+    use crate::tools::request;
+
+    #[test]
+    fn a_request_is_read_as_it_goes_out_and_nothing_in_it_forges_a_line() {
+        let given = json!({
+            "url": "https://mail.example/send\nHost: bank.example",
+            "method": "post",
+            "headers": { "X-Key": "{{secret:MAIL}}\r\nX-More: yes" },
+            "body": "one\ntwo",
+        });
+        assert_eq!(
+            shown(request::NAME, "", &given),
+            "POST https://mail.example/send\\nHost: bank.example\n\
+             X-Key: {{secret:MAIL}}\\r\\nX-More: yes\n\none\ntwo"
+        );
+        let given = json!({ "url": "https://mail.example/", "body": { "to": 1 } });
+        assert_eq!(
+            shown(request::NAME, "", &given),
+            "GET https://mail.example/\n\n{\n  \"to\": 1\n}"
+        );
+        let given = json!({ "url": "https://a.example/?k={{secret: B}}", "body": "{{secret:A}}{{secret:B}}" });
+        assert_eq!(secrets_of(request::NAME, &given), ["A", "B"]);
+        assert_eq!(secrets_of("exec", &json!({ "secrets": ["B", "A", "B"] })), ["A", "B"]);
+        assert_eq!(shown("exec", "ls", &json!({ "command": "ls" })), "ls");
+        assert_eq!(shown("memory", "", &json!({ "key": "a" })), "{\n  \"key\": \"a\"\n}");
+    }
 }

@@ -69,6 +69,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .act(exec::Exec::new(sandbox, jobs.clone(), programs, trusted))
         .act(process::Process::new(jobs))
         .act(browser::Browse)
+        .file(browser::Save)
         .act(request::HttpRequest { http: http.clone() })
         .read(fetch::WebFetch { pages: Pages::new(http).reading(fetch::words) });
     let find = find::ToolSearch::over(&all);

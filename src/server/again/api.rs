@@ -18,12 +18,12 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::preview::Preview;
-use super::{Wish, begin, find, undo_basis};
+use super::{Wish, asked, begin, find, undo_basis};
 
 /// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new()
+    asked::api(Routes::new())
         .get(
             "/runs/{name}/retry",
             preview.needs(Can::Write).doc(|| {

@@ -6,6 +6,7 @@
 //! finds nothing left to undo.
 
 pub mod api;
+mod asked;
 pub mod pages;
 mod preview;
 

@@ -29,12 +29,12 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 
 use super::preview::Preview;
-use super::{AgainError, Wish, begin, find, undo_basis};
+use super::{AgainError, Wish, asked, begin, find, undo_basis};
 
 /// Pages below `/w/{ws}`.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new()
+    asked::pages(Routes::new())
         .get("/runs/{name}/retry", ask_retry.needs(Can::Write))
         .post("/runs/{name}/retry", retry.needs(Can::Write))
         .get("/runs/{name}/fork", ask_fork.needs(Can::Write))

@@ -4,13 +4,19 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::response::Response;
 
+use jiff::ToSpan as _;
+use serde::Deserialize;
+
 use app::Ws;
 use features::agents::queries::head::{self, Head, Place};
+use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
-use kernel::Can;
-use store::Read;
+use kernel::day::{self, Toward};
+use kernel::{AgentId, Can, Timestamp};
+use store::{Read, ReadExt as _};
 use web::error::PageError;
-use web::extract::Path;
+use web::extract::{Path, Query};
+use web::format;
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
@@ -22,11 +28,15 @@ use web::time::RelTime;
 use super::{HERE, TABLES, list};
 use crate::error::VaultError;
 use crate::given;
-use crate::model::Scope;
+use crate::model::{Scope, Secret, Use};
 use crate::queries::{self, Held};
 
 /// So many uses are looked through for the last one of an agent.
 const USES: usize = 200;
+/// So many of them are looked through for what it has used since a day.
+const SINCE: usize = 1_000;
+/// What it has used is shown from so many days ago on, unless another day is asked for.
+const USUAL_DAYS: i64 = 7;
 
 /// A secret of the agent.
 struct Line {
@@ -43,6 +53,36 @@ struct Line {
     over_href: String,
     /// Removes it, where it is for this agent alone; empty elsewhere.
     remove_href: String,
+}
+
+/// A secret that the agent has used since a day.
+struct UsedLine {
+    name: String,
+    key: String,
+    /// Where, and how often.
+    how: String,
+    last: RelTime,
+    href: String,
+    /// Where another value is set; empty where nobody has it any more.
+    replace: String,
+}
+
+/// What the agent has used since a day.
+struct Used {
+    /// The day, as it is typed.
+    since: String,
+    /// Why what was typed is no day; empty where it is one.
+    wrong: String,
+    lines: Vec<UsedLine>,
+    /// Whether there was more than is looked through.
+    more: bool,
+}
+
+/// Since when it is asked what was used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    since: String,
 }
 
 /// The head of an agent's pages.
@@ -64,6 +104,9 @@ struct AgentPage {
     shared: Vec<Line>,
     may_change: bool,
     new_href: String,
+    here: String,
+    /// For who may see what was used.
+    used: Option<Used>,
 }
 
 impl AgentPage {
@@ -79,11 +122,12 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let page = ws.look(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
-            page(&scene, snap, shell, &slug)
+            page(&scene, snap, shell, (slug.as_str(), asked.since.as_str()))
         })
     });
     let page = page.await.map_err(PageError::from)?;
@@ -93,12 +137,67 @@ pub(super) async fn show(
     }
 }
 
-fn page(scene: &Scene, read: &dyn Read, shell: Shell, slug: &str) -> Result<AgentPage, VaultError> {
+/// What an agent has used since a day, each secret once, the last first. A text that is no day means the usual one.
+fn used(scene: &Scene, read: &dyn Read, agent: AgentId, since: &str) -> Result<Used, VaultError> {
+    let zone = &scene.today.zone;
+    let today = due::day(scene.today.now, zone);
+    let usual = today.checked_sub(USUAL_DAYS.days()).unwrap_or(today);
+    let (day, wrong) = match day::in_field("since", since, today, Toward::Back) {
+        Ok(day) => (day.unwrap_or(usual), String::new()),
+        Err(wrong) => (usual, wrong.message),
+    };
+    let begins = day.to_zoned(zone.clone()).map_or(Timestamp::MIN, |at| at.timestamp());
+    let all = queries::used_by(read, agent, begins, SINCE)?;
+    let more = SINCE <= all.len();
+    let mut by_secret: Vec<(Use, u32, Vec<String>)> = Vec::new();
+    for one in all {
+        let place = match one.host.as_str() {
+            "" => "programs".to_owned(),
+            host => host.to_owned(),
+        };
+        match by_secret.iter_mut().find(|(first, ..)| first.secret == one.secret) {
+            Some((_, count, places)) => {
+                *count = count.saturating_add(one.count);
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+            None => by_secret.push((one.clone(), one.count, vec![place])),
+        }
+    }
+    let base = scene.ws.url(HERE);
+    let mut lines = Vec::with_capacity(by_secret.len());
+    for (last, count, places) in by_secret {
+        let secret: Option<Secret> = read.get(last.secret)?;
+        let is_there = secret.as_ref().is_some_and(|secret| secret.removed_at.is_none());
+        let replace = format!("{base}?replace={}#replace", last.secret);
+        lines.push(UsedLine {
+            how: format!("{}, {}", places.join(", "), count_of(count)),
+            last: scene.time(last.last_at),
+            href: format!("{base}/{}", last.secret),
+            replace: if is_there { replace } else { String::new() },
+            name: secret.map_or_else(|| last.key.clone(), |secret| secret.name),
+            key: last.key,
+        });
+    }
+    Ok(Used { since: day.to_string(), wrong, lines, more })
+}
+
+fn count_of(times: u32) -> String {
+    format::count(u64::from(times), "time", "times")
+}
+
+fn page(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (slug, since): (&str, &str),
+) -> Result<AgentPage, VaultError> {
     let agent = queries::agent_called(read, slug)?;
     let may_change = scene.access.may(Can::Admin) && agent.archived_at.is_none();
     let now = scene.today.now;
     let head = head::head(&scene.ws, &read, &agent, Place::Secrets, scene.access, now)?;
-    let uses = queries::used_by(read, agent.id, kernel::Timestamp::MIN, USES)?;
+    let uses = queries::used_by(read, agent.id, Timestamp::MIN, USES)?;
     let base = scene.ws.url(HERE);
     let new_href = format!("{base}/new?agent={}", agent.slug);
     let line = |Held { secret, over }: Held| -> Result<Line, VaultError> {
@@ -128,7 +227,13 @@ fn page(scene: &Scene, read: &dyn Read, shell: Shell, slug: &str) -> Result<Agen
     let (own, shared): (Vec<_>, Vec<_>) = queries::held(read, agent.id)?
         .into_iter()
         .partition(|held| held.secret.scope != Scope::Workspace);
-    let live = Live::new(format!("{}/secrets", head.base)).tables(&TABLES).calm();
+    let used = match scene.access.may(Can::Admin) {
+        true => Some(used(scene, read, agent.id, since)?),
+        false => None,
+    };
+    let here = format!("{}/secrets", head.base);
+    let since = used.as_ref().map_or("", |used| used.since.as_str());
+    let live = Live::new(format!("{here}?since={since}")).tables(&TABLES).calm();
     Ok(AgentPage {
         shell,
         live,
@@ -136,6 +241,8 @@ fn page(scene: &Scene, read: &dyn Read, shell: Shell, slug: &str) -> Result<Agen
         shared: shared.into_iter().map(line).collect::<Result<_, _>>()?,
         may_change,
         new_href: new_href.clone(),
+        here,
+        used,
         head,
     })
 }

@@ -327,7 +327,7 @@ async fn put_off(
     let until = until.ok_or(NotificationError::BadTime)?;
     mark(&ws, &who, id, Mark::Snoozed(until)).await?;
     let undo = ws.url(&format!("notifications/{id}/restore"));
-    Ok(marked(&ws, &who, &hx, Ask::new().toast_with_undo("You see it again later.", &undo)))
+    Ok(marked(&ws, &who, &hx, Ask::new().toast_with_undo("It will come back later.", &undo)))
 }
 
 async fn read_all(

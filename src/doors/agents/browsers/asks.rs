@@ -1,10 +1,13 @@
-//! What runs of an agent ask people to do in its browser: a region of the browser's page.
+//! What runs of an agent ask people to do in its browser, and what is no longer as the page shows it: a region of the
+//! browser's page.
 
 use askama::Template;
 use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::browsers::model::{AGENT_BROWSERS, BROWSER_POLICIES, BROWSER_SHOTS, BrowserPolicy};
+use features::browsers::queries as browsers;
 use features::runs::model::{PARKS, RUNS, Run};
 use features::runs::queries::questions::{self, Card, Reader};
 use features::runs::queries::{park, talk};
@@ -15,21 +18,78 @@ use web::session::Person;
 /// The id of the region.
 pub(super) const REGION: &str = "browser-asks";
 
+/// How the switch, the browser and its rules are: what a page was made of, as it stands in an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    is_on: bool,
+    is_running: bool,
+    rules: u64,
+}
+
+impl Made {
+    fn of(tx: &impl ReadExt, ws: &Ws, agent: &Agent) -> Result<Self, StoreError> {
+        let browser = ws.app.browsers.get(ws.browser_of(agent.id));
+        Ok(Self {
+            is_on: browsers::is_switched_on(tx, agent.id)?,
+            is_running: browser.is_some_and(|browser| browser.is_running()),
+            rules: tx.get_rev::<BrowserPolicy>(agent.id)?.map_or(0, |(_, rev)| rev),
+        })
+    }
+
+    fn word(&self) -> String {
+        format!("{}-{}-{}", u8::from(self.is_on), u8::from(self.is_running), self.rules)
+    }
+
+    /// What is not as a page shows it that was made of this word; nothing where all is.
+    fn news(&self, shown: &str) -> &'static str {
+        let mut parts = shown.split('-');
+        let (on, running, rules) = (parts.next(), parts.next(), parts.next());
+        if on != Some(if self.is_on { "1" } else { "0" }) {
+            return if self.is_on {
+                "The browser was switched on."
+            } else {
+                "The browser was switched off."
+            };
+        }
+        if running != Some(if self.is_running { "1" } else { "0" }) {
+            return if self.is_running {
+                "The browser runs now."
+            } else {
+                "The browser has stopped."
+            };
+        }
+        if rules != Some(self.rules.to_string().as_str()) {
+            return "The rules of the browser were changed.";
+        }
+        ""
+    }
+}
+
+/// Of a word from an address what is of its kind.
+fn plain(shown: &str) -> String {
+    shown.chars().filter(|c| c.is_ascii_digit() || *c == '-').take(40).collect()
+}
+
 /// The region.
 #[derive(Template)]
 #[template(path = "agents/_browser_asks.html")]
 pub(super) struct Asks {
     region: &'static str,
     live: Live,
+    /// What is not as the page shows it; empty where all is.
+    news: &'static str,
+    /// Where it is shown as it is.
+    href: String,
     questions: Vec<Card>,
 }
 
-/// Reads what this person may see of it.
+/// Reads what this person may see of it. `shown` is the word of what their page was made of; empty for a new page.
 pub(super) fn read(
     tx: &impl ReadExt,
     ws: &Ws,
     who: &Person,
     agent: &Agent,
+    shown: &str,
 ) -> Result<Asks, StoreError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
@@ -42,6 +102,31 @@ pub(super) fn read(
     // They lead to this very page.
     questions.iter_mut().for_each(|card| card.browser.clear());
     let page = ws.url(&format!("agents/{}/browser", agent.slug));
-    let live = Live::new(page).table(PARKS.name).table(RUNS.name);
-    Ok(Asks { region: REGION, live, questions })
+    let made = Made::of(tx, ws, agent)?;
+    let (shown, news) = match shown {
+        "" => (made.word(), ""),
+        shown => (plain(shown), made.news(shown)),
+    };
+    let tables = [&PARKS, &RUNS, &AGENT_BROWSERS, &BROWSER_POLICIES, &BROWSER_SHOTS];
+    let live = Live::new(format!("{page}?shown={shown}"));
+    let live = live.tables(&tables.map(|table| table.name));
+    Ok(Asks { region: REGION, live, news, href: page, questions })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Made, plain};
+
+    #[test]
+    fn a_page_hears_what_is_no_longer_as_it_shows_it() {
+        let made = Made { is_on: true, is_running: false, rules: 7 };
+        assert_eq!(made.news(&made.word()), "");
+        let now = Made { is_running: true, ..made.clone() };
+        assert_eq!(now.news(&made.word()), "The browser runs now.");
+        let now = Made { is_on: false, ..made.clone() };
+        assert_eq!(now.news(&made.word()), "The browser was switched off.");
+        let now = Made { rules: 9, ..made.clone() };
+        assert_eq!(now.news(&made.word()), "The rules of the browser were changed.");
+        assert_eq!(plain("1-0-7&shown=\"x"), "1-0-7");
+    }
 }

@@ -5,15 +5,20 @@
 pub mod api;
 mod asks;
 pub mod pages;
+mod side;
 mod view;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
+use axum::response::Response;
+
 use app::Ws;
 use browser::BrowserError;
 use browser::act::Shot;
 use browser::doctor::{self, Need};
+use browser::downloads::{Download, DownloadState};
 use browser::launch::Browser;
 use browser::page::{self, Page};
 use browser::tabs::TabInfo;
@@ -24,6 +29,8 @@ use features::runs::model::Run;
 use features::runs::queries::talk;
 use kernel::{AgentId, Can, Problem, ProblemKind, Role, RunId, TypedId as _};
 use store::{ReadExt, StoreError};
+use web::error::PageError;
+use web::file::{self, Show};
 use web::session::Person;
 
 /// How long an address may take to come before it is shown what has come of it.
@@ -71,33 +78,76 @@ async fn state(ws: &Ws, who: &Person, agent: &Agent) -> Result<State, StoreError
     })
 }
 
-/// Of the open tabs those that this person may see. A tab that no run has used, such as one that a page has opened,
-/// is seen by those who see all others.
+/// Which tabs of a browser a person may see. One that no run has used, such as one that a page has opened, is seen by
+/// those who see all others.
+struct Sight {
+    used: HashSet<u32>,
+    hidden: HashSet<u32>,
+}
+
+impl Sight {
+    fn of(ws: &Ws, who: &Person, agent: AgentId) -> Result<Self, StoreError> {
+        let runs = ws.app.browsers.runs(ws.browser_of(agent));
+        let mut hidden = HashSet::new();
+        ws.read(|snap| {
+            for (tab, run) in &runs {
+                let may = match snap.get::<Run>(RunId::from_uuid(*run))? {
+                    Some(run) => talk::may_see_run(snap, &run, who.account, who.role)?,
+                    None => matches!(who.role, Role::Owner | Role::Admin),
+                };
+                if !may {
+                    hidden.insert(*tab);
+                }
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(Self { used: runs.into_keys().collect(), hidden })
+    }
+
+    fn has(&self, tab: Option<u32>) -> bool {
+        match tab.filter(|tab| self.used.contains(tab)) {
+            Some(tab) => !self.hidden.contains(&tab),
+            None => self.hidden.is_empty(),
+        }
+    }
+}
+
+/// Of the open tabs those that this person may see.
 fn seen(
     ws: &Ws,
     who: &Person,
     agent: AgentId,
     mut open: Vec<TabInfo>,
 ) -> Result<Vec<TabInfo>, StoreError> {
-    let runs = ws.app.browsers.runs(ws.browser_of(agent));
-    let mut hidden = HashSet::new();
-    ws.read(|snap| {
-        for (tab, run) in &runs {
-            let may = match snap.get::<Run>(RunId::from_uuid(*run))? {
-                Some(run) => talk::may_see_run(snap, &run, who.account, who.role)?,
-                None => matches!(who.role, Role::Owner | Role::Admin),
-            };
-            if !may {
-                hidden.insert(*tab);
-            }
-        }
-        Ok::<_, StoreError>(())
-    })?;
-    open.retain(|tab| match runs.contains_key(&tab.number) {
-        true => !hidden.contains(&tab.number),
-        false => hidden.is_empty(),
-    });
+    let sight = Sight::of(ws, who, agent)?;
+    open.retain(|tab| sight.has(Some(tab.number)));
     Ok(open)
+}
+
+/// What was downloaded since HQ was started, of tabs that this person may see.
+fn downloads(ws: &Ws, who: &Person, agent: AgentId) -> Result<Vec<Download>, StoreError> {
+    let browser = ws.app.browsers.get(ws.browser_of(agent));
+    let mut all = browser.as_ref().map_or_else(Vec::new, Browser::downloads);
+    let sight = Sight::of(ws, who, agent)?;
+    all.retain(|one| sight.has(one.tab));
+    Ok(all)
+}
+
+/// One of these files, once all of it is there.
+async fn download(
+    (ws, who): (&Ws, &Person),
+    agent: AgentId,
+    id: &str,
+    asked: &HeaderMap,
+) -> Result<Response, PageError> {
+    let gone = || PageError::not_found("This download");
+    let is_it = |one: &Download| one.file == id && one.state == DownloadState::Done;
+    let one = downloads(ws, who, agent)?.into_iter().find(is_it).ok_or_else(gone)?;
+    let browser = ws.app.browsers.get(ws.browser_of(agent)).ok_or_else(gone)?;
+    // The name of the file is one that the browser has given, never one that was asked for.
+    let path = browser.setup().downloads().join(&one.file);
+    let file = tokio::fs::File::open(path).await.map_err(|_missing| gone())?;
+    file::serve_open(&one.name, file, Show::Download, asked).await
 }
 
 /// The tab at work, or the newest, if this person may see it.
@@ -113,14 +163,19 @@ fn shown(ws: &Ws, who: &Person, agent: AgentId) -> Result<Option<Page>, StoreErr
 }
 
 /// A picture of a tab, if nothing that is typed into it has to stay unseen.
-async fn picture(ws: &Ws, agent: AgentId, page: &Page) -> Result<Vec<u8>, BrowserError> {
+async fn picture(
+    ws: &Ws,
+    agent: AgentId,
+    page: &Page,
+    shot: Shot,
+) -> Result<Vec<u8>, BrowserError> {
     let key = ws.browser_of(agent);
     let stage = ws.app.browsers.stage(key).ok_or(BrowserError::Ended)?;
     let light = stage.light();
     if stage.is_dark() {
         return Err(BrowserError::Hidden);
     }
-    let picture = page.screenshot(Shot::default()).await?;
+    let picture = page.screenshot(shot).await?;
     // It may have become dark while it was made.
     if stage.light() == light { Ok(picture) } else { Err(BrowserError::Hidden) }
 }

@@ -1,12 +1,13 @@
 //! The browser of an agent on its page: the switch, what it shows, its end.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use app::{App, Ws};
+use browser::act::Shot;
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
 use features::browsers::model::{AgentBrowser, BrowserPolicy};
@@ -15,7 +16,7 @@ use features::browsers::rules::{self, Switch};
 use features::history::queries as history;
 use kernel::Can;
 use web::error::PageError;
-use web::extract::{Form, Path};
+use web::extract::{Form, Path, Path2, Query};
 use web::flash;
 use web::form::Wrong;
 use web::format;
@@ -26,6 +27,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 
 use super::asks::{self, Asks};
+use super::side::{self, Side};
 use super::{State, view};
 
 /// Routes below the workspace.
@@ -34,6 +36,7 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/agents/{slug}/browser", show.needs(Can::Read))
         .get("/agents/{slug}/browser/picture", picture.needs(Can::Read))
+        .get("/agents/{slug}/browser/downloads/{id}", download.needs(Can::Agents))
         .get("/agents/{slug}/browser/view", view::watch.needs(Can::Read))
         .post("/agents/{slug}/browser/ticket", view::ticket.needs(Can::Read).also_closed())
         .post("/agents/{slug}/browser/upload", view::give.needs(Can::Agents))
@@ -60,6 +63,8 @@ struct BrowserPage {
     base: String,
     /// What people are asked to do here.
     asks: Asks,
+    /// What was done here, and what was downloaded.
+    side: Side,
     /// Style and script of the live view.
     files: (&'static str, &'static str),
     is_on: bool,
@@ -107,6 +112,13 @@ fn found(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
     super::found(ws, slug)?.ok_or_else(|| PageError::not_found("This agent"))
 }
 
+/// What a page was made of, of which a region asks whether it is still so.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Given {
+    shown: String,
+}
+
 /// `GET /agents/{slug}/browser`
 async fn show(
     ws: Ws,
@@ -114,10 +126,16 @@ async fn show(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
+    Query(given): Query<Given>,
 ) -> Result<Response, PageError> {
     let agent = found(&ws, &slug)?;
-    let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent))?;
-    if hx.wants(asks::REGION) {
+    if hx.wants(side::REGION) {
+        return html::fragment(&side::read(&ws, &who, &agent).await?);
+    }
+    let is_part = hx.wants(asks::REGION);
+    let shown = if is_part { given.shown.as_str() } else { "" };
+    let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent, shown))?;
+    if is_part {
         return html::fragment(&asks);
     }
     let policy = ws.read(|snap| queries::policy(snap, agent.id))?;
@@ -151,7 +169,9 @@ async fn whole(
         url: tab.url,
         has_crashed: tab.has_crashed,
     });
+    let side = side::read(ws, who, agent).await?;
     Ok(BrowserPage {
+        side,
         base: format!("{}/browser", head.base),
         asks,
         shell,
@@ -180,13 +200,24 @@ async fn picture(ws: Ws, who: Person, Path(slug): Path<String>) -> Result<Respon
     let agent = found(&ws, &slug)?;
     let page = super::shown(&ws, &who, agent.id)?;
     let page = page.ok_or_else(|| PageError::not_found("A picture of a running browser"))?;
-    let picture = super::picture(&ws, agent.id, &page).await?;
+    let picture = super::picture(&ws, agent.id, &page, Shot::default()).await?;
     let head = [
         (CONTENT_TYPE, "image/jpeg"),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((head, picture).into_response())
+}
+
+/// `GET /agents/{slug}/browser/downloads/{id}`
+async fn download(
+    ws: Ws,
+    who: Person,
+    Path2(slug, id): Path2<String, String>,
+    asked: HeaderMap,
+) -> Result<Response, PageError> {
+    let agent = found(&ws, &slug)?;
+    super::download((&ws, &who), agent.id, &id, &asked).await
 }
 
 #[derive(Default, Deserialize)]
@@ -269,7 +300,7 @@ async fn set_rules(
         Ok(()) => Ok(back(&app, &ws, &hx, &slug, "The rules of the browser are saved.")),
         Err(error) => {
             let form = RulesForm { wrong: Wrong::of(&error)?, ..typed };
-            let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent))?;
+            let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent, ""))?;
             let page = whole((&ws, &who), shell, asks, &agent, form).await?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }

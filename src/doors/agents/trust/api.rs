@@ -12,7 +12,6 @@ use features::tasks::queries::people::People;
 use features::trust::model::{Approval, Permission, What};
 use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
-use features::trust::weigh::{self, Asked};
 use kernel::{
     AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, TrustMode,
 };
@@ -24,7 +23,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::permits::{self, Wish};
-use super::{batch, outside, portable, replay, reviewer, sandbox, table};
+use super::{batch, explain, outside, portable, replay, reviewer, sandbox};
 
 /// So many that wait are listed.
 const OPEN: usize = 1_000;
@@ -49,12 +48,8 @@ pub fn routes() -> Routes {
             .query::<PermissionQuery>()
             .returns::<Permissions>()
     };
-    let explained = || {
-        Doc::new("What would become of an agent's calls of a tool, and why; nothing is called")
-            .query::<ExplainQuery>()
-            .returns::<Explained>()
-    };
     let routes = replay::api(outside::api(batch::api(reviewer::api(Routes::new()))));
+    let routes = explain::api(routes);
     portable::api(sandbox::api(routes))
         .get("/approvals", list.needs(Can::Read).doc(listed))
         .get(
@@ -90,7 +85,6 @@ pub fn routes() -> Routes {
             "/permissions/{id}",
             remove.needs(Can::Admin).doc(|| Doc::new("Remove a permission").status(204)),
         )
-        .get("/policy/explain", explain.needs(Can::Read).doc(explained))
 }
 
 /// Which approvals.
@@ -399,61 +393,4 @@ async fn remove(
 ) -> Result<StatusCode, ApiError> {
     ws.write(&who, once.run(move |tx| rules::revoke(tx, id))).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Which calls.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ExplainQuery {
-    /// Slug or id of the agent.
-    agent: String,
-    /// The tool.
-    tool: String,
-    /// The host of a request.
-    #[serde(default)]
-    host: Option<String>,
-    /// Its method; `GET` unless said otherwise.
-    #[serde(default)]
-    method: Option<String>,
-}
-
-/// What would become of a call.
-#[derive(Serialize, JsonSchema)]
-struct Explained {
-    /// Whether it is made, asked for or refused.
-    verdict: Leave,
-    /// Why.
-    why: String,
-    /// The permission that decides; none when the mode does.
-    rule: Option<PermissionId>,
-    /// The mode of the agent.
-    mode: TrustMode,
-}
-
-async fn explain(
-    ws: Ws,
-    _: Person,
-    Query(query): Query<ExplainQuery>,
-) -> Result<Json<Explained>, ApiError> {
-    let agent = found(&ws, &query.agent)?;
-    let spec = table::tool_named(&query.tool).map_err(|told| ApiError::invalid("tool", told))?;
-    let explained = ws.read(|snap| {
-        let programs = weigh::programs(snap, &[agent.id])?;
-        let method = query.method.as_deref().unwrap_or("GET");
-        let request = query.host.as_deref().map(|host| Asked {
-            method: method.trim().to_ascii_uppercase(),
-            host: host.trim().trim_end_matches('.').to_ascii_lowercase(),
-            is_usual: true,
-            origin: None,
-        });
-        let now = ws.app.clock.now();
-        let verdict = table::verdict(snap, agent.id, (spec, programs), request.as_ref(), now)?;
-        Ok::<_, StoreError>(Explained {
-            verdict: verdict.leave,
-            why: web::form::sentence(&verdict.why),
-            rule: verdict.rule,
-            mode: queries::mode_of(snap, agent.id)?,
-        })
-    })?;
-    Ok(Json(explained))
 }

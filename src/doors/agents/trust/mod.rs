@@ -4,6 +4,7 @@
 pub mod api;
 mod batch;
 mod behaviour;
+mod explain;
 mod outside;
 pub mod pages;
 mod permits;
@@ -20,7 +21,7 @@ use features::runs::queries::talk;
 use features::trust::model::Approval;
 use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
-use kernel::{ApprovalAnswer, ApprovalId, Can};
+use kernel::{ApprovalAnswer, ApprovalId, Can, RunTrigger};
 use store::{ReadExt, StoreError};
 use web::idempotency::Once;
 use web::session::Person;
@@ -33,8 +34,19 @@ fn run_of(tx: &impl ReadExt, who: &Person, approval: &Approval) -> Result<Option
     }
 }
 
-/// An approval with its run. What this person may not see is not there.
-fn find(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Approval, Run), TrustError> {
+/// Whether a call can be asked for once more.
+#[must_use]
+pub fn may_be_made_again(approval: &Approval, run: &Run) -> bool {
+    let answer = approval.answer.as_ref().map(|answer| answer.answer);
+    matches!(answer, Some(ApprovalAnswer::Denied | ApprovalAnswer::Expired))
+        && run.trigger != RunTrigger::Child
+}
+
+/// An approval with its run.
+///
+/// # Errors
+/// That it is not there, also for whoever may not see it.
+pub fn find(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Approval, Run), TrustError> {
     ws.read(|snap| {
         let approval = queries::get(snap, id)?;
         match run_of(snap, who, &approval)? {

@@ -29,7 +29,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
-use super::{batch, behaviour, outside, policy, portable, replay, reviewer, sandbox};
+use super::{batch, behaviour, explain, outside, policy, portable, replay, reviewer, sandbox};
 
 /// Of so many that were asked last, those that were answered are shown.
 const ANSWERED: usize = 100;
@@ -38,7 +38,7 @@ const ANSWERED: usize = 100;
 #[must_use]
 pub fn routes() -> Routes {
     let routes = replay::pages(outside::pages(batch::pages(reviewer::pages(Routes::new()))));
-    portable::pages(sandbox::pages(routes))
+    explain::pages(portable::pages(sandbox::pages(routes)))
         .get("/approvals", index.needs(Can::Read))
         .post("/approvals/{id}", answer.needs(Can::Approve))
         .get("/agents/{slug}/behaviour", behaviour::show.needs(Can::Read))
@@ -61,6 +61,8 @@ struct Past {
     by: String,
     note: String,
     at: RelTime,
+    /// Where it is asked for once more; empty where it cannot be.
+    again: String,
 }
 
 #[derive(Template)]
@@ -92,7 +94,14 @@ fn view(ws: &Ws, who: &Person, snap: &Snap<'_>, shell: Shell) -> Result<Approval
     let mut past = Vec::new();
     for approval in queries::answered(snap, ANSWERED)? {
         if let Some(run) = super::run_of(snap, who, &approval)? {
-            past.extend(answered(&scene, approval, &run));
+            let may = who.access.may(Can::Chat)
+                && super::may_be_made_again(&approval, &run)
+                && talk::may_speak(snap, &run, who.account)?;
+            let again = match may {
+                true => ws.url(&format!("approvals/{}/again", approval.id)),
+                false => String::new(),
+            };
+            past.extend(answered(&scene, approval, &run, again));
         }
     }
     Ok(ApprovalsPage {
@@ -104,13 +113,16 @@ fn view(ws: &Ws, who: &Person, snap: &Snap<'_>, shell: Shell) -> Result<Approval
     })
 }
 
-fn answered(scene: &Scene, approval: Approval, run: &Run) -> Option<Past> {
+fn answered(scene: &Scene, approval: Approval, run: &Run, again: String) -> Option<Past> {
     let answer = approval.answer?;
     let by = answer.by.map(|by| scene.people.name(Assignee::Person(by)));
     Some(Past {
         face: scene.people.face(Assignee::Agent(approval.agent)),
+        call: match approval.plan.is_rewriting(&approval.tool) {
+            true => approval.plan.line(&approval.tool),
+            false => ellipsis(&one_line(&approval.plan.shown), 200),
+        },
         tool: approval.tool,
-        call: ellipsis(&one_line(&approval.plan.shown), 200),
         run: run.name(),
         href: scene.run_href(run.number),
         tone: match answer.answer {
@@ -125,6 +137,7 @@ fn answered(scene: &Scene, approval: Approval, run: &Run) -> Option<Past> {
         by: by.unwrap_or_default(),
         note: answer.note,
         at: scene.time(answer.at),
+        again,
     })
 }
 

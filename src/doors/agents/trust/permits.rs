@@ -107,8 +107,8 @@ pub(super) struct Wish {
     /// Only requests to this host, or acts at this site; for `http_request` and `browser` alone.
     #[serde(default)]
     pub host: Option<String>,
-    /// Only requests by this method, such as `GET`, or acts of this kind: `ACT`, `SEND`, `SECRET`, `DOWNLOAD`; with a
-    /// host.
+    /// Only requests by this method, such as `GET`, or acts of this kind: `ACT`, `SEND`, `SECRET`, `DOWNLOAD`, `UPLOAD`,
+    /// `EVALUATE`; with a host.
     #[serde(default)]
     pub method: Option<String>,
     /// Why.
@@ -183,7 +183,7 @@ impl Wish {
 }
 
 /// Whether a text could be the name of a host, without scheme, port and path.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     text.len() <= 253 && text.chars().all(fits) && !text.starts_with('.')
 }

@@ -5,8 +5,8 @@ use features::browsers::queries as browsers;
 use features::trust::model::{BROWSER, What};
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::tools;
-use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
-use kernel::{AgentId, Leave, Timestamp, TrustMode};
+use features::trust::weigh::{self, Facts, Reach, Verdict};
+use kernel::{AgentId, Leave, PermissionId, Timestamp, TrustMode};
 use store::{ReadExt, StoreError};
 use tool::args::nearest;
 use tool::{Effect, Group, ToolSpec};
@@ -83,15 +83,14 @@ pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
     })
 }
 
-/// What becomes of calls of a tool; with a request, of one by this method to this host.
+/// What becomes of calls of a tool.
 ///
 /// # Errors
 /// When the disk fails.
-pub(super) fn verdict(
+fn verdict(
     tx: &impl ReadExt,
     agent: AgentId,
     (spec, programs): (&ToolSpec, Reach),
-    request: Option<&Asked>,
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
     let facts = Facts {
@@ -100,7 +99,7 @@ pub(super) fn verdict(
         reach: weigh::reach_of(spec.name, spec.effect, programs),
         digest: [0; 32],
         line: None,
-        request,
+        request: None,
         with_secret: false,
         outside: None,
         now,
@@ -127,21 +126,14 @@ pub(super) fn parts(
         })
     };
     let (specs, mode) = (tools_of(tx, agent)?, queries::mode_of(tx, agent.id)?);
-    let asks = matches!(mode, TrustMode::Ask | TrustMode::Auto);
     let mut parts = Vec::new();
     for (group, title) in GROUPS {
         let mut rows = Vec::new();
         for spec in specs.iter().copied().filter(|spec| spec.group == group) {
-            let Verdict { leave, why, rule } = verdict(tx, agent.id, (spec, programs), None, now)?;
+            let Verdict { leave, why, rule } = verdict(tx, agent.id, (spec, programs), now)?;
             let (word, tone) = word_of(leave);
             let mut why = sentence(&why);
-            let by_mode = rule.is_none() && leave == Leave::Allow;
-            if spec.effect == Effect::File && by_mode && asks {
-                why.push_str(" It asks before it changes the files that say who it is.");
-            }
-            if spec.name == BROWSER && by_mode && asks {
-                why.push_str(" It asks before it acts at a site, sends passwords, cards or files, and fills in secrets.");
-            }
+            why.push_str(besides(spec, (leave, rule), mode));
             if is_kept_for_some(spec.name) {
                 why.push_str(" Some calls have permissions of their own.");
             }
@@ -157,6 +149,28 @@ pub(super) fn parts(
         }
     }
     Ok(parts)
+}
+
+/// What else is true of the calls of a tool, behind what its mode makes of it; empty for most.
+pub(super) fn besides(
+    spec: &ToolSpec,
+    (leave, rule): (Leave, Option<PermissionId>),
+    mode: TrustMode,
+) -> &'static str {
+    let asks = matches!(mode, TrustMode::Ask | TrustMode::Auto);
+    match (spec.name, leave) {
+        _ if rule.is_some() || !asks => "",
+        (BROWSER, Leave::Allow) => {
+            " It asks before it acts at a site, sends passwords, cards or files, and fills in secrets."
+        }
+        (REQUESTS, Leave::Ask) => {
+            " Requests that only look, and those to hosts of its list, are made without."
+        }
+        (_, Leave::Allow) if spec.effect == Effect::File => {
+            " It asks before it changes the files that say who it is."
+        }
+        _ => "",
+    }
 }
 
 fn summary(rows: &[Row]) -> String {

@@ -63,6 +63,7 @@ pub async fn apply(hand: Hand<'_>, wish: Wish) -> Result<Applied, UpgradeError> 
     let (id, paths) = (agent.id, held.clone());
     let author = Author::new(&who.name, &who.email);
     let (applied, said) = desk::at(ws, agent, author, held, move |desk| {
+        desk.disk_has_room()?;
         // Others may have written until the files were held: what counts is what lies there now.
         let agent = desk.ws.read(|snap| snap.get::<Agent>(id))?;
         let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
@@ -355,6 +356,7 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
     let held = paths.iter().cloned().collect();
     let author = Author::new(&who.name, &who.email);
     let (back, said) = desk::at(ws, agent, author, held, move |desk| {
+        desk.disk_has_room()?;
         let agent = desk.ws.read(|snap: &Snap<'_>| snap.get::<Agent>(id))?;
         let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
         usable(&agent)?;

@@ -87,7 +87,7 @@ pub struct Card {
     pub face: Face,
     /// The task: its name and page.
     pub task: Option<(String, String)>,
-    /// The question; of a call its first line.
+    /// The question; of a call what it would do, in a line.
     pub question: String,
     /// The call, when it is one that waits for a yes; of several the first.
     pub asked: Option<Asked>,
@@ -175,7 +175,7 @@ pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<
                 _ => "approvals".to_owned(),
             });
             let (since, until) = (time(first.asked_at), first.until.map(time));
-            let question = laid_open(first_line(&first.plan.shown));
+            let question = laid_open(&first.plan.line(&first.tool));
             let mut batch = Vec::with_capacity(all.len());
             for one in all {
                 let picture = pictured(tx, &one, &href)?;
@@ -207,10 +207,6 @@ fn pictured(
     }))
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
-
 /// A text with signs that are not seen, or that turn others round, as their numbers: what is allowed is what is read.
 fn laid_open(text: &str) -> String {
     let hides = |sign: char| {
@@ -234,7 +230,7 @@ pub fn asked(approval: Approval, may_keep: bool) -> Asked {
     Asked {
         id: id.to_string(),
         is_command: tool == "exec",
-        is_rewriting: tool != "exec" && tool != BROWSER && !plan.files.is_empty(),
+        is_rewriting: plan.is_rewriting(&tool),
         is_browsing: tool == BROWSER,
         picture: None,
         tool,

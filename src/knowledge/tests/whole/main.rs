@@ -235,6 +235,11 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert_eq!(docx["file"]["reading"], "done", "{docx}");
     let media = docx["file"]["media"].as_str().unwrap_or_default();
     assert!(media.ends_with("wordprocessingml.document"), "by all of its bytes: {docx}");
+    // What nobody reads says why, and not that there are no words in it.
+    let old = read(&api, ("old.rtf", br"{\rtf1 words}")).await;
+    assert_eq!(old["file"]["reading"], "failed", "{old}");
+    let why = old["file"]["problem"].as_str().unwrap_or_default();
+    assert!(why.contains("save it as .docx"), "{old}");
     // On a task, too, a document is found by its words.
     let task = made(&api, "tasks", json!({ "title": "Look into it" })).await;
     let path = format!("/api/v1/tasks/{}/files?name=other.docx", id(&task));

@@ -15,7 +15,7 @@ async fn a_version_is_named_found_by_its_mark_and_stays_as_it_was_named() {
     let put = async |n: u32, name: &str| {
         api.json("PUT", &format!("{versions}/{n}/mark"), &json!({ "name": name })).await
     };
-    let named = put(1, "  As   signed ").await;
+    let named = put(1, "  As \u{202e}\0 signed ").await;
     assert_eq!(named.json()["items"][0]["mark"], "As signed", "{}", named.text);
 
     // The same person writes on a moment later: what is named is kept as it is.
@@ -49,6 +49,14 @@ async fn a_version_is_named_found_by_its_mark_and_stays_as_it_was_named() {
     for words in ["Marked versions", "Signed", "Draft"] {
         assert!(list.text.contains(words), "{words}: {}", list.text);
     }
+    // One is compared with it by its name; a name that is taken changes nothing, and leads back to the form.
+    let changed = json!({ "text": "Three rates.", "base": "Two rates." });
+    assert_eq!(patched(&api, &at, changed).await.json()["version"], 3);
+    let two = owner.get(&format!("{base}/versions/2")).await;
+    assert!(two.text.contains("Version 1, Signed"), "{}", two.text);
+    let taken = owner.form(&format!("{base}/versions/2/mark"), &[("name", "signed")]).await;
+    assert_eq!(taken.status, 303, "{}", taken.text);
+    assert_eq!(marked().await, [json!(2), json!(1)]);
     let one = owner.get(&format!("{base}/versions/1")).await;
     assert!(one.text.contains("Remove mark"), "{}", one.text);
     let gone = owner.form(&format!("{base}/versions/1/mark"), &[("remove", "yes")]).await;

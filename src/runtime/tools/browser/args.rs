@@ -10,6 +10,7 @@ pub(crate) enum Action {
     Open,
     Navigate,
     Back,
+    Forward,
     Reload,
     Tabs,
     Close,
@@ -74,6 +75,7 @@ impl Action {
         match self {
             Self::Open | Self::Navigate => "open",
             Self::Back => "go back",
+            Self::Forward => "go forward",
             Self::Reload => "load the page anew",
             Self::Tabs => "look at the tabs",
             Self::Close => "close the tab",
@@ -127,6 +129,10 @@ pub(crate) struct Args {
     pub(super) within: Option<String>,
     /// snapshot: only what can be acted on.
     pub(super) interactive: Option<bool>,
+    /// snapshot: the text as Markdown, without refs.
+    pub(super) markdown: Option<bool>,
+    /// screenshot: with refs and their places.
+    pub(super) labels: Option<bool>,
     /// wait (10).
     pub(super) seconds: Option<u64>,
 }

@@ -7,6 +7,8 @@
 mod args;
 mod files;
 mod plan;
+mod reading;
+mod save;
 mod secret;
 mod shots;
 mod told;
@@ -39,6 +41,7 @@ use super::fetch::hosts_of;
 use args::{Action, Args};
 use files::{Given, Source};
 pub(crate) use plan::Act;
+pub(crate) use save::Save;
 pub(crate) use shots::keep_asked;
 use told::{Told, Trouble, count, left_by, listed, missing, refusal, with_news};
 
@@ -264,7 +267,9 @@ impl Hand<'_> {
             self.name.set(act.name().to_owned()).ok();
             *self.given.lock() = Some(act.into_uploads());
         }
-        self.act().await
+        let newest = self.browser.downloads().pop().map(|one| one.file);
+        let told = self.act().await?;
+        Ok(self.with_downloads(newest.as_deref(), told))
     }
 
     /// Where those who watch see what is about to be pressed; nothing while nobody watches, and in the dark.
@@ -344,6 +349,7 @@ impl Hand<'_> {
         match args.action {
             Action::Open | Action::Navigate => return self.go(page).await,
             Action::Back => return self.came(page, page.back().await?).await,
+            Action::Forward => return self.came(page, page.forward().await?).await,
             Action::Reload => return self.came(page, page.reload().await?).await,
             Action::Tabs | Action::Snapshot => {
                 return self.look(page, "as it is now".to_owned()).await;
@@ -460,7 +466,7 @@ impl Hand<'_> {
     async fn came(&self, page: &Page, opened: page::Opened) -> Result<Told, Trouble> {
         let mut ours = format!("in t{}", page.number());
         if opened.is_download {
-            ours.push_str(": a file that is downloaded; you cannot read downloads of the browser");
+            ours.push_str(": a file that is downloaded");
             return Ok(Told { ours, ..Told::default() });
         }
         if opened.status != 0 {
@@ -474,6 +480,9 @@ impl Hand<'_> {
 
     async fn look(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
         let args = &self.args;
+        if args.action == Action::Snapshot && args.markdown == Some(true) {
+            return self.markdown(page).await;
+        }
         let want = match args.action {
             Action::Snapshot => Want {
                 interactive: args.interactive.unwrap_or(false),
@@ -484,15 +493,20 @@ impl Hand<'_> {
             _ => Want::default(),
         };
         let seen = page.snapshot(&want).await?;
-        Ok(Told { ours, words: seen.text, whole: Some(seen.whole), picture: None })
+        Ok(Told { ours, words: seen.text, whole: Some(seen.whole), ..Told::default() })
     }
 
     async fn picture(&self, page: &Page) -> Result<Told, Trouble> {
         let around = self.args.part.as_deref().map(refs::parse).transpose()?;
         let data = page.screenshot(Shot { around, ..Shot::default() }).await?;
         let picture = Picture { media_type: "image/jpeg".to_owned(), data };
-        let words = listed(&[page.info()?]);
-        Ok(Told { ours: "a picture of".to_owned(), words, whole: None, picture: Some(picture) })
+        let mut words = listed(&[page.info()?]);
+        if self.args.labels == Some(true) {
+            words.push('\n');
+            words.push_str(&self.labels(page).await?);
+        }
+        let ours = "a picture of".to_owned();
+        Ok(Told { ours, words, picture: Some(picture), ..Told::default() })
     }
 
     /// Says how the next question is answered, and which there were.

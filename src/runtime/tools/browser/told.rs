@@ -41,11 +41,13 @@ pub(super) struct Told {
     /// All of them, where that is more.
     pub(super) whole: Option<String>,
     pub(super) picture: Option<Picture>,
+    /// A tool that is of use from now on.
+    pub(super) load: Option<&'static str>,
 }
 
 impl Told {
     pub(super) fn output(self, cx: &ToolCx) -> ToolOutput {
-        let Self { mut ours, words, whole, picture } = self;
+        let Self { mut ours, words, whole, picture, load } = self;
         let id = untrusted::id_for(cx);
         let room = cx.max_result.saturating_sub(WORDS + ours.len());
         let shown = &words[..words.floor_char_boundary(room)];
@@ -59,7 +61,8 @@ impl Told {
             "" => ours,
             shown => format!("{ours}\n{}", untrusted::wrap(&id, shown)),
         };
-        ToolOutput { whole: kept, picture, ..ToolOutput::text(text) }
+        let load = load.map(str::to_owned).into_iter().collect();
+        ToolOutput { whole: kept, picture, load, ..ToolOutput::text(text) }
     }
 }
 

@@ -129,6 +129,13 @@ async fn uses_are_counted_and_the_first_of_a_run_stands_in_the_audit() {
         "{}",
         page.text
     );
+    let tab = async |since: &str| {
+        hq.owner().get(&format!("{HERE}/agents/ada/secrets?since={since}")).await.text
+    };
+    let used = tab("").await;
+    assert!(used.contains("4 times") && used.contains("#replace"), "{used}");
+    assert!(tab("2099-01-01").await.contains("Nothing since then."));
+    assert!(tab("whenever").await.contains("4 times"), "what is no day means the usual one");
     drop(ws);
     hq.finish().await;
 }

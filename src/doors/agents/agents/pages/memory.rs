@@ -10,7 +10,7 @@ use features::agents::memory::{self, LASTING, MemoryError, Note, Searched};
 use features::agents::queries::head::{self, Head, Place};
 use features::runs::model::{Place as Written, Run};
 use features::runs::queries::outside;
-use kernel::Can;
+use kernel::{Can, Problem as _, ProblemKind};
 use store::{ReadExt, StoreError};
 use tool::rank::Query as Words;
 use web::error::PageError;
@@ -222,6 +222,14 @@ pub(super) struct Typed {
     text: String,
 }
 
+/// Whether a person can mend it in the form, where the text then stays.
+fn is_of_form(error: &EditError) -> bool {
+    matches!(
+        error.kind(),
+        ProblemKind::Conflict | ProblemKind::Invalid | ProblemKind::TooLarge | ProblemKind::Full
+    )
+}
+
 /// `POST /agents/{slug}/memory`
 pub(super) async fn save(
     app: App,
@@ -240,9 +248,7 @@ pub(super) async fn save(
             let url = ws.url(&format!("agents/{slug}/memory?path={}", query_value(&path)));
             Ok(flash::say(&app, Flash::ok(format!("{path} is saved.")), hx.go_to(&url)))
         }
-        Err(MemoryError::Edit(
-            error @ (EditError::Changed(_) | EditError::TooLong { .. } | EditError::Key(_)),
-        )) => {
+        Err(MemoryError::Edit(error)) if is_of_form(&error) => {
             let asked = Asked { path, edit: "1".to_owned(), ..Asked::default() };
             page(&ws, &who, shell, &slug, asked, Some((text, error.to_string()))).await
         }

@@ -16,8 +16,8 @@ use features::agents::upgrade::apply::{self, Wish};
 use features::agents::upgrade::compare::{Change, Choice as Chosen, Fate};
 use features::agents::upgrade::{self, Offer, UpgradeError, Version, Word};
 use git::{CommitId, GitError};
-use kernel::Can;
 use kernel::text::capitalized;
+use kernel::{Can, Problem as _, ProblemKind};
 use tool::diff;
 use tool::merge::Side;
 use web::error::PageError;
@@ -314,6 +314,9 @@ fn refused(error: UpgradeError) -> Result<Flash, PageError> {
         | UpgradeError::Key { .. }
         | UpgradeError::NotLast
         | UpgradeError::Nothing(_)) => Ok(Flash::danger(sentence(&error.to_string()))),
+        error if error.kind() == ProblemKind::Full => {
+            Ok(Flash::danger(sentence(&error.to_string())))
+        }
         error => Err(error.into()),
     }
 }

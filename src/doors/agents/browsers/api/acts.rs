@@ -15,6 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use app::Ws;
 use browser::BrowserError;
+use browser::act::Shot;
 use browser::launch::Browser;
 use browser::page::Page;
 use browser::refs;
@@ -95,7 +96,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser/screenshot",
             screenshot.needs(Can::Browser).doc(|| {
-                Doc::new("A picture of what a page shows").query::<TabAsked>().media("image/jpeg")
+                Doc::new("A picture of what a page shows").query::<ShotAsked>().media("image/jpeg")
             }),
         )
         .post(
@@ -152,6 +153,18 @@ struct LookAsked {
     interactive: Option<bool>,
     /// Only so many levels.
     depth: Option<usize>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct ShotAsked {
+    /// The number of the tab; without it the one at work.
+    tab: Option<u32>,
+    /// The whole page instead of what is in view, down to 8,000 pixels.
+    full: Option<bool>,
+    /// Only what is around this ref.
+    #[serde(rename = "ref")]
+    part: Option<String>,
 }
 
 /// What a page shows.
@@ -508,11 +521,16 @@ async fn screenshot(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabAsked>,
+    Query(asked): Query<ShotAsked>,
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
     let page = page(&ws, &who, &agent, asked.tab)?;
-    let bytes = picture(&ws, agent.id, &page).await?;
+    let shot = Shot {
+        whole: asked.full.unwrap_or(false),
+        around: asked.part.as_deref().map(refs::parse).transpose()?,
+        ..Shot::default()
+    };
+    let bytes = picture(&ws, agent.id, &page, shot).await?;
     let head = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "no-store")];
     Ok((head, bytes).into_response())
 }

@@ -11,7 +11,6 @@ use browser::BrowserError;
 use browser::act::Aim;
 use browser::downloads::{Download, DownloadState};
 use browser::emulate::{Emulation, Size};
-use browser::launch::Browser;
 use browser::refs;
 use features::browsers::model::BrowserPolicy;
 use features::browsers::{queries, rules};
@@ -19,7 +18,6 @@ use features::trust::queries::SiteAct;
 use kernel::Can;
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Path2, Query};
-use web::file::{self, Show};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -65,7 +63,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser/downloads",
             downloads.needs(Can::Browser).doc(|| {
-                Doc::new("What was downloaded since the browser was started").returns::<Downloads>()
+                Doc::new("What was downloaded since HQ was started").returns::<Downloads>()
             }),
         )
         .get(
@@ -319,29 +317,21 @@ async fn upload(
 
 async fn downloads(
     ws: Ws,
-    _: Person,
+    who: Person,
     Path(name): Path<String>,
 ) -> Result<Json<Downloads>, ApiError> {
     let agent = found(&ws, &name)?;
-    let browser = ws.app.browsers.get(ws.browser_of(agent.id));
-    let all = browser.as_ref().map_or_else(Vec::new, Browser::downloads);
+    let all = super::super::downloads(&ws, &who, agent.id)?;
     Ok(Json(Downloads { items: all.into_iter().map(DownloadView::from).collect() }))
 }
 
 async fn download(
     ws: Ws,
-    _: Person,
+    who: Person,
     Path2(name, id): Path2<String, String>,
     asked: HeaderMap,
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
-    let gone = || ApiError::not_found("This download");
-    let browser = ws.app.browsers.get(ws.browser_of(agent.id)).ok_or_else(gone)?;
-    let is_it = |one: &Download| one.file == id && one.state == DownloadState::Done;
-    let one = browser.downloads().into_iter().find(is_it).ok_or_else(gone)?;
-    // The name of the file is one that the browser has given, never one that was asked for.
-    let path = browser.setup().downloads().join(&one.file);
-    let file = tokio::fs::File::open(path).await.map_err(|_missing| gone())?;
-    let served = file::serve_open(&one.name, file, Show::Download, &asked).await;
+    let served = super::super::download((&ws, &who), agent.id, &id, &asked).await;
     served.map_err(|PageError(failure)| ApiError(failure))
 }

@@ -103,7 +103,7 @@ pub(super) async fn put_off(
     let until = snooze::until(&until, ws.app.clock.now(), &putting::zone_of(&who));
     let until = until.ok_or(NeedError::BadTime)?;
     putting::put_away(&ws, &who, &id, Some(until)).await?;
-    Ok(done(&app, (&ws, &who, &hx), &id, "You see it again later."))
+    Ok(done(&app, (&ws, &who, &hx), &id, "It will come back later."))
 }
 
 /// `POST /needs/{id}/dismiss`

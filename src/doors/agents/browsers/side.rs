@@ -1,0 +1,130 @@
+//! What stands beside the view of a browser: what the run did there that used it last, and what was downloaded.
+
+use askama::Template;
+use jiff::tz::TimeZone;
+
+use app::Ws;
+use browser::downloads::{Download, DownloadState};
+use features::agents::model::Agent;
+use features::browsers::model::BROWSER_SHOTS;
+use features::browsers::queries as browsers;
+use features::runs::model::{RUNS, Run};
+use features::runs::queries::doing::doing;
+use features::runs::queries::steps::{self, Steps, What};
+use features::runs::queries::talk;
+use features::trust::model::BROWSER;
+use kernel::{Can, RunId, TypedId as _};
+use store::{ReadExt, StoreError};
+use web::format;
+use web::live::Live;
+use web::session::Person;
+use web::time::RelTime;
+
+/// The id of the region.
+pub(super) const REGION: &str = "browser-side";
+/// So many acts are shown, the newest.
+const ACTS: usize = 12;
+
+/// Something that was done.
+struct Done {
+    glyph: &'static str,
+    told: String,
+    at: RelTime,
+    /// Its step on the page of the run.
+    href: String,
+}
+
+/// A file.
+struct Came {
+    name: String,
+    /// How large it is, or what became of it.
+    says: String,
+    /// Where it is; empty while it is not there.
+    href: String,
+}
+
+/// The region.
+#[derive(Template)]
+#[template(path = "agents/_browser_side.html")]
+pub(super) struct Side {
+    region: &'static str,
+    live: Live,
+    /// The run that used the browser last: its name and its page; empty when there is none to see.
+    run: (String, String),
+    acts: Vec<Done>,
+    downloads: Vec<Came>,
+}
+
+/// Reads what this person may see of it.
+pub(super) async fn read(ws: &Ws, who: &Person, agent: &Agent) -> Result<Side, StoreError> {
+    let page = ws.url(&format!("agents/{}/browser", agent.slug));
+    let last = ws.app.browsers.last(ws.browser_of(agent.id)).map(|last| last.run);
+    let (run, acts) = match last {
+        Some(run) => {
+            let by = who.clone();
+            let acts = move |ws: &Ws| ws.read(|snap| acts(snap, ws, &by, RunId::from_uuid(run)));
+            ws.look(acts).await?
+        }
+        None => Default::default(),
+    };
+    // They are for those who may drive.
+    let downloads = match who.access.may(Can::Agents) {
+        true => super::downloads(ws, who, agent.id)?,
+        false => Vec::new(),
+    };
+    let came = downloads.into_iter().rev().map(|one| came(&page, one));
+    Ok(Side {
+        region: REGION,
+        run,
+        acts,
+        downloads: came.collect(),
+        live: Live::new(page.clone()).table(RUNS.name).table(BROWSER_SHOTS.name).calm(),
+    })
+}
+
+/// The newest acts of a run in the browser, as the page of the run tells them, the newest first.
+fn acts(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    who: &Person,
+    run: RunId,
+) -> Result<((String, String), Vec<Done>), StoreError> {
+    let Some(run) = tx.get::<Run>(run)? else { return Ok(Default::default()) };
+    if !talk::may_see_run(tx, &run, who.account, who.role)? {
+        return Ok(Default::default());
+    }
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = ws.app.clock.now();
+    let href = ws.url(&format!("runs/{}", run.name()));
+    let shots = browsers::shots(tx, run.id)?;
+    let events = steps::events_of(tx, &run)?;
+    let mut acts = Vec::new();
+    for step in Steps::fold(run.first_event, events, &|_| None).all.iter().rev() {
+        let What::Tool(call) = &step.what else { continue };
+        if call.name != BROWSER || acts.len() == ACTS {
+            continue;
+        }
+        let told = doing(call);
+        let shot = shots.iter().find(|shot| shot.step == call.step && !shot.name.is_empty());
+        let what = shot.map_or(told.what, |shot| format!("“{}”", shot.name));
+        acts.push(Done {
+            glyph: told.icon,
+            told: format!("{} {what}", told.verb).trim_end().to_owned(),
+            at: RelTime::new(step.at, now, &zone),
+            href: format!("{href}#s-{}", step.key),
+        });
+    }
+    Ok(((run.name(), href), acts))
+}
+
+fn came(page: &str, one: Download) -> Came {
+    let size = format::size(one.bytes);
+    let (says, is_there) = match one.state {
+        DownloadState::Done => (size, true),
+        DownloadState::Running => (format!("{size} so far"), false),
+        DownloadState::Failed => ("Broke off".to_owned(), false),
+        DownloadState::TooLarge => ("Too large".to_owned(), false),
+    };
+    let href = if is_there { format!("{page}/downloads/{}", one.file) } else { String::new() };
+    Came { name: one.name, says, href }
+}

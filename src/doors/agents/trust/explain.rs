@@ -1,0 +1,294 @@
+//! What would become of a call, and why, without making it: below an agent's behaviour and over the API.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries::{self as agents, reach};
+use features::trust::line;
+use features::trust::model::{BROWSER, Permission};
+use features::trust::queries;
+use features::trust::sites::{self, SiteAct};
+use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
+use kernel::{AgentId, Can, Leave, PermissionId, TrustMode};
+use store::{ReadExt, StoreError};
+use tool::{Effect, ToolSpec};
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Path, Query};
+use web::form::Wrong;
+use web::html;
+use web::parts::Choice;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+use web::shell::Shell;
+
+use super::permits::{calls, is_host};
+use super::table::{REQUESTS, besides, tool_named, tools_of, word_of};
+
+/// The tool of programs, whose calls are told apart by their command line.
+const PROGRAMS: &str = "exec";
+/// The longest command line that is taken apart, in bytes.
+const MAX_LINE: usize = 32 * 1024;
+
+/// Routes below the workspace.
+pub(super) fn pages(routes: Routes) -> Routes {
+    routes.get("/agents/{slug}/behaviour/explain", show.needs(Can::Read))
+}
+
+/// Routes below `/api/v1`.
+pub(super) fn api(routes: Routes) -> Routes {
+    let explained = || {
+        Doc::new("What would become of a call of an agent, and why; nothing is called")
+            .query::<ExplainQuery>()
+            .returns::<Explained>()
+    };
+    routes.get("/policy/explain", explain.needs(Can::Read).doc(explained))
+}
+
+/// Which call.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    /// Slug or id of the agent.
+    agent: String,
+    /// The tool.
+    tool: String,
+    /// The command line of a program; for `exec` alone.
+    #[serde(default)]
+    command: String,
+    /// The host of a request, or of an act at a site; for `http_request` and `browser` alone.
+    #[serde(default)]
+    host: String,
+    /// The method of a request, `GET` unless said otherwise; or the kind of an act at a site, `ACT` unless said otherwise.
+    #[serde(default)]
+    method: String,
+}
+
+/// The same, of the agent on whose page somebody asks, as it was typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    tool: String,
+    command: String,
+    host: String,
+    method: String,
+}
+
+/// What would become of a call.
+#[derive(Serialize, JsonSchema)]
+struct Explained {
+    /// Whether it is made, asked for or refused.
+    verdict: Leave,
+    /// Why.
+    why: String,
+    /// The permission that decides; none when the mode does.
+    rule: Option<PermissionId>,
+    /// The calls that this permission is for, in words.
+    calls: Option<String>,
+    /// The mode of the agent.
+    mode: TrustMode,
+}
+
+impl Explained {
+    /// What the verdict is called, and its tone.
+    fn word(&self) -> (&'static str, &'static str) {
+        word_of(self.verdict)
+    }
+}
+
+/// A call that somebody asks about.
+struct Meant {
+    spec: &'static ToolSpec,
+    command: Option<String>,
+    asked: Option<Asked>,
+}
+
+impl Meant {
+    /// The call that was typed.
+    ///
+    /// # Errors
+    /// The field that does not fit, and why.
+    fn read(typed: &Typed) -> Result<Self, (&'static str, String)> {
+        let spec = tool_named(typed.tool.trim()).map_err(|told| ("tool", told))?;
+        let (command, host) = (typed.command.trim(), typed.host.trim());
+        if !command.is_empty() && spec.name != PROGRAMS {
+            return Err(("command", format!("only {PROGRAMS} takes a command line")));
+        }
+        if MAX_LINE < command.len() {
+            return Err(("command", format!("a command line has at most {MAX_LINE} bytes")));
+        }
+        let asked = match host {
+            "" if spec.name == BROWSER => {
+                return Err(("host", "write the host of the site".to_owned()));
+            }
+            "" => None,
+            _ if spec.name != REQUESTS && spec.name != BROWSER => {
+                let told = format!("only {REQUESTS} and {BROWSER} are told apart by host");
+                return Err(("host", told));
+            }
+            host => Some(Self::asked(spec, host, typed.method.trim())?),
+        };
+        let command = (!command.is_empty()).then(|| command.to_owned());
+        Ok(Self { spec, command, asked })
+    }
+
+    fn asked(spec: &ToolSpec, host: &str, method: &str) -> Result<Asked, (&'static str, String)> {
+        let is_site = spec.name == BROWSER;
+        if !(is_host(host) || is_site && sites::is_origin(host)) {
+            return Err(("host", "write the name of a host, such as api.example.com".to_owned()));
+        }
+        let usual = if is_site { SiteAct::Act.word() } else { "GET" };
+        let method = if method.is_empty() { usual } else { method }.to_ascii_uppercase();
+        if is_site && SiteAct::of_word(&method).is_none() {
+            let words = SiteAct::ALL.map(SiteAct::word).join(", ");
+            return Err(("method", format!("for {BROWSER} the methods are {words}")));
+        }
+        let origin = host.contains("://").then(|| host.to_owned());
+        // What is refused for a host is refused at each of its ports.
+        let host = host.split_once("://").map_or(host, |(_, rest)| rest);
+        let host = host.split(':').next().unwrap_or_default();
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        Ok(Asked { method, host, is_usual: origin.is_none(), origin })
+    }
+
+    /// How far it reaches, when programs of the agent reach so far.
+    fn reach(
+        &self,
+        tx: &impl ReadExt,
+        agent: AgentId,
+        programs: Reach,
+    ) -> Result<Reach, StoreError> {
+        let reach = weigh::reach_of(self.spec.name, self.spec.effect, programs);
+        let Some(asked) = &self.asked else { return Ok(reach) };
+        if self.spec.name == BROWSER {
+            return Ok(Reach::Site);
+        }
+        // One that only looks, and one to where a person has sent the agent, stay as they are fetched.
+        let hosts = reach::of_all(tx, &[agent])?;
+        let looks = matches!(asked.method.as_str(), "GET" | "HEAD");
+        let is_named = looks || hosts.are_listed() && hosts.has(&asked.host);
+        Ok(if is_named { Reach::Inside } else { reach })
+    }
+}
+
+/// What would become of a call. Blocking: programs of a command line are looked for on this machine.
+fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreError> {
+    let folder = ws.agent_folder(&agent.slug);
+    let line = meant.command.clone().map(|command| line::looked_at(command, &folder, "").0);
+    ws.read(|snap| {
+        let mode = queries::mode_of(snap, agent.id)?;
+        let spec = meant.spec;
+        if !tools_of(snap, agent)?.iter().any(|one| one.name == spec.name) {
+            let why = "The agent does not have this tool: its switch is off.".to_owned();
+            return Ok(Explained { verdict: Leave::Deny, why, rule: None, calls: None, mode });
+        }
+        let facts = Facts {
+            tool: spec.name,
+            effect: spec.effect,
+            reach: meant.reach(snap, agent.id, weigh::programs(snap, &[agent.id])?)?,
+            digest: [0; 32],
+            line: line.as_ref().map(|line| &line.seen),
+            request: meant.asked.as_ref(),
+            with_secret: false,
+            outside: None,
+            now: ws.app.clock.now(),
+        };
+        let Verdict { leave, why, rule } = weigh::weigh(snap, &[agent.id], None, &facts)?;
+        let permission = match rule {
+            Some(rule) => snap.get::<Permission>(rule)?,
+            None => None,
+        };
+        let is_by_mode = rule.is_none() && matches!(mode, TrustMode::Ask | TrustMode::Auto);
+        let why = match (facts.reach, spec.effect) {
+            (Reach::Inside, Effect::External) if is_by_mode && leave == Leave::Allow => {
+                "It only fetches, or its host is on the agent's list".to_owned()
+            }
+            _ => why,
+        };
+        let besides = besides(spec, (leave, rule), mode);
+        Ok(Explained {
+            verdict: leave,
+            why: web::form::sentence(&why) + besides,
+            rule,
+            calls: permission.map(|one| calls(&one.tool, &one.what)),
+            mode,
+        })
+    })
+}
+
+async fn explain(
+    ws: Ws,
+    _: Person,
+    Query(query): Query<ExplainQuery>,
+) -> Result<Json<Explained>, ApiError> {
+    let ExplainQuery { agent, tool, command, host, method } = query;
+    let agent = ws.read(|snap| agents::by_name(snap, &agent))?;
+    let agent = agent.ok_or_else(|| ApiError::not_found("This agent"))?;
+    let meant = Meant::read(&Typed { tool, command, host, method });
+    let meant = meant.map_err(|(field, told)| ApiError::invalid(field, told))?;
+    Ok(Json(ws.look(move |ws| explained(ws, &agent, &meant)).await?))
+}
+
+#[derive(Template)]
+#[template(path = "trust/explain.html")]
+struct ExplainPage {
+    shell: Shell,
+    name: String,
+    back: String,
+    here: String,
+    tools: Vec<Choice>,
+    typed: Typed,
+    wrong: Wrong,
+    told: Option<Explained>,
+}
+
+/// `GET /agents/{slug}/behaviour/explain`
+async fn show(
+    ws: Ws,
+    _: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
+    let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    let back = ws.url(&format!("agents/{}/behaviour", agent.slug));
+    let specs = ws.read(|snap| tools_of(snap, &agent))?;
+    let chosen = if typed.tool.is_empty() { PROGRAMS } else { typed.tool.as_str() };
+    let tools = specs.iter().map(|spec| Choice::new(spec.name, spec.name, spec.name == chosen));
+    let tools: Vec<Choice> = tools.collect();
+    let name = ws.read(|snap| agents::called(snap, &agent))?;
+    let (told, wrong) = match Meant::read(&typed) {
+        _ if typed.tool.is_empty() => (None, Wrong::none()),
+        Ok(meant) => {
+            let told = ws.look(move |ws| explained(ws, &agent, &meant)).await?;
+            (Some(told), Wrong::none())
+        }
+        Err((field, told)) => (None, Wrong::field(field, told)),
+    };
+    let is_wrong = !typed.tool.is_empty() && told.is_none();
+    let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let here = format!("{back}/explain");
+    let page = ExplainPage { shell, name, back, here, tools, typed, wrong, told };
+    html::document(status, &page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Meant, Typed};
+
+    fn wrong(tool: &str, command: &str, host: &str, method: &str) -> Option<&'static str> {
+        let [tool, command, host, method] = [tool, command, host, method].map(str::to_owned);
+        Meant::read(&Typed { tool, command, host, method }).err().map(|(field, _)| field)
+    }
+
+    #[test]
+    fn what_does_not_belong_to_a_tool_is_refused_by_its_field() {
+        assert_eq!(wrong("no_such_tool", "", "", ""), Some("tool"));
+        assert_eq!(wrong("", "", "", ""), Some("tool"));
+    }
+}

@@ -1,0 +1,196 @@
+//! `browser_download`: a file that the agent's browser has downloaded, into the agent's folder. It changes files as
+//! `write` does, so that a crash in between is settled in the same way. What it brings counts as words from outside.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use browser::downloads::{Download, DownloadState};
+use browser::launch::Browser;
+use browser::snapshot::escape::Quoted;
+use features::trust::queries::{self as trust, SiteAct};
+use kernel::Can;
+use tool::{
+    Aliases, Effect, FileChange, FilePlan, FileTool, Group, ToolCx, ToolError, ToolOutput,
+    ToolSpec, untrusted,
+};
+use web::format;
+
+use super::told::Told;
+use super::{Hand, allowed};
+use crate::tools::folder::{self, Current, MAX_FILE, blocking};
+
+/// How the tool is called.
+pub(super) const NAME: &str = "browser_download";
+/// The longest name of a download that is told, in characters.
+const MAX_SHOWN: usize = 120;
+/// How long a file may still come.
+const COMES_WITHIN: Duration = Duration::from_secs(20);
+/// How long one that nobody has heard of may take to begin.
+const BEGINS_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether it is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Puts a download into the agent's folder.
+pub(crate) struct Save;
+
+/// What `browser_download` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct SaveArgs {
+    /// A part of its name (the newest).
+    name: Option<String>,
+    /// Path in your folder (downloads/ and its name).
+    path: Option<String>,
+}
+
+impl FileTool for Save {
+    type Args = SaveArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: NAME,
+        group: Group::Web,
+        needs: Can::Write,
+        effect: Effect::File,
+        about: "Put a file that your browser has downloaded into your folder.",
+    };
+    const ALIASES: Aliases = &[("file", "path"), ("file_path", "path"), ("filename", "name")];
+
+    async fn plan(&self, cx: &ToolCx, args: SaveArgs) -> Result<FilePlan, ToolError> {
+        allowed(cx)?;
+        let browser = cx.ws.app.browsers.get(cx.ws.browser_of(cx.agent));
+        let browser = browser.ok_or_else(|| none(""))?;
+        let one = come(&browser, args.name.as_deref().unwrap_or_default().trim()).await?;
+        let (agent, now) = (cx.agent, cx.ws.app.clock.now());
+        let at = one.url.strip_prefix("blob:").unwrap_or(&one.url);
+        let does = Some((SiteAct::Download.word(), at));
+        let refused = cx.ws.read(|snap| trust::refused_in_browser(snap, agent, does, now))?;
+        if let Some(why) = refused {
+            return Err(ToolError::refused("denied", format!("{why}.")));
+        }
+        if MAX_FILE < one.bytes {
+            let text = format!(
+                "it has {}; files of your folder have at most {}: a person can take it from the Browser tab",
+                format::size(one.bytes),
+                format::size(MAX_FILE)
+            );
+            return Err(ToolError::refused("too_large", text));
+        }
+        let wanted = args.path.unwrap_or_else(|| place(cx, &one.name));
+        let (id, root) = (untrusted::id_for(cx), cx.folder.clone());
+        let from = browser.setup().downloads();
+        blocking(move || {
+            let came = folder::current(&folder::open(&from)?, &one.file)?.ok_or_else(|| {
+                ToolError::refused("file_missing", "the download is not there any more")
+            })?;
+            plan(&root, came, &wanted, &id)
+        })
+        .await
+    }
+}
+
+/// The change that puts a file there.
+fn plan(root: &Path, came: Current, wanted: &str, id: &str) -> Result<FilePlan, ToolError> {
+    let files = folder::open(root)?;
+    let path = folder::relative(&files, wanted)?;
+    let Current { bytes: content, hash, .. } = came;
+    let now = folder::current(&files, &path)?;
+    if now.as_ref().is_some_and(|now| now.hash != hash) {
+        let text = "another file is there already; name a path for this one";
+        return Err(ToolError::refused("conflict", text));
+    }
+    // The name is a word of the page.
+    let told = format!(
+        "saved {}, hash {}, at:\n{}",
+        format::size(content.len() as u64),
+        folder::short(&hash),
+        untrusted::wrap(id, &path)
+    );
+    let before = now.map(|now| now.hash);
+    let change = FileChange { path, before, content: Some(content), executable: false };
+    Ok(FilePlan { changes: vec![change], output: ToolOutput::text(told) })
+}
+
+impl Hand<'_> {
+    /// Names what an act has made a page download: what is newer than the newest download before it.
+    pub(super) fn with_downloads(&self, newest: Option<&str>, mut told: Told) -> Told {
+        let mut all = self.browser.downloads();
+        let known = all.iter().rposition(|one| Some(one.file.as_str()) == newest);
+        let come = all.split_off(known.map_or(0, |at| at + 1));
+        if come.is_empty() || self.stage.is_dark() {
+            return told;
+        }
+        told.ours = format!("downloads begin; {NAME} puts one into your folder\n{}", told.ours);
+        told.load = Some(NAME);
+        let mut lines = String::new();
+        for one in come {
+            lines.push_str(&format!("download {}\n", Quoted(&one.name, MAX_SHOWN)));
+        }
+        told.words.insert_str(0, &lines);
+        if let Some(whole) = &mut told.whole {
+            whole.insert_str(0, &lines);
+        }
+        told
+    }
+}
+
+/// Where a file goes for which no path was named. Of its name stays what is no trouble in one.
+fn place(cx: &ToolCx, name: &str) -> String {
+    let folder = cx.child.as_ref().map(|child| format!("{}/", child.folder));
+    format!("{}downloads/{}", folder.unwrap_or_default(), plain(name))
+}
+
+fn plain(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || " ._-()".contains(c);
+    name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect()
+}
+
+/// The newest download with such a name, once all of it is there.
+async fn come(browser: &Browser, name: &str) -> Result<Download, ToolError> {
+    let begun = Instant::now();
+    let low = name.to_lowercase();
+    loop {
+        let all = browser.downloads();
+        let found = all.into_iter().rfind(|one| one.name.to_lowercase().contains(&low));
+        match found {
+            None if BEGINS_WITHIN <= begun.elapsed() => return Err(none(name)),
+            Some(one) => match one.state {
+                DownloadState::Done => return Ok(one),
+                DownloadState::Running if begun.elapsed() < COMES_WITHIN => {}
+                DownloadState::Running => {
+                    let text = format!("{} have come; try again", format::size(one.bytes));
+                    return Err(ToolError::refused("still_coming", text));
+                }
+                DownloadState::Failed => {
+                    let text = "the download broke off; begin it again";
+                    return Err(ToolError::refused("download_failed", text));
+                }
+                DownloadState::TooLarge => {
+                    let text =
+                        "it was ended: the downloads of this browser would be too large together";
+                    return Err(ToolError::refused("too_large", text));
+                }
+            },
+            None => {}
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn none(name: &str) -> ToolError {
+    let which = if name.is_empty() { "nothing" } else { "no file of this name" };
+    let text = format!("{which} was downloaded since HQ was started");
+    ToolError::refused("no_download", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn the_name_of_a_page_leads_nowhere_and_forges_nothing() {
+        assert_eq!(plain("Offer März (2).pdf"), "Offer März (2).pdf");
+        assert_eq!(plain("../a\u{202e}fdp.exe"), ".._a_fdp.exe");
+        assert_eq!(plain("]\n button \"OK\""), "__ button _OK_");
+    }
+}

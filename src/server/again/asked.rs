@@ -1,0 +1,115 @@
+//! A call that was refused, or that nobody answered in time, is asked for once more: its agent is told in its
+//! conversation to make it again. What it then does is weighed like any other call, so people are asked anew.
+
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use doors_agents::trust;
+use features::runs::model::Run;
+use features::runs::queries::talk;
+use features::runs::rules::{self, NewInput, RunError, Sent};
+use features::trust::rules::TrustError;
+use kernel::text::one_line;
+use kernel::{ApprovalAnswer, ApprovalId, Can};
+use store::ReadExt as _;
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Path};
+use web::flash;
+use web::hx::Hx;
+use web::idempotency::{FormOnce, Once};
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+use web::shell::Flash;
+
+/// Routes below the workspace.
+pub(super) fn pages(routes: Routes) -> Routes {
+    routes.post("/approvals/{id}/again", again.needs(Can::Chat))
+}
+
+/// Routes below `/api/v1`.
+pub(super) fn api(routes: Routes) -> Routes {
+    routes.post(
+        "/approvals/{id}/again",
+        api_again.needs(Can::Chat).doc(|| {
+            Doc::new("Tell an agent to make a call again that was refused or not answered in time")
+                .returns::<Told>()
+        }),
+    )
+}
+
+/// The run of such a call, and what its agent is told.
+fn words(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Run, String), TrustError> {
+    let (approval, run) = trust::find(ws, who, id)?;
+    if !trust::may_be_made_again(&approval, &run) {
+        let told = "only what was refused or not answered in time is asked for once more, and not for a part of \
+                    another run";
+        return Err(TrustError::Refused(told.to_owned()));
+    }
+    let why = match approval.answer.map(|answer| answer.answer) {
+        Some(ApprovalAnswer::Denied) => "It was refused",
+        _ => "Nobody answered in time",
+    };
+    let line = one_line(&approval.plan.line(&approval.tool)).replace('`', "'");
+    let text = format!(
+        "{why}: `{line}`. Make this call of {} once more, with the same arguments; people decide anew.",
+        approval.tool
+    );
+    Ok((run, text))
+}
+
+/// Tells the agent. That this person may see the run, [`words`] has looked at.
+async fn tell(
+    ws: &Ws,
+    who: &Person,
+    (run, text): (Run, String),
+    once: Once,
+) -> Result<Sent, RunError> {
+    let by = who.account;
+    let say = once.run(move |tx| {
+        if !talk::may_speak(tx, &run, by)? {
+            return Err(RunError::Private);
+        }
+        rules::queue(tx, run.session, NewInput::chat(text))
+    });
+    ws.write(who, say).await
+}
+
+/// What the form sends: nothing but its key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Nothing {}
+
+/// `POST /approvals/{id}/again`
+async fn again(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ApprovalId>,
+    FormOnce(_, once): FormOnce<Nothing>,
+) -> Result<Response, PageError> {
+    let told = words(&ws, &who, id)?;
+    tell(&ws, &who, told, once).await?;
+    let flash = Flash::ok("Told. It asks anew when it makes the call.");
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("approvals"))))
+}
+
+/// The run that makes the call again.
+#[derive(Serialize, JsonSchema)]
+struct Told {
+    run: String,
+}
+
+async fn api_again(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ApprovalId>,
+) -> Result<Json<Told>, ApiError> {
+    let told = words(&ws, &who, id)?;
+    let sent = tell(&ws, &who, told, once).await?;
+    let run = ws.read(|snap| snap.get::<Run>(sent.run))?;
+    Ok(Json(Told { run: run.map(|run| run.name()).unwrap_or_default() }))
+}
