@@ -101,8 +101,11 @@ pub fn saved(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
             program.call("POST", &format!("{at}/n{number}.md"), Some(&body)).await?;
         }
         let mut times = Vec::new();
+        let mut base = "Note 500\n".to_owned();
         for count in 0..ACTS {
-            let body = json!({ "text": format!("Changed {count}\n") });
+            let text = format!("Changed {count}\n");
+            let body = json!({ "text": text, "base": base });
+            base = text;
             let began = Instant::now();
             program.call("PUT", &format!("{at}/n500.md"), Some(&body)).await?;
             times.push(began.elapsed());
@@ -125,6 +128,8 @@ pub fn history(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
         let agent = format!("{}/{}", wire::AGENTS, hq.agent);
         let file = format!("{agent}/files/n0.md");
         program.call("POST", &file, Some(&json!({ "text": "Note\n" }))).await?;
+        // What stands in each of the ten files.
+        let mut lines: [String; 10] = std::array::from_fn(|_| "Note\n".to_owned());
         for count in 1..COMMITS {
             // One file in ten commits, so that those of the others have to be passed over.
             let (method, path) = match (count % 10, count / 10) {
@@ -132,8 +137,13 @@ pub fn history(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
                 (other, 0) => ("POST", format!("{agent}/files/n{other}.md")),
                 (other, _) => ("PUT", format!("{agent}/files/n{other}.md")),
             };
-            let body = json!({ "text": format!("Changed {count}\n") });
+            let text = format!("Changed {count}\n");
+            let body = match method {
+                "POST" => json!({ "text": text }),
+                _ => json!({ "text": text, "base": lines[count % 10] }),
+            };
             program.call(method, &path, Some(&body)).await?;
+            lines[count % 10] = text;
         }
         let slug = program.json("GET", &agent, None).await?;
         let slug = slug["slug"].as_str().ok_or("an agent has no slug")?.to_owned();

@@ -176,6 +176,17 @@ impl Browser {
         }
     }
 
+    /// How many of them are all there.
+    #[must_use]
+    pub fn has_downloaded(&self) -> usize {
+        let done =
+            |all: &[Download]| all.iter().filter(|one| one.state == DownloadState::Done).count();
+        match self.current() {
+            Some(running) => done(running.tabs.lock().downloads.list()),
+            None => done(&self.0.now.lock().downloads),
+        }
+    }
+
     /// Whether it runs.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -72,11 +72,14 @@ pub(crate) fn tag(key: String, label: &Label) -> Choice {
 /// A value for programs. Tags are told by the names of their labels, as those of tasks are.
 pub(crate) fn json(column: &Column, value: &FieldValue, names: &dyn Names) -> Value {
     match value {
-        FieldValue::Choices(keys) if are_labels(column) => {
-            keys.iter().map(|key| column.label_of(key)).collect()
-        }
+        FieldValue::Choices(keys) if are_labels(column) => json!(labels_of(column, keys)),
         value => column.json(value, names),
     }
+}
+
+/// What the choices of these keys are called: what is sent of tags, whose keys may be the names of others.
+pub(crate) fn labels_of(column: &Column, keys: &[String]) -> Vec<String> {
+    keys.iter().map(|key| column.label_of(key)).collect()
 }
 
 /// The JSON schema of what may be sent. A tag comes into being when somebody names it.

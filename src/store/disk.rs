@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+use super::error::StoreError;
+
 /// The exit code after a failed fsync.
 pub const EXIT_SYNC_FAILED: i32 = 74;
 
@@ -128,6 +130,19 @@ impl Room {
     pub fn is_full(self) -> bool {
         self.free < self.reserve
     }
+
+    /// Lets pass what needs a write later, while writes are not refused.
+    ///
+    /// # Errors
+    /// What a write would hear.
+    pub fn check(self) -> Result<(), StoreError> {
+        if self.is_full() { Err(full(self.free, self.reserve)) } else { Ok(()) }
+    }
+}
+
+/// What a write hears that is refused for want of room; both in bytes.
+pub(crate) fn full(free: u64, reserve: u64) -> StoreError {
+    StoreError::Full { free_mb: free >> 20, reserve_mb: reserve >> 20 }
 }
 
 /// No faults.

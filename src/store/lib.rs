@@ -57,7 +57,7 @@ pub use ahead::{Ahead, Noting};
 pub use batch::Snap;
 pub use blob::{BlobId, Blobs};
 pub use codec::DecodeError;
-pub use disk::{DiskCounters, Faults, NoFaults, Step, free_space as free_of};
+pub use disk::{DiskCounters, Faults, NoFaults, Room, Step, free_space as free_of};
 pub use error::StoreError;
 pub use feed::{Change, Cursor, Entry, Op};
 pub use range::Range;

@@ -16,6 +16,7 @@ use kernel::{Actor, Cause, Timestamp};
 
 use super::apply::{self, Ground};
 use super::batch::Batch;
+use super::disk;
 use super::error::{StoreError, failed, panic_text};
 use super::feed::{End, Entry};
 use super::open::Shared;
@@ -168,7 +169,7 @@ pub(super) struct Space {
 
 impl Space {
     fn refusal(self) -> StoreError {
-        StoreError::Full { free_mb: self.free >> 20, reserve_mb: self.reserve >> 20 }
+        disk::full(self.free, self.reserve)
     }
 }
 

@@ -19,7 +19,7 @@ pub fn client() -> reqwest::ClientBuilder {
 
 /// A new agent.
 pub fn agent(name: &str) -> Value {
-    json!({ "name": name, "slug": name.to_lowercase(), "template": "default" })
+    json!({ "name": name, "slug": name.to_lowercase().replace(' ', "-"), "template": "default" })
 }
 
 /// A new task, for an agent if one is named.

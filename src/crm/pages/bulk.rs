@@ -206,9 +206,9 @@ impl Deed {
                 let row = queries::get_rev::<B>(tx, id)?.0;
                 let columns = columns::of(tx, B::home(row.collection))?;
                 let column = columns.iter().find(|column| column.key == TAGS);
-                let mut tags: Vec<String> = match (row.value(TAGS), column) {
+                let mut tags = match (row.value(TAGS), column) {
                     (Some(noun::FieldValue::Choices(keys)), Some(column)) => {
-                        keys.iter().map(|key| column.label_of(key)).collect()
+                        columns::labels_of(column, keys)
                     }
                     _ => Vec::new(),
                 };

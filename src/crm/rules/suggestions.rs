@@ -135,7 +135,7 @@ fn as_sent(
         None => Value::Null,
         Some(FieldValue::Choice(key)) => json!(key),
         Some(FieldValue::Choices(keys)) if columns::are_labels(column) => {
-            keys.iter().map(|key| column.label_of(key)).collect()
+            json!(columns::labels_of(column, keys))
         }
         Some(FieldValue::Choices(keys)) => json!(keys),
         Some(FieldValue::Refers(to)) if title_of(tx, *to).is_empty() => {

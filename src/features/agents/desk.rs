@@ -10,7 +10,7 @@ use git::revert::{Revert, Reverted};
 use git::snapshot::{Paths, Refuses};
 use git::{Author, Branch, CommitId, Entry, File, GitError};
 use kernel::Timestamp;
-use store::StoreError;
+use store::{Room, StoreError};
 use tool::leaks;
 
 use super::elsewhere;
@@ -41,13 +41,7 @@ impl Desk {
     /// Refuses while the disk is nearly full. What is committed here could not be noted in the store then, and a person
     /// would be told that nothing was saved.
     pub fn disk_has_room(&self) -> Result<(), StoreError> {
-        match self.ws.store.room() {
-            Some(room) if room.is_full() => {
-                let (free_mb, reserve_mb) = (room.free >> 20, room.reserve >> 20);
-                Err(StoreError::Full { free_mb, reserve_mb })
-            }
-            _ => Ok(()),
-        }
+        self.ws.store.room().map_or(Ok(()), Room::check)
     }
 
     /// Commits what the agent has written there and nobody has committed.

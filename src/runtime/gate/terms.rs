@@ -29,8 +29,7 @@ pub(super) fn shown(tool: &str, command: &str, given: &Value) -> String {
         shown.push_str(&format!("{name}='{value}'\n"));
     }
     shown.push_str(command);
-    let secrets = given.get("secrets").and_then(Value::as_array).into_iter().flatten();
-    let secrets: Vec<&str> = secrets.filter_map(Value::as_str).collect();
+    let secrets: Vec<&str> = variables(given).collect();
     if !secrets.is_empty() {
         shown.push_str(&format!("\n# with the secrets {}", secrets.join(", ")));
     }
@@ -71,15 +70,17 @@ fn sent(given: &Value) -> String {
 pub(super) fn secrets_of(tool: &str, given: &Value) -> Vec<String> {
     let mut keys = BTreeSet::new();
     if tool == request::NAME {
-        let text = given.to_string();
-        for place in text.split(request::SECRET).skip(1) {
-            keys.extend(place.split_once("}}").map(|(key, _)| key.trim().to_owned()));
-        }
+        keys.extend(request::names_in(&given.to_string()).flatten().map(str::to_owned));
     } else {
-        let named = given.get("secrets").and_then(Value::as_array).into_iter().flatten();
-        keys.extend(named.filter_map(Value::as_str).map(str::to_owned));
+        keys.extend(variables(given).map(str::to_owned));
     }
     keys.into_iter().collect()
+}
+
+/// The secrets that a program is to get as variables.
+fn variables(given: &Value) -> impl Iterator<Item = &str> {
+    let named = given.get("secrets").and_then(Value::as_array).into_iter().flatten();
+    named.filter_map(Value::as_str)
 }
 
 /// Whether a variable of this name may say which code a program runs.

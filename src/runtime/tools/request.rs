@@ -182,13 +182,12 @@ impl Wanted {
         let mut keys = Vec::new();
         let texts = [&self.url, &self.body].into_iter().chain(self.headers.values());
         for text in texts {
-            for part in text.split(MARKS.0).skip(1) {
-                let key = part.split_once(MARKS.1).map(|(key, _)| key.trim().to_owned());
+            for key in names_in(text) {
                 let key = key.ok_or_else(|| {
                     ToolError::refused("invalid_args", "a secret is named as {{secret:KEY}}")
                 })?;
-                if !keys.contains(&key) {
-                    keys.push(key);
+                if !keys.iter().any(|known| known == key) {
+                    keys.push(key.to_owned());
                 }
             }
         }
@@ -226,6 +225,12 @@ fn in_query(value: &str) -> String {
 fn in_json(value: &str) -> String {
     let quoted = Value::from(value).to_string();
     quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// The secrets that a text names, in order; none for a mark that does not end.
+pub(crate) fn names_in(text: &str) -> impl Iterator<Item = Option<&str>> {
+    let marked = text.split(MARKS.0).skip(1);
+    marked.map(|part| part.split_once(MARKS.1).map(|(key, _)| key.trim()))
 }
 
 /// A text with values in place of the names of secrets. What a value holds is never read for names again.

@@ -98,22 +98,23 @@ fn acts(
     let href = ws.url(&format!("runs/{}", run.name()));
     let shots = browsers::shots(tx, run.id)?;
     let events = steps::events_of(tx, &run)?;
-    let mut acts = Vec::new();
-    for step in Steps::fold(run.first_event, events, &|_| None).all.iter().rev() {
-        let What::Tool(call) = &step.what else { continue };
-        if call.name != BROWSER || acts.len() == ACTS {
-            continue;
-        }
+    let steps = Steps::fold(run.first_event, events, &|_| None);
+    let calls = steps.all.iter().rev().filter_map(|step| match &step.what {
+        What::Tool(call) if call.name == BROWSER => Some((step, call)),
+        _ => None,
+    });
+    let acts = calls.take(ACTS).map(|(step, call)| {
         let told = doing(call);
         let shot = shots.iter().find(|shot| shot.step == call.step && !shot.name.is_empty());
         let what = shot.map_or(told.what, |shot| format!("“{}”", shot.name));
-        acts.push(Done {
+        Done {
             glyph: told.icon,
             told: format!("{} {what}", told.verb).trim_end().to_owned(),
             at: RelTime::new(step.at, now, &zone),
             href: format!("{href}#s-{}", step.key),
-        });
-    }
+        }
+    });
+    let acts = acts.collect();
     Ok(((run.name(), href), acts))
 }
 

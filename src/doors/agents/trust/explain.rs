@@ -16,7 +16,7 @@ use features::trust::sites::{self, SiteAct};
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use kernel::{AgentId, Can, Leave, PermissionId, TrustMode};
 use store::{ReadExt, StoreError};
-use tool::{Effect, ToolSpec};
+use tool::ToolSpec;
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Query};
 use web::form::Wrong;
@@ -27,7 +27,7 @@ use web::session::Person;
 use web::shell::Shell;
 
 use super::permits::{calls, is_host};
-use super::table::{REQUESTS, besides, tool_named, tools_of, word_of};
+use super::table::{REQUESTS, besides, facts, tool_named, tools_of, word_of};
 
 /// The tool of programs, whose calls are told apart by their command line.
 const PROGRAMS: &str = "exec";
@@ -186,16 +186,11 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
             let why = "The agent does not have this tool: its switch is off.".to_owned();
             return Ok(Explained { verdict: Leave::Deny, why, rule: None, calls: None, mode });
         }
+        let reach = meant.reach(snap, agent.id, weigh::programs(snap, &[agent.id])?)?;
         let facts = Facts {
-            tool: spec.name,
-            effect: spec.effect,
-            reach: meant.reach(snap, agent.id, weigh::programs(snap, &[agent.id])?)?,
-            digest: [0; 32],
             line: line.as_ref().map(|line| &line.seen),
             request: meant.asked.as_ref(),
-            with_secret: false,
-            outside: None,
-            now: ws.app.clock.now(),
+            ..facts(spec, reach, ws.app.clock.now())
         };
         let Verdict { leave, why, rule } = weigh::weigh(snap, &[agent.id], None, &facts)?;
         let permission = match rule {
@@ -203,8 +198,9 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
             None => None,
         };
         let is_by_mode = rule.is_none() && matches!(mode, TrustMode::Ask | TrustMode::Auto);
-        let why = match (facts.reach, spec.effect) {
-            (Reach::Inside, Effect::External) if is_by_mode && leave == Leave::Allow => {
+        // A request that may go out leaves this machine all the same.
+        let why = match leave {
+            Leave::Allow if is_by_mode && meant.asked.is_some() => {
                 "It only fetches, or its host is on the agent's list".to_owned()
             }
             _ => why,

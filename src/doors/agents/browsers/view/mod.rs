@@ -29,7 +29,6 @@ use tokio::sync::mpsc;
 use app::Ws;
 use app::tickets::Ticket;
 use browser::BrowserError;
-use browser::downloads::DownloadState;
 use browser::stage::{Shown, Standing, Watcher, Why};
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
@@ -249,10 +248,8 @@ impl View {
         let (own, is_light) = (self.who.account.uuid(), dark.is_none());
         let mine = driver.as_ref().is_some_and(|driver| driver.who == own);
         let page = tab.filter(|_| mine).and_then(|tab| browser.open_page(tab));
-        let came = browser.downloads();
-        let came = came.iter().filter(|one| one.state == DownloadState::Done).count();
         Ok(State {
-            came,
+            came: browser.has_downloaded(),
             running: browser.is_running(),
             chooser: match page.and_then(|page| page.chooser()) {
                 Some(chooser) if chooser.takes_many => "many",
