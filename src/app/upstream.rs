@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
-use kernel::{AgentId, GatewayId, RunId};
+use kernel::{AgentId, ConnectionId, GatewayId, RunId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use store::BlobId;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -48,14 +49,98 @@ pub trait Upstream: Send + Sync {
     fn moves(&self) -> watch::Receiver<u64>;
     /// Shows home what a model says as it says it; what finds no room is not shown.
     fn shows(&self, piece: Piece) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    /// A key that home has sent.
-    fn key(&self, handle: &str) -> Option<Zeroizing<String>>;
+    /// Asks for something that changes nothing at home, whatever else is said meanwhile.
+    fn asks(&self, what: Value) -> Answered<'_>;
+    /// What home has sent to be kept in memory alone, and which version of it.
+    fn key(&self, handle: &str) -> Option<(u64, Zeroizing<String>)>;
+    /// All that home has sent of which the names begin so, by their names.
+    fn keys(&self, begins: &str) -> Vec<Zeroizing<String>>;
 }
 
 /// By what the key of a connection is named on the way.
 #[must_use]
-pub fn handle(connection: kernel::ConnectionId, slot: u32) -> String {
+pub fn handle(connection: ConnectionId, slot: u32) -> String {
     format!("{connection}/{slot}")
+}
+
+/// By what the token of a connection's sign-in is named.
+#[must_use]
+pub fn access_handle(connection: ConnectionId) -> String {
+    format!("{connection}/access")
+}
+
+/// By what is named that a host has to know of a connection besides.
+#[must_use]
+pub fn facts_handle(connection: ConnectionId) -> String {
+    format!("{connection}/facts")
+}
+
+/// How the names of secrets begin.
+pub const SECRETS: &str = "secret/";
+/// By what the patterns are named that nothing may let through.
+pub const MASKS: &str = "masks";
+
+/// A token that calls are made with, wanted by a host: one that is good, and another one than its server has refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Whose sign-in.
+    pub connection: ConnectionId,
+    /// The version of a token that its server has refused.
+    pub refused: Option<u64>,
+}
+
+/// The name of that on the way.
+const ACCESS: &str = "access";
+
+impl Wanted {
+    /// The same as it is asked.
+    #[must_use]
+    pub fn said(&self) -> Value {
+        json!({ ACCESS: self })
+    }
+
+    /// What is wanted, if that is what is asked.
+    #[must_use]
+    pub fn of(what: &Value) -> Option<Self> {
+        // ok: what is something else is asked of somebody else.
+        Self::deserialize(what.get(ACCESS)?).ok()
+    }
+}
+
+/// A file that lies at home, wanted by a host from a byte on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Which.
+    pub file: BlobId,
+    /// The first byte that is missing.
+    pub offset: u64,
+}
+
+/// A piece of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// How many bytes the file has.
+    pub total: u64,
+    /// Some of them, as hexadecimal digits.
+    pub data: String,
+}
+
+/// The name of that on the way.
+const FILE: &str = "file";
+
+impl Missing {
+    /// The same as it is asked.
+    #[must_use]
+    pub fn said(&self) -> Value {
+        json!({ FILE: self })
+    }
+
+    /// What is missing, if that is what is asked.
+    #[must_use]
+    pub fn of(what: &Value) -> Option<Self> {
+        // ok: what is something else is asked of somebody else.
+        Self::deserialize(what.get(FILE)?).ok()
+    }
 }
 
 /// Who answers hosts at home; the engine gives it.
@@ -69,4 +154,32 @@ pub trait Desk: Send + Sync {
         said: [u8; 32],
         what: Value,
     ) -> Answered<'static>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BTreeSet, BlobId, Missing, Wanted, access_handle, facts_handle, handle};
+    use kernel::{ConnectionId, TypedId as _};
+    use serde_json::json;
+
+    #[test]
+    fn what_is_wanted_is_told_from_all_else() {
+        let connection = ConnectionId::from_bytes([7; 16]);
+        for refused in [None, Some(u64::MAX)] {
+            let wanted = Wanted { connection, refused };
+            assert_eq!(Wanted::of(&wanted.said()), Some(wanted));
+        }
+        let missing = Missing { file: BlobId::of(b"a file"), offset: 7 };
+        assert_eq!(Missing::of(&missing.said()), Some(missing.clone()));
+        assert_eq!((Wanted::of(&missing.said()), Missing::of(&json!({ "file": 7 }))), (None, None));
+        assert_eq!(Wanted::of(&json!("nothing")), None);
+        assert_eq!(Wanted::of(&json!({ "access": "all" })), None);
+    }
+
+    #[test]
+    fn no_two_things_of_a_connection_have_one_name() {
+        let id = ConnectionId::from_bytes([7; 16]);
+        let all = [handle(id, 0), handle(id, 1), access_handle(id), facts_handle(id)];
+        assert_eq!(BTreeSet::from(all).len(), 4);
+    }
 }

@@ -317,8 +317,12 @@ async fn moved(common: &Common, door: &Door, flags: &Move) -> Result<u8, Command
     let body = json!({ "gateway": flags.to });
     let path = format!("/api/v1/agents/{}/gateway", flags.agent);
     let now = door.call(Ask::put(path, &body).within(flags.place.workspace.as_ref())).await?;
-    let told = format!("{} works on {} now.", word(&now, "agent"), word(&now, "label"));
-    print(common, &now, &[told])
+    let mut told = vec![format!("{} works on {} now.", word(&now, "agent"), word(&now, "label"))];
+    if !word(&now, "files_as_of").is_empty() {
+        let at = second(&now, "files_as_of");
+        told.push(format!("Its files are those of {at}Z; what it wrote there since stays there."));
+    }
+    print(common, &now, &told)
 }
 
 /// The question as it was given, or from standard input.

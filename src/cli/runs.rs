@@ -36,6 +36,8 @@ pub enum Command {
     Follow(Named),
     /// Stop a run; it ends within a second
     Stop(Named),
+    /// Take a run back from a machine of which nothing is heard: it ends, and its work begins anew
+    TakeBack(Named),
     /// What filled the context of a run when it asked last, part by part
     Context(Named),
     /// Let a run that broke off go on where it stopped: at a limit, by a stop or by a crash
@@ -134,13 +136,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List(flags) => list(common, door, &flags).await,
         Command::Show(named) => show(common, door, &named).await,
         Command::Follow(named) => follow(common, door, &named).await,
-        Command::Stop(named) => {
-            let path = format!("/api/v1/runs/{}/stop", named.run);
-            let body = json!({});
-            let workspace = named.place.workspace.as_ref();
-            let run = door.call(Ask::post(path, &body).within(workspace)).await?;
-            print(common, &run, &[line(&run)])
-        }
+        Command::Stop(named) => cut_off(common, door, &named, "stop").await,
+        Command::TakeBack(named) => cut_off(common, door, &named, "take-back").await,
         Command::Context(named) => context(common, door, &named).await,
         Command::Continue(flags) => onward(common, door, &flags).await,
         Command::Retry(flags) => {
@@ -150,6 +147,23 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Compare(flags) => compare(common, door, &flags).await,
         Command::Export(named) => export(door, &named).await,
     }
+}
+
+/// Ends a run; how it ended is told with why.
+async fn cut_off(
+    common: &Common,
+    door: &Door,
+    named: &Named,
+    how: &str,
+) -> Result<u8, CommandError> {
+    let path = format!("/api/v1/runs/{}/{how}", named.run);
+    let body = json!({});
+    let run = door.call(Ask::post(path, &body).within(named.place.workspace.as_ref())).await?;
+    let mut lines = vec![line(&run)];
+    if let Some(reason) = run["outcome"]["reason"].as_str() {
+        lines.push(reason.to_owned());
+    }
+    print(common, &run, &lines)
 }
 
 async fn again(
@@ -259,10 +273,12 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
 
 /// A run in one line.
 fn line(run: &Value) -> String {
-    let state = match (word(&run["outcome"], "word"), word(&run["waiting"], "detail")) {
-        ("", "") => word(run, "state").to_owned(),
-        ("", detail) => format!("waiting: {detail}"),
-        (outcome, _) => outcome.to_owned(),
+    let (outcome, detail) = (word(&run["outcome"], "word"), word(&run["waiting"], "detail"));
+    let state = match (outcome, detail, word(&run["silent"], "name")) {
+        ("", "", "") => word(run, "state").to_owned(),
+        ("", "", machine) => format!("waits for {machine}, which is silent"),
+        ("", detail, _) => format!("waiting: {detail}"),
+        (outcome, ..) => outcome.to_owned(),
     };
     let cost = run["cost_micros"].as_f64().unwrap_or_default() / 1e6;
     let (name, at) = (word(run, "name"), second(run, "created_at"));

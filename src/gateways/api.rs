@@ -9,8 +9,8 @@ use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use kernel::{Can, ProblemKind, Timestamp};
-use store::Read;
+use kernel::{AgentId, Can, ProblemKind, Timestamp};
+use store::{Read, StoreError};
 use web::error::{ApiError, Failure};
 use web::extract::{self, Json, Path};
 use web::idempotency::NoKey;
@@ -19,6 +19,7 @@ use web::session::Person;
 
 use crate::error::GatewayError;
 use crate::health::Health;
+use crate::hosts;
 use crate::identity::{fingerprint, identity};
 use crate::machine;
 use crate::model::{Gateway, GatewayToken, GatewayTokenId, Load, Status, local};
@@ -328,6 +329,10 @@ struct PlaceView {
     gateway: String,
     /// What people call the gateway.
     label: String,
+    /// How old its files here are, where its machine is silent or it was moved off one that is: what it wrote there since is
+    /// not here.
+    #[schemars(with = "Option<String>")]
+    files_as_of: Option<Timestamp>,
 }
 
 /// Where an agent is to work.
@@ -343,14 +348,29 @@ fn named(read: &dyn Read, said: &str) -> Result<Agent, GatewayError> {
     found.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(said, 60)))
 }
 
-fn placed(read: &dyn Read, agent: Agent) -> Result<Json<PlaceView>, GatewayError> {
+/// When the files of an agent came here last, while its machine is silent.
+fn as_of(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Timestamp>, StoreError> {
+    let place = hosts::elsewhere(ws, read, agent)?.filter(|place| !place.is_linked);
+    Ok(place.and_then(|place| place.heard_at))
+}
+
+fn placed(
+    read: &dyn Read,
+    agent: Agent,
+    files_as_of: Option<Timestamp>,
+) -> Result<Json<PlaceView>, GatewayError> {
     let at = queries::gateway_of(read, agent.id)?;
     let one = queries::gateway_by_id(read, at)?;
-    Ok(Json(PlaceView { agent: agent.slug, gateway: one.slug, label: one.label }))
+    Ok(Json(PlaceView { agent: agent.slug, gateway: one.slug, label: one.label, files_as_of }))
 }
 
 async fn place(ws: Ws, Path(said): Path<String>) -> Result<Json<PlaceView>, ApiError> {
-    Ok(ws.read(|snap| placed(snap, named(snap, &said)?))?)
+    let shown = ws.read(|snap| {
+        let agent = named(snap, &said)?;
+        let files_as_of = as_of(&ws, snap, agent.id)?;
+        placed(snap, agent, files_as_of)
+    });
+    Ok(shown?)
 }
 
 async fn bind(
@@ -363,8 +383,13 @@ async fn bind(
         Ok::<_, GatewayError>((named(snap, &said)?, queries::gateway(snap, &body.gateway)?.id))
     })?;
     let id = agent.id;
-    ws.write(&who, move |tx| rules::bind(tx, id, to)).await?;
-    Ok(ws.read(|snap| placed(snap, agent))?)
+    let before = ws.read(|snap| as_of(&ws, snap, id))?;
+    let is_moved = ws.write(&who, move |tx| rules::bind(tx, id, to)).await?;
+    let shown = ws.read(|snap| {
+        let files_as_of = if is_moved { before } else { as_of(&ws, snap, id)? };
+        placed(snap, agent, files_as_of)
+    });
+    Ok(shown?)
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -1,6 +1,7 @@
 //! The gateways as the first page tells them.
 
 use app::Ws;
+use features::agents::queries::elsewhere::Elsewhere;
 use features::dashboard::queries::hosts::Host;
 use kernel::{AgentId, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
@@ -79,17 +80,38 @@ pub fn quiet(standing: &Standing, now: Timestamp) -> String {
     }
 }
 
-/// What the other machine is called that an agent works on; none of one that works here, and on a host.
+/// The other machine that an agent works on; none of one that works here, and on a host.
 ///
 /// # Errors
 /// When the store fails.
-pub fn elsewhere(ws: &Ws, agent: AgentId) -> Result<Option<String>, StoreError> {
+pub fn elsewhere(
+    ws: &Ws,
+    read: &dyn Read,
+    agent: AgentId,
+) -> Result<Option<Elsewhere>, StoreError> {
     if ws.upstream.is_some() {
         return Ok(None);
     }
-    ws.read(|snap| {
-        let at = queries::gateway_of(snap, agent)?;
-        let one: Option<Gateway> = if at == local() { None } else { snap.get(at)? };
-        Ok(one.map(|one| one.label))
-    })
+    let at = queries::gateway_of(read, agent)?;
+    let one: Option<Gateway> = if at == local() { None } else { read.get(at)? };
+    let Some(one) = one else { return Ok(None) };
+    let heard_at = queries::signal(read, &one)?.last;
+    let is_linked = ws.app.hosts.is_linked(ws.id, at);
+    Ok(Some(Elsewhere { label: one.label, is_linked, heard_at }))
+}
+
+/// For how long nothing was heard of the other machine that an agent works on, in words; none while that is linked, before
+/// its first word, and of one that works here. What home has of its files is at least as old.
+///
+/// # Errors
+/// When the store fails.
+pub fn silent_for(
+    ws: &Ws,
+    read: &dyn Read,
+    agent: AgentId,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    let place = elsewhere(ws, read, agent)?.filter(|place| !place.is_linked);
+    let heard_at = place.and_then(|place| place.heard_at);
+    Ok(heard_at.map(|at| format::duration(now.duration_since(at).unsigned_abs())))
 }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use features::agents::model::AGENTS;
 use features::connections::model::{CONNECTIONS, FALLBACKS};
 use features::inbox::model::INBOX;
-use features::runs::model::{BRANCHES, RUNS};
+use features::runs::model::{BRANCHES, INPUTS, RUNS, SESSIONS};
 use features::tasks::model::TASKS;
 use features::workspace::model::SETTINGS;
 use kernel::GatewayId;
 use knowledge::model::ITEMS;
-use store::{Class, Op, Range, Read, Schema, Snap, Store, StoreError, feed, keep};
+use store::blob::refs;
+use store::{BlobId, Class, Op, Range, Read, Schema, Snap, Store, StoreError, feed, keep};
 
 use crate::parcel::{FULL, MOST_ROWS};
 use crate::rows::{begins_with, owner, some, under, unless_torn};
@@ -39,8 +40,18 @@ const FAR: u64 = 1_000_000;
 /// How many rows are copied out of a table at once.
 const PIECE: usize = 200;
 /// Tables whose rows say what the roots are.
-const TURNING: [u16; 6] =
-    [SETTINGS.number, AGENTS.number, INBOX.number, RUNS.number, FALLBACKS.number, BRANCHES.number];
+const TURNING: [u16; 9] = [
+    SETTINGS.number,
+    AGENTS.number,
+    INBOX.number,
+    RUNS.number,
+    FALLBACKS.number,
+    BRANCHES.number,
+    // Which connection is meant by the name of a model.
+    CONNECTIONS.number,
+    SESSIONS.number,
+    INPUTS.number,
+];
 
 /// What comes next for a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -370,8 +381,8 @@ impl Touched {
                     self.turns |= root == at && change.op == Op::Insert;
                     continue;
                 }
-                // A task may have come into another stream, and a connection may be gone.
-                self.turns |= at.table == TASKS.number || at.table == CONNECTIONS.number;
+                // A task may have come into another stream, or ask for another model.
+                self.turns |= at.table == TASKS.number;
             }
             self.rows.entry(at).or_default().push((seq, n, change.op));
         }
@@ -475,6 +486,28 @@ pub(crate) fn piece(
         }
     }
     Ok((puts, None))
+}
+
+/// Whether a host with these agents may have a file: when it may have a row that holds it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_have_file(
+    shown: (&dyn Read, &Schema),
+    agents: Agents,
+    file: BlobId,
+) -> Result<bool, StoreError> {
+    let (read, _) = shown;
+    let roots = Roots::of(read, agents)?;
+    for holder in refs::holders(read, file, usize::MAX)? {
+        if let Some(line) = yes::of(holder.table)
+            && let Some(row) = read.raw_get(holder.table, &holder.key)?
+            && roots.of_row(shown, line, (&holder.key, &row))?.is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The stretches of a table in which rows of a scope lie, in order: all of it, or what begins with the id of a root.

@@ -17,7 +17,7 @@ mod seen;
 pub mod yes;
 
 pub use error::MirrorError;
-pub use home::{Bound, Next, Shipper};
+pub use home::{Bound, Next, Shipper, may_have_file};
 pub use host::{Leads, Mirror};
 pub use parcel::{At, Gone, Have, Laid, Parcel, Put, Rows, Standing, Step};
 pub use roots::Roots;

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use features::agents::model::{AGENTS, Agent};
 use features::connections::model::{CONNECTIONS, Connection, Fallbacks};
+use features::connections::queries;
 use features::inbox::model::{BY_AGENT, Item};
 use features::runs::model::{Branch, RUN_LIVE, Run, Session};
+use features::runs::queries::queue;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::workspace::model::Settings;
@@ -149,30 +151,46 @@ impl Roots {
 /// The roots without knowledge.
 fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
     let mut set = BTreeSet::new();
-    let (mut tasks, mut connections) = (BTreeSet::new(), BTreeSet::new());
+    let mut connections = BTreeSet::new();
+    let mut default = None;
     if let Some(settings) = read.get::<Settings>(())? {
-        connections.extend(settings.default_connection);
+        default = settings.default_connection;
+        connections.extend(default);
         connections.extend(settings.reviewer_connection);
     }
     listed(read, None, &mut connections)?;
     for agent in agents {
         let Some(record) = read.get::<Agent>(*agent)? else { continue };
         set.insert(At::of::<Agent>(*agent));
-        connections.extend(record.connection);
         listed(read, Some(*agent), &mut connections)?;
+        // Models that are asked for by name.
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        match record.connection {
+            Some(own) => {
+                connections.insert(own);
+            }
+            None => named.extend(record.model),
+        }
         let mut open = KeyBuf::of(agent);
         open.u8(0);
         let items = read.scan::<Item>(BY_AGENT, &Range::prefix(open))?;
-        tasks.extend(items.into_iter().filter(Item::is_open).filter_map(|item| item.task));
+        let mut tasks: BTreeSet<TaskId> =
+            items.into_iter().filter(Item::is_open).filter_map(|item| item.task).collect();
         for run in read.scan::<Run>(RUN_LIVE, &Range::prefix(KeyBuf::of(agent)))? {
             set.insert(At::of::<Run>(run.id));
             tasks.extend(run.task);
             connections.extend(run.connection);
             talk(read, agents, run.session, &mut set)?;
+            named.extend(asked(read, &run)?);
         }
-    }
-    for id in tasks {
-        enter_task(read, id, &mut set)?;
+        for id in tasks {
+            named.extend(enter_task(read, id, &mut set)?);
+        }
+        for model in named {
+            // As home tells it: with fewer connections to choose from, the host chooses the same.
+            let near = [record.connection, default];
+            connections.extend(queries::locate(&read, model.trim(), near)?.0);
+        }
     }
     for id in connections {
         let at = At::of::<Connection>(id);
@@ -183,12 +201,23 @@ fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
     Ok(set)
 }
 
-fn enter_task(read: &dyn Read, id: TaskId, set: &mut BTreeSet<At>) -> Result<(), StoreError> {
-    if let Some(task) = read.get::<Task>(id)? {
-        set.insert(At::of::<Task>(id));
-        set.extend(task.stream.map(At::of::<Stream>));
-    }
-    Ok(())
+/// The models that a conversation and the messages of a run ask for.
+fn asked(read: &dyn Read, run: &Run) -> Result<Vec<String>, StoreError> {
+    let own = read.get::<Session>(run.session)?.and_then(|session| session.model);
+    let heard = queue::heard(&read, run.session, run.id)?;
+    Ok(own.into_iter().chain(heard.into_iter().filter_map(|input| input.model)).collect())
+}
+
+/// Takes a task in, with the stream that it is in; gives the model that it asks for.
+fn enter_task(
+    read: &dyn Read,
+    id: TaskId,
+    set: &mut BTreeSet<At>,
+) -> Result<Option<String>, StoreError> {
+    let Some(task) = read.get::<Task>(id)? else { return Ok(None) };
+    set.insert(At::of::<Task>(id));
+    set.extend(task.stream.map(At::of::<Stream>));
+    Ok(task.model)
 }
 
 /// The connections of a list of models.

@@ -221,12 +221,13 @@ pub static NEVER: &[&str] = &[
     "connection_spare_keys",
     "connection_grants",
     "connection_logins",
-    "model_offers",
     "secrets",
     "secret_values",
     "secret_uses",
     "secret_masks",
     "key_rotations",
+    // The feed does not tell of it: what of it hosts have goes with the keys.
+    "model_offers",
     // Hosts and their identities.
     "gateways",
     "gateway_tokens",
@@ -364,12 +365,14 @@ fn agent(agents: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     codec::encode_row(Agent::VERSION, rev, &card)
 }
 
-/// Of a connection nothing of its key, of its sign-in and of what it said when it was tried.
+/// Of a connection nothing of its key and of what it said when it was tried, and of its sign-in whose account it is.
 fn connection(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     with::<Connection>(row, |connection| {
         connection.key_hint = None;
         connection.tested = None;
-        connection.sign_in = None;
+        if let Some(client) = &mut connection.sign_in {
+            client.strip();
+        }
     })
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
+use crate::calls::Versions;
 use crate::error::ReplicaError;
 use crate::folder::Known;
 use crate::status::Why;
@@ -28,6 +29,8 @@ const BREATH: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// The word of a program that ends and comes back.
 pub(crate) const STOPPING: &str = "stopping";
+/// The word of a home that lets this machine in no more.
+const REVOKED: &str = "revoked";
 /// What a frame needs besides the bytes that it carries.
 const FRAME: usize = 64;
 
@@ -62,7 +65,7 @@ impl End {
         let (sentence, wait) = match self {
             Self::Failed(error) => return Why::of(&error),
             Self::Said(word) => match word.as_str() {
-                "revoked" => (
+                REVOKED => (
                     "this machine is not let in any more; run `hq replica leave`, and join with a new command"
                         .to_owned(),
                     Some(SHUT_OUT),
@@ -195,7 +198,9 @@ impl Talk<'_> {
             Frame::Control(control) if control.run.is_none() => match control.body["do"].as_str() {
                 Some("pause") => self.pause(true),
                 Some("resume") => self.pause(false),
-                Some("keys") => self.host.0.calls.keyed(named(&control.body)),
+                Some("keys") => {
+                    self.host.0.calls.keyed(named(&control.body), versions(&control.body));
+                }
                 _ => {}
             },
             Frame::Answer(answer) => self.host.0.calls.answered(answer),
@@ -222,7 +227,12 @@ impl Talk<'_> {
                 }
                 self.sender.send(Frame::Ack(Ack { seq: feed.upto })).await?;
             }
-            Frame::Goodbye(goodbye) => return Err(End::Said(goodbye.why)),
+            Frame::Goodbye(goodbye) => {
+                if goodbye.why == REVOKED {
+                    self.host.0.calls.forget_keys();
+                }
+                return Err(End::Said(goodbye.why));
+            }
             other => tracing::debug!("nothing is done here with what came: {:?}", other.lane()),
         }
         Ok(())
@@ -237,6 +247,7 @@ impl Talk<'_> {
             now.is_paused = matches!(status, Some("paused" | "draining"));
             self.host.0.calls.pause(now.is_paused);
         }
+        self.host.0.calls.anew();
         self.are(named(&welcome.settings));
         let (have, is_void) = self.host.have(welcome.epoch).await?;
         // What is void stays so until all of it has come anew; a snapshot that is cut off begins again until then.
@@ -348,10 +359,23 @@ fn named(settings: &Value) -> BTreeSet<AgentId> {
     all.filter_map(|one| one.as_str()?.parse().ok()).collect()
 }
 
+/// What home has sent, as it names it.
+fn versions(body: &Value) -> Versions {
+    let all = body["keys"].as_object().into_iter().flatten();
+    all.filter_map(|(handle, version)| Some((handle.clone(), version.as_u64()?))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_home_has_sent_is_read_with_its_versions() {
+        let body = json!({ "keys": { "a/0": u64::MAX, "b/0": "x" } });
+        assert_eq!(versions(&body), [("a/0".to_owned(), u64::MAX)].into());
+        assert!(versions(&json!({})).is_empty());
+    }
 
     #[test]
     fn agents_are_named_by_their_ids_and_nothing_else_is_taken_for_one() {

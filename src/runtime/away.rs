@@ -204,7 +204,8 @@ async fn keep_blobs(
     for id in named {
         let own = ws.clone();
         // What is not here was never a file of this host.
-        if let Ok(bytes) = blocking(move || own.blobs.get(id, MOST)).await? {
+        let found = blocking(move || own.blobs.has(id).then(|| own.blobs.get(id, MOST)));
+        if let Some(Ok(bytes)) = found.await? {
             keep(up, run, id, &bytes).await?;
         }
     }
@@ -230,6 +231,10 @@ async fn keep(up: &dyn Upstream, run: RunId, id: BlobId, bytes: &[u8]) -> Result
 fn blobs_of(said: &Value, found: &mut BTreeSet<BlobId>) {
     match said {
         Value::String(text) if text.len() == 64 => found.extend(text.parse::<BlobId>()),
+        // As records name one: by its 32 bytes.
+        Value::Array(all) if all.len() == 32 && all[0].is_u64() => {
+            found.extend(BlobId::deserialize(said));
+        }
         Value::Array(all) => all.iter().for_each(|one| blobs_of(one, found)),
         Value::Object(all) => all.values().for_each(|one| blobs_of(one, found)),
         _ => {}
@@ -260,5 +265,23 @@ pub(super) fn is_elsewhere(ws: &Ws, agent: AgentId) -> Result<bool, StoreError> 
     match &ws.upstream {
         Some(up) => Ok(!up.agents().contains(&agent)),
         None => ws.read(|snap| Ok(queries::gateway_of(snap, agent)? != local())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BTreeSet, BlobId, blobs_of};
+    use features::runs::model::{Body, EventKind};
+
+    #[test]
+    fn files_are_found_in_what_names_them() {
+        let (one, two) = (BlobId::of(b"one"), BlobId::of(b"two"));
+        let (call_id, media_type) = ("call_1".to_owned(), "image/png".to_owned());
+        let picture = EventKind::Picture { call_id, media_type, id: one, len: 3 };
+        let body = Body::Blob { id: two, len: 9, head: "two".to_owned() };
+        let said = serde_json::json!([[picture, body], vec![7; 31], vec!["x"; 32]]);
+        let mut found = BTreeSet::new();
+        blobs_of(&said, &mut found);
+        assert_eq!(found, BTreeSet::from([one, two]));
     }
 }

@@ -18,7 +18,7 @@ use super::ending::LimitReached;
 use super::gate::{Held, Passed};
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::blocking;
-use super::toolbox::{Call, definition, is_for_locked, looks_at_home, may_use};
+use super::toolbox::{Call, definition, is_for_locked, looks_at_home, may_use, not_there};
 use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
 use super::{EngineError, away, before, child, commit};
@@ -152,6 +152,19 @@ impl Turn {
         let (session, run) = (self.setting.session, self.talk.journal.run);
         let heard = self.talk.journal.ws.read(|snap| runs::queue::heard(snap, session, run))?;
         Ok(heard.iter().any(Input::is_from_outside).then_some(SKIPPED))
+    }
+
+    /// Why a tool cannot be used here at all.
+    fn unusable(&self, entry: &Entry) -> Option<String> {
+        let name = entry.spec.name;
+        let away = self.talk.journal.ws.upstream.is_some();
+        match not_there(name).filter(|_| away) {
+            _ if !self.may_use(entry) => {
+                Some(format!("Error(denied): you may not use {name} here"))
+            }
+            Some(why) => Some(format!("Error(not_on_this_machine): {why}")),
+            None => None,
+        }
     }
 
     /// Why a call is refused: the run goes in circles.
@@ -307,8 +320,7 @@ impl Turn {
                 .await
                 .map(|()| Step::Next);
         };
-        if !self.may_use(entry) {
-            let text = format!("Error(denied): you may not use {} here", call.name);
+        if let Some(text) = self.unusable(entry) {
             return self
                 .finish(call, Outcomes::without(CallStatus::Error, text))
                 .await

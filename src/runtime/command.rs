@@ -188,8 +188,8 @@ impl Ordered {
             | Self::AgentHeld(_)
             | Self::ItemsMarked(_)
             | Self::ItemGivenUp(_)
-            | Self::ItemTakenBack(_)
-            | Self::SecretsUsed(_) => About::Home,
+            | Self::ItemTakenBack(_) => About::Home,
+            Self::SecretsUsed(uses) => uses.about(),
         }
     }
 }

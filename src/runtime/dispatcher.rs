@@ -4,6 +4,9 @@
 //! all it knows is read from the store. Talk first, then items by priority. One background run an
 //! agent, one run a session, a limit for the host.
 
+mod elsewhere;
+mod ends;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +20,6 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use app::Ws;
-use app::upstream::Upstream;
 use features::agents::model::{AGENTS, Agent};
 use features::connections::model::{FALLBACKS, USUAL_THINKING};
 use features::history::model::FILE_REVERTS;
@@ -31,24 +33,16 @@ use features::usage::model::RESERVATIONS;
 use features::usage::model::budget::BUDGETS;
 use features::usage::model::price::PRICES;
 use features::workspace::model::SETTINGS;
-use kernel::{
-    AccountId, AgentId, Event, Outcome, RunId, RunState, RunTrigger, SessionId, TaskField,
-    Timestamp,
-};
+use gateways::model::{AGENT_PLACES, GATEWAYS};
+use kernel::{AgentId, Event, RunId, RunState, RunTrigger, SessionId, TaskField, Timestamp};
 use store::{Entry, ReadExt, StoreError};
 
-use super::command::orders::{
-    AgentHeld, CallerGone, RunEnded, RunMade, RunSuspended, RunTakenUp, RunWoken,
-};
+use super::command::orders::{AgentHeld, CallerGone, RunMade, RunTakenUp, RunWoken};
 use super::plan::{Noted, Plan};
 use super::port::Port;
 use super::turn::Leash;
 use super::{BY, Engine, EngineError, away, items, resume, turn};
 
-/// How long a stopped run's task may take before the run is ended without it.
-const STOP_GRACE: Duration = Duration::from_millis(950);
-/// The same where another machine works on it.
-const AWAY_GRACE: Duration = Duration::from_secs(4);
 /// How often the dispatcher looks although nothing woke it: a net below all others.
 const AT_LEAST: Duration = Duration::from_secs(60);
 /// The pause after a look that failed.
@@ -173,41 +167,6 @@ impl Dispatcher {
         self.pass().await
     }
 
-    /// The same on a host: it goes on with what the life before left, and does what home has made.
-    async fn look_away(
-        &self,
-        up: &dyn Upstream,
-        recovered: &mut bool,
-    ) -> Result<Option<Timestamp>, EngineError> {
-        let agents = up.agents();
-        if agents.is_empty() {
-            return Ok(None);
-        }
-        if !*recovered {
-            away::catch_up(up).await?;
-            let going = resume::recover_away(&self.0.ws, &agents).await?;
-            self.0.memory.lock().recovered = going;
-            *recovered = true;
-        }
-        let now = self.0.ws.app.clock.now();
-        self.0.memory.lock().starved = false;
-        let plan = self.0.ws.read(|snap| Plan::of_host(snap, &agents, now))?;
-        let mut written = true;
-        for (run, by, _) in plan.stops {
-            written &= self.stop(run, by) || self.end_stopped(run, by).await;
-        }
-        for run in plan.rests {
-            written &= self.suspend(run).await;
-        }
-        for run in plan.running {
-            written &= self.take_up(run).await;
-        }
-        if !up.is_paused() {
-            plan.queued.iter().for_each(|run| self.begin(run));
-        }
-        Ok((!written).then_some(now + AGAIN))
-    }
-
     /// Waits for something that matters. Answers false when the program ends.
     async fn sleep(
         &self,
@@ -284,8 +243,9 @@ impl Dispatcher {
             (memory.poor && changed(RESERVATIONS.number), memory.held_back && changed(RUNS.number))
         };
         // A run that begins again may begin: it was made, or what it waited for has gone back. So may what
-        // people no longer want held.
-        let back = [PACES, BRANCHES, FILE_REVERTS].iter().any(|table| changed(table.number));
+        // people no longer want held, and what waited for another machine.
+        let back = [PACES, BRANCHES, FILE_REVERTS, AGENT_PLACES, GATEWAYS];
+        let back = back.iter().any(|table| changed(table.number));
         if poor || held_back || back {
             heard = Heard::Look;
         }
@@ -397,98 +357,6 @@ impl Dispatcher {
                 false
             }
         }
-    }
-
-    /// Ends a run that was asked to stop, whatever its task does. Answers whether that was written.
-    async fn end_stopped(&self, run: RunId, by: Option<AccountId>) -> bool {
-        let outcome = Outcome::Stopped { by };
-        let ended = self.0.ws.order(BY, RunEnded { run, outcome }).await;
-        if let Err(error) = &ended {
-            tracing::error!(run.id = %run, %error, "run {run} could not be stopped");
-        }
-        ended.is_ok()
-    }
-
-    /// Cancels a run's task; ends the run without it when it hangs. Answers whether it has one.
-    fn stop(&self, run: RunId, by: Option<AccountId>) -> bool {
-        let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.leash.cancel.clone()) else {
-            return false;
-        };
-        if cancel.is_cancelled() {
-            return true;
-        }
-        cancel.cancel();
-        let own = self.clone();
-        let halt = self.0.ws.halt();
-        self.0.ws.spawn("stop", async move {
-            tokio::select! {
-                () = tokio::time::sleep(STOP_GRACE) => {}
-                // The program ends: nobody waits for the rest of the second.
-                () = halt.cancelled() => return,
-            }
-            own.end_stopped(run, by).await;
-            own.0.ws.live.finish(run);
-        });
-        true
-    }
-
-    /// Ends a run of another machine: that machine does it while it is linked, else home does at once, and what still comes
-    /// of the run is refused.
-    fn stop_away(&self, run: RunId, by: Option<AccountId>, linked: bool) -> bool {
-        if !self.0.memory.lock().ending.insert(run) {
-            return true;
-        }
-        let own = self.clone();
-        let halt = self.0.ws.halt();
-        self.0.ws.spawn("stop", async move {
-            tokio::select! {
-                () = tokio::time::sleep(AWAY_GRACE), if linked => {}
-                () = std::future::ready(()), if !linked => {}
-                () = halt.cancelled() => return,
-            }
-            let is_live = own
-                .0
-                .ws
-                .read(|snap| snap.get::<Run>(run))
-                .is_ok_and(|run| run.is_some_and(|run| run.is_live()));
-            if is_live {
-                own.end_stopped(run, by).await;
-            }
-            own.0.ws.live.finish(run);
-            own.0.memory.lock().ending.remove(&run);
-        });
-        true
-    }
-
-    /// Cuts off a run that is to stand still at once, and puts it back without its task when that hangs.
-    /// Answers whether that was written.
-    async fn suspend(&self, run: RunId) -> bool {
-        let leash = self.0.working.lock().get(&run).map(|working| working.leash.clone());
-        let Some(leash) = leash else { return self.put_back(run).await };
-        if leash.cancel.is_cancelled() {
-            return true;
-        }
-        leash.rests.store(true, Ordering::Relaxed);
-        leash.cancel.cancel();
-        let own = self.clone();
-        let halt = self.0.ws.halt();
-        self.0.ws.spawn("rest", async move {
-            tokio::select! {
-                () = tokio::time::sleep(STOP_GRACE) => {}
-                () = halt.cancelled() => return,
-            }
-            own.put_back(run).await;
-            own.0.ws.live.finish(run);
-        });
-        true
-    }
-
-    async fn put_back(&self, run: RunId) -> bool {
-        let put = self.0.ws.order(BY, RunSuspended { run }).await;
-        if let Err(error) = &put {
-            tracing::error!(run.id = %run, %error, "run {run} could not be put back");
-        }
-        put.is_ok()
     }
 
     /// Starts what can be started. Answers when something becomes due by itself.

@@ -434,10 +434,10 @@ impl Turn {
             return Ok(Vec::new());
         }
         let agent = self.setting.agent.id;
-        let held = self.talk.journal.ws.read(|snap| vault::queries::held(snap, agent))?;
-        let told = |key: String| {
-            let one = held.iter().find(|one| one.secret.key == key).map(|one| &one.secret);
-            one.map_or_else(|| key.clone(), |one| format!("{key} {} {}", one.id, one.version))
+        let held = vault::away::versions(&self.talk.journal.ws, agent)?;
+        let told = |key: String| match held.iter().find(|(has, ..)| *has == key) {
+            Some((_, id, version)) => format!("{key} {id} {version}"),
+            None => key,
         };
         Ok(keys.into_iter().map(told).collect())
     }

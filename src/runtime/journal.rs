@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
+use super::bring;
 use super::command::journal::Append;
 use super::command::tool::Ready;
 use super::command::{Entry, First, Hand, Noted};
@@ -137,6 +138,7 @@ impl Journal {
         let noted = self.ws.enter((self.actor(), self.cause()), hand, entry, tool).await?;
         let Noted { answer, epoch, appended } = noted;
         (self.epoch, self.applied) = (epoch, number);
+        bring::bring(&self.ws, bring::shown(&appended)).await;
         self.take(&appended);
         Ok(answer)
     }

@@ -7,6 +7,7 @@
 mod away;
 mod before;
 mod bounded;
+mod bring;
 mod calls;
 mod card;
 mod child;

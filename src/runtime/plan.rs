@@ -23,7 +23,7 @@ use kernel::{
 };
 use store::{Range, ReadExt, StoreError};
 
-use super::away::{Places, SILENT};
+use super::away::{PAUSED, Places, SILENT};
 use super::chosen::choose;
 
 /// When so much more time has passed since the last look, the clock was moved or the machine slept: nobody
@@ -71,7 +71,8 @@ impl Noted {
         match self.reasons.get(&agent) {
             // What the agent's state says stands in a new item from the beginning.
             Some(known) if *known == reason => {
-                reason == Some(OVER_BUDGET) && self.fresh.contains(&agent)
+                let is_new = [OVER_BUDGET, SILENT, PAUSED].iter().any(|one| reason == Some(*one));
+                is_new && self.fresh.contains(&agent)
             }
             _ => true,
         }

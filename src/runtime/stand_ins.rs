@@ -25,7 +25,7 @@ use standin::trust::Trust;
 use tool::ToolCx;
 use vault::Given;
 use vault::model::{Places, SecretId, Way};
-use vault::queries::{self, Sending};
+use vault::queries::Sending;
 use vault::rules::Used;
 
 use super::command::orders::SecretsUsed;
@@ -254,7 +254,7 @@ impl StandIns {
         let Some(Key { key, id, version, .. }) = self.key(used) else { return Ok(()) };
         let (id, version, agent) = (*id, *version, self.of.agent);
         let sending = Sending { id, version, agent, host: &used.host };
-        match ws.read(|snap| queries::barred(snap, sending)) {
+        match vault::away::barred(ws, sending) {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(format!("{key} {why}")),
             Err(error) => {

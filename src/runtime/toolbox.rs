@@ -155,6 +155,20 @@ pub(super) fn looks_at_home(name: &str) -> bool {
     !LOOK_HERE.contains(&name)
 }
 
+/// Why a tool does not work on a host, in the words that a model is told.
+pub(super) fn not_there(name: &str) -> Option<&'static str> {
+    match name {
+        "process" => Some(
+            "you work on another machine than HQ, where no program goes on by itself: exec waits for the end of each",
+        ),
+        "browser" | "browser_download" => Some(
+            "you work on another machine than HQ, and your browser is where HQ runs: use web_fetch or http_request, or \
+             tell a person that you need the browser",
+        ),
+        _ => None,
+    }
+}
+
 /// The tools that go with each request to a model with such a window.
 fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
     match (trigger, window < LEAN) {

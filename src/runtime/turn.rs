@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use app::Ws;
 use crypto::redact::Spot;
 use features::agents::model::Agent;
-use features::connections::queries::turns;
+use features::connections::away as connections;
 use features::inbox::model::Item;
 use features::runs::model::{BranchWhy, Run, Session};
 use features::runs::queries as runs;
@@ -41,7 +41,7 @@ use super::journal::blocking;
 use super::model_call::{Answer, Called};
 use super::port::Port;
 use super::toolbox::Call;
-use super::{BY, Engine, EngineError, child, commit, prompt, resume, toolbox};
+use super::{BY, Engine, EngineError, bring, child, commit, prompt, resume, toolbox};
 
 pub(super) use parts::{Chooser, Ends, Setting, Step, Talk};
 
@@ -167,7 +167,7 @@ impl Turn {
             let heard = runs::queue::heard(snap, session.id, run.id)?;
             let wish = heard.into_iter().find_map(|input| input.model);
             let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;
-            let all = turns::candidates(snap, &choice, agent.id)?;
+            let all = connections::candidates(ws, snap, &choice, agent.id)?;
             let choice = (Chain::read(snap, all, ws.app.clock.now())?, choice);
             let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
@@ -212,6 +212,7 @@ impl Turn {
         request.metadata.cache_key = Some(cache_key(&session));
         client.iter().for_each(|client| client.shape(&mut request));
         let fixed = Size::of(&request);
+        bring::bring(ws, bring::shown(shown.events.iter().map(|event| &event.kind))).await;
         let journal = shown.journal(ws, &run);
         let before = Before::of(shown.of_run(run.id), &engine.tools, client.as_ref());
         let setting = Setting {
@@ -383,7 +384,7 @@ impl Turn {
             let (Some(run), Some(agent)) = (run, agent) else { return Ok(None) };
             let model = wish.as_ref().and_then(|wish| wish.model.as_deref());
             let choice = chosen::choose(snap, &run, &agent, model)?;
-            let all = turns::candidates(snap, &choice, agent.id)?;
+            let all = connections::candidates(&self.talk.journal.ws, snap, &choice, agent.id)?;
             let chain = Chain::read(snap, all, self.talk.journal.ws.app.clock.now())?;
             let fast = runs::choice::fast(snap, &run)?;
             Ok::<_, EngineError>(Some((agent, choice, chain, fast)))

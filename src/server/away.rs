@@ -60,6 +60,18 @@ pub async fn begin(
         tokio::task::spawn_blocking(move || open(config, parts, (spawn, stopping), (store, up)));
     let (app, ws) = opened.await.map_err(|error| StartError::CutOff(error.to_string()))??;
     let engine = tools::engine(&app, limits, trusted);
+    let (watched, mut moves) = (ws.clone(), upstream.moves());
+    ws.spawn("secrets of a host", async move {
+        let halt = watched.halt();
+        loop {
+            // Before anything that home has sent can turn up in a text.
+            vault::away::watch_sent(&watched);
+            tokio::select! {
+                () = halt.cancelled() => return,
+                moved = moves.changed() => if moved.is_err() { return },
+            }
+        }
+    });
     let (shown, mut pieces) = (ws.clone(), ws.live.subscribe());
     ws.spawn("running text", async move {
         let halt = shown.halt();

@@ -27,7 +27,7 @@ pub fn workspace() -> Schema {
     prompted::install_knowledge(knowledge::context::prompt);
     knowledge::origin::install(sources::cards::origin);
     dashboard::queries::hosts::install(gateways::hosts::hosts);
-    agents::elsewhere::install(gateways::hosts::elsewhere);
+    agents::queries::elsewhere::install(gateways::hosts::elsewhere);
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::said);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);

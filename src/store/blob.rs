@@ -252,6 +252,12 @@ impl Blobs {
         opened
     }
 
+    /// Whether a blob is there, for whoever can get it from elsewhere.
+    #[must_use]
+    pub fn has(&self, id: BlobId) -> bool {
+        self.path(id).is_file()
+    }
+
     /// Blobs that somebody wanted and that were not there.
     #[must_use]
     pub fn missing(&self) -> Vec<BlobId> {

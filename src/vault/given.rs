@@ -5,6 +5,7 @@ use crypto::keyring::{self, SealError};
 use kernel::{Actor, AgentId, Cause, Part};
 use store::{Range, ReadExt as _, StoreError};
 
+use crate::away;
 use crate::error::VaultError;
 use crate::model::{Category, Places, Secret, SecretId, Value, Way};
 use crate::queries;
@@ -40,6 +41,9 @@ pub struct Given {
 /// # Errors
 /// When the store fails.
 pub fn given(ws: &Ws, agent: AgentId) -> Result<Vec<Given>, StoreError> {
+    if let Some(up) = &ws.upstream {
+        return Ok(away::given(ws, &**up, agent));
+    }
     let held = ws.read(|snap| {
         let mut held = Vec::new();
         for one in queries::held(snap, agent)? {
@@ -58,16 +62,22 @@ fn give(app: &App, secret: Secret, value: Option<Value>) -> Given {
         Some(value) => values::open(&app.keyring, secret.id, &value.sealed),
         None => Err(SealError::BadFormat),
     };
-    Given {
-        id: secret.id,
-        key: secret.key,
-        version: secret.version,
-        way: secret.way,
-        named_only: secret.named_only,
-        plain: secret.plain,
-        hosts: secret.hosts,
-        places: secret.places,
-        value,
+    Given::of(secret, value)
+}
+
+impl Given {
+    pub(crate) fn of(secret: Secret, value: Result<keyring::Secret, SealError>) -> Self {
+        Self {
+            id: secret.id,
+            key: secret.key,
+            version: secret.version,
+            way: secret.way,
+            named_only: secret.named_only,
+            plain: secret.plain,
+            hosts: secret.hosts,
+            places: secret.places,
+            value,
+        }
     }
 }
 

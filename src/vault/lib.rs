@@ -2,13 +2,14 @@
 //! and who used what. How a value reaches a program or a request stands in `runtime`, which asks [`given`] for what an
 //! agent has and says with [`rules::used`] what it used.
 //!
-//! A value is sealed in a table of its own, which neither history nor export reads; nothing but [`given`] and
-//! [`watch`] opens one. [`rotation`] puts another master key in the place of the one that seals them.
+//! A value is sealed in a table of its own, which neither history nor export reads; nothing but [`given`], [`watch`] and
+//! [`away`], for hosts whose agents have it, opens one. [`rotation`] puts another master key in the place of the one that seals them.
 
 // Templates name what stands here by its full path.
 extern crate self as vault;
 
 pub mod api;
+pub mod away;
 pub mod cards;
 pub mod dotenv;
 pub mod error;

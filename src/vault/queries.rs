@@ -223,15 +223,19 @@ pub struct Sending<'s> {
 /// # Errors
 /// When the store fails.
 pub fn barred(read: &dyn Read, of: Sending<'_>) -> Result<Option<&'static str>, StoreError> {
-    let found: Option<Secret> = read.get(of.id)?;
+    Ok(why_barred(read.get(of.id)?, of))
+}
+
+/// The same of a secret as it is now; none where it is gone.
+pub(crate) fn why_barred(found: Option<Secret>, of: Sending<'_>) -> Option<&'static str> {
     let Some(secret) = found.filter(|secret| secret.removed_at.is_none()) else {
-        return Ok(Some("was removed"));
+        return Some("was removed");
     };
     let is_others = match &secret.scope {
         Scope::Workspace => false,
         Scope::Agents(agents) => !agents.contains(&of.agent),
     };
-    Ok(if secret.way != Way::StandIn {
+    if secret.way != Way::StandIn {
         Some("is not used as a stand-in any more")
     } else if secret.version < of.version {
         Some("has its former value again")
@@ -241,7 +245,7 @@ pub fn barred(read: &dyn Read, of: Sending<'_>) -> Result<Option<&'static str>, 
         Some("is for other hosts now")
     } else {
         None
-    })
+    }
 }
 
 /// Uses of a secret, the last first, at most so many.

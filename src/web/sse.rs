@@ -11,8 +11,9 @@
 //! ```
 //!
 //! The first change goes out at once, further ones are gathered, the longer the more follow each other; more
-//! than 64 ids of one table become the table. A disk that fills up, or has room again, is told as a change of `disk`, and
-//! files of an agent that changed as one of `agent_files`, with the agent's id; neither is a table.
+//! than 64 ids of one table become the table. A disk that fills up, or has room again, is told as a change of `disk`,
+//! a machine whose link comes or goes as one of `hosts`, and files of an agent that changed as one of `agent_files`, with the
+//! agent's id; none of them is a table.
 //! A stream that resumes is told what changed meanwhile, up to 1,000 entries.
 //! It ends with the program, with the sign-in that opened it, or after half an hour.
 
@@ -27,6 +28,7 @@ use axum::response::Response;
 use futures_util::stream::{self, Stream};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::{Failure, PageError};
@@ -209,6 +211,8 @@ pub struct PageStream {
     entries: broadcast::Receiver<Arc<Entry>>,
     accounts: broadcast::Receiver<Arc<Entry>>,
     pieces: broadcast::Receiver<Arc<Piece>>,
+    /// Links of other machines that come and go.
+    moves: watch::Receiver<u64>,
     cursor: Cursor,
     topics: Topics,
     queue: VecDeque<Bytes>,
@@ -225,6 +229,8 @@ pub struct PageStream {
 
 /// What is named when the disk fills up or has room again.
 pub const DISK: &str = "disk";
+/// What is named when the link of another machine comes or goes.
+pub const HOSTS: &str = "hosts";
 /// What is named, with the agent's id, when files of an agent have changed.
 pub const AGENT_FILES: &str = "agent_files";
 
@@ -247,6 +253,7 @@ impl PageStream {
             entries,
             accounts: ws.app.system.subscribe(),
             pieces: ws.live.subscribe(),
+            moves: ws.app.hosts.moves(),
             cursor: after.unwrap_or(head),
             topics: Topics::default(),
             queue: VecDeque::from([beat()]),
@@ -357,6 +364,10 @@ impl PageStream {
                 entry = self.entries.recv() => self.heard(entry)?,
                 account = self.accounts.recv() => self.heard_of_accounts(&account),
                 piece = self.pieces.recv() => self.written(piece)?,
+                Ok(()) = self.moves.changed() => {
+                    self.topics.name(HOSTS, None);
+                    self.hand_out();
+                }
                 () = tokio::time::sleep_until(due) => {
                     if self.end <= Instant::now() {
                         return None;

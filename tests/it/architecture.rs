@@ -60,8 +60,9 @@ const WRITES: &[(&str, &str)] = &[
 ];
 
 /// Where the engine may write as a closure over the tables of a store. Everything else that it writes is a value, so that
-/// it can go over a line: what is named here stays where the files and pages lie that it is about.
-const CLOSURES: &str = "runtime/command runtime/port runtime/reverts runtime/tools/browser/shots";
+/// it can go over a line: what is named here stays where the files and pages lie that it is about, or is home's end of it.
+const CLOSURES: &str =
+    "runtime/command runtime/port runtime/reverts runtime/away/at_home runtime/tools/browser/shots";
 
 #[test]
 fn the_source_keeps_to_its_layers() {

@@ -27,12 +27,14 @@ use support::office::{KEY, Office};
 use support::program::{Program, command};
 use support::work;
 
+mod cut;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 /// How long something that must happen may take: a pause between two links is a minute at most.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Waits until something is so.
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(30));
     let waited = tokio::time::timeout(PATIENCE, async {
         while !is_so() {
@@ -91,17 +93,17 @@ impl Drop for Line {
 }
 
 /// A home, and another machine that Ada works on.
-struct Shop {
-    office: Office,
+pub(crate) struct Shop {
+    pub(crate) office: Office,
     line: Line,
-    machine: TempDir,
+    pub(crate) machine: TempDir,
     host: Option<Program>,
     gateway: GatewayId,
-    ada: Agent,
+    pub(crate) ada: Agent,
 }
 
 impl Shop {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let office = Office::open().await;
         office.model.require_key(KEY);
         let token = Token::issue(TokenKind::Gateway);
@@ -159,7 +161,7 @@ impl Shop {
     }
 
     /// Waits for the run of a task, at any pace of links.
-    async fn worked(&self, task: &Task) -> Run {
+    pub(crate) async fn worked(&self, task: &Task) -> Run {
         let mut found = None;
         until("the run never ended", || {
             found = self.office.runs_on(task.id).into_iter().find(|run| !run.is_live());
@@ -179,7 +181,7 @@ impl Shop {
         found.expect("it").id
     }
 
-    fn calls(&self, run: RunId) -> Vec<(String, CallStatus, String)> {
+    pub(crate) fn calls(&self, run: RunId) -> Vec<(String, CallStatus, String)> {
         let ended = |kind| match kind {
             EventKind::ToolFinished { name, status, result, .. } => {
                 Some((name, status, result.head().to_owned()))
@@ -189,11 +191,11 @@ impl Shop {
         self.office.events(run).into_iter().filter_map(ended).collect()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.host.as_ref().map(Program::log).unwrap_or_default()
     }
 
-    async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         if let Some(host) = self.host.take() {
             assert!(host.stop().success());
         }
@@ -201,15 +203,15 @@ impl Shop {
     }
 }
 
-fn done() -> Turn {
+pub(crate) fn done() -> Turn {
     Turn::call("work_done", json!({ "summary": "Counted.", "task_state": "complete" }))
 }
 
-fn names(calls: &[(String, CallStatus, String)]) -> Vec<&str> {
+pub(crate) fn names(calls: &[(String, CallStatus, String)]) -> Vec<&str> {
     calls.iter().map(|(name, ..)| name.as_str()).collect()
 }
 
-fn was_done(shop: &Shop, run: &Run) {
+pub(crate) fn was_done(shop: &Shop, run: &Run) {
     assert_eq!(run.outcome, Some(Outcome::Done), "{run:?}\n{}", shop.log());
 }
 

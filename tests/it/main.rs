@@ -91,6 +91,7 @@ mod hostile; // hostile words and programs: what they try, what stops them
 mod runtime; // agents at work, with a scripted model: the whole loop and every way it goes wrong
 mod providers; // model providers against a scripted server
 mod away; // agents that work on another machine
+mod away_keys; // what they have there beside their files: tokens, secrets, files of messages
 mod backup; // backups and restores
 mod store; // records, feed, consumers, faults: the store on a real file
 mod clock; // a clock that jumps, there and back

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use features::agents::model::{Agent, Reach, ReachOf};
 use features::comments::model::{Comment, Reaction};
-use features::connections::model::{Connection, ConnectionKey, Cooldown};
+use features::connections::model::{Connection, ConnectionKey, Cooldown, ListedModel};
+use features::connections::queries as connections;
 use features::inbox::model::{INBOX, Item};
 use features::places::Place;
 use features::runs::model::{Halt, HaltOf, RUNS, Run, Session, SessionEvent};
@@ -423,6 +424,44 @@ async fn a_host_has_what_its_agents_need_and_nothing_else() {
 
     let seen = what_it_sees(&home.store, host_id(), &*home.bound()).unwrap();
     assert!(seen.contains(&("tasks", 1)) && seen.contains(&("agents", 3)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_model_that_is_asked_for_by_name_comes_with_its_connection() {
+    let (home, mut host) = (Home::new(), Host::new());
+    for (n, name) in [(8, "Other"), (9, "Third"), (10, "Fourth")] {
+        let models = vec![ListedModel { id: format!("model-{n}"), name: String::new() }];
+        home.put(Connection { id: id(n), name: name.into(), models, ..Connection::sample() });
+    }
+    home.put(item(20, ada(), 1, ItemState::Pending));
+    host.follow(&home).await;
+    assert_eq!(host.count::<Connection>(), 1, "that of the workspace");
+    let client = host.get::<Connection>(id(7)).unwrap().sign_in.unwrap();
+    assert!(client.is_bare() && client.id.is_empty() && client.integration.is_none());
+
+    // A task asks for one, and the agent for another; a task of somebody else counts for nothing.
+    home.put(Task { model: Some("other/special".into()), ..task(1) });
+    home.put(Task { model: Some("fourth/special".into()), ..task(2) });
+    home.put(Agent { model: Some("model-9".into()), ..agent(1) });
+    host.follow(&home).await;
+    assert_eq!(host.count::<Connection>(), 3);
+    for model in ["other/special", "model-9", "claude"] {
+        let near = [None, Some(id(7))];
+        let at = |store: &Store| store.read(|snap| connections::locate(snap, model, near)).unwrap();
+        assert_eq!(at(host.mirror.store()), at(&home.store), "{model}");
+    }
+
+    // What a conversation asks for, as long as it has a run.
+    home.put(task(1));
+    home.put(Agent { model: None, ..agent(1) });
+    home.put(Session { model: Some("fourth/special".into()), ..session(60, ada()) });
+    home.put(run(60, ada(), 1, RunState::Running));
+    host.follow(&home).await;
+    assert!(host.get::<Connection>(id(10)).is_some());
+    assert!(host.get::<Connection>(id(8)).is_none() && host.get::<Connection>(id(9)).is_none());
+    home.put(run(60, ada(), 1, RunState::Ended));
+    host.follow(&home).await;
+    assert!(host.get::<Connection>(id(10)).is_none());
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use kernel::Timestamp;
 use store::{Room, StoreError};
 use tool::leaks;
 
-use super::elsewhere;
 use super::files::FilesError;
 use super::model::Agent;
+use super::queries::elsewhere;
 
 /// So many files are named in the subject of a commit.
 const NAMED: usize = 2;

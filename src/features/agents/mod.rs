@@ -4,7 +4,6 @@
 
 mod desk;
 pub mod editing;
-pub mod elsewhere;
 pub mod files;
 pub mod found;
 pub mod memory;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
+use zeroize::Zeroizing;
 
 use app::accounts::Account as Shared;
 use app::{App, Ws};
@@ -25,6 +26,7 @@ use providers::oauth::tokens::{Hidden, Tokens};
 use providers::oauth::{AuthError, Client, Failure};
 use store::ReadExt;
 
+use super::away::Lent;
 use super::model::{Connection, Grant};
 use super::rules::sign_in::{self as rules, NewTokens, PutOff};
 use super::rules::{ConnectionError, sign_in::place};
@@ -139,6 +141,32 @@ impl StoredAccount {
             return held.access().map_err(|error| gone(&error.to_string()));
         }
         self.see_renewed(None).await
+    }
+
+    /// What calls are made with now, as it is sent to a host; none where somebody has to sign in first.
+    pub(super) fn lent(&self) -> Option<Zeroizing<String>> {
+        // ok: a host that has none asks, and hears why.
+        let held = self.held().ok().filter(Held::has_token)?;
+        let access = held.access().ok()?; // ok: as above
+        let lent = Lent {
+            token: Hidden::new(held.token().to_owned()),
+            life: held.tokens.call_life(),
+            base: access.base.url,
+            headers: access.headers,
+        };
+        serde_json::to_string(&lent).ok().map(Zeroizing::new) // ok: as above
+    }
+
+    /// The same, renewed where it is about to end or is one that was refused.
+    pub(super) async fn lent_anew(
+        &self,
+        is_refused: impl Fn(&str) -> bool + Send,
+    ) -> Result<Zeroizing<String>, ProviderError> {
+        let access = self.now().await?;
+        if self.lent().is_some_and(|lent| is_refused(&lent)) {
+            self.see_renewed(Some(access)).await?;
+        }
+        self.lent().ok_or_else(|| gone("nobody has signed in yet"))
     }
 
     /// Renews to the end, also when the run that wanted it is stopped meanwhile: an answer that nobody keeps may be
@@ -273,12 +301,12 @@ impl Account for StoredAccount {
 }
 
 /// Nobody is signed in.
-fn gone(message: &str) -> ProviderError {
+pub(super) fn gone(message: &str) -> ProviderError {
     ProviderError { sent: false, ..ProviderError::new(ErrorClass::SignIn, message) }
 }
 
 /// It may go well in a moment.
-fn passing(message: &str) -> ProviderError {
+pub(super) fn passing(message: &str) -> ProviderError {
     let message = format!("the sign-in could not be renewed: {message}");
     ProviderError { sent: false, ..ProviderError::new(ErrorClass::Network, message) }
 }
@@ -320,7 +348,7 @@ pub(super) fn open(
 }
 
 /// The name that stands in a text in place of a token.
-fn watch_name(id: ConnectionId, which: &str) -> String {
+pub(super) fn watch_name(id: ConnectionId, which: &str) -> String {
     format!("connection-{}-{which}", id.short())
 }
 

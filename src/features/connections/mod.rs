@@ -3,6 +3,7 @@
 //! `practice` is built in and has no record: wherever a connection is optional, none means practice.
 
 pub mod accounts;
+pub mod away;
 pub mod card;
 pub mod checks;
 pub mod jobs;

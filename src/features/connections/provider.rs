@@ -8,7 +8,7 @@ use app::{App, Ws, upstream};
 use crypto::keyring::{Binding, Sealed, Secret};
 use crypto::redact::Watch;
 use kernel::{ConnectionId, TypedId};
-use providers::account::SignedIn;
+use providers::account::{Account, SignedIn};
 use providers::catalog::Model;
 use providers::practice::Practice;
 use providers::wire::Connection as Line;
@@ -16,6 +16,7 @@ use providers::{Key, Provider};
 use store::ReadExt;
 
 use super::accounts::{self, StoredAccount};
+use super::away::{self, LentAccount};
 use super::model::{Connection, SpareKeys, Window};
 use super::queries;
 use super::rules::{ConnectionError, NewKey};
@@ -56,7 +57,7 @@ pub fn with_key(
         (Some(sealed), _) => Key::new(&open_sealed(&ws.app, id, sealed)?),
         // On a host: what home has sent.
         (None, Some(up)) => {
-            let key = up.key(&upstream::handle(id, slot));
+            let key = up.key(&upstream::handle(id, slot)).map(|(_, key)| key);
             if let Some(key) = &key {
                 watch_spare(&ws.app, id, slot, key);
             }
@@ -71,7 +72,10 @@ pub fn with_key(
     let line = line.context(window).lessons(lessons).gauge(gauge);
     if let Some(client) = &stored.sign_in {
         let ways = Arc::clone(&shared.ways);
-        let account = Arc::new(StoredAccount::new(ws, id));
+        let account: Arc<dyn Account> = match &ws.upstream {
+            None => Arc::new(StoredAccount::new(ws, id)),
+            Some(up) => Arc::new(LentAccount::new(ws, up, (id, client.vendor))),
+        };
         return Ok(Arc::new(SignedIn::new(client.vendor, line, account, ways)));
     }
     Ok(providers::connect(stored.wire.into(), line))
@@ -102,8 +106,12 @@ pub fn known(
 ) -> Result<Model, ConnectionError> {
     let known = provider.model(model);
     let Some(id) = connection else { return Ok(known) };
+    let told = ws.upstream.as_ref().and_then(|up| away::told(&**up, id, model));
     ws.read(|snap| {
-        let known = queries::turns::described(snap, id, model, known)?;
+        let known = match &told {
+            Some(told) => known.told(told),
+            None => queries::turns::described(snap, id, model, known)?,
+        };
         Ok(queries::priced(snap.get::<Connection>(id)?.as_ref(), known))
     })
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::agents::model::Agent;
 use crate::routines::model::{item_key, of_item_key};
-use crate::runs::model::Run;
+use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::queries::halt::held;
 use kernel::key::KeyBuf;
 use kernel::text::ellipsis;
@@ -323,9 +323,20 @@ pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxErr
         Outcome::Limit { which } => finish_failed(tx, &mut item, &format!("limit: {which}")),
         Outcome::CrashLoop => finish_failed(tx, &mut item, "crash_loop"),
         Outcome::Interrupted => finish_failed(tx, &mut item, "interrupted"),
+        Outcome::Failed { code, .. } if code == TAKEN_BACK => begin_anew(tx, item),
         Outcome::Failed { code, reason } if is_final(code) => finish_failed(tx, &mut item, reason),
         Outcome::Failed { reason, .. } => retry_later(tx, &mut item, reason),
     }
+}
+
+/// Lets an item be begun once more as if it had not been: its run was taken back from a machine that is silent.
+fn begin_anew(tx: &mut WriteTx<'_>, mut item: Item) -> Result<(), InboxError> {
+    item.state = ItemState::Pending;
+    item.attempts = item.attempts.saturating_sub(1);
+    (item.not_before, item.waits_from) = (None, tx.now());
+    save(tx, &mut item)?;
+    tx.emit(Event::ItemEnqueued { item: item.id, agent: item.agent });
+    Ok(())
 }
 
 /// Whether another try would fail in the same way.

@@ -9,7 +9,7 @@ use crate::inbox::model::Item;
 use crate::inbox::queries::why::went_wrong;
 use crate::places::Spot;
 use crate::routines::model::Routine;
-use crate::runs::model::Run;
+use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::queries as runs;
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
@@ -346,6 +346,8 @@ fn gets_nowhere(
             Some(Outcome::Done | Outcome::Snoozed { .. }) => break,
             // What somebody stopped says nothing of the agent.
             None | Some(Outcome::Stopped { .. }) => {}
+            // Nor does what somebody took back from a machine that was silent.
+            Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK => {}
             Some(_) => failed += 1,
         }
     }

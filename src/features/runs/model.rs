@@ -53,6 +53,9 @@ pub use queue::{
 };
 pub use session::{SESSION_BY_AGENT, SESSION_BY_KEY, SESSIONS, Session};
 
+/// The code of a run that was taken back from another machine.
+pub const TAKEN_BACK: &str = "taken_back";
+
 /// Events of sessions.
 pub const SESSION_EVENTS: Table = Table::new(63, "session_events");
 /// Runs.

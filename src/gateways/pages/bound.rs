@@ -19,6 +19,7 @@ use web::{flash, html};
 
 use crate::error::GatewayError;
 use crate::health::Health;
+use crate::hosts;
 use crate::model::{Gateway, Status, local};
 use crate::queries;
 use crate::rules;
@@ -68,7 +69,8 @@ fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
         }
         let standing = queries::standing(read, &one, now)?;
         if chosen {
-            told = words(&one, standing.health);
+            let silent = hosts::silent_for(ws, read, agent.id, now)?;
+            told = words(&one, &agent.name, silent.as_deref());
         }
         let label = match one.is_local() || standing.health == Health::Healthy {
             true => one.label,
@@ -80,20 +82,23 @@ fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
     Ok(Bound { action, name: agent.name, choices, told })
 }
 
-/// What it means that an agent works there.
-fn words(one: &Gateway, health: Health) -> String {
+/// What it means that an agent works there. A machine that is not linked has been silent for so long.
+fn words(one: &Gateway, name: &str, silent: Option<&str>) -> String {
     let label = &one.label;
-    match one.is_local() {
-        true => "It works on the machine that HQ runs on. On another gateway its programs, files and model \
-                 calls are there; tasks and pages stay here."
-            .to_owned(),
-        false if health == Health::Healthy => format!(
+    match silent {
+        _ if one.is_local() => {
+            "It works on the machine that HQ runs on. On another gateway its programs, files and model \
+             calls are there; tasks and pages stay here."
+                .to_owned()
+        }
+        None => format!(
             "Its programs, files and model calls are on {label}. Its files are shown here as of its last \
              commit, and cannot be changed here meanwhile."
         ),
-        false => format!(
-            "Its programs, files and model calls are on {label}, of which nothing is heard. New work waits \
-             until it is back."
+        Some(age) => format!(
+            "Its programs, files and model calls are on {label}, which has been silent for {age}. New work \
+             waits until it is back. Moved now, {name} goes on with its files as they came here before that; \
+             what it wrote there since stays there."
         ),
     }
 }
@@ -111,10 +116,16 @@ pub(super) async fn bind(
         Ok::<_, GatewayError>((found(snap, &said)?, queries::gateway(snap, &typed.gateway)?))
     })?;
     let (id, gateway) = (agent.id, to.id);
-    ws.write(&who, move |tx| rules::bind(tx, id, gateway)).await?;
+    let now = app.clock.now();
+    let silent = ws.read(|snap| hosts::silent_for(&ws, snap, id, now))?;
+    let is_moved = ws.write(&who, move |tx| rules::bind(tx, id, gateway)).await?;
     let words = match to.id == local() {
         true => format!("{} works here again", agent.name),
         false => format!("{} works on {} now", agent.name, to.label),
+    };
+    let words = match silent.filter(|_| is_moved) {
+        Some(age) => format!("{words}, with its files as they were here {age} ago"),
+        None => words,
     };
     let at = ws.url(&format!("agents/{}/settings", agent.slug));
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))

@@ -31,7 +31,7 @@ pub fn bind(tx: &mut WriteTx<'_>, agent: AgentId, to: GatewayId) -> Result<bool,
         return Err(GatewayError::Refused(words));
     }
     if !runs::live_of_agent(tx, agent)?.is_empty() {
-        let words = format!("{} has a run that goes on; stop it or wait, then move.", one.name);
+        let words = format!("{} has a run that goes on; stop it, take it back or wait.", one.name);
         return Err(GatewayError::Refused(words));
     }
     if gateway.is_local() {

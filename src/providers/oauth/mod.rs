@@ -182,6 +182,19 @@ impl Endpoints {
 }
 
 impl Client {
+    /// Leaves nothing but whose account it is: all that a machine has to know that never signs in.
+    pub fn strip(&mut self) {
+        let vendor = self.vendor;
+        *self =
+            Self { vendor, id: String::new(), integration: None, endpoints: Endpoints::default() };
+    }
+
+    /// Whether nothing but that is left.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.endpoints.token.is_empty()
+    }
+
     /// Where a code for a person to type is made. Accounts that were added before their maker had such a way have it
     /// since.
     #[must_use]

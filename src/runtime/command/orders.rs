@@ -18,7 +18,7 @@ use kernel::{AgentId, ApprovalAnswer, ApprovalId, ItemId, JobId, Outcome, RunId,
 use store::{StoreError, WriteTx};
 use vault::rules::{Used, used};
 
-use super::Order;
+use super::{About, Order};
 use crate::{EngineError, items};
 
 /// An item becomes a run. None when its agent is held or has another run at work.
@@ -378,12 +378,30 @@ pub struct SecretsUsed {
     pub uses: Vec<Used>,
 }
 
+impl SecretsUsed {
+    /// The run that has used all of them.
+    pub(super) fn about(&self) -> About {
+        let mut runs = self.uses.iter().map(|one| one.run);
+        let first = runs.next();
+        match first.filter(|first| runs.all(|run| run == *first)) {
+            Some(run) => About::Run(run),
+            None => About::Home,
+        }
+    }
+}
+
 impl Order for SecretsUsed {
     type Answer = ();
     type Error = StoreError;
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-        self.uses.into_iter().try_for_each(|one| used(tx, one))
+        for one in self.uses {
+            // A run uses what its own agent has, whatever a host says.
+            if tx.get::<Run>(one.run)?.is_some_and(|run| run.agent == one.agent) {
+                used(tx, one)?;
+            }
+        }
+        Ok(())
     }
 }
 

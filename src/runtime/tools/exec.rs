@@ -53,6 +53,11 @@ const YIELD: u64 = 10_000;
 const MAX_YIELD: u64 = 120_000;
 /// How long a program that is left running at once is looked at: one that fails says so here.
 const GLANCE: Duration = Duration::from_millis(200);
+/// How much longer than its time-out a program is waited for whose end there has to be.
+const GRACE: Duration = Duration::from_secs(60);
+/// Why nothing is left running there.
+const NO_JOBS: &str = "you work on another machine than HQ, where no program goes on by itself: leave out background, \
+     and its end is waited for, at most timeoutSeconds";
 /// How much of the output is kept on disk.
 const OUTPUT_CAP: u64 = 16 * 1024 * 1024;
 /// How much of each end of an interrupted program's output is told.
@@ -159,6 +164,15 @@ impl Wanted {
             _ => Self { seconds, wait, children: Children::End, stdin: Input::Nothing },
         }
     }
+
+    /// The same on a host, where nothing goes on as a job: what does is followed and ended from where HQ runs.
+    fn to_its_end(args: &Args) -> Result<Self, ToolError> {
+        if args.background == Some(true) {
+            return Err(ToolError::refused("not_on_this_machine", NO_JOBS));
+        }
+        let wanted = Self::of(args);
+        Ok(Self { wait: Duration::from_secs(wanted.seconds).saturating_add(GRACE), ..wanted })
+    }
 }
 
 impl ActTool for Exec {
@@ -189,7 +203,10 @@ impl ActTool for Exec {
     }
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let wanted = Wanted::of(&args);
+        let wanted = match &cx.ws.upstream {
+            None => Wanted::of(&args),
+            Some(_) => Wanted::to_its_end(&args)?,
+        };
         check_command(&args.command)?;
         let folder = job_folder(&cx.ws, cx.run, cx.step);
         let (command, hears) = command(cx, &args, &wanted, &folder, &self.way_out).await?;

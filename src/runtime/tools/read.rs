@@ -18,6 +18,7 @@ use tool::{
 };
 
 use super::folder::{self, blocking};
+use crate::bring::bring;
 
 /// How many lines `read` gives unless asked.
 const LINES: usize = 2_000;
@@ -191,6 +192,7 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
         Some(Body::Inline(text)) => Ok(text),
         Some(Body::Blob { id, .. }) => {
             let ws = cx.ws.clone();
+            bring(&ws, vec![id]).await;
             blocking(move || {
                 let bytes = ws.blobs.get(id, MAX_RESULT).map_err(|e| {
                     ToolError::refused("not_found", format!("the output is gone: {e}"))

@@ -1,7 +1,7 @@
 //! What a host has written, and what its engine asks: carried out by the engine of home, each run's in order. The answer
 //! leaves when the mirror is on its way with all that was written before it, so that the host reads what it has written.
 
-use app::upstream::Refusal;
+use app::upstream::{Missing, Refusal, Wanted};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kernel::{RunId, TypedId as _};
@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
+use super::files::piece as piece_of;
+use super::keys::renewed;
 use super::serve::{End, Host};
 
 /// So many are carried out at once.
@@ -38,9 +40,14 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
     let about = (run != nobody()).then_some(run);
     let said: [u8; 32] = Sha256::digest(body.to_string()).into();
     let what = body["what"].take();
-    let done = match host.ws.app.hosts.desk() {
-        Some(desk) => desk.hear(host.ws.clone(), host.id, about, said, what).await,
-        None => Err(Refusal::new("stopping", "the workspace is being started again")),
+    let own = (Wanted::of(&what), Missing::of(&what));
+    let done = match (own, host.ws.app.hosts.desk()) {
+        ((Some(wanted), _), _) => renewed(host, wanted).await,
+        ((None, Some(missing)), _) => piece_of(host, missing).await,
+        ((None, None), Some(desk)) => desk.hear(host.ws.clone(), host.id, about, said, what).await,
+        ((None, None), None) => {
+            Err(Refusal::new("stopping", "the workspace is being started again"))
+        }
     };
     let seq = host.line.looked(host.ws.store.head().seq).await;
     let answer = match done {

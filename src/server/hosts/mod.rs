@@ -1,9 +1,10 @@
 //! Home's side of the link. A host knocks at one address and proves who it is ([`door`]); whoever is let in is served
 //! until its link ends ([`serve`]): what it says is kept, what its engine
-//! writes is carried out ([`commands`]), and what it may have is shipped ([`ship`], [`keys`]).
+//! writes is carried out ([`commands`]), and what it may have is shipped ([`ship`], [`keys`], [`files`]).
 
 mod commands;
 mod door;
+mod files;
 mod keys;
 mod serve;
 mod ship;

@@ -68,7 +68,8 @@ fn a_pack_that_is_damaged_or_too_small_moves_nothing() {
     let (head, pack) = bench.repo.write_pack(&bench.ada, None).unwrap().unwrap();
     let mut wrong = pack.clone();
     *wrong.last_mut().unwrap() ^= 1;
-    for bad in [&pack[..pack.len() / 2], &wrong, b"PACK\0\0\0\x02\0\0\0\0", b""] {
+    // The last one leaves all of it there, and is not believed all the same.
+    for bad in [&pack[..0], &pack[..pack.len() / 2], b"PACK\0\0\0\x02\0\0\0\0", &wrong] {
         assert!(there.read_pack(&bench.ada, head, bad).is_err());
         assert_eq!(there.head(&bench.ada).unwrap(), None);
     }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use features::agents::queries::elsewhere;
 use features::agents::queries::{self, Activity};
 use features::agents::rules::{self, Message};
 use features::tasks::queries as tasks;
@@ -41,6 +42,9 @@ struct Line {
     reports_to: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
     waiting_items: usize,
+    /// Nothing is heard of its machine: what is left for it is read later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unreachable: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     you: bool,
 }
@@ -87,6 +91,7 @@ impl ReadTool for AgentList {
                 let key = tasks::key(snap)?;
                 let on = task.map_or_else(String::new, |t| format!(" on {key}-{}", t.number));
                 let manager = queries::lines::named(snap, agent.reports_to)?;
+                let silent = elsewhere::silent(&cx.ws, snap, agent.id)?;
                 lines.push(Line {
                     reports_to: manager.map(|manager| manager.handle),
                     you: agent.id == cx.agent,
@@ -95,6 +100,7 @@ impl ReadTool for AgentList {
                     domains: agent.domains,
                     now: format!("{label}{on}"),
                     waiting_items: open,
+                    unreachable: silent.is_some(),
                     slug: agent.slug,
                     name: agent.name,
                 });

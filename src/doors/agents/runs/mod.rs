@@ -8,6 +8,7 @@ mod looking;
 mod pages;
 mod resending;
 mod stopping;
+mod taking;
 
 use web::routes::Routes;
 

@@ -6,6 +6,7 @@ use crate::connections::model::{Connection, ConnectionKey, Cooldown, Grant, Spar
 use crypto::keyring::Keyring;
 use kernel::Timestamp;
 use providers::error::ErrorClass;
+use providers::oauth::Client;
 use store::{ReadExt, StoreError};
 
 use super::{base_of, first_model, needs_key, turns};
@@ -138,7 +139,8 @@ pub fn of_account(
     tx: &impl ReadExt,
     connection: &Connection,
 ) -> Result<Option<Reason>, StoreError> {
-    if connection.sign_in.is_none() {
+    // A host does not know; it hears from home why there is no token.
+    if connection.sign_in.as_ref().is_none_or(Client::is_bare) {
         return Ok(None);
     }
     let Some(grant) = tx.get::<Grant>(connection.id)? else {

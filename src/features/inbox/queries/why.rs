@@ -199,7 +199,7 @@ impl Why {
 }
 
 /// "22:00", with the day when it is not today's.
-fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, today) = (zone.to_datetime(at), zone.to_datetime(now).date());
     let form = if at.date() == today { "%-H:%M" } else { "%-d %b %-H:%M" };
     at.strftime(form).to_string()

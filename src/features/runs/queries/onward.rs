@@ -1,6 +1,6 @@
 //! The words with which a run that broke off goes on.
 
-use crate::runs::model::Run;
+use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::rules::{RunError, onward};
 use crate::usage::queries::cap::{self, Cap};
 use kernel::{AccountId, Outcome};
@@ -38,6 +38,7 @@ pub fn words(run: &Run, cap: Cap) -> Onward {
     let which = match &run.outcome {
         Some(Outcome::Limit { which }) => which.as_str(),
         Some(Outcome::Interrupted | Outcome::CrashLoop) => "away",
+        Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK => "taken",
         _ => "",
     };
     let says = |label: &str, note: &str| Onward { label: label.to_owned(), note: note.to_owned() };
@@ -63,6 +64,10 @@ pub fn words(run: &Run, cap: Cap) -> Onward {
         ("away", ..) => says(
             "Resume",
             "Go on where you stopped. HQ was restarted meanwhile: look first at what was done.",
+        ),
+        ("taken", ..) => says(
+            "Continue",
+            "Go on where you stopped. The machine that you worked on was silent: look first at what was done.",
         ),
         _ => says("Continue", "Go on where you stopped."),
     }

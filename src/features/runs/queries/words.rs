@@ -3,7 +3,7 @@
 use crate::connections::queries::turns;
 use crate::inbox::model::Item;
 use crate::runs::model::{
-    CallStatus, CompactionWhy, Input, InputState, ModelSource, Run, SummaryBy,
+    CallStatus, CompactionWhy, Input, InputState, ModelSource, Run, SummaryBy, TAKEN_BACK,
 };
 use kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, WaitFor};
 use store::{ReadExt, StoreError};
@@ -26,6 +26,7 @@ pub fn state(run: &Run) -> (&'static str, &'static str) {
 pub fn end(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "Done",
+        Outcome::Failed { code, .. } if code == TAKEN_BACK => "Taken back",
         Outcome::Failed { .. } => "Failed",
         Outcome::Snoozed { .. } => "Goes on later",
         Outcome::Stopped { .. } => "Stopped",

@@ -3,6 +3,7 @@
 
 pub mod again;
 pub mod aside;
+pub mod back;
 pub mod bounds;
 pub mod children;
 pub mod client;

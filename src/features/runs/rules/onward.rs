@@ -3,7 +3,9 @@
 
 use crate::agents::model::Agent;
 use crate::inbox::model::Item;
-use crate::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session, SessionEvent};
+use crate::runs::model::{
+    EventKind, Input, InputState, ModelSource, Run, Session, SessionEvent, TAKEN_BACK,
+};
 use crate::runs::queries;
 use kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
 use store::{ReadExt, StoreError, WriteTx};
@@ -26,6 +28,7 @@ fn broke_off(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
             | Outcome::CrashLoop,
         ) => true,
         Some(Outcome::Failed { .. }) if run.item.is_some() => false,
+        Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK => true,
         Some(Outcome::Failed { .. }) => 0 < run.steps || has_words(tx, run)?,
         Some(Outcome::Done | Outcome::Snoozed { .. } | Outcome::NoOutcome) | None => false,
     })

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::agents::queries::head::{self, Head, Place};
-use features::runs::model::Run;
+use features::runs::model::{Run, TAKEN_BACK};
 use features::runs::queries as runs;
 use features::tasks::queries as tasks;
 use features::usage::queries as usage;
@@ -130,6 +130,7 @@ fn state(run: &Run) -> (&'static str, String) {
     }
     let label = match &run.outcome {
         None | Some(Outcome::Done) => "Done".to_owned(),
+        Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK => "Taken back".to_owned(),
         Some(Outcome::Failed { .. }) => "Failed".to_owned(),
         Some(Outcome::Snoozed { .. }) => "Goes on later".to_owned(),
         Some(Outcome::Stopped { .. }) => "Stopped".to_owned(),

@@ -44,7 +44,7 @@ pub(in crate::runs) async fn export(
     looking::note(&ws, &who, run.session).await?;
     let (head, until) = ws.read(|snap| {
         let until = snap.get::<Session>(run.session)?.map_or(0, |session| session.events);
-        Ok::<_, StoreError>((RunOut::of(snap, &run, who.account)?, until))
+        Ok::<_, StoreError>((RunOut::of(&ws, snap, &run, who.account)?, until))
     })?;
     let mut head = serde_json::to_value(&head).map_err(|e| PageError(Failure::internal(e)))?;
     head["kind"] = Value::from("run");

@@ -17,7 +17,7 @@ mod view;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::runs::{looking, stopping};
+use crate::runs::{looking, stopping, taking};
 use app::Ws;
 use features::agents::queries as agents;
 use features::runs::model::Run;
@@ -99,6 +99,13 @@ pub fn routes() -> Routes {
             "/runs/{name}/stop",
             stop.needs(Can::Chat)
                 .doc(|| Doc::new("Stop a run; it ends within a second").returns::<RunOut>()),
+        )
+        .post(
+            "/runs/{name}/take-back",
+            take_back.needs(Can::Chat).doc(|| {
+                Doc::new("Take a run back from a machine of which nothing is heard: it ends here, its work begins anew")
+                    .returns::<RunOut>()
+            }),
         )
         .get(
             "/questions",
@@ -231,7 +238,7 @@ async fn list(
                 let wanted = query.state.is_none_or(|state| run.state == state)
                     && agent.is_none_or(|agent| run.agent == agent);
                 if wanted && whose::may_see_run(snap, &run, who.account, who.role)? {
-                    items.push(RunOut::in_list(snap, &run, who.account)?);
+                    items.push(RunOut::in_list(&ws, snap, &run, who.account)?);
                 }
                 next = full.then(|| key_cursor(&hit.key));
                 after = Some(hit.key);
@@ -255,7 +262,7 @@ fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, ApiError> {
 async fn get(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
     looking::note(&ws, &who, run.session).await?;
-    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
+    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
 }
 
 async fn steps_of(
@@ -344,7 +351,7 @@ async fn answer(
     let write = once.run(move |tx| rules::park::answer(tx, run.id, &body.text, by).map(drop));
     ws.write(&who, write).await?;
     let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
+    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
 }
 
 async fn go_on(
@@ -358,7 +365,7 @@ async fn go_on(
     let write = once.run(move |tx| rules::park::let_go_on(tx, run.id, by).map(drop));
     ws.write(&who, write).await?;
     let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
+    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
 }
 
 async fn stop(
@@ -373,5 +380,17 @@ async fn stop(
     ws.write(&who, stop).await?;
     stopping::see_to_end(&ws, run.id).await?;
     let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
+    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
+}
+
+async fn take_back(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Json<RunOut>, ApiError> {
+    let run = find(&ws, &who, &name)?;
+    taking::take_back(&ws, &who, &run, once).await.map_err(ApiError)?;
+    let run = find(&ws, &who, &name)?;
+    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
 }

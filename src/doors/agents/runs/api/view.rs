@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::elsewhere;
 use features::runs::model::{
     Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, RunBounds,
     SessionEvent,
@@ -51,6 +53,29 @@ impl OutcomeOut {
             _ => None,
         };
         Self { word: outcome.word(), code, reason: words::reason(outcome) }
+    }
+}
+
+/// The machine of an agent, while nothing is heard of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SilentOut {
+    /// What it is called.
+    name: String,
+    /// When it was last heard of; none before its first word.
+    since: Option<String>,
+}
+
+impl SilentOut {
+    /// The machine that a run waits for.
+    fn of(ws: &Ws, tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
+        if !matches!(run.state, RunState::Queued | RunState::Running) {
+            return Ok(None);
+        }
+        let place = elsewhere::silent(ws, tx, run.agent)?;
+        Ok(place.map(|place| Self {
+            name: place.label,
+            since: place.heard_at.map(|at| at.to_string()),
+        }))
     }
 }
 
@@ -150,6 +175,8 @@ pub(super) struct RunOut {
     waiting: Option<WaitingOut>,
     /// Why it does not go on now, in one sentence.
     why: Option<String>,
+    /// The machine that it waits for: nothing is heard of it.
+    silent: Option<SilentOut>,
     /// How it ended.
     outcome: Option<OutcomeOut>,
     /// What stands on the button that lets it go on where it broke off; nothing when it cannot.
@@ -188,17 +215,40 @@ pub(super) struct RunOut {
 
 impl RunOut {
     /// As it stands in a list for somebody.
-    pub fn in_list(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
-        Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::alike(tx, run, account)? })
+    pub fn in_list(
+        ws: &Ws,
+        tx: &impl ReadExt,
+        run: &Run,
+        account: AccountId,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::alike(ws, tx, run, account)? })
     }
 
     /// As this person may use it, with what it has used.
-    pub fn of(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
-        Ok(Self { used: UsedOut::of(tx, run.id)?, ..Self::alike(tx, run, account)? })
+    pub fn of(
+        ws: &Ws,
+        tx: &impl ReadExt,
+        run: &Run,
+        account: AccountId,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { used: UsedOut::of(tx, run.id)?, ..Self::alike(ws, tx, run, account)? })
     }
 
     /// What is the same in a list and alone.
-    fn alike(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
+    fn alike(
+        ws: &Ws,
+        tx: &impl ReadExt,
+        run: &Run,
+        account: AccountId,
+    ) -> Result<Self, StoreError> {
+        let silent = SilentOut::of(ws, tx, run)?;
+        let why = match &silent {
+            Some(place) => Some(format!("Waits for {}, of which nothing is heard.", place.name)),
+            None => {
+                let agent = tx.get::<Agent>(run.agent)?;
+                waits::of(tx, run, agent.as_ref())?.map(|why| why.text)
+            }
+        };
         let waiting = run.waiting.as_ref().map(|waiting| WaitingOut {
             r#for: waiting.waits_for,
             since: waiting.since.to_string(),
@@ -239,7 +289,8 @@ impl RunOut {
             title: run.title.clone(),
             state: run.state,
             waiting,
-            why: waits::of(tx, run, tx.get::<Agent>(run.agent)?.as_ref())?.map(|why| why.text),
+            why,
+            silent,
             outcome: run.outcome.as_ref().map(OutcomeOut::of),
             goes_on: onward::of(tx, run, account)?.map(|onward| onward.label),
             summary: run.summary.clone(),

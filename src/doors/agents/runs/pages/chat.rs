@@ -10,16 +10,17 @@ use crate::runs::{commands, looking};
 use app::Ws;
 use features::agents::model::{AGENTS, Agent};
 use features::agents::queries as agents;
+use features::agents::queries::elsewhere;
 use features::agents::queries::head::{self, Head};
 use features::runs::model::{
-    HALTS, Input, QUEUE_CHOICES, Queueing, RUNS, SESSIONS, Session, SessionEvent, TALK_CHOICES,
+    Input, QUEUE_CHOICES, Queueing, RUNS, Run, SESSIONS, Session, SessionEvent, TALK_CHOICES,
 };
 use features::runs::queries::between::{self, Between};
 use features::runs::queries::choice::{self, Wish};
 use features::runs::queries::steps::Steps;
 use features::runs::queries::{self, talk, versions, words};
 use features::runs::rules;
-use kernel::{AgentStatus, Can, InputId, QueueMode, SessionId};
+use kernel::{Can, InputId, QueueMode, SessionId};
 use store::{ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
@@ -32,6 +33,7 @@ use web::session::Person;
 use web::shell::Shell;
 
 use super::look::Look;
+use super::note::{Note, Why, note};
 use super::place::{Place, Shown, Spot, address, shown, talk_of, with};
 use super::queue;
 use super::say::Answer;
@@ -66,16 +68,6 @@ struct Talk {
     leaf: Option<String>,
     /// What a second press of a button is known by.
     key: i64,
-}
-
-#[derive(Template)]
-#[template(path = "chat/_note.html")]
-struct Note {
-    live: Live,
-    /// A tone and a sign.
-    look: (&'static str, &'static str),
-    text: String,
-    resume: Option<String>,
 }
 
 #[derive(Template)]
@@ -251,7 +243,13 @@ fn parts(
         true => sessions::tells_of_memory(tx, &all, who.account)?,
         false => false,
     };
-    let why = Why { held, over, first };
+    let silent = elsewhere::silent(ws, tx, agent.id)?;
+    let run = match session.as_ref().and_then(|session| session.active_run) {
+        Some(run) if silent.is_some() => tx.get::<Run>(run)?,
+        _ => None,
+    };
+    let run = run.map(|run| ws.url(&format!("runs/{}", run.name())));
+    let why = Why { held, over, first, silent, run };
     let note = note(&look, agent, &format!("{here}{at}"), &why);
     let sessions = sessions::beside(tx, &look, &here, &all, which)?;
     let whose = match session.as_ref().and_then(|session| session.owner) {
@@ -278,57 +276,6 @@ fn parts(
         talk,
         note,
     }))
-}
-
-/// What a person should know before they write.
-struct Why {
-    /// Why the agent does not read it at once.
-    held: Option<&'static str>,
-    /// Whether it begins a conversation.
-    over: bool,
-    /// Whether it is the first thing that they say to it, and others speak with it, too.
-    first: bool,
-}
-
-/// Why what is said now is not read at once, with the way out; and once, who else hears of it.
-fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
-    let (name, held) = (look.called(agent), why.held);
-    let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
-    let (text, resume) = match held {
-        None if why.over => ("Your next message starts a new conversation.".to_owned(), None),
-        None if why.first => (
-            format!(
-                "Your conversation is private. What {name} remembers of it is not: its memory is shared \
-                 by all who speak with it here."
-            ),
-            None,
-        ),
-        None => (String::new(), None),
-        Some("workspace_paused") => (
-            "All work is paused. What you write is kept and read when it goes on.".to_owned(),
-            None,
-        ),
-        Some("agent_paused") => (
-            format!("{name} is paused. What you write is kept and read when it resumes."),
-            Some(resume),
-        ),
-        Some("agent_archived") => (format!("{name} is archived and reads nothing."), None),
-        Some("agent_provisioning") => {
-            (format!("{name} is being set up and reads this soon."), None)
-        }
-        Some(_) => {
-            let reason = agent.status_reason.as_deref().unwrap_or("see its page");
-            (format!("{name} cannot work now: {reason}"), None)
-        }
-    };
-    debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
-    let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name);
-    let look = match held {
-        None if why.over => ("info", "plus"),
-        None => ("info", "users"),
-        Some(_) => ("warn", "pause"),
-    };
-    Note { live, look, text, resume }
 }
 
 fn transcript(

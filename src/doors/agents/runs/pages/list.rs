@@ -27,6 +27,7 @@ use web::live::Live;
 use web::parts::{Choice, Dot, Face};
 use web::session::Person;
 use web::shell::Shell;
+use web::sse::HOSTS;
 use web::time::RelTime;
 
 use super::look::Look;
@@ -258,7 +259,8 @@ fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Row
     }
     let here = ws.url("runs");
     let first = filter.after.is_empty();
-    let live = first.then(|| Live::new(format!("{here}?{}", filter.query(""))).table(RUNS.name));
+    let live = Live::new(format!("{here}?{}", filter.query(""))).table(RUNS.name).table(HOSTS);
+    let live = first.then_some(live);
     Ok(Rows {
         live,
         rows: found,

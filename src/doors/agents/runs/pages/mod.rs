@@ -14,6 +14,7 @@ mod lineage;
 mod list;
 mod look;
 mod nested;
+mod note;
 mod place;
 mod prompt;
 mod queue;
@@ -58,6 +59,7 @@ pub fn routes() -> Routes {
         .post("/resume", halt::resume.needs(Can::Admin))
         .post("/agents/{slug}/halt", halt::of_agent.needs(Can::Agents))
         .post("/runs/{name}/stop", show::stop.needs(Can::Chat))
+        .post("/runs/{name}/take-back", waits::take_back.needs(Can::Chat))
         .post("/runs/{name}/answer", queue::answer.needs(Can::Chat))
         .post("/runs/{name}/go-on", queue::go_on.needs(Can::Chat))
         .post("/runs/{name}/say", show::say.needs(Can::Chat))

@@ -34,6 +34,7 @@ use web::live::Live;
 use web::parts::{Choice, Dot, Face, percent};
 use web::session::Person;
 use web::shell::Shell;
+use web::sse::HOSTS;
 use web::time::RelTime;
 
 use super::below::{self, Below};
@@ -337,6 +338,7 @@ fn head(
     let undoable = run.effective && look.may_write;
     let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
     let live = Live::new(href).record(RUNS.name, run.id).table(HALTS.name).table(BRANCHES.name);
+    let live = live.table(HOSTS);
     Ok(Head {
         live: nested::hears(tx, run, live)?,
         face,

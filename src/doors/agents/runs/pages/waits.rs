@@ -1,11 +1,23 @@
 //! Why a run does not go on now, with the button that helps.
 
+use axum::response::Response;
+
+use crate::runs::taking;
+use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::elsewhere;
 use features::runs::model::Run;
 use features::runs::queries::waits::{self, Why};
+use kernel::RunState;
 use store::{ReadExt, StoreError};
+use web::error::PageError;
+use web::extract::Path;
+use web::hx::Hx;
+use web::idempotency::Once;
+use web::session::Person;
 
 use super::look::Look;
+use super::show::find;
 
 /// Why a run does not go on.
 pub(super) struct Waits {
@@ -14,6 +26,8 @@ pub(super) struct Waits {
     pub door: Option<(String, &'static str)>,
     /// An action.
     pub deed: Option<(String, &'static str)>,
+    /// Where it is taken back from a machine that is silent, and what that means.
+    pub back: Option<(String, String)>,
 }
 
 /// Why the run does not go on now.
@@ -23,6 +37,9 @@ pub(super) fn of(
     run: &Run,
     agent: Option<&Agent>,
 ) -> Result<Option<Waits>, StoreError> {
+    if let Some(waits) = for_machine(tx, look, run)? {
+        return Ok(Some(waits));
+    }
     let Some(Why { text, door, deed }) = waits::of(tx, run, agent)? else { return Ok(None) };
     let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
     let text = match until {
@@ -30,5 +47,41 @@ pub(super) fn of(
         None => text,
     };
     let place = |(path, label): (String, &'static str)| (look.ws.url(&path), label);
-    Ok(Some(Waits { text, door: door.map(place), deed: deed.map(place) }))
+    Ok(Some(Waits { text, door: door.map(place), deed: deed.map(place), back: None }))
+}
+
+/// That the run waits for the machine of its agent, of which nothing is heard.
+fn for_machine(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
+    if !matches!(run.state, RunState::Queued | RunState::Running) {
+        return Ok(None);
+    }
+    let Some(place) = elsewhere::silent(look.ws, tx, run.agent)? else { return Ok(None) };
+    let label = &place.label;
+    let text =
+        format!("{} It goes on by itself when {label} is back.", place.waits(look.now, &look.zone));
+    let then = match run.item {
+        Some(_) => "The run ends here, and its work begins anew where its agent works then.",
+        None => "The run ends here. What was said stays, and it can go on from there.",
+    };
+    let told = format!(
+        "{then} What it did on {label} since it was last heard of may have happened all the same; what {label} \
+         still says of the run is kept out."
+    );
+    let href = look.ws.url(&format!("runs/{}/take-back", run.name()));
+    let back = look.may_chat.then_some((href, told));
+    Ok(Some(Waits { text, door: None, deed: None, back }))
+}
+
+/// `POST /runs/{name}/take-back`
+pub(super) async fn take_back(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let taken = taking::take_back(&ws, &who, &run, Once::without_key()).await;
+    let from = taken.map_err(PageError)?;
+    let url = ws.url(&format!("runs/{}", run.name()));
+    Ok(hx.done(&format!("Taken back from {from}"), &url))
 }

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries as people;
+use features::agents::queries::elsewhere;
 use features::connections::queries::named::{self, Named};
 use features::connections::queries::vectors;
 use features::runs::model::{Demand, Run, Session};
@@ -382,6 +383,14 @@ async fn begin(
         };
         let text = format!("{} does not take talk now: {why}", agent.name);
         return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
+    }
+    if let Some(place) = ws.read(|snap| elsewhere::silent(ws, snap, agent.id))? {
+        // A program waits for nobody: people write in the chat, where it is kept.
+        let text = format!(
+            "{} works on {}, of which nothing is heard; ask again when it is back",
+            agent.name, place.label
+        );
+        return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_offline", text));
     }
     let thread = match question.previous {
         Some(run) => Thread::After(run),

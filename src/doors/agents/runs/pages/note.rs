@@ -1,0 +1,99 @@
+//! What a person should know before they write to an agent, above the field.
+
+use askama::Template;
+
+use features::agents::model::{AGENTS, Agent};
+use features::agents::queries::elsewhere::Elsewhere;
+use features::runs::model::HALTS;
+use kernel::AgentStatus;
+use web::live::Live;
+use web::sse::HOSTS;
+
+use super::look::Look;
+
+#[derive(Template)]
+#[template(path = "chat/_note.html")]
+pub(super) struct Note {
+    live: Live,
+    /// A tone and a sign.
+    look: (&'static str, &'static str),
+    text: String,
+    resume: Option<String>,
+    /// The run that waits for its machine.
+    run: Option<String>,
+}
+
+/// What a person should know before they write.
+pub(super) struct Why {
+    /// Why the agent does not read it at once.
+    pub held: Option<&'static str>,
+    /// Whether it begins a conversation.
+    pub over: bool,
+    /// Whether it is the first thing that they say to it, and others speak with it, too.
+    pub first: bool,
+    /// The machine that the agent works on, while nothing is heard of it.
+    pub silent: Option<Elsewhere>,
+    /// The run that waits for that machine.
+    pub run: Option<String>,
+}
+
+/// Why what is said now is not read at once, with the way out; and once, who else hears of it.
+pub(super) fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
+    let (name, held) = (look.called(agent), why.held);
+    let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
+    let (text, resume) = match (held, &why.silent) {
+        (None, Some(place)) => {
+            let place = place.silent(look.now, &look.zone);
+            let text = format!(
+                "{name} works on {place}. What you write is kept and read when that machine is back."
+            );
+            (text, None)
+        }
+        (held, _) => told(&name, agent, (held, resume), why),
+    };
+    debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
+    let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name).table(HOSTS);
+    let look = match held {
+        None if why.silent.is_some() => ("warn", "clock"),
+        None if why.over => ("info", "plus"),
+        None => ("info", "users"),
+        Some(_) => ("warn", "pause"),
+    };
+    Note { live, look, text, resume, run: why.run.clone() }
+}
+
+/// The same in words, with where a paused agent resumes.
+fn told(
+    name: &str,
+    agent: &Agent,
+    (held, resume): (Option<&'static str>, String),
+    why: &Why,
+) -> (String, Option<String>) {
+    match held {
+        None if why.over => ("Your next message starts a new conversation.".to_owned(), None),
+        None if why.first => (
+            format!(
+                "Your conversation is private. What {name} remembers of it is not: its memory is shared \
+                 by all who speak with it here."
+            ),
+            None,
+        ),
+        None => (String::new(), None),
+        Some("workspace_paused") => (
+            "All work is paused. What you write is kept and read when it goes on.".to_owned(),
+            None,
+        ),
+        Some("agent_paused") => (
+            format!("{name} is paused. What you write is kept and read when it resumes."),
+            Some(resume),
+        ),
+        Some("agent_archived") => (format!("{name} is archived and reads nothing."), None),
+        Some("agent_provisioning") => {
+            (format!("{name} is being set up and reads this soon."), None)
+        }
+        Some(_) => {
+            let reason = agent.status_reason.as_deref().unwrap_or("see its page");
+            (format!("{name} cannot work now: {reason}"), None)
+        }
+    }
+}

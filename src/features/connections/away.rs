@@ -1,0 +1,413 @@
+//! Connections on a host: what home sends of them to be kept in memory alone, and how calls are made with it.
+//!
+//! Keys go as they are. Of a sign-in goes the token that calls are made with now, and never what another one is had for:
+//! home alone renews. A host whose token is about to end, or was refused, asks for another and waits until that has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use app::Ws;
+use app::upstream::{Refusal, Upstream, Wanted, access_handle, facts_handle, handle};
+use crypto::keyring::Secret;
+use crypto::redact::Redactor;
+use kernel::time::Clock;
+use kernel::{AgentId, ConnectionId};
+use providers::Key;
+use providers::account::{Access, Account};
+use providers::error::{ErrorClass, ProviderError};
+use providers::model::ModelInfo;
+use providers::oauth::Vendor;
+use providers::oauth::tokens::{Hidden, Life};
+use store::{ReadExt, StoreError};
+
+use super::accounts::{self, StoredAccount};
+use super::model::{Offer, Offers};
+use super::provider;
+use super::queries::{Choice, turns};
+use super::rests::Candidate;
+use super::rules::ConnectionError;
+
+/// A token that is good for a while yet is used when home does not answer within this.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a token may be on its way that home has named.
+const COMES: Duration = Duration::from_secs(20);
+
+/// What calls through an account are made with, as a host has it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Lent {
+    /// The token.
+    pub token: Hidden,
+    /// How long it is good, by home's clock.
+    pub life: Life,
+    /// Where models answer for this account.
+    pub base: String,
+    /// What goes along with every call.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Lent {
+    /// Whether it is good for a while yet. A clock that is behind home's counts as home's did when it came.
+    fn is_fresh(&self, now_ms: i64) -> bool {
+        self.life.is_fresh(now_ms.max(self.life.from))
+    }
+}
+
+/// What a host has to know of a connection besides its record. The feed tells of none of it, so it goes with the keys.
+#[derive(Debug, Serialize, Deserialize)]
+struct Facts {
+    /// The numbers of its keys, in the order in which they are used.
+    slots: Vec<u32>,
+    /// What its provider said of its models.
+    models: Vec<Offer>,
+}
+
+/// All that a host keeps in memory of a connection, by its names on the way.
+///
+/// # Errors
+/// When a key cannot be opened.
+pub fn sent(
+    ws: &Ws,
+    id: ConnectionId,
+) -> Result<Vec<(String, Zeroizing<String>)>, ConnectionError> {
+    let keys = provider::keys(ws, id)?.into_iter();
+    let mut all: Vec<_> = keys.map(|(slot, key)| (handle(id, slot), key)).collect();
+    let lent = StoredAccount::new(ws, id).lent();
+    all.extend(lent.map(|lent| (access_handle(id), lent)));
+    let facts = ws.read(|snap| {
+        let slots = turns::slots(snap, id)?;
+        let models = snap.get::<Offers>(id)?.map_or_else(Vec::new, |offers| offers.models);
+        Ok::<_, StoreError>(Facts { slots, models })
+    })?;
+    // ok: numbers and texts can always be written.
+    let facts = serde_json::to_string(&facts).ok();
+    all.extend(facts.map(|facts| (facts_handle(id), Zeroizing::new(facts))));
+    Ok(all)
+}
+
+/// What calls through an account are made with, for a host that has none which is good: another one than was refused.
+///
+/// # Errors
+/// Why there is none.
+pub async fn renewed(
+    ws: &Ws,
+    id: ConnectionId,
+    is_refused: impl Fn(&str) -> bool + Send,
+) -> Result<Zeroizing<String>, ProviderError> {
+    StoredAccount::new(ws, id).lent_anew(is_refused).await
+}
+
+fn facts(up: &dyn Upstream, id: ConnectionId) -> Option<Facts> {
+    let (_, text) = up.key(&facts_handle(id))?;
+    // ok: what a home of another version says is as good as nothing.
+    serde_json::from_str(&text).ok()
+}
+
+/// On a host: what the provider said of a model when home asked it last.
+pub(super) fn told(up: &dyn Upstream, id: ConnectionId, model: &str) -> Option<ModelInfo> {
+    let models = facts(up, id)?.models;
+    models.into_iter().find(|offer| offer.id == model).map(turns::as_info)
+}
+
+/// Everybody who may answer for a choice, at home and on a host: see [`turns::candidates`].
+///
+/// # Errors
+/// When the disk fails.
+pub fn candidates(
+    ws: &Ws,
+    tx: &impl ReadExt,
+    choice: &Choice,
+    agent: AgentId,
+) -> Result<Vec<Candidate>, StoreError> {
+    let all = turns::candidates(tx, choice, agent)?;
+    Ok(match &ws.upstream {
+        None => all,
+        Some(up) => with_all_keys(&**up, all),
+    })
+}
+
+/// On a host no key is stored: which of them there are, home says.
+fn with_all_keys(up: &dyn Upstream, all: Vec<Candidate>) -> Vec<Candidate> {
+    let mut spread = Vec::with_capacity(all.len());
+    for one in all {
+        let slots = one.connection.and_then(|id| facts(up, id)).map(|facts| facts.slots);
+        match slots.filter(|slots| !slots.is_empty()) {
+            Some(slots) => {
+                spread.extend(slots.into_iter().map(|slot| Candidate { slot, ..one.clone() }));
+            }
+            None => spread.push(one),
+        }
+    }
+    spread
+}
+
+/// The account of a connection on a host.
+pub(super) struct LentAccount {
+    up: Arc<dyn Upstream>,
+    id: ConnectionId,
+    vendor: Vendor,
+    clock: Arc<dyn Clock>,
+    redactor: Arc<Redactor>,
+}
+
+impl LentAccount {
+    pub(super) fn new(ws: &Ws, up: &Arc<dyn Upstream>, of: (ConnectionId, Vendor)) -> Self {
+        let (id, vendor) = of;
+        let (clock, redactor) = (Arc::clone(&ws.app.clock), Arc::clone(&ws.app.redactor));
+        Self { up: Arc::clone(up), id, vendor, clock, redactor }
+    }
+
+    /// What home has sent last, and which version that is.
+    fn held(&self) -> Option<(u64, Lent)> {
+        let (version, text) = self.up.key(&access_handle(self.id))?;
+        // ok: what a home of another version says is as good as nothing.
+        Some((version, serde_json::from_str(&text).ok()?))
+    }
+
+    fn access(&self, lent: &Lent) -> Result<Access, ProviderError> {
+        let token = lent.token.reveal();
+        let (group, name) = (access_handle(self.id), accounts::watch_name(self.id, "access"));
+        self.redactor.replace(&group, vec![(name, Secret::new(token))]);
+        let base = self.vendor.base(&lent.base);
+        Ok(Access {
+            token: Key::new(token).ok_or_else(|| accounts::gone("home has sent no token"))?,
+            base: base.map_err(|error| accounts::gone(&error.to_string()))?,
+            headers: lent.headers.clone(),
+        })
+    }
+
+    async fn now(&self) -> Result<Access, ProviderError> {
+        let now = self.clock.now_ms();
+        let Some((_, lent)) = self.held() else { return self.asked(None).await };
+        if lent.is_fresh(now) {
+            return self.access(&lent);
+        }
+        let asked = self.asked(None);
+        if !lent.life.is_good(now) {
+            return asked.await;
+        }
+        match timeout(PATIENCE, asked).await {
+            Ok(answer) => answer,
+            // The line is cut, perhaps: it is used to its end.
+            Err(_) => self.access(&lent),
+        }
+    }
+
+    /// Asks home, and waits until that has come which home says is good, whatever the clock says here.
+    async fn asked(&self, refused: Option<u64>) -> Result<Access, ProviderError> {
+        let mut moves = self.up.moves();
+        let wanted = Wanted { connection: self.id, refused };
+        let answer = self.up.asks(wanted.said()).await.map_err(refusal)?;
+        let version = answer["version"].as_u64();
+        let comes = async {
+            loop {
+                if let Some((has, lent)) = self.held()
+                    && Some(has) == version
+                {
+                    return Some(lent);
+                }
+                if moves.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        match timeout(COMES, comes).await {
+            Ok(Some(lent)) => self.access(&lent),
+            _ => Err(accounts::passing("home has not sent it yet")),
+        }
+    }
+
+    /// Another token than one that was refused; it may have come meanwhile.
+    async fn other(&self, access: &Access) -> Result<Access, ProviderError> {
+        match self.held() {
+            Some((_, lent)) if !access.is_made_with(lent.token.reveal()) => self.access(&lent),
+            held => self.asked(held.map(|(version, _)| version)).await,
+        }
+    }
+}
+
+impl Account for LentAccount {
+    fn access(&self) -> BoxFuture<'_, Result<Access, ProviderError>> {
+        self.now().boxed()
+    }
+
+    fn refused<'a>(&'a self, access: &'a Access) -> BoxFuture<'a, Result<Access, ProviderError>> {
+        self.other(access).boxed()
+    }
+}
+
+/// Why home has no token, as it goes over the line.
+#[must_use]
+pub fn as_refusal(error: &ProviderError) -> Refusal {
+    let wait = error.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+    let refusal = Refusal::new(error.class.word(), error.message.clone());
+    Refusal { with: json!({ "wait_ms": wait }), ..refusal }
+}
+
+/// The same on the host.
+fn refusal(refusal: Refusal) -> ProviderError {
+    let wait = refusal.with["wait_ms"].as_u64().map(Duration::from_millis);
+    let class = ErrorClass::named(&refusal.code).unwrap_or(ErrorClass::Network);
+    let error = ProviderError::new(class, refusal.sentence);
+    ProviderError { sent: false, ..error }.with_retry_after(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::future::Future;
+    use std::pin::Pin;
+
+    use app::live::Piece;
+    use app::upstream::Answered;
+    use kernel::time::{ManualClock, from_ms};
+    use kernel::{RunId, TypedId as _};
+    use parking_lot::Mutex;
+    use serde_json::Value;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    const NOW: i64 = 1_795_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    fn id() -> ConnectionId {
+        ConnectionId::from_bytes([7; 16])
+    }
+
+    fn lent(token: &str, until: i64) -> String {
+        let life = Life { from: NOW, until: Some(until) };
+        let token = Hidden::new(token.to_owned());
+        let lent = Lent { token, life, base: String::new(), headers: Vec::new() };
+        serde_json::to_string(&lent).unwrap()
+    }
+
+    /// A home that renews when it is asked, or refuses.
+    #[derive(Default)]
+    struct Home {
+        keys: Mutex<BTreeMap<String, (u64, String)>>,
+        asked: Mutex<Vec<Wanted>>,
+        refuses: Option<Refusal>,
+        moves: watch::Sender<u64>,
+    }
+
+    impl Home {
+        fn sends(&self, version: u64, text: String) {
+            self.keys.lock().insert(access_handle(id()), (version, text));
+            self.moves.send_modify(|count| *count += 1);
+        }
+    }
+
+    impl Upstream for Home {
+        fn say(&self, _: Option<RunId>, _: Value) -> Answered<'_> {
+            unreachable!("nothing is written")
+        }
+        fn asks(&self, what: Value) -> Answered<'_> {
+            self.asked.lock().push(Wanted::of(&what).unwrap());
+            Box::pin(async move {
+                if let Some(refusal) = &self.refuses {
+                    return Err(refusal.clone());
+                }
+                // It comes beside the answer.
+                self.sends(9, lent("renewed-token", NOW + 2 * HOUR));
+                Ok(json!({ "version": 9 }))
+            })
+        }
+        fn agents(&self) -> BTreeSet<AgentId> {
+            BTreeSet::new()
+        }
+        fn is_paused(&self) -> bool {
+            false
+        }
+        fn moves(&self) -> watch::Receiver<u64> {
+            self.moves.subscribe()
+        }
+        fn shows(&self, _: Piece) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            Box::pin(async {})
+        }
+        fn key(&self, handle: &str) -> Option<(u64, Zeroizing<String>)> {
+            let keys = self.keys.lock();
+            keys.get(handle).map(|(version, text)| (*version, Zeroizing::new(text.clone())))
+        }
+        fn keys(&self, _: &str) -> Vec<Zeroizing<String>> {
+            Vec::new()
+        }
+    }
+
+    fn account(home: &Arc<Home>, now: i64) -> LentAccount {
+        let up: Arc<dyn Upstream> = home.clone();
+        let clock = Arc::new(ManualClock::at(from_ms(now)));
+        let redactor = Arc::new(Redactor::new());
+        LentAccount { up, id: id(), vendor: Vendor::ChatGpt, clock, redactor }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_used_while_it_is_good_and_another_is_asked_for_ahead_of_its_end() {
+        let home = Arc::new(Home::default());
+        home.sends(1, lent("first-token", NOW + HOUR));
+        let access = account(&home, NOW).now().await.unwrap();
+        assert!(access.is_made_with("first-token") && home.asked.lock().is_empty());
+        // Also by a clock that is behind home's.
+        let access = account(&home, NOW - 365 * 24 * HOUR).now().await.unwrap();
+        assert!(access.is_made_with("first-token") && home.asked.lock().is_empty());
+        let access = account(&home, NOW + HOUR - 1_000).now().await.unwrap();
+        assert!(access.is_made_with("renewed-token"));
+        assert_eq!(*home.asked.lock(), [Wanted { connection: id(), refused: None }]);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_refused_is_named_and_not_used_again() {
+        let home = Arc::new(Home::default());
+        home.sends(1, lent("first-token", NOW + HOUR));
+        let account = account(&home, NOW);
+        let first = account.access(&account.held().unwrap().1).unwrap();
+        let second = account.refused(&first).await.unwrap();
+        assert!(second.is_made_with("renewed-token"));
+        assert_eq!(*home.asked.lock(), [Wanted { connection: id(), refused: Some(1) }]);
+        // Whoever comes later with the old one finds what the other got.
+        assert!(account.refused(&first).await.unwrap().is_made_with("renewed-token"));
+        assert_eq!(home.asked.lock().len(), 1);
+        let told = account.redactor.text("with renewed-token it goes on").into_owned();
+        assert!(!told.contains("renewed-token"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn what_home_says_instead_of_a_token_is_what_the_run_hears() {
+        let said = ProviderError::new(ErrorClass::SignIn, "nobody has signed in yet");
+        let said = said.with_retry_after(Some(Duration::from_secs(7)));
+        let home = Arc::new(Home { refuses: Some(as_refusal(&said)), ..Home::default() });
+        let error = account(&home, NOW).now().await.unwrap_err();
+        assert_eq!((error.class, error.message.as_str()), (said.class, said.message.as_str()));
+        assert_eq!((error.retry_after, error.sent), (said.retry_after, false));
+    }
+
+    #[test]
+    fn keys_and_models_of_a_connection_are_known_on_a_host() {
+        let home = Home::default();
+        let offer = Offer {
+            id: "m".into(),
+            window: Some(9_000),
+            max_output: None,
+            tools: Some(true),
+            vision: Some(true),
+            thinking: None,
+            price: None,
+        };
+        let facts = Facts { slots: vec![2, 0], models: vec![offer] };
+        let text = serde_json::to_string(&facts).unwrap();
+        home.keys.lock().insert(facts_handle(id()), (1, text));
+        assert_eq!(told(&home, id(), "m").and_then(|info| info.window), Some(9_000));
+        assert!(told(&home, id(), "other").is_none());
+        let one = |connection, slot| Candidate { connection, slot, model: "m".into() };
+        let other = Some(ConnectionId::from_bytes([8; 16]));
+        let all = vec![one(Some(id()), 0), one(None, 0), one(other, 0)];
+        let spread = [one(Some(id()), 2), one(Some(id()), 0), one(None, 0), one(other, 0)];
+        assert_eq!(with_all_keys(&home, all), spread);
+    }
+}

@@ -1,0 +1,45 @@
+//! The half of the dispatcher that works on a host: it drives what home has made.
+
+use app::upstream::Upstream;
+use kernel::Timestamp;
+
+use super::{AGAIN, Dispatcher};
+use crate::plan::Plan;
+use crate::{EngineError, away, resume};
+
+impl Dispatcher {
+    /// The same on a host: it goes on with what the life before left, and does what home has made.
+    pub(super) async fn look_away(
+        &self,
+        up: &dyn Upstream,
+        recovered: &mut bool,
+    ) -> Result<Option<Timestamp>, EngineError> {
+        let agents = up.agents();
+        if agents.is_empty() {
+            return Ok(None);
+        }
+        if !*recovered {
+            away::catch_up(up).await?;
+            let going = resume::recover_away(&self.0.ws, &agents).await?;
+            self.0.memory.lock().recovered = going;
+            *recovered = true;
+        }
+        let now = self.0.ws.app.clock.now();
+        self.0.memory.lock().starved = false;
+        let plan = self.0.ws.read(|snap| Plan::of_host(snap, &agents, now))?;
+        let mut written = true;
+        for (run, by, _) in plan.stops {
+            written &= self.stop(run, by) || self.end_stopped(run, by).await;
+        }
+        for run in plan.rests {
+            written &= self.suspend(run).await;
+        }
+        for run in plan.running {
+            written &= self.take_up(run).await;
+        }
+        if !up.is_paused() {
+            plan.queued.iter().for_each(|run| self.begin(run));
+        }
+        Ok((!written).then_some(now + AGAIN))
+    }
+}

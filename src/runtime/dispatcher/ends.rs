@@ -1,0 +1,112 @@
+//! How runs are cut off: stopped, or put back so that they go on later.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use features::runs::model::Run;
+use kernel::{AccountId, Outcome, RunId};
+use store::ReadExt as _;
+
+use super::Dispatcher;
+use crate::BY;
+use crate::command::orders::{RunEnded, RunSuspended};
+use crate::port::Port as _;
+
+/// How long a stopped run's task may take before the run is ended without it.
+const STOP_GRACE: Duration = Duration::from_millis(950);
+/// The same where another machine works on it.
+const AWAY_GRACE: Duration = Duration::from_secs(4);
+
+impl Dispatcher {
+    /// Ends a run that was asked to stop, whatever its task does. Answers whether that was written.
+    pub(super) async fn end_stopped(&self, run: RunId, by: Option<AccountId>) -> bool {
+        let outcome = Outcome::Stopped { by };
+        let ended = self.0.ws.order(BY, RunEnded { run, outcome }).await;
+        if let Err(error) = &ended {
+            tracing::error!(run.id = %run, %error, "run {run} could not be stopped");
+        }
+        ended.is_ok()
+    }
+
+    /// Cancels a run's task; ends the run without it when it hangs. Answers whether it has one.
+    pub(super) fn stop(&self, run: RunId, by: Option<AccountId>) -> bool {
+        let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.leash.cancel.clone()) else {
+            return false;
+        };
+        if cancel.is_cancelled() {
+            return true;
+        }
+        cancel.cancel();
+        let own = self.clone();
+        let halt = self.0.ws.halt();
+        self.0.ws.spawn("stop", async move {
+            tokio::select! {
+                () = tokio::time::sleep(STOP_GRACE) => {}
+                // The program ends: nobody waits for the rest of the second.
+                () = halt.cancelled() => return,
+            }
+            own.end_stopped(run, by).await;
+            own.0.ws.live.finish(run);
+        });
+        true
+    }
+
+    /// Ends a run of another machine: that machine does it while it is linked, else home does at once, and what still comes
+    /// of the run is refused.
+    pub(super) fn stop_away(&self, run: RunId, by: Option<AccountId>, linked: bool) -> bool {
+        if !self.0.memory.lock().ending.insert(run) {
+            return true;
+        }
+        let own = self.clone();
+        let halt = self.0.ws.halt();
+        self.0.ws.spawn("stop", async move {
+            tokio::select! {
+                () = tokio::time::sleep(AWAY_GRACE), if linked => {}
+                () = std::future::ready(()), if !linked => {}
+                () = halt.cancelled() => return,
+            }
+            let is_live = own
+                .0
+                .ws
+                .read(|snap| snap.get::<Run>(run))
+                .is_ok_and(|run| run.is_some_and(|run| run.is_live()));
+            if is_live {
+                own.end_stopped(run, by).await;
+            }
+            own.0.ws.live.finish(run);
+            own.0.memory.lock().ending.remove(&run);
+        });
+        true
+    }
+
+    /// Cuts off a run that is to stand still at once, and puts it back without its task when that hangs.
+    /// Answers whether that was written.
+    pub(super) async fn suspend(&self, run: RunId) -> bool {
+        let leash = self.0.working.lock().get(&run).map(|working| working.leash.clone());
+        let Some(leash) = leash else { return self.put_back(run).await };
+        if leash.cancel.is_cancelled() {
+            return true;
+        }
+        leash.rests.store(true, Ordering::Relaxed);
+        leash.cancel.cancel();
+        let own = self.clone();
+        let halt = self.0.ws.halt();
+        self.0.ws.spawn("rest", async move {
+            tokio::select! {
+                () = tokio::time::sleep(STOP_GRACE) => {}
+                () = halt.cancelled() => return,
+            }
+            own.put_back(run).await;
+            own.0.ws.live.finish(run);
+        });
+        true
+    }
+
+    async fn put_back(&self, run: RunId) -> bool {
+        let put = self.0.ws.order(BY, RunSuspended { run }).await;
+        if let Err(error) = &put {
+            tracing::error!(run.id = %run, %error, "run {run} could not be put back");
+        }
+        put.is_ok()
+    }
+}
