@@ -1,5 +1,5 @@
-//! Agents and what guards them: making one, saving one of its files, its history, the dashboard of many, the verdict
-//! on a call.
+//! Agents and what guards them: making one, saving one of its files, its history and its tree, the dashboard of many, the
+//! verdict on a call.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -10,8 +10,10 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::load::{self, Client, Load, Times, told};
-use crate::rows::{Ready, figure, has_change, id};
+use crate::model::Manner;
+use crate::rows::{self, Ready, figure, has_change, id};
 use crate::{Figure, ms};
+use support::browse::Browser;
 use support::wire;
 
 /// How often an act is measured.
@@ -29,6 +31,14 @@ const OPEN: usize = 100;
 const WORKING: usize = 16;
 /// Permissions among which the one that fits is looked for.
 const RULES: usize = 500;
+/// Tasks and notices of the dashboard, and clients that make them.
+const TASKS: usize = 100_000;
+const NOTICES: usize = 10_000;
+const MAKERS: usize = 64;
+/// Folders of the tree that is looked at, and files of each: with those that an agent begins with nearly 10,000, which
+/// is the most that is kept.
+const FOLDERS: usize = 99;
+const EACH: usize = 100;
 
 pub fn made(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
@@ -303,25 +313,135 @@ async fn watch(hq: &Ready, home: &str) -> Result<impl Future<Output = ()> + use<
     })
 }
 
+/// Somebody else in the workspace; the cookie by which they are known.
+async fn colleague(hq: &Ready, program: &mut Client) -> Result<String, String> {
+    let body = json!({ "role": "member", "email": "otto@marlow.example" });
+    let made = program.json("POST", "/api/v1/invites", Some(&body)).await?;
+    let link = made["link"].as_str().ok_or("an invitation has no link")?;
+    let link = link.find("/join").map(|at| &link[at..]).ok_or("its link leads elsewhere")?;
+    let browser = Browser::new(hq.program.url());
+    let form = browser.open(link).await.form("Join").fill("Your name", "Otto Brandt");
+    let form = form.fill("Email", "otto@marlow.example");
+    let page = browser.submit(form.fill("Password", "a lantern on the last ferry")).await;
+    match page.status.is_success() {
+        true => Ok(browser.cookie_header()),
+        false => Err(format!("who joins is answered with {}", page.status)),
+    }
+}
+
+/// Makes all tasks. Those that somebody else gives to the person who looks are told to them.
+async fn busy(hq: &Ready) -> Result<(), String> {
+    let mut program = hq.client().await?;
+    hire(hq, &mut program, AGENTS).await?;
+    let members = program.json("GET", "/api/v1/members", None).await?;
+    let own = members["items"][0]["handle"].as_str().ok_or("a member has no handle")?.to_owned();
+    let cookie = colleague(hq, &mut program).await?;
+    let mut makers = Vec::new();
+    for _ in 0..MAKERS {
+        makers.push(Client::connect(hq.program.url(), ("cookie", cookie.clone())).await?);
+    }
+    let own = &own;
+    let work = makers.into_iter().enumerate().map(|(first, mut client)| async move {
+        for n in (first..TASKS).step_by(MAKERS) {
+            let whose = (n < NOTICES).then_some(own.as_str());
+            let body = wire::task(&format!("task {n}"), whose);
+            client.call("POST", wire::TASKS, Some(&body)).await?;
+        }
+        Ok::<_, String>(())
+    });
+    futures_util::future::try_join_all(work).await?;
+    let mut person =
+        Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header())).await?;
+    let told = person.json("GET", "/api/v1/notifications?limit=1", None).await?;
+    match told["unread"].as_u64() {
+        Some(unread) if NOTICES as u64 <= unread => Ok(()),
+        unread => Err(format!("{unread:?} notices of {NOTICES}")),
+    }
+}
+
+/// How many bytes these are once they are packed.
+fn packed(folder: &Path, bytes: &[u8]) -> Result<usize, String> {
+    let file = folder.join("page.html");
+    std::fs::write(&file, bytes).map_err(told("a page"))?;
+    let done = Command::new("gzip").arg("-c").arg(&file).output().map_err(told("gzip"))?;
+    match done.status.success() {
+        true => Ok(done.stdout.len()),
+        false => Err(format!("gzip: {}", String::from_utf8_lossy(&done.stderr))),
+    }
+}
+
 pub fn dashboard(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let hq = Ready::start().await?;
-        let mut program = hq.client().await?;
-        hire(&hq, &mut program, AGENTS).await?;
-        for number in 0..1_000 {
-            let body = wire::task(&format!("task {number}"), None);
-            program.call("POST", wire::TASKS, Some(&body)).await?;
-        }
-        let cookie = ("cookie", hq.browser.cookie_header());
-        let page = Client::connect(hq.program.url(), cookie).await?;
+        busy(&hq).await?;
+        let person = || Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header()));
         let path = format!("/w/{}", hq.workspace);
-        let Load { times: Times { p50, p99 }, .. } =
-            load::repeat(vec![page], SPAN, async |client, _, _| {
-                client.call("GET", &path, None).await.map(drop)
-            })
-            .await?;
-        let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
-        Ok(figure(text, p99 <= Duration::from_millis(15)))
+        let shown = person().await?.call("GET", &path, None).await?;
+        let apart = rows::folder()?;
+        let size = packed(apart.path(), &shown)?;
+        let regions = regions(&String::from_utf8_lossy(&shown));
+        if regions.is_empty() {
+            return Err("the dashboard has no region that is live".to_owned());
+        }
+        let load = load::repeat(vec![person().await?], SPAN, async |client, _, _| {
+            client.call("GET", &path, None).await.map(drop)
+        });
+        let Load { times: Times { p50, p99 }, .. } = load.await?;
+        let load = load::repeat(vec![person().await?], SPAN, async |client, _, count| {
+            let region = &regions[count % regions.len()];
+            client.call("GET", &region.path, None).await.map(drop)
+        });
+        let region = load.await?.times.p99;
+        let text = format!(
+            "p50 {}, p99 {}, region p99 {}, {:.1} KB gzip",
+            ms(p50),
+            ms(p99),
+            ms(region),
+            size as f64 / 1024.0
+        );
+        let kept = p99 <= Duration::from_millis(15)
+            && region <= Duration::from_millis(4)
+            && size <= 18 * 1024;
+        Ok(figure(text, kept))
+    })
+}
+
+/// The tree of an agent's files, of which nearly 10,000 are committed.
+pub fn tree(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = Ready::start().await?;
+        let mut program = hq.client().await?;
+        let mode = format!("{}/{}/mode", wire::AGENTS, hq.agent);
+        program.call("PUT", &mode, Some(&json!({ "mode": "full" }))).await?;
+        let each = format!("for f in $(seq {EACH}); do echo \"Note $d $f\" > d$d/n$f.md; done");
+        let line = format!("for d in $(seq {FOLDERS}); do mkdir d$d; {each}; done");
+        let call = json!({ "command": line, "yieldMs": 60_000 });
+        hq.model.be(Manner { calls: vec![("exec", call)], ..Manner::default() });
+        program.call("POST", wire::CHAT, Some(&wire::chat("Go on", false))).await?;
+        let one = format!("{}/{}/files/d7/n7.md", wire::AGENTS, hq.agent);
+        let began = Instant::now();
+        // The run commits them when it ends.
+        loop {
+            let standing = program.json("GET", &one, None).await?["standing"].clone();
+            if standing == "same" {
+                break;
+            }
+            if Duration::from_secs(60) < began.elapsed() {
+                let (_, said) = hq.model.tool();
+                return Err(format!("after a minute a file is {standing}: {said}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let page = format!("/w/{}/agents/ada/files", hq.workspace);
+        let paths = [page.clone(), format!("{page}?path=d7"), format!("{page}?path=d99/n99.md")];
+        let cookie = ("cookie", hq.browser.cookie_header());
+        let client = Client::connect(hq.program.url(), cookie).await?;
+        let load = load::repeat(vec![client], SPAN, async |client, _, count| {
+            client.call("GET", &paths[count % paths.len()], None).await.map(drop)
+        });
+        let Load { times: Times { p50, p99 }, .. } = load.await?;
+        let text = format!("p50 {}, p99 {}, {} files", ms(p50), ms(p99), FOLDERS * EACH);
+        Ok(figure(text, p99 <= Duration::from_millis(25)))
     })
 }
 
@@ -352,5 +472,43 @@ pub fn verdict(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
         let more = many.saturating_sub(none);
         let text = format!("{:.0} µs more ({} : {})", more.as_secs_f64() * 1e6, ms(many), ms(none));
         Ok(figure(text, more <= Duration::from_micros(50)))
+    })
+}
+
+/// The verdict on a command line of ten programs among 500 permissions for programs, over that on no line among none.
+pub fn line(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = Ready::start().await?;
+        let mut program = hq.client().await?;
+        let asked = async |line: &str| {
+            let line: String = url::form_urlencoded::byte_serialize(line.as_bytes()).collect();
+            let path =
+                format!("/api/v1/policy/explain?agent={}&tool=exec&command={line}", hq.agent);
+            let client = hq.client().await?;
+            let load = load::repeat(vec![client], SPAN, async |client, _, _| {
+                client.call("GET", &path, None).await.map(drop)
+            });
+            load.await.map(|load| load.times)
+        };
+        let none = asked("").await?;
+        let words = |n: usize| json!({ "program": "ls", "words": [format!("folder{n}")], "options": ["-l"] });
+        let all: Vec<Value> = (0..RULES)
+            .map(|n| json!({ "tool": "exec", "leave": "allow", "command": words(n) }))
+            .collect();
+        let document = json!({ "format": "hq-permissions-1", "permissions": all });
+        let mut body = json!({ "agent": hq.agent, "document": document });
+        let path = "/api/v1/permissions/import";
+        // What a look says has to be given back.
+        body["hash"] = program.json("POST", path, Some(&body)).await?["hash"].clone();
+        let added = program.json("POST", path, Some(&body)).await?;
+        if added["added"] != true {
+            return Err(format!("the permissions were not added: {added}"));
+        }
+        let programs: Vec<String> = (0..10).map(|n| format!("ls -l folder{}", n * 50)).collect();
+        let many = asked(&programs.join(" && ")).await?;
+        let more = [many.p50.saturating_sub(none.p50), many.p99.saturating_sub(none.p99)];
+        let [p50, p99] = more.map(|more| more.as_secs_f64() * 1e6);
+        let text = format!("p50 {p50:.0} µs, p99 {p99:.0} µs more than {}", ms(none.p50));
+        Ok(figure(text, p50 <= 50.0 && p99 <= 300.0))
     })
 }

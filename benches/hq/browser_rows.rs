@@ -1,6 +1,8 @@
 //! What the browser of an agent costs: how much a model reads to fill a form, beside two peers from npm with the same
-//! Chromium and page, and what a click by its ref takes over one that is sent as it is.
+//! Chromium and page, and what a click by its ref takes over one that is sent as it is; its start over that of the same
+//! program alone, a look at a large page, HQ's own memory; what a kill of either leaves.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Stdio;
@@ -9,28 +11,47 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::response::Html;
 use browser::act::{Click, Point};
+use browser::fleet::MOST_RUNNING;
 use browser::launch::Browser;
+use browser::page::Page;
 use browser::setup::{PROGRAM, Setup};
 use browser::snapshot::Want;
+use sandbox::procfs::{self, Stat};
 use sandbox::spawn::Spawner;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::load::{self, Times, told};
+use crate::load::{self, Client, Times, told};
 use crate::model::Manner;
-use crate::rows::{BINARY, Ready, figure, folder};
+use crate::rows::{BINARY, Ready, figure, folder, id, unlimited};
 use crate::{Figure, ms};
+use support::program::{self, Program};
 use support::wire;
 
 /// Fields of the form.
 const STEPS: usize = 10;
 /// Clicks of each kind.
 const CLICKS: usize = 100;
+/// Starts of each kind.
+const STARTS: usize = 7;
+/// Parts of the large page, and how often it is looked at.
+const PARTS: usize = 1_000;
+const LOOKS: usize = 30;
+/// Browsers that are open at once, besides the first.
+const OPEN: usize = MOST_RUNNING - 1;
+/// Kills of a browser.
+const KILLS: usize = 3;
+/// Becomes Chromium with its pipes where it looks for them.
+const PLACE_PIPES: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 /// How long a peer may take.
 const PEER_WITHIN: Duration = Duration::from_secs(120);
 /// How long the peers may take to come.
 const FETCHED_WITHIN: Duration = Duration::from_secs(300);
+
+/// The first agent, as models are named.
+const DEFAULT: &str = "hq/default";
 
 type Row = Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
@@ -43,13 +64,48 @@ fn form() -> String {
     )
 }
 
-/// A site with that page; answers its host.
-async fn site() -> Result<String, String> {
+/// A page with many parts that can be acted on.
+fn many() -> String {
+    let part = |n: usize| format!("<li><a href=/p{n}>Offer {n}</a> <button>Take {n}</button></li>");
+    let parts: String = (1..=PARTS / 2).map(part).collect();
+    format!("<!doctype html><title>Offers</title><h1>Offers</h1><ul>{parts}</ul>")
+}
+
+/// A site with one page; answers its host.
+async fn site(page: String) -> Result<String, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(told("a port"))?;
     let host = listener.local_addr().map_err(told("a port"))?.to_string();
-    let pages = Router::new().fallback(|| async { Html(form()) });
+    let pages = Router::new().fallback(move || {
+        let page = page.clone();
+        async move { Html(page) }
+    });
     tokio::spawn(async move { axum::serve(listener, pages).await });
     Ok(host)
+}
+
+/// What a browser in this folder is started with, whose way out is this site.
+fn setup(folder: &Path, host: &str) -> Result<Setup, String> {
+    let spawner = Spawner::new(BINARY.into()).map_err(told("the jail"))?;
+    let mut setup = Setup::new(spawner, folder.join("browser"));
+    setup.way_out = host.rsplit(':').next().and_then(|port| port.parse().ok());
+    Ok(setup)
+}
+
+/// A browser without HQ that shows a page.
+struct Shown {
+    browser: Browser,
+    page: Page,
+    // Dropped last, when the browser has ended.
+    _folder: TempDir,
+}
+
+impl Shown {
+    async fn new(page: String) -> Result<Self, String> {
+        let (host, folder) = (site(page).await?, folder()?);
+        let browser = Browser::new(setup(folder.path(), &host)?);
+        let page = browser.open("http://form.test/").await.map_err(told("the page"))?;
+        Ok(Self { browser, page, _folder: folder })
+    }
 }
 
 fn chromium() -> Result<(), String> {
@@ -68,25 +124,41 @@ fn refs(text: &str) -> Vec<String> {
     text.lines().filter(|line| line.contains("Field ")).filter_map(of).collect()
 }
 
+/// HQ that lets these agents, and the first one, open a site.
+async fn browsing(hq: &Ready, host: &str, agents: &[String]) -> Result<Client, String> {
+    let mut client = hq.client().await?;
+    let reach = json!({ "opened": [host] });
+    client.call("PUT", "/api/v1/reach", Some(&reach)).await?;
+    for agent in agents.iter().chain([&hq.agent]) {
+        let agent = format!("/api/v1/agents/{agent}");
+        for (path, body) in [
+            (format!("{agent}/mode"), json!({ "mode": "full" })),
+            (format!("{agent}/browser"), json!({ "on": true })),
+        ] {
+            client.call("PUT", &path, Some(&body)).await?;
+        }
+    }
+    Ok(client)
+}
+
+/// What the browser of an agent answers to a call; the agent is named as models are.
+async fn acts(hq: &Ready, client: &mut Client, who: &str, call: Value) -> Result<String, String> {
+    hq.model.be(Manner { calls: vec![("browser", call)], ..Manner::default() });
+    let mut body = wire::chat("Go on", false);
+    body["model"] = json!(who);
+    client.call("POST", wire::CHAT, Some(&body)).await?;
+    Ok(hq.model.tool().1)
+}
+
 /// What a model reads of HQ's tool.
 async fn ours(host: &str) -> Result<usize, String> {
     let hq = Ready::start().await?;
-    let mut client = hq.client().await?;
-    let agent = format!("/api/v1/agents/{}", hq.agent);
-    for (path, body) in [
-        ("/api/v1/reach".to_owned(), json!({ "opened": [host] })),
-        (format!("{agent}/mode"), json!({ "mode": "full" })),
-        (format!("{agent}/browser"), json!({ "on": true })),
-    ] {
-        client.call("PUT", &path, Some(&body)).await?;
-    }
+    let mut client = browsing(&hq, host, &[]).await?;
     let mut bytes = 0;
     let mut calls = vec![json!({ "action": "open", "url": format!("http://{host}/") })];
     let mut done = 0;
     while let Some(call) = calls.get(done).cloned() {
-        hq.model.be(Manner { calls: vec![("browser", call)], ..Manner::default() });
-        client.call("POST", wire::CHAT, Some(&wire::chat("Go on", false))).await?;
-        let (_, text) = hq.model.tool();
+        let text = acts(&hq, &mut client, DEFAULT, call).await?;
         bytes += text.len();
         if done == 0 {
             let fields = refs(&text);
@@ -142,7 +214,7 @@ async fn theirs(peers: &Result<PathBuf, String>, name: &str, host: &str) -> Resu
 pub fn form_of_ten(_: Times) -> Row {
     Box::pin(async {
         chromium()?;
-        let host = site().await?;
+        let host = site(form()).await?;
         let ours = ours(&host).await?;
         let peers = fetched().await;
         let of_agent_browser = theirs(&peers, "agent-browser", &host).await;
@@ -164,14 +236,7 @@ pub fn form_of_ten(_: Times) -> Row {
 pub fn click(_: Times) -> Row {
     Box::pin(async {
         chromium()?;
-        let host = site().await?;
-        let port = host.rsplit(':').next().and_then(|port| port.parse().ok());
-        let folder = folder()?;
-        let spawner = Spawner::new(BINARY.into()).map_err(told("the jail"))?;
-        let mut setup = Setup::new(spawner, folder.path().join("browser"));
-        setup.way_out = port;
-        let browser = Browser::new(setup);
-        let page = browser.open("http://form.test/").await.map_err(told("the page"))?;
+        let Shown { browser, page, _folder } = Shown::new(form()).await?;
         let seen = page.snapshot(&Want::default()).await.map_err(told("the page"))?;
         let first = refs(&seen.text).into_iter().next().ok_or("no field in the page")?;
         let part = browser::refs::parse(&first).map_err(told("a ref"))?;
@@ -198,5 +263,224 @@ pub fn click(_: Times) -> Row {
         let over = by_ref.saturating_sub(raw);
         let kept = by_ref <= Duration::from_millis(25) && over <= Duration::from_millis(2);
         Ok(figure(format!("{}, {} over {} of raw CDP", ms(by_ref), ms(over), ms(raw)), kept))
+    })
+}
+
+/// The command line of the Chromium that a browser in this folder runs; none when none does.
+fn chromium_of(folder: &Path) -> Option<(Stat, Vec<String>)> {
+    let name = folder.file_name()?.to_string_lossy().into_owned();
+    procfs::all().into_iter().filter(|one| !one.is_gone()).find_map(|one| {
+        let line = std::fs::read(format!("/proc/{}/cmdline", one.pid)).ok()?;
+        let words: Vec<String> = line
+            .split(|byte| *byte == 0)
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let is_own = words.first().is_some_and(|first| first == PROGRAM)
+            && words.iter().any(|word| word.contains(&name))
+            && !words.iter().any(|word| word.starts_with("--type="));
+        is_own.then_some((one, words))
+    })
+}
+
+/// From the start of the same program without jail and driver to its first answer.
+fn bare(words: &[String]) -> Result<Duration, String> {
+    let folder = folder()?;
+    let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
+    let words = words.iter().map(|word| match word.starts_with("--user-data-dir=") {
+        true => &profile,
+        false => word,
+    });
+    let began = Instant::now();
+    let mut child = std::process::Command::new("/bin/sh")
+        .args(["-c", PLACE_PIPES, "sh"])
+        .args(words)
+        .env("HOME", folder.path())
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(told("sh"))?;
+    let (write, read) = (child.stdin.take(), child.stdout.take());
+    let (mut write, read) = write.zip(read).ok_or("sh has no pipes")?;
+    write
+        .write_all(b"{\"id\":1,\"method\":\"Browser.getVersion\"}\0")
+        .map_err(told("a question"))?;
+    let (mut read, mut answer) = (BufReader::new(read), Vec::new());
+    read.read_until(0, &mut answer).map_err(told("an answer"))?;
+    let took = began.elapsed();
+    write.write_all(b"{\"id\":2,\"method\":\"Browser.close\"}\0").map_err(told("an order"))?;
+    // It ends with its pipes, if not before.
+    drop((write, read));
+    child.wait().map_err(told("its end"))?;
+    match answer.windows(7).any(|part| part == b"product") {
+        true => Ok(took),
+        false => Err(format!("Chromium answers {}", String::from_utf8_lossy(&answer))),
+    }
+}
+
+/// From nothing to a browser that takes calls, over the same program alone, each with a profile of its own.
+pub fn ready(_: Times) -> Row {
+    Box::pin(async {
+        chromium()?;
+        let host = site(form()).await?;
+        let (mut ours, mut alone) = (Vec::new(), Vec::new());
+        for _ in 0..STARTS {
+            let folder = folder()?;
+            let browser = Browser::new(setup(folder.path(), &host)?);
+            let began = Instant::now();
+            browser.start().await.map_err(told("the browser"))?;
+            ours.push(began.elapsed());
+            let (_, words) = chromium_of(folder.path()).ok_or("no Chromium runs")?;
+            browser.stop().await;
+            let bare = tokio::task::spawn_blocking(move || bare(&words));
+            alone.push(bare.await.map_err(told("a thread"))??);
+        }
+        let (ours, alone) = (load::share(ours)?.p50, load::share(alone)?.p50);
+        let over = ours.saturating_sub(alone);
+        let text = format!("{} over {}", ms(over), ms(alone));
+        Ok(figure(text, over <= Duration::from_millis(60)))
+    })
+}
+
+/// A look at a page of many parts: how long it takes, and how much a model reads.
+pub fn look(_: Times) -> Row {
+    Box::pin(async {
+        chromium()?;
+        let Shown { browser, page, _folder } = Shown::new(many()).await?;
+        let (mut times, mut bytes) = (Vec::new(), 0);
+        for _ in 0..LOOKS {
+            let began = Instant::now();
+            let seen = page.snapshot(&Want::default()).await.map_err(told("the page"))?;
+            times.push(began.elapsed());
+            bytes = bytes.max(seen.text.len());
+            if seen.parts < PARTS {
+                return Err(format!("{} parts were seen", seen.parts));
+            }
+        }
+        browser.stop().await;
+        let Times { p50, p99 } = load::share(times)?;
+        let text = format!("p50 {}, worst of {LOOKS} {}, {bytes} B", ms(p50), ms(p99));
+        Ok(figure(text, p50 <= Duration::from_millis(30) && bytes <= 10 * 1024))
+    })
+}
+
+/// HQ's own memory for each browser that is open, beyond the first.
+pub fn memory(_: Times) -> Row {
+    Box::pin(async {
+        chromium()?;
+        let host = site(form()).await?;
+        let hq = Ready::start().await?;
+        let mut program = hq.client().await?;
+        let mut agents = Vec::new();
+        for n in 0..OPEN {
+            let body = wire::agent(&format!("Agent {n}"));
+            agents.push(id(&program.json("POST", wire::AGENTS, Some(&body)).await?)?);
+        }
+        let mut client = browsing(&hq, &host, &agents).await?;
+        let open = json!({ "action": "open", "url": format!("http://{host}/") });
+        let seen = acts(&hq, &mut client, DEFAULT, open.clone()).await?;
+        if refs(&seen).len() != STEPS {
+            return Err(format!("the first browser says: {seen}"));
+        }
+        let before = program::pss_kib(hq.program.id());
+        for n in 0..OPEN {
+            let seen = acts(&hq, &mut client, &format!("hq/agent-{n}"), open.clone()).await?;
+            if refs(&seen).len() != STEPS {
+                return Err(format!("browser {n} says: {seen}"));
+            }
+        }
+        let after = program::pss_kib(hq.program.id());
+        let each = after.saturating_sub(before) as f64 * 1_024.0 / 1e6 / OPEN as f64;
+        Ok(figure(format!("{each:.1} MB each"), each <= 3.0))
+    })
+}
+
+/// From the kill of a browser to what its agent's next act gives.
+pub fn killed(_: Times) -> Row {
+    Box::pin(async {
+        chromium()?;
+        let host = site(form()).await?;
+        let hq = Ready::start().await?;
+        let mut client = browsing(&hq, &host, &[]).await?;
+        let open = json!({ "action": "open", "url": format!("http://{host}/") });
+        acts(&hq, &mut client, DEFAULT, open).await?;
+        let mut times = Vec::new();
+        for _ in 0..KILLS {
+            let (first, _) = chromium_of(hq.folder.path()).ok_or("no browser runs")?;
+            kill(first.pid)?;
+            let began = Instant::now();
+            // The first look may only tell of the crash.
+            loop {
+                let look = json!({ "action": "snapshot" });
+                let seen = acts(&hq, &mut client, DEFAULT, look).await?;
+                if refs(&seen).len() == STEPS {
+                    break;
+                }
+                if Duration::from_secs(20) < began.elapsed() {
+                    return Err(format!("after twenty seconds it says: {seen}"));
+                }
+            }
+            times.push(began.elapsed());
+        }
+        let slowest = times.iter().max().copied().unwrap_or_default();
+        let text = format!("{} (worst of {KILLS})", ms(slowest));
+        Ok(figure(text, slowest <= Duration::from_secs(2)))
+    })
+}
+
+fn kill(process: i32) -> Result<(), String> {
+    let done = std::process::Command::new("kill").args(["-9", &process.to_string()]).status();
+    match done.map_err(told("kill"))?.success() {
+        true => Ok(()),
+        false => Err(format!("process {process} is not to be killed")),
+    }
+}
+
+/// All that a process has begun, and what that has.
+fn below(process: u32) -> Vec<Stat> {
+    let all = procfs::all();
+    let mut found: Vec<Stat> = Vec::new();
+    let mut parents: Vec<i32> = i32::try_from(process).into_iter().collect();
+    while let Some(parent) = parents.pop() {
+        let children = all.iter().filter(|one| one.parent == parent && !one.is_gone());
+        for child in children {
+            parents.push(child.pid);
+            found.push(*child);
+        }
+    }
+    found
+}
+
+/// What is left of an open browser a second after HQ was killed, and how long the next start takes.
+pub fn left(_: Times) -> Row {
+    Box::pin(async {
+        chromium()?;
+        let host = site(form()).await?;
+        let hq = Ready::start().await?;
+        let mut client = browsing(&hq, &host, &[]).await?;
+        let open = json!({ "action": "open", "url": format!("http://{host}/") });
+        acts(&hq, &mut client, DEFAULT, open).await?;
+        let (first, _) = chromium_of(hq.folder.path()).ok_or("no browser runs")?;
+        // What has left its parent is of the browser's session all the same.
+        let of_session = |one: &Stat| one.session == first.session && !one.is_gone();
+        let mut before: Vec<Stat> = procfs::all().into_iter().filter(of_session).collect();
+        before.extend(below(hq.program.id()));
+        before.sort_unstable_by_key(|one| one.pid);
+        before.dedup_by_key(|one| one.pid);
+        let Ready { program, folder, .. } = hq;
+        program.kill();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = procfs::all();
+        let lives = |one: &&Stat| {
+            let is_it = |other: &Stat| (other.pid, other.started) == (one.pid, one.started);
+            now.iter().any(|other| is_it(other) && !other.is_gone())
+        };
+        let left = before.iter().filter(lives).count();
+        let program = Program::start_with(&mut unlimited(folder.path()));
+        let start = program.ready_after();
+        let text = format!("{left} of {} left, start {}", before.len(), ms(start));
+        Ok(figure(text, left == 0 && start <= Duration::from_secs(2)))
     })
 }

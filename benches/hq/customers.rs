@@ -1,24 +1,92 @@
 //! A desk of 100,000 contacts with twelve fields of their own: what bringing them in, taking them back, their
-//! lists and one cell cost.
+//! lists and one cell cost. The rows about lists share it; the one that begins the program anew has it last.
 
+use std::path::Path;
 use std::pin::Pin;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::load::{self, Client, Load, Times};
-use crate::rows::{Ready, figure, id};
+use crate::load::{self, Client, Load, Times, told};
+use crate::rows::{Ready, figure, folder, id, unlimited};
 use crate::{Figure, ms};
+use support::program::{self, Program};
 
 /// Own fields of a contact.
 const FIELDS: usize = 12;
 /// Rows of the import that is measured, and of the ones that fill the desk.
 const MEASURED: usize = 10_000;
 const FILLING: usize = 45_000;
+/// Rows of the files that are looked at, and columns of the workbook.
+const LOOKED_AT: usize = 50_000;
+const COLUMNS: usize = 20;
 /// How long a list is asked for again and again.
 const SPAN: Duration = Duration::from_secs(4);
 /// Where the contacts are, for programs.
 const CONTACTS: &str = "/api/v1/contacts";
+/// Writes a workbook of so many rows and columns, as spreadsheets do: words once in a list of their own.
+const WORKBOOK: &str = r#"
+import sys, zipfile
+rows, columns, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+words = {}
+def text(word):
+    return ' t="s"><v>%d</v></c>' % words.setdefault(word, len(words))
+def number(n):
+    return '><v>%d</v></c>' % n
+def row(at, cells):
+    cells = ''.join('<c r="%s%d"%s' % (chr(65 + n), at, cell) for n, cell in enumerate(cells))
+    return '<row r="%d">%s</row>' % (at, cells)
+def cells(n):
+    yield text('Contact %d' % n)
+    yield text('c%d@example.com' % n)
+    for field in range(columns - 2):
+        odd = field % 2
+        yield text('word%d' % (n * (field + 3) % 500)) if odd else number(n * (field + 7) % 1000)
+heads = ['Name', 'Email'] + ['Field %d' % field for field in range(columns - 2)]
+lines = [row(1, [text(head) for head in heads])]
+lines += [row(n + 2, list(cells(n))) for n in range(rows)]
+main = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
+office = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
+package = 'http://schemas.openxmlformats.org/package/2006'
+types = 'application/vnd.openxmlformats-officedocument.spreadsheetml'
+head = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+def link(name, kind, to):
+    return '<Relationship Id="%s" Type="%s/%s" Target="%s"/>' % (name, office, kind, to)
+def links(all):
+    return '<Relationships xmlns="%s/relationships">%s</Relationships>' % (package, ''.join(all))
+def kind(part, name):
+    return '<Override PartName="%s" ContentType="%s.%s+xml"/>' % (part, types, name)
+parts = {
+    '[Content_Types].xml': '<Types xmlns="%s/content-types"><Default Extension="rels" '
+        'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>%s</Types>' % (package,
+        kind('/xl/workbook.xml', 'sheet.main') + kind('/xl/worksheets/sheet1.xml', 'worksheet')
+        + kind('/xl/sharedStrings.xml', 'sharedStrings')),
+    '_rels/.rels': links([link('rId1', 'officeDocument', 'xl/workbook.xml')]),
+    'xl/workbook.xml': '<workbook xmlns="%s" xmlns:r="%s"><sheets><sheet name="Contacts" sheetId="1" '
+        'r:id="rId1"/></sheets></workbook>' % (main, office),
+    'xl/_rels/workbook.xml.rels': links([link('rId1', 'worksheet', 'worksheets/sheet1.xml'),
+        link('rId2', 'sharedStrings', 'sharedStrings.xml')]),
+    'xl/worksheets/sheet1.xml': '<worksheet xmlns="%s"><sheetData>%s</sheetData></worksheet>'
+        % (main, ''.join(lines)),
+    'xl/sharedStrings.xml': '<sst xmlns="%s">%s</sst>'
+        % (main, ''.join('<si><t>%s</t></si>' % word for word in words)),
+}
+with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as book:
+    for name, part in parts.items():
+        book.writestr(name, head + part)
+"#;
+
+/// The desk with all contacts, once a row has asked for it.
+static DESK: Mutex<Option<Ready>> = Mutex::const_new(None);
+
+/// Ends the program of the desk and removes its folder.
+pub fn close() {
+    if let Ok(mut desk) = DESK.try_lock() {
+        desk.take();
+    }
+}
 
 /// Rows as a file of JSON: even fields are numbers, odd ones words.
 fn file(from: usize, count: usize) -> Value {
@@ -49,15 +117,26 @@ async fn desk() -> Result<(Ready, Client), String> {
     Ok((hq, program))
 }
 
-/// Brings a file in; its address, and how long it took from *Begin* to the last row.
-async fn bring(program: &mut Client, rows: &Value) -> Result<(String, Duration), String> {
+/// Sends a file; the address of its import.
+async fn sent(program: &mut Client, rows: &Value) -> Result<String, String> {
     let path = "/api/v1/imports?of=contacts&name=contacts.json";
     let import = program.json("POST", path, Some(rows)).await?;
-    let at = format!("/api/v1/imports/{}", id(&import)?);
+    Ok(format!("/api/v1/imports/{}", id(&import)?))
+}
+
+/// Lets the rows of a file come in; how long it took from *Begin* to the last.
+async fn begun(program: &mut Client, at: &str) -> Result<Duration, String> {
     let began = Instant::now();
     program.json("POST", &format!("{at}/begin"), Some(&json!({}))).await?;
-    until(program, &at, "done").await?;
-    Ok((at, began.elapsed()))
+    until(program, at, "done").await?;
+    Ok(began.elapsed())
+}
+
+/// Brings a file in; its address, and how long that took.
+async fn bring(program: &mut Client, rows: &Value) -> Result<(String, Duration), String> {
+    let at = sent(program, rows).await?;
+    let took = begun(program, &at).await?;
+    Ok((at, took))
 }
 
 /// Waits until an import is in a state.
@@ -89,22 +168,49 @@ pub fn import(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
     })
 }
 
-/// What lists cost in a desk of 100,000, asked for in these ways in turn.
-async fn lists(paths: &[&str], promise: Duration) -> Result<Figure, String> {
+/// HQ with all contacts.
+async fn filled() -> Result<Ready, String> {
     let (hq, mut program) = desk().await?;
     for from in [0, FILLING] {
         bring(&mut program, &file(from, FILLING)).await?;
     }
     bring(&mut program, &file(2 * FILLING, MEASURED)).await?;
-    let cookie = ("cookie", hq.browser.cookie_header());
-    let page = Client::connect(hq.program.url(), cookie).await?;
-    let paths: Vec<String> =
-        paths.iter().map(|path| format!("/w/{}/contacts{path}", hq.workspace)).collect();
-    let Load { times: Times { p50, p99 }, .. } =
-        load::repeat(vec![page], SPAN, async |client, _, count| {
-            client.call("GET", &paths[count % paths.len()], None).await.map(drop)
-        })
-        .await?;
+    Ok(hq)
+}
+
+/// The desk that rows share.
+async fn shared() -> Result<MappedMutexGuard<'static, Ready>, String> {
+    let mut desk = DESK.lock().await;
+    if desk.is_none() {
+        *desk = Some(filled().await?);
+    }
+    Ok(MutexGuard::map(desk, |desk| desk.as_mut().expect("made just now")))
+}
+
+/// Somebody who looks at pages of a desk.
+async fn person(hq: &Ready) -> Result<Client, String> {
+    Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header())).await
+}
+
+/// Where these lists of a desk are.
+fn addresses(hq: &Ready, paths: &[&str]) -> Vec<String> {
+    paths.iter().map(|path| format!("/w/{}/contacts{path}", hq.workspace)).collect()
+}
+
+/// What lists cost that are asked for in turn.
+async fn asked(hq: &Ready, paths: &[String]) -> Result<Times, String> {
+    let page = person(hq).await?;
+    let load = load::repeat(vec![page], SPAN, async |client, _, count| {
+        client.call("GET", &paths[count % paths.len()], None).await.map(drop)
+    });
+    let Load { times, .. } = load.await?;
+    Ok(times)
+}
+
+/// What lists cost in a desk of 100,000, asked for in these ways in turn.
+async fn lists(paths: &[&str], promise: Duration) -> Result<Figure, String> {
+    let hq = shared().await?;
+    let Times { p50, p99 } = asked(&hq, &addresses(&hq, paths)).await?;
     Ok(figure(format!("p50 {}, p99 {}", ms(p50), ms(p99)), p99 <= promise))
 }
 
@@ -115,6 +221,7 @@ pub fn list(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
         "?q=field_1:word7+stage:won",
         "?sort=-field_2",
         "?group=stage&foot=field_0:sum,field_2:average,field_4:sum",
+        "?q=field_0:%3E500&sort=-field_2&group=stage&foot=field_0:sum,field_2:sum,field_4:sum",
     ];
     Box::pin(lists(paths, Duration::from_millis(10)))
 }
@@ -122,6 +229,129 @@ pub fn list(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
 pub fn board(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     let paths = &["?layout=board", "?layout=board&q=field_0:%3E500"];
     Box::pin(lists(paths, Duration::from_millis(15)))
+}
+
+/// How long one list takes.
+async fn once(page: &mut Client, path: &str) -> Result<Duration, String> {
+    let began = Instant::now();
+    page.call("GET", path, None).await?;
+    Ok(began.elapsed())
+}
+
+/// Lists of somebody while the rows of somebody else's file come in, over the same lists before.
+pub fn beside(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = shared().await?;
+        let paths = addresses(&hq, &["", "?q=field_0:%3E500", "?sort=-field_2"]);
+        let idle = asked(&hq, &paths).await?.p99;
+        let mut program = hq.client().await?;
+        let at = sent(&mut program, &file(2 * FILLING + MEASURED, MEASURED)).await?;
+        let mut page = person(&hq).await?;
+        let mut times = Vec::new();
+        let rows = begun(&mut program, &at);
+        tokio::pin!(rows);
+        loop {
+            let path = &paths[times.len() % paths.len()];
+            tokio::select! {
+                took = &mut rows => {
+                    took?;
+                    break;
+                }
+                time = once(&mut page, path) => times.push(time?),
+            }
+        }
+        let count = times.len();
+        let busy = load::share(times)?.p99;
+        let ratio = busy.as_secs_f64() / idle.as_secs_f64();
+        let text = format!("{ratio:.2} (p99 {} : {}, {count} lists)", ms(busy), ms(idle));
+        Ok(figure(text, ratio <= 2.0))
+    })
+}
+
+/// The first list after a start, which reads the columns of all contacts, and what it leaves in memory.
+pub fn start(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let made = DESK.lock().await.take();
+        let hq = match made {
+            Some(hq) => hq,
+            None => filled().await?,
+        };
+        let path = format!("/w/{}/contacts", hq.workspace);
+        let Ready { program, browser, folder, .. } = hq;
+        program.stop();
+        let program = Program::start_with(&mut unlimited(folder.path()));
+        let cookie = ("cookie", browser.cookie_header());
+        let mut page = Client::connect(program.url(), cookie).await?;
+        // What the start itself leaves to be done is no part of this.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let before = program::pss_kib(program.id());
+        let took = once(&mut page, &path).await?;
+        let after = program::pss_kib(program.id());
+        let again = once(&mut page, &path).await?;
+        let more = after.saturating_sub(before) as f64 * 1_024.0 / 1e6;
+        let text = format!("{}, {more:.0} MB more (then {})", ms(took), ms(again));
+        Ok(figure(text, took <= Duration::from_millis(400) && more <= 60.0))
+    })
+}
+
+/// Looks at what a file of many rows would do.
+pub fn preview(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let (_hq, mut program) = desk().await?;
+        let at = sent(&mut program, &file(0, LOOKED_AT)).await?;
+        let began = Instant::now();
+        let seen = program.json("POST", &format!("{at}/preview"), Some(&json!({}))).await?;
+        let took = began.elapsed();
+        if seen["rows"] != LOOKED_AT {
+            return Err(format!("{} rows were seen", seen["rows"]));
+        }
+        let text = format!("{} (it would make {})", ms(took), seen["made"]);
+        Ok(figure(text, took <= Duration::from_secs(2)))
+    })
+}
+
+/// A workbook of many rows.
+fn workbook(at: &Path) -> Result<Vec<u8>, String> {
+    let (rows, columns) = (LOOKED_AT.to_string(), COLUMNS.to_string());
+    let mut python = Command::new("python3");
+    python.args(["-c", WORKBOOK, &rows, &columns]).arg(at);
+    let done = python.output().map_err(told("python3"))?;
+    if !done.status.success() {
+        return Err(format!("python3: {}", String::from_utf8_lossy(&done.stderr).trim()));
+    }
+    std::fs::read(at).map_err(told("a workbook"))
+}
+
+/// Sends a workbook: what HQ needs to read it and to say where its columns would go.
+pub fn sheet(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let place = folder()?;
+        let at = place.path().join("contacts.xlsx");
+        let book = tokio::task::spawn_blocking(move || workbook(&at));
+        let book = book.await.map_err(told("a thread"))??;
+        let size = book.len() as f64 / 1e6;
+        let (hq, mut program) = desk().await?;
+        let process = hq.program.id();
+        let before = program::pss_kib(process);
+        let mut most = before;
+        let began = Instant::now();
+        let answer = program.file("/api/v1/imports?of=contacts&name=contacts.xlsx", book);
+        tokio::pin!(answer);
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        let import = loop {
+            tokio::select! {
+                import = &mut answer => break import?,
+                _ = tick.tick() => most = most.max(program::pss_kib(process)),
+            }
+        };
+        let took = began.elapsed();
+        if import["rows"] != LOOKED_AT {
+            return Err(format!("{} rows were read", import["rows"]));
+        }
+        let more = (most - before) as f64 * 1_024.0 / 1e6;
+        let text = format!("{}, {more:.0} MB more (a file of {size:.1} MB)", ms(took));
+        Ok(figure(text, took <= Duration::from_secs(4) && more <= 200.0))
+    })
 }
 
 pub fn cell(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {

@@ -58,6 +58,17 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response<Incoming>, String> {
+        let body = body.map(|body| ("application/json", Bytes::from(body.to_string())));
+        self.send_as(method, path, body).await
+    }
+
+    /// The same with a body of any kind: its media type and its bytes.
+    async fn send_as(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<(&'static str, Bytes)>,
+    ) -> Result<Response<Incoming>, String> {
         let (name, value) = &self.who;
         let mut request = Request::builder().method(method).uri(path);
         request = request.header("host", &self.host).header(*name, value);
@@ -65,11 +76,11 @@ impl Client {
             // As a browser says that its page is the server's own.
             request = request.header("sec-fetch-site", "same-origin");
         }
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
+        if let Some((kind, _)) = &body {
+            request = request.header("content-type", *kind);
         }
-        let bytes = body.map(Value::to_string).unwrap_or_default();
-        let request = request.body(Full::from(bytes)).map_err(told(path))?;
+        let bytes = body.map(|(_, bytes)| bytes).unwrap_or_default();
+        let request = request.body(Full::new(bytes)).map_err(told(path))?;
         // The former answer is read, but its connection may not have noticed yet.
         self.sender.ready().await.map_err(told(path))?;
         let answer = self.sender.send_request(request).await.map_err(told(path))?;
@@ -80,6 +91,14 @@ impl Client {
         let text = answer.into_body().collect().await.map_err(told(path))?.to_bytes();
         let text: String = String::from_utf8_lossy(&text).chars().take(120).collect();
         Err(format!("{method} {path} answers {status} {text}"))
+    }
+
+    /// Sends a file as it is; what is answered, in JSON.
+    pub async fn file(&mut self, path: &str, bytes: Vec<u8>) -> Result<Value, String> {
+        let body = ("application/octet-stream", Bytes::from(bytes));
+        let answer = self.send_as("POST", path, Some(body)).await?;
+        let bytes = answer.into_body().collect().await.map_err(told(path))?.to_bytes();
+        serde_json::from_slice(&bytes).map_err(told(path))
     }
 
     /// Sends a request and reads the whole answer.

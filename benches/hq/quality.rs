@@ -28,10 +28,13 @@ struct Graded {
     questions: Vec<Question>,
 }
 
+/// A page of knowledge.
 #[derive(Deserialize)]
-struct Page {
-    title: String,
-    text: String,
+pub struct Page {
+    /// Its title.
+    pub title: String,
+    /// Its words.
+    pub text: String,
 }
 
 #[derive(Deserialize)]
@@ -58,8 +61,8 @@ fn gained(grades: impl Iterator<Item = u8>) -> f64 {
     (0..).zip(grades.take(HITS)).map(gain).sum()
 }
 
-/// HQ with the pages, all of which are found by meaning.
-async fn filled(model: &str, pages: &[Page]) -> Result<Ready, String> {
+/// HQ with the pages, whose passages are found by meaning: so many at least.
+pub async fn filled(model: &str, pages: &[Page], passages: u64) -> Result<Ready, String> {
     let hq = Ready::start_with(&[("HQ_EMBED_MODEL_DIR", model)]).await?;
     let mut client = hq.client().await?;
     for page in pages {
@@ -70,7 +73,7 @@ async fn filled(model: &str, pages: &[Page]) -> Result<Ready, String> {
     loop {
         let state = client.json("GET", "/api/v1/meaning", None).await?;
         let known = state["passages"].as_u64().unwrap_or(0);
-        if pages.len() as u64 <= known && state["waiting"] == 0 {
+        if passages <= known && state["waiting"] == 0 {
             return Ok(hq);
         }
         if state["used"].is_null() {
@@ -101,7 +104,7 @@ async fn asked(client: &mut Client, by: &str, questions: &[Question]) -> Result<
 
 /// Where the weights lie.
 #[expect(clippy::disallowed_methods, reason = "a bench takes its model from whoever runs it")]
-fn folder() -> Option<String> {
+pub fn folder() -> Option<String> {
     std::env::var("HQ_BENCH_MODEL").ok()
 }
 
@@ -110,7 +113,7 @@ pub fn search(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
         let model = folder().ok_or("HQ_BENCH_MODEL names no folder with all-MiniLM-L6-v2")?;
         let graded: Graded =
             serde_json::from_str(include_str!("quality.json")).map_err(told("the questions"))?;
-        let hq = filled(&model, &graded.pages).await?;
+        let hq = filled(&model, &graded.pages, graded.pages.len() as u64).await?;
         let mut client = hq.client().await?;
         let words = asked(&mut client, "words", &graded.questions).await?;
         let meaning = asked(&mut client, "meaning", &graded.questions).await?;

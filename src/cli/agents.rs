@@ -2,6 +2,7 @@
 
 mod ask;
 mod chat;
+mod drafts;
 mod files;
 mod profile;
 mod upgrade;
@@ -51,6 +52,9 @@ pub enum Command {
     /// What an agent has written: read it, change it, bring it back
     #[command(subcommand)]
     Files(files::Command),
+    /// What programs have made of the files that say who agents are: look at it, accept or refuse it
+    #[command(subcommand)]
+    Drafts(drafts::Command),
     /// Cut off what an agent does and let it stand still, or all of them
     Stop(Stop),
     /// Let an agent, or all of them, go on from where they stopped
@@ -221,6 +225,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Sessions(flags) => sessions(common, door, &flags).await,
         Command::Session(act) => session(common, door, &act).await,
         Command::Files(command) => files::run(common, door, command).await,
+        Command::Drafts(command) => drafts::run(common, door, command).await,
         Command::Stop(Stop { which, gently }) => {
             let how = if gently { "after_step" } else { "now" };
             halt(common, door, &which, Some(how)).await

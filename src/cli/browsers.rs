@@ -45,6 +45,8 @@ pub enum Of {
     Snapshot(Look),
     /// Act in a page, and see what changed; refused while somebody has the wheel
     Act(Box<Act>),
+    /// Act several times; stops at the first act that is refused, and when another page has come
+    Batch(Batch),
     /// What a page has said and fetched, what it keeps by its names, what was downloaded
     Show(Show),
     /// What it may do: its hosts, and scripts in pages; changes that
@@ -142,6 +144,15 @@ pub struct Act {
     /// How long is waited at most [default: 10]
     #[arg(long)]
     seconds: Option<u64>,
+}
+
+/// Flags of `hq browser batch`.
+#[derive(Args)]
+pub struct Batch {
+    #[command(flatten)]
+    of: Named,
+    /// Up to 20 acts as a JSON list, such as [{"kind": "click", "ref": "e12"}]; - reads standard input
+    acts: String,
 }
 
 /// Flags of `hq browser show`.
@@ -298,6 +309,15 @@ impl Act {
     }
 }
 
+impl Batch {
+    fn body(&self) -> Result<Value, CommandError> {
+        let acts = question(std::slice::from_ref(&self.acts))?;
+        let acts: Value = serde_json::from_str(&acts)
+            .map_err(|error| CommandError::Failed(format!("the acts are no JSON: {error}")))?;
+        Ok(json!({ "acts": acts }))
+    }
+}
+
 /// Runs one of them.
 ///
 /// # Errors
@@ -334,6 +354,11 @@ pub async fn run(common: &Common, door: &Door, command: Of) -> Result<u8, Comman
         Of::Act(act) => {
             let told = door.call(act.of.post("/act", &act.body()?)).await?;
             print(common, &told, &acted(&told))
+        }
+        Of::Batch(batch) => {
+            let told = door.call(batch.of.post("/act/batch", &batch.body()?)).await?;
+            print(common, &told, &done(&told))?;
+            Ok(if told["aborted"].is_null() { OK } else { FAILED })
         }
         Of::Show(show) => {
             let told = door.call(show.of.ask(&show.below(), Ask::get)).await?;
@@ -457,6 +482,14 @@ fn allowed(told: &Value) -> Vec<String> {
         format!("only these hosts: {}", hosts("allowed_hosts", "all that the agent reaches")),
         format!("never these hosts: {}", hosts("blocked_hosts", "none")),
     ]
+}
+
+/// What came of several acts, and why the others were not done.
+fn done(told: &Value) -> Vec<String> {
+    let results = told["results"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut lines: Vec<String> = results.iter().flat_map(acted).collect();
+    lines.extend(told["aborted"].as_str().map(|why| format!("Stopped: {why}")));
+    lines
 }
 
 fn acted(told: &Value) -> Vec<String> {

@@ -20,7 +20,7 @@ use sandbox::spawn::{OWN_PROGRAM, Spawner};
 use server::local::{
     self, FreshToken, ProviderStatus, RemoteStatus, Status, TokenWish, WorkspaceStatus,
 };
-use server::ops::{blobs, connections};
+use server::ops::{blobs, connections, keys};
 use store::StoreError;
 use web::format;
 
@@ -95,6 +95,8 @@ pub enum Doctor {
     Blobs(Place),
     /// Look whether each connection to a provider can be used, and why not; asks nobody outside
     Connections,
+    /// Say how it stands with the master key: where a change of it is that was cut off, and what to do
+    Keys,
 }
 
 /// Prints a value for programs or lines for people.
@@ -379,6 +381,19 @@ pub fn doctor_connections(common: &Common, config: Config) -> Result<u8, Command
     let lines: Vec<String> = found.iter().map(connections::line).collect();
     print(common, &found, &or_none(lines, NO_CONNECTION))?;
     Ok(if found.iter().all(|one| one.reason.is_none()) { OK } else { FAILED })
+}
+
+/// `hq doctor keys`.
+pub fn doctor_keys(common: &Common, config: Config) -> Result<u8, CommandError> {
+    let found: keys::Found = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::GET, "/local/doctor/keys", NOTHING).await,
+            Reach::Stopped(offline) => keys::look(&offline.app, false)
+                .map_err(|error| CommandError::Failed(error.to_string())),
+        }
+    })?;
+    print(common, &found, &keys::lines(&found))?;
+    Ok(if found.is_fine() { OK } else { FAILED })
 }
 
 /// `hq doctor sandbox`.

@@ -284,6 +284,7 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Doctor(commands::Doctor::Connections) => {
             commands::doctor_connections(common, config)
         }
+        Command::Doctor(commands::Doctor::Keys) => commands::doctor_keys(common, config),
         Command::Rollback(flags) => rollback::run(common, &config, &flags),
         Command::Config => commands::config(common, &config),
         Command::Healthcheck => commands::healthcheck(common, &config),

@@ -11,7 +11,7 @@ use super::commands::print;
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::show::{listed, one_of, part, pick, query, short};
+use super::show::{listed, moment, one_of, part, pick, query, short};
 use super::written::Fields;
 
 /// `hq policy …`
@@ -299,7 +299,7 @@ async fn show(
         lines.push(format!("mode: {mode}"));
         all["mode"] = json!(mode);
     }
-    lines.extend(listed(&all, row, "No permissions."));
+    lines.extend(listed(&all, used_row, "No permissions."));
     print(common, &all, &lines)
 }
 
@@ -313,6 +313,20 @@ async fn add(
     let ask = Ask::post("/api/v1/permissions", &body).within(permit.place.workspace.as_ref());
     let rule = door.call(ask).await?;
     print(common, &rule, &[row(&rule).join(" · ")])
+}
+
+/// The same with how often it decided what became of a call, and when last.
+fn used_row(rule: &Value) -> Vec<String> {
+    let used = match rule["last_used_at"].is_string() {
+        true => {
+            let last = moment(rule, "last_used_at");
+            format!("{} in 30 days, last {last}", rule["used_in_30_days"])
+        }
+        false => "not used yet".to_owned(),
+    };
+    let mut cells = row(rule);
+    cells.insert(4, used);
+    cells
 }
 
 /// "1a2b3c4d  allow  exec  agent  git status …, inside the folder. It builds here".

@@ -1,14 +1,15 @@
 //! The cards: all that the rest of HQ knows of contacts, organizations and collections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use features::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
 use kernel::text::one_line;
 use kernel::{Actor, Part, TypedId as _};
 use noun::{
-    Area, Cell, Column, Field, FieldValue, Fields, Finds, Kind, Labelled, Meaning, Noun, Rows,
-    Type, text_of,
+    Area, Cell, Column, Field, FieldValue, Fields, Finds, Kind, LabelNames, Labelled, Meaning,
+    Noun, Rows, Type, text_of,
 };
 use search::Document;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::columns;
 use crate::model::{
     Book, Collection, Contacts, Conversion, FieldDef, Import, NAME, Organizations, RECORDS,
-    Records, Row, Suggestion, Talk,
+    Records, Row, Suggestion, Tag, Talk,
 };
 use crate::names::{Known, title_of};
 use crate::rules::replace_label;
@@ -91,15 +92,65 @@ fn list<B: Book>(read: &dyn Read, most: usize) -> Result<Vec<noun::Keyed>, Store
 fn tagged<B: Book>(read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError> {
     let chosen = crate::list::chosen::<B>(read, columns::TAGS)?;
     let mut counts = BTreeMap::new();
-    let all: Vec<FieldDef> = read.list(&Range::all())?;
-    let is_mine = |def: &&FieldDef| def.home.table() == B::TABLE && columns::holds_labels(def);
-    for def in all.iter().filter(is_mine) {
+    for def in label_fields::<B>(read)? {
         for tag in &def.tags {
             let count = chosen.get(&(def.home.collection(), tag.key.clone())).copied().unwrap_or(0);
             *counts.entry(tag.label.uuid()).or_default() += count;
         }
     }
     Ok(counts)
+}
+
+/// The fields of a book that hold labels.
+fn label_fields<B: Book>(read: &dyn Read) -> Result<Vec<FieldDef>, StoreError> {
+    let mut all: Vec<FieldDef> = read.list(&Range::all())?;
+    all.retain(|def| def.home.table() == B::TABLE && columns::holds_labels(def));
+    Ok(all)
+}
+
+/// What the tags of rows are called now.
+fn label_names<B: Book>(read: &dyn Read) -> Result<LabelNames, StoreError> {
+    let mut names = HashMap::new();
+    for def in label_fields::<B>(read)? {
+        let of_field = columns::tags(read, &def)?;
+        let home = def.home.collection();
+        names.extend(of_field.into_iter().map(|one| ((home, one.key), one.label)));
+    }
+    Ok(Box::new(move |row: &[u8]| {
+        let row = noun::typed::<Row<B>>(row);
+        let Some(FieldValue::Choices(keys)) = row.as_ref().and_then(|row| row.value(columns::TAGS))
+        else {
+            return Vec::new();
+        };
+        let home = row.as_ref().and_then(|row| row.collection);
+        let name = |key: &String| names.get(&(home, key.clone())).unwrap_or(key).clone();
+        keys.iter().map(name).collect()
+    }))
+}
+
+/// The keys of the rows that have one of some labels, or any.
+fn having<B: Book>(read: &dyn Read, labels: Option<&[Uuid]>) -> Result<Vec<Vec<u8>>, StoreError> {
+    let is_asked = |tag: &&Tag| labels.is_none_or(|all| all.contains(&tag.label.uuid()));
+    let mut asked = HashSet::new();
+    for def in label_fields::<B>(read)? {
+        let tags = def.tags.iter().filter(is_asked);
+        asked.extend(tags.map(|tag| (def.home.collection(), tag.key.clone())));
+    }
+    let mut keys = Vec::new();
+    if asked.is_empty() {
+        return Ok(keys);
+    }
+    read.raw_scan(B::TABLE.number, &Range::all(), &mut |key, row| {
+        // ok: what cannot be read has no words, either.
+        if let Some(row) = noun::typed::<Row<B>>(row)
+            && let Some(FieldValue::Choices(all)) = row.value(columns::TAGS)
+            && all.iter().any(|one| asked.contains(&(row.collection, one.clone())))
+        {
+            keys.push(key.to_vec());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(keys)
 }
 
 /// The page of a list of rows with a label of some name.
@@ -143,6 +194,8 @@ pub static CONTACT: Noun = Noun {
         counts: tagged::<Contacts>,
         path: |name| with_tag("contacts", name),
         replace: replace_label::<Contacts>,
+        names: label_names::<Contacts>,
+        having: having::<Contacts>,
     }),
     ..rows::<Contacts>("contact", "contact", "contacts")
 };
@@ -163,6 +216,8 @@ pub static ORGANIZATION: Noun = Noun {
         counts: tagged::<Organizations>,
         path: |name| with_tag("organizations", name),
         replace: replace_label::<Organizations>,
+        names: label_names::<Organizations>,
+        having: having::<Organizations>,
     }),
     ..rows::<Organizations>("organization", "organization", "organizations")
 };
@@ -182,6 +237,8 @@ pub static RECORD: Noun = Noun {
         counts: tagged::<Records>,
         path: |_| String::new(),
         replace: replace_label::<Records>,
+        names: label_names::<Records>,
+        having: having::<Records>,
     }),
     ..rows::<Records>("record", "record", "records")
 };
@@ -308,6 +365,8 @@ fn document<B: Book>(row: Row<B>) -> Document {
     for (key, cell) in &row.cells {
         let Some(value) = &cell.value else { continue };
         match value {
+            // Labels are told by their names, which change.
+            FieldValue::Choices(_) if key == columns::TAGS => {}
             FieldValue::Choices(all) => tags.push_str(&all.join(" ")),
             FieldValue::Phone(number) => {
                 let digits = noun::digits(number);

@@ -51,7 +51,7 @@ pub(crate) fn are_labels(column: &Column) -> bool {
 }
 
 /// The labels behind the tags of a field, and what is to become some.
-fn tags(read: &dyn Read, def: &FieldDef) -> Result<Vec<Choice>, StoreError> {
+pub(crate) fn tags(read: &dyn Read, def: &FieldDef) -> Result<Vec<Choice>, StoreError> {
     let mut all = def.choices.clone();
     for one in &def.tags {
         let label: Option<Label> = read.get(one.label)?;

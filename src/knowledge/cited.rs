@@ -202,6 +202,17 @@ pub struct Shown {
     pub told: &'static str,
 }
 
+/// Where a cited passage stands in a text: by its words, since what comes or goes above it changes its number; by its
+/// number where a cite says no more.
+#[must_use]
+pub fn now(cut: &Cut, (n, stamp): (u32, &str)) -> Option<u32> {
+    if stamp.is_empty() {
+        return (n < cut.len()).then_some(n);
+    }
+    let is = |n: &u32| cut.words(*n).is_some_and(|words| passages::stamp(words) == stamp);
+    std::iter::once(n).chain(0..cut.len()).find(is)
+}
+
 /// What a cite means now: the passage with its words, wherever it stands; else as a former version has it. Words that
 /// stand nowhere are not shown: those of another passage were never cited.
 ///
@@ -220,18 +231,13 @@ pub fn shown(
     if stamp.is_empty() {
         return Ok(now(n).unwrap_or_else(|| gone("This passage is not there any more.")));
     }
-    // What comes or goes above a passage changes its number.
-    let find = |cut: &Cut| {
-        let is = |n: &u32| cut.words(*n).is_some_and(|words| passages::stamp(words) == stamp);
-        std::iter::once(n).chain(0..cut.len()).find(is)
-    };
-    if let Some(shown) = find(cut).and_then(now) {
+    if let Some(shown) = self::now(cut, (n, stamp)).and_then(now) {
         return Ok(shown);
     }
     for version in queries::versions(read, id, VERSIONS)? {
         let text = version.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let then = Cut { passages: passages::cut(&text), text };
-        if let Some(quote) = find(&then).and_then(|at| then.quote(at, None)) {
+        if let Some(quote) = self::now(&then, (n, stamp)).and_then(|at| then.quote(at, None)) {
             let told = "The text has changed since it was cited. Then it said:";
             return Ok(Shown { quote: Some(quote), stands: false, told });
         }

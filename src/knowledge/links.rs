@@ -223,8 +223,8 @@ pub fn linked(
         };
         let words = match (link.label.as_str(), link.section.as_str()) {
             ("", "") => item.title.clone(),
-            ("", _) if is_cite => match page_of(ws, read, &item, (n, stamp)) {
-                Some(page) => format!("{}, page {page}", item.title),
+            ("", _) if is_cite => match n {
+                Some(n) => cited_as(ws, read, &item, (n, stamp)),
                 None => item.title.clone(),
             },
             ("", section) => format!("{} › {section}", item.title),
@@ -240,13 +240,22 @@ pub fn linked(
     Ok(out)
 }
 
-/// The page of a file that a cite names, where the file has pages.
-fn page_of(ws: &Ws, read: &dyn Read, item: &Item, (n, stamp): (Option<u32>, &str)) -> Option<u32> {
-    let n = n.filter(|_| item.file.is_some())?;
-    // ok: a link without the page leads there, too.
-    let cut = Cut::of(&ws.blobs, read, item.id).ok()?;
-    let shown = cited::shown(ws, read, (item.id, &cut), (n, stamp)).ok()?;
-    shown.quote?.page
+/// What a cite of a passage says: the item with the page of a file, else with the heading above the passage.
+fn cited_as(ws: &Ws, read: &dyn Read, item: &Item, at: (u32, &str)) -> String {
+    // ok: a link that says no more than the title leads there, too.
+    let cut = Cut::of(&ws.blobs, read, item.id).ok();
+    let page = cut.as_ref().filter(|_| item.file.is_some()).and_then(|cut| {
+        let shown = cited::shown(ws, read, (item.id, cut), at).ok()?;
+        shown.quote?.page
+    });
+    if let Some(page) = page {
+        return format!("{}, page {page}", item.title);
+    }
+    let trail = cut.and_then(|cut| cited::now(&cut, at).map(|n| cut.trail(n))).unwrap_or_default();
+    match trail.rsplit(" › ").next().unwrap_or_default() {
+        heading if heading.is_empty() || heading == item.title => item.title.clone(),
+        heading => format!("{} › {heading}", item.title),
+    }
 }
 
 /// The same for words that keep no links of their own, such as those of a comment.

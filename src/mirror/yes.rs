@@ -249,6 +249,7 @@ pub static NEVER: &[&str] = &[
     "counters",
     "retention",
     "file_reverts",
+    "permission_uses",
     "inbox_paces",
     "queue_choices",
     "talk_choices",

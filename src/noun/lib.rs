@@ -203,6 +203,12 @@ pub type Told = fn(&dyn Read, &str, &Value) -> Value;
 /// How many records in use have each label, by its id.
 pub type Carried = fn(&dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError>;
 
+/// The names of the labels that a stored row has, read once for many rows.
+pub type LabelNames = Box<dyn Fn(&[u8]) -> Vec<String>>;
+
+/// The keys of the records that have one of some labels, or any where none is named.
+pub type Having = fn(&dyn Read, Option<&[Uuid]>) -> Result<Vec<Vec<u8>>, StoreError>;
+
 /// The records of a noun that carry labels of the workspace, beside tasks.
 #[derive(Clone, Copy, Debug)]
 pub struct Labelled {
@@ -213,6 +219,10 @@ pub struct Labelled {
     /// Gives the records that have a label another one in its place, or takes it off them. A record that changes is
     /// told of.
     pub replace: fn(&mut WriteTx<'_>, Uuid, Option<Uuid>) -> Result<(), StoreError>,
+    /// The names of labels as they are now: records are found by them.
+    pub names: fn(&dyn Read) -> Result<LabelNames, StoreError>,
+    /// The records whose words change with labels.
+    pub having: Having,
 }
 
 /// A kind of record that people know by a name.

@@ -207,6 +207,7 @@ impl Turn {
         if calls.is_empty() {
             return Ok(());
         }
+        self.talk.journal.decided.clear();
         self.withdraw(calls).await?;
         let mut events = Vec::with_capacity(calls.len());
         for call in calls {

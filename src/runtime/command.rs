@@ -19,8 +19,11 @@ use serde_json::Value;
 use features::inbox::model::Item;
 use features::runs::model::{Body, EventKind, ModelSource, PromptPart, Run};
 use features::runs::rules::{self, Pen};
-use kernel::{Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, RunId, SessionId, Thinking};
-use store::{ReadExt, WriteTx};
+use features::trust::rules as trust;
+use kernel::{
+    Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, PermissionId, RunId, SessionId, Thinking,
+};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::away::OfHome;
 use super::{EngineError, card};
@@ -249,6 +252,9 @@ pub struct Hand {
     pub number: u64,
     /// What is written before, when nobody has begun the run yet.
     pub first: Option<Box<First>>,
+    /// The permissions that decided what became of the calls that are written down.
+    #[serde(default)]
+    pub decided: Vec<PermissionId>,
 }
 
 /// What opens the pen once more within a transaction, and what came with it.
@@ -282,7 +288,7 @@ impl Hand {
         tx: &mut WriteTx<'_>,
         tool: Option<Ready>,
     ) -> Result<Option<(Pen, Within)>, EngineError> {
-        let Self { run, epoch, worked_ms, number, first } = self;
+        let Self { run, epoch, worked_ms, number, first, decided } = self;
         // What is written with an epoch that is over is refused by the fence, and not taken for one of these.
         let own = |run: &Run| first.is_some() || run.epoch == epoch;
         if tx.get::<Run>(run)?.is_some_and(|run| number <= run.applied && own(&run)) {
@@ -292,6 +298,7 @@ impl Hand {
             Some(first) => first.write(tx, run)?,
             None => Pen::open(tx, run, epoch)?,
         };
+        trust::note_decided(tx, &decided)?;
         let within = Within { run, epoch: pen.run.epoch, worked_ms, number, tool };
         Ok(Some((within.held(pen), within)))
     }

@@ -220,6 +220,7 @@ impl Shown {
             paths: commit::noted(run, self.of_run(run.id)),
             unsure: false,
             effective: run.effective,
+            decided: Vec::new(),
             kept: std::sync::atomic::AtomicU64::new(0),
         }
     }

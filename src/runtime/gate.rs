@@ -28,7 +28,7 @@ use super::journal::blocking;
 use super::model_call::review;
 use super::port::Port;
 use super::toolbox::Call;
-use super::tools::browser::{Act, keep_asked};
+use super::tools::browser::{AtSite, keep_asked};
 use super::tools::{folder, request};
 use super::turn::Turn;
 use super::{EngineError, child};
@@ -81,8 +81,8 @@ struct Weighed {
     /// Whether its command line is all that it is.
     bare: bool,
     request: Option<Asked>,
-    /// Of an act in a page: what it would be done to.
-    act: Option<Act>,
+    /// What it asks of a site in the agent's browser.
+    act: Option<AtSite>,
     answered: Option<Approval>,
     /// Whether the reviewer may say yes to it.
     may_review: bool,
@@ -148,6 +148,7 @@ impl Turn {
         entry: &Entry,
     ) -> Result<Option<Passed>, EngineError> {
         self.ends.approved = None;
+        self.talk.journal.decided.clear();
         let arguments = match entry.canonical(&call.arguments) {
             Ok(arguments) => arguments,
             Err(error) => return Ok(Some(Passed::Refused(error))),
@@ -174,12 +175,19 @@ impl Turn {
                     return Ok(Some(Passed::Refused(unanswered())));
                 }
                 _ if weighed.verdict.leave == Leave::Deny => {}
-                Some(_) if approval.is_allowed() && approval.digest == weighed.digest => {
+                Some(_)
+                    if approval.is_allowed()
+                        && approval.digest == weighed.digest
+                        && approval.is_of(&entry.definition) =>
+                {
                     self.ends.approved = Some(approval.id);
                     return Ok(Some(weighed.go()));
                 }
                 Some(_) if approval.is_allowed() => {
-                    changed = Some(differs(&approval.plan, &weighed.plan));
+                    changed = Some(match approval.is_of(&entry.definition) {
+                        true => differs(&approval.plan, &weighed.plan),
+                        false => format!("HQ was updated since the yes: {} is another", call.name),
+                    });
                     self.close(approval.id, ApprovalAnswer::Changed).await?;
                 }
                 // The yes to another one counts for this one too.
@@ -188,7 +196,7 @@ impl Turn {
                     return Ok(None);
                 }
                 // A message came, or the program was started anew: it waits on.
-                None if approval.digest == weighed.digest => {
+                None if approval.digest == weighed.digest && approval.is_of(&entry.definition) => {
                     let (line, until) = (approval.plan.line(&approval.tool), approval.until);
                     let waits = self.wait_for_yes(call, (line, until), Vec::new()).await?;
                     return Ok(waits.then_some(Passed::Waits));
@@ -197,6 +205,7 @@ impl Turn {
                 Some(_) => {}
             }
         }
+        self.talk.journal.decided.clone_from(&weighed.verdict.took);
         match weighed.verdict.leave {
             Leave::Allow => Ok(Some(weighed.go())),
             Leave::Deny => {
@@ -209,7 +218,7 @@ impl Turn {
                     keep_asked(&self.talk.journal.ws, of, &call.id, act).await;
                 }
                 let may_review = weighed.may_review && changed.is_none();
-                let mut new = vec![self.approval(call, weighed, changed, now)];
+                let mut new = vec![self.approval((call, entry), weighed, changed, now)];
                 if may_review {
                     if self.review(&new[0]).await? {
                         return Ok(None);
@@ -231,7 +240,7 @@ impl Turn {
     /// The calls of the same tool behind one in its message that need a yes as well: people are asked for them at once.
     /// What they would do is as they find it now; what an earlier one changes of it is asked for again.
     async fn alike(
-        &self,
+        &mut self,
         call: &Call,
         later: &[Call],
         entry: &Entry,
@@ -248,7 +257,8 @@ impl Turn {
             let Ok(None) = self.rewritten(entry, &arguments).await else { continue };
             let weighed = self.weigh(other, entry, arguments, None).await?;
             if weighed.verdict.leave == Leave::Ask && weighed.answered.is_none() {
-                alike.push(self.approval(other, weighed, None, now));
+                self.talk.journal.decided.extend_from_slice(&weighed.verdict.took);
+                alike.push(self.approval((other, entry), weighed, None, now));
             }
         }
         Ok(alike)
@@ -267,8 +277,11 @@ impl Turn {
     }
 
     /// The rights to make several calls that only look; none when one of them is not simply made.
-    pub(super) async fn leases(&self, calls: &[Call]) -> Result<Option<Vec<Lease>>, EngineError> {
-        let mut leases = Vec::with_capacity(calls.len());
+    pub(super) async fn leases(
+        &mut self,
+        calls: &[Call],
+    ) -> Result<Option<Vec<Lease>>, EngineError> {
+        let (mut leases, mut decided) = (Vec::with_capacity(calls.len()), Vec::new());
         for call in calls {
             let Some(entry) = self.setting.engine.tools.get(&call.name) else { return Ok(None) };
             let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
@@ -276,8 +289,10 @@ impl Turn {
             if weighed.verdict.leave != Leave::Allow || weighed.answered.is_some() {
                 return Ok(None);
             }
+            decided.extend(weighed.verdict.took);
             leases.push(Lease::granted(weighed.plan.arguments));
         }
+        self.talk.journal.decided = decided;
         Ok(Some(leases))
     }
 
@@ -379,10 +394,7 @@ impl Turn {
         };
         let secrets = self.secrets_of(entry.spec.name, &given)?;
         let mut digest = digest_of(entry.spec.name, &plan, &secrets);
-        let mut act = match entry.spec.name == BROWSER {
-            true => Act::look(ws, (agent, run), &plan.arguments).await,
-            false => None,
-        };
+        let mut act = AtSite::look(ws, (agent, run), entry.spec.name, &plan.arguments).await;
         let bare = weigh::is_bare(&given);
         let now = ws.app.clock.now();
         let facts = Facts {
@@ -401,14 +413,14 @@ impl Turn {
             Some(act) => act.verdict(snap, &agents, run, &facts),
             None => weigh::weigh(snap, &agents, Some(run), &facts),
         })?;
-        if entry.spec.name == BROWSER {
+        if AtSite::is_one(entry.spec.name) {
             if let Some(act) = &mut act
                 && (verdict.leave == Leave::Ask || answered.is_some())
             {
                 act.bind(ws, &mut plan).await;
                 digest = digest_of(entry.spec.name, &plan, &secrets);
             }
-            Act::expect(act.as_ref(), ws, agent, (run, self.talk.journal.steps + 1));
+            AtSite::expect(act.as_ref(), ws, agent, (run, self.talk.journal.steps + 1));
         }
         let may_review = verdict.leave == Leave::Ask
             && verdict.rule.is_none()
@@ -460,7 +472,7 @@ impl Turn {
     /// What is asked of a person.
     fn approval(
         &self,
-        call: &Call,
+        (call, entry): (&Call, &Entry),
         weighed: Weighed,
         changed: Option<String>,
         now: Timestamp,
@@ -481,9 +493,11 @@ impl Turn {
             run: self.talk.journal.run,
             call_id: call.id.clone(),
             agent: self.setting.agent.id,
-            tool: call.name.clone(),
+            // What is asked of a site is allowed for the browser, whichever of its tools asks.
+            tool: act.map_or_else(|| call.name.clone(), |_| BROWSER.to_owned()),
             plan,
             digest,
+            definition: entry.definition,
             risk,
             why: changed.unwrap_or(verdict.why),
             offers,

@@ -10,7 +10,7 @@ use app::Ws;
 use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, FileMark};
 use kernel::text::head_tail;
-use kernel::{Actor, AgentId, Cause, RunId};
+use kernel::{Actor, AgentId, Cause, PermissionId, RunId};
 use parking_lot::Mutex;
 use providers::model::Reply;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,8 @@ pub(super) struct Journal {
     pub unsure: bool,
     /// Whether anything changed in the workspace or in files.
     pub effective: bool,
+    /// The permissions that decided what became of the calls that are written down next.
+    pub decided: Vec<PermissionId>,
     /// How many bytes of results were kept as a whole since this task took the run up.
     pub kept: AtomicU64,
 }
@@ -134,7 +136,8 @@ impl Journal {
     ) -> Result<E::Answer, EngineError> {
         let number = self.applied + 1;
         let (run, epoch, worked_ms) = (self.run, self.epoch, self.works());
-        let hand = Hand { run, epoch, worked_ms, number, first };
+        let decided = std::mem::take(&mut self.decided);
+        let hand = Hand { run, epoch, worked_ms, number, first, decided };
         let noted = self.ws.enter((self.actor(), self.cause()), hand, entry, tool).await?;
         let Noted { answer, epoch, appended } = noted;
         (self.epoch, self.applied) = (epoch, number);

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::ops::{blobs, connections};
+use crate::ops::{blobs, connections, keys};
 use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
 use doors_account::users::session;
@@ -71,6 +71,7 @@ pub fn routes() -> Routes {
         .post("/tokens", make_token.needs(Can::Local))
         .get("/doctor/blobs", look_at_blobs.needs(Can::Local))
         .get("/doctor/connections", look_at_connections.needs(Can::Local))
+        .get("/doctor/keys", look_at_keys.needs(Can::Local))
 }
 
 /// Routes below `/api/v1`.
@@ -273,6 +274,10 @@ async fn look_at_blobs(
 
 async fn look_at_connections(app: App) -> Result<Json<Vec<connections::Found>>, ApiError> {
     Ok(Json(connections::look(&app)?))
+}
+
+async fn look_at_keys(app: App) -> Result<Json<keys::Found>, ApiError> {
+    Ok(Json(keys::look(&app, true)?))
 }
 
 // ── Links ──

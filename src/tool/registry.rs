@@ -5,7 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use schemars::JsonSchema;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     ActTool, Aliases, FilePlan, FileTool, Lease, ReadTool, Slot, ToolCx, ToolError, ToolOutput,
@@ -104,6 +105,8 @@ pub struct Entry {
     pub schema: Value,
     /// Other names of its arguments.
     pub aliases: Aliases,
+    /// SHA-256 of its words, its effect and the schema: of all that it says of itself.
+    pub definition: [u8; 32],
     /// The tool.
     pub tool: AnyTool,
 }
@@ -133,7 +136,9 @@ impl Registry {
 
     fn add<A: JsonSchema>(mut self, spec: ToolSpec, aliases: Aliases, tool: AnyTool) -> Self {
         let schema = schema_of::<A>();
-        let before = self.tools.insert(spec.name, Entry { spec, schema, aliases, tool });
+        let definition = defined(&spec, &schema);
+        let entry = Entry { spec, schema, aliases, definition, tool };
+        let before = self.tools.insert(spec.name, entry);
         assert!(before.is_none(), "invariant: tool {} is registered once", spec.name);
         self
     }
@@ -201,6 +206,17 @@ impl Registry {
     }
 }
 
+/// SHA-256 of what a tool says of itself, each part with its length before it.
+fn defined(spec: &ToolSpec, schema: &Value) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let (effect, schema) = (json!(spec.effect).to_string(), schema.to_string());
+    for part in [spec.name, effect.as_str(), spec.needs.word(), spec.about, schema.as_str()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
 /// The schema of arguments without what models do not need: every byte is paid for in each call.
 fn schema_of<A: JsonSchema>() -> Value {
     let mut settings = schemars::generate::SchemaSettings::draft2020_12();
@@ -265,5 +281,31 @@ fn without_null(map: &mut serde_json::Map<String, Value>) {
     }
     if let Some(Value::Array(words)) = map.get_mut("enum") {
         words.retain(|w| !w.is_null());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::Can;
+    use serde_json::json;
+
+    use super::defined;
+    use crate::{Effect, Group, ToolSpec};
+
+    #[test]
+    fn a_definition_is_another_with_each_of_its_parts() {
+        let (group, needs, effect) = (Group::Work, Can::Read, Effect::Read);
+        let spec = ToolSpec { name: "look", group, needs, effect, about: "Looks." };
+        let schema = json!({ "type": "object" });
+        let same = defined(&spec, &schema);
+        assert_eq!(same, defined(&spec, &json!({ "type": "object" })));
+        for other in [
+            ToolSpec { effect: Effect::External, ..spec },
+            ToolSpec { needs: Can::Write, ..spec },
+            ToolSpec { about: "Sends.", ..spec },
+        ] {
+            assert_ne!(same, defined(&other, &schema), "{other:?}");
+        }
+        assert_ne!(same, defined(&spec, &json!({ "type": "object", "properties": {} })));
     }
 }

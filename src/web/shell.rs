@@ -229,6 +229,8 @@ pub struct NavItem {
     pub face: Option<Face>,
     /// Number at the end of the line.
     pub count: Option<u64>,
+    /// What the number counts, in words, where the label does not say it.
+    pub told: String,
     /// Whether the number wants attention.
     pub loud: bool,
     /// State at the end of the line.
@@ -255,6 +257,13 @@ impl NavItem {
     #[must_use]
     pub fn count(mut self, count: u64) -> Self {
         self.count = (0 < count).then_some(count);
+        self
+    }
+
+    /// The same line, with what its number counts.
+    #[must_use]
+    pub fn telling(mut self, told: impl Into<String>) -> Self {
+        self.told = told.into();
         self
     }
 

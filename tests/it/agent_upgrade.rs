@@ -54,7 +54,7 @@ fn replace(files: &mut [File], path: &str, from: &str, to: &str) {
 }
 
 /// Moves a template on, as a newer HQ does.
-fn moves(hq: &TestHq, template: &str, files: &[File]) -> CommitId {
+pub fn moves(hq: &TestHq, template: &str, files: &[File]) -> CommitId {
     let ws = hq.ws();
     let repo = ws.repo().expect("a repository");
     match repo.ensure_template(template, files, hq.now()).expect("it moves") {
@@ -102,7 +102,7 @@ const HUMANIZE: &str = "skills/humanize/SKILL.md";
 const BRIEF: &str = "skills/brief/SKILL.md";
 
 /// A newer `default` in which something of every kind is another.
-fn newer() -> Vec<File> {
+pub fn newer() -> Vec<File> {
     let mut all = files("default");
     replace(&mut all, "TOOLS.md", TOOLS, "# Tools of yours\n");
     replace(&mut all, "IDENTITY.md", "- In a line: a capable", "- In a line: a very capable");

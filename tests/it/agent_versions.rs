@@ -1,16 +1,22 @@
 //! What became of an agent's files: who changed them through what, a file as it was then, and the way
 //! back to that.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use features::agents::model::Agent;
-use git::Branch;
 use git::history::LogQuery;
+use git::snapshot::Paths;
+use git::{Author, Branch, Entry};
 use kernel::{Outcome, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use support::hq::{Person, TestHq};
+use support::hq::{Person, Setup, TestHq};
 use support::model::Turn;
 use support::office::Office;
+
+use crate::ops_health::Room;
 
 const AGENTS: &str = "/w/marlow-cargo/agents";
 
@@ -29,7 +35,11 @@ async fn log(person: &Person, query: &str) -> Vec<Value> {
 }
 
 async fn made() -> (TestHq, Person) {
-    let hq = TestHq::start().await;
+    made_with(Setup::default()).await
+}
+
+async fn made_with(setup: Setup) -> (TestHq, Person) {
+    let hq = setup.start().await;
     let api = hq.api().await;
     let made = api.post("/api/v1/agents", &json!({ "name": "Ada" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
@@ -125,7 +135,7 @@ async fn what_was_not_committed_yet_stays_in_the_history_when_a_version_comes_ba
     let then =
         api.get(&format!("/api/v1/agents/ada/history/{between}?path=MEMORY.md")).await.json();
     assert_eq!(then["file"]["text"], "written a moment ago\n");
-    assert_eq!((&then["author"], &all[2]["commit"]), (&json!("HQ"), &json!(kept)));
+    assert_eq!((&then["author"], &all[2]["commit"]), (&json!("Ada"), &json!(kept)));
 
     // A file that was removed comes back, too.
     std::fs::remove_file(&file).expect("gone");
@@ -139,6 +149,62 @@ async fn what_was_not_committed_yet_stays_in_the_history_when_a_version_comes_ba
     let refused = api.post(&url, &json!({ "path": "MEMORY.md" })).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     assert_eq!(refused.json()["type"], "urn:hq:file_not_in_commit");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_a_key_and_the_settings_keep_an_older_version_from_coming_back() {
+    const KEY: &str = "one\nsk-abcdefghijklmnopqrstuvwx\n";
+    let free = Arc::new(AtomicU64::new(50 << 30));
+    let (hq, api) = made_with(Setup::default().faults(Arc::new(Room(Arc::clone(&free))))).await;
+    write(&api, "one\n").await;
+    write(&api, "two\n").await;
+    let folder = hq.ws().agent_folder("ada");
+    let file = folder.join("MEMORY.md");
+    let is = || std::fs::read_to_string(&file).expect("a file");
+    let commits = log(&api, "").await;
+    let back = async |commit: &Value, path: &str| {
+        let commit = commit.as_str().expect("a commit");
+        let url = format!("/api/v1/agents/ada/history/{commit}/restore");
+        let reply = api.post(&url, &json!({ "path": path })).await;
+        (reply.status.as_u16(), reply.json()["type"].clone())
+    };
+    let first = log(&api, "path=MEMORY.md").await[1]["commit"].clone();
+
+    free.store(1 << 20, Ordering::SeqCst);
+    assert_eq!(back(&first, "MEMORY.md").await, (507, json!("urn:hq:storage_full")));
+    let form = [("path", "MEMORY.md"), ("commit", first.as_str().expect("a commit"))];
+    let page = hq.owner().form(&format!("{AGENTS}/ada/history"), &form).await;
+    assert_eq!(page.status, StatusCode::INSUFFICIENT_STORAGE, "{}", page.text);
+    assert!(page.text.contains("nearly full"), "{}", page.text);
+    free.store(50 << 30, Ordering::SeqCst);
+    assert_eq!(is(), "two\n");
+
+    // A key is not committed, and what stands around it would be lost.
+    std::fs::write(&file, KEY).expect("a file");
+    assert_eq!(back(&first, "MEMORY.md").await, (422, json!("urn:hq:file_holds_key")));
+    assert_eq!(is(), KEY);
+    assert_eq!(log(&api, "").await, commits);
+    // Nor does one come back that got into the history.
+    let (ws, branch) = (hq.ws(), Branch::agent("ada").expect("a branch"));
+    let (author, paths) = (Author::hq(), ["MEMORY.md".to_owned()]);
+    let entry = Entry { author: &author, message: "test: A key", time: hq.now() };
+    let repo = ws.repo().expect("a repository");
+    let held = repo.commit_paths(&branch, &folder, Paths::Only(&paths), &entry);
+    let held = held.expect("a commit").commit.expect("a change").to_string();
+    drop(ws);
+    assert!(back(&first, "MEMORY.md").await.1.is_null(), "what is committed is not lost");
+    assert_eq!(is(), "one\n");
+    assert_eq!(back(&json!(held), "MEMORY.md").await, (422, json!("urn:hq:file_holds_key")));
+    assert_eq!(is(), "one\n");
+
+    // The manifest follows the settings.
+    let manifest = log(&api, "path=agent.json").await[0]["commit"].clone();
+    std::fs::write(folder.join("agent.json"), "{}").expect("a file");
+    assert_eq!(back(&manifest, "agent.json").await, (422, json!("urn:hq:file_of_settings")));
+    let page = hq.owner().get(&format!("{AGENTS}/ada/history?path=agent.json")).await;
+    assert!(!page.text.contains("Restore this version"), "{}", page.text);
+    assert!(!page.text.contains("Current</"), "it is another now: {}", page.text);
     hq.finish().await;
 }
 

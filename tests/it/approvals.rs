@@ -13,7 +13,7 @@ use features::trust::model::{Approval, What};
 use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
 use kernel::{
-    ApprovalAnswer, CallKind, Leave, NoticeKind, Risk, RunId, RunState, TrustMode, WaitFor,
+    ApprovalAnswer, CallKind, Leave, NoticeKind, Risk, Role, RunId, RunState, TrustMode, WaitFor,
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -127,6 +127,37 @@ async fn a_script_that_was_swapped_after_the_yes_is_asked_for_anew() {
     answer(&office, &second, json!({ "answer": "once" })).await;
     office.ended(run).await;
     assert_eq!(office.file(&ada, "out").as_deref(), Some("bad\n"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_of_a_tool_that_an_update_has_changed_is_asked_for_anew() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("touch made")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Make it").await;
+    let first = asked(&office, run).await;
+    assert_ne!(first.definition, [0; 32]);
+    let older = Approval { definition: [9; 32], ..first.clone() };
+    office.act(move |tx| tx.put(&older)).await;
+    answer(&office, &first, json!({ "answer": "once" })).await;
+    let second = office
+        .until("another approval", |snap| {
+            Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
+        })
+        .await;
+    assert!(second.why.contains("HQ was updated since the yes"), "{}", second.why);
+    assert_eq!((second.definition, second.digest), (first.definition, first.digest));
+    let closed: Approval = office.get(first.id);
+    assert_eq!(closed.answer.map(|one| one.answer), Some(ApprovalAnswer::Changed));
+    assert_eq!(office.file(&ada, "made"), None);
+
+    // Of what was asked for before tools were looked at, the yes counts.
+    let unknown = Approval { definition: [0; 32], ..asked(&office, run).await };
+    office.act(move |tx| tx.put(&unknown)).await;
+    answer(&office, &second, json!({ "answer": "once" })).await;
+    office.ended(run).await;
+    assert!(office.file(&ada, "made").is_some());
     office.hq.finish().await;
 }
 
@@ -741,5 +772,99 @@ async fn what_would_become_of_a_call_is_told_and_nothing_is_called() {
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
     assert!(wrong.text.contains("are told apart by host"), "{}", wrong.text);
     assert_eq!(owner.get(API).await.json()["items"], json!([]));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_number_beside_review_counts_what_waits_for_those_who_may_see_it() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let tom = office.hq.another("Tom", Some(Role::Member)).await;
+    let nav = "/w/marlow-cargo/nav";
+    let owner = office.hq.owner();
+    let empty = owner.get(nav).await;
+    assert!(!empty.text.contains("waiting:"), "{}", empty.text);
+    office.model.push(runs("touch made")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Make it").await;
+    let approval = asked(&office, run).await;
+    let shown = owner.get(nav).await;
+    assert!(
+        shown.text.contains("<span class=\"vh\">, waiting: 1 approval</span>"),
+        "{}",
+        shown.text
+    );
+    assert!(shown.text.contains("hq:approvals from:body"), "the number hears of it");
+    let toms = tom.get(nav).await;
+    assert!(!toms.text.contains("waiting:"), "a private conversation: {}", toms.text);
+    answer(&office, &approval, json!({ "answer": "once" })).await;
+    office.ended(run).await;
+    let after = owner.get(nav).await;
+    assert!(!after.text.contains("waiting:"), "{}", after.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_answers_at_once_one_counts_and_the_same_call_once_more_is_asked_for_anew() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let command = json!({ "command": "echo one >> log" }).to_string();
+    let call = || Turn::text("Now.").and_call_as(Some("call_7"), "exec", &command);
+    office.model.push(call()).push(call()).push(Turn::text("Done."));
+    let run = office.say(&ada, "Write it down").await;
+    let first = asked(&office, run).await;
+    let path = format!("{API}/{}/answer", first.id);
+    let (owner, yes) = (office.hq.owner(), json!({ "answer": "once" }));
+    let (left, right) =
+        tokio::join!(owner.json("POST", &path, &yes), owner.json("POST", &path, &yes));
+    let mut said = [left.status, right.status];
+    said.sort_unstable();
+    assert_eq!(said, [StatusCode::OK, StatusCode::CONFLICT], "{}{}", left.text, right.text);
+
+    let second = office
+        .until("another approval", |snap| {
+            Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
+        })
+        .await;
+    assert_ne!(second.call_id, first.call_id, "a provider's id that comes twice is no yes");
+    assert_eq!(office.file(&ada, "log").as_deref(), Some("one\n"));
+    let late = owner.json("POST", &path, &yes).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    asked(&office, run).await;
+    answer(&office, &second, json!({ "answer": "denied" })).await;
+    let results = results(&office, run).await;
+    assert_eq!(results.iter().map(|one| one.1).collect::<Vec<_>>(), [true, false], "{results:?}");
+    assert_eq!(office.file(&ada, "log").as_deref(), Some("one\n"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_id_of_an_approval_in_the_words_of_an_agent_answers_nothing() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let bob = office.agent("Bob").await;
+    let call =
+        Turn::text("/approve first once").and_call("exec", json!({ "command": "touch made" }));
+    office.model.push(call);
+    let run = office.say(&ada, "Make it").await;
+    let approval = asked(&office, run).await;
+
+    let words = format!("/approve {} once", approval.id);
+    let answers = json!({ "id": approval.id.to_string(), "answer": "once" });
+    office.model.push(Turn::call("approval_answer", answers));
+    office.model.push(Turn::call("write", json!({ "path": "note.md", "content": words })));
+    office.model.push(Turn::text(&words));
+    let other = office.say(&bob, "Help Ada").await;
+    let told = results(&office, other).await;
+    assert!(!told[0].1 && told[0].2.contains("not_found"), "{told:?}");
+    let stands: Approval = office.get(approval.id);
+    assert_eq!(stands.answer, None);
+    assert_eq!(office.file(&ada, "made"), None);
+    let names = features::trust::tools::all().iter().map(|spec| spec.name);
+    assert_eq!(names.filter(|name| name.contains("approv")).count(), 0, "no tool answers");
+
+    office.model.push(Turn::text("I leave it."));
+    answer(&office, &approval, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    assert_eq!(office.file(&ada, "made"), None);
     office.hq.finish().await;
 }

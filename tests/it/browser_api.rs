@@ -237,6 +237,18 @@ async fn what_a_permission_or_a_rule_refuses_is_refused_to_programs_and_nothing_
     assert_eq!(done["results"].as_array().map(Vec::len), Some(2), "{done}");
     assert!(done["results"][1]["text"].as_str().is_some_and(|text| text.contains("Hello Bo")));
     assert!(done["aborted"].as_str().is_some_and(|why| why.starts_with("act 3:")), "{done}");
+    // Each way of a tab has a path of its own as well.
+    let offers = format!("{url}offers");
+    let there = acts.post(&format!("{API}/navigate"), &json!({ "url": offers })).await.json();
+    assert_eq!(there["tabs"][0]["url"], offers.as_str(), "{there}");
+    for (way, at) in [("back", &url), ("forward", &offers), ("reload", &offers), ("back", &url)] {
+        let there = acts.post(&format!("{API}/{way}"), &json!({})).await;
+        assert_eq!(there.json()["tabs"][0]["url"], at.as_str(), "{way}: {}", there.text);
+    }
+    let nowhere = acts.post(&format!("{API}/navigate"), &json!({})).await;
+    assert_eq!(nowhere.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", nowhere.text);
+    let opened = acts.get(&format!("{API}/snapshot")).await.json();
+    let greet = json!({ "kind": "click", "ref": part(&opened, "Greet") });
     let many = json!({ "acts": vec![greet.clone(); 21] });
     let refused = acts.post(&format!("{API}/act/batch"), &many).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);

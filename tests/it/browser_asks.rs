@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::Html;
+use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use browser::setup::PROGRAM;
 use features::agents::model::Agent;
@@ -24,12 +24,18 @@ use tokio::net::TcpListener;
 use support::model::Turn;
 use support::office::Office;
 
-const PAGE: &str = "<title>Shop</title><h1>Shop</h1>
+const PAGE: &str = "<title>Shop</title><h1>Shop</h1><a href=/offer download>Our offer</a>
     <button onclick=\"this.nextElementSibling.textContent='Hello'\">Greet</button><p>Nobody</p>
     <label>Papers <input type=file onchange=\"papers.textContent = this.files[0].name\"></label><p id=papers>None</p>
     <form method=post action=/in><label>User <input name=user></label>
     <label>Password <input type=password name=word value=planted-word></label>
     <button>Sign in</button></form>";
+
+/// What only the answer tells to be a file.
+async fn offer() -> impl IntoResponse {
+    let kept = "attachment; filename=\"offer.pdf\"";
+    ([("content-type", "application/pdf"), ("content-disposition", kept)], "%PDF-1.4 zanzibar")
+}
 
 /// Whether a browser can be kept to its way out here.
 #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
@@ -50,6 +56,7 @@ struct Shop {
     greet: String,
     sign_in: String,
     papers: String,
+    user: String,
 }
 
 impl Shop {
@@ -58,6 +65,7 @@ impl Shop {
         let port = listener.local_addr().expect("an address").port();
         let site = Router::new()
             .route("/", get(|| async { Html(PAGE) }))
+            .route("/offer", get(offer))
             .route("/in", post(|| async { Html("<title>Welcome</title><p>Welcome</p>") }));
         tokio::spawn(async move { axum::serve(listener, site).await });
         let office = Office::open().await;
@@ -69,8 +77,8 @@ impl Shop {
         let on = owner.json("PUT", "/api/v1/agents/ada/browser", &json!({ "on": true })).await;
         assert_eq!(on.status, StatusCode::OK, "{}", on.text);
         let origin = format!("http://127.0.0.1:{port}");
-        let (greet, sign_in, papers) = (String::new(), String::new(), String::new());
-        let mut shop = Self { office, ada, origin, greet, sign_in, papers };
+        let [greet, sign_in, papers, user] = [const { String::new() }; 4];
+        let mut shop = Self { office, ada, origin, greet, sign_in, papers, user };
         // To look asks nobody.
         let run = shop.begins(&[json!({ "action": "open", "url": shop.origin })]).await;
         let seen = shop.ends(run).await.remove(0);
@@ -78,6 +86,7 @@ impl Shop {
         shop.greet = part(&seen.1, "button \"Greet\"");
         shop.sign_in = part(&seen.1, "button \"Sign in\"");
         shop.papers = part(&seen.1, "\"Papers");
+        shop.user = part(&seen.1, "\"User\"");
         shop
     }
 
@@ -320,5 +329,154 @@ async fn a_script_is_off_until_an_admin_allows_it_and_is_asked_for_with_all_of_i
     shop.answer(&approval, json!({ "answer": "once" })).await;
     let done = shop.ends(run).await;
     assert!(done[0].0 && done[0].1.contains("\"Nobody\""), "{done:?}");
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_does_its_acts_in_one_call_and_ends_where_another_page_comes() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    shop.office.trust(shop.ada.id, TrustMode::Full).await;
+    let acts = json!([
+        { "action": "fill", "ref": shop.user, "text": "mira" },
+        { "action": "click", "element": shop.greet },
+        { "action": "click", "ref": "e999" },
+    ]);
+    let last =
+        json!([Shop::click(&shop.greet), Shop::click(&shop.sign_in), Shop::click(&shop.greet)]);
+    let batch = |acts: Value| json!({ "action": "batch", "acts": acts });
+    let looks = batch(json!([Shop::click(&shop.greet), { "action": "snapshot" }]));
+    let run = shop.begins(&[looks, batch(acts), batch(last)]).await;
+    let done = shop.ends(run).await;
+
+    assert!(!done[0].0 && done[0].1.contains("acts[1]: what looks"), "{done:?}");
+    let (ok, text) = &done[1];
+    assert!(*ok && text.starts_with("2 of 3 acts done, from act 3 on none: (stale_ref)"), "{text}");
+    assert!(
+        text.contains(&format!("1. fill {}: done\n2. click {}: done", shop.user, shop.greet)),
+        "{text}"
+    );
+    let (ours, words) = text.split_once("<<<EXTERNAL_UNTRUSTED_CONTENT").expect("it is marked");
+    assert!(!ours.contains("Greet") && words.contains("Hello") && words.contains("mira"), "{text}");
+    let (ok, text) = &done[2];
+    assert!(
+        *ok && text.starts_with("2 of 3 acts done, from act 3 on none: another page"),
+        "{text}"
+    );
+    assert!(text.contains("Welcome"), "{text}");
+    // One step each, with one picture.
+    assert_eq!(shop.shots(run).iter().filter(|shot| shot.after.is_some()).count(), 2);
+    let page =
+        shop.office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", shop.name(run))).await;
+    assert!(page.text.contains("Did several things in the page"), "{}", page.text);
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_ends_before_what_people_are_asked_for_and_asks_nobody() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let batch = json!({
+        "action": "batch",
+        "acts": [Shop::click(&shop.greet), Shop::click(&shop.sign_in)],
+    });
+    let run = shop.begins(std::slice::from_ref(&batch)).await;
+    let done = shop.ends(run).await;
+    assert!(!done[0].0 && done[0].1.contains("Error(ask_first)"), "{done:?}");
+
+    let what = What::Host { method: "ACT".to_owned(), host: shop.origin.clone() };
+    let allows = NewPermission {
+        agent: Some(shop.ada.id),
+        run: None,
+        tool: "browser".to_owned(),
+        what,
+        leave: Leave::Allow,
+        note: String::new(),
+        expires_at: None,
+    };
+    shop.office.act(move |tx| rules::permit(tx, allows)).await;
+    let run = shop.begins(&[batch]).await;
+    let done = shop.ends(run).await;
+    let (ok, text) = &done[0];
+    assert!(*ok && text.starts_with("1 of 2 acts done, from act 2 on none: (ask_first)"), "{text}");
+    assert!(text.contains("sends a form with a password") && text.contains("Hello"), "{text}");
+    let ws = shop.office.ws();
+    let browser = shop.office.hq.running().app.browsers.get(ws.browser_of(shop.ada.id));
+    let tabs = browser.expect("it runs").open_tabs();
+    assert!(!tabs.iter().any(|tab| tab.url.ends_with("/in")), "nothing was sent: {tabs:?}");
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_a_site_sends_unasked_is_held_until_a_person_has_said_yes_to_it() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let offer = json!({ "action": "navigate", "url": format!("{}/offer", shop.origin) });
+    let keeps = async || {
+        shop.office.model.push(Turn::call("browser", offer.clone()));
+        shop.office.model.push(Turn::call("browser_download", json!({ "name": "offer" })));
+        shop.office.model.push(Turn::text("Done."));
+        shop.office.say(&shop.ada, "Keep the offer").await
+    };
+    let kept = shop.office.ws().agent_folder(&shop.ada.slug).join("downloads/offer.pdf");
+
+    let run = keeps().await;
+    let approval = shop.asked(run, None).await;
+    let shown = &approval.plan.shown;
+    let first = format!("Keep the download \"offer.pdf\" from {}\nKind: PDF file", shop.origin);
+    assert!(
+        shown.starts_with(&first) && shown.contains(&format!("{}/offer", shop.origin)),
+        "{shown}"
+    );
+    assert!(approval.why.contains("Nobody has allowed it to keep what"), "{}", approval.why);
+    let site = What::Host { method: "DOWNLOAD".to_owned(), host: shop.origin.clone() };
+    assert_eq!(approval.offers[0].whats, [site]);
+    assert!(!kept.exists(), "nobody has said yes");
+    shop.answer(&approval, json!({ "answer": "denied" })).await;
+    let done = shop.ends(run).await;
+    assert!(done[0].0 && done[0].1.contains("once a person has allowed"), "{done:?}");
+    assert!(!done[1].0 && !kept.exists(), "{done:?}");
+
+    let run = keeps().await;
+    let approval = shop.asked(run, None).await;
+    shop.answer(&approval, json!({ "answer": "always" })).await;
+    let done = shop.ends(run).await;
+    assert!(done[1].0 && done[1].1.starts_with("saved 17 B"), "{done:?}");
+    assert!(kept.exists());
+    let behaviour = shop.office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour").await;
+    let told = format!("Downloads at {}", shop.origin);
+    assert!(behaviour.text.contains(&told), "{}", behaviour.text);
+
+    // From now on nobody is asked.
+    let run = keeps().await;
+    assert!(shop.ends(run).await[1].0);
+    shop.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_to_a_link_that_downloads_counts_for_what_it_has_begun() {
+    if !is_possible() {
+        return;
+    }
+    let shop = Shop::open().await;
+    let found = json!({ "action": "snapshot", "find": "Our offer" });
+    let run = shop.begins(&[found]).await;
+    let link = part(&shop.ends(run).await[0].1, "Our offer");
+    shop.office.model.push(Turn::call("browser", Shop::click(&link)));
+    shop.office.model.push(Turn::call("browser_download", json!({ "name": "offer" })));
+    shop.office.model.push(Turn::text("Done."));
+    let run = shop.office.say(&shop.ada, "Keep the offer").await;
+    let approval = shop.asked(run, None).await;
+    assert!(approval.why.contains("begins a download"), "{}", approval.why);
+    shop.answer(&approval, json!({ "answer": "once" })).await;
+    // Nobody is asked once more.
+    let done = shop.ends(run).await;
+    assert!(done[1].0 && done[1].1.starts_with("saved 17 B"), "{done:?}");
     shop.office.hq.finish().await;
 }

@@ -2,17 +2,24 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::response::Html;
 use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use browser::setup::PROGRAM;
 use features::agents::model::Agent;
-use kernel::{Role, TrustMode};
+use features::browsers::queries as browsers;
+use features::runs::model::Run;
+use kernel::{Role, RunState, TaskId, TrustMode};
+use parking_lot::Mutex;
 use reqwest::StatusCode;
 use sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _};
 use tokio::net::TcpListener;
 
 use support::hq::{Heard, Person, Socket};
@@ -28,6 +35,9 @@ const SIGN_IN: &str = "<title>Sign in</title><style>body{margin:0;background:#00
     width:300px;height:40px}</style><form action=/in method=post><input id=p name=p type=password style='top:20px'>
     <button style='top:100px'>Sign in</button></form>
     <script>p.oninput=()=>document.body.style.background=p.value?'#f00':'#00f'</script>";
+
+/// The same, with a button that shows the letters.
+const SHOWS: &str = "<button id=s style='top:180px' onclick=\"p.type='text'\">Show</button>";
 
 /// Whether a browser can be kept to its way out here.
 #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
@@ -47,6 +57,7 @@ async fn opened() -> (Office, Agent, String) {
     let done = "<title>Welcome</title><style>body{background:#0f0}</style><p>Welcome</p>";
     let site = Router::new()
         .route("/", get(|| async { Html(SIGN_IN) }))
+        .route("/shows", get(|| async { Html(format!("{SIGN_IN}{SHOWS}")) }))
         .route("/in", post(move || async move { Html(done) }));
     tokio::spawn(async move { axum::serve(listener, site).await });
     let office = Office::open().await;
@@ -62,9 +73,14 @@ async fn opened() -> (Office, Agent, String) {
     (office, ada, url)
 }
 
-/// How much of a picture is of a colour, of 255.
+/// How much of a picture of the live view is of a colour, of 255.
 fn share(framed: &[u8], of: [u8; 3]) -> usize {
-    let picture = image::load_from_memory(&framed[4..]).expect("a picture").to_rgb8();
+    share_of(&framed[4..], of)
+}
+
+/// The same of a picture by itself.
+fn share_of(picture: &[u8], of: [u8; 3]) -> usize {
+    let picture = image::load_from_memory(picture).expect("a picture").to_rgb8();
     let near = |pixel: &image::Rgb<u8>| {
         pixel.0.iter().zip(of).all(|(one, other)| one.abs_diff(other) < 60)
     };
@@ -80,6 +96,21 @@ async fn click(socket: &mut Socket, y: u32) {
     for act in ["move", "down", "up"] {
         socket.say(&json!({ "do": "mouse", "act": act, "x": 100, "y": y, "clicks": 1 })).await;
     }
+}
+
+/// All that comes to somebody who watches, until the sign-in is over: what is said, and the pictures.
+async fn recorded(mut recorder: Socket) -> (String, Vec<Vec<u8>>) {
+    let (mut said, mut frames) = (String::new(), Vec::<Vec<u8>>::new());
+    while frames.last().is_none_or(|bytes| share(bytes, [0, 255, 0]) < 100) {
+        match recorder.next().await.expect("it goes on") {
+            Heard::Json(state) => said.push_str(&state.to_string()),
+            Heard::Bytes(bytes) => {
+                frames.push(bytes);
+                recorder.say(&json!({ "do": "ack" })).await;
+            }
+        }
+    }
+    (said, frames)
 }
 
 async fn takes(socket: &mut Socket) {
@@ -196,19 +227,7 @@ async fn a_password_that_a_person_types_is_seen_by_nobody_else() {
     let vera = office.hq.another("Vera", Some(Role::Admin)).await;
     let mut recorder = vera.ticketed(PAGE).await;
     recorder.picture(|bytes| 100 < share(bytes, [0, 0, 255])).await;
-    let recording = tokio::spawn(async move {
-        let (mut said, mut frames) = (String::new(), Vec::<Vec<u8>>::new());
-        while frames.last().is_none_or(|bytes| share(bytes, [0, 255, 0]) < 100) {
-            match recorder.next().await.expect("it goes on") {
-                Heard::Json(state) => said.push_str(&state.to_string()),
-                Heard::Bytes(bytes) => {
-                    frames.push(bytes);
-                    recorder.say(&json!({ "do": "ack" })).await;
-                }
-            }
-        }
-        (said, frames)
-    });
+    let recording = tokio::spawn(recorded(recorder));
 
     let mut socket = owner.ticketed(PAGE).await;
     takes(&mut socket).await;
@@ -242,6 +261,154 @@ async fn a_password_that_a_person_types_is_seen_by_nobody_else() {
     let data = office.hq.data();
     assert_eq!(with(&data, PLANTED.as_bytes()), Vec::<String>::new());
     office.hq.finish().await;
+}
+
+/// A text in the ways in which it may be written down.
+fn written(text: &str) -> Vec<Vec<u8>> {
+    let wide = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut all = vec![text.as_bytes().to_vec(), wide, hex::encode(text).into_bytes()];
+    // As it reads within a longer one, whatever stands before it.
+    for (before, from) in [("", 0), ("x", 2), ("xx", 3)] {
+        let whole = STANDARD.encode(format!("{before}{text}"));
+        all.push(whole.as_bytes()[from..whole.len() - 4].to_vec());
+    }
+    all
+}
+
+/// The pictures that stand in a request to a model.
+fn pictures(request: &str) -> Vec<Vec<u8>> {
+    let pieces = request.split("base64,").skip(1);
+    let inside = pieces.filter_map(|piece| piece.split('"').next());
+    inside.filter_map(|text| STANDARD.decode(text).ok()).collect()
+}
+
+/// A task whose run waits until somebody has signed it in, and looks at the page in each way afterwards.
+async fn asks_for_a_sign_in(office: &Office, ada: &Agent, url: &str) -> TaskId {
+    let ask = json!({ "question": "Sign me in at the shop", "in_browser": true });
+    let opens = json!({ "action": "navigate", "url": format!("{url}shows") });
+    office.model.push(Turn::call("browser", opens)).push(Turn::call("ask_person", ask));
+    for look in [
+        json!({ "action": "snapshot" }),
+        json!({ "action": "screenshot", "labels": true }),
+        json!({ "action": "snapshot", "markdown": true }),
+        json!({ "action": "back" }),
+    ] {
+        office.model.push(Turn::call("browser", look));
+    }
+    let done = json!({ "summary": "The shop is open.", "task_state": "complete" });
+    office.model.push(Turn::call("work_done", done));
+    let task = office.task("Buy paint", ada).await;
+    office
+        .until("a run that asks", |snap| {
+            let all: Vec<Run> = snap.list(&Range::all())?;
+            let asks = |run: &Run| run.task == Some(task.id) && run.state == RunState::Waiting;
+            Ok(all.into_iter().find(asks))
+        })
+        .await;
+    task.id
+}
+
+/// Where nothing may be left of a text: these texts, pictures, and files below a folder.
+fn is_nowhere(text: &str, texts: &[(&str, String)], pictures: &[Vec<u8>], folder: &Path) {
+    for form in written(text) {
+        let is_in = |bytes: &[u8]| bytes.windows(form.len()).any(|window| window == form);
+        for (place, words) in texts {
+            let told = String::from_utf8_lossy(&form);
+            assert!(!is_in(words.as_bytes()), "{place} has it, written as {told}");
+        }
+        assert!(!pictures.iter().any(|picture| is_in(picture)), "it stands in a picture's file");
+        assert_eq!(with(folder, &form), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_password_typed_for_an_agent_nothing_is_left_anywhere() {
+    if !is_possible() {
+        return;
+    }
+    let (office, ada, url) = opened().await;
+    let owner = office.hq.owner();
+    let vera = office.hq.another("Vera", Some(Role::Admin)).await;
+    let task = asks_for_a_sign_in(&office, &ada, &url).await;
+
+    // Somebody else records all that comes to the view, and all that the workspace tells open pages.
+    let mut recorder = vera.ticketed(PAGE).await;
+    recorder.picture(|bytes| 100 < share(bytes, [0, 0, 255])).await;
+    let recording = tokio::spawn(recorded(recorder));
+    let feed = Arc::new(Mutex::new(String::new()));
+    let mut live = vera.stream("/w/marlow-cargo/events").await;
+    let hears = tokio::spawn({
+        let feed = Arc::clone(&feed);
+        async move {
+            while let Some(message) = live.next().await {
+                feed.lock().push_str(&message.data);
+            }
+        }
+    });
+
+    let mut socket = owner.ticketed(PAGE).await;
+    takes(&mut socket).await;
+    click(&mut socket, 40).await;
+    for letter in PLANTED.chars() {
+        socket.say(&json!({ "do": "down", "key": letter, "text": letter })).await;
+    }
+    click(&mut socket, 200).await;
+    socket.picture(is_red).await;
+    let mut answers = String::new();
+    for path in ["snapshot", "screenshot", "pdf", "console", "errors", "requests", "storage/local"]
+    {
+        let answer = vera.get(&format!("{API}/{path}")).await;
+        assert_ne!(answer.status, StatusCode::OK, "{path} tells nothing in the dark");
+        answers.push_str(&answer.text);
+    }
+    click(&mut socket, 120).await;
+    let is_in =
+        |state: &Value| state["tabs"][0]["url"].as_str().is_some_and(|at| at.ends_with("/in"));
+    socket.state(|state| state["dark"] == "" && is_in(state)).await;
+    let recorded = tokio::time::timeout(Duration::from_secs(30), recording).await;
+    let (said, frames) = recorded.expect("in time").expect("it ends");
+    socket.say(&json!({ "do": "hand", "note": "Signed in" })).await;
+    let run = office.worked(task, 1).await;
+    hears.abort();
+
+    let shots = office.ws().read(|snap| browsers::shots(snap, run.id)).expect("a store");
+    let mut drawn: Vec<Vec<u8>> = frames.iter().map(|framed| framed[4..].to_vec()).collect();
+    let home = format!("/w/marlow-cargo/runs/{}", run.name());
+    for shot in shots.iter().filter(|shot| shot.after.is_some()) {
+        drawn.push(owner.download(&format!("{home}/calls/{}/page", shot.step)).await);
+    }
+    assert!(frames.len() < drawn.len(), "its acts have pictures: {shots:?}");
+    let requests = office.model.requests();
+    drawn.extend(requests.iter().flat_map(|request| pictures(&request.raw)));
+    for picture in &drawn {
+        assert!(share_of(picture, [255, 0, 0]) <= 5, "a picture shows what was typed");
+    }
+    for path in [home.as_str(), PAGE, "/w/marlow-cargo/activity", "/api/v1/activity"] {
+        answers.push_str(&owner.get(path).await.text);
+    }
+    let asked = requests.iter().map(|request| request.raw.as_str()).collect::<String>();
+    assert!(asked.contains("Welcome"), "the agent goes on behind the sign-in");
+    let kept = [
+        ("what came to the view", said),
+        ("the feed", feed.lock().clone()),
+        ("the steps", format!("{:?} {shots:?}", office.events(run.id))),
+        ("the prompts", asked),
+        ("pages and answers", answers),
+    ];
+    is_nowhere(PLANTED, &kept, &drawn, &office.hq.data());
+    office.hq.finish().await;
+}
+
+#[test]
+fn a_text_is_found_in_each_way_in_which_it_is_written() {
+    let forms = written(PLANTED);
+    for before in ["", "a", "ab", "abc"] {
+        let whole = STANDARD.encode(format!("{before}{PLANTED} and more"));
+        let has = |form: &Vec<u8>| whole.as_bytes().windows(form.len()).any(|one| one == form);
+        assert!(forms.iter().any(has), "{whole}");
+    }
+    let request = format!("{{\"url\":\"data:image/jpeg;base64,{}\"}}", STANDARD.encode("picture"));
+    assert_eq!(pictures(&request), [b"picture".to_vec()]);
 }
 
 /// The files below a folder, save for the browser's own, that hold these bytes.

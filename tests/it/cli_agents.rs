@@ -80,6 +80,22 @@ fn refused(output: &Output, code: i32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permissions_say_at_the_terminal_whether_they_are_used() {
+    let terminal = Terminal::open().await;
+    out(&terminal.hq(&["policy", "allow", "read", "--agent", "ada"]).await);
+    let before = out(&terminal.hq(&["policy", "show", "ada"]).await);
+    assert!(before.contains("not used yet"), "{before}");
+    let reads = serde_json::json!({ "path": "SOUL.md" });
+    terminal.model.push(Turn::call("read", reads)).push(Turn::text("Read."));
+    out(&terminal.hq(&["agent", "run", "ada", "Read it"]).await);
+    let after = out(&terminal.hq(&["policy", "show", "ada"]).await);
+    assert!(after.contains("1 in 30 days, last 20"), "{after}");
+    let drafts = out(&terminal.hq(&["agent", "drafts", "list"]).await);
+    assert!(drafts.contains("No drafts."), "{drafts}");
+    refused(&terminal.hq(&["agent", "drafts", "accept", "ada", "SOUL.md"]).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_is_begun_again_compared_and_exported() {
     let terminal = Terminal::open().await;
     terminal.model.push(Turn::text("Three tasks are open."));
@@ -530,6 +546,12 @@ async fn the_browser_of_an_agent_is_looked_at_and_used_at_the_terminal() {
     let act = terminal.hq(&["browser", "act", "ada", "click", "e1"]).await;
     let why = String::from_utf8_lossy(&act.stderr).into_owned();
     assert!(act.status.code() == Some(1) && why.contains("switched off"), "{why}");
+    let batch = terminal.hq(&["browser", "batch", "ada", r#"[{"kind": "reload"}]"#]).await;
+    let why = String::from_utf8_lossy(&batch.stderr).into_owned();
+    assert!(batch.status.code() == Some(1) && why.contains("switched off"), "{why}");
+    let batch = terminal.hq(&["browser", "batch", "ada", "click e1"]).await;
+    let why = String::from_utf8_lossy(&batch.stderr).into_owned();
+    assert!(batch.status.code() == Some(2) && why.contains("no JSON"), "{why}");
     let unsure = terminal.hq(&["browser", "reset", "ada"]).await;
     assert_eq!(unsure.status.code(), Some(2));
     let reset = terminal.hq(&["browser", "reset", "ada", "--yes"]).await;

@@ -6,12 +6,14 @@ mod arrivals; // workspaces and people that come from another HQ
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod rules; // rules on a store alone: what holds whatever comes
+mod agent_asks; // what outlasts a pause, what no tool reaches, names that mean harm, git's own program
 mod agents; // agents: set-up, files, what each does now
 mod inbox; // what waits for agents: order, hours, limits, and that nothing is begun twice
 mod browser; // browsers of agents: the switch, pages in few words, acts, what is closed, what people see
 mod browser_asks; // acts in pages that people are asked for, and pictures of what was done
 mod browser_api; // browsers over the API, a person who is asked to one, files for a page
 mod browser_view; // the live view of a browser: tickets, the wheel, passwords that nobody sees
+mod browser_trap; // that nothing leaves a browser beside the way out
 mod agent_versions; // what became of an agent's files, and the way back to a version
 mod agent_upgrade; // what a newer template would make of an agent's files, taken over, declined and taken back
 mod agent_profile; // what an agent is said to be, and the lines of its files that follow
@@ -75,6 +77,7 @@ mod links; // links of tasks: to addresses and to other records
 mod delivering; // work that people deliver, remarks and answers, comparisons
 mod activity; // what happened, narrowed
 mod onboarding; // the steps of a set-up, from the account to the first task
+mod onboarding_killed; // a set-up whose program is killed behind each step
 mod notifications; // who hears of what, and how it gets to people who do not look
 mod finder; // search and the palette: what is found, by whom, and when no more
 mod files; // files on tasks: sending, fetching, what is shown

@@ -248,6 +248,41 @@ async fn two_windows_connect_one_provider_and_a_failed_try_leaves_no_word() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_try_that_was_cut_off_is_tested_in_place_of_one_more() {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    let mira = hq.owner();
+    until(&mira, "model").await;
+    model.usually(Turn::text("pong"));
+    let url = model.openai_url();
+    // As a kill between the two leaves it: made, and not tested.
+    let left = json!({ "name": "Own", "kind": "openai", "base_url": url, "test": false });
+    let left = mira.post("/api/v1/connections", &left).await;
+    assert_eq!(left.status, StatusCode::CREATED, "{}", left.text);
+    assert!(all::<Connection>(&hq)[0].tested.is_none());
+    let form = [("kind", "openai-compatible"), ("base_url", url.as_str())];
+    let made = send(&mira, "model", "model", &form).await;
+    assert_eq!(made.location(), Some(&*at("model")), "{}", made.text);
+    let kept = all::<Connection>(&hq);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(kept[0].tested.as_ref().is_some_and(|tested| tested.ok), "{kept:?}");
+    assert_eq!(all::<Settings>(&hq).remove(0).default_connection, Some(kept[0].id));
+
+    // One that does not answer, either, is no obstacle and takes nothing away.
+    let gone = json!({ "name": "Gone", "kind": "openai", "base_url": "http://127.0.0.1:9/v1", "test": false });
+    assert_eq!(mira.post("/api/v1/connections", &gone).await.status, StatusCode::CREATED);
+    let nobody = [("kind", "openai-compatible"), ("base_url", "http://127.0.0.1:9/v1")];
+    let key = mira.get(&format!("{}?another=1", at("model"))).await;
+    let key = key.attr("main form input[name=once]", "value");
+    let fields = [nobody[0], nobody[1], ("once", key.as_str())];
+    let refused = mira.form(&at("model"), &fields).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let mut names: Vec<_> = all::<Connection>(&hq).into_iter().map(|one| one.name).collect();
+    names.sort();
+    assert_eq!(names, ["Gone", "Own"], "the one that somebody made stays");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_is_tested_and_one_that_does_not_answer_is_not_kept() {
     let (hq, model) = (TestHq::start().await, ModelServer::start().await);
     let mira = hq.owner();

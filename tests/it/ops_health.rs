@@ -314,6 +314,8 @@ async fn the_work_on_the_store_runs_from_the_api_the_page_and_the_command_line()
     let binary = Path::new(BINARY);
     let fits = run_json(binary, &hq.data(), &["doctor", "store"]);
     assert_eq!(fits["workspace"]["differences_count"], 0);
+    let keys = run_json(binary, &hq.data(), &["doctor", "keys"]);
+    assert_eq!((&keys["state"], &keys["helps"]), (&json!("whole"), &json!("")), "{keys}");
     let sizes = run_json(binary, &hq.data(), &["store", "stats"]);
     assert!(sizes["workspace"]["tables"].as_array().expect("tables").len() > 20);
     assert!(run_json(binary, &hq.data(), &["store", "compact"])["workspace"]["after"].is_u64());

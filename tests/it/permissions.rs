@@ -199,6 +199,50 @@ async fn a_program_that_changes_who_an_agent_is_leaves_it_as_it_was_and_a_draft_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_draft_of_a_program_is_accepted_or_refused_from_its_card() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let tools = office.file(&ada, "TOOLS.md");
+    let command = "echo Be bold. > SOUL.md; echo mine > TOOLS.md";
+    office.model.push(runs(command)).push(Turn::text("Done."));
+    let run = office.say(&ada, "Become bold").await;
+    office.ended(run).await;
+
+    let owner = office.hq.owner();
+    let review = owner.get("/w/marlow-cargo/review").await;
+    assert!(review.text.contains("Drafts of agents"), "{}", review.text);
+    let page = owner.get("/w/marlow-cargo/drafts").await;
+    for words in ["wrote SOUL.md anew", "wrote TOOLS.md anew", "+Be bold.", "runs/R-1", "Accept"] {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    let listed = owner.get("/api/v1/drafts").await.json();
+    let all = listed["items"].as_array().expect("drafts");
+    let soul = all.iter().find(|one| one["file"] == "SOUL.md").expect("a draft");
+    let told = (&soul["run"], &soul["program"], &soul["text"]);
+    assert_eq!(told, (&json!("R-1"), &json!(command), &json!("Be bold.\n")), "{soul}");
+
+    let accept = "/api/v1/agents/ada/drafts/SOUL.md/accept";
+    let stale = owner.json("POST", accept, &json!({ "hash": "00" })).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT, "{}", stale.text);
+    assert_ne!(office.file(&ada, "SOUL.md").as_deref(), Some("Be bold.\n"));
+    let done = owner.json("POST", accept, &json!({ "hash": soul["hash"] })).await;
+    assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.text);
+    assert_eq!(office.file(&ada, "SOUL.md").as_deref(), Some("Be bold.\n"));
+    assert_eq!(office.file(&ada, "proposed/SOUL.md"), None);
+
+    let refuse = "/w/marlow-cargo/agents/ada/drafts/TOOLS.md/refuse";
+    assert!(owner.form(refuse, &[]).await.status.is_redirection());
+    assert_eq!(office.file(&ada, "TOOLS.md"), tools);
+    assert_eq!(office.file(&ada, "proposed/TOOLS.md"), None);
+    let none = owner.call("DELETE", "/api/v1/agents/ada/drafts/notes.md").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND, "{}", none.text);
+    let page = owner.get("/w/marlow-cargo/drafts").await;
+    assert!(page.text.contains("No drafts"), "{}", page.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_agent_is_offered_nothing_that_changes_something() {
     let office = Office::open().await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
@@ -271,5 +315,55 @@ async fn what_programs_may_do_and_what_holds_here_is_said() {
     );
     let page = office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour/sandbox").await;
     assert!(page.text.contains("They have no network."), "{}", page.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permission_says_when_it_last_decided_and_how_often() {
+    let mut office = Office::open().await;
+    let ada = asking(&office, "Ada").await;
+    for (tool, leave) in [("exec", "allow"), ("write", "ask"), ("edit", "deny"), ("read", "allow")]
+    {
+        let rule = json!({ "agent": "ada", "tool": tool, "leave": leave });
+        let kept = office.hq.owner().json("POST", "/api/v1/permissions", &rule).await;
+        assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text);
+        assert_eq!(kept.json()["last_used_at"], Value::Null, "{}", kept.text);
+    }
+    let settings = json!({ "tool": "read", "leave": "deny", "days": 3 });
+    let unused = office.hq.owner().json("POST", "/api/v1/permissions", &settings).await.json();
+    let gone = format!("/api/v1/permissions/{}", unused["id"].as_str().expect("an id"));
+    let page = office.hq.owner().get("/w/marlow-cargo/settings/policy").await;
+    assert!(page.text.contains("not yet"), "{}", page.text);
+    let removed = office.hq.owner().call("DELETE", &gone).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT, "{}", removed.text);
+
+    let reads = |path: &str| json!({ "path": path });
+    let both = Turn::call("read", reads("SOUL.md")).and_call("read", reads("AGENTS.md"));
+    let edit = json!({ "path": "notes.md", "oldText": "A", "newText": "The" });
+    let writes = json!({ "path": "notes.md", "content": "A note\n" });
+    let model = &office.model;
+    model.push(runs("touch a")).push(runs("touch b")).push(both);
+    model.push(Turn::call("edit", edit)).push(Turn::call("write", writes)).push(Turn::text("."));
+    let run = office.say(&ada, "Work").await;
+    let approval = asked(&office, run, None).await;
+    assert_eq!(approval.tool, "write");
+    answer(&office, &approval, "once").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert_eq!(results.len(), 6, "{results:?}");
+    office.hq.restart().await;
+
+    let listed = office.hq.owner().get("/api/v1/permissions?agent=ada").await.json();
+    let all = listed["items"].as_array().expect("permissions");
+    let used = |tool: &str| {
+        let one = all.iter().find(|one| one["tool"] == *tool).expect("a permission");
+        assert!(one["last_used_at"].is_string(), "{one}");
+        one["used_in_30_days"].as_u64()
+    };
+    // A yes to what was asked for counts the asking alone.
+    assert_eq!(["exec", "read", "edit", "write"].map(used), [2, 2, 1, 1].map(Some), "{listed}");
+    let page = office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour").await;
+    assert!(page.text.contains("2 calls in 30 days"), "{}", page.text);
+    assert!(page.text.contains("hq:permission_uses"), "the page hears of it");
     office.hq.finish().await;
 }

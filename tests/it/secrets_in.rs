@@ -10,6 +10,7 @@ use kernel::TrustMode;
 use parking_lot::Mutex;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 use support::hq::everything_in;
@@ -66,6 +67,34 @@ async fn a_program_has_its_variables_and_nobody_sees_their_values() {
         let seen = all.windows(value.len()).any(|part| part == value.as_bytes());
         assert!(!seen, "{value} lies in the data folder");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_of_any_signs_arrives_byte_for_byte() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let values = [
+        ("ODD_QUOTES", "it's \"so\" \\ `id` $(id) $HOME ${X:-y} '' \"\""),
+        ("ODD_LINES", "-----BEGIN-----\nfirst\tline\r\n\n second \n-----END-----"),
+        ("ODD_SIGNS", "ключ – 🔑 = %00;&|<>*?[a]~#!{a,b}\u{7}\u{1b}[31m"),
+    ];
+    for (key, value) in values {
+        secret(&office, json!({ "name": key, "key": key, "value": value })).await;
+    }
+    let digests = |(key, _): (&str, &str)| {
+        ("exec", json!({ "command": format!("printf %s \"${key}\" | sha256sum") }))
+    };
+    let told = does(&office, &ada, &values.map(digests)).await;
+    for ((key, value), (ok, text)) in values.iter().zip(&told) {
+        let digest = hex::encode(Sha256::digest(value));
+        assert!(*ok && text.contains(&digest), "{key}: {told:?}");
+    }
+    let zero = json!({ "name": "Zero", "value": "before\u{0}after it" });
+    let refused = office.hq.owner().json("POST", "/api/v1/secrets", &zero).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert!(refused.text.contains("no zero bytes"), "{}", refused.text);
+    office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

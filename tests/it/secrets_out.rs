@@ -227,6 +227,10 @@ async fn a_program_sends_a_key_that_it_never_has_to_its_host_alone() {
     let (_, printed) =
         bed.prints(&bob, vec![json!({ "command": bed.sends(word, "site.test") })]).await;
     assert!(printed[0].contains("a stand-in is not known here"), "{}", printed[0]);
+    // Nor is that of a run that has ended, in a later one of the same agent.
+    let (_, printed) =
+        bed.prints(&ada, vec![json!({ "command": bed.sends(word, "site.test") })]).await;
+    assert!(printed[0].contains("a stand-in is not known here"), "{}", printed[0]);
     assert!(bed.site.heads.try_recv().is_err(), "the host heard of one request alone");
 
     let key = bed.key;

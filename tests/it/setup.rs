@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use app::Ws;
 use reqwest::StatusCode;
 
 use support::hq::{OWNER, Setup, TestHq};
@@ -105,16 +106,53 @@ async fn a_link_is_good_for_half_an_hour_and_guesses_are_slowed_down() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_sender_gets_no_more_guesses_than_others() {
+    let hq = Setup::default().unowned().await;
+    let guess = async |n: u8| {
+        let other = format!("203.0.113.{n}");
+        let liar = ["x-forwarded-for", "x-real-ip", "forwarded"]
+            .into_iter()
+            .fold(hq.nobody(), |liar, name| liar.with(name, &other));
+        liar.form("/setup", &form("hq_lnk_guess", &[])).await.status
+    };
+    for n in 1..=5 {
+        assert_eq!(guess(n).await, StatusCode::GONE, "{n}");
+    }
+    assert_eq!(guess(6).await, StatusCode::TOO_MANY_REQUESTS);
+    assert!(hq.running().app.workspaces.read().is_empty());
+    hq.finish().await;
+}
+
+/// The workspace of a first attempt, before anything is written into it.
+async fn opened(hq: &TestHq) -> Ws {
+    let folder = hq.data().join("workspaces/marlow-cargo");
+    let app = hq.running().app.clone();
+    let ws = tokio::task::spawn_blocking(move || {
+        server::workspaces::open(&app, folder, 4 << 20).expect("it opens")
+    });
+    ws.await.expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_up_that_was_cut_off_before_its_first_write_begins_anew() {
+    let mut hq = Setup::default().unowned().await;
+    drop(opened(&hq).await);
+    hq.restart().await;
+    let person = hq.nobody();
+    assert_eq!(person.get("/").await.location(), Some("/setup"), "nobody owns it");
+    let made = person.form("/setup", &form(&token(&hq), &[])).await;
+    assert_eq!(made.location(), Some("/w/marlow-cargo/"), "{}", made.text);
+    let home = person.get("/w/marlow-cargo/onboarding").await;
+    assert_eq!(home.location(), Some("/w/marlow-cargo/onboarding/work"), "{}", home.text);
+    assert_eq!(hq.running().app.workspaces.read().len(), 1, "and nothing lies beside it");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_set_up_that_was_cut_off_after_the_workspace_is_finished_by_the_next_link() {
     let mut hq = Setup::default().unowned().await;
     // The first half alone, as after a kill between the two transactions.
-    let folder = hq.data().join("workspaces/marlow-cargo");
-    let app = hq.running().app.clone();
-    let opening = app.clone();
-    let ws = tokio::task::spawn_blocking(move || {
-        server::workspaces::open(&opening, folder, 4 << 20).expect("it opens")
-    });
-    let ws = ws.await.expect("no panic");
+    let ws = opened(&hq).await;
     let owner = kernel::TypedId::from_bytes([9; 16]);
     let founding = features::workspace::rules::Founding {
         id: ws.id,
@@ -128,7 +166,7 @@ async fn a_set_up_that_was_cut_off_after_the_workspace_is_finished_by_the_next_l
     let by = (kernel::Actor::System(kernel::Part::Setup), kernel::Cause::Setup);
     ws.write(&by, move |tx| features::workspace::rules::found(tx, founding)).await.expect("ok");
     let id = ws.id;
-    drop((ws, app));
+    drop(ws);
     hq.restart().await;
 
     let person = hq.nobody();

@@ -29,6 +29,7 @@ pub struct Page {
 }
 
 /// A form to fill in.
+#[derive(Clone)]
 pub struct Form {
     action: Url,
     fields: Vec<(String, String)>,
@@ -45,16 +46,25 @@ impl Browser {
         }
     }
 
+    /// The same browser with its cookies, where the program listens now.
+    #[must_use]
+    pub fn moved(self, base: &str) -> Self {
+        Self { base: Url::parse(base).expect("an address"), ..self }
+    }
+
     /// Opens a path or a whole address.
     pub async fn open(&self, path: &str) -> Page {
         let url = self.base.join(path).expect("a path or an address");
         self.follow(self.client.request(Method::GET, url)).await
     }
 
-    /// Sends a form.
+    /// Sends a form, to where the program listens now.
     pub async fn submit(&self, form: Form) -> Page {
         let body = serde_urlencoded::to_string(&form.fields).expect("pairs of text");
-        let request = self.client.request(Method::POST, form.action);
+        let mut to = self.base.clone();
+        to.set_path(form.action.path());
+        to.set_query(form.action.query());
+        let request = self.client.request(Method::POST, to);
         let kind = "application/x-www-form-urlencoded";
         self.follow(request.header(CONTENT_TYPE, kind).body(body)).await
     }
@@ -155,15 +165,21 @@ impl Page {
 }
 
 impl Form {
+    /// Fills in the field of this name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.fields.retain(|(field, _)| field != name);
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Fills in the field with this label.
     #[must_use]
-    pub fn fill(mut self, label: &str, value: &str) -> Self {
+    pub fn fill(self, label: &str, value: &str) -> Self {
         let named = self.labels.iter().find(|(words, _)| words.starts_with(label));
         let name = named.map(|(_, name)| name.clone());
         let name = name.unwrap_or_else(|| panic!("no field `{label}`; only {:?}", self.labels));
-        self.fields.retain(|(field, _)| *field != name);
-        self.fields.push((name, value.to_owned()));
-        self
+        self.with(&name, value)
     }
 }
 

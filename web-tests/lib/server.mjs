@@ -62,7 +62,7 @@ async function launch(data, listen, settings, isNew) {
     clearTimeout(late);
     return how;
   };
-  return { ...lines, end };
+  return { ...lines, end, log };
 }
 
 /** Fills an empty folder with a company that is made up. */
@@ -84,6 +84,8 @@ export async function startServer({ seed } = {}) {
   return {
     url,
     setupLink,
+    /** What it has said on standard error since its last start. */
+    log: () => running.log.join('\n'),
     async restart({ signal = 'SIGTERM', settings = QUICK } = {}) {
       await running.end(signal);
       running = await launch(data, new URL(url).host, settings, false);

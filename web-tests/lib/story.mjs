@@ -1,5 +1,7 @@
 // The steps that more than one story takes, by the names that a person reads or hears.
 
+import { createHmac } from 'node:crypto';
+
 export const OWNER = {
   name: 'Mira Lindqvist',
   email: 'mira@marlow.example',
@@ -31,6 +33,18 @@ export async function setUp(page, server) {
     await page.getByRole('button', { name: press }).click();
     await page.getByRole('heading', { level: 1, name: next }).waitFor();
   }
+}
+
+/** The code that an authenticator app shows at a moment for the key on the page. */
+export function appCode(key, at = Date.now()) {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+  const bits = [...key.replace(/\s/g, '')].map((letter) => letters.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  const secret = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(at / 30_000)));
+  const tag = createHmac('sha1', secret).update(step).digest();
+  const code = (tag.readUInt32BE(tag[19] & 15) & 0x7fffffff) % 1_000_000;
+  return String(code).padStart(6, '0');
 }
 
 export async function signIn(page, { email, password } = OWNER) {

@@ -155,6 +155,19 @@ export function tell(given) {
     await page.reload();
     for (const name of ['Card by mouse', 'Card by key']) await column(page, 'Qualified').getByText(name).waitFor();
     assert.equal(await column(page, 'Lead').locator('.tile').count(), 0);
+
+    // Where a deal is over is a field to drop a card on: it counts, and its cards stand in the list.
+    await tabTo(page, page.locator('.tile', { hasText: 'Card by key' }).locator('[data-grip]'), 200);
+    await page.keyboard.press(' ');
+    for (let n = 0; n < 3; n++) await page.keyboard.press('ArrowRight');
+    const won = answered(page);
+    await page.keyboard.press(' ');
+    assert.equal((await won).status(), 200);
+    await page.reload();
+    await column(page, 'Won').getByText('1', { exact: true }).waitFor();
+    assert.equal(await page.locator('.tile', { hasText: 'Card by key' }).count(), 0);
+    await column(page, 'Won').getByRole('link', { name: 'Won' }).click();
+    await page.locator('tbody').getByText('Card by key').waitFor();
     await over(context);
   });
 

@@ -1,25 +1,12 @@
 // An invitation from its making to its end, what a role may do, and a sign-in in two steps.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 
 import { newContext } from '../lib/browser.mjs';
-import { invite, join, OWNER, signIn } from '../lib/story.mjs';
+import { appCode, invite, join, OWNER, signIn } from '../lib/story.mjs';
 
 const TOM = { name: 'Tom Okafor', email: 'tom@marlow.example', password: 'seven lanterns over a quiet canal' };
-
-/** The code that an authenticator app shows at a moment for the key on the page. */
-function appCode(key, at = Date.now()) {
-  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-  const bits = [...key.replace(/\s/g, '')].map((letter) => letters.indexOf(letter).toString(2).padStart(5, '0')).join('');
-  const secret = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(at / 30_000)));
-  const tag = createHmac('sha1', secret).update(step).digest();
-  const code = (tag.readUInt32BE(tag[19] & 15) & 0x7fffffff) % 1_000_000;
-  return String(code).padStart(6, '0');
-}
 
 export function tell(given) {
   test('somebody is invited by a link, joins, and may do what the role says', async () => {

@@ -1,7 +1,8 @@
-// Each view of the work and its review, with everything that people have to work with.
+// Each view of the work, its review, and hiring, with everything that people have to work with.
 
 import { tellAll } from '../lib/suite.mjs';
+import * as hiring from '../stories/hiring.mjs';
 import * as review from '../stories/review.mjs';
 import * as views from '../stories/views.mjs';
 
-tellAll([review, views]);
+tellAll([review, views, hiring]);

@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use super::Stage;
 
+/// So many downloads are kept in mind.
+const AGREED: usize = 100;
+
 /// The calls that were weighed last: of each run its last.
 pub(super) type All = HashMap<Uuid, (u32, Expected)>;
 
@@ -33,6 +36,23 @@ impl Stage {
     pub fn take_expected(&self, (run, step): (Uuid, u32)) -> Option<Expected> {
         let found = self.state.lock().expected.remove(&run);
         found.filter(|(of, _)| *of == step).map(|(_, expected)| expected)
+    }
+}
+
+impl Stage {
+    /// Keeps in mind that a download, by its file, began with an act that was allowed to begin it.
+    pub fn agree(&self, file: String) {
+        let mut state = self.state.lock();
+        if state.agreed.len() == AGREED {
+            state.agreed.remove(0);
+        }
+        state.agreed.push(file);
+    }
+
+    /// Whether it did.
+    #[must_use]
+    pub fn is_agreed(&self, file: &str) -> bool {
+        self.state.lock().agreed.iter().any(|one| one == file)
     }
 }
 

@@ -53,6 +53,8 @@ struct State {
     aim: Option<Spot>,
     /// What acts were allowed with.
     expected: expect::All,
+    /// Downloads that began with an act that was allowed to begin them, the newest last.
+    agreed: Vec<String>,
 }
 
 /// How things stand, for one who looks.

@@ -72,6 +72,13 @@ impl Stage {
         }
     }
 
+    /// Whether somebody has the wheel or waits for it.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        let state = self.state.lock();
+        0 < state.wanted || state.wheel.is_some()
+    }
+
     /// What was left since the agent asked last; told once.
     #[must_use]
     pub fn take_handed(&self) -> Option<Handed> {

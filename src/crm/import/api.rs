@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use app::Ws;
 use features::cards;
 use kernel::{Can, ImportId};
+use sheet::Table;
 use store::{Range, ReadExt as _};
 use web::error::ApiError;
 use web::extract::{Json, Patch, Path, Path2, Query};
@@ -17,7 +18,7 @@ use web::session::Person;
 use web::upload;
 
 use super::mapping::{becomes, choose, goes, moved, word_of as word_of_choice};
-use super::{MAX_BYTES, found, look_at, preview, start, table, take_back};
+use super::{MAX_BYTES, Preview, found, look_at, start, take_back, trial};
 use crate::error::CrmError;
 use crate::model::{Clash, Goes, Import, ImportState, Mapped};
 use crate::pages::{home_of, word_of};
@@ -131,7 +132,7 @@ struct ImportView {
     /// What it adds to the fields, in sentences; of a preview alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     adds: Vec<String>,
-    /// What becomes of the first rows; of a preview alone.
+    /// What becomes of the first 100 rows; of a preview alone. Its counts are those of all rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     seen: Vec<SeenView>,
 }
@@ -340,19 +341,14 @@ async fn act(
         "cancel" => ws.write(&who, move |tx| rules::cancel_import(tx, id)).await.map(drop)?,
         "undo" => take_back(&ws, &who, id).await.map(drop)?,
         "preview" => {
-            let seen = ws.look(move |ws| {
-                ws.read(|snap| {
-                    let import = found(snap, id)?;
-                    let table = table(ws, &import)?;
-                    let seen = preview(ws, snap, (&import, &table), &who)?;
-                    let (counts, problems) = (seen.came.counts, seen.came.problems);
-                    let rows = table.numbers.iter().zip(seen.came.rows).take(SEEN);
-                    let rows = rows.map(seen_view).collect();
-                    let view = view(Import { counts, problems, ..import });
-                    Ok::<_, CrmError>(ImportView { adds: seen.adds, seen: rows, ..view })
-                })
-            });
-            return Ok(Json(seen.await?));
+            let told = |import: Import, table: &Table, seen: Preview| {
+                let (counts, problems) = (seen.came.counts, seen.came.problems);
+                let rows = table.numbers.iter().zip(seen.came.rows).take(SEEN);
+                let rows = rows.map(seen_view).collect();
+                let view = view(Import { counts, problems, ..import });
+                ImportView { adds: seen.adds, seen: rows, ..view }
+            };
+            return Ok(Json(trial::whole(&ws, (&who, id), told).await?));
         }
         _ => return Err(CrmError::no("act", &verb).into()),
     }

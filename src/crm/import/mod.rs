@@ -7,8 +7,12 @@ mod listing;
 mod mapping;
 pub mod pages;
 mod rows;
+mod trial;
+
+use std::collections::BTreeMap;
 
 use app::{Who as _, Ws};
+use kernel::text::ellipsis;
 use kernel::{Actor, Cause, ImportId, Part};
 use sheet::{Options, Table};
 use store::{BlobId, Range, ReadExt as _, Snap, StoreError, WriteTx};
@@ -22,8 +26,14 @@ use crate::rules::{self, Came, NewImport, Numbered, Stays};
 
 /// The largest file, in bytes.
 pub const MAX_BYTES: u64 = 20 * 1024 * 1024;
-/// Rows of a preview.
-const PREVIEW: usize = 2_000;
+/// The most problems of a preview that are kept in words; all are counted.
+const MOST_PROBLEMS: usize = 20_000;
+/// How many problems of a column are kept, however many others have.
+const LEAST_PROBLEMS: usize = 20;
+/// Rows of a preview whose changed cells are kept whole.
+const WHOLE: usize = 100;
+/// Characters of a changed cell of the others.
+const SHORT: usize = 200;
 
 /// Reads the table in a file. May take seconds.
 ///
@@ -74,39 +84,74 @@ fn numbered(table: &Table, from: usize, most: usize) -> Vec<Numbered<'_>> {
 }
 
 /// What an import would do.
+#[derive(Default)]
 pub struct Preview {
-    /// What the first rows of its file would become.
+    /// What the rows of its file would become. Of very many problems the first are here.
     pub came: Came,
     /// How many rows were looked at.
     pub rows: usize,
+    /// How many problems each column has, by its heading; those of whole rows by none.
+    pub wrong: BTreeMap<String, usize>,
     /// What it would add to the fields, in sentences.
     pub adds: Vec<String>,
     /// The keys of the fields to which the columns of the file go.
     pub keys: Vec<Option<String>>,
 }
 
-/// What an import would do with the first rows of its file: brought in on a snapshot, then dropped.
+impl Preview {
+    /// Takes in what some more rows became. What is kept of them stays small, however large the file.
+    fn take(&mut self, came: Came, rows: usize) {
+        for problem in came.problems {
+            let of_column = self.wrong.entry(problem.column.clone()).or_default();
+            *of_column += 1;
+            if self.came.problems.len() < MOST_PROBLEMS || *of_column <= LEAST_PROBLEMS {
+                self.came.problems.push(problem);
+            }
+        }
+        let before = self.came.rows.len();
+        self.came.rows.extend(came.rows);
+        for row in self.came.rows.iter_mut().skip(before.max(WHOLE)) {
+            for cell in &mut row.cells {
+                cell.old = ellipsis(&cell.old, SHORT);
+                cell.new = ellipsis(&cell.new, SHORT);
+            }
+        }
+        self.came.counts += came.counts;
+        self.rows += rows;
+    }
+}
+
+/// What an import would do with all rows of its file: brought in on a snapshot, then dropped. Before each piece it is
+/// asked whether it goes on, with how many rows were looked at.
 ///
 /// # Errors
-/// When a field cannot be made, no column has the name, or the store fails.
+/// When a field cannot be made, no column has the name, it is not to go on, or the store fails.
 pub fn preview(
     ws: &Ws,
     snap: &Snap<'_>,
-    (import, table): (&Import, &Table),
-    who: &Person,
+    ((import, table), who): ((&Import, &Table), Actor),
+    goes_on: impl Fn(usize) -> bool,
 ) -> Result<Preview, CrmError> {
-    let rows = numbered(table, 0, PREVIEW);
-    let mut seen =
-        Preview { came: Came::default(), rows: rows.len(), adds: Vec::new(), keys: Vec::new() };
-    ws.store.rehearse::<CrmError>(snap, (who.actor(), Cause::Import(import.id)), |tx| {
+    let mut seen = Preview::default();
+    ws.store.rehearse::<CrmError>(snap, (who, Cause::Import(import.id)), |tx| {
         let begun = rules::begin_import(tx, import.id, &table.rows)?;
-        seen.came = rules::bring(tx, &begun.import, &rows)?;
         let key = |mapped: &Mapped| match &mapped.goes {
             Goes::Field(key) => Some(key.clone()),
             Goes::Nowhere | Goes::New(_) => None,
         };
         seen.keys = begun.import.columns.iter().map(key).collect();
         seen.adds = begun.adds;
+        while seen.rows < table.rows.len() {
+            if !goes_on(seen.rows) {
+                return Err(CrmError::Refused("the preview was given up".to_owned()));
+            }
+            let piece = numbered(table, seen.rows, PIECE);
+            if piece.is_empty() {
+                break;
+            }
+            let came = rules::bring(tx, &begun.import, &piece)?;
+            seen.take(came, piece.len());
+        }
         Ok(())
     })?;
     Ok(seen)
@@ -205,4 +250,29 @@ pub async fn take_back(ws: &Ws, who: &Person, id: ImportId) -> Result<Import, Cr
     }
     pieces::back(ws, who, id, &import.entries).await?;
     ws.read(|snap| found(snap, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEAST_PROBLEMS, MOST_PROBLEMS, Preview};
+    use crate::model::RowProblem;
+    use crate::rules::Came;
+
+    #[test]
+    fn of_very_many_problems_the_first_are_kept_and_all_are_counted() {
+        let came = |column: &str, many: usize| {
+            let one = |_| RowProblem { row: 2, column: column.to_owned(), says: String::new() };
+            Came { problems: (0..many).map(one).collect(), ..Came::default() }
+        };
+        let mut seen = Preview::default();
+        seen.take(came("email", MOST_PROBLEMS), 1);
+        seen.take(came("email", 7), 1);
+        seen.take(came("phone", LEAST_PROBLEMS + 5), 1);
+        assert_eq!(seen.came.problems.len(), MOST_PROBLEMS + LEAST_PROBLEMS);
+        assert_eq!(
+            (seen.wrong["email"], seen.wrong["phone"]),
+            (MOST_PROBLEMS + 7, LEAST_PROBLEMS + 5)
+        );
+        assert_eq!(seen.rows, 3);
+    }
 }

@@ -18,7 +18,7 @@ use web::format::{count, grouped};
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
-use web::parts::Choice;
+use web::parts::{Choice, percent};
 use web::path_words;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
@@ -28,7 +28,8 @@ use web::upload;
 use super::listing::{self, left_out, said, title};
 use super::mapping::{self, ColumnView, columns_of};
 use super::rows::{self, RowsAsked, RowsView};
-use super::{MAX_BYTES, Preview, look_at, preview, start, table, take_back};
+use super::trial::{self, Trial};
+use super::{MAX_BYTES, Preview, look_at, start, table, take_back};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
@@ -229,7 +230,7 @@ struct ShowPage {
     said: String,
     share: u8,
     rests: bool,
-    rows: u32,
+    rows: String,
     columns: Vec<ColumnView>,
     notes: Vec<String>,
     sheets: Vec<Choice>,
@@ -240,8 +241,10 @@ struct ShowPage {
     add_choices: bool,
     /// What its rows become.
     many: String,
-    /// How many rows would come in, and how many were tried; nothing when none could be.
-    seen: Option<(u32, usize)>,
+    /// How many rows would come in, of how many; nothing when none could be tried.
+    seen: Option<(String, String)>,
+    /// How far the trial of the rows is; nothing when it is over.
+    trying: Option<Trying>,
     /// The verb with what it would bring in.
     begin: String,
     /// Its rows; nothing when it has begun.
@@ -257,12 +260,16 @@ struct ShowPage {
     can_undo: bool,
 }
 
-impl ShowPage {
-    /// Whether the preview looked at the first rows alone.
-    fn is_part(&self, looked: &usize) -> bool {
-        is_part(*looked, self.rows)
-    }
+/// A trial of rows that goes on.
+struct Trying {
+    /// How far it is, as a share of 100, and in words.
+    share: u8,
+    said: String,
+    /// Where the page looks again.
+    again: String,
+}
 
+impl ShowPage {
     /// How many columns go somewhere.
     fn mapped(&self) -> usize {
         self.columns.iter().filter(|column| !column.is_left_out()).count()
@@ -290,70 +297,75 @@ async fn shown(
     shell: Shell,
     (id, asked, error): (ImportId, RowsAsked, String),
 ) -> Result<ShowPage, CrmError> {
+    let trial = trial::of(ws, who, (id, !asked.goes_on())).await?;
     let who = who.clone();
     ws.look(move |ws| {
         ws.read(|snap| {
             let import = super::found(snap, id)?;
             let scene = Scene::new(ws, &who, snap)?;
-            let is_draft = import.state == ImportState::Draft;
-            let table = if is_draft { Some(table(ws, &import)?) } else { None };
-            let seen = table.as_ref().map(|table| preview(ws, snap, (&import, table), &who));
-            page((&scene, shell), snap, &import, (table.as_ref(), seen, &asked, error))
+            let trial = trial.as_deref().filter(|_| import.state == ImportState::Draft);
+            page((&scene, shell), snap, &import, (trial, &asked, error))
         })
     })
     .await
 }
 
-fn is_part(looked: usize, rows: u32) -> bool {
-    u32::try_from(looked).is_ok_and(|looked| looked < rows)
-}
-
-/// The verb that begins an import, with what would come in as far as it was tried.
-fn begin_label(import: &Import, seen: Option<(u32, usize)>) -> String {
-    match (seen, import.home) {
-        (Some((_, looked)), _) if is_part(looked, import.rows) => {
-            format!("Import {} rows", grouped(u64::from(import.rows)))
-        }
-        (Some((ready, _)), home) if 0 < ready => {
-            let (one, many) = match home {
-                Home::Contacts => ("contact", "contacts"),
-                Home::Organizations => ("organization", "organizations"),
-                Home::Collection(_) => ("record", "records"),
-            };
-            format!("Import {}", count(u64::from(ready), one, many))
-        }
-        _ => "Import".to_owned(),
+/// The verb that begins an import, with what would come in where that was tried.
+fn begin_label(import: &Import, seen: Option<&Preview>) -> String {
+    let ready = seen.map_or(0, |seen| seen.came.counts.made + seen.came.counts.changed);
+    let (one, many) = match import.home {
+        Home::Contacts => ("contact", "contacts"),
+        Home::Organizations => ("organization", "organizations"),
+        Home::Collection(_) => ("record", "records"),
+    };
+    match ready {
+        0 => "Import".to_owned(),
+        ready => format!("Import {}", count(u64::from(ready), one, many)),
     }
 }
 
-type Seen = Option<Result<Preview, CrmError>>;
+/// How far the trial of the rows of an import is.
+fn trying(base: &str, trial: &Trial, asked: &RowsAsked) -> Trying {
+    let (tried, all) = (wide(trial.tried()), wide(trial.table.rows.len()));
+    Trying {
+        share: percent(tried, all),
+        said: format!("{} of {} rows tried…", grouped(tried), grouped(all)),
+        again: asked.again(base),
+    }
+}
+
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
 
 fn page(
     (scene, shell): (&Scene, Shell),
     read: &dyn Read,
     import: &Import,
-    (table, seen, asked, mut error): (Option<&Table>, Seen, &RowsAsked, String),
+    (trial, asked, mut error): (Option<&Trial>, &RowsAsked, String),
 ) -> Result<ShowPage, CrmError> {
     let base = scene.ws.url(&format!("imports/{}", import.id));
     let (at, list_label) = place(read, import.home)?;
     let problems = &import.problems;
-    let seen = match seen {
+    let (table, ended) = (trial.map(|trial| &trial.table), trial.and_then(Trial::ended));
+    let seen = match ended.as_deref() {
         Some(Ok(seen)) => Some(seen),
         Some(Err(why)) => {
             if error.is_empty() {
-                error = why.to_string();
+                error.clone_from(why);
             }
             None
         }
         None => None,
     };
-    let lines = table.map(|table| rows::view(&base, (import, table), seen.as_ref(), asked));
-    let mut told = Vec::new();
-    let seen = seen.map(|Preview { came, rows, adds, .. }| {
-        told = adds;
-        told.extend(left_out(came.counts.cells).map(|left| format!("{left}.")));
-        (came.counts.made + came.counts.changed, rows)
-    });
+    let lines = table.map(|table| rows::view(&base, (import, table), seen, asked));
+    let mut told = seen.map_or_else(Vec::new, |seen| seen.adds.clone());
+    let left = seen.and_then(|seen| left_out(seen.came.counts.cells));
+    told.extend(left.map(|left| format!("{left}.")));
+    let of = |seen: &Preview| {
+        let ready = seen.came.counts.made + seen.came.counts.changed;
+        (grouped(u64::from(ready)), grouped(wide(seen.rows)))
+    };
     let waits = scene.today.now.as_millisecond() - import.updated_at.as_millisecond();
     let (kept, stayed) = (u64::from(import.kept) + u64::from(import.kept_fields), &import.stayed);
     let share = import.next.saturating_mul(100).checked_div(import.rows).unwrap_or(100);
@@ -367,7 +379,7 @@ fn page(
         said: said(import),
         share: u8::try_from(share).unwrap_or(100),
         rests: import.state == ImportState::Running && RESTS_MS < waits,
-        rows: import.rows,
+        rows: grouped(u64::from(import.rows)),
         columns: match table {
             Some(table) => columns_of(read, import, table)?,
             None => Vec::new(),
@@ -393,7 +405,8 @@ fn page(
         more_stayed: usize::try_from(kept).unwrap_or(usize::MAX).saturating_sub(stayed.len()),
         stayed: stayed.iter().map(|one| stayed_line((scene, read), one)).collect(),
         begin: begin_label(import, seen),
-        seen,
+        seen: seen.map(of),
+        trying: trial.filter(|_| ended.is_none()).map(|trial| trying(&base, trial, asked)),
         lines,
         told,
         error,
@@ -514,18 +527,14 @@ async fn act(
 
 /// What was wrong, or would be, as a table.
 async fn problems(ws: Ws, who: Person, Path(id): Path<ImportId>) -> Result<Response, PageError> {
-    let problems = ws
-        .look(move |ws| {
-            ws.read(|snap| {
-                let import = super::found(snap, id)?;
-                if import.state != ImportState::Draft {
-                    return Ok(import.problems);
-                }
-                let table = table(ws, &import)?;
-                Ok::<_, CrmError>(preview(ws, snap, (&import, &table), &who)?.came.problems)
-            })
-        })
-        .await?;
+    let import = ws.read(|snap| super::found(snap, id))?;
+    let problems = match import.state {
+        ImportState::Draft => {
+            let told = |_: Import, _: &Table, seen: Preview| seen.came.problems;
+            trial::whole(&ws, (&who, id), told).await?
+        }
+        _ => import.problems,
+    };
     let failed = |error: std::io::Error| {
         PageError::from(CrmError::Store(store::StoreError::Failed(error.to_string())))
     };

@@ -19,6 +19,8 @@ const PAGE: usize = 50;
 const CELL: usize = 60;
 /// Rows that are named beside what is wrong with them.
 const NAMED: usize = 3;
+/// Where the rows stand on the page.
+const PLACE: &str = "#preview-rows";
 /// The word for rows with a problem.
 const PROBLEMS: &str = "problems";
 
@@ -32,6 +34,21 @@ pub(super) struct RowsAsked {
     column: String,
     /// Which page of them, from 0.
     page: usize,
+    /// Whether it is about what was tried already.
+    on: bool,
+}
+
+impl RowsAsked {
+    /// Whether what was tried before may be told of, though the workspace has changed since.
+    pub(super) fn goes_on(&self) -> bool {
+        self.on
+    }
+
+    /// Where the same is asked for again.
+    pub(super) fn again(&self, base: &str) -> String {
+        let at = href(base, &self.show, &self.column, self.page);
+        at.trim_end_matches(PLACE).to_owned()
+    }
 }
 
 /// A count that leads to its rows.
@@ -89,6 +106,8 @@ pub(super) struct RowsView {
     pub(super) bar: Vec<Share>,
     pub(super) bar_label: String,
     pub(super) to_check: Vec<ToCheck>,
+    /// How many problems are counted there and stand at no row.
+    pub(super) untold: usize,
     pub(super) rows: Vec<RowLine>,
     /// The pages before and behind; empty when there is none.
     pub(super) earlier: String,
@@ -100,7 +119,7 @@ type Problems<'p> = BTreeMap<u32, Vec<&'p RowProblem>>;
 /// Where the rows of one kind stand.
 fn href(base: &str, show: &str, column: &str, page: usize) -> String {
     let (show, column) = (query_value(show), query_value(column));
-    format!("{base}?show={show}&column={column}&page={page}#preview-rows")
+    format!("{base}?show={show}&column={column}&page={page}&on=true{PLACE}")
 }
 
 /// The rows that are asked for, one page of them; as they stand in the file when nothing could be tried.
@@ -162,7 +181,8 @@ pub(super) fn view(
             .map(|(fate, n)| format!("{}: {n}", fate.label()))
             .collect::<Vec<_>>()
             .join(", "),
-        to_check: to_check(base, found, asked),
+        to_check: seen.map_or_else(Vec::new, |seen| to_check(base, seen, asked)),
+        untold: seen.map_or(0, |seen| seen.wrong.values().sum::<usize>() - found.len()),
         rows: page.into_iter().map(line).collect(),
         earlier: match asked.page {
             0 => String::new(),
@@ -207,19 +227,20 @@ fn filters(
 }
 
 /// What is wrong, by column, rows that cannot come in first.
-fn to_check(base: &str, found: &[RowProblem], asked: &RowsAsked) -> Vec<ToCheck> {
+fn to_check(base: &str, seen: &Preview, asked: &RowsAsked) -> Vec<ToCheck> {
     let mut columns: BTreeMap<&str, Vec<&RowProblem>> = BTreeMap::new();
-    for problem in found {
+    for problem in &seen.came.problems {
         columns.entry(&problem.column).or_default().push(problem);
     }
     let one = |(column, here): (&str, Vec<&RowProblem>)| {
         let is_whole = column.is_empty();
         let show = if is_whole { Fate::Wrong.word() } else { PROBLEMS };
+        let count = seen.wrong.get(column).copied().unwrap_or(here.len());
         ToCheck {
             label: if is_whole { "Whole row".to_owned() } else { column.to_owned() },
             says: here.first().map_or_else(String::new, |one| one.says.clone()),
-            rows: named(&here),
-            count: here.len(),
+            rows: named(&here, count),
+            count,
             href: href(base, show, column, 0),
             tone: if is_whole { Tone::Danger } else { Tone::Warn },
             current: asked.show == show && asked.column == column,
@@ -229,10 +250,10 @@ fn to_check(base: &str, found: &[RowProblem], asked: &RowsAsked) -> Vec<ToCheck>
 }
 
 /// The first rows that have a problem, such as `rows 4, 61, 97 and 2 more`.
-fn named(here: &[&RowProblem]) -> String {
+fn named(here: &[&RowProblem], count: usize) -> String {
     let first: Vec<String> = here.iter().take(NAMED).map(|one| one.row.to_string()).collect();
-    let rows = format!("{} {}", if here.len() == 1 { "row" } else { "rows" }, first.join(", "));
-    match here.len().saturating_sub(NAMED) {
+    let rows = format!("{} {}", if count == 1 { "row" } else { "rows" }, first.join(", "));
+    match count.saturating_sub(first.len()) {
         0 => rows,
         more => format!("{rows} and {more} more"),
     }

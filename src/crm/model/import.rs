@@ -155,6 +155,16 @@ pub struct Counts {
     pub cells: u32,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.made += more.made;
+        self.changed += more.changed;
+        self.skipped += more.skipped;
+        self.wrong += more.wrong;
+        self.cells += more.cells;
+    }
+}
+
 /// An import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {

@@ -1,8 +1,9 @@
 //! The board: a column for each choice of a field, or for each value that rows have.
 
+use ::list::figures::Tally;
 use ::list::groups::Group;
-use noun::{Column, Decimal, Kind, Stands};
-use web::format;
+use noun::{Choice, Column, Decimal, FieldValue, Kind, Stands};
+use web::{format, ink};
 
 use super::draw;
 use super::frame::term_of;
@@ -12,7 +13,6 @@ use crate::columns::{self, STAGE};
 use crate::error::CrmError;
 use crate::list::Found;
 use crate::model::Book;
-use noun::FieldValue;
 
 /// Cards of a column at once.
 pub(super) const CARDS: usize = 50;
@@ -27,6 +27,8 @@ pub(super) struct Lane {
     pub sum: String,
     pub cards: Vec<Line>,
     pub more: String,
+    /// The form of a new record that begins here; empty where none can.
+    pub add: String,
 }
 
 /// A number above the board.
@@ -36,12 +38,33 @@ pub(super) struct Fact {
     pub note: String,
 }
 
+/// The share of an open stage in what all of them are worth; in their number where nothing is.
+pub(super) struct Part {
+    pub colour: String,
+    /// Where it begins and how wide it is, in thousandths of the whole.
+    pub at: u128,
+    pub width: u128,
+    /// The stage with what it is worth.
+    pub said: String,
+}
+
 /// The board.
 pub(super) struct Board {
     /// The field that a card gets when it is put into another column.
     pub field: String,
     pub lanes: Vec<Lane>,
+    /// Stages in which a deal is over: fields to drop a card on, without cards of their own.
+    pub closed: Vec<Lane>,
     pub facts: Vec<Fact>,
+    pub parts: Vec<Part>,
+}
+
+impl Board {
+    /// The shares in words.
+    pub fn parts_said(&self) -> String {
+        let all: Vec<&str> = self.parts.iter().map(|part| part.said.as_str()).collect();
+        all.join(", ")
+    }
 }
 
 /// The board of what a list found.
@@ -53,18 +76,32 @@ pub(super) fn board<B: Book>(
 ) -> Result<Board, CrmError> {
     let empty: Group<B::Id> =
         Group { value: None, count: 0, tallies: Vec::new(), first: Vec::new() };
-    let mut lanes = Vec::new();
+    let is_stages = column.key == STAGE;
+    let (mut lanes, mut closed) = (Vec::new(), Vec::new());
     if column.kind == Kind::Select {
+        let group = |value: &FieldValue| {
+            found.groups.iter().find(|group| group.value.as_ref() == Some(value))
+        };
+        let is_over = |stands: Stands| is_stages && stands != Stands::Open;
+        // Where a list finds nothing but deals that are over, they stand as cards.
+        let is_open = |choice: &Choice| {
+            !is_over(choice.stands) && group(&FieldValue::Choice(choice.key.clone())).is_some()
+        };
+        let folds = found.ids.is_empty() || column.choices.iter().any(is_open);
         for choice in &column.choices {
             let value = FieldValue::Choice(choice.key.clone());
-            let group = found.groups.iter().find(|group| group.value.as_ref() == Some(&value));
-            let tone = draw::tone(choice.stands);
-            lanes.push(lane::<B>(
-                rows,
-                state,
-                (column, tone),
-                (Some(&value), group.unwrap_or(&empty)),
-            )?);
+            let (group, tone) = (group(&value).unwrap_or(&empty), draw::tone(choice.stands));
+            let folded = Group {
+                value: None,
+                count: group.count,
+                tallies: group.tallies.clone(),
+                first: Vec::new(),
+            };
+            let (to, group) = match folds && is_over(choice.stands) {
+                true => (&mut closed, &folded),
+                false => (&mut lanes, group),
+            };
+            to.push(lane::<B>(rows, state, (column, tone), (Some(&value), group))?);
         }
     }
     // What is no choice any more, and what has no value, has a column of its own when there is any.
@@ -75,14 +112,15 @@ pub(super) fn board<B: Book>(
     for group in found.groups.iter().filter(|group| !known(group)) {
         lanes.push(lane::<B>(rows, state, (column, "info"), (group.value.as_ref(), group))?);
     }
-    let is_stages = column.key == STAGE;
     if !is_stages && found.groups.iter().all(|group| group.value.is_some()) {
         lanes.push(lane::<B>(rows, state, (column, "info"), (None, &empty))?);
     }
     Ok(Board {
         field: column.key.clone(),
         lanes,
+        closed,
         facts: if is_stages { facts(column, &rows.look.columns, found) } else { Vec::new() },
+        parts: if is_stages { parts(column, &rows.look.columns, found) } else { Vec::new() },
     })
 }
 
@@ -93,11 +131,15 @@ fn lane<B: Book>(
     (value, group): (Option<&FieldValue>, &Group<B::Id>),
 ) -> Result<Lane, CrmError> {
     let money = columns::money(&rows.look.columns);
-    let sum = group.tallies.first().map(::list::figures::Tally::sum).unwrap_or_default();
+    let sum = group.tallies.first().map(Tally::sum).unwrap_or_default();
     let mark = mark(rows, column, value);
     let cards = rows.of::<B>(&group.first)?;
     let one = state.query.with(term_of(column, &mark.word));
+    let begins = value.and_then(FieldValue::text).filter(|key| column.choice(key).is_some());
     Ok(Lane {
+        add: begins.filter(|_| column.kind == Kind::Select).map_or_else(String::new, |key| {
+            format!("{}/new?{}={}", state.base, column.key, format::query_value(key))
+        }),
         more: match cards.len() < group.count {
             true => state.url_with(|look| {
                 look.layout.clear();
@@ -163,6 +205,43 @@ fn facts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Fact> {
         });
     }
     facts
+}
+
+/// What each open stage is worth, as shares of the whole.
+fn parts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Part> {
+    let money = columns::money(columns);
+    let open = stage.choices.iter().filter(|choice| choice.stands == Stands::Open);
+    let all: Vec<(&Choice, usize, Decimal)> = open
+        .filter_map(|choice| {
+            let value = FieldValue::Choice(choice.key.clone());
+            let at = found.groups.iter().find(|group| group.value.as_ref() == Some(&value))?;
+            let sum = at.tallies.first().map_or_else(Decimal::default, Tally::sum);
+            Some((choice, at.count, sum))
+        })
+        .collect();
+    let is_worth = money.is_some() && all.iter().any(|(_, _, sum)| 0 < sum.millionths());
+    let weight = |count: usize, sum: Decimal| match is_worth {
+        true => u128::try_from(sum.millionths()).unwrap_or(0),
+        false => u128::try_from(count).unwrap_or(0),
+    };
+    let whole: u128 = all.iter().map(|(_, count, sum)| weight(*count, *sum)).sum();
+    let (mut before, mut parts) = (0_u128, Vec::new());
+    for (choice, count, sum) in all {
+        let weight = weight(count, sum);
+        if weight == 0 {
+            continue;
+        }
+        let at = before * 1000 / whole;
+        before += weight;
+        let worth = money.filter(|_| is_worth).map(|column| column.look.shown(sum));
+        parts.push(Part {
+            colour: ink::named(choice.colour),
+            at,
+            width: before * 1000 / whole - at,
+            said: format!("{}: {}", choice.label, worth.unwrap_or_else(|| counted(count))),
+        });
+    }
+    parts
 }
 
 /// A number of rows as people read it.

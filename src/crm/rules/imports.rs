@@ -247,15 +247,10 @@ pub fn import_rows(
     let came = bring(tx, &import, rows)?;
     let mut import = import;
     import.next += u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let Counts { made, changed, skipped, wrong, cells } = came.counts;
-    import.counts.made += made;
-    import.counts.changed += changed;
-    import.counts.skipped += skipped;
-    import.counts.wrong += wrong;
-    import.counts.cells += cells;
+    import.counts += came.counts;
     let room = MAX_PROBLEMS.saturating_sub(import.problems.len());
     import.problems.extend(came.problems.into_iter().take(room));
-    if 0 < made + changed {
+    if 0 < came.counts.made + came.counts.changed {
         import.entries.push(tx.seq()?);
     }
     let goes_on = import.next < import.rows;
@@ -275,7 +270,8 @@ pub fn bring(
     import: &Import,
     rows: &[Numbered<'_>],
 ) -> Result<Came, CrmError> {
-    let (people, columns) = (Arc::new(People::read(tx)?), columns::of(tx, import.home)?);
+    let people = Arc::new(People::read(tx)?);
+    let columns = Arc::new(columns::of(tx, import.home)?);
     let one = One { import, columns: &columns, people: &people };
     let mut came = Came::default();
     for row in rows {
@@ -327,7 +323,7 @@ enum Did {
 /// What one row is read with.
 struct One<'i> {
     import: &'i Import,
-    columns: &'i [Column],
+    columns: &'i Arc<Vec<Column>>,
     people: &'i Arc<People>,
 }
 
@@ -353,10 +349,13 @@ impl One<'_> {
         {
             values.insert(ORGANIZATION.to_owned(), Value::String(organization.id.to_string()));
         }
+        // Tags that a row names for the first time become choices; nothing else adds to the columns.
+        let columns = (!values.contains_key(TAGS)).then(|| Arc::clone(self.columns));
         let sent = |values| Sent {
             values,
             row: Some(number),
             people: Some(Arc::clone(self.people)),
+            columns: columns.clone(),
             ..Sent::default()
         };
         let Some(same) = same else {

@@ -8,7 +8,7 @@ use features::tasks::queries::people::{People, assignee_of};
 use kernel::{Actor, FieldError, RowAct, TypedId as _};
 use noun::{AgentsMay, Cell, Cells, Column, FieldValue, Kind, Origin, Source, Target, value_in};
 use serde_json::{Map, Value};
-use store::{Range, ReadExt as _, StoreError, WriteTx};
+use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
 use super::suggestions::{suggest, void};
@@ -29,6 +29,8 @@ pub struct Sent {
     pub row: Option<u32>,
     /// Members and agents, when they were read before: an import makes thousands of rows.
     pub people: Option<Arc<People>>,
+    /// The columns of the row, when they were read before and no value can add to them.
+    pub columns: Option<Arc<Vec<Column>>>,
 }
 
 impl Sent {
@@ -36,6 +38,14 @@ impl Sent {
     #[must_use]
     pub fn of(values: Map<String, Value>) -> Self {
         Self { values, ..Self::default() }
+    }
+
+    /// The columns of a row of a home.
+    fn columns(&self, read: &dyn Read, home: Home) -> Result<Arc<Vec<Column>>, StoreError> {
+        match &self.columns {
+            Some(columns) => Ok(Arc::clone(columns)),
+            None => Ok(Arc::new(columns::of(read, home)?)),
+        }
     }
 
     /// One value.
@@ -110,7 +120,7 @@ pub fn add<B: Book>(
         archived_at: None,
         cells: Cells::new(),
     };
-    let columns = columns::of(tx, B::home(collection))?;
+    let columns = sent.columns(tx, B::home(collection))?;
     let values = read(tx, (&columns, B::home(collection)), sent, &row.cells)?;
     let mut draft = Draft::of(tx, &columns, row);
     for (key, value) in values {
@@ -146,7 +156,7 @@ pub fn change<B: Book>(
     if old.archived_at.is_some() {
         return Err(CrmError::Archived(old.name().to_owned()));
     }
-    let columns = columns::of(tx, B::home(old.collection))?;
+    let columns = sent.columns(tx, B::home(old.collection))?;
     let values = read(tx, (&columns, B::home(old.collection)), sent, &old.cells)?;
     let mut draft = Draft::of(tx, &columns, old.clone());
     for (key, value) in values {

@@ -218,6 +218,59 @@ async fn a_preview_tells_of_each_row_what_becomes_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_tries_all_rows_and_its_page_tells_how_far_it_is() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    let mut file = "name,email\n".to_owned();
+    for n in 0..2_300 {
+        file.push_str(&format!("Person {n},p{n}@example.com\n"));
+    }
+    // Far behind the rows that they mean, and one that cannot come in.
+    file.push_str("Again,p7@example.com\nAgain,p2299@example.com\n,nobody@example.com\n");
+    let import = sent(&api, "contacts", "many.csv", &file).await;
+    let seen = act(&api, &import, "preview").await;
+    let counts = [&seen["made"], &seen["skipped"], &seen["wrong"]];
+    assert_eq!(counts, [&json!(2_300), &json!(2), &json!(1)], "{}", seen["problems"]);
+    assert_eq!(seen["seen"].as_array().map(Vec::len), Some(100));
+    assert_eq!(count(&api, "contacts").await, 0, "a preview brings nothing in");
+
+    let at = format!("{HERE}/imports/{}", import["id"].as_str().expect("an id"));
+    let page = loop {
+        let page = owner.get(&format!("{at}?on=true")).await;
+        let counts = page.text_of("#preview-counts");
+        if counts.contains("are ready") {
+            break page;
+        }
+        assert!(counts.contains("of 2,303 rows tried…"), "{counts}");
+        let again = page.attr("#preview-counts", "hx-get");
+        assert!(again.starts_with(&at) && again.contains("on=true"), "{again}");
+    };
+    let counts = page.text_of("#preview-counts");
+    for told in ["2300 of 2,303", "New 2300", "Skipped 2", "Wrong 1"] {
+        assert!(counts.replace("2,300", "2300").contains(told), "{told}: {counts}");
+    }
+    assert!(!page.text.contains("rows tried…"), "{}", page.text);
+    assert!(page.text_of("#preview-begin").replace(',', "").contains("Import 2300 contacts"));
+    let wrong = owner.get(&format!("{at}?show=wrong&on=true")).await;
+    assert!(wrong.text_of("#preview-rows tbody").contains("nobody@example.com"), "{}", wrong.text);
+    assert!(wrong.text_of("#preview-check").contains("row 2304"), "{}", wrong.text);
+    let last = owner.get(&format!("{at}?page=46&on=true")).await;
+    assert!(last.text_of("#preview-rows tbody").contains("p2299@example.com"), "{}", last.text);
+
+    // What has changed since is seen by who comes to the page anew.
+    let taken = json!({ "name": "There", "email": "p5@example.com" });
+    assert_eq!(api.post("/api/v1/contacts", &taken).await.status, 201);
+    loop {
+        let counts = owner.get(&at).await.text_of("#preview-counts");
+        if counts.contains("Skipped 3") {
+            break;
+        }
+        assert!(counts.contains("rows tried…"), "{counts}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_rows_go_on_after_a_restart_and_none_comes_twice() {
     let mut hq = TestHq::start().await;
     let mut file = "name,email,tags\n".to_owned();

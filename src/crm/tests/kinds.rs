@@ -96,6 +96,46 @@ async fn tags_are_the_labels_of_tasks() {
     hq.finish().await;
 }
 
+/// The titles of what the search of the workspace finds, in order of their names.
+async fn found(api: &Person, words: &str) -> Vec<String> {
+    let answer = shown(api, &format!("search?q={words}")).await;
+    let items = answer["items"].as_array().expect("a list").iter();
+    let mut all: Vec<String> =
+        items.map(|item| item["title"].as_str().expect("a title").to_owned()).collect();
+    all.sort();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_finds_records_by_what_their_tags_are_called_now() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    made(&api, "contacts", json!({ "name": "Rosa", "tags": "goldfish" })).await;
+    made(&api, "contacts", json!({ "name": "Jana", "tags": "sparrow" })).await;
+    made(&api, "organizations", json!({ "name": "Brandt", "tags": "goldfish, sparrow" })).await;
+    assert_eq!(found(&api, "goldfish").await, ["Brandt", "Rosa", "goldfish"]);
+
+    let renamed =
+        api.json("PATCH", "/api/v1/labels/goldfish", &json!({ "name": "Pelican club" })).await;
+    assert_eq!(renamed.status, 200, "{}", renamed.text);
+    assert_eq!(found(&api, "pelican").await, ["Brandt", "Pelican club", "Rosa"], "at once");
+    assert_eq!(found(&api, "goldfish").await, [""; 0], "and by the former name no more");
+
+    // Cells stay as they are, yet another label stands behind them.
+    made(&api, "labels", json!({ "name": "Egret" })).await;
+    posted(&api, "labels/sparrow/merge", json!({ "into": "Egret" })).await;
+    assert_eq!(found(&api, "egret").await, ["Brandt", "Egret", "Jana"]);
+    assert_eq!(found(&api, "sparrow").await, [""; 0]);
+    // Where a record has both, one of them goes.
+    posted(&api, "labels/Egret/merge", json!({ "into": "Pelican club" })).await;
+    assert_eq!(found(&api, "pelican").await, ["Brandt", "Jana", "Pelican club", "Rosa"]);
+
+    assert_eq!(api.call("DELETE", "/api/v1/labels/Pelican%20club").await.status, 200);
+    assert_eq!(found(&api, "pelican").await, [""; 0]);
+    assert_eq!(found(&api, "rosa").await, ["Rosa"]);
+    hq.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_former_name_of_a_label_may_be_that_of_another_one() {
     let hq = TestHq::start().await;

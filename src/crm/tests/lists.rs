@@ -207,6 +207,45 @@ async fn conditions_ask_for_tags_organizations_writers_and_quiet_days() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_board_of_stages_tells_their_shares_takes_new_cards_and_closes_deals() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let ids = bakers(&api).await;
+    let at = format!("{HERE}/contacts?layout=board");
+    let board = mira.get(&at).await;
+    let open = ["Lead", "Qualified", "Proposal", "Negotiation"];
+    assert_eq!(board.texts(".board > section h2"), open);
+    assert_eq!(board.texts(".crm-closed h2"), ["Won", "Lost"], "fields without cards");
+    let closed = board.attrs(".crm-closed [data-drop][data-field=stage]", "data-value");
+    assert_eq!(closed, ["won", "lost"]);
+    // Bikes: 14 of the leads, 4.5 of the one that is qualified.
+    assert_eq!(board.attrs(".crm-shares rect", "width"), ["756", "244"]);
+    assert_eq!(board.attr(".crm-shares", "aria-label"), "Lead: 14, Qualified: 4.50");
+
+    let adds = board.attrs(".board > section header a", "href");
+    assert_eq!(adds.len(), open.len(), "{adds:?}");
+    assert!(adds[1].ends_with("/contacts/new?stage=qualified"), "{adds:?}");
+    let form = mira.get(&adds[1]).await;
+    assert_eq!(form.attr("select[name=stage] option[selected]", "value"), "qualified");
+
+    let won = json!({ "stage": "won" });
+    let done = api.json("PATCH", &format!("/api/v1/contacts/{}", ids[2]), &won).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let board = mira.get(&at).await;
+    assert_eq!(board.texts(".crm-card .title a"), ["Rosa", "Jana"]);
+    assert!(board.text_of(".crm-closed").contains("1 · 12"), "{}", board.text_of(".crm-closed"));
+    let list = mira.get(&board.attr(".crm-closed h2 a", "href")).await;
+    assert_eq!(list.texts("tbody th .title"), ["Piet"], "their list is a press away");
+    let alone = mira.get(&format!("{at}&q=stage:won")).await;
+    assert_eq!(alone.texts(".crm-card .title a"), ["Piet"], "where nothing is open they are cards");
+
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
+    let board = viewer.get(&at).await;
+    assert!(board.attrs(".board > section header a", "href").is_empty(), "{}", board.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_board_says_how_long_it_takes_to_win() {
     let hq = TestHq::start().await;
     let api = hq.api().await;

@@ -456,7 +456,10 @@ pub(super) async fn tell(hand: Hand<'_>, path: String, commit: CommitId) -> Resu
 }
 
 /// A path that people may change, of an agent whose files are worked with.
-fn usable(hand: Hand<'_>, path: &str) -> Result<String, EditError> {
+///
+/// # Errors
+/// What the path or the agent has against it.
+pub(super) fn usable(hand: Hand<'_>, path: &str) -> Result<String, EditError> {
     if hand.agent.archived_at.is_some() {
         return Err(FilesError::Archived.into());
     }

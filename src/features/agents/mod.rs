@@ -3,6 +3,7 @@
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
 mod desk;
+pub mod drafts;
 pub mod editing;
 pub mod files;
 pub mod found;

@@ -1,6 +1,7 @@
 //! What became of an agent's files, for people and the API: the commits of its branch, what each has
 //! changed, a file as it was then, and the way back to such a version.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::runs::queries::{self as runs, talk};
@@ -8,13 +9,16 @@ use app::Ws;
 use git::files::AgentFiles;
 use git::history::{At, FileDiff, LogQuery, Logged};
 use git::names::check_path;
-use git::snapshot::{MAX_FILE, Paths};
-use git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError};
+use git::snapshot::MAX_FILE;
+use git::standing::Standing;
+use git::{AgentsRepo, Author, Branch, CommitId, File, GitError};
 use kernel::{AccountId, Role, Timestamp};
 use store::{ReadExt, StoreError};
+use tool::leaks;
 use web::session::Person;
 
-use super::editing::{self, Hand};
+use super::desk;
+use super::editing::{self, EditError, Hand};
 use super::files::{Content, FilesError, MAX_SHOWN};
 use super::model::Agent;
 
@@ -116,44 +120,50 @@ pub async fn change(ws: &Ws, agent: &Agent, id: &str, path: &str) -> Result<Chan
 }
 
 /// Brings a file back to what it was after a commit, in a commit of its own; none when it is that
-/// already. What was not committed yet is committed first, so nothing is lost.
+/// already. What was not committed yet is committed first as the agent's own, so nothing is lost.
 ///
 /// # Errors
-/// When the file is not in that commit, the commit is none of this agent's, or the agent is archived.
+/// When the file is not in that commit, the commit is none of this agent's, the agent is archived, the disk is nearly
+/// full, or a key stands in the old version or in what is not committed yet.
 pub async fn bring_back(
     ws: &Ws,
     agent: &Agent,
     who: &Person,
     path: &str,
     id: &str,
-) -> Result<Option<CommitId>, FilesError> {
-    if agent.archived_at.is_some() {
-        return Err(FilesError::Archived);
-    }
-    let (id, path) = (CommitId::parse(id)?, path.to_owned());
-    check_path(&path)?;
-    let folder = ws.agent_folder(&agent.slug);
-    let _turn = ws.paths.hold(&folder.join(&path)).await;
-    let (now, trailer) = (ws.app.clock.now(), format!("Agent: {}", agent.slug));
-    let (author, file) = (Author::new(&who.name, &who.email), path.clone());
-    let commit = in_branch(ws, agent, move |repo, branch| {
-        on_branch(repo, branch, id)?;
+) -> Result<Option<CommitId>, EditError> {
+    let hand = Hand { ws, agent, who };
+    let (id, path) = (CommitId::parse(id)?, editing::usable(hand, path)?);
+    let (author, file, slug) =
+        (Author::new(&who.name, &who.email), path.clone(), agent.slug.clone());
+    let commit = desk::at(ws, agent, author, BTreeSet::from([path.clone()]), move |desk| {
+        desk.disk_has_room()?;
+        let repo = desk.ws.repo()?;
+        on_branch(repo, &desk.branch, id)?;
         let then = repo.read_file(&At::Commit(id), &path)?;
         let then = then.ok_or_else(|| FilesError::NotThen(path.clone()))?;
+        let holds_key = |bytes: &[u8]| leaks::in_file(&desk.ws.app.redactor, bytes);
+        if let Some(leak) = holds_key(&then.bytes) {
+            return Err(EditError::Key(leak));
+        }
+        desk.files.has_place(&path)?;
+        desk.keep(&[&path])?;
+        // What holds a key is not kept, and would be lost. ok: a link in its place has no words.
+        let standing = repo.standings(&desk.branch, &desk.files, &[&path])?;
+        if standing.first() != Some(&Standing::Same)
+            && let Ok(Some(now)) = desk.files.read_up_to(&path, MAX_FILE)
+            && let Some(leak) = holds_key(&now.bytes)
+        {
+            return Err(EditError::Key(leak));
+        }
         let day = repo.commit(id)?.time.strftime("%-d %B %Y, %H:%M UTC").to_string();
-        let files = AgentFiles::create(&folder)?;
-        let only = [path];
-        let kept = format!("Keep {} as it was before an older version\n\n{trailer}\n", only[0]);
-        let entry = Entry { author: &Author::hq(), message: &kept, time: now };
-        repo.commit_paths(branch, &folder, Paths::Only(&only), &entry)?;
-        files.write(&then)?;
-        let back = format!("Bring back {} of {day}\n\nFrom: {id}\n{trailer}\n", only[0]);
-        let entry = Entry { author: &author, message: &back, time: now };
-        Ok(repo.commit_paths(branch, &folder, Paths::Only(&only), &entry)?.commit)
+        desk.files.write(&then)?;
+        let back = format!("Bring back {path} of {day}\n\nFrom: {id}\nAgent: {slug}\n");
+        Ok(desk.commit(&[&path], &back)?)
     })
     .await?;
     if let Some(commit) = commit {
-        editing::tell(Hand { ws, agent, who }, file, commit).await?;
+        editing::tell(hand, file, commit).await?;
     }
     Ok(commit)
 }

@@ -221,6 +221,7 @@ pub(super) fn concerned(read: &dyn Read, entry: &Entry) -> Result<Vec<Found>, St
         found.extend(kind.map(|kind| Found { kind, key: change.key.clone() }));
         found.extend(document::beside(read, change.table, &change.key)?);
     }
+    found.extend(document::labelled(read, entry)?);
     Ok(found)
 }
 

@@ -10,7 +10,7 @@ use kernel::{
     AccountId, Actor, AgentId, ApprovalAnswer, ApprovalId, Leave, Part, PermissionId, Risk, RunId,
     Timestamp, TrustMode, TypedId,
 };
-use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 pub use commands::Pattern;
 
@@ -25,6 +25,8 @@ pub const TRUST_MODES: Table = Table::new(370, "trust_modes");
 pub const PERMISSIONS: Table = Table::new(371, "permissions");
 /// Tool, agent.
 pub const BY_TOOL: Index = Index::multi(372, "permissions_by_tool");
+/// What permissions have decided lately.
+pub const PERMISSION_USES: Table = Table::new(399, "permission_uses");
 /// Calls that wait for a person's yes, and those that have waited.
 pub const APPROVALS: Table = Table::new(373, "approvals");
 /// Open ones, by when they were asked.
@@ -139,6 +141,75 @@ impl Record for Permission {
     }
 }
 
+/// How often a permission has decided what became of a call lately: the call was made, refused or asked for. It stands
+/// beside the permission, which stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermissionUse {
+    /// The permission.
+    pub permission: PermissionId,
+    /// When it decided last.
+    #[serde(with = "millisecond::required")]
+    pub last_at: Timestamp,
+    /// The days on which it did, counted from 1970 in UTC, each with how many calls; no day twice, and none that lies
+    /// more than [`PermissionUse::DAYS`] days behind the last one.
+    pub days: Vec<(i64, u32)>,
+}
+
+impl PermissionUse {
+    /// For so many days the calls are counted.
+    pub const DAYS: i64 = 30;
+
+    /// Nothing yet.
+    #[must_use]
+    pub fn none(permission: PermissionId, now: Timestamp) -> Self {
+        Self { permission, last_at: now, days: Vec::new() }
+    }
+
+    fn day(at: Timestamp) -> i64 {
+        at.as_second().div_euclid(24 * 60 * 60)
+    }
+
+    /// The same with one more call.
+    #[must_use]
+    pub fn with(mut self, now: Timestamp) -> Self {
+        let today = Self::day(now);
+        self.days.retain(|(day, _)| today - Self::DAYS < *day);
+        match self.days.iter_mut().find(|(day, _)| *day == today) {
+            Some((_, calls)) => *calls = calls.saturating_add(1),
+            None => self.days.push((today, 1)),
+        }
+        self.last_at = now;
+        self
+    }
+
+    /// How many calls of the last thirty days it decided.
+    #[must_use]
+    pub fn lately(&self, now: Timestamp) -> u64 {
+        let first = Self::day(now) - Self::DAYS;
+        let counts = self.days.iter().filter(|(day, _)| first < *day);
+        counts.map(|(_, calls)| u64::from(*calls)).sum()
+    }
+}
+
+impl Record for PermissionUse {
+    type Id = PermissionId;
+    const TABLE: Table = PERMISSION_USES;
+    const CLASS: Class = Class::Remade;
+    fn id(&self) -> PermissionId {
+        self.permission
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Permission>(1, Some(self.permission), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self {
+            permission: PermissionId::from_bytes([70; 16]),
+            last_at: kernel::time::from_ms(1_700_000_000_000),
+            days: vec![(19_674, 12), (19_675, 2)],
+        }
+    }
+}
+
 /// A file that a call would use, as it was when the call was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Witness {
@@ -230,6 +301,8 @@ pub struct Approval {
     pub plan: Plan,
     /// SHA-256 of tool and plan.
     pub digest: [u8; 32],
+    /// SHA-256 of what the tool said of itself when the call was asked for; zeros where that was not kept yet.
+    pub definition: [u8; 32],
     /// How much harm it may do.
     pub risk: Risk,
     /// Why it is asked, in a sentence.
@@ -249,7 +322,56 @@ pub struct Approval {
     pub spent_at: Option<Timestamp>,
 }
 
+#[derive(Deserialize)]
+struct ApprovalV1 {
+    id: ApprovalId,
+    run: RunId,
+    call_id: String,
+    agent: AgentId,
+    tool: String,
+    plan: Plan,
+    digest: [u8; 32],
+    risk: Risk,
+    why: String,
+    offers: Vec<Offer>,
+    #[serde(with = "millisecond::required")]
+    asked_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    until: Option<Timestamp>,
+    answer: Option<Answer>,
+    #[serde(with = "millisecond::optional")]
+    spent_at: Option<Timestamp>,
+}
+
+impl From<ApprovalV1> for Approval {
+    fn from(old: ApprovalV1) -> Self {
+        Self {
+            id: old.id,
+            run: old.run,
+            call_id: old.call_id,
+            agent: old.agent,
+            tool: old.tool,
+            plan: old.plan,
+            digest: old.digest,
+            definition: [0; 32],
+            risk: old.risk,
+            why: old.why,
+            offers: old.offers,
+            asked_at: old.asked_at,
+            until: old.until,
+            answer: old.answer,
+            spent_at: old.spent_at,
+        }
+    }
+}
+
 impl Approval {
+    /// Whether the tool says the same of itself as when the call was asked for, as far as that is known.
+    #[must_use]
+    pub fn is_of(&self, definition: &[u8; 32]) -> bool {
+        self.definition == [0; 32] || self.definition == *definition
+    }
+
     /// Whether somebody said yes.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
@@ -270,6 +392,7 @@ impl Record for Approval {
     type Id = ApprovalId;
     const TABLE: Table = APPROVALS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[OPEN, BY_CALL];
     fn id(&self) -> ApprovalId {
         self.id
@@ -285,6 +408,12 @@ impl Record for Approval {
     }
     fn root(&self) -> Root {
         Root::of::<Run>(self.run)
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ApprovalV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: APPROVALS.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
@@ -302,6 +431,7 @@ impl Record for Approval {
                 files: vec![Witness { path: "deploy.sh".into(), hash: [3; 32] }],
             },
             digest: [4; 32],
+            definition: [6; 32],
             risk: Risk::Medium,
             why: "Its programs reach any host".into(),
             offers: vec![Offer { label: "this command".into(), whats: vec![What::All] }],
@@ -315,5 +445,31 @@ impl Record for Approval {
             }),
             spent_at: Some(at),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+    use kernel::{PermissionId, TypedId as _};
+
+    use super::PermissionUse;
+
+    #[test]
+    fn the_calls_of_the_last_thirty_days_are_counted_and_older_ones_are_dropped() {
+        let start = kernel::time::from_ms(1_700_000_000_000);
+        let on = |day: i64| start.checked_add((24 * day).hours()).expect("a moment");
+        let mut used = PermissionUse::none(PermissionId::from_bytes([7; 16]), start);
+        assert_eq!(used.lately(start), 0);
+        for day in [0, 0, 29] {
+            used = used.with(on(day));
+        }
+        assert_eq!((used.lately(on(29)), used.last_at), (3, on(29)));
+        assert_eq!((used.lately(on(30)), used.lately(on(59))), (1, 0));
+        let used = used.with(on(31));
+        assert_eq!((used.lately(on(31)), used.days.len()), (2, 2));
+        // A clock that was set back begins no day twice.
+        let used = used.with(on(29)).with(on(29));
+        assert_eq!((used.days.len(), used.lately(on(31))), (2, 4));
     }
 }

@@ -10,6 +10,7 @@ use super::model::{AgentTrust, Approval, BROWSER, BY_CALL, BY_TOOL, OPEN, Permis
 use super::rules::TrustError;
 use super::sites;
 pub use super::sites::SiteAct;
+pub use super::weigh::IDENTITY;
 use super::weigh::{self, Asked, Facts, Reach};
 use crate::runs::queries::outside;
 use crate::workspace::model::Settings;

@@ -10,7 +10,7 @@ use kernel::{
 use store::{ReadExt, StoreError, WriteTx};
 
 use super::card::PERMISSION;
-use super::model::{AgentTrust, Answer, Approval, Offer, Permission, Plan, What};
+use super::model::{AgentTrust, Answer, Approval, Offer, Permission, PermissionUse, Plan, What};
 use super::queries::{self, ALL_TOOLS};
 use super::replay;
 use crate::agents::model::Agent;
@@ -228,6 +228,23 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: PermissionId) -> Result<(), TrustError> 
     Ok(())
 }
 
+/// Notes that permissions have decided what became of calls, of each as often as it is named. One that is gone by now is
+/// passed over.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note_decided(tx: &mut WriteTx<'_>, by: &[PermissionId]) -> Result<(), StoreError> {
+    let now = tx.now();
+    for id in by {
+        if tx.get::<Permission>(*id)?.is_some() {
+            let used = tx.get::<PermissionUse>(*id)?;
+            let used = used.unwrap_or_else(|| PermissionUse::none(*id, now));
+            tx.put(&used.with(now))?;
+        }
+    }
+    Ok(())
+}
+
 /// A call that is to wait for a person's yes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewApproval {
@@ -243,6 +260,9 @@ pub struct NewApproval {
     pub plan: Plan,
     /// SHA-256 of tool and plan.
     pub digest: [u8; 32],
+    /// SHA-256 of what the tool says of itself.
+    #[serde(default)]
+    pub definition: [u8; 32],
     /// How much harm it may do.
     pub risk: Risk,
     /// Why it is asked, in a sentence.
@@ -272,20 +292,20 @@ pub fn allow_reviewed(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), Trus
 }
 
 fn keep(tx: &mut WriteTx<'_>, new: NewApproval, answer: Option<Answer>) -> Result<(), TrustError> {
-    let NewApproval { run, call_id, agent, tool, plan, digest, risk, why, offers, until } = new;
     tx.put(&Approval {
         id: tx.new_id(),
-        run,
-        call_id,
-        agent,
-        tool,
-        plan,
-        digest,
-        risk,
-        why,
-        offers,
+        run: new.run,
+        call_id: new.call_id,
+        agent: new.agent,
+        tool: new.tool,
+        plan: new.plan,
+        digest: new.digest,
+        definition: new.definition,
+        risk: new.risk,
+        why: new.why,
+        offers: new.offers,
         asked_at: tx.now(),
-        until,
+        until: new.until,
         answer,
         spent_at: None,
     })?;

@@ -179,6 +179,9 @@ pub struct Verdict {
     pub why: String,
     /// The permission that decided; none when the mode did.
     pub rule: Option<PermissionId>,
+    /// All permissions that it took, each once: of a command line one for each part, of a sub-agent those of everybody
+    /// above it.
+    pub took: Vec<PermissionId>,
 }
 
 impl Verdict {
@@ -187,7 +190,23 @@ impl Verdict {
             "" => format!("A permission {word} it"),
             note => format!("A permission {word} it: {}", note.trim_end_matches('.')),
         };
-        Self { leave: rule.leave, why, rule: Some(rule.id) }
+        Self { leave: rule.leave, why, rule: Some(rule.id), took: vec![rule.id] }
+    }
+
+    /// The stricter of two answers to one call, this one where neither is; what both allow took the permissions of both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        if self.leave < other.leave {
+            return other;
+        }
+        if (self.leave, other.leave) == (Leave::Allow, Leave::Allow) {
+            for one in other.took {
+                if !self.took.contains(&one) {
+                    self.took.push(one);
+                }
+            }
+        }
+        self
     }
 }
 
@@ -212,9 +231,10 @@ pub fn weigh(
         };
         let rules: Vec<&Permission> = rules.iter().filter(counts).collect();
         let verdict = one(mode, &rules, facts);
-        if strictest.as_ref().is_none_or(|so_far| so_far.leave < verdict.leave) {
-            strictest = Some(verdict);
-        }
+        strictest = Some(match strictest {
+            Some(so_far) => so_far.and(verdict),
+            None => verdict,
+        });
     }
     let verdict = strictest.unwrap_or_else(|| by_mode(TrustMode::Locked, facts));
     Ok(heeding_outside(verdict, facts))
@@ -240,7 +260,7 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
         Reach::Inside | Reach::Site => return verdict,
     };
     let why = format!("It has read words from outside ({read}), and {does}");
-    Verdict { leave: Leave::Ask, why, rule: None }
+    Verdict { leave: Leave::Ask, why, rule: None, took: Vec::new() }
 }
 
 /// The verdict on a call of one agent.
@@ -261,8 +281,8 @@ pub(super) fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> 
         {
             return Verdict::of_rule(rule, "asks for");
         }
-        if let Some(rule) = allowing(&here, facts) {
-            return Verdict::of_rule(rule, "allows");
+        if let Some((rule, took)) = allowing(&here, facts) {
+            return Verdict { took, ..Verdict::of_rule(rule, "allows") };
         }
     }
     let is_hidden = by_mode.leave == Leave::Allow && is_opaque(facts);
@@ -302,8 +322,12 @@ pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
     }
 }
 
-/// The permission that allows a call as a whole; of a command line each part needs one.
-fn allowing<'r>(rules: &[&'r Permission], facts: &Facts<'_>) -> Option<&'r Permission> {
+/// The permission that allows a call as a whole; of a command line each part needs one, and the last of them stands for
+/// all, which come with it.
+fn allowing<'r>(
+    rules: &[&'r Permission],
+    facts: &Facts<'_>,
+) -> Option<(&'r Permission, Vec<PermissionId>)> {
     let allows = || rules.iter().copied().filter(|rule| rule.leave == Leave::Allow);
     let whole = |rule: &&Permission| match &rule.what {
         What::Command(_) => false,
@@ -314,14 +338,18 @@ fn allowing<'r>(rules: &[&'r Permission], facts: &Facts<'_>) -> Option<&'r Permi
         what => touches(what, facts),
     };
     if let Some(rule) = allows().find(whole) {
-        return Some(rule);
+        return Some((rule, vec![rule.id]));
     }
-    let mut last = None;
+    let (mut last, mut took) = (None, Vec::new());
     for one in commands_of(facts.line?) {
         let fits = |rule: &&Permission| matches!(&rule.what, What::Command(pattern) if one.matches(pattern));
-        last = Some(allows().find(fits)?);
+        let rule = allows().find(fits)?;
+        if !took.contains(&rule.id) {
+            took.push(rule.id);
+        }
+        last = Some(rule);
     }
-    last
+    last.map(|rule| (rule, took))
 }
 
 /// The commands of a line; none when it cannot be told which.
@@ -355,5 +383,27 @@ fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
             reach => (Leave::Ask, reach.why()),
         },
     };
-    Verdict { leave, why: why.to_owned(), rule: None }
+    Verdict { leave, why: why.to_owned(), rule: None, took: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{Leave, PermissionId, TypedId as _};
+
+    use super::Verdict;
+
+    #[test]
+    fn the_stricter_answer_counts_and_what_all_allow_took_the_permissions_of_all() {
+        let id = |n: u8| PermissionId::from_bytes([n; 16]);
+        let verdict = |leave, took: &[u8]| {
+            let took: Vec<PermissionId> = took.iter().map(|n| id(*n)).collect();
+            Verdict { leave, why: String::new(), rule: took.first().copied(), took }
+        };
+        let both = verdict(Leave::Allow, &[1, 2]).and(verdict(Leave::Allow, &[2, 3]));
+        assert_eq!((both.rule, both.took), (Some(id(1)), vec![id(1), id(2), id(3)]));
+        let asked = verdict(Leave::Allow, &[1]).and(verdict(Leave::Ask, &[4]));
+        assert_eq!((asked.leave, asked.took), (Leave::Ask, vec![id(4)]));
+        let refused = verdict(Leave::Deny, &[5]).and(verdict(Leave::Allow, &[1]));
+        assert_eq!((refused.leave, refused.took), (Leave::Deny, vec![id(5)]));
+    }
 }

@@ -19,6 +19,7 @@ use crate::error::KnowledgeError;
 use crate::meaning;
 use crate::meaning::far::{self, Able, Estimate};
 use crate::meaning::models::{self, Line};
+use crate::meaning::ready;
 use crate::model::ModelAct;
 
 const AGAIN_IS_THE_SAME: &str = "done twice it is as done once";
@@ -126,6 +127,12 @@ struct State {
     passages: usize,
     /// Passages that are not found by meaning yet.
     waiting: usize,
+    /// Whether search finds all that there is.
+    ready: bool,
+    /// The same in sentences, with what is missing.
+    says: String,
+    /// What vectors cost a day, in micro-dollars, as the mean of the last seven days; of a connection whose price is known.
+    cost_a_day_micros: Option<i64>,
     /// What went wrong last, in a sentence.
     trouble: String,
     /// The model that is being downloaded.
@@ -203,6 +210,7 @@ async fn list(ws: Ws) -> Result<Json<State>, ApiError> {
 fn state(ws: &Ws) -> Result<State, KnowledgeError> {
     let all = models::all(&ws.app)?;
     let coming = ws.app.meaning.coming();
+    let ready = ready::of(ws)?;
     Ok(State {
         used: meaning::source(ws)?.map(|source| source.id()),
         connection: far::chosen(ws)?.map(|(maker, name)| ConnectedView {
@@ -212,8 +220,11 @@ fn state(ws: &Ws) -> Result<State, KnowledgeError> {
             dimensions: maker.dimensions,
         }),
         loaded: ws.app.meaning.is_loaded(),
-        passages: models::count(ws)?,
-        waiting: ws.vectors.waiting(),
+        passages: ready.passages,
+        waiting: ready.all - ready.passages,
+        ready: ready.is_ready,
+        says: ready.says,
+        cost_a_day_micros: ready.cost.and_then(|cost| cost.a_day),
         trouble: models::troubles(ws, &all).into_iter().next().unwrap_or_default(),
         downloading: (!coming.id.is_empty()).then_some(Download {
             id: coming.id,

@@ -7,6 +7,7 @@
 pub mod far;
 mod fetch;
 pub mod models;
+pub mod ready;
 pub mod worker;
 
 use std::sync::Arc;

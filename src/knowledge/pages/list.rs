@@ -29,6 +29,7 @@ use super::{Readers, sheet, told};
 use crate::context::{self, BUDGET};
 use crate::error::KnowledgeError;
 use crate::find::{self, By, Found, Hit, Seer, Wish};
+use crate::links;
 use crate::model::{
     BODIES, Body, FOLDERS, Folder, FolderId, ITEMS, ItemKind, READINGS, Reading, Scope, Text,
 };
@@ -287,7 +288,20 @@ fn page(
 
 /// The words of a text without the signs of Markdown and of links to other items, so many of them.
 pub(super) fn plain(text: &str, most: usize) -> String {
-    web::md::excerpt(&text.replace("[[", "").replace("]]", ""), most)
+    let (mut plain, mut at) = (String::with_capacity(text.len()), 0);
+    for link in links::of(text) {
+        plain.push_str(&text[at..link.range.start]);
+        at = link.range.end;
+        // A cite names an item by an id, which tells nobody anything.
+        match (link.label.as_str(), link.section.as_str()) {
+            ("", _) if link.name.starts_with(links::CITE) => {}
+            ("", "") => plain.push_str(&link.name),
+            ("", section) => plain.push_str(&format!("{} › {section}", link.name)),
+            (label, _) => plain.push_str(label),
+        }
+    }
+    plain.push_str(&text[at..]);
+    web::md::excerpt(&plain.replace("[[", "").replace("]]", ""), most)
 }
 
 fn row(

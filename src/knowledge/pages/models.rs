@@ -22,6 +22,7 @@ use super::acts::not_done;
 use crate::error::KnowledgeError;
 use crate::meaning::far::{self, Able, Estimate};
 use crate::meaning::models::{self, Line};
+use crate::meaning::ready::{self, Cost};
 use crate::model::ModelAct;
 
 const HERE: &str = "settings/meaning";
@@ -70,8 +71,14 @@ struct View {
     by: String,
     rows: Vec<Row>,
     used: String,
+    /// Whether search finds all that there is, and what it does not find.
+    is_ready: bool,
+    ready: String,
+    /// How many passages are found by meaning, of how many.
     passages: String,
     waiting: usize,
+    /// What vectors cost a day, and what that is the mean of; nothing where nothing is paid.
+    cost: Option<(String, String)>,
     troubles: Vec<String>,
     coming: Option<Coming>,
     stranger: Option<Stranger>,
@@ -184,6 +191,23 @@ fn price(of: Estimate) -> Priced {
     }
 }
 
+/// What vectors cost a day, and what that is the mean of.
+fn paid(cost: Cost) -> (String, String) {
+    let shown = match cost.a_day {
+        _ if cost.is_free => "Nothing".to_owned(),
+        Some(micros) => format::money(micros),
+        None => "Not known".to_owned(),
+    };
+    let calls = format::count(cost.calls, "request", "requests");
+    let of = match (cost.is_free, cost.a_day, cost.days) {
+        (true, _, _) => "it is not paid by the token".to_owned(),
+        (false, None, _) => "the model has no price here".to_owned(),
+        (false, Some(_), 1) => format!("today, by {calls}"),
+        (false, Some(_), days) => format!("in {days} days, by {calls}"),
+    };
+    (shown, of)
+}
+
 /// Lets a connection make vectors, or the model on this machine.
 pub(super) async fn connect(
     app: App,
@@ -209,6 +233,7 @@ fn view(ws: &Ws, who: &Person) -> Result<View, KnowledgeError> {
     let coming = ws.app.meaning.coming();
     let used = crate::meaning::source(ws)?;
     let by = far::chosen(ws)?.map(|(_, name)| name).unwrap_or_default();
+    let ready = ready::of(ws)?;
     let name = |id: &str| id.split('@').next().unwrap_or(id).to_owned();
     let percent = (coming.have.saturating_mul(100)).checked_div(coming.all).unwrap_or(0).min(100);
     Ok(View {
@@ -216,8 +241,17 @@ fn view(ws: &Ws, who: &Person) -> Result<View, KnowledgeError> {
         manages: models::only_managers(&ws.app, who.account).is_ok(),
         used: used.map(|source| source.name().to_owned()).unwrap_or_default(),
         by,
-        passages: format::grouped(models::count(ws)? as u64),
-        waiting: ws.vectors.waiting(),
+        passages: match ready.passages == ready.all {
+            true => format::grouped(ready.all as u64),
+            false => {
+                let [here, all] = [ready.passages, ready.all].map(|n| format::grouped(n as u64));
+                format!("{here} of {all}")
+            }
+        },
+        waiting: ready.all - ready.passages,
+        is_ready: ready.is_ready,
+        ready: ready.says,
+        cost: ready.cost.map(paid),
         troubles: models::troubles(ws, &all),
         coming: (!coming.id.is_empty()).then(|| Coming {
             name: name(&coming.id),

@@ -106,6 +106,30 @@ fn has(passages: u64) -> impl Fn(&Value) -> bool {
     move |state| state["passages"] == passages && state["waiting"] == 0
 }
 
+/// What stands above the models.
+async fn meter(owner: &Person) -> String {
+    owner.get(&format!("{HERE}/settings/meaning")).await.text_of(".k-ready")
+}
+
+/// All is found, and what the connection was asked costs something.
+async fn is_ready(owner: &Person, state: &Value) {
+    assert_eq!(state["says"], "Search is ready, by words and by meaning.");
+    assert!(state["cost_a_day_micros"].is_i64(), "what was asked is paid: {state}");
+    let meter = meter(owner).await;
+    for told in ["is ready", "Passages found by meaning2", "Cost a day", "today, by "] {
+        assert!(meter.contains(told), "{told}: {meter}");
+    }
+}
+
+/// One of three passages is not found by meaning.
+async fn is_behind(owner: &Person, state: &Value) {
+    assert_eq!(state["ready"], false, "{state}");
+    let says = state["says"].as_str().unwrap_or_default();
+    assert!(says.contains("by meaning 1 passage not yet"), "{says}");
+    let meter = meter(owner).await;
+    assert!(meter.contains("2 of 3"), "{meter}");
+}
+
 async fn titles(api: &Person, query: &str) -> Vec<String> {
     let all = api.get(&format!("/api/v1/knowledge?{query}")).await;
     assert_eq!(all.status, 200, "{}", all.text);
@@ -154,7 +178,8 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             let taken = chosen(&api, SMALL).await;
             assert_eq!(taken.status, 200, "{}", taken.text);
             assert_eq!(taken.json()["connection"]["dimensions"], 4, "{}", taken.text);
-            until(&api, has(2)).await;
+            let state = until(&api, |state| has(2)(state) && state["ready"] == true).await;
+            is_ready(&owner, &state).await;
             assert_eq!(titles(&api, "q=canine").await, ["Walks"]);
             assert_eq!(titles(&api, "q=downpour").await, ["Weather"]);
             let near = async |q: &str| owner.get(&format!("{HERE}/knowledge/near?q={q}")).await;
@@ -182,6 +207,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             let state = until(&api, |state| state["trouble"] != "").await;
             let trouble = state["trouble"].as_str().unwrap_or_default();
             assert!(trouble.contains("tried again") && !trouble.contains(KEY), "{trouble}");
+            is_behind(&owner, &state).await;
             *does.lock() = Does::Answers;
             let state = until(&api, has(3)).await;
             assert_eq!(state["trouble"], "", "{state}");

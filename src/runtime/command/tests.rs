@@ -31,7 +31,7 @@ use features::runs::model::{
 };
 use features::runs::rules::{self as runs, RunError, RunSpec, SessionSpec};
 use features::tasks::model::Task;
-use features::trust::model::{Plan, Witness};
+use features::trust::model::{Permission, PermissionUse, Plan, Witness};
 use features::trust::rules::NewApproval;
 use features::usage::model::budget::Budget;
 use features::usage::queries::budgets::{Lack, Level};
@@ -41,7 +41,7 @@ use kernel::id::SeededIds;
 use kernel::time::{ManualClock, from_ms};
 use kernel::{
     Actor, AgentId, ApprovalAnswer, ApprovalId, CallKind, Cause, ItemId, JobId, Outcome, Part,
-    ReservationId, Risk, RunId, RunTrigger, SessionId, Thinking, TypedId,
+    PermissionId, ReservationId, Risk, RunId, RunTrigger, SessionId, Thinking, TypedId,
 };
 use providers::bound::Size;
 use providers::catalog;
@@ -62,7 +62,7 @@ fn notice(text: &str) -> EventKind {
 }
 
 fn hand(number: u64, epoch: u64, first: Option<Box<First>>) -> Hand {
-    Hand { run: run(), epoch, worked_ms: 1_200, number, first }
+    Hand { run: run(), epoch, worked_ms: 1_200, number, first, decided: Vec::new() }
 }
 
 fn first(item: Option<Item>) -> Box<First> {
@@ -132,6 +132,7 @@ fn approval() -> NewApproval {
             variables: vec!["KEY".to_owned()],
             files: Vec::<Witness>::new(),
         },
+        definition: [6; 32],
         digest: [7; 32],
         risk: Risk::Medium,
         why: "it runs a program".to_owned(),
@@ -460,6 +461,25 @@ fn a_command_that_comes_twice_is_applied_once() {
         assert_eq!(stage.apply(hand(number, 1, None), "two").expect("an answer"), Value::Null);
     }
     assert_eq!((stage.events().len(), stage.run().applied), (3, 2));
+}
+
+#[test]
+fn what_permissions_decided_is_counted_with_its_entry_and_once() {
+    let stage = Stage::set();
+    stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
+    let rule = Permission { agent: None, ..Permission::sample() };
+    let (id, gone) = (rule.id, PermissionId::from_bytes([1; 16]));
+    stage.store.write_blocking(BY.0, BY.1, move |tx| tx.put(&rule)).expect("it is kept");
+    for _ in 0..2 {
+        let decided = vec![id, gone, id];
+        stage.apply(Hand { decided, ..hand(2, 1, None) }, "two").expect("an answer");
+    }
+    let late = Hand { decided: vec![id], ..hand(3, 0, None) };
+    stage.apply(late, "late").expect_err("it is too late");
+    let uses = stage.store.read(|snap| snap.list::<PermissionUse>(&Range::all()));
+    let uses = uses.expect("a read");
+    assert_eq!(uses.len(), 1);
+    assert_eq!((uses[0].permission, uses[0].lately(from_ms(1_700_000_000_000))), (id, 2));
 }
 
 #[test]

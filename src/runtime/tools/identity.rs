@@ -2,6 +2,7 @@
 //! before a file tool. What a program makes of one is put back to what it was, and lies beside for the file tool.
 
 use app::Ws;
+use features::agents::queries::drafts::PROPOSED;
 use features::trust::weigh::IDENTITY;
 use git::files::AgentFiles;
 use git::history::At;
@@ -9,9 +10,6 @@ use git::{Branch, File, GitError};
 use tool::{ToolCx, ToolError};
 
 use super::folder::{self, MAX_FILE};
-
-/// Where it lies what a program has made of such a file.
-const PROPOSED: &str = "proposed";
 
 /// These files before a program begins; what is no file is none.
 pub(crate) struct Before(Vec<(&'static str, Option<File>)>);
@@ -69,8 +67,7 @@ fn words(changed: &[&str]) -> String {
     };
     format!(
         "\n[{names} {says} who you are and {is} as before: a program does not change {it}. What it has made lies in \
-         {PROPOSED}/{first}{more}; write it to its place with the write tool, and people see the difference in Review \
-         and decide]",
+         {PROPOSED}/{first}{more}; people see the difference in Review and decide, so leave it there]",
         more = if changed.len() == 1 { "" } else { " and beside" },
     )
 }

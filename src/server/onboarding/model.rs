@@ -16,12 +16,13 @@ use features::connections::queries::{self as connections, Pick};
 use features::connections::rules::{self as connection_rules, ConnectionError};
 use features::onboarding::local::{self, Found};
 use features::onboarding::model::{Onboarding, Step};
+use features::onboarding::rules::{self, OnboardingError};
 use features::usage::model::budget::Budget;
 use features::usage::queries::budgets as standing;
 use features::usage::rules::UsageError;
 use features::usage::rules::budgets::{self, Wish};
 use features::workspace::model::Settings;
-use kernel::{Actor, Cause, ConnectionId, Part, Payer, Period};
+use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Payer, Period, Problem, ProblemKind};
 use providers::base;
 use store::{ReadExt, StoreError, WriteTx};
 use web::error::PageError;
@@ -295,7 +296,17 @@ pub(super) async fn connect(
     let Some(preset) = features::connections::presets::find(&typed.kind) else {
         return Ok(hx.go_to(&here));
     };
-    if let Some(there) = is_there(&app, &ws, preset, &typed)? {
+    let mut there = is_there(&app, &ws, (preset, &typed), answers_and_calls)?;
+    if there.is_none() {
+        // A try that a kill has cut off, or that another window is at, is tested in place of one more.
+        let untried = is_there(&app, &ws, (preset, &typed), |one| one.tested.is_none())?;
+        if let Some(id) = untried {
+            // ok: where it does not answer, or is gone, what was typed is tried by itself.
+            let checked = checks::test(&ws, &who, id).await.ok();
+            there = checked.filter(|checked| checked.tested.ok).map(|_| id);
+        }
+    }
+    if let Some(there) = there {
         ws.write(&who, move |tx| think_with(tx, there)).await?;
         return Ok(hx.go_to(&here));
     }
@@ -348,33 +359,36 @@ fn by_setup() -> (Actor, Cause) {
     (Actor::System(Part::Setup), Cause::Setup)
 }
 
-/// A connection that works and is as it is asked for.
+/// A connection that is as it is asked for.
 fn alike(
     tx: &impl ReadExt,
     is: impl Fn(&Connection) -> bool,
 ) -> Result<Option<ConnectionId>, StoreError> {
-    let works = |one: &Connection| one.tested.as_ref().is_some_and(|tested| tested.ok);
-    let found = connections::all(tx)?.into_iter().find(|one| works(one) && is(one));
-    Ok(found.map(|one| one.id))
+    Ok(connections::all(tx)?.into_iter().find(is).map(|one| one.id))
 }
 
-/// One that works and is what a form describes: another window, or somebody before, has connected it.
+fn answers(one: &Connection) -> bool {
+    one.tested.as_ref().is_some_and(|tested| tested.ok)
+}
+
+/// One that calls no tools is tested once more: another model may be there by now.
+fn answers_and_calls(one: &Connection) -> bool {
+    answers(one) && !one.tested.as_ref().is_some_and(checks::only_talks)
+}
+
+/// One that is what a form describes, and as it is asked for: another window, or somebody before, has made it.
 fn is_there(
     app: &App,
     ws: &Ws,
-    preset: &Preset,
-    typed: &Typed,
+    (preset, typed): (&Preset, &Typed),
+    is: impl Fn(&Connection) -> bool,
 ) -> Result<Option<ConnectionId>, StoreError> {
     let address = if preset.asks_address { typed.base_url.as_str() } else { preset.address };
     // ok: what is no address is refused when it is connected.
     let Ok(base) = base::normalise(preset.wire.into(), address) else { return Ok(None) };
     let hint = seal_key(app, &typed.key).map(|key| key.hint);
     let place = (preset.wire, &base.url, &hint);
-    // One that calls no tools is tested once more: another model may be there by now.
-    let calls = |one: &Connection| !one.tested.as_ref().is_some_and(checks::only_talks);
-    ws.read(|snap| {
-        alike(snap, |one| calls(one) && (one.wire, &one.base_url, &one.key_hint) == place)
-    })
+    ws.read(|snap| alike(snap, |one| is(one) && (one.wire, &one.base_url, &one.key_hint) == place))
 }
 
 /// Takes a connection that answered away again where another window has connected the same meanwhile: the one that
@@ -382,7 +396,9 @@ fn is_there(
 fn only_one(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<ConnectionId, ConnectionError> {
     let made = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
     let place = (made.wire, &made.base_url, &made.key_hint);
-    let other = alike(tx, |one| one.id != id && (one.wire, &one.base_url, &one.key_hint) == place)?;
+    let other = alike(tx, |one| {
+        one.id != id && answers(one) && (one.wire, &one.base_url, &one.key_hint) == place
+    })?;
     let Some(other) = other else { return Ok(id) };
     connection_rules::delete(tx, id)?;
     Ok(other)
@@ -445,11 +461,62 @@ pub(super) async fn choose(
             }
         },
     };
-    ws.write(&who, move |tx| connection_rules::set_default(tx, connection, &model)).await?;
-    if typed.limit != KEEP {
-        ws.write(&who, move |tx| limit_month(tx, limit)).await?;
+    let keeps = typed.limit == KEEP;
+    // One step: a kill leaves no model without its limit.
+    let chosen = move |tx: &mut WriteTx<'_>| {
+        connection_rules::set_default(tx, connection, &model)?;
+        if !keeps {
+            limit_month(tx, limit)?;
+        }
+        rules::go_on(tx, Step::Model)?;
+        Ok::<_, ChoiceError>(())
+    };
+    ws.write(&who, chosen).await?;
+    Ok(hx.go_to(&address(&ws, Step::Agent)))
+}
+
+/// Why what was chosen does not hold.
+#[derive(Debug, thiserror::Error)]
+enum ChoiceError {
+    /// The set-up is over.
+    #[error(transparent)]
+    Setup(#[from] OnboardingError),
+    /// The model cannot be the everyday one.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The month cannot be limited so.
+    #[error(transparent)]
+    Limit(#[from] UsageError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for ChoiceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Setup(error) => error.code(),
+            Self::Connection(error) => error.code(),
+            Self::Limit(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
     }
-    leave(&ws, &who, &hx, Step::Model).await
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Setup(error) => error.kind(),
+            Self::Connection(error) => error.kind(),
+            Self::Limit(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Setup(error) => error.fields(),
+            Self::Connection(error) => error.fields(),
+            Self::Limit(error) => error.fields(),
+            Self::Store(_) => Vec::new(),
+        }
+    }
 }
 
 /// Limits what all agents may spend in a month, or takes the limit away; what else that budget says stays.

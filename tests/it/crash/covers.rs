@@ -154,6 +154,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("approval.answered", "as approvals"),
     ("trust_modes", "one row for a choice, as agent_browsers"),
     ("permissions", "a rule of one row; tests/it/approvals.rs stops and starts over them"),
+    (
+        "permission_uses",
+        "counts beside permissions, in the transaction of a call; tests/it/permissions.rs",
+    ),
     ("outside_labels", "written with the event that brings it; tests/it/approvals.rs"),
     ("outside_writings", "as outside_labels"),
     ("approvals", "wait over a restart in tests/it/approvals.rs"),

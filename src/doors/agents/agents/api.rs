@@ -1,5 +1,6 @@
 //! Agents over the API.
 
+mod drafts;
 mod files;
 mod memory;
 mod reach;
@@ -99,6 +100,7 @@ pub fn routes() -> Routes {
         )
         .merge(files::routes())
         .merge(memory::routes())
+        .merge(drafts::routes())
         .merge(reach::routes())
         .merge(upgrade::routes())
         .merge(versions::routes())

@@ -3,6 +3,7 @@
 mod acts;
 mod body;
 mod looks;
+mod moves;
 mod rules;
 
 use schemars::JsonSchema;
@@ -57,6 +58,7 @@ pub fn routes() -> Routes {
         )
         .merge(acts::routes())
         .merge(looks::routes())
+        .merge(moves::routes())
         .merge(rules::routes())
 }
 

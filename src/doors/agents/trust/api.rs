@@ -9,13 +9,14 @@ use features::agents::model::Agent;
 use features::agents::queries as agents;
 use features::runs::model::Run;
 use features::tasks::queries::people::People;
-use features::trust::model::{Approval, Permission, What};
+use features::trust::model::{Approval, Permission, PermissionUse, What};
 use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
 use kernel::{
-    AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, TrustMode,
+    AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, Timestamp,
+    TrustMode,
 };
-use store::StoreError;
+use store::{ReadExt as _, StoreError};
 use web::error::ApiError;
 use web::extract::{Json, Path, Query};
 use web::idempotency::Once;
@@ -332,10 +333,14 @@ struct PermissionOut {
     by: String,
     created_at: String,
     expires_at: Option<String>,
+    /// When it last decided what became of a call.
+    last_used_at: Option<String>,
+    /// How many calls it decided in the last thirty days.
+    used_in_30_days: u64,
 }
 
 impl PermissionOut {
-    fn of(people: &People, rule: Permission) -> Self {
+    fn of(people: &People, rule: Permission, used: Option<&PermissionUse>, now: Timestamp) -> Self {
         let calls = permits::calls(&rule.tool, &rule.what);
         let (host, method) = match rule.what {
             What::Host { host, method } => (Some(host), Some(method)),
@@ -353,6 +358,8 @@ impl PermissionOut {
             by: people.actor(rule.by).name,
             created_at: rule.created_at.to_string(),
             expires_at: rule.expires_at.map(|at| at.to_string()),
+            last_used_at: used.map(|used| used.last_at.to_string()),
+            used_in_30_days: used.map_or(0, |used| used.lately(now)),
         }
     }
 }
@@ -362,12 +369,16 @@ async fn permissions_of(
     _: Person,
     Query(query): Query<PermissionQuery>,
 ) -> Result<Json<Permissions>, ApiError> {
+    let now = ws.app.clock.now();
     let items = ws.read(|snap| {
         let agent = permits::agent_named(snap, query.agent.as_deref())?;
         let people = People::read(snap)?;
-        let kept = queries::kept(snap, agent.map(|agent| agent.id))?;
-        let items = kept.into_iter().map(|rule| PermissionOut::of(&people, rule));
-        Ok::<_, TrustError>(items.collect())
+        let mut items = Vec::new();
+        for rule in queries::kept(snap, agent.map(|agent| agent.id))? {
+            let used = snap.get::<PermissionUse>(rule.id)?;
+            items.push(PermissionOut::of(&people, rule, used.as_ref(), now));
+        }
+        Ok::<_, TrustError>(items)
     })?;
     Ok(Json(Permissions { items }))
 }
@@ -379,10 +390,14 @@ async fn permit(
     Json(wish): Json<Wish>,
 ) -> Result<(StatusCode, Json<PermissionOut>), ApiError> {
     let agent = ws.read(|snap| permits::agent_named(snap, wish.agent.as_deref()))?;
-    let new = wish.permission(agent.map(|agent| agent.id), ws.app.clock.now())?;
+    let now = ws.app.clock.now();
+    let new = wish.permission(agent.map(|agent| agent.id), now)?;
     let rule = ws.write(&who, once.run(move |tx| rules::permit(tx, new))).await?;
-    let people = ws.read(|snap| People::read(snap))?;
-    Ok((StatusCode::CREATED, Json(PermissionOut::of(&people, rule))))
+    let (people, used) = ws.read(|snap| {
+        Ok::<_, StoreError>((People::read(snap)?, snap.get::<PermissionUse>(rule.id)?))
+    })?;
+    let out = PermissionOut::of(&people, rule, used.as_ref(), now);
+    Ok((StatusCode::CREATED, Json(out)))
 }
 
 async fn remove(

@@ -146,7 +146,7 @@ fn view(
         shell,
         live: Live::new(format!("{}/{}", head.base, Place::Behaviour.word()))
             .record("agents", agent.id)
-            .tables(&["trust_modes", "permissions", "agent_browsers"])
+            .tables(&["trust_modes", "permissions", "permission_uses", "agent_browsers"])
             .calm(),
         mode,
         modes: modes.collect(),

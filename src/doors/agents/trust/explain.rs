@@ -192,7 +192,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
             request: meant.asked.as_ref(),
             ..facts(spec, reach, ws.app.clock.now())
         };
-        let Verdict { leave, why, rule } = weigh::weigh(snap, &[agent.id], None, &facts)?;
+        let Verdict { leave, why, rule, .. } = weigh::weigh(snap, &[agent.id], None, &facts)?;
         let permission = match rule {
             Some(rule) => snap.get::<Permission>(rule)?,
             None => None,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use features::tasks::queries::scene::Scene;
-use features::trust::model::{BROWSER, Permission, What};
+use features::trust::model::{BROWSER, Permission, PermissionUse, What};
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::rules::{NewPermission, TrustError};
 use features::trust::sites::{self, SiteAct};
@@ -17,6 +17,7 @@ use kernel::{AgentId, Leave, Timestamp};
 use store::{ReadExt, StoreError};
 use tool::ToolSpec;
 use web::form::Wrong;
+use web::format::count;
 use web::parts::{Choice, Face};
 use web::time::RelTime;
 
@@ -39,6 +40,10 @@ pub(super) struct Line {
     pub until: Option<RelTime>,
     /// Whether its end lies behind us.
     pub over: bool,
+    /// When it last decided what became of a call.
+    pub used: Option<RelTime>,
+    /// How many calls it decided in the last thirty days.
+    pub lately: String,
     /// Where it is removed.
     pub remove: String,
 }
@@ -216,7 +221,11 @@ pub(super) fn permits(
     let kept = queries::kept(tx, agent.map(|agent| agent.id))?;
     let line = |rule: Permission| {
         let (word, tone) = word_of(rule.leave);
-        Line {
+        let used: Option<PermissionUse> = tx.get(rule.id)?;
+        let lately = used.as_ref().map_or(0, |used| used.lately(now));
+        Ok::<_, StoreError>(Line {
+            used: used.map(|used| scene.time(used.last_at)),
+            lately: format!("{} in {} days", count(lately, "call", "calls"), PermissionUse::DAYS),
             what: calls(&rule.tool, &rule.what),
             for_all: agent.is_some() && rule.agent.is_none(),
             tone,
@@ -228,7 +237,7 @@ pub(super) fn permits(
             remove: scene.ws.url(&format!("permissions/{}/remove", rule.id)),
             note: rule.note,
             tool: rule.tool,
-        }
+        })
     };
     let is_chosen = |value: &str| typed.tool == value;
     let mut tools: Vec<Choice> =
@@ -238,7 +247,7 @@ pub(super) fn permits(
     let chosen = typed.leave.parse().unwrap_or(Leave::Allow);
     let leaves = leaves.map(|leave| Choice::new(leave.word(), leave.label(), leave == chosen));
     Ok(Permits {
-        lines: kept.into_iter().map(line).collect(),
+        lines: kept.into_iter().map(line).collect::<Result<_, StoreError>>()?,
         may,
         agent: agent.map(|agent| agent.slug.clone()).unwrap_or_default(),
         action: scene.ws.url("permissions"),

@@ -73,7 +73,7 @@ fn view(
     Ok(PolicyPage {
         shell,
         here: "policy",
-        live: Live::new(ws.url(HERE)).table("permissions"),
+        live: Live::new(ws.url(HERE)).tables(&["permissions", "permission_uses"]),
         reviewers: reviewer::choices(snap)?,
         reviewer_url: ws.url("settings/policy/reviewer"),
         permits: permits::permits(snap, &scene, (None, specs.as_slice()), may, typed)?,

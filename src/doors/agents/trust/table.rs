@@ -135,7 +135,7 @@ pub(super) fn parts(
     for (group, title) in GROUPS {
         let mut rows = Vec::new();
         for spec in specs.iter().copied().filter(|spec| spec.group == group) {
-            let Verdict { leave, why, rule } = verdict(tx, agent.id, (spec, programs), now)?;
+            let Verdict { leave, why, rule, .. } = verdict(tx, agent.id, (spec, programs), now)?;
             let (word, tone) = word_of(leave);
             let mut why = sentence(&why);
             why.push_str(besides(spec, (leave, rule), mode));

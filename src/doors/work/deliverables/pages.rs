@@ -9,6 +9,7 @@ use jiff::ToSpan as _;
 use serde::Deserialize;
 
 use app::{App, Ws};
+use features::agents::queries::drafts;
 use features::cards;
 use features::deliverables::model::{Content, Deliverable, Remark, Version};
 use features::deliverables::queries::card::{Card, state_of};
@@ -222,6 +223,8 @@ fn view(
     let others = cards::waiting(read)?
         .into_iter()
         .map(|(noun, count, path)| (kernel::text::capitalized(noun.many), count, ws.url(path)));
+    let drafts = Some(drafts::count(ws, &read)?).filter(|count| 0 < *count);
+    let drafts = drafts.map(|count| ("Drafts of agents".to_owned(), count, ws.url("drafts")));
     Ok(ReviewPage {
         shell: Shell::default(),
         live: queue_live,
@@ -230,7 +233,7 @@ fn view(
         asks: asks(&scene, who, read)?,
         back: back.iter().map(line).collect::<Result<_, _>>()?,
         decided: decided.iter().map(line).collect::<Result<_, _>>()?,
-        others: others.collect(),
+        others: others.chain(drafts).collect(),
         desk,
     })
 }

@@ -1,5 +1,6 @@
 //! Reads of agents, and what an agent does now.
 
+pub mod drafts;
 pub mod elsewhere;
 pub mod head;
 pub mod lines;

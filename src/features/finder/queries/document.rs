@@ -1,6 +1,7 @@
 //! What the index is told of a record: its words, and who may see it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::agents::model::Agent;
 use crate::cards;
@@ -22,8 +23,9 @@ use ::search::Document;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;
-use kernel::{AccountId, AgentId, SessionId, TaskId};
-use store::{BlobId, Range, Read, ReadExt, Record, StoreError};
+use kernel::{AccountId, AgentId, Cause, SessionId, TaskId, TypedId as _};
+use noun::LabelNames;
+use store::{BlobId, Op, Range, Read, ReadExt, Record, StoreError};
 
 use super::super::model::{Found, Kind};
 use super::contents::Contents;
@@ -75,14 +77,16 @@ pub struct Reader<'a> {
     task_key: Option<String>,
     sessions: HashMap<SessionId, Option<Session>>,
     labels: HashMap<LabelId, Option<String>>,
+    /// The names of labels on records of nouns, by the numbers of these.
+    tags: HashMap<u8, LabelNames>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads here, files by their names only.
     #[must_use]
     pub fn new(read: &'a dyn Read) -> Self {
-        let (sessions, labels) = (HashMap::new(), HashMap::new());
-        Self { read, contents: None, cuts: false, task_key: None, sessions, labels }
+        let (sessions, labels, tags) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { read, contents: None, cuts: false, task_key: None, sessions, labels, tags }
     }
 
     /// Reads the text of files as well.
@@ -154,13 +158,23 @@ impl<'a> Reader<'a> {
         Ok(document.map(named))
     }
 
-    fn by_card(&self, found: &Found) -> Result<Option<Document>, StoreError> {
+    fn by_card(&mut self, found: &Found) -> Result<Option<Document>, StoreError> {
         let Some((noun, finds)) = found.kind.card() else { return Ok(None) };
         let Some(row) = self.read.raw_get(noun.table, &found.key)? else { return Ok(None) };
         let audience = noun.owner(&row).map_or_else(|| EVERYBODY.to_owned(), alone);
         let Some(mut one) = (finds.document)(&row) else { return Ok(None) };
         if one.seen_by.is_empty() {
             one.seen_by = vec![audience];
+        }
+        if let Some(labelled) = noun.labelled {
+            let names = match self.tags.entry(finds.number) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(free) => free.insert((labelled.names)(self.read)?),
+            };
+            for name in names(row.as_slice()) {
+                one.tags.push(' ');
+                one.tags.push_str(&name);
+            }
         }
         if let (Some(parts), Some(contents)) = (finds.parts, &self.contents) {
             let text = (parts.text)(self.read, contents.blobs(), &row)?;
@@ -341,6 +355,35 @@ pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, Sto
     let range = Range::prefix(KeyBuf::of(&label));
     let all = read.scan::<TaskLabel>(BY_LABEL, &range)?;
     Ok(all.into_iter().map(|row| task(row.task)).collect())
+}
+
+/// What also has to be read again when labels changed: records have the words of theirs. One that comes into being is
+/// on no other record than those of its own entry, but for one that comes back.
+///
+/// # Errors
+/// When the disk fails.
+pub fn labelled(read: &dyn Read, entry: &store::Entry) -> Result<Vec<Found>, StoreError> {
+    let is_undo = matches!(entry.cause, Cause::Undo(_));
+    let changed = entry.changes.iter().filter(|change| change.table == LABELS.number);
+    let changed: Vec<_> = changed.filter(|one| is_undo || one.op != Op::Insert).collect();
+    let ids = changed.iter().filter_map(|change| decode::<LabelId>(&change.key));
+    let ids: Vec<_> = ids.map(|id| id.uuid()).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Of one that went, another may have taken the place: which records had it is told by nothing any more.
+    let others = |table: u16| table != LABELS.number && table != TASK_LABELS.number;
+    let is_gone = changed.iter().any(|change| change.op == Op::Delete)
+        && entry.changes.iter().any(|change| others(change.table));
+    let which = (!is_gone).then_some(ids.as_slice());
+    let mut found = Vec::new();
+    for noun in cards::all() {
+        let (Some(labelled), Some(finds)) = (noun.labelled, noun.finds) else { continue };
+        let kind = Kind::Noun(finds.number);
+        let keys = (labelled.having)(read, which)?;
+        found.extend(keys.into_iter().map(|key| Found { kind, key }));
+    }
+    Ok(found)
 }
 
 fn agent(agent: Agent) -> Document {

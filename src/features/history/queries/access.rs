@@ -30,7 +30,7 @@ use crate::tasks::model::overdue::TASK_RULES;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::TEMPLATES;
-use crate::trust::model::APPROVALS;
+use crate::trust::model::{APPROVALS, PERMISSION_USES};
 use crate::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::usage::model::price::PRICES;
 use crate::usage::model::{RESERVATIONS, USAGE};
@@ -102,6 +102,7 @@ const ROWS: &[(u16, Can)] = &[
     (TALK_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
     (APPROVALS.number, Can::Read),
+    (PERMISSION_USES.number, Can::Read),
     (BROWSER_SHOTS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),

@@ -416,6 +416,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "usual_thinking" => ("usual thinking", "usual thinking"),
         "subagent_limits" => ("limits of sub-agents", "limits of sub-agents"),
         "run_limits" => ("limits of runs", "limits of runs"),
+        "permission_uses" => ("use of a permission", "uses of permissions"),
         "routines" => ("routine", "routines"),
         "routine_rules" => ("rule for routines", "rules for routines"),
         "routine_runs" => ("firing of a routine", "firings of routines"),

@@ -103,6 +103,7 @@ fn infinitive(verb: &str) -> String {
         "Went" => "go".to_owned(),
         "Chose" => "choose".to_owned(),
         "Dragged" => "drag".to_owned(),
+        "Did" => "do".to_owned(),
         "Tied" | "Changed" | "Created" | "Completed" | "Delegated" | "Escalated" | "Declined"
         | "Deleted" | "Settled" | "Used" | "Closed" | "Typed" => {
             lower(past.strip_suffix('d').unwrap_or(past))
@@ -277,6 +278,7 @@ fn in_page(args: &Map<String, Value>) -> Option<&'static str> {
         "dialog" => "Answered a question of the page",
         "upload" => "Gave a file to",
         "evaluate" => "Ran a script in the page",
+        "batch" => "Did several things in the page",
         _ => return None,
     })
 }

@@ -208,7 +208,8 @@ fn pictured(
 }
 
 /// A text with signs that are not seen, or that turn others round, as their numbers: what is allowed is what is read.
-fn laid_open(text: &str) -> String {
+#[must_use]
+pub fn laid_open(text: &str) -> String {
     let hides = |sign: char| {
         let turns = matches!(sign, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
         turns || matches!(sign, '\u{ad}' | '\u{feff}') || sign.is_control() && sign != '\n'
@@ -283,6 +284,37 @@ pub fn all(
         }
     }
     Ok(cards)
+}
+
+/// How many runs wait for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// For an answer, in words or in a browser.
+    pub questions: u64,
+    /// For a yes to one or several calls.
+    pub approvals: u64,
+}
+
+/// How many runs wait for a person, of those that somebody may see.
+///
+/// # Errors
+/// When the disk fails.
+pub fn waiting(
+    tx: &impl ReadExt,
+    sees: &dyn Fn(&Run) -> Result<bool, StoreError>,
+) -> Result<Waiting, StoreError> {
+    let mut found = Waiting::default();
+    for run in live(tx)?.iter().filter(|run| run.state == RunState::Waiting) {
+        let count = match run.waiting.as_ref().map(|waiting| waiting.waits_for) {
+            Some(WaitFor::Question | WaitFor::Browser) => &mut found.questions,
+            Some(WaitFor::Approval) => &mut found.approvals,
+            _ => continue,
+        };
+        if sees(run)? {
+            *count += 1;
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -226,6 +226,25 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     let told = cited(77, "").await;
     assert!(told.contains("This passage is not there any more."), "{told}");
 
+    // Two cites of one item are told apart by the headings above what they cite, also in a list.
+    let (one, other) = (id(&page), all.len() - 1);
+    let body = format!("See [[know:{one}#0]] and [[know:{one}#{other}]].");
+    let note = made(&api, "knowledge", json!({ "title": "Note", "text": body })).await;
+    let shown = owner.get(&format!("{HERE}/knowledge/{}", id(&note))).await;
+    for n in [0, other] {
+        let named = match all[n].section.last() {
+            Some(heading) if heading != "Lease terms" => format!("Lease terms › {heading}"),
+            _ => "Lease terms".to_owned(),
+        };
+        assert!(shown.text_of("#k-body").contains(&named), "{named}: {}", shown.text);
+    }
+    let list = owner.get(&format!("{HERE}/knowledge")).await.text_of("#k-rows");
+    assert!(list.contains("See and .") && !list.contains("know:"), "{list}");
+    let text = "See [[Lease terms#Deposit]], [[Lease terms|the terms]].";
+    patched(&api, &format!("knowledge/{}", id(&note)), json!({ "text": text })).await;
+    let list = owner.get(&format!("{HERE}/knowledge")).await.text_of("#k-rows");
+    assert!(list.contains("See Lease terms › Deposit, the terms."), "{list}");
+
     // The same hand a moment later: no version has the words as they were.
     let changed = LEASE.replace("ten days", "five days");
     patched(&api, &at, json!({ "text": changed, "base": LEASE })).await;

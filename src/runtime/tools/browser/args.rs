@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// What is done. Without words of its own, so that its schema stays a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -28,6 +29,7 @@ pub(crate) enum Action {
     Dialog,
     Upload,
     Evaluate,
+    Batch,
 }
 
 impl Action {
@@ -65,9 +67,27 @@ impl Action {
         !matches!(self, Self::Tabs | Self::Close | Self::Snapshot | Self::Screenshot | Self::Dialog)
     }
 
-    /// Whether it helps a form on its way while a secret stands in it.
+    /// Whether it helps a form on its way while a secret stands in it. Each act of a batch is looked at by itself.
     pub(super) fn goes_on_in_the_dark(self) -> bool {
-        matches!(self, Self::Click | Self::Press | Self::Fill | Self::Wait)
+        matches!(self, Self::Click | Self::Press | Self::Fill | Self::Wait | Self::Batch)
+    }
+
+    /// Whether it may be one of several in a call: those that only look end one anyway, and a script tells its value.
+    pub(super) fn fits_batch(self) -> bool {
+        !matches!(
+            self,
+            Self::Tabs
+                | Self::Close
+                | Self::Snapshot
+                | Self::Screenshot
+                | Self::Evaluate
+                | Self::Batch
+        )
+    }
+
+    /// Whether the page that it brings is told as a whole.
+    pub(super) fn brings_a_page(self) -> bool {
+        matches!(self, Self::Open | Self::Navigate | Self::Back | Self::Forward | Self::Reload)
     }
 
     /// What is done, for people.
@@ -93,6 +113,7 @@ impl Action {
             Self::Dialog => "answer a question",
             Self::Upload => "give a file to",
             Self::Evaluate => "run a script",
+            Self::Batch => "do several things",
         }
     }
 }
@@ -135,4 +156,6 @@ pub(crate) struct Args {
     pub(super) labels: Option<bool>,
     /// wait (10).
     pub(super) seconds: Option<u64>,
+    /// batch: up to 20 such calls that do not only look, in order, until one fails, needs a person's yes or brings a page.
+    pub(super) acts: Option<Vec<Map<String, Value>>>,
 }

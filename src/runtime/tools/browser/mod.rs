@@ -5,7 +5,9 @@
 //! cannot keep it to that port gets none. What a page says stands between marks, as all that comes from outside.
 
 mod args;
+mod batch;
 mod files;
+mod keep;
 mod plan;
 mod reading;
 mod save;
@@ -17,15 +19,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use browser::BrowserError;
-use browser::act::{Click, Point, Shot, Spot, Wait};
+use browser::act::{Click, Point, Spot, Wait};
 use browser::fleet::{Key, Last};
 use browser::launch::Browser;
 use browser::page::{self, Page};
 use browser::refs;
-use browser::snapshot::Want;
-use browser::snapshot::escape::{self, Quoted};
+use browser::snapshot::escape::Quoted;
 use browser::stage::{Handed, Stage};
-use browser::tabs::DialogAnswer;
 use features::agents::model::Agent;
 use features::agents::queries::reach;
 use features::browsers::queries as browsers;
@@ -33,14 +33,13 @@ use kernel::{Can, TypedId};
 use net::guard;
 use parking_lot::Mutex;
 use store::{ReadExt, StoreError};
-use tool::{
-    ActTool, Aliases, Effect, Group, Picture, ToolCx, ToolError, ToolOutput, ToolSpec, leaks,
-};
+use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, leaks};
 
 use super::fetch::hosts_of;
 use args::{Action, Args};
 use files::{Given, Source};
-pub(crate) use plan::Act;
+pub(crate) use keep::AtSite;
+use plan::Act;
 pub(crate) use save::Save;
 pub(crate) use shots::keep_asked;
 use told::{Told, Trouble, count, left_by, listed, missing, refusal, with_news};
@@ -78,18 +77,14 @@ impl ActTool for Browse {
         ("paths", "options"),
         ("script", "text"),
         ("timeout", "seconds"),
+        ("actions", "acts"),
     ];
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let slug = allowed(cx)?;
         no_secrets(cx, &args)?;
         scripted(cx, &args)?;
-        let url = match &args.url {
-            Some(url) if matches!(args.action, Action::Open | Action::Navigate) => {
-                Some(address(cx, url)?)
-            }
-            _ => None,
-        };
+        let url = address_of(cx, &args)?;
         let failed = |error: std::io::Error| {
             let message = format!("the way out of the browser cannot be opened: {error}");
             ToolError::Failed { code: "way_out_failed", message }
@@ -98,8 +93,7 @@ impl ActTool for Browse {
         let key = cx.ws.browser_of(cx.agent);
         let gone = || ToolError::refused("browser_ended", "the browser was taken away; try again");
         let stage = cx.ws.app.browsers.stage(key).ok_or_else(gone)?;
-        let (name, given) = (OnceLock::new(), Mutex::default());
-        let hand = Hand { cx, browser, stage, key, args, url, name, given };
+        let hand = Hand::new(cx, (browser, stage, key), args, url);
         let told = tokio::select! {
             told = hand.in_turn() => told,
             () = cx.cancel.cancelled() => {
@@ -169,6 +163,12 @@ fn scripted(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
     Ok(())
 }
 
+/// The address that a call opens.
+fn address_of(cx: &ToolCx, args: &Args) -> Result<Option<String>, ToolError> {
+    let opens = matches!(args.action, Action::Open | Action::Navigate);
+    args.url.as_deref().filter(|_| opens).map(|url| address(cx, url)).transpose()
+}
+
 /// The address as the browser opens it. The way out looks at each request anyway; here the refusal has words.
 fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
     let address = page::address(text)?;
@@ -202,6 +202,20 @@ struct Hand<'c> {
     name: OnceLock<String>,
     /// The field for files that it is about, and what that gets, once it was looked at.
     given: Mutex<Option<(Option<u32>, Vec<Given>)>>,
+    /// Whether it is one of several in a call, which tells at its end what they have changed.
+    is_in_batch: bool,
+}
+
+impl<'c> Hand<'c> {
+    fn new(
+        cx: &'c ToolCx,
+        (browser, stage, key): (Browser, Arc<Stage>, Key),
+        args: Args,
+        url: Option<String>,
+    ) -> Self {
+        let (name, given) = (OnceLock::new(), Mutex::default());
+        Self { cx, browser, stage, key, args, url, name, given, is_in_batch: false }
+    }
 }
 
 impl Hand<'_> {
@@ -219,15 +233,12 @@ impl Hand<'_> {
         if let Some(handed) = handed.as_ref().filter(|_| self.args.action.is_blind()) {
             return self.after_wheel(handed).await;
         }
-        let spot = self.spot().await;
-        let _doing = self.stage.doing(&self.words().await, spot);
-        let mut told = tokio::select! {
-            told = self.act_as_weighed(spot.is_some()) => told?,
-            () = self.stage.interrupted() => {
-                let text = "a person took the wheel; what was under way may or may not have happened, look first";
-                return Err(ToolError::refused("human_in_control", text).into());
-            }
+        let newest = self.newest_download();
+        let told = match self.args.action {
+            Action::Batch => self.batch().await?,
+            _ => self.one().await?,
         };
+        let mut told = self.with_downloads(newest.as_deref(), told);
         if self.args.action.is_pictured() {
             self.keep_picture().await;
         }
@@ -235,6 +246,19 @@ impl Hand<'_> {
             told.ours = format!("{}\n{}", left_by(&handed), told.ours);
         }
         Ok(told)
+    }
+
+    /// Does one act, until somebody takes the wheel.
+    async fn one(&self) -> Result<Told, Trouble> {
+        let spot = self.spot().await;
+        let _doing = self.stage.doing(&self.words().await, spot);
+        tokio::select! {
+            told = self.act_as_weighed(spot.is_some()) => told,
+            () = self.stage.interrupted() => {
+                let text = "a person took the wheel; what was under way may or may not have happened, look first";
+                Err(ToolError::refused("human_in_control", text).into())
+            }
+        }
     }
 
     /// What a person has left, in place of an act on a page that is no longer what the agent knows.
@@ -253,23 +277,41 @@ impl Hand<'_> {
         if is_shown {
             tokio::time::sleep(SHOWN_FIRST).await;
         }
+        if self.is_in_batch {
+            return self.act_if_free().await;
+        }
         if self.args.action.acts() {
             let of = (self.cx.run.uuid(), self.cx.step);
             let expected = self.stage.take_expected(of);
-            let mut act = Act::of(&self.stage, self.page().await?, self.args.clone()).await?;
-            let from = Source { folder: self.cx.folder.clone(), task: self.cx.task };
-            act.take_files(&self.cx.ws, from).await?;
+            let mut act = self.looked_at().await?;
             let expected = expected.ok_or_else(plan::changed)?;
             if !act.is_as(&expected).await {
                 return Err(plan::changed());
             }
-            // ok: a call acts once
-            self.name.set(act.name().to_owned()).ok();
-            *self.given.lock() = Some(act.into_uploads());
+            let (downloads, newest) = (act.downloads().cloned(), self.newest_download());
+            self.take(act);
+            let told = self.act().await;
+            if let Some(site) = downloads {
+                self.agree_to_downloads(newest.as_deref(), &site);
+            }
+            return told;
         }
-        let newest = self.browser.downloads().pop().map(|one| one.file);
-        let told = self.act().await?;
-        Ok(self.with_downloads(newest.as_deref(), told))
+        self.act().await
+    }
+
+    /// What it would be done to at this moment.
+    async fn looked_at(&self) -> Result<Act, Trouble> {
+        let mut act = Act::of(&self.stage, self.page().await?, self.args.clone()).await?;
+        let from = Source { folder: self.cx.folder.clone(), task: self.cx.task };
+        act.take_files(&self.cx.ws, from).await?;
+        Ok(act)
+    }
+
+    /// Keeps of what it was weighed with what is needed to do it.
+    fn take(&self, act: Act) {
+        // ok: a call acts once
+        self.name.set(act.name().to_owned()).ok();
+        *self.given.lock() = Some(act.into_uploads());
     }
 
     /// Where those who watch see what is about to be pressed; nothing while nobody watches, and in the dark.
@@ -351,7 +393,7 @@ impl Hand<'_> {
             Action::Back => return self.came(page, page.back().await?).await,
             Action::Forward => return self.came(page, page.forward().await?).await,
             Action::Reload => return self.came(page, page.reload().await?).await,
-            Action::Tabs | Action::Snapshot => {
+            Action::Tabs | Action::Snapshot | Action::Batch => {
                 return self.look(page, "as it is now".to_owned()).await;
             }
             Action::Screenshot => return self.picture(page).await,
@@ -478,59 +520,17 @@ impl Hand<'_> {
         self.look(page, ours).await
     }
 
-    async fn look(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
-        let args = &self.args;
-        if args.action == Action::Snapshot && args.markdown == Some(true) {
-            return self.markdown(page).await;
-        }
-        let want = match args.action {
-            Action::Snapshot => Want {
-                interactive: args.interactive.unwrap_or(false),
-                depth: None,
-                within: args.within.as_deref().map(refs::parse).transpose()?,
-                find: args.find.clone(),
-            },
-            _ => Want::default(),
-        };
-        let seen = page.snapshot(&want).await?;
-        Ok(Told { ours, words: seen.text, whole: Some(seen.whole), ..Told::default() })
-    }
-
-    async fn picture(&self, page: &Page) -> Result<Told, Trouble> {
-        let around = self.args.part.as_deref().map(refs::parse).transpose()?;
-        let data = page.screenshot(Shot { around, ..Shot::default() }).await?;
-        let picture = Picture { media_type: "image/jpeg".to_owned(), data };
-        let mut words = listed(&[page.info()?]);
-        if self.args.labels == Some(true) {
-            words.push('\n');
-            words.push_str(&self.labels(page).await?);
-        }
-        let ours = "a picture of".to_owned();
-        Ok(Told { ours, words, picture: Some(picture), ..Told::default() })
-    }
-
-    /// Says how the next question is answered, and which there were.
-    fn dialog(&self, page: &Page) -> Result<Told, Trouble> {
-        let (answer, says) = match self.args.key.as_deref() {
-            Some("Escape") => (DialogAnswer::Dismiss, "Cancel"),
-            _ => (DialogAnswer::Accept(self.args.text.clone().unwrap_or_default()), "OK"),
-        };
-        page.answer_next_dialog(answer)?;
-        let mut words = String::new();
-        for dialog in page.dialogs()? {
-            let (kind, said) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));
-            let how = if dialog.accepted { "OK" } else { "Cancel" };
-            words.push_str(&format!("{kind} {said}, answered with {how}\n"));
-        }
-        let ours = format!("the next question of the page is answered with {says}");
-        Ok(Told { ours, words, ..Told::default() })
-    }
-
     /// What an act has changed.
     async fn after(&self, page: &Page) -> Result<Told, Trouble> {
         if !self.is_sent().await {
             let ours = "done; hidden until the form was sent and its fields are empty".to_owned();
             return Ok(Told { ours, ..Told::default() });
+        }
+        if self.is_in_batch {
+            return match page.settle().await {
+                Ok(()) | Err(BrowserError::TabClosed) => Ok(Told::default()),
+                Err(error) => Err(error.into()),
+            };
         }
         let words = match page.after().await {
             Err(BrowserError::TabClosed) => {
@@ -585,7 +585,7 @@ mod tests {
         let all = Registry::new().act(Browse);
         let schema = all.get("browser").expect("it is there").schema.to_string();
         assert!(schema.len() < 2_500, "{}: {schema}", schema.len());
-        for action in ["open", "navigate", "select", "dialog", "upload", "evaluate"] {
+        for action in ["open", "navigate", "select", "dialog", "upload", "evaluate", "batch"] {
             assert!(schema.contains(&format!("\"{action}\"")), "{schema}");
         }
     }

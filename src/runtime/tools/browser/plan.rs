@@ -153,9 +153,10 @@ impl Act {
         for asked in &self.asked {
             let facts = Facts { reach: Reach::Site, request: Some(asked), ..facts.clone() };
             let one = weigh::weigh(tx, agents, Some(run), &facts)?;
-            if strictest.as_ref().is_none_or(|so_far| so_far.leave < one.leave) {
-                strictest = Some(one);
-            }
+            strictest = Some(match strictest {
+                Some(so_far) => so_far.and(one),
+                None => one,
+            });
         }
         let Some(mut verdict) = strictest else {
             return weigh::weigh(tx, agents, Some(run), facts);
@@ -191,6 +192,11 @@ impl Act {
             self.bound = Some(self.witnesses(part.as_ref()));
         }
         self.expected() == *expected
+    }
+
+    /// The site of which it may begin a download.
+    pub(super) fn downloads(&self) -> Option<&Asked> {
+        self.asked.iter().find(|asked| asked.method == SiteAct::Download.word())
     }
 
     /// How much harm it may do, and for what else a yes can count.

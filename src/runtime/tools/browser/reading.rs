@@ -1,15 +1,19 @@
-//! The text of a page as Markdown, without its parts; and where parts lie in a picture of it.
+//! Looks at a page: its parts as lines, its text as Markdown, a picture and where parts lie in it, what it has asked.
 
 use url::Url;
 
 use browser::BrowserError;
+use browser::act::Shot;
 use browser::page::Page;
-use browser::snapshot::MAX_TEXT;
+use browser::refs;
 use browser::snapshot::escape::{self, Quoted};
+use browser::snapshot::{MAX_TEXT, Want};
+use browser::tabs::DialogAnswer;
 use net::readable::{self, Form, Source};
-use tool::ToolError;
+use tool::{Picture, ToolError};
 
-use super::told::{Told, Trouble};
+use super::args::Action;
+use super::told::{Told, Trouble, listed};
 use super::{Hand, MAX_NAME};
 use crate::tools::folder::blocking;
 
@@ -17,6 +21,56 @@ use crate::tools::folder::blocking;
 const MOST: usize = 200_000;
 
 impl Hand<'_> {
+    /// What a page shows, as it was asked for.
+    pub(super) async fn look(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
+        let args = &self.args;
+        if args.action == Action::Snapshot && args.markdown == Some(true) {
+            return self.markdown(page).await;
+        }
+        let want = match args.action {
+            Action::Snapshot => Want {
+                interactive: args.interactive.unwrap_or(false),
+                depth: None,
+                within: args.within.as_deref().map(refs::parse).transpose()?,
+                find: args.find.clone(),
+            },
+            _ => Want::default(),
+        };
+        let seen = page.snapshot(&want).await?;
+        Ok(Told { ours, words: seen.text, whole: Some(seen.whole), ..Told::default() })
+    }
+
+    /// A picture of a page for the model.
+    pub(super) async fn picture(&self, page: &Page) -> Result<Told, Trouble> {
+        let around = self.args.part.as_deref().map(refs::parse).transpose()?;
+        let data = page.screenshot(Shot { around, ..Shot::default() }).await?;
+        let picture = Picture { media_type: "image/jpeg".to_owned(), data };
+        let mut words = listed(&[page.info()?]);
+        if self.args.labels == Some(true) {
+            words.push('\n');
+            words.push_str(&self.labels(page).await?);
+        }
+        let ours = "a picture of".to_owned();
+        Ok(Told { ours, words, picture: Some(picture), ..Told::default() })
+    }
+
+    /// Says how the next question is answered, and which there were.
+    pub(super) fn dialog(&self, page: &Page) -> Result<Told, Trouble> {
+        let (answer, says) = match self.args.key.as_deref() {
+            Some("Escape") => (DialogAnswer::Dismiss, "Cancel"),
+            _ => (DialogAnswer::Accept(self.args.text.clone().unwrap_or_default()), "OK"),
+        };
+        page.answer_next_dialog(answer)?;
+        let mut words = String::new();
+        for dialog in page.dialogs()? {
+            let (kind, said) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));
+            let how = if dialog.accepted { "OK" } else { "Cancel" };
+            words.push_str(&format!("{kind} {said}, answered with {how}\n"));
+        }
+        let ours = format!("the next question of the page is answered with {says}");
+        Ok(Told { ours, words, ..Told::default() })
+    }
+
     /// What somebody reads of a page, as far as it is no secret. What became dark meanwhile is not told.
     pub(super) async fn markdown(&self, page: &Page) -> Result<Told, Trouble> {
         let light = self.stage.light();

@@ -10,20 +10,24 @@ use serde::Deserialize;
 use browser::downloads::{Download, DownloadState};
 use browser::launch::Browser;
 use browser::snapshot::escape::Quoted;
+use features::agents::queries::reach;
 use features::trust::queries::{self as trust, SiteAct};
-use kernel::Can;
+use features::trust::sites;
+use features::trust::weigh::{Asked, Facts, Reach};
+use kernel::{Can, Leave, TypedId as _};
 use tool::{
     Aliases, Effect, FileChange, FilePlan, FileTool, Group, ToolCx, ToolError, ToolOutput,
     ToolSpec, untrusted,
 };
 use web::format;
 
+use super::keep::{self, Keep};
 use super::told::Told;
 use super::{Hand, allowed};
 use crate::tools::folder::{self, Current, MAX_FILE, blocking};
 
 /// How the tool is called.
-pub(super) const NAME: &str = "browser_download";
+pub(crate) const NAME: &str = "browser_download";
 /// The longest name of a download that is told, in characters.
 const MAX_SHOWN: usize = 120;
 /// How long a file may still come.
@@ -42,7 +46,14 @@ pub(crate) struct SaveArgs {
     /// A part of its name (the newest).
     name: Option<String>,
     /// Path in your folder (downloads/ and its name).
-    path: Option<String>,
+    pub(super) path: Option<String>,
+}
+
+impl SaveArgs {
+    /// The part of a name that is looked for.
+    pub(super) fn wanted(&self) -> &str {
+        self.name.as_deref().unwrap_or_default().trim()
+    }
 }
 
 impl FileTool for Save {
@@ -60,7 +71,7 @@ impl FileTool for Save {
         allowed(cx)?;
         let browser = cx.ws.app.browsers.get(cx.ws.browser_of(cx.agent));
         let browser = browser.ok_or_else(|| none(""))?;
-        let one = come(&browser, args.name.as_deref().unwrap_or_default().trim()).await?;
+        let one = come(&browser, args.wanted()).await?;
         let (agent, now) = (cx.agent, cx.ws.app.clock.now());
         let at = one.url.strip_prefix("blob:").unwrap_or(&one.url);
         let does = Some((SiteAct::Download.word(), at));
@@ -68,6 +79,7 @@ impl FileTool for Save {
         if let Some(why) = refused {
             return Err(ToolError::refused("denied", format!("{why}.")));
         }
+        is_allowed(cx, &one)?;
         if MAX_FILE < one.bytes {
             let text = format!(
                 "it has {}; files of your folder have at most {}: a person can take it from the Browser tab",
@@ -87,6 +99,37 @@ impl FileTool for Save {
         })
         .await
     }
+}
+
+/// Refuses a download that nobody has weighed: one that has begun since its call was. A call that is simply made anyway
+/// needs none of that.
+fn is_allowed(cx: &ToolCx, one: &Download) -> Result<(), ToolError> {
+    let stage = cx.ws.app.browsers.stage(cx.ws.browser_of(cx.agent));
+    let weighed = stage.and_then(|stage| stage.take_expected((cx.run.uuid(), cx.step)));
+    if weighed.is_some_and(|weighed| weighed == keep::expected(one)) {
+        return Ok(());
+    }
+    let facts = Facts {
+        tool: NAME,
+        effect: Effect::File,
+        reach: Reach::Inside,
+        digest: [0; 32],
+        line: None,
+        request: None,
+        with_secret: false,
+        outside: None,
+        now: cx.ws.app.clock.now(),
+    };
+    let keep = Keep::of(one);
+    let verdict = cx.ws.read(|snap| {
+        let agents = reach::agents_of(snap, cx.agent, cx.run)?;
+        keep.verdict(snap, &agents, cx.run, &facts)
+    })?;
+    if verdict.leave == Leave::Allow {
+        return Ok(());
+    }
+    let text = format!("a person is asked for it first: call {NAME} again. {}", verdict.why);
+    Err(ToolError::refused("ask_first", text))
 }
 
 /// The change that puts a file there.
@@ -112,15 +155,37 @@ fn plan(root: &Path, came: Current, wanted: &str, id: &str) -> Result<FilePlan, 
 }
 
 impl Hand<'_> {
-    /// Names what an act has made a page download: what is newer than the newest download before it.
-    pub(super) fn with_downloads(&self, newest: Option<&str>, mut told: Told) -> Told {
+    fn downloads_since(&self, newest: Option<&str>) -> Vec<Download> {
         let mut all = self.browser.downloads();
         let known = all.iter().rposition(|one| Some(one.file.as_str()) == newest);
-        let come = all.split_off(known.map_or(0, |at| at + 1));
+        all.split_off(known.map_or(0, |at| at + 1))
+    }
+
+    /// The newest download at this moment.
+    pub(super) fn newest_download(&self) -> Option<String> {
+        self.browser.downloads().pop().map(|one| one.file)
+    }
+
+    /// Keeps in mind which downloads an act has begun that was allowed to begin one of this site: nobody is asked for them
+    /// once more.
+    pub(super) fn agree_to_downloads(&self, newest: Option<&str>, site: &Asked) {
+        for one in self.downloads_since(newest) {
+            if sites::place(&keep::asked(&one)) == sites::place(site) {
+                self.stage.agree(one.file);
+            }
+        }
+    }
+
+    /// Names what an act has made a page download: what is newer than the newest download before it.
+    pub(super) fn with_downloads(&self, newest: Option<&str>, mut told: Told) -> Told {
+        let come = self.downloads_since(newest);
         if come.is_empty() || self.stage.is_dark() {
             return told;
         }
-        told.ours = format!("downloads begin; {NAME} puts one into your folder\n{}", told.ours);
+        told.ours = format!(
+            "downloads begin; {NAME} puts one into your folder, once a person has allowed that where one is asked\n{}",
+            told.ours
+        );
         told.load = Some(NAME);
         let mut lines = String::new();
         for one in come {
@@ -145,14 +210,17 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect()
 }
 
+/// The newest download with such a name.
+pub(super) fn newest(all: Vec<Download>, name: &str) -> Option<Download> {
+    let low = name.to_lowercase();
+    all.into_iter().rfind(|one| one.name.to_lowercase().contains(&low))
+}
+
 /// The newest download with such a name, once all of it is there.
 async fn come(browser: &Browser, name: &str) -> Result<Download, ToolError> {
     let begun = Instant::now();
-    let low = name.to_lowercase();
     loop {
-        let all = browser.downloads();
-        let found = all.into_iter().rfind(|one| one.name.to_lowercase().contains(&low));
-        match found {
+        match newest(browser.downloads(), name) {
             None if BEGINS_WITHIN <= begun.elapsed() => return Err(none(name)),
             Some(one) => match one.state {
                 DownloadState::Done => return Ok(one),

@@ -13,7 +13,7 @@ use kernel::{Actor, AgentId, Cause, RunId};
 use store::WriteTx;
 
 use super::Hand;
-use super::plan::Act;
+use super::keep::AtSite;
 
 /// The largest picture, in bytes.
 const MOST: usize = 60 * 1024;
@@ -47,7 +47,8 @@ impl Hand<'_> {
 }
 
 /// Keeps what a page looks like that a person is asked for, with the part marked. A picture that cannot be taken is none.
-pub(crate) async fn keep_asked(ws: &Ws, of: Of, call_id: &str, act: &Act) {
+pub(crate) async fn keep_asked(ws: &Ws, of: Of, call_id: &str, asked: &AtSite) {
+    let AtSite::Act(act) = asked else { return };
     let Some(stage) = ws.app.browsers.stage(ws.browser_of(of.0)) else { return };
     let page = &act.page;
     let drawn = async {

@@ -13,6 +13,9 @@ const WORDS: usize = 512;
 const MAX_TITLE: usize = 200;
 const MAX_URL: usize = 300;
 
+/// What stands before the lines of a page in which a part is no longer.
+const NOW: &str = ", which has now:";
+
 /// Why an act gave nothing.
 pub(super) enum Trouble {
     Refused(ToolError),
@@ -66,21 +69,45 @@ impl Told {
     }
 }
 
-/// An error of the browser as the model reads it. Words of the page stand between marks in it, too.
-pub(super) fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
-    let (code, wrap) = (error.code(), |words: &str| untrusted::wrap(&untrusted::id_for(cx), words));
-    ToolOutput::error(match error {
-        BrowserError::Stale { number, lines } => format!(
-            "Error({code}): e{number} is no longer in the page, which has now:\n{}",
-            wrap(lines)
-        ),
+/// An error of the browser in the words of HQ, and in those of the page.
+fn halves(error: &BrowserError) -> (String, String) {
+    match error {
+        BrowserError::Stale { number, lines } => {
+            (format!("e{number} is no longer in the page{NOW}"), lines.clone())
+        }
         BrowserError::NotActionable { .. }
         | BrowserError::Navigation { .. }
         | BrowserError::Refused { .. }
         | BrowserError::NotReady(_)
         | BrowserError::Script(_)
-        | BrowserError::Unclear { .. } => format!("Error({code}):\n{}", wrap(&error.to_string())),
-        error => format!("Error({code}): {error}"),
+        | BrowserError::Unclear { .. } => (String::new(), error.to_string()),
+        error => (error.to_string(), String::new()),
+    }
+}
+
+impl Trouble {
+    /// Why, in the words of HQ, and in those of the page.
+    pub(super) fn told(&self) -> (String, String) {
+        match self {
+            Self::Refused(
+                ToolError::Refused { code, message } | ToolError::Failed { code, message },
+            ) => (format!("({code}) {message}"), String::new()),
+            Self::Browser(error) => {
+                let (ours, words) = halves(error);
+                let ours = ours.trim_end_matches(NOW);
+                (format!("({}) {ours}", error.code()).trim_end().to_owned(), words)
+            }
+        }
+    }
+}
+
+/// An error of the browser as the model reads it. Words of the page stand between marks in it, too.
+pub(super) fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
+    let (ours, words) = halves(error);
+    let told = format!("Error({}): {ours}", error.code());
+    ToolOutput::error(match words.as_str() {
+        "" => told,
+        words => format!("{}\n{}", told.trim_end(), untrusted::wrap(&untrusted::id_for(cx), words)),
     })
 }
 

@@ -16,6 +16,7 @@ use features::users::model::Password;
 use features::users::model::factors::{Totp, totp_place};
 use kernel::{Actor, Cause, Part, Role};
 use serde_json::json;
+use server::ops::keys;
 use server::schema;
 use store::{Class, Range, ReadExt as _, Schema};
 use support::hq::{OWNER, TestHq};
@@ -105,6 +106,12 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     let half = last(&app);
     assert_eq!((half.sealed, half.ended_at), (cut.sealed, None));
     assert_eq!(half.through, ["system.redb"]);
+    let told = apart(&app, |app| keys::look(app, false)).await.expect("a read");
+    assert_eq!((told.state.as_str(), &told.through), ("waits", &half.through), "{told:?}");
+    assert!(told.says.contains(&begun.to) && told.helps.contains("Start HQ"), "{told:?}");
+    assert!(!told.is_fine() && told.sealed == half.sealed, "{told:?}");
+    let told = apart(&app, |app| keys::look(app, true)).await.expect("a read");
+    assert!(told.state == "under_way" && told.is_fine(), "{told:?}");
     drop(app);
 
     hq.restart().await;
@@ -115,6 +122,8 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     let done = last(&app);
     assert!(done.ended_at.is_some(), "{done:?}");
     assert_eq!(done.shut, 0, "{done:?}");
+    let told = apart(&app, |app| keys::look(app, true)).await.expect("a read");
+    assert_eq!((told.state.as_str(), told.from), ("whole", None), "{}", told.says);
     let ring = new_only();
     for one in all_values(&hq) {
         assert!(opens(&ring, &one) && !opens(&old_only, &one));
@@ -170,6 +179,8 @@ async fn what_opens_with_no_key_stays_as_it_is_and_is_told() {
     let before = all_values(&hq);
     let begun = apart(&app, |app| rotation::change(app, BY)).await.expect("another key");
     app.keyring.forget(&begun.from);
+    let told = apart(&app, |app| keys::look(app, true)).await.expect("a read");
+    assert!(told.state == "wrong_key" && told.helps.contains("put it back as"), "{told:?}");
 
     let walked = apart(&app, |app| rotation::walk(app, &mut |_| ControlFlow::Continue(()))).await;
     assert_eq!(walked.expect("through"), Walked { sealed: 0, shut: 1 });

@@ -11,16 +11,18 @@ use features::cards;
 use features::deliverables::queries as deliverables;
 use features::notifications::model::CHOICES;
 use features::notifications::queries as notifications;
-use features::runs::model::HALTS;
-use features::runs::model::HaltCause;
-use features::runs::queries::halt;
+use features::runs::model::{HALTS, HaltCause, PARKS, Run};
 use features::runs::queries::marks::{self, Unread};
+use features::runs::queries::{halt, questions, talk};
 use features::tasks::queries::list as tasks;
-use kernel::{AccountId, Can, Role, Timestamp, WorkspaceState};
+use features::trust::model::APPROVALS;
+use kernel::text::listed;
+use kernel::{Can, Role, Timestamp, WorkspaceState};
 use store::{Snap, StoreError};
 use web::error::PageError;
 use web::flash;
 use web::form::sentence;
+use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face, Working};
 use web::session::Person;
@@ -44,14 +46,19 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     let cursor = ws.store.head().to_string();
     let now = ws.app.clock.now();
     let (settings, numbers) = ws.read(|snap| {
-        let numbers = Numbers::read(snap, who.account, now)?;
+        let numbers = Numbers::read(snap, who, now)?;
         Ok::<_, StoreError>((queries::settings(snap)?, numbers))
     })?;
     let off = settings.as_ref().map(Off::in_settings).unwrap_or_default();
     let place = settings.map(|settings| place(ws, &settings));
     let all = queries::places(&ws.app, who.account)?;
     let live = ["tasks", "deliverables", "agents", "runs", "inbox", "settings"];
-    let live = marks::heard(live.into_iter().fold(Live::new(ws.url("nav")), Live::table));
+    let mut live = live.into_iter().fold(Live::new(ws.url("nav")), Live::table);
+    for noun in cards::all().filter(|noun| noun.review.is_some()) {
+        let table = ws.store.schema().table(noun.table).map(|info| info.name);
+        live = table.into_iter().fold(live, Live::table);
+    }
+    let live = marks::heard(live.tables(&[APPROVALS.name, PARKS.name]));
     let live = live.record(CHOICES.name, who.account).later();
     let bell = Live::new(ws.url("notifications/bell")).record(CHOICES.name, who.account);
     let places_live = ["workspaces", "settings", "members"];
@@ -171,12 +178,48 @@ fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
 /// What stands beside the lines of the sidebar.
 struct Numbers {
     chats: Unread,
-    reviews: u64,
+    review: ToReview,
     unread: u64,
     tasks: u64,
     agents: Vec<(Agent, Activity)>,
     /// Name and page of each collection in use.
     collections: Vec<(String, String)>,
+}
+
+/// What waits in Review for this person's yes, no or words.
+struct ToReview {
+    count: u64,
+    /// What is counted, in words; empty when nothing waits.
+    told: String,
+}
+
+impl ToReview {
+    fn read(snap: &Snap<'_>, who: &Person) -> Result<Self, StoreError> {
+        let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
+        let asks = questions::waiting(snap, &sees)?;
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let mut all = vec![
+            (number(deliverables::in_review_count(snap)?), "piece of work", "pieces of work"),
+            (asks.approvals, "approval", "approvals"),
+            (asks.questions, "question", "questions"),
+        ];
+        for (noun, count, _) in cards::waiting(snap)? {
+            all.push((number(count), noun.one, noun.many));
+        }
+        all.retain(|(count, ..)| 0 < *count);
+        let told: Vec<String> =
+            all.iter().map(|(count, one, many)| format::count(*count, one, many)).collect();
+        let told = match told.is_empty() {
+            true => String::new(),
+            false => format!("waiting: {}", listed(&told)),
+        };
+        Ok(Self { count: all.iter().map(|(count, ..)| count).sum(), told })
+    }
+
+    /// The place with its number.
+    fn item(&self, ws: &Ws) -> NavItem {
+        NavItem::new("Review", ws.url("review"), "inbox").count(self.count).telling(&self.told)
+    }
 }
 
 /// Name and page of each collection in use, as its card tells them.
@@ -190,18 +233,17 @@ fn collections(snap: &Snap<'_>) -> Result<Vec<(String, String)>, StoreError> {
 }
 
 impl Numbers {
-    fn read(snap: &Snap<'_>, who: AccountId, now: Timestamp) -> Result<Self, StoreError> {
+    fn read(snap: &Snap<'_>, who: &Person, now: Timestamp) -> Result<Self, StoreError> {
         let mut agents = Vec::new();
         for agent in agents_of::all(snap)?.into_iter().take(MAX_AGENTS) {
             let activity = agents_of::activity(snap, &agent, now)?;
             agents.push((agent, activity));
         }
-        let reviews = deliverables::in_review_count(snap)?;
-        let unread = notifications::unread(snap, (who, now), notifications::MANY)?;
+        let unread = notifications::unread(snap, (who.account, now), notifications::MANY)?;
         Ok(Self {
             unread: u64::try_from(unread).unwrap_or(u64::MAX),
-            chats: marks::of_member(snap, who)?,
-            reviews: u64::try_from(reviews).unwrap_or(u64::MAX),
+            chats: marks::of_member(snap, who.account)?,
+            review: ToReview::read(snap, who)?,
             tasks: tasks::open_count(snap)?,
             agents,
             collections: collections(snap)?,
@@ -212,7 +254,7 @@ impl Numbers {
 fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> {
     let places = vec![
         NavItem::new("Dashboard", ws.url(""), "home").key("g d"),
-        NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews).loud().key("g r"),
+        numbers.review.item(ws).loud().key("g r"),
         NavItem::new("Notifications", ws.url("notifications"), "bell")
             .count(numbers.unread)
             .key("g n"),
@@ -266,7 +308,7 @@ fn below<'h>(ws: &Ws, href: &'h str) -> &'h str {
 fn tabs(ws: &Ws, numbers: &Numbers) -> Vec<NavItem> {
     vec![
         NavItem::new("Home", ws.url(""), "home"),
-        NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews),
+        numbers.review.item(ws),
         NavItem::new("Tasks", ws.url("tasks"), "tasks"),
         NavItem::new("Agents", ws.url("agents"), "agent").count(numbers.chats.total()),
     ]

@@ -3,6 +3,7 @@
 mod acts;
 mod began;
 mod chart;
+mod drafts;
 mod editing;
 mod files;
 mod knows;
@@ -62,6 +63,9 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/files/send", editing::send.needs(Can::Agents))
         .get("/agents/{slug}/history", versions::show.needs(Can::Read))
         .post("/agents/{slug}/history", versions::bring_back.needs(Can::Agents))
+        .get("/drafts", drafts::show.needs(Can::Read))
+        .post("/agents/{slug}/drafts/{name}/accept", drafts::accept.needs(Can::Agents))
+        .post("/agents/{slug}/drafts/{name}/refuse", drafts::refuse.needs(Can::Agents))
         .get("/agents/{slug}/upgrade", upgrade::show.needs(Can::Read))
         .post("/agents/{slug}/upgrade", upgrade::take.needs(Can::Agents))
         .post("/agents/{slug}/upgrade/dismiss", upgrade::pass.needs(Can::Agents))

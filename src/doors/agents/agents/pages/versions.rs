@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use ::git::history::{self as git, FileDiff};
 use app::{App, Ws};
+use features::agents::editing::is_editable;
 use features::agents::files::{Content, MAX_SHOWN};
 use features::agents::queries::head::{Head, Place};
 use features::agents::upgrade::apply;
@@ -109,6 +110,8 @@ struct VersionsPage {
     next: String,
     open: Option<Open>,
     may: bool,
+    /// Whether an older version of the file may come back.
+    restores: bool,
 }
 
 /// `GET /agents/{slug}/history`
@@ -167,7 +170,8 @@ pub(super) async fn show(
         path => format!("{}/files?path={}", head.base, query_value(path)),
     };
     let may = who.access.may(Can::Agents) && agent.archived_at.is_none();
-    html::page(&VersionsPage { shell, head, base, path, file, rows, next, open, may })
+    let restores = may && is_editable(&path);
+    html::page(&VersionsPage { shell, head, base, path, file, rows, next, open, may, restores })
 }
 
 fn opened(ws: &Ws, base: &str, when: &When, change: versions::Change, told: Told) -> Open {

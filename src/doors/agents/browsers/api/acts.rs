@@ -183,7 +183,7 @@ struct LookView {
 /// What came of an act.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BrowserActed")]
-struct ActView {
+pub(super) struct ActView {
     tab: u32,
     /// What changed in the page, or all of one that has come; empty when nothing changed.
     text: String,
@@ -325,7 +325,7 @@ impl<'a> Turn<'a> {
         self.acted(page.number(), text, None)
     }
 
-    async fn act(&self, body: &ActBody) -> Result<ActView, ApiError> {
+    pub(super) async fn act(&self, body: &ActBody) -> Result<ActView, ApiError> {
         let page = self.page(body.tab)?;
         body::let_through(self.ws, self.agent, &page, body).await?;
         let light = self.stage.light();

@@ -85,6 +85,23 @@ impl Kind {
 }
 
 impl ActBody {
+    /// One that only moves a tab, to an address where it is told one.
+    pub(super) fn moving(kind: Kind, tab: Option<u32>, url: Option<String>) -> Self {
+        Self {
+            kind,
+            tab,
+            url,
+            part: None,
+            to_ref: None,
+            text: None,
+            options: None,
+            key: None,
+            x: None,
+            y: None,
+            seconds: None,
+        }
+    }
+
     fn part(&self) -> Result<u32, ApiError> {
         let part = self.part.as_deref();
         Ok(refs::parse(part.ok_or_else(|| ApiError::invalid("ref", "name a part: e12"))?)?)

@@ -1,0 +1,164 @@
+//! Drafts of the files that say who agents are, as their programs have made them: each is accepted, changed or refused.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::drafts;
+use features::agents::editing::{EditError, Hand};
+use features::agents::files::FilesError;
+use features::agents::queries::drafts::{self as waiting, Draft};
+use features::agents::queries::{self as agents, Called};
+use features::runs::queries::{questions, talk};
+use kernel::{Can, Problem as _, ProblemKind};
+use web::error::PageError;
+use web::extract::{Form, Path2};
+use web::flash;
+use web::form::sentence;
+use web::format::query_value;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Face;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+
+use super::{When, find};
+
+/// Where they stand, below the workspace.
+const HERE: &str = "drafts";
+
+/// A draft with all that its card shows.
+struct Card {
+    face: Face,
+    name: &'static str,
+    /// The lines before and after; empty for what is no text.
+    diff: String,
+    /// By which a person names what they have read; empty for what is no text.
+    hash: String,
+    /// The run that made it: its name and page.
+    run: Option<(String, String)>,
+    program: String,
+    at: Option<RelTime>,
+    /// Where the draft is changed.
+    edit: String,
+    /// Below which it is decided.
+    action: String,
+}
+
+#[derive(Template)]
+#[template(path = "agents/drafts.html", blocks = ["all"])]
+struct DraftsPage {
+    shell: Shell,
+    live: Live,
+    review_url: String,
+    cards: Vec<Card>,
+    /// Whether this person may decide.
+    may: bool,
+}
+
+/// `GET /drafts`
+pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+    let (may, when) = (who.access.may(Can::Agents), When::of(&ws, &who));
+    let cards = ws.look(move |ws| cards(ws, &who, &when)).await?;
+    let live = Live::new(ws.url(HERE)).tables(&["agents", "runs"]).calm();
+    let page = DraftsPage { shell, live, review_url: ws.url("review"), cards, may };
+    match hx.is_partial() {
+        true => html::fragment(&page.as_all()),
+        false => html::page(&page),
+    }
+}
+
+fn cards(ws: &Ws, who: &Person, when: &When) -> Result<Vec<Card>, FilesError> {
+    ws.read(|snap| {
+        let all = agents::all(snap)?;
+        let called = Called::among(&all);
+        let mut cards = Vec::new();
+        for agent in &all {
+            for mut draft in waiting::of(ws, snap, agent)? {
+                // Whose conversation it was is not told to those who may not see it.
+                if let Some(maker) = &draft.maker
+                    && !talk::may_see_run(snap, &maker.run, who.account, who.role)?
+                {
+                    draft.maker = None;
+                }
+                let base = ws.url(&format!("agents/{}", agent.slug));
+                cards.push(card(ws, when, (called.face(agent), &base), draft));
+            }
+        }
+        Ok(cards)
+    })
+}
+
+fn card(ws: &Ws, when: &When, (face, base): (Face, &str), draft: Draft) -> Card {
+    let diff = match draft.text {
+        Some(_) => questions::laid_open(&draft.diff()),
+        None => String::new(),
+    };
+    let maker = draft.maker.as_ref();
+    Card {
+        face,
+        name: draft.name,
+        diff,
+        run: maker.map(|maker| {
+            let name = maker.run.name();
+            let href = ws.url(&format!("runs/{name}"));
+            (name, href)
+        }),
+        program: maker.map(|maker| questions::laid_open(&maker.program)).unwrap_or_default(),
+        at: maker.map(|maker| when.at(maker.at)),
+        edit: format!("{base}/files?path={}&act=edit", query_value(&draft.path)),
+        action: format!("{base}/drafts/{}", draft.name),
+        hash: draft.text.map(|(_, hash)| hash).unwrap_or_default(),
+    }
+}
+
+/// Which draft was read.
+#[derive(Deserialize)]
+pub(super) struct Chosen {
+    hash: String,
+}
+
+/// `POST /agents/{slug}/drafts/{name}/accept`
+pub(super) async fn accept(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, name): Path2<String, String>,
+    Form(Chosen { hash }): Form<Chosen>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let taken = drafts::take(Hand { ws: &ws, agent: &agent, who: &who }, &name, &hash).await;
+    let told = told(taken, format!("{name} says that now, from its next turn on."))?;
+    Ok(flash::say(&app, told, hx.go_to(&ws.url(HERE))))
+}
+
+/// `POST /agents/{slug}/drafts/{name}/refuse`
+pub(super) async fn refuse(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, name): Path2<String, String>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let refused = drafts::refuse(Hand { ws: &ws, agent: &agent, who: &who }, &name).await;
+    let told = told(refused, format!("{name} stays as it is; the draft is in the history."))?;
+    Ok(flash::say(&app, told, hx.go_to(&ws.url(HERE))))
+}
+
+/// What is said of a decision: also why it was not taken, where a person can mend that.
+fn told(done: Result<(), EditError>, words: String) -> Result<Flash, PageError> {
+    match done {
+        Ok(()) => Ok(Flash::ok(words)),
+        Err(error) => match error.kind() {
+            ProblemKind::Conflict | ProblemKind::Invalid | ProblemKind::TooLarge => {
+                Ok(Flash::danger(sentence(&error.to_string())))
+            }
+            _ => Err(error.into()),
+        },
+    }
+}

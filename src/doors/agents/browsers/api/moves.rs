@@ -1,0 +1,111 @@
+//! To an address, back, forward, anew: what `act` does as well, each by a path of its own.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use app::Ws;
+use kernel::Can;
+use web::error::ApiError;
+use web::extract::{Json, Path};
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use super::acts::{ActView, ONCE, TabAsked, Turn};
+use super::body::{ActBody, Kind};
+use super::found;
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post(
+            "/agents/{agent}/browser/navigate",
+            navigate.needs(Can::Browser).doc(|| {
+                Doc::new("Go to an address in a tab")
+                    .body::<GoBody>()
+                    .no_key(ONCE)
+                    .returns::<ActView>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/browser/back",
+            back.needs(Can::Browser).doc(|| {
+                Doc::new("Go back to the page before")
+                    .body::<TabAsked>()
+                    .no_key(ONCE)
+                    .returns::<ActView>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/browser/forward",
+            forward.needs(Can::Browser).doc(|| {
+                Doc::new("Go forward to the next page")
+                    .body::<TabAsked>()
+                    .no_key(ONCE)
+                    .returns::<ActView>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/browser/reload",
+            reload.needs(Can::Browser).doc(|| {
+                Doc::new("Load a page anew").body::<TabAsked>().no_key(ONCE).returns::<ActView>()
+            }),
+        )
+}
+
+/// Where a tab goes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "BrowserGoes")]
+struct GoBody {
+    /// The address.
+    url: String,
+    /// The number of the tab; without it the one at work.
+    tab: Option<u32>,
+}
+
+async fn moved(
+    ws: &Ws,
+    who: &Person,
+    name: &str,
+    body: ActBody,
+) -> Result<Json<ActView>, ApiError> {
+    let agent = found(ws, name)?;
+    let turn = Turn::take(ws, who, &agent).await?;
+    Ok(Json(turn.does(turn.act(&body)).await?))
+}
+
+async fn navigate(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Json(GoBody { url, tab }): Json<GoBody>,
+) -> Result<Json<ActView>, ApiError> {
+    moved(&ws, &who, &name, ActBody::moving(Kind::Navigate, tab, Some(url))).await
+}
+
+async fn back(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Json(TabAsked { tab }): Json<TabAsked>,
+) -> Result<Json<ActView>, ApiError> {
+    moved(&ws, &who, &name, ActBody::moving(Kind::Back, tab, None)).await
+}
+
+async fn forward(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Json(TabAsked { tab }): Json<TabAsked>,
+) -> Result<Json<ActView>, ApiError> {
+    moved(&ws, &who, &name, ActBody::moving(Kind::Forward, tab, None)).await
+}
+
+async fn reload(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Json(TabAsked { tab }): Json<TabAsked>,
+) -> Result<Json<ActView>, ApiError> {
+    moved(&ws, &who, &name, ActBody::moving(Kind::Reload, tab, None)).await
+}

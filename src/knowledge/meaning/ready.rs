@@ -1,0 +1,115 @@
+//! Whether search is ready, in words, and what the vectors of a connection cost a day.
+
+use app::Ws;
+use features::connections::model::Connection;
+use features::connections::queries as connections;
+use features::connections::queries::vectors;
+use features::usage::model::day::day_in;
+use features::usage::queries::daily;
+use kernel::{CallKind, Route};
+use store::{ReadExt as _, Snap};
+use web::format::count;
+
+use super::models;
+use crate::error::KnowledgeError;
+use crate::queries;
+
+/// The days that are looked at, today among them.
+const DAYS: u32 = 7;
+
+/// How ready search is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Whether it finds all that there is.
+    pub is_ready: bool,
+    /// The same in sentences, with what is missing.
+    pub says: String,
+    /// Passages that are found by meaning.
+    pub passages: usize,
+    /// Passages that are or will be.
+    pub all: usize,
+    /// What vectors cost; none where the model on this machine makes them, or nobody does.
+    pub cost: Option<Cost>,
+}
+
+/// What the vectors of a connection cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// A day, in micro-dollars; none where no price is known.
+    pub a_day: Option<i64>,
+    /// How many days that is the mean of.
+    pub days: u32,
+    /// How often the connection was asked in them.
+    pub calls: u64,
+    /// Whether nothing is paid by the token there.
+    pub is_free: bool,
+}
+
+/// How ready search is. Opens the vectors, so it belongs on a thread that may block.
+///
+/// # Errors
+/// When the store fails.
+pub fn of(ws: &Ws) -> Result<Ready, KnowledgeError> {
+    let (passages, waiting) = (models::count(ws)?, ws.vectors.waiting());
+    let (unread, cost) =
+        ws.read(|snap| Ok::<_, KnowledgeError>((queries::unread(snap, None)?, cost(ws, snap)?)))?;
+    let mut missing = missing(ws, unread as u64, waiting as u64);
+    let source = super::source(ws)?;
+    let is_begun = source.as_ref().is_none_or(|one| ws.vectors.place(&one.id()).is_some());
+    if !is_begun && waiting == 0 {
+        missing.push("The vectors of passages are being made.".to_owned());
+    }
+    let whole = match source {
+        Some(_) => "Search is ready, by words and by meaning.",
+        None => "Search is ready, by words alone.",
+    };
+    Ok(Ready {
+        is_ready: missing.is_empty(),
+        says: if missing.is_empty() { whole.to_owned() } else { missing.join(" ") },
+        passages,
+        all: passages + waiting,
+        cost,
+    })
+}
+
+/// What search does not find yet, in sentences.
+fn missing(ws: &Ws, unread: u64, waiting: u64) -> Vec<String> {
+    let mut missing = Vec::new();
+    match (ws.finding.building(), ws.finding.error()) {
+        (Some(records), _) => missing.push(format!(
+            "The index of words is being made: {} are in it.",
+            count(records, "record", "records")
+        )),
+        (None, Some(error)) => {
+            let why = web::form::sentence(&error);
+            missing.push(format!("The index of words stands still. {why}"));
+        }
+        (None, None) => {}
+    }
+    if 0 < unread {
+        missing.push(format!("The words of {} are still read.", count(unread, "file", "files")));
+    }
+    if 0 < waiting {
+        let passages = count(waiting, "passage", "passages");
+        missing.push(format!("By words all is found; by meaning {passages} not yet."));
+    }
+    missing
+}
+
+/// What the connection that makes vectors cost in the last days, those from the first vector on.
+fn cost(ws: &Ws, snap: &Snap<'_>) -> Result<Option<Cost>, KnowledgeError> {
+    let Some(maker) = vectors::chosen(snap)? else { return Ok(None) };
+    let connection: Option<Connection> = snap.get(maker.connection)?;
+    let is_free = connection.is_some_and(|one| connections::route(&one) == Route::Own);
+    let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
+    let rolled = daily::rolled(ws, snap, today.saturating_sub(DAYS - 1)..=today)?;
+    let mine = || rolled.sources.iter().filter(|one| one.kind == CallKind::Embedding);
+    let first = mine().map(|one| one.day).min().unwrap_or(today);
+    let days = today.saturating_sub(first) + 1;
+    let calls: u64 = mine().map(|one| one.sums.calls).sum();
+    let unpriced: u64 = mine().map(|one| one.sums.unpriced).sum();
+    let micros = mine().fold(0_i64, |sum, one| sum.saturating_add(one.sums.billed_micros));
+    let is_known = !is_free && (calls == 0 || unpriced < calls);
+    let a_day = is_known.then(|| micros / i64::from(days));
+    Ok(Some(Cost { a_day, days, calls, is_free }))
+}

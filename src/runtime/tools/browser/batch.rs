@@ -1,0 +1,263 @@
+//! `batch`: several acts in one call. Each is weighed as a call of its own would be, with the page as it is right before
+//! it is done. A batch ends early at what fails, at what people have to be asked for, when somebody wants the wheel, and
+//! where another page has come: what the agent knew of the old one says nothing of that.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use features::agents::queries::reach;
+use features::trust::model::BROWSER;
+use features::trust::weigh::{self, Asked, Facts, Reach};
+use kernel::Leave;
+use serde_json::{Value, json};
+use tool::{Effect, Registry, ToolError};
+
+use super::args::{Action, Args};
+use super::plan::Act;
+use super::told::{Told, Trouble, count, listed, missing};
+use super::{Browse, Hand, address_of, no_secrets};
+
+/// So many acts are done in one call.
+const MOST: usize = 20;
+
+/// The tool alone, which knows the names and kinds of what an act of a batch takes.
+static CALLS: LazyLock<Registry> = LazyLock::new(|| Registry::new().act(Browse));
+
+/// The acts of a batch, read as calls of their own are.
+fn acts_of(args: &Args) -> Result<Vec<Args>, ToolError> {
+    let given = args.acts.as_deref().unwrap_or_default();
+    if given.is_empty() || MOST < given.len() {
+        return Err(missing("acts", "name 1 to 20 acts"));
+    }
+    let mut acts = Vec::with_capacity(given.len());
+    for (at, one) in given.iter().enumerate() {
+        let wrong = |why: &str| missing(&format!("acts[{at}]"), why);
+        let raw = Value::Object(one.clone()).to_string();
+        let entry = CALLS.get(BROWSER).ok_or_else(|| wrong("nothing is known of it"))?;
+        let canonical = entry.canonical(&raw).map_err(|error| wrong(&words_of(error)))?;
+        let act: Args =
+            serde_json::from_str(&canonical).map_err(|error| wrong(&error.to_string()))?;
+        if !act.action.fits_batch() {
+            return Err(wrong(
+                "what looks, closes, runs a script or is a batch is a call by itself",
+            ));
+        }
+        acts.push(Args { tab: act.tab.or(args.tab), ..act });
+    }
+    Ok(acts)
+}
+
+fn words_of(error: ToolError) -> String {
+    let (ToolError::Refused { message, .. } | ToolError::Failed { message, .. }) = error;
+    message
+}
+
+impl Hand<'_> {
+    /// Does one act after the other, and tells what each did and what all have changed.
+    pub(super) async fn batch(&self) -> Result<Told, Trouble> {
+        let acts = acts_of(&self.args)?;
+        for act in &acts {
+            no_secrets(self.cx, act)?;
+        }
+        let all = acts.len();
+        let mut lines = String::new();
+        let (mut came, mut end) = (None, None);
+        for (number, args) in (1..).zip(acts) {
+            if self.stage.is_wanted() {
+                end = Some((number, "a person wants the wheel".to_owned(), String::new()));
+                break;
+            }
+            let before = self.pages();
+            let (what, brings) = (what(&args), args.action.brings_a_page());
+            match self.part_of_batch(args).await {
+                Ok(told) => {
+                    let ours = if told.ours.is_empty() { "done" } else { told.ours.as_str() };
+                    lines.push_str(&format!("\n{number}. {what}: {ours}"));
+                    came = (brings && !told.words.is_empty()).then_some(told);
+                }
+                // What has done nothing is answered like a call by itself.
+                Err(trouble) if number == 1 => return Err(trouble),
+                Err(trouble) => {
+                    let (why, words) = trouble.told();
+                    end = Some((number, why, words));
+                    break;
+                }
+            }
+            if number < all && self.has_moved(&before) {
+                end = Some((number + 1, "another page has come".to_owned(), String::new()));
+                break;
+            }
+        }
+        let (head, words) = match end {
+            None => (format!("{all} acts done"), String::new()),
+            Some((at, why, words)) => {
+                (format!("{} of {all} acts done, from act {at} on none: {why}", at - 1), words)
+            }
+        };
+        let mut told = self.at_the_end(came).await;
+        told.ours = format!("{head}{lines}\n{}", told.ours);
+        told.ours.truncate(told.ours.trim_end().len());
+        if !words.is_empty() {
+            told.ours.push_str("\nat the end, behind an empty line, what the act that failed met:");
+            let behind = if told.words.is_empty() { words } else { format!("\n\n{words}") };
+            told.words.push_str(&behind);
+            if let Some(whole) = &mut told.whole {
+                whole.push_str(&behind);
+            }
+        }
+        Ok(told)
+    }
+
+    async fn part_of_batch(&self, args: Args) -> Result<Told, Trouble> {
+        let url = address_of(self.cx, &args)?;
+        let of = (self.browser.clone(), Arc::clone(&self.stage), self.key);
+        let hand = Hand { is_in_batch: true, ..Hand::new(self.cx, of, args, url) };
+        hand.light().await?;
+        hand.one().await
+    }
+
+    /// What the page shows behind all of them: the one that came with the last act, or what has changed.
+    async fn at_the_end(&self, came: Option<Told>) -> Told {
+        // Whoever has the wheel changes more.
+        if self.stage.is_wanted() {
+            return Told::default();
+        }
+        if let Some(came) = came {
+            return Told { ours: "the page now:".to_owned(), ..came };
+        }
+        let Some(page) = self.browser.open_page(self.acted_in()) else {
+            let tabs = self.browser.open_tabs();
+            return Told { ours: count(&tabs), words: listed(&tabs), ..Told::default() };
+        };
+        match self.after(&page).await {
+            Ok(told) => told,
+            Err(trouble) => {
+                let (ours, words) = trouble.told();
+                Told {
+                    ours: format!("what changed is not known: {ours}"),
+                    words,
+                    ..Told::default()
+                }
+            }
+        }
+    }
+
+    /// The tab that was acted in last.
+    fn acted_in(&self) -> u32 {
+        let last = self.cx.ws.app.browsers.last(self.key);
+        last.map(|last| last.tab).unwrap_or_default()
+    }
+
+    /// The documents of the open tabs.
+    fn pages(&self) -> BTreeMap<u32, Option<String>> {
+        let document = |number| {
+            let page = self.browser.open_page(number)?;
+            page.document().ok().flatten() // ok: a tab that is gone shows none
+        };
+        let tabs = self.browser.open_tabs();
+        tabs.into_iter().map(|tab| (tab.number, document(tab.number))).collect()
+    }
+
+    /// Whether a tab came or went, or the one that was acted in shows another document.
+    fn has_moved(&self, before: &BTreeMap<u32, Option<String>>) -> bool {
+        let (now, tab) = (self.pages(), self.acted_in());
+        !now.keys().eq(before.keys()) || now.get(&tab) != before.get(&tab)
+    }
+
+    /// Does an act of a batch, if nobody is to be asked for it.
+    pub(super) async fn act_if_free(&self) -> Result<Told, Trouble> {
+        if self.args.action.acts() {
+            let act = self.looked_at().await?;
+            self.weigh(Some(&act))?;
+            self.take(act);
+        } else {
+            self.weigh(None)?;
+        }
+        self.act().await
+    }
+
+    /// Refuses what a call by itself would be refused or asked for.
+    fn weigh(&self, act: Option<&Act>) -> Result<(), ToolError> {
+        let cx = self.cx;
+        let request = self.url.as_ref().and_then(|url| Asked::of(&json!({ "url": url })));
+        let facts = Facts {
+            tool: BROWSER,
+            effect: Effect::External,
+            reach: Reach::Inside,
+            // What is allowed for one call to the letter is no more than that call.
+            digest: [0; 32],
+            line: None,
+            request: request.as_ref(),
+            with_secret: false,
+            // An act at a site is asked for by itself, whatever was read.
+            outside: None,
+            now: cx.ws.app.clock.now(),
+        };
+        let verdict = cx.ws.read(|snap| {
+            let agents = reach::agents_of(snap, cx.agent, cx.run)?;
+            match act {
+                Some(act) => act.verdict(snap, &agents, cx.run, &facts),
+                None => weigh::weigh(snap, &agents, Some(cx.run), &facts),
+            }
+        })?;
+        let why = verdict.why;
+        match verdict.leave {
+            Leave::Allow => Ok(()),
+            Leave::Deny => Err(ToolError::refused("denied", why)),
+            Leave::Ask => {
+                let text = format!("a person is asked first: make it a call by itself. {why}");
+                Err(ToolError::refused("ask_first", text))
+            }
+        }
+    }
+}
+
+/// An act as its call has it.
+fn what(args: &Args) -> String {
+    let about = match args.action {
+        Action::Open | Action::Navigate => args.url.as_deref(),
+        Action::Press => args.key.as_deref(),
+        _ => None,
+    };
+    let about = about.or(args.part.as_deref()).unwrap_or_default();
+    format!("{} {about}", args.action.verb()).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(acts: Value) -> Result<Vec<Args>, ToolError> {
+        let args: Args = serde_json::from_value(json!({ "action": "batch", "acts": acts }))
+            .expect("arguments of a batch");
+        acts_of(&args)
+    }
+
+    #[test]
+    fn its_acts_are_read_as_calls_by_themselves_are() {
+        let acts = batch(json!([
+            { "action": "fill", "element": "e3", "text": 7 },
+            { "action": "press", "key": "Enter" },
+        ]))
+        .expect("two acts");
+        assert_eq!((acts[0].part.as_deref(), acts[0].text.as_deref()), (Some("e3"), Some("7")));
+        assert_eq!((what(&acts[0]), what(&acts[1])), ("fill e3".into(), "press Enter".into()));
+    }
+
+    #[test]
+    fn what_is_no_act_or_too_many_is_refused_before_any_is_done() {
+        let click = json!({ "action": "click", "ref": "e1" });
+        for (acts, why) in [
+            (json!([]), "1 to 20"),
+            (json!(vec![click.clone(); 21]), "1 to 20"),
+            (json!([click, { "action": "snapshot" }]), "acts[1]"),
+            (json!([{ "action": "batch", "acts": [] }]), "acts[0]"),
+            (json!([{ "action": "click", "reff": "e1" }]), "Did you mean \"ref\"?"),
+            (json!([{ "action": "evaluate", "text": "1" }]), "runs a script"),
+        ] {
+            let Err(error) = batch(acts) else { panic!("{why}") };
+            let told = words_of(error);
+            assert!(told.contains(why), "{why}: {told}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `hq doctor keys`: how it stands with the master key; where a change of it is that is half-way, and what to do.
+
+use serde::{Deserialize, Serialize};
+
+use app::App;
+use crypto::master;
+use features::rotation::model::Rotation;
+use features::rotation::queries::{self, Standing};
+use features::users::queries as users;
+use store::StoreError;
+
+/// How it stands with the master key.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// `whole`, `under_way`, `waits`, `wrong_key` or `shut`.
+    pub state: String,
+    /// Names the key that seals.
+    pub current: String,
+    /// Names the keys of before that still read, the last one first.
+    pub formers: Vec<String>,
+    /// The key of before, of a change that is half-way.
+    pub from: Option<String>,
+    /// The key that takes its place.
+    pub to: Option<String>,
+    /// How many rows are sealed anew so far.
+    pub sealed: u64,
+    /// The stores that are through.
+    pub through: Vec<String>,
+    /// What is so, in sentences.
+    pub says: String,
+    /// What is to be done; empty when nothing is.
+    pub helps: String,
+}
+
+impl Found {
+    /// Whether nobody has to do anything.
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        self.helps.is_empty()
+    }
+}
+
+/// How far a change is that the journal has begun and not ended: a word for it, what is so and what helps.
+type Half = (&'static str, String, String);
+
+/// Looks at the journal, the ring and the files of keys. `runs` says whether HQ goes on while this is asked. Blocking.
+///
+/// # Errors
+/// When the disk fails.
+pub fn look(app: &App, runs: bool) -> Result<Found, StoreError> {
+    let standing = queries::standing(app)?;
+    let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
+    let open = standing.last.as_ref().filter(|last| last.ended_at.is_none());
+    let (state, says, helps) = match (open, &standing.last, misfit) {
+        (Some(open), ..) => half(app, &standing, open, runs),
+        (None, _, Some(misfit)) => {
+            let helps = "Put the right key back in its file, and start HQ again.".to_owned();
+            ("wrong_key", format!("{}.", misfit.words), helps)
+        }
+        (None, Some(last), None) if 0 < last.shut => (
+            "shut",
+            format!(
+                "{} values opened with no key that is here, and stayed as they were.",
+                last.shut
+            ),
+            "Enter them again: Settings › Secrets and the connections say which.".to_owned(),
+        ),
+        (None, ..) => {
+            let says = "Everything is sealed with the master key that is here.";
+            ("whole", says.to_owned(), String::new())
+        }
+    };
+    let open = open.cloned();
+    Ok(Found {
+        state: state.to_owned(),
+        formers: standing.formers.into_iter().map(|former| former.id).collect(),
+        current: standing.current,
+        sealed: open.as_ref().map_or(0, |one| one.sealed),
+        from: open.as_ref().map(|one| one.from.clone()),
+        to: open.as_ref().map(|one| one.to.clone()),
+        through: open.map(|one| one.through).unwrap_or_default(),
+        says,
+        helps,
+    })
+}
+
+fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
+    let Rotation { from, to, .. } = open;
+    let file = app.config.key_file();
+    let current = &standing.current;
+    if current == from {
+        let helps = "Start HQ again.".to_owned();
+        return match master::has_next(&file) {
+            true => {
+                let says = format!(
+                    "The key {to} was chosen since {} and is not in its place yet: {from} seals still. \
+                     The next start puts it there.",
+                    open.begun_at
+                );
+                ("waits", says, helps)
+            }
+            false => {
+                let says = format!(
+                    "The key {to} was chosen since {} and is not there any more. The next start takes \
+                     the change back, and {from} stays.",
+                    open.begun_at
+                );
+                ("waits", says, helps)
+            }
+        };
+    }
+    let former = master::former_file(&file, from);
+    if current != to {
+        let says = format!(
+            "A change from {from} to {to} is half-way, and the key that is here ({current}) is neither."
+        );
+        let helps = format!("Put {to} back as {} and start HQ again.", file.display());
+        return ("wrong_key", says, helps);
+    }
+    let says = format!(
+        "The key {to} seals since {}; {} rows that {from} had sealed are sealed anew so far, and these \
+         stores are through: {}.",
+        open.begun_at,
+        open.sealed,
+        if open.through.is_empty() { "none".to_owned() } else { open.through.join(", ") }
+    );
+    if !app.keyring.knows(from) {
+        let helps = format!(
+            "The key {from} is not here, and what it has sealed stays closed: put it back as {} and start \
+             HQ again.",
+            former.display()
+        );
+        return ("wrong_key", says, helps);
+    }
+    let helps = match (standing.waits.is_empty(), runs) {
+        (true, true) => return ("under_way", says, String::new()),
+        (true, false) => "Start HQ: it goes on by itself. Keep both keys until then.".to_owned(),
+        (false, _) => format!(
+            "These workspaces are not open, and what is sealed in them waits: {}. Bring them back, or \
+             delete them.",
+            standing.waits.join(", ")
+        ),
+    };
+    ("waits", says, helps)
+}
+
+/// What people read.
+#[must_use]
+pub fn lines(found: &Found) -> Vec<String> {
+    let mut lines = vec![format!("Master key: {}", found.current)];
+    if !found.formers.is_empty() {
+        lines.push(format!("Still read: {}", found.formers.join(", ")));
+    }
+    lines.push(found.says.clone());
+    if !found.helps.is_empty() {
+        lines.push(format!("To do: {}", found.helps));
+    }
+    lines
+}
