@@ -23,7 +23,7 @@ use features::trust::rules as trust;
 use kernel::{
     Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, PermissionId, RunId, SessionId, Thinking,
 };
-use store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, WriteTx};
 
 use super::away::OfHome;
 use super::{EngineError, card};

@@ -15,7 +15,7 @@ use features::runs::rules::{self as runs, RunError, Wake, client, context, halt,
 use features::trust::rules::{self as trust, NewApproval, TrustError};
 use features::usage::rules as money;
 use kernel::{AgentId, ApprovalAnswer, ApprovalId, ItemId, JobId, Outcome, RunId, SessionId};
-use store::{StoreError, WriteTx};
+use store::{ReadExt as _, StoreError, WriteTx};
 use vault::rules::{Used, used};
 
 use super::{About, Order};

@@ -17,7 +17,7 @@ pub(super) struct Note {
     live: Live,
     /// A tone and a sign.
     look: (&'static str, &'static str),
-    text: String,
+    pub(super) text: String,
     resume: Option<String>,
     /// The run that waits for its machine.
     run: Option<String>,
