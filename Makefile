@@ -13,7 +13,7 @@ ASSET_SOURCES := package.json package-lock.json $(wildcard scripts/assets.mjs) \
 	$(shell find static -path static/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run assets test bench crash simulate mutate fixture timings deny lint-image shots trace fmt clean
+.PHONY: help setup run assets test bench crash partitions simulate mutate fixture timings deny lint-image shots trace fmt clean
 
 help: ## list the goals
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ bench: ## measure what is promised: the store alone, a backup under load, then a
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one, JOBS=2 at once)
 	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) HQ_CRASH_JOBS=$(JOBS) HQ_CRASH_PROFILE=$(PROFILE) \
 		scripts/crash.sh
+
+partitions: ## part home and a host N times in every way (N=1000, SEED=… repeats one, JOBS=4 at once)
+	@HQ_PARTITIONS_N=$(or $(N),1000) HQ_PARTITIONS_SEED=$(SEED) HQ_PARTITIONS_JOBS=$(JOBS) HQ_PARTITIONS_PROFILE=$(PROFILE) \
+		scripts/partitions.sh
 
 simulate: ## let N stores live on a disk and a clock that do everything wrong (N=10000, SEED=… begins there)
 	@HQ_SIM_N=$(or $(N),10000) HQ_SIM_SEED=$(SEED) HQ_SIM_PROFILE=$(PROFILE) scripts/simulate.sh

@@ -231,7 +231,7 @@ pub fn open_dashboards(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, S
         let hq = Ready::start().await?;
         let mut program = hq.client().await?;
         let agents = hire(&hq, &mut program, WORKING).await?;
-        let home = format!("/w/{}", hq.workspace);
+        let home = format!("/w/{}/", hq.workspace);
         let mut pages = Vec::new();
         for _ in 0..OPEN {
             pages.push(tokio::spawn(watch(&hq, &home).await?));
@@ -258,8 +258,9 @@ pub fn open_dashboards(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, S
     })
 }
 
-/// A region of a page: where it is fetched, and the changes after which it is.
+/// A region of a page: its id, where it is fetched, and the changes after which it is.
 struct Region {
+    id: String,
     path: String,
     events: String,
 }
@@ -272,7 +273,8 @@ fn regions(page: &str) -> Vec<Region> {
     };
     let tags = page.split('<').filter(|tag| tag.contains("data-region"));
     tags.filter_map(|tag| {
-        Some(Region { path: value(tag, "hx-get")?, events: value(tag, "hx-trigger")? })
+        let id = value(tag, " id")?;
+        Some(Region { id, path: value(tag, "hx-get")?, events: value(tag, "hx-trigger")? })
     })
     .collect()
 }
@@ -288,7 +290,7 @@ async fn watch(hq: &Ready, home: &str) -> Result<impl Future<Output = ()> + use<
     if regions.is_empty() {
         return Err("the dashboard has no region that is live".to_owned());
     }
-    let mut events = stream.send("GET", &format!("{home}/events"), None).await?.into_body();
+    let mut events = stream.send("GET", &format!("{home}events"), None).await?.into_body();
     Ok(async move {
         while let Some(Ok(frame)) = events.frame().await {
             let Some(bytes) = frame.data_ref().filter(|bytes| has_change(bytes)) else { continue };
@@ -304,7 +306,11 @@ async fn watch(hq: &Ready, home: &str) -> Result<impl Future<Output = ()> + use<
                 .collect();
             for region in &regions {
                 let hears = tables.iter().any(|table| region.events.contains(table));
-                if hears && page.call("GET", &region.path, None).await.is_err() {
+                if !hears {
+                    continue;
+                }
+                page.wants(&region.id);
+                if page.call("GET", &region.path, None).await.is_err() {
                     return;
                 }
             }
@@ -375,7 +381,7 @@ pub fn dashboard(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>
         let hq = Ready::start().await?;
         busy(&hq).await?;
         let person = || Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header()));
-        let path = format!("/w/{}", hq.workspace);
+        let path = format!("/w/{}/", hq.workspace);
         let shown = person().await?.call("GET", &path, None).await?;
         let apart = rows::folder()?;
         let size = packed(apart.path(), &shown)?;
@@ -389,6 +395,7 @@ pub fn dashboard(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>
         let Load { times: Times { p50, p99 }, .. } = load.await?;
         let load = load::repeat(vec![person().await?], SPAN, async |client, _, count| {
             let region = &regions[count % regions.len()];
+            client.wants(&region.id);
             client.call("GET", &region.path, None).await.map(drop)
         });
         let region = load.await?.times.p99;

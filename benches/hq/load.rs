@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// Times of many like acts.
 #[derive(Clone, Copy)]
@@ -37,6 +38,8 @@ pub struct Client {
     host: String,
     /// A header that says who it is: name and value.
     who: (&'static str, String),
+    /// The id of the region that a page asks for in place of itself.
+    region: Option<String>,
 }
 
 impl Client {
@@ -48,7 +51,22 @@ impl Client {
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(told("connect"))?;
         tokio::spawn(connection);
-        Ok(Self { sender, host, who })
+        Ok(Self { sender, host, who, region: None })
+    }
+
+    /// Connects to the socket of a program, as its commands do.
+    pub async fn local(socket: &Path) -> Result<Self, String> {
+        let stream = UnixStream::connect(socket).await.map_err(told("connect"))?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(told("connect"))?;
+        tokio::spawn(connection);
+        let who = ("accept", "application/json".to_owned());
+        Ok(Self { sender, host: "localhost".to_owned(), who, region: None })
+    }
+
+    /// From now on asks for the region with this id alone, as the script of a page does.
+    pub fn wants(&mut self, region: &str) {
+        self.region = Some(region.to_owned());
     }
 
     /// Sends a request; the answer's body is still to be read.
@@ -78,6 +96,10 @@ impl Client {
         }
         if let Some((kind, _)) = &body {
             request = request.header("content-type", *kind);
+        }
+        if let Some(region) = &self.region {
+            let target = format!("#{region}");
+            request = request.header("hx-request", "true").header("hx-target", target);
         }
         let bytes = body.map(|(_, bytes)| bytes).unwrap_or_default();
         let request = request.body(Full::new(bytes)).map_err(told(path))?;

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
 mod agents;
+mod away;
 mod browser_rows;
 mod company;
 mod customers;
@@ -378,6 +379,31 @@ const ROWS: &[Row] = &[
         promise: "≤ 2.5",
         peer: "same run",
         measure: standin::large,
+    },
+    Row { name: "turn on a host : at home", promise: "≤ 2", peer: "–", measure: away::turn },
+    Row {
+        name: "tool call of a host",
+        promise: "≤ 2.6 fsync + 2 ms",
+        peer: "–",
+        measure: away::tool_call,
+    },
+    Row {
+        name: "wake to the model, on a host",
+        promise: "p50 ≤ 20 ms",
+        peer: "–",
+        measure: away::wake,
+    },
+    Row {
+        name: "commit, durable on a host",
+        promise: "p99 ≤ 30 ms",
+        peer: "–",
+        measure: away::durable,
+    },
+    Row {
+        name: "idle host, 10 agents (Pss)",
+        promise: "≤ 20 MB, ≤ 0.2 % of a core",
+        peer: "1.5 GB",
+        measure: away::idle,
     },
     Row {
         name: "script, style, sprite",

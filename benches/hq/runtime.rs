@@ -43,7 +43,8 @@ fn calls(count: u32, call: fn(u32) -> (&'static str, Value)) -> Vec<(&'static st
     (0..count).map(call).collect()
 }
 
-fn progress(n: u32) -> (&'static str, Value) {
+/// A call of a workspace tool.
+pub fn progress(n: u32) -> (&'static str, Value) {
     ("progress", json!({ "text": format!("reading offer {n}") }))
 }
 
@@ -171,21 +172,25 @@ pub fn at_once(_: Times) -> Row {
 /// From handing a task to an agent at rest to its request at the model.
 pub fn wake(_: Times) -> Row {
     Box::pin(async {
-        let hq = Ready::start().await?;
-        let mut client = hq.client().await?;
-        let mut times = Vec::new();
-        for n in 0..TURNS {
-            let asked = hq.model.next_request();
-            let task = wire::task(&format!("task {n}"), Some(&hq.agent));
-            let began = Instant::now();
-            client.json("POST", wire::TASKS, Some(&task)).await?;
-            times.push(asked.await?.saturating_duration_since(began));
-            hq.rest(&mut client).await?;
-        }
-        let Times { p50, p99 } = load::share(times)?;
+        let Times { p50, p99 } = woken(&Ready::start().await?).await?;
         let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
         Ok(figure(text, p50 <= Duration::from_millis(10)))
     })
+}
+
+/// How long that takes, wherever the agent works.
+pub async fn woken(hq: &Ready) -> Result<Times, String> {
+    let mut client = hq.client().await?;
+    let mut times = Vec::new();
+    for n in 0..TURNS {
+        let asked = hq.model.next_request();
+        let task = wire::task(&format!("task {n}"), Some(&hq.agent));
+        let began = Instant::now();
+        client.json("POST", wire::TASKS, Some(&task)).await?;
+        times.push(asked.await?.saturating_duration_since(began));
+        hq.rest(&mut client).await?;
+    }
+    load::share(times)
 }
 
 /// From the start of a program that was killed in the middle of a turn to its asking the model again.

@@ -166,13 +166,24 @@ impl Link {
         command: &C,
         within: Duration,
     ) -> Result<C::Answer, BrowserError> {
+        let answer = self.call_unread(session, command, within).await?;
+        serde_json::from_str(answer.get())
+            .map_err(|source| BrowserError::Unclear { method: C::METHOD, source })
+    }
+
+    /// The same with the answer as it came: one of megabytes is not read once more before it is used.
+    pub(crate) async fn call_unread<C: Command>(
+        &self,
+        session: Option<&Arc<str>>,
+        command: &C,
+        within: Duration,
+    ) -> Result<Box<RawValue>, BrowserError> {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let order = bytes(id, session, command)
             .map_err(|source| BrowserError::Unclear { method: C::METHOD, source })?;
         let waits = |reply| Waiting { session: session.cloned(), then: Then::Answer(reply) };
         match tokio::time::timeout(within, self.ask(id, order, waits)).await {
-            Ok(Ok(answer)) => serde_json::from_str(answer.get())
-                .map_err(|source| BrowserError::Unclear { method: C::METHOD, source }),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => Err(fault.told(C::METHOD)),
             Err(_elapsed) => Err(BrowserError::TimedOut { method: C::METHOD, within }),
         }

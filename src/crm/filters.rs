@@ -8,7 +8,8 @@ use kernel::{Assignee, TypedId as _};
 use noun::{Column, Decimal, FieldValue, Kind, Names};
 
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
-use crate::list::{Around, Seen, Shared, Slim};
+use crate::kept::{Held, Memo, Raw, Shared, Slim, keys_in};
+use crate::list::{Around, Seen};
 use crate::model::{Book, ContactId, Home};
 use crate::touches;
 
@@ -279,7 +280,7 @@ pub(crate) enum Test {
     Updated(Vec<Days>),
     Unchecked,
     /// Somebody wrote one of the values.
-    By(Vec<u16>),
+    By(Vec<u32>),
     /// So many days ago somebody was in touch.
     Quiet(Vec<Numbers>),
     /// Whether anybody ever was.
@@ -325,44 +326,108 @@ pub(crate) fn plain(value: &FieldValue) -> String {
     }
 }
 
-/// Whether a condition holds for a row.
-pub(crate) fn holds<B: Book>(test: &Test, row: &Slim<B>, seen: &Seen<'_>) -> bool {
-    let Seen { around, titles, touched } = seen;
+/// A condition that rows are asked, with what it found out of their words.
+pub(crate) struct Asking {
+    /// Whether it must not hold.
+    not: bool,
+    test: Test,
+    /// One for each word that is looked for anywhere; one for all others.
+    memos: Vec<Memo>,
+}
+
+impl Asking {
+    /// Nothing was asked yet.
+    pub(crate) fn new(not: bool, test: Test) -> Self {
+        let count = match &test {
+            Test::Words(words) => words.len(),
+            _ => 1,
+        };
+        Self { not, test, memos: (0..count).map(|_| Memo::default()).collect() }
+    }
+
+    /// Whether a row is as the condition wants it.
+    pub(crate) fn holds<B: Book>(
+        &mut self,
+        row: &Slim<B>,
+        shared: &Shared,
+        seen: &Seen<'_>,
+    ) -> bool {
+        let memos = &mut self.memos;
+        let holds = match &self.test {
+            Test::Words(words) => words.iter().zip(memos).all(|(word, memo)| {
+                shared.values(row).any(|(at, held)| in_value(word, at, held, (seen, &mut *memo)))
+            }),
+            Test::Texts(key, wanted) => {
+                let held = shared.value(row, Some(*key));
+                held.is_some_and(|held| is_wanted(wanted, held, &mut memos[0]))
+            }
+            test => holds(test, row, shared, seen),
+        };
+        holds != self.not
+    }
+}
+
+/// Whether a value has a word.
+fn in_value(word: &Word, at: u16, held: Held<'_>, (seen, memo): (&Seen<'_>, &mut Memo)) -> bool {
+    match held {
+        Held::Choice(said) => word.calls(at, said.text),
+        Held::Choices(said) => keys_in(said.text).any(|key| word.calls(at, key)),
+        Held::Text(said) | Held::Email(said) | Held::Url(said) => {
+            memo.of(said, |text| has(text, &word.text))
+        }
+        Held::Phone(said) => memo.of(said, |text| {
+            has(text, &word.text)
+                || part_of_phone(&word.text).is_some_and(|part| noun::digits(text).contains(&part))
+        }),
+        Held::Refers(target) => {
+            seen.titles.get(&target.id).is_some_and(|title| title.contains(&word.text))
+        }
+        held => plain(&held.value()).contains(&word.text),
+    }
+}
+
+/// Whether a value of a field is one of those that a condition wants.
+fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut Memo) -> bool {
+    match held {
+        Held::Choice(said) => wanted.iter().any(|one| one == said.text),
+        Held::Choices(said) => wanted
+            .iter()
+            .any(|wanted| wanted.split(',').all(|one| keys_in(said.text).any(|key| key == one))),
+        Held::YesNo(_) | Held::Who(_) | Held::Refers(_) => wanted.contains(&plain(&held.value())),
+        Held::Text(said) | Held::Email(said) | Held::Phone(said) | Held::Url(said) => {
+            memo.of(said, |text| wanted.iter().any(|one| has(text, one)))
+        }
+        Held::Number(_) | Held::Day(_) | Held::At(_) => {
+            let plain = plain(&held.value());
+            wanted.iter().any(|one| plain.contains(one.as_str()))
+        }
+    }
+}
+
+/// Whether a text has a part, which is in small letters, in any case.
+fn has(text: &str, part: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(part);
+    }
+    let part = part.as_bytes();
+    part.is_empty() || text.as_bytes().windows(part.len()).any(|at| at.eq_ignore_ascii_case(part))
+}
+
+/// Whether a condition holds for a row, which does not depend on words.
+fn holds<B: Book>(test: &Test, row: &Slim<B>, shared: &Shared, seen: &Seen<'_>) -> bool {
+    let Seen { around, touched, .. } = seen;
     match test {
-        Test::Nothing => false,
+        Test::Nothing | Test::Words(_) | Test::Texts(..) => false,
         Test::Unchecked => row.unchecked,
-        Test::Words(words) => words.iter().all(|word| {
-            row.values.iter().any(|(at, value)| match value {
-                FieldValue::Choice(key) => word.calls(*at, key),
-                FieldValue::Choices(keys) => keys.iter().any(|key| word.calls(*at, key)),
-                FieldValue::Phone(number) => {
-                    plain(value).contains(&word.text)
-                        || part_of_phone(&word.text)
-                            .is_some_and(|part| noun::digits(number).contains(&part))
-                }
-                FieldValue::Refers(target) => {
-                    titles.get(&target.id).is_some_and(|title| title.contains(&word.text))
-                }
-                value => plain(value).contains(&word.text),
-            })
-        }),
-        Test::Empty(key, empty) => row.value(Some(*key)).is_none() == *empty,
-        Test::Texts(key, wanted) => row.value(Some(*key)).is_some_and(|value| match value {
-            FieldValue::Choices(keys) => wanted
-                .iter()
-                .any(|wanted| wanted.split(',').all(|one| keys.iter().any(|key| key == one))),
-            FieldValue::Choice(_)
-            | FieldValue::YesNo(_)
-            | FieldValue::Who(_)
-            | FieldValue::Refers(_) => wanted.contains(&plain(value)),
-            value => wanted.iter().any(|wanted| plain(value).contains(wanted)),
-        }),
-        Test::Numbers(key, all) => matches!(row.value(Some(*key)), Some(FieldValue::Number(number))
-            if all.iter().any(|numbers| numbers.contains(as_f64(*number)))),
-        Test::Days(key, all) => row.value(Some(*key)).is_some_and(|value| {
-            let day = match value {
-                FieldValue::Day(day) => *day,
-                FieldValue::At(at) => at.to_zoned(around.zone.clone()).date(),
+        Test::Empty(key, empty) => shared.raw_of(row, Some(*key)).is_none() == *empty,
+        Test::Numbers(key, all) => {
+            let number = shared.raw_of(row, Some(*key)).and_then(Raw::number);
+            number.is_some_and(|number| all.iter().any(|one| one.contains(as_f64(number))))
+        }
+        Test::Days(key, all) => shared.value(row, Some(*key)).is_some_and(|held| {
+            let day = match held {
+                Held::Day(day) => day,
+                Held::At(at) => at.to_zoned(around.zone.clone()).date(),
                 _ => return false,
             };
             all.iter().any(|days| within(*days, day))
@@ -373,7 +438,7 @@ pub(crate) fn holds<B: Book>(test: &Test, row: &Slim<B>, seen: &Seen<'_>) -> boo
         Test::HasDue(any) => due_of(row, around).is_some() == *any,
         Test::Created(all) => at_any(all, row.created, around),
         Test::Updated(all) => at_any(all, row.updated, around),
-        Test::By(writers) => writers.iter().any(|writer| row.is_by(*writer)),
+        Test::By(writers) => writers.iter().any(|writer| shared.is_by(row, *writer)),
         Test::Quiet(all) => {
             let id = ContactId::from_uuid(row.id.uuid());
             let since = touched.get(&id).copied().unwrap_or(row.created);
@@ -411,4 +476,23 @@ fn within(days: Days, day: Date) -> bool {
 
 pub(crate) fn due_of<B: Book>(row: &Slim<B>, around: &Around<'_>) -> Option<Date> {
     around.due.get(&ContactId::from_uuid(row.id.uuid())).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has;
+
+    #[test]
+    fn words_are_found_in_any_case() {
+        for (text, part, is) in [
+            ("Rosa Marlow", "sa ma", true),
+            ("Rosa", "rosario", false),
+            ("Rosa", "", true),
+            ("Rosa", "ö", false),
+            ("Bäckerei Öl", "öl", true),
+            ("BÄCKEREI", "bäck", true),
+        ] {
+            assert_eq!(has(text, part), is, "{part} in {text}");
+        }
+    }
 }

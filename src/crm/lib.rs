@@ -18,6 +18,7 @@ pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod tools;
+mod kept;
 mod pieces;
 mod touches;
 mod typed;

@@ -1,135 +1,26 @@
-//! Lists: rows filtered, sorted, grouped and counted by what stands in their cells. The few values by which that is
-//! done are kept in memory by the store's columns; a page decodes only the rows that it shows.
+//! Lists: rows filtered, sorted, grouped and counted by what stands in their cells. The values by which that is done
+//! are kept in memory by the store's columns; a page decodes only the rows that it shows.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ::list::figures::Tally;
 use ::list::groups::{Group, Grouper};
 use features::tasks::queries::due::day;
-use features::tasks::queries::people::assignee_of;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kernel::filter::{Query, Term};
-use kernel::{Assignee, Timestamp, TypedId as _};
+use kernel::{Timestamp, TypedId as _};
 use noun::{Column, FieldValue, Kind, Names, Stands};
-use store::columns::Column as Kept;
 use store::{Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
 use crate::columns::{self, STAGE};
 use crate::error::CrmError;
-use crate::filters::{self, holds};
+use crate::filters::{self, Asking};
+use crate::kept::{Held, Memo, Raw, Shared, Slim, keys_in, packed};
 use crate::model::{Book, CollectionId, ContactId, Home, NAME, Row, of_table};
 use crate::queries;
 use crate::touches::{self, Touched};
-
-/// The longest text of a cell that is kept in memory, in bytes: filters look no further.
-const KEPT: usize = 400;
-
-/// The values of a row.
-pub struct Slim<B: Book> {
-    pub(crate) id: B::Id,
-    collection: Option<CollectionId>,
-    archived: bool,
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
-    /// When it came into the stage in which it is; when it was made, where it has none.
-    staged: i64,
-    pub(crate) unchecked: bool,
-    pub(crate) values: Box<[(u16, FieldValue)]>,
-    /// Who wrote one of the values or more, by their places in [`Shared`].
-    by: Box<[u16]>,
-}
-
-/// What rows have in one place: the keys of fields and everybody who wrote a value, each once.
-#[derive(Default)]
-pub struct Shared {
-    keys: Vec<String>,
-    writers: Vec<Assignee>,
-}
-
-impl Shared {
-    /// The place of a key.
-    pub(crate) fn find(&self, key: &str) -> Option<u16> {
-        self.keys.iter().position(|one| one == key).and_then(|at| u16::try_from(at).ok())
-    }
-
-    /// The place of somebody who wrote a value.
-    pub(crate) fn writer(&self, who: Assignee) -> Option<u16> {
-        self.writers.iter().position(|one| *one == who).and_then(|at| u16::try_from(at).ok())
-    }
-
-    fn add(&mut self, key: &str) -> Option<u16> {
-        if let Some(at) = self.find(key) {
-            return Some(at);
-        }
-        self.keys.push(key.to_owned());
-        u16::try_from(self.keys.len() - 1).ok()
-    }
-
-    fn add_writer(&mut self, who: Assignee) -> Option<u16> {
-        if let Some(at) = self.writer(who) {
-            return Some(at);
-        }
-        self.writers.push(who);
-        u16::try_from(self.writers.len() - 1).ok()
-    }
-}
-
-impl<B: Book> Kept for Slim<B> {
-    type Of = Row<B>;
-    type Shared = Shared;
-    fn of(row: &Row<B>, shared: &mut Shared) -> Self {
-        let kept = |value: &FieldValue| match value {
-            FieldValue::Text(text) if KEPT < text.len() => {
-                FieldValue::Text(kernel::text::cut(text, KEPT).to_owned())
-            }
-            value => value.clone(),
-        };
-        let filled = row.cells.iter().filter_map(|(key, cell)| Some((key, cell.value.as_ref()?)));
-        let values =
-            filled.filter_map(|(key, value)| Some((shared.add(key)?, kept(value)))).collect();
-        let written = row.cells.values().filter(|cell| cell.value.is_some());
-        let mut by: Vec<u16> =
-            written.filter_map(|cell| shared.add_writer(assignee_of(cell.origin.by))).collect();
-        by.sort_unstable();
-        by.dedup();
-        Self {
-            id: row.id,
-            collection: row.collection,
-            archived: row.archived_at.is_some(),
-            created: row.created_at.as_millisecond(),
-            updated: row.updated_at.as_millisecond(),
-            staged: row
-                .cells
-                .get(STAGE)
-                .map_or(row.created_at, |cell| cell.origin.at)
-                .as_millisecond(),
-            unchecked: row
-                .cells
-                .values()
-                .any(|cell| cell.value.is_some() && cell.origin.is_unchecked()),
-            values,
-            by: by.into(),
-        }
-    }
-    fn id(&self) -> B::Id {
-        self.id
-    }
-}
-
-impl<B: Book> Slim<B> {
-    /// Whether somebody wrote one of its values.
-    pub(crate) fn is_by(&self, writer: u16) -> bool {
-        self.by.contains(&writer)
-    }
-
-    pub(crate) fn value(&self, key: Option<u16>) -> Option<&FieldValue> {
-        let key = key?;
-        self.values.iter().find(|(one, _)| *one == key).map(|(_, value)| value)
-    }
-}
 
 /// What a list asks.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +33,7 @@ pub struct Asked {
     pub collection: Option<CollectionId>,
     /// The archived ones in place of the others; so does `is:archived` among the conditions.
     pub archived: bool,
-    /// The keys of the columns of which figures are told.
+    /// The keys of the columns of which figures are told; an empty one for a column of which none is.
     pub told: Vec<String>,
     /// The key of the field by which rows are put together, and how many of each group are shown.
     pub group: Option<(String, usize)>,
@@ -273,7 +164,9 @@ pub(crate) fn filled<B: Book>(
     let Some(kept) = read.columns() else { return Ok(Vec::new()) };
     let mut ids = kept.with::<Slim<B>, _>(|rows, shared| {
         let at = shared.find(field);
-        let has = |row: &&Slim<B>| row.collection == home.collection() && row.value(at).is_some();
+        let has = |row: &&Slim<B>| {
+            row.collection == home.collection() && shared.raw_of(row, at).is_some()
+        };
         rows.iter().filter(has).map(|row| row.id.uuid()).collect::<Vec<Uuid>>()
     })?;
     ids.sort_unstable();
@@ -292,9 +185,9 @@ pub(crate) fn chosen<B: Book>(read: &dyn Read, field: &str) -> Result<Chosen, St
     kept.with::<Slim<B>, _>(|rows, shared| {
         let (at, mut counts) = (shared.find(field), Chosen::new());
         for row in rows.iter().filter(|row| !row.archived) {
-            let Some(FieldValue::Choices(keys)) = row.value(at) else { continue };
-            for key in keys {
-                *counts.entry((row.collection, key.clone())).or_default() += 1;
+            let Some(Held::Choices(keys)) = shared.value(row, at) else { continue };
+            for key in keys_in(keys.text) {
+                *counts.entry((row.collection, key.to_owned())).or_default() += 1;
             }
         }
         counts
@@ -352,8 +245,11 @@ fn names<B: Book>(read: &dyn Read, all: &mut Titles) -> Result<(), StoreError> {
     columns.with::<Slim<B>, _>(|rows, shared| {
         let name = shared.find(NAME);
         let named = |row: &Slim<B>| {
-            let text = row.value(name).and_then(FieldValue::text).unwrap_or_default();
-            (row.id.uuid(), text.to_lowercase())
+            let text = match shared.value(row, name) {
+                Some(Held::Text(said)) => said.text.to_lowercase(),
+                _ => String::new(),
+            };
+            (row.id.uuid(), text)
         };
         all.extend(rows.iter().map(named));
     })
@@ -370,7 +266,7 @@ fn gather<B: Book>(
     for term in &query.terms {
         let wrong = match filters::test(term, shared, seen) {
             Ok(Some(test)) => {
-                tests.push((term.not, test));
+                tests.push(Asking::new(term.not, test));
                 String::new()
             }
             Ok(None) => String::new(),
@@ -379,52 +275,148 @@ fn gather<B: Book>(
         found.said.push((term.clone(), wrong));
     }
     let archived = asked.archived || filters::asks_archived(query);
-    let here = |row: &&Slim<B>| row.collection == asked.collection && row.archived == archived;
-    let fits = |row: &&Slim<B>| tests.iter().all(|(not, test)| holds(test, row, seen) != *not);
-    found.all = rows.iter().filter(here).count();
-    let mut fitting: Vec<&Slim<B>> = rows.iter().filter(here).filter(fits).collect();
-    sort(&mut fitting, shared, &asked.sort, seen);
-    let told: Vec<Option<u16>> = asked.told.iter().map(|key| shared.find(key)).collect();
-    found.tallies = vec![Tally::default(); told.len()];
-    for row in &fitting {
-        count(&mut found.tallies, row, &told);
-    }
-    if let Some((key, most)) = &asked.group {
-        let by = shared.find(key);
-        let mut groups = Grouper::new(told.len(), *most);
-        for row in &fitting {
-            match row.value(by) {
-                // A row with several tags stands in the group of each.
-                Some(FieldValue::Choices(keys)) => {
-                    for key in keys {
-                        let value = FieldValue::Choice(key.clone());
-                        count(groups.add(Some(&value), || key.clone(), row.id), row, &told);
-                    }
-                }
-                value => {
-                    let key = || value.map_or_else(String::new, filters::plain);
-                    count(groups.add(value, key, row.id), row, &told);
-                }
+    let mut fitting: Vec<&Slim<B>> = Vec::new();
+    for row in rows {
+        if row.collection == asked.collection && row.archived == archived {
+            found.all += 1;
+            if tests.iter_mut().all(|test| test.holds(row, shared, seen)) {
+                fitting.push(row);
             }
         }
-        found.groups = groups.groups();
+    }
+    sort(&mut fitting, shared, &asked.sort, seen);
+    let told = Told::new(&asked.told, shared);
+    found.tallies = vec![Tally::default(); asked.told.len()];
+    for row in &fitting {
+        told.count(&mut found.tallies, row, shared);
+    }
+    told.rest(&mut found.tallies, fitting.len());
+    if let Some((key, most)) = &asked.group {
+        let by = shared.find(key);
+        let mut groups = Groups::new(Grouper::new(asked.told.len(), *most));
+        for row in &fitting {
+            let at = groups.of(shared.raw_of(row, by), shared);
+            for place in &groups.met[at].1 {
+                told.count(groups.grouper.put(*place, row.id), row, shared);
+            }
+        }
+        found.groups = groups.grouper.groups();
+        for group in &mut found.groups {
+            told.rest(&mut group.tallies, group.count);
+        }
         if key == STAGE {
-            found.days_to_won = days_to_won(&fitting, by, seen.around.columns);
+            found.days_to_won = days_to_won(&fitting, (shared, by), seen.around.columns);
         }
     }
     found.ids = fitting.into_iter().map(|row| row.id).collect();
     found
 }
 
+/// The columns of which figures are told.
+struct Told {
+    /// The columns of which a row has something to tell: their places among all that were asked for, and their fields.
+    fields: Vec<(usize, u16)>,
+    /// The places of the others.
+    others: Vec<usize>,
+}
+
+impl Told {
+    fn new(keys: &[String], shared: &Shared) -> Self {
+        let (mut fields, mut others) = (Vec::new(), Vec::new());
+        for (at, key) in keys.iter().enumerate() {
+            match shared.find(key) {
+                Some(field) => fields.push((at, field)),
+                None => others.push(at),
+            }
+        }
+        Self { fields, others }
+    }
+
+    /// Counts a row.
+    fn count<B: Book>(&self, tallies: &mut [Tally], row: &Slim<B>, shared: &Shared) {
+        for (at, field) in &self.fields {
+            let tally = &mut tallies[*at];
+            match shared.raw_of(row, Some(*field)) {
+                None => tally.empty(1),
+                Some(raw) => match raw.number() {
+                    Some(number) => tally.number(number),
+                    None if raw.is_time() => {
+                        tally.add(shared.held(raw).map(Held::value).as_ref());
+                    }
+                    None => tally.filled(),
+                },
+            }
+        }
+    }
+
+    /// Counts all rows in the columns that no row has anything in.
+    fn rest(&self, tallies: &mut [Tally], rows: usize) {
+        for at in &self.others {
+            tallies[*at].empty(rows);
+        }
+    }
+}
+
+/// Rows that are put into groups, and the groups of values that were met before.
+struct Groups<I> {
+    grouper: Grouper<I>,
+    met: Vec<(Option<Raw>, Vec<usize>)>,
+    /// Where each value is among those that were met.
+    places: HashMap<Option<Raw>, usize>,
+}
+
+impl<I: Copy> Groups<I> {
+    /// So many values are looked through one by one.
+    const FEW: usize = 16;
+
+    fn new(grouper: Grouper<I>) -> Self {
+        Self { grouper, met: Vec::new(), places: HashMap::new() }
+    }
+
+    /// Where a value is among those that were met.
+    fn of(&mut self, raw: Option<Raw>, shared: &Shared) -> usize {
+        let met = match self.met.len() <= Self::FEW {
+            true => self.met.iter().position(|(one, _)| *one == raw),
+            false => self.places.get(&raw).copied(),
+        };
+        met.unwrap_or_else(|| {
+            let at = self.met.len();
+            self.met.push((raw, of_value(raw, shared, &mut self.grouper)));
+            self.places.insert(raw, at);
+            at
+        })
+    }
+}
+
+/// The groups of a value. A row with several tags stands in the group of each.
+fn of_value<I: Copy>(raw: Option<Raw>, shared: &Shared, groups: &mut Grouper<I>) -> Vec<usize> {
+    let held = raw.and_then(|raw| shared.held(raw));
+    if let Some(Held::Choices(keys)) = held {
+        let of = |key: &str| {
+            let value = FieldValue::Choice(key.to_owned());
+            groups.place(Some(&value), || key.to_owned())
+        };
+        return keys_in(keys.text).map(of).collect();
+    }
+    let value = held.map(Held::value);
+    let key = || value.as_ref().map_or_else(String::new, filters::plain);
+    vec![groups.place(value.as_ref(), key)]
+}
+
 /// The median of the days from making a record to its being won. What began as won says nothing.
-fn days_to_won<B: Book>(rows: &[&Slim<B>], stage: Option<u16>, columns: &[Column]) -> Option<i64> {
+fn days_to_won<B: Book>(
+    rows: &[&Slim<B>],
+    (shared, stage): (&Shared, Option<u16>),
+    columns: &[Column],
+) -> Option<i64> {
     /// Milliseconds of a day.
     const DAY: i64 = 86_400_000;
     let column = columns.iter().find(|column| column.key == STAGE)?;
     let wins =
         |key: &str| column.choices.iter().any(|one| one.key == key && one.stands == Stands::Won);
-    let won = rows.iter().filter(|row| match row.value(stage) {
-        Some(FieldValue::Choice(key)) => wins(key),
+    let mut known = Memo::default();
+    let won = rows.iter().filter(|row| match shared.value(row, stage) {
+        Some(Held::Choice(said)) => known.of(said, wins),
         _ => false,
     });
     let mut took: Vec<i64> =
@@ -435,12 +427,6 @@ fn days_to_won<B: Book>(rows: &[&Slim<B>], stage: Option<u16>, columns: &[Column
     }
     let (_, median, _) = took.select_nth_unstable(middle);
     Some((*median + DAY / 2) / DAY)
-}
-
-fn count<B: Book>(tallies: &mut [Tally], row: &Slim<B>, told: &[Option<u16>]) {
-    for (tally, key) in tallies.iter_mut().zip(told) {
-        tally.add(row.value(*key));
-    }
 }
 
 /// The key under which lists sort by the next follow-up.
@@ -455,54 +441,91 @@ pub fn unsorted(by: &str, columns: &[Column]) -> Option<String> {
     (!is_known).then(|| columns::unknown(key, columns))
 }
 
-fn sort<B: Book>(
-    rows: &mut [&Slim<B>],
-    shared: &Shared,
-    by: &str,
-    Seen { around, titles, .. }: &Seen<'_>,
-) {
+fn sort<B: Book>(rows: &mut Vec<&Slim<B>>, shared: &Shared, by: &str, seen: &Seen<'_>) {
+    let around = seen.around;
     let (down, key) = by.strip_prefix('-').map_or((false, by), |key| (true, key));
-    let turned = |order: Ordering| if down { order.reverse() } else { order };
     match key {
         "" | "created" if by.is_empty() || down => rows.reverse(),
         "created" => {}
-        "updated" => rows.sort_by(|a, b| turned(a.updated.cmp(&b.updated))),
-        DUE => rows.sort_by(|a, b| {
-            last_empty(filters::due_of(a, around), filters::due_of(b, around), |a, b| {
-                turned(a.cmp(b))
-            })
-        }),
+        "updated" => put_in_order(rows, down, |row| Some(row.updated)),
+        DUE => put_in_order(rows, down, |row| filters::due_of(row, around).map(packed)),
         key => {
-            let column = around.columns.iter().find(|column| column.key == key);
             let at = shared.find(key);
-            let place = |value: &FieldValue| match value {
-                FieldValue::Choice(one) => column
-                    .and_then(|column| column.choices.iter().position(|choice| choice.key == *one)),
-                _ => None,
-            };
-            let named = |value: &FieldValue| match value {
-                FieldValue::Refers(target) => titles.get(&target.id).cloned(),
-                FieldValue::Who(who) => Some(around.names.name_of(*who).to_lowercase()),
-                _ => None,
-            };
-            let order = |a: &&FieldValue, b: &&FieldValue| match column.map(|column| column.kind) {
-                Some(Kind::Select) => place(a).cmp(&place(b)),
-                Some(Kind::Person | Kind::Relation) => named(a).cmp(&named(b)),
-                _ => a.order(b),
-            };
-            rows.sort_by(|a, b| last_empty(a.value(at), b.value(at), |a, b| turned(order(a, b))));
+            let column = around.columns.iter().find(|column| column.key == key);
+            let places = places(rows, (shared, at), (column, seen));
+            put_in_order(rows, down, |row| {
+                let raw = shared.raw_of(row, at)?;
+                places.get(&raw).copied().or_else(|| raw.size())
+            });
         }
     }
 }
 
-/// What has no value comes last, whichever way the others stand.
-fn last_empty<T>(a: Option<T>, b: Option<T>, order: impl Fn(&T, &T) -> Ordering) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => order(&a, &b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
+/// Puts rows into the order of a number; those with equal ones stay as they are to each other. What has none comes
+/// last, whichever way the others stand.
+fn put_in_order<B: Book>(
+    rows: &mut Vec<&Slim<B>>,
+    down: bool,
+    number: impl Fn(&Slim<B>) -> Option<i64>,
+) {
+    let (mut filled, mut empty) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        match number(row) {
+            // All bits turned are the numbers in the other order.
+            Some(number) => filled.push((if down { !number } else { number }, at)),
+            None => empty.push(*row),
+        }
     }
+    filled.sort_unstable();
+    *rows = filled.into_iter().map(|(_, at)| rows[at]).chain(empty).collect();
+}
+
+/// The places of values in their order, where it does not follow from their size: choices as they are kept, others by
+/// their words in any case. Each value is looked at once, however many rows have it.
+fn places<B: Book>(
+    rows: &[&Slim<B>],
+    (shared, at): (&Shared, Option<u16>),
+    (column, Seen { around, titles, .. }): (Option<&Column>, &Seen<'_>),
+) -> HashMap<Raw, i64> {
+    let kind = column.map(|column| column.kind);
+    let by_place = |held: Held<'_>| match held {
+        Held::Choice(said) => column
+            .and_then(|column| column.choices.iter().position(|choice| choice.key == said.text)),
+        _ => None,
+    };
+    let by_words = |held: Held<'_>| match (kind, held) {
+        (Some(Kind::Person | Kind::Relation), Held::Refers(target)) => {
+            titles.get(&target.id).cloned()
+        }
+        (Some(Kind::Person | Kind::Relation), Held::Who(who)) => {
+            Some(around.names.name_of(who).to_lowercase())
+        }
+        (Some(Kind::Person | Kind::Relation), _) => None,
+        (_, held) => held.value().text().map(str::to_lowercase),
+    };
+    let sorts_by_size = |raw: &Raw| {
+        let has_places = matches!(kind, Some(Kind::Select | Kind::Person | Kind::Relation));
+        !has_places && raw.size().is_some()
+    };
+    let all = rows.iter().filter_map(|row| shared.raw_of(row, at));
+    let all: HashSet<Raw> = all.filter(|raw| !sorts_by_size(raw)).collect();
+    let held = all.into_iter().filter_map(|raw| Some((shared.held(raw)?, raw)));
+    if kind == Some(Kind::Select) {
+        let place = |held| by_place(held).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1);
+        return held.map(|(held, raw)| (raw, place(held))).collect();
+    }
+    let mut named: Vec<(Option<String>, Raw)> =
+        held.map(|(held, raw)| (by_words(held), raw)).collect();
+    named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let mut places = HashMap::with_capacity(named.len());
+    let mut place = 0;
+    for (n, (name, raw)) in named.iter().enumerate() {
+        if 0 < n && named[n - 1].0 != *name {
+            place += 1;
+        }
+        places.insert(*raw, place);
+    }
+    places
 }
 
 /// The rows of some ids, in their order; those that are gone are left out.

@@ -83,11 +83,17 @@ pub fn of(
 
 /// Turns items into lines until all fit: those for one agent first, the largest first.
 fn fit(shares: &mut [Share]) {
-    let sum = |shares: &[Share]| shares.iter().map(|share| share.tokens).sum::<usize>();
-    while BUDGET < sum(shares) {
-        let full = shares.iter_mut().filter(|share| share.text.is_some());
-        let largest = full.max_by_key(|share| (share.item.scope == Scope::Agent, share.tokens));
-        let Some(share) = largest else { return };
+    let mut sum: usize = shares.iter().map(|share| share.tokens).sum();
+    if sum <= BUDGET {
+        return;
+    }
+    let mut full: Vec<&mut Share> =
+        shares.iter_mut().filter(|share| share.text.is_some()).collect();
+    full.sort_by_key(|share| (share.item.scope == Scope::Agent, share.tokens));
+    while BUDGET < sum
+        && let Some(share) = full.pop()
+    {
+        sum = sum - share.tokens + LINE;
         (share.text, share.tokens, share.demoted) = (None, LINE, true);
     }
 }

@@ -1,7 +1,6 @@
 //! The one search of knowledge, for pages, API and agents. What it finds by words comes from the index of the workspace;
 //! each hit is looked at again as it stands now, and only what the asker may see is counted.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use store::{Read, ReadExt as _, StoreError};
 use crate::cards::{ITEM, PASSAGES};
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
+use crate::lines::{self, Line};
 use crate::meaning::{self, Question, Standing};
 use crate::model::{FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope};
 use crate::queries::{self, Tree};
@@ -233,6 +233,8 @@ struct Filter<'w> {
     seer: Seer,
     wish: &'w Wish,
     folders: Option<Vec<FolderId>>,
+    /// The tags of the wish in small letters.
+    tags: Vec<String>,
 }
 
 impl<'w> Filter<'w> {
@@ -241,57 +243,96 @@ impl<'w> Filter<'w> {
             Some(folder) => Some(Tree::read(read)?.with_below(folder)),
             None => None,
         };
-        Ok(Self { seer, wish, folders })
+        let tags = wish.tags.iter().map(|tag| tag.to_lowercase()).collect();
+        Ok(Self { seer, wish, folders, tags })
     }
 
     /// Whether an item fits, whatever its kind.
-    fn admits(&self, item: &Item) -> bool {
-        let lies = |folders: &Vec<FolderId>| item.folder.is_some_and(|one| folders.contains(&one));
-        let has =
-            |tag: &String| item.tags.iter().any(|one| one.to_lowercase() == tag.to_lowercase());
-        item.archived_at.is_some() == self.wish.archived
-            && item.page.is_none()
-            && self.seer.agent().is_none_or(|agent| item.is_for(agent))
+    fn admits(&self, line: &Line) -> bool {
+        let lies = |folders: &Vec<FolderId>| line.folder.is_some_and(|one| folders.contains(&one));
+        line.is_archived == self.wish.archived
+            && !line.is_inside
+            && self.seer.agent().is_none_or(|agent| line.is_for(agent))
             && self.folders.as_ref().is_none_or(lies)
-            && self.wish.scope.is_none_or(|scope| scope == item.scope)
-            && (self.wish.tags.is_empty() || self.wish.tags.iter().any(has))
+            && self.wish.scope.is_none_or(|scope| scope == line.scope)
+            && (self.tags.is_empty() || self.tags.iter().any(|tag| line.has_tag(tag)))
     }
 
-    /// Gathers those that fit in their order.
-    fn gather(&self, all: impl Iterator<Item = Hit>) -> Found {
+    /// Gathers those that fit in their order; reads those alone that are given.
+    fn gather(&self, read: &dyn Read, all: Vec<Fit>) -> Result<Found, StoreError> {
         let mut found = Found::default();
         let mut passed = 0;
-        for hit in all {
-            match found.counts.iter_mut().find(|(kind, _)| *kind == hit.item.kind) {
-                Some((_, count)) => *count += 1,
-                None => found.counts.push((hit.item.kind, 1)),
-            }
-            if self.wish.kind.is_some_and(|kind| kind != hit.item.kind) {
+        for fit in all {
+            count(&mut found.counts, fit.kind);
+            if self.wish.kind.is_some_and(|kind| kind != fit.kind) {
                 continue;
             }
             if passed < self.wish.skip {
                 passed += 1;
             } else if found.hits.len() < self.wish.take {
-                found.hits.push(hit);
+                found.hits.extend(fit.hit(read)?);
             } else {
                 found.more = true;
             }
         }
-        found
+        Ok(found)
     }
 }
 
-fn newest(read: &dyn Read, asked: (Seer, &Wish)) -> Result<Found, KnowledgeError> {
-    let filter = Filter::new(read, asked)?;
-    let items = queries::items(read, asked.1.archived)?;
-    let fits = items.into_iter().filter(|item| filter.admits(item));
-    let found = filter.gather(fits.map(|item| Hit {
-        item,
-        quotes: Vec::new(),
-        score: 0.0,
-        by_words: true,
-    }));
-    Ok(Found { unread: queries::unread(read, asked.0.agent())?, ..found })
+/// An item that fits, before it is read.
+struct Fit {
+    id: KnowledgeId,
+    kind: ItemKind,
+    score: f32,
+    by_words: bool,
+}
+
+impl Fit {
+    /// The item as it stands now; nothing where it is gone.
+    fn hit(&self, read: &dyn Read) -> Result<Option<Hit>, StoreError> {
+        let item = read.get::<Item>(self.id)?;
+        let Self { score, by_words, .. } = *self;
+        Ok(item.map(|item| Hit { item, quotes: Vec::new(), score, by_words }))
+    }
+}
+
+/// One more of a kind.
+fn count(counts: &mut Vec<(ItemKind, usize)>, kind: ItemKind) {
+    match counts.iter_mut().find(|(of, _)| *of == kind) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((kind, 1)),
+    }
+}
+
+/// What changed last.
+fn newest(read: &dyn Read, (seer, wish): (Seer, &Wish)) -> Result<Found, KnowledgeError> {
+    let filter = Filter::new(read, (seer, wish))?;
+    let mut found = Found { unread: queries::unread(read, seer.agent())?, ..Found::default() };
+    let mut fits: Vec<(i64, KnowledgeId, ItemKind)> = lines::with(read, |all| {
+        let mut fits = Vec::new();
+        for line in all.iter().filter(|line| filter.admits(line)) {
+            count(&mut found.counts, line.kind);
+            if wish.kind.is_none_or(|kind| kind == line.kind) {
+                fits.push((line.updated_ms, line.id, line.kind));
+            }
+        }
+        fits
+    })?;
+    let later = |a: &(i64, KnowledgeId, ItemKind), b: &(i64, KnowledgeId, ItemKind)| {
+        (b.0, b.1).cmp(&(a.0, a.1))
+    };
+    let end = wish.skip.saturating_add(wish.take);
+    found.more = end < fits.len();
+    if found.more {
+        fits.select_nth_unstable_by(end, later);
+        fits.truncate(end);
+    }
+    fits.sort_unstable_by(later);
+    for (_, id, kind) in fits.into_iter().skip(wish.skip) {
+        let fit = Fit { id, kind, score: 0.0, by_words: true };
+        found.hits.extend(fit.hit(read)?);
+    }
+    Ok(found)
 }
 
 /// Who looks for what, with the question's vector where there is one.
@@ -316,10 +357,8 @@ struct Worth {
 
 /// An item that was found, with the places of its passages, best first.
 struct Named {
-    item: Item,
-    score: f32,
+    fit: Fit,
     passages: Vec<u32>,
-    by_words: bool,
 }
 
 fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, KnowledgeError> {
@@ -341,10 +380,12 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
     for hit in &mut found.hits {
         let at = places.get(&hit.item.id).cloned().unwrap_or_default();
         hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
+        if hit.by_words || asked.wish.by == Some(By::Meaning) {
+            continue;
+        }
         // They may stand behind the places that were looked at by words.
         let marked = |quote: &Quote| !asked.loose.marks(&quote.text).is_empty();
-        let holds = asked.wanted.has_phrases() || hit.quotes.iter().any(marked);
-        hit.by_words |= asked.wish.by != Some(By::Meaning) && holds;
+        hit.by_words = asked.wanted.has_phrases() || hit.quotes.iter().any(marked);
     }
     let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
     let unread = queries::unread(read, asked.seer.agent())?;
@@ -360,51 +401,68 @@ fn fitting(
 ) -> Result<(Found, HashMap<KnowledgeId, Vec<u32>>), KnowledgeError> {
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
     let mut seen: HashSet<KnowledgeId> = HashSet::new();
+    let kinds = kinds(read, filter, &fused)?;
     for ((id, passage), worth) in fused {
         if seen.insert(id) {
-            let item = read.get::<Item>(id)?.filter(|item| filter.admits(item));
-            let item = match item {
-                Some(item) if is_kept(ws, read, &item, asked.wanted)? => Some(item),
+            let kind = match kinds.get(&id) {
+                Some(kind) if is_kept(ws, read, id, asked.wanted)? => Some(*kind),
                 _ => None,
             };
-            let new = item.map(|item| Named {
-                item,
-                score: worth.score,
+            let new = kind.map(|kind| Named {
+                fit: Fit { id, kind, score: worth.score, by_words: false },
                 passages: Vec::new(),
-                by_words: false,
             });
             named.extend(new.map(|new| (id, new)));
         } else if let Some(one) = named.get_mut(&id).filter(|one| one.passages.len() == 1) {
-            one.score += SECOND * worth.score;
+            one.fit.score += SECOND * worth.score;
         }
         let Some(one) = named.get_mut(&id) else { continue };
-        one.by_words |= worth.by_words;
+        one.fit.by_words |= worth.by_words;
         one.passages.extend(passage.filter(|_| one.passages.len() < QUOTES));
     }
-    let asked_for = asked.wish.q.trim().to_lowercase();
-    let mut all: Vec<Named> = named.into_values().collect();
-    for one in &mut all {
-        if one.item.title.to_lowercase() == asked_for {
-            one.score *= NAMED;
+    for item in queries::titled(read, &asked.wish.q)? {
+        if let Some(one) = named.get_mut(&item.id) {
+            one.fit.score *= NAMED;
         }
     }
-    all.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.item.id.cmp(&a.item.id)));
     let mut places: HashMap<KnowledgeId, Vec<u32>> = HashMap::new();
-    let hits = all.into_iter().map(|one| {
-        places.insert(one.item.id, one.passages);
-        Hit { item: one.item, quotes: Vec::new(), score: one.score, by_words: one.by_words }
-    });
-    let found = filter.gather(hits.collect::<Vec<_>>().into_iter());
-    Ok((found, places))
+    let mut fits: Vec<Fit> = Vec::with_capacity(named.len());
+    for Named { fit, passages } in named.into_values() {
+        places.insert(fit.id, passages);
+        fits.push(fit);
+    }
+    fits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.id.cmp(&a.id)));
+    Ok((filter.gather(read, fits)?, places))
+}
+
+/// Of the items of these places those that fit, with their kinds.
+fn kinds(
+    read: &dyn Read,
+    filter: &Filter<'_>,
+    places: &[(Place, Worth)],
+) -> Result<HashMap<KnowledgeId, ItemKind>, StoreError> {
+    lines::with(read, |all| {
+        let kind = |id: KnowledgeId| {
+            let at = all.binary_search_by(|line| line.id.cmp(&id)).ok()?;
+            all.get(at).filter(|line| filter.admits(line)).map(|line| (id, line.kind))
+        };
+        places.iter().filter_map(|((id, _), _)| kind(*id)).collect()
+    })
 }
 
 /// Whether an item as a whole holds what is meant word for word, and nothing that must not be there: its passages are
 /// looked for one by one.
-fn is_kept(ws: &Ws, read: &dyn Read, item: &Item, wanted: &Wanted) -> Result<bool, KnowledgeError> {
+fn is_kept(
+    ws: &Ws,
+    read: &dyn Read,
+    id: KnowledgeId,
+    wanted: &Wanted,
+) -> Result<bool, KnowledgeError> {
     if !wanted.is_strict() {
         return Ok(true);
     }
-    let cut = Cut::of(&ws.blobs, read, item.id)?;
+    let Some(item) = read.get::<Item>(id)? else { return Ok(false) };
+    let cut = Cut::of(&ws.blobs, read, id)?;
     Ok(wanted.is_kept(&[&item.title, &item.tags.join(" "), &cut.text]))
 }
 
@@ -430,22 +488,11 @@ fn near(
     question: Option<&Question>,
 ) -> Result<Vec<Place>, KnowledgeError> {
     let Some(question) = question else { return Ok(Vec::new()) };
-    let fits: RefCell<HashMap<KnowledgeId, bool>> = RefCell::default();
-    let failed: Cell<Option<StoreError>> = Cell::new(None);
-    let allow = |id: &Id| {
-        let (item, _) = meaning::passage(id);
-        *fits.borrow_mut().entry(item).or_insert_with(|| match read.get::<Item>(item) {
-            Ok(found) => found.is_some_and(|item| filter.admits(&item)),
-            Err(error) => {
-                failed.set(Some(error));
-                false
-            }
-        })
-    };
+    let fits: HashSet<KnowledgeId> = lines::with(read, |all| {
+        all.iter().filter(|line| filter.admits(line)).map(|line| line.id).collect()
+    })?;
+    let allow = |id: &Id| fits.contains(&meaning::passage(id).0);
     let found = question.arena.search(&question.vector, NEAREST, allow);
-    if let Some(error) = failed.into_inner() {
-        return Err(error.into());
-    }
     let found = found.unwrap_or_else(|error| {
         // Words are found all the same.
         tracing::warn!(%error, "the vectors did not answer");
@@ -507,20 +554,25 @@ fn quotes(
     asked: &Asked<'_>,
 ) -> Result<Vec<Quote>, KnowledgeError> {
     let cut = Cut::of(&ws.blobs, read, item.id)?;
-    let holds = |n: &u32| cut.words(*n).is_some_and(|words| !asked.loose.marks(words).is_empty());
+    // Where the first of the words stands in a passage, if any does.
+    let first = |n: u32| {
+        let marks = asked.loose.marks(cut.words(n)?);
+        marks.first().map(|mark| mark.start)
+    };
     let is_meant = |n: &u32| {
         let vector = asked.question.and_then(|one| one.arena.hash(&meaning::place(item.id, *n)));
         let text = vector.and_then(|_| meaning::told(item, &cut, *n));
         text.is_some_and(|text| vector == Some(meaning::hash(&text)))
     };
-    let fits = |n: &u32| holds(n) || (!asked.wanted.has_phrases() && is_meant(n));
-    let mut chosen: Vec<u32> = places.iter().copied().filter(fits).collect();
+    let fits =
+        |n: &u32, at: Option<usize>| at.is_some() || (!asked.wanted.has_phrases() && is_meant(n));
+    let looked = |n: u32| (n, first(n));
+    let chosen = places.iter().copied().map(looked).filter(|(n, at)| fits(n, *at));
+    let mut chosen: Vec<(u32, Option<usize>)> = chosen.collect();
     if chosen.is_empty() {
-        chosen.extend((0..cut.len()).filter(holds).take(1));
+        chosen.extend((0..cut.len()).map(looked).find(|(_, at)| at.is_some()));
     }
-    let marks = |n: u32| cut.words(n).map(|words| asked.loose.marks(words));
-    let quote = |n: u32| cut.quote(n, marks(n)?.first().map(|mark| mark.start));
-    Ok(chosen.into_iter().filter_map(quote).collect())
+    Ok(chosen.into_iter().filter_map(|(n, at)| cut.quote(n, at)).collect())
 }
 
 /// Whether the words of an item are still to come, such as those of a file that is being read.

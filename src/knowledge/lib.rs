@@ -11,6 +11,7 @@ pub mod context;
 pub mod cut;
 pub mod error;
 pub mod find;
+mod lines;
 pub mod linked;
 pub mod links;
 pub mod meaning;

@@ -109,7 +109,7 @@ impl Foot {
 }
 
 /// The values of a column in some rows, counted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     count: usize,
     filled: usize,
@@ -119,6 +119,35 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Counts so many rows more that have no value.
+    pub fn empty(&mut self, rows: usize) {
+        self.count += rows;
+    }
+
+    /// Counts one row more that has a value of which nothing else is told.
+    pub fn filled(&mut self) {
+        self.count += 1;
+        self.filled += 1;
+    }
+
+    /// Counts one row more that has a number: as [`Self::add`], in less time.
+    pub fn number(&mut self, number: Decimal) {
+        self.filled();
+        self.sum = self.sum.plus(number);
+        match &mut self.least {
+            Some(FieldValue::Number(least)) => *least = number.min(*least),
+            least => {
+                least.get_or_insert(FieldValue::Number(number));
+            }
+        }
+        match &mut self.most {
+            Some(FieldValue::Number(most)) => *most = number.max(*most),
+            most => {
+                most.get_or_insert(FieldValue::Number(number));
+            }
+        }
+    }
+
     /// Counts one row more.
     pub fn add(&mut self, value: Option<&FieldValue>) {
         self.count += 1;
@@ -174,9 +203,25 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use noun::{Column, Kind};
+    use noun::{Column, Decimal, FieldValue, Kind};
 
-    use super::{Figure, Foot};
+    use super::{Figure, Foot, Tally};
+
+    #[test]
+    fn numbers_are_counted_as_all_values_are() {
+        let (mut one, mut other) = (Tally::default(), Tally::default());
+        for millionths in [3_000_000, -1_500_000, 7_000_000, 0] {
+            let number = Decimal::of_millionths(millionths);
+            one.number(number);
+            other.add(Some(&FieldValue::Number(number)));
+        }
+        one.empty(2);
+        other.add(None);
+        other.add(None);
+        one.filled();
+        other.add(Some(&FieldValue::Text("seven".to_owned())));
+        assert_eq!(one, other);
+    }
 
     #[test]
     fn a_foot_says_what_differs_from_the_usual() {

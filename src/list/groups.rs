@@ -37,13 +37,8 @@ impl<I: Copy> Grouper<I> {
         Self { most, columns, groups: Vec::new(), places: HashMap::new() }
     }
 
-    /// Puts a row into the group of a value, which `key` tells from others; gives the group's tallies to count it.
-    pub fn add(
-        &mut self,
-        value: Option<&FieldValue>,
-        key: impl FnOnce() -> String,
-        id: I,
-    ) -> &mut [Tally] {
+    /// The place of the group of a value, which `key` tells from others; a new one, where there is none yet.
+    pub fn place(&mut self, value: Option<&FieldValue>, key: impl FnOnce() -> String) -> usize {
         let is_it = |group: &Group<I>| group.value.as_ref() == value;
         let at = match self.groups.len() <= FEW {
             true => self.groups.iter().position(is_it).ok_or_else(key),
@@ -52,13 +47,17 @@ impl<I: Copy> Grouper<I> {
                 self.places.get(&key).copied().ok_or(key)
             }
         };
-        let at = at.unwrap_or_else(|key| {
+        at.unwrap_or_else(|key| {
             self.places.insert(key, self.groups.len());
             let tallies = vec![Tally::default(); self.columns];
             let value = value.cloned();
             self.groups.push(Group { value, count: 0, tallies, first: Vec::new() });
             self.groups.len() - 1
-        });
+        })
+    }
+
+    /// Puts a row into the group at a place; gives the group's tallies to count it.
+    pub fn put(&mut self, at: usize, id: I) -> &mut [Tally] {
         let group = &mut self.groups[at];
         group.count += 1;
         if group.first.len() < self.most {
@@ -85,7 +84,8 @@ mod tests {
         let mut groups = Grouper::new(0, 1);
         for n in 0..1_000 {
             let value = FieldValue::Choice((n % 100).to_string());
-            groups.add(Some(&value), || (n % 100).to_string(), n);
+            let at = groups.place(Some(&value), || (n % 100).to_string());
+            groups.put(at, n);
         }
         let groups = groups.groups();
         assert_eq!(groups.len(), 100);
@@ -98,7 +98,8 @@ mod tests {
         for (n, place) in [(1, "a"), (2, "b"), (3, "a"), (4, "a"), (5, "")] {
             let value = (!place.is_empty()).then(|| FieldValue::Choice(place.to_owned()));
             let number = FieldValue::Number(Decimal::of_millionths(n * 1_000_000));
-            for tally in groups.add(value.as_ref(), || place.to_owned(), n) {
+            let at = groups.place(value.as_ref(), || place.to_owned());
+            for tally in groups.put(at, n) {
                 tally.add(Some(&number));
             }
         }

@@ -10,17 +10,23 @@ use parking_lot::Mutex;
 use tantivy::collector::Count;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::schema::{TantivyDocument, Value};
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyError, Term};
+use tantivy::store::Compressor;
+use tantivy::{
+    Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyError, Term,
+};
 
 use super::gather::Gather;
 use super::layout::{self, CUTTER, Fields, VERSION};
+use super::stems::Known;
 use super::words::{self, Tails};
 use super::{Ask, Change, Document, Found, Hit, Typos, query};
 
 /// What the writer may hold in memory.
 const MEMORY: usize = 15_000_000;
-/// Blocks of keys that a reader keeps unpacked.
-const BLOCKS: usize = 8;
+/// The bytes of a block of keys.
+const BLOCK: usize = 4_096;
+/// Blocks of keys that a reader keeps.
+const BLOCKS: usize = 32;
 /// With fewer hits, words that are nearly right are looked for, too.
 const FEW: u64 = 5;
 
@@ -158,6 +164,7 @@ impl Search {
     /// # Errors
     /// When it is damaged, or the disk refuses.
     pub fn take(&self, changes: Vec<Change>) -> Result<(), SearchError> {
+        let mut known = Known::default();
         self.with_writer(|writer, fields| {
             for change in changes {
                 let key = match &change {
@@ -170,7 +177,7 @@ impl Search {
                         if document.parts.is_some() {
                             writer.delete_term(Term::from_field_text(fields.group, key));
                         }
-                        add(writer, fields, document)?;
+                        add(writer, fields, document, &mut known)?;
                     }
                     Change::Gone(_) => {
                         writer.delete_term(Term::from_field_text(fields.group, key));
@@ -186,8 +193,9 @@ impl Search {
     /// # Errors
     /// When it is damaged, or the disk refuses.
     pub fn add(&self, documents: &[Document]) -> Result<(), SearchError> {
+        let mut known = Known::default();
         self.with_writer(|writer, fields| {
-            documents.iter().try_for_each(|document| add(writer, fields, document))
+            documents.iter().try_for_each(|document| add(writer, fields, document, &mut known))
         })
     }
 
@@ -305,7 +313,10 @@ impl Search {
         let (schema, fields) = layout::layout();
         let index = match self.is_begun() {
             true => Index::open_in_dir(&self.0.folder)?,
-            false => Index::create_in_dir(&self.0.folder, schema.clone())?,
+            false => {
+                let index = Index::builder().schema(schema.clone()).settings(settings());
+                index.create_in_dir(&self.0.folder)?
+            }
         };
         if index.schema() != schema {
             return Err(SearchError::Damaged("it has another layout".to_owned()));
@@ -363,11 +374,26 @@ impl Search {
     }
 }
 
+/// How keys, which are all that is stored, lie in a new index: short and plain. A question reads hundreds of them from
+/// as many places, and unpacking a block for each costs more than the space that it saves.
+fn settings() -> IndexSettings {
+    IndexSettings {
+        docstore_compression: Compressor::None,
+        docstore_blocksize: BLOCK,
+        ..IndexSettings::default()
+    }
+}
+
 /// Adds a document and its pieces.
-fn add(writer: &IndexWriter, fields: &Fields, document: &Document) -> Result<(), SearchError> {
-    writer.add_document(layout::row(fields, document))?;
+fn add(
+    writer: &IndexWriter,
+    fields: &Fields,
+    document: &Document,
+    known: &mut Known,
+) -> Result<(), SearchError> {
+    writer.add_document(layout::row(fields, document, known))?;
     for part in document.parts.iter().flatten() {
-        writer.add_document(layout::row(fields, part))?;
+        writer.add_document(layout::row(fields, part, known))?;
     }
     Ok(())
 }

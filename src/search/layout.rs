@@ -5,6 +5,7 @@ use tantivy::schema::{
     FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
 
+use super::stems::Known;
 use super::{Document, stems};
 
 /// Raised with every change of the fields, of what a word is, or of what documents hold: an index of
@@ -70,11 +71,11 @@ pub(super) fn layout() -> (Schema, Fields) {
 }
 
 /// A document as tantivy takes it.
-pub(super) fn row(fields: &Fields, document: &Document) -> TantivyDocument {
+pub(super) fn row(fields: &Fields, document: &Document, known: &mut Known) -> TantivyDocument {
     let mut row = TantivyDocument::new();
     row.add_text(fields.key, &document.key);
     row.add_u64(fields.kind, u64::from(document.kind));
-    let [title_stems, body_stems] = stems::of_texts([&document.title, &document.body]);
+    let [title_stems, body_stems] = stems::of_texts([&document.title, &document.body], known);
     let texts = [
         (fields.title, &document.title),
         (fields.subtitle, &document.subtitle),

@@ -40,9 +40,13 @@ const GERMAN: Language = Language {
     ],
 };
 
+/// Stems that were made already, of English and of German words: documents that come in together share most of theirs.
+#[derive(Default)]
+pub(super) struct Known([HashMap<String, String>; 2]);
+
 /// The stems of the texts of a document, each with the sign of its language and a space behind it. The texts are taken
 /// to be of one language; where it cannot be told, of both.
-pub(super) fn of_texts<const N: usize>(texts: [&str; N]) -> [String; N] {
+pub(super) fn of_texts<const N: usize>(texts: [&str; N], known: &mut Known) -> [String; N] {
     let all = texts.map(|text| words::of(text, Tails::Dropped));
     let told = || all.iter().flatten().take(TELLING);
     let count = |language: &Language| {
@@ -50,21 +54,26 @@ pub(super) fn of_texts<const N: usize>(texts: [&str; N]) -> [String; N] {
     };
     let (english, german) = (count(&ENGLISH), count(&GERMAN));
     let spoken = [(&ENGLISH, german <= 2 * english), (&GERMAN, english <= 2 * german)];
-    let spoken: Vec<(char, Stemmer)> = spoken
+    let mut spoken: Vec<(char, Stemmer, &mut HashMap<String, String>)> = spoken
         .into_iter()
-        .filter(|(_, is)| *is)
-        .map(|(language, _)| (language.sign, Stemmer::new(language.stems)))
+        .zip(&mut known.0)
+        .filter(|((_, is), _)| *is)
+        .map(|((language, _), known)| (language.sign, Stemmer::new(language.stems), known))
         .collect();
-    let mut known: HashMap<&str, String> = HashMap::new();
     all.each_ref().map(|words| {
         let mut out = String::new();
         for word in words.iter().filter(|word| has_forms(word)) {
-            let stems = known.entry(word.text.as_str()).or_insert_with(|| {
-                let stem = |(sign, stemmer): &(char, Stemmer)| named(*sign, *stemmer, &word.text);
-                spoken.iter().map(stem).collect::<Vec<_>>().join(" ")
-            });
-            out.push_str(stems);
-            out.push(' ');
+            for (sign, stemmer, known) in &mut spoken {
+                match known.get(&word.text) {
+                    Some(stem) => out.push_str(stem),
+                    None => {
+                        let stem = named(*sign, *stemmer, &word.text);
+                        out.push_str(&stem);
+                        known.insert(word.text.clone(), stem);
+                    }
+                }
+                out.push(' ');
+            }
         }
         out
     })
@@ -140,11 +149,24 @@ fn is_prose(piece: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::of_texts;
+    use super::{Known, of_texts};
 
     fn stems(text: &str) -> String {
-        let [stems] = of_texts([text]);
+        let [stems] = of_texts([text], &mut Known::default());
         stems.trim_end().to_owned()
+    }
+
+    #[test]
+    fn what_was_known_before_changes_nothing() {
+        let mut known = Known::default();
+        for text in
+            ["Die Rechnungen sind fur die Kunden", "The invoices are for customers", "Gifts"]
+        {
+            let [stems] = of_texts([text], &mut known);
+            let [anew] = of_texts([text], &mut Known::default());
+            assert_eq!(stems, anew, "{text}");
+            assert_eq!(of_texts([text], &mut known), [stems], "{text}");
+        }
     }
 
     #[test]

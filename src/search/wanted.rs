@@ -3,8 +3,6 @@
 
 use std::ops::Range;
 
-use kernel::text::distance;
-
 use super::stems;
 use super::words::{self, Tails, Word};
 
@@ -202,7 +200,7 @@ pub(super) fn is_forgiven(word: &str) -> bool {
 
 fn is_near(word: &str, text: &str, open: bool) -> bool {
     let wanted = text.chars().count();
-    let near = |word: &str| distance(word, text) <= 1;
+    let near = |word: &str| is_one_off(word, text);
     if !open {
         return near(word);
     }
@@ -213,9 +211,35 @@ fn is_near(word: &str, text: &str, open: bool) -> bool {
     })
 }
 
+/// Whether one letter at most must be added, removed, replaced or swapped with the next one to make one word of the
+/// other. Every word of every text that is shown is asked this, so nothing is kept meanwhile.
+fn is_one_off(a: &str, b: &str) -> bool {
+    let same = a.chars().zip(b.chars()).take_while(|(x, y)| x == y);
+    let same: usize = same.map(|(sign, _)| sign.len_utf8()).sum();
+    let (a, b) = (&a[same..], &b[same..]);
+    let (mut behind_a, mut behind_b) = (a.chars(), b.chars());
+    let (first, other) = (behind_a.next(), behind_b.next());
+    let (short_a, short_b) = (behind_a.as_str(), behind_b.as_str());
+    let is_swapped = behind_a.next() == other && behind_b.next() == first;
+    short_a == short_b
+        || short_a == b
+        || a == short_b
+        || (is_swapped && behind_a.as_str() == behind_b.as_str())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Wanted;
+    use kernel::text::distance;
+    use proptest::prelude::*;
+
+    use super::{Wanted, is_one_off};
+
+    proptest! {
+        #[test]
+        fn a_word_with_one_typo_is_told_as_by_the_distance(a in "[abé]{0,6}", b in "[abé]{0,6}") {
+            prop_assert_eq!(is_one_off(&a, &b), distance(&a, &b) <= 1);
+        }
+    }
 
     fn marked(wanted: &str, text: &str) -> Vec<String> {
         let wanted = Wanted::of(wanted).expect("words");

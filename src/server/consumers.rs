@@ -58,11 +58,18 @@ async fn run(ws: Ws, consumer: Arc<dyn Consume>) {
             }
         };
         // After a failure a person who skips the entry does help.
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            _ = feed.changed(), if hears => {}
-            _ = nudges.changed() => {}
+        let gathers = tokio::select! {
+            () = tokio::time::sleep(wait) => false,
+            changed = feed.changed(), if hears => changed.is_ok() && !consumer.gathers().is_zero(),
+            _ = nudges.changed() => false,
             () = stopping.cancelled() => return,
+        };
+        if gathers {
+            tokio::select! {
+                () = tokio::time::sleep(consumer.gathers()) => {}
+                _ = nudges.changed() => {}
+                () = stopping.cancelled() => return,
+            }
         }
     }
 }

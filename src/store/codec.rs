@@ -1,7 +1,7 @@
 //! The one file that names the record codec: postcard 1.x, whose wire format is written down and
 //! stable. A stored value is `version u8, rev u64 (big-endian), body`.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,14 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, DecodeError> 
 /// # Errors
 /// When the bytes do not fit the type.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    view(bytes)
+}
+
+/// Decodes a value whose words lie in the bytes themselves; bytes that are left over are an error.
+///
+/// # Errors
+/// As [`decode`].
+pub fn view<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, DecodeError> {
     let (value, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() { Ok(value) } else { Err(DecodeError::Short) }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
+use super::codec::DecodeError;
 use super::error::StoreError;
 use super::feed::{self, Entry};
 use super::open::Recent;
@@ -33,6 +34,14 @@ pub trait Column: Send + Sync + Sized + 'static {
     type Shared: Default + Send + Sync;
     /// The values of a record.
     fn of(record: &Self::Of, shared: &mut Self::Shared) -> Self;
+    /// The values of a stored row. Whoever needs few of them need not read it as a whole.
+    ///
+    /// # Errors
+    /// When its bytes cannot be read.
+    fn read(row: &[u8], shared: &mut Self::Shared) -> Result<Self, DecodeError> {
+        let (record, _) = super::record::read::<Self::Of>(row)?;
+        Ok(Self::of(&record, shared))
+    }
     /// The id of the record.
     fn id(&self) -> <Self::Of as Record>::Id;
     /// It is not among the rows any more, or comes anew: what it has in the shared place is of no use.
@@ -203,8 +212,8 @@ impl Columns<'_> {
 pub fn all<C: Column>(read: &dyn Read) -> Result<(Vec<C>, C::Shared), StoreError> {
     let (mut rows, mut shared, mut bad) = (Vec::new(), C::Shared::default(), None);
     read.raw_scan(C::Of::TABLE.number, &Range::all(), &mut |_, value| {
-        match super::record::read::<C::Of>(value) {
-            Ok((record, _)) => rows.push(C::of(&record, &mut shared)),
+        match C::read(value, &mut shared) {
+            Ok(row) => rows.push(row),
             Err(error) => bad = Some(error),
         }
         super::read::stop_at(bad.is_some())

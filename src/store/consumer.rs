@@ -54,6 +54,11 @@ pub trait Consume: Send + Sync + 'static {
     fn concerns(&self, _entry: &Entry) -> bool {
         true
     }
+    /// How long it lets entries gather before it takes them. Each step is a commit of its own, which those who write
+    /// wait behind. One whose readers add what lies behind its cursor may take many entries at a time.
+    fn gathers(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Takes one entry. What it writes and the cursor are one transaction.
     ///
     /// # Errors
@@ -296,12 +301,14 @@ async fn step_behind(
     passed: Option<&mut Passed>,
 ) -> Result<Step, StoreError> {
     let number = consumer.number();
-    let now = store.read(|snap| state(snap, number))?;
+    let (now, rebuilt) = store.read(|snap| {
+        Ok::<_, StoreError>((state(snap, number)?, rebuilding(snap, number)?.is_some()))
+    })?;
     if now.paused {
         return Ok(Step::Paused);
     }
     let incarnation = store.incarnation();
-    if store.read(|snap| rebuilding(snap, number))?.is_some() {
+    if rebuilt {
         return rebuild::step(store, consumer, incarnation).await;
     }
     // Another life of the store: its numbers mean nothing here, so begin at its start. What was kept in

@@ -221,7 +221,9 @@ impl Shared {
         drop(snap);
         *slot = Some(db);
         drop(slot);
-        self.publish(found);
+        if self.publish(found) {
+            self.wake();
+        }
         Ok(end)
     }
 
@@ -362,9 +364,9 @@ impl Shared {
         }
     }
 
-    /// Hands committed entries to readers.
-    pub(super) fn publish(&self, entries: Vec<Entry>) {
-        let Some(last) = entries.last().map(|entry| entry.seq) else { return };
+    /// Hands committed entries to readers. Says whether there were any: then [`wake`](Self::wake) is due.
+    pub(super) fn publish(&self, entries: Vec<Entry>) -> bool {
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return false };
         self.note_rate();
         let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
         {
@@ -373,11 +375,22 @@ impl Shared {
                 recent.push(Arc::clone(entry), self.limits.recent);
             }
         }
-        self.head.send_replace(last);
+        // Whoever asks is told from now on; nobody is woken by it yet.
+        self.head.send_if_modified(|head| {
+            *head = last;
+            false
+        });
         for entry in entries {
             // ok: nobody listens.
             let _ = self.live.send(entry);
         }
+        true
+    }
+
+    /// Wakes those who keep up with the feed. They come behind whoever waits for the commit itself: a woken task stands
+    /// in line with all others, and these look at the store each time.
+    pub(super) fn wake(&self) {
+        self.head.send_modify(|_| {});
     }
 }
 

@@ -318,15 +318,19 @@ impl Writer {
                 outcome
             }
         };
-        if let Err(error) = &outcome {
+        let has_news = if let Err(error) = &outcome {
             tracing::error!(%error, "a batch failed; opening the file anew");
             self.end = end;
             self.reopen();
+            false
         } else {
-            self.shared.publish(ran.entries);
-        }
+            self.shared.publish(ran.entries)
+        };
         for (reply, result) in ran.replies {
             answer(reply, outcome.as_ref().map_or_else(|error| Err(again(error)), |()| result));
+        }
+        if has_news {
+            self.shared.wake();
         }
     }
 

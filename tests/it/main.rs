@@ -103,6 +103,7 @@ mod nights; // what a store does at night by itself
 mod starting; // the page of a start that takes long
 mod upgrade; // folders of older formats, opened for ever
 mod crash; // kills of the real program, against a ledger kept outside
+mod partitions; // home and a host, parted in every way, against ledgers kept outside
 mod runs_pages; // runs, chat, the dashboard, the way in with practice
 mod api; // the JSON API: bad input, repeats, talk, files, its own description
 mod openai_api; // agents as models: answers, streams, sessions, errors

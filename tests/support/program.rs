@@ -194,6 +194,17 @@ pub fn run_json(binary: &Path, data: &Path, arguments: &[&str]) -> serde_json::V
     serde_json::from_slice(&output.stdout).expect("one JSON value on standard output")
 }
 
+/// A token by which a machine joins as a gateway, and the fingerprint of the workspace. The program must not run: it is
+/// started for that alone, with an address, since what others cannot reach invites nobody.
+pub fn invite(binary: &Path, data: &Path, label: &str) -> (String, String) {
+    let mut serve = command(binary, data, &["serve"]);
+    let home = Program::start_with(serve.env("HQ_PUBLIC_URL", "http://10.0.0.7:8080"));
+    let made = run_json(binary, data, &["gateway", "add", label]);
+    assert!(home.stop().success(), "the program ends well");
+    let word = |name: &str| made[name].as_str().expect("a word").to_owned();
+    (word("secret"), word("fingerprint"))
+}
+
 /// The time that a process has had on a processor so far, its own and the kernel's for it; Linux counts it in
 /// hundredths of a second.
 #[must_use]

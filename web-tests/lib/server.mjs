@@ -14,8 +14,8 @@ const PATIENCE = 20_000;
 const QUICK = { HQ_PRACTICE_PAUSE_MS: '8' };
 export const SLOW = { HQ_PRACTICE_PAUSE_MS: '60' };
 
-/** The environment of the tests without our own settings, so that each server starts from defaults. */
-function bareEnvironment() {
+/** The environment of the tests without our own settings, so that each program starts from defaults. */
+export function bareEnvironment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HQ_')));
 }
 
@@ -73,8 +73,9 @@ async function fill(data, size) {
 
 /**
  * A running HQ: `url`, `setupLink` (the one-time link of an empty folder), `stop()` and `restart()`,
- * which ends it by a signal and starts it again on the same folder and port with other settings.
- * With `seed` it has the company of that size, and no set-up link.
+ * which ends it by a signal and starts it again on the same folder and port with other settings. `ask()` runs a
+ * command on its folder and gives what it prints as JSON. With `seed` it has the company of that size, and no
+ * set-up link.
  */
 export async function startServer({ seed } = {}) {
   const data = await mkdtemp(join(tmpdir(), 'hq-web-'));
@@ -86,6 +87,11 @@ export async function startServer({ seed } = {}) {
     setupLink,
     /** What it has said on standard error since its last start. */
     log: () => running.log.join('\n'),
+    async ask(...words) {
+      const env = { ...bareEnvironment(), HQ_DATA: data };
+      const { stdout } = await promisify(execFile)(process.env.HQ_BIN, [...words, '--json'], { env });
+      return JSON.parse(stdout);
+    },
     async restart({ signal = 'SIGTERM', settings = QUICK } = {}) {
       await running.end(signal);
       running = await launch(data, new URL(url).host, settings, false);

@@ -69,7 +69,7 @@ async fn ask(page: &Page, place: Place) -> Result<FrameTree, BrowserError> {
     let link = &page.running.link;
     let Place { frame, session, loader, parent } = place;
     let tree = AxTree { frame_id: &frame };
-    let nodes = link.call(Some(&session), &tree, USUAL);
+    let nodes = link.call_unread(Some(&session), &tree, USUAL);
     let (nodes, owner) = match parent {
         None => (nodes.await?, None),
         Some(parent) => {

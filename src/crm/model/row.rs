@@ -6,10 +6,11 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::key::{Key, KeyBuf};
-use kernel::{Timestamp, TypedId};
-use noun::{Cell, Cells, FieldValue, Noun, value_in};
+use kernel::{Assignee, Timestamp, TypedId};
+use noun::{Cell, Cells, Decimal, FieldValue, Noun, Origin, Target, value_in};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -168,16 +169,64 @@ impl<B: Book> Row<B> {
 
 /// The stamps of a row, and its cells at rest.
 #[derive(Serialize, Deserialize)]
-struct Plain<I, C> {
-    id: I,
-    collection: Option<CollectionId>,
+pub(crate) struct Plain<I, C> {
+    pub id: I,
+    pub collection: Option<CollectionId>,
     #[serde(with = "millisecond::required")]
-    created_at: Timestamp,
+    pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
-    updated_at: Timestamp,
+    pub updated_at: Timestamp,
     #[serde(with = "millisecond::optional")]
-    archived_at: Option<Timestamp>,
-    cells: C,
+    pub archived_at: Option<Timestamp>,
+    pub cells: C,
+}
+
+/// A row whose keys and words lie in its bytes: for who looks at a row and does not keep it.
+pub(crate) type Glance<'b, I> = Plain<I, Vec<(&'b str, Glanced<'b>)>>;
+
+/// A cell whose words lie in the bytes of its row: a [`Cell`] at rest.
+#[derive(Deserialize)]
+pub(crate) struct Glanced<'b> {
+    #[serde(borrow)]
+    pub value: Option<View<'b>>,
+    pub origin: Origin,
+}
+
+/// A value whose words lie elsewhere: at rest it is a [`FieldValue`], variant by variant.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum View<'b> {
+    Text(&'b str),
+    Number(Decimal),
+    Day(Date),
+    At(#[serde(with = "millisecond::required")] Timestamp),
+    YesNo(bool),
+    Choice(&'b str),
+    Choices(#[serde(borrow)] Vec<&'b str>),
+    Email(&'b str),
+    Phone(&'b str),
+    Url(&'b str),
+    Who(Assignee),
+    Refers(Target),
+}
+
+impl<'b> View<'b> {
+    /// That of a value.
+    pub(crate) fn of(value: &'b FieldValue) -> Self {
+        match value {
+            FieldValue::Text(text) => Self::Text(text),
+            FieldValue::Number(number) => Self::Number(*number),
+            FieldValue::Day(day) => Self::Day(*day),
+            FieldValue::At(at) => Self::At(*at),
+            FieldValue::YesNo(yes) => Self::YesNo(*yes),
+            FieldValue::Choice(key) => Self::Choice(key),
+            FieldValue::Choices(keys) => Self::Choices(keys.iter().map(String::as_str).collect()),
+            FieldValue::Email(text) => Self::Email(text),
+            FieldValue::Phone(text) => Self::Phone(text),
+            FieldValue::Url(text) => Self::Url(text),
+            FieldValue::Who(who) => Self::Who(*who),
+            FieldValue::Refers(target) => Self::Refers(*target),
+        }
+    }
 }
 
 /// Names of fields that no cell has.
@@ -319,9 +368,12 @@ impl<B: Book> Record for Row<B> {
 
 #[cfg(test)]
 mod tests {
-    use store::Record as _;
+    use jiff::civil::date;
+    use kernel::{AccountId, Assignee, Timestamp, TypedId as _};
+    use noun::{Cell, Decimal, FieldValue, Target};
+    use store::{Record as _, codec};
 
-    use super::{Contacts, Row};
+    use super::{CONTACTS, ContactId, Contacts, Glance, Row, View};
 
     #[test]
     fn a_row_is_the_same_after_json_and_has_its_cells_at_the_top() {
@@ -329,5 +381,52 @@ mod tests {
         let json = serde_json::to_value(&row).unwrap_or_default();
         assert_eq!(json["email"]["value"], serde_json::json!({ "Email": "Rosa@example.com" }));
         assert_eq!(serde_json::from_value::<Row<Contacts>>(json).ok(), Some(row));
+    }
+
+    /// A row with a value of each kind.
+    fn full() -> Row<Contacts> {
+        let mut row = Row::<Contacts>::sample();
+        let origin = row.cells["name"].origin.clone();
+        let at = kernel::time::from_ms(1_700_000_000_123);
+        let values = [
+            FieldValue::Text("Rosa Ü".into()),
+            FieldValue::Number(Decimal::of_millionths(-2_500_000)),
+            FieldValue::Day(date(2026, 12, 24)),
+            FieldValue::At(at),
+            FieldValue::YesNo(true),
+            FieldValue::Choice("lead".into()),
+            FieldValue::Choices(vec!["north".into(), "vip".into()]),
+            FieldValue::Email("rosa@example.com".into()),
+            FieldValue::Phone("+49 40 555".into()),
+            FieldValue::Url("https://example.com".into()),
+            FieldValue::Who(Assignee::Person(AccountId::from_bytes([7; 16]))),
+            FieldValue::Refers(Target {
+                table: CONTACTS.number,
+                id: ContactId::from_bytes([9; 16]).uuid(),
+            }),
+        ];
+        for (n, value) in values.into_iter().enumerate() {
+            let cell = Cell { value: Some(value), origin: origin.clone() };
+            row.cells.insert(format!("field_{n:02}"), cell);
+        }
+        row.cells.insert("gone".into(), Cell { value: None, origin });
+        row
+    }
+
+    #[test]
+    fn a_glance_at_the_bytes_of_a_row_shows_what_the_row_holds() {
+        let row = full();
+        let bytes = codec::encode(&row).expect("a row has bytes");
+        let seen = codec::view::<Glance<'_, ContactId>>(&bytes).expect("its bytes can be read");
+        let stamps = |at: Timestamp| at.as_millisecond();
+        assert_eq!((seen.id, seen.collection), (row.id, row.collection));
+        assert_eq!(stamps(seen.created_at), stamps(row.created_at));
+        assert_eq!(seen.archived_at, row.archived_at);
+        assert_eq!(seen.cells.len(), row.cells.len());
+        for ((key, cell), (shown, glanced)) in row.cells.iter().zip(&seen.cells) {
+            assert_eq!(key, shown);
+            assert_eq!(cell.value.as_ref().map(View::of), glanced.value, "{key}");
+            assert_eq!(cell.origin, glanced.origin, "{key}");
+        }
     }
 }

@@ -216,9 +216,15 @@ fn asked(
     keys: &[String],
 ) -> list::Asked {
     let most = if is_board { board::CARDS } else { OF_GROUP };
+    let foot = Foot::of(&state.look.foot);
+    let told = |key: &String| {
+        let column = columns.iter().find(|column| column.key == *key);
+        let is_told = column.and_then(|column| foot.below(column)).is_some();
+        if is_told { key.clone() } else { String::new() }
+    };
     let told = match is_board {
         true => columns::money(columns).map(|column| column.key.clone()).into_iter().collect(),
-        false => keys.to_vec(),
+        false => keys.iter().map(told).collect(),
     };
     let group = group.map(|column| (column.key.clone(), most));
     list::Asked { told, group, ..state.asked() }

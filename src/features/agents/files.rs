@@ -151,7 +151,7 @@ pub async fn tree(ws: &Ws, agent: &Agent, path: &str) -> Result<Tree, FilesError
     let (own, path, branch) = (ws.clone(), path.to_owned(), Branch::agent(&agent.slug)?);
     in_folder(ws, agent, move |files| {
         let mut tree = Tree::default();
-        walk(files, "", 0, &path, &mut tree)?;
+        walk(files, "", (0, 0), &path, &mut tree, &mut 0)?;
         let is_file = |node: &&mut Node| !node.is_folder;
         let paths: Vec<String> =
             tree.nodes.iter_mut().filter(is_file).map(|node| node.path.clone()).collect();
@@ -188,25 +188,38 @@ pub async fn standing(ws: &Ws, agent: &Agent, path: &str) -> Result<Standing, Fi
     .await
 }
 
+/// Lists a folder, so deep below the top, with so many places `spent` and so many owed to what comes behind it in the
+/// folders around it. What lies on the way to `path` is always listed, and what is in those folders takes no place.
 fn walk(
     files: &AgentFiles,
     folder: &str,
-    depth: usize,
+    (depth, owed): (usize, usize),
     path: &str,
     tree: &mut Tree,
+    spent: &mut usize,
 ) -> Result<(), FilesError> {
     let Some(mut items) = files.list(folder)? else { return Ok(()) };
+    let leads =
+        |at: &str| path.strip_prefix(at).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+    let is_asked = depth > 0 && leads(folder);
+    if depth > 0 && !is_asked && MAX_NODES < *spent + items.len() + owed {
+        tree.is_cut = true;
+        return Ok(());
+    }
     // Folders first, as people expect it.
     items.sort_by_key(|item| (item.kind != Kind::Folder, item.name.to_lowercase()));
-    for item in items {
-        if tree.nodes.len() >= MAX_NODES {
-            tree.is_cut = true;
-            return Ok(());
-        }
+    let many = items.len();
+    for (n, item) in items.into_iter().enumerate() {
         let at = match folder {
             "" => item.name.clone(),
             folder => format!("{folder}/{}", item.name),
         };
+        let before = if is_asked { n } else { *spent };
+        if MAX_NODES <= before && !leads(&at) {
+            tree.is_cut = true;
+            continue;
+        }
+        *spent += usize::from(!is_asked);
         match item.kind {
             Kind::Folder => {
                 tree.nodes.push(Node {
@@ -215,9 +228,9 @@ fn walk(
                     bytes: None,
                     standing: None,
                 });
-                let on_the_way = path == at || path.starts_with(&format!("{at}/"));
-                if depth + 1 < OPEN_DEPTH || on_the_way {
-                    walk(files, &at, depth + 1, path, tree)?;
+                // Where one did not fit the others stay shut, too.
+                if leads(&at) || (depth + 1 < OPEN_DEPTH && !tree.is_cut) {
+                    walk(files, &at, (depth + 1, owed + many - n - 1), path, tree, spent)?;
                 }
             }
             // Kept so that git keeps the folder; nothing for people.
@@ -272,4 +285,39 @@ pub(super) async fn in_folder<T: Send + 'static>(
         body(&AgentFiles::open(&folder)?)
     });
     done.await.map_err(|_| FilesError::CutOff)?
+}
+
+#[cfg(test)]
+mod tests {
+    use git::files::AgentFiles;
+
+    use super::{MAX_NODES, Tree, walk};
+
+    #[test]
+    fn the_folder_that_is_looked_at_is_listed_however_many_there_are() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in 0..12 {
+            let folder = dir.path().join(format!("d{folder:02}"));
+            std::fs::create_dir(&folder).unwrap();
+            for file in 0..100 {
+                std::fs::write(folder.join(format!("n{file}.md")), "Note\n").unwrap();
+            }
+        }
+        let files = AgentFiles::open(dir.path()).unwrap();
+        let listed = |path: &str| {
+            let mut tree = Tree::default();
+            walk(&files, "", (0, 0), path, &mut tree, &mut 0).unwrap();
+            tree
+        };
+        let has = |tree: &Tree, path: &str| tree.nodes.iter().any(|node| node.path == path);
+        let tree = listed("");
+        assert!(tree.is_cut && tree.nodes.len() <= MAX_NODES, "{}", tree.nodes.len());
+        assert!(has(&tree, "d00/n0.md") && has(&tree, "d11") && !has(&tree, "d11/n0.md"));
+        for path in ["d11", "d11/n42.md"] {
+            let tree = listed(path);
+            let inside = tree.nodes.iter().filter(|node| node.path.starts_with("d11/")).count();
+            assert_eq!(inside, 100, "{path}");
+            assert!(has(&tree, "d00/n0.md"), "the others are what they were");
+        }
+    }
 }

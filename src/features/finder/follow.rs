@@ -36,6 +36,8 @@ const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBE
 const STEP: usize = 500;
 /// How many records of a new index are read at once.
 const PIECE: usize = 1_000;
+/// How far the thread that makes a new index stands back behind others.
+const POLITE: i32 = 10;
 /// After how much text the index takes what was read so far, in bytes.
 const MOST_AT_ONCE: usize = 4 * 1024 * 1024;
 
@@ -366,8 +368,26 @@ fn takes_text_away(entry: &Entry) -> bool {
             .any(|change| change.op == Op::Delete && kinds.contains(&Some(change.table)))
 }
 
-/// Makes the index anew from the records, as of now; what changes meanwhile is followed then.
+/// Makes the index anew from the records, as of now; what changes meanwhile is followed then. That is much work, so it is
+/// done by a thread that lets others go first, as do those that its writer begins; with it goes that writer.
 fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
+    let politely = || -> Result<(), FollowError> {
+        rustix::process::nice(POLITE).ok(); // ok: only a wish
+        remake(ws, halt)?;
+        ws.finding.index.rest();
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("search index".to_owned());
+        let made = thread.spawn_scoped(scope, politely).map_err(SearchError::from)?;
+        match made.join() {
+            Ok(made) => made,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn remake(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
     let finding = &ws.finding;
     finding.forget();
     finding.build(Some(0));

@@ -29,11 +29,12 @@ use super::{Readers, sheet, told};
 use crate::context::{self, BUDGET};
 use crate::error::KnowledgeError;
 use crate::find::{self, By, Found, Hit, Seer, Wish};
+use crate::lines;
 use crate::links;
 use crate::model::{
     BODIES, Body, FOLDERS, Folder, FolderId, ITEMS, ItemKind, READINGS, Reading, Scope, Text,
 };
-use crate::queries::{self, Tree};
+use crate::queries::Tree;
 use crate::readers::{self, Reader};
 
 /// Items of a page.
@@ -208,14 +209,19 @@ fn page(
     let base = scene.ws.url("knowledge");
     let tree = Tree::read(read)?;
     let archived = !asked.archived.is_empty();
-    let items = queries::items(read, archived)?;
     let wanted = find::essence(&asked.q);
     let rows = found.hits.iter().map(|hit| row(scene, read, (&tree, wanted.as_ref()), hit));
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
-    let mut lie: HashMap<FolderId, usize> = HashMap::new();
-    for folder in items.iter().filter_map(|item| item.folder) {
-        *lie.entry(folder).or_default() += 1;
-    }
+    let (all_count, lie) = lines::with(read, |all| {
+        let (mut count, mut lie) = (0, HashMap::<FolderId, usize>::new());
+        for line in all.iter().filter(|line| line.is_archived == archived && !line.is_inside) {
+            count += 1;
+            if let Some(folder) = line.folder {
+                *lie.entry(folder).or_default() += 1;
+            }
+        }
+        (count, lie)
+    })?;
     let chosen = asked.folder();
     let line = |(folder, depth): (&Folder, usize)| {
         let below = tree.with_below(folder.id);
@@ -268,11 +274,11 @@ fn page(
         folders: ordered.into_iter().map(line).collect(),
         folder,
         all_href: asked.with(&base, "folder", ""),
-        all_count: items.len(),
+        all_count,
         archived,
         archive_href: if archived { base.clone() } else { format!("{base}?archived=yes") },
         rows,
-        untouched: items.is_empty() && !asked.is_narrow(),
+        untouched: all_count == 0 && !asked.is_narrow(),
         empty_folder,
         unknown: found.unknown(),
         asking: asking::of(&scene.ws, read, who, &asked.q)?,

@@ -11,14 +11,14 @@
 
 mod accounts;
 mod agents;
-mod api;
+pub(crate) mod api;
 mod backups;
 mod chats;
 mod connections;
 mod covers;
 mod customers;
 mod desk;
-mod dice;
+pub(crate) mod dice;
 mod follower;
 mod groups;
 mod heirs;

@@ -1,8 +1,12 @@
+use std::time::Duration;
+
 use kernel::{Cause, Event};
 use store::{Class, Cursor, Limits, Op, Root, StoreError, feed};
 
 use super::check;
-use super::toys::{ACTOR, CAUSE, Folder, Note, Sealed, Seen, Toys, With, folder, id, note, says};
+use super::toys::{
+    ACTOR, CAUSE, Folder, Note, Sealed, Seen, Toys, With, folder, id, note, runtime, says,
+};
 
 fn few_in_memory() -> With {
     With { limits: Limits { recent: 4, ..With::default().limits }, ..With::default() }
@@ -177,14 +181,22 @@ fn an_event_alone_is_worth_an_entry_and_local_rows_are_not() {
 #[test]
 fn the_watch_and_the_broadcast_say_what_was_committed() {
     let toys = Toys::open();
-    let (watch, mut live) = (toys.store.watch(), toys.store.subscribe());
+    let (mut watch, mut live) = (toys.store.watch(), toys.store.subscribe());
     assert_eq!(*watch.borrow(), 0);
     toys.put(Note::new(note(1), "m")).expect("a note");
     assert_eq!(*watch.borrow(), 1);
     assert_eq!(live.try_recv().expect("an entry").seq, 1);
+    let mut woken = || {
+        let changed = async { tokio::time::timeout(Duration::from_secs(5), watch.changed()).await };
+        runtime().block_on(changed).expect("whoever keeps up is woken").expect("the store is open");
+        *watch.borrow_and_update()
+    };
+    assert_eq!(woken(), 1);
     let failed: Result<(), StoreError> = toys.write(|_| Err(StoreError::Stale));
     failed.expect_err("as told");
     live.try_recv().expect_err("nothing was committed");
+    toys.put(Note::new(note(2), "m")).expect("a note");
+    assert_eq!(woken(), 2);
 }
 
 #[test]

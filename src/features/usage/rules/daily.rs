@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -16,6 +17,9 @@ use kernel::UsageId;
 use kernel::key::decode;
 use store::consumer::{Consume, ConsumeError, Unlike};
 use store::{Entry, Range, Read, ReadExt, StoreError, WriteTx, record};
+
+/// How long calls gather: a run makes one after the other.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// The consumer.
 pub struct Daily;
@@ -32,6 +36,11 @@ impl Consume for Daily {
     fn concerns(&self, entry: &Entry) -> bool {
         entry.changes.iter().any(|change| change.table == SETTINGS.number)
             || made(entry).next().is_some()
+    }
+
+    /// Whoever asks for days adds the calls behind the cursor.
+    fn gathers(&self) -> Duration {
+        GATHER
     }
 
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod links;
+mod lists;
 mod marks;
 
 use std::time::Duration;

@@ -1,0 +1,42 @@
+//! Lists: they read the items that they show alone, and follow each change of any at once.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::hq::TestHq;
+
+use super::{found, id, made, patched, titles};
+
+const MOMENT: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_follows_each_change_and_counts_what_it_does_not_show() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let mut pages: Vec<Value> = Vec::new();
+    for n in 0..5 {
+        let body = json!({ "title": format!("Page {n}"), "text": "Words.", "tags": ["Rare"] });
+        pages.push(made(&api, "knowledge", body).await);
+        hq.advance(MOMENT).await;
+    }
+    let skill = json!({ "kind": "skill", "title": "Skill", "text": "How.", "tags": ["rare"] });
+    made(&api, "knowledge", skill).await;
+    let of_tag = ["Skill", "Page 4", "Page 3", "Page 2", "Page 1", "Page 0"];
+    assert_eq!(titles(&api, "tag=rare").await, of_tag);
+    let some = found(&api, "tag=RARE&kind=page&limit=2&cursor=2").await;
+    let shown = some["items"].as_array().expect("items");
+    let shown: Vec<&str> = shown.iter().filter_map(|one| one["title"].as_str()).collect();
+    assert_eq!(shown, ["Page 2", "Page 1"]);
+    assert_eq!((&some["total"], &some["next"]), (&json!(5), &json!(4)));
+    assert_eq!(found(&api, "tag=rare&kind=page&limit=1&cursor=4").await["next"], json!(null));
+
+    for (n, change) in [(1, json!({ "archived": true })), (0, json!({ "tags": [] }))] {
+        hq.advance(MOMENT).await;
+        let at = format!("knowledge/{}", id(&pages[n]));
+        let done = patched(&api, &at, change).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+    }
+    assert_eq!(titles(&api, "tag=rare&kind=page").await, ["Page 4", "Page 3", "Page 2"]);
+    assert_eq!(titles(&api, "archived=true").await, ["Page 1"]);
+    assert_eq!(titles(&api, "limit=1").await, ["Page 0"], "what changed last comes first");
+}
