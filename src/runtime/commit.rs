@@ -280,7 +280,8 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
         Ok::<_, GitError>((snapshot, left_out.into_inner()))
     })
     .await??;
-    if let Some(up) = own.upstream.as_ref().filter(|_| snapshot.commit.is_some()) {
+    // Also when there is nothing new: a kill may have come between an earlier commit and its way home.
+    if let Some(up) = own.upstream.as_ref() {
         away::files::send((&own, &**up), run_id, agent_id).await?;
     }
     let files = u32::try_from(snapshot.changed.len()).unwrap_or(u32::MAX);

@@ -18,12 +18,12 @@ pub use import::{
     Becomes, Clash, Counts, Goes, IMPORTS, IMPORTS_RUNNING, Import, ImportState, MAX_PROBLEMS,
     MAX_STAYED, Mapped, RowProblem, Stayed,
 };
-pub(crate) use row::{Glance, Plain, View, of_table};
 pub use row::{
     Book, CONTACTS, CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY, Contacts, NAME, ORGANIZATIONS,
     ORGANIZATIONS_BY_IDENTITY, Organizations, RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY,
     Records, Row, STAMPS, identity_key, name_key,
 };
+pub(crate) use row::{Glance, Plain, View, of_table};
 pub use suggestion::{BY_ROW, SUGGESTIONS, Suggestion, row_key};
 pub use talk::{BY_CONTACT, BY_DUE, BY_ORGANIZATION, TALKS, Talk, TalkKind, Way};
 
