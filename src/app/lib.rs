@@ -505,6 +505,12 @@ impl Ws {
         if let Some(repo) = self.repo.get() {
             return Ok(repo);
         }
+        // One after the other: opening takes what lies half made for left over, also what another is making now.
+        static OPENING: Mutex<()> = Mutex::new(());
+        let _alone = OPENING.lock();
+        if let Some(repo) = self.repo.get() {
+            return Ok(repo);
+        }
         let repo = AgentsRepo::open_or_init(&self.folder.join("agents.git"))?;
         Ok(self.repo.get_or_init(|| repo))
     }

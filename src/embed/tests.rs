@@ -370,7 +370,11 @@ mod loaded {
             if let Ok(found) = crate::inspect(folder.path()) {
                 let model = found.confirmed(super::terms(Pooling::Mean));
                 match load(folder.path(), &model, 1) {
-                    Ok(embedder) => prop_assert!(embedder.query("the agent paid").is_ok_and(|of| of.len() == 32)),
+                    // A weight that is no number, or far too large, shows only in what comes out.
+                    Ok(embedder) => match embedder.query("the agent paid") {
+                        Ok(of) => prop_assert_eq!(of.len(), 32),
+                        Err(refused) => prop_assert_eq!(refused, EmbedError::NotFinite),
+                    },
                     Err(refused) => prop_assert!(!refused.to_string().is_empty()),
                 }
             }

@@ -506,10 +506,8 @@ impl Dispatcher {
         let own = self.clone();
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
-            if let Some(up) = &ws.upstream
-                && let Err(error) = away::files::fetch((ws, &**up), run, agent).await
-            {
-                tracing::warn!(run.id = %run, %error, "the files of the agent of run {run} did not come");
+            if let Some(up) = &ws.upstream {
+                away::files::prepare((ws, &**up), run, agent, &leash.cancel).await;
             }
             let again = own.0.memory.lock().recovered.remove(&run);
             if again && let Err(error) = ws.order(BY, RunTakenUp { run }).await {

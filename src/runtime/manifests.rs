@@ -6,6 +6,7 @@
 
 use tokio::sync::broadcast::error::RecvError;
 
+use super::away;
 use app::Ws;
 use features::agents::model::{AGENTS, Agent};
 use features::agents::provision;
@@ -78,6 +79,10 @@ async fn check(ws: &Ws, ids: Option<Vec<AgentId>>) {
         }
         // One that waits for its files gets this one with them.
         if !matches!(agent.status, AgentStatus::Ready | AgentStatus::Paused) {
+            continue;
+        }
+        // Where its files lie, they are told.
+        if away::is_elsewhere(ws, agent.id).unwrap_or(false) {
             continue;
         }
         if let Err(error) = provision::tell_files(ws, &agent, Author::hq()).await {

@@ -53,10 +53,10 @@ async fn a_pause_outlasts_what_is_said_and_a_name_outlasts_a_conversation() {
     let (ada, api) = (office.agent("Ada").await, office.hq.api().await);
     ok(api.post(&format!("{ADA}/pause"), &json!({})).await).await;
     let run = office.say(&ada, "Hello?").await;
-    office.hq.settle().await;
     assert_eq!(office.get::<Agent>(ada.id).status, AgentStatus::Paused);
     assert_eq!(office.get::<Run>(run).state, RunState::Queued);
     ok(api.json("PATCH", ADA, &json!({ "name": "Grace" })).await).await;
+    assert!(office.model.requests().is_empty(), "nobody reads it meanwhile");
     office.model.push(Turn::text("Back again."));
     ok(api.post(&format!("{ADA}/resume"), &json!({})).await).await;
     office.ended(run).await;
@@ -120,7 +120,9 @@ async fn no_tool_touches_agents_secrets_or_gateways() {
     let results = office.results(run);
     assert!(!results.is_empty());
     for (name, is_ok, said) in results {
-        assert!(!is_ok && said.contains("there is no tool"), "{name}: {said}");
+        // So many calls that all come to the same are cut short.
+        let is_refused = said.contains("there is no tool") || said.starts_with("Skipped: ");
+        assert!(!is_ok && is_refused, "{name}: {said}");
     }
     assert_eq!(there().await, before);
     assert_eq!(office.all::<Agent>(), agents);
@@ -128,7 +130,7 @@ async fn no_tool_touches_agents_secrets_or_gateways() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_of_a_personality_interrupts_nobody_and_counts_from_the_next_call() {
+async fn an_edit_of_a_personality_interrupts_nobody_and_counts_from_the_next_turn() {
     let office = Office::open().await;
     let (ada, api) = (office.agent("Ada").await, office.hq.api().await);
     let gate = Gate::new();
@@ -143,9 +145,13 @@ async fn an_edit_of_a_personality_interrupts_nobody_and_counts_from_the_next_cal
     assert_eq!(office.get::<Run>(run).state, RunState::Running);
     gate.open();
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    office.model.push(Turn::text("Nothing yet."));
+    let next = office.say(&ada, "And now?").await;
+    office.ended(next).await;
+    // What a run has begun with stays as its provider keeps it.
     let asked: Vec<bool> =
         office.model.requests().iter().map(|one| one.text().contains("a zebra")).collect();
-    assert_eq!(asked, [false, true]);
+    assert_eq!(asked, [false, false, true]);
     office.hq.finish().await;
 }
 

@@ -207,7 +207,11 @@ impl Host {
             follows && host.is_equal(hq)
         };
         while !is_there(self) || kinds.last().is_some_and(|kind| *kind == "rows") {
-            kinds.push(kind(&self.takes(talk).await));
+            let kind = kind(&self.takes(talk).await);
+            // What it is told of keys comes beside.
+            if kind != "other" {
+                kinds.push(kind);
+            }
         }
         kinds
     }

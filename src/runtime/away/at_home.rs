@@ -287,7 +287,7 @@ impl AtHome {
     async fn piece(&self, ws: &Ws, from: GatewayId, piece: Piece) -> Result<Value, EngineError> {
         let Piece { id, offset, total, data } = piece;
         let own = ws.clone();
-        if offset == 0 && blocking(move || own.blobs.open_blob(id)).await?.is_ok() {
+        if offset == 0 && blocking(move || own.blobs.has(id)).await? {
             return Ok(Value::Bool(true));
         }
         let bytes = STANDARD.decode(data).unwrap_or_default();

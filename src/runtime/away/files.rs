@@ -1,13 +1,17 @@
 //! The files of agents that work on other machines: their branches go down before a run and up after each commit, forward
 //! only.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use app::Ws;
 use app::upstream::{Refusal, Upstream};
 use features::agents::model::Agent;
+use git::files::AgentFiles;
 use git::pack::Moved;
 use git::{Branch, CommitId};
 use kernel::{AgentId, GatewayId, RunId};
@@ -18,8 +22,35 @@ use super::{Asked, MOST, OfHome, PIECE, Stand, keep, say, value};
 use crate::EngineError;
 use crate::journal::blocking;
 
+/// How long to wait before files that did not come are asked for again.
+const PAUSES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// Brings the files of an agent to this host before its run begins. What goes wrong is tried again for a while: a run
+/// without its files would work beside what the agent knows.
+pub(crate) async fn prepare(
+    at: (&Ws, &dyn Upstream),
+    run: RunId,
+    agent: AgentId,
+    cancel: &CancellationToken,
+) {
+    let mut pauses = PAUSES.into_iter();
+    while let Err(error) = fetch(at, run, agent).await {
+        tracing::warn!(run.id = %run, %error, "the files of the agent of run {run} did not come");
+        let Some(pause) = pauses.next() else { return };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cancel.cancelled() => return,
+        }
+    }
+}
+
 /// Brings the files of an agent to this host, as home has them.
-pub(crate) async fn fetch(
+async fn fetch(
     (ws, up): (&Ws, &dyn Upstream),
     run: RunId,
     agent: AgentId,
@@ -44,6 +75,8 @@ pub(crate) async fn fetch(
         if moved == Moved::On || !folder.exists() {
             repo.checkout(&branch, &folder)?;
         }
+        // Programs write there what is no file of the agent's.
+        AgentFiles::create(&own.agent_scratch(&slug))?;
         Ok::<_, EngineError>(moved)
     });
     if moved.await?? == Moved::Apart {

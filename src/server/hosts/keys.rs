@@ -25,10 +25,11 @@ use super::serve::{End, Host, STOPPING, hears};
 
 type Keys = BTreeMap<String, Zeroizing<String>>;
 
-/// Sends keys until the link ends.
+/// Sends keys until the link ends, once the host is welcomed: with that it takes leave of those of its last link.
 pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
     let mut sent: BTreeMap<String, u64> = BTreeMap::new();
     let mut told: Option<Value> = None;
+    host.welcomed.notified().await;
     loop {
         let id = host.id;
         let (agents, keys) = match host.ws.look(move |ws| needed(ws, id)).await {

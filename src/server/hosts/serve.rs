@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver as Entries;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -72,6 +73,8 @@ pub(super) struct Host {
     pub(super) id: GatewayId,
     pub(super) line: Line,
     pub(super) sender: Sender,
+    /// Told once it was welcomed: nothing else may come to it before.
+    pub(super) welcomed: Notify,
     processors: u16,
     steps: Mutex<Steps>,
 }
@@ -87,6 +90,7 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
         id: admitted.gateway,
         line,
         sender,
+        welcomed: Notify::new(),
         processors: u16::try_from(facts.cpus).unwrap_or(u16::MAX),
         steps: Mutex::default(),
     };

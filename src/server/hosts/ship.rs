@@ -91,7 +91,9 @@ impl Way<'_> {
             scope: digest(),
             settings,
         };
-        Ok(self.host.sender.send(Frame::Welcome(welcome)).await?)
+        self.host.sender.send(Frame::Welcome(welcome)).await?;
+        self.host.welcomed.notify_one();
+        Ok(())
     }
 
     /// Ships behind what the host has, until it says anew what it has; nothing at the end of the link.
