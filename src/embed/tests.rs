@@ -109,7 +109,7 @@ fn a_build_without_the_feature_says_so() {
 mod loaded {
     use std::sync::Arc;
 
-    use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
+    use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
     use proptest::sample::Index;
     use serde::Deserialize;
 

@@ -17,7 +17,6 @@ use gateways::rules::{self, NewToken};
 use kernel::{GatewayId, Outcome, RunId, RunState};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use store::ReadExt as _;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
