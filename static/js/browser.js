@@ -208,7 +208,8 @@ function begin(root) {
   }
 
   /* ── Keys and words: a field that nobody sees takes them, as an input method needs one ── */
-  const stroke = (event, text) => ({ key: event.key, code: event.code, text, number: CODES[event.key] ?? (event.key.length === 1 ? event.key.toUpperCase().charCodeAt(0) : 0), modifiers: held(event), repeats: event.repeat });
+  // Only letters and digits have the number of their sign; that of a dot is the number of Delete.
+  const stroke = (event, text) => ({ key: event.key, code: event.code, text, number: CODES[event.key] ?? (/^[a-z0-9]$/i.test(event.key) ? event.key.toUpperCase().charCodeAt(0) : 0), modifiers: held(event), repeats: event.repeat });
   const isText = (event) => [...event.key].length === 1 && !event.metaKey && (event.ctrlKey ? event.altKey || event.getModifierState("AltGraph") : true);
   document.addEventListener(
     "keydown",

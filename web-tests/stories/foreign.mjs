@@ -85,7 +85,7 @@ export function tell(given) {
 
       await until('the question', async () => {
         await page.goto(`${place}/agents/iris/browser`);
-        return page.getByText('Sign me in at the other HQ').first().isVisible();
+        return page.locator('#browser-asks').getByText('Sign me in at the other HQ').isVisible();
       });
       await page.locator('.live[data-live]').waitFor(PATIENCE);
       await page.getByRole('tab', { name: /^Sign in/ }).waitFor(PATIENCE);
