@@ -105,14 +105,15 @@ document.addEventListener("htmx:before:request", (event) => {
   if (isAhead() || isLeaving() || isTyping(event.target)) return putOff(event);
   const { ctx } = event.detail;
   const tag = tagOf(event.target);
-  Object.assign(ctx, { begun: performance.now(), round });
+  Object.assign(ctx, { begun: performance.now(), round, asks: event.target.getAttribute("hx-get") });
   if (tag) ctx.request.headers["If-None-Match"] = tag;
 });
 
 // What was asked before a change was answered, or before somebody opened a part of the page, may show how it was before.
 document.addEventListener("htmx:before:swap", (event) => {
-  const { begun, round: asked } = event.detail.ctx;
-  if (!isRegion(event) || !(isAhead() || begun < lastAnswer() || asked !== round)) return;
+  const { begun, round: asked, asks } = event.detail.ctx;
+  const isLate = () => isAhead() || begun < lastAnswer() || asked !== round || asks !== event.target.getAttribute("hx-get");
+  if (!isRegion(event) || !isLate()) return;
   putOff(event);
   catchAllUp();
 });
