@@ -78,13 +78,13 @@ export function tell(given) {
       };
       const connection = await connect({ page, place, send, model, name: 'Foreign models' });
       await send('/settings/connections/default', { pick: 'practice' });
-      await send('/agents', { name: 'Iris', template: 'default', emoji: '🔑', description: '', thinking: 'none', model: `${connection}/claude-sonnet-5` });
+      await send('/agents', { name: 'Juno', template: 'default', emoji: '🔑', description: '', thinking: 'none', model: `${connection}/claude-sonnet-5` });
       await put('/reach', { opened: [new URL(other.url).host] });
-      await put('/agents/iris/browser', { on: true });
-      const task = await send('/tasks', { title: 'Read the other board', assignee: 'iris', priority: 'high', status: 'todo', description: '' });
+      await put('/agents/juno/browser', { on: true });
+      const task = await send('/tasks', { title: 'Read the other board', assignee: 'juno', priority: 'high', status: 'todo', description: '' });
 
       await until('the question', async () => {
-        await page.goto(`${place}/agents/iris/browser`);
+        await page.goto(`${place}/agents/juno/browser`);
         return page.locator('#browser-asks').getByText('Sign me in at the other HQ').isVisible();
       });
       await page.locator('.live[data-live]').waitFor(PATIENCE);
@@ -93,7 +93,7 @@ export function tell(given) {
       const inTheDark = () => page.getByText('Only you see the page until the form was sent.').waitFor();
 
       await page.keyboard.press('w');
-      await page.getByText('You have the wheel, Iris waits').waitFor();
+      await page.getByText('You have the wheel, Juno waits').waitFor();
       await page.getByText('Ctrl Alt Q leaves it').waitFor();
       await page.keyboard.type(OWNER.email);
       await page.keyboard.press('Tab');
@@ -107,9 +107,9 @@ export function tell(given) {
       await inTheDark();
       await page.keyboard.press('Enter');
       await isAt(`${other.place}/`);
-      await page.getByLabel('Tell Iris what you changed').fill('You are signed in.');
+      await page.getByLabel('Tell Juno what you changed').fill('You are signed in.');
       await page.keyboard.press('Control+Alt+q');
-      await page.getByText('Iris has the wheel').waitFor();
+      await page.getByText('Juno has the wheel').waitFor();
 
       // It goes on behind the sign-in, to the end.
       await until('the last turn', () => heard.length === 6);
@@ -126,7 +126,7 @@ export function tell(given) {
         assert.ok(!new RegExp(`\\b${code}\\b`).test(text), `the code stands in ${where}`);
       }
       assert.deepEqual(context.faults(), []);
-      await put('/agents/iris/browser', { on: false });
+      await put('/agents/juno/browser', { on: false });
     } finally {
       await context.close();
       await model.stop();

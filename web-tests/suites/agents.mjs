@@ -6,8 +6,9 @@ import * as approvals from '../stories/approvals.mjs';
 import * as browser from '../stories/browser.mjs';
 import * as chat from '../stories/chat.mjs';
 import * as faults from '../stories/faults.mjs';
+import * as foreign from '../stories/foreign.mjs';
 import * as gateways from '../stories/gateways.mjs';
 import * as runs from '../stories/runs.mjs';
 import * as wheel from '../stories/wheel.mjs';
 
-tellAll([again, chat, runs, browser, wheel, approvals, gateways, faults]);
+tellAll([again, chat, runs, browser, wheel, foreign, approvals, gateways, faults]);
