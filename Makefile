@@ -48,12 +48,12 @@ bench: ## measure what is promised: the store alone, a backup under load, then a
 	cargo bench --locked --bench hq -- $(ARGS)
 
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one, JOBS=2 at once)
-	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) HQ_CRASH_JOBS=$(JOBS) HQ_CRASH_PROFILE=$(PROFILE) \
-		scripts/crash.sh
+	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) HQ_CRASH_JOBS=$(JOBS) \
+		scripts/ledgers.sh crash $(PROFILE)
 
 partitions: ## part home and a host N times in every way (N=1000, SEED=… repeats one, JOBS=4 at once)
-	@HQ_PARTITIONS_N=$(or $(N),1000) HQ_PARTITIONS_SEED=$(SEED) HQ_PARTITIONS_JOBS=$(JOBS) HQ_PARTITIONS_PROFILE=$(PROFILE) \
-		scripts/partitions.sh
+	@HQ_PARTITIONS_N=$(or $(N),1000) HQ_PARTITIONS_SEED=$(SEED) HQ_PARTITIONS_JOBS=$(JOBS) \
+		scripts/ledgers.sh partitions $(PROFILE)
 
 simulate: ## let N stores live on a disk and a clock that do everything wrong (N=10000, SEED=… begins there)
 	@HQ_SIM_N=$(or $(N),10000) HQ_SIM_SEED=$(SEED) HQ_SIM_PROFILE=$(PROFILE) scripts/simulate.sh

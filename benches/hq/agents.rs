@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use crate::load::{self, Client, Load, Times, told};
+use crate::load::{self, Client, Times, told};
 use crate::model::Manner;
 use crate::rows::{self, Ready, figure, has_change, id};
 use crate::{Figure, ms};
@@ -265,31 +265,30 @@ struct Region {
     events: String,
 }
 
-/// The regions that a page names, as its attributes say.
-fn regions(page: &str) -> Vec<Region> {
+/// The regions that a dashboard names, as its attributes say.
+fn regions(page: &str) -> Result<Vec<Region>, String> {
     let value = |text: &str, name: &str| {
         let (_, rest) = text.split_once(&format!("{name}=\""))?;
         rest.split_once('"').map(|(value, _)| value.replace("&amp;", "&"))
     };
     let tags = page.split('<').filter(|tag| tag.contains("data-region"));
-    tags.filter_map(|tag| {
+    let regions = tags.filter_map(|tag| {
         let id = value(tag, " id")?;
         Some(Region { id, path: value(tag, "hx-get")?, events: value(tag, "hx-trigger")? })
-    })
-    .collect()
+    });
+    let regions: Vec<Region> = regions.collect();
+    match regions.is_empty() {
+        true => Err("the dashboard has no region that is live".to_owned()),
+        false => Ok(regions),
+    }
 }
 
 /// A dashboard as a browser keeps it open: what its stream names lets each region that hears of it fetch itself.
 /// Unlike a browser it always wants the whole region.
 async fn watch(hq: &Ready, home: &str) -> Result<impl Future<Output = ()> + use<>, String> {
-    let cookie = || ("cookie", hq.browser.cookie_header());
-    let mut stream = Client::connect(hq.program.url(), cookie()).await?;
-    let mut page = Client::connect(hq.program.url(), cookie()).await?;
+    let (mut stream, mut page) = (hq.person().await?, hq.person().await?);
     let shown = page.call("GET", home, None).await?;
-    let regions = regions(&String::from_utf8_lossy(&shown));
-    if regions.is_empty() {
-        return Err("the dashboard has no region that is live".to_owned());
-    }
+    let regions = regions(&String::from_utf8_lossy(&shown))?;
     let mut events = stream.send("GET", &format!("{home}events"), None).await?.into_body();
     Ok(async move {
         while let Some(Ok(frame)) = events.frame().await {
@@ -356,9 +355,7 @@ async fn busy(hq: &Ready) -> Result<(), String> {
         Ok::<_, String>(())
     });
     futures_util::future::try_join_all(work).await?;
-    let mut person =
-        Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header())).await?;
-    let told = person.json("GET", "/api/v1/notifications?limit=1", None).await?;
+    let told = hq.person().await?.json("GET", "/api/v1/notifications?limit=1", None).await?;
     match told["unread"].as_u64() {
         Some(unread) if NOTICES as u64 <= unread => Ok(()),
         unread => Err(format!("{unread:?} notices of {NOTICES}")),
@@ -380,20 +377,13 @@ pub fn dashboard(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>
     Box::pin(async {
         let hq = Ready::start().await?;
         busy(&hq).await?;
-        let person = || Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header()));
         let path = format!("/w/{}/", hq.workspace);
-        let shown = person().await?.call("GET", &path, None).await?;
+        let shown = hq.person().await?.call("GET", &path, None).await?;
         let apart = rows::folder()?;
         let size = packed(apart.path(), &shown)?;
-        let regions = regions(&String::from_utf8_lossy(&shown));
-        if regions.is_empty() {
-            return Err("the dashboard has no region that is live".to_owned());
-        }
-        let load = load::repeat(vec![person().await?], SPAN, async |client, _, _| {
-            client.call("GET", &path, None).await.map(drop)
-        });
-        let Load { times: Times { p50, p99 }, .. } = load.await?;
-        let load = load::repeat(vec![person().await?], SPAN, async |client, _, count| {
+        let regions = regions(&String::from_utf8_lossy(&shown))?;
+        let Times { p50, p99 } = load::in_turn(hq.person().await?, &[path], SPAN).await?;
+        let load = load::repeat(vec![hq.person().await?], SPAN, async |client, _, count| {
             let region = &regions[count % regions.len()];
             client.wants(&region.id);
             client.call("GET", &region.path, None).await.map(drop)
@@ -441,12 +431,7 @@ pub fn tree(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
         }
         let page = format!("/w/{}/agents/ada/files", hq.workspace);
         let paths = [page.clone(), format!("{page}?path=d7"), format!("{page}?path=d99/n99.md")];
-        let cookie = ("cookie", hq.browser.cookie_header());
-        let client = Client::connect(hq.program.url(), cookie).await?;
-        let load = load::repeat(vec![client], SPAN, async |client, _, count| {
-            client.call("GET", &paths[count % paths.len()], None).await.map(drop)
-        });
-        let Load { times: Times { p50, p99 }, .. } = load.await?;
+        let Times { p50, p99 } = load::in_turn(hq.person().await?, &paths, SPAN).await?;
         let text = format!("p50 {}, p99 {}, {} files", ms(p50), ms(p99), FOLDERS * EACH);
         Ok(figure(text, p99 <= Duration::from_millis(25)))
     })

@@ -1,7 +1,5 @@
 //! What it costs that agents work on another machine: home and a host on loopback, both the program as it is shipped.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -9,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::load::{self, Client, Times, told};
+use crate::load::{self, Client, Times};
 use crate::rows::{BINARY, Ready, figure, folder, id, unlimited};
 use crate::runtime::{each_call, progress, woken};
 use crate::{Figure, ms};
-use support::program::{self, Program, command, invite};
+use support::program::{self, Program, invite, join};
 use support::wire;
 
 /// The gateway that the host is.
@@ -50,11 +48,8 @@ impl Away {
         let program = Program::start_with(&mut unlimited(data.path()));
         let hq = Ready { program, model, token, agent, browser, workspace, folder: data };
         let machine = folder()?;
-        let own = Permissions::from_mode(0o700);
-        std::fs::set_permissions(machine.path(), own).map_err(told("the host's folder"))?;
-        let words =
-            ["replica", "--join", hq.program.url(), "--fingerprint", &print, "--token", &invited];
-        let host = Program::start_with(&mut command(Path::new(BINARY), machine.path(), &words));
+        let invitation = (invited.as_str(), print.as_str());
+        let host = join(Path::new(BINARY), machine.path(), hq.program.url(), invitation);
         let away = Self { host, hq, machine };
         let mut client = away.hq.client().await?;
         let path = format!("/api/v1/gateways/{GATEWAY}");

@@ -150,6 +150,17 @@ async fn acts(hq: &Ready, client: &mut Client, who: &str, call: Value) -> Result
     Ok(hq.model.tool().1)
 }
 
+/// HQ whose first agent has the form open in its browser.
+async fn opened() -> Result<(Ready, Client), String> {
+    chromium()?;
+    let host = site(form()).await?;
+    let hq = Ready::start().await?;
+    let mut client = browsing(&hq, &host, &[]).await?;
+    let open = json!({ "action": "open", "url": format!("http://{host}/") });
+    acts(&hq, &mut client, DEFAULT, open).await?;
+    Ok((hq, client))
+}
+
 /// What a model reads of HQ's tool.
 async fn ours(host: &str) -> Result<usize, String> {
     let hq = Ready::start().await?;
@@ -400,12 +411,7 @@ pub fn memory(_: Times) -> Row {
 /// From the kill of a browser to what its agent's next act gives.
 pub fn killed(_: Times) -> Row {
     Box::pin(async {
-        chromium()?;
-        let host = site(form()).await?;
-        let hq = Ready::start().await?;
-        let mut client = browsing(&hq, &host, &[]).await?;
-        let open = json!({ "action": "open", "url": format!("http://{host}/") });
-        acts(&hq, &mut client, DEFAULT, open).await?;
+        let (hq, mut client) = opened().await?;
         let mut times = Vec::new();
         for _ in 0..KILLS {
             let (first, _) = chromium_of(hq.folder.path()).ok_or("no browser runs")?;
@@ -456,12 +462,7 @@ fn below(process: u32) -> Vec<Stat> {
 /// What is left of an open browser a second after HQ was killed, and how long the next start takes.
 pub fn left(_: Times) -> Row {
     Box::pin(async {
-        chromium()?;
-        let host = site(form()).await?;
-        let hq = Ready::start().await?;
-        let mut client = browsing(&hq, &host, &[]).await?;
-        let open = json!({ "action": "open", "url": format!("http://{host}/") });
-        acts(&hq, &mut client, DEFAULT, open).await?;
+        let (hq, _client) = opened().await?;
         let (first, _) = chromium_of(hq.folder.path()).ok_or("no browser runs")?;
         // What has left its parent is of the browser's session all the same.
         let of_session = |one: &Stat| one.session == first.session && !one.is_gone();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::load::{self, Client, Load, Times, told};
+use crate::load::{self, Client, Times, told};
 use crate::rows::{Ready, figure, folder, id, unlimited};
 use crate::{Figure, ms};
 use support::program::{self, Program};
@@ -187,11 +187,6 @@ async fn shared() -> Result<MappedMutexGuard<'static, Ready>, String> {
     Ok(MutexGuard::map(desk, |desk| desk.as_mut().expect("made just now")))
 }
 
-/// Somebody who looks at pages of a desk.
-async fn person(hq: &Ready) -> Result<Client, String> {
-    Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header())).await
-}
-
 /// Where these lists of a desk are.
 fn addresses(hq: &Ready, paths: &[&str]) -> Vec<String> {
     paths.iter().map(|path| format!("/w/{}/contacts{path}", hq.workspace)).collect()
@@ -199,12 +194,7 @@ fn addresses(hq: &Ready, paths: &[&str]) -> Vec<String> {
 
 /// What lists cost that are asked for in turn.
 async fn asked(hq: &Ready, paths: &[String]) -> Result<Times, String> {
-    let page = person(hq).await?;
-    let load = load::repeat(vec![page], SPAN, async |client, _, count| {
-        client.call("GET", &paths[count % paths.len()], None).await.map(drop)
-    });
-    let Load { times, .. } = load.await?;
-    Ok(times)
+    load::in_turn(hq.person().await?, paths, SPAN).await
 }
 
 /// What lists cost in a desk of 100,000, asked for in these ways in turn.
@@ -231,13 +221,6 @@ pub fn board(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
     Box::pin(lists(paths, Duration::from_millis(15)))
 }
 
-/// How long one list takes.
-async fn once(page: &mut Client, path: &str) -> Result<Duration, String> {
-    let began = Instant::now();
-    page.call("GET", path, None).await?;
-    Ok(began.elapsed())
-}
-
 /// Lists of somebody while the rows of somebody else's file come in, over the same lists before.
 pub fn beside(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
@@ -246,20 +229,8 @@ pub fn beside(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
         let idle = asked(&hq, &paths).await?.p99;
         let mut program = hq.client().await?;
         let at = sent(&mut program, &file(2 * FILLING + MEASURED, MEASURED)).await?;
-        let mut page = person(&hq).await?;
-        let mut times = Vec::new();
-        let rows = begun(&mut program, &at);
-        tokio::pin!(rows);
-        loop {
-            let path = &paths[times.len() % paths.len()];
-            tokio::select! {
-                took = &mut rows => {
-                    took?;
-                    break;
-                }
-                time = once(&mut page, path) => times.push(time?),
-            }
-        }
+        let mut page = hq.person().await?;
+        let (times, _) = load::beside(&mut page, &paths, begun(&mut program, &at)).await?;
         let count = times.len();
         let busy = load::share(times)?.p99;
         let ratio = busy.as_secs_f64() / idle.as_secs_f64();
@@ -285,9 +256,9 @@ pub fn start(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
         // What the start itself leaves to be done is no part of this.
         tokio::time::sleep(Duration::from_secs(5)).await;
         let before = program::pss_kib(program.id());
-        let took = once(&mut page, &path).await?;
+        let took = page.timed(&path).await?;
         let after = program::pss_kib(program.id());
-        let again = once(&mut page, &path).await?;
+        let again = page.timed(&path).await?;
         let more = after.saturating_sub(before) as f64 * 1_024.0 / 1e6;
         let text = format!("{}, {more:.0} MB more (then {})", ms(took), ms(again));
         Ok(figure(text, took <= Duration::from_millis(400) && more <= 60.0))

@@ -80,8 +80,7 @@ pub fn palette(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
     Box::pin(async {
         let hq = full().await?;
         whole(&mut hq.client().await?).await?;
-        let cookie = ("cookie", hq.browser.cookie_header());
-        let client = Client::connect(hq.program.url(), cookie).await?;
+        let client = hq.person().await?;
         let path = format!("/w/{}/palette?q=", hq.workspace);
         let span = Duration::from_secs(5);
         let Load { times: Times { p50, p99 }, .. } =

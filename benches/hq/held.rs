@@ -42,8 +42,7 @@ async fn open_some(
     open: &mut Vec<tokio::task::JoinHandle<()>>,
 ) -> Result<(), String> {
     for _ in 0..count {
-        let cookie = ("cookie", hq.browser.cookie_header());
-        let mut page = Client::connect(hq.program.url(), cookie).await?;
+        let mut page = hq.person().await?;
         let mut body = page.send("GET", path, None).await?.into_body();
         body.frame().await.ok_or("a stream ended at once")?.map_err(told("a stream"))?;
         open.push(tokio::spawn(async move {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::load::{self, Client, Load, Times};
+use crate::load::{self, Client, Times};
 use crate::quality::{self, Page};
-use crate::rows::{Ready, figure, id};
+use crate::rows::{Ready, figure, id, more};
 use crate::{Figure, ms};
 
 /// Where knowledge is, for programs.
@@ -133,48 +133,20 @@ async fn whole(client: &mut Client) -> Result<(), String> {
     }
 }
 
-/// How long one page takes.
-async fn once(page: &mut Client, path: &str) -> Result<Duration, String> {
-    let began = Instant::now();
-    page.call("GET", path, None).await?;
-    Ok(began.elapsed())
-}
-
 /// What these cost, asked for in turn.
 async fn asked(client: Client, paths: &[String]) -> Result<Times, String> {
-    let load = load::repeat(vec![client], SPAN, async |client, _, count| {
-        client.call("GET", &paths[count % paths.len()], None).await.map(drop)
-    });
-    let Load { times, .. } = load.await?;
-    Ok(times)
-}
-
-/// Somebody who looks at pages.
-async fn person(hq: &Ready) -> Result<Client, String> {
-    Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header())).await
+    load::in_turn(client, paths, SPAN).await
 }
 
 async fn made() -> Result<Library, String> {
     let (hq, ids) = written().await?;
     let paths: Vec<String> =
         ids.iter().map(|id| format!("/w/{}/knowledge/{id}", hq.workspace)).collect();
-    let idle = asked(person(&hq).await?, &paths).await?;
-    let (mut page, mut program) = (person(&hq).await?, hq.client().await?);
-    let mut times = Vec::new();
+    let idle = asked(hq.person().await?, &paths).await?;
+    let (mut page, mut program) = (hq.person().await?, hq.client().await?);
     let began = Instant::now();
     // The first question begins the index.
-    let index = whole(&mut program);
-    tokio::pin!(index);
-    loop {
-        let path = &paths[times.len() % paths.len()];
-        tokio::select! {
-            done = &mut index => {
-                done?;
-                break;
-            }
-            time = once(&mut page, path) => times.push(time?),
-        }
-    }
+    let (times, ()) = load::beside(&mut page, &paths, whole(&mut program)).await?;
     let took = began.elapsed();
     let busy = load::share(times)?;
     Ok(Library { hq, idle, busy, took })
@@ -238,7 +210,7 @@ pub fn list(_: Times) -> Row {
         let library = shared().await?;
         let at = |rest: &str| format!("/w/{}/knowledge{rest}", library.hq.workspace);
         let paths = ["", "?kind=page", "?page=3", "?scope=library"].map(at);
-        let Times { p50, p99 } = asked(person(&library.hq).await?, &paths).await?;
+        let Times { p50, p99 } = asked(library.hq.person().await?, &paths).await?;
         Ok(figure(format!("p50 {}, p99 {}", ms(p50), ms(p99)), p99 <= Duration::from_millis(10)))
     })
 }
@@ -314,15 +286,7 @@ pub fn both(_: Times) -> Row {
         whole(&mut hq.client().await?).await?;
         let words = asked(hq.client().await?, &addresses(&["&by=words"])).await?;
         let both = asked(hq.client().await?, &addresses(&["&by=both"])).await?;
-        let more = both.p50.saturating_sub(words.p50);
-        let text = format!(
-            "{} more (p50 {} : {}, p99 {} : {})",
-            ms(more),
-            ms(both.p50),
-            ms(words.p50),
-            ms(both.p99),
-            ms(words.p99)
-        );
+        let (more, text) = more(both, words);
         Ok(figure(text, more <= Duration::from_millis(12)))
     })
 }

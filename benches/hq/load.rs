@@ -134,7 +134,14 @@ impl Client {
         Ok(answer.into_body().collect().await.map_err(told(path))?.to_bytes())
     }
 
-    /// The same for an answer in JSON.
+    /// How long a page takes.
+    pub async fn timed(&mut self, path: &str) -> Result<Duration, String> {
+        let began = Instant::now();
+        self.call("GET", path, None).await?;
+        Ok(began.elapsed())
+    }
+
+    /// The same as [`Self::call`] for an answer in JSON.
     pub async fn json(
         &mut self,
         method: &str,
@@ -172,6 +179,31 @@ where
     let times: Vec<Duration> = try_join_all(work).await?.into_iter().flatten().collect();
     let rate = times.len() as f64 / span.as_secs_f64();
     Ok(Load { times: share(times)?, rate })
+}
+
+/// What these pages cost, asked for in turn for `span`.
+pub async fn in_turn(client: Client, paths: &[String], span: Duration) -> Result<Times, String> {
+    let load = repeat(vec![client], span, async |client, _, count| {
+        client.call("GET", &paths[count % paths.len()], None).await.map(drop)
+    });
+    Ok(load.await?.times)
+}
+
+/// What these pages cost, asked for in turn until other work is done, and what that gives.
+pub async fn beside<T>(
+    page: &mut Client,
+    paths: &[String],
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<(Vec<Duration>, T), String> {
+    let mut times = Vec::new();
+    tokio::pin!(work);
+    loop {
+        let path = &paths[times.len() % paths.len()];
+        tokio::select! {
+            done = &mut work => return Ok((times, done?)),
+            time = page.timed(path) => times.push(time?),
+        }
+    }
 }
 
 /// Sorts times into their shares.

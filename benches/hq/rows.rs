@@ -122,8 +122,7 @@ pub fn streams(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
         let path = format!("/w/{}/events", hq.workspace);
         let (send, mut arrived) = tokio::sync::mpsc::channel(1_024);
         for _ in 0..100 {
-            let cookie = ("cookie", hq.browser.cookie_header());
-            let mut page = Client::connect(hq.program.url(), cookie).await?;
+            let mut page = hq.person().await?;
             let mut body = page.send("GET", &path, None).await?.into_body();
             let send = send.clone();
             tokio::spawn(async move {
@@ -257,7 +256,12 @@ impl Ready {
         Client::connect(self.program.url(), bearer(&self.token)).await
     }
 
-    /// So many of them.
+    /// A connection of the person's browser.
+    pub async fn person(&self) -> Result<Client, String> {
+        Client::connect(self.program.url(), ("cookie", self.browser.cookie_header())).await
+    }
+
+    /// So many connections of the token.
     pub async fn clients(&self, number: usize) -> Result<Vec<Client>, String> {
         let mut all = Vec::new();
         for _ in 0..number {
@@ -312,6 +316,20 @@ fn nobody() -> (&'static str, String) {
 /// What a row shows, and whether its promise is kept.
 pub fn figure(text: String, kept: bool) -> Figure {
     Figure { text, kept }
+}
+
+/// How much longer half of these took than half of the others, and words for that with the times of both.
+pub fn more(these: Times, others: Times) -> (Duration, String) {
+    let more = these.p50.saturating_sub(others.p50);
+    let text = format!(
+        "{} more (p50 {} : {}, p99 {} : {})",
+        ms(more),
+        ms(these.p50),
+        ms(others.p50),
+        ms(these.p99),
+        ms(others.p99)
+    );
+    (more, text)
 }
 
 fn megabytes(bytes: u64) -> f64 {

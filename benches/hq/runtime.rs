@@ -238,8 +238,7 @@ pub fn long_session(_: Times) -> Row {
             events = now;
         }
         let page = format!("/w/{}/agents/ada/chat", hq.workspace);
-        let cookie = ("cookie", hq.browser.cookie_header());
-        let mut browser = Client::connect(hq.program.url(), cookie).await?;
+        let mut browser = hq.person().await?;
         let mut times = Vec::new();
         for _ in 0..TURNS {
             let began = Instant::now();

@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::load::{self, Times, told};
-use crate::rows::figure;
+use crate::rows::{figure, more};
 use crate::{Figure, ms};
 use support::hq::Setup;
 use support::model::Turn;
@@ -193,16 +193,7 @@ pub fn kept_alive(_: Times) -> Row {
             }
         }
         office.hq.finish().await;
-        let (swapped, plain) = (load::share(swapped)?, load::share(plain)?);
-        let more = swapped.p50.saturating_sub(plain.p50);
-        let text = format!(
-            "{} more (p50 {} : {}, p99 {} : {})",
-            ms(more),
-            ms(swapped.p50),
-            ms(plain.p50),
-            ms(swapped.p99),
-            ms(plain.p99)
-        );
+        let (more, text) = more(load::share(swapped)?, load::share(plain)?);
         Ok(figure(text, more <= Duration::from_millis(1)))
     })
 }

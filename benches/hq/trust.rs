@@ -36,7 +36,7 @@ async fn asking(hq: &Ready, program: &mut Client) -> Result<Client, String> {
     let write = json!({ "path": "SOUL.md", "content": "Be quick.\n", "force": true });
     hq.model.be(Manner { calls: vec![("write", write)], ..Manner::default() });
     // A token of the usual kind answers nothing: a person does.
-    Client::connect(hq.program.url(), ("cookie", hq.browser.cookie_header())).await
+    hq.person().await
 }
 
 /// So many calls that wait, once there are.

@@ -89,7 +89,7 @@ pub struct Wanted {
     pub refused: Option<u64>,
 }
 
-/// The name of that on the way.
+/// By what a token is named that is wanted.
 const ACCESS: &str = "access";
 
 impl Wanted {
@@ -116,7 +116,7 @@ pub struct Missing {
     pub offset: u64,
 }
 
-/// A piece of it.
+/// A piece of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// How many bytes the file has.
@@ -125,7 +125,7 @@ pub struct Part {
     pub data: String,
 }
 
-/// The name of that on the way.
+/// By what a file is named that is wanted.
 const FILE: &str = "file";
 
 impl Missing {

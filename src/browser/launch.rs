@@ -176,7 +176,7 @@ impl Browser {
         }
     }
 
-    /// How many of them are all there.
+    /// How many downloads are all there.
     #[must_use]
     pub fn has_downloaded(&self) -> usize {
         let done =

@@ -178,7 +178,8 @@ impl Word {
 /// A sentence that says why it means nothing.
 pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Option<Test>, String> {
     if term.is_words() {
-        let words = term.values.iter().map(|word| Word::of(word, shared, seen.around.columns));
+        let word = |word: &String| Word::of(word, shared, seen.around.columns);
+        let words = term.values.iter().map(|one| (word(one), Memo::default()));
         return Ok(Some(Test::Words(words.collect())));
     }
     let (around, is) = (seen.around, |word: &str| is(term, word));
@@ -257,21 +258,21 @@ fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result
         Kind::Relation => {
             let meant = |value: &String| meant(column, value, seen);
             let all: Vec<Vec<String>> = term.values.iter().map(meant).collect::<Result<_, _>>()?;
-            with(&|key| Test::Texts(key, all.concat()))
+            with(&|key| Test::Texts(key, all.concat(), Memo::default()))
         }
         _ => {
             let told = |value: &String| told(column, value, around.names);
             let wanted: Vec<String> = term.values.iter().map(told).collect::<Result<_, _>>()?;
-            with(&|key| Test::Texts(key, wanted.clone()))
+            with(&|key| Test::Texts(key, wanted.clone(), Memo::default()))
         }
     })
 }
 
-/// One condition, ready to be asked.
+/// One condition, ready to be asked. What looks for words remembers what it found out of those that many rows have.
 pub(crate) enum Test {
-    Words(Vec<Word>),
+    Words(Vec<(Word, Memo)>),
     Empty(u16, bool),
-    Texts(u16, Vec<String>),
+    Texts(u16, Vec<String>, Memo),
     Numbers(u16, Vec<Numbers>),
     Days(u16, Vec<Days>),
     Due(Vec<Days>),
@@ -326,47 +327,6 @@ pub(crate) fn plain(value: &FieldValue) -> String {
     }
 }
 
-/// A condition that rows are asked, with what it found out of their words.
-pub(crate) struct Asking {
-    /// Whether it must not hold.
-    not: bool,
-    test: Test,
-    /// One for each word that is looked for anywhere; one for all others.
-    memos: Vec<Memo>,
-}
-
-impl Asking {
-    /// Nothing was asked yet.
-    pub(crate) fn new(not: bool, test: Test) -> Self {
-        let count = match &test {
-            Test::Words(words) => words.len(),
-            _ => 1,
-        };
-        Self { not, test, memos: (0..count).map(|_| Memo::default()).collect() }
-    }
-
-    /// Whether a row is as the condition wants it.
-    pub(crate) fn holds<B: Book>(
-        &mut self,
-        row: &Slim<B>,
-        shared: &Shared,
-        seen: &Seen<'_>,
-    ) -> bool {
-        let memos = &mut self.memos;
-        let holds = match &self.test {
-            Test::Words(words) => words.iter().zip(memos).all(|(word, memo)| {
-                shared.values(row).any(|(at, held)| in_value(word, at, held, (seen, &mut *memo)))
-            }),
-            Test::Texts(key, wanted) => {
-                let held = shared.value(row, Some(*key));
-                held.is_some_and(|held| is_wanted(wanted, held, &mut memos[0]))
-            }
-            test => holds(test, row, shared, seen),
-        };
-        holds != self.not
-    }
-}
-
 /// Whether a value has a word.
 fn in_value(word: &Word, at: u16, held: Held<'_>, (seen, memo): (&Seen<'_>, &mut Memo)) -> bool {
     match held {
@@ -413,12 +373,24 @@ fn has(text: &str, part: &str) -> bool {
     part.is_empty() || text.as_bytes().windows(part.len()).any(|at| at.eq_ignore_ascii_case(part))
 }
 
-/// Whether a condition holds for a row, which does not depend on words.
-fn holds<B: Book>(test: &Test, row: &Slim<B>, shared: &Shared, seen: &Seen<'_>) -> bool {
+/// Whether a condition holds for a row.
+pub(crate) fn holds<B: Book>(
+    test: &mut Test,
+    row: &Slim<B>,
+    shared: &Shared,
+    seen: &Seen<'_>,
+) -> bool {
     let Seen { around, touched, .. } = seen;
     match test {
-        Test::Nothing | Test::Words(_) | Test::Texts(..) => false,
+        Test::Nothing => false,
         Test::Unchecked => row.unchecked,
+        Test::Words(words) => words.iter_mut().all(|(word, memo)| {
+            shared.values(row).any(|(at, held)| in_value(word, at, held, (seen, &mut *memo)))
+        }),
+        Test::Texts(key, wanted, memo) => {
+            let held = shared.value(row, Some(*key));
+            held.is_some_and(|held| is_wanted(wanted, held, memo))
+        }
         Test::Empty(key, empty) => shared.raw_of(row, Some(*key)).is_none() == *empty,
         Test::Numbers(key, all) => {
             let number = shared.raw_of(row, Some(*key)).and_then(Raw::number);

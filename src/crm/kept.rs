@@ -2,8 +2,9 @@
 //! list of a hundred thousand rows reads the fields that it asks for and no others; words that many rows have are kept
 //! once.
 
+mod once;
+
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hash, RandomState};
 
 use features::tasks::queries::people::assignee_of;
 use jiff::civil::Date;
@@ -12,13 +13,12 @@ use noun::{Decimal, FieldValue, Origin, Target};
 use store::columns::Column as Kept;
 use store::{DecodeError, Record as _, codec, record};
 
+use self::once::{Once, Words};
 use crate::columns::STAGE;
 use crate::model::{Book, CollectionId, Glance, NAME, Plain, Row, View};
 
 /// The longest text of a cell that is kept in memory, in bytes: filters look no further.
 const KEPT: usize = 400;
-/// Longer words, in bytes, are hardly ever those of two rows.
-const SHARED: usize = 64;
 /// So many slots lie together. Rows of one collection share them with no others, so that a field takes no room for
 /// rows that cannot have it.
 const RUN: usize = 256;
@@ -163,129 +163,6 @@ impl Field {
     }
 }
 
-/// Where words stand among all, and how many cells have them.
-struct Word {
-    at: u32,
-    len: u32,
-    count: u32,
-}
-
-/// The words of all cells, one behind the other.
-#[derive(Default)]
-struct Words {
-    all: String,
-    places: Vec<Word>,
-    /// Places that have no words any more.
-    free: Vec<u32>,
-    /// The places of words that several cells may have, by their hashes. Of two with one hash the first is here.
-    known: HashMap<u64, u32>,
-    hasher: RandomState,
-    /// How many bytes no cell has any more.
-    lost: usize,
-}
-
-impl Words {
-    /// So many bytes may be lost before they are taken out, if that is as many as are left.
-    const SPARED: usize = 64 << 10;
-
-    fn get(&self, place: u32) -> &str {
-        let Some(word) = self.places.get(place as usize) else { return "" };
-        let at = word.at as usize;
-        self.all.get(at..at + word.len as usize).unwrap_or_default()
-    }
-
-    /// The place of words; those that several cells may have are looked up.
-    fn add(&mut self, text: &str, shared: bool) -> u32 {
-        let hash = (shared && text.len() <= SHARED).then(|| self.hasher.hash_one(text));
-        let known = hash.and_then(|hash| self.known.get(&hash).copied());
-        if let Some(place) = known.filter(|place| self.get(*place) == text) {
-            self.places[place as usize].count += 1;
-            return place;
-        }
-        let word = match (u32::try_from(self.all.len()), u32::try_from(text.len())) {
-            (Ok(at), Ok(len)) => {
-                self.all.push_str(text);
-                Word { at, len, count: 1 }
-            }
-            // There is no room for more: a cell with these words is found by none of them.
-            _ => Word { at: 0, len: 0, count: 1 },
-        };
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.places[place as usize] = word;
-                place
-            }
-            None => {
-                self.places.push(word);
-                u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        if let Some(hash) = hash {
-            self.known.entry(hash).or_insert(place);
-        }
-        place
-    }
-
-    /// A cell has these words no more.
-    fn leave(&mut self, place: u32) {
-        let Some(word) = self.places.get_mut(place as usize) else { return };
-        word.count = word.count.saturating_sub(1);
-        if 0 < word.count {
-            return;
-        }
-        let hash = self.hasher.hash_one(self.get(place));
-        if self.known.get(&hash) == Some(&place) {
-            self.known.remove(&hash);
-        }
-        self.lost += self.get(place).len();
-        self.places[place as usize].len = 0;
-        self.free.push(place);
-    }
-
-    fn tidy(&mut self) {
-        let left = self.all.len() - self.lost;
-        if self.lost < left.max(Self::SPARED) {
-            return;
-        }
-        let mut all = String::with_capacity(left);
-        for word in &mut self.places {
-            let at = word.at as usize;
-            let own = self.all.get(at..at + word.len as usize).unwrap_or_default();
-            word.at = u32::try_from(all.len()).unwrap_or(u32::MAX);
-            all.push_str(own);
-        }
-        (self.all, self.lost) = (all, 0);
-    }
-}
-
-/// Things of which each is kept once.
-struct Once<T> {
-    all: Vec<T>,
-    places: HashMap<T, u32>,
-}
-
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Self { all: Vec::new(), places: HashMap::new() }
-    }
-}
-
-impl<T: Clone + Eq + Hash> Once<T> {
-    fn add(&mut self, one: T) -> u32 {
-        if let Some(at) = self.places.get(&one) {
-            return *at;
-        }
-        let at = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-        self.all.push(one.clone());
-        self.places.insert(one, at);
-        at
-    }
-
-    fn get(&self, at: u32) -> Option<&T> {
-        self.all.get(at as usize)
-    }
-}
-
 /// What the rows of a book have in one place: the values of their fields.
 #[derive(Default)]
 pub struct Shared {
@@ -312,7 +189,7 @@ impl Shared {
 
     /// The place of somebody who wrote a value.
     pub(crate) fn writer(&self, who: Assignee) -> Option<u32> {
-        self.people.places.get(&who).copied()
+        self.people.find(&who)
     }
 
     /// The place of a field, a new one where there is none: mostly the one that stood behind the field before in
@@ -512,18 +389,10 @@ impl<B: Book> Kept for Slim<B> {
     type Shared = Shared;
 
     fn of(row: &Row<B>, shared: &mut Shared) -> Self {
-        let plain = Plain {
-            id: row.id,
-            collection: row.collection,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            archived_at: row.archived_at,
-            cells: (),
-        };
         let cells = row.cells.iter().map(|(key, cell)| {
             (key.as_str(), cell.value.as_ref().map(View::of), Stamp::of(&cell.origin))
         });
-        Self::laid(&plain, cells, shared)
+        Self::laid(&row.plain(), cells, shared)
     }
 
     fn read(row: &[u8], shared: &mut Shared) -> Result<Self, DecodeError> {
@@ -595,113 +464,4 @@ impl Memo {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::civil::date;
-    use kernel::TypedId as _;
-    use noun::{Cell, FieldValue};
-    use store::columns::Column as _;
-    use store::{Record as _, codec};
-
-    use super::{Shared, Slim, packed, unpacked};
-    use crate::model::{CollectionId, ContactId, Contacts, EntryId, Records, Row};
-
-    /// A row with these values.
-    fn row(id: u8, values: &[(&str, FieldValue)]) -> Row<Contacts> {
-        let mut row = Row::<Contacts>::sample();
-        let origin = row.cells["name"].origin.clone();
-        row.id = ContactId::from_bytes([id; 16]);
-        let cell = |value: &FieldValue| Cell { value: Some(value.clone()), origin: origin.clone() };
-        row.cells = values.iter().map(|(key, value)| ((*key).to_owned(), cell(value))).collect();
-        row
-    }
-
-    fn value(shared: &Shared, row: &Slim<Contacts>, key: &str) -> Option<FieldValue> {
-        shared.value(row, shared.find(key)).map(super::Held::value)
-    }
-
-    #[test]
-    fn a_row_keeps_its_values_whether_it_is_read_as_a_whole_or_looked_at() {
-        let mut shared = Shared::default();
-        let tags = FieldValue::Choices(vec!["north".into(), "vip".into()]);
-        let long = FieldValue::Text("ü".repeat(300));
-        let values = [
-            ("day", FieldValue::Day(date(-44, 3, 15))),
-            ("long", long),
-            ("none", FieldValue::Choices(Vec::new())),
-            ("stage", FieldValue::Choice("lead".into())),
-            ("tags", tags),
-            ("yes", FieldValue::YesNo(false)),
-        ];
-        let row = row(1, &values);
-        let bytes = codec::encode_row(Row::<Contacts>::VERSION, 1, &row).expect("a row has bytes");
-        let one = Slim::<Contacts>::of(&row, &mut shared);
-        let other = Slim::<Contacts>::read(&bytes, &mut shared).expect("its bytes can be read");
-        for slim in [&one, &other] {
-            for (key, is) in values.iter().filter(|(key, _)| *key != "long") {
-                assert_eq!(value(&shared, slim, key).as_ref(), Some(is), "{key}");
-            }
-            let long = value(&shared, slim, "long");
-            assert_eq!(long, Some(FieldValue::Text("ü".repeat(200))), "its beginning is kept");
-            assert_eq!(value(&shared, slim, "name"), None);
-            assert_eq!(shared.values(slim).count(), values.len());
-        }
-        assert_eq!((one.created, one.staged, one.unchecked), (other.created, other.staged, false));
-        assert_eq!(
-            shared.raw_of(&one, shared.find("tags")),
-            shared.raw_of(&other, shared.find("tags"))
-        );
-    }
-
-    #[test]
-    fn what_a_row_leaves_is_used_again() {
-        let mut shared = Shared::default();
-        let text = |words: &str| FieldValue::Text(words.to_owned());
-        let stays = Slim::<Contacts>::of(&row(1, &[("city", text("Berlin"))]), &mut shared);
-        let mut goes = Slim::<Contacts>::of(&row(2, &[("city", text("Berlin"))]), &mut shared);
-        let (places, runs) = (shared.words.places.len(), shared.runs);
-        for n in 0..5_000 {
-            goes.leave(&mut shared);
-            assert_eq!(value(&shared, &goes, "city"), None);
-            let city = text(&format!("{n} {}", "x".repeat(50)));
-            goes = Slim::of(&row(2, &[("city", city.clone())]), &mut shared);
-            Slim::<Contacts>::tidy(&mut [], &mut shared);
-            assert_eq!(value(&shared, &goes, "city"), Some(city));
-        }
-        assert_eq!(value(&shared, &stays, "city"), Some(text("Berlin")));
-        assert_eq!((shared.words.places.len(), shared.runs), (places + 1, runs));
-        assert!(shared.words.all.len() <= 2 * super::Words::SPARED, "lost words are taken out");
-        assert_eq!(shared.words.known.len(), 2);
-    }
-
-    #[test]
-    fn rows_of_collections_share_no_run() {
-        let mut shared = Shared::default();
-        let mut of = |id: u8, home: u8, key: &str| {
-            let mut row = Row::<Records>::sample();
-            let cell = row.cells["name"].clone();
-            row.id = EntryId::from_bytes([id; 16]);
-            row.collection = Some(CollectionId::from_bytes([home; 16]));
-            row.cells = [(key.to_owned(), cell)].into();
-            Slim::<Records>::of(&row, &mut shared)
-        };
-        let rows = [of(1, 1, "one"), of(2, 2, "other"), of(3, 1, "one")];
-        let runs = rows.map(|row| row.slot.run);
-        assert_eq!(runs, [0, 1, 0]);
-        let one = shared.find("one").expect("a field");
-        let runs = &shared.fields[usize::from(one)].runs;
-        assert_eq!(runs.iter().flatten().count(), 1, "no room for rows that cannot have it");
-    }
-
-    #[test]
-    fn days_are_in_the_order_of_their_numbers() {
-        let days = [
-            date(-9999, 1, 1),
-            date(-1, 12, 31),
-            date(0, 1, 1),
-            date(2026, 2, 28),
-            date(9999, 12, 31),
-        ];
-        assert!(days.is_sorted_by_key(|day| packed(*day)));
-        assert!(days.iter().all(|day| unpacked(packed(*day)) == Some(*day)));
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::columns::{self, STAGE};
 use crate::error::CrmError;
-use crate::filters::{self, Asking};
+use crate::filters::{self, holds};
 use crate::kept::{Held, Memo, Raw, Shared, Slim, keys_in, packed};
 use crate::model::{Book, CollectionId, ContactId, Home, NAME, Row, of_table};
 use crate::queries;
@@ -266,7 +266,7 @@ fn gather<B: Book>(
     for term in &query.terms {
         let wrong = match filters::test(term, shared, seen) {
             Ok(Some(test)) => {
-                tests.push(Asking::new(term.not, test));
+                tests.push((term.not, test));
                 String::new()
             }
             Ok(None) => String::new(),
@@ -279,7 +279,7 @@ fn gather<B: Book>(
     for row in rows {
         if row.collection == asked.collection && row.archived == archived {
             found.all += 1;
-            if tests.iter_mut().all(|test| test.holds(row, shared, seen)) {
+            if tests.iter_mut().all(|(not, test)| holds(test, row, shared, seen) != *not) {
                 fitting.push(row);
             }
         }

@@ -9,8 +9,8 @@ use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use kernel::{AgentId, Can, ProblemKind, Timestamp};
-use store::{Read, StoreError};
+use kernel::{Can, ProblemKind, Timestamp};
+use store::Read;
 use web::error::{ApiError, Failure};
 use web::extract::{self, Json, Path};
 use web::idempotency::NoKey;
@@ -19,7 +19,7 @@ use web::session::Person;
 
 use crate::error::GatewayError;
 use crate::health::Health;
-use crate::hosts;
+use crate::hosts::silent_since;
 use crate::identity::{fingerprint, identity};
 use crate::machine;
 use crate::model::{Gateway, GatewayToken, GatewayTokenId, Load, Status, local};
@@ -348,12 +348,6 @@ fn named(read: &dyn Read, said: &str) -> Result<Agent, GatewayError> {
     found.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(said, 60)))
 }
 
-/// When the files of an agent came here last, while its machine is silent.
-fn as_of(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Timestamp>, StoreError> {
-    let place = hosts::elsewhere(ws, read, agent)?.filter(|place| !place.is_linked);
-    Ok(place.and_then(|place| place.heard_at))
-}
-
 fn placed(
     read: &dyn Read,
     agent: Agent,
@@ -367,7 +361,7 @@ fn placed(
 async fn place(ws: Ws, Path(said): Path<String>) -> Result<Json<PlaceView>, ApiError> {
     let shown = ws.read(|snap| {
         let agent = named(snap, &said)?;
-        let files_as_of = as_of(&ws, snap, agent.id)?;
+        let files_as_of = silent_since(&ws, snap, agent.id)?;
         placed(snap, agent, files_as_of)
     });
     Ok(shown?)
@@ -383,10 +377,10 @@ async fn bind(
         Ok::<_, GatewayError>((named(snap, &said)?, queries::gateway(snap, &body.gateway)?.id))
     })?;
     let id = agent.id;
-    let before = ws.read(|snap| as_of(&ws, snap, id))?;
+    let before = ws.read(|snap| silent_since(&ws, snap, id))?;
     let is_moved = ws.write(&who, move |tx| rules::bind(tx, id, to)).await?;
     let shown = ws.read(|snap| {
-        let files_as_of = if is_moved { before } else { as_of(&ws, snap, id)? };
+        let files_as_of = if is_moved { before } else { silent_since(&ws, snap, id)? };
         placed(snap, agent, files_as_of)
     });
     Ok(shown?)

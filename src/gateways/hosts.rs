@@ -1,4 +1,4 @@
-//! The gateways as the first page tells them.
+//! The gateways as the first page tells them, and as agents that work on them are told of.
 
 use app::Ws;
 use features::agents::queries::elsewhere::Elsewhere;
@@ -100,8 +100,21 @@ pub fn elsewhere(
     Ok(Some(Elsewhere { label: one.label, is_linked, heard_at }))
 }
 
-/// For how long nothing was heard of the other machine that an agent works on, in words; none while that is linked, before
-/// its first word, and of one that works here. What home has of its files is at least as old.
+/// When the other machine that an agent works on was last heard of; none while that is linked, before its first word, and of
+/// one that works here. What home has of its files is at least as old.
+///
+/// # Errors
+/// When the store fails.
+pub fn silent_since(
+    ws: &Ws,
+    read: &dyn Read,
+    agent: AgentId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let place = elsewhere(ws, read, agent)?.filter(|place| !place.is_linked);
+    Ok(place.and_then(|place| place.heard_at))
+}
+
+/// For how long nothing was heard of it, in words.
 ///
 /// # Errors
 /// When the store fails.
@@ -111,7 +124,6 @@ pub fn silent_for(
     agent: AgentId,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let place = elsewhere(ws, read, agent)?.filter(|place| !place.is_linked);
-    let heard_at = place.and_then(|place| place.heard_at);
-    Ok(heard_at.map(|at| format::duration(now.duration_since(at).unsigned_abs())))
+    let since = silent_since(ws, read, agent)?;
+    Ok(since.map(|at| format::duration(now.duration_since(at).unsigned_abs())))
 }

@@ -4,7 +4,7 @@
 use store::columns::{self, Column};
 use store::{Read, StoreError};
 
-use crate::model::{FolderId, Item, ItemKind, KnowledgeId, Scope};
+use crate::model::{self, FolderId, Item, ItemKind, KnowledgeId, Scope};
 use kernel::AgentId;
 
 /// An item by what it is found, listed and counted by.
@@ -49,7 +49,7 @@ impl Column for Line {
 impl Line {
     /// Whether an agent may see it at all.
     pub(crate) fn is_for(&self, agent: AgentId) -> bool {
-        self.scope != Scope::Agent || self.agents.contains(&agent)
+        model::is_for(self.scope, &self.agents, agent)
     }
 
     /// Whether it has a tag, which is said in small letters.

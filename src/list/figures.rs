@@ -130,7 +130,7 @@ impl Tally {
         self.filled += 1;
     }
 
-    /// Counts one row more that has a number: as [`Self::add`], in less time.
+    /// Counts one row more that has a number.
     pub fn number(&mut self, number: Decimal) {
         self.filled();
         self.sum = self.sum.plus(number);
@@ -150,23 +150,22 @@ impl Tally {
 
     /// Counts one row more.
     pub fn add(&mut self, value: Option<&FieldValue>) {
-        self.count += 1;
-        let Some(value) = value else { return };
-        self.filled += 1;
-        if let FieldValue::Number(number) = value {
-            self.sum = self.sum.plus(*number);
-        }
-        if !matches!(value, FieldValue::Number(_) | FieldValue::Day(_) | FieldValue::At(_)) {
-            return;
-        }
-        let beats = |held: &Option<FieldValue>, order: Ordering| {
-            held.as_ref().is_none_or(|held| value.order(held) == order)
-        };
-        if beats(&self.least, Ordering::Less) {
-            self.least = Some(value.clone());
-        }
-        if beats(&self.most, Ordering::Greater) {
-            self.most = Some(value.clone());
+        match value {
+            None => self.empty(1),
+            Some(FieldValue::Number(number)) => self.number(*number),
+            Some(value @ (FieldValue::Day(_) | FieldValue::At(_))) => {
+                self.filled();
+                let beats = |held: &Option<FieldValue>, order: Ordering| {
+                    held.as_ref().is_none_or(|held| value.order(held) == order)
+                };
+                if beats(&self.least, Ordering::Less) {
+                    self.least = Some(value.clone());
+                }
+                if beats(&self.most, Ordering::Greater) {
+                    self.most = Some(value.clone());
+                }
+            }
+            Some(_) => self.filled(),
         }
     }
 
@@ -221,6 +220,10 @@ mod tests {
         one.filled();
         other.add(Some(&FieldValue::Text("seven".to_owned())));
         assert_eq!(one, other);
+        let number = |millionths| Some(FieldValue::Number(Decimal::of_millionths(millionths)));
+        assert_eq!((one.count, one.filled), (7, 5));
+        assert_eq!(one.sum(), Decimal::of_millionths(8_500_000));
+        assert_eq!((one.least, one.most), (number(-1_500_000), number(7_000_000)));
     }
 
     #[test]

@@ -157,14 +157,12 @@ impl Turn {
     /// Why a tool cannot be used here at all.
     fn unusable(&self, entry: &Entry) -> Option<String> {
         let name = entry.spec.name;
-        let away = self.talk.journal.ws.upstream.is_some();
-        match not_there(name).filter(|_| away) {
-            _ if !self.may_use(entry) => {
-                Some(format!("Error(denied): you may not use {name} here"))
-            }
-            Some(why) => Some(format!("Error(not_on_this_machine): {why}")),
-            None => None,
+        if !self.may_use(entry) {
+            return Some(format!("Error(denied): you may not use {name} here"));
         }
+        let is_away = self.talk.journal.ws.upstream.is_some();
+        let why = not_there(name).filter(|_| is_away)?;
+        Some(format!("Error(not_on_this_machine): {why}"))
     }
 
     /// Why a call is refused: the run goes in circles.

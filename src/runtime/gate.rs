@@ -162,6 +162,8 @@ impl Turn {
         let mut changed = None;
         if let Some(approval) = &weighed.answered {
             let over = approval.until.is_some_and(|until| until <= now);
+            let is_same_tool = approval.is_of(&entry.definition);
+            let is_same = is_same_tool && approval.digest == weighed.digest;
             match approval.answer.as_ref().map(|answer| (answer.answer, answer)) {
                 Some((ApprovalAnswer::Denied, answer)) => {
                     let told = self.denied(answer.by, &answer.note)?;
@@ -175,16 +177,12 @@ impl Turn {
                     return Ok(Some(Passed::Refused(unanswered())));
                 }
                 _ if weighed.verdict.leave == Leave::Deny => {}
-                Some(_)
-                    if approval.is_allowed()
-                        && approval.digest == weighed.digest
-                        && approval.is_of(&entry.definition) =>
-                {
+                Some(_) if approval.is_allowed() && is_same => {
                     self.ends.approved = Some(approval.id);
                     return Ok(Some(weighed.go()));
                 }
                 Some(_) if approval.is_allowed() => {
-                    changed = Some(match approval.is_of(&entry.definition) {
+                    changed = Some(match is_same_tool {
                         true => differs(&approval.plan, &weighed.plan),
                         false => format!("HQ was updated since the yes: {} is another", call.name),
                     });
@@ -196,7 +194,7 @@ impl Turn {
                     return Ok(None);
                 }
                 // A message came, or the program was started anew: it waits on.
-                None if approval.digest == weighed.digest && approval.is_of(&entry.definition) => {
+                None if is_same => {
                     let (line, until) = (approval.plan.line(&approval.tool), approval.until);
                     let waits = self.wait_for_yes(call, (line, until), Vec::new()).await?;
                     return Ok(waits.then_some(Passed::Waits));

@@ -71,8 +71,7 @@ impl Noted {
         match self.reasons.get(&agent) {
             // What the agent's state says stands in a new item from the beginning.
             Some(known) if *known == reason => {
-                let is_new = [OVER_BUDGET, SILENT, PAUSED].iter().any(|one| reason == Some(*one));
-                is_new && self.fresh.contains(&agent)
+                matches!(reason, Some(OVER_BUDGET | SILENT | PAUSED)) && self.fresh.contains(&agent)
             }
             _ => true,
         }

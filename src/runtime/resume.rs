@@ -126,11 +126,7 @@ pub(super) async fn recover(
     ws: &Ws,
     cut_off: &HashSet<RunId>,
 ) -> Result<HashSet<RunId>, EngineError> {
-    let jobs = ws.jobs_folder();
-    let ended = blocking(move || left_over::end_all(&jobs)).await?;
-    if ended > 0 {
-        tracing::info!(ended, "ended {ended} processes that the last life left behind");
-    }
+    end_left_over(ws).await?;
     let lost = jobs::recover(ws).await?;
     if lost > 0 {
         tracing::info!(lost, "{lost} jobs were lost with the last life");
@@ -143,25 +139,11 @@ pub(super) async fn recover(
             }
         }
     }
-    let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
     let mut live = ws.read(|snap| queries::live(snap))?;
     // Those of other machines go on there.
     let places = ws.read(|snap| away::places(ws, snap))?;
     live.retain(|run| !places.contains_key(&run.agent));
-    let (mut going, mut begun) = (HashSet::new(), 0);
-    for run in live.into_iter().filter(left) {
-        // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
-        // anew with each look.
-        match recover_one(ws, run.id, RESTARTED).await {
-            Ok(run) => {
-                going.extend(run.is_live().then_some(run.id));
-                begun += u32::from(run.is_live() && run.started_at.is_some());
-            }
-            Err(error) => {
-                tracing::error!(run.id = %run.id, %error, "run {} could not be recovered", run.id);
-            }
-        }
-    }
+    let (going, begun) = recover_all(ws, live).await;
     if 0 < begun {
         ws.order(BY, RunsTakenUp { count: begun }).await?;
     }
@@ -180,23 +162,42 @@ pub(super) async fn recover_away(
     ws: &Ws,
     agents: &BTreeSet<AgentId>,
 ) -> Result<HashSet<RunId>, EngineError> {
+    end_left_over(ws).await?;
+    let mut live = ws.read(|snap| queries::live(snap))?;
+    live.retain(|run| agents.contains(&run.agent));
+    let (going, _) = recover_all(ws, live).await;
+    Ok(going)
+}
+
+/// Ends programs that the last life left behind.
+async fn end_left_over(ws: &Ws) -> Result<(), EngineError> {
     let jobs = ws.jobs_folder();
     let ended = blocking(move || left_over::end_all(&jobs)).await?;
     if 0 < ended {
         tracing::info!(ended, "ended {ended} processes that the last life left behind");
     }
-    let mut going = HashSet::new();
-    let live = ws.read(|snap| queries::live(snap))?;
+    Ok(())
+}
+
+/// Puts those of these runs that were working back to the queue, or gives them up. Answers which go on, and how many of
+/// them had begun.
+async fn recover_all(ws: &Ws, live: Vec<Run>) -> (HashSet<RunId>, u32) {
     let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
-    for run in live.into_iter().filter(|run| agents.contains(&run.agent) && left(run)) {
+    let (mut going, mut begun) = (HashSet::new(), 0);
+    for run in live.into_iter().filter(left) {
+        // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
+        // anew with each look.
         match recover_one(ws, run.id, RESTARTED).await {
-            Ok(run) => going.extend(run.is_live().then_some(run.id)),
+            Ok(run) => {
+                going.extend(run.is_live().then_some(run.id));
+                begun += u32::from(run.is_live() && run.started_at.is_some());
+            }
             Err(error) => {
                 tracing::error!(run.id = %run.id, %error, "run {} could not be recovered", run.id);
             }
         }
     }
-    Ok(going)
+    (going, begun)
 }
 
 /// Takes one run up again. What its calls came to that nobody saw the end of is booked here and not

@@ -16,22 +16,9 @@ use support::model::{Gate, Turn};
 use support::office::Office;
 use support::work::all;
 
-use crate::agent_upgrade::{moves, newer};
+use crate::agent_upgrade::{made, make, moves, newer};
 
 const ADA: &str = "/api/v1/agents/ada";
-
-async fn make(api: &Person, body: Value) -> Value {
-    let made = api.post("/api/v1/agents", &body).await;
-    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-    made.json()
-}
-
-async fn made() -> (TestHq, Person) {
-    let hq = TestHq::start().await;
-    let api = hq.api().await;
-    make(&api, json!({ "name": "Ada" })).await;
-    (hq, api)
-}
 
 fn read(hq: &TestHq, agent: &str, path: &str) -> String {
     let file = hq.ws().agent_folder(agent).join(path);
@@ -76,7 +63,7 @@ async fn the_handle_of_an_archived_agent_starts_nobody_with_its_past() {
     ok(api.post(&format!("{ADA}/archive"), &json!({})).await).await;
     let taken = api.post("/api/v1/agents", &json!({ "name": "Other", "slug": "ada" })).await;
     assert_eq!(taken.json()["code"], "slug_taken", "{}", taken.text);
-    let next = make(&api, json!({ "name": "Ada" })).await;
+    let next = make(&api, "Ada").await;
     assert_eq!(next["slug"], "ada-2", "{next}");
     assert!(!hq.ws().agent_folder("ada-2").join("notes").exists());
     let past = ok(api.get("/api/v1/agents/ada-2/history").await).await.to_string();
@@ -171,11 +158,11 @@ async fn a_name_stays_what_was_typed_or_is_refused() {
     assert!(all::<Agent>(&hq).is_empty());
 
     // From right to left, as its people write.
-    let tova = make(&api, json!({ "name": "טובה" })).await;
+    let tova = make(&api, "טובה").await;
     let slug = tova["slug"].as_str().expect("a handle");
     assert!(read(&hq, slug, "IDENTITY.md").contains("טובה"));
     // What reads like a gap of a template is a name like others.
-    let odd = make(&api, json!({ "name": "{{owner}} & {{name}}" })).await;
+    let odd = make(&api, "{{owner}} & {{name}}").await;
     let slug = odd["slug"].as_str().expect("a handle");
     let identity = read(&hq, slug, "IDENTITY.md");
     assert!(identity.contains("{{owner}} & {{name}}"), "{identity}");

@@ -23,11 +23,11 @@ const BYTES: &str = "application/octet-stream";
 const KEY: &str = "sk-abcdefghijklmnopqrstuvwx";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n only its beginning counts here";
 
-async fn made() -> (TestHq, Person) {
+pub async fn made() -> (TestHq, Person) {
     made_with(Setup::default()).await
 }
 
-async fn made_with(setup: Setup) -> (TestHq, Person) {
+pub async fn made_with(setup: Setup) -> (TestHq, Person) {
     let hq = setup.start().await;
     let api = hq.api().await;
     let made = api.post("/api/v1/agents", &json!({ "name": "Ada" })).await;

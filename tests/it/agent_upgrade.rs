@@ -24,13 +24,13 @@ const AGENTS: &str = "/w/marlow-cargo/agents";
 const ADA: &str = "/api/v1/agents/ada";
 const UPGRADE: &str = "/api/v1/agents/ada/upgrade";
 
-async fn make(api: &Person, name: &str) -> Value {
+pub async fn make(api: &Person, name: &str) -> Value {
     let made = api.post("/api/v1/agents", &json!({ "name": name })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     made.json()
 }
 
-async fn made() -> (TestHq, Person) {
+pub async fn made() -> (TestHq, Person) {
     let hq = TestHq::start().await;
     let api = hq.api().await;
     make(&api, "Ada").await;

@@ -12,10 +12,11 @@ use kernel::{Outcome, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use support::hq::{Person, Setup, TestHq};
+use support::hq::{Person, Setup};
 use support::model::Turn;
 use support::office::Office;
 
+use crate::agent_files::{made, made_with};
 use crate::ops_health::Room;
 
 const AGENTS: &str = "/w/marlow-cargo/agents";
@@ -32,18 +33,6 @@ async fn log(person: &Person, query: &str) -> Vec<Value> {
     let reply = person.get(&format!("/api/v1/agents/ada/history?{query}")).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
     reply.json()["items"].as_array().expect("a list").clone()
-}
-
-async fn made() -> (TestHq, Person) {
-    made_with(Setup::default()).await
-}
-
-async fn made_with(setup: Setup) -> (TestHq, Person) {
-    let hq = setup.start().await;
-    let api = hq.api().await;
-    let made = api.post("/api/v1/agents", &json!({ "name": "Ada" })).await;
-    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-    (hq, api)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

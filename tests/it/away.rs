@@ -1,9 +1,7 @@
 //! An agent works on another machine: the real program there beside a home in this process, with a proxy between them that
 //! the tests cut.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crypto::token::{Token, TokenKind};
@@ -15,16 +13,15 @@ use gateways::identity::identity;
 use gateways::model::{Gateway, local};
 use gateways::rules::{self, NewToken};
 use kernel::{GatewayId, Outcome, RunId, RunState};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 
 use support::model::{Gate, Turn};
 use support::office::{KEY, Office};
-use support::program::{Program, command};
+use support::program::{Program, command, join};
 use support::work;
+
+use crate::partitions::line::Line;
 
 mod cut;
 
@@ -41,54 +38,6 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     });
     waited.await.unwrap_or_else(|_| panic!("{what}"));
-}
-
-/// The line between both, which can be cut.
-struct Line {
-    address: String,
-    to: Arc<Mutex<Option<String>>>,
-    open: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    task: JoinHandle<()>,
-}
-
-impl Line {
-    async fn to(home: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let to = Arc::new(Mutex::new(Some(home.trim_start_matches("http://").to_owned())));
-        let open: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
-        let (known, all) = (Arc::clone(&to), Arc::clone(&open));
-        let task = tokio::spawn(async move {
-            loop {
-                let (mut near, _) = listener.accept().await.expect("a caller");
-                let Some(far) = known.lock().clone() else { continue };
-                let talk = tokio::spawn(async move {
-                    if let Ok(mut far) = TcpStream::connect(far).await {
-                        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                    }
-                });
-                all.lock().push(talk);
-            }
-        });
-        Self { address, to, open, task }
-    }
-
-    /// Nothing gets through any more.
-    fn cut(&self) -> String {
-        let home = self.to.lock().take().expect("it is not cut");
-        self.open.lock().drain(..).for_each(|talk| talk.abort());
-        home
-    }
-
-    fn mend(&self, home: String) {
-        *self.to.lock() = Some(home);
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 /// A home, and another machine that Ada works on.
@@ -118,19 +67,8 @@ impl Shop {
         let print = identity(&ws).await.expect("a key").public().fingerprint();
         let line = Line::to(&office.hq.url()).await;
         let machine = tempfile::tempdir().expect("a folder");
-        let own = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(machine.path(), own).expect("its mode is changed");
-        let words = [
-            "replica",
-            "--join",
-            &line.address,
-            "--fingerprint",
-            &print,
-            "--token",
-            token.reveal(),
-        ];
-        let mut joins = command(Path::new(BINARY), machine.path(), &words);
-        let host = Some(Program::start_with(&mut joins));
+        let invitation = (token.reveal(), print.as_str());
+        let host = Some(join(Path::new(BINARY), machine.path(), &line.address, invitation));
         let mut found = None;
         until("it never joined", || {
             found = work::all::<Gateway>(&office.hq).into_iter().find(|one| one.ready_at.is_some());
@@ -283,14 +221,14 @@ async fn a_cut_line_makes_a_run_wait_and_nothing_happens_twice() {
     let task = office.task("Count the bells", &shop.ada).await;
     gate.reached().await;
     let run = shop.begun(&task).await;
-    let home = shop.line.cut();
+    shop.line.cut();
     until("the cut was not seen", || !shop.is_linked()).await;
     gate.open();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let waits: Run = office.get(run);
     assert_eq!(waits.state, RunState::Running, "{waits:?}");
     assert!(shop.calls(run).is_empty(), "nothing came");
-    shop.line.mend(home);
+    shop.line.mend();
     let run = shop.worked(&task).await;
     was_done(&shop, &run);
     let calls = shop.calls(run.id);
@@ -337,7 +275,7 @@ async fn what_is_stopped_while_the_line_is_cut_has_ended_and_new_work_waits() {
     let task = office.task("Count the bells", &shop.ada).await;
     gate.reached().await;
     let run = shop.begun(&task).await;
-    let home = shop.line.cut();
+    shop.line.cut();
     until("the cut was not seen", || !shop.is_linked()).await;
     office.stop(run).await;
     let stopped = shop.worked(&task).await;
@@ -355,7 +293,7 @@ async fn what_is_stopped_while_the_line_is_cut_has_ended_and_new_work_waits() {
     })
     .await;
     assert!(office.runs_on(other.id).is_empty());
-    shop.line.mend(home);
+    shop.line.mend();
     let run = shop.worked(&other).await;
     was_done(&shop, &run);
     let comments: Vec<Comment> = office.all();

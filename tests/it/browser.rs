@@ -27,7 +27,7 @@ const OFFER: &str = "%PDF-1.4 zanzibar";
 
 /// Whether a browser can be kept to its way out here.
 #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
-fn is_possible() -> bool {
+pub fn is_possible() -> bool {
     assert!(std::path::Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
     let possible = PORTS <= landlock_abi();
     if !possible {

@@ -1,21 +1,19 @@
 //! Browsers of agents over the API: acts of people and their programs, what asks a person to the browser, and files
 //! that whoever has the wheel gives to a page.
 
-use std::path::Path;
-
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use browser::setup::PROGRAM;
 use features::agents::model::Agent;
 use kernel::{RunState, TrustMode, WaitFor};
 use reqwest::StatusCode;
-use sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use support::model::Turn;
 use support::office::Office;
+
+use crate::browser::is_possible;
 
 const PAGE: &str = "/w/marlow-cargo/agents/ada/browser";
 const API: &str = "/api/v1/agents/ada/browser";
@@ -25,17 +23,6 @@ const SHOP: &str = "<title>Shop</title><h1>Shop</h1><label>Name <input id=who></
 const OFFERS: &str =
     "<title>Offers</title><input type=file onchange=\"location.hash = this.files[0].name\"
     style='position:absolute;top:20px;left:20px;width:300px;height:40px'>";
-
-/// Whether a browser can be kept to its way out here.
-#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
-fn is_possible() -> bool {
-    assert!(Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
-    let possible = PORTS <= landlock_abi();
-    if !possible {
-        println!("skipped: this kernel cannot tell ports apart");
-    }
-    possible
-}
 
 /// An office whose Ada may use a browser, and the address of a site that it reaches.
 async fn opened() -> (Office, Agent, String) {

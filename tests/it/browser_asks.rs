@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
-use browser::setup::PROGRAM;
 use features::agents::model::Agent;
 use features::browsers::model::BrowserShot;
 use features::browsers::queries as browsers;
@@ -16,13 +15,14 @@ use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
 use kernel::{Leave, RunId, RunState, TrustMode};
 use reqwest::StatusCode;
-use sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
 use store::ReadExt as _;
 use tokio::net::TcpListener;
 
 use support::model::Turn;
 use support::office::Office;
+
+use crate::browser::is_possible;
 
 const PAGE: &str = "<title>Shop</title><h1>Shop</h1><a href=/offer download>Our offer</a>
     <button onclick=\"this.nextElementSibling.textContent='Hello'\">Greet</button><p>Nobody</p>
@@ -35,17 +35,6 @@ const PAGE: &str = "<title>Shop</title><h1>Shop</h1><a href=/offer download>Our 
 async fn offer() -> impl IntoResponse {
     let kept = "attachment; filename=\"offer.pdf\"";
     ([("content-type", "application/pdf"), ("content-disposition", kept)], "%PDF-1.4 zanzibar")
-}
-
-/// Whether a browser can be kept to its way out here.
-#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
-fn is_possible() -> bool {
-    assert!(std::path::Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
-    let possible = PORTS <= landlock_abi();
-    if !possible {
-        println!("skipped: this kernel cannot tell ports apart");
-    }
-    possible
 }
 
 /// An office whose Ada asks, and has a browser that shows the shop.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener as Trap, UdpSocket};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +13,16 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{Html, IntoResponse, Redirect};
 use browser::launch::Tended;
-use browser::setup::PROGRAM;
 use kernel::TrustMode;
 use parking_lot::Mutex;
 use reqwest::StatusCode;
-use sandbox::confine::{PORTS, landlock_abi};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use support::model::Turn;
 use support::office::Office;
+
+use crate::browser::is_possible;
 
 /// How long one way of the page may take.
 const EACH_MS: u32 = 3_000;
@@ -83,17 +82,6 @@ const WORKER: &str = "const tries = () => Promise.allSettled([fetch(TRAP + '/wor
     self.oninstall = event => { skipWaiting(); event.waitUntil(tries()); };
     self.onconnect = event => tries().then(() => event.ports[0].postMessage(1));
     if (self.DedicatedWorkerGlobalScope) tries().then(() => postMessage(1));";
-
-/// Whether a browser can be kept to its way out here.
-#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
-fn is_possible() -> bool {
-    assert!(Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
-    let possible = PORTS <= landlock_abi();
-    if !possible {
-        println!("skipped: this kernel cannot tell ports apart");
-    }
-    possible
-}
 
 /// What the allowed site knows: what it was asked for, and the traps.
 #[derive(Clone)]

@@ -10,14 +10,12 @@ use axum::response::Html;
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use browser::setup::PROGRAM;
 use features::agents::model::Agent;
 use features::browsers::queries as browsers;
 use features::runs::model::Run;
 use kernel::{Role, RunState, TaskId, TrustMode};
 use parking_lot::Mutex;
 use reqwest::StatusCode;
-use sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _};
 use tokio::net::TcpListener;
@@ -25,6 +23,8 @@ use tokio::net::TcpListener;
 use support::hq::{Heard, Person, Socket};
 use support::model::Turn;
 use support::office::Office;
+
+use crate::browser::is_possible;
 
 const PAGE: &str = "/w/marlow-cargo/agents/ada/browser";
 const API: &str = "/api/v1/agents/ada/browser";
@@ -38,17 +38,6 @@ const SIGN_IN: &str = "<title>Sign in</title><style>body{margin:0;background:#00
 
 /// The same, with a button that shows the letters.
 const SHOWS: &str = "<button id=s style='top:180px' onclick=\"p.type='text'\">Show</button>";
-
-/// Whether a browser can be kept to its way out here.
-#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
-fn is_possible() -> bool {
-    assert!(Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
-    let possible = PORTS <= landlock_abi();
-    if !possible {
-        println!("skipped: this kernel cannot tell ports apart");
-    }
-    possible
-}
 
 /// An office whose Ada has a browser that shows a sign-in.
 async fn opened() -> (Office, Agent, String) {

@@ -7,7 +7,7 @@
 //! each other.
 
 mod books;
-mod line;
+pub(crate) mod line;
 mod pair;
 mod script;
 

@@ -2,7 +2,9 @@
 //! again. Crash, start-up and command tests and the benches use it; everything else starts the
 //! server in the test's own process.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -203,6 +205,14 @@ pub fn invite(binary: &Path, data: &Path, label: &str) -> (String, String) {
     assert!(home.stop().success(), "the program ends well");
     let word = |name: &str| made[name].as_str().expect("a word").to_owned();
     (word("secret"), word("fingerprint"))
+}
+
+/// Lets a machine with this folder join as a gateway, over an address of its home, with a token and the fingerprint of
+/// the workspace.
+pub fn join(binary: &Path, machine: &Path, home: &str, (token, print): (&str, &str)) -> Program {
+    std::fs::set_permissions(machine, Permissions::from_mode(0o700)).expect("its mode is changed");
+    let words = ["replica", "--join", home, "--fingerprint", print, "--token", token];
+    Program::start_with(&mut command(binary, machine, &words))
 }
 
 /// The time that a process has had on a processor so far, its own and the kernel's for it; Linux counts it in

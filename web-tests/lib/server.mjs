@@ -65,10 +65,11 @@ async function launch(data, listen, settings, isNew) {
   return { ...lines, end, log };
 }
 
-/** Fills an empty folder with a company that is made up. */
-async function fill(data, size) {
+/** Runs a command on a folder; gives what it prints. */
+async function command(data, ...words) {
   const env = { ...bareEnvironment(), HQ_DATA: data };
-  await promisify(execFile)(process.env.HQ_BIN, ['demo', '--seed', size], { env });
+  const { stdout } = await promisify(execFile)(process.env.HQ_BIN, words, { env });
+  return stdout;
 }
 
 /**
@@ -79,7 +80,7 @@ async function fill(data, size) {
  */
 export async function startServer({ seed } = {}) {
   const data = await mkdtemp(join(tmpdir(), 'hq-web-'));
-  if (seed) await fill(data, seed);
+  if (seed) await command(data, 'demo', '--seed', seed);
   let running = await launch(data, '127.0.0.1:0', QUICK, !seed);
   const { url, setupLink } = running;
   return {
@@ -88,9 +89,7 @@ export async function startServer({ seed } = {}) {
     /** What it has said on standard error since its last start. */
     log: () => running.log.join('\n'),
     async ask(...words) {
-      const env = { ...bareEnvironment(), HQ_DATA: data };
-      const { stdout } = await promisify(execFile)(process.env.HQ_BIN, [...words, '--json'], { env });
-      return JSON.parse(stdout);
+      return JSON.parse(await command(data, ...words, '--json'));
     },
     async restart({ signal = 'SIGTERM', settings = QUICK } = {}) {
       await running.end(signal);

@@ -1,5 +1,6 @@
 // The steps that more than one story takes, by the names that a person reads or hears.
 
+import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 
 export const OWNER = {
@@ -45,6 +46,33 @@ export function appCode(key, at = Date.now()) {
   const tag = createHmac('sha1', secret).update(step).digest();
   const code = (tag.readUInt32BE(tag[19] & 15) & 0x7fffffff) % 1_000_000;
   return String(code).padStart(6, '0');
+}
+
+/** Waits until something is so. */
+export async function until(what, isSo) {
+  const end = Date.now() + PATIENCE.timeout;
+  while (!(await isSo())) {
+    if (end < Date.now()) throw new Error(`${what} did not come`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** What the owner does beside the page: `send()` forms, `put()` to the API, which other requests ask with `headers`. */
+export function asOwner(page, { server, place }) {
+  const origin = server.url;
+  const headers = { origin, 'x-hq-workspace': place.split('/').at(-1) };
+  return {
+    headers,
+    async send(path, form) {
+      const answer = await page.request.post(`${server.url}${place}${path}`, { form, headers: { origin }, maxRedirects: 0 });
+      assert.ok(answer.status() < 400, `${path}: ${answer.status()}`);
+      return answer.headers().location;
+    },
+    async put(path, data) {
+      const answer = await page.request.put(`${server.url}/api/v1${path}`, { data, headers });
+      assert.equal(answer.status(), 200, `${path}: ${await answer.text()}`);
+    },
+  };
 }
 
 export async function signIn(page, { email, password } = OWNER) {

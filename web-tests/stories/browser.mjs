@@ -7,6 +7,7 @@ import { test } from 'node:test';
 
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE, WIDE } from '../lib/browser.mjs';
+import { asOwner } from '../lib/story.mjs';
 
 export function tell(given) {
   test('a browser is switched on and off on the page of its agent', async () => {
@@ -43,10 +44,9 @@ export function tell(given) {
     const host = `127.0.0.1:${site.address().port}`;
     const context = await newContext(browser, server, { size: WIDE, storageState: signedIn });
     const page = await context.newPage();
-    const headers = { origin: server.url, 'x-hq-workspace': place.split('/').at(-1) };
-    const put = (path, data) => page.request.put(`${server.url}/api/v1${path}`, { data, headers });
-    assert.equal((await put('/reach', { opened: [host] })).status(), 200);
-    assert.equal((await put('/agents/ada/browser', { on: true })).status(), 200);
+    const { put } = asOwner(page, given);
+    await put('/reach', { opened: [host] });
+    await put('/agents/ada/browser', { on: true });
     await page.goto(`${place}/agents/ada/browser`);
     await page.getByLabel('Address to open').fill(`http://${host}/`);
     await page.getByRole('button', { name: 'Open browser' }).click();
@@ -83,7 +83,7 @@ export function tell(given) {
     await small.getByRole('button', { name: 'Hand back' }).click();
     await small.getByText('Ada has the wheel').waitFor();
     assert.deepEqual(phone.faults(), []);
-    assert.equal((await put('/agents/ada/browser', { on: false })).status(), 200);
+    await put('/agents/ada/browser', { on: false });
     await phone.close();
     await context.close();
     site.close();

@@ -8,7 +8,7 @@ import { newContext, PHONE } from '../lib/browser.mjs';
 import { found } from '../lib/founded.mjs';
 import { startModel } from '../lib/model.mjs';
 import { startServer } from '../lib/server.mjs';
-import { appCode, OWNER, PATIENCE } from '../lib/story.mjs';
+import { appCode, asOwner, OWNER, PATIENCE, until } from '../lib/story.mjs';
 import { connect } from '../lib/workday.mjs';
 
 /** How long a code of an authenticator app is of use, in ms. */
@@ -34,15 +34,6 @@ async function openOther(browser) {
   return { url: server.url, place, code, log: server.log, stop: server.stop };
 }
 
-/** Waits until something is so. */
-async function until(what, isSo) {
-  const end = Date.now() + PATIENCE.timeout;
-  while (!(await isSo())) {
-    if (end < Date.now()) throw new Error(`${what} did not come`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 export function tell(given) {
   test('an agent asks a person through the sign-in of another HQ, in two steps, and goes on behind it', async () => {
     const { browser, server, place, signedIn } = given;
@@ -65,17 +56,7 @@ export function tell(given) {
         hearing([['browser', { action: 'snapshot', find: 'Compare leasing' }]]),
         hearing([['work_done', { summary: 'The other board is read.', task_state: 'complete' }]]),
       );
-      const send = async (path, form) => {
-        const sent = { form, headers: { origin: server.url }, maxRedirects: 0 };
-        const answer = await page.request.post(`${server.url}${place}${path}`, sent);
-        assert.ok(answer.status() < 400, `${path}: ${answer.status()}`);
-        return answer.headers().location;
-      };
-      const headers = { origin: server.url, 'x-hq-workspace': place.split('/').at(-1) };
-      const put = async (path, data) => {
-        const answer = await page.request.put(`${server.url}/api/v1${path}`, { data, headers });
-        assert.equal(answer.status(), 200, `${path}: ${await answer.text()}`);
-      };
+      const { headers, put, send } = asOwner(page, given);
       const connection = await connect({ page, place, send, model, name: 'Foreign models' });
       await send('/settings/connections/default', { pick: 'practice' });
       await send('/agents', { name: 'Juno', template: 'default', emoji: '🔑', description: '', thinking: 'none', model: `${connection}/claude-sonnet-5` });

@@ -7,7 +7,7 @@ import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { startHost } from '../lib/host.mjs';
 import { startModel } from '../lib/model.mjs';
-import { PATIENCE, tabTo } from '../lib/story.mjs';
+import { asOwner, PATIENCE, tabTo, until } from '../lib/story.mjs';
 import { connect } from '../lib/workday.mjs';
 
 const WHEELS = 'Count the wheels in the yard';
@@ -18,12 +18,7 @@ export function tell(given) {
     const [model, host] = [await startModel(), await startHost(server, 'GPU box')];
     const context = await newContext(browser, server, { storageState: signedIn });
     const page = await context.newPage();
-    const headers = { origin: server.url, 'x-hq-workspace': place.split('/').at(-1) };
-    const send = async (path, form) => {
-      const answer = await page.request.post(`${server.url}${place}${path}`, { form, headers, maxRedirects: 0 });
-      assert.ok(answer.status() < 400, `${path}: ${answer.status()}`);
-      return answer.headers().location;
-    };
+    const { headers, put, send } = asOwner(page, given);
     try {
       // It thinks for as long as nobody lets it go on, and once only.
       let isHeld = true;
@@ -87,15 +82,10 @@ export function tell(given) {
       // Moved home off the silent machine, it does its work here.
       isHeld = false;
       model.free();
-      const moved = await page.request.put(`${server.url}/api/v1/agents/gus/gateway`, { data: { gateway: 'local' }, headers });
-      assert.equal(moved.status(), 200, await moved.text());
+      await put('/agents/gus/gateway', { gateway: 'local' });
       const asked = `${server.url}/api/v1/tasks/${task.split('/').at(-1)}`;
       const status = async () => (await (await page.request.get(asked, { headers })).json()).status;
-      const late = Date.now() + PATIENCE.timeout;
-      while ((await status()) !== 'done') {
-        assert.ok(Date.now() < late, 'its work was never done at home');
-        await page.waitForTimeout(100);
-      }
+      await until('the end of its work at home', async () => (await status()) === 'done');
       assert.deepEqual(context.faults(), []);
       await context.close();
     } finally {

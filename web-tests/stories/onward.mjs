@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { startModel } from '../lib/model.mjs';
-import { tabTo } from '../lib/story.mjs';
+import { asOwner, tabTo } from '../lib/story.mjs';
 import { connect } from '../lib/workday.mjs';
 
 const LONG_WORK = { timeout: 60_000 };
@@ -31,12 +31,7 @@ export function tell(given) {
         calls: [['work_done', { summary: 'All three offers are weighed.', task_state: 'complete' }]],
         spends: { input: 100, output: 20 },
       });
-      const send = async (path, form) => {
-        const sent = { form, headers: { origin: server.url }, maxRedirects: 0 };
-        const answer = await page.request.post(`${server.url}${place}${path}`, sent);
-        assert.ok(answer.status() < 400, `${path}: ${answer.status()}`);
-        return answer.headers().location;
-      };
+      const { send } = asOwner(page, given);
       const connection = await connect({ page, place, send, model, name: 'Dear models' });
       await send('/settings/connections/default', { pick: 'practice' });
       const price = { model: DEAR, connection, begins: '', input: '100', output: '100', cache_read: '100', cache_write: '' };

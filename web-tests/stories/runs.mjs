@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { startModel } from '../lib/model.mjs';
-import { tabTo } from '../lib/story.mjs';
+import { asOwner, tabTo } from '../lib/story.mjs';
 import { connect, PRICES, tellStories } from '../lib/workday.mjs';
 
 const LONG_WORK = { timeout: 60_000 };
@@ -21,12 +21,7 @@ export function tell(given) {
     const model = await startModel();
     try {
       tellStories(model);
-      const send = async (path, form) => {
-        const sent = { form, headers: { origin: server.url }, maxRedirects: 0 };
-        const answer = await page.request.post(`${server.url}${place}${path}`, sent);
-        assert.ok(answer.status() < 400, `${path}: ${answer.status()}`);
-        return answer.headers().location;
-      };
+      const { send } = asOwner(page, given);
       const connection = await connect({ page, place, send, model });
       // The first connection is what all agents use then: the others practise on.
       await send('/settings/connections/default', { pick: 'practice' });

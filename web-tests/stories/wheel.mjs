@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { startModel } from '../lib/model.mjs';
-import { PATIENCE, tabTo } from '../lib/story.mjs';
+import { asOwner, PATIENCE, tabTo, until } from '../lib/story.mjs';
 import { connect } from '../lib/workday.mjs';
 
 const OFFERS = '<!doctype html><title>Offers</title><input type=file autofocus aria-label=Offer onchange="document.title = this.files[0].name">';
@@ -42,24 +42,6 @@ async function openSite() {
   return Object.assign(site, { host, url: `http://${host}/`, stop });
 }
 
-/** Waits until something is so. */
-async function until(what, isSo) {
-  const end = Date.now() + PATIENCE.timeout;
-  while (!(await isSo())) {
-    if (end < Date.now()) throw new Error(`${what} did not come`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** What talks to the API as the owner. */
-function asOwner(page, { server, place }) {
-  const headers = { origin: server.url, 'x-hq-workspace': place.split('/').at(-1) };
-  return async (path, data) => {
-    const answer = await page.request.put(`${server.url}/api/v1${path}`, { data, headers });
-    assert.equal(answer.status(), 200, `${path}: ${await answer.text()}`);
-  };
-}
-
 async function isNarrow(page) {
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= PHONE.width, `nothing is wider than the screen: ${width}`);
@@ -71,7 +53,7 @@ export function tell(given) {
     const site = await openSite();
     const context = await newContext(browser, server, { size: PHONE, touch: false, storageState: signedIn });
     const page = await context.newPage();
-    const put = asOwner(page, given);
+    const { put } = asOwner(page, given);
     await put('/reach', { opened: [site.host] });
     await put('/agents/ada/browser', { on: true });
     await page.goto(`${place}/agents/ada/browser`);
@@ -121,16 +103,10 @@ export function tell(given) {
       model.tell(/Greet the shop/, { calls: [['browser', { action: 'open', url: site.url }]] }, greet, {
         calls: [['work_done', { summary: 'The shop is greeted.', task_state: 'complete' }]],
       });
-      const send = async (path, form) => {
-        const sent = { form, headers: { origin: server.url }, maxRedirects: 0 };
-        const answer = await page.request.post(`${server.url}${place}${path}`, sent);
-        assert.ok(answer.status() < 400, `${path}: ${answer.status()}`);
-        return answer.headers().location;
-      };
+      const { put, send } = asOwner(page, given);
       const connection = await connect({ page, place, send, model, name: 'Shop models' });
       await send('/settings/connections/default', { pick: 'practice' });
       await send('/agents', { name: 'Noor', template: 'default', emoji: '🛒', description: '', thinking: 'none', model: `${connection}/claude-sonnet-5` });
-      const put = asOwner(page, given);
       await put('/reach', { opened: [site.host] });
       await put('/agents/noor/browser', { on: true });
       await send('/tasks', { title: 'Greet the shop', assignee: 'noor', priority: 'high', status: 'todo', description: '' });

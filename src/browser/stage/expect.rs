@@ -37,9 +37,7 @@ impl Stage {
         let found = self.state.lock().expected.remove(&run);
         found.filter(|(of, _)| *of == step).map(|(_, expected)| expected)
     }
-}
 
-impl Stage {
     /// Keeps in mind that a download, by its file, began with an act that was allowed to begin it.
     pub fn agree(&self, file: String) {
         let mut state = self.state.lock();
@@ -49,7 +47,7 @@ impl Stage {
         state.agreed.push(file);
     }
 
-    /// Whether it did.
+    /// Whether a download, by its file, began with such an act.
     #[must_use]
     pub fn is_agreed(&self, file: &str) -> bool {
         self.state.lock().agreed.iter().any(|one| one == file)

@@ -27,7 +27,7 @@ use web::upload;
 
 use super::listing::{self, left_out, said, title};
 use super::mapping::{self, ColumnView, columns_of};
-use super::rows::{self, RowsAsked, RowsView};
+use super::rows::{self, RowsAsked, RowsView, wide};
 use super::trial::{self, Trial};
 use super::{MAX_BYTES, Preview, look_at, start, table, take_back};
 use crate::columns;
@@ -332,10 +332,6 @@ fn trying(base: &str, trial: &Trial, asked: &RowsAsked) -> Trying {
         said: format!("{} of {} rows tried…", grouped(tried), grouped(all)),
         again: asked.again(base),
     }
-}
-
-fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 fn page(

@@ -46,8 +46,7 @@ impl RowsAsked {
 
     /// Where the same is asked for again.
     pub(super) fn again(&self, base: &str) -> String {
-        let at = href(base, &self.show, &self.column, self.page);
-        at.trim_end_matches(PLACE).to_owned()
+        address(base, &self.show, &self.column, self.page)
     }
 }
 
@@ -116,10 +115,15 @@ pub(super) struct RowsView {
 
 type Problems<'p> = BTreeMap<u32, Vec<&'p RowProblem>>;
 
+/// The page with the rows of one kind.
+fn address(base: &str, show: &str, column: &str, page: usize) -> String {
+    let (show, column) = (query_value(show), query_value(column));
+    format!("{base}?show={show}&column={column}&page={page}&on=true")
+}
+
 /// Where the rows of one kind stand.
 fn href(base: &str, show: &str, column: &str, page: usize) -> String {
-    let (show, column) = (query_value(show), query_value(column));
-    format!("{base}?show={show}&column={column}&page={page}&on=true{PLACE}")
+    address(base, show, column, page) + PLACE
 }
 
 /// The rows that are asked for, one page of them; as they stand in the file when nothing could be tried.
@@ -192,7 +196,7 @@ pub(super) fn view(
     }
 }
 
-fn wide(n: usize) -> u64 {
+pub(super) fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 

@@ -1,14 +1,15 @@
 //! Trials: what an import would do with all rows of its file, found out by the function that imports, on a snapshot. A
 //! trial goes on by itself while its page tells how far it is; what it found is kept for as long as somebody looks.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use app::{Who as _, Ws};
 use kernel::{Actor, ImportId, WorkspaceId};
 use sheet::Table;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use web::session::Person;
 
 use super::{Preview, found, preview, table};
@@ -55,12 +56,12 @@ pub(super) struct Trial {
     tried: AtomicUsize,
     ended: watch::Sender<Option<Ended>>,
     asked: Mutex<Instant>,
-    is_given_up: AtomicBool,
-    given_up: Notify,
+    /// Set when another takes its place, and when the work of the workspace halts.
+    given_up: CancellationToken,
 }
 
 impl Trial {
-    fn new(of: Of, seq: u64, table: Table) -> Self {
+    fn new(ws: &Ws, (of, seq): (Of, u64), table: Table) -> Self {
         Self {
             of,
             seq,
@@ -68,8 +69,7 @@ impl Trial {
             tried: AtomicUsize::new(0),
             ended: watch::Sender::new(None),
             asked: Mutex::new(Instant::now()),
-            is_given_up: AtomicBool::new(false),
-            given_up: Notify::new(),
+            given_up: ws.halt().child_token(),
         }
     }
 
@@ -87,15 +87,6 @@ impl Trial {
     async fn wait(&self) {
         let mut ended = self.ended.subscribe();
         drop(tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)).await);
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.is_given_up.load(Ordering::Relaxed)
-    }
-
-    fn give_up(&self) {
-        self.is_given_up.store(true, Ordering::Relaxed);
-        self.given_up.notify_one();
     }
 
     fn asked(&self) -> MutexGuard<'_, Instant> {
@@ -130,7 +121,7 @@ pub(super) async fn of(
         None => {
             let own = of.import.clone();
             let table = ws.look(move |ws| table(ws, &own)).await?;
-            begin(ws, Trial::new(of, seq, table))
+            begin(ws, Trial::new(ws, (of, seq), table))
         }
     };
     trial.wait().await;
@@ -155,9 +146,9 @@ fn begin(ws: &Ws, trial: Trial) -> Arc<Trial> {
     let trial = Arc::new(trial);
     let (old, mut left): (Vec<_>, Vec<_>) =
         all.drain(..).partition(|one| trial.of.replaces(&one.of));
-    old.iter().for_each(|one| one.give_up());
+    old.iter().for_each(|one| one.given_up.cancel());
     if MOST <= left.len() {
-        left.remove(0).give_up();
+        left.remove(0).given_up.cancel();
     }
     left.push(Arc::clone(&trial));
     *all = left;
@@ -172,17 +163,16 @@ fn forget(trial: &Arc<Trial>) {
 
 /// Tries all rows, then keeps what was found for as long as somebody asks for it.
 async fn run(ws: Ws, trial: Arc<Trial>) {
-    let halt = ws.halt();
     let turn = tokio::select! {
         turn = TURN.acquire() => Some(turn),
-        () = halt.cancelled() => None,
+        () = trial.given_up.cancelled() => None,
     };
-    if turn.is_some() && !trial.is_given_up() {
-        let (own, stops) = (Arc::clone(&trial), halt.clone());
+    if turn.is_some() && !trial.given_up.is_cancelled() {
+        let own = Arc::clone(&trial);
         let done = ws.look(move |ws| {
             let goes_on = |tried: usize| {
                 own.tried.store(tried, Ordering::Relaxed);
-                !stops.is_cancelled() && !own.is_given_up()
+                !own.given_up.is_cancelled()
             };
             let tried = (&own.of.import, &own.table);
             ws.read(|snap| preview(ws, snap, (tried, own.of.who), goes_on))
@@ -193,13 +183,12 @@ async fn run(ws: Ws, trial: Arc<Trial>) {
     drop(turn);
     loop {
         let quiet = trial.asked().elapsed();
-        if halt.is_cancelled() || trial.is_given_up() || KEPT <= quiet {
+        if trial.given_up.is_cancelled() || KEPT <= quiet {
             break;
         }
         tokio::select! {
             () = tokio::time::sleep(KEPT - quiet) => {}
-            () = trial.given_up.notified() => {}
-            () = halt.cancelled() => {}
+            () = trial.given_up.cancelled() => {}
         }
     }
     forget(&trial);

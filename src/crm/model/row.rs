@@ -165,6 +165,18 @@ impl<B: Book> Row<B> {
     pub fn text(&self, key: &str) -> &str {
         self.value(key).and_then(FieldValue::text).unwrap_or_default()
     }
+
+    /// The same as it is at rest.
+    pub(crate) fn plain(&self) -> Plain<B::Id, &Cells> {
+        Plain {
+            id: self.id,
+            collection: self.collection,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            archived_at: self.archived_at,
+            cells: &self.cells,
+        }
+    }
 }
 
 /// The stamps of a row, and its cells at rest.
@@ -235,15 +247,7 @@ pub const STAMPS: [&str; 5] = ["id", "collection", "created_at", "updated_at", "
 impl<B: Book> Serialize for Row<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
-            let plain = Plain {
-                id: self.id,
-                collection: self.collection,
-                created_at: self.created_at,
-                updated_at: self.updated_at,
-                archived_at: self.archived_at,
-                cells: &self.cells,
-            };
-            return plain.serialize(serializer);
+            return self.plain().serialize(serializer);
         }
         let mut map = serializer.serialize_map(Some(STAMPS.len() + self.cells.len()))?;
         map.serialize_entry("id", &self.id)?;

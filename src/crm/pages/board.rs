@@ -79,18 +79,15 @@ pub(super) fn board<B: Book>(
     let is_stages = column.key == STAGE;
     let (mut lanes, mut closed) = (Vec::new(), Vec::new());
     if column.kind == Kind::Select {
-        let group = |value: &FieldValue| {
-            found.groups.iter().find(|group| group.value.as_ref() == Some(value))
-        };
         let is_over = |stands: Stands| is_stages && stands != Stands::Open;
         // Where a list finds nothing but deals that are over, they stand as cards.
-        let is_open = |choice: &Choice| {
-            !is_over(choice.stands) && group(&FieldValue::Choice(choice.key.clone())).is_some()
-        };
+        let is_open =
+            |choice: &Choice| !is_over(choice.stands) && group_of(found, choice).is_some();
         let folds = found.ids.is_empty() || column.choices.iter().any(is_open);
         for choice in &column.choices {
             let value = FieldValue::Choice(choice.key.clone());
-            let (group, tone) = (group(&value).unwrap_or(&empty), draw::tone(choice.stands));
+            let group = group_of(found, choice).unwrap_or(&empty);
+            let tone = draw::tone(choice.stands);
             let folded = Group {
                 value: None,
                 count: group.count,
@@ -158,17 +155,19 @@ fn lane<B: Book>(
     })
 }
 
+/// The rows that have a choice, where there are any.
+fn group_of<'f, I>(found: &'f Found<I>, choice: &Choice) -> Option<&'f Group<I>> {
+    let value = FieldValue::Choice(choice.key.clone());
+    found.groups.iter().find(|group| group.value.as_ref() == Some(&value))
+}
+
 /// What is open, what it is worth, what is likely to come of it, what was won, and how long that took.
 fn facts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Fact> {
-    let groups = &found.groups;
     let money = columns::money(columns);
     let (mut open, mut won) = ((0, 0), (0, 0));
     let mut likely = 0_i128;
     for choice in &stage.choices {
-        let value = FieldValue::Choice(choice.key.clone());
-        let Some(at) = groups.iter().find(|group| group.value.as_ref() == Some(&value)) else {
-            continue;
-        };
+        let Some(at) = group_of(found, choice) else { continue };
         let sum = at.tallies.first().map_or(0, |tally| tally.sum().millionths());
         match choice.stands {
             Stands::Open => {
@@ -213,8 +212,7 @@ fn parts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Part> {
     let open = stage.choices.iter().filter(|choice| choice.stands == Stands::Open);
     let all: Vec<(&Choice, usize, Decimal)> = open
         .filter_map(|choice| {
-            let value = FieldValue::Choice(choice.key.clone());
-            let at = found.groups.iter().find(|group| group.value.as_ref() == Some(&value))?;
+            let at = group_of(found, choice)?;
             let sum = at.tallies.first().map_or_else(Decimal::default, Tally::sum);
             Some((choice, at.count, sum))
         })

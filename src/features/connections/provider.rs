@@ -94,6 +94,15 @@ fn sealed_key(
     Ok(Some(key.ok_or(ConnectionError::NotFound(id))?.sealed))
 }
 
+/// All keys of a connection as they are sealed, by their numbers.
+fn sealed_keys(tx: &impl ReadExt, id: ConnectionId) -> Result<Vec<(u32, String)>, ConnectionError> {
+    let mut keys = Vec::new();
+    for slot in queries::turns::slots(tx, id)? {
+        keys.extend(sealed_key(tx, id, slot)?.map(|sealed| (slot, sealed)));
+    }
+    Ok(keys)
+}
+
 /// What is known of a model as a connection offers and bills it.
 ///
 /// # Errors
@@ -161,15 +170,9 @@ fn watch_name(id: ConnectionId, slot: u32) -> String {
 /// # Errors
 /// When one cannot be opened.
 pub fn keys(ws: &Ws, id: ConnectionId) -> Result<Vec<(u32, Zeroizing<String>)>, ConnectionError> {
-    let sealed = ws.read(|snap| {
-        let slots = queries::turns::slots(snap, id)?.into_iter();
-        let keys = slots.map(|slot| Ok((slot, sealed_key(snap, id, slot)?)));
-        keys.collect::<Result<Vec<_>, ConnectionError>>()
-    })?;
-    let open = |(slot, sealed): (u32, Option<String>)| {
-        sealed.map(|sealed| Ok((slot, open_sealed(&ws.app, id, sealed)?)))
-    };
-    sealed.into_iter().filter_map(open).collect()
+    let sealed = ws.read(|snap| sealed_keys(snap, id))?;
+    let open = |(slot, sealed): (u32, String)| Ok((slot, open_sealed(&ws.app, id, sealed)?));
+    sealed.into_iter().map(open).collect()
 }
 
 /// Takes the keys of all connections out of every text from now on. A key that cannot be opened
@@ -182,13 +185,7 @@ pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
     for connection in ws.read(|snap| queries::all(snap))? {
         let id = connection.id;
         accounts::watch_stored(app, ws, &connection)?;
-        let keys = ws.read(|snap| {
-            let slots = queries::turns::slots(snap, id)?.into_iter();
-            let keys = slots.map(|slot| Ok((slot, sealed_key(snap, id, slot)?)));
-            keys.collect::<Result<Vec<_>, ConnectionError>>()
-        })?;
-        for (slot, sealed) in keys {
-            let Some(sealed) = sealed else { continue };
+        for (slot, sealed) in ws.read(|snap| sealed_keys(snap, id))? {
             match open_sealed(app, id, sealed) {
                 Ok(text) => live.push((watch_name(id, slot), Secret::new(text.as_bytes()))),
                 Err(error) => {

@@ -135,17 +135,8 @@ pub fn refused_in_browser(
         let at = Url::parse(at).ok()?;
         Some(Asked { method: word.to_owned(), ..sites::asked(SiteAct::Act, &at)? })
     });
-    let facts = Facts {
-        tool: BROWSER,
-        effect: Effect::External,
-        reach: Reach::Site,
-        digest: [0; 32],
-        line: None,
-        request: asked.as_ref(),
-        with_secret: false,
-        outside: None,
-        now,
-    };
+    let facts =
+        Facts { request: asked.as_ref(), ..Facts::of(BROWSER, Effect::External, Reach::Site, now) };
     let verdict = weigh::weigh(tx, &[agent], None, &facts)?;
     // A mode says what an agent does by itself; a permission says what is not done there.
     Ok((verdict.leave == Leave::Deny && verdict.rule.is_some()).then_some(verdict.why))

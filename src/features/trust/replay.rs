@@ -143,18 +143,14 @@ impl Calls {
 
     fn is_met(&self, new: &[Permission], call: &Call) -> bool {
         let Call { approval, line, request } = call;
-        let effect = tools::all().iter().find(|spec| spec.name == approval.tool);
+        let spec = tools::all().iter().find(|spec| spec.name == approval.tool);
+        let effect = spec.map_or(Effect::External, |spec| spec.effect);
         let facts = Facts {
-            tool: &approval.tool,
-            effect: effect.map_or(Effect::External, |spec| spec.effect),
-            // It was asked for: without a permission it would be again.
-            reach: Reach::Elsewhere,
             digest: approval.digest,
             line: line.as_ref(),
             request: request.as_ref(),
-            with_secret: false,
-            outside: None,
-            now: self.now,
+            // It was asked for: without a permission it would be again.
+            ..Facts::of(&approval.tool, effect, Reach::Elsewhere, self.now)
         };
         let counts = |rule: &&Permission| {
             rule.run.is_none()

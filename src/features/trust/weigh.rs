@@ -170,6 +170,24 @@ pub struct Facts<'a> {
     pub now: Timestamp,
 }
 
+impl<'a> Facts<'a> {
+    /// A call of a tool of which nothing else is known.
+    #[must_use]
+    pub fn of(tool: &'a str, effect: Effect, reach: Reach, now: Timestamp) -> Self {
+        Self {
+            tool,
+            effect,
+            reach,
+            digest: [0; 32],
+            line: None,
+            request: None,
+            with_secret: false,
+            outside: None,
+            now,
+        }
+    }
+}
+
 /// What becomes of a call, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {

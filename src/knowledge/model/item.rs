@@ -206,8 +206,13 @@ impl Item {
     /// Whether an agent may see it at all.
     #[must_use]
     pub fn is_for(&self, agent: AgentId) -> bool {
-        self.scope != Scope::Agent || self.agents.contains(&agent)
+        is_for(self.scope, &self.agents, agent)
     }
+}
+
+/// Whether an agent may see what has a scope and was given to these agents.
+pub(crate) fn is_for(scope: Scope, agents: &[AgentId], agent: AgentId) -> bool {
+    scope != Scope::Agent || agents.contains(&agent)
 }
 
 /// The key of a title in [`BY_TITLE`].

@@ -14,6 +14,7 @@ use kernel::ids;
 
 pub use choice::{MODEL_CHOICES, ModelAct, ModelChoice};
 pub use folder::{BY_PARENT, FOLDERS, Folder, place_key};
+pub(crate) use item::is_for;
 pub use item::{
     BY_AGENT, BY_FOLDER, BY_TITLE, EVERY_AGENT, FileBody, ITEMS, Item, ItemKind, Scope, title_key,
 };

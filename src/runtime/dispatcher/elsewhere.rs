@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::{EngineError, away, resume};
 
 impl Dispatcher {
-    /// The same on a host: it goes on with what the life before left, and does what home has made.
+    /// A look on a host: it goes on with what the life before left, and does what home has made.
     pub(super) async fn look_away(
         &self,
         up: &dyn Upstream,

@@ -40,14 +40,14 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
     let about = (run != nobody()).then_some(run);
     let said: [u8; 32] = Sha256::digest(body.to_string()).into();
     let what = body["what"].take();
-    let own = (Wanted::of(&what), Missing::of(&what));
-    let done = match (own, host.ws.app.hosts.desk()) {
-        ((Some(wanted), _), _) => renewed(host, wanted).await,
-        ((None, Some(missing)), _) => piece_of(host, missing).await,
-        ((None, None), Some(desk)) => desk.hear(host.ws.clone(), host.id, about, said, what).await,
-        ((None, None), None) => {
-            Err(Refusal::new("stopping", "the workspace is being started again"))
-        }
+    let done = if let Some(wanted) = Wanted::of(&what) {
+        renewed(host, wanted).await
+    } else if let Some(missing) = Missing::of(&what) {
+        piece_of(host, missing).await
+    } else if let Some(desk) = host.ws.app.hosts.desk() {
+        desk.hear(host.ws.clone(), host.id, about, said, what).await
+    } else {
+        Err(Refusal::new("stopping", "the workspace is being started again"))
     };
     let seq = host.line.looked(host.ws.store.head().seq).await;
     let answer = match done {

@@ -89,27 +89,20 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
     let file = app.config.key_file();
     let current = &standing.current;
     if current == from {
-        let helps = "Start HQ again.".to_owned();
-        return match master::has_next(&file) {
-            true => {
-                let says = format!(
-                    "The key {to} was chosen since {} and is not in its place yet: {from} seals still. \
-                     The next start puts it there.",
-                    open.begun_at
-                );
-                ("waits", says, helps)
-            }
-            false => {
-                let says = format!(
-                    "The key {to} was chosen since {} and is not there any more. The next start takes \
-                     the change back, and {from} stays.",
-                    open.begun_at
-                );
-                ("waits", says, helps)
-            }
+        let says = match master::has_next(&file) {
+            true => format!(
+                "The key {to} was chosen since {} and is not in its place yet: {from} seals still. \
+                 The next start puts it there.",
+                open.begun_at
+            ),
+            false => format!(
+                "The key {to} was chosen since {} and is not there any more. The next start takes \
+                 the change back, and {from} stays.",
+                open.begun_at
+            ),
         };
+        return ("waits", says, "Start HQ again.".to_owned());
     }
-    let former = master::former_file(&file, from);
     if current != to {
         let says = format!(
             "A change from {from} to {to} is half-way, and the key that is here ({current}) is neither."
@@ -128,7 +121,7 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
         let helps = format!(
             "The key {from} is not here, and what it has sealed stays closed: put it back as {} and start \
              HQ again.",
-            former.display()
+            master::former_file(&file, from).display()
         );
         return ("wrong_key", says, helps);
     }

@@ -38,7 +38,7 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     assert_eq!(refused.json()["code"], "gateway_online");
     assert!(!owner.get(&page).await.text.contains("Take it back"));
     let mut open = owner.stream(&office.ws().url("events")).await;
-    let home = shop.line.cut();
+    shop.line.cut();
     until("the cut was not seen", || !shop.is_linked()).await;
     hears_of_hosts(&mut open).await;
 
@@ -85,7 +85,7 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
 
     // What the machine says of the old run when it is back changes nothing, and nothing of it happens there.
     gate.open();
-    shop.line.mend(home);
+    shop.line.mend();
     until("it was not linked again", || shop.is_linked()).await;
     let (id, gateway) = (shop.ada.id, shop.gateway);
     office.act(move |tx| rules::bind(tx, id, gateway)).await;
@@ -103,7 +103,7 @@ async fn programs_and_agents_hear_at_once_that_a_machine_is_silent() {
     let shop = Shop::open().await;
     let office = &shop.office;
     let bo = office.agent("Bo").await;
-    let home = shop.line.cut();
+    shop.line.cut();
     until("the cut was not seen", || !shop.is_linked()).await;
     let asked =
         json!({ "model": "hq/ada", "messages": [{ "role": "user", "content": "How many?" }] });
@@ -125,6 +125,6 @@ async fn programs_and_agents_hear_at_once_that_a_machine_is_silent() {
     };
     assert_eq!(line("ada")["unreachable"], true, "{listed}");
     assert!(line("bo").get("unreachable").is_none(), "{listed}");
-    shop.line.mend(home);
+    shop.line.mend();
     shop.close().await;
 }

@@ -224,10 +224,10 @@ impl Proof {
 }
 
 /// Sets HQ up as a newcomer does and makes a token with the command.
-async fn first_boot(program: &mut Program, data: &Path) -> Keys {
+pub(crate) async fn first_boot(program: &mut Program, data: &Path) -> Keys {
     let browser = Browser::new(program.url());
     browser.set_up(&program.setup_link()).await;
-    let made = run_json(dice::program(), data, &["token", "create", "--name", "crash"]);
+    let made = run_json(dice::program(), data, &["token", "create", "--name", "tests"]);
     let token = made["token"].as_str().expect("a token").to_owned();
     Keys::new(token, browser.cookie_header())
 }

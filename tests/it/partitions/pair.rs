@@ -1,22 +1,20 @@
 //! Home and a host, both the real program, with a line between them.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use support::browse::Browser;
 use support::model::ModelServer;
-use support::program::{Program, command, invite, run_json};
+use support::program::{Program, command, invite, join};
 use support::wire;
 
 use super::line::Line;
 use super::say;
 use crate::crash::api::{Api, Ask, Keys, Trap};
 use crate::crash::dice::program;
+use crate::crash::first_boot;
 
 /// The agents that work on the host.
 pub const AGENTS: [&str; 2] = ["ada", "bo"];
@@ -37,23 +35,13 @@ pub struct Pair {
     machine: TempDir,
 }
 
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let own = Permissions::from_mode(0o700);
-    std::fs::set_permissions(folder.path(), own).expect("its mode is changed");
-    folder
-}
-
 impl Pair {
     /// Both from their first start on, linked, with agents that work on the host and think with this model.
     pub async fn open(model: &ModelServer) -> Self {
+        let folder = || tempfile::tempdir().expect("a folder");
         let (data, machine) = (folder(), folder());
         let mut first = Program::start(program(), data.path());
-        let browser = Browser::new(first.url());
-        browser.set_up(&first.setup_link()).await;
-        let made = run_json(program(), data.path(), &["token", "create", "--name", "partitions"]);
-        let token = made["token"].as_str().expect("a token").to_owned();
-        let keys = Keys::new(token, browser.cookie_header());
+        let keys = first_boot(&mut first, data.path()).await;
         assert!(first.stop().success());
         let invitation = invite(program(), data.path(), "GPU box");
         let home = Program::start(program(), data.path());
@@ -93,10 +81,8 @@ impl Pair {
 
     /// Lets the machine join, and the agents work there.
     async fn join(&mut self, (token, print): &(String, String)) {
-        let words =
-            ["replica", "--join", &self.line.address, "--fingerprint", print, "--token", token];
-        let mut joins = command(program(), self.machine.path(), &words);
-        self.host = Some(Program::start_with(&mut joins));
+        let (machine, home) = (self.machine.path(), &self.line.address);
+        self.host = Some(join(program(), machine, home, (token, print)));
         let api = self.api();
         let is_ready = async || {
             let all = api.list("/api/v1/gateways").await;

@@ -1,13 +1,29 @@
 //! A run is taken back from a machine of which nothing is heard: what its page and the API have in common.
 
 use app::Ws;
-use features::agents::queries::elsewhere;
+use features::agents::queries::elsewhere::{self, Elsewhere};
 use features::runs::model::Run;
 use features::runs::rules::{RunError, back};
-use kernel::ProblemKind;
+use kernel::{ProblemKind, RunState};
+use store::{Read, StoreError};
 use web::error::Failure;
 use web::idempotency::Once;
 use web::session::Person;
+
+/// The machine that a run waits for: its agent works on it, and nothing is heard of it.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn awaited(
+    ws: &Ws,
+    read: &dyn Read,
+    run: &Run,
+) -> Result<Option<Elsewhere>, StoreError> {
+    match run.state {
+        RunState::Queued | RunState::Running => elsewhere::silent(ws, read, run.agent),
+        _ => Ok(None),
+    }
+}
 
 /// Takes a run back; answers what the machine is called.
 ///

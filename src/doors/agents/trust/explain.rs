@@ -27,7 +27,7 @@ use web::session::Person;
 use web::shell::Shell;
 
 use super::permits::{calls, is_host};
-use super::table::{REQUESTS, besides, facts, tool_named, tools_of, word_of};
+use super::table::{REQUESTS, besides, tool_named, tools_of, word_of};
 
 /// The tool of programs, whose calls are told apart by their command line.
 const PROGRAMS: &str = "exec";
@@ -190,7 +190,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         let facts = Facts {
             line: line.as_ref().map(|line| &line.seen),
             request: meant.asked.as_ref(),
-            ..facts(spec, reach, ws.app.clock.now())
+            ..Facts::of(spec.name, spec.effect, reach, ws.app.clock.now())
         };
         let Verdict { leave, why, rule, .. } = weigh::weigh(snap, &[agent.id], None, &facts)?;
         let permission = match rule {

@@ -94,22 +94,7 @@ fn verdict(
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
     let reach = weigh::reach_of(spec.name, spec.effect, programs);
-    weigh::weigh(tx, &[agent], None, &facts(spec, reach, now))
-}
-
-/// A call of a tool of which nothing else is known.
-pub(super) fn facts(spec: &ToolSpec, reach: Reach, now: Timestamp) -> Facts<'static> {
-    Facts {
-        tool: spec.name,
-        effect: spec.effect,
-        reach,
-        digest: [0; 32],
-        line: None,
-        request: None,
-        with_secret: false,
-        outside: None,
-        now,
-    }
+    weigh::weigh(tx, &[agent], None, &Facts::of(spec.name, spec.effect, reach, now))
 }
 
 /// All tools of an agent by group, each with what becomes of its calls.

@@ -9,6 +9,7 @@ use kernel::text::{ellipsis, of_bytes, one_line};
 use serde_json::Value;
 use store::{ReadExt, StoreError};
 use tool::diff;
+use web::session::Person;
 
 use crate::agents::editing::{self, MAX_TEXT};
 use crate::agents::files::FilesError;
@@ -16,6 +17,7 @@ use crate::agents::model::Agent;
 use crate::runs::model::Run;
 use crate::runs::queries as runs;
 use crate::runs::queries::steps::{self, Steps, ToolCall, What};
+use crate::runs::queries::talk;
 use crate::trust::queries::IDENTITY;
 
 /// Where they lie in the agent's folder.
@@ -36,16 +38,16 @@ pub struct Draft {
     pub text: Option<(String, String)>,
     /// What the file says now; empty where there is none.
     pub now: String,
-    /// The program that has made it, as far as that is known.
+    /// The program that has made it, as far as that is known and may be seen.
     pub maker: Option<Maker>,
 }
 
 impl Draft {
-    /// The lines before and after.
+    /// The lines before and after; empty where it is no text or too long for one.
     #[must_use]
     pub fn diff(&self) -> String {
-        let text = self.text.as_ref().map_or("", |(text, _)| text.as_str());
-        diff::whole(self.name, &self.now, text)
+        let text = self.text.as_ref();
+        text.map(|(text, _)| diff::whole(self.name, &self.now, text)).unwrap_or_default()
     }
 }
 
@@ -66,14 +68,27 @@ pub fn path_of(name: &str) -> Option<String> {
     IDENTITY.contains(&name).then(|| format!("{PROPOSED}/{name}"))
 }
 
-/// The drafts of an agent that differ from the files, with what has made them. Blocking.
+/// The drafts of an agent that differ from the files, with what has made them as far as this person may see it. Blocking.
 ///
 /// # Errors
 /// When its folder or the store cannot be read.
-pub fn of(ws: &Ws, tx: &impl ReadExt, agent: &Agent) -> Result<Vec<Draft>, FilesError> {
+pub fn of(
+    ws: &Ws,
+    tx: &impl ReadExt,
+    agent: &Agent,
+    who: &Person,
+) -> Result<Vec<Draft>, FilesError> {
     let mut drafts = waiting(ws, agent)?;
     if !drafts.is_empty() {
         find_makers(tx, agent, &mut drafts)?;
+    }
+    for draft in &mut drafts {
+        // Whose conversation it was is not told to those who may not see it.
+        if let Some(maker) = &draft.maker
+            && !talk::may_see_run(tx, &maker.run, who.account, who.role)?
+        {
+            draft.maker = None;
+        }
     }
     Ok(drafts)
 }

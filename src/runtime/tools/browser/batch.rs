@@ -180,18 +180,11 @@ impl Hand<'_> {
     fn weigh(&self, act: Option<&Act>) -> Result<(), ToolError> {
         let cx = self.cx;
         let request = self.url.as_ref().and_then(|url| Asked::of(&json!({ "url": url })));
+        // Without a digest: what is allowed for one call to the letter is no more than that call. Without what was read:
+        // an act at a site is asked for by itself.
         let facts = Facts {
-            tool: BROWSER,
-            effect: Effect::External,
-            reach: Reach::Inside,
-            // What is allowed for one call to the letter is no more than that call.
-            digest: [0; 32],
-            line: None,
             request: request.as_ref(),
-            with_secret: false,
-            // An act at a site is asked for by itself, whatever was read.
-            outside: None,
-            now: cx.ws.app.clock.now(),
+            ..Facts::of(BROWSER, Effect::External, Reach::Inside, cx.ws.app.clock.now())
         };
         let verdict = cx.ws.read(|snap| {
             let agents = reach::agents_of(snap, cx.agent, cx.run)?;

@@ -18,7 +18,7 @@ use store::{ReadExt, StoreError};
 use tool::Effect;
 use web::format;
 
-use super::plan::Act;
+use super::plan::{self, Act};
 use super::save::{self, SaveArgs};
 
 /// The longest name and address that a card shows, in characters.
@@ -98,14 +98,15 @@ impl AtSite {
 
     /// Keeps what the call was weighed with, for the moment at which it is done.
     pub(crate) fn expect(one: Option<&Self>, ws: &Ws, agent: AgentId, of: (RunId, u32)) {
-        match one {
-            Some(Self::Keep(keep)) => {
-                if let Some(stage) = ws.app.browsers.stage(ws.browser_of(agent)) {
-                    stage.expect((of.0.uuid(), of.1), Some(expected(&keep.download)));
-                }
-            }
-            Some(Self::Act(act)) => Act::expect(Some(act.as_ref()), ws, agent, of),
-            None => Act::expect(None, ws, agent, of),
+        if let Some(stage) = ws.app.browsers.stage(ws.browser_of(agent)) {
+            stage.expect((of.0.uuid(), of.1), one.map(Self::expected));
+        }
+    }
+
+    fn expected(&self) -> Expected {
+        match self {
+            Self::Act(act) => act.expected(),
+            Self::Keep(keep) => expected(&keep.download),
         }
     }
 
@@ -207,16 +208,19 @@ impl Keep {
 pub(super) fn expected(download: &Download) -> Expected {
     let mut hash = Sha256::new();
     for part in [&download.file, &download.name, &download.url] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
+        plan::add(&mut hash, part.as_bytes());
     }
     Expected { seal: hash.finalize().into(), is_strict: false }
 }
 
-/// The site that it comes from; of what a page has made itself, that of the page.
+/// The address that a download comes from; of what a page has made itself, that of the page.
+pub(super) fn address(download: &Download) -> &str {
+    download.url.strip_prefix("blob:").unwrap_or(&download.url)
+}
+
+/// What keeping a download asks of the site that it comes from.
 pub(super) fn asked(download: &Download) -> Asked {
-    let at = download.url.strip_prefix("blob:").unwrap_or(&download.url);
-    let at = Url::parse(at).ok(); // ok: what has no address is asked for each time
+    let at = Url::parse(address(download)).ok(); // ok: what has no address is asked for each time
     let asked = at.and_then(|at| sites::asked(SiteAct::Download, &at));
     asked.unwrap_or_else(|| Asked {
         method: SiteAct::Download.word().to_owned(),

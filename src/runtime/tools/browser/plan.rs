@@ -17,7 +17,7 @@ use features::trust::model::{self, Offer, Witness};
 use features::trust::sites::{self, SiteAct};
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use kernel::text::{capitalized, listed};
-use kernel::{AgentId, Leave, Risk, RunId, TypedId as _};
+use kernel::{AgentId, Leave, Risk, RunId};
 use store::{ReadExt, StoreError};
 
 use super::args::{Action, Args};
@@ -178,13 +178,6 @@ impl Act {
         self.bound = Some(plan.files.clone());
     }
 
-    /// Keeps what the call was weighed with, for the moment at which it is done.
-    pub(crate) fn expect(act: Option<&Self>, ws: &Ws, agent: AgentId, of: (RunId, u32)) {
-        if let Some(stage) = ws.app.browsers.stage(ws.browser_of(agent)) {
-            stage.expect((of.0.uuid(), of.1), act.map(Self::expected));
-        }
-    }
-
     /// Whether it would be done to what it was weighed with.
     pub(super) async fn is_as(&mut self, expected: &Expected) -> bool {
         if expected.is_strict {
@@ -224,7 +217,8 @@ impl Act {
         self.page.part(number).await.ok() // ok: then it is called a part
     }
 
-    fn expected(&self) -> Expected {
+    /// What the call was weighed with.
+    pub(super) fn expected(&self) -> Expected {
         let mut hash = Sha256::new();
         for asked in &self.asked {
             add(&mut hash, asked.method.as_bytes());
@@ -379,7 +373,7 @@ fn called(part: Option<&Part>) -> String {
 }
 
 /// A part of a digest, with its length before it.
-fn add(hash: &mut Sha256, part: &[u8]) {
+pub(super) fn add(hash: &mut Sha256, part: &[u8]) {
     hash.update((part.len() as u64).to_le_bytes());
     hash.update(part);
 }

@@ -73,8 +73,7 @@ impl FileTool for Save {
         let browser = browser.ok_or_else(|| none(""))?;
         let one = come(&browser, args.wanted()).await?;
         let (agent, now) = (cx.agent, cx.ws.app.clock.now());
-        let at = one.url.strip_prefix("blob:").unwrap_or(&one.url);
-        let does = Some((SiteAct::Download.word(), at));
+        let does = Some((SiteAct::Download.word(), keep::address(&one)));
         let refused = cx.ws.read(|snap| trust::refused_in_browser(snap, agent, does, now))?;
         if let Some(why) = refused {
             return Err(ToolError::refused("denied", format!("{why}.")));
@@ -109,17 +108,7 @@ fn is_allowed(cx: &ToolCx, one: &Download) -> Result<(), ToolError> {
     if weighed.is_some_and(|weighed| weighed == keep::expected(one)) {
         return Ok(());
     }
-    let facts = Facts {
-        tool: NAME,
-        effect: Effect::File,
-        reach: Reach::Inside,
-        digest: [0; 32],
-        line: None,
-        request: None,
-        with_secret: false,
-        outside: None,
-        now: cx.ws.app.clock.now(),
-    };
+    let facts = Facts::of(NAME, Effect::File, Reach::Inside, cx.ws.app.clock.now());
     let keep = Keep::of(one);
     let verdict = cx.ws.read(|snap| {
         let agents = reach::agents_of(snap, cx.agent, cx.run)?;

@@ -10,7 +10,6 @@ use features::agents::editing::Hand;
 use features::agents::files::FilesError;
 use features::agents::queries as agents;
 use features::agents::queries::drafts::{self as waiting, Draft};
-use features::runs::queries::talk;
 use kernel::{AgentId, Can};
 use web::error::ApiError;
 use web::extract::{Json, Path2};
@@ -95,22 +94,16 @@ fn all(ws: &Ws, who: &Person) -> Result<Vec<DraftOut>, FilesError> {
     ws.read(|snap| {
         let mut items = Vec::new();
         for agent in agents::all(snap)? {
-            for draft in waiting::of(ws, snap, &agent)? {
+            for draft in waiting::of(ws, snap, &agent, who)? {
                 let diff = draft.diff();
                 let Draft { name, path, text, maker, .. } = draft;
-                let maker = match maker {
-                    Some(one) if talk::may_see_run(snap, &one.run, who.account, who.role)? => {
-                        Some(one)
-                    }
-                    _ => None,
-                };
                 let (text, hash) = text.unzip();
                 items.push(DraftOut {
                     agent: agent.id,
                     agent_slug: agent.slug.clone(),
                     file: name,
                     path,
-                    diff: if text.is_some() { diff } else { String::new() },
+                    diff,
                     text,
                     hash,
                     run: maker.as_ref().map(|maker| maker.run.name()),

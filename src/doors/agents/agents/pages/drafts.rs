@@ -10,7 +10,7 @@ use features::agents::editing::{EditError, Hand};
 use features::agents::files::FilesError;
 use features::agents::queries::drafts::{self as waiting, Draft};
 use features::agents::queries::{self as agents, Called};
-use features::runs::queries::{questions, talk};
+use features::runs::queries::questions;
 use kernel::{Can, Problem as _, ProblemKind};
 use web::error::PageError;
 use web::extract::{Form, Path2};
@@ -77,13 +77,7 @@ fn cards(ws: &Ws, who: &Person, when: &When) -> Result<Vec<Card>, FilesError> {
         let called = Called::among(&all);
         let mut cards = Vec::new();
         for agent in &all {
-            for mut draft in waiting::of(ws, snap, agent)? {
-                // Whose conversation it was is not told to those who may not see it.
-                if let Some(maker) = &draft.maker
-                    && !talk::may_see_run(snap, &maker.run, who.account, who.role)?
-                {
-                    draft.maker = None;
-                }
+            for draft in waiting::of(ws, snap, agent, who)? {
                 let base = ws.url(&format!("agents/{}", agent.slug));
                 cards.push(card(ws, when, (called.face(agent), &base), draft));
             }
@@ -93,15 +87,11 @@ fn cards(ws: &Ws, who: &Person, when: &When) -> Result<Vec<Card>, FilesError> {
 }
 
 fn card(ws: &Ws, when: &When, (face, base): (Face, &str), draft: Draft) -> Card {
-    let diff = match draft.text {
-        Some(_) => questions::laid_open(&draft.diff()),
-        None => String::new(),
-    };
     let maker = draft.maker.as_ref();
     Card {
         face,
         name: draft.name,
-        diff,
+        diff: questions::laid_open(&draft.diff()),
         run: maker.map(|maker| {
             let name = maker.run.name();
             let href = ws.url(&format!("runs/{name}"));

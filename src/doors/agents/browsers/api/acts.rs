@@ -325,7 +325,7 @@ impl<'a> Turn<'a> {
         self.acted(page.number(), text, None)
     }
 
-    pub(super) async fn act(&self, body: &ActBody) -> Result<ActView, ApiError> {
+    async fn act(&self, body: &ActBody) -> Result<ActView, ApiError> {
         let page = self.page(body.tab)?;
         body::let_through(self.ws, self.agent, &page, body).await?;
         let light = self.stage.light();
@@ -468,7 +468,7 @@ async fn with_tab(
     Ok(Json(BrowserTabs { items: listed(open_tabs(ws, who, &agent)?) }))
 }
 
-async fn act(
+pub(super) async fn act(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,

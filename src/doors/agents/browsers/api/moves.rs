@@ -10,9 +10,8 @@ use web::extract::{Json, Path};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use super::acts::{ActView, ONCE, TabAsked, Turn};
+use super::acts::{ActView, ONCE, TabAsked, act};
 use super::body::{ActBody, Kind};
-use super::found;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -63,49 +62,38 @@ struct GoBody {
     tab: Option<u32>,
 }
 
-async fn moved(
-    ws: &Ws,
-    who: &Person,
-    name: &str,
-    body: ActBody,
-) -> Result<Json<ActView>, ApiError> {
-    let agent = found(ws, name)?;
-    let turn = Turn::take(ws, who, &agent).await?;
-    Ok(Json(turn.does(turn.act(&body)).await?))
-}
-
 async fn navigate(
     ws: Ws,
     who: Person,
-    Path(name): Path<String>,
+    name: Path<String>,
     Json(GoBody { url, tab }): Json<GoBody>,
 ) -> Result<Json<ActView>, ApiError> {
-    moved(&ws, &who, &name, ActBody::moving(Kind::Navigate, tab, Some(url))).await
+    act(ws, who, name, Json(ActBody::moving(Kind::Navigate, tab, Some(url)))).await
 }
 
 async fn back(
     ws: Ws,
     who: Person,
-    Path(name): Path<String>,
+    name: Path<String>,
     Json(TabAsked { tab }): Json<TabAsked>,
 ) -> Result<Json<ActView>, ApiError> {
-    moved(&ws, &who, &name, ActBody::moving(Kind::Back, tab, None)).await
+    act(ws, who, name, Json(ActBody::moving(Kind::Back, tab, None))).await
 }
 
 async fn forward(
     ws: Ws,
     who: Person,
-    Path(name): Path<String>,
+    name: Path<String>,
     Json(TabAsked { tab }): Json<TabAsked>,
 ) -> Result<Json<ActView>, ApiError> {
-    moved(&ws, &who, &name, ActBody::moving(Kind::Forward, tab, None)).await
+    act(ws, who, name, Json(ActBody::moving(Kind::Forward, tab, None))).await
 }
 
 async fn reload(
     ws: Ws,
     who: Person,
-    Path(name): Path<String>,
+    name: Path<String>,
     Json(TabAsked { tab }): Json<TabAsked>,
 ) -> Result<Json<ActView>, ApiError> {
-    moved(&ws, &who, &name, ActBody::moving(Kind::Reload, tab, None)).await
+    act(ws, who, name, Json(ActBody::moving(Kind::Reload, tab, None))).await
 }

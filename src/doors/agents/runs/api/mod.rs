@@ -259,6 +259,12 @@ fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, ApiError> {
     Ok(super::pages::find(ws, who, name)?)
 }
 
+/// A run as it stands after something was done to it.
+fn anew(ws: &Ws, who: &Person, name: &str) -> Result<Json<RunOut>, ApiError> {
+    let run = find(ws, who, name)?;
+    Ok(Json(ws.read(|snap| RunOut::of(ws, snap, &run, who.account))?))
+}
+
 async fn get(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
     looking::note(&ws, &who, run.session).await?;
@@ -350,8 +356,7 @@ async fn answer(
     let by = who.account;
     let write = once.run(move |tx| rules::park::answer(tx, run.id, &body.text, by).map(drop));
     ws.write(&who, write).await?;
-    let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
+    anew(&ws, &who, &name)
 }
 
 async fn go_on(
@@ -364,8 +369,7 @@ async fn go_on(
     let by = who.account;
     let write = once.run(move |tx| rules::park::let_go_on(tx, run.id, by).map(drop));
     ws.write(&who, write).await?;
-    let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
+    anew(&ws, &who, &name)
 }
 
 async fn stop(
@@ -379,8 +383,7 @@ async fn stop(
     let stop = once.run(move |tx| rules::request_stop(tx, run.id, by).map(drop));
     ws.write(&who, stop).await?;
     stopping::see_to_end(&ws, run.id).await?;
-    let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
+    anew(&ws, &who, &name)
 }
 
 async fn take_back(
@@ -391,6 +394,5 @@ async fn take_back(
 ) -> Result<Json<RunOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
     taking::take_back(&ws, &who, &run, once).await.map_err(ApiError)?;
-    let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(&ws, snap, &run, who.account))?))
+    anew(&ws, &who, &name)
 }

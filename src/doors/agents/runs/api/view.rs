@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::runs::taking;
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::elsewhere;
 use features::runs::model::{
     Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, RunBounds,
     SessionEvent,
@@ -68,10 +68,7 @@ pub(super) struct SilentOut {
 impl SilentOut {
     /// The machine that a run waits for.
     fn of(ws: &Ws, tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
-        if !matches!(run.state, RunState::Queued | RunState::Running) {
-            return Ok(None);
-        }
-        let place = elsewhere::silent(ws, tx, run.agent)?;
+        let place = taking::awaited(ws, tx, run)?;
         Ok(place.map(|place| Self {
             name: place.label,
             since: place.heard_at.map(|at| at.to_string()),

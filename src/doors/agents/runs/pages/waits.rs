@@ -5,10 +5,8 @@ use axum::response::Response;
 use crate::runs::taking;
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::elsewhere;
 use features::runs::model::Run;
 use features::runs::queries::waits::{self, Why};
-use kernel::RunState;
 use store::{ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::Path;
@@ -52,10 +50,7 @@ pub(super) fn of(
 
 /// That the run waits for the machine of its agent, of which nothing is heard.
 fn for_machine(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
-    if !matches!(run.state, RunState::Queued | RunState::Running) {
-        return Ok(None);
-    }
-    let Some(place) = elsewhere::silent(look.ws, tx, run.agent)? else { return Ok(None) };
+    let Some(place) = taking::awaited(look.ws, tx, run)? else { return Ok(None) };
     let label = &place.label;
     let text =
         format!("{} It goes on by itself when {label} is back.", place.waits(look.now, &look.zone));

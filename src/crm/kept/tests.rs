@@ -1,0 +1,105 @@
+//! Rows are put into their fields, read out of them, and taken out again.
+
+use jiff::civil::date;
+use kernel::TypedId as _;
+use noun::{Cell, FieldValue};
+use store::columns::Column as _;
+use store::{Record as _, codec};
+
+use super::{Held, Shared, Slim, Words, packed, unpacked};
+use crate::model::{CollectionId, ContactId, Contacts, EntryId, Records, Row};
+
+/// A row with these values.
+fn row(id: u8, values: &[(&str, FieldValue)]) -> Row<Contacts> {
+    let mut row = Row::<Contacts>::sample();
+    let origin = row.cells["name"].origin.clone();
+    row.id = ContactId::from_bytes([id; 16]);
+    let cell = |value: &FieldValue| Cell { value: Some(value.clone()), origin: origin.clone() };
+    row.cells = values.iter().map(|(key, value)| ((*key).to_owned(), cell(value))).collect();
+    row
+}
+
+fn value(shared: &Shared, row: &Slim<Contacts>, key: &str) -> Option<FieldValue> {
+    shared.value(row, shared.find(key)).map(Held::value)
+}
+
+#[test]
+fn a_row_keeps_its_values_whether_it_is_read_as_a_whole_or_looked_at() {
+    let mut shared = Shared::default();
+    let tags = FieldValue::Choices(vec!["north".into(), "vip".into()]);
+    let long = FieldValue::Text("ü".repeat(300));
+    let values = [
+        ("day", FieldValue::Day(date(-44, 3, 15))),
+        ("long", long),
+        ("none", FieldValue::Choices(Vec::new())),
+        ("stage", FieldValue::Choice("lead".into())),
+        ("tags", tags),
+        ("yes", FieldValue::YesNo(false)),
+    ];
+    let row = row(1, &values);
+    let bytes = codec::encode_row(Row::<Contacts>::VERSION, 1, &row).expect("a row has bytes");
+    let one = Slim::<Contacts>::of(&row, &mut shared);
+    let other = Slim::<Contacts>::read(&bytes, &mut shared).expect("its bytes can be read");
+    for slim in [&one, &other] {
+        for (key, is) in values.iter().filter(|(key, _)| *key != "long") {
+            assert_eq!(value(&shared, slim, key).as_ref(), Some(is), "{key}");
+        }
+        let long = value(&shared, slim, "long");
+        assert_eq!(long, Some(FieldValue::Text("ü".repeat(200))), "its beginning is kept");
+        assert_eq!(value(&shared, slim, "name"), None);
+        assert_eq!(shared.values(slim).count(), values.len());
+    }
+    assert_eq!((one.created, one.staged, one.unchecked), (other.created, other.staged, false));
+    assert_eq!(
+        shared.raw_of(&one, shared.find("tags")),
+        shared.raw_of(&other, shared.find("tags"))
+    );
+}
+
+#[test]
+fn what_a_row_leaves_is_used_again() {
+    let mut shared = Shared::default();
+    let text = |words: &str| FieldValue::Text(words.to_owned());
+    let stays = Slim::<Contacts>::of(&row(1, &[("city", text("Berlin"))]), &mut shared);
+    let mut goes = Slim::<Contacts>::of(&row(2, &[("city", text("Berlin"))]), &mut shared);
+    let (places, runs) = (shared.words.places.len(), shared.runs);
+    for n in 0..5_000 {
+        goes.leave(&mut shared);
+        assert_eq!(value(&shared, &goes, "city"), None);
+        let city = text(&format!("{n} {}", "x".repeat(50)));
+        goes = Slim::of(&row(2, &[("city", city.clone())]), &mut shared);
+        Slim::<Contacts>::tidy(&mut [], &mut shared);
+        assert_eq!(value(&shared, &goes, "city"), Some(city));
+    }
+    assert_eq!(value(&shared, &stays, "city"), Some(text("Berlin")));
+    assert_eq!((shared.words.places.len(), shared.runs), (places + 1, runs));
+    assert!(shared.words.all.len() <= 2 * Words::SPARED, "lost words are taken out");
+    assert_eq!(shared.words.known.len(), 2);
+}
+
+#[test]
+fn rows_of_collections_share_no_run() {
+    let mut shared = Shared::default();
+    let mut of = |id: u8, home: u8, key: &str| {
+        let mut row = Row::<Records>::sample();
+        let cell = row.cells["name"].clone();
+        row.id = EntryId::from_bytes([id; 16]);
+        row.collection = Some(CollectionId::from_bytes([home; 16]));
+        row.cells = [(key.to_owned(), cell)].into();
+        Slim::<Records>::of(&row, &mut shared)
+    };
+    let rows = [of(1, 1, "one"), of(2, 2, "other"), of(3, 1, "one")];
+    let runs = rows.map(|row| row.slot.run);
+    assert_eq!(runs, [0, 1, 0]);
+    let one = shared.find("one").expect("a field");
+    let runs = &shared.fields[usize::from(one)].runs;
+    assert_eq!(runs.iter().flatten().count(), 1, "no room for rows that cannot have it");
+}
+
+#[test]
+fn days_are_in_the_order_of_their_numbers() {
+    let days =
+        [date(-9999, 1, 1), date(-1, 12, 31), date(0, 1, 1), date(2026, 2, 28), date(9999, 12, 31)];
+    assert!(days.is_sorted_by_key(|day| packed(*day)));
+    assert!(days.iter().all(|day| unpacked(packed(*day)) == Some(*day)));
+}
