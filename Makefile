@@ -55,7 +55,7 @@ partitions: ## part home and a host N times in every way (N=1000, SEED=… repea
 	@HQ_PARTITIONS_N=$(or $(N),1000) HQ_PARTITIONS_SEED=$(SEED) HQ_PARTITIONS_JOBS=$(JOBS) \
 		scripts/ledgers.sh partitions $(PROFILE)
 
-simulate: ## let N stores live on a disk and a clock that do everything wrong (N=10000, SEED=… begins there)
+simulate: ## let N stores and N links live with a disk, a clock and lines that do everything wrong (N=10000, SEED=… begins there)
 	@HQ_SIM_N=$(or $(N),10000) HQ_SIM_SEED=$(SEED) HQ_SIM_PROFILE=$(PROFILE) scripts/simulate.sh
 
 mutate: ## switch off each check of undo, one build each: its test must fail

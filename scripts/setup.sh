@@ -23,6 +23,9 @@ for part in "${@:-run}"; do
         command -v chromium >/dev/null 2>&1 || need chromium-headless-shell chromium-headless-shell
         # The one that agents drive; the file that the package's script starts.
         [ -x /usr/lib/chromium/chromium ] || packages+=(chromium)
+        # The proxy before a home that other machines link to; its folder is in few people's path.
+        [ -x /usr/sbin/nginx ] || packages+=(nginx)
+        need dash dash
         need python3 python3
         need fc-list fontconfig
         [ -d /usr/share/fonts/truetype/dejavu ] || packages+=(fonts-dejavu-core)
@@ -57,6 +60,11 @@ if [ ${#packages[@]} -gt 0 ]; then
     echo "setup: installing ${packages[*]}"
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install
+    if [[ " ${packages[*]} " == *" nginx "* ]]; then
+        # The tests start it themselves, and nobody has asked for a web server on this machine.
+        "${as_root[@]}" systemctl disable --now nginx >/dev/null 2>&1 || true
+        "${as_root[@]}" service nginx stop >/dev/null 2>&1 || true
+    fi
 fi
 
 if ! command -v cargo >/dev/null 2>&1; then

@@ -2,13 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use kernel::{GatewayId, Timestamp, WorkspaceId};
 use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::upstream::Desk;
+use crate::Ws;
+use crate::downstream::{Out, PATIENCE, Questions, Tell, Told, silent};
+use crate::upstream::{Desk, Refusal};
 
 /// What a host is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,7 @@ type Of = (WorkspaceId, GatewayId);
 struct Shared {
     linked: watch::Sender<Linked>,
     replaced: CancellationToken,
+    questions: Questions,
 }
 
 /// The hosts that are linked now, one link each. Cheap to clone.
@@ -63,9 +69,14 @@ struct All {
     linked: Mutex<HashMap<Of, Arc<Shared>>>,
     /// Who answers them.
     desk: RwLock<Option<Arc<dyn Desk>>>,
+    /// Whom home has turned away because its program speaks otherwise: when, and what it was told.
+    odds: Mutex<HashMap<Of, (Timestamp, String)>>,
     /// Counts links that came and went.
     moves: watch::Sender<u64>,
 }
+
+/// A host that is turned away knocks every minute; what is older than this is over.
+const KNOCKS: SignedDuration = SignedDuration::from_mins(5);
 
 impl Hosts {
     /// A host has linked. Another link that it has is told to end: the newest counts.
@@ -73,13 +84,40 @@ impl Hosts {
     pub fn enter(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Line {
         let linked = Linked { since: now, phase: Phase::Asked, sent: 0, acked: 0, seen: 0 };
         let replaced = CancellationToken::new();
-        let shared = Arc::new(Shared { linked: watch::Sender::new(linked), replaced });
+        let (questions, out) = Questions::new();
+        let shared = Arc::new(Shared { linked: watch::Sender::new(linked), replaced, questions });
         let former = self.0.linked.lock().insert((ws, gateway), Arc::clone(&shared));
+        self.0.odds.lock().remove(&(ws, gateway));
         self.0.moves.send_modify(|count| *count += 1);
         if let Some(former) = former {
             former.replaced.cancel();
         }
-        Line { hosts: self.clone(), of: (ws, gateway), shared }
+        let out = tokio::sync::Mutex::new(out);
+        Line { hosts: self.clone(), of: (ws, gateway), shared, out }
+    }
+
+    /// Asks a host that is linked, and waits for its answer; no longer than [`PATIENCE`] for each piece of it.
+    ///
+    /// # Errors
+    /// What the host refuses, or that it is not linked (`host_silent`) or does not answer (`host_mute`).
+    pub async fn ask(&self, ws: &Ws, gateway: GatewayId, what: Value) -> Result<Value, Refusal> {
+        self.ask_within(ws, gateway, what, PATIENCE).await
+    }
+
+    /// The same with a patience of its own, where the host has much to do before it can answer.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ask_within(
+        &self,
+        ws: &Ws,
+        gateway: GatewayId,
+        what: Value,
+        patience: Duration,
+    ) -> Result<Value, Refusal> {
+        let shared = self.0.linked.lock().get(&(ws.id, gateway)).cloned().ok_or_else(silent)?;
+        let number = ws.app.ids.next(ws.app.clock.now_ms()).to_string();
+        shared.questions.ask(Tell { number, what }, patience).await
     }
 
     /// How far a host is; none when it is not linked.
@@ -92,6 +130,28 @@ impl Hosts {
     #[must_use]
     pub fn is_linked(&self, ws: WorkspaceId, gateway: GatewayId) -> bool {
         self.0.linked.lock().contains_key(&(ws, gateway))
+    }
+
+    /// A program that speaks otherwise has called as a host, and was told this.
+    pub fn is_at_odds(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp, told: &str) {
+        if self.is_linked(ws, gateway) {
+            return;
+        }
+        let is_new = {
+            let mut odds = self.0.odds.lock();
+            let former = odds.insert((ws, gateway), (now, told.to_owned()));
+            former.is_none_or(|(at, words)| words != told || at + KNOCKS < now)
+        };
+        if is_new {
+            self.0.moves.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// What a host is told whose program speaks otherwise, while it knocks again and again.
+    #[must_use]
+    pub fn odds(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Option<String> {
+        let odds = self.0.odds.lock().get(&(ws, gateway)).cloned();
+        odds.filter(|(at, _)| now <= *at + KNOCKS).map(|(_, told)| told)
     }
 
     /// Counts links that came and went, of all workspaces.
@@ -117,6 +177,7 @@ pub struct Line {
     hosts: Hosts,
     of: Of,
     shared: Arc<Shared>,
+    out: tokio::sync::Mutex<Out>,
 }
 
 impl Line {
@@ -133,6 +194,16 @@ impl Line {
         linked.wait_for(is_there).await.map_or(0, |linked| linked.sent)
     }
 
+    /// Waits for what is to be asked next.
+    pub async fn asks(&self) -> Option<Tell> {
+        self.out.lock().await.recv().await
+    }
+
+    /// A piece of an answer has come.
+    pub fn told(&self, told: Told) {
+        self.shared.questions.told(told);
+    }
+
     /// Waits until the same host has linked anew.
     pub async fn replaced(&self) {
         self.shared.replaced.cancelled().await;
@@ -147,13 +218,14 @@ impl Drop for Line {
                 all.remove(&self.of);
             }
         }
+        self.shared.questions.close();
         self.hosts.0.moves.send_modify(|count| *count += 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Hosts, Linked, Phase};
+    use super::{Hosts, KNOCKS, Linked, Phase};
     use kernel::TypedId as _;
     use kernel::time::from_ms;
     use kernel::{GatewayId, WorkspaceId};
@@ -170,6 +242,19 @@ mod tests {
         assert_eq!(hosts.linked(ws, gateway).map(|linked| linked.acked), Some(7));
         drop(second);
         assert_eq!(hosts.linked(ws, gateway), None);
+    }
+
+    #[test]
+    fn a_program_that_speaks_otherwise_is_told_of_while_it_knocks() {
+        let (hosts, now) = (Hosts::default(), from_ms(1_700_000_000_000));
+        let (ws, gateway) = (WorkspaceId::from_bytes([1; 16]), GatewayId::from_bytes([2; 16]));
+        hosts.is_at_odds(ws, gateway, now, "Fetch HQ 7.");
+        assert_eq!(hosts.odds(ws, gateway, now).as_deref(), Some("Fetch HQ 7."));
+        assert_eq!(hosts.odds(ws, gateway, now + KNOCKS * 2), None);
+        let _line = hosts.enter(ws, gateway, now);
+        assert_eq!(hosts.odds(ws, gateway, now), None);
+        hosts.is_at_odds(ws, gateway, now, "Fetch HQ 7.");
+        assert_eq!(hosts.odds(ws, gateway, now), None, "one that is linked speaks as home does");
     }
 
     #[test]

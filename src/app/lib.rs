@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod browsers;
 pub mod config;
 pub mod consumers;
+pub mod downstream;
 mod extract;
 pub mod finding;
 pub mod hosts;
@@ -17,11 +18,11 @@ pub mod limits;
 pub mod live;
 pub mod meaning;
 pub mod passwords;
+pub mod paths;
 pub mod proofs;
 pub mod tickets;
 pub mod upstream;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -351,7 +352,7 @@ pub struct WsParts {
     /// Running text.
     pub live: Hub,
     /// One lock for each file path that is being written.
-    pub paths: PathLocks,
+    pub paths: paths::PathLocks,
     /// The agents' repository, opened at first use through [`Ws::repo`].
     pub repo: OnceLock<AgentsRepo>,
     /// Its own work, which can be halted without the program.
@@ -366,6 +367,8 @@ pub struct WsParts {
     pub vectors: meaning::Vectors,
     /// What its programs that go on read.
     pub inputs: inputs::Inputs,
+    /// What was seen last of files of agents on other machines.
+    pub looks: downstream::Looks,
     /// The way to home, where this is what a host has of a workspace.
     pub upstream: Option<Arc<dyn upstream::Upstream>>,
 }
@@ -576,23 +579,5 @@ impl Ws {
         let ws = self.clone();
         let looked = tokio::task::spawn_blocking(move || body(&ws)).await;
         looked.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()).into()))
-    }
-}
-
-/// Locks by path, so that two writers of one file take turns.
-#[derive(Default)]
-pub struct PathLocks(Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>);
-
-impl PathLocks {
-    /// Waits for the path and holds it until the guard is dropped.
-    pub async fn hold(&self, path: &Path) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.0.lock();
-            if locks.len() > 1024 {
-                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            }
-            Arc::clone(locks.entry(path.to_owned()).or_default())
-        };
-        lock.lock_owned().await
     }
 }

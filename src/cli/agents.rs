@@ -325,7 +325,7 @@ async fn moved(common: &Common, door: &Door, flags: &Move) -> Result<u8, Command
     let mut told = vec![format!("{} works on {} now.", word(&now, "agent"), word(&now, "label"))];
     if !word(&now, "files_as_of").is_empty() {
         let at = second(&now, "files_as_of");
-        told.push(format!("Its files are those of {at}Z; what it wrote there since stays there."));
+        told.push(format!("Its files are those of {at}Z; what it wrote there since comes when the machine is back."));
     }
     print(common, &now, &told)
 }

@@ -21,7 +21,7 @@ pub enum Command {
     Show(One),
     /// Make the command by which one machine joins; it is shown this once
     Add(New),
-    /// Give a gateway another name, other labels or another address; its slug stays
+    /// Give a gateway another name, other labels, another address or other grants; its slug stays
     Rename(Change),
     /// Let a gateway finish what it has and take nothing new
     Pause(One),
@@ -59,6 +59,12 @@ pub struct Change {
     /// Where people reach it, in place of what it reports; empty for none
     #[arg(long)]
     address: Option<String>,
+    /// What each run there may spend while it is cut off, in micro-dollars
+    #[arg(long)]
+    grant_micros: Option<i64>,
+    /// For how many hours after the cut
+    #[arg(long)]
+    cut_hours: Option<u32>,
     #[command(flatten)]
     place: Place,
 }
@@ -93,6 +99,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let mut body = Map::new();
             body.extend(change.label.map(|label| ("label".to_owned(), json!(label))));
             body.extend(change.address.map(|address| ("address".to_owned(), json!(address))));
+            let (grant, hours) = (change.grant_micros, change.cut_hours);
+            body.extend(grant.map(|micros| ("grant_micros".to_owned(), json!(micros))));
+            body.extend(hours.map(|hours| ("cut_hours".to_owned(), json!(hours))));
             body.extend(change.labels.map(|labels| {
                 let all: Vec<&str> =
                     labels.split(',').filter(|one| !one.trim().is_empty()).collect();
@@ -145,6 +154,7 @@ fn told(one: &Value) -> Vec<String> {
         ("address", address),
         ("version", word(one, "version").to_owned()),
         ("link", word(&one["link"], "told").to_owned()),
+        ("turned away", word(one, "turned_away").to_owned()),
         ("system", word(one, "system").to_owned()),
         ("fingerprint", word(one, "fingerprint").to_owned()),
     ] {

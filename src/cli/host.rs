@@ -284,7 +284,7 @@ fn lines(status: &Status) -> Vec<String> {
     if status.paused {
         lines.push("Paused: it takes no new work.".to_owned());
     }
-    lines.extend(status.trouble.iter().map(|trouble| format!("what comes waits: {trouble}")));
+    lines.extend(status.trouble.iter().map(|trouble| format!("trouble: {trouble}")));
     if let (Some(label), Some(gateway)) = (&status.label, status.gateway) {
         lines.push(format!("gateway: {label} ({gateway})"));
     }
@@ -297,6 +297,12 @@ fn lines(status: &Status) -> Vec<String> {
         None => String::new(),
     };
     lines.push(format!("HQ {} (wire {}){there}", status.version, status.wire));
+    if let Some(since) = status.unsaid_since {
+        let writes = status.unsaid;
+        lines.push(format!(
+            "{writes} writes of runs wait for the workspace to hear them, since {since}"
+        ));
+    }
     let rows: u64 = status.rows.values().sum();
     lines.push(match (&status.cursor, status.whole) {
         (None, _) => "nothing of the workspace is here yet".to_owned(),

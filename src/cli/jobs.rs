@@ -15,7 +15,7 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::plain;
-use super::{Common, FAILED, OK, say};
+use super::{Common, FAILED, OK, complain, say};
 
 /// How often a job that is followed is looked at.
 const GLANCE: Duration = Duration::from_millis(300);
@@ -113,31 +113,42 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     print(common, &all, &or_none(lines, "No jobs."))
 }
 
-/// A job in one line.
+/// A job in one line; of one on another machine with that.
 fn line(job: &Value) -> String {
     let command = word(job, "command").split_whitespace().collect::<Vec<_>>().join(" ");
     let (number, at) = (job["number"].as_u64().unwrap_or_default(), second(job, "started_at"));
+    let machine = &job["machine"];
     let state = match (word(job, "state"), word(job, "detail")) {
+        ("running", _) if machine["silent"] == true => "silent",
         ("failed", detail) => detail,
         (state, _) => state,
     };
-    format!("{number:<6} {at}Z {state:<14} {}", ellipsis(&command, WIDTH))
+    let on = machine["name"].as_str().map(|name| format!("  [{name}]")).unwrap_or_default();
+    format!("{number:<6} {at}Z {state:<14} {}{on}", ellipsis(&command, WIDTH))
 }
 
 async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
     let job = named.look(door, "").await?;
     let output = named.look(door, "/output").await?;
     let text = word(&output, "text").trim_end().to_owned();
+    let unknown = word(&output, "unknown").to_owned();
     let lines: Vec<String> =
-        [line(&job), text].into_iter().filter(|line| !line.is_empty()).collect();
+        [line(&job), text, unknown].into_iter().filter(|line| !line.is_empty()).collect();
     print(common, &json!({ "job": job, "output": output }), &lines)
 }
 
 async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
-    let mut rest = "/output".to_owned();
+    let (mut rest, mut known) = ("/output".to_owned(), String::new());
     loop {
         let output = named.look(door, &rest).await?;
         let text = word(&output, "text");
+        let unknown = word(&output, "unknown");
+        if unknown != known {
+            unknown.clone_into(&mut known);
+            if !known.is_empty() {
+                complain(&known);
+            }
+        }
         if let Some(next) = output["next"].as_u64() {
             rest = format!("/output?from={next}");
         }
@@ -193,5 +204,8 @@ mod tests {
         assert_eq!(line(&job), "7      2026-11-21T09:00:00Z running        make test");
         (job["state"], job["detail"]) = (json!("failed"), json!("exit code 2"));
         assert_eq!(line(&job), "7      2026-11-21T09:00:00Z exit code 2    make test");
+        job["state"] = json!("running");
+        job["machine"] = json!({ "name": "GPU box", "silent": true });
+        assert_eq!(line(&job), "7      2026-11-21T09:00:00Z silent         make test  [GPU box]");
     }
 }

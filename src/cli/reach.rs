@@ -2,6 +2,7 @@
 //! runs, on the stores themselves.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -133,8 +134,12 @@ impl CommandError {
     }
 }
 
-/// Runs a command on a small runtime of its own.
-pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+/// Runs a command on a small runtime of its own. It goes there in a box: the runtime would else be compiled anew, with the
+/// command within it, for each of them.
+pub fn block_on<'w, T>(
+    work: impl Future<Output = Result<T, CommandError>> + 'w,
+) -> Result<T, CommandError> {
+    let work: Pin<Box<dyn Future<Output = Result<T, CommandError>> + 'w>> = Box::pin(work);
     let failed = |error: io::Error| CommandError::Failed(error.to_string());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;

@@ -52,6 +52,9 @@ pub struct Named {
     /// The agent that has one of its own, or is asked about
     #[arg(long)]
     agent: Option<String>,
+    /// The gateway whose agents have one of their own
+    #[arg(long, conflicts_with = "agent")]
+    gateway: Option<String>,
     #[command(flatten)]
     place: Place,
 }
@@ -76,6 +79,9 @@ pub struct New {
     /// An agent that alone has it; may be given several times
     #[arg(long)]
     agent: Vec<String>,
+    /// The gateway whose agents alone have it
+    #[arg(long, conflicts_with = "agent")]
+    gateway: Option<String>,
     /// A host that it is for; may be given several times
     #[arg(long)]
     host: Vec<String>,
@@ -122,6 +128,9 @@ pub struct Import {
     /// An agent that alone has them; may be given several times
     #[arg(long)]
     agent: Vec<String>,
+    /// The gateway whose agents alone have them
+    #[arg(long, conflicts_with = "agent")]
+    gateway: Option<String>,
     /// Replace the values of those that exist
     #[arg(long)]
     replace: bool,
@@ -138,7 +147,8 @@ const MASTER: &str = "/api/v1/secrets/master-key";
 const LOOK: Duration = Duration::from_millis(300);
 
 fn at(one: &Named, verb: &str) -> String {
-    format!("{ALL}/{}{verb}{}", part(&one.which), query(&[("agent", one.agent.as_deref())]))
+    let whose = [("agent", one.agent.as_deref()), ("gateway", one.gateway.as_deref())];
+    format!("{ALL}/{}{verb}{}", part(&one.which), query(&whose))
 }
 
 /// Runs a command.
@@ -273,6 +283,7 @@ async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
             if !new.agent.is_empty() {
                 body.insert("agents".to_owned(), json!(new.agent));
             }
+            body.extend(new.gateway.as_ref().map(|said| ("gateway".to_owned(), json!(said))));
             for (key, field) in given.as_object().into_iter().flatten() {
                 body.insert(key.clone(), field.clone());
             }
@@ -289,8 +300,13 @@ async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
 /// The id of the secret with this variable for the same agents; none when it is to be added.
 async fn known(door: &Door, new: &New) -> Result<Option<String>, CommandError> {
     let place = new.place.workspace.as_ref();
-    if let [agent] = new.agent.as_slice() {
-        let path = format!("{ALL}/{}{}", part(&new.key), query(&[("agent", Some(agent))]));
+    let own = match (new.agent.as_slice(), &new.gateway) {
+        ([agent], _) => Some(("agent", Some(agent.as_str()))),
+        (_, Some(gateway)) => Some(("gateway", Some(gateway.as_str()))),
+        _ => None,
+    };
+    if let Some(own) = own {
+        let path = format!("{ALL}/{}{}", part(&new.key), query(&[own]));
         return match door.call(Ask::get(path).within(place)).await {
             Ok(one) => Ok(Some(word(&one, "id").to_owned())),
             Err(CommandError::Api { kind, .. }) if kind == "secret_not_found" => Ok(None),
@@ -311,6 +327,9 @@ async fn take_in(common: &Common, door: &Door, import: &Import) -> Result<u8, Co
     if !import.agent.is_empty() {
         body["agents"] = json!(import.agent);
     }
+    if let Some(gateway) = &import.gateway {
+        body["gateway"] = json!(gateway);
+    }
     let ask = Ask::post(format!("{ALL}/import"), &body).within(import.place.workspace.as_ref());
     let done = door.call(ask).await?;
     let line = |one: &Value| {
@@ -329,6 +348,7 @@ async fn take_in(common: &Common, door: &Door, import: &Import) -> Result<u8, Co
 fn row(one: &Value) -> Vec<String> {
     let who = match one["agents"].as_array().map_or(0, Vec::len) {
         _ if one["scope"] == "workspace" => "all agents".to_owned(),
+        _ if one["scope"] == "gateway" => format!("on {}", word(one, "gateway_name")),
         1 => "1 agent".to_owned(),
         n => format!("{n} agents"),
     };

@@ -18,7 +18,7 @@ mod unwrap;
 mod why;
 
 pub use look::{Bound, Machine, Place, Seen, look, misses};
-pub use pattern::{Pattern, Scope, scopes};
+pub use pattern::{Key, Pattern, Scope, scopes};
 pub use reduce::{Join, Reduced, Segment, reduce};
 pub use risk::{Level, Risk, risk};
 pub use unwrap::{Command, Unwrapped, unwrap};

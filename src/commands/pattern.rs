@@ -54,7 +54,46 @@ impl Pattern {
     }
 }
 
+/// What a pattern is found by among many: a command that it lets through has the same key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    fn of_hash(hash: &str) -> Self {
+        Self(format!("={hash}"))
+    }
+
+    fn of_words(program: &str, words: &[String]) -> Self {
+        let mut key = format!(">{program}");
+        for word in words {
+            key.push('\0');
+            key.push_str(word);
+        }
+        Self(key)
+    }
+}
+
+impl Pattern {
+    /// What it is found by.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Argv { hash, .. } => Key::of_hash(hash),
+            Self::Subcommand { program, words, .. } => Key::of_words(program, words),
+        }
+    }
+}
+
 impl Seen {
+    /// The keys of all patterns that may let this command through.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        let exact = self.keeps.then(|| Key::of_hash(&self.hash));
+        let open = self.open.as_ref();
+        exact
+            .into_iter()
+            .chain(open.map(|open| Key::of_words(&open.program, &self.argv[1..=open.act])))
+    }
+
     /// Whether a pattern lets this command through.
     #[must_use]
     pub fn matches(&self, pattern: &Pattern) -> bool {

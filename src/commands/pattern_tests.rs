@@ -354,4 +354,15 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_pattern_that_lets_a_command_through_is_found_by_its_key(a in command(), b in command()) {
+        let made = Made::new();
+        let (one, other) = (seen(&made, &a).expect("it reduces"), seen(&made, &b).expect("it reduces"));
+        for pattern in scopes(&one).into_iter().flat_map(|scope| scope.patterns) {
+            for command in one.iter().chain(&other).filter(|command| command.matches(&pattern)) {
+                prop_assert!(command.keys().any(|key| key == pattern.key()), "{a}, {b}: {pattern:?}");
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crypto::token::{Token, TokenKind};
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use kernel::{Can, ProblemKind, Timestamp};
-use store::Read;
+use store::{Read, StoreError};
 use web::error::{ApiError, Failure};
 use web::extract::{self, Json, Path};
 use web::idempotency::NoKey;
@@ -19,7 +19,7 @@ use web::session::Person;
 
 use crate::error::GatewayError;
 use crate::health::Health;
-use crate::hosts::silent_since;
+use crate::hosts::{is_silent, silent_since};
 use crate::identity::{fingerprint, identity};
 use crate::machine;
 use crate::model::{Gateway, GatewayToken, GatewayTokenId, Load, Status, local};
@@ -67,7 +67,7 @@ pub fn routes() -> Routes {
         .patch(
             "/gateways/{id}",
             change.needs(Can::Admin).doc(|| {
-                Doc::new("Change the name, the labels or the address of a gateway")
+                Doc::new("Change the name, the labels, the address or the grants of a gateway")
                     .body::<ChangeBody>()
                     .returns::<GatewayView>()
             }),
@@ -159,12 +159,18 @@ struct GatewayView {
     load: Option<Load>,
     /// Its link; none while it is not linked.
     link: Option<LinkView>,
+    /// What its program is told, where that is another than this one can talk to.
+    turned_away: Option<String>,
     #[schemars(with = "Option<String>")]
     last_seen_at: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
     joined_at: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
     ready_at: Option<Timestamp>,
+    /// What each run there may spend while it is cut off, in micro-dollars.
+    grant_micros: i64,
+    /// For how many hours after the cut.
+    cut_hours: u32,
 }
 
 /// The link of a gateway's machine.
@@ -196,6 +202,7 @@ fn view(ws: &Ws, read: &dyn Read, one: Gateway) -> Result<GatewayView, GatewayEr
     Ok(GatewayView {
         id: one.id.to_string(),
         link: LinkView::of(ws, &one),
+        turned_away: app.hosts.odds(ws.id, one.id, app.clock.now()),
         health: standing.health,
         slow: standing.is_slow,
         local,
@@ -214,6 +221,8 @@ fn view(ws: &Ws, read: &dyn Read, one: Gateway) -> Result<GatewayView, GatewayEr
         status_reason: one.status_reason,
         joined_at: one.joined_at,
         ready_at: one.ready_at,
+        grant_micros: one.grant_micros,
+        cut_hours: one.cut_hours,
     })
 }
 
@@ -270,6 +279,10 @@ struct ChangeBody {
     labels: Option<Vec<String>>,
     /// Where people reach it, in place of what it reports; empty for none.
     address: Option<String>,
+    /// What each run there may spend while it is cut off, in micro-dollars: 0 to 1,000,000,000.
+    grant_micros: Option<i64>,
+    /// For how many hours after the cut: 0 to 720.
+    cut_hours: Option<u32>,
 }
 
 async fn change(
@@ -279,7 +292,13 @@ async fn change(
     extract::Patch(body): extract::Patch<ChangeBody>,
 ) -> Result<Json<GatewayView>, ApiError> {
     let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
-    let patch = Patch { label: body.label, labels: body.labels, address: body.address };
+    let patch = Patch {
+        label: body.label,
+        labels: body.labels,
+        address: body.address,
+        grant_micros: body.grant_micros,
+        cut_hours: body.cut_hours,
+    };
     ws.write(&who, move |tx| rules::change(tx, id, patch)).await?;
     shown(&ws, id.to_string()).await
 }
@@ -377,8 +396,11 @@ async fn bind(
         Ok::<_, GatewayError>((named(snap, &said)?, queries::gateway(snap, &body.gateway)?.id))
     })?;
     let id = agent.id;
-    let before = ws.read(|snap| silent_since(&ws, snap, id))?;
-    let is_moved = ws.write(&who, move |tx| rules::bind(tx, id, to)).await?;
+    let (before, is_silent) = ws.read(|snap| {
+        Ok::<_, StoreError>((silent_since(&ws, snap, id)?, is_silent(&ws, snap, id)?))
+    })?;
+    let moves = if is_silent { rules::bind_off_silent } else { rules::bind };
+    let is_moved = ws.write(&who, move |tx| moves(tx, id, to)).await?;
     let shown = ws.read(|snap| {
         let files_as_of = if is_moved { before } else { silent_since(&ws, snap, id)? };
         placed(snap, agent, files_as_of)

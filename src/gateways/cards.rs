@@ -5,7 +5,8 @@ use noun::{Area, Field, Meaning, Noun, Type, text_of, typed};
 use store::{Read, Schema, StoreError};
 
 use crate::model::{
-    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, HostKey, RunAnswer, Status,
+    AgentPlace, Beat, FormerPlaces, Gateway, GatewayKey, GatewayToken, HostKey, RunAnswer, Status,
+    Unsaid,
 };
 
 /// All of them.
@@ -15,7 +16,8 @@ pub static NOUNS: [&Noun; 3] = [&GATEWAY, &TOKEN, &PLACE];
 pub static GATEWAY: Noun = Noun {
     area: Area::Workspace,
     tables: |schema: Schema| {
-        schema.with::<Gateway>().with::<GatewayKey>().with::<Beat>().with::<RunAnswer>()
+        let schema = schema.with::<Gateway>().with::<GatewayKey>().with::<Beat>();
+        schema.with::<RunAnswer>().with::<Unsaid>().with::<FormerPlaces>()
     },
     read: Can::Admin,
     undo: Some(Can::Admin),
@@ -37,10 +39,13 @@ pub static GATEWAY: Noun = Noun {
         Field::new("goodbye_at", "last goodbye", Type::Moment).hidden(),
         Field::new("silent_at", "silent since", Type::Moment).hidden(),
         Field::new("strange_at", "another key seen", Type::Moment),
+        Field::new("grant_micros", "money of a run while cut off", Type::Number),
+        Field::new("cut_hours", "hours that a run may be cut off", Type::Number),
     ],
     title: |row| text_of(row, "label").to_owned(),
     path: |row| format!("settings/gateways/{}", text_of(row, "slug")),
     rests: Some(rests),
+    remembered: true,
     triggers: Some("The workspace"),
     ..Noun::of::<Gateway>("gateway", "gateway", "gateways")
 };

@@ -1,7 +1,7 @@
 //! The gateways as the first page tells them, and as agents that work on them are told of.
 
 use app::Ws;
-use features::agents::queries::elsewhere::Elsewhere;
+use features::agents::queries::elsewhere::{Elsewhere, Machine};
 use features::dashboard::queries::hosts::Host;
 use kernel::{AgentId, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
@@ -92,12 +92,37 @@ pub fn elsewhere(
     if ws.upstream.is_some() {
         return Ok(None);
     }
-    let at = queries::gateway_of(read, agent)?;
-    let one: Option<Gateway> = if at == local() { None } else { read.get(at)? };
-    let Some(one) = one else { return Ok(None) };
+    let Some(one) = other(read, agent)? else { return Ok(None) };
     let heard_at = queries::signal(read, &one)?.last;
-    let is_linked = ws.app.hosts.is_linked(ws.id, at);
-    Ok(Some(Elsewhere { label: one.label, is_linked, heard_at }))
+    let (at, is_linked) = (one.id, ws.app.hosts.is_linked(ws.id, one.id));
+    let is_paused = matches!(one.status, Status::Paused | Status::Draining);
+    Ok(Some(Elsewhere { gateway: at, label: one.label, is_paused, is_linked, heard_at }))
+}
+
+/// The same as far as the store tells of it.
+///
+/// # Errors
+/// When the store fails.
+pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, StoreError> {
+    let Some(one) = other(read, agent)? else { return Ok(None) };
+    let heard_at = queries::signal(read, &one)?.last;
+    Ok(Some(Machine { label: one.label, heard_at }))
+}
+
+/// The gateway that an agent works on, unless that is this machine.
+fn other(read: &dyn Read, agent: AgentId) -> Result<Option<Gateway>, StoreError> {
+    match queries::gateway_of(read, agent)? {
+        at if at == local() => Ok(None),
+        at => read.get(at),
+    }
+}
+
+/// Whether nothing is heard of the other machine that an agent works on.
+///
+/// # Errors
+/// When the store fails.
+pub fn is_silent(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<bool, StoreError> {
+    Ok(elsewhere(ws, read, agent)?.is_some_and(|place| !place.is_linked))
 }
 
 /// When the other machine that an agent works on was last heard of; none while that is linked, before its first word, and of

@@ -2,11 +2,8 @@
 
 use app::Ws;
 use crypto::keyring::{Binding, Sealed};
-use features::rotation::pen::Pen;
 use kernel::{Actor, Cause, Part};
 use link::{Identity, PublicKey};
-use store::{Read, StoreError};
-use vault::rotation::Sealing;
 
 use crate::error::GatewayError;
 use crate::model::{GatewayKey, HostKey};
@@ -42,16 +39,10 @@ fn opened(ws: &Ws, key: &GatewayKey) -> Result<Identity, GatewayError> {
     Identity::from_pkcs8(pkcs8.expose()).map_err(|_| GatewayError::Damaged)
 }
 
-fn place(workspace: &str) -> Binding<'_> {
+/// The place for which the key of a workspace is sealed.
+#[must_use]
+pub fn place(workspace: &str) -> Binding<'_> {
     Binding { scope: "workspace", owner: workspace, name: "gateway key" }
-}
-
-impl Sealing for GatewayKey {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
-        let owner = pen.workspace.map(|id| id.to_string()).unwrap_or_default();
-        pen.named(&mut self.sealed, &mut self.key_id, place(&owner));
-        Ok(())
-    }
 }
 
 /// A key as people compare it.

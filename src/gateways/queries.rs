@@ -13,8 +13,8 @@ use store::{Range, Read, ReadExt as _, StoreError};
 use crate::error::GatewayError;
 use crate::health::{self, Signal, Standing};
 use crate::model::{
-    AgentPlace, Beat, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HearerId, HostKey,
-    RunAnswer, local,
+    AgentPlace, Beat, FormerPlaces, Gateway, GatewayKey, GatewayToken, GatewayTokenId, HearerId,
+    HostKey, RunAnswer, local,
 };
 
 /// A gateway by its id. This machine is always there.
@@ -74,6 +74,15 @@ pub fn gateways(read: &dyn Read) -> Result<Vec<Gateway>, StoreError> {
 /// When the store fails.
 pub fn gateway_of(read: &dyn Read, agent: AgentId) -> Result<GatewayId, StoreError> {
     Ok(read.get::<AgentPlace>(agent)?.map_or_else(local, |place| place.gateway))
+}
+
+/// Whether an agent has worked on a gateway that it has left.
+///
+/// # Errors
+/// When the store fails.
+pub fn has_worked(read: &dyn Read, agent: AgentId, gateway: GatewayId) -> Result<bool, StoreError> {
+    let former: Option<FormerPlaces> = read.get(agent)?;
+    Ok(former.is_some_and(|former| former.gateways.contains(&gateway)))
 }
 
 /// The agents that do not work on this machine, each with its gateway.

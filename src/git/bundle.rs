@@ -19,6 +19,15 @@ const SIGNATURE: &str = "# v2 git bundle\n";
 /// No object of an agent is larger.
 const MAX_OBJECT: u64 = 1024 * 1024 * 1024;
 
+/// How many bytes a pack may come to when it is unpacked: a short one may hold a great deal of nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    /// One object.
+    pub(crate) object: u64,
+    /// All together.
+    pub(crate) all: u64,
+}
+
 pub(crate) fn broken(why: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the git bundle is damaged: {why}"))
 }
@@ -77,7 +86,8 @@ impl AgentsRepo {
     /// When an object cannot be read or the bundle not be written.
     pub fn write_bundle(&self, out: &mut dyn Write) -> io::Result<usize> {
         let repo = self.repo();
-        let branches = self.branches().map_err(git)?;
+        let mut branches = self.branches().map_err(git)?;
+        branches.retain(|branch| !branch.is_draft());
         out.write_all(SIGNATURE.as_bytes())?;
         for branch in &branches {
             if let Some(id) = head(&repo, branch).map_err(git)? {
@@ -121,7 +131,7 @@ impl AgentsRepo {
             branches.push((Branch::parse(name).map_err(broken)?, id));
         }
         let repo = self.repo();
-        read_objects(&repo, from)?;
+        read_objects(&repo, from, Room { object: MAX_OBJECT, all: u64::MAX })?;
         let mut found = Vec::new();
         for (branch, id) in branches {
             repo.find_commit(id).map_err(|_| broken("a branch leads nowhere"))?;
@@ -156,8 +166,12 @@ pub(crate) fn write_objects(
     inner.write_all(hash.try_finalize().map_err(git)?.as_slice())
 }
 
-/// Stores the objects of a pack, each under the hash of what it holds.
-pub(crate) fn read_objects(repo: &gix::Repository, from: impl BufRead) -> io::Result<()> {
+/// Stores the objects of a pack, each under the hash of what it holds, while there is room for what they say they are.
+pub(crate) fn read_objects(
+    repo: &gix::Repository,
+    from: impl BufRead,
+    room: Room,
+) -> io::Result<()> {
     let hash = gix::hash::hasher(gix::hash::Kind::Sha1);
     let mut pack = SummedReader { inner: from, hash };
     let mut start = [0; 12];
@@ -166,8 +180,11 @@ pub(crate) fn read_objects(repo: &gix::Repository, from: impl BufRead) -> io::Re
         return Err(broken("it holds no pack of version 2"));
     }
     let count = start.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    let mut left = room.all;
     for _ in 0..count {
         let (kind, len) = read_header(&mut pack)?;
+        let fits = left.checked_sub(len).filter(|_| len <= room.object);
+        left = fits.ok_or_else(|| broken("it holds more than there is room for"))?;
         let data = read_object(&mut pack, len)?;
         repo.objects.write_buf(kind, &data).map_err(git)?;
     }

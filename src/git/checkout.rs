@@ -4,19 +4,25 @@ use std::fs;
 use std::path::Path;
 
 use super::folder::{Folder, Kind};
-use super::names::{self, Branch};
+use super::names::{self, Branch, CommitId};
 use super::{AgentsRepo, GitError, head, leaves};
 
 impl AgentsRepo {
     /// Writes every file of a branch below `dir`, which is made if it is missing. A file that differs is replaced;
     /// what is not in the branch stays. Gives the paths that were written.
     pub fn checkout(&self, branch: &Branch, dir: &Path) -> Result<Vec<String>, GitError> {
+        let commit = head(&self.repo(), branch)?;
+        let commit = commit.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        self.lay(commit.into(), dir)
+    }
+
+    /// The same with the files of a commit.
+    pub(super) fn lay(&self, commit: CommitId, dir: &Path) -> Result<Vec<String>, GitError> {
         let repo = self.repo();
-        let commit = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
         fs::create_dir_all(dir).map_err(GitError::disk(dir))?;
         let root = Folder::open(dir).map_err(GitError::disk(dir))?;
         let mut written = Vec::new();
-        for (path, leaf) in leaves(&repo, commit)? {
+        for (path, leaf) in leaves(&repo, commit.object())? {
             // A branch can also come from outside.
             names::check_path(&path)?;
             let target = dir.join(&path);

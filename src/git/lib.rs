@@ -1,7 +1,7 @@
 //! Agent files as commits in one bare repository, through gix. Blocking: call from `spawn_blocking`.
 //!
 //! Each workspace has one repository with a branch `agent/<slug>` for each agent and `template/<name>` for each
-//! template. Agents' folders are plain folders without `.git`; HQ takes snapshots of them ([`snapshot`]) and writes
+//! template; [`mirror`] is for agents whose folders lie on another machine. Agents' folders are plain folders without `.git`; HQ takes snapshots of them ([`snapshot`]) and writes
 //! them out again ([`checkout`]); tools and pages reach a folder through [`files`].
 //!
 //! Invariants: nothing outside of the repository is read, neither the user's nor the system's configuration; no
@@ -12,6 +12,7 @@ pub mod checkout;
 pub mod files;
 pub mod folder;
 pub mod history;
+pub mod mirror;
 pub mod moment;
 pub mod names;
 pub mod pack;
@@ -312,6 +313,20 @@ impl AgentsRepo {
         }
     }
 
+    /// Deletes a branch that stands at this commit; says whether it did.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn delete_branch_at(&self, branch: &Branch, at: CommitId) -> Result<bool, GitError> {
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        if head(&repo, branch)? != Some(at.object()) {
+            return Ok(false);
+        }
+        repo.find_reference(branch.reference().as_str())?.delete()?;
+        Ok(true)
+    }
+
     pub(crate) fn repo(&self) -> gix::Repository {
         self.shared.to_thread_local()
     }
@@ -418,15 +433,13 @@ pub(crate) fn commit(
     commit_onto(repo, branch, tree, parent, parent, entry)
 }
 
-/// `expected` is where the branch must be; none when it must not be there yet.
-fn commit_onto(
+/// A commit to which no branch leads.
+pub(crate) fn written(
     repo: &gix::Repository,
-    branch: &Branch,
     tree: ObjectId,
     parent: Option<ObjectId>,
-    expected: Option<ObjectId>,
     entry: &Entry<'_>,
-) -> Result<CommitId, GitError> {
+) -> Result<ObjectId, GitError> {
     let time = format!("{} +0000", entry.time.as_second());
     let who = gix::actor::SignatureRef {
         name: entry.author.name.as_str().into(),
@@ -437,7 +450,19 @@ fn commit_onto(
         "" => "Change\n".to_owned(),
         text => format!("{text}\n"),
     };
-    let id = repo.new_commit_as(who, who, message, tree, parent)?.id;
+    Ok(repo.new_commit_as(who, who, message, tree, parent)?.id)
+}
+
+/// `expected` is where the branch must be; none when it must not be there yet.
+fn commit_onto(
+    repo: &gix::Repository,
+    branch: &Branch,
+    tree: ObjectId,
+    parent: Option<ObjectId>,
+    expected: Option<ObjectId>,
+    entry: &Entry<'_>,
+) -> Result<CommitId, GitError> {
+    let id = written(repo, tree, parent, entry)?;
     let constraint = match expected {
         Some(expected) => PreviousValue::MustExistAndMatch(Target::Object(expected)),
         None => PreviousValue::MustNotExist,

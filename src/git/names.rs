@@ -14,8 +14,12 @@ pub const MAX_PATH: usize = 512;
 pub const MAX_DEPTH: usize = 32;
 
 const MAX_NAME: usize = 64;
+const CONFLICT: &str = "conflict";
+const DRAFT: &str = "draft";
+const SENT: &str = "sent";
 
-/// A branch of an agent or of a template.
+/// A branch: of an agent, of a template, of what an agent wrote elsewhere and nobody has taken yet, or of a change that is
+/// being made for another machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Branch(String);
 
@@ -30,9 +34,23 @@ impl Branch {
         Self::parse(&format!("template/{name}"))
     }
 
-    /// Reads `agent/<slug>` or `template/<name>`.
+    /// What an agent wrote elsewhere while its own branch went another way.
+    pub fn conflict(slug: &str, name: &str) -> Result<Self, GitError> {
+        Self::parse(&format!("{CONFLICT}/{slug}/{name}"))
+    }
+
+    /// A change to an agent's files on another machine, until it is there.
+    pub fn draft(slug: &str) -> Result<Self, GitError> {
+        Self::parse(&format!("{DRAFT}/{slug}"))
+    }
+
+    /// What an agent wrote on a host and home keeps beside its branch, or has dropped: on that host, so that it is sent once.
+    pub fn sent(slug: &str) -> Result<Self, GitError> {
+        Self::parse(&format!("{SENT}/{slug}"))
+    }
+
+    /// Reads `agent/<slug>`, `template/<name>`, `conflict/<slug>/<name>`, `draft/<slug>` or `sent/<slug>`.
     pub fn parse(text: &str) -> Result<Self, GitError> {
-        let name = text.strip_prefix("agent/").or_else(|| text.strip_prefix("template/"));
         let is_name = |name: &str| {
             let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
             (1..=MAX_NAME).contains(&name.len())
@@ -40,10 +58,20 @@ impl Branch {
                 && name.bytes().next().is_some_and(plain)
                 && name.bytes().last().is_some_and(plain)
         };
-        match name {
-            Some(name) if is_name(name) => Ok(Self(text.to_owned())),
-            _ => Err(GitError::Branch(text.to_owned())),
-        }
+        let is_one = match text.split_once('/') {
+            Some(("agent" | "template" | DRAFT | SENT, name)) => is_name(name),
+            Some((CONFLICT, rest)) => {
+                rest.split_once('/').is_some_and(|(slug, name)| is_name(slug) && is_name(name))
+            }
+            _ => false,
+        };
+        if is_one { Ok(Self(text.to_owned())) } else { Err(GitError::Branch(text.to_owned())) }
+    }
+
+    /// Whether it is there only while something is being done.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.0.split_once('/').is_some_and(|(kind, _)| kind == DRAFT)
     }
 
     /// As it is written.
@@ -190,9 +218,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_branches_of_agents_and_templates_are_branches() {
-        for good in ["agent/ada", "agent/a", "template/chief-of-staff", "agent/r2-d2"] {
-            assert_eq!(Branch::parse(good).unwrap().to_string(), good);
+    fn only_branches_of_hq_are_branches() {
+        for good in [
+            "agent/ada",
+            "agent/a",
+            "template/chief-of-staff",
+            "agent/r2-d2",
+            "conflict/ada/2026-11-27-0123abcd",
+            "draft/ada",
+            "sent/ada",
+        ] {
+            let branch = Branch::parse(good).unwrap();
+            assert_eq!(
+                (branch.to_string().as_str(), branch.is_draft()),
+                (good, good == "draft/ada")
+            );
         }
         for bad in [
             "main",
@@ -208,6 +248,11 @@ mod tests {
             "agent/ä",
             "template/a b",
             "agent/../x",
+            "conflict/ada",
+            "conflict/ada/",
+            "conflict/ada/a/b",
+            "conflict/../ada/x",
+            "draft/ada/x",
         ] {
             assert!(Branch::parse(bad).is_err(), "{bad} was taken");
         }

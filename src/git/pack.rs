@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufReader};
+use std::path::Path;
 
 use gix::ObjectId;
 use gix::refs::Target;
 use gix::refs::transaction::PreviousValue;
 
-use super::bundle::{broken, git, read_objects, write_objects};
-use super::names::{Branch, CommitId};
-use super::{AgentsRepo, head};
+use super::bundle::{Room, broken, git, read_objects, write_objects};
+use super::names::{Branch, CommitId, check_path};
+use super::snapshot::MAX_FILE;
+use super::{AgentsRepo, head, leaves};
+
+/// What a branch from elsewhere may bring at once: no file is larger than those that are kept, and all of it is unpacked
+/// while others wait.
+const ROOM: Room = Room { object: MAX_FILE, all: 4 << 30 };
 
 /// What became of a branch that came from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +38,19 @@ impl AgentsRepo {
         branch: &Branch,
         has: Option<CommitId>,
     ) -> io::Result<Option<(CommitId, Vec<u8>)>> {
-        let repo = self.repo();
-        let Some(newest) = head(&repo, branch).map_err(git)? else { return Ok(None) };
+        let Some(newest) = head(&self.repo(), branch).map_err(git)? else { return Ok(None) };
+        Ok(Some((newest.into(), self.pack_of(newest.into(), has)?)))
+    }
+
+    /// A pack of what is missing of a commit where `has` is there; nothing where it is the same.
+    ///
+    /// # Errors
+    /// When an object cannot be read.
+    pub fn pack_of(&self, newest: CommitId, has: Option<CommitId>) -> io::Result<Vec<u8>> {
+        let (repo, newest) = (self.repo(), newest.object());
         let has = has.map(|id| id.object()).filter(|id| repo.find_commit(*id).is_ok());
         if has == Some(newest) {
-            return Ok(Some((newest.into(), Vec::new())));
+            return Ok(Vec::new());
         }
         let old = match has {
             Some(id) => commits(&repo, id, &BTreeSet::new())?,
@@ -56,31 +70,43 @@ impl AgentsRepo {
         ids.extend(new);
         let mut pack = Vec::new();
         write_objects(&repo, &ids, &mut pack)?;
-        Ok(Some((newest.into(), pack)))
+        Ok(pack)
     }
 
-    /// Takes in what is new in a branch that stands at `newest` elsewhere. A branch that has gone another way here is left as
-    /// it is.
+    /// Takes in a commit and all that leads to it, and moves no branch.
     ///
     /// # Errors
-    /// When the pack is damaged, or something is missing in it.
-    pub fn read_pack(&self, branch: &Branch, newest: CommitId, pack: &[u8]) -> io::Result<Moved> {
+    /// When the pack is damaged, or something is missing in it or may not be in it.
+    pub fn take_in(&self, newest: CommitId, pack: &[u8]) -> io::Result<()> {
         let (_writing, repo) = (self.writing.lock(), self.repo());
+        let newest = newest.object();
         if !pack.is_empty() {
-            read_objects(&repo, BufReader::new(pack))?;
+            read_objects(&repo, BufReader::new(pack), ROOM)?;
         }
-        let (now, newest) = (head(&repo, branch).map_err(git)?, newest.object());
-        if now == Some(newest) {
-            return Ok(Moved::Stood);
-        }
-        // All of it is there before the branch leads to it.
-        let all = commits(&repo, newest, &BTreeSet::new())?;
+        commits(&repo, newest, &BTreeSet::new())?;
         let mut ids = BTreeSet::new();
         let tree = repo.find_commit(newest).map_err(git)?.tree_id().map_err(git)?.detach();
         enter_tree(&repo, tree, &mut ids)?;
         if ids.iter().any(|id| repo.find_header(*id).is_err()) {
             return Err(broken("something is missing in it"));
         }
+        for path in leaves(&repo, newest).map_err(git)?.keys() {
+            check_path(path).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    /// Lets a branch go on to a commit that is there. A branch that has gone another way, or further, is left as it is.
+    ///
+    /// # Errors
+    /// When the commit is not there.
+    pub fn move_on(&self, branch: &Branch, to: CommitId) -> io::Result<Moved> {
+        let (_writing, repo, to) = (self.writing.lock(), self.repo(), to.object());
+        let now = head(&repo, branch).map_err(git)?;
+        if now == Some(to) {
+            return Ok(Moved::Stood);
+        }
+        let all = commits(&repo, to, &BTreeSet::new())?;
         let constraint = match now {
             None => PreviousValue::MustNotExist,
             Some(now) if all.contains(&now) => {
@@ -88,8 +114,55 @@ impl AgentsRepo {
             }
             Some(_) => return Ok(Moved::Apart),
         };
-        repo.reference(branch.reference(), newest, constraint, "received").map_err(git)?;
+        repo.reference(branch.reference(), to, constraint, "received").map_err(git)?;
         Ok(Moved::On)
+    }
+
+    /// Lets a branch stand at a commit that is there, wherever it stood.
+    ///
+    /// # Errors
+    /// When the commit is not there.
+    pub fn place(&self, branch: &Branch, at: CommitId) -> io::Result<()> {
+        let (_writing, repo) = (self.writing.lock(), self.repo());
+        repo.find_commit(at.object()).map_err(git)?;
+        let placed = repo.reference(branch.reference(), at.object(), PreviousValue::Any, "placed");
+        placed.map(drop).map_err(git)
+    }
+
+    /// Lets a branch stand at a commit that is there, if it stands at another one still; says whether it did.
+    ///
+    /// # Errors
+    /// When the commit is not there.
+    pub fn replace(&self, branch: &Branch, from: CommitId, to: CommitId) -> io::Result<bool> {
+        let (_writing, repo) = (self.writing.lock(), self.repo());
+        if head(&repo, branch).map_err(git)? != Some(from.object()) {
+            return Ok(false);
+        }
+        repo.find_commit(to.object()).map_err(git)?;
+        let constraint = PreviousValue::MustExistAndMatch(Target::Object(from.object()));
+        repo.reference(branch.reference(), to.object(), constraint, "replaced").map_err(git)?;
+        Ok(true)
+    }
+
+    /// Lets a branch go on to a commit that is there, and its folder with it. The folder goes first: what ends between both
+    /// leaves the branch where it was, so that it is brought once more. Files that were changed since stay as they are, and
+    /// so does a branch that has gone another way.
+    ///
+    /// # Errors
+    /// When the commit is not there, or the disk fails.
+    pub fn bring_on(&self, branch: &Branch, folder: &Path, to: CommitId) -> io::Result<Moved> {
+        let repo = self.repo();
+        match head(&repo, branch).map_err(git)? {
+            Some(now) if now == to.object() && folder.is_dir() => return Ok(Moved::Stood),
+            Some(now) if !commits(&repo, to.object(), &BTreeSet::new())?.contains(&now) => {
+                return Ok(Moved::Apart);
+            }
+            Some(now) if folder.is_dir() => {
+                self.carry(folder, (now.into(), to), None).map_err(git)?;
+            }
+            _ => drop(self.lay(to, folder).map_err(git)?),
+        }
+        self.move_on(branch, to)
     }
 }
 

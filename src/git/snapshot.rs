@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::folder::{Folder, Kind, is_half_made, show};
 use super::names::{self, Branch, CommitId};
-use super::{AgentsRepo, Entry, File, GitError, Leaf, Leaves, Unasked};
-use super::{commit, head, leaves, write_tree};
+use super::{AgentsRepo, Author, Entry, File, GitError, Leaf, Leaves, Unasked};
+use super::{commit, head, leaves, write_tree, written};
 
 /// The largest file that is kept, in bytes.
 pub const MAX_FILE: u64 = 25 << 20;
@@ -119,6 +121,39 @@ impl AgentsRepo {
         let tree = write_tree(&repo, &after)?;
         let id = commit(&repo, branch, tree, Some(parent), entry)?;
         Ok(Snapshot { commit: Some(id), changed, skipped })
+    }
+
+    /// What lies in a folder now, as a commit on top of its branch to which no branch leads; the newest commit itself where
+    /// nothing differs. What lies there as before is the same commit as before.
+    pub fn as_it_lies(
+        &self,
+        branch: &Branch,
+        dir: &Path,
+        refuses: Refuses<'_>,
+    ) -> Result<(CommitId, Vec<Skipped>), GitError> {
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        let parent = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        let before = leaves(&repo, parent)?;
+        let root = Folder::open(dir).map_err(GitError::disk(dir))?;
+        let mut taking = Taking {
+            repo: &repo,
+            before: &before,
+            after: Leaves::new(),
+            skipped: Vec::new(),
+            bytes: 0,
+            refuses: Some(refuses),
+        };
+        taking.folder(&root, "").map_err(|e| e.at(dir))?;
+        let Taking { after, skipped, .. } = taking;
+        if after == before {
+            return Ok((parent.into(), skipped));
+        }
+        let tree = write_tree(&repo, &after)?;
+        let seconds = repo.find_commit(parent)?.time()?.seconds;
+        let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let entry = Entry { author: &Author::hq(), message: "As it lies there", time };
+        Ok((written(&repo, tree, Some(parent), &entry)?.into(), skipped))
     }
 
     /// Commits files as they are given, before any folder has them; where there is none, the path is removed. None when

@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use kernel::GatewayId;
+
 pub mod error;
 pub mod identity;
 pub mod carrier;
@@ -73,6 +75,13 @@ pub const PLACE: &str = "/gateway/link";
 #[must_use]
 pub fn address(home: &str, fingerprint: &str) -> String {
     format!("{}{PLACE}?home={fingerprint}", home.trim_end_matches('/'))
+}
+
+/// The same for a host that is one already: it says which, so that home can tell people of whom it turns away before any of
+/// them proves who it is.
+#[must_use]
+pub fn address_of(home: &str, fingerprint: &str, gateway: GatewayId) -> String {
+    format!("{}&gateway={gateway}", address(home, fingerprint))
 }
 
 /// How long things may take. Tests are quicker.

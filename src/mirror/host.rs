@@ -106,6 +106,14 @@ impl Mirror {
         self.store.read(|snap| Ok(note(snap)?.standing))
     }
 
+    /// Whether all is here of what has come or was let go; else a part of that is still on its way.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn is_whole(&self) -> Result<bool, MirrorError> {
+        self.store.read(|snap| Ok(note(snap)?.parts.is_empty()))
+    }
+
     /// Lays a parcel. `agents` are those that this host has been told are its own.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use features::connections::model::{
 use features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use features::files::model::TASK_FILES;
 use features::inbox::model::{INBOX, Item};
+use features::jobs::model::{JOBS, Job};
 use features::links::model::LINKS;
 use features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, Halt, HaltOf, INPUTS, OUTSIDE, PARKS, Place, RUN_LIMITS,
@@ -25,6 +26,7 @@ use features::tasks::model::label::{LABELS, TASK_LABELS};
 use features::tasks::model::relation::RELATIONS;
 use features::tasks::model::{TASKS, Task};
 use features::trust::model::{APPROVALS, Approval, PERMISSIONS, Permission, TRUST_MODES};
+use features::usage::model::grant::{RUN_GRANTS, RunGrant};
 use features::usage::model::price::PRICES;
 use features::workspace::model::{MEMBERS, Member, SETTINGS};
 use kernel::{AgentId, Role, StreamKind};
@@ -167,6 +169,7 @@ pub static YES: &[Yes] = &[
     agents(FALLBACKS, Owner::Said(fallbacks)),
     whole(USUAL_THINKING),
     root(WINDOWS, Owner::Head(CONNECTIONS)),
+    agents(JOBS, Owner::Said(job)),
     whole(PRICES),
     agents(HALTS, Owner::Said(halt)),
     root(PARKS, Owner::Head(RUNS)),
@@ -192,6 +195,7 @@ pub static YES: &[Yes] = &[
     root(APPROVALS, Owner::Record).fits(approval),
     root(OUTSIDE, Owner::Head(SESSIONS)),
     root(WRITTEN, Owner::Said(written)),
+    root(RUN_GRANTS, Owner::Head(RUNS)).less(granted),
 ];
 
 /// The tables, by their names, of which no host ever has a row.
@@ -225,6 +229,7 @@ pub static NEVER: &[&str] = &[
     "secret_values",
     "secret_uses",
     "secret_masks",
+    "secret_receipts",
     "key_rotations",
     // The feed does not tell of it: what of it hosts have goes with the keys.
     "model_offers",
@@ -234,7 +239,10 @@ pub static NEVER: &[&str] = &[
     "gateway_keys",
     "gateway_beats",
     "agent_places",
+    "former_places",
     "run_answers",
+    "outbox",
+    "run_evidence",
     // Money: a host has a grant.
     "usage",
     "usage_days",
@@ -255,8 +263,7 @@ pub static NEVER: &[&str] = &[
     "talk_choices",
     "task_rules",
     "overdue_marks",
-    // Programs run where they were begun.
-    "jobs",
+    // A browser runs where HQ does.
     "browser_shots",
     // What begins by itself, and what tasks are made from.
     "routines",
@@ -393,6 +400,11 @@ fn stream(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     })
 }
 
+/// Of what a run may spend while the line is cut the amounts: whose budgets it counts for is home's.
+fn granted(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    with::<RunGrant>(row, |grant| grant.payers.clear())
+}
+
 fn is_open(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError> {
     let item = read::<Item>(row)?;
     Ok(item.is_open() && agents.contains(&item.agent))
@@ -425,6 +437,10 @@ pub(crate) fn knowledge(agents: &Agents, row: &[u8]) -> Result<bool, DecodeError
 
 fn item(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
     Ok(belongs::<Agent>(Some(read::<Item>(row)?.agent)))
+}
+
+fn job(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
+    Ok(belongs::<Agent>(Some(read::<Job>(row)?.agent)))
 }
 
 fn fallbacks(_: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {

@@ -264,6 +264,8 @@ pub struct Noun {
     pub triggers: Option<&'static str>,
     /// Whether a link of a task may lead to one.
     pub linked: bool,
+    /// Whether history still tells what one was called that was deleted, wherever others name it.
+    pub remembered: bool,
     /// Whether people and agents comment on one and put files on it; its key is an id then.
     pub discussed: bool,
     /// Its reaction to events.
@@ -324,6 +326,7 @@ impl Noun {
             finds: None,
             triggers: None,
             linked: false,
+            remembered: false,
             discussed: false,
             react: None,
             check: None,

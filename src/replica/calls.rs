@@ -1,22 +1,30 @@
 //! What the engine here says to home. It is kept until it is answered: a cut line only makes it wait, and what was said twice
-//! home does once.
+//! home does once. What happens in a run does not wait for long: while the line is cut it is written here, and home hears it
+//! before anything else once there is a line again (`drain.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
+use app::downstream::Tell;
 use app::live::Piece;
-use app::upstream::{Answered, Refusal, Upstream};
-use kernel::{AgentId, RunId, TypedId as _};
-use link::Sender;
+use app::upstream::{Alone, Answered, LATE, MayAlone, Refusal, Tried, Upstream};
+use kernel::{AgentId, Clock, RunId, Timestamp, TypedId as _};
 use link::frame::{Answer, Command, Frame, Outcome, Running};
+use link::{LinkError, Sender};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{RwLock, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 use zeroize::Zeroizing;
 
 /// An answer, and the entry of the feed up to which the mirror has what was written before it.
 type Heard = (u64, Result<Value, Refusal>);
+
+/// So long a run waits for a line that is cut before it goes on by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names of what home has sent, each with its version.
 pub(crate) type Versions = BTreeMap<String, u64>;
@@ -31,6 +39,19 @@ pub(crate) struct Calls {
     /// The entry up to which the mirror has all.
     laid: watch::Sender<u64>,
     moves: watch::Sender<u64>,
+    /// Since when there is no line; nothing while there is one, or what was written here is being heard.
+    down: watch::Sender<Option<Instant>>,
+    /// Held for reading while something is written here, for writing when a line comes back.
+    gate: Arc<RwLock<()>>,
+    clock: Arc<dyn Clock>,
+    pub(crate) patience: Duration,
+}
+
+/// A line that is cut, by the clock and by what has passed since.
+#[derive(Clone, Copy)]
+struct Cut {
+    at: Timestamp,
+    passed: Duration,
 }
 
 /// Something that home has sent, kept in memory alone.
@@ -44,6 +65,8 @@ struct Key {
 #[derive(Default)]
 struct State {
     last: u64,
+    /// How much was said, each with words of its own.
+    said: u64,
     open: BTreeMap<u64, (Command, oneshot::Sender<Heard>)>,
     line: Option<Sender>,
     agents: BTreeSet<AgentId>,
@@ -54,17 +77,93 @@ struct State {
     link: u64,
     is_paused: bool,
     is_over: bool,
+    /// Who answers what home asks.
+    ears: Option<mpsc::UnboundedSender<Tell>>,
+    /// Since when home has heard nothing of what is written here.
+    cut: Option<Cut>,
+    /// Runs of which something was written here that home has not heard.
+    ahead: BTreeSet<RunId>,
+    /// How often home has heard all of a run.
+    drained: BTreeMap<RunId, u64>,
+    /// Whether the mirror has not all yet of what home has heard.
+    is_settling: bool,
 }
 
 impl Calls {
-    /// Nothing was said yet. The mirror has all up to an entry.
-    pub(crate) fn new(life: String, has: u64) -> Self {
+    /// Nothing was said yet. The mirror has all up to an entry; of these runs home has not heard all.
+    pub(crate) fn new(
+        life: String,
+        has: u64,
+        clock: Arc<dyn Clock>,
+        ahead: BTreeSet<RunId>,
+    ) -> Self {
+        let cut = Some(Cut { at: clock.now(), passed: clock.passed() });
         Self {
             life,
-            state: Mutex::default(),
+            state: Mutex::new(State { cut, ahead, ..State::default() }),
             turn: tokio::sync::Mutex::default(),
             laid: watch::Sender::new(has),
             moves: watch::Sender::default(),
+            down: watch::Sender::new(Some(Instant::now())),
+            gate: Arc::default(),
+            clock,
+            patience: PATIENCE,
+        }
+    }
+
+    /// There is a line again: nothing is written here any more. Home hears first what was, before anything else is said.
+    pub(crate) async fn comes_back(&self) {
+        let _nobody = self.gate.write().await;
+        self.down.send_replace(None);
+    }
+
+    /// What was written here goes from the mirror: all of it comes anew from home, and nothing is begun or written before. Who
+    /// works on one of these runs knows that before the first of it is gone.
+    pub(crate) fn settles(&self) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.is_settling |= !state.ahead.is_empty();
+        for run in &state.ahead {
+            *state.drained.entry(*run).or_default() += 1;
+        }
+    }
+
+    /// Home has heard all that was written here.
+    pub(crate) fn is_drained(&self) {
+        self.state.lock().ahead.clear();
+    }
+
+    /// Whether the mirror has not all yet of what home has heard.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.state.lock().is_settling
+    }
+
+    /// It has.
+    pub(crate) fn is_settled(&self) {
+        self.state.lock().is_settling = false;
+        self.moved();
+    }
+
+    /// Says something that was written here while the line was cut, and waits for the answer.
+    ///
+    /// # Errors
+    /// When the line is cut again.
+    pub(crate) async fn says_late(
+        &self,
+        line: &Sender,
+        run: RunId,
+        mut words: Value,
+    ) -> Result<Result<Value, Refusal>, LinkError> {
+        words[LATE] = Value::Bool(true);
+        let Some((command, _, told)) = self.keep(Some(run), words) else {
+            return Ok(Err(over()));
+        };
+        let _open = Open { calls: self, number: command.number };
+        line.send(Frame::Command(command)).await?;
+        tokio::select! {
+            biased;
+            heard = told => Ok(heard.map_or_else(|_| Err(over()), |(_, answer)| answer)),
+            why = line.over() => Err(why),
         }
     }
 
@@ -73,8 +172,10 @@ impl Calls {
         let open: Vec<Command> = {
             let mut state = self.state.lock();
             state.line = Some(line.clone());
+            state.cut = None;
             state.open.values().map(|(command, _)| command.clone()).collect()
         };
+        self.down.send_replace(None);
         for command in open {
             // ok: where the link is cut again, it is said at the next.
             if line.send(Frame::Command(command)).await.is_err() {
@@ -85,7 +186,18 @@ impl Calls {
 
     /// There is none any more.
     pub(crate) fn cut(&self) {
-        self.state.lock().line = None;
+        {
+            let mut state = self.state.lock();
+            state.line = None;
+            let (at, passed) = (self.clock.now(), self.clock.passed());
+            state.cut.get_or_insert(Cut { at, passed });
+        }
+        self.down.send_if_modified(|since| {
+            let was_up = since.is_none();
+            since.get_or_insert_with(Instant::now);
+            was_up
+        });
+        self.moved();
     }
 
     /// Nothing is said any more.
@@ -113,6 +225,14 @@ impl Calls {
         };
         // ok: nobody waits for it any more.
         let _ = tell.send(heard);
+    }
+
+    /// Home asks something. Gives it back where nobody works here yet who could answer.
+    pub(crate) fn heard(&self, tell: Tell) -> Result<(), Tell> {
+        match &self.state.lock().ears {
+            Some(ears) => ears.send(tell).map_err(|back| back.0),
+            None => Err(tell),
+        }
     }
 
     /// The mirror has all up to an entry.
@@ -177,8 +297,8 @@ impl Calls {
     }
 
     /// Says something, and waits for the answer.
-    async fn ask(&self, about: Option<RunId>, what: Value) -> Result<Heard, Refusal> {
-        let (command, line, told) = self.keep(about, what).ok_or_else(over)?;
+    async fn ask(&self, about: Option<RunId>, words: Value) -> Result<Heard, Refusal> {
+        let (command, line, told) = self.keep(about, words).ok_or_else(over)?;
         if let Some(line) = line {
             // ok: where the link is cut, it is said at the next.
             let _ = line.send(Frame::Command(command)).await;
@@ -194,7 +314,7 @@ impl Calls {
     fn keep(
         &self,
         about: Option<RunId>,
-        what: Value,
+        words: Value,
     ) -> Option<(Command, Option<Sender>, oneshot::Receiver<Heard>)> {
         let mut state = self.state.lock();
         if state.is_over {
@@ -203,11 +323,104 @@ impl Calls {
         state.last += 1;
         let number = state.last;
         let run = about.unwrap_or_else(|| RunId::from_bytes([0; 16]));
-        let body = json!({ "nonce": format!("{}.{number}", self.life), "what": what });
-        let command = Command { run, epoch: 0, number, body };
+        let command = Command { run, epoch: 0, number, body: words };
         let (tell, told) = oneshot::channel();
         state.open.insert(number, (command.clone(), tell));
         Some((command, state.line.clone(), told))
+    }
+}
+
+impl Calls {
+    /// Says words about a run until they are answered, and the mirror has what was written before that.
+    async fn hears(&self, run: Option<RunId>, words: Value) -> Result<Value, Refusal> {
+        let (seq, answer) = self.ask(run, words).await?;
+        // ok: the sender is part of what is waited on, so it is there.
+        let _ = self.laid.subscribe().wait_for(|laid| seq <= *laid).await;
+        answer
+    }
+
+    /// The same; nothing once the line has been cut for longer than a run waits.
+    async fn tries_to(&self, run: RunId, words: Value) -> Option<Result<Value, Refusal>> {
+        let Some((command, line, mut told)) = self.keep(Some(run), words) else {
+            return Some(Err(over()));
+        };
+        let _open = Open { calls: self, number: command.number };
+        let gone = self.gone(run);
+        tokio::pin!(gone);
+        if let Some(line) = line {
+            // ok: where the link is cut, it is said at the next.
+            let _ = line.send(Frame::Command(command)).await;
+        }
+        let heard = tokio::select! {
+            biased;
+            heard = &mut told => heard,
+            () = &mut gone => return None,
+        };
+        let Ok((seq, answer)) = heard else { return Some(Err(over())) };
+        let mut laid = self.laid.subscribe();
+        let there = async {
+            // ok: the sender is part of what is waited on, so it is there.
+            let _ = laid.wait_for(|laid| answer.is_err() || seq <= *laid).await;
+        };
+        tokio::select! {
+            biased;
+            () = there => Some(answer.clone()),
+            // Home has it, and the mirror has not: it is written here, too, and home knows it again.
+            () = &mut gone => None,
+        }
+    }
+
+    /// Waits until the line has been cut for longer than a run waits for it, and the mirror has all that home has heard.
+    async fn gone(&self, run: RunId) {
+        let (mut down, mut moves) = (self.down.subscribe(), self.moves.subscribe());
+        loop {
+            moves.mark_unchanged();
+            let since = down.borrow_and_update().filter(|_| !self.is_settling());
+            let until = since.map(|since| since + self.patience(run));
+            let is_cut = async {
+                match until {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // ok: the senders are part of what is waited on, so they are there.
+                _ = down.changed() => {}
+                _ = moves.changed() => {}
+                () = is_cut => return,
+            }
+        }
+    }
+
+    /// How long a run waits for the line: not at all where home has not heard yet what it wrote before.
+    fn patience(&self, run: RunId) -> Duration {
+        if self.state.lock().ahead.contains(&run) { Duration::ZERO } else { self.patience }
+    }
+
+    /// For how long the line is cut, when that is long enough for a run.
+    fn cut_for(&self, run: RunId) -> Option<Duration> {
+        let since = (*self.down.borrow())?;
+        if since.elapsed() < self.patience(run) {
+            return None;
+        }
+        let state = self.state.lock();
+        let is_able = state.line.is_none() && !state.is_over && !state.is_settling;
+        let cut = state.cut.filter(|_| is_able)?;
+        let passed = self.clock.passed().saturating_sub(cut.passed);
+        let told = self.clock.now().duration_since(cut.at);
+        Some(passed.max(Duration::try_from(told).unwrap_or_default()))
+    }
+}
+
+/// Something that is said and not answered yet; who waits no longer for the answer says it no more.
+struct Open<'c> {
+    calls: &'c Calls,
+    number: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.calls.state.lock().open.remove(&self.number);
     }
 }
 
@@ -237,15 +450,45 @@ impl Upstream for Calls {
                 None => Some(self.turn.lock().await),
                 Some(_) => None,
             };
-            let (seq, answer) = self.ask(about, what).await?;
-            // ok: the sender is part of what is waited on, so it is there.
-            let _ = self.laid.subscribe().wait_for(|laid| seq <= *laid).await;
-            answer
+            self.hears(about, self.words(what)).await
         })
     }
 
+    fn words(&self, what: Value) -> Value {
+        let mut state = self.state.lock();
+        state.said += 1;
+        json!({ "nonce": format!("{}.{}", self.life, state.said), "what": what })
+    }
+
+    fn says(&self, run: RunId, words: Value) -> Answered<'_> {
+        Box::pin(self.hears(Some(run), words))
+    }
+
+    fn tries(&self, run: RunId, words: Value) -> Tried<'_> {
+        Box::pin(self.tries_to(run, words))
+    }
+
+    fn alone(&self, run: RunId) -> MayAlone<'_> {
+        Box::pin(async move {
+            let gate = Arc::clone(&self.gate).read_owned().await;
+            self.cut_for(run).map(|cut_for| Alone { cut_for, gate })
+        })
+    }
+
+    fn wrote(&self, run: RunId) {
+        self.state.lock().ahead.insert(run);
+    }
+
+    fn drained(&self, run: RunId) -> u64 {
+        self.state.lock().drained.get(&run).copied().unwrap_or_default()
+    }
+
     fn asks(&self, what: Value) -> Answered<'_> {
-        Box::pin(async move { self.ask(None, what).await?.1 })
+        Box::pin(async move { self.ask(None, self.words(what)).await?.1 })
+    }
+
+    fn is_heard_by(&self, ears: mpsc::UnboundedSender<Tell>) {
+        self.state.lock().ears = Some(ears);
     }
 
     fn agents(&self) -> BTreeSet<AgentId> {
@@ -254,7 +497,11 @@ impl Upstream for Calls {
 
     fn is_paused(&self) -> bool {
         let state = self.state.lock();
-        state.is_paused || state.is_over || !state.is_keyed()
+        state.is_paused || state.is_over || state.is_settling || !state.is_keyed()
+    }
+
+    fn is_linked(&self) -> bool {
+        self.state.lock().line.is_some()
     }
 
     fn moves(&self) -> watch::Receiver<u64> {
@@ -286,10 +533,82 @@ impl Upstream for Calls {
 
 #[cfg(test)]
 mod tests {
+    use kernel::time::{ManualClock, from_ms};
+
     use super::*;
 
     fn agents() -> BTreeSet<AgentId> {
         [AgentId::from_bytes([1; 16])].into()
+    }
+
+    fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::at(from_ms(1_700_000_000_000)))
+    }
+
+    fn calls() -> Calls {
+        with(clock())
+    }
+
+    fn with(clock: Arc<ManualClock>) -> Calls {
+        let patience = Duration::from_millis(30);
+        Calls { patience, ..Calls::new("life".to_owned(), 0, clock, BTreeSet::new()) }
+    }
+
+    fn run(n: u8) -> RunId {
+        RunId::from_bytes([n; 16])
+    }
+
+    #[tokio::test]
+    async fn a_run_waits_a_while_for_the_line_and_then_writes_for_itself() {
+        let calls = calls();
+        let words = calls.words(json!("a"));
+        assert_ne!(words, calls.words(json!("a")), "each is told from all others");
+        assert!(calls.alone(run(1)).await.is_none(), "the line may be back in a moment");
+        assert_eq!(calls.tries(run(1), words).await, None);
+        assert!(calls.state.lock().open.is_empty(), "it is said no more");
+        assert!(calls.alone(run(1)).await.is_some());
+        calls.wrote(run(1));
+        calls.comes_back().await;
+        assert!(calls.alone(run(1)).await.is_none(), "home hears what was written first");
+        calls.cut();
+        assert!(calls.alone(run(1)).await.is_some(), "what waits goes before what is new");
+        assert!(calls.alone(run(2)).await.is_none(), "nothing of this one waits");
+        calls.comes_back().await;
+        calls.settles();
+        calls.is_drained();
+        calls.cut();
+        calls.gone(run(1)).await;
+        assert!(calls.alone(run(1)).await.is_none(), "the mirror has not all of it");
+        assert_eq!((calls.drained(run(1)), calls.drained(run(2))), (1, 0));
+        assert!(calls.is_paused());
+        calls.is_settled();
+        assert!(!calls.is_settling());
+    }
+
+    #[tokio::test]
+    async fn a_line_that_comes_back_waits_for_what_is_being_written() {
+        let calls = calls();
+        calls.gone(run(1)).await;
+        let alone = calls.alone(run(1)).await.expect("it is cut");
+        let back = calls.comes_back();
+        tokio::pin!(back);
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut back).await.is_err());
+        drop(alone);
+        back.await;
+    }
+
+    #[tokio::test]
+    async fn a_cut_lasts_as_long_as_the_worse_of_two_clocks_says() {
+        let clock = clock();
+        let calls = with(clock.clone());
+        calls.gone(run(1)).await;
+        let hours = |n: u64| Duration::from_secs(n * 3_600);
+        clock.jump_ms(7_200_000);
+        assert_eq!(calls.cut_for(run(1)).map(|it| hours(2) <= it), Some(true));
+        // One that is set back gives nothing anew.
+        clock.jump_ms(-100_000_000_000);
+        clock.advance_ms(3_600_000);
+        assert_eq!(calls.cut_for(run(1)).map(|it| hours(1) <= it), Some(true));
     }
 
     fn versions(all: &[(&str, u64)]) -> Versions {
@@ -302,7 +621,7 @@ mod tests {
 
     #[test]
     fn nothing_is_begun_before_all_keys_are_here_in_their_versions() {
-        let calls = Calls::new("life".to_owned(), 0);
+        let calls = calls();
         calls.are(&agents());
         assert!(calls.is_paused(), "home has not said yet what they need");
         calls.keyed(agents(), versions(&[("a/0", 7), ("secret/b", 1)]));
@@ -318,7 +637,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_back_while_the_line_was_cut_is_gone_with_the_next_link() {
-        let calls = Calls::new("life".to_owned(), 0);
+        let calls = calls();
         calls.anew();
         come(&calls, "a/0", 1);
         come(&calls, "secret/b", 1);
@@ -336,7 +655,7 @@ mod tests {
 
     #[test]
     fn names_are_found_by_how_they_begin() {
-        let calls = Calls::new("life".to_owned(), 0);
+        let calls = calls();
         for handle in ["secret", "secret/a", "secret/b", "secrets/c"] {
             come(&calls, handle, 1);
         }

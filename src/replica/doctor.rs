@@ -60,7 +60,7 @@ pub fn of_folder(folder: &Path) -> Vec<Finding> {
 }
 
 fn sentence(error: &ReplicaError) -> String {
-    told(&error.to_string())
+    told(&error.sentence())
 }
 
 /// With a capital at its beginning and a stop at its end.
@@ -205,7 +205,7 @@ fn clock(ahead_ms: i64) -> Result<String, String> {
 fn mirrored(status: &Status) -> Result<String, String> {
     let rows: u64 = status.rows.values().sum();
     if let Some(trouble) = &status.trouble {
-        return Err(told(&format!("what the workspace sends waits: {trouble}")));
+        return Err(told(&format!("what is here of the workspace is in trouble: {trouble}")));
     }
     Ok(match &status.cursor {
         Some(cursor) if status.whole => {

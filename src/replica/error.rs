@@ -4,9 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kernel::Problem as _;
-use link::{IdentityError, LinkError};
+use link::{IdentityError, LinkError, Refusal};
 use mirror::MirrorError;
 use store::StoreError;
+
+/// How a machine gets the program of its home.
+const FETCH: &str = "Make a command in Settings, Gateways there and run it on this machine: it fetches that program, and the \
+                     machine stays the gateway that it is. By hand: copy that program here, and start it in the place of this one.";
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +95,17 @@ impl ReplicaError {
         move |source| Self::Disk { path, source }
     }
 
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Link(LinkError::Refused(refusal)) if refusal.code == Refusal::WIRE => {
+                format!("{self} {FETCH}")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// A stable word for programs.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -109,5 +124,19 @@ impl ReplicaError {
             Self::Link(LinkError::Refused(refusal)) => &refusal.code,
             Self::Link(error) => error.code(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_another_program_hears_how_to_get_the_right_one() {
+        let refused =
+            |code| ReplicaError::Link(LinkError::Refused(Refusal::new(code, "Fetch HQ 7.")));
+        let told = refused(Refusal::WIRE).sentence();
+        assert!(told.contains("Fetch HQ 7. Make a command in Settings, Gateways"), "{told}");
+        assert!(!refused("gateway_revoked").sentence().contains("Make a command"));
     }
 }

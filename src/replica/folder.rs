@@ -24,6 +24,8 @@ pub const AGENTS: &str = "agents";
 const TOKEN: &str = "join.token";
 /// What a program that was killed leaves.
 const SOCKET: &str = "hq.sock";
+/// How the name of a mirror goes on that could not be read.
+const UNSAID: &str = ".unsaid-";
 /// What only a home has.
 const OF_A_HOME: [&str; 2] = ["system.redb", "master.key"];
 
@@ -67,6 +69,9 @@ pub fn forget(folder: &Path) -> Result<(), ReplicaError> {
     for name in [TOKEN, SOCKET, STORE, NOTES, KEY, "engine.redb"] {
         remove(&folder.join(name))?;
     }
+    for name in unsaid(folder)? {
+        remove(&folder.join(name))?;
+    }
     for name in [AGENTS, "agents.git", "blobs", "jobs"] {
         let path = folder.join(name);
         match fs::remove_dir_all(&path) {
@@ -77,6 +82,38 @@ pub fn forget(folder: &Path) -> Result<(), ReplicaError> {
         }
     }
     Ok(())
+}
+
+/// Sets a mirror aside that cannot be read, in the place of one before it: what home has not heard yet may stand in it.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub(crate) fn set_aside(folder: &Path, ms: i64) -> Result<(), ReplicaError> {
+    let (path, name) = (folder.join(STORE), format!("{STORE}{UNSAID}{ms}"));
+    fs::rename(&path, folder.join(&name)).map_err(ReplicaError::disk(&path))?;
+    for old in unsaid(folder)?.into_iter().filter(|old| *old != name) {
+        remove(&folder.join(old))?;
+    }
+    Ok(())
+}
+
+/// The names of mirrors that were set aside; none in a folder that is not there.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(crate) fn unsaid(folder: &Path) -> Result<Vec<String>, ReplicaError> {
+    let begins = format!("{STORE}{UNSAID}");
+    let all = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        all => all.map_err(ReplicaError::disk(folder))?,
+    };
+    let mut names = Vec::new();
+    for entry in all {
+        let name = entry.map_err(ReplicaError::disk(folder))?.file_name().into_string();
+        // ok: a name that is no text is none of these.
+        names.extend(name.ok().filter(|name| name.starts_with(&begins)));
+    }
+    Ok(names)
 }
 
 /// Removes the token that the script has left: it is used up.
@@ -212,6 +249,21 @@ mod tests {
         assert_eq!(Known::load(folder.path()).unwrap().unwrap().epoch, None);
         let mode = fs::metadata(folder.path().join(NOTES)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn of_mirrors_that_cannot_be_read_the_last_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        for (ms, text) in [(9, "first"), (10, "second")] {
+            fs::write(folder.path().join(STORE), text).unwrap();
+            set_aside(folder.path(), ms).unwrap();
+        }
+        assert_eq!(unsaid(folder.path()).unwrap(), ["replica.redb.unsaid-10"]);
+        assert!(!folder.path().join(STORE).exists());
+        let text = fs::read_to_string(folder.path().join("replica.redb.unsaid-10")).unwrap();
+        assert_eq!(text, "second");
+        forget(folder.path()).unwrap();
+        assert!(unsaid(folder.path()).unwrap().is_empty());
     }
 
     #[test]

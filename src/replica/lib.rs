@@ -11,6 +11,7 @@ pub mod folder;
 pub mod status;
 
 mod calls;
+mod drain;
 mod facts;
 mod talk;
 
@@ -20,6 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::upstream::Upstream;
+use features::runs::model::{RUNS, SESSIONS};
+use gateways::rules::outbox;
 use kernel::id::IdSource;
 use kernel::{Clock, Timestamp};
 use link::{Backoff, Identity, Knock, LinkError, Linked, Pin, Purpose, Refusal, Trust};
@@ -168,8 +171,9 @@ impl Replica {
         let joins = meant(known.as_ref(), &join)?;
         folder::make(folder)?;
         let identity = Identity::load_or_create(&folder.join(folder::KEY))?;
-        let store = open_store(&folder.join(folder::STORE), &parts)?;
+        let store = open_store(folder, &parts)?;
         let mirror = Mirror::new(store, Arc::new(leads))?;
+        let ahead = mirror.store().read(|snap| outbox::runs(snap))?.into_keys().collect();
         let since = parts.clock.now();
         let has = match mirror.standing()? {
             Standing::Following(_, seq) => seq,
@@ -180,6 +184,7 @@ impl Replica {
             folder: folder.to_owned(),
             identity,
             mirror,
+            calls: Arc::new(Calls::new(life, has, Arc::clone(&parts.clock), ahead)),
             clock: parts.clock,
             pace: parts.pace,
             labels: join.labels,
@@ -187,7 +192,6 @@ impl Replica {
             token: Mutex::new(join.token),
             known: Mutex::new(known),
             now: Mutex::new(Now::apart(since)),
-            calls: Arc::new(Calls::new(life, has)),
             begin: parts.begin,
             is_wanted: watch::Sender::new(false),
             work: tokio::sync::Mutex::default(),
@@ -404,7 +408,11 @@ impl Replica {
             Pin::Fingerprint(print) => print.clone(),
         };
         let trust = trust(home).await?;
-        let carrier = link::connect(&link::address(home, &print), &trust, self.0.pace).await?;
+        let address = match &purpose {
+            Purpose::Known { gateway } => link::address_of(home, &print, *gateway),
+            Purpose::Join { .. } => link::address(home, &print),
+        };
+        let carrier = link::connect(&address, &trust, self.0.pace).await?;
         let facts = facts::facts(&self.0.folder, &self.0.labels);
         let knock = Knock {
             identity: &self.0.identity,
@@ -423,9 +431,12 @@ impl Replica {
     }
 }
 
-/// Nothing runs here that would be ahead of home.
-fn leads(_: &dyn Read, _: &At) -> Result<bool, StoreError> {
-    Ok(false)
+/// Runs that went on here while the line was cut, and their conversations, are ahead of home until it has heard all.
+fn leads(read: &dyn Read, at: &At) -> Result<bool, StoreError> {
+    match [RUNS.number, SESSIONS.number].contains(&at.table) {
+        true => outbox::leads(read, &at.key),
+        false => Ok(false),
+    }
 }
 
 /// The home that the command means; nothing where there is none. What is known already holds.
@@ -459,10 +470,11 @@ async fn trust(home: &str) -> Result<Trust, LinkError> {
     read.unwrap_or_else(|error| Err(LinkError::Roots { detail: error.to_string() }))
 }
 
-/// Opens the mirror. All of it is home's: one that cannot be read any more is removed, and comes anew.
-fn open_store(path: &Path, parts: &Parts) -> Result<Store, ReplicaError> {
+/// Opens the mirror. One that cannot be read any more comes anew from home; it is set aside, because home may not have heard
+/// yet what was written in it.
+fn open_store(folder: &Path, parts: &Parts) -> Result<Store, ReplicaError> {
     let options = || Options {
-        path: path.to_owned(),
+        path: folder.join(folder::STORE),
         schema: (parts.schema)().mirrored(),
         cache: CACHE,
         clock: Arc::clone(&parts.clock),
@@ -478,7 +490,7 @@ fn open_store(path: &Path, parts: &Parts) -> Result<Store, ReplicaError> {
             | StoreError::Decode(_)),
         ) => {
             tracing::warn!(%error, "what this machine had of the workspace cannot be read; it comes anew");
-            std::fs::remove_file(path).map_err(ReplicaError::disk(path))?;
+            folder::set_aside(folder, parts.clock.now_ms())?;
             Ok(Store::open(options())?)
         }
         opened => Ok(opened?),
@@ -553,3 +565,6 @@ mod tests {
         assert_eq!(wait_after(&LinkError::Cut.into()), None);
     }
 }
+
+#[cfg(test)]
+mod simulate_tests;

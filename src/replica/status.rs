@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gateways::rules::outbox;
 use kernel::{GatewayId, Timestamp};
 use mirror::Standing;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ReplicaError;
-use crate::{Replica, VERSION, wait_after};
+use crate::{Replica, VERSION, folder, wait_after};
 
 /// Why there is no link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(crate) struct Why {
 
 impl Why {
     pub(crate) fn of(error: &ReplicaError) -> Self {
-        Self { code: error.code().to_owned(), sentence: error.to_string(), wait: wait_after(error) }
+        Self { code: error.code().to_owned(), sentence: error.sentence(), wait: wait_after(error) }
     }
 }
 
@@ -123,6 +124,12 @@ pub struct Status {
     pub head: Option<u64>,
     /// Rows by table.
     pub rows: BTreeMap<String, u64>,
+    /// So many writes of runs wait for home to hear them: they were made while the line was cut.
+    #[serde(default)]
+    pub unsaid: u64,
+    /// Since when the first of them waits.
+    #[serde(default)]
+    pub unsaid_since: Option<Timestamp>,
 }
 
 impl Replica {
@@ -138,6 +145,13 @@ impl Replica {
             Standing::Following(life, seq) => (Some((life, seq)), true),
         };
         let rows = mirror::counts(self.0.mirror.store())?;
+        let unsaid = self.0.mirror.store().read(|snap| outbox::count(snap))?;
+        let aside = folder::unsaid(&self.0.folder)?.pop().map(|name| {
+            format!(
+                "what this machine had of the workspace could not be read and came anew; what it wrote while it was cut off \
+                 may be in {name}, which nobody has heard: remove that file once nobody needs it"
+            )
+        });
         let named = self.0.joins.clone();
         Ok(Status {
             running,
@@ -155,13 +169,15 @@ impl Replica {
             code: now.why.as_ref().map(|why| why.code.clone()),
             why: now.why.map(|why| why.sentence),
             paused: now.is_paused,
-            trouble: now.trouble,
+            trouble: now.trouble.or(aside),
             clock_ms: now.clock_ms,
             cursor: at.map(|(life, seq)| format!("{life:016x}.{seq}")),
             seq: at.map(|(_, seq)| seq),
             whole,
             head: now.head,
             rows: rows.into_iter().map(|(table, rows)| (table.to_owned(), rows)).collect(),
+            unsaid: unsaid.writes,
+            unsaid_since: unsaid.since,
         })
     }
 }

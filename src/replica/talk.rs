@@ -4,12 +4,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use app::downstream::{Tell, Told};
+use app::upstream::{Refusal, Upstream as _};
 use bytes::Bytes;
-use kernel::AgentId;
-use link::frame::{Ack, Frame, Have, KeyAck, KeyPush, Log, Welcome};
+use kernel::{AgentId, RunId, TypedId as _};
+use link::frame::{Ack, Command, Frame, Have, KeyAck, KeyPush, Log, Welcome};
 use link::{LinkError, Linked, MAX_MESSAGE, Receiver, Sender, Session};
 use mirror::{Laid, MirrorError, Parcel, Standing};
-use serde_json::Value;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
 use store::{StoreError, codec};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -31,6 +34,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(crate) const STOPPING: &str = "stopping";
 /// The word of a home that lets this machine in no more.
 const REVOKED: &str = "revoked";
+/// Where the commits of agents are that work here, or have.
+const FILES: &str = "agents.git";
 /// What a frame needs besides the bytes that it carries.
 const FRAME: usize = 64;
 
@@ -91,11 +96,18 @@ impl Replica {
         let Session { sender, mut receiver, pump } = session;
         tracing::info!("linked as {}, with HQ {version} at the workspace", admitted.label);
         self.0.now.lock().linked(self.moment(), version);
-        let begins = Notify::new();
+        let begins = Begins::default();
         let hears = async {
             let end = self.hears(&sender, &mut receiver, &begins).await;
             sender.cut();
             end
+        };
+        let goes_on = async {
+            let gone = self.goes_on(&sender, &begins).await;
+            if gone.is_err() {
+                sender.cut();
+            }
+            gone
         };
         let parts = async {
             // What is written waits for the next link.
@@ -109,27 +121,86 @@ impl Replica {
             sender.cut();
             Some(ending)
         };
-        let (_, end, (), parted) =
-            tokio::join!(pump.run(), hears, self.beats(&sender, &begins), parts);
+        let beats = self.beats(&sender, &begins.beats);
+        let (_, end, gone, (), parted) = tokio::join!(pump.run(), hears, goes_on, beats, parts);
         self.0.calls.cut();
-        match parted {
-            Some(ending) => Ok(ending),
-            None => Err(end.why()),
+        match (parted, gone) {
+            (Some(ending), _) => Ok(ending),
+            (None, Err(End::Failed(error))) if !matches!(error, ReplicaError::Link(_)) => {
+                Err(Why::of(&error))
+            }
+            (None, _) => Err(end.why()),
         }
     }
 
     /// Hears what home says; gives how it ended.
-    async fn hears(&self, sender: &Sender, receiver: &mut Receiver, begins: &Notify) -> End {
-        let mut talk = Talk { host: self, sender, agents: BTreeSet::new(), epoch: None };
+    async fn hears(&self, sender: &Sender, receiver: &mut Receiver, begins: &Begins) -> End {
+        let mut talk = Talk { host: self, sender, agents: BTreeSet::new(), begins };
         loop {
             let heard = match receiver.next().await {
-                Ok(frame) => talk.heard(frame, begins).await,
+                Ok(frame) => talk.heard(frame).await,
                 Err(error) => Err(error.into()),
             };
             if let Err(end) = heard {
                 return end;
             }
         }
+    }
+
+    /// Once home has welcomed it: lets home hear what was written here while the line was cut, and then says what it has, so
+    /// that home goes on from there.
+    async fn goes_on(&self, sender: &Sender, begins: &Begins) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            _ = sender.over() => return Ok(()),
+            () = begins.welcomed.notified() => {}
+        }
+        self.drain(sender).await?;
+        let Some(epoch) = *begins.epoch.lock() else { return Ok(()) };
+        let (have, is_void) = self.have(epoch).await?;
+        // What is void stays so until all of it has come anew; a snapshot that is cut off begins again until then.
+        match is_void {
+            true => *begins.void.lock() = Some(epoch),
+            false => self.is_of(epoch)?,
+        }
+        sender.send(Frame::Have(Have { have })).await?;
+        self.0.calls.linked(sender).await;
+        if let Standing::Following(..) = self.stands().await?
+            && !is_void
+            && !self.0.calls.is_settling()
+        {
+            self.wants();
+        }
+        Ok(())
+    }
+
+    /// There is something to work with, if agents work here, or have: what they wrote may not be at home yet.
+    fn wants(&self) {
+        if *self.0.is_wanted.borrow() {
+            return;
+        }
+        if !self.0.calls.agents().is_empty() || self.0.folder.join(FILES).exists() {
+            self.0.is_wanted.send_replace(true);
+        }
+    }
+
+    async fn stands(&self) -> Result<Standing, End> {
+        let mirror = self.0.mirror.clone();
+        let read = tokio::task::spawn_blocking(move || mirror.standing()).await;
+        Ok(read.map_err(|error| MirrorError::from(StoreError::Panicked(error.to_string())))??)
+    }
+
+    /// What has come since may be all that was let go.
+    async fn settle(&self) -> Result<(), End> {
+        if !self.0.calls.is_settling() {
+            return Ok(());
+        }
+        let mirror = self.0.mirror.clone();
+        let read = tokio::task::spawn_blocking(move || mirror.is_whole()).await;
+        if read.map_err(|error| MirrorError::from(StoreError::Panicked(error.to_string())))?? {
+            self.0.calls.is_settled();
+        }
+        Ok(())
     }
 
     /// Says how this machine is, once home has welcomed it, until the link ends.
@@ -183,21 +254,30 @@ struct Talk<'t> {
     sender: &'t Sender,
     /// The agents of this host.
     agents: BTreeSet<AgentId>,
+    begins: &'t Begins,
+}
+
+/// How a link begins, for what goes on beside what is heard.
+#[derive(Default)]
+struct Begins {
+    /// Home has welcomed this machine: for what is said then, and for the beats.
+    welcomed: Notify,
+    beats: Notify,
+    /// The epoch of home.
+    epoch: Mutex<Option<u64>>,
     /// The epoch of what comes in the place of what is void.
-    epoch: Option<u64>,
+    void: Mutex<Option<u64>>,
 }
 
 impl Talk<'_> {
-    async fn heard(&mut self, frame: Frame, begins: &Notify) -> Result<(), End> {
+    async fn heard(&mut self, frame: Frame) -> Result<(), End> {
         match frame {
-            Frame::Welcome(welcome) => {
-                self.welcomed(welcome).await?;
-                begins.notify_one();
-            }
+            Frame::Welcome(welcome) => self.welcomed(&welcome),
             Frame::Scope(scope) => self.are(named(&scope.body)),
             Frame::Control(control) if control.run.is_none() => match control.body["do"].as_str() {
                 Some("pause") => self.pause(true),
                 Some("resume") => self.pause(false),
+                Some("tell") => self.asked(&control.body).await?,
                 Some("keys") => {
                     self.host.0.calls.keyed(named(&control.body), versions(&control.body));
                 }
@@ -209,11 +289,13 @@ impl Talk<'_> {
             Frame::SnapshotBegin(begin) => self.heads(begin.head),
             Frame::SnapshotRows(rows) => self.lay(&rows.rows).await?,
             Frame::SnapshotEnd(end) => {
-                if let Some(epoch) = self.epoch.take() {
+                let void = self.begins.void.lock().take();
+                if let Some(epoch) = void {
                     self.host.is_of(epoch)?;
                 }
+                self.host.settle().await?;
                 self.host.0.calls.has(end.head);
-                self.wants();
+                self.host.wants();
                 self.sender.send(Frame::Ack(Ack { seq: end.head })).await?;
             }
             Frame::Feed(feed) => {
@@ -221,9 +303,10 @@ impl Talk<'_> {
                 if !feed.steps.is_empty() {
                     self.lay(&feed.steps).await?;
                 }
-                if let Standing::Following(_, seq) = self.stands().await? {
+                if let Standing::Following(_, seq) = self.host.stands().await? {
+                    self.host.settle().await?;
                     self.host.0.calls.has(seq);
-                    self.wants();
+                    self.host.wants();
                 }
                 self.sender.send(Frame::Ack(Ack { seq: feed.upto })).await?;
             }
@@ -238,7 +321,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    async fn welcomed(&mut self, welcome: Welcome) -> Result<(), End> {
+    fn welcomed(&mut self, welcome: &Welcome) {
         let ahead = welcome.clock_ms.saturating_sub(self.host.0.clock.now_ms());
         {
             let mut now = self.host.0.now.lock();
@@ -249,18 +332,22 @@ impl Talk<'_> {
         }
         self.host.0.calls.anew();
         self.are(named(&welcome.settings));
-        let (have, is_void) = self.host.have(welcome.epoch).await?;
-        // What is void stays so until all of it has come anew; a snapshot that is cut off begins again until then.
-        match is_void {
-            true => self.epoch = Some(welcome.epoch),
-            false => self.host.is_of(welcome.epoch)?,
-        }
-        self.sender.send(Frame::Have(Have { have })).await?;
-        self.host.0.calls.linked(self.sender).await;
-        if let Standing::Following(..) = self.stands().await?
-            && !is_void
-        {
-            self.wants();
+        *self.begins.epoch.lock() = Some(welcome.epoch);
+        self.begins.welcomed.notify_one();
+        self.begins.beats.notify_one();
+    }
+
+    /// Home asks something: whoever works here answers it; while nobody does, home hears that.
+    async fn asked(&self, body: &Value) -> Result<(), End> {
+        let Some(Err(tell)) = Tell::of(body).map(|tell| self.host.0.calls.heard(tell)) else {
+            return Ok(());
+        };
+        let words = "no agent works on this machine yet; try again in a moment";
+        for told in Told::all(&tell.number, &Err(Refusal::new("not_yet", words))) {
+            // Of no number that anything waits for: nobody hears what is answered to an answer.
+            let (run, body) = (RunId::from_bytes([0; 16]), json!({ "what": told.said() }));
+            let command = Command { run, epoch: 0, number: 0, body };
+            self.sender.send(Frame::Command(command)).await?;
         }
         Ok(())
     }
@@ -274,19 +361,6 @@ impl Talk<'_> {
     fn pause(&self, is_paused: bool) {
         self.host.0.now.lock().is_paused = is_paused;
         self.host.0.calls.pause(is_paused);
-    }
-
-    /// There is something to work with, if agents work here.
-    fn wants(&self) {
-        if !self.agents.is_empty() && !*self.host.0.is_wanted.borrow() {
-            self.host.0.is_wanted.send_replace(true);
-        }
-    }
-
-    async fn stands(&self) -> Result<Standing, End> {
-        let mirror = self.host.0.mirror.clone();
-        let read = tokio::task::spawn_blocking(move || mirror.standing()).await;
-        Ok(read.map_err(|error| MirrorError::from(StoreError::Panicked(error.to_string())))??)
     }
 
     /// Keeps a key in memory, and says so.
@@ -368,7 +442,6 @@ fn versions(body: &Value) -> Versions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_home_has_sent_is_read_with_its_versions() {

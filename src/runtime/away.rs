@@ -1,11 +1,15 @@
 //! Work on other machines. Home decides, and the machine of an agent drives: what the engine writes there goes to home as
-//! a value, is carried out by the same rules, and what was answered is in the mirror before the engine goes on.
+//! a value, is carried out by the same rules, and what was answered is in the mirror before the engine goes on. While the
+//! line is cut, what happens in a run is written on its machine and said later (`alone.rs`).
 
+mod alone;
+pub(super) mod asks;
 mod at_home;
 pub(super) mod files;
+mod late;
 mod refusal;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use app::Ws;
-use app::upstream::{Refusal, Upstream};
+use app::upstream::{Refusal, Sent, Upstream, files_in};
+use features::runs::rules::RunError;
 use gateways::model::{Status, local};
 use gateways::queries;
 use kernel::{Actor, AgentId, Cause, GatewayId, RunId};
@@ -21,17 +26,16 @@ use store::{BlobId, Read, StoreError};
 use tool::{ToolCx, ToolError, ToolOutput};
 
 use super::EngineError;
-use super::command::{Command, Entry, Hand, Line, Noted, Order};
+use super::command::{Command, Entry, Hand, Line, Noted, Order, Place};
 use super::journal::blocking;
 use super::port::Handed;
 
 pub use at_home::AtHome;
 pub use refusal::OfHome;
 
-/// Nothing of an agent's is begun while its machine is not linked.
-pub(super) const SILENT: &str = "host_silent";
-/// Nor while its gateway takes no new work.
-pub(super) const PAUSED: &str = "host_paused";
+/// Why nothing of an agent's is begun: its machine is not linked, or its gateway takes no new work.
+pub(super) use features::inbox::queries::why::{HOST_PAUSED as PAUSED, HOST_SILENT as SILENT};
+
 /// So much of a file goes in one piece.
 const PIECE: usize = 192 * 1024;
 /// The largest file that goes.
@@ -53,7 +57,7 @@ enum Asked {
     /// A tool that looks is to look where all of the workspace lies.
     Look(Look),
     /// A piece of a file that something written later names.
-    Piece(Piece),
+    Piece(Sent),
     /// Where the branch of an agent stands, with what this host does not have.
     Branch {
         /// The agent.
@@ -71,6 +75,17 @@ enum Asked {
         pack: BlobId,
         /// Where the branch stands now.
         head: String,
+    },
+    /// What people have changed of the files of an agent here, with what this host does not have of it.
+    Draft {
+        /// The agent.
+        agent: AgentId,
+        /// The change.
+        draft: String,
+        /// What is here.
+        has: String,
+        /// How many bytes of what is missing came before.
+        offset: u64,
     },
     /// Nothing: what was written before the answer is in the mirror.
     Nothing,
@@ -95,22 +110,18 @@ struct Found {
     whole: Option<String>,
 }
 
-/// A piece of a file.
-#[derive(Serialize, Deserialize)]
-struct Piece {
-    id: BlobId,
-    offset: u64,
-    total: u64,
-    data: String,
-}
-
 /// A branch as home has it.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Stand {
     head: Option<String>,
     /// How long all is that is missing.
     total: u64,
     data: String,
+    /// Whether the branch leads back to where it stands on the host.
+    has: bool,
+    /// Whether a branch does that was kept beside it.
+    is_kept: bool,
 }
 
 fn value(what: &impl Serialize) -> Result<Value, Refusal> {
@@ -129,7 +140,7 @@ async fn say<T: serde::de::DeserializeOwned>(
     read(up.say(about, value(asked)?).await?)
 }
 
-/// Writes an entry at home.
+/// Writes an entry at home; while the line is cut here, as far as it tells what happens in the run.
 pub(super) async fn enter<E: Entry>(
     (ws, up): (&Ws, &dyn Upstream),
     (by, why): (Actor, Cause),
@@ -140,37 +151,41 @@ pub(super) async fn enter<E: Entry>(
     let taken = entry.lock().take().ok_or_else(gone)?;
     let copy = value(&taken).map_err(EngineError::told)?;
     let run = hand.run;
+    // What begins a run, or goes on with one, home alone writes.
+    let is_journal = E::PLACE == Place::Journal && hand.first.is_none();
     let line: Line = taken.into();
-    let command = Box::new(Command::Entry { hand, line });
+    let begins = alone::begins_call(&line);
+    let command = Box::new(Command::Entry { hand: hand.clone(), line });
     let said = value(&Asked::Write { by, why, command }).map_err(EngineError::told)?;
-    keep_blobs((ws, up), run, &said).await?;
-    let answer = up.say(Some(run), said).await;
-    let noted: Result<Option<Noted<E::Answer>>, Refusal> = answer.and_then(read);
-    match noted {
-        Ok(Some(noted)) => Ok(noted),
-        Ok(None) => {
-            // ok: it was one of these a moment ago.
-            *entry.lock() = serde_json::from_value(copy).ok();
-            Err(EngineError::Run(features::runs::rules::RunError::Fenced))
-        }
-        Err(refusal) => {
-            let error = EngineError::told(refusal);
-            if error.is_fenced() {
-                *entry.lock() = serde_json::from_value(copy).ok(); // ok: as above
-            }
-            Err(error)
-        }
+    let noted = if is_journal {
+        let entry = copy.clone();
+        alone::Write { at: (ws, up), by: (by, why), hand, begins, entry, said }.noted::<E>().await
+    } else {
+        keep_blobs((ws, up), run, &said).await?;
+        let answer = up.say(Some(run), said).await;
+        answer.and_then(read::<Option<Noted<E::Answer>>>).map_err(EngineError::told)
+    };
+    let noted = noted.and_then(|noted| noted.ok_or_else(|| RunError::Fenced.into()));
+    if noted.as_ref().is_err_and(EngineError::is_fenced) {
+        // ok: it was one of these a moment ago.
+        *entry.lock() = serde_json::from_value(copy).ok();
     }
+    noted
 }
 
-/// Gives home an order.
+/// Gives home an order, behind the files that it names.
 pub(super) async fn order<O: Order>(
-    up: &dyn Upstream,
+    (ws, up): (&Ws, &dyn Upstream),
     (by, why): (Actor, Cause),
     order: O,
 ) -> Result<O::Answer, O::Error> {
     let command = Box::new(Command::Order(order.into()));
-    say(up, None, &Asked::Write { by, why, command }).await.map_err(O::Error::told)
+    let given = async {
+        let said = value(&Asked::Write { by, why, command })?;
+        keep_blobs((ws, up), None::<RunId>, &said).await.map_err(|error| Refusal::from(&error))?;
+        read(up.say(None, said).await?)
+    };
+    given.await.map_err(O::Error::told)
 }
 
 /// Lets a tool look at home.
@@ -196,49 +211,55 @@ pub(super) async fn catch_up(up: &dyn Upstream) -> Result<(), EngineError> {
 /// Sends the files that something names which is written next.
 async fn keep_blobs(
     (ws, up): (&Ws, &dyn Upstream),
-    run: RunId,
+    about: impl Into<Option<RunId>>,
     said: &Value,
 ) -> Result<(), EngineError> {
-    let mut named = BTreeSet::new();
-    blobs_of(said, &mut named);
-    for id in named {
-        let own = ws.clone();
-        // What is not here was never a file of this host.
-        let found = blocking(move || own.blobs.has(id).then(|| own.blobs.get(id, MOST)));
-        if let Some(Ok(bytes)) = found.await? {
-            keep(up, run, id, &bytes).await?;
-        }
+    let about = about.into();
+    for (id, bytes) in own_files(ws, said).await? {
+        keep(up, about, id, &bytes).await?;
     }
     Ok(())
 }
 
-async fn keep(up: &dyn Upstream, run: RunId, id: BlobId, bytes: &[u8]) -> Result<(), EngineError> {
+/// The files of this host that something names.
+async fn own_files(ws: &Ws, said: &Value) -> Result<Vec<(BlobId, Vec<u8>)>, EngineError> {
+    let mut found = Vec::new();
+    for id in files_in(said) {
+        let own = ws.clone();
+        // What is not here was never a file of this host.
+        let read = blocking(move || own.blobs.has(id).then(|| own.blobs.get(id, MOST)));
+        if let Some(Ok(bytes)) = read.await? {
+            found.push((id, bytes));
+        }
+    }
+    Ok(found)
+}
+
+/// A file in the pieces in which it goes.
+fn pieces(id: BlobId, bytes: &[u8]) -> impl Iterator<Item = Sent> {
     let total = bytes.len() as u64;
     let mut offset = 0;
-    for piece in bytes.chunks(PIECE) {
-        let data = STANDARD.encode(piece);
-        let asked = Asked::Piece(Piece { id, offset, total, data });
-        let has: bool = say(up, Some(run), &asked).await.map_err(EngineError::told)?;
+    bytes.chunks(PIECE).map(move |piece| {
+        let sent = Sent { id, offset, total, data: STANDARD.encode(piece) };
+        offset += piece.len() as u64;
+        sent
+    })
+}
+
+async fn keep(
+    up: &dyn Upstream,
+    about: impl Into<Option<RunId>>,
+    id: BlobId,
+    bytes: &[u8],
+) -> Result<(), EngineError> {
+    let about = about.into();
+    for sent in pieces(id, bytes) {
+        let has: bool = say(up, about, &Asked::Piece(sent)).await.map_err(EngineError::told)?;
         if has {
             return Ok(());
         }
-        offset += piece.len() as u64;
     }
     Ok(())
-}
-
-/// Takes the files out of what is said that look as if they were named in it.
-fn blobs_of(said: &Value, found: &mut BTreeSet<BlobId>) {
-    match said {
-        Value::String(text) if text.len() == 64 => found.extend(text.parse::<BlobId>()),
-        // As records name one: by its 32 bytes.
-        Value::Array(all) if all.len() == 32 && all[0].is_u64() => {
-            found.extend(BlobId::deserialize(said));
-        }
-        Value::Array(all) => all.iter().for_each(|one| blobs_of(one, found)),
-        Value::Object(all) => all.values().for_each(|one| blobs_of(one, found)),
-        _ => {}
-    }
 }
 
 /// Agents that work on other machines, each with why nothing new is begun there, if something keeps it from that.
@@ -270,7 +291,9 @@ pub(super) fn is_elsewhere(ws: &Ws, agent: AgentId) -> Result<bool, StoreError> 
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeSet, BlobId, blobs_of};
+    use std::collections::BTreeSet;
+
+    use super::{Asked, BlobId, Sent, files_in, pieces, read};
     use features::runs::model::{Body, EventKind};
 
     #[test]
@@ -280,8 +303,17 @@ mod tests {
         let picture = EventKind::Picture { call_id, media_type, id: one, len: 3 };
         let body = Body::Blob { id: two, len: 9, head: "two".to_owned() };
         let said = serde_json::json!([[picture, body], vec![7; 31], vec!["x"; 32]]);
-        let mut found = BTreeSet::new();
-        blobs_of(&said, &mut found);
-        assert_eq!(found, BTreeSet::from([one, two]));
+        assert_eq!(files_in(&said), BTreeSet::from([one, two]));
+    }
+
+    #[test]
+    fn a_piece_is_understood_whoever_says_it() {
+        let bytes = vec![7; super::PIECE + 1];
+        let sent: Vec<Sent> = pieces(BlobId::of(&bytes), &bytes).collect();
+        let at: Vec<(u64, u64)> = sent.iter().map(|one| (one.offset, one.total)).collect();
+        let total = super::PIECE as u64 + 1;
+        assert_eq!(at, [(0, total), (total - 1, total)]);
+        let asked: Asked = read(sent[1].said()).unwrap();
+        assert!(matches!(asked, Asked::Piece(piece) if piece == sent[1]));
     }
 }

@@ -14,7 +14,8 @@ const MOST: u64 = 256 * 1024 * 1024;
 
 /// Brings files as far as they are not here. Whoever reads one that has not come says so in its place.
 pub(super) async fn bring(ws: &Ws, files: Vec<BlobId>) {
-    let Some(up) = &ws.upstream else { return };
+    // While the line is cut nothing comes.
+    let Some(up) = ws.upstream.as_ref().filter(|up| up.is_linked()) else { return };
     for file in files {
         let own = ws.clone();
         if let Ok(false) = blocking(move || own.blobs.has(file)).await

@@ -96,10 +96,7 @@ fn by_routine(
         Some(item) => routines::routine_of(tx, item)?,
         None => None,
     };
-    let Some(routine) = routine else { return Ok(()) };
-    let weaker = |source| {
-        matches!(source, ModelSource::Agent | ModelSource::Workspace | ModelSource::Fallback)
-    };
+    let Some(routine) = routine else { return carried(tx, run, choice) };
     if let Some(model) = routine.model.as_deref()
         && weaker(choice.source)
     {
@@ -113,6 +110,29 @@ fn by_routine(
         (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Routine);
     }
     Ok(())
+}
+
+/// The same on a host, where there are no routines: what one asks for has come with the run.
+fn carried(tx: &impl ReadExt, run: &Run, choice: &mut Choice) -> Result<(), StoreError> {
+    if run.model_source == ModelSource::Routine && weaker(choice.source) {
+        let there = match run.connection {
+            Some(id) => tx.get::<Connection>(id)?.is_some(),
+            None => true,
+        };
+        if there {
+            (choice.connection, choice.model) = (run.connection, run.model.clone());
+            choice.source = ModelSource::Routine;
+        }
+    }
+    if run.thinking_source == Some(ModelSource::Routine) && weaker(choice.thinking_source) {
+        (choice.thinking, choice.thinking_source) = (run.thinking, ModelSource::Routine);
+    }
+    Ok(())
+}
+
+/// Whether a routine decides before whoever has chosen.
+fn weaker(source: ModelSource) -> bool {
+    matches!(source, ModelSource::Agent | ModelSource::Workspace | ModelSource::Fallback)
 }
 
 /// Connects to somebody who may answer for a choice.

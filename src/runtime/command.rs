@@ -18,10 +18,12 @@ use serde_json::Value;
 
 use features::inbox::model::Item;
 use features::runs::model::{Body, EventKind, ModelSource, PromptPart, Run};
-use features::runs::rules::{self, Pen};
+use features::runs::rules::{self, Pen, RunError};
 use features::trust::rules as trust;
+use kernel::time::from_ms;
 use kernel::{
-    Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, PermissionId, RunId, SessionId, Thinking,
+    Actor, AgentId, ApprovalId, ConnectionId, JobId, Part, PermissionId, RunId, SessionId,
+    Thinking, Timestamp,
 };
 use store::{ReadExt, WriteTx};
 
@@ -59,6 +61,9 @@ pub trait Entry: Serialize + DeserializeOwned + Into<Line> + Send + 'static {
     type Answer: Serialize + DeserializeOwned + Send + 'static;
     /// Where it is applied.
     const PLACE: Place;
+
+    /// Takes in what it came to on a machine that is cut off, so that it comes to the same when home applies it.
+    fn answered(&mut self, _: &Self::Answer) {}
 
     /// Writes it. The pen is open; this saves, ends or parks it.
     ///
@@ -255,6 +260,9 @@ pub struct Hand {
     /// The permissions that decided what became of the calls that are written down.
     #[serde(default)]
     pub decided: Vec<PermissionId>,
+    /// When it was written, in milliseconds since 1970, on a machine that was cut off from home: what it says has happened.
+    #[serde(default)]
+    pub cut: Option<i64>,
 }
 
 /// What opens the pen once more within a transaction, and what came with it.
@@ -263,6 +271,8 @@ pub struct Within {
     epoch: u64,
     worked_ms: i64,
     number: u64,
+    /// When it was written on a machine that was cut off.
+    cut: Option<Timestamp>,
     /// The change of the tool that the entry names.
     tool: Option<Ready>,
 }
@@ -274,8 +284,13 @@ impl Within {
         Ok(self.held(pen))
     }
 
+    /// Whether home hears of it after it has happened, on a machine that was cut off.
+    pub(super) fn is_late(&self) -> bool {
+        self.cut.is_some()
+    }
+
     fn held(&self, pen: Pen) -> Pen {
-        let mut pen = pen.measured(self.worked_ms);
+        let mut pen = pen.measured(self.worked_ms).written_at(self.cut);
         pen.run.applied = self.number;
         pen
     }
@@ -288,18 +303,26 @@ impl Hand {
         tx: &mut WriteTx<'_>,
         tool: Option<Ready>,
     ) -> Result<Option<(Pen, Within)>, EngineError> {
-        let Self { run, epoch, worked_ms, number, first, decided } = self;
+        let Self { run, epoch, worked_ms, number, first, decided, cut } = self;
         // What is written with an epoch that is over is refused by the fence, and not taken for one of these.
         let own = |run: &Run| first.is_some() || run.epoch == epoch;
         if tx.get::<Run>(run)?.is_some_and(|run| number <= run.applied && own(&run)) {
             return Ok(None);
         }
+        // Something before it was refused: what a machine wrote behind that, it wrote of another run than home has.
+        if cut.is_some() && tx.get::<Run>(run)?.is_some_and(|run| number != run.applied + 1) {
+            return Err(RunError::Fenced.into());
+        }
         let pen = match first {
             Some(first) => first.write(tx, run)?,
             None => Pen::open(tx, run, epoch)?,
         };
-        trust::note_decided(tx, &decided)?;
-        let within = Within { run, epoch: pen.run.epoch, worked_ms, number, tool };
+        // How often a rule has decided is counted at home.
+        if !tx.schema().is_mirror() {
+            trust::note_decided(tx, &decided)?;
+        }
+        let cut = cut.map(from_ms);
+        let within = Within { run, epoch: pen.run.epoch, worked_ms, number, cut, tool };
         Ok(Some((within.held(pen), within)))
     }
 }

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::Ws;
+use features::agents::files::FilesError;
 use features::agents::model::Agent;
+use features::agents::there::{self, LeftOver};
 use features::runs::model::{EventKind, LeftOut, RUNS, Run, SessionEvent};
 use features::runs::queries as runs;
 use features::tasks::model::Task;
@@ -35,6 +37,7 @@ pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, En
     let taken = Taken {
         ws: journal.ws.clone(),
         run: journal.run,
+        name: format!("R-{}", journal.number),
         agent: journal.agent,
         paths: journal.paths.iter().cloned().collect(),
         unsure: journal.unsure,
@@ -137,28 +140,62 @@ pub(super) async fn left(ws: &Ws, run: RunId) {
     let noted = ws.read(|snap| {
         let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
         let paths = held(snap, &run)?;
-        Ok::<_, EngineError>((!paths.is_empty()).then_some((run.agent, paths)))
+        let agent = snap.get::<Agent>(run.agent)?;
+        let agent = agent.filter(|_| !paths.is_empty());
+        Ok::<_, EngineError>(
+            agent.map(|agent| (agent, run.name(), paths.into_iter().collect::<Vec<_>>())),
+        )
     });
     let committed = match noted {
         Ok(None) => return,
-        Ok(Some((agent, paths))) => {
-            // Where its files lie, they are committed.
-            match away::is_elsewhere(ws, agent) {
-                Ok(false) => {}
-                Ok(true) => return,
-                Err(error) => {
-                    tracing::error!(run.id = %run, %error, "an agent's files were not committed");
-                    return;
-                }
-            }
-            let paths = paths.into_iter().collect();
-            commit(Taken { ws: ws.clone(), run, agent, paths, unsure: false }).await.map(drop)
+        Ok(Some((agent, name, paths))) => {
+            keep_left(ws, &agent, LeftOver { run, name, paths }).await
         }
         Err(error) => Err(error),
     };
     if let Err(error) = committed {
         tracing::error!(run.id = %run, %error, "an agent's files were not committed");
     }
+}
+
+/// Commits what a run left, where its files lie. What a machine has that is silent now, it commits when it is back.
+async fn keep_left(ws: &Ws, agent: &Agent, left: LeftOver) -> Result<(), EngineError> {
+    if ws.upstream.is_none() && away::is_elsewhere(ws, agent.id)? {
+        let asked = there::left(ws, agent, left).await;
+        return match asked {
+            Err(FilesError::Silent(_)) => Ok(()),
+            other => other.map_err(away::files::of_files),
+        };
+    }
+    left_there(ws, agent.id, left).await
+}
+
+/// Commits what a run has left here.
+pub(super) async fn left_there(ws: &Ws, agent: AgentId, left: LeftOver) -> Result<(), EngineError> {
+    let LeftOver { run, name, paths } = left;
+    commit(Taken { ws: ws.clone(), run, name, agent, paths, unsure: false }).await.map(drop)
+}
+
+/// Commits all that lies in an agent's folder and is in no commit, as its own, where none of its runs goes on: what ended
+/// them knows no more what they had written.
+pub(super) async fn keep_all(ws: &Ws, agent: &Agent) -> Result<(), EngineError> {
+    if !ws.read(|snap| runs::live_of_agent(snap, agent.id))?.is_empty() {
+        return Ok(());
+    }
+    let (own, slug, name) = (ws.clone(), agent.slug.clone(), agent.name.clone());
+    let message = format!("Keep what {name} left\n\nAgent: {slug}\n");
+    let kept = blocking(move || {
+        let branch = Branch::agent(&slug)?;
+        let author = Author::new(&name, &format!("{slug}@agents.hq"));
+        let entry = Entry { author: &author, message: &message, time: own.app.clock.now() };
+        let why =
+            |_: &str, bytes: &[u8]| leaks::in_file(&own.app.redactor, bytes).map(|leak| leak.why);
+        let none = || Ok(BTreeSet::new());
+        let taken = (Paths::AllBut(&none), Some(&why as Refuses<'_>));
+        own.repo()?.commit_what_may(&branch, &own.agent_folder(&slug), taken, &entry)
+    });
+    kept.await??;
+    Ok(())
 }
 
 /// Runs that changed in the last entries of the feed, whoever worked on them.
@@ -205,13 +242,13 @@ pub(super) fn broken_off(ws: &Ws) -> Result<Vec<RunId>, EngineError> {
 fn of_others(
     ws: &Ws,
     snap: &Snap<'_>,
-    run: &Run,
+    (agent, run): (AgentId, RunId),
     own: &[String],
 ) -> Result<BTreeSet<String>, EngineError> {
-    let mut others = runs::live_of_agent(snap, run.agent)?;
-    let has_ended = |other: &Run| other.agent == run.agent && !other.is_live();
+    let mut others = runs::live_of_agent(snap, agent)?;
+    let has_ended = |other: &Run| other.agent == agent && !other.is_live();
     others.extend(lately(ws, snap)?.into_iter().filter(has_ended));
-    let mut paths = held_by(snap, &others, run.id)?;
+    let mut paths = held_by(snap, &others, run)?;
     for path in own {
         paths.remove(path);
     }
@@ -222,6 +259,8 @@ fn of_others(
 struct Taken {
     ws: Ws,
     run: RunId,
+    /// What the run is called.
+    name: String,
     agent: AgentId,
     paths: Vec<String>,
     /// Whether everything that differs is taken, but for what other runs commit.
@@ -230,10 +269,11 @@ struct Taken {
 
 /// Commits it, but for files that hold a key: those are told apart.
 async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), EngineError> {
-    let Taken { ws, run: run_id, agent: agent_id, paths, unsure } = taken;
+    let Taken { ws, run: run_id, name, agent: agent_id, paths, unsure } = taken;
     let facts = ws.read(|snap| {
-        let Some(run) = snap.get::<Run>(run_id)? else { return Ok(None) };
-        let task = match run.task {
+        // A run that was ended from outside is not on its machine any more; its files are.
+        let run = snap.get::<Run>(run_id)?;
+        let task = match run.as_ref().and_then(|run| run.task) {
             Some(task) => snap.get::<Task>(task)?,
             None => None,
         };
@@ -244,13 +284,15 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
         return Err(EngineError::Broken("the agent of a run is gone"));
     };
     let own = ws.clone();
-    let subject = match (&task, &settings) {
-        (Some(task), Some(settings)) => {
+    let subject = match (&task, &settings, &run) {
+        (Some(task), Some(settings), _) => {
             format!("{}-{}: {}", settings.task_key, task.number, ellipsis(&task.title, 60))
         }
-        _ => ellipsis(&run.title, 70),
+        (_, _, Some(run)) => ellipsis(&run.title, 70),
+        (_, _, None) => format!("Keep what {name} left"),
     };
-    let message = format!("{subject}\n\n{}\nAgent: {}\n", mark(&run.name()), agent.slug);
+    let message = format!("{subject}\n\n{}\nAgent: {}\n", mark(&name), agent.slug);
+    let of = (agent_id, run_id);
     let now = ws.app.clock.now();
     let (snapshot, left_out) = blocking(move || {
         let branch = Branch::agent(&agent.slug)?;
@@ -258,12 +300,12 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
         let entry = Entry { author: &author, message: &message, time: now };
         let folder = ws.agent_folder(&agent.slug);
         if unsure {
-            let theirs = ws.read(|snap| of_others(&ws, snap, &run, &paths));
+            let theirs = ws.read(|snap| of_others(&ws, snap, of, &paths));
             let theirs = theirs.map_err(|error| GitError::Unasked(Box::new(error)))?;
             let is_written = |name: &str| paths.iter().any(|p| p == name) || theirs.contains(name);
             identity::as_committed(&ws, &agent.slug, is_written)?;
         }
-        let others = || Ok(ws.read(|snap| of_others(&ws, snap, &run, &paths))?);
+        let others = || Ok(ws.read(|snap| of_others(&ws, snap, of, &paths))?);
         let taken = if unsure { Paths::AllBut(&others) } else { Paths::Only(&paths) };
         let left_out = RefCell::new(Vec::new());
         let refuses = |path: &str, bytes: &[u8]| {
@@ -282,7 +324,7 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
     .await??;
     // Also when there is nothing new: a kill may have come between an earlier commit and its way home.
     if let Some(up) = own.upstream.as_ref() {
-        away::files::send((&own, &**up), run_id, agent_id).await?;
+        away::files::send((&own, &**up), Some(run_id), agent_id).await?;
     }
     let files = u32::try_from(snapshot.changed.len()).unwrap_or(u32::MAX);
     let committed =

@@ -31,6 +31,7 @@ use features::runs::queries as runs;
 use features::runs::rules::{self, RunError};
 use features::usage::model::RESERVATIONS;
 use features::usage::model::budget::BUDGETS;
+use features::usage::model::grant::RUN_GRANTS;
 use features::usage::model::price::PRICES;
 use features::workspace::model::SETTINGS;
 use gateways::model::{AGENT_PLACES, GATEWAYS};
@@ -240,7 +241,8 @@ impl Dispatcher {
         }
         let (poor, held_back) = {
             let memory = self.0.memory.lock();
-            (memory.poor && changed(RESERVATIONS.number), memory.held_back && changed(RUNS.number))
+            let freed = changed(RESERVATIONS.number) || changed(RUN_GRANTS.number);
+            (memory.poor && freed, memory.held_back && changed(RUNS.number))
         };
         // A run that begins again may begin: it was made, or what it waited for has gone back. So may what
         // people no longer want held, and what waited for another machine.
@@ -478,6 +480,7 @@ impl Dispatcher {
             cancel: self.0.ws.halt().child_token(),
             rests: Arc::default(),
             choices: Arc::clone(&self.0.choices),
+            drained: self.0.ws.upstream.as_ref().map_or(0, |up| up.drained(run.id)),
         };
         let entry = Working { agent: run.agent, background, suspect, leash: leash.clone() };
         working.insert(run.id, entry);

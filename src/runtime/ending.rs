@@ -239,9 +239,10 @@ impl Turn {
             return Ok(Step::Waits);
         }
         let closing = self.talk.journal.ws.app.closing.is_cancelled();
+        let behind = self.is_behind();
         let committed = commit::files(&mut self.talk.journal).await?;
         let effective = self.talk.journal.effective;
-        self.talk.journal.apply(Rested { committed, effective, closing }).await?;
+        self.talk.journal.apply(Rested { committed, effective, closing, behind }).await?;
         Ok(Step::Waits)
     }
 

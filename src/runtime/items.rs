@@ -4,17 +4,18 @@ use app::Ws;
 use features::agents::model::Agent;
 use features::inbox::model::Item;
 use features::inbox::rules as inbox;
+use features::routines::queries as routines;
 use features::runs::model::Run;
 use features::runs::queries as runs;
 use features::runs::rules::{self, RunSpec, SessionSpec};
 use features::tasks::model::Task;
 use kernel::text::ellipsis;
-use kernel::{ItemId, RunTrigger};
+use kernel::{ItemId, RunId, RunTrigger};
 use store::{ReadExt, WriteTx};
 
 use super::command::orders::{ItemGivenUp, ItemTakenBack, ItemsMarked};
 use super::port::Port;
-use super::{BY, EngineError};
+use super::{BY, EngineError, chosen};
 
 /// Makes the run of an item and leases the item to it, in one transaction. None when the agent is held
 /// or has another run at work.
@@ -44,7 +45,22 @@ pub fn make_run(
     let spec = RunSpec { trigger: RunTrigger::Item, item: Some(item.id), task: item.task, title };
     let Some(run) = rules::make_item_run(tx, session, spec)? else { return Ok(None) };
     inbox::lease(tx, item.id, run)?;
+    carry_wish(tx, item, run)?;
     Ok(tx.get::<Run>(run)?)
+}
+
+/// What the routine of an item asks for goes with its run: a host has no routines.
+fn carry_wish(tx: &mut WriteTx<'_>, item: &Item, run: RunId) -> Result<(), EngineError> {
+    let Some(routine) = routines::routine_of(tx, item)? else { return Ok(()) };
+    if routine.model.is_none() && routine.thinking.is_none() {
+        return Ok(());
+    }
+    let made = (tx.get::<Run>(run)?, tx.get::<Agent>(item.agent)?);
+    if let (Some(made), Some(agent)) = made {
+        let choice = chosen::choose(tx, &made, &agent, None)?;
+        rules::asked_by_routine(tx, run, choice)?;
+    }
+    Ok(())
 }
 
 /// Notes what holds single items, and closes those that nobody will come to. Answers whether that was

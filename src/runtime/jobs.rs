@@ -1,8 +1,8 @@
 //! Programs that go on beside their agents: watched until they end, ended when somebody asks, found and
 //! noted as lost after a crash. The records are `features/jobs`; what lives only here is the handle.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 use regex::Regex;
+use tokio::sync::oneshot;
 
 use app::Ws;
 use crypto::redact::Spot;
@@ -17,7 +18,7 @@ use features::jobs::model::{JOBS, Job, JobOutcome, JobOutput, OUTPUT};
 use features::jobs::queries;
 use features::jobs::rules::{Finished, JobError, NewJob};
 use kernel::text::ellipsis;
-use kernel::{Actor, Cause, JobId, RunId, WorkspaceId};
+use kernel::{Actor, AgentId, Cause, JobId, RunId, WorkspaceId};
 use sandbox::input::Stdin;
 use sandbox::job::{Job as Program, JobEnd, Outcome, StopReason};
 use sandbox::{left_over, output};
@@ -28,7 +29,7 @@ use super::command::orders::{JobBegun, JobFinished, JobSettled, SessionTold};
 use super::feed::changed;
 use super::journal::blocking;
 use super::port::Port;
-use super::{BY, EngineError};
+use super::{BY, EngineError, away};
 
 /// How much of each end of an output is kept: all of it, unless more was written than may be.
 pub(super) const READ_BACK: usize = 8 * 1024 * 1024 + 256 * 1024;
@@ -44,11 +45,15 @@ const LONG: usize = 64 * 1024;
 
 /// The programs that go on, of all workspaces.
 #[derive(Clone, Default)]
-pub struct Jobs(Arc<Mutex<HashMap<JobId, Arc<Live>>>>);
+pub struct Jobs(Arc<Mutex<HashMap<JobId, Arc<Live>>>>, Busy);
+
+/// Calls whose programs are being written down, as going on or as lost: nobody else settles them meanwhile.
+type Busy = Arc<Mutex<HashSet<(RunId, u32)>>>;
 
 /// One of them.
 pub(crate) struct Live {
     ws: WorkspaceId,
+    agent: AgentId,
     run: RunId,
     step: u32,
     folder: PathBuf,
@@ -90,8 +95,33 @@ pub(crate) struct Leaving {
 }
 
 impl Jobs {
-    /// Writes down that a program goes on, and watches it from here on.
+    /// Writes down that a program goes on, and watches it from here on, also when whoever has begun it waits no longer. One
+    /// that cannot be written down is ended.
     pub(crate) async fn adopt(&self, cx: &ToolCx, leaving: Leaving) -> Result<Job, JobError> {
+        let (own, to, program) = (self.clone(), cx.clone(), leaving.program.clone());
+        let (tell, told) = oneshot::channel();
+        let of = (cx.run, cx.step);
+        self.1.lock().insert(of);
+        cx.ws.spawn("a job that begins", async move {
+            let halt = to.ws.halt();
+            let begun = tokio::select! {
+                biased;
+                begun = own.begin(&to, leaving) => begun,
+                // The next start finds the record, if there is one.
+                () = halt.cancelled() => Err(JobError::Store(StoreError::Closed)),
+            };
+            own.1.lock().remove(&of);
+            if begun.is_err() {
+                program.stop(StopReason::Stopped);
+            }
+            // ok: the record tells of it.
+            let _ = tell.send(begun);
+        });
+        let gone = |_| JobError::Store(StoreError::Closed);
+        told.await.map_err(gone)?
+    }
+
+    async fn begin(&self, cx: &ToolCx, leaving: Leaving) -> Result<Job, JobError> {
         let new = NewJob {
             agent: cx.agent,
             run: cx.run,
@@ -105,6 +135,7 @@ impl Jobs {
         let job = cx.ws.order(by, JobBegun { new }).await?;
         let live = Arc::new(Live {
             ws: cx.ws.id,
+            agent: cx.agent,
             run: cx.run,
             step: cx.step,
             folder: leaving.folder,
@@ -181,7 +212,8 @@ impl Jobs {
 
     /// Whether the program of this call goes on.
     pub(super) fn holds(&self, run: RunId, step: u32) -> bool {
-        self.0.lock().values().any(|live| live.run == run && live.step == step)
+        let begins = self.1.lock().contains(&(run, step));
+        begins || self.0.lock().values().any(|live| live.run == run && live.step == step)
     }
 
     async fn watch(self, ws: Ws, id: JobId, live: Arc<Live>) {
@@ -191,10 +223,15 @@ impl Jobs {
                 ws.inputs.remove(id);
                 // The folder has the only copy of what it wrote: it stays until that is kept.
                 while let Err(error) = ended(&ws, id, &live, &end).await {
-                    if !again(&ws, id, &error).await {
+                    if again(&ws, (id, live.agent), &error).await {
+                        continue;
+                    }
+                    if halt.is_cancelled() {
                         self.0.lock().remove(&id);
                         return;
                     }
+                    // Its record is gone: what it wrote is for nobody.
+                    break;
                 }
                 if end.running_children > 0 {
                     self.wait_for_rest(&ws, id, &live).await;
@@ -229,22 +266,28 @@ impl Jobs {
             }
         }
         while let Err(error) = settle(ws, id).await {
-            if !again(ws, id, &error).await {
+            if !again(ws, (id, live.agent), &error).await {
                 return;
             }
         }
     }
 
-    /// Ends the programs of a workspace that somebody asked to end.
+    /// Ends the programs of a workspace that somebody asked to end; on a host also those of agents that have left it.
     fn heed(&self, ws: &Ws) -> Result<(), StoreError> {
         let mine: Vec<(JobId, Arc<Live>)> = {
             let all = self.0.lock();
             let mine = all.iter().filter(|(_, live)| live.ws == ws.id);
             mine.map(|(id, live)| (*id, Arc::clone(live))).collect()
         };
+        let agents = ws.upstream.as_ref().map(|up| up.agents());
         for (id, live) in mine {
-            let job = ws.read(|snap| snap.get::<Job>(id))?;
-            if job.is_none_or(|job| job.stop.is_some()) {
+            let is_here = agents.as_ref().is_none_or(|agents| agents.contains(&live.agent));
+            let is_wanted = match ws.read(|snap| snap.get::<Job>(id))? {
+                Some(job) => job.stop.is_none() && job.goes_on(),
+                // What is not in the mirror may come yet.
+                None => agents.is_some(),
+            };
+            if !(is_here && is_wanted) {
                 live.program.stop(StopReason::Stopped);
             }
         }
@@ -264,6 +307,60 @@ impl Jobs {
                 open = changed(&mut feed, &[JOBS]) => if !open { return },
             }
         }
+    }
+}
+
+impl Jobs {
+    /// On a host, once what the life before left there is ended: heeds what home says, and notes as lost what home takes for
+    /// going on and nobody here has.
+    pub(super) async fn serve_away(self, ws: Ws) {
+        let Some(up) = ws.upstream.clone() else { return };
+        let (mut moves, halt) = (up.moves(), ws.halt());
+        loop {
+            if let Err(error) = self.heed(&ws) {
+                tracing::error!(%error, "jobs could not be looked through");
+            }
+            match self.lost(&ws, &up.agents()) {
+                Ok(lost) => lost.into_iter().for_each(|job| self.settle_lost(&ws, job)),
+                Err(error) => tracing::error!(%error, "lost jobs could not be looked for"),
+            }
+            tokio::select! {
+                () = halt.cancelled() => return,
+                moved = moves.changed() => if moved.is_err() { return },
+            }
+        }
+    }
+
+    /// The programs of these agents that go on as far as home knows, and that are not here.
+    fn lost(&self, ws: &Ws, agents: &BTreeSet<AgentId>) -> Result<Vec<Job>, StoreError> {
+        let mut all = ws.read(|snap| queries::running(snap, None))?;
+        let (live, busy) = (self.0.lock(), self.1.lock());
+        all.retain(|job| {
+            let is_known = live.contains_key(&job.id) || busy.contains(&(job.run, job.step));
+            agents.contains(&job.agent) && !is_known
+        });
+        Ok(all)
+    }
+
+    /// Notes a program as lost, however long the line is cut.
+    fn settle_lost(&self, ws: &Ws, job: Job) {
+        let (own, to, of) = (self.clone(), ws.clone(), (job.run, job.step));
+        self.1.lock().insert(of);
+        ws.spawn("a job that was lost", async move {
+            let halt = to.halt();
+            let settled = async {
+                while let Err(error) = lose(&to, &job).await {
+                    if !again(&to, (job.id, job.agent), &error).await {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = halt.cancelled() => {}
+                () = settled => {}
+            }
+            own.1.lock().remove(&of);
+        });
     }
 }
 
@@ -314,9 +411,11 @@ pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
 }
 
 /// Waits after something of a job could not be written: the disk may be full for a while. Answers false
-/// when it is not worth another try: HQ ends, whose next start finds the job, or the job is gone.
-async fn again(ws: &Ws, id: JobId, error: &EngineError) -> bool {
-    if ws.read(|snap| snap.get::<Job>(id)).is_ok_and(|job| job.is_none()) {
+/// when it is not worth another try: HQ ends, whose next start finds the job, the job is gone, or its agent has left this
+/// machine.
+async fn again(ws: &Ws, (id, agent): (JobId, AgentId), error: &EngineError) -> bool {
+    let is_here = ws.upstream.as_ref().is_none_or(|up| up.agents().contains(&agent));
+    if !is_here || ws.read(|snap| snap.get::<Job>(id)).is_ok_and(|job| job.is_none()) {
         return false;
     }
     tracing::warn!(%error, "job {id} could not be written down yet");
@@ -337,7 +436,28 @@ async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), Engi
     let read = blocking(move || program.excerpt(READ_BACK, READ_BACK)).await?;
     let (output, tail) = keep(ws, read?.text()).await?;
     let detached = u32::try_from(end.running_children).unwrap_or(u32::MAX);
-    finish(ws, id, Finished { outcome: outcome_of(end), output, tail, detached }).await
+    let outcome = outcome_of(end);
+    if ws.upstream.is_some() {
+        note_end(&live.folder, &outcome).await?;
+    }
+    finish(ws, id, Finished { outcome, output, tail, detached }).await
+}
+
+/// Keeps how a program ended beside what it wrote: on a host home may hear of it after the next start only.
+async fn note_end(folder: &Path, outcome: &JobOutcome) -> Result<(), EngineError> {
+    let noted = serde_json::to_vec(outcome).map_err(std::io::Error::other);
+    let folder = folder.to_owned();
+    let kept = blocking(move || left_over::note_end(&folder, &noted?)).await?;
+    if let Err(error) = kept {
+        tracing::warn!(%error, "how a program ended is not kept");
+    }
+    Ok(())
+}
+
+/// How a program ended that nobody watches any more, if somebody saw it. Blocking.
+fn noted_end(folder: &Path) -> Option<JobOutcome> {
+    // ok: what cannot be read nobody saw.
+    serde_json::from_slice(&left_over::noted_end(folder)?).ok()
 }
 
 async fn finish(ws: &Ws, id: JobId, end: Finished) -> Result<(), EngineError> {
@@ -356,23 +476,35 @@ async fn keep(ws: &Ws, text: String) -> Result<(Option<JobOutput>, String), Engi
     Ok((Some(JobOutput { id: id?, len }), text))
 }
 
-/// After a crash: what ran is lost, with what it had written. Its processes were ended before.
+/// After a crash: what ran is lost, with what it had written. Its processes were ended before. What runs on other machines
+/// goes on there.
 pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
-    let left = ws.read(|snap| queries::running(snap, None))?;
-    let count = left.len();
-    for job in left {
-        let id = job.id;
-        if !job.is_running() {
-            settle(ws, id).await?;
-            continue;
-        }
-        let path = ws.jobs_folder().join(job.folder()).join(OUTPUT);
-        // ok: without a file nothing was written.
-        let read = blocking(move || output::excerpt(&path, READ_BACK, READ_BACK).ok()).await?;
-        let (output, tail) = keep(ws, read.map(|read| read.text()).unwrap_or_default()).await?;
-        finish(ws, id, Finished { outcome: JobOutcome::Lost, output, tail, detached: 0 }).await?;
-        let folder = ws.jobs_folder().join(job.folder());
-        blocking(move || left_over::clear(&folder)).await?;
+    let (mut left, places) = ws.read(|snap| {
+        Ok::<_, StoreError>((queries::running(snap, None)?, away::places(ws, snap)?))
+    })?;
+    left.retain(|job| !places.contains_key(&job.agent));
+    for job in &left {
+        lose(ws, job).await?;
     }
-    Ok(count)
+    Ok(left.len())
+}
+
+/// Notes a program as lost that nobody watches any more, with what it had written.
+async fn lose(ws: &Ws, job: &Job) -> Result<(), EngineError> {
+    let id = job.id;
+    if !job.is_running() {
+        return settle(ws, id).await;
+    }
+    let folder = ws.jobs_folder().join(job.folder());
+    let place = folder.clone();
+    let read = blocking(move || {
+        // ok: without a file nothing was written.
+        let text =
+            output::excerpt(&place.join(OUTPUT), READ_BACK, READ_BACK).map(|read| read.text());
+        (text.unwrap_or_default(), noted_end(&place).unwrap_or(JobOutcome::Lost))
+    });
+    let (text, outcome) = read.await?;
+    let (output, tail) = keep(ws, text).await?;
+    finish(ws, id, Finished { outcome, output, tail, detached: 0 }).await?;
+    blocking(move || left_over::clear(&folder)).await
 }

@@ -10,7 +10,7 @@ use app::Ws;
 use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, FileMark};
 use kernel::text::head_tail;
-use kernel::{Actor, AgentId, Cause, PermissionId, RunId};
+use kernel::{Actor, AgentId, Cause, PermissionId, RunId, TypedId};
 use parking_lot::Mutex;
 use providers::model::Reply;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ impl Journal {
         let number = self.applied + 1;
         let (run, epoch, worked_ms) = (self.run, self.epoch, self.works());
         let decided = std::mem::take(&mut self.decided);
-        let hand = Hand { run, epoch, worked_ms, number, first, decided };
+        let hand = Hand { run, epoch, worked_ms, number, first, decided, cut: None };
         let noted = self.ws.enter((self.actor(), self.cause()), hand, entry, tool).await?;
         let Noted { answer, epoch, appended } = noted;
         (self.epoch, self.applied) = (epoch, number);
@@ -161,6 +161,12 @@ impl Journal {
     /// How long the run has worked, in milliseconds.
     pub(super) fn worked_ms(&self) -> i64 {
         self.watch.worked_ms(self.ws.app.clock.passed())
+    }
+
+    /// An id by which something is named here and at home.
+    pub(super) fn new_id<T: TypedId>(&self) -> T {
+        let app = &self.ws.app;
+        T::from_uuid(app.ids.next(app.clock.now_ms()))
     }
 
     /// Appends events and nothing else.

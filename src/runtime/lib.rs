@@ -133,6 +133,8 @@ pub fn start(engine: Engine, ws: Ws) {
 /// Drives the runs of this host's agents: what a life before left is taken up, what home makes is begun. What is begun, and
 /// when, home decides.
 pub fn start_away(engine: Engine, ws: Ws) {
+    away::asks::answer(&ws);
+    away::files::bring_home(&ws);
     dispatcher::start(engine, ws);
 }
 

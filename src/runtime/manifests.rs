@@ -10,6 +10,7 @@ use super::away;
 use app::Ws;
 use features::agents::model::{AGENTS, Agent};
 use features::agents::provision;
+use features::agents::queries::elsewhere;
 use features::users::model::ACCOUNTS;
 use features::workspace::model::{MEMBERS, SETTINGS};
 use git::Author;
@@ -20,6 +21,7 @@ use store::{Entry, Range, ReadExt as _, StoreError};
 /// Looks after manifests until the program ends.
 pub(super) async fn run(ws: Ws) {
     let (mut feed, mut people) = (ws.store.subscribe(), ws.app.system.subscribe());
+    let mut hosts = ws.app.hosts.moves();
     let halt = ws.halt();
     check(&ws, None).await;
     loop {
@@ -27,6 +29,13 @@ pub(super) async fn run(ws: Ws) {
             () = halt.cancelled() => return,
             next = feed.recv() => next,
             next = people.recv() => next,
+            moved = hosts.changed() => {
+                if moved.is_err() {
+                    return;
+                }
+                check(&ws, Some(others(&ws))).await;
+                continue;
+            }
         };
         match next {
             Ok(entry) if is_of_owners(&entry) => check(&ws, None).await,
@@ -57,6 +66,21 @@ fn undone(entry: &Entry) -> Vec<AgentId> {
     changes.filter_map(|change| key::decode::<AgentId>(&change.key)).collect()
 }
 
+/// Whether the manifest that came here last says what the record says.
+async fn is_told(ws: &Ws, agent: &Agent) -> bool {
+    let one = agent.clone();
+    ws.look(move |ws| provision::is_told(ws, &one)).await.unwrap_or(false)
+}
+
+/// The agents that work on other machines.
+fn others(ws: &Ws) -> Vec<AgentId> {
+    let found = ws.read(|snap| away::places(ws, snap));
+    found.map(|places| places.into_keys().collect()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "it is not known which agents work elsewhere");
+        Vec::new()
+    })
+}
+
 /// Writes the manifests of these agents, or of all, that are behind.
 async fn check(ws: &Ws, ids: Option<Vec<AgentId>>) {
     let found = ws.read(|snap| match ids {
@@ -81,8 +105,14 @@ async fn check(ws: &Ws, ids: Option<Vec<AgentId>>) {
         if !matches!(agent.status, AgentStatus::Ready | AgentStatus::Paused) {
             continue;
         }
-        // Where its files lie, they are told.
-        if away::is_elsewhere(ws, agent.id).unwrap_or(false) {
+        let is_away = match ws.read(|snap| elsewhere::at(ws, snap, agent.id)) {
+            // It is told when its machine is back.
+            Ok(Some(place)) if !place.is_linked => continue,
+            Ok(place) => place.is_some(),
+            Err(_) => false,
+        };
+        // No machine is asked for nothing.
+        if is_away && is_told(ws, &agent).await {
             continue;
         }
         if let Err(error) = provision::tell_files(ws, &agent, Author::hq()).await {

@@ -223,6 +223,8 @@ impl Turn {
             heeds_limit: self.heeds_limit(),
             percent: 100,
             kind: CallKind::Compaction,
+            id: Some(self.talk.journal.new_id()),
+            admitted: None,
         };
         let asked = self.talk.journal.apply(QuestionBegun { question }).await;
         let (call, admitted) = match asked {

@@ -61,7 +61,7 @@ impl Port for Ws {
         order: O,
     ) -> Result<O::Answer, O::Error> {
         if let Some(up) = &self.upstream {
-            return away::order(&**up, (actor, cause), order).await;
+            return away::order((self, &**up), (actor, cause), order).await;
         }
         self.store.write(actor, cause, move |tx| order.carry_out(tx)).await
     }

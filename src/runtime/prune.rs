@@ -145,6 +145,10 @@ fn last_answer(events: &[SessionEvent]) -> Option<Timestamp> {
 impl Turn {
     /// Before a call: lets old results take less room, if it is time for that.
     pub(super) async fn prune(&mut self) -> Result<(), EngineError> {
+        // The next step takes the run up anew.
+        if self.is_behind() {
+            return Ok(());
+        }
         let window = u64::from(self.chooser.chosen.known.window);
         let used = self.used();
         if used < self.talk.pruned_below || used < window * SOME / 100 {
@@ -160,6 +164,10 @@ impl Turn {
         let Some(plan) = plan(&shown.events, &shown.context, Fill { used, window, cold }) else {
             return Ok(());
         };
+        // While the line is cut it is not worth a wait.
+        if ws.upstream.as_ref().is_some_and(|up| !up.is_linked()) {
+            return Ok(());
+        }
         let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
         let pruned = Pruned { session, trimmed: plan.trimmed, cleared: plan.cleared };
         ws.order((actor, cause), pruned).await?;

@@ -207,7 +207,8 @@ pub(super) async fn recover_one(
     id: RunId,
     what: &'static str,
 ) -> Result<Run, EngineError> {
-    let run = ws.order(BY, RunRecovered { run: id, what: what.to_owned() }).await?;
+    let away = ws.upstream.is_some();
+    let run = ws.order(BY, RunRecovered { run: id, what: what.to_owned(), away }).await?;
     commit_end(ws, &run).await;
     Ok(run)
 }

@@ -2,10 +2,16 @@
 //! order of making. Each is begun, on disk, before a file is touched, so that nobody withdraws what is
 //! half done; what a crash cuts off is begun again, and a file that has gone back already is found so.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use app::Ws;
+use app::downstream::SILENT;
+use app::upstream::Refusal;
+use features::agents::files::FilesError;
 use features::agents::model::Agent;
+use features::agents::queries::elsewhere;
+use features::agents::there;
 use features::history::model::{FILE_REVERTS, FileRevert, KeptFile, REVERTS_OPEN, RevertState};
 use features::history::queries::error::HistoryError;
 use features::history::queries::files::{self, Slice};
@@ -23,33 +29,45 @@ use super::{BY, EngineError};
 
 /// How long after the store refused it is asked again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// The same after a machine that is linked did not do it.
+const LATER: Duration = Duration::from_secs(10);
 /// How many orders are taken at once.
 const PAGE: usize = 20;
 
 /// Works off orders until the program ends.
 pub(super) async fn run(ws: Ws) {
     let mut feed = ws.store.subscribe();
+    let mut moves = ws.app.hosts.moves();
     let halt = ws.halt();
     loop {
         let worked = work_off(&ws).await;
         if let Err(error) = &worked {
             tracing::error!(%error, "files could not be taken back; it is tried again");
         }
+        let is_held_up = matches!(worked, Ok(true));
         tokio::select! {
             () = halt.cancelled() => return,
             // Nobody writes anything about them meanwhile: a disk that has room again does not say so.
             () = tokio::time::sleep(AGAIN), if worked.is_err() => {}
+            () = tokio::time::sleep(LATER), if is_held_up => {}
+            // A machine may be back on which files are to go back.
+            moved = moves.changed() => if moved.is_err() { return },
             open = changed(&mut feed, &[FILE_REVERTS]) => if !open { return },
         }
     }
 }
 
-async fn work_off(ws: &Ws) -> Result<(), EngineError> {
+/// Works off what can be; says whether a machine that is linked has held something up.
+async fn work_off(ws: &Ws) -> Result<bool, EngineError> {
+    // Those whose machine is silent, or does not do it now.
+    let (mut waiting, mut is_held_up) = (BTreeSet::new(), false);
     loop {
-        let open: Vec<FileRevert> =
-            ws.read(|snap| snap.scan::<FileRevert>(REVERTS_OPEN, &Range::all().limit(PAGE)))?;
+        let range = Range::all().limit(PAGE + waiting.len());
+        let mut open: Vec<FileRevert> =
+            ws.read(|snap| snap.scan::<FileRevert>(REVERTS_OPEN, &range))?;
+        open.retain(|order| !waiting.contains(&order.id));
         if open.is_empty() || ws.halt().is_cancelled() {
-            return Ok(());
+            return Ok(is_held_up);
         }
         for order in open {
             let id = order.id;
@@ -58,6 +76,12 @@ async fn work_off(ws: &Ws) -> Result<(), EngineError> {
                 Ok(Some(done)) => Ok(done),
                 Err(EngineError::Git(error)) => Err(error.to_string()),
                 Err(EngineError::Broken(why)) => Err(why.to_owned()),
+                Err(EngineError::Home(refusal)) => {
+                    tracing::info!("files go back later: {}", refusal.sentence);
+                    is_held_up |= refusal.code != SILENT;
+                    waiting.insert(id);
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             write(ws, move |tx| rules::end(tx, id, done)).await?;
@@ -90,10 +114,10 @@ async fn carry_out(ws: &Ws, order: FileRevert) -> Result<Option<FilesDone>, Engi
         Ok::<_, EngineError>((snap.get::<Agent>(order.agent)?, snap.get::<Run>(order.run)?))
     })?;
     let Some(agent) = agent else { return Err(EngineError::Broken("the agent is gone")) };
-    if away::is_elsewhere(ws, agent.id)? {
-        let why =
-            "the agent works on another machine, where its files are; move it here, then undo";
-        return Err(EngineError::Broken(why));
+    // Nothing is begun that cannot be done: while it waits, it may be withdrawn.
+    if let Some(place) = ws.read(|snap| elsewhere::silent(ws, snap, agent.id))? {
+        let words = format!("{} is silent, where the files are", place.label);
+        return Err(EngineError::Home(Refusal::new(SILENT, words)));
     }
     let name = run.as_ref().map_or_else(|| "a run".to_owned(), Run::name);
     let mut order = Order { order, agent, name, run };
@@ -155,7 +179,6 @@ impl Order {
             return Ok(FilesDone::default());
         }
         let commits = parsed(&order.commits)?;
-        let root = ws.agent_folder(&agent.slug);
         let paths = match &order.paths {
             Some(paths) => paths.clone(),
             None => {
@@ -163,11 +186,6 @@ impl Order {
                 blocking(move || own.repo()?.changed_by(&looked)).await??
             }
         };
-        // In the order of names, so that two that want the same do not wait for each other.
-        let mut held = Vec::with_capacity(paths.len());
-        for path in &paths {
-            held.push(ws.paths.hold(&root.join(path)).await);
-        }
         let verb = if order.returns { "Bring back" } else { "Undo" };
         let mark = format!("Order: {}", order.id);
         let message = format!("{verb} {name}\n\n{mark}\nAgent: {}\n", agent.slug);
@@ -178,23 +196,20 @@ impl Order {
         });
         let noted: Vec<Noted> = noted.collect();
         let (own, now) = (ws.clone(), ws.app.clock.now());
-        let done: Result<_, GitError> = blocking(move || {
-            let branch = Branch::agent(&agent.slug)?;
+        let done = there::at(ws, &agent, paths.into_iter().collect(), move |bench| {
             let author = Author::hq();
             let entry = GitEntry { author: &author, message: &message, time: now };
             let what = Revert {
-                branch: &branch,
-                dir: &root,
+                branch: &bench.branch,
+                dir: &bench.folder,
                 commits: &commits,
                 noted: &noted,
                 only: order.paths.as_deref(),
                 mark: &mark,
             };
-            own.repo()?.revert(&what, &entry)
-        })
-        .await?;
-        drop(held);
-        let done = done?;
+            Ok::<_, FilesError>(own.repo()?.revert(&what, &entry)?)
+        });
+        let done = done.await.map_err(away::files::of_files)?;
         let kept = done.kept.into_iter();
         Ok(FilesDone {
             commit: done.commit.map(|id| id.to_string()),

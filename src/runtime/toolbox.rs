@@ -158,9 +158,6 @@ pub(super) fn looks_at_home(name: &str) -> bool {
 /// Why a tool does not work on a host, in the words that a model is told.
 pub(super) fn not_there(name: &str) -> Option<&'static str> {
     match name {
-        "process" => Some(
-            "you work on another machine than HQ, where no program goes on by itself: exec waits for the end of each",
-        ),
         "browser" | "browser_download" => Some(
             "you work on another machine than HQ, and your browser is where HQ runs: use web_fetch or http_request, or \
              tell a person that you need the browser",
@@ -202,7 +199,8 @@ pub(super) fn offered(
         .collect()
 }
 
-/// Takes away what changes something when a run may change nothing, and says whether that is so.
+/// Takes away what does not work on a host there, and what changes something when a run may change nothing; says whether
+/// that is so.
 pub(super) fn hold_back(
     engine: &Engine,
     ws: &Ws,
@@ -216,7 +214,8 @@ pub(super) fn hold_back(
     let stays = |tool: &ToolDef| {
         engine.tools.get(&tool.name).is_some_and(|entry| is_for_locked(&entry.spec))
     };
-    offered.retain(|tool| !locked || stays(tool));
+    let works = |tool: &ToolDef| ws.upstream.is_none() || not_there(&tool.name).is_none();
+    offered.retain(|tool| works(tool) && (!locked || stays(tool)));
     Ok(locked)
 }
 

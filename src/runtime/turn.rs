@@ -21,7 +21,7 @@ use features::runs::rules::RunError;
 use features::usage::queries::budgets::Lack;
 use features::usage::rules::{Admitted, UsageError};
 use features::workspace::queries::modules::Off;
-use kernel::{CallKind, Outcome, RunId};
+use kernel::{CallKind, InputId, Outcome, RunId};
 use providers::bound::Size;
 use providers::catalog::Model;
 use providers::error::{ErrorClass, ProviderError};
@@ -57,6 +57,8 @@ pub(super) struct Leash {
     pub rests: Arc<AtomicBool>,
     /// Counts changes after which another model may be chosen.
     pub choices: Arc<AtomicU64>,
+    /// How often home has heard what its host wrote of the run alone.
+    pub drained: u64,
 }
 
 /// A run at work: where it stands (`setting`), who answers (`chooser`), what is said (`talk`) and what may end it
@@ -98,7 +100,7 @@ pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) ->
     };
     let reason = ws.app.redactor.masked(Spot::Errors, &reason).into_owned();
     let outcome = Outcome::Failed { code, reason };
-    let ended = ws.order(BY, RunEnded { run, outcome }).await;
+    let ended = ws.order(BY, RunEnded { run, outcome, silent: false }).await;
     if let Err(error) = &ended {
         tracing::error!(run.id = %run, %error, "the end of run {run} could not be written");
     }
@@ -142,6 +144,18 @@ fn cache_key(session: &Session) -> String {
 
 impl Turn {
     async fn work(&mut self) -> Result<Step, EngineError> {
+        match self.steps().await {
+            // What was written here is gone, and comes anew from home.
+            Err(EngineError::Run(RunError::NoSession(_) | RunError::NotFound(_)))
+                if self.is_behind() =>
+            {
+                self.rest().await
+            }
+            worked => worked,
+        }
+    }
+
+    async fn steps(&mut self) -> Result<Step, EngineError> {
         let mut step = match self.setting.run.attempt {
             0 => Step::Next,
             _ => resume::settle(self).await?,
@@ -154,7 +168,7 @@ impl Turn {
 
     /// Reads everything that the run needs.
     async fn load(engine: &Engine, ws: &Ws, id: RunId, leash: Leash) -> Result<Self, EngineError> {
-        let Leash { cancel, rests, choices } = leash;
+        let Leash { cancel, rests, choices, drained } = leash;
         let seen_choices = choices.load(Ordering::Relaxed);
         let loaded = ws.read(|snap| {
             let run = snap.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
@@ -181,7 +195,6 @@ impl Turn {
         let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
         let (item, child, branch, asked, fast, limits, off) = of;
         let aside = branch.as_ref().is_some_and(|branch| branch.why == BranchWhy::Aside);
-        let again = branch.map(|branch| branch.note);
         let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
         let wanted = chain.now.clone();
         let (chosen, refused) = chain.connect(ws, &home).await?;
@@ -225,11 +238,12 @@ impl Turn {
             trigger: run.trigger,
             child,
             item,
-            again,
+            again: branch.map(|branch| branch.note),
             client,
             aside,
             cancel,
             rests,
+            drained,
             run,
         };
         let switched = switched.transpose()?;
@@ -259,7 +273,7 @@ impl Turn {
         if self.setting.cancel.is_cancelled() && self.talk.begun {
             return self.stopped(None).await;
         }
-        if self.is_halted()? {
+        if self.is_halted()? || self.is_behind() {
             return self.rest().await;
         }
         self.choose_again().await?;
@@ -309,6 +323,13 @@ impl Turn {
                 self.fail_over(&error).await
             }
         }
+    }
+
+    /// Whether home has heard since this task took the run up what was written here while the line was cut: home may know more
+    /// of it, so the run is taken up anew from what it has.
+    pub(super) fn is_behind(&self) -> bool {
+        let up = self.talk.journal.ws.upstream.as_ref();
+        up.is_some_and(|up| up.drained(self.talk.journal.run) != self.setting.drained)
     }
 
     /// Whether no further step is taken: somebody has ordered that, or the program is about to end.
@@ -431,12 +452,15 @@ impl Turn {
             heeds_limit: self.heeds_limit(),
             percent,
             kind: if self.ends.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
+            id: Some(self.talk.journal.new_id()),
+            admitted: None,
         };
         let (size, switched) = (question.size, self.chooser.switched.clone());
         let notice = self.ends.wrap_up.as_mut().and_then(LimitReached::notice);
         let told: Vec<String> = self.ends.warned.clone().into_iter().chain(notice).collect();
         let begun = self.talk.begun;
-        let written = self.enter(size, CallBegun { switched, told, question }).await;
+        let known = self.known()?;
+        let written = self.enter(size, CallBegun { switched, told, known, question }).await;
         if written.is_err()
             && let Some(limit) = &mut self.ends.wrap_up
         {
@@ -449,6 +473,16 @@ impl Turn {
         (self.talk.begun, self.talk.calls) = (true, call);
         self.setting.run.started_at.get_or_insert_with(|| self.talk.journal.ws.app.clock.now());
         Ok(Begun::Admitted(call, Box::new(admitted)))
+    }
+
+    /// The messages that a run on another machine knows of; none at home, which knows all.
+    fn known(&self) -> Result<Option<Vec<InputId>>, EngineError> {
+        let (ws, run) = (&self.talk.journal.ws, self.talk.journal.run);
+        if ws.upstream.is_none() {
+            return Ok(None);
+        }
+        let heard = ws.read(|snap| runs::queue::heard(snap, self.setting.session, run))?;
+        Ok(Some(heard.into_iter().map(|input| input.id).collect()))
     }
 
     /// No budget can pay the call. The run's own cap ends it; a month's budget lets it wait until

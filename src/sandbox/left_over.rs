@@ -12,6 +12,8 @@ use super::output;
 
 /// The file in a job's folder that names its session.
 const MARK: &str = "session.json";
+/// The file in a job's folder that says how it ended.
+const END: &str = "ended.json";
 /// More than a mark ever has, in bytes.
 const MAX_MARK: u64 = 4096;
 
@@ -51,6 +53,20 @@ pub fn note(job: &Path, mark: &SessionMark) -> io::Result<()> {
 pub fn forget(job: &Path) {
     // ok: a mark that stays names a session that is gone.
     let _ = fs::remove_file(job.join(MARK));
+}
+
+/// Keeps how a job ended, in words of whoever asks for it after the next start.
+pub fn note_end(job: &Path, words: &[u8]) -> io::Result<()> {
+    fs::write(job.join(END), words)
+}
+
+/// What was kept of how a job ended.
+#[must_use]
+pub fn noted_end(job: &Path) -> Option<Vec<u8>> {
+    let mut words = Vec::new();
+    // ok: of a job without such a file nobody has seen the end.
+    output::open(&job.join(END)).ok()?.take(MAX_MARK).read_to_end(&mut words).ok()?;
+    Some(words)
 }
 
 /// Ends what the jobs in this folder (`<jobs>/<job>`) left behind. Answers how many processes were
@@ -94,6 +110,19 @@ mod tests {
         assert!(!job.join(MARK).exists());
         foreign.kill().unwrap();
         foreign.wait().unwrap();
+    }
+
+    #[test]
+    fn how_a_job_ended_is_kept_until_its_folder_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = dir.path().join("job");
+        assert!(note_end(&job, b"0").is_err(), "there is no folder");
+        make(&job).unwrap();
+        assert_eq!(noted_end(&job), None);
+        note_end(&job, b"7").unwrap();
+        assert_eq!(noted_end(&job).as_deref(), Some(b"7".as_slice()));
+        make(&job).unwrap();
+        assert_eq!(noted_end(&job), None, "another one is at work there");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use app::config::Config;
+use app::downstream::Looks;
 use app::finding::Finding;
 use app::inputs::Inputs;
 use app::jobs::Jobs;
@@ -15,8 +16,9 @@ use app::limits::Limiter;
 use app::live::Hub;
 use app::meaning::{Meaning, Vectors};
 use app::passwords::Hasher;
+use app::paths::PathLocks;
 use app::upstream::Upstream;
-use app::{App, AppParts, PathLocks, Work, Ws, WsParts};
+use app::{App, AppParts, Work, Ws, WsParts};
 use backup::Desk;
 use crypto::keyring::Keyring;
 use crypto::master::MasterKey;
@@ -195,6 +197,7 @@ fn open(
         finding: Finding::at(folder.join("search")),
         vectors: Vectors::at(folder.join("vectors")),
         inputs: Inputs::default(),
+        looks: Looks::default(),
         upstream: Some(upstream),
         folder,
     });

@@ -23,11 +23,10 @@ fn nouns() -> &'static [&'static Noun] {
 #[must_use]
 pub fn workspace() -> Schema {
     cards::install(nouns());
-    vault::rotation::cover::<gateways::model::GatewayKey>();
     prompted::install_knowledge(knowledge::context::prompt);
     knowledge::origin::install(sources::cards::origin);
     dashboard::queries::hosts::install(gateways::hosts::hosts);
-    agents::queries::elsewhere::install(gateways::hosts::elsewhere);
+    agents::queries::elsewhere::install(gateways::hosts::elsewhere, gateways::hosts::machine);
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::said);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);
@@ -77,6 +76,7 @@ pub fn workspace() -> Schema {
         runs::model::ReadMark,
         runs::model::Outside,
         runs::model::Written,
+        runs::model::Evidence,
         runs::model::SubagentLimits,
         runs::model::RunLimits,
         jobs::model::Job,
@@ -96,6 +96,7 @@ pub fn workspace() -> Schema {
         usage::model::budget::Budget,
         usage::model::budget::BudgetNotice,
         usage::model::budget::BudgetWait,
+        usage::model::grant::RunGrant,
         usage::model::price::EnteredPrice,
         usage::model::day::UsageDay,
         usage::model::day::DayZone,

@@ -140,7 +140,9 @@ impl Read for Snap<'_> {
     }
 
     fn columns(&self) -> Option<Columns<'_>> {
-        let Shared { columns: kept, recent, .. } = self.store?;
+        // The feed of a mirror tells of no change.
+        let Shared { columns: kept, recent, .. } =
+            self.store.filter(|_| !self.schema.is_mirror())?;
         Some(Columns { kept, recent, schema: self.schema, snap: self })
     }
 }

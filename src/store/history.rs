@@ -260,6 +260,16 @@ pub fn before(
     step_at(read, record, seq)?.map(|step| step.image(read, tracked)).transpose()
 }
 
+/// The row of a record as it was when it was deleted; none while it is there, and where that is not kept.
+///
+/// # Errors
+/// When the disk fails or bytes cannot be read.
+pub fn last(read: &dyn Read, record: &Root) -> Result<Option<Vec<u8>>, StoreError> {
+    let (None, seq) = newest(read, record)? else { return Ok(None) };
+    let Some(step) = step_at(read, record, seq)? else { return Ok(None) };
+    Ok(step.image(read, true)?.bytes().map(<[u8]>::to_vec))
+}
+
 /// What an entry did to a record, for who asks once of each entry: nothing of it is kept.
 fn step_at(read: &dyn Read, record: &Root, seq: u64) -> Result<Option<Step>, StoreError> {
     let Some(entry) = feed::entry(read, seq)? else { return Ok(None) };

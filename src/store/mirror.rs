@@ -113,7 +113,8 @@ mod tests {
 
     use crate::record::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
     use crate::{
-        NoFaults, Options, Range, ReadExt, Store, StoreError, WriteTx, codec, feed, schema,
+        NoFaults, Options, Range, Read as _, ReadExt, Store, StoreError, WriteTx, codec, feed,
+        schema,
     };
 
     const TOYS: Table = Table::new(500, "toys");
@@ -217,6 +218,8 @@ mod tests {
         write(&store, |tx| tx.put(&toy(3, "kite", None))).unwrap();
         assert_eq!(store.read(|snap| snap.get_rev::<Toy>(3)).unwrap().unwrap().1, 0);
         assert_eq!(store.head().seq, 0);
+        let is_kept = store.read(|snap| Ok::<_, StoreError>(snap.columns().is_some()));
+        assert!(!is_kept.unwrap(), "columns follow the feed, which tells of nothing here");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 use app::Ws;
 use app::upstream::{MASKS, SECRETS, Upstream};
 use crypto::keyring::{self, SealError};
-use kernel::{Actor, AgentId, Part};
+use gateways::model::local;
+use gateways::queries::gateway_of;
+use kernel::{Actor, AgentId, GatewayId, Part};
 use store::StoreError;
 
 use crate::given::Given;
@@ -41,18 +43,33 @@ struct Sent {
     value: Option<Hidden>,
 }
 
-/// All secrets that these agents of a host have, and the patterns that nothing may let through, by their names on the way.
-/// What belongs to a channel or a connector is not among them.
+/// What goes to a host.
+pub struct Parcel {
+    /// Its name on the way.
+    pub name: String,
+    /// All of it.
+    pub text: Zeroizing<String>,
+    /// The secret and which of its values, where it is one that opens.
+    pub of: Option<(SecretId, u32)>,
+}
+
+/// All secrets that these agents of a host have who work on this gateway, and the patterns that nothing may let through. What belongs to a channel
+/// or a connector is not among them.
 ///
 /// # Errors
 /// When the store fails.
 pub fn sent(
     ws: &Ws,
+    gateway: GatewayId,
     agents: &BTreeSet<AgentId>,
-) -> Result<Vec<(String, Zeroizing<String>)>, StoreError> {
+) -> Result<Vec<Parcel>, StoreError> {
     let (secrets, masks) = ws.read(|snap| {
         let mut whose: BTreeMap<SecretId, (Secret, Vec<AgentId>)> = BTreeMap::new();
         for agent in agents {
+            // One that has left meanwhile has the secrets of its new machine.
+            if gateway_of(snap, *agent)? != gateway {
+                continue;
+            }
             for held in queries::held(snap, *agent)? {
                 if held.secret.category == Category::User {
                     let (id, none) = (held.secret.id, Vec::new());
@@ -71,13 +88,17 @@ pub fn sent(
     for (secret, value) in secrets {
         let name = format!("{SECRETS}{}", secret.id);
         let value = value.and_then(|value| opened(ws, secret.id, &value));
+        let of = value.is_some().then_some((secret.id, secret.version));
         let text = serde_json::to_string(&Sent { secret, value });
-        all.extend(text.ok().map(|text| (name, Zeroizing::new(text)))); // ok: it is plain data
+        // ok: it is plain data
+        all.extend(text.ok().map(|text| Parcel { name, text: Zeroizing::new(text), of }));
     }
     if !masks.is_empty() {
         let patterns: Vec<String> = masks.into_iter().map(|mask| mask.pattern).collect();
         let text = serde_json::to_string(&patterns);
-        all.extend(text.ok().map(|text| (MASKS.to_owned(), Zeroizing::new(text)))); // ok: as above
+        let name = MASKS.to_owned();
+        // ok: as above
+        all.extend(text.ok().map(|text| Parcel { name, text: Zeroizing::new(text), of: None }));
     }
     Ok(all)
 }
@@ -159,7 +180,8 @@ pub fn barred(ws: &Ws, of: Sending<'_>) -> Result<Option<&'static str>, StoreErr
         None => ws.read(|snap| queries::barred(snap, of)),
         Some(up) => {
             let found = had(&**up).into_iter().map(|one| one.secret).find(|one| one.id == of.id);
-            Ok(queries::why_barred(found, of))
+            // What a host has of it names its agents.
+            Ok(queries::why_barred(found, of, local()))
         }
     }
 }
@@ -203,11 +225,12 @@ mod tests {
         let secret = bare(Secret { way: Way::StandIn, ..secret() }, vec![agent(1)]);
         let host = "api.shop.example";
         let of = Sending { id: secret.id, version: secret.version, agent: agent(1), host };
-        assert_eq!(queries::why_barred(Some(secret.clone()), of), None);
+        let barred = |found, of| queries::why_barred(found, of, local());
+        assert_eq!(barred(Some(secret.clone()), of), None);
         let other = Sending { agent: agent(2), ..of };
-        assert!(queries::why_barred(Some(secret.clone()), other).is_some());
+        assert!(barred(Some(secret.clone()), other).is_some());
         let elsewhere = Sending { host: "shop.example.org", ..of };
-        assert!(queries::why_barred(Some(secret), elsewhere).is_some());
-        assert_eq!(queries::why_barred(None, of), Some("was removed"));
+        assert!(barred(Some(secret), elsewhere).is_some());
+        assert_eq!(barred(None, of), Some("was removed"));
     }
 }

@@ -1,10 +1,13 @@
 //! The cards: all that the rest of HQ knows of secrets and their uses. No card leads to a value.
 
+use features::agents::model::Agent;
 use kernel::Can;
 use noun::{Area, Field, Meaning, Noun, Type, text_of};
-use store::Schema;
+use serde_json::Value as Json;
+use store::{Read, ReadExt as _, Schema, StoreError};
 
-use crate::model::{Mask, Secret, Use, Value};
+use crate::model::{Mask, Receipt, Scope, Secret, Use, Value};
+use crate::queries;
 
 /// All of them.
 pub static NOUNS: [&Noun; 3] = [&SECRET, &USE, &MASK];
@@ -12,7 +15,7 @@ pub static NOUNS: [&Noun; 3] = [&SECRET, &USE, &MASK];
 /// The card of secrets.
 pub static SECRET: Noun = Noun {
     area: Area::Workspace,
-    tables: |schema: Schema| schema.with::<Secret>().with::<Value>(),
+    tables: |schema: Schema| schema.with::<Secret>().with::<Value>().with::<Receipt>(),
     read: Can::Admin,
     // A name, a host or an agent must not come back without a look at what its value is now.
     undo: None,
@@ -35,8 +38,50 @@ pub static SECRET: Noun = Noun {
     ],
     path: |row| format!("settings/secrets/{}", text_of(row, "id")),
     triggers: Some("The workspace"),
+    told: Some(told),
+    check: Some(check),
     ..Noun::of::<Secret>("secret", "secret", "secrets")
 };
+
+/// How each envelope begins.
+const ENVELOPE: &str = "enc:v";
+
+/// Doctor's question: each secret has a value, and none lies there open.
+fn check(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
+    let mut wrong = Vec::new();
+    for secret in queries::all(read)? {
+        let fault = match queries::value(read, secret.id)? {
+            None => "has no value; set one, or remove it",
+            Some(value) if !value.sealed.starts_with(ENVELOPE) => "has a value that is not sealed",
+            Some(_) => continue,
+        };
+        wrong.push((secret.id.to_string(), format!("{} {fault}", secret.key)));
+    }
+    Ok(wrong)
+}
+
+/// Who may use a secret, in words; other fields are what they say.
+fn told(read: &dyn Read, name: &str, value: &Json) -> Json {
+    let scope = (name == "scope").then(|| serde_json::from_value::<Scope>(value.clone()));
+    // ok: what is no scope is told as it stands.
+    let Some(scope) = scope.and_then(Result::ok) else { return value.clone() };
+    Json::from(match scope {
+        Scope::Workspace => "All agents".to_owned(),
+        Scope::Gateway(id) => match queries::gateway_at(read, id) {
+            Ok(one) => format!("All agents on {}", one.label),
+            Err(_) => "All agents on a gateway that is gone".to_owned(),
+        },
+        Scope::Agents(agents) if agents.is_empty() => "Nobody".to_owned(),
+        Scope::Agents(agents) => {
+            // ok: one that cannot be read is one that is gone.
+            let name = |id| read.get::<Agent>(id).ok().flatten().map(|agent| agent.name);
+            let names = agents.into_iter().map(name);
+            let names =
+                names.map(|name| name.unwrap_or_else(|| "an agent that is gone".to_owned()));
+            names.collect::<Vec<_>>().join(", ")
+        }
+    })
+}
 
 /// The card of uses: the first of a run is told to feed and audit.
 pub static USE: Noun = Noun {

@@ -20,6 +20,7 @@ pub mod pages;
 pub mod queries;
 pub mod rotation;
 pub mod rules;
+pub mod sync;
 pub mod tools;
 pub mod values;
 

@@ -6,15 +6,18 @@ use jiff::SignedDuration;
 
 use features::agents::model::Agent;
 use features::agents::queries as agents;
+use gateways::error::GatewayError;
+use gateways::model::Gateway;
+use gateways::queries as places;
 use kernel::key::KeyBuf;
-use kernel::{AgentId, Timestamp};
+use kernel::{AgentId, GatewayId, Timestamp};
 use net::guard::Hosts;
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::error::VaultError;
 use crate::model::{
-    BY_KEY, Category, Former, Mask, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_SECRET, Use,
-    Value, Way,
+    BY_KEY, Category, Former, Mask, Owner, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_SECRET,
+    Use, Value, Way,
 };
 
 /// How long what was removed can be restored, in days.
@@ -58,24 +61,24 @@ pub fn masks(read: &dyn Read) -> Result<Vec<Mask>, StoreError> {
     Ok(all)
 }
 
-/// The secret that an id or a variable means: with an agent the one of this agent alone, without one that of all
+/// The secret that an id or a variable means: of an agent or a gateway the one that is theirs alone, else that of all
 /// agents, or the only one of that name.
 ///
 /// # Errors
 /// When there is none, or there are several.
-pub fn meant(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Secret, VaultError> {
+pub fn meant(read: &dyn Read, said: &str, owner: Owner) -> Result<Secret, VaultError> {
     let said = said.trim();
     if let Ok(id) = said.parse() {
         return by_id(read, id);
     }
-    if let Some(found) = at(read, said, agent)? {
+    if let Some(found) = at(read, said, owner)? {
         return Ok(found);
     }
     let mut named = named(read, said)?;
-    match (agent, named.pop(), named.is_empty()) {
-        (None, Some(one), true) => Ok(one),
-        (None, Some(_), false) => Err(VaultError::Refused(format!(
-            "several agents have a {said} of their own; say whose is meant"
+    match (owner, named.pop(), named.is_empty()) {
+        (Owner::All, Some(one), true) => Ok(one),
+        (Owner::All, Some(_), false) => Err(VaultError::Refused(format!(
+            "several agents or gateways have a {said} of their own; say whose is meant"
         ))),
         _ => Err(VaultError::no(said)),
     }
@@ -91,48 +94,66 @@ pub fn named(read: &dyn Read, key: &str) -> Result<Vec<Secret>, StoreError> {
     Ok(named)
 }
 
-/// The secret with this variable of all agents, or of one of them.
+/// The secret with this variable that is for these and no others.
 ///
 /// # Errors
 /// When the store fails.
-pub fn at(
-    read: &dyn Read,
-    key: &str,
-    agent: Option<AgentId>,
-) -> Result<Option<Secret>, StoreError> {
+pub fn at(read: &dyn Read, key: &str, owner: Owner) -> Result<Option<Secret>, StoreError> {
     let mut place = KeyBuf::new();
-    match agent {
-        None => place.text(key).u8(0),
-        Some(agent) => place.text(key).u8(1).part(agent),
+    match owner {
+        Owner::All => place.text(key).u8(0),
+        Owner::Agent(agent) => place.text(key).u8(1).part(agent),
+        Owner::Gateway(gateway) => place.text(key).u8(2).part(gateway),
     };
     read.find(BY_KEY, &place)
 }
 
-/// A secret that an agent has, and the one of all agents in whose place it stands.
+/// A secret that an agent has, and those in whose place it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The secret.
     pub secret: Secret,
-    /// What it stands in the place of.
-    pub over: Option<Secret>,
+    /// What it stands in the place of, the nearest first: that of the gateway, that of all agents.
+    pub over: Vec<Secret>,
 }
 
-/// What an agent has, by variable: its own before that of all.
+/// What an agent has, by variable: its own before that of its gateway, and that before the one of all.
 ///
 /// # Errors
 /// When the store fails.
 pub fn held(read: &dyn Read, agent: AgentId) -> Result<Vec<Held>, StoreError> {
+    Ok(held_of(live(read)?, agent, places::gateway_of(read, agent)?))
+}
+
+/// The same out of these, for an agent that works on this gateway.
+pub(crate) fn held_of(mut all: Vec<Secret>, agent: AgentId, gateway: GatewayId) -> Vec<Held> {
+    all.retain(|one| one.scope.reaches(agent, gateway));
+    all.sort_by_key(|one| one.scope.rank());
     let mut held: BTreeMap<String, Held> = BTreeMap::new();
-    let (shared, own): (Vec<_>, Vec<_>) =
-        live(read)?.into_iter().partition(|one| one.scope == Scope::Workspace);
-    for secret in shared {
-        held.insert(secret.key.clone(), Held { secret, over: None });
-    }
-    for secret in own.into_iter().filter(|one| one.scope.names(agent)) {
-        let over = held.remove(&secret.key).map(|held| held.secret);
+    for secret in all {
+        let below = held.remove(&secret.key);
+        let over = below.map_or_else(Vec::new, |below| {
+            std::iter::once(below.secret).chain(below.over).collect()
+        });
         held.insert(secret.key.clone(), Held { secret, over });
     }
-    Ok(held.into_values().collect())
+    held.into_values().collect()
+}
+
+/// Of these the secrets that count for an agent that works on this gateway, one of a name.
+pub(crate) fn counting(
+    all: &[Secret],
+    agent: AgentId,
+    gateway: GatewayId,
+) -> impl Iterator<Item = &Secret> {
+    let mut nearest: BTreeMap<&str, &Secret> = BTreeMap::new();
+    for one in all.iter().filter(|one| one.scope.reaches(agent, gateway)) {
+        let other = nearest.entry(&one.key).or_insert(one);
+        if other.scope.rank() < one.scope.rank() {
+            *other = one;
+        }
+    }
+    nearest.into_values()
 }
 
 /// The sealed value of a secret.
@@ -223,18 +244,19 @@ pub struct Sending<'s> {
 /// # Errors
 /// When the store fails.
 pub fn barred(read: &dyn Read, of: Sending<'_>) -> Result<Option<&'static str>, StoreError> {
-    Ok(why_barred(read.get(of.id)?, of))
+    Ok(why_barred(read.get(of.id)?, of, places::gateway_of(read, of.agent)?))
 }
 
-/// The same of a secret as it is now; none where it is gone.
-pub(crate) fn why_barred(found: Option<Secret>, of: Sending<'_>) -> Option<&'static str> {
+/// The same of a secret as it is now, for an agent that works on this gateway; none where it is gone.
+pub(crate) fn why_barred(
+    found: Option<Secret>,
+    of: Sending<'_>,
+    gateway: GatewayId,
+) -> Option<&'static str> {
     let Some(secret) = found.filter(|secret| secret.removed_at.is_none()) else {
         return Some("was removed");
     };
-    let is_others = match &secret.scope {
-        Scope::Workspace => false,
-        Scope::Agents(agents) => !agents.contains(&of.agent),
-    };
+    let is_others = !secret.scope.reaches(of.agent, gateway);
     if secret.way != Way::StandIn {
         Some("is not used as a stand-in any more")
     } else if secret.version < of.version {
@@ -279,6 +301,8 @@ pub struct Why {
     pub held: Option<Held>,
     /// Others of that name, which it does not have.
     pub others: Vec<Secret>,
+    /// The gateway that it works on.
+    pub gateway: Gateway,
 }
 
 /// Why an agent has a variable, or has not.
@@ -289,12 +313,34 @@ pub fn why(read: &dyn Read, agent: AgentId, key: &str) -> Result<Why, StoreError
     let held = held(read, agent)?.into_iter().find(|held| held.secret.key == key);
     let mut others = all(read)?;
     others.retain(|one| one.key == key && !is_in(held.as_ref(), one.id));
-    Ok(Why { held, others })
+    Ok(Why { held, others, gateway: gateway_at(read, places::gateway_of(read, agent)?)? })
 }
 
 fn is_in(held: Option<&Held>, id: SecretId) -> bool {
-    let over = |held: &Held| held.over.as_ref().is_some_and(|over| over.id == id);
+    let over = |held: &Held| held.over.iter().any(|over| over.id == id);
     held.is_some_and(|held| held.secret.id == id || over(held))
+}
+
+/// A gateway that something names.
+///
+/// # Errors
+/// When the store fails, or there is none.
+pub(crate) fn gateway_at(read: &dyn Read, id: GatewayId) -> Result<Gateway, StoreError> {
+    places::gateway_by_id(read, id).map_err(|error| match error {
+        GatewayError::Store(error) => error,
+        other => StoreError::Failed(other.to_string()),
+    })
+}
+
+/// The gateway of this name, slug or id.
+///
+/// # Errors
+/// When there is none, or several have that name.
+pub fn gateway_called(read: &dyn Read, said: &str) -> Result<Gateway, VaultError> {
+    places::gateway(read, said).map_err(|error| match error {
+        GatewayError::Store(error) => VaultError::Store(error),
+        other => VaultError::field("gateway", other.to_string()),
+    })
 }
 
 impl Why {
@@ -304,25 +350,46 @@ impl Why {
         let mut told = Vec::new();
         match &self.held {
             Some(Held { secret, over }) => {
+                let label = &self.gateway.label;
                 told.push(match secret.scope {
                     Scope::Workspace => "It is available to all agents.".to_owned(),
+                    Scope::Gateway(_) => {
+                        format!("It is available to all agents on {label}, where this one works.")
+                    }
                     Scope::Agents(_) => "This agent has one of its own.".to_owned(),
                 });
-                if over.is_some() {
-                    told.push("It stands in the place of the one for all agents.".to_owned());
+                let over: Vec<String> = over.iter().map(|one| one_for(one, label)).collect();
+                if !over.is_empty() {
+                    let over = kernel::text::listed(&over);
+                    told.push(format!("It stands in the place of {over}."));
                 }
                 told.push(reaches(secret, opens));
             }
             None => told.push("This agent does not have it.".to_owned()),
         }
-        let removed = self.others.iter().filter(|one| one.removed_at.is_some()).count();
-        if removed < self.others.len() {
+        let (gone, live): (Vec<&Secret>, Vec<&Secret>) =
+            self.others.iter().partition(|one| one.removed_at.is_some());
+        let (gateways, agents): (Vec<&Secret>, Vec<&Secret>) =
+            live.into_iter().partition(|one| one.scope.gateway().is_some());
+        if !agents.is_empty() {
             told.push("Another agent has one of that name.".to_owned());
         }
-        if 0 < removed {
+        if !gateways.is_empty() {
+            told.push("Agents on another gateway have one of that name.".to_owned());
+        }
+        if !gone.is_empty() {
             told.push("One of that name was removed and can be restored.".to_owned());
         }
         told
+    }
+}
+
+/// What a secret is beside others of its name, for an agent that works on a gateway of this name.
+fn one_for(secret: &Secret, label: &str) -> String {
+    match secret.scope {
+        Scope::Workspace => "the one for all agents".to_owned(),
+        Scope::Gateway(_) => format!("the one for all agents on {label}"),
+        Scope::Agents(_) => "one for some agents".to_owned(),
     }
 }
 

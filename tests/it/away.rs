@@ -18,14 +18,16 @@ use tempfile::TempDir;
 
 use support::model::{Gate, Turn};
 use support::office::{KEY, Office};
-use support::program::{Program, command, join};
+use support::program::{Program, command, joins};
 use support::work;
 
 use crate::partitions::line::Line;
 
+mod alone;
 mod cut;
+mod revoked;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 /// How long something that must happen may take: a pause between two links is a minute at most.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -43,16 +45,29 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// A home, and another machine that Ada works on.
 pub(crate) struct Shop {
     pub(crate) office: Office,
-    line: Line,
+    pub(crate) line: Line,
     pub(crate) machine: TempDir,
     host: Option<Program>,
-    gateway: GatewayId,
+    pub(crate) gateway: GatewayId,
     pub(crate) ada: Agent,
 }
 
 impl Shop {
     pub(crate) async fn open() -> Self {
         let office = Office::open().await;
+        let line = Line::to(&office.hq.url()).await;
+        let address = line.address.clone();
+        Self::joined(office, line, &address, &[]).await
+    }
+
+    /// With a machine that finds its home at this address, whatever lies between there and the line, and that has these
+    /// settings besides.
+    pub(crate) async fn joined(
+        office: Office,
+        line: Line,
+        address: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         office.model.require_key(KEY);
         let token = Token::issue(TokenKind::Gateway);
         let new = NewToken {
@@ -65,10 +80,11 @@ impl Shop {
         let ws = office.ws();
         ws.write(&work::owner(&office.hq), move |tx| rules::mint(tx, new)).await.expect("a token");
         let print = identity(&ws).await.expect("a key").public().fingerprint();
-        let line = Line::to(&office.hq.url()).await;
         let machine = tempfile::tempdir().expect("a folder");
         let invitation = (token.reveal(), print.as_str());
-        let host = Some(join(Path::new(BINARY), machine.path(), &line.address, invitation));
+        let mut starts = joins(Path::new(BINARY), machine.path(), address, invitation);
+        starts.envs(settings.iter().copied());
+        let host = Some(Program::start_with(&mut starts));
         let mut found = None;
         until("it never joined", || {
             found = work::all::<Gateway>(&office.hq).into_iter().find(|one| one.ready_at.is_some());
@@ -82,17 +98,17 @@ impl Shop {
         Self { office, line, machine, host, gateway, ada }
     }
 
-    fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         let mut starts = command(Path::new(BINARY), self.machine.path(), &["replica"]);
         self.host = Some(Program::start_with(&mut starts));
     }
 
     /// Ends it as a power cut would.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.host.take().expect("it runs").kill();
     }
 
-    fn is_linked(&self) -> bool {
+    pub(crate) fn is_linked(&self) -> bool {
         let ws = self.office.ws();
         ws.app.hosts.is_linked(ws.id, self.gateway)
     }
@@ -310,10 +326,6 @@ async fn an_agent_is_moved_by_the_api_and_not_while_it_works() {
     let owner = shop.office.hq.owner();
     let place = owner.get("/api/v1/agents/ada/gateway").await.json();
     assert_eq!(place["gateway"], "gpu-box", "{place}");
-    // Its files are changed where it works.
-    let refused = owner.post("/api/v1/agents/ada/files/b.md", &json!({ "text": "b" })).await;
-    assert_eq!(refused.status, 409, "{}", refused.text);
-    assert!(refused.text.contains("GPU box"), "{}", refused.text);
     let gate = Gate::new();
     shop.office.model.push(done().behind(&gate));
     let task = shop.office.task("Count the bells", &shop.ada).await;

@@ -45,8 +45,22 @@ async fn a_secret_is_set_replaced_explained_and_removed_and_never_shown() {
     let lines = piped(data, &["secret", "import", "-"], "ONE=1-2-3-4-5\nTWO='canary in lines'\n");
     assert!(lines.status.success() && !said(&lines).contains("canary"), "{}", said(&lines));
 
+    let of_machine = ["secret", "set", "SHOP_KEY", "--gateway", "local"];
+    let set = piped(data, &of_machine, "canary-of-this-machine");
+    assert!(said(&set).contains("SHOP_KEY is set, version 1."), "{}", said(&set));
+    let set = piped(data, &of_machine, "canary-of-it-again");
+    assert!(said(&set).contains("version 2."), "one of its own is replaced: {}", said(&set));
+    let listed = run(binary, data, &["secret", "list"]);
+    assert!(said(&listed).contains("on This machine"), "{}", said(&listed));
+    let gone = run(binary, data, &["secret", "remove", "SHOP_KEY", "--gateway", "local"]);
+    assert!(gone.status.success(), "{}", said(&gone));
+
     let all = run_json(binary, data, &["secret", "list"]);
-    let one = &all["items"].as_array().expect("items").iter().find(|one| one["key"] == "SHOP_KEY");
+    let one = &all["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .find(|one| one["key"] == "SHOP_KEY" && one["scope"] == "workspace");
     let one = one.expect("it is listed");
     assert_eq!((&one["way"], &one["note"]), (&"stand_in".into(), &"Of the shop".into()), "{one}");
     assert!(!all.to_string().contains("canary"), "{all}");

@@ -281,6 +281,14 @@ async fn a_gateway_is_changed_paused_and_removed_on_its_page() {
     );
     assert_eq!(owner.form(&format!("{one}/remove"), &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(owner.get(&one).await.status, StatusCode::NOT_FOUND);
+    // The command by which it joined a moment ago leads nowhere, and the list is there all the same.
+    let list = owner.get(PAGES).await;
+    assert_eq!(list.status, StatusCode::OK, "{}", list.text);
+    assert!(!list.text.contains("Joined: Workshop"), "{}", list.text);
+    let rows: Vec<GatewayToken> = work::all(&hq);
+    let steps = owner.clone().htmx("waits").get(&format!("{PAGES}/tokens/{}", rows[0].id)).await;
+    assert_eq!(steps.status, StatusCode::OK, "{}", steps.text);
+    assert!(steps.text.contains("Removed: no machine joins"), "{}", steps.text);
     hq.finish().await;
 }
 

@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BREATH: Duration = Duration::from_millis(10);
 
 /// Waits until something is so.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(5));
     let waited = timeout(PATIENCE, async {
         while !is_so().await {
@@ -60,7 +60,7 @@ async fn act<T: Send + 'static>(
     hq.ws().write(&work::owner(hq), body).await.expect("it is done")
 }
 
-async fn token(hq: &TestHq, label: &str) -> (Token, GatewayToken) {
+pub(crate) async fn token(hq: &TestHq, label: &str) -> (Token, GatewayToken) {
     let token = Token::issue(TokenKind::Gateway);
     let new = NewToken {
         public: token.id().to_owned(),
@@ -73,12 +73,12 @@ async fn token(hq: &TestHq, label: &str) -> (Token, GatewayToken) {
     (token, made)
 }
 
-fn joins(token: &Token) -> Purpose {
+pub(crate) fn joins(token: &Token) -> Purpose {
     Purpose::Join { token: token.reveal().to_owned().into() }
 }
 
 /// The fingerprint of the workspace, as the command says it.
-async fn print(hq: &TestHq) -> String {
+pub(crate) async fn print(hq: &TestHq) -> String {
     identity(&hq.ws()).await.expect("a key").public().fingerprint()
 }
 
@@ -100,14 +100,14 @@ async fn page(hq: &TestHq, title: &str, text: &str) {
 }
 
 /// A machine: its key and its mirror.
-struct Host {
+pub(crate) struct Host {
     identity: Identity,
     mirror: Mirror,
     _folder: tempfile::TempDir,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = Options {
             path: folder.path().join("replica.redb"),
@@ -126,7 +126,18 @@ impl Host {
 
     async fn knock(&self, url: &str, print: &str, purpose: Purpose) -> Result<Linked, LinkError> {
         let (trust, pace) = (Trust::nobody()?, Pace::default());
-        let carrier = link::connect(&link::address(url, print), &trust, pace).await?;
+        self.knock_at((url, &trust), print, purpose, pace).await
+    }
+
+    /// The same where a certificate is looked at, and at another pace.
+    pub(crate) async fn knock_at(
+        &self,
+        (url, trust): (&str, &Trust),
+        print: &str,
+        purpose: Purpose,
+        pace: Pace,
+    ) -> Result<Linked, LinkError> {
+        let carrier = link::connect(&link::address(url, print), trust, pace).await?;
         let pin = Pin::Fingerprint(print.to_owned());
         let facts = Facts {
             name: "gpu-1".to_owned(),
@@ -147,7 +158,7 @@ impl Host {
     }
 
     /// Links, and says what it has. Gives what it was welcomed with, too.
-    async fn links(&self, url: &str, print: &str, purpose: Purpose) -> (Talk, Welcome) {
+    pub(crate) async fn links(&self, url: &str, print: &str, purpose: Purpose) -> (Talk, Welcome) {
         let linked = self.knock(url, print, purpose).await.expect("it is let in");
         let mut talk = Talk::of(linked);
         let Frame::Welcome(welcome) = talk.next().await else { panic!("it is welcomed first") };
@@ -200,7 +211,7 @@ impl Host {
     }
 
     /// Takes what comes until it has all; gives the kinds of what came.
-    async fn catches_up(&self, hq: &TestHq, talk: &mut Talk) -> Vec<&'static str> {
+    pub(crate) async fn catches_up(&self, hq: &TestHq, talk: &mut Talk) -> Vec<&'static str> {
         let mut kinds = Vec::new();
         let is_there = |host: &Self| {
             let follows = matches!(host.mirror.standing(), Ok(Standing::Following(..)));
@@ -228,32 +239,32 @@ fn kind(frame: &Frame) -> &'static str {
 }
 
 /// One link of a host.
-struct Talk {
-    admitted: Admitted,
-    sender: Sender,
-    receiver: Receiver,
+pub(crate) struct Talk {
+    pub(crate) admitted: Admitted,
+    pub(crate) sender: Sender,
+    pub(crate) receiver: Receiver,
 }
 
 impl Talk {
-    fn of(linked: Linked) -> Self {
+    pub(crate) fn of(linked: Linked) -> Self {
         let Session { sender, receiver, pump } = linked.session;
         tokio::spawn(pump.run());
         Self { admitted: linked.admitted, sender, receiver }
     }
 
-    async fn hears(&mut self) -> Result<Frame, LinkError> {
+    pub(crate) async fn hears(&mut self) -> Result<Frame, LinkError> {
         timeout(PATIENCE, self.receiver.next()).await.expect("something is said in time")
     }
 
-    async fn next(&mut self) -> Frame {
+    pub(crate) async fn next(&mut self) -> Frame {
         self.hears().await.expect("the link stands")
     }
 
-    async fn say(&self, frame: Frame) {
+    pub(crate) async fn say(&self, frame: Frame) {
         self.sender.send(frame).await.expect("the link stands");
     }
 
-    async fn beats(&self) {
+    pub(crate) async fn beats(&self) {
         let beat = Beat { cpu: 12, memory: 8, memory_used: 2, ..Beat::default() };
         self.say(Frame::Beat(beat)).await;
     }
@@ -517,7 +528,7 @@ async fn a_home_that_starts_again_goes_on_with_the_snapshot_where_the_host_is() 
 }
 
 /// Both directions of all that passes between a host and its home.
-type Tapped = Arc<Mutex<Vec<Vec<u8>>>>;
+pub(crate) type Tapped = Arc<Mutex<Vec<Vec<u8>>>>;
 
 async fn copied(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, tapped: Tapped) {
     let (mut all, mut piece) = (Vec::new(), vec![0; 64 << 10]);
@@ -533,7 +544,7 @@ async fn copied(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpi
 }
 
 /// A proxy in front of an address that keeps what passes through it.
-async fn tap(to: SocketAddr) -> (String, Tapped) {
+pub(crate) async fn tap(to: SocketAddr) -> (String, Tapped) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let (url, tapped) =
         (format!("http://{}", listener.local_addr().expect("an address")), Tapped::default());
@@ -550,13 +561,11 @@ async fn tap(to: SocketAddr) -> (String, Tapped) {
 }
 
 /// Whether words stand in bytes as they are, or under the mask of four bytes that frames of a client have.
-fn holds(bytes: &[u8], words: &[u8]) -> bool {
-    let masked =
-        |part: &[u8]| -> Vec<u8> { part.iter().zip(words).map(|(is, word)| is ^ word).collect() };
-    bytes.windows(words.len()).any(|part| {
-        let mask = masked(part);
-        mask.iter().zip(&mask[4..]).all(|(one, next)| one == next)
-    })
+pub(crate) fn holds(bytes: &[u8], words: &[u8]) -> bool {
+    let mask = |part: &[u8], at: usize| part[at] ^ words[at];
+    bytes
+        .windows(words.len())
+        .any(|part| (4..words.len()).all(|at| mask(part, at) == mask(part, at - 4)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

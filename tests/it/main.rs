@@ -45,7 +45,11 @@ mod ending; // the program is asked to end while agents are at work
 mod cli_secrets; // secrets at the terminal
 mod gateways; // machines that agents work on: who joins, what the command fetches, what people are told
 mod replica; // this machine as a host, with the real program: joins, goes on after kills, leaves
+mod joining; // the script of `/join` under dash: installed, run again, cut off, given what is hostile
 mod hosts; // home's side of the link: who is let in, what a host is sent, what is decided meanwhile
+mod lies; // a host that says what is not its own to say: refused, told, harmless
+mod captured; // all that a host gets to see and keeps: nothing that is no concern of its agents
+mod proxied; // Debian's nginx between home and a host, as the manual configures it
 mod secrets_out; // keys that programs use without having them: what goes out for a stand-in
 mod secrets_in; // secrets that programs get as variables, and requests that name them
 mod cli_sources; // sources at the terminal
@@ -90,11 +94,15 @@ mod conversations; // several with one agent, shared ones, and what is unread
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
 mod injections; // what hostile texts order a model that always obeys: no effect without a yes
+mod incidents; // what went wrong elsewhere, by its tag, and the tests that hold it here
 mod hostile; // hostile words and programs: what they try, what stops them
 mod runtime; // agents at work, with a scripted model: the whole loop and every way it goes wrong
 mod providers; // model providers against a scripted server
 mod away; // agents that work on another machine
+mod away_files; // their files: seen, changed, kept beside, left behind by nobody
+mod away_jobs; // programs that go on there, and what else a run there is given
 mod away_keys; // what they have there beside their files: tokens, secrets, files of messages
+mod away_secrets; // where the value of a secret is, as each host confirms it
 mod backup; // backups and restores
 mod store; // records, feed, consumers, faults: the store on a real file
 mod clock; // a clock that jumps, there and back

@@ -212,6 +212,8 @@ async fn a_draft_of_a_program_is_accepted_or_refused_from_its_card() {
     let owner = office.hq.owner();
     let review = owner.get("/w/marlow-cargo/review").await;
     assert!(review.text.contains("Drafts of agents"), "{}", review.text);
+    let beside = async || owner.get("/w/marlow-cargo/nav").await.text;
+    assert!(beside().await.contains(", waiting: 2 drafts of agents</span>"));
     let page = owner.get("/w/marlow-cargo/drafts").await;
     for words in ["wrote SOUL.md anew", "wrote TOOLS.md anew", "+Be bold.", "runs/R-1", "Accept"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
@@ -230,6 +232,7 @@ async fn a_draft_of_a_program_is_accepted_or_refused_from_its_card() {
     assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.text);
     assert_eq!(office.file(&ada, "SOUL.md").as_deref(), Some("Be bold.\n"));
     assert_eq!(office.file(&ada, "proposed/SOUL.md"), None);
+    assert!(beside().await.contains(", waiting: 1 draft of an agent</span>"));
 
     let refuse = "/w/marlow-cargo/agents/ada/drafts/TOOLS.md/refuse";
     assert!(owner.form(refuse, &[]).await.status.is_redirection());
@@ -239,6 +242,7 @@ async fn a_draft_of_a_program_is_accepted_or_refused_from_its_card() {
     assert_eq!(none.status, StatusCode::NOT_FOUND, "{}", none.text);
     let page = owner.get("/w/marlow-cargo/drafts").await;
     assert!(page.text.contains("No drafts"), "{}", page.text);
+    assert!(!beside().await.contains(", waiting: "), "nothing waits any more");
     office.hq.finish().await;
 }
 
@@ -365,5 +369,42 @@ async fn a_permission_says_when_it_last_decided_and_how_often() {
     let page = office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour").await;
     assert!(page.text.contains("2 calls in 30 days"), "{}", page.text);
     assert!(page.text.contains("hq:permission_uses"), "the page hears of it");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permission_that_was_taken_away_lets_nothing_through_any_more() {
+    let mut office = Office::open().await;
+    asking(&office, "Ada").await;
+    let owner = office.hq.owner();
+    let verdict = async |host: &str| {
+        let call = format!("agent=ada&tool=http_request&method=POST&host={host}");
+        let told = owner.get(&format!("/api/v1/policy/explain?{call}")).await;
+        told.json()["verdict"].as_str().expect("a verdict").to_owned()
+    };
+    // Others stand beside it, which nobody takes away.
+    for n in 0..30 {
+        let kept = json!({
+            "agent": "ada", "tool": "http_request", "leave": "allow", "method": "POST", "host": format!("h{n}.example"),
+        });
+        let kept = owner.json("POST", "/api/v1/permissions", &kept).await;
+        assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text);
+    }
+    let allow = json!({
+        "agent": "ada", "tool": "http_request", "leave": "allow", "method": "POST", "host": "shop.example",
+    });
+    for _ in 0..10 {
+        assert_eq!(verdict("shop.example").await, "ask");
+        let kept = owner.json("POST", "/api/v1/permissions", &allow).await.json();
+        assert_eq!(verdict("shop.example").await, "allow");
+        let path = format!("/api/v1/permissions/{}", kept["id"].as_str().expect("an id"));
+        assert!(owner.call("DELETE", &path).await.status.is_success());
+        assert_eq!(verdict("shop.example").await, "ask", "at once");
+    }
+    assert_eq!(verdict("h7.example").await, "allow");
+    office.hq.restart().await;
+    let owner = office.hq.owner();
+    let call = "/api/v1/policy/explain?agent=ada&tool=http_request&method=POST&host=shop.example";
+    assert_eq!(owner.get(call).await.json()["verdict"], "ask", "after a start, too");
     office.hq.finish().await;
 }

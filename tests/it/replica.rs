@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use crypto::token::{Token, TokenKind};
 use gateways::identity::identity;
+use gateways::model::Gateway;
 use gateways::rules::{self, NewToken};
+use kernel::Clock;
 use kernel::id::SystemIds;
-use kernel::time::SystemClock;
+use kernel::time::{ManualClock, SystemClock};
 use replica::{Ending, Join, Pace, Parts, Replica};
 use serde_json::{Value, json};
-use store::Faults;
+use store::{Faults, NoFaults};
 use tempfile::TempDir;
 
 use support::browse::Browser;
@@ -341,12 +343,13 @@ impl Faults for Room {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_machine_whose_disk_is_full_says_so_waits_and_misses_nothing() {
-    let hq = TestHq::start().await;
-    let body = json!({ "title": "Bells", "text": "They ring twice.", "scope": "workspace" });
-    let made = hq.owner().post("/api/v1/knowledge", &body).await;
-    assert!(made.status.is_success(), "{}", made.text);
+/// A host in this process that may join a home.
+async fn invited(
+    hq: &TestHq,
+    machine: &Machine,
+    clock: Arc<dyn Clock>,
+    faults: Arc<dyn Faults>,
+) -> Replica {
     let token = Token::issue(TokenKind::Gateway);
     let new = NewToken {
         public: token.id().to_owned(),
@@ -355,10 +358,8 @@ async fn a_machine_whose_disk_is_full_says_so_waits_and_misses_nothing() {
         labels: Vec::new(),
         minutes: None,
     };
-    hq.ws().write(&work::owner(&hq), move |tx| rules::mint(tx, new)).await.expect("a token");
+    hq.ws().write(&work::owner(hq), move |tx| rules::mint(tx, new)).await.expect("a token");
     let print = identity(&hq.ws()).await.expect("a key").public().fingerprint();
-
-    let (machine, free) = (Machine::new(), Arc::new(AtomicU64::new(0)));
     let join = Join {
         home: Some(hq.url()),
         fingerprint: Some(print),
@@ -367,13 +368,48 @@ async fn a_machine_whose_disk_is_full_says_so_waits_and_misses_nothing() {
     };
     let parts = Parts {
         schema: server::schema::workspace,
-        clock: Arc::new(SystemClock),
+        clock,
         ids: Arc::new(SystemIds::default()),
-        faults: Arc::new(Room(Arc::clone(&free))),
+        faults,
         pace: Pace::default(),
         begin: None,
     };
-    let host = Replica::open(machine.data(), join, parts).expect("it is opened");
+    Replica::open(machine.data(), join, parts).expect("it is opened")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_whose_clock_is_a_year_off_is_let_in_and_says_so() {
+    let hq = TestHq::start().await;
+    let year = jiff::SignedDuration::from_hours(365 * 24);
+    for (its, way) in [(hq.now() + year, "ahead of"), (hq.now() - year, "behind")] {
+        let (machine, clock) = (Machine::new(), Arc::new(ManualClock::at(its)));
+        let host = invited(&hq, &machine, clock, Arc::new(NoFaults)).await;
+        let runs = host.clone();
+        let running = tokio::spawn(async move { runs.run().await });
+        until("it never has all", || host.status(true).expect("a status").whole).await;
+        let found = host.doctor(true).await;
+        let clock = found.iter().find(|one| one.what == "clock").expect("it is looked at");
+        assert!(!clock.ok && clock.told.contains(way), "{clock:?}");
+        // Home goes by its own clock.
+        let gateways: Vec<Gateway> = work::all(&hq);
+        let newest = gateways.iter().filter_map(|one| one.hello_at).max();
+        assert!(newest.is_some_and(|at| at <= hq.now()), "{way}: {newest:?}");
+        host.end(Ending::Stopping);
+        running.await.expect("no panic").expect("it was let in");
+        host.close();
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_whose_disk_is_full_says_so_waits_and_misses_nothing() {
+    let hq = TestHq::start().await;
+    let body = json!({ "title": "Bells", "text": "They ring twice.", "scope": "workspace" });
+    let made = hq.owner().post("/api/v1/knowledge", &body).await;
+    assert!(made.status.is_success(), "{}", made.text);
+    let (machine, free) = (Machine::new(), Arc::new(AtomicU64::new(0)));
+    let faults = Arc::new(Room(Arc::clone(&free)));
+    let host = invited(&hq, &machine, Arc::new(SystemClock), faults).await;
     let runs = host.clone();
     let running = tokio::spawn(async move { runs.run().await });
     let status = || host.status(true).expect("a status");

@@ -209,10 +209,14 @@ pub fn invite(binary: &Path, data: &Path, label: &str) -> (String, String) {
 
 /// Lets a machine with this folder join as a gateway, over an address of its home, with a token and the fingerprint of
 /// the workspace.
-pub fn join(binary: &Path, machine: &Path, home: &str, (token, print): (&str, &str)) -> Program {
+pub fn join(binary: &Path, machine: &Path, home: &str, invitation: (&str, &str)) -> Program {
+    Program::start_with(&mut joins(binary, machine, home, invitation))
+}
+
+/// The command of that, to which settings can be added.
+pub fn joins(binary: &Path, machine: &Path, home: &str, (token, print): (&str, &str)) -> Command {
     std::fs::set_permissions(machine, Permissions::from_mode(0o700)).expect("its mode is changed");
-    let words = ["replica", "--join", home, "--fingerprint", print, "--token", token];
-    Program::start_with(&mut command(binary, machine, &words))
+    command(binary, machine, &["replica", "--join", home, "--fingerprint", print, "--token", token])
 }
 
 /// The time that a process has had on a processor so far, its own and the kernel's for it; Linux counts it in

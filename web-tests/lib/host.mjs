@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { bareEnvironment } from './server.mjs';
 
 /** What others cannot reach invites nobody; the machine itself has the line. */
-const PUBLIC = { HQ_PUBLIC_URL: 'http://10.0.0.7:8080' };
+export const PUBLIC = { HQ_PUBLIC_URL: 'http://10.0.0.7:8080' };
 const PATIENCE = 30_000;
 
 /** Everything that comes to `url` goes to the server, until it is cut. */
@@ -39,35 +39,55 @@ async function startLine(server) {
 }
 
 /**
- * Lets a machine join as the gateway of this label; the server begins anew for that. Ends when it is ready: `slug`, its
- * word, `cut()` and `mend()` its line, `stop()`.
+ * A machine that joins with what its invitation says: `cut()` and `mend()` its line, `sleep()` (it says goodbye) and
+ * `wake()` it, `log()` what it has said, `hasEnded()`, `stop()`.
+ */
+export async function joinHost(server, { secret, fingerprint }) {
+  const line = await startLine(server);
+  const data = await mkdtemp(join(tmpdir(), 'hq-host-'));
+  const env = { ...bareEnvironment(), HQ_DATA: data, HQ_LOG: 'warn' };
+  const log = [];
+  let child;
+  let ended;
+  const start = (...more) => {
+    child = spawn(process.env.HQ_BIN, ['replica', ...more], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    ended = once(child, 'exit');
+    createInterface({ input: child.stderr }).on('line', (text) => log.push(text));
+  };
+  const end = async (signal) => (child.kill(signal), ended);
+  start('--join', line.url, '--fingerprint', fingerprint, '--token', secret);
+  return {
+    cut: line.cut,
+    mend: line.mend,
+    sleep: () => end('SIGTERM'),
+    wake: () => start(),
+    log: () => log.slice(-20).join('\n'),
+    hasEnded: () => child.exitCode !== null,
+    async stop() {
+      line.stop();
+      if (child.exitCode === null) await end('SIGKILL');
+      await rm(data, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Lets a machine join as the gateway of this label; the server begins anew for that. Ends when it is ready; gives its
+ * `slug`, too.
  */
 export async function startHost(server, label) {
   await server.restart({ settings: PUBLIC });
-  const { secret, fingerprint } = await server.ask('gateway', 'add', label);
+  const invitation = await server.ask('gateway', 'add', label);
   await server.restart();
-  const line = await startLine(server);
-  const data = await mkdtemp(join(tmpdir(), 'hq-host-'));
-  const words = ['replica', '--join', line.url, '--fingerprint', fingerprint, '--token', secret];
-  const env = { ...bareEnvironment(), HQ_DATA: data, HQ_LOG: 'warn' };
-  const child = spawn(process.env.HQ_BIN, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  const ended = once(child, 'exit');
-  const log = [];
-  createInterface({ input: child.stderr }).on('line', (text) => log.push(text));
-  const stop = async () => {
-    line.stop();
-    child.kill('SIGKILL');
-    await ended;
-    await rm(data, { recursive: true, force: true });
-  };
+  const host = await joinHost(server, invitation);
   const late = Date.now() + PATIENCE;
   for (;;) {
     const { items } = await server.ask('gateway', 'list');
     const own = items.find((one) => one.label === label && one.status === 'ready');
-    if (own) return { slug: own.slug, cut: line.cut, mend: line.mend, stop };
-    if (late < Date.now() || child.exitCode !== null) {
-      await stop();
-      throw new Error(`the machine did not join\n${log.slice(-20).join('\n')}`);
+    if (own) return { slug: own.slug, ...host };
+    if (late < Date.now() || host.hasEnded()) {
+      await host.stop();
+      throw new Error(`the machine did not join\n${host.log()}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

@@ -8,7 +8,9 @@ import * as chat from '../stories/chat.mjs';
 import * as faults from '../stories/faults.mjs';
 import * as foreign from '../stories/foreign.mjs';
 import * as gateways from '../stories/gateways.mjs';
+import * as machines from '../stories/machines.mjs';
 import * as runs from '../stories/runs.mjs';
+import * as secrets from '../stories/secrets.mjs';
 import * as wheel from '../stories/wheel.mjs';
 
-tellAll([again, chat, runs, browser, wheel, foreign, approvals, gateways, faults]);
+tellAll([again, chat, runs, browser, wheel, foreign, approvals, secrets, gateways, machines, faults]);

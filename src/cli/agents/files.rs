@@ -51,6 +51,17 @@ pub enum Command {
         /// The commit, as the history shows it
         commit: String,
     },
+    /// What it wrote on another machine while its files went another way here; with a name what differs in that
+    Kept {
+        #[command(flatten)]
+        agent: OfAgent,
+        /// One of them, as the list names it
+        name: Option<String>,
+    },
+    /// Take that into its files, as far as both can be made one
+    Take(OfKept),
+    /// Drop it; then nothing of it is kept
+    Drop(OfKept),
 }
 
 /// Whose files.
@@ -69,6 +80,15 @@ pub struct OfFile {
     agent: OfAgent,
     /// The file in the agent's folder, such as notes/harbour.md
     path: String,
+}
+
+/// What of that which was kept.
+#[derive(Args)]
+pub struct OfKept {
+    #[command(flatten)]
+    agent: OfAgent,
+    /// Its name, as `hq agent files kept` lists it
+    name: String,
 }
 
 /// Flags of `hq agent files write`.
@@ -112,6 +132,12 @@ impl OfAgent {
     }
 }
 
+impl OfKept {
+    fn address(&self) -> String {
+        self.agent.at(&format!("kept/{}", part(&self.name)))
+    }
+}
+
 impl OfFile {
     /// Where the file is.
     fn address(&self) -> String {
@@ -132,6 +158,12 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Write(flags) => write(common, door, &flags).await,
         Command::History(flags) => history(common, door, &flags).await,
         Command::Restore { of, commit } => restore(common, door, &of, &commit).await,
+        Command::Kept { agent, name } => kept(common, door, &agent, name.as_deref()).await,
+        Command::Take(of) => take(common, door, &of).await,
+        Command::Drop(of) => {
+            let gone = door.call(of.agent.within(Ask::delete(of.address()))).await?;
+            print(common, &gone, &[format!("{} is dropped.", of.name)])
+        }
     }
 }
 
@@ -145,6 +177,10 @@ async fn list(
     let all = door.call(agent.within(Ask::get(address))).await?;
     let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
     let mut lines = or_none(table(&rows), "No files.");
+    match word(&all["there"], "words") {
+        "" => {}
+        words => lines.push(words.to_owned()),
+    }
     if all["is_cut"] == true {
         lines.push("There are more: name a folder.".to_owned());
     }
@@ -286,4 +322,37 @@ async fn restore(
         false => format!("{} is as it was. What it was before stays in its history.", of.path),
     };
     print(common, &done, &[told])
+}
+
+async fn kept(
+    common: &Common,
+    door: &Door,
+    agent: &OfAgent,
+    name: Option<&str>,
+) -> Result<u8, CommandError> {
+    let Some(name) = name else {
+        let all = door.call(agent.within(Ask::get(agent.at("kept")))).await?;
+        let line = |one: &Value| {
+            let commits = count(one["commits"].as_u64().unwrap_or(0), "commit", "commits");
+            vec![word(one, "name").to_owned(), moment(one, "at"), commits]
+        };
+        let rows: Vec<Vec<String>> = items(&all).iter().map(line).collect();
+        return print(common, &all, &or_none(table(&rows), "Nothing is kept."));
+    };
+    let one = door.call(agent.within(Ask::get(agent.at(&format!("kept/{}", part(name)))))).await?;
+    let mut lines = Vec::new();
+    for file in one["files"].as_array().into_iter().flatten() {
+        lines.push(format!("{} {}", word(file, "change"), word(file, "path")));
+        lines.extend(word(file, "diff").lines().map(str::to_owned));
+    }
+    print(common, &one, &or_none(lines, "No files were changed."))
+}
+
+async fn take(common: &Common, door: &Door, of: &OfKept) -> Result<u8, CommandError> {
+    let ask = Ask::post(format!("{}/take", of.address()), &json!({}));
+    let taken = door.call(of.agent.within(ask)).await?;
+    let named = |key: &str| taken[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut lines: Vec<String> = named("took").map(|path| format!("{path} is taken.")).collect();
+    lines.extend(named("stays").map(|path| format!("{path} stays as it is here.")));
+    print(common, &taken, &or_none(lines, "No file had to be changed."))
 }

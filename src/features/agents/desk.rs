@@ -15,7 +15,7 @@ use tool::leaks;
 
 use super::files::FilesError;
 use super::model::Agent;
-use super::queries::elsewhere;
+use super::there;
 
 /// So many files are named in the subject of a commit.
 const NAMED: usize = 2;
@@ -118,26 +118,14 @@ pub(super) async fn at<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     paths: BTreeSet<String>,
     work: impl FnOnce(&Desk) -> Result<T, E> + Send + 'static,
 ) -> Result<T, E> {
-    if let Some(label) = elsewhere::of(ws, agent.id).map_err(FilesError::from)? {
-        return Err(FilesError::Elsewhere(label).into());
-    }
-    let folder = ws.agent_folder(&agent.slug);
-    // In the order of names, so that two that want the same do not wait for each other.
-    let mut turns = Vec::with_capacity(paths.len());
-    for path in &paths {
-        turns.push(ws.paths.hold(&folder.join(path)).await);
-    }
     let (own, slug, agent_name) = (ws.clone(), agent.slug.clone(), agent.name.clone());
     let time = ws.app.clock.now();
-    let done = tokio::task::spawn_blocking(move || {
-        if !folder.is_dir() {
-            return Err(FilesError::NoFolder.into());
-        }
-        let opened = || Ok((AgentFiles::open(&folder)?, Branch::agent(&slug)?));
-        let (files, branch) = opened().map_err(|error: GitError| FilesError::from(error))?;
+    there::at(ws, agent, paths, move |bench| {
+        let (folder, branch) = (bench.folder.clone(), bench.branch.clone());
+        let files = AgentFiles::open(&folder).map_err(FilesError::from)?;
         let agent = Author::new(&agent_name, &format!("{slug}@agents.hq"));
         let desk = Desk { ws: own, files, folder, branch, slug, author, agent, agent_name, time };
         work(&desk)
-    });
-    done.await.map_err(|_| FilesError::CutOff)?
+    })
+    .await
 }

@@ -12,7 +12,7 @@ use store::StoreError;
 use web::file::{self, TELLING};
 
 use super::model::Agent;
-use super::prompted;
+use super::{prompted, there};
 
 /// The most of one file that is shown, in bytes.
 pub const MAX_SHOWN: u64 = 512 * 1024;
@@ -39,9 +39,25 @@ pub enum FilesError {
     /// Nobody works with the files any more.
     #[error("the agent is archived; restore it before its files are changed")]
     Archived,
-    /// They lie on another machine.
-    #[error("the agent works on {0}, where its files are; move it here to change them")]
-    Elsewhere(String),
+    /// They lie on another machine, of which nothing is heard.
+    #[error("{0}; the files can be changed when it is back")]
+    Silent(String),
+    /// They lie on another machine, and were changed there meanwhile.
+    #[error(
+        "the files were changed on {0} at the same moment; look at them again and put your change on top"
+    )]
+    Overtaken(String),
+    /// The machine on which they lie does not do what is asked of it.
+    #[error("the files on {label} cannot be reached now: {why}")]
+    There {
+        /// The machine.
+        label: String,
+        /// What it says.
+        why: String,
+    },
+    /// What came from another machine is not as it should be.
+    #[error("what came from the other machine cannot be used: {0}")]
+    Damaged(String),
     /// The task that read was ended.
     #[error("reading was cut off; try again")]
     CutOff,
@@ -57,7 +73,10 @@ impl Problem for FilesError {
             Self::NoFolder => "agent_files_missing",
             Self::NotThen(_) => "file_not_in_commit",
             Self::Archived => "agent_archived",
-            Self::Elsewhere(_) => "agent_elsewhere",
+            Self::Silent(_) => "gateway_offline",
+            Self::Overtaken(_) => "file_changed",
+            Self::There { .. } => "gateway_failed",
+            Self::Damaged(_) => "gateway_garbled",
             Self::Git(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::CutOff => "files_unavailable",
@@ -66,10 +85,11 @@ impl Problem for FilesError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) | Self::NoFolder | Self::NotThen(_) => ProblemKind::NotFound,
-            Self::Archived | Self::Elsewhere(_) => ProblemKind::Conflict,
+            Self::Archived | Self::Overtaken(_) => ProblemKind::Conflict,
+            Self::There { .. } | Self::Damaged(_) => ProblemKind::Upstream,
             Self::Git(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::CutOff => ProblemKind::Unavailable,
+            Self::CutOff | Self::Silent(_) => ProblemKind::Unavailable,
         }
     }
 }
@@ -277,7 +297,7 @@ pub(super) async fn in_folder<T: Send + 'static>(
     agent: &Agent,
     body: impl FnOnce(&AgentFiles) -> Result<T, FilesError> + Send + 'static,
 ) -> Result<T, FilesError> {
-    let folder = ws.agent_folder(&agent.slug);
+    let folder = there::folder(ws, agent).await?;
     let done = tokio::task::spawn_blocking(move || {
         if !folder.is_dir() {
             return Err(FilesError::NoFolder);

@@ -15,6 +15,7 @@ use tool::rank::{Query, Ranking};
 
 use super::editing::{self, Base, EditError, Ends, Hand, Written};
 use super::model::Agent;
+use super::there;
 
 /// What stays true.
 pub const LASTING: &str = "MEMORY.md";
@@ -327,7 +328,7 @@ async fn in_folder<T: Send + 'static>(
     agent: &Agent,
     body: impl FnOnce(&AgentFiles) -> Result<T, MemoryError> + Send + 'static,
 ) -> Result<T, MemoryError> {
-    let folder = ws.agent_folder(&agent.slug);
+    let folder = there::folder(ws, agent).await.map_err(EditError::from)?;
     let done = tokio::task::spawn_blocking(move || {
         if !folder.is_dir() {
             return Err(MemoryError::NoFolder);

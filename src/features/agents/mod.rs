@@ -2,6 +2,7 @@
 //!
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
+pub mod apart;
 mod desk;
 pub mod drafts;
 pub mod editing;
@@ -16,6 +17,7 @@ pub mod reactions;
 pub mod rules;
 pub mod skills;
 pub mod templates;
+pub mod there;
 pub mod upgrade;
 pub mod versions;
 

@@ -241,6 +241,20 @@ pub async fn tell_files(ws: &Ws, agent: &Agent, author: Author) -> Result<(), Fi
     .await
 }
 
+/// Whether the manifest as it lies here says what the record says of an agent. Blocks on the disk.
+///
+/// # Errors
+/// When the store or the disk fails.
+pub fn is_told(ws: &Ws, agent: &Agent) -> Result<bool, FilesError> {
+    let folder = ws.agent_folder(&agent.slug);
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    let wanted = persona(ws, agent)?.manifest();
+    let there = AgentFiles::open(&folder)?.read_up_to(MANIFEST, wanted.len() as u64 + 1)?;
+    Ok(there.is_some_and(|part| part.bytes == wanted.as_bytes()))
+}
+
 /// Tells the files when something that they say has changed. The record is the truth: when its
 /// files cannot be written now they are behind, which is logged and mended at the next start.
 pub async fn tell_change(ws: &Ws, author: Author, before: &Agent, now: &Agent) {

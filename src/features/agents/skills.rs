@@ -11,7 +11,7 @@ use kernel::text::cut;
 
 use super::files::FilesError;
 use super::model::Agent;
-use super::{provision, templates};
+use super::{provision, templates, there};
 
 /// How many are named.
 const MOST: usize = 40;
@@ -89,7 +89,7 @@ pub struct Told {
 /// # Errors
 /// When the disk, the store or the repository fails.
 pub fn with_origins(ws: &Ws, agent: &Agent) -> Result<Vec<Told>, FilesError> {
-    let folder = ws.agent_folder(&agent.slug);
+    let folder = there::last_folder(ws, agent)?;
     if !folder.is_dir() {
         return Ok(Vec::new());
     }

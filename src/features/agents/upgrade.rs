@@ -25,7 +25,7 @@ use super::files::FilesError;
 use super::model::Agent;
 use super::rules::AgentError;
 use super::templates::{self, MANIFEST, Manifest, Persona};
-use super::{memory, provision, queries};
+use super::{memory, provision, queries, there};
 use compare::{Change, Fate, Files};
 
 /// Why an agent stays as it is.
@@ -305,7 +305,7 @@ fn made(ws: &Ws, agent: &Agent, template: &str, shelf: &mut Shelf) -> Result<Off
     let (said, words) = said(agent, (manifest(&base), manifest(&theirs)), template, to);
     let then = provision::persona(ws, &said)?;
     let (base, theirs) = (filled(&base, &before), filled(&theirs, &then));
-    let folder = ws.agent_folder(&agent.slug);
+    let folder = there::last_folder(ws, agent)?;
     let own = if folder.is_dir() {
         AgentFiles::open(&folder)?
     } else {

@@ -21,6 +21,7 @@ use super::desk;
 use super::editing::{self, EditError, Hand};
 use super::files::{Content, FilesError, MAX_SHOWN};
 use super::model::Agent;
+use super::there;
 
 /// How many files of one commit are compared.
 const MAX_COMPARED: usize = 50;
@@ -100,7 +101,7 @@ pub async fn log(
 /// When the path or the commit is none of this agent's.
 pub async fn change(ws: &Ws, agent: &Agent, id: &str, path: &str) -> Result<Change, FilesError> {
     let (id, path) = (CommitId::parse(id)?, checked(path)?);
-    let folder = ws.agent_folder(&agent.slug);
+    let folder = there::folder(ws, agent).await?;
     in_branch(ws, agent, move |repo, branch| {
         on_branch(repo, branch, id)?;
         let commit = repo.commit(id)?;

@@ -264,13 +264,14 @@ mod tests {
     use std::future::Future;
     use std::pin::Pin;
 
+    use app::downstream::Tell;
     use app::live::Piece;
-    use app::upstream::Answered;
+    use app::upstream::{Answered, MayAlone, Tried};
     use kernel::time::{ManualClock, from_ms};
     use kernel::{RunId, TypedId as _};
     use parking_lot::Mutex;
     use serde_json::Value;
-    use tokio::sync::watch;
+    use tokio::sync::{mpsc, watch};
 
     use super::*;
 
@@ -308,6 +309,22 @@ mod tests {
         fn say(&self, _: Option<RunId>, _: Value) -> Answered<'_> {
             unreachable!("nothing is written")
         }
+        fn words(&self, what: Value) -> Value {
+            what
+        }
+        fn says(&self, _: RunId, _: Value) -> Answered<'_> {
+            unreachable!("nothing is written")
+        }
+        fn tries(&self, _: RunId, _: Value) -> Tried<'_> {
+            unreachable!("nothing is written")
+        }
+        fn alone(&self, _: RunId) -> MayAlone<'_> {
+            unreachable!("nothing is written")
+        }
+        fn wrote(&self, _: RunId) {}
+        fn drained(&self, _: RunId) -> u64 {
+            0
+        }
         fn asks(&self, what: Value) -> Answered<'_> {
             self.asked.lock().push(Wanted::of(&what).unwrap());
             Box::pin(async move {
@@ -319,11 +336,15 @@ mod tests {
                 Ok(json!({ "version": 9 }))
             })
         }
+        fn is_heard_by(&self, _: mpsc::UnboundedSender<Tell>) {}
         fn agents(&self) -> BTreeSet<AgentId> {
             BTreeSet::new()
         }
         fn is_paused(&self) -> bool {
             false
+        }
+        fn is_linked(&self) -> bool {
+            true
         }
         fn moves(&self) -> watch::Receiver<u64> {
             self.moves.subscribe()

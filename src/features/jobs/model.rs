@@ -32,7 +32,7 @@ pub enum JobOutcome {
     TooManyProcesses,
     /// It wrote too much.
     TooMuchOutput,
-    /// HQ ended before it did; nobody saw its end.
+    /// HQ ended before it did, or its agent left its machine; nobody saw its end.
     Lost,
     /// It could not be started in the sandbox, with the reason.
     NotStarted(String),
@@ -73,7 +73,10 @@ impl JobOutcome {
             Self::Stopped => "stopped".to_owned(),
             Self::TooManyProcesses => "ended: too many processes".to_owned(),
             Self::TooMuchOutput => "ended: too much output".to_owned(),
-            Self::Lost => "lost: HQ ended before it did; nobody knows how far it came".to_owned(),
+            Self::Lost => {
+                "lost: HQ ended before it did, or left its machine; nobody knows how far it came"
+                    .to_owned()
+            }
             Self::NotStarted(why) => format!("not started: {why}"),
             Self::TooMuchDisk => "ended: too much on the disk".to_owned(),
         }

@@ -1,23 +1,23 @@
 //! What happens to jobs when something else changes.
 
-use kernel::Event;
-use store::WriteTx;
+use crate::runs::model::{Run, TAKEN_BACK};
+use kernel::{Event, Outcome, RunId};
+use store::{ReadExt, StoreError, WriteTx};
 
+use super::model::Job;
 use super::queries;
 use super::rules::{self, JobError};
 
-/// Handles one event: what a run began ends when a person stops that run, and what an agent began
+/// Handles one event: what a run began ends when a person stops that run or takes it back, and what an agent began
 /// when the agent goes or stands still at once.
 ///
 /// # Errors
 /// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), JobError> {
     let jobs = match event {
-        Event::RunStopRequested { run, .. } => {
-            let mut jobs = queries::running(tx, None)?;
-            jobs.retain(|job| job.run == *run);
-            jobs
-        }
+        Event::RunStopRequested { run, .. } => of_run(tx, *run)?,
+        // What it does begins anew, perhaps on another machine.
+        Event::RunEnded { run, .. } if is_taken_back(tx, *run)? => of_run(tx, *run)?,
         Event::AgentArchived { agent } => queries::running(tx, Some(*agent))?,
         Event::WorkHalted { agent, now: true } => queries::running(tx, *agent)?,
         _ => return Ok(()),
@@ -26,4 +26,15 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), JobError> {
         rules::request_stop(tx, job.id)?;
     }
     Ok(())
+}
+
+fn of_run(tx: &WriteTx<'_>, run: RunId) -> Result<Vec<Job>, StoreError> {
+    let mut jobs = queries::running(tx, None)?;
+    jobs.retain(|job| job.run == run);
+    Ok(jobs)
+}
+
+fn is_taken_back(tx: &WriteTx<'_>, run: RunId) -> Result<bool, StoreError> {
+    let outcome = tx.get::<Run>(run)?.and_then(|run| run.outcome);
+    Ok(matches!(outcome, Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK))
 }

@@ -60,6 +60,12 @@ pub enum JobError {
         /// Of so many.
         of: usize,
     },
+    /// It runs on this machine, of which nothing is heard.
+    #[error("{0} is silent; try again when it is back")]
+    Silent(String),
+    /// Another machine has refused it, in these words.
+    #[error("{0}")]
+    Told(String),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,6 +83,8 @@ impl Problem for JobError {
             Self::NoInput => "no_input",
             Self::LongInput => "too_large",
             Self::FullInput { .. } => "job_input_full",
+            Self::Silent(_) => "gateway_offline",
+            Self::Told(_) => "refused",
             Self::Store(error) => error.code(),
         }
     }
@@ -88,10 +96,12 @@ impl Problem for JobError {
             | Self::Running(_)
             | Self::RunOver
             | Self::Deaf(_)
+            | Self::Told(_)
             | Self::FullInput { .. } => ProblemKind::Conflict,
             Self::NoInput => ProblemKind::Invalid,
             Self::LongInput => ProblemKind::TooLarge,
             Self::TooMany => ProblemKind::Limited,
+            Self::Silent(_) => ProblemKind::Unavailable,
             Self::Store(error) => error.kind(),
         }
     }
@@ -125,7 +135,8 @@ pub fn begin(tx: &mut WriteTx<'_>, new: NewJob) -> Result<Job, JobError> {
         return Err(JobError::TooMany);
     }
     // Whoever asked for the end of the run has not heard of this program.
-    let run = tx.get::<Run>(new.run)?;
+    let own = |run: &Run| (run.agent, run.session) == (new.agent, new.session);
+    let run = tx.get::<Run>(new.run)?.filter(own);
     if run.is_none_or(|run| run.stop.is_some() || !run.is_live()) {
         return Err(JobError::RunOver);
     }
@@ -192,6 +203,20 @@ pub fn finish(tx: &mut WriteTx<'_>, id: JobId, end: Finished) -> Result<Job, Job
     tx.put(&job)?;
     tx.emit(Event::JobEnded { job: job.id, agent: job.agent, run: job.run, session: job.session });
     Ok(job)
+}
+
+/// Gives up what goes on of an agent's programs on a machine of which nothing is heard, since the agent leaves it: they are
+/// lost, and end there when it is back.
+///
+/// # Errors
+/// When the store fails.
+pub fn give_up(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), JobError> {
+    for job in queries::running(tx, Some(agent))? {
+        let (outcome, tail) = (JobOutcome::Lost, String::new());
+        finish(tx, job.id, Finished { outcome, output: None, tail, detached: 0 })?;
+        settle(tx, job.id)?;
+    }
+    Ok(())
 }
 
 /// The last bytes of a text, cut at a character.

@@ -8,6 +8,7 @@ use sandbox::input::Stdin;
 use web::idempotency::Once;
 use web::session::Person;
 
+use super::away;
 use super::model::Job;
 use super::rules::{self, JobError};
 
@@ -47,20 +48,24 @@ pub fn write(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
 
 /// What the program reads, if that can be written to it.
 fn open(ws: &Ws, job: &Job, typed: &Typed) -> Result<Arc<Stdin>, JobError> {
-    if MAX_TYPED < typed.text.len() {
-        return Err(JobError::LongInput);
-    }
-    if !job.is_running() {
-        return Err(JobError::Ended(job.number));
-    }
+    check(job, typed)?;
     ws.inputs.open(job.id).ok_or(JobError::Deaf(job.number))
 }
 
-/// Writes to a program for a person: noted first, so that what somebody did is on record even if HQ ends
+/// Whether this can be written to the program at all.
+fn check(job: &Job, typed: &Typed) -> Result<(), JobError> {
+    match job.is_running() {
+        _ if MAX_TYPED < typed.text.len() => Err(JobError::LongInput),
+        true => Ok(()),
+        false => Err(JobError::Ended(job.number)),
+    }
+}
+
+/// Writes to a program for a person, wherever it runs: noted first, so that what somebody did is on record even if HQ ends
 /// just then. Sent twice with one key, it is written once.
 ///
 /// # Errors
-/// As [`write()`], `NoInput` when there is nothing to write.
+/// As [`write()`], `NoInput` when there is nothing to write, `Silent` and `Told` when its machine does not take it.
 pub async fn send(
     ws: &Ws,
     who: &Person,
@@ -71,7 +76,16 @@ pub async fn send(
     if typed.text.is_empty() && !typed.end {
         return Err(JobError::NoInput);
     }
-    open(ws, job, &typed)?;
+    let place = ws.read(|snap| away::place(ws, snap, job))?;
+    match &place {
+        None => drop(open(ws, job, &typed)?),
+        Some(place) => {
+            check(job, &typed)?;
+            if !place.is_linked {
+                return Err(JobError::Silent(place.label.clone()));
+            }
+        }
+    }
     let (id, bytes, end) = (job.id, typed.text.len(), typed.end);
     let is_first = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&is_first);
@@ -79,5 +93,9 @@ pub async fn send(
         rules::note_input(tx, id, bytes, end).map(|()| told.store(true, Ordering::SeqCst))
     });
     ws.write(who, note).await?;
-    if is_first.load(Ordering::SeqCst) { write(ws, job, &typed) } else { Ok(bytes) }
+    match place {
+        _ if !is_first.load(Ordering::SeqCst) => Ok(bytes),
+        None => write(ws, job, &typed),
+        Some(place) => away::write(ws, &place, job, typed).await,
+    }
 }

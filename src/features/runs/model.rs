@@ -18,6 +18,7 @@ mod child;
 mod context;
 mod demand;
 mod event;
+mod evidence;
 mod habits;
 mod halt;
 mod input;
@@ -40,6 +41,7 @@ pub use event::{
     Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, LeftOut, PromptPart,
     SeenFile, SessionEvent, SummaryBy,
 };
+pub use evidence::{Evidence, RUN_EVIDENCE};
 pub use habits::{Habits, NEVER, TALK_CHOICES, TalkChoice, TalkWish};
 pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};

@@ -1,7 +1,8 @@
 //! What a command line would do on this machine as a program in the jail finds it, and the files of the agent that it
 //! names: what a yes is bound to, and what a permission is compared with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -17,6 +18,10 @@ const MAX_FILES: usize = 32;
 const MAX_TRIED: usize = 2_000;
 /// The largest file that is bound, in bytes: tools of the agent read and write none that is larger.
 const MAX_FILE: u64 = 10 * 1024 * 1024;
+/// The longest path of which each folder is remembered, in bytes.
+const MAX_WALKED: usize = 1_024;
+/// So many paths are remembered, and so many programs: lines of many others are looked at one after the other.
+const MAX_KEPT: usize = 4_096;
 /// Where a bare name is looked for in the jail.
 const PATH: &[&str] =
     &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -39,10 +44,10 @@ pub struct Line {
 #[must_use]
 pub fn looked_at(text: String, folder: &Path, below: &str) -> (Line, Vec<Witness>) {
     let jail = Jail::at(folder);
-    let below = match (&jail.files, below) {
-        (_, "") | (None, _) => String::new(),
+    let below = match below {
+        "" => String::new(),
         // ok: a folder that is refused here is refused by the program's start, too.
-        (Some(files), below) => files.relative(below).unwrap_or_default(),
+        below => jail.files().and_then(|files| files.relative(below).ok()).unwrap_or_default(),
     };
     let line = jail.line(text, &jail.folder.join(below));
     let files = witnesses(&line, &jail);
@@ -55,12 +60,11 @@ fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
     for bound in line.seen.iter().flatten().flat_map(|seen| &seen.files) {
         found.extend(jail.sum(Path::new(&bound.path)));
     }
-    let mut tried = BTreeSet::new();
+    let mut tried = HashSet::new();
     for (at, word) in words_of(line) {
         let path = Path::new(&line.cwd).join(at).join(word);
         if tried.len() < MAX_TRIED && tried.insert(path.clone()) {
-            // ok: no file, no witness
-            found.extend(path.canonicalize().ok().and_then(|path| jail.sum(&path)));
+            found.extend(jail.there(&path).and_then(|path| jail.sum(&path)));
         }
     }
     let mut all: Vec<Witness> =
@@ -83,13 +87,23 @@ fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
 /// hash: a yes to it is never kept.
 pub(super) struct Jail {
     folder: PathBuf,
-    files: Option<AgentFiles>,
+    /// The agent's files, once one of them is looked for; none where its folder is not there.
+    files: OnceCell<Option<AgentFiles>>,
+    /// The programs that names were found to be, as a line asks for the same ones many times.
+    programs: RefCell<HashMap<String, Option<String>>>,
+    /// Paths that were asked for, with all links followed; none for what is not there.
+    followed: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
 }
 
 impl Jail {
     pub(super) fn at(folder: &Path) -> Self {
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        Self { files: AgentFiles::open(&folder).ok(), folder }
+        Self {
+            folder,
+            files: OnceCell::new(),
+            programs: RefCell::default(),
+            followed: RefCell::default(),
+        }
     }
 
     /// A command line that runs in this folder.
@@ -101,24 +115,64 @@ impl Jail {
         Line { text, cwd, reduced, seen }
     }
 
+    fn files(&self) -> Option<&AgentFiles> {
+        // ok: without a folder there are no files.
+        self.files.get_or_init(|| AgentFiles::open(&self.folder).ok()).as_ref()
+    }
+
+    /// A path with all links followed, as it was when somebody first asked for it; nothing when it is not there.
+    fn there(&self, path: &Path) -> Option<PathBuf> {
+        if let Some(known) = self.followed.borrow().get(path) {
+            return known.clone();
+        }
+        let found = match (path.parent(), path.file_name()) {
+            // What is no link, in a folder of which the links are followed, is not walked down to once more.
+            (Some(above), Some(name))
+                if path.is_absolute() && path.as_os_str().len() < MAX_WALKED =>
+            {
+                self.there(above).and_then(|above| {
+                    let path = above.join(name);
+                    match path.symlink_metadata() {
+                        Ok(found) if found.is_symlink() => path.canonicalize().ok(), // ok: it leads nowhere
+                        found => found.ok().map(|_| path), // ok: it is not there
+                    }
+                })
+            }
+            _ => path.canonicalize().ok(), // ok: it is not there
+        };
+        let mut followed = self.followed.borrow_mut();
+        if MAX_KEPT <= followed.len() {
+            followed.clear();
+        }
+        followed.insert(path.to_owned(), found.clone());
+        found
+    }
+
     /// The name and SHA-256 of a file of the agent that tools can read.
     fn sum(&self, path: &Path) -> Option<(String, [u8; 32])> {
         let name = path.strip_prefix(&self.folder).ok()?.display().to_string();
-        let part = self.files.as_ref()?.read_up_to(&name, MAX_FILE).ok()??;
+        let part = self.files()?.read_up_to(&name, MAX_FILE).ok()??;
         (part.total <= MAX_FILE).then(|| (name, Sha256::digest(&part.bytes).into()))
     }
 }
 
 impl Machine for Jail {
     fn resolve(&self, name: &str) -> Option<String> {
-        let found = PATH.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())?;
-        Some(found.display().to_string())
+        let mut programs = self.programs.borrow_mut();
+        if MAX_KEPT <= programs.len() {
+            programs.clear();
+        }
+        let found = programs.entry(name.to_owned()).or_insert_with(|| {
+            let mut all = PATH.iter().map(|dir| Path::new(dir).join(name));
+            all.find(|path| path.is_file()).map(|path| path.display().to_string())
+        });
+        found.clone()
     }
 
     fn real(&self, path: &str) -> Option<String> {
         let path = Path::new(path);
         for above in path.ancestors() {
-            if let Ok(real) = above.canonicalize() {
+            if let Some(real) = self.there(above) {
                 let rest = path.strip_prefix(above).ok()?; // ok: it is one of its ancestors
                 return Some(real.join(rest).display().to_string());
             }
@@ -169,5 +223,51 @@ fn loose(text: &str, words: &mut Vec<(String, String)>) {
     let parts: Vec<&str> = parts.filter(|word| !word.is_empty()).take(MAX_FILES).collect();
     for at in std::iter::once("").chain(parts.iter().copied()) {
         words.extend(parts.iter().map(|word| (at.to_owned(), (*word).to_owned())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_of_paths_is_what_the_machine_says_of_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("a folder");
+        fs::create_dir_all(root.join("a/b")).expect("folders");
+        fs::write(root.join("a/b/file"), "words").expect("a file");
+        for (at, to) in [("in", "a/b"), ("out", "/etc"), ("gone", "nowhere"), ("round", "round")] {
+            symlink(to, root.join(at)).expect("a link");
+        }
+        let jail = Jail::at(&root);
+        let paths = [
+            "a",
+            "a/b/file",
+            "a/none",
+            "none/file",
+            "in",
+            "in/file",
+            "in/../b/file",
+            "in/..",
+            "out",
+            "out/passwd",
+            "out/../etc",
+            "gone",
+            "gone/file",
+            "round",
+            "a/b/file/more",
+            "a/./b",
+            "",
+        ];
+        for path in paths.into_iter().chain(paths) {
+            let path = root.join(path);
+            assert_eq!(jail.there(&path), path.canonicalize().ok(), "{}", path.display());
+        }
+        assert_eq!(jail.real("/none/at/all").as_deref(), Some("/none/at/all"));
+        let real = jail.real(&root.join("in/new/file").display().to_string());
+        assert_eq!(real, Some(root.join("a/b/new/file").display().to_string()));
     }
 }

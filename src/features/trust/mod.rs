@@ -2,6 +2,7 @@
 //! that wait for a person's yes. `weigh` says what becomes of a call; the runtime alone makes calls, and asks here first.
 
 pub mod card;
+mod compiled;
 pub mod jail;
 pub mod line;
 pub mod model;

@@ -110,6 +110,14 @@ pub struct Permission {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Permission {
+    /// Whether it counts at a moment.
+    #[must_use]
+    pub fn counts_at(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|until| now < until)
+    }
+}
+
 impl Record for Permission {
     type Id = PermissionId;
     const TABLE: Table = PERMISSIONS;

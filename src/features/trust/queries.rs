@@ -115,7 +115,7 @@ pub fn rules_of(
     };
     let mut all = of(tool)?;
     all.extend(of(ALL_TOOLS)?);
-    all.retain(|rule| rule.expires_at.is_none_or(|until| now < until));
+    all.retain(|rule| rule.counts_at(now));
     Ok(all)
 }
 

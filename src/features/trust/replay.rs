@@ -17,9 +17,10 @@ use kernel::{
 use store::{Range, ReadExt, StoreError};
 use tool::Effect;
 
+use super::compiled::Among;
 use super::line::Jail;
 use super::model::{Approval, Permission, What};
-use super::queries::{self, ALL_TOOLS};
+use super::queries::ALL_TOOLS;
 use super::rules::NewPermission;
 use super::weigh::{self, Asked, Facts, Reach};
 use super::{sites, tools};
@@ -42,7 +43,7 @@ struct Call {
 /// Calls that were asked for lately.
 pub struct Calls {
     calls: Vec<Call>,
-    kept: Vec<Permission>,
+    kept: Among,
     more: bool,
     now: Timestamp,
 }
@@ -110,10 +111,7 @@ impl Calls {
             let request = Asked::of(&given).or_else(|| sites::of_offers(&approval.offers));
             calls.push(Call { request, line, approval });
         }
-        let kept = match tool {
-            ALL_TOOLS => tx.list(&Range::all().limit(MOST))?,
-            tool => queries::rules_of(tx, tool, now)?,
-        };
+        let kept = Among::new(tx.list(&Range::all().limit(MOST))?);
         Ok(Self { calls, kept, more, now })
     }
 
@@ -156,14 +154,15 @@ impl Calls {
             rule.run.is_none()
                 && rule.agent.is_none_or(|agent| agent == approval.agent)
                 && (rule.tool == approval.tool || rule.tool == ALL_TOOLS)
-                && rule.expires_at.is_none_or(|until| self.now < until)
+                && rule.counts_at(self.now)
         };
         let new: Vec<&Permission> = new.iter().filter(counts).collect();
         let Some(leave) = new.iter().find(|rule| weigh::touches(&rule.what, &facts)) else {
             return false;
         };
         let leave = leave.leave;
-        let rules: Vec<&Permission> = self.kept.iter().filter(counts).chain(new).collect();
+        let kept = self.kept.speaking(&facts).into_iter();
+        let rules: Vec<&Permission> = kept.filter(counts).chain(new).collect();
         weigh::one(TrustMode::Ask, &rules, &facts).leave == leave
     }
 

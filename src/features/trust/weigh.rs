@@ -12,7 +12,7 @@ use store::{ReadExt, StoreError};
 use tool::Effect;
 
 use super::model::{Permission, What};
-use super::queries;
+use super::{compiled, queries};
 use crate::agents::model::Agent;
 use crate::agents::queries::reach;
 use crate::workspace::model::Settings;
@@ -238,22 +238,22 @@ pub fn weigh(
     run: Option<RunId>,
     facts: &Facts<'_>,
 ) -> Result<Verdict, StoreError> {
-    let rules = queries::rules_of(tx, facts.tool, facts.now)?;
-    let mut strictest: Option<Verdict> = None;
+    let mut modes = Vec::with_capacity(agents.len());
     for agent in agents {
-        let mode = queries::mode_of(tx, *agent)?;
-        // What counts for the run counts for all who asked for it: one yes is asked for, not one from each.
-        let counts = |rule: &&Permission| match rule.run {
-            Some(of) => Some(of) == run,
-            None => rule.agent.is_none_or(|of| of == *agent),
-        };
-        let rules: Vec<&Permission> = rules.iter().filter(counts).collect();
-        let verdict = one(mode, &rules, facts);
-        strictest = Some(match strictest {
-            Some(so_far) => so_far.and(verdict),
-            None => verdict,
-        });
+        modes.push((*agent, queries::mode_of(tx, *agent)?));
     }
+    let strictest = compiled::speaking(tx, facts, |rules| {
+        let of_agent = |(agent, mode): &(AgentId, TrustMode)| {
+            // What counts for the run counts for all who asked for it: one yes is asked for, not one from each.
+            let counts = |rule: &&Permission| match rule.run {
+                Some(of) => Some(of) == run,
+                None => rule.agent.is_none_or(|of| of == *agent),
+            };
+            let rules: Vec<&Permission> = rules.iter().copied().filter(counts).collect();
+            one(*mode, &rules, facts)
+        };
+        modes.iter().map(of_agent).reduce(Verdict::and)
+    })?;
     let verdict = strictest.unwrap_or_else(|| by_mode(TrustMode::Locked, facts));
     Ok(heeding_outside(verdict, facts))
 }
@@ -331,9 +331,7 @@ pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
     match what {
         What::All => true,
         What::Same { digest, .. } => *digest == facts.digest,
-        What::Command(pattern) => {
-            facts.line.is_some_and(|line| commands_of(line).iter().any(|one| one.matches(pattern)))
-        }
+        What::Command(pattern) => commands_of(facts).iter().any(|one| one.matches(pattern)),
         What::Host { method, host } => facts.request.is_some_and(|asked| {
             (method.is_empty() || method.eq_ignore_ascii_case(&asked.method)) && asked.is_to(host)
         }),
@@ -359,7 +357,7 @@ fn allowing<'r>(
         return Some((rule, vec![rule.id]));
     }
     let (mut last, mut took) = (None, Vec::new());
-    for one in commands_of(facts.line?) {
+    for one in commands_of(facts) {
         let fits = |rule: &&Permission| matches!(&rule.what, What::Command(pattern) if one.matches(pattern));
         let rule = allows().find(fits)?;
         if !took.contains(&rule.id) {
@@ -370,16 +368,18 @@ fn allowing<'r>(
     last.map(|rule| (rule, took))
 }
 
-/// The commands of a line; none when it cannot be told which.
-fn commands_of(line: &Result<Vec<Seen>, commands::Why>) -> &[Seen] {
-    line.as_deref().unwrap_or_default()
+/// The commands of a call's line; none when it has no line, or it cannot be told which.
+pub(super) fn commands_of<'f>(facts: &Facts<'f>) -> &'f [Seen] {
+    facts.line.map(|line| line.as_deref().unwrap_or_default()).unwrap_or_default()
 }
 
-fn is_opaque(facts: &Facts<'_>) -> bool {
+/// Whether a program's call cannot be taken apart.
+pub(super) fn is_opaque(facts: &Facts<'_>) -> bool {
     facts.effect == Effect::Exec && !facts.line.is_some_and(Result::is_ok)
 }
 
-fn forbids_commands(rule: &Permission) -> bool {
+/// Whether a permission refuses some commands.
+pub(super) fn forbids_commands(rule: &Permission) -> bool {
     rule.leave == Leave::Deny && matches!(rule.what, What::Command(_))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod day;
+pub mod grant;
 mod old;
 pub mod price;
 pub mod source;

@@ -24,6 +24,7 @@ use providers::catalog::{self, Model, Price};
 use providers::model::Usage as Tokens;
 use store::{Range, ReadExt, StoreError};
 
+use super::model::grant::RunGrant;
 use super::model::{
     AGENT_DAY, AGENT_MONTH, BY_RUN, MONTH, RUN_COST, Reservation, SeenRatio, Usage, day_of,
 };
@@ -36,13 +37,16 @@ const CALLS_OF_A_DAY: usize = 2_000;
 /// The milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// Reservations that hold money at this moment.
+/// What is held back at this moment: for calls, and for runs on other machines as long as these may be cut off.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn reservations(tx: &impl ReadExt, now: Timestamp) -> Result<Vec<Reservation>, StoreError> {
-    let all: Vec<Reservation> = tx.list(&Range::all())?;
-    Ok(all.into_iter().filter(|r| !r.is_over(now)).collect())
+    let mut all: Vec<Reservation> = tx.list(&Range::all())?;
+    all.retain(|held| !held.is_over(now));
+    let grants: Vec<RunGrant> = tx.list(&Range::all())?;
+    all.extend(grants.into_iter().filter_map(RunGrant::held));
+    Ok(all)
 }
 
 /// The reservations of a run whose calls have not ended: what a crash leaves behind.

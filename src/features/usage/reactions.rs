@@ -2,7 +2,8 @@
 
 use crate::inbox::model::Item;
 use crate::routines::queries as routines;
-use kernel::{Event, ItemId, Payer, Period, RunId};
+use crate::runs::model::{Run, TAKEN_BACK};
+use kernel::{Event, ItemId, Outcome, Payer, Period, RunId};
 use store::{ReadExt, WriteTx};
 
 use super::model::budget::SOFT_PCT;
@@ -19,9 +20,19 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), UsageError> {
         // A run that was ended over a call's head leaves nothing held back for it.
         Event::RunEnded { run, .. } => {
             rules::book_left(tx, *run)?;
+            grant_over(tx, *run)?;
             rules::wait_over(tx, *run)
         }
         _ => Ok(()),
+    }
+}
+
+/// A run that has ended needs no grant. One that was taken back may have spent it all: nobody knows.
+fn grant_over(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), UsageError> {
+    let outcome = tx.get::<Run>(id)?.and_then(|run| run.outcome);
+    match outcome {
+        Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK => rules::grants::lose(tx, id),
+        _ => rules::grants::release(tx, id),
     }
 }
 

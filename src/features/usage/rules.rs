@@ -4,6 +4,7 @@ pub mod budgets;
 pub mod counting;
 pub mod daily;
 mod error;
+pub mod grants;
 pub mod prices;
 
 use std::borrow::Cow;
@@ -16,9 +17,9 @@ use crate::connections::queries as connections;
 use crate::runs::model::Run;
 use kernel::{
     AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RunId,
-    Timestamp,
+    Timestamp, TypedId as _,
 };
-use providers::bound::{self, Bound, Purpose, Ratio, Size};
+use providers::bound::{self, Bound, Left, Purpose, Ratio, Size};
 use providers::catalog::{self, Model, Price};
 use providers::model::Usage as Tokens;
 use store::{Range, ReadExt, WriteTx};
@@ -76,12 +77,13 @@ pub fn reserve(tx: &mut WriteTx<'_>, call: Reserve) -> Result<ReservationId, Usa
     sweep(tx)?;
     let payers = payers::payers(tx, call.agent, call.run)?;
     let standings = standing::standings(tx, &payers, tx.now())?;
-    hold(tx, payers, &standings, call, PricedBy::Catalogue)
+    let id = tx.new_id();
+    hold(tx, (id, payers), &standings, call, PricedBy::Catalogue)
 }
 
 fn hold(
     tx: &mut WriteTx<'_>,
-    payers: Vec<Payer>,
+    (id, payers): (ReservationId, Vec<Payer>),
     standings: &[Standing],
     call: Reserve,
     priced_by: PricedBy,
@@ -90,13 +92,18 @@ fn hold(
     if let Some(lack) = standing::lack(tx, standings, bound, tokens)? {
         return Err(UsageError::OverBudget(Box::new(lack)));
     }
+    // By the id of a run its grant is held back.
+    let is_run = tx.get::<Run>(RunId::from_uuid(id.uuid()))?.is_some();
+    if is_run || tx.get::<Reservation>(id)?.is_some() {
+        return Err(UsageError::Settled(id));
+    }
     if waiting::of_run(tx, call.run)?.is_some() {
         tx.delete::<BudgetWait>(call.run)?;
     }
     let route = route(tx, call.callee.connection)?;
     let input_micros = call.input_micros.clamp(0, bound);
     let reservation = Reservation {
-        id: tx.new_id(),
+        id,
         agent: Some(call.agent),
         run: Some(call.run),
         call: call.call,
@@ -151,6 +158,8 @@ pub struct Ask<'a> {
     pub heeds_limit: bool,
     /// What it costs in percent of a usual call.
     pub percent: u32,
+    /// By which id its money is held back, where whoever asks has to know that before; else by a new one.
+    pub id: Option<ReservationId>,
 }
 
 /// A call that may be made.
@@ -186,15 +195,51 @@ impl Admitted {
     }
 }
 
-/// Computes the bound of a call from what the tightest budget can still pay, and reserves it.
+/// Computes the bound of a call from what the tightest budget can still pay, and reserves it. On a host that is what was
+/// granted to the run.
 ///
 /// # Errors
-/// `OverBudget` when not even a short answer can be paid.
+/// `OverBudget` when not even a short answer can be paid; on a host `Ungranted`.
 pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError> {
     sweep(tx)?;
+    if tx.schema().is_mirror() {
+        return grants::admit(tx, ask);
+    }
     let payers = payers::payers(tx, ask.agent, ask.run)?;
-    let standings = standing::standings(tx, &payers, tx.now())?;
-    let (model, priced_by) = counted(tx, ask, &standings)?;
+    let standings = standing::standings_beside(tx, &payers, tx.now(), Some(ask.run))?;
+    let (model, priced_by) = counted(tx, ask, standing::is_limited(&standings))?;
+    let measured = match measured(tx, ask, model, standing::left(&standings))? {
+        Ok(measured) => measured,
+        Err(small) => return Err(too_small(tx, &standings, small)?),
+    };
+    let id = ask.id.unwrap_or_else(|| tx.new_id());
+    hold(tx, (id, payers), &standings, measured.reserve.clone(), priced_by)?;
+    Ok(measured.admitted(id))
+}
+
+/// A call as far as it is known before it is made.
+struct Measured {
+    reserve: Reserve,
+    bound: Bound,
+    model: Model,
+    usual: Option<Box<Model>>,
+    ratio: Ratio,
+}
+
+impl Measured {
+    fn admitted(self, reservation: ReservationId) -> Admitted {
+        let Self { reserve, bound, model, usual, ratio } = self;
+        Admitted { reservation, bound, micros: reserve.bound_micros, model, usual, ratio }
+    }
+}
+
+/// Measures a call of which so much can be paid.
+fn measured(
+    tx: &WriteTx<'_>,
+    ask: &Ask<'_>,
+    model: Model,
+    left: Left,
+) -> Result<Result<Measured, bound::TooSmall>, UsageError> {
     let usual = (ask.percent != 100).then(|| Box::new(model.clone()));
     let model = model.at_percent(ask.percent);
     let ratio = queries::ratio(tx, ask.connection, &model.id)?;
@@ -203,19 +248,14 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
         CallKind::WrapUp => Purpose::WrapUp,
         _ => Purpose::Step,
     };
-    let left = standing::left(&standings);
     let bound = match ask.heeds_limit {
         true => bound::bound(&model, input, ask.max_output, left, purpose),
         false => bound::whole(&model, input, left),
     };
     let bound = match bound {
         Ok(bound) => bound,
-        Err(small) => return Err(too_small(tx, &standings, small)?),
+        Err(small) => return Ok(Err(small)),
     };
-    let micros = whole(bound.micros.unwrap_or(0));
-    let dearest = Tokens { cache_write: input, ..Tokens::default() };
-    let as_input = Tokens { input, ..Tokens::default() };
-    let input_micros = queries::bill(&model, &dearest).max(queries::bill(&model, &as_input));
     let reserve = Reserve {
         agent: ask.agent,
         run: ask.run,
@@ -226,13 +266,19 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
             provider: ask.provider.to_owned(),
             model: ask.model.id.clone(),
         },
-        bound_micros: micros,
-        input_micros: input_micros.unwrap_or(0),
+        bound_micros: whole(bound.micros.unwrap_or(0)),
+        input_micros: input_micros(&model, input),
         bound_tokens: whole(bound.tokens()),
         input_tokens: whole(input),
     };
-    let reservation = hold(tx, payers, &standings, reserve, priced_by)?;
-    Ok(Admitted { reservation, bound, micros, model, usual, ratio })
+    Ok(Ok(Measured { reserve, bound, model, usual, ratio }))
+}
+
+/// What the input of a call may cost at most.
+fn input_micros(model: &Model, input: u64) -> i64 {
+    let dearest = Tokens { cache_write: input, ..Tokens::default() };
+    let as_input = Tokens { input, ..Tokens::default() };
+    queries::bill(model, &dearest).max(queries::bill(model, &as_input)).unwrap_or(0)
 }
 
 /// The model as budgets count it, and where its price comes from: what people entered as it holds at
@@ -241,7 +287,7 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
 fn counted(
     tx: &WriteTx<'_>,
     ask: &Ask<'_>,
-    standings: &[Standing],
+    is_limited: bool,
 ) -> Result<(Model, PricedBy), UsageError> {
     let route = route(tx, ask.connection)?;
     let model = ask.model.clone();
@@ -267,7 +313,7 @@ fn counted(
         };
         return Ok((model, by));
     }
-    if !standing::is_limited(standings) {
+    if !is_limited {
         return Ok((model, PricedBy::Nobody));
     }
     let dearest = Model { price: Some(queries::dearest()), long: None, ..model };
@@ -493,7 +539,9 @@ fn book(
         at: tx.now(),
     };
     tx.put(&usage)?;
-    budgets::watch(tx, &usage.payers)?;
+    if !tx.schema().is_mirror() {
+        budgets::watch(tx, &usage.payers)?;
+    }
     Ok(usage)
 }
 

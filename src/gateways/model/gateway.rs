@@ -80,7 +80,16 @@ pub struct Gateway {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// What each run there may spend while it is cut off, in micro-dollars.
+    pub grant_micros: i64,
+    /// For how many hours after the cut.
+    pub cut_hours: u32,
 }
+
+/// What a run may spend while its machine is cut off, until somebody chooses otherwise, in micro-dollars.
+pub const GRANT_MICROS: i64 = 500_000;
+/// For how many hours, until somebody chooses otherwise.
+pub const CUT_HOURS: u32 = 72;
 
 impl Gateway {
     /// The machine that HQ runs on, as it is until somebody changes something about it: it needs no row to be there.
@@ -115,6 +124,8 @@ impl Gateway {
             strange_at: None,
             created_at: at,
             updated_at: at,
+            grant_micros: GRANT_MICROS,
+            cut_hours: CUT_HOURS,
         }
     }
 
@@ -166,6 +177,8 @@ impl Record for Gateway {
             strange_at: Some(at),
             created_at: at,
             updated_at: at,
+            grant_micros: 750_000,
+            cut_hours: 48,
         }
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod beat;
 mod gateway;
 mod key;
+mod outbox;
 mod place;
 mod token;
 
@@ -11,9 +12,10 @@ use kernel::{GatewayId, TypedId as _, ids};
 
 pub use answer::{RUN_ANSWERS, RunAnswer};
 pub use beat::{Beat, Facts, GATEWAY_BEATS, Load, MINUTES};
-pub use gateway::{GATEWAYS, Gateway, Status};
+pub use gateway::{CUT_HOURS, GATEWAYS, GRANT_MICROS, Gateway, Status};
 pub use key::{GATEWAY_KEYS, GatewayKey};
-pub use place::{AGENT_PLACES, AgentPlace};
+pub use outbox::{OUTBOX, Unsaid};
+pub use place::{AGENT_PLACES, AgentPlace, FORMER_PLACES, FormerPlaces};
 pub use token::{GATEWAY_TOKENS, GatewayToken};
 
 ids! {

@@ -1,5 +1,7 @@
 //! Where agents work. An agent without a row works on the machine that HQ runs on.
 
+use std::collections::BTreeSet;
+
 use features::agents::model::Agent;
 use kernel::{AgentId, GatewayId, TypedId as _};
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,35 @@ pub struct AgentPlace {
     pub agent: AgentId,
     /// The gateway.
     pub gateway: GatewayId,
+}
+
+/// Where agents have worked.
+pub const FORMER_PLACES: Table = Table::new(403, "former_places");
+
+/// The other machines that an agent has worked on and left: what it wrote there may still come, and is taken from nobody
+/// else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerPlaces {
+    /// The agent.
+    pub agent: AgentId,
+    /// The gateways.
+    pub gateways: BTreeSet<GatewayId>,
+}
+
+impl Record for FormerPlaces {
+    type Id = AgentId;
+    const TABLE: Table = FORMER_PLACES;
+    const CLASS: Class = Class::Local;
+    fn id(&self) -> AgentId {
+        self.agent
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        let gateways = [GatewayId::from_bytes([95; 16])].into();
+        Self { agent: AgentId::from_bytes([5; 16]), gateways }
+    }
 }
 
 impl Record for AgentPlace {

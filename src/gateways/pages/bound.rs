@@ -8,7 +8,7 @@ use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use kernel::Can;
-use store::Read;
+use store::{Read, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::hx::Hx;
@@ -32,7 +32,15 @@ struct Bound {
     choices: Vec<Choice>,
     /// What follows from where it works now.
     told: String,
+    /// What it does without on another machine.
+    lacks: &'static str,
 }
+
+/// The tools that are offered on the machine of HQ alone, in words.
+const LACKS_THERE: &str =
+    "The browser works on the machine that HQ runs on only, and is not offered there.";
+/// The same before it moves.
+const WOULD_LACK: &str = "On another gateway it is not offered a browser.";
 
 /// What is chosen.
 #[derive(Deserialize)]
@@ -62,6 +70,7 @@ pub(super) async fn show(
 fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
     let (here, now) = (queries::gateway_of(read, agent.id)?, ws.app.clock.now());
     let (mut choices, mut told) = (Vec::new(), String::new());
+    let lacks = if here == local() { WOULD_LACK } else { LACKS_THERE };
     for one in queries::gateways(read)? {
         let chosen = one.id == here;
         if one.status == Status::Revoked && !chosen {
@@ -79,7 +88,7 @@ fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
         choices.push(Choice::new(one.slug, label, chosen));
     }
     let action = ws.url(&format!("agents/{}/place", agent.slug));
-    Ok(Bound { action, name: agent.name, choices, told })
+    Ok(Bound { action, name: agent.name, choices, told, lacks })
 }
 
 /// What it means that an agent works there. A machine that is not linked has been silent for so long.
@@ -92,13 +101,13 @@ fn words(one: &Gateway, name: &str, silent: Option<&str>) -> String {
                 .to_owned()
         }
         None => format!(
-            "Its programs, files and model calls are on {label}. Its files are shown here as of its last \
-             commit, and cannot be changed here meanwhile."
+            "Its programs, files and model calls are on {label}. While that is linked, its files are shown and \
+             changed here as they lie there."
         ),
         Some(age) => format!(
             "Its programs, files and model calls are on {label}, which has been silent for {age}. New work \
              waits until it is back. Moved now, {name} goes on with its files as they came here before that; \
-             what it wrote there since stays there."
+             what it wrote there since is kept beside them when that machine is back."
         ),
     }
 }
@@ -117,8 +126,12 @@ pub(super) async fn bind(
     })?;
     let (id, gateway) = (agent.id, to.id);
     let now = app.clock.now();
-    let silent = ws.read(|snap| hosts::silent_for(&ws, snap, id, now))?;
-    let is_moved = ws.write(&who, move |tx| rules::bind(tx, id, gateway)).await?;
+    let (silent, is_silent) = ws.read(|snap| {
+        let silent = hosts::silent_for(&ws, snap, id, now)?;
+        Ok::<_, StoreError>((silent, hosts::is_silent(&ws, snap, id)?))
+    })?;
+    let moves = if is_silent { rules::bind_off_silent } else { rules::bind };
+    let is_moved = ws.write(&who, move |tx| moves(tx, id, gateway)).await?;
     let words = match to.id == local() {
         true => format!("{} works here again", agent.name),
         false => format!("{} works on {} now", agent.name, to.label),

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use app::Ws;
 use features::tasks::queries::scene::Scene;
+use kernel::GatewayId;
 use store::Read;
 use web::error::PageError;
 use web::html;
@@ -54,11 +55,14 @@ pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Re
 
 fn page(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<ListPage, GatewayError> {
     let now = scene.today.now;
-    let is_shown =
-        |one: &GatewayToken| one.is_open(now) || one.used_at.is_some_and(|at| now < at + SHOWN);
+    let all = queries::gateways(read)?;
+    let is_there = |id: GatewayId| all.iter().any(|one| one.id == id);
+    let is_shown = |one: &GatewayToken| {
+        (one.is_open(now) || one.used_at.is_some_and(|at| now < at + SHOWN))
+            && one.gateway.is_none_or(is_there)
+    };
     let joining = queries::tokens(read)?;
     let joining = joining.iter().filter(|one| is_shown(one)).map(|one| waits(scene, read, one));
-    let all = queries::gateways(read)?;
     Ok(ListPage {
         shell,
         here: MENU,

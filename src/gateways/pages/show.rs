@@ -18,7 +18,7 @@ use web::hx::Hx;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::RelTime;
-use web::{flash, html, path_words};
+use web::{flash, format, html, path_words};
 
 use super::view::{Block, Seen, block, sees};
 use super::{HERE, MENU, sheet};
@@ -35,6 +35,10 @@ pub(super) struct Typed {
     label: String,
     labels: String,
     address: String,
+    /// What a run may spend while it is cut off, in dollars; nothing of this machine.
+    grant: Option<String>,
+    /// For how many hours.
+    hours: Option<String>,
 }
 
 #[derive(Template)]
@@ -105,6 +109,8 @@ impl Typed {
             label: one.label.clone(),
             labels: one.labels.join(", "),
             address: one.address.clone(),
+            grant: Some(format::plain_dollars(one.grant_micros)),
+            hours: Some(one.cut_hours.to_string()),
         }
     }
 }
@@ -149,6 +155,12 @@ pub(super) async fn save(
         label: Some(typed.label.clone()),
         labels: Some(labels_of(&typed.labels)),
         address: Some(typed.address.clone()),
+        // What is no amount is refused as one that is too large.
+        grant_micros: typed
+            .grant
+            .as_deref()
+            .map(|it| format::parse_dollars(it).unwrap_or(i64::MAX)),
+        cut_hours: typed.hours.as_deref().map(|it| it.trim().parse().unwrap_or(u32::MAX)),
     };
     let (id, at) = (one.id, ws.url(&format!("{HERE}/{}", one.slug)));
     let saved = ws

@@ -7,7 +7,7 @@ use features::cards;
 use features::tasks::queries::scene::Scene;
 use kernel::{Assignee, GatewayId};
 use mirror::MirrorError;
-use store::Read;
+use store::{Read, ReadExt as _};
 use web::format;
 use web::parts::{Dot, Face, percent};
 use web::time::RelTime;
@@ -55,6 +55,8 @@ pub(super) struct Block {
     /// The minutes of the last half hour, the last one at the end: whether there was a word in each.
     pub(super) minutes: Vec<bool>,
     pub(super) silent: Option<RelTime>,
+    /// What its program is told, where that is another than this one can talk to.
+    pub(super) odds: String,
     pub(super) is_asleep: bool,
     pub(super) meters: Vec<Meter>,
     pub(super) agents: Vec<Here>,
@@ -102,6 +104,7 @@ pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Blo
         reach: linked.as_ref().map(|is| reach(is, scene.ws.store.head().seq)).unwrap_or_default(),
         linked: linked.map(|is| scene.time(is.since)),
         minutes: (0..MINUTES).rev().map(|n| heard >> n & 1 == 1).collect(),
+        odds: scene.ws.app.hosts.odds(scene.ws.id, one.id, now).unwrap_or_default(),
         silent: standing.since.filter(|_| state == "stale").map(|at| scene.time(at)),
         is_asleep: standing.health == Health::Sleeping,
         meters: meters(load.as_ref(), is_fresh),
@@ -239,10 +242,8 @@ pub(super) fn waits(
     read: &dyn Read,
     one: &GatewayToken,
 ) -> Result<Waits, GatewayError> {
-    let gateway = match one.gateway {
-        Some(id) => Some(queries::gateway_by_id(read, id)?),
-        None => None,
-    };
+    let gateway: Option<Gateway> = one.gateway.map(|id| read.get(id)).transpose()?.flatten();
+    let is_removed = one.gateway.is_some() && gateway.is_none();
     let here = scene.ws.url(&format!("{HERE}/tokens/{}", one.id));
     let is_open = one.is_open(scene.today.now);
     let has = |at: fn(&Gateway) -> bool| gateway.as_ref().is_some_and(at);
@@ -272,6 +273,7 @@ pub(super) fn waits(
         label: one.label.clone(),
         until: is_open.then(|| scene.time(one.expires_at)),
         over: match (one.used_at, one.revoked_at) {
+            (Some(_), _) if is_removed => "Removed",
             (Some(_), _) => "",
             (None, Some(_)) => "Revoked",
             (None, None) if is_open => "",

@@ -1,7 +1,8 @@
 //! Gateways: changed, paused, not let in any more, removed.
 
+use features::cards;
 use kernel::{FieldError, GatewayId, RowAct};
-use store::WriteTx;
+use store::{StoreError, WriteTx};
 
 use super::words;
 use crate::cards::GATEWAY;
@@ -18,6 +19,10 @@ pub struct Patch {
     pub labels: Option<Vec<String>>,
     /// Where people reach it, in place of what it reports; empty for none.
     pub address: Option<String>,
+    /// What each run there may spend while it is cut off, in micro-dollars.
+    pub grant_micros: Option<i64>,
+    /// For how many hours after the cut.
+    pub cut_hours: Option<u32>,
 }
 
 /// Changes what people set of a gateway.
@@ -36,6 +41,12 @@ pub fn change(tx: &mut WriteTx<'_>, id: GatewayId, patch: Patch) -> Result<Gatew
     }
     if let Some(typed) = patch.address {
         words::address(&typed).map_or_else(|error| wrong.push(error), |it| new.address = it);
+    }
+    if let Some(micros) = patch.grant_micros {
+        words::grant(micros).map_or_else(|error| wrong.push(error), |it| new.grant_micros = it);
+    }
+    if let Some(hours) = patch.cut_hours {
+        words::hours(hours).map_or_else(|error| wrong.push(error), |it| new.cut_hours = it);
     }
     match wrong.is_empty() {
         true => keep(tx, &old, new),
@@ -87,7 +98,7 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
 /// Removes a gateway that nobody works on; its host is not let in any more. History keeps its label.
 ///
 /// # Errors
-/// When it is gone, is this machine, or agents are there.
+/// When it is gone, is this machine, agents are there, or something is kept for it alone.
 pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old = queries::gateway_by_id(tx, id)?;
     if old.is_local() {
@@ -104,9 +115,19 @@ pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
         );
         return Err(GatewayError::Refused(words));
     }
-    tx.delete::<Gateway>(id)?;
+    tx.delete::<Gateway>(id).map_err(|error| held(&old, error))?;
     tx.emit(GATEWAY.event(&id, RowAct::Deleted));
     Ok(old)
+}
+
+/// Why a gateway stays that records of another noun name and need.
+fn held(one: &Gateway, error: StoreError) -> GatewayError {
+    let StoreError::Referenced { table } = error else { return error.into() };
+    let many = cards::all().find(|noun| noun.topic == table).map_or(table, |noun| noun.many);
+    GatewayError::Refused(format!(
+        "There are {many} for {} alone; remove them or give them to others first.",
+        one.label
+    ))
 }
 
 /// A gateway that is let in and is not this machine.

@@ -2,6 +2,7 @@
 
 mod gateways;
 mod joining;
+pub mod outbox;
 mod places;
 mod tokens;
 mod words;
@@ -18,7 +19,7 @@ pub use joining::{
     Judgement, Refusal, beat, goodbye, hello, judge_join, judge_known, lied, ready, snapshot,
     tell_silence,
 };
-pub use places::{answered, bind, forget_answers};
+pub use places::{answered, bind, bind_off_silent, forget_answers};
 pub use tokens::{NewToken, called, mint, revoke_token};
 pub use words::labels_of;
 

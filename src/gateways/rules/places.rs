@@ -1,13 +1,15 @@
 //! Where agents work.
 
 use features::agents::model::Agent;
+use features::jobs::queries as jobs;
+use features::jobs::rules::{JobError, give_up};
 use features::runs::queries as runs;
 use kernel::{AgentId, AgentStatus, GatewayId, RowAct};
 use store::{ReadExt as _, WriteTx};
 
 use crate::cards::PLACE;
 use crate::error::GatewayError;
-use crate::model::{AgentPlace, HearerId, RunAnswer, Status};
+use crate::model::{AgentPlace, FormerPlaces, HearerId, RunAnswer, Status};
 use crate::queries;
 
 /// Lets an agent work on a gateway from now on. Says whether it worked elsewhere before.
@@ -15,6 +17,34 @@ use crate::queries;
 /// # Errors
 /// When either is gone, the gateway is not let in, or the agent is at work.
 pub fn bind(tx: &mut WriteTx<'_>, agent: AgentId, to: GatewayId) -> Result<bool, GatewayError> {
+    moved(tx, agent, to, Left::Answers)
+}
+
+/// The same off a machine of which nothing is heard: what goes on there of the agent's programs is given up.
+///
+/// # Errors
+/// As there.
+pub fn bind_off_silent(
+    tx: &mut WriteTx<'_>,
+    agent: AgentId,
+    to: GatewayId,
+) -> Result<bool, GatewayError> {
+    moved(tx, agent, to, Left::Silent)
+}
+
+/// How it stands with the machine that an agent leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Answers,
+    Silent,
+}
+
+fn moved(
+    tx: &mut WriteTx<'_>,
+    agent: AgentId,
+    to: GatewayId,
+    left: Left,
+) -> Result<bool, GatewayError> {
     let gateway = queries::gateway_by_id(tx, to)?;
     let one = tx.get::<Agent>(agent)?;
     let one = one.ok_or_else(|| GatewayError::NoAgent(agent.to_string()))?;
@@ -33,6 +63,26 @@ pub fn bind(tx: &mut WriteTx<'_>, agent: AgentId, to: GatewayId) -> Result<bool,
     if !runs::live_of_agent(tx, agent)?.is_empty() {
         let words = format!("{} has a run that goes on; stop it, take it back or wait.", one.name);
         return Err(GatewayError::Refused(words));
+    }
+    if let Some(job) = jobs::running(tx, Some(agent))?.first() {
+        if left == Left::Answers || old.is_none() {
+            let words = format!(
+                "{} has a program that goes on (job {}); stop it or wait for its end.",
+                one.name, job.number
+            );
+            return Err(GatewayError::Refused(words));
+        }
+        give_up(tx, agent).map_err(|error| match error {
+            JobError::Store(error) => GatewayError::Store(error),
+            other => GatewayError::Refused(other.to_string()),
+        })?;
+    }
+    if let Some(old) = &old {
+        // What it wrote there and home does not have may still come.
+        let former = tx.get::<FormerPlaces>(agent)?;
+        let mut gateways = former.map(|former| former.gateways).unwrap_or_default();
+        gateways.insert(old.gateway);
+        tx.put(&FormerPlaces { agent, gateways })?;
     }
     if gateway.is_local() {
         tx.delete::<AgentPlace>(agent)?;

@@ -30,6 +30,27 @@ pub(super) fn label(typed: &str) -> Result<String, FieldError> {
     }
 }
 
+/// The most that a run may spend while it is cut off, in micro-dollars.
+const MAX_GRANT: i64 = 1_000_000_000;
+/// For how many hours at most.
+const MAX_HOURS: u32 = 30 * 24;
+
+/// What a run may spend while it is cut off, in micro-dollars.
+pub(super) fn grant(micros: i64) -> Result<i64, FieldError> {
+    match (0..=MAX_GRANT).contains(&micros) {
+        true => Ok(micros),
+        false => Err(FieldError::new("grant_micros", "Enter an amount from $0 to $1,000.")),
+    }
+}
+
+/// For how many hours a run may be cut off.
+pub(super) fn hours(hours: u32) -> Result<u32, FieldError> {
+    match hours <= MAX_HOURS {
+        true => Ok(hours),
+        false => Err(FieldError::new("cut_hours", "Enter at most 720 hours.")),
+    }
+}
+
 /// The word of a gateway in addresses: that of its label, with a number when it is taken.
 pub(super) fn free_slug(label: &str, all: &[Gateway]) -> String {
     let plain = match slug(label, MAX_SLUG) {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use app::Ws;
-use app::upstream::{Answered, Desk, Refusal};
+use app::upstream::{Answered, Desk, Refusal, Sent};
 use features::agents::model::Agent;
 use features::jobs::model::Job;
 use features::runs::model::{Run, Session};
@@ -27,9 +27,9 @@ use kernel::{Actor, AgentId, Cause, GatewayId, JsonText, RunId, Timestamp, Typed
 use store::{BlobId, Read, ReadExt, StoreError};
 use tool::{AnyTool, ToolCx, ToolError};
 
-use super::{Asked, Found, Look, MOST, Piece, read, value};
+use super::{Asked, Found, Look, MOST, late, read, value};
 use crate::command::tool::{Ready, ToolMade};
-use crate::command::{About, Command, Line};
+use crate::command::{About, Command, Line, Place};
 use crate::journal::blocking;
 use crate::toolbox::{is_for_locked, may_use};
 use crate::{BY, Engine, EngineError, child, gate};
@@ -100,6 +100,9 @@ impl Desk for AtHome {
                 Asked::Branch { agent, here, offset } => {
                     super::files::branch(&ws, from, agent, here, offset).await
                 }
+                Asked::Draft { agent, draft, has, offset } => {
+                    super::files::draft(&ws, from, agent, (draft, has), offset).await
+                }
                 Asked::Commits { agent, pack, head } => {
                     super::files::commits(&ws, from, agent, pack, head).await
                 }
@@ -166,6 +169,13 @@ impl AtHome {
             (None, Command::Order(_)) => HearerId::from_uuid(from.uuid()),
             _ => return Err(not_yours(from, "this is about another run than it says")),
         };
+        // What home alone writes no machine writes while it is cut off.
+        if let Command::Entry { hand, line } = &command
+            && hand.cut.is_some()
+            && (line.place() == Place::Home || hand.first.is_some())
+        {
+            return Err(not_yours(from, "home alone writes this"));
+        }
         if let Some(before) = ws.read(|snap| snap.get::<RunAnswer>(hearer))?
             && before.said == said
         {
@@ -177,6 +187,7 @@ impl AtHome {
             }
             _ => None,
         };
+        let evidence = late::Evidence::of(&command);
         let wrote = ws.store.write(by, why, move |tx| {
             if let Some(before) = tx.get::<RunAnswer>(hearer)?
                 && before.said == said
@@ -184,7 +195,9 @@ impl AtHome {
                 return answered(&before);
             }
             check(&*tx, from, (by, why), &command)?;
+            let grant = late::Moves::of(&command).begin(tx)?;
             let answer = command.apply(tx, ready)?;
+            grant.end(tx, from)?;
             let text = answer.to_string();
             if text.len() <= KEPT {
                 let answer = RunAnswer { of: hearer, said, answer: JsonText(text) };
@@ -192,7 +205,12 @@ impl AtHome {
             }
             Ok::<_, EngineError>(answer)
         });
-        let answer = wrote.await?;
+        let wrote = wrote.await;
+        let is_late = wrote.as_ref().is_err_and(EngineError::is_fenced);
+        if let Some(evidence) = evidence.filter(|_| is_late) {
+            evidence.keep(ws, from).await?;
+        }
+        let answer = wrote?;
         if let Some(run) = about {
             ws.live.finish(run);
         }
@@ -284,8 +302,8 @@ impl AtHome {
     }
 
     /// Takes a piece of a file; says whether all of it is here.
-    async fn piece(&self, ws: &Ws, from: GatewayId, piece: Piece) -> Result<Value, EngineError> {
-        let Piece { id, offset, total, data } = piece;
+    async fn piece(&self, ws: &Ws, from: GatewayId, piece: Sent) -> Result<Value, EngineError> {
+        let Sent { id, offset, total, data } = piece;
         let own = ws.clone();
         if offset == 0 && blocking(move || own.blobs.has(id)).await? {
             return Ok(Value::Bool(true));
@@ -344,6 +362,14 @@ fn check(
         && !is_its(run.agent)
     {
         // It was ended, and its agent has moved since.
+        return Err(RunError::Fenced.into());
+    }
+    if let About::Job(job) = about
+        && let Some(job) = tx.get::<Job>(job)?
+        && !job.goes_on()
+        && !is_its(job.agent)
+    {
+        // It was given up when its agent moved.
         return Err(RunError::Fenced.into());
     }
     let speaks = match by {

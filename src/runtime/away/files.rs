@@ -1,24 +1,34 @@
-//! The files of agents that work on other machines: their branches go down before a run and up after each commit, forward
-//! only.
+//! The files of agents that work on other machines. Their branches go down before a run and up after each commit, forward
+//! only; what home cannot go on with is kept there beside. While the line stands, home looks at what lies on a host, and
+//! lays there what people change.
+
+mod home;
+mod owed;
+mod show;
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use app::Ws;
 use app::upstream::{Refusal, Upstream};
+use features::agents::files::FilesError;
 use features::agents::model::Agent;
 use git::files::AgentFiles;
 use git::pack::Moved;
 use git::{Branch, CommitId};
-use kernel::{AgentId, GatewayId, RunId};
+use kernel::{AgentId, Problem as _, RunId};
 use store::{BlobId, ReadExt};
 
-use super::at_home::is_its;
-use super::{Asked, MOST, OfHome, PIECE, Stand, keep, say, value};
+pub(in crate::away) use home::{branch, commits, draft};
+pub(crate) use owed::bring_home;
+pub(in crate::away) use show::asked;
+
+use super::{Asked, OfHome, Stand, keep, read, say, value};
 use crate::EngineError;
 use crate::journal::blocking;
 
@@ -29,17 +39,28 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
+/// What home answers where its branch has gone another way: what came is kept beside it.
+const APART: &str = "apart";
+/// What it answers of an agent that works elsewhere by now: what came is kept.
+const KEPT: &str = "kept";
+
+/// Where a host is, and its way to home.
+type Here<'a> = (&'a Ws, &'a dyn Upstream);
+
+/// An agent's branch on this machine.
+struct Place {
+    slug: String,
+    branch: Branch,
+    /// Where it stands here.
+    head: Option<CommitId>,
+}
 
 /// Brings the files of an agent to this host before its run begins. What goes wrong is tried again for a while: a run
-/// without its files would work beside what the agent knows.
-pub(crate) async fn prepare(
-    at: (&Ws, &dyn Upstream),
-    run: RunId,
-    agent: AgentId,
-    cancel: &CancellationToken,
-) {
+/// without its files would work beside what the agent knows. While the line is cut, a run goes on with what is here.
+pub(crate) async fn prepare(at: Here<'_>, run: RunId, agent: AgentId, cancel: &CancellationToken) {
     let mut pauses = PAUSES.into_iter();
-    while let Err(error) = fetch(at, run, agent).await {
+    while at.1.is_linked() || !is_here(at.0, agent).await {
+        let Err(error) = fetch(at, run, agent).await else { return };
         tracing::warn!(run.id = %run, %error, "the files of the agent of run {run} did not come");
         let Some(pause) = pauses.next() else { return };
         tokio::select! {
@@ -49,140 +70,178 @@ pub(crate) async fn prepare(
     }
 }
 
+/// Whether an agent has a folder here.
+async fn is_here(ws: &Ws, agent: AgentId) -> bool {
+    let place = stands(ws, agent).await;
+    place.is_ok_and(|place| place.head.is_some() && ws.agent_folder(&place.slug).is_dir())
+}
+
 /// Brings the files of an agent to this host, as home has them.
-async fn fetch(
-    (ws, up): (&Ws, &dyn Upstream),
-    run: RunId,
-    agent: AgentId,
-) -> Result<(), EngineError> {
-    let (slug, branch, here) = stands(ws, agent).await?;
-    let mut pack = Vec::new();
-    let head = loop {
-        let here = here.map(|id| id.to_string());
-        let asked = Asked::Branch { agent, here, offset: pack.len() as u64 };
-        let stand: Stand = say(up, Some(run), &asked).await.map_err(EngineError::told)?;
-        pack.extend(STANDARD.decode(stand.data).unwrap_or_default());
-        if stand.total <= pack.len() as u64 {
-            break stand.head;
-        }
-    };
+async fn fetch(at: Here<'_>, run: RunId, agent: AgentId) -> Result<(), EngineError> {
+    let slug = stands(at.0, agent).await?.slug;
+    let _turn = at.0.paths.hold(&at.0.agent_folder(&slug)).await;
+    fetch_held(at, Some(run), agent).await
+}
+
+/// The same for whoever has the turn.
+async fn fetch_held(at: Here<'_>, run: Option<RunId>, agent: AgentId) -> Result<(), EngineError> {
+    let (ws, up) = at;
+    let Place { slug, branch, head: here } = stands(ws, agent).await?;
+    let (head, pack) = fetched(up, run, (agent, here)).await?;
     let Some(head) = head else { return Ok(()) };
-    let (own, head) = (ws.clone(), CommitId::parse(&head)?);
+    let (own, folder) = (ws.clone(), ws.agent_folder(&slug));
     let moved = blocking(move || {
         let repo = own.repo()?;
-        let moved = repo.read_pack(&branch, head, &pack)?;
-        let folder = own.agent_folder(&slug);
-        if moved == Moved::On || !folder.exists() {
-            repo.checkout(&branch, &folder)?;
-        }
+        repo.take_in(head, &pack)?;
+        let moved = repo.bring_on(&branch, &folder, head)?;
         // Programs write there what is no file of the agent's.
         AgentFiles::create(&own.agent_scratch(&slug))?;
         Ok::<_, EngineError>(moved)
     });
     if moved.await?? == Moved::Apart {
         // What was committed here and never came home.
-        send((ws, up), run, agent).await?;
+        send_held(at, run, agent).await?;
     }
     Ok(())
 }
 
-/// Brings what is new in an agent's branch home.
+/// Brings what is new in an agent's branch home. While the line is cut, it goes with the next link.
 pub(crate) async fn send(
-    (ws, up): (&Ws, &dyn Upstream),
-    run: RunId,
+    (ws, up): Here<'_>,
+    run: Option<RunId>,
     agent: AgentId,
 ) -> Result<(), EngineError> {
-    let (_, branch, here) = stands(ws, agent).await?;
-    let asked = Asked::Branch { agent, here: here.map(|id| id.to_string()), offset: u64::MAX };
-    let stand: Stand = say(up, Some(run), &asked).await.map_err(EngineError::told)?;
-    let has = stand.head.as_deref().map(CommitId::parse).transpose()?;
-    if here.is_none() || has == here {
+    if !up.is_linked() {
+        ws.looks.owe([agent]);
         return Ok(());
     }
-    let own = ws.clone();
-    let written = blocking(move || own.repo()?.write_pack(&branch, has).map_err(EngineError::from));
-    let Some((head, pack)) = written.await?? else { return Ok(()) };
-    let id = BlobId::of(&pack);
-    keep(up, run, id, &pack).await?;
-    let asked = Asked::Commits { agent, pack: id, head: head.to_string() };
-    say::<Value>(up, Some(run), &asked).await.map(drop).map_err(EngineError::told)
+    let slug = stands(ws, agent).await?.slug;
+    let _turn = ws.paths.hold(&ws.agent_folder(&slug)).await;
+    send_held((ws, up), run, agent).await
 }
 
-/// The slug of an agent, its branch, and where that stands here.
-async fn stands(
-    ws: &Ws,
+/// The same for whoever has the turn. Where home's branch has gone another way, this one goes there, too, once home has
+/// what was here.
+async fn send_held(
+    (ws, up): Here<'_>,
+    run: Option<RunId>,
     agent: AgentId,
-) -> Result<(String, Branch, Option<CommitId>), EngineError> {
-    let found = ws.read(|snap| snap.get::<Agent>(agent))?;
-    let slug = found.ok_or(EngineError::Broken("the agent of a run is gone"))?.slug;
-    let (own, branch) = (ws.clone(), Branch::agent(&slug)?);
-    let asked = branch.clone();
-    let here = blocking(move || own.repo()?.head(&asked)).await??;
-    Ok((slug, branch, here))
-}
-
-/// At home: where a branch stands, and a piece of what a host does not have of it.
-pub(super) async fn branch(
-    ws: &Ws,
-    from: GatewayId,
-    agent: AgentId,
-    here: Option<String>,
-    offset: u64,
-) -> Result<Value, EngineError> {
-    let (_, branch, head) = its(ws, from, agent).await?;
-    let data = match (head, offset) {
-        (None, _) | (_, u64::MAX) => Vec::new(),
-        (Some(_), _) => {
-            let (own, here) = (ws.clone(), here.as_deref().map(CommitId::parse).transpose()?);
-            let written =
-                blocking(move || own.repo()?.write_pack(&branch, here).map_err(EngineError::from));
-            written.await??.map(|(_, pack)| pack).unwrap_or_default()
+) -> Result<(), EngineError> {
+    let Place { slug, branch, head } = stands(ws, agent).await?;
+    let Some(here) = head else { return Ok(()) };
+    let asked = Asked::Branch { agent, here: Some(here.to_string()), offset: u64::MAX };
+    let stand: Stand = ask(up, run, &asked).await?;
+    let has = stand.head.as_deref().map(CommitId::parse).transpose()?;
+    if has == Some(here) || stand.has {
+        return Ok(());
+    }
+    let sent = Branch::sent(&slug)?;
+    if !stand.is_kept && head_of(ws, &sent).await? != Some(here) {
+        let own = ws.clone();
+        let packed = blocking(move || own.repo()?.pack_of(here, has).map_err(EngineError::from));
+        let pack = packed.await??;
+        let id = BlobId::of(&pack);
+        keep(up, run, id, &pack).await?;
+        let asked = Asked::Commits { agent, pack: id, head: here.to_string() };
+        let answer: Value = ask(up, run, &asked).await?;
+        if !matches!(answer.as_str(), Some(APART | KEPT)) {
+            return Ok(());
         }
-    };
-    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
-    let piece = &data[from..data.len().min(from.saturating_add(PIECE))];
-    let (head, total) = (head.map(|id| id.to_string()), data.len() as u64);
-    value(&Stand { head, total, data: STANDARD.encode(piece) }).map_err(EngineError::Home)
+        // People may drop it there; it is not sent once more.
+        let own = ws.clone();
+        blocking(move || own.repo()?.place(&sent, here).map_err(EngineError::from)).await??;
+    }
+    take_over((ws, up), run, (agent, slug, branch, here)).await
 }
 
-/// At home: takes in what is new in a branch.
-pub(super) async fn commits(
-    ws: &Ws,
-    from: GatewayId,
-    agent: AgentId,
-    pack: BlobId,
-    head: String,
-) -> Result<Value, EngineError> {
-    let (slug, branch, _) = its(ws, from, agent).await?;
-    let (own, head) = (ws.clone(), CommitId::parse(&head)?);
-    let moved = blocking(move || {
-        let (pack, repo) = (own.blobs.get(pack, MOST)?, own.repo()?);
-        let moved = repo.read_pack(&branch, head, &pack)?;
-        if moved == Moved::On {
-            repo.checkout(&branch, &own.agent_folder(&slug))?;
+/// Goes on with a branch as home has it. What was here is kept there; what is in no commit stays as it lies.
+async fn take_over(
+    (ws, up): Here<'_>,
+    run: Option<RunId>,
+    (agent, slug, branch, here): (AgentId, String, Branch, CommitId),
+) -> Result<(), EngineError> {
+    let (head, pack) = fetched(up, run, (agent, Some(here))).await?;
+    let Some(head) = head else { return Ok(()) };
+    tracing::info!(agent.id = %agent, "home has gone another way with the files of {slug}");
+    let (own, folder) = (ws.clone(), ws.agent_folder(&slug));
+    let replaced = blocking(move || {
+        let repo = own.repo()?;
+        repo.take_in(head, &pack)?;
+        if repo.head(&branch)? != Some(here) {
+            return Ok(false);
         }
-        Ok::<_, EngineError>(moved)
+        // Should it end in between, it is done once more.
+        repo.carry(&folder, (here, head), None)?;
+        Ok::<_, EngineError>(repo.replace(&branch, here, head)?)
     });
-    match moved.await?? {
-        Moved::Stood | Moved::On => Ok(Value::Bool(true)),
-        Moved::Apart => {
-            let words = "the files of this agent have gone another way at home";
-            Err(EngineError::Home(Refusal::new("branch_conflict", words)))
+    if !replaced.await?? {
+        // A run has committed meanwhile: that goes home first.
+        ws.looks.owe([agent]);
+    }
+    Ok(())
+}
+
+/// Where a branch stands at home, with a pack of what is missing here.
+async fn fetched(
+    up: &dyn Upstream,
+    run: Option<RunId>,
+    (agent, here): (AgentId, Option<CommitId>),
+) -> Result<(Option<CommitId>, Vec<u8>), EngineError> {
+    let mut pack = Vec::new();
+    loop {
+        let (here, offset) = (here.map(|id| id.to_string()), pack.len() as u64);
+        let stand: Stand = ask(up, run, &Asked::Branch { agent, here, offset }).await?;
+        if is_whole(&mut pack, &stand) {
+            let head = stand.head.as_deref().map(CommitId::parse).transpose()?;
+            return Ok((head, pack));
         }
     }
 }
 
-async fn its(
-    ws: &Ws,
-    from: GatewayId,
-    agent: AgentId,
-) -> Result<(String, Branch, Option<CommitId>), EngineError> {
-    match ws.read(|snap| is_its(snap, from, agent))? {
-        true => stands(ws, agent).await,
-        // It may have moved while its machine was not linked.
-        false => {
-            let words = "this agent does not work on this machine any more";
-            Err(EngineError::Home(Refusal::new("agent_elsewhere", words)))
-        }
+/// Takes a piece of a pack; says whether it was the last.
+fn is_whole(pack: &mut Vec<u8>, stand: &Stand) -> bool {
+    let piece = STANDARD.decode(&stand.data).unwrap_or_default();
+    let is_last = piece.is_empty() || stand.total <= (pack.len() + piece.len()) as u64;
+    pack.extend(piece);
+    is_last
+}
+
+/// Asks home about files: about a run in its turn, else beside all that is said.
+async fn ask<T: DeserializeOwned>(
+    up: &dyn Upstream,
+    run: Option<RunId>,
+    asked: &Asked,
+) -> Result<T, EngineError> {
+    let answer = match run {
+        Some(run) => say(up, Some(run), asked).await,
+        None => match value(asked) {
+            Ok(what) => up.asks(what).await.and_then(read),
+            Err(refusal) => Err(refusal),
+        },
+    };
+    answer.map_err(EngineError::told)
+}
+
+/// An agent's branch on this machine.
+async fn stands(ws: &Ws, agent: AgentId) -> Result<Place, EngineError> {
+    let found = ws.read(|snap| snap.get::<Agent>(agent))?;
+    let slug = found.ok_or(EngineError::Broken("the agent of a run is gone"))?.slug;
+    let branch = Branch::agent(&slug)?;
+    let head = head_of(ws, &branch).await?;
+    Ok(Place { slug, branch, head })
+}
+
+async fn head_of(ws: &Ws, branch: &Branch) -> Result<Option<CommitId>, EngineError> {
+    let (own, branch) = (ws.clone(), branch.clone());
+    Ok(blocking(move || own.repo()?.head(&branch)).await??)
+}
+
+/// What is wrong with files, as the engine has it.
+pub(crate) fn of_files(error: FilesError) -> EngineError {
+    match error {
+        FilesError::Git(error) => error.into(),
+        FilesError::Store(error) => error.into(),
+        FilesError::NoFolder => EngineError::Broken("the agent has no files"),
+        other => EngineError::Home(Refusal::new(other.code(), other.to_string())),
     }
 }

@@ -52,7 +52,11 @@ impl OfHome for TrustError {
 
 impl OfHome for JobError {
     fn told(refusal: Refusal) -> Self {
-        StoreError::told(refusal).into()
+        match refusal.code.as_str() {
+            // Its rules say so, in words for whoever has begun the program.
+            "tool" => Self::Told(refusal.sentence),
+            _ => StoreError::told(refusal).into(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use features::runs::model::{Attachment, EventKind};
 use features::runs::queries as runs;
 use features::runs::rules::{Asks, Pen};
 use features::usage::rules::{self as money, Admitted, Ask, Spent};
-use kernel::{CallKind, ConnectionId, ReservationId, Timestamp};
+use kernel::{CallKind, ConnectionId, InputId, ReservationId, Timestamp};
 use providers::bound::Size;
 use providers::catalog::Model;
 use store::WriteTx;
@@ -39,12 +39,20 @@ pub struct Question {
     pub percent: u32,
     /// What it is for.
     pub kind: CallKind,
+    /// By which id its money is held back, wherever that is written down.
+    #[serde(default)]
+    pub id: Option<ReservationId>,
+    /// What it was admitted as on a machine that was cut off.
+    #[serde(default)]
+    pub admitted: Option<Admitted>,
 }
 
 impl Question {
-    /// Reserves the money and notes that the call begins.
-    fn ask(&self, tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<Begun, EngineError> {
-        not_halted(tx, pen)?;
+    /// Reserves the money and notes that the call begins; `late` when it has begun already.
+    fn ask(&self, tx: &mut WriteTx<'_>, pen: &mut Pen, late: bool) -> Result<Begun, EngineError> {
+        if !late {
+            not_halted(tx, pen)?;
+        }
         let mut size = self.size;
         for kind in &pen.appended {
             // What was read into the conversation by this very transaction is sent too.
@@ -58,7 +66,7 @@ impl Question {
             }
         }
         let call = pen.run.calls + 1;
-        let admitted = self.admit(tx, pen, call, size)?;
+        let admitted = self.admit(tx, pen, (call, size), late)?;
         pen.append(
             tx,
             EventKind::CallStarted {
@@ -75,8 +83,8 @@ impl Question {
         &self,
         tx: &mut WriteTx<'_>,
         pen: &Pen,
-        call: u32,
-        size: Size,
+        (call, size): (u32, Size),
+        late: bool,
     ) -> Result<Admitted, EngineError> {
         let ask = Ask {
             agent: pen.run.agent,
@@ -91,8 +99,12 @@ impl Question {
             max_output: self.max_output,
             heeds_limit: self.heeds_limit,
             percent: self.percent,
+            id: self.id,
         };
-        Ok(money::admit(tx, &ask)?)
+        Ok(match self.admitted.as_ref().filter(|_| late) {
+            Some(admitted) => money::grants::made(tx, &ask, admitted)?,
+            None => money::admit(tx, &ask)?,
+        })
     }
 }
 
@@ -136,6 +148,9 @@ pub struct CallBegun {
     pub switched: Option<EventKind>,
     /// What the model is told before it.
     pub told: Vec<String>,
+    /// The messages that its writer knows of, where that is another machine than home: no others are read.
+    #[serde(default)]
+    pub known: Option<Vec<InputId>>,
     /// The call.
     pub question: Question,
 }
@@ -144,20 +159,27 @@ impl Entry for CallBegun {
     type Answer = Begun;
     const PLACE: Place = Place::Journal;
 
+    fn answered(&mut self, begun: &Begun) {
+        self.question.admitted = Some(begun.admitted.clone());
+    }
+
     fn write(
         self,
         tx: &mut WriteTx<'_>,
         mut pen: Pen,
-        _: Within,
+        within: Within,
     ) -> Result<Done<Begun>, EngineError> {
         if let Some(switched) = self.switched {
             pen.append(tx, switched)?;
         }
-        let wish = pen.read_inputs(tx)?;
+        let wish = match &self.known {
+            Some(known) => pen.read_known(tx, known)?,
+            None => pen.read_inputs(tx)?,
+        };
         for text in self.told {
             pen.append(tx, EventKind::Notice { text })?;
         }
-        let begun = self.question.ask(tx, &mut pen)?;
+        let begun = self.question.ask(tx, &mut pen, within.is_late())?;
         save(tx, pen, Begun { wish, ..begun })
     }
 }
@@ -173,13 +195,17 @@ impl Entry for QuestionBegun {
     type Answer = Begun;
     const PLACE: Place = Place::Journal;
 
+    fn answered(&mut self, begun: &Begun) {
+        self.question.admitted = Some(begun.admitted.clone());
+    }
+
     fn write(
         self,
         tx: &mut WriteTx<'_>,
         mut pen: Pen,
-        _: Within,
+        within: Within,
     ) -> Result<Done<Begun>, EngineError> {
-        let begun = self.question.ask(tx, &mut pen)?;
+        let begun = self.question.ask(tx, &mut pen, within.is_late())?;
         save(tx, pen, begun)
     }
 }
@@ -195,16 +221,23 @@ impl Entry for ReviewBegun {
     type Answer = Begun;
     const PLACE: Place = Place::Journal;
 
+    fn answered(&mut self, begun: &Begun) {
+        self.question.admitted = Some(begun.admitted.clone());
+    }
+
     fn write(
         self,
         tx: &mut WriteTx<'_>,
         mut pen: Pen,
-        _: Within,
+        within: Within,
     ) -> Result<Done<Begun>, EngineError> {
-        not_halted(tx, &pen)?;
+        if !within.is_late() {
+            not_halted(tx, &pen)?;
+        }
         pen.run.calls += 1;
         let call = pen.run.calls;
-        let admitted = self.question.admit(tx, &pen, call, self.question.size)?;
+        let size = self.question.size;
+        let admitted = self.question.admit(tx, &pen, (call, size), within.is_late())?;
         save(tx, pen, Begun { call, admitted, wish: None })
     }
 }
@@ -223,8 +256,11 @@ pub struct Paid {
 impl Paid {
     /// Books what it cost and notes that who gave it is well.
     pub(super) fn write(self, tx: &mut WriteTx<'_>) -> Result<(), EngineError> {
-        money::settle(tx, self.reservation, self.spent)?;
-        if let Some(who) = self.well {
+        if !money::grants::is_at_home(tx, self.reservation)? {
+            money::settle(tx, self.reservation, self.spent)?;
+        }
+        // Who may be asked home alone decides.
+        if let Some(who) = self.well.filter(|_| !tx.schema().is_mirror()) {
             turns::note_success(tx, &who)?;
         }
         Ok(())
@@ -283,10 +319,11 @@ impl CutOff {
         (class, message, retry_at): (String, String, Option<Timestamp>),
     ) -> Result<(), EngineError> {
         let Self { call, reservation, spent, piece } = self;
-        if is_free {
-            money::release(tx, reservation)?;
-        } else {
-            money::book_lost(tx, reservation, spent)?;
+        match is_free {
+            // It was begun before the line was cut.
+            _ if money::grants::is_at_home(tx, reservation)? => {}
+            true => money::release(tx, reservation)?,
+            false => drop(money::book_lost(tx, reservation, spent)?),
         }
         if let Some(piece) = piece {
             pen.append(tx, piece)?;
@@ -352,6 +389,7 @@ impl Entry for ReviewBooked {
 
     fn write(self, tx: &mut WriteTx<'_>, pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
         match self.booked {
+            _ if money::grants::is_at_home(tx, self.reservation)? => {}
             Booked::Answered(spent) => drop(money::settle(tx, self.reservation, spent)?),
             Booked::Lost(spent) => drop(money::book_lost(tx, self.reservation, spent)?),
             Booked::Free => money::release(tx, self.reservation)?,

@@ -30,6 +30,8 @@ const CUT: &str = "The conversation had become too long, so older parts were lef
 const GO_ON: &str = "Your answer was cut off at the limit of output tokens. Go on exactly where it stopped, and repeat nothing.";
 /// Why a run stands still that was put back because the program was about to end.
 const CLOSING: &str = "HQ was stopped";
+/// Why a run is taken up anew whose machine is linked again.
+const CUT_OFF: &str = "its machine was cut off for a while and is linked again";
 
 /// What an answer without tool calls is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,6 +275,9 @@ pub struct Rested {
     pub effective: bool,
     /// Whether the program is about to end; else work stands still.
     pub closing: bool,
+    /// Whether it goes on at once, from what home has: its machine was cut off.
+    #[serde(default)]
+    pub behind: bool,
 }
 
 impl Entry for Rested {
@@ -284,8 +289,9 @@ impl Entry for Rested {
             pen.append(tx, committed)?;
         }
         pen.run.effective |= self.effective;
-        if self.closing {
-            pen.append(tx, EventKind::Interrupted { what: CLOSING.to_owned() })?;
+        if self.closing || self.behind {
+            let what = if self.closing { CLOSING } else { CUT_OFF };
+            pen.append(tx, EventKind::Interrupted { what: what.to_owned() })?;
             pen.requeue(tx)?;
         } else {
             halt::rest(tx, pen)?;

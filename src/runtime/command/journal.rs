@@ -45,8 +45,15 @@ impl Entry for StepBegun {
     type Answer = ();
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
-        not_halted(tx, &pen)?;
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: Pen,
+        within: Within,
+    ) -> Result<Done<()>, EngineError> {
+        if !within.is_late() {
+            not_halted(tx, &pen)?;
+        }
         spend(tx, self.approved)?;
         if let EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } =
             &self.begun

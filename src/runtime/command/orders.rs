@@ -13,7 +13,7 @@ use features::jobs::rules::{self as jobs, Finished, JobError, NewJob};
 use features::runs::model::{EventKind, Run};
 use features::runs::rules::{self as runs, RunError, Wake, client, context, halt, tell};
 use features::trust::rules::{self as trust, NewApproval, TrustError};
-use features::usage::rules as money;
+use features::usage::rules::{self as money, UsageError};
 use kernel::{AgentId, ApprovalAnswer, ApprovalId, ItemId, JobId, Outcome, RunId, SessionId};
 use store::{ReadExt as _, StoreError, WriteTx};
 use vault::rules::{Used, used};
@@ -95,6 +95,9 @@ pub struct RunRecovered {
     pub run: RunId,
     /// Why it was interrupted.
     pub what: String,
+    /// Whether it works on another machine than home.
+    #[serde(default)]
+    pub away: bool,
 }
 
 impl Order for RunRecovered {
@@ -102,7 +105,10 @@ impl Order for RunRecovered {
     type Error = EngineError;
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Run, EngineError> {
-        let run = runs::recover(tx, self.run, &self.what)?;
+        let run = match self.away {
+            true => runs::recover_away(tx, self.run, &self.what)?,
+            false => runs::recover(tx, self.run, &self.what)?,
+        };
         money::book_left(tx, self.run)?;
         Ok(run)
     }
@@ -154,6 +160,9 @@ pub struct RunEnded {
     pub run: RunId,
     /// How.
     pub outcome: Outcome,
+    /// Whether nothing is heard of its machine: what it may have spent there is booked.
+    #[serde(default)]
+    pub silent: bool,
 }
 
 impl Order for RunEnded {
@@ -161,7 +170,17 @@ impl Order for RunEnded {
     type Error = RunError;
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        if self.silent {
+            money::grants::lose(tx, self.run).map_err(of_money)?;
+        }
         runs::force_end(tx, self.run, self.outcome, "").map(drop)
+    }
+}
+
+fn of_money(error: UsageError) -> RunError {
+    match error {
+        UsageError::Store(error) => error.into(),
+        other => StoreError::Failed(other.to_string()).into(),
     }
 }
 

@@ -26,10 +26,10 @@ use features::inbox::model::Item;
 use features::jobs::model::JobOutcome;
 use features::jobs::rules::{Finished, NewJob};
 use features::runs::model::{
-    Body, CallStatus, Context, EventKind, Halt, Input, ModelSource, Outside, ReadMark, Run,
-    Session, SessionEvent,
+    Body, CallStatus, Child, Context, EventKind, Halt, Input, InputState, ModelSource, Outside,
+    ReadMark, Run, Session, SessionEvent,
 };
-use features::runs::rules::{self as runs, RunError, RunSpec, SessionSpec};
+use features::runs::rules::{self as runs, Pen, RunError, RunSpec, SessionSpec};
 use features::tasks::model::Task;
 use features::trust::model::{Permission, PermissionUse, Plan, Witness};
 use features::trust::rules::NewApproval;
@@ -40,8 +40,8 @@ use features::workspace::model::{Counter, Member};
 use kernel::id::SeededIds;
 use kernel::time::{ManualClock, from_ms};
 use kernel::{
-    Actor, AgentId, ApprovalAnswer, ApprovalId, CallKind, Cause, ItemId, JobId, Outcome, Part,
-    PermissionId, ReservationId, Risk, RunId, RunTrigger, SessionId, Thinking, TypedId,
+    Actor, AgentId, ApprovalAnswer, ApprovalId, CallKind, Cause, InputId, ItemId, JobId, Outcome,
+    Part, PermissionId, ReservationId, Risk, RunId, RunTrigger, SessionId, Thinking, TypedId,
 };
 use providers::bound::Size;
 use providers::catalog;
@@ -62,7 +62,7 @@ fn notice(text: &str) -> EventKind {
 }
 
 fn hand(number: u64, epoch: u64, first: Option<Box<First>>) -> Hand {
-    Hand { run: run(), epoch, worked_ms: 1_200, number, first, decided: Vec::new() }
+    Hand { run: run(), epoch, worked_ms: 1_200, number, first, decided: Vec::new(), cut: None }
 }
 
 fn first(item: Option<Item>) -> Box<First> {
@@ -116,6 +116,8 @@ fn question() -> Question {
         heeds_limit: true,
         percent: 100,
         kind: CallKind::Step,
+        id: Some(ReservationId::from_bytes([2; 16])),
+        admitted: None,
     }
 }
 
@@ -175,6 +177,7 @@ fn journal_lines() -> Vec<Line> {
         CallBegun {
             switched: Some(notice("other")),
             told: vec!["Soon.".into()],
+            known: Some(vec![InputId::from_bytes([1; 16])]),
             question: question(),
         }
         .into(),
@@ -242,7 +245,7 @@ fn home_lines() -> Vec<Line> {
             rests: false,
         }
         .into(),
-        Rested { committed: None, effective: true, closing: true }.into(),
+        Rested { committed: None, effective: true, closing: true, behind: true }.into(),
         Ended { committed: None, outcome: Outcome::Done, summary: "Done.".to_owned() }.into(),
         BudgetLacked { events: Vec::new(), lack: Box::new(lack), usual: true, limit: None }.into(),
         Parked { events: Vec::new(), until: None, detail: "signs in".to_owned() }.into(),
@@ -275,10 +278,10 @@ fn orders() -> Vec<Ordered> {
         RunWoken { run }.into(),
         RunTakenUp { run }.into(),
         RunPutDown { run }.into(),
-        RunRecovered { run, what: "HQ was restarted".to_owned() }.into(),
+        RunRecovered { run, what: "HQ was restarted".to_owned(), away: true }.into(),
         RunHungUp { run }.into(),
         RunSuspended { run }.into(),
-        RunEnded { run, outcome: Outcome::Stopped { by: None } }.into(),
+        RunEnded { run, outcome: Outcome::Stopped { by: None }, silent: true }.into(),
         RunsTakenUp { count: 3 }.into(),
         CallerGone { run }.into(),
         LateKept { run, late: vec![notice("late")] }.into(),
@@ -401,7 +404,7 @@ impl Stage {
             path: folder.path().join("hq.redb"),
             schema: features::cards::tables(schema! {
                 Agent, Member, Counter, Task, Item, Session, Run, SessionEvent, Input, Context,
-                Halt, Outside, ReadMark,
+                Halt, Outside, ReadMark, Child,
             }),
             cache: 4 << 20,
             clock: Arc::new(ManualClock::at(from_ms(1_700_000_000_000))),
@@ -491,4 +494,49 @@ fn a_writer_that_was_taken_over_is_refused_whatever_its_number() {
         assert!(matches!(refused, EngineError::Run(RunError::Fenced)), "{refused}");
     }
     assert_eq!(stage.events().len(), 2);
+}
+
+#[test]
+fn what_a_machine_wrote_alone_is_applied_once_however_often_it_is_heard() {
+    let stage = Stage::set();
+    stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
+    let late = || Hand { cut: Some(1_600_000_000_000), ..hand(2, 1, None) };
+    stage.apply(late(), "two").expect("it is applied");
+    let before = (stage.events(), stage.run());
+    assert_eq!(stage.apply(late(), "two").expect("an answer"), Value::Null);
+    assert_eq!((stage.events(), stage.run()), before, "nothing has changed");
+    // A clock that is years behind brings nothing out of order.
+    assert!(before.0.is_sorted_by_key(|event| event.at));
+    let gap = Hand { cut: Some(1_600_000_000_000), ..hand(4, 1, None) };
+    let refused = stage.apply(gap, "four").expect_err("what was written before it is missing");
+    assert!(matches!(refused, EngineError::Run(RunError::Fenced)), "{refused}");
+    assert_eq!((stage.events(), stage.run()), before, "nothing has changed");
+}
+
+#[test]
+fn a_model_on_another_machine_has_read_what_that_knows_of_and_nothing_else() {
+    let stage = Stage::set();
+    stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
+    let (session, agent) = (stage.run().session, stage.run().agent);
+    let input = |n: u8| InputId::from_bytes([n; 16]);
+    let said = move |n: u8, state: InputState| {
+        let (by, at) = (Actor::System(Part::Engine), from_ms(1_700_000_000_000));
+        let words = Input::words(input(n), (session, agent), (by, format!("words {n}")), at);
+        Input { state, ..words }
+    };
+    let run = stage.run;
+    // The second was taken back after the machine had read it; the third came after the cut.
+    let read = move |tx: &mut WriteTx<'_>| -> Result<(), RunError> {
+        tx.put(&said(1, InputState::Accepted))?;
+        tx.put(&said(2, InputState::Cancelled))?;
+        tx.put(&said(3, InputState::Accepted))?;
+        let mut pen = Pen::open(tx, run, 1)?.written_at(Some(from_ms(1_700_000_000_000)));
+        pen.read_known(tx, &[input(1), input(2)])?;
+        pen.save(tx).map(drop)
+    };
+    stage.store.write_blocking(BY.0, BY.1, read).expect("they are read");
+    let all = stage.store.read(|snap| snap.list::<Input>(&Range::all())).expect("a read");
+    let read: Vec<bool> =
+        all.iter().map(|one| matches!(one.state, InputState::Consumed(_))).collect();
+    assert_eq!(read, [true, true, false]);
 }

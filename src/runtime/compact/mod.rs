@@ -111,6 +111,10 @@ impl Turn {
     /// Before a call: compacts the conversation when somebody wants it or it will soon not fit. Nothing
     /// means that the call can be made.
     pub(super) async fn condense(&mut self) -> Result<Option<Step>, EngineError> {
+        // The next step takes the run up anew.
+        if self.is_behind() {
+            return Ok(Some(Step::Next));
+        }
         let (asked, waiting) = self.talk.journal.ws.read(|snap| {
             let heard = runs::queue::heard(snap, self.setting.session, self.talk.journal.run)?;
             let waiting: usize = heard.iter().map(|input| input.text.len()).sum();
@@ -150,6 +154,9 @@ impl Turn {
 
     /// A provider says that the conversation is too long. Nothing when a compaction does not help.
     pub(super) async fn overflowed(&mut self) -> Result<Option<Step>, EngineError> {
+        if self.is_behind() {
+            return Ok(Some(Step::Next));
+        }
         if MAX_OVERFLOWS <= self.talk.compactions.overflows || self.is_of_no_use() {
             return Ok(None);
         }

@@ -23,6 +23,8 @@ impl Dispatcher {
             let going = resume::recover_away(&self.0.ws, &agents).await?;
             self.0.memory.lock().recovered = going;
             *recovered = true;
+            let ws = self.0.ws.clone();
+            self.0.ws.spawn("jobs", self.0.engine.jobs.clone().serve_away(ws));
         }
         let now = self.0.ws.app.clock.now();
         self.0.memory.lock().starved = false;

@@ -8,9 +8,9 @@ use kernel::{AccountId, Outcome, RunId};
 use store::ReadExt as _;
 
 use super::Dispatcher;
-use crate::BY;
 use crate::command::orders::{RunEnded, RunSuspended};
 use crate::port::Port as _;
+use crate::{BY, commit};
 
 /// How long a stopped run's task may take before the run is ended without it.
 const STOP_GRACE: Duration = Duration::from_millis(950);
@@ -20,8 +20,12 @@ const AWAY_GRACE: Duration = Duration::from_secs(4);
 impl Dispatcher {
     /// Ends a run that was asked to stop, whatever its task does. Answers whether that was written.
     pub(super) async fn end_stopped(&self, run: RunId, by: Option<AccountId>) -> bool {
+        self.end(run, by, false).await
+    }
+
+    async fn end(&self, run: RunId, by: Option<AccountId>, silent: bool) -> bool {
         let outcome = Outcome::Stopped { by };
-        let ended = self.0.ws.order(BY, RunEnded { run, outcome }).await;
+        let ended = self.0.ws.order(BY, RunEnded { run, outcome, silent }).await;
         if let Err(error) = &ended {
             tracing::error!(run.id = %run, %error, "run {run} could not be stopped");
         }
@@ -65,13 +69,16 @@ impl Dispatcher {
                 () = std::future::ready(()), if !linked => {}
                 () = halt.cancelled() => return,
             }
-            let is_live = own
-                .0
-                .ws
-                .read(|snap| snap.get::<Run>(run))
-                .is_ok_and(|run| run.is_some_and(|run| run.is_live()));
-            if is_live {
-                own.end_stopped(run, by).await;
+            let ws = &own.0.ws;
+            let live = ws.read(|snap| {
+                let run = snap.get::<Run>(run)?.filter(Run::is_live);
+                run.map(|run| gateways::queries::gateway_of(snap, run.agent)).transpose()
+            });
+            if let Ok(Some(gateway)) = live {
+                // It may have fallen silent meanwhile.
+                let linked = linked && ws.app.hosts.is_linked(ws.id, gateway);
+                own.end(run, by, !linked).await;
+                commit::left(&own.0.ws, run).await;
             }
             own.0.ws.live.finish(run);
             own.0.memory.lock().ending.remove(&run);

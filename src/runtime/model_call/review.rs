@@ -87,6 +87,8 @@ impl Turn {
             heeds_limit: self.heeds_limit(),
             percent: 100,
             kind: CallKind::Review,
+            id: Some(self.talk.journal.new_id()),
+            admitted: None,
         };
         let (call, admitted) = match self.talk.journal.apply(ReviewBegun { question }).await {
             Ok(Begun { call, admitted, .. }) => (call, admitted),

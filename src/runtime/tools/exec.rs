@@ -53,11 +53,8 @@ const YIELD: u64 = 10_000;
 const MAX_YIELD: u64 = 120_000;
 /// How long a program that is left running at once is looked at: one that fails says so here.
 const GLANCE: Duration = Duration::from_millis(200);
-/// How much longer than its time-out a program is waited for whose end there has to be.
-const GRACE: Duration = Duration::from_secs(60);
-/// Why nothing is left running there.
-const NO_JOBS: &str = "you work on another machine than HQ, where no program goes on by itself: leave out background, \
-     and its end is waited for, at most timeoutSeconds";
+/// How often it is looked whether a line that was cut is back.
+const LOOK: Duration = Duration::from_secs(1);
 /// How much of the output is kept on disk.
 const OUTPUT_CAP: u64 = 16 * 1024 * 1024;
 /// How much of each end of an interrupted program's output is told.
@@ -164,15 +161,6 @@ impl Wanted {
             _ => Self { seconds, wait, children: Children::End, stdin: Input::Nothing },
         }
     }
-
-    /// The same on a host, where nothing goes on as a job: what does is followed and ended from where HQ runs.
-    fn to_its_end(args: &Args) -> Result<Self, ToolError> {
-        if args.background == Some(true) {
-            return Err(ToolError::refused("not_on_this_machine", NO_JOBS));
-        }
-        let wanted = Self::of(args);
-        Ok(Self { wait: Duration::from_secs(wanted.seconds).saturating_add(GRACE), ..wanted })
-    }
 }
 
 impl ActTool for Exec {
@@ -203,10 +191,7 @@ impl ActTool for Exec {
     }
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let wanted = match &cx.ws.upstream {
-            None => Wanted::of(&args),
-            Some(_) => Wanted::to_its_end(&args)?,
-        };
+        let wanted = Wanted::of(&args);
         check_command(&args.command)?;
         let folder = job_folder(&cx.ws, cx.run, cx.step);
         let (command, hears) = command(cx, &args, &wanted, &folder, &self.way_out).await?;
@@ -216,7 +201,7 @@ impl ActTool for Exec {
         let mut running = Running(Some(job.clone()));
         io(left_over::note(&folder, job.mark()), "the job's mark")?;
         let end = tokio::select! {
-            end = job.wait_for(wanted.wait) => end,
+            end = waited_for(cx, &job, wanted.wait) => end,
             () = cx.cancel.cancelled() => {
                 job.stop(StopReason::Stopped);
                 Some(job.wait().await)
@@ -234,8 +219,9 @@ impl ActTool for Exec {
                 since: began.elapsed(),
                 heard,
             };
-            let left = self.jobs.adopt(cx, leaving).await?;
+            // Whoever writes it down sees to it from here on.
             running.0 = None;
+            let left = self.jobs.adopt(cx, leaving).await?;
             let mut output = ToolOutput::text(format!(
                 "[running as job {number}; you are told when it ends; process with id {number} \
                  follows it, writes to it or ends it]\n{text}",
@@ -253,6 +239,19 @@ impl ActTool for Exec {
         output.text.push_str(&put_back);
         Ok(output)
     }
+}
+
+/// Waits for the end of a program, no longer than its agent does. On a host whose line is cut nobody can be told that it goes
+/// on, so it is waited for until somebody can.
+async fn waited_for(cx: &ToolCx, job: &Job, wait: Duration) -> Option<JobEnd> {
+    let end = job.wait_for(wait).await;
+    let Some(up) = cx.ws.upstream.as_ref().filter(|_| end.is_none()) else { return end };
+    while !up.is_linked() {
+        if let Some(end) = job.wait_for(LOOK).await {
+            return Some(end);
+        }
+    }
+    None
 }
 
 /// What a program may have heard.

@@ -85,7 +85,11 @@ impl ReadTool for ToolSearch {
         let child = cx.child.as_ref();
         let exec = agent.is_some_and(|agent| agent.exec) && child.is_none_or(|c| c.may_exec);
         let trigger = run.map_or(RunTrigger::Api, |run| run.trigger);
+        let is_away = cx.ws.upstream.is_some();
         let may_use = |name: &str| {
+            if is_away && toolbox::not_there(name).is_some() {
+                return false;
+            }
             let runs = matches!(name, "exec" | "process");
             let looks = || {
                 let spec = specs::all().iter().find(|spec| spec.name == name);

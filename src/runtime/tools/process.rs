@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::bring;
 use crate::command::orders::{JobCleared, JobStopped};
 use crate::jobs::{Jobs, Live};
 use crate::port::Port;
@@ -257,10 +258,13 @@ impl Process {
     }
 
     async fn kill(&self, cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
-        let id = job.id;
-        let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
-        cx.ws.order(by, JobStopped { id }).await?;
-        let ended = match self.jobs.get(id) {
+        let (id, live) = (job.id, self.jobs.get(job.id));
+        // On a host it ends at once, whether or not home hears of that now.
+        if cx.ws.upstream.is_none() || live.is_none() {
+            let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
+            cx.ws.order(by, JobStopped { id }).await?;
+        }
+        let ended = match live {
             Some(live) => {
                 live.program.stop(sandbox::job::StopReason::Stopped);
                 live.program.wait_for(STOPS_WITHIN).await.is_some()
@@ -303,9 +307,15 @@ async fn news_of(live: &Arc<Live>) -> Result<(String, u32), ToolError> {
 
 /// The end of what a job has written.
 async fn end_of(cx: &ToolCx, job: &Job, most: usize) -> String {
+    bring_output(cx, job).await;
     let (ws, job) = (cx.ws.clone(), job.clone());
     let read = tokio::task::spawn_blocking(move || queries::written(&ws, &job, None, most));
     reduce::plain(&read.await.unwrap_or_default().text).into_owned()
+}
+
+/// What was kept of an output may lie at home.
+async fn bring_output(cx: &ToolCx, job: &Job) {
+    bring::bring(&cx.ws, job.output.iter().map(|output| output.id).collect()).await;
 }
 
 async fn log(
@@ -317,6 +327,7 @@ async fn log(
     // A line is counted from the first one, however long ago that was.
     let text = match offset {
         Some(_) => {
+            bring_output(cx, &job).await;
             let (ws, job) = (cx.ws.clone(), job.clone());
             let whole = tokio::task::spawn_blocking(move || {
                 reduce::plain(&queries::whole(&ws, &job)).into_owned()

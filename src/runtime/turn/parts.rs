@@ -63,6 +63,8 @@ pub struct Setting {
     pub aside: bool,
     pub cancel: CancellationToken,
     pub rests: Arc<AtomicBool>,
+    /// How often home had heard by then what its host wrote of it alone.
+    pub drained: u64,
 }
 
 /// The model that answers a run, and the others that may.

@@ -1,11 +1,13 @@
 //! What a host has written, and what its engine asks: carried out by the engine of home, each run's in order. The answer
 //! leaves when the mirror is on its way with all that was written before it, so that the host reads what it has written.
 
-use app::upstream::{Missing, Refusal, Wanted};
+use app::downstream::Told;
+use app::upstream::{LATE, Missing, Refusal, Wanted};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kernel::{RunId, TypedId as _};
-use link::frame::{Answer, Command, Frame, Outcome};
+use link::LinkError;
+use link::frame::{Answer, Command, Control, Frame, Outcome};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
@@ -38,9 +40,17 @@ pub(super) async fn answers(host: &Host, mut asked: mpsc::Receiver<Command>) -> 
 async fn carried_out(host: &Host, command: Command) -> Answer {
     let Command { run, number, mut body, .. } = command;
     let about = (run != nobody()).then_some(run);
+    // What was written while the line was cut is the same as it was said before that, and comes before the mirror goes on.
+    let late = body.as_object_mut().and_then(|body| body.remove(LATE)).is_some();
     let said: [u8; 32] = Sha256::digest(body.to_string()).into();
     let what = body["what"].take();
-    let done = if let Some(wanted) = Wanted::of(&what) {
+    let told = Told::of(&what);
+    // What home has asked before the mirror goes on, too.
+    let waits = !late && told.is_none();
+    let done = if let Some(told) = told {
+        host.line.told(told);
+        Ok(Value::Null)
+    } else if let Some(wanted) = Wanted::of(&what) {
         renewed(host, wanted).await
     } else if let Some(missing) = Missing::of(&what) {
         piece_of(host, missing).await
@@ -49,12 +59,34 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
     } else {
         Err(Refusal::new("stopping", "the workspace is being started again"))
     };
-    let seq = host.line.looked(host.ws.store.head().seq).await;
+    let seq = match waits {
+        false => 0,
+        true => host.line.looked(host.ws.store.head().seq).await,
+    };
     let answer = match done {
         Ok(answer) => json!({ "seq": seq, "answer": answer }),
         Err(refusal) => json!({ "seq": seq, "refusal": refusal }),
     };
     Answer { run, number, result: Outcome::Done(answer) }
+}
+
+/// Asks the host what home wants to know of it, once it is welcomed, until the link ends.
+pub(super) async fn questions(host: &Host) -> End {
+    host.asks_may_go.notified().await;
+    while let Some(tell) = host.line.asks().await {
+        let frame = Frame::Control(Control { run: None, body: tell.said() });
+        match host.sender.send(frame).await {
+            Err(LinkError::TooLarge { .. }) => {
+                let refusal = Refusal::new("too_long", "this is too long to be asked");
+                for told in Told::all(&tell.number, &Err(refusal)) {
+                    host.line.told(told);
+                }
+            }
+            Err(error) => return error.into(),
+            Ok(()) => {}
+        }
+    }
+    End::Over
 }
 
 /// What stands in place of a run where something is about none.

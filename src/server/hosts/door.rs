@@ -25,7 +25,7 @@ use gateways::identity::identity;
 use gateways::model::{Facts, Load};
 use gateways::queries;
 use gateways::rules::{self, Judgement, Refusal as Why};
-use kernel::{Actor, Cause, Clock, Part, ProblemKind};
+use kernel::{Actor, Cause, Clock, GatewayId, Part, ProblemKind};
 use link::{
     Admitted, Asked, Carrier, Door, FloodGuard, Identity, LinkError, MAX_SEALED, Pace, PublicKey,
     Purpose, Refusal, accept,
@@ -69,6 +69,9 @@ pub(super) struct Meant {
     /// The fingerprint of its key; it may be left out where only one workspace has a key.
     #[serde(default)]
     home: String,
+    /// The gateway that the host says it is; nothing has proved it.
+    #[serde(default)]
+    gateway: String,
 }
 
 /// `GET /gateway/link`: a host knocks.
@@ -104,7 +107,9 @@ pub(super) async fn knocks(
         let text = "too many hosts link at once; try again in a moment".to_owned();
         refused(ProblemKind::Unavailable, "busy", text)
     })?;
-    let caller = Caller { identity: identity(&ws).await?, ws, from, wait, porch, place };
+    // ok: what is no id names none.
+    let named = meant.gateway.parse().ok();
+    let caller = Caller { identity: identity(&ws).await?, ws, named, from, wait, porch, place };
     let upgrade = upgrade.max_message_size(MAX_SEALED).max_frame_size(MAX_SEALED);
     let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(BUFFER);
     Ok(upgrade.on_upgrade(move |socket| caller.heard(socket)))
@@ -139,6 +144,8 @@ fn workspace(app: &App, home: &str) -> Result<Option<Ws>, GatewayError> {
 struct Caller {
     ws: Ws,
     identity: Identity,
+    /// What it says that it is.
+    named: Option<GatewayId>,
     from: IpAddr,
     /// How long the door stays closed to strangers, where those who are known may pass.
     wait: Option<Duration>,
@@ -149,7 +156,7 @@ struct Caller {
 impl Caller {
     /// Lets it prove who it is, and serves it from then on as a task of the workspace.
     async fn heard(self, socket: WebSocket) {
-        let Self { ws, identity, from, wait, porch, place } = self;
+        let Self { ws, identity, named, from, wait, porch, place } = self;
         // From before the judgement on, so that nothing that changes it goes unheard.
         let feeds: [Receiver<Arc<Entry>>; 3] = std::array::from_fn(|_| ws.store.subscribe());
         let carrier = Carrier::of_socket(socket, Message::Binary, binary, failed);
@@ -169,8 +176,23 @@ impl Caller {
                     porch.guard.failed(from);
                 }
                 tracing::info!(%error, "a host that knocked at {} was not let in", ws.slug);
+                if let (Some(named), LinkError::Refused(refusal)) = (named, &error)
+                    && refusal.code == Refusal::WIRE
+                {
+                    is_at_odds(&ws, named, &refusal.sentence);
+                }
             }
         }
+    }
+}
+
+/// Notes for people that a program of another wire calls as a gateway that is not linked. It has proved nothing, so nothing
+/// but these words comes of it.
+fn is_at_odds(ws: &Ws, named: GatewayId, words: &str) {
+    let is_known =
+        ws.read(|snap| Ok::<_, GatewayError>(!queries::gateway_by_id(snap, named)?.is_local()));
+    if is_known.is_ok_and(|is_known| is_known) {
+        ws.app.hosts.is_at_odds(ws.id, named, ws.app.clock.now(), words);
     }
 }
 

@@ -11,28 +11,64 @@ use bytes::Bytes;
 use features::connections::away;
 use features::connections::model::CONNECTIONS;
 use gateways::queries;
-use kernel::{AgentId, ConnectionId, GatewayId, key};
+use kernel::{Actor, AgentId, Cause, ConnectionId, GatewayId, key};
 use link::CHUNK;
-use link::frame::{Control, Frame, KeyPush, KeyRevoke};
+use link::frame::{Control, Frame, KeyAck, KeyPush, KeyRevoke};
 use mirror::Roots;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use store::{Entry, Snap, StoreError};
+use store::{Entry, Snap, StoreError, WriteTx};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver as Entries;
+use vault::away::Parcel;
+use vault::model::SecretId;
 use zeroize::Zeroizing;
 
 use super::serve::{End, Host, STOPPING, hears};
 
 type Keys = BTreeMap<String, Zeroizing<String>>;
+/// Secrets, each with which of its values.
+type Values = BTreeMap<SecretId, u32>;
+
+/// The secrets on their way to a host, and what of them it says that it has.
+#[derive(Default)]
+pub(super) struct Way {
+    /// The version of each key that is a secret, with the secret and which of its values that is.
+    out: Mutex<BTreeMap<String, (u64, SecretId, u32)>>,
+    /// What it has confirmed and nobody has noted yet.
+    here: Mutex<Vec<(SecretId, u32)>>,
+    came: Notify,
+}
+
+impl Way {
+    /// A host says that it has a version of a key.
+    pub(super) fn confirmed(&self, ack: &KeyAck) {
+        let out = self.out.lock().get(&ack.handle).copied();
+        if let Some((_, secret, value)) = out.filter(|(version, ..)| *version == ack.version) {
+            self.here.lock().push((secret, value));
+            self.came.notify_one();
+        }
+    }
+}
+
+/// What a host needs.
+struct Needed {
+    agents: Value,
+    keys: Keys,
+    /// Which of the keys are secrets.
+    secrets: BTreeMap<String, (SecretId, u32)>,
+}
 
 /// Sends keys until the link ends, once the host is welcomed: with that it takes leave of those of its last link.
 pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
     let mut sent: BTreeMap<String, u64> = BTreeMap::new();
     let mut told: Option<Value> = None;
+    let mut noted: Option<Values> = None;
     host.welcomed.notified().await;
     loop {
         let id = host.id;
-        let (agents, keys) = match host.ws.look(move |ws| needed(ws, id)).await {
+        let Needed { agents, keys, secrets } = match host.ws.look(move |ws| needed(ws, id)).await {
             Ok(needed) => needed,
             Err(error) => {
                 tracing::warn!(%error, "keys for a host of {} could not be read", host.ws.slug);
@@ -44,10 +80,19 @@ pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
         let gone: Vec<String> = sent.keys().filter(|one| is_needless(one)).cloned().collect();
         for handle in gone {
             sent.remove(&handle);
+            host.way.out.lock().remove(&handle);
             frames.push(Frame::KeyRevoke(KeyRevoke { handle }));
         }
         for (handle, key) in keys {
             let version = version(&key);
+            match secrets.get(&handle) {
+                Some((id, value)) => {
+                    host.way.out.lock().insert(handle.clone(), (version, *id, *value));
+                }
+                None => {
+                    host.way.out.lock().remove(&handle);
+                }
+            }
             if sent.insert(handle.clone(), version) != Some(version) {
                 let sealed = Bytes::copy_from_slice(key.as_bytes());
                 frames.push(Frame::KeyPush(KeyPush { handle, version, sealed }));
@@ -59,14 +104,43 @@ pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
             frames.push(Frame::Control(Control { run: None, body }));
             told = Some(agents);
         }
+        // What is sent is noted before it is: no confirmation comes before that.
+        let values: Values = secrets.into_values().collect();
+        if noted.as_ref() != Some(&values) {
+            let now = values.clone();
+            note(host, move |tx| vault::rules::sent_to(tx, id, &now)).await;
+            noted = Some(values);
+        }
         for frame in frames {
             if let Err(error) = host.sender.send(frame).await {
                 return error.into();
             }
         }
-        if !hears(&mut feed, |_| true).await {
-            return End::Said(STOPPING);
+        loop {
+            tokio::select! {
+                goes_on = hears(&mut feed, |_| true) => {
+                    if !goes_on {
+                        return End::Said(STOPPING);
+                    }
+                    break;
+                }
+                () = host.way.came.notified() => {
+                    let here = std::mem::take(&mut *host.way.here.lock());
+                    note(host, move |tx| vault::rules::confirmed(tx, id, &here)).await;
+                }
+            }
         }
+    }
+}
+
+/// Notes what became of secrets there. What is not noted is shown as unconfirmed; nothing else depends on it.
+async fn note(
+    host: &Host,
+    body: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
+) {
+    let by = (Actor::Gateway(host.id), Cause::Timer);
+    if let Err(error) = host.ws.write(&by, body).await {
+        tracing::warn!(%error, "where secrets of {} are was not noted", host.ws.slug);
     }
 }
 
@@ -77,7 +151,7 @@ fn version(key: &str) -> u64 {
 }
 
 /// The agents of a host, and the keys that they need.
-fn needed(ws: &Ws, id: GatewayId) -> Result<(Value, Keys), StoreError> {
+fn needed(ws: &Ws, id: GatewayId) -> Result<Needed, StoreError> {
     let (agents, connections) = ws.read(|snap| {
         let agents = queries::bound(snap, id)?;
         let all = connections(snap, &agents)?;
@@ -90,7 +164,11 @@ fn needed(ws: &Ws, id: GatewayId) -> Result<(Value, Keys), StoreError> {
             Err(error) => tracing::warn!(connection.id = %id, "a key is not sent: {error}"),
         }
     }
-    keys.extend(vault::away::sent(ws, &agents)?);
+    let mut secrets = BTreeMap::new();
+    for Parcel { name, text, of } in vault::away::sent(ws, id, &agents)? {
+        secrets.extend(of.map(|of| (name.clone(), of)));
+        keys.insert(name, text);
+    }
     keys.retain(|handle, key| {
         let fits = key.len() <= CHUNK;
         if !fits {
@@ -98,7 +176,8 @@ fn needed(ws: &Ws, id: GatewayId) -> Result<(Value, Keys), StoreError> {
         }
         fits
     });
-    Ok((super::ship::listed(&agents), keys))
+    secrets.retain(|handle, _| keys.contains_key(handle));
+    Ok(Needed { agents: super::ship::listed(&agents), keys, secrets })
 }
 
 /// The connections that agents of a host may need.

@@ -26,8 +26,8 @@ use link::{Accepted, LinkError, Receiver, Sender, Session};
 use mirror::{Have, Standing};
 use store::{Entry, ReadExt as _, StoreError, codec};
 
-use super::commands::{answers, piece};
-use super::keys::keys;
+use super::commands::{answers, piece, questions};
+use super::keys::{Way, keys};
 use super::ship::ship;
 
 /// A link is not let in any more.
@@ -75,6 +75,10 @@ pub(super) struct Host {
     pub(super) sender: Sender,
     /// Told once it was welcomed: nothing else may come to it before.
     pub(super) welcomed: Notify,
+    /// The same, for what is asked of it.
+    pub(super) asks_may_go: Notify,
+    /// The secrets on their way there.
+    pub(super) way: Way,
     processors: u16,
     steps: Mutex<Steps>,
 }
@@ -91,6 +95,8 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
         line,
         sender,
         welcomed: Notify::new(),
+        asks_may_go: Notify::new(),
+        way: Way::default(),
         processors: u16::try_from(facts.cpus).unwrap_or(u16::MAX),
         steps: Mutex::default(),
     };
@@ -108,6 +114,7 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
             end = ship(&host, told, changed) => end,
             end = answers(&host, asked) => end,
             end = keys(&host, keyed) => end,
+            end = questions(&host) => end,
         };
         host.part(end).await;
     };
@@ -198,7 +205,10 @@ impl Host {
                     self.show(running, &mut own);
                     Ok(())
                 }
-                Ok(Frame::KeyAck(_)) => Ok(()),
+                Ok(Frame::KeyAck(ack)) => {
+                    self.way.confirmed(&ack);
+                    Ok(())
+                }
                 Ok(Frame::Log(line)) => {
                     tracing::debug!(level = ?line.level, "a host says: {:?}", line.text);
                     Ok(())

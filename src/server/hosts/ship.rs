@@ -93,6 +93,7 @@ impl Way<'_> {
         };
         self.host.sender.send(Frame::Welcome(welcome)).await?;
         self.host.welcomed.notify_one();
+        self.host.asks_may_go.notify_one();
         Ok(())
     }
 

@@ -17,12 +17,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use app::downstream::Looks;
 use app::finding::Finding;
 use app::inputs::Inputs;
 use app::kept::{Kept, Numbers};
 use app::live::Hub;
 use app::meaning::Vectors;
-use app::{App, PathLocks, Work, Ws, WsParts};
+use app::paths::PathLocks;
+use app::{App, Work, Ws, WsParts};
 use features::users::model::Workspace;
 use features::workspace::model::Settings;
 use features::{users, workspace};
@@ -223,6 +225,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         finding: Finding::at(folder.join("search")),
         vectors: Vectors::at(folder.join("vectors")),
         inputs: Inputs::default(),
+        looks: Looks::default(),
         upstream: None,
         folder,
     }))

@@ -4,13 +4,14 @@
 mod masks;
 mod master;
 mod uses;
+mod view;
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
-use kernel::{AgentId, Can, Timestamp};
+use kernel::{Can, Timestamp};
 use store::{Read, WriteTx};
 use web::error::ApiError;
 use web::extract::{self, Json, Path, Query, sent};
@@ -18,12 +19,14 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
+use self::view::{Look, SecretView, view};
 use crate::dotenv;
 use crate::error::VaultError;
-use crate::given::{self, follow};
-use crate::model::{Category, Places, Scope, Secret, SecretId, Way};
+use crate::given::follow;
+use crate::model::{Category, Owner, Places, Scope, Secret, SecretId, Way};
 use crate::queries;
 use crate::rules::{self, Entry, Existing, NewSecret, Patch, Verdict};
+use crate::sync::State;
 use crate::values::{self, Ends, NewValue, Typed};
 
 /// Routes below `/api/v1`.
@@ -126,83 +129,12 @@ struct Secrets {
     items: Vec<SecretView>,
 }
 
-/// A secret, without its value.
-#[derive(Serialize, JsonSchema)]
-struct SecretView {
-    id: SecretId,
-    /// The variable.
-    key: String,
-    name: String,
-    note: String,
-    category: Category,
-    /// `workspace` or `agents`.
-    scope: &'static str,
-    /// The agents that alone have it.
-    agents: Vec<AgentId>,
-    way: Way,
-    named_only: bool,
-    hosts: Vec<String>,
-    places: Places,
-    plain: bool,
-    /// The value of what is no secret; of all others nothing.
-    value: Option<String>,
-    version: u32,
-    /// `active`, or `reenter` when the value does not open with the present master key.
-    state: &'static str,
-    /// What to know of a value that was just set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<&'static str>,
-    #[schemars(with = "String")]
-    rotated_at: Timestamp,
-    #[schemars(with = "Option<String>")]
-    expires_at: Option<Timestamp>,
-    #[schemars(with = "Option<String>")]
-    removed_at: Option<Timestamp>,
-    #[schemars(with = "Option<String>")]
-    last_used_at: Option<Timestamp>,
-    /// Until when the former value can be put back.
-    #[schemars(with = "Option<String>")]
-    former_until: Option<Timestamp>,
-    #[schemars(with = "String")]
-    created_at: Timestamp,
-}
-
-fn view(app: &App, read: &dyn Read, one: Secret) -> Result<SecretView, VaultError> {
-    let value = queries::value(read, one.id)?;
-    let opens = given::opens(app, one.id, value.as_ref());
-    let last = queries::uses(read, one.id, 1)?.pop();
-    let former = queries::former(read, one.id, app.clock.now())?;
-    Ok(SecretView {
-        value: given::plain(app, &one, value.as_ref()),
-        state: if opens { "active" } else { "reenter" },
-        warning: None,
-        scope: if one.scope == Scope::Workspace { "workspace" } else { "agents" },
-        agents: one.scope.agents().to_vec(),
-        last_used_at: last.map(|last| last.last_at),
-        former_until: former.map(|former| former.until),
-        id: one.id,
-        key: one.key,
-        name: one.name,
-        note: one.note,
-        category: one.category,
-        way: one.way,
-        named_only: one.named_only,
-        hosts: one.hosts,
-        places: one.places,
-        plain: one.plain,
-        version: one.version,
-        rotated_at: one.rotated_at,
-        expires_at: one.expires_at,
-        removed_at: one.removed_at,
-        created_at: one.created_at,
-    })
-}
-
 async fn list(ws: Ws) -> Result<Json<Secrets>, ApiError> {
     let items = ws.look(|ws| {
         ws.read(|snap| {
+            let look = Look::new(ws, snap)?;
             let all = queries::all(snap)?.into_iter();
-            all.map(|one| view(&ws.app, snap, one)).collect::<Result<Vec<_>, VaultError>>()
+            all.map(|one| view(&look, one)).collect::<Result<Vec<_>, VaultError>>()
         })
     });
     Ok(Json(Secrets { items: items.await? }))
@@ -214,19 +146,32 @@ async fn list(ws: Ws) -> Result<Json<Secrets>, ApiError> {
 struct Whose {
     /// The slug or id of an agent that has one of its own.
     agent: Option<String>,
+    /// The slug or id of a gateway whose agents have one of their own.
+    gateway: Option<String>,
+}
+
+/// The words for what is said to be an agent's and a gateway's.
+const BOTH: &str = "Agents or a gateway, not both.";
+
+impl Whose {
+    fn owner(&self, read: &dyn Read) -> Result<Owner, VaultError> {
+        match (&self.agent, &self.gateway) {
+            (None, None) => Ok(Owner::All),
+            (Some(said), None) => Ok(Owner::Agent(queries::agent_called(read, said)?.id)),
+            (None, Some(said)) => Ok(Owner::Gateway(queries::gateway_called(read, said)?.id)),
+            (Some(_), Some(_)) => Err(VaultError::field("gateway", BOTH)),
+        }
+    }
 }
 
 fn found(ws: &Ws, said: &str, whose: &Whose) -> Result<Secret, VaultError> {
-    ws.read(|snap| {
-        let called = |said: &String| queries::agent_called(snap, said).map(|agent| agent.id);
-        queries::meant(snap, said, whose.agent.as_ref().map(called).transpose()?)
-    })
+    ws.read(|snap| queries::meant(snap, said, whose.owner(snap)?))
 }
 
 fn answer(ws: &Ws, id: SecretId, is_short: bool) -> Result<SecretView, VaultError> {
-    let view = ws.read(|snap| view(&ws.app, snap, queries::by_id(snap, id)?))?;
-    let warning = (is_short && !view.plain).then_some(values::SHORT);
-    Ok(SecretView { warning, ..view })
+    let mut told = ws.read(|snap| view(&Look::new(ws, snap)?, queries::by_id(snap, id)?))?;
+    told.warning = (is_short && !told.plain).then_some(values::SHORT);
+    Ok(told)
 }
 
 async fn show(
@@ -251,8 +196,10 @@ struct NewBody {
     ends: Option<Ends>,
     note: Option<String>,
     category: Option<Category>,
-    /// The agents that alone have it, by slug or id; all when this is left out.
+    /// The agents that alone have it, by slug or id; all when this and `gateway` are left out.
     agents: Option<Vec<String>>,
+    /// The gateway whose agents alone have it, by slug or id.
+    gateway: Option<String>,
     /// A stand-in where there are hosts, otherwise the value, when this is left out.
     way: Option<Way>,
     named_only: Option<bool>,
@@ -281,7 +228,7 @@ async fn make(
         value,
         patch: Patch {
             note: body.note,
-            scope: body.agents.map(|said| scope(&ws, &said)).transpose()?,
+            scope: Some(scope(&ws, body.agents.as_deref(), body.gateway.as_deref())?),
             way: Some(body.way),
             named_only: body.named_only,
             hosts: body.hosts,
@@ -296,8 +243,16 @@ async fn make(
     Ok((StatusCode::CREATED, Json(answer(&ws, id, is_short)?)))
 }
 
-fn scope(ws: &Ws, said: &[String]) -> Result<Scope, VaultError> {
-    ws.read(|snap| queries::agents_called(snap, said)).map(Scope::Agents)
+/// Who may use it, as it was said.
+fn scope(ws: &Ws, agents: Option<&[String]>, gateway: Option<&str>) -> Result<Scope, VaultError> {
+    match (agents, gateway) {
+        (None, None) => Ok(Scope::Workspace),
+        (Some(said), None) => ws.read(|snap| queries::agents_called(snap, said)).map(Scope::Agents),
+        (None, Some(said)) => {
+            ws.read(|snap| queries::gateway_called(snap, said)).map(|one| Scope::Gateway(one.id))
+        }
+        (Some(_), Some(_)) => Err(VaultError::field("gateway", BOTH)),
+    }
 }
 
 /// What a secret is to be; what is absent stays.
@@ -310,6 +265,10 @@ struct ChangeBody {
     #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<Vec<String>>")]
     agents: Option<Option<Vec<String>>>,
+    /// The gateway whose agents alone have it; null for all.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    gateway: Option<Option<String>>,
     /// Null for what is usual with its hosts.
     #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<Way>")]
@@ -330,10 +289,13 @@ async fn change(
     extract::Patch(body): extract::Patch<ChangeBody>,
 ) -> Result<Json<SecretView>, ApiError> {
     let id = found(&ws, &said, &whose)?.id;
-    let scope = match body.agents {
-        None => None,
-        Some(None) => Some(Scope::Workspace),
-        Some(Some(said)) => Some(scope(&ws, &said)?),
+    let scope = match (&body.agents, &body.gateway) {
+        (None, None) => None,
+        (agents, gateway) => {
+            let agents = agents.as_ref().and_then(|said| said.as_deref());
+            let gateway = gateway.as_ref().and_then(|said| said.as_deref());
+            Some(scope(&ws, agents, gateway)?)
+        }
     };
     let patch = Patch {
         name: body.name,
@@ -419,8 +381,10 @@ async fn put_back(
 struct ImportBody {
     /// Lines as Node's dotenv reads them.
     text: Typed,
-    /// The agents that alone have them, by slug or id; all when this is left out.
+    /// The agents that alone have them, by slug or id; all when this and `gateway` are left out.
     agents: Option<Vec<String>>,
+    /// The gateway whose agents alone have them, by slug or id.
+    gateway: Option<String>,
     /// What becomes of those that are there already.
     existing: Option<Existing>,
     /// Whether nothing is written.
@@ -463,10 +427,7 @@ async fn import(
     once: Once,
     Json(body): Json<ImportBody>,
 ) -> Result<Json<Imported>, ApiError> {
-    let scope = match &body.agents {
-        Some(said) => scope(&ws, said)?,
-        None => Scope::Workspace,
-    };
+    let scope = scope(&ws, body.agents.as_deref(), body.gateway.as_deref())?;
     let existing = body.existing.unwrap_or(Existing::Refuse);
     let text = dotenv::read(body.text.text());
     let entries = ws.read(|snap| rules::judge(snap, &text, &scope, existing))?;
@@ -495,8 +456,10 @@ struct WhyView {
     key: String,
     /// What it has.
     has: Option<SecretView>,
-    /// What that stands in the place of.
+    /// What that stands in the place of, the nearest of it.
     over: Option<SecretId>,
+    /// All that it stands in the place of, the nearest first: that of the gateway, that of all agents.
+    shadowed: Vec<SecretId>,
     /// Others of that name, which it does not have.
     others: Vec<SecretId>,
     /// The same in sentences.
@@ -518,11 +481,13 @@ async fn why(
             Err(_) => said,
         };
         let why = queries::why(snap, agent, &key)?;
-        let has = why.held.as_ref().map(|held| view(&ws.app, snap, held.secret.clone()));
+        let look = Look::new(&ws, snap)?;
+        let has = why.held.as_ref().map(|held| view(&look, held.secret.clone()));
         let has = has.transpose()?;
         Ok::<_, VaultError>(WhyView {
-            says: why.told(has.as_ref().is_none_or(|has| has.state == "active")),
-            over: why.held.as_ref().and_then(|held| held.over.as_ref()).map(|over| over.id),
+            says: why.told(has.as_ref().is_none_or(|has| has.state != State::Reenter.word())),
+            over: why.held.as_ref().and_then(|held| held.over.first()).map(|over| over.id),
+            shadowed: why.held.iter().flat_map(|held| &held.over).map(|over| over.id).collect(),
             others: why.others.iter().map(|one| one.id).collect(),
             has,
             key,

@@ -1,6 +1,7 @@
-//! Records of secrets: what people set, the sealed values, who used them.
+//! Records of secrets: what people set, the sealed values, who used them, where they are.
 
 mod mask;
+mod receipt;
 mod secret;
 mod used;
 mod value;
@@ -8,7 +9,8 @@ mod value;
 use kernel::ids;
 
 pub use mask::{Mask, SECRET_MASKS};
-pub use secret::{BY_KEY, Category, Places, SECRETS, Scope, Secret, Way};
+pub use receipt::{Receipt, SECRET_RECEIPTS};
+pub use secret::{BY_KEY, Category, Owner, Places, SECRETS, Scope, Secret, Way};
 pub use used::{SECRET_USES, USES_BY_AGENT, USES_BY_RUN, USES_BY_SECRET, Use};
 pub use value::{Former, SECRET_VALUES, Value};
 

@@ -1,12 +1,13 @@
 //! What is set of a secret. Its value is a record of its own, so that whoever reads this never holds it.
 
 use jiff::fmt::serde::timestamp::millisecond;
-use kernel::{Actor, AgentId, Part, Timestamp, TypedId as _};
+use kernel::{Actor, AgentId, GatewayId, Part, Timestamp, TypedId as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 use features::agents::model::Agent;
+use gateways::model::{Gateway, local};
 
 use super::SecretId;
 
@@ -39,6 +40,9 @@ kernel::words! {
     }
 }
 
+/// The number of the reference to a gateway; agents have those below.
+const GATEWAY: u8 = 200;
+
 /// Who may use a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +51,19 @@ pub enum Scope {
     Workspace,
     /// These alone; nobody when none of them is there any more.
     Agents(Vec<AgentId>),
+    /// All agents that work on this gateway.
+    Gateway(GatewayId),
+}
+
+/// One for whom there is one secret of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// All agents.
+    All,
+    /// All agents of a gateway: before what is for all.
+    Gateway(GatewayId),
+    /// An agent: before all else.
+    Agent(AgentId),
 }
 
 impl Scope {
@@ -54,15 +71,64 @@ impl Scope {
     #[must_use]
     pub fn agents(&self) -> &[AgentId] {
         match self {
-            Self::Workspace => &[],
+            Self::Workspace | Self::Gateway(_) => &[],
             Self::Agents(agents) => agents,
         }
     }
 
-    /// Whether it is for this agent alone or beside others.
+    /// The gateway that it names.
+    #[must_use]
+    pub fn gateway(&self) -> Option<GatewayId> {
+        match self {
+            Self::Gateway(id) => Some(*id),
+            Self::Workspace | Self::Agents(_) => None,
+        }
+    }
+
+    /// Whether it names this agent, alone or beside others.
     #[must_use]
     pub fn names(&self, agent: AgentId) -> bool {
         self.agents().contains(&agent)
+    }
+
+    /// Whether it is for an agent that works on this gateway.
+    #[must_use]
+    pub fn reaches(&self, agent: AgentId, at: GatewayId) -> bool {
+        match self {
+            Self::Workspace => true,
+            Self::Gateway(id) => *id == at,
+            Self::Agents(agents) => agents.contains(&agent),
+        }
+    }
+
+    /// How near it is to an agent that it is for: of several the highest counts.
+    #[must_use]
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Workspace => 0,
+            Self::Gateway(_) => 1,
+            Self::Agents(_) => 2,
+        }
+    }
+
+    /// All for whom there may be no other secret of the name.
+    #[must_use]
+    pub fn owners(&self) -> Vec<Owner> {
+        match self {
+            Self::Workspace => vec![Owner::All],
+            Self::Gateway(id) => vec![Owner::Gateway(*id)],
+            Self::Agents(agents) => agents.iter().copied().map(Owner::Agent).collect(),
+        }
+    }
+
+    /// Its word: `workspace`, `gateway` or `agents`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::Gateway(_) => "gateway",
+            Self::Agents(_) => "agents",
+        }
     }
 }
 
@@ -150,16 +216,27 @@ impl Record for Secret {
                     keys.entry(BY_KEY).text(&self.key).u8(1).part(*agent);
                 }
             }
+            Scope::Gateway(gateway) => {
+                keys.entry(BY_KEY).text(&self.key).u8(2).part(*gateway);
+            }
         }
     }
     fn refs(&self, refs: &mut Refs) {
         for (field, agent) in (0..=u8::MAX).zip(self.scope.agents()) {
             refs.to::<Agent>(field, Some(*agent), OnDelete::Clear);
         }
+        // This machine need not have a row, and stays.
+        let gateway = self.scope.gateway().filter(|id| *id != local());
+        let kept = if self.removed_at.is_some() { OnDelete::Clear } else { OnDelete::Refuse };
+        refs.to::<Gateway>(GATEWAY, gateway, kept);
     }
     fn clear(&mut self, field: u8) {
-        if let Scope::Agents(agents) = &mut self.scope {
-            agents.remove(usize::from(field));
+        match &mut self.scope {
+            Scope::Agents(agents) => {
+                agents.remove(usize::from(field));
+            }
+            Scope::Gateway(_) => self.scope = Scope::Agents(Vec::new()),
+            Scope::Workspace => {}
         }
     }
     fn sample() -> Self {

@@ -11,6 +11,7 @@ use app::Ws;
 use features::agents::queries::head::{self, Head, Place};
 use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
+use gateways::queries as places;
 use kernel::day::{self, Toward};
 use kernel::{AgentId, Can, Timestamp};
 use store::{Read, ReadExt as _};
@@ -30,6 +31,7 @@ use crate::error::VaultError;
 use crate::given;
 use crate::model::{Scope, Secret, Use};
 use crate::queries::{self, Held};
+use crate::sync::{self, Machines};
 
 /// So many uses are looked through for the last one of an agent.
 const USES: usize = 200;
@@ -46,8 +48,10 @@ struct Line {
     says: String,
     dot: Dot,
     last: Option<RelTime>,
-    /// Whether it stands in the place of that of all agents.
-    is_over: bool,
+    /// What it stands in the place of; empty where there is no such thing.
+    over: String,
+    /// What stands in its place, so that the agent does not have it; empty where nothing does.
+    under: String,
     href: String,
     /// Adds one of its own in this place; empty where it has one.
     over_href: String,
@@ -101,6 +105,9 @@ struct AgentPage {
     head: Head,
     live: Live,
     own: Vec<Line>,
+    /// The name of its gateway, where there are several.
+    gateway: Option<String>,
+    of_gateway: Vec<Line>,
     shared: Vec<Line>,
     may_change: bool,
     new_href: String,
@@ -187,6 +194,15 @@ fn count_of(times: u32) -> String {
     format::count(u64::from(times), "time", "times")
 }
 
+/// What a secret is beside others of its name, for an agent on the gateway of this name.
+fn called(secret: &Secret, gateway: &str) -> String {
+    match secret.scope {
+        Scope::Workspace => "the shared one".to_owned(),
+        Scope::Gateway(_) => format!("that of {gateway}"),
+        Scope::Agents(_) => "its own".to_owned(),
+    }
+}
+
 fn page(
     scene: &Scene,
     read: &dyn Read,
@@ -200,22 +216,29 @@ fn page(
     let uses = queries::used_by(read, agent.id, Timestamp::MIN, USES)?;
     let base = scene.ws.url(HERE);
     let new_href = format!("{base}/new?agent={}", agent.slug);
-    let line = |Held { secret, over }: Held| -> Result<Line, VaultError> {
+    let machines = Machines::read(read)?;
+    let at = places::gateway_of(read, agent.id)?;
+    let label = machines.label(at).to_owned();
+    let line = |secret: Secret, over: &[Secret], under: &str| -> Result<Line, VaultError> {
         let value = queries::value(read, secret.id)?;
         let opens = given::opens(&scene.ws.app, secret.id, value.as_ref());
+        let on = machines.of(&scene.ws, read, &secret, opens)?;
+        let here = on.iter().find(|one| one.gateway == at).map(|one| one.state);
         let last = uses.iter().find(|one| one.secret == secret.id);
         let href = format!("{base}/{}", secret.id);
-        let is_own = secret.scope != Scope::Workspace;
-        let over_href = match is_own {
+        let is_own = matches!(secret.scope, Scope::Agents(_));
+        let over_href = match is_own || !under.is_empty() {
             true => String::new(),
             false => format!("{new_href}&key={}&name={}", secret.key, secret.key),
         };
         let is_alone = secret.scope.agents().len() == 1;
+        let over: Vec<String> = over.iter().map(|one| called(one, &label)).collect();
         Ok(Line {
             says: queries::reaches(&secret, opens),
-            dot: list::dot(opens),
+            dot: list::dot(here.unwrap_or_else(|| sync::overall(&on, opens))),
             last: last.map(|one| scene.time(one.last_at)),
-            is_over: over.is_some(),
+            over: kernel::text::listed(&over),
+            under: under.to_owned(),
             remove_href: if is_alone { format!("{href}/remove") } else { String::new() },
             over_href,
             href,
@@ -224,9 +247,20 @@ fn page(
             note: secret.note,
         })
     };
-    let (own, shared): (Vec<_>, Vec<_>) = queries::held(read, agent.id)?
-        .into_iter()
-        .partition(|held| held.secret.scope != Scope::Workspace);
+    let (mut own, mut of_gateway, mut shared) = (Vec::new(), Vec::new(), Vec::new());
+    for Held { secret, over } in queries::held(read, agent.id)? {
+        let nearer = called(&secret, &label);
+        let own_line = line(secret.clone(), &over, "")?;
+        let under = over.into_iter().map(|one| (one.scope.rank(), line(one, &[], &nearer)));
+        let all = std::iter::once((secret.scope.rank(), Ok(own_line))).chain(under);
+        for (rank, line) in all {
+            match rank {
+                0 => shared.push(line?),
+                1 => of_gateway.push(line?),
+                _ => own.push(line?),
+            }
+        }
+    }
     let used = match scene.access.may(Can::Admin) {
         true => Some(used(scene, read, agent.id, since)?),
         false => None,
@@ -237,8 +271,10 @@ fn page(
     Ok(AgentPage {
         shell,
         live,
-        own: own.into_iter().map(line).collect::<Result<_, _>>()?,
-        shared: shared.into_iter().map(line).collect::<Result<_, _>>()?,
+        own,
+        gateway: machines.are_several().then_some(label),
+        of_gateway,
+        shared,
         may_change,
         new_href: new_href.clone(),
         here,

@@ -1,5 +1,7 @@
 //! All secrets, in groups by who may use them.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -7,6 +9,7 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::tasks::queries::scene::Scene;
+use kernel::GatewayId;
 use store::Read;
 use web::error::PageError;
 use web::extract::Query;
@@ -25,6 +28,7 @@ use crate::error::VaultError;
 use crate::given;
 use crate::model::{Category, Scope, Secret};
 use crate::queries;
+use crate::sync::{self, Machines, On, State};
 
 /// So many uses are looked through for faces.
 const USES: usize = 40;
@@ -43,6 +47,8 @@ struct Line {
     owners: Vec<Face>,
     used: Vec<Face>,
     dot: Dot,
+    /// How it stands with the value on each machine; empty while there is this one alone.
+    on: String,
     last: Option<RelTime>,
     renew: Option<Due>,
     is_late: bool,
@@ -57,7 +63,7 @@ struct Line {
 
 /// A group of them.
 struct Band {
-    label: &'static str,
+    label: String,
     glyph: &'static str,
     lines: Vec<Line>,
 }
@@ -145,7 +151,10 @@ fn page(
     (typed, wrong): (Typed, Wrong),
 ) -> Result<ListPage, VaultError> {
     let base = scene.ws.url(HERE);
+    let machines = Machines::read(read)?;
     let (mut shared, mut own, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    let mut of_gateways: BTreeMap<GatewayId, Vec<Line>> = BTreeMap::new();
+    let line = |secret| line(scene, read, &machines, secret, replace);
     for secret in queries::all(read)? {
         match secret.removed_at {
             Some(at) => gone.push(Gone {
@@ -154,19 +163,27 @@ fn page(
                 name: secret.name,
                 key: secret.key,
             }),
-            None if secret.scope == Scope::Workspace => {
-                shared.push(line(scene, read, secret, replace)?);
-            }
-            None => own.push(line(scene, read, secret, replace)?),
+            None => match &secret.scope {
+                Scope::Workspace => shared.push(line(secret)?),
+                Scope::Agents(_) => own.push(line(secret)?),
+                Scope::Gateway(id) => {
+                    let id = *id;
+                    of_gateways.entry(id).or_default().push(line(secret)?);
+                }
+            },
         }
     }
+    let all = "Available to all agents".to_owned();
+    let mut bands = vec![Band { label: all, glyph: "users", lines: shared }];
+    for one in machines.gateways() {
+        let label = format!("Only agents on {}", one.label);
+        let lines = of_gateways.remove(&one.id).unwrap_or_default();
+        bands.push(Band { label, glyph: "server", lines });
+    }
+    bands.push(Band { label: "Only some agents".to_owned(), glyph: "lock", lines: own });
     // While somebody types a value, nothing is drawn anew.
-    let is_typing = shared.iter().chain(&own).any(|line| line.is_open);
+    let is_typing = bands.iter().flat_map(|band| &band.lines).any(|line| line.is_open);
     let live = Live::new(base.clone()).tables(&TABLES).calm();
-    let bands = [
-        Band { label: "Available to all agents", glyph: "users", lines: shared },
-        Band { label: "Only some agents", glyph: "lock", lines: own },
-    ];
     Ok(ListPage {
         shell,
         here: MENU,
@@ -184,10 +201,17 @@ fn page(
     })
 }
 
-fn line(scene: &Scene, read: &dyn Read, secret: Secret, replace: &str) -> Result<Line, VaultError> {
+fn line(
+    scene: &Scene,
+    read: &dyn Read,
+    machines: &Machines,
+    secret: Secret,
+    replace: &str,
+) -> Result<Line, VaultError> {
     let (app, now) = (&scene.ws.app, scene.today.now);
     let value = queries::value(read, secret.id)?;
     let opens = given::opens(app, secret.id, value.as_ref());
+    let on = machines.of(&scene.ws, read, &secret, opens)?;
     let uses = queries::uses(read, secret.id, USES)?;
     let mut used = faces(scene, uses.iter().map(|one| one.agent));
     used.truncate(FACES);
@@ -197,10 +221,11 @@ fn line(scene: &Scene, read: &dyn Read, secret: Secret, replace: &str) -> Result
         Due::new(day, now.to_zoned(scene.today.zone.clone()).date(), Work::Open)
     });
     Ok(Line {
-        who: who(scene, &secret),
+        who: who(scene, machines, &secret),
         owners: faces(scene, secret.scope.agents().iter().copied()),
         used,
-        dot: dot(opens),
+        dot: dot(sync::overall(&on, opens)),
+        on: said(scene, machines, &on),
         last: uses.first().map(|one| scene.time(one.last_at)),
         renew,
         is_late: secret.expires_at.is_some_and(|at| at <= now),
@@ -225,10 +250,21 @@ fn line(scene: &Scene, read: &dyn Read, secret: Secret, replace: &str) -> Result
     })
 }
 
-/// How it stands with a value on this machine.
-pub(super) fn dot(opens: bool) -> Dot {
-    match opens {
-        true => Dot::new("active", "Active"),
-        false => Dot::new("error", "Must be entered again"),
+/// How it stands with a value.
+pub(super) fn dot(state: State) -> Dot {
+    let word = match state {
+        State::Active => "active",
+        State::Sent => "in_progress",
+        State::Waiting => "waiting",
+        State::Reenter => "error",
+    };
+    Dot::new(word, state.label())
+}
+
+/// The same machine by machine, where there are several.
+pub(super) fn said(scene: &Scene, machines: &Machines, on: &[On]) -> String {
+    match machines.are_several() {
+        true => sync::told(on, scene.today.now, &scene.today.zone),
+        false => String::new(),
     }
 }

@@ -11,6 +11,7 @@ mod typed;
 use app::{App, Ws};
 use axum::response::Response;
 use features::tasks::queries::scene::Scene;
+use gateways::model::{AGENT_PLACES, GATEWAYS};
 use kernel::{AgentId, Assignee, Can};
 use web::error::PageError;
 use web::flash;
@@ -18,9 +19,13 @@ use web::hx::Hx;
 use web::parts::Face;
 use web::routes::{Needs as _, Routes};
 use web::shell::Flash;
+use web::sse::HOSTS;
 
 use crate::given;
-use crate::model::{SECRET_MASKS, SECRET_USES, SECRET_VALUES, SECRETS, Scope, Secret};
+use crate::model::{
+    SECRET_MASKS, SECRET_RECEIPTS, SECRET_USES, SECRET_VALUES, SECRETS, Scope, Secret,
+};
+use crate::sync::Machines;
 pub(crate) use master::only_managers;
 
 /// The place of these pages.
@@ -28,7 +33,16 @@ const HERE: &str = "settings/secrets";
 /// Their word in the menu of settings.
 const MENU: &str = "secrets";
 /// What they hear.
-const TABLES: [&str; 4] = [SECRETS.name, SECRET_VALUES.name, SECRET_USES.name, SECRET_MASKS.name];
+const TABLES: [&str; 8] = [
+    SECRETS.name,
+    SECRET_VALUES.name,
+    SECRET_USES.name,
+    SECRET_MASKS.name,
+    SECRET_RECEIPTS.name,
+    GATEWAYS.name,
+    AGENT_PLACES.name,
+    HOSTS,
+];
 
 /// Routes below the workspace.
 #[must_use]
@@ -71,10 +85,11 @@ fn faces(scene: &Scene, agents: impl IntoIterator<Item = AgentId>) -> Vec<Face> 
 }
 
 /// Who may use a secret, in words.
-fn who(scene: &Scene, secret: &Secret) -> String {
+fn who(scene: &Scene, machines: &Machines, secret: &Secret) -> String {
     let name = |id: &AgentId| scene.people.name(Assignee::Agent(*id));
     match &secret.scope {
         Scope::Workspace => "All agents".to_owned(),
+        Scope::Gateway(id) => format!("All agents on {}", machines.label(*id)),
         Scope::Agents(agents) if agents.is_empty() => "Nobody".to_owned(),
         Scope::Agents(agents) => agents.iter().map(name).collect::<Vec<_>>().join(", "),
     }

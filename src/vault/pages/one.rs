@@ -17,18 +17,20 @@ use web::form::Wrong;
 use web::html;
 use web::hx::Hx;
 use web::idempotency::Once;
+use web::live::Live;
 use web::parts::{Choice, Dot, Face};
 use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
 use super::typed::{self, Typed};
-use super::{HERE, MENU, done, list, who};
+use super::{HERE, MENU, TABLES, done, list, who};
 use crate::error::VaultError;
 use crate::given;
 use crate::model::{Category, Secret, SecretId, Use};
 use crate::queries;
 use crate::rules::{self, NewSecret, Patch};
+use crate::sync::{self, Machines};
 use crate::values;
 
 /// So many uses are shown.
@@ -39,6 +41,7 @@ struct Fields {
     v: Typed,
     wrong: Wrong,
     agents: Vec<Choice>,
+    gateways: Vec<Choice>,
     scopes: Vec<Choice>,
     ways: Vec<Choice>,
     ends: Vec<Choice>,
@@ -46,9 +49,11 @@ struct Fields {
 
 impl Fields {
     fn new(ws: &Ws, v: Typed, wrong: Wrong) -> Result<Self, VaultError> {
+        let gateways = v.gateways(ws)?;
         Ok(Self {
             agents: v.boxes(ws)?,
-            scopes: v.scopes(),
+            scopes: v.scopes(!gateways.is_empty()),
+            gateways,
             ways: v.ways(),
             ends: typed::ends(),
             v,
@@ -76,15 +81,18 @@ struct UseLine {
 }
 
 #[derive(Template)]
-#[template(path = "vault/one.html")]
+#[template(path = "vault/one.html", blocks = ["standing"])]
 struct OnePage {
     shell: Shell,
+    live: Live,
     here: &'static str,
     href: String,
     name: String,
     key: String,
     who: String,
     dot: Dot,
+    /// How it stands with the value on each machine; empty while there is this one alone.
+    on: String,
     opens: bool,
     about: String,
     /// The value of what is no secret.
@@ -107,6 +115,7 @@ struct Again {
 #[serde(default)]
 pub(super) struct Asked {
     agent: String,
+    gateway: String,
     key: String,
     name: String,
 }
@@ -117,7 +126,7 @@ pub(super) async fn new(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let mut v = Typed::default().for_agent(&asked.agent);
+    let mut v = Typed::default().for_agent(&asked.agent).for_gateway(&asked.gateway);
     v.put("name", &asked.name);
     v.put("key", &asked.key);
     v.put("headers", "on");
@@ -180,10 +189,15 @@ fn said(new: &NewSecret) -> String {
 pub(super) async fn show(
     ws: Ws,
     who: Person,
+    hx: Hx,
     shell: Shell,
     Path(id): Path<SecretId>,
 ) -> Result<Response, PageError> {
-    html::page(&one_page(&ws, &who, shell, id, None).await?)
+    let page = one_page(&ws, &who, shell, id, None).await?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_standing()),
+        false => html::page(&page),
+    }
 }
 
 async fn one_page(
@@ -221,12 +235,17 @@ fn one(
     let opens = given::opens(app, secret.id, value.as_ref());
     let uses = queries::uses(read, secret.id, USES)?.into_iter();
     let former = queries::former(read, secret.id, scene.today.now)?;
+    let machines = Machines::read(read)?;
+    let on = machines.of(&scene.ws, read, &secret, opens)?;
+    let href = format!("{}/{}", scene.ws.url(HERE), secret.id);
     Ok(OnePage {
         shell,
+        live: Live::new(href.clone()).tables(&TABLES).calm(),
         here: MENU,
-        href: format!("{}/{}", scene.ws.url(HERE), secret.id),
-        who: who(scene, &secret),
-        dot: list::dot(opens),
+        href,
+        who: who(scene, &machines, &secret),
+        dot: list::dot(sync::overall(&on, opens)),
+        on: list::said(scene, &machines, &on),
         opens,
         about: queries::reaches(&secret, opens),
         plain: given::plain(app, &secret, value.as_ref()),

@@ -39,6 +39,7 @@ struct PastePage {
     v: Typed,
     wrong: Wrong,
     agents: Vec<Choice>,
+    gateways: Vec<Choice>,
     scopes: Vec<Choice>,
     lines: Vec<Line>,
     /// Whether the lines were looked at.
@@ -52,7 +53,7 @@ pub(super) async fn form(
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
-    let v = Typed::default().for_agent(typed.text("agent"));
+    let v = Typed::default().for_agent(typed.text("agent")).for_gateway(typed.text("gateway"));
     html::page(&page(&ws, shell, v, Wrong::none(), None)?)
 }
 
@@ -70,12 +71,14 @@ fn page(
         (fine, 0) => format!("{fine} can be taken in."),
         (_, wrong) => format!("{wrong} of {} must be mended first.", entries.len()),
     };
+    let gateways = typed.gateways(ws)?;
     Ok(PastePage {
         shell,
         here: MENU,
         base: ws.url(HERE),
         agents: typed.boxes(ws)?,
-        scopes: typed.scopes(),
+        scopes: typed.scopes(!gateways.is_empty()),
+        gateways,
         lines: entries.iter().map(line).collect(),
         is_judged: judged.is_some(),
         summary,

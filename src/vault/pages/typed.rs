@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use app::Ws;
 use features::agents::queries::{self as agents, Called};
 use features::tasks::queries::due;
+use gateways::model::Status;
+use gateways::queries as places;
 use kernel::Timestamp;
 use kernel::cadence::midnight;
 use kernel::day::{self, Toward};
@@ -21,6 +23,10 @@ use crate::values::Ends;
 
 /// The beginning of the names of boxes for agents.
 const AGENT: &str = "agent.";
+/// The word for some agents.
+const SOME: &str = "some";
+/// The word for the agents on a gateway.
+const GATEWAY: &str = "gateway";
 
 /// What a form sent, by the names of its fields.
 #[derive(Clone, Default, Deserialize)]
@@ -46,15 +52,22 @@ impl Typed {
         if let Some(at) = secret.expires_at {
             typed.put("expires", &at.to_zoned(zone(who)).date().to_string());
         }
-        if let Scope::Agents(ids) = &secret.scope {
-            typed.put("who", "some");
-            ws.read(|snap| {
-                for id in ids {
-                    let agent = queries::agent_called(snap, &id.to_string())?;
-                    typed.put(&format!("{AGENT}{}", agent.slug), "on");
-                }
-                Ok::<_, VaultError>(())
-            })?;
+        match &secret.scope {
+            Scope::Workspace => {}
+            Scope::Gateway(id) => {
+                let one = ws.read(|snap| queries::gateway_at(snap, *id))?;
+                typed = typed.for_gateway(&one.slug);
+            }
+            Scope::Agents(ids) => {
+                typed.put("who", SOME);
+                ws.read(|snap| {
+                    for id in ids {
+                        let agent = queries::agent_called(snap, &id.to_string())?;
+                        typed.put(&format!("{AGENT}{}", agent.slug), "on");
+                    }
+                    Ok::<_, VaultError>(())
+                })?;
+            }
         }
         Ok(typed)
     }
@@ -62,8 +75,17 @@ impl Typed {
     /// The same for this agent alone.
     pub(super) fn for_agent(mut self, slug: &str) -> Self {
         if !slug.is_empty() {
-            self.put("who", "some");
+            self.put("who", SOME);
             self.put(&format!("{AGENT}{slug}"), "on");
+        }
+        self
+    }
+
+    /// The same for the agents on this gateway.
+    pub(super) fn for_gateway(mut self, slug: &str) -> Self {
+        if !slug.is_empty() {
+            self.put("who", GATEWAY);
+            self.put("gateway", slug);
         }
         self
     }
@@ -104,8 +126,13 @@ impl Typed {
 
     /// Who may use it.
     pub(super) fn scope(&self, ws: &Ws) -> Result<Scope, VaultError> {
-        if self.text("who") != "some" {
-            return Ok(Scope::Workspace);
+        match self.text("who") {
+            SOME => {}
+            GATEWAY => {
+                let one = ws.read(|snap| queries::gateway_called(snap, self.text("gateway")))?;
+                return Ok(Scope::Gateway(one.id));
+            }
+            _ => return Ok(Scope::Workspace),
         }
         let named = self.0.keys().filter_map(|name| name.strip_prefix(AGENT));
         let named: Vec<String> = named.map(str::to_owned).collect();
@@ -158,14 +185,37 @@ impl Typed {
         Ok(all.iter().map(one).collect())
     }
 
-    /// The choice between all agents and some.
-    pub(super) fn scopes(&self) -> Vec<Choice> {
-        let some = self.text("who") == "some";
-        vec![
-            Choice::new("all", "All agents", !some).hint("Those that come later, too."),
-            Choice::new("some", "Only some agents", some)
-                .hint("It stands before one for all agents."),
-        ]
+    /// The gateways whose agents it may be for; none while there is this machine alone.
+    pub(super) fn gateways(&self, ws: &Ws) -> Result<Vec<Choice>, VaultError> {
+        let chosen = self.text("gateway");
+        let mut all = ws.read(|snap| places::gateways(snap))?;
+        if all.len() < 2 && self.text("who") != GATEWAY {
+            return Ok(Vec::new());
+        }
+        all.retain(|one| one.status != Status::Revoked || one.slug == chosen);
+        let one = |one: gateways::model::Gateway| {
+            let is_chosen = one.slug == chosen;
+            Choice::new(one.slug, one.label, is_chosen)
+        };
+        Ok(all.into_iter().map(one).collect())
+    }
+
+    /// The choice between all agents, those on a gateway where there are several, and some.
+    pub(super) fn scopes(&self, are_several: bool) -> Vec<Choice> {
+        let who = self.text("who");
+        let is_all = who != SOME && who != GATEWAY;
+        let mut all =
+            vec![Choice::new("all", "All agents", is_all).hint("Those that come later, too.")];
+        if are_several {
+            let gateway = Choice::new(GATEWAY, "The agents on one gateway", who == GATEWAY);
+            all.push(gateway.hint("It stands before one for all agents."));
+        }
+        let before = match are_several {
+            true => "It stands before one for a gateway or for all agents.",
+            false => "It stands before one for all agents.",
+        };
+        all.push(Choice::new(SOME, "Only some agents", who == SOME).hint(before));
+        all
     }
 
     /// The choice of ways.

@@ -21,8 +21,8 @@ use serde::Serialize;
 use store::{Range, ReadExt as _, Store, StoreError};
 
 pub use error::RotationError;
-use rows::passes;
-pub use rows::{Sealing, cover, sealed_tables};
+pub use rows::sealed_tables;
+use rows::{Sealing, passes};
 
 /// The kind of the work.
 const KIND: &str = "rotate-master";

@@ -1,8 +1,6 @@
 //! The records that hold sealed values, with the place for which each was sealed. A test walks the schemas and finds what
 //! is missing here.
 
-use std::sync::{PoisonError, RwLock};
-
 use crypto::keyring::Binding;
 use features::backups::job;
 use features::backups::model::BackupSecret;
@@ -13,6 +11,8 @@ use features::notifications::model::sending::{NoticeSecret, VAPID};
 use features::notifications::sending::{letters, push};
 use features::rotation::pen::Pen;
 use features::users::model::factors::{Totp, totp_place};
+use gateways::identity;
+use gateways::model::GatewayKey;
 use kernel::WorkspaceId;
 use store::{Read, ReadExt as _, Record, Store, StoreError};
 
@@ -20,7 +20,7 @@ use super::Walk;
 use crate::model::Value;
 
 /// A record with sealed values.
-pub trait Sealing: Record + Clone + PartialEq + Send + 'static {
+pub(super) trait Sealing: Record + Clone + PartialEq + Send + 'static {
     /// Seals its values anew, as far as former keys have sealed them.
     ///
     /// # Errors
@@ -109,6 +109,14 @@ impl Sealing for Totp {
     }
 }
 
+impl Sealing for GatewayKey {
+    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = pen.workspace.map(|id| id.to_string()).unwrap_or_default();
+        pen.named(&mut self.sealed, &mut self.key_id, identity::place(&owner));
+        Ok(())
+    }
+}
+
 /// One way through a table of a store.
 pub(super) type Pass = fn(&mut Walk<'_, '_>, &Store, Option<WorkspaceId>) -> Result<(), StoreError>;
 /// The name of a table with the way through it.
@@ -127,41 +135,28 @@ const fn named<R: Sealing>() -> Named {
     (R::TABLE.name, pass)
 }
 
-const WORKSPACE: [Named; 6] = [
+static WORKSPACE: [Named; 7] = [
     named::<Value>(),
     named::<ConnectionKey>(),
     named::<SpareKeys>(),
     named::<Grant>(),
     named::<Login>(),
     named::<NoticeSecret>(),
+    named::<GatewayKey>(),
 ];
-const SYSTEM: [Named; 3] = [named::<Totp>(), named::<BackupSecret>(), named::<NoticeSecret>()];
-/// Tables of workspaces in packages that are not known here.
-static MORE: RwLock<Vec<Named>> = RwLock::new(Vec::new());
+static SYSTEM: [Named; 3] = [named::<Totp>(), named::<BackupSecret>(), named::<NoticeSecret>()];
 
-/// Has a table of workspaces covered whose package is not known here. `server` calls this before it opens a store.
-pub fn cover<R: Sealing>() {
-    let mut more = MORE.write().unwrap_or_else(PoisonError::into_inner);
-    if more.iter().all(|(name, _)| *name != R::TABLE.name) {
-        more.push(named::<R>());
-    }
-}
-
-fn all(of_workspace: bool) -> Vec<Named> {
-    if !of_workspace {
-        return SYSTEM.to_vec();
-    }
-    let more = MORE.read().unwrap_or_else(PoisonError::into_inner);
-    WORKSPACE.iter().chain(more.iter()).copied().collect()
+fn all(of_workspace: bool) -> &'static [Named] {
+    if of_workspace { &WORKSPACE } else { &SYSTEM }
 }
 
 /// The ways through all tables with sealed values, of a workspace or of the store of accounts.
 pub(super) fn passes(of_workspace: bool) -> Vec<Pass> {
-    all(of_workspace).into_iter().map(|(_, pass)| pass).collect()
+    all(of_workspace).iter().map(|(_, pass)| *pass).collect()
 }
 
 /// The names of the tables with sealed values, of a workspace and of the store of accounts.
 #[must_use]
 pub fn sealed_tables() -> [Vec<&'static str>; 2] {
-    [true, false].map(|of_workspace| all(of_workspace).into_iter().map(|(name, _)| name).collect())
+    [true, false].map(|of_workspace| all(of_workspace).iter().map(|(name, _)| *name).collect())
 }

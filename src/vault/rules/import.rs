@@ -85,11 +85,7 @@ fn known(
     scope: &Scope,
     existing: Existing,
 ) -> Result<Verdict, StoreError> {
-    let owners: Vec<_> = match scope {
-        Scope::Workspace => vec![None],
-        Scope::Agents(agents) => agents.iter().copied().map(Some).collect(),
-    };
-    for owner in owners {
+    for owner in scope.owners() {
         let Some(there) = queries::at(read, key, owner)? else { continue };
         return Ok(match existing {
             Existing::Replace if there.scope == *scope => Verdict::Replaces(there.id),

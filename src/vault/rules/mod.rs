@@ -2,6 +2,7 @@
 
 mod import;
 mod masks;
+mod receipts;
 mod renewal;
 mod secrets;
 mod uses;
@@ -9,6 +10,7 @@ mod value;
 
 pub use import::{Entry, Existing, Verdict, fine, import, judge};
 pub use masks::{add_mask, remove_mask};
+pub use receipts::{confirmed, sent_to};
 pub use renewal::remind;
 pub use secrets::{NewSecret, Patch, change, create, remove, restore, sweep};
 pub use uses::{Used, used};

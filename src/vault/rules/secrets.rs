@@ -5,10 +5,11 @@ use kernel::{FieldError, RowAct, Timestamp};
 use store::{ReadExt as _, WriteTx};
 
 use features::agents::model::Agent;
+use gateways::model::{Status, local};
 
 use crate::cards::SECRET;
 use crate::error::VaultError;
-use crate::model::{Category, Places, Scope, Secret, SecretId, Value, Way};
+use crate::model::{Category, Owner, Places, Scope, Secret, SecretId, Value, Way};
 use crate::names;
 use crate::queries;
 use crate::values::NewValue;
@@ -132,19 +133,22 @@ pub(super) fn there(tx: &WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError
     }
 }
 
-/// Refuses a secret whose variable is taken for all agents, or for one of those that it names.
+/// Refuses a secret whose variable is taken for all agents, for its gateway, or for one of the agents that it names.
 fn free(tx: &WriteTx<'_>, made: &Secret) -> Result<(), VaultError> {
-    let owners: Vec<_> = match &made.scope {
-        Scope::Workspace => vec![None],
-        Scope::Agents(agents) => agents.iter().copied().map(Some).collect(),
-    };
-    for owner in owners {
+    for owner in made.scope.owners() {
         let Some(_) = queries::at(tx, &made.key, owner)?.filter(|other| other.id != made.id) else {
             continue;
         };
-        let agent = owner.map(|id| tx.get::<Agent>(id)).transpose()?.flatten();
-        let place =
-            agent.map_or("for all agents".to_owned(), |agent| format!("for {}", agent.name));
+        let place = match owner {
+            Owner::All => "for all agents".to_owned(),
+            Owner::Gateway(id) => {
+                format!("for all agents on {}", queries::gateway_at(tx, id)?.label)
+            }
+            Owner::Agent(id) => {
+                let agent = tx.get::<Agent>(id)?;
+                format!("for {}", agent.map_or_else(|| "an agent".to_owned(), |agent| agent.name))
+            }
+        };
         return Err(VaultError::Exists { key: made.key.clone(), place });
     }
     Ok(())
@@ -203,10 +207,21 @@ fn are_fields(names: &[String]) -> bool {
     names.len() <= MOST_FIELDS && names.iter().all(fits)
 }
 
-/// What is wrong with who may use it. An agent that was archived stays, and is not added.
+/// What is wrong with who may use it. An agent that was archived and a gateway that is not let in any more stay, and are
+/// not added.
 fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldError>, VaultError> {
     let wrong = |words: &str| Ok(Some(FieldError::new("agents", words)));
-    let Scope::Agents(agents) = scope else { return Ok(None) };
+    let agents = match scope {
+        Scope::Workspace => return Ok(None),
+        Scope::Agents(agents) => agents,
+        Scope::Gateway(_) if *scope == old.scope => return Ok(None),
+        Scope::Gateway(id) if *id == local() => return Ok(None),
+        Scope::Gateway(id) => {
+            let is_let_in = queries::gateway_at(tx, *id)?.status != Status::Revoked;
+            let words = "A gateway that is let in, please.";
+            return Ok((!is_let_in).then(|| FieldError::new("gateway", words)));
+        }
+    };
     if agents.is_empty() || MOST_AGENTS < agents.len() {
         return wrong("Choose between one agent and a hundred.");
     }

@@ -44,12 +44,16 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
 
     // The page, the API and the chat say what is waited for; who only reads cannot take it back.
     let shown = owner.get(&page).await.text;
-    for words in ["Waits for GPU box, silent since ", "Take it back", "command=\"close\">Wait<"] {
+    let alone = "The run goes on there by itself, with its own files and programs, until $0.50 is spent or ";
+    let silent = "GPU box is silent since ";
+    for words in [silent, alone, "Take it back", "command=\"close\">Wait<"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     let told = owner.get(&show).await.json();
     assert_eq!(told["silent"]["name"], "GPU box", "{told}");
     assert!(told["silent"]["since"].is_string(), "{told}");
+    assert_eq!(told["silent"]["goes_on_micros"], 500_000, "{told}");
+    assert!(told["silent"]["goes_on_until"].is_string(), "{told}");
     let chat = owner.get(&office.ws().url("agents/ada/chat")).await.text;
     assert!(chat.contains("Ada works on GPU box, silent since "), "{chat}");
     let vera = office.hq.another("Vera", Some(Role::Viewer)).await;
@@ -84,9 +88,9 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     was_done(&shop, &again);
 
     // What the machine says of the old run when it is back changes nothing, and nothing of it happens there.
-    gate.open();
     shop.line.mend();
     until("it was not linked again", || shop.is_linked()).await;
+    gate.open();
     let (id, gateway) = (shop.ada.id, shop.gateway);
     office.act(move |tx| rules::bind(tx, id, gateway)).await;
     office.model.push(done());

@@ -31,6 +31,7 @@ mod shared; // a place that several HQs use
 mod incomplete; // a workspace that is left out
 mod stuck; // a manifest that cannot be read
 mod whereabouts; // what lies where, and what failed where
+mod canary; // secrets that were used: none lies anywhere
 mod leaf; // the repository: pieces, hashes, faults of the target
 
 use std::fs;

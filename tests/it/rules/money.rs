@@ -1,5 +1,6 @@
 //! Money on a real store: what is reserved, settled, lost and refused.
 
+mod grants;
 mod groups;
 mod honest;
 mod own;
@@ -252,6 +253,7 @@ impl Bench {
                 max_output: 2_000,
                 heeds_limit: true,
                 percent: 100,
+                id: None,
             };
             let admitted = admit(tx, &ask)?;
             Ok((admitted.model.price, tx.get::<Reservation>(admitted.reservation)?.unwrap()))
@@ -375,6 +377,7 @@ fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
                 max_output: 16_384,
                 heeds_limit: true,
                 percent: 100,
+                id: None,
             };
             admit(tx, &ask)
         })

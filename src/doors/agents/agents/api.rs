@@ -2,6 +2,7 @@
 
 mod drafts;
 mod files;
+mod kept;
 mod memory;
 mod reach;
 mod upgrade;
@@ -99,6 +100,7 @@ pub fn routes() -> Routes {
                 .doc(|| Doc::new("Take it out of the archive").returns::<View>()),
         )
         .merge(files::routes())
+        .merge(kept::routes())
         .merge(memory::routes())
         .merge(drafts::routes())
         .merge(reach::routes())

@@ -8,13 +8,15 @@ use features::runs::model::Run;
 use features::runs::queries::talk;
 use kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 use kernel::{AgentId, Can, JobId, RunId};
-use store::{ReadExt, StoreError, cursor_key, key_cursor};
+use store::{Read, ReadExt, StoreError, cursor_key, key_cursor};
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Query};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
+use features::agents::queries::elsewhere::Elsewhere;
+use features::jobs::away;
 use features::jobs::model::Job;
 use features::jobs::queries::upkeep::Upkeep;
 use features::jobs::queries::{self, MAX_READ, Written};
@@ -65,7 +67,10 @@ pub fn routes() -> Routes {
         .post(
             "/jobs/{name}/stop",
             stop.needs(Can::Chat).doc(|| {
-                Doc::new("Stop a job with all of its processes; it ends within a second")
+                Doc::new(
+                    "Stop a job with all of its processes; it ends within a second, on a machine that is silent \
+                     when that is back",
+                )
                     .returns::<JobOut>()
             }),
         )
@@ -153,12 +158,36 @@ struct JobOut {
     ended_at: Option<String>,
     /// How many bytes are kept of what it wrote.
     output_bytes: Option<u64>,
+    /// The other machine that it runs on; none where it runs on HQ's own, or has ended.
+    machine: Option<MachineOut>,
+}
+
+/// The other machine that a job runs on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MachineOut {
+    /// What it is called.
+    name: String,
+    /// Whether nothing is heard of it: what is asked of the job there waits until it is back.
+    silent: bool,
+    /// When it was last heard of, while it is silent; none before its first word.
+    silent_since: Option<String>,
+}
+
+impl MachineOut {
+    fn of(place: Elsewhere) -> Self {
+        let since = place.heard_at.filter(|_| !place.is_linked);
+        Self {
+            name: place.label,
+            silent: !place.is_linked,
+            silent_since: since.map(|at| at.to_string()),
+        }
+    }
 }
 
 impl JobOut {
-    fn of(job: &Job) -> Self {
+    fn of(ws: &Ws, read: &dyn Read, job: &Job) -> Result<Self, StoreError> {
         let running = || "running".to_owned();
-        Self {
+        Ok(Self {
             id: job.id,
             number: job.number,
             agent: job.agent,
@@ -171,7 +200,8 @@ impl JobOut {
             started_at: job.started_at.to_string(),
             ended_at: job.ended_at.map(|at| at.to_string()),
             output_bytes: job.output.as_ref().map(|output| output.len),
-        }
+            machine: away::place(ws, read, job)?.map(MachineOut::of),
+        })
     }
 }
 
@@ -222,25 +252,32 @@ struct GoingOut {
     until: Option<String>,
     /// Why it does not go on, in one sentence.
     why: Option<String>,
+    /// The other machine that a program runs on.
+    machine: Option<MachineOut>,
 }
 
 async fn now(ws: Ws, who: Person) -> Result<Json<GoingPage>, ApiError> {
     let items = ws.read(|snap| {
         let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
         let all = queries::now::going(snap, &sees)?;
-        let out = all.into_iter().map(|one| GoingOut {
-            kind: one.kind.word(),
-            title: one.title,
-            agent: one.agent.map(|agent| agent.id),
-            job: one.job.map(|job| job.number),
-            run: one.run.map(|run| run.name()),
-            parent: one.parent.map(|run| run.name()),
-            state: one.state.1,
-            since: one.since.to_string(),
-            until: one.until.map(|until| until.to_string()),
-            why: Some(one.why).filter(|why| !why.is_empty()),
-        });
-        Ok::<_, ApiError>(out.collect())
+        let mut out = Vec::with_capacity(all.len());
+        for one in all {
+            let place = one.job.as_ref().map(|job| away::place(&ws, snap, job)).transpose()?;
+            out.push(GoingOut {
+                kind: one.kind.word(),
+                title: one.title,
+                agent: one.agent.map(|agent| agent.id),
+                job: one.job.map(|job| job.number),
+                run: one.run.map(|run| run.name()),
+                parent: one.parent.map(|run| run.name()),
+                state: one.state.1,
+                since: one.since.to_string(),
+                until: one.until.map(|until| until.to_string()),
+                why: Some(one.why).filter(|why| !why.is_empty()),
+                machine: place.flatten().map(MachineOut::of),
+            });
+        }
+        Ok::<_, ApiError>(out)
     })?;
     let out = |one: Upkeep| UpkeepOut {
         kind: one.kind,
@@ -267,6 +304,8 @@ struct OutputOut {
     next: u64,
     /// Whether more may come.
     running: bool,
+    /// Why nothing is known of it now, in a sentence: its machine is silent, or does not answer.
+    unknown: Option<String>,
 }
 
 /// Whether a person may look at a job: as at the run that began it.
@@ -288,11 +327,10 @@ pub(super) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Job, PageError> 
     found.ok_or_else(|| PageError::not_found("This job"))
 }
 
-/// What a job wrote, read off the threads that serve others.
-pub(super) async fn read(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Written {
-    let (ws, job) = (ws.clone(), job.clone());
-    let read = tokio::task::spawn_blocking(move || queries::written(&ws, &job, from, most));
-    read.await.unwrap_or_default()
+/// The job of this name, if the person may look at it.
+fn shown(ws: &Ws, who: &Person, name: &str) -> Result<JobOut, ApiError> {
+    let job = find(ws, who, name)?;
+    Ok(ws.read(|snap| JobOut::of(ws, snap, &job))?)
 }
 
 async fn list(
@@ -314,7 +352,7 @@ async fn list(
             next = more.then(|| key_cursor(&hit.key));
             let wanted = query.running.is_none_or(|running| hit.record.is_running() == running);
             if wanted && may_see(snap, &hit.record, &who)? {
-                items.push(JobOut::of(&hit.record));
+                items.push(JobOut::of(&ws, snap, &hit.record)?);
             }
         }
         Ok::<_, ApiError>(Page { items, next })
@@ -323,7 +361,7 @@ async fn list(
 }
 
 async fn get(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<JobOut>, ApiError> {
-    Ok(Json(JobOut::of(&find(&ws, &who, &name)?)))
+    Ok(Json(shown(&ws, &who, &name)?))
 }
 
 async fn output(
@@ -335,8 +373,13 @@ async fn output(
     let job = find(&ws, &who, &name)?;
     let running = job.is_running();
     let most = query.limit.unwrap_or(MAX_READ).clamp(1, MAX_READ);
-    let Written { text, from, next } = read(&ws, &job, query.from, most).await;
-    Ok(Json(OutputOut { text, from, next, running }))
+    let seen = away::look(&ws, &job, query.from, most).await?;
+    let silent = seen.silent().map(|place| {
+        format!("{} is silent; what the program writes is shown when it is back.", place.label)
+    });
+    let unknown = silent.or(Some(seen.lack).filter(|lack| !lack.is_empty()));
+    let Written { text, from, next } = seen.written;
+    Ok(Json(OutputOut { text, from, next, running, unknown }))
 }
 
 async fn type_in(
@@ -361,5 +404,5 @@ async fn stop(
     let job = find(&ws, &who, &name)?;
     let stop = once.run(move |tx| rules::request_stop(tx, job.id).map(drop));
     ws.write(&who, stop).await?;
-    Ok(Json(JobOut::of(&find(&ws, &who, &name)?)))
+    Ok(Json(shown(&ws, &who, &name)?))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -28,10 +29,13 @@ use web::parts::{Dot, Face, Tab, Tone};
 use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::Shell;
+use web::sse::HOSTS;
 use web::term;
 use web::time::RelTime;
 
-use super::api::{find, may_see, read};
+use super::api::{find, may_see};
+use features::agents::queries::elsewhere::Elsewhere;
+use features::jobs::away::{self, Seen};
 use features::jobs::model::{JOBS, Job, JobOutcome};
 use features::jobs::queries::now::{Going, Kind};
 use features::jobs::queries::upkeep::Upkeep;
@@ -41,6 +45,10 @@ use features::jobs::{queries, rules};
 /// How much of the end of an output a page shows, in bytes.
 const SHOWN: usize = 64 * 1024;
 
+/// A list waits so long for what programs write.
+const SOON: Duration = Duration::from_secs(1);
+/// What is said of output that is not known.
+const UNKNOWN: &str = "What it writes is shown when its machine answers.";
 /// How much of it a list shows: bytes that are read, and lines.
 const TAIL: usize = 2 * 1024;
 const TAIL_LINES: usize = 4;
@@ -80,6 +88,8 @@ struct GoingRow {
     until: Option<(&'static str, RelTime)>,
     why: String,
     face: Face,
+    /// A program, and the end of what it wrote once that is read.
+    program: Option<Job>,
     tail: Option<Tail>,
     stop: Option<String>,
 }
@@ -98,6 +108,8 @@ struct Tail {
     id: u32,
     url: String,
     text: SafeHtml,
+    /// What stands in its place when there is none.
+    nothing: &'static str,
 }
 
 /// One job in the list.
@@ -166,6 +178,8 @@ struct View {
     /// What stands in its place when there is none.
     nothing: &'static str,
     cut: String,
+    /// Why its machine does not say how it stands with it; empty where it does.
+    unknown: String,
 }
 
 /// Where a person types what a program reads; a region.
@@ -201,9 +215,10 @@ struct Show {
     line: Line,
 }
 
-/// A state word that the style sheet colours, with the word for people.
-fn words(job: &Job) -> (&'static str, &'static str) {
+/// A state word that the style sheet colours, with the word for people. Of a machine that is silent nothing is known.
+fn words(job: &Job, is_silent: bool) -> (&'static str, &'static str) {
     match &job.outcome {
+        None if is_silent => ("stale", "Silent"),
         None if job.stop.is_some() => ("working", "Stopping"),
         None => ("working", "Running"),
         Some(outcome) if outcome.is_good() => ("done", "Done"),
@@ -231,22 +246,43 @@ impl<'a> Look<'a> {
         format::duration(Duration::from_secs(job.seconds(self.now)))
     }
 
-    /// The last lines that a program wrote. Blocking.
-    fn tail(&self, job: &Job) -> Tail {
-        let url = match job.is_running() {
-            true => self.ws.url(&format!("jobs/{}/tail", job.number)),
-            false => String::new(),
-        };
-        let text = queries::written(self.ws, job, None, TAIL).text;
-        let lines: Vec<&str> = text.trim_end().lines().collect();
-        let last = lines.len().saturating_sub(TAIL_LINES);
-        Tail { id: job.number, url, text: term::html(&lines[last..].join("\n")) }
-    }
-
     fn run(&self, tx: &impl ReadExt, job: &Job) -> Result<Option<(String, String)>, StoreError> {
         let run = tx.get::<Run>(job.run)?;
         Ok(run.map(|run| (run.name(), self.ws.url(&format!("runs/{}", run.name())))))
     }
+}
+
+/// The last lines that a program wrote.
+async fn tail_of(ws: &Ws, job: &Job) -> Result<Tail, StoreError> {
+    let seen = away::look(ws, job, None, TAIL).await?;
+    let lines: Vec<&str> = seen.written.text.trim_end().lines().collect();
+    let last = lines.len().saturating_sub(TAIL_LINES);
+    let nothing = if seen.is_known() { "No output yet." } else { UNKNOWN };
+    Ok(Tail { text: term::html(&lines[last..].join("\n")), nothing, ..no_tail(ws, job) })
+}
+
+/// Of a program whose output is not known yet.
+fn no_tail(ws: &Ws, job: &Job) -> Tail {
+    let url = match job.is_running() {
+        true => ws.url(&format!("jobs/{}/tail", job.number)),
+        false => String::new(),
+    };
+    Tail { id: job.number, url, text: term::html(""), nothing: UNKNOWN }
+}
+
+/// Reads what the programs of these rows wrote last, wherever they run. What takes its time comes with the next look.
+async fn read_tails(ws: &Ws, rows: &mut [GoingRow]) -> Result<(), StoreError> {
+    let read = rows.iter_mut().filter_map(|row| {
+        let job = row.program.take()?;
+        Some(async move {
+            row.tail = Some(match tokio::time::timeout(SOON, tail_of(ws, &job)).await {
+                Ok(tail) => tail?,
+                Err(_) => no_tail(ws, &job),
+            });
+            Ok::<_, StoreError>(())
+        })
+    });
+    join_all(read).await.into_iter().collect()
 }
 
 async fn index(
@@ -265,7 +301,8 @@ async fn index(
     }
     let (reader, asked) = (who.clone(), from.clone());
     let look = move |ws: &Ws| ws.read(|snap| now(snap, &Look::new(ws, &reader), &reader, &asked));
-    let now = ws.look(look).await?;
+    let mut now = ws.look(look).await?;
+    read_tails(&ws, &mut now.rows).await?;
     if wants_now {
         return html::fragment(&now);
     }
@@ -290,12 +327,14 @@ fn now(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<
     let mut rows = Vec::new();
     for one in queries::now::going(tx, &sees)? {
         if kind.is_none_or(|kind| kind == one.kind) {
-            rows.push(going(look, one, may));
+            let place = one.job.as_ref().map(|job| away::place(look.ws, tx, job)).transpose()?;
+            rows.push(going(look, one, place.flatten().as_ref(), may));
         }
     }
     let query = kind.map(|kind| format!("?kind={}", kind.word())).unwrap_or_default();
     let here = look.ws.url(&format!("jobs{query}"));
     let live = Live::new(here.as_str()).table(JOBS.name).table(CHILDREN.name).table(RUNS.name);
+    let live = live.table(HOSTS);
     let upkeep = match kind {
         None if who.access.may(Can::Admin) => upkeep(look),
         _ => Vec::new(),
@@ -316,7 +355,13 @@ fn upkeep(look: &Look<'_>) -> Vec<UpkeepRow> {
     queries::upkeep::upkeep(look.ws).into_iter().map(row).collect()
 }
 
-fn going(look: &Look<'_>, one: Going, may: bool) -> GoingRow {
+/// A row of what goes on; `place` is the other machine that a program runs on.
+fn going(look: &Look<'_>, one: Going, place: Option<&Elsewhere>, may: bool) -> GoingRow {
+    let silent = place.filter(|place| !place.is_linked);
+    let (word, label) = match silent {
+        Some(_) => ("stale", "Silent"),
+        None => one.state,
+    };
     let url = |run: &Run| look.ws.url(&format!("runs/{}", run.name()));
     let of = match one.kind {
         Kind::Subagent => one.parent.as_ref(),
@@ -336,27 +381,26 @@ fn going(look: &Look<'_>, one: Going, may: bool) -> GoingRow {
         icon: one.kind.icon(),
         kind: one.kind.label().0,
         title: ellipsis(&one.title, 200),
-        state: Dot::new(one.state.0, one.state.1),
-        word: one.state.0,
+        state: Dot::new(word, label),
+        word,
         of: of.map(|run| (run.name(), url(run))),
         since: at(one.since),
         until: one.until.map(|until| match one.kind {
             Kind::Timer => ("goes on", at(until)),
             Kind::Program | Kind::Subagent => ("is ended", at(until)),
         }),
-        why: one.why,
+        why: silent.map_or(one.why, |place| place.told(look.now, &look.zone)),
         face: one.agent.as_ref().map_or_else(Face::nobody, face),
-        tail: one.job.as_ref().map(|job| look.tail(job)),
+        tail: None,
         stop: (may && stops).then(|| format!("{href}/stop")),
+        program: one.job,
         href,
     }
 }
 
 async fn tail(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
-    let reader = who.clone();
-    let look = move |ws: &Ws| Ok::<_, StoreError>(Look::new(ws, &reader).tail(&job));
-    html::fragment(&ws.look(look).await?)
+    html::fragment(&tail_of(&ws, &job).await?)
 }
 
 fn rows(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Rows, StoreError> {
@@ -371,13 +415,14 @@ fn rows(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result
             rows.push(row(tx, look, &hit.record)?);
         }
     }
-    let live = from.after.is_empty().then(|| Live::new(here).table(JOBS.name));
+    let live = from.after.is_empty().then(|| Live::new(here).table(JOBS.name).table(HOSTS));
     Ok(Rows { live, rows, more })
 }
 
 fn row(tx: &impl ReadExt, look: &Look<'_>, job: &Job) -> Result<Row, StoreError> {
     let agent = tx.get::<Agent>(job.agent)?;
-    let (word, label) = words(job);
+    let place = away::place(look.ws, tx, job)?;
+    let (word, label) = words(job, place.is_some_and(|place| !place.is_linked));
     let first = job.command.lines().next().unwrap_or_default();
     Ok(Row {
         name: job.number.to_string(),
@@ -404,11 +449,13 @@ async fn show(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
-    let line = line_of(&ws, &who, &job);
+    let most = if hx.wants("job-line") { 0 } else { SHOWN };
+    let seen = away::look(&ws, &job, None, most).await?;
+    let line = line_of(&ws, &who, &job, seen.reads);
     if hx.wants("job-line") {
         return html::fragment(&line);
     }
-    let view = view(&ws, &who, &job).await?;
+    let view = view(&ws, &who, &job, seen)?;
     if hx.wants("job") {
         return html::fragment(&view);
     }
@@ -416,13 +463,12 @@ async fn show(
 }
 
 /// The line for what a program reads, as long as it reads and the person may.
-fn line_of(ws: &Ws, who: &Person, job: &Job) -> Line {
+fn line_of(ws: &Ws, who: &Person, job: &Job, reads: bool) -> Line {
     let href = ws.url(&format!("jobs/{}", job.number));
     let may = who.access.may(Can::Chat) && job.is_running();
-    let reads = may && ws.inputs.open(job.id).is_some();
     Line {
-        action: reads.then(|| format!("{href}/input")),
-        live: Live::new(href).record(JOBS.name, job.id),
+        action: (may && reads).then(|| format!("{href}/input")),
+        live: Live::new(href).record(JOBS.name, job.id).table(HOSTS),
         key: ws.app.clock.now().as_millisecond(),
         typed: String::new(),
         wrong: String::new(),
@@ -459,24 +505,35 @@ async fn type_in(
             let status = StatusCode::from_u16(error.kind().status()).unwrap_or_default();
             // It may have ended meanwhile.
             let job = find(&ws, &who, &name)?;
-            let mut line = line_of(&ws, &who, &job);
+            let seen = away::look(&ws, &job, None, SHOWN).await?;
+            let mut line = line_of(&ws, &who, &job, seen.reads);
             (line.typed, line.wrong) = (said.line, sentence(wrong.whole()));
-            let view = view(&ws, &who, &job).await?;
+            let view = view(&ws, &who, &job, seen)?;
             html::document(status, &Show { shell, name: format!("Job {}", job.number), view, line })
         }
     }
 }
 
-async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {
-    let written = read(ws, job, None, SHOWN).await;
+fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError> {
     let look = Look::new(ws, who);
+    let unknown = match seen.silent() {
+        Some(place) => format!(
+            "{} What the program writes is shown, and it can be written to, when that machine is back. If it is \
+             stopped now, it ends then.",
+            place.told(look.now, &look.zone)
+        ),
+        None => seen.lack.clone(),
+    };
+    let (is_silent, is_known) = (seen.silent().is_some(), seen.is_known());
+    let (written, place) = (seen.written, seen.place);
     let href = ws.url(&format!("jobs/{}", job.number));
     ws.read(|snap| {
         let agent = snap.get::<Agent>(job.agent)?;
-        let (word, label) = words(job);
+        let (word, label) = words(job, is_silent);
         let ends = job.is_running() || job.detached > 0;
         let may = who.access.may(Can::Chat);
         let mut facts = vec![("Running time", look.took(job))];
+        facts.extend(place.map(|place| ("Runs on", place.label)));
         if job.is_running() {
             let most = Duration::from_secs(u64::from(job.timeout_secs));
             facts.push(("Ends after", format::duration(most)));
@@ -486,7 +543,7 @@ async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {
             facts.push(("Left running", left));
         }
         Ok(View {
-            live: Live::new(href.clone()).record(JOBS.name, job.id),
+            live: Live::new(href.clone()).record(JOBS.name, job.id).table(HOSTS),
             running: job.is_running(),
             name: format!("Job {}", job.number),
             command: job.command.clone(),
@@ -499,7 +556,12 @@ async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {
             facts,
             stop: (may && ends).then(|| format!("{href}/stop")),
             cut: if written.from > 0 { format::size(written.from) } else { String::new() },
-            nothing: if job.is_running() { "No output yet." } else { "No output." },
+            nothing: match job.is_running() {
+                true if !is_known => "What it writes is not known now.",
+                true => "No output yet.",
+                false => "No output.",
+            },
+            unknown,
             shown: term::html(&written.text),
             text: term::plain(&written.text),
             url: href.clone(),
@@ -514,6 +576,11 @@ async fn stop(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
-    ws.write(&who, move |tx| rules::request_stop(tx, job.id)).await?;
-    Ok(hx.done("Stopping", &ws.url(&format!("jobs/{}", job.number))))
+    let stopped = ws.write(&who, move |tx| rules::request_stop(tx, job.id)).await?;
+    let place = ws.read(|snap| away::place(&ws, snap, &stopped))?;
+    let words = match place.filter(|place| !place.is_linked) {
+        Some(place) => format!("It ends when {} is back", place.label),
+        None => "Stopping".to_owned(),
+    };
+    Ok(hx.done(&words, &ws.url(&format!("jobs/{}", job.number))))
 }

@@ -4,8 +4,10 @@ use app::Ws;
 use features::agents::queries::elsewhere::{self, Elsewhere};
 use features::runs::model::Run;
 use features::runs::rules::{RunError, back};
-use kernel::{ProblemKind, RunState};
-use store::{Read, StoreError};
+use features::usage::model::grant::RunGrant;
+use jiff::SignedDuration;
+use kernel::{ProblemKind, RunState, Timestamp};
+use store::{Read, ReadExt, StoreError};
 use web::error::Failure;
 use web::idempotency::Once;
 use web::session::Person;
@@ -23,6 +25,34 @@ pub(super) fn awaited(
         RunState::Queued | RunState::Running => elsewhere::silent(ws, read, run.agent),
         _ => Ok(None),
     }
+}
+
+/// What a run does on a machine of which nothing is heard.
+pub(super) struct OnItsOwn {
+    /// What it may spend, in micro-dollars.
+    pub micros: i64,
+    /// Until when it may go on.
+    pub until: Timestamp,
+}
+
+/// How far a run may go on by itself on a machine of which nothing is heard; none when it waits.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn on_its_own(
+    read: &impl ReadExt,
+    run: &Run,
+    place: &Elsewhere,
+    now: Timestamp,
+) -> Result<Option<OnItsOwn>, StoreError> {
+    let grant = match run.is_at_work() {
+        true => read.get::<RunGrant>(run.id)?.filter(|grant| grant.lost.is_none()),
+        false => None,
+    };
+    let (Some(grant), Some(since)) = (grant, place.heard_at) else { return Ok(None) };
+    let until = since + SignedDuration::from_hours(i64::from(grant.hours));
+    let is_none = until <= now || (grant.micros <= 0 && grant.tokens <= 0);
+    Ok((!is_none).then_some(OnItsOwn { micros: grant.micros, until }))
 }
 
 /// Takes a run back; answers what the machine is called.

@@ -39,6 +39,7 @@ use web::parts::{Face, Tab, Tone};
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
+use web::sse::AGENT_FILES;
 use web::time::RelTime;
 use web::{flash, html};
 
@@ -215,7 +216,9 @@ fn view(
     // An empty desk says whether questions wait.
     let desk_live =
         if desk.is_none() { desk_live.table("parks").table("approvals") } else { desk_live };
-    let mut queue_live = region("queue").table("deliverables").table("parks").table("approvals");
+    let queue_live = region("queue").tables(&["deliverables", "parks", "approvals"]);
+    // A step of a run may leave a draft of the files of its agent.
+    let mut queue_live = queue_live.tables(&["runs", AGENT_FILES]);
     for noun in cards::all().filter(|noun| noun.review.is_some()) {
         let table = ws.store.schema().table(noun.table).map(|info| info.name);
         queue_live = table.into_iter().fold(queue_live, Live::table);

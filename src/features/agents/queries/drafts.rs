@@ -14,6 +14,7 @@ use web::session::Person;
 use crate::agents::editing::{self, MAX_TEXT};
 use crate::agents::files::FilesError;
 use crate::agents::model::Agent;
+use crate::agents::there;
 use crate::runs::model::Run;
 use crate::runs::queries as runs;
 use crate::runs::queries::steps::{self, Steps, ToolCall, What};
@@ -98,20 +99,30 @@ pub fn of(
 /// # Errors
 /// When the store cannot be read.
 pub fn count(ws: &Ws, tx: &impl ReadExt) -> Result<usize, StoreError> {
+    Ok(count_of(ws, &super::all(tx)?))
+}
+
+/// How many of these agents' wait. Where there are none it costs a look at two folders an agent. Blocking.
+#[must_use]
+pub fn count_of(ws: &Ws, agents: &[Agent]) -> usize {
     let mut count = 0;
-    for agent in super::all(tx)? {
-        match waiting(ws, &agent) {
+    for agent in agents {
+        let folders = [ws.agent_folder(&agent.slug), there::copy_of(ws, &agent.slug)];
+        if !folders.iter().any(|folder| folder.join(PROPOSED).is_dir()) {
+            continue;
+        }
+        match waiting(ws, agent) {
             Ok(drafts) => count += drafts.len(),
             Err(error) => {
                 tracing::warn!(agent.id = %agent.id, "its drafts cannot be read: {error}");
             }
         }
     }
-    Ok(count)
+    count
 }
 
 fn waiting(ws: &Ws, agent: &Agent) -> Result<Vec<Draft>, FilesError> {
-    let folder = ws.agent_folder(&agent.slug);
+    let folder = there::last_folder(ws, agent)?;
     if !folder.join(PROPOSED).is_dir() {
         return Ok(Vec::new());
     }

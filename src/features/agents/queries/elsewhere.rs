@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use app::Ws;
 use jiff::tz::TimeZone;
-use kernel::{AgentId, Timestamp};
+use kernel::{AgentId, GatewayId, Timestamp};
 use store::{Read, StoreError};
 
 use crate::inbox::queries::why::clock;
@@ -13,8 +13,12 @@ use crate::inbox::queries::why::clock;
 /// The other machine that an agent works on, as it stands with it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
+    /// Its gateway.
+    pub gateway: GatewayId,
     /// What it is called.
     pub label: String,
+    /// Whether it takes no new work.
+    pub is_paused: bool,
     /// Whether it is linked.
     pub is_linked: bool,
     /// When it was last heard of; none before its first word.
@@ -26,6 +30,15 @@ impl Elsewhere {
     #[must_use]
     pub fn waits(&self, now: Timestamp, zone: &TimeZone) -> String {
         format!("Waits for {}.", self.silent(now, zone))
+    }
+
+    /// "GPU box is silent since 14:02."
+    #[must_use]
+    pub fn told(&self, now: Timestamp, zone: &TimeZone) -> String {
+        match self.heard_at {
+            Some(at) => format!("{} is silent since {}.", self.label, clock(at, now, zone)),
+            None => format!("{} was never heard of.", self.label),
+        }
     }
 
     /// "GPU box, silent since 14:02"
@@ -41,12 +54,32 @@ impl Elsewhere {
 /// The other machine that an agent works on; none where its files lie here.
 pub type PlaceOf = fn(&Ws, &dyn Read, AgentId) -> Result<Option<Elsewhere>, StoreError>;
 
-static OF: OnceLock<PlaceOf> = OnceLock::new();
+/// What the other machine is called that an agent works on, and when it was last heard of; read from the store alone.
+pub type MachineOf = fn(&dyn Read, AgentId) -> Result<Option<Machine>, StoreError>;
+
+/// The other machine that an agent works on, as far as the store tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// What it is called.
+    pub label: String,
+    /// When it was last heard of; none before its first word.
+    pub heard_at: Option<Timestamp>,
+}
+
+static OF: OnceLock<(PlaceOf, MachineOf)> = OnceLock::new();
 
 /// Says who knows the machines, before the first page; only the first call counts.
-pub fn install(of: PlaceOf) {
-    // ok: a second call comes from a second server in the same process, with the same function.
-    let _ = OF.set(of);
+pub fn install(of: PlaceOf, machine: MachineOf) {
+    // ok: a second call comes from a second server in the same process, with the same functions.
+    let _ = OF.set((of, machine));
+}
+
+/// What is known of the other machine that an agent works on, without the link; none where it works here.
+///
+/// # Errors
+/// When the store fails.
+pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, StoreError> {
+    OF.get().map_or(Ok(None), |(_, of)| of(read, agent))
 }
 
 /// The other machine that an agent works on; none where its files lie here.
@@ -54,7 +87,7 @@ pub fn install(of: PlaceOf) {
 /// # Errors
 /// When the store fails.
 pub fn at(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Elsewhere>, StoreError> {
-    OF.get().map_or(Ok(None), |of| of(ws, read, agent))
+    OF.get().map_or(Ok(None), |(of, _)| of(ws, read, agent))
 }
 
 /// The same while nothing is heard of it: what is to happen there waits.
@@ -65,28 +98,28 @@ pub fn silent(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Elsewhe
     Ok(at(ws, read, agent)?.filter(|place| !place.is_linked))
 }
 
-/// What the other machine is called that an agent works on; none where its files lie here.
-///
-/// # Errors
-/// When the store fails.
-pub fn of(ws: &Ws, agent: AgentId) -> Result<Option<String>, StoreError> {
-    Ok(ws.read(|snap| at(ws, snap, agent))?.map(|place| place.label))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Elsewhere, TimeZone};
+    use super::{Elsewhere, GatewayId, TimeZone};
+    use kernel::TypedId as _;
     use kernel::time::from_ms;
 
     #[test]
     fn who_waits_for_a_machine_is_told_which_and_since_when() {
         let at = |minutes: i64| from_ms(1_700_000_000_000 + minutes * 60_000);
-        let waits = |heard_at| {
-            let place = Elsewhere { label: "GPU box".to_owned(), is_linked: false, heard_at };
-            place.waits(at(0), &TimeZone::UTC)
+        let place = |heard_at| Elsewhere {
+            gateway: GatewayId::from_bytes([95; 16]),
+            label: "GPU box".to_owned(),
+            is_paused: false,
+            is_linked: false,
+            heard_at,
         };
+        let waits = |heard_at| place(heard_at).waits(at(0), &TimeZone::UTC);
         assert_eq!(waits(Some(at(-13))), "Waits for GPU box, silent since 22:00.");
         assert_eq!(waits(Some(at(-24 * 60))), "Waits for GPU box, silent since 13 Nov 22:13.");
         assert_eq!(waits(None), "Waits for GPU box, which was never heard of.");
+        let told = |heard_at| place(heard_at).told(at(0), &TimeZone::UTC);
+        assert_eq!(told(Some(at(-13))), "GPU box is silent since 22:00.");
+        assert_eq!(told(None), "GPU box was never heard of.");
     }
 }

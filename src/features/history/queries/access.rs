@@ -21,7 +21,8 @@ use crate::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, W
 use crate::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
 use crate::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, OUTSIDE, PARKS, QUEUE_CHOICES, READ_MARKS,
-    RUN_LIMITS, RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES, WRITTEN,
+    RUN_EVIDENCE, RUN_LIMITS, RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
+    WRITTEN,
 };
 use crate::streams::model::STREAMS;
 use crate::tasks::model::TASKS;
@@ -32,6 +33,7 @@ use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::TEMPLATES;
 use crate::trust::model::{APPROVALS, PERMISSION_USES};
 use crate::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
+use crate::usage::model::grant::RUN_GRANTS;
 use crate::usage::model::price::PRICES;
 use crate::usage::model::{RESERVATIONS, USAGE};
 use crate::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
@@ -111,6 +113,8 @@ const ROWS: &[(u16, Can)] = &[
     (USAGE.number, Can::Read),
     (RESERVATIONS.number, Can::Read),
     (BUDGET_WAITS.number, Can::Read),
+    (RUN_GRANTS.number, Can::Read),
+    (RUN_EVIDENCE.number, Can::Read),
     (FILE_REVERTS.number, Can::Read),
     (HALTS.number, Can::Read),
     (FIRINGS.number, Can::Read),

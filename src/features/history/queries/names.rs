@@ -34,7 +34,7 @@ use crate::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
 use kernel::Assignee;
 use kernel::text::{capitalized, ellipsis};
 use noun::Noun;
-use store::{Read, ReadExt, Record, StoreError, Table};
+use store::{Read, ReadExt, Record, Root, StoreError, Table, history};
 
 /// The longest name that is shown.
 const MAX_NAME: usize = 90;
@@ -175,9 +175,15 @@ impl<'r> Names<'r> {
     /// A record of a noun with a card.
     fn by_card(&self, noun: &Noun, id: &str) -> Result<Option<Word>, StoreError> {
         let Some(key) = (noun.rows.key)(id) else { return Ok(None) };
-        Ok(noun
-            .get(self.read, &key)?
-            .map(|fields| Word { text: (noun.title)(&fields), path: (noun.path)(&fields) }))
+        if let Some(fields) = noun.get(self.read, &key)? {
+            return Ok(Some(Word { text: (noun.title)(&fields), path: (noun.path)(&fields) }));
+        }
+        if !noun.remembered {
+            return Ok(None);
+        }
+        let row = history::last(self.read, &Root { table: noun.table, key })?;
+        let fields = row.and_then(|row| (noun.rows.fields)(&row));
+        Ok(fields.map(|fields| Word::plain((noun.title)(&fields))))
     }
 
     /// An agent or a member by id.
@@ -410,6 +416,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "connections" => ("connection", "connections"),
         "connection_keys" => ("key of a connection", "keys of connections"),
         "secret_values" => ("value of a secret", "values of secrets"),
+        "secret_receipts" => ("receipt of a secret", "receipts of secrets"),
         "connection_spare_keys" => ("more keys of a connection", "more keys of connections"),
         "model_fallbacks" => ("list of models to fall back on", "lists of models to fall back on"),
         "model_cooldowns" => ("rest after a failure", "rests after failures"),
@@ -428,6 +435,8 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "prices" => ("price", "prices"),
         "budget_notices" => ("notice of a budget", "notices of budgets"),
         "budget_waits" => ("wait for a budget", "waits for budgets"),
+        "run_grants" => ("grant of a run", "grants of runs"),
+        "run_evidence" => ("late word of a run", "late words of runs"),
         "people" => ("rule for members", "rules for members"),
         "retention" => ("rule", "rules"),
         "task_files" => ("file", "files"),

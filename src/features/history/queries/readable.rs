@@ -15,13 +15,15 @@ use crate::notifications::model::{
     CHOICES, Choices, FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient,
 };
 use crate::runs::model::{
-    BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, OUTSIDE, Outside, PARKS,
-    Park, QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUNS, ReadMark, Run, SESSION_EVENTS,
-    SESSIONS, Session, SessionEvent, TALK_CHOICES, TalkChoice, WRITTEN, Written,
+    BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, Evidence, INPUTS, Input, OUTSIDE,
+    Outside, PARKS, Park, QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUN_EVIDENCE, RUNS,
+    ReadMark, Run, SESSION_EVENTS, SESSIONS, Session, SessionEvent, TALK_CHOICES, TalkChoice,
+    WRITTEN, Written,
 };
 use crate::runs::queries::talk;
 use crate::trust::model::{APPROVALS, Approval};
 use crate::usage::model::budget::{BUDGET_WAITS, BudgetWait};
+use crate::usage::model::grant::{RUN_GRANTS, RunGrant};
 use crate::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
 use kernel::{AccountId, Can, Role, RunId, SessionId};
 use noun::typed;
@@ -136,6 +138,8 @@ impl<'r> Eye<'r> {
                 typed::<Reservation>(row).map(|held| held.run.map_or(Ok(true), |run| self.run(run)))
             }
             t if t == BUDGET_WAITS.number => typed::<BudgetWait>(row).map(|one| self.run(one.run)),
+            t if t == RUN_GRANTS.number => typed::<RunGrant>(row).map(|one| self.run(one.run)),
+            t if t == RUN_EVIDENCE.number => typed::<Evidence>(row).map(|one| self.run(one.run)),
             t if t == FILE_REVERTS.number => typed::<FileRevert>(row).map(|one| self.run(one.run)),
             t if t == USAGE.number => {
                 typed::<Usage>(row).map(|call| call.run.map_or(Ok(true), |run| self.run(run)))

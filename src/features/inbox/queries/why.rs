@@ -3,6 +3,7 @@
 
 use jiff::tz::TimeZone;
 
+use crate::agents::queries::elsewhere::{self, Machine};
 use crate::inbox::model::{DROPPED_AFTER, Item};
 use crate::runs::queries::words;
 use crate::tasks::queries::{self as tasks, relations};
@@ -12,6 +13,11 @@ use store::{ReadExt, StoreError};
 
 use super::order::{QUIET_HOURS, RATE_LIMIT};
 use super::pace;
+
+/// Why an item is held whose agent works on a machine of which nothing is heard.
+pub const HOST_SILENT: &str = "host_silent";
+/// Why one is held whose agent works on a machine that takes no new work.
+pub const HOST_PAUSED: &str = "host_paused";
 
 /// How many open items of an agent are asked before it counts as busy with them.
 const ASKED: usize = 20;
@@ -34,6 +40,15 @@ pub struct Why {
 pub enum Cause {
     /// The state of the workspace or of the agent, its hours, its pace or its budget: in words.
     Held(String),
+    /// The other machine that the agent works on: nothing is heard of it, or its gateway takes no new work.
+    Machine {
+        /// What it is called.
+        label: String,
+        /// Whether it is silent; else it is paused.
+        is_silent: bool,
+        /// When it was last heard of.
+        heard_at: Option<Timestamp>,
+    },
     /// Other tasks that have to be done before, by name.
     Blocked(Vec<String>),
     /// The pause before the next try, with what went wrong in a sentence.
@@ -52,6 +67,11 @@ impl Cause {
     pub fn of(tx: &impl ReadExt, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         if !item.is_open() || item.state == ItemState::Leased {
             return Ok(None);
+        }
+        if let Some(reason @ (HOST_SILENT | HOST_PAUSED)) = item.held_reason.as_deref()
+            && let Some(Machine { label, heard_at }) = elsewhere::machine(tx, item.agent)?
+        {
+            return Ok(Some(Self::Machine { label, is_silent: reason == HOST_SILENT, heard_at }));
         }
         if let Some(reason) = item.held_reason.as_deref() {
             return Ok(Some(Self::Held(match reason {
@@ -80,6 +100,8 @@ impl Cause {
     pub fn short(&self) -> &str {
         match self {
             Self::Held(words) => words,
+            Self::Machine { is_silent: true, .. } => held_words(HOST_SILENT),
+            Self::Machine { is_silent: false, .. } => held_words(HOST_PAUSED),
             Self::Blocked(_) => "other tasks come first",
             Self::Again(_) => "the pause before the next try",
             Self::Parts => "the other parts of a task",
@@ -96,7 +118,11 @@ impl Why {
     /// When the disk fails.
     pub fn of(tx: &impl ReadExt, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         let Some(cause) = Cause::of(tx, item, now)? else { return Ok(None) };
-        let since = item.held_since.filter(|_| matches!(cause, Cause::Held(_)));
+        let since = match cause {
+            Cause::Machine { is_silent: true, heard_at, .. } => heard_at.or(item.held_since),
+            Cause::Held(_) | Cause::Machine { .. } => item.held_since,
+            Cause::Blocked(_) | Cause::Again(_) | Cause::Parts | Cause::Later => None,
+        };
         let until = match (&cause, item.held_reason.as_deref()) {
             (Cause::Held(_), Some(QUIET_HOURS)) => {
                 pace::quiet_until(tx, &pace::of(tx, item.agent)?, now)?
@@ -104,7 +130,7 @@ impl Why {
             (Cause::Held(_), Some(RATE_LIMIT)) => {
                 pace::full_until(tx, &pace::of(tx, item.agent)?, now)?
             }
-            (Cause::Held(_) | Cause::Blocked(_), _) => None,
+            (Cause::Held(_) | Cause::Machine { .. } | Cause::Blocked(_), _) => None,
             (Cause::Again(_) | Cause::Parts | Cause::Later, _) => item.not_before,
         };
         Ok(Some(Self { cause, since, until }))
@@ -136,7 +162,11 @@ impl Why {
     pub fn state(&self) -> &'static str {
         match self.cause {
             Cause::Again(_) => "retrying",
-            Cause::Held(_) | Cause::Blocked(_) | Cause::Parts | Cause::Later => "held",
+            Cause::Held(_)
+            | Cause::Machine { .. }
+            | Cause::Blocked(_)
+            | Cause::Parts
+            | Cause::Later => "held",
         }
     }
 
@@ -144,7 +174,7 @@ impl Why {
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self.cause {
-            Cause::Held(_) | Cause::Blocked(_) | Cause::Parts => "Held",
+            Cause::Held(_) | Cause::Machine { .. } | Cause::Blocked(_) | Cause::Parts => "Held",
             Cause::Again(_) => "Tries again",
             Cause::Later => "Goes on later",
         }
@@ -155,6 +185,12 @@ impl Why {
     pub fn reason(&self) -> String {
         match &self.cause {
             Cause::Held(words) => format!("{}.", capitalized(words)),
+            Cause::Machine { label, is_silent: true, .. } => {
+                format!("{label} is silent. Work starts when it returns.")
+            }
+            Cause::Machine { label, is_silent: false, .. } => {
+                format!("{label} is paused. Work starts when it is resumed.")
+            }
             Cause::Blocked(tasks) => format!("It waits for {}.", tasks.join(", ")),
             Cause::Again(error) => error.clone(),
             Cause::Parts => "It waits for the other parts of the task.".to_owned(),
@@ -166,7 +202,7 @@ impl Why {
     #[must_use]
     pub fn words(&self, now: Timestamp, zone: &TimeZone) -> String {
         let what = match self.cause {
-            Cause::Held(_) | Cause::Blocked(_) | Cause::Parts => "held",
+            Cause::Held(_) | Cause::Machine { .. } | Cause::Blocked(_) | Cause::Parts => "held",
             Cause::Again(_) => "tries again",
             Cause::Later => "goes on",
         };
@@ -183,6 +219,14 @@ impl Why {
     fn when(&self, now: Timestamp, zone: &TimeZone) -> String {
         let reason = match &self.cause {
             Cause::Held(words) => words.clone(),
+            Cause::Machine { label, is_silent, .. } => {
+                let at = |at| format!(" since {}", clock(at, now, zone));
+                let since = self.since.map(at).unwrap_or_default();
+                return match is_silent {
+                    true => format!(": {label} is silent{since}; work starts when it returns"),
+                    false => format!(": {label} is paused{since}; work starts when it is resumed"),
+                };
+            }
             Cause::Blocked(tasks) => format!("waits for {}", tasks.join(", ")),
             Cause::Parts => "waits for the other parts of the task".to_owned(),
             Cause::Again(_) | Cause::Later => {
@@ -199,7 +243,8 @@ impl Why {
 }
 
 /// "22:00", with the day when it is not today's.
-pub(crate) fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+#[must_use]
+pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, today) = (zone.to_datetime(at), zone.to_datetime(now).date());
     let form = if at.date() == today { "%-H:%M" } else { "%-d %b %-H:%M" };
     at.strftime(form).to_string()
@@ -216,8 +261,8 @@ pub fn held_words(reason: &str) -> &'static str {
         "agent_asleep" => "the agent's host sleeps",
         "agent_archived" => "the agent is archived",
         "over_budget" | "budget" => "the budget is used up",
-        "host_silent" => "the machine that it works on is silent",
-        "host_paused" => "the machine that it works on is paused",
+        HOST_SILENT => "the machine that it works on is silent",
+        HOST_PAUSED => "the machine that it works on is paused",
         QUIET_HOURS => "quiet hours",
         RATE_LIMIT => "the limit of items an hour is reached",
         _ => "the agent cannot begin it yet",
@@ -289,6 +334,18 @@ mod tests {
         assert_eq!(detail(Cause::Later, at(5)), "At 22:18");
         assert_eq!(words(Cause::Again(String::new()), None, at(5)), "tries again at 22:18");
         assert_eq!(words(Cause::Later, None, at(5)), "goes on at 22:18");
+        let machine = |is_silent| {
+            let label = "GPU box".to_owned();
+            Cause::Machine { label, is_silent, heard_at: None }
+        };
+        assert_eq!(
+            words(machine(true), at(-13), None),
+            "held: GPU box is silent since 22:00; work starts when it returns"
+        );
+        assert_eq!(
+            detail(machine(false), None),
+            "GPU box is paused; work starts when it is resumed"
+        );
         let tasks = vec!["HQ-1".to_owned(), "HQ-2".to_owned()];
         assert_eq!(words(Cause::Blocked(tasks), None, None), "held: waits for HQ-1, HQ-2");
     }

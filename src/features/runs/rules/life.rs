@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::agents::model::Agent;
+use crate::connections::queries::Choice;
 use crate::runs::model::{
     CallStatus, EventKind, Input, ModelSource, Run, Session, SessionEvent, StopRequest,
 };
@@ -115,6 +116,23 @@ pub fn make_item_run(
     Ok(Some(run))
 }
 
+/// Notes with a run what its routine asks for, where that counts: on another machine there are no routines.
+///
+/// # Errors
+/// When the store refuses.
+pub fn asked_by_routine(tx: &mut WriteTx<'_>, id: RunId, choice: Choice) -> Result<(), RunError> {
+    let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if choice.source == ModelSource::Routine {
+        (run.connection, run.model) = (choice.connection, choice.model);
+        run.model_source = ModelSource::Routine;
+    }
+    if choice.thinking_source == ModelSource::Routine {
+        (run.thinking, run.thinking_source) = (choice.thinking, Some(ModelSource::Routine));
+    }
+    tx.put(&run)?;
+    Ok(())
+}
+
 /// Begins or resumes a queued run: raises the epoch, so that an older writer stops.
 ///
 /// # Errors
@@ -195,6 +213,18 @@ pub fn wake(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
 /// # Errors
 /// When the store refuses.
 pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunError> {
+    taken_again(tx, id, what, true)
+}
+
+/// The same for a run on another machine: it grows no older while that is not heard of.
+///
+/// # Errors
+/// When the store refuses.
+pub fn recover_away(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunError> {
+    taken_again(tx, id, what, false)
+}
+
+fn taken_again(tx: &mut WriteTx<'_>, id: RunId, what: &str, ages: bool) -> Result<Run, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     let crashed = run.is_at_work() || run.is_taken_up();
@@ -210,7 +240,7 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
     };
     let age = tx.now().duration_since(session.last_at.max(run.created_at));
     let most = if run.item.is_some() { WORK_AGE } else { TALK_AGE };
-    let aged = age > most && !waits;
+    let aged = ages && age > most && !waits;
     if !crashed && !aged {
         return Ok(run);
     }

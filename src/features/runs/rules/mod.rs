@@ -10,6 +10,7 @@ pub mod client;
 pub mod context;
 mod dropped;
 mod earlier;
+pub mod evidence;
 pub mod forget;
 mod fork;
 pub mod habits;
@@ -35,8 +36,8 @@ pub use crate::runs::queries::halt::held;
 pub use earlier::{Earlier, EarlierCall, MAX_EARLIER};
 pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
 pub use life::{
-    MAX_CRASHES, RunSpec, begin, force_end, keep_late, make_item_run, put_down, recover,
-    request_stop, take_up, taken_up, wake,
+    MAX_CRASHES, RunSpec, asked_by_routine, begin, force_end, keep_late, make_item_run, put_down,
+    recover, recover_away, request_stop, take_up, taken_up, wake,
 };
 pub use pen::{Asks, Pause, Pen};
 pub use queue::{NewInput, Sent, queue, withdraw};

@@ -4,11 +4,11 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::runs::model::{
-    Body, CallStatus, EventKind, InputState, PAUSE, Run, Session, SessionEvent, Waiting,
+    Body, CallStatus, EventKind, Input, InputState, PAUSE, Run, Session, SessionEvent, Waiting,
 };
 use crate::runs::queries;
 use kernel::text::ellipsis;
-use kernel::{Event, Outcome, RunId, RunState, RunTrigger, Timestamp, WaitFor};
+use kernel::{Event, InputId, Outcome, RunId, RunState, RunTrigger, Timestamp, WaitFor};
 use store::{ReadExt, WriteTx};
 
 use super::RunError;
@@ -29,6 +29,8 @@ pub struct Pen {
     /// How long it has worked in all, in milliseconds, where its writer has measured that. Else the moments
     /// that are noted tell, which a clock that jumps makes wrong.
     worked_ms: Option<i64>,
+    /// When its writer wrote it, where that was before home heard of it.
+    at: Option<Timestamp>,
 }
 
 /// What messages ask for: a model, or to think more or less than usual.
@@ -53,13 +55,24 @@ pub struct Pause {
 impl Pen {
     /// For a run as it is.
     pub(super) fn of(run: Run, session: Session) -> Self {
-        Self { run, session, appended: Vec::new(), worked_ms: None }
+        Self { run, session, appended: Vec::new(), worked_ms: None, at: None }
     }
 
     /// With the time that its writer has measured.
     #[must_use]
     pub fn measured(self, worked_ms: i64) -> Self {
         Self { worked_ms: Some(worked_ms), ..self }
+    }
+
+    /// With the moment at which its writer wrote it, by the clock there.
+    #[must_use]
+    pub fn written_at(self, at: Option<Timestamp>) -> Self {
+        Self { at, ..self }
+    }
+
+    /// The moment of what is appended. A clock that is wrong brings nothing out of order.
+    fn moment(&self, now: Timestamp) -> Timestamp {
+        self.at.map_or(now, |at| at.max(self.session.last_at).min(now))
     }
 
     /// Opens a run that this writer began with this epoch.
@@ -123,17 +136,18 @@ impl Pen {
             marks::answered(tx, &self.session, &self.run, parts)?;
         }
         outside::note(tx, self.session.id, &self.run, &kind)?;
+        let at = self.moment(tx.now());
         let event = SessionEvent {
             session: self.session.id,
             n: self.session.events,
             run: Some(self.run.id),
-            at: tx.now(),
+            at,
             kind,
         };
         tx.put(&event)?;
         self.appended.push(event.kind);
         self.session.events += 1;
-        self.session.last_at = tx.now();
+        self.session.last_at = at;
         Ok(())
     }
 
@@ -152,12 +166,49 @@ impl Pen {
     /// # Errors
     /// When the store refuses.
     pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<Asks>, RunError> {
-        let mut asks = None;
         children::release(tx, &self.run)?;
-        if let Some(text) = tell_overflowed(tx, &self.run)? {
-            self.append(tx, EventKind::Notice { text })?;
+        self.tell_overflowed(tx)?;
+        let heard = queries::queue::heard(tx, self.session.id, self.run.id)?;
+        self.read(tx, heard)
+    }
+
+    /// The same for a writer on another machine, which knows of these alone: what it does not know of no model is told.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn read_known(
+        &mut self,
+        tx: &mut WriteTx<'_>,
+        known: &[InputId],
+    ) -> Result<Option<Asks>, RunError> {
+        if !tx.schema().is_mirror() {
+            children::release(tx, &self.run)?;
         }
-        for mut input in queries::queue::heard(tx, self.session.id, self.run.id)? {
+        if self.at.is_none() && !tx.schema().is_mirror() {
+            self.tell_overflowed(tx)?;
+            let mut heard = queries::queue::heard(tx, self.session.id, self.run.id)?;
+            heard.retain(|input| known.contains(&input.id));
+            return self.read(tx, heard);
+        }
+        // Its model has read them, whatever has become of them since.
+        let mut read = Vec::new();
+        for id in known {
+            let input = tx.get::<Input>(*id)?.filter(|input| input.session == self.session.id);
+            read.extend(input.filter(|input| !matches!(input.state, InputState::Consumed(_))));
+        }
+        self.read(tx, read)
+    }
+
+    fn tell_overflowed(&mut self, tx: &mut WriteTx<'_>) -> Result<(), RunError> {
+        match tell_overflowed(tx, &self.run)? {
+            Some(text) => self.append(tx, EventKind::Notice { text }),
+            None => Ok(()),
+        }
+    }
+
+    fn read(&mut self, tx: &mut WriteTx<'_>, heard: Vec<Input>) -> Result<Option<Asks>, RunError> {
+        let mut asks = None;
+        for mut input in heard {
             let steered = input.state == InputState::Accepted;
             if input.model.is_some() || input.thinking.is_some() || input.fast.is_some() {
                 let before = asks.and_then(|asks: Asks| asks.model);

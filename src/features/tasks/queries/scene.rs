@@ -183,7 +183,9 @@ impl Scene {
                 let label = match why.cause {
                     Cause::Again(_) => format!("{who} tries again later"),
                     Cause::Later => format!("{who} goes on later"),
-                    Cause::Held(_) | Cause::Blocked(_) | Cause::Parts => format!("Held for {who}"),
+                    Cause::Held(_) | Cause::Machine { .. } | Cause::Blocked(_) | Cause::Parts => {
+                        format!("Held for {who}")
+                    }
                 };
                 Chip { hint: why.reason(), ..chip(label, "waiting") }
             }

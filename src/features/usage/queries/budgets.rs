@@ -6,6 +6,7 @@ use crate::agents::model::Agent;
 use crate::agents::queries as agents;
 use crate::runs::model::{Child, Run};
 use crate::usage::model::budget::{Budget, BudgetNotice, SOFT_PCT};
+use crate::usage::model::grant::RunGrant;
 use crate::usage::model::{
     AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, Reservation, TOKEN_DAY, day_of,
 };
@@ -247,6 +248,19 @@ pub fn standings(
     payers: &[Payer],
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
+    standings_beside(tx, payers, now, None)
+}
+
+/// The same for a run that pays from what is granted to itself, which is held back from all others alone.
+///
+/// # Errors
+/// When the disk fails.
+pub fn standings_beside(
+    tx: &impl ReadExt,
+    payers: &[Payer],
+    now: Timestamp,
+    own: Option<RunId>,
+) -> Result<Vec<Standing>, StoreError> {
     let mut runs = Vec::new();
     for payer in payers.iter().filter(|payer| matches!(payer, Payer::Run(_))) {
         runs.push((*payer, one(tx, *payer, Period::Total)?));
@@ -273,7 +287,9 @@ pub fn standings(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let all = reservations(tx, now)?;
+    let mut all = reservations(tx, now)?;
+    let own = own.map(RunGrant::held_as);
+    all.retain(|held| Some(held.id) != own);
     let held = Held { of: payers, all: &all, now };
     wanted.into_iter().map(|(budget, spender)| standing(tx, budget, spender, &held)).collect()
 }
@@ -420,7 +436,7 @@ pub fn left_of_run(
     run: RunId,
     now: Timestamp,
 ) -> Result<Left, StoreError> {
-    let mut all = standings(tx, &payers(tx, agent, run)?, now)?;
+    let mut all = standings_beside(tx, &payers(tx, agent, run)?, now, Some(run))?;
     all.retain(|one| one.budget.is_of_run());
     Ok(left(&all))
 }

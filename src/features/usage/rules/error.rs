@@ -15,6 +15,9 @@ pub enum UsageError {
     /// A budget cannot pay the call.
     #[error("{}; raise it or choose a cheaper model", lacks(.0))]
     OverBudget(Box<Lack>),
+    /// This machine is cut off, and what was granted to the run does not pay the call.
+    #[error("what this run may spend while its machine is cut off is used up")]
+    Ungranted,
     /// The call was settled already.
     #[error("reservation {0} is settled already")]
     Settled(ReservationId),
@@ -85,6 +88,7 @@ impl Problem for UsageError {
     fn code(&self) -> &'static str {
         match self {
             Self::OverBudget(_) => "over_budget",
+            Self::Ungranted => "grant_used_up",
             Self::Settled(_) => "call_settled",
             Self::NoRun(_) => "run_not_found",
             Self::NoPayer(_) => "payer_not_found",
@@ -98,7 +102,9 @@ impl Problem for UsageError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::OverBudget(_) | Self::Settled(_) | Self::NoWorkspace => ProblemKind::Conflict,
+            Self::OverBudget(_) | Self::Ungranted | Self::Settled(_) | Self::NoWorkspace => {
+                ProblemKind::Conflict
+            }
             Self::NoRun(_) | Self::NoPayer(_) | Self::NoBudget => ProblemKind::NotFound,
             Self::BadAmount { .. } | Self::BadTokens | Self::BadShare | Self::BadPeriod(_) => {
                 ProblemKind::Invalid

@@ -1,7 +1,11 @@
 //! Secrets that tests add.
 
+use gateways::model::{AgentPlace, Gateway, local};
+use kernel::{AgentId, GatewayId};
 use serde_json::{Value, json};
-use support::hq::Person;
+use store::{StoreError, WriteTx};
+use support::hq::{Person, TestHq};
+use support::work;
 
 pub const HERE: &str = "/w/marlow-cargo";
 pub const ALL: &str = "/api/v1/secrets";
@@ -15,6 +19,26 @@ pub async fn added(api: &Person, key: &str, value: &str, more: Value) -> Value {
     let made = api.post(ALL, &body).await;
     assert_eq!(made.status, 201, "{}", made.text);
     made.json()
+}
+
+/// Another machine.
+pub async fn gateway(hq: &TestHq, label: &str, slug: &str) -> GatewayId {
+    let (label, slug) = (label.to_owned(), slug.to_owned());
+    let body = move |tx: &mut WriteTx<'_>| {
+        let id: GatewayId = tx.new_id();
+        tx.put(&Gateway::fresh(id, (label.as_str(), slug.as_str()), (tx.by(), tx.now())))?;
+        Ok::<_, StoreError>(id)
+    };
+    hq.ws().write(&work::owner(hq), body).await.expect("a gateway")
+}
+
+/// Lets an agent work there.
+pub async fn place(hq: &TestHq, agent: AgentId, gateway: GatewayId) {
+    let body = move |tx: &mut WriteTx<'_>| match gateway == local() {
+        true => tx.delete::<AgentPlace>(agent).map(drop),
+        false => tx.put(&AgentPlace { agent, gateway }),
+    };
+    hq.ws().write(&work::owner(hq), body).await.expect("it works there");
 }
 
 /// The code and the words of a refusal.

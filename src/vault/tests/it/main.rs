@@ -3,6 +3,7 @@
 mod canary;
 mod common;
 mod doors;
+mod gateways;
 mod precedence;
 mod rotation;
 mod rules;

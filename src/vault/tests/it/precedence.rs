@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::keyring::Sealed;
-use kernel::{AgentId, TypedId as _};
+use gateways::model::{AgentPlace, local};
+use kernel::{AgentId, GatewayId, TypedId as _};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use store::WriteTx;
@@ -15,33 +16,53 @@ use vault::queries;
 use vault::rules::{self, NewSecret, Patch};
 use vault::values::NewValue;
 
+use super::common::gateway;
+
 const KEYS: [&str; 3] = ["A", "B", "C"];
 const AGENTS: usize = 3;
+/// This machine and two others.
+const GATEWAYS: usize = 3;
 
 /// What an act does.
 type Body = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<SecretId, VaultError> + Send>;
 
+/// Whom a secret is for.
+#[derive(Clone, Debug)]
+enum Whom {
+    All,
+    Gateway(usize),
+    Agents(BTreeSet<usize>),
+}
+
 /// An act of a person.
 #[derive(Clone, Debug)]
 enum Act {
-    Add { key: usize, who: BTreeSet<usize> },
-    Move { which: usize, who: BTreeSet<usize> },
+    Add { key: usize, who: Whom },
+    Move { which: usize, who: Whom },
     Remove(usize),
     Restore(usize),
+    Place { agent: usize, gateway: usize },
 }
 
-/// What the model knows of a secret; nobody named means all agents.
+/// What the model knows of a secret.
 #[derive(Clone, Debug)]
 struct Known {
     id: SecretId,
     key: usize,
-    who: BTreeSet<usize>,
+    who: Whom,
     is_removed: bool,
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let who = || prop::collection::btree_set(0..AGENTS, 0..=AGENTS);
+    let who = || {
+        prop_oneof![
+            1 => Just(Whom::All),
+            1 => (0..GATEWAYS).prop_map(Whom::Gateway),
+            2 => prop::collection::btree_set(0..AGENTS, 1..=AGENTS).prop_map(Whom::Agents),
+        ]
+    };
     let act = prop_oneof![
+        2 => (0..AGENTS, 0..GATEWAYS).prop_map(|(agent, gateway)| Act::Place { agent, gateway }),
         4 => (0..KEYS.len(), who()).prop_map(|(key, who)| Act::Add { key, who }),
         1 => (0..40_usize, who()).prop_map(|(which, who)| Act::Move { which, who }),
         2 => (0..40_usize).prop_map(Act::Remove),
@@ -50,26 +71,41 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..40)
 }
 
-/// Whether nobody else has the variable for one of these, or for all.
+/// Whether nobody else has the variable for one of these, for the gateway, or for all.
 fn is_free(all: &[Known], one: &Known) -> bool {
     let clashes = |other: &&Known| {
-        let shares = other.who.is_empty() && one.who.is_empty() || !other.who.is_disjoint(&one.who);
+        let shares = match (&other.who, &one.who) {
+            (Whom::All, Whom::All) => true,
+            (Whom::Gateway(a), Whom::Gateway(b)) => a == b,
+            (Whom::Agents(a), Whom::Agents(b)) => !a.is_disjoint(b),
+            _ => false,
+        };
         other.id != one.id && !other.is_removed && other.key == one.key && shares
     };
     all.iter().find(clashes).is_none()
 }
 
-/// What an agent has by the model.
-fn held(all: &[Known], agent: usize) -> BTreeMap<String, SecretId> {
+/// What an agent has by the model: what is for all, over it what is for its gateway, over that its own.
+fn held(all: &[Known], agent: usize, at: usize) -> BTreeMap<String, SecretId> {
     let mut held = BTreeMap::new();
     let live = || all.iter().filter(|one| !one.is_removed);
-    for one in live().filter(|one| one.who.is_empty()) {
-        held.insert(KEYS[one.key].to_owned(), one.id);
-    }
-    for one in live().filter(|one| one.who.contains(&agent)) {
+    let of_all = live().filter(|one| matches!(one.who, Whom::All));
+    let of_gateway = live().filter(|one| matches!(one.who, Whom::Gateway(of) if of == at));
+    let own =
+        live().filter(|one| matches!(&one.who, Whom::Agents(agents) if agents.contains(&agent)));
+    for one in of_all.chain(of_gateway).chain(own) {
         held.insert(KEYS[one.key].to_owned(), one.id);
     }
     held
+}
+
+/// This machine and two others.
+async fn machines(hq: &TestHq) -> Vec<GatewayId> {
+    let mut all = vec![local()];
+    for n in 1..GATEWAYS {
+        all.push(gateway(hq, &format!("Box {n}"), &format!("box-{n}")).await);
+    }
+    all
 }
 
 fn new(key: usize, scope: Scope) -> NewSecret {
@@ -88,21 +124,33 @@ fn new(key: usize, scope: Scope) -> NewSecret {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agents_own_stands_before_that_of_all_whatever_happened() {
+async fn an_agents_own_stands_before_that_of_its_gateway_and_that_of_all_whatever_happened() {
     let hq = TestHq::start().await;
     let mut agents = Vec::new();
     for name in ["Ada", "Otto", "Juno"] {
         agents.push(work::agent(&hq, name).await.id);
     }
+    let machines = machines(&hq).await;
     let (ws, who) = (hq.ws(), work::owner(&hq));
     let tried = tokio::task::spawn_blocking(move || {
         let mut runner = TestRunner::new(Config::with_cases(40));
         runner.run(&acts(), |acts| {
             let write = |body: Body| ws.store.write_blocking(who.0, who.1, body);
-            let scope = |named: &BTreeSet<usize>| match named.is_empty() {
-                true => Scope::Workspace,
-                false => Scope::Agents(named.iter().map(|n| agents[*n]).collect()),
+            let scope = |whom: &Whom| match whom {
+                Whom::All => Scope::Workspace,
+                Whom::Gateway(n) => Scope::Gateway(machines[*n]),
+                Whom::Agents(named) => Scope::Agents(named.iter().map(|n| agents[*n]).collect()),
             };
+            let place = |agent: usize, gateway: usize| {
+                let (agent, to) = (agents[agent], machines[gateway]);
+                let body = move |tx: &mut WriteTx<'_>| match to == local() {
+                    true => tx.delete::<AgentPlace>(agent).map(drop),
+                    false => tx.put(&AgentPlace { agent, gateway: to }),
+                };
+                ws.store.write_blocking(who.0, who.1, body).expect("a place");
+            };
+            let mut places = [0; AGENTS];
+            (0..AGENTS).for_each(|agent| place(agent, 0));
             let mut all: Vec<Known> = Vec::new();
             for act in acts {
                 let at = |which: usize| which % all.len().max(1);
@@ -150,11 +198,15 @@ async fn an_agents_own_stands_before_that_of_all_whatever_happened() {
                             all[n] = back;
                         }
                     }
+                    Act::Place { agent, gateway } => {
+                        place(agent, gateway);
+                        places[agent] = gateway;
+                    }
                     _ => {}
                 }
             }
             for (n, agent) in agents.iter().enumerate() {
-                prop_assert_eq!(of_store(&ws, *agent), held(&all, n));
+                prop_assert_eq!(of_store(&ws, *agent), held(&all, n, places[n]));
             }
             for one in all.iter().filter(|one| !one.is_removed) {
                 let id = one.id;

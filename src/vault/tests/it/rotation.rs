@@ -285,7 +285,6 @@ const NO_ENVELOPES: [&str; 16] = [
 
 #[test]
 fn every_table_with_sealed_values_is_covered() {
-    // Packages above say what they seal as they add their tables.
     let schemas = [schema::workspace(), schema::system()];
     for (schema, covered) in schemas.into_iter().zip(rotation::sealed_tables()) {
         let found = with_envelopes(&schema);

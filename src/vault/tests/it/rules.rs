@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crypto::redact::Spot;
 use serde_json::{Value, json};
+use store::ReadExt as _;
 use support::hq::TestHq;
 use support::work;
+use vault::model::{SecretId, Value as Stored};
 use vault::queries::{self, Sending};
 
 use super::common::{ALL, HERE, added, id, refused};
@@ -52,6 +54,33 @@ async fn an_override_stands_before_the_shared_one_and_falls_back() {
     // What belongs to a channel is given to no program.
     added(&api, "BOT_TOKEN", "token-of-a-bot", json!({ "category": "channel" })).await;
     assert_eq!(value_of(&hq, ada.id, "BOT_TOKEN"), None);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_finds_a_secret_without_a_value_and_one_that_is_not_sealed() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let mut ids = Vec::new();
+    for key in ["WHOLE", "EMPTY", "OPEN"] {
+        ids.push(id(&added(&api, key, "value-of-a-key", json!({})).await));
+    }
+    let secret = |n: usize| ids[n].parse::<SecretId>().expect("an id");
+    let (empty, open) = (secret(1), secret(2));
+    let body = move |tx: &mut store::WriteTx<'_>| {
+        tx.delete::<Stored>(empty)?;
+        let value = tx.get::<Stored>(open)?.expect("a value");
+        tx.put(&Stored { sealed: "value-of-a-key".to_owned(), ..value })
+    };
+    hq.ws().write(&work::owner(&hq), body).await.expect("written");
+    let check = vault::cards::SECRET.check.expect("a question");
+    let found = hq.ws().read(|snap| check(snap)).expect("a readable store");
+    let mut said: Vec<&str> = found.iter().map(|(_, said)| said.as_str()).collect();
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        ["EMPTY has no value; set one, or remove it", "OPEN has a value that is not sealed"]
+    );
     hq.finish().await;
 }
 

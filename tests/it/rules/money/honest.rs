@@ -173,6 +173,7 @@ impl World {
                 max_output,
                 heeds_limit: true,
                 percent: 100,
+                id: None,
             };
             admit(tx, &ask)
         });

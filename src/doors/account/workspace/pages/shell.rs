@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::{self as agents_of, Activity, Called, Group};
+use features::agents::queries::{self as agents_of, Activity, Called, Group, drafts};
 use features::cards;
 use features::deliverables::queries as deliverables;
 use features::notifications::model::CHOICES;
@@ -27,7 +27,7 @@ use web::live::Live;
 use web::parts::{Dot, Face, Working};
 use web::session::Person;
 use web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
-use web::sse::DISK;
+use web::sse::{AGENT_FILES, DISK};
 use web::time::RelTime;
 
 use features::workspace::model::Settings;
@@ -46,7 +46,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     let cursor = ws.store.head().to_string();
     let now = ws.app.clock.now();
     let (settings, numbers) = ws.read(|snap| {
-        let numbers = Numbers::read(snap, who, now)?;
+        let numbers = Numbers::read(ws, snap, who, now)?;
         Ok::<_, StoreError>((queries::settings(snap)?, numbers))
     })?;
     let off = settings.as_ref().map(Off::in_settings).unwrap_or_default();
@@ -58,7 +58,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         let table = ws.store.schema().table(noun.table).map(|info| info.name);
         live = table.into_iter().fold(live, Live::table);
     }
-    let live = marks::heard(live.tables(&[APPROVALS.name, PARKS.name]));
+    let live = marks::heard(live.tables(&[APPROVALS.name, PARKS.name, AGENT_FILES]));
     let live = live.record(CHOICES.name, who.account).later();
     let bell = Live::new(ws.url("notifications/bell")).record(CHOICES.name, who.account);
     let places_live = ["workspaces", "settings", "members"];
@@ -194,7 +194,7 @@ struct ToReview {
 }
 
 impl ToReview {
-    fn read(snap: &Snap<'_>, who: &Person) -> Result<Self, StoreError> {
+    fn read(ws: &Ws, snap: &Snap<'_>, who: &Person, agents: &[Agent]) -> Result<Self, StoreError> {
         let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
         let asks = questions::waiting(snap, &sees)?;
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -205,6 +205,10 @@ impl ToReview {
         ];
         for (noun, count, _) in cards::waiting(snap)? {
             all.push((number(count), noun.one, noun.many));
+        }
+        if who.access.may(Can::Agents) {
+            let count = number(drafts::count_of(ws, agents));
+            all.push((count, "draft of an agent", "drafts of agents"));
         }
         all.retain(|(count, ..)| 0 < *count);
         let told: Vec<String> =
@@ -233,9 +237,11 @@ fn collections(snap: &Snap<'_>) -> Result<Vec<(String, String)>, StoreError> {
 }
 
 impl Numbers {
-    fn read(snap: &Snap<'_>, who: &Person, now: Timestamp) -> Result<Self, StoreError> {
+    fn read(ws: &Ws, snap: &Snap<'_>, who: &Person, now: Timestamp) -> Result<Self, StoreError> {
+        let all = agents_of::all(snap)?;
+        let review = ToReview::read(ws, snap, who, &all)?;
         let mut agents = Vec::new();
-        for agent in agents_of::all(snap)?.into_iter().take(MAX_AGENTS) {
+        for agent in all.into_iter().take(MAX_AGENTS) {
             let activity = agents_of::activity(snap, &agent, now)?;
             agents.push((agent, activity));
         }
@@ -243,7 +249,7 @@ impl Numbers {
         Ok(Self {
             unread: u64::try_from(unread).unwrap_or(u64::MAX),
             chats: marks::of_member(snap, who.account)?,
-            review: ToReview::read(snap, who)?,
+            review,
             tasks: tasks::open_count(snap)?,
             agents,
             collections: collections(snap)?,

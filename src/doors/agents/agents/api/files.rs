@@ -4,6 +4,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use app::{App, Ws};
 use features::agents::editing::{self, Base, EditError, Ends, Hand, MAX_TEXT, Written};
 use features::agents::files::{self, Prompted};
 use features::agents::found::{self, Line};
+use features::agents::there;
 use git::snapshot::MAX_FILE;
 use git::standing::Standing;
 use kernel::Can;
@@ -192,6 +194,18 @@ struct FileListing {
     is_cut: bool,
     /// The files that each prompt holds.
     prompted: Vec<PromptedOut>,
+    /// How it stands with them where they lie on another machine; null where they lie here.
+    there: Option<ThereOut>,
+}
+
+/// How it stands with files that lie on another machine.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFilesThere")]
+struct ThereOut {
+    /// Whether they are listed as they lie there now, and can be changed.
+    is_live: bool,
+    /// What is to be said of them; empty where nothing is.
+    words: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -310,10 +324,14 @@ struct DoneOut {
 
 async fn list(
     ws: Ws,
+    who: Person,
     Path(name): Path<String>,
     Query(asked): Query<FileAsked>,
 ) -> Result<Json<FileListing>, ApiError> {
     let agent = ws.read(|snap| find(snap, &name))?;
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let there = there::state(&ws, &agent, ws.app.clock.now(), &zone).await?;
+    let there = there.map(|there| ThereOut { is_live: there.is_live, words: there.words });
     let tree = files::tree(&ws, &agent, asked.path.trim_matches('/')).await?;
     let prompted = tree.prompted.iter().map(PromptedOut::from).collect();
     let nodes = tree.nodes.into_iter().map(|node| NodeView {
@@ -322,7 +340,7 @@ async fn list(
         bytes: node.bytes,
         standing: node.standing.map(StandingOut::from),
     });
-    Ok(Json(FileListing { items: nodes.collect(), is_cut: tree.is_cut, prompted }))
+    Ok(Json(FileListing { items: nodes.collect(), is_cut: tree.is_cut, prompted, there }))
 }
 
 async fn search(

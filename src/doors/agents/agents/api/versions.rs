@@ -106,7 +106,7 @@ struct Log {
 /// What a commit did to a file.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "FileChange")]
-struct FileOut {
+pub(super) struct FileOut {
     path: String,
     /// `added`, `removed`, `modified` or `renamed`.
     change: &'static str,

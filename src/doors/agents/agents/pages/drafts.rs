@@ -23,6 +23,7 @@ use web::live::Live;
 use web::parts::Face;
 use web::session::Person;
 use web::shell::{Flash, Shell};
+use web::sse::AGENT_FILES;
 use web::time::RelTime;
 
 use super::{When, find};
@@ -63,7 +64,7 @@ struct DraftsPage {
 pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let (may, when) = (who.access.may(Can::Agents), When::of(&ws, &who));
     let cards = ws.look(move |ws| cards(ws, &who, &when)).await?;
-    let live = Live::new(ws.url(HERE)).tables(&["agents", "runs"]).calm();
+    let live = Live::new(ws.url(HERE)).tables(&["agents", "runs", AGENT_FILES]).calm();
     let page = DraftsPage { shell, live, review_url: ws.url("review"), cards, may };
     match hx.is_partial() {
         true => html::fragment(&page.as_all()),

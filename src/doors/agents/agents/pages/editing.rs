@@ -155,7 +155,7 @@ pub(super) async fn save(
     Path(slug): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let visit = visit(ws, who, &slug)?;
+    let visit = visit(ws, who, &slug).await?;
     let Typed { path, rev, text } = typed;
     let base: String = serde_json::from_str(&rev).map_err(|_| {
         let why = "the form does not say what it began with; open it again";
@@ -201,7 +201,7 @@ pub(super) async fn create(
     Path(slug): Path<String>,
     Form(new): Form<NewFile>,
 ) -> Result<Response, PageError> {
-    let visit = visit(ws, who, &slug)?;
+    let visit = visit(ws, who, &slug).await?;
     let (path, text) = (new.path.trim().to_owned(), new.text.replace("\r\n", "\n"));
     match editing::create(hand(&visit), &path, text.clone()).await {
         Ok(_) => {
@@ -231,7 +231,7 @@ pub(super) async fn rename(
     Path(slug): Path<String>,
     Form(new): Form<NewName>,
 ) -> Result<Response, PageError> {
-    let visit = visit(ws, who, &slug)?;
+    let visit = visit(ws, who, &slug).await?;
     let (path, to) = (new.path, new.to.trim().to_owned());
     match editing::rename(hand(&visit), &path, &to).await {
         Ok(_) => {
@@ -260,7 +260,7 @@ pub(super) async fn remove(
     Path(slug): Path<String>,
     Form(Named { path }): Form<Named>,
 ) -> Result<Response, PageError> {
-    let visit = visit(ws, who, &slug)?;
+    let visit = visit(ws, who, &slug).await?;
     editing::remove(hand(&visit), &path).await?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let said = Flash::ok(format!("{path} is removed. Its history is kept, so it can be restored."));
@@ -276,7 +276,7 @@ pub(super) async fn send(
     Path(slug): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let visit = visit(ws, who, &slug)?;
+    let visit = visit(ws, who, &slug).await?;
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes().min(MAX_FILE);
     let sent = (&parts.headers, body);

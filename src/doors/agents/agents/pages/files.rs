@@ -7,12 +7,14 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use features::agents::apart::{self, Apart};
 use features::agents::editing;
 use features::agents::files::{self, Content, FilesError, Node, Prompted, Tree};
 use features::agents::found::{self, Line};
 use features::agents::model::Agent;
 use features::agents::prompted;
 use features::agents::queries::head::{self, Head, Place};
+use features::agents::there::{self, There};
 use git::GitError;
 use git::standing::Standing;
 use kernel::Can;
@@ -27,7 +29,7 @@ use web::live::Live;
 use web::md;
 use web::session::Person;
 use web::shell::Shell;
-use web::sse::AGENT_FILES;
+use web::sse::{AGENT_FILES, HOSTS};
 
 use super::editing::{self as sheets, Sheet, What};
 use super::{When, find};
@@ -53,6 +55,10 @@ struct Row {
 /// The tree.
 pub(super) struct TreeView {
     live: Live,
+    /// What is to be said of files that lie on another machine; empty where nothing is.
+    told: String,
+    /// What was written on another machine while these files went another way.
+    kept: Vec<KeptRow>,
     agent: String,
     /// Where files are searched, and for what.
     here: String,
@@ -86,6 +92,13 @@ pub(super) struct FileView {
     edit: String,
     rename: String,
     remove: String,
+}
+
+/// What was kept apart.
+pub(super) struct KeptRow {
+    pub label: String,
+    pub href: String,
+    pub current: bool,
 }
 
 /// Files that were found.
@@ -165,12 +178,16 @@ pub(super) struct Visit {
     pub who: Person,
     pub agent: Agent,
     pub head: Head,
+    /// How it stands with the files, where they lie on another machine.
+    pub there: Option<There>,
 }
 
 impl Visit {
     /// Whether this person changes files here.
-    fn may(&self) -> bool {
-        self.who.access.may(Can::Agents) && self.agent.archived_at.is_none()
+    pub(super) fn may(&self) -> bool {
+        self.who.access.may(Can::Agents)
+            && self.agent.archived_at.is_none()
+            && self.there.as_ref().is_none_or(|there| there.is_live)
     }
 
     /// Where a file or folder is shown.
@@ -194,9 +211,11 @@ pub(super) fn top(
 }
 
 /// Begins a visit.
-pub(super) fn visit(ws: Ws, who: Person, slug: &str) -> Result<Visit, PageError> {
-    let (agent, head) = top(&ws, &who, &When::of(&ws, &who), (slug, Place::Files))?;
-    Ok(Visit { ws, who, agent, head })
+pub(super) async fn visit(ws: Ws, who: Person, slug: &str) -> Result<Visit, PageError> {
+    let when = When::of(&ws, &who);
+    let (agent, head) = top(&ws, &who, &when, (slug, Place::Files))?;
+    let there = there::state(&ws, &agent, when.now, &when.zone).await?;
+    Ok(Visit { ws, who, agent, head, there })
 }
 
 /// `GET /agents/{slug}/files`
@@ -208,7 +227,7 @@ pub(super) async fn show(
     Path(slug): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let visit = visit(ws, who, &slug)?;
+    let visit = visit(ws, who, &slug).await?;
     let path = asked.path.trim_matches('/').to_owned();
     if hx.wants(FILE) {
         let paper = match looked_at(&visit, &path).await {
@@ -221,10 +240,11 @@ pub(super) async fn show(
         return html::fragment(&FilePart { paper });
     }
     let tree = files::tree(&visit.ws, &visit.agent, &path).await?;
+    let kept = kept(&visit).await?;
     let q = asked.q.trim();
     if hx.wants(TREE) {
         return html::fragment(&TreePart {
-            tree: tree_view(&visit, &tree, &path).asked(&visit, q),
+            tree: tree_view(&visit, &tree, kept, &path).asked(&visit, q),
         });
     }
     if !asked.act.is_empty() {
@@ -246,7 +266,7 @@ pub(super) async fn show(
             file => (StatusCode::OK, Paper::File(Box::new(file?))),
         },
     };
-    let tree = tree_view(&visit, &tree, &path).asked(&visit, q);
+    let tree = tree_view(&visit, &tree, kept, &path).asked(&visit, q);
     html::document(status, &FilesPage { shell, head: visit.head, tree, paper })
 }
 
@@ -258,7 +278,7 @@ pub(super) async fn page(
     (status, paper): (StatusCode, Paper),
 ) -> Result<Response, PageError> {
     let tree = files::tree(&visit.ws, &visit.agent, path).await?;
-    let tree = tree_view(&visit, &tree, path);
+    let tree = tree_view(&visit, &tree, kept(&visit).await?, path);
     html::document(status, &FilesPage { shell, head: visit.head, tree, paper })
 }
 
@@ -285,10 +305,25 @@ pub(super) async fn raw(
 }
 
 fn live(visit: &Visit, path: &str) -> Live {
-    Live::new(visit.href(path)).record(AGENT_FILES, visit.agent.id)
+    let live = Live::new(visit.href(path)).record(AGENT_FILES, visit.agent.id);
+    if visit.there.is_some() { live.table(HOSTS) } else { live }
 }
 
-fn tree_view(visit: &Visit, tree: &Tree, path: &str) -> TreeView {
+/// What was kept apart, the newest first.
+pub(super) async fn kept(visit: &Visit) -> Result<Vec<KeptRow>, FilesError> {
+    let mut all = apart::all(&visit.ws, &visit.agent).await?;
+    all.reverse();
+    let when = When::of(&visit.ws, &visit.who);
+    let row = |one: Apart| {
+        let commits = format::count(one.commits as u64, "commit", "commits");
+        let day = when.zone.to_datetime(one.at).strftime("%-d %b").to_string();
+        let href = format!("{}/kept/{}", visit.head.base, one.name);
+        KeptRow { label: format!("{commits} of {day}"), href, current: false }
+    };
+    Ok(all.into_iter().map(row).collect())
+}
+
+fn tree_view(visit: &Visit, tree: &Tree, kept: Vec<KeptRow>, path: &str) -> TreeView {
     let act = |act: &str| match visit.may() {
         true => format!("{}&act={act}", visit.href(folder_of(tree, path))),
         false => String::new(),
@@ -298,6 +333,8 @@ fn tree_view(visit: &Visit, tree: &Tree, path: &str) -> TreeView {
     let is_other = |node: &&Node| prompted::most_of(&node.path) == 0;
     TreeView {
         live: live(visit, path),
+        told: visit.there.as_ref().map(|there| there.words.clone()).unwrap_or_default(),
+        kept,
         agent: visit.head.name.clone(),
         here: format!("{}/files", visit.head.base),
         q: String::new(),
@@ -318,6 +355,7 @@ impl TreeView {
         }
         let url = format!("{}?q={}", self.here, query_value(q));
         let live = Live::new(url).record(AGENT_FILES, visit.agent.id);
+        let live = if visit.there.is_some() { live.table(HOSTS) } else { live };
         Self { q: q.to_owned(), live, ..self }
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::{self, Activity, Called, Group};
+use features::agents::queries::{self, Activity, Called, Group, elsewhere};
 use features::agents::{templates, upgrade};
 use features::connections::queries::PRACTICE;
 use features::dashboard::queries::{Scene, needs};
@@ -26,6 +26,7 @@ use web::live::Live;
 use web::parts::{Dot, Face, Tab, Tone, Working, percent};
 use web::session::Person;
 use web::shell::Shell;
+use web::sse::HOSTS;
 
 use super::{When, chart, line};
 
@@ -202,6 +203,7 @@ fn fleet(
         word => format!("{list_href}?state={word}"),
     };
     let live = Live::new(at).table("agents").table("runs").table("inbox").table("usage");
+    let live = live.table(HOSTS);
     Ok(Fleet {
         live: runs::marks::heard(live),
         month: when.month(),
@@ -299,7 +301,7 @@ fn row(
     let chosen = super::chosen(snap, agent)?;
     let group = activity.group;
     let working = if group == Group::Working { Working::Yes } else { Working::No };
-    let (what, title, meta) = now_words(who, snap, when, (agent, &activity))?;
+    let (what, title, meta) = now_words((ws, who), snap, when, (agent, &activity))?;
     let manager = line::face(snap, called, agent.reports_to)?;
     let (limit, percent, tone) = budget(agent, spent);
     Ok(Row {
@@ -345,7 +347,7 @@ pub(super) fn budget(agent: &Agent, spent: i64) -> (String, u8, Tone) {
 
 /// What stands behind the state: "on <title>", and the line below it.
 fn now_words(
-    who: &Person,
+    (ws, who): (&Ws, &Person),
     snap: &Snap<'_>,
     when: &When,
     (agent, activity): (&Agent, &Activity),
@@ -360,6 +362,9 @@ fn now_words(
             && let Ok(task) = tasks::get(snap, task)
         {
             meta.push(tasks::name(snap, task.number)?);
+        }
+        if let Some(place) = elsewhere::silent(ws, snap, agent.id)? {
+            meta.push(format!("on {}", place.silent(when.now, &when.zone)));
         }
         if activity.group == Group::Working {
             meta.push(format!("step {}", run.steps + 1));

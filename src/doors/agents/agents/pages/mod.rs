@@ -6,6 +6,7 @@ mod chart;
 mod drafts;
 mod editing;
 mod files;
+mod kept;
 mod knows;
 mod line;
 mod list;
@@ -61,6 +62,9 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/files/rename", editing::rename.needs(Can::Agents))
         .post("/agents/{slug}/files/remove", editing::remove.needs(Can::Agents))
         .post("/agents/{slug}/files/send", editing::send.needs(Can::Agents))
+        .get("/agents/{slug}/kept/{name}", kept::show.needs(Can::Read))
+        .post("/agents/{slug}/kept/{name}/take", kept::take.needs(Can::Agents))
+        .post("/agents/{slug}/kept/{name}/drop", kept::forget.needs(Can::Agents))
         .get("/agents/{slug}/history", versions::show.needs(Can::Read))
         .post("/agents/{slug}/history", versions::bring_back.needs(Can::Agents))
         .get("/drafts", drafts::show.needs(Can::Read))

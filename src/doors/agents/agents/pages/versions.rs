@@ -61,15 +61,15 @@ pub(super) enum Line {
 }
 
 /// What a commit did to a file.
-struct DiffView {
-    path: String,
+pub(super) struct DiffView {
+    pub path: String,
     /// What became of this file.
-    href: String,
-    what: String,
-    added: usize,
-    removed: usize,
-    lines: Vec<Line>,
-    notice: &'static str,
+    pub href: String,
+    pub what: String,
+    pub added: usize,
+    pub removed: usize,
+    pub lines: Vec<Line>,
+    pub notice: &'static str,
 }
 
 /// A file as it was then.
@@ -192,7 +192,7 @@ fn opened(ws: &Ws, base: &str, when: &When, change: versions::Change, told: Told
     }
 }
 
-fn diff_view(base: &str, diff: FileDiff) -> DiffView {
+pub(super) fn diff_view(base: &str, diff: FileDiff) -> DiffView {
     let what = match &diff.change {
         git::Change::Added => "Added".to_owned(),
         git::Change::Removed => "Removed".to_owned(),

@@ -10,6 +10,7 @@ mod limits;
 pub mod openai;
 mod queue;
 mod sessions;
+mod silent;
 mod talk;
 mod used;
 mod view;

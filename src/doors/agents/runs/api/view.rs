@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::runs::taking;
 use app::Ws;
 use features::agents::model::Agent;
 use features::runs::model::{
@@ -19,6 +18,7 @@ use kernel::{
 };
 use store::{ReadExt, StoreError};
 
+use super::silent::{LateOut, SilentOut};
 use super::used::UsedOut;
 
 /// What a run waits for.
@@ -53,26 +53,6 @@ impl OutcomeOut {
             _ => None,
         };
         Self { word: outcome.word(), code, reason: words::reason(outcome) }
-    }
-}
-
-/// The machine of an agent, while nothing is heard of it.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct SilentOut {
-    /// What it is called.
-    name: String,
-    /// When it was last heard of; none before its first word.
-    since: Option<String>,
-}
-
-impl SilentOut {
-    /// The machine that a run waits for.
-    fn of(ws: &Ws, tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
-        let place = taking::awaited(ws, tx, run)?;
-        Ok(place.map(|place| Self {
-            name: place.label,
-            since: place.heard_at.map(|at| at.to_string()),
-        }))
     }
 }
 
@@ -172,8 +152,11 @@ pub(super) struct RunOut {
     waiting: Option<WaitingOut>,
     /// Why it does not go on now, in one sentence.
     why: Option<String>,
-    /// The machine that it waits for: nothing is heard of it.
+    /// The machine that it waits for, or on which it goes on by itself: nothing is heard of it.
     silent: Option<SilentOut>,
+    /// What that machine said of it after it was taken back or stopped here; empty in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    late: Vec<LateOut>,
     /// How it ended.
     outcome: Option<OutcomeOut>,
     /// What stands on the button that lets it go on where it broke off; nothing when it cannot.
@@ -228,7 +211,8 @@ impl RunOut {
         run: &Run,
         account: AccountId,
     ) -> Result<Self, StoreError> {
-        Ok(Self { used: UsedOut::of(tx, run.id)?, ..Self::alike(ws, tx, run, account)? })
+        let (used, late) = (UsedOut::of(tx, run.id)?, LateOut::of(tx, run)?);
+        Ok(Self { used, late, ..Self::alike(ws, tx, run, account)? })
     }
 
     /// What is the same in a list and alone.
@@ -240,7 +224,7 @@ impl RunOut {
     ) -> Result<Self, StoreError> {
         let silent = SilentOut::of(ws, tx, run)?;
         let why = match &silent {
-            Some(place) => Some(format!("Waits for {}, of which nothing is heard.", place.name)),
+            Some(place) => Some(place.why.clone()),
             None => {
                 let agent = tx.get::<Agent>(run.agent)?;
                 waits::of(tx, run, agent.as_ref())?.map(|why| why.text)
@@ -288,6 +272,7 @@ impl RunOut {
             waiting,
             why,
             silent,
+            late: Vec::new(),
             outcome: run.outcome.as_ref().map(OutcomeOut::of),
             goes_on: onward::of(tx, run, account)?.map(|onward| onward.label),
             summary: run.summary.clone(),

@@ -243,13 +243,16 @@ fn parts(
         true => sessions::tells_of_memory(tx, &all, who.account)?,
         false => false,
     };
-    let silent = elsewhere::silent(ws, tx, agent.id)?;
+    let place_of = elsewhere::at(ws, tx, agent.id)?;
+    let paused = place_of.as_ref().filter(|one| one.is_linked && one.is_paused);
+    let paused = paused.map(|one| one.label.clone());
+    let silent = place_of.filter(|one| !one.is_linked);
     let run = match session.as_ref().and_then(|session| session.active_run) {
         Some(run) if silent.is_some() => tx.get::<Run>(run)?,
         _ => None,
     };
     let run = run.map(|run| ws.url(&format!("runs/{}", run.name())));
-    let why = Why { held, over, first, silent, run };
+    let why = Why { held, over, first, silent, paused, run };
     let note = note(&look, agent, &format!("{here}{at}"), &why);
     let sessions = sessions::beside(tx, &look, &here, &all, which)?;
     let whose = match session.as_ref().and_then(|session| session.owner) {

@@ -9,6 +9,7 @@ mod facts;
 mod habits;
 mod halt;
 mod lane;
+mod late;
 mod limits;
 mod lineage;
 mod list;

@@ -33,6 +33,8 @@ pub(super) struct Why {
     pub first: bool,
     /// The machine that the agent works on, while nothing is heard of it.
     pub silent: Option<Elsewhere>,
+    /// What that machine is called, while it is linked and takes no new work.
+    pub paused: Option<String>,
     /// The run that waits for that machine.
     pub run: Option<String>,
 }
@@ -41,20 +43,26 @@ pub(super) struct Why {
 pub(super) fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
     let (name, held) = (look.called(agent), why.held);
     let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
-    let (text, resume) = match (held, &why.silent) {
-        (None, Some(place)) => {
+    let (text, resume) = match (held, &why.silent, &why.paused) {
+        (None, None, Some(label)) => {
+            let text = format!(
+                "{name} works on {label}, which is paused. What you write is kept and read when it is resumed."
+            );
+            (text, None)
+        }
+        (None, Some(place), _) => {
             let place = place.silent(look.now, &look.zone);
             let text = format!(
                 "{name} works on {place}. What you write is kept and read when that machine is back."
             );
             (text, None)
         }
-        (held, _) => told(&name, agent, (held, resume), why),
+        (held, ..) => told(&name, agent, (held, resume), why),
     };
     debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
     let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name).table(HOSTS);
     let look = match held {
-        None if why.silent.is_some() => ("warn", "clock"),
+        None if why.silent.is_some() || why.paused.is_some() => ("warn", "clock"),
         None if why.over => ("info", "plus"),
         None => ("info", "users"),
         Some(_) => ("warn", "pause"),

@@ -9,11 +9,12 @@ use serde::Deserialize;
 use crate::runs::{looking, stopping};
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::elsewhere;
 use features::connections::model::Connection;
 use features::connections::queries as connections;
 use features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use features::inbox::model::Item;
-use features::runs::model::{BRANCHES, HALTS, OUTSIDE, RUNS, Run, Session};
+use features::runs::model::{BRANCHES, HALTS, OUTSIDE, RUN_EVIDENCE, RUNS, Run, Session};
 use features::runs::queries::questions::{self, Card};
 use features::runs::queries::steps::{Steps, What};
 use features::runs::queries::{self, steps as reading, talk, words};
@@ -40,6 +41,7 @@ use web::time::RelTime;
 use super::below::{self, Below};
 use super::facts::{self, Fact};
 use super::lane::{Helpers, Lane};
+use super::late::{self, Late};
 use super::lineage::{self, Kin};
 use super::look::Look;
 use super::nested;
@@ -132,6 +134,8 @@ struct Rail {
     details: Vec<(&'static str, String, String)>,
     /// What its conversation has read from outside first, and where a person trusts it.
     outside: Option<(String, Option<String>)>,
+    /// What its machine said after it was taken from that.
+    late: Vec<Late>,
     /// Where all of it stands as it is kept: to look at, to take along.
     record: (String, String),
 }
@@ -437,7 +441,10 @@ fn rail(
     let lift = look.may_approve.then(|| format!("{href}/outside/lift"));
     let outside = trust::heeded(tx, &[run.agent], run.session)?.map(|read| (read, lift));
     let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
-    let live = live.record(OUTSIDE.name, run.session).record(TRUST_MODES.name, run.agent);
+    let live = live
+        .table(RUN_EVIDENCE.name)
+        .record(OUTSIDE.name, run.session)
+        .record(TRUST_MODES.name, run.agent);
     let (below, live) = below::of(tx, look, run, live)?;
     let reverts = reverts(tx, look, run)?;
     let slug = tx.get::<Agent>(run.agent)?.map(|agent| agent.slug).unwrap_or_default();
@@ -446,6 +453,7 @@ fn rail(
     let record = (format!("{href}/events"), format!("{href}/export"));
     let makeup = format!("{href}/context");
     Ok(Rail {
+        late: late::of(tx, look, run)?,
         live,
         below,
         files,
@@ -465,10 +473,12 @@ fn reverts(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>,
     let range = Range::prefix(KeyBuf::of(&run.id)).reverse().limit(10);
     let orders: Vec<FileRevert> = tx.scan(REVERTS_BY_RUN, &range)?;
     let undone: Vec<_> = orders.iter().filter_map(|order| order.of).collect();
+    let silent = elsewhere::silent(look.ws, tx, run.agent)?;
+    let waits = silent.map(|place| place.waits(look.now, &look.zone)).unwrap_or_default();
     let views = orders.into_iter().map(|order| {
         let (word, label, note) = match &order.state {
-            RevertState::Queued => ("queued", "on the way back", String::new()),
-            RevertState::Begun => ("running", "going back", String::new()),
+            RevertState::Queued => ("queued", "on the way back", waits.clone()),
+            RevertState::Begun => ("running", "going back", waits.clone()),
             RevertState::Done if order.restored.is_empty() => {
                 ("done", "nothing reverted", String::new())
             }

@@ -5,11 +5,13 @@ use axum::response::Response;
 use crate::runs::taking;
 use app::Ws;
 use features::agents::model::Agent;
+use features::inbox::queries::why::clock;
 use features::runs::model::Run;
 use features::runs::queries::waits::{self, Why};
 use store::{ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::Path;
+use web::format;
 use web::hx::Hx;
 use web::idempotency::Once;
 use web::session::Person;
@@ -52,15 +54,27 @@ pub(super) fn of(
 fn for_machine(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
     let Some(place) = taking::awaited(look.ws, tx, run)? else { return Ok(None) };
     let label = &place.label;
-    let text =
-        format!("{} It goes on by itself when {label} is back.", place.waits(look.now, &look.zone));
+    let text = match taking::on_its_own(tx, run, &place, look.now)? {
+        // Which of both it does is not known here.
+        Some(own) => format!(
+            "{} The run goes on there by itself, with its own files and programs, until {} is spent or {} has come. Where \
+             it needs anything from here it waits for {label}.",
+            place.told(look.now, &look.zone),
+            format::money(own.micros),
+            clock(own.until, look.now, &look.zone),
+        ),
+        None => format!(
+            "{} It goes on by itself when {label} is back.",
+            place.waits(look.now, &look.zone)
+        ),
+    };
     let then = match run.item {
         Some(_) => "The run ends here, and its work begins anew where its agent works then.",
         None => "The run ends here. What was said stays, and it can go on from there.",
     };
     let told = format!(
         "{then} What it did on {label} since it was last heard of may have happened all the same; what {label} \
-         still says of the run is kept out."
+         still says of the run is kept to be read, and not applied."
     );
     let href = look.ws.url(&format!("runs/{}/take-back", run.name()));
     let back = look.may_chat.then_some((href, told));

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use features::agents::model::AGENTS;
-use features::agents::queries::{self as agents, Group};
+use features::agents::queries::{self as agents, Group, elsewhere};
 use features::inbox::model::INBOX;
 use features::runs::model::{RUNS, Run};
 use features::runs::queries as runs;
@@ -14,6 +14,7 @@ use store::{ReadExt, StoreError};
 use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
+use web::sse::HOSTS;
 
 use features::dashboard::queries::Scene;
 
@@ -105,7 +106,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreE
     let sum = counted.map(|(n, (_, word))| format!("{n} {word}")).collect::<Vec<_>>().join(" · ");
     let live = Live::new(scene.ws.url(""));
     Ok(Fleet {
-        live: live.table(AGENTS.name).table(RUNS.name).table(INBOX.name),
+        live: live.table(AGENTS.name).table(RUNS.name).table(INBOX.name).table(HOSTS),
         rows,
         sum,
         working: 0 < groups[rank(Group::Working)],
@@ -134,6 +135,9 @@ fn doing(
     let mut facts = Vec::new();
     if !detail.is_empty() {
         facts.push(kernel::text::ellipsis(detail, 80));
+    }
+    if let Some(place) = elsewhere::silent(scene.ws, tx, run.agent)? {
+        facts.push(format!("on {}", place.silent(scene.now, &scene.zone)));
     }
     if 0 < run.steps {
         facts.push(format!("step {}", run.steps));

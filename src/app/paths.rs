@@ -1,0 +1,25 @@
+//! Turns at files.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// Locks by path, so that two writers of one file take turns.
+#[derive(Default)]
+pub struct PathLocks(Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>);
+
+impl PathLocks {
+    /// Waits for the path and holds it until the guard is dropped.
+    pub async fn hold(&self, path: &Path) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock();
+            if locks.len() > 1024 {
+                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            }
+            Arc::clone(locks.entry(path.to_owned()).or_default())
+        };
+        lock.lock_owned().await
+    }
+}

@@ -1,0 +1,139 @@
+//! What agents wrote on another machine while their files went another way at home, over the API.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use app::Ws;
+use features::agents::apart::{self, Apart};
+use features::agents::editing::Hand;
+use kernel::Can;
+use web::error::ApiError;
+use web::extract::{Json, Path, Path2};
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use super::find;
+use super::versions::FileOut;
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    let one = "/agents/{agent}/kept/{name}";
+    Routes::new()
+        .get(
+            "/agents/{agent}/kept",
+            list.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "What it wrote on another machine while its files went another way here, the oldest \
+                     first",
+                )
+                .returns::<KeptList>()
+            }),
+        )
+        .get(
+            one,
+            show.needs(Can::Read)
+                .doc(|| Doc::new("One of them, with what differs").returns::<KeptFiles>()),
+        )
+        .post(
+            "/agents/{agent}/kept/{name}/take",
+            take.needs(Can::Agents).doc(|| {
+                Doc::new(
+                    "Take it into its files, as far as both can be made one; once nothing of it is left, it is \
+                     not kept any more",
+                )
+                .no_key("what was taken is not kept any more")
+                .returns::<TakenOut>()
+            }),
+        )
+        .delete(
+            one,
+            forget.needs(Can::Agents).doc(|| Doc::new("Drop what was kept").status(204)),
+        )
+}
+
+/// What was kept.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentKept")]
+struct KeptOut {
+    name: String,
+    /// Its newest commit.
+    commit: String,
+    /// How many commits it has that the agent's own files do not have, up to a thousand.
+    commits: usize,
+    /// When the newest was made.
+    at: String,
+}
+
+impl From<Apart> for KeptOut {
+    fn from(one: Apart) -> Self {
+        Self {
+            name: one.name,
+            commit: one.head.to_string(),
+            commits: one.commits,
+            at: one.at.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentKeptList")]
+struct KeptList {
+    items: Vec<KeptOut>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentKeptFiles")]
+struct KeptFiles {
+    kept: KeptOut,
+    files: Vec<FileOut>,
+}
+
+/// What came of taking it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentKeptTaken")]
+struct TakenOut {
+    /// The commit; null when there was nothing to change.
+    commit: Option<String>,
+    /// The files that changed.
+    took: Vec<String>,
+    /// The files that stay as they are here: somebody has to choose.
+    stays: Vec<String>,
+}
+
+async fn list(ws: Ws, Path(name): Path<String>) -> Result<Json<KeptList>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let all = apart::all(&ws, &agent).await?;
+    Ok(Json(KeptList { items: all.into_iter().map(KeptOut::from).collect() }))
+}
+
+async fn show(
+    ws: Ws,
+    Path2(name, kept): Path2<String, String>,
+) -> Result<Json<KeptFiles>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let (one, files) = apart::one(&ws, &agent, &kept).await?;
+    let files = files.into_iter().map(FileOut::from).collect();
+    Ok(Json(KeptFiles { kept: one.into(), files }))
+}
+
+async fn take(
+    ws: Ws,
+    who: Person,
+    Path2(name, kept): Path2<String, String>,
+) -> Result<Json<TakenOut>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let taken = apart::take(Hand { ws: &ws, agent: &agent, who: &who }, &kept).await?;
+    let commit = taken.commit.map(|commit| commit.to_string());
+    Ok(Json(TakenOut { commit, took: taken.took, stays: taken.stays }))
+}
+
+async fn forget(
+    ws: Ws,
+    who: Person,
+    Path2(name, kept): Path2<String, String>,
+) -> Result<StatusCode, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    apart::forget(Hand { ws: &ws, agent: &agent, who: &who }, &kept).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,83 @@
+//! Runs on machines of which nothing is heard, and what such a machine said of a run too late.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use app::Ws;
+use features::runs::model::Run;
+use features::runs::queries::evidence;
+use store::{ReadExt, StoreError};
+use web::format;
+
+use crate::runs::taking;
+
+/// The machine of an agent, while nothing is heard of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SilentOut {
+    /// What it is called.
+    pub(super) name: String,
+    /// When it was last heard of; none before its first word.
+    since: Option<String>,
+    /// What the run may spend there by itself, in micro-dollars; none when it waits.
+    goes_on_micros: Option<i64>,
+    /// Until when it may go on by itself.
+    goes_on_until: Option<String>,
+    /// The same in one sentence.
+    #[serde(skip)]
+    pub(super) why: String,
+}
+
+impl SilentOut {
+    /// The machine that a run waits for, or on which it goes on by itself.
+    pub(super) fn of(ws: &Ws, tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
+        let Some(place) = taking::awaited(ws, tx, run)? else { return Ok(None) };
+        let own = taking::on_its_own(tx, run, &place, ws.app.clock.now())?;
+        let name = place.label;
+        let until = own.as_ref().map(|own| own.until.to_string());
+        let why = match (&own, &until) {
+            (Some(own), Some(until)) => format!(
+                "Nothing is heard of {name}. The run goes on there by itself until {} is spent or {until} has come, and \
+                 waits for {name} where it needs anything from here.",
+                format::money(own.micros)
+            ),
+            _ => format!("Waits for {name}, of which nothing is heard."),
+        };
+        Ok(Some(Self {
+            since: place.heard_at.map(|at| at.to_string()),
+            goes_on_micros: own.map(|own| own.micros),
+            goes_on_until: until,
+            name,
+            why,
+        }))
+    }
+}
+
+/// Something that a machine said of a run after that was taken from it: kept, and not applied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct LateOut {
+    /// Which of the run's writes it was.
+    number: u64,
+    /// What kind of write, in a word.
+    kind: String,
+    /// What it says.
+    text: String,
+    /// When it was written there, by the clock of that machine.
+    at: String,
+    /// When it came.
+    came_at: String,
+}
+
+impl LateOut {
+    /// All of a run.
+    pub(super) fn of(tx: &impl ReadExt, run: &Run) -> Result<Vec<Self>, StoreError> {
+        let all = evidence::of_run(tx, run.id)?.into_iter();
+        let out = all.map(|one| Self {
+            number: one.number,
+            kind: one.kind,
+            text: one.text,
+            at: one.at.to_string(),
+            came_at: one.came_at.to_string(),
+        });
+        Ok(out.collect())
+    }
+}

@@ -1,0 +1,232 @@
+//! Programs that go on on another machine: what they write lies there, and what people type goes there. Home asks for both
+//! while that machine is linked; both ends of the question stand here.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use app::Ws;
+use app::downstream::SILENT;
+use app::upstream::Refusal;
+use crypto::redact::Spot;
+use kernel::text::cut;
+use kernel::{JobId, Problem};
+use store::{Read, ReadExt as _, StoreError};
+
+use super::model::Job;
+use super::queries::{self, MAX_READ, Written};
+use super::rules::JobError;
+use super::typing::{self, Typed};
+use crate::agents::queries::elsewhere::{self, Elsewhere};
+
+/// What home asks the machine of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asks {
+    /// What it has written, and whether it reads.
+    Output {
+        /// Which.
+        job: JobId,
+        /// The byte to begin with; without one the end of it.
+        from: Option<u64>,
+        /// At most so many bytes.
+        most: usize,
+    },
+    /// A text for its input.
+    Input {
+        /// Which.
+        job: JobId,
+        /// The text, with the end of its line.
+        text: String,
+        /// Whether nothing more will come.
+        end: bool,
+    },
+}
+
+impl Asks {
+    /// The same as it is asked.
+    #[must_use]
+    pub fn said(&self) -> Value {
+        json!({ "job": self })
+    }
+}
+
+/// What a program has written there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Heard {
+    text: String,
+    from: u64,
+    next: u64,
+    reads: bool,
+}
+
+/// What became of a text for its input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Took {
+    /// So many bytes were taken.
+    All(usize),
+    /// A part was.
+    Part { taken: usize, of: usize },
+    /// Nothing reads it.
+    Deaf,
+    /// It has ended.
+    Ended,
+}
+
+/// How it stands with a program, as far as it is known here.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The part of its output that was asked for.
+    pub written: Written,
+    /// Whether it reads what is typed.
+    pub reads: bool,
+    /// The other machine that it runs on; none where it runs here, or has ended.
+    pub place: Option<Elsewhere>,
+    /// Why that machine does not say what it writes, in a sentence; empty where it does, or is silent.
+    pub lack: String,
+}
+
+impl Seen {
+    /// Whether what it has written is known here.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.lack.is_empty() && self.silent().is_none()
+    }
+
+    /// The machine that it runs on, while nothing is heard of it.
+    #[must_use]
+    pub fn silent(&self) -> Option<&Elsewhere> {
+        self.place.as_ref().filter(|place| !place.is_linked)
+    }
+}
+
+/// The other machine that a program runs on; none where it runs here, or has ended.
+///
+/// # Errors
+/// When the disk fails.
+pub fn place(ws: &Ws, read: &dyn Read, job: &Job) -> Result<Option<Elsewhere>, StoreError> {
+    match job.goes_on() {
+        true => elsewhere::at(ws, read, job.agent),
+        false => Ok(None),
+    }
+}
+
+/// A part of what a program has written, wherever it runs: from this byte on, or the end of it.
+///
+/// # Errors
+/// When the disk fails.
+pub async fn look(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Result<Seen, StoreError> {
+    let place = ws.read(|snap| place(ws, snap, job))?;
+    let Some(mut place) = place.filter(|_| job.is_running()) else {
+        let (own, one) = (ws.clone(), job.clone());
+        let read = tokio::task::spawn_blocking(move || queries::written(&own, &one, from, most));
+        let (written, reads) = (read.await.unwrap_or_default(), ws.inputs.open(job.id).is_some());
+        return Ok(Seen { written, reads, ..Seen::default() });
+    };
+    let start = from.unwrap_or(0);
+    let nothing = Written { text: String::new(), from: start, next: start };
+    let mut seen = Seen { written: nothing, ..Seen::default() };
+    let most = most.min(MAX_READ);
+    let asks = Asks::Output { job: job.id, from, most };
+    match ask::<Heard>(ws, &place, &asks).await {
+        Ok(Heard { text, from, next, reads }) => {
+            let text = ws.app.redactor.masked(Spot::Tools, cut(&text, MAX_READ)).into_owned();
+            seen.written = Written { text, from, next };
+            seen.reads = reads;
+        }
+        Err(refusal) if refusal.code == SILENT => place.is_linked = false,
+        Err(refusal) => seen.lack = format!("{}: {}.", place.label, refusal.sentence),
+    }
+    seen.place = Some(place);
+    Ok(seen)
+}
+
+/// Writes to a program on another machine; answers how many bytes that were.
+///
+/// # Errors
+/// `Ended`, `Deaf`; `FullInput` when it took a part only; `Silent` and `Told` when nobody there does it.
+pub(super) async fn write(
+    ws: &Ws,
+    place: &Elsewhere,
+    job: &Job,
+    typed: Typed,
+) -> Result<usize, JobError> {
+    let asks = Asks::Input { job: job.id, text: typed.text, end: typed.end };
+    match ask::<Took>(ws, place, &asks).await {
+        Ok(Took::All(bytes)) => Ok(bytes),
+        Ok(Took::Part { taken, of }) => Err(JobError::FullInput { taken, of }),
+        Ok(Took::Deaf) => Err(JobError::Deaf(job.number)),
+        Ok(Took::Ended) => Err(JobError::Ended(job.number)),
+        Err(refusal) if refusal.code == SILENT => Err(JobError::Silent(place.label.clone())),
+        Err(refusal) => Err(JobError::Told(format!("{}: {}", place.label, refusal.sentence))),
+    }
+}
+
+async fn ask<T: DeserializeOwned>(ws: &Ws, place: &Elsewhere, asks: &Asks) -> Result<T, Refusal> {
+    let answer = ws.app.hosts.ask(ws, place.gateway, asks.said()).await?;
+    let garbled = |_| Refusal::new("garbled", "what it answered cannot be understood");
+    serde_json::from_value(answer).map_err(garbled)
+}
+
+/// Answers home, on the machine of a program. Blocking.
+///
+/// # Errors
+/// When there is no such program here, or it cannot be said.
+pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
+    let of = match &asks {
+        Asks::Output { job, .. } | Asks::Input { job, .. } => *job,
+    };
+    let found = ws.read(|snap| snap.get::<Job>(of));
+    let job = found.map_err(|error: StoreError| refusal(&error.into()))?;
+    let job =
+        job.ok_or_else(|| Refusal::new("job_not_found", "it does not run on this machine"))?;
+    let said = match asks {
+        Asks::Output { from, most, .. } => {
+            let Written { text, from, next } = queries::written(ws, &job, from, most);
+            let reads = ws.inputs.open(job.id).is_some();
+            serde_json::to_value(Heard { text, from, next, reads })
+        }
+        Asks::Input { text, end, .. } => {
+            let took = match typing::write(ws, &job, &Typed { text, end }) {
+                Ok(bytes) => Took::All(bytes),
+                Err(JobError::FullInput { taken, of }) => Took::Part { taken, of },
+                Err(JobError::Deaf(_)) => Took::Deaf,
+                Err(JobError::Ended(_)) => Took::Ended,
+                Err(error) => return Err(refusal(&error)),
+            };
+            serde_json::to_value(took)
+        }
+    };
+    said.map_err(|_| Refusal::new("internal", "this cannot be said"))
+}
+
+fn refusal(error: &JobError) -> Refusal {
+    Refusal::new(error.code(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asks, Heard, Took, Value};
+    use kernel::{JobId, TypedId as _};
+
+    fn again<T: serde::Serialize + serde::de::DeserializeOwned>(what: &T) -> T {
+        serde_json::from_value(serde_json::to_value(what).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_question_and_its_answer_are_the_same_at_the_other_end() {
+        let job = JobId::from_bytes([16; 16]);
+        let asks = Asks::Output { job, from: Some(u64::MAX), most: 7 };
+        let mut said = asks.said();
+        let inner: Value = said["job"].take();
+        assert_eq!(serde_json::from_value::<Asks>(inner).unwrap(), asks);
+        let typed = Asks::Input { job, text: "yes\n".to_owned(), end: true };
+        assert_eq!(again(&typed), typed);
+        let heard = Heard { text: "one\n".to_owned(), from: 3, next: 7, reads: true };
+        assert_eq!(again(&heard), heard);
+        for took in [Took::All(4), Took::Part { taken: 1, of: 4 }, Took::Deaf, Took::Ended] {
+            assert_eq!(again(&took), took);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What home asks a host, answered there. Each question is one of a closed list; how each is asked stands with its noun.
+
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use app::Ws;
+use app::downstream::{Hears, Tell, Told};
+use app::upstream::{Answered, Refusal, Upstream};
+use features::agents::there;
+use features::jobs::away as programs;
+
+use super::{blocking, files, read};
+
+/// What home asks.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Asks {
+    /// Something about the files of an agent.
+    Files(there::Asked),
+    /// Something about a program that goes on.
+    Job(programs::Asks),
+}
+
+/// Answers home on this host.
+#[derive(Clone)]
+struct Ears {
+    ws: Ws,
+}
+
+impl Hears for Ears {
+    fn hear(&self, what: Value) -> Answered<'static> {
+        let ws = self.ws.clone();
+        Box::pin(async move {
+            match read::<Asks>(what)? {
+                Asks::Files(asked) => files::asked(&ws, asked).await,
+                Asks::Job(asks) => {
+                    let answered = blocking(move || programs::answer(&ws, asks)).await;
+                    answered.map_err(|error| Refusal::from(&error))?
+                }
+            }
+        })
+    }
+}
+
+/// Answers what home asks from now on, each question by itself, until the work here comes to rest.
+pub(crate) fn answer(ws: &Ws) {
+    let Some(up) = ws.upstream.clone() else { return };
+    let (ears, mut heard) = mpsc::unbounded_channel::<Tell>();
+    up.is_heard_by(ears);
+    let own = ws.clone();
+    ws.spawn("what home asks", async move {
+        let halt = own.halt();
+        let ears = Ears { ws: own.clone() };
+        loop {
+            let tell = tokio::select! {
+                biased;
+                () = halt.cancelled() => return,
+                tell = heard.recv() => tell,
+            };
+            let Some(tell) = tell else { return };
+            let (ears, up) = (ears.clone(), up.clone());
+            own.spawn("an answer to home", async move { answered(&ears, &*up, tell).await });
+        }
+    });
+}
+
+async fn answered(ears: &dyn Hears, up: &dyn Upstream, tell: Tell) {
+    let answer = ears.hear(tell.what).await;
+    for told in Told::all(&tell.number, &answer) {
+        // ok: where the program ends, or the line is cut, home waits no longer than it wants to.
+        if up.asks(told.said()).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A host's side: home looks at what lies here, and lays here what people have changed.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use app::Ws;
+use app::upstream::Refusal;
+use features::agents::there::{Asked, Change, Lies, Lying, OVERTAKEN, Wanted};
+use git::pack::Moved;
+use git::{Branch, GitError};
+use tool::leaks;
+
+use super::{Here, Place, fetch_held, is_whole, stands};
+use crate::away::{Asked as Said, OfHome as _, Stand, read, value};
+use crate::journal::blocking;
+use crate::{EngineError, commit};
+
+/// A look waits so long while files are on their way.
+const TURN: Duration = Duration::from_secs(2);
+/// So much of a pack is shown at once, before it is written as digits.
+const SHOWN: usize = 8 << 20;
+
+/// Answers what home asks about files.
+pub(in crate::away) async fn asked(ws: &Ws, asked: Asked) -> Result<Value, Refusal> {
+    let Some(up) = ws.upstream.clone() else {
+        return Err(Refusal::new("no_host", "this is a home, and nobody asks it"));
+    };
+    let at: Here<'_> = (ws, &*up);
+    let done = match asked {
+        Asked::Look(wanted) => match look(at, wanted).await {
+            Ok(lies) => return value(&lies),
+            Err(error) => Err(error),
+        },
+        Asked::Lay(change) => lay(at, change).await,
+        Asked::Left(agent, left) => commit::left_there(ws, agent, left).await,
+    };
+    done.map(|()| Value::Null).map_err(|error| Refusal::from(&error))
+}
+
+/// What lies here now.
+async fn look(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
+    let (ws, agent) = (at.0, wanted.agent);
+    let slug = stands(ws, agent).await?.slug;
+    let folder = ws.agent_folder(&slug);
+    let Ok(_turn) = tokio::time::timeout(TURN, ws.paths.hold(&folder)).await else {
+        let words = "they are on their way between both machines";
+        return Err(EngineError::Home(Refusal::new("busy", words)));
+    };
+    let lying = match wanted.of {
+        Some(lying) => lying,
+        None => {
+            level(at, &wanted).await?;
+            let Place { slug, branch, .. } = stands(ws, agent).await?;
+            lies_here(ws, slug, branch).await?
+        }
+    };
+    let (own, of) = (ws.clone(), (lying.now, wanted.has));
+    let packed = blocking(move || {
+        own.looks.pack(of, || own.repo()?.pack_of(of.0, of.1).map_err(EngineError::from))
+    });
+    let pack = packed.await??;
+    let from = usize::try_from(wanted.offset).unwrap_or(usize::MAX).min(pack.len());
+    let to = pack.len().min(from.saturating_add(SHOWN));
+    if to == pack.len() {
+        ws.looks.is_out(of);
+    }
+    Ok(Lies { lying, total: pack.len() as u64, data: hex::encode(&pack[from..to]) })
+}
+
+/// Brings here what home has and this machine does not: its agent may have come a moment ago.
+async fn level(at: Here<'_>, wanted: &Wanted) -> Result<(), EngineError> {
+    let Place { slug, branch, .. } = stands(at.0, wanted.agent).await?;
+    let (own, head) = (at.0.clone(), wanted.head);
+    let is_level = blocking(move || {
+        let is_on = match head {
+            Some(head) => own.repo()?.is_on(&branch, head)?,
+            None => true,
+        };
+        Ok::<_, GitError>(is_on && own.agent_folder(&slug).is_dir())
+    });
+    match is_level.await?? {
+        true => Ok(()),
+        false => fetch_held(at, None, wanted.agent).await,
+    }
+}
+
+async fn lies_here(ws: &Ws, slug: String, branch: Branch) -> Result<Lying, EngineError> {
+    let own = ws.clone();
+    let lies = blocking(move || {
+        let repo = own.repo()?;
+        let head = repo.head(&branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        // What holds a key goes nowhere.
+        let why =
+            |_: &str, bytes: &[u8]| leaks::in_file(&own.app.redactor, bytes).map(|leak| leak.why);
+        let (now, skipped) = repo.as_it_lies(&branch, &own.agent_folder(&slug), &why)?;
+        Ok::<_, GitError>(Lying { head, now, left_out: skipped.len() })
+    });
+    Ok(lies.await??)
+}
+
+/// Lays a change here that was made at home: only where the branch stands as home saw it, and each of the files that it
+/// changes lies as home saw it.
+async fn lay((ws, up): Here<'_>, change: Change) -> Result<(), EngineError> {
+    let slug = stands(ws, change.agent).await?.slug;
+    let folder = ws.agent_folder(&slug);
+    let _turn = ws.paths.hold(&folder).await;
+    let Place { branch, head, .. } = stands(ws, change.agent).await?;
+    if head != Some(change.head) {
+        return Err(overtaken());
+    }
+    let mut pack = Vec::new();
+    loop {
+        let (offset, Change { agent, draft, now, .. }) = (pack.len() as u64, change);
+        let asked = Said::Draft { agent, draft: draft.to_string(), has: now.to_string(), offset };
+        let said = value(&asked).map_err(EngineError::told)?;
+        let stand: Result<Stand, Refusal> = up.asks(said).await.and_then(read);
+        if is_whole(&mut pack, &stand.map_err(EngineError::told)?) {
+            break;
+        }
+    }
+    let own = ws.clone();
+    let changed = blocking(move || {
+        let repo = own.repo()?;
+        repo.take_in(change.draft, &pack)?;
+        Ok::<_, EngineError>(repo.touched(change.head, change.draft)?)
+    });
+    let paths = changed.await??;
+    // In the order of names, so that two that want the same do not wait for each other.
+    let mut turns = Vec::with_capacity(paths.len());
+    for path in &paths {
+        turns.push(ws.paths.hold(&folder.join(path)).await);
+    }
+    let own = ws.clone();
+    let laid = blocking(move || laid(&own, (&slug, &branch), change, &paths)).await??;
+    drop(turns);
+    if laid { Ok(()) } else { Err(overtaken()) }
+}
+
+/// The files first: what is cut off then lies there without its commit, and nothing of it is lost.
+fn laid(
+    ws: &Ws,
+    (slug, branch): (&str, &Branch),
+    change: Change,
+    paths: &[String],
+) -> Result<bool, EngineError> {
+    let (repo, folder) = (ws.repo()?, ws.agent_folder(slug));
+    let Change { now, draft, .. } = change;
+    if !repo.astray(&folder, (now, draft), paths)?.is_empty() {
+        return Ok(false);
+    }
+    let stays = repo.carry(&folder, (now, draft), Some(paths))?;
+    if stays.is_empty() && repo.move_on(branch, draft)? == Moved::On {
+        return Ok(true);
+    }
+    // A run has committed meanwhile, or a program has written.
+    repo.carry(&folder, (draft, now), Some(paths))?;
+    Ok(false)
+}
+
+fn overtaken() -> EngineError {
+    let words = "the files were changed here at the same moment";
+    EngineError::Home(Refusal::new(OVERTAKEN, words))
+}

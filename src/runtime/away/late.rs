@@ -1,0 +1,220 @@
+//! At home: what hosts write moves what their runs may spend while they are cut off; and what comes of a run after it was taken
+//! from its machine is kept, so that people can read it, and never applied.
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::runs::model::{Body, EventKind, Evidence as Row, Run};
+use features::runs::queries::evidence as kept;
+use features::runs::rules::evidence;
+use features::usage::model::grant::RunGrant;
+use features::usage::rules::Spent;
+use features::usage::rules::grants::{self, Committed, Terms};
+use gateways::model::{CUT_HOURS, GRANT_MICROS, Gateway};
+use kernel::text::cut;
+use kernel::time::from_ms;
+use kernel::{Actor, Cause, GatewayId, RunId, Timestamp};
+use store::{ReadExt as _, WriteTx};
+
+use super::at_home::is_its;
+use crate::EngineError;
+use crate::command::calls::Booked;
+use crate::command::{About, Command, Line};
+
+/// The most that is kept of one piece of evidence, in bytes.
+const MOST: usize = 64 * 1024;
+
+/// What a command does to the grant of its run.
+#[derive(Clone, Copy)]
+pub(super) enum Moves {
+    /// Nothing.
+    Nothing,
+    /// It is filled up, or goes with the end of the work.
+    Fits(RunId),
+    /// A call that was made while the line was cut is taken out of it.
+    Draws(RunId),
+}
+
+/// The same, once it is known how it stood before.
+pub(super) enum Moving {
+    Nothing,
+    Fits(RunId),
+    Draws(RunId, Committed),
+}
+
+impl Moves {
+    pub(super) fn of(command: &Command) -> Self {
+        let (hand, line) = match command {
+            Command::Entry { hand, line } => (hand, line),
+            Command::Order(order) => match order.about() {
+                About::Run(run) => return Self::Fits(run),
+                _ => return Self::Nothing,
+            },
+        };
+        let is_plain = matches!(
+            line,
+            Line::Append(_) | Line::StepBegun(_) | Line::Results(_) | Line::Told(_) | Line::Held(_)
+        );
+        match hand.cut {
+            Some(_) if is_plain => Self::Nothing,
+            Some(_) => Self::Draws(hand.run),
+            None if is_plain && hand.first.is_none() => Self::Nothing,
+            None => Self::Fits(hand.run),
+        }
+    }
+
+    pub(super) fn begin(self, tx: &WriteTx<'_>) -> Result<Moving, EngineError> {
+        Ok(match self {
+            Self::Nothing => Moving::Nothing,
+            Self::Fits(run) => Moving::Fits(run),
+            Self::Draws(run) => Moving::Draws(run, grants::committed(tx, run, tx.now())?),
+        })
+    }
+}
+
+impl Moving {
+    pub(super) fn end(self, tx: &mut WriteTx<'_>, from: GatewayId) -> Result<(), EngineError> {
+        match self {
+            Self::Nothing => {}
+            Self::Fits(run) => {
+                let gateway = tx.get::<Gateway>(from)?;
+                let (micros, hours) = gateway.map_or((GRANT_MICROS, CUT_HOURS), |gateway| {
+                    (gateway.grant_micros, gateway.cut_hours)
+                });
+                grants::fit(tx, run, Terms { gateway: from, micros, hours })?;
+            }
+            Self::Draws(run, before) => grants::drawn(tx, run, before)?,
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of a command that came too late.
+pub(super) struct Evidence {
+    run: RunId,
+    epoch: u64,
+    number: u64,
+    /// When it was written, where that was while the line was cut.
+    at: Option<Timestamp>,
+    kind: String,
+    text: String,
+    spent: Option<(u32, Spent)>,
+}
+
+impl Evidence {
+    /// Of what was written while the line was cut, and of what has cost something and waited for the line.
+    pub(super) fn of(command: &Command) -> Option<Self> {
+        let Command::Entry { hand, line } = command else { return None };
+        let (at, spent) = (hand.cut.map(from_ms), spent(line));
+        if at.is_none() && spent.is_none() {
+            return None;
+        }
+        let (kind, text) = told(line);
+        let text = cut(&text, MOST).to_owned();
+        let (run, epoch, number) = (hand.run, hand.epoch, hand.number);
+        Some(Self { run, epoch, number, at, kind, text, spent })
+    }
+
+    /// Keeps it with its run, if that was one of this host's; what it says of costs is booked.
+    pub(super) async fn keep(self, ws: &Ws, from: GatewayId) -> Result<(), EngineError> {
+        let keep = move |tx: &mut WriteTx<'_>| {
+            let Self { run, epoch, number, at, kind, text, spent } = self;
+            let Some(one) = tx.get::<Run>(run)? else { return Ok(()) };
+            // It was applied, and comes again.
+            if epoch == one.epoch && number <= one.applied {
+                return Ok(());
+            }
+            let grant = tx.get::<RunGrant>(run)?;
+            let was_its = grant.as_ref().is_some_and(|grant| grant.gateway == from);
+            let is_there = tx.get::<Agent>(one.agent)?.is_some() && is_its(&*tx, from, one.agent)?;
+            if !was_its && !is_there {
+                return Ok(());
+            }
+            // What waited is nothing beside a run that was not cut off.
+            let is_lost = grant.is_some_and(|grant| grant.lost.is_some());
+            if at.is_none() && !is_lost && kept::of_run(tx, run)?.is_empty() {
+                return Ok(());
+            }
+            let at = at.unwrap_or_else(|| tx.now());
+            let row = Row { run, number, kind, text, at, came_at: tx.now() };
+            if !evidence::keep(tx, row, spent.is_some())? {
+                return Ok(());
+            }
+            grants::regain(tx, run)?;
+            if let Some((call, spent)) = spent {
+                grants::told(tx, (run, call), spent)?;
+            }
+            Ok::<_, EngineError>(())
+        };
+        ws.store.write(Actor::Gateway(from), Cause::Timer, keep).await
+    }
+}
+
+/// What a call came to.
+fn spent(line: &Line) -> Option<(u32, Spent)> {
+    match line {
+        Line::CallPaid(paid) => {
+            let call = match &paid.said {
+                Some((EventKind::Assistant { call, .. }, _)) => *call,
+                _ => 0,
+            };
+            Some((call, paid.paid.spent.clone()))
+        }
+        Line::LastWord(word) => {
+            let call = match &word.answer {
+                EventKind::Assistant { call, .. } => *call,
+                _ => 0,
+            };
+            Some((call, word.paid.spent.clone()))
+        }
+        Line::NotKept(one) => Some((one.call, one.paid.spent.clone())),
+        Line::Stopped(one) => one.cut_off.as_ref().map(|cut| (cut.call, cut.spent.clone())),
+        Line::CallFailed(failed) if !failed.is_free => {
+            Some((failed.cut_off.call, failed.cut_off.spent.clone()))
+        }
+        Line::ReviewBooked(review) => match &review.booked {
+            Booked::Answered(spent) | Booked::Lost(spent) => Some((0, spent.clone())),
+            Booked::Free => None,
+        },
+        _ => None,
+    }
+}
+
+/// The kind of a command, and what it says, for people.
+fn told(line: &Line) -> (String, String) {
+    let (kind, events): (&str, Vec<&EventKind>) = match line {
+        Line::Append(one) => ("events", one.events.iter().collect()),
+        Line::StepBegun(one) => ("step_begun", vec![&one.begun]),
+        Line::Results(one) => ("results", one.events.iter().collect()),
+        Line::Told(one) => ("told", one.events.iter().collect()),
+        Line::CallBegun(one) => ("call_begun", one.switched.iter().collect()),
+        Line::CallPaid(one) => ("call_paid", one.said.iter().map(|(said, _)| said).collect()),
+        Line::CallFailed(one) => ("call_failed", one.cut_off.piece.iter().collect()),
+        Line::QuestionBegun(_) => ("question_begun", Vec::new()),
+        Line::ReviewBegun(_) => ("review_begun", Vec::new()),
+        Line::ReviewBooked(_) => ("review_booked", Vec::new()),
+        Line::Held(one) => ("held", one.events.iter().collect()),
+        Line::LastWord(one) => {
+            ("last_word", [&one.answer].into_iter().chain(&one.committed).collect())
+        }
+        Line::NotKept(one) => ("not_kept", one.committed.iter().collect()),
+        Line::Stopped(one) => {
+            let piece = one.cut_off.iter().filter_map(|cut| cut.piece.as_ref());
+            ("stopped", piece.chain(&one.committed).collect())
+        }
+        _ => ("other", Vec::new()),
+    };
+    let words: Vec<String> = events.into_iter().map(words).collect();
+    (kind.to_owned(), words.join("\n"))
+}
+
+fn words(event: &EventKind) -> String {
+    let head = |body: &Body| body.head().to_owned();
+    match event {
+        EventKind::Assistant { parts, .. } => head(parts),
+        EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } => name.clone(),
+        EventKind::ToolFinished { name, result, .. } => format!("{name}: {}", result.head()),
+        EventKind::Notice { text } => text.clone(),
+        // ok: what cannot be written down is not told.
+        other => serde_json::to_string(other).unwrap_or_default(),
+    }
+}

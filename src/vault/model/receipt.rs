@@ -1,0 +1,58 @@
+//! Which value of a secret a host has, as it says itself. The value is on its way in no other row.
+
+use gateways::model::Gateway;
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{GatewayId, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, OnDelete, Record, Refs, Root, Table};
+
+use super::{Secret, SecretId};
+
+/// Which values hosts have.
+pub const SECRET_RECEIPTS: Table = Table::new(405, "secret_receipts");
+
+/// A secret that agents of a host need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// The secret.
+    pub secret: SecretId,
+    /// Which of its values was sent last.
+    pub sent: u32,
+    /// When that was first sent.
+    #[serde(with = "millisecond::required")]
+    pub sent_at: Timestamp,
+    /// Which of its values the host has confirmed last.
+    pub has: Option<u32>,
+    /// When it did.
+    #[serde(with = "millisecond::optional")]
+    pub has_at: Option<Timestamp>,
+}
+
+impl Record for Receipt {
+    type Id = (GatewayId, SecretId);
+    const TABLE: Table = SECRET_RECEIPTS;
+    const CLASS: Class = Class::Remade;
+    fn id(&self) -> (GatewayId, SecretId) {
+        (self.gateway, self.secret)
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Secret>(1, Some(self.secret), OnDelete::Cascade);
+        refs.to::<Gateway>(2, Some(self.gateway), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Secret>(self.secret)
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            gateway: GatewayId::from_bytes([95; 16]),
+            secret: SecretId::from_bytes([90; 16]),
+            sent: 3,
+            sent_at: at,
+            has: Some(2),
+            has_at: Some(at),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Secrets of a gateway: for the agents that work there, before what is for all and behind what is an agent's own.
+
+use gateways::model::local;
+use serde_json::{Value, json};
+use support::hq::TestHq;
+use support::work;
+
+use super::common::{ALL, HERE, added, gateway, id, place, refused};
+
+fn value_of(hq: &TestHq, agent: kernel::AgentId) -> Option<String> {
+    let given = vault::given(&hq.ws(), agent).expect("a readable store");
+    let one = given.into_iter().find(|one| one.key == "SHOP_KEY")?;
+    Some(one.value.expect("it opens").expose_text().expect("text").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_has_what_its_gateway_has_and_another_when_it_moves() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let (ada, otto) = (work::agent(&hq, "Ada").await.id, work::agent(&hq, "Otto").await.id);
+    let there = gateway(&hq, "GPU box", "gpu-box").await;
+    let shared = added(&api, "SHOP_KEY", "shared-value-1", json!({})).await;
+    let of_box = json!({ "gateway": "gpu-box" });
+    let of_box = added(&api, "SHOP_KEY", "value-of-the-box", of_box).await;
+    assert_eq!((&of_box["scope"], &of_box["gateway_name"]), (&json!("gateway"), &json!("GPU box")));
+    let has = |agent| value_of(&hq, agent).expect("it has one");
+    assert_eq!((has(ada).as_str(), has(otto).as_str()), ("shared-value-1", "shared-value-1"));
+    place(&hq, ada, there).await;
+    assert_eq!((has(ada).as_str(), has(otto).as_str()), ("value-of-the-box", "shared-value-1"));
+
+    let why = async || api.get(&format!("{ALL}/SHOP_KEY/why?agent=ada")).await.json();
+    let told = why().await;
+    assert_eq!((&told["has"]["id"], &told["over"]), (&of_box["id"], &shared["id"]), "{told}");
+    assert!(told["says"].to_string().contains("to all agents on GPU box"), "{told}");
+    let own = added(&api, "SHOP_KEY", "own-value-of-ada", json!({ "agents": ["ada"] })).await;
+    assert_eq!(has(ada), "own-value-of-ada");
+    let told = why().await;
+    assert_eq!(told["shadowed"], json!([of_box["id"], shared["id"]]), "{told}");
+    let words = "in the place of the one for all agents on GPU box and the one for all agents.";
+    assert!(told["says"].to_string().contains(words), "{told}");
+    let tab = hq.owner().get(&format!("{HERE}/agents/ada/secrets")).await.text;
+    for words in [
+        "For all agents on GPU box",
+        "Overrides that of GPU box and the shared one",
+        "Not used: its own counts",
+    ] {
+        assert!(tab.contains(words), "{words}: {tab}");
+    }
+
+    // What is in front goes, and what stands behind it counts.
+    let gone = api.call("DELETE", &format!("{ALL}/{}", id(&own))).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    assert_eq!(has(ada), "value-of-the-box");
+    place(&hq, ada, local()).await;
+    assert_eq!(has(ada), "shared-value-1");
+    let told = why().await;
+    assert!(told["says"].to_string().contains("Agents on another gateway have one"), "{told}");
+    let meant = api.get(&format!("{ALL}/SHOP_KEY?gateway=gpu-box")).await.json();
+    assert_eq!(meant["id"], of_box["id"]);
+    let moved =
+        api.json("PATCH", &format!("{ALL}/{}", id(&of_box)), &json!({ "gateway": "local" })).await;
+    assert_eq!(moved.status, 200, "{}", moved.text);
+    assert_eq!(has(otto), "value-of-the-box", "this machine is a gateway, too");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_gateway_has_a_name_once_and_what_is_wrong_is_said() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    work::agent(&hq, "Ada").await;
+    gateway(&hq, "GPU box", "gpu-box").await;
+    let of = |more: Value| {
+        let mut body = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "some-value-1" });
+        body.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        body
+    };
+    let made = added(&api, "SHOP_KEY", "value-of-the-box", json!({ "gateway": "gpu-box" })).await;
+    let (code, text) = refused(&api, &of(json!({ "gateway": "GPU box" }))).await;
+    assert!(code == "secret_exists" && text.contains("for all agents on GPU box"), "{text}");
+    let (_, text) = refused(&api, &of(json!({ "gateway": "attic" }))).await;
+    assert!(text.contains("no gateway") && text.contains("attic"), "{text}");
+    let (_, text) = refused(&api, &of(json!({ "gateway": "gpu-box", "agents": ["ada"] }))).await;
+    assert!(text.contains("not both"), "{text}");
+
+    // A gateway stays while there is something for it alone.
+    let kept = api.call("DELETE", "/api/v1/gateways/gpu-box").await;
+    assert!(!kept.status.is_success(), "{}", kept.text);
+    assert!(kept.text.contains("secrets for GPU box alone"), "{}", kept.text);
+    let gone = api.call("DELETE", &format!("{ALL}/{}", id(&made))).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    let removed = api.call("DELETE", "/api/v1/gateways/gpu-box").await;
+    assert!(removed.status.is_success(), "{}", removed.text);
+    let back = api.post(&format!("{ALL}/{}/restore", id(&made)), &json!({})).await.json();
+    assert_eq!((&back["scope"], &back["agents"]), (&json!("agents"), &json!([])), "{back}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let ada = work::agent(&hq, "Ada").await.id;
+    let list = format!("{HERE}/settings/secrets");
+    let form = async || owner.get(&format!("{list}/new")).await.text;
+    assert!(!form().await.contains("The agents on one gateway"), "there is this machine alone");
+    let there = gateway(&hq, "GPU box", "gpu-box").await;
+    assert!(form().await.contains("The agents on one gateway"));
+    let fields = [
+        ("name", "Shop key"),
+        ("value", "value-of-the-box"),
+        ("who", "gateway"),
+        ("gateway", "gpu-box"),
+        ("headers", "on"),
+    ];
+    let made = owner.form(&list, &fields).await;
+    assert_eq!(made.status, 303, "{}", made.text);
+    place(&hq, ada, there).await;
+    assert_eq!(value_of(&hq, ada).as_deref(), Some("value-of-the-box"));
+    let page = owner.get(&list).await.text;
+    assert!(page.contains("Only agents on GPU box"), "{page}");
+    assert!(page.contains("Waiting for GPU box, which has never called"), "{page}");
+
+    let paste = format!("{list}/paste");
+    let text = ("text", "PASTED=pasted-canary\n");
+    let to = [text, ("act", "add"), ("who", "gateway"), ("gateway", "gpu-box")];
+    assert_eq!(owner.form(&paste, &to).await.status, 303);
+    let again = owner.form(&paste, &to).await;
+    assert!(again.text.contains("PASTED already exists."), "{}", again.text);
+    let api = hq.api().await;
+    let pasted = api.get(&format!("{ALL}/PASTED?gateway=gpu-box")).await.json();
+    assert_eq!(pasted["scope"], "gateway");
+    // Its page keeps what is chosen, and history says it in words.
+    let one = format!("{list}/{}", id(&pasted));
+    let page = owner.get(&one).await.text;
+    assert!(page.contains("All agents on GPU box"), "{page}");
+    let moved = [("name", "PASTED"), ("who", "all"), ("headers", "on")];
+    assert_eq!(owner.form(&one, &moved).await.status, 303);
+    let told = api.get(&format!("/api/v1/history/secrets/{}", id(&pasted))).await.text;
+    assert!(told.contains("All agents on GPU box"), "{told}");
+    hq.finish().await;
+}

@@ -1,0 +1,49 @@
+//! A machine that is not let in any more in the middle of a run: it loses its keys, and home goes on without it.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_more() {
+    let shop = Shop::open().await;
+    let office = &shop.office;
+    let owner = office.hq.owner();
+    let gate = Gate::new();
+    let late = json!({ "body": "Said too late." });
+    office.model.push(Turn::call("comment_add", late).behind(&gate));
+    let task = office.task("Count the bells", &shop.ada).await;
+    gate.reached().await;
+    let run = shop.begun(&task).await;
+    let gateway = shop.gateway;
+    office.act(move |tx| rules::revoke(tx, gateway)).await;
+    until("its link was not closed", || !shop.is_linked()).await;
+    until("it does not say why", || shop.log().contains("not let in any more")).await;
+    gate.open();
+
+    // Its run is taken back, and its agent does the work at home.
+    let name = office.get::<Run>(run).name();
+    let page = owner.get(&office.ws().url(&format!("runs/{name}"))).await.text;
+    assert!(page.contains("Take it back"), "{page}");
+    let taken = owner.post(&format!("/api/v1/runs/{name}/take-back"), &json!({})).await;
+    assert!(taken.status.is_success(), "{}", taken.text);
+    office.agent("Bo").await;
+    let refused =
+        owner.json("PUT", "/api/v1/agents/bo/gateway", &json!({ "gateway": "gpu-box" })).await;
+    assert!(refused.status.is_client_error(), "nobody is moved there any more: {}", refused.text);
+    let said = json!({ "body": "Said at home." });
+    office.model.push(Turn::call("comment_add", said)).push(done());
+    let moved =
+        owner.json("PUT", "/api/v1/agents/ada/gateway", &json!({ "gateway": "local" })).await;
+    assert!(moved.status.is_success(), "{}", moved.text);
+    let again = office.worked(task.id, 2).await;
+    was_done(&shop, &again);
+    let comments: Vec<Comment> = office.all();
+    let said: Vec<&str> = comments.iter().map(|one| one.body.as_str()).collect();
+    assert!(said.contains(&"Said at home."), "{said:?}");
+    assert!(!said.contains(&"Said too late."), "{said:?}");
+    assert!(shop.calls(run).is_empty(), "{:?}", shop.calls(run));
+    // Its gateway can go, and what it did keeps its label.
+    let removed = owner.call("DELETE", "/api/v1/gateways/gpu-box").await;
+    assert!(removed.status.is_success(), "{}", removed.text);
+    assert!(!shop.is_linked());
+    shop.close().await;
+}
