@@ -96,6 +96,12 @@ pub(super) const ALL: &[Kind] = &[
         &[&[text("waits_for", "what it waits for")], RUN, COMMON],
     ),
     event!("run.answered", "what a run waited for has come", AGENTS, &[RUN, COMMON]),
+    event!(
+        "approval.answered",
+        "a person answers what an agent asks to do",
+        AGENTS,
+        &[&[text("answer", "the answer")], RUN, COMMON],
+    ),
     event!("run.stop_asked", "somebody asks a run to stop", AGENTS, &[RUN, COMMON]),
     event!("subagent.spawned", "a run makes a sub-agent", AGENTS, &[RUN, COMMON]),
     event!("subagent.ended", "a sub-agent ends", AGENTS, &[OUTCOME, RUN, COMMON]),
@@ -540,4 +546,19 @@ fn of_the_house(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
 /// Whether a run ended in a way that nobody wanted.
 fn is_failure(outcome: &str) -> bool {
     !matches!(outcome, "done" | "stopped" | "snoozed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_happens_stands_in_a_line() {
+        let said = include_str!("events.rs").split("add(\"").skip(1);
+        let words: Vec<&str> = said.filter_map(|rest| rest.split('"').next()).collect();
+        assert!(40 < words.len(), "{words:?}");
+        for word in words {
+            assert!(kind(word).is_some(), "{word}");
+        }
+    }
 }
