@@ -167,6 +167,11 @@ export async function tabTo(page, target, most = 120) {
   throw new Error(`${most} times Tab do not lead there, but to ${at}`);
 }
 
+/** Goes to the end of the page, where the composer covers nothing. */
+export async function atEnd(page) {
+  await page.locator('#main').evaluate((main) => main.scrollTo({ top: main.scrollHeight, behavior: 'instant' }));
+}
+
 /** The delivered work that waits for a decision on a task's page. */
 export function waiting(page) {
   return page.getByRole('main').getByRole('button', { name: 'Approve', exact: true });

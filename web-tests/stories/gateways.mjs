@@ -7,7 +7,7 @@ import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { startHost } from '../lib/host.mjs';
 import { startModel } from '../lib/model.mjs';
-import { asOwner, PATIENCE, tabTo, until } from '../lib/story.mjs';
+import { asOwner, atEnd, PATIENCE, tabTo, until } from '../lib/story.mjs';
 import { connect } from '../lib/workday.mjs';
 
 const WHEELS = 'Count the wheels in the yard';
@@ -72,6 +72,7 @@ export function tell(given) {
       const small = await phone.newPage();
       await small.goto(page.url());
       await small.locator('#run-head .banner').getByText(SILENT).waitFor();
+      await atEnd(small);
       await assertAccessible(small, 'a run that waits for a machine on a phone');
       await small.getByRole('button', { name: 'Take it back', exact: true }).first().press('Enter');
       await assertAccessible(small, 'a run that is taken back on a phone');

@@ -8,7 +8,7 @@ import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { joinHost, PUBLIC } from '../lib/host.mjs';
 import { startModel } from '../lib/model.mjs';
-import { asOwner, OWNER, PATIENCE, until } from '../lib/story.mjs';
+import { asOwner, atEnd, OWNER, PATIENCE, until } from '../lib/story.mjs';
 import { connect } from '../lib/workday.mjs';
 
 const NAME = 'Yard box';
@@ -108,6 +108,7 @@ export function tell(given) {
       await phone.getByText('I count the').first().waitFor(PATIENCE);
       host.cut();
       for (const on of [page, phone]) await on.locator('#run-head .banner').getByText(new RegExp(`${NAME}.*silent since`)).waitFor(PATIENCE);
+      await atEnd(phone);
       await assertAccessible(phone, 'a run on a machine that is silent on a phone');
       isHeld = false;
       model.free();

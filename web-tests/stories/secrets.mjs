@@ -88,7 +88,7 @@ export function tell(given) {
     const row = page.getByRole('row', { name: /BELL_KEY/ });
     await assertAccessible(page, 'the list of secrets on a wide dark screen');
     await row.getByRole('link', { name: 'Replace Bell key' }).click();
-    await page.getByLabel('New value of Bell key').fill(OWN);
+    await page.getByLabel('New value of BELL_KEY').fill(OWN);
     await page.getByRole('button', { name: 'Save value' }).click();
     await page.getByText('BELL_KEY has its new value.').first().waitFor();
     assert.ok(!(await page.content()).includes(OWN));
