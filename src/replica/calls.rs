@@ -577,12 +577,18 @@ mod tests {
         calls.settles();
         calls.is_drained();
         calls.cut();
-        calls.gone(run(1)).await;
-        assert!(calls.alone(run(1)).await.is_none(), "the mirror has not all of it");
+        let mut gone = Box::pin(calls.gone(run(1)));
+        assert!(
+            tokio::time::timeout(2 * calls.patience, &mut gone).await.is_err(),
+            "the mirror has not all of what home has heard"
+        );
+        assert!(calls.alone(run(1)).await.is_none(), "nothing is written over what is missing");
         assert_eq!((calls.drained(run(1)), calls.drained(run(2))), (1, 0));
         assert!(calls.is_paused());
         calls.is_settled();
         assert!(!calls.is_settling());
+        gone.await;
+        assert!(calls.alone(run(1)).await.is_some());
     }
 
     #[tokio::test]
