@@ -23,7 +23,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use net::client::ClientParts;
 use net::guard::{Exceptions, Lookup, Resolver};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use runtime::Trusted;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -75,6 +75,8 @@ fn acceptor() -> Result<(TlsAcceptor, String), String> {
     let key = KeyPair::generate().map_err(told(doing))?;
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // A leaf whose issuer is called as itself is taken for one that nobody has signed.
+    params.distinguished_name.push(DnType::CommonName, "Root of the bench");
     let root = pem(params.self_signed(&key).map_err(told(doing))?.der());
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().map_err(told(doing))?;

@@ -5,7 +5,12 @@ use std::time::{Duration, Instant};
 
 use crypto::keyring::Secret;
 use crypto::redact::Redactor;
+use features::trust::model::Judged;
+use features::trust::weigh::{Facts, Reach};
+use features::trust::{line, replay, rules};
+use kernel::{AgentId, Leave, RunId};
 use serde_json::{Value, json};
+use tool::Effect;
 
 use crate::held::at_rest;
 use crate::load::{self, Client, Times};
@@ -13,6 +18,8 @@ use crate::model::Manner;
 use crate::rows::{Ready, figure, unlimited};
 use crate::runtime::each_call;
 use crate::{Figure, ms};
+use support::model::Turn;
+use support::office::Office;
 use support::program::Program;
 use support::wire;
 
@@ -24,6 +31,10 @@ const WAITING: usize = 1_000;
 const SECRETS: usize = 20;
 /// How often a rule is replayed.
 const REPLAYS: usize = 30;
+/// Calls that it is replayed over: as many as are looked at.
+const CALLS: usize = replay::MOST;
+/// How many of them are kept at once.
+const PIECE: usize = 1_000;
 /// How long something is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -39,19 +50,24 @@ async fn asking(hq: &Ready, program: &mut Client) -> Result<Client, String> {
     hq.person().await
 }
 
-/// So many calls that wait, once there are.
+/// So many calls that wait, once there are; given up when no more come.
 async fn waiting(person: &mut Client, count: usize) -> Result<Vec<Value>, String> {
-    let began = Instant::now();
+    let (mut moved, mut seen) = (Instant::now(), 0);
+    // Many are a long list, and who reads it keeps them from coming.
+    let pause = Duration::from_millis(if count == 1 { 5 } else { 200 });
     loop {
         let now = person.json("GET", "/api/v1/approvals", None).await?;
         let items = now["items"].as_array().cloned().unwrap_or_default();
         if count <= items.len() {
             return Ok(items);
         }
-        if PATIENCE < began.elapsed() {
-            return Err(format!("{} of {count} calls wait after a minute", items.len()));
+        if seen < items.len() {
+            (moved, seen) = (Instant::now(), items.len());
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        if PATIENCE < moved.elapsed() {
+            return Err(format!("{seen} of {count} calls wait, and for a minute no more came"));
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -111,23 +127,46 @@ pub fn held(_: Times) -> Row {
     })
 }
 
-/// What a rule would have done with the calls that people were asked for in the last 30 days: as many as are looked at.
+/// Programs that an agent was asked for, each of two commands.
+async fn judged(office: &Office, of: (RunId, AgentId)) {
+    let (folder, at) = (office.ws().agent_folder("ada"), office.ws().app.clock.now());
+    let seen = |n: usize| line::looked_at(format!("ls -l {n} && cat {n}"), &folder, "").0.seen;
+    let lines: Vec<_> = (0..100).map(seen).collect();
+    let redactor = Redactor::new();
+    let call = |n: usize| {
+        let facts = Facts::of("exec", Effect::Exec, Reach::AnyHost, at);
+        let facts = Facts { line: Some(&lines[n % lines.len()]), ..facts };
+        Judged::of(&format!("call_{n}"), &facts, Leave::Ask, &redactor)
+    };
+    for first in (0..CALLS).step_by(PIECE) {
+        let calls: Vec<Judged> = (first..first + PIECE).map(call).collect();
+        office.act(move |tx| rules::note_judged(tx, of, at, calls)).await;
+    }
+}
+
+/// What a rule would have done with the calls of the last 30 days: as many as are looked at, and it speaks of all.
 pub fn replay(_: Times) -> Row {
     Box::pin(async {
-        let hq = Ready::start().await?;
-        let mut person = crowd(&hq).await?;
-        let rule = json!({ "agent": hq.agent, "tool": "write", "leave": "allow" });
+        let office = Office::open().await;
+        let agent = office.agent("Ada").await;
+        office.model.push(Turn::text("Done."));
+        let run = office.say(&agent, "Begin").await;
+        office.ended(run).await;
+        judged(&office, (run, agent.id)).await;
+        let owner = office.hq.owner();
+        let rule = json!({ "agent": "ada", "tool": "exec", "leave": "allow" });
         let mut times = Vec::with_capacity(REPLAYS);
         for _ in 0..REPLAYS {
             let began = Instant::now();
-            let told = person.json("POST", "/api/v1/permissions/preview", Some(&rule)).await?;
+            let told = owner.json("POST", "/api/v1/permissions/preview", &rule).await.json();
             times.push(began.elapsed());
-            if told["met"].as_u64().is_none_or(|met| met == 0) {
-                return Err(format!("the rule meets nothing: {told}"));
+            if told["met"] != json!(CALLS) {
+                return Err(format!("the rule meets not all: {told}"));
             }
         }
         let Times { p50, p99 } = load::share(times)?;
-        let text = format!("p50 {}, p99 {} over {WAITING} calls", ms(p50), ms(p99));
+        let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
+        office.hq.finish().await;
         Ok(figure(text, p99 <= Duration::from_millis(300)))
     })
 }

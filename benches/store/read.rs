@@ -160,7 +160,7 @@ async fn caught_up(store: &Store, consumer: Arc<dyn Consume>) -> Result<Duration
             Step::Took(_) => {}
             // What is left has nothing for it.
             Step::Idle | Step::Passed(_) => return Ok(began.elapsed()),
-            Step::Failed | Step::Paused => return Err(StoreError::Stale),
+            Step::Failed(_) | Step::Paused => return Err(StoreError::Stale),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The way from home to a host that is linked: home asks there what only the host knows or can do, and waits a while for the
 //! answer. A program that is no home has no hosts, and asks nobody.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,10 @@ const MUTED: Duration = Duration::from_secs(5);
 const MOST: usize = 64 * 1024 * 1024;
 /// So many questions may wait for the line.
 const WAITING: usize = 64;
+/// So many packs are kept while they are given out.
+const PACKS: usize = 4;
+/// And no more bytes of them, unless one alone has more.
+const PACKED: usize = 256 << 20;
 
 /// Something that home asks a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +74,6 @@ pub struct Told {
     pub more: bool,
 }
 
-/// By what a piece of an answer is known among what a host says.
-const TOLD: &str = "told";
-
 impl Told {
     /// An answer in the pieces in which it goes.
     #[must_use]
@@ -93,19 +94,6 @@ impl Told {
             rest = behind;
         }
     }
-
-    /// The same as it is said.
-    #[must_use]
-    pub fn said(&self) -> Value {
-        json!({ TOLD: self })
-    }
-
-    /// A piece of an answer, if that is what is said.
-    #[must_use]
-    pub fn of(what: &Value) -> Option<Self> {
-        // ok: what is something else is said to somebody else.
-        Self::deserialize(what.get(TOLD)?).ok()
-    }
 }
 
 /// Reads an answer of which all pieces are there.
@@ -117,6 +105,15 @@ fn read(text: &str) -> Result<Value, Refusal> {
         Some(refusal) => Err(serde_json::from_value(refusal).unwrap_or_else(|_| garbled())),
         None => Ok(said["answer"].take()),
     }
+}
+
+/// A file that stays on the machine where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stays {
+    /// Its path.
+    pub path: String,
+    /// Why, as a sentence without its end: "it is larger than 25 MiB".
+    pub why: String,
 }
 
 /// What home has seen last of the files of an agent on another machine.
@@ -132,6 +129,8 @@ pub struct Look {
     pub is_laid: bool,
     /// How many files stay there: they are too large, or must not get into a commit.
     pub left_out: usize,
+    /// The first of them, with why.
+    pub stays: Vec<Stays>,
 }
 
 /// What home has seen last, of each agent whose files lie on another machine, and packs of files on their way. Kept in
@@ -139,13 +138,44 @@ pub struct Look {
 #[derive(Default)]
 pub struct Looks {
     seen: Mutex<HashMap<AgentId, Look>>,
-    pack: Mutex<Option<(Packed, Arc<Vec<u8>>)>>,
+    packs: Mutex<Packs>,
     owed: Mutex<BTreeSet<AgentId>>,
     mute: Mutex<HashMap<AgentId, (Instant, String)>>,
 }
 
 /// What a pack is of: a commit, beside what the other side has.
 pub type Packed = (CommitId, Option<CommitId>);
+
+/// Packs that are given out, the one that was asked for last at the end.
+#[derive(Default)]
+struct Packs(VecDeque<(Packed, Arc<Vec<u8>>)>);
+
+impl Packs {
+    fn find(&mut self, of: Packed) -> Option<Arc<Vec<u8>>> {
+        let at = self.0.iter().position(|(kept, _)| *kept == of)?;
+        let found = self.0.remove(at)?;
+        let pack = Arc::clone(&found.1);
+        self.0.push_back(found);
+        Some(pack)
+    }
+
+    /// Keeps one, and drops those that nobody has asked for longest where there are too many.
+    fn keep(&mut self, of: Packed, pack: Arc<Vec<u8>>) {
+        self.forget(of);
+        self.0.push_back((of, pack));
+        while 1 < self.0.len() && (PACKS < self.0.len() || PACKED < self.bytes()) {
+            self.0.pop_front();
+        }
+    }
+
+    fn forget(&mut self, of: Packed) {
+        self.0.retain(|(kept, _)| *kept != of);
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, pack)| pack.len()).sum()
+    }
+}
 
 impl Looks {
     /// What was seen last of an agent's files.
@@ -186,7 +216,7 @@ impl Looks {
         mute.get(&agent).map(|(_, why)| why.clone())
     }
 
-    /// A pack that is given out piece by piece: it is made once.
+    /// A pack that is given out piece by piece: it is made once, also while some others are given out.
     ///
     /// # Errors
     /// What making it comes to.
@@ -195,19 +225,18 @@ impl Looks {
         of: Packed,
         make: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Arc<Vec<u8>>, E> {
-        if let Some((kept, pack)) = &*self.pack.lock()
-            && *kept == of
-        {
-            return Ok(Arc::clone(pack));
+        let known = self.packs.lock().find(of);
+        if let Some(pack) = known {
+            return Ok(pack);
         }
         let pack = Arc::new(make()?);
-        *self.pack.lock() = Some((of, Arc::clone(&pack)));
+        self.packs.lock().keep(of, Arc::clone(&pack));
         Ok(pack)
     }
 
     /// All of a pack has been given out.
     pub fn is_out(&self, of: Packed) {
-        drop(self.pack.lock().take_if(|(kept, _)| *kept == of));
+        self.packs.lock().forget(of);
     }
 
     /// Commits of these agents may not be at home yet.
@@ -323,13 +352,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_and_told_is_known_again_and_nothing_else_is_taken_for_it() {
+    fn what_is_asked_is_known_again_and_nothing_else_is_taken_for_it() {
         assert_eq!(Tell::of(&tell("a").said()), Some(tell("a")));
         assert_eq!(Tell::of(&json!({ "do": "pause" })), None);
         assert_eq!(Tell::of(&json!({ "do": "tell", "number": 7 })), None);
-        let told = Told { number: "a".into(), piece: "{}".into(), more: false };
-        assert_eq!(Told::of(&told.said()), Some(told));
-        assert_eq!(Told::of(&json!({ "access": {} })), None);
     }
 
     #[test]
@@ -364,10 +390,39 @@ mod tests {
     }
 
     #[test]
+    fn some_packs_are_given_out_at_once_and_the_oldest_goes() {
+        let (looks, made) = (Looks::default(), std::cell::Cell::new(0));
+        let ask = |n: u8| {
+            let make = || {
+                made.set(made.get() + 1);
+                Ok::<_, ()>(vec![n])
+            };
+            *looks.pack((CommitId::from_bytes([n; 20]), None), make).unwrap() == [n]
+        };
+        for _ in 0..3 {
+            assert!((1..=4).all(ask), "each has its own");
+        }
+        assert_eq!(made.get(), 4, "each is made once");
+        // The first was asked for a moment ago: the second goes.
+        assert!(ask(1) && ask(5) && ask(1));
+        assert_eq!(made.get(), 5);
+        assert!(ask(2));
+        assert_eq!(made.get(), 6);
+        assert!(looks.packs.lock().0.len() <= PACKS);
+    }
+
+    #[test]
     fn what_was_seen_is_forgotten_and_what_is_owed_is_taken_once() {
         let (looks, agent) = (Looks::default(), AgentId::from_bytes([5; 16]));
         let id = CommitId::from_bytes([7; 20]);
-        let look = Look { at: Instant::now(), head: id, now: id, is_laid: true, left_out: 0 };
+        let look = Look {
+            at: Instant::now(),
+            head: id,
+            now: id,
+            is_laid: true,
+            left_out: 0,
+            stays: Vec::new(),
+        };
         looks.note(agent, look);
         looks.is_over(agent);
         assert!(looks.last(agent).is_some_and(|look| !look.is_laid));

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod browsers;
+pub mod coded;
 pub mod config;
 pub mod consumers;
 pub mod downstream;
@@ -577,7 +578,19 @@ impl Ws {
         E: From<StoreError> + Send + 'static,
     {
         let ws = self.clone();
-        let looked = tokio::task::spawn_blocking(move || body(&ws)).await;
-        looked.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()).into()))
+        let early = |why| E::from(StoreError::Failed(why));
+        blocking(move || body(&ws), early).await.flatten()
     }
+}
+
+/// Does what blocks on a thread that may; `early` says of it that it panicked, and why.
+///
+/// # Errors
+/// What `early` says.
+pub async fn blocking<T: Send + 'static, E>(
+    work: impl FnOnce() -> T + Send + 'static,
+    early: impl FnOnce(String) -> E,
+) -> Result<T, E> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| early(error.to_string()))
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use kernel::{AgentId, ConnectionId, GatewayId, RunId};
+use kernel::{AgentId, Clock, ConnectionId, GatewayId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::BlobId;
@@ -14,7 +14,7 @@ use tokio::sync::{OwnedRwLockReadGuard, mpsc, watch};
 use zeroize::Zeroizing;
 
 use crate::Ws;
-use crate::downstream::Tell;
+use crate::downstream::{Tell, Told};
 use crate::live::Piece;
 
 /// Why home has not done what it was told.
@@ -49,6 +49,29 @@ pub struct Alone {
     pub gate: OwnedRwLockReadGuard<()>,
 }
 
+/// A line that is cut, by the clock and by what has passed since.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    at: Timestamp,
+    passed: Duration,
+}
+
+impl Cut {
+    /// It is cut now.
+    #[must_use]
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self { at: clock.now(), passed: clock.passed() }
+    }
+
+    /// For how long it has been, by the worse of two clocks: one that is set back gives nothing anew.
+    #[must_use]
+    pub fn lasts(&self, clock: &dyn Clock) -> Duration {
+        let passed = clock.passed().saturating_sub(self.passed);
+        let told = clock.now().duration_since(self.at);
+        passed.max(Duration::try_from(told).unwrap_or_default())
+    }
+}
+
 /// Whether that is so, once nothing else is under way.
 pub type MayAlone<'a> = Pin<Box<dyn Future<Output = Option<Alone>> + Send + 'a>>;
 
@@ -67,7 +90,8 @@ pub trait Upstream: Send + Sync {
     fn alone(&self, run: RunId) -> MayAlone<'_>;
     /// Something was written here of a run, and waits for home to hear it.
     fn wrote(&self, run: RunId);
-    /// How often home has heard all that was written here of a run: from then on home may know more of it.
+    /// How often home has heard all that was written here of a run, or the keys were dropped that it works with: it is taken
+    /// up anew from then on.
     fn drained(&self, run: RunId) -> u64;
     /// The agents that work here.
     fn agents(&self) -> BTreeSet<AgentId>;
@@ -87,6 +111,9 @@ pub trait Upstream: Send + Sync {
     fn key(&self, handle: &str) -> Option<(u64, Zeroizing<String>)>;
     /// All that home has sent of which the names begin so, by their names.
     fn keys(&self, begins: &str) -> Vec<Zeroizing<String>>;
+    /// Whether that was dropped, since the line was cut for too long or home lets this machine in no more, and has not all
+    /// come anew.
+    fn lacks_keys(&self) -> bool;
 }
 
 /// By what the key of a connection is named on the way.
@@ -104,13 +131,26 @@ pub fn access_handle(connection: ConnectionId) -> String {
 /// By what is named that a host has to know of a connection besides.
 #[must_use]
 pub fn facts_handle(connection: ConnectionId) -> String {
-    format!("{connection}/facts")
+    format!("{connection}{FACTS}")
 }
 
 /// How the names of secrets begin.
 pub const SECRETS: &str = "secret/";
 /// By what the patterns are named that nothing may let through.
 pub const MASKS: &str = "masks";
+
+/// How the names of what a host has to know of connections end.
+const FACTS: &str = "/facts";
+
+/// Whether what has this name lets in whoever has it, as keys, tokens and secrets do.
+#[must_use]
+pub fn lets_in(handle: &str) -> bool {
+    handle.starts_with(SECRETS) || (handle != MASKS && !handle.ends_with(FACTS))
+}
+
+/// Why nothing is begun that may need such a thing.
+pub const KEYS_GONE: &str = "what this machine may spend without a line has ended, and with it the keys and secrets of its \
+                             agents were dropped from memory; they come anew with the line";
 
 /// A token that calls are made with, wanted by a host: one that is good, and another one than its server has refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,24 +159,6 @@ pub struct Wanted {
     pub connection: ConnectionId,
     /// The version of a token that its server has refused.
     pub refused: Option<u64>,
-}
-
-/// By what a token is named that is wanted.
-const ACCESS: &str = "access";
-
-impl Wanted {
-    /// The same as it is asked.
-    #[must_use]
-    pub fn said(&self) -> Value {
-        json!({ ACCESS: self })
-    }
-
-    /// What is wanted, if that is what is asked.
-    #[must_use]
-    pub fn of(what: &Value) -> Option<Self> {
-        // ok: what is something else is asked of somebody else.
-        Self::deserialize(what.get(ACCESS)?).ok()
-    }
 }
 
 /// A file that lies at home, wanted by a host from a byte on.
@@ -153,26 +175,9 @@ pub struct Missing {
 pub struct Part {
     /// How many bytes the file has.
     pub total: u64,
-    /// Some of them, as hexadecimal digits.
-    pub data: String,
-}
-
-/// By what a file is named that is wanted.
-const FILE: &str = "file";
-
-impl Missing {
-    /// The same as it is asked.
-    #[must_use]
-    pub fn said(&self) -> Value {
-        json!({ FILE: self })
-    }
-
-    /// What is missing, if that is what is asked.
-    #[must_use]
-    pub fn of(what: &Value) -> Option<Self> {
-        // ok: what is something else is asked of somebody else.
-        Self::deserialize(what.get(FILE)?).ok()
-    }
+    /// Some of them.
+    #[serde(with = "crate::coded")]
+    pub data: Vec<u8>,
 }
 
 /// A piece of a file of a host that something names which is written next.
@@ -184,18 +189,37 @@ pub struct Sent {
     pub offset: u64,
     /// How many bytes the file has.
     pub total: u64,
-    /// The piece, in Base64.
-    pub data: String,
+    /// The piece.
+    #[serde(with = "crate::coded")]
+    pub data: Vec<u8>,
 }
 
-/// By what a piece is named that is sent.
-const PIECE: &str = "piece";
+/// What a host says to home beside what its engine writes and asks, as it is said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aside {
+    /// A token is wanted.
+    Access(Wanted),
+    /// A file of home is.
+    File(Missing),
+    /// A piece of a file comes. The engine of home takes it, in its turn.
+    Piece(Sent),
+    /// A piece of an answer comes to what home has asked.
+    Told(Told),
+}
 
-impl Sent {
+impl Aside {
     /// The same as it is said.
     #[must_use]
     pub fn said(&self) -> Value {
-        json!({ PIECE: self })
+        json!(self)
+    }
+
+    /// What is said, if it is one of these.
+    #[must_use]
+    pub fn of(what: &Value) -> Option<Self> {
+        // ok: what is something else is said to somebody else.
+        Self::deserialize(what).ok()
     }
 }
 
@@ -238,22 +262,42 @@ pub trait Desk: Send + Sync {
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeSet, BlobId, Missing, Wanted, access_handle, facts_handle, handle};
+    use super::{
+        Aside, BTreeSet, BlobId, MASKS, Missing, Part, SECRETS, Sent, Told, Wanted, access_handle,
+        facts_handle, handle, lets_in,
+    };
     use kernel::{ConnectionId, TypedId as _};
     use serde_json::json;
 
     #[test]
     fn what_is_wanted_is_told_from_all_else() {
-        let connection = ConnectionId::from_bytes([7; 16]);
-        for refused in [None, Some(u64::MAX)] {
-            let wanted = Wanted { connection, refused };
-            assert_eq!(Wanted::of(&wanted.said()), Some(wanted));
+        let (connection, file) = (ConnectionId::from_bytes([7; 16]), BlobId::of(b"a file"));
+        let (number, piece) = ("a".to_owned(), "{}".to_owned());
+        for (name, aside) in [
+            ("access", Aside::Access(Wanted { connection, refused: None })),
+            ("access", Aside::Access(Wanted { connection, refused: Some(u64::MAX) })),
+            ("file", Aside::File(Missing { file, offset: 7 })),
+            ("piece", Aside::Piece(Sent { id: file, offset: 0, total: 2, data: vec![0, 255] })),
+            ("told", Aside::Told(Told { number, piece, more: false })),
+        ] {
+            let said = aside.said();
+            let names: Vec<&String> = said.as_object().unwrap().keys().collect();
+            assert_eq!(names, [name]);
+            assert_eq!(Aside::of(&said), Some(aside));
         }
-        let missing = Missing { file: BlobId::of(b"a file"), offset: 7 };
-        assert_eq!(Missing::of(&missing.said()), Some(missing.clone()));
-        assert_eq!((Wanted::of(&missing.said()), Missing::of(&json!({ "file": 7 }))), (None, None));
-        assert_eq!(Wanted::of(&json!("nothing")), None);
-        assert_eq!(Wanted::of(&json!({ "access": "all" })), None);
+        for other in [json!("none"), json!({ "file": 7 }), json!({ "access": "all" }), json!({})] {
+            assert_eq!(Aside::of(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_said_in_base64() {
+        let part = Part { total: 3, data: vec![0, 1, 255] };
+        let said = json!(part);
+        assert_eq!(said, json!({ "total": 3, "data": "AAH/" }));
+        assert_eq!(serde_json::from_value::<Part>(said).unwrap(), part);
+        let garbled = json!({ "total": 3, "data": "no base" });
+        assert!(serde_json::from_value::<Part>(garbled).is_err());
     }
 
     #[test]
@@ -261,5 +305,13 @@ mod tests {
         let id = ConnectionId::from_bytes([7; 16]);
         let all = [handle(id, 0), handle(id, 1), access_handle(id), facts_handle(id)];
         assert_eq!(BTreeSet::from(all).len(), 4);
+    }
+
+    #[test]
+    fn keys_tokens_and_secrets_let_in_and_what_is_known_of_them_does_not() {
+        let id = ConnectionId::from_bytes([7; 16]);
+        let secret = format!("{SECRETS}facts");
+        assert!([handle(id, 0), access_handle(id), secret].iter().all(|one| lets_in(one)));
+        assert!(!lets_in(&facts_handle(id)) && !lets_in(MASKS));
     }
 }

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use web::format;
+
 use super::Common;
 use super::agents::word;
 use super::commands::print;
@@ -148,8 +150,13 @@ fn told(one: &Value) -> Vec<String> {
         "" => words("addresses"),
         own => own.to_owned(),
     };
+    let count = one["runs_30_days"].as_u64().unwrap_or_default();
+    let billed = one["billed_30_days_micros"].as_i64().unwrap_or_default();
+    let runs = format::count(count, "run", "runs");
+    let did = format!("{runs}, {} billed", format::money(billed));
     for (name, text) in [
         ("agents", words("agents")),
+        ("last 30 days", did),
         ("labels", words("labels")),
         ("address", address),
         ("version", word(one, "version").to_owned()),

@@ -25,6 +25,7 @@ use server::listen::Front;
 use server::lock::{self, Lock};
 use server::socket;
 use store::NoFaults;
+use web::format;
 
 use super::commands::{NOTHING, print};
 use super::reach::{self, CommandError, block_on};
@@ -302,6 +303,10 @@ fn lines(status: &Status) -> Vec<String> {
         lines.push(format!(
             "{writes} writes of runs wait for the workspace to hear them, since {since}"
         ));
+    }
+    if let Some(since) = status.waiting_since {
+        let runs = format::count(status.waiting, "run waits", "runs wait");
+        lines.push(format!("{runs} for the line to the workspace, since {since}"));
     }
     let rows: u64 = status.rows.values().sum();
     lines.push(match (&status.cursor, status.whole) {

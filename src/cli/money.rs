@@ -28,7 +28,8 @@ pub struct Usage {
     #[arg(long, value_name = "DAY", conflicts_with_all = ["range", "month"])]
     to: Option<String>,
     /// By what it is summed up
-    #[arg(long, value_parser = ["agent", "model", "task", "stream", "routine", "source", "kind", "day"])]
+    #[arg(long, value_parser = ["agent", "model", "task", "stream", "routine", "gateway", "source",
+        "kind", "day"])]
     by: Option<String>,
     /// Print a file for a spreadsheet: the days, or every call
     #[arg(long, value_name = "WHAT", value_parser = ["days", "calls"], num_args = 0..=1,

@@ -105,6 +105,9 @@ pub struct List {
     /// Only those of an agent, by its slug or id
     #[arg(long)]
     agent: Option<String>,
+    /// Only those on the machine of a gateway, by its slug, name or id; local is the machine that HQ runs on
+    #[arg(long)]
+    gateway: Option<String>,
     /// Only those that are queued, running, waiting or ended
     #[arg(long)]
     state: Option<String>,
@@ -260,7 +263,12 @@ fn figures(side: &Value) -> String {
 async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandError> {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("limit", &flags.limit.to_string());
-    for (name, value) in [("agent", &flags.agent), ("state", &flags.state), ("task", &flags.task)] {
+    for (name, value) in [
+        ("agent", &flags.agent),
+        ("gateway", &flags.gateway),
+        ("state", &flags.state),
+        ("task", &flags.task),
+    ] {
         if let Some(value) = value {
             query.append_pair(name, value);
         }
@@ -283,6 +291,13 @@ fn line(run: &Value) -> String {
     let cost = run["cost_micros"].as_f64().unwrap_or_default() / 1e6;
     let (name, at) = (word(run, "name"), second(run, "created_at"));
     format!("{name:<8} {at}Z ${cost:<8.4} {state:<20} {}", word(run, "title"))
+}
+
+/// The machine that a run works on, where that is not the one that HQ runs on.
+fn place(run: &Value) -> Option<String> {
+    let gateway = word(run, "gateway");
+    let is_away = !["", "local"].contains(&gateway);
+    is_away.then(|| format!("on {gateway}"))
 }
 
 /// What bounds a run that has not ended, beside how far it has come.
@@ -346,7 +361,7 @@ async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
     let run = look(door, named).await?;
     let steps = steps(door, &named.run, &named.place).await?;
     let mut lines = vec![line(&run)];
-    lines.extend([answers(&run), tokens(&run), limits(&run)].into_iter().flatten());
+    lines.extend([place(&run), answers(&run), tokens(&run), limits(&run)].into_iter().flatten());
     lines.extend(steps.iter().filter_map(told));
     print(common, &json!({ "run": run, "steps": steps }), &lines)
 }

@@ -3,9 +3,13 @@
 use super::look::Place;
 use super::reduce::joined;
 
-/// Whether no word of a command may lead out of the place's folder, from the folder it runs in.
-pub(crate) fn all(place: &Place<'_>, at: &str, words: &[String]) -> bool {
-    words.iter().all(|word| one(place, at, word))
+/// Whether no word of a command may lead out of the place's folder, from the folder it runs in, which lies inside.
+pub(crate) fn all<'w>(
+    place: &Place<'_>,
+    at: &str,
+    mut words: impl Iterator<Item = &'w String>,
+) -> bool {
+    words.all(|word| one(place, at, word))
 }
 
 /// Whether a path, once its links are followed, lies in the place's folder.
@@ -29,7 +33,9 @@ fn one(place: &Place<'_>, at: &str, word: &str) -> bool {
     }
     // The value of a short option may be attached: a slash or a way up in its name is a path.
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
-    !name.contains('/') && !name.contains("..") && operand(place, at, value)
+    // An option without a value names the folder itself.
+    let stays = value.is_empty() || operand(place, at, value);
+    stays && !name.contains('/') && !name.contains("..")
 }
 
 /// Whether a word that is no option stays inside, as a whole and behind each sign that may part it.

@@ -1,5 +1,7 @@
 //! What the names in a line mean on this machine.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -29,8 +31,9 @@ pub struct Place<'a> {
     pub machine: &'a dyn Machine,
 }
 
-/// One command of a line in one of the folders in which it may run, compared with rules many times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One command of a line in one of the folders in which it may run, compared with rules many times. Records keep it, so
+/// that a released layout is frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The program's name and its words.
     pub argv: Vec<String>,
@@ -53,7 +56,7 @@ pub struct Bound {
 }
 
 /// A command whose words may differ as long as what it does stays the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Open {
     pub program: String,
     /// How many words after the program say what it does.
@@ -71,18 +74,19 @@ pub fn look(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
         Reduced::Plan(segments) => segments,
         Reduced::Opaque(why) => return Err(*why),
     };
-    let mut seen = Vec::new();
+    let (mut seen, mut asked) = (Vec::new(), Asked::of(place));
     for segment in segments {
         let commands = match unwrap::unwrap(&segment.argv) {
             Unwrapped::Commands(commands) => commands,
             Unwrapped::Opaque(why) => return Err(why),
         };
         for command in &commands {
+            let program = asked.program(&command.argv[0]);
             for outer in &segment.folders {
-                seen.extend(command.folders.iter().map(|inner| {
-                    let at = joined(place.start, &joined(outer, inner));
-                    Seen::of(command, &at, place)
-                }));
+                for inner in &command.folders {
+                    let at = asked.folder(joined(place.start, &joined(outer, inner)));
+                    seen.push(Seen::of(command, program, at, place));
+                }
             }
             if seen.len() > MAX_SEGMENTS {
                 return Err(Why::Long);
@@ -92,6 +96,57 @@ pub fn look(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
     Ok(seen)
 }
 
+/// What was asked of the machine for one line, whose commands share programs and folders.
+struct Asked<'a> {
+    place: &'a Place<'a>,
+    /// Names of programs as they are written, each with whether its bare name finds it.
+    programs: HashMap<String, bool>,
+    folders: Vec<Folder>,
+}
+
+/// A folder in which commands run.
+struct Folder {
+    path: String,
+    /// The same with all links followed.
+    real: Option<String>,
+    /// Whether it lies in the place's folder.
+    is_inside: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of(place: &'a Place<'a>) -> Self {
+        Self { place, programs: HashMap::new(), folders: Vec::new() }
+    }
+
+    /// The bare name of a program that the path finds, outside of the folder in which an agent writes.
+    fn program<'p>(&mut self, written: &'p str) -> Option<&'p str> {
+        let name = written.rsplit('/').next().unwrap_or(written);
+        let known = match self.programs.get(written) {
+            Some(known) => *known,
+            None => {
+                let known = finds(name, written, self.place);
+                self.programs.insert(written.to_owned(), known);
+                known
+            }
+        };
+        known.then_some(name)
+    }
+
+    fn folder(&mut self, path: String) -> &Folder {
+        let at = match self.folders.iter().position(|folder| folder.path == path) {
+            Some(at) => at,
+            None => {
+                let real = self.place.machine.real(&path);
+                let is_inside =
+                    real.as_ref().is_some_and(|real| inside::within(self.place.folder, real));
+                self.folders.push(Folder { path, real, is_inside });
+                self.folders.len() - 1
+            }
+        };
+        &self.folders[at]
+    }
+}
+
 /// The commands of a line that no rule lets through; the line passes if there are none.
 #[must_use]
 pub fn misses<'a>(seen: &'a [Seen], rules: &[Pattern]) -> Vec<&'a Seen> {
@@ -99,22 +154,55 @@ pub fn misses<'a>(seen: &'a [Seen], rules: &[Pattern]) -> Vec<&'a Seen> {
 }
 
 impl Seen {
-    fn of(command: &Command, at: &str, place: &Place<'_>) -> Self {
-        let argv = &command.argv;
-        let program = found(&argv[0], place);
+    /// The same to each rule, with fewer words: those stay that a rule looks at one by one, and all others are in its
+    /// fingerprint alone.
+    #[must_use]
+    pub fn reduced(&self) -> Self {
+        let words = self.open.as_ref().map_or(1, |open| 1 + open.act);
+        Self {
+            argv: self.argv.iter().take(words).cloned().collect(),
+            files: self.files.clone(),
+            keeps: self.keeps,
+            hash: self.hash.clone(),
+            open: self.open.clone(),
+        }
+    }
+
+    /// A fixed value for the golden tests of records that keep it.
+    #[must_use]
+    pub fn sample() -> Self {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            argv: texts(&["git", "log"]),
+            files: vec![Bound { path: "/w/a.py".to_owned(), hash: "00ff".to_owned() }],
+            keeps: true,
+            hash: "ab12".to_owned(),
+            open: Some(Open { program: "git".to_owned(), act: 1, options: texts(&["--all"]) }),
+        }
+    }
+
+    /// All that stands in it as words: of the command, of its options, and the paths of files.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let options = self.open.iter().flat_map(|open| &open.options);
+        let words = self.argv.iter().chain(options).map(String::as_str);
+        words.chain(self.files.iter().map(|file| file.path.as_str()))
+    }
+
+    /// A command whose program is this one, if the path finds it, in a folder.
+    fn of(command: &Command, program: Option<&str>, folder: &Folder, place: &Place<'_>) -> Self {
+        let (argv, at) = (&command.argv, folder.path.as_str());
         let by_path =
             program.is_none().then_some(argv[0].as_str()).filter(|name| name.contains('/'));
         let code: Vec<&str> = by_path.into_iter().chain(programs::script(argv)).collect();
         let files: Vec<Bound> =
             code.iter().filter_map(|path| Bound::of(&joined(at, path), place)).collect();
         let known = (program.is_some() || by_path.is_some()) && files.len() == code.len();
-        let at_real = place.machine.real(at);
-        let keeps = known && !command.inline && at_real.is_some();
-        let open = program.filter(|_| keeps && files.is_empty() && inside::holds(place, at));
+        let keeps = known && !command.inline && folder.real.is_some();
+        let open = program.filter(|_| keeps && files.is_empty() && folder.is_inside);
         let open = open.and_then(|program| pattern::open(program, command));
         let words = command.argv[1..].iter().chain(&command.touches);
-        let open = open.filter(|_| inside::all(place, at, &words.cloned().collect::<Vec<_>>()));
-        let hash = fingerprint(command, at_real.as_deref().unwrap_or(at), place.folder);
+        let open = open.filter(|_| inside::all(place, at, words));
+        let hash = fingerprint(command, folder.real.as_deref().unwrap_or(at), place.folder);
         Self { argv: argv.clone(), files, keeps, hash, open }
     }
 }
@@ -127,14 +215,12 @@ impl Bound {
     }
 }
 
-/// The bare name of a program that the path finds, outside of the folder in which an agent writes.
-fn found<'a>(program: &'a str, place: &Place<'_>) -> Option<&'a str> {
-    let name = program.rsplit('/').next().unwrap_or(program);
-    let known = match place.machine.resolve(name) {
-        Some(path) => (program == name || program == path) && !inside::holds(place, &path),
-        None => program == name && programs::is_builtin(name),
-    };
-    known.then_some(name)
+/// Whether the path finds by its bare name what is written, outside of the folder in which an agent writes.
+fn finds(name: &str, written: &str, place: &Place<'_>) -> bool {
+    match place.machine.resolve(name) {
+        Some(path) => (written == name || written == path) && !inside::holds(place, &path),
+        None => written == name && programs::is_builtin(name),
+    }
 }
 
 /// What makes a command the same one again: its words, the folder it runs in, and what its wrappers open.

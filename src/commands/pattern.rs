@@ -91,7 +91,12 @@ impl Seen {
         let open = self.open.as_ref();
         exact
             .into_iter()
-            .chain(open.map(|open| Key::of_words(&open.program, &self.argv[1..=open.act])))
+            .chain(open.and_then(|open| Some(Key::of_words(&open.program, self.act(open)?))))
+    }
+
+    /// The words by which a command says what it does; none where what was kept of it has fewer.
+    fn act(&self, open: &Open) -> Option<&[String]> {
+        self.argv.get(1..=open.act)
     }
 
     /// Whether a pattern lets this command through.
@@ -104,7 +109,7 @@ impl Seen {
             Pattern::Subcommand { program, words, options } => {
                 self.open.as_ref().is_some_and(|open| {
                     open.program == *program
-                        && self.argv[1..=open.act] == **words
+                        && self.act(open).is_some_and(|act| *act == **words)
                         && open.options.iter().all(|option| options.contains(option))
                 })
             }

@@ -112,6 +112,26 @@ fn an_exact_rule_lets_through_the_same_words_in_the_same_folder() {
 }
 
 #[test]
+fn a_command_with_fewer_words_is_the_same_to_each_rule() {
+    let lines = ["rm -rf build", "git log --oneline -5 src", "rg x", "./rg x", "python a.py b"];
+    let all = |line: &str| seen(&Made::new(), line).expect("it reduces");
+    let rules = lines.iter().flat_map(|line| scopes(&all(line)));
+    let rules: Vec<Pattern> = rules.flat_map(|scope| scope.patterns).collect();
+    assert!(lines.len() <= rules.len(), "{rules:?}");
+    for one in lines.iter().flat_map(|line| all(line)) {
+        let less = one.reduced();
+        for rule in &rules {
+            assert_eq!(less.matches(rule), one.matches(rule), "{one:?} {rule:?}");
+        }
+        assert!(less.keys().eq(one.keys()), "{one:?}");
+        let kept = serde_json::to_string(&less).expect("its text");
+        assert_eq!(serde_json::from_str::<Seen>(&kept).expect("a command"), less);
+    }
+    let words: Vec<_> = all("git log --oneline src").iter().map(Seen::reduced).collect();
+    assert_eq!(words[0].texts().collect::<Vec<_>>(), ["git", "log", "--oneline"]);
+}
+
+#[test]
 fn a_name_is_what_the_path_finds_outside_of_the_folder() {
     let rules = kept("rg x");
     assert!(passes(&rules, "rg y src"));
@@ -365,4 +385,52 @@ proptest! {
             }
         }
     }
+}
+
+/// A machine that keeps what it was asked for.
+struct Asked {
+    made: Made,
+    names: RefCell<Vec<String>>,
+}
+
+impl Machine for Asked {
+    fn resolve(&self, name: &str) -> Option<String> {
+        self.names.borrow_mut().push(name.to_owned());
+        self.made.resolve(name)
+    }
+
+    fn real(&self, path: &str) -> Option<String> {
+        self.names.borrow_mut().push(path.to_owned());
+        self.made.real(path)
+    }
+
+    fn hash(&self, path: &str) -> Option<String> {
+        self.made.hash(path)
+    }
+}
+
+#[test]
+fn a_machine_is_asked_once_for_what_the_commands_of_a_line_share() {
+    let machine = Asked { made: Made::new(), names: RefCell::default() };
+    let place = Place { folder: "/w", start: "/w", machine: &machine };
+    let seen = look(&reduce("ls -l a && ls -l b && ls -l c"), &place).expect("it reduces");
+    assert_eq!(seen.len(), 3);
+    let mut names = machine.names.take();
+    names.sort_unstable();
+    assert_eq!(names, ["/usr/bin/ls", "/w", "/w/a", "/w/b", "/w/c", "ls"]);
+}
+
+#[test]
+fn a_command_that_was_kept_with_fewer_words_than_it_claims_is_met_by_no_rule() {
+    let open = crate::look::Open { program: "git".to_owned(), act: 9, options: Vec::new() };
+    let seen = Seen {
+        argv: vec!["git".to_owned()],
+        files: Vec::new(),
+        keeps: true,
+        hash: String::new(),
+        open: Some(open),
+    };
+    assert_eq!(seen.keys().count(), 1);
+    let (program, words) = ("git".to_owned(), vec!["push".to_owned()]);
+    assert!(!seen.matches(&Pattern::Subcommand { program, words, options: Vec::new() }));
 }

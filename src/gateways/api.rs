@@ -21,6 +21,7 @@ use crate::error::GatewayError;
 use crate::health::Health;
 use crate::hosts::{is_silent, silent_since};
 use crate::identity::{fingerprint, identity};
+use crate::lately::Lately;
 use crate::machine;
 use crate::model::{Gateway, GatewayToken, GatewayTokenId, Load, Status, local};
 use crate::pages::reach;
@@ -171,6 +172,12 @@ struct GatewayView {
     grant_micros: i64,
     /// For how many hours after the cut.
     cut_hours: u32,
+    /// How many runs were made for it in the last 30 days; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_30_days: Option<u64>,
+    /// What was billed for it in the last 30 days, in micro-dollars; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billed_30_days_micros: Option<i64>,
 }
 
 /// The link of a gateway's machine.
@@ -191,7 +198,11 @@ impl LinkView {
     }
 }
 
-fn view(ws: &Ws, read: &dyn Read, one: Gateway) -> Result<GatewayView, GatewayError> {
+fn view(
+    ws: &Ws,
+    read: &dyn Read,
+    (one, lately): (Gateway, Option<&Lately>),
+) -> Result<GatewayView, GatewayError> {
     let app = &ws.app;
     let standing = queries::standing(read, &one, app.clock.now())?;
     let (beat, local) = (queries::beat(read, one.id)?, one.is_local());
@@ -201,6 +212,8 @@ fn view(ws: &Ws, read: &dyn Read, one: Gateway) -> Result<GatewayView, GatewayEr
     };
     Ok(GatewayView {
         id: one.id.to_string(),
+        runs_30_days: lately.map(|lately| lately.runs(one.id)),
+        billed_30_days_micros: lately.map(|lately| lately.billed(one.id)),
         link: LinkView::of(ws, &one),
         turned_away: app.hosts.odds(ws.id, one.id, app.clock.now()),
         health: standing.health,
@@ -230,7 +243,7 @@ async fn list(ws: Ws) -> Result<Json<Gateways>, ApiError> {
     let items = ws.look(|ws| {
         ws.read(|snap| {
             let all = queries::gateways(snap)?.into_iter();
-            all.map(|one| view(ws, snap, one)).collect::<Result<Vec<_>, GatewayError>>()
+            all.map(|one| view(ws, snap, (one, None))).collect::<Result<Vec<_>, GatewayError>>()
         })
     });
     Ok(Json(Gateways { items: items.await? }))
@@ -238,7 +251,12 @@ async fn list(ws: Ws) -> Result<Json<Gateways>, ApiError> {
 
 /// The view of a gateway as somebody has named it.
 async fn shown(ws: &Ws, said: String) -> Result<Json<GatewayView>, ApiError> {
-    let view = ws.look(move |ws| ws.read(|snap| view(ws, snap, queries::gateway(snap, &said)?)));
+    let view = ws.look(move |ws| {
+        ws.read(|snap| {
+            let one = queries::gateway(snap, &said)?;
+            view(ws, snap, (one, Some(&Lately::read(ws, snap)?)))
+        })
+    });
     Ok(Json(view.await?))
 }
 

@@ -2,8 +2,9 @@
 
 use app::Ws;
 use features::agents::queries::elsewhere::{Elsewhere, Machine};
+use features::agents::queries::machines;
 use features::dashboard::queries::hosts::Host;
-use kernel::{AgentId, Timestamp};
+use kernel::{AgentId, GatewayId, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
 use web::format;
 
@@ -115,6 +116,32 @@ fn other(read: &dyn Read, agent: AgentId) -> Result<Option<Gateway>, StoreError>
         at if at == local() => Ok(None),
         at => read.get(at),
     }
+}
+
+/// The gateway that an agent works on; none where that is this machine.
+///
+/// # Errors
+/// When the store fails.
+pub fn place(read: &dyn Read, agent: AgentId) -> Result<Option<GatewayId>, StoreError> {
+    Ok(away(queries::gateway_of(read, agent)?))
+}
+
+/// The machines by name, this one first.
+///
+/// # Errors
+/// When the store fails.
+pub fn machines(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
+    let named = |one: Gateway| machines::Machine {
+        gateway: away(one.id),
+        slug: one.slug,
+        label: one.label,
+    };
+    Ok(queries::gateways(read)?.into_iter().map(named).collect())
+}
+
+/// A gateway as runs name it; none for this machine.
+pub(crate) fn away(gateway: GatewayId) -> Option<GatewayId> {
+    Some(gateway).filter(|one| *one != local())
 }
 
 /// Whether nothing is heard of the other machine that an agent works on.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod health;
 pub mod hosts;
 pub mod identity;
+pub mod lately;
 pub mod machine;
 pub mod model;
 pub mod pages;

@@ -32,6 +32,7 @@ use gix::refs::transaction::PreviousValue;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use kernel::AccountId;
 use kernel::problem::{Problem, ProblemKind};
 pub use names::{Branch, CommitId};
 
@@ -157,6 +158,13 @@ impl Author {
         };
         let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
         Self { name: or(clean(name), "unnamed"), email: or(clean(email), "unknown@localhost") }
+    }
+
+    /// A person. Commits go to the machines of agents, where nobody needs the address of a person: this one is of the
+    /// account, and nobody can write to it.
+    #[must_use]
+    pub fn person(name: &str, account: AccountId) -> Self {
+        Self::new(name, &format!("{account}@people.hq"))
     }
 
     /// HQ itself.

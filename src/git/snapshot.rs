@@ -88,14 +88,7 @@ impl AgentsRepo {
         let parent = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
         let before = leaves(&repo, parent)?;
         let root = Folder::open(dir).map_err(GitError::disk(dir))?;
-        let mut taking = Taking {
-            repo: &repo,
-            before: &before,
-            after: Leaves::new(),
-            skipped: Vec::new(),
-            bytes: 0,
-            refuses,
-        };
+        let mut taking = Taking::new(&repo, &before, refuses);
         match paths {
             Paths::AllBut(others) => {
                 taking.folder(&root, "").map_err(|e| e.at(dir))?;
@@ -136,14 +129,7 @@ impl AgentsRepo {
         let parent = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
         let before = leaves(&repo, parent)?;
         let root = Folder::open(dir).map_err(GitError::disk(dir))?;
-        let mut taking = Taking {
-            repo: &repo,
-            before: &before,
-            after: Leaves::new(),
-            skipped: Vec::new(),
-            bytes: 0,
-            refuses: Some(refuses),
-        };
+        let mut taking = Taking::new(&repo, &before, Some(refuses));
         taking.folder(&root, "").map_err(|e| e.at(dir))?;
         let Taking { after, skipped, .. } = taking;
         if after == before {
@@ -154,6 +140,27 @@ impl AgentsRepo {
         let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
         let entry = Entry { author: &Author::hq(), message: "As it lies there", time };
         Ok((written(&repo, tree, Some(parent), &entry)?.into(), skipped))
+    }
+
+    /// Those of these files that would not get into a branch as they lie in a folder now, and why.
+    pub fn left_out(
+        &self,
+        branch: &Branch,
+        dir: &Path,
+        paths: &[String],
+        refuses: Refuses<'_>,
+    ) -> Result<Vec<Skipped>, GitError> {
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        let parent = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        let before = leaves(&repo, parent)?;
+        let root = Folder::open(dir).map_err(GitError::disk(dir))?;
+        let mut taking = Taking::new(&repo, &before, Some(refuses));
+        taking.after = before.clone();
+        for path in paths {
+            taking.path(&root, path).map_err(|e| e.at(dir))?;
+        }
+        Ok(taking.skipped)
     }
 
     /// Commits files as they are given, before any folder has them; where there is none, the path is removed. None when
@@ -211,7 +218,11 @@ struct Taking<'a> {
     refuses: Option<Refuses<'a>>,
 }
 
-impl Taking<'_> {
+impl<'a> Taking<'a> {
+    fn new(repo: &'a gix::Repository, before: &'a Leaves, refuses: Option<Refuses<'a>>) -> Self {
+        Self { repo, before, after: Leaves::new(), skipped: Vec::new(), bytes: 0, refuses }
+    }
+
     /// One path that was noted. What was there before is replaced by what is there now.
     fn path(&mut self, root: &Folder, path: &str) -> Result<(), Stop> {
         names::check_path(path).map_err(Stop::Git)?;

@@ -258,6 +258,7 @@ pub static NEVER: &[&str] = &[
     "retention",
     "file_reverts",
     "permission_uses",
+    "judged_calls",
     "inbox_paces",
     "queue_choices",
     "talk_choices",

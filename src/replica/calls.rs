@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use app::downstream::Tell;
 use app::live::Piece;
-use app::upstream::{Alone, Answered, LATE, MayAlone, Refusal, Tried, Upstream};
-use kernel::{AgentId, Clock, RunId, Timestamp, TypedId as _};
+use app::upstream::{Alone, Answered, Cut, LATE, MayAlone, Refusal, Tried, Upstream, lets_in};
+use kernel::{AgentId, Clock, RunId, TypedId as _};
 use link::frame::{Answer, Command, Frame, Outcome, Running};
 use link::{LinkError, Sender};
 use parking_lot::Mutex;
@@ -47,13 +47,6 @@ pub(crate) struct Calls {
     pub(crate) patience: Duration,
 }
 
-/// A line that is cut, by the clock and by what has passed since.
-#[derive(Clone, Copy)]
-struct Cut {
-    at: Timestamp,
-    passed: Duration,
-}
-
 /// Something that home has sent, kept in memory alone.
 struct Key {
     version: u64,
@@ -73,6 +66,11 @@ struct State {
     /// What home has sent for which agents, as it said last: nothing of its versions may be missing.
     keyed: Option<(BTreeSet<AgentId>, Versions)>,
     keys: BTreeMap<String, Key>,
+    /// How often keys were dropped here, and whether they have not all come anew since.
+    dropped: u64,
+    lacks_keys: bool,
+    /// Whether home has welcomed this machine on a link that goes on.
+    is_welcome: bool,
     /// Counts links: what is not sent on the present one counts no more.
     link: u64,
     is_paused: bool,
@@ -97,7 +95,7 @@ impl Calls {
         clock: Arc<dyn Clock>,
         ahead: BTreeSet<RunId>,
     ) -> Self {
-        let cut = Some(Cut { at: clock.now(), passed: clock.passed() });
+        let cut = Some(Cut::now(&*clock));
         Self {
             life,
             state: Mutex::new(State { cut, ahead, ..State::default() }),
@@ -188,9 +186,9 @@ impl Calls {
     pub(crate) fn cut(&self) {
         {
             let mut state = self.state.lock();
-            state.line = None;
-            let (at, passed) = (self.clock.now(), self.clock.passed());
-            state.cut.get_or_insert(Cut { at, passed });
+            (state.line, state.is_welcome) = (None, false);
+            let clock = &*self.clock;
+            state.cut.get_or_insert_with(|| Cut::now(clock));
         }
         self.down.send_if_modified(|since| {
             let was_up = since.is_none();
@@ -202,9 +200,12 @@ impl Calls {
 
     /// Nothing is said any more.
     pub(crate) fn close(&self) {
-        let mut state = self.state.lock();
-        state.is_over = true;
-        state.open.clear();
+        {
+            let mut state = self.state.lock();
+            state.is_over = true;
+            state.open.clear();
+        }
+        self.moved();
     }
 
     /// Home has answered.
@@ -243,13 +244,19 @@ impl Calls {
 
     /// These agents work here.
     pub(crate) fn are(&self, agents: &BTreeSet<AgentId>) {
-        self.state.lock().agents.clone_from(agents);
+        {
+            let mut state = self.state.lock();
+            state.agents.clone_from(agents);
+            state.has_come();
+        }
         self.moved();
     }
 
     /// A link begins: home says anew what its agents may have here.
     pub(crate) fn anew(&self) {
-        self.state.lock().link += 1;
+        let mut state = self.state.lock();
+        state.link += 1;
+        state.is_welcome = true;
     }
 
     /// These agents need these versions, and nothing else.
@@ -260,6 +267,7 @@ impl Calls {
             // What was taken back while the line was cut is not sent on this one.
             state.keys.retain(|_, key| key.link == link);
             state.keyed = Some((agents, versions));
+            state.has_come();
         }
         self.moved();
     }
@@ -270,6 +278,7 @@ impl Calls {
             let mut state = self.state.lock();
             let link = state.link;
             state.keys.insert(handle, Key { version, value, link });
+            state.has_come();
         }
         self.moved();
     }
@@ -285,9 +294,30 @@ impl Calls {
         {
             let mut state = self.state.lock();
             state.keys.clear();
-            state.keyed = None;
+            state.lets_go();
         }
         self.moved();
+    }
+
+    /// Whether there is no line, and something is kept here that lets in whoever has it.
+    pub(crate) fn keeps_keys_alone(&self) -> bool {
+        let state = self.state.lock();
+        !state.is_welcome && state.keys.keys().any(|handle| lets_in(handle))
+    }
+
+    /// Drops what lets in whoever has it, where the line has been cut for so long. Says whether it was.
+    pub(crate) fn drop_keys_after(&self, span: Duration) -> bool {
+        {
+            let mut state = self.state.lock();
+            let is_cut = |cut: Cut| span <= cut.lasts(&*self.clock);
+            if state.is_welcome || !state.cut.is_some_and(is_cut) {
+                return false;
+            }
+            state.keys.retain(|handle, _| !lets_in(handle));
+            state.lets_go();
+        }
+        self.moved();
+        true
     }
 
     /// Whether no new work is begun.
@@ -405,10 +435,7 @@ impl Calls {
         }
         let state = self.state.lock();
         let is_able = state.line.is_none() && !state.is_over && !state.is_settling;
-        let cut = state.cut.filter(|_| is_able)?;
-        let passed = self.clock.passed().saturating_sub(cut.passed);
-        let told = self.clock.now().duration_since(cut.at);
-        Some(passed.max(Duration::try_from(told).unwrap_or_default()))
+        state.cut.filter(|_| is_able).map(|cut| cut.lasts(&*self.clock))
     }
 }
 
@@ -432,6 +459,18 @@ impl State {
             self.keys.get(handle).is_some_and(|key| key.version == *version)
         };
         *agents == self.agents && versions.iter().all(is_here)
+    }
+
+    /// Keys were dropped: nothing that may need one is begun before all have come anew.
+    fn lets_go(&mut self) {
+        self.keyed = None;
+        self.dropped += 1;
+        self.lacks_keys = true;
+    }
+
+    /// Something that home sends has come: it may be all that was dropped.
+    fn has_come(&mut self) {
+        self.lacks_keys &= !self.is_keyed();
     }
 }
 
@@ -480,7 +519,9 @@ impl Upstream for Calls {
     }
 
     fn drained(&self, run: RunId) -> u64 {
-        self.state.lock().drained.get(&run).copied().unwrap_or_default()
+        let state = self.state.lock();
+        // Who works with keys that were dropped is taken up anew, too.
+        state.drained.get(&run).copied().unwrap_or_default() + state.dropped
     }
 
     fn asks(&self, what: Value) -> Answered<'_> {
@@ -529,146 +570,12 @@ impl Upstream for Calls {
         let all = from.take_while(|(handle, _)| handle.starts_with(begins));
         all.map(|(_, key)| key.value.clone()).collect()
     }
+
+    fn lacks_keys(&self) -> bool {
+        let state = self.state.lock();
+        state.lacks_keys && !state.is_over
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use kernel::time::{ManualClock, from_ms};
-
-    use super::*;
-
-    fn agents() -> BTreeSet<AgentId> {
-        [AgentId::from_bytes([1; 16])].into()
-    }
-
-    fn clock() -> Arc<ManualClock> {
-        Arc::new(ManualClock::at(from_ms(1_700_000_000_000)))
-    }
-
-    fn calls() -> Calls {
-        with(clock())
-    }
-
-    fn with(clock: Arc<ManualClock>) -> Calls {
-        let patience = Duration::from_millis(30);
-        Calls { patience, ..Calls::new("life".to_owned(), 0, clock, BTreeSet::new()) }
-    }
-
-    fn run(n: u8) -> RunId {
-        RunId::from_bytes([n; 16])
-    }
-
-    #[tokio::test]
-    async fn a_run_waits_a_while_for_the_line_and_then_writes_for_itself() {
-        let calls = calls();
-        let words = calls.words(json!("a"));
-        assert_ne!(words, calls.words(json!("a")), "each is told from all others");
-        assert!(calls.alone(run(1)).await.is_none(), "the line may be back in a moment");
-        assert_eq!(calls.tries(run(1), words).await, None);
-        assert!(calls.state.lock().open.is_empty(), "it is said no more");
-        assert!(calls.alone(run(1)).await.is_some());
-        calls.wrote(run(1));
-        calls.comes_back().await;
-        assert!(calls.alone(run(1)).await.is_none(), "home hears what was written first");
-        calls.cut();
-        assert!(calls.alone(run(1)).await.is_some(), "what waits goes before what is new");
-        assert!(calls.alone(run(2)).await.is_none(), "nothing of this one waits");
-        calls.comes_back().await;
-        calls.settles();
-        calls.is_drained();
-        calls.cut();
-        let mut gone = Box::pin(calls.gone(run(1)));
-        assert!(
-            tokio::time::timeout(2 * calls.patience, &mut gone).await.is_err(),
-            "the mirror has not all of what home has heard"
-        );
-        assert!(calls.alone(run(1)).await.is_none(), "nothing is written over what is missing");
-        assert_eq!((calls.drained(run(1)), calls.drained(run(2))), (1, 0));
-        assert!(calls.is_paused());
-        calls.is_settled();
-        assert!(!calls.is_settling());
-        gone.await;
-        assert!(calls.alone(run(1)).await.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_line_that_comes_back_waits_for_what_is_being_written() {
-        let calls = calls();
-        calls.gone(run(1)).await;
-        let alone = calls.alone(run(1)).await.expect("it is cut");
-        let back = calls.comes_back();
-        tokio::pin!(back);
-        assert!(tokio::time::timeout(Duration::from_millis(50), &mut back).await.is_err());
-        drop(alone);
-        back.await;
-    }
-
-    #[tokio::test]
-    async fn a_cut_lasts_as_long_as_the_worse_of_two_clocks_says() {
-        let clock = clock();
-        let calls = with(clock.clone());
-        calls.gone(run(1)).await;
-        let hours = |n: u64| Duration::from_secs(n * 3_600);
-        clock.jump_ms(7_200_000);
-        assert_eq!(calls.cut_for(run(1)).map(|it| hours(2) <= it), Some(true));
-        // One that is set back gives nothing anew.
-        clock.jump_ms(-100_000_000_000);
-        clock.advance_ms(3_600_000);
-        assert_eq!(calls.cut_for(run(1)).map(|it| hours(1) <= it), Some(true));
-    }
-
-    fn versions(all: &[(&str, u64)]) -> Versions {
-        all.iter().map(|(handle, version)| ((*handle).to_owned(), *version)).collect()
-    }
-
-    fn come(calls: &Calls, handle: &str, version: u64) {
-        calls.take_key(handle.to_owned(), version, Zeroizing::new(format!("{handle} {version}")));
-    }
-
-    #[test]
-    fn nothing_is_begun_before_all_keys_are_here_in_their_versions() {
-        let calls = calls();
-        calls.are(&agents());
-        assert!(calls.is_paused(), "home has not said yet what they need");
-        calls.keyed(agents(), versions(&[("a/0", 7), ("secret/b", 1)]));
-        come(&calls, "a/0", 7);
-        assert!(calls.is_paused(), "one is missing");
-        come(&calls, "secret/b", 2);
-        assert!(calls.is_paused(), "one is of another version");
-        come(&calls, "secret/b", 1);
-        assert!(!calls.is_paused());
-        calls.are(&BTreeSet::new());
-        assert!(calls.is_paused(), "what was sent was for other agents");
-    }
-
-    #[test]
-    fn what_was_taken_back_while_the_line_was_cut_is_gone_with_the_next_link() {
-        let calls = calls();
-        calls.anew();
-        come(&calls, "a/0", 1);
-        come(&calls, "secret/b", 1);
-        calls.keyed(agents(), versions(&[("a/0", 1), ("secret/b", 1)]));
-        assert_eq!(calls.keys("secret/").len(), 1);
-        calls.anew();
-        assert!(calls.key("a/0").is_some(), "a run goes on meanwhile");
-        come(&calls, "a/0", 1);
-        calls.keyed(agents(), versions(&[("a/0", 1)]));
-        assert!(calls.key("a/0").is_some_and(|(version, _)| version == 1));
-        assert!(calls.key("secret/b").is_none() && calls.keys("secret/").is_empty());
-        calls.forget_keys();
-        assert!(calls.key("a/0").is_none() && calls.is_paused());
-    }
-
-    #[test]
-    fn names_are_found_by_how_they_begin() {
-        let calls = calls();
-        for handle in ["secret", "secret/a", "secret/b", "secrets/c"] {
-            come(&calls, handle, 1);
-        }
-        let found = calls.keys("secret/");
-        assert_eq!(
-            found.iter().map(|one| one.as_str()).collect::<Vec<_>>(),
-            ["secret/a 1", "secret/b 1"]
-        );
-    }
-}
+mod tests;

@@ -5,9 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use app::upstream::{Refusal, Sent, Upstream as _, files_in};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use app::upstream::{Aside, Refusal, Sent, Upstream as _, files_in};
 use features::runs::model::{Run, Session};
 use features::usage::rules::{UsageError, grants};
 use gateways::rules::outbox::{self, Ahead};
@@ -113,8 +111,9 @@ impl Replica {
         let total = bytes.len() as u64;
         let mut offset = 0;
         for piece in bytes.chunks(PIECE) {
-            let sent = Sent { id, offset, total, data: STANDARD.encode(piece) };
-            let said = self.0.calls.says_late(line, run, json!({ "what": sent.said() })).await?;
+            let sent = Sent { id, offset, total, data: piece.to_vec() };
+            let what = Aside::Piece(sent).said();
+            let said = self.0.calls.says_late(line, run, json!({ "what": what })).await?;
             match said {
                 Ok(Value::Bool(true)) => return Ok(()),
                 Ok(_) => {}

@@ -20,8 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::upstream::Upstream;
+use app::upstream::{KEYS_GONE, Upstream};
 use features::runs::model::{RUNS, SESSIONS};
+use features::usage::rules::grants;
+use gateways::model::CUT_HOURS;
 use gateways::rules::outbox;
 use kernel::id::IdSource;
 use kernel::{Clock, Timestamp};
@@ -39,6 +41,8 @@ use folder::Known;
 pub use link::Pace;
 use status::{Now, Why};
 
+/// How often it is looked whether keys are still to be kept.
+const LOOKS: Duration = Duration::from_secs(60);
 /// The page cache of the mirror.
 const CACHE: usize = 2 << 20;
 /// How long a host waits that is not let in any more.
@@ -218,6 +222,7 @@ impl Replica {
             biased;
             ended = self.links() => ended,
             () = self.works() => Ok(Ending::Stopping),
+            () = self.lets_keys_go() => Ok(Ending::Stopping),
         };
         self.0.calls.close();
         self.rest().await;
@@ -249,6 +254,31 @@ impl Replica {
             }
         }
         std::future::pending().await
+    }
+
+    /// Drops keys and secrets once the line has been cut for so long that no run here may spend anything; never ends.
+    async fn lets_keys_go(&self) {
+        loop {
+            tokio::time::sleep(LOOKS).await;
+            if !self.0.calls.keeps_keys_alone() {
+                continue;
+            }
+            let store = self.0.mirror.store().clone();
+            let read = move || store.read(|snap| grants::longest(snap));
+            let span = match tokio::task::spawn_blocking(read).await {
+                Ok(Ok(span)) => span,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "it cannot be read how long keys may be kept");
+                    None
+                }
+                Err(_) => None,
+            };
+            // Without a grant: as long as one holds unless somebody chooses otherwise.
+            let span = span.unwrap_or_else(|| grants::span(CUT_HOURS));
+            if self.0.calls.drop_keys_after(span) {
+                tracing::warn!("{KEYS_GONE}");
+            }
+        }
     }
 
     async fn links(&self) -> Result<Ending, ReplicaError> {

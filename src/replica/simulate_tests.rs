@@ -1,7 +1,9 @@
 //! What is said to home, over lines that do everything wrong by the choice of a seed: they are cut, swallow, delay, double,
 //! tear and swap messages, and either side is ended between any two things that it does. What lies on the disk of a side
-//! stays, all else of it is gone. While a line is cut, runs go on by themselves, and home hears of it later. Each command is
-//! carried out once and in its order, what was answered is in the mirror, and both disks come to the same.
+//! stays, all else of it is gone. While a line is cut, for seconds up to ten days, runs go on by themselves, and home hears
+//! of it later; the clock of the host jumps by a year either way. Each command is carried out once and in its order, what was
+//! answered is in the mirror, no cut is taken for a shorter one, and both disks come to the same. (What may be spent
+//! meanwhile: `tests/it/rules/money/simulate.rs`.)
 //!
 //! `HQ_SIM_N` seeds (200), `HQ_SIM_SEED` the first of them: one that failed is repeated alone with `HQ_SIM_N=1`.
 //! `make simulate N=…` does the same. A seed repeats the choices; who is quicker is up to the machine.
@@ -15,7 +17,7 @@ use std::time::Duration;
 use app::upstream::Upstream as _;
 use kernel::id::{IdSource as _, SeededIds};
 use kernel::time::{ManualClock, from_ms};
-use kernel::{GatewayId, RunId, TypedId as _};
+use kernel::{Clock as _, GatewayId, RunId, TypedId as _};
 use link::frame::{Ack, Answer, Command, Feed, Frame, Have, Outcome};
 use link::pipe::{Fault, Faults, faulty};
 use link::{
@@ -45,6 +47,9 @@ const ENDS: u64 = 5;
 const BAD_LINES: u64 = 12;
 /// How long one seed may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a line may be cut at most, by choice, in milliseconds.
+const LONGEST: [u64; 4] = [60_000, 3_600_000, 24 * 3_600_000, 240 * 3_600_000];
+const YEAR_MS: i64 = 365 * 24 * 3_600_000;
 /// Lines that say nothing are given up soon.
 const PACE: Pace = Pace {
     handshake: Duration::from_millis(200),
@@ -154,6 +159,9 @@ struct World {
     ends: Cell<u64>,
     /// How much was written while the line was cut.
     alone: Cell<u64>,
+    /// The clock of the host, and what had passed when the line was cut, while it is.
+    clock: Arc<ManualClock>,
+    cut: Cell<Option<Duration>>,
 }
 
 impl World {
@@ -167,7 +175,25 @@ impl World {
             lines: Cell::new(0),
             ends: Cell::new(0),
             alone: Cell::new(0),
+            clock: Arc::new(ManualClock::at(from_ms(1_795_000_000_000))),
+            cut: Cell::default(),
         }
+    }
+
+    /// There is no line for a while.
+    fn time_passes(&self) {
+        let longest = LONGEST[usize::try_from(self.below(4)).expect("one of four")];
+        self.clock.advance_ms(i64::try_from(self.below(longest)).expect("days"));
+        match self.below(8) {
+            0 => self.clock.jump_ms(-YEAR_MS),
+            1 => self.clock.jump_ms(YEAR_MS),
+            _ => {}
+        }
+    }
+
+    /// The line is cut, if it was not already.
+    fn is_cut(&self) {
+        self.cut.set(self.cut.get().or(Some(self.clock.passed())));
     }
 
     /// A number below `end`, by choice.
@@ -288,8 +314,10 @@ impl World {
             let has = length(&self.host.borrow().rows);
             let ahead: BTreeSet<RunId> =
                 self.host.borrow().waits.iter().map(|(of, _)| run(*of)).collect();
-            let clock = Arc::new(ManualClock::at(from_ms(1_795_000_000_000)));
-            let mut calls = Calls::new(format!("life {ends}"), has, clock, ahead);
+            // A life does not know how long the line was cut before it.
+            self.cut.set(None);
+            self.is_cut();
+            let mut calls = Calls::new(format!("life {ends}"), has, self.clock.clone(), ahead);
             calls.patience = PATIENT;
             let runs = async { tokio::join!(self.goes(&calls, 0), self.goes(&calls, 1)) };
             tokio::select! {
@@ -338,6 +366,9 @@ impl World {
                 return answer.expect("nothing is refused");
             }
             if let Some(alone) = calls.alone(run(of)).await {
+                let since = self.cut.get().expect("there is no line");
+                let passed = self.clock.passed().saturating_sub(since);
+                assert!(passed <= alone.cut_for, "{passed:?} is taken for {:?}", alone.cut_for);
                 let mut host = self.host.borrow_mut();
                 host.own.push((of, number));
                 host.waits.push((of, words));
@@ -356,6 +387,7 @@ impl World {
         loop {
             let (host, home, _) = faulty(self.faults(), self.faults());
             self.lines.set(self.lines.get() + 1);
+            self.time_passes();
             if self.lines.get() < BAD_LINES {
                 sleep(Duration::from_millis(self.below(12))).await;
             }
@@ -385,6 +417,7 @@ impl World {
                 let (_, heard, drained) = tokio::join!(pump.run(), hears, drains);
                 let ended = heard.and(drained);
                 calls.cut();
+                self.is_cut();
                 if ended.is_err() {
                     return Ended;
                 }
@@ -414,6 +447,7 @@ impl World {
         fuse.burn()?;
         let have = serde_json::to_vec(&length(&self.host.borrow().rows)).expect("bytes");
         if sender.send(Frame::Have(Have { have: have.into() })).await.is_ok() {
+            self.cut.set(None);
             calls.linked(sender).await;
         }
         Ok(())

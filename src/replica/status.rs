@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use app::upstream::{KEYS_GONE, Upstream as _};
+use features::runs::queries as runs;
+use features::runs::rules::link as line;
 use gateways::rules::outbox;
 use kernel::{GatewayId, Timestamp};
 use mirror::Standing;
@@ -130,6 +133,12 @@ pub struct Status {
     /// Since when the first of them waits.
     #[serde(default)]
     pub unsaid_since: Option<Timestamp>,
+    /// So many runs wait for the line: they have said something that home alone decides.
+    #[serde(default)]
+    pub waiting: u64,
+    /// Since when the first of them waits.
+    #[serde(default)]
+    pub waiting_since: Option<Timestamp>,
 }
 
 impl Replica {
@@ -146,12 +155,15 @@ impl Replica {
         };
         let rows = mirror::counts(self.0.mirror.store())?;
         let unsaid = self.0.mirror.store().read(|snap| outbox::count(snap))?;
+        let mut live = self.0.mirror.store().read(|snap| runs::live(snap))?;
+        live.retain(line::is_waiting);
         let aside = folder::unsaid(&self.0.folder)?.pop().map(|name| {
             format!(
                 "what this machine had of the workspace could not be read and came anew; what it wrote while it was cut off \
                  may be in {name}, which nobody has heard: remove that file once nobody needs it"
             )
         });
+        let keys = self.0.calls.lacks_keys().then(|| KEYS_GONE.to_owned());
         let named = self.0.joins.clone();
         Ok(Status {
             running,
@@ -169,7 +181,7 @@ impl Replica {
             code: now.why.as_ref().map(|why| why.code.clone()),
             why: now.why.map(|why| why.sentence),
             paused: now.is_paused,
-            trouble: now.trouble.or(aside),
+            trouble: now.trouble.or(aside).or(keys),
             clock_ms: now.clock_ms,
             cursor: at.map(|(life, seq)| format!("{life:016x}.{seq}")),
             seq: at.map(|(_, seq)| seq),
@@ -178,6 +190,8 @@ impl Replica {
             rows: rows.into_iter().map(|(table, rows)| (table.to_owned(), rows)).collect(),
             unsaid: unsaid.writes,
             unsaid_since: unsaid.since,
+            waiting: live.len() as u64,
+            waiting_since: live.into_iter().filter_map(|run| run.waiting).map(|it| it.since).min(),
         })
     }
 }

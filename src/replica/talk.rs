@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use app::downstream::{Tell, Told};
-use app::upstream::{Refusal, Upstream as _};
+use app::upstream::{Aside, Refusal, Upstream as _};
 use bytes::Bytes;
 use kernel::{AgentId, RunId, TypedId as _};
 use link::frame::{Ack, Command, Frame, Have, KeyAck, KeyPush, Log, Welcome};
@@ -345,7 +345,8 @@ impl Talk<'_> {
         let words = "no agent works on this machine yet; try again in a moment";
         for told in Told::all(&tell.number, &Err(Refusal::new("not_yet", words))) {
             // Of no number that anything waits for: nobody hears what is answered to an answer.
-            let (run, body) = (RunId::from_bytes([0; 16]), json!({ "what": told.said() }));
+            let (run, what) = (RunId::from_bytes([0; 16]), Aside::Told(told).said());
+            let body = json!({ "what": what });
             let command = Command { run, epoch: 0, number: 0, body };
             self.sender.send(Frame::Command(command)).await?;
         }

@@ -1,18 +1,22 @@
 //! Work on other machines. Home decides, and the machine of an agent drives: what the engine writes there goes to home as
 //! a value, is carried out by the same rules, and what was answered is in the mirror before the engine goes on. While the
-//! line is cut, what happens in a run is written on its machine and said later (`alone.rs`).
+//! line is cut, what happens in a run is written on its machine and said later (`alone.rs`), and some tools look in what that
+//! has of the workspace (`look.rs`).
 
 mod alone;
 pub(super) mod asks;
 mod at_home;
 pub(super) mod files;
 mod late;
+pub(super) mod link;
+mod look;
 mod refusal;
+#[cfg(test)]
+pub(super) mod scripted;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,7 +27,6 @@ use gateways::model::{Status, local};
 use gateways::queries;
 use kernel::{Actor, AgentId, Cause, GatewayId, RunId};
 use store::{BlobId, Read, StoreError};
-use tool::{ToolCx, ToolError, ToolOutput};
 
 use super::EngineError;
 use super::command::{Command, Entry, Hand, Line, Noted, Order, Place};
@@ -31,11 +34,14 @@ use super::journal::blocking;
 use super::port::Handed;
 
 pub use at_home::AtHome;
+pub(super) use look::look;
 pub use refusal::OfHome;
 
 /// Why nothing of an agent's is begun: its machine is not linked, or its gateway takes no new work.
 pub(super) use features::inbox::queries::why::{HOST_PAUSED as PAUSED, HOST_SILENT as SILENT};
 
+/// So long it waits before it is tried again where neither home nor this host may decide.
+const AGAIN: Duration = Duration::from_secs(1);
 /// So much of a file goes in one piece.
 const PIECE: usize = 192 * 1024;
 /// The largest file that goes.
@@ -117,7 +123,8 @@ struct Stand {
     head: Option<String>,
     /// How long all is that is missing.
     total: u64,
-    data: String,
+    #[serde(with = "app::coded")]
+    data: Vec<u8>,
     /// Whether the branch leads back to where it stands on the host.
     has: bool,
     /// Whether a branch does that was kept beside it.
@@ -154,12 +161,13 @@ pub(super) async fn enter<E: Entry>(
     // What begins a run, or goes on with one, home alone writes.
     let is_journal = E::PLACE == Place::Journal && hand.first.is_none();
     let line: Line = taken.into();
-    let begins = alone::begins_call(&line);
+    let (begins, needs_keys) = (alone::begins_call(&line), alone::needs_keys(&line));
     let command = Box::new(Command::Entry { hand: hand.clone(), line });
     let said = value(&Asked::Write { by, why, command }).map_err(EngineError::told)?;
     let noted = if is_journal {
         let entry = copy.clone();
-        alone::Write { at: (ws, up), by: (by, why), hand, begins, entry, said }.noted::<E>().await
+        let (at, by) = ((ws, up), (by, why));
+        alone::Write { at, by, hand, begins, needs_keys, entry, said }.noted::<E>().await
     } else {
         keep_blobs((ws, up), run, &said).await?;
         let answer = up.say(Some(run), said).await;
@@ -186,21 +194,6 @@ pub(super) async fn order<O: Order>(
         read(up.say(None, said).await?)
     };
     given.await.map_err(O::Error::told)
-}
-
-/// Lets a tool look at home.
-pub(super) async fn look(
-    up: &dyn Upstream,
-    cx: &ToolCx,
-    (name, arguments): (&str, &str),
-) -> Result<ToolOutput, ToolError> {
-    let (name, arguments) = (name.to_owned(), arguments.to_owned());
-    let look = Look { run: cx.run, name, arguments, step: cx.step, most: cx.max_result };
-    let found: Found = say(up, Some(cx.run), &Asked::Look(look))
-        .await
-        .map_err(|refusal| ToolError::Failed { code: "not_at_home", message: refusal.sentence })?;
-    let Found { text, is_error, load, whole } = found;
-    Ok(ToolOutput { is_error, load, whole, ..ToolOutput::text(text) })
 }
 
 /// Waits until all is in the mirror that home has written by now.
@@ -240,7 +233,7 @@ fn pieces(id: BlobId, bytes: &[u8]) -> impl Iterator<Item = Sent> {
     let total = bytes.len() as u64;
     let mut offset = 0;
     bytes.chunks(PIECE).map(move |piece| {
-        let sent = Sent { id, offset, total, data: STANDARD.encode(piece) };
+        let sent = Sent { id, offset, total, data: piece.to_vec() };
         offset += piece.len() as u64;
         sent
     })
@@ -294,6 +287,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{Asked, BlobId, Sent, files_in, pieces, read};
+    use app::upstream::Aside;
     use features::runs::model::{Body, EventKind};
 
     #[test]
@@ -313,7 +307,7 @@ mod tests {
         let at: Vec<(u64, u64)> = sent.iter().map(|one| (one.offset, one.total)).collect();
         let total = super::PIECE as u64 + 1;
         assert_eq!(at, [(0, total), (total - 1, total)]);
-        let asked: Asked = read(sent[1].said()).unwrap();
+        let asked: Asked = read(Aside::Piece(sent[1].clone()).said()).unwrap();
         assert!(matches!(asked, Asked::Piece(piece) if piece == sent[1]));
     }
 }

@@ -2,7 +2,7 @@
 //! calls. They are asked for before they are read, and are blobs here from then on. At home nothing is done.
 
 use app::Ws;
-use app::upstream::{Missing, Part, Refusal, Upstream};
+use app::upstream::{Aside, Missing, Part, Refusal, Upstream};
 use features::runs::model::EventKind;
 use serde::Deserialize as _;
 use store::BlobId;
@@ -44,17 +44,16 @@ async fn one((ws, up): (&Ws, &dyn Upstream), file: BlobId) -> Result<(), Refusal
     let mut whole = Vec::new();
     loop {
         let missing = Missing { file, offset: whole.len() as u64 };
-        let answer = up.asks(missing.said()).await?;
+        let answer = up.asks(Aside::File(missing).said()).await?;
         let part = Part::deserialize(answer).map_err(|_| broken("it cannot be understood"))?;
-        let data = hex::decode(&part.data).map_err(|_| broken("it cannot be understood"))?;
         if MOST < part.total {
             return Err(broken("it is too large"));
         }
-        whole.extend_from_slice(&data);
+        whole.extend_from_slice(&part.data);
         if part.total <= whole.len() as u64 {
             break;
         }
-        if data.is_empty() {
+        if part.data.is_empty() {
             return Err(broken("a piece is missing"));
         }
     }

@@ -10,7 +10,7 @@ use features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
 use features::runs::queries as runs;
 use sandbox::left_over;
 use tool::registry::Entry;
-use tool::{AnyTool, Effect, Lease, Picture, ToolCx, ToolError, ToolOutput};
+use tool::{AnyTool, Effect, Lease, Looks, Picture, ToolCx, ToolError, ToolOutput};
 
 use super::command::journal::StepBegun;
 use super::command::tool::{Made, Ready, ToolMade};
@@ -18,7 +18,7 @@ use super::ending::LimitReached;
 use super::gate::{Held, Passed};
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::blocking;
-use super::toolbox::{Call, definition, is_for_locked, looks_at_home, may_use, not_there};
+use super::toolbox::{Call, definition, is_for_locked, may_use, not_there};
 use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
 use super::{EngineError, away, before, child, commit};
@@ -205,7 +205,7 @@ impl Turn {
         if calls.is_empty() {
             return Ok(());
         }
-        self.talk.journal.decided.clear();
+        self.talk.journal.unjudge();
         self.withdraw(calls).await?;
         let mut events = Vec::with_capacity(calls.len());
         for call in calls {
@@ -295,8 +295,10 @@ impl Turn {
         let cx = self.cx(step);
         let work = async {
             match &cx.ws.upstream {
-                Some(up) if looks_at_home(&call.name) => {
-                    away::look(&**up, &cx, (&call.name, lease.arguments())).await
+                Some(up) if tool.looks() != Looks::Here => {
+                    let arguments = lease.arguments().to_owned();
+                    let copy = (tool.looks() == Looks::Copy).then(|| tool.read(&cx, lease));
+                    away::look(&**up, &cx, (&call.name, &arguments), copy).await
                 }
                 _ => tool.read(&cx, lease).await,
             }

@@ -19,6 +19,7 @@ use serde_json::Value;
 use features::inbox::model::Item;
 use features::runs::model::{Body, EventKind, ModelSource, PromptPart, Run};
 use features::runs::rules::{self, Pen, RunError};
+use features::trust::model::Judged;
 use features::trust::rules as trust;
 use kernel::time::from_ms;
 use kernel::{
@@ -260,6 +261,9 @@ pub struct Hand {
     /// The permissions that decided what became of the calls that are written down.
     #[serde(default)]
     pub decided: Vec<PermissionId>,
+    /// Those calls as they were judged, save what people are asked for.
+    #[serde(default)]
+    pub judged: Vec<Judged>,
     /// When it was written, in milliseconds since 1970, on a machine that was cut off from home: what it says has happened.
     #[serde(default)]
     pub cut: Option<i64>,
@@ -303,7 +307,8 @@ impl Hand {
         tx: &mut WriteTx<'_>,
         tool: Option<Ready>,
     ) -> Result<Option<(Pen, Within)>, EngineError> {
-        let Self { run, epoch, worked_ms, number, first, decided, cut } = self;
+        let Self { run, epoch, worked_ms, number, first, decided, judged, cut } = self;
+        let cut = cut.map(from_ms);
         // What is written with an epoch that is over is refused by the fence, and not taken for one of these.
         let own = |run: &Run| first.is_some() || run.epoch == epoch;
         if tx.get::<Run>(run)?.is_some_and(|run| number <= run.applied && own(&run)) {
@@ -317,11 +322,13 @@ impl Hand {
             Some(first) => first.write(tx, run)?,
             None => Pen::open(tx, run, epoch)?,
         };
-        // How often a rule has decided is counted at home.
+        // How often a rule has decided is counted at home, and what was judged is kept there.
         if !tx.schema().is_mirror() {
             trust::note_decided(tx, &decided)?;
+            let now = tx.now();
+            let at = cut.map_or(now, |cut| cut.min(now));
+            trust::note_judged(tx, (run, pen.run.agent), at, judged)?;
         }
-        let cut = cut.map(from_ms);
         let within = Within { run, epoch: pen.run.epoch, worked_ms, number, cut, tool };
         Ok(Some((within.held(pen), within)))
     }

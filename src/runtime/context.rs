@@ -208,6 +208,7 @@ impl Shown {
         }
         Journal {
             ws: ws.clone(),
+            seat: None,
             run: run.id,
             number: run.number,
             agent: run.agent,
@@ -221,6 +222,7 @@ impl Shown {
             unsure: false,
             effective: run.effective,
             decided: Vec::new(),
+            judged: Vec::new(),
             kept: std::sync::atomic::AtomicU64::new(0),
         }
     }

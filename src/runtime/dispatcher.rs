@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::futures::Notified;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use app::Ws;
 use features::agents::model::{AGENTS, Agent};
@@ -35,12 +35,13 @@ use features::usage::model::grant::RUN_GRANTS;
 use features::usage::model::price::PRICES;
 use features::workspace::model::SETTINGS;
 use gateways::model::{AGENT_PLACES, GATEWAYS};
-use kernel::{AgentId, Event, RunId, RunState, RunTrigger, SessionId, TaskField, Timestamp};
+use kernel::{AgentId, Event, RunId, RunState, SessionId, TaskField, Timestamp};
 use store::{Entry, ReadExt, StoreError};
 
 use super::command::orders::{AgentHeld, CallerGone, RunMade, RunTakenUp, RunWoken};
 use super::plan::{Noted, Plan};
 use super::port::Port;
+use super::seat::Seat;
 use super::turn::Leash;
 use super::{BY, Engine, EngineError, away, items, resume, turn};
 
@@ -59,9 +60,6 @@ struct Working {
     suspect: bool,
     leash: Leash,
 }
-
-/// What a run holds while it works: a slot of the host, and one of the sub-agents' lane.
-type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 struct Parts {
     engine: Engine,
@@ -466,26 +464,22 @@ impl Dispatcher {
             self.0.memory.lock().held_back = true;
             return;
         }
-        let slot = || Arc::clone(&self.0.engine.slots).try_acquire_owned();
-        let lane = || Arc::clone(&self.0.engine.lane).try_acquire_owned();
-        let permits = match run.trigger {
-            RunTrigger::Child => lane().and_then(|lane| Ok((slot()?, Some(lane)))),
-            _ => slot().map(|slot| (slot, None)),
-        };
-        let Ok(permits) = permits else {
+        let cancel = self.0.ws.halt().child_token();
+        let Some(seat) = Seat::take(&self.0.engine, run.trigger, &cancel) else {
             self.0.memory.lock().starved = true;
             return;
         };
         let leash = Leash {
-            cancel: self.0.ws.halt().child_token(),
+            cancel,
             rests: Arc::default(),
             choices: Arc::clone(&self.0.choices),
             drained: self.0.ws.upstream.as_ref().map_or(0, |up| up.drained(run.id)),
+            seat,
         };
         let entry = Working { agent: run.agent, background, suspect, leash: leash.clone() };
         working.insert(run.id, entry);
         drop(working);
-        self.launch((run.id, run.agent), background, leash, permits);
+        self.launch((run.id, run.agent), background, leash);
     }
 
     /// Whether a suspect works that has not made a step since. They are tried one by one, so that none is given
@@ -499,14 +493,8 @@ impl Dispatcher {
         working.iter().any(|(id, other)| other.suspect && tried(*id))
     }
 
-    fn launch(
-        &self,
-        (run, agent): (RunId, AgentId),
-        background: bool,
-        leash: Leash,
-        permits: Permits,
-    ) {
-        let own = self.clone();
+    fn launch(&self, (run, agent): (RunId, AgentId), background: bool, leash: Leash) {
+        let (own, seat) = (self.clone(), leash.seat.clone());
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
             if let Some(up) = &ws.upstream {
@@ -518,8 +506,7 @@ impl Dispatcher {
             }
             let waits = turn::drive(engine, ws, run, leash).await;
             own.0.working.lock().remove(&run);
-            drop(permits);
-            engine.freed.send_modify(|count| *count += 1);
+            seat.leave();
             if background || waits {
                 // The agent is free for its next item only now; a wait may be over already.
                 own.0.wake.notify_one();

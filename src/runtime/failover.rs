@@ -371,13 +371,19 @@ impl Turn {
         if who.connection.is_none() || rests::scope(error.class).is_none() {
             return Ok(());
         }
+        // Without a line the failure says little of it, and the next of the list need not wait for home.
+        let chain = &self.chooser.chain;
+        let up = self.talk.journal.ws.upstream.as_ref();
+        if up.is_some_and(|up| !up.is_linked()) && chain.tried.len() + 1 < chain.all.len() {
+            return Ok(());
+        }
         let failure = Failure {
             class: error.class,
             message: error.message.clone(),
             asked: error.retry_after,
         };
         let who = who.clone();
-        self.talk.journal.ws.order(BY, FailureNoted { who, failure }).await?;
+        self.talk.journal.order(BY, FailureNoted { who, failure }).await?;
         self.chooser.chain.failed_before = true;
         Ok(())
     }

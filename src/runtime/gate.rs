@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use features::agents::queries::reach;
 use features::trust::line::{self, Line};
-use features::trust::model::{Approval, BROWSER, Plan, Witness};
+use features::trust::model::{Approval, BROWSER, Judged, Plan, Witness};
 use features::trust::queries as trust;
 use features::trust::rules::NewApproval;
 use features::trust::weigh::{self, Asked, Facts, IDENTITY, Reach, Verdict};
@@ -32,7 +32,7 @@ use super::tools::browser::{AtSite, keep_asked};
 use super::tools::{folder, request};
 use super::turn::Turn;
 use super::{EngineError, child};
-use terms::{is_telling, offers_of, offers_of_request, risk_of, shown};
+use terms::{is_telling, judged, offers_of, offers_of_request, risk_of, shown};
 
 /// How long a program that waits on its connection is kept waiting for a yes.
 const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
@@ -84,6 +84,8 @@ struct Weighed {
     /// What it asks of a site in the agent's browser.
     act: Option<AtSite>,
     answered: Option<Approval>,
+    /// What is kept of it.
+    judged: Judged,
     /// Whether the reviewer may say yes to it.
     may_review: bool,
 }
@@ -148,7 +150,7 @@ impl Turn {
         entry: &Entry,
     ) -> Result<Option<Passed>, EngineError> {
         self.ends.approved = None;
-        self.talk.journal.decided.clear();
+        self.talk.journal.unjudge();
         let arguments = match entry.canonical(&call.arguments) {
             Ok(arguments) => arguments,
             Err(error) => return Ok(Some(Passed::Refused(error))),
@@ -204,6 +206,9 @@ impl Turn {
             }
         }
         self.talk.journal.decided.clone_from(&weighed.verdict.took);
+        if weighed.verdict.leave != Leave::Ask {
+            self.talk.journal.judged.push(weighed.judged.clone());
+        }
         match weighed.verdict.leave {
             Leave::Allow => Ok(Some(weighed.go())),
             Leave::Deny => {
@@ -279,7 +284,8 @@ impl Turn {
         &mut self,
         calls: &[Call],
     ) -> Result<Option<Vec<Lease>>, EngineError> {
-        let (mut leases, mut decided) = (Vec::with_capacity(calls.len()), Vec::new());
+        let mut leases = Vec::with_capacity(calls.len());
+        let (mut decided, mut judged) = (Vec::new(), Vec::with_capacity(calls.len()));
         for call in calls {
             let Some(entry) = self.setting.engine.tools.get(&call.name) else { return Ok(None) };
             let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
@@ -288,9 +294,10 @@ impl Turn {
                 return Ok(None);
             }
             decided.extend(weighed.verdict.took);
+            judged.push(weighed.judged);
             leases.push(Lease::granted(weighed.plan.arguments));
         }
-        self.talk.journal.decided = decided;
+        (self.talk.journal.decided, self.talk.journal.judged) = (decided, judged);
         Ok(Some(leases))
     }
 
@@ -424,7 +431,20 @@ impl Turn {
             && verdict.rule.is_none()
             && review::is_one(entry.spec.name, line.as_ref().filter(|_| bare))
             && ws.read(|snap| trust::may_review(snap, &agents, session))?;
-        Ok(Weighed { verdict, plan, digest, line, bare, request, act, answered, may_review })
+        let facts = Facts { digest, ..facts };
+        let judged = judged(call, facts, act.as_ref(), verdict.leave, &ws.app.redactor);
+        Ok(Weighed {
+            verdict,
+            plan,
+            digest,
+            line,
+            bare,
+            request,
+            act,
+            answered,
+            judged,
+            may_review,
+        })
     }
 
     /// Whether a call takes a secret to where it can leave: in a request, or as a variable of a program that has the
@@ -475,7 +495,7 @@ impl Turn {
         changed: Option<String>,
         now: Timestamp,
     ) -> NewApproval {
-        let Weighed { verdict, plan, digest, line, bare, request, act, .. } = weighed;
+        let Weighed { verdict, plan, digest, line, bare, request, act, judged, .. } = weighed;
         let (risk, offers) = match (&line, &act) {
             (_, Some(act)) => act.terms(),
             (Some(line), _) if bare => (risk_of(line), offers_of(line)),
@@ -500,6 +520,7 @@ impl Turn {
             why: changed.unwrap_or(verdict.why),
             offers,
             until: (self.setting.trigger == RunTrigger::Api).then(|| now + WHOEVER_WAITS),
+            judged: Some(judged),
         }
     }
 

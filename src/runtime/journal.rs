@@ -9,6 +9,7 @@ use std::time::Duration;
 use app::Ws;
 use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, FileMark};
+use features::trust::model::Judged;
 use kernel::text::head_tail;
 use kernel::{Actor, AgentId, Cause, PermissionId, RunId, TypedId};
 use parking_lot::Mutex;
@@ -17,13 +18,15 @@ use serde::{Deserialize, Serialize};
 use tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
+use super::away::link;
 use super::bring;
 use super::command::journal::Append;
 use super::command::tool::Ready;
-use super::command::{Entry, First, Hand, Noted};
+use super::command::{Entry, First, Hand, Noted, Order};
 use super::context;
 use super::history::History;
 use super::port::{Handed, Port};
+use super::seat::Seat;
 
 /// The most of an assistant message that is kept in its record, in bytes: well below the limit of
 /// a record, far above what a model writes.
@@ -32,6 +35,8 @@ const MAX_INLINE_PARTS: usize = 160 * 1024;
 /// Writes one run.
 pub(super) struct Journal {
     pub ws: Ws,
+    /// The slot of the run, where a task works on it.
+    pub seat: Option<Seat>,
     pub run: RunId,
     /// Its number in the workspace.
     pub number: u32,
@@ -56,6 +61,8 @@ pub(super) struct Journal {
     pub effective: bool,
     /// The permissions that decided what became of the calls that are written down next.
     pub decided: Vec<PermissionId>,
+    /// Those calls as they were judged, save what people are asked for: that goes with the question.
+    pub judged: Vec<Judged>,
     /// How many bytes of results were kept as a whole since this task took the run up.
     pub kept: AtomicU64,
 }
@@ -136,14 +143,60 @@ impl Journal {
     ) -> Result<E::Answer, EngineError> {
         let number = self.applied + 1;
         let (run, epoch, worked_ms) = (self.run, self.epoch, self.works());
-        let decided = std::mem::take(&mut self.decided);
-        let hand = Hand { run, epoch, worked_ms, number, first, decided, cut: None };
-        let noted = self.ws.enter((self.actor(), self.cause()), hand, entry, tool).await?;
+        let (decided, judged) =
+            (std::mem::take(&mut self.decided), std::mem::take(&mut self.judged));
+        let hand = Hand { run, epoch, worked_ms, number, first, decided, judged, cut: None };
+        let noted = self.enter(hand, entry, tool).await?;
         let Noted { answer, epoch, appended } = noted;
         (self.epoch, self.applied) = (epoch, number);
         bring::bring(&self.ws, bring::shown(&appended)).await;
         self.take(&appended);
         Ok(answer)
+    }
+
+    /// Calls that were judged are judged anew, or not made.
+    pub(super) fn unjudge(&mut self) {
+        self.decided.clear();
+        self.judged.clear();
+    }
+
+    /// Hands an entry over, and waits until it is written. While that waits for long for a line that is cut, the run pauses
+    /// and has no slot.
+    async fn enter<E: Entry>(
+        &mut self,
+        hand: Hand,
+        entry: &Handed<E>,
+        tool: Option<Ready>,
+    ) -> Result<Noted<E::Answer>, EngineError> {
+        let (by, ws) = ((self.actor(), self.cause()), self.ws.clone());
+        // What waits is large, and would lie on the stack once for each that it is handed to.
+        self.heard(Box::pin(ws.enter(by, hand, entry, tool))).await
+    }
+
+    /// Gives an order, and waits as long for the line as an entry does.
+    pub(super) async fn order<O: Order>(
+        &mut self,
+        by: (Actor, Cause),
+        order: O,
+    ) -> Result<O::Answer, O::Error> {
+        let ws = self.ws.clone();
+        self.heard(Box::pin(ws.order(by, order))).await
+    }
+
+    async fn heard<T>(&mut self, said: impl Future<Output = T>) -> T {
+        let Self { ws, seat, watch, run, .. } = self;
+        let (ws, run) = (&*ws, *run);
+        let (Some(up), Some(seat)) = (&ws.upstream, seat) else { return said.await };
+        let aside = async {
+            watch.hold(ws.app.clock.passed());
+            link::waits((ws, &**up), run).await;
+        };
+        let (noted, stood_aside) = seat.keep(&**up, said, aside).await;
+        if stood_aside {
+            link::goes_on(ws, run).await;
+            watch.go_on(ws.app.clock.passed());
+        }
+        noted
     }
 
     /// Whoever writes works, also after a pause. Answers how long the run has worked, in milliseconds.
@@ -355,9 +408,7 @@ pub(super) fn handed<E>(entry: E) -> Handed<E> {
 pub(super) async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, EngineError> {
-    tokio::task::spawn_blocking(body)
-        .await
-        .map_err(|_| EngineError::Broken("a blocking task of a run panicked"))
+    app::blocking(body, |_| EngineError::Broken("a blocking task of a run panicked")).await
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ mod prune;
 mod questions;
 mod resume;
 mod reverts;
+mod seat;
 mod stand_ins;
 mod toolbox;
 pub mod tools;

@@ -15,6 +15,7 @@ use features::inbox::queries::pace;
 use features::runs::model::Run;
 use features::runs::queries as runs;
 use features::runs::queries::halt;
+use features::runs::rules::link;
 use features::tasks::queries::relations;
 use features::usage::queries::{self as usage, budgets, prices, waiting};
 use kernel::{
@@ -31,7 +32,7 @@ use super::chosen::choose;
 const AWAY: SignedDuration = SignedDuration::from_hours(1);
 /// Why items wait when a budget cannot pay for more.
 const OVER_BUDGET: &str = "over_budget";
-/// How many open items of one agent are looked at.
+/// How many items of one agent that wait are looked at.
 const ITEMS: usize = 500;
 
 /// What is known of agents from the last look, so that notes are written only when they change.
@@ -165,6 +166,9 @@ impl Plan {
             // What it waits for, home looks after.
             if run.waiting.is_none() || run.stop.is_some() || run.is_at_work() {
                 plan.look_at_run(tx, run, &ours, now)?;
+            } else if link::is_waiting(&run) {
+                // It has its task all the while.
+                plan.running.push(run.id);
             }
         }
         plan.queued.sort_by_key(|run| (run.item.is_some(), run.id));
@@ -326,7 +330,7 @@ impl Plan {
         noted: &Noted,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut open = inbox::open(tx, agent.id, ITEMS)?;
+        let mut open = inbox::open_until(tx, agent.id, ITEMS)?;
         open.sort_by_key(|item| place(item, now));
         let strict = |item: &Item| item.state != ItemState::Leased && !pace::is_asked(item, now);
         let quiet = pace::quiet_until(tx, pace, now)?;

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use app::Ws;
 use features::runs::model::{Body, CallStatus, EventKind, Run};
 use features::runs::queries::{self, client};
+use features::runs::rules::link;
 use kernel::{AgentId, RunId, RunState};
 use sandbox::left_over;
 use store::StoreError;
@@ -182,7 +183,8 @@ async fn end_left_over(ws: &Ws) -> Result<(), EngineError> {
 /// Puts those of these runs that were working back to the queue, or gives them up. Answers which go on, and how many of
 /// them had begun.
 async fn recover_all(ws: &Ws, live: Vec<Run>) -> (HashSet<RunId>, u32) {
-    let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
+    let left =
+        |run: &Run| run.is_at_work() || run.state == RunState::Queued || link::is_waiting(run);
     let (mut going, mut begun) = (HashSet::new(), 0);
     for run in live.into_iter().filter(left) {
         // One that cannot be taken up again keeps no other from going on; the dispatcher tries it

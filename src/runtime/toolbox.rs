@@ -145,16 +145,6 @@ pub(crate) fn is_for_locked(spec: &ToolSpec) -> bool {
     weigh::only_looks(spec.effect) || spec.name == "process"
 }
 
-/// Tools that look where their run works: at its files, at programs, at the web. All others look where all of the workspace
-/// lies.
-const LOOK_HERE: &[&str] =
-    &["tool_search", "read", "list", "search", "memory_search", "memory_read", "web_fetch"];
-
-/// Whether a tool that looks does so at home, whatever machine its run works on.
-pub(super) fn looks_at_home(name: &str) -> bool {
-    !LOOK_HERE.contains(&name)
-}
-
 /// Why a tool does not work on a host, in the words that a model is told.
 pub(super) fn not_there(name: &str) -> Option<&'static str> {
     match name {
@@ -308,12 +298,14 @@ mod tests {
         Call, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
     };
     use crate::tools;
+    use kernel::Can;
     use kernel::time::SystemClock;
     use net::client::{ClientParts, HttpClient};
     use providers::base::{Wire, normalise};
     use providers::wire::Connection;
     use sandbox::spawn::Spawner;
-    use tool::registry::Registry;
+    use tool::registry::{Entry, Registry};
+    use tool::{AnyTool, Effect, Looks, ToolSpec};
 
     fn hands() -> Registry {
         Registry::new()
@@ -373,6 +365,37 @@ mod tests {
             assert!(3 * size(lean) < 2 * size(usual), "{} of {}", size(lean), size(usual));
         }
         assert!(size(subagents::ALL) < 2_400, "{}", size(subagents::ALL));
+    }
+
+    #[test]
+    fn a_copy_answers_for_what_only_looks_at_tasks_and_agents() {
+        let all = all();
+        let of = |wanted: Looks| {
+            let looks = |entry: &&Entry| match &entry.tool {
+                AnyTool::Read(tool) => tool.looks() == wanted,
+                AnyTool::Write(_) | AnyTool::File(_) | AnyTool::Act(_) => false,
+            };
+            all.iter().filter(looks).map(|entry| &entry.spec).collect::<Vec<_>>()
+        };
+        let names = |specs: &[&ToolSpec]| specs.iter().map(|spec| spec.name).collect::<Vec<_>>();
+        let copied = of(Looks::Copy);
+        // `tests/it/away/copy.rs` asks for each of them with the line and without it: both must come to the same.
+        assert_eq!(
+            names(&copied),
+            [
+                "agent_list",
+                "deliverable_get",
+                "deliverable_list",
+                "file_list",
+                "task_get",
+                "task_list"
+            ]
+        );
+        assert!(copied.iter().all(|spec| spec.effect == Effect::Read && spec.needs == Can::Read));
+        assert_eq!(
+            names(&of(Looks::Here)),
+            ["list", "memory_read", "memory_search", "read", "search", "tool_search", "web_fetch"]
+        );
     }
 
     #[test]

@@ -37,9 +37,10 @@ use super::command::orders::RunEnded;
 use super::context::Shown;
 use super::ending::LimitReached;
 use super::failover::{self, Chain};
-use super::journal::blocking;
+use super::journal::{Journal, blocking};
 use super::model_call::{Answer, Called};
 use super::port::Port;
+use super::seat::Seat;
 use super::toolbox::Call;
 use super::{BY, Engine, EngineError, bring, child, commit, prompt, resume, toolbox};
 
@@ -59,6 +60,8 @@ pub(super) struct Leash {
     pub choices: Arc<AtomicU64>,
     /// How often home has heard what its host wrote of the run alone.
     pub drained: u64,
+    /// Its slot.
+    pub seat: Seat,
 }
 
 /// A run at work: where it stands (`setting`), who answers (`chooser`), what is said (`talk`) and what may end it
@@ -168,7 +171,7 @@ impl Turn {
 
     /// Reads everything that the run needs.
     async fn load(engine: &Engine, ws: &Ws, id: RunId, leash: Leash) -> Result<Self, EngineError> {
-        let Leash { cancel, rests, choices, drained } = leash;
+        let Leash { cancel, rests, choices, drained, seat } = leash;
         let seen_choices = choices.load(Ordering::Relaxed);
         let loaded = ws.read(|snap| {
             let run = snap.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
@@ -226,7 +229,7 @@ impl Turn {
         client.iter().for_each(|client| client.shape(&mut request));
         let fixed = Size::of(&request);
         bring::bring(ws, bring::shown(shown.events.iter().map(|event| &event.kind))).await;
-        let journal = shown.journal(ws, &run);
+        let journal = Journal { seat: Some(seat), ..shown.journal(ws, &run) };
         let before = Before::of(shown.of_run(run.id), &engine.tools, client.as_ref());
         let setting = Setting {
             engine: engine.clone(),
@@ -440,6 +443,9 @@ impl Turn {
     }
 
     async fn try_begin(&mut self) -> Result<Begun, EngineError> {
+        if self.is_behind() {
+            return Err(EngineError::Halted);
+        }
         let percent = self.pace();
         let chosen = &self.chooser.chosen;
         let question = Question {

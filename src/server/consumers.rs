@@ -1,5 +1,5 @@
 //! Runs the durable consumers: one task for each in each workspace. It is woken by the feed, works in
-//! the second lane, and waits longer after each failure; another consumer notices nothing of that.
+//! the second lane, and waits longer after each try of what fails; another consumer notices nothing of that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub fn begin(ws: &Ws) {
 async fn run(ws: Ws, consumer: Arc<dyn Consume>) {
     let (mut feed, mut nudges) = (ws.store.watch(), ws.app.consumers.nudges());
     let stopping = ws.halt();
-    let (mut failures, mut passed) = (0, Passed::default());
+    let mut passed = Passed::default();
     while !stopping.is_cancelled() {
         // Looked at before the step, so that what comes meanwhile wakes it again.
         feed.borrow_and_update();
@@ -41,16 +41,12 @@ async fn run(ws: Ws, consumer: Arc<dyn Consume>) {
         let (wait, hears) = match step_or_pass(&ws.store, Arc::clone(&consumer), &mut passed).await
         {
             Ok(Step::Took(_)) => {
-                failures = 0;
                 tokio::task::yield_now().await;
                 continue;
             }
             Ok(Step::Idle | Step::Paused) => (Duration::MAX, true),
             Ok(Step::Passed(left)) => (left, true),
-            Ok(Step::Failed) => {
-                failures += 1;
-                (ws.app.consumers.pause_after(failures), false)
-            }
+            Ok(Step::Failed(tries)) => (ws.app.consumers.pause_after(tries), false),
             Err(StoreError::Closed) => return,
             Err(error) => {
                 tracing::warn!(consumer = consumer.name(), %error, "a consumer has to wait");

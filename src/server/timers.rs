@@ -1,5 +1,5 @@
-//! What happens once an hour: old answers of `once`, what is over of sessions, former versions of
-//! records, old sign-ins and links go, in pieces; so do files that nobody needs (`tidy`). A store that
+//! What happens once an hour: old answers of `once`, what is over of sessions, calls that were judged long ago, former
+//! versions of records, old sign-ins and links go, in pieces; so do files that nobody needs (`tidy`). A store that
 //! refuses keeps no other from its turn.
 
 use jiff::SignedDuration;
@@ -16,6 +16,7 @@ use features::notifications::rules::keeping;
 use features::runs;
 use features::runs::rules::RunError;
 use features::runs::rules::forget::{self, Count, Why};
+use features::trust;
 use features::users;
 use kernel::{Actor, Cause, Part, SessionId, Timestamp};
 use store::stats::stats;
@@ -124,6 +125,7 @@ pub async fn sweep(app: &App) {
         note(&ws.slug, "notifications", notifications(&ws).await);
         note(&ws.slug, "removed secrets", vault::sweep(&ws).await);
         note(&ws.slug, "pictures of pages", pictures(&ws).await);
+        note(&ws.slug, "old calls", judged_calls(&ws).await);
         let former = match ws.read(|snap| audit::queries::keeping(snap)) {
             Ok(keeping) => former_versions(&ws.store, keeping, now).await,
             Err(error) => Err(error),
@@ -237,6 +239,18 @@ async fn pictures(ws: &Ws) -> Result<(), StoreError> {
     let by = Actor::System(Part::Timer);
     loop {
         let forget = |tx: &mut WriteTx<'_>| browsers::rules::forget_shots(tx, PIECE);
+        if ws.store.write_in(Lane::Second, by, Cause::Retention, forget).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Calls go on which no permission is tried any more before it is kept: old ones, and the oldest of very many.
+async fn judged_calls(ws: &Ws) -> Result<(), StoreError> {
+    let (by, now) = (Actor::System(Part::Timer), ws.app.clock.now());
+    let before = ws.look(move |ws| ws.read(|snap| trust::replay::looks_back_to(snap, now))).await?;
+    loop {
+        let forget = move |tx: &mut WriteTx<'_>| trust::rules::forget_judged(tx, before, PIECE);
         if ws.store.write_in(Lane::Second, by, Cause::Retention, forget).await? {
             return Ok(());
         }

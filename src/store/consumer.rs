@@ -165,8 +165,8 @@ pub struct DeadLetter {
 pub enum Step {
     /// Took so many entries; there may be more.
     Took(usize),
-    /// The entry behind the cursor failed and will be tried again.
-    Failed,
+    /// What is behind the cursor has failed so many times, and will be tried again.
+    Failed(u32),
     /// Nothing to do.
     Idle,
     /// Passed entries in which nothing was for it; the cursor follows after so long.
@@ -366,7 +366,7 @@ async fn begin_behind(
             // It is tried without end: a try is counted so that people see it stands before something.
             let tries = (seen.tries + 1).min(TRIES);
             save(tx, number, &State { tries, last_error: Some(error.to_string()), ..seen })?;
-            return Ok(Step::Failed);
+            return Ok(Step::Failed(tries));
         }
         Ok(Step::Took(0))
     });
@@ -412,7 +412,7 @@ fn take(
                 tracing::warn!(consumer = consumer.name(), entry.seq, %error, "an entry failed");
                 if state.tries < TRIES {
                     save(tx, number, &state)?;
-                    return Ok(Step::Failed);
+                    return Ok(Step::Failed(state.tries));
                 }
                 bury(tx, number, entry.seq, error.to_string())?;
                 (state.cursor, state.tries) = (entry.seq, 0);

@@ -56,8 +56,8 @@ pub const MAX_OUTPUT: usize = 16 * 1024;
 /// They are accepted and never shown.
 pub type Aliases = &'static [(&'static str, &'static str)];
 
-/// What a tool does to the world, for policy and for the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+/// What a tool does to the world, for policy and for the page. Records keep it: it only grows at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Looks.
@@ -98,6 +98,19 @@ pub enum Group {
     Machine,
     /// The web.
     Web,
+}
+
+/// Where a tool that looks finds its facts, when its run works on another machine than home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// On the machine where the run works: its files, its programs, the web.
+    Here,
+    /// At home, where all of the workspace lies.
+    Home,
+    /// At home; while the line there is cut, in what the machine of the run has of the workspace. Such a tool reads only
+    /// tables of which hosts have rows (`src/mirror/yes.rs`), and writes nothing. What it cannot tell from these it
+    /// refuses there: then home is waited for.
+    Copy,
 }
 
 /// What a tool says of itself.
@@ -338,6 +351,8 @@ pub trait ReadTool: Send + Sync + 'static {
     const SPEC: ToolSpec;
     /// Other names of its arguments.
     const ALIASES: Aliases = &[];
+    /// Where it finds its facts.
+    const LOOKS: Looks = Looks::Home;
     /// Does it.
     fn read(
         &self,

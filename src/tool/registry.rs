@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ActTool, Aliases, FilePlan, FileTool, Lease, ReadTool, Slot, ToolCx, ToolError, ToolOutput,
-    ToolSpec, WriteTool, args,
+    ActTool, Aliases, FilePlan, FileTool, Lease, Looks, ReadTool, Slot, ToolCx, ToolError,
+    ToolOutput, ToolSpec, WriteTool, args,
 };
 use kernel::Can;
 use store::WriteTx;
@@ -23,6 +23,8 @@ pub type Commit =
 
 /// A [`ReadTool`] without its types.
 pub trait DynRead: Send + Sync {
+    /// Where it finds its facts.
+    fn looks(&self) -> Looks;
     /// Does it with the arguments of the lease.
     fn read<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput>;
 }
@@ -52,6 +54,10 @@ struct Adapter<T> {
 }
 
 impl<T: ReadTool> DynRead for Adapter<T> {
+    fn looks(&self) -> Looks {
+        T::LOOKS
+    }
+
     fn read<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput> {
         Box::pin(async move { self.tool.read(cx, args::leased(&lease)?).await })
     }

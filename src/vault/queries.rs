@@ -10,14 +10,14 @@ use gateways::error::GatewayError;
 use gateways::model::Gateway;
 use gateways::queries as places;
 use kernel::key::KeyBuf;
-use kernel::{AgentId, GatewayId, Timestamp};
+use kernel::{AgentId, GatewayId, RunId, Timestamp};
 use net::guard::Hosts;
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::error::VaultError;
 use crate::model::{
-    BY_KEY, Category, Former, Mask, Owner, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_SECRET,
-    Use, Value, Way,
+    BY_KEY, Category, Former, Mask, Owner, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_RUN,
+    USES_BY_SECRET, Use, Value, Way,
 };
 
 /// How long what was removed can be restored, in days.
@@ -292,6 +292,14 @@ pub fn used_by(
     let mut uses: Vec<Use> = read.scan(USES_BY_AGENT, &range)?;
     uses.retain(|one| since <= one.last_at);
     Ok(uses)
+}
+
+/// What a run has used, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn used_in(read: &dyn Read, run: RunId, most: usize) -> Result<Vec<Use>, StoreError> {
+    read.scan(USES_BY_RUN, &Range::prefix(KeyBuf::of(&run)).limit(most))
 }
 
 /// Why an agent has a variable, or has not.

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::Ws;
-use gateways::model::{Gateway, local};
+use gateways::health::{Health, Standing};
+use gateways::model::{CUT_HOURS, Gateway, local};
 use gateways::queries as places;
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use kernel::{AgentId, GatewayId, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
@@ -22,6 +24,12 @@ kernel::words! {
         Sent = "sent", "Updating…";
         /// The host is not linked.
         Waiting = "waiting", "Waiting for gateway";
+        /// The host had it when it was last heard of, and nothing was heard since.
+        Silent = "silent", "Gateway silent";
+        /// The host had it until its program ended: it was in memory alone.
+        Stopped = "stopped", "Gateway not running";
+        /// The host needs it no more, and has not heard so yet: it may have it in memory until then.
+        Kept = "kept", "May still be held";
         /// It does not open with the present master key.
         Reenter = "reenter", "Must be entered again";
     }
@@ -101,24 +109,22 @@ impl Machines {
         opens: bool,
     ) -> Result<Vec<On>, StoreError> {
         let mut all = Vec::new();
-        if secret.removed_at.is_some() {
-            return Ok(all);
-        }
         let needs = self.needs.get(&secret.id);
         for one in &self.gateways {
             let is_there = match one.is_local() {
-                true => self.is_here(secret),
+                true => secret.removed_at.is_none() && self.is_here(secret),
                 false => needs.is_some_and(|needs| needs.contains(&one.id)),
             };
-            if !is_there {
-                continue;
-            }
-            let (state, since) = match (opens, one.is_local()) {
-                (false, _) => (State::Reenter, None),
-                (true, true) => (State::Active, Some(secret.rotated_at)),
-                (true, false) => away(ws, read, secret, one)?,
+            let stands = match (is_there, one.is_local()) {
+                (true, _) if !opens => Some((State::Reenter, None)),
+                (true, true) => Some((State::Active, Some(secret.rotated_at))),
+                (true, false) => Some(away(ws, read, secret, one)?),
+                (false, true) => None,
+                (false, false) => kept(ws, read, secret, one)?,
             };
-            all.push(On { gateway: one.id, label: one.label.clone(), state, since });
+            let on =
+                |(state, since)| On { gateway: one.id, label: one.label.clone(), state, since };
+            all.extend(stands.map(on));
         }
         Ok(all)
     }
@@ -133,22 +139,61 @@ impl Machines {
     }
 }
 
-/// How it stands with a value on another machine.
-fn away(
+/// A state, and since when it is so.
+type Stands = (State, Option<Timestamp>);
+
+/// How it stands with a value on another machine, which needs it.
+fn away(ws: &Ws, read: &dyn Read, secret: &Secret, one: &Gateway) -> Result<Stands, StoreError> {
+    let receipt: Option<Receipt> = read.get((one.id, secret.id))?;
+    let is_linked = ws.app.hosts.is_linked(ws.id, one.id);
+    let standing = places::standing(read, one, ws.app.clock.now())?;
+    Ok(stands(secret, receipt.as_ref(), is_linked, &standing))
+}
+
+fn stands(
+    secret: &Secret,
+    receipt: Option<&Receipt>,
+    is_linked: bool,
+    standing: &Standing,
+) -> Stands {
+    match receipt {
+        Some(receipt) if receipt.has == Some(secret.version) => match standing.health {
+            Health::Sleeping if !is_linked => (State::Stopped, standing.since),
+            Health::Stale | Health::NoSignal if !is_linked => (State::Silent, standing.since),
+            _ => (State::Active, receipt.has_at),
+        },
+        _ if is_linked => {
+            let sent = receipt.filter(|one| one.sent == secret.version).map(|one| one.sent_at);
+            (State::Sent, sent.or(Some(secret.rotated_at)))
+        }
+        _ => (State::Waiting, standing.since),
+    }
+}
+
+/// How it stands on another machine that needs it no more: one that is linked has heard so, and one whose program has ended
+/// had it in memory alone.
+fn kept(
     ws: &Ws,
     read: &dyn Read,
     secret: &Secret,
     one: &Gateway,
-) -> Result<(State, Option<Timestamp>), StoreError> {
+) -> Result<Option<Stands>, StoreError> {
     let receipt: Option<Receipt> = read.get((one.id, secret.id))?;
-    if let Some(receipt) = receipt.as_ref().filter(|one| one.has == Some(secret.version)) {
-        return Ok((State::Active, receipt.has_at));
+    if receipt.is_none() || ws.app.hosts.is_linked(ws.id, one.id) {
+        return Ok(None);
     }
-    if ws.app.hosts.is_linked(ws.id, one.id) {
-        let sent = receipt.filter(|one| one.sent == secret.version).map(|one| one.sent_at);
-        return Ok((State::Sent, sent.or(Some(secret.rotated_at))));
-    }
-    Ok((State::Waiting, places::standing(read, one, ws.app.clock.now())?.since))
+    let now = ws.app.clock.now();
+    let standing = places::standing(read, one, now)?;
+    // It goes by the hours that it was told last, and without any by the usual ones.
+    let hours = one.cut_hours.max(CUT_HOURS);
+    Ok(may_keep(hours, &standing, now).then_some((State::Kept, standing.since)))
+}
+
+/// Whether a host of which nothing is heard may work on by itself, with all that it has in memory.
+fn may_keep(cut_hours: u32, standing: &Standing, now: Timestamp) -> bool {
+    let span = SignedDuration::from_hours(i64::from(cut_hours));
+    standing.health != Health::Sleeping
+        && standing.since.is_some_and(|last| now.duration_since(last) < span)
 }
 
 /// How it stands with a value as a whole: as where it stands worst.
@@ -159,6 +204,9 @@ pub fn overall(all: &[On], opens: bool) -> State {
         false => State::Reenter,
         true if is(State::Sent) => State::Sent,
         true if is(State::Waiting) => State::Waiting,
+        true if is(State::Active) => State::Active,
+        true if is(State::Silent) => State::Silent,
+        true if is(State::Stopped) => State::Stopped,
         true => State::Active,
     }
 }
@@ -182,6 +230,15 @@ pub fn told(all: &[On], now: Timestamp, zone: &TimeZone) -> String {
                 Some(format!("waiting for {}, which has never called", one.label))
             }
             State::Waiting => Some(format!("waiting for {}, silent{since}", one.label)),
+            State::Silent => Some(format!("{} is silent{since} and had it then", one.label)),
+            State::Stopped => {
+                let until = one.since.map(|at| format!(" until {}", clock(at, now, zone)));
+                let until = until.unwrap_or_default();
+                Some(format!("{} is not running and had it{until}", one.label))
+            }
+            State::Kept => {
+                Some(format!("{} may still hold it in memory until it is back", one.label))
+            }
         });
     }
     kernel::text::capitalized(&parts.join("; "))
@@ -199,10 +256,52 @@ mod tests {
     use super::*;
     use kernel::TypedId as _;
     use kernel::time::from_ms;
+    use store::Record as _;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    #[test]
+    fn a_value_is_where_it_was_confirmed_as_long_as_the_host_is_heard_of() {
+        let (secret, at) = (Secret { version: 3, ..Secret::sample() }, Some(from_ms(NOW)));
+        let receipt = |has| Receipt { has, sent: 3, ..Receipt::sample() };
+        let standing = |health| Standing { health, is_slow: false, since: at };
+        let (has, lacks) = (receipt(Some(3)), receipt(Some(2)));
+        let confirmed = (State::Active, has.has_at);
+        // What is known of it, whether the host is linked, its health; how it stands.
+        let table = [
+            (Some(&has), true, Health::Healthy, confirmed),
+            (Some(&has), true, Health::Stale, confirmed),
+            (Some(&has), false, Health::Healthy, confirmed),
+            (Some(&has), false, Health::Stale, (State::Silent, at)),
+            (Some(&has), false, Health::NoSignal, (State::Silent, at)),
+            (Some(&has), false, Health::Sleeping, (State::Stopped, at)),
+            (Some(&lacks), true, Health::Healthy, (State::Sent, Some(lacks.sent_at))),
+            (Some(&lacks), false, Health::Sleeping, (State::Waiting, at)),
+            (None, true, Health::Healthy, (State::Sent, Some(secret.rotated_at))),
+            (None, false, Health::Stale, (State::Waiting, at)),
+        ];
+        for (receipt, is_linked, health, wanted) in table {
+            let found = stands(&secret, receipt, is_linked, &standing(health));
+            assert_eq!(found, wanted, "{is_linked} {health:?} {receipt:?}");
+        }
+    }
+
+    #[test]
+    fn a_silent_host_may_keep_what_it_had_until_its_time_alone_is_over() {
+        let now = from_ms(NOW);
+        let keeps = |health, hours: Option<i64>| {
+            let since = hours.map(|hours| now - SignedDuration::from_hours(hours));
+            may_keep(72, &Standing { health, is_slow: false, since }, now)
+        };
+        assert!(keeps(Health::Healthy, Some(0)) && keeps(Health::Stale, Some(71)));
+        assert!(!keeps(Health::Stale, Some(72)), "it works on by itself no longer");
+        assert!(!keeps(Health::Sleeping, Some(1)), "it was in memory alone");
+        assert!(!keeps(Health::NoSignal, None));
+    }
 
     #[test]
     fn each_machine_is_told_with_how_it_stands_there() {
-        let now = from_ms(1_700_000_000_000);
+        let now = from_ms(NOW);
         let on = |label: &str, state, since| On {
             gateway: GatewayId::from_bytes([7; 16]),
             label: label.to_owned(),
@@ -223,5 +322,18 @@ mod tests {
         assert_eq!(overall(&all, true), State::Sent);
         assert_eq!(overall(&all[..1], true), State::Active);
         assert_eq!(overall(&all, false), State::Reenter);
+
+        let down = [
+            on("GPU box", State::Stopped, Some(now)),
+            on("EU box", State::Silent, Some(now)),
+            on("Attic", State::Kept, Some(now)),
+        ];
+        assert_eq!(
+            told(&down, now, &TimeZone::UTC),
+            "GPU box is not running and had it until 22:13; EU box is silent since 22:13 and had it then; \
+             Attic may still hold it in memory until it is back"
+        );
+        assert_eq!(overall(&down, true), State::Silent);
+        assert_eq!(overall(&down[..1], true), State::Stopped);
     }
 }

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use crate::error::{Failure, PageError};
-use app::Ws;
+use app::{Ws, blocking};
 use kernel::ProblemKind;
 use store::BlobId;
 
@@ -98,9 +98,8 @@ pub async fn serve(
         return Ok(response);
     }
     let own = ws.clone();
-    let opened = tokio::task::spawn_blocking(move || own.blobs.open_blob(blob)).await;
-    let opened =
-        opened.map_err(|error| PageError(Failure::internal(format!("a file: {error}"))))?;
+    let early = |why: String| PageError(Failure::internal(format!("a file: {why}")));
+    let opened = blocking(move || own.blobs.open_blob(blob), early).await?;
     let file = File::from_std(opened.map_err(|error| missing(&error))?);
     hand_out((name, &tag), file, show, asked).await
 }

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use crate::error::{Failure, PageError};
 use crate::file::{Kind, TELLING, clean_name};
 use crate::multipart::{FormError, Multipart};
-use app::Ws;
+use app::{Ws, blocking};
 use kernel::ProblemKind;
 use store::BlobId;
 use store::blob::Upload;
@@ -188,7 +188,7 @@ struct Arriving {
 impl Arriving {
     async fn begin(ws: &Ws, limit: u64) -> Result<Self, PageError> {
         let own = ws.clone();
-        let upload = blocking(move || own.blobs.begin(limit)).await?;
+        let upload = blocking(move || own.blobs.begin(limit), ended_early).await?;
         let upload = Some(upload.map_err(|error| failed(&error, limit))?);
         Ok(Self { ws: ws.clone(), upload, gathered: Vec::new(), head: Vec::new(), limit })
     }
@@ -203,11 +203,11 @@ impl Arriving {
     async fn write(&mut self) -> Result<(), PageError> {
         let (gathered, upload) = (std::mem::take(&mut self.gathered), self.upload.take());
         let Some(mut upload) = upload else { return Err(cut_off("it failed before")) };
-        let (upload, done) = blocking(move || {
+        let take = move || {
             let done = upload.take(&gathered);
             (upload, done)
-        })
-        .await?;
+        };
+        let (upload, done) = blocking(take, ended_early).await?;
         self.upload = Some(upload);
         done.map_err(|error| failed(&error, self.limit))
     }
@@ -216,17 +216,14 @@ impl Arriving {
         self.write().await?;
         let (ws, limit) = (self.ws, self.limit);
         let Some(upload) = self.upload else { return Err(cut_off("it failed before")) };
-        let named = blocking(move || ws.blobs.finish(upload)).await?;
+        let named = blocking(move || ws.blobs.finish(upload), ended_early).await?;
         let (blob, size) = named.map_err(|error| failed(&error, limit))?;
         Ok(Arrived { name: clean_name(name), blob, size, kind: Kind::of(&self.head) })
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, PageError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| PageError(Failure::internal(format!("an upload: {error}"))))
+fn ended_early(why: String) -> PageError {
+    PageError(Failure::internal(format!("an upload: {why}")))
 }
 
 fn failed(error: &std::io::Error, limit: u64) -> PageError {

@@ -24,6 +24,7 @@ use support::work;
 use crate::partitions::line::Line;
 
 mod alone;
+mod copy;
 mod cut;
 mod revoked;
 

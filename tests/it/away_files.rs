@@ -1,6 +1,7 @@
 //! Files of an agent that works on another machine: seen and changed as they lie there, as of the last push while it is
 //! silent, kept beside where both went their own way, and left behind by nobody.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use features::history::model::FileRevert;
@@ -136,6 +137,63 @@ async fn files_are_seen_and_changed_where_they_lie() {
     let sent = owner.form(&format!("{pages}/new"), &typed).await;
     assert!(sent.status.is_success() || sent.status.is_redirection(), "{}", sent.text);
     assert_eq!(on_machine(&shop, "c.md").as_deref(), Some("by form\n"));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_why() {
+    let (shop, owner) = shop().await;
+    let office = &shop.office;
+    ok(owner.post(&file("notes/a.md"), &json!({ "text": "one\n" })).await).await;
+    let held = "one\nkey sk-abcdefghijklmnopqrstuvwx\n";
+    writes(&shop, "notes/a.md", held);
+    let large = std::fs::File::create(there(&shop, "large.bin")).expect("a file");
+    large.set_len(26 << 20).expect("room");
+    let listed = ok(owner.get(FILES).await).await;
+    let stays = listed["there"]["stays"].as_array().expect("a list").iter();
+    let paths: BTreeSet<&str> = stays.filter_map(|one| one["path"].as_str()).collect();
+    assert_eq!(paths, BTreeSet::from(["large.bin", "notes/a.md"]), "{listed}");
+    let pages = office.ws().url("agents/ada/files");
+    let page = owner.get(&pages).await.text;
+    let api = listed["there"]["words"].as_str().expect("words");
+    for words in [
+        "2 files stay on GPU box and are not copied here: ",
+        "notes/a.md (it holds what looks like a key)",
+        "large.bin (it is larger than 25 MiB)",
+    ] {
+        assert!(api.contains(words) && page.contains(words), "{words}: {api}: {page}");
+    }
+    let seen = ok(owner.get(&file("notes/a.md")).await).await;
+    assert_eq!(seen["text"], "one\n", "the key did not come");
+
+    // Nothing is written over it, however often somebody tries; what was typed stays in the form.
+    let mine = json!({ "text": "mine\n", "base": "one\n" });
+    for _ in 0..2 {
+        let reply = owner.json("PUT", &file("notes/a.md"), &mine).await;
+        refused(&reply, 409, "file_stays");
+        let words = "stays on GPU box as it is: it holds what looks like a key; ";
+        assert!(reply.text.contains(words), "{}", reply.text);
+    }
+    let typed = [("path", "large.bin"), ("text", "by form\n")];
+    let sent = owner.form(&format!("{pages}/new"), &typed).await;
+    assert_eq!(sent.status.as_u16(), 409, "{}", sent.text);
+    for words in ["stays on GPU box as it is: it is larger than 25 MiB", "by form"] {
+        assert!(sent.text.contains(words), "{words}: {}", sent.text);
+    }
+    assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some(held));
+
+    // Put right there, it is as all others; while the machine is silent, the rest is told as of then.
+    writes(&shop, "notes/a.md", "one\n");
+    ok(owner.json("PUT", &file("notes/a.md"), &mine).await).await;
+    assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some("mine\n"));
+    shop.line.cut();
+    until("the cut was not seen", || !shop.is_linked()).await;
+    let listed = ok(owner.get(FILES).await).await;
+    let words = listed["there"]["words"].as_str().expect("words");
+    let stayed =
+        "One file stayed on GPU box and is not copied here: large.bin (it is larger than 25 MiB).";
+    assert!(words.ends_with(stayed), "{words}");
+    shop.line.mend();
     shop.close().await;
 }
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 use features::history::queries::names::Names;
 use features::jobs::model::{Job, JobOutcome};
 use features::runs::model::{ModelSource, Run};
+use kernel::Event;
 use serde_json::{Value, json};
 
+use support::hq::{Person, Reply};
 use support::model::Turn;
 
 use super::away::{Shop, done, until, was_done};
+use super::partitions::line::{Mood, Way};
 use super::routines::made;
 
 /// How long something that must happen may take: a pause between two links is a minute at most.
@@ -72,6 +75,28 @@ async fn wrote(shop: &Shop, words: &str) -> Value {
         }
     });
     read.await.unwrap_or_else(|_| panic!("{words} was never written\n{}", shop.log()))
+}
+
+const INPUT: &str = "/api/v1/jobs/1/input";
+
+/// Whether it was noted that somebody writes to a program.
+fn is_input(event: &Event) -> bool {
+    matches!(event, Event::JobInputSent { .. })
+}
+
+/// Sends a text once more until the machine of the program takes it.
+async fn sent_again(keyed: &Person, text: &Value) -> Value {
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let sent = tokio::time::timeout(PATIENCE, async {
+        loop {
+            tick.tick().await;
+            let reply = keyed.post(INPUT, text).await;
+            if reply.status.is_success() {
+                return reply.json();
+            }
+        }
+    });
+    sent.await.unwrap_or_else(|_| panic!("it was never taken: {text}"))
 }
 
 async fn silent(shop: &Shop) {
@@ -187,6 +212,64 @@ async fn of_a_program_on_a_silent_machine_it_is_said_and_a_stop_waits_for_that_m
     let job = ended(&shop).await;
     assert_eq!(job.outcome, Some(JobOutcome::Stopped), "{job:?}");
     assert_eq!(kept(&shop, &job), "ready\n");
+    at_rest(&shop, &job).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_of_which_no_answer_came_is_written_once_when_it_is_sent_again() {
+    let shop = shop().await;
+    begins(&shop, "echo ready; while read line; do echo $line >> got; done").await;
+    wrote(&shop, "ready").await;
+    let (owner, ws) = (shop.office.hq.owner(), shop.office.ws());
+    let got = shop.machine.path().join("agents/ada/files/got");
+    let has = |text: &str| std::fs::read_to_string(&got).is_ok_and(|now| now == text);
+    let offline = |reply: &Reply| {
+        let problem = reply.json();
+        assert_eq!((reply.status.as_u16(), &problem["code"]), (503, &json!("gateway_offline")));
+    };
+
+    // It got there, and the answer did not come back.
+    let (one, keyed) = (json!({ "text": "one\n" }), owner.clone().with("idempotency-key", "first"));
+    shop.line.set(Way::Up, Mood::Holds);
+    let cut = async {
+        until("it was never written", || has("one\n")).await;
+        shop.line.cut();
+    };
+    let (lost, ()) = tokio::join!(keyed.post(INPUT, &one), cut);
+    offline(&lost);
+    shop.line.set(Way::Up, Mood::Flows);
+    shop.line.mend();
+    assert_eq!(sent_again(&keyed, &one).await["written"], 4);
+
+    // It never got there.
+    let (two, keyed) =
+        (json!({ "text": "two\n" }), owner.clone().with("idempotency-key", "second"));
+    until("it is not linked", || shop.is_linked()).await;
+    let before = ws.store.head().seq;
+    shop.line.set(Way::Down, Mood::Holds);
+    let is_noted = || {
+        let entries = ws.store.entries_after(before, usize::MAX).expect("the feed");
+        entries.iter().flat_map(|entry| &entry.events).any(is_input)
+    };
+    let cut = async {
+        until("it was not noted", is_noted).await;
+        shop.line.cut();
+    };
+    let (lost, ()) = tokio::join!(keyed.post(INPUT, &two), cut);
+    offline(&lost);
+    assert!(has("one\n"));
+    shop.line.set(Way::Down, Mood::Flows);
+    shop.line.mend();
+    assert_eq!(sent_again(&keyed, &two).await["written"], 4);
+    until("both are there once", || has("one\ntwo\n")).await;
+    let other = json!({ "text": "three\n" });
+    let reply = keyed.post(INPUT, &other).await;
+    assert_eq!(reply.json()["code"], "idempotency_conflict", "{}", reply.text);
+
+    let stopped = owner.post("/api/v1/jobs/1/stop", &json!({})).await;
+    assert!(stopped.status.is_success(), "{}", stopped.text);
+    let job = ended(&shop).await;
     at_rest(&shop, &job).await;
     shop.close().await;
 }

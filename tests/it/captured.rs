@@ -7,6 +7,7 @@ use std::path::Path;
 use features::agents::model::Agent;
 use gateways::model::Status;
 use gateways::{queries, rules};
+use git::history::LogQuery;
 use git::{AgentsRepo, Branch};
 use kernel::Role;
 use link::frame::{Ack, Frame, Have};
@@ -210,6 +211,10 @@ async fn nothing_lies_on_a_machine_that_is_no_concern_of_its_agents_and_nothing_
     assert!(off.is_empty() && rows.contains_key("agents"), "off the list: {off:?} of {status}");
     // Its commits come home behind the end of the run.
     away::until("its files are not at home", || office.file(&shop.ada, "own.md").is_some()).await;
+    // Of a person who changes its files it has the name.
+    let typed = json!({ "text": "by hand\n" });
+    let saved = office.hq.owner().post("/api/v1/agents/ada/files/hand.md", &typed).await;
+    assert!(saved.status.is_success(), "{}", saved.text);
     let (kept, log) = (everything_in(shop.machine.path()), shop.log());
     for words in THEIRS.iter().chain(&[KEY, OWN_SECRET]) {
         assert!(!is_in(&kept, words), "{words} lies on the machine");
@@ -221,6 +226,13 @@ async fn nothing_lies_on_a_machine_that_is_no_concern_of_its_agents_and_nothing_
     let of_agents: Vec<&str> = branches.iter().map(Branch::as_str).collect();
     assert!(of_agents.contains(&"agent/ada"), "{of_agents:?}");
     assert!(!of_agents.contains(&"agent/bob"), "{of_agents:?}");
+    let hers = Branch::agent("ada").expect("a branch");
+    let commits = repo.log(&hers, &LogQuery { limit: 100, ..LogQuery::default() });
+    let commits = commits.expect("commits");
+    let by_hand = commits.iter().find(|one| one.author == "Mira Lindqvist").expect("a save");
+    assert!(by_hand.email.ends_with("@people.hq"), "{by_hand:?}");
+    let is_of_nobody = |email: &str| email.ends_with(".hq") || email == "hq@localhost";
+    assert!(commits.iter().all(|one| is_of_nobody(&one.email)), "{commits:?}");
     for words in THEIRS.iter().chain(&[KEY, OWN_SECRET, OWN]) {
         assert!(!log.contains(words), "{words} stands in its log: {log}");
     }

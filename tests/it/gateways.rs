@@ -5,16 +5,21 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crypto::token::{Token, TokenKind};
+use features::runs::model::Run;
+use features::usage::model::Usage;
 use gateways::error::GatewayError;
 use gateways::health::Health;
+use gateways::lately::Lately;
 use gateways::model::{Beat, Facts, Gateway, GatewayToken, Load, Status, local};
 use gateways::queries;
 use gateways::rules::{self, Judgement, NewToken, Refusal};
-use kernel::{Actor, Cause, GatewayId, Part, Role};
+use kernel::{Actor, Cause, GatewayId, Part, Role, RunId};
 use reqwest::StatusCode;
-use serde_json::json;
-use store::{ReadExt as _, StoreError};
+use serde_json::{Value, json};
+use store::{ReadExt as _, Record as _, StoreError};
 use support::hq::{OWNER, Person, Setup, TestHq};
+use support::model::{Tokens, Turn};
+use support::office::Office;
 use support::work;
 
 const ALL: &str = "/api/v1/gateways";
@@ -438,4 +443,151 @@ async fn over_plain_http_a_machine_joins_by_hand_alone() {
         .collect();
     assert_eq!(states, ["open", "revoked"], "{all}");
     hq.finish().await;
+}
+
+const RUNS: &str = "/w/marlow-cargo/runs";
+const USAGE: &str = "/w/marlow-cargo/settings/usage";
+
+/// An office whose Ada answered on this machine, then had a run on a machine that never calls, which cost something and was
+/// taken back, and answered here again.
+async fn been_away() -> (Office, GatewayId, RunId) {
+    let office = Office::open().await;
+    office.price(3_000_000, 15_000_000).await;
+    let ada = office.agent("Ada").await;
+    let tokens = Tokens { input: 1_000, cache_read: 0, cache_write: 0, output: 100 };
+    office.model.push(Turn::text("Here.").usage(tokens));
+    let first = office.say(&ada, "Where are you?").await;
+    assert_eq!(office.ended(first).await.gateway, None);
+    let alone = office.hq.owner().get(RUNS).await;
+    assert!(alone.texts("select[name=gateway]").is_empty(), "there is nothing to choose from");
+
+    let there = joined(&office.hq, "GPU box", MINE).await;
+    let id = ada.id;
+    act(&office.hq, move |tx| rules::bind(tx, id, there)).await;
+    let away = office.say(&ada, "And now?").await;
+    let run: Run = office.get(away);
+    assert_eq!(run.gateway, Some(there));
+    let name = run.name();
+    let call = Usage {
+        agent: Some(run.agent),
+        run: Some(run.id),
+        task: None,
+        connection: None,
+        billed_micros: Some(2_000),
+        gateway: run.gateway,
+        ..Usage::sample()
+    };
+    office.act(move |tx| tx.put(&Usage { id: tx.new_id(), at: tx.now(), ..call })).await;
+    let api = office.hq.api().await;
+    let taken = api.post(&format!("/api/v1/runs/{name}/take-back"), &json!({})).await;
+    assert_eq!(taken.status, StatusCode::OK, "{}", taken.text);
+    act(&office.hq, move |tx| rules::bind(tx, id, local())).await;
+    office.model.push(Turn::text("Here again.").usage(tokens));
+    let last = office.say(&ada, "And now?").await;
+    assert_eq!(office.ended(last).await.gateway, None);
+    assert_eq!(office.get::<Run>(away).gateway, Some(there), "it was there all the same");
+    office.hq.counted().await;
+    (office, there, away)
+}
+
+/// Names of runs with their gateways.
+async fn runs(api: &Person, query: &str) -> Vec<(String, String)> {
+    let all = api.get(&format!("/api/v1/runs?{query}")).await;
+    assert_eq!(all.status, StatusCode::OK, "{}", all.text);
+    let word = |run: &Value, key: &str| run[key].as_str().expect("a word").to_owned();
+    let all = all.json();
+    let items = all["items"].as_array().expect("a list").iter();
+    items.map(|run| (word(run, "name"), word(run, "gateway"))).collect()
+}
+
+fn named(runs: &[(&str, &str)]) -> Vec<(String, String)> {
+    runs.iter().map(|(name, gateway)| ((*name).to_owned(), (*gateway).to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_keep_the_machine_that_they_were_on_and_are_found_by_it() {
+    let (office, there, _) = been_away().await;
+    let (hq, api, owner) = (&office.hq, office.hq.api().await, office.hq.owner());
+    let away = named(&[("R-2", "gpu-box")]);
+    for said in ["gpu-box", "GPU%20box", &there.to_string()] {
+        assert_eq!(runs(&api, &format!("gateway={said}")).await, away, "{said}");
+    }
+    let here = named(&[("R-3", "local"), ("R-1", "local")]);
+    assert_eq!(runs(&api, "gateway=local").await, here);
+    assert_eq!(runs(&api, "gateway=local&agent=ada&state=ended").await, here);
+    assert_eq!(runs(&api, "").await.len(), 3);
+    let refused = api.get("/api/v1/runs?gateway=attic").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert_eq!(refused.json()["errors"][0]["field"], "gateway", "{}", refused.text);
+    assert!(refused.text.contains("local, gpu-box"), "it says which there are: {}", refused.text);
+
+    let links = async |query: &str| {
+        let page = owner.get(&format!("{RUNS}?{query}")).await;
+        let links = page.attrs("main a", "href");
+        let of = |n: u8| links.contains(&format!("{RUNS}/R-{n}"));
+        ([of(1), of(2), of(3)], page.texts("select[name=gateway] option"))
+    };
+    let machines = ["All machines", "This machine", "GPU box"].map(str::to_owned).to_vec();
+    assert_eq!(links("").await, ([true; 3], machines.clone()));
+    assert_eq!(links("gateway=gpu-box").await, ([false, true, false], machines.clone()));
+    assert_eq!(links("gateway=local").await, ([true, false, true], machines.clone()));
+    assert_eq!(links("gateway=attic").await, ([false; 3], machines));
+    for (run, is_told) in [("R-1", false), ("R-2", true)] {
+        let facts = owner.get(&format!("{RUNS}/{run}")).await.texts(".run-facts dt");
+        assert_eq!(facts.contains(&"Machine".to_owned()), is_told, "{run}: {facts:?}");
+    }
+    let export = api.get("/api/v1/runs/R-2/export").await;
+    let first = export.text.lines().next().expect("a line");
+    assert!(first.contains(r#""gateway":"gpu-box""#), "{first}");
+
+    // A machine that is removed is in what was, by its id.
+    act(hq, move |tx| rules::remove(tx, there)).await;
+    let run = api.get("/api/v1/runs/R-2").await.json();
+    assert_eq!(run["gateway"], json!(there), "{run}");
+    let page = owner.get(&format!("{RUNS}/R-2")).await;
+    assert!(page.text_of(".run-facts").contains("A machine that was removed"), "{}", page.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_cost_is_summed_up_by_the_machine_that_they_were_on() {
+    let (office, there, away) = been_away().await;
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    assert_eq!(office.usage(away).len(), 1);
+    let report = api.get("/api/v1/usage/report?by=gateway&range=7").await.json();
+    let line = |n: usize| {
+        let item = &report["items"][n];
+        (item["key"].clone(), item["name"].clone(), item["sums"]["billed_micros"].clone())
+    };
+    assert_eq!(line(0), (json!("local"), json!("This machine"), json!(9_000)), "{report}");
+    assert_eq!(line(1), (json!(there), json!("GPU box"), json!(2_000)), "{report}");
+    let page = owner.get(&format!("{USAGE}?by=gateway&range=7")).await;
+    let links = page.attrs("a", "href");
+    assert!(links.contains(&format!("{RUNS}?gateway=gpu-box")), "{links:?}");
+    assert_eq!(page.text_of("#calls"), "Calls by machine");
+    let by = |links: &[String]| links.iter().any(|link| link.contains("by=gateway"));
+    assert!(by(&owner.get(USAGE).await.attrs(".seg a", "href")), "once there are two machines");
+    for file in ["days", "calls"] {
+        let text = owner.get(&format!("/api/v1/usage/{file}.csv?range=7")).await.text;
+        let on = |word: &str| text.lines().filter(|line| line.ends_with(word)).count();
+        assert_eq!(on(",gateway"), 1, "{text}");
+        assert_eq!(on(",gpu-box"), 1, "{text}");
+        assert!(0 < on(",local"), "{text}");
+    }
+
+    let one = api.get(&format!("{ALL}/gpu-box")).await.json();
+    let did = |one: &Value| (one["runs_30_days"].clone(), one["billed_30_days_micros"].clone());
+    assert_eq!(did(&one), (json!(1), json!(2_000)), "{one}");
+    let own = api.get(&format!("{ALL}/local")).await.json();
+    assert_eq!(did(&own), (json!(2), json!(9_000)), "{own}");
+    let page = owner.get(&format!("{PAGES}/gpu-box")).await;
+    let links = page.attrs(".sees a", "href");
+    let wanted = [format!("{RUNS}?gateway=gpu-box"), format!("{USAGE}?range=30&by=gateway")];
+    assert_eq!(links, wanted, "{}", page.text);
+    assert_eq!(page.texts(".sees dd")[..2], ["1", "$0.0020"], "{}", page.text);
+    office.hq.advance(Duration::from_secs(31 * 24 * 60 * 60)).await;
+    let ws = office.ws();
+    let lately = ws.read(|snap| Lately::read(&ws, snap)).expect("a readable store");
+    assert_eq!((lately.runs(there), lately.billed(there)), (0, 0), "that is long ago");
+    office.hq.finish().await;
 }

@@ -11,6 +11,7 @@ use git::history::{At, Change, LogQuery};
 use git::snapshot::{MAX_FILE, Paths, Snapshot};
 use git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError, Seeded};
 use jiff::Timestamp;
+use kernel::{AccountId, TypedId as _};
 use tempfile::TempDir;
 
 mod files;
@@ -251,6 +252,20 @@ fn links_sockets_pipes_and_large_files_are_left_out_and_told() {
 }
 
 #[test]
+fn of_some_files_those_are_told_that_would_stay_out_of_a_branch() {
+    let bench = Bench::new();
+    for (path, text) in [("SOUL.md", "a key"), ("other.md", "a key"), ("plain.md", "plain")] {
+        bench.write(path, text);
+    }
+    fs::File::create(bench.path("large")).unwrap().set_len(MAX_FILE + 1).unwrap();
+    let refuses = |_: &str, bytes: &[u8]| (bytes == b"a key").then_some("it holds a key");
+    let asked = ["SOUL.md", "gone.md", "large", "plain.md"].map(String::from);
+    let found = bench.repo.left_out(&bench.ada, &bench.path(""), &asked, &refuses).unwrap();
+    let told: Vec<_> = found.iter().map(|one| (one.path.as_str(), one.why)).collect();
+    assert_eq!(told, [("SOUL.md", "it holds a key"), ("large", "it is larger than 25 MiB")]);
+}
+
+#[test]
 fn a_file_that_grew_too_large_keeps_its_last_version() {
     let bench = Bench::new();
     fs::File::create(bench.path("SOUL.md")).unwrap().set_len(MAX_FILE + 1).unwrap();
@@ -467,6 +482,17 @@ fn an_author_cannot_break_a_commit() {
     assert_eq!(logged.message, "Change");
     assert!(bench.git(&["fsck", "--strict"]).is_none_or(|out| !out.contains("error")));
     assert!(Path::new(&bench.path("SOUL.md")).exists());
+}
+
+#[test]
+fn the_commit_of_a_person_has_their_name_and_no_address_of_theirs() {
+    let (bench, account) = (Bench::new(), AccountId::from_bytes([7; 16]));
+    let author = Author::person("Mira", account);
+    bench.write("SOUL.md", "Be brief.\n");
+    let entry = Entry { author: &author, message: "files: Shorter", time: at(5) };
+    let taken = bench.repo.commit_paths(&bench.ada, &bench.path(""), ALL, &entry).unwrap();
+    let logged = bench.repo.commit(taken.commit.unwrap()).unwrap();
+    assert_eq!((logged.author.as_str(), logged.email), ("Mira", format!("{account}@people.hq")));
 }
 
 #[test]

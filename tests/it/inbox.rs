@@ -12,11 +12,13 @@ use features::inbox::queries as inbox;
 use features::inbox::rules::{self, InboxError, NewItem, waiting};
 use features::runs::model::Run;
 use jiff::SignedDuration;
-use kernel::{Actor, AgentId, Cause, Event, ItemId, ItemKind, ItemState, Outcome, Part, Priority};
+use kernel::{
+    Actor, AgentId, Cause, Event, ItemId, ItemKind, ItemState, Outcome, Part, Priority, RunState,
+};
 use reqwest::StatusCode;
 use runtime::{EngineError, make_run};
 use serde_json::{Value, json};
-use store::ReadExt as _;
+use store::{ReadExt as _, Record as _, StoreError, WriteTx};
 
 use support::hq::Person;
 use support::model::{Gate, Turn};
@@ -512,5 +514,39 @@ async fn an_agent_declines_what_no_person_asked_for() {
     assert_eq!((item.state, why), (ItemState::Cancelled, Some("declined: It is done.")));
     let again = decline(said).await.expect_err("it is over").to_string();
     assert!(again.contains("this item is cancelled"), "{again}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_wait_for_people_take_no_place_from_what_is_begun_next() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::call("ask_person", json!({ "question": "Which van?", "options": [] })));
+    let run = office.say(&ada, "Choose a van").await;
+    office.in_state(run, RunState::Waiting).await;
+    let id = ada.id;
+    let in_hands = move |tx: &mut WriteTx<'_>| {
+        // As many as are looked at of those that wait.
+        for n in 0..inbox::list::MOST_OPEN {
+            tx.put(&Item {
+                id: tx.new_id(),
+                agent: id,
+                task: None,
+                key: format!("in_hands:{n}"),
+                state: ItemState::Leased,
+                run: Some(run),
+                ..Item::sample()
+            })?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    office.act(in_hands).await;
+
+    let next = tell(&office, &ada, "next", Priority::Medium).await;
+    let now = office.hq.now();
+    let listed = office.ws().read(|snap| inbox::list::open(snap, Some(id), now)).expect("a store");
+    assert!(listed.iter().any(|item| item.id == next), "people see what waits");
+    office.model.push(told());
+    assert_eq!(over(&office, next).await.state, ItemState::Done);
     office.hq.finish().await;
 }

@@ -1,19 +1,23 @@
 //! A host that lies: what it says of runs, conversations, files and tools that are not its own is refused, stands on record,
 //! and harms nobody. The host of these tests is made of the link's own client; its machine was let in.
 
-use app::upstream::{Missing, Wanted};
+use app::upstream::{Aside, Missing, Wanted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use features::agents::model::Agent;
 use features::runs::model::{EventKind, Run};
+use features::usage::model::Reservation;
+use features::usage::rules::Spent;
 use gateways::model::Status;
 use gateways::{queries, rules};
-use kernel::{Actor, Cause, ConnectionId, Outcome, Part, RunId, TypedId as _};
+use kernel::{Actor, Cause, ConnectionId, Outcome, Part, ReservationId, RunId, TypedId as _};
 use link::frame::{Ack, Command as Said, Feed, Frame, Outcome as Heard, Running};
+use providers::model::Usage;
+use runtime::command::calls::{Booked, CallFailed, CallPaid, CutOff, Paid, ReviewBooked};
 use runtime::command::journal::Append;
 use runtime::command::orders::{Pruned, RunEnded, RunWoken};
-use runtime::command::{Command, Hand, Ordered};
+use runtime::command::{Command, Hand, Line, Ordered};
 use serde_json::{Value, json};
 use store::BlobId;
 use support::model::Gate;
@@ -114,6 +118,7 @@ fn word_at(of: &Run, cut: Option<i64>) -> Command {
         number: of.applied + 1,
         first: None,
         decided: Vec::new(),
+        judged: Vec::new(),
         cut,
     };
     let events = vec![EventKind::Notice { text: LIE.to_owned() }];
@@ -177,8 +182,8 @@ async fn what_is_not_a_hosts_to_say_is_refused_and_told_once_and_harms_nobody() 
         ("a file without its beginning", None, piece(one, (3, 6), b"two"), "gap"),
         ("a file without an end", None, piece(long, (0, u64::MAX), b"x"), "gap"),
         ("a file that is too long", None, piece(long, (0, LONGEST + 1), b"x"), "gap"),
-        ("a sign-in of others", None, wanted.said(), NOT_YOURS),
-        ("a file of others", None, missing.said(), NOT_YOURS),
+        ("a sign-in of others", None, Aside::Access(wanted).said(), NOT_YOURS),
+        ("a file of others", None, Aside::File(missing).said(), NOT_YOURS),
         ("no words", None, json!({ "what": "is this" }), "garbled"),
         ("a table", None, json!({ "rows": { "table": "secrets" } }), "garbled"),
     ];
@@ -222,6 +227,74 @@ async fn what_is_not_a_hosts_to_say_is_refused_and_told_once_and_harms_nobody() 
     let shown = format!("/api/v1/runs/{}", theirs.name());
     let shown = scene.office.hq.owner().get(&shown).await;
     assert!(shown.status.is_success() && !shown.text.contains(LIE), "{}", shown.text);
+    let (ws, gateway) = (scene.office.ws(), scene.talk.admitted.gateway);
+    drop(scene.talk);
+    until("it is cut off", async || !ws.app.hosts.is_linked(ws.id, gateway)).await;
+    scene.office.stop(own.id).await;
+    scene.office.ended(own.id).await;
+    scene.office.hq.finish().await;
+}
+
+/// What is said of the money that is held back for a call.
+fn money(of: &Run, held: ReservationId) -> Vec<Command> {
+    let spent = Spent {
+        connection: None,
+        provider: "openai".to_owned(),
+        model: LIE.to_owned(),
+        tokens: Usage { input: 1, output: 1, ..Usage::default() },
+        counted: true,
+        billed_micros: Some(0),
+        size: None,
+    };
+    let paid = Paid { reservation: held, spent: spent.clone(), well: None };
+    let cut_off = CutOff { call: 1, reservation: held, spent: spent.clone(), piece: None };
+    let failed = CallFailed {
+        cut_off,
+        is_free: true,
+        class: "server".to_owned(),
+        message: LIE.to_owned(),
+        again: None,
+    };
+    let booked = |booked: Booked| Line::from(ReviewBooked { reservation: held, booked });
+    let lines: [Line; 5] = [
+        CallPaid { paid, said: None }.into(),
+        failed.into(),
+        booked(Booked::Answered(spent.clone())),
+        booked(Booked::Lost(spent)),
+        booked(Booked::Free),
+    ];
+    let cut = [None, Some(1_795_000_000_000)];
+    let all = lines.into_iter().flat_map(|line| cut.map(|cut| (line.clone(), cut)));
+    all.map(|(line, cut)| {
+        let Command::Entry { hand, .. } = word_at(of, cut) else { unreachable!("an entry") };
+        Command::Entry { hand, line }
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_is_held_back_for_another_is_not_a_hosts_to_settle_or_give_back() {
+    let mut scene = Scene::set().await;
+    let (own, theirs) = (scene.own.clone(), scene.theirs.clone());
+    let of_theirs = |scene: &Scene| {
+        let all: Vec<Reservation> = scene.office.all();
+        all.into_iter().find(|held| held.run == Some(theirs.id)).expect("a call goes on")
+    };
+    let held = of_theirs(&scene);
+    for command in money(&own, held.id) {
+        let answer = scene.say(Some(own.id), written(ENGINE, &command)).await;
+        assert_eq!(answer, Err(NOT_YOURS.to_owned()), "{command:?}");
+    }
+    assert_eq!(of_theirs(&scene), held, "it is held back as it was");
+    assert!(scene.office.usage(theirs.id).is_empty(), "nothing was booked");
+    assert_eq!(scene.office.get::<Run>(own.id).applied, own.applied);
+    let (owner, refused) = (scene.office.hq.owner(), "GPU box was refused something");
+    let notices = async || owner.get("/api/v1/notifications").await.text;
+    until("nobody is told", async || notices().await.contains(refused)).await;
+
+    scene.gate.open();
+    let ended = scene.office.ended(theirs.id).await;
+    assert_eq!(ended.outcome, Some(Outcome::Done), "{ended:?}");
     let (ws, gateway) = (scene.office.ws(), scene.talk.admitted.gateway);
     drop(scene.talk);
     until("it is cut off", async || !ws.app.hosts.is_linked(ws.id, gateway)).await;

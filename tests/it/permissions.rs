@@ -1,10 +1,12 @@
 //! Permissions before they are kept: what they would have let through, what an import would add; who an agent is, what
 //! a locked one is offered, and what its programs find here.
 
+use std::time::Duration;
+
 use features::agents::model::Agent;
 use features::agents::rules as agents;
 use features::runs::model::EventKind;
-use features::trust::model::{Approval, What};
+use features::trust::model::{Approval, Became, JudgedCall, What};
 use features::trust::queries as trust;
 use features::trust::rules::{self, NewPermission};
 use kernel::{ApprovalAnswer, ApprovalId, Leave, RunId, RunState, TrustMode};
@@ -93,11 +95,12 @@ async fn before_a_permission_is_kept_it_is_said_what_it_would_have_let_through()
     let preview = |id: ApprovalId| format!("/api/v1/approvals/{id}/preview");
     let told = owner.get(&preview(second.id)).await.json();
     let offer = &told["items"][0];
-    let counts = (&offer["asked"], &offer["met"], &offer["denied"], &offer["days"]);
-    assert_eq!(counts, (&json!(3), &json!(2), &json!(1), &json!(30)), "{told}");
+    let counts = (&offer["calls"], &offer["asked"], &offer["met"], &offer["denied"]);
+    assert_eq!(counts, (&json!(3), &json!(3), &json!(2), &json!(1)), "{told}");
+    assert_eq!((&offer["days"], &offer["more"]), (&json!(30), &json!(false)), "{told}");
     assert_eq!(offer["runs"], json!(["R-1"]));
     let page = owner.get(&format!("/w/marlow-cargo/approvals/{}/replay", third.id)).await;
-    let words = "Would have let through 1 of the 3 calls that were asked for in the last 30 days.";
+    let words = "Would have let through 1 of the 3 calls of the last 30 days without a question.";
     assert!(page.text.contains(words), "{}", page.text);
 
     let wish = |leave: &str| json!({ "agent": "ada", "tool": "exec", "leave": leave });
@@ -119,6 +122,54 @@ async fn before_a_permission_is_kept_it_is_said_what_it_would_have_let_through()
     assert_eq!(would(wish("allow")).await, (json!(3), json!(0)));
     answer(&office, &third, "denied").await;
     office.ended(run).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_nobody_was_asked_for_count_for_thirty_days() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let reads = |path: &str| json!({ "path": path });
+    // Two side by side, one by itself, and one that is refused.
+    let both = Turn::call("read", reads("SOUL.md")).and_call("read", reads("AGENTS.md"));
+    let model = &office.model;
+    model.push(both).push(Turn::call("read", reads("TOOLS.md"))).push(Turn::text("Read."));
+    let run = office.say(&ada, "Read").await;
+    office.ended(run).await;
+    let deny = json!({ "agent": "ada", "tool": "read", "leave": "deny", "days": 1 });
+    let kept = office.hq.owner().json("POST", "/api/v1/permissions", &deny).await;
+    assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text);
+    office.hq.advance(Duration::from_secs(60)).await;
+    office.model.push(Turn::call("read", reads("USER.md"))).push(Turn::text("Refused."));
+    let run = office.say(&ada, "Read on").await;
+    office.ended(run).await;
+    office.hq.restart().await;
+
+    let would = async |office: &Office, tool: &str| {
+        let body = json!({ "agent": "ada", "tool": tool, "leave": "deny" });
+        let told = office.hq.owner().json("POST", "/api/v1/permissions/preview", &body).await;
+        assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+        told.json()
+    };
+    let told = would(&office, "read").await;
+    let counts = (&told["calls"], &told["asked"], &told["met"], &told["denied"]);
+    assert_eq!(counts, (&json!(4), &json!(0), &json!(4), &json!(0)), "{told}");
+    assert_eq!(told["runs"], json!(["R-2", "R-1"]));
+    assert_eq!(would(&office, "*").await["calls"], json!(4));
+    let form = "/w/marlow-cargo/permissions/preview?agent=ada&tool=read&leave=deny";
+    let page = office.hq.owner().get(form).await;
+    let words = "Would have refused 4 of the 4 calls of the last 30 days.";
+    assert!(page.text.contains(words) && page.text.contains("runs/R-1"), "{}", page.text);
+    let of_all: Vec<JudgedCall> = office.all();
+    let became = of_all.iter().map(|one| one.call.became).collect::<Vec<_>>();
+    assert_eq!(became, [Became::Passed, Became::Passed, Became::Passed, Became::Refused]);
+
+    let app = office.hq.running().app.clone();
+    server::timers::sweep(&app).await;
+    assert_eq!(office.all::<JudgedCall>().len(), 4);
+    office.hq.advance_unnoticed(Duration::from_secs(31 * 24 * 3_600));
+    server::timers::sweep(&app).await;
+    assert!(office.all::<JudgedCall>().is_empty(), "they are gone");
     office.hq.finish().await;
 }
 

@@ -60,6 +60,15 @@ async fn a_program_has_its_variables_and_nobody_sees_their_values() {
     assert!(!told[2].0 && told[2].1.contains("NO_SUCH"), "{told:?}");
     let uses = office.hq.owner().get("/api/v1/secrets/uses?agent=ada").await;
     assert!(uses.text.contains("BUILD_TOKEN") && uses.text.contains("RARE_KEY"), "{}", uses.text);
+    let uses = uses.json();
+    let mut counts: Vec<_> = uses["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| (one["key"].as_str().unwrap_or_default(), one["count"].as_u64()))
+        .collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [("BUILD_TOKEN", Some(2)), ("RARE_KEY", Some(1))], "each program counts");
     let data = office.hq.data();
     office.hq.stop().await;
     let all = everything_in(&data);

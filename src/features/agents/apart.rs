@@ -165,7 +165,7 @@ pub async fn take(hand: Hand<'_>, name: &str) -> Result<Taken, EditError> {
             paths.insert(from);
         }
     }
-    let (author, wanted) = (Author::new(&who.name, &who.email), apart.clone());
+    let (author, wanted) = (Author::person(&who.name, who.account), apart.clone());
     let slug = agent.slug.clone();
     let taken = desk::at(ws, agent, author, paths.clone(), move |desk| {
         desk.disk_has_room().map_err(FilesError::from)?;

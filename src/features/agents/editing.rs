@@ -429,7 +429,7 @@ async fn at_desk<T: Send + 'static, const N: usize>(
     body: impl FnOnce(&Desk, [String; N]) -> Result<(T, Told), EditError> + Send + 'static,
 ) -> Result<T, EditError> {
     let Hand { ws, agent, who } = hand;
-    let author = Author::new(&who.name, &who.email);
+    let author = Author::person(&who.name, who.account);
     let held = BTreeSet::from(paths.clone());
     let (came, told) = desk::at(ws, agent, author, held, move |desk| {
         desk.disk_has_room()?;

@@ -47,6 +47,19 @@ pub enum FilesError {
         "the files were changed on {0} at the same moment; look at them again and put your change on top"
     )]
     Overtaken(String),
+    /// One of them lies on another machine as nobody may have it here, so that nothing is written over it.
+    #[error(
+        "{path} stays on {label} as it is: {why}; have its agent put that right there, and then make your change \
+         again"
+    )]
+    Stays {
+        /// The machine.
+        label: String,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The machine on which they lie does not do what is asked of it.
     #[error("the files on {label} cannot be reached now: {why}")]
     There {
@@ -75,6 +88,7 @@ impl Problem for FilesError {
             Self::Archived => "agent_archived",
             Self::Silent(_) => "gateway_offline",
             Self::Overtaken(_) => "file_changed",
+            Self::Stays { .. } => "file_stays",
             Self::There { .. } => "gateway_failed",
             Self::Damaged(_) => "gateway_garbled",
             Self::Git(error) => error.code(),
@@ -85,7 +99,7 @@ impl Problem for FilesError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) | Self::NoFolder | Self::NotThen(_) => ProblemKind::NotFound,
-            Self::Archived | Self::Overtaken(_) => ProblemKind::Conflict,
+            Self::Archived | Self::Overtaken(_) | Self::Stays { .. } => ProblemKind::Conflict,
             Self::There { .. } | Self::Damaged(_) => ProblemKind::Upstream,
             Self::Git(error) => error.kind(),
             Self::Store(error) => error.kind(),

@@ -2,12 +2,14 @@
 //! change is committed here on a draft and laid there, and refused where the files are not what they were any more. While
 //! the machine is silent, home shows what it was sent last.
 
+mod words;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use app::Ws;
-use app::downstream::{Look, PATIENCE, SILENT};
+use app::downstream::{Look, PATIENCE, SILENT, Stays};
 use app::upstream::Refusal;
 use git::pack::Moved;
 use git::{Branch, CommitId};
@@ -21,7 +23,6 @@ use web::format;
 use super::files::FilesError;
 use super::model::Agent;
 use super::queries::elsewhere::{self, Elsewhere};
-use crate::inbox::queries::why::clock;
 
 /// A look serves those who read so soon after it.
 const FRESH: Duration = Duration::from_millis(200);
@@ -35,6 +36,10 @@ const MOST: u64 = 600 << 20;
 const FILES: &str = "files";
 /// The code of a host that refuses a change: the files are not what they were any more.
 pub const OVERTAKEN: &str = "file_changed";
+/// The code of a host that refuses a change of a file that stays there, which comes with it as [`Stays`].
+pub const HELD_BACK: &str = "file_stays";
+/// So many files that stay on a machine are told with their names.
+pub const NAMED: usize = 20;
 
 /// What home asks a host about the files of its agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +86,12 @@ pub struct Lies {
     pub lying: Lying,
     /// How many bytes the pack has of what is missing at home.
     pub total: u64,
-    /// Some of them, as hexadecimal digits.
-    pub data: String,
+    /// Some of them.
+    #[serde(with = "app::coded")]
+    pub data: Vec<u8>,
+    /// The first of the files that stay there; only where this is asked anew.
+    #[serde(default)]
+    pub stays: Vec<Stays>,
 }
 
 /// A change that was made at home.
@@ -125,6 +134,8 @@ pub struct There {
     pub is_live: bool,
     /// What is to be said of them, in whole sentences; empty where all is as if they lay here.
     pub words: String,
+    /// The first of the files that lie there alone, as of the last look.
+    pub stays: Vec<Stays>,
 }
 
 /// Works at the files of an agent, wherever they lie, while nobody else changes these.
@@ -292,8 +303,8 @@ pub async fn state(
     let Some(place) = place(ws, agent)? else { return Ok(None) };
     let why = match look(ws, agent, &place).await {
         Ok(look) => {
-            let words = left_out(look.left_out, &place.label);
-            return Ok(Some(There { is_live: true, words }));
+            let words = words::left_out(&look, &place.label, true);
+            return Ok(Some(There { is_live: true, words, stays: look.stays }));
         }
         Err(FilesError::Silent(_)) => None,
         Err(FilesError::There { why, .. }) => Some(why),
@@ -305,39 +316,12 @@ pub async fn state(
         let head = repo.head(&branch)?;
         Ok(head.map(|head| repo.commit(head)).transpose()?.map(|commit| commit.time))
     });
-    let words = words(&place, why.as_deref(), as_of.await?, (now, zone));
-    Ok(Some(There { is_live: false, words }))
-}
-
-fn left_out(count: usize, label: &str) -> String {
-    match count {
-        0 => String::new(),
-        1 => format!("One file is on {label} alone: it is too large, or holds a key."),
-        many => format!("{many} files are on {label} alone: they are too large, or hold keys."),
-    }
-}
-
-/// What is said of files that were sent some time ago.
-fn words(
-    place: &Elsewhere,
-    why: Option<&str>,
-    as_of: Option<Timestamp>,
-    (now, zone): (Timestamp, &TimeZone),
-) -> String {
-    let label = &place.label;
-    let what = match (why, place.heard_at) {
-        (Some(why), _) => format!("{label} does not show its files now: {why}."),
-        (None, Some(at)) => format!("{label} has been silent since {}.", clock(at, now, zone)),
-        (None, None) => format!("{label} was never heard of."),
-    };
-    let shown = match as_of {
-        Some(at) => {
-            let at = clock(at, now, zone);
-            format!("These are the files as of {at}, the last that were sent here.")
-        }
-        None => "Nothing was sent here yet.".to_owned(),
-    };
-    format!("{what} {shown} They can be changed when it is back.")
+    let old = words::old(&place, why.as_deref(), as_of.await?, (now, zone));
+    let last = ws.looks.last(agent.id);
+    let left_out = last.as_ref().map(|look| words::left_out(look, &place.label, false));
+    let words = format!("{old} {}", left_out.unwrap_or_default()).trim_end().to_owned();
+    let stays = last.map(|look| look.stays).unwrap_or_default();
+    Ok(Some(There { is_live: false, words, stays }))
 }
 
 /// Asks the machine where an agent works to commit what a run that has ended left there.
@@ -400,7 +384,7 @@ async fn seen(
     let (own, branch) = (ws.clone(), Branch::agent(&agent.slug)?);
     let head = blocking(move || stands(&own, &branch)).await?;
     let has = last.as_ref().map(|look| look.now).or(head);
-    let (lying, pack) = fetched(ws, place, (agent.id, head, has)).await?;
+    let Fetched { lying, stays, pack } = fetched(ws, place, (agent.id, head, has)).await?;
     let is_same = last.is_some_and(|look| look.is_laid && look.now == lying.now);
     let (own, copy) = (ws.clone(), copy_of(ws, &agent.slug));
     // Until it is laid, nobody takes the copy for what lies there.
@@ -419,29 +403,38 @@ async fn seen(
     .await?;
     go_on(ws, &agent.slug, lying.head).await?;
     let Lying { head, now, left_out } = lying;
-    let look = Look { at: Instant::now(), head, now, is_laid: true, left_out };
+    let look = Look { at: Instant::now(), head, now, is_laid: true, left_out, stays };
     ws.looks.note(agent.id, look.clone());
     Ok(look)
 }
 
 /// What lies there, with a pack of what is missing here.
+struct Fetched {
+    lying: Lying,
+    stays: Vec<Stays>,
+    pack: Vec<u8>,
+}
+
 async fn fetched(
     ws: &Ws,
     place: &Elsewhere,
     (agent, head, has): (AgentId, Option<CommitId>, Option<CommitId>),
-) -> Result<(Lying, Vec<u8>), FilesError> {
-    let (mut of, mut pack) = (None, Vec::new());
+) -> Result<Fetched, FilesError> {
+    let (mut of, mut stays, mut pack) = (None, Vec::new(), Vec::new());
     loop {
         let wanted = Wanted { agent, head, has, of, offset: pack.len() as u64 };
         let lies: Lies = ask(ws, place, &Asked::Look(wanted), PATIENCE).await?;
-        let piece = hex::decode(&lies.data).unwrap_or_default();
+        let piece = lies.data;
         let is_last = piece.is_empty() || lies.total <= (pack.len() + piece.len()) as u64;
         pack.extend(piece);
+        if of.is_none() {
+            stays = lies.stays.into_iter().take(NAMED).map(words::short).collect();
+        }
         if MOST < pack.len() as u64 {
             return Err(there(place, "it has more files than an agent may have"));
         }
         if is_last {
-            return Ok((lies.lying, pack));
+            return Ok(Fetched { lying: lies.lying, stays, pack });
         }
         of = Some(lies.lying);
     }
@@ -465,6 +458,10 @@ fn refused(place: &Elsewhere, refusal: Refusal, now: Timestamp) -> FilesError {
     match refusal.code.as_str() {
         SILENT => silent(place, now),
         OVERTAKEN => FilesError::Overtaken(place.label.clone()),
+        HELD_BACK => match Stays::deserialize(&refusal.with) {
+            Ok(Stays { path, why }) => FilesError::Stays { label: place.label.clone(), path, why },
+            Err(_) => there(place, &refusal.sentence),
+        },
         _ => there(place, &refusal.sentence),
     }
 }
@@ -528,37 +525,24 @@ mod tests {
     }
 
     #[test]
-    fn old_files_say_how_old_they_are_and_why() {
-        let (now, utc) = (from_ms(NOON), TimeZone::UTC);
-        let ago = |minutes: i64| from_ms(NOON - minutes * 60_000);
-        let silent = place(false, Some(ago(13)));
-        assert_eq!(
-            words(&silent, None, Some(ago(17)), (now, &utc)),
-            "GPU box has been silent since 11:47. These are the files as of 11:43, the last that were sent \
-             here. They can be changed when it is back."
-        );
-        let never = words(&place(false, None), None, None, (now, &utc));
-        assert!(
-            never.starts_with("GPU box was never heard of. Nothing was sent here yet."),
-            "{never}"
-        );
-        let mute = words(&silent, Some("it is busy"), Some(ago(17)), (now, &utc));
-        assert!(mute.starts_with("GPU box does not show its files now: it is busy."), "{mute}");
-        assert!(left_out(0, "GPU box").is_empty() && left_out(2, "GPU box").starts_with("2 files"));
-    }
-
-    #[test]
     fn what_a_host_refuses_is_told_as_what_it_is() {
         let place = place(true, Some(from_ms(NOON - 300_000)));
-        let code = |code: &str| {
-            let error = refused(&place, Refusal::new(code, "it is busy"), from_ms(NOON));
+        let told = |refusal: Refusal| {
+            let error = refused(&place, refusal, from_ms(NOON));
             (error.code(), error.to_string())
         };
+        let code = |code: &str| told(Refusal::new(code, "it is busy"));
         let (silent, words) = code(SILENT);
         assert_eq!(silent, "gateway_offline");
         assert!(words.starts_with("GPU box has been silent for 5 min"), "{words}");
         assert_eq!(code(OVERTAKEN).0, "file_changed");
         let (other, words) = code("host_mute");
         assert!(other == "gateway_failed" && words.contains("it is busy"), "{words}");
+        let with = json!({ "path": "a.md", "why": "it holds what looks like a key" });
+        let (held, words) = told(Refusal { with, ..Refusal::new(HELD_BACK, "it stays") });
+        assert!(held == "file_stays", "{held}");
+        assert!(words.starts_with("a.md stays on GPU box as it is: it holds what "), "{words}");
+        let (garbled, words) = code(HELD_BACK);
+        assert!(garbled == "gateway_failed" && words.contains("it is busy"), "{words}");
     }
 }

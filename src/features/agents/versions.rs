@@ -136,7 +136,7 @@ pub async fn bring_back(
     let hand = Hand { ws, agent, who };
     let (id, path) = (CommitId::parse(id)?, editing::usable(hand, path)?);
     let (author, file, slug) =
-        (Author::new(&who.name, &who.email), path.clone(), agent.slug.clone());
+        (Author::person(&who.name, who.account), path.clone(), agent.slug.clone());
     let commit = desk::at(ws, agent, author, BTreeSet::from([path.clone()]), move |desk| {
         desk.disk_has_room()?;
         let repo = desk.ws.repo()?;

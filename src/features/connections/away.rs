@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use app::Ws;
-use app::upstream::{Refusal, Upstream, Wanted, access_handle, facts_handle, handle};
+use app::upstream::{Aside, Refusal, Upstream, Wanted, access_handle, facts_handle, handle};
 use crypto::keyring::Secret;
 use crypto::redact::Redactor;
 use kernel::time::Clock;
@@ -203,7 +203,7 @@ impl LentAccount {
     async fn asked(&self, refused: Option<u64>) -> Result<Access, ProviderError> {
         let mut moves = self.up.moves();
         let wanted = Wanted { connection: self.id, refused };
-        let answer = self.up.asks(wanted.said()).await.map_err(refusal)?;
+        let answer = self.up.asks(Aside::Access(wanted).said()).await.map_err(refusal)?;
         let version = answer["version"].as_u64();
         let comes = async {
             loop {
@@ -326,7 +326,8 @@ mod tests {
             0
         }
         fn asks(&self, what: Value) -> Answered<'_> {
-            self.asked.lock().push(Wanted::of(&what).unwrap());
+            let Some(Aside::Access(wanted)) = Aside::of(&what) else { panic!("{what}") };
+            self.asked.lock().push(wanted);
             Box::pin(async move {
                 if let Some(refusal) = &self.refuses {
                     return Err(refusal.clone());
@@ -358,6 +359,9 @@ mod tests {
         }
         fn keys(&self, _: &str) -> Vec<Zeroizing<String>> {
             Vec::new()
+        }
+        fn lacks_keys(&self) -> bool {
+            false
         }
     }
 

@@ -63,6 +63,31 @@ pub fn open(tx: &impl ReadExt, agent: AgentId, limit: usize) -> Result<Vec<Item>
     tx.scan(BY_AGENT, &Range::prefix(open).limit(limit))
 }
 
+/// The same, up to the one with which so many wait: runs may have items for days while they wait for people, and those
+/// take no place from what is begun next.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open_until(tx: &impl ReadExt, agent: AgentId, most: usize) -> Result<Vec<Item>, StoreError> {
+    let mut open = KeyBuf::of(&agent);
+    open.u8(0);
+    let mut rest = Range::prefix(open).limit(most);
+    let (mut found, mut waiting) = (Vec::new(), 0);
+    loop {
+        let page = tx.hits::<Item>(BY_AGENT, &rest)?;
+        let behind = page.last().filter(|_| page.len() == most).map(|hit| hit.key.clone());
+        for hit in page {
+            waiting += usize::from(hit.record.state != ItemState::Leased);
+            found.push(hit.record);
+            if waiting == most {
+                return Ok(found);
+            }
+        }
+        let Some(behind) = behind else { return Ok(found) };
+        rest = rest.after(&behind);
+    }
+}
+
 /// The next moment at which an item becomes due, after this one.
 ///
 /// # Errors

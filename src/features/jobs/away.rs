@@ -16,7 +16,7 @@ use store::{Read, ReadExt as _, StoreError};
 use super::model::Job;
 use super::queries::{self, MAX_READ, Written};
 use super::rules::JobError;
-use super::typing::{self, Typed};
+use super::typing::{self, TextId, Typed};
 use crate::agents::queries::elsewhere::{self, Elsewhere};
 
 /// What home asks the machine of a program.
@@ -40,6 +40,9 @@ pub enum Asks {
         text: String,
         /// Whether nothing more will come.
         end: bool,
+        /// Which text: one that has come before is answered as it was then. None from a home that sends each once.
+        #[serde(default)]
+        number: Option<TextId>,
     },
 }
 
@@ -151,8 +154,10 @@ pub(super) async fn write(
     place: &Elsewhere,
     job: &Job,
     typed: Typed,
+    number: TextId,
 ) -> Result<usize, JobError> {
-    let asks = Asks::Input { job: job.id, text: typed.text, end: typed.end };
+    let Typed { text, end } = typed;
+    let asks = Asks::Input { job: job.id, text, end, number: Some(number) };
     match ask::<Took>(ws, place, &asks).await {
         Ok(Took::All(bytes)) => Ok(bytes),
         Ok(Took::Part { taken, of }) => Err(JobError::FullInput { taken, of }),
@@ -187,8 +192,13 @@ pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
             let reads = ws.inputs.open(job.id).is_some();
             serde_json::to_value(Heard { text, from, next, reads })
         }
-        Asks::Input { text, end, .. } => {
-            let took = match typing::write(ws, &job, &Typed { text, end }) {
+        Asks::Input { text, end, number, .. } => {
+            let typed = Typed { text, end };
+            let taken = match number {
+                Some(number) => typing::write_once(ws, &job, &typed, number),
+                None => typing::write(ws, &job, &typed),
+            };
+            let took = match taken {
                 Ok(bytes) => Took::All(bytes),
                 Err(JobError::FullInput { taken, of }) => Took::Part { taken, of },
                 Err(JobError::Deaf(_)) => Took::Deaf,
@@ -207,7 +217,7 @@ fn refusal(error: &JobError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asks, Heard, Took, Value};
+    use super::{Asks, Heard, TextId, Took, Value, json};
     use kernel::{JobId, TypedId as _};
 
     fn again<T: serde::Serialize + serde::de::DeserializeOwned>(what: &T) -> T {
@@ -221,8 +231,14 @@ mod tests {
         let mut said = asks.said();
         let inner: Value = said["job"].take();
         assert_eq!(serde_json::from_value::<Asks>(inner).unwrap(), asks);
-        let typed = Asks::Input { job, text: "yes\n".to_owned(), end: true };
+        let number = Some(TextId::from_bytes([17; 16]));
+        let typed = Asks::Input { job, text: "yes\n".to_owned(), end: true, number };
         assert_eq!(again(&typed), typed);
+        let plain = json!({ "input": { "job": job, "text": "yes\n", "end": true } });
+        let Asks::Input { number, .. } = serde_json::from_value(plain).unwrap() else {
+            panic!("it is a text")
+        };
+        assert_eq!(number, None, "a home that has no numbers is understood");
         let heard = Heard { text: "one\n".to_owned(), from: 3, next: 7, reads: true };
         assert_eq!(again(&heard), heard);
         for took in [Took::All(4), Took::Part { taken: 1, of: 4 }, Took::Deaf, Took::Ended] {

@@ -1,10 +1,11 @@
 //! What people and agents write to a program that runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use app::Ws;
+use kernel::TypedId as _;
 use sandbox::input::Stdin;
+use store::StoreError;
 use web::idempotency::Once;
 use web::session::Person;
 
@@ -14,6 +15,11 @@ use super::rules::{self, JobError};
 
 /// How much is written at once at most, in bytes.
 pub const MAX_TYPED: usize = 64 * 1024;
+
+kernel::ids! {
+    /// A text for a program: by this the machine of the program knows it again, should it come twice.
+    TextId,
+}
 
 /// What is written.
 pub struct Typed {
@@ -28,6 +34,31 @@ pub struct Typed {
 /// # Errors
 /// `Ended`, `Deaf`, `LongInput`; `FullInput` when it took a part only.
 pub fn write(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
+    whole(put(ws, job, typed)?, typed)
+}
+
+/// The same for a text that may come again, since its answer was lost: it is written once, and answered as it was then.
+///
+/// # Errors
+/// As [`write()`].
+pub(super) fn write_once(
+    ws: &Ws,
+    job: &Job,
+    typed: &Typed,
+    text: TextId,
+) -> Result<usize, JobError> {
+    whole(ws.inputs.once(text.uuid().into_bytes(), || put(ws, job, typed))?, typed)
+}
+
+fn whole(taken: usize, typed: &Typed) -> Result<usize, JobError> {
+    match typed.text.len() {
+        of if taken < of => Err(JobError::FullInput { taken, of }),
+        _ => Ok(taken),
+    }
+}
+
+/// Gives a program as much of a text as it takes; once that is all of it, its input ends where that is wanted.
+fn put(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
     let input = open(ws, job, typed)?;
     let taken = match input.write(typed.text.as_bytes()) {
         Ok(taken) => taken,
@@ -37,10 +68,7 @@ pub fn write(ws: &Ws, job: &Job, typed: &Typed) -> Result<usize, JobError> {
             return Err(JobError::Deaf(job.number));
         }
     };
-    if taken < typed.text.len() {
-        return Err(JobError::FullInput { taken, of: typed.text.len() });
-    }
-    if typed.end {
+    if typed.end && taken == typed.text.len() {
         input.close();
     }
     Ok(taken)
@@ -62,7 +90,8 @@ fn check(job: &Job, typed: &Typed) -> Result<(), JobError> {
 }
 
 /// Writes to a program for a person, wherever it runs: noted first, so that what somebody did is on record even if HQ ends
-/// just then. Sent twice with one key, it is written once.
+/// just then. Sent twice with one key, it is noted once and written once: the machine of the program knows whether it has
+/// written it, so that what did not get there is written by the repeat.
 ///
 /// # Errors
 /// As [`write()`], `NoInput` when there is nothing to write, `Silent` and `Told` when its machine does not take it.
@@ -76,26 +105,31 @@ pub async fn send(
     if typed.text.is_empty() && !typed.end {
         return Err(JobError::NoInput);
     }
-    let place = ws.read(|snap| away::place(ws, snap, job))?;
-    match &place {
-        None => drop(open(ws, job, &typed)?),
-        Some(place) => {
-            check(job, &typed)?;
-            if !place.is_linked {
-                return Err(JobError::Silent(place.label.clone()));
+    let once = once.also("text");
+    let (place, noted) = ws.read(|snap| {
+        Ok::<_, StoreError>((away::place(ws, snap, job)?, once.answered::<TextId>(snap)?))
+    })?;
+    let text = match noted {
+        Some(text) => text,
+        None => {
+            match &place {
+                None => drop(open(ws, job, &typed)?),
+                Some(place) => {
+                    check(job, &typed)?;
+                    if !place.is_linked {
+                        return Err(JobError::Silent(place.label.clone()));
+                    }
+                }
             }
+            let (id, bytes, end) = (job.id, typed.text.len(), typed.end);
+            let note = once.run(move |tx| {
+                rules::note_input(tx, id, bytes, end).map(|()| tx.new_id::<TextId>())
+            });
+            ws.write(who, note).await?
         }
-    }
-    let (id, bytes, end) = (job.id, typed.text.len(), typed.end);
-    let is_first = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&is_first);
-    let note = once.run(move |tx| {
-        rules::note_input(tx, id, bytes, end).map(|()| told.store(true, Ordering::SeqCst))
-    });
-    ws.write(who, note).await?;
+    };
     match place {
-        _ if !is_first.load(Ordering::SeqCst) => Ok(bytes),
-        None => write(ws, job, &typed),
-        Some(place) => away::write(ws, &place, job, typed).await,
+        None => write_once(ws, job, &typed, text),
+        Some(place) => away::write(ws, &place, job, typed, text).await,
     }
 }

@@ -5,8 +5,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use kernel::{
-    AccountId, AgentId, ConnectionId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
-    TaskId, Thinking, Timestamp, TypedId, WaitFor,
+    AccountId, AgentId, ConnectionId, GatewayId, ItemId, Outcome, RunId, RunState, RunTrigger,
+    SessionId, TaskId, Thinking, Timestamp, TypedId, WaitFor,
 };
 use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
@@ -184,6 +184,9 @@ pub struct Run {
     pub thinking_source: Option<ModelSource>,
     /// The number of the engine's command that was applied to it last, from 1: one that comes again changes nothing.
     pub applied: u64,
+    /// The gateway whose machine it works on, as its agent did when it was made; none for the machine that HQ runs on. The
+    /// gateway may have been removed since.
+    pub gateway: Option<GatewayId>,
 }
 
 /// A request to stop.
@@ -273,7 +276,7 @@ impl Record for Run {
     type Id = RunId;
     const TABLE: Table = RUNS;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const INDEXES: &'static [Index] = &[RUN_BY_NUMBER, RUN_BY_AGENT, RUN_LIVE, RUN_BY_TASK];
     fn id(&self) -> RunId {
         self.id
@@ -333,15 +336,36 @@ impl Record for Run {
             ended_at: None,
             thinking_source: Some(ModelSource::Task),
             applied: 9,
+            gateway: Some(GatewayId::from_bytes([95; 16])),
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         // It was the same without the last fields, of which nothing is known: each of them is a zero.
         let lacks: &[u8] = match version {
-            1 => &[0, 0],
-            2 => &[0],
+            1 => &[0, 0, 0],
+            2 => &[0, 0],
+            3 => &[0],
             _ => return Err(DecodeError::UnknownVersion { table: RUNS.name, version }),
         };
         codec::decode(&[body, lacks].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Run, codec};
+    use store::Record as _;
+
+    #[test]
+    fn a_run_of_an_older_program_worked_on_the_machine_that_hq_runs_on() {
+        let here = Run { gateway: None, ..Run::sample() };
+        let body = codec::encode(&here).expect("it can be written");
+        // That there is no gateway is the last byte.
+        let older = Run::upgrade(3, &body[..body.len() - 1]).expect("it is read");
+        assert_eq!(older, here);
+        let oldest = Run { gateway: None, thinking_source: None, applied: 0, ..Run::sample() };
+        let body = codec::encode(&oldest).expect("it can be written");
+        let read = Run::upgrade(1, &body[..body.len() - 3]).expect("it is read");
+        assert_eq!(read, oldest);
     }
 }

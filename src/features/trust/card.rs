@@ -4,7 +4,7 @@ use kernel::{Can, Event};
 use noun::{Area, Field, Fields, Meaning, Noun, Type, named_as, text_of};
 use store::{ReactionError, WriteTx};
 
-use super::model::{AgentTrust, Approval, Permission, PermissionUse};
+use super::model::{AgentTrust, Approval, JudgedCall, Permission, PermissionUse};
 use super::rules;
 
 /// The card of modes. A record has no name: history calls it by its agent.
@@ -36,7 +36,10 @@ pub static PERMISSION: Noun = Noun {
     path: permission_path,
     undo: Some(Can::Admin),
     triggers: Some("Agents and runs"),
-    tables: |schema| schema.with::<Permission>().with::<PermissionUse>().with::<Approval>(),
+    tables: |schema| {
+        let schema = schema.with::<Permission>().with::<PermissionUse>();
+        schema.with::<Approval>().with::<JudgedCall>()
+    },
     react: Some(react),
     ..Noun::of::<Permission>("permission", "permission", "permissions")
 };

@@ -54,6 +54,15 @@ pub fn looked_at(text: String, folder: &Path, below: &str) -> (Line, Vec<Witness
     (line, files)
 }
 
+/// What a command line would run in an agent's folder on this machine now. Blocking.
+///
+/// # Errors
+/// Why that cannot be told.
+pub fn seen(text: &str, folder: &Path) -> Result<Vec<Seen>, commands::Why> {
+    let jail = Jail::at(folder);
+    jail.seen(&commands::reduce(text), &jail.folder.display().to_string())
+}
+
 /// The files of the agent that a line names, as they are now. Of very many the last stands for all others. Blocking.
 fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
     let mut found = BTreeMap::new();
@@ -85,7 +94,7 @@ fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
 
 /// The machine as a program in the jail finds it, with the agent's folder if it is there. A file outside of that has no
 /// hash: a yes to it is never kept.
-pub(super) struct Jail {
+struct Jail {
     folder: PathBuf,
     /// The agent's files, once one of them is looked for; none where its folder is not there.
     files: OnceCell<Option<AgentFiles>>,
@@ -96,23 +105,29 @@ pub(super) struct Jail {
 }
 
 impl Jail {
-    pub(super) fn at(folder: &Path) -> Self {
-        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    fn at(folder: &Path) -> Self {
+        let real = folder.canonicalize().ok(); // ok: it is not there
+        // Most paths that are asked for lie below it, and its links are followed.
+        let followed = real.iter().map(|real| (real.clone(), Some(real.clone()))).collect();
         Self {
-            folder,
+            folder: real.unwrap_or_else(|| folder.to_owned()),
             files: OnceCell::new(),
             programs: RefCell::default(),
-            followed: RefCell::default(),
+            followed: RefCell::new(followed),
         }
     }
 
     /// A command line that runs in this folder.
-    pub(super) fn line(&self, text: String, cwd: &Path) -> Line {
-        let (at, cwd) = (self.folder.display().to_string(), cwd.display().to_string());
-        let reduced = commands::reduce(&text);
-        let place = commands::Place { folder: &at, start: &cwd, machine: self };
-        let seen = commands::look(&reduced, &place);
+    fn line(&self, text: String, cwd: &Path) -> Line {
+        let (cwd, reduced) = (cwd.display().to_string(), commands::reduce(&text));
+        let seen = self.seen(&reduced, &cwd);
         Line { text, cwd, reduced, seen }
+    }
+
+    /// What a line would run that begins in this folder.
+    fn seen(&self, reduced: &Reduced, start: &str) -> Result<Vec<Seen>, commands::Why> {
+        let at = self.folder.display().to_string();
+        commands::look(reduced, &commands::Place { folder: &at, start, machine: self })
     }
 
     fn files(&self) -> Option<&AgentFiles> {
@@ -269,5 +284,9 @@ mod tests {
         assert_eq!(jail.real("/none/at/all").as_deref(), Some("/none/at/all"));
         let real = jail.real(&root.join("in/new/file").display().to_string());
         assert_eq!(real, Some(root.join("a/b/new/file").display().to_string()));
+        for text in ["ls -l a && ls out; cd in && cat file", "sh a/b/file", "ls $(x)", "ls in/.."] {
+            let (line, _) = looked_at(text.to_owned(), &root, "");
+            assert_eq!(seen(text, &root), line.seen, "{text}");
+        }
     }
 }

@@ -1,4 +1,7 @@
-//! Records: the mode of an agent, permissions, approvals. A released layout is frozen: add `…V1`, raise `VERSION`.
+//! Records: the mode of an agent, permissions, approvals, calls that were judged. A released layout is frozen: add `…V1`,
+//! raise `VERSION`.
+
+mod judged;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,7 @@ use kernel::{
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 pub use commands::Pattern;
+pub use judged::{Became, JUDGED_CALLS, Judged, JudgedCall};
 
 /// The tool that acts at sites.
 pub const BROWSER: &str = "browser";

@@ -1,16 +1,20 @@
-//! All writes to modes, permissions and approvals.
+//! All writes to modes, permissions, approvals and calls that were judged.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use kernel::key::KeyBuf;
 use kernel::{
     AccountId, AgentId, ApprovalAnswer, ApprovalId, ConnectionId, Event, Leave, PermissionId,
     Problem, ProblemKind, Risk, RowAct, RunId, Timestamp, TrustMode,
 };
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Range, ReadExt, Record as _, StoreError, WriteTx};
 
 use super::card::PERMISSION;
-use super::model::{AgentTrust, Answer, Approval, Offer, Permission, PermissionUse, Plan, What};
+use super::model::{
+    AgentTrust, Answer, Approval, Became, Judged, JudgedCall, Offer, Permission, PermissionUse,
+    Plan, What,
+};
 use super::queries::{self, ALL_TOOLS};
 use super::replay;
 use crate::agents::model::Agent;
@@ -245,6 +249,52 @@ pub fn note_decided(tx: &mut WriteTx<'_>, by: &[PermissionId]) -> Result<(), Sto
     Ok(())
 }
 
+/// So many calls of one message are kept.
+const MAX_JUDGED: usize = 64;
+
+/// Keeps calls of a run as the gate has judged them. One that is larger than such calls are is passed over, and so are more
+/// than a message has.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note_judged(
+    tx: &mut WriteTx<'_>,
+    (run, agent): (RunId, AgentId),
+    at: Timestamp,
+    calls: Vec<Judged>,
+) -> Result<(), StoreError> {
+    for call in calls.into_iter().filter(Judged::is_small).take(MAX_JUDGED) {
+        tx.put(&JudgedCall { at, run, agent, call })?;
+    }
+    Ok(())
+}
+
+/// Notes at a call that a person said no to it; nothing where it is gone by now.
+fn note_denied(tx: &mut WriteTx<'_>, approval: &Approval) -> Result<(), StoreError> {
+    if let Some(mut denied) = tx.get::<JudgedCall>(JudgedCall::key_of(approval))? {
+        denied.call.became = Became::Denied;
+        tx.put(&denied)?;
+    }
+    Ok(())
+}
+
+/// Removes up to `limit` calls that were judged before a moment. Says whether nothing is left to remove.
+///
+/// # Errors
+/// When the store refuses.
+pub fn forget_judged(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    limit: usize,
+) -> Result<bool, StoreError> {
+    let old = Range::between(KeyBuf::new(), KeyBuf::of(&before)).limit(limit);
+    let old: Vec<JudgedCall> = tx.list(&old)?;
+    for call in &old {
+        tx.delete::<JudgedCall>(call.id())?;
+    }
+    Ok(old.len() < limit)
+}
+
 /// A call that is to wait for a person's yes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewApproval {
@@ -272,6 +322,9 @@ pub struct NewApproval {
     /// Until when it waits.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
+    /// The call as it was judged; none where an older host has judged it.
+    #[serde(default)]
+    pub judged: Option<Judged>,
 }
 
 /// Keeps a call that waits for a person's yes.
@@ -292,6 +345,12 @@ pub fn allow_reviewed(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), Trus
 }
 
 fn keep(tx: &mut WriteTx<'_>, new: NewApproval, answer: Option<Answer>) -> Result<(), TrustError> {
+    let (mut judged, now) = (new.judged, tx.now());
+    if let (Some(call), Some(_)) = (&mut judged, &answer) {
+        // Nobody was asked.
+        call.became = Became::Passed;
+    }
+    note_judged(tx, (new.run, new.agent), now, judged.into_iter().collect())?;
     tx.put(&Approval {
         id: tx.new_id(),
         run: new.run,
@@ -304,7 +363,7 @@ fn keep(tx: &mut WriteTx<'_>, new: NewApproval, answer: Option<Answer>) -> Resul
         risk: new.risk,
         why: new.why,
         offers: new.offers,
-        asked_at: tx.now(),
+        asked_at: now,
         until: new.until,
         answer,
         spent_at: None,
@@ -365,6 +424,9 @@ pub fn decide(
     let note = decision.note.trim().to_owned();
     approval.answer = Some(Answer { answer: decision.answer, by: Some(by), note, at: tx.now() });
     tx.put(&approval)?;
+    if decision.answer == ApprovalAnswer::Denied {
+        note_denied(tx, &approval)?;
+    }
     tx.emit(Event::ApprovalAnswered(approval.id, run.id, approval.agent, decision.answer));
     Ok(approval)
 }

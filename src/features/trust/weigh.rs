@@ -4,6 +4,7 @@
 //! for it: of all agents above a run the strictest answer counts. What only the mode allows is asked for all the same once
 //! a conversation has read words from outside, where it could carry something out of the house.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use commands::Seen;
@@ -100,8 +101,8 @@ pub fn programs(tx: &impl ReadExt, agents: &[AgentId]) -> Result<Reach, StoreErr
     Ok(Reach::AnyHost)
 }
 
-/// What a request asks of whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a request asks of whom. Records keep it: a released layout is frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Such as `GET`.
     pub method: String,

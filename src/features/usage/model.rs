@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::runs::model::Run;
 use kernel::time::month_of;
 use kernel::{
-    AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RoutineId,
-    RunId, StreamId, TaskId, Timestamp, TypedId, UsageId,
+    AgentId, CallEnd, CallKind, ConnectionId, GatewayId, Payer, PricedBy, ReservationId, Route,
+    RoutineId, RunId, StreamId, TaskId, Timestamp, TypedId, UsageId,
 };
 use providers::model::Usage as Tokens;
+use store::codec;
 use store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Model calls.
@@ -91,6 +92,8 @@ pub struct Usage {
     /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+    /// The gateway whose machine the run worked on; none for the machine that HQ runs on.
+    pub gateway: Option<GatewayId>,
 }
 
 impl Usage {
@@ -130,7 +133,7 @@ impl Record for Usage {
     type Id = UsageId;
     const TABLE: Table = USAGE;
     const CLASS: Class = Class::Log;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[BY_RUN];
     const COUNTS: &'static [Count] =
         &[AGENT_MONTH, MONTH, AGENT_DAY, RUN_COST, PAYER_DAY, TOKEN_DAY];
@@ -176,6 +179,8 @@ impl Record for Usage {
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => old::usage(body),
+            // It was the same without the gateway: none is a zero.
+            2 => codec::decode(&[body, [0].as_slice()].concat()),
             _ => Err(DecodeError::UnknownVersion { table: USAGE.name, version }),
         }
     }
@@ -209,6 +214,7 @@ impl Record for Usage {
                 Payer::Task(TaskId::from_bytes([2; 16])),
             ],
             at: kernel::time::from_ms(1_700_000_000_000),
+            gateway: Some(GatewayId::from_bytes([95; 16])),
         }
     }
 }
@@ -365,5 +371,20 @@ impl Record for SeenRatio {
     }
     fn sample() -> Self {
         Self { model: "claude".into(), permille: 640 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Usage, codec};
+    use store::Record as _;
+
+    #[test]
+    fn a_call_of_an_older_program_was_made_on_the_machine_that_hq_runs_on() {
+        let here = Usage { gateway: None, ..Usage::sample() };
+        let body = codec::encode(&here).expect("it can be written");
+        // That there is no gateway is the last byte.
+        let older = Usage::upgrade(2, &body[..body.len() - 1]).expect("it is read");
+        assert_eq!(older, here);
     }
 }

@@ -1,5 +1,6 @@
 //! All writes of money: reserve before a call, settle after it, book what nobody saw the end of.
 
+mod booked;
 pub mod budgets;
 pub mod counting;
 pub mod daily;
@@ -501,10 +502,8 @@ fn book(
     spent: Spent,
     end: CallEnd,
 ) -> Result<Usage, UsageError> {
-    let task = match held.run {
-        Some(run) => tx.get::<Run>(run)?.ok_or(UsageError::NoRun(run))?.task,
-        None => None,
-    };
+    let run = |id: RunId| tx.get::<Run>(id)?.ok_or(UsageError::NoRun(id));
+    let run = held.run.map(run).transpose()?;
     let spent = Spent { tokens: queries::believed_tokens(spent.tokens), ..spent };
     let billed_micros = queries::believed(spent.billed_micros);
     let estimated = end != CallEnd::Refused && (end != CallEnd::Answered || !spent.counted);
@@ -514,11 +513,11 @@ fn book(
         _ => listed(held.route, &spent).or(billed_micros),
     };
     let usage = Usage {
-        id: tx.new_id(),
+        id: booked::id(tx, held.id)?,
         agent: held.agent,
         run: held.run,
         call: held.call,
-        task,
+        task: run.as_ref().and_then(|run| run.task),
         connection: spent.connection,
         provider: spent.provider,
         model: spent.model,
@@ -537,6 +536,7 @@ fn book(
         estimated,
         payers: held.payers.clone(),
         at: tx.now(),
+        gateway: run.and_then(|run| run.gateway),
     };
     tx.put(&usage)?;
     if !tx.schema().is_mirror() {

@@ -14,6 +14,7 @@ pub use answer::{RUN_ANSWERS, RunAnswer};
 pub use beat::{Beat, Facts, GATEWAY_BEATS, Load, MINUTES};
 pub use gateway::{CUT_HOURS, GATEWAYS, GRANT_MICROS, Gateway, Status};
 pub use key::{GATEWAY_KEYS, GatewayKey};
+pub(crate) use outbox::Head;
 pub use outbox::{OUTBOX, Unsaid};
 pub use place::{AGENT_PLACES, AgentPlace, FORMER_PLACES, FormerPlaces};
 pub use token::{GATEWAY_TOKENS, GatewayToken};

@@ -4,7 +4,7 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{RunId, SessionId, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
-use store::{Class, Record, Table};
+use store::{Class, DecodeError, Record, Table, codec};
 
 /// What waits to be said to home.
 pub const OUTBOX: Table = Table::new(400, "outbox");
@@ -42,6 +42,45 @@ impl Record for Unsaid {
             body: b"{}".to_vec(),
             more: false,
             at: kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}
+
+/// A row without what is to be said: that stays where it lies.
+#[derive(Deserialize)]
+pub(crate) struct Head<'r> {
+    pub(crate) number: u64,
+    pub(crate) run: RunId,
+    pub(crate) session: SessionId,
+    _body: &'r [u8],
+    pub(crate) more: bool,
+    #[serde(with = "millisecond::required")]
+    pub(crate) at: Timestamp,
+}
+
+impl<'r> Head<'r> {
+    /// Reads it from a row as it is stored.
+    pub(crate) fn read(row: &'r [u8]) -> Result<Self, DecodeError> {
+        match codec::unwrap(row)? {
+            (Unsaid::VERSION, _, body) => codec::view(body),
+            (version, ..) => Err(DecodeError::UnknownVersion { table: OUTBOX.name, version }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Head, Record as _, Unsaid, codec};
+
+    #[test]
+    fn the_head_of_a_row_is_what_the_whole_row_says_but_for_its_words() {
+        let long = vec![0xff; 70_000];
+        for (body, more) in [(Vec::new(), true), (b"{}".to_vec(), false), (long, true)] {
+            let row = Unsaid { body, more, ..Unsaid::sample() };
+            let bytes = codec::encode_row(Unsaid::VERSION, 3, &row).expect("bytes");
+            let head = Head::read(&bytes).expect("a head");
+            let of = (head.number, head.run, head.session, head.more, head.at);
+            assert_eq!(of, (row.number, row.run, row.session, row.more, row.at));
         }
     }
 }

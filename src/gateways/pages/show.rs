@@ -24,6 +24,7 @@ use super::view::{Block, Seen, block, sees};
 use super::{HERE, MENU, sheet};
 use crate::error::GatewayError;
 use crate::identity::fingerprint;
+use crate::lately::{DAYS, Lately};
 use crate::model::{Gateway, local};
 use crate::queries;
 use crate::rules::{self, Patch, labels_of};
@@ -57,6 +58,8 @@ struct ShowPage {
     reported: Vec<String>,
     /// What the host can see; of this machine nothing is told, which has all.
     sees: Vec<Seen>,
+    /// What went on there lately: where it stands, what it is, how much.
+    did: Vec<(String, &'static str, String)>,
     typed: Typed,
     wrong: Wrong,
     history: String,
@@ -74,8 +77,24 @@ pub(super) async fn show(
     if hx.is_partial() {
         return html::fragment(&page.as_now());
     }
-    page.sees = seen(&ws, page.id).await?;
+    fill(&ws, &mut page).await?;
     html::page(&page)
+}
+
+/// Adds what is found by a look at many rows: what its host can see, and what went on there lately.
+async fn fill(ws: &Ws, page: &mut ShowPage) -> Result<(), PageError> {
+    page.sees = seen(ws, page.id).await?;
+    let lately = ws.look(|ws| ws.read(|snap| Lately::read(ws, snap))).await?;
+    let usage = ws.url(&format!("settings/usage?range={DAYS}&by=gateway"));
+    page.did = vec![
+        (
+            ws.url(&format!("runs?gateway={}", page.slug)),
+            "Runs",
+            format::grouped(lately.runs(page.id)),
+        ),
+        (usage, "Billed", format::money(lately.billed(page.id))),
+    ];
+    Ok(())
 }
 
 /// What a host can see; nothing of this machine, which has all.
@@ -133,6 +152,7 @@ fn page(
         fingerprint: one.host_key.as_ref().map(fingerprint).unwrap_or_default(),
         reported: one.addresses.clone(),
         sees: Vec::new(),
+        did: Vec::new(),
         one: block(scene, read, one)?,
         typed,
         wrong,
@@ -178,7 +198,7 @@ pub(super) async fn save(
         Err(error) => {
             let wrong = Wrong::of(&error)?;
             let mut page = looked(&ws, who, shell, (id.to_string(), Some((typed, wrong)))).await?;
-            page.sees = seen(&ws, id).await?;
+            fill(&ws, &mut page).await?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }

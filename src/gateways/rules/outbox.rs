@@ -2,12 +2,13 @@
 //! by home in order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
-use kernel::key::KeyBuf;
+use kernel::key::{self, KeyBuf};
 use kernel::{RunId, SessionId, Timestamp};
 use store::{Range, Read, ReadExt, StoreError, WriteTx};
 
-use crate::model::Unsaid;
+use crate::model::{Head, OUTBOX, Unsaid};
 
 /// So many bytes stand in one row.
 const PIECE: usize = 180 * 1024;
@@ -41,8 +42,7 @@ pub fn keep(
     (run, session): (RunId, SessionId),
     body: &[u8],
 ) -> Result<(), StoreError> {
-    let last: Vec<Unsaid> = tx.list(&Range::all().reverse().limit(1))?;
-    let mut number = last.first().map_or(0, |last| last.number);
+    let mut number = last(tx)?;
     let mut pieces = body.chunks(PIECE).peekable();
     while let Some(piece) = pieces.next() {
         number += 1;
@@ -50,6 +50,47 @@ pub fn keep(
         tx.put(&Unsaid { number, run, session, body, more, at: tx.now() })?;
     }
     Ok(())
+}
+
+/// The number of the last row; 0 without any.
+fn last(read: &impl Read) -> Result<u64, StoreError> {
+    let mut found = None;
+    read.raw_scan(OUTBOX.number, &Range::all().reverse(), &mut |key, _| {
+        found = key::decode(key);
+        ControlFlow::Break(())
+    })?;
+    Ok(found.unwrap_or(0))
+}
+
+/// The numbers of the rows up to one.
+fn numbers(read: &impl Read, upto: u64) -> Result<Vec<u64>, StoreError> {
+    let mut found = Vec::new();
+    read.raw_scan(OUTBOX.number, &Range::all(), &mut |key, _| match key::decode::<u64>(key)
+        .filter(|number| *number <= upto)
+    {
+        Some(number) => {
+            found.push(number);
+            ControlFlow::Continue(())
+        }
+        None => ControlFlow::Break(()),
+    })?;
+    Ok(found)
+}
+
+/// Visits all rows in order, without taking out what they say.
+fn visit(read: &impl Read, mut visit: impl FnMut(&Head<'_>)) -> Result<(), StoreError> {
+    let mut bad = None;
+    read.raw_scan(OUTBOX.number, &Range::all(), &mut |_, row| match Head::read(row) {
+        Ok(head) => {
+            visit(&head);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            bad = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    bad.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// What home is to hear next behind a row.
@@ -85,16 +126,10 @@ pub struct Ahead {
 /// # Errors
 /// When the store refuses.
 pub fn heard(tx: &mut WriteTx<'_>, upto: u64, stay: &BTreeSet<u64>) -> Result<(), StoreError> {
-    let mut after = 0;
-    loop {
-        let range = Range::all().after(KeyBuf::of(&after).bytes()).limit(1);
-        let rows: Vec<Unsaid> = tx.list(&range)?;
-        let Some(row) = rows.first().filter(|row| row.number <= upto) else { return Ok(()) };
-        after = row.number;
-        if !stay.contains(&after) {
-            tx.delete::<Unsaid>(after)?;
-        }
+    for number in numbers(tx, upto)?.into_iter().filter(|number| !stay.contains(number)) {
+        tx.delete::<Unsaid>(number)?;
     }
+    Ok(())
 }
 
 /// The runs of which something waits.
@@ -102,10 +137,9 @@ pub fn heard(tx: &mut WriteTx<'_>, upto: u64, stay: &BTreeSet<u64>) -> Result<()
 /// # Errors
 /// When the disk fails.
 pub fn runs(read: &impl ReadExt) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
-    let rows: Vec<Unsaid> = read.list(&Range::all())?;
     let mut found: BTreeMap<RunId, Ahead> = BTreeMap::new();
     let mut goes_on = false;
-    for row in rows {
+    visit(read, |row| {
         let new = Ahead { session: row.session, last: Vec::new() };
         let ahead = found.entry(row.run).or_insert(new);
         if !goes_on {
@@ -113,7 +147,7 @@ pub fn runs(read: &impl ReadExt) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
         }
         ahead.last.push(row.number);
         goes_on = row.more;
-    }
+    })?;
     Ok(found)
 }
 
@@ -122,9 +156,12 @@ pub fn runs(read: &impl ReadExt) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
 /// # Errors
 /// When the disk fails.
 pub fn count(read: &impl ReadExt) -> Result<Count, StoreError> {
-    let rows: Vec<Unsaid> = read.list(&Range::all())?;
-    let writes = rows.iter().filter(|row| !row.more).count() as u64;
-    Ok(Count { writes, since: rows.first().map(|row| row.at) })
+    let mut count = Count::default();
+    visit(read, |row| {
+        count.writes += u64::from(!row.more);
+        count.since.get_or_insert(row.at);
+    })?;
+    Ok(count)
 }
 
 /// Whether something waits of a run, or of the run of a conversation: a host goes on ahead of home with it.

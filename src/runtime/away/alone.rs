@@ -7,19 +7,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use app::Ws;
-use app::upstream::{Alone, Upstream};
+use app::upstream::{Alone, Aside, KEYS_GONE, Upstream};
 use features::runs::model::Run;
 use features::usage::rules::{UsageError, grants};
 use gateways::rules::outbox;
 use kernel::{Actor, Cause};
 use store::{ReadExt as _, WriteTx};
 
-use super::{Asked, keep_blobs, own_files, pieces, read, value};
+use super::{AGAIN, Asked, keep_blobs, own_files, pieces, read, value};
 use crate::command::{self, Command, Entry, Hand, Line, Noted};
 use crate::{EngineError, OfHome as _};
-
-/// So long it waits before it is tried again where neither home nor this host may write.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// An entry that may be written on this host.
 pub(super) struct Write<'w> {
@@ -31,6 +28,8 @@ pub(super) struct Write<'w> {
     pub(super) hand: Hand,
     /// Whether a model is asked then.
     pub(super) begins: bool,
+    /// Whether it may need what home has sent to be kept in memory alone.
+    pub(super) needs_keys: bool,
     /// The entry.
     pub(super) entry: Value,
     /// What home is told.
@@ -52,6 +51,11 @@ pub(super) fn begins_call(line: &Line) -> bool {
     matches!(line, Line::CallBegun(_) | Line::QuestionBegun(_) | Line::ReviewBegun(_))
 }
 
+/// Whether what an entry begins may need a key: a model is asked, or a tool does something.
+pub(super) fn needs_keys(line: &Line) -> bool {
+    begins_call(line) || matches!(line, Line::StepBegun(_))
+}
+
 /// That home alone can say what comes of it.
 fn of_home() -> EngineError {
     UsageError::Ungranted.into()
@@ -67,6 +71,10 @@ impl Write<'_> {
     pub(super) async fn noted<E: Entry>(&self) -> Result<Option<Noted<E::Answer>>, EngineError> {
         let ((ws, up), run) = (self.at, self.hand.run);
         let words = up.words(self.said.clone());
+        // Whoever would ask a model has connected to it with what was dropped: the run is taken up anew.
+        if self.needs_keys && self.has_waited_for_keys().await && self.begins {
+            return Err(EngineError::Halted);
+        }
         loop {
             if self.sends_files().await?
                 && let Some(answer) = up.tries(run, words.clone()).await
@@ -86,12 +94,25 @@ impl Write<'_> {
         }
     }
 
+    /// Waits until what home had sent has come anew, where it was dropped. Answers whether it was.
+    async fn has_waited_for_keys(&self) -> bool {
+        let ((_, up), run) = (self.at, self.hand.run);
+        let mut moves = up.moves();
+        let is_gone = up.lacks_keys();
+        if is_gone {
+            tracing::warn!(run.id = %run, "a run waits for the line: {KEYS_GONE}");
+        }
+        // ok: an error means that nobody is left who could send them.
+        while up.lacks_keys() && moves.changed().await.is_ok() {}
+        is_gone
+    }
+
     /// Sends the files that it names, while there is a line. Answers whether there was.
     async fn sends_files(&self) -> Result<bool, EngineError> {
         let ((ws, up), run) = (self.at, self.hand.run);
         for (id, bytes) in own_files(ws, &self.said).await? {
             for sent in pieces(id, &bytes) {
-                let Some(has) = up.tries(run, up.words(sent.said())).await else {
+                let Some(has) = up.tries(run, up.words(Aside::Piece(sent).said())).await else {
                     return Ok(false);
                 };
                 if has.and_then(read::<bool>).map_err(EngineError::told)? {
@@ -147,11 +168,10 @@ impl Kept {
     fn write<E: Entry>(self, tx: &mut WriteTx<'_>) -> Result<Noted<E::Answer>, EngineError> {
         let Self { by: (by, why), hand, cut_for, entry, nonce } = self;
         let run = tx.get::<Run>(hand.run)?.ok_or_else(of_home)?;
-        if let Some(cut_for) = cut_for {
-            let hours = grants::hours(tx, run.id)?.ok_or_else(of_home)?;
-            if Duration::from_secs(u64::from(hours) * 3_600) <= cut_for {
-                return Err(of_home());
-            }
+        if let Some(cut_for) = cut_for
+            && !grants::holds(tx, run.id, cut_for)?
+        {
+            return Err(of_home());
         }
         let mut later: E = read(entry.clone()).map_err(EngineError::Home)?;
         let now: E = read(entry).map_err(EngineError::Home)?;

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use app::Ws;
 use app::downstream::{Hears, Tell, Told};
-use app::upstream::{Answered, Refusal, Upstream};
+use app::upstream::{Answered, Aside, Refusal, Upstream};
 use features::agents::there;
 use features::jobs::away as programs;
 
@@ -69,7 +69,7 @@ async fn answered(ears: &dyn Hears, up: &dyn Upstream, tell: Tell) {
     let answer = ears.hear(tell.what).await;
     for told in Told::all(&tell.number, &answer) {
         // ok: where the program ends, or the line is cut, home waits no longer than it wants to.
-        if up.asks(told.said()).await.is_err() {
+        if up.asks(Aside::Told(told).said()).await.is_err() {
             return;
         }
     }

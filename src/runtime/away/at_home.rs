@@ -3,8 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -195,6 +193,9 @@ impl AtHome {
                 return answered(&before);
             }
             check(&*tx, from, (by, why), &command)?;
+            if !late::is_its_money(&*tx, &command)? {
+                return Err(not_yours(from, "this money is held back for another run"));
+            }
             let grant = late::Moves::of(&command).begin(tx)?;
             let answer = command.apply(tx, ready)?;
             grant.end(tx, from)?;
@@ -303,12 +304,11 @@ impl AtHome {
 
     /// Takes a piece of a file; says whether all of it is here.
     async fn piece(&self, ws: &Ws, from: GatewayId, piece: Sent) -> Result<Value, EngineError> {
-        let Sent { id, offset, total, data } = piece;
+        let Sent { id, offset, total, data: bytes } = piece;
         let own = ws.clone();
         if offset == 0 && blocking(move || own.blobs.has(id)).await? {
             return Ok(Value::Bool(true));
         }
-        let bytes = STANDARD.decode(data).unwrap_or_default();
         let whole = {
             let mut parts = self.parts.lock();
             if offset == 0 {

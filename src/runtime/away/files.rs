@@ -8,8 +8,6 @@ mod show;
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -200,9 +198,9 @@ async fn fetched(
 
 /// Takes a piece of a pack; says whether it was the last.
 fn is_whole(pack: &mut Vec<u8>, stand: &Stand) -> bool {
-    let piece = STANDARD.decode(&stand.data).unwrap_or_default();
+    let piece = &stand.data;
     let is_last = piece.is_empty() || stand.total <= (pack.len() + piece.len()) as u64;
-    pack.extend(piece);
+    pack.extend_from_slice(piece);
     is_last
 }
 

@@ -12,12 +12,12 @@ use features::usage::rules::grants::{self, Committed, Terms};
 use gateways::model::{CUT_HOURS, GRANT_MICROS, Gateway};
 use kernel::text::cut;
 use kernel::time::from_ms;
-use kernel::{Actor, Cause, GatewayId, RunId, Timestamp};
-use store::{ReadExt as _, WriteTx};
+use kernel::{Actor, Cause, GatewayId, ReservationId, RunId, Timestamp};
+use store::{ReadExt, WriteTx};
 
 use super::at_home::is_its;
 use crate::EngineError;
-use crate::command::calls::Booked;
+use crate::command::calls::{Booked, CutOff, Paid, Question};
 use crate::command::{About, Command, Line};
 
 /// The most that is kept of one piece of evidence, in bytes.
@@ -97,7 +97,49 @@ pub(super) struct Evidence {
     at: Option<Timestamp>,
     kind: String,
     text: String,
-    spent: Option<(u32, Spent)>,
+    spent: Option<Cost>,
+    /// What a call was admitted with that it begins: what is held back for it, and how much in micro-dollars.
+    begun: Option<(ReservationId, i64)>,
+}
+
+/// What a call came to.
+struct Cost {
+    /// What was held back for it.
+    held: ReservationId,
+    /// Its number in the run; 0 where that is not said.
+    call: u32,
+    spent: Spent,
+}
+
+/// Whether a command names no money that is held back for another run than its own.
+pub(super) fn is_its_money(tx: &impl ReadExt, command: &Command) -> Result<bool, EngineError> {
+    let Command::Entry { hand, line } = command else { return Ok(true) };
+    for held in names(line).into_iter().flatten() {
+        if grants::is_anothers(tx, hand.run, held)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The money that an entry names: held back before it, or by it.
+fn names(line: &Line) -> [Option<ReservationId>; 2] {
+    let asked = |question: &Question| {
+        [question.id, question.admitted.as_ref().map(|admitted| admitted.reservation)]
+    };
+    let held = match line {
+        Line::CallBegun(one) => return asked(&one.question),
+        Line::QuestionBegun(one) => return asked(&one.question),
+        Line::ReviewBegun(one) => return asked(&one.question),
+        Line::CallPaid(one) => Some(one.paid.reservation),
+        Line::LastWord(one) => Some(one.paid.reservation),
+        Line::NotKept(one) => Some(one.paid.reservation),
+        Line::Stopped(one) => one.cut_off.as_ref().map(|cut| cut.reservation),
+        Line::CallFailed(one) => Some(one.cut_off.reservation),
+        Line::ReviewBooked(one) => Some(one.reservation),
+        _ => None,
+    };
+    [held, None]
 }
 
 impl Evidence {
@@ -111,13 +153,13 @@ impl Evidence {
         let (kind, text) = told(line);
         let text = cut(&text, MOST).to_owned();
         let (run, epoch, number) = (hand.run, hand.epoch, hand.number);
-        Some(Self { run, epoch, number, at, kind, text, spent })
+        Some(Self { run, epoch, number, at, kind, text, spent, begun: begun(line) })
     }
 
     /// Keeps it with its run, if that was one of this host's; what it says of costs is booked.
     pub(super) async fn keep(self, ws: &Ws, from: GatewayId) -> Result<(), EngineError> {
         let keep = move |tx: &mut WriteTx<'_>| {
-            let Self { run, epoch, number, at, kind, text, spent } = self;
+            let Self { run, epoch, number, at, kind, text, spent, begun } = self;
             let Some(one) = tx.get::<Run>(run)? else { return Ok(()) };
             // It was applied, and comes again.
             if epoch == one.epoch && number <= one.applied {
@@ -139,9 +181,11 @@ impl Evidence {
             if !evidence::keep(tx, row, spent.is_some())? {
                 return Ok(());
             }
-            grants::regain(tx, run)?;
-            if let Some((call, spent)) = spent {
-                grants::told(tx, (run, call), spent)?;
+            if let Some(Cost { held, call, spent }) = spent {
+                grants::told(tx, run, (held, call), spent)?;
+            }
+            if let Some(begun) = begun {
+                grants::under_way(tx, run, begun)?;
             }
             Ok::<_, EngineError>(())
         };
@@ -149,30 +193,38 @@ impl Evidence {
     }
 }
 
-/// What a call came to.
-fn spent(line: &Line) -> Option<(u32, Spent)> {
+/// What a call was admitted with on its machine, where an entry begins one.
+fn begun(line: &Line) -> Option<(ReservationId, i64)> {
+    let question = match line {
+        Line::CallBegun(one) => &one.question,
+        Line::QuestionBegun(one) => &one.question,
+        Line::ReviewBegun(one) => &one.question,
+        _ => return None,
+    };
+    question.admitted.as_ref().map(|admitted| (admitted.reservation, admitted.micros))
+}
+
+/// What a call came to, where an entry says so.
+fn spent(line: &Line) -> Option<Cost> {
+    let cost = |held: ReservationId, call: u32, spent: &Spent| {
+        Some(Cost { held, call, spent: spent.clone() })
+    };
+    let paid = |paid: &Paid, said: Option<&EventKind>| {
+        let call = match said {
+            Some(EventKind::Assistant { call, .. }) => *call,
+            _ => 0,
+        };
+        cost(paid.reservation, call, &paid.spent)
+    };
+    let cut_off = |cut: &CutOff| cost(cut.reservation, cut.call, &cut.spent);
     match line {
-        Line::CallPaid(paid) => {
-            let call = match &paid.said {
-                Some((EventKind::Assistant { call, .. }, _)) => *call,
-                _ => 0,
-            };
-            Some((call, paid.paid.spent.clone()))
-        }
-        Line::LastWord(word) => {
-            let call = match &word.answer {
-                EventKind::Assistant { call, .. } => *call,
-                _ => 0,
-            };
-            Some((call, word.paid.spent.clone()))
-        }
-        Line::NotKept(one) => Some((one.call, one.paid.spent.clone())),
-        Line::Stopped(one) => one.cut_off.as_ref().map(|cut| (cut.call, cut.spent.clone())),
-        Line::CallFailed(failed) if !failed.is_free => {
-            Some((failed.cut_off.call, failed.cut_off.spent.clone()))
-        }
+        Line::CallPaid(one) => paid(&one.paid, one.said.as_ref().map(|(said, _)| said)),
+        Line::LastWord(one) => paid(&one.paid, Some(&one.answer)),
+        Line::NotKept(one) => cost(one.paid.reservation, one.call, &one.paid.spent),
+        Line::Stopped(one) => one.cut_off.as_ref().and_then(cut_off),
+        Line::CallFailed(failed) if !failed.is_free => cut_off(&failed.cut_off),
         Line::ReviewBooked(review) => match &review.booked {
-            Booked::Answered(spent) | Booked::Lost(spent) => Some((0, spent.clone())),
+            Booked::Answered(spent) | Booked::Lost(spent) => cost(review.reservation, 0, spent),
             Booked::Free => None,
         },
         _ => None,

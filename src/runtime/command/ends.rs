@@ -496,8 +496,10 @@ impl Entry for ApprovalsAsked {
         if new.is_empty() && known.is_some_and(|one| one.answer.is_some()) {
             return Ok((false, Vec::new()));
         }
+        let (run, agent) = (pen.run.id, pen.run.agent);
         for one in new {
-            trust::ask(tx, one)?;
+            // A run asks for itself alone, whatever its machine says.
+            trust::ask(tx, NewApproval { run, agent, ..one })?;
         }
         pen.run.activity = activity;
         let appended = std::mem::take(&mut pen.appended);

@@ -7,7 +7,7 @@ use features::runs::queries::{self as runs, OpenCall};
 use features::runs::rules::{Pen, context};
 use features::trust::rules as trust;
 use kernel::ApprovalId;
-use store::WriteTx;
+use store::{ReadExt, WriteTx};
 
 use super::calls::not_halted;
 use super::{Done, Entry, Place, Within, save};
@@ -111,6 +111,13 @@ pub enum Shown {
     Same,
     /// The last of the events is a summary of all before this one.
     From(u32),
+    /// The same as a machine counts that was cut off: home may have noted more beside its run.
+    Counted {
+        /// The event, as it is counted there.
+        first: u32,
+        /// How many events there were before.
+        of: u32,
+    },
     /// It stays, and nobody wants it shorter any more.
     Whole,
 }
@@ -125,24 +132,63 @@ pub struct Told {
 }
 
 impl Entry for Told {
-    type Answer = ();
+    /// How many events there were before.
+    type Answer = u32;
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
-        for event in self.events {
+    fn answered(&mut self, had: &u32) {
+        if let Shown::From(first) = self.shown {
+            self.shown = Shown::Counted { first, of: *had };
+        }
+    }
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: Pen,
+        _: Within,
+    ) -> Result<Done<u32>, EngineError> {
+        let had = pen.session.events;
+        let first = match self.shown {
+            Shown::Same | Shown::Whole => None,
+            Shown::From(first) => Some(first),
+            Shown::Counted { first, of } => Some(counted_here(tx, &pen, (first, of))?),
+        };
+        for mut event in self.events {
+            if let (EventKind::Compacted { how, .. }, Some(first)) = (&mut event, first) {
+                how.first_kept = first;
+            }
             pen.append(tx, event)?;
         }
         let session = pen.session.id;
-        match self.shown {
-            Shown::Same => {}
+        match (self.shown, first) {
+            (Shown::Whole, _) => context::not_compacted(tx, session)?,
             // The event that was appended last.
-            Shown::From(first) => {
+            (_, Some(first)) => {
                 context::compacted(tx, session, pen.session.events.saturating_sub(1), first)?;
             }
-            Shown::Whole => context::not_compacted(tx, session)?,
+            (_, None) => {}
         }
-        save(tx, pen, ())
+        save(tx, pen, had)
     }
+}
+
+/// Which event here is the one that a machine which was cut off counts as the `first` of its conversation, of which it knew
+/// `of`: what was noted here meanwhile beside its run, who looked at it say, it counts without.
+fn counted_here(tx: &impl ReadExt, pen: &Pen, (first, of): (u32, u32)) -> Result<u32, EngineError> {
+    let had = pen.session.events;
+    let Some(more) = had.checked_sub(of).filter(|more| 0 < *more) else { return Ok(first) };
+    let events = runs::events(tx, pen.session.id, pen.run.first_event, had)?;
+    let beside = events.iter().filter(|event| event.run != Some(pen.run.id));
+    let beside: Vec<u32> = beside.map(|event| event.n).collect();
+    Ok(moved_by(&beside, more, first))
+}
+
+/// Where something stands behind the newest `more` of these numbers that come at or before it.
+fn moved_by(beside: &[u32], more: u32, first: u32) -> u32 {
+    let more = usize::try_from(more).unwrap_or(usize::MAX);
+    let known = beside.len().saturating_sub(more);
+    beside.iter().skip(known).fold(first, |at, n| if *n <= at { at.saturating_add(1) } else { at })
 }
 
 /// A run goes on after a break. Answers the calls that it has left open.
@@ -161,5 +207,21 @@ impl Entry for Settling {
     ) -> Result<Done<Vec<OpenCall>>, EngineError> {
         let open = runs::open_calls(tx, &pen.run)?;
         save(tx, pen, open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moved_by;
+
+    #[test]
+    fn an_event_is_found_behind_those_that_a_machine_did_not_count() {
+        // There: 0 1 2 3 4 5. Here two were noted beside them: 0 1 2 L 3 L 4 5.
+        let there: Vec<u32> = (0..6).map(|first| moved_by(&[3, 5], 2, first)).collect();
+        assert_eq!(there, [0, 1, 2, 4, 6, 7]);
+        // One of them it knew of, and counted.
+        let there: Vec<u32> = (0..6).map(|first| moved_by(&[1, 4], 1, first)).collect();
+        assert_eq!(there, [0, 1, 2, 3, 5, 6]);
+        assert_eq!((moved_by(&[], 2, 7), moved_by(&[0], 5, 0)), (7, 1));
     }
 }

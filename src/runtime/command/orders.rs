@@ -350,7 +350,8 @@ impl Order for ApprovalAllowed {
     type Error = TrustError;
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), TrustError> {
-        trust::allow_reviewed(tx, self.approval)
+        let Some(run) = tx.get::<Run>(self.approval.run)? else { return Ok(()) };
+        trust::allow_reviewed(tx, NewApproval { agent: run.agent, ..self.approval })
     }
 }
 
@@ -414,9 +415,16 @@ impl Order for SecretsUsed {
     type Error = StoreError;
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+        let mut known: Option<(RunId, Option<AgentId>)> = None;
         for one in self.uses {
+            // Most often all of them are of one run, which is read once.
+            let of = match known.filter(|(run, _)| *run == one.run) {
+                Some((_, of)) => of,
+                None => tx.get::<Run>(one.run)?.map(|run| run.agent),
+            };
+            known = Some((one.run, of));
             // A run uses what its own agent has, whatever a host says.
-            if tx.get::<Run>(one.run)?.is_some_and(|run| run.agent == one.agent) {
+            if of == Some(one.agent) {
                 used(tx, one)?;
             }
         }

@@ -29,9 +29,9 @@ use features::runs::model::{
     Body, CallStatus, Child, Context, EventKind, Halt, Input, InputState, ModelSource, Outside,
     ReadMark, Run, Session, SessionEvent,
 };
-use features::runs::rules::{self as runs, Pen, RunError, RunSpec, SessionSpec};
+use features::runs::rules::{self as runs, Pen, RunError, RunSpec, SessionSpec, link};
 use features::tasks::model::Task;
-use features::trust::model::{Permission, PermissionUse, Plan, Witness};
+use features::trust::model::{Judged, JudgedCall, Permission, PermissionUse, Plan, Witness};
 use features::trust::rules::NewApproval;
 use features::usage::model::budget::Budget;
 use features::usage::queries::budgets::{Lack, Level};
@@ -41,7 +41,8 @@ use kernel::id::SeededIds;
 use kernel::time::{ManualClock, from_ms};
 use kernel::{
     Actor, AgentId, ApprovalAnswer, ApprovalId, CallKind, Cause, InputId, ItemId, JobId, Outcome,
-    Part, PermissionId, ReservationId, Risk, RunId, RunTrigger, SessionId, Thinking, TypedId,
+    Part, PermissionId, ReservationId, Risk, RunId, RunState, RunTrigger, SessionId, Thinking,
+    TypedId, WaitFor,
 };
 use providers::bound::Size;
 use providers::catalog;
@@ -62,7 +63,8 @@ fn notice(text: &str) -> EventKind {
 }
 
 fn hand(number: u64, epoch: u64, first: Option<Box<First>>) -> Hand {
-    Hand { run: run(), epoch, worked_ms: 1_200, number, first, decided: Vec::new(), cut: None }
+    let (decided, judged) = (Vec::new(), Vec::new());
+    Hand { run: run(), epoch, worked_ms: 1_200, number, first, decided, judged, cut: None }
 }
 
 fn first(item: Option<Item>) -> Box<First> {
@@ -140,6 +142,7 @@ fn approval() -> NewApproval {
         why: "it runs a program".to_owned(),
         offers: Vec::new(),
         until: Some(from_ms(1_700_000_000_000)),
+        judged: Some(JudgedCall::sample().call),
     }
 }
 
@@ -486,6 +489,31 @@ fn what_permissions_decided_is_counted_with_its_entry_and_once() {
 }
 
 #[test]
+fn what_was_judged_is_kept_with_its_entry_and_once() {
+    let stage = Stage::set();
+    stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
+    let call = |id: &str| Judged { call_id: id.to_owned(), ..JudgedCall::sample().call };
+    let large = Judged { tool: "a".repeat(10_000), ..call("large") };
+    for _ in 0..2 {
+        let judged = vec![call("one"), large.clone(), call("two")];
+        stage.apply(Hand { judged, ..hand(2, 1, None) }, "two").expect("an answer");
+    }
+    let late = Hand { judged: vec![call("late")], ..hand(3, 0, None) };
+    stage.apply(late, "late").expect_err("it is too late");
+    // What a machine that was cut off judged, it judged then.
+    let cut = Some(1_600_000_000_000);
+    let heard = Hand { judged: vec![call("three")], cut, ..hand(3, 1, None) };
+    stage.apply(heard, "three").expect("it is applied");
+    let kept = stage.store.read(|snap| snap.list::<JudgedCall>(&Range::all())).expect("a read");
+    let told = |one: &JudgedCall| (one.call.call_id.clone(), one.at.as_millisecond());
+    let (now, agent) = (1_700_000_000_000, stage.run().agent);
+    let all = [("three", 1_600_000_000_000), ("one", now), ("two", now)];
+    let all = all.map(|(id, at)| (id.to_owned(), at));
+    assert_eq!(kept.iter().map(told).collect::<Vec<_>>(), all);
+    assert!(kept.iter().all(|one| (one.run, one.agent) == (stage.run, agent)));
+}
+
+#[test]
 fn a_writer_that_was_taken_over_is_refused_whatever_its_number() {
     let stage = Stage::set();
     stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
@@ -539,4 +567,32 @@ fn a_model_on_another_machine_has_read_what_that_knows_of_and_nothing_else() {
     let read: Vec<bool> =
         all.iter().map(|one| matches!(one.state, InputState::Consumed(_))).collect();
     assert_eq!(read, [true, true, false]);
+}
+
+#[test]
+fn a_run_waits_for_the_line_until_its_writer_or_homes_row_says_otherwise() {
+    let stage = Stage::set();
+    let run = stage.run;
+    let says = |rule: fn(&mut WriteTx<'_>, RunId) -> Result<(), RunError>| {
+        stage.store.write_blocking(BY.0, BY.1, move |tx| rule(tx, run)).expect("it is written");
+    };
+    let queued = stage.run();
+    says(link::waits);
+    assert_eq!(stage.run(), queued, "nobody works on it");
+
+    stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
+    let works = stage.run();
+    says(link::waits);
+    let waits = stage.run();
+    assert!(link::is_waiting(&waits) && !link::is_waiting(&works));
+    let waiting = waits.waiting.as_ref().expect("it says so");
+    assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Link, None));
+    assert!(!waits.is_at_work() && waits.is_live());
+    says(link::goes_on);
+    assert_eq!(stage.run(), works);
+    says(link::goes_on);
+    assert_eq!(stage.run(), works, "what waits for nothing stays as it is");
+    says(link::waits);
+    stage.apply(hand(2, 1, None), "two").expect("its pen opens");
+    assert_eq!((stage.run().state, stage.run().waiting), (RunState::Running, None));
 }

@@ -36,8 +36,11 @@ impl Dispatcher {
         for run in plan.rests {
             written &= self.suspend(run).await;
         }
-        for run in plan.running {
-            written &= self.take_up(run).await;
+        // Who goes on needs the keys of its agent, as who begins does.
+        if !up.lacks_keys() {
+            for run in plan.running {
+                written &= self.take_up(run).await;
+            }
         }
         if !up.is_paused() {
             plan.queued.iter().for_each(|run| self.begin(run));

@@ -1,16 +1,21 @@
-//! What people read of a call that they are asked for, how much harm it may do, and for what else a yes can count.
+//! What people read of a call that they are asked for, how much harm it may do, for what else a yes can count, and what is
+//! kept of a call once it was judged.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use commands::{Level, Pattern};
+use crypto::redact::Redactor;
 use features::trust::line::Line;
-use features::trust::model::{Offer, Plan, What};
-use features::trust::weigh::{self, Asked};
-use kernel::Risk;
+use features::trust::model::{BROWSER, Judged, Offer, Plan, What};
+use features::trust::sites;
+use features::trust::weigh::{self, Asked, Facts};
 use kernel::text::ellipsis;
+use kernel::{Leave, Risk};
 
+use crate::toolbox::Call;
+use crate::tools::browser::AtSite;
 use crate::tools::request;
 
 /// What people read of a call: of a program its variables before its command line, and what else it gets behind it; of a
@@ -131,6 +136,23 @@ pub(super) fn offers_of_request(
         whats: vec![What::Host { method, host }],
     });
     std::iter::once(same).chain(host).collect()
+}
+
+/// What is kept of a call that was judged by these facts, with what it asks of a site in the agent's browser.
+pub(super) fn judged(
+    call: &Call,
+    facts: Facts<'_>,
+    act: Option<&AtSite>,
+    leave: Leave,
+    redactor: &Redactor,
+) -> Judged {
+    // What is asked of a site is allowed for the browser, whichever of its tools asks.
+    let asked = act.map(|act| sites::of_offers(&act.terms().1));
+    let facts = match &asked {
+        Some(asked) => Facts { tool: BROWSER, request: asked.as_ref(), ..facts },
+        None => Facts { tool: &call.name, ..facts },
+    };
+    Judged::of(&call.id, &facts, leave, redactor)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ use tool::{
 use super::fetch::hosts_of;
 use super::folder;
 use super::identity::Before;
-use super::secrets;
+use super::secrets::{self, Noting};
 
 /// Time-out in seconds unless asked.
 const SECONDS: u64 = 1_800;
@@ -194,7 +194,8 @@ impl ActTool for Exec {
         let wanted = Wanted::of(&args);
         check_command(&args.command)?;
         let folder = job_folder(&cx.ws, cx.run, cx.step);
-        let (command, hears) = command(cx, &args, &wanted, &folder, &self.way_out).await?;
+        let Program { command, hears, noting } =
+            program(cx, &args, &wanted, &folder, &self.way_out).await?;
         let before = Before::of(cx).await?;
         let began = Instant::now();
         let Started { job, stdin, .. } = self.sandbox.spawn(command).await?;
@@ -207,6 +208,8 @@ impl ActTool for Exec {
                 Some(job.wait().await)
             }
         };
+        // What it has used is written down before its result is.
+        noting.noted().await;
         let Some(end) = end else {
             let (text, heard) = so_far_of(&job).await?;
             let text = hears.marked(cx, text);
@@ -283,14 +286,23 @@ impl Hears {
     }
 }
 
-/// The program as the sandbox starts it, and what it may hear.
-async fn command(
+/// A program of a call.
+struct Program {
+    /// As the sandbox starts it.
+    command: Command,
+    hears: Hears,
+    /// The note that it uses secrets.
+    noting: Noting,
+}
+
+/// The program that a call asks for.
+async fn program(
     cx: &ToolCx,
     args: &Args,
     wanted: &Wanted,
     job: &Path,
     way_out: &WayOut,
-) -> Result<(Command, Hears), ToolError> {
+) -> Result<Program, ToolError> {
     let facts = cx.ws.read(|snap| {
         let agent = snap.get::<Agent>(cx.agent)?;
         Ok::<_, store::StoreError>((agent, snap.get::<Settings>(())?))
@@ -339,7 +351,8 @@ async fn command(
     command.env.extend(way.iter().flat_map(Way::env));
     let own = variables(args)?;
     let named = args.secrets.as_deref().unwrap_or_default();
-    for given in secrets::of(cx, named, given, way.as_ref()).await? {
+    let (secrets, noting) = secrets::of(cx, named, given, way.as_ref()).await?;
+    for given in secrets {
         if own.iter().all(|(name, _)| **name != given.key) {
             command.env.push((given.key.into(), given.value));
         }
@@ -354,7 +367,8 @@ async fn command(
     command.room = Some(Room::default());
     command.timeout = Some(Duration::from_secs(wanted.seconds));
     command.children = wanted.children;
-    Ok((command, if agent.network { Hears::Anybody } else { Hears::Itself }))
+    let hears = if agent.network { Hears::Anybody } else { Hears::Itself };
+    Ok(Program { command, hears, noting })
 }
 
 /// Whether a shell can be given this.

@@ -14,8 +14,8 @@ use net::pages::Pages;
 use net::readable::Form;
 use store::StoreError;
 use tool::{
-    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, document, leaks,
-    untrusted,
+    Aliases, Effect, Group, Looks, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, document,
+    leaks, untrusted,
 };
 
 /// How many characters are given unless asked.
@@ -87,6 +87,7 @@ impl ReadTool for WebFetch {
         about: "Fetch a public web page or PDF as readable text.",
     };
     const ALIASES: Aliases = &[("max_chars", "maxChars"), ("extract_mode", "extractMode")];
+    const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let form = match args.extract_mode.unwrap_or_default() {

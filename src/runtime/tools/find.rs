@@ -11,7 +11,7 @@ use features::trust::queries as trust;
 use features::trust::tools as specs;
 use kernel::{Can, RunTrigger};
 use store::{ReadExt, StoreError};
-use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
+use tool::{Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 /// How many tools one search loads.
 const LOADED: usize = 5;
@@ -74,6 +74,7 @@ impl ReadTool for ToolSearch {
         effect: Effect::Control,
         about: "Find more tools: patches, programs, files, relations, templates, series, routines, inbox, colleagues, web, browser, sub-agents.",
     };
+    const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let (agent, run, locked) = cx.ws.read(|snap| {

@@ -20,9 +20,11 @@ pub(crate) const MAX_FILE: u64 = 10 * 1024 * 1024;
 pub(crate) async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
-    tokio::task::spawn_blocking(body).await.unwrap_or_else(|_| {
-        Err(ToolError::Failed { code: "internal", message: "a file task panicked".to_owned() })
-    })
+    let early = |_| {
+        let message = "a file task panicked".to_owned();
+        ToolError::Failed { code: "internal", message }
+    };
+    app::blocking(body, early).await.flatten()
 }
 
 /// A result between marks when it has words of a file that a run wrote after it had read words from outside, and that

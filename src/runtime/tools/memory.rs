@@ -22,7 +22,7 @@ use store::{ReadExt, StoreError};
 use tool::edits::{self, Edit, Places};
 use tool::rank::Query;
 use tool::{
-    Aliases, Effect, FileChange, FilePlan, FileTool, Group, ReadTool, ToolCx, ToolError,
+    Aliases, Effect, FileChange, FilePlan, FileTool, Group, Looks, ReadTool, ToolCx, ToolError,
     ToolOutput, ToolSpec,
 };
 
@@ -81,6 +81,7 @@ impl ReadTool for MemorySearch {
         about: "Search your memory and former conversations.",
     };
     const ALIASES: Aliases = &[("maxResults", "max"), ("limit", "max"), ("text", "query")];
+    const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: SearchArgs) -> Result<ToolOutput, ToolError> {
         let query = Query::of(&args.query)
@@ -186,6 +187,7 @@ impl ReadTool for MemoryRead {
         about: "Read a note of your memory, or what was said around a place that memory_search found.",
     };
     const ALIASES: Aliases = &[("offset", "from"), ("limit", "lines"), ("file", "path")];
+    const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let path = args.path.as_deref().unwrap_or(LASTING).trim().to_owned();

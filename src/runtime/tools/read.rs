@@ -13,8 +13,8 @@ use kernel::Can;
 use providers::model::Part;
 use store::{ReadExt, StoreError};
 use tool::{
-    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, document,
-    media, text, untrusted,
+    Aliases, Effect, Group, Looks, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec,
+    document, media, text, untrusted,
 };
 
 use super::folder::{self, blocking};
@@ -64,6 +64,7 @@ impl ReadTool for Read {
         about: "Read a text file, a picture or a folder of yours.",
     };
     const ALIASES: Aliases = PATHS;
+    const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let lines = Lines {
@@ -316,6 +317,7 @@ impl ReadTool for List {
         about: "List a folder of yours.",
     };
     const ALIASES: Aliases = PATHS;
+    const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
         let root = cx.folder.clone();

@@ -10,7 +10,8 @@ use kernel::Can;
 use kernel::text::ellipsis;
 use tool::globs::{self, Expression, Ignore};
 use tool::{
-    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, untrusted,
+    Aliases, Effect, Group, Looks, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media,
+    untrusted,
 };
 
 use super::{folder, read};
@@ -60,6 +61,7 @@ impl ReadTool for Search {
         ("file", "path"),
         ("head_limit", "limit"),
     ];
+    const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let wanted = Wanted::of(&args)?;

@@ -5,14 +5,19 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use kernel::text::cut;
 use kernel::{Actor, Cause};
+use tokio::sync::oneshot;
 use tool::{ToolCx, ToolError};
 use vault::Given;
-use vault::model::Way;
+use vault::model::{Use, Way};
+use vault::queries;
 use vault::rules::Used;
 
 use crate::command::orders::SecretsUsed;
 use crate::port::Port;
 use crate::way_out;
+
+/// How many uses of a run are looked through for those that are noted; all others are noted as if they were new.
+const MOST: usize = 200;
 
 /// A variable of a program.
 pub(super) struct Variable {
@@ -22,13 +27,13 @@ pub(super) struct Variable {
 
 /// What programs of a call get of these in their environment: all that are given as variables, and of those that only
 /// some programs get the ones that are named here; of those that stand-ins stand for, what their way out knows. What
-/// cannot be opened any more is left out, unless it is named.
+/// cannot be opened any more is left out, unless it is named. With it comes the note of their uses.
 pub(super) async fn of(
     cx: &ToolCx,
     named: &[String],
     mut all: Vec<Given>,
     way: Option<&way_out::Way>,
-) -> Result<Vec<Variable>, ToolError> {
+) -> Result<(Vec<Variable>, Noting), ToolError> {
     let stand_ins: Vec<_> = way.into_iter().flat_map(way_out::Way::stand_ins).collect();
     for key in named {
         let one = all.iter().find(|one| one.key == *key).ok_or_else(|| unknown(key))?;
@@ -44,14 +49,14 @@ pub(super) async fn of(
     all.retain(|one| {
         one.way == Way::Value && one.value.is_ok() && (!one.named_only || named.contains(&one.key))
     });
-    note(cx, &all, "").await?;
+    let noting = begin_note(cx, &all).await?;
     let variable = |one: Given| {
         let value = one.value.ok()?; // ok: those that do not open were taken out
         Some(Variable { key: one.key, value: OsString::from_vec(value.expose().to_vec()) })
     };
     let stand_in = |(key, word): (&str, &str)| Variable { key: key.into(), value: word.into() };
     let stand_ins = stand_ins.into_iter().map(stand_in);
-    Ok(all.into_iter().filter_map(variable).chain(stand_ins).collect())
+    Ok((all.into_iter().filter_map(variable).chain(stand_ins).collect(), noting))
 }
 
 /// Refuses what cannot be opened any more.
@@ -72,23 +77,77 @@ pub(super) fn unknown(key: &str) -> ToolError {
 
 /// Notes, before anything is begun, which secrets are used and where they go.
 pub(super) async fn note(cx: &ToolCx, given: &[Given], host: &str) -> Result<(), ToolError> {
-    let uses: Vec<Used> = given
-        .iter()
-        .filter(|one| !one.plain)
-        .map(|one| Used {
-            secret: one.id,
-            version: one.version,
-            run: cx.run,
-            agent: cx.agent,
-            task: cx.task,
-            way: if host.is_empty() { one.way } else { Way::Requests },
-            host: host.to_owned(),
-        })
-        .collect();
-    if uses.is_empty() {
-        return Ok(());
+    write_down(cx, uses_of(cx, given, host)).await
+}
+
+fn uses_of(cx: &ToolCx, given: &[Given], host: &str) -> Vec<Used> {
+    let secrets = given.iter().filter(|one| !one.plain);
+    let used = |one: &Given| Used {
+        secret: one.id,
+        version: one.version,
+        run: cx.run,
+        agent: cx.agent,
+        task: cx.task,
+        way: if host.is_empty() { one.way } else { Way::Requests },
+        host: host.to_owned(),
+    };
+    secrets.map(used).collect()
+}
+
+fn by(cx: &ToolCx) -> (Actor, Cause) {
+    (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step))
+}
+
+async fn write_down(cx: &ToolCx, uses: Vec<Used>) -> Result<(), ToolError> {
+    if !uses.is_empty() {
+        cx.ws.order(by(cx), SecretsUsed { uses }).await?;
     }
-    let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
-    cx.ws.order(by, SecretsUsed { uses }).await?;
     Ok(())
+}
+
+/// The note of uses that is written while the program runs which makes them.
+pub(super) struct Noting(Option<oneshot::Receiver<()>>);
+
+impl Noting {
+    fn begin(cx: &ToolCx, uses: Vec<Used>) -> Self {
+        if uses.is_empty() {
+            return Self(None);
+        }
+        let (tell, told) = oneshot::channel();
+        let (own, run, by) = (cx.ws.clone(), cx.run, by(cx));
+        cx.ws.spawn("uses of secrets", async move {
+            if let Err(error) = own.order(by, SecretsUsed { uses }).await {
+                tracing::error!(%error, run.id = %run, "uses of secrets could not be counted");
+            }
+            // ok: nobody waits for it any more.
+            let _ = tell.send(());
+        });
+        Self(Some(told))
+    }
+
+    /// Waits until it is written.
+    pub(super) async fn noted(self) {
+        if let Some(told) = self.0 {
+            told.await.ok(); // ok: what could not be written is in the log
+        }
+    }
+}
+
+/// Notes that a program is about to use these. What its run has not used before is on disk before the program begins; of
+/// all else only the count grows, beside the program.
+async fn begin_note(cx: &ToolCx, given: &[Given]) -> Result<Noting, ToolError> {
+    let uses = uses_of(cx, given, "");
+    let noted = match cx.ws.upstream {
+        None if !uses.is_empty() => cx.ws.read(|snap| queries::used_in(snap, cx.run, MOST))?,
+        // Home alone has them.
+        _ => Vec::new(),
+    };
+    let is_noted = |one: &Used| noted.iter().any(|row| is_row_of(row, one));
+    let (again, new): (Vec<Used>, Vec<Used>) = uses.into_iter().partition(is_noted);
+    write_down(cx, new).await?;
+    Ok(Noting::begin(cx, again))
+}
+
+fn is_row_of(row: &Use, one: &Used) -> bool {
+    (row.secret, row.version, row.way) == (one.secret, one.version, one.way) && row.host == one.host
 }

@@ -2,7 +2,7 @@
 //! leaves when the mirror is on its way with all that was written before it, so that the host reads what it has written.
 
 use app::downstream::Told;
-use app::upstream::{LATE, Missing, Refusal, Wanted};
+use app::upstream::{Aside, LATE, Refusal};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kernel::{RunId, TypedId as _};
@@ -44,20 +44,20 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
     let late = body.as_object_mut().and_then(|body| body.remove(LATE)).is_some();
     let said: [u8; 32] = Sha256::digest(body.to_string()).into();
     let what = body["what"].take();
-    let told = Told::of(&what);
+    let aside = Aside::of(&what);
     // What home has asked before the mirror goes on, too.
-    let waits = !late && told.is_none();
-    let done = if let Some(told) = told {
-        host.line.told(told);
-        Ok(Value::Null)
-    } else if let Some(wanted) = Wanted::of(&what) {
-        renewed(host, wanted).await
-    } else if let Some(missing) = Missing::of(&what) {
-        piece_of(host, missing).await
-    } else if let Some(desk) = host.ws.app.hosts.desk() {
-        desk.hear(host.ws.clone(), host.id, about, said, what).await
-    } else {
-        Err(Refusal::new("stopping", "the workspace is being started again"))
+    let waits = !late && !matches!(aside, Some(Aside::Told(_)));
+    let done = match aside {
+        Some(Aside::Told(told)) => {
+            host.line.told(told);
+            Ok(Value::Null)
+        }
+        Some(Aside::Access(wanted)) => renewed(host, wanted).await,
+        Some(Aside::File(missing)) => piece_of(host, missing).await,
+        Some(Aside::Piece(_)) | None => match host.ws.app.hosts.desk() {
+            Some(desk) => desk.hear(host.ws.clone(), host.id, about, said, what).await,
+            None => Err(Refusal::new("stopping", "the workspace is being started again")),
+        },
     };
     let seq = match waits {
         false => 0,

@@ -43,5 +43,5 @@ fn part(ws: &Ws, id: GatewayId, missing: &Missing) -> Result<Option<Part>, Store
     file.seek(SeekFrom::Start(missing.offset.min(total))).map_err(failed)?;
     let mut data = Vec::new();
     file.take(PIECE).read_to_end(&mut data).map_err(failed)?;
-    Ok(Some(Part { total, data: hex::encode(data) }))
+    Ok(Some(Part { total, data }))
 }

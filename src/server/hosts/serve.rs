@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use app::Ws;
 use app::hosts::Line;
 use features::runs::model::Run;
+use features::usage::rules::{UsageError, grants};
 use gateways::error::GatewayError;
 use gateways::model::{GATEWAYS, Gateway, Load, Status};
 use gateways::{queries, rules};
@@ -24,7 +25,7 @@ use kernel::{Actor, Cause, GatewayId, RunId};
 use link::frame::{Beat, Command, Control, Frame, Running};
 use link::{Accepted, LinkError, Receiver, Sender, Session};
 use mirror::{Have, Standing};
-use store::{Entry, ReadExt as _, StoreError, codec};
+use store::{Entry, ReadExt as _, StoreError, WriteTx, codec};
 
 use super::commands::{answers, piece, questions};
 use super::keys::{Way, keys};
@@ -264,15 +265,39 @@ impl Host {
             Standing::Following(life, seq) if life == own => Some(seq),
             _ => None,
         };
+        let is_empty = have.standing == Standing::Nothing;
         // Whoever ships is gone only when the link ends.
         tell.send(have).await.map_err(|_| End::Over)?;
         match follows {
             Some(seq) => {
                 self.line.note(|linked| linked.acked = seq);
+                self.has_said_all().await?;
                 self.snapshot().await
             }
+            // Nobody knows what one has spent that has lost what it had: what is booked stays booked.
+            None if is_empty => self.money(grants::write_off).await,
             None => Ok(()),
         }
+    }
+
+    /// The host has let home hear all that it wrote while it was cut off: no more than that was spent there.
+    async fn has_said_all(&self) -> Result<(), End> {
+        self.money(grants::regain).await
+    }
+
+    /// Does something with what was booked in place of what the runs of this host may have spent.
+    async fn money(
+        &self,
+        does: fn(&mut WriteTx<'_>, GatewayId) -> Result<(), UsageError>,
+    ) -> Result<(), End> {
+        let id = self.id;
+        self.write(move |tx| {
+            does(tx, id).map_err(|error| match error {
+                UsageError::Store(error) => error.into(),
+                other => StoreError::Failed(other.to_string()).into(),
+            })
+        })
+        .await
     }
 
     /// The host acknowledges an entry.

@@ -3,7 +3,7 @@
 
 use crate::people::{accounts, handover};
 use crate::portable::still;
-use app::{App, Ws};
+use app::{App, Ws, blocking};
 use features::agents::queries as agents;
 use features::users;
 use features::workspace::queries;
@@ -34,7 +34,8 @@ pub(super) async fn quieten(
         return Ok(());
     }
     let store = ws.store.clone();
-    let quiet = super::life::blocking(move || still::quieten(&store, by, CAME)).await?;
+    let quieten = move || still::quieten(&store, by, CAME);
+    let quiet = blocking(quieten, StoreError::Panicked).await?;
     let still::Quiet { interrupted, paused } =
         quiet.map_err(|error| StoreError::Failed(error.to_string()))?;
     tracing::warn!(

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::exports;
-use app::{App, Broken, Standing, Ws};
+use app::{App, Broken, Standing, Ws, blocking};
 use features::backups::queries::damaged;
 use features::users::model::Account;
 use features::users::rules::{UsersError, workspaces as listed};
@@ -90,15 +90,15 @@ async fn make(
     let count = count_with_one_more(app)?;
     let (own, place) = (app.clone(), app.config.data.join("workspaces").join(slug));
     let cache = super::cache_for(count);
-    let opened = blocking(move || {
+    let open = move || {
         folders::begin(&place)?;
         // Only from here on is the folder this call's own, and may be taken away by it.
         super::open(&own, place.clone(), cache).or_else(|error| {
             folders::take_away(&place)?;
             Err(LifeError::from(error))
         })
-    });
-    let ws = opened.await??;
+    };
+    let ws = blocking(open, panicked).await??;
     let guided = new.guided;
     let founding = Founding {
         id: ws.id,
@@ -145,7 +145,7 @@ async fn make(
 /// tries again.
 async fn finish(ws: &Ws) {
     let folder = ws.folder.clone();
-    let finished = blocking(move || folders::finish(&folder)).await;
+    let finished = blocking(move || folders::finish(&folder), panicked).await;
     if let Err(error) = finished.flatten() {
         tracing::warn!(workspace = ws.slug, %error, "its folder stays marked as begun");
     }
@@ -184,15 +184,12 @@ fn share_cache(app: &App, count: usize) {
 
 async fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, LifeError> {
     let app = app.clone();
-    blocking(move || super::open(&app, folder, cache)).await?.map_err(LifeError::from)
+    let open = move || super::open(&app, folder, cache);
+    blocking(open, panicked).await?.map_err(LifeError::from)
 }
 
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LifeError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| LifeError::Store(StoreError::Panicked(error.to_string())))
+fn panicked(why: String) -> LifeError {
+    LifeError::Store(StoreError::Panicked(why))
 }
 
 /// The address for a name. A name without plain letters gets a number.
@@ -213,18 +210,18 @@ fn free_slug(app: &App, name: &str) -> Result<String, LifeError> {
 /// Closes and removes what was only begun.
 async fn discard(ws: &Ws) -> Result<(), LifeError> {
     let (store, folder) = (ws.store.clone(), ws.folder.clone());
-    blocking(move || {
+    let discarded = move || {
         store.close();
         folders::take_away(&folder)
-    })
-    .await?
+    };
+    blocking(discarded, panicked).await?
 }
 
 /// Takes what was taken out of the list off the disk. What cannot be removed is tried again later.
 async fn sweep_leftovers(data: &Path) -> Result<(), LifeError> {
     for folder in folders::leftovers(data)? {
         let name = folder.display().to_string();
-        if let Err(error) = blocking(move || folders::remove(&folder)).await? {
+        if let Err(error) = blocking(move || folders::remove(&folder), panicked).await? {
             tracing::error!(%error, "{name} cannot be removed");
         }
     }
@@ -392,7 +389,7 @@ async fn take_out(
     let (store, from) = (ws.store.clone(), ws.folder.clone());
     let aside = from.with_file_name(format!("{}{}-{}", super::GONE, ws.slug, ws.id));
     let (to, id) = (aside.clone(), ws.id);
-    let parted = blocking(move || {
+    let part = move || {
         store.close();
         match target {
             Some(target) => {
@@ -400,8 +397,8 @@ async fn take_out(
             }
             None => folders::part(&from, &to),
         }
-    });
-    if let Err(error) = parted.await.flatten() {
+    };
+    if let Err(error) = blocking(part, panicked).await.flatten() {
         folders::forget_move(&ws.folder, id);
         stay(app, ws).await;
         return Err(error);
@@ -413,11 +410,11 @@ async fn take_out(
     app.jobs.forget(&ws.slug);
     tracing::info!(workspace = ws.slug, "the workspace {} is not here any more", ws.slug);
     let own = app.clone();
-    blocking(move || {
+    let remove = move || {
         exports::sweep(&own);
         folders::remove(&aside)
-    })
-    .await?
+    };
+    blocking(remove, panicked).await?
 }
 
 /// Opens a workspace again that could not be taken out: it stays what it was. One that does not open is shown
@@ -546,7 +543,7 @@ async fn adopt(
         }
         None if owned && ws.store.head().seq == 0 => {
             let folder = ws.folder.clone();
-            if is_own && blocking(move || folders::was_never_used(&folder)).await? {
+            if is_own && blocking(move || folders::was_never_used(&folder), panicked).await? {
                 app.drop_workspace(ws.id);
                 discard(ws).await?;
             } else {

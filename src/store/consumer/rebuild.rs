@@ -143,7 +143,7 @@ pub(super) async fn step(
                 state.paused = state.tries >= TRIES;
                 tracing::warn!(consumer = consumer.name(), %error, "a rebuild failed");
                 save(tx, number, &state)?;
-                Ok(if state.paused { Step::Paused } else { Step::Failed })
+                Ok(if state.paused { Step::Paused } else { Step::Failed(state.tries) })
             }
         }
     });

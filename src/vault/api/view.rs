@@ -37,10 +37,11 @@ pub(super) struct SecretView {
     /// The value of what is no secret; of all others nothing.
     value: Option<String>,
     version: u32,
-    /// `active`; `updating` while a machine has not confirmed the value yet, `waiting` while one is not linked; `reenter`
-    /// when the value does not open with the present master key.
+    /// `active`; `updating` while a machine has not confirmed the value yet, `waiting` while one is not linked; `silent` and
+    /// `stopped` while the only machine that had it is not heard of, or does not run; `reenter` when the value does not open
+    /// with the present master key.
     pub(super) state: &'static str,
-    /// How it stands on each machine where agents may have it.
+    /// How it stands on each machine where agents may have it, or may have had it until now.
     on: Vec<OnView>,
     /// What to know of a value that was just set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,9 +66,10 @@ pub(super) struct SecretView {
 struct OnView {
     gateway: GatewayId,
     name: String,
-    /// `active`, `sent`, `waiting` or `reenter`.
+    /// `active`, `sent`, `waiting` or `reenter`; `silent` where the host had the value when it was last heard of, `stopped`
+    /// where it had it until its program ended, and `kept` where it needs the value no more and has not heard so yet.
     state: State,
-    /// Since when: confirmed, sent, not linked.
+    /// Since when: confirmed, sent, not linked, last heard of, ended.
     #[schemars(with = "Option<String>")]
     since: Option<Timestamp>,
 }

@@ -73,6 +73,8 @@ struct Gone {
     name: String,
     key: String,
     at: RelTime,
+    /// Which machines may still have it; usually empty.
+    on: String,
     href: String,
 }
 
@@ -159,6 +161,7 @@ fn page(
         match secret.removed_at {
             Some(at) => gone.push(Gone {
                 at: scene.time(at),
+                on: said(scene, &machines, &machines.of(&scene.ws, read, &secret, true)?),
                 href: format!("{base}/{}", secret.id),
                 name: secret.name,
                 key: secret.key,
@@ -255,7 +258,7 @@ pub(super) fn dot(state: State) -> Dot {
     let word = match state {
         State::Active => "active",
         State::Sent => "in_progress",
-        State::Waiting => "waiting",
+        State::Waiting | State::Silent | State::Stopped | State::Kept => "waiting",
         State::Reenter => "error",
     };
     Dot::new(word, state.label())

@@ -36,7 +36,7 @@ pub fn used(tx: &mut WriteTx<'_>, one: Used) -> Result<(), StoreError> {
     let now = tx.now();
     let mut of_run = KeyBuf::new();
     of_run.part(one.run).part(one.secret);
-    let before = tx.len(USES_BY_RUN, &Range::prefix(of_run.clone()).limit(1))?;
+    let of_secret = of_run.clone();
     of_run.part(one.version).u8(one.way as u8).text(&one.host);
     if let Some(same) = tx.find::<Use>(USES_BY_RUN, &of_run)? {
         let count = same.count.saturating_add(1);
@@ -45,6 +45,7 @@ pub fn used(tx: &mut WriteTx<'_>, one: Used) -> Result<(), StoreError> {
     }
     let Used { secret, version, run, agent, task, way, host } = one;
     let Some(Secret { key, .. }) = tx.get(secret)? else { return Ok(()) };
+    let before = tx.len(USES_BY_RUN, &Range::prefix(of_secret).limit(1))?;
     let (id, first_at, last_at, count) = (tx.new_id(), now, now, 1);
     tx.put(&Use {
         id,

@@ -20,6 +20,7 @@ use support::wire;
 use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
+use super::yeses;
 
 /// The agent that is spoken with.
 pub const AGENT: &str = "Moss";
@@ -113,6 +114,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
             let args = json!({ "question": format!("Which of {name}?"), "options": [] });
             turn.and_call("ask_person", args)
         }
+        "once" => turn.and_call("exec", json!({ "command": yeses::command(name) })),
         "split" => turn.and_call("subagent_spawn", json!({ "task": format!("Look at {name}") })),
         _ => turn,
     }))

@@ -175,8 +175,13 @@ impl Writer {
                 return;
             }
             let (name, words, last) = (self.desk.name(), tally.words(), &self.last);
-            let on = began.elapsed() < PATIENCE;
-            assert!(on, "{name} never comes to {untried:?}, but: {words}\nlast: {last}");
+            if PATIENCE <= began.elapsed() {
+                // One that is held up keeps others waiting for what it does.
+                let consumers = api.get("/api/v1/consumers").await;
+                panic!(
+                    "{name} never comes to {untried:?}, but: {words}\nlast: {last}\n{consumers:#}"
+                );
+            }
             // Some things can be done only when others have come to rest, which takes as long as the
             // machine is slow: the longer it has taken, the more time they get.
             let pause = (began.elapsed() / 100).max(Duration::from_millis(10));

@@ -35,6 +35,7 @@ mod stores;
 mod tasks;
 mod upkeep;
 mod workspaces;
+mod yeses;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -137,6 +138,7 @@ async fn one(round: Round, limit: &Limit) -> Done {
         Box::new(notices),
         Box::new(agents::Agents::default()),
         Box::new(chats::Chats::default()),
+        Box::new(yeses::Yeses::default()),
         Box::new(connections::Connections::new(model.openai_url())),
         Box::new(accounts::Accounts::new(Maker::start().await, model.openai_url())),
         Box::new(people::People::default()),
@@ -244,7 +246,12 @@ async fn prepare(api: &Api<'_>, model: &ModelServer) -> tasks::Control {
     let control = tasks::finished(api, &control.word("id")).await;
 
     api.made(Ask::patch("/api/v1/settings", json!({ "exec_without_jail": true })), "jail").await;
-    let said = [(chats::AGENT, "mock"), (chats::REFUSED, "broken"), (holds::AGENT, "mock")];
+    let said = [
+        (chats::AGENT, "mock"),
+        (chats::REFUSED, "broken"),
+        (holds::AGENT, "mock"),
+        (yeses::AGENT, "mock"),
+    ];
     for (name, model_name) in said {
         let body = json!({
             "kind": "openai", "name": format!("For {name}"), "base_url": model.openai_url(),
@@ -260,5 +267,6 @@ async fn prepare(api: &Api<'_>, model: &ModelServer) -> tasks::Control {
         (agent["connection"], agent["model"]) = (json!(connection), json!(model_name));
         api.made(Ask::post(wire::AGENTS, agent), &format!("agent-{name}")).await;
     }
+    api.made(Ask::post("/api/v1/permissions", yeses::permission()), "permission").await;
     control
 }

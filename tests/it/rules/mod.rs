@@ -4,3 +4,4 @@ mod firing;
 mod items;
 mod managers;
 mod money;
+mod outbox;

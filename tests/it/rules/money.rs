@@ -6,6 +6,7 @@ mod honest;
 mod own;
 mod schedules;
 mod shares;
+mod simulate; // cuts of a line, jumps of a clock and money of runs, over many seeds
 
 use std::sync::Arc;
 

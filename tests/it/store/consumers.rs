@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use app::consumers::Consumers;
 use kernel::Cause;
 use kernel::time::Clock as _;
 use store::consumer::{
@@ -141,7 +142,7 @@ fn a_poisoned_entry_is_tried_five_times_and_then_set_aside() {
         let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
         make(&toys, &["a", poison, "b"]);
         for tries in 1..5 {
-            assert_eq!(take(&toys, &counter), Step::Failed);
+            assert_eq!(take(&toys, &counter), Step::Failed(tries));
             let state = now(&toys);
             assert_eq!((state.cursor, state.tries), (1, tries), "what came before it stays taken");
             assert_eq!(total(&toys), 1, "nothing of the failed one stays");
@@ -160,10 +161,30 @@ fn a_poisoned_entry_is_tried_five_times_and_then_set_aside() {
 }
 
 #[test]
+fn failing_entries_with_good_ones_between_wait_for_their_own_tries_alone() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    make(&toys, &["a", "poison", "b", "poison", "c", "poison", "d"]);
+    let (pauses, mut waited) = (Consumers::default(), Duration::ZERO);
+    loop {
+        match take(&toys, &counter) {
+            Step::Took(_) => {}
+            Step::Failed(tries) => waited += pauses.pause_after(tries),
+            Step::Idle => break,
+            other => panic!("it has taken good ones since: {other:?}"),
+        }
+    }
+    assert_eq!(waited, Duration::from_millis(3 * (500 + 1_000 + 2_000 + 4_000)));
+    assert_eq!((total(&toys), now(&toys).cursor), (4, 7), "the good ones are taken");
+    let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
+    let entries: Vec<u64> = letters.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(entries, [2, 4, 6]);
+}
+
+#[test]
 fn three_set_aside_in_a_row_pause_it_until_somebody_resumes() {
     let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
     make(&toys, &["poison", "poison", "poison", "poison", "a"]);
-    let mut last = Step::Failed;
+    let mut last = Step::Idle;
     for _ in 0..13 {
         last = take(&toys, &counter);
     }
@@ -188,7 +209,7 @@ fn three_set_aside_in_a_row_pause_it_until_somebody_resumes() {
 fn only_the_entry_that_is_expected_is_skipped() {
     let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
     make(&toys, &["a", "poison", "b", "c"]);
-    assert_eq!(take(&toys, &counter), Step::Failed, "it stands before the second");
+    assert_eq!(take(&toys, &counter), Step::Failed(1), "it stands before the second");
     let skip = |entry| {
         let body = move |tx: &mut WriteTx<'_>| {
             Ok(skip_only(tx, NUMBER, entry).map_err(|error| error.to_string()))

@@ -122,7 +122,7 @@ fn a_skipped_entry_is_a_dead_letter_that_can_be_taken_up_again() {
     let (toys, sizes) = (Toys::open(), Arc::new(Sizes::default()));
     sizes.strict.store(true, Ordering::Relaxed);
     make(&toys, &["a", "poison", "b"]);
-    assert_eq!(take(&toys, &sizes), Step::Failed);
+    assert_eq!(take(&toys, &sizes), Step::Failed(1));
     act(&toys, |tx| {
         assert_eq!(skip(tx, NUMBER)?, Some(2));
         Ok(())

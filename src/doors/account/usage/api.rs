@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::machines;
 use features::runs::queries as runs;
 use features::workspace::model::Settings;
 use kernel::{AgentId, CallEnd, CallKind, Can, ConnectionId, PricedBy, Route, RunId};
@@ -45,9 +46,11 @@ pub fn routes() -> Routes {
         .get(
             "/usage/daily",
             days::list.needs(Can::Read).doc(|| {
-                Doc::new("Calls, tokens and cost by day, agent, model, task, stream and routine")
-                    .query::<days::Asked>()
-                    .returns::<days::Page>()
+                Doc::new(
+                    "Calls, tokens and cost by day, agent, model, task, stream, routine and machine",
+                )
+                .query::<days::Asked>()
+                .returns::<days::Page>()
             }),
         )
         .get(
@@ -107,6 +110,8 @@ struct DayView {
 #[derive(Serialize, JsonSchema)]
 struct RunView {
     run: RunId,
+    /// The slug of the gateway whose machine it works on, or did; the id of one that was removed.
+    gateway: String,
     billed_micros: i64,
     calls: Vec<CallView>,
 }
@@ -215,7 +220,8 @@ async fn of_run(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<Ru
         };
         let calls = queries::of_run(snap, run.id)?.into_iter().map(call).collect();
         let billed_micros = queries::run_cost(snap, run.id)?;
-        Ok(Json(RunView { run: run.id, billed_micros, calls }))
+        let gateway = machines::slug(snap, run.gateway)?;
+        Ok(Json(RunView { run: run.id, gateway, billed_micros, calls }))
     })
 }
 

@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use app::Ws;
 use git::Author;
 use kernel::{AgentId, AgentStatus, Can, ConnectionId, Manager, Thinking};
-use store::{ReadExt, StoreError};
+use store::{ReadExt, Snap, StoreError};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Patch, Path, Query, sent};
+use web::extract::{Json, Patch, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -28,6 +28,7 @@ use features::agents::queries::lines;
 use features::agents::rules::{self, AgentError, Changes, ModelWish, NewAgent};
 use features::agents::{provision, queries, templates};
 
+use super::at::{At, Finds};
 use super::heirs;
 
 /// The routes of this noun below `/api/v1`.
@@ -317,6 +318,12 @@ fn find(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
     queries::by_name(tx, name)?.ok_or_else(|| AgentError::NotFound(name.to_owned()).into())
 }
 
+impl Finds for ApiError {
+    fn find(snap: &Snap<'_>, name: &str) -> Result<Agent, Self> {
+        find(snap, name)
+    }
+}
+
 /// Who is meant by a name that was sent.
 fn manager(tx: &impl ReadExt, name: &str) -> Result<Option<Manager>, AgentError> {
     lines::meant(tx, name)?.map_err(AgentError::NoManager)
@@ -354,8 +361,8 @@ async fn list_templates() -> Json<TemplateListing> {
     Json(TemplateListing { items: items.collect() })
 }
 
-async fn get(ws: Ws, Path(name): Path<String>) -> Result<Tagged<View>, ApiError> {
-    let id = ws.read(|snap| find(snap, &name))?.id;
+async fn get(At { ws, agent, .. }: At<ApiError>) -> Result<Tagged<View>, ApiError> {
+    let id = agent.id;
     tagged(&ws, id)
 }
 
@@ -394,14 +401,11 @@ async fn create(
 }
 
 async fn patch(
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent: before, .. }: At<ApiError>,
     once: Once,
     if_match: IfMatch,
-    Path(name): Path<String>,
     Patch(body): Patch<PatchBody>,
 ) -> Result<Tagged<View>, ApiError> {
-    let before = ws.read(|snap| find(snap, &name))?;
     let model = match (body.connection, body.model) {
         (None, None) => None,
         (connection, model) => {
@@ -432,52 +436,44 @@ async fn patch(
     let id = before.id;
     let agent =
         ws.write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes))).await?;
-    provision::tell_change(&ws, Author::new(&who.name, &who.email), &before, &agent).await;
+    provision::tell_change(&ws, Author::person(&who.name, who.account), &before, &agent).await;
     tagged(&ws, id)
 }
 
 async fn pause(
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<ApiError>,
     once: Once,
-    Path(name): Path<String>,
 ) -> Result<Tagged<View>, ApiError> {
-    let id = ws.read(|snap| find(snap, &name))?.id;
+    let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::pause(tx, id).map(drop))).await?;
     tagged(&ws, id)
 }
 
 async fn resume(
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<ApiError>,
     once: Once,
-    Path(name): Path<String>,
 ) -> Result<Tagged<View>, ApiError> {
-    let id = ws.read(|snap| find(snap, &name))?.id;
+    let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::resume(tx, id).map(drop))).await?;
     tagged(&ws, id)
 }
 
 async fn retry(
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<ApiError>,
     once: Once,
-    Path(name): Path<String>,
 ) -> Result<Tagged<View>, ApiError> {
-    let id = ws.read(|snap| find(snap, &name))?.id;
+    let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::retry(tx, id).map(drop))).await?;
     provision::make(&ws, &who, id).await?;
     tagged(&ws, id)
 }
 
 async fn archive(
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<ApiError>,
     once: Once,
-    Path(name): Path<String>,
     Json(body): Json<ArchiveBody>,
 ) -> Result<Tagged<View>, ApiError> {
-    let id = ws.read(|snap| find(snap, &name))?.id;
+    let id = agent.id;
     let to = |name: &Option<String>| match name {
         Some(name) => ws.read(|snap| manager(snap, name)),
         None => Ok(None),
@@ -488,12 +484,10 @@ async fn archive(
 }
 
 async fn restore(
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<ApiError>,
     once: Once,
-    Path(name): Path<String>,
 ) -> Result<Tagged<View>, ApiError> {
-    let id = ws.read(|snap| find(snap, &name))?.id;
+    let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::restore(tx, id).map(drop))).await?;
     tagged(&ws, id)
 }

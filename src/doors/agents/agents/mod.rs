@@ -1,6 +1,7 @@
 //! What lets people, programs and agents in to agents: pages, API and tools of agents.
 
 pub mod api;
+mod at;
 pub mod pages;
 pub mod tools;
 

@@ -10,7 +10,9 @@ use features::tasks::queries as tasks;
 use kernel::Can;
 use kernel::text::ellipsis;
 use store::{StoreError, WriteTx};
-use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+use tool::{
+    Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+};
 
 /// The tools of this noun.
 #[must_use]
@@ -37,7 +39,9 @@ struct Line {
     role: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     domains: Vec<String>,
-    now: String,
+    /// Left out where nothing is known of it: a machine that is cut off knows of its own agents alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reports_to: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -63,10 +67,12 @@ impl ReadTool for AgentList {
         effect: Effect::Read,
         about: "List the agents of the company: what each is for and does now.",
     };
+    const LOOKS: Looks = Looks::Copy;
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
         let now = cx.ws.app.clock.now();
         let words = args.q.unwrap_or_default().to_lowercase();
+        let is_copy = cx.ws.upstream.is_some();
         let lines = cx.ws.read(|snap| {
             let mut lines = Vec::new();
             for agent in queries::all(snap)? {
@@ -83,7 +89,9 @@ impl ReadTool for AgentList {
                 if !words.split_whitespace().all(|word| text.contains(word)) {
                     continue;
                 }
-                let Activity { label, open, run, .. } = queries::activity(snap, &agent, now)?;
+                let Activity { label, open, run, group, .. } =
+                    queries::activity(snap, &agent, now)?;
+                let is_known = !is_copy || run.is_some() || group == queries::Group::Off;
                 let task = match run.and_then(|run| run.task) {
                     Some(task) => tasks::get(snap, task).ok(),
                     None => None,
@@ -98,7 +106,7 @@ impl ReadTool for AgentList {
                     does: ellipsis(&agent.description, 160),
                     role: agent.role,
                     domains: agent.domains,
-                    now: format!("{label}{on}"),
+                    now: is_known.then(|| format!("{label}{on}")),
                     waiting_items: open,
                     unreachable: silent.is_some(),
                     slug: agent.slug,

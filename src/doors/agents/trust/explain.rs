@@ -178,7 +178,7 @@ impl Meant {
 /// What would become of a call. Blocking: programs of a command line are looked for on this machine.
 fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreError> {
     let folder = ws.agent_folder(&agent.slug);
-    let line = meant.command.clone().map(|command| line::looked_at(command, &folder, "").0);
+    let line = meant.command.as_deref().map(|command| line::seen(command, &folder));
     ws.read(|snap| {
         let mode = queries::mode_of(snap, agent.id)?;
         let spec = meant.spec;
@@ -188,7 +188,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         }
         let reach = meant.reach(snap, agent.id, weigh::programs(snap, &[agent.id])?)?;
         let facts = Facts {
-            line: line.as_ref().map(|line| &line.seen),
+            line: line.as_ref(),
             request: meant.asked.as_ref(),
             ..Facts::of(spec.name, spec.effect, reach, ws.app.clock.now())
         };

@@ -1,5 +1,5 @@
 //! What a permission would have done with the calls of the last 30 days, told before it is kept: on the card of a call, in
-//! the form, and over the API.
+//! the form, and over the API. Each call counts as it was judged then, whether people were asked for it or not.
 
 use askama::Template;
 use axum::response::Response;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use app::Ws;
 use features::runs::model::Run;
 use features::runs::queries::talk;
-use features::trust::replay::{self, Calls, DAYS, Replay};
+use features::trust::replay::{self, DAYS, MOST, Replay};
 use features::trust::rules::{NewPermission, TrustError};
 use kernel::{ApprovalId, Can, Leave};
 use store::{ReadExt, StoreError};
@@ -106,35 +106,29 @@ fn told(
 
 /// How many calls, in a sentence or two.
 fn words(leave: Leave, replay: &Replay) -> String {
-    let Replay { asked, met, denied, more, .. } = *replay;
-    let lately = match more {
-        true => "of the last thousand".to_owned(),
-        false => format!("in the last {DAYS} days"),
-    };
-    let would = match leave {
-        Leave::Allow => "Would have let through",
-        Leave::Deny => "Would have refused",
-        Leave::Ask => "Would have asked for",
-    };
+    let Replay { calls, met, denied, more, .. } = *replay;
     let number = |n: usize| grouped(n as u64);
-    let mut words = match (asked, met) {
-        (0, _) => return format!("No such call was asked for {lately}."),
-        (1, 1) => format!("{would} the one call that was asked for {lately}."),
-        (1, _) => {
-            let not = would.replacen("Would", "Would not", 1);
-            format!("{not} the one call that was asked for {lately}.")
-        }
-        (asked, 0) => {
-            format!("{would} none of the {} calls that were asked for {lately}.", number(asked))
-        }
-        (asked, met) => format!(
-            "{would} {} of the {} calls that were asked for {lately}.",
-            number(met),
-            number(asked)
-        ),
+    let would = |which: &str| match leave {
+        Leave::Allow => format!("Would have let through {which} without a question."),
+        Leave::Deny => format!("Would have refused {which}."),
+        Leave::Ask => format!("Would have asked for {which}."),
+    };
+    let which = match (calls, met) {
+        (1, 1) => format!("the one call of the last {DAYS} days"),
+        (_, 0) => format!("none of the {} calls of the last {DAYS} days", number(calls)),
+        _ => format!("{} of the {} calls of the last {DAYS} days", number(met), number(calls)),
+    };
+    let mut words = match calls {
+        0 => format!("No such call of the last {DAYS} days is known."),
+        1 if met == 0 => format!("Would not have touched the one call of the last {DAYS} days."),
+        _ => would(&which),
     };
     if leave == Leave::Allow && 0 < denied {
         words.push_str(&format!(" A person said no to {} of them.", number(denied)));
+    }
+    if more {
+        let most = number(MOST);
+        words.push_str(&format!(" Only the last {most} calls of all tools were looked at."));
     }
     words
 }
@@ -150,9 +144,9 @@ async fn offers(
     ws.look(move |ws| {
         ws.read(|snap| {
             let which = (Some(approval.agent), approval.tool.as_str());
-            let calls = Calls::read(ws, snap, which, now)?;
-            let offered = replay::offered(&approval).into_iter();
-            Ok(offered.map(|(label, new)| (label, calls.replay(&new))).collect())
+            let (labels, new): (Vec<_>, Vec<_>) = replay::offered(&approval).into_iter().unzip();
+            let all = replay::of(snap, which, &new, now)?;
+            Ok(labels.into_iter().zip(all).collect())
         })
     })
     .await
@@ -162,10 +156,9 @@ async fn offers(
 async fn one(ws: &Ws, new: NewPermission) -> Result<Replay, StoreError> {
     let now = ws.app.clock.now();
     ws.look(move |ws| {
-        ws.read(|snap| {
-            let calls = Calls::read(ws, snap, (new.agent, new.tool.as_str()), now)?;
-            Ok(calls.replay(&[new]))
-        })
+        let tool = new.tool.clone();
+        let all = ws.read(|snap| replay::of(snap, (new.agent, &tool), &[vec![new]], now));
+        Ok(all?.pop().unwrap_or_default())
     })
     .await
 }
@@ -206,20 +199,22 @@ async fn of_form(ws: Ws, who: Person, Query(typed): Query<Typed>) -> Result<Resp
     html::fragment(&Lines { all: vec![told] })
 }
 
-/// What a permission would have done with calls that people were asked for.
+/// What a permission would have done with the calls of the last 30 days, each as it was judged then.
 #[derive(Serialize, JsonSchema)]
 struct Preview {
     /// How far it looks back, in days.
     days: i64,
-    /// How many calls of the tool were asked for, each once. Calls that were made without asking are not counted.
+    /// How many calls of the tool there were, let through, asked for or refused, each once.
+    calls: usize,
+    /// How many of them people were asked for.
     asked: usize,
-    /// How many of them it would have let through, refused or asked for.
+    /// How many of all it would have let through, refused or asked for.
     met: usize,
     /// How many of these a person said no to.
     denied: usize,
     /// The last runs that made such calls, at most five.
     runs: Vec<String>,
-    /// Whether only the last thousand approvals of the workspace were looked at.
+    /// Whether there were more than the last 100,000 calls of the workspace, which alone were looked at.
     more: bool,
 }
 
@@ -232,9 +227,9 @@ struct Previews {
 
 impl Preview {
     fn of(tx: &impl ReadExt, who: &Person, replay: &Replay) -> Result<Self, StoreError> {
-        let Replay { asked, met, denied, more, .. } = *replay;
+        let Replay { calls, asked, met, denied, more, .. } = *replay;
         let runs = runs_of(tx, who, replay)?.iter().map(Run::name).collect();
-        Ok(Self { days: DAYS, asked, met, denied, runs, more })
+        Ok(Self { days: DAYS, calls, asked, met, denied, runs, more })
     }
 }
 
@@ -269,26 +264,32 @@ mod tests {
 
     #[test]
     fn a_replay_says_how_many_calls_of_how_many() {
-        let told = |leave, asked, met, denied| {
-            words(leave, &Replay { asked, met, denied, runs: Vec::new(), more: false })
+        let told = |leave, calls, met, denied| {
+            words(leave, &Replay { calls, met, denied, ..Replay::default() })
         };
-        assert_eq!(told(Leave::Allow, 0, 0, 0), "No such call was asked for in the last 30 days.");
+        assert_eq!(told(Leave::Allow, 0, 0, 0), "No such call of the last 30 days is known.");
         assert_eq!(
-            told(Leave::Allow, 14, 12, 2),
-            "Would have let through 12 of the 14 calls that were asked for in the last 30 days. \
+            told(Leave::Allow, 1_240, 37, 2),
+            "Would have let through 37 of the 1,240 calls of the last 30 days without a question. \
              A person said no to 2 of them."
         );
         assert_eq!(
             told(Leave::Allow, 1, 0, 0),
-            "Would not have let through the one call that was asked for in the last 30 days."
+            "Would not have touched the one call of the last 30 days."
         );
         assert_eq!(
             told(Leave::Deny, 3, 0, 0),
-            "Would have refused none of the 3 calls that were asked for in the last 30 days."
+            "Would have refused none of the 3 calls of the last 30 days."
         );
         assert_eq!(
             told(Leave::Ask, 1, 1, 1),
-            "Would have asked for the one call that was asked for in the last 30 days."
+            "Would have asked for the one call of the last 30 days."
+        );
+        let replay = Replay { calls: 9, met: 9, more: true, ..Replay::default() };
+        assert_eq!(
+            words(Leave::Deny, &replay),
+            "Would have refused 9 of the 9 calls of the last 30 days. \
+             Only the last 100,000 calls of all tools were looked at."
         );
     }
 }

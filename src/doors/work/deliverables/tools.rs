@@ -17,7 +17,9 @@ use features::tasks::queries::brief::Names;
 use kernel::{Actor, Can, DeliverableId, DeliverableState, TaskId, TypedId as _, Verdict};
 use store::{Read, ReadExt as _, WriteTx};
 use tool::take::{Taken, take_file};
-use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+use tool::{
+    Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+};
 
 /// How many of the newest pieces are looked at.
 const LOOKED_AT: usize = 500;
@@ -286,6 +288,7 @@ impl ReadTool for DeliverableList {
         effect: Effect::Read,
         about: "List delivered work: what waits for a review, what was sent back, what was approved.",
     };
+    const LOOKS: Looks = Looks::Copy;
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
         cx.ws.read(|snap| {
@@ -359,6 +362,7 @@ impl ReadTool for DeliverableGet {
         effect: Effect::Read,
         about: "Read delivered work and what the review of it says and asks for.",
     };
+    const LOOKS: Looks = Looks::Copy;
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
         cx.ws.read(|snap| {

@@ -13,7 +13,9 @@ use kernel::{Can, TypedId as _};
 use store::{Read, WriteTx};
 use tool::document;
 use tool::take::{Taken, take_file};
-use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+use tool::{
+    Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+};
 use web::file::{Kind, clean_name};
 use web::format;
 
@@ -64,6 +66,7 @@ struct Listed {
 impl ReadTool for FileList {
     type Args = ListArgs;
     const SPEC: ToolSpec = spec("file_list", Effect::Read, "List the files on a task or a record.");
+    const LOOKS: Looks = Looks::Copy;
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
         cx.ws.read(|snap| {

@@ -18,12 +18,12 @@ use features::tasks::queries::labels::Asked;
 use features::tasks::queries::{self, brief, due, list};
 use features::tasks::rules::templates::Spawn;
 use features::tasks::rules::{self, NewTask, TaskPatch};
-use kernel::filter::Query;
+use kernel::filter::{Query, Term};
 use kernel::{Assignee, Can, Priority, RelationKind, StreamId, TaskId, TaskStatus, Timestamp};
 use store::{ReadExt as _, WriteTx};
 use tool::{
-    Aliases, Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
-    untrusted,
+    Aliases, Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec,
+    WriteTool, untrusted,
 };
 
 /// How many parts are made with a task.
@@ -62,6 +62,12 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
     ToolSpec { name, group: Group::Tasks, needs, effect, about }
 }
 
+/// Terms that ask for nothing but what a host has of its tasks.
+const COPIED: [&str; 13] = [
+    "status", "assignee", "creator", "stream", "label", "priority", "due", "start", "created",
+    "updated", "done", "parent", "id",
+];
+
 /// Lists tasks.
 pub struct TaskList;
 
@@ -87,6 +93,7 @@ struct Listed {
 impl ReadTool for TaskList {
     type Args = ListArgs;
     const SPEC: ToolSpec = spec("task_list", Effect::Read, "List tasks, most urgent first.");
+    const LOOKS: Looks = Looks::Copy;
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
         let now = cx.ws.app.clock.now();
@@ -96,6 +103,11 @@ impl ReadTool for TaskList {
             let query = Query::parse(args.q.as_deref().unwrap_or_default());
             // What the terms say takes the place of what is usual.
             let says = |keys: &[&str]| query.terms.iter().any(|term| keys.contains(&&*term.key));
+            let is_copied = |term: &Term| term.is_words() || COPIED.contains(&&*term.key);
+            if cx.ws.upstream.is_some() && !query.terms.iter().all(is_copied) {
+                let message = "what this machine has of the workspace does not tell that";
+                return Err(ToolError::refused("not_here", message));
+            }
             let assignee = match args.assignee.as_deref().map(str::trim) {
                 Some("any" | "all" | "") => list::Whose::Any,
                 None if says(&["assignee"]) => list::Whose::Any,
@@ -151,6 +163,7 @@ impl ReadTool for TaskGet {
     type Args = GetArgs;
     const SPEC: ToolSpec =
         spec("task_get", Effect::Read, "Show a task with its parts, comments and delivered work.");
+    const LOOKS: Looks = Looks::Copy;
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
         let (agent, here) = (cx.agent, cx.task);

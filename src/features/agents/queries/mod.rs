@@ -4,6 +4,7 @@ pub mod drafts;
 pub mod elsewhere;
 pub mod head;
 pub mod lines;
+pub mod machines;
 pub mod reach;
 
 use crate::inbox::model::Item;

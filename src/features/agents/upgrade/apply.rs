@@ -61,7 +61,7 @@ pub async fn apply(hand: Hand<'_>, wish: Wish) -> Result<Applied, UpgradeError> 
     let mut held: BTreeSet<String> = seen.changes.iter().map(|one| one.path.clone()).collect();
     held.insert(MANIFEST.to_owned());
     let (id, paths) = (agent.id, held.clone());
-    let author = Author::new(&who.name, &who.email);
+    let author = Author::person(&who.name, who.account);
     let (applied, said) = desk::at(ws, agent, author, held, move |desk| {
         desk.disk_has_room()?;
         // Others may have written until the files were held: what counts is what lies there now.
@@ -354,7 +354,7 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
     let (template, version, taken, paths) = looked.await.map_err(|_| FilesError::CutOff)??;
     let id = agent.id;
     let held = paths.iter().cloned().collect();
-    let author = Author::new(&who.name, &who.email);
+    let author = Author::person(&who.name, who.account);
     let (back, said) = desk::at(ws, agent, author, held, move |desk| {
         desk.disk_has_room()?;
         let agent = desk.ws.read(|snap: &Snap<'_>| snap.get::<Agent>(id))?;
@@ -384,7 +384,7 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
         rules::version::taken(tx, id, said)
     });
     let now: Agent = now.await?;
-    provision::tell_files(ws, &now, Author::new(&who.name, &who.email)).await?;
+    provision::tell_files(ws, &now, Author::person(&who.name, who.account)).await?;
     Ok(back)
 }
 

@@ -262,6 +262,7 @@ fn book(
         },
         payers: vec![Payer::Workspace],
         at: tx.now(),
+        gateway: None,
     };
     tx.put(&booked)?;
     Ok(booked)

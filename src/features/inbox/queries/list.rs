@@ -34,7 +34,7 @@ impl Filter {
 }
 
 /// Open items: those in work, then those that wait in the order in which they are begun, then those
-/// that something holds, then those for later. Up to `MOST_OPEN`.
+/// that something holds, then those for later. Up to `MOST_OPEN` that no run has.
 ///
 /// # Errors
 /// When the disk fails.
@@ -44,7 +44,7 @@ pub fn open(
     now: Timestamp,
 ) -> Result<Vec<Item>, StoreError> {
     let mut items = match agent {
-        Some(agent) => super::open(tx, agent, MOST_OPEN)?,
+        Some(agent) => super::open_until(tx, agent, MOST_OPEN)?,
         None => {
             let mut items: Vec<Item> = tx.scan(DUE, &Range::all().limit(MOST_OPEN))?;
             for run in runs::live(tx)? {

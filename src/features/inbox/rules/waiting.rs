@@ -37,7 +37,7 @@ pub fn note_held(
     reason: Option<&str>,
 ) -> Result<(), InboxError> {
     let now = tx.now();
-    for mut item in queries::open(tx, agent, PAGE)? {
+    for mut item in queries::open_until(tx, agent, PAGE)? {
         let own = item.held_reason.as_deref().is_some_and(|held| HELD_BY_ITSELF.contains(&held));
         let keeps = own && reason.is_none();
         if item.state != ItemState::Leased && !keeps && hold(&mut item, reason, now) {

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::agents::model::Agent;
+use crate::agents::queries::machines;
 use crate::connections::queries::Choice;
 use crate::runs::model::{
     CallStatus, EventKind, Input, ModelSource, Run, Session, SessionEvent, StopRequest,
@@ -92,6 +93,8 @@ pub(super) fn make_run(
         ended_at: None,
         thinking_source: None,
         applied: 0,
+        // Its agent moves only while it has no run, so this holds until the end.
+        gateway: machines::place(tx, session.agent)?,
     };
     tx.put(&run)?;
     session.active_run = Some(run.id);

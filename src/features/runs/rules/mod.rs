@@ -18,6 +18,7 @@ pub mod halt;
 mod input;
 mod life;
 pub mod limits;
+pub mod link;
 pub mod marks;
 pub mod onward;
 pub mod outside;

@@ -14,6 +14,7 @@ use store::{ReadExt, WriteTx};
 use super::RunError;
 use super::children;
 use super::dropped::{close_unread, tell_overflowed};
+use super::link;
 use super::marks;
 use super::outside;
 use super::queue::hand_over;
@@ -83,7 +84,7 @@ impl Pen {
         let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
         let id = run.session;
         let session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
-        let held = run.is_held();
+        let held = run.is_held() || link::is_waiting(&run);
         if session.epoch != epoch
             || session.active_run != Some(run.id)
             || !(held || run.state == RunState::Running)

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use kernel::key::{Key, KeyBuf};
-use kernel::{AgentId, CallEnd, RoutineId, StreamId, TaskId, Timestamp, TypedId};
+use kernel::{AgentId, CallEnd, GatewayId, RoutineId, StreamId, TaskId, Timestamp, TypedId};
 use store::codec;
 use store::{Class, DecodeError, Record, Table};
 
@@ -24,10 +24,10 @@ pub const DAYS: Table = Table::new(140, "usage_days");
 /// The time zone that those days are of.
 pub const DAY_ZONE: Table = Table::new(141, "usage_day_zone");
 
-/// Day, agent, provider, model, what the calls were made for.
+/// Day, agent, provider, model, what the calls were made for and where.
 pub type DayKey = ((u32, AgentId), ((String, String), Purpose));
 
-/// What calls were made for.
+/// What calls were made for, and where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Purpose {
     /// The task.
@@ -36,14 +36,28 @@ pub struct Purpose {
     pub stream: Option<StreamId>,
     /// The routine behind it.
     pub routine: Option<RoutineId>,
+    /// The gateway whose machine the run worked on; none for the machine that HQ runs on.
+    pub gateway: Option<GatewayId>,
 }
 
-/// The last part of a key: without stream and routine it is that of a program that knew of neither.
+impl Purpose {
+    /// That of a call.
+    #[must_use]
+    pub fn of(usage: &Usage) -> Self {
+        let (stream, routine) = (usage.stream(), usage.routine());
+        Self { task: usage.task, stream, routine, gateway: usage.gateway }
+    }
+}
+
+/// The last part of a key: what it ends without is none, as in the keys of programs that did not know of it.
 impl Key for Purpose {
     fn encode(&self, out: &mut KeyBuf) {
         out.part(self.task.unwrap_or_else(none));
-        if self.stream.is_some() || self.routine.is_some() {
+        if self.stream.is_some() || self.routine.is_some() || self.gateway.is_some() {
             out.part(self.stream.unwrap_or_else(none)).part(self.routine.unwrap_or_else(none));
+        }
+        if let Some(gateway) = self.gateway {
+            out.part(gateway);
         }
     }
     fn take(bytes: &mut &[u8]) -> Option<Self> {
@@ -52,7 +66,11 @@ impl Key for Purpose {
             return Some(Self { task, ..Self::default() });
         }
         let (stream, routine) = (some(StreamId::take(bytes)?), some(RoutineId::take(bytes)?));
-        Some(Self { task, stream, routine })
+        let gateway = match bytes.is_empty() {
+            true => None,
+            false => Some(GatewayId::take(bytes)?),
+        };
+        Some(Self { task, stream, routine, gateway })
     }
 }
 
@@ -65,7 +83,7 @@ fn some<I: TypedId>(id: I) -> Option<I> {
     Some(id).filter(|id| *id != none())
 }
 
-/// What an agent's calls of one model for one purpose came to on one day.
+/// What an agent's calls of one model for one purpose came to on one day, on one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageDay {
     /// The date in the workspace's zone, as days since 1970.
@@ -84,6 +102,8 @@ pub struct UsageDay {
     pub stream: Option<StreamId>,
     /// The routine behind the calls.
     pub routine: Option<RoutineId>,
+    /// The gateway whose machine the runs worked on; none for the machine that HQ runs on.
+    pub gateway: Option<GatewayId>,
 }
 
 /// Sums over calls.
@@ -176,22 +196,25 @@ impl UsageDay {
     /// One call as a day of its own.
     #[must_use]
     pub fn of(usage: &Usage, zone: &TimeZone) -> Self {
+        let Purpose { task, stream, routine, gateway } = Purpose::of(usage);
         Self {
             day: day_in(usage.at, zone),
             agent: usage.agent.unwrap_or_else(nobody),
             provider: usage.provider.clone(),
             model: usage.model.clone(),
-            task: usage.task,
+            task,
             sums: Sums::of(usage),
-            stream: usage.stream(),
-            routine: usage.routine(),
+            stream,
+            routine,
+            gateway,
         }
     }
 
-    /// What the calls were made for.
+    /// What the calls were made for, and where.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
-        Purpose { task: self.task, stream: self.stream, routine: self.routine }
+        let Self { task, stream, routine, gateway, .. } = *self;
+        Purpose { task, stream, routine, gateway }
     }
 }
 
@@ -206,7 +229,7 @@ impl Record for UsageDay {
     type Id = DayKey;
     const TABLE: Table = DAYS;
     const CLASS: Class = Class::Derived;
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     fn id(&self) -> DayKey {
         ((self.day, self.agent), ((self.provider.clone(), self.model.clone()), self.purpose()))
     }
@@ -214,6 +237,8 @@ impl Record for UsageDay {
         match version {
             1 => codec::decode::<UsageDayV1>(body).map(Self::from),
             2 => codec::decode::<UsageDayV2>(body).map(Self::from),
+            // It was the same without the gateway: none is a zero.
+            3 => codec::decode(&[body, [0].as_slice()].concat()),
             _ => Err(DecodeError::UnknownVersion { table: DAYS.name, version }),
         }
     }
@@ -227,6 +252,7 @@ impl Record for UsageDay {
             sums: Sums::sample(),
             stream: Some(StreamId::from_bytes([20; 16])),
             routine: Some(RoutineId::from_bytes([21; 16])),
+            gateway: Some(GatewayId::from_bytes([95; 16])),
         }
     }
 }
@@ -273,6 +299,7 @@ impl From<UsageDayV2> for UsageDay {
             sums: old.sums,
             stream: None,
             routine: None,
+            gateway: None,
         }
     }
 }
@@ -349,8 +376,8 @@ impl Record for DayZone {
 #[cfg(test)]
 mod tests {
     use super::{
-        CallEnd, KeyBuf, Purpose, RoutineId, StreamId, Sums, TaskId, TypedId as _, Usage, UsageDay,
-        day_in,
+        CallEnd, GatewayId, KeyBuf, Purpose, RoutineId, StreamId, Sums, TaskId, TypedId as _,
+        Usage, UsageDay, codec, day_in,
     };
     use jiff::tz::TimeZone;
     use kernel::Payer;
@@ -390,16 +417,18 @@ mod tests {
         let task = Some(TaskId::from_bytes(id(2)));
         let (stream, routine) =
             (Some(StreamId::from_bytes(id(3))), Some(RoutineId::from_bytes(id(4))));
-        let mut all = vec![Purpose::default()];
+        let there = Some(GatewayId::from_bytes(id(5)));
+        let mut all = Vec::new();
         for task in [None, task] {
             for (stream, routine) in
                 [(None, None), (None, routine), (stream, None), (stream, routine)]
             {
-                all.push(Purpose { task, stream, routine });
+                for gateway in [None, there] {
+                    all.push(Purpose { task, stream, routine, gateway });
+                }
             }
         }
-        all.dedup();
-        assert_eq!(all.len(), 8);
+        assert_eq!(all.len(), 16);
         let keys: Vec<KeyBuf> = all.iter().map(KeyBuf::of).collect();
         assert!(keys.is_sorted() && all.is_sorted(), "{all:?}");
         let read: Vec<_> = keys.iter().map(|key| decode::<Purpose>(key.bytes())).collect();
@@ -407,6 +436,8 @@ mod tests {
         // Days of an older program lie where they lay.
         assert_eq!(keys[0].bytes(), id(0));
         assert_eq!(KeyBuf::of(&Purpose { task, ..Purpose::default() }).bytes(), id(2));
+        let whole = Purpose { task, stream, routine, gateway: None };
+        assert_eq!(KeyBuf::of(&whole).bytes(), [id(2), id(3), id(4)].concat());
     }
 
     #[test]
@@ -422,5 +453,15 @@ mod tests {
         ]);
         let day = UsageDay::of(&usage, &TimeZone::UTC);
         assert_eq!((day.stream, day.routine), (Some(stream), Some(routine)));
+        assert_eq!((day.gateway, day.purpose().gateway), (usage.gateway, usage.gateway));
+    }
+
+    #[test]
+    fn a_day_of_an_older_program_was_on_the_machine_that_hq_runs_on() {
+        let here = UsageDay { gateway: None, ..UsageDay::sample() };
+        let body = codec::encode(&here).expect("it can be written");
+        // That there is no gateway is the last byte.
+        let older = UsageDay::upgrade(3, &body[..body.len() - 1]).expect("it is read");
+        assert_eq!(older, here);
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn usage(body: &[u8]) -> Result<Usage, DecodeError> {
         billed_micros: old.billed_micros,
         estimated: old.estimated,
         at: old.at,
+        gateway: None,
     };
     let listed = catalog::describe(&usage.model).cost(&usage.tokens());
     if let Some(listed) = listed.filter(|_| !usage.estimated) {

@@ -28,7 +28,7 @@ const TAIL: usize = 1_000;
 /// Days of calls.
 #[derive(Debug)]
 pub struct Rolled {
-    /// One for each day, agent, model, task, stream and routine, in this order.
+    /// One for each day, agent, model, task, stream, routine and machine, in this order.
     pub days: Vec<UsageDay>,
     /// One for each day, source and kind of call.
     pub sources: Vec<UsageSource>,

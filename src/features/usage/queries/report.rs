@@ -1,9 +1,10 @@
-//! What calls came to, summed up by agent, model, task, stream, routine, source, kind or day.
+//! What calls came to, summed up by agent, model, task, stream, routine, machine, source, kind or day.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::agents::model::Agent;
+use crate::agents::queries::machines::{HERE, Machines};
 use crate::agents::queries::{self as agents, Called};
 use crate::routines::model::Routine;
 use crate::streams::model::Stream;
@@ -14,7 +15,7 @@ use crate::usage::model::nobody;
 use crate::usage::model::source::{OTHER, TESTS, UsageSource};
 use crate::usage::period::Month;
 use kernel::text::ellipsis;
-use kernel::{AgentId, CallKind, Route, RoutineId, RunTrigger, StreamId, TaskId};
+use kernel::{AgentId, CallKind, GatewayId, Route, RoutineId, RunTrigger, StreamId, TaskId};
 use providers::oauth::Vendor;
 use store::{ReadExt, StoreError};
 
@@ -39,6 +40,8 @@ pub enum By {
     Stream,
     /// The routine that began the run, or made its task.
     Routine,
+    /// The gateway on whose machine the run worked.
+    Gateway,
     /// What began the run.
     Source,
     /// What the call was for within the run.
@@ -49,12 +52,13 @@ pub enum By {
 
 impl By {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Agent,
         Self::Model,
         Self::Task,
         Self::Stream,
         Self::Routine,
+        Self::Gateway,
         Self::Source,
         Self::Kind,
         Self::Day,
@@ -69,6 +73,7 @@ impl By {
             Self::Task => "task",
             Self::Stream => "stream",
             Self::Routine => "routine",
+            Self::Gateway => "gateway",
             Self::Source => "source",
             Self::Kind => "kind",
             Self::Day => "day",
@@ -84,6 +89,7 @@ impl By {
             Self::Task => "Task",
             Self::Stream => "Stream",
             Self::Routine => "Routine",
+            Self::Gateway => "Machine",
             Self::Source => "Source",
             Self::Kind => "Kind",
             Self::Day => "Day",
@@ -203,24 +209,33 @@ pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By, of: Of) -> Result<Re
                 add(one.day, Which::of_source(one, by), one.sums);
             }
         }
-        By::Agent | By::Model | By::Task | By::Stream | By::Routine | By::Day => {
+        By::Agent | By::Model | By::Task | By::Stream | By::Routine | By::Gateway | By::Day => {
             for one in &rolled.days {
                 add(one.day, Which::of_day(one, by), one.sums);
             }
         }
     }
-    let called = match by {
-        By::Agent => Called::among(&agents::all(read)?),
-        _ => Called::default(),
+    let known = Known {
+        called: match by {
+            By::Agent => Called::among(&agents::all(read)?),
+            _ => Called::default(),
+        },
+        machines: Machines::read(read)?,
     };
     for (which, sums) in lines {
-        let (name, note, path) = which.words(read, &called)?;
+        let (name, note, path) = which.words(read, &known)?;
         report.lines.push(Line { key: which.key(), name, note, path, sums });
     }
     if by != By::Day {
         report.lines.sort_by_key(|line| Reverse((of.amount(&line.sums), line.sums.calls)));
     }
     Ok(report)
+}
+
+/// Whose names are known before the first line.
+struct Known {
+    called: Called,
+    machines: Machines,
 }
 
 /// What a line stands for.
@@ -231,6 +246,7 @@ enum Which {
     Task(Option<TaskId>),
     Stream(Option<StreamId>),
     Routine(Option<RoutineId>),
+    Gateway(Option<GatewayId>),
     Source(String),
     Kind(CallKind),
     Day(u32),
@@ -243,6 +259,7 @@ impl Which {
             By::Task => Self::Task(one.task),
             By::Stream => Self::Stream(one.stream),
             By::Routine => Self::Routine(one.routine),
+            By::Gateway => Self::Gateway(one.gateway),
             By::Day => Self::Day(one.day),
             By::Agent | By::Source | By::Kind => Self::Agent(one.agent),
         }
@@ -264,6 +281,8 @@ impl Which {
             Self::Task(Some(id)) => id.to_string(),
             Self::Stream(Some(id)) => id.to_string(),
             Self::Routine(Some(id)) => id.to_string(),
+            Self::Gateway(None) => HERE.to_owned(),
+            Self::Gateway(Some(id)) => id.to_string(),
             Self::Source(word) => word.clone(),
             Self::Kind(kind) => kind.word().to_owned(),
             Self::Day(day) => Month::date_of(*day).to_string(),
@@ -282,14 +301,14 @@ impl Which {
     fn words(
         &self,
         read: &impl ReadExt,
-        called: &Called,
+        known: &Known,
     ) -> Result<(String, String, String), StoreError> {
         let plain = |name: &str| (name.to_owned(), String::new(), String::new());
         Ok(match self {
             Self::Agent(id) if *id == nobody() => plain("Tests of connections"),
             Self::Agent(id) => match read.get::<Agent>(*id)? {
                 Some(agent) => {
-                    (called.name(&agent), String::new(), format!("agents/{}", agent.slug))
+                    (known.called.name(&agent), String::new(), format!("agents/{}", agent.slug))
                 }
                 None => plain("an agent that is gone"),
             },
@@ -320,6 +339,12 @@ impl Which {
             Self::Routine(Some(id)) => match read.get::<Routine>(*id)? {
                 Some(routine) => (routine.name, String::new(), format!("routines/{id}")),
                 None => plain("a routine that is gone"),
+            },
+            Self::Gateway(id) => match known.machines.of(*id) {
+                Some(one) => {
+                    (one.label.clone(), String::new(), format!("runs?gateway={}", one.slug))
+                }
+                None => plain(known.machines.label(*id)),
             },
             Self::Source(word) => plain(source(word)),
             Self::Kind(kind) => plain(kind.label()),

@@ -2,18 +2,27 @@
 //! budget of the run, so that what is booked, held back and granted never passes a limit; the machine admits calls by its
 //! copy, and what it has spent is taken out of the grant when home hears of it.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use kernel::key::KeyBuf;
-use kernel::{CallEnd, CallKind, GatewayId, Payer, Period, PricedBy, Route, RunId, Timestamp};
+use kernel::{
+    CallEnd, CallKind, GatewayId, Payer, Period, PricedBy, ReservationId, Route, RunId, Timestamp,
+};
 use providers::bound::Left;
 use store::{Range, ReadExt, WriteTx};
 
-use super::{Admitted, Ask, Callee, Reserve, UsageError, counted, hold, input_micros, measured};
+use super::{
+    Admitted, Ask, Callee, LINGER, Reserve, UsageError, counted, hold, input_micros, measured,
+};
 use super::{route, standing, whole};
 use crate::runs::model::Run;
 use crate::usage::model::grant::RunGrant;
 use crate::usage::model::{BY_RUN, Reservation, Usage};
 use crate::usage::queries::{self, payers};
 
+/// So long it is kept whose machine a run was taken from, once nothing is booked in place of what it may have spent.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// How many tokens a grant has where no price is known.
 pub const TOKENS: i64 = 500_000;
 
@@ -179,19 +188,44 @@ fn left(tx: &WriteTx<'_>, run: RunId) -> Result<RunGrant, UsageError> {
     Ok(RunGrant { micros, tokens, ..grant })
 }
 
-/// What is left of a grant on the machine that has it, and for how many hours it holds after the cut. None without one.
+/// How long a grant of so many hours holds after the cut.
+#[must_use]
+pub fn span(hours: u32) -> Duration {
+    Duration::from_secs(u64::from(hours) * 3_600)
+}
+
+/// Whether a run may spend its grant on the machine that has it, which has been cut off for so long.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn hours(tx: &impl ReadExt, run: RunId) -> Result<Option<u32>, UsageError> {
-    Ok(tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none()).map(|grant| grant.hours))
+pub fn holds(tx: &impl ReadExt, run: RunId, cut_for: Duration) -> Result<bool, UsageError> {
+    let grant = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none());
+    Ok(grant.is_some_and(|grant| cut_for < span(grant.hours)))
+}
+
+/// How long after the cut the grants of all runs have ended on the machine that has them; none where it has none.
+///
+/// # Errors
+/// When the disk fails.
+pub fn longest(tx: &impl ReadExt) -> Result<Option<Duration>, UsageError> {
+    let grants: Vec<RunGrant> = tx.list(&Range::all())?;
+    let hold = grants.iter().filter(|grant| grant.lost.is_none());
+    Ok(hold.map(|grant| span(grant.hours)).max())
+}
+
+/// Whether what a run says to be held back for a call of its own is held back for another.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_anothers(tx: &impl ReadExt, run: RunId, id: ReservationId) -> Result<bool, UsageError> {
+    Ok(tx.get::<Reservation>(id)?.is_some_and(|held| held.run != Some(run)))
 }
 
 /// Whether the money of a call is held back at home alone: it was made before the line was cut.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_at_home(tx: &WriteTx<'_>, id: kernel::ReservationId) -> Result<bool, UsageError> {
+pub fn is_at_home(tx: &WriteTx<'_>, id: ReservationId) -> Result<bool, UsageError> {
     Ok(tx.schema().is_mirror() && tx.get::<Reservation>(id)?.is_none())
 }
 
@@ -229,16 +263,108 @@ pub fn lose(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// That machine is back and says what it has spent, which is booked call by call: what was booked in place of that is taken
-/// back, once.
+/// That machine is back, and home has heard all that was written there: what was booked in place of what its runs may have
+/// spent, and was not, is taken back.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn regain(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
+pub fn regain(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError> {
+    let old = tx.now().checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+    for grant in of_gateway(tx, gateway)? {
+        if grant.lost == Some(0) && grant.at < old {
+            tx.delete::<RunGrant>(grant.run)?;
+        } else {
+            take_back(tx, grant, i64::MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// That machine is back, and what was written there is lost: nobody can say any more what its runs have spent, and what was
+/// booked in place of it stays.
+///
+/// # Errors
+/// When the store refuses.
+pub fn write_off(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError> {
+    for grant in of_gateway(tx, gateway)? {
+        if grant.lost.is_some_and(|lost| 0 < lost) {
+            tx.put(&RunGrant { lost: Some(0), ..grant })?;
+        }
+    }
+    Ok(())
+}
+
+fn of_gateway(tx: &impl ReadExt, gateway: GatewayId) -> Result<Vec<RunGrant>, UsageError> {
+    let mut grants: Vec<RunGrant> = tx.list(&Range::all())?;
+    grants.retain(|grant| grant.gateway == gateway);
+    Ok(grants)
+}
+
+/// A call is under way that such a machine has begun: its money is held back by itself until its end is told, or long after.
+/// What is booked in place of what its run may have spent is less by that.
+///
+/// # Errors
+/// When the store refuses.
+pub fn under_way(
+    tx: &mut WriteTx<'_>,
+    run: RunId,
+    (held, micros): (ReservationId, i64),
+) -> Result<(), UsageError> {
     let Some(grant) = tx.get::<RunGrant>(run)? else { return Ok(()) };
+    let lost = grant.lost.unwrap_or(0);
+    let micros = queries::believed(Some(micros)).unwrap_or(0).min(lost);
+    if micros <= 0 || tx.get::<Reservation>(held)?.is_some() {
+        return Ok(());
+    }
+    let one = tx.get::<Run>(run)?.ok_or(UsageError::NoRun(run))?;
+    let (id, payers) = (held, grant.payers.clone());
+    let held = late(tx, &one, (id, 0), (Route::Api, payers));
+    tx.put(&Reservation { micros, release_at: Some(tx.now() + LINGER), ..held })?;
+    take_back(tx, grant, micros)
+}
+
+/// What is held back for a call that such a machine has made: nothing yet.
+fn late(
+    tx: &WriteTx<'_>,
+    run: &Run,
+    (id, call): (ReservationId, u32),
+    (route, payers): (Route, Vec<Payer>),
+) -> Reservation {
+    Reservation {
+        id,
+        agent: Some(run.agent),
+        run: Some(run.id),
+        call,
+        connection: None,
+        provider: String::new(),
+        model: String::new(),
+        micros: 0,
+        input_micros: 0,
+        tokens: 0,
+        input_tokens: 0,
+        priced_by: PricedBy::Dearest,
+        route,
+        kind: CallKind::Step,
+        payers,
+        at: tx.now(),
+        release_at: None,
+    }
+}
+
+/// Takes back so much of what was booked in place of what a run may have spent, as far as that goes.
+fn take_back(tx: &mut WriteTx<'_>, grant: RunGrant, micros: i64) -> Result<(), UsageError> {
     let Some(lost) = grant.lost.filter(|lost| 0 < *lost) else { return Ok(()) };
-    correct(tx, run, &grant.payers, -lost)?;
-    tx.put(&RunGrant { lost: Some(0), ..grant })?;
+    let known = micros.clamp(0, lost);
+    correct(tx, grant.run, &grant.payers, -known)?;
+    tx.put(&RunGrant { lost: Some(lost - known), ..grant })?;
+    Ok(())
+}
+
+/// Books more in place of what a run may have spent, while it is not known what that is.
+fn add(tx: &mut WriteTx<'_>, grant: RunGrant, micros: i64) -> Result<(), UsageError> {
+    let Some(lost) = grant.lost.filter(|lost| 0 < *lost && 0 < micros) else { return Ok(()) };
+    correct(tx, grant.run, &grant.payers, micros)?;
+    tx.put(&RunGrant { lost: Some(lost.saturating_add(micros)), ..grant })?;
     Ok(())
 }
 
@@ -277,53 +403,59 @@ fn correct(
         estimated: true,
         payers: payers.to_vec(),
         at: tx.now(),
+        gateway: run.gateway,
     })?;
     super::budgets::watch(tx, payers)?;
     Ok(())
 }
 
-/// Books what such a machine says that a call of a run has cost which was taken from it.
+/// Books what such a machine says that a call of a run has cost which was taken from it, in place of what was booked without
+/// it. By what was held back for it, it is told whether it was booked: what was is not booked again.
 ///
 /// # Errors
 /// When the store refuses.
 pub fn told(
     tx: &mut WriteTx<'_>,
-    (run, call): (RunId, u32),
+    run: RunId,
+    (held, call): (ReservationId, u32),
     spent: super::Spent,
 ) -> Result<(), UsageError> {
     let one = tx.get::<Run>(run)?.ok_or(UsageError::NoRun(run))?;
+    let mut booked = queries::of_run(tx, run)?;
+    booked.retain(|row| super::booked::is_of(row.id, held));
+    if booked.iter().any(|row| row.end != CallEnd::Lost) {
+        return Ok(());
+    }
+    let open = tx.get::<Reservation>(held)?.filter(|open| open.run == Some(run));
+    if open.as_ref().is_some_and(|open| open.release_at.is_none()) {
+        super::settle(tx, held, spent)?;
+        return Ok(());
+    }
+    if open.is_some() {
+        // Its end is known now.
+        tx.delete::<Reservation>(held)?;
+    }
+    let grant = tx.get::<RunGrant>(run)?;
     // A run that ended otherwise than by being taken back has no grant any more.
-    let payers = match tx.get::<RunGrant>(run)? {
-        Some(grant) => grant.payers,
+    let payers = match &grant {
+        Some(grant) => grant.payers.clone(),
         None => payers::payers(tx, one.agent, run)?,
     };
-    // What was guessed of the same call is known now, unless it was known before.
-    let mut rows = queries::of_run(tx, run)?;
-    rows.retain(|row| 0 < call && row.call == call);
-    if rows.iter().all(|row| row.end != CallEnd::Answered) {
-        let guessed = rows.iter().filter(|row| row.end == CallEnd::Lost);
-        let guessed: i64 = guessed.filter_map(|row| row.billed_micros).sum();
-        correct(tx, run, &payers, -guessed)?;
+    let billed = queries::believed(spent.billed_micros).unwrap_or(0);
+    match booked.is_empty() && open.is_none() {
+        // It was made within the grant.
+        true => grant.map_or(Ok(()), |grant| take_back(tx, grant, billed))?,
+        false => {
+            let guessed: i64 = booked.iter().filter_map(|row| row.billed_micros).sum();
+            correct(tx, run, &payers, -guessed)?;
+            // What it has not cost that machine may have spent on the next.
+            let held = guessed.saturating_add(open.map_or(0, |open| open.micros));
+            grant.map_or(Ok(()), |grant| add(tx, grant, held.saturating_sub(billed)))?;
+        }
     }
-    let held = Reservation {
-        id: RunGrant::held_as(run),
-        agent: Some(one.agent),
-        run: Some(run),
-        call,
-        connection: None,
-        provider: String::new(),
-        model: String::new(),
-        micros: 0,
-        input_micros: 0,
-        tokens: 0,
-        input_tokens: 0,
-        priced_by: PricedBy::Dearest,
-        route: route(tx, spent.connection)?,
-        kind: CallKind::Step,
-        payers,
-        at: tx.now(),
-        release_at: None,
-    };
+    let route = route(tx, spent.connection)?;
+    let call = booked.first().map_or(call, |row| row.call);
+    let held = late(tx, &one, (held, call), (route, payers));
     super::book(tx, &held, spent, CallEnd::Answered)?;
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! Home's side: where a branch stands, pieces of what a host does not have of it, and what comes of it from there. Only what
 //! goes on from where home is moves a branch; all else that an agent wrote is kept beside it, for people to decide.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use app::Ws;
@@ -92,7 +90,7 @@ async fn piece(
     if to == pack.len() {
         ws.looks.is_out(of);
     }
-    let (total, data) = (pack.len() as u64, STANDARD.encode(&pack[from..to]));
+    let (total, data) = (pack.len() as u64, pack[from..to].to_vec());
     Ok(Stand { total, data, ..Stand::default() })
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use app::Ws;
+use app::downstream::Stays;
 use app::upstream::Refusal;
-use features::agents::there::{Asked, Change, Lies, Lying, OVERTAKEN, Wanted};
+use features::agents::there::{Asked, Change, HELD_BACK, Lies, Lying, NAMED, OVERTAKEN, Wanted};
 use git::pack::Moved;
+use git::snapshot::Skipped;
 use git::{Branch, GitError};
 use tool::leaks;
 
@@ -18,7 +20,7 @@ use crate::{EngineError, commit};
 
 /// A look waits so long while files are on their way.
 const TURN: Duration = Duration::from_secs(2);
-/// So much of a pack is shown at once, before it is written as digits.
+/// So much of a pack is shown at once.
 const SHOWN: usize = 8 << 20;
 
 /// Answers what home asks about files.
@@ -47,8 +49,8 @@ async fn look(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
         let words = "they are on their way between both machines";
         return Err(EngineError::Home(Refusal::new("busy", words)));
     };
-    let lying = match wanted.of {
-        Some(lying) => lying,
+    let (lying, stays) = match wanted.of {
+        Some(lying) => (lying, Vec::new()),
         None => {
             level(at, &wanted).await?;
             let Place { slug, branch, .. } = stands(ws, agent).await?;
@@ -65,7 +67,7 @@ async fn look(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
     if to == pack.len() {
         ws.looks.is_out(of);
     }
-    Ok(Lies { lying, total: pack.len() as u64, data: hex::encode(&pack[from..to]) })
+    Ok(Lies { lying, total: pack.len() as u64, data: pack[from..to].to_vec(), stays })
 }
 
 /// Brings here what home has and this machine does not: its agent may have come a moment ago.
@@ -85,18 +87,32 @@ async fn level(at: Here<'_>, wanted: &Wanted) -> Result<(), EngineError> {
     }
 }
 
-async fn lies_here(ws: &Ws, slug: String, branch: Branch) -> Result<Lying, EngineError> {
+/// What lies in an agent's folder, with the first of the files that stay here.
+async fn lies_here(
+    ws: &Ws,
+    slug: String,
+    branch: Branch,
+) -> Result<(Lying, Vec<Stays>), EngineError> {
     let own = ws.clone();
     let lies = blocking(move || {
         let repo = own.repo()?;
         let head = repo.head(&branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
-        // What holds a key goes nowhere.
-        let why =
-            |_: &str, bytes: &[u8]| leaks::in_file(&own.app.redactor, bytes).map(|leak| leak.why);
-        let (now, skipped) = repo.as_it_lies(&branch, &own.agent_folder(&slug), &why)?;
-        Ok::<_, GitError>(Lying { head, now, left_out: skipped.len() })
+        let refuses = |_: &str, bytes: &[u8]| holds_key(&own, bytes);
+        let (now, skipped) = repo.as_it_lies(&branch, &own.agent_folder(&slug), &refuses)?;
+        let left_out = skipped.len();
+        let stays: Vec<Stays> = skipped.into_iter().take(NAMED).map(stays).collect();
+        Ok::<_, GitError>((Lying { head, now, left_out }, stays))
     });
     Ok(lies.await??)
+}
+
+/// Why a file with this content goes nowhere; nothing when it may.
+fn holds_key(ws: &Ws, bytes: &[u8]) -> Option<&'static str> {
+    leaks::in_file(&ws.app.redactor, bytes).map(|leak| leak.why)
+}
+
+fn stays(Skipped { path, why }: Skipped) -> Stays {
+    Stays { path, why: why.to_owned() }
 }
 
 /// Lays a change here that was made at home: only where the branch stands as home saw it, and each of the files that it
@@ -134,7 +150,21 @@ async fn lay((ws, up): Here<'_>, change: Change) -> Result<(), EngineError> {
     let own = ws.clone();
     let laid = blocking(move || laid(&own, (&slug, &branch), change, &paths)).await??;
     drop(turns);
-    if laid { Ok(()) } else { Err(overtaken()) }
+    match laid {
+        Laid::All => Ok(()),
+        Laid::Overtaken => Err(overtaken()),
+        Laid::HeldBack(stays) => Err(held_back(stays)),
+    }
+}
+
+/// What became of a change.
+enum Laid {
+    /// It lies here.
+    All,
+    /// The files are not what they were.
+    Overtaken,
+    /// This file never was what home takes it for, since it stays here.
+    HeldBack(Stays),
 }
 
 /// The files first: what is cut off then lies there without its commit, and nothing of it is lost.
@@ -143,22 +173,35 @@ fn laid(
     (slug, branch): (&str, &Branch),
     change: Change,
     paths: &[String],
-) -> Result<bool, EngineError> {
+) -> Result<Laid, EngineError> {
     let (repo, folder) = (ws.repo()?, ws.agent_folder(slug));
     let Change { now, draft, .. } = change;
-    if !repo.astray(&folder, (now, draft), paths)?.is_empty() {
-        return Ok(false);
+    let astray = repo.astray(&folder, (now, draft), paths)?;
+    if !astray.is_empty() {
+        // What stays here is never as home has it: to look again would not help.
+        let refuses = |_: &str, bytes: &[u8]| holds_key(ws, bytes);
+        let left_out = repo.left_out(branch, &folder, &astray, &refuses)?;
+        let first = left_out.into_iter().next().map(stays);
+        return Ok(first.map_or(Laid::Overtaken, Laid::HeldBack));
     }
-    let stays = repo.carry(&folder, (now, draft), Some(paths))?;
-    if stays.is_empty() && repo.move_on(branch, draft)? == Moved::On {
-        return Ok(true);
+    let others = repo.carry(&folder, (now, draft), Some(paths))?;
+    if others.is_empty() && repo.move_on(branch, draft)? == Moved::On {
+        return Ok(Laid::All);
     }
     // A run has committed meanwhile, or a program has written.
     repo.carry(&folder, (draft, now), Some(paths))?;
-    Ok(false)
+    Ok(Laid::Overtaken)
 }
 
 fn overtaken() -> EngineError {
     let words = "the files were changed here at the same moment";
     EngineError::Home(Refusal::new(OVERTAKEN, words))
+}
+
+fn held_back(stays: Stays) -> EngineError {
+    let sentence = format!("{} stays here as it is: {}", stays.path, stays.why);
+    match value(&stays) {
+        Ok(with) => EngineError::Home(Refusal { with, ..Refusal::new(HELD_BACK, sentence) }),
+        Err(refusal) => EngineError::Home(refusal),
+    }
 }

@@ -1,9 +1,14 @@
 //! Secrets of a gateway: for the agents that work there, before what is for all and behind what is an agent's own.
 
-use gateways::model::local;
+use std::time::Duration;
+
+use gateways::model::{Gateway, local};
+use kernel::GatewayId;
 use serde_json::{Value, json};
+use store::{ReadExt as _, StoreError, WriteTx};
 use support::hq::TestHq;
 use support::work;
+use vault::model::{Receipt, SecretId};
 
 use super::common::{ALL, HERE, added, gateway, id, place, refused};
 
@@ -138,5 +143,70 @@ async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
     assert_eq!(owner.form(&one, &moved).await.status, 303);
     let told = api.get(&format!("/api/v1/history/secrets/{}", id(&pasted))).await.text;
     assert!(told.contains("All agents on GPU box"), "{told}");
+    hq.finish().await;
+}
+
+/// Lets the host of a gateway have confirmed the value of a secret just now, and be heard of the last time: with its word
+/// that it goes, or without.
+async fn has(hq: &TestHq, there: GatewayId, secret: &Value, goes: bool) {
+    let secret: SecretId = id(secret).parse().expect("an id");
+    let body = move |tx: &mut WriteTx<'_>| {
+        let at = tx.now();
+        let one: Gateway = tx.get(there)?.expect("a gateway");
+        tx.put(&Gateway { hello_at: Some(at), goodbye_at: goes.then_some(at), ..one })?;
+        let (has, has_at) = (Some(1), Some(at));
+        tx.put(&Receipt { gateway: there, secret, sent: 1, sent_at: at, has, has_at })?;
+        Ok::<_, StoreError>(())
+    };
+    hq.ws().write(&work::owner(hq), body).await.expect("it is noted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_is_not_active_on_a_machine_that_is_silent_or_does_not_run() {
+    /// Nothing was heard for so long: it is silent.
+    const SILENT: Duration = Duration::from_secs(91);
+    let hq = TestHq::start().await;
+    let (api, owner) = (hq.api().await, hq.owner());
+    let ada = work::agent(&hq, "Ada").await.id;
+    let there = gateway(&hq, "GPU box", "gpu-box").await;
+    place(&hq, ada, there).await;
+    let of_box = json!({ "gateway": "gpu-box" });
+    let made = added(&api, "BOX_KEY", "value-of-the-box", of_box).await;
+    let (one, list) = (format!("{ALL}/{}", id(&made)), format!("{HERE}/settings/secrets"));
+    let page = format!("{list}/{}", id(&made));
+    let is = async |state: &str| {
+        let told = api.get(&one).await.json();
+        let found = (&told["state"], &told["on"][0]["state"], &told["on"][0]["name"]);
+        assert_eq!(found, (&json!(state), &json!(state), &json!("GPU box")), "{told}");
+    };
+    let says = async |words: &str| {
+        for page in [&list, &page] {
+            let shown = owner.get(page).await.text;
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+    };
+    has(&hq, there, &made, false).await;
+    is("active").await;
+    says("Active on GPU box").await;
+    hq.advance(SILENT).await;
+    is("silent").await;
+    says("GPU box is silent since ").await;
+    has(&hq, there, &made, true).await;
+    is("stopped").await;
+    says("GPU box is not running and had it until ").await;
+
+    // Removed while nothing is heard of that machine, it may be there in memory until its time alone is over.
+    has(&hq, there, &made, false).await;
+    hq.advance(SILENT).await;
+    let gone = api.call("DELETE", &one).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    let told = api.get(&one).await.json();
+    assert_eq!(told["on"][0]["state"], "kept", "{told}");
+    says("GPU box may still hold it in memory until it is back").await;
+    hq.advance(Duration::from_secs(72 * 3_600)).await;
+    let told = api.get(&one).await.json();
+    assert_eq!(told["on"], json!([]), "{told}");
+    let shown = owner.get(&page).await.text;
+    assert!(!shown.contains("may still hold it"), "{shown}");
     hq.finish().await;
 }

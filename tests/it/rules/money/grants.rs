@@ -1,8 +1,12 @@
 //! Grants: what runs on other machines may spend while these are cut off never lets a limit be passed, and each machine
 //! knows of no more than what is held back for it.
 
+use std::time::Duration;
+
 use features::usage::model::grant::RunGrant;
-use features::usage::rules::grants::{Terms, committed, drawn, fit, lose, regain, release, told};
+use features::usage::rules::grants::{
+    Terms, committed, drawn, fit, holds, is_anothers, longest, lose, regain, release, told,
+};
 use kernel::GatewayId;
 use proptest::prelude::{
     ProptestConfig, Strategy, TestCaseError, prop_assert, prop_oneof, proptest,
@@ -158,22 +162,88 @@ fn what_was_granted_is_booked_whole_when_a_run_is_taken_away_until_its_machine_s
         bench.write(|tx| lose(tx, run_id(0))).unwrap();
         assert_eq!((cost(), left_of_month(&bench)), (500, 9_500));
     }
+    // It has made a call of which home had heard nothing: that is known now, and the rest is not.
+    let held = ReservationId::from_bytes([3; 16]);
     for _ in 0..2 {
-        bench.write(|tx| regain(tx, run_id(0))).unwrap();
-        assert_eq!((cost(), left_of_month(&bench)), (0, 10_000));
+        bench.write(move |tx| told(tx, run_id(0), (held, 4), spent(120))).unwrap();
+        assert_eq!((cost(), left_of_month(&bench)), (500, 9_500));
+    }
+    // Another machine says that it has said all, and then the one that had the run does.
+    bench.write(|tx| regain(tx, GatewayId::from_bytes([96; 16]))).unwrap();
+    assert_eq!(cost(), 500);
+    for _ in 0..2 {
+        bench.write(|tx| regain(tx, terms().gateway)).unwrap();
+        assert_eq!((cost(), left_of_month(&bench)), (120, 9_880));
+    }
+    // What comes later all the same is booked, once.
+    let other = ReservationId::from_bytes([5; 16]);
+    for _ in 0..2 {
+        bench.write(move |tx| told(tx, run_id(0), (other, 5), spent(7))).unwrap();
+        assert_eq!(cost(), 127);
+    }
+}
+
+/// What a run had cost after its machine had said of a question for which `held` was held back what it came to, twice.
+fn cost_of_question(bench: &Bench, held: ReservationId) -> [i64; 2] {
+    [(); 2].map(|()| {
+        // The number of a question that is no part of the conversation is not said.
+        bench.write(move |tx| told(tx, run_id(0), (held, 0), spent(30))).unwrap();
+        bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap()
+    })
+}
+
+#[test]
+fn a_question_is_booked_once_whatever_home_knew_of_it_and_how_often_its_machine_says_it() {
+    let lost = |bench: &Bench| {
+        let id = bench.reserve(0, 400).unwrap();
+        bench.write(|tx| book_left(tx, run_id(0))).unwrap();
+        assert_eq!(bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap(), 100);
+        id
+    };
+    let settled = |bench: &Bench| {
+        let id = bench.reserve(0, 400).unwrap();
+        bench.write(move |tx| settle(tx, id, spent(30))).unwrap();
+        id
+    };
+    let open = |bench: &Bench| bench.reserve(0, 400).unwrap();
+    let unheard = |_: &Bench| ReservationId::from_bytes([3; 16]);
+    let all: [&dyn Fn(&Bench) -> ReservationId; 4] = [&lost, &settled, &open, &unheard];
+    for known in all {
+        let bench = Bench::new(None, Some(10_000), 1_000_000);
+        let held = known(&bench);
+        assert_eq!(cost_of_question(&bench, held), [30, 30]);
+        let left = bench.write(move |tx| Ok(tx.get::<Reservation>(held)?)).unwrap();
+        assert_eq!(left, None, "nothing is held back for it any more");
+        // What is said in the name of another run is nothing to it.
+        bench.write(move |tx| told(tx, run_id(1), (held, 0), spent(30))).unwrap();
+        assert_eq!(bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap(), 30);
     }
 }
 
 #[test]
-fn what_was_guessed_of_a_call_is_taken_back_once() {
+fn a_grant_holds_for_its_hours_after_the_cut_and_not_longer() {
     let bench = Bench::new(None, Some(10_000), 1_000_000);
-    bench.reserve(0, 400).unwrap();
-    bench.write(|tx| book_left(tx, run_id(0))).unwrap();
-    let cost = || bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap();
-    assert_eq!(cost(), 100);
-    // Nothing is granted to the run: what its machine says is booked all the same.
-    for all in [30, 60] {
-        bench.write(|tx| told(tx, (run_id(0), 1), spent(30))).unwrap();
-        assert_eq!(cost(), all);
-    }
+    let asks = |run: u8, hours: u64, less: u64| {
+        let cut_for = Duration::from_secs(hours * 3_600 - less);
+        bench.write(move |tx| holds(tx, run_id(run), cut_for)).unwrap()
+    };
+    assert!(!asks(0, 1, 0), "it has none");
+    assert_eq!(bench.write(|tx| longest(tx)).unwrap(), None);
+    bench.write(|tx| fit(tx, run_id(0), Terms { hours: 12, ..terms() })).unwrap();
+    bench.write(|tx| fit(tx, run_id(1), terms())).unwrap();
+    assert!(asks(0, 12, 1) && !asks(0, 12, 0) && asks(1, 72, 1) && !asks(1, 72, 0));
+    assert_eq!(bench.write(|tx| longest(tx)).unwrap(), Some(Duration::from_secs(72 * 3_600)));
+    bench.write(|tx| lose(tx, run_id(1))).unwrap();
+    assert!(!asks(1, 1, 0), "it was taken away");
+    assert_eq!(bench.write(|tx| longest(tx)).unwrap(), Some(Duration::from_secs(12 * 3_600)));
+}
+
+#[test]
+fn money_is_anothers_when_it_is_held_back_for_another() {
+    let bench = Bench::new(None, Some(10_000), 1_000_000);
+    let id = bench.reserve(0, 400).unwrap();
+    let asks = |run: u8| bench.write(move |tx| is_anothers(tx, run_id(run), id)).unwrap();
+    assert!(!asks(0) && asks(1));
+    bench.write(move |tx| settle(tx, id, spent(30)).map(drop)).unwrap();
+    assert!(!asks(1), "it is held back for nobody");
 }

@@ -126,3 +126,24 @@ fn a_call_is_billed_by_the_tier_in_which_it_was_answered() {
     let sooner = [bill(&fast, None), bill(&fast, Some(true)), bill(&usual, Some(true))];
     assert_eq!(sooner, [twice; 3], "what nobody says is what was asked for");
 }
+
+#[test]
+fn a_call_is_on_the_machine_of_its_run_whatever_becomes_of_it() {
+    let bench = Bench::new(None, None, 0);
+    let there = Run::sample().gateway;
+    assert!(there.is_some());
+    for (run, gateway) in [(0, there), (1, None)] {
+        let id = run_id(run);
+        bench
+            .write(move |tx| {
+                let one = tx.get::<Run>(id)?.unwrap();
+                Ok(tx.put(&Run { gateway, ..one })?)
+            })
+            .unwrap();
+        let settled = bench.reserve(run, 100).unwrap();
+        let settled = bench.write(move |tx| settle(tx, settled, spent(80))).unwrap();
+        let lost = bench.reserve(run, 100).unwrap();
+        let lost = bench.write(move |tx| book_lost(tx, lost, spent(80))).unwrap();
+        assert_eq!((settled.gateway, lost.gateway), (gateway, gateway));
+    }
+}

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::machines::Machines;
 use features::usage::model::day::{UsageDay, day_in};
 use features::usage::model::nobody;
 use features::usage::period::Month;
@@ -53,6 +54,8 @@ struct Item {
     stream: Option<StreamId>,
     /// The routine that began the run, or made its task.
     routine: Option<RoutineId>,
+    /// The slug of the gateway whose machine the runs worked on; the id of one that was removed.
+    gateway: String,
     provider: String,
     model: String,
     calls: u64,
@@ -97,19 +100,20 @@ pub(super) async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Page
         let mut rest = rolled.days.into_iter().filter(|day| after < key(day)).peekable();
         let page: Vec<UsageDay> = rest.by_ref().take(limit).collect();
         let more = rest.peek().is_some();
+        let machines = Machines::read(snap)?;
         Ok(Json(Page {
             zone: rolled.zone.iana_name().unwrap_or("UTC").to_owned(),
             behind: rolled.behind,
             next: page.last().filter(|_| more).map(|day| key_cursor(&key(day))),
             items: page
                 .into_iter()
-                .map(|day| item(snap, day))
+                .map(|day| item(snap, day, &machines))
                 .collect::<Result<_, StoreError>>()?,
         }))
     })
 }
 
-fn item(snap: &Snap<'_>, day: UsageDay) -> Result<Item, StoreError> {
+fn item(snap: &Snap<'_>, day: UsageDay, machines: &Machines) -> Result<Item, StoreError> {
     let sums = day.sums;
     Ok(Item {
         date: Month::date_of(day.day).to_string(),
@@ -118,6 +122,7 @@ fn item(snap: &Snap<'_>, day: UsageDay) -> Result<Item, StoreError> {
         task: day.task,
         stream: day.stream,
         routine: day.routine,
+        gateway: machines.slug(day.gateway),
         provider: day.provider,
         model: day.model,
         calls: sums.calls,

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::machines::Machines;
 use features::connections::model::Connection;
 use features::routines::model::Routine;
 use features::runs::model::Run;
@@ -36,10 +37,10 @@ const PIECE: usize = 500;
 const AROUND: u32 = 2;
 
 const DAYS_HEAD: &str = "date,agent,task,stream,routine,provider,model,calls,unpriced,estimated,\
-                         failed,input,cache_read,cache_write,output,reasoning,billed_usd,list_usd";
+                         failed,input,cache_read,cache_write,output,reasoning,billed_usd,list_usd,gateway";
 const CALLS_HEAD: &str = "at,date,agent,task,stream,routine,run,call,kind,provider,connection,model,\
                           route,end,estimated,input,cache_read,cache_write,cache_write_1h,output,\
-                          reasoning,billed_usd,list_usd,priced_by";
+                          reasoning,billed_usd,list_usd,priced_by,gateway";
 
 fn wanted(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<(Span, TimeZone), PageError> {
     let zone = daily::zone(snap)?;
@@ -58,13 +59,13 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
     response
 }
 
-/// The days, one line for each agent, model, task, stream and routine.
+/// The days, one line for each agent, model, task, stream, routine and machine.
 pub(in crate::usage) async fn days(ws: Ws, asked: Asked) -> Result<Response, PageError> {
     let made = ws.look(move |ws| {
         ws.read(|snap| {
             let (span, _) = wanted(ws, snap, &asked)?;
             let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
-            let mut names = Names::default();
+            let (mut names, machines) = (Names::default(), Machines::read(snap)?);
             let mut text = format!("{DAYS_HEAD}\r\n");
             for day in &rolled.days {
                 let work = names.work(snap, day.purpose())?;
@@ -72,7 +73,8 @@ pub(in crate::usage) async fn days(ws: Ws, asked: Asked) -> Result<Response, Pag
                     true => "tests of connections".to_owned(),
                     false => names.agent(snap, day.agent)?,
                 };
-                text.push_str(&day_line(day, &agent, &work));
+                let machine = machines.slug(day.gateway);
+                text.push_str(&day_line(day, (&agent, &machine), &work));
             }
             Ok::<_, PageError>((span, text))
         })
@@ -81,7 +83,11 @@ pub(in crate::usage) async fn days(ws: Ws, asked: Asked) -> Result<Response, Pag
     Ok(file(&ws, "usage", span, Body::from(text)))
 }
 
-fn day_line(day: &UsageDay, agent: &str, [task, stream, routine]: &[String; 3]) -> String {
+fn day_line(
+    day: &UsageDay,
+    (agent, machine): (&str, &str),
+    [task, stream, routine]: &[String; 3],
+) -> String {
     let Sums { calls, unpriced, estimated, failed, .. } = day.sums;
     let Sums { input, cache_read, cache_write, output, reasoning, .. } = day.sums;
     let counts =
@@ -89,7 +95,7 @@ fn day_line(day: &UsageDay, agent: &str, [task, stream, routine]: &[String; 3]) 
     let words = [agent, task, stream, routine, &day.provider, &day.model].map(cell).join(",");
     let counts = counts.map(|n| n.to_string()).join(",");
     let (billed, list) = (dollars(day.sums.billed_micros), dollars(day.sums.list_micros));
-    format!("{},{words},{counts},{billed},{list}\r\n", Month::date_of(day.day))
+    format!("{},{words},{counts},{billed},{list},{machine}\r\n", Month::date_of(day.day))
 }
 
 /// Every single call, oldest first; each piece is a short snapshot of its own.
@@ -158,12 +164,13 @@ fn piece(
     }
     let calls: Vec<Usage> = snap.list(&range)?;
     let last = calls.last().filter(|_| calls.len() == PIECE).map(|usage| usage.id);
-    let mut names = Names::default();
+    let (mut names, machines) = (Names::default(), Machines::read(snap)?);
     let mut text = String::new();
     for usage in &calls {
         let day = day_in(usage.at, zone);
         if (span.first..=span.last).contains(&day) {
-            text.push_str(&call_line(snap, &mut names, usage, day)?);
+            let machine = machines.slug(usage.gateway);
+            text.push_str(&call_line(snap, &mut names, (usage, machine), day)?);
         }
     }
     Ok((text, last))
@@ -180,13 +187,12 @@ fn first_id(day: u32) -> UsageId {
 fn call_line(
     snap: &Snap<'_>,
     names: &mut Names,
-    usage: &Usage,
+    (usage, machine): (&Usage, String),
     day: u32,
 ) -> Result<String, StoreError> {
     let name = |found: Result<Option<String>, StoreError>| found.map(Option::unwrap_or_default);
     let agent = name(usage.agent.map(|id| names.agent(snap, id)).transpose())?;
-    let purpose = Purpose { task: usage.task, stream: usage.stream(), routine: usage.routine() };
-    let [task, stream, routine] = names.work(snap, purpose)?;
+    let [task, stream, routine] = names.work(snap, Purpose::of(usage))?;
     let run = name(usage.run.map(|id| names.run(snap, id)).transpose())?;
     let connection = name(usage.connection.map(|id| names.connection(snap, id)).transpose())?;
     let money = |micros: Option<i64>| micros.map_or_else(String::new, dollars);
@@ -215,6 +221,7 @@ fn call_line(
         money(usage.billed_micros),
         money(usage.list_micros),
         usage.priced_by.word().to_owned(),
+        machine,
     ];
     Ok(cells.join(",") + "\r\n")
 }
@@ -307,11 +314,12 @@ mod tests {
     #[test]
     fn a_line_of_the_days_has_all_cells_and_no_formula() {
         let work = |task: &str| [task, "Launch", "=1"].map(str::to_owned);
-        let text = day_line(&UsageDay::sample(), "ada", &work("Say \"hello\", twice"));
+        let at = ("ada", "gpu-box");
+        let text = day_line(&UsageDay::sample(), at, &work("Say \"hello\", twice"));
         let named = ",ada,\"Say \"\"hello\"\", twice\",Launch,'=1,anthropic,claude,3,1,1,1,1200,";
         assert!(text.contains(named), "{text}");
-        assert!(text.ends_with(",0.008400,0.009100\r\n"), "{text}");
-        let plain = day_line(&UsageDay::sample(), "ada", &work("x"));
+        assert!(text.ends_with(",0.008400,0.009100,gpu-box\r\n"), "{text}");
+        let plain = day_line(&UsageDay::sample(), at, &work("x"));
         assert_eq!(plain.split(',').count(), DAYS_HEAD.split(',').count());
         assert_eq!(dollars(-1_500_000), "-1.500000");
     }

@@ -24,7 +24,7 @@ pub(super) fn routes() -> Routes {
             "/usage/report",
             sum_up.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "What the calls of some days came to, by agent, model, task, stream and so on",
+                    "What the calls of some days came to, by agent, model, task, machine and so on",
                 )
                 .query::<ReportAsked>()
                 .returns::<ReportView>()
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Routes {
             "/usage/days.csv",
             days.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "The days as a file: a line for each agent, model, task, stream and routine",
+                    "The days as a file: a line for each agent, model, task, stream, routine and machine",
                 )
                 .query::<DaysAsked>()
                 .media("text/csv")
@@ -74,8 +74,8 @@ struct ReportAsked {
     from: String,
     /// The last day.
     to: String,
-    /// `agent`, which it is when nothing is said, `model`, `task`, `stream`, `routine`, `source`, `kind` or
-    /// `day`.
+    /// `agent`, which it is when nothing is said, `model`, `task`, `stream`, `routine`, `gateway`, `source`, `kind`
+    /// or `day`.
     by: String,
 }
 

@@ -2,6 +2,7 @@
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::machines::Machines;
 use features::agents::queries::{self as agents, Called};
 use features::usage::chart::{self, Chart, Series};
 use features::usage::model::day::{Sums, day_in};
@@ -149,10 +150,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
         prices: ws.url("settings/usage/prices"),
         here: ws.url(HERE),
         ranges: ranges(span, &own),
-        groups: By::ALL
-            .into_iter()
-            .map(|one| Tab::new(one.label(), address(&span.query(), one, of), one == by))
-            .collect(),
+        groups: groups(snap, by, |one| address(&span.query(), one, of))?,
         measures: Of::ALL
             .into_iter()
             .map(|one| Tab::new(one.label(), address(&span.query(), by, one), one == of))
@@ -202,6 +200,13 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
             Kind::Today | Kind::Last(_) | Kind::Between => None,
         },
     })
+}
+
+/// By what calls are summed up: by machine once there is more than one.
+fn groups(snap: &Snap<'_>, by: By, href: impl Fn(By) -> String) -> Result<Vec<Tab>, StoreError> {
+    let are_many = Machines::read(snap)?.are_many();
+    let shown = By::ALL.into_iter().filter(|one| *one != By::Gateway || *one == by || are_many);
+    Ok(shown.map(|one| Tab::new(one.label(), href(one), one == by)).collect())
 }
 
 /// Where the months before and after lead, of a month that is shown.
@@ -274,7 +279,14 @@ fn line(ws: &Ws, name: &str, note: &str, path: &str, sums: &Sums) -> LineRow {
 fn drawn(span: Span, past: u32, report: &Report, by: By, of: Of) -> Chart {
     let series: Vec<Series> = match by {
         By::Day => vec![Series { key: ALL.to_owned(), name: "All calls".to_owned() }],
-        By::Agent | By::Model | By::Task | By::Stream | By::Routine | By::Source | By::Kind => {
+        By::Agent
+        | By::Model
+        | By::Task
+        | By::Stream
+        | By::Routine
+        | By::Gateway
+        | By::Source
+        | By::Kind => {
             let shown = report.lines.iter().filter(|line| of.amount(&line.sums) != 0);
             let series =
                 shown.map(|line| Series { key: line.key.clone(), name: line.name.clone() });

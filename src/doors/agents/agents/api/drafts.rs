@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::agents::drafts;
-use features::agents::editing::Hand;
 use features::agents::files::FilesError;
 use features::agents::queries as agents;
 use features::agents::queries::drafts::{self as waiting, Draft};
@@ -16,7 +15,7 @@ use web::extract::{Json, Path2};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use super::find;
+use crate::agents::at::At;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -117,22 +116,18 @@ fn all(ws: &Ws, who: &Person) -> Result<Vec<DraftOut>, FilesError> {
 }
 
 async fn accept(
-    ws: Ws,
-    who: Person,
-    Path2(name, file): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, file): Path2<String, String>,
     Json(DraftChosen { hash }): Json<DraftChosen>,
 ) -> Result<StatusCode, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    drafts::take(Hand { ws: &ws, agent: &agent, who: &who }, &file, &hash).await?;
+    drafts::take(at.hand(), &file, &hash).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn refuse(
-    ws: Ws,
-    who: Person,
-    Path2(name, file): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, file): Path2<String, String>,
 ) -> Result<StatusCode, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    drafts::refuse(Hand { ws: &ws, agent: &agent, who: &who }, &file).await?;
+    drafts::refuse(at.hand(), &file).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,23 +8,22 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use app::{App, Ws};
-use features::agents::editing::{self, Base, EditError, Ends, Hand, MAX_TEXT, Written};
+use app::App;
+use features::agents::editing::{self, Base, EditError, Ends, MAX_TEXT, Written};
 use features::agents::files::{self, Prompted};
 use features::agents::found::{self, Line};
-use features::agents::there;
+use features::agents::there::{self, There};
 use git::snapshot::MAX_FILE;
 use git::standing::Standing;
 use kernel::Can;
 use web::error::{ApiError, PageError};
-use web::extract::{Json, Path, Path2, Query};
+use web::extract::{Json, Path2, Query};
 use web::file::{self, Show};
 use web::format::query_value;
 use web::routes::{Doc, Needs, Routes};
-use web::session::Person;
 use web::upload;
 
-use super::find;
+use crate::agents::at::At;
 
 /// The largest body with texts, in bytes: two of the largest size, as JSON writes them.
 const MAX_TEXTS: usize = 8 << 20;
@@ -206,6 +205,24 @@ struct ThereOut {
     is_live: bool,
     /// What is to be said of them; empty where nothing is.
     words: String,
+    /// The first of the files that stay on that machine, as of the last look: what holds a key, or is too large.
+    stays: Vec<StaysOut>,
+}
+
+/// A file that is not copied from the machine where it lies.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFileStays")]
+struct StaysOut {
+    path: String,
+    /// Why, in words.
+    why: String,
+}
+
+impl From<There> for ThereOut {
+    fn from(There { is_live, words, stays }: There) -> Self {
+        let stays = stays.into_iter().map(|one| StaysOut { path: one.path, why: one.why });
+        Self { is_live, words, stays: stays.collect() }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -323,15 +340,12 @@ struct DoneOut {
 }
 
 async fn list(
-    ws: Ws,
-    who: Person,
-    Path(name): Path<String>,
     Query(asked): Query<FileAsked>,
+    At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<FileListing>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let there = there::state(&ws, &agent, ws.app.clock.now(), &zone).await?;
-    let there = there.map(|there| ThereOut { is_live: there.is_live, words: there.words });
+    let there = there.map(ThereOut::from);
     let tree = files::tree(&ws, &agent, asked.path.trim_matches('/')).await?;
     let prompted = tree.prompted.iter().map(PromptedOut::from).collect();
     let nodes = tree.nodes.into_iter().map(|node| NodeView {
@@ -344,11 +358,9 @@ async fn list(
 }
 
 async fn search(
-    ws: Ws,
-    Path(name): Path<String>,
     Query(asked): Query<SearchAsked>,
+    At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<SearchOut>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
     let found = found::search(&ws, &agent, &asked.q).await?;
     let line = |line: Line| LineOut { number: line.number, text: line.text };
     let items = found.hits.into_iter().map(|hit| HitOut {
@@ -360,11 +372,9 @@ async fn search(
 }
 
 async fn beginning(
-    ws: Ws,
-    Path(name): Path<String>,
     Query(asked): Query<FileAsked>,
+    At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<FileView>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
     let content = files::read(&ws, &agent, &asked.path, files::MAX_SHOWN).await?;
     Ok(Json(FileView {
         path: asked.path,
@@ -376,12 +386,11 @@ async fn beginning(
 }
 
 async fn read(
-    ws: Ws,
     headers: HeaderMap,
-    Path2(name, path): Path2<String, String>,
+    Path2(_, path): Path2<String, String>,
     Query(asked): Query<ReadAsked>,
+    At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Response, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
     let accepts = headers.get(ACCEPT).is_some_and(|media| media.as_bytes() == BYTES.as_bytes());
     if accepts || !matches!(asked.raw.as_str(), "" | "0") {
         let open = files::open(&ws, &agent, &path).await?;
@@ -406,12 +415,10 @@ async fn read(
 }
 
 async fn write(
-    ws: Ws,
-    who: Person,
-    Path2(name, path): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, path): Path2<String, String>,
     Json(body): Json<WriteBody>,
 ) -> Result<Json<SavedOut>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
     let base = match (body.base, body.hash) {
         (Some(base), _) => Base::Text(base),
         (None, Some(hash)) => Base::Hash(hash),
@@ -420,7 +427,7 @@ async fn write(
             return Err(ApiError::invalid("base", why));
         }
     };
-    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let hand = at.hand();
     let written = Written { text: body.text, base, ends: Ends::Given };
     match editing::save(hand, &path, written).await {
         Ok(saved) => Ok(Json(SavedOut {
@@ -440,18 +447,16 @@ async fn write(
 
 async fn create(
     app: App,
-    ws: Ws,
-    who: Person,
-    Path2(name, path): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, path): Path2<String, String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let hand = at.hand();
     let media = request.headers().get(CONTENT_TYPE);
     let commit = if media.is_some_and(|media| media.as_bytes() == BYTES.as_bytes()) {
         let (parts, body) = request.into_parts();
         let limit = app.config.limits.upload_bytes().min(MAX_FILE);
-        let arrived = upload::body(&ws, (&parts.headers, body), &path, limit).await;
+        let arrived = upload::body(&at.ws, (&parts.headers, body), &path, limit).await;
         let arrived = arrived.map_err(|PageError(failure)| ApiError(failure))?;
         editing::upload(hand, &path, arrived).await?
     } else {
@@ -463,23 +468,19 @@ async fn create(
 }
 
 async fn rename(
-    ws: Ws,
-    who: Person,
-    Path2(name, path): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, path): Path2<String, String>,
     Json(body): Json<NameBody>,
 ) -> Result<Json<DoneOut>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let hand = at.hand();
     let commit = editing::rename(hand, &path, &body.path).await?;
     Ok(Json(DoneOut { path: body.path, commit: commit.to_string() }))
 }
 
 async fn remove(
-    ws: Ws,
-    who: Person,
-    Path2(name, path): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, path): Path2<String, String>,
 ) -> Result<StatusCode, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    editing::remove(Hand { ws: &ws, agent: &agent, who: &who }, &path).await?;
+    editing::remove(at.hand(), &path).await?;
     Ok(StatusCode::NO_CONTENT)
 }

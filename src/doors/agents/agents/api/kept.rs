@@ -4,17 +4,14 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use app::Ws;
 use features::agents::apart::{self, Apart};
-use features::agents::editing::Hand;
 use kernel::Can;
 use web::error::ApiError;
-use web::extract::{Json, Path, Path2};
+use web::extract::{Json, Path2};
 use web::routes::{Doc, Needs, Routes};
-use web::session::Person;
 
-use super::find;
 use super::versions::FileOut;
+use crate::agents::at::At;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -101,39 +98,33 @@ struct TakenOut {
     stays: Vec<String>,
 }
 
-async fn list(ws: Ws, Path(name): Path<String>) -> Result<Json<KeptList>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
+async fn list(At { ws, agent, .. }: At<ApiError>) -> Result<Json<KeptList>, ApiError> {
     let all = apart::all(&ws, &agent).await?;
     Ok(Json(KeptList { items: all.into_iter().map(KeptOut::from).collect() }))
 }
 
 async fn show(
-    ws: Ws,
-    Path2(name, kept): Path2<String, String>,
+    At { ws, agent, .. }: At<ApiError>,
+    Path2(_, kept): Path2<String, String>,
 ) -> Result<Json<KeptFiles>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
     let (one, files) = apart::one(&ws, &agent, &kept).await?;
     let files = files.into_iter().map(FileOut::from).collect();
     Ok(Json(KeptFiles { kept: one.into(), files }))
 }
 
 async fn take(
-    ws: Ws,
-    who: Person,
-    Path2(name, kept): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, kept): Path2<String, String>,
 ) -> Result<Json<TakenOut>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    let taken = apart::take(Hand { ws: &ws, agent: &agent, who: &who }, &kept).await?;
+    let taken = apart::take(at.hand(), &kept).await?;
     let commit = taken.commit.map(|commit| commit.to_string());
     Ok(Json(TakenOut { commit, took: taken.took, stays: taken.stays }))
 }
 
 async fn forget(
-    ws: Ws,
-    who: Person,
-    Path2(name, kept): Path2<String, String>,
+    at: At<ApiError>,
+    Path2(_, kept): Path2<String, String>,
 ) -> Result<StatusCode, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    apart::forget(Hand { ws: &ws, agent: &agent, who: &who }, &kept).await?;
+    apart::forget(at.hand(), &kept).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,15 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use app::Ws;
-use features::agents::editing::Hand;
 use features::agents::memory::{self, Searched};
 use kernel::{Can, RunId, SessionId};
 use tool::rank::Query as Words;
 use web::error::ApiError;
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Query};
 use web::routes::{Doc, Needs, Routes};
-use web::session::Person;
+
+use crate::agents::at::At;
 
 /// How many passages are given unless asked.
 const USUAL: usize = 10;
@@ -143,8 +142,7 @@ struct Found {
     until: Option<String>,
 }
 
-async fn list(ws: Ws, Path(name): Path<String>) -> Result<Json<Notes>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
+async fn list(At { ws, agent, .. }: At<ApiError>) -> Result<Json<Notes>, ApiError> {
     let notes = memory::list(&ws, &agent).await?.into_iter();
     let lines = notes.map(|note| NoteLine {
         path: note.path,
@@ -155,35 +153,24 @@ async fn list(ws: Ws, Path(name): Path<String>) -> Result<Json<Notes>, ApiError>
 }
 
 async fn read(
-    ws: Ws,
-    Path(name): Path<String>,
     Query(asked): Query<NoteAsked>,
+    At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<NoteOut>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
     let memory::Read { text, hash } = memory::read(&ws, &agent, &asked.path).await?;
     Ok(Json(NoteOut { path: asked.path, text, hash }))
 }
 
-async fn write(
-    ws: Ws,
-    who: Person,
-    Path(name): Path<String>,
-    Json(body): Json<NoteBody>,
-) -> Result<Json<NoteOut>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
+async fn write(at: At<ApiError>, Json(body): Json<NoteBody>) -> Result<Json<NoteOut>, ApiError> {
     let NoteBody { path, text, hash } = body;
-    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let hand = at.hand();
     let memory::Read { text, hash } = memory::write(hand, &path, (text, &hash)).await?;
     Ok(Json(NoteOut { path, text, hash }))
 }
 
 async fn search(
-    ws: Ws,
-    who: Person,
-    Path(name): Path<String>,
     Query(asked): Query<SearchAsked>,
+    At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<Found>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
     let words = Words::of(&asked.q);
     let words = words.ok_or_else(|| ApiError::invalid("q", "give a word to look for"))?;
     let most = asked.limit.unwrap_or(USUAL).clamp(1, MOST);

@@ -5,15 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::agents::model::ReachOf;
-use features::agents::queries::{self, reach};
-use features::agents::rules::{self, AgentError};
+use features::agents::queries::reach;
+use features::agents::rules;
 use kernel::{AgentId, Can};
 use store::WriteTx;
 use web::error::ApiError;
-use web::extract::{Json, Path};
+use web::extract::Json;
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
+
+use crate::agents::at::At;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -76,29 +78,21 @@ struct OpenedBody {
     opened: Vec<String>,
 }
 
-fn found(ws: &Ws, name: &str) -> Result<AgentId, AgentError> {
-    let agent = ws.read(|snap| queries::by_name(snap, name))?;
-    agent.map(|agent| agent.id).ok_or_else(|| AgentError::NotFound(name.to_owned()))
-}
-
 fn view(ws: &Ws, agent: AgentId) -> Result<Json<ReachView>, ApiError> {
     let only = ws.read(|snap| reach::of(snap, ReachOf::Agent(agent)))?;
     Ok(Json(ReachView { only }))
 }
 
-async fn show(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<ReachView>, ApiError> {
-    let agent = found(&ws, &name)?;
-    view(&ws, agent)
+async fn show(At { ws, agent, .. }: At<ApiError>) -> Result<Json<ReachView>, ApiError> {
+    view(&ws, agent.id)
 }
 
 async fn set(
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<ApiError>,
     once: Once,
-    Path(name): Path<String>,
     Json(body): Json<ReachBody>,
 ) -> Result<Json<ReachView>, ApiError> {
-    let agent = found(&ws, &name)?;
+    let agent = agent.id;
     ws.write(&who, once.run(move |tx| rules::reach::set(tx, ReachOf::Agent(agent), &body.only)))
         .await?;
     view(&ws, agent)

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
-use features::agents::editing::Hand;
 use features::agents::model::Agent;
 use features::agents::upgrade::apply::{self, Wish};
 use features::agents::upgrade::compare::{Change, Choice};
@@ -16,9 +15,11 @@ use kernel::{Can, Problem as _};
 use tool::diff;
 use tool::merge::{Place, Side};
 use web::error::ApiError;
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Query};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
+
+use crate::agents::at::At;
 
 /// Why no key is needed: what was taken over is not offered again.
 const AGAIN: &str = "doing it again changes nothing";
@@ -330,22 +331,14 @@ async fn apply_clean(ws: Ws, who: Person) -> Result<Json<Applied>, ApiError> {
 }
 
 async fn show(
-    ws: Ws,
-    Path(name): Path<String>,
     Query(asked): Query<Asked>,
+    At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<OfferOut>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
     let offer = upgrade::offer(&ws, &agent, asked.template.as_deref()).await?;
     Ok(Json(OfferOut::of(&agent, &offer)))
 }
 
-async fn take(
-    ws: Ws,
-    who: Person,
-    Path(name): Path<String>,
-    Json(body): Json<TakeBody>,
-) -> Result<Json<TakenOut>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
+async fn take(at: At<ApiError>, Json(body): Json<TakeBody>) -> Result<Json<TakenOut>, ApiError> {
     let choices = body.choices.into_iter().map(|(path, choice)| (path, choice.into()));
     let wish = Wish {
         template: body.template,
@@ -353,27 +346,20 @@ async fn take(
         choices: choices.collect(),
         rest: body.rest.map(Side::from),
     };
-    let applied = apply::apply(Hand { ws: &ws, agent: &agent, who: &who }, wish).await?;
-    Ok(Json(TakenOut::of(&agent, applied)))
+    let applied = apply::apply(at.hand(), wish).await?;
+    Ok(Json(TakenOut::of(&at.agent, applied)))
 }
 
-async fn pass(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<OfferOut>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
-    apply::pass(Hand { ws: &ws, agent: &agent, who: &who }).await?;
-    let agent = ws.read(|snap| super::find(snap, &name))?;
-    let offer = upgrade::offer(&ws, &agent, None).await?;
+async fn pass(at: At<ApiError>) -> Result<Json<OfferOut>, ApiError> {
+    apply::pass(at.hand()).await?;
+    let agent = at.ws.read(|snap| super::find(snap, &at.agent.slug))?;
+    let offer = upgrade::offer(&at.ws, &agent, None).await?;
     Ok(Json(OfferOut::of(&agent, &offer)))
 }
 
-async fn undo(
-    ws: Ws,
-    who: Person,
-    Path(name): Path<String>,
-    Json(body): Json<UndoBody>,
-) -> Result<Json<BackOut>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
+async fn undo(at: At<ApiError>, Json(body): Json<UndoBody>) -> Result<Json<BackOut>, ApiError> {
     let commit = CommitId::parse(&body.commit)?;
-    let back = apply::take_back(Hand { ws: &ws, agent: &agent, who: &who }, commit).await?;
+    let back = apply::take_back(at.hand(), commit).await?;
     Ok(Json(BackOut {
         commit: back.commit.map(|commit| commit.to_string()),
         files: back.paths,

@@ -9,9 +9,11 @@ use git::history::{Change, FileDiff, Logged};
 use kernel::Can;
 use kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use web::error::{ApiError, PageError};
-use web::extract::{Json, Path, Path2, Query};
+use web::extract::{Json, Path2, Query};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
+
+use crate::agents::at::At;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -180,12 +182,9 @@ async fn told(ws: &Ws, who: &Person, commits: Vec<Logged>) -> Result<Vec<CommitL
 }
 
 async fn log(
-    ws: Ws,
-    who: Person,
-    Path(name): Path<String>,
     Query(asked): Query<Asked>,
+    At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<Log>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let log = versions::log(&ws, &agent, &asked.path, asked.before.as_deref(), limit).await?;
     let items = told(&ws, &who, log.commits).await?;
@@ -193,12 +192,10 @@ async fn log(
 }
 
 async fn show(
-    ws: Ws,
-    who: Person,
-    Path2(name, id): Path2<String, String>,
+    Path2(_, id): Path2<String, String>,
     Query(asked): Query<FileAsked>,
+    At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<CommitOut>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
     let change = versions::change(&ws, &agent, &id, &asked.path).await?;
     let commit = told(&ws, &who, vec![change.commit]).await?.pop();
     let is_now = change.is_now;
@@ -217,12 +214,10 @@ async fn show(
 }
 
 async fn bring_back(
-    ws: Ws,
-    who: Person,
-    Path2(name, id): Path2<String, String>,
+    At { ws, who, agent, .. }: At<ApiError>,
+    Path2(_, id): Path2<String, String>,
     Json(body): Json<FileBody>,
 ) -> Result<Json<Back>, ApiError> {
-    let agent = ws.read(|snap| super::find(snap, &name))?;
     let done = versions::bring_back(&ws, &agent, &who, &body.path, &id).await?;
     Ok(Json(Back { commit: done.map(|commit| commit.to_string()) }))
 }

@@ -3,58 +3,45 @@
 use axum::response::Response;
 use serde::Deserialize;
 
-use app::{App, Ws};
+use app::App;
 use features::agents::model::Agent;
 use features::agents::queries::{self, lines};
 use features::agents::{provision, rules};
 use kernel::AgentStatus;
 use store::WriteTx;
 use web::error::PageError;
-use web::extract::{Form, Path};
+use web::extract::Form;
 use web::flash;
 use web::hx::Hx;
-use web::session::Person;
 use web::shell::Flash;
 
 use super::super::heirs;
-use super::find;
+use crate::agents::at::At;
 use features::agents::rules::AgentError;
 
 type Act = fn(&mut WriteTx<'_>, kernel::AgentId) -> Result<Agent, AgentError>;
 
 async fn act(
-    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
-    slug: &str,
+    (app, hx): (&App, &Hx),
+    At { ws, who, agent, .. }: At<PageError>,
     act: Act,
     said: impl FnOnce(&str) -> String,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| find(snap, slug))?.id;
-    let agent = ws.write(who, move |tx| act(tx, id)).await?;
+    let id = agent.id;
+    let agent = ws.write(&who, move |tx| act(tx, id)).await?;
     let name = ws.read(|snap| queries::called(snap, &agent))?;
     let back = ws.url(&format!("agents/{}", agent.slug));
     Ok(flash::say(app, Flash::ok(said(&name)), hx.go_to(&back)))
 }
 
-pub(super) async fn pause(
-    app: App,
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    Path(slug): Path<String>,
-) -> Result<Response, PageError> {
+pub(super) async fn pause(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
     let said = |name: &str| format!("{name} is paused. What is running finishes first.");
-    act((&app, &ws, &who, &hx), &slug, rules::pause, said).await
+    act((&app, &hx), at, rules::pause, said).await
 }
 
-pub(super) async fn resume(
-    app: App,
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    Path(slug): Path<String>,
-) -> Result<Response, PageError> {
+pub(super) async fn resume(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
     let said = |name: &str| format!("{name} is resumed.");
-    act((&app, &ws, &who, &hx), &slug, rules::resume, said).await
+    act((&app, &hx), at, rules::resume, said).await
 }
 
 /// Who gets what an agent has.
@@ -67,17 +54,13 @@ pub(super) struct Goes {
 
 pub(super) async fn archive(
     app: App,
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(goes): Form<Goes>,
 ) -> Result<Response, PageError> {
+    let id = agent.id;
     // Archived it is not among the others any more.
-    let (id, called) = ws.read(|snap| {
-        let agent = find(snap, &slug)?;
-        Ok::<_, PageError>((agent.id, queries::called(snap, &agent)?))
-    })?;
+    let called = ws.read(|snap| queries::called(snap, &agent))?;
     let to = |name: &str| match name {
         "" => Ok(None),
         name => ws.read(|snap| lines::meant(snap, name))?.map_err(AgentError::NoManager),
@@ -89,26 +72,18 @@ pub(super) async fn archive(
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
 }
 
-pub(super) async fn restore(
-    app: App,
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    Path(slug): Path<String>,
-) -> Result<Response, PageError> {
+pub(super) async fn restore(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
     let said = |name: &str| format!("{name} is restored.");
-    act((&app, &ws, &who, &hx), &slug, rules::restore, said).await
+    act((&app, &hx), at, rules::restore, said).await
 }
 
 /// Another try at the set-up of its files.
 pub(super) async fn retry(
     app: App,
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| find(snap, &slug))?.id;
+    let id = agent.id;
     ws.write(&who, move |tx| rules::retry(tx, id)).await?;
     let agent = provision::make(&ws, &who, id).await?;
     Ok(flash::say(&app, told(&agent), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))

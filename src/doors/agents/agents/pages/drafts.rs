@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::agents::drafts;
-use features::agents::editing::{EditError, Hand};
+use features::agents::editing::EditError;
 use features::agents::files::FilesError;
 use features::agents::queries::drafts::{self as waiting, Draft};
 use features::agents::queries::{self as agents, Called};
@@ -26,7 +26,8 @@ use web::shell::{Flash, Shell};
 use web::sse::AGENT_FILES;
 use web::time::RelTime;
 
-use super::{When, find};
+use super::When;
+use crate::agents::at::At;
 
 /// Where they stand, below the workspace.
 const HERE: &str = "drafts";
@@ -115,30 +116,26 @@ pub(super) struct Chosen {
 /// `POST /agents/{slug}/drafts/{name}/accept`
 pub(super) async fn accept(
     app: App,
-    ws: Ws,
-    who: Person,
+    at: At<PageError>,
     hx: Hx,
-    Path2(slug, name): Path2<String, String>,
+    Path2(_, name): Path2<String, String>,
     Form(Chosen { hash }): Form<Chosen>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
-    let taken = drafts::take(Hand { ws: &ws, agent: &agent, who: &who }, &name, &hash).await;
+    let taken = drafts::take(at.hand(), &name, &hash).await;
     let told = told(taken, format!("{name} says that now, from its next turn on."))?;
-    Ok(flash::say(&app, told, hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
 }
 
 /// `POST /agents/{slug}/drafts/{name}/refuse`
 pub(super) async fn refuse(
     app: App,
-    ws: Ws,
-    who: Person,
+    at: At<PageError>,
     hx: Hx,
-    Path2(slug, name): Path2<String, String>,
+    Path2(_, name): Path2<String, String>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
-    let refused = drafts::refuse(Hand { ws: &ws, agent: &agent, who: &who }, &name).await;
+    let refused = drafts::refuse(at.hand(), &name).await;
     let told = told(refused, format!("{name} stays as it is; the draft is in the history."))?;
-    Ok(flash::say(&app, told, hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
 }
 
 /// What is said of a decision: also why it was not taken, where a person can mend that.

@@ -33,6 +33,7 @@ use web::sse::{AGENT_FILES, HOSTS};
 
 use super::editing::{self as sheets, Sheet, What};
 use super::{When, find};
+use crate::agents::at::At;
 
 /// The tree as a region of its own.
 const TREE: &str = "agent-tree";
@@ -292,12 +293,10 @@ pub(super) struct Wanted {
 
 /// `GET /agents/{slug}/files/raw`: the bytes of a file. Only pictures and PDF are shown in place.
 pub(super) async fn raw(
-    ws: Ws,
+    At { ws, agent, .. }: At<PageError>,
     headers: HeaderMap,
-    Path(slug): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
     let open = files::open(&ws, &agent, &wanted.path).await?;
     let name = file::clean_name(&wanted.path);
     let show = if wanted.download.is_empty() { Show::InPlace } else { Show::Download };

@@ -5,7 +5,6 @@ use axum::response::Response;
 
 use app::{App, Ws};
 use features::agents::apart::{self, Apart, Taken};
-use features::agents::editing::Hand;
 use features::agents::queries::head::Head;
 use web::error::PageError;
 use web::extract::Path2;
@@ -16,9 +15,10 @@ use web::hx::Hx;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
+use super::When;
 use super::files::{KeptRow, kept, visit};
 use super::versions::{DiffView, Line, diff_view};
-use super::{When, find};
+use crate::agents::at::At;
 
 /// So many files are named that stay as they are.
 const NAMED: usize = 5;
@@ -83,20 +83,18 @@ fn told(one: &Apart, name: &str, when: &When) -> String {
 /// `POST /agents/{slug}/kept/{name}/take`
 pub(super) async fn take(
     app: App,
-    ws: Ws,
-    who: Person,
+    at: At<PageError>,
     hx: Hx,
-    Path2(slug, name): Path2<String, String>,
+    Path2(_, name): Path2<String, String>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
-    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let hand = at.hand();
     let taken = apart::take(hand, &name).await?;
-    let files = ws.url(&format!("agents/{}/files", agent.slug));
+    let files = at.ws.url(&format!("agents/{}/files", at.agent.slug));
     let (said, to) = match taken.stays.is_empty() {
         true => (Flash::ok(taken_words(&taken)), files),
         false => {
             let words = format!("{} {}", taken_words(&taken), stays_words(&taken.stays));
-            (Flash::ok(words), ws.url(&format!("agents/{}/kept/{name}", agent.slug)))
+            (Flash::ok(words), at.ws.url(&format!("agents/{}/kept/{name}", at.agent.slug)))
         }
     };
     Ok(flash::say(&app, said, hx.go_to(&to)))
@@ -121,14 +119,12 @@ fn stays_words(stays: &[String]) -> String {
 /// `POST /agents/{slug}/kept/{name}/drop`
 pub(super) async fn forget(
     app: App,
-    ws: Ws,
-    who: Person,
+    at: At<PageError>,
     hx: Hx,
-    Path2(slug, name): Path2<String, String>,
+    Path2(_, name): Path2<String, String>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
-    apart::forget(Hand { ws: &ws, agent: &agent, who: &who }, &name).await?;
-    let files = ws.url(&format!("agents/{}/files", agent.slug));
+    apart::forget(at.hand(), &name).await?;
+    let files = at.ws.url(&format!("agents/{}/files", at.agent.slug));
     let said = Flash::ok("What was written elsewhere is dropped.".to_owned());
     Ok(flash::say(&app, said, hx.go_to(&files)))
 }

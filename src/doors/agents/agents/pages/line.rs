@@ -14,14 +14,13 @@ use git::Author;
 use kernel::{AccountId, AgentId, Manager};
 use store::{Range, ReadExt, Snap, StoreError};
 use web::error::PageError;
-use web::extract::{Form, Path};
+use web::extract::Form;
 use web::hx::{Ask, Hx};
 use web::parts::{Choice, Face, Tone};
-use web::session::Person;
 use web::shell::Flash;
 use web::{flash, html};
 
-use super::find;
+use crate::agents::at::At;
 
 /// Somebody in the line, with the page if there is one.
 pub(super) struct Near {
@@ -134,18 +133,15 @@ pub(super) struct Asked {
 /// Lets an agent report to somebody else.
 pub(super) async fn save(
     app: App,
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent: before, .. }: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(asked): Form<Asked>,
 ) -> Result<Response, PageError> {
-    let before = ws.read(|snap| find(snap, &slug))?;
     let id = before.id;
     let to = ws.read(|snap| lines::meant(snap, &asked.to))?.map_err(AgentError::NoManager)?;
     let changes = Changes { reports_to: Some(to), ..Changes::default() };
     let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
-    let author = Author::new(&who.name, &who.email);
+    let author = Author::person(&who.name, who.account);
     provision::tell_change(&ws, author, &before, &agent).await;
     let (name, manager) = ws.read(|snap| {
         let manager = match agent.reports_to {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::agents::editing::{EditError, Hand};
+use features::agents::editing::EditError;
 use features::agents::memory::{self, LASTING, MemoryError, Note, Searched};
 use features::agents::queries::head::{self, Head, Place};
 use features::runs::model::{Place as Written, Run};
@@ -25,6 +25,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 
 use super::{When, find};
+use crate::agents::at::At;
 
 /// How many passages a search shows of each kind.
 const SHOWN: usize = 12;
@@ -233,24 +234,23 @@ fn is_of_form(error: &EditError) -> bool {
 /// `POST /agents/{slug}/memory`
 pub(super) async fn save(
     app: App,
-    ws: Ws,
-    who: Person,
+    at: At<PageError>,
     shell: Shell,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
     let Typed { path, hash, text } = typed;
-    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let hand = at.hand();
     match memory::write(hand, &path, (text.clone(), &hash)).await {
         Ok(_) => {
-            let url = ws.url(&format!("agents/{slug}/memory?path={}", query_value(&path)));
+            let base = at.ws.url(&format!("agents/{}/memory", at.agent.slug));
+            let url = format!("{base}?path={}", query_value(&path));
             Ok(flash::say(&app, Flash::ok(format!("{path} is saved.")), hx.go_to(&url)))
         }
         Err(MemoryError::Edit(error)) if is_of_form(&error) => {
             let asked = Asked { path, edit: "1".to_owned(), ..Asked::default() };
-            page(&ws, &who, shell, &slug, asked, Some((text, error.to_string()))).await
+            page(&at.ws, &at.who, shell, &at.agent.slug, asked, Some((text, error.to_string())))
+                .await
         }
         Err(error) => Err(error.into()),
     }

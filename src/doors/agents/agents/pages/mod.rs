@@ -28,7 +28,7 @@ use jiff::tz::TimeZone;
 use app::Ws;
 use features::connections::queries::{self as connections, Asked, Choice as Chosen, Pick};
 use kernel::{Can, Thinking, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{ReadExt, Snap, StoreError};
 use web::error::PageError;
 use web::parts::Choice;
 use web::routes::{Needs, Routes};
@@ -38,6 +38,8 @@ use web::time::RelTime;
 use features::agents::model::Agent;
 use features::agents::queries;
 use features::agents::rules::ModelWish;
+
+use super::at::Finds;
 
 /// The largest form of text, in bytes: two texts of the largest size, as forms write them.
 const MAX_TEXTS: usize = 8 << 20;
@@ -100,6 +102,12 @@ fn texts() -> Routes {
 /// The agent that an address names.
 fn find(tx: &impl ReadExt, slug: &str) -> Result<Agent, PageError> {
     queries::by_name(tx, slug)?.ok_or_else(|| PageError::not_found("This agent"))
+}
+
+impl Finds for PageError {
+    fn find(snap: &Snap<'_>, name: &str) -> Result<Agent, Self> {
+        find(snap, name)
+    }
 }
 
 /// Now and the person's zone, for times on a page.

@@ -147,7 +147,7 @@ pub(super) async fn save(
             return overview::page(&ws, &who, shell, &before, refused);
         }
     };
-    let author = Author::new(&who.name, &who.email);
+    let author = Author::person(&who.name, who.account);
     provision::tell_change(&ws, author, &before, &agent).await;
     let said = Flash::ok(format!("{} is saved.", ws.read(|snap| queries::called(snap, &agent))?));
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))

@@ -11,14 +11,14 @@ use features::agents::rules::{self, Changes, ModelWish};
 use features::connections::queries::{Choice as Chosen, turns};
 use store::{Snap, StoreError};
 use web::error::PageError;
-use web::extract::{Form, Path};
+use web::extract::Form;
 use web::hx::{Ask, Hx};
 use web::parts::{Choice, Tone};
-use web::session::Person;
 use web::shell::Flash;
 use web::{flash, html};
 
-use super::{chosen, find, model_choices, model_wish, thinking_choices};
+use super::{chosen, model_choices, model_wish, thinking_choices};
+use crate::agents::at::At;
 
 /// So many models are offered beside the overview; the settings have them all.
 const MODELS: usize = 30;
@@ -61,13 +61,11 @@ pub(super) struct Asked {
 /// `POST /agents/{slug}/thinks`
 pub(super) async fn save(
     app: App,
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(asked): Form<Asked>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| find(snap, &slug))?.id;
+    let id = agent.id;
     let changes = Changes {
         model: asked.model.as_deref().map(model_wish),
         thinking: asked.thinking.map(|level| level.parse().ok()),

@@ -8,14 +8,14 @@ use features::agents::model::ReachOf;
 use features::agents::rules;
 use features::agents::rules::reach::ReachError;
 use web::error::PageError;
-use web::extract::{Form, Path};
+use web::extract::Form;
 use web::flash;
 use web::form::sentence;
 use web::hx::Hx;
 use web::session::Person;
 use web::shell::Flash;
 
-use super::find;
+use crate::agents::at::At;
 
 /// What a form says: a host a line.
 #[derive(Debug, Default, Deserialize)]
@@ -27,13 +27,10 @@ pub(super) struct Typed {
 /// `POST /agents/{slug}/reach`
 pub(super) async fn save(
     app: App,
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
     let flash = set(&ws, &who, ReachOf::Agent(agent.id), &typed).await?;
     let back = ws.url(&format!("agents/{}/settings", agent.slug));
     Ok(flash::say(&app, flash, hx.go_to(&back)))

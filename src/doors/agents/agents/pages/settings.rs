@@ -323,7 +323,7 @@ pub(super) async fn save(
         Ok(changes) => {
             match ws.write(&who, began::save(Began::read(&typed.began), (id, rev), changes)).await {
                 Ok(agent) => {
-                    let author = Author::new(&who.name, &who.email);
+                    let author = Author::person(&who.name, who.account);
                     provision::tell_change(&ws, author, &before, &agent).await;
                     let text =
                         format!("{} is saved.", ws.read(|snap| agents::called(snap, &agent))?);

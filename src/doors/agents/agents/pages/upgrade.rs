@@ -7,7 +7,6 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::agents::editing::Hand;
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
 use features::agents::queries::{self as agents, Called};
@@ -33,6 +32,7 @@ use web::shell::{Flash, Shell};
 
 use super::versions::{Line, lines};
 use super::{When, find};
+use crate::agents::at::At;
 
 /// The template of an agent, as its page names it.
 pub(super) struct TemplateView {
@@ -263,16 +263,13 @@ fn file(head: &Head, change: &Change) -> FileView {
 /// `POST /agents/{slug}/upgrade`: takes it over as it was chosen.
 pub(super) async fn take(
     app: App,
-    ws: Ws,
-    who: Person,
+    at: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(typed): Form<BTreeMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
     let word = |name: &str| typed.get(name).map(String::as_str).unwrap_or_default();
     let template = Some(word("template")).filter(|one| !one.is_empty()).map(str::to_owned);
-    let offer = upgrade::offer(&ws, &agent, template.as_deref()).await?;
+    let offer = upgrade::offer(&at.ws, &at.agent, template.as_deref()).await?;
     let side = |n, m| match word(&field(n, m)) {
         "template" => Side::Theirs,
         _ => Side::Mine,
@@ -288,11 +285,11 @@ pub(super) async fn take(
         choices: chosen.collect(),
         rest: None,
     };
-    let base = ws.url(&format!("agents/{}", agent.slug));
+    let base = at.ws.url(&format!("agents/{}", at.agent.slug));
     let back = query_value(word("template"));
-    let (told, to) = match apply::apply(Hand { ws: &ws, agent: &agent, who: &who }, wish).await {
+    let (told, to) = match apply::apply(at.hand(), wish).await {
         Ok(applied) => {
-            let name = ws.read(|snap| agents::called(snap, &agent))?;
+            let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
             let told = Flash::ok(format!(
                 "{name} has taken over {} of its template.",
                 format::count(applied.paths.len() as u64, "file", "files")
@@ -322,18 +319,15 @@ fn refused(error: UpgradeError) -> Result<Flash, PageError> {
 }
 
 /// `POST /agents/{slug}/upgrade/dismiss`
-pub(super) async fn pass(
-    app: App,
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    Path(slug): Path<String>,
-) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
-    apply::pass(Hand { ws: &ws, agent: &agent, who: &who }).await?;
-    let name = ws.read(|snap| agents::called(snap, &agent))?;
+pub(super) async fn pass(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
+    apply::pass(at.hand()).await?;
+    let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
     let told = format!("{name} stays as it is until its template changes again.");
-    Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
+    Ok(flash::say(
+        &app,
+        Flash::ok(told),
+        hx.go_to(&at.ws.url(&format!("agents/{}", at.agent.slug))),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -344,18 +338,15 @@ pub(super) struct Which {
 /// `POST /agents/{slug}/upgrade/undo`: takes an upgrade back.
 pub(super) async fn undo(
     app: App,
-    ws: Ws,
-    who: Person,
+    at: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(Which { commit }): Form<Which>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
     let id = CommitId::parse(&commit)?;
-    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let hand = at.hand();
     let told = match apply::take_back(hand, id).await {
         Ok(back) if back.kept.is_empty() => {
-            let name = ws.read(|snap| agents::called(snap, &agent))?;
+            let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
             Flash::ok(format!("{name} is as it was before the upgrade."))
         }
         Ok(back) => {
@@ -364,7 +355,7 @@ pub(super) async fn undo(
         }
         Err(error) => refused(error)?,
     };
-    Ok(flash::say(&app, told, hx.go_to(&ws.url(&format!("agents/{}/upgrade", agent.slug)))))
+    Ok(flash::say(&app, told, hx.go_to(&at.ws.url(&format!("agents/{}/upgrade", at.agent.slug)))))
 }
 
 /// An agent in the list of those that could take something over.

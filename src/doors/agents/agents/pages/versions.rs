@@ -23,7 +23,8 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::RelTime;
 
-use super::{When, files, find};
+use super::{When, files};
+use crate::agents::at::At;
 
 /// Commits of one page.
 const PAGE: usize = 30;
@@ -263,19 +264,17 @@ pub(super) struct Back {
 /// `POST /agents/{slug}/history`: brings a version back.
 pub(super) async fn bring_back(
     app: App,
-    ws: Ws,
-    who: Person,
+    At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Path(slug): Path<String>,
     Form(back): Form<Back>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| find(snap, &slug))?;
     let Back { path, commit } = back;
     let said = match versions::bring_back(&ws, &agent, &who, &path, &commit).await? {
         Some(_) => format!("{path} is restored. The version before it stays in its history."),
         None => format!("{path} is that version already."),
     };
-    let url = ws.url(&format!("agents/{slug}/history?path={}", query_value(&path)));
+    let base = ws.url(&format!("agents/{}/history", agent.slug));
+    let url = format!("{base}?path={}", query_value(&path));
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&url)))
 }
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::runs::{looking, stopping, taking};
 use app::Ws;
 use features::agents::queries as agents;
+use features::agents::queries::machines::Machines;
 use features::runs::model::Run;
 use features::runs::queries::talk as whose;
 use features::runs::queries::{self, steps};
@@ -147,6 +148,9 @@ struct ListQuery {
     /// Slug or id of an agent.
     #[serde(default)]
     agent: Option<String>,
+    /// Slug, name or id of a gateway: only runs that work on its machine, or did. `local` is the machine that HQ runs on.
+    #[serde(default)]
+    gateway: Option<String>,
     /// `queued`, `running`, `waiting` or `ended`.
     #[serde(default)]
     state: Option<RunState>,
@@ -211,6 +215,13 @@ async fn list(
                 None => return Err(ApiError::invalid("agent", "there is no such agent")),
             },
         };
+        let machines = Machines::read(snap)?;
+        let machine = match &query.gateway {
+            None => None,
+            Some(said) => {
+                Some(machines.named(said).map_err(|why| ApiError::invalid("gateway", why))?)
+            }
+        };
         let task = match &query.task {
             None => None,
             Some(name) => match tasks::resolve(snap, name) {
@@ -237,7 +248,8 @@ async fn list(
                 seen += 1;
                 let run = hit.record;
                 let wanted = query.state.is_none_or(|state| run.state == state)
-                    && agent.is_none_or(|agent| run.agent == agent);
+                    && agent.is_none_or(|agent| run.agent == agent)
+                    && machine.is_none_or(|machine| run.gateway == machine.gateway);
                 if wanted && whose::may_see_run(snap, &run, who.account, who.role)? {
                     items.push(RunOut::in_list(&ws, snap, &run, who.account)?);
                 }

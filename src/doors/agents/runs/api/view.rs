@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::machines;
 use features::runs::model::{
     Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, RunBounds,
     SessionEvent,
@@ -128,6 +129,9 @@ pub(super) struct RunOut {
     name: String,
     /// Whose.
     agent: AgentId,
+    /// The slug of the gateway whose machine it works on, or did; `local` is the machine that HQ runs on. The id of one that
+    /// was removed since.
+    gateway: String,
     /// The conversation.
     session: SessionId,
     /// What started it.
@@ -263,6 +267,7 @@ impl RunOut {
             },
             again,
             agent: run.agent,
+            gateway: machines::slug(tx, run.gateway)?,
             session: run.session,
             trigger: run.trigger,
             item: run.item,

@@ -1,7 +1,8 @@
-//! What the page of a run says in figures: model, tokens, cost, time, and what bounds it.
+//! What the page of a run says in figures: machine, model, tokens, cost, time, and what bounds it.
 
 use std::time::Duration;
 
+use features::agents::queries::machines::Machines;
 use features::runs::model::Run;
 use features::runs::queries::bounds;
 use features::usage::model::{BY_RUN, RUN_COST, Usage};
@@ -42,6 +43,9 @@ pub(super) fn of(
             thinking => format!("thinking {}", thinking.word()),
         };
         add("Model", model, small);
+    }
+    if run.gateway.is_some() {
+        add("Machine", Machines::read(tx)?.label(run.gateway).to_owned(), String::new());
     }
     let small = match percent(cached, sent) {
         0 => None,

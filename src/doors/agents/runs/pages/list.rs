@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::machines::Machines;
 use features::agents::queries::{self as agents, Called};
 use features::inbox::model::Item;
 use features::runs::model::{PARKS, RUNS, Run};
@@ -43,6 +44,9 @@ pub(super) struct Filter {
     agent: String,
     #[serde(default)]
     state: String,
+    /// The slug of a gateway.
+    #[serde(default)]
+    gateway: String,
     /// Only those that ended from this moment on (RFC 3339).
     #[serde(default)]
     since: String,
@@ -55,6 +59,7 @@ impl Filter {
         let pairs = [
             ("agent", self.agent.as_str()),
             ("state", &self.state),
+            ("gateway", &self.gateway),
             ("since", &self.since),
             ("after", after),
         ];
@@ -126,6 +131,8 @@ struct Index {
     shell: Shell,
     agents: Vec<Choice>,
     states: Vec<Choice>,
+    /// The machines; none where there is one alone.
+    machines: Vec<Choice>,
     chips: Vec<Chip>,
     filtered: bool,
     questions: Questions,
@@ -172,17 +179,18 @@ pub(super) async fn index(
             let state =
                 |(word, label): &(&str, &str)| Choice::new(*word, *label, *word == filter.state);
             let states: Vec<Choice> = STATES.iter().map(state).collect();
-            let mut chips = chips(ws, &filter, &agents, &states);
+            let machines = machine_choices(snap, &filter.gateway)?;
+            let mut chips = chips(ws, &filter, [&agents, &states, &machines]);
             chips.extend(since_chip(ws, &who, &filter));
             let filtered = !filter.query("").is_empty();
             let questions = questions(snap, ws, &who)?;
-            html::page(&Index { shell, agents, states, chips, filtered, questions, list })
+            html::page(&Index { shell, agents, states, machines, chips, filtered, questions, list })
         })
     })
     .await
 }
 
-fn chips(ws: &Ws, filter: &Filter, agents: &[Choice], states: &[Choice]) -> Vec<Chip> {
+fn chips(ws: &Ws, filter: &Filter, [agents, states, machines]: [&[Choice]; 3]) -> Vec<Chip> {
     let one = |label, choices: &[Choice], left: Filter| {
         let chosen = choices.iter().find(|one| one.chosen && !one.value.is_empty())?;
         let without = ws.url(&format!("runs?{}", left.query("")));
@@ -190,8 +198,13 @@ fn chips(ws: &Ws, filter: &Filter, agents: &[Choice], states: &[Choice]) -> Vec<
     };
     let without_agent = Filter { agent: String::new(), ..filter.clone() };
     let without_state = Filter { state: String::new(), ..filter.clone() };
-    let both = [one("Agent", agents, without_agent), one("State", states, without_state)];
-    both.into_iter().flatten().collect()
+    let without_machine = Filter { gateway: String::new(), ..filter.clone() };
+    let all = [
+        one("Agent", agents, without_agent),
+        one("State", states, without_state),
+        one("Machine", machines, without_machine),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// "Ended since 24 November, 18:05".
@@ -225,11 +238,34 @@ fn agent_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreEr
     Ok(all)
 }
 
+/// The machines that runs work on; none where there is one alone, unless that is asked for.
+fn machine_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreError> {
+    let machines = Machines::read(tx)?;
+    if !machines.are_many() && chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut all = vec![Choice::new("", "All machines", chosen.is_empty())];
+    all.extend(
+        machines
+            .all()
+            .iter()
+            .map(|one| Choice::new(one.slug.as_str(), one.label.as_str(), one.slug == chosen)),
+    );
+    Ok(all)
+}
+
 fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Rows, StoreError> {
     let look = Look::new(tx, ws, who)?;
     let agent = match filter.agent.as_str() {
         "" => None,
         slug => Some(agents::by_slug(tx, slug)?),
+    };
+    let machines = Machines::read(tx)?;
+    let machine = machines.all().iter().find(|one| one.slug == filter.gateway);
+    // Nothing works on a machine that there is not.
+    let is_there = |run: &Run| match filter.gateway.as_str() {
+        "" => true,
+        _ => machine.is_some_and(|one| run.gateway == one.gateway),
     };
     let mut after = cursor_key(&filter.after);
     let (mut found, mut seen) = (Vec::new(), 0);
@@ -248,6 +284,7 @@ fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Row
             more = Some(key_cursor(&hit.key)).filter(|_| full);
             after = Some(hit.key);
             if filter.takes(&hit.record)
+                && is_there(&hit.record)
                 && talk::may_see_run(tx, &hit.record, who.account, who.role)?
             {
                 found.push(row(tx, &look, &hit.record)?);

@@ -1,0 +1,184 @@
+//! The machines that agents work on, as runs and what these cost name them. None stands for the machine that HQ runs on.
+
+use std::sync::OnceLock;
+
+use kernel::text::ellipsis;
+use kernel::{AgentId, GatewayId};
+use store::{Read, StoreError};
+
+/// The word for the machine that HQ runs on, in addresses and commands.
+pub const HERE: &str = "local";
+/// The longest name of a machine that is repeated to whoever said it.
+const MAX_SAID: usize = 60;
+
+/// A machine that agents work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Its gateway; none for the machine that HQ runs on.
+    pub gateway: Option<GatewayId>,
+    /// Its word in addresses and commands; never changes.
+    pub slug: String,
+    /// What people call it.
+    pub label: String,
+}
+
+/// The gateway that an agent works on; none where that is the machine that HQ runs on.
+pub type PlaceOf = fn(&dyn Read, AgentId) -> Result<Option<GatewayId>, StoreError>;
+
+/// All machines, the one that HQ runs on first.
+pub type All = fn(&dyn Read) -> Result<Vec<Machine>, StoreError>;
+
+static OF: OnceLock<(PlaceOf, All)> = OnceLock::new();
+
+/// Says who knows the machines, before the first run; only the first call counts.
+pub fn install(place: PlaceOf, all: All) {
+    // ok: a second call comes from a second server in the same process, with the same functions.
+    let _ = OF.set((place, all));
+}
+
+/// The gateway that an agent works on; none where that is the machine that HQ runs on.
+///
+/// # Errors
+/// When the store fails.
+pub fn place(read: &dyn Read, agent: AgentId) -> Result<Option<GatewayId>, StoreError> {
+    OF.get().map_or(Ok(None), |(of, _)| of(read, agent))
+}
+
+/// The word of a machine in addresses; the id of one that was removed.
+///
+/// # Errors
+/// When the store fails.
+pub fn slug(read: &dyn Read, gateway: Option<GatewayId>) -> Result<String, StoreError> {
+    match gateway {
+        None => Ok(HERE.to_owned()),
+        Some(_) => Ok(Machines::read(read)?.slug(gateway)),
+    }
+}
+
+/// The machines of a workspace, the one that HQ runs on first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machines(Vec<Machine>);
+
+impl Machines {
+    /// Those that there are.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
+        let here = || {
+            let (slug, label) = (HERE.to_owned(), "This machine".to_owned());
+            vec![Machine { gateway: None, slug, label }]
+        };
+        OF.get().map_or_else(|| Ok(here()), |(_, all)| all(read)).map(Self)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Machine] {
+        &self.0
+    }
+
+    /// Whether agents work on more than one, or could.
+    #[must_use]
+    pub fn are_many(&self) -> bool {
+        1 < self.0.len()
+    }
+
+    /// The one of a gateway; none where that was removed.
+    #[must_use]
+    pub fn of(&self, gateway: Option<GatewayId>) -> Option<&Machine> {
+        self.0.iter().find(|one| one.gateway == gateway)
+    }
+
+    /// Its word in addresses; the id of one that was removed.
+    #[must_use]
+    pub fn slug(&self, gateway: Option<GatewayId>) -> String {
+        match (self.of(gateway), gateway) {
+            (Some(one), _) => one.slug.clone(),
+            (None, Some(id)) => id.to_string(),
+            (None, None) => HERE.to_owned(),
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn label(&self, gateway: Option<GatewayId>) -> &str {
+        self.of(gateway).map_or("A machine that was removed", |one| one.label.as_str())
+    }
+
+    /// The one that somebody names by its slug, its id or its label.
+    ///
+    /// # Errors
+    /// In words, when there is none, or several are called so.
+    pub fn named(&self, said: &str) -> Result<&Machine, String> {
+        let said = said.trim();
+        let id: Option<GatewayId> = said.parse().ok();
+        let is_it = |one: &&Machine| one.slug == said || (id.is_some() && one.gateway == id);
+        if let Some(one) = self.0.iter().find(is_it) {
+            return Ok(one);
+        }
+        let (short, wanted) = (ellipsis(said, MAX_SAID), said.to_lowercase());
+        let mut called = self.0.iter().filter(|one| one.label.to_lowercase() == wanted);
+        match (called.next(), called.next()) {
+            (Some(one), None) => Ok(one),
+            (Some(_), Some(_)) => {
+                Err(format!("several gateways are called \"{short}\"; name one by its slug"))
+            }
+            (None, _) => {
+                let slugs: Vec<&str> = self.0.iter().map(|one| one.slug.as_str()).collect();
+                let all = slugs.join(", ");
+                Err(format!("there is no gateway \"{short}\"; those that there are: {all}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GatewayId, HERE, Machine, Machines};
+    use kernel::TypedId as _;
+
+    fn id(n: u8) -> Option<GatewayId> {
+        Some(GatewayId::from_bytes([n; 16]))
+    }
+
+    fn machines() -> Machines {
+        let one = |gateway, slug: &str, label: &str| Machine {
+            gateway,
+            slug: slug.to_owned(),
+            label: label.to_owned(),
+        };
+        Machines(vec![
+            one(None, HERE, "Office"),
+            one(id(1), "gpu-box", "GPU box"),
+            one(id(2), "gpu-box-2", "GPU box"),
+            one(id(3), "nas", "NAS"),
+        ])
+    }
+
+    #[test]
+    fn a_machine_is_known_by_its_slug_its_id_and_a_label_of_its_own() {
+        let all = machines();
+        let found = |said: &str| all.named(said).map(|one| one.gateway);
+        assert_eq!(found(HERE), Ok(None));
+        assert_eq!(found("office"), Ok(None));
+        assert_eq!(found("gpu-box"), Ok(id(1)));
+        assert_eq!(found(&id(2).unwrap().to_string()), Ok(id(2)));
+        assert_eq!(found(" nas "), Ok(id(3)));
+        assert!(found("GPU box").unwrap_err().contains("by its slug"));
+        let unknown = found("attic").unwrap_err();
+        assert!(unknown.contains("\"attic\"") && unknown.contains("local, gpu-box"), "{unknown}");
+        assert!(found("").unwrap_err().starts_with("there is no gateway"));
+        assert!(found(&id(9).unwrap().to_string()).is_err());
+    }
+
+    #[test]
+    fn a_machine_that_was_removed_has_its_id_for_a_word() {
+        let all = machines();
+        assert_eq!((all.slug(None).as_str(), all.label(None)), (HERE, "Office"));
+        assert_eq!((all.slug(id(3)).as_str(), all.label(id(3))), ("nas", "NAS"));
+        assert_eq!(all.slug(id(9)), id(9).unwrap().to_string());
+        assert_eq!(all.label(id(9)), "A machine that was removed");
+        assert!(all.are_many());
+    }
+}

@@ -1,0 +1,124 @@
+//! What people hear of files on another machine.
+
+use app::downstream::{Look, Stays};
+use jiff::tz::TimeZone;
+use kernel::Timestamp;
+use kernel::text::{ellipsis, listed};
+
+use crate::agents::queries::elsewhere::Elsewhere;
+use crate::inbox::queries::why::clock;
+
+/// So many files that stay there stand in a sentence.
+const SAID: usize = 5;
+
+/// What is said of files that lie on a machine alone, now or when it was last looked at: which they are, and why.
+pub(super) fn left_out(look: &Look, label: &str, is_now: bool) -> String {
+    let (one, several) = if is_now { ("stays", "stay") } else { ("stayed", "stayed") };
+    let what = match look.left_out {
+        0 => return String::new(),
+        1 => format!("One file {one} on {label} and is not copied here"),
+        many => format!("{many} files {several} on {label} and are not copied here"),
+    };
+    let named = look.stays.iter().take(SAID);
+    let mut named: Vec<String> =
+        named.map(|Stays { path, why }| format!("{path} ({why})")).collect();
+    match look.left_out.saturating_sub(named.len()) {
+        _ if named.is_empty() => return format!("{what}."),
+        0 => {}
+        1 => named.push("one more".to_owned()),
+        more => named.push(format!("{more} more")),
+    }
+    format!("{what}: {}.", listed(&named))
+}
+
+/// One of them, as long as it is told at most.
+pub(super) fn short(Stays { path, why }: Stays) -> Stays {
+    Stays { path: ellipsis(&path, 200), why: ellipsis(&why, 120) }
+}
+
+/// What is said of files that were sent some time ago.
+pub(super) fn old(
+    place: &Elsewhere,
+    why: Option<&str>,
+    as_of: Option<Timestamp>,
+    (now, zone): (Timestamp, &TimeZone),
+) -> String {
+    let label = &place.label;
+    let what = match (why, place.heard_at) {
+        (Some(why), _) => format!("{label} does not show its files now: {why}."),
+        (None, Some(at)) => format!("{label} has been silent since {}.", clock(at, now, zone)),
+        (None, None) => format!("{label} was never heard of."),
+    };
+    let shown = match as_of {
+        Some(at) => {
+            let at = clock(at, now, zone);
+            format!("These are the files as of {at}, the last that were sent here.")
+        }
+        None => "Nothing was sent here yet.".to_owned(),
+    };
+    format!("{what} {shown} They can be changed when it is back.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{Elsewhere, Look, Stays, TimeZone, Timestamp, old};
+    use git::CommitId;
+    use kernel::time::from_ms;
+    use kernel::{GatewayId, TypedId as _};
+
+    const NOON: i64 = 1_700_049_600_000;
+
+    fn place(heard_at: Option<Timestamp>) -> Elsewhere {
+        Elsewhere {
+            gateway: GatewayId::from_bytes([95; 16]),
+            label: "GPU box".to_owned(),
+            is_paused: false,
+            is_linked: false,
+            heard_at,
+        }
+    }
+
+    #[test]
+    fn old_files_say_how_old_they_are_and_why() {
+        let (now, utc) = (from_ms(NOON), TimeZone::UTC);
+        let ago = |minutes: i64| from_ms(NOON - minutes * 60_000);
+        let silent = place(Some(ago(13)));
+        assert_eq!(
+            old(&silent, None, Some(ago(17)), (now, &utc)),
+            "GPU box has been silent since 11:47. These are the files as of 11:43, the last that were sent \
+             here. They can be changed when it is back."
+        );
+        let never = old(&place(None), None, None, (now, &utc));
+        assert!(
+            never.starts_with("GPU box was never heard of. Nothing was sent here yet."),
+            "{never}"
+        );
+        let mute = old(&silent, Some("it is busy"), Some(ago(17)), (now, &utc));
+        assert!(mute.starts_with("GPU box does not show its files now: it is busy."), "{mute}");
+    }
+
+    #[test]
+    fn files_that_stay_there_are_named_with_why() {
+        let said = |left_out, named: usize| {
+            let id = CommitId::from_bytes([7; 20]);
+            let (path, why) = ("a.md".to_owned(), "it is larger than 25 MiB".to_owned());
+            let stays = vec![Stays { path, why }; named];
+            let at = Instant::now();
+            let look = Look { at, head: id, now: id, is_laid: true, left_out, stays };
+            super::left_out(&look, "GPU box", true)
+        };
+        assert_eq!(said(0, 0), "");
+        assert_eq!(
+            said(1, 1),
+            "One file stays on GPU box and is not copied here: a.md (it is larger than 25 MiB)."
+        );
+        let two = said(2, 1);
+        assert!(two.starts_with("2 files stay on GPU box and are not copied here: a.md "), "{two}");
+        assert!(two.ends_with(" and one more."), "{two}");
+        assert!(said(30, 20).ends_with(" and 25 more."), "{}", said(30, 20));
+        // One that is older tells how many there are.
+        assert_eq!(said(2, 0), "2 files stay on GPU box and are not copied here.");
+    }
+}

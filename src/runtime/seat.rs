@@ -1,0 +1,208 @@
+//! The slot of a run at work. It is given back while the run waits for long for what it has said to home over a line that is
+//! cut, and taken again before the run goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, interval};
+use tokio_util::sync::CancellationToken;
+
+use app::upstream::Upstream;
+use kernel::RunTrigger;
+
+use super::Engine;
+
+/// So long a run keeps its slot while it waits for a line that is cut.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// So often within that it is looked whether the line is back.
+const LOOKS: u32 = 60;
+
+/// A slot of the host, and one of the sub-agents' lane for one of these.
+type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
+/// The slot of one run.
+#[derive(Clone)]
+pub(super) struct Seat(Arc<Parts>);
+
+struct Parts {
+    engine: Engine,
+    is_child: bool,
+    cancel: CancellationToken,
+    patience: Duration,
+    /// What it holds now.
+    held: Mutex<Option<Permits>>,
+}
+
+impl Seat {
+    /// A slot, if one is free. A run that is cut off by this token needs none any more.
+    pub(super) fn take(
+        engine: &Engine,
+        trigger: RunTrigger,
+        cancel: &CancellationToken,
+    ) -> Option<Self> {
+        let is_child = trigger == RunTrigger::Child;
+        let free = |all: &Arc<Semaphore>| Arc::clone(all).try_acquire_owned().ok();
+        let lane = if is_child { Some(free(&engine.lane)?) } else { None };
+        let held = Mutex::new(Some((free(&engine.slots)?, lane)));
+        let (engine, cancel) = (engine.clone(), cancel.clone());
+        Some(Self(Arc::new(Parts { engine, is_child, cancel, patience: PATIENCE, held })))
+    }
+
+    /// Gives it back.
+    pub(super) fn leave(&self) {
+        let held = self.0.held.lock().take();
+        drop(held);
+        self.0.engine.freed.send_modify(|count| *count += 1);
+    }
+
+    /// Waits for what the run has said to home. When the line is cut for long meanwhile, the slot is given back until that is
+    /// answered; `aside` sees to the rest of it. Answers whether that was so, too.
+    pub(super) async fn keep<T>(
+        &self,
+        up: &dyn Upstream,
+        said: impl Future<Output = T>,
+        aside: impl Future<Output = ()>,
+    ) -> (T, bool) {
+        tokio::pin!(said);
+        tokio::select! {
+            biased;
+            answer = &mut said => return (answer, false),
+            () = self.is_cut(up) => {}
+        }
+        self.leave();
+        let answer = {
+            // It may hold the next link back, and is over before a slot is waited for.
+            tokio::pin!(aside);
+            tokio::select! {
+                biased;
+                answer = &mut said => answer,
+                () = &mut aside => said.as_mut().await,
+            }
+        };
+        self.take_again().await;
+        (answer, true)
+    }
+
+    /// Waits until the line has been cut for long, counted from now.
+    async fn is_cut(&self, up: &dyn Upstream) {
+        let patience = self.0.patience;
+        let (mut tick, mut since) = (interval(patience / LOOKS), Instant::now());
+        loop {
+            tick.tick().await;
+            if up.is_linked() {
+                since = Instant::now();
+            } else if patience <= since.elapsed() {
+                return;
+            }
+        }
+    }
+
+    async fn take_again(&self) {
+        let Parts { engine, is_child, cancel, held, .. } = &*self.0;
+        let again = async {
+            let lane = if *is_child { one(&engine.lane).await } else { None };
+            one(&engine.slots).await.map(|slot| (slot, lane))
+        };
+        tokio::select! {
+            biased;
+            permits = again => *held.lock() = permits,
+            () = cancel.cancelled() => {}
+        }
+    }
+}
+
+/// A permit of these, as soon as one is free.
+async fn one(all: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    // ok: they are never closed.
+    Arc::clone(all).acquire_owned().await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::away::scripted::Scripted;
+    use crate::{Limits, jobs};
+    use kernel::{RunId, TypedId as _};
+
+    const SHORT: Duration = Duration::from_millis(60);
+
+    fn engine() -> Engine {
+        let limits = Limits { active: 1, children: 1, ..Limits::default() };
+        Engine::new(Arc::default(), limits, jobs::Jobs::default())
+    }
+
+    /// The only slot there is, which is not kept for long.
+    fn seat(engine: &Engine, trigger: RunTrigger, cancel: &CancellationToken) -> Seat {
+        let Seat(parts) = Seat::take(engine, trigger, cancel).expect("one is free");
+        let Ok(parts) = Arc::try_unwrap(parts) else { panic!("it is held once") };
+        Seat(Arc::new(Parts { patience: SHORT, ..parts }))
+    }
+
+    fn said(line: &Scripted) -> app::upstream::Answered<'_> {
+        line.says(RunId::from_bytes([8; 16]), json!("done"))
+    }
+
+    fn free(engine: &Engine) -> (usize, usize) {
+        (engine.slots.available_permits(), engine.lane.available_permits())
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_kept_while_there_is_a_line() {
+        let (engine, line) = (engine(), Scripted::linked());
+        let seat = seat(&engine, RunTrigger::Item, &CancellationToken::new());
+        let kept = seat.keep(&line, said(&line), std::future::pending());
+        tokio::pin!(kept);
+        assert!(timeout(2 * SHORT, &mut kept).await.is_err(), "home is slow");
+        assert_eq!(free(&engine), (0, 1));
+        line.answers(json!("noted"));
+        assert_eq!(kept.await, (Ok(json!("noted")), false));
+        assert_eq!(free(&engine), (0, 1));
+        seat.leave();
+        assert_eq!(free(&engine), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_given_back_while_the_line_is_cut_and_taken_again_before_the_run_goes_on() {
+        let (engine, line) = (engine(), Scripted::cut(SHORT));
+        let seat = seat(&engine, RunTrigger::Child, &CancellationToken::new());
+        let mut freed = engine.freed.subscribe();
+        let is_noted = Mutex::new(false);
+        let kept = seat.keep(&line, said(&line), async { *is_noted.lock() = true });
+        tokio::pin!(kept);
+        assert!(timeout(4 * SHORT, &mut kept).await.is_err(), "it waits for home");
+        assert!(*is_noted.lock());
+        assert_eq!(free(&engine), (1, 1));
+        assert!(freed.has_changed().expect("it is there"), "others may begin");
+        freed.mark_unchanged();
+
+        // Another run has it when the answer comes.
+        let other = Seat::take(&engine, RunTrigger::Chat, &CancellationToken::new());
+        let other = other.expect("one is free");
+        line.answers(json!("noted"));
+        assert!(timeout(2 * SHORT, &mut kept).await.is_err(), "there is no slot");
+        other.leave();
+        assert_eq!(kept.await, (Ok(json!("noted")), true));
+        assert_eq!(free(&engine), (0, 0));
+        assert_eq!(line.said(), [json!("done")], "it is said once");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_cut_off_waits_for_no_slot() {
+        let (engine, line) = (engine(), Scripted::cut(SHORT));
+        let cancel = CancellationToken::new();
+        let seat = seat(&engine, RunTrigger::Item, &cancel);
+        let kept = seat.keep(&line, said(&line), async {});
+        tokio::pin!(kept);
+        assert!(timeout(4 * SHORT, &mut kept).await.is_err(), "it waits for home");
+        let other = Seat::take(&engine, RunTrigger::Item, &CancellationToken::new());
+        assert!(other.is_some());
+        line.answers(json!("noted"));
+        cancel.cancel();
+        assert_eq!(kept.await, (Ok(json!("noted")), true));
+    }
+}
