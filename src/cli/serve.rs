@@ -21,6 +21,9 @@ use super::{Common, OK, USAGE, complain, say};
 const THREADS: std::ops::RangeInclusive<usize> = 2..=4;
 /// Threads for what blocks.
 const BLOCKING: usize = 32;
+/// The stack of a thread, in bytes. What is not used of it takes no memory; what a build without optimisation keeps there is
+/// several times as much as in a release.
+const STACK: usize = 8 << 20;
 
 /// Flags of `hq serve`.
 #[derive(Args)]
@@ -82,6 +85,7 @@ pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .worker_threads(threads.clamp(*THREADS.start(), *THREADS.end()))
         .max_blocking_threads(BLOCKING)
         .thread_name("hq")
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
 }
