@@ -9,6 +9,9 @@
 //! Pages use GET and POST only. API routes also carry a [`Doc`], from which the OpenAPI document is
 //! made. A route cannot be mounted without saying what it needs.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
@@ -117,11 +120,28 @@ struct Asks {
     closed: bool,
 }
 
+/// What a handler gives: axum boxes the future of each function that it calls.
+type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// A handler whose type is forgotten. axum builds a dozen generic types around each handler, and the compiler proves of
+/// each anew that everything in the handler's future may be sent to another thread: with hundreds of handlers that took
+/// longer than compiling all else in their packages.
+#[derive(Clone)]
+struct Erased(Arc<dyn Fn(Request, App) -> Answer + Send + Sync>);
+
+impl Handler<(), App> for Erased {
+    type Future = Answer;
+
+    fn call(self, request: Request, app: App) -> Answer {
+        (self.0)(request, app)
+    }
+}
+
 /// A handler with what it needs.
 pub struct Guarded {
     asks: Asks,
     doc: Option<fn() -> Doc>,
-    mount: Box<dyn FnOnce(MethodFilter) -> MethodRouter<App> + Send>,
+    handler: Erased,
 }
 
 impl Guarded {
@@ -154,10 +174,11 @@ pub trait Needs<T>: Sized {
     fn needs(self, can: Can) -> Guarded;
 }
 
-impl<T: 'static, H: Handler<T, App> + Sync> Needs<T> for H {
+impl<T: 'static, H: Handler<T, App, Future = Answer> + Sync> Needs<T> for H {
     fn needs(self, can: Can) -> Guarded {
         let asks = Asks { can, proved: false, closed: false };
-        Guarded { asks, doc: None, mount: Box::new(move |filter| on(filter, self)) }
+        let handler = Erased(Arc::new(move |request, app| self.clone().call(request, app)));
+        Guarded { asks, doc: None, handler }
     }
 }
 
@@ -240,10 +261,11 @@ impl Routes {
         path: &'static str,
         handler: Guarded,
     ) -> Self {
-        let Guarded { asks, doc, mount } = handler;
+        let Guarded { asks, doc, handler } = handler;
         let Asks { can, proved, .. } = asks;
         let guard = from_fn(move |request: Request, next: Next| guard(asks, request, next));
-        self.rows.push((RouteInfo { method, path, can, proved, doc }, mount(filter).layer(guard)));
+        let info = RouteInfo { method, path, can, proved, doc };
+        self.rows.push((info, on(filter, handler).layer(guard)));
         self
     }
 
