@@ -1,0 +1,5 @@
+//! The package with a whole HQ around it: one program, since each is linked with everything.
+
+mod meaning;
+mod vectors;
+mod whole;
