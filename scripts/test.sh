@@ -56,7 +56,8 @@ fi
 rust_tests() {
     local log="$target/test-rust.log" status
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --locked --workspace --no-fail-fast 2>&1 | tee "$log"
+        # One more than there are cores: many tests wait for a line, a browser or a child that is killed.
+        cargo nextest run --locked --workspace --no-fail-fast --test-threads $(($(nproc) + 1)) 2>&1 | tee "$log"
         status=${PIPESTATUS[0]}
         count "$log" 'Summary \[' '[0-9]+ passed' '[0-9]+ (failed|timed out)'
     else
