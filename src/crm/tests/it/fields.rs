@@ -7,13 +7,10 @@ use support::model::Turn;
 use support::office::Office;
 use support::work::{made, names};
 
-const HERE: &str = "/w/marlow-cargo";
+use crate::{HERE, patched};
+
 /// "город" in an address.
 const CITY: &str = "%D0%B3%D0%BE%D1%80%D0%BE%D0%B4";
-
-async fn patched(api: &Person, path: &str, body: Value) -> Reply {
-    api.json("PATCH", &format!("/api/v1/{path}"), &body).await
-}
 
 fn refused(reply: &Reply, says: &str) {
     assert_eq!(reply.status, 422, "{}", reply.text);

@@ -1,7 +1,5 @@
 //! Tags as labels of the workspace, and fields that get another kind.
 
-use std::time::Duration;
-
 use crm::model::FieldDef;
 use features::tasks::model::label::Label;
 use noun::Choice;
@@ -10,23 +8,7 @@ use store::{Range, ReadExt as _, StoreError, WriteTx};
 use support::hq::{Person, TestHq};
 use support::work::{self, made, names};
 
-const HERE: &str = "/w/marlow-cargo";
-
-/// What goes on by itself when it has ended. Whoever asks too often for a minute's limit asks in the next minute.
-async fn over(hq: &TestHq, api: &Person, path: &str) -> Value {
-    loop {
-        let now = api.get(&format!("/api/v1/{path}")).await;
-        if now.status == 429 {
-            hq.advance(Duration::from_secs(60)).await;
-            continue;
-        }
-        let now = now.json();
-        if now["state"] != "running" {
-            return now;
-        }
-        tokio::task::yield_now().await;
-    }
-}
+use crate::{HERE, over};
 
 async fn shown(api: &Person, path: &str) -> Value {
     let shown = api.get(&format!("/api/v1/{path}")).await;

@@ -9,11 +9,7 @@ use serde_json::{Value, json};
 use support::hq::{Person, TestHq};
 use support::work::{self, made};
 
-const HERE: &str = "/w/marlow-cargo";
-
-fn id(value: &Value) -> String {
-    value["id"].as_str().expect("an id").to_owned()
-}
+use crate::{HERE, id};
 
 /// The names that a list of contacts finds, in order.
 async fn names(api: &Person, q: &str) -> Vec<String> {

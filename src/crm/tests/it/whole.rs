@@ -3,20 +3,12 @@
 use axum::http::StatusCode;
 use kernel::Outcome;
 use serde_json::{Value, json};
-use support::hq::{Person, Reply, TestHq};
+use support::hq::{Person, TestHq};
 use support::model::Turn;
 use support::office::Office;
 use support::work::{made, names};
 
-const HERE: &str = "/w/marlow-cargo";
-
-fn id(value: &Value) -> String {
-    value["id"].as_str().expect("an id").to_owned()
-}
-
-async fn patched(api: &Person, path: &str, body: Value) -> Reply {
-    api.json("PATCH", &format!("/api/v1/{path}"), &body).await
-}
+use crate::{HERE, id, patched};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contact_is_made_changed_archived_and_deleted_and_an_undo_brings_it_back() {

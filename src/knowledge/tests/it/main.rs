@@ -3,3 +3,5 @@
 mod meaning;
 mod vectors;
 mod whole;
+
+const HERE: &str = "/w/marlow-cargo";

@@ -11,7 +11,8 @@ use support::office::Office;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-const HERE: &str = "/w/marlow-cargo";
+use crate::HERE;
+
 const WORDS: &[&[&str]] =
     &[&["dog", "canine", "hound"], &["deposit", "bail"], &["rain", "downpour", "wet"]];
 

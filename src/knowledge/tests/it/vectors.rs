@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use store::{Range, ReadExt as _};
 use support::hq::{Person, TestHq};
 
-const HERE: &str = "/w/marlow-cargo";
+use crate::HERE;
+
 const KEY: &str = "sk-vectors-0123456789";
 const GROUPS: [&[&str]; 3] = [&["dog", "canine"], &["rain", "downpour"], &["warm", "mild"]];
 const SMALL: &str = "text-embedding-3-small";

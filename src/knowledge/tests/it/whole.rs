@@ -18,7 +18,8 @@ use support::model::Turn;
 use support::office::Office;
 use support::work;
 
-const HERE: &str = "/w/marlow-cargo";
+use crate::HERE;
+
 const LEASE: &str = "# Lease terms\n\nWhat a customer signs.\n\n## Deposit\n\nCustomers pay a deposit of one monthly \
      rate per bike.\n\n## Return\n\nIt is returned within ten days after the bike is back.\n";
 

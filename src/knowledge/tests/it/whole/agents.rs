@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use support::model::Turn;
 use support::office::Office;
 
-use super::{HERE, LEASE, id, made, patched, read};
+use super::{LEASE, id, made, patched, read};
+use crate::HERE;
 
 /// The results of the tools that an agent calls.
 async fn done(office: &Office, agent: &Agent, turn: Turn) -> Vec<String> {

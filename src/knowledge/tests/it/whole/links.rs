@@ -3,7 +3,8 @@
 use serde_json::json;
 use support::hq::TestHq;
 
-use super::{HERE, id, made, patched};
+use super::{id, made, patched};
+use crate::HERE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_is_offered_that_means_one_item_and_says_where_it_means_none() {

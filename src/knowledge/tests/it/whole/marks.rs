@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use support::hq::TestHq;
 
-use super::{HERE, id, made, patched};
+use super::{id, made, patched};
+use crate::HERE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_is_named_found_by_its_mark_and_stays_as_it_was_named() {

@@ -64,7 +64,11 @@ impl Turn {
                     self.check()?;
                     continue;
                 }
-                () = halt.cancelled() => return Err(closing()),
+                () = halt.cancelled() => {
+                    // An archived workspace halts, too, perhaps after its change was looked for above.
+                    self.check()?;
+                    return Err(closing());
+                }
                 entry = self.entries.recv() => entry,
             };
             let look = match entry {
