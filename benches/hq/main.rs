@@ -100,6 +100,9 @@ const ROWS: &[Row] = &[
     Row {
         name: "wake to the model", promise: "p50 ≤ 10 ms", peer: "–", measure: runtime::wake
     },
+    Row {
+        name: "stop of a silent turn", promise: "p99 ≤ 1 s", peer: "–", measure: runtime::stop
+    },
     Row { name: "resume after a kill", promise: "≤ 2 s", peer: "–", measure: runtime::resume },
     Row {
         name: "chat of 10,000 events",

@@ -216,6 +216,31 @@ pub fn resume(_: Times) -> Row {
     })
 }
 
+/// From a person's stop to the end of a run whose model says nothing.
+pub fn stop(_: Times) -> Row {
+    Box::pin(async {
+        let hq = Ready::start().await?;
+        hq.model.be(Manner { wait: Duration::from_mins(10), ..Manner::default() });
+        let mut client = hq.client().await?;
+        let mut times = Vec::new();
+        for n in 0..TURNS {
+            let asked = hq.model.next_request();
+            let task = wire::task(&format!("task {n}"), Some(&hq.agent));
+            client.json("POST", wire::TASKS, Some(&task)).await?;
+            asked.await?;
+            let runs = client.json("GET", "/api/v1/runs?limit=1", None).await?;
+            let run = runs["items"][0]["name"].as_str().ok_or("no run")?;
+            let began = Instant::now();
+            client.call("POST", &format!("/api/v1/runs/{run}/stop"), Some(&json!({}))).await?;
+            hq.rest(&mut client).await?;
+            times.push(began.elapsed());
+        }
+        let Times { p50, p99 } = load::share(times)?;
+        let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
+        Ok(figure(text, p99 <= Duration::from_secs(1)))
+    })
+}
+
 /// The chat page of a conversation of 10,000 events.
 pub fn long_session(_: Times) -> Row {
     Box::pin(async {

