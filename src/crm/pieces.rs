@@ -32,7 +32,7 @@ pub(crate) trait Pieces: Copy + Display + Send + Sync + 'static {
     /// The name of its task, in a sentence: "an import".
     const NAME: &'static str;
 
-    /// Goes on to the end, from where it stands.
+    /// Goes on from where it stands, to the end or until the work of the workspace halts: the next start takes it up.
     fn run(self, ws: Ws) -> impl Future<Output = Result<(), CrmError>> + Send + 'static;
 
     /// Who it acts as.

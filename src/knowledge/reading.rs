@@ -40,6 +40,8 @@ async fn keep_up(ws: &Ws) {
         // Looked at before the work, so that what comes meanwhile is heard.
         let head = *feed.borrow_and_update();
         match step(ws, &mut seen, head).await {
+            // A stop waits for one file, never for all of them.
+            Ok(true) if halt.is_cancelled() => return,
             Ok(true) => continue,
             Ok(false) => {}
             Err(StoreError::Closed) => return,

@@ -208,6 +208,7 @@ impl Pieces for ConversionId {
 }
 
 async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
+    let halt = ws.halt();
     let (one, left) = ws
         .look(move |ws| {
             ws.read(|snap| {
@@ -231,6 +232,10 @@ async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
     }
     let last = pieces.len() - 1;
     for (n, piece) in pieces.into_iter().enumerate() {
+        // A stop waits for a piece, never for all of them.
+        if halt.is_cancelled() {
+            return Ok(());
+        }
         let behind = piece.last().copied().or(after);
         let goes_on = ws
             .write(&who, move |tx| rules::convert_rows(tx, id, (after, &piece, n == last)))

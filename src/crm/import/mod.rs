@@ -213,11 +213,13 @@ impl Pieces for ImportId {
 }
 
 async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
+    let halt = ws.halt();
     let import = ws.read(|snap| found(snap, id))?;
     let who = (import.by, Cause::Import(id));
     let mut at = usize::try_from(import.next).unwrap_or(usize::MAX);
     let table = std::sync::Arc::new(ws.look(move |ws| table(ws, &import)).await?);
-    loop {
+    // A stop waits for a piece, never for all of them.
+    while !halt.is_cancelled() {
         let (rows, from) = (table.clone(), u32::try_from(at).unwrap_or(u32::MAX));
         let goes_on = ws
             .write(&who, move |tx| {
@@ -226,10 +228,11 @@ async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
             })
             .await?;
         if !goes_on {
-            return Ok(());
+            break;
         }
         at += PIECE;
     }
+    Ok(())
 }
 
 /// Takes an import back, newest entry first: rows that it made and nobody touched go, cells that it changed go back,
