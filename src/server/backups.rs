@@ -28,12 +28,17 @@ use kernel::Can;
 /// The longest sleep, so that a clock that was set forward and new settings are noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// Runs until the program ends.
-pub async fn run(app: App) {
+/// Notes what the program before this one was ended in. Before anybody can begin anything: what is at work now is not
+/// cut off.
+pub async fn heed(app: &App) {
     let timer = Actor::System(Part::Timer);
     if let Err(error) = app.system.write(timer, Cause::Timer, rules::end_cut_off).await {
         tracing::warn!(%error, "what was cut off could not be noted");
     }
+}
+
+/// Runs until the program ends.
+pub async fn run(app: App) {
     telling::tell(&app).await;
     loop {
         // Before the look, so that no move of the clock in between is missed.

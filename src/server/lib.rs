@@ -262,6 +262,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     people::withdraw_strange_tokens(&app).await?;
     place::heed(&app, in_container()).await;
     starts::heed(&app).await;
+    backups::heed(&app).await;
     let engine = begin_work(&app, limits, trusted).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
