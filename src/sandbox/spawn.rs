@@ -23,6 +23,7 @@ use super::SandboxError;
 use super::jail;
 use super::job::{Job, JobEnd, Outcome, Shared, State, StopReason};
 use super::kill::{self, SessionMark};
+use super::left_over;
 use super::policy::Policy;
 use super::space::{Looks, Room};
 use super::spare::{Order, Spare};
@@ -68,6 +69,9 @@ pub struct Command {
     pub room: Option<Room>,
     /// What becomes of processes that it leaves behind.
     pub children: Children,
+    /// The folder in which its session is noted as soon as it has one: a hard end of HQ right behind its start
+    /// leaves nothing that the next start does not find.
+    pub noted_in: Option<PathBuf>,
 }
 
 impl Command {
@@ -87,6 +91,7 @@ impl Command {
             max_processes: 128,
             room: None,
             children: Children::End,
+            noted_in: None,
         }
     }
 
@@ -325,6 +330,12 @@ fn start(
         Ok(mark) => mark,
         Err(error) => return Err(abandon(child, jail_program, error)),
     };
+    if let Some(job) = &command.noted_in
+        && let Err(error) = left_over::note(job, &mark)
+    {
+        kill::end(&mark, kill::PATIENCE);
+        return Err(abandon(child, jail_program, error));
+    }
     let now = Instant::now();
     let shared = Arc::new(Shared {
         mark,

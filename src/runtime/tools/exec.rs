@@ -200,7 +200,6 @@ impl ActTool for Exec {
         let began = Instant::now();
         let Started { job, stdin, .. } = self.sandbox.spawn(command).await?;
         let mut running = Running(Some(job.clone()));
-        io(left_over::note(&folder, job.mark()), "the job's mark")?;
         let end = tokio::select! {
             end = waited_for(cx, &job, wanted.wait) => end,
             () = cx.cancel.cancelled() => {
@@ -367,6 +366,7 @@ async fn program(
     command.room = Some(Room::default());
     command.timeout = Some(Duration::from_secs(wanted.seconds));
     command.children = wanted.children;
+    command.noted_in = Some(job.to_owned());
     let hears = if agent.network { Hears::Anybody } else { Hears::Itself };
     Ok(Program { command, hears, noting })
 }
