@@ -21,7 +21,6 @@ use super::error::StoreError;
 use super::read::Read;
 use super::schema::builtin;
 use super::tx::MAX_CHANGES;
-use super::writer::MAX_TIME;
 use super::{Entry, Lane, Store, WriteTx};
 use crate::range::Range;
 use kernel::key::KeyBuf;
@@ -394,7 +393,10 @@ fn take(
     for entry in entries {
         let began = Instant::now();
         let handled = tx.attempt_caught(|tx| consumer.handle(tx, entry));
-        warn_if_slow(consumer, entry.seq, began.elapsed());
+        let took = began.elapsed();
+        if tx.turn() < took {
+            warn_of(consumer, entry.seq, took);
+        }
         match handled {
             Ok(()) => {
                 (state.cursor, state.tries, state.dead_in_a_row) = (entry.seq, 0, 0);
@@ -431,17 +433,15 @@ fn take(
     Ok(if state.paused { Step::Paused } else { Step::Took(taken) })
 }
 
-/// Says when one entry alone took longer than all of a step may: whoever writes has waited for it.
-fn warn_if_slow(consumer: &dyn Consume, seq: u64, took: Duration) {
-    if MAX_TIME < took {
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(consumer = consumer.name(), entry.seq = seq, ms, "an entry took long");
-    }
+/// Says that one entry alone took longer than all of a step may: whoever writes has waited for it.
+fn warn_of(consumer: &dyn Consume, seq: u64, took: Duration) {
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::warn!(consumer = consumer.name(), entry.seq = seq, ms, "an entry took long");
 }
 
 /// Whether a step has done enough: it leaves room for the next entry, and does not keep people waiting.
 fn is_enough(tx: &WriteTx<'_>, started: Instant) -> bool {
-    tx.changes() > MAX_CHANGES / 2 || started.elapsed() > MAX_TIME
+    tx.changes() > MAX_CHANGES / 2 || started.elapsed() > tx.turn()
 }
 
 fn bury(tx: &mut WriteTx<'_>, number: u16, seq: u64, error: String) -> Result<(), StoreError> {

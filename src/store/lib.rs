@@ -107,6 +107,8 @@ pub struct Limits {
     pub patience: Duration,
     /// How many entries are kept in memory.
     pub recent: usize,
+    /// How long closures may run before the commit, and a consumer before others have their turn.
+    pub turn: Duration,
     /// Quiet time before the commit that makes a later recovery cheap.
     pub quiet: Duration,
     /// A file that takes so many bytes more on the disk than twice what stands in it is compacted
@@ -132,6 +134,7 @@ impl Default for Limits {
             queue: 1024,
             patience: Duration::from_secs(5),
             recent: 1024,
+            turn: Duration::from_millis(20),
             quiet: Duration::from_secs(1),
             waste: 256 * 1024 * 1024,
         }

@@ -55,6 +55,7 @@ impl Store {
             reactor: shared.reactor.as_deref(),
             condemned: shared.condemned.get().map(|list| &**list),
             trails: &shared.trails,
+            turn: shared.limits.turn,
             unbounded: true,
         };
         let mut tx = WriteTx::new(snap, context);

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use kernel::id::IdSource;
 use kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
@@ -64,6 +65,8 @@ pub(super) struct Context<'b> {
     pub condemned: Option<&'b Condemned>,
     /// What is laid while somebody makes a write ready.
     pub trails: &'b Trails,
+    /// How long it may go on before others have their turn.
+    pub turn: Duration,
     /// Whether it may grow beyond what one transaction may: it is only measured.
     pub unbounded: bool,
 }
@@ -504,6 +507,11 @@ impl<'b> WriteTx<'b> {
             return Err(StoreError::TooMany { count, limit: MAX_CHANGES });
         }
         Ok(())
+    }
+
+    /// How long this transaction may go on before others have their turn.
+    pub(super) fn turn(&self) -> Duration {
+        self.context.turn
     }
 
     /// How many records this transaction has touched so far.

@@ -27,8 +27,6 @@ use super::upkeep::{self, Upkeep};
 const MAX_JOBS: usize = 256;
 /// How many bytes of changes one commit may hold.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// How long closures may run before the commit.
-pub(super) const MAX_TIME: Duration = Duration::from_millis(20);
 /// How long to wait before a file that did not open is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long what needs the whole file lets writes go first.
@@ -375,7 +373,7 @@ impl Writer {
             }
             let room = ran.replies.len() < MAX_JOBS
                 && ran.bytes < MAX_BYTES
-                && started.elapsed() < MAX_TIME;
+                && started.elapsed() < shared.limits.turn;
             next = if room { self.take(&mut taken) } else { None };
         }
         Ok(())
@@ -400,6 +398,7 @@ impl Writer {
             reactor: shared.reactor.as_deref(),
             condemned: shared.condemned.get().map(|list| &**list),
             trails: &shared.trails,
+            turn: shared.limits.turn,
             unbounded: false,
         };
         let mut tx = WriteTx::new(batch, context);
