@@ -112,8 +112,8 @@ mod tests {
         Trust::of(vec![named().cert.der().clone()]).unwrap()
     }
 
-    fn quick() -> Pace {
-        Pace { handshake: Duration::from_secs(5), ..Pace::default() }
+    fn patient() -> Pace {
+        Pace { handshake: Duration::from_secs(20), ..Pace::default() }
     }
 
     /// A host's carrier, and the other end as a home has it.
@@ -125,7 +125,7 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             tokio_tungstenite::accept_async(stream).await.unwrap()
         };
-        let (host, home) = tokio::join!(connect(&address, &trust, quick()), home);
+        let (host, home) = tokio::join!(connect(&address, &trust, patient()), home);
         (host.unwrap(), home)
     }
 
@@ -168,15 +168,15 @@ mod tests {
             stream
         };
         let at = format!("http://{address}/link");
-        let (refused, stream) = tokio::join!(connect(&at, &trust, quick()), answers);
+        let (refused, stream) = tokio::join!(connect(&at, &trust, patient()), answers);
         drop((stream, listener));
         let refused = refused.unwrap_err();
         assert!(matches!(refused, LinkError::NoSocket { status: 404, .. }), "{refused}");
         // Nobody listens there any more.
-        let gone = connect(&at, &trust, quick()).await.unwrap_err();
+        let gone = connect(&at, &trust, patient()).await.unwrap_err();
         assert_eq!(gone.code(), "link_unreachable", "{gone}");
         for bad in ["", "home", "ftp://home.example", "https://me:pass@home.example/link"] {
-            let refused = connect(bad, &trust, quick()).await.unwrap_err();
+            let refused = connect(bad, &trust, patient()).await.unwrap_err();
             assert_eq!(refused.code(), "link_bad_address", "{bad}: {refused}");
             assert!(!refused.to_string().contains("pass@"), "{refused}");
         }
@@ -194,7 +194,7 @@ mod tests {
             let _ = acceptor(&home).accept(stream).await;
         };
         let trust = Trust::of(vec![other.cert.der().clone()]).unwrap();
-        let (refused, ()) = tokio::join!(connect(&at, &trust, quick()), server);
+        let (refused, ()) = tokio::join!(connect(&at, &trust, patient()), server);
         let refused = refused.unwrap_err();
         assert_eq!(refused.code(), "link_bad_certificate", "{refused}");
 

@@ -416,21 +416,24 @@ async fn a_request_that_two_could_read_differently_reaches_nobody() {
 #[tokio::test]
 async fn what_is_too_long_or_too_slow_is_told_so() {
     let mut bed = bed();
-    bed.limits.program = Duration::from_millis(200);
-    bed.limits.rest = Duration::from_millis(200);
-    bed.limits.host = Duration::from_millis(300);
+    let usual = bed.limits;
     let site = bed
         .site(|seen| if seen.head.contains("/slow") { b"HTTP/1.1 2".to_vec() } else { ok("", "") })
         .await;
     let long = get("/", &format!("X: {}\r\n", "a".repeat(70_000)));
     assert_eq!(bed.ask(&site, &long).await.ended, Err(StandinError::TooLong));
+    // The handshake has no longer, either.
+    bed.limits.program = Duration::from_secs(2);
     let heard = bed.ask(&site, "GET / HTTP/1.1\r\nHost: ").await;
     assert!(heard.status() == "408" && matches!(heard.ended, Err(StandinError::Idle { .. })));
     let heard = bed.ask(&site, &post("", "all")[..].replace("Length: 3", "Length: 9")).await;
     assert!(heard.status() == "408" && matches!(heard.ended, Err(StandinError::Idle { .. })));
+    bed.limits = usual;
+    bed.limits.host = Duration::from_millis(300);
     let heard = bed.ask(&site, &get("/slow", "")).await;
     assert!(heard.status() == "502" && heard.body().contains("does not answer"), "{heard:?}");
     // Who has said all may rest, and then goes.
+    bed.limits.rest = Duration::from_millis(200);
     assert_eq!(bed.ask(&site, "").await.ended, Ok(()));
 }
 

@@ -299,7 +299,9 @@ async fn who_comes_back_is_told_what_happened_meanwhile_until_they_put_it_away()
     // It stays while the visit goes on, which the live stream of a page begins, until it is put away.
     let before = work::all::<Visit>(&hq);
     let _stream = mira.stream("/w/marlow-cargo/events").await;
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
     while work::all::<Visit>(&hq) == before {
+        assert!(tokio::time::Instant::now() < end, "the visit is not noted");
         tokio::task::yield_now().await;
     }
     assert_eq!(told(&mira).await, Some(said));

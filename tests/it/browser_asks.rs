@@ -24,6 +24,9 @@ use support::office::Office;
 
 use crate::browser::is_possible;
 
+/// How long a page may take to carry out a script.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 const PAGE: &str = "<title>Shop</title><h1>Shop</h1><a href=/offer download>Our offer</a>
     <button onclick=\"this.nextElementSibling.textContent='Hello'\">Greet</button><p>Nobody</p>
     <label>Papers <input type=file onchange=\"papers.textContent = this.files[0].name\"></label><p id=papers>None</p>
@@ -199,7 +202,7 @@ async fn a_yes_is_for_the_part_as_it_was_and_a_changed_one_is_asked_for_anew() {
     let browser = hq.running().app.browsers.get(ws.browser_of(shop.ada.id)).expect("it runs");
     let page = browser.open_page(1).expect("the shop");
     let swap = "document.querySelector('button').textContent = 'Delete all'";
-    page.evaluate(swap, Duration::from_secs(5)).await.expect("it changes");
+    page.evaluate(swap, PATIENCE).await.expect("it changes");
     shop.answer(&approval, json!({ "answer": "once" })).await;
     let anew = shop.asked(run, Some(&approval)).await;
     assert!(anew.why.contains("has changed since the yes"), "{}", anew.why);
@@ -207,8 +210,7 @@ async fn a_yes_is_for_the_part_as_it_was_and_a_changed_one_is_asked_for_anew() {
     shop.answer(&anew, json!({ "answer": "denied", "note": "Not that" })).await;
     let done = shop.ends(run).await;
     assert!(!done[0].0 && done[0].1.contains("Not that"), "{done:?}");
-    let left =
-        page.evaluate("document.querySelector('p').textContent", Duration::from_secs(5)).await;
+    let left = page.evaluate("document.querySelector('p').textContent", PATIENCE).await;
     assert_eq!(left.expect("a page"), "\"Nobody\"", "it was not clicked");
     shop.office.hq.finish().await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use support::PDF_WITH_WORDS;
 use support::hq::{Person, Setup, TestHq};
-use support::model::Turn;
+use support::model::{ModelServer, Turn};
 use support::work;
 
 const SEARCH: &str = "/api/v1/search";
@@ -18,6 +18,15 @@ const PALETTE: &str = "/w/marlow-cargo/palette";
 /// An HQ in which one may ask as often as one likes.
 async fn unhurried() -> TestHq {
     Setup::default().config(|config| config.limits.api_per_minute = 0).start().await
+}
+
+/// The same with the agent Ada, whom somebody may talk with.
+async fn unhurried_scene() -> (TestHq, ModelServer) {
+    let (hq, model) = (unhurried().await, ModelServer::start().await);
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    model.usually(Turn::text("I see."));
+    (hq, model)
 }
 
 async fn task(who: &Person, title: &str, description: &str) -> String {
@@ -111,7 +120,7 @@ async fn what_is_changed_or_deleted_is_found_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_private_conversation_is_found_by_whose_it_is_alone() {
-    let (hq, model) = work::scene().await;
+    let (hq, model) = unhurried_scene().await;
     model.push(Turn::text("The walrusword is grey"));
     let said = hq.owner().post("/api/v1/agents/ada/messages", &json!({ "text": "Colour?" })).await;
     assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
@@ -485,7 +494,7 @@ async fn what_stands_in_files_on_tasks_is_found_and_goes_with_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_agents_keep_in_their_files_is_found_and_leads_to_the_file() {
-    let (hq, model) = work::scene().await;
+    let (hq, model) = unhurried_scene().await;
     let api = hq.api().await;
     let note = "/api/v1/agents/ada/memory/note";
     let write = async |text: &str| {

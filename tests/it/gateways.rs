@@ -22,6 +22,8 @@ use support::model::{Tokens, Turn};
 use support::office::Office;
 use support::work;
 
+use super::hosts::until;
+
 const ALL: &str = "/api/v1/gateways";
 const TOKENS: &str = "/api/v1/gateways/tokens";
 const PAGES: &str = "/w/marlow-cargo/settings/gateways";
@@ -169,14 +171,8 @@ async fn a_silence_of_five_minutes_is_told_and_so_is_the_return_but_not_a_goodby
     hq.advance(Duration::from_secs(91)).await;
     assert_eq!(standing().health, Health::Stale);
     hq.advance(Duration::from_secs(4 * 60)).await;
-    let mut told = Vec::new();
-    for _ in 0..200 {
-        told = titles(&owner).await;
-        if !told.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(told, ["Workshop has been silent for 5 minutes"]);
+    until("the silence is not told", async || !titles(&owner).await.is_empty()).await;
+    assert_eq!(titles(&owner).await, ["Workshop has been silent for 5 minutes"]);
     beat().await.expect("heard");
     assert_eq!(titles(&owner).await[0], "Workshop is back");
     assert_eq!(standing().health, Health::Healthy);

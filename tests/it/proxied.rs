@@ -179,7 +179,7 @@ async fn a_link_on_which_both_say_that_they_are_there_outlives_the_patience_of_n
     assert!(pace.ping * 3 < USUAL, "two words may be lost before nginx loses its patience");
 
     let hq = TestHq::start().await;
-    let nginx = Nginx::start(&hq.url(), "proxy_read_timeout 1s;").await;
+    let nginx = Nginx::start(&hq.url(), "proxy_read_timeout 3s;").await;
     let (trust, print) = (nginx.trust(), print(&hq).await);
     let links = async |host: &Host, label: &str, pace: Pace| {
         let (token, _) = token(&hq, label).await;

@@ -109,11 +109,11 @@ fn living(mark: &SessionMark) -> usize {
     mark.members().len()
 }
 
-/// Waits until something becomes true in `/proc`, which has no events; fails after ten seconds.
+/// Waits until something becomes true in `/proc`, which has no events; fails after twenty seconds.
 fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_true() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
         std::thread::yield_now();
     }
 }

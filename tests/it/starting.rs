@@ -153,9 +153,7 @@ async fn a_start_that_recovers_a_store_says_so_with_its_progress() {
     let wanted = titles(&before.owner().get("/api/v1/tasks?limit=100").await.json());
 
     // Its page is asked for before anybody could be told where it listens.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = free.local_addr().expect("a bound port");
-    drop(free);
+    let address = support::free_address();
     let slow = Arc::new(Slow::default());
     let _mends = Mends(Arc::clone(&slow));
     let place = Arc::new(OnceLock::new());

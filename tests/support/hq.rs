@@ -23,7 +23,7 @@ use reqwest::StatusCode;
 use runtime::{Limits, Trusted};
 use server::listen::Patience;
 use server::{Parts, Running};
-use store::consumer::{Standing, standing};
+use store::consumer::standing;
 use store::{Faults, NoFaults};
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ pub use reply::{Events, Message, Reply};
 pub use socket::{Heard, Socket};
 
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The owner of every test's HQ.
 pub const OWNER: (&str, &str, &str) =
     ("Mira Lindqvist", "mira@marlow.example", "a bicycle bell in the fog");
@@ -401,19 +401,31 @@ impl TestHq {
 
     /// Waits until the roll-up of usage has taken or passed all that there is, and its cursor says so.
     pub async fn counted(&self) {
+        self.caught_up(|name| name == "usage-days").await;
+    }
+
+    /// The same for all that follows what happens: nothing is written by itself any more.
+    pub async fn followed(&self) {
+        self.caught_up(|_| true).await;
+    }
+
+    async fn caught_up(&self, is_meant: fn(&str) -> bool) {
         let all = server::consumers::all();
-        let consumer = all.named("usage-days").expect("it is registered");
-        let now = || standing(&self.ws().store, &**consumer).expect("a read");
-        let is_done = |now: &Standing| {
-            now.behind == 0 && now.rebuilding.is_none() && now.state.incarnation != 0
+        let late = || {
+            let store = &self.ws().store;
+            let meant = all.all().iter().filter(|one| is_meant(one.name()));
+            let mut standings = meant.map(|one| standing(store, &**one).expect("a read"));
+            standings.find(|now| {
+                now.behind != 0 || now.rebuilding.is_some() || now.state.incarnation == 0
+            })
         };
         let mut tick = tokio::time::interval(Duration::from_millis(5));
         let waited = tokio::time::timeout(PATIENCE, async {
-            while !is_done(&now()) {
+            while late().is_some() {
                 tick.tick().await;
             }
         });
-        waited.await.unwrap_or_else(|_| panic!("{:?}", now()));
+        waited.await.unwrap_or_else(|_| panic!("{:?}", late()));
     }
 
     /// Waits until no agent works and no work is due.
@@ -457,19 +469,30 @@ impl TestHq {
     }
 }
 
-/// Everything below a folder as one string of bytes, to look for what must not be there.
+/// Everything below a folder as one string of bytes, to look for what must not be there. Where a program is at work, files
+/// of its search index go meanwhile: what is gone is not kept.
 pub fn everything_in(folder: &Path) -> Vec<u8> {
+    assert!(folder.is_dir(), "there is no folder {}", folder.display());
     let mut all = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a readable folder") {
+        for entry in unless_gone(std::fs::read_dir(folder)).into_iter().flatten() {
             let path = entry.expect("a readable entry").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.is_file() {
-                all.extend(std::fs::read(path).expect("a readable file"));
+                all.extend(unless_gone(std::fs::read(path)).unwrap_or_default());
             }
         }
     }
     all
+}
+
+/// What was read; nothing when it was gone by then.
+fn unless_gone<T>(read: std::io::Result<T>) -> Option<T> {
+    match read {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => panic!("it cannot be read: {error}"),
+    }
 }

@@ -15,6 +15,9 @@ pub mod source;
 pub mod wire;
 pub mod work;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
+
 /// Where the build that the test belongs to lies: `target/debug`.
 pub fn build_folder() -> std::path::PathBuf {
     let test = std::env::current_exe().expect("this program");
@@ -24,6 +27,19 @@ pub fn build_folder() -> std::path::PathBuf {
 /// The real program of this build.
 pub fn hq_program() -> std::path::PathBuf {
     build_folder().join("hq")
+}
+
+/// An address at which nobody listens, for a program that is told beforehand where to listen. Its port lies below those
+/// that the system hands out, so that no other test is given it meanwhile; each process begins to look elsewhere.
+pub fn free_address() -> SocketAddr {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(7_919);
+    let port = || 10_000 + begin.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % 20_000;
+    let bound = (0..20_000).find_map(|_| {
+        let port = u16::try_from(port()).expect("a port");
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+    });
+    bound.expect("a free port").local_addr().expect("a bound port")
 }
 
 /// Held by tests that fork without end until they are caught: one at a time. (For `cargo test`, where all tests share

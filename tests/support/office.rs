@@ -33,7 +33,7 @@ use super::hq::{Setup, TestHq};
 use super::model::ModelServer;
 
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The key of the connection.
 pub const KEY: &str = "sk-office-0123456789abcdef";
 

@@ -1,5 +1,7 @@
 //! Agents and models for tests of runs, made by the rules that pages call.
 
+use std::time::Duration;
+
 use features::agents::model::Agent;
 use features::agents::{provision, rules as agents};
 use features::connections::model::Wire;
@@ -67,6 +69,21 @@ pub async fn names(api: &Person, path: &str) -> Vec<String> {
     assert_eq!(found.status, 200, "{}", found.text);
     let items = found.json()["items"].as_array().expect("items").clone();
     items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// What the list of knowledge answers, once it knows all that was written: it waits for the index no longer than a moment.
+pub async fn listed(api: &Person, query: &str) -> Value {
+    loop {
+        let found = api.get(&format!("/api/v1/knowledge?{query}")).await;
+        assert_eq!(found.status, 200, "{}", found.text);
+        let found = found.json();
+        let unknown = found["not_known_yet"].as_str().unwrap_or_default();
+        let waits = ["is not found yet", "still being made", "not been read yet"];
+        if !waits.iter().any(|one| unknown.contains(one)) {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The owner of a test's workspace, as the one who does something.

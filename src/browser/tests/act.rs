@@ -9,7 +9,7 @@ use crate::cast::Button;
 use crate::page::Page;
 use crate::snapshot::Want;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// The ref of the first part whose line has these words.
 pub(super) async fn find(page: &Page, words: &str) -> u32 {
@@ -252,7 +252,8 @@ async fn a_page_that_closes_itself_or_hangs_ends_the_act() {
     )
     .await;
     let hang = find(&page, "Hang").await;
-    let hung = tokio::time::timeout(SOON, page.click(hang, Click::default())).await;
+    let a_while = Duration::from_secs(5);
+    let hung = tokio::time::timeout(a_while, page.click(hang, Click::default())).await;
     assert!(hung.is_err(), "it hangs");
     page.close().await.unwrap();
     let page = host.browser.open("http://a.test/").await.unwrap();

@@ -12,7 +12,7 @@ use crate::kept::{Change, Cookie, Storage};
 use crate::script::MAX_SCRIPT;
 use crate::stage::Stage;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_sees_the_parts_of_a_page_and_not_what_its_own_scripts_keep() {

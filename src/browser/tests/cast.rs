@@ -6,7 +6,7 @@ use super::Host;
 use crate::cast::{Button, Input, Key, Look, Mouse, MouseAct, TouchAct, TouchPoint};
 use crate::page::Page;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 async fn value(page: &Page, script: &str) -> String {
     page.evaluate(script, SOON).await.unwrap()

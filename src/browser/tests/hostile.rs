@@ -7,7 +7,7 @@ use super::{Host, Site};
 use crate::act::Click;
 use crate::snapshot::Want;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_asks_a_person_blocks_the_page() {

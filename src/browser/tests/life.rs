@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Host, Site, helper, kill, living};
+use super::{Host, Site, helper, is_gone, kill, living};
 use crate::BrowserError;
 use crate::launch::Tended;
 
@@ -31,7 +31,7 @@ async fn a_browser_starts_in_the_jail_shows_a_page_and_leaves_nothing() {
     assert!((3..60).contains(&health.processes), "{health:?}");
     assert!((20 << 20..1 << 30).contains(&health.memory), "{health:?}");
     host.browser.stop().await;
-    assert_eq!(living(health.pid), 0);
+    is_gone(health.pid).await;
     assert_eq!(host.browser.tend().await, Tended::Stopped);
 }
 
@@ -48,7 +48,7 @@ async fn a_killed_browser_is_started_anew_with_its_tabs() {
     let again = host.browser.page(2).await.unwrap();
     let opened = again.navigate("http://b.test/3").await.unwrap();
     assert_eq!(opened.title, "b.test/3");
-    assert_eq!(living(first), 0);
+    is_gone(first).await;
     let news = host.browser.take_news();
     assert!(news.len() == 1 && news[0].contains("it crashed"), "{news:?}");
     assert_eq!(host.browser.open_blank().await.unwrap().number(), 3);
@@ -94,11 +94,7 @@ async fn a_killed_owner_takes_the_browser_along() {
     assert!(3 <= living(session));
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let begun = Instant::now();
-    while 0 < living(session) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{} are left", living(session));
-        std::thread::yield_now();
-    }
+    is_gone(session).await;
 }
 
 #[tokio::test]

@@ -16,9 +16,11 @@ mod beside;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use sandbox::spawn::Spawner;
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 
 use crate::launch::Browser;
 use crate::page::Page;
@@ -73,6 +75,16 @@ fn helper() -> PathBuf {
 fn living(session: i32) -> usize {
     let all = sandbox::procfs::all();
     all.iter().filter(|process| process.session == session && !process.is_gone()).count()
+}
+
+/// Waits until nothing of a session lives: what was told to end may take its time on a busy machine.
+async fn is_gone(session: i32) {
+    let gone = timeout(Duration::from_secs(20), async {
+        while 0 < living(session) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(gone.await.is_ok(), "{} are left", living(session));
 }
 
 fn kill(pid: i32) {

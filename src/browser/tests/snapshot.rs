@@ -7,7 +7,7 @@ use crate::BrowserError;
 use crate::page::Page;
 use crate::snapshot::{MAX_TEXT, Want};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 const FORM: &str = "<title>Order</title>
 <header><nav><a href=/home>Home</a> <a href=/help>Help</a></nav></header>

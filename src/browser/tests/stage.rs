@@ -13,7 +13,7 @@ use crate::fleet::Browsers;
 use crate::page::Page;
 use crate::stage::{Driver, Stage, Take, Watcher};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 const MIRA: Uuid = Uuid::from_u128(1);
 const TOM: Uuid = Uuid::from_u128(2);
 

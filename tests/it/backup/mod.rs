@@ -103,7 +103,7 @@ pub async fn filled() -> TestHq {
         .collect();
     hq.ws().blobs.put(&noise).expect("a blob");
     // Nothing changes any more by itself.
-    hq.counted().await;
+    hq.followed().await;
     hq
 }
 

@@ -198,7 +198,7 @@ struct Watching {
 impl Watching {
     fn look(&self, name: &str) {
         // Others read for a moment at any time; a backup would hold on as long as this lasts.
-        let end = Instant::now() + Duration::from_secs(2);
+        let end = Instant::now() + Duration::from_secs(20);
         let is_held = || self.stores.iter().any(|store| store.oldest_snapshot().is_some());
         while self.held.load(Ordering::SeqCst) == 0 && is_held() {
             if end < Instant::now() {

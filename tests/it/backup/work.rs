@@ -66,11 +66,11 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     over.store(true, Ordering::SeqCst);
     writing.await.expect("no panic");
     assert!(made.parts.iter().any(|part| part.store.as_ref().is_some_and(|facts| facts.seq > 20)));
-    gate.open();
     office.model.usually(Turn::call(
         "work_done",
         json!({ "summary": "Compared the offers.", "task_state": "complete" }),
     ));
+    gate.open();
     let former = office.ws().store.head();
     office.hq.stop().await;
 

@@ -1,5 +1,6 @@
 //! Every way in which a provider fails, and what the caller is told of it.
 
+use futures_util::future::join_all;
 use net::retry::Next;
 
 use super::*;
@@ -150,47 +151,49 @@ async fn one_event_and_one_answer_have_a_largest_size() {
     }
 }
 
+/// How long somebody waits who loses patience: what does come is there by then on a loaded machine, too.
+const SHORT: Duration = Duration::from_secs(2);
+
 #[tokio::test]
 async fn silence_ends_after_the_limit() {
-    let short = Duration::from_millis(250);
-    for wire in ALL {
-        let server = ModelServer::start().await;
-        server.push(Turn::silence()).push(Turn::text("Half a").stalled());
-        let hasty = provider_with(wire, &server, Limits { header: short, ..limits() });
-        let error = ask(&*hasty).await.0.expect_err("nothing comes");
-        assert_eq!(
-            (error.class, error.has_content()),
-            (ErrorClass::Timeout, false),
-            "{wire:?} {error}"
-        );
-        let hasty = provider_with(wire, &server, Limits { idle: short, ..limits() });
-        let error = ask(&*hasty).await.0.expect_err("no more comes");
-        assert_eq!(
-            (error.class, error.has_content()),
-            (ErrorClass::Timeout, true),
-            "{wire:?} {error}"
-        );
-    }
+    // All at once: what takes time is the waiting alone.
+    join_all(ALL.map(silence_ends)).await;
+}
+
+async fn silence_ends(wire: Wire) {
+    let server = ModelServer::start().await;
+    server.push(Turn::silence()).push(Turn::text("Half a").stalled());
+    let hasty = provider_with(wire, &server, Limits { header: SHORT, ..limits() });
+    let error = ask(&*hasty).await.0.expect_err("nothing comes");
+    assert_eq!(
+        (error.class, error.has_content()),
+        (ErrorClass::Timeout, false),
+        "{wire:?} {error}"
+    );
+    let hasty = provider_with(wire, &server, Limits { idle: SHORT, ..limits() });
+    let error = ask(&*hasty).await.0.expect_err("no more comes");
+    assert_eq!((error.class, error.has_content()), (ErrorClass::Timeout, true), "{wire:?} {error}");
 }
 
 #[tokio::test]
 async fn signs_of_life_are_no_answer() {
-    let short = Duration::from_millis(250);
-    for wire in ALL {
-        let server = ModelServer::start().await;
-        let gate = Gate::new();
-        server.push(Turn::text("Late").pausing(0, &gate));
-        let hasty = provider_with(wire, &server, Limits { first: short, ..limits() });
-        let error = ask(&*hasty).await.0.expect_err("nothing is said");
-        assert_eq!(error.class, ErrorClass::Timeout, "{wire:?} {error}");
-        assert!(error.message.contains("said nothing"), "{wire:?} {error}");
-        gate.open();
-        // Once it has begun, that time is no limit any more.
-        server.push(Turn::text("Half a").stalled());
-        let limits = Limits { first: short, idle: 3 * short, ..limits() };
-        let error = ask(&*provider_with(wire, &server, limits)).await.0.expect_err("no more comes");
-        assert!(error.has_content() && !error.message.contains("said nothing"), "{wire:?} {error}");
-    }
+    join_all(ALL.map(no_answer_comes)).await;
+}
+
+async fn no_answer_comes(wire: Wire) {
+    let server = ModelServer::start().await;
+    let gate = Gate::new();
+    server.push(Turn::text("Late").pausing(0, &gate));
+    let hasty = provider_with(wire, &server, Limits { first: SHORT, ..limits() });
+    let error = ask(&*hasty).await.0.expect_err("nothing is said");
+    assert_eq!(error.class, ErrorClass::Timeout, "{wire:?} {error}");
+    assert!(error.message.contains("said nothing"), "{wire:?} {error}");
+    gate.open();
+    // Once it has begun, that time is no limit any more.
+    server.push(Turn::text("Half a").stalled());
+    let limits = Limits { first: SHORT, idle: 2 * SHORT, ..limits() };
+    let error = ask(&*provider_with(wire, &server, limits)).await.0.expect_err("no more comes");
+    assert!(error.has_content() && !error.message.contains("said nothing"), "{wire:?} {error}");
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use features::connections::model::Wire;
 use features::runs::model::EventKind;
+use features::tasks::rules::{self as tasks, NewTask};
 use features::usage::model::budget::{Budget, BudgetNotice, BudgetWait};
 use features::usage::rules::budgets::{self, Wish};
-use kernel::{CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor};
+use kernel::{Assignee, CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -37,10 +38,12 @@ async fn a_run_waits_for_the_budget_of_its_task_while_its_agent_does_other_work(
     office.price(DEAR.0, DEAR.1).await;
     office.limits(None, 0).await;
     let ada = office.agent("Ada").await;
-    let task = office.task("Compare two offers", &ada).await;
+    // It is stopped before it begins: nobody has it yet.
+    let task = office.act(|tx| tasks::create(tx, NewTask::titled("Compare two offers"))).await;
     let own = wish(Payer::Task(task.id), Period::Total);
-    // It is stopped before it begins: nothing was said to it yet.
     set(&office, cents(own, 40)).await;
+    let (id, to) = (task.id, Some(Assignee::Agent(ada.id)));
+    office.act(move |tx| tasks::assign(tx, id, to)).await;
     let run = office.run_on(task.id).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Budget, None));

@@ -124,10 +124,12 @@ fn script() -> Vec<Turn> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_survives_kills_at_random_moments() {
-    for seed in 0..4_u64 {
+    for seed in 0..6_u64 {
         let mut stage = Stage::set().await;
         stage.office.model.follow(script());
-        for kill in 0..3_u64 {
+        // A third time before a step is done would end the run as one that ends the program, and on
+        // a slow machine none is done in time.
+        for kill in 0..2_u64 {
             let asked = stage.office.model.requests().len();
             let program = stage.start();
             // The moment is what this test is about: from the first call on, up to a tenth of a second.

@@ -207,7 +207,15 @@ async fn a_provider_that_never_answers_is_given_up() {
     office.pass_retry(run, 2).await;
     assert_eq!(failed(&office, run).await, ("timeout".to_owned(), again("timeout", 3)));
     assert_eq!(office.usage(run).len(), 3, "nobody knows what was billed");
-    // One that stops in the middle is not asked again.
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_stops_in_the_middle_is_given_up_and_not_asked_again() {
+    // The half of the answer has to come within it.
+    let limits = Limits { answer: Duration::from_secs(3), ..Limits::default() };
+    let office = Office::limited(limits).await;
+    let ada = office.agent("Ada").await;
     office.model.usually(Turn::text("Half of an").stalled());
     let run = office.say(&ada, "Hello?").await;
     assert_eq!(failed(&office, run).await, ("timeout".to_owned(), again("timeout", 1)));

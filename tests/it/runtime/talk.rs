@@ -272,18 +272,20 @@ async fn a_model_that_is_chosen_while_a_run_works_counts_from_its_next_call() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let gate = Gate::new();
+    let otto = office.agent_on("Otto", "another").await;
     office.model.push(Turn::call("task_list", json!({})).behind(&gate));
-    office.model.push(Turn::text("Nothing to do."));
+    office.model.push(Turn::text("Nothing to do.").for_model("better"));
     let run = office.say(&ada, "What is there to do?").await;
     gate.reached().await;
     let model = ModelWish { connection: Some(office.connection), model: Some("better".into()) };
-    let mut choices = office.ws().store.watch();
     office.change(ada.id, Changes { model: Some(model), ..Changes::default() }).await;
-    choices.changed().await.expect("the store is open");
+    // Runs hear of the choice in its turn: what was said after it, and is answered, was heard after it.
+    office.model.push(Turn::text("Yes.").for_model("another"));
+    office.ended(office.say(&otto, "Are you there?").await).await;
     gate.open();
     office.ended(run).await;
     let asked: Vec<_> = office.model.requests().iter().map(|r| r.body["model"].clone()).collect();
-    assert_eq!(asked, ["mock", "better"]);
+    assert_eq!(asked, ["mock", "another", "better"]);
     office.hq.finish().await;
 }
 

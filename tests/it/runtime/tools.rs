@@ -147,14 +147,14 @@ async fn a_program_that_takes_too_long_is_ended_and_the_model_reads_what_it_said
     office.settings(|settings| settings.exec_without_jail = true).await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
     let command = "echo so far; sleep 60; echo never";
-    office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 1 })));
+    office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 3 })));
     office.model.push(Turn::text("It hangs."));
     let run = office.say(&ada, "Try it").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let results = office.results(run);
     assert!(!results[0].1);
-    assert_eq!(results[0].2, "[ended after 1 s (time-out)]\nso far\n");
-    assert!(office.model.last().text().contains("ended after 1 s (time-out)"));
+    assert_eq!(results[0].2, "[ended after 3 s (time-out)]\nso far\n");
+    assert!(office.model.last().text().contains("ended after 3 s (time-out)"));
     office.hq.finish().await;
 }
 

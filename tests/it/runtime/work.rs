@@ -377,14 +377,19 @@ async fn agents_that_only_write_to_each_other_come_to_an_end() {
     let office = Office::open().await;
     let ada = office.agent_on("Ada", "for-ada").await;
     office.agent_on("Otto", "for-otto").await;
-    for (model, to) in [("for-ada", "otto"), ("for-otto", "ada")].repeat(3) {
+    let gate = Gate::new();
+    let turns = [("for-ada", "otto"), ("for-otto", "ada")].repeat(3);
+    for (n, (model, to)) in turns.into_iter().enumerate() {
         let message = json!({ "agent": to, "text": "And what do you think?" });
-        office.model.push(Turn::call("message_agent", message).for_model(model));
+        let message = Turn::call("message_agent", message).for_model(model);
+        // Otto writes back when the conversation is over: each of Ada's turns is for one run alone.
+        office.model.push(if n == 1 { message.behind(&gate) } else { message });
         office.model.push(Turn::text("I have asked.").for_model(model));
     }
     office.model.usually(Turn::call("work_done", json!({ "summary": "Enough." })));
     let run = office.say(&ada, "Ask Otto what he thinks").await;
     office.ended(run).await;
+    gate.open();
     office.hq.settle().await;
     let refused: Vec<String> = office
         .all::<Run>()

@@ -290,9 +290,7 @@ async fn a_sign_in_that_is_under_way_goes_on_after_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_on_this_machine_is_caught() {
     let scene = Scene::browser().await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = free.local_addr().expect("an address").port();
-    drop(free);
+    let port = support::free_address().port();
     let mut body = scene.maker.account("Caught", "chatgpt", &scene.model.openai_url());
     body["redirect_url"] = json!(format!("http://127.0.0.1:{port}/auth/callback"));
     let made = scene.api.post(&format!("{PLACE}/accounts"), &body).await.json();

@@ -187,7 +187,8 @@ fn the_watch_and_the_broadcast_say_what_was_committed() {
     assert_eq!(*watch.borrow(), 1);
     assert_eq!(live.try_recv().expect("an entry").seq, 1);
     let mut woken = || {
-        let changed = async { tokio::time::timeout(Duration::from_secs(5), watch.changed()).await };
+        let changed =
+            async { tokio::time::timeout(Duration::from_secs(20), watch.changed()).await };
         runtime().block_on(changed).expect("whoever keeps up is woken").expect("the store is open");
         *watch.borrow_and_update()
     };

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kernel::id::SeededIds;
 use kernel::key::KeyBuf;
@@ -13,6 +14,9 @@ use store::{
     BlobId, BlobRefs, Class, Count, Counts, DecodeError, Faults, Index, Keys, Limits, NoFaults,
     OnDelete, Options, Record, Refs, Root, Schema, Store, StoreError, Table, WriteTx, codec,
 };
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Declares what the toys have in common.
 macro_rules! toy {
@@ -389,8 +393,9 @@ impl Default for With {
         Self {
             faults: Arc::new(NoFaults),
             reactor: None,
-            // The commit in quiet time has its own test and is only noise in the others.
-            limits: Limits { quiet: std::time::Duration::from_secs(3600), ..Limits::default() },
+            // The commit in quiet time and the turn of others have their own tests and are only noise in the
+            // others: where a batch or a step ends would be a matter of how busy the machine is.
+            limits: Limits { turn: LONG, quiet: LONG, ..Limits::default() },
             cache: 4 << 20,
         }
     }

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use store::consumer::{self, Consume, ConsumeError, Step, state};
-use store::{Entry, ReadExt as _, StoreError, WriteTx};
+use store::{Entry, Limits, ReadExt as _, StoreError, WriteTx};
 
 use super::check;
-use super::toys::{ACTOR, CAUSE, Note, Toys, note, runtime};
+use super::toys::{ACTOR, CAUSE, Note, With, note, runtime};
 
 const SLOW: u16 = 30;
 const QUICK: u16 = 31;
+/// How long a step may take: far longer than that of the quick one does.
+const TURN: Duration = Duration::from_millis(200);
 /// Longer than a step may take.
-const LONG: Duration = Duration::from_millis(25);
+const LONG: Duration = Duration::from_millis(250);
 
 /// What an entry of the slow one finds when it is begun.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,7 +72,8 @@ impl Consume for Quick {
 
 #[test]
 fn everybody_has_a_turn_between_two_entries_of_a_slow_consumer() {
-    let toys = Toys::open();
+    let limits = Limits { turn: TURN, ..With::default().limits };
+    let toys = With { limits, ..With::default() }.open();
     for n in 0..3 {
         toys.put(Note::new(note(n), "m")).expect("a note");
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kernel::Problem;
-use store::{Faults, ReadExt as _, Store, StoreError};
+use store::{Faults, Limits, ReadExt as _, Store, StoreError};
 use tokio::runtime::Builder;
 
 use super::check;
@@ -141,7 +141,8 @@ fn who_waits_for_a_compaction_keeps_nobody_else_waiting() {
 
 #[test]
 fn compaction_comes_although_somebody_writes_all_the_time() {
-    let toys = Toys::open();
+    let limits = Limits { turn: Limits::default().turn, ..With::default().limits };
+    let toys = With { limits, ..With::default() }.open();
     let stop = Arc::new(AtomicBool::new(false));
     let (store, stopped) = (toys.store.clone(), Arc::clone(&stop));
     let writers = std::thread::spawn(move || {

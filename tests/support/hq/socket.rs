@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::Person;
 
 /// How long something that must come is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One end of a socket.
 pub struct Socket(WebSocketStream<TcpStream>);

@@ -11,6 +11,7 @@ use net::client::ClientParts;
 use net::guard::{Exceptions, Lookup, Resolver};
 use serde_json::{Value, json};
 use support::hq::{Person, Setup, TestHq};
+use support::work::listed;
 
 pub const HERE: &str = "/w/marlow-cargo";
 
@@ -69,13 +70,14 @@ pub async fn folder(api: &Person, path: &Path) -> String {
 
 /// A source, once the sync of this number is over.
 pub async fn synced(api: &Person, source: &str, n: u64) -> Value {
-    for _ in 0..1_000 {
+    // Not so often that the API's limit of a minute, by a clock that stands still, ends it.
+    for _ in 0..400 {
         let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
         let last = &now["syncs"][0];
         if n <= last["n"].as_u64().unwrap_or(0) && last["state"] != "running" {
             return now;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("no sync {n} of {source}");
 }
@@ -90,9 +92,7 @@ pub async fn again(api: &Person, source: &str) -> Value {
 }
 
 pub async fn titles(api: &Person, query: &str) -> Vec<String> {
-    let found = api.get(&format!("/api/v1/knowledge?{query}")).await;
-    assert_eq!(found.status, 200, "{}", found.text);
-    let items = found.json()["items"].as_array().expect("items").clone();
+    let items = listed(api, query).await["items"].as_array().expect("items").clone();
     items.iter().map(|one| one["title"].as_str().expect("a title").to_owned()).collect()
 }
 

@@ -214,13 +214,20 @@ async fn a_sync_that_the_program_left_is_closed_and_what_it_found_is_kept() {
         assert_eq!(api.get(&at).await.json()["running"], true);
         hq.restart().await;
         let api = hq.api().await;
-        let now = api.get(&at).await.json();
-        let runs = now["syncs"].as_array().expect("syncs");
-        let left = runs.iter().find(|run| run["n"] == 1).expect("the first");
+        // It is closed by what works on the side, a moment after the start.
+        let left = loop {
+            let now = api.get(&at).await.json();
+            let runs = now["syncs"].as_array().expect("syncs");
+            let left = runs.iter().find(|run| run["n"] == 1).expect("the first");
+            if left["state"] != "running" {
+                break left.clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        };
         assert_eq!(
             (&left["state"], &left["message"]),
             (&json!("failed"), &json!("HQ ended while this went on.")),
-            "{now}"
+            "{left}"
         );
         assert_eq!(titles(&api, "q=saffron").await, ["p3"]);
         hq.finish().await;
