@@ -9,7 +9,7 @@ use serde_json::json;
 use server::access;
 use server::workspaces::life;
 
-use support::hq::{Reply, Setup, TestHq};
+use support::hq::{Reply, TestHq};
 
 /// What answers without a sign-in. Everything else is closed.
 const OPEN: [&str; 26] = [
@@ -45,11 +45,6 @@ const STREAMS: [&str; 1] = ["/w/{ws}/events"];
 /// All addresses that answer with a stream of events when they are asked for one.
 const LIVE: [&str; 2] = ["/w/marlow-cargo/events", "/api/v1/changes"];
 
-/// A server that lets somebody ask for every route at once.
-async fn unhurried() -> TestHq {
-    Setup::default().config(|config| config.limits.api_per_minute = 0).start().await
-}
-
 /// An address of a route, with something in the place of each parameter.
 fn address(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {
@@ -75,7 +70,7 @@ fn is_refused_for_good(path: &str, reply: &Reply) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_sign_in_everything_is_closed_but_the_listed_routes() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let liar =
         hq.nobody().with("x-forwarded-for", "127.0.0.1").with("x-hq-workspace", "marlow-cargo");
     let mut open = Vec::new();
@@ -101,7 +96,7 @@ async fn without_a_sign_in_everything_is_closed_but_the_listed_routes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_belong_to_a_workspace_finds_nothing_there() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let stranger = hq.another("Eve", None).await.with("x-hq-workspace", "marlow-cargo");
     for route in hq.running().routes.iter().filter(|route| route.can != Can::Open) {
         if !route.path.starts_with("/w/") && !is_api(&route.path) {
@@ -117,7 +112,7 @@ async fn who_does_not_belong_to_a_workspace_finds_nothing_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_owner_of_another_workspace_finds_nothing_in_this_one() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let eve = hq.another("Eve", None).await;
     let app = &hq.running().app;
     let account = app.system.read(|snap| users::by_email(snap, "eve@marlow.example"));
@@ -158,7 +153,7 @@ async fn the_owner_of_another_workspace_finds_nothing_in_this_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_of_each_scope_reaches_what_its_row_of_the_table_says() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     for scope in Scope::ALL {
         let program = hq.token(&[scope.word()]).await;
         let may = access::scope(*scope);
@@ -179,7 +174,7 @@ async fn a_token_of_each_scope_reaches_what_its_row_of_the_table_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_role_reaches_what_its_row_of_the_table_says() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     for role in Role::ALL {
         let person = hq.another(role.word(), Some(*role)).await;
         let may = access::role(*role);

@@ -440,7 +440,6 @@ async fn lists_tell_windows_and_abilities_and_are_read_again_each_day() {
     // A day later another model is there, and the first one is gone.
     model.offer(&["new:7b"]).shows(json!({"capabilities": ["completion", "tools", "thinking"]}));
     hq.advance(std::time::Duration::from_secs(25 * 3_600)).await;
-    // In the store: the API refuses who asks so often.
     let is_read_again = || {
         let all: Vec<Connection> = work::all(&hq);
         all.iter().any(|one| one.models.iter().any(|model| model.id == "new:7b"))

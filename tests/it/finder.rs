@@ -7,27 +7,13 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use support::PDF_WITH_WORDS;
-use support::hq::{Person, Setup, TestHq};
-use support::model::{ModelServer, Turn};
+use support::hq::{Person, TestHq};
+use support::model::Turn;
 use support::work;
 
 const SEARCH: &str = "/api/v1/search";
 const PAGE: &str = "/w/marlow-cargo/search";
 const PALETTE: &str = "/w/marlow-cargo/palette";
-
-/// An HQ in which one may ask as often as one likes.
-async fn unhurried() -> TestHq {
-    Setup::default().config(|config| config.limits.api_per_minute = 0).start().await
-}
-
-/// The same with the agent Ada, whom somebody may talk with.
-async fn unhurried_scene() -> (TestHq, ModelServer) {
-    let (hq, model) = (unhurried().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    model.usually(Turn::text("I see."));
-    (hq, model)
-}
 
 async fn task(who: &Person, title: &str, description: &str) -> String {
     let body = json!({ "title": title, "description": description });
@@ -62,7 +48,7 @@ async fn until(who: &Person, query: &str, is: impl Fn(&Value) -> bool) -> Value 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_is_found_at_once_begun_misspelt_and_without_accents() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let api = hq.api().await;
     assert_eq!(titles(&ask(&api, "leasing").await), [""; 0]);
     task(&api, "Leasing für Müller", "Five **cargo bikes** for the harbour").await;
@@ -93,7 +79,7 @@ async fn what_was_written_is_found_at_once_begun_misspelt_and_without_accents() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_changed_or_deleted_is_found_no_more() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let api = hq.api().await;
     let name = task(&api, "Order brake pads", "").await;
     let path = format!("/api/v1/tasks/{name}");
@@ -120,7 +106,7 @@ async fn what_is_changed_or_deleted_is_found_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_private_conversation_is_found_by_whose_it_is_alone() {
-    let (hq, model) = unhurried_scene().await;
+    let (hq, model) = work::scene().await;
     model.push(Turn::text("The walrusword is grey"));
     let said = hq.owner().post("/api/v1/agents/ada/messages", &json!({ "text": "Colour?" })).await;
     assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
@@ -162,7 +148,7 @@ async fn a_private_conversation_is_found_by_whose_it_is_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_found_after_a_restart_and_after_the_index_was_damaged() {
-    let mut hq = unhurried().await;
+    let mut hq = TestHq::start().await;
     task(&hq.owner(), "Renew the insurance", "").await;
     until(&hq.owner(), "insuranec", |found| titles(found).len() == 1).await;
     hq.restart().await;
@@ -229,7 +215,7 @@ async fn given_up(who: &Person, letters: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
-    let mut hq = unhurried().await;
+    let mut hq = TestHq::start().await;
     let name = task(&hq.owner(), "Order brake pads", "").await;
     let path = format!("/api/v1/tasks/{name}/comments");
     let said = hq.owner().post(&path, &json!({ "body": "Ask **zebrawood**" })).await;
@@ -274,7 +260,7 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_has_kinds_marks_and_further_hits() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let api = hq.api().await;
     for n in 0..30 {
         task(&api, &format!("Inspect <b>bike</b> {n}"), "").await;
@@ -318,7 +304,7 @@ async fn what_is_looked_for_can_be_asked_of_an_agent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     work::agent(&hq, "Ada").await;
     let name = task(&hq.api().await, "Map the loading bays", "").await;
     let lines = |text: &str| format!("{PALETTE}?q={text}");
@@ -373,7 +359,7 @@ async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn templates_views_links_and_reviews_are_found_by_whom_they_are_for() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let api = hq.api().await;
     let name = task(&api, "Compare the offers", "").await;
     let made = async |path: &str, body: Value| {
@@ -437,7 +423,7 @@ async fn templates_views_links_and_reviews_are_found_by_whom_they_are_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stands_in_files_on_tasks_is_found_and_goes_with_them() {
-    let hq = unhurried().await;
+    let hq = TestHq::start().await;
     let api = hq.api().await;
     let name = task(&api, "Compare the offers", "").await;
     let files = format!("/api/v1/tasks/{name}/files");
@@ -494,7 +480,7 @@ async fn what_stands_in_files_on_tasks_is_found_and_goes_with_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_agents_keep_in_their_files_is_found_and_leads_to_the_file() {
-    let (hq, model) = unhurried_scene().await;
+    let (hq, model) = work::scene().await;
     let api = hq.api().await;
     let note = "/api/v1/agents/ada/memory/note";
     let write = async |text: &str| {

@@ -1,7 +1,7 @@
 //! Debian's nginx between home and a host, as the manual configures it: with TLS of an authority of its own, and with its
 //! own ideas of how long a line may be idle.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -45,9 +45,7 @@ impl Nginx {
     /// In front of a home, with this line more.
     async fn start(home: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let free = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
+        let address = support::free_address();
         let path = |name: &str| folder.path().join(name).to_str().expect("letters").to_owned();
         let roots = path("roots.pem");
         certify(&roots, &path("home.pem"), &path("home.key"));

@@ -4,13 +4,13 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use support::hq::{Setup, TestHq};
+use support::hq::TestHq;
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_was_scrolled_further_renews_itself_with_as_many_rows() {
-    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let hq = TestHq::start().await;
     let (mira, api) = (hq.owner(), hq.api().await);
     for n in 0..60 {
         let made = api.post("/api/v1/tasks", &json!({ "title": format!("Row {n}") })).await;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::{Class, Range, ReadExt as _};
 use web::session::Access;
 
-use support::hq::{Person, Reply, Setup, TestHq};
+use support::hq::{Person, Reply, TestHq};
 use support::model::{Gate, ModelServer, Turn};
 use support::work;
 
@@ -88,8 +88,7 @@ fn places_of_views(hq: &TestHq) -> Vec<String> {
 
 /// A workspace with a private conversation, an invitation, a connection and views of somebody's own.
 async fn scene() -> (TestHq, ModelServer) {
-    let setup = Setup::default().config(|config| config.limits.api_per_minute = 0);
-    let (hq, model) = (setup.start().await, ModelServer::start().await);
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
     work::connect(&hq, &model).await;
     work::agent(&hq, "Ada").await;
     model.push(Turn::text("I heard quokkaheard"));
@@ -312,7 +311,7 @@ async fn entries(person: &Person, id: &str) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_view_of_somebodys_own_is_read_and_taken_back_by_nobody_else() {
-    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let hq = TestHq::start().await;
     let Views { kept, gone, shared } = views(&hq).await;
     let mira = hq.owner();
     let (of_kept, of_gone) = (entries(&mira, &kept).await, entries(&mira, &gone).await);
@@ -441,7 +440,7 @@ const LARGE: usize = 60 * 1_024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_ends_when_it_is_large_and_goes_on_where_it_ended() {
-    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let hq = TestHq::start().await;
     let owner = hq.owner();
     for n in 0..50 {
         let text = "w".repeat(LARGE);
@@ -471,7 +470,7 @@ async fn an_answer_ends_when_it_is_large_and_goes_on_where_it_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_ends_when_it_is_large_and_goes_on_where_it_ended() {
-    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let hq = TestHq::start().await;
     let owner = hq.owner();
     let made = owner.post("/api/v1/tasks", &json!({ "title": "Large" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);

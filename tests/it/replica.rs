@@ -3,7 +3,6 @@
 
 use std::fs::Permissions;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -63,9 +62,7 @@ impl Home {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (binary, data) = (Path::new(BINARY), folder.path().to_owned());
-        let free = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
+        let address = support::free_address();
         let mut program = Program::start(binary, &data);
         Browser::new(program.url()).set_up(&program.setup_link()).await;
         let made = run_json(binary, &data, &["token", "create", "--name", "test"]);

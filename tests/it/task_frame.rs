@@ -6,7 +6,7 @@ use features::tasks::rules::{self as tasks, NewTask};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use support::hq::{Person, Setup, TestHq};
+use support::hq::{Person, TestHq};
 use support::model::{Tokens, Turn};
 use support::office::Office;
 use support::work;
@@ -26,7 +26,7 @@ async fn found(api: &Person, q: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_that_match_change_as_one_piece_of_work_also_where_a_page_shows_a_part() {
-    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let hq = TestHq::start().await;
     let (mira, api) = (hq.owner(), hq.api().await);
     for n in 0..60 {
         make(&api, json!({ "title": format!("Row {n}"), "labels": ["bulk"] })).await;
@@ -67,7 +67,7 @@ async fn all_that_match_change_as_one_piece_of_work_also_where_a_page_shows_a_pa
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_change_at_once_is_refused_with_their_number() {
-    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let hq = TestHq::start().await;
     let (mira, api) = (hq.owner(), hq.api().await);
     let (ws, by) = (hq.ws(), work::owner(&hq));
     let made = ws.write(&by, |tx| {

@@ -20,8 +20,8 @@ async fn act(api: &Person, import: &Value, verb: &str) -> Value {
 }
 
 /// An import when its rows are in.
-async fn done(hq: &TestHq, api: &Person, import: &Value) -> Value {
-    over(hq, api, &format!("imports/{}", import["id"].as_str().expect("an id"))).await
+async fn done(api: &Person, import: &Value) -> Value {
+    over(api, &format!("imports/{}", import["id"].as_str().expect("an id"))).await
 }
 
 async fn contact(api: &Person, said: &str) -> Value {
@@ -69,7 +69,7 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     assert!(seen["adds"].to_string().contains("Adds the stage Talks."), "{seen}");
     assert_eq!(count(&api, "contacts").await, 0, "a preview changes nothing");
     act(&api, &import, "begin").await;
-    let now = done(&hq, &api, &import).await;
+    let now = done(&api, &import).await;
     assert_eq!(now["state"], "done", "{now}");
     for key in ["made", "changed", "skipped", "wrong", "cells", "problems"] {
         assert_eq!(seen[key], now[key], "{key}: the preview runs the function that imports");
@@ -133,7 +133,7 @@ async fn what_is_here_already_is_left_filled_or_overwritten_and_goes_back_cell_b
         let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
         assert_eq!(api.json("PATCH", &at, &json!({ "clash": clash })).await.status, 200);
         act(&api, &import, "begin").await;
-        done(&hq, &api, &import).await;
+        done(&api, &import).await;
         let rosa = contact(&api, "rosa@example.com").await;
         assert_eq!(
             (&rosa["name"], &rosa["phone"], &rosa["location"]),
@@ -278,7 +278,7 @@ async fn thousands_of_rows_go_on_after_a_restart_and_none_comes_twice() {
     };
     hq.restart().await;
     let api = hq.api().await;
-    let now = done(&hq, &api, &import).await;
+    let now = done(&api, &import).await;
     assert_eq!((&now["made"], &now["wrong"]), (&json!(2_300), &json!(0)), "{now}");
     assert_eq!(count(&api, "contacts").await, 2_300);
     assert_eq!(count(&api, "contacts?q=tag:%22batch%203%22").await, 329);
@@ -301,7 +301,7 @@ async fn a_collection_comes_out_of_a_file_and_pages_lead_through() {
     )
     .await;
     act(&api, &import, "begin").await;
-    assert_eq!(done(&hq, &api, &import).await["made"], 1);
+    assert_eq!(done(&api, &import).await["made"], 1);
     let found = api.get("/api/v1/collections/Bikes/records?q=price:%3E1000").await.json();
     assert_eq!(
         (&found["items"][0]["name"], &found["items"][0]["sold"]),
@@ -340,7 +340,7 @@ async fn a_collection_comes_out_of_a_file_and_pages_lead_through() {
             .status,
         303
     );
-    done(&hq, &api, &json!({ "id": at.rsplit('/').next() })).await;
+    done(&api, &json!({ "id": at.rsplit('/').next() })).await;
     assert_eq!(contact(&api, "anne@example.com").await["name"], "Änne");
     let page = owner.get(&at).await;
     assert!(page.text.contains("1 new"), "{}", page.text);
@@ -373,7 +373,7 @@ async fn an_organization_is_found_by_the_domain_of_an_address_then_by_its_name()
     assert_eq!(api.post("/api/v1/organizations", &brandt).await.status, 201);
     let import = sent(&api, "contacts", "staff.csv", STAFF).await;
     act(&api, &import, "begin").await;
-    assert_eq!(done(&hq, &api, &import).await["state"], "done");
+    assert_eq!(done(&api, &import).await["state"], "done");
     assert_eq!(contact(&api, "jana@brandt.example").await["organization"]["name"], "Brandt Bakery");
     assert_eq!(contact(&api, "otto@mail.example").await["organization"]["name"], "Free Works");
     assert_eq!(count(&api, "organizations").await, 2);
@@ -384,7 +384,7 @@ async fn an_organization_is_found_by_the_domain_of_an_address_then_by_its_name()
     let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
     assert_eq!(api.json("PATCH", &at, &json!({ "clash": "fill" })).await.status, 200);
     act(&api, &import, "begin").await;
-    assert_eq!(done(&hq, &api, &import).await["changed"], 1);
+    assert_eq!(done(&api, &import).await["changed"], 1);
     assert_eq!(count(&api, "organizations").await, 2);
     hq.finish().await;
 }
@@ -414,7 +414,7 @@ async fn an_import_that_is_taken_back_leaves_the_fields_and_stages_as_they_were(
     );
     assert_eq!(fields().await, before, "a preview adds nothing");
     act(&api, &import, "begin").await;
-    assert_eq!(done(&hq, &api, &import).await["made"], 2);
+    assert_eq!(done(&api, &import).await["made"], 2);
     assert_ne!(fields().await, before);
     assert_eq!(contact(&api, "Rosa").await["stage"], "kalt");
     assert_eq!(contact(&api, "Jana").await["stage"], "qualified", "as somebody chose");
@@ -455,7 +455,7 @@ async fn the_mapping_offers_choices_for_words_and_shows_the_decimal_sign() {
         ("then", "begin"),
     ];
     assert_eq!(owner.form(&at, &form).await.status, 303);
-    let now = done(&hq, &api, &import).await;
+    let now = done(&api, &import).await;
     assert_eq!((&now["made"], &now["cells"]), (&json!(3), &json!(0)), "{now}");
     let rosa = contact(&api, "Rosa").await;
     assert_eq!((&rosa["stage"], &rosa["umsatz"]), (&json!("lost"), &json!(1234.5)));
@@ -477,7 +477,7 @@ async fn a_collection_reads_german_numbers_and_tells_days_and_errors_that_stay_e
     let body = json!({ "columns": { "Sold on": "new:date" } });
     assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
     act(&api, &import, "begin").await;
-    let now = done(&hq, &api, &import).await;
+    let now = done(&api, &import).await;
     assert_eq!((&now["made"], &now["cells"]), (&json!(5), &json!(2)), "{now}");
     let problems = now["problems"].to_string();
     for says in ["There is no day 31.02.2026.", "The file has an error here: #DIV/0!."] {

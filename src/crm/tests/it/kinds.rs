@@ -316,7 +316,7 @@ async fn thousands_of_values_are_converted_piece_by_piece_over_a_restart_and_go_
         let columns = json!({ "columns": { "Count": "new:text" } });
         assert_eq!(api.json("PATCH", &format!("/api/v1/{at}"), &columns).await.status, 200);
         posted(&api, &format!("{at}/begin"), json!({})).await;
-        over(&hq, &api, &at).await;
+        over(&api, &at).await;
     }
     let id = {
         let api = hq.api().await;
@@ -328,7 +328,7 @@ async fn thousands_of_values_are_converted_piece_by_piece_over_a_restart_and_go_
     hq.restart().await;
     let api = hq.api().await;
     let at = format!("conversions/{id}");
-    let done = over(&hq, &api, &at).await;
+    let done = over(&api, &at).await;
     assert_eq!(
         (&done["state"], &done["looked_at"], &done["lost"]),
         (&json!("done"), &json!(4_600), &json!(0)),
