@@ -5,7 +5,6 @@ use knowledge::passages::{self, stamp};
 use serde_json::{Value, json};
 use support::model::Turn;
 use support::office::Office;
-use support::work::listed;
 
 use super::{LEASE, id, made, patched, read};
 use crate::HERE;
@@ -45,7 +44,7 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
     let version = behind(&told[2], "version ");
     assert_eq!(behind(&told[0], "It is version "), version, "{}", told[0]);
     let how = behind(&told[1], "It is version ");
-    let items = listed(&api, "q=plan").await;
+    let items = api.get("/api/v1/knowledge?q=plan").await.json();
     let at = format!("knowledge/{}", id(&items["items"][0]));
 
     // A person changes a line meanwhile.

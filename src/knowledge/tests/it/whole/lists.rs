@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::hq::TestHq;
-use support::work::listed;
 
-use super::{id, made, patched, titles};
+use super::{found, id, made, patched, titles};
 
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -24,12 +23,12 @@ async fn a_list_follows_each_change_and_counts_what_it_does_not_show() {
     made(&api, "knowledge", skill).await;
     let of_tag = ["Skill", "Page 4", "Page 3", "Page 2", "Page 1", "Page 0"];
     assert_eq!(titles(&api, "tag=rare").await, of_tag);
-    let some = listed(&api, "tag=RARE&kind=page&limit=2&cursor=2").await;
+    let some = found(&api, "tag=RARE&kind=page&limit=2&cursor=2").await;
     let shown = some["items"].as_array().expect("items");
     let shown: Vec<&str> = shown.iter().filter_map(|one| one["title"].as_str()).collect();
     assert_eq!(shown, ["Page 2", "Page 1"]);
     assert_eq!((&some["total"], &some["next"]), (&json!(5), &json!(4)));
-    assert_eq!(listed(&api, "tag=rare&kind=page&limit=1&cursor=4").await["next"], json!(null));
+    assert_eq!(found(&api, "tag=rare&kind=page&limit=1&cursor=4").await["next"], json!(null));
 
     for (n, change) in [(1, json!({ "archived": true })), (0, json!({ "tags": [] }))] {
         hq.advance(MOMENT).await;
