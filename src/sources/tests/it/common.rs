@@ -70,14 +70,13 @@ pub async fn folder(api: &Person, path: &Path) -> String {
 
 /// A source, once the sync of this number is over.
 pub async fn synced(api: &Person, source: &str, n: u64) -> Value {
-    // Not so often that the API's limit of a minute, by a clock that stands still, ends it.
-    for _ in 0..400 {
+    for _ in 0..1_000 {
         let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
         let last = &now["syncs"][0];
         if n <= last["n"].as_u64().unwrap_or(0) && last["state"] != "running" {
             return now;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("no sync {n} of {source}");
 }
