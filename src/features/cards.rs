@@ -151,6 +151,18 @@ pub fn event_name(event: &Event) -> &'static str {
     row_of(event).and_then(named).unwrap_or_else(|| event.name())
 }
 
+/// The names of an entry's events, each once, in the order in which they come first.
+#[must_use]
+pub fn event_kinds(entry: &Entry) -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    for name in entry.events.iter().map(event_name) {
+        if !kinds.contains(&name) {
+            kinds.push(name);
+        }
+    }
+    kinds
+}
+
 /// The names of all events, in the order in which they came to HQ.
 pub fn event_names() -> impl Iterator<Item = &'static str> + Clone {
     let is_own = |name: &&str| name.contains('.') && !ROW_NAMES.iter().any(|row| row.1 == *name);

@@ -15,7 +15,11 @@ use store::{Class, Cursor, Entry, Range, Read, Schema, StoreError, feed};
 use super::queries::{actor, cause, event, word};
 
 /// One answer ends behind about so many bytes.
-const ENOUGH: usize = 2 << 20;
+const ENOUGH: usize = 512 << 10;
+/// An entry is told with rows up to about so many bytes; the rest of its changes come without theirs.
+const WITH_ROWS: usize = 128 << 10;
+/// An entry is told with changes up to about so many bytes; of the rest only the number.
+const WITH_CHANGES: usize = 256 << 10;
 /// One answer is made of at most so many changes or rows, whether they are told or not.
 const LOOK: usize = 50_000;
 /// What a change takes without its row, about.
@@ -87,8 +91,14 @@ pub struct Change {
     pub cause: Value,
     /// The changed rows.
     pub changes: Vec<Value>,
+    /// How many more rows were changed, where an entry is too large to list them all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changes_left_out: usize,
     /// What happened, in events.
     pub events: Vec<Value>,
+    /// How many more events there were.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub events_left_out: usize,
 }
 
 /// Entries after a place, oldest first, and the place behind all that was looked at for them. Ends
@@ -125,6 +135,10 @@ pub fn changes(
     Ok((out, next))
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 struct Teller<'r> {
     read: &'r dyn Read,
     schema: &'r Schema,
@@ -142,14 +156,25 @@ impl Teller<'_> {
         wish: &Wish,
     ) -> Result<(Change, usize), StoreError> {
         let schema = self.schema;
-        let events: Vec<Value> = entry.events.iter().map(event).collect();
-        let mut size = CHANGE + events.iter().map(weight).sum::<usize>();
-        let mut changes = Vec::new();
+        let (mut events, mut size) = (Vec::new(), CHANGE);
+        for event in entry.events.iter().map(event) {
+            if WITH_ROWS <= size {
+                break;
+            }
+            size += weight(&event);
+            events.push(event);
+        }
+        let events_left_out = entry.events.len() - events.len();
+        let (mut changes, mut changes_left_out) = (Vec::new(), 0);
         for change in &entry.changes {
             let Some(info) = schema.table(change.table) else { continue };
             let Some(ops) = info.ops.as_ref().filter(|_| wish.only.wants_table(info.name)) else {
                 continue;
             };
+            if WITH_CHANGES <= size {
+                changes_left_out += 1;
+                continue;
+            }
             let open = !matches!(info.class(), Some(Class::Sealed | Class::Remade))
                 && self.eye.may_read(change.table);
             // A key of sixteen bytes is an id; others say something.
@@ -160,7 +185,7 @@ impl Teller<'_> {
             let mut view = json!({ "table": info.name, "id": id, "op": word(change.op) });
             size += CHANGE;
             if wish.rows {
-                let (name, value) = match (open, size < ENOUGH) {
+                let (name, value) = match (open, size < WITH_ROWS) {
                     (false, _) => ("withheld", Value::Bool(true)),
                     (true, false) => ("left_out", Value::Bool(true)),
                     (true, true) => self.row(entry.seq, (change.table, &change.key), ops.json)?,
@@ -177,7 +202,9 @@ impl Teller<'_> {
             actor: actor(entry.actor),
             cause: cause(entry.cause),
             changes,
+            changes_left_out,
             events,
+            events_left_out,
         };
         Ok((change, size))
     }

@@ -134,10 +134,11 @@ pub struct Line {
     pub via: Option<Via>,
     /// For which reason, in a word.
     pub cause: &'static str,
-    /// The kinds of the entry's events.
+    /// The kinds of the entry's events, each once.
     pub events: Vec<&'static str>,
     /// Whether it can be undone; told on the first line of an entry.
     pub undo: Option<Undo>,
+    whole: Cause,
 }
 
 /// A page of lines, with how far was looked for them.
@@ -211,7 +212,8 @@ fn gather(
         ws.read(|snap| {
             let teller = Teller::new(snap, schema, of)?;
             for entry in &piece.entries {
-                let lines = teller.told(entry)?;
+                let mut lines = teller.told(entry)?;
+                lines.retain_mut(|line| !joins_import(&mut found.lines, line));
                 told += usize::from(!lines.is_empty());
                 found.lines.extend(lines);
                 if limit <= told {
@@ -226,6 +228,26 @@ fn gather(
             return Ok(found);
         }
     }
+}
+
+/// Lines of an import that are looked at for one that a further piece of it belongs to.
+const KINDS_OF_IMPORT: usize = 8;
+
+/// Adds what one piece of an import did to the line that tells of the pieces after it. An import is written in pieces,
+/// and is one act.
+fn joins_import(lines: &mut [Line], line: &mut Line) -> bool {
+    let (Cause::Import(_), Some(piece)) = (line.whole, line.words.count) else { return false };
+    let same = lines.iter_mut().rev().take(KINDS_OF_IMPORT).take_while(|l| l.whole == line.whole);
+    for above in same {
+        if let Some(sum) = above.words.count.as_mut().filter(|sum| sum.is_like(&piece)) {
+            sum.count += piece.count;
+            above.words.thing = sum.thing();
+            // An undo of the entry would take back this piece alone.
+            above.undo = above.undo.map(|_| Undo::No("undo the import on its page"));
+            return true;
+        }
+    }
+    false
 }
 
 /// What a wish finds after an entry, oldest first, as far as this person may know it, and the entry up
@@ -310,7 +332,8 @@ impl<'r> Teller<'r> {
                 words,
                 via: via.clone(),
                 cause: cause_word(entry.cause),
-                events: entry.events.iter().map(cards::event_name).collect(),
+                events: cards::event_kinds(entry),
+                whole: entry.cause,
                 undo: undo.take(),
             }
         });

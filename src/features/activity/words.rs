@@ -1,6 +1,7 @@
 //! A sentence for each thing that happened: a verb, what it was done to, and where that is.
 
 mod card;
+mod counted;
 mod programs;
 mod routines;
 pub(super) mod rows;
@@ -30,6 +31,9 @@ use web::{format, md};
 
 use noun::Area;
 
+pub use counted::Counted;
+use counted::Kinds;
+
 /// The longest title that is shown.
 const MAX_TITLE: usize = 90;
 
@@ -49,6 +53,8 @@ pub struct Words {
     pub rest: String,
     /// Icon name.
     pub icon: &'static str,
+    /// How many records the sentence is about, where it stands for many at once.
+    pub count: Option<Counted>,
 }
 
 impl Words {
@@ -92,10 +98,13 @@ pub fn of(
     let mut all = Vec::new();
     let handed = |event: &Event| matches!(event, Event::MemberHandedOver { .. });
     let at_once = entry.events.iter().any(handed);
+    let mut kinds = Kinds::new(entry);
     for event in &entry.events {
+        let Some(more) = kinds.next(event) else { continue };
         // One sentence for all that changes hands at once.
         if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
             let mut told = match cards::row_of(event) {
+                Some(row) if 0 < more => counted::rows(entry, &row, more + 1),
                 Some(row) => speaker.row(entry, &row)?,
                 None => speaker.event(event)?,
             };
@@ -112,6 +121,12 @@ pub fn of(
                     }
                 }
                 _ => {}
+            }
+            if let Some((_, words)) = &mut told {
+                kinds.tell(event);
+                if words.count.is_none() && 0 < more {
+                    words.rest = format!("{} and {more} more", words.rest).trim().to_owned();
+                }
             }
             all.extend(told);
         }
@@ -359,6 +374,7 @@ impl Speaker<'_> {
             thing: budgets::name(self.read, &Budget::new(payer, period))?,
             path: "settings/usage#budgets".to_owned(),
             icon,
+            count: None,
         })
     }
 

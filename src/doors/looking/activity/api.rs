@@ -105,7 +105,9 @@ struct Page {
 struct PageDoc {
     /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, row?}], events: [{name, data}]}`.
     /// In place of `row`: `row_at`, the entry of this answer where it stands; `withheld: true` when
-    /// you may not read it; `left_out: true` when the entry is too large for its rows.
+    /// you may not read it; `left_out: true` when the entry is too large for its rows. An entry that is too large for
+    /// all its changes or events says how many more there are in `changes_left_out` and `events_left_out`; the snapshot
+    /// has the rows.
     items: Vec<serde_json::Value>,
     /// Give this back as `after`.
     next: String,

@@ -209,7 +209,7 @@ impl<'r> Teller<'r> {
             rows,
             hidden,
             more: entry.changes.len().saturating_sub(MAX_ROWS),
-            events: entry.events.iter().map(cards::event_name).collect(),
+            events: cards::event_kinds(entry),
             hash: hex::encode(entry.hash),
         })
     }

@@ -1,0 +1,118 @@
+//! Acts on many records at once. An import or a bulk edit is one sentence with a count: a page has a limit, the number
+//! of records that one act changes has none.
+
+use std::collections::HashMap;
+
+use crate::cards::{self, RowEvent};
+use kernel::{Cause, Event, RowAct};
+use noun::{Area, Noun};
+use store::Entry;
+use web::format;
+
+use super::Words;
+
+/// Events of one kind in one entry that are told one by one.
+const ONE_BY_ONE: usize = 3;
+/// So many events of a kind are tried until one of them has a sentence.
+const TRIES: usize = 8;
+
+/// How many records of a kind a sentence is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    noun: &'static Noun,
+    act: RowAct,
+    /// How many.
+    pub count: u64,
+}
+
+impl PartialEq for Counted {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_like(other) && self.count == other.count
+    }
+}
+
+impl Eq for Counted {}
+
+impl Counted {
+    /// Whether the same was done to records of the same kind.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.noun.table == other.noun.table && self.act == other.act
+    }
+
+    /// The records as text: `500 contacts`.
+    #[must_use]
+    pub fn thing(&self) -> String {
+        format::count(self.count, self.noun.one, self.noun.many)
+    }
+}
+
+/// How many events of each kind an entry has, and how many of them have been told.
+pub(super) struct Kinds {
+    kinds: HashMap<&'static str, Kind>,
+}
+
+#[derive(Default)]
+struct Kind {
+    count: usize,
+    tried: usize,
+    told: bool,
+}
+
+impl Kinds {
+    pub(super) fn new(entry: &Entry) -> Self {
+        let mut kinds: HashMap<&'static str, Kind> = HashMap::new();
+        if ONE_BY_ONE < entry.events.len() {
+            for event in &entry.events {
+                kinds.entry(cards::event_name(event)).or_default().count += 1;
+            }
+        }
+        Self { kinds }
+    }
+
+    /// How many more events of the same kind the sentence of this one covers; none when it needs no sentence because
+    /// another one covers it.
+    pub(super) fn next(&mut self, event: &Event) -> Option<u64> {
+        let kind = self.kinds.get_mut(cards::event_name(event));
+        let Some(kind) = kind.filter(|kind| ONE_BY_ONE < kind.count) else { return Some(0) };
+        if kind.told || TRIES <= kind.tried {
+            return None;
+        }
+        kind.tried += 1;
+        Some(kind.count as u64 - 1)
+    }
+
+    /// The event has a sentence, which covers the others of its kind.
+    pub(super) fn tell(&mut self, event: &Event) {
+        if let Some(kind) = self.kinds.get_mut(cards::event_name(event)) {
+            kind.told = true;
+        }
+    }
+}
+
+/// "created **500 contacts**", with the import as the page, or else the entry.
+pub(super) fn rows(entry: &Entry, row: &RowEvent<'_>, count: u64) -> Option<(Area, Words)> {
+    let noun = row.noun;
+    if noun.own.is_some() {
+        return None;
+    }
+    let (verb, icon) = match (row.act, entry.cause) {
+        (RowAct::Created, Cause::Import(_)) => ("imported", "upload"),
+        (RowAct::Created, _) => ("created", "plus"),
+        (RowAct::Changed, _) => ("changed", "edit"),
+        (RowAct::Deleted, _) => ("deleted", "x"),
+    };
+    let counted = Counted { noun, act: row.act, count };
+    let words = Words {
+        verb: verb.to_owned(),
+        thing: counted.thing(),
+        path: match entry.cause {
+            Cause::Import(id) => format!("imports/{id}"),
+            _ => format!("history/entry/{}", entry.seq),
+        },
+        icon,
+        count: Some(counted),
+        ..Words::default()
+    };
+    Some((noun.area, words))
+}
