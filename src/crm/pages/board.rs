@@ -7,6 +7,7 @@ use web::{format, ink};
 
 use super::draw;
 use super::frame::term_of;
+use super::list::GROUPS;
 use super::rows::{Line, Mark, Rows, mark};
 use super::state::State;
 use crate::columns::{self, STAGE};
@@ -14,8 +15,12 @@ use crate::error::CrmError;
 use crate::list::Found;
 use crate::model::Book;
 
-/// Cards of a column at once.
+/// Cards of a column at once, where there are few columns.
 pub(super) const CARDS: usize = 50;
+/// Cards of a column at once, where there are many.
+const FEW_CARDS: usize = 10;
+/// Cards of all columns at once, about.
+const ALL_CARDS: usize = 250;
 
 /// A column of the board.
 pub(super) struct Lane {
@@ -57,6 +62,8 @@ pub(super) struct Board {
     pub closed: Vec<Lane>,
     pub facts: Vec<Fact>,
     pub parts: Vec<Part>,
+    /// Whether values have columns on a further page.
+    pub has_more: bool,
 }
 
 impl Board {
@@ -77,6 +84,14 @@ pub(super) fn board<B: Book>(
     let empty: Group<B::Id> =
         Group { value: None, count: 0, tallies: Vec::new(), first: Vec::new() };
     let is_stages = column.key == STAGE;
+    // What is no choice any more, and what has no value, has a column of its own when there is any.
+    let known = |group: &&Group<B::Id>| match &group.value {
+        Some(FieldValue::Choice(key)) => column.choices.iter().any(|choice| choice.key == *key),
+        _ => false,
+    };
+    let others = || found.groups.iter().filter(|group| !known(group));
+    let count = column.choices.len() + others().count().min(GROUPS);
+    let most = (ALL_CARDS / count.max(1)).clamp(FEW_CARDS, CARDS);
     let (mut lanes, mut closed) = (Vec::new(), Vec::new());
     if column.kind == Kind::Select {
         let is_over = |stands: Stands| is_stages && stands != Stands::Open;
@@ -98,19 +113,14 @@ pub(super) fn board<B: Book>(
                 true => (&mut closed, &folded),
                 false => (&mut lanes, group),
             };
-            to.push(lane::<B>(rows, state, (column, tone), (Some(&value), group))?);
+            to.push(lane::<B>(rows, state, (column, tone), (Some(&value), group, most))?);
         }
     }
-    // What is no choice any more, and what has no value, has a column of its own when there is any.
-    let known = |group: &&Group<B::Id>| match &group.value {
-        Some(FieldValue::Choice(key)) => column.choices.iter().any(|choice| choice.key == *key),
-        _ => false,
-    };
-    for group in found.groups.iter().filter(|group| !known(group)) {
-        lanes.push(lane::<B>(rows, state, (column, "info"), (group.value.as_ref(), group))?);
+    for group in others().skip(state.from).take(GROUPS) {
+        lanes.push(lane::<B>(rows, state, (column, "info"), (group.value.as_ref(), group, most))?);
     }
     if !is_stages && found.groups.iter().all(|group| group.value.is_some()) {
-        lanes.push(lane::<B>(rows, state, (column, "info"), (None, &empty))?);
+        lanes.push(lane::<B>(rows, state, (column, "info"), (None, &empty, most))?);
     }
     Ok(Board {
         field: column.key.clone(),
@@ -118,6 +128,7 @@ pub(super) fn board<B: Book>(
         closed,
         facts: if is_stages { facts(column, &rows.look.columns, found) } else { Vec::new() },
         parts: if is_stages { parts(column, &rows.look.columns, found) } else { Vec::new() },
+        has_more: state.from + GROUPS < others().count(),
     })
 }
 
@@ -125,12 +136,12 @@ fn lane<B: Book>(
     rows: &Rows<'_>,
     state: &State,
     (column, tone): (&Column, &'static str),
-    (value, group): (Option<&FieldValue>, &Group<B::Id>),
+    (value, group, most): (Option<&FieldValue>, &Group<B::Id>, usize),
 ) -> Result<Lane, CrmError> {
     let money = columns::money(&rows.look.columns);
     let sum = group.tallies.first().map(Tally::sum).unwrap_or_default();
     let mark = mark(rows, column, value);
-    let cards = rows.of::<B>(&group.first)?;
+    let cards = rows.of::<B>(&group.first[..group.first.len().min(most)])?;
     let one = state.query.with(term_of(column, &mark.word));
     let begins = value.and_then(FieldValue::text).filter(|key| column.choice(key).is_some());
     Ok(Lane {

@@ -34,8 +34,12 @@ use crate::views::{BOARD, CARDS};
 
 /// Rows of a table at once.
 const PAGE: usize = 100;
-/// Rows of a group at once.
+/// Rows of a group at once, where there are few groups.
 const OF_GROUP: usize = 25;
+/// Rows of a group at once, where there are many.
+const OF_MANY: usize = 5;
+/// Groups at once.
+pub(super) const GROUPS: usize = 20;
 
 /// Rows of the table below a heading; of a table without groups all of them.
 pub(super) struct Block {
@@ -146,18 +150,27 @@ fn page<B: Book>(
     let foot = Foot::of(&state.look.foot);
     match group {
         Some(column) if is_board => {
-            drawn = Some(board::board::<B>(&rows, state, column, &found)?);
+            let board = board::board::<B>(&rows, state, column, &found)?;
+            if board.has_more {
+                more = next(state, GROUPS);
+            }
+            drawn = Some(board);
         }
         Some(column) => {
-            for group in &found.groups {
-                blocks.push(block::<B>(&rows, (state, &foot), column, group)?);
+            let shown = found.groups.iter().skip(state.from).take(GROUPS);
+            let most = (PAGE / shown.len().max(1)).clamp(OF_MANY, OF_GROUP);
+            for group in shown {
+                blocks.push(block::<B>(&rows, (state, &foot), column, (group, most))?);
+            }
+            if state.from + GROUPS < found.groups.len() {
+                more = next(state, GROUPS);
             }
         }
         None => {
             let ids: Vec<B::Id> = found.ids.iter().skip(state.from).take(PAGE).copied().collect();
             blocks.push(Block::plain(rows.of::<B>(&ids)?));
             if state.from + PAGE < found.ids.len() {
-                more = state.url_at("", &[("from", &(state.from + PAGE).to_string())]);
+                more = next(state, PAGE);
             }
         }
     }
@@ -206,6 +219,11 @@ fn page<B: Book>(
         more,
         board: drawn,
     })
+}
+
+/// The page behind this one, which shows so many rows or groups.
+fn next(state: &State, shown: usize) -> String {
+    state.url_at("", &[("from", &(state.from + shown).to_string())])
 }
 
 /// What a page asks of its rows: in which groups they stand, and of which columns figures are told.
@@ -281,8 +299,9 @@ fn block<B: Book>(
     rows: &Rows<'_>,
     (state, foot): (&State, &Foot),
     column: &Column,
-    group: &Group<B::Id>,
+    (group, most): (&Group<B::Id>, usize),
 ) -> Result<Block, CrmError> {
+    let first = &group.first[..group.first.len().min(most)];
     let mark = rows::mark(rows, column, group.value.as_ref());
     let told = rows.keys.iter().zip(&group.tallies).map(|(key, tally)| {
         let column = rows.look.columns.iter().find(|column| column.key == *key)?;
@@ -293,11 +312,11 @@ fn block<B: Book>(
         id: format!("group-{}", mark.word.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
         count: group.count,
         figures: told.map(Option::unwrap_or_default).collect(),
-        more: match group.first.len() < group.count {
+        more: match first.len() < group.count {
             true => state.url_asking(&state.query.with(super::frame::term_of(column, &mark.word))),
             false => String::new(),
         },
-        rows: rows.of::<B>(&group.first)?,
+        rows: rows.of::<B>(first)?,
         mark: Some(mark),
     })
 }

@@ -24,7 +24,6 @@ use store::Read;
 use web::error::PageError;
 use web::extract::Query;
 use web::habit;
-use web::have;
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
@@ -219,18 +218,22 @@ fn groups(
     heads: &Heads<'_>,
     filter: &Filter,
 ) -> Result<Vec<Group>, TaskError> {
-    // Without script "show more" leads to the whole group.
-    let room = if asked.after.is_empty() { Room::LIST } else { have::MOST.into() };
     let (by, ws) = (state.group(), &scene.ws);
-    let sort = state.sort();
+    let (sort, room) = (state.sort(), Room::LIST);
     let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, room)?;
+    // Without script "show more" leads to a page with the next rows of that group alone.
+    let after = Some(&asked.after).filter(|after| !after.is_empty());
+    if after.is_some() {
+        cells.retain(|cell| heads.of(cell.column).word == asked.of);
+    }
     for cell in &mut cells {
         let word = heads.of(cell.column).word;
         let limit = asked.have.of(&word, GROUP);
-        if GROUP < limit {
+        if GROUP < limit || after.is_some() {
             let query = buckets::narrowed(&state.query, by, &word);
             let filter = Filter::of(frame::understand(scene, read, &query)?.terms);
-            cell.page = list::page(read, &filter, sort, &scene.today, &Cut { after: None, limit })?;
+            let cut = Cut { after: after.cloned(), limit };
+            cell.page = list::page(read, &filter, sort, &scene.today, &cut)?;
         }
     }
     let shown = cells.iter().flat_map(|cell| &cell.page.items);
