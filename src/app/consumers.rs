@@ -6,16 +6,30 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use store::consumer::Consume;
+use store::StoreError;
+use store::consumer::{Consume, Standing};
+
+use crate::Ws;
 
 /// The first pause before an entry that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The pause doubles with each try, up to this many times.
 const DOUBLINGS: u32 = 7;
 
+/// Somebody who follows the feed in a way of its own, such as what keeps vectors beside the store, and puts what it cannot
+/// take to dead letters as a consumer does.
+#[derive(Clone)]
+pub struct Follower {
+    /// Its dead letters: its number and name, and what is done when a person wants one tried again.
+    pub letters: Arc<dyn Consume>,
+    /// Where it stands; none where there is nothing to follow.
+    pub standing: fn(&Ws) -> Result<Option<Standing>, StoreError>,
+}
+
 /// All consumers.
 pub struct Consumers {
     all: Vec<Arc<dyn Consume>>,
+    followers: Vec<Follower>,
     pause: Duration,
     nudges: watch::Sender<u64>,
 }
@@ -39,7 +53,14 @@ impl Consumers {
                 .find(|other| other.number() == one.number() || other.name() == one.name());
             assert!(other.is_none(), "the consumer {} is registered twice", one.name());
         }
-        Self { all, pause: PAUSE, nudges: watch::Sender::new(0) }
+        Self { all, followers: Vec::new(), pause: PAUSE, nudges: watch::Sender::new(0) }
+    }
+
+    /// The same with these followers beside them.
+    #[must_use]
+    pub fn beside(mut self, followers: Vec<Follower>) -> Self {
+        self.followers = followers;
+        self
     }
 
     /// The same with another first pause.
@@ -59,6 +80,18 @@ impl Consumers {
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Arc<dyn Consume>> {
         self.all.iter().find(|one| one.name() == name)
+    }
+
+    /// Those who follow the feed in a way of their own.
+    #[must_use]
+    pub fn followers(&self) -> &[Follower] {
+        &self.followers
+    }
+
+    /// The follower of this name.
+    #[must_use]
+    pub fn follower(&self, name: &str) -> Option<&Follower> {
+        self.followers.iter().find(|one| one.letters.name() == name)
     }
 
     /// Wakes all of them: somebody moved one, or let it go on, which is no entry of the feed.

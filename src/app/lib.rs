@@ -20,6 +20,7 @@ pub mod live;
 pub mod meaning;
 pub mod passwords;
 pub mod paths;
+mod panics;
 pub mod proofs;
 pub mod tickets;
 pub mod upstream;
@@ -50,6 +51,8 @@ use kernel::{
 use net::client::HttpClient;
 use sandbox::spawn::Spawner;
 use store::{Blobs, Faults, Opening, Snap, Store, StoreError, WriteTx};
+
+pub use panics::blocking;
 
 /// A task of the async runtime, handed to the supervised spawner.
 pub type BoxTask = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -578,19 +581,7 @@ impl Ws {
         E: From<StoreError> + Send + 'static,
     {
         let ws = self.clone();
-        let early = |why| E::from(StoreError::Failed(why));
+        let early = |why| E::from(StoreError::Panicked(why));
         blocking(move || body(&ws), early).await.flatten()
     }
-}
-
-/// Does what blocks on a thread that may; `early` says of it that it panicked, and why.
-///
-/// # Errors
-/// What `early` says.
-pub async fn blocking<T: Send + 'static, E>(
-    work: impl FnOnce() -> T + Send + 'static,
-    early: impl FnOnce(String) -> E,
-) -> Result<T, E> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| early(error.to_string()))
 }

@@ -205,6 +205,10 @@ pub struct Vectors {
     waiting: AtomicUsize,
     /// What they are of.
     behind: Mutex<HashSet<Uuid>>,
+    /// Items that were tried in vain and are left out.
+    left_out: AtomicUsize,
+    /// Up to where the feed was looked at.
+    seen: Mutex<Option<store::Cursor>>,
     trouble: Mutex<Option<String>>,
     /// The model whose server is left alone, and until when.
     left: Mutex<Option<(String, Instant)>>,
@@ -228,6 +232,8 @@ impl Vectors {
             open: Mutex::default(),
             waiting: AtomicUsize::new(0),
             behind: Mutex::default(),
+            left_out: AtomicUsize::new(0),
+            seen: Mutex::default(),
             trouble: Mutex::default(),
             left: Mutex::default(),
         }
@@ -305,6 +311,28 @@ impl Vectors {
     pub fn wait(&self, passages: usize, items: impl IntoIterator<Item = Uuid>) {
         self.waiting.store(passages, Ordering::Relaxed);
         *self.behind.lock() = items.into_iter().collect();
+    }
+
+    /// How many items are left out, since they were tried in vain.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Says how many items are left out.
+    pub fn leave_out(&self, items: usize) {
+        self.left_out.store(items, Ordering::Relaxed);
+    }
+
+    /// Up to where the feed was looked at since the start.
+    #[must_use]
+    pub fn seen(&self) -> Option<store::Cursor> {
+        *self.seen.lock()
+    }
+
+    /// Says up to where the feed was looked at.
+    pub fn saw(&self, place: Option<store::Cursor>) {
+        *self.seen.lock() = place;
     }
 
     /// What went wrong last, until something has gone well.

@@ -142,6 +142,22 @@ pub fn listed(words: &[String]) -> String {
     }
 }
 
+/// What a panic said, without what it was about: the standard library quotes the text that was cut and the error that was
+/// unwrapped, and neither belongs into a log, an answer or a page.
+#[must_use]
+pub fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
+    const QUOTES: [&str; 4] = ["; it is inside", " of `", " slicing `", "\n"];
+    const INVARIANT: &str = "invariant: ";
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let said = said.unwrap_or("a panic without words");
+    let from = if said.starts_with(INVARIANT) { INVARIANT.len() } else { 0 };
+    let error = said[from..].find(": ").map(|at| from + at);
+    let quotes = QUOTES.iter().filter_map(|quote| said.find(quote));
+    let end = quotes.chain(error).min().unwrap_or(said.len());
+    cut(&said[..end], 200).to_owned()
+}
+
 /// Keeps the head and the tail of a long text, 70 to 30, with a marker between them.
 #[must_use]
 pub fn head_tail(text: &str, max: usize, marker: &str) -> String {
@@ -187,6 +203,41 @@ pub fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_cut_between_two_characters(
+            text in "([ -~]|[äßİ京あ한אبก]|\u{a0}|\u{2003}|\u{3000}|\u{2028}|\u{301}|\u{200d}|\u{1f469}|\u{202e}|\n|\t|\u{c}|[.!?。#<>&;@`*_|/-]){0,300}",
+            max in 0_usize..90,
+        ) {
+            prop_assert!(text.starts_with(cut(&text, max)) && cut(&text, max).len() <= max);
+            prop_assert!(ellipsis(&text, max).chars().count() <= max.max(1));
+            prop_assert!(slug(&text, max).len() <= max);
+            let short = head_tail(&text, max, "…");
+            prop_assert!(short.len() <= text.len().max(max + 3));
+            prop_assert!(of_bytes(cut(&text, max).as_bytes().to_vec(), true).is_some());
+            drop((super::one_line(&text), super::capitalized(&text)));
+            drop(crate::filter::ask(&text, max));
+            drop(crate::filter::Query::parse(&text));
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_without_what_it_was_about() {
+        let panic = std::panic::catch_unwind(|| {
+            let text = String::from("a\u{a0}secret");
+            text[..2].len()
+        });
+        let words = super::panic_words(&*panic.expect_err("it is cut in a character"));
+        assert!(words.contains("char boundary") && !words.contains("secret"), "{words}");
+        let panic = std::panic::catch_unwind(|| {
+            "secret".parse::<u8>().or(Err("secret")).expect("invariant: it is there")
+        });
+        let words = super::panic_words(&*panic.expect_err("it is none"));
+        assert!(words.contains("it is there") && !words.contains("secret"), "{words}");
+    }
+
     #[test]
     fn a_line_that_nobody_sees_is_empty() {
         use super::{one_line, turns, word_of_filters};

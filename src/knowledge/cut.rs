@@ -29,6 +29,13 @@ pub struct Quote {
     pub range: Bytes<usize>,
 }
 
+/// Where a quote around a byte begins: at a word shortly before it.
+fn begin(words: &str, around: usize) -> usize {
+    let from = words.floor_char_boundary(around.saturating_sub(QUOTED / 4));
+    let space = words[..from].char_indices().rfind(|(_, sign)| sign.is_whitespace());
+    space.map_or(0, |(at, sign)| at + sign.len_utf8())
+}
+
 /// The text of an item with its passages.
 pub struct Cut {
     /// The text.
@@ -107,13 +114,7 @@ impl Cut {
     #[must_use]
     pub fn quote(&self, n: u32, around: Option<usize>) -> Option<Quote> {
         let (passage, words) = (self.at(n)?, self.words(n)?);
-        let from = match around {
-            Some(at) if QUOTED < words.len() => {
-                let from = words.floor_char_boundary(at.saturating_sub(QUOTED / 4));
-                words[..from].rfind(char::is_whitespace).map_or(0, |space| space + 1)
-            }
-            _ => 0,
-        };
+        let from = around.filter(|_| QUOTED < words.len()).map_or(0, |at| begin(words, at));
         let piece = kernel::text::cut(&words[from..], QUOTED);
         let (before, after) = (
             if 0 < from { "… " } else { "" },
@@ -126,5 +127,30 @@ impl Cut {
             page: passage.page,
             range: passage.range.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Cut;
+    use crate::passages;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_quote_begins_and_ends_between_two_characters(
+            text in "([a-zäß京א👩\u{301}\u{200d}]{1,9}[\u{a0}\u{2003}\u{3000}\u{2028} \n.]){60,400}",
+            around in 0_usize..9_000,
+        ) {
+            let cut = Cut { passages: passages::cut(&text), text };
+            for n in 0..cut.len() {
+                let quote = cut.quote(n, Some(around)).expect("a passage");
+                let words = cut.words(n).expect("its words");
+                prop_assert!(words.contains(quote.text.trim_matches(['…', ' '])));
+            }
+        }
     }
 }

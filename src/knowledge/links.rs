@@ -299,7 +299,18 @@ fn escaped(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{names, of};
+
+    proptest! {
+        #[test]
+        fn links_lie_between_two_characters(text in "([ -~]|[äß京א\u{a0}\u{301}\u{200d}\u{1f469}]|\\[\\[|\\]\\]|[`#|\n]){0,200}") {
+            for link in of(&text) {
+                prop_assert!(text.get(link.range.clone()).is_some(), "{:?}", link.range);
+            }
+        }
+    }
 
     #[test]
     fn links_are_found_outside_of_code() {

@@ -148,7 +148,9 @@ fn fitting(text: &str, most: usize) -> usize {
         .rmatch_indices(['.', '!', '?', '\n', '。'])
         .map(|(at, sign)| at + sign.len())
         .find(|at| end / 2 <= *at && text[*at..].starts_with(|next: char| next.is_whitespace()));
-    let word = || piece.rfind(char::is_whitespace).filter(|at| end / 2 <= *at).map(|at| at + 1);
+    let word = || piece.rfind(char::is_whitespace).filter(|at| end / 2 <= *at);
+    // A white space may have several bytes.
+    let word = || word().map(|at| text.ceil_char_boundary(at + 1));
     sentence.or_else(word).unwrap_or(end).max(1)
 }
 
@@ -200,7 +202,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn passages_point_into_their_text_and_leave_no_word_out(text in "(\\PC|\n|\u{c}|# |京| ){0,1200}") {
+        fn white_space_of_several_bytes_ends_a_passage_as_any_other(
+            text in "([a-zäß京א👩\u{301}]{1,9}[\u{a0}\u{2003}\u{3000}\u{2028} ]){150,400}",
+        ) {
+            for Passage { range, .. } in cut(&text) {
+                prop_assert!(text.get(range.clone()).is_some(), "{range:?}");
+                prop_assert!(tokens(&text[range.clone()]) <= TOKENS, "{range:?}");
+            }
+        }
+
+        #[test]
+        fn passages_point_into_their_text_and_leave_no_word_out(text in "(\\PC|\n|\u{c}|# |京| |\u{a0}|\u{2003}|\u{3000}|\u{301}|\u{200d}|\u{1f469}|\u{202e}א){0,1200}") {
             let all = cut(&text);
             let mut covered = vec![false; text.len()];
             for passage in &all {

@@ -1,5 +1,6 @@
 //! Reads the words in files: one file at a time in the whole program, in a worker that begins with each workspace.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use app::Ws;
@@ -28,8 +29,7 @@ static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Begins to read the files of a workspace.
 pub fn begin(ws: &Ws) {
-    let own = ws.clone();
-    ws.spawn("file reading", async move { keep_up(&own).await });
+    ws.keep("file reading", |ws| async move { keep_up(&ws).await });
 }
 
 async fn keep_up(ws: &Ws) {
@@ -119,7 +119,17 @@ async fn next(ws: &Ws) -> Result<bool, StoreError> {
     if !ws.write(&BY, move |tx| rules::begin_reading(tx, id)).await? {
         return Ok(true);
     }
-    let read = ws.look(move |ws| Ok::<_, StoreError>(read(ws, id))).await?;
+    let read = ws.look(move |ws| {
+        let read = catch_unwind(AssertUnwindSafe(|| read(ws, id)));
+        Ok::<_, StoreError>(read.unwrap_or_else(|panic| {
+            let words = kernel::text::panic_words(&*panic);
+            tracing::error!(item = %id, "the words in a file could not be kept: {words}");
+            let why = "HQ stumbled over the words of this file.".to_owned();
+            let blank = Reading::new(id, ws.app.clock.now());
+            Some(Reading { state: ReadingState::Failed(why), ..blank })
+        }))
+    });
+    let read = read.await?;
     if let Some(read) = read {
         ws.write(&BY, move |tx| rules::read_of(tx, read)).await?;
     }

@@ -268,7 +268,28 @@ fn label_after(bytes: &[u8]) -> Option<&'static Encoding> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_page_is_read_and_cut_between_two_characters(
+            text in "([ -~]|[äßİ京あ한אبก]|\u{a0}|\u{2003}|\u{3000}|\u{2028}|\u{301}|\u{200d}|\u{1f469}|\u{202e}|\n|\t|\u{c}|[.!?。#<>&;@`*_|/-]){0,300}",
+            max in 0_usize..200,
+        ) {
+            prop_assert!(cut(&text, max).chars().count() <= max);
+            drop(crate::html::scan::unescape(&text));
+            let url: Url = "https://example.com/".parse().expect("an address");
+            for kind in ["text/html", "text/plain", "application/json"] {
+                let page = source(text.as_bytes(), Some(kind), &url);
+                for form in [Form::Markdown, Form::Text] {
+                    // ok: what cannot be read is refused, and panics at nothing.
+                    let _ = read(page, form, max);
+                }
+            }
+        }
+    }
 
     fn source<'a>(body: &'a [u8], content_type: Option<&'a str>, url: &'a Url) -> Source<'a> {
         Source { body, content_type, url }

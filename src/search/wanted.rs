@@ -236,6 +236,19 @@ mod tests {
 
     proptest! {
         #[test]
+        fn marks_lie_between_two_characters(
+            text in "([ -~]|[äßİ京あ한אبก]|\u{a0}|\u{2003}|\u{3000}|\u{2028}|\u{301}|\u{200d}|\u{1f469}|\u{202e}|\n|\t|\u{c}|[.!?。#<>&;@`*_|/-]){0,300}",
+            words in "([a-zäßİ京]{1,5}|\"[a-z]{1,4} [a-z]{1,4}\"|\u{a0}|\u{301}| ){0,4}",
+        ) {
+            let Some(wanted) = Wanted::of(&format!("{words} e")) else { return Ok(()) };
+            for mark in wanted.marks(&text) {
+                prop_assert!(text.get(mark.clone()).is_some(), "{mark:?}");
+            }
+            prop_assert!(!wanted.is_in(&[&text]) || !text.is_empty());
+            prop_assert!(!wanted.is_kept(&[&text]) || !text.is_empty());
+        }
+
+        #[test]
         fn a_word_with_one_typo_is_told_as_by_the_distance(a in "[abé]{0,6}", b in "[abé]{0,6}") {
             prop_assert_eq!(is_one_off(&a, &b), distance(&a, &b) <= 1);
         }

@@ -19,13 +19,14 @@ const REFUSED: Duration = Duration::from_secs(2);
 #[must_use]
 pub fn all() -> Consumers {
     Consumers::new(vec![Arc::new(Daily), Arc::new(Outbound), Arc::new(Follow)])
+        .beside(vec![knowledge::meaning::left_out::follower()])
 }
 
 /// Begins all consumers in a workspace.
 pub fn begin(ws: &Ws) {
     for consumer in ws.app.consumers.all() {
-        let (ws, consumer) = (ws.clone(), Arc::clone(consumer));
-        ws.clone().spawn("consumer", run(ws, consumer));
+        let consumer = Arc::clone(consumer);
+        ws.keep("consumer", move |ws| run(ws, Arc::clone(&consumer)));
     }
 }
 

@@ -31,8 +31,7 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// Begins in a workspace.
 pub fn begin(ws: &Ws) {
-    let own = ws.clone();
-    ws.spawn("due", async move { run(own).await });
+    ws.keep("due", run);
 }
 
 async fn run(ws: Ws) {

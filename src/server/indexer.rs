@@ -20,7 +20,7 @@ const REFUSED: Duration = Duration::from_secs(2);
 
 /// Begins to follow the feed of a workspace.
 pub fn begin(ws: &Ws) {
-    ws.spawn("search index", run(ws.clone()));
+    ws.keep("search index", run);
 }
 
 async fn run(ws: Ws) {

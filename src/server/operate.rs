@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use app::jobs::JobState;
 use app::{App, Ws};
-use doors_looking::health::api::{ConsumerView, giving_up};
+use doors_looking::health::api::{ConsumerView, giving_up, named};
 use features::audit::queries::{self as audit, Asked, Reach, Wish};
 use features::backups::queries::damaged;
 use features::finder::queries::standing as index;
@@ -295,6 +295,7 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
         }
         word => {
             let act = Act::from_word(word, wish.entry)?;
+            let one = named(app, &wish.name)?;
             ws.write(&who, move |tx| rules::act(tx, &*one, act)).await?;
             app.consumers.nudge();
         }

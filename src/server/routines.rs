@@ -30,8 +30,7 @@ pub fn begin(ws: &Ws) {
     if let Err(error) = ws.read(|snap| follow::learn(snap)) {
         tracing::warn!(%error, "what routines wait for could not be read");
     }
-    let own = ws.clone();
-    ws.spawn("routines", async move { run(own).await });
+    ws.keep("routines", run);
 }
 
 async fn run(ws: Ws) {

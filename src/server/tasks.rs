@@ -1,7 +1,6 @@
 //! The only place that starts tasks of the async runtime. Each has a name; a panic is logged and ends
 //! that task alone; a task that must not end is started again. At the end all are waited for.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,14 +84,8 @@ impl Tasks {
     }
 }
 
-/// What a panic said.
-#[must_use]
-pub fn words(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        return (*text).to_owned();
-    }
-    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "no words".to_owned())
-}
+/// What a panic said, without the content that it quotes.
+pub use kernel::text::panic_words as words;
 
 #[cfg(test)]
 mod tests {

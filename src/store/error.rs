@@ -113,8 +113,8 @@ pub enum StoreError {
     /// Reactions went too deep.
     #[error("reactions went deeper than {0}; this is a bug")]
     TooDeep(u8),
-    /// The closure panicked.
-    #[error("a write was given up because of a bug: {0}")]
+    /// What was asked of the store, or of a thread that reads it, panicked.
+    #[error("this was given up because of a bug: {0}")]
     Panicked(String),
     /// The file ends before entries that were acknowledged.
     #[error("the file ends at entry {found}, though {known} was acknowledged; restore a backup")]
@@ -239,11 +239,5 @@ pub(super) fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
-/// What a panic said.
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a text".to_owned())
-}
+/// What a panic said, without the content that it quotes.
+pub(super) use kernel::text::panic_words as panic_text;

@@ -155,7 +155,28 @@ pub fn marked(line: Line<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_apart_and_cut_between_two_characters(
+            text in "([ -~]|[äßİ京あ한אبก]|\u{a0}|\u{2003}|\u{3000}|\u{2028}|\u{301}|\u{200d}|\u{1f469}|\u{202e}|\r?\n|\t|\u{c}|\u{1b}|[.!?。#<>&;@`*_|/-]){0,200}",
+            old in "([ -~]|\u{a0}|[äé京\n]){1,12}",
+        ) {
+            let all = lines(&text);
+            let again: String = all.iter().flat_map(|line| [line.text, line.end]).collect();
+            prop_assert_eq!(&again, &text);
+            all.iter().for_each(|line| drop(marked(*line)));
+            drop(nearest(&all, &old));
+            drop(crate::untrusted::wrap("1", &text));
+            drop(crate::reduce::reduce("make", &text));
+            let edit = crate::edits::Edit { old, new: text.clone() };
+            // ok: what is not there is refused, and panics at nothing.
+            let _ = crate::edits::apply(&text, &[edit], crate::edits::Places::One);
+        }
+    }
 
     #[test]
     fn lines_keep_their_ends_and_make_the_text_again() {

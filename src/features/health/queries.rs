@@ -336,6 +336,9 @@ pub fn consumers(ws: &Ws) -> Result<Vec<Standing>, StoreError> {
     let all = ws.app.consumers.all().iter().map(|one| standing(&ws.store, &**one));
     let mut all = all.collect::<Result<Vec<_>, _>>()?;
     all.extend(index::standing(ws)?);
+    for follower in ws.app.consumers.followers() {
+        all.extend((follower.standing)(ws)?);
+    }
     Ok(all)
 }
 

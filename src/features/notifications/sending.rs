@@ -5,8 +5,10 @@
 pub mod letters;
 pub mod push;
 
-use futures_util::StreamExt as _;
+use std::panic::AssertUnwindSafe;
+
 use futures_util::stream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
 
 use crate::runs::queries::halt;
@@ -37,7 +39,7 @@ pub type NotSent = (String, Passing);
 
 /// Begins in a workspace.
 pub fn begin(ws: &Ws) {
-    ws.spawn("notifications", run(ws.clone()));
+    ws.keep("notifications", run);
 }
 
 async fn run(ws: Ws) {
@@ -144,10 +146,18 @@ async fn deliver(ws: &Ws, delivery: Delivery) -> Result<(), StoreError> {
     if !reaches(ws, &delivery)? {
         return write(ws, move |tx| rules::done(tx, key)).await;
     }
-    let sent = match delivery.out {
-        Out::Push => push::send(ws, &delivery).await,
-        Out::Mail | Out::Digest => letters::send(ws, &delivery).await,
+    let sent = async {
+        match delivery.out {
+            Out::Push => push::send(ws, &delivery).await,
+            Out::Mail | Out::Digest => letters::send(ws, &delivery).await,
+        }
     };
+    // One that HQ stumbles over is tried as often as one that a server refuses, and keeps no other back.
+    let sent = AssertUnwindSafe(sent).catch_unwind().await.unwrap_or_else(|panic| {
+        let words = kernel::text::panic_words(&*panic);
+        tracing::error!("a notification could not be made: {words}");
+        Err((format!("it could not be made because of a bug: {words}"), Passing::Yes))
+    });
     match sent {
         Ok(()) => write(ws, move |tx| rules::done(tx, key)).await,
         Err(why) => {

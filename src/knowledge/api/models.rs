@@ -129,6 +129,8 @@ struct State {
     waiting: usize,
     /// Whether search finds all that there is.
     ready: bool,
+    /// Items that search leaves out, as HQ stumbles over them: dead letters of the consumers `vectors` and `search`.
+    left_out: usize,
     /// The same in sentences, with what is missing.
     says: String,
     /// What vectors cost a day, in micro-dollars, as the mean of the last seven days; of a connection whose price is known.
@@ -223,6 +225,7 @@ fn state(ws: &Ws) -> Result<State, KnowledgeError> {
         passages: ready.passages,
         waiting: ready.all - ready.passages,
         ready: ready.is_ready,
+        left_out: ready.left_out,
         says: ready.says,
         cost_a_day_micros: ready.cost.and_then(|cost| cost.a_day),
         trouble: models::troubles(ws, &all).into_iter().next().unwrap_or_default(),

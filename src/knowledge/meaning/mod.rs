@@ -6,7 +6,9 @@
 
 pub mod far;
 mod fetch;
+pub mod left_out;
 pub mod models;
+mod pause;
 pub mod ready;
 pub mod worker;
 

@@ -4,10 +4,11 @@ use app::Ws;
 use features::connections::model::Connection;
 use features::connections::queries as connections;
 use features::connections::queries::vectors;
+use features::finder::queries::standing as index;
 use features::usage::model::day::day_in;
 use features::usage::queries::daily;
 use kernel::{CallKind, Route};
-use store::{ReadExt as _, Snap};
+use store::{ReadExt as _, Snap, consumer};
 use web::format::count;
 
 use super::models;
@@ -22,6 +23,8 @@ const DAYS: u32 = 7;
 pub struct Ready {
     /// Whether it finds all that there is.
     pub is_ready: bool,
+    /// Items that search leaves out, as HQ stumbles over them; Health lists them.
+    pub left_out: usize,
     /// The same in sentences, with what is missing.
     pub says: String,
     /// Passages that are found by meaning.
@@ -54,6 +57,13 @@ pub fn of(ws: &Ws) -> Result<Ready, KnowledgeError> {
     let (unread, cost) =
         ws.read(|snap| Ok::<_, KnowledgeError>((queries::unread(snap, None)?, cost(ws, snap)?)))?;
     let mut missing = missing(ws, unread as u64, waiting as u64);
+    let unindexed = ws.read(|snap| consumer::dead_letters(snap, index::NUMBER))?.len();
+    let left_out = ws.vectors.left_out() + unindexed;
+    if 0 < left_out {
+        let are = if left_out == 1 { "is" } else { "are" };
+        let items = count(left_out as u64, "item", "items");
+        missing.push(format!("{items} {are} left out; Health says why, and tries them again."));
+    }
     let source = super::source(ws)?;
     let is_begun = source.as_ref().is_none_or(|one| ws.vectors.place(&one.id()).is_some());
     if !is_begun && waiting == 0 {
@@ -65,6 +75,7 @@ pub fn of(ws: &Ws) -> Result<Ready, KnowledgeError> {
     };
     Ok(Ready {
         is_ready: missing.is_empty(),
+        left_out,
         says: if missing.is_empty() { whole.to_owned() } else { missing.join(" ") },
         passages,
         all: passages + waiting,

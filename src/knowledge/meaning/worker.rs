@@ -1,8 +1,10 @@
 //! Keeps the vectors of a workspace in step with its feed: one workspace at a time in the whole program. What changed
 //! last is embedded first, vectors of old texts go at once, and a text that was embedded before is not embedded again.
-//! A connection that makes vectors is asked for some at a time, and left alone for a while when it fails.
+//! A connection that makes vectors is asked for some at a time, and left alone for a while when it fails. An item that HQ
+//! stumbles over is left out (`left_out.rs`), and all others go on.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +12,15 @@ use app::Ws;
 use embed::vectors::{ArenaError, Entry, Id};
 use embed::{Arena, EmbedError, Embedder, Hash, Refused};
 use features::connections::model::{Maker, VECTOR_SOURCES};
-use features::connections::queries::vectors::{VectorError, made};
+use features::connections::queries::vectors::made;
 use kernel::key::decode;
 use kernel::{Event, TypedId as _};
 use providers::embedding::Purpose;
 use store::{Cursor, Entry as Fed, Range, Read, ReadExt as _, StoreError};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
+use super::left_out::{self, LeftOut};
+use super::pause::{LEAST, Pause};
 use super::{Source, hash, passage, place, source, told};
 use crate::cut::Cut;
 use crate::error::KnowledgeError;
@@ -37,18 +40,6 @@ const QUIET: Duration = Duration::from_secs(600);
 const DEAD: usize = 1_000;
 /// Passages that a connection gets at once.
 const SENT: usize = 64;
-/// How long a connection is left alone after failures in a row; the last one holds for all that follow.
-const PAUSES: [Duration; 5] = [
-    Duration::from_secs(60),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(30 * 60),
-    Duration::from_secs(2 * 60 * 60),
-    Duration::from_secs(12 * 60 * 60),
-];
-/// So many failures in a row a provider's own word counts for how long it is left alone.
-const BELIEVED: usize = 3;
-/// The least pause.
-const LEAST: Duration = Duration::from_millis(250);
 /// So many texts in a row that a provider refuses are no matter of these texts.
 const REFUSALS: usize = 8;
 /// One workspace is worked on at a time: a batch takes all cores that it may have.
@@ -56,8 +47,7 @@ static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Begins to embed the passages of a workspace.
 pub fn begin(ws: &Ws) {
-    let own = ws.clone();
-    ws.spawn("passage vectors", async move { keep_up(&own).await });
+    ws.keep("passage vectors", |ws| async move { keep_up(&ws).await });
 }
 
 /// A passage without a vector.
@@ -75,6 +65,12 @@ struct Work {
     jobs: VecDeque<Job>,
     /// Texts that the model gives no vector for.
     hopeless: HashSet<Hash>,
+    /// Items that failed, and why, until the next step.
+    faults: Vec<(KnowledgeId, String)>,
+    /// The same of those that are not tried again: a provider has refused their texts.
+    refused: Vec<(KnowledgeId, String)>,
+    /// What is tried again, and what was given up.
+    left: LeftOut,
     /// Whether vectors were written since the place was kept.
     is_ahead: bool,
     /// Whether something has changed that may mend what a connection failed by.
@@ -92,35 +88,6 @@ struct Sending {
     fresh: Vec<Fresh>,
 }
 
-/// A connection that has failed and is left alone.
-#[derive(Default)]
-struct Pause {
-    failures: usize,
-    until: Option<Instant>,
-}
-
-impl Pause {
-    /// How long it goes on.
-    fn left(&self) -> Option<Duration> {
-        let left = self.until?.saturating_duration_since(Instant::now());
-        Some(left).filter(|left| !left.is_zero())
-    }
-
-    /// Begins after a failure, and tells how long it is.
-    fn begin(&mut self, error: &VectorError) -> Duration {
-        let last = PAUSES[PAUSES.len() - 1];
-        let usual = PAUSES.get(self.failures).copied().unwrap_or(last);
-        let pause = match error.wait() {
-            _ if !error.passes() => last,
-            Some(wait) if self.failures < BELIEVED => wait.clamp(LEAST, last),
-            wait => usual.max(wait.unwrap_or_default()),
-        };
-        self.failures += 1;
-        self.until = Some(Instant::now() + pause);
-        pause
-    }
-}
-
 /// What a step has done.
 enum Step {
     Did,
@@ -133,6 +100,8 @@ enum Step {
     Left,
     /// There is too little memory.
     Poor,
+    /// What failed is tried again after so long.
+    Later(Duration),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -174,10 +143,17 @@ async fn keep_up(ws: &Ws) {
             };
             let items = work.jobs.iter().map(|job| job.item);
             let items = items.chain(sent.iter().map(|one| passage(&one.id).0));
-            ws.vectors.wait(work.jobs.len() + sent.len(), items.map(|item| item.uuid()));
+            let items = items.chain(work.left.failing());
+            let waiting = work.jobs.len() + sent.len() + work.left.failing().count();
+            ws.vectors.wait(waiting, items.map(|item| item.uuid()));
+            ws.vectors.saw(work.place);
             Ok::<_, StoreError>((work, step))
         });
-        let Ok((kept, step)) = stepped.await else { return };
+        let (kept, step) = match stepped.await {
+            Ok(stepped) => stepped,
+            Err(StoreError::Closed) => return,
+            Err(error) => (Work::default(), Err(error.into())),
+        };
         drop(turn);
         work = kept;
         if std::mem::take(&mut work.is_renewed) {
@@ -212,6 +188,7 @@ async fn keep_up(ws: &Ws) {
                 ws.app.meaning.rest(QUIET);
                 QUIET
             }
+            Ok(Step::Later(wait)) => wait,
             Ok(Step::Poor) => {
                 let why = "There is too little memory to embed passages; it is tried again soon.";
                 ws.vectors.note(Some(why.to_owned()));
@@ -275,6 +252,7 @@ async fn send(
             match fresh.as_slice() {
                 [one] => {
                     work.hopeless.insert(one.hash);
+                    work.refused.push((passage(&one.id).0, error.to_string()));
                     (work.alone, work.refusals) = (work.alone.saturating_sub(1), work.refusals + 1);
                 }
                 several => {
@@ -310,6 +288,7 @@ fn plan_again(work: &mut Work, fresh: &[Fresh]) {
 fn step(ws: &Ws, work: &mut Work, is_left: bool) -> Result<Step, Stopped> {
     let Some(source) = source(ws)? else {
         *work = Work::default();
+        ws.vectors.leave_out(0);
         return Ok(Step::Off);
     };
     let id = source.id();
@@ -318,12 +297,12 @@ fn step(ws: &Ws, work: &mut Work, is_left: bool) -> Result<Step, Stopped> {
         *work = Work { model: id.clone(), place, is_renewed: true, ..Work::default() };
     }
     let open = || ws.vectors.open(&id, source.dimensions());
+    take_faults(ws, work)?;
     if look(ws, work, open)? {
         return Ok(Step::Did);
     }
     if work.jobs.is_empty() {
-        finish(ws, work, open)?;
-        return Ok(Step::Idle);
+        return rest(ws, work, open);
     }
     if let Source::Connection(maker) = &source {
         if is_left {
@@ -361,12 +340,49 @@ fn renews(entry: &Fed) -> bool {
         || entry.changes.iter().any(|change| change.table == VECTOR_SOURCES.number)
 }
 
+/// Hands what failed to those that are tried again or left out.
+fn take_faults(ws: &Ws, work: &mut Work) -> Result<(), StoreError> {
+    for (item, why) in std::mem::take(&mut work.faults) {
+        work.left.failed(ws, item, &why)?;
+    }
+    for (item, why) in std::mem::take(&mut work.refused) {
+        work.left.give_up(ws, item, &why)?;
+    }
+    Ok(())
+}
+
+/// No passage waits: tries what failed once more when that is due, else keeps the place.
+fn rest(
+    ws: &Ws,
+    work: &mut Work,
+    open: impl Fn() -> Result<Arc<Arena>, ArenaError>,
+) -> Result<Step, Stopped> {
+    if let Some(item) = work.left.due() {
+        let arena = open()?;
+        ws.read(|snap| plan(ws, snap, item, (&mut *work, &arena)))?;
+        work.is_ahead = true;
+        if work.faults.is_empty() {
+            work.left.forget(ws, item)?;
+        }
+        return Ok(Step::Did);
+    }
+    if let Some(wait) = work.left.wait() {
+        return Ok(Step::Later(wait));
+    }
+    work.left.settle(ws)?;
+    finish(ws, work, open)?;
+    Ok(Step::Idle)
+}
+
 /// Looks what has changed; says whether there is more to look at.
 fn look(
     ws: &Ws,
     work: &mut Work,
     open: impl Fn() -> Result<Arc<Arena>, ArenaError>,
 ) -> Result<bool, Stopped> {
+    if work.left.look(ws, false)? {
+        work.place = None;
+    }
     let head = ws.store.head();
     let Some(from) = work.place.filter(|place| place.incarnation == head.incarnation) else {
         let arena = open()?;
@@ -377,6 +393,12 @@ fn look(
     let entries = ws.store.entries_after(from.seq, STEP)?;
     let Some(last) = entries.last() else { return Ok(false) };
     work.is_renewed |= entries.iter().any(|entry| renews(entry));
+    let is_steered = |event: &Event| matches!(event, Event::ConsumerChanged { consumer, .. } if *consumer == left_out::NUMBER);
+    let is_steered = entries.iter().any(|entry| entry.events.iter().any(is_steered));
+    if is_steered && work.left.look(ws, true)? {
+        (work.place, work.hopeless) = (None, HashSet::new());
+        return Ok(true);
+    }
     let own = [ITEMS.number, BODIES.number, READINGS.number];
     let changes = entries.iter().flat_map(|entry| &entry.changes);
     let items: BTreeSet<KnowledgeId> = changes
@@ -391,6 +413,7 @@ fn look(
             return Ok(true);
         }
         work.jobs.retain(|job| !items.contains(&job.item));
+        items.iter().try_for_each(|item| work.left.forget(ws, *item))?;
         ws.read(|snap| {
             items.iter().try_for_each(|item| plan(ws, snap, *item, (&mut *work, &arena)))
         })?;
@@ -411,7 +434,16 @@ fn everything(ws: &Ws, read: &dyn Read, (work, arena): (&mut Work, &Arena)) -> R
     items.iter().try_for_each(|item| plan(ws, read, item.id, (&mut *work, arena)))
 }
 
-/// Takes the vectors of old texts of an item away, and notes the passages without one.
+/// The words of an item, cut; why HQ stumbles over them.
+fn cut(ws: &Ws, read: &dyn Read, id: KnowledgeId) -> Result<Arc<Cut>, String> {
+    match catch_unwind(AssertUnwindSafe(|| Cut::of(&ws.blobs, read, id))) {
+        Ok(cut) => cut.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("a bug: {}", kernel::text::panic_words(&*panic))),
+    }
+}
+
+/// Takes the vectors of old texts of an item away, and notes the passages without one. Of an item that HQ stumbles over
+/// nothing is found by meaning.
 fn plan(
     ws: &Ws,
     read: &dyn Read,
@@ -421,15 +453,22 @@ fn plan(
     let item: Option<Item> = read.get(id)?;
     let mut stale = Vec::new();
     let mut n = 0;
-    if let Some(item) = item {
-        let cut = Cut::of(&ws.blobs, read, id)?;
+    let words = item.map(|item| cut(ws, read, id).map(|cut| (item, cut))).transpose();
+    let words = words.unwrap_or_else(|why| {
+        work.faults.push((id, why));
+        None
+    });
+    if let Some((item, cut)) = words {
         while let Some(text) = told(&item, &cut, n) {
             let (wanted, vector) = (hash(&text), place(id, n));
             match arena.hash(&vector) {
                 Some(found) if found == wanted => {}
                 found => {
                     stale.extend(found.map(|_| vector));
-                    if !work.hopeless.contains(&wanted) {
+                    if work.hopeless.contains(&wanted) {
+                        let why = "no vector could be made of a passage of it";
+                        work.refused.push((id, why.to_owned()));
+                    } else {
                         work.jobs.push_front(Job { item: id, n });
                     }
                 }
@@ -458,7 +497,15 @@ fn drawn(ws: &Ws, work: &mut Work, arena: &Arena, most: usize) -> Result<Vec<Fre
         for job in &jobs {
             let item: Option<Item> = snap.get(job.item)?;
             let Some(item) = item else { continue };
-            let cut = Cut::of(&ws.blobs, snap, job.item)?;
+            let cut = match cut(ws, snap, job.item) {
+                Ok(cut) => cut,
+                Err(why) => {
+                    if work.faults.iter().all(|(item, _)| *item != job.item) {
+                        work.faults.push((job.item, why));
+                    }
+                    continue;
+                }
+            };
             fresh.extend(told(&item, &cut, job.n).map(|text| Fresh {
                 id: place(job.item, job.n),
                 hash: hash(&text),
@@ -501,6 +548,7 @@ fn batch(
             Err(error) => {
                 tracing::warn!(%error, "a passage of {} is not found by meaning", ws.slug);
                 work.hopeless.insert(one.hash);
+                work.refused.push((passage(&one.id).0, error.to_string()));
             }
         }
     }
@@ -534,39 +582,4 @@ fn finish(
     ws.vectors.keep_place(&work.model, place)?;
     work.is_ahead = false;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use features::connections::queries::vectors::VectorError;
-    use providers::error::ErrorClass;
-
-    use super::Pause;
-
-    fn failed(class: ErrorClass, wait: Option<u64>) -> VectorError {
-        VectorError::Provider { class, said: String::new(), wait: wait.map(Duration::from_secs) }
-    }
-
-    #[test]
-    fn a_connection_that_goes_on_failing_is_tried_every_twelve_hours() {
-        let mut pause = Pause::default();
-        let mut lengths = Vec::new();
-        for _ in 0..8 {
-            lengths.push(pause.begin(&failed(ErrorClass::Server, None)).as_secs() / 60);
-            assert!(pause.left().is_some());
-        }
-        assert_eq!(lengths, [1, 5, 30, 120, 720, 720, 720, 720]);
-    }
-
-    #[test]
-    fn the_word_of_a_provider_counts_while_it_is_believed() {
-        let mut pause = Pause::default();
-        let mut after =
-            |wait: u64| pause.begin(&failed(ErrorClass::RateLimit, Some(wait))).as_secs();
-        assert_eq!([after(7), after(7), after(7)], [7, 7, 7]);
-        // Then it may ask for more, and gets no less than is usual.
-        assert_eq!([after(7), after(20 * 60 * 60)], [2 * 60 * 60, 20 * 60 * 60]);
-    }
 }

@@ -32,8 +32,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 
 /// Begins to sync the sources of a workspace.
 pub fn begin(ws: &Ws) {
-    let own = ws.clone();
-    ws.spawn("sources", async move { keep_up(&own).await });
+    ws.keep("sources", |ws| async move { keep_up(&ws).await });
 }
 
 async fn keep_up(ws: &Ws) {

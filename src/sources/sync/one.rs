@@ -1,11 +1,13 @@
 //! One sync of one source: what has changed, what is to be fetched whatever a list says, what is not there any more.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use app::Ws;
 use connect::{Connector, Content, Fault, Fetched, Known, Mark, Page, Step};
+use futures_util::FutureExt as _;
 use jiff::SignedDuration;
 use kernel::Timestamp;
 use knowledge::model::{FileBody, Text};
@@ -88,7 +90,12 @@ pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), Stor
         asks: 0,
         cursor: String::new(),
     };
-    let done = sync.go().await;
+    // One that HQ stumbles over ends badly, as one that cannot be reached does, and keeps no other from its turn.
+    let done = AssertUnwindSafe(sync.go()).catch_unwind().await.unwrap_or_else(|panic| {
+        let words = kernel::text::panic_words(&*panic);
+        tracing::error!(source.id = %id, "a source could not be synced: {words}");
+        Err(Stop::Fault(Fault::Failed("HQ stumbled over what it read there.".to_owned())))
+    });
     // What came before it broke off is kept.
     let flushed = sync.flush().await;
     let ended = match done.and(flushed) {
@@ -224,7 +231,13 @@ impl Sync<'_> {
             return Ok(());
         }
         let (place, cut) = (page.place.clone(), page.cut);
-        let arrived = keep(self.ws, page).await?;
+        let arrived = match keep(self.ws, page).await {
+            Err(StoreError::Panicked(_)) => {
+                self.failed(place, &stumbled());
+                return Ok(());
+            }
+            kept => kept?,
+        };
         let words = self.words.saturating_sub(old.unwrap_or(0)).saturating_add(arrived.bytes());
         if MOST_BYTES < words {
             self.full(&place, "A source has at most 200 MiB of words.".to_owned());
@@ -252,8 +265,30 @@ impl Sync<'_> {
         }
     }
 
+    /// Writes what came since the last time. What cannot be written together is written one by one: one bad page keeps no
+    /// other out.
     async fn flush(&mut self) -> Result<(), Stop> {
         let (pages, heard) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.heard));
+        match self.lay(pages.clone(), heard.clone()).await {
+            Err(Stop::Store(error)) if is_of_content(&error) && !pages.is_empty() => {}
+            done => return done,
+        }
+        self.lay(Vec::new(), heard).await?;
+        for page in pages {
+            let place = page.place.clone();
+            match self.lay(vec![page], Vec::new()).await {
+                Err(Stop::Store(error)) if is_of_content(&error) => {
+                    tracing::error!(%error, "a page of a source could not be kept");
+                    self.failed(place, &stumbled());
+                }
+                done => done?,
+            }
+        }
+        let heard = std::mem::take(&mut self.heard);
+        self.lay(Vec::new(), heard).await
+    }
+
+    async fn lay(&mut self, pages: Vec<Arrived>, heard: Vec<(String, Heard)>) -> Result<(), Stop> {
         if pages.is_empty() && heard.is_empty() {
             return Ok(());
         }
@@ -349,6 +384,25 @@ impl Sync<'_> {
         all.truncate(missing.max(LOOKS));
         all
     }
+}
+
+/// Why a page is left out that HQ stumbles over.
+fn stumbled() -> Fault {
+    Fault::Failed("HQ stumbled over what it read there.".to_owned())
+}
+
+/// Whether the store refused a write for what is in it, so that another one may go well.
+fn is_of_content(error: &StoreError) -> bool {
+    !matches!(
+        error,
+        StoreError::Busy
+            | StoreError::Reading
+            | StoreError::Full { .. }
+            | StoreError::Failed(_)
+            | StoreError::Unknown(_)
+            | StoreError::Closed
+            | StoreError::CalledOff
+    )
 }
 
 /// Puts what came where it is kept.

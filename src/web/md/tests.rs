@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{end_of, excerpt, plain, render, with_ticks};
+use super::{anchored, end_of, excerpt, plain, render, with_ticks};
 
 /// The tags of a text that was drawn, and its words as a browser shows them.
 fn taken_apart(html: &str) -> (Vec<&str>, String) {
@@ -224,4 +224,23 @@ fn an_excerpt_is_one_line_of_words() {
     );
     assert_eq!(excerpt("äöü and more", 3), "äöü…");
     assert_eq!(excerpt("", 3), "");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_drawn_and_cut_between_two_characters(
+        text in "([ -~]|[äßİ京あ한אبก]|\u{a0}|\u{2003}|\u{3000}|\u{2028}|\u{301}|\u{200d}|\u{1f469}|\u{202e}|\n|\t|\u{c}|[.!?。#<>&;@`*_|/-]){0,300}",
+        max in 0_usize..60,
+    ) {
+        let drawn = render(&text, &|word| word.starts_with('@').then(|| "/x".to_owned()));
+        drop(anchored(&drawn, str::to_owned));
+        prop_assert!(excerpt(&text, max).chars().count() <= max + 1);
+        for block in crate::blocks::of(&text) {
+            prop_assert!(text.get(block.range.clone()).is_some(), "{:?}", block.range);
+        }
+        for block in crate::blocks::editable(&text) {
+            prop_assert!(text.get(block.from..block.to).is_some());
+        }
+        prop_assert!(crate::file::clean_name(&text.repeat(2)).len() <= 255);
+    }
 }

@@ -176,7 +176,15 @@ async fn consumers(app: App, ws: Ws) -> Result<Json<List>, ApiError> {
     Ok(Json(List { items, next: None }))
 }
 
-pub(super) fn named(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
+/// A consumer that people steer.
+///
+/// # Errors
+/// When there is none of that name, or it follows by itself.
+pub fn named(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
+    if app.consumers.follower(name).is_some() {
+        let text = "it follows by itself; what it gave up can be tried again or dropped";
+        return Err(HealthError::Refused(text.to_owned()));
+    }
     let found = app.consumers.named(name).cloned();
     found.ok_or_else(|| HealthError::NoConsumer(name.to_owned()))
 }
@@ -224,20 +232,28 @@ async fn act_on(
 
 async fn view(app: &App, ws: &Ws, one: Arc<dyn Consume>) -> Result<Json<ConsumerView>, ApiError> {
     let name = one.name();
-    let standing = ws.look(move |ws| match one.number() {
-        index::NUMBER => index::standing(ws),
+    let follower = app.consumers.follower(name).map(|one| one.standing);
+    let standing = ws.look(move |ws| match (one.number(), follower) {
+        (index::NUMBER, _) => index::standing(ws),
+        (_, Some(standing)) => standing(ws),
         _ => consumer::standing(&ws.store, &*one).map(Some),
     });
     let standing = standing.await?.ok_or_else(|| HealthError::NoConsumer(name.to_owned()))?;
     Ok(Json(ConsumerView::of(standing, app.clock.now())))
 }
 
-/// Whoever may have given entries up: a consumer, or the search index.
+/// Whoever may have given entries up: a consumer, the search index, or another follower of the feed.
 ///
 /// # Errors
 /// When there is nobody of that name.
 pub fn giving_up(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
-    if name == index::NAME { Ok(Arc::new(index::Letters)) } else { named(app, name) }
+    if name == index::NAME {
+        return Ok(Arc::new(index::Letters));
+    }
+    match app.consumers.follower(name) {
+        Some(follower) => Ok(Arc::clone(&follower.letters)),
+        None => named(app, name),
+    }
 }
 
 async fn dead_letters(

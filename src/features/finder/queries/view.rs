@@ -507,7 +507,21 @@ pub fn of_name(read: &dyn Read, name: &str) -> Result<Option<Hit>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::{around, marked, snippet};
+    use proptest::prelude::*;
     use search::Wanted;
+
+    proptest! {
+        #[test]
+        fn any_text_is_shown_around_what_was_looked_for(
+            text in "([ -~]|[äßİ京あ한אبก]|\u{a0}|\u{2003}|\u{3000}|\u{2028}|\u{301}|\u{200d}|\u{1f469}|\u{202e}|\n|\t|\u{c}|[.!?。#<>&;@`*_|/-]){0,900}",
+        ) {
+            let wanted = Wanted::of("e").unwrap();
+            around(&text, Some(&wanted));
+            snippet(&text, Some(&wanted));
+            drop(marked(&text, Some(&wanted)));
+            drop(crate::comments::mentions::mentions(&text));
+        }
+    }
 
     #[test]
     fn what_is_marked_cannot_leave_its_text() {
