@@ -21,6 +21,8 @@ pub enum Command {
     Show(One),
     /// Take an import back: what others have changed since stays
     Undo(One),
+    /// Restore an import that was taken back
+    Redo(One),
 }
 
 /// A file to be imported.
@@ -58,13 +60,25 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let shown = door.call(ask).await?;
             print(common, &shown, &import_lines(&shown))
         }
-        Command::Undo(one) => {
-            let path = format!("{}/undo", at(&one.which));
-            let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
-            let undone = door.call(ask).await?;
-            print(common, &undone, &import_lines(&undone))
-        }
+        Command::Undo(one) => turned(common, door, (&one, "undo")).await,
+        Command::Redo(one) => turned(common, door, (&one, "redo")).await,
     }
+}
+
+/// Takes an import back or restores it, and waits for the end.
+async fn turned(
+    common: &Common,
+    door: &Door,
+    (one, verb): (&One, &str),
+) -> Result<u8, CommandError> {
+    let (at, workspace) = (format!("/api/v1/imports/{}", part(&one.which)), &one.place.workspace);
+    let path = format!("{at}/{verb}");
+    let mut now = door.call(Ask::post(path, &json!({})).within(workspace.as_ref())).await?;
+    while word(&now, "state") == "undoing" {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        now = door.call(Ask::get(at.as_str()).within(workspace.as_ref())).await?;
+    }
+    print(common, &now, &import_lines(&now))
 }
 
 /// Sends a file, says where its columns go, and lets it come in.

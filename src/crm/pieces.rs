@@ -1,7 +1,10 @@
 //! Work on many rows that goes on piece by piece, each in a transaction of its own behind a cursor: taken up again after
 //! a kill, taken back entry by entry. Imports and conversions are such work.
 
+use std::collections::HashSet;
 use std::fmt::Display;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use app::Ws;
 use features::history::queries::error::HistoryError;
@@ -11,24 +14,32 @@ use features::history::queries::names::Names;
 use features::history::queries::outlook::Outlook;
 use features::history::queries::preview::{Keeps, what_stays};
 use features::history::queries::scope::Wanted;
+use features::history::rules::Undone;
 use features::history::undo;
+use features::workspace::queries as workspace;
 use jiff::tz::TimeZone;
-use kernel::{Actor, Cause};
+use kernel::{Actor, Can, Cause, Role, TypedId};
 use noun::Target;
-use store::WriteTx;
+use store::{Read, StoreError, WriteTx, feed};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 use web::idempotency::Once;
-use web::session::Person;
+use web::session::{Access, Person, RequestId};
 
 use crate::error::CrmError;
+use crate::model::back::{self, Turn};
 use crate::model::{MAX_STAYED, Stayed};
 use crate::rules::Stays;
 
 /// Rows of a transaction.
 pub(crate) const PIECE: usize = 500;
+/// How long whoever asks waits for the end of what is taken back.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a piece is tried that the store refuses.
+const TRIES: u32 = 5;
 
 /// Work that goes on piece by piece, by the id of its record.
-pub(crate) trait Pieces: Copy + Display + Send + Sync + 'static {
+pub(crate) trait Pieces: TypedId + Display + Send + Sync + 'static {
     /// The name of its task, in a sentence: "an import".
     const NAME: &'static str;
 
@@ -44,11 +55,21 @@ pub(crate) trait Pieces: Copy + Display + Send + Sync + 'static {
     /// When it is gone.
     fn fail(self, tx: &mut WriteTx<'_>, why: String) -> Result<(), CrmError>;
 
-    /// Notes that an entry of it was taken back, with what stayed; without an entry, that all were looked at.
+    /// The entry that is taken back next; none when nothing is to be. With the entry in which that was last noted.
     ///
     /// # Errors
     /// When it is gone.
-    fn taken_back(self, tx: &mut WriteTx<'_>, back: (Option<u64>, Stays)) -> Result<(), CrmError>;
+    fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError>;
+
+    /// Notes that an entry of it was taken back, by which one, if anything of it was left, and what stayed.
+    ///
+    /// # Errors
+    /// When it is gone.
+    fn taken_back(
+        self,
+        tx: &mut WriteTx<'_>,
+        back: (u64, Option<u64>, Stays),
+    ) -> Result<(), CrmError>;
 }
 
 /// Lets work go on, from where it stands.
@@ -70,29 +91,169 @@ pub(crate) fn go_on<P: Pieces>(ws: &Ws, id: P) {
     });
 }
 
-/// Takes work back, newest entry first: rows that it made and nobody touched go, cells that it changed go back, what
-/// others have changed since stays.
-///
-/// # Errors
-/// When an entry cannot be taken back.
-pub(crate) async fn back<P: Pieces>(
-    ws: &Ws,
-    who: &Person,
-    id: P,
-    entries: &[u64],
-) -> Result<(), CrmError> {
-    for entry in entries.iter().rev().copied() {
-        let stays = stays(ws, who, entry).await?;
-        let done = undo::undo(ws, who, (Wanted::Entry(entry), None), Once::without_key()).await;
-        match done {
-            // It went back before, or nothing of it is left.
-            Ok(_) | Err(HistoryError::Nothing) => {}
-            Err(HistoryError::Store(error)) => return Err(error.into()),
-            Err(error) => return Err(CrmError::Refused(error.to_string())),
+/// Takes work back whose record says so, or brings it forth again, piece by piece: to the end, or until the work of the
+/// workspace halts; the next start goes on. Whoever asks hears of the end if that comes soon.
+pub(crate) async fn turn<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) {
+    let own = ws.clone();
+    let (tell, told) = oneshot::channel::<()>();
+    ws.spawn(P::NAME, async move {
+        let Some(_busy) = Busy::begin(&own, id) else { return };
+        if let Err(error) = back(&own, id, who).await {
+            match error {
+                CrmError::Store(error) => tracing::warn!(%error, %id, "{} rests", P::NAME),
+                error => {
+                    let why = web::form::sentence(&error.to_string());
+                    let noted = own.write(&id.by(&own), move |tx| id.fail(tx, why)).await;
+                    if let Err(error) = noted {
+                        tracing::warn!(%error, %id, "{} rests", P::NAME);
+                    }
+                }
+            }
         }
-        ws.write(who, move |tx| id.taken_back(tx, (Some(entry), stays))).await?;
+        drop(tell);
+    });
+    // ok: what takes longer goes on without whoever asked, who sees how far it is.
+    let _ = tokio::time::timeout(PATIENCE, told).await;
+}
+
+/// How far something is that is taken back or brought forth again, in a sentence.
+pub(crate) fn turning(entries: &[u64]) -> String {
+    let (done, all) = back::done_of(entries);
+    let what = match back::turn(entries) {
+        Some(Turn::Forth) => "Being restored",
+        Some(Turn::Back) | None => "Being taken back",
+    };
+    match all {
+        0 | 1 => what.to_owned(),
+        all => format!("{what}: {done} of {all} steps"),
     }
-    ws.write(who, move |tx| id.taken_back(tx, (None, Stays::default()))).await
+}
+
+/// The same in percent.
+pub(crate) fn turned(entries: &[u64]) -> u8 {
+    let (done, all) = back::done_of(entries);
+    u8::try_from((done * 100).checked_div(all).unwrap_or(100)).unwrap_or(100)
+}
+
+/// Takes up what the program left in the middle: of these records those that are being taken back.
+pub(crate) fn turn_on<P: Pieces>(
+    ws: &Ws,
+    found: impl FnOnce(&Ws) -> Result<Vec<P>, StoreError> + Send + 'static,
+) {
+    let own = ws.clone();
+    ws.spawn(P::NAME, async move {
+        match own.look(found).await {
+            Ok(found) => {
+                for id in found {
+                    turn(&own, id, None).await;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what is being taken back cannot be read"),
+        }
+    });
+}
+
+/// What is being taken back in this program, so that nothing is twice at once.
+static BUSY: LazyLock<Mutex<HashSet<(Uuid, Uuid)>>> = LazyLock::new(Mutex::default);
+
+struct Busy((Uuid, Uuid));
+
+impl Busy {
+    fn begin<P: Pieces>(ws: &Ws, id: P) -> Option<Self> {
+        let key = (ws.id.uuid(), id.uuid());
+        busy().insert(key).then_some(Self(key))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        busy().remove(&self.0);
+    }
+}
+
+fn busy() -> MutexGuard<'static, HashSet<(Uuid, Uuid)>> {
+    // ok: a thread that panicked with it in hand left whole entries.
+    BUSY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes back, newest entry first: rows that it made and nobody touched go, cells that it changed go back, what others
+/// have changed since stays.
+async fn back<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) -> Result<(), CrmError> {
+    let (halt, mut tries) = (ws.halt(), 0);
+    let Some((_, noted)) = ws.read(|snap| id.next_back(snap))? else { return Ok(()) };
+    let who = match who {
+        Some(who) => who,
+        None => ws.read(|snap| undoer(snap, id, noted))?,
+    };
+    // A stop waits for a piece, never for all of them.
+    while !halt.is_cancelled() {
+        let Some((entry, _)) = ws.read(|snap| id.next_back(snap))? else { return Ok(()) };
+        match one_back(ws, id, (&who, entry)).await {
+            Ok(()) => tries = 0,
+            // What the store could not do now it may do later.
+            Err(CrmError::Store(error))
+                if !matches!(error, StoreError::Closed) && tries < TRIES =>
+            {
+                tries += 1;
+                tracing::warn!(%error, %id, "{} has to wait", P::NAME);
+                tokio::select! {
+                    () = tokio::time::sleep(ws.app.consumers.pause_after(tries)) => {}
+                    () = halt.cancelled() => return Ok(()),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn one_back<P: Pieces>(ws: &Ws, id: P, (who, entry): (&Person, u64)) -> Result<(), CrmError> {
+    let stays = stays(ws, who, entry).await?;
+    let kept = stays.clone();
+    let note = move |tx: &mut WriteTx<'_>, by: Option<u64>| {
+        match id.taken_back(tx, (entry, by, kept.clone())) {
+            // It has gone with its collection.
+            Ok(()) | Err(CrmError::NotFound { .. }) => Ok(()),
+            Err(CrmError::Store(error)) => Err(error),
+            Err(error) => Err(StoreError::Failed(error.to_string())),
+        }
+    };
+    let noted = note.clone();
+    let also = move |tx: &mut WriteTx<'_>, undone: &Undone| Ok(noted(tx, Some(undone.seq))?);
+    let wanted = (Wanted::Entry(entry), None);
+    match undo::undo_and(ws, who, wanted, Once::without_key(), also).await {
+        Ok(_) => Ok(()),
+        // It went back before, or nothing of it is left.
+        Err(HistoryError::Nothing) => Ok(ws.write(who, move |tx| note(tx, None)).await?),
+        Err(HistoryError::Store(error)) => Err(error.into()),
+        Err(error) => Err(CrmError::Refused(error.to_string())),
+    }
+}
+
+/// Whoever began to take it back, by the entry in which that was last noted: with the rights of a member, whatever the
+/// request had.
+fn undoer<P: Pieces>(read: &dyn Read, id: P, noted: u64) -> Result<Person, CrmError> {
+    let gone = || {
+        let text = "whoever wanted this is no member any more who may change records";
+        CrmError::Refused(text.to_owned())
+    };
+    let entry = feed::entry(read, noted)?;
+    let Some(Actor::Person { account, via }) = entry.map(|entry| entry.actor) else {
+        return Err(gone());
+    };
+    let member = workspace::member(read, account)?.filter(|member| member.role != Role::Viewer);
+    let member = member.ok_or_else(gone)?;
+    Ok(Person {
+        account,
+        name: member.name,
+        email: String::new(),
+        role: member.role,
+        via,
+        request: RequestId(id.uuid().into_bytes()),
+        access: Access::of(&[Can::Read, Can::Write]),
+        is_proved: false,
+        zone: "UTC".to_owned(),
+    })
 }
 
 /// What stays when an entry is taken back now.

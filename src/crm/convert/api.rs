@@ -8,11 +8,13 @@ use kernel::Can;
 use noun::Kind;
 use web::error::ApiError;
 use web::extract::{Json, Path, Query};
+use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
 use super::{Example, Wish, foresee, start, take_back};
 use crate::error::CrmError;
+use crate::model::back::Turn;
 use crate::model::{CONTACTS, Cast, Conversion, ConversionId, ImportState, ORGANIZATIONS, RECORDS};
 use crate::pages::home_of;
 use crate::rules;
@@ -41,8 +43,17 @@ pub fn routes() -> Routes {
         .post(
             "/conversions/{id}/undo",
             undo.needs(Can::Write).doc(|| {
-                Doc::new("Take a conversion back; what others have changed since stays")
-                    .returns::<KindView>()
+                Doc::new(
+                    "Take a conversion back; what others have changed since stays. A long one goes on after \
+                     the answer, in state `undoing`",
+                )
+                .returns::<KindView>()
+            }),
+        )
+        .post(
+            "/conversions/{id}/redo",
+            redo.needs(Can::Write).doc(|| {
+                Doc::new("Restore a conversion that was taken back").returns::<KindView>()
             }),
         )
 }
@@ -145,6 +156,7 @@ pub(super) fn table_of(word: &str) -> Option<u16> {
 async fn convert(
     ws: Ws,
     who: Person,
+    once: Once,
     Path(key): Path<String>,
     Query(of): Query<Of>,
     Json(body): Json<KindBody>,
@@ -159,7 +171,7 @@ async fn convert(
     };
     let wish = Wish { home, key, kind, to };
     if !body.dry_run {
-        return Ok(Json(view(start(&ws, &who, wish).await?)));
+        return Ok(Json(view(start(&ws, &who, wish, once).await?)));
     }
     let seen = ws.look(move |ws| ws.read(|snap| foresee(snap, &who, &wish))).await?;
     let Cast { same, other, lost } = seen.counts;
@@ -187,7 +199,17 @@ async fn show(ws: Ws, Path(id): Path<ConversionId>) -> Result<Json<KindView>, Ap
 async fn undo(
     ws: Ws,
     who: Person,
+    once: Once,
     Path(id): Path<ConversionId>,
 ) -> Result<Json<KindView>, ApiError> {
-    Ok(Json(view(take_back(&ws, &who, id).await?)))
+    Ok(Json(view(take_back(&ws, &who, (id, Turn::Back), once).await?)))
+}
+
+async fn redo(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ConversionId>,
+) -> Result<Json<KindView>, ApiError> {
+    Ok(Json(view(take_back(&ws, &who, (id, Turn::Forth), once).await?)))
 }

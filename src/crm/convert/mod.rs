@@ -10,10 +10,12 @@ use kernel::{Actor, Cause, Part, TypedId as _};
 use noun::{Column, FieldValue, Kind};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
+use web::idempotency::Once;
 use web::session::Person;
 
 use crate::error::CrmError;
 use crate::list::filled;
+use crate::model::back::{self, Turn};
 use crate::model::{
     Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, Home, ImportState, Row, Shape,
     of_table,
@@ -149,11 +151,14 @@ fn each<B: Book>(
     Ok(())
 }
 
-/// Gives a field another kind, and lets its values follow.
+/// Gives a field another kind, and lets its values follow. Asked again with its key it says the same.
 ///
 /// # Errors
 /// When the field cannot get this kind, or a value would be lost that each record must have.
-pub async fn start(ws: &Ws, who: &Person, wish: Wish) -> Result<Conversion, CrmError> {
+pub async fn start(ws: &Ws, who: &Person, wish: Wish, once: Once) -> Result<Conversion, CrmError> {
+    if let Some(id) = ws.read(|snap| once.answered::<ConversionId>(snap))? {
+        return ws.read(|snap| rules::conversion_of(snap, id));
+    }
     let (asks, asked) = (who.clone(), wish.clone());
     let seen = ws.look(move |ws| ws.read(|snap| foresee(snap, &asks, &asked))).await?;
     if seen.column.required && 0 < seen.counts.lost {
@@ -163,21 +168,27 @@ pub async fn start(ws: &Ws, who: &Person, wish: Wish) -> Result<Conversion, CrmE
         );
         return Err(CrmError::field("kind", told));
     }
-    let one = ws
-        .write(who, move |tx| {
-            let rows = seen.rows;
-            let first = if rows.len() <= WHOLE { rows.as_slice() } else { &[] };
-            rules::begin_conversion(tx, (wish.home, &wish.key), seen.to, (rows.len(), first))
-        })
-        .await?;
+    let begin = once.run(move |tx| {
+        let rows = seen.rows;
+        let first = if rows.len() <= WHOLE { rows.as_slice() } else { &[] };
+        let of = (wish.home, wish.key.as_str());
+        rules::begin_conversion(tx, of, seen.to, (rows.len(), first)).map(|one| one.id)
+    });
+    let id = ws.write(who, begin).await?;
+    let one = ws.read(|snap| rules::conversion_of(snap, id))?;
     if one.state == ImportState::Running {
         pieces::go_on(ws, one.id);
     }
     Ok(one)
 }
 
-/// Takes up conversions that the program left in the middle.
+/// Takes up conversions that the program left in the middle, on their way or back.
 pub fn begin(ws: &Ws) {
+    pieces::turn_on::<ConversionId>(ws, |ws| {
+        let all: Vec<Conversion> = ws.read(|snap| snap.list(&Range::all()))?;
+        let turns = all.into_iter().filter(|one| one.state == ImportState::Undoing);
+        Ok(turns.map(|one| one.id).collect())
+    });
     let running = ws.read(|snap| snap.ids::<Conversion>(CONVERSIONS_RUNNING, &Range::all()));
     match running {
         Ok(running) => running.into_iter().for_each(|id| pieces::go_on(ws, id)),
@@ -202,7 +213,19 @@ impl Pieces for ConversionId {
         rules::fail_conversion(tx, self, why)
     }
 
-    fn taken_back(self, tx: &mut WriteTx<'_>, back: (Option<u64>, Stays)) -> Result<(), CrmError> {
+    fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError> {
+        let found: Option<(Conversion, u64)> = read.get_rev(self)?;
+        let (one, rev) = found.ok_or_else(|| CrmError::no("conversion", &self.to_string()))?;
+        let turns = one.state == ImportState::Undoing;
+        let next = back::left(&one.entries).last().filter(|_| turns);
+        Ok(next.map(|entry| (*entry, rev)))
+    }
+
+    fn taken_back(
+        self,
+        tx: &mut WriteTx<'_>,
+        back: (u64, Option<u64>, Stays),
+    ) -> Result<(), CrmError> {
         rules::conversion_back(tx, self, back)
     }
 }
@@ -248,19 +271,19 @@ async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
     Ok(())
 }
 
-/// Takes a conversion back, newest entry first; what others have changed since stays.
+/// Lets a conversion be taken back, newest entry first, or brought forth again; what others have changed since stays.
+/// Answers with how far that has come: what is small is done by then.
 ///
 /// # Errors
 /// When there is nothing to take back, or it still runs.
-pub async fn take_back(ws: &Ws, who: &Person, id: ConversionId) -> Result<Conversion, CrmError> {
-    let one = ws.read(|snap| rules::conversion_of(snap, id))?;
-    if one.state == ImportState::Running {
-        return Err(CrmError::Refused("the values are still being converted".to_owned()));
-    }
-    if one.entries.is_empty() {
-        return Err(CrmError::Refused("there is nothing to take back".to_owned()));
-    }
-    pieces::back(ws, who, id, &one.entries).await?;
+pub async fn take_back(
+    ws: &Ws,
+    who: &Person,
+    (id, turn): (ConversionId, Turn),
+    once: Once,
+) -> Result<Conversion, CrmError> {
+    ws.write(who, once.run(move |tx| rules::turn_conversion(tx, id, turn).map(drop))).await?;
+    pieces::turn(ws, id, Some(who.clone())).await;
     ws.read(|snap| rules::conversion_of(snap, id))
 }
 
@@ -271,7 +294,7 @@ pub(crate) fn said(one: &Conversion) -> String {
     let came = format!("{same} as they were, {other} converted, {lost} lost");
     match &one.state {
         ImportState::Running => format!("{} of {} values: {came}", one.next, one.rows),
-        ImportState::Undoing => format!("Being taken back: {came}"),
+        ImportState::Undoing => pieces::turning(&one.entries),
         ImportState::Undone if 0 < one.kept + one.kept_fields => {
             format!("Taken back, but for {}", one.kept + one.kept_fields)
         }

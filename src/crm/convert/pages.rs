@@ -10,12 +10,14 @@ use features::tasks::queries::scene::Scene;
 use kernel::{Can, Problem as _, ProblemKind};
 use noun::{Column, Kind};
 use web::error::PageError;
-use web::extract::{Form, Path, Query};
+use web::extract::{Form, Path, Path2, Query};
 use web::flash;
 use web::html;
 use web::hx::Hx;
+use web::idempotency::Once;
 use web::live::Live;
 use web::parts::Choice;
+use web::path_words;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
@@ -24,8 +26,10 @@ use super::api::table_of;
 use super::{Example, Foreseen, Wish, foresee, said, start, take_back};
 use crate::error::CrmError;
 use crate::import::pages::{StayedLine, stayed_line};
+use crate::model::back::Turn;
 use crate::model::{Cast, ConversionId, Home, ImportState};
 use crate::pages::{home_of, word_of};
+use crate::pieces;
 use crate::rules;
 
 /// Routes below the workspace.
@@ -35,7 +39,7 @@ pub fn routes() -> Routes {
         .get("/settings/fields/{key}/kind", ask.needs(Can::Write))
         .post("/settings/fields/{key}/kind", convert.needs(Can::Write))
         .get("/settings/conversions/{id}", show.needs(Can::Read))
-        .post("/settings/conversions/{id}/undo", undo.needs(Can::Write))
+        .post("/settings/conversions/{id}/{verb}", turn.needs(Can::Write))
 }
 
 /// What a form says: which field, and the kind that it is to get.
@@ -188,7 +192,7 @@ async fn convert(
 ) -> Result<Response, PageError> {
     let home = ws.read(|snap| home_of(snap, &asked.of))?;
     let done = match wish(home, &key, &asked) {
-        Some(wish) => start(&ws, &who, wish).await,
+        Some(wish) => start(&ws, &who, wish, Once::without_key()).await,
         None => Err(CrmError::field("kind", "Choose a kind.")),
     };
     match done {
@@ -218,6 +222,7 @@ struct ShowPage {
     stayed: Vec<StayedLine>,
     more_stayed: usize,
     can_undo: bool,
+    can_redo: bool,
 }
 
 async fn show(
@@ -231,8 +236,11 @@ async fn show(
         let scene = Scene::new(&ws, &who, snap)?;
         let one = rules::conversion_of(snap, id)?;
         let base = ws.url(&format!("settings/conversions/{id}"));
-        let running = one.state == ImportState::Running;
+        let turns = one.state == ImportState::Undoing;
+        let running = one.state == ImportState::Running || turns;
+        let is_undone = one.state == ImportState::Undone;
         let share = one.next.saturating_mul(100).checked_div(one.rows).unwrap_or(100);
+        let share = if turns { u32::from(pieces::turned(&one.entries)) } else { share };
         Ok::<_, CrmError>(ShowPage {
             shell,
             live: Live::new(base.clone()).record("conversions", id),
@@ -248,7 +256,8 @@ async fn show(
                 let kept = u64::from(one.kept) + u64::from(one.kept_fields);
                 usize::try_from(kept).unwrap_or(usize::MAX).saturating_sub(one.stayed.len())
             },
-            can_undo: scene.may_write && !running && !one.entries.is_empty(),
+            can_undo: scene.may_write && !running && !is_undone && !one.entries.is_empty(),
+            can_redo: scene.may_write && is_undone && !one.entries.is_empty(),
             label: one.label,
         })
     })?;
@@ -258,14 +267,26 @@ async fn show(
     }
 }
 
-async fn undo(
+path_words! {
+    /// Which way a conversion goes that is over.
+    Verb {
+        Undo = "undo",
+        Redo = "redo",
+    }
+}
+
+async fn turn(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path(id): Path<ConversionId>,
+    Path2(id, verb): Path2<ConversionId, Verb>,
 ) -> Result<Response, PageError> {
-    let one = take_back(&ws, &who, id).await?;
+    let turn = match verb {
+        Verb::Undo => Turn::Back,
+        Verb::Redo => Turn::Forth,
+    };
+    let one = take_back(&ws, &who, (id, turn), Once::without_key()).await?;
     let at = ws.url(&format!("settings/conversions/{id}"));
     Ok(flash::say(&app, Flash::ok(said(&one)), hx.go_to(&at)))
 }

@@ -13,6 +13,7 @@ use sheet::Table;
 use store::{Range, ReadExt as _};
 use web::error::ApiError;
 use web::extract::{Json, Patch, Path, Path2, Query};
+use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
@@ -20,6 +21,7 @@ use web::upload;
 use super::mapping::{becomes, choose, goes, moved, word_of as word_of_choice};
 use super::{MAX_BYTES, Preview, found, look_at, start, take_back, trial};
 use crate::error::CrmError;
+use crate::model::back::{self, Turn};
 use crate::model::{Clash, Goes, Import, ImportState, Mapped};
 use crate::pages::{home_of, word_of};
 use crate::rules::{self, CellSeen, ImportPatch, RowSeen};
@@ -51,7 +53,11 @@ pub fn routes() -> Routes {
         .post(
             "/imports/{id}/{verb}",
             act.needs(Can::Write).doc(|| {
-                Doc::new("`preview` what it would do, `begin`, `cancel` or `undo` it").returns::<ImportView>()
+                Doc::new(
+                    "`preview` what it would do, `begin`, `cancel`, `undo` or `redo` it. A long `undo` goes on \
+                     after the answer, in state `undoing`",
+                )
+                .returns::<ImportView>()
             }),
         )
 }
@@ -120,6 +126,9 @@ struct ImportView {
     wrong: u32,
     /// Cells of rows that came in which stay empty, as they cannot be read.
     cells: u32,
+    /// Steps that were taken back or restored, and how many there are; while that goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<(usize, usize)>,
     /// Records that stayed when it was taken back.
     kept: u32,
     /// Single fields that stayed then.
@@ -188,6 +197,7 @@ fn view(import: Import) -> ImportView {
         skipped: import.counts.skipped,
         wrong: import.counts.wrong,
         cells: import.counts.cells,
+        steps: back::turn(&import.entries).map(|_| back::done_of(&import.entries)),
         kept: import.kept,
         kept_fields: import.kept_fields,
         clash: import.clash.word(),
@@ -334,12 +344,16 @@ fn mapped(
 async fn act(
     ws: Ws,
     who: Person,
+    once: Once,
     Path2(id, verb): Path2<ImportId, String>,
 ) -> Result<Json<ImportView>, ApiError> {
     match verb.as_str() {
-        "begin" => start(&ws, &who, id).await?,
-        "cancel" => ws.write(&who, move |tx| rules::cancel_import(tx, id)).await.map(drop)?,
-        "undo" => take_back(&ws, &who, id).await.map(drop)?,
+        "begin" => start(&ws, &who, id, once).await?,
+        "cancel" => {
+            ws.write(&who, once.run(move |tx| rules::cancel_import(tx, id).map(drop))).await?;
+        }
+        "undo" => take_back(&ws, &who, (id, Turn::Back), once).await.map(drop)?,
+        "redo" => take_back(&ws, &who, (id, Turn::Forth), once).await.map(drop)?,
         "preview" => {
             let told = |import: Import, table: &Table, seen: Preview| {
                 let (counts, problems) = (seen.came.counts, seen.came.problems);

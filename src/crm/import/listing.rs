@@ -18,6 +18,7 @@ use web::time::RelTime;
 use super::pages::place;
 use crate::error::CrmError;
 use crate::model::{Counts, Import, ImportState};
+use crate::pieces;
 
 struct ImportLine {
     name: String,
@@ -101,7 +102,7 @@ pub(super) fn said(import: &Import) -> String {
         ImportState::Cancelled => {
             format!("Stopped after {} of {} rows: {came}", import.next, import.rows)
         }
-        ImportState::Undoing => format!("Being taken back: {came}"),
+        ImportState::Undoing => pieces::turning(&import.entries),
         ImportState::Undone => {
             let kept = [(import.kept, "record"), (import.kept_fields, "value")];
             let kept: Vec<String> =

@@ -15,11 +15,13 @@ use app::{Who as _, Ws};
 use kernel::text::ellipsis;
 use kernel::{Actor, Cause, ImportId, Part};
 use sheet::{Options, Table};
-use store::{BlobId, Range, ReadExt as _, Snap, StoreError, WriteTx};
+use store::{BlobId, Range, Read, ReadExt as _, Snap, StoreError, WriteTx};
+use web::idempotency::Once;
 use web::session::Person;
 
 use crate::columns;
 use crate::error::CrmError;
+use crate::model::back::{self, Turn};
 use crate::model::{Goes, Home, IMPORTS_RUNNING, Import, ImportState, Mapped};
 use crate::pieces::{self, PIECE, Pieces};
 use crate::rules::{self, Came, NewImport, Numbered, Stays};
@@ -157,16 +159,18 @@ pub fn preview(
     Ok(seen)
 }
 
-/// Begins an import and lets its rows come in.
+/// Begins an import and lets its rows come in. Asked again with its key it says the same.
 ///
 /// # Errors
 /// When it has begun already, a field cannot be made, or no column has the name.
-pub async fn start(ws: &Ws, who: &Person, id: ImportId) -> Result<(), CrmError> {
-    let import = ws.read(|snap| found(snap, id))?;
-    let table = ws.look(move |ws| table(ws, &import)).await?;
-    let rows = table.rows;
-    ws.write(&(who.actor(), Cause::Import(id)), move |tx| rules::begin_import(tx, id, &rows))
-        .await?;
+pub async fn start(ws: &Ws, who: &Person, id: ImportId, once: Once) -> Result<(), CrmError> {
+    if ws.read(|snap| once.answered::<()>(snap))?.is_none() {
+        let import = ws.read(|snap| found(snap, id))?;
+        let table = ws.look(move |ws| table(ws, &import)).await?;
+        let rows = table.rows;
+        let begin = once.run(move |tx| rules::begin_import(tx, id, &rows).map(drop));
+        ws.write(&(who.actor(), Cause::Import(id)), begin).await?;
+    }
     go_on(ws, id);
     Ok(())
 }
@@ -180,8 +184,13 @@ pub fn go_on(ws: &Ws, id: ImportId) {
     pieces::go_on(ws, id);
 }
 
-/// Takes up imports that the program left in the middle.
+/// Takes up imports that the program left in the middle, on their way in or back.
 pub fn begin(ws: &Ws) {
+    pieces::turn_on::<ImportId>(ws, |ws| {
+        let all: Vec<Import> = ws.read(|snap| snap.list(&Range::all()))?;
+        let turns = all.into_iter().filter(|import| import.state == ImportState::Undoing);
+        Ok(turns.map(|import| import.id).collect())
+    });
     let running = ws.read(|snap| snap.ids::<Import>(IMPORTS_RUNNING, &Range::all()));
     match running {
         Ok(running) => running.into_iter().for_each(|id| go_on(ws, id)),
@@ -207,7 +216,19 @@ impl Pieces for ImportId {
         rules::fail_import(tx, self, why).map(drop)
     }
 
-    fn taken_back(self, tx: &mut WriteTx<'_>, back: (Option<u64>, Stays)) -> Result<(), CrmError> {
+    fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError> {
+        let found: Option<(Import, u64)> = read.get_rev(self)?;
+        let (import, rev) = found.ok_or_else(|| CrmError::no("import", &self.to_string()))?;
+        let turns = import.state == ImportState::Undoing;
+        let next = back::left(&import.entries).last().filter(|_| turns);
+        Ok(next.map(|entry| (*entry, rev)))
+    }
+
+    fn taken_back(
+        self,
+        tx: &mut WriteTx<'_>,
+        back: (u64, Option<u64>, Stays),
+    ) -> Result<(), CrmError> {
         rules::taken_back(tx, self, back).map(drop)
     }
 }
@@ -235,23 +256,20 @@ async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
     Ok(())
 }
 
-/// Takes an import back, newest entry first: rows that it made and nobody touched go, cells that it changed go back,
-/// what others have changed since stays.
+/// Lets an import be taken back, newest entry first, or brought forth again: rows that it made and nobody touched go, cells
+/// that it changed go back, what others have changed since stays. Answers with how far that has come: what is small is
+/// done by then.
 ///
 /// # Errors
 /// When there is nothing to take back, or it still runs.
-pub async fn take_back(ws: &Ws, who: &Person, id: ImportId) -> Result<Import, CrmError> {
-    let import = ws.read(|snap| found(snap, id))?;
-    match import.state {
-        ImportState::Running => {
-            return Err(CrmError::Refused("this import still runs; stop it first".to_owned()));
-        }
-        ImportState::Draft | ImportState::Undone => {
-            return Err(CrmError::Refused("there is nothing to take back".to_owned()));
-        }
-        _ => {}
-    }
-    pieces::back(ws, who, id, &import.entries).await?;
+pub async fn take_back(
+    ws: &Ws,
+    who: &Person,
+    (id, turn): (ImportId, Turn),
+    once: Once,
+) -> Result<Import, CrmError> {
+    ws.write(who, once.run(move |tx| rules::turn_import(tx, id, turn).map(drop))).await?;
+    pieces::turn(ws, id, Some(who.clone())).await;
     ws.read(|snap| found(snap, id))
 }
 

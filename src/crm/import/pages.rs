@@ -17,6 +17,7 @@ use web::flash;
 use web::format::{count, grouped};
 use web::html;
 use web::hx::Hx;
+use web::idempotency::Once;
 use web::live::Live;
 use web::parts::{Choice, percent};
 use web::path_words;
@@ -32,10 +33,12 @@ use super::trial::{self, Trial};
 use super::{MAX_BYTES, Preview, look_at, start, table, take_back};
 use crate::columns;
 use crate::error::CrmError;
+use crate::model::back::{self, Turn};
 use crate::model::{
     Book, Clash, Contacts, Home, Import, ImportState, Organizations, RowProblem, Stayed,
 };
 use crate::names::fields_of;
+use crate::pieces;
 use crate::queries;
 use crate::rules::{self, ImportPatch};
 use crate::typed::{Typed, text};
@@ -258,6 +261,7 @@ struct ShowPage {
     error: String,
     may_write: bool,
     can_undo: bool,
+    can_redo: bool,
 }
 
 /// A trial of rows that goes on.
@@ -373,8 +377,12 @@ fn page(
         list_label,
         state: import.state.word(),
         said: said(import),
-        share: u8::try_from(share).unwrap_or(100),
-        rests: import.state == ImportState::Running && RESTS_MS < waits,
+        share: match import.state {
+            ImportState::Undoing => pieces::turned(&import.entries),
+            _ => u8::try_from(share).unwrap_or(100),
+        },
+        rests: matches!(import.state, ImportState::Running | ImportState::Undoing)
+            && RESTS_MS < waits,
         rows: grouped(u64::from(import.rows)),
         columns: match table {
             Some(table) => columns_of(read, import, table)?,
@@ -408,7 +416,15 @@ fn page(
         error,
         may_write: scene.may_write,
         can_undo: !import.entries.is_empty()
-            && !matches!(import.state, ImportState::Running | ImportState::Draft),
+            && back::turn(&import.entries) != Some(Turn::Forth)
+            && matches!(
+                import.state,
+                ImportState::Done | ImportState::Cancelled | ImportState::Failed(_)
+            ),
+        can_redo: !import.entries.is_empty()
+            && (import.state == ImportState::Undone
+                || (matches!(import.state, ImportState::Failed(_))
+                    && back::turn(&import.entries) == Some(Turn::Forth))),
         shell,
         base,
     })
@@ -459,7 +475,7 @@ async fn save(
     ws.write(&who, move |tx| rules::change_import(tx, id, patch)).await?;
     let at = ws.url(&format!("imports/{id}"));
     if text(&typed, "then") == "begin" && !is_other {
-        return match start(&ws, &who, id).await {
+        return match start(&ws, &who, id, Once::without_key()).await {
             Ok(()) => Ok(hx.go_to(&at)),
             Err(error) if error.kind() == ProblemKind::Invalid => {
                 let asked = RowsAsked::default();
@@ -498,6 +514,7 @@ path_words! {
     Verb {
         Cancel = "cancel",
         Undo = "undo",
+        Redo = "redo",
         GoOn = "on",
     }
 }
@@ -511,9 +528,11 @@ async fn act(
 ) -> Result<Response, PageError> {
     let import = match verb {
         Verb::Cancel => ws.write(&who, move |tx| rules::cancel_import(tx, id)).await?,
-        Verb::Undo => take_back(&ws, &who, id).await?,
+        Verb::Undo => take_back(&ws, &who, (id, Turn::Back), Once::without_key()).await?,
+        Verb::Redo => take_back(&ws, &who, (id, Turn::Forth), Once::without_key()).await?,
         Verb::GoOn => {
             super::go_on(&ws, id);
+            pieces::turn(&ws, id, None).await;
             ws.read(|snap| super::found(snap, id))?
         }
     };

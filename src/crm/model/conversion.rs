@@ -100,7 +100,8 @@ pub struct Conversion {
     pub after: Option<Uuid>,
     /// What became of their values.
     pub counts: Cast,
-    /// The entries of the feed in which it happened, but for those that were taken back.
+    /// The entries of the feed in which it happened; when it was taken back those that did so, and on the way both, as
+    /// [`super::back`] says.
     pub entries: Vec<u64>,
     /// Who converts.
     pub by: Actor,

@@ -94,7 +94,7 @@ pub enum ImportState {
     Done,
     /// Somebody stopped it; what came in stays.
     Cancelled,
-    /// It is being taken back.
+    /// It is being taken back, or brought forth again.
     Undoing,
     /// It was taken back.
     Undone,
@@ -200,7 +200,8 @@ pub struct Import {
     pub counts: Counts,
     /// What was wrong with them, at most [`MAX_PROBLEMS`].
     pub problems: Vec<RowProblem>,
-    /// The entries of the feed in which fields were made and rows came in, but for those that were taken back.
+    /// The entries of the feed in which fields were made and rows came in; when it was taken back those that did so, and
+    /// on the way both, as [`super::back`] says.
     pub entries: Vec<u64>,
     /// Records that stayed when it was taken back, as others have changed them since.
     pub kept: u32,

@@ -1,6 +1,7 @@
 //! Records of contacts, organizations and collections, the fields that people make for them, what was talked, and what
 //! agents suggest.
 
+pub mod back;
 mod collection;
 mod conversion;
 mod field;

@@ -18,8 +18,8 @@ use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
 use crate::model::{
     Becomes, Book, Clash, CollectionId, Contacts, Counts, Goes, Home, Import, ImportState,
-    MAX_PROBLEMS, MAX_STAYED, Mapped, NAME, Organizations, Records, Row, RowProblem, Stayed,
-    identity_key, name_key,
+    MAX_PROBLEMS, Mapped, NAME, Organizations, Records, Row, RowProblem, Stayed, identity_key,
+    name_key,
 };
 use crate::names::{Known, title_of};
 
@@ -100,7 +100,7 @@ pub fn import_of(tx: &WriteTx<'_>, id: ImportId) -> Result<Import, CrmError> {
     tx.get(id)?.ok_or_else(|| CrmError::no("import", &id.to_string()))
 }
 
-fn put(tx: &mut WriteTx<'_>, mut import: Import) -> Result<Import, CrmError> {
+pub(super) fn put(tx: &mut WriteTx<'_>, mut import: Import) -> Result<Import, CrmError> {
     import.updated_at = tx.now();
     tx.put(&import)?;
     Ok(import)
@@ -568,26 +568,4 @@ pub struct Stays {
     pub fields: usize,
     /// Which, as many as are kept.
     pub told: Vec<Stayed>,
-}
-
-/// Notes that an entry of an import was taken back, with what stayed; after the last one it is over.
-///
-/// # Errors
-/// When it is gone.
-pub fn taken_back(
-    tx: &mut WriteTx<'_>,
-    id: ImportId,
-    (entry, stays): (Option<u64>, Stays),
-) -> Result<Import, CrmError> {
-    let mut import = import_of(tx, id)?;
-    import.entries.retain(|one| Some(*one) != entry);
-    import.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
-    import.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
-    let room = MAX_STAYED.saturating_sub(import.stayed.len());
-    import.stayed.extend(stays.told.into_iter().take(room));
-    import.state = match import.entries.is_empty() {
-        true => ImportState::Undone,
-        false => ImportState::Undoing,
-    };
-    put(tx, import)
 }

@@ -12,10 +12,12 @@ use uuid::Uuid;
 use super::fields::{checked, def_of};
 use super::imports::{Stays, day};
 use super::suggestions::void_field;
+use super::turns::{nothing_to, turns_other};
 use super::words::choices_of;
 use crate::cards::FIELD;
 use crate::columns;
 use crate::error::CrmError;
+use crate::model::back::{self, Turn};
 use crate::model::{
     Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState,
     MAX_STAYED, NAME, Row, Shape, of_table,
@@ -324,24 +326,56 @@ pub fn fail_conversion(
     put(tx, Conversion { state: ImportState::Failed(why), ..one }).map(drop)
 }
 
-/// Notes that an entry of a conversion was taken back, with what stayed; after the last one it is over.
+/// Lets a conversion be taken back, or brought forth again. One for which that goes on already goes on.
+///
+/// # Errors
+/// When it still runs, goes the other way, or there is nothing to do.
+pub fn turn_conversion(
+    tx: &mut WriteTx<'_>,
+    id: ConversionId,
+    turn: Turn,
+) -> Result<Conversion, CrmError> {
+    let mut one = conversion_of(tx, id)?;
+    let goes = back::turn(&one.entries);
+    if one.state == ImportState::Running {
+        return Err(CrmError::Refused("the values are still being converted".to_owned()));
+    }
+    if goes.is_some_and(|goes| goes != turn) {
+        return Err(CrmError::Refused(turns_other(turn)));
+    }
+    let is_undone = one.state == ImportState::Undone;
+    if one.entries.is_empty() || (goes.is_none() && is_undone != (turn == Turn::Forth)) {
+        return Err(CrmError::Refused(nothing_to(turn)));
+    }
+    if goes.is_none() {
+        (one.kept, one.kept_fields, one.stayed) = (0, 0, Vec::new());
+        back::begin(&mut one.entries, turn);
+    }
+    one.state = ImportState::Undoing;
+    put(tx, one)
+}
+
+/// Notes that an entry of a conversion was taken back, by which one, and what stayed; after the last one it is over.
 ///
 /// # Errors
 /// When it is gone.
 pub fn conversion_back(
     tx: &mut WriteTx<'_>,
     id: ConversionId,
-    (entry, stays): (Option<u64>, Stays),
+    (entry, by, stays): (u64, Option<u64>, Stays),
 ) -> Result<(), CrmError> {
     let mut one = conversion_of(tx, id)?;
-    one.entries.retain(|kept| Some(*kept) != entry);
+    if !back::left(&one.entries).contains(&entry) {
+        return Ok(());
+    }
     one.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
     one.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
     let room = MAX_STAYED.saturating_sub(one.stayed.len());
     one.stayed.extend(stays.told.into_iter().take(room));
-    one.state = match one.entries.is_empty() {
-        true => ImportState::Undone,
-        false => ImportState::Undoing,
-    };
+    match back::took(&mut one.entries, Some(entry), by) {
+        Some(Turn::Back) => one.state = ImportState::Undone,
+        Some(Turn::Forth) => one.state = ImportState::Done,
+        None => {}
+    }
     put(tx, one).map(drop)
 }

@@ -10,6 +10,7 @@ mod rows;
 mod suggestions;
 mod tags;
 mod talks;
+mod turns;
 mod words;
 
 pub use block::{Block, Pasted, RefusedCell, paste};
@@ -21,15 +22,16 @@ pub use fields::{
 };
 pub use imports::{
     Begun, Came, ImportPatch, NewImport, Numbered, Stays, begin_import, bring, cancel_import,
-    change_import, fail_import, import_of, import_rows, make_import, taken_back,
+    change_import, fail_import, import_of, import_rows, make_import,
 };
 pub use kinds::{
     Became, Caster, begin_conversion, conversion_back, conversion_of, convert_rows, convertible,
-    fail_conversion, shaped, written,
+    fail_conversion, shaped, turn_conversion, written,
 };
 pub use rows::{Changed, Sent, add, change, create, expect_rev, remove, set_archived, upsert};
 pub use suggestions::{Decided, Undecided, call_right, decide, decide_all, put_back, suggest};
 pub(crate) use tags::replace_label;
 pub use tags::{tags_wait, take_over_tags};
 pub use talks::{TalkPatch, change_talk, follow_up, log, remove_talk};
+pub use turns::{taken_back, turn_import};
 pub use words::{becomes, is_chosen, unknown};

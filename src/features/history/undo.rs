@@ -5,8 +5,8 @@
 
 use app::Ws;
 use kernel::Cause;
-use store::Ahead;
 use store::undo::Basis;
+use store::{Ahead, WriteTx};
 use web::idempotency::Once;
 use web::session::Person;
 
@@ -15,6 +15,7 @@ use super::queries::guard::Undoer;
 use super::queries::outlook::Outlook;
 use super::queries::scope::Wanted;
 use super::rules::{self, Undone};
+use crate::trust::widening::Widener;
 
 /// How often it is made ready anew because others wrote what it rests on. Then the writer makes the
 /// plan itself: who writes without end must not keep others from undoing.
@@ -27,9 +28,26 @@ const TRIES: usize = 3;
 pub async fn undo(
     ws: &Ws,
     who: &Person,
-    (wanted, basis): (Wanted, Option<Basis>),
+    wanted: (Wanted, Option<Basis>),
     once: Once,
 ) -> Result<Undone, HistoryError> {
+    undo_and(ws, who, wanted, once, |_, _| Ok(())).await
+}
+
+/// The same with something that is written in the transaction of the undo.
+///
+/// # Errors
+/// As [`undo`], and what that says.
+pub async fn undo_and<F>(
+    ws: &Ws,
+    who: &Person,
+    (wanted, basis): (Wanted, Option<Basis>),
+    once: Once,
+    also: F,
+) -> Result<Undone, HistoryError>
+where
+    F: Fn(&mut WriteTx<'_>, &Undone) -> Result<(), HistoryError> + Clone + Send + 'static,
+{
     let mut by = undoer(ws, who).await?;
     let first = ready(ws, &wanted, &by).await?;
     let cause = Cause::Undo(first.get().scope.of);
@@ -44,7 +62,14 @@ pub async fn undo(
         let done = match still {
             true => {
                 let (all, own) = (wanted.clone(), by.clone());
-                let body = once.clone().run(move |tx| rules::undo(tx, &all, &own, basis, ahead));
+                let (widener, also) = (Widener::of(who), also.clone());
+                let body = once.clone().run(move |tx| {
+                    Ok(widener.write(tx, |tx| {
+                        let undone = rules::undo(tx, &all, &own, basis, ahead)?;
+                        also(tx, &undone)?;
+                        Ok::<_, HistoryError>(undone)
+                    })?)
+                });
                 ws.write(&(by.by, cause), body).await
             }
             false => Err(HistoryError::Moved),

@@ -1,6 +1,9 @@
 //! Files that become contacts, organizations and records: by page, by API, after a restart, and back.
 
+use crm::model::back::Turn;
+use crm::rules;
 use serde_json::{Value, json};
+use store::ReadExt as _;
 use support::hq::{Person, TestHq};
 
 use crate::{HERE, over};
@@ -102,7 +105,8 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     let jana = contact(&api, "Jana%20Brandt").await;
     let path = format!("/api/v1/contacts/{}", jana["id"].as_str().expect("an id"));
     assert_eq!(api.json("PATCH", &path, &json!({ "phone": "040 555" })).await.status, 200);
-    let back = act(&api, &import, "undo").await;
+    act(&api, &import, "undo").await;
+    let back = done(&api, &import).await;
     assert_eq!(back["state"], "undone", "{back}");
     assert_ne!(back["kept"], 0, "who was worked on stays");
     let stayed = back["stayed"].as_array().expect("a list");
@@ -144,7 +148,8 @@ async fn what_is_here_already_is_left_filled_or_overwritten_and_goes_back_cell_b
             let path = format!("/api/v1/contacts/{}", rosa["id"].as_str().expect("an id"));
             let body = json!({ "phone": "040 333" });
             assert_eq!(api.json("PATCH", &path, &body).await.status, 200);
-            let back = act(&api, &import, "undo").await;
+            act(&api, &import, "undo").await;
+            let back = done(&api, &import).await;
             let rosa = contact(&api, "rosa@example.com").await;
             assert_eq!((&rosa["name"], &rosa["phone"]), (&json!("Rosa"), &json!("040 333")));
             assert_eq!((&back["kept"], &back["kept_fields"]), (&json!(0), &json!(1)), "{back}");
@@ -282,7 +287,8 @@ async fn thousands_of_rows_go_on_after_a_restart_and_none_comes_twice() {
     assert_eq!((&now["made"], &now["wrong"]), (&json!(2_300), &json!(0)), "{now}");
     assert_eq!(count(&api, "contacts").await, 2_300);
     assert_eq!(count(&api, "contacts?q=tag:%22batch%203%22").await, 329);
-    let back = act(&api, &import, "undo").await;
+    act(&api, &import, "undo").await;
+    let back = done(&api, &import).await;
     assert_eq!((&back["state"], &back["kept"]), (&json!("undone"), &json!(0)), "{back}");
     assert_eq!(count(&api, "contacts").await, 0);
     hq.finish().await;
@@ -418,7 +424,8 @@ async fn an_import_that_is_taken_back_leaves_the_fields_and_stages_as_they_were(
     assert_ne!(fields().await, before);
     assert_eq!(contact(&api, "Rosa").await["stage"], "kalt");
     assert_eq!(contact(&api, "Jana").await["stage"], "qualified", "as somebody chose");
-    let back = act(&api, &import, "undo").await;
+    act(&api, &import, "undo").await;
+    let back = done(&api, &import).await;
     assert_eq!((&back["state"], &back["kept"]), (&json!("undone"), &json!(0)), "{back}");
     assert_eq!(fields().await, before);
     hq.finish().await;
@@ -495,5 +502,79 @@ async fn a_collection_reads_german_numbers_and_tells_days_and_errors_that_stay_e
         [price("A"), price("B"), price("C"), price("D")],
         [json!(1234.5), json!(12_500), json!(89.9), json!(12.5)]
     );
+    hq.finish().await;
+}
+
+/// Who wrote what the API wrote last.
+fn owner_of(hq: &TestHq) -> (kernel::Actor, kernel::Cause) {
+    let members: Vec<features::workspace::model::Member> =
+        hq.ws().read(|snap| snap.list(&store::Range::all())).expect("the members");
+    let via = kernel::Via::Socket { uid: 0 };
+    let actor = kernel::Actor::Person { account: members[0].account, via };
+    (actor, kernel::Cause::Request([1; 16]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_goes_on_after_a_restart_without_whoever_asked_and_can_be_undone() {
+    let mut hq = TestHq::start().await;
+    let mut file = "name,email,Bikes\n".to_owned();
+    for n in 0..1_700 {
+        file.push_str(&format!("Person {n},p{n}@example.com,{n}\n"));
+    }
+    let (import, at) = {
+        let api = hq.api().await;
+        let import = sent(&api, "contacts", "many.csv", &file).await;
+        let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+        let columns = json!({ "columns": { "Bikes": "new:number" } });
+        assert_eq!(api.json("PATCH", &at, &columns).await.status, 200);
+        act(&api, &import, "begin").await;
+        assert_eq!(done(&api, &import).await["made"], 1_700);
+        (import, at)
+    };
+    // The order is on record, and nobody is there who carries it out: as after a kill.
+    let id = import["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let order = move |tx: &mut store::WriteTx<'_>| rules::turn_import(tx, id, Turn::Back);
+    let ordered = hq.ws().write(&owner_of(&hq), order).await.expect("it is noted");
+    assert_eq!((ordered.state.word(), ordered.entries.len()), ("undoing", 6));
+    hq.restart().await;
+    let api = hq.api().await;
+    let back = done(&api, &import).await;
+    assert_eq!((&back["state"], &back["kept"]), (&json!("undone"), &json!(0)), "{back}");
+    assert_eq!(count(&api, "contacts").await, 0);
+    assert!(!api.get("/api/v1/fields?of=contacts").await.text.contains("\"bikes\""));
+
+    // What was taken back comes again, and goes again.
+    let page = hq.owner().get(&at.replace("/api/v1", HERE)).await;
+    assert!(page.text.contains("Restore import"), "{}", page.text);
+    act(&api, &import, "redo").await;
+    let forth = done(&api, &import).await;
+    assert_eq!((&forth["state"], &forth["kept"]), (&json!("done"), &json!(0)), "{forth}");
+    assert_eq!(count(&api, "contacts").await, 1_700);
+    assert_eq!(contact(&api, "p7@example.com").await["bikes"], 7);
+    assert_eq!(api.post(&format!("{at}/redo"), &json!({})).await.status, 409);
+    act(&api, &import, "undo").await;
+    assert_eq!(done(&api, &import).await["state"], "undone");
+    assert_eq!(count(&api, "contacts").await, 0);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_answers_again_after_a_restart() {
+    let mut hq = TestHq::start().await;
+    let api = hq.api().await;
+    let import = sent(&api, "contacts", "x.csv", "name\nRosa\n").await;
+    let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+    for verb in ["begin", "undo", "redo"] {
+        let key = format!("{verb}-once");
+        let keyed = hq.api().await.with("idempotency-key", &key);
+        let first = keyed.post(&format!("{at}/{verb}"), &json!({})).await;
+        assert_eq!(first.status, 200, "{verb}: {}", first.text);
+        done(&hq.api().await, &import).await;
+        hq.restart().await;
+        let keyed = hq.api().await.with("idempotency-key", &key);
+        let again = keyed.post(&format!("{at}/{verb}"), &json!({})).await;
+        assert_eq!(again.status, 200, "{verb}: {}", again.text);
+    }
+    assert_eq!(count(&hq.api().await, "contacts").await, 1);
     hq.finish().await;
 }

@@ -253,7 +253,8 @@ async fn a_field_gets_another_kind_as_it_was_foreseen_and_goes_back() {
     let at = format!("contacts/{}", jana["id"].as_str().expect("an id"));
     let changed = api.json("PATCH", &format!("/api/v1/{at}"), &json!({ "bikes": 7 })).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
-    let back = posted(&api, &format!("conversions/{id}/undo"), json!({})).await;
+    posted(&api, &format!("conversions/{id}/undo"), json!({})).await;
+    let back = over(&api, &format!("conversions/{id}")).await;
     assert_eq!(back["state"], "undone", "{back}");
     assert_eq!(shown(&api, "contacts/Piet").await["bikes"], "a dozen");
     assert_eq!(shown(&api, "contacts/Jana").await["bikes"], json!(7), "who changed it stays");
@@ -332,8 +333,15 @@ async fn thousands_of_values_are_converted_piece_by_piece_over_a_restart_and_go_
         "{done}"
     );
     assert_eq!(shown(&api, "contacts?q=count:%3E=4000").await["total"], 600);
-    let back = posted(&api, &format!("{at}/undo"), json!({})).await;
+    posted(&api, &format!("{at}/undo"), json!({})).await;
+    // It is taken back without whoever asked, over a restart.
+    hq.restart().await;
+    let api = hq.api().await;
+    let back = over(&api, &at).await;
     assert_eq!(back["state"], "undone", "{back}");
     assert_eq!(shown(&api, "contacts?q=count:4599").await["items"][0]["count"], "4599");
+    posted(&api, &format!("{at}/redo"), json!({})).await;
+    assert_eq!(over(&api, &at).await["state"], "done");
+    assert_eq!(shown(&api, "contacts?q=count:%3E=4000").await["total"], 600);
     hq.finish().await;
 }

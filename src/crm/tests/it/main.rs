@@ -4,6 +4,7 @@ mod fields;
 mod imports;
 mod kinds;
 mod lists;
+mod sizes;
 mod whole;
 
 use serde_json::Value;
@@ -23,7 +24,7 @@ async fn patched(api: &Person, path: &str, body: Value) -> Reply {
 async fn over(api: &Person, path: &str) -> Value {
     loop {
         let now = api.get(&format!("/api/v1/{path}")).await.json();
-        if now["state"] != "running" {
+        if now["state"] != "running" && now["state"] != "undoing" {
             return now;
         }
         tokio::task::yield_now().await;

@@ -1,0 +1,89 @@
+//! Imports that are taken back and brought forth again, entry by entry.
+
+use kernel::ImportId;
+use store::WriteTx;
+
+use super::imports::{Stays, import_of, put};
+use crate::error::CrmError;
+use crate::model::back::{self, Turn};
+use crate::model::{Import, ImportState, MAX_STAYED};
+
+/// Lets an import be taken back, or brought forth again. One for which that goes on already goes on.
+///
+/// # Errors
+/// When it still runs, goes the other way, or there is nothing to do.
+pub fn turn_import(tx: &mut WriteTx<'_>, id: ImportId, turn: Turn) -> Result<Import, CrmError> {
+    let mut import = import_of(tx, id)?;
+    let is_there = !import.entries.is_empty();
+    match (&import.state, turn) {
+        (ImportState::Running, _) => {
+            return Err(CrmError::Refused("this import still runs; stop it first".to_owned()));
+        }
+        (ImportState::Undoing | ImportState::Failed(_), _)
+            if back::turn(&import.entries).is_some_and(|goes| goes != turn) =>
+        {
+            return Err(CrmError::Refused(turns_other(turn)));
+        }
+        (ImportState::Undoing, Turn::Back) => {}
+        (ImportState::Undoing, Turn::Forth) if back::turn(&import.entries).is_some() => {}
+        (ImportState::Done | ImportState::Cancelled | ImportState::Failed(_), Turn::Back) => {}
+        (ImportState::Failed(_), Turn::Forth) if back::turn(&import.entries).is_some() => {}
+        (ImportState::Undone, Turn::Forth) if is_there => {}
+        (_, turn) => return Err(CrmError::Refused(nothing_to(turn))),
+    }
+    if back::turn(&import.entries).is_none() {
+        (import.kept, import.kept_fields, import.stayed) = (0, 0, Vec::new());
+        back::begin(&mut import.entries, turn);
+    }
+    import.state = ImportState::Undoing;
+    after_turn(&mut import, (None, None));
+    put(tx, import)
+}
+
+/// Why something that is taken back is not brought forth, and the other way round.
+pub(super) fn turns_other(turn: Turn) -> String {
+    match turn {
+        Turn::Back => "it is being restored; wait until that is done".to_owned(),
+        Turn::Forth => "it is being taken back; wait until that is done".to_owned(),
+    }
+}
+
+/// Why there is nothing to do.
+pub(super) fn nothing_to(turn: Turn) -> String {
+    match turn {
+        Turn::Back => "there is nothing to take back".to_owned(),
+        Turn::Forth => "there is nothing to restore".to_owned(),
+    }
+}
+
+/// Takes in that an entry was taken back; after the last one it is over.
+fn after_turn(import: &mut Import, (entry, by): (Option<u64>, Option<u64>)) {
+    let is_whole = import.rows <= import.next;
+    match back::took(&mut import.entries, entry, by) {
+        Some(Turn::Back) => import.state = ImportState::Undone,
+        Some(Turn::Forth) if is_whole => import.state = ImportState::Done,
+        Some(Turn::Forth) => import.state = ImportState::Cancelled,
+        None => {}
+    }
+}
+
+/// Notes that an entry of an import was taken back, by which one, and what stayed; after the last one it is over.
+///
+/// # Errors
+/// When it is gone.
+pub fn taken_back(
+    tx: &mut WriteTx<'_>,
+    id: ImportId,
+    (entry, by, stays): (u64, Option<u64>, Stays),
+) -> Result<Import, CrmError> {
+    let mut import = import_of(tx, id)?;
+    if !back::left(&import.entries).contains(&entry) {
+        return Ok(import);
+    }
+    import.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
+    import.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
+    let room = MAX_STAYED.saturating_sub(import.stayed.len());
+    import.stayed.extend(stays.told.into_iter().take(room));
+    after_turn(&mut import, (Some(entry), by));
+    put(tx, import)
+}
