@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Chain, Join, join};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Chain, Join, join};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
@@ -22,7 +22,10 @@ use super::guard::{self, Guard, Opened};
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// How long a head may take to come.
+/// How long a connection may stay before its first byte: browsers open some ahead of need and keep them for about ten
+/// seconds. Longer than that, so that they are the ones that close.
+const IDLE_WITHIN: Duration = Duration::from_mins(1);
+/// How long a head may take to come, from its first byte on.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long one address may take to answer.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -41,6 +44,10 @@ pub enum Closed {
     NoPass,
     /// What it asks cannot be understood.
     Unclear(&'static str),
+    /// It began to ask and did not come to an end in time.
+    Late,
+    /// Its head is too long.
+    TooLong,
     /// It may not go there.
     Refused(String),
     /// Nobody answers there.
@@ -56,6 +63,10 @@ impl Closed {
                 "use the address in http_proxy as it is",
             ),
             Self::Unclear(why) => ("400 Bad Request", "", *why),
+            Self::Late => ("408 Request Timeout", "", "no whole request has come"),
+            Self::TooLong => {
+                ("431 Request Header Fields Too Large", "", "the head of the request is too long")
+            }
             Self::Refused(why) => ("403 Forbidden", "", why.as_str()),
             Self::Away(why) => ("502 Bad Gateway", "", why.as_str()),
         };
@@ -129,7 +140,13 @@ pub trait Doorman: Send + Sync {
 /// Serves one connection until either side has had enough.
 pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
     // ok, here and below: a program that goes away needs no answer.
-    match open(&mut inner, guard, doorman).await {
+    let head = match head(&mut inner).await {
+        Ok(Some(head)) => head,
+        // Whatever is written to an idle connection is taken for the answer to its next request.
+        Ok(None) => return,
+        Err(closed) => return refuse(&mut inner, &closed).await,
+    };
+    match open(head, guard, doorman).await {
         Ok(way) => {
             let Way { pass, url, kind, first, end } = way;
             let answer = if kind == Kind::Tunnel { ESTABLISHED } else { "" };
@@ -142,11 +159,13 @@ pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
                 () = doorman.shut(&pass, &url) => {}
             }
         }
-        Err(closed) => {
-            let _ = inner.write_all(closed.answer().as_bytes()).await;
-            let _ = inner.shutdown().await;
-        }
+        Err(closed) => refuse(&mut inner, &closed).await,
     }
+}
+
+async fn refuse(inner: &mut TcpStream, closed: &Closed) {
+    let _ = inner.write_all(closed.answer().as_bytes()).await;
+    let _ = inner.shutdown().await;
 }
 
 async fn pass_through(mut inner: TcpStream, first: Vec<u8>, end: End) {
@@ -183,11 +202,11 @@ enum End {
     Taken(Handler, Outer),
 }
 
-async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Result<Way, Closed> {
-    let (bytes, end) = match timeout(HEAD_WITHIN, head(inner)).await {
-        Ok(Some(read)) => read,
-        Ok(None) | Err(_) => return Err(Closed::Unclear("no whole request has come")),
-    };
+async fn open(
+    (bytes, end): (Vec<u8>, usize),
+    guard: &Guard,
+    doorman: &dyn Doorman,
+) -> Result<Way, Closed> {
     let text = std::str::from_utf8(&bytes[..end])
         .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
     let asked = Asked::read(text)?;
@@ -209,18 +228,37 @@ async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Re
     Ok(Way { pass, url, kind, first, end })
 }
 
-/// All that has come so far, and where the head ends; nothing when there is none or it is too long.
-async fn head(inner: &mut TcpStream) -> Option<(Vec<u8>, usize)> {
-    let mut bytes = Vec::new();
+/// All that has come so far, and where the head ends. None for a connection on which nothing was asked, whether it
+/// was closed or stayed idle.
+async fn head(inner: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Vec<u8>, usize)>, Closed> {
+    let mut bytes = vec![0; 4096];
+    let first = timeout(IDLE_WITHIN, inner.read(&mut bytes)).await;
+    let Ok(Ok(count @ 1..)) = first else { return Ok(None) };
+    bytes.truncate(count);
+    match timeout(HEAD_WITHIN, rest_of_head(inner, &mut bytes)).await {
+        Ok(end) => Ok(Some((bytes, end?))),
+        Err(_elapsed) => Err(Closed::Late),
+    }
+}
+
+/// Reads on to the end of the head, and answers where that is.
+async fn rest_of_head(
+    inner: &mut (impl AsyncRead + Unpin),
+    bytes: &mut Vec<u8>,
+) -> Result<usize, Closed> {
     let mut piece = [0; 4096];
-    while bytes.len() < MAX_HEAD {
-        let count = inner.read(&mut piece).await.ok().filter(|count| *count > 0)?;
-        bytes.extend_from_slice(&piece[..count]);
+    loop {
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            return Some((bytes, at + 4));
+            return Ok(at + 4);
+        }
+        if MAX_HEAD <= bytes.len() {
+            return Err(Closed::TooLong);
+        }
+        match inner.read(&mut piece).await {
+            Ok(count @ 1..) => bytes.extend_from_slice(&piece[..count]),
+            Ok(0) | Err(_) => return Err(Closed::Late),
         }
     }
-    None
 }
 
 async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
@@ -525,6 +563,98 @@ mod tests {
         let outer = Outer { guard, url: Url::parse("https://site.test/").unwrap() };
         let refused = outer.dial().await.expect_err("it is closed");
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    /// What a program hears that connects, says nothing for so long and then this; nothing when it was closed meanwhile.
+    /// The clock stands while the connection is idle, and runs for all else.
+    async fn said_after(idle: Duration, first: &str, then: &str) -> String {
+        let guard = Guard::new(Arc::new(Site), Arc::new(Site), &[]);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = async {
+            let (inner, _) = listener.accept().await.unwrap();
+            serve(inner, &guard, &Open).await;
+        };
+        let program = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(first.as_bytes()).await.unwrap();
+            let mut heard = Vec::new();
+            if first.starts_with("CONNECT") {
+                heard.resize(ESTABLISHED.len(), 0);
+                stream.read_exact(&mut heard).await.unwrap();
+            }
+            // The proxy waits for the next byte by now.
+            tokio::task::yield_now().await;
+            tokio::time::pause();
+            tokio::time::advance(idle).await;
+            tokio::time::resume();
+            // ok, both: it may be closed by now, and then nothing may have been said
+            let _ = stream.write_all(then.as_bytes()).await;
+            let _ = stream.read_to_end(&mut heard).await;
+            String::from_utf8(heard).unwrap()
+        };
+        tokio::join!(proxy, program).1
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_serves_its_first_request_or_ends_without_a_byte() {
+        for idle in [5, 9, 10, 11, 30, 59, 61, 120] {
+            for (method, body) in [("GET", ""), ("POST", "hi")] {
+                let (idle, open) = (Duration::from_secs(idle), idle < 60);
+                let rest = format!("content-length: {}\r\n\r\n{body}", body.len());
+                let heard = serving(
+                    |request| answer("200 OK", "", request),
+                    async |site| {
+                        let port = site.port();
+                        let plain =
+                            format!("{method} http://site.test:{port}/a HTTP/1.1\r\n{PASS}{rest}");
+                        let tunnel = format!("CONNECT site.test:{port} HTTP/1.1\r\n{PASS}\r\n");
+                        let inside = format!("{method} /a HTTP/1.1\r\n{rest}");
+                        [
+                            said_after(idle, "", &plain).await,
+                            said_after(idle, "", &format!("{tunnel}{inside}")).await,
+                            said_after(idle, &tunnel, &inside).await,
+                        ]
+                    },
+                )
+                .await;
+                let [plain, tunnel, inside] = heard;
+                if open {
+                    assert!(plain.starts_with("HTTP/1.1 200 OK"), "{idle:?} {plain}");
+                    assert!(plain.contains(&format!("{method} /a ")), "{idle:?} {plain}");
+                    assert!(plain.ends_with(body), "{idle:?} {plain}");
+                    assert!(tunnel.starts_with(ESTABLISHED), "{idle:?} {tunnel}");
+                } else {
+                    assert_eq!((plain.as_str(), tunnel.as_str()), ("", ""), "{idle:?}");
+                }
+                // A tunnel that stands is idle for as long as both ends like.
+                let inside = inside.strip_prefix(ESTABLISHED).expect("a tunnel");
+                assert!(inside.starts_with("HTTP/1.1 200 OK"), "{idle:?} {inside}");
+                assert!(inside.contains(&format!("{method} /a ")), "{idle:?} {inside}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_request_that_was_begun_is_answered_that_it_is_late() {
+        for (begun, heard) in [("", "nothing"), ("GET http://site.te", "408")] {
+            let (mut inner, mut program) = tokio::io::duplex(64);
+            program.write_all(begun.as_bytes()).await.unwrap();
+            let found = match head(&mut inner).await {
+                Ok(None) => "nothing".to_owned(),
+                Ok(Some(_)) => "a head".to_owned(),
+                Err(closed) => closed.answer()[9..12].to_owned(),
+            };
+            assert_eq!(found, heard, "{begun}");
+            // The same when the program goes away.
+            let (mut inner, mut program) = tokio::io::duplex(64);
+            program.write_all(begun.as_bytes()).await.unwrap();
+            drop(program);
+            assert_eq!(matches!(head(&mut inner).await, Ok(None)), heard == "nothing", "{begun}");
+        }
+        let (mut inner, mut program) = tokio::io::duplex(2 * MAX_HEAD);
+        program.write_all(&[b'a'; 2 * MAX_HEAD]).await.unwrap();
+        assert_eq!(head(&mut inner).await, Err(Closed::TooLong));
     }
 
     #[tokio::test]
