@@ -163,9 +163,6 @@ pub fn confine(policy: &Policy, abi: u8) -> Result<(), ConfineError> {
         for port in &ports.connect {
             rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
         }
-        for port in &ports.listen {
-            rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
-        }
     }
     rules.restrict_self()?;
     Ok(())

@@ -1,10 +1,10 @@
-//! The jail helper, `hq --jail <policy> -- program …`: gives up rights in an order in which each step is still
-//! possible, then becomes the program. Runs before anything else of HQ, in a process of its own with one thread.
+//! What the jail helper does once it has its order ([`super::spare`]): gives up rights in an order in which each step is
+//! still possible, then becomes the program. Runs before anything else of HQ, in a process of its own with one thread.
 //!
 //! It answers with the codes that shells use: [`NOT_SET_UP`] when the jail failed and nothing ran, 126 when the
 //! program may not be executed, 127 when there is none; a program's own code otherwise.
 
-use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -15,11 +15,10 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 
 use super::confine::{self, ConfineError};
+use super::mounts;
 use super::policy::{Limits, Policy};
 use super::seccomp;
 
-/// The argument that makes HQ the jail helper.
-pub const ARGUMENT: &str = "--jail";
 /// The exit code of a jail that could not be set up.
 pub const NOT_SET_UP: u8 = 125;
 /// How the helper's own line in the error output begins.
@@ -34,10 +33,6 @@ const POLITE: i32 = 15;
 
 #[derive(Debug, thiserror::Error)]
 enum JailError {
-    #[error("wrong arguments; expected {ARGUMENT} <policy as JSON> -- <program> [<argument> ...]")]
-    Arguments,
-    #[error("the policy cannot be read: {0}")]
-    Policy(#[source] serde_json::Error),
     #[error("the process that started this one is gone")]
     Orphan,
     #[error("the folder {0} cannot be entered: {1}")]
@@ -52,28 +47,16 @@ enum JailError {
     Seccomp(#[from] seccompiler::Error),
 }
 
-/// Runs the helper with the arguments after `--jail`. Comes back only when nothing could be started.
-#[must_use]
-pub fn main_jail(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.collect();
-    match read(&arguments) {
-        Ok((policy, program)) => {
-            let mut command = Command::new(&program[0]);
-            become_program(policy, command.args(&program[1..]), io::stderr())
-        }
-        Err(error) => fail(&error, io::stderr()),
-    }
-}
-
-/// Gives up what the policy does not leave, and becomes the program. Comes back only when that failed, with the code
+/// Gives up what the policy does not leave, and becomes the program. `is_apart` says that this process has a mount
+/// namespace of its own. Comes back only when that failed, with the code
 /// to end with; what failed is in `complaints` then.
 pub(super) fn become_program(
-    policy: &str,
+    policy: &Policy,
+    is_apart: bool,
     program: &mut Command,
     mut complaints: impl Write,
 ) -> ExitCode {
-    let entered = serde_json::from_str(policy).map_err(JailError::Policy);
-    if let Err(error) = entered.and_then(|policy| enter(&policy)) {
+    if let Err(error) = enter(policy, is_apart) {
         return fail(&error, complaints);
     }
     // Resets the signal state to the default before the program is loaded.
@@ -83,15 +66,7 @@ pub(super) fn become_program(
     ExitCode::from(code)
 }
 
-fn read(arguments: &[OsString]) -> Result<(&str, &[OsString]), JailError> {
-    let [policy, dashes, program @ ..] = arguments else { return Err(JailError::Arguments) };
-    if dashes != "--" || program.is_empty() {
-        return Err(JailError::Arguments);
-    }
-    Ok((policy.to_str().ok_or(JailError::Arguments)?, program))
-}
-
-fn enter(policy: &Policy) -> Result<(), JailError> {
+fn enter(policy: &Policy, is_apart: bool) -> Result<(), JailError> {
     let own = rustix::process::setsid().map_err(|e| JailError::Kernel("setsid is refused", e))?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| JailError::Kernel("the parent-death signal is refused", e))?;
@@ -101,8 +76,10 @@ fn enter(policy: &Policy) -> Result<(), JailError> {
     {
         return Err(JailError::Orphan);
     }
-    rustix::process::chdir(&policy.cwd).map_err(|e| JailError::Folder(policy.cwd.clone(), e))?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok(); // ok: only a wish, refused in some containers
+    mounts::close(policy, is_apart);
+    // Behind that: a folder that was entered before lies below the mounts that are made there.
+    rustix::process::chdir(&policy.cwd).map_err(|e| JailError::Folder(policy.cwd.clone(), e))?;
     // The server answers people first, and must get a turn even when a program forks without end.
     rustix::process::nice(POLITE).ok(); // ok: only a wish
     // Inherited from the server, which is better off without; programs choose for themselves.
@@ -166,7 +143,8 @@ fn drop_capabilities() -> Result<(), JailError> {
     rustix::thread::set_capabilities(None, none).map_err(lost)
 }
 
-fn fail(error: &JailError, mut complaints: impl Write) -> ExitCode {
+/// Tells why nothing is started.
+pub(super) fn fail(error: &impl Display, mut complaints: impl Write) -> ExitCode {
     say(&mut complaints, &error.to_string());
     ExitCode::from(NOT_SET_UP)
 }

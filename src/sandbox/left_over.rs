@@ -73,14 +73,25 @@ pub fn noted_end(job: &Path) -> Option<Vec<u8>> {
 /// ended. Blocking.
 #[must_use]
 pub fn end_all(jobs: &Path) -> usize {
+    end_all_but(jobs, &[])
+}
+
+/// The same, except for sessions that this life has begun. Blocking.
+#[must_use]
+pub fn end_all_but(jobs: &Path, begun: &[SessionMark]) -> usize {
     let mut marks = Vec::new();
     // ok: a folder that is not there holds no jobs.
     for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
         let path = job.path().join(MARK);
         let Ok(file) = output::open(&path) else { continue };
         let mut bytes = Vec::new();
-        if file.take(MAX_MARK).read_to_end(&mut bytes).is_ok() {
-            marks.extend(serde_json::from_slice::<SessionMark>(&bytes));
+        if file.take(MAX_MARK).read_to_end(&mut bytes).is_ok()
+            && let Ok(mark) = serde_json::from_slice::<SessionMark>(&bytes)
+        {
+            if begun.contains(&mark) {
+                continue;
+            }
+            marks.push(mark);
         }
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(%error, "a job's mark could not be removed");

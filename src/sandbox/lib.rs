@@ -1,9 +1,9 @@
 //! Processes of tools: the jail helper, the spawning thread, stop, posture.
 //!
-//! The server never restricts itself and never forks with code. It starts `hq --jail <policy> -- program …`
-//! ([`jail`]), a single-threaded helper that gives up every right the program does not need and then becomes
-//! the program; one is kept ready for the next program ([`spare`]). One thread starts all of them
-//! ([`spawn`]), another watches them ([`watch`]), and whatever a program leaves behind is found by its session and
+//! The server never restricts itself and never forks with code. It starts `hq --jail`, a single-threaded helper that
+//! leaves the host's network where it can ([`own_network`]), waits for its order ([`spare`]), gives up every right that
+//! the program does not need, and becomes the program ([`jail`]); one is kept ready for the next. One thread starts all
+//! of them ([`spawn`]), another watches them ([`watch`]), and whatever a program leaves behind is found by its session and
 //! ended ([`kill`]). What the jail really does on this host is found out by trying ([`posture`]).
 //!
 //! Invariants: no secret is in an argument; a program without Landlock does not start unless a person chose so;
@@ -16,7 +16,11 @@ pub mod jail;
 pub mod job;
 pub mod kill;
 pub mod left_over;
+mod mechanisms;
+mod mounts;
 pub mod output;
+pub mod own_files;
+mod own_network;
 pub mod policy;
 pub mod posture;
 pub mod probe;
@@ -107,8 +111,7 @@ impl Problem for SandboxError {
 #[must_use]
 pub fn helper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     match arguments.nth(1)?.to_str()? {
-        jail::ARGUMENT => Some(jail::main_jail(arguments)),
-        spare::ARGUMENT => Some(spare::main_ahead(arguments)),
+        spare::ARGUMENT => Some(spare::main_jail(arguments)),
         probe::ARGUMENT => Some(probe::main_probe(arguments)),
         _ => None,
     }

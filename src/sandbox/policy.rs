@@ -1,5 +1,4 @@
-//! What one program may do, as JSON in one argument of the jail helper. Holds no secret: other users of the host
-//! can read the arguments of a process.
+//! What one program may do, as the jail helper is told it.
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +22,9 @@ pub struct Policy {
     /// Which sockets it may open.
     #[serde(default)]
     pub network: Network,
+    /// Whether it gets a network of its own, where the machine gives one.
+    #[serde(default)]
+    pub own_network: OwnNetwork,
     /// Whether it may open Unix sockets by name. Before Landlock ABI 9 such a socket reaches every service of
     /// the same user on the host, HQ's own control socket included, so only programs that cannot start without
     /// (Chromium) get it.
@@ -52,6 +54,7 @@ impl Policy {
             readable: Vec::new(),
             concealed: vec![data.to_owned()],
             network: Network::Off,
+            own_network: OwnNetwork::default(),
             unix_sockets: false,
             limits: Limits::default(),
             without_landlock: WithoutLandlock::Refuse,
@@ -59,6 +62,36 @@ impl Policy {
             parent: None,
         }
     }
+
+    /// Whether it needs the network of the host.
+    pub(super) fn shares_network(&self) -> bool {
+        match self.own_network {
+            OwnNetwork::Never => true,
+            OwnNetwork::Unconnected => self.network != Network::Off,
+            OwnNetwork::Served | OwnNetwork::Required => false,
+        }
+    }
+
+    /// The port at which a way out is opened in its own network and handed to whoever starts it.
+    pub(super) fn handed_out(&self) -> Option<u16> {
+        if self.shares_network() { None } else { self.network.way_out() }
+    }
+}
+
+/// Whether a program gets a network of its own: one in which nothing of this machine listens, and nothing stands beside
+/// it. Landlock and the filter of system calls hold in there as elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnNetwork {
+    /// If it has no network, and the machine gives one.
+    #[default]
+    Unconnected,
+    /// If the machine gives one; whoever starts it serves the one port that it reaches ([`Network::through`]).
+    Served,
+    /// As `Served`, and it is not started otherwise.
+    Required,
+    /// Never: what happens on a machine that gives none.
+    Never,
 }
 
 /// Which sockets a program may open.
@@ -76,30 +109,41 @@ impl Network {
     /// TCP to these ports only, where the kernel can tell ports apart; no port means all of them.
     #[must_use]
     pub fn to_ports(ports: impl IntoIterator<Item = u16>) -> Self {
-        Self::On(Ports { connect: ports.into_iter().collect(), listen: Vec::new(), no_udp: false })
+        Self::On(Ports { connect: ports.into_iter().collect(), ..Ports::default() })
     }
 
     /// TCP to this port only, where the kernel can tell ports apart, and nothing but TCP.
     #[must_use]
     pub fn through(port: u16) -> Self {
-        Self::On(Ports { connect: vec![port], listen: Vec::new(), no_udp: true })
+        Self::On(Ports { connect: vec![port], no_udp: true, ..Ports::default() })
+    }
+
+    /// The one port that is reached.
+    fn way_out(&self) -> Option<u16> {
+        match self {
+            Self::On(Ports { connect, no_udp: true, .. }) if connect.len() == 1 => {
+                connect.first().copied()
+            }
+            _ => None,
+        }
     }
 }
 
-/// TCP ports, enforced from Landlock ABI 4 on. UDP has no such filter: it is open, and needed to look names up, or
-/// closed.
+/// TCP ports, enforced from Landlock ABI 4 on; none is listened on. UDP has no such filter: it is open, and needed to
+/// look names up, or closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ports {
     /// Ports that may be connected to; empty means all.
     #[serde(default)]
     pub connect: Vec<u16>,
-    /// Ports that may be listened on; empty means none.
-    #[serde(default)]
-    pub listen: Vec<u16>,
     /// Whether there is no UDP at all.
     #[serde(default)]
     pub no_udp: bool,
+    /// Whether it cannot ask which interfaces there are. A browser that finds none but loopback tells pages that it is
+    /// offline; one that cannot ask takes itself to be online.
+    #[serde(default)]
+    pub no_interfaces: bool,
 }
 
 /// Limits of the kernel on each process. They bound one process, not the sum of them.
@@ -147,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_survives_its_way_through_the_argument() {
+    fn a_policy_survives_its_way_to_the_helper() {
         let mut policy = Policy::for_agent(
             Path::new("/data/agents/ada"),
             Path::new("/data/scratch/ada"),
@@ -165,6 +209,21 @@ mod tests {
         assert_eq!(policy.network, Network::Off);
         assert_eq!(policy.without_landlock, WithoutLandlock::Refuse);
         assert!(policy.writable.is_empty() && !policy.unix_sockets);
+    }
+
+    #[test]
+    fn a_program_leaves_the_network_of_the_host_unless_it_needs_that() {
+        let mut policy: Policy = serde_json::from_str(r#"{"cwd":"/tmp"}"#).unwrap();
+        assert!(!policy.shares_network() && policy.handed_out().is_none());
+        policy.network = Network::through(8_080);
+        assert!(policy.shares_network(), "nobody serves its way out");
+        assert_eq!(policy.handed_out(), None);
+        for own in [OwnNetwork::Served, OwnNetwork::Required] {
+            policy.own_network = own;
+            assert_eq!((policy.shares_network(), policy.handed_out()), (false, Some(8_080)));
+        }
+        policy.own_network = OwnNetwork::Never;
+        assert_eq!((policy.shares_network(), policy.handed_out()), (true, None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,14 @@ use serde::{Deserialize, Serialize};
 use super::SandboxError;
 use super::confine;
 use super::job::Outcome;
+use super::mechanisms::{self, Seen};
 use super::output;
-use super::policy::{Network, Policy, WithoutLandlock};
-use super::probe::{self, Attempts, Check, Finding};
+use super::policy::{Network, OwnNetwork, Policy, WithoutLandlock};
+use super::probe::{self, Attempts, Check, Finding, Report};
 use super::spawn::{Command, Output, Spawner};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
 
 /// How well programs are confined on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub enum Overall {
     /// Files are not kept apart: a program can do what HQ can.
     None,
-    /// Files are kept apart; signals or ports less finely than they could be.
+    /// Contents of files are kept apart; signals, ports or modes of files less finely than they could be.
     Coarse,
     /// Everything that was tried was refused.
     Strong,
@@ -85,27 +87,46 @@ pub struct SelfTest {
     pub landlock_ceiling: Option<u8>,
 }
 
+/// A program of the test.
+struct Trial<'t> {
+    name: &'t str,
+    network: Network,
+    own_network: OwnNetwork,
+    /// Nothing but its network and the filter of system calls keeps it.
+    is_bare: bool,
+}
+
 impl SelfTest {
-    /// Runs two programs in the jail at once, without and with network, and reports what they could do. Blocks for some
-    /// hundredths of a second; not for async code.
+    /// Runs three programs in the jail at once, without network, with it, and with nothing but a network of its own to
+    /// keep it, and reports what they could do. Blocks for some hundredths of a second; not for async code.
     pub fn run(&self, spawner: &Spawner) -> Result<Posture, SandboxError> {
         let stage = Stage::set(&self.data).map_err(SandboxError::Posture)?;
         let abi = confine::landlock_abi().min(self.landlock_ceiling.unwrap_or(u8::MAX));
         // A port where nobody of ours listens: the real one must stay out of reach.
         let other_port = if stage.port == 1 { 2 } else { 1 };
-        let network = match confine::PORTS <= abi {
+        let network = match confine::PORTS <= abi || spawner.has_own_networks_blocking() {
             true => Network::through(other_port),
             false => Network::to_ports([other_port]),
         };
-        // Somebody waits for this while HQ is set up: both run at once.
-        let (off, on) = thread::scope(|scope| {
-            let on = scope.spawn(|| self.attempt(spawner, &stage, "on", network));
-            (self.attempt(spawner, &stage, "off", Network::Off), on.join())
+        let off = Trial {
+            name: "off",
+            network: Network::Off,
+            own_network: OwnNetwork::Unconnected,
+            is_bare: false,
+        };
+        let on = Trial { name: "on", network, own_network: OwnNetwork::Served, is_bare: false };
+        let bare = Network::to_ports([]);
+        let bare =
+            Trial { name: "bare", network: bare, own_network: OwnNetwork::Served, is_bare: true };
+        // Somebody waits for this while HQ is set up: all run at once.
+        let [off, on, bare] = thread::scope(|scope| {
+            [off, on, bare]
+                .map(|trial| scope.spawn(|| self.attempt(spawner, &stage, trial)))
+                .map(|one| one.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
         });
-        let on = on.unwrap_or_else(|panic| panic::resume_unwind(panic));
         let mut lines = Vec::new();
-        match off? {
-            Ok(findings) => lines.extend(findings.iter().map(judge)),
+        let off = match off? {
+            Ok(report) => report,
             Err(why) => {
                 let text = format!("Programs are not started: {why}.");
                 let line = Line { check: None, verdict: Verdict::Broken, text };
@@ -116,11 +137,19 @@ impl SelfTest {
                     lines: vec![line],
                 });
             }
-        }
-        if let Ok(findings) = on? {
-            lines.push(ports(&findings));
-        }
+        };
+        lines.extend(off.findings.iter().map(judge));
+        let on = on?.ok(); // ok: one that does not start reaches nothing
+        lines.extend(on.iter().map(|report| ports(&report.findings)));
         lines.push(signals(abi));
+        let found = mechanisms::Found {
+            server: &Seen::here(),
+            off: &off.seen,
+            on: on.as_ref().map(|report| &report.seen),
+            holds_alone: bare?.is_ok() && !stage.was_reached_bare(),
+            abi,
+        };
+        lines.extend(found.lines());
         if rustix::process::geteuid().is_root() {
             lines.push(Line {
                 check: None,
@@ -133,23 +162,28 @@ impl SelfTest {
         Ok(Posture { overall: overall(&lines), landlock_abi: abi, starts: true, lines })
     }
 
-    /// The findings of one run, or why the program did not start.
+    /// What one program says, or why it did not start.
     fn attempt(
         &self,
         spawner: &Spawner,
         stage: &Stage,
-        name: &str,
-        network: Network,
-    ) -> Result<Result<Vec<Finding>, String>, SandboxError> {
+        trial: Trial<'_>,
+    ) -> Result<Result<Report, String>, SandboxError> {
         let program = fs::read_link(spawner.program()).unwrap_or_else(|_| spawner.program().into());
         let agent = stage.root.join("agent");
         let mut policy = Policy::for_agent(&agent, &agent, &self.data);
         policy.readable.push(program.clone());
-        policy.network = network;
+        policy.network = trial.network;
+        policy.own_network = trial.own_network;
         policy.without_landlock = self.without_landlock;
         policy.landlock_ceiling = self.landlock_ceiling;
-        let attempts =
-            serde_json::to_string(&stage.attempts(self)).map_err(SandboxError::Policy)?;
+        let mut attempts = stage.attempts(self);
+        if trial.is_bare {
+            (policy.without_landlock, policy.landlock_ceiling) = (WithoutLandlock::Start, Some(0));
+            (attempts.tcp, attempts.udp) = stage.bare_addresses();
+        }
+        let name = trial.name;
+        let attempts = serde_json::to_string(&attempts).map_err(SandboxError::Policy)?;
         let (out, error) = (stage.root.join(format!("{name}.out")), stage.root.join(name));
         let mut command = Command::new(program, policy);
         command.args = vec![probe::ARGUMENT.into(), attempts.into()];
@@ -162,7 +196,7 @@ impl SelfTest {
         }
         let text = fs::read(&out).map_err(SandboxError::Posture)?;
         match serde_json::from_slice(&text) {
-            Ok(findings) if end.outcome == Outcome::Code(0) => Ok(Ok(findings)),
+            Ok(report) if end.outcome == Outcome::Code(0) => Ok(Ok(report)),
             _ => {
                 let said = output::tail(&error, 400).unwrap_or_default(); // ok: only a hint
                 Ok(Err(format!("the test program ended with {:?} {}", end.outcome, said.text())))
@@ -177,6 +211,8 @@ struct Stage {
     tcp: TcpListener,
     udp: UdpSocket,
     port: u16,
+    /// What the program looks for that has nothing but its network to keep it.
+    bare: (TcpListener, UdpSocket),
     _unix: Option<UnixListener>,
 }
 
@@ -198,11 +234,24 @@ impl Stage {
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         // The path may be too long for a socket; then nobody listens, and the attempt fails as it should.
         let unix = UnixListener::bind(root.join("s")).ok();
-        Ok(Self { root, tcp, udp, port, _unix: unix })
+        let bare = (TcpListener::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+        bare.0.set_nonblocking(true)?;
+        bare.1.set_nonblocking(true)?;
+        Ok(Self { root, tcp, udp, port, bare, _unix: unix })
+    }
+
+    fn bare_addresses(&self) -> (SocketAddr, SocketAddr) {
+        let (tcp, udp) = &self.bare;
+        (tcp.local_addr().unwrap_or(NOWHERE), udp.local_addr().unwrap_or(NOWHERE))
+    }
+
+    /// Whether anything came of that program.
+    fn was_reached_bare(&self) -> bool {
+        let (tcp, udp) = &self.bare;
+        tcp.accept().is_ok() || udp.recv(&mut [0]).is_ok()
     }
 
     fn attempts(&self, test: &SelfTest) -> Attempts {
-        let nowhere = ([127, 0, 0, 1], 9).into();
         Attempts {
             key: test.master_key.clone().unwrap_or_else(|| self.root.join("key")),
             data: test.data.clone(),
@@ -210,8 +259,8 @@ impl Stage {
             outside: self.root.join("outside"),
             mode: self.root.join("mode"),
             own: self.root.join("agent/own"),
-            tcp: self.tcp.local_addr().unwrap_or(nowhere),
-            udp: self.udp.local_addr().unwrap_or(nowhere),
+            tcp: self.tcp.local_addr().unwrap_or(NOWHERE),
+            udp: self.udp.local_addr().unwrap_or(NOWHERE),
             unix: self.root.join("s"),
             server: process::id().cast_signed(),
         }
@@ -237,18 +286,25 @@ fn judge(finding: &Finding) -> Line {
         Check::OwnRoot => "reach the key through its own entry in /proc",
         Check::ServerEnvironment => "read the server's environment",
         Check::ConnectTcp => "connect to another host (TCP) with network off",
+        Check::FastOpen => "connect by TCP Fast Open with network off",
         Check::SendUdp => "send to another host (UDP) with network off",
+        Check::OtherSockets => "open other kinds of sockets (raw, SCTP, DCCP, MPTCP)",
+        Check::Listen => "listen at a port",
         Check::ConnectUnix => "talk to local services of this user (Unix sockets)",
         Check::SignalServer => "signal the server",
         Check::SignalAll => "signal everything at once",
         Check::KeepRights => "keep or regain special rights",
         Check::ChangeMode => "change the mode (not the content) of HQ's files",
+        Check::ChangeTimes => "change the times of HQ's files",
+        Check::Attributes => "write attributes of HQ's files",
+        Check::WatchOther => "watch another agent's folder (inotify)",
     };
     let worked = finding.refused.is_none();
     let verdict = match (finding.check, worked) {
         (Check::WriteOwn, true) => Verdict::Held,
         (Check::WriteOwn, false) => Verdict::Broken,
-        (Check::ChangeMode, true) => Verdict::Limit,
+        // Needs a mount namespace, which not every machine gives.
+        (Check::ChangeMode | Check::ChangeTimes, true) => Verdict::Coarse,
         (_, true) => Verdict::Broken,
         (_, false) => Verdict::Held,
     };
@@ -257,16 +313,25 @@ fn judge(finding: &Finding) -> Line {
 }
 
 fn ports(findings: &[Finding]) -> Line {
-    let out = |f: &&Finding| matches!(f.check, Check::ConnectTcp | Check::SendUdp);
-    let reached = findings.iter().filter(out).any(|f| f.refused.is_none());
-    let (verdict, text) = if reached {
+    let worked = |wanted: &[Check]| {
+        findings.iter().any(|f| f.refused.is_none() && wanted.contains(&f.check))
+    };
+    let (verdict, text) = if worked(&[Check::FastOpen, Check::OtherSockets, Check::Listen]) {
+        (
+            Verdict::Broken,
+            "With network on, a program gets past HQ's own way out, or listens at a port.",
+        )
+    } else if worked(&[Check::ConnectTcp, Check::SendUdp]) {
         (
             Verdict::Coarse,
             "With network on, a program can reach every address and port, those of this machine and of private \
              networks, too; this kernel cannot tell ports apart.",
         )
     } else {
-        (Verdict::Held, "With network on, a program reaches HQ's own way out and nothing else.")
+        (
+            Verdict::Held,
+            "With network on, a program reaches HQ's own way out and nothing else, and listens nowhere.",
+        )
     };
     Line { check: None, verdict, text: text.into() }
 }
@@ -331,6 +396,9 @@ mod tests {
         assert_eq!(ports(&refused).verdict, Verdict::Held);
         for past in [Check::ConnectTcp, Check::SendUdp] {
             assert_eq!(ports(&[finding(past, false)]).verdict, Verdict::Coarse);
+        }
+        for past in [Check::FastOpen, Check::OtherSockets, Check::Listen] {
+            assert_eq!(ports(&[finding(past, false)]).verdict, Verdict::Broken);
         }
     }
 

@@ -11,13 +11,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, XattrFlags, inotify};
+use rustix::net::{self, AddressFamily, SendFlags, SocketType, ipproto};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::mechanisms::Seen;
 use super::procfs;
 
 /// The argument that makes HQ the probe.
 pub const ARGUMENT: &str = "--probe";
+
+const MSG_FASTOPEN: SendFlags = SendFlags::from_bits_retain(0x2000_0000);
+/// `SOCK_DCCP`
+const DCCP: SocketType = SocketType::from_raw(6);
 
 /// What to try. Everything named here is made for the purpose, except for the key and the server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,7 +37,7 @@ pub struct Attempts {
     pub other: PathBuf,
     /// A file to make outside of the own folder.
     pub outside: PathBuf,
-    /// A file outside whose mode to change.
+    /// A file outside whose mode, times and attributes to change.
     pub mode: PathBuf,
     /// A file to write in the own folder; this one must work.
     pub own: PathBuf,
@@ -66,8 +73,14 @@ pub enum Check {
     ServerEnvironment,
     /// Connect with TCP.
     ConnectTcp,
+    /// Connect with the first data that is sent, past what looks at connections.
+    FastOpen,
     /// Send with UDP.
     SendUdp,
+    /// Open another kind of socket that reaches hosts: raw, SCTP, DCCP, MPTCP, of packets.
+    OtherSockets,
+    /// Listen at a port of all addresses.
+    Listen,
     /// Connect to a Unix socket outside.
     ConnectUnix,
     /// Signal the server.
@@ -78,6 +91,12 @@ pub enum Check {
     KeepRights,
     /// Change the mode of a file outside.
     ChangeMode,
+    /// Change the times of a file outside.
+    ChangeTimes,
+    /// Write an attribute of a file outside.
+    Attributes,
+    /// Be told of what happens in another agent's folder.
+    WatchOther,
 }
 
 /// What came of it.
@@ -89,13 +108,21 @@ pub struct Finding {
     pub refused: Option<String>,
 }
 
+/// All that a probe says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Report {
+    pub(super) findings: Vec<Finding>,
+    pub(super) seen: Seen,
+}
+
 /// Runs the probe with the arguments after `--probe` and writes the findings as JSON.
 #[must_use]
 pub fn main_probe(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let attempts =
         arguments.next().and_then(|text| serde_json::from_str::<Attempts>(text.to_str()?).ok());
     let Some(attempts) = attempts else { return ExitCode::from(2) };
-    let written = serde_json::to_vec(&run(&attempts))
+    let report = Report { findings: run(&attempts), seen: Seen::here() };
+    let written = serde_json::to_vec(&report)
         .map_err(io::Error::other)
         .and_then(|json| io::stdout().write_all(&json));
     if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -117,12 +144,18 @@ fn run(attempts: &Attempts) -> Vec<Finding> {
         (Check::OwnRoot, proc_root("self".into())),
         (Check::ServerEnvironment, read(&Path::new("/proc").join(server).join("environ"))),
         (Check::ConnectTcp, connect(attempts.tcp)),
+        (Check::FastOpen, fast_open(attempts.tcp)),
         (Check::SendUdp, send(attempts.udp)),
+        (Check::OtherSockets, other_sockets()),
+        (Check::Listen, listen()),
         (Check::ConnectUnix, UnixStream::connect(&attempts.unix).map(drop)),
         (Check::SignalServer, signal(attempts.server)),
         (Check::SignalAll, signal_all()),
         (Check::KeepRights, rights()),
         (Check::ChangeMode, fs::set_permissions(&attempts.mode, Permissions::from_mode(0o644))),
+        (Check::ChangeTimes, change_times(&attempts.mode)),
+        (Check::Attributes, attribute(&attempts.mode)),
+        (Check::WatchOther, watch(&attempts.other)),
     ]
     .into_iter()
     .map(|(check, done)| Finding { check, refused: done.err().map(|error| error.to_string()) })
@@ -140,6 +173,54 @@ fn write(path: &Path) -> io::Result<()> {
 
 fn connect(address: SocketAddr) -> io::Result<()> {
     TcpStream::connect_timeout(&address, Duration::from_secs(2)).map(drop)
+}
+
+fn fast_open(address: SocketAddr) -> io::Result<()> {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    net::sendto(&socket, b"x", MSG_FASTOPEN, &address)?;
+    Ok(())
+}
+
+fn other_sockets() -> io::Result<()> {
+    let kinds = [
+        (AddressFamily::INET, SocketType::SEQPACKET, None),
+        (AddressFamily::INET, DCCP, None),
+        (AddressFamily::INET, SocketType::STREAM, Some(ipproto::SCTP)),
+        (AddressFamily::INET, SocketType::STREAM, Some(ipproto::MPTCP)),
+        (AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)),
+        (AddressFamily::PACKET, SocketType::RAW, None),
+        (AddressFamily::VSOCK, SocketType::STREAM, None),
+    ];
+    let opened = kinds.map(|(family, kind, protocol)| net::socket(family, kind, protocol));
+    let [first, rest @ ..] = opened;
+    Ok(rest.into_iter().fold(first, |found, one| found.or(one)).map(drop)?)
+}
+
+/// Without `bind` the kernel chooses the port, of all addresses. Works when it has.
+fn listen() -> io::Result<()> {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    net::listen(&socket, 1)?;
+    let at = SocketAddr::try_from(net::getsockname(&socket)?).map_err(io::Error::other)?;
+    match at.port() {
+        0 => Err(io::Error::other("nothing listens")),
+        _ => Ok(()),
+    }
+}
+
+fn change_times(path: &Path) -> io::Result<()> {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let both = rustix::fs::Timestamps { last_access: now, last_modification: now };
+    Ok(rustix::fs::utimensat(rustix::fs::CWD, path, &both, AtFlags::empty())?)
+}
+
+fn attribute(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::setxattr(path, c"user.hq", b"x", XattrFlags::empty())?)
+}
+
+fn watch(path: &Path) -> io::Result<()> {
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+    let folder = path.parent().unwrap_or(path);
+    Ok(inotify::add_watch(watch, folder, inotify::WatchFlags::ATTRIB).map(drop)?)
 }
 
 fn send(address: SocketAddr) -> io::Result<()> {

@@ -23,10 +23,11 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Whether it has ended and only waits to be collected.
+    /// Whether it has ended and only waits to be collected. The state is that of its first thread: one that ends alone
+    /// leaves a zombie whose other threads work on.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        matches!(self.state, 'Z' | 'X')
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 }
 
@@ -140,6 +141,17 @@ mod tests {
         let stat = parse(line).unwrap();
         assert_eq!((stat.pid, stat.state, stat.parent), (77, 'S', 5));
         assert_eq!((stat.group, stat.session, stat.threads, stat.started), (70, 69, 3, 12345));
+    }
+
+    #[test]
+    fn a_process_is_there_as_long_as_one_of_its_threads_is() {
+        let of = |state: &str, threads: usize| {
+            let line = format!("7 (a) {state} 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 9 0 0");
+            parse(line.as_bytes()).unwrap().is_gone()
+        };
+        assert!(of("Z", 1) && of("X", 0), "only to be collected");
+        assert!(!of("Z", 2) && !of("X", 2), "another thread works");
+        assert!(!of("S", 1) && !of("T", 3));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! System calls that a jailed program does not get. What Landlock cannot judge (it knows files, ports and signals)
 //! is refused here by number and plain arguments; a filter cannot look behind pointers.
 //!
-//! A filter has one answer, so two are stacked: "not permitted" for what is forbidden, "does not exist" for the two
-//! calls whose arguments are hidden behind a pointer and for which every program has an older form.
+//! A filter has one answer, so several are stacked: "not permitted" for what is forbidden, "does not exist" for the two
+//! calls whose arguments are hidden behind a pointer and for which every program has an older form, "not supported" for
+//! attributes of files.
 
 use std::collections::BTreeMap;
 
@@ -89,13 +90,36 @@ const REFUSED: &[i64] = &[
     libc::SYS_msgctl,
     libc::SYS_mq_open,
     libc::SYS_mq_unlink,
+    // Being told of what happens in folders of others.
+    libc::SYS_inotify_init1,
+    libc::SYS_inotify_add_watch,
+    OPEN_TREE_ATTR,
     // The session id is how everything that a program started is found again.
     libc::SYS_setsid,
 ];
 
+/// Calls that note something on a file besides its content, which Landlock does not know. Programs that copy files take
+/// "not supported" for the answer of a disk that has no such notes, and go on.
+const NOTES: &[i64] = &[
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    SETXATTRAT,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
+];
+
 #[cfg(target_arch = "x86_64")]
-const REFUSED_HERE: &[i64] =
-    &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib];
+const REFUSED_HERE: &[i64] = &[
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_uselib,
+    libc::SYS_inotify_init,
+];
 #[cfg(target_arch = "aarch64")]
 const REFUSED_HERE: &[i64] = &[];
 
@@ -117,6 +141,10 @@ const X32: i64 = 0x4000_0000;
 
 /// The same on every architecture, but not known for all of them yet.
 const FCHMODAT2: i64 = 452;
+const SETXATTRAT: i64 = 463;
+const REMOVEXATTRAT: i64 = 466;
+const OPEN_TREE_ATTR: i64 = 467;
+const FILE_SETATTR: i64 = 469;
 /// The number -1 as the lower half of an argument.
 const MINUS_ONE: u64 = 0xffff_ffff;
 const TIOCSTI: u64 = 0x5412;
@@ -125,12 +153,19 @@ const FIOSETOWN: u64 = 0x8901;
 const SIOCSPGRP: u64 = 0x8902;
 const F_SETOWN: u64 = 8;
 const F_SETOWN_EX: u64 = 15;
+const F_SETLEASE: u64 = 1024;
+const F_NOTIFY: u64 = 1026;
 const SOCK_TYPE: u64 = 0xf;
+/// Sends data with the first packet to an address: a `connect` that Landlock does not see.
+const MSG_FASTOPEN: u64 = 0x2000_0000;
+/// Options of TCP sockets that connect later or otherwise (`TCP_FASTOPEN_CONNECT`, `TCP_REPAIR`), or make another kind
+/// of socket of one (`TCP_ULP`).
+const TCP_OPTIONS: [u64; 3] = [30, 19, 31];
 const SET_ID: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
 
 /// The filters of a policy, in the order in which they are put in force. `own` is this process, the first of its
 /// session and of its process group.
-pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<[BpfProgram; 2], BackendError> {
+pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<Vec<BpfProgram>, BackendError> {
     let mut rules = Rules::default();
     for call in REFUSED.iter().chain(REFUSED_HERE) {
         rules.refuse(*call);
@@ -157,7 +192,11 @@ pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<[BpfProgram; 2], Ba
     let mut absent = Rules::default();
     absent.refuse(libc::SYS_clone3);
     absent.refuse(libc::SYS_openat2);
-    Ok([refused, compile(absent.0, libc::ENOSYS)?])
+    let mut notes = Rules::default();
+    for call in NOTES {
+        notes.refuse(*call);
+    }
+    Ok(vec![refused, compile(absent.0, libc::ENOSYS)?, compile(notes.0, libc::ENOTSUP)?])
 }
 
 /// Calls that reach another process of the same user by its number. Zero means the caller itself.
@@ -175,6 +214,10 @@ fn others(rules: &mut Rules) -> Result<(), BackendError> {
     for (call, process) in [(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)] {
         rules.refuse_if(call, &[not(0, process)])?;
         rules.refuse_if(call, &[not(1, 0)])?;
+    }
+    // Delaying whoever opens a file that can be read by many, and hearing of changes in a folder.
+    for command in [F_SETLEASE, F_NOTIFY] {
+        rules.refuse_if(libc::SYS_fcntl, &[is(1, command)])?;
     }
     // Typing into a terminal that somebody else reads.
     rules.refuse_if(libc::SYS_ioctl, &[is(1, TIOCSTI)])?;
@@ -246,35 +289,34 @@ fn set_id_files(rules: &mut Rules) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// `socketpair` is always allowed: it only reaches what one has started oneself.
+/// A `socketpair` of streams is always allowed: it only reaches what one has started oneself.
 fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendError> {
     let [unix, inet, inet6, netlink] =
-        [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
-            .map(|family| u64::from(family.unsigned_abs()));
+        [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(number);
+    let has_unix = policy.unix_sockets || confine::UNIX_SOCKETS <= abi;
+    pairs(rules, unix, has_unix)?;
+    fast_open(rules)?;
     let mut allowed = Vec::new();
-    if policy.unix_sockets || confine::UNIX_SOCKETS <= abi {
+    if has_unix {
         allowed.push(unix);
     }
     if let Network::On(ports) = &policy.network {
-        allowed.extend([inet, inet6, netlink]);
+        allowed.extend([inet, inet6]);
+        if !ports.no_interfaces {
+            allowed.push(netlink);
+        }
         for family in [inet, inet6] {
-            let [tcp, udp] =
-                [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(|p| u64::from(p.unsigned_abs()));
-            // Landlock's ports are TCP's: other protocols (MPTCP, SCTP) would go past them.
-            rules.refuse_if(
-                libc::SYS_socket,
-                &[is(0, family), not(2, 0), not(2, tcp), not(2, udp)],
-            )?;
-            let raw = u64::from(libc::SOCK_RAW.unsigned_abs());
-            rules.refuse_if(libc::SYS_socket, &[is(0, family), masked(1, SOCK_TYPE, raw)])?;
-            if ports.no_udp {
-                let datagram = u64::from(libc::SOCK_DGRAM.unsigned_abs());
-                let udp = [is(0, family), masked(1, SOCK_TYPE, datagram)];
-                rules.refuse_if(libc::SYS_socket, &udp)?;
-            }
+            of_internet(rules, family, ports.no_udp)?;
         }
         // Of the kernel's own services only the list of addresses and routes.
         rules.refuse_if(libc::SYS_socket, &[is(0, netlink), not(2, 0)])?;
+        // A socket that listens without `bind` gets a port of all addresses, and Landlock is not asked.
+        rules.refuse(libc::SYS_accept);
+        rules.refuse(libc::SYS_accept4);
+        // Chromium ends without a Unix socket that listens in its profile; that nobody takes connections is enough.
+        if !policy.unix_sockets {
+            rules.refuse(libc::SYS_listen);
+        }
     }
     if allowed.is_empty() {
         rules.refuse(libc::SYS_socket);
@@ -282,6 +324,53 @@ fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendErr
     }
     let none_of: Vec<Test> = allowed.iter().map(|family| not(0, *family)).collect();
     rules.refuse_if(libc::SYS_socket, &none_of)
+}
+
+/// TCP and, if it is wanted, UDP. Landlock's ports are TCP's: other kinds and protocols (SCTP and DCCP, which a type alone
+/// chooses, MPTCP, UDP-Lite, SMC) would go past them.
+fn of_internet(rules: &mut Rules, family: u64, no_udp: bool) -> Result<(), BackendError> {
+    let [tcp, udp] = [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(number);
+    rules.refuse_if(libc::SYS_socket, &[is(0, family), not(2, 0), not(2, tcp), not(2, udp)])?;
+    // Of the sixteen types stream (1) and datagram (2) are left: no higher bit, one of the lower two.
+    let [stream, datagram] = [libc::SOCK_STREAM, libc::SOCK_DGRAM].map(number);
+    let both = stream | datagram;
+    for other in [masked(1, 8, 8), masked(1, 4, 4), masked(1, both, both), masked(1, SOCK_TYPE, 0)]
+    {
+        rules.refuse_if(libc::SYS_socket, &[is(0, family), other])?;
+    }
+    if no_udp {
+        let udp = [is(0, family), masked(1, SOCK_TYPE, datagram)];
+        rules.refuse_if(libc::SYS_socket, &udp)?;
+    }
+    Ok(())
+}
+
+/// A pair of datagram sockets does not stay a pair: each can still send to any name, and so could pairs of other
+/// families.
+fn pairs(rules: &mut Rules, unix: u64, has_unix: bool) -> Result<(), BackendError> {
+    rules.refuse_if(libc::SYS_socketpair, &[not(0, unix)])?;
+    if !has_unix {
+        for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW].map(number) {
+            rules.refuse_if(libc::SYS_socketpair, &[masked(1, SOCK_TYPE, kind)])?;
+        }
+    }
+    Ok(())
+}
+
+/// No connection besides that of `connect`.
+fn fast_open(rules: &mut Rules) -> Result<(), BackendError> {
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        rules.refuse_if(call, &[bits(flags, MSG_FASTOPEN)])?;
+    }
+    let tcp = number(libc::IPPROTO_TCP);
+    for option in TCP_OPTIONS {
+        rules.refuse_if(libc::SYS_setsockopt, &[is(1, tcp), is(2, option)])?;
+    }
+    Ok(())
+}
+
+fn number(constant: i32) -> u64 {
+    u64::from(constant.unsigned_abs())
 }
 
 /// One test of one argument; a rule is a list of tests that all hold.
@@ -372,9 +461,10 @@ mod tests {
             for abi in 0..=9 {
                 for unix in [false, true] {
                     policy.unix_sockets = unix;
-                    let [refused, absent] = filters(&policy, abi, 4321).unwrap();
-                    assert!(200 < refused.len() && refused.len() < 4096, "{}", refused.len());
-                    assert!(!absent.is_empty());
+                    let filters = filters(&policy, abi, 4321).unwrap();
+                    let refused = filters[0].len();
+                    assert!(200 < refused && refused < 4096, "{refused}");
+                    assert_eq!(filters.len(), 3);
                 }
             }
         }

@@ -1,18 +1,23 @@
-//! A helper that is started before it is needed. Loading the program and setting its addresses right takes longer
-//! than all that the jail does; so while one program runs, the helper of the next one gets that far and waits.
+//! The jail helper as it waits. Loading the program, setting its addresses right and making a network of its own take
+//! longer than all that the jail does; so while one program runs, the helper of the next one gets that far and waits.
 //!
-//! It is told over a socket what to run: the length of the order in four bytes (little-endian), the order, and with
-//! the first byte the three descriptors of the program. It reads one order, and ends when the socket is closed.
+//! It says over a socket in which network it is ([`Place`], one letter), and is told what to run: the length of the
+//! order in four bytes (little-endian), the order, and with the first byte the three descriptors of the program. Where
+//! the order has a way out and the network is its own, it answers with the socket that listens there. It reads one
+//! order, and ends when the socket is closed.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{self, Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
+use rustix::fs::FileType;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
@@ -21,46 +26,64 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::jail;
+use super::own_network::{self, Place};
+use super::policy::{OwnNetwork, Policy};
 use super::streams::Given;
 
-/// The argument that makes HQ such a helper; the number of the process that started it follows.
-pub const ARGUMENT: &str = "--jail-ahead";
+/// The argument that makes HQ such a helper; the number of the process that started it follows, then perhaps
+/// [`SHARES`].
+pub const ARGUMENT: &str = "--jail";
+/// The argument that leaves it in the host's network.
+const SHARES: &str = "shares-network";
 
 /// A longer order goes to a helper of its own: this much fits into the socket, so giving it never waits.
-const MAX_ORDER: usize = 64 * 1024;
+const MAX_AHEAD: usize = 64 * 1024;
+/// More than a command line, its environment and its policy can have.
+const MAX_ORDER: usize = 16 << 20;
+/// How long a helper may take for one step.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a helper is to become.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Order {
-    /// The policy as JSON.
-    pub(super) policy: String,
+    pub(super) policy: Policy,
     pub(super) program: OsString,
     pub(super) args: Vec<OsString>,
     /// The whole environment.
     pub(super) env: Vec<(OsString, OsString)>,
 }
 
+/// An order as it is sent.
+pub(super) struct Sealed {
+    bytes: Vec<u8>,
+    /// It needs the host's network.
+    pub(super) shares: bool,
+    has_way_out: bool,
+}
+
 impl Order {
-    /// Starts a helper for this order alone.
-    pub(super) fn start(self, jail_program: &Path, given: Given) -> io::Result<Child> {
-        helper(jail_program)
-            .arg(jail::ARGUMENT)
-            .arg(self.policy)
-            .arg("--")
-            .arg(self.program)
-            .args(self.args)
-            .envs(self.env)
-            .stdin(given.stdin)
-            .stdout(given.stdout)
-            .stderr(given.stderr)
-            .spawn()
+    pub(super) fn sealed(&self) -> serde_json::Result<Sealed> {
+        let (policy, has_way_out) = (&self.policy, self.policy.handed_out().is_some());
+        Ok(Sealed {
+            bytes: serde_json::to_vec(self)?,
+            shares: policy.shares_network(),
+            has_way_out,
+        })
     }
 }
 
-fn helper(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear().current_dir("/");
-    command
+impl Sealed {
+    /// Whether a helper that was started ahead gets it.
+    pub(super) fn is_short(&self) -> bool {
+        self.bytes.len() <= MAX_AHEAD
+    }
+}
+
+/// A helper that has its order: it is the program from now on.
+pub(super) struct Begun {
+    pub(super) child: Child,
+    /// Listens in the program's own network, where it looks for its way out.
+    pub(super) way_out: Option<TcpListener>,
 }
 
 /// A helper that waits for its order. Ended when it is dropped.
@@ -68,49 +91,80 @@ pub(super) struct Spare {
     child: Option<Child>,
     socket: UnixStream,
     pid: i32,
+    /// It was told to stay in the host's network.
+    shares: bool,
+    place: Option<Place>,
 }
 
 impl Spare {
-    pub(super) fn start(program: &Path) -> io::Result<Self> {
+    pub(super) fn start(program: &Path, shares: bool) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
-        let child = helper(program)
-            .arg(ARGUMENT)
-            .arg(process::id().to_string())
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        let mut command = Command::new(program);
+        command.env_clear().current_dir("/").arg(ARGUMENT).arg(process::id().to_string());
+        if shares {
+            command.arg(SHARES);
+        }
+        let child = command
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
         let pid = child.id().cast_signed();
-        Ok(Self { child: Some(child), socket, pid })
+        Ok(Self { child: Some(child), socket, pid, shares, place: None })
     }
 
     pub(super) fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Gives the order; the helper is the program from now on. None when this helper cannot do it: nothing of the
-    /// order was begun then.
-    pub(super) fn give(mut self, order: &Order, given: &Given) -> Option<Child> {
-        let bytes = serde_json::to_vec(order).ok().filter(|bytes| bytes.len() <= MAX_ORDER)?;
+    /// Whether it was told to stay in the host's network.
+    pub(super) fn shares(&self) -> bool {
+        self.shares
+    }
+
+    /// Waits until it is ready, and says in which network it is.
+    pub(super) fn place(&mut self) -> io::Result<Place> {
+        if let Some(place) = self.place {
+            return Ok(place);
+        }
+        let mut letter = [0];
+        (&self.socket).read_exact(&mut letter)?;
+        let place = Place::of(letter[0]).ok_or(io::ErrorKind::InvalidData)?;
+        self.place = Some(place);
+        Ok(place)
+    }
+
+    /// Gives the order. None when this helper cannot do it: nothing of the order was begun then.
+    pub(super) fn give(mut self, order: &Sealed, given: &Given) -> Option<Begun> {
         let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
         if self.child.as_mut().is_none_or(ended) {
             return None;
         }
-        self.send(&bytes, given).ok()?; // ok: it has ended by now, and another is started
-        self.child.take()
+        // ok, here and below: it has ended by now, and another is started
+        let place = self.place().ok()?;
+        if place == Place::Unusable || (place == Place::Own && order.shares) {
+            return None;
+        }
+        self.send(&order.bytes, given).ok()?;
+        let answers = place == Place::Own && order.has_way_out;
+        // Without an answer it has ended, and says itself why.
+        let way_out = if answers { self.answer().ok() } else { None };
+        Some(Begun { child: self.child.take()?, way_out })
     }
 
     fn send(&self, bytes: &[u8], given: &Given) -> io::Result<()> {
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?.to_le_bytes();
         let streams = [given.stdin.as_fd(), given.stdout.as_fd(), given.stderr.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(&streams)) {
-            return Err(io::Error::other("no room for three descriptors"));
-        }
-        let parts = [IoSlice::new(&length)];
-        rustix::net::sendmsg(&self.socket, &parts, &mut control, SendFlags::NOSIGNAL)?;
+        pass(&self.socket, &length, &streams)?;
         (&self.socket).write_all(bytes)
+    }
+
+    fn answer(&self) -> io::Result<TcpListener> {
+        let mut letter = [0];
+        let [listener] = passed(&self.socket, &mut letter)?;
+        Ok(listener.into())
     }
 }
 
@@ -123,51 +177,108 @@ impl Drop for Spare {
     }
 }
 
+/// Sends a few bytes, and these descriptors with the first of them.
+fn pass<const N: usize>(
+    socket: &UnixStream,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>; N],
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other("no room for the descriptors"));
+    }
+    rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives so many bytes, and the descriptors that come with them.
+fn passed<const N: usize>(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<[OwnedFd; N]> {
+    let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let length = bytes.len();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let parts = &mut [IoSliceMut::new(bytes)];
+    let got = rustix::net::recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors: Vec<OwnedFd> = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    let descriptors = <[OwnedFd; N]>::try_from(descriptors).map_err(|_other| short())?;
+    if got.bytes == length { Ok(descriptors) } else { Err(short()) }
+}
+
 /// Runs the helper with the arguments after [`ARGUMENT`]. Comes back only when nothing could be started.
 #[must_use]
-pub fn main_ahead(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main_jail(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let not_set_up = ExitCode::from(jail::NOT_SET_UP);
     let parent = arguments.next().and_then(|argument| argument.to_str()?.parse::<i32>().ok());
+    let shares = arguments.next().is_some_and(|argument| argument == SHARES);
     // Also one that waits ends with the server. Too late for the signal if that ended before.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok(); // ok: the closed socket ends it, too
     let there = rustix::process::getppid().map(|pid| pid.as_raw_pid());
     if parent.is_none() || parent != there {
-        return ExitCode::from(jail::NOT_SET_UP);
+        return not_set_up;
     }
-    // ok: nobody is there to be told; the server has gone, or will not need it.
-    let Ok((order, given)) = receive() else { return ExitCode::from(jail::NOT_SET_UP) };
-    let Ok(complaints) = given.stderr.try_clone().map(File::from) else {
-        return ExitCode::from(jail::NOT_SET_UP);
-    };
+    let place = if shares { Place::Host } else { own_network::leave() };
+    // ok, here and below: nobody is there to be told; the server has gone, or will not need it.
+    let Ok(socket) = io::stdin().as_fd().try_clone_to_owned() else { return not_set_up };
+    let socket = UnixStream::from(socket);
+    if (&socket).write_all(&[place.letter()]).is_err() || place == Place::Unusable {
+        return not_set_up;
+    }
+    let Ok((order, given)) = receive(&socket) else { return not_set_up };
+    let Ok(complaints) = given.stderr.try_clone().map(File::from) else { return not_set_up };
+    if let Err(why) = open_way(&order.policy, place, &socket) {
+        return jail::fail(&why, complaints);
+    }
+    drop(socket);
     let mut program = Command::new(order.program);
     program.args(order.args).env_clear().envs(order.env);
-    program.stdin(given.stdin).stdout(given.stdout).stderr(given.stderr);
-    jail::become_program(&order.policy, &mut program, complaints)
+    let Given { stdin, stdout, stderr } = given;
+    program.stdin(stream(stdin)).stdout(stream(stdout)).stderr(stream(stderr));
+    jail::become_program(&order.policy, place == Place::Own, &mut program, complaints)
 }
 
-fn receive() -> io::Result<(Order, Given)> {
-    let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
+/// A stream of the program. A device is `/dev/null`: the program opens it itself, in a mount that is read-only by then. By
+/// the descriptor that it was given its mode could be changed, if HQ is root.
+fn stream(given: OwnedFd) -> Stdio {
+    let found = rustix::fs::fstat(&given);
+    match found.map(|found| FileType::from_raw_mode(found.st_mode)) {
+        Ok(FileType::CharacterDevice) => Stdio::null(),
+        _ => given.into(),
+    }
+}
+
+/// Opens the way out of this network and hands it over, where that is asked for.
+fn open_way(policy: &Policy, place: Place, socket: &UnixStream) -> Result<(), String> {
+    if place != Place::Own {
+        return match policy.own_network {
+            OwnNetwork::Required => {
+                Err("this machine has no network of its own for a program now; try again"
+                    .to_owned())
+            }
+            _ => Ok(()),
+        };
+    }
+    let Some(port) = policy.handed_out() else { return Ok(()) };
+    own_network::way_out(port)
+        .and_then(|listener| pass(socket, &[0], &[listener.as_fd()]))
+        .map_err(|error| format!("the way out of the program's network cannot be opened: {error}"))
+}
+
+fn receive(socket: &UnixStream) -> io::Result<(Order, Given)> {
     let mut length = [0; 4];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    let parts = &mut [IoSliceMut::new(&mut length)];
-    let got = rustix::net::recvmsg(&socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let mut streams: Vec<OwnedFd> = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            streams.extend(received);
-        }
-    }
-    let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(streams).map_err(|_other| short())?;
-    if got.bytes != length.len() {
-        return Err(short());
-    }
+    let [stdin, stdout, stderr] = passed(socket, &mut length)?;
     let length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
     if MAX_ORDER < length {
-        return Err(short());
+        return Err(io::ErrorKind::InvalidData.into());
     }
     let mut bytes = vec![0; length];
-    UnixStream::from(socket).read_exact(&mut bytes)?;
+    let mut from = socket;
+    from.read_exact(&mut bytes)?;
     let order = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
     Ok((order, Given { stdin, stdout, stderr }))
 }

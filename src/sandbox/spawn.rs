@@ -4,16 +4,18 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStderr, ChildStdin, ChildStdout};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kernel::env_names;
 use parking_lot::{Condvar, Mutex};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
@@ -24,10 +26,11 @@ use super::jail;
 use super::job::{Job, JobEnd, Outcome, Shared, State, StopReason};
 use super::kill::{self, SessionMark};
 use super::left_over;
+use super::own_network::Place;
 use super::policy::Policy;
 use super::space::{Looks, Room};
-use super::spare::{Order, Spare};
-use super::streams::Streams;
+use super::spare::{Begun, Order, Sealed, Spare};
+use super::streams::{Given, Streams};
 use super::watch::Watch;
 
 /// The program that HQ starts as its helper: itself.
@@ -38,9 +41,6 @@ pub(super) const STACK: usize = 256 * 1024;
 
 /// How long a helper waits for the next program.
 const KEPT_READY: Duration = Duration::from_secs(20);
-
-/// Variables that act on the helper while it is not confined yet.
-const FORBIDDEN: &[&str] = &["LD_", "DYLD_", "GLIBC_TUNABLES", "GCONV_PATH"];
 
 /// A program to start.
 #[derive(Clone, Debug)]
@@ -152,6 +152,9 @@ pub struct Started {
     pub stdout: Option<ChildStdout>,
     /// To read its complaints.
     pub stderr: Option<ChildStderr>,
+    /// Where it looks for its way out, if it has one in a network of its own. Whoever serves it lets it go when nothing
+    /// of the program is left.
+    pub way_out: Option<TcpListener>,
 }
 
 /// Starts programs. Clones share one thread; when the last one is dropped, all programs are killed.
@@ -162,8 +165,16 @@ struct Inner {
     program: PathBuf,
     requests: mpsc::Sender<Request>,
     watch: Arc<Watch>,
-    /// The number of the helper that waits for the next program; 0 is none.
-    ready: Arc<AtomicI32>,
+    helpers: Arc<Helpers>,
+}
+
+/// What is known of the helpers.
+#[derive(Default)]
+struct Helpers {
+    /// The number of the one that waits for the next program; 0 is none.
+    ready: AtomicI32,
+    /// They stay in the host's network: one that left it was of no use.
+    share: AtomicBool,
 }
 
 impl Drop for Inner {
@@ -172,9 +183,11 @@ impl Drop for Inner {
     }
 }
 
-struct Request {
-    command: Command,
-    reply: oneshot::Sender<Result<Started, SandboxError>>,
+enum Request {
+    /// Start a program.
+    Start(Box<Command>, oneshot::Sender<Result<Started, SandboxError>>),
+    /// Say whether programs get networks of their own.
+    Look(oneshot::Sender<bool>),
 }
 
 impl Spawner {
@@ -184,8 +197,8 @@ impl Spawner {
         let (requests, incoming) = mpsc::channel::<Request>();
         let seen = Arc::clone(&watch);
         let program = jail_program.clone();
-        let ready = Arc::new(AtomicI32::new(0));
-        let told = Arc::clone(&ready);
+        let helpers = Arc::new(Helpers::default());
+        let told = Arc::clone(&helpers);
         thread::Builder::new()
             .name("hq-spawn".into())
             .stack_size(STACK)
@@ -203,7 +216,7 @@ impl Spawner {
             .stack_size(STACK)
             .spawn(move || watcher.run())
             .map_err(SandboxError::Thread)?;
-        Ok(Self(Arc::new(Inner { program, requests, watch, ready })))
+        Ok(Self(Arc::new(Inner { program, requests, watch, helpers })))
     }
 
     /// Starts a program. If the caller goes away before it has started, it is stopped again.
@@ -225,7 +238,29 @@ impl Spawner {
     /// The number of the helper that was started ahead and waits for the next program.
     #[must_use]
     pub fn helper_ahead(&self) -> Option<i32> {
-        Some(self.0.ready.load(Ordering::Acquire)).filter(|pid| *pid != 0)
+        Some(self.0.helpers.ready.load(Ordering::Acquire)).filter(|pid| *pid != 0)
+    }
+
+    /// Whether this machine gives programs networks of their own, found out by trying.
+    pub async fn has_own_networks(&self) -> bool {
+        self.look().await.unwrap_or(false) // ok: where nothing is started any more there are none
+    }
+
+    /// As [`Spawner::has_own_networks`], from a thread that may block; not for async code.
+    #[must_use]
+    pub fn has_own_networks_blocking(&self) -> bool {
+        self.look().blocking_recv().unwrap_or(false) // ok: as above
+    }
+
+    fn look(&self) -> oneshot::Receiver<bool> {
+        let (reply, answer) = oneshot::channel();
+        self.0.requests.send(Request::Look(reply)).ok(); // ok: then the answer is that nobody answers
+        answer
+    }
+
+    /// Behaves as on a machine that gives no namespaces. For tests of the fallback.
+    pub fn share_networks(&self) {
+        self.0.helpers.share.store(true, Ordering::Release);
     }
 
     /// All programs of which something still runs.
@@ -255,7 +290,8 @@ impl Spawner {
         command: Command,
     ) -> Result<oneshot::Receiver<Result<Started, SandboxError>>, SandboxError> {
         let (reply, answer) = oneshot::channel();
-        self.0.requests.send(Request { command, reply }).map_err(|_closed| SandboxError::Closed)?;
+        let request = Request::Start(Box::new(command), reply);
+        self.0.requests.send(request).map_err(|_closed| SandboxError::Closed)?;
         Ok(answer)
     }
 }
@@ -266,7 +302,7 @@ fn serve(
     jail_program: &Path,
     watch: &Arc<Watch>,
     requests: &mpsc::Receiver<Request>,
-    ready: &AtomicI32,
+    helpers: &Helpers,
 ) {
     let mut spare: Option<Spare> = None;
     loop {
@@ -274,8 +310,8 @@ fn serve(
             Some(_) => requests.recv_timeout(KEPT_READY),
             None => requests.recv().map_err(RecvTimeoutError::from),
         };
-        ready.store(0, Ordering::Release);
-        let Request { command, reply } = match next {
+        helpers.ready.store(0, Ordering::Release);
+        let request = match next {
             Ok(request) => request,
             Err(RecvTimeoutError::Timeout) => {
                 spare = None;
@@ -283,12 +319,24 @@ fn serve(
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if let Err(Ok(unwanted)) = reply.send(start(jail_program, watch, spare.take(), command)) {
+        let shares = helpers.share.load(Ordering::Acquire);
+        spare = spare.filter(|waiting| waiting.shares() == shares);
+        let (command, reply) = match request {
+            Request::Start(command, reply) => (command, reply),
+            Request::Look(reply) => {
+                spare = spare.or_else(|| helpers.helper(jail_program, shares).ok()); // ok: then it has none
+                let place = spare.as_mut().and_then(|waiting| waiting.place().ok()); // ok: as above
+                reply.send(place == Some(Place::Own)).ok(); // ok: nobody wants to know any more
+                continue;
+            }
+        };
+        let started = start(jail_program, watch, helpers, spare.take(), *command);
+        if let Err(Ok(unwanted)) = reply.send(started) {
             unwanted.job.stop(StopReason::Stopped);
         }
-        match Spare::start(jail_program) {
+        match Spare::start(jail_program, helpers.share.load(Ordering::Acquire)) {
             Ok(started) => {
-                ready.store(started.pid(), Ordering::Release);
+                helpers.ready.store(started.pid(), Ordering::Release);
                 spare = Some(started);
             }
             Err(error) => tracing::debug!("no helper ahead of the next program: {error}"),
@@ -296,9 +344,45 @@ fn serve(
     }
 }
 
+impl Helpers {
+    /// A helper that is ready. Where those that leave the host's network are of no use, none does from then on.
+    fn helper(&self, jail_program: &Path, shares: bool) -> io::Result<Spare> {
+        let mut spare = Spare::start(jail_program, shares)?;
+        if spare.place()? != Place::Unusable {
+            return Ok(spare);
+        }
+        tracing::warn!(
+            "this machine gives programs a network of their own that is of no use (AppArmor may \
+             restrict user namespaces); they share the network of the machine"
+        );
+        self.share.store(true, Ordering::Release);
+        let mut spare = Spare::start(jail_program, true)?;
+        spare.place()?;
+        Ok(spare)
+    }
+
+    /// Has a helper begin with this order: the one that waits, or another.
+    fn begin(
+        &self,
+        spare: Option<Spare>,
+        jail_program: &Path,
+        order: &Sealed,
+        given: &Given,
+    ) -> io::Result<Begun> {
+        let ahead = spare.filter(|_| order.is_short());
+        if let Some(begun) = ahead.and_then(|spare| spare.give(order, given)) {
+            return Ok(begun);
+        }
+        let shares = order.shares || self.share.load(Ordering::Acquire);
+        let helper = self.helper(jail_program, shares)?;
+        helper.give(order, given).ok_or_else(|| io::Error::other("the helper has ended"))
+    }
+}
+
 fn start(
     jail_program: &Path,
     watch: &Arc<Watch>,
+    helpers: &Helpers,
     spare: Option<Spare>,
     command: Command,
 ) -> Result<Started, SandboxError> {
@@ -313,19 +397,14 @@ fn start(
             policy.writable.push(path.clone());
         }
     }
-    let order = Order {
-        policy: serde_json::to_string(&policy).map_err(SandboxError::Policy)?,
-        program: command.program,
-        args: command.args,
-        env: command.env,
-    };
+    let order = Order { policy, program: command.program, args: command.args, env: command.env };
+    let order = order.sealed().map_err(SandboxError::Policy)?;
     let told = |source| SandboxError::Start { program: jail_program.to_owned(), source };
     let Streams { given, mut stdin, stdout, stderr, files, complaints } =
         Streams::open(&command.stdin, &command.stdout, &command.stderr, told)?;
-    let child = match spare.and_then(|spare| spare.give(&order, &given)) {
-        Some(child) => child,
-        None => order.start(jail_program, given).map_err(told)?,
-    };
+    let Begun { child, way_out } =
+        helpers.begin(spare, jail_program, &order, &given).map_err(told)?;
+    drop(given);
     let mark = match SessionMark::of(child.id().cast_signed()) {
         Ok(mark) => mark,
         Err(error) => return Err(abandon(child, jail_program, error)),
@@ -373,16 +452,14 @@ fn start(
         return Err(SandboxError::Thread(error));
     }
     watch.add(Arc::clone(&shared));
-    Ok(Started { job: Job(shared), stdin, stdout, stderr })
+    Ok(Started { job: Job(shared), stdin, stdout, stderr, way_out })
 }
 
+/// Refuses variables that act on the helper while it is not confined yet.
 fn check_env(env: &[(OsString, OsString)]) -> Result<(), SandboxError> {
     for (name, _) in env {
         let text = name.to_string_lossy();
-        if text.is_empty()
-            || text.contains('=')
-            || FORBIDDEN.iter().any(|start| text.starts_with(start))
-        {
+        if text.is_empty() || text.contains('=') || env_names::is_loader(&text) {
             return Err(SandboxError::ForbiddenVariable(text.into_owned()));
         }
     }

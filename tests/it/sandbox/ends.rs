@@ -166,6 +166,78 @@ fn nobody_escapes_by_becoming_a_daemon() {
     until("the job is still listed", || host.spawner.jobs().is_empty());
 }
 
+/// A program whose first thread has ended while another works on: `/proc` shows it as a zombie. It notes its number.
+const HEADLESS: &str = "use threads; threads->create(sub { sleep 1 while 1 })->detach; \
+    open(my $f, '>', $ARGV[0]); print $f $$; close $f; syscall(60, 0)";
+
+/// The number of a program that has noted it and whose first thread has ended.
+fn headless(host: &Host, file: &str) -> i32 {
+    let path = host.path("agents/ada").join(file);
+    let number = || fs::read_to_string(&path).ok()?.parse::<i32>().ok();
+    let is_headless =
+        |pid: i32| procfs::stat(pid).is_ok_and(|stat| stat.state == 'Z' && 1 < stat.threads);
+    until("its first thread has ended", || number().is_some_and(is_headless));
+    number().unwrap()
+}
+
+fn is_there(pid: i32) -> bool {
+    procfs::stat(pid).is_ok_and(|stat| !stat.is_gone())
+}
+
+#[test]
+fn a_program_whose_first_thread_has_ended_is_found_and_ended() {
+    let Some(perl) = perl().filter(|_| cfg!(target_arch = "x86_64")) else { return };
+    let host = Host::new();
+    let begin = |name: &str| {
+        let job = host.spawner.spawn_blocking(host.command(perl, &["-e", HEADLESS, name])).unwrap();
+        (headless(&host, name), job.job)
+    };
+    // The first process itself, stopped.
+    let (pid, job) = begin("one");
+    assert!(procfs::is_jailed(pid), "its marks are seen");
+    assert_eq!(living(job.mark()), 1);
+    job.stop(StopReason::Stopped);
+    assert_eq!(job.wait_blocking().reason, Some(StopReason::Stopped));
+    assert!(!is_there(pid));
+
+    // One that is left behind, in a group of its own.
+    let left = format!(
+        "{perl} -e 'setpgrp(0, 0); {}' two & \
+         until grep -q 'State:.Z' /proc/$!/status; do :; done",
+        HEADLESS.replace('\'', "\"")
+    );
+    let ran = host.run(host.sh(&left));
+    let pid: i32 = fs::read_to_string(host.path("agents/ada/two")).unwrap().parse().unwrap();
+    assert_eq!(ran.end.ended_children, 1, "{}", ran.output);
+    assert!(!is_there(pid));
+
+    // What a killed server has left.
+    let (pid, job) = begin("three");
+    let mark = job.mark().clone();
+    let mut command = host.sh(&left.replace(" two ", " four ").replace("done", "done; sleep 60"));
+    command.children = Children::Keep;
+    let kept = host.spawner.spawn_blocking(command).unwrap().job;
+    let other = headless(&host, "four");
+    drop(host.spawner);
+    kill::clean_up(&[mark, kept.mark().clone()]);
+    assert!(!is_there(pid) && !is_there(other));
+}
+
+#[test]
+fn programs_whose_first_threads_have_ended_count() {
+    let Some(perl) = perl().filter(|_| cfg!(target_arch = "x86_64")) else { return };
+    let host = Host::new();
+    let script = format!(
+        "for (1..30) {{ next if fork; {} }} sleep 60",
+        HEADLESS.replace("open(my $f, '>', $ARGV[0]); print $f $$; close $f; ", "")
+    );
+    let mut command = host.command(perl, &["-e", &script]);
+    command.max_processes = 20;
+    let job = host.spawner.spawn_blocking(command).unwrap().job;
+    assert_eq!(job.wait_blocking().reason, Some(StopReason::TooManyProcesses));
+    assert_eq!(living(job.mark()), 0);
+}
+
 #[test]
 fn what_a_killed_server_left_is_found_again_by_its_mark() {
     let host = Host::new();

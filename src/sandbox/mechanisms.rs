@@ -1,0 +1,189 @@
+//! What keeps programs apart on this machine: mechanisms of the kernel, one below the other, so that a hole in one is
+//! none yet. Which of them hold is found out by comparing what a program sees of itself with what HQ sees.
+
+use std::fs;
+
+use rustix::thread::CapabilitySet;
+use serde::{Deserialize, Serialize};
+
+use super::posture::{Line, Verdict};
+
+/// What a process sees of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// Its network namespace.
+    network: Option<String>,
+    /// What is mounted where.
+    mounts: Option<String>,
+    /// Its control group.
+    cgroup: Option<String>,
+    user: u32,
+    /// A filter of system calls is in force.
+    is_filtered: bool,
+}
+
+impl Seen {
+    pub(super) fn here() -> Self {
+        // ok, in all of them: what cannot be read holds for nothing.
+        let link = fs::read_link("/proc/self/ns/net").ok();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok();
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Self {
+            network: link.map(|link| link.to_string_lossy().into_owned()),
+            mounts: mounts.map(|text| text.lines().map(mounted).collect()),
+            cgroup: fs::read_to_string("/proc/self/cgroup").ok(),
+            user: rustix::process::geteuid().as_raw(),
+            is_filtered: status.lines().any(|line| line == "Seccomp:\t2"),
+        }
+    }
+
+    /// Whether it is in another network than that one, as far as both are known.
+    pub(super) fn is_apart_from(&self, other: &Self) -> bool {
+        differ(self.network.as_ref(), other.network.as_ref())
+    }
+}
+
+/// The part of a line of `mountinfo` that is not the number of the mount: root, place, options.
+fn mounted(line: &str) -> String {
+    line.split(' ').skip(3).take(3).collect::<Vec<_>>().join(" ") + "\n"
+}
+
+fn differ(one: Option<&String>, other: Option<&String>) -> bool {
+    one.is_some() && other.is_some() && one != other
+}
+
+/// What was found out about them.
+pub(super) struct Found<'f> {
+    /// What HQ sees.
+    pub(super) server: &'f Seen,
+    /// What a program without network sees.
+    pub(super) off: &'f Seen,
+    /// What one with network sees.
+    pub(super) on: Option<&'f Seen>,
+    /// Whether the network alone, without Landlock, kept a program from this machine.
+    pub(super) holds_alone: bool,
+    /// The version of Landlock in use.
+    pub(super) abi: u8,
+}
+
+impl Found<'_> {
+    /// A line for each.
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let (server, off) = (self.server, self.off);
+        let network = self.network();
+        let has_mounts = differ(off.mounts.as_ref(), server.mounts.as_ref());
+        let has_cgroup = differ(off.cgroup.as_ref(), server.cgroup.as_ref());
+        vec![
+            network,
+            line(
+                has_mounts,
+                "Private mounts: all but its own folders is read-only for a program.",
+                "Private mounts: not on this machine. Landlock keeps files apart.",
+            ),
+            line(
+                has_cgroup,
+                "Control groups: each program is counted and ended as a whole by the kernel.",
+                "Control groups: none. Programs are counted and ended by their session.",
+            ),
+            line(
+                off.user != server.user,
+                "Own user: programs run as another user than HQ.",
+                "Own user: no. Programs run as the user of HQ, behind the other mechanisms.",
+            ),
+            line(
+                0 < self.abi,
+                &format!("Landlock: files, ports and signals are kept apart (ABI {}).", self.abi),
+                "Landlock: this kernel has none, or it is switched off.",
+            ),
+            line(
+                off.is_filtered,
+                "Seccomp: system calls that no tool needs are refused.",
+                "Seccomp: no filter is in force.",
+            ),
+        ]
+    }
+
+    fn network(&self) -> Line {
+        let is_apart = [Some(self.off), self.on]
+            .into_iter()
+            .all(|seen| seen.is_some_and(|seen| seen.is_apart_from(self.server)));
+        if is_apart && !self.holds_alone {
+            let text = "Private network: a program got out of its own.".to_owned();
+            return Line { check: None, verdict: Verdict::Broken, text };
+        }
+        line(
+            is_apart,
+            "Private network: each program has one of its own, in which nothing but HQ's way out listens.",
+            why_shared(),
+        )
+    }
+}
+
+fn line(holds: bool, yes: &str, no: &str) -> Line {
+    let (verdict, text) = if holds { (Verdict::Held, yes) } else { (Verdict::Limit, no) };
+    Line { check: None, verdict, text: text.to_owned() }
+}
+
+/// Why programs share the network of this machine, as far as that can be seen.
+fn why_shared() -> &'static str {
+    let says = |path: &str, value: &str| {
+        fs::read_to_string(path).is_ok_and(|text| text.trim() == value) // ok: not there on most machines
+    };
+    let may = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+    if may {
+        "Private network: this machine gives none. Programs share its network, behind Landlock and seccomp."
+    } else if says("/proc/sys/user/max_user_namespaces", "0") {
+        "Private network: user namespaces are switched off here (user.max_user_namespaces). Programs share the network \
+         of this machine, behind Landlock and seccomp."
+    } else if says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        "Private network: AppArmor restricts user namespaces here \
+         (kernel.apparmor_restrict_unprivileged_userns). Programs share the network of this machine, behind Landlock \
+         and seccomp."
+    } else {
+        "Private network: HQ may make no namespaces here, as in most containers. Programs share the network of this \
+         machine, behind Landlock and seccomp."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(network: &str, user: u32) -> Seen {
+        Seen {
+            network: Some(network.to_owned()),
+            mounts: None,
+            cgroup: Some("0::/hq".to_owned()),
+            user,
+            is_filtered: true,
+        }
+    }
+
+    fn verdicts(found: &Found<'_>) -> Vec<Verdict> {
+        found.lines().into_iter().map(|line| line.verdict).collect()
+    }
+
+    #[test]
+    fn what_differs_from_the_server_holds_and_what_is_unknown_does_not() {
+        use Verdict::{Broken, Held, Limit};
+        let (server, own) = (seen("net:[1]", 7), seen("net:[2]", 7));
+        let mut found =
+            Found { server: &server, off: &own, on: Some(&own), holds_alone: true, abi: 6 };
+        assert_eq!(verdicts(&found), [Held, Limit, Limit, Limit, Held, Held]);
+        found.on = Some(&server);
+        assert_eq!(verdicts(&found)[0], Limit, "only those without network are apart");
+        found.on = Some(&own);
+        found.holds_alone = false;
+        assert_eq!(verdicts(&found)[0], Broken);
+        let other = Seen { cgroup: Some("0::/hq/1".to_owned()), ..seen("net:[1]", 8) };
+        let found = Found { server: &server, off: &other, on: None, holds_alone: false, abi: 0 };
+        assert_eq!(verdicts(&found), [Limit, Limit, Held, Held, Limit, Held]);
+    }
+
+    #[test]
+    fn a_mount_is_told_by_root_place_and_options() {
+        let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw";
+        assert_eq!(mounted(line), "/mnt1 /mnt2 rw,noatime\n");
+    }
+}

@@ -1,0 +1,147 @@
+//! Modes of HQ's own files. Programs run as HQ's user and could change them where they have no mounts of their own
+//! ([`super::mounts`]): open them for others, or close them for HQ. They are put back at start, while HQ runs and by
+//! `hq doctor sandbox`.
+//!
+//! Only rights are changed that HQ's own files never have (for others, and of folders and databases for the group to
+//! write) or always have (the owner's). What lies in agents' folders is theirs.
+
+use std::fs::{self, Metadata, Permissions};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Folders below which programs write: they are looked at, and what lies in them is not.
+const OF_PROGRAMS: &[&str] = &["agents", "browsers", "jobs", "scratch", "tmp"];
+/// Files that are refused when others can read them: who made them is asked to replace them.
+const REFUSED: &[&str] = &["replica.key"];
+/// How deep the folder is looked through: databases of workspaces lie at three.
+const DEPTH: usize = 3;
+
+/// A mode that was put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The mode that was found.
+    pub was: u32,
+    /// The mode that it has now.
+    pub now: u32,
+}
+
+impl Restored {
+    /// What has happened, as a sentence.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let Self { path, was, now } = self;
+        let others =
+            if was & 0o007 == 0 { "" } else { "; other users of this machine may have used it" };
+        format!("{} had the mode {was:03o} and has {now:03o} again{others}.", path.display())
+    }
+}
+
+/// Puts back the modes of a data folder and of what HQ keeps in it. Blocking.
+#[must_use]
+pub fn restore(data: &Path) -> Vec<Restored> {
+    let mut restored = Vec::new();
+    below(data, 0, &mut restored);
+    restored
+}
+
+/// The same for the folder itself and the files that lie directly in it: some hundredths of a millisecond.
+#[must_use]
+pub fn restore_top(data: &Path) -> Vec<Restored> {
+    let mut restored = Vec::new();
+    below(data, DEPTH, &mut restored);
+    restored
+}
+
+fn below(path: &Path, depth: usize, restored: &mut Vec<Restored>) {
+    // ok: what is not there any more needs no mode.
+    let Ok(found) = fs::symlink_metadata(path) else { return };
+    if depth == 0 || depth == DEPTH {
+        one(path, &found, restored);
+    }
+    let Ok(entries) = fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        let Ok(found) = entry.metadata() else { continue };
+        let path = entry.path();
+        one(&path, &found, restored);
+        let is_left = OF_PROGRAMS.iter().any(|name| entry.file_name() == *name);
+        if found.is_dir() && !is_left && depth + 1 < DEPTH {
+            below(&path, depth + 1, restored);
+        }
+    }
+}
+
+fn one(path: &Path, found: &Metadata, restored: &mut Vec<Restored>) {
+    let own = rustix::process::geteuid();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let kind = found.file_type();
+    let is_ours = own.is_root() || found.uid() == own.as_raw();
+    if kind.is_symlink() || !is_ours || REFUSED.contains(&&*name) {
+        return;
+    }
+    let was = found.mode() & 0o7777;
+    let now = if kind.is_dir() {
+        (was | 0o700) & !0o027
+    } else if kind.is_socket() || is_secret(&name) {
+        (was | 0o600) & 0o600
+    } else {
+        (was | 0o400) & !0o022
+    };
+    if was == now {
+        return;
+    }
+    match fs::set_permissions(path, Permissions::from_mode(now)) {
+        Ok(()) => restored.push(Restored { path: path.to_owned(), was, now }),
+        Err(error) => tracing::warn!(%error, "the mode {was:03o} of {} stays", path.display()),
+    }
+}
+
+/// Keys and databases.
+fn is_secret(name: &str) -> bool {
+    name.ends_with(".redb") || name.contains(".key") || name.ends_with(".token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_has_done_to_modes_is_put_back() {
+        let data = tempfile::tempdir().unwrap();
+        let path = |name: &str| data.path().join(name);
+        fs::create_dir_all(path("workspaces/acme/agents/ada")).unwrap();
+        let files = ["master.key", "lock", "replica.key", "workspaces/acme/hq.redb"];
+        for name in files {
+            fs::write(path(name), "x").unwrap();
+        }
+        let all = ["", "workspaces", "workspaces/acme", "workspaces/acme/agents"];
+        let mode = |name: &str| fs::metadata(path(name)).unwrap().mode() & 0o7777;
+        let set = |name: &str, mode| {
+            fs::set_permissions(path(name), Permissions::from_mode(mode)).unwrap();
+        };
+        all.iter().for_each(|name| set(name, 0o700));
+        files.iter().for_each(|name| set(name, 0o600));
+        assert_eq!(restore(data.path()), [], "as HQ makes them");
+
+        set("workspaces/acme/agents/ada", 0o777);
+        set("workspaces/acme/hq.redb", 0);
+        set("workspaces/acme", 0o777);
+        set("replica.key", 0o644);
+        set("master.key", 0o666);
+        set("", 0o705);
+        let told: Vec<String> = restore(data.path()).iter().map(Restored::describe).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        let key = "master.key had the mode 666 and has 600 again; other users of this machine";
+        assert!(told.iter().any(|text| text.contains(key)), "{told:?}");
+        let now = ["", "master.key", "workspaces/acme", "workspaces/acme/hq.redb"].map(mode);
+        assert_eq!(now, [0o700, 0o600, 0o750, 0o600]);
+        assert_eq!(mode("workspaces/acme/agents/ada"), 0o777, "that is the agent's");
+        assert_eq!(mode("replica.key"), 0o644, "its owner is told at start");
+
+        set("", 0o777);
+        set("master.key", 0o604);
+        assert_eq!(restore_top(data.path()).len(), 2);
+        assert_eq!((mode(""), mode("master.key")), (0o750, 0o600));
+    }
+}
