@@ -6,22 +6,28 @@ use std::sync::Arc;
 
 use browser::fleet::Key;
 use browser::launch::Browser;
-use browser::setup::Setup;
+use browser::setup::{ServeWay, Setup};
 use futures_util::future::BoxFuture;
 use kernel::{AgentId, TypedId as _};
 
 use super::{App, Ws};
 
-/// Opens a way out for the browser of an agent and answers its port.
+/// Opens a way out for the browser of an agent, and answers its port and who serves it.
 pub type OpenWay =
-    Arc<dyn Fn(App, Ws, AgentId) -> BoxFuture<'static, io::Result<u16>> + Send + Sync>;
+    Arc<dyn Fn(App, Ws, AgentId) -> BoxFuture<'static, io::Result<(u16, ServeWay)>> + Send + Sync>;
 
 impl Ws {
     /// The folder of an agent's browser: its profile with its sign-ins, its downloads. It lies outside of the agent's
     /// own folder, so that no program of the agent reads cookies.
     #[must_use]
     pub fn browser_folder(&self, slug: &str) -> PathBuf {
-        self.folder.join("browsers").join(slug)
+        self.browsers_folder().join(slug)
+    }
+
+    /// Where the folders of all browsers lie.
+    #[must_use]
+    pub fn browsers_folder(&self) -> PathBuf {
+        self.folder.join("browsers")
     }
 
     /// What an agent's browser is started with, without a way out.
@@ -50,8 +56,9 @@ impl Ws {
         {
             return Ok(browser);
         }
-        let port = (self.app.open_way)(self.app.clone(), self.clone(), agent).await?;
-        let setup = || Setup { way_out: Some(port), ..self.browser_setup(slug) };
+        let (port, serve) = (self.app.open_way)(self.app.clone(), self.clone(), agent).await?;
+        let setup =
+            || Setup { way_out: Some(port), serve_way: Some(serve), ..self.browser_setup(slug) };
         Ok(self.app.browsers.of(key, setup))
     }
 }

@@ -4,10 +4,14 @@
 //! the pipes at the numbers that Chromium looks for (3 and 4), whatever HQ itself has inherited under them.
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::policy::{Limits, Network, Policy, WithoutLandlock};
+use sandbox::confine;
+use sandbox::job::Job;
+use sandbox::policy::{Limits, Network, OwnNetwork, Policy, Ports, WithoutLandlock};
 use sandbox::spawn::{Command, Input, Output, Spawner};
 
 /// Debian's Chromium itself. The script of this name in `/usr/bin` reads more of the host than the jail shows.
@@ -62,6 +66,10 @@ const ARGUMENTS: &[&str] = &[
     "--password-store=basic",
 ];
 
+/// Serves the way out of a browser that was started: what listens in its own network, or the port on this machine where
+/// it has none.
+pub type ServeWay = Arc<dyn Fn(Option<TcpListener>, &Job) + Send + Sync>;
+
 /// What a browser is started with.
 #[derive(Clone)]
 pub struct Setup {
@@ -75,6 +83,8 @@ pub struct Setup {
     pub concealed: Vec<PathBuf>,
     /// The port of the way out on this machine; without one it reaches nothing.
     pub way_out: Option<u16>,
+    /// Serves that, also in a network of the browser's own; without it the browser shares the network of the machine.
+    pub serve_way: Option<ServeWay>,
     /// What happens on a kernel without Landlock.
     pub without_landlock: WithoutLandlock,
     /// Width and height of a page, in pixels.
@@ -87,6 +97,12 @@ pub struct Setup {
     pub idle: Duration,
 }
 
+/// Where the mark of a running browser lies below its folder.
+#[must_use]
+pub fn runs_in(folder: &Path) -> PathBuf {
+    folder.join("run")
+}
+
 impl Setup {
     /// Usual limits.
     #[must_use]
@@ -97,6 +113,7 @@ impl Setup {
             folder,
             concealed: Vec::new(),
             way_out: None,
+            serve_way: None,
             without_landlock: WithoutLandlock::Refuse,
             window: (1280, 800),
             max_downloads: 500 << 20,
@@ -128,7 +145,7 @@ impl Setup {
 
     /// Where the mark of the running browser lies; nothing in the jail can write here.
     pub(crate) fn runs(&self) -> PathBuf {
-        self.folder.join("run")
+        runs_in(&self.folder)
     }
 
     fn policy(&self) -> Policy {
@@ -138,7 +155,14 @@ impl Setup {
             writable: vec![self.profile(), self.downloads(), self.scratch()],
             readable: there.chain([self.uploads()]).collect(),
             concealed: self.concealed.clone(),
-            network: self.way_out.map_or(Network::Off, Network::through),
+            network: self.way_out.map_or(Network::Off, |port| {
+                Network::On(Ports { connect: vec![port], no_udp: true, no_interfaces: true })
+            }),
+            own_network: match self.serve_way {
+                None => OwnNetwork::Unconnected,
+                Some(_) if confine::PORTS <= confine::landlock_abi() => OwnNetwork::Served,
+                Some(_) => OwnNetwork::Required,
+            },
             unix_sockets: true,
             limits: Limits {
                 file_bytes: Some(self.max_downloads.max(MAX_FILE)),

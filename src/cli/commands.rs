@@ -11,16 +11,18 @@ use serde_json::{Value, json};
 use app::App;
 use app::config::remote::Remote;
 use app::config::{Config, Setting};
+use features::agents::queries::repository::Found;
 use features::backups::queries::damaged::Damaged;
 use features::users::queries;
 use kernel::{Actor, Part, Scope, Via};
+use sandbox::own_files;
 use sandbox::policy::WithoutLandlock;
-use sandbox::posture::{Overall, SelfTest, Verdict};
+use sandbox::posture::{Line, Overall, SelfTest, Verdict};
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
 use server::local::{
     self, FreshToken, ProviderStatus, RemoteStatus, Status, TokenWish, WorkspaceStatus,
 };
-use server::ops::{blobs, connections, keys};
+use server::ops::{blobs, connections, files, keys};
 use store::StoreError;
 use web::format;
 
@@ -93,10 +95,22 @@ pub enum Doctor {
     /// Look whether every file that a record holds is there and whole; reads all of them. Those of all
     /// workspaces, unless one is named
     Blobs(Place),
+    /// Look whether every version of agents' files is there and whole; reads all of them
+    Files(DoctorFiles),
     /// Look whether each connection to a provider can be used, and why not; asks nobody outside
     Connections,
     /// Say how it stands with the master key: where a change of it is that was cut off, and what to do
     Keys,
+}
+
+/// Flags of `hq doctor files`.
+#[derive(clap::Args)]
+pub struct DoctorFiles {
+    /// Let a history that is lost begin anew with what lies in the agent's folder
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Prints a value for programs or lines for people.
@@ -367,6 +381,31 @@ pub fn doctor_blobs(common: &Common, config: Config, place: &Place) -> Result<u8
     Ok(if found.iter().all(|one| one.report.is_fine()) { OK } else { FAILED })
 }
 
+/// `hq doctor files`.
+pub fn doctor_files(
+    common: &Common,
+    config: Config,
+    flags: &DoctorFiles,
+) -> Result<u8, CommandError> {
+    let slug = flags.place.workspace.as_deref();
+    let found: Vec<Found> = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                let query = slug.map(|slug| format!("?workspace={slug}")).unwrap_or_default();
+                let path = format!("/local/doctor/files{query}");
+                let method = if flags.repair { Method::POST } else { Method::GET };
+                local.call(method, &path, NOTHING).await
+            }
+            Reach::Stopped(offline) => {
+                let all = local::looked_through(&offline.app, slug).map_err(unchosen)?;
+                files::look(all, flags.repair).await.map_err(CommandError::Failed)
+            }
+        }
+    })?;
+    print(common, &found, &files::lines(&found))?;
+    Ok(if found.iter().all(|one| one.faults.is_empty()) { OK } else { FAILED })
+}
+
 /// `hq doctor connections`.
 pub fn doctor_connections(common: &Common, config: Config) -> Result<u8, CommandError> {
     let found: Vec<connections::Found> = block_on(async {
@@ -411,11 +450,17 @@ pub fn doctor_sandbox(common: &Common, config: &Config) -> Result<u8, CommandErr
         landlock_ceiling: None,
     };
     let spawner = Spawner::new(OWN_PROGRAM.into()).map_err(|error| failed(&error))?;
+    let restored = own_files::restore(&data);
     let posture = test.run(&spawner).map_err(|error| failed(&error));
     if made {
         std::fs::remove_dir_all(&data).map_err(|error| failed(&error))?;
     }
-    let posture = posture?;
+    let mut posture = posture?;
+    posture.lines.extend(restored.iter().map(|one| Line {
+        check: None,
+        verdict: Verdict::Broken,
+        text: one.describe(),
+    }));
     let mut lines: Vec<String> = posture
         .lines
         .iter()

@@ -21,6 +21,7 @@ use kernel::{Clock as _, text};
 use replica::doctor::{Finding, of_folder};
 use replica::status::Status;
 use replica::{Begin, Boxed, Ending, Given, Join, Pace, Parts, ReplicaError, Token, Work, folder};
+use sandbox::{left_over, own_files};
 use server::listen::Front;
 use server::lock::{self, Lock};
 use server::socket;
@@ -123,8 +124,8 @@ fn begin(config: Config, redactor: Arc<Redactor>) -> Begin {
 struct Working(server::away::Away);
 
 impl Work for Working {
-    fn end(&self) -> Boxed<'_, ()> {
-        Box::pin(self.0.end())
+    fn end(&self, at_once: bool) -> Boxed<'_, ()> {
+        Box::pin(self.0.end(at_once))
     }
 }
 
@@ -169,7 +170,11 @@ fn start(common: &Common, config: &Config, host: Replica) -> u8 {
 /// Takes the folder of a host.
 fn taken(data: &Path) -> Result<Lock, CommandError> {
     folder::check(data).map_err(failed)?;
-    lock::take(data, SystemClock.now()).map_err(failed)
+    let lock = lock::take(data, SystemClock.now()).map_err(failed)?;
+    for restored in own_files::restore(data) {
+        tracing::warn!("{}", restored.describe());
+    }
+    Ok(lock)
 }
 
 async fn until_told(
@@ -356,6 +361,9 @@ async fn leave(common: &Common, config: &Config) -> Result<u8, CommandError> {
             let (lock, host) = at_rest(&config.data)?;
             unheard = host.say_goodbye().await.err().map(|error| error.to_string());
             host.close();
+            let data = config.data.clone();
+            // ok: what cannot be looked at is gone with the folder, and no more can be done for it.
+            let _ = tokio::task::spawn_blocking(move || end_left(&data)).await;
             folder::forget(&config.data).map_err(failed)?;
             drop(lock);
         }
@@ -370,6 +378,16 @@ async fn leave(common: &Common, config: &Config) -> Result<u8, CommandError> {
     );
     lines.push("Remove the gateway in Settings, Gateways of the workspace, and the service hq-gateway here.".to_owned());
     print(common, &json!({ "left": true, "not_told": unheard }), &lines)
+}
+
+/// Ends the programs and browsers that a hard end of the gateway has left running. Blocking.
+fn end_left(data: &Path) {
+    let browsers = std::fs::read_dir(data.join("browsers")).into_iter().flatten().flatten();
+    let folders = browsers.map(|browser| browser.path().join("run")).chain([data.join("jobs")]);
+    let ended: usize = folders.map(|folder| left_over::end_all(&folder)).sum();
+    if 0 < ended {
+        tracing::info!("ended {ended} processes that were left running");
+    }
 }
 
 /// Waits until the program that was asked to leave has ended.

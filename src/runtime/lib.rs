@@ -19,6 +19,7 @@ mod compact;
 mod context;
 mod cron;
 mod dispatcher;
+mod egress;
 mod ending;
 mod failover;
 mod feed;
@@ -51,6 +52,7 @@ pub mod tools;
 mod turn;
 mod unfit;
 mod way_out;
+mod withdrawn;
 
 use std::sync::Arc;
 

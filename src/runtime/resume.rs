@@ -172,8 +172,17 @@ pub(super) async fn recover_away(
 
 /// Ends programs that the last life left behind.
 async fn end_left_over(ws: &Ws) -> Result<(), EngineError> {
-    let jobs = ws.jobs_folder();
-    let ended = blocking(move || left_over::end_all(&jobs)).await?;
+    let (jobs, browsers) = (ws.jobs_folder(), ws.browsers_folder());
+    // A person may have opened a browser by now.
+    let begun: Vec<_> = ws.app.sandbox.jobs().iter().map(|job| job.mark().clone()).collect();
+    let ended = blocking(move || {
+        // ok: where there is no such folder, no browser has run.
+        let folders = std::fs::read_dir(browsers).into_iter().flatten().flatten();
+        let runs = folders.map(|folder| browser::setup::runs_in(&folder.path()));
+        let of_browsers: usize = runs.map(|runs| left_over::end_all_but(&runs, &begun)).sum();
+        left_over::end_all(&jobs) + of_browsers
+    });
+    let ended = ended.await?;
     if 0 < ended {
         tracing::info!(ended, "ended {ended} processes that the last life left behind");
     }

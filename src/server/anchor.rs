@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use app::{App, Ground};
 use kernel::ProblemKind;
+use sandbox::own_files;
 use store::Store;
 use web::error::Failure;
 
@@ -83,7 +84,16 @@ pub(super) async fn watch(app: App) {
             () = app.stopping.cancelled() => return,
         }
         let looking = app.clone();
-        let here = tokio::task::spawn_blocking(move || looking.is_here());
+        let here = tokio::task::spawn_blocking(move || {
+            let is_here = looking.is_here();
+            if is_here {
+                // A program may have changed them that has no mounts of its own.
+                for restored in own_files::restore_top(&looking.config.data) {
+                    tracing::warn!("{}", restored.describe());
+                }
+            }
+            is_here
+        });
         if here.await.unwrap_or(true) {
             continue;
         }

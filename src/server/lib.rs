@@ -12,6 +12,7 @@ pub mod doors;
 mod due;
 pub mod backups;
 mod browsers;
+mod compression;
 pub mod exports;
 pub mod first_boot;
 pub mod health;
@@ -81,7 +82,7 @@ use kernel::time::SystemClock;
 use kernel::{Actor, Cause, Clock, Part};
 use net::client::{ClientParts, HttpClient};
 use runtime::{Engine, Limits, Trusted};
-use sandbox::SandboxError;
+use sandbox::{SandboxError, own_files};
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
 use store::migrate::UpgradeError;
 use store::{Faults, NoFaults, Onlooker, Opening, Options, Store, StoreError};
@@ -346,6 +347,9 @@ fn open(
     if !left.is_empty() {
         tracing::warn!("there is no system.redb: HQ begins without accounts, as it was told to");
     }
+    for restored in own_files::restore(&config.data) {
+        tracing::warn!("{}", restored.describe());
+    }
     let anchor = Anchor::of(&config.data.join(lock::NAME));
     let key = match &config.master_key_file {
         Some(file) => MasterKey::load(file)?,
@@ -437,6 +441,7 @@ async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
         life::prepare(app, ws).await;
+        ops::files::at_start(ws).await;
     }
     if let Err(error) = timers::master_key(app).await {
         tracing::error!(%error, "the change of the master key cannot go on");

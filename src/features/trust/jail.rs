@@ -44,7 +44,7 @@ pub struct Found {
     pub text: String,
 }
 
-/// Tries what the sandbox does here: two programs, for about a tenth of a second. Blocking.
+/// Tries what the sandbox does here: three programs, for about a tenth of a second. Blocking.
 ///
 /// # Errors
 /// When it cannot be tried.
@@ -76,9 +76,7 @@ pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
     let hosts = if agent.network { hosts } else { Vec::new() };
     let (overall, says) = match (posture.overall, posture.starts) {
         (Overall::Strong, _) => ("strong", "All of it holds on this machine."),
-        (Overall::Coarse, _) => {
-            ("coarse", "It holds, but this kernel tells ports and signals apart less finely.")
-        }
+        (Overall::Coarse, _) => ("coarse", "It holds, with the exceptions named below."),
         (Overall::None, true) => {
             ("none", "This machine does not hold it: programs can do what HQ can.")
         }

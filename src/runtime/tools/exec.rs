@@ -19,6 +19,7 @@ use crate::child;
 use crate::jobs::{Jobs, Leaving, READ_BACK};
 use crate::stand_ins::Trusted;
 use crate::way_out::{Way, WayOut};
+use crate::withdrawn::{self, BegunWith};
 use app::Ws;
 use features::agents::model::Agent;
 use features::jobs::model::{OUTPUT, folder_of};
@@ -29,18 +30,19 @@ use sandbox::input::Stdin;
 use sandbox::job::{Job, JobEnd, Outcome, StopReason};
 use sandbox::left_over;
 use sandbox::output;
-use sandbox::policy::{Network, Policy, WithoutLandlock};
+use sandbox::policy::{Network, OwnNetwork, Policy, WithoutLandlock};
 use sandbox::space::Room;
 use sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
 use store::ReadExt;
 use tool::reduce::{self, Reduced};
 use tool::{
-    ActTool, Aliases, Effect, Group, Slot, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted,
+    ActTool, Aliases, Effect, Group, Slot, ToolCx, ToolError, ToolOutput, ToolSpec,
 };
 
 use super::fetch::hosts_of;
 use super::folder;
 use super::identity::Before;
+use super::heard::Hears;
 use super::secrets::{self, Noting};
 
 /// Time-out in seconds unless asked.
@@ -123,11 +125,11 @@ impl Drop for Running {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Args {
     /// A command line for `sh`.
-    command: String,
+    pub(super) command: String,
     /// Folder to run in.
-    workdir: Option<String>,
+    pub(super) workdir: Option<String>,
     /// Variables.
-    env: Option<BTreeMap<String, String>>,
+    pub(super) env: Option<BTreeMap<String, String>>,
     /// Names of secrets.
     secrets: Option<Vec<String>>,
     /// Leave it running; `process` follows it.
@@ -194,11 +196,16 @@ impl ActTool for Exec {
         let wanted = Wanted::of(&args);
         check_command(&args.command)?;
         let folder = job_folder(&cx.ws, cx.run, cx.step);
-        let Program { command, hears, noting } =
+        let Program { command, hears, noting, way } =
             program(cx, &args, &wanted, &folder, &self.way_out).await?;
         let before = Before::of(cx).await?;
+        let begun = BegunWith::of(&command.policy.network, way.is_some());
         let began = Instant::now();
-        let Started { job, stdin, .. } = self.sandbox.spawn(command).await?;
+        let Started { job, stdin, way_out, .. } = self.sandbox.spawn(command).await?;
+        if let Some(way) = way {
+            way.serve(way_out, &job);
+        }
+        withdrawn::end_then(cx, begun, job.clone());
         let mut running = Running(Some(job.clone()));
         let end = tokio::select! {
             end = waited_for(cx, &job, wanted.wait) => end,
@@ -208,10 +215,11 @@ impl ActTool for Exec {
             }
         };
         // What it has used is written down before its result is.
+        let left_out = noting.left_out();
         noting.noted().await;
         let Some(end) = end else {
             let (text, heard) = so_far_of(&job).await?;
-            let text = hears.marked(cx, text);
+            let text = hears.marked_whole(cx, text);
             let leaving = Leaving {
                 program: job,
                 stdin: io(Stdin::new(stdin), "the program's input")?,
@@ -226,7 +234,7 @@ impl ActTool for Exec {
             let left = self.jobs.adopt(cx, leaving).await?;
             let mut output = ToolOutput::text(format!(
                 "[running as job {number}; you are told when it ends; process with id {number} \
-                 follows it, writes to it or ends it]\n{text}",
+                 follows it, writes to it or ends it]\n{text}{left_out}",
                 number = left.number
             ));
             // The tool that it takes from here on.
@@ -236,9 +244,10 @@ impl ActTool for Exec {
         drop(running);
         left_over::forget(&folder);
         let put_back = before.put_back(cx).await?;
-        let printed = read_back(job, args.command).await?.marked(cx, hears);
+        let printed = read_back(job, args.command).await?.marked(cx, &hears);
         let mut output = report(&end, printed, wanted.seconds, &cx.result_name());
         output.text.push_str(&put_back);
+        output.text.push_str(&left_out);
         Ok(output)
     }
 }
@@ -256,35 +265,6 @@ async fn waited_for(cx: &ToolCx, job: &Job, wait: Duration) -> Option<JobEnd> {
     None
 }
 
-/// What a program may have heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hears {
-    /// What lies in its folder.
-    Itself,
-    /// Anybody: it has the network.
-    Anybody,
-}
-
-impl Hears {
-    /// What the programs of a run hear.
-    pub(super) fn of(cx: &ToolCx) -> Result<Self, ToolError> {
-        let agent = cx.ws.read(|snap| snap.get::<Agent>(cx.agent))?;
-        let child = cx.child.as_ref().is_none_or(|child| child.may_network);
-        match agent.is_some_and(|agent| agent.network) && child {
-            true => Ok(Self::Anybody),
-            false => Ok(Self::Itself),
-        }
-    }
-
-    /// What a program prints that may hear anybody are words from outside.
-    pub(super) fn marked(self, cx: &ToolCx, text: String) -> String {
-        match self {
-            Self::Anybody if !text.is_empty() => untrusted::wrap(&untrusted::id_for(cx), &text),
-            _ => text,
-        }
-    }
-}
-
 /// A program of a call.
 struct Program {
     /// As the sandbox starts it.
@@ -292,6 +272,8 @@ struct Program {
     hears: Hears,
     /// The note that it uses secrets.
     noting: Noting,
+    /// How it gets out.
+    way: Option<Way>,
 }
 
 /// The program that a call asks for.
@@ -330,10 +312,14 @@ async fn program(
     let (given, mut way) = (vault::given(&cx.ws, cx.agent)?, None);
     if agent.network {
         policy.network = Network::to_ports([80, 443]);
-        // A kernel that cannot tell ports apart opens all or none, and a person has chosen.
-        if confine::PORTS <= confine::abi_for(&policy) {
+        // A kernel that cannot tell ports apart keeps a program to its way out in a network of its own alone. Without
+        // it opens all or none, and a person has chosen.
+        let tells_ports = confine::PORTS <= confine::abi_for(&policy);
+        if tells_ports || cx.ws.app.sandbox.has_own_networks().await {
             let open = io(way_out.of(cx, &given).await, "the way out of programs")?;
             policy.network = Network::through(open.port);
+            policy.own_network =
+                if tells_ports { OwnNetwork::Served } else { OwnNetwork::Required };
             policy.readable.extend(open.roots().map(Path::to_owned));
             way = Some(open);
         } else if hosts_of(cx)?.are_listed() {
@@ -367,8 +353,8 @@ async fn program(
     command.timeout = Some(Duration::from_secs(wanted.seconds));
     command.children = wanted.children;
     command.noted_in = Some(job.to_owned());
-    let hears = if agent.network { Hears::Anybody } else { Hears::Itself };
-    Ok(Program { command, hears, noting })
+    let hears = Hears::of_call(cx, args, agent.network).await?;
+    Ok(Program { command, hears, noting, way })
 }
 
 /// Whether a shell can be given this.
@@ -445,12 +431,12 @@ struct Printed {
 }
 
 impl Printed {
-    fn marked(self, cx: &ToolCx, hears: Hears) -> Self {
+    fn marked(self, cx: &ToolCx, hears: &Hears) -> Self {
         let reduced = self.reduced.map(|reduced| Reduced {
-            text: hears.marked(cx, reduced.text),
+            text: hears.marked_whole(cx, reduced.text),
             left_out: reduced.left_out,
         });
-        Self { raw: hears.marked(cx, self.raw), reduced }
+        Self { raw: hears.marked_whole(cx, self.raw), reduced }
     }
 }
 

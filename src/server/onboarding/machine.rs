@@ -105,7 +105,7 @@ fn programs(app: &App) -> Part {
             }
             (Overall::Coarse, _) => (
                 How::Ok,
-                "they run apart; this kernel tells ports and signals apart less finely than a newer one",
+                "they run apart; `hq doctor sandbox` says what this machine keeps apart less finely than others",
             ),
             (Overall::None, false) => (
                 How::Degraded,

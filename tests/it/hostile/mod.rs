@@ -154,6 +154,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "a_sub_agent_speaks_to_no_program_of_its_parent",
     ),
     (
+        "A program goes on after its network, its agent's programs or its agent were closed",
+        "It ends, whether its agent waits for it or has left it running",
+        "a_program_that_runs_ends_with_the_right_to_run_it",
+    ),
+    (
         "A program that floods, is deaf to signals, or hides in a session of its own",
         "So many bytes of output, so much time; whoever it has begun is ended with it",
         "a_program_that_floods_or_never_ends_is_ended",

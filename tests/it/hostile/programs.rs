@@ -1,11 +1,16 @@
 //! Programs that want out of the jail.
 
+use std::time::{Duration, Instant};
+
 use features::agents::model::Agent;
 use features::agents::rules as agents;
+use features::jobs::model::{Job, JobOutcome};
 use features::runs::model::{Child, EventKind};
+use kernel::TrustMode;
 use sandbox::confine::{PORTS, landlock_abi};
 use sandbox::kill::SessionMark;
 use serde_json::json;
+use store::{Range, ReadExt as _};
 
 use support::model::{Seen, Turn};
 use support::office::Office;
@@ -272,5 +277,68 @@ async fn a_sub_agent_speaks_to_no_program_of_its_parent() {
         assert!(!ok && text.contains("you have no job 1"), "{text}");
     }
     assert_eq!(office.file(&ada, "reached.md"), None);
+    office.hq.finish().await;
+}
+
+/// Waits until a program has made a file in its agent's folder.
+async fn begun(office: &Office, agent: &Agent, file: &str) {
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    let end = Instant::now() + Duration::from_mins(1);
+    while office.file(agent, file).is_none() {
+        assert!(Instant::now() < end, "{file} was not made");
+        tick.tick().await;
+    }
+}
+
+/// A program may have got hold of something that nobody asks about again, so it does not keep it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_runs_ends_with_the_right_to_run_it() {
+    let office = Office::open().await;
+    let jailed = landlock_abi() > 0;
+    office.settings(move |settings| settings.exec_without_jail = !jailed).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let with = |network: Option<bool>, exec: Option<bool>| agents::Changes {
+        network,
+        exec,
+        ..agents::Changes::default()
+    };
+    let left = json!({ "command": "sleep 600", "background": true });
+    let stopped = async |number: u32| {
+        let ended = office
+            .until("its end", |snap| {
+                let jobs: Vec<Job> = snap.list(&Range::all())?;
+                Ok(jobs.into_iter().find(|job| job.number == number && !job.is_running()))
+            })
+            .await;
+        assert_eq!(ended.outcome, Some(JobOutcome::Stopped));
+    };
+    let leave = async || {
+        office.model.push(Turn::call("exec", left.clone())).push(Turn::text("It runs."));
+        let run = office.say(&ada, "Leave it running").await;
+        office.ended(run).await;
+        assert!(office.results(run)[0].2.starts_with("[running as job "));
+    };
+    office.model.usually(Turn::text("So be it."));
+
+    // With the network it ends with the network, and without it does not care.
+    leave().await;
+    office.change(ada.id, with(Some(true), None)).await;
+    leave().await;
+    office.change(ada.id, with(Some(false), None)).await;
+    stopped(2).await;
+    assert!(office.all::<Job>().iter().any(|job| job.number == 1 && job.is_running()));
+    office.trust(ada.id, TrustMode::Locked).await;
+    stopped(1).await;
+
+    // Also while its agent waits for it.
+    office.trust(ada.id, TrustMode::Full).await;
+    let waits = json!({ "command": "touch waiting; sleep 600", "yieldMs": 120_000 });
+    office.model.push(Turn::call("exec", waits));
+    let run = office.say(&ada, "Wait for it").await;
+    begun(&office, &ada, "waiting").await;
+    office.change(ada.id, with(None, Some(false))).await;
+    office.ended(run).await;
+    let told = office.results(run).remove(0).2;
+    assert!(told.contains("stopped"), "{told}");
     office.hq.finish().await;
 }

@@ -1,0 +1,111 @@
+//! Programs that run while what they were begun with is taken from their agent: they end, those that an agent waits for
+//! and those that it has left running. The way out refuses by itself what is not allowed any more; this is for whatever
+//! a program has got hold of besides.
+
+use std::future::pending;
+use std::time::Duration;
+
+use app::Ws;
+use features::agents::model::{AGENTS, Agent, REACH};
+use features::agents::queries::reach;
+use features::trust::model::TRUST_MODES;
+use features::trust::queries as trust;
+use kernel::{AgentId, RunId, TrustMode};
+use sandbox::job::{Job, StopReason};
+use sandbox::policy::Network;
+use store::{ReadExt, StoreError, Table};
+use tool::ToolCx;
+
+use super::feed::changed;
+
+/// How often it is looked whether something of a program is left that has left children running.
+const LOOK: Duration = Duration::from_secs(1);
+/// Where it stands what an agent's programs may.
+const SWITCHES: [Table; 3] = [AGENTS, REACH, TRUST_MODES];
+
+/// What network a program was begun with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BegunWith {
+    /// None.
+    Nothing,
+    /// The way out of programs, which asks who goes where.
+    WayOut,
+    /// Sockets that nobody looks at: the kernel cannot tell ports apart.
+    Sockets,
+}
+
+impl BegunWith {
+    pub(crate) fn of(network: &Network, has_way_out: bool) -> Self {
+        match network {
+            Network::Off => Self::Nothing,
+            Network::On(_) if has_way_out => Self::WayOut,
+            Network::On(_) => Self::Sockets,
+        }
+    }
+}
+
+/// Ends a program of a run as soon as its agent, or one that asked for the run, may not run it any more.
+pub(crate) fn end_then(cx: &ToolCx, begun: BegunWith, job: Job) {
+    let (ws, of) = (cx.ws.clone(), (cx.agent, cx.run));
+    cx.ws.spawn("what a program may", async move {
+        let mut feed = ws.store.subscribe();
+        let mut moves = ws.upstream.as_ref().map(|up| up.moves());
+        let halt = ws.halt();
+        loop {
+            match ws.read(|snap| may_go_on(snap, &ws, of, begun)) {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::info!(agent.id = %of.0, "a program ends: its agent may not run it any more");
+                    return job.stop(StopReason::Stopped);
+                }
+                Err(error) => tracing::error!(%error, "what a program may could not be read"),
+            }
+            let moved = async {
+                match &mut moves {
+                    Some(moves) => moves.changed().await.is_ok(),
+                    None => pending().await,
+                }
+            };
+            let goes_on = tokio::select! {
+                () = over(&job) => false,
+                () = halt.cancelled() => false,
+                is_open = changed(&mut feed, &SWITCHES) => is_open,
+                is_open = moved => is_open,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    });
+}
+
+/// Waits until nothing of a program is left.
+async fn over(job: &Job) {
+    job.wait().await;
+    while 0 < job.processes() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn may_go_on(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    (agent, run): (AgentId, RunId),
+    begun: BegunWith,
+) -> Result<bool, StoreError> {
+    let agents = reach::agents_of(tx, agent, run)?;
+    for id in &agents {
+        let may = match tx.get::<Agent>(*id)? {
+            Some(agent) => {
+                let network = begun == BegunWith::Nothing || agent.network;
+                agent.exec && network && agent.archived_at.is_none()
+            }
+            // The mirror of a host may not have it for a while.
+            None => ws.upstream.is_some(),
+        };
+        if !may || trust::mode_of(tx, *id)? == TrustMode::Locked {
+            return Ok(false);
+        }
+    }
+    Ok(begun != BegunWith::Sockets || !reach::of_all(tx, &agents)?.are_listed())
+}
