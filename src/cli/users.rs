@@ -28,6 +28,11 @@ pub enum Command {
         /// Whose
         email: String,
     },
+    /// Remove an account that belongs to no workspace
+    Remove {
+        /// Whose
+        email: String,
+    },
 }
 
 /// Flags of `hq user reset-link`.
@@ -51,6 +56,9 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
         }
         Command::Enable { email } => {
             act(common, config, &Wish::Enable { email }, "is enabled; its person can sign in again")
+        }
+        Command::Remove { email } => {
+            act(common, config, &Wish::Remove { email }, "is removed; its address is free again")
         }
     }
 }

@@ -23,6 +23,7 @@ mod first_day; // what a demanding first day asks of pages: they say what is so,
 mod connections; // provider connections: keys, tests, which model wins
 mod sign_in; // accounts at providers: signing in, renewing, losing them, with a scripted maker
 mod edges; // slow clients, the local socket, orphans, the log of failed sign-ins
+mod repository; // the history of agents' files when it is damaged or gone: who notices, and the repair
 mod strange_tools; // what an agent reaches of another workspace: nothing
 mod access; // who may do what: every route, by everybody
 mod readable; // who may read what: the content of every answer and stream
@@ -123,4 +124,6 @@ mod usage_days; // the daily roll-up of model calls and the consumer that keeps 
 mod usage_report; // what calls came to, by what is asked for, and as files
 mod budgets_page; // the page of all budgets
 mod ops_audit; // the audit: search, export, verification, redaction, retention
+mod widening; // what lets agents do more without asking, by everybody
+mod invited; // one invitation, one account
 mod openai; // the same, judged by the official clients for Python and Node

@@ -54,6 +54,9 @@ pub enum UsersError {
     /// The account is closed.
     #[error("the account {0} is disabled; `hq user enable {0}` opens it again")]
     Disabled(String),
+    /// The account belongs to a workspace, or may.
+    #[error("the account {0} belongs to {1}; end that membership first, or disable the account")]
+    Belongs(String, String),
     /// HQ has an owner already.
     #[error("HQ is set up already; sign in")]
     SetUpDone,
@@ -123,6 +126,7 @@ impl Problem for UsersError {
             Self::SetUpDone => "set_up_done",
             Self::NoAccount(_) => "no_account",
             Self::Disabled(_) => "account_disabled",
+            Self::Belongs(..) => "account_in_use",
             Self::NoOwner => "setup_required",
             Self::NotFound(_) => "not_found",
             Self::Shut { code, .. } => code,
@@ -156,6 +160,7 @@ impl Problem for UsersError {
             | Self::Many(_)
             | Self::NoOwner
             | Self::FactorOn
+            | Self::Belongs(..)
             | Self::Disabled(_) => ProblemKind::Conflict,
             Self::Unreadable(_) => ProblemKind::Internal,
             Self::NoAccount(_) | Self::NotFound(_) => ProblemKind::NotFound,

@@ -170,6 +170,15 @@ pub fn left_invites<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<In
     Ok(all.into_iter().filter(|one| one.ended_at.is_none() && now < one.expires_at).collect())
 }
 
+/// The invitations that were taken for an account and not used up since.
+///
+/// # Errors
+/// When the disk fails.
+pub fn taken_invites<R: Read + ?Sized>(read: &R) -> Result<Vec<Invite>, StoreError> {
+    let all = read.list::<Invite>(&Range::all())?;
+    Ok(all.into_iter().filter(|one| one.ended_at.is_none() && one.used_by.is_some()).collect())
+}
+
 /// The open invitations, oldest first: not those of hosts who have left or may not invite so any more.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 use app::{App, Who, Ws};
 use features::users;
 use features::users::model::{Account, Workspace};
-use features::users::rules::accounts as rules;
+use features::users::rules::{UsersError, accounts as rules};
 use features::workspace::model::Member;
 use features::workspace::queries;
 use features::workspace::rules::WorkspaceError;
@@ -120,6 +120,26 @@ pub async fn set(
     owns_all(app, who, account, |_| true)?;
     let now = carry_out(app, (who.actor(), who.cause()), account, open).await?;
     Ok((member, now))
+}
+
+/// Removes an account that belongs to no workspace, as one is left where somebody never came back to an invitation.
+///
+/// # Errors
+/// When it belongs to one, or to one that is not open it may.
+pub async fn remove(app: &App, by: (Actor, Cause), account: &Account) -> Result<(), PageError> {
+    let _turn = app.people_turn.lock().await;
+    let refused = |to: String| UsersError::Belongs(account.email.clone(), to);
+    if let Some(place) = queries::places(app, account.id)?.into_iter().next() {
+        return Err(refused(place.settings.name).into());
+    }
+    let open: Vec<Ws> = app.workspaces.read().clone();
+    let listed = app.system.read(|snap| snap.list::<Workspace>(&Range::all()))?;
+    if let Some(shut) = listed.iter().find(|row| open.iter().all(|ws| ws.id != row.id)) {
+        return Err(refused(format!("{}, maybe, which is not open", shut.slug)).into());
+    }
+    let id = account.id;
+    app.system.write(by.0, by.1, move |tx| rules::remove(tx, id)).await?;
+    Ok(())
 }
 
 /// Closes an account, or opens it again. None is closed that a workspace needs as its owner.

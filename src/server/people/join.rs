@@ -15,15 +15,15 @@ use crypto::token::{Token, TokenKind};
 use doors_account::users::pages::issue;
 use doors_account::users::session::Caller;
 use features::users::model::Account;
-use features::users::rules::{NewAccount, UsersError};
+use features::users::rules::{NewAccount, UsersError, accounts as accounts_rules};
 use features::users::{queries as users, rules};
 use features::workspace::model::{Invite, Settings};
 use features::workspace::queries;
 use features::workspace::rules::WorkspaceError;
 use features::workspace::rules::invites;
-use features::workspace::rules::members::Joining;
+use features::workspace::rules::members::{Joining, Shut};
 use kernel::{AccountId, Actor, Can, Cause, Part, ProblemKind, Role, TypedId};
-use store::{StoreError, WriteTx};
+use store::{ReadExt as _, StoreError, WriteTx};
 use web::error::{Failure, PageError};
 use web::extract::{Form, Query};
 use web::flash;
@@ -208,17 +208,20 @@ async fn join(
     };
     let known = caller.map(|caller| caller.0);
     let by = known.as_ref().map_or(Actor::System(Part::Setup), Caller::actor);
-    let cause = Cause::Request(id.0);
-    let account = match &known {
-        Some(caller) => Ok(caller.account.clone()),
-        None => new_account(&app, &found, &values, cause).await,
+    let by = (by, Cause::Request(id.0));
+    let comes = match &known {
+        Some(caller) => Ok(Comes::Known(caller.account.clone())),
+        None => new_account(&app, &found, &values).await.map(Comes::New),
     };
-    let joined = match account {
-        Ok(account) => {
-            let whose = (&account, known.is_none());
-            accept(&app, &found, &values, whose, (by, cause)).await.map(|()| account)
+    let joined = match comes {
+        Ok(comes) => {
+            let (own, ws) = (app.clone(), found.ws.clone());
+            let (invite, token) = (found.invite.clone(), values.token.clone());
+            let work = async move { enter(&own, &ws, (&invite, &token), comes, by).await };
+            // Who goes away in the middle of it leaves nothing half done.
+            app.see_through("join a workspace", work).await?
         }
-        Err(wrong) => Err(wrong?),
+        Err(wrong) => Err(wrong),
     };
     match joined {
         Ok(account) => {
@@ -231,6 +234,7 @@ async fn join(
             Ok(flash::say(&app, Flash::ok(welcome), answer))
         }
         Err(wrong) => {
+            let wrong = wrong?;
             let mut page = page(theme, found, known.map(|caller| caller.account), values);
             page.whole = match wrong.has_fields() {
                 true => "Please look at the marked fields; nothing was made yet.".to_owned(),
@@ -242,13 +246,30 @@ async fn join(
     }
 }
 
-/// The account of somebody new; the second error is what they can mend in the form.
-async fn new_account(
-    app: &App,
-    found: &Found,
-    values: &Values,
-    cause: Cause,
-) -> Result<Account, Result<Wrong, PageError>> {
+/// Why nobody has joined: what they can mend in the form, or why it cannot be mended there.
+type Kept = Result<Wrong, PageError>;
+
+fn kept(error: impl Into<PageError>) -> Kept {
+    Err(error.into())
+}
+
+/// Who joins.
+enum Comes {
+    /// Somebody who is signed in.
+    Known(Account),
+    /// Somebody who gets an account.
+    New(NewPerson),
+}
+
+/// What the account of somebody new is made of.
+struct NewPerson {
+    name: String,
+    email: String,
+    hash: String,
+}
+
+/// What somebody new has typed, checked. The password is hashed here, while nobody waits for a turn.
+async fn new_account(app: &App, found: &Found, values: &Values) -> Result<NewPerson, Kept> {
     let mut wrong = Wrong::none();
     let about = [values.name.as_str(), values.email.as_str(), found.settings.name.as_str()];
     let name = wrong.note(users::checked_name(&values.name));
@@ -261,54 +282,154 @@ async fn new_account(
     let (Some(name), Some(email), false) = (name, email, wrong.has_fields()) else {
         return Err(Ok(wrong));
     };
-    let id = own_id(app, found, &email).map_err(|error| Err(error.into()))?;
     let hash = app.hasher.hash(Zeroizing::new(values.password.clone())).await;
-    let hash = hash.map_err(|error| Err(UsersError::from(error).into()))?;
-    let new = NewAccount { id, name, email, hash };
-    let by = Actor::System(Part::Setup);
-    let made = app.system.write(by, cause, move |tx| rules::create_account(tx, new)).await;
-    made.map_err(|error| Wrong::of(&error))
+    let hash = hash.map_err(|error| kept(UsersError::from(error)))?;
+    Ok(NewPerson { name, email, hash })
+}
+
+/// Lets somebody in, one at a time: an invitation is taken before an account is made for it, and used up after. What a
+/// crash leaves in between is settled by whoever comes next, and at the next start.
+async fn enter(
+    app: &App,
+    ws: &Ws,
+    (invite, text): (&Invite, &str),
+    comes: Comes,
+    by: (Actor, Cause),
+) -> Result<Account, Kept> {
+    let _turn = app.people_turn.lock().await;
+    settle_in_turn(app, ws).await.map_err(kept)?;
+    let account = match comes {
+        Comes::Known(account) => {
+            accept(app, ws, (invite, text), (&account, false), by).await?;
+            return Ok(account);
+        }
+        Comes::New(NewPerson { name, email, hash }) => {
+            let id = own_id(app, ws, invite, &email).map_err(kept)?;
+            let token = token_of(text)?;
+            let claim = ws.write(&by, move |tx| invites::claim(tx, &token, id));
+            claim.await.map_err(|error| Ok(words(error)))?;
+            let new = NewAccount { id, name, email, hash };
+            let setup = (Actor::System(Part::Setup), by.1);
+            let made = app.system.write(setup.0, setup.1, move |tx| rules::create_account(tx, new));
+            made.await.map_err(|error| Wrong::of(&error))
+        }
+    };
+    let joined = match account {
+        Ok(account) => {
+            let joined = accept(app, ws, (invite, text), (&account, true), by).await;
+            if joined.is_err() {
+                let id = account.id;
+                let setup = Actor::System(Part::Setup);
+                let undo = app.system.write(setup, by.1, move |tx| accounts_rules::remove(tx, id));
+                undo.await.map_err(kept)?;
+            }
+            joined.map(|()| account)
+        }
+        Err(wrong) => Err(wrong),
+    };
+    if joined.is_err() {
+        let id = invite.id;
+        let release = ws.write(&by, move |tx| invites::release(tx, id));
+        release.await.map_err(kept)?;
+    }
+    joined
+}
+
+/// Settles the invitations of a workspace that were taken for an account and neither used up nor given back.
+///
+/// # Errors
+/// When a store fails.
+pub async fn settle(app: &App, ws: &Ws) -> Result<(), PageError> {
+    let _turn = app.people_turn.lock().await;
+    settle_in_turn(app, ws).await
+}
+
+/// The same for who holds `people_turn`: whoever took one of them does not go on any more.
+async fn settle_in_turn(app: &App, ws: &Ws) -> Result<(), PageError> {
+    let by = (Actor::System(Part::Setup), Cause::Setup);
+    for invite in ws.read(|snap| queries::taken_invites(snap))? {
+        let (id, used_by) = (invite.id, invite.used_by);
+        let made = app.system.read(|snap| match used_by {
+            Some(account) => snap.get::<Account>(account),
+            None => Ok(None),
+        })?;
+        let done = match made {
+            Some(account) => {
+                let who = joining(&account);
+                let (former, shut) = before(app, ws, &invite, &account)?;
+                let finish = move |tx: &mut WriteTx<'_>| invites::finish(tx, id, who);
+                handover::succeed(ws, &by, (former, shut), finish).await.map(drop)
+            }
+            None => ws.write(&by, move |tx| invites::release(tx, id)).await,
+        };
+        match done {
+            Ok(()) => {}
+            Err(WorkspaceError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(workspace = ws.slug, %error, "an invitation cannot be settled");
+                ws.write(&by, move |tx| invites::release(tx, id)).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The id of a new account. Who was asked in by their address, and came with this workspace alone, is that member
 /// again, with all that was theirs; anybody else is somebody new, to whom [`accept`] gives what a former
 /// member of that address had to do.
-fn own_id(app: &App, found: &Found, email: &str) -> Result<AccountId, StoreError> {
-    let mut strangers = accounts::strangers(app, &found.ws)?.into_iter();
-    let asked = strangers.find(|one| found.invite.email.is_some() && one.email == email);
+fn own_id(app: &App, ws: &Ws, invite: &Invite, email: &str) -> Result<AccountId, StoreError> {
+    let mut strangers = accounts::strangers(app, ws)?.into_iter();
+    let asked = strangers.find(|one| invite.email.is_some() && one.email == email);
     if let Some(member) = asked
-        && !accounts::may_be_elsewhere(app, &found.ws, member.account)?
+        && !accounts::may_be_elsewhere(app, ws, member.account)?
     {
         return Ok(member.account);
     }
     Ok(AccountId::from_uuid(app.ids.next(app.clock.now_ms())))
 }
 
+fn joining(account: &Account) -> Joining {
+    let (name, email) = (account.name.clone(), account.email.clone());
+    Joining { account: account.id, name, email }
+}
+
+/// Who joins by this invitation was here by another name, maybe; and who takes nothing over.
+fn before(
+    app: &App,
+    ws: &Ws,
+    invite: &Invite,
+    account: &Account,
+) -> Result<(Option<AccountId>, Shut), StoreError> {
+    // Only who was asked in by their address is that person for sure.
+    let former = match invite.email {
+        Some(_) => accounts::former(app, ws, account)?,
+        None => None,
+    };
+    Ok((former, accounts::shut(app, ws)?))
+}
+
 async fn accept(
     app: &App,
-    found: &Found,
-    values: &Values,
+    ws: &Ws,
+    (invite, text): (&Invite, &str),
     (account, anew): (&Account, bool),
     by: (Actor, Cause),
-) -> Result<(), Wrong> {
-    let (name, email) = (account.name.clone(), account.email.clone());
-    let who = Joining { account: account.id, name, email };
-    let token = Token::parse(TokenKind::Invite, &values.token);
-    let token = token.map_err(|error| Wrong::said(error.to_string()))?;
-    // Only who was asked in by their address is that person for sure.
-    let former = match found.invite.email {
-        Some(_) => accounts::former(app, &found.ws, account),
-        None => Ok(None),
-    };
-    let former = former.map_err(|error| Wrong::said(error.to_string()))?;
-    let shut = accounts::shut(app, &found.ws).map_err(|error| Wrong::said(error.to_string()))?;
+) -> Result<(), Kept> {
+    let (who, token) = (joining(account), token_of(text)?);
+    let before = before(app, ws, invite, account).map_err(kept)?;
     let accept = move |tx: &mut WriteTx<'_>| invites::accept(tx, &token, who, anew);
-    let accepted = handover::succeed(&found.ws, &by, (former, shut), accept).await;
-    let words = |error: WorkspaceError| {
-        let mut wrong = Wrong::none();
-        let text = error.to_string();
-        wrong.note(Err::<(), _>(error));
-        if wrong.has_fields() { wrong } else { Wrong::said(text) }
-    };
-    accepted.map(drop).map_err(words)
+    let accepted = handover::succeed(ws, &by, before, accept).await;
+    accepted.map(drop).map_err(|error| Ok(words(error)))
+}
+
+fn token_of(text: &str) -> Result<Token, Kept> {
+    Token::parse(TokenKind::Invite, text).map_err(|error| Ok(Wrong::said(error.to_string())))
+}
+
+/// What a rule refused, as the page shows it.
+fn words(error: WorkspaceError) -> Wrong {
+    let mut wrong = Wrong::none();
+    let text = error.to_string();
+    wrong.note(Err::<(), _>(error));
+    if wrong.has_fields() { wrong } else { Wrong::said(text) }
 }

@@ -61,6 +61,11 @@ pub enum Wish {
         /// Whose.
         email: String,
     },
+    /// Remove one that belongs to no workspace.
+    Remove {
+        /// Whose.
+        email: String,
+    },
 }
 
 fn line(app: &App, account: Account) -> Result<Line, StoreError> {
@@ -86,11 +91,16 @@ pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
 /// When it is refused.
 pub async fn carry_out(app: &App, by: Actor, wish: &Wish) -> Result<Line, PageError> {
     let (email, open) = match wish {
-        Wish::Disable { email } => (email, false),
+        Wish::Disable { email } | Wish::Remove { email } => (email, false),
         Wish::Enable { email } => (email, true),
     };
     let known = app.system.read(|snap| users::queries::by_email(snap, email))?;
     let known = known.ok_or_else(|| UsersError::NoAccount(email.clone()))?;
+    if matches!(wish, Wish::Remove { .. }) {
+        let was = line(app, known.clone())?;
+        accounts::remove(app, (by, Cause::Setup), &known).await?;
+        return Ok(was);
+    }
     let now = accounts::carry_out(app, (by, Cause::Setup), known.id, open).await?;
     Ok(line(app, now)?)
 }

@@ -1,8 +1,8 @@
 //! People and the workspaces that they belong to: members, invitations, who joins. It stands here because
 //! accounts and memberships lie in two stores.
 //!
-//! Who joins has an account first and a membership second: an account without a membership opens
-//! nothing, and the same link goes on where a crash cut it off. Who leaves loses the membership first,
+//! Who joins takes the invitation first, has an account second and a membership third: one invitation makes one account.
+//! What a crash cuts off in between is settled at the next start, or by whoever comes with that link. Who leaves loses the membership first,
 //! which closes every door at once; their tokens are withdrawn second, and again every hour for those
 //! that a crash left.
 

@@ -569,6 +569,9 @@ pub async fn prepare(app: &App, ws: &Ws) {
     if !ws.is_active() {
         return;
     }
+    if let Err(error) = crate::people::join::settle(app, ws).await {
+        tracing::error!(error = ?error.0, "who was joining could not be let in");
+    }
     if let Err(error) = crate::people::handover::complete(ws).await {
         tracing::error!(%error, "work could not be handed over");
     }

@@ -34,6 +34,17 @@ pub fn disable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, User
     Ok(closed)
 }
 
+/// Removes an account with its password, factors, sign-ins and tokens. That it belongs to no workspace, the caller has
+/// looked at.
+///
+/// # Errors
+/// When there is no such account.
+pub fn remove(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
+    let gone = known(tx, account)?;
+    tx.delete::<Account>(account)?;
+    Ok(gone)
+}
+
 /// Opens an account again; its person signs in anew.
 ///
 /// # Errors

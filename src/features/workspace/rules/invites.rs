@@ -83,19 +83,71 @@ pub fn withdraw(tx: &mut WriteTx<'_>, id: InviteId) -> Result<Invite, WorkspaceE
     Ok(invite)
 }
 
+/// Takes an invitation for an account that is made next. Nobody else uses it from here on; [`accept`] or [`finish`] uses
+/// it up, [`release`] gives it back where there came to be no such account.
+///
+/// # Errors
+/// When it is not good any more, or somebody has taken it.
+pub fn claim(
+    tx: &mut WriteTx<'_>,
+    token: &Token,
+    account: AccountId,
+) -> Result<Invite, WorkspaceError> {
+    let mut invite = queries::invite(tx, token, tx.now())?.ok_or(WorkspaceError::DeadInvite)?;
+    if invite.used_by.is_some() {
+        return Err(WorkspaceError::DeadInvite);
+    }
+    invite.used_by = Some(account);
+    tx.put(&invite)?;
+    Ok(invite)
+}
+
+/// Gives an invitation back that was taken for an account that there is not.
+///
+/// # Errors
+/// When the store refuses.
+pub fn release(tx: &mut WriteTx<'_>, id: InviteId) -> Result<(), WorkspaceError> {
+    let open = tx.get::<Invite>(id)?.filter(|one| one.ended_at.is_none() && one.used_by.is_some());
+    if let Some(invite) = open {
+        tx.put(&Invite { used_by: None, ..invite })?;
+    }
+    Ok(())
+}
+
 /// Uses an invitation up and makes its bearer a member; `anew` says that the account was made for it just
 /// now, maybe as that of a member who came with the workspace from elsewhere.
 ///
 /// # Errors
-/// When it is not good any more, or is for somebody else.
+/// When it is not good any more, is taken, or is for somebody else.
 pub fn accept(
     tx: &mut WriteTx<'_>,
     token: &Token,
     who: Joining,
     anew: bool,
 ) -> Result<Member, WorkspaceError> {
+    let invite = queries::invite(tx, token, tx.now())?.ok_or(WorkspaceError::DeadInvite)?;
+    use_up(tx, invite, who, anew)
+}
+
+/// Uses an invitation up for the account that it was taken for and that was made since.
+///
+/// # Errors
+/// When it was withdrawn meanwhile, or taken for somebody else.
+pub fn finish(tx: &mut WriteTx<'_>, id: InviteId, who: Joining) -> Result<Member, WorkspaceError> {
+    let invite = tx.get::<Invite>(id)?.filter(|one| one.ended_at.is_none());
+    use_up(tx, invite.ok_or(WorkspaceError::DeadInvite)?, who, true)
+}
+
+fn use_up(
+    tx: &mut WriteTx<'_>,
+    mut invite: Invite,
+    who: Joining,
+    anew: bool,
+) -> Result<Member, WorkspaceError> {
     let now = tx.now();
-    let mut invite = queries::invite(tx, token, now)?.ok_or(WorkspaceError::DeadInvite)?;
+    if invite.used_by.is_some_and(|by| by != who.account) {
+        return Err(WorkspaceError::DeadInvite);
+    }
     if invite.email.as_ref().is_some_and(|only| *only != who.email) {
         return Err(WorkspaceError::OtherPerson);
     }

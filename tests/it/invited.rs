@@ -1,0 +1,118 @@
+//! One invitation makes one account, however many ask for it at once and wherever HQ is killed in between. Accounts
+//! that belong nowhere are listed, and can be removed.
+
+use crypto::token::{Token, TokenKind};
+use features::users::model::Account;
+use features::users::queries as users;
+use features::workspace::queries;
+use features::workspace::rules::invites;
+use kernel::{AccountId, Actor, Cause, Part, Role, TypedId as _};
+use reqwest::StatusCode;
+use serde_json::json;
+use server::people::local::{self, Wish};
+
+use support::hq::TestHq;
+use support::invite::{field, invite, join};
+
+const PASSWORD: &str = "a password of some length";
+const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
+
+fn accounts(hq: &TestHq) -> Vec<Account> {
+    hq.running().app.system.read(|snap| users::accounts(snap)).expect("a store")
+}
+
+fn members(hq: &TestHq) -> Vec<String> {
+    let all = hq.ws().read(|snap| queries::members(snap)).expect("a store");
+    all.into_iter().map(|member| member.name).collect()
+}
+
+/// Takes an invitation for an account, as HQ does before it makes one.
+async fn claim(hq: &TestHq, link: &str, account: AccountId) {
+    let token = Token::parse(TokenKind::Invite, field(link, "token")).expect("a token");
+    let claimed = hq.ws().write(&BY, move |tx| invites::claim(tx, &token, account)).await;
+    claimed.expect("it is free");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_who_come_at_once_with_one_invitation_get_one_account() {
+    let hq = TestHq::start().await;
+    let before = accounts(&hq).len();
+    let link = invite(&hq.owner(), &json!({ "role": "member" })).await;
+    let mut all = Vec::new();
+    for n in 0..30 {
+        let (person, link) = (hq.nobody(), link.clone());
+        all.push(tokio::spawn(async move {
+            let email = format!("new{n}@x.example");
+            join(&person, &link, (&format!("New {n}"), &email, PASSWORD)).await
+        }));
+    }
+    let mut joined = 0;
+    for one in all {
+        let reply = one.await.expect("an answer");
+        match reply.status {
+            StatusCode::SEE_OTHER => joined += 1,
+            StatusCode::GONE => assert!(reply.text.contains("invitation"), "{}", reply.text),
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                assert!(reply.text.contains("no longer valid"), "{}", reply.text);
+            }
+            status => panic!("{status}: {}", reply.text),
+        }
+    }
+    assert_eq!((joined, accounts(&hq).len() - before, members(&hq).len()), (1, 1, 2));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_while_somebody_joins_leaves_a_member_or_a_good_invitation() {
+    let mut hq = TestHq::start().await;
+    let (first, second) = (
+        invite(&hq.owner(), &json!({ "role": "member" })).await,
+        invite(&hq.owner(), &json!({ "role": "viewer" })).await,
+    );
+    // The account of the first was not made, that of the second was.
+    claim(&hq, &first, AccountId::from_bytes([9; 16])).await;
+    hq.another("Eve", None).await;
+    let eve = accounts(&hq).into_iter().find(|one| one.name == "Eve").expect("an account");
+    claim(&hq, &second, eve.id).await;
+    hq.restart().await;
+    assert!(members(&hq).contains(&"Eve".to_owned()));
+    let again = join(&hq.nobody(), &second, ("Ann", "ann@x.example", PASSWORD)).await;
+    assert_eq!(again.status, StatusCode::GONE, "it is used up: {}", again.text);
+    let joined = join(&hq.nobody(), &first, ("Bob", "bob@x.example", PASSWORD)).await;
+    assert_eq!(joined.status, StatusCode::SEE_OTHER, "{}", joined.text);
+    assert!(members(&hq).contains(&"Bob".to_owned()));
+    // The same without a restart in between: whoever comes next settles it.
+    let third = invite(&hq.owner(), &json!({ "role": "member" })).await;
+    claim(&hq, &third, AccountId::from_bytes([8; 16])).await;
+    let joined = join(&hq.nobody(), &third, ("Cem", "cem@x.example", PASSWORD)).await;
+    assert_eq!(joined.status, StatusCode::SEE_OTHER, "{}", joined.text);
+    // What is refused behind the invitation gives it back.
+    let fourth = invite(&hq.owner(), &json!({ "role": "member" })).await;
+    let taken = join(&hq.nobody(), &fourth, ("Cem", "cem@x.example", PASSWORD)).await;
+    assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", taken.text);
+    let joined = join(&hq.nobody(), &fourth, ("Dua", "dua@x.example", PASSWORD)).await;
+    assert_eq!(joined.status, StatusCode::SEE_OTHER, "{}", joined.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_belongs_nowhere_is_listed_and_removed_and_no_other() {
+    let hq = TestHq::start().await;
+    hq.another("Tom", Some(Role::Member)).await;
+    let ghost = hq.another("Ghost", None).await;
+    let app = hq.running().app.clone();
+    let lines = local::lines(&app).expect("a list");
+    let nowhere: Vec<&str> =
+        lines.iter().filter(|one| one.places.is_empty()).map(|one| one.name.as_str()).collect();
+    assert_eq!(nowhere, ["Ghost"]);
+    let remove = |email: &str| Wish::Remove { email: email.to_owned() };
+    let refused = local::carry_out(&app, BY.0, &remove("tom@marlow.example")).await;
+    assert_eq!(refused.expect_err("a member").0.code, "account_in_use");
+    local::carry_out(&app, BY.0, &remove("ghost@marlow.example")).await.expect("removed");
+    assert!(accounts(&hq).iter().all(|one| one.name != "Ghost"));
+    assert_ne!(ghost.get("/api/v1/me").await.status, StatusCode::OK, "its sign-in ended");
+    let link = invite(&hq.owner(), &json!({ "role": "member" })).await;
+    let joined = join(&hq.nobody(), &link, ("Ghost", "ghost@marlow.example", PASSWORD)).await;
+    assert_eq!(joined.status, StatusCode::SEE_OTHER, "its address is free: {}", joined.text);
+    hq.finish().await;
+}
