@@ -24,6 +24,12 @@ pub use risk::{Level, Risk, risk};
 pub use unwrap::{Command, Unwrapped, unwrap};
 pub use why::Why;
 
+/// Whether a program runs what a file says, or code among its words: interpreters, builders, `xargs` and their like.
+#[must_use]
+pub fn runs_code(program: &str) -> bool {
+    programs::is_interpreter(program) || programs::is_runner(program) || programs::builds(program)
+}
+
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 16 << 10;
 /// The most commands in one line.

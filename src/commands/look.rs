@@ -9,6 +9,9 @@ use super::reduce::{Reduced, joined};
 use super::unwrap::{self, Command, Unwrapped};
 use super::{MAX_SEGMENTS, Pattern, Why, inside, pattern, programs};
 
+/// Where programs of the system are.
+const SYSTEM: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/"];
+
 /// What is asked of the machine on which a line would run.
 pub trait Machine {
     /// The program that a bare name finds on the path, as an absolute path.
@@ -186,6 +189,19 @@ impl Seen {
         let options = self.open.iter().flat_map(|open| &open.options);
         let words = self.argv.iter().chain(options).map(String::as_str);
         words.chain(self.files.iter().map(|file| file.path.as_str()))
+    }
+
+    /// Whether it does what its words say and no more: its program is a known one of the system that reads no files for
+    /// what it does. All others may load files that the line does not name.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Some((program, words)) = self.argv.split_first() else { return false };
+        let name = SYSTEM.iter().find_map(|folder| program.strip_prefix(folder)).unwrap_or(program);
+        self.keeps
+            && self.files.is_empty()
+            && programs::is_plain_program(name)
+            && !words.iter().any(|word| programs::runs_for_each(word))
+            && !words.iter().any(|word| word.starts_with("--") && programs::carries(word))
     }
 
     /// A command whose program is this one, if the path finds it, in a folder.

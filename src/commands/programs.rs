@@ -26,6 +26,16 @@ const LOOKS: &str = ": basename cat cd cmp column comm cut date df diff dirname 
                      file find grep head id ls md5sum nl nproc od printf pwd readlink realpath rg sha256sum \
                      sort stat strings tail test tr tree true uname wc which whoami";
 
+/// Programs that do what their words say, and read no files for what they do.
+const PLAIN: &str = "bzip2 chmod cp gunzip gzip ln mkdir mktemp mv paste rm rmdir seq sleep split sum sync tar tee \
+                     touch truncate unxz unzip xz zip zstd";
+
+/// Programs that do what files of the folder in which they run say: builders, and what tests or checks code.
+const BUILDERS: &str = "ansible ansible-playbook ant bazel bundle cmake composer conda ctest dotnet eslint ghc gradle \
+                        gradlew helm invoke jest just lein mix mocha mvn mypy nox php-fpm phpunit pipenv poetry \
+                        pre-commit pylint pytest rake rspec ruff scons stack swift task terraform tox tsc vagrant vite \
+                        webpack";
+
 /// Options by which a program runs another one, reads other settings, sends or destroys.
 const CARRIERS: &str = "checkpoint-action compress-program config config-env delete edit editor entrypoint exec \
                         exec-batch exec-path execdir ext-diff extra-index-url files-from files0-from fls force \
@@ -118,6 +128,21 @@ pub(crate) fn looks(program: &str) -> bool {
 /// Whether a program runs a file of code.
 pub(crate) fn is_interpreter(program: &str) -> bool {
     among(INTERPRETERS, &family(program).to_ascii_lowercase())
+}
+
+/// Whether a program runs what its words or its input say.
+pub(crate) fn is_runner(program: &str) -> bool {
+    among(RUNNERS, family(program))
+}
+
+/// Whether a program does what files of the folder say in which it runs.
+pub(crate) fn builds(program: &str) -> bool {
+    among(BUILDERS, &family(program).to_ascii_lowercase())
+}
+
+/// Whether a program reads no file for what it does, as long as no option makes it.
+pub(crate) fn is_plain_program(program: &str) -> bool {
+    looks(program) || is_builtin(program) || among(PLAIN, program)
 }
 
 /// The file of code that an interpreter is given.

@@ -2,7 +2,10 @@
 //! made, refused, or asked for. A call that is asked for gives its run's slot back and is weighed anew when somebody has
 //! answered; what it would do then has to be what the yes was given to, to the byte.
 
+mod calls;
 mod terms;
+
+use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -10,13 +13,14 @@ use sha2::{Digest, Sha256};
 
 use features::agents::queries::reach;
 use features::trust::line::{self, Line};
+use features::trust::loads;
 use features::trust::model::{Approval, BROWSER, Judged, Plan, Witness};
 use features::trust::queries as trust;
 use features::trust::rules::NewApproval;
 use features::trust::weigh::{self, Asked, Facts, IDENTITY, Reach, Verdict};
 use features::workspace::model::Member;
 use kernel::text::ellipsis;
-use kernel::{AgentId, ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp};
+use kernel::{ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp, TrustMode};
 use store::ReadExt;
 use tool::registry::Entry;
 use tool::{AnyTool, Effect, Lease, Slot, ToolCx, ToolError, diff};
@@ -24,12 +28,13 @@ use tool::{AnyTool, Effect, Lease, Slot, ToolCx, ToolError, diff};
 use super::calls::PROGRAM;
 use super::command::ends::ApprovalsAsked;
 use super::command::orders::ApprovalClosed;
+use super::egress::{self, Sender, Sent};
 use super::journal::blocking;
 use super::model_call::review;
 use super::port::Port;
 use super::toolbox::Call;
 use super::tools::browser::{AtSite, keep_asked};
-use super::tools::{folder, request};
+use super::tools::folder;
 use super::turn::Turn;
 use super::{EngineError, child};
 use terms::{is_telling, judged, offers_of, offers_of_request, risk_of, shown};
@@ -40,8 +45,8 @@ const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
 const MOST_AT_ONCE: usize = 49;
 /// The most of a call that people are shown, in bytes.
 const MAX_SHOWN: usize = 32 * 1024;
-/// What `process` does without touching the program.
-const PROCESS_LOOKS: &[&str] = &["list", "poll", "log", "kill", "clear", "remove"];
+/// So many files are named that have changed since a yes.
+const MOST_NAMED: usize = 3;
 
 /// What becomes of a call.
 pub(super) enum Passed {
@@ -355,28 +360,16 @@ impl Turn {
         let (agent, run) = (self.setting.agent.id, self.talk.journal.run);
         let ws = &self.talk.journal.ws;
         let session = self.setting.session;
-        let (agents, mut programs, answered, read) = ws.read(|snap| {
+        let (agents, programs, answered, read) = ws.read(|snap| {
             let agents = reach::agents_of(snap, agent, run)?;
             let programs = weigh::programs(snap, &agents)?;
             let read = trust::heeded(snap, &agents, session)?;
             Ok::<_, EngineError>((agents, programs, trust::of_call(snap, run, &call.id)?, read))
         })?;
-        if self.setting.child.as_ref().is_some_and(|child| !child.may_network)
-            && programs == Reach::AnyHost
-        {
-            programs = Reach::Inside;
-        }
         // ok: canonical arguments are an object.
         let given: Value = serde_json::from_str(&arguments).unwrap_or_default();
-        let mut effect = entry.spec.effect;
-        let mut reach = weigh::reach_of(entry.spec.name, effect, programs);
         let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
-        if entry.spec.name == "process" && PROCESS_LOOKS.contains(&text("action")) {
-            (effect, reach) = (Effect::Read, Reach::Inside);
-        }
-        if entry.spec.name == request::NAME && self.is_named(&given, &agents)? {
-            reach = Reach::Inside;
-        }
+        let (effect, mut reach) = self.reach_of((entry, &given), &agents, programs)?;
         let command = if effect == Effect::Exec { text("command") } else { "" };
         let folder = ws.agent_folder(&self.setting.agent.slug);
         let request = Asked::of(&given);
@@ -400,6 +393,12 @@ impl Turn {
         let secrets = self.secrets_of(entry.spec.name, &given)?;
         let mut digest = digest_of(entry.spec.name, &plan, &secrets);
         let mut act = AtSite::look(ws, (agent, run), entry.spec.name, &plan.arguments).await;
+        let sent = read.as_ref().map(|_| Sent::of(entry.spec.name, &given));
+        let sent = sent.unwrap_or_default().at(act.as_ref().and_then(AtSite::host));
+        let leaks = match &read {
+            Some(_) => egress::leaks(ws, Sender { session, run, agents: &agents }, sent).await?,
+            None => None,
+        };
         let bare = weigh::is_bare(&given);
         let now = ws.app.clock.now();
         let facts = Facts {
@@ -412,16 +411,20 @@ impl Turn {
             request: request.as_ref(),
             with_secret: self.takes_secret(entry.spec.name, &given),
             outside: read.as_deref(),
+            leaks: leaks.as_deref(),
             now,
         };
         let verdict = ws.read(|snap| match &act {
             Some(act) => act.verdict(snap, &agents, run, &facts),
             None => weigh::weigh(snap, &agents, Some(run), &facts),
         })?;
+        let is_asked = verdict.leave == Leave::Ask || answered.is_some();
+        if is_asked && line.as_ref().is_some_and(loads::may_load) {
+            plan = with_loaded(plan, ws.agent_folder(&self.setting.agent.slug)).await?;
+            digest = digest_of(entry.spec.name, &plan, &secrets);
+        }
         if AtSite::is_one(entry.spec.name) {
-            if let Some(act) = &mut act
-                && (verdict.leave == Leave::Ask || answered.is_some())
-            {
+            if let Some(act) = act.as_mut().filter(|_| is_asked) {
                 act.bind(ws, &mut plan).await;
                 digest = digest_of(entry.spec.name, &plan, &secrets);
             }
@@ -430,7 +433,8 @@ impl Turn {
         let may_review = verdict.leave == Leave::Ask
             && verdict.rule.is_none()
             && review::is_one(entry.spec.name, line.as_ref().filter(|_| bare))
-            && ws.read(|snap| trust::may_review(snap, &agents, session))?;
+            && ws.read(|snap| trust::may_review(snap, &agents, session))?
+            && ws.read(|snap| trust::asked_mode(snap, run))? != Some(TrustMode::Ask);
         let facts = Facts { digest, ..facts };
         let judged = judged(call, facts, act.as_ref(), verdict.leave, &ws.app.redactor);
         Ok(Weighed {
@@ -445,46 +449,6 @@ impl Turn {
             judged,
             may_review,
         })
-    }
-
-    /// Whether a call takes a secret to where it can leave: in a request, or as a variable of a program that has the
-    /// network.
-    fn takes_secret(&self, tool: &str, given: &Value) -> bool {
-        let names =
-            given.get("secrets").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
-        let child = self.setting.child.as_ref();
-        let leaves = self.setting.agent.network && child.is_none_or(|child| child.may_network);
-        names && leaves || tool == request::NAME && given.to_string().contains(request::SECRET)
-    }
-
-    /// The secrets that a call names, each with which of them it is and which of its values: a yes counts for no other.
-    fn secrets_of(&self, tool: &str, given: &Value) -> Result<Vec<String>, EngineError> {
-        let keys = terms::secrets_of(tool, given);
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let agent = self.setting.agent.id;
-        let held = vault::away::versions(&self.talk.journal.ws, agent)?;
-        let told = |key: String| match held.iter().find(|(has, ..)| *has == key) {
-            Some((_, id, version)) => format!("{key} {id} {version}"),
-            None => key,
-        };
-        Ok(keys.into_iter().map(told).collect())
-    }
-
-    /// Whether a request only looks, as a page is fetched, or goes where a person has sent this agent.
-    fn is_named(&self, given: &Value, agents: &[AgentId]) -> Result<bool, EngineError> {
-        let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
-        let method = text("method").trim().to_ascii_uppercase();
-        if matches!(method.as_str(), "" | "GET" | "HEAD")
-            && given.get("body").is_none()
-            && !given.to_string().contains(request::SECRET)
-        {
-            return Ok(true);
-        }
-        let hosts = self.talk.journal.ws.read(|snap| reach::of_all(snap, agents))?;
-        let at = url::Url::parse(text("url"));
-        Ok(hosts.are_listed() && at.is_ok_and(|at| hosts.check(&at).is_ok()))
     }
 
     /// What is asked of a person.
@@ -560,6 +524,15 @@ impl Turn {
     }
 }
 
+/// A plan that is bound to the files that its program may load as well.
+async fn with_loaded(mut plan: Plan, folder: PathBuf) -> Result<Plan, EngineError> {
+    blocking(move || {
+        loads::bind(&mut plan, &folder);
+        plan
+    })
+    .await
+}
+
 fn unanswered() -> ToolError {
     ToolError::refused(
         "approval_expired",
@@ -589,12 +562,26 @@ fn digest_of(tool: &str, plan: &Plan, secrets: &[String]) -> [u8; 32] {
 
 /// What differs since a yes, in a sentence.
 fn differs(then: &Plan, now: &Plan) -> String {
-    let is_same = |file: &&Witness| now.files.contains(file);
-    match then.files.iter().find(|file| !is_same(file)) {
-        Some(file) => format!("{} has changed since the yes", file.path),
-        None if (&then.arguments, &then.folder) == (&now.arguments, &now.folder) => {
+    let gone = then.files.iter().filter(|file| !now.files.contains(file));
+    let come = now.files.iter().filter(|file| !then.files.contains(file));
+    let mut names: Vec<&str> = Vec::new();
+    for file in gone.chain(come) {
+        if !names.contains(&file.name()) {
+            names.push(file.name());
+        }
+    }
+    match names.as_slice() {
+        [one] => format!("{one} has changed since the yes"),
+        [first @ .., last] if first.len() < MOST_NAMED => {
+            format!("{} and {last} have changed since the yes", first.join(", "))
+        }
+        all if !all.is_empty() => {
+            let (named, more) = all.split_at(MOST_NAMED);
+            format!("{} and {} more files have changed since the yes", named.join(", "), more.len())
+        }
+        _ if (&then.arguments, &then.folder) == (&now.arguments, &now.folder) => {
             "A secret that it uses has changed since the yes".to_owned()
         }
-        None => "What it would do has changed since the yes".to_owned(),
+        _ => "What it would do has changed since the yes".to_owned(),
     }
 }

@@ -68,6 +68,8 @@ pub struct Person {
     pub request: RequestId,
     /// What this request may do.
     pub access: Access,
+    /// Whether its sender has proved a moment ago who it is, or need not, as [`Proof`] says.
+    pub is_proved: bool,
     /// IANA name of the person's or the workspace's time zone.
     pub zone: String,
 }

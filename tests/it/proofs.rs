@@ -9,10 +9,11 @@ use serde_json::json;
 use support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 39] = [
+const PROVED: [&str; 41] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
+    "PATCH /api/v1/secrets/{id}",
     "POST /api/v1/agents/{agent}/browser/reset",
     "POST /api/v1/audit/redact",
     "POST /api/v1/export",
@@ -42,6 +43,7 @@ const PROVED: [&str; 39] = [
     "POST /w/{ws}/settings/people",
     "POST /w/{ws}/settings/secrets/master-key",
     "POST /w/{ws}/settings/secrets/master-key/discard",
+    "POST /w/{ws}/settings/secrets/{id}",
     "POST /w/{ws}/settings/security/passkeys/{id}/remove",
     "POST /w/{ws}/settings/tokens",
     "POST /w/{ws}/settings/tokens/{id}/withdraw",

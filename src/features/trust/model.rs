@@ -222,13 +222,30 @@ impl Record for PermissionUse {
     }
 }
 
+/// What the path of a file begins with that a call does not name and that its program may load.
+pub(super) const LOADED: &str = "./";
+
 /// A file that a call would use, as it was when the call was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Witness {
-    /// Its path in the agent's folder.
+    /// Its path in the agent's folder; behind `./` where the call does not name it.
     pub path: String,
-    /// SHA-256 of it.
+    /// SHA-256 of it; of a file that the call does not name, of what changes with it.
     pub hash: [u8; 32],
+}
+
+impl Witness {
+    /// Its path as people read it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.strip_prefix(LOADED).unwrap_or(&self.path)
+    }
+
+    /// Whether the call does not name it.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.path.starts_with(LOADED)
+    }
 }
 
 /// What a call would do, to the byte.
@@ -263,6 +280,17 @@ impl Plan {
             _ => format!("{tool} {}", self.arguments),
         };
         ellipsis(&told, LINE)
+    }
+
+    /// The files that it is bound to, as people read them: each that it names, and whether all others count.
+    #[must_use]
+    pub fn bound_to(&self) -> Vec<String> {
+        let named = self.files.iter().filter(|file| !file.is_loaded());
+        let mut told: Vec<String> = named.map(|file| file.path.clone()).collect();
+        if self.files.iter().any(Witness::is_loaded) {
+            told.push("all other files of its folder".to_owned());
+        }
+        told
     }
 
     /// Whether a call of this tool would change the files that say who the agent is; what people read then has the lines

@@ -12,7 +12,9 @@ use super::sites;
 pub use super::sites::SiteAct;
 pub use super::weigh::IDENTITY;
 use super::weigh::{self, Asked, Facts, Reach};
-use crate::runs::queries::outside;
+use crate::inbox::model::Item;
+use crate::runs::model::Run;
+use crate::runs::queries::{children, outside};
 use crate::workspace::model::Settings;
 
 /// The most permissions of a tool that count.
@@ -35,6 +37,41 @@ pub fn mode_of(tx: &impl ReadExt, agent: AgentId) -> Result<TrustMode, StoreErro
 pub fn trust_of(tx: &impl ReadExt, agent: AgentId) -> Result<AgentTrust, StoreError> {
     let usual = AgentTrust { agent, mode: TrustMode::Ask, autonomous: false };
     Ok(tx.get::<AgentTrust>(agent)?.unwrap_or(usual))
+}
+
+/// The strictest mode of the agents that have asked for what a run does, or for what the runs do that it works for; none
+/// where only people have. A locked agent changes nothing by itself, and what it asks of others is judged as in the mode
+/// `Ask`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn asked_mode(tx: &impl ReadExt, run: RunId) -> Result<Option<TrustMode>, StoreError> {
+    let mut strictest = None;
+    for run in std::iter::once(run).chain(children::above(tx, run)?) {
+        let Some(run) = tx.get::<Run>(run)? else { continue };
+        let item = run.item.map(|item| tx.get::<Item>(item)).transpose()?.flatten();
+        for reason in item.iter().flat_map(|item| &item.reasons) {
+            let Some(agent) = reason.agent.filter(|agent| *agent != run.agent) else { continue };
+            let mode = match mode_of(tx, agent)? {
+                TrustMode::Locked => TrustMode::Ask,
+                mode => mode,
+            };
+            strictest = Some(strictest.map_or(mode, |known| stricter(known, mode)));
+        }
+    }
+    Ok(strictest)
+}
+
+/// The one of two modes that lets less pass.
+#[must_use]
+pub fn stricter(one: TrustMode, other: TrustMode) -> TrustMode {
+    let rank = |mode: TrustMode| match mode {
+        TrustMode::Locked => 0,
+        TrustMode::Ask => 1,
+        TrustMode::Auto => 2,
+        TrustMode::Full => 3,
+    };
+    if rank(other) < rank(one) { other } else { one }
 }
 
 /// Whether one of these agents is locked: the run's own, or one of those that asked for it.
@@ -149,6 +186,16 @@ pub fn refused_in_browser(
 pub fn kept(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Permission>, StoreError> {
     let mut all: Vec<Permission> = tx.list(&Range::all().reverse().limit(MOST))?;
     all.retain(|rule| rule.run.is_none() && (rule.agent.is_none() || rule.agent == agent));
+    Ok(all)
+}
+
+/// All permissions that people keep, of all agents and of the workspace.
+///
+/// # Errors
+/// When the disk fails.
+pub fn lasting(tx: &impl ReadExt) -> Result<Vec<Permission>, StoreError> {
+    let mut all: Vec<Permission> = tx.list(&Range::all())?;
+    all.retain(|rule| rule.run.is_none());
     Ok(all)
 }
 

@@ -23,6 +23,9 @@ use crate::workspace::model::Settings;
 pub enum Reach {
     /// It stays in the workspace, the agent's folder or the closed jail, or a switch of its own was set by a person.
     Inside,
+    /// It reaches the hosts of a list alone, which people have set for the agent. The list stands for the yes, until the
+    /// conversation has read words from outside.
+    Listed,
     /// Its programs reach any host on the network.
     AnyHost,
     /// Its programs run outside the jail.
@@ -40,6 +43,7 @@ impl Reach {
     fn why(self) -> &'static str {
         match self {
             Self::Inside => "It stays inside",
+            Self::Listed => "It reaches the hosts of its list alone",
             Self::AnyHost => "Its programs reach any host on the network",
             Self::Unjailed => "Programs run outside the sandbox on this machine",
             Self::Elsewhere => "It acts outside HQ, where nothing can be undone",
@@ -63,13 +67,15 @@ const FOLDERS_CODE: &[&str] = &[
 #[must_use]
 pub fn does_what_files_say(program: &str) -> bool {
     FOLDERS_CODE.contains(&program.rsplit('/').next().unwrap_or_default())
+        || commands::runs_code(program)
 }
 
 /// Tools with a switch of their own, which a person has set: it stands for the yes.
 const SWITCHED: &[&str] = &["web_fetch", "browser", "source_write"];
 
 /// Tools that decide what an agent does when nobody is there.
-const STANDING: &[&str] = &["routine_save", "routine_delete"];
+const STANDING: &[&str] =
+    &["routine_delete", "routine_save", "series_save", "skill_save", "template_save"];
 
 /// How far calls of a tool reach, when programs of the agent reach so far.
 #[must_use]
@@ -95,10 +101,13 @@ pub fn programs(tx: &impl ReadExt, agents: &[AgentId]) -> Result<Reach, StoreErr
         Some(id) => tx.get::<Agent>(*id)?,
         None => None,
     };
-    if !agent.is_some_and(|agent| agent.network) || reach::of_all(tx, agents)?.are_listed() {
+    if !agent.is_some_and(|agent| agent.network) {
         return Ok(Reach::Inside);
     }
-    Ok(Reach::AnyHost)
+    Ok(match reach::of_all(tx, agents)?.are_listed() {
+        true => Reach::Listed,
+        false => Reach::AnyHost,
+    })
 }
 
 /// What a request asks of whom. Records keep it: a released layout is frozen.
@@ -167,6 +176,9 @@ pub struct Facts<'a> {
     /// What its conversation has read from outside, in a few words; none where it has read nothing, or where that counts
     /// as trusted.
     pub outside: Option<&'a str>,
+    /// Why its address alone could carry something out of the house, in words that follow "and"; looked at only where
+    /// `outside` counts.
+    pub leaks: Option<&'a str>,
     /// Now.
     pub now: Timestamp,
 }
@@ -184,6 +196,7 @@ impl<'a> Facts<'a> {
             request: None,
             with_secret: false,
             outside: None,
+            leaks: None,
             now,
         }
     }
@@ -243,6 +256,11 @@ pub fn weigh(
     for agent in agents {
         modes.push((*agent, queries::mode_of(tx, *agent)?));
     }
+    // What an agent asks of another is judged by the stricter of both modes.
+    let asked = run.map(|run| queries::asked_mode(tx, run)).transpose()?.flatten();
+    if let (Some((_, own)), Some(asked)) = (modes.first_mut(), asked) {
+        *own = queries::stricter(*own, asked);
+    }
     let strictest = compiled::speaking(tx, facts, |rules| {
         let of_agent = |(agent, mode): &(AgentId, TrustMode)| {
             // What counts for the run counts for all who asked for it: one yes is asked for, not one from each.
@@ -267,6 +285,10 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
         return verdict;
     }
     let does = match facts.reach {
+        Reach::Listed if facts.effect == Effect::Exec => {
+            "its programs reach the hosts of its list, which is no permission for that"
+        }
+        Reach::Listed => "it acts at a host of its list, which is no permission for that",
         Reach::AnyHost => "its programs reach any host on the network",
         Reach::Unjailed => "its programs run outside the sandbox",
         Reach::Elsewhere => "it acts where nobody has sent it",
@@ -275,8 +297,10 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
         Reach::Inside if STANDING.contains(&facts.tool) => {
             "it changes what the agent does when nobody is there"
         }
-        // A browser reads nothing else, and its acts at a site are asked for by themselves.
-        Reach::Inside | Reach::Site => return verdict,
+        Reach::Inside | Reach::Site => match facts.leaks {
+            Some(leaks) => leaks,
+            None => return verdict,
+        },
     };
     let why = format!("It has read words from outside ({read}), and {does}");
     Verdict { leave: Leave::Ask, why, rule: None, took: Vec::new() }
@@ -359,6 +383,10 @@ fn allowing<'r>(
     }
     let (mut last, mut took) = (None, Vec::new());
     for one in commands_of(facts) {
+        // A permission that was kept for a script before says nothing of what the script loads.
+        if !one.files.is_empty() {
+            return None;
+        }
         let fits = |rule: &&Permission| matches!(&rule.what, What::Command(pattern) if one.matches(pattern));
         let rule = allows().find(fits)?;
         if !took.contains(&rule.id) {
@@ -398,7 +426,7 @@ fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
         TrustMode::Locked => (Leave::Deny, "The agent is locked: it looks and changes nothing"),
         TrustMode::Full => (Leave::Allow, "The agent does all that its switches allow"),
         TrustMode::Ask | TrustMode::Auto => match facts.reach {
-            Reach::Inside => (Leave::Allow, "It stays inside"),
+            reach @ (Reach::Inside | Reach::Listed) => (Leave::Allow, reach.why()),
             reach => (Leave::Ask, reach.why()),
         },
     };

@@ -25,7 +25,7 @@ use crate::error::VaultError;
 use crate::given::follow;
 use crate::model::{Category, Owner, Places, Scope, Secret, SecretId, Way};
 use crate::queries;
-use crate::rules::{self, Entry, Existing, NewSecret, Patch, Verdict};
+use crate::rules::{self, Entry, Existing, NewSecret, Patch, Verdict, Wish};
 use crate::sync::State;
 use crate::values::{self, Ends, NewValue, Typed};
 
@@ -70,7 +70,7 @@ pub fn routes() -> Routes {
         )
         .patch(
             "/secrets/{id}",
-            change.needs(Can::Admin).doc(|| {
+            change.needs(Can::Admin).proved().doc(|| {
                 Doc::new("Change what is set of a secret")
                     .query::<Whose>()
                     .body::<ChangeBody>()
@@ -208,6 +208,9 @@ struct NewBody {
     /// Whether it is no secret: people can read it, and it is not masked.
     #[serde(default)]
     plain: bool,
+    /// Whether a value is meant that is an ordinary word or number: it is masked wherever it is written.
+    #[serde(default)]
+    ordinary: bool,
     #[schemars(with = "Option<String>")]
     expires_at: Option<Timestamp>,
 }
@@ -218,6 +221,7 @@ async fn make(
     once: Once,
     Json(body): Json<NewBody>,
 ) -> Result<(StatusCode, Json<SecretView>), ApiError> {
+    values::ask(body.value.text(), body.plain, body.ordinary)?;
     let value = values::seal(&ws.app, body.value.text(), body.ends)?;
     let is_short = value.is_short;
     let new = NewSecret {
@@ -341,6 +345,9 @@ struct ValueBody {
     value: Typed,
     /// What becomes of line breaks at its ends.
     ends: Option<Ends>,
+    /// Whether a value is meant that is an ordinary word or number: it is masked wherever it is written.
+    #[serde(default)]
+    ordinary: bool,
 }
 
 async fn set_value(
@@ -351,7 +358,9 @@ async fn set_value(
     Query(whose): Query<Whose>,
     Json(body): Json<ValueBody>,
 ) -> Result<Json<SecretView>, ApiError> {
-    let id = found(&ws, &said, &whose)?.id;
+    let secret = found(&ws, &said, &whose)?;
+    let id = secret.id;
+    values::ask(body.value.text(), secret.plain, body.ordinary)?;
     let value = values::seal(&ws.app, body.value.text(), body.ends)?;
     let is_short = value.is_short;
     let set =
@@ -387,6 +396,9 @@ struct ImportBody {
     gateway: Option<String>,
     /// What becomes of those that are there already.
     existing: Option<Existing>,
+    /// Whether values are meant that are ordinary words or numbers: they are masked wherever they are written.
+    #[serde(default)]
+    ordinary: bool,
     /// Whether nothing is written.
     #[serde(default)]
     preview: bool,
@@ -404,18 +416,20 @@ struct Imported {
 struct LineView {
     line: usize,
     key: String,
-    /// `new`, `replaces` or `wrong`.
+    /// `new`, `replaces`, `empty` (it is left out) or `wrong`.
     verdict: &'static str,
-    /// What is wrong with it.
+    /// What is wrong with it, or to be known of it before it is taken in.
     says: String,
     /// Whether its value is too short to be masked in output.
     is_short: bool,
 }
 
 fn line_view(entry: Entry) -> LineView {
+    let note = entry.note();
     let (verdict, says) = match entry.verdict {
-        Verdict::New => ("new", String::new()),
-        Verdict::Replaces(_) => ("replaces", String::new()),
+        Verdict::New => ("new", note),
+        Verdict::Replaces(_) => ("replaces", note),
+        Verdict::Empty => ("empty", note),
         Verdict::Wrong(why) => ("wrong", why),
     };
     LineView { line: entry.line, key: entry.key, verdict, says, is_short: entry.is_short }
@@ -429,25 +443,25 @@ async fn import(
 ) -> Result<Json<Imported>, ApiError> {
     let scope = scope(&ws, body.agents.as_deref(), body.gateway.as_deref())?;
     let existing = body.existing.unwrap_or(Existing::Refuse);
+    let wish = Wish { existing, ordinary: body.ordinary };
     let text = dotenv::read(body.text.text());
-    let entries = ws.read(|snap| rules::judge(snap, &text, &scope, existing))?;
+    let entries = ws.read(|snap| rules::judge(snap, &text, &scope, wish))?;
     if body.preview {
         let lines = entries.into_iter().map(line_view).collect();
         return Ok(Json(Imported { lines, made: Vec::new() }));
     }
     rules::fine(&entries)?;
     let sealed = sealed(&ws.app, &text)?;
-    let take =
-        once.run(move |tx: &mut WriteTx<'_>| rules::import(tx, &text, sealed, &scope, existing));
+    let take = once.run(move |tx: &mut WriteTx<'_>| rules::import(tx, &text, sealed, &scope, wish));
     let made = ws.write(&who, take).await?;
     follow(&ws).await?;
     Ok(Json(Imported { lines: entries.into_iter().map(line_view).collect(), made }))
 }
 
-/// The values of a text, sealed.
+/// The values of a text, sealed, without those that are empty.
 pub(crate) fn sealed(app: &App, text: &dotenv::Read) -> Result<Vec<NewValue>, VaultError> {
     let seal = |one: &dotenv::Assignment| values::seal(app, &one.value, Some(Ends::Keep));
-    text.assignments.iter().map(seal).collect()
+    text.assignments.iter().filter(|one| !one.value.is_empty()).map(seal).collect()
 }
 
 /// Why an agent has a variable, or has not.

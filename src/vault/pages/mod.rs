@@ -59,7 +59,7 @@ pub fn routes() -> Routes {
         .post("/settings/secrets/master-key", master::change.needs(Can::Admin).proved())
         .post("/settings/secrets/master-key/discard", master::discard.needs(Can::Admin).proved())
         .get("/settings/secrets/{id}", one::show.needs(Can::Admin))
-        .post("/settings/secrets/{id}", one::save.needs(Can::Admin))
+        .post("/settings/secrets/{id}", one::save.needs(Can::Admin).proved())
         .post("/settings/secrets/{id}/value", one::set_value.needs(Can::Admin))
         .post("/settings/secrets/{id}/put-back", one::put_back.needs(Can::Admin))
         .post("/settings/secrets/{id}/remove", one::remove.needs(Can::Admin))

@@ -42,6 +42,66 @@ async fn a_script_that_was_swapped_after_the_yes_is_asked_for_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_program_loads_beside_the_files_of_its_line_is_bound_too_and_no_yes_to_it_is_kept() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let folder = office.ws().agent_folder(&ada.slug);
+    let write = |path: &str, text: &str| std::fs::write(folder.join(path), text).expect("a file");
+    std::fs::create_dir_all(folder.join("lib")).expect("a folder");
+    write("job.sh", ". ./lib/say.sh\n");
+    write("lib/say.sh", "echo good > out\n");
+    write("Makefile", "all:\n\techo good > out\n");
+    for (line, changed) in [("sh job.sh", "lib/say.sh"), ("make all", "Makefile")] {
+        office.model.push(runs(line)).push(Turn::text("Done."));
+        let run = office.say(&ada, "Run the job").await;
+        let first = asked(&office, run).await;
+        assert!(first.offers.is_empty(), "{line}: {:?}", first.offers);
+        let card = office.hq.owner().get(&format!("/api/v1/approvals/{}", first.id)).await.json();
+        let files = card["files"].as_array().expect("files");
+        assert!(files.contains(&json!("all other files of its folder")), "{card}");
+        let text = std::fs::read_to_string(folder.join(changed)).expect("a file");
+        write(changed, &text.replace("good", "evil"));
+        answer(&office, &first, json!({ "answer": "once" })).await;
+        let second = office
+            .until("another approval", |snap| {
+                Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
+            })
+            .await;
+        assert_eq!(second.why, format!("{changed} has changed since the yes"));
+        assert_eq!(office.file(&ada, "out"), None);
+        for n in 0..5 {
+            write(&format!("lib/new{n}.sh"), line);
+        }
+        assert_eq!(asked(&office, run).await.id, second.id);
+        answer(&office, &second, json!({ "answer": "once" })).await;
+        let third = office
+            .until("a third approval", |snap| {
+                Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != second.id))
+            })
+            .await;
+        let told = "lib/new0.sh, lib/new1.sh, lib/new2.sh and 2 more files have changed since the yes";
+        assert_eq!(third.why, told);
+        assert_eq!(asked(&office, run).await.id, third.id);
+        answer(&office, &third, json!({ "answer": "denied" })).await;
+        office.ended(run).await;
+        assert_eq!(office.file(&ada, "out"), None);
+        for n in 0..5 {
+            std::fs::remove_file(folder.join(format!("lib/new{n}.sh"))).expect("it");
+        }
+    }
+    // What does no more than its words say is kept as before, whatever lies beside it.
+    office.model.push(runs("touch made")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Touch it").await;
+    let plain = asked(&office, run).await;
+    assert!(!plain.offers.is_empty() && plain.plan.files.is_empty(), "{plain:?}");
+    write("beside", "more");
+    answer(&office, &plain, json!({ "answer": "once" })).await;
+    office.ended(run).await;
+    assert!(office.file(&ada, "made").is_some());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_of_a_tool_that_an_update_has_changed_is_asked_for_anew() {
     let office = Office::open().await;
     let ada = asking(&office).await;

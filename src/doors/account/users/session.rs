@@ -164,6 +164,7 @@ impl Door {
                 via: caller.via(),
                 request,
                 access,
+                is_proved: caller.proved_until(&self.app).is_some(),
                 zone: zone.unwrap_or_else(|| "UTC".to_owned()),
             }))
         })

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
+use features::trust::widening;
 use features::users::queries as accounts;
 use kernel::{AccountId, Can, ConnectionId, Role, Timestamp, WorkspaceId};
 use web::error::ApiError;
@@ -144,7 +145,8 @@ async fn change(
         exec_without_jail: body.exec_without_jail,
         without: body.modules_off,
     };
-    ws.write(&who, once.run(move |tx| rules::update(tx, patch, rev).map(drop))).await?;
+    let update = once.run(move |tx| rules::update(tx, patch, rev).map(drop));
+    ws.write(&who, widening::checked(&who, update)).await?;
     tagged(&ws)
 }
 

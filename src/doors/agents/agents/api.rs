@@ -27,6 +27,7 @@ use features::agents::model::Agent;
 use features::agents::queries::lines;
 use features::agents::rules::{self, AgentError, Changes, ModelWish, NewAgent};
 use features::agents::{provision, queries, templates};
+use features::trust::widening;
 
 use super::at::{At, Finds};
 use super::heirs;
@@ -394,7 +395,7 @@ async fn create(
         template,
     };
     let made = once.run(move |tx| rules::create(tx, new, &provision::template_names()));
-    let made = ws.write(&who, made);
+    let made = ws.write(&who, widening::checked(&who, made));
     let id = made.await?.id;
     provision::make(&ws, &who, id).await?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
@@ -434,8 +435,8 @@ async fn patch(
         max_output: body.max_output,
     };
     let id = before.id;
-    let agent =
-        ws.write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes))).await?;
+    let change = once.run(move |tx| rules::update(tx, id, if_match.0, changes));
+    let agent = ws.write(&who, widening::checked(&who, change)).await?;
     provision::tell_change(&ws, Author::person(&who.name, who.account), &before, &agent).await;
     tagged(&ws, id)
 }

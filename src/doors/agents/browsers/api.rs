@@ -4,6 +4,7 @@ mod acts;
 mod body;
 mod looks;
 mod moves;
+mod news;
 mod rules;
 
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use browser::doctor::Need;
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::browsers::rules::{Switch, set};
+use features::trust::widening;
 use kernel::Can;
 use web::error::ApiError;
 use web::extract::{Json, Path};
@@ -73,7 +75,8 @@ struct BrowserView {
     driver: Option<String>,
     /// Whether a credential is being typed, so that nothing of a page is told.
     hidden: bool,
-    /// Its tabs while it runs, those that you may see.
+    /// Its tabs while it runs, those that you may see; with the scope `browser` alone. Without titles and addresses while
+    /// somebody else types a credential.
     tabs: Vec<BrowserTab>,
     /// What this machine lacks for it.
     needs: Vec<BrowserNeed>,
@@ -123,7 +126,10 @@ fn found(ws: &Ws, name: &str) -> Result<Agent, ApiError> {
 }
 
 async fn view(ws: &Ws, who: &Person, agent: &Agent) -> Result<Json<BrowserView>, ApiError> {
-    let state = super::state(ws, who, agent).await?;
+    let mut state = super::state(ws, who, agent).await?;
+    if !who.access.may(Can::Browser) {
+        state.tabs.clear();
+    }
     Ok(Json(BrowserView {
         on: state.is_on,
         running: state.is_running,
@@ -152,7 +158,8 @@ async fn switch(
 ) -> Result<Json<BrowserView>, ApiError> {
     let agent = found(&ws, &name)?;
     let (id, to) = (agent.id, if body.on { Switch::On } else { Switch::Off });
-    ws.write(&who, once.run(move |tx| set(tx, id, to))).await?;
+    let set = once.run(move |tx| set(tx, id, to));
+    ws.write(&who, widening::checked(&who, set)).await?;
     if to == Switch::Off {
         super::stop(&ws, id).await;
     }

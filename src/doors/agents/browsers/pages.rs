@@ -14,6 +14,7 @@ use features::browsers::model::{AgentBrowser, BrowserPolicy};
 use features::browsers::queries;
 use features::browsers::rules::{self, Switch};
 use features::history::queries as history;
+use features::trust::widening;
 use kernel::Can;
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
@@ -161,11 +162,11 @@ async fn whole(
     rules.may = who.access.may(Can::Admin) && !head.is_archived;
     let State { is_on, is_running, tabs, hidden, needs, .. } = super::state(ws, who, agent).await?;
     let page = super::shown(ws, who, agent.id)?;
-    let named = |title: String, url: &str| if title.is_empty() { url.to_owned() } else { title };
-    let picture = page.and_then(|page| page.info().ok()); // ok: a tab that is gone has none
+    let picture = page.and_then(|page| tabs.iter().find(|tab| tab.number == page.number()));
+    let picture = picture.map(|tab| named(&tab.title, &tab.url));
     let rows = tabs.into_iter().map(|tab| Row {
         name: format!("t{}", tab.number),
-        title: named(tab.title, &tab.url),
+        title: named(&tab.title, &tab.url),
         url: tab.url,
         has_crashed: tab.has_crashed,
     });
@@ -188,11 +189,17 @@ async fn whole(
                 format::count(count, "more tab", "more tabs")
             ),
         },
-        picture: picture.map(|tab| named(tab.title, &tab.url)),
+        picture,
         needs: needs.into_iter().map(|need| need.says).collect(),
         history,
         rules,
     })
+}
+
+/// What a tab is called: one of which nothing is told while a credential is typed has neither title nor address.
+pub(super) fn named(title: &str, url: &str) -> String {
+    let name = if title.is_empty() { url } else { title };
+    if name.is_empty() { "Hidden".to_owned() } else { name.to_owned() }
 }
 
 /// `GET /agents/{slug}/browser/picture`
@@ -260,7 +267,7 @@ async fn switch(
         "" => (Switch::Off, "The browser is switched off."),
         _ => (Switch::On, "The browser is switched on."),
     };
-    ws.write(&who, move |tx| rules::set(tx, id, to)).await?;
+    ws.write(&who, widening::checked(&who, move |tx| rules::set(tx, id, to))).await?;
     if to == Switch::Off {
         super::stop(&ws, id).await;
     }
@@ -296,7 +303,8 @@ async fn set_rules(
         blocked: lines(&typed.blocked_hosts),
     };
     let typed = RulesForm::of(&policy);
-    match ws.write(&who, move |tx| rules::set_policy(tx, policy)).await {
+    let set = widening::checked(&who, move |tx| rules::set_policy(tx, policy));
+    match ws.write(&who, set).await {
         Ok(()) => Ok(back(&app, &ws, &hx, &slug, "The rules of the browser are saved.")),
         Err(error) => {
             let form = RulesForm { wrong: Wrong::of(&error)?, ..typed };

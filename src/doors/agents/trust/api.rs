@@ -12,6 +12,7 @@ use features::tasks::queries::people::People;
 use features::trust::model::{Approval, Permission, PermissionUse, What};
 use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
+use features::trust::widening;
 use kernel::{
     AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, Timestamp,
     TrustMode,
@@ -131,7 +132,7 @@ struct ApprovalOut {
     folder: String,
     /// The names of the variables that it is given.
     variables: Vec<String>,
-    /// The files that it names.
+    /// The files that a yes is bound to.
     files: Vec<String>,
     risk: Risk,
     /// Why it is asked.
@@ -167,11 +168,11 @@ impl ApprovalOut {
             agent,
             agent_name: people.name(Assignee::Agent(agent)),
             tool,
+            files: plan.bound_to(),
             shown: plan.shown,
             arguments: plan.arguments,
             folder: plan.folder,
             variables: plan.variables,
-            files: plan.files.into_iter().map(|file| file.path).collect(),
             risk,
             why,
             offers: offers.into_iter().map(|offer| offer.label).collect(),
@@ -249,6 +250,7 @@ async fn answer(
     if let Some(can) = super::lacks(&who, answer) {
         return Err(ApiError::forbidden(can));
     }
+    super::check_proof(&who, answer)?;
     super::find(&ws, &who, id)?;
     super::decide(&ws, &who, (id, Decision { answer, offer, note }), once).await?;
     view(&ws, &who, id)
@@ -294,7 +296,8 @@ async fn set_mode(
     Json(ModeBody { mode }): Json<ModeBody>,
 ) -> Result<Json<ModeView>, ApiError> {
     let id = found(&ws, &name)?.id;
-    ws.write(&who, once.run(move |tx| rules::set_mode(tx, id, mode))).await?;
+    let set = once.run(move |tx| rules::set_mode(tx, id, mode));
+    ws.write(&who, widening::checked(&who, set)).await?;
     mode_view(&ws, id)
 }
 
@@ -392,7 +395,8 @@ async fn permit(
     let agent = ws.read(|snap| permits::agent_named(snap, wish.agent.as_deref()))?;
     let now = ws.app.clock.now();
     let new = wish.permission(agent.map(|agent| agent.id), now)?;
-    let rule = ws.write(&who, once.run(move |tx| rules::permit(tx, new))).await?;
+    let permit = once.run(move |tx| rules::permit(tx, new));
+    let rule = ws.write(&who, widening::checked(&who, permit)).await?;
     let (people, used) = ws.read(|snap| {
         Ok::<_, StoreError>((People::read(snap)?, snap.get::<PermissionUse>(rule.id)?))
     })?;
@@ -406,6 +410,7 @@ async fn remove(
     once: Once,
     Path(id): Path<PermissionId>,
 ) -> Result<StatusCode, ApiError> {
-    ws.write(&who, once.run(move |tx| rules::revoke(tx, id))).await?;
+    let revoke = once.run(move |tx| rules::revoke(tx, id));
+    ws.write(&who, widening::checked(&who, revoke)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

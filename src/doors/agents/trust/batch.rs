@@ -179,6 +179,9 @@ async fn api_answer(
     if let Some(can) = answers.iter().find_map(|one| super::lacks(&who, one.answer)) {
         return Err(ApiError::forbidden(can));
     }
+    for one in &answers {
+        super::check_proof(&who, one.answer)?;
+    }
     let all = answers
         .into_iter()
         .map(|One { id, answer, offer, note }| (id, Decision { answer, offer, note }));

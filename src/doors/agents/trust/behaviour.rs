@@ -13,7 +13,7 @@ use features::history::queries as history;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::scene::Scene;
 use features::trust::model::AgentTrust;
-use features::trust::{queries, rules};
+use features::trust::{queries, rules, widening};
 use kernel::{Can, TrustMode};
 use store::Snap;
 use web::error::PageError;
@@ -178,7 +178,7 @@ pub(super) async fn set_mode(
 ) -> Result<Response, PageError> {
     let agent = found(&ws, &slug)?;
     let id = agent.id;
-    ws.write(&who, move |tx| rules::set_mode(tx, id, mode)).await?;
+    ws.write(&who, widening::checked(&who, move |tx| rules::set_mode(tx, id, mode))).await?;
     let name = ws.read(|snap| agents::called(snap, &agent))?;
     let told = format!("The mode of {name} is {}.", mode.label());
     let url = ws.url(&format!("agents/{}/behaviour", agent.slug));

@@ -167,11 +167,13 @@ impl Meant {
         if self.spec.name == BROWSER {
             return Ok(Reach::Site);
         }
-        // One that only looks, and one to where a person has sent the agent, stay as they are fetched.
+        // One that only looks stays as pages are fetched.
+        if matches!(asked.method.as_str(), "GET" | "HEAD") {
+            return Ok(Reach::Inside);
+        }
         let hosts = reach::of_all(tx, &[agent])?;
-        let looks = matches!(asked.method.as_str(), "GET" | "HEAD");
-        let is_named = looks || hosts.are_listed() && hosts.has(&asked.host);
-        Ok(if is_named { Reach::Inside } else { reach })
+        let is_listed = hosts.are_listed() && hosts.has(&asked.host);
+        Ok(if is_listed { Reach::Listed } else { reach })
     }
 }
 

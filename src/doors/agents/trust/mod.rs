@@ -23,8 +23,9 @@ use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
 use kernel::{ApprovalAnswer, ApprovalId, Can, RunTrigger};
 use store::{ReadExt, StoreError};
+use web::error::PageError;
 use web::idempotency::Once;
-use web::session::Person;
+use web::session::{Person, Proof};
 
 /// The run of an approval, if this person may see it.
 fn run_of(tx: &impl ReadExt, who: &Person, approval: &Approval) -> Result<Option<Run>, StoreError> {
@@ -64,6 +65,14 @@ pub(crate) fn lacks(who: &Person, answer: ApprovalAnswer) -> Option<Can> {
         _ => &[Can::Approve],
     };
     needs.iter().copied().find(|can| !who.access.may(*can))
+}
+
+/// Refuses an answer that needs a proof of who gives it: what is allowed from now on is a permission.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn check_proof(who: &Person, answer: ApprovalAnswer) -> Result<(), PageError> {
+    if answer == ApprovalAnswer::Always { Proof(who.is_proved).check() } else { Ok(()) }
 }
 
 /// Answers an approval. That this person may, the caller has looked at.

@@ -189,6 +189,7 @@ async fn answer(
     if let Some(can) = super::lacks(&who, decision.answer) {
         return Err(PageError::forbidden(can));
     }
+    super::check_proof(&who, decision.answer)?;
     let (_, run) = super::find(&ws, &who, id)?;
     let told = format!("{}; {} goes on", decision.answer.label(), run.name());
     let (tone, told) = match super::decide(&ws, &who, (id, decision), once).await {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::scene::Scene;
+use features::trust::widening::{self, Refused};
 use features::trust::{rules, tools};
 use kernel::{Can, PermissionId};
 use store::Snap;
@@ -104,9 +105,10 @@ pub(super) async fn permit(
         Ok(wish) => {
             let made = match wish.permission(id, now) {
                 Ok(new) => {
-                    ws.write(&who, once.run(move |tx| rules::permit(tx, new).map(drop))).await
+                    let permit = once.run(move |tx| rules::permit(tx, new).map(drop));
+                    ws.write(&who, widening::checked(&who, permit)).await
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(Refused::Rule(error)),
             };
             match made {
                 Ok(()) => {
@@ -142,7 +144,7 @@ pub(super) async fn remove(
     Path(id): Path<PermissionId>,
     Form(back): Form<Back>,
 ) -> Result<Response, PageError> {
-    ws.write(&who, move |tx| rules::revoke(tx, id)).await?;
+    ws.write(&who, widening::checked(&who, move |tx| rules::revoke(tx, id))).await?;
     let agent = ws.read(|snap| permits::agent_named(snap, Some(&back.agent)))?;
     let url = place(&ws, agent.as_ref().map(|agent| agent.slug.as_str()));
     Ok(flash::say(&app, Flash::ok("Removed."), hx.go_to(&url)))

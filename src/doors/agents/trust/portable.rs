@@ -14,6 +14,7 @@ use features::trust::model::{Pattern, Permission, What};
 use features::trust::queries;
 use features::trust::rules::{self, NewPermission, TrustError};
 use features::trust::weigh;
+use features::trust::widening::{self, Refused};
 use kernel::{AgentId, Can, Leave, Timestamp};
 use store::{ReadExt, StoreError};
 use web::error::{ApiError, Failure, PageError};
@@ -363,8 +364,8 @@ async fn add(
     who: &Person,
     once: Once,
     (agent, document, hash): (Option<AgentId>, Document, String),
-) -> Result<(), TrustError> {
-    let all = document.permissions(agent, ws.app.clock.now())?;
+) -> Result<(), Refused<TrustError>> {
+    let all = document.permissions(agent, ws.app.clock.now()).map_err(Refused::Rule)?;
     let adds = move |tx: &mut store::WriteTx<'_>| {
         let now = tx.now();
         let new = fresh(tx, all, now)?;
@@ -377,7 +378,7 @@ async fn add(
         }
         Ok(())
     };
-    ws.write(who, once.run(adds)).await
+    ws.write(who, widening::checked(who, once.run(adds))).await
 }
 
 async fn api_export(
@@ -508,12 +509,14 @@ async fn send(
     let agent = ws.read(|snap| permits::agent_named(snap, Some(&sent.agent)))?;
     let agent = agent.map(|agent| agent.id);
     let done = match Document::read(&sent.text) {
-        Ok(document) if sent.hash.is_empty() => looked(&ws, agent, document).map(Some),
+        Ok(document) if sent.hash.is_empty() => {
+            looked(&ws, agent, document).map(Some).map_err(Refused::Rule)
+        }
         Ok(document) => {
             let what = (agent, document, sent.hash.clone());
             add(&ws, &who, Once::without_key(), what).await.map(|()| None)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(Refused::Rule(error)),
     };
     match done {
         Ok(None) => Ok(flash::say(&app, Flash::ok("Added."), hx.go_to(&place(&ws, &sent.agent)))),

@@ -8,6 +8,7 @@ use app::{App, Ws};
 use features::connections::queries::{self as connections, Pick};
 use features::trust::queries;
 use features::trust::rules::{self, TrustError};
+use features::trust::widening;
 use kernel::{Can, ConnectionId};
 use store::{ReadExt, StoreError};
 use web::error::{ApiError, PageError};
@@ -85,7 +86,7 @@ async fn set(
         Some((_, model)) => format!("{model} reviews what agents in the mode Auto ask."),
         None => "People are asked.".to_owned(),
     };
-    ws.write(&who, move |tx| rules::set_reviewer(tx, chosen)).await?;
+    ws.write(&who, widening::checked(&who, move |tx| rules::set_reviewer(tx, chosen))).await?;
     Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url("settings/policy"))))
 }
 
@@ -115,7 +116,8 @@ async fn api_set(
         (_, Some(_)) => return Err(ApiError::invalid("connection", "say of which connection")),
         (Some(_), None) => return Err(ApiError::invalid("model", "say which model")),
     };
-    ws.write(&who, once.run(move |tx| rules::set_reviewer(tx, chosen))).await?;
+    let set = once.run(move |tx| rules::set_reviewer(tx, chosen));
+    ws.write(&who, widening::checked(&who, set)).await?;
     let (connection, model) = ws.read(|snap| queries::reviewer(snap))?.unzip();
     Ok(Json(Reviewer { connection, model }))
 }

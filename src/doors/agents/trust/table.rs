@@ -186,9 +186,7 @@ pub(super) fn programs(tx: &impl ReadExt, agent: &Agent) -> Result<&'static str,
     Ok(match weigh::programs(tx, &[agent.id])? {
         Reach::Unjailed => "They run outside the sandbox and reach all that HQ itself reaches.",
         Reach::AnyHost => "They run in the sandbox and reach any public host.",
-        Reach::Inside | Reach::Elsewhere | Reach::Site | Reach::Itself if agent.network => {
-            "They run in the sandbox and reach these hosts alone:"
-        }
+        Reach::Listed => "They run in the sandbox and reach these hosts alone:",
         Reach::Inside | Reach::Elsewhere | Reach::Site | Reach::Itself => {
             "They run in the sandbox, without the network."
         }

@@ -3,6 +3,8 @@
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
+use crate::trust::widening::Refused;
+
 /// A refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
@@ -58,9 +60,25 @@ pub enum HistoryError {
         /// How many may.
         limit: usize,
     },
+    /// It would let agents do more without asking, which this person may not.
+    #[error("{0}: only an owner or admin can do that")]
+    Widens(&'static str),
+    /// The same, where a proof of who it is would do.
+    #[error("{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes")]
+    NoProof(&'static str),
     /// The store refused.
     #[error(transparent)]
     Store(StoreError),
+}
+
+impl From<Refused<Self>> for HistoryError {
+    fn from(error: Refused<Self>) -> Self {
+        match error {
+            Refused::NotAdmin(what) => Self::Widens(what),
+            Refused::NoProof(what) => Self::NoProof(what),
+            Refused::Rule(error) => error,
+        }
+    }
 }
 
 impl From<StoreError> for HistoryError {
@@ -90,6 +108,8 @@ impl Problem for HistoryError {
             Self::Differs(_) => "undo_differs",
             Self::Moved => "undo_moved",
             Self::TooMany { .. } => "undo_too_large",
+            Self::Widens(_) => "forbidden",
+            Self::NoProof(_) => web::session::PROOF_REQUIRED,
             Self::Store(error) => error.code(),
         }
     }
@@ -103,6 +123,7 @@ impl Problem for HistoryError {
             | Self::NoRun(_) => ProblemKind::NotFound,
             Self::BadCursor | Self::Unclear | Self::BadBasis => ProblemKind::Invalid,
             Self::OtherLife => ProblemKind::Gone,
+            Self::Widens(_) | Self::NoProof(_) => ProblemKind::Forbidden,
             Self::RunLive(_)
             | Self::Nothing
             | Self::FilesUndone

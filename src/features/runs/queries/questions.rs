@@ -236,9 +236,9 @@ pub fn asked(approval: Approval, may_keep: bool) -> Asked {
         picture: None,
         tool,
         shown: laid_open(&plan.shown),
+        files: plan.bound_to(),
         folder: plan.folder,
         variables: plan.variables,
-        files: plan.files.into_iter().map(|file| file.path).collect(),
         why,
         risk: match risk {
             Risk::Low => ("ok", risk.label()),

@@ -29,6 +29,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell, closed as draw_closed, nav as draw_nav, switcher as draw_switcher};
 use web::time::zones;
 
+use features::trust::widening;
 use features::workspace::model::{People, Settings};
 use features::workspace::rules::{self, SettingsPatch, WorkspaceError};
 use features::workspace::{money, queries};
@@ -206,7 +207,10 @@ async fn save(
     Form(form): Form<Values>,
 ) -> Result<Response, PageError> {
     let e = match form.patch() {
-        Ok(patch) => match ws.write(&who, move |tx| rules::update(tx, patch, None)).await {
+        Ok(patch) => match ws
+            .write(&who, widening::checked(&who, move |tx| rules::update(tx, patch, None)))
+            .await
+        {
             Ok(_) => {
                 let back = hx.go_to(&ws.url("settings/general"));
                 return Ok(flash::say(&app, Flash::ok("Saved."), back));

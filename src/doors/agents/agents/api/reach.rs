@@ -7,6 +7,7 @@ use app::Ws;
 use features::agents::model::ReachOf;
 use features::agents::queries::reach;
 use features::agents::rules;
+use features::trust::widening;
 use kernel::{AgentId, Can};
 use store::WriteTx;
 use web::error::ApiError;
@@ -93,8 +94,8 @@ async fn set(
     Json(body): Json<ReachBody>,
 ) -> Result<Json<ReachView>, ApiError> {
     let agent = agent.id;
-    ws.write(&who, once.run(move |tx| rules::reach::set(tx, ReachOf::Agent(agent), &body.only)))
-        .await?;
+    let set = once.run(move |tx| rules::reach::set(tx, ReachOf::Agent(agent), &body.only));
+    ws.write(&who, widening::checked(&who, set)).await?;
     view(&ws, agent)
 }
 
@@ -110,6 +111,6 @@ async fn set_opened(
     Json(body): Json<OpenedBody>,
 ) -> Result<Json<OpenedView>, ApiError> {
     let set = move |tx: &mut WriteTx<'_>| rules::reach::set(tx, ReachOf::Workspace, &body.opened);
-    ws.write(&who, once.run(set)).await?;
+    ws.write(&who, widening::checked(&who, once.run(set))).await?;
     show_opened(ws, who).await
 }

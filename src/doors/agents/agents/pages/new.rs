@@ -11,13 +11,14 @@ use features::agents::queries::lines;
 use features::agents::rules::{self, NewAgent};
 use features::agents::templates::{self, Manifest};
 use features::connections::queries::fitting;
+use features::trust::widening::{self, Refused};
 use kernel::Manager;
 use store::{ReadExt, StoreError};
 use web::emoji;
 use web::error::PageError;
 use web::extract::Query;
 use web::flash;
-use web::form::Wrong;
+use web::form::{Wrong, sentence};
 use web::format;
 use web::html;
 use web::hx::Hx;
@@ -206,8 +207,12 @@ pub(super) async fn create(
         reports_to: manager.flatten(),
     };
     let make = once.run(move |tx| rules::create(tx, new, &provision::template_names()));
-    let id = match ws.write(&who, make).await {
+    let id = match ws.write(&who, widening::checked(&who, make)).await {
         Ok(agent) => agent.id,
+        Err(error @ Refused::NotAdmin(_)) => {
+            let wrong = Wrong::said(sentence(&error.to_string()));
+            return again(&ws, &who, shell, typed, wrong);
+        }
         Err(error) => return again(&ws, &who, shell, typed, Wrong::of(&error)?),
     };
     let agent = provision::make(&ws, &who, id).await?;

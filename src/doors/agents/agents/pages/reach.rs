@@ -7,6 +7,7 @@ use app::{App, Ws};
 use features::agents::model::ReachOf;
 use features::agents::rules;
 use features::agents::rules::reach::ReachError;
+use features::trust::widening::{self, Refused};
 use web::error::PageError;
 use web::extract::Form;
 use web::flash;
@@ -50,9 +51,13 @@ pub(super) async fn save_opened(
 
 async fn set(ws: &Ws, who: &Person, of: ReachOf, typed: &Typed) -> Result<Flash, PageError> {
     let lines: Vec<String> = typed.hosts.lines().map(str::to_owned).collect();
-    match ws.write(who, move |tx| rules::reach::set(tx, of, &lines)).await {
+    let set = widening::checked(who, move |tx| rules::reach::set(tx, of, &lines));
+    match ws.write(who, set).await {
         Ok(()) => Ok(Flash::ok("Saved.")),
-        Err(error @ (ReachError::NotFound(_) | ReachError::Store(_))) => Err(error.into()),
+        Err(
+            error @ (Refused::NoProof(_)
+            | Refused::Rule(ReachError::NotFound(_) | ReachError::Store(_))),
+        ) => Err(error.into()),
         Err(error) => Ok(Flash::danger(sentence(&error.to_string()))),
     }
 }

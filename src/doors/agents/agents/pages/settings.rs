@@ -19,6 +19,7 @@ use features::routines::queries as routines;
 use features::runs::model::{QueueOf, RunLimits};
 use features::runs::queries::{bounds, habits, queue};
 use features::tasks::queries as tasks;
+use features::trust::widening::{self, Refused};
 use git::Author;
 use kernel::Assignee;
 use kernel::text::listed;
@@ -27,7 +28,7 @@ use web::emoji;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
-use web::form::{Meanwhile, Wrong};
+use web::form::{Meanwhile, Wrong, sentence};
 use web::format;
 use web::html;
 use web::hx::Hx;
@@ -321,7 +322,8 @@ pub(super) async fn save(
     let mut since = Meanwhile::default();
     let refused = match changes(&typed) {
         Ok(changes) => {
-            match ws.write(&who, began::save(Began::read(&typed.began), (id, rev), changes)).await {
+            let save = began::save(Began::read(&typed.began), (id, rev), changes);
+            match ws.write(&who, widening::checked(&who, save)).await {
                 Ok(agent) => {
                     let author = Author::person(&who.name, who.account);
                     provision::tell_change(&ws, author, &before, &agent).await;
@@ -335,7 +337,11 @@ pub(super) async fn save(
                         meanwhile::after::<Agent>(&ws, &who, snap, (id, &typed.rev), &error)
                     })?;
                     since.renew(&mut typed.rev);
-                    if since.is_told() { Wrong::none() } else { Wrong::of(&error)? }
+                    match &error {
+                        _ if since.is_told() => Wrong::none(),
+                        Refused::NotAdmin(_) => Wrong::said(sentence(&error.to_string())),
+                        error => Wrong::of(error)?,
+                    }
                 }
             }
         }

@@ -15,6 +15,7 @@ use browser::refs;
 use features::browsers::model::BrowserPolicy;
 use features::browsers::{queries, rules};
 use features::trust::queries::SiteAct;
+use features::trust::widening;
 use kernel::Can;
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Path2, Query};
@@ -235,7 +236,8 @@ async fn set(
         allowed: new.allowed_hosts,
         blocked: new.blocked_hosts,
     };
-    ws.write(&who, once.run(move |tx| rules::set_policy(tx, policy))).await?;
+    let set = once.run(move |tx| rules::set_policy(tx, policy));
+    ws.write(&who, widening::checked(&who, set)).await?;
     Ok(Json(ws.read(|snap| queries::policy(snap, agent.id))?.into()))
 }
 

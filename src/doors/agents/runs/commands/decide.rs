@@ -91,6 +91,10 @@ impl Place<'_> {
             let right = can.label();
             return Ok(format!("This needs the right to “{right}”. Nothing was changed."));
         }
+        if answers::check_proof(self.who, said.answer).is_err() {
+            let told = "Confirm that it is you first, under Settings › Security. Nothing was changed.";
+            return Ok(told.to_owned());
+        }
         let (id, answer) = (one.approval.id, said.answer);
         match answers::answer(self.ws, self.who, (id, answer, said.note), once).await? {
             Ok(()) => Ok(format!("{}; {} goes on.", answer.label(), one.run.name())),
