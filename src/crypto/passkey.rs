@@ -18,6 +18,8 @@ const PRESENT: u8 = 0x01;
 const VERIFIED: u8 = 0x04;
 /// A new key is told.
 const KEY_INCLUDED: u8 = 0x40;
+/// Extensions are told, as one CBOR map at the end.
+const EXTENDED: u8 = 0x80;
 
 /// Why a passkey was not accepted. What exactly was wrong is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +107,7 @@ pub fn check_made(
     let (_, after) = cbor::read(rest).ok_or(PasskeyError::Malformed)?;
     let key = &rest[..rest.len() - after.len()];
     Key::parse(key)?;
+    check_end(parsed.flags, after)?;
     Ok(Made { credential: credential.to_vec(), key: key.to_vec(), count: parsed.count })
 }
 
@@ -122,6 +125,11 @@ pub fn check_used(
 ) -> Result<u32, PasskeyError> {
     check_client(site, challenge, client_data, "webauthn.get")?;
     let parsed = check_data(site, data)?;
+    // A key is told when it is made alone.
+    if parsed.flags & KEY_INCLUDED != 0 {
+        return Err(PasskeyError::Malformed);
+    }
+    check_end(parsed.flags, parsed.rest)?;
     let mut signed = data.to_vec();
     signed.extend_from_slice(&Sha256::digest(client_data));
     Key::parse(key)?.verify(&signed, signature)?;
@@ -155,6 +163,15 @@ fn check_data<'a>(site: &Site, data: &'a [u8]) -> Result<AuthData<'a>, PasskeyEr
     }
     let count = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
     Ok(AuthData { flags, count, rest })
+}
+
+/// Refuses bytes behind all that the flags announce (WebAuthn level 3, section 6.1).
+fn check_end(flags: u8, rest: &[u8]) -> Result<(), PasskeyError> {
+    let after = match flags & EXTENDED {
+        0 => rest,
+        _ => cbor::read(rest).ok_or(PasskeyError::Malformed)?.1,
+    };
+    if after.is_empty() { Ok(()) } else { Err(PasskeyError::Malformed) }
 }
 
 /// A public key of one of the three kinds.
@@ -306,6 +323,13 @@ mod tests {
             let unverified = data("hq.example.com", flags, 7);
             assert_eq!(signed(&good, &unverified), Err(PasskeyError::NotVerified), "{flags}");
         }
+        // Bytes behind what the flags announce, extensions that are none, and a key where none is told.
+        let with =
+            |flags: u8, end: &[u8]| [data("hq.example.com", flags, 7), end.to_vec()].concat();
+        for wrong in [with(0x05, &[0]), with(0x85, &[]), with(0x85, &[0xa0, 0]), with(0x45, &[])] {
+            assert_eq!(signed(&good, &wrong), Err(PasskeyError::Malformed), "{wrong:?}");
+        }
+        assert_eq!(signed(&good, &with(0x85, &[0xa1, 0x61, b'x', 0xf5])), Ok(7), "extensions");
         let strange = Device::new().sign(&here, &good);
         assert_eq!(check(&good, &here, &strange), Err(PasskeyError::BadSignature));
         let mut bent = here.clone();
@@ -318,6 +342,13 @@ mod tests {
             let refused = check_made(&site(), CHALLENGE, &asked, &whole[..cut]);
             assert!(refused.is_err(), "cut at {cut}");
         }
+        let mut longer = whole.clone();
+        let length = whole.len() - device.cose().len() - 60;
+        assert_eq!(usize::from(whole[length]), whole.len() - length - 1, "the length of the data");
+        longer[length] += 1;
+        longer.push(0);
+        let refused = check_made(&site(), CHALLENGE, &asked, &longer);
+        assert_eq!(refused, Err(PasskeyError::Malformed), "a byte behind the key");
         let refused = check_made(&site(), CHALLENGE, &asked, &device.attestation(0x41));
         assert_eq!(refused, Err(PasskeyError::NotVerified));
     }

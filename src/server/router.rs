@@ -14,8 +14,8 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
     RETRY_AFTER,
 };
-use axum::http::{Method, Uri};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router};
 use futures_util::FutureExt;
@@ -34,8 +34,8 @@ use web::trouble::{Act, Trouble};
 use web::{assets, flash, gallery, headers, idempotency, same, shell, slow, week};
 
 use super::{
-    access, again, anchor, backups, doors, exports, first_boot, health, hosts, local, onboarding,
-    openapi, operate, people, tasks, transfer, try_practice, workspaces,
+    access, again, anchor, backups, compression, doors, exports, first_boot, health, hosts, local,
+    onboarding, openapi, operate, people, tasks, transfer, try_practice, workspaces,
 };
 
 /// The largest body of a request.
@@ -107,6 +107,8 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(body_within, slow::limit))
         .layer(from_fn(doors_agents::runs::shape_openai_errors))
+        .layer(map_response(compression::fuse))
+        .layer(compression::layer())
         .layer(from_fn_with_state(app.clone(), outside))
         .layer(Extension(here))
         .layer(Extension(Arc::new(first_boot::Turn::default())))
@@ -202,6 +204,7 @@ fn missing(uri: &Uri, failure: Failure) -> Response {
 async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId(random());
     request.extensions_mut().insert(id);
+    behind_proxies(&app.config, &mut request);
     let asked = Asked::of(&request);
     let span = tracing::info_span!(
         "request",
@@ -211,6 +214,7 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
     );
     let refused = refuse(&app.config, &request)
         .or_else(|| anchor::gone(&app).filter(|_| request.uri().path() != "/healthz"));
+    let is_bad_host = refused.as_ref().is_some_and(|failure| failure.code == BAD_HOST);
     let at_machine = is_command(&request);
     let work = async {
         let answered = async {
@@ -236,9 +240,27 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
         let failure = Failure::new(ProblemKind::Internal, "internal", words);
         response = ApiError(failure).into_response();
     }
+    if is_bad_host {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
     finish(&app.config, id, &mut response);
     response
 }
+
+/// Where a request came from, when a trusted proxy says so.
+fn behind_proxies(config: &Config, request: &mut Request) {
+    let Some(Peer::Net(peer)) = request.extensions().get::<Peer>().copied() else { return };
+    let headers = request.headers();
+    let lines = |name: &str| -> Vec<&str> {
+        headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect()
+    };
+    let (listed, forwarded) = (lines("x-forwarded-for"), lines("forwarded"));
+    let from = config.trusted_proxies.client(peer, &listed, &forwarded);
+    request.extensions_mut().insert(Peer::Net(from));
+}
+
+/// The code of a request that does not name one host.
+const BAD_HOST: &str = "bad_host";
 
 /// Whether a command of the machine's owner asks, who is told what really happened.
 fn is_command(request: &Request) -> bool {
@@ -266,7 +288,10 @@ fn refuse(config: &Config, request: &Request) -> Option<Failure> {
         return None;
     }
     let headers = request.headers();
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let Some(host) = named_host(headers) else {
+        let text = "name one host, as in hq.example.com or 127.0.0.1:8080";
+        return Some(Failure::new(ProblemKind::Invalid, BAD_HOST, text));
+    };
     if !is_our_host(config, host) {
         let text = "HQ does not answer under this name; set HQ_PUBLIC_URL to the address you use";
         return Some(Failure::new(ProblemKind::Misdirected, "unknown_host", text));
@@ -277,6 +302,26 @@ fn refuse(config: &Config, request: &Request) -> Option<Failure> {
         return Some(Failure::new(ProblemKind::Forbidden, "cross_site", text));
     }
     None
+}
+
+/// The one `Host` of a request; empty where it has none. Nothing where there are several, or where it is no host with
+/// at most a port behind it (RFC 9110, section 7.2; RFC 9112, section 3.2).
+fn named_host(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(HOST).iter();
+    let Some(first) = all.next() else { return Some("") };
+    let host = first.to_str().ok().filter(|_| all.next().is_none())?;
+    let (name, port) = match host.strip_prefix('[') {
+        Some(v6) => {
+            let (address, rest) = v6.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("0"))?)
+        }
+        None => host.split_once(':').unwrap_or((host, "0")),
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_good = host.starts_with('[') || name.chars().all(is_name);
+    let is_port = port.bytes().all(|digit| digit.is_ascii_digit());
+    (is_good && is_port && port.parse::<u16>().is_ok()).then_some(host)
 }
 
 /// Addresses as numbers cannot be made to point elsewhere by a name server; of names there are only
@@ -421,10 +466,29 @@ fn picture(
 
 /// The page on which stands what needs a proof, by the address that its form is sent to.
 fn proved_page(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        ["", w, ws, "agents", agent, rest @ ..] => {
+            let page = match rest.first().copied().unwrap_or_default() {
+                "settings" | "reach" => "/settings",
+                "behaviour" => "/behaviour",
+                "browser" => "/browser",
+                _ => "",
+            };
+            return format!("/{w}/{ws}/agents/{agent}{page}");
+        }
+        ["", w, ws, "permissions", ..] => return format!("/{w}/{ws}/settings/policy"),
+        ["", w, ws, page @ ("agents" | "approvals" | "activity"), ..] => {
+            return format!("/{w}/{ws}/{page}");
+        }
+        ["", w, ws, "undo", ..] => return format!("/{w}/{ws}/activity"),
+        _ => {}
+    }
     let (ws, rest) = path.split_once("/settings/").unwrap_or((path, ""));
     let page = match rest.split('/').next().unwrap_or_default() {
         "delete" | "archive" | "restore" => "general",
         "people" | "invites" => "members",
+        "reach" => "general",
         page => page,
     };
     format!("{ws}/settings/{page}")
@@ -456,9 +520,9 @@ fn sign_in_first(asked: &Asked) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_cross_site, is_our_host, page_of};
+    use super::{is_cross_site, is_our_host, named_host, page_of};
     use app::config::Config;
-    use axum::http::HeaderMap;
+    use axum::http::header::{HOST, HeaderMap, HeaderValue};
     use std::path::Path;
 
     fn config(url: Option<&str>) -> Config {
@@ -500,6 +564,38 @@ mod tests {
         {
             assert!(!is_our_host(&public, bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_host_is_one_name_with_at_most_a_port() {
+        let named = |all: &[&'static str]| {
+            let pairs = all.iter().map(|host| (HOST, HeaderValue::from_static(host)));
+            named_host(&pairs.collect::<HeaderMap>()).map(str::to_owned)
+        };
+        for good in ["a", "a:1", "127.0.0.1:8080", "[::1]", "[::1]:65535", "hq.example.com", ""] {
+            assert_eq!(named(&[good]).as_deref(), Some(good));
+        }
+        for bad in [
+            "a:1.evil",
+            "127.0.0.1:8080.evil.example",
+            "[::1].evil",
+            "[::1]:x",
+            "[a]",
+            "a:",
+            "a:1:2",
+            "a:65536",
+            "a:+1",
+            "a b",
+            "a/b",
+            "a@b",
+            "a,b",
+            "a#b",
+            "::1",
+        ] {
+            assert_eq!(named(&[bad]), None, "{bad}");
+        }
+        assert_eq!(named(&["a", "a"]), None);
+        assert_eq!(named(&[]).as_deref(), Some(""));
     }
 
     #[test]

@@ -157,6 +157,18 @@ async fn a_new_password_needs_the_old_one_and_ends_other_sign_ins() {
     let done = owner.form(path, &[("current", OWNER.2), ("password", fresh)]).await;
     assert_eq!(done.location(), Some("/w/marlow-cargo/settings/profile"));
     assert_eq!(other.get("/").await.location(), Some("/login"));
+    // A new password leaves API tokens valid: they are named, and go if one says so.
+    let program = hq.token(&["read"]).await;
+    let page = owner.get("/w/marlow-cargo/settings/profile").await;
+    assert!(page.text.contains("Valid now: Test"), "{}", page.text);
+    let again = [("current", fresh), ("password", OWNER.2)];
+    owner.form(path, &again).await;
+    let page = owner.get("/w/marlow-cargo/settings/profile").await;
+    assert!(page.text.contains("The API token Test stays valid"), "{}", page.text);
+    assert_eq!(program.get("/api/v1/agents").await.status, StatusCode::OK);
+    let back = [("current", OWNER.2), ("password", fresh), ("revoke_tokens", "on")];
+    owner.form(path, &back).await;
+    assert_eq!(program.get("/api/v1/agents").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(owner.get("/").await.location(), Some("/w/marlow-cargo/"));
     assert_eq!(
         sign_in(&hq.nobody(), OWNER.1, OWNER.2).await.status,
@@ -214,6 +226,10 @@ async fn writes_from_other_sites_and_foreign_hosts_are_refused() {
     assert_eq!(api.json("PATCH", "/api/v1/settings", &body).await.status, StatusCode::OK);
     let rebound = hq.owner().with("host", "evil.example");
     assert_eq!(rebound.get("/").await.status, StatusCode::MISDIRECTED_REQUEST);
+    for path in ["/", "/api/v1/me"] {
+        let behind = hq.owner().with("host", "127.0.0.1:1.evil.example");
+        assert_eq!(behind.get(path).await.status, StatusCode::BAD_REQUEST);
+    }
     hq.finish().await;
 }
 

@@ -4,6 +4,7 @@
 //! the default. Each value remembers where it came from. A name that nobody knows stops the start: a
 //! mistyped setting must not go unnoticed.
 
+pub mod proxies;
 pub mod remote;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use kernel::text;
+use proxies::Proxies;
 
 /// The settings file within the data folder.
 pub const FILE: &str = "hq.toml";
@@ -52,6 +54,8 @@ pub struct Config {
     pub embed_source: String,
     /// The folders of this machine below which sources of knowledge may read; none lets nothing be read.
     pub source_folders: Vec<PathBuf>,
+    /// The proxies whose word counts for where a request came from.
+    pub trusted_proxies: Proxies,
     /// The Chromium that agents with a browser have.
     pub chromium: PathBuf,
     /// Every setting with its value and where it came from.
@@ -238,10 +242,13 @@ const EMBED_SOURCE: Known =
 /// Nothing: who may add a source would else choose what of this machine is read.
 const SOURCE_FOLDERS: Known =
     Known { name: "sources.folders", variable: "HQ_SOURCE_FOLDERS", default: "" };
+/// Nobody: whoever is named may say that a request came from anywhere.
+const TRUSTED_PROXIES: Known =
+    Known { name: "trusted_proxies", variable: "HQ_TRUSTED_PROXIES", default: "" };
 /// Chromium itself, not a script that starts it: the jail shows less of the host than such a script reads.
 const CHROMIUM: Known =
     Known { name: "chromium", variable: "HQ_CHROMIUM", default: browser::setup::PROGRAM };
-const ALL: [&Known; 19] = [
+const ALL: [&Known; 20] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -260,6 +267,7 @@ const ALL: [&Known; 19] = [
     &EMBED_MODEL,
     &EMBED_SOURCE,
     &SOURCE_FOLDERS,
+    &TRUSTED_PROXIES,
     &CHROMIUM,
 ];
 
@@ -307,6 +315,7 @@ impl Config {
             embed_model_dir: None,
             embed_source: EMBED_SOURCE.default.to_owned(),
             source_folders: Vec::new(),
+            trusted_proxies: Proxies::default(),
             chromium: CHROMIUM.default.into(),
             settings: Vec::new(),
         }
@@ -376,6 +385,9 @@ impl Config {
         let end_within = Duration::from_secs(u64::from(number(&END_WITHIN)?));
         let (folders, from) = take(&SOURCE_FOLDERS);
         let source_folders = paths(&SOURCE_FOLDERS, folders, from)?;
+        let (proxies, from) = take(&TRUSTED_PROXIES);
+        let wanted = "addresses and networks like 10.0.0.7 or 172.16.0.0/12, with commas between them";
+        let trusted_proxies = parse(&TRUSTED_PROXIES, proxies, from, wanted)?;
         let (chromium, from) = take(&CHROMIUM);
         let chromium = absolute(&CHROMIUM, &chromium, from)?;
         let (fetch, from) = take(&FETCH_URLS);
@@ -395,6 +407,7 @@ impl Config {
             pause_after_crashes,
             end_within,
             source_folders,
+            trusted_proxies,
             chromium,
             fetch_urls,
             max_active: max_active.get(),

@@ -69,6 +69,7 @@ fn a_value_that_does_not_fit_says_what_would() {
         ("HQ_RUNS_MAX_ACTIVE", "0", "from 1 on"),
         ("HQ_OPENAI_FETCH_URLS", "maybe", "true or false"),
         ("HQ_SOURCE_FOLDERS", "/srv:docs", "from the root on"),
+        ("HQ_TRUSTED_PROXIES", "10.0.0.0/40", "like 10.0.0.7"),
     ] {
         let error = Config::load(&given(&[], &[(name, value)])).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");

@@ -360,11 +360,8 @@ async fn reset(
     app.limiter.forgive("sign-in", &account.email);
     // Who has a second step still has to take it, unless the link took that away.
     let answer = second_step::enter(&app, &account, "/", (peer, id), &headers).await?;
-    Ok(flash::say(
-        &app,
-        Flash::ok("Your password is changed. Other browsers were signed out."),
-        answer,
-    ))
+    let tokens = settings::open_tokens(&app, account.id)?;
+    Ok(flash::say(&app, Flash::ok(settings::password_changed(&tokens)), answer))
 }
 
 /// A path of this server; anything else leads home.

@@ -13,7 +13,8 @@ use app::{App, Who, Ws};
 use crypto::password::{self, Verdict};
 use crypto::token::{Token, TokenKind};
 use features::workspace::queries as workspace;
-use kernel::{Can, Problem, Role, Scope, SignInId, Timestamp, TokenId};
+use kernel::text::listed;
+use kernel::{AccountId, Can, Problem, Role, Scope, SignInId, Timestamp, TokenId};
 use store::StoreError;
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
@@ -70,6 +71,32 @@ struct Profile {
     zone_error: String,
     current_error: String,
     password_error: String,
+    /// The names of API tokens that go on after a new password, with commas; empty when there are none.
+    tokens: String,
+}
+
+/// The names of a person's API tokens that are good now, in all workspaces.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn open_tokens(app: &App, account: AccountId) -> Result<Vec<String>, StoreError> {
+    let now = app.clock.now();
+    let all = app.system.read(|snap| queries::tokens(snap, account))?;
+    let open = all.into_iter().filter(|token| token.is_open() && now < token.expires_at);
+    Ok(open.map(|token| token.name).collect())
+}
+
+/// What is said of a new password, with the tokens that it leaves valid.
+pub(super) fn password_changed(tokens: &[String]) -> String {
+    let done = "Your password is changed. Other browsers were signed out.";
+    match tokens {
+        [] => done.to_owned(),
+        [one] => format!("{done} The API token {one} stays valid; revoke it under API tokens."),
+        all => {
+            let names = listed(all);
+            format!("{done} The API tokens {names} stay valid; revoke them under API tokens.")
+        }
+    }
 }
 
 impl Profile {
@@ -84,7 +111,12 @@ impl Profile {
             zone_error: String::new(),
             current_error: String::new(),
             password_error: String::new(),
+            tokens: String::new(),
         }
+    }
+
+    fn with_tokens(self, app: &App, who: &Person) -> Result<Self, StoreError> {
+        Ok(Self { tokens: listed(&open_tokens(app, who.account)?), ..self })
     }
 }
 
@@ -95,12 +127,14 @@ struct Typed {
 }
 
 async fn profile(
+    app: App,
     caller: Caller,
     who: Person,
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
-    let mut page = Profile::of(shell, &who, caller.account.zone.as_deref());
+    let page = Profile::of(shell, &who, caller.account.zone.as_deref());
+    let mut page = page.with_tokens(&app, &who)?;
     let Some(name) = typed.name else { return html::page(&page) };
     if let Err(error) = workspace::checked_member_name(&name) {
         (page.called, page.name_error) = (name, error.to_string());
@@ -134,7 +168,8 @@ async fn save_zone(
             Ok(flash::say(&app, Flash::ok("Your time zone is saved."), back))
         }
         Err(error @ UsersError::Field { .. }) => {
-            let mut page = Profile::of(shell, &who, Some(&form.zone));
+            let page = Profile::of(shell, &who, Some(&form.zone));
+            let mut page = page.with_tokens(&app, &who)?;
             page.zone_error = sentence(&error.to_string());
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -148,6 +183,9 @@ struct PasswordForm {
     current: String,
     #[serde(default)]
     password: String,
+    /// `on` to revoke all API tokens as well.
+    #[serde(default)]
+    revoke_tokens: String,
 }
 
 async fn change_password(
@@ -159,7 +197,8 @@ async fn change_password(
     shell: Shell,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, PageError> {
-    let mut page = Profile::of(shell, &who, caller.account.zone.as_deref());
+    let page = Profile::of(shell, &who, caller.account.zone.as_deref());
+    let mut page = page.with_tokens(&app, &who)?;
     if let Err(error) = password::check(&form.password, &[&who.name, &who.email]) {
         page.password_error = sentence(&error.to_string());
         return html::document(StatusCode::UNPROCESSABLE_ENTITY, &page);
@@ -179,9 +218,16 @@ async fn change_password(
         Err(error) => return Err(error.into()),
     }
     let hash = app.hasher.hash(Zeroizing::new(form.password)).await.map_err(UsersError::from)?;
-    let change = move |tx: &mut store::WriteTx<'_>| rules::set_password(tx, account, hash, keep);
+    let revokes = !form.revoke_tokens.is_empty();
+    let change = move |tx: &mut store::WriteTx<'_>| {
+        rules::set_password(tx, account, hash, keep)?;
+        match revokes {
+            true => rules::workspaces::withdraw_tokens(tx, |token| token.account == account),
+            false => Ok(0),
+        }
+    };
     app.system.write(who.actor(), who.cause(), change).await?;
-    let done = Flash::ok("Your password is changed. Other browsers were signed out.");
+    let done = Flash::ok(password_changed(&open_tokens(&app, account)?));
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/profile"))))
 }
 
