@@ -1,13 +1,17 @@
 //! The redactor knows every live secret value and takes it out of tool output, logs and errors, also
-//! where the value was encoded: base64 at any offset, hex, percent, JSON, HTML and shell quoting.
+//! where the value was encoded: base64 at any offset, hex with signs between the bytes, percent in any case, JSON, HTML
+//! and shell quoting; in output of tools also where other words were written between two pieces of a value.
 //!
 //! It is the last line, not the first: secrets are not to get there at all. Values shorter than
 //! [`MIN_CHARS`] are not looked for, because they would tear holes into ordinary text.
+
+mod written; // other ways in which a value may be written
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,6 +25,7 @@ use zeroize::Zeroizing;
 use super::keyring::Secret;
 use super::shapes;
 pub use super::shapes::Spot;
+use written::Halves;
 
 /// The shortest value that is looked for.
 pub const MIN_CHARS: usize = 8;
@@ -71,6 +76,15 @@ impl Place {
     }
 }
 
+/// A value that lies in a text, and what is shown in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// Where the value is, in bytes.
+    pub at: Range<usize>,
+    /// The mask.
+    pub shown: String,
+}
+
 /// What became of a text.
 fn as_text<'t>(text: &'t str, clean: Cow<'t, [u8]>) -> Cow<'t, str> {
     match clean {
@@ -81,6 +95,24 @@ fn as_text<'t>(text: &'t str, clean: Cow<'t, [u8]>) -> Cow<'t, str> {
             Err(err) => String::from_utf8_lossy(err.as_bytes()).into_owned(),
         }),
     }
+}
+
+/// What a place in a text with masks was before these were put in: a place, or all of a value inside its mask.
+fn origin(known: &[Hidden], place: usize) -> Range<usize> {
+    let (mut clean, mut from) = (0, 0);
+    for one in known {
+        let mask = clean + (one.at.start - from);
+        if place <= mask {
+            break;
+        }
+        clean = mask + one.shown.len();
+        if place < clean {
+            return one.at.clone();
+        }
+        from = one.at.end;
+    }
+    let at = from + (place - clean);
+    at..at
 }
 
 /// Whether a value is too short to be told from ordinary text.
@@ -191,10 +223,43 @@ impl Redactor {
         Cow::Owned(clean)
     }
 
+    /// The values that are taken out of a text on its way to a place, in order. Counts no hits.
+    pub fn hidden(&self, spot: Spot, bytes: &[u8]) -> Vec<Hidden> {
+        let matcher = self.matcher();
+        let hidden = |span: &Span| Hidden {
+            at: span.start..span.end,
+            shown: matcher.mask(span.name).to_owned(),
+        };
+        let known = matcher.everywhere(bytes, spot == Spot::Tools);
+        let known: Vec<Hidden> = known.iter().map(hidden).collect();
+        // Shapes are looked for as in `bytes`: where the known values are masked already.
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for one in &known {
+            clean.extend_from_slice(&bytes[from..one.at.start]);
+            clean.extend_from_slice(one.shown.as_bytes());
+            from = one.at.end;
+        }
+        clean.extend_from_slice(&bytes[from..]);
+        let own = match spot {
+            Spot::Elsewhere => None,
+            _ => self.shared.own_search.read().clone(),
+        };
+        let mut all = known.clone();
+        for span in shapes::spans(&clean, spot, own.as_deref()) {
+            let shown = shapes::mask(&clean[span.clone()]);
+            let at = origin(&known, span.start).start..origin(&known, span.end).end;
+            all.retain(|one| one.at.end <= at.start || at.end <= one.at.start);
+            all.push(Hidden { at, shown });
+        }
+        all.sort_by_key(|one| one.at.start);
+        all
+    }
+
     /// The bytes without the values that are known.
     fn known<'t>(&self, spot: Spot, bytes: &'t [u8]) -> Cow<'t, [u8]> {
         let matcher = self.matcher();
-        let spans = matcher.spans(bytes);
+        let spans = matcher.everywhere(bytes, spot == Spot::Tools);
         if spans.is_empty() {
             return Cow::Borrowed(bytes);
         }
@@ -328,6 +393,7 @@ struct Matcher {
     names: Vec<usize>,
     masks: Vec<String>,
     longest: usize,
+    halves: Option<Halves>,
 }
 
 impl Matcher {
@@ -352,7 +418,8 @@ impl Matcher {
             .build(patterns.iter().map(|form| form.as_slice()))
             .expect("invariant: the forms of all secrets fit the search");
         let longest = patterns.iter().map(|form| form.len()).max().unwrap_or(0);
-        Matcher { search: Some(search), patterns, names, masks, longest }
+        let halves = Halves::new(values.values().map(Secret::expose).zip(0..));
+        Matcher { search: Some(search), patterns, names, masks, longest, halves }
     }
 
     fn mask(&self, name: usize) -> &str {

@@ -76,6 +76,30 @@ fn short_values_are_reported_and_not_looked_for() {
 }
 
 #[test]
+fn what_is_hidden_is_told_by_its_place_in_the_text() {
+    let redactor = redactor(&[("A", "first-value-1"), ("B", "2nd")]);
+    redactor.look_for("own", vec!["EMP-[^ ]+".to_owned()]);
+    let key = "ghp_abcdefghijklmnopqrstuvwx";
+    let text = format!("ä first-value-1, {key} EMP-first-value-1 EMP-12");
+    let hidden = redactor.hidden(Spot::Tools, text.as_bytes());
+    let told: Vec<_> = hidden.iter().map(|one| (&text[one.at.clone()], &*one.shown)).collect();
+    let all = [
+        ("first-value-1", "[secret:A]"),
+        (key, "ghp_ab…uvwx"),
+        ("EMP-first-value-1", "***"),
+        ("EMP-12", "***"),
+    ];
+    assert_eq!(told, all);
+    assert_eq!(redactor.hits().map(|(_, hits)| hits), [0; 5], "nothing was shown");
+    // The same as what is shown.
+    let mut shown = text.clone();
+    for one in hidden.iter().rev() {
+        shown.replace_range(one.at.clone(), &one.shown);
+    }
+    assert_eq!(redactor.masked(Spot::Tools, &text), shown);
+}
+
+#[test]
 fn encoded_values_are_found() {
     let value = "p/ä's \"s\"+w&rd<1>\\%";
     let redactor = redactor(&[("K", value)]);
@@ -104,6 +128,48 @@ fn encoded_values_are_found() {
         assert!(clean.contains("[secret:K]"), "{text} stayed");
         assert!(clean.len() < "[secret:K]".len() + 20, "{text} became {clean}");
     }
+}
+
+#[test]
+fn a_value_is_found_with_percent_signs_in_any_case_and_as_spaced_hex() {
+    let redactor = redactor(&[("K", "sk/live+abc=defgh?")]);
+    let written = [
+        "sk%2Flive%2babc%3Ddefgh%3f",
+        "%73k%2flive%2Babc%3ddefgh%3F",
+        "x=sk%2Flive%2babc%3ddefgh?&y=1",
+        "73 6b 2f 6c 69 76 65 2b 61 62 63 3d 64 65 66 67 68 3f",
+        "73:6B:2f:6C:69:76:65:2b:61:62:63:3d:64:65:66:67:68:3f",
+        "736b 2f6c 6976 652b 6162 633d 6465 6667 683f",
+        "736B2f6c6976652B6162633d6465666768 3f",
+        r"\x73\x6b\x2f\x6c\x69\x76\x65\x2b\x61\x62\x63\x3d\x64\x65\x66\x67\x68\x3f",
+        "0x73, 0x6b, 0x2f, 0x6c, 0x69, 0x76, 0x65, 0x2b, 0x61, 0x62, 0x63, 0x3d, 0x64, 0x65, 0x66, 0x67, 0x68, 0x3f",
+        " 73 6b 2f 6c 69 76 65 2b 61 62 63 3d 64 65 66 67\n 68 3f\n",
+        "a 73 6b 2f 6c 69 76 65 2b 61 62 63 3d 64 65 66 67 68 3f",
+    ];
+    for text in written {
+        let clean = redactor.text(text).into_owned();
+        assert!(clean.contains("[secret:K]"), "{text} stayed");
+        assert!(clean.len() < "[secret:K]".len() + 10, "{text} became {clean}");
+    }
+    for fine in ["50% of 20%2F%zz", "de ad be ef de ad be ef de ad", "a%20b+c", "%"] {
+        assert!(matches!(redactor.text(fine), Cow::Borrowed(_)), "{fine}");
+    }
+}
+
+#[test]
+fn a_value_is_found_in_two_pieces_where_streams_of_a_program_meet() {
+    let value = "tok-0123456789-abcdefghij";
+    let redactor = redactor(&[("K", value)]);
+    for at in 1..value.len() {
+        let (first, second) = value.split_at(at);
+        let text = format!("out {first}\nwarning: something\n{second} end");
+        let clean = redactor.masked(Spot::Tools, &text).into_owned();
+        let longer = if first.len() < second.len() { second } else { first };
+        assert!(!clean.contains(longer) && clean.contains("[secret:K]"), "{at}: {clean}");
+        assert!(clean.contains("warning: something"), "{clean}");
+    }
+    let half = format!("{} and then nothing", &value[..15]);
+    assert!(matches!(redactor.masked(Spot::Tools, &half), Cow::Borrowed(_)), "a piece alone");
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub enum KnowledgeError {
         "somebody else has changed the same lines; read it again and make your change on what stands there now"
     )]
     Clash(Box<tool::merge::Clash>),
+    /// The value that stands there would be lost.
+    #[error("{0}")]
+    Mask(tool::masks::Masked),
     /// It changed between two looks.
     #[error("it has just changed; try again")]
     Moved,
@@ -56,7 +59,7 @@ impl KnowledgeError {
     /// The disk failed.
     #[must_use]
     pub fn disk(error: &std::io::Error) -> Self {
-        Self::Store(StoreError::Failed(error.to_string()))
+        Self::Store(StoreError::of_file(error))
     }
 }
 
@@ -88,6 +91,7 @@ impl Problem for KnowledgeError {
             Self::NotYours(_) => "not_yours",
             Self::Refused(_) => "refused",
             Self::Clash(_) => "text_clash",
+            Self::Mask(_) => "text_holds_mask",
             Self::Moved => "changed_meanwhile",
             Self::Invalid(_) => "invalid",
             Self::Store(error) => error.code(),
@@ -101,7 +105,7 @@ impl Problem for KnowledgeError {
             Self::Archived(_) | Self::Refused(_) | Self::Clash(_) | Self::Moved => {
                 ProblemKind::Conflict
             }
-            Self::Invalid(_) => ProblemKind::Invalid,
+            Self::Invalid(_) | Self::Mask(_) => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
         }
     }
@@ -109,6 +113,7 @@ impl Problem for KnowledgeError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Invalid(fields) => fields.clone(),
+            Self::Mask(_) => vec![FieldError::new("text", self.to_string())],
             _ => Vec::new(),
         }
     }

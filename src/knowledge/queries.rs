@@ -21,6 +21,32 @@ pub fn item_by_id(read: &dyn Read, id: KnowledgeId) -> Result<Item, KnowledgeErr
     read.get(id)?.ok_or_else(|| KnowledgeError::no("item", &id.to_string()))
 }
 
+/// The rev of an item: that of what is set of it or of its words, whichever changed last.
+///
+/// # Errors
+/// When there is none.
+pub fn rev(read: &dyn Read, id: KnowledgeId) -> Result<u64, KnowledgeError> {
+    let none = || KnowledgeError::no("item", &id.to_string());
+    let (_, set) = read.get_rev::<Item>(id)?.ok_or_else(none)?;
+    let words = read.get_rev::<Body>(id)?.map_or(0, |(_, rev)| rev);
+    Ok(set.max(words))
+}
+
+/// Refuses an item that is not as somebody has read it.
+///
+/// # Errors
+/// `Stale`, or when there is no such item.
+pub fn expect_rev(
+    read: &dyn Read,
+    id: KnowledgeId,
+    seen: Option<u64>,
+) -> Result<(), KnowledgeError> {
+    match seen {
+        Some(seen) if rev(read, id)? != seen => Err(StoreError::Stale.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Why nobody writes the words of an item that has none of its own.
 #[must_use]
 pub fn unwritten(item: &Item) -> KnowledgeError {

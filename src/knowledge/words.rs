@@ -2,7 +2,8 @@
 //! another's unseen.
 
 use app::{Who, Ws};
-use store::ReadExt as _;
+use store::{ReadExt as _, WriteTx};
+use tool::masks;
 use tool::merge::{self, Merged};
 
 use crate::error::KnowledgeError;
@@ -25,15 +26,37 @@ pub struct Written {
     pub reason: String,
 }
 
-/// Writes the words of an item. Returns what it says now.
+/// Writes the words of an item, unless it is not as it was `seen`. Returns what it says now.
 ///
 /// # Errors
-/// [`KnowledgeError::Clash`] when somebody must choose; when the item is archived, or the text too long.
+/// [`KnowledgeError::Clash`] when somebody must choose; [`KnowledgeError::Mask`] where a mask came back in the place of
+/// its value; when the item is archived, or the text too long.
 pub async fn save(
     ws: &Ws,
     who: &(impl Who + Sync),
     id: KnowledgeId,
     written: Written,
+    seen: Option<u64>,
+) -> Result<(Body, String), KnowledgeError> {
+    put(ws, who, id, (written, seen, unmasked)).await
+}
+
+/// Refuses words with the mask of a value that stands there now.
+///
+/// # Errors
+/// [`KnowledgeError::Mask`], with the line.
+pub(crate) fn unmasked(ws: &Ws, now: &str, text: &str) -> Result<(), KnowledgeError> {
+    let found = masks::written(&ws.app.redactor, &[now], &[text]);
+    found.map_or(Ok(()), |masked| Err(KnowledgeError::Mask(masked)))
+}
+
+type Check = fn(&Ws, &str, &str) -> Result<(), KnowledgeError>;
+
+async fn put(
+    ws: &Ws,
+    who: &(impl Who + Sync),
+    id: KnowledgeId,
+    (written, seen, check): (Written, Option<u64>, Check),
 ) -> Result<(Body, String), KnowledgeError> {
     let written = std::sync::Arc::new(written);
     for _ in 0..TRIES {
@@ -46,13 +69,18 @@ pub async fn save(
                 })?;
                 let now = now.text.read(&ws.blobs).map_err(|e| KnowledgeError::disk(&e))?;
                 let text = settle(&own, &now)?;
+                check(ws, &now, &text)?;
                 let kept = Text::keep(&ws.blobs, text.clone());
                 Ok::<_, KnowledgeError>((kept.map_err(|e| KnowledgeError::disk(&e))?, rev, text))
             })
             .await?;
         let (kept, rev, text) = settled;
         let (why, said) = (written.reason.clone(), links::names(&text));
-        match ws.write(who, move |tx| rules::write(tx, id, (kept, rev), (&why, &said))).await {
+        let write = move |tx: &mut WriteTx<'_>| {
+            queries::expect_rev(tx, id, seen)?;
+            rules::write(tx, id, (kept, rev), (&why, &said))
+        };
+        match ws.write(who, write).await {
             Err(KnowledgeError::Moved) => {}
             done => return done.map(|body| (body, text)),
         }
@@ -84,7 +112,8 @@ pub async fn restore(
         })
         .await?;
     let written = Written { text, base: None, reason: format!("Version {n} restored") };
-    save(ws, who, id, written).await?;
+    // What stood there once comes back as it was.
+    put(ws, who, id, (written, None, |_, _, _| Ok(()))).await?;
     Ok(id)
 }
 

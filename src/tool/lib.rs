@@ -18,6 +18,7 @@ pub mod edits;
 pub mod globs;
 pub mod leaks;
 pub mod lease;
+pub mod masks;
 pub mod media;
 pub mod merge;
 pub mod patch;

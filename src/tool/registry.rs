@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     ActTool, Aliases, FilePlan, FileTool, Lease, Looks, ReadTool, Slot, ToolCx, ToolError,
-    ToolOutput, ToolSpec, WriteTool, args,
+    ToolOutput, ToolSpec, WriteTool, args, masks,
 };
 use kernel::Can;
 use store::WriteTx;
@@ -77,7 +77,9 @@ impl<T: WriteTool> DynWrite for Adapter<T> {
 
 impl<T: FileTool> DynFile for Adapter<T> {
     fn plan<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, FilePlan> {
-        Box::pin(async move { self.tool.plan(cx, args::leased(&lease)?).await })
+        Box::pin(async move {
+            masks::kept_out(cx, self.tool.plan(cx, args::leased(&lease)?).await?).await
+        })
     }
 }
 

@@ -117,6 +117,29 @@ async fn what_the_agent_wrote_in_other_lines_stays_and_is_its_own_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mask_of_a_key_is_not_written_over_the_key() {
+    let (hq, api) = made().await;
+    let there = format!("one\ntwo\nkey={KEY}\n");
+    agent_writes(&hq, "notes/keys.md", &there);
+    let masked = there.replace(KEY, "sk-abc…uvwx");
+    let hashed = json!({ "text": masked, "hash": hash(&there) });
+    let by_hash = api.json("PUT", &format!("{API}/notes/keys.md"), &hashed).await;
+    for reply in [by_hash, put(&api, "notes/keys.md", &there, &masked).await] {
+        let told = refused(&reply, 422, "file_holds_mask");
+        assert!(told.starts_with("line 3 holds the mask of a value, not the value"), "{told}");
+        assert_eq!(reply.json()["errors"][0]["field"], "text", "{}", reply.text);
+    }
+    let form = [("text", masked.as_str()), ("base", there.as_str())];
+    let page = hq.owner().form(&format!("{PAGES}/files/save?path=notes/keys.md"), &form).await;
+    assert_ne!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert_eq!(on_disk(&hq, "notes/keys.md"), there);
+    // Without its line the rest is saved.
+    let rest = put(&api, "notes/keys.md", &there, "one\nTWO\n").await;
+    assert_eq!(rest.status, StatusCode::OK, "{}", rest.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_lines_are_a_clash_with_three_ways_out() {
     let (hq, api) = made().await;
     create(&api, "plan.md", "one\ntwo\nthree\n").await;

@@ -15,6 +15,7 @@ use kernel::{FieldError, Problem, ProblemKind};
 use sha2::{Digest, Sha256};
 use store::StoreError;
 use tool::leaks::{self, Leak};
+use tool::masks::{self, Masked};
 use tool::merge::{self, Clash, Merged};
 use web::session::Person;
 use web::upload::Arrived;
@@ -62,6 +63,9 @@ pub enum EditError {
     /// A key that everybody who reads the files would know.
     #[error("line {}: {}; keep keys among the secrets and leave them out here", .0.line, .0.why)]
     Key(Leak),
+    /// The value that the file has there would be lost.
+    #[error("{0}")]
+    Mask(Masked),
     /// It cannot be written in a form.
     #[error("{0} is no text (UTF-8), so it is not changed here; download it")]
     NoText(String),
@@ -103,6 +107,7 @@ impl Problem for EditError {
             Self::Manifest => "file_of_settings",
             Self::NotKept(_) => "file_not_kept",
             Self::Key(_) => "file_holds_key",
+            Self::Mask(_) => "file_holds_mask",
             Self::NoText(_) => "file_no_text",
             Self::TooLong { .. } => "file_too_long",
             Self::Full => "agent_files_full",
@@ -115,7 +120,7 @@ impl Problem for EditError {
             Self::Clash { .. } | Self::Changed(_) | Self::Gone(_) | Self::Exists(_) => {
                 ProblemKind::Conflict
             }
-            Self::Manifest | Self::NotKept(_) | Self::Key(_) | Self::NoText(_) => {
+            Self::Manifest | Self::NotKept(_) | Self::Key(_) | Self::Mask(_) | Self::NoText(_) => {
                 ProblemKind::Invalid
             }
             Self::TooLong { .. } | Self::Full => ProblemKind::TooLarge,
@@ -129,7 +134,7 @@ impl Problem for EditError {
             | Self::Manifest
             | Self::NotKept(_)
             | Self::NoText(_) => "path",
-            Self::Key(_) | Self::TooLong { .. } => "text",
+            Self::Key(_) | Self::Mask(_) | Self::TooLong { .. } => "text",
             _ => return Vec::new(),
         };
         vec![FieldError::new(field, self.to_string())]
@@ -231,6 +236,7 @@ pub async fn save(hand: Hand<'_>, path: &str, written: Written) -> Result<Saved,
         if now.as_ref().is_some_and(|now| now.text == text) {
             return Ok((Saved { text, commit: None, joined }, None));
         }
+        desk.holds_no_mask(before, &text)?;
         short_enough(&path, &text)?;
         desk.files.has_place(&path)?;
         if before.len() < text.len() {
@@ -386,6 +392,11 @@ impl Desk {
 
     fn holds_no_key(&self, text: &str) -> Result<(), EditError> {
         leaks::first(&self.ws.app.redactor, text).map_or(Ok(()), |leak| Err(EditError::Key(leak)))
+    }
+
+    fn holds_no_mask(&self, before: &str, after: &str) -> Result<(), EditError> {
+        let found = masks::written(&self.ws.app.redactor, &[before], &[after]);
+        found.map_or(Ok(()), |masked| Err(EditError::Mask(masked)))
     }
 
     fn is_free(&self, path: &str) -> Result<(), EditError> {

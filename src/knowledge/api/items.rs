@@ -14,6 +14,7 @@ use features::tasks::queries::json::WhoView;
 use kernel::{AgentId, Can, Timestamp};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::{ApiError, PageError};
+use web::etag::{IfMatch, Tagged};
 use web::extract::{self, Json, Path, Query};
 use web::file::{self as files, Show};
 use web::idempotency::{Once, OnceFile};
@@ -81,6 +82,7 @@ pub(super) fn routes() -> Routes {
                     "Change an item. With `base`, the words that it was made of, `text` is made one \
                      with what others wrote meanwhile; 409 when somebody must choose",
                 )
+                .if_match()
                 .body::<ChangeBody>()
                 .returns::<Whole>()
             }),
@@ -406,11 +408,17 @@ async fn send(
     Ok((StatusCode::CREATED, Json(whole_of(&ws, id).await?)).into_response())
 }
 
-async fn show(ws: Ws, Path(said): Path<String>) -> Result<Json<Whole>, ApiError> {
+async fn show(ws: Ws, Path(said): Path<String>) -> Result<Tagged<Whole>, ApiError> {
     let found = ws
-        .look(move |ws| ws.read(|snap| whole(ws, snap, queries::item(snap, &said, None)?)))
+        .look(move |ws| ws.read(|snap| tagged(ws, snap, queries::item(snap, &said, None)?)))
         .await?;
-    Ok(Json(found))
+    Ok(found)
+}
+
+/// An item with its tag, which a change of what is set of it and of its words makes another.
+fn tagged(ws: &Ws, read: &dyn Read, item: Item) -> Result<Tagged<Whole>, KnowledgeError> {
+    let rev = queries::rev(read, item.id)?;
+    Ok(Tagged::ok(rev, whole(ws, read, item)?))
 }
 
 /// What an item said when the writing began.
@@ -451,9 +459,10 @@ body! {
 async fn change(
     ws: Ws,
     who: Person,
+    IfMatch(mut seen): IfMatch,
     Path(said): Path<String>,
     extract::Patch(mut body): extract::Patch<ChangeBody>,
-) -> Result<Json<Whole>, ApiError> {
+) -> Result<Tagged<Whole>, ApiError> {
     let about = body.about();
     let (id, patch) = ws.read(|snap| {
         let id = queries::item(snap, &said, None)?.id;
@@ -466,14 +475,18 @@ async fn change(
     };
     if let Some(text) = body.text {
         let written = Written { text, base, reason: body.reason };
-        words::save(&ws, &who, id, written).await.map_err(|error| clashed("text", error))?;
+        // What follows begins with what this has made of it.
+        let saved = words::save(&ws, &who, id, written, seen.take()).await;
+        saved.map_err(|error| clashed("text", error))?;
     }
     let change = move |tx: &mut WriteTx<'_>| {
+        queries::expect_rev(tx, id, seen)?;
         let title = rules::title_over(tx, id, body.title, title_base)?;
         rules::change(tx, id, Patch { title, ..patch })
     };
     ws.write(&who, change).await.map_err(|error| clashed("title", error))?;
-    Ok(Json(whole_of(&ws, id).await?))
+    let now = ws.look(move |ws| ws.read(|snap| tagged(ws, snap, queries::item_by_id(snap, id)?)));
+    Ok(now.await?)
 }
 
 /// A refusal; that of a clash with both texts, as an editor shows them.

@@ -116,7 +116,7 @@ pub(super) async fn save(
 async fn written(ws: &Ws, who: &Person, id: KnowledgeId, sent: Sent) -> Result<(), KnowledgeError> {
     if let Some(text) = sent.text {
         let written = Written { text, base: sent.text_base, reason: sent.reason };
-        words::save(ws, who, id, written).await?;
+        words::save(ws, who, id, written, None).await?;
     }
     let (title, base) = (sent.title, sent.title_base);
     ws.write(who, move |tx| {

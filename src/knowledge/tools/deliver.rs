@@ -73,6 +73,7 @@ fn over(ws: &Ws, id: KnowledgeId, (text, base): (String, String)) -> Result<Writ
         KnowledgeError::Clash(clash) => clashed(&clash, "it was delivered"),
         other => other.into(),
     })?;
+    words::unmasked(ws, &now, &text)?;
     let kept = keep(ws, text.clone(), (rev, false))?;
     Ok(Box::new(move |tx, _| {
         let words = kept.text.unwrap_or(Text::Inline(String::new()));

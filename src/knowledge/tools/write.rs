@@ -9,6 +9,7 @@ use store::history::{self, Steps};
 use store::{Read, ReadExt as _, Root, StoreError, WriteTx, record};
 
 use tool::edits::{self, Edit, Places};
+use tool::masks;
 use tool::merge::Clash;
 use tool::{Effect, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
@@ -75,7 +76,13 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
         })?;
         let now = body.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let (text, known) = match change {
-            Change::Places(edits) => (edits::apply(&now, &edits, Places::One)?.0, false),
+            Change::Places(edits) => {
+                let text = edits::apply(&now, &edits, Places::One).map_err(|error| {
+                    let sought = edits.iter().map(|edit| edit.old.as_str());
+                    masks::explained(&ws.app.redactor, &now, sought, error)
+                })?;
+                (text.0, false)
+            }
             Change::Whole(_, None) => return Err(unsaid(rev)),
             Change::Whole(text, Some(version)) => {
                 let base = match version == rev {
@@ -93,6 +100,7 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
                 (text, version == rev)
             }
         };
+        words::unmasked(ws, &now, &text)?;
         let base = is_shared.then_some(body.text);
         Ok(Kept { base, ..keep(ws, text, (rev, known))? })
     });

@@ -23,7 +23,7 @@ use tool::edits::{self, Edit, Places};
 use tool::rank::Query;
 use tool::{
     Aliases, Effect, FileChange, FilePlan, FileTool, Group, Looks, ReadTool, ToolCx, ToolError,
-    ToolOutput, ToolSpec,
+    ToolOutput, ToolSpec, masks,
 };
 
 use super::folder::{self, blocking};
@@ -105,7 +105,7 @@ impl ReadTool for MemorySearch {
         let (in_notes, in_talk) = (wants("memory"), wants("sessions"));
         let (ws, root, agent) = (cx.ws.clone(), cx.folder.clone(), cx.agent);
         let found = blocking(move || {
-            let mut out = String::new();
+            let (mut out, mut others) = (String::new(), Vec::new());
             if in_notes {
                 let files = AgentFiles::open(&root)?;
                 for found in memory::look_through(&files, &query, day, since, most)? {
@@ -130,14 +130,17 @@ impl ReadTool for MemorySearch {
                 };
                 let searched = search::search(&ws, &wish)?;
                 tell(&mut out, &searched, own.id);
+                others.extend(searched.hits.iter().map(|hit| hit.session));
             }
             if out.is_empty() {
                 out.push_str("Nothing was found. Try other words.");
             }
-            Ok(ToolOutput::text(out.trim_end()))
+            Ok((ToolOutput::text(out.trim_end()), others))
         })
         .await?;
-        folder::marked(cx, found, folder::is_hit)
+        let (found, others) = found;
+        let found = folder::marked(cx, found, folder::is_hit)?;
+        folder::of_sessions(cx, found, &others)
     }
 }
 
@@ -256,7 +259,7 @@ fn said(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
         let _ = write!(out, "[#{} {} {who}]\n{text}\n\n", event.n, day(event.at));
     }
     let text = if out.is_empty() { "Nothing was said there." } else { out.trim_end() };
-    Ok(ToolOutput::text(text))
+    folder::of_sessions(cx, ToolOutput::text(text), &[id])
 }
 
 /// Adds lines to the memory.
@@ -361,7 +364,7 @@ impl FileTool for MemoryReplace {
     ];
 
     async fn plan(&self, cx: &ToolCx, args: ReplaceArgs) -> Result<FilePlan, ToolError> {
-        let root = cx.folder.clone();
+        let (root, redactor) = (cx.folder.clone(), cx.ws.app.redactor.clone());
         blocking(move || {
             let files = folder::open(&root)?;
             let path = of_memory(&files, args.path.as_deref().unwrap_or(LASTING))?;
@@ -370,7 +373,8 @@ impl FileTool for MemoryReplace {
             };
             let old = as_text(&now.bytes, &path)?;
             let edit = [Edit { old: args.old, new: args.new }];
-            let (new, _) = edits::apply(old, &edit, Places::One)?;
+            let (new, _) = edits::apply(old, &edit, Places::One)
+                .map_err(|error| masks::explained(&redactor, old, [edit[0].old.as_str()], error))?;
             let most = if path == LASTING { MAX_LASTING } else { MAX_NOTE };
             if most < new.len() && old.len() < new.len() {
                 let text = format!("{path} may have at most {most} bytes");

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crypto::redact::Redactor;
 use git::files::AgentFiles;
 use kernel::Can;
 use tool::edits::{self, Places};
-use tool::patch::{self, Tree};
+use tool::patch::{self, HunkLine, Op, Patch, Tree};
 use tool::{
     Aliases, Effect, FileChange, FilePlan, FileTool, Group, ToolCx, ToolError, ToolOutput,
-    ToolSpec, diff, media, text,
+    ToolSpec, diff, masks, media, text,
 };
 
 use super::folder::{self, Current, blocking};
@@ -150,7 +151,7 @@ impl FileTool for Edit {
     ];
 
     async fn plan(&self, cx: &ToolCx, args: EditArgs) -> Result<FilePlan, ToolError> {
-        let root = cx.folder.clone();
+        let (root, redactor) = (cx.folder.clone(), cx.ws.app.redactor.clone());
         blocking(move || {
             let files = folder::open(&root)?;
             let path = folder::relative(&files, &args.path)?;
@@ -159,7 +160,10 @@ impl FileTool for Edit {
                 return Err(folder::missing(&files, &path));
             };
             let old = text_of(&now, &path)?.to_owned();
-            let (new, count) = edits::apply(&old, &wanted, places)?;
+            let (new, count) = edits::apply(&old, &wanted, places).map_err(|error| {
+                let sought = wanted.iter().map(|edit| edit.old.as_str());
+                masks::explained(&redactor, &old, sought, error)
+            })?;
             if new.len() as u64 > folder::MAX_FILE {
                 return Err(too_large());
             }
@@ -228,15 +232,32 @@ impl FileTool for ApplyPatch {
     const ALIASES: Aliases = &[("patch", "input"), ("diff", "input")];
 
     async fn plan(&self, cx: &ToolCx, args: PatchArgs) -> Result<FilePlan, ToolError> {
-        let root = cx.folder.clone();
+        let (root, redactor) = (cx.folder.clone(), cx.ws.app.redactor.clone());
         blocking(move || {
             let read = patch::parse(&args.input)?;
             let here = Here { files: folder::open(&root)?, known: RefCell::default() };
-            let applied = patch::apply(&read, &here)?;
+            let applied = patch::apply(&read, &here)
+                .map_err(|error| unmasked(&redactor, &read, &here, error))?;
             planned(applied, &here.known.into_inner())
         })
         .await
     }
+}
+
+/// Says of a hunk that fits nowhere that it names a value by its mask, where it does.
+fn unmasked(redactor: &Redactor, read: &Patch, here: &Here, error: ToolError) -> ToolError {
+    read.ops.iter().fold(error, |error, op| {
+        let Op::Update { path, hunks, .. } = op else { return error };
+        // ok: a file that cannot be read is what the error says already.
+        let Ok(Some(whole)) = here.path(path).and_then(|path| here.read(&path)) else {
+            return error;
+        };
+        let lines = hunks.iter().flat_map(|hunk| {
+            let before = hunk.lines.iter().filter_map(HunkLine::before);
+            hunk.contexts.iter().map(String::as_str).chain(before)
+        });
+        masks::explained(redactor, &whole, lines, error)
+    })
 }
 
 /// The agent's folder as a patch sees it.

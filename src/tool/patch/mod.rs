@@ -93,7 +93,8 @@ pub enum HunkLine {
 
 impl HunkLine {
     /// The text when it is there before.
-    fn before(&self) -> Option<&str> {
+    #[must_use]
+    pub fn before(&self) -> Option<&str> {
         match self {
             Self::Same(text) | Self::Gone(text) => Some(text),
             Self::New(_) => None,

@@ -85,6 +85,42 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mask_of_a_key_in_a_page_is_not_written_over_the_key() {
+    const KEY: &str = "ghp_abcdefghijklmnopqrstuvwx";
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let text = format!("One.\n\nThe key is {KEY}.\n");
+    let page = made(&api, "knowledge", json!({ "title": "Keys", "text": text })).await;
+    let at = format!("knowledge/{}", id(&page));
+    let told = done(&office, &ada, Turn::call("knowledge_read", json!({ "item": "Keys" }))).await;
+    assert!(told[0].contains("ghp_ab…uvwx") && !told[0].contains(KEY), "{}", told[0]);
+    let version = behind(&told[0], "version ");
+    let masked = text.replace(KEY, "ghp_ab…uvwx");
+    let edit =
+        |old: &str, new: &str| json!({ "item": "Keys", "edits": [{ "old": old, "new": new }] });
+    let whole = json!({ "item": "Keys", "text": masked, "version": version });
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("page_update", whole)
+            .and_call("page_update", edit("key is ghp_ab…uvwx", "key is gone"))
+            .and_call("page_update", edit("One.", "Two.")),
+    )
+    .await;
+    assert!(told[0].contains("line 3 holds the mask of a value"), "{}", told[0]);
+    assert!(told[1].contains("line 3 holds a value that is shown to you"), "{}", told[1]);
+    assert!(told[2].starts_with("Suggested.") || told[2].starts_with("Changed"), "{}", told[2]);
+    let refused = patched(&api, &at, json!({ "text": masked, "base": text })).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "text_holds_mask");
+    let now = api.get(&format!("/api/v1/{at}")).await.json();
+    assert!(now["text"].as_str().is_some_and(|now| now.contains(KEY)), "{now}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_come_from() {
     let office = Office::open().await;
     office.model.usually(Turn::text("Done."));

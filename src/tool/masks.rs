@@ -1,0 +1,224 @@
+//! Masks that come back. A value that looks like a key is shown to agents as its mask (`ghp_aB…1xY2`); a text with that
+//! mask, written over the file, would put the mask in the place of the value for good.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crypto::redact::{Redactor, Spot};
+use git::files::AgentFiles;
+
+use super::{FilePlan, ToolCx, ToolError, text};
+
+/// Larger files are no text that anybody has read whole, in bytes.
+const MAX_READ: u64 = 10 << 20;
+/// The mask that shows nothing of its value, and that Markdown has as a rule across the page.
+const PLAIN: &str = "***";
+
+/// A line that holds the mask of a value in place of the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masked {
+    /// Which of the new texts.
+    pub text: usize,
+    /// Its line, from 1.
+    pub line: usize,
+    /// The mask.
+    pub shown: String,
+}
+
+impl std::fmt::Display for Masked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "line {} holds the mask of a value, not the value: \"{}\" is only how the file is shown, and the \
+             value in it would be lost; leave that line as it is in the file and change the others alone",
+            self.line, self.shown
+        )
+    }
+}
+
+/// The first new line of what texts become that holds the mask of a value in what they are.
+#[must_use]
+pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<Masked> {
+    let mut masks: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for text in before {
+        for one in redactor.hidden(Spot::Tools, text.as_bytes()) {
+            // ok: a mask that ends inside of a character hides no text.
+            let value = text.get(one.at).unwrap_or_default();
+            masks.entry(one.shown).or_default().insert(value);
+        }
+    }
+    if masks.is_empty() {
+        return None;
+    }
+    let known: BTreeSet<&str> = before.iter().flat_map(|text| text.lines()).collect();
+    let count = |texts: &[&str], what: &str| -> usize {
+        texts.iter().map(|text| text.matches(what).count()).sum()
+    };
+    let is_written = |shown: &str, values: &BTreeSet<&str>, typed: &str| {
+        let is_lost = || values.iter().any(|one| count(after, one) < count(before, one));
+        let is_new = || shown != PLAIN && count(before, typed) < count(after, typed);
+        is_new() || is_lost()
+    };
+    for (at, text) in after.iter().enumerate() {
+        for (line, words) in text.lines().enumerate().filter(|(_, words)| !known.contains(words)) {
+            let found = masks.iter().find(|(shown, values)| {
+                spellings(shown)
+                    .iter()
+                    .any(|typed| words.contains(typed) && is_written(shown, values, typed))
+            });
+            if let Some((shown, _)) = found {
+                return Some(Masked { text: at, line: line + 1, shown: shown.clone() });
+            }
+        }
+    }
+    None
+}
+
+/// The plan of a file tool, unless it puts the mask of a value in the place of the value.
+///
+/// # Errors
+/// `masked_value`, with the file and the line.
+pub(crate) async fn kept_out(cx: &ToolCx, plan: FilePlan) -> Result<FilePlan, ToolError> {
+    if plan.changes.iter().all(|change| change.before.is_none()) {
+        return Ok(plan);
+    }
+    let (root, redactor) = (cx.folder.clone(), cx.ws.app.redactor.clone());
+    let early = |_| {
+        let message = "a file task panicked".to_owned();
+        ToolError::Failed { code: "internal", message }
+    };
+    let checked = move || {
+        let files = AgentFiles::open(&root)?;
+        let mut before = Vec::with_capacity(plan.changes.len());
+        for change in plan.changes.iter().filter(|change| change.before.is_some()) {
+            let now = files.read_up_to(&change.path, MAX_READ)?;
+            // ok: what is no text is shown without masks.
+            before.extend(now.and_then(|now| String::from_utf8(now.bytes).ok()));
+        }
+        let text = |bytes: &Option<Vec<u8>>| String::from_utf8(bytes.clone()?).ok();
+        let after: Vec<(String, &str)> = plan
+            .changes
+            .iter()
+            // ok: what is no text holds no masks.
+            .filter_map(|change| Some((text(&change.content)?, change.path.as_str())))
+            .collect();
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = after.iter().map(|(text, _)| text.as_str()).collect();
+        match written(&redactor, &before, &texts) {
+            Some(found) => {
+                let message = format!("{}: {found}", after[found.text].1);
+                Err(ToolError::refused("masked_value", message))
+            }
+            None => Ok(plan),
+        }
+    };
+    app::blocking(checked, early).await.flatten()
+}
+
+/// Says of a text that was not found that it names a value by its mask, where it does.
+#[must_use]
+pub fn explained<'w>(
+    redactor: &Redactor,
+    whole: &str,
+    wanted: impl IntoIterator<Item = &'w str>,
+    error: ToolError,
+) -> ToolError {
+    let ToolError::Refused { code: "not_found" | "hunk_not_found", .. } = &error else {
+        return error;
+    };
+    let hidden = redactor.hidden(Spot::Tools, whole.as_bytes());
+    let named = wanted.into_iter().find_map(|wanted| {
+        let is_named = |shown: &str| spellings(shown).iter().any(|typed| wanted.contains(typed));
+        hidden.iter().find(|one| is_named(&one.shown))
+    });
+    let Some(one) = named else { return error };
+    let (line, shown) = (text::line_of(whole, one.at.start), &one.shown);
+    ToolError::refused(
+        "masked_value",
+        format!(
+            "line {line} holds a value that is shown to you as its mask \"{shown}\" and reads otherwise in the file; \
+             take text without the mask: other lines, or what stands before or after it in that line"
+        ),
+    )
+}
+
+/// A mask as it is shown, and as models like to type it.
+fn spellings(shown: &str) -> Vec<String> {
+    let mut all = vec![shown.to_owned()];
+    if shown.contains('…') {
+        all.push(shown.replace('…', "..."));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crypto::keyring::Secret;
+
+    const KEY: &str = "ghp_abcdefghijklmnopqrstuvwx";
+    const MASK: &str = "ghp_ab…uvwx";
+
+    fn redactor() -> Redactor {
+        let redactor = Redactor::new();
+        redactor.add("MAIL", Secret::new("correct-horse-battery"));
+        redactor
+    }
+
+    fn line(before: &str, after: &str) -> Option<usize> {
+        written(&redactor(), &[before], &[after]).map(|one| one.line)
+    }
+
+    #[test]
+    fn a_mask_does_not_take_the_place_of_its_value() {
+        let before = format!("a=1\nb=2\nkey={KEY}\nmail=correct-horse-battery\n");
+        assert_eq!(line(&before, &before.replace("a=1", "a=2")), None);
+        assert_eq!(line(&before, &before.replace(KEY, MASK)), Some(3));
+        assert_eq!(line(&before, &before.replace(KEY, "ghp_ab...uvwx")), Some(3), "as it is typed");
+        assert_eq!(line(&before, &before.replace(KEY, "ghp_new")), None, "another value");
+        let mail = before.replace("correct-horse-battery", "[secret:MAIL]");
+        assert_eq!(line(&before, &mail), Some(4));
+        assert_eq!(line(&before, &format!("{before}again={MASK}\n")), Some(5), "beside its value");
+        assert_eq!(line("no key\n", &format!("key={MASK}\n")), None, "of no value that is here");
+        assert_eq!(line(&before.replace('\n', "\r\n"), &before.replace(KEY, MASK)), Some(3));
+    }
+
+    #[test]
+    fn a_mask_that_stands_there_as_such_may_stay() {
+        let before = format!("keys look like {MASK}\nkey={KEY}\n");
+        assert_eq!(line(&before, &before.replace("keys look", "they all look")), None);
+        let gone = format!("they are keys\nkey={MASK}\n");
+        assert_eq!(line(&before, &gone), Some(2), "moved over the value");
+    }
+
+    #[test]
+    fn a_rule_across_the_page_is_a_mask_only_where_a_value_goes() {
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{0}\n{0}\n-----END PRIVATE KEY-----\n",
+            "Q".repeat(64)
+        );
+        let before = format!("# Key\n{pem}");
+        assert_eq!(line(&before, &format!("# Key\n\n***\n{pem}")), None);
+        assert_eq!(line(&before, "# Key\n***\n"), Some(2));
+    }
+
+    #[test]
+    fn a_value_does_not_move_into_another_file_as_its_mask() {
+        let (from, to) = (format!("key={KEY}\n"), format!("key={MASK}\n"));
+        let found = written(&redactor(), &[&from, "x"], &["y", &to]);
+        assert_eq!(found.map(|one| (one.text, one.line)), Some((1, 1)));
+        assert_eq!(written(&redactor(), &[&from, ""], &["", &from]), None, "it moves as it is");
+    }
+
+    #[test]
+    fn who_looks_for_a_mask_is_told_so() {
+        let whole = format!("a\nb\nkey={KEY}\n");
+        let said = |wanted: &str| {
+            let error = ToolError::refused("not_found", "nothing there");
+            let told = explained(&redactor(), &whole, [wanted], error);
+            told.into_output().expect("a refusal").text
+        };
+        let told = said(&format!("key={MASK}"));
+        assert!(told.starts_with("Error(masked_value): line 3 "), "{told}");
+        assert_eq!(said("key=other"), "Error(not_found): nothing there");
+    }
+}
