@@ -97,6 +97,9 @@ pub struct New {
     /// It is no secret: a plain variable, which people can read
     #[arg(long)]
     plain: bool,
+    /// A value that is an ordinary word or number is meant: it is masked wherever it is written
+    #[arg(long)]
+    ordinary: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -134,6 +137,9 @@ pub struct Import {
     /// Replace the values of those that exist
     #[arg(long)]
     replace: bool,
+    /// Values that are ordinary words or numbers are meant: they are masked wherever they are written
+    #[arg(long)]
+    ordinary: bool,
     /// Say what would happen, and write nothing
     #[arg(long)]
     preview: bool,
@@ -269,6 +275,7 @@ async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
     }
     let mut given = json!({ "value": value });
     given["ends"] = json!(new.ends);
+    given["ordinary"] = json!(new.ordinary);
     let known = known(door, new).await?;
     let answer = match known {
         Some(id) => {
@@ -324,6 +331,7 @@ async fn known(door: &Door, new: &New) -> Result<Option<String>, CommandError> {
 async fn take_in(common: &Common, door: &Door, import: &Import) -> Result<u8, CommandError> {
     let mut body = json!({ "text": text(Some(&import.file))?, "preview": import.preview });
     body["existing"] = json!(if import.replace { "replace" } else { "refuse" });
+    body["ordinary"] = json!(import.ordinary);
     if !import.agent.is_empty() {
         body["agents"] = json!(import.agent);
     }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod colour;
 pub mod cursor;
 pub mod day;
+pub mod env_names;
 pub mod event;
 pub mod filter;
 pub mod id;

@@ -12,6 +12,8 @@ pub struct Assignment {
     pub key: String,
     /// Its value.
     pub value: Zeroizing<String>,
+    /// Whether a `#` ended it, so that more may have been meant.
+    pub is_cut: bool,
 }
 
 /// A text that was read.
@@ -26,6 +28,7 @@ pub struct Read {
 /// Reads a text.
 #[must_use]
 pub fn read(text: &str) -> Read {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = Zeroizing::new(text.replace("\r\n", "\n").replace('\r', "\n"));
     let mut read = Read::default();
     let (mut rest, mut line) = (text.as_str(), 1);
@@ -33,8 +36,11 @@ pub fn read(text: &str) -> Read {
         let end = rest.find('\n').unwrap_or(rest.len());
         let taken = match assignment(rest) {
             Some((key, value, taken)) => {
+                let quotes = ['\'', '"', '`'];
+                let is_quoted = value.trim_start().starts_with(quotes) && value.ends_with(quotes);
+                let is_cut = !is_quoted && rest[taken..].starts_with('#');
                 let (key, value) = (key.to_owned(), unquoted(value.trim()));
-                read.assignments.push(Assignment { line, key, value });
+                read.assignments.push(Assignment { line, key, value, is_cut });
                 // What stands behind a value on its last line is a comment.
                 taken + rest[taken..].find('\n').unwrap_or(rest.len() - taken)
             }
@@ -163,6 +169,20 @@ mod tests {
                 .collect();
             assert_eq!(pairs(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_mark_of_the_order_of_bytes_is_no_part_of_the_first_variable() {
+        let all = [("A".to_owned(), "x".to_owned()), ("B".to_owned(), "y".to_owned())];
+        assert_eq!(pairs("\u{feff}A=x\r\nexport B=y\r\n"), all);
+    }
+
+    #[test]
+    fn a_value_that_a_hash_ended_is_told() {
+        let cut =
+            |text: &str| read(text).assignments.iter().map(|one| one.is_cut).collect::<Vec<_>>();
+        assert_eq!(cut("A=a#b\nB=a # c\nC=#x\nD=a"), [true, true, true, false]);
+        assert_eq!(cut("A='a#b' # c\nB=\"x\"#y\nC=\"open#x"), [false, false, true]);
     }
 
     #[test]

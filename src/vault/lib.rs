@@ -16,6 +16,7 @@ pub mod error;
 mod given;
 pub mod model;
 pub mod names;
+pub mod ordinary;
 pub mod pages;
 pub mod queries;
 pub mod rotation;

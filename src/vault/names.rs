@@ -1,5 +1,6 @@
 //! What secrets may be called, and the hosts that they are for.
 
+use kernel::env_names;
 use net::guard::Hosts;
 
 use crate::error::VaultError;
@@ -8,42 +9,6 @@ use crate::error::VaultError;
 const MAX_KEY: usize = 128;
 /// The most hosts of a secret.
 const MOST_HOSTS: usize = 50;
-
-/// What would run or load something else when it is set.
-const STEERS: &[&str] = &[
-    "PATH",
-    "HOME",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "NODE_OPTIONS",
-    "BASH_ENV",
-    "ENV",
-    "IFS",
-    "SHELL",
-    "RUSTC_WRAPPER",
-    "MAVEN_OPTS",
-    "GLIBC_TUNABLES",
-];
-const STEERING: &[&str] = &["GIT_", "SSH_", "DYLD_"];
-/// What HQ sets itself, so that a program finds its way out.
-const OWN: &[&str] = &[
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "NODE_USE_ENV_PROXY",
-    "PIP_CERT",
-    "CARGO_HTTP_CAINFO",
-    "DENO_CERT",
-    "AWS_CA_BUNDLE",
-    "TMPDIR",
-];
 
 /// The variable that a name gives: "Notion API Key" is `NOTION_API_KEY`. What it gives may be none.
 #[must_use]
@@ -83,17 +48,8 @@ pub fn wrong(key: &str) -> Option<String> {
             "A variable begins with A to Z and goes on with A to Z, 0 to 9 and _; it has at most {MAX_KEY} signs."
         ));
     }
-    let why = reserved(key)?;
+    let why = env_names::reserved(key)?;
     Some(format!("{key} cannot be set here: {why}."))
-}
-
-/// Why a variable is nobody's to set.
-fn reserved(key: &str) -> Option<&'static str> {
-    let begins = |names: &[&str]| names.iter().any(|name| key.starts_with(name));
-    if STEERS.contains(&key) || begins(STEERING) {
-        return Some("it says what programs run or load");
-    }
-    (OWN.contains(&key) || begins(&["HQ_"])).then_some("HQ sets it itself")
 }
 
 /// Hosts as they are kept.
@@ -137,7 +93,7 @@ mod tests {
 
     #[test]
     fn reserved_and_odd_names_are_refused_with_the_reason() {
-        for key in ["PATH", "LD_PRELOAD", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DYLD_X", "ENV"] {
+        for key in ["PATH", "LD_AUDIT", "PERL5OPT", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DYLD_X", "ENV"] {
             let why = checked(key).expect_err(key).to_string();
             assert!(why.contains("what programs run or load"), "{why}");
         }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::VaultError;
 use crate::model::SecretId;
+use crate::ordinary;
 
 /// The longest value, in bytes.
 pub const MAX_VALUE: usize = 64 * 1024;
@@ -30,6 +31,21 @@ pub struct NewValue {
     pub key_id: String,
     /// Whether it is too short to be masked in output.
     pub is_short: bool,
+}
+
+/// The words for a value that is ordinary text.
+const ORDINARY: &str = "The value is an ordinary word or number, so it would be masked wherever it is written, in what \
+    agents write and in output. Set another value, or say that this one is meant.";
+
+/// Asks about a value that is ordinary text, unless it is not masked or was said to be meant.
+///
+/// # Errors
+/// At the field `ordinary`.
+pub fn ask(value: &str, is_plain: bool, is_meant: bool) -> Result<(), VaultError> {
+    match is_plain || is_meant || !ordinary::is_ordinary(value) {
+        true => Ok(()),
+        false => Err(VaultError::field("ordinary", ORDINARY)),
+    }
 }
 
 /// The words for a value that is too short to be masked.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use store::ReadExt as _;
 use tokio::net::TcpListener;
 
 use support::hq::everything_in;
@@ -103,6 +104,92 @@ async fn a_value_of_any_signs_arrives_byte_for_byte() {
     let refused = office.hq.owner().json("POST", "/api/v1/secrets", &zero).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     assert!(refused.text.contains("no zero bytes"), "{}", refused.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_secret_that_steers_the_loader_stops_no_program_and_reaches_none() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let kept = secret(&office, json!({ "name": "Kept", "value": VALUE })).await;
+    let old = secret(&office, json!({ "name": "Old", "value": "gnu-canary-9876543210" })).await;
+    // As an HQ of before has taken it in.
+    let id: vault::model::SecretId = old["id"].as_str().expect("an id").parse().expect("an id");
+    office
+        .act(move |tx| {
+            let secret: vault::model::Secret = tx.get(id)?.expect("it is there");
+            tx.put(&vault::model::Secret { key: "LD_AUDIT".to_owned(), ..secret })?;
+            Ok::<_, store::StoreError>(())
+        })
+        .await;
+    let command = "echo \"<${LD_AUDIT-none}>\"; printf %s \"$KEPT\" | wc -c";
+    let told = does(
+        &office,
+        &ada,
+        &[
+            ("exec", json!({ "command": command })),
+            ("exec", json!({ "command": "true", "secrets": ["LD_AUDIT"] })),
+        ],
+    )
+    .await;
+    assert_eq!(kept["key"], "KEPT");
+    assert!(told[0].0 && told[0].1.contains("<none>\n23"), "{told:?}");
+    assert!(told[0].1.contains("[not in the environment: LD_AUDIT, which says"), "{told:?}");
+    assert!(!told[1].0 && told[1].1.contains("LD_AUDIT is not given to programs"), "{told:?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_read_shows_of_a_key_is_not_written_in_its_place() {
+    const KEY: &str = "ghp_abcdefghijklmnopqrstuvwx";
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    secret(&office, json!({ "name": "Mail", "value": VALUE })).await;
+    let file = office.ws().agent_folder("ada").join("keys.env");
+    let there = format!("a=1\nb=2\nkey={KEY}\nmail={VALUE}\n");
+    std::fs::write(&file, &there).expect("a file");
+    let shown = "a=1\nb=2\nkey=ghp_ab…uvwx\nmail=[secret:MAIL]\n";
+    let patch = |lines: &str| {
+        let input =
+            format!("*** Begin Patch\n*** Update File: keys.env\n@@\n{lines}\n*** End Patch");
+        ("apply_patch", json!({ "input": input }))
+    };
+    let edit = |old: &str, new: &str| {
+        ("edit", json!({ "path": "keys.env", "oldText": old, "newText": new }))
+    };
+    let moved = "*** Begin Patch\n*** Delete File: keys.env\n*** Add File: other.env\n+key=ghp_ab…uvwx\n*** End Patch";
+    let told = does(
+        &office,
+        &ada,
+        &[
+            ("read", json!({ "path": "keys.env" })),
+            ("write", json!({ "path": "keys.env", "content": shown.replace("a=1", "a=2") })),
+            edit("b=2\n", "b=2\nold=ghp_ab...uvwx\n"),
+            edit("key=ghp_ab…uvwx", "key=new"),
+            edit("mail=[secret:MAIL]", "mail=new"),
+            patch(" key=ghp_ab…uvwx\n+c=3"),
+            patch("-b=2\n+b=ghp_ab…uvwx"),
+            ("apply_patch", json!({ "input": moved })),
+            edit("a=1", "a=2"),
+            patch("-b=2\n+b=3"),
+        ],
+    )
+    .await;
+    assert!(told[0].1.starts_with(shown), "{}", told[0].1);
+    for (n, line) in [(1, 3), (2, 3), (6, 2), (7, 1)] {
+        let refused = format!(": line {line} holds the mask of a value, not the value: ");
+        assert!(told[n].1.starts_with("Error(masked_value): "), "{n}: {}", told[n].1);
+        assert!(told[n].1.contains(&refused), "{n}: {}", told[n].1);
+    }
+    for (n, line) in [(3, 3), (4, 4), (5, 3)] {
+        let hidden = format!("Error(masked_value): line {line} holds a value that is shown to you");
+        assert!(told[n].1.starts_with(&hidden), "{n}: {}", told[n].1);
+    }
+    assert!(told[8].0 && told[9].0, "{told:?}");
+    let now = std::fs::read_to_string(&file).expect("a file");
+    assert_eq!(now, there.replace("a=1", "a=2").replace("b=2", "b=3"), "the values stay");
+    assert!(!office.ws().agent_folder("ada").join("other.env").exists());
     office.hq.finish().await;
 }
 

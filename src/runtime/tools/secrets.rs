@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use kernel::text::cut;
-use kernel::{Actor, Cause};
+use kernel::{Actor, Cause, env_names};
 use tokio::sync::oneshot;
 use tool::{ToolCx, ToolError};
 use vault::Given;
@@ -27,7 +27,8 @@ pub(super) struct Variable {
 
 /// What programs of a call get of these in their environment: all that are given as variables, and of those that only
 /// some programs get the ones that are named here; of those that stand-ins stand for, what their way out knows. What
-/// cannot be opened any more is left out, unless it is named. With it comes the note of their uses.
+/// cannot be opened any more is left out, unless it is named; so is what has a name by which programs load or run
+/// something. With it comes the note of their uses.
 pub(super) async fn of(
     cx: &ToolCx,
     named: &[String],
@@ -35,6 +36,9 @@ pub(super) async fn of(
     way: Option<&way_out::Way>,
 ) -> Result<(Vec<Variable>, Noting), ToolError> {
     let stand_ins: Vec<_> = way.into_iter().flat_map(way_out::Way::stand_ins).collect();
+    if let Some((key, why)) = named.iter().find_map(|key| Some((key, env_names::reserved(key)?))) {
+        return Err(ToolError::refused("denied", format!("{key} is not given to programs: {why}")));
+    }
     for key in named {
         let one = all.iter().find(|one| one.key == *key).ok_or_else(|| unknown(key))?;
         readable(one)?;
@@ -49,13 +53,20 @@ pub(super) async fn of(
     all.retain(|one| {
         one.way == Way::Value && one.value.is_ok() && (!one.named_only || named.contains(&one.key))
     });
-    let noting = begin_note(cx, &all).await?;
+    let left_out: Vec<String> = all
+        .extract_if(.., |one| env_names::reserved(&one.key).is_some())
+        .map(|one| one.key)
+        .chain(stand_ins.iter().map(|(key, _)| (*key).to_owned()))
+        .filter(|key| env_names::reserved(key).is_some())
+        .collect();
+    let noting = Noting { left_out, ..begin_note(cx, &all).await? };
     let variable = |one: Given| {
         let value = one.value.ok()?; // ok: those that do not open were taken out
         Some(Variable { key: one.key, value: OsString::from_vec(value.expose().to_vec()) })
     };
     let stand_in = |(key, word): (&str, &str)| Variable { key: key.into(), value: word.into() };
-    let stand_ins = stand_ins.into_iter().map(stand_in);
+    let stand_ins = stand_ins.into_iter().filter(|(key, _)| env_names::reserved(key).is_none());
+    let stand_ins = stand_ins.map(stand_in);
     Ok((all.into_iter().filter_map(variable).chain(stand_ins).collect(), noting))
 }
 
@@ -106,12 +117,16 @@ async fn write_down(cx: &ToolCx, uses: Vec<Used>) -> Result<(), ToolError> {
 }
 
 /// The note of uses that is written while the program runs which makes them.
-pub(super) struct Noting(Option<oneshot::Receiver<()>>);
+pub(super) struct Noting {
+    told: Option<oneshot::Receiver<()>>,
+    /// The variables that the program was not given for what they are called.
+    left_out: Vec<String>,
+}
 
 impl Noting {
     fn begin(cx: &ToolCx, uses: Vec<Used>) -> Self {
         if uses.is_empty() {
-            return Self(None);
+            return Self { told: None, left_out: Vec::new() };
         }
         let (tell, told) = oneshot::channel();
         let (own, run, by) = (cx.ws.clone(), cx.run, by(cx));
@@ -122,12 +137,24 @@ impl Noting {
             // ok: nobody waits for it any more.
             let _ = tell.send(());
         });
-        Self(Some(told))
+        Self { told: Some(told), left_out: Vec::new() }
+    }
+
+    /// What is said behind the output of a program that was not given a variable; empty if it was given all.
+    pub(super) fn left_out(&self) -> String {
+        match self.left_out.as_slice() {
+            [] => String::new(),
+            keys => format!(
+                "\n[not in the environment: {}, which says what programs run or load; a person may add it under \
+                 another name]",
+                keys.join(", ")
+            ),
+        }
     }
 
     /// Waits until it is written.
     pub(super) async fn noted(self) {
-        if let Some(told) = self.0 {
+        if let Some(told) = self.told {
             told.await.ok(); // ok: what could not be written is in the log
         }
     }

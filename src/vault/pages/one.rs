@@ -156,7 +156,7 @@ pub(super) async fn create(
             category: Category::User,
             plain: typed.has("plain"),
             patch: typed.patch(&ws, &who)?,
-            value: sealed(&app, &typed)?,
+            value: sealed(&app, &typed, typed.has("plain"))?,
         };
         let short = said(&new);
         let make = once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|one| one.key));
@@ -172,8 +172,9 @@ pub(super) async fn create(
     }
 }
 
-fn sealed(app: &App, typed: &Typed) -> Result<values::NewValue, VaultError> {
+fn sealed(app: &App, typed: &Typed, is_plain: bool) -> Result<values::NewValue, VaultError> {
     let (value, ends) = typed.value();
+    values::ask(&value, is_plain, typed.has("ordinary"))?;
     values::seal(app, &value, ends)
 }
 
@@ -325,7 +326,8 @@ pub(super) async fn set_value(
 ) -> Result<Response, PageError> {
     let note = typed.has("with_note").then(|| typed.text("note").to_owned());
     let set = async {
-        let value = sealed(&app, &typed)?;
+        let is_plain = ws.read(|snap| queries::by_id(snap, id))?.plain;
+        let value = sealed(&app, &typed, is_plain)?;
         let is_short = value.is_short;
         let write = move |tx: &mut WriteTx<'_>| {
             let secret = rules::set_value(tx, id, value)?;

@@ -20,7 +20,7 @@ use super::{HERE, MENU, done};
 use crate::api;
 use crate::dotenv;
 use crate::error::VaultError;
-use crate::rules::{self, Entry, Existing, Verdict};
+use crate::rules::{self, Entry, Existing, Verdict, Wish};
 
 /// What would become of a line.
 struct Line {
@@ -65,11 +65,12 @@ fn page(
     judged: Option<Vec<Entry>>,
 ) -> Result<PastePage, VaultError> {
     let entries = judged.as_deref().unwrap_or_default();
-    let fine = entries.iter().filter(|one| !matches!(one.verdict, Verdict::Wrong(_))).count();
-    let summary = match (fine, entries.len() - fine) {
+    let fine = entries.iter().filter(|one| one.is_taken()).count();
+    let wrong_lines = entries.iter().filter(|one| matches!(one.verdict, Verdict::Wrong(_))).count();
+    let summary = match (fine, wrong_lines) {
         (0, 0) => "There is no KEY=value in it.".to_owned(),
         (fine, 0) => format!("{fine} can be taken in."),
-        (_, wrong) => format!("{wrong} of {} must be mended first.", entries.len()),
+        (_, wrong) => format!("{wrong} of {} must be corrected first.", entries.len()),
     };
     let gateways = typed.gateways(ws)?;
     Ok(PastePage {
@@ -88,10 +89,16 @@ fn page(
 }
 
 fn line(entry: &Entry) -> Line {
-    let short = if entry.is_short { "; too short to be masked in output" } else { "" };
+    let note = entry.note();
+    let with = |says: &str| match note.as_str() {
+        "" => says.to_owned(),
+        note => format!("{says}: {note}"),
+    };
+    let tone = |usual| if note.is_empty() { usual } else { "warn" };
     let (tone, says) = match &entry.verdict {
-        Verdict::New => ("ok", format!("New{short}")),
-        Verdict::Replaces(_) => ("info", format!("Replaces the value{short}")),
+        Verdict::New => (tone("ok"), with("New")),
+        Verdict::Replaces(_) => (tone("info"), with("Replaces the value")),
+        Verdict::Empty => ("warn", with("Left out")),
         Verdict::Wrong(why) => ("danger", why.clone()),
     };
     Line { line: entry.line, key: entry.key.clone(), tone, says }
@@ -107,13 +114,14 @@ pub(super) async fn send(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let existing = if typed.has("replace") { Existing::Replace } else { Existing::Refuse };
+    let wish = Wish { existing, ordinary: typed.has("ordinary") };
     let text = dotenv::read(typed.text("text"));
     let scope = match typed.scope(&ws) {
         Ok(scope) => scope,
         Err(error) => return again(&ws, shell, typed, &error),
     };
     if typed.text("act") != "add" {
-        let judged = ws.read(|snap| rules::judge(snap, &text, &scope, existing))?;
+        let judged = ws.read(|snap| rules::judge(snap, &text, &scope, wish))?;
         let page = page(&ws, shell, typed, Wrong::none(), Some(judged))?;
         return match hx.is_partial() {
             true => html::fragment(&page.as_preview()),
@@ -121,10 +129,10 @@ pub(super) async fn send(
         };
     }
     let taken = async {
-        let entries = ws.read(|snap| rules::judge(snap, &text, &scope, existing))?;
+        let entries = ws.read(|snap| rules::judge(snap, &text, &scope, wish))?;
         rules::fine(&entries)?;
         let sealed = api::sealed(&app, &text)?;
-        ws.write(&who, move |tx| rules::import(tx, &text, sealed, &scope, existing)).await
+        ws.write(&who, move |tx| rules::import(tx, &text, sealed, &scope, wish)).await
     };
     match taken.await {
         Ok(made) => {

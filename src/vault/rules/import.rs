@@ -24,6 +24,15 @@ kernel::words! {
     }
 }
 
+/// What is wished of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// What becomes of secrets that are there already.
+    pub existing: Existing,
+    /// Whether values that are ordinary text are meant.
+    pub ordinary: bool,
+}
+
 /// What would become of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -31,6 +40,8 @@ pub enum Verdict {
     New,
     /// It replaces the value of this one.
     Replaces(SecretId),
+    /// It is left out: it has no value.
+    Empty,
     /// Nothing, for this reason.
     Wrong(String),
 }
@@ -46,6 +57,33 @@ pub struct Entry {
     pub verdict: Verdict,
     /// Whether its value is too short to be masked.
     pub is_short: bool,
+    /// Whether a `#` ended its value, so that more may have been meant.
+    pub is_cut: bool,
+}
+
+impl Entry {
+    /// Whether it has a value that can be taken in.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self.verdict, Verdict::New | Verdict::Replaces(_))
+    }
+
+    /// What to know of a line before it is taken in; empty if there is nothing.
+    #[must_use]
+    pub fn note(&self) -> String {
+        let mut notes = Vec::new();
+        match self.verdict {
+            Verdict::Empty => notes.push("it has no value and is left out"),
+            Verdict::New | Verdict::Replaces(_) if self.is_short => {
+                notes.push("too short to be masked in output");
+            }
+            _ => {}
+        }
+        if self.is_cut {
+            notes.push("the value ends before #; put it into quotes if # belongs to it");
+        }
+        notes.join("; ")
+    }
 }
 
 /// Judges a text for this scope. Writes nothing, and tells no value.
@@ -56,24 +94,33 @@ pub fn judge(
     read: &dyn Read,
     text: &Text,
     scope: &Scope,
-    existing: Existing,
+    wish: Wish,
 ) -> Result<Vec<Entry>, StoreError> {
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     let mut entries = Vec::new();
-    for Assignment { line, key, value } in &text.assignments {
-        let again = first.insert(key, *line);
-        let verdict = match (names::wrong(key), again, values::wrong(value)) {
-            (Some(why), ..) => Verdict::Wrong(why),
-            (_, Some(line), _) => Verdict::Wrong(format!("Line {line} has {key} already.")),
-            (.., Some(why)) => Verdict::Wrong(why.to_owned()),
-            _ => known(read, key, scope, existing)?,
+    for Assignment { line, key, value, is_cut } in &text.assignments {
+        let again = match value.is_empty() {
+            true => None,
+            false => first.insert(key, *line),
+        };
+        let wrong = || values::wrong(value).map(str::to_owned);
+        let asked =
+            || values::ask(value, false, wish.ordinary).err().map(|error| error.to_string());
+        let verdict = match (names::wrong(key), again) {
+            (Some(why), _) => Verdict::Wrong(why),
+            (_, Some(line)) => Verdict::Wrong(format!("Line {line} has {key} already.")),
+            _ if value.is_empty() => Verdict::Empty,
+            _ => match wrong().or_else(asked) {
+                Some(why) => Verdict::Wrong(why),
+                None => known(read, key, scope, wish.existing)?,
+            },
         };
         let is_short = crypto::redact::is_short(value.as_bytes());
-        entries.push(Entry { line: *line, key: key.clone(), verdict, is_short });
+        entries.push(Entry { line: *line, key: key.clone(), verdict, is_short, is_cut: *is_cut });
     }
     entries.extend(text.others.iter().map(|line| {
         let verdict = Verdict::Wrong("This is no assignment: write KEY=value.".to_owned());
-        Entry { line: *line, key: String::new(), verdict, is_short: false }
+        Entry { line: *line, key: String::new(), verdict, is_short: false, is_cut: false }
     }));
     entries.sort_by_key(|entry| entry.line);
     Ok(entries)
@@ -96,7 +143,7 @@ fn known(
     Ok(Verdict::New)
 }
 
-/// Takes a text in. `sealed` has the values in the order of its assignments.
+/// Takes a text in. `sealed` has its values in their order, without those that are empty.
 ///
 /// # Errors
 /// Names every line that is wrong; then nothing is written.
@@ -105,15 +152,15 @@ pub fn import(
     text: &Text,
     sealed: Vec<NewValue>,
     scope: &Scope,
-    existing: Existing,
+    wish: Wish,
 ) -> Result<Vec<SecretId>, VaultError> {
-    let entries = judge(tx, text, scope, existing)?;
+    let entries = judge(tx, text, scope, wish)?;
     fine(&entries)?;
     let mut made = Vec::new();
-    for (entry, value) in entries.into_iter().zip(sealed) {
+    for (entry, value) in entries.into_iter().filter(Entry::is_taken).zip(sealed) {
         made.push(match entry.verdict {
             Verdict::Replaces(id) => set_value(tx, id, value)?.id,
-            Verdict::New | Verdict::Wrong(_) => {
+            Verdict::New | Verdict::Empty | Verdict::Wrong(_) => {
                 let patch = Patch { scope: Some(scope.clone()), ..Patch::default() };
                 let (name, key) = (entry.key.clone(), Some(entry.key));
                 let category = Category::User;
@@ -130,7 +177,7 @@ pub fn import(
 /// Names every line that is.
 pub fn fine(entries: &[Entry]) -> Result<(), VaultError> {
     let wrong: Vec<_> = entries.iter().filter_map(complaint).collect();
-    match entries.is_empty() {
+    match wrong.is_empty() && !entries.iter().any(Entry::is_taken) {
         true => Err(VaultError::field("text", "There is no KEY=value in it.")),
         false if wrong.is_empty() => Ok(()),
         false => Err(VaultError::Invalid(wrong)),
@@ -140,6 +187,6 @@ pub fn fine(entries: &[Entry]) -> Result<(), VaultError> {
 fn complaint(entry: &Entry) -> Option<FieldError> {
     match &entry.verdict {
         Verdict::Wrong(why) => Some(FieldError::new("text", format!("Line {}: {why}", entry.line))),
-        Verdict::New | Verdict::Replaces(_) => None,
+        Verdict::New | Verdict::Replaces(_) | Verdict::Empty => None,
     }
 }

@@ -79,8 +79,20 @@ async fn a_secret_is_added_replaced_moved_and_removed_on_pages_without_a_script(
     assert_eq!(owner.get(&paste).await.status, 200);
     let text = ("text", "PASTED=pasted-canary\nENV=x\n");
     let preview = owner.form(&paste, &[text, ("act", "preview"), ("who", "all")]).await;
-    assert!(preview.text.contains("1 of 2 must be mended first"), "{}", preview.text);
+    assert!(preview.text.contains("1 of 2 must be corrected first"), "{}", preview.text);
     assert!(!preview.text.contains("pasted-canary"), "{}", preview.text);
+    let noted = ("text", "\u{feff}PASTED=pasted-canary#1\r\nNOTHING=\r\n");
+    let preview = owner.form(&paste, &[noted, ("act", "preview"), ("who", "all")]).await;
+    for words in ["New: the value ends before #", "Left out: it has no value", "1 can be taken in"]
+    {
+        assert!(preview.text.contains(words), "{words}: {}", preview.text);
+    }
+    let word = [("name", "Stage"), ("value", "production"), ("who", "all")];
+    let asked = owner.form(&list, &word).await;
+    assert_eq!(asked.status, 422, "{}", asked.text);
+    assert!(asked.text.contains("ordinary word") && asked.text.contains("This value is meant"));
+    let meant = [word.as_slice(), &[("ordinary", "on")]].concat();
+    assert_eq!(owner.form(&list, &meant).await.status, 303);
     let text = ("text", "PASTED=pasted-canary\n");
     assert_eq!(owner.form(&paste, &[text, ("act", "add"), ("who", "all")]).await.status, 303);
     assert!(owner.get(&list).await.text.contains("PASTED"));

@@ -183,6 +183,10 @@ async fn bad_input_is_named_and_no_answer_repeats_a_value() {
     let canary = "canary-in-an-answer";
     for (key, value, field) in [
         ("LD_PRELOAD", json!(canary), "key"),
+        ("LD_AUDIT", json!(canary), "key"),
+        ("PERL5OPT", json!(canary), "key"),
+        ("JAVA_TOOL_OPTIONS", json!(canary), "key"),
+        ("A", json!("production"), "ordinary"),
         ("lower", json!(canary), "key"),
         ("A", json!(""), "value"),
         ("A", json!(format!("{canary}\0")), "value"),
@@ -206,6 +210,15 @@ async fn bad_input_is_named_and_no_answer_repeats_a_value() {
     assert_eq!(named["hosts"], json!(["api.notion.com"]));
     let short = added(&api, "PIN", "1234", json!({})).await;
     assert!(short["warning"].as_str().is_some_and(|words| words.contains("too short")), "{short}");
+    // A word that is masked wherever it stands is asked about, once.
+    let meant = json!({ "ordinary": true });
+    let word = added(&api, "STAGE", "production", meant).await;
+    let at = format!("{ALL}/{}/value", id(&word));
+    let again = api.json("PUT", &at, &json!({ "value": "20261128" })).await;
+    assert!(again.status == 422 && again.text.contains("ordinary word"), "{}", again.text);
+    let meant = json!({ "value": "20261128", "ordinary": true });
+    assert_eq!(api.json("PUT", &at, &meant).await.status, 200);
+    added(&api, "PLACE", "production", json!({ "plain": true })).await;
     let plain = added(&api, "REGION", "eu", json!({ "plain": true })).await;
     assert_eq!((&plain["value"], &plain["warning"]), (&json!("eu"), &Value::Null));
     let kept = added(&api, "PEM", "a\nb\n", json!({ "ends": "keep" })).await;
@@ -245,9 +258,22 @@ async fn lines_are_taken_in_together_or_not_at_all() {
     assert!(!refused.text.contains("canary"), "{}", refused.text);
     assert_eq!(value_of(&hq, ada, "NEW"), None, "nothing was taken in");
 
-    let good = "# keys\nexport NEW='new-value-2'\nOLD=\"two\\nlines of it\"\n";
+    let asked = import("NODE_PATH=/canary-1\nA=password\n", "refuse", false).await;
+    for told in ["Line 1: NODE_PATH cannot be set here", "Line 2: The value is an ordinary word"] {
+        assert!(asked.text.contains(told), "{told}: {}", asked.text);
+    }
+
+    let good = "\u{feff}# keys\r\nexport NEW='new-value-2'\r\nEMPTY=\r\nCUT=cut-value#3\r\nOLD=\"two\\nlines of it\"\r\n";
+    let preview = import(good, "replace", true).await.json();
+    let lines = preview["lines"].as_array().expect("lines").iter();
+    let told: Vec<_> = lines.map(|one| (one["key"].clone(), one["verdict"].clone())).collect();
+    let verdicts = [("NEW", "new"), ("EMPTY", "empty"), ("CUT", "new"), ("OLD", "replaces")];
+    assert_eq!(told, verdicts.map(|(key, verdict)| (json!(key), json!(verdict))));
+    assert!(preview["lines"][2]["says"].to_string().contains("ends before #"), "{preview}");
     let done = import(good, "replace", false).await;
-    assert_eq!(done.json()["made"].as_array().map(Vec::len), Some(2), "{}", done.text);
+    assert_eq!(done.json()["made"].as_array().map(Vec::len), Some(3), "{}", done.text);
+    assert_eq!(value_of(&hq, ada, "EMPTY"), None);
+    assert_eq!(value_of(&hq, ada, "CUT").as_deref(), Some("cut-value"));
     assert_eq!(value_of(&hq, ada, "NEW").as_deref(), Some("new-value-2"));
     assert_eq!(value_of(&hq, ada, "OLD").as_deref(), Some("two\nlines of it"));
     assert_eq!(api.get(&format!("{ALL}/OLD")).await.json()["version"], 2);
