@@ -13,8 +13,9 @@ use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{one_of, query};
 
-/// Which rows, and how.
+/// Which rows, and how. It has no group of its own: that of a command which takes it in has the same name.
 #[derive(Args)]
+#[group(skip)]
 pub struct Export {
     /// Words and conditions
     q: Option<String>,

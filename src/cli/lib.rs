@@ -202,6 +202,7 @@ impl Common {
 pub fn main() -> ExitCode {
     // What HQ writes, whichever command does it, is for its own user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    std::panic::set_hook(Box::new(tell_panic));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -212,6 +213,20 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(run(&cli.common, cli.command))
+}
+
+/// Says where HQ has a bug, in one line: neither a trace, which nobody reads on a server, nor what the text was about.
+fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    if store::expects_panic() {
+        return;
+    }
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let words = kernel::text::panic_words(panic.payload());
+    // ok: nobody reads what is printed.
+    let _ = std::io::Write::write_fmt(
+        &mut std::io::stderr(),
+        format_args!("hq: a bug at {place}: {words}\n"),
+    );
 }
 
 fn run(common: &Common, command: Command) -> u8 {
@@ -281,6 +296,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Doctor(commands::Doctor::Blobs(place)) => {
             commands::doctor_blobs(common, config, &place)
         }
+        Command::Doctor(commands::Doctor::Files(flags)) => {
+            commands::doctor_files(common, config, &flags)
+        }
         Command::Doctor(commands::Doctor::Connections) => {
             commands::doctor_connections(common, config)
         }
@@ -349,4 +367,37 @@ fn fail(common: &Common, why: &str) {
 #[expect(clippy::print_stderr, reason = "what a command complains about stands on standard error")]
 fn complain(line: &str) {
     eprintln!("hq: {}", show::plain(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::Cli;
+
+    /// The words of every command, of those that only have others as well.
+    fn words(command: &clap::Command, before: &[String], all: &mut Vec<Vec<String>>) {
+        all.push(before.to_vec());
+        for one in command.get_subcommands() {
+            words(one, &[before, &[one.get_name().to_owned()]].concat(), all);
+        }
+    }
+
+    #[test]
+    fn every_command_is_well_formed_and_has_help() {
+        Cli::command().debug_assert();
+        let mut all = Vec::new();
+        words(&Cli::command(), &["hq".to_owned()], &mut all);
+        assert!(200 < all.len(), "{} commands", all.len());
+        for words in all {
+            let asked = words.iter().cloned().chain(["--help".to_owned()]);
+            let shown = match Cli::try_parse_from(asked) {
+                Ok(_) => panic!("{} goes on behind its help", words.join(" ")),
+                Err(shown) => shown,
+            };
+            assert_eq!(shown.kind(), ErrorKind::DisplayHelp, "{}: {shown}", words.join(" "));
+            assert!(shown.to_string().contains("Usage: "), "{}", words.join(" "));
+        }
+    }
 }
