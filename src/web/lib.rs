@@ -40,3 +40,4 @@ pub mod routes;
 pub mod same;
 pub mod session;
 pub mod slow;
+mod stale;

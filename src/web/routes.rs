@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::error::{ApiError, Failure, PageError};
 use crate::session::{Access, Frozen, Proof};
+use crate::stale;
 use app::App;
 use kernel::Can;
 
@@ -197,10 +198,18 @@ pub struct RouteInfo {
     pub doc: Option<fn() -> Doc>,
 }
 
+/// A route on its way to the router.
+struct Row {
+    info: RouteInfo,
+    router: MethodRouter<App>,
+    /// The handler without its guard.
+    plain: Erased,
+}
+
 /// A table of routes.
 #[derive(Default)]
 pub struct Routes {
-    rows: Vec<(RouteInfo, MethodRouter<App>)>,
+    rows: Vec<Row>,
 }
 
 impl Routes {
@@ -222,9 +231,35 @@ impl Routes {
         self.add(Method::POST, MethodFilter::POST, path, handler)
     }
 
-    /// Changes fields (API only).
+    /// Changes fields (API only). A tag that the route does not heed is refused; one that is heeded and matches nothing
+    /// any more is answered with the record as it is now, as far as the route that shows it was given before.
     #[must_use]
-    pub fn patch(self, path: &'static str, handler: Guarded) -> Self {
+    pub fn patch(self, path: &'static str, mut handler: Guarded) -> Self {
+        let shown =
+            self.rows.iter().find(|row| row.info.method == Method::GET && row.info.path == path);
+        let (doc, show) = (handler.doc, shown.map(|row| row.plain.clone()));
+        let change = handler.handler;
+        handler.handler = Erased(Arc::new(move |request: Request, app: App| {
+            let (change, show) = (change.clone(), show.clone());
+            Box::pin(async move {
+                let (request, kept) = stale::Change::of(request).await;
+                if kept.is_some()
+                    && !doc.is_some_and(|doc| doc().if_match)
+                    && let Some(refused) = stale::unheeded(&request)
+                {
+                    return refused;
+                }
+                let answer = (change.0)(request, app.clone()).await;
+                match (kept, show) {
+                    (Some(kept), Some(show))
+                        if answer.status() == StatusCode::PRECONDITION_FAILED =>
+                    {
+                        kept.told(answer, async move |request| (show.0)(request, app).await).await
+                    }
+                    _ => answer,
+                }
+            })
+        }));
         self.add(Method::PATCH, MethodFilter::PATCH, path, handler)
     }
 
@@ -250,8 +285,8 @@ impl Routes {
     /// Lays something around every handler and its guard, such as another form of errors.
     #[must_use]
     pub fn wrap(self, wrap: impl Fn(MethodRouter<App>) -> MethodRouter<App>) -> Self {
-        let rows = self.rows.into_iter().map(|(info, handler)| (info, wrap(handler))).collect();
-        Self { rows }
+        let rows = self.rows.into_iter().map(|row| Row { router: wrap(row.router), ..row });
+        Self { rows: rows.collect() }
     }
 
     fn add(
@@ -265,7 +300,8 @@ impl Routes {
         let Asks { can, proved, .. } = asks;
         let guard = from_fn(move |request: Request, next: Next| guard(asks, request, next));
         let info = RouteInfo { method, path, can, proved, doc };
-        self.rows.push((info, on(filter, handler).layer(guard)));
+        let router = on(filter, handler.clone()).layer(guard);
+        self.rows.push(Row { info, router, plain: handler });
         self
     }
 
@@ -276,7 +312,7 @@ impl Routes {
         mut router: Router<App>,
         table: &mut Vec<Mounted>,
     ) -> Router<App> {
-        for (info, handler) in self.rows {
+        for Row { info, router: handler, .. } in self.rows {
             let path = format!("{prefix}{}", info.path);
             router = router.route(&path, handler);
             let RouteInfo { method, can, proved, doc, .. } = info;

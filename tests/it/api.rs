@@ -80,6 +80,112 @@ async fn no_body_and_no_query_of_ours_takes_a_field_that_it_does_not_know() {
     hq.finish().await;
 }
 
+/// Where a record is made that a change can be late for; where there is one already, nothing.
+fn made_at(path: &str) -> Option<(&'static str, Value)> {
+    let every = json!({ "cadence_type": "weekdays", "time_of_day": "09:00" });
+    Some(match path.trim_start_matches("/api/v1") {
+        "/settings" => return None,
+        "/agents/{agent}" => ("agents", json!({ "name": "Ada" })),
+        "/connections/{id}" => {
+            let url = "http://127.0.0.1:9";
+            let key = "sk-late-0123456789abcdef";
+            let new = json!({ "name": "Own", "kind": "openai", "base_url": url, "api_key": key, "test": false });
+            ("connections", new)
+        }
+        "/views/{id}" => ("views", json!({ "name": "Mine" })),
+        "/series/{id}" => ("series", json!({ "title": "Look", "schedule": every })),
+        "/task-templates/{template}" => {
+            ("task-templates", json!({ "name": "Launch", "items": [{ "title": "Write" }] }))
+        }
+        "/labels/{label}" => ("labels", json!({ "name": "red" })),
+        "/tasks/{task}" => ("tasks", json!({ "title": "Offer" })),
+        "/comments/{comment}" => ("tasks/MC-1/comments", json!({ "body": "Hello" })),
+        "/contacts/{id}" => ("contacts", json!({ "name": "Rosa" })),
+        "/organizations/{id}" => ("organizations", json!({ "name": "Rosa Ltd" })),
+        "/records/{id}" => ("collections/bikes/records", json!({ "name": "Red bike" })),
+        "/knowledge/{id}" => ("knowledge", json!({ "title": "Prices", "text": "Ten." })),
+        other => panic!("say here how a record of {other} is made"),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_that_is_late_is_refused_with_what_stands_there_now() {
+    let hq = TestHq::start().await;
+    let (api, document) = (hq.api().await, document(&hq).await);
+    for (path, body) in
+        [("tasks", json!({ "title": "First" })), ("collections", json!({ "name": "Bikes" }))]
+    {
+        let made = api.post(&format!("/api/v1/{path}"), &body).await;
+        assert!(made.status.is_success(), "{path}: {}", made.text);
+    }
+    let late = api.clone().with("If-Match", "\"1\"");
+    let (mut heeded, mut others) = (0, 0);
+    for (path, _, operation) in
+        operations(&document).into_iter().filter(|(_, method, _)| *method == "patch")
+    {
+        let parameters = operation["parameters"].as_array().expect("parameters");
+        let words = path.split('/').map(|part| if part.starts_with('{') { NONE } else { part });
+        let nobody = words.collect::<Vec<_>>().join("/");
+        if !parameters.iter().any(|one| one["name"] == "If-Match") {
+            let mut refused = late.json("PATCH", &nobody, &json!({})).await;
+            if refused.status == StatusCode::FORBIDDEN {
+                // What is about a person's own account no token has.
+                let late = hq.owner().with("If-Match", "\"1\"");
+                refused = late.json("PATCH", &nobody, &json!({})).await;
+            }
+            assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{path}: {}", refused.text);
+            assert_eq!(refused.json()["code"], "no_etag", "{path}");
+            others += 1;
+            continue;
+        }
+        heeded += 1;
+        let mut name = "name";
+        let at = match made_at(path) {
+            None => nobody,
+            Some((to, body)) => {
+                name = ["name", "title", "body"]
+                    .into_iter()
+                    .find(|name| body[*name].is_string())
+                    .expect("one");
+                let made = api.post(&format!("/api/v1/{to}"), &body).await;
+                assert!(made.status.is_success(), "{to}: {}", made.text);
+                nobody.replace(NONE, made.json()["id"].as_str().expect("an id"))
+            }
+        };
+        let before = api.get(&at).await;
+        let tag = before.header("etag").unwrap_or_else(|| panic!("{at} has no tag")).to_owned();
+        let refused = late.json("PATCH", &at, &json!({ name: "Late" })).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{at}: {}", refused.text);
+        let told = refused.json();
+        assert_eq!(
+            (&told["code"], &told["sent"][name]),
+            (&json!("stale"), &json!("Late")),
+            "{told}"
+        );
+        assert_eq!(told["now"][name], before.json()[name], "{told}");
+        assert_eq!(refused.header("etag"), Some(tag.as_str()), "{at}");
+        assert!(!refused.text.contains("sk-late"), "{}", refused.text);
+        let in_time = api.clone().with("If-Match", &tag);
+        let done = in_time.json("PATCH", &at, &json!({ name: "In time" })).await;
+        assert_eq!(done.status, StatusCode::OK, "{at}: {}", done.text);
+        assert_ne!(done.header("etag"), Some(tag.as_str()), "{at}");
+    }
+    assert!(11 < heeded && 8 < others, "{heeded} heeded, {others} refused");
+    // A page is changed by its words as well as by its name, and a key does not come back.
+    let page =
+        api.post("/api/v1/knowledge", &json!({ "title": "Tax", "text": "One." })).await.json();
+    let at = format!("/api/v1/knowledge/{}", page["id"].as_str().expect("an id"));
+    let tag = api.get(&at).await.header("etag").expect("a tag").to_owned();
+    let seen = api.clone().with("If-Match", &tag);
+    assert_eq!(seen.json("PATCH", &at, &json!({ "text": "Two." })).await.status, StatusCode::OK);
+    for change in [json!({ "text": "Three." }), json!({ "title": "Taxes" })] {
+        let late = seen.json("PATCH", &at, &change).await;
+        assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{}", late.text);
+        assert_eq!(late.json()["now"]["text"], "Two.", "{}", late.text);
+    }
+    hq.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_description_of_the_api_is_valid() {
     let hq = TestHq::start().await;
