@@ -395,10 +395,16 @@ fn budget(
         Period::Total => "the whole budget",
         Period::Run => "the budget of a run",
     };
-    let stops = budgets::one(tx, payer, period)?.is_some_and(|budget| budget.hard);
+    let standings = budgets::standings(tx, &[payer], tx.now())?;
+    let standing = standings.iter().find(|one| one.budget.period == period);
+    let stops = standing.is_some_and(|one| one.budget.hard);
+    let is_used_up = standing.is_none_or(budgets::Standing::is_used_up);
     let (title, body) = match kind {
         NoticeKind::BudgetWarned => {
             (format!("{whose} has used most of {of}"), "Work goes on until the limit.")
+        }
+        _ if !is_used_up => {
+            (format!("{whose} has too little left of {of} for the next call"), "It waits.")
         }
         _ if stops => (format!("{whose} has used up {of}"), "Work that it pays for waits."),
         _ => (format!("{whose} has used up {of}"), "It only warns, so work goes on."),

@@ -308,7 +308,7 @@ fn the_refusal_names_the_tightest_budget() {
     assert!(lack(&error).budget.is_of_run() && lack(&error).level.left() == 400_000, "{error}");
     assert_eq!(
         error.to_string(),
-        "what one run may cost has $0.40 left of $1.00 and the next call may cost $0.60; \
+        "the next call may cost $0.60; $0.40 of $1.00 is left (what one run may cost); \
          raise it or choose a cheaper model"
     );
     bench.reserve(1, 600_000).unwrap();

@@ -48,7 +48,7 @@ async fn a_run_waits_for_the_budget_of_its_task_while_its_agent_does_other_work(
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Budget, None));
     let name = format!("the budget of MC-{}", task.number);
-    assert!(waiting.detail.starts_with(&name), "{}", waiting.detail);
+    assert!(waiting.detail.contains(&format!("is left ({name})")), "{}", waiting.detail);
     assert!(waiting.detail.ends_with("when the budget is raised"), "{}", waiting.detail);
     assert_eq!(office.all::<BudgetWait>().len(), 1);
     let told = office.all::<BudgetNotice>();
@@ -88,7 +88,7 @@ async fn a_limit_of_tokens_binds_what_costs_nothing_and_ends_with_its_day() {
     let second = office.say(&ada, "Go on").await;
     let waiting =
         office.in_state(second, RunState::Waiting).await.waiting.expect("what it waits for");
-    assert!(waiting.detail.contains("4,000 of 30,000 tokens left"), "{}", waiting.detail);
+    assert!(waiting.detail.contains("4,000 of 30,000 are left"), "{}", waiting.detail);
     office.model.push(Turn::text("A new day."));
     office.move_to(waiting.until.expect("the next midnight")).await;
     assert_eq!(office.ended(second).await.summary, "A new day.");

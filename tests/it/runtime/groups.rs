@@ -65,11 +65,21 @@ async fn work_of_a_stream_waits_for_its_budget_while_other_work_goes_on() {
     let run = office.run_on(task.id).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Budget, None));
-    assert!(waiting.detail.starts_with("the budget of Spring launch has"), "{}", waiting.detail);
+    // Nothing is spent: what the call may cost is said, not that the budget is used up.
+    assert!(waiting.detail.starts_with("the next call may cost $"), "{}", waiting.detail);
+    assert!(
+        waiting.detail.contains(" is left (the budget of Spring launch)"),
+        "{}",
+        waiting.detail
+    );
+    let page = api.get("/w/marlow-cargo/agents/ada").await.text_of("main");
+    assert!(page.contains("Waiting for budget") && !page.contains("Over budget"), "{page}");
     assert_eq!(office.all::<BudgetWait>()[0].payer, Payer::Stream(stream.id));
     assert!(office.all::<BudgetNotice>()[0].reached);
     let told = api.get("/api/v1/notifications").await.text;
-    assert!(told.contains("The stream Spring launch has used up the whole budget"), "{told}");
+    let little =
+        "The stream Spring launch has too little left of the whole budget for the next call";
+    assert!(told.contains(little) && !told.contains("used up"), "{told}");
 
     office.model.push(done());
     let other = office.task("Water the plants", &ada).await;
@@ -118,7 +128,7 @@ async fn the_task_of_a_routine_waits_for_its_budget_also_over_a_restart() {
     let task = office.all::<Task>()[0].id;
     let run = office.run_on(task).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
-    assert!(waiting.detail.starts_with("the budget of Morning look has"), "{}", waiting.detail);
+    assert!(waiting.detail.contains("is left (the budget of Morning look)"), "{}", waiting.detail);
 
     office.hq.restart().await;
     let api = api.back_at(&office.hq);

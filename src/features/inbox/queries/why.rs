@@ -260,7 +260,7 @@ pub fn held_words(reason: &str) -> &'static str {
         "agent_error" => "the agent has an error",
         "agent_asleep" => "the agent's host sleeps",
         "agent_archived" => "the agent is archived",
-        "over_budget" | "budget" => "the budget is used up",
+        "over_budget" | "budget" => "the budget has too little left for the next call",
         HOST_SILENT => "the machine that it works on is silent",
         HOST_PAUSED => "the machine that it works on is paused",
         QUIET_HOURS => "quiet hours",

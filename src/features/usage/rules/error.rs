@@ -53,21 +53,19 @@ pub enum UsageError {
     Store(#[from] StoreError),
 }
 
-/// What a budget lacks for a call: `Ada's budget of this month has $0.12 left of $40.00 and …`.
+/// What a budget lacks for a call: `the next call may cost $0.30; $0.12 of $40.00 is left (Ada's budget of this month)`.
 fn lacks(lack: &Lack) -> String {
     let Lack { name, level, needed, tokens, .. } = lack;
     match tokens {
         true => {
             let count = |n: i64| grouped(n.max(0).unsigned_abs());
             let (left, limit, needed) = (count(level.left()), count(level.limit), count(*needed));
-            format!("{name} has {left} of {limit} tokens left and the next call may take {needed}")
+            format!("the next call may take {needed} tokens; {left} of {limit} are left ({name})")
         }
         false => {
             let (left, limit) = (dollars(level.left()), dollars(level.limit));
-            format!(
-                "{name} has {left} left of {limit} and the next call may cost {}",
-                dollars(*needed)
-            )
+            let needed = dollars(*needed);
+            format!("the next call may cost {needed}; {left} of {limit} is left ({name})")
         }
     }
 }
