@@ -44,6 +44,39 @@ pub async fn settings(api: &Person, change: impl FnOnce(&mut Value)) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_agents_that_hold_keys_are_named_since_backups_have_them() {
+    const KEY: &str = "ghp_abcdefghijklmnopqrstuvwx";
+    let hq = TestHq::start().await;
+    work::agent(&hq, "Ada").await;
+    let (api, owner) = (hq.api().await, hq.owner());
+    let secret = json!({ "name": "Mail", "value": "zebra-canary-0123456789" });
+    assert_eq!(api.post("/api/v1/secrets", &secret).await.status, 201);
+    let folder = hq.ws().agent_folder("ada");
+    fs::write(folder.join(".env"), "A=1\nMAIL=zebra-canary-0123456789\n").expect("a file");
+    fs::create_dir_all(folder.join("notes")).expect("a folder");
+    fs::write(folder.join("notes/keys.md"), format!("{KEY}\n")).expect("a file");
+    let before = api.get("/api/v1/health").await;
+    assert!(before.text.contains("not looked through since the start"), "{}", before.text);
+
+    assert_eq!(api.post("/api/v1/backups", &json!({})).await.status, 202);
+    done(&hq, Deed::Backup, 1).await;
+    let jobs = &hq.running().app.jobs;
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    while jobs.state("marlow-cargo", "keys_in_files").is_none_or(|state| state.ended.is_none()) {
+        assert!(tokio::time::Instant::now() < end, "it is looked through in time");
+        tokio::task::yield_now().await;
+    }
+    let health = api.get("/api/v1/health").await;
+    let named = "2 files hold a key or a secret as it is, and so do backups and exports: \
+                 ada: .env (line 2); ada: notes/keys.md (line 1)";
+    assert!(health.text.contains(named), "{}", health.text);
+    assert!(!health.text.contains("canary") && !health.text.contains(KEY), "{}", health.text);
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains("2 files of agents hold a key or a secret"), "{}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_starts_at_once_one_works_and_the_other_leaves_no_trace() {
     let hq = TestHq::start().await;
     let app = hq.running().app.clone();

@@ -24,6 +24,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::{RelTime, zones};
 
+use features::agents::exposed;
 use features::backups::job::{self, Newness, Wish};
 use features::backups::model::{
     BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, Restoration,
@@ -94,6 +95,8 @@ struct View {
     url: String,
     working: Option<Working>,
     trouble: String,
+    /// How many files of agents hold keys that backups have as they are; empty for none.
+    exposed: String,
     /// What was restored lately.
     restored: Option<News>,
     /// Why the place is not the one that it was.
@@ -246,6 +249,7 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
                 ),
             }
         }),
+        exposed: exposed_files(app),
         restored: restored.map(|one| news(one, &at)),
         lost: lost.map_or_else(String::new, |error| web::form::sentence(&error.to_string())),
         same_disk: settings.target.is_empty(),
@@ -262,6 +266,21 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
         unread,
         lines: runs.iter().take(SHOWN).map(|run| line(run, &usual, &at)).collect(),
     })
+}
+
+/// That files of agents hold keys, of all workspaces together: who sees this page keeps all of them.
+fn exposed_files(app: &App) -> String {
+    let all = app.workspaces.read();
+    let count: usize = all.iter().filter_map(exposed::last).map(|found| found.count).sum();
+    match count as u64 {
+        0 => String::new(),
+        count => {
+            let files = format::count(count, "file of an agent holds", "files of agents hold");
+            format!(
+                "{files} a key or a secret as it is, and so do backups made since. Health of each workspace names them."
+            )
+        }
+    }
 }
 
 fn news(one: Restoration, at: &dyn Fn(Timestamp) -> RelTime) -> News {
