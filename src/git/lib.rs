@@ -8,6 +8,7 @@
 //! program is run; no link is followed; a branch moves only from the commit that was read. HQ is the only writer.
 
 pub mod bundle;
+pub mod check;
 pub mod checkout;
 pub mod files;
 pub mod folder;

@@ -167,7 +167,7 @@ impl AgentsRepo {
 }
 
 /// A commit and those before it, but for these.
-fn commits(
+pub(super) fn commits(
     repo: &gix::Repository,
     from: ObjectId,
     but: &BTreeSet<ObjectId>,
@@ -183,7 +183,7 @@ fn commits(
 }
 
 /// A tree with all that is in it.
-fn enter_tree(
+pub(super) fn enter_tree(
     repo: &gix::Repository,
     id: ObjectId,
     found: &mut BTreeSet<ObjectId>,

@@ -195,13 +195,13 @@ impl AgentsRepo {
 }
 
 /// Why taking stopped: the disk, with the path below the folder, or the repository.
-enum Stop {
+pub(super) enum Stop {
     Disk(String, io::Error),
     Git(GitError),
 }
 
 impl Stop {
-    fn at(self, dir: &Path) -> GitError {
+    pub(super) fn at(self, dir: &Path) -> GitError {
         match self {
             Self::Disk(path, source) => GitError::Disk { path: dir.join(path), source },
             Self::Git(error) => error,
@@ -209,17 +209,21 @@ impl Stop {
     }
 }
 
-struct Taking<'a> {
+pub(super) struct Taking<'a> {
     repo: &'a gix::Repository,
     before: &'a Leaves,
-    after: Leaves,
-    skipped: Vec<Skipped>,
+    pub(super) after: Leaves,
+    pub(super) skipped: Vec<Skipped>,
     bytes: u64,
     refuses: Option<Refuses<'a>>,
 }
 
 impl<'a> Taking<'a> {
-    fn new(repo: &'a gix::Repository, before: &'a Leaves, refuses: Option<Refuses<'a>>) -> Self {
+    pub(super) fn new(
+        repo: &'a gix::Repository,
+        before: &'a Leaves,
+        refuses: Option<Refuses<'a>>,
+    ) -> Self {
         Self { repo, before, after: Leaves::new(), skipped: Vec::new(), bytes: 0, refuses }
     }
 
@@ -253,7 +257,7 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    fn folder(&mut self, folder: &Folder, at: &str) -> Result<(), Stop> {
+    pub(super) fn folder(&mut self, folder: &Folder, at: &str) -> Result<(), Stop> {
         for name in folder.names().map_err(|e| Stop::Disk(at.to_owned(), e))? {
             match name {
                 Ok(name) if is_ignored(at, &name) => {}

@@ -14,10 +14,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::ops::{blobs, connections, keys};
+use crate::ops::{blobs, connections, files, keys};
 use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
 use doors_account::users::session;
+use features::agents::queries::repository::Found;
 use features::backups::queries as backups;
 use features::backups::queries::damaged::{self, Damaged};
 use features::connections::queries::standing::{Standing, standings};
@@ -70,6 +71,8 @@ pub fn routes() -> Routes {
         .post("/reset-link", make_link.needs(Can::Local))
         .post("/tokens", make_token.needs(Can::Local))
         .get("/doctor/blobs", look_at_blobs.needs(Can::Local))
+        .get("/doctor/files", look_at_files.needs(Can::Local))
+        .post("/doctor/files", repair_files.needs(Can::Local))
         .get("/doctor/connections", look_at_connections.needs(Can::Local))
         .get("/doctor/keys", look_at_keys.needs(Can::Local))
 }
@@ -269,6 +272,24 @@ async fn look_at_blobs(
     Query(place): Query<super::operate::Where>,
 ) -> Result<Json<Vec<blobs::Found>>, ApiError> {
     let found = blobs::look(looked_through(&app, place.workspace.as_deref())?).await;
+    Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
+}
+
+async fn look_at_files(
+    app: App,
+    Query(place): Query<super::operate::Where>,
+) -> Result<Json<Vec<Found>>, ApiError> {
+    let all = looked_through(&app, place.workspace.as_deref())?;
+    let found = files::look(all, false).await;
+    Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
+}
+
+async fn repair_files(
+    app: App,
+    Query(place): Query<super::operate::Where>,
+) -> Result<Json<Vec<Found>>, ApiError> {
+    let all = looked_through(&app, place.workspace.as_deref())?;
+    let found = files::look(all, true).await;
     Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
 }
 

@@ -13,6 +13,7 @@ use backup::{
     prune, verify,
 };
 use crypto::keyring::{Binding, Secret};
+use git::check;
 use kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
 use net::message::Policy;
 use store::blob::Hold;
@@ -20,11 +21,14 @@ use store::verify::{self as proof, Depth, Progress};
 use store::{ReadExt, StoreError, WriteTx};
 use web::session::Person;
 
+use crate::agents::queries::repository;
+
 use super::model::{
     BackupRun, BackupSecret, Deed, Encryption, FITS, PASSPHRASE, Reach, S3_SECRET, Trigger,
 };
 use super::rules::{self, BackupsError, Ended, Failed};
 use super::{queries, telling};
+use crate::agents::exposed;
 
 /// How many things that were left out the report of a backup names.
 const NAMED: usize = 10;
@@ -357,6 +361,10 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     let is_known = known.is_some_and(|known| known.repositories.iter().any(|id| id == repo.id()));
     let beside_others = is_known || task.newness == Newness::Accepted;
     let made = make_whole(app, &repo, beside_others, held)?;
+    for ws in app.workspaces.read().iter() {
+        // ok: who looks already finds the same.
+        exposed::begin(ws).ok();
+    }
     let (id, place) = (repo.id().to_owned(), address.clone());
     note(app, move |tx| rules::note_place(tx, place, &id))?;
     let mut ended = Ended {
@@ -545,12 +553,25 @@ fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     let folder: PathBuf = app.config.data.join("backups").join("drill");
     let tried = (app.rehearse)(&repo, &manifest, &folder, &held.meter)?;
     let entries = records_fit(app)?;
+    files_fit(app)?;
     let note = format!(
         "{tried}; {} rows and {} files are right; here {entries} entries and what they tell of {FITS}",
         checked.rows, checked.files
     );
     let (backup, bytes) = (Some(manifest.id.clone()), manifest.bytes());
     Ok(Ended { backup, bytes, note: Some(note), ..Ended::default() })
+}
+
+/// Reads all versions of agents' files and compares them with their names.
+fn files_fit(app: &App) -> Result<(), BackupsError> {
+    let open: Vec<Ws> = app.workspaces.read().clone();
+    for ws in open {
+        let found = repository::look(&ws, check::Depth::Objects);
+        if let Some(first) = found.faults.first() {
+            return Err(BackupsError::Files(format!("{}: {first}", found.workspace)));
+        }
+    }
+    Ok(())
 }
 
 /// Reads every entry, former version and record of what HQ works on and compares them with their hashes;

@@ -70,6 +70,9 @@ pub enum BackupsError {
          Settings, Audit names them"
     )]
     Record(u64),
+    /// The history of agents' files is not whole.
+    #[error("the history of agents' files in {0}; `hq doctor files` says more and repairs")]
+    Files(String),
     /// A thread ended early.
     #[error("it was cut off: {0}")]
     CutOff(String),
@@ -93,6 +96,7 @@ impl Problem for BackupsError {
             Self::Faults(_) => "backup_damaged",
             Self::Stuck { .. } => STUCK,
             Self::Record(_) => RECORD_DAMAGED,
+            Self::Files(_) => "agent_files_damaged",
             Self::CutOff(_) => "backup_cut_off",
         }
     }
@@ -105,7 +109,9 @@ impl Problem for BackupsError {
             Self::Backup(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Unreadable(_) | Self::Stuck { .. } => ProblemKind::Conflict,
-            Self::Faults(_) | Self::Record(_) | Self::CutOff(_) => ProblemKind::Internal,
+            Self::Faults(_) | Self::Record(_) | Self::Files(_) | Self::CutOff(_) => {
+                ProblemKind::Internal
+            }
         }
     }
 

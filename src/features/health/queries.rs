@@ -4,6 +4,8 @@ pub mod letters;
 
 use serde::Serialize;
 
+use crate::agents::exposed;
+use crate::agents::queries::repository;
 use crate::audit::queries::{Reach, VERIFY, VERIFY_BLOBS};
 use crate::backups::queries::{self as backups, damaged};
 use crate::connections::queries as connections;
@@ -15,6 +17,7 @@ use crate::rotation::queries as rotation;
 use crate::users::queries as users;
 use app::jobs::JobState;
 use app::{App, Ws};
+use git::check::Depth;
 use kernel::{AccountId, Timestamp};
 use store::consumer::{Standing, standing};
 use store::stats::{StoreStats, stats};
@@ -101,7 +104,9 @@ pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError
         work(ws, now)?,
         providers(app, ws, now)?,
         record(app, ws, now)?,
+        files(ws),
         masks(app),
+        exposed_files(ws),
     ];
     let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
     all.extend(misfit.map(|misfit| {
@@ -304,6 +309,23 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     }
 }
 
+/// Whether each agent's history of files can be read.
+fn files(ws: &Ws) -> Part {
+    let faults = repository::look(ws, Depth::Branches).faults;
+    let (how, said) = match faults.first() {
+        None => (How::Ok, "every agent's history can be read".to_owned()),
+        Some(first) => {
+            let more = match faults.len() {
+                1 => String::new(),
+                n => format!(" ({} more)", n - 1),
+            };
+            let help = "run `hq doctor files`; agents work on, and nothing of theirs is kept as a version meanwhile";
+            (How::Down, format!("{first}{more}; {help}"))
+        }
+    };
+    part("files", "History of agents' files", how, said)
+}
+
 /// What was masked since the start, by where it was.
 fn masks(app: &App) -> Part {
     let hits = app.redactor.hits();
@@ -316,6 +338,36 @@ fn masks(app: &App) -> Part {
         _ => format!("masked since the start: {}", places.join(", ")),
     };
     part("masks", "Masked secrets", How::Ok, said)
+}
+
+/// Files of agents that hold what is masked elsewhere.
+fn exposed_files(ws: &Ws) -> Part {
+    /// So many are named.
+    const SHOWN: usize = 20;
+    let made = |how, said: String| part("keys_in_files", "Keys in files of agents", how, said);
+    let Some(found) = exposed::last(ws) else {
+        let said = "not looked through since the start; each backup looks through them";
+        return made(How::Ok, said.to_owned());
+    };
+    if found.count == 0 {
+        return made(How::Ok, "no file of an agent holds a key or a secret".to_owned());
+    }
+    let name =
+        |one: &exposed::ExposedFile| format!("{}: {} (line {})", one.agent, one.path, one.line);
+    let named: Vec<String> = found.files.iter().take(SHOWN).map(name).collect();
+    let more = match found.count - named.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let files = format::count(found.count as u64, "file holds", "files hold");
+    made(
+        How::Degraded,
+        format!(
+            "{files} a key or a secret as it is, and so do backups and exports: {}{more}; remove it there, keep it in \
+             Settings, Secrets, and replace it where it may have been read",
+            named.join("; ")
+        ),
+    )
 }
 
 /// What a piece of work has found in the store of the workspace and, if it looked at it, in that of the

@@ -2,4 +2,5 @@
 
 pub mod blobs;
 pub mod connections;
+pub mod files;
 pub mod keys;

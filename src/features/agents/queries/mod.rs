@@ -6,6 +6,7 @@ pub mod head;
 pub mod lines;
 pub mod machines;
 pub mod reach;
+pub mod repository;
 
 use crate::inbox::model::Item;
 use crate::inbox::queries as inbox;
@@ -345,7 +346,8 @@ fn of_run(
                     plain(Group::Waiting, "waiting", "Waiting for you", detail)
                 }
                 Some(WaitFor::Budget) => {
-                    plain(Group::Attention, "over_budget", "Over budget", detail)
+                    // Something may be left, only less than the next call may cost.
+                    plain(Group::Attention, "over_budget", "Waiting for budget", detail)
                 }
                 Some(WaitFor::Link) => {
                     plain(Group::Attention, "unreachable", "Unreachable", detail)
