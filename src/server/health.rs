@@ -18,7 +18,16 @@ pub async fn ready(app: App) -> Response {
     let all: Vec<_> = app.workspaces.read().clone();
     let readable =
         all.iter().all(|ws| ws.read(|snap| features::workspace::queries::settings(snap)).is_ok());
-    if system.is_ok() && readable && !app.closing.is_cancelled() {
+    let works = system.is_ok() && readable && !app.closing.is_cancelled();
+    let room = app.system.room().filter(|room| room.is_full());
+    if let (true, Some(room)) = (works, room) {
+        // What is there can be read and room be made, but nothing new is saved.
+        let (free, reserve) = (room.free >> 20, room.reserve >> 20);
+        let words =
+            format!("not ready: storage_full: {free} MB free, {reserve} MB are kept in reserve\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+    }
+    if works {
         (StatusCode::OK, "ready\n").into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()

@@ -163,6 +163,29 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// What a file beside the store could not be written or read by: one for which there is no room is `Full`, like a
+    /// write of records.
+    #[must_use]
+    pub fn of_file(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        if !matches!(error.kind(), StorageFull | QuotaExceeded) {
+            return Self::Failed(error.to_string());
+        }
+        let told = error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>());
+        let NoRoom { free, reserve } = told.copied().unwrap_or(NoRoom { free: 0, reserve: 0 });
+        super::disk::full(free, reserve.max(super::disk::reserve(0)))
+    }
+}
+
+/// How much room there is on the disk, and how much must stay; in bytes. Goes with an error of a file that was refused.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the disk is nearly full ({} MB free, {} MB are kept in reserve)", free >> 20, reserve >> 20)]
+pub(crate) struct NoRoom {
+    pub(crate) free: u64,
+    pub(crate) reserve: u64,
+}
+
 impl Problem for StoreError {
     fn code(&self) -> &'static str {
         match self {

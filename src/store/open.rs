@@ -1,6 +1,7 @@
 //! What the threads of one store share: opening the file, opening it anew after a fault, handing
 //! entries to readers.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -33,6 +34,31 @@ use super::stats::IN_USE;
 use super::tx::Reactor;
 use super::writer::{Lane, Queue};
 use super::{FORMAT, Limits, Onlooker, Opening, Options, WIRE};
+
+thread_local! {
+    static EXPECTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread opens a file that may be damaged: a panic is an answer then, and nobody needs its trace.
+#[must_use]
+pub fn expects_panic() -> bool {
+    EXPECTS.get()
+}
+
+struct Expects;
+
+impl Expects {
+    fn begin() -> Self {
+        EXPECTS.set(true);
+        Self
+    }
+}
+
+impl Drop for Expects {
+    fn drop(&mut self) {
+        EXPECTS.set(false);
+    }
+}
 
 /// The last entries, in memory.
 #[derive(Default)]
@@ -155,7 +181,8 @@ impl Shared {
 
     /// Opens the file for the first time, making it if need be.
     pub(super) fn open(&self) -> Result<End, StoreError> {
-        // What redb does not expect in a damaged file ends in a panic of its own.
+        // What redb does not expect in a damaged file ends in a panic of its own, which is told by the error alone.
+        let _expects = Expects::begin();
         catch_unwind(AssertUnwindSafe(|| self.open_file())).unwrap_or_else(|panic| {
             let (file, said) = (self.path.display(), panic_text(&*panic));
             Err(StoreError::Damaged(format!("{file} is damaged ({said})")))

@@ -247,6 +247,25 @@ impl Faults for Room {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_on_the_disk_is_refused_as_such_at_any_size() {
+    let free = Arc::new(AtomicU64::new(50 << 30));
+    let hq = Setup::default().faults(Arc::new(Room(Arc::clone(&free)))).start().await;
+    let api = hq.api().await;
+    // Files leave more free than rows do: between both a long text was "the disk failed".
+    free.store(300 << 20, Ordering::SeqCst);
+    let long = json!({ "title": "Long", "text": "words and words ".repeat(10_000) });
+    let refused = api.post("/api/v1/knowledge", &long).await;
+    assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "storage_full");
+    assert_eq!(api.get("/readyz").await.status, StatusCode::OK);
+    free.store(100 << 20, Ordering::SeqCst);
+    let ready = api.get("/readyz").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(ready.text.contains("storage_full"), "{}", ready.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fills_up_is_told_to_those_who_run_hq_until_it_has_room_again() {
     let free = Arc::new(AtomicU64::new(50 << 30));
     let room = Arc::new(Room(Arc::clone(&free)));

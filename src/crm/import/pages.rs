@@ -10,7 +10,7 @@ use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
 use kernel::{Can, ImportId, Problem as _, ProblemKind};
 use sheet::Table;
-use store::Read;
+use store::{Read, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::flash;
@@ -170,9 +170,8 @@ async fn send(
         None => {
             let text = pasted.clone();
             ws.look(move |ws| {
-                let blob = ws.blobs.put(text.as_bytes()).map_err(|error| {
-                    CrmError::Store(store::StoreError::Failed(error.to_string()))
-                })?;
+                let put = ws.blobs.put(text.as_bytes());
+                let blob = put.map_err(|error| CrmError::Store(StoreError::of_file(&error)))?;
                 look_at(ws, home, (blob, ""))
             })
             .await
@@ -551,7 +550,7 @@ async fn problems(ws: Ws, who: Person, Path(id): Path<ImportId>) -> Result<Respo
         _ => import.problems,
     };
     let failed = |error: std::io::Error| {
-        PageError::from(CrmError::Store(store::StoreError::Failed(error.to_string())))
+        PageError::from(CrmError::Store(StoreError::Failed(error.to_string())))
     };
     let mut csv = sheet::CsvWriter::new(Vec::new());
     csv.row(["Row", "Column", "Problem"]).map_err(failed)?;

@@ -37,7 +37,7 @@ fn part(ws: &Ws, id: GatewayId, missing: &Missing) -> Result<Option<Part>, Store
     if !may {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
+    let failed = |error: std::io::Error| StoreError::of_file(&error);
     let mut file = ws.blobs.open_blob(missing.file).map_err(failed)?;
     let total = file.metadata().map_err(failed)?.len();
     file.seek(SeekFrom::Start(missing.offset.min(total))).map_err(failed)?;

@@ -411,7 +411,7 @@ fn is_of_content(error: &StoreError) -> bool {
 /// When the disk fails.
 pub(super) async fn keep(ws: &Ws, page: Page) -> Result<Arrived, StoreError> {
     ws.look(move |ws| {
-        let disk = |error: std::io::Error| StoreError::Failed(error.to_string());
+        let disk = |error: std::io::Error| StoreError::of_file(&error);
         let (text, file) = match page.content {
             Content::Text(text) => (Some(Text::keep(&ws.blobs, text).map_err(disk)?), None),
             Content::File { bytes, media } => {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BlobId, Blobs, LOOK_EACH};
 use crate::disk::Faults;
+use crate::error::NoRoom;
 
 /// A blob that is being written. Dropped before its end, it leaves nothing.
 pub struct Upload {
@@ -93,8 +94,10 @@ impl Upload {
 
     fn refuse_when_full(&self) -> io::Result<()> {
         // A file system that cannot be asked is not a full one.
-        if self.faults.free_space(&self.folder).unwrap_or(u64::MAX) < self.reserve {
-            return Err(io::ErrorKind::StorageFull.into());
+        let (free, reserve) =
+            (self.faults.free_space(&self.folder).unwrap_or(u64::MAX), self.reserve);
+        if free < reserve {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, NoRoom { free, reserve }));
         }
         Ok(())
     }
