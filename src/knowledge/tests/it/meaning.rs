@@ -288,3 +288,57 @@ async fn programs_get_vectors_in_the_form_of_openai() {
     );
     hq.finish().await;
 }
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(files_below(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_cannot_be_read_is_left_out_counted_and_keeps_no_other_back() {
+    let quick = || server::consumers::all().pausing(Duration::from_millis(1));
+    let hq = Setup::default().consumers(quick).start().await;
+    let api = hq.api().await;
+    let text = format!("The dog goes out. {}", "More words stand here. ".repeat(2_000));
+    written(&api, "Long", &text).await;
+    written(&api, "Weather", "We stay in when there is rain.").await;
+    let blobs = files_below(&hq.ws().folder.join("blobs"));
+    let is_it = |path: &&std::path::PathBuf| {
+        fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == text.len() as u64)
+    };
+    let file = blobs.iter().find(is_it).expect("its words lie in a file").clone();
+    let aside = hq.data().join("aside");
+    fs::rename(&file, &aside).expect("it is moved");
+    taken(&api, WORDS).await;
+    let until = async |left: u64| loop {
+        let state = api.get("/api/v1/meaning").await.json();
+        if state["left_out"] == left && state["waiting"] == 0 && state["passages"] != 0 {
+            return state;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let state = until(1).await;
+    assert_eq!((&state["ready"], &state["passages"]), (&json!(false), &json!(1)), "{state}");
+    assert!(state["says"].to_string().contains("1 item is left out"), "{state}");
+    assert_eq!(found(&api, "q=downpour").await, by_meaning("Weather"));
+    let letters = "/api/v1/consumers/vectors/dead-letters";
+    let all = api.get(letters).await.json();
+    assert!(all["items"][0]["error"].to_string().contains("Long"), "{all}");
+    let page = hq.owner().get(&format!("{HERE}/settings/health")).await;
+    assert!(page.text.contains("left out of search by meaning"), "{}", page.text);
+
+    fs::rename(&aside, &file).expect("it is back");
+    let retry = format!("/api/v1/dead-letters/vectors/{}/retry", all["items"][0]["seq"]);
+    assert_eq!(api.post(&retry, &json!({})).await.status, 200);
+    let state = until(0).await;
+    assert_eq!(state["ready"], true, "{state}");
+    assert_eq!(found(&api, "q=canine").await, by_meaning("Long"));
+    hq.finish().await;
+}
