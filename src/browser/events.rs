@@ -7,14 +7,19 @@ use serde::Deserialize;
 
 use crate::cast::Picture;
 use crate::protocol::{
-    AckFrame, AnswerDialog, Attached, AutoAttach, CancelDownload, CastFrame, CloseTarget, Detached,
-    DialogOpening, DownloadBegins, DownloadProgress, DragIntercepted, FrameAttached, FrameEvent,
-    FrameInfo, FrameNavigated, FrameNode, FrameTree, Frames, GoOn, InspectorEnable,
-    InterceptChooser, Lifecycle, PageEnable, StopCast, TargetChanged, TargetCrashed, TargetFilter,
+    AckFrame, AnswerDialog, Attached, AutoAttach, CancelDownload, CastFrame, ClearCache,
+    CloseTarget, Detached, DialogOpening, DownloadBegins, DownloadProgress, DragIntercepted,
+    FrameAttached, FrameEvent, FrameInfo, FrameNavigated, FrameNode, FrameTree, Frames, GoOn,
+    InspectorEnable, InterceptChooser, Lifecycle, PageEnable, StopCast, TargetChanged,
+    TargetCrashed, TargetFilter, Terminate,
 };
-use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs};
+use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs, without_query};
 use crate::transport::{Event, Link, Listener};
 
+/// After so many dialogs without an act between them the script that asks is ended.
+const FLOOD: u32 = 50;
+/// Addresses of a tab that are known to hold a credential.
+const MAX_PRIVATE: usize = 64;
 /// Characters of a dialog that are remembered.
 const MAX_WORDS: usize = 2_000;
 
@@ -43,6 +48,9 @@ impl Listener for Fold {
     }
 }
 
+/// What is told when a frame is about to go elsewhere.
+const LEAVES: [&str; 2] = ["Page.frameStartedNavigating", "Page.frameRequestedNavigation"];
+
 impl Fold {
     fn of_browser(&self, link: &Link, event: &Event<'_>) -> serde_json::Result<()> {
         match event.method {
@@ -51,9 +59,11 @@ impl Fold {
             "Target.targetInfoChanged" => {
                 let info = read::<TargetChanged>(event)?.target_info;
                 let mut known = self.0.lock();
+                let is_dark = known.is_dark;
                 let tab = known.tabs.iter_mut().find(|tab| tab.target == info.target_id);
                 if let Some(tab) = tab {
-                    (tab.title, tab.url) = (info.title, info.url);
+                    tab.url = if is_dark { without_query(&info.url) } else { info.url };
+                    tab.set_title(info.title);
                 }
             }
             "Target.targetCrashed" => {
@@ -64,8 +74,11 @@ impl Fold {
                 }
             }
             "Browser.downloadWillBegin" => {
-                let begins: DownloadBegins = read(event)?;
+                let mut begins: DownloadBegins = read(event)?;
                 let mut known = self.0.lock();
+                if known.is_dark {
+                    begins.url = without_query(&begins.url);
+                }
                 let tab = known.tabs.iter().find(|tab| tab.frames.contains_key(&begins.frame_id));
                 let tab = tab.map(|tab| tab.number);
                 known.downloads.begin(begins, tab);
@@ -96,6 +109,7 @@ impl Fold {
         else {
             return Ok(());
         };
+        let is_dark = known.is_dark;
         let Some(tab) = known.of_session(name) else { return Ok(()) };
         match event.method {
             "Page.frameAttached" => {
@@ -104,7 +118,7 @@ impl Fold {
                 tab.frames.entry(frame_id).or_insert(frame);
             }
             "Page.frameNavigated" => {
-                tab.navigated(read::<FrameNavigated>(event)?.frame, &session);
+                tab.navigated(read::<FrameNavigated>(event)?.frame, &session, is_dark);
                 link.revive(name);
             }
             "Page.frameDetached" => {
@@ -144,7 +158,14 @@ impl Fold {
             | "Page.frameStartedNavigating"
             | "Page.frameRequestedNavigation"
             | "Page.frameStartedLoading"
-            | "Page.frameStoppedLoading" => tab.frame_event(event.method, read(event)?),
+            | "Page.frameStoppedLoading" => {
+                tab.frame_event(event.method, read(event)?, is_dark);
+                // What is cached under an address that may hold a credential goes, whenever it comes again.
+                let is_private = tab.main().is_some_and(|frame| frame.is_private);
+                if is_private && !is_dark && event.method == "Page.frameStoppedLoading" {
+                    link.tell(Some(&session), &ClearCache {});
+                }
+            }
             _ => return Ok(()),
         }
         drop(known);
@@ -173,7 +194,11 @@ impl Fold {
             .find(|tab| opener.is_some_and(|opener| tab.target == opener))
             .map(|tab| tab.number);
         let mut tab = Tab::new(number, info.target_id, Arc::clone(&session));
-        (tab.title, tab.url, tab.opened_by) = (info.title, info.url, opened_by);
+        tab.url = if known.is_dark { without_query(&info.url) } else { info.url };
+        tab.opened_by = opened_by;
+        if !known.is_dark {
+            tab.set_title(info.title);
+        }
         known.tabs.push(tab);
         known.front = None;
         known.sessions.insert(Arc::clone(&session), number);
@@ -213,10 +238,13 @@ impl Fold {
         let (tabs, of) = (Arc::clone(&self.0), Arc::clone(session));
         link.tell_then(to, &FrameTree {}, move |answer| {
             let Ok(frames) = serde_json::from_str::<Frames>(answer) else { return };
-            if let Some(tab) = tabs.lock().of_session(&of) {
-                tab.add(frames.frame_tree, &of);
+            let mut known = tabs.lock();
+            let is_dark = known.is_dark;
+            if let Some(tab) = known.of_session(&of) {
+                tab.add(frames.frame_tree, &of, is_dark);
                 tab.is_ready = true;
             }
+            drop(known);
             tabs.ring();
         });
         link.tell(to, &GoOn {});
@@ -255,7 +283,7 @@ fn crashed(link: &Link, tab: &mut Tab) {
 fn answer(link: &Link, session: &Arc<str>, tab: &mut Tab, opening: DialogOpening) {
     let asks = matches!(opening.kind.as_str(), "confirm" | "prompt");
     let answer = match asks.then(|| tab.next_answer.take()).flatten() {
-        Some(answer) => answer,
+        Some((_, answer)) => answer,
         None if asks => DialogAnswer::Dismiss,
         None => DialogAnswer::Accept(String::new()),
     };
@@ -266,6 +294,9 @@ fn answer(link: &Link, session: &Arc<str>, tab: &mut Tab, opening: DialogOpening
     link.tell(Some(session), &AnswerDialog { accept, prompt_text: text });
     let message = opening.message.chars().take(MAX_WORDS).collect();
     tab.note(Dialog { kind: opening.kind, message, accepted: accept });
+    if tab.dialogs_in_a_row.is_multiple_of(FLOOD) {
+        link.tell(Some(session), &Terminate {});
+    }
 }
 
 impl Frame {
@@ -275,6 +306,8 @@ impl Frame {
             session,
             loader: String::new(),
             url: String::new(),
+            is_private: false,
+            leaves_private: false,
             is_loaded: false,
             is_idle: false,
             world: None,
@@ -283,7 +316,7 @@ impl Frame {
 }
 
 impl Tab {
-    fn navigated(&mut self, info: FrameInfo, session: &Arc<str>) {
+    fn navigated(&mut self, info: FrameInfo, session: &Arc<str>, is_dark: bool) {
         let is_main = info.id == self.target;
         self.refs.forget(&info.id);
         if is_main {
@@ -291,18 +324,23 @@ impl Tab {
             (self.has_crashed, self.is_scripted) = (false, false);
             self.heard.forget_words();
             self.is_loading = true;
+            // Whoever has prepared an answer knew the page before.
+            self.next_answer = None;
         }
         let known = self.frames.remove(&info.id);
+        let leaves_private = known.as_ref().is_some_and(|frame| frame.leaves_private);
         let parent = info.parent_id.or_else(|| known.and_then(|frame| frame.parent));
         let mut frame = Frame::new(parent, Arc::clone(session));
         (frame.loader, frame.url) = (info.loader_id, info.unreachable_url.unwrap_or(info.url));
+        frame.is_private = self.is_private(&frame.url, is_dark || leaves_private);
         self.frames.insert(info.id, frame);
     }
 
     /// Takes what a session has at its start; what events have told since is newer.
-    fn add(&mut self, node: FrameNode, session: &Arc<str>) {
+    fn add(&mut self, node: FrameNode, session: &Arc<str>, is_dark: bool) {
         let info = node.frame;
         let parent = info.parent_id.clone();
+        let is_private = self.is_private(&info.url, is_dark);
         let frame = self
             .frames
             .entry(info.id.clone())
@@ -310,11 +348,12 @@ impl Tab {
         if frame.loader.is_empty() || frame.session != *session {
             frame.session = Arc::clone(session);
             (frame.loader, frame.url) = (info.loader_id, info.url);
+            frame.is_private = is_private;
             (frame.world, frame.is_loaded) = (None, true);
             self.refs.forget(&info.id);
         }
         for child in node.child_frames {
-            self.add(child, session);
+            self.add(child, session, is_dark);
         }
     }
 
@@ -332,20 +371,35 @@ impl Tab {
         }
     }
 
-    fn frame_event(&mut self, method: &str, event: FrameEvent) {
+    /// Whether an address may hold a credential: it came while one was typed, now or before.
+    fn is_private(&mut self, url: &str, is_dark: bool) -> bool {
+        if is_dark && url.contains(['?', '#']) && self.private_urls.len() < MAX_PRIVATE {
+            self.private_urls.insert(url.to_owned());
+        }
+        is_dark || self.private_urls.contains(url)
+    }
+
+    fn frame_event(&mut self, method: &str, event: FrameEvent, is_dark: bool) {
         if event.frame_id == self.target {
             match method {
                 "Page.frameStartedNavigating" | "Page.frameStartedLoading" => {
                     self.is_loading = true;
+                    self.loads += 1;
                 }
                 "Page.frameStoppedLoading" => self.is_loading = false,
                 _ => {}
             }
         }
+        let within = method == "Page.navigatedWithinDocument";
+        let url = event.url.as_deref().filter(|_| within);
+        let is_private = url.is_some_and(|url| self.is_private(url, is_dark));
         let Some(frame) = self.frames.get_mut(&event.frame_id) else { return };
+        // It may come when nothing is typed any more.
+        frame.leaves_private |= is_dark && LEAVES.contains(&method);
         match (method, event.name.as_deref()) {
             ("Page.navigatedWithinDocument", _) => {
                 frame.url = event.url.unwrap_or_default();
+                frame.is_private = is_private;
             }
             ("Page.lifecycleEvent", Some(name))
                 if event.loader_id.as_deref() == Some(frame.loader.as_str()) =>

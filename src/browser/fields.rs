@@ -3,9 +3,11 @@
 //! A hidden field shows no value in any snapshot from then on, also when its page shows the letters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::BrowserError;
 use crate::page::Page;
@@ -21,6 +23,8 @@ const FOCUSED: &str = "(() => {
     return at && at !== document.body && !['IFRAME', 'FRAME'].includes(at.tagName) ? at : null;
 })()";
 const LOOK: &str = include_str!("act/field.js");
+/// How long a frame may take to say whether it has the keyboard.
+const WITHIN: Duration = Duration::from_secs(3);
 
 /// What a field is for, as far as its page says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +65,7 @@ impl Page {
         let node = self.with_tab(|tab| {
             let node = tab.refs.node(number)?.clone();
             let frame = tab.frames.get(&node.frame)?;
-            (frame.loader == node.loader).then(|| (node, frame.url.clone()))
+            (frame.loader == node.loader).then(|| (node, frame.shown_url()))
         })?;
         let Some((node, frame_url)) = node else { return Ok(None) };
         let answer = match self.call_on(&node, LOOK, Vec::new()).await {
@@ -89,10 +93,15 @@ impl Page {
     /// What has the keyboard, in whatever frame; none for the page itself.
     pub(crate) async fn focused(&self) -> Result<Option<Node>, BrowserError> {
         let frames = self.with_tab(|tab| tab.frames.keys().cloned().collect::<Vec<_>>())?;
-        let found = frames.iter().map(|frame| self.found_in(frame, FOCUSED));
-        // A frame that went meanwhile has no focus.
+        let found = frames.iter().map(|frame| timeout(WITHIN, self.found_in(frame, FOCUSED)));
         let found = future::join_all(found).await;
-        Ok(found.into_iter().filter_map(Result::ok).flatten().next())
+        let hangs = found.iter().any(Result::is_err);
+        // A frame that went meanwhile has no focus; one that does not answer may have it.
+        let focused = found.into_iter().filter_map(|found| found.ok()?.ok()).flatten().next();
+        match focused {
+            None if hangs => Err(self.hangs()),
+            focused => Ok(focused),
+        }
     }
 
     /// The element that a script of the driver finds in a frame.

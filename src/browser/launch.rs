@@ -21,11 +21,13 @@ use crate::downloads::{Download, DownloadState, Downloads};
 use crate::events::Fold;
 use crate::page::Page;
 use crate::protocol::{
-    AutoAttach, CloseBrowser, CreateTarget, Discover, GetVersion, SetDownloads, TargetFilter,
+    AutoAttach, ClearCache, CloseBrowser, CreateTarget, Discover, GetVersion, SetDownloads,
+    TargetFilter,
 };
 use crate::setup::Setup;
 use crate::tabs::{MAX_TABS, TabInfo, Tabs};
 use crate::transport::{Link, USUAL};
+use crate::visits;
 
 /// How long a start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -164,6 +166,23 @@ impl Browser {
             for tab in &mut running.tabs.lock().tabs {
                 tab.heard.forget();
             }
+        }
+    }
+
+    /// From now on addresses may hold a credential that is being typed.
+    pub(crate) fn pause_capture(&self) {
+        if let Some(running) = self.current() {
+            running.tabs.lock().is_dark = true;
+        }
+    }
+
+    /// It has been typed. What was fetched meanwhile is cached under addresses that may hold it.
+    pub(crate) fn resume_capture(&self) {
+        let Some(running) = self.current() else { return };
+        let mut known = running.tabs.lock();
+        known.is_dark = false;
+        if let Some(tab) = known.tabs.first() {
+            running.link.tell(Some(&tab.session), &ClearCache {});
         }
     }
 
@@ -330,9 +349,12 @@ impl Running {
         };
         let (errors, before) = blocking(work).await?;
         let started = setup.spawner.spawn(setup.command(errors)).await?;
-        let Started { job, stdin: Some(write), stdout: Some(read), .. } = started else {
+        let Started { job, stdin: Some(write), stdout: Some(read), way_out, .. } = started else {
             return Err(BrowserError::NotReady("it has no pipes".to_owned()));
         };
+        if let Some(serve) = &setup.serve_way {
+            serve(way_out, &job);
+        }
         let tabs =
             Arc::new(Tabs::new(next_tab, Downloads::new(setup.max_downloads, before).with(kept)));
         let noted = left_over::note(&setup.runs().join("own"), job.mark());
@@ -467,6 +489,7 @@ fn prepare(setup: &Setup) -> io::Result<PathBuf> {
     for folder in [setup.profile(), setup.downloads(), setup.uploads(), setup.scratch()] {
         fs::create_dir_all(folder)?;
     }
+    visits::forget(&setup.profile().join("Default"))?;
     // Nobody else uses the profile: a lock was left by a crash, perhaps under another name of the host.
     for lock in ["SingletonLock", "SingletonCookie", "SingletonSocket"] {
         unless_missing(fs::remove_file(setup.profile().join(lock)))?;
@@ -474,7 +497,7 @@ fn prepare(setup: &Setup) -> io::Result<PathBuf> {
     Ok(own.join("errors.txt"))
 }
 
-fn unless_missing(done: io::Result<()>) -> io::Result<()> {
+pub(crate) fn unless_missing(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,

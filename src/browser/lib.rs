@@ -10,6 +10,7 @@
 //! says is escaped before anybody reads it; nothing of the browser outlives who started it.
 
 pub mod transport;
+mod visits;
 mod protocol;
 pub mod setup;
 pub mod launch;
@@ -26,6 +27,7 @@ pub mod fields;
 pub mod cast;
 pub mod chooser;
 pub mod emulate;
+pub mod hang;
 pub mod heard;
 pub mod kept;
 pub mod script;
@@ -112,6 +114,30 @@ pub enum BrowserError {
         /// Chromium's word for it.
         reason: String,
     },
+    /// The address was tried, and nobody has answered so far.
+    #[error(
+        "{url} has not come within {} s; the tab still waits for it: look again later, or go elsewhere", within.as_secs_f32()
+    )]
+    NotCome {
+        /// The address.
+        url: String,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// The page does not answer.
+    #[error(
+        "the page does not answer: its scripts or dialogs keep it busy, perhaps without an end; navigate, reload or close the tab{}{dialogs}",
+        if dialogs.is_empty() { "" } else { ". It has shown:\n" }
+    )]
+    Hangs {
+        /// Its last dialogs, a line each, escaped.
+        dialogs: String,
+    },
+    /// An act has taken too long.
+    #[error(
+        "this took longer than {} s and was given up; it may or may not have happened: look first. Where a page does not answer: navigate, reload or close the tab", .0.as_secs_f32()
+    )]
+    Late(Duration),
     /// There is nothing to go back to.
     #[error("there is no page before this one in the tab")]
     NoHistory,
@@ -199,6 +225,9 @@ impl Problem for BrowserError {
             Self::Unclear { .. } => "browser_unclear",
             Self::Address(_) => "address_refused",
             Self::Navigation { .. } => "navigation_failed",
+            Self::NotCome { .. } => "not_come",
+            Self::Hangs { .. } => "page_hangs",
+            Self::Late(_) => "page_timed_out",
             Self::NoHistory | Self::NoFuture => "no_history",
             Self::NotARef(_) => "not_a_ref",
             Self::Stale { .. } => "stale_ref",
@@ -239,12 +268,17 @@ impl Problem for BrowserError {
             | Self::NotAKey(_)
             | Self::Script(_)
             | Self::Wrong(_) => ProblemKind::Invalid,
-            Self::Navigation { .. } | Self::Crashed | Self::TimedOut { .. } => {
-                ProblemKind::Upstream
-            }
+            Self::Navigation { .. }
+            | Self::NotCome { .. }
+            | Self::Hangs { .. }
+            | Self::Late(_)
+            | Self::Crashed
+            | Self::TimedOut { .. }
+            | Self::Refused { .. }
+            | Self::Unclear { .. } => ProblemKind::Upstream,
             Self::NotReady(_) | Self::GaveUp(_) | Self::Ended => ProblemKind::Unavailable,
             Self::Start(problem) => problem.kind(),
-            Self::Folder(_) | Self::Refused { .. } | Self::Unclear { .. } => ProblemKind::Internal,
+            Self::Folder(_) => ProblemKind::Internal,
         }
     }
 }

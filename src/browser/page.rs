@@ -4,23 +4,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::time::timeout;
 use url::Url;
+use uuid::Uuid;
 
 use crate::BrowserError;
 use crate::launch::Running;
 use crate::protocol::{
-    Argument, BringToFront, CallOn, CloseTarget, Evaluate, EvaluateIn, Evaluated, GetTarget,
+    Argument, BringToFront, CallOn, CloseTarget, Crash, Evaluate, EvaluateIn, Evaluated, GetTarget,
     History, IsolatedWorld, Navigate, ReleaseObject, Reload, Resolve, ToHistory,
 };
 use crate::refs::Node;
 use crate::tabs::{Dialog, DialogAnswer, Tab, TabInfo};
 use crate::transport::{Command, USUAL};
 
-/// How long a page may take to come.
-pub const OPENS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a page may take to come: an act is over soon after that.
+pub const OPENS_WITHIN: Duration = Duration::from_secs(8);
 
-/// How long a page may take to leave for another of the history.
-const LEAVES_WITHIN: Duration = Duration::from_secs(5);
+/// How long a page may take to leave for another of the history where nothing is loaded.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+/// How long a page that has come may take to tell its title.
+const TITLE_WITHIN: Duration = Duration::from_secs(1);
+/// How long a tab may take to close before its page is ended.
+const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 /// The largest answer of a script, in bytes.
 pub(crate) const MAX_VALUE: usize = 64 * 1024;
 /// What the browser says of a navigation that another one took the place of.
@@ -84,8 +90,14 @@ impl Page {
     }
 
     /// Says how the next question of a page is answered; without that, with no.
-    pub fn answer_next_dialog(&self, answer: DialogAnswer) -> Result<(), BrowserError> {
-        self.with_tab(|tab| tab.next_answer = Some(answer))
+    /// It counts for acts of the same caller, in this document alone.
+    pub fn answer_next_dialog(&self, who: Uuid, answer: DialogAnswer) -> Result<(), BrowserError> {
+        self.with_tab(|tab| tab.next_answer = Some((who, answer)))
+    }
+
+    /// How many dialogs its pages have shown.
+    pub fn dialog_count(&self) -> Result<u64, BrowserError> {
+        self.with_tab(|tab| tab.dialogs_seen)
     }
 
     /// Opens an address and waits until it has come.
@@ -103,10 +115,19 @@ impl Page {
         let end = Instant::now() + within;
         let failed = |reason| BrowserError::Navigation { url: url.clone(), reason };
         self.forget_crash()?;
+        self.free().await?;
         self.bring_to_front().await?;
-        let came = match self.call(&Navigate { url: &url }, within).await {
+        let navigate = Navigate { url: &url };
+        let came = tokio::select! {
+            came = self.call(&navigate, within) => came,
+            () = self.stuck() => {
+                self.kill().await?;
+                self.call(&navigate, left(end)).await
+            }
+        };
+        let came = match came {
             Err(BrowserError::TimedOut { .. }) => {
-                return Err(failed(format!("no answer within {} s", within.as_secs_f32())));
+                return Err(BrowserError::NotCome { url: url.clone(), within });
             }
             came => came?,
         };
@@ -138,6 +159,7 @@ impl Page {
     /// Loads the page anew.
     pub async fn reload(&self) -> Result<Opened, BrowserError> {
         self.forget_crash()?;
+        self.free().await?;
         let before = self.with_tab(|tab| place(tab))?;
         self.call(&Reload {}, USUAL).await?;
         self.arrived(&before).await
@@ -151,9 +173,7 @@ impl Page {
         if before == 0 && entry.url == "about:blank" {
             return Err(BrowserError::NoHistory);
         }
-        let from = self.with_tab(|tab| place(tab))?;
-        self.call(&ToHistory { entry_id: entry.id }, USUAL).await?;
-        self.arrived(&from).await
+        self.to_history(entry.id).await
     }
 
     /// Goes to the page from which it was gone back.
@@ -161,13 +181,19 @@ impl Page {
         let history = self.call(&History {}, USUAL).await?;
         let next = history.entries.get(history.current_index + 1);
         let entry = next.ok_or(BrowserError::NoFuture)?;
+        self.to_history(entry.id).await
+    }
+
+    async fn to_history(&self, entry_id: i64) -> Result<Opened, BrowserError> {
+        self.forget_crash()?;
+        self.free().await?;
         let from = self.with_tab(|tab| place(tab))?;
-        self.call(&ToHistory { entry_id: entry.id }, USUAL).await?;
+        self.call(&ToHistory { entry_id }, USUAL).await?;
         self.arrived(&from).await
     }
 
     /// A page that crashed can only be loaded anew.
-    fn forget_crash(&self) -> Result<(), BrowserError> {
+    pub(crate) fn forget_crash(&self) -> Result<(), BrowserError> {
         self.with_tab(|tab| tab.has_crashed = false)?;
         self.running.link.revive(&self.session);
         Ok(())
@@ -176,7 +202,16 @@ impl Page {
     /// Waits until the tab is elsewhere and has loaded.
     async fn arrived(&self, from: &(u64, String)) -> Result<Opened, BrowserError> {
         let end = Instant::now() + OPENS_WITHIN;
-        self.until(LEAVES_WITHIN, |tab| (place(tab) != *from).then_some(())).await?;
+        let is_elsewhere = |tab: &Tab| (place(tab) != *from).then_some(());
+        let mut has_left = self.until(LEAVES_WITHIN, is_elsewhere).await?;
+        // What leads to no page, such as a download, has loaded nothing by now.
+        if has_left.is_none() && self.with_tab(|tab| tab.is_loading)? {
+            has_left = self.until(left(end), is_elsewhere).await?;
+            if has_left.is_none() {
+                let url = self.info()?.url;
+                return Err(BrowserError::NotCome { url, within: OPENS_WITHIN });
+            }
+        }
         let is_loaded = self.loaded(None, left(end)).await?;
         self.opened(is_loaded, false).await
     }
@@ -193,15 +228,18 @@ impl Page {
                 (main.is_loaded && (is_this || !tab.is_loading)).then_some(Ok(()))
             })
             .await?;
+        // Acts do not wait for what has been waited for here.
+        self.with_tab(|tab| tab.waited_loads = tab.loads)?;
         came.transpose().map(|came| came.is_some())
     }
 
     async fn opened(&self, is_loaded: bool, is_download: bool) -> Result<Opened, BrowserError> {
-        let asked = self.evaluate_own(TITLE_AND_STATUS).await;
-        let asked = asked.unwrap_or_default(); // ok: the page is on its way to the next
+        let asked = timeout(TITLE_WITHIN, self.evaluate_own(TITLE_AND_STATUS)).await;
+        // ok: the page is on its way to the next, or does not answer
+        let asked = asked.map(Result::unwrap_or_default).unwrap_or_default();
         let info = self.with_tab(|tab| {
             if let Some(title) = asked[0].as_str() {
-                title.clone_into(&mut tab.title);
+                tab.set_title(title.to_owned());
             }
             tab.info()
         })?;
@@ -213,6 +251,11 @@ impl Page {
             is_loaded,
             is_download,
         })
+    }
+
+    /// From now on addresses may hold a credential that is being typed.
+    pub(crate) fn pause_capture(&self) {
+        self.running.tabs.lock().is_dark = true;
     }
 
     /// Begins to open an address that was open before. Nobody waits for it.
@@ -228,7 +271,7 @@ impl Page {
         let asked = GetTarget { target_id: &self.target };
         let title = self.running.link.call(None, &asked, USUAL).await?.target_info.title;
         if let Some(tab) = self.running.tabs.lock().tab_mut(self.number) {
-            tab.title = title;
+            tab.set_title(title);
         }
         Ok(())
     }
@@ -246,13 +289,24 @@ impl Page {
     /// Closes the tab, whatever its page does.
     pub async fn close(&self) -> Result<(), BrowserError> {
         let close = CloseTarget { target_id: &self.target };
-        self.running.link.call(None, &close, USUAL).await?;
         let number = self.number;
         let gone = |known: &crate::tabs::Known| known.tab(number).is_none().then_some(());
-        match self.running.tabs.until(USUAL, gone).await? {
-            Some(()) => Ok(()),
-            None => Err(BrowserError::TimedOut { method: "Target.closeTarget", within: USUAL }),
+        for is_last in [false, true] {
+            match self.running.link.call(None, &close, CLOSES_WITHIN).await {
+                Err(BrowserError::TimedOut { .. }) => {}
+                // It has gone by the first of them.
+                Err(BrowserError::Refused { .. }) if is_last => {}
+                Err(error) => return Err(error),
+                Ok(_done) => {}
+            }
+            if self.running.tabs.until(CLOSES_WITHIN, gone).await?.is_some() {
+                return Ok(());
+            }
+            if !is_last {
+                self.tell(&Crash {});
+            }
         }
+        Err(BrowserError::TimedOut { method: "Target.closeTarget", within: CLOSES_WITHIN })
     }
 
     /// Runs a script of the caller in the page and answers its value as JSON.

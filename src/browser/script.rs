@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::BrowserError;
 use crate::page::{MAX_VALUE, Page, gone, value_of};
-use crate::protocol::{CallOn, EvaluateIn, IsolatedWorld, ReleaseObject, Resolve};
+use crate::protocol::{CallOn, EvaluateIn, IsolatedWorld, ReleaseObject, Resolve, Terminate};
 use crate::transport::USUAL;
 
 /// The name of that world.
@@ -77,6 +77,10 @@ impl Page {
                 answer
             }
         };
+        if matches!(answer, Err(BrowserError::TimedOut { .. })) {
+            // It may run without an end.
+            link.tell(Some(&session), &Terminate {});
+        }
         let text = value_of(answer?)?.to_string();
         match text.len() {
             len if MAX_VALUE < len => Err(BrowserError::Script(format!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::BrowserError;
 use crate::cast::Frames;
@@ -74,6 +75,8 @@ pub(crate) struct Known {
     pub front: Option<u32>,
     /// Tabs that whoever acts knows of.
     pub told: HashSet<u32>,
+    /// Whether capture is paused: a credential is being typed. Addresses that come meanwhile may hold it.
+    pub is_dark: bool,
     pub has_ended: bool,
 }
 
@@ -89,6 +92,11 @@ pub(crate) struct Tab {
     pub is_ready: bool,
     pub frames: HashMap<String, Frame>,
     pub is_loading: bool,
+    /// How often something began to load, and up to which of these loads acts have waited.
+    pub loads: u64,
+    pub waited_loads: u64,
+    /// Addresses that came while a credential was typed: nobody is told their query, whenever they come again.
+    pub private_urls: HashSet<String>,
     /// How many documents its main frame has had.
     pub documents: u64,
     pub refs: Refs,
@@ -99,7 +107,10 @@ pub(crate) struct Tab {
     pub dialogs: Vec<Dialog>,
     /// How many there were.
     pub dialogs_seen: u64,
-    pub next_answer: Option<DialogAnswer>,
+    /// How many there were since somebody acted last.
+    pub dialogs_in_a_row: u32,
+    /// How the next question is answered, and who has said so.
+    pub next_answer: Option<(Uuid, DialogAnswer)>,
     pub drag: Option<Box<RawValue>>,
     /// The chooser of files that its page has opened.
     pub chooser: Option<Chooser>,
@@ -117,6 +128,9 @@ pub(crate) struct Frame {
     /// Its document.
     pub loader: String,
     pub url: String,
+    /// Whether its address may hold a credential, and whether the one that it is on its way to may.
+    pub is_private: bool,
+    pub leaves_private: bool,
     pub is_loaded: bool,
     pub is_idle: bool,
     /// Where scripts of the driver run in this document, apart from those of the page.
@@ -134,6 +148,7 @@ impl Tabs {
                 refused_popups: 0,
                 front: None,
                 told: HashSet::new(),
+                is_dark: false,
                 has_ended: false,
             }),
             bell: watch::Sender::new(0),
@@ -210,12 +225,16 @@ impl Tab {
             is_ready: false,
             frames: HashMap::new(),
             is_loading: false,
+            loads: 0,
+            waited_loads: 0,
+            private_urls: HashSet::new(),
             documents: 0,
             refs: Refs::default(),
             hidden: HashSet::new(),
             seen: None,
             dialogs: Vec::new(),
             dialogs_seen: 0,
+            dialogs_in_a_row: 0,
             next_answer: None,
             drag: None,
             chooser: None,
@@ -229,7 +248,7 @@ impl Tab {
         TabInfo {
             number: self.number,
             title: self.title.clone(),
-            url: self.main().map_or_else(|| self.url.clone(), |frame| frame.url.clone()),
+            url: self.main().map_or_else(|| self.url.clone(), Frame::shown_url),
             opened_by: self.opened_by,
             has_crashed: self.has_crashed,
         }
@@ -245,11 +264,39 @@ impl Tab {
         self.hidden.iter().any(|number| self.refs.node(*number).is_some())
     }
 
+    /// Takes a title, unless it may hold what was typed: a page may write that there, and where it has no title of its
+    /// own the browser takes its address.
+    pub(crate) fn set_title(&mut self, title: String) {
+        let private = self.main().filter(|frame| frame.is_private && !frame.url.is_empty());
+        let names_address = private.is_some_and(|frame| {
+            let shown = frame.shown_url();
+            title.contains(shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest))
+        });
+        if names_address {
+            self.title.clear();
+        } else if !self.knows_secret() {
+            self.title = title;
+        }
+    }
+
     pub(crate) fn note(&mut self, dialog: Dialog) {
         self.dialogs_seen += 1;
+        self.dialogs_in_a_row += 1;
         if self.dialogs.len() == KEPT_DIALOGS {
             self.dialogs.remove(0);
         }
         self.dialogs.push(dialog);
     }
+}
+
+impl Frame {
+    /// Its address for those who look: one that may hold a credential without its query.
+    pub(crate) fn shown_url(&self) -> String {
+        if self.is_private { without_query(&self.url) } else { self.url.clone() }
+    }
+}
+
+/// An address without what forms write into it.
+pub(crate) fn without_query(url: &str) -> String {
+    url.split(['?', '#']).next().unwrap_or_default().to_owned()
 }

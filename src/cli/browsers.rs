@@ -501,8 +501,15 @@ fn acted(told: &Value) -> Vec<String> {
         let why = "the page is hidden until the form was sent and its field is empty";
         return vec![format!("t{tab}: done; {why}")];
     }
+    let news = told["news"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let news: Vec<String> = news.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     match word(told, "text").trim_end() {
-        "" => vec![format!("t{tab}: done; nothing changed")],
-        text => vec![format!("t{tab}:"), text.to_owned()],
+        "" if news.is_empty() => vec![format!("t{tab}: done; nothing changed")],
+        text => {
+            let mut lines = vec![format!("t{tab}:")];
+            lines.extend(news);
+            lines.extend((!text.is_empty()).then(|| text.to_owned()));
+            lines
+        }
     }
 }

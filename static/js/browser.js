@@ -91,7 +91,8 @@ function begin(root) {
     part("dark").hidden = !hides;
     part("why").textContent = now.dark;
     aim(hides || now.mine ? null : now.aim);
-    if (hides) canvas.width = canvas.height = 0;
+    // Its size stays: what stands below does not jump.
+    if (hides) ink.clearRect(0, 0, canvas.width, canvas.height);
     note?.toggleAttribute("hidden", !now.mine);
     const shown = now.tabs.find((tab) => tab.number === now.tab);
     const address = part("url");

@@ -11,12 +11,20 @@ function (value) {
   const pressed = ['button', 'checkbox', 'file', 'image', 'radio', 'reset', 'submit'];
   if (this instanceof HTMLInputElement && pressed.includes(this.type)) return { why: 'no field' };
   if (this instanceof HTMLInputElement && chosen.includes(this.type)) {
-    this.focus();
+    const before = this.value;
     this.value = value;
+    if (this.value !== value && this.type !== 'range') {
+      this.value = before;
+      return { why: 'form' };
+    }
+    this.focus();
     tell();
-    return this.value === value || this.type === 'range' ? { done: true } : { why: 'form' };
+    return { done: true };
   }
   if (this instanceof HTMLInputElement || this instanceof HTMLTextAreaElement) {
+    // What is typed over a selection takes that away, also where the field takes nothing or only a part of it.
+    if (this.type === 'number' && value !== '' && !/^-?(\d+(\.\d+)?|\.\d+)(e[-+]?\d+)?$/i.test(value)) return { why: 'form' };
+    if (this.maxLength >= 0 && value.length > this.maxLength) return { why: 'long', most: this.maxLength };
     this.focus();
     this.select();
     return { empty: this.value === '' };

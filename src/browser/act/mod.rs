@@ -30,6 +30,8 @@ pub use wait::Wait;
 
 /// How long a part may take to become visible, come to rest and to the front.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a page may take to say that it has got what was sent to it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(3);
 /// Frames within frames that a point is followed through.
 const MAX_DEPTH: usize = 20;
 /// How long the browser may take to notice that something is dragged.
@@ -174,8 +176,8 @@ impl Page {
         down.commands = &commands;
         let up = key.up();
         let both = future::try_join(
-            link.call(Some(session), &down, USUAL),
-            link.call(Some(session), &up, USUAL),
+            link.call(Some(session), &down, TAKEN_WITHIN),
+            link.call(Some(session), &up, TAKEN_WITHIN),
         );
         unless_closed(both.await.map(drop))
     }
@@ -183,7 +185,7 @@ impl Page {
     async fn insert(&self, number: u32, text: &str) -> Result<(), BrowserError> {
         let node = self.node(number).await?;
         let insert = InsertText { text };
-        let done = self.running.link.call(Some(&node.session), &insert, USUAL).await;
+        let done = self.running.link.call(Some(&node.session), &insert, TAKEN_WITHIN).await;
         unless_closed(done.map(drop))
     }
 
@@ -191,7 +193,7 @@ impl Page {
     async fn mouse(&self, events: &[Mouse]) -> Result<(), BrowserError> {
         self.bring_to_front().await?;
         let events: Vec<_> = events.iter().map(Mouse::event).collect();
-        let sent = events.iter().map(|event| self.call(event, USUAL));
+        let sent = events.iter().map(|event| self.call(event, TAKEN_WITHIN));
         unless_closed(future::try_join_all(sent).await.map(drop))
     }
 
@@ -273,8 +275,10 @@ impl Page {
             Some("no field") => "is no field for text".to_owned(),
             Some("no list") => "is no list of options; click it, and then the option".to_owned(),
             Some("form") => {
-                "does not take this value; dates are 2026-12-31, times 23:59".to_owned()
+                "does not take this value; dates are 2026-12-31, times 23:59, numbers -12.5"
+                    .to_owned()
             }
+            Some("long") => format!("takes at most {} characters", answer["most"]),
             Some("no option") => format!("has no such option; it has {}", words(&answer["have"])),
             Some(_) => {
                 let by = answer["by"].as_str().unwrap_or("another part");
@@ -304,10 +308,11 @@ fn not_actionable(number: u32, why: &str) -> BrowserError {
     BrowserError::NotActionable { number, why: why.to_owned() }
 }
 
-/// A page may close its own tab when it is acted on; then the act was done.
+/// A page may close its own tab when it is acted on, or be busy with what it does then; the act was done all the same.
+/// Whether such a page comes to rest is seen behind it.
 fn unless_closed(done: Result<(), BrowserError>) -> Result<(), BrowserError> {
     match done {
-        Err(BrowserError::TabClosed) => Ok(()),
+        Err(BrowserError::TabClosed | BrowserError::TimedOut { .. }) => Ok(()),
         done => done,
     }
 }

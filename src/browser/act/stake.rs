@@ -8,6 +8,7 @@ use super::Point;
 use crate::BrowserError;
 use crate::page::Page;
 use crate::refs::Node;
+use crate::tabs::Frame;
 
 const STAKE: &str = include_str!("stake.js");
 
@@ -129,7 +130,7 @@ impl Page {
         };
         let Some(node) = node else { return self.whole() };
         let (number, place) = self.with_tab(|tab| {
-            let frame_url = tab.frames.get(&node.frame).map(|frame| frame.url.clone());
+            let frame_url = tab.frames.get(&node.frame).map(Frame::shown_url);
             (tab.refs.number(&node), frame_url.map(|url| (url, tab.hidden.is_empty())))
         })?;
         let Some((frame_url, shows)) = place else { return Err(self.stale(number).await) };

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use crate::BrowserError;
 use crate::page::{Page, left};
 use crate::snapshot::Changes;
@@ -11,8 +13,10 @@ use crate::tabs::Tab;
 const QUIET_MS: u32 = 60;
 /// A page that never rests is looked at after so long.
 const MOST_MS: u32 = 800;
-/// How long a page may load before it is looked at as it is.
-const LOADS_WITHIN: Duration = Duration::from_secs(5);
+/// How long a page may take to say that it rests: several times as long as the script waits.
+const SAYS_WITHIN: Duration = Duration::from_secs(3);
+/// How long a page may load before it is looked at as it is. What still loads then, no later act waits for.
+const LOADS_WITHIN: Duration = Duration::from_secs(4);
 /// Frames of other processes are looked at this often.
 const LOOK_MS: u32 = 250;
 
@@ -44,15 +48,17 @@ impl Page {
     /// Waits until the page has come to rest, or for some seconds if it does not.
     pub async fn settle(&self) -> Result<(), BrowserError> {
         let quiet = format!("({QUIET})({QUIET_MS}, {MOST_MS})");
-        match self.evaluate_own(&quiet).await {
+        match timeout(SAYS_WITHIN, self.evaluate_own(&quiet)).await {
             // Its document has gone: another one comes.
-            Ok(_) | Err(BrowserError::Refused { .. }) => {}
-            Err(error) => return Err(error),
+            Ok(Ok(_) | Err(BrowserError::Refused { .. })) => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_elapsed) => self.ready().await?,
         }
-        if self.with_tab(|tab| tab.is_loading)? {
+        if self.with_tab(|tab| tab.is_loading && tab.waited_loads < tab.loads)? {
             let number = self.number;
             let settled = |known: &crate::tabs::Known| known.is_settled(number).then_some(());
             self.running.tabs.until(LOADS_WITHIN, settled).await?;
+            self.with_tab(|tab| tab.waited_loads = tab.loads)?;
         }
         Ok(())
     }
@@ -89,7 +95,7 @@ impl Page {
             if left(end).is_zero() {
                 return Ok(None);
             }
-            match tokio::time::timeout(left(end), self.evaluate_own(&change)).await {
+            match timeout(left(end), self.evaluate_own(&change)).await {
                 Ok(Err(BrowserError::Refused { .. })) | Err(_) | Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error),
             }

@@ -86,6 +86,11 @@ impl Page {
         Ok(Changes { tabs, ..changes })
     }
 
+    /// The dialogs that were shown since there were this many of them, a line each, escaped.
+    pub fn dialogs_since(&self, count: u64) -> Result<Vec<String>, BrowserError> {
+        self.with_tab(|tab| dialogs(tab, count))
+    }
+
     /// What the page shows, for [`Page::changes_since`]: somebody looks beside whoever acts.
     pub async fn seen(&self) -> Result<Seen, BrowserError> {
         let lines = self.look(None).await?;

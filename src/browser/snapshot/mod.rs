@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 use crate::BrowserError;
 use crate::page::Page;
-use crate::tabs::Tab;
+use crate::tabs::{Frame, Tab};
 use crate::transport::USUAL;
 pub use diff::{Changes, Seen};
 use escape::Quoted;
@@ -120,7 +120,7 @@ impl Page {
         let (document, frame_url) = self
             .with_tab(|tab| {
                 let node = tab.refs.node(number)?;
-                let url = tab.frames.get(&node.frame).map(|frame| frame.url.clone());
+                let url = tab.frames.get(&node.frame).map(Frame::shown_url);
                 Some((node.loader.clone(), url.unwrap_or_default()))
             })?
             .ok_or_else(|| stale(number, &lines))?;
@@ -190,7 +190,7 @@ impl Page {
             }
             let lines = lines::read(&trees, tab, find)?;
             // The browser tells a new title late or never.
-            tab.title.clone_from(&lines.title);
+            tab.set_title(lines.title.clone());
             Ok(Some(lines))
         })?
     }
@@ -238,7 +238,7 @@ fn choose(lines: &Lines, want: &Want) -> Option<Vec<(usize, usize)>> {
 fn head(tab: &Tab, lines: &Lines) -> String {
     let info = tab.info();
     let mut head =
-        format!("t{} {} {}", info.number, Quoted(&lines.title, 200), escape::plain(&info.url, 300));
+        format!("t{} {} {}", info.number, Quoted(&info.title, 200), escape::plain(&info.url, 300));
     if let Some(number) = lines.focus {
         write!(head, " focus e{number}").ok(); // ok: a text takes everything
     }

@@ -1,6 +1,7 @@
 //! The browser's tree, fetched from all frames at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future;
 use serde_json::value::RawValue;
@@ -10,6 +11,8 @@ use crate::page::Page;
 use crate::protocol::{AxTree, FrameOwner};
 use crate::transport::USUAL;
 
+/// How long a frame in a page may take to tell what it shows.
+const FRAME_WITHIN: Duration = Duration::from_secs(3);
 /// Frames that are looked into.
 const MAX_FRAMES: usize = 50;
 
@@ -69,7 +72,9 @@ async fn ask(page: &Page, place: Place) -> Result<FrameTree, BrowserError> {
     let link = &page.running.link;
     let Place { frame, session, loader, parent } = place;
     let tree = AxTree { frame_id: &frame };
-    let nodes = link.call_unread(Some(&session), &tree, USUAL);
+    // The process of a frame may be stuck while the page itself is not.
+    let within = if parent.is_none() { USUAL } else { FRAME_WITHIN };
+    let nodes = link.call_unread(Some(&session), &tree, within);
     let (nodes, owner) = match parent {
         None => (nodes.await?, None),
         Some(parent) => {

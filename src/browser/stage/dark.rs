@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Stage, State};
@@ -12,11 +13,16 @@ use crate::BrowserError;
 use crate::fields::FieldKind;
 use crate::launch::Browser;
 use crate::page::Page;
+use crate::tabs::TabInfo;
 
 /// It is dark for at most so long after the last letter.
 const LONGEST: Duration = Duration::from_mins(1);
 /// So long nothing of it is seen before it becomes light: a picture may still be on its way.
 const CALM: Duration = Duration::from_millis(200);
+
+/// How long a page may take to say what stands in a field, and to empty it.
+const LOOKS_WITHIN: Duration = Duration::from_secs(1);
+const CLEARS_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why it is dark.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +63,10 @@ impl Stage {
     ///
     /// # Errors
     /// When they do not have the wheel.
-    pub fn hide(&self, who: Uuid) -> Result<(), BrowserError> {
+    pub fn hide(&self, browser: &Browser, who: Uuid) -> Result<(), BrowserError> {
         self.steer(who)?;
         self.change(|state| {
+            browser.pause_capture();
             state.darken(Why::Asked, Some(who));
         });
         Ok(())
@@ -81,6 +88,7 @@ impl Stage {
         page.no_script_looks_on()?;
         page.hide_value(number)?;
         self.change(|state| {
+            page.pause_capture();
             let dark = state.darken(Why::Secret(key.to_owned()), None);
             dark.note((page.number(), number));
         });
@@ -119,7 +127,10 @@ impl Stage {
     pub fn conceal_for(&self, page: &Page, number: u32, who: Uuid) -> Result<(), BrowserError> {
         page.no_script_looks_on()?;
         page.hide_value(number)?;
-        self.change(|state| state.darken(Why::Typed, Some(who)).note((page.number(), number)));
+        self.change(|state| {
+            page.pause_capture();
+            state.darken(Why::Typed, Some(who)).note((page.number(), number));
+        });
         Ok(())
     }
 
@@ -147,14 +158,32 @@ impl Stage {
             // What pages have said and fetched in the dark stays there.
             browser.forget_heard();
         }
-        self.change_if(|state| state.settle(held, is_late));
-    }
-
-    fn change_if(&self, change: impl FnOnce(&mut State) -> bool) {
-        let has_changed = change(&mut self.state.lock());
-        if has_changed {
+        let is_over = {
+            let mut state = self.state.lock();
+            let is_over = state.settle(held, is_late);
+            // Under the same lock: whoever begins to type waits for it.
+            if is_over {
+                browser.resume_capture();
+            }
+            is_over
+        };
+        if is_over {
             self.change(|_| {});
         }
+    }
+
+    /// The open tabs as somebody may know them: without titles and addresses while a credential is typed, save for who
+    /// types it.
+    #[must_use]
+    pub fn withhold(&self, who: Option<Uuid>, mut tabs: Vec<TabInfo>) -> Vec<TabInfo> {
+        let sees = |dark: &Dark| dark.by.is_some() && dark.by == who;
+        if self.state.lock().dark.as_ref().is_some_and(|dark| !sees(dark)) {
+            for tab in &mut tabs {
+                tab.title.clear();
+                tab.url.clear();
+            }
+        }
+        tabs
     }
 }
 
@@ -200,22 +229,24 @@ impl Dark {
 
 /// Whether something may still stand in a field. What cannot be told may.
 async fn holds(page: &Page, number: u32) -> bool {
-    match page.field(number).await {
-        Ok(field) => field.is_some_and(|field| !field.is_empty),
-        Err(BrowserError::TabClosed | BrowserError::Ended | BrowserError::Crashed) => false,
-        Err(_) => true,
+    match timeout(LOOKS_WITHIN, page.field(number)).await {
+        Ok(Ok(field)) => field.is_some_and(|field| !field.is_empty),
+        Ok(Err(BrowserError::TabClosed | BrowserError::Ended | BrowserError::Crashed)) => false,
+        Ok(Err(_)) | Err(_) => true,
     }
 }
 
 async fn has_focus(page: &Page, number: u32) -> bool {
     // ok: where nothing can be told, `holds` has said so
-    let field = page.focused_field().await.ok().flatten();
+    let field = timeout(LOOKS_WITHIN, page.focused_field()).await;
+    let field = field.ok().and_then(Result::ok).flatten();
     field.is_some_and(|field| field.number == number)
 }
 
 /// Takes out what stands in a field; where that fails, the page goes.
 async fn clear(page: &Page, number: u32) {
-    if page.fill(number, "").await.is_err() || holds(page, number).await {
+    let done = timeout(CLEARS_WITHIN, page.fill(number, "")).await;
+    if !matches!(done, Ok(Ok(()))) || holds(page, number).await {
         // ok: a page that cannot be left has crashed
         page.navigate("about:blank").await.ok();
     }

@@ -169,6 +169,7 @@ impl Stage {
     /// When somebody else has the wheel, or the page does not take it.
     pub async fn input(&self, page: &Page, who: Uuid, input: &Input) -> Result<(), BrowserError> {
         self.steer(who)?;
+        page.acts_for(who);
         if input.writes() {
             self.guard(page, who).await?;
         }

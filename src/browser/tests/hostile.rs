@@ -97,8 +97,18 @@ async fn a_deep_folder_and_a_broken_profile_do_not_stop_it() {
     std::fs::write(profile.join("Default/Preferences"), [0, 1, 2]).unwrap();
     std::fs::write(profile.join("Default/Cookies"), [9; 4096]).unwrap();
     std::os::unix::fs::symlink("elsewhere-1", profile.join("SingletonLock")).unwrap();
+    // What the browser may have left there leads HQ to no file of its own.
+    let own = host.dir.path().join("own.json");
+    std::fs::write(&own, "{\"key\": 1}").unwrap();
+    let link = |name: &str| std::os::unix::fs::symlink(&own, profile.join("Default").join(name));
+    link("Sessions").unwrap();
     let page = host.browser.open("http://a.test/").await.unwrap();
     assert_eq!(page.info().unwrap().title, "Deep");
+    host.browser.stop().await;
+    std::fs::remove_file(profile.join("Default/Preferences")).unwrap();
+    link("Preferences").unwrap();
+    host.browser.start().await.unwrap();
+    assert_eq!(std::fs::read_to_string(&own).unwrap(), "{\"key\": 1}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

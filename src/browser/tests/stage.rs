@@ -99,7 +99,7 @@ async fn only_who_types_a_password_sees_the_page_until_it_is_gone() {
     assert!(sees(&mut tom).await);
 
     // What is hidden by hand is shown by hand.
-    stage.hide(MIRA).unwrap();
+    stage.hide(&host.browser, MIRA).unwrap();
     stage.settle(&host.browser).await;
     assert!(stage.is_dark() && sees_nothing(&mut tom).await);
     stage.unhide(MIRA);

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::site::Reply;
 use super::{Host, Site};
 use crate::BrowserError;
 use crate::tabs::{DialogAnswer, MAX_TABS};
+
+const ADA: Uuid = Uuid::from_u128(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tab_goes_forward_back_and_away() {
@@ -41,7 +45,7 @@ async fn a_tab_goes_forward_back_and_away() {
     assert!(!slow.is_loaded && slow.url.ends_with("/slow"), "{slow:?}");
     let soon = Duration::from_millis(500);
     let never = page.navigate_within("http://a.test/stalls", soon).await;
-    assert!(matches!(never, Err(BrowserError::Navigation { .. })), "{never:?}");
+    assert!(matches!(never, Err(BrowserError::NotCome { .. })), "{never:?}");
     assert_eq!(page.navigate("http://a.test/two").await.unwrap().title, "two");
     let unsafe_port = page.navigate("http://a.test:1/").await.unwrap_err().to_string();
     assert_eq!(unsafe_port, "http://a.test:1/ did not open: net::ERR_UNSAFE_PORT");
@@ -86,7 +90,7 @@ async fn dialogs_block_nothing() {
     let within = Duration::from_secs(20);
     let script = "alert('one'); [confirm('two'), prompt('three')]";
     assert_eq!(page.evaluate(script, within).await.unwrap(), "[false,null]");
-    page.answer_next_dialog(DialogAnswer::Accept("Ada".to_owned())).unwrap();
+    page.answer_next_dialog(ADA, DialogAnswer::Accept("Ada".to_owned())).unwrap();
     assert_eq!(page.evaluate("alert('x'); prompt('Name?')", within).await.unwrap(), "\"Ada\"");
     let dialogs = page.dialogs().unwrap();
     let words: Vec<&str> = dialogs.iter().map(|dialog| dialog.message.as_str()).collect();
@@ -101,7 +105,11 @@ async fn a_crash_ends_calls_at_once_and_the_tab_can_be_used_again() {
     let (_host, page) = Host::showing("<title>Fine</title>").await;
     let (waiting, crash) = tokio::join!(
         page.evaluate("new Promise(() => {})", Duration::from_secs(60)),
-        page.running.link.call(Some(&page.session), &Crash {}, Duration::from_secs(60))
+        page.running.link.call(
+            Some(&page.session),
+            &crate::protocol::Crash {},
+            Duration::from_secs(60)
+        )
     );
     assert!(matches!(waiting, Err(BrowserError::Crashed)), "{waiting:?}");
     let is_ended = matches!(&crash, Err(error) if !matches!(error, BrowserError::TimedOut { .. }));
@@ -109,14 +117,6 @@ async fn a_crash_ends_calls_at_once_and_the_tab_can_be_used_again() {
     assert!(page.info().unwrap().has_crashed);
     assert_eq!(page.navigate("http://a.test/again").await.unwrap().title, "Fine");
     assert_eq!(page.evaluate("1", Duration::from_secs(20)).await.unwrap(), "1");
-}
-
-#[derive(serde::Serialize)]
-struct Crash {}
-
-impl crate::transport::Command for Crash {
-    const METHOD: &'static str = "Page.crash";
-    type Answer = crate::protocol::Done;
 }
 
 #[tokio::test(flavor = "multi_thread")]

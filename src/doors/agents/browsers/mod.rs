@@ -19,6 +19,7 @@ use browser::BrowserError;
 use browser::act::Shot;
 use browser::doctor::{self, Need};
 use browser::downloads::{Download, DownloadState};
+use browser::hang;
 use browser::launch::Browser;
 use browser::page::{self, Page};
 use browser::tabs::TabInfo;
@@ -112,7 +113,7 @@ impl Sight {
     }
 }
 
-/// Of the open tabs those that this person may see.
+/// Of the open tabs those that this person may see, as far as they may be known while a credential is typed.
 fn seen(
     ws: &Ws,
     who: &Person,
@@ -121,7 +122,11 @@ fn seen(
 ) -> Result<Vec<TabInfo>, StoreError> {
     let sight = Sight::of(ws, who, agent)?;
     open.retain(|tab| sight.has(Some(tab.number)));
-    Ok(open)
+    let stage = ws.app.browsers.stage(ws.browser_of(agent));
+    Ok(match stage {
+        Some(stage) => stage.withhold(Some(who.account.uuid()), open),
+        None => open,
+    })
 }
 
 /// What was downloaded since HQ was started, of tabs that this person may see.
@@ -175,9 +180,9 @@ async fn picture(
     if stage.is_dark() {
         return Err(BrowserError::Hidden);
     }
-    let picture = page.screenshot(shot).await?;
+    let picture = hang::in_time(hang::ACT_WITHIN, page.screenshot(shot)).await;
     // It may have become dark while it was made.
-    if stage.light() == light { Ok(picture) } else { Err(BrowserError::Hidden) }
+    if stage.light() == light { picture } else { Err(BrowserError::Hidden) }
 }
 
 /// Refuses what ends the browser while somebody else has the wheel of it.
@@ -210,7 +215,7 @@ async fn open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), OpenError> {
     }
     // Whether it comes is seen in the picture.
     if let Err(error) = page.navigate_within(&url, COMES_WITHIN).await {
-        tracing::debug!("an address did not come: {error}");
+        tracing::debug!(code = error.code(), "an address did not come");
     }
     Ok(())
 }

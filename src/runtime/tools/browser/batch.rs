@@ -5,16 +5,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use browser::hang;
 use features::agents::queries::reach;
 use features::trust::model::BROWSER;
+use features::trust::queries as trust;
 use features::trust::weigh::{self, Asked, Facts, Reach};
 use kernel::Leave;
 use serde_json::{Value, json};
 use tool::{Effect, Registry, ToolError};
 
+use crate::egress::{self, Sender, Sent};
+
 use super::args::{Action, Args};
 use super::plan::Act;
-use super::told::{Told, Trouble, count, listed, missing};
+use super::told::{Told, Trouble, count, missing};
 use super::{Browse, Hand, address_of, no_secrets};
 
 /// So many acts are done in one call.
@@ -78,7 +82,7 @@ impl Hand<'_> {
                 // What has done nothing is answered like a call by itself.
                 Err(trouble) if number == 1 => return Err(trouble),
                 Err(trouble) => {
-                    let (why, words) = trouble.told();
+                    let (why, words) = self.told_of(&trouble);
                     end = Some((number, why, words));
                     break;
                 }
@@ -108,6 +112,12 @@ impl Hand<'_> {
         Ok(told)
     }
 
+    /// Why an act gave nothing, without words of the page while a credential is typed.
+    fn told_of(&self, trouble: &Trouble) -> (String, String) {
+        let (ours, words) = trouble.told();
+        (ours, if self.stage.is_dark() { String::new() } else { words })
+    }
+
     async fn part_of_batch(&self, args: Args) -> Result<Told, Trouble> {
         let url = address_of(self.cx, &args)?;
         let of = (self.browser.clone(), Arc::clone(&self.stage), self.key);
@@ -127,12 +137,12 @@ impl Hand<'_> {
         }
         let Some(page) = self.browser.open_page(self.acted_in()) else {
             let tabs = self.browser.open_tabs();
-            return Told { ours: count(&tabs), words: listed(&tabs), ..Told::default() };
+            return Told { ours: count(&tabs), words: self.listed(tabs), ..Told::default() };
         };
-        match self.after(&page).await {
+        match hang::in_time(hang::ACT_WITHIN, self.after(&page)).await {
             Ok(told) => told,
             Err(trouble) => {
-                let (ours, words) = trouble.told();
+                let (ours, words) = self.told_of(&trouble);
                 Told {
                     ours: format!("what changed is not known: {ours}"),
                     words,
@@ -180,14 +190,24 @@ impl Hand<'_> {
     fn weigh(&self, act: Option<&Act>) -> Result<(), ToolError> {
         let cx = self.cx;
         let request = self.url.as_ref().and_then(|url| Asked::of(&json!({ "url": url })));
-        // Without a digest: what is allowed for one call to the letter is no more than that call. Without what was read:
-        // an act at a site is asked for by itself.
-        let facts = Facts {
-            request: request.as_ref(),
-            ..Facts::of(BROWSER, Effect::External, Reach::Inside, cx.ws.app.clock.now())
-        };
         let verdict = cx.ws.read(|snap| {
             let agents = reach::agents_of(snap, cx.agent, cx.run)?;
+            let read = trust::heeded(snap, &agents, cx.session)?;
+            // Addresses that it opens were weighed with the whole call.
+            let leaks = match (act, &read) {
+                (Some(act), Some(_)) => {
+                    let sender = Sender { session: cx.session, run: cx.run, agents: &agents };
+                    egress::leaks_by(snap, sender, &Sent::default().at(Some(act.host())))?
+                }
+                _ => None,
+            };
+            // Without a digest: what is allowed for one call to the letter is no more than that call.
+            let facts = Facts {
+                request: request.as_ref(),
+                outside: read.as_deref(),
+                leaks: leaks.as_deref(),
+                ..Facts::of(BROWSER, Effect::External, Reach::Inside, cx.ws.app.clock.now())
+            };
             match act {
                 Some(act) => act.verdict(snap, &agents, cx.run, &facts),
                 None => weigh::weigh(snap, &agents, Some(cx.run), &facts),

@@ -7,6 +7,7 @@
 mod args;
 mod batch;
 mod files;
+mod going;
 mod keep;
 mod plan;
 mod reading;
@@ -21,11 +22,13 @@ use std::time::Duration;
 use browser::BrowserError;
 use browser::act::{Click, Point, Spot, Wait};
 use browser::fleet::{Key, Last};
+use browser::hang;
 use browser::launch::Browser;
 use browser::page::{self, Page};
 use browser::refs;
 use browser::snapshot::escape::Quoted;
 use browser::stage::{Handed, Stage};
+use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::agents::queries::reach;
 use features::browsers::queries as browsers;
@@ -33,6 +36,7 @@ use kernel::{Can, TypedId};
 use net::guard;
 use parking_lot::Mutex;
 use store::{ReadExt, StoreError};
+use tokio::time::timeout;
 use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, leaks};
 
 use super::fetch::hosts_of;
@@ -42,7 +46,7 @@ pub(crate) use keep::AtSite;
 use plan::Act;
 pub(crate) use save::Save;
 pub(crate) use shots::keep_asked;
-use told::{Told, Trouble, count, left_by, listed, missing, refusal, with_news};
+use told::{Told, Trouble, count, hidden, left_by, listed, missing, refusal, with_news};
 
 /// How long `wait` waits unless asked, in seconds, and at most.
 const SECONDS: u64 = 10;
@@ -54,6 +58,10 @@ const SCROLL: f64 = 600.0;
 const MAX_NAME: usize = 60;
 /// How long those who watch see what is about to be pressed before it is.
 const SHOWN_FIRST: Duration = Duration::from_millis(200);
+/// How long it may take to find out what is shown to them.
+const SHOWN_WITHIN: Duration = Duration::from_millis(800);
+/// How long a look behind what waits by its own words may take.
+const BEHIND: Duration = Duration::from_secs(4);
 /// How long a person who has the wheel is waited for.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Uses the agent's browser.
@@ -104,6 +112,8 @@ impl ActTool for Browse {
         let output = match told {
             Ok(told) => told.output(cx),
             Err(Trouble::Refused(error)) => return Err(error),
+            // What went wrong may be told in words of the page.
+            Err(Trouble::Browser(error)) if hand.stage.is_dark() => hidden(&error),
             Err(Trouble::Browser(error)) => refusal(cx, &error),
         };
         Ok(with_news(output, &hand.browser.take_news()))
@@ -250,10 +260,13 @@ impl Hand<'_> {
 
     /// Does one act, until somebody takes the wheel.
     async fn one(&self) -> Result<Told, Trouble> {
-        let spot = self.spot().await;
-        let _doing = self.stage.doing(&self.words().await, spot);
+        let shown = timeout(SHOWN_WITHIN, async { (self.spot().await, self.words().await) });
+        // A page that does not answer is acted on without.
+        let (spot, words) =
+            shown.await.unwrap_or_else(|_| (None, self.args.action.verb().to_owned()));
+        let _doing = self.stage.doing(&words, spot);
         tokio::select! {
-            told = self.act_as_weighed(spot.is_some()) => told,
+            told = hang::in_time(self.budget(), self.act_as_weighed(spot.is_some())) => told,
             () = self.stage.interrupted() => {
                 let text = "a person took the wheel; what was under way may or may not have happened, look first";
                 Err(ToolError::refused("human_in_control", text).into())
@@ -265,10 +278,13 @@ impl Hand<'_> {
     async fn after_wheel(&self, handed: &Handed) -> Result<Told, Trouble> {
         let ours = format!("{}. Nothing was done; what changed meanwhile:", left_by(handed));
         let last = self.last().await?;
-        let Some(page) = last else { return Ok(Told { ours, ..Told::default() }) };
-        let mut words = listed(&self.browser.tabs().await?);
+        let Some(page) = last.filter(|_| !self.stage.is_dark()) else {
+            return Ok(Told { ours, ..Told::default() });
+        };
+        let mut words = self.listed(self.browser.tabs().await?);
         words.push('\n');
-        words.push_str(&page.after().await?.text());
+        let changes = hang::in_time(hang::ACT_WITHIN, page.after()).await?;
+        words.push_str(&changes.text());
         Ok(Told { ours, words, ..Told::default() })
     }
 
@@ -356,7 +372,7 @@ impl Hand<'_> {
             Action::Open => self.open().await,
             Action::Tabs => {
                 let tabs = self.browser.tabs().await?;
-                Ok(Told { ours: count(&tabs), words: listed(&tabs), ..Told::default() })
+                Ok(Told { ours: count(&tabs), words: self.listed(tabs), ..Told::default() })
             }
             Action::Navigate if self.args.tab.is_none() => match self.last().await? {
                 Some(page) => self.on(&page).await,
@@ -366,33 +382,21 @@ impl Hand<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Told, Trouble> {
-        // Before a tab is made for nothing.
-        self.wanted_url()?;
-        let page = self.browser.open_blank().await?;
-        let told = self.go(&page).await;
-        match told {
-            Ok(told) => {
-                self.note(&page);
-                Ok(told)
-            }
-            Err(error) => {
-                // ok: an empty tab is in nobody's way
-                page.close().await.ok();
-                Err(error)
-            }
-        }
-    }
-
     /// Acts in a tab.
     async fn on(&self, page: &Page) -> Result<Told, Trouble> {
         self.note(page);
+        page.acts_for(self.cx.run.uuid());
         let args = &self.args;
+        let dialogs = page.dialog_count()?;
+        let needs_no_answer = matches!(args.action, Action::Close | Action::Dialog | Action::Wait);
+        if !args.action.brings_a_page() && !needs_no_answer {
+            page.ready().await?;
+        }
         match args.action {
             Action::Open | Action::Navigate => return self.go(page).await,
-            Action::Back => return self.came(page, page.back().await?).await,
-            Action::Forward => return self.came(page, page.forward().await?).await,
-            Action::Reload => return self.came(page, page.reload().await?).await,
+            Action::Back => return self.came(page, page.back().await?, dialogs).await,
+            Action::Forward => return self.came(page, page.forward().await?, dialogs).await,
+            Action::Reload => return self.came(page, page.reload().await?, dialogs).await,
             Action::Tabs | Action::Snapshot | Action::Batch => {
                 return self.look(page, "as it is now".to_owned()).await;
             }
@@ -401,7 +405,7 @@ impl Hand<'_> {
                 page.close().await?;
                 let tabs = self.browser.open_tabs();
                 let ours = format!("t{} is closed; {}", page.number(), count(&tabs));
-                return Ok(Told { ours, words: listed(&tabs), ..Told::default() });
+                return Ok(Told { ours, words: self.listed(tabs), ..Told::default() });
             }
             Action::Dialog => return self.dialog(page),
             Action::Click => match (&args.part, args.x, args.y) {
@@ -494,30 +498,17 @@ impl Hand<'_> {
         self.cx.ws.app.browsers.note(self.key, last);
     }
 
-    fn wanted_url(&self) -> Result<&str, Trouble> {
-        let url = self.url.as_deref();
-        url.ok_or_else(|| missing("url", "say which address to open").into())
+    /// The tabs in words, as far as they may be known while a credential is typed.
+    fn listed(&self, tabs: Vec<TabInfo>) -> String {
+        listed(&self.stage.withhold(None, tabs))
     }
 
-    async fn go(&self, page: &Page) -> Result<Told, Trouble> {
-        let opened = page.navigate(self.wanted_url()?).await?;
-        self.came(page, opened).await
-    }
-
-    /// A page that has come, as it is.
-    async fn came(&self, page: &Page, opened: page::Opened) -> Result<Told, Trouble> {
-        let mut ours = format!("in t{}", page.number());
-        if opened.is_download {
-            ours.push_str(": a file that is downloaded");
-            return Ok(Told { ours, ..Told::default() });
+    /// How long an act may take with all that belongs to it.
+    fn budget(&self) -> Duration {
+        match self.args.action {
+            Action::Wait | Action::Evaluate => self.seconds() + BEHIND,
+            _ => hang::ACT_WITHIN,
         }
-        if opened.status != 0 {
-            ours.push_str(&format!(", status {}", opened.status));
-        }
-        if !opened.is_loaded {
-            ours.push_str(", still loading");
-        }
-        self.look(page, ours).await
     }
 
     /// What an act has changed.
@@ -535,11 +526,8 @@ impl Hand<'_> {
         let words = match page.after().await {
             Err(BrowserError::TabClosed) => {
                 let ours = format!("done; t{} is closed", page.number());
-                return Ok(Told {
-                    ours,
-                    words: listed(&self.browser.open_tabs()),
-                    ..Told::default()
-                });
+                let words = self.listed(self.browser.open_tabs());
+                return Ok(Told { ours, words, ..Told::default() });
             }
             changes => changes?.text(),
         };

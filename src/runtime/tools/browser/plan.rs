@@ -192,6 +192,11 @@ impl Act {
         self.asked.iter().find(|asked| asked.method == SiteAct::Download.word())
     }
 
+    /// The host of its page; empty where the page has none.
+    pub(crate) fn host(&self) -> &str {
+        self.asked.first().map_or("", |asked| &asked.host)
+    }
+
     /// How much harm it may do, and for what else a yes can count.
     pub(crate) fn terms(&self) -> (Risk, Vec<Offer>) {
         let risk = if 1 < self.asked.len() { Risk::High } else { Risk::Medium };
@@ -302,8 +307,10 @@ impl Act {
             shown.push('\n');
             shown.push_str(&text);
         };
-        line(format!("Page: {}", escape::plain(&stake.page_url, MAX_URL)));
-        if stake.frame_url != stake.page_url {
+        if !self.is_dark {
+            line(format!("Page: {}", escape::plain(&stake.page_url, MAX_URL)));
+        }
+        if !self.is_dark && stake.frame_url != stake.page_url {
             line(format!("Page inside of it: {}", escape::plain(&stake.frame_url, MAX_URL)));
         }
         for file in &self.files {

@@ -9,11 +9,12 @@ use browser::refs;
 use browser::snapshot::escape::{self, Quoted};
 use browser::snapshot::{MAX_TEXT, Want};
 use browser::tabs::DialogAnswer;
+use kernel::TypedId as _;
 use net::readable::{self, Form, Source};
 use tool::{Picture, ToolError};
 
 use super::args::Action;
-use super::told::{Told, Trouble, listed};
+use super::told::{Told, Trouble};
 use super::{Hand, MAX_NAME};
 use crate::tools::folder::blocking;
 
@@ -45,7 +46,7 @@ impl Hand<'_> {
         let around = self.args.part.as_deref().map(refs::parse).transpose()?;
         let data = page.screenshot(Shot { around, ..Shot::default() }).await?;
         let picture = Picture { media_type: "image/jpeg".to_owned(), data };
-        let mut words = listed(&[page.info()?]);
+        let mut words = self.listed(vec![page.info()?]);
         if self.args.labels == Some(true) {
             words.push('\n');
             words.push_str(&self.labels(page).await?);
@@ -60,7 +61,7 @@ impl Hand<'_> {
             Some("Escape") => (DialogAnswer::Dismiss, "Cancel"),
             _ => (DialogAnswer::Accept(self.args.text.clone().unwrap_or_default()), "OK"),
         };
-        page.answer_next_dialog(answer)?;
+        page.answer_next_dialog(self.cx.run.uuid(), answer)?;
         let mut words = String::new();
         for dialog in page.dialogs()? {
             let (kind, said) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));

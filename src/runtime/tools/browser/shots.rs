@@ -18,7 +18,7 @@ use super::keep::AtSite;
 /// The largest picture, in bytes.
 const MOST: usize = 60 * 1024;
 /// How long a page may take to be drawn.
-const WITHIN: Duration = Duration::from_secs(3);
+const WITHIN: Duration = Duration::from_millis(2_500);
 
 /// Which call of whose run a picture belongs to.
 pub(crate) type Of = (AgentId, RunId, u32);

@@ -75,8 +75,13 @@ fn halves(error: &BrowserError) -> (String, String) {
         BrowserError::Stale { number, lines } => {
             (format!("e{number} is no longer in the page{NOW}"), lines.clone())
         }
+        BrowserError::Hangs { dialogs } => {
+            let ours = BrowserError::Hangs { dialogs: String::new() }.to_string();
+            (ours, dialogs.clone())
+        }
         BrowserError::NotActionable { .. }
         | BrowserError::Navigation { .. }
+        | BrowserError::NotCome { .. }
         | BrowserError::Refused { .. }
         | BrowserError::NotReady(_)
         | BrowserError::Script(_)
@@ -109,6 +114,15 @@ pub(super) fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
         "" => told,
         words => format!("{}\n{}", told.trim_end(), untrusted::wrap(&untrusted::id_for(cx), words)),
     })
+}
+
+/// The same while a credential is typed: nothing of the page is told.
+pub(super) fn hidden(error: &BrowserError) -> ToolOutput {
+    let words = match error {
+        BrowserError::Hidden => error.to_string(),
+        _ => "no more is told of it while a credential is typed".to_owned(),
+    };
+    ToolOutput::error(format!("Error({}): {words}", error.code()))
 }
 
 /// What happened to the browser meanwhile stands in front.

@@ -16,6 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use app::Ws;
 use browser::BrowserError;
 use browser::act::Shot;
+use browser::hang;
 use browser::launch::Browser;
 use browser::page::Page;
 use browser::refs;
@@ -32,7 +33,9 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::super::{OpenError, picture, seen, shown};
-use super::body::{self, ActBody};
+use super::body::{self, ActBody, Kind};
+use super::looks::in_light;
+use super::news::Before;
 use super::{BrowserTab, BrowserView, found, view};
 
 /// How long an act waits until nobody else acts.
@@ -55,7 +58,7 @@ pub(super) fn routes() -> Routes {
         )
         .get(
             "/agents/{agent}/browser/tabs",
-            tabs.needs(Can::Read).doc(|| {
+            tabs.needs(Can::Browser).doc(|| {
                 Doc::new("Its open tabs, those that you may see").returns::<BrowserTabs>()
             }),
         )
@@ -187,6 +190,9 @@ pub(super) struct ActView {
     tab: u32,
     /// What changed in the page, or all of one that has come; empty when nothing changed.
     text: String,
+    /// What happened besides, a line each: dialogs with their answers, tabs, downloads, a page that asks for files or
+    /// still loads.
+    news: Vec<String>,
     /// Of evaluate: the value, as JSON.
     value: Option<String>,
     /// Whether the page is not told until a form with a credential was sent.
@@ -218,7 +224,7 @@ pub(super) fn listed(tabs: Vec<TabInfo>) -> Vec<BrowserTab> {
 }
 
 /// The open tabs that this person may see.
-fn open_tabs(ws: &Ws, who: &Person, agent: &Agent) -> Result<Vec<TabInfo>, StoreError> {
+pub(super) fn open_tabs(ws: &Ws, who: &Person, agent: &Agent) -> Result<Vec<TabInfo>, StoreError> {
     let browser = ws.app.browsers.get(ws.browser_of(agent.id));
     seen(ws, who, agent.id, browser.as_ref().map_or_else(Vec::new, Browser::open_tabs))
 }
@@ -250,9 +256,9 @@ fn free(stage: &Stage) -> Result<(), BrowserError> {
 
 /// Somebody acts, and nobody else does.
 pub(super) struct Turn<'a> {
-    ws: &'a Ws,
-    who: &'a Person,
-    agent: &'a Agent,
+    pub(super) ws: &'a Ws,
+    pub(super) who: &'a Person,
+    pub(super) agent: &'a Agent,
     pub(super) browser: Browser,
     pub(super) stage: Arc<Stage>,
     /// Keeps others from acting.
@@ -307,6 +313,7 @@ impl<'a> Turn<'a> {
     pub(super) fn page(&self, tab: Option<u32>) -> Result<Page, ApiError> {
         let page = page(self.ws, self.who, self.agent, tab)?;
         self.stage.work_in(page.number());
+        page.acts_for(self.who.account.uuid());
         Ok(page)
     }
 
@@ -314,19 +321,33 @@ impl<'a> Turn<'a> {
         body::may_open(self.ws, self.agent, url)?;
         let page = self.browser.open_blank().await?;
         self.stage.work_in(page.number());
-        if !url.is_empty()
-            && let Err(error) = page.navigate(url).await
-        {
-            // ok: an empty tab is in nobody's way
-            page.close().await.ok();
-            return Err(error.into());
+        page.acts_for(self.who.account.uuid());
+        let mut before = Before::of(self, &page)?;
+        if !url.is_empty() {
+            match page.navigate(url).await {
+                Ok(opened) => before.loads = !opened.is_loaded,
+                // Its address may come yet.
+                Err(error @ BrowserError::NotCome { .. }) => return Err(error.into()),
+                Err(error) => {
+                    // ok: an empty tab is in nobody's way
+                    page.close().await.ok();
+                    return Err(error.into());
+                }
+            }
         }
         let text = page.glance(&Want::default()).await?.text;
-        self.acted(page.number(), text, None)
+        self.acted(&page, before, text, None)
     }
 
     async fn act(&self, body: &ActBody) -> Result<ActView, ApiError> {
-        let page = self.page(body.tab)?;
+        hang::in_time(body.budget(), self.act_in(self.page(body.tab)?, body)).await
+    }
+
+    async fn act_in(&self, page: Page, body: &ActBody) -> Result<ActView, ApiError> {
+        if !body.kind.brings_a_page() && body.kind != Kind::Wait {
+            page.ready().await?;
+        }
+        let came = Before::of(self, &page)?;
         body::let_through(self.ws, self.agent, &page, body).await?;
         let light = self.stage.light();
         let before = match body.kind.brings_a_page() || self.stage.is_dark() {
@@ -336,11 +357,11 @@ impl<'a> Turn<'a> {
         if let Some(number) = body::credential(&page, body).await? {
             self.stage.conceal_for(&page, number, self.who.account.uuid())?;
         }
-        let value = body::perform(&page, body).await?;
+        let value = body::perform(&page, self.who, body).await?;
         page.settle().await.or_else(closed)?;
         self.stage.settle(&self.browser).await;
         if self.stage.is_dark() {
-            return self.acted(page.number(), String::new(), None);
+            return self.acted(&page, came, String::new(), None);
         }
         let value = value.filter(|_| self.stage.light() == light);
         let told = match before {
@@ -349,9 +370,9 @@ impl<'a> Turn<'a> {
         };
         match told {
             Err(BrowserError::TabClosed) => {
-                self.acted(page.number(), "the tab is closed".to_owned(), value)
+                self.acted(&page, came, "the tab is closed".to_owned(), value)
             }
-            told => self.acted(page.number(), told?, value),
+            told => self.acted(&page, came, told?, value),
         }
     }
 
@@ -377,13 +398,20 @@ impl<'a> Turn<'a> {
         Ok(BatchView { results, aborted: None })
     }
 
-    fn acted(&self, tab: u32, text: String, value: Option<String>) -> Result<ActView, ApiError> {
+    fn acted(
+        &self,
+        page: &Page,
+        before: Before,
+        text: String,
+        value: Option<String>,
+    ) -> Result<ActView, ApiError> {
         let hidden = self.stage.is_dark();
         let (text, value) = if hidden { (String::new(), None) } else { (text, value) };
         let redactor = &self.ws.app.redactor;
         let value = value.map(|value| redactor.text(&value).into_owned());
+        let news = if hidden { Vec::new() } else { before.news(self, page)? };
         let tabs = listed(open_tabs(self.ws, self.who, self.agent)?);
-        Ok(ActView { tab, text, value, hidden, tabs })
+        Ok(ActView { tab: page.number(), text, news, value, hidden, tabs })
     }
 }
 
@@ -422,7 +450,8 @@ async fn open(
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
     let turn = Turn::take(&ws, &who, &agent).await?;
-    let done = turn.does(turn.open(body.url.trim())).await?;
+    let open = hang::in_time(hang::ACT_WITHIN, turn.open(body.url.trim()));
+    let done = turn.does(open).await?;
     Ok((StatusCode::CREATED, Json(done)).into_response())
 }
 
@@ -459,7 +488,7 @@ async fn with_tab(
     let page = turn.page(Some(tab))?;
     let work = async {
         let done = match what {
-            OfTab::Show => page.bring_to_front().await,
+            OfTab::Show => hang::in_time(hang::ACT_WITHIN, page.bring_to_front()).await,
             OfTab::Close => page.close().await,
         };
         done.map_err(ApiError::from)
@@ -501,19 +530,17 @@ async fn snapshot(
 ) -> Result<Json<LookView>, ApiError> {
     let agent = found(&ws, &name)?;
     let page = page(&ws, &who, &agent, asked.tab)?;
-    let stage = ws.app.browsers.stage(ws.browser_of(agent.id)).ok_or(BrowserError::Ended)?;
-    let light = stage.light();
     let want = Want {
         interactive: asked.interactive.unwrap_or(false),
         depth: asked.depth,
         within: asked.within.as_deref().map(refs::parse).transpose()?,
         find: asked.find,
     };
-    let look = page.glance(&want).await?;
-    // It may have become dark meanwhile.
-    if stage.is_dark() || stage.light() != light {
-        return Err(BrowserError::Hidden.into());
-    }
+    let look = async {
+        page.ready().await?;
+        page.glance(&want).await
+    };
+    let look = in_light(&ws, &agent, look).await?;
     Ok(Json(LookView { tab: page.number(), text: look.text, parts: look.parts, shown: look.shown }))
 }
 

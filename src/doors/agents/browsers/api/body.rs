@@ -11,19 +11,23 @@ use serde::Deserialize;
 use app::Ws;
 use browser::act::{Aim, Click, Does, Point, Stake, Wait};
 use browser::fields::FieldKind;
+use browser::hang;
 use browser::page::Page;
 use browser::refs;
 use browser::tabs::DialogAnswer;
 use features::agents::model::Agent;
 use features::browsers::queries;
 use features::trust::queries::{self as trust, SiteAct};
-use kernel::ProblemKind;
+use kernel::{ProblemKind, TypedId as _};
 use net::guard;
 use web::error::{ApiError, Failure};
+use web::session::Person;
 
 /// How long `wait` waits unless asked, in seconds, and at most.
 const SECONDS: u64 = 10;
 const MAX_SECONDS: u64 = 60;
+/// How long a look behind what waits by its own words may take.
+const BEHIND: Duration = Duration::from_secs(4);
 /// How far `scroll` goes unless asked, in pixels.
 const SCROLL: f64 = 600.0;
 
@@ -138,6 +142,14 @@ impl ActBody {
         Duration::from_secs(self.seconds.unwrap_or(SECONDS).clamp(1, MAX_SECONDS))
     }
 
+    /// How long it may take with all that belongs to it.
+    pub(super) fn budget(&self) -> Duration {
+        match self.kind {
+            Kind::Wait | Kind::Evaluate => self.seconds() + BEHIND,
+            _ => hang::ACT_WITHIN,
+        }
+    }
+
     fn wait(&self) -> Wait {
         match (&self.text, &self.url) {
             (Some(text), _) => Wait::Text(text.clone()),
@@ -225,7 +237,11 @@ pub(super) async fn credential(page: &Page, body: &ActBody) -> Result<Option<u32
     Ok(field.filter(|field| takes(field.kind)).map(|field| field.number))
 }
 
-pub(super) async fn perform(page: &Page, body: &ActBody) -> Result<Option<String>, ApiError> {
+pub(super) async fn perform(
+    page: &Page,
+    who: &Person,
+    body: &ActBody,
+) -> Result<Option<String>, ApiError> {
     match body.kind {
         Kind::Navigate => {
             let url = body.url.as_deref();
@@ -274,10 +290,13 @@ pub(super) async fn perform(page: &Page, body: &ActBody) -> Result<Option<String
             let part = body.part.as_deref().map(refs::parse).transpose()?;
             return Ok(Some(page.run_script(part, body.text()?, body.seconds()).await?));
         }
-        Kind::Dialog => page.answer_next_dialog(match body.key.as_deref() {
-            Some("Escape") => DialogAnswer::Dismiss,
-            _ => DialogAnswer::Accept(body.text.clone().unwrap_or_default()),
-        })?,
+        Kind::Dialog => {
+            let answer = match body.key.as_deref() {
+                Some("Escape") => DialogAnswer::Dismiss,
+                _ => DialogAnswer::Accept(body.text.clone().unwrap_or_default()),
+            };
+            page.answer_next_dialog(who.account.uuid(), answer)?;
+        }
     }
     Ok(None)
 }

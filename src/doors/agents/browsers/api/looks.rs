@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use browser::BrowserError;
+use browser::hang;
 use browser::heard::{Fetched, Said};
 use browser::kept::{Change, Cookie, Item, Storage};
 use browser::page::Page;
@@ -265,7 +266,7 @@ impl Stored {
 }
 
 /// What is looked up in a page, in the light alone: what came with the dark is not told.
-async fn in_light<T>(
+pub(super) async fn in_light<T>(
     ws: &Ws,
     agent: &Agent,
     look: impl Future<Output = Result<T, BrowserError>>,
@@ -275,10 +276,11 @@ async fn in_light<T>(
     if stage.is_dark() {
         return Err(BrowserError::Hidden.into());
     }
-    let found = look.await?;
+    let found = hang::in_time(hang::ACT_WITHIN, look).await;
+    // What went wrong may be told in words of the page, too.
     match stage.is_dark() || stage.light() != light {
         true => Err(BrowserError::Hidden.into()),
-        false => Ok(found),
+        false => Ok(found?),
     }
 }
 

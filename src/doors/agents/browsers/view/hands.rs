@@ -1,11 +1,14 @@
 //! Carries out what a person does, one after the other. Whatever changes something needs the wheel.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use app::Ws;
 use browser::BrowserError;
+use browser::cast::Input;
 use browser::fleet::Key;
 use browser::launch::Browser;
 use browser::page::{self, Page};
@@ -20,6 +23,13 @@ use super::{View, problem};
 
 /// The longest note that goes to the agent, in characters.
 const MAX_NOTE: usize = 2_000;
+
+/// A page that takes longer for some input is left at once when its person wants that.
+const CALM: Duration = Duration::from_secs(1);
+/// How long a page may take for some input.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+/// Orders that are read while a page takes some input.
+const MOST_WAITING: usize = 64;
 
 /// One person's hands on a browser.
 pub(super) struct Hands {
@@ -37,8 +47,15 @@ impl Hands {
 
     /// Carries out orders until none comes any more.
     pub(super) async fn work(self, mut orders: mpsc::Receiver<Order>, say: mpsc::Sender<String>) {
-        while let Some(order) = orders.recv().await {
-            let done = self.carry_out(order).await;
+        let mut waiting = VecDeque::new();
+        while let Some(order) = match waiting.pop_front() {
+            Some(order) => Some(order),
+            None => orders.recv().await,
+        } {
+            let done = match order.input() {
+                None => self.carry_out(order).await,
+                Some(input) => self.put_in(&input, &mut orders, &mut waiting).await,
+            };
             if let Err(error) = done
                 && say.send(problem(&error)).await.is_err()
             {
@@ -47,15 +64,51 @@ impl Hands {
         }
     }
 
+    /// Gives input to the page. Where the page does not take it, whatever leaves the page is not kept waiting by it, and
+    /// nor is anything by the input that came after it.
+    async fn put_in(
+        &self,
+        input: &Input,
+        orders: &mut mpsc::Receiver<Order>,
+        waiting: &mut VecDeque<Order>,
+    ) -> Result<(), BrowserError> {
+        let who = self.view.who.account.uuid();
+        // What comes late, behind the wheel, is nobody's.
+        if !self.stage.drives(who) {
+            return Ok(());
+        }
+        let page = self.page()?;
+        let work = self.stage.input(&page, who, input);
+        tokio::pin!(work);
+        let calm = tokio::time::sleep(CALM);
+        let (mut is_stuck, mut leaves) = (false, false);
+        tokio::pin!(calm);
+        let given_up = tokio::time::sleep(TAKEN_WITHIN);
+        tokio::pin!(given_up);
+        while !leaves {
+            tokio::select! {
+                biased;
+                done = &mut work => match done {
+                    Err(BrowserError::TimedOut { .. }) => break,
+                    done => return done,
+                },
+                () = &mut given_up => break,
+                () = &mut calm, if !is_stuck => {
+                    is_stuck = true;
+                    leaves = waiting.iter().any(Order::leaves);
+                }
+                Some(order) = orders.recv(), if waiting.len() < MOST_WAITING => {
+                    leaves = is_stuck && order.leaves();
+                    waiting.push_back(order);
+                }
+            }
+        }
+        waiting.retain(|order| order.input().is_none());
+        if leaves { Ok(()) } else { Err(BrowserError::Hangs { dialogs: String::new() }) }
+    }
+
     async fn carry_out(&self, order: Order) -> Result<(), BrowserError> {
         let who = self.view.who.account.uuid();
-        if let Some(input) = order.input() {
-            // What comes late, behind the wheel, is nobody's.
-            if !self.stage.drives(who) {
-                return Ok(());
-            }
-            return self.stage.input(&self.page()?, who, &input).await;
-        }
         match order {
             Order::Take { over } => return self.take(over).await,
             Order::Hand { note } => return self.hand_back(&note).await,
@@ -66,7 +119,7 @@ impl Hands {
             _ => self.stage.steer(who)?,
         }
         match order {
-            Order::Hide => self.stage.hide(who)?,
+            Order::Hide => self.stage.hide(&self.browser, who)?,
             Order::Tab { tab } => {
                 self.may_see(tab)?;
                 self.stage.work_in(tab);

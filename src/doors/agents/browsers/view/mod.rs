@@ -40,6 +40,7 @@ use web::headers;
 use web::session::{Alive, Person};
 use web::sse;
 
+use super::pages::named;
 pub(super) use files::{arrived, give};
 use hands::Hands;
 use orders::Order;
@@ -150,7 +151,7 @@ struct Tab {
 impl From<TabInfo> for Tab {
     fn from(tab: TabInfo) -> Self {
         let TabInfo { number, title, url, has_crashed, .. } = tab;
-        Self { number, title, url, crashed: has_crashed }
+        Self { number, title: named(&title, &url), url, crashed: has_crashed }
     }
 }
 

@@ -109,6 +109,11 @@ pub(super) struct Stroke {
 }
 
 impl Order {
+    /// Whether it leaves the page as it is.
+    pub(super) fn leaves(&self) -> bool {
+        matches!(self, Self::Go { .. } | Self::Back | Self::Reload | Self::Close { .. })
+    }
+
     /// As the page of the browser takes it; none for what is done in another way.
     pub(super) fn input(&self) -> Option<Input> {
         Some(match self {

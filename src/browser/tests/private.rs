@@ -1,0 +1,111 @@
+//! Addresses that a form writes a password into: nobody is told them, and nothing keeps them.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::site::Reply;
+use super::{Host, Site};
+use crate::cast::{Input, Key};
+use crate::fleet::Browsers;
+use crate::snapshot::Want;
+use crate::stage::{Driver, Take};
+
+const SOON: Duration = Duration::from_secs(20);
+const MIRA: Uuid = Uuid::from_u128(1);
+const TOM: Uuid = Uuid::from_u128(2);
+const TYPED: &str = "zanzibar7quokka";
+
+/// The files below a folder that hold what was typed.
+fn with(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    // What is gone holds nothing.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let holds = |bytes: Vec<u8>| {
+            let wide: Vec<u8> = TYPED.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            [TYPED.as_bytes(), &wide]
+                .iter()
+                .any(|form| bytes.windows(form.len()).any(|w| w == *form))
+        };
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(with(&path));
+        } else if fs::read(&path).is_ok_and(holds) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+fn key(key: &str, text: &str, number: u32) -> Input {
+    Input::KeyDown(Key { key: key.to_owned(), text: text.to_owned(), number, ..Key::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_in_an_address_is_told_to_nobody_and_kept_nowhere() {
+    let host = Host::new(Site::new(|_host, path| {
+        Reply::Bytes {
+        status: "200 OK",
+        head: "content-type: text/html\r\ncache-control: max-age=9999\r\n".to_owned(),
+        body: match path {
+            "" => b"<title>Sign in</title><form action=/in><input id=p name=p type=password autofocus>
+                <button>Go</button></form><script>p.oninput = () => document.title = p.value</script>"
+                .to_vec(),
+            _ => b"<p>Welcome</p>".to_vec(),
+        },
+    }
+    }));
+    let page = host.browser.open("http://a.test/").await.unwrap();
+    let all = Browsers::default();
+    let of = (Uuid::nil(), Uuid::nil());
+    all.of(of, || host.browser.setup().clone());
+    let stage = all.stage(of).unwrap();
+    let driver = Driver { who: MIRA, name: "Mira".to_owned() };
+    all.take_wheel(of, driver, Take::Free).await.unwrap();
+    page.evaluate("p.focus()", SOON).await.unwrap();
+    for letter in TYPED.chars() {
+        let letter = letter.to_string();
+        stage.input(&page, MIRA, &key(&letter, &letter, 0)).await.unwrap();
+    }
+    page.learn_title().await.unwrap();
+    let open = host.browser.open_tabs();
+    assert_eq!(open[0].title, "Sign in", "a page may write a password into its title");
+    for other in [None, Some(TOM)] {
+        let told = stage.withhold(other, open.clone());
+        assert_eq!((told[0].title.as_str(), told[0].url.as_str()), ("", ""), "{other:?}");
+    }
+    assert_eq!(stage.withhold(Some(MIRA), open.clone()), open);
+
+    stage.input(&page, MIRA, &key("Enter", "\r", 13)).await.unwrap();
+    let light = async {
+        while stage.is_dark() {
+            stage.settle(&host.browser).await;
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, light).await.expect("it becomes light");
+    let asked = host.site.asked();
+    assert!(asked.iter().any(|line| line.contains(&format!("/in?p={TYPED}"))), "{asked:?}");
+    page.learn_title().await.unwrap();
+    let mut told = format!("{:?}", stage.withhold(None, host.browser.open_tabs()));
+    assert!(told.contains("http://a.test/in\""), "{told}");
+    told += &page.snapshot(&Want::default()).await.unwrap().text;
+    assert!(told.contains("Welcome"), "{told}");
+    told += &format!("{:?}", page.navigate("http://a.test/other?q=kept").await.unwrap());
+    assert!(told.contains("other?q=kept"), "{told}");
+    told += &format!("{:?}", page.back().await.unwrap());
+    assert!(!told.contains(TYPED), "{told}");
+
+    let folder = host.browser.setup().folder.clone();
+    let gone = async {
+        while !with(&folder).is_empty() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(timeout(SOON, gone).await.is_ok(), "while it runs: {:?}", with(&folder));
+    host.browser.stop().await;
+    assert_eq!(with(&folder), Vec::<String>::new(), "when it has ended");
+}
