@@ -48,6 +48,9 @@ pub struct Fallbacks {
     /// Have nobody to fall back on
     #[arg(long, conflicts_with = "names")]
     none: bool,
+    /// Let the agent fall back on the workspace's list again
+    #[arg(long, requires = "agent", conflicts_with_all = ["names", "none"])]
+    usual: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -147,12 +150,13 @@ async fn fallbacks(common: &Common, door: &Door, flags: Fallbacks) -> Result<u8,
     };
     let path = "/api/v1/connections/fallbacks";
     let all = known(door, workspace).await?;
-    let list = if flags.names.is_empty() && !flags.none {
+    let list = if flags.names.is_empty() && !flags.none && !flags.usual {
         let query = agent.as_str().map(|id| format!("?agent={id}")).unwrap_or_default();
         door.call(Ask::get(format!("{path}{query}")).within(workspace)).await?
     } else {
         let models = flags.names.iter().map(|name| chosen(&all, name));
         let models = models.collect::<Result<Vec<Value>, _>>()?;
+        let models = if flags.usual { Value::Null } else { Value::Array(models) };
         let body = json!({ "agent": agent, "models": models });
         door.call(Ask::put(path, &body).within(workspace)).await?
     };

@@ -12,7 +12,7 @@ use super::base::{Base, Wire};
 use super::catalog::{self, Model};
 use super::error::{ErrorClass, ProviderError};
 use super::learned::Learned;
-use super::model::{ChatRequest, ModelInfo, Reply};
+use super::model::{AnswerFormat, ChatRequest, ModelInfo, Reply};
 use super::oauth::Vendor;
 use super::wire::Connection;
 use super::{Key, Provider, Sink, connect, openai};
@@ -185,6 +185,10 @@ impl Provider for SignedIn {
 
     fn takes_documents(&self) -> bool {
         self.vendor.wire() == Wire::OpenAiResponses
+    }
+
+    fn takes_format(&self, _model: &str, _format: &AnswerFormat) -> bool {
+        true
     }
 
     fn heeds_limit(&self, model: &str) -> bool {

@@ -79,6 +79,9 @@ impl Size {
             let schema = serde_json::to_string(&tool.schema).map_or(0, |s| s.len());
             size.add(tool.name.len() + tool.description.len() + schema);
         }
+        if let Some(schema) = request.format.as_ref().and_then(|format| format.schema.as_ref()) {
+            size.add(serde_json::to_string(schema).map_or(0, |s| s.len()));
+        }
         size.and(Self::of_messages(&request.messages))
     }
 

@@ -45,11 +45,13 @@ pub enum ErrorClass {
     AuthPermanent,
     /// Nobody is signed in, or not any more: a person has to.
     SignIn,
+    /// The model ended its answers without a word or a call, also when it was told so: another may answer.
+    EmptyAnswer,
 }
 
 impl ErrorClass {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RateLimit,
         Self::Overloaded,
         Self::Server,
@@ -66,6 +68,7 @@ impl ErrorClass {
         Self::ContentRefused,
         Self::AuthPermanent,
         Self::SignIn,
+        Self::EmptyAnswer,
     ];
 
     /// The one with this word.
@@ -94,6 +97,7 @@ impl ErrorClass {
             Self::ContentRefused => "content_refused",
             Self::AuthPermanent => "auth_permanent",
             Self::SignIn => "sign_in_needed",
+            Self::EmptyAnswer => "empty_answer",
         }
     }
 
@@ -125,6 +129,7 @@ impl ErrorClass {
                 "The key or its account was switched off at the provider. Use another key."
             }
             Self::SignIn => "Somebody has to sign in again on the connection's page.",
+            Self::EmptyAnswer => "The model gave no answer, twice.",
         }
     }
 
@@ -133,7 +138,8 @@ impl ErrorClass {
     #[must_use]
     pub fn explained(self, said: &str) -> String {
         let (advice, said) = (self.advice(), said.trim());
-        if said.is_empty() || matches!(self, Self::Interrupted | Self::Garbage) {
+        if said.is_empty() || matches!(self, Self::Interrupted | Self::Garbage | Self::EmptyAnswer)
+        {
             return advice.to_owned();
         }
         let end = if said.ends_with(['.', '!', '?', '…']) { "" } else { "." };
@@ -160,6 +166,7 @@ impl ErrorClass {
             Self::ContentRefused => "declined to answer",
             Self::AuthPermanent => "has switched the key off",
             Self::SignIn => "needs somebody to sign in",
+            Self::EmptyAnswer => "gave no answer",
         }
     }
 
@@ -336,6 +343,7 @@ impl Problem for ProviderError {
             | ErrorClass::AuthPermanent
             | ErrorClass::SignIn
             | ErrorClass::Billing
+            | ErrorClass::EmptyAnswer
             | ErrorClass::Replay => ProblemKind::Upstream,
         }
     }

@@ -40,7 +40,9 @@ use embedding::{EmbedRequest, Embedded};
 use error::ProviderError;
 use gemini::Gemini;
 pub use learned::Lessons;
-use model::{Abilities, ChatRequest, Delta, Echo, Message, ModelInfo, Probe, Reply, ToolDef};
+use model::{
+    Abilities, AnswerFormat, ChatRequest, Delta, Echo, Message, ModelInfo, Probe, Reply, ToolDef,
+};
 use ollama::Ollama;
 use openai_chat::OpenAiChat;
 use openai_responses::OpenAiResponses;
@@ -76,6 +78,11 @@ pub trait Provider: Send + Sync {
 
     /// Whether this provider takes documents, such as PDF files, for models that see.
     fn takes_documents(&self) -> bool {
+        false
+    }
+
+    /// Whether a model can be held to a form of its answer.
+    fn takes_format(&self, _model: &str, _format: &AnswerFormat) -> bool {
         false
     }
 

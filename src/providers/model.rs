@@ -39,12 +39,25 @@ pub struct ChatRequest {
     pub top_p: Option<f32>,
     /// Texts that end the output.
     pub stop: Vec<String>,
+    /// The form that the words of the answer must have.
+    pub format: Option<AnswerFormat>,
     /// Set when the server says that the model sees no pictures: words stand in their place, then.
     pub blind: bool,
     /// Set when the model takes no tools: none are sent, and words stand in the place of former calls, then.
     pub no_tools: bool,
     /// What helps the provider but changes no answer.
     pub metadata: Metadata,
+}
+
+/// The form that the words of an answer must have: JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnswerFormat {
+    /// What the form is called, in letters, digits, `-` and `_`.
+    pub name: String,
+    /// The JSON schema that it follows; none for any JSON object.
+    pub schema: Option<serde_json::Value>,
+    /// Whether the schema is followed to the letter, where the caller says so.
+    pub strict: Option<bool>,
 }
 
 impl ChatRequest {
@@ -64,6 +77,7 @@ impl ChatRequest {
             temperature: None,
             top_p: None,
             stop: Vec::new(),
+            format: None,
             blind: false,
             no_tools: false,
             metadata: Metadata::default(),

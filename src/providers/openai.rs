@@ -1,13 +1,13 @@
 //! What both protocols of OpenAI share, at its own servers and at those that follow them: how a request is
 //! signed, and the list of models.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::base::{Base, Server};
 use super::catalog::{self, Price};
 use super::error::ProviderError;
 use super::known;
-use super::model::{Abilities, ChatRequest, ModelInfo, Part};
+use super::model::{Abilities, AnswerFormat, ChatRequest, ModelInfo, Part};
 use super::wire::Connection;
 use net::message::{Method, Request};
 
@@ -57,6 +57,28 @@ pub(super) fn post(connection: &Connection, path: &str, request: &ChatRequest) -
         true => post.header("copilot-vision-request", "true"),
         false => post,
     }
+}
+
+/// The form of an answer, as Chat Completions are asked for it.
+pub(super) fn chat_format(format: &AnswerFormat) -> Value {
+    let Some(schema) = &format.schema else { return json!({ "type": "json_object" }) };
+    let mut described = json!({ "name": format.name, "schema": schema });
+    if let Some(strict) = format.strict {
+        described["strict"] = json!(strict);
+    }
+    json!({ "type": "json_schema", "json_schema": described })
+}
+
+/// The same, as Responses are.
+pub(super) fn format(format: &AnswerFormat) -> Value {
+    let mut flat = chat_format(format);
+    if let Some(Value::Object(described)) =
+        flat.as_object_mut().and_then(|o| o.remove("json_schema"))
+        && let Some(flat) = flat.as_object_mut()
+    {
+        flat.extend(described);
+    }
+    flat
 }
 
 /// How it is said whether a request is to be answered sooner than others.
@@ -204,7 +226,6 @@ fn price(pricing: &Value) -> Option<Price> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::*;
     use crate::base::{self, Wire, normalise};

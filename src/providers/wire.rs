@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::base::Base;
 use super::error::{ErrorClass, ProviderError};
@@ -23,6 +23,8 @@ use net::sse::{MAX_EVENT, SseParser};
 const ERROR_BODY: usize = 64 * 1024;
 /// The most bytes of a list of models; a router's is several megabytes.
 const LIST_BODY: u64 = 32 * 1024 * 1024;
+/// For how long an answer of which nothing lacks is read on: to its end, so that its line serves the next request.
+const AFTERWARDS: Duration = Duration::from_millis(100);
 /// For how long a model may think before it says something: some do it in silence.
 const THOUGHT: Duration = Duration::from_secs(600);
 
@@ -85,6 +87,10 @@ pub(super) trait Decode: Send {
     fn ended(&self) -> bool;
     /// Whether the answer is complete, even if something may still follow.
     fn complete(&self) -> bool;
+    /// Whether it is complete and its tokens have been counted, so that nothing is worth waiting for.
+    fn settled(&self) -> bool {
+        self.ended()
+    }
     /// What arrived, for an answer that broke off.
     fn received(&mut self) -> Received;
     /// The answer; `asked` is the model that was asked for.
@@ -100,7 +106,7 @@ pub struct Limits {
     pub first: Duration,
     /// Between two pieces of the answer.
     pub idle: Duration,
-    /// After an answer is complete, for what may still follow, such as usage.
+    /// From the moment at which an answer is complete, for what may still follow, such as usage.
     pub tail: Duration,
     /// The most bytes of one answer.
     pub total: u64,
@@ -115,7 +121,7 @@ impl Limits {
             header: patient(120),
             first: patient(120),
             idle: patient(120),
-            tail: Duration::from_secs(5),
+            tail: Duration::from_secs(1),
             total: 64 * 1024 * 1024,
         }
     }
@@ -342,8 +348,17 @@ impl Connection {
     ) -> Result<(), ProviderError> {
         let mut parser = Frames::of(decoder.framing());
         let (mut out, mut begun) = (Vec::new(), false);
+        let (mut complete_at, mut settled_at) = (None, None);
         loop {
-            let piece = self.piece(&mut body, decoder.complete());
+            if decoder.complete() {
+                complete_at.get_or_insert_with(Instant::now);
+            }
+            if decoder.settled() {
+                settled_at.get_or_insert_with(Instant::now);
+            }
+            let by = [(complete_at, self.limits.tail), (settled_at, AFTERWARDS)];
+            let by = by.into_iter().filter_map(|(at, wait)| Some(at? + wait)).min();
+            let piece = self.piece(&mut body, by);
             let piece = match begun {
                 true => piece.await?,
                 false => first.wait(piece).await?,
@@ -371,16 +386,14 @@ impl Connection {
         Err(ProviderError::interrupted("the answer ended before its final event"))
     }
 
-    /// The next piece. Once the answer is complete, nothing that goes wrong after it counts.
+    /// The next piece. Once the answer is complete, it is waited for until `by`, and nothing that goes wrong counts.
     async fn piece(
         &self,
         body: &mut Body,
-        complete: bool,
+        by: Option<Instant>,
     ) -> Result<Option<bytes::Bytes>, ProviderError> {
-        if !complete {
-            return body.chunk().await.map_err(broken);
-        }
-        match timeout(self.limits.tail, body.chunk()).await {
+        let Some(by) = by else { return body.chunk().await.map_err(broken) };
+        match timeout_at(by, body.chunk()).await {
             Ok(Ok(piece)) => Ok(piece),
             Ok(Err(_)) | Err(_) => Ok(None),
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use features::connections::provider;
 use features::runs::model::{ClientChoice, ClientTool, Demand, OTHERS};
 use features::runs::rules::client;
 use kernel::text::ellipsis;
@@ -44,7 +45,9 @@ impl Client {
             (ClientChoice::Named(name), _) => ToolChoice::Named(shown(name)),
             (ClientChoice::Required, [only]) => ToolChoice::Named(only.name.clone()),
             (ClientChoice::Required, _) => ToolChoice::Required,
-            (ClientChoice::Auto | ClientChoice::None, _) => ToolChoice::Auto,
+            (ClientChoice::Auto | ClientChoice::None | ClientChoice::Form(_), _) => {
+                ToolChoice::Auto
+            }
         };
         let names = tools.iter().map(|tool| tool.name.clone()).collect();
         Self { demand, names, wanted, tools }
@@ -62,6 +65,7 @@ impl Client {
         request.temperature = thousandths(self.demand.temperature);
         request.top_p = thousandths(self.demand.top_p);
         request.stop.clone_from(&self.demand.stop);
+        request.format = self.demand.form().map(provider::format_of);
     }
 
     /// Whether a tool has to be called: as soon as one of the program's is, the run waits.

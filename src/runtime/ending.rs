@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use features::runs::model::Body;
 use features::usage::queries::budgets::Lack;
 use kernel::{Outcome, RunTrigger, Thinking};
-use providers::error::ErrorClass;
+use providers::error::{ErrorClass, ProviderError};
 use providers::model::{Reply, StopReason};
 
-use super::command::calls::CutOff;
+use super::command::calls::{CallPaid, CutOff};
 use super::command::ends::{Ended, LastWord, NotKept, Rested, Said, Stopped};
 use super::command::orders::RunPutDown;
 use super::journal::Unkept;
@@ -152,6 +152,9 @@ impl Turn {
         parts: Body,
     ) -> Result<Step, EngineError> {
         let said = Said::of(&answer.reply, &self.talk.request.tools);
+        if said == Said::Nothing && self.ends.nudged && self.another_may_answer() {
+            return self.without_words(answer, parts).await;
+        }
         if said == Said::Full {
             self.mend(ErrorClass::ContextTooLong);
         }
@@ -190,6 +193,16 @@ impl Turn {
         self.ends.nudged = matches!(said, Said::Nothing | Said::Shaped | Said::Full);
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(step)
+    }
+
+    /// The model has said nothing, also when it was told so: another of its list is asked.
+    async fn without_words(&mut self, answer: Answer, parts: Body) -> Result<Step, EngineError> {
+        let said = Some((answer.event(parts), String::new()));
+        self.talk.journal.apply(CallPaid { paid: answer.paid(), said }).await?;
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
+        self.ends.nudged = false;
+        let text = "it answered twice without a word or a call";
+        self.fail_over(&ProviderError::new(ErrorClass::EmptyAnswer, text)).await
     }
 
     /// An answer that cannot be kept is paid all the same. The model is told once; a second time the run

@@ -1,7 +1,7 @@
 //! Who answers when the model that was chosen does not: another key, another model, or a wait that ends by itself.
 //!
-//! A run stays with who answers it until that one fails; the next run begins with what was chosen again. Nothing
-//! here happens after the first word of an answer.
+//! A run stays with who answers it until that one fails; the next run begins with what was chosen again. An answer that
+//! broke off counts as none: the words that had come stay in the run, and whoever is asked next answers anew.
 
 use jiff::SignedDuration;
 
@@ -181,6 +181,11 @@ impl Turn {
         self.chooser.chain.is_single() || (!error.class.is_wait() && self.ends.failures < TRIES)
     }
 
+    /// Whether the run has somebody else to ask, and may still ask for more than a last word.
+    pub(super) fn another_may_answer(&self) -> bool {
+        !self.chooser.chain.is_single() && self.ends.wrap_up.is_none() && !self.setting.aside
+    }
+
     /// The same for a question aside: when others can answer, nobody waits for who has too much to do.
     pub(super) fn is_worth_asking_again(&self, error: &ProviderError) -> bool {
         error.retryable() && (self.chooser.chain.is_single() || !error.class.is_wait())
@@ -266,10 +271,7 @@ impl Turn {
                 return self.wait_until(until).await;
             }
         }
-        if self.chooser.chain.is_single()
-            || error.has_content()
-            || rests::scope(error.class).is_none()
-        {
+        if self.chooser.chain.is_single() || rests::scope(error.class).is_none() {
             return self.give_up(error).await;
         }
         let why = self.counts_as_tried(who, error)?;
@@ -334,26 +336,36 @@ impl Turn {
     fn outlasts(&self, error: &ProviderError) -> bool {
         let is_work = matches!(self.setting.trigger, RunTrigger::Item | RunTrigger::Child);
         let long = error.retry_after.is_some_and(|asked| MAX_WAIT < asked);
-        self.chooser.chain.is_single()
-            && is_work
-            && long
-            && !error.has_content()
-            && error.class.is_wait()
+        self.chooser.chain.is_single() && is_work && long && error.class.is_wait()
     }
 
     async fn nobody_answers(&mut self, last: &ProviderError) -> Result<Step, EngineError> {
         let all = self.chooser.chain.said.join("; ");
-        let message = format!("{} Nobody on the list answered: {all}.", last.message);
-        self.give_up(&ProviderError { message, ..last.clone() }).await
+        let last = ProviderError { message: last.class.explained(&last.message), ..last.clone() };
+        self.give_up_with(&last, Some(format!("Nobody on the list answered: {all}."))).await
     }
 
-    /// Nobody can answer. Where all that lacks is a person who signs in, the run waits for that; else it ends.
     async fn give_up(&mut self, error: &ProviderError) -> Result<Step, EngineError> {
+        let message = error.class.explained(&error.message);
+        self.give_up_with(&ProviderError { message, ..error.clone() }, None).await
+    }
+
+    /// Nobody can answer, as the error says in a sentence. Where all that lacks is a person who signs in, the run waits for
+    /// that; else it ends.
+    async fn give_up_with(
+        &mut self,
+        error: &ProviderError,
+        more: Option<String>,
+    ) -> Result<Step, EngineError> {
         let out = self.chooser.chain.tried.iter().find(|(_, class)| *class == ErrorClass::SignIn);
         let out = match out {
             Some((who, _)) => who.clone(),
             None if error.class == ErrorClass::SignIn => self.chooser.chain.now.clone(),
-            None => return self.failed_for_good(error).await,
+            None => {
+                let reason = [Some(error.message.clone()), more];
+                let reason: Vec<String> = reason.into_iter().flatten().collect();
+                return self.failed_for_good(error.class, reason.join(" ")).await;
+            }
         };
         let label = label(&self.talk.journal.ws, &out)?;
         let detail = format!(

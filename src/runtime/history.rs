@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crypto::redact::Redactor;
-use features::runs::model::{Attachment, Body, COMMENT_BY, CallStatus, EventKind};
+use features::runs::model::{Attachment, BROKEN_OFF, Body, COMMENT_BY, CallStatus, EventKind};
 use kernel::text::head_tail;
 use kernel::{AccountId, Actor};
 use providers::model::{Message, Part, Role};
@@ -50,6 +50,8 @@ pub struct History {
     counted: Option<(u64, usize)>,
     /// Whether there are pictures that nobody has looked at yet.
     pictured: bool,
+    /// Whether the last message is what had come of an answer that broke off.
+    partial: bool,
 }
 
 /// A model as it was asked: the provider's stable word, and the model's name.
@@ -204,8 +206,10 @@ impl History {
                 }
             }
             EventKind::Notice { text } => self.say(text),
-            EventKind::Assistant { parts, input_tokens, output_tokens, .. } => {
+            EventKind::Assistant { parts, stop, input_tokens, output_tokens, .. } => {
+                let before = self.messages.len();
                 self.assistant(parts);
+                self.partial = stop == BROKEN_OFF && before < self.messages.len();
                 self.counted = (0 < *input_tokens)
                     .then(|| (input_tokens + output_tokens, self.messages.len()));
             }
@@ -215,7 +219,10 @@ impl History {
             // What was counted before holds no more.
             EventKind::Compacted { .. } => self.counted = None,
             EventKind::RunEnded { .. } => self.close("the run ended before this call was made"),
-            EventKind::CallStarted { provider, model, .. } => self.was_asked(provider, model),
+            EventKind::CallStarted { provider, model, .. } => {
+                self.was_asked(provider, model);
+                self.drop_partial();
+            }
             EventKind::RunStarted { .. }
             | EventKind::CallFailed { .. }
             | EventKind::ToolStarted { .. }
@@ -353,7 +360,18 @@ impl History {
         self.user(Part::text(text));
     }
 
+    /// Where nothing was said since an answer broke off, it is asked for anew: a model that was shown its beginning would
+    /// go on in the middle, and several providers take no conversation that ends with an answer.
+    fn drop_partial(&mut self) {
+        let last = self.messages.last().is_some_and(|last| last.role == Role::Assistant);
+        if std::mem::take(&mut self.partial) && last {
+            self.messages.pop();
+            self.authors.pop();
+        }
+    }
+
     fn user(&mut self, part: Part) {
+        self.partial = false;
         match self.messages.last_mut() {
             Some(last) if last.role == Role::User => last.parts.push(part),
             _ => {

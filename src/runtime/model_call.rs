@@ -7,17 +7,19 @@ use tracing::Instrument;
 use app::live::{BlockKind, Hub};
 use crypto::redact::{RedactStream, Spot};
 use features::connections::rests::Candidate;
-use features::runs::model::{Body, EventKind};
+use features::runs::model::{BROKEN_OFF, Body, EventKind};
 use features::usage::queries as usage;
 use features::usage::rules::{Admitted, Spent};
 use kernel::time::from_ms;
 use kernel::{CallKind, RunId, Timestamp};
 use net::retry::{self, Backoff, Next};
+use providers::Sink;
 use providers::bound::{Size, cut_off};
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::{ChatRequest, Delta, Received, Reply, StopReason, ToolChoice, Usage};
 
 use super::EngineError;
+use super::chosen::Chosen;
 use super::command::calls::{Begun, CallFailed, CallPaid, CutOff, Paid, Question, QuestionBegun};
 use super::journal::Journal;
 use super::turn::Turn;
@@ -64,6 +66,16 @@ enum Tried {
     Failed(ProviderError),
 }
 
+/// A call that failed, before it is written down.
+struct Broken {
+    call: u32,
+    millis: u64,
+    size: Size,
+    error: ProviderError,
+    /// Whether the time for one answer was over.
+    is_late: bool,
+}
+
 /// An answer that is not written down yet.
 pub(super) struct Answer {
     pub reply: Reply,
@@ -94,6 +106,13 @@ impl Answer {
         let Self { admitted, spent, well, .. } = self;
         Paid { reservation: admitted.reservation, spent, well }
     }
+}
+
+/// Whether an answer has neither words nor calls although nothing cut it short.
+pub(super) fn says_nothing(reply: &Reply) -> bool {
+    matches!(reply.stop, StopReason::End | StopReason::StopSequence)
+        && reply.calls().next().is_none()
+        && reply.text().trim().is_empty()
 }
 
 fn stop_word(stop: StopReason) -> &'static str {
@@ -130,21 +149,22 @@ impl Turn {
         let size = self.talk.fixed.and(Size::of_messages(&self.talk.request.messages));
         let started = Instant::now();
         let within = self.setting.engine.limits.answer_within(self.time_left());
-        let mut received = Received::default();
+        let (mut received, mut is_late) = (Received::default(), false);
         let outcome = {
             let mut live = Live::of(&self.talk.journal, call);
             let mut sink = |delta: Delta| {
                 received.push(&delta);
                 live.push(&delta);
             };
-            let asking = self.chooser.chosen.provider.stream(&self.talk.request, &mut sink);
+            let asking = self.stream(&mut sink);
             let outcome = tokio::select! {
                 reply = asking.instrument(self.span(call)) => Some(reply),
                 () = self.setting.cancel.cancelled() => None,
-                () = tokio::time::sleep(within) => Some(Err(ProviderError::new(
-                    ErrorClass::Timeout,
-                    "the model did not finish its answer in time",
-                ))),
+                () = tokio::time::sleep(within) => {
+                    is_late = true;
+                    let text = "the model did not finish its answer in time";
+                    Some(Err(ProviderError::new(ErrorClass::Timeout, text)))
+                }
             };
             live.finish();
             outcome
@@ -156,11 +176,14 @@ impl Turn {
                 let tokens = reply.usage.unwrap_or_else(|| self.guess(&admitted, size, &received));
                 let known = reply.usage.map(|_| size);
                 let spent = self.spent(&admitted, tokens, (&reply.model, reply.sooner), known);
-                let well = self.answered_well();
+                let well = if says_nothing(&reply) { None } else { self.answered_well() };
                 let answer = Answer { reply, admitted, spent, call, millis, well };
                 Ok(Called::Answered(Box::new(answer)))
             }
-            Some(Err(error)) => self.failed((call, millis), admitted, size, error, &received).await,
+            Some(Err(error)) => {
+                let broken = Broken { call, millis, size, error, is_late };
+                self.failed(broken, admitted, &received).await
+            }
             None => {
                 let spent = self.spent_so_far(&admitted, size, &received);
                 let piece = self.piece(&received, "stopped", (call, millis, &spent));
@@ -172,6 +195,19 @@ impl Turn {
                 })))
             }
         }
+    }
+
+    /// Asks who is to answer. One that cannot be held to the form that the program wants is not asked.
+    async fn stream(&self, sink: Sink<'_>) -> Result<Reply, ProviderError> {
+        let Chosen { provider, model, .. } = &self.chooser.chosen;
+        if let Some(format) = &self.talk.request.format
+            && !provider.takes_format(model, format)
+        {
+            let text = format!("{model} cannot be held to the form that the program asks for");
+            let error = ProviderError::new(ErrorClass::InvalidRequest, text);
+            return Err(ProviderError { sent: false, ..error });
+        }
+        provider.stream(&self.talk.request, sink).await
     }
 
     /// What the log says of whose call it is.
@@ -339,29 +375,30 @@ impl Turn {
         }
     }
 
-    /// Writes down a failed call: its money, and whether it is tried again.
+    /// Writes down a failed call: its money, the words that had come, and whether it is tried again. Nothing of a broken
+    /// answer was carried out, so asking again does nothing twice.
     async fn failed(
         &mut self,
-        (call, millis): (u32, u64),
+        broken: Broken,
         admitted: Admitted,
-        size: Size,
-        mut error: ProviderError,
         received: &Received,
     ) -> Result<Called, EngineError> {
+        let Broken { call, millis, size, mut error, is_late } = broken;
         self.ends.failures += 1;
         if error.received.is_none() {
             error = error.with_received(received.clone());
         }
-        let begun = error.has_content() || !received.is_empty();
+        // Who wrote for as long as an answer may take would do so again.
+        let endless = is_late && (error.has_content() || !received.is_empty());
         let now = self.talk.journal.ws.app.clock.now();
         let again = match error.again(self.ends.failures, retry::random()) {
-            Next::Wait(pause) if !begun && self.may_ask_again(&error) => {
+            Next::Wait(pause) if !endless && self.may_ask_again(&error) => {
                 Some(later(now.as_millisecond(), pause))
             }
             _ => None,
         };
         let spent = self.spent_so_far(&admitted, size, received);
-        let piece = self.piece(received, "broken_off", (call, millis, &spent));
+        let piece = self.piece(received, BROKEN_OFF, (call, millis, &spent));
         let cut_off = CutOff { call, reservation: admitted.reservation, spent, piece };
         let error = self.note_failure(cut_off, error, received, again).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);

@@ -24,7 +24,7 @@ use features::workspace::queries::modules::Off;
 use kernel::{CallKind, InputId, Outcome, RunId};
 use providers::bound::Size;
 use providers::catalog::Model;
-use providers::error::{ErrorClass, ProviderError};
+use providers::error::ErrorClass;
 use providers::model::ChatRequest;
 use store::ReadExt;
 
@@ -382,15 +382,15 @@ impl Turn {
 
     pub(super) async fn failed_for_good(
         &mut self,
-        error: &ProviderError,
+        class: ErrorClass,
+        reason: String,
     ) -> Result<Step, EngineError> {
-        let reason = error.class.explained(&error.message);
         if let Some(limit) = self.ends.wrap_up {
             // The limit ends it, and what is tried again later is not a run that has used it up.
             let summary = self.left_at(limit.which, &reason);
             return self.end(Outcome::Limit { which: limit.which.to_owned() }, &summary).await;
         }
-        let code = error.class.word().to_owned();
+        let code = class.word().to_owned();
         self.end(Outcome::Failed { code, reason }, "").await
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use features::connections::model::{Connection, Wire};
 use features::runs::model::Run;
 use features::tasks::model::Task;
 use kernel::{Outcome, Role, RunState, Thinking, WaitFor};
@@ -295,5 +296,63 @@ async fn what_a_program_wishes_of_an_answer_reaches_the_model() {
     assert!(limit.is_some_and(|limit| limit <= 16_384), "never more than the agent may: {sent}");
     let runs: Result<Vec<Run>, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
     assert_eq!(runs.unwrap().len(), 2);
+    hq.finish().await;
+}
+
+#[tokio::test]
+async fn the_form_of_an_answer_is_honoured_or_refused_by_name() {
+    let (hq, model, program) = work::with_program().await;
+    let schema = json!({ "type": "object", "properties": { "open": { "type": "integer" } } });
+    let form = json!({ "name": "count", "schema": schema, "strict": true });
+    let mut asked = asking(&[]);
+    asked["response_format"] = json!({ "type": "json_schema", "json_schema": form });
+    // What is said on the way to the answer is no part of it, piece by piece neither.
+    for stream in [false, true] {
+        model.push(Turn::text("I look.").and_call("task_list", json!({ "assignee": "any" })));
+        model.push(Turn::text("{\"open\": 3}"));
+        asked["stream"] = json!(stream);
+        let said = if stream {
+            let mut events = program.post_stream(CHAT, &asked).await;
+            let mut said = String::new();
+            while let Some(message) = events.next().await {
+                if message.data == "[DONE]" {
+                    break;
+                }
+                let more = message.json()["choices"][0]["delta"]["content"].clone();
+                said.push_str(more.as_str().unwrap_or_default());
+            }
+            said
+        } else {
+            let reply = program.post(CHAT, &asked).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+            reply.json()["choices"][0]["message"]["content"].as_str().expect("words").to_owned()
+        };
+        assert_eq!(said, "{\"open\": 3}");
+        assert_eq!(model.last().body["response_format"], asked["response_format"]);
+    }
+    let mut format = form.clone();
+    format["type"] = json!("json_schema");
+    let mut asked =
+        json!({ "model": "hq/ada", "input": "How many?", "text": { "format": format } });
+    model.push(Turn::text("{\"open\": 3}"));
+    let reply = program.post(RESPONSES, &asked).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.json()["text"], asked["text"]);
+    assert_eq!(model.last().body["response_format"]["json_schema"], form);
+
+    // A model that cannot be held to it is not asked.
+    let before = model.requests().len();
+    let mut other = work::all::<Connection>(&hq).remove(0);
+    (other.wire, other.base_url) = (Wire::Anthropic, model.anthropic_url());
+    let moved = hq.ws().write(&work::owner(&hq), move |tx| work::lay(tx, &other)).await;
+    moved.expect("it is written");
+    let reply = program.post(RESPONSES, &asked).await;
+    assert_eq!(reply.status, 400, "{}", reply.text);
+    assert_eq!(reply.json()["error"]["param"], "text.format", "{}", reply.text);
+    asked["text"] = json!({ "format": { "type": "text" } });
+    model.push(Turn::text("Three."));
+    let reply = program.post(RESPONSES, &asked).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(model.requests().len(), before + 1);
     hq.finish().await;
 }

@@ -9,7 +9,8 @@ use net::client::{ClientParts, HttpClient};
 use providers::base::{Wire, normalise};
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::{
-    Cache, ChatRequest, Delta, Message, Part, Received, Reply, StopReason, ToolDef, Usage,
+    AnswerFormat, Cache, ChatRequest, Delta, Message, Part, Received, Reply, StopReason, ToolDef,
+    Usage,
 };
 use providers::wire::{Connection, Limits};
 use providers::{Key, Lessons, Provider, connect};
@@ -124,6 +125,91 @@ async fn an_answer_that_is_not_streamed_is_read_too() {
         assert_eq!((reply.text().as_str(), reply.stop), ("All at once", StopReason::ToolUse));
         assert_eq!(reply.usage.map(|u| u.output), Some(20));
         assert!(deltas.contains(&Delta::Text("All at once".into())), "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_whole_is_not_waited_for_although_its_stream_stays_open() {
+    // Whoever waited for the end of the stream, or for all of the tail, would wait here for ever.
+    let long = Duration::from_secs(100_000);
+    for wire in ALL {
+        let patient = Limits { idle: long, tail: long, ..limits() };
+        let server = ModelServer::start().await;
+        server.push(Turn::text("That is all").and_call("read", json!({})).open());
+        let reply = ask(&*provider_with(wire, &server, patient)).await.0.expect("an answer");
+        assert_eq!(reply.text(), "That is all", "{wire:?}");
+        assert_eq!(reply.calls().count(), 1, "{wire:?}");
+        assert_eq!(reply.usage.map(|usage| usage.output), Some(20), "what follows is counted");
+        // A server that counts nothing is waited for as long as the tail is.
+        let hasty = Limits { idle: long, tail: Duration::from_millis(10), ..limits() };
+        server.push(Turn::text("That is all").no_usage().open());
+        let reply = ask(&*provider_with(wire, &server, hasty)).await.0.expect("an answer");
+        assert_eq!(reply.text(), "That is all", "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_form_of_an_answer_is_asked_for_in_the_words_of_each_protocol() {
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    let format =
+        AnswerFormat { name: "place".to_owned(), schema: Some(schema.clone()), strict: Some(true) };
+    let any = AnswerFormat { schema: None, strict: None, ..format.clone() };
+    for (wire, model, takes_any) in [
+        (Wire::Anthropic, "claude-sonnet-4-5", false),
+        (Wire::OpenAiChat, "mock", true),
+        (Wire::OpenAiResponses, "mock", true),
+        (Wire::Gemini, "gemini-3-pro", true),
+        (Wire::Ollama, "mock", true),
+    ] {
+        let server = ModelServer::start().await;
+        let provider = provider(wire, &server);
+        assert!(provider.takes_format(model, &format), "{wire:?}");
+        assert_eq!(provider.takes_format(model, &any), takes_any, "{wire:?}");
+        server.usually(Turn::text("{}"));
+        let sent = async |format: &AnswerFormat| {
+            let request =
+                ChatRequest { model: model.to_owned(), format: Some(format.clone()), ..request() };
+            provider.stream(&request, &mut |_| {}).await.expect("an answer");
+            server.last().body
+        };
+        let (body, object) = (sent(&format).await, sent(&any).await);
+        let described = json!({ "name": "place", "schema": schema, "strict": true });
+        match wire {
+            Wire::Anthropic => {
+                let told = json!({ "type": "json_schema", "schema": schema });
+                assert_eq!(body["output_config"]["format"], told);
+            }
+            Wire::OpenAiChat => {
+                let told = json!({ "type": "json_schema", "json_schema": described });
+                assert_eq!(body["response_format"], told);
+                assert_eq!(object["response_format"], json!({ "type": "json_object" }));
+            }
+            Wire::OpenAiResponses => {
+                let mut told = described;
+                told["type"] = json!("json_schema");
+                assert_eq!(body["text"]["format"], told);
+                assert_eq!(object["text"]["format"], json!({ "type": "json_object" }));
+            }
+            Wire::Gemini => {
+                let config = &body["generationConfig"];
+                assert_eq!(config["responseJsonSchema"], schema);
+                assert_eq!(config["responseMimeType"], "application/json");
+                assert_eq!(object["generationConfig"]["responseJsonSchema"], json!(null));
+            }
+            Wire::Ollama => {
+                assert_eq!((&body["format"], &object["format"]), (&schema, &json!("json")));
+                assert_eq!(body["tools"], json!(null), "a form would hold for calls, too");
+            }
+        }
+    }
+    for (wire, model) in [
+        (Wire::Anthropic, "claude-opus-4-1-20250805"),
+        (Wire::Anthropic, "claude-sonnet-4-20250514"),
+        (Wire::Anthropic, "claude-3-5-haiku-latest"),
+        (Wire::Gemini, "gemini-2.5-pro"),
+    ] {
+        let server = ModelServer::start().await;
+        assert!(!provider(wire, &server).takes_format(model, &format), "{model}");
     }
 }
 

@@ -10,6 +10,7 @@ use crypto::redact::Watch;
 use kernel::{ConnectionId, TypedId};
 use providers::account::{Account, SignedIn};
 use providers::catalog::Model;
+use providers::model::AnswerFormat;
 use providers::practice::Practice;
 use providers::wire::Connection as Line;
 use providers::{Key, Provider};
@@ -20,6 +21,7 @@ use super::away::{self, LentAccount};
 use super::model::{Connection, SpareKeys, Window};
 use super::queries;
 use super::rules::{ConnectionError, NewKey};
+use crate::runs::model::AnswerForm;
 
 /// The provider of a connection; none means practice.
 ///
@@ -30,6 +32,14 @@ pub fn provider(
     connection: Option<ConnectionId>,
 ) -> Result<Arc<dyn Provider>, ConnectionError> {
     with_key(ws, connection, 0)
+}
+
+/// The form that a program wants for an answer, as providers know it.
+#[must_use]
+pub fn format_of(form: &AnswerForm) -> AnswerFormat {
+    // ok: it was read from JSON when the program sent it.
+    let schema = form.schema.as_ref().and_then(|schema| serde_json::from_str(&schema.0).ok());
+    AnswerFormat { name: form.name.clone(), schema, strict: form.strict }
 }
 
 /// The same with another of the connection's keys.

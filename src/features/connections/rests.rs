@@ -55,6 +55,7 @@ pub fn scope(class: ErrorClass) -> Option<Scope> {
         | ErrorClass::Timeout
         | ErrorClass::Interrupted
         | ErrorClass::Garbage
+        | ErrorClass::EmptyAnswer
         | ErrorClass::NotFoundModel => Some(Scope::Model),
         ErrorClass::ContextTooLong
         | ErrorClass::Replay

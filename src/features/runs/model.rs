@@ -36,10 +36,10 @@ pub use child::{
     Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,
 };
 pub use context::{Asked, CONTEXTS, Context};
-pub use demand::{ClientChoice, ClientTool, Demand, OTHERS};
+pub use demand::{AnswerForm, ClientChoice, ClientTool, Demand, OTHERS};
 pub use event::{
-    Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, LeftOut, PromptPart,
-    SeenFile, SessionEvent, SummaryBy,
+    BROKEN_OFF, Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, LeftOut,
+    PromptPart, SeenFile, SessionEvent, SummaryBy,
 };
 pub use evidence::{Evidence, RUN_EVIDENCE};
 pub use habits::{Habits, NEVER, TALK_CHOICES, TalkChoice, TalkWish};
@@ -47,7 +47,7 @@ pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
 pub use marks::{MARKS_BY_MEMBER, READ_MARKS, ReadMark};
-pub use outside::{Brought, OUTSIDE, Outside, Place, WRITTEN, Written};
+pub use outside::{Brought, OUTSIDE, Outside, Place, SCRATCH, WRITTEN, Written};
 pub use park::{PARKS, PARKS_BY_TASK, Park};
 pub use queue::{
     ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueWish, Queueing,

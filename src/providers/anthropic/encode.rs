@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::catalog::{Model, ThinkingKind};
 use crate::ids;
@@ -156,9 +157,25 @@ enum Think {
     Disabled,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 struct OutputConfig {
-    effort: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Value>,
+}
+
+/// Whether a model takes `output_config.format`: Claude from 4.5 on.
+pub(super) fn has_formats(model: &str) -> bool {
+    let Some(rest) = model.strip_prefix("claude-") else { return false };
+    // "sonnet-4-5-20250929", "opus-5": a date is no version.
+    let numbers = rest.split('-').skip(1).map_while(|part| part.parse::<u32>().ok());
+    let mut version = numbers.take_while(|number| *number < 1_000);
+    match (version.next(), version.next()) {
+        (Some(4), minor) => minor.is_some_and(|minor| 5 <= minor),
+        (Some(major), _) => 5 <= major,
+        (None, _) => false,
+    }
 }
 
 #[derive(Serialize)]
@@ -172,7 +189,11 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
         "" => request.max_output,
         _ => request.max_output.min(model.max_output),
     };
-    let (thinking, output_config) = thinking(request, model, max_tokens);
+    let (thinking, mut output_config) = thinking(request, model, max_tokens);
+    if let Some(schema) = request.format.as_ref().and_then(|format| format.schema.as_ref()) {
+        let format = Some(json!({ "type": "json_schema", "schema": schema }));
+        output_config.get_or_insert_default().format = format;
+    }
     let thinks = !matches!(thinking, None | Some(Think::Disabled));
     let sampling = model.sampling && !thinks;
     let mut body = Body {
@@ -265,7 +286,7 @@ fn effort(level: Thinking) -> Option<OutputConfig> {
         Thinking::High => "high",
         Thinking::Max => "max",
     };
-    Some(OutputConfig { effort })
+    Some(OutputConfig { effort: Some(effort), format: None })
 }
 
 /// The budget has to be below `max_tokens`, which is what was reserved and is never raised for it.
@@ -390,8 +411,6 @@ fn mark(body: &mut Body<'_>, request: &ChatRequest) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::catalog;
     use crate::model::{Cache, Message};

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::catalog::{self, Model};
 use super::error::ProviderError;
 use super::media::{self, Carries};
-use super::model::{Abilities, ChatRequest, ModelInfo, Reply};
+use super::model::{Abilities, AnswerFormat, ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, known};
 use net::message::{Method, Request};
@@ -99,6 +99,10 @@ impl Provider for Anthropic {
 
     fn takes_documents(&self) -> bool {
         true
+    }
+
+    fn takes_format(&self, model: &str, format: &AnswerFormat) -> bool {
+        format.schema.is_some() && encode::has_formats(model)
     }
 
     fn model(&self, id: &str) -> Model {

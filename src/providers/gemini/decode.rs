@@ -236,6 +236,11 @@ impl Decode for Decoder {
         self.stop.is_some()
     }
 
+    fn settled(&self) -> bool {
+        // Each piece counts all so far, the last one too.
+        self.stop.is_some() && self.usage.is_some()
+    }
+
     fn received(&mut self) -> Received {
         std::mem::take(&mut self.received)
     }

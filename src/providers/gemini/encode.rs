@@ -83,6 +83,12 @@ fn generation(request: &ChatRequest, model: &Model) -> Value {
     if !request.stop.is_empty() {
         config["stopSequences"] = json!(request.stop);
     }
+    if let Some(format) = &request.format {
+        config["responseMimeType"] = json!("application/json");
+        if let Some(schema) = &format.schema {
+            config["responseJsonSchema"] = schema.clone();
+        }
+    }
     if let Some(thinking) = thinking(request.thinking, model, limit) {
         config["thinkingConfig"] = thinking;
     }

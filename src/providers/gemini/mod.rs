@@ -13,7 +13,7 @@ use super::catalog::{self, Model};
 use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::{ErrorClass, ProviderError};
 use super::media::{self, Carries};
-use super::model::{Abilities, ChatRequest, ModelInfo, Reply, ToolDef};
+use super::model::{Abilities, AnswerFormat, ChatRequest, ModelInfo, Reply, ToolDef};
 use super::wire::Connection;
 use super::{Provider, Sink, ids, known};
 use net::message::{Method, Request};
@@ -144,6 +144,11 @@ impl Provider for Gemini {
 
     fn takes_documents(&self) -> bool {
         true
+    }
+
+    fn takes_format(&self, model: &str, _format: &AnswerFormat) -> bool {
+        // Models before 3 take a form or tools, and agents have tools.
+        !["gemini-1", "gemini-2"].iter().any(|old| model.starts_with(old))
     }
 
     fn model(&self, id: &str) -> Model {

@@ -37,6 +37,11 @@ pub(super) fn body(
     body.insert("messages".to_owned(), Value::Array(messages(request)));
     // A model without the ability fails the whole request when it is offered tools.
     let tools = shown.can.tools != Some(false) && request.tool_choice != ToolChoice::None;
+    // The form holds for all that is written, calls too: with tools on offer there would be neither.
+    let tools = tools && request.format.is_none();
+    if let Some(format) = &request.format {
+        body.insert("format".to_owned(), format.schema.clone().unwrap_or_else(|| json!("json")));
+    }
     if tools && !request.tools.is_empty() {
         body.insert("tools".to_owned(), Value::Array(request.tools.iter().map(tool).collect()));
     }

@@ -14,7 +14,7 @@ use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::{ErrorClass, ProviderError};
 use super::learned::Learned;
 use super::media::{self, Carries};
-use super::model::{ChatRequest, ModelInfo, Reply};
+use super::model::{AnswerFormat, ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, ids};
 pub(super) use abilities::Shown;
@@ -161,6 +161,10 @@ impl Provider for Ollama {
             answer.map_err(|error| with_hint(error, &request.model))
         }
         .boxed()
+    }
+
+    fn takes_format(&self, _model: &str, _format: &AnswerFormat) -> bool {
+        true
     }
 
     fn model(&self, id: &str) -> Model {

@@ -18,6 +18,8 @@ pub(super) struct Decoder {
     calls: Vec<Call>,
     tags: Option<Splitter>,
     usage: Option<Usage>,
+    /// Whether tokens were counted at the end of the answer or behind it; some servers count all along.
+    counted_last: bool,
     /// Whether it was answered sooner than others.
     sooner: Option<bool>,
     response_id: Option<String>,
@@ -159,6 +161,10 @@ impl Decode for Decoder {
         self.done || self.stop.is_some()
     }
 
+    fn settled(&self) -> bool {
+        self.done || self.counted_last
+    }
+
     fn received(&mut self) -> Received {
         std::mem::take(&mut self.received)
     }
@@ -196,6 +202,7 @@ impl Decoder {
             calls: Vec::new(),
             tags: (tags == Tags::Split).then(Splitter::default),
             usage: None,
+            counted_last: false,
             sooner: None,
             response_id: None,
             model: None,
@@ -403,6 +410,7 @@ impl Decoder {
             output: number(&["completion_tokens"]).unwrap_or(0),
             reasoning: number(&["completion_tokens_details", "reasoning_tokens"]).unwrap_or(0),
         };
+        self.counted_last |= self.stop.is_some() && usage.total() != 0;
         // Servers that count nothing send zeros.
         usage.tell(&mut self.usage, out);
     }

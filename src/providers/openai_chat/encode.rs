@@ -40,6 +40,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_cache_key: Option<&'a str>,
@@ -162,6 +164,7 @@ pub(super) fn body(
         temperature: request.temperature.filter(|_| model.sampling && quirks.temperature),
         top_p: request.top_p.filter(|_| model.sampling && quirks.temperature),
         stop: if quirks.stop && (model.sampling || !quirks.maker) { &request.stop } else { &[] },
+        response_format: request.format.as_ref().map(openai::chat_format),
         user: request.metadata.user.as_deref().filter(|_| quirks.hints),
         prompt_cache_key: request.metadata.cache_key.as_deref().filter(|_| quirks.hints),
         service_tier: request.fast.map(openai::tier),

@@ -8,12 +8,13 @@ mod quirks;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::base::Server;
 use super::catalog::{self, Model};
 use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::ProviderError;
 use super::learned::Learned;
 use super::media::{self, Carries};
-use super::model::{ChatRequest, ModelInfo, Reply};
+use super::model::{AnswerFormat, ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
 use decode::{Decoder, Tags};
@@ -85,6 +86,14 @@ impl Provider for OpenAiChat {
     ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
         let post = openai::head(&self.connection, Method::Post, "embeddings");
         embedding::openai(&self.connection, post, request).boxed()
+    }
+
+    fn takes_format(&self, _model: &str, format: &AnswerFormat) -> bool {
+        match self.connection.base.server {
+            // They know JSON, and no schemas.
+            Server::DeepSeek | Server::Moonshot => format.schema.is_none(),
+            _ => true,
+        }
     }
 
     fn model(&self, id: &str) -> Model {

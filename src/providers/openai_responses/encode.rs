@@ -102,6 +102,8 @@ struct Body<'a> {
     temperature: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Value>,
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     include: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +194,7 @@ pub(super) fn body(
         max_output_tokens: (!dialect.no_limit).then_some(limit.max(OUTPUT_LEAST)),
         temperature: request.temperature.filter(|_| sampling),
         top_p: request.top_p.filter(|_| sampling),
+        text: request.format.as_ref().map(|format| json!({ "format": openai::format(format) })),
         include: if sealed { &["reasoning.encrypted_content"] } else { &[] },
         prompt_cache_key: request.metadata.cache_key.as_deref().filter(|_| hints),
         safety_identifier: request.metadata.user.as_deref().filter(|_| hints),

@@ -12,7 +12,7 @@ use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::ProviderError;
 use super::learned::Learned;
 use super::media::{self, Carries};
-use super::model::{ChatRequest, ModelInfo, Reply};
+use super::model::{AnswerFormat, ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
 use decode::Decoder;
@@ -95,6 +95,10 @@ impl Provider for OpenAiResponses {
     ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
         let post = openai::head(&self.connection, Method::Post, "embeddings");
         embedding::openai(&self.connection, post, request).boxed()
+    }
+
+    fn takes_format(&self, _model: &str, _format: &AnswerFormat) -> bool {
+        true
     }
 
     fn model(&self, id: &str) -> Model {

@@ -129,24 +129,40 @@ async fn the_next_of_the_list_answers_and_the_run_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_model_that_was_chosen_strictly_is_never_replaced() {
+async fn an_agent_with_its_own_model_falls_back_on_the_workspace_list_unless_it_has_its_own() {
     let office = Office::open().await;
     let (other, id) = second(&office, "spare").await;
     fall_back(&office, None, vec![named(id, "spare")]).await;
     other.usually(Turn::text("I am somebody else."));
-    // An agent with a model of its own and no list of its own.
+    office.model.usually(Turn::error(402, "insufficient_quota", "No credit"));
     let ada = office.agent_on("Ada", "mock").await;
-    office.model.push(Turn::error(402, "insufficient_quota", "No credit"));
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert_eq!((run.summary.as_str(), other.requests().len()), ("I am somebody else.", 1));
+
+    // A list of its own that names nobody: its model is never replaced.
+    let api = office.hq.api().await;
+    let (path, set) = ("/api/v1/connections/fallbacks", json!({ "agent": ada.id, "models": [] }));
+    let set = api.json("PUT", path, &set).await.json();
+    assert_eq!((&set["own"], &set["models"]), (&json!(true), &json!([])), "{set}");
     let run = office.ended(office.say(&ada, "Hello?").await).await;
     assert!(
         matches!(&run.outcome, Some(Outcome::Failed { code, .. }) if code == "billing"),
         "{run:?}"
     );
-    assert!(other.requests().is_empty());
-    // With a list of its own it may.
-    fall_back(&office, Some(&ada), vec![named(id, "spare")]).await;
+    assert_eq!(other.requests().len(), 1);
+
+    // A list of its own that names somebody.
+    let (third, third_id) = second_called(&office, "Third", "third").await;
+    third.usually(Turn::text("I am the third."));
+    fall_back(&office, Some(&ada), vec![named(third_id, "third")]).await;
     let run = office.ended(office.say(&ada, "Hello?").await).await;
-    assert_eq!((run.summary.as_str(), other.requests().len()), ("I am somebody else.", 1));
+    assert_eq!(run.summary, "I am the third.");
+
+    // Without one it is the workspace's again.
+    let set = api.json("PUT", path, &json!({ "agent": ada.id })).await.json();
+    assert_eq!((&set["own"], &set["models"][0]["model"]), (&json!(false), &json!("spare")));
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert_eq!(run.summary, "I am somebody else.");
     office.hq.finish().await;
 }
 
@@ -218,18 +234,49 @@ async fn a_list_that_only_a_person_can_mend_ends_the_run_with_all_reasons() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_has_begun_is_not_given_to_somebody_else() {
+async fn an_answer_that_broke_off_or_is_empty_is_given_by_the_next_of_the_list() {
+    for (turns, class, asked) in [
+        (vec![Turn::text("Half of an").cut(), Turn::text("Half of an").cut()], "interrupted", 2),
+        // Who has too much to do is not waited for.
+        (vec![Turn::text("Half").failing("overloaded_error", "Overloaded")], "overloaded", 1),
+        (vec![Turn::text(""), Turn::text("")], "empty_answer", 2),
+    ] {
+        let office = Office::open().await;
+        let ada = office.agent("Ada").await;
+        let (other, id) = second(&office, "spare").await;
+        fall_back(&office, None, vec![named(id, "spare")]).await;
+        other.push(Turn::text("The whole."));
+        for turn in turns {
+            office.model.push(turn);
+        }
+        let run = office.say(&ada, "Hello?").await;
+        if class == "interrupted" {
+            office.pass_retry(run, 1).await;
+        }
+        let ended = office.ended(run).await;
+        assert_eq!(ended.summary, "The whole.", "{class} {ended:?}");
+        assert_eq!((office.model.requests().len(), other.requests().len()), (asked, 1), "{class}");
+        assert!(!other.last().text().contains("Half"), "{}", other.last().text());
+        assert_eq!(resting(&office), [(0, Some("mock".to_owned()), class, 1)]);
+        assert_eq!(office.usage(run).len(), asked + 1, "{class}: each try is booked");
+        office.hq.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_which_nobody_says_a_word_ends_the_run_with_that() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let (other, id) = second(&office, "spare").await;
     fall_back(&office, None, vec![named(id, "spare")]).await;
-    office.model.push(Turn::text("Half of an").cut());
+    office.model.usually(Turn::text(""));
+    other.usually(Turn::text(" "));
     let run = office.ended(office.say(&ada, "Hello?").await).await;
-    assert!(
-        matches!(&run.outcome, Some(Outcome::Failed { code, .. }) if code == "interrupted"),
-        "{run:?}"
-    );
-    assert!(other.requests().is_empty());
+    let Some(Outcome::Failed { code, reason }) = &run.outcome else { panic!("{run:?}") };
+    assert_eq!(code, "empty_answer");
+    let each = ["mock (Scripted) gave no answer", "spare (Second) gave no answer"];
+    assert!(each.iter().all(|one| reason.contains(one)), "{reason}");
+    assert_eq!((office.model.requests().len(), other.requests().len()), (2, 2));
     office.hq.finish().await;
 }
 

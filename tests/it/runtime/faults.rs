@@ -160,7 +160,52 @@ async fn an_answer_that_never_was_one_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_breaks_off_is_not_asked_for_twice_and_is_booked() {
+async fn an_answer_that_breaks_off_is_asked_for_anew_and_every_try_is_booked() {
+    for wire in
+        [Wire::Anthropic, Wire::OpenaiChat, Wire::OpenaiResponses, Wire::Gemini, Wire::Ollama]
+    {
+        let office = Office::with(Setup::default(), wire, "mock").await;
+        office.price(3_000_000, 15_000_000).await;
+        let ada = office.agent("Ada").await;
+        let write =
+            |turn: Turn| turn.and_call("write", json!({ "path": "notes.md", "content": "Grüße" }));
+        office.model.push(write(Turn::text("Half of an")).cut());
+        office.model.push(write(Turn::text("Half more")).failing("overloaded_error", "Overloaded"));
+        office.model.push(write(Turn::text("I write it down."))).push(Turn::text("It is written."));
+        let run = office.say(&ada, "Write it down").await;
+        office.pass_retry(run, 1).await;
+        office.pass_retry(run, 2).await;
+        assert_eq!(office.ended(run).await.summary, "It is written.", "{wire:?}");
+        let events = office.events(run);
+        let parts: Vec<&str> = events
+            .iter()
+            .filter_map(|kind| match kind {
+                EventKind::Assistant { parts, stop, .. } if stop == "broken_off" => {
+                    Some(parts.head())
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(
+            matches!(parts[..], [one, two] if one.contains("Half of an") && two.contains("Half more")),
+            "what was shown is kept: {wire:?} {parts:?}"
+        );
+        assert_eq!(office.results(run).len(), 1, "the call was carried out once: {wire:?}");
+        let requests = office.model.requests();
+        assert_eq!(requests.len(), 4);
+        assert!(
+            requests.iter().all(|seen| !seen.text().contains("Half")),
+            "whoever is asked anew begins anew: {wire:?}"
+        );
+        let usage = office.usage(run);
+        assert_eq!(usage.len(), 4, "{wire:?} {usage:?}");
+        assert!(usage.iter().all(|one| one.billed_micros.is_some_and(|micros| 0 < micros)));
+        office.hq.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_breaks_off_each_time_ends_the_run_with_its_words() {
     let office = Office::open().await;
     office.price(3_000_000, 15_000_000).await;
     let ada = office.agent("Ada").await;
@@ -172,9 +217,11 @@ async fn an_answer_that_breaks_off_is_not_asked_for_twice_and_is_booked() {
             "server_error",
         ),
     ] {
-        office.model.push(turn);
+        office.model.push(turn.clone()).push(turn.clone()).push(turn);
         let run = office.say(&ada, "Hello?").await;
-        assert_eq!(failed(&office, run).await, (class.to_owned(), again(class, 1)));
+        office.pass_retry(run, 1).await;
+        office.pass_retry(run, 2).await;
+        assert_eq!(failed(&office, run).await, (class.to_owned(), again(class, 3)));
         let piece = office.events(run).into_iter().find_map(|kind| match kind {
             EventKind::Assistant { parts, stop, .. } => Some((parts.head().to_owned(), stop)),
             _ => None,
@@ -187,12 +234,12 @@ async fn an_answer_that_breaks_off_is_not_asked_for_twice_and_is_booked() {
         let why = told["outcome"].to_string();
         assert!(!why.contains("connection to") && !why.contains("final event"), "{told}");
         let usage = office.usage(run);
-        assert_eq!((usage.len(), usage[0].estimated), (1, true), "{class}");
+        assert_eq!((usage.len(), usage[0].estimated), (3, true), "{class}");
         assert!(0 < usage[0].billed_micros.expect("a price is known"));
         assert!(usage[0].model == "mock" && usage[0].connection == Some(office.connection));
     }
     // The rest stays held back for a while: the provider may still be writing.
-    assert_eq!(office.all::<Reservation>().len(), 3);
+    assert_eq!(office.all::<Reservation>().len(), 9);
     office.hq.finish().await;
 }
 
@@ -211,7 +258,7 @@ async fn a_provider_that_never_answers_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_stops_in_the_middle_is_given_up_and_not_asked_again() {
+async fn an_answer_that_takes_all_the_time_there_is_is_not_asked_for_again() {
     // The half of the answer has to come within it.
     let limits = Limits { answer: Duration::from_secs(3), ..Limits::default() };
     let office = Office::limited(limits).await;

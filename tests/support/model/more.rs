@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::wire::{Tokens, call_id, parts, words};
-use super::{End, Say, Turn};
+use super::{Say, Turn};
 
 fn item(say: &Say, id: &str, n: usize) -> Value {
     match say {
@@ -87,11 +87,11 @@ pub(super) fn responses_events(turn: &Turn, id: &str, model: &str) -> Vec<String
                 .for_each(|j| push(more("response.function_call_arguments.delta", j))),
         }
         let last = n + 1 == turn.says.len();
-        if matches!(turn.end, End::Whole) || !last {
+        if turn.is_whole() || !last {
             push(json!({ "type": "response.output_item.done", "output_index": n, "item": whole }));
         }
     }
-    if matches!(turn.end, End::Whole) {
+    if turn.is_whole() {
         let response = responses_document(turn, id, model);
         let kind = if response["status"] == "incomplete" { "incomplete" } else { "completed" };
         push(json!({ "type": format!("response.{kind}"), "response": response }));
@@ -160,7 +160,7 @@ pub(super) fn gemini_events(turn: &Turn, id: &str, model: &str) -> Vec<String> {
         let said = gemini_parts(say, id, n, |text| words(text).collect());
         said.into_iter().for_each(|part| push(part, None, None));
     }
-    if matches!(turn.end, End::Whole) {
+    if turn.is_whole() {
         let stop = turn.stop.clone().unwrap_or_else(|| "STOP".to_owned());
         push(json!({ "text": "" }), Some(stop), turn.usage.map(gemini_usage));
     }
@@ -220,7 +220,7 @@ pub(super) fn ollama_events(turn: &Turn, model: &str) -> Vec<String> {
             })),
         }
     }
-    if matches!(turn.end, End::Whole) {
+    if turn.is_whole() {
         let mut line = ollama_line(model, json!({ "role": "assistant", "content": "" }));
         ollama_end(turn, &mut line);
         events.push(format!("{line}\n"));

@@ -281,7 +281,7 @@ fn streamed(turn: &Turn, events: Vec<String>, protocol: Protocol) -> Body {
     pieces(&mut steps, &mut pending, turn.piece);
     match turn.end {
         End::Broken => steps.push_back(Step::Break),
-        End::Stalled => steps.push_back(Step::Stall),
+        End::Stalled | End::Open => steps.push_back(Step::Stall),
         End::Whole | End::Cut | End::Error { .. } => {}
     }
     Body::from_stream(stream::unfold(steps, |mut steps| async move {

@@ -63,6 +63,8 @@ pub(super) enum End {
     Cut,
     /// The connection breaks.
     Broken,
+    /// The final event but for the mark that ends a stream of Chat Completions; the connection stays.
+    Open,
     /// Nothing more comes, the connection stays.
     Stalled,
     /// An error event.
@@ -237,6 +239,12 @@ impl Turn {
         self
     }
 
+    /// Is whole, and keeps the connection without the mark that nothing more comes.
+    pub fn open(mut self) -> Self {
+        self.end = End::Open;
+        self
+    }
+
     /// Says nothing more in place of the final event, and keeps the connection.
     pub fn stalled(mut self) -> Self {
         self.end = End::Stalled;
@@ -255,6 +263,10 @@ impl Turn {
             headers.push((name.to_owned(), value.to_owned()));
         }
         self
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.end, End::Whole | End::Open)
     }
 
     pub(super) fn calls(&self) -> bool {

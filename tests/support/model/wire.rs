@@ -104,7 +104,7 @@ pub(super) fn messages_events(turn: &Turn, id: &str, model: &str) -> Vec<String>
         }
         push(json!({ "type": "content_block_stop", "index": index }));
     }
-    if matches!(turn.end, End::Whole) {
+    if turn.is_whole() {
         push(json!({
             "type": "message_delta",
             "delta": { "stop_reason": messages_stop(turn), "stop_sequence": null },
@@ -179,7 +179,7 @@ pub(super) fn chat_events(turn: &Turn, id: &str, model: &str, counts: bool) -> V
             }
         }
     }
-    if matches!(turn.end, End::Whole) {
+    if turn.is_whole() {
         push(json!({}), Some(chat_stop(turn)));
         if let (Some(tokens), true) = (turn.usage, counts) {
             let data = json!({
@@ -188,7 +188,9 @@ pub(super) fn chat_events(turn: &Turn, id: &str, model: &str, counts: bool) -> V
             });
             events.push(format!("data: {data}\n\n"));
         }
-        events.push("data: [DONE]\n\n".to_owned());
+        if matches!(turn.end, End::Whole) {
+            events.push("data: [DONE]\n\n".to_owned());
+        }
     }
     events
 }

@@ -40,6 +40,7 @@ pub fn status_of(class: ErrorClass) -> &'static str {
         ErrorClass::Billing => "billing",
         ErrorClass::Timeout => "timeout",
         ErrorClass::Garbage
+        | ErrorClass::EmptyAnswer
         | ErrorClass::InvalidRequest
         | ErrorClass::Replay
         | ErrorClass::ContextTooLong

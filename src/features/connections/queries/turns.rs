@@ -32,7 +32,7 @@ pub fn slots(tx: &impl ReadExt, connection: ConnectionId) -> Result<Vec<u32>, St
     Ok(slots)
 }
 
-/// The list of an agent to fall back on, or the workspace's.
+/// An agent's own list to fall back on, or the workspace's; empty where there is none.
 ///
 /// # Errors
 /// When the disk fails.
@@ -40,9 +40,17 @@ pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Named>
     Ok(tx.get::<Fallbacks>(Fallbacks::key(agent))?.map_or_else(Vec::new, |list| list.models))
 }
 
+/// An agent's own list to fall back on, and an empty one where it is to have nobody; nothing where the workspace's counts.
+///
+/// # Errors
+/// When the disk fails.
+pub fn own_fallbacks(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Vec<Named>>, StoreError> {
+    Ok(tx.get::<Fallbacks>(Fallbacks::key(Some(agent)))?.map(|list| list.models))
+}
+
 /// Everybody who may answer for a choice, in order, whether they rest or not: the model that was chosen with each of
 /// its keys, then those to fall back on. What a person chose for a message or a task falls back on nobody else; an
-/// agent's own model falls back on the agent's list, the workspace's on the workspace's.
+/// agent's own model falls back on the agent's list, and without one on the workspace's, as the workspace's model does.
 ///
 /// # Errors
 /// When the disk fails.
@@ -53,7 +61,10 @@ pub fn candidates(
 ) -> Result<Vec<Candidate>, StoreError> {
     let first = Named { connection: choice.connection, model: choice.model.clone() };
     let more = match choice.source {
-        ModelSource::Agent => fallbacks(tx, Some(agent))?,
+        ModelSource::Agent => match own_fallbacks(tx, agent)? {
+            Some(own) => own,
+            None => fallbacks(tx, None)?,
+        },
         ModelSource::Workspace => fallbacks(tx, None)?,
         ModelSource::Message
         | ModelSource::Session
@@ -269,6 +280,9 @@ pub fn levels(
     Ok(known.levels())
 }
 
+/// What a form sends in the first place of an agent's list for the workspace's.
+pub const OF_WORKSPACE: &str = "workspace";
+
 /// One place of a list to fall back on.
 pub struct Place {
     /// The name of its field.
@@ -287,13 +301,21 @@ pub fn fallback_fields(
     tx: &impl ReadExt,
     agent: Option<AgentId>,
 ) -> Result<Vec<Place>, StoreError> {
-    let list = fallbacks(tx, agent)?;
+    let own = match agent {
+        Some(agent) => own_fallbacks(tx, agent)?,
+        None => Some(fallbacks(tx, None)?),
+    };
+    let (follows, list) = (own.is_none(), own.unwrap_or_default());
     let picks = super::picks(tx)?;
     let fields = [("first", "Fallback models"), ("second", "Then"), ("third", "Then")];
     let mut out = Vec::new();
     for (n, (field, label)) in fields.into_iter().enumerate() {
         let now = list.get(n);
-        let mut choices = vec![parts::Choice::new("", "nobody else", now.is_none())];
+        let mut choices =
+            vec![parts::Choice::new("", "nobody else", now.is_none() && !(follows && n == 0))];
+        if agent.is_some() && n == 0 {
+            choices.insert(0, parts::Choice::new(OF_WORKSPACE, "the workspace's list", follows));
+        }
         for pick in &picks {
             let is_now =
                 now.is_some_and(|now| now.connection == pick.connection && now.model == pick.model);

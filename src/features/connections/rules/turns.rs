@@ -76,7 +76,8 @@ pub fn remove_key(
     Ok(())
 }
 
-/// Sets the models that answer in turn when the chosen one does not; an empty list for none.
+/// Sets the models that answer in turn when the chosen one does not; an empty list for none. An agent with an empty list
+/// has nobody to fall back on, whatever the workspace's list says.
 ///
 /// # Errors
 /// `NotFound` for an unknown connection, `BadModel`, `NoAgent`, `TooManyModels`.
@@ -107,7 +108,7 @@ pub fn set_fallbacks(
         return Err(ConnectionError::TooManyModels);
     }
     let id = Fallbacks::key(agent);
-    if list.is_empty() {
+    if list.is_empty() && agent.is_none() {
         if tx.get::<Fallbacks>(id.clone())?.is_some() {
             tx.delete::<Fallbacks>(id)?;
         }
@@ -117,6 +118,19 @@ pub fn set_fallbacks(
         if let Some(connection) = changed {
             tx.emit(Event::ConnectionChanged { connection });
         }
+    }
+    Ok(())
+}
+
+/// Lets an agent fall back on the workspace's list, as it does until it gets one of its own.
+///
+/// # Errors
+/// `NoAgent`.
+pub fn follow_fallbacks(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), ConnectionError> {
+    tx.get::<Agent>(agent)?.ok_or(ConnectionError::NoAgent(agent))?;
+    let id = Fallbacks::key(Some(agent));
+    if tx.get::<Fallbacks>(id.clone())?.is_some() {
+        tx.delete::<Fallbacks>(id)?;
     }
     Ok(())
 }

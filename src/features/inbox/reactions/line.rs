@@ -164,7 +164,9 @@ pub(super) fn late(
 /// connection that fails is for people.
 pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<(), InboxError> {
     let why = match &run.outcome {
-        Some(Outcome::Failed { code, reason }) if ErrorClass::named(code).is_none() => {
+        Some(Outcome::Failed { code, reason })
+            if ErrorClass::named(code).is_none_or(|class| class == ErrorClass::EmptyAnswer) =>
+        {
             reason.clone()
         }
         Some(Outcome::NoOutcome) => "it did not say what became of the work".to_owned(),

@@ -30,6 +30,19 @@ pub enum ClientChoice {
     Required,
     /// This one has to be called.
     Named(String),
+    /// The model decides; the words of its answer have this form.
+    Form(AnswerForm),
+}
+
+/// The form that a program wants for the words of an answer: JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerForm {
+    /// What the program calls it.
+    pub name: String,
+    /// Its JSON schema; none for any JSON object.
+    pub schema: Option<JsonText>,
+    /// Whether the schema is followed to the letter, where the program says so.
+    pub strict: Option<bool>,
 }
 
 /// What a program asks of an answer.
@@ -58,6 +71,15 @@ impl Demand {
         match self.choice {
             ClientChoice::None => &[],
             _ => &self.tools,
+        }
+    }
+
+    /// The form that the words of the answer must have.
+    #[must_use]
+    pub fn form(&self) -> Option<&AnswerForm> {
+        match &self.choice {
+            ClientChoice::Form(form) => Some(form),
+            _ => None,
         }
     }
 

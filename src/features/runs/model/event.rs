@@ -7,6 +7,9 @@ use super::{Attachment, Run, SESSION_EVENTS, Session};
 use kernel::{Actor, InputId, Outcome, RunId, SessionId, Thinking, Timestamp, TypedId, WaitFor};
 use store::{BlobId, BlobRefs, Class, Record, Root, Table};
 
+/// The word of an answer's `stop` where it ended before it was whole, because its call failed.
+pub const BROKEN_OFF: &str = "broken_off";
+
 /// Text that may be long: inline up to 16 KiB, else a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {

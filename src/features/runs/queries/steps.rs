@@ -5,8 +5,8 @@
 //! from the number of its event.
 
 use crate::runs::model::{
-    Attachment, Body, CallStatus, Compaction, EventKind, FileMark, LeftOut, PromptPart, Run,
-    SessionEvent,
+    Attachment, BROKEN_OFF, Body, CallStatus, Compaction, EventKind, FileMark, LeftOut, PromptPart,
+    Run, SessionEvent,
 };
 use kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
 use providers::model::Part;
@@ -487,7 +487,7 @@ fn add_late(
 fn cut_off(stop: &str) -> Option<&'static str> {
     match stop {
         "stopped" => Some("was stopped"),
-        "broken_off" => Some("broke off"),
+        BROKEN_OFF => Some("broke off"),
         _ => None,
     }
 }

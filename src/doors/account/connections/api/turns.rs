@@ -11,7 +11,7 @@ use features::connections::provider::{forget_spare, seal_key, watch_spare};
 use features::connections::queries::turns as reads;
 use features::connections::rules::{ConnectionError, turns};
 use kernel::{AgentId, Can, ConnectionId};
-use store::ReadExt;
+use store::{ReadExt, StoreError, WriteTx};
 use web::error::ApiError;
 use web::extract::{Json, Path, Path2, Query};
 use web::idempotency::Once;
@@ -85,6 +85,8 @@ struct ModelName {
 #[derive(Serialize, JsonSchema)]
 struct Fallbacks {
     agent: Option<AgentId>,
+    /// Whether an agent has a list of its own; without one the workspace's counts, and stands here.
+    own: bool,
     models: Vec<ModelName>,
 }
 
@@ -93,8 +95,9 @@ struct Fallbacks {
 struct SetBody {
     /// Whose list; none for the workspace's.
     agent: Option<AgentId>,
-    /// In order; an empty list for none.
-    models: Vec<ModelName>,
+    /// In order; an empty list for nobody. Left out or null, an agent falls back on the workspace's list.
+    #[serde(default)]
+    models: Option<Vec<ModelName>>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -117,9 +120,18 @@ struct Whose {
 }
 
 fn fallbacks(ws: &Ws, agent: Option<AgentId>) -> Result<Json<Fallbacks>, ApiError> {
-    let models = ws.read(|snap| reads::fallbacks(snap, agent))?.into_iter();
+    let (own, models) = ws.read(|snap| {
+        let own = match agent {
+            Some(agent) => reads::own_fallbacks(snap, agent)?,
+            None => None,
+        };
+        Ok::<_, StoreError>(match own {
+            Some(models) => (true, models),
+            None => (false, reads::fallbacks(snap, None)?),
+        })
+    })?;
     let name = |n: Named| ModelName { connection: n.connection, model: n.model };
-    Ok(Json(Fallbacks { agent, models: models.map(name).collect() }))
+    Ok(Json(Fallbacks { agent, own, models: models.into_iter().map(name).collect() }))
 }
 
 async fn list(ws: Ws, Query(whose): Query<Whose>) -> Result<Json<Fallbacks>, ApiError> {
@@ -134,8 +146,12 @@ async fn set(
 ) -> Result<Json<Fallbacks>, ApiError> {
     let SetBody { agent, models } = body;
     let named = |m: ModelName| Named { connection: m.connection, model: m.model };
-    let models = models.into_iter().map(named).collect();
-    ws.write(&who, once.run(move |tx| turns::set_fallbacks(tx, agent, models))).await?;
+    let models = models.map(|models| models.into_iter().map(named).collect());
+    let set = move |tx: &mut WriteTx<'_>| match (agent, models) {
+        (Some(agent), None) => turns::follow_fallbacks(tx, agent),
+        (agent, models) => turns::set_fallbacks(tx, agent, models.unwrap_or_default()),
+    };
+    ws.write(&who, once.run(set)).await?;
     fallbacks(&ws, agent)
 }
 

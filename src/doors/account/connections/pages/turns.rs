@@ -7,7 +7,7 @@ use app::{App, Ws};
 use features::agents::model::Agent;
 use features::connections::model::Named;
 use features::connections::provider::{forget_spare, seal_key, watch_spare};
-use features::connections::queries::Pick;
+use features::connections::queries::{Pick, turns as reads};
 use features::connections::rules::{ConnectionError, turns};
 use kernel::{AgentId, ConnectionId, Thinking};
 use store::ReadExt;
@@ -128,8 +128,12 @@ pub(super) async fn of_agent(
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| snap.get::<Agent>(id))?;
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
-    let models = form.models()?;
-    ws.write(&who, move |tx| turns::set_fallbacks(tx, Some(id), models)).await?;
+    if form.first == reads::OF_WORKSPACE {
+        ws.write(&who, move |tx| turns::follow_fallbacks(tx, id)).await?;
+    } else {
+        let models = form.models()?;
+        ws.write(&who, move |tx| turns::set_fallbacks(tx, Some(id), models)).await?;
+    }
     let next = ws.url(&format!("agents/{}/settings", agent.slug));
     Ok(flash::say(&app, Flash::ok("The order is saved."), hx.go_to(&next)))
 }

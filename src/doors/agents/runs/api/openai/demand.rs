@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use features::runs::model::{ClientChoice, ClientTool, Demand, OTHERS};
+use features::runs::model::{AnswerForm, ClientChoice, ClientTool, Demand, OTHERS};
 use kernel::text::cut;
 use kernel::{JsonText, Thinking};
 
@@ -14,6 +14,8 @@ use super::error::ChatError;
 const MAX_TOOLS: usize = 128;
 /// The most that they have together, in bytes.
 const MAX_TOOLS_BYTES: usize = 64 * 1024;
+/// The longest schema of an answer, in bytes.
+const MAX_SCHEMA: usize = 64 * 1024;
 /// The longest name of a tool.
 const MAX_NAME: usize = 64;
 /// How many texts may end the output.
@@ -38,6 +40,8 @@ pub(super) struct Wishes<'r> {
     pub top_p: Option<f64>,
     /// `stop`.
     pub stop: Option<&'r Value>,
+    /// The form of the answer, with the name of its field.
+    pub form: Option<(&'static str, &'r Value)>,
 }
 
 impl Wishes<'_> {
@@ -46,8 +50,23 @@ impl Wishes<'_> {
     /// # Errors
     /// Names the field that cannot be.
     pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
-        let tools = tools(self.tools)?;
-        let choice = choice(self.choice, &tools)?;
+        let mut tools = tools(self.tools)?;
+        let mut choice = choice(self.choice, &tools)?;
+        if let Some((param, value)) = self.form
+            && let Some(form) = form(param, value)?
+        {
+            choice = match choice {
+                ClientChoice::Required | ClientChoice::Named(_) => {
+                    let text = format!("`{param}` goes with `tool_choice` auto or none");
+                    return Err(ChatError::invalid(param, text));
+                }
+                ClientChoice::None => {
+                    tools.clear();
+                    ClientChoice::Form(form)
+                }
+                _ => ClientChoice::Form(form),
+            };
+        }
         let mut max_output = None;
         for (name, limit) in self.limits {
             if *limit == Some(0) {
@@ -67,6 +86,55 @@ impl Wishes<'_> {
         };
         Ok((demand != Demand::default()).then_some(demand))
     }
+}
+
+/// The form that the words of an answer are to have, wrapped as in Chat Completions or bare as in Responses; nothing
+/// where it is plain text.
+fn form(param: &str, value: &Value) -> Result<Option<AnswerForm>, ChatError> {
+    let invalid = |place: &str, text: String| Err(ChatError::invalid(place, text));
+    let described = match value["type"].as_str() {
+        _ if value.is_null() => return Ok(None),
+        Some("text") => return Ok(None),
+        Some("json_object") => {
+            let name = "json_object".to_owned();
+            return Ok(Some(AnswerForm { name, schema: None, strict: None }));
+        }
+        Some("json_schema") => match &value["json_schema"] {
+            Value::Null => value,
+            described => described,
+        },
+        _ => {
+            let text = format!("`{param}` is of type text, json_object or json_schema");
+            return invalid(param, text);
+        }
+    };
+    let place = if described == value { param.to_owned() } else { format!("{param}.json_schema") };
+    let name = described["name"].as_str().unwrap_or_default();
+    if !is_name(name) {
+        let text = format!("`{place}.name` has 1 to {MAX_NAME} letters, digits, - and _");
+        return invalid(&format!("{place}.name"), text);
+    }
+    let schema = &described["schema"];
+    let text = schema.to_string();
+    if !schema.is_object() || MAX_SCHEMA < text.len() {
+        let most = MAX_SCHEMA / 1024;
+        let text = format!("`{place}.schema` is a JSON schema, an object of at most {most} KB");
+        return invalid(&format!("{place}.schema"), text);
+    }
+    let strict = match &described["strict"] {
+        Value::Null => None,
+        Value::Bool(strict) => Some(*strict),
+        _ => {
+            let text = format!("`{place}.strict` is true or false");
+            return invalid(&format!("{place}.strict"), text);
+        }
+    };
+    Ok(Some(AnswerForm { name: name.to_owned(), schema: Some(JsonText(text)), strict }))
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(plain)
 }
 
 /// A number from 0 to `most`, in thousandths.
@@ -174,8 +242,7 @@ fn one(tool: &Value, place: &str) -> Result<ClientTool, ChatError> {
         function => (function, format!("{place}.function")),
     };
     let name = function["name"].as_str().unwrap_or_default();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if name.is_empty() || MAX_NAME < name.len() || !name.chars().all(plain) {
+    if !is_name(name) {
         let text = "a tool's name has 1 to 64 letters, digits, - and _";
         return Err(ChatError::invalid(&format!("{place}.name"), text));
     }
@@ -281,6 +348,52 @@ mod tests {
         ] {
             let error = asked(&tools, &choice).unwrap_err();
             assert_eq!(error.param.as_deref(), Some(param), "{tools}");
+        }
+    }
+
+    #[test]
+    fn the_form_of_an_answer_is_read_in_both_ways() {
+        let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+        let inner = json!({ "name": "place", "schema": schema, "strict": true });
+        let wrapped = json!({ "type": "json_schema", "json_schema": inner });
+        let mut bare = inner.clone();
+        bare["type"] = json!("json_schema");
+        let asked = |form: &Value, choice: &Value| {
+            let (tools, param) = (json!([{ "type": "function", "name": "a" }]), "response_format");
+            let form = Some((param, form));
+            let wishes =
+                Wishes { tools: Some(&tools), choice: Some(choice), form, ..Wishes::default() };
+            wishes.demand()
+        };
+        let auto = json!("auto");
+        let demand = asked(&wrapped, &auto).unwrap().unwrap();
+        let form = demand.form().unwrap();
+        assert_eq!((form.name.as_str(), form.strict), ("place", Some(true)));
+        assert_eq!(form.schema.as_ref().unwrap().0, schema.to_string());
+        assert_eq!(asked(&bare, &auto).unwrap().unwrap().form(), Some(form));
+        assert_eq!(demand.offered().len(), 1);
+        assert!(asked(&bare, &json!("none")).unwrap().unwrap().offered().is_empty());
+        let object = asked(&json!({ "type": "json_object" }), &auto).unwrap().unwrap();
+        assert_eq!(object.form().unwrap().schema, None);
+        assert_eq!(asked(&json!({ "type": "text" }), &auto).unwrap().unwrap().form(), None);
+        for (form, choice, param) in [
+            (json!({ "type": "xml" }), auto.clone(), "response_format"),
+            (json!({}), auto.clone(), "response_format"),
+            (wrapped.clone(), json!("required"), "response_format"),
+            (json!({ "type": "json_schema" }), auto.clone(), "response_format.name"),
+            (
+                json!({ "type": "json_schema", "json_schema": { "name": "a" } }),
+                auto.clone(),
+                "response_format.json_schema.schema",
+            ),
+            (
+                json!({ "type": "json_schema", "name": "a", "schema": {}, "strict": 1 }),
+                auto,
+                "response_format.strict",
+            ),
+        ] {
+            let error = asked(&form, &choice).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some(param), "{form}");
         }
     }
 

@@ -29,9 +29,11 @@ use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries as people;
 use features::agents::queries::elsewhere;
+use features::connections::provider;
 use features::connections::queries::named::{self, Named};
 use features::connections::queries::vectors;
-use features::runs::model::{Demand, Run, Session};
+use features::runs::model::{AnswerForm, Demand, Run, Session};
+use features::runs::queries::choice::{Wish, in_session};
 use features::runs::queries::{self, talk as own};
 use features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use kernel::{AgentId, Can, InputId, RunId, RunTrigger, Thinking};
@@ -197,6 +199,8 @@ struct Question {
     talk: Talk,
     /// What is asked for beside words.
     demand: Option<Demand>,
+    /// The field that says which form the answer has.
+    form: &'static str,
     /// How much the model is to think.
     thinking: Option<Thinking>,
     /// Whether the answer comes piece by piece.
@@ -232,6 +236,7 @@ impl TryFrom<&ChatRequest> for Question {
             previous: None,
             talk: request.talk()?,
             demand: request.demand()?,
+            form: "response_format",
             thinking: request.thinking()?,
             streams: request.streams(),
             stays: false,
@@ -249,6 +254,7 @@ impl TryFrom<&ResponsesRequest> for Question {
             previous: request.previous()?,
             talk: request.talk()?,
             demand: request.demand()?,
+            form: "text.format",
             thinking: request.thinking()?,
             streams: request.streams(),
             stays: false,
@@ -313,6 +319,7 @@ async fn answer(
     let form = form(Head { id: name, created, model: question.model });
     let demand = question.demand.unwrap_or_default();
     let (takes_calls, wants_calls) = (!demand.offered().is_empty(), demand.must_call());
+    let formed = demand.form().is_some();
     let activity = match steps {
         Some(steps) => Activity::of(&ws, (run, since.0), demand, steps)?,
         None => None,
@@ -332,7 +339,7 @@ async fn answer(
     };
     turn.check()?;
     if question.streams {
-        return Ok(stream::answer(Telling { turn, pieces, form, guard, activity }));
+        return Ok(stream::answer(Telling { turn, pieces, form, guard, activity, formed }));
     }
     drop(pieces);
     let ended = turn.ended().await?;
@@ -454,6 +461,10 @@ async fn ask(
         Thread::Single => None,
         _ => ws.read(|snap| queries::session_by_key(snap, &key))?,
     };
+    if let Some(wanted) = question.demand.as_ref().and_then(Demand::form) {
+        let told = (question.form, wanted);
+        takes_form(ws, agent, (known.as_ref(), model.as_deref()), told)?;
+    }
     let remembers = match known.is_some_and(|session| 0 < session.events) {
         true => Remembers::Everything,
         false => Remembers::Nothing,
@@ -480,6 +491,29 @@ async fn ask(
         Ok(Asked { input, run, since: (0, 0), bound, name, created })
     });
     Ok(ws.write(who, say).await?)
+}
+
+/// Refuses a form that the model which is to answer cannot be held to.
+fn takes_form(
+    ws: &Ws,
+    agent: &Agent,
+    (session, model): (Option<&Session>, Option<&str>),
+    (param, form): (&str, &AnswerForm),
+) -> Result<(), ChatError> {
+    let wish = Wish { model, thinking: None };
+    let choice = ws.read(|snap| in_session(snap, session, agent, None, wish))?;
+    // ok: why a connection cannot be used its run says.
+    let Ok(provider) = provider::with_key(ws, choice.connection, 0) else { return Ok(()) };
+    if provider.takes_format(&choice.model, &provider::format_of(form)) {
+        return Ok(());
+    }
+    let kind = if form.schema.is_some() { "json_schema" } else { "json_object" };
+    let text = format!(
+        "`{param}`: {} cannot be held to {kind} over {}; ask for the form in the message",
+        choice.model,
+        provider.name()
+    );
+    Err(ChatError::invalid(param, text))
 }
 
 /// The key of the session in which a run of this agent has answered this person's programs.

@@ -45,7 +45,7 @@ pub(super) struct ChatRequest {
     /// Refused: `tools` took its place.
     #[serde(default)]
     functions: Option<Value>,
-    /// Refused unless it asks for text.
+    /// The form of the answer: `text`, `json_object` or `json_schema`, where the agent's model can be held to it.
     #[serde(default)]
     response_format: Option<Value>,
     /// Refused when true.
@@ -137,11 +137,6 @@ impl ChatRequest {
             let text = "`functions` are not supported; use `tools`";
             return Err(ChatError::invalid("functions", text));
         }
-        let form = self.response_format.as_ref().and_then(|form| form["type"].as_str());
-        if form.is_some_and(|form| form != "text") {
-            let text = "`response_format` is not supported; ask for the form in the message";
-            return Err(ChatError::invalid("response_format", text));
-        }
         if self.n.is_some_and(|n| n != 1) {
             return Err(ChatError::invalid(
                 "n",
@@ -187,6 +182,7 @@ impl ChatRequest {
             temperature: self.temperature,
             top_p: self.top_p,
             stop: self.stop.as_ref(),
+            form: self.response_format.as_ref().map(|form| ("response_format", form)),
         };
         wishes.demand()
     }

@@ -53,7 +53,8 @@ pub(super) struct ResponsesRequest {
     /// How much the model thinks, as `effort`.
     #[serde(default)]
     reasoning: Option<Reasoning>,
-    /// Refused unless it asks for plain text.
+    /// The form of the answer, as `format`: `text`, `json_object` or `json_schema`, where the agent's model can be held
+    /// to it.
     #[serde(default)]
     text: Option<Value>,
     /// Refused when true: an answer is given to the call that asks.
@@ -88,11 +89,6 @@ impl ResponsesRequest {
     /// Names what is wrong.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
         let request: Self = read(body)?;
-        let form = request.text.as_ref().and_then(|text| text["format"]["type"].as_str());
-        if form.is_some_and(|form| form != "text") {
-            let text = "`text.format` is not supported; ask for the form in the message";
-            return Err(ChatError::invalid("text.format", text));
-        }
         if request.background == Some(true) {
             let text = "`background` is not supported: leave it out, or give the agent a task";
             return Err(ChatError::invalid("background", text));
@@ -122,6 +118,7 @@ impl ResponsesRequest {
             temperature: self.temperature,
             top_p: self.top_p,
             stop: None,
+            form: self.text.as_ref().map(|text| ("text.format", &text["format"])),
         };
         wishes.demand()
     }
@@ -197,6 +194,7 @@ impl ResponsesRequest {
             echo: json!({
                 "metadata": self.metadata.clone().filter(Value::is_object).unwrap_or_else(|| json!({})),
                 "instructions": self.instructions,
+                "text": or(self.text.as_ref(), json!({ "format": { "type": "text" } })),
                 "tools": or(self.tools.as_ref(), json!([])),
                 "tool_choice": or(self.tool_choice.as_ref(), "auto".into()),
                 "parallel_tool_calls": self.parallel_tool_calls.unwrap_or(true),
@@ -480,7 +478,8 @@ mod tests {
         for (extra, param) in [
             (json!({ "tools": [{ "type": "web_search" }] }), "tools[0].type"),
             (json!({ "background": true }), "background"),
-            (json!({ "text": { "format": { "type": "json_schema" } } }), "text.format"),
+            (json!({ "text": { "format": { "type": "xml" } } }), "text.format"),
+            (json!({ "text": { "format": { "type": "json_schema" } } }), "text.format.name"),
             (json!({ "max_output_tokens": 0 }), "max_output_tokens"),
             (json!({ "temperature": 3 }), "temperature"),
         ] {

@@ -36,6 +36,8 @@ pub(super) struct Telling {
     pub guard: Option<StopOnDrop>,
     /// For a client that wants to know what the agent's own tools do.
     pub activity: Option<Activity>,
+    /// Whether the answer has a form: then it is said at the end, and nothing that was said on the way to it.
+    pub formed: bool,
 }
 
 /// Answers with a stream that a task of its own fills.
@@ -67,7 +69,7 @@ async fn send(out: &mpsc::Sender<Bytes>, events: String) -> Result<(), Gone> {
 }
 
 async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
-    let Telling { mut turn, mut pieces, mut form, mut guard, mut activity } = telling;
+    let Telling { mut turn, mut pieces, mut form, mut guard, mut activity, formed } = telling;
     send(&out, form.begin()).await?;
     let mut relay = Relay::default();
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
@@ -75,7 +77,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
         tokio::select! {
             biased;
             () = out.closed() => return Err(Gone),
-            piece = pieces.recv() => {
+            piece = pieces.recv(), if !formed => {
                 let more = match piece {
                     Ok(piece) if piece.run == turn.run => relay.take(&piece),
                     Ok(_) | Err(RecvError::Closed) => continue,

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 
 use app::Ws;
-use features::runs::model::{Body, EventKind, INPUTS, Input, InputState, RUNS, Run};
+use features::runs::model::{BROKEN_OFF, Body, EventKind, INPUTS, Input, InputState, RUNS, Run};
 use features::runs::queries::client::{self, Handed};
 use features::runs::queries::steps;
 use features::runs::rules;
@@ -278,6 +278,10 @@ impl Answer {
             if let EventKind::Assistant { parts, stop, input_tokens, output_tokens, .. } =
                 event.kind
             {
+                if stopped == BROKEN_OFF {
+                    // It was asked for again: what had come of it is no answer.
+                    text.clear();
+                }
                 sent += input_tokens;
                 received += output_tokens;
                 let said = words(ws, &parts);
@@ -377,7 +381,7 @@ fn by_class(class: &str, reason: String) -> ChatError {
         "content_refused" => (StatusCode::BAD_REQUEST, "content_filter", true),
         "auth" | "auth_permanent" | "sign_in_needed" | "model_not_found" | "invalid_request"
         | "replay_invalid" | "no_provider" => (StatusCode::BAD_GATEWAY, class, true),
-        "server_error" | "network" | "timeout" | "interrupted" | "garbage" => {
+        "server_error" | "network" | "timeout" | "interrupted" | "garbage" | "empty_answer" => {
             (StatusCode::BAD_GATEWAY, class, false)
         }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, class, true),
