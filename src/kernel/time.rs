@@ -76,6 +76,12 @@ pub fn from_ms(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
+/// A moment by the clock of a zone, as RFC 3339 writes it: `2026-11-20T09:00:00+01:00`.
+#[must_use]
+pub fn local_text(at: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
 /// The month of a moment in UTC as `year * 12 + month - 1`, the key of monthly totals.
 #[must_use]
 pub fn month_of(at: Timestamp) -> u32 {

@@ -1,9 +1,10 @@
-//! Cron lines of five fields. The search runs on the wall clock alone; what that is in a zone is
-//! decided here, by the rules of the module above.
+//! Cron lines of five fields, as cron(5) of Vixie cron reads them. The search runs on the wall clock alone; what that
+//! is in a zone is decided here, by the rules of the module above.
 
 use std::str::FromStr;
 
 use croner::Cron;
+use croner::parser::CronParser;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -41,12 +42,21 @@ impl Line {
             let form = FIELDS.join(", ");
             return Err(format!("use five fields: {form}, such as `0 9 * * 1-5`"));
         }
-        // Both days set means either, as everywhere; the library's sign for "and" is not ours.
+        // The library's sign for "and" is not ours.
         if fields[4].starts_with('+') {
             return Err("a day of the week does not begin with `+`".to_owned());
         }
-        let cron = Cron::from_str(&fields.join(" ")).map_err(|_| wrong(&fields))?;
+        // Days set in both fields mean either. A field that begins with `*` restricts the other one instead, also where
+        // it has a step: `*/2` with a day of the week means both.
+        let is_both = [fields[2], fields[4]].iter().any(|field| field.starts_with('*'));
+        let parser = CronParser::builder().dom_and_dow(is_both).build();
+        let cron = parser.parse(&fields.join(" ")).map_err(|_| wrong(&fields))?;
         Ok(Self { cron, elapsed: fields[1].starts_with('*') })
+    }
+
+    /// What it means, as the library says it: long, and of every line.
+    pub(super) fn described(&self) -> String {
+        self.cron.describe().trim_end_matches('.').to_owned()
     }
 
     /// The first occurrence after a moment.

@@ -1,5 +1,5 @@
 //! Cron lines in words. A line is read into the times of a day and the days that it means, and the words are
-//! made of these, so that they are true of every line that gets some; of any other a page shows the line.
+//! made of these, so that they are true of every line that gets some; any other is described field by field.
 
 use jiff::civil::Time;
 

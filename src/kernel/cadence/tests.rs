@@ -134,12 +134,37 @@ fn cron_lines_are_read_as_cron_does() {
     let expected = ["2026-11-06", "2026-11-13", "2026-11-20", "2026-11-27", "2026-12-04"];
     assert_eq!(dates(&either, "2026-11-01T00:00:00Z", 5), expected);
     assert_eq!(dates(&either, "2026-12-12T00:00:00Z", 1), ["2026-12-13"], "a Sunday");
+    // A day field that begins with `*` never widens the other one, whatever stands behind the star.
+    for (line, days) in [
+        ("0 0 */2 * 1", ["2026-11-09", "2026-11-23", "2026-12-07", "2026-12-21"]),
+        ("0 0 13 * */2", ["2026-12-13", "2027-02-13", "2027-03-13", "2027-04-13"]),
+        ("0 0 */1 * 5", ["2026-11-06", "2026-11-13", "2026-11-20", "2026-11-27"]),
+        ("0 0 * * 5", ["2026-11-06", "2026-11-13", "2026-11-20", "2026-11-27"]),
+        ("0 0 1-31 * 5", ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"]),
+        ("0 0 13 * 0-6", ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"]),
+    ] {
+        assert_eq!(dates(&cron(line, "UTC"), "2026-10-31T12:00:00Z", 4), days, "{line}");
+    }
     let lists = cron("*/20 8,20 * * *", "UTC");
     let all = lists.upcoming(at("2026-11-20T08:30:00Z"), 3);
     let expected = ["2026-11-20T08:40:00Z", "2026-11-20T20:00:00Z", "2026-11-20T20:20:00Z"];
     assert_eq!(all, expected.map(at));
     let leap = cron("0 0 29 2 *", "UTC");
     assert_eq!(dates(&leap, "2026-11-20T00:00:00Z", 2), ["2028-02-29", "2032-02-29"]);
+}
+
+#[test]
+fn every_cron_line_has_words() {
+    for (line, said) in [
+        ("0 9 1 * 1", "At 09:00, on day 1 or Monday"),
+        ("0 9 15W * *", "At 09:00, on the weekday nearest day 15"),
+        ("0 9 * * 1#2", "At 09:00, on the 2nd Monday of the month"),
+        ("0 9 31 * *", "At 09:00, on day 31"),
+    ] {
+        assert_eq!(cron(line, "UTC").words(), format!("{said}, UTC"));
+    }
+    let both = cron("0 9 */2 * 1", "UTC").words();
+    assert!(both.ends_with("(if it is also Monday), UTC"), "{both}");
 }
 
 #[test]
@@ -224,7 +249,7 @@ fn schedules_have_words() {
         ),
         (
             with(CadenceKind::Cron, |of| of.cron = Some("0 9 1 * 1".to_owned())),
-            "Cron 0 9 1 * 1, Europe/Berlin",
+            "At 09:00, on day 1 or Monday, Europe/Berlin",
             "Cron",
         ),
         (

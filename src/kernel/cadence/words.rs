@@ -2,7 +2,7 @@
 
 use jiff::civil::{Time, Weekday};
 
-use super::{Cadence, Days, MonthDay, Schedule, spoken};
+use super::{Cadence, Days, MonthDay, Schedule, cron, spoken};
 
 impl Schedule {
     /// A sentence: "Weekdays at 9:00, Europe/Berlin", "Every 15 minutes".
@@ -38,7 +38,10 @@ impl Schedule {
             }
             Cadence::Cron(line) => match spoken::words(line) {
                 Some(words) => format!("{words}, {zone}"),
-                None => format!("Cron {line}, {zone}"),
+                None => match cron::Line::parse(line) {
+                    Ok(read) => format!("{}, {zone}", read.described()),
+                    Err(_) => format!("Cron {line}, {zone}"),
+                },
             },
             Cadence::Once(at) => {
                 let wall = self.zone().to_datetime(*at);

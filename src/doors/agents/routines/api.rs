@@ -1,12 +1,14 @@
 //! `/api/v1/routines`.
 
 use axum::http::StatusCode;
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::agents::queries as agents;
 use kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
+use kernel::time::local_text;
 use kernel::{AgentId, Can, FiredBy, FiringId, RoutineId, RunId, Timestamp};
 use store::{Read, ReadExt, WriteTx, cursor_key, key_cursor};
 use web::error::ApiError;
@@ -145,6 +147,8 @@ struct View {
     routine: Wish,
     /// The next instant of its schedule.
     next_at: Option<String>,
+    /// The next five by the clock of whoever asks, such as `2026-11-20T09:00:00+01:00`; none while it stands still.
+    next: Vec<String>,
     /// When it fires for that: within its delay.
     fires_at: Option<String>,
     /// Since when it is put away, as what it was for is done.
@@ -248,8 +252,19 @@ struct Events {
     items: Vec<EventView>,
 }
 
-fn view(read: &dyn Read, routine: &Routine, all_paused: bool) -> Result<View, RoutineError> {
+/// Now, and the clock by which somebody reads moments.
+fn now_of(ws: &Ws, who: &Person) -> (Timestamp, TimeZone) {
+    (ws.app.clock.now(), TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC))
+}
+
+fn view(
+    read: &dyn Read,
+    (routine, all_paused): (&Routine, bool),
+    (now, zone): (Timestamp, TimeZone),
+) -> Result<View, RoutineError> {
     let clock = queries::clock(read, routine.id)?;
+    let goes = routine.is_on() && !all_paused;
+    let next = if goes { view::coming(routine, &clock, now) } else { Vec::new() };
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let writing = view::written(read, &clock)?.into_iter();
     let writing =
@@ -264,6 +279,7 @@ fn view(read: &dyn Read, routine: &Routine, all_paused: bool) -> Result<View, Ro
         sentence: view::when(routine),
         routine: Wish::from(routine),
         next_at: text(clock.next_at),
+        next: next.into_iter().map(|at| local_text(at, &zone)).collect(),
         fires_at: text(clock.next_at.map(|at| clock.fires_at(at))),
         done_at: text(routine.done_at),
         writing: writing.collect(),
@@ -275,16 +291,16 @@ fn view(read: &dyn Read, routine: &Routine, all_paused: bool) -> Result<View, Ro
     })
 }
 
-fn tagged(ws: &Ws, id: RoutineId) -> Result<Tagged<View>, ApiError> {
+fn tagged(ws: &Ws, who: &Person, id: RoutineId) -> Result<Tagged<View>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let (routine, rev) = queries::get_rev(snap, id)?;
         let paused = queries::rules(snap)?.paused_at.is_some();
-        Ok::<_, RoutineError>((rev, view(snap, &routine, paused)?))
+        Ok::<_, RoutineError>((rev, view(snap, (&routine, paused), now_of(ws, who))?))
     })?;
     Ok(Tagged::ok(rev, view))
 }
 
-async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Listing>, ApiError> {
+async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Listing>, ApiError> {
     let items = ws.read(|snap| {
         let of = match asked.agent.as_deref() {
             Some(name) => Some(agent(snap, name)?),
@@ -296,7 +312,9 @@ async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Listing>, ApiEr
             None => queries::all(snap)?,
         };
         let paused = queries::rules(snap)?.paused_at.is_some();
-        all.iter().map(|routine| view(snap, routine, paused)).collect::<Result<Vec<_>, _>>()
+        let now = now_of(&ws, &who);
+        let views = all.iter().map(|routine| view(snap, (routine, paused), now.clone()));
+        views.collect::<Result<Vec<_>, _>>()
     })?;
     Ok(Json(Listing { items }))
 }
@@ -318,11 +336,11 @@ async fn create(
         rules::save(tx, None, agent, &wish).map(|routine| routine.id)
     });
     let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, &who, id)? })
 }
 
-async fn get(ws: Ws, Path(id): Path<RoutineId>) -> Result<Tagged<View>, ApiError> {
-    tagged(&ws, id)
+async fn get(ws: Ws, who: Person, Path(id): Path<RoutineId>) -> Result<Tagged<View>, ApiError> {
+    tagged(&ws, &who, id)
 }
 
 async fn change(
@@ -342,7 +360,7 @@ async fn change(
         rules::save(tx, Some(id), agent, &wish).map(|_| ())
     });
     ws.write(&who, changed).await?;
-    tagged(&ws, id)
+    tagged(&ws, &who, id)
 }
 
 async fn delete(
@@ -362,7 +380,7 @@ async fn pause(
     Path(id): Path<RoutineId>,
 ) -> Result<Tagged<View>, ApiError> {
     ws.write(&who, once.run(move |tx| rules::pause(tx, id).map(|_| ()))).await?;
-    tagged(&ws, id)
+    tagged(&ws, &who, id)
 }
 
 async fn resume(
@@ -372,7 +390,7 @@ async fn resume(
     Path(id): Path<RoutineId>,
 ) -> Result<Tagged<View>, ApiError> {
     ws.write(&who, once.run(move |tx| rules::resume(tx, id).map(|_| ()))).await?;
-    tagged(&ws, id)
+    tagged(&ws, &who, id)
 }
 
 async fn approve(
@@ -382,7 +400,7 @@ async fn approve(
     Path(id): Path<RoutineId>,
 ) -> Result<Tagged<View>, ApiError> {
     ws.write(&who, once.run(move |tx| rules::approve(tx, id).map(|_| ()))).await?;
-    tagged(&ws, id)
+    tagged(&ws, &who, id)
 }
 
 async fn run_now(

@@ -1,6 +1,7 @@
 //! Reads of recurring tasks.
 
 use jiff::civil::Time;
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +14,16 @@ use crate::tasks::model::series::{BY_NEXT, DueAfter, Occurrence, SPAWNED, Series
 use kernel::cadence::{date_at, day_number, instant};
 use kernel::clock;
 use kernel::key::KeyBuf;
+use kernel::time::local_text;
 use kernel::{
     MissedPolicy, Priority, ScheduleFields, SeriesId, StreamId, TaskStatus, Thinking, Timestamp,
     TypedId as _,
 };
 use store::history::{self, Steps};
 use store::{Hit, Range, Read, ReadExt as _, Root, Schema, StoreError, record};
+
+/// How many of the next turns of a schedule are named.
+pub const AHEAD: usize = 5;
 
 /// How many of the newest tasks of a series are counted.
 pub const COUNTED: usize = 100;
@@ -263,6 +268,28 @@ pub fn spawned(read: &dyn Read, id: SeriesId) -> Result<u32, StoreError> {
     Ok(u32::try_from(read.sum(SPAWNED, &KeyBuf::of(&id))?).unwrap_or(0))
 }
 
+/// When the next tasks of a series are made, up to so many and to its end; none while it is paused.
+///
+/// # Errors
+/// When the store fails.
+pub fn coming(
+    read: &dyn Read,
+    series: &Series,
+    limit: usize,
+) -> Result<Vec<Timestamp>, StoreError> {
+    let Some(first) = series.next_at else { return Ok(Vec::new()) };
+    let left = match series.ends_after {
+        Some(most) => {
+            usize::try_from(most.saturating_sub(spawned(read, series.id)?)).unwrap_or(limit)
+        }
+        None => limit,
+    };
+    let last = series.last_day();
+    let more = series.schedule.upcoming(first, limit.saturating_sub(1)).into_iter();
+    let more = more.take_while(|at| last.is_none_or(|last| series.schedule.date_of(*at) <= last));
+    Ok(std::iter::once(first).chain(more).take(left.min(limit)).collect())
+}
+
 /// The newest slots of a series that were used, newest first.
 ///
 /// # Errors
@@ -358,6 +385,8 @@ pub struct SeriesView {
     state: &'static str,
     #[schemars(with = "Option<String>")]
     next_occurrence_at: Option<Timestamp>,
+    /// The next five by the clock of whoever asks, such as `2026-11-20T09:00:00+01:00`.
+    next: Vec<String>,
     #[schemars(with = "Option<String>")]
     last_spawned_at: Option<Timestamp>,
     /// What became of the newest hundred.
@@ -374,9 +403,15 @@ impl SeriesView {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn of(read: &dyn Read, names: &Names, series: Series) -> Result<Self, StoreError> {
+    pub fn of(
+        read: &dyn Read,
+        names: &Names,
+        (series, zone): (Series, &TimeZone),
+    ) -> Result<Self, StoreError> {
         let last = used(read, series.id, 1)?;
+        let next = coming(read, &series, AHEAD)?.into_iter().map(|at| local_text(at, zone));
         Ok(Self {
+            next: next.collect(),
             id: series.id,
             state: series.going().word(),
             schedule: ScheduleFields::from(&series.schedule),

@@ -470,10 +470,7 @@ pub(super) async fn preview(
     let tasks: Vec<String> = items.map(|item| item.title).collect();
     let part = match wish.trigger(&zone, now) {
         Ok(trigger) => {
-            let zone = match &trigger {
-                Trigger::Schedule(schedule) => schedule.zone(),
-                Trigger::Event(_) => jiff::tz::TimeZone::UTC,
-            };
+            let zone = jiff::tz::TimeZone::get(&who.zone).unwrap_or(jiff::tz::TimeZone::UTC);
             let next = view::next_instants(&trigger, now).into_iter();
             let agent = wish.agent.as_deref().unwrap_or_default();
             let (agent, often) = ws.read(|snap| {

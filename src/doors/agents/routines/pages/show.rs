@@ -160,7 +160,6 @@ fn view(
         title: one.title,
         at: view::moment(one.due_at, &zone),
     });
-    let own_zone = routine.schedule().map_or_else(|| zone.clone(), |schedule| schedule.zone());
     Ok(View {
         live: Live::new(format!("{base}?after={}", format::query_value(&asked.after)))
             .record("routines", id)
@@ -191,7 +190,7 @@ fn view(
             let (since, until) = (view::moment(at, &zone), view::moment(at + KEPT_DONE, &zone));
             format!("Done and archived since {since}. Its history stays here until {until}.")
         }),
-        next: instants.into_iter().map(|at| view::moment(at, &own_zone)).collect(),
+        next: instants.into_iter().map(|at| view::moment(at, &zone)).collect(),
         waits: waits.collect(),
         facts: facts(&routine),
         runs: format::count(clock.count.into(), "run", "runs"),

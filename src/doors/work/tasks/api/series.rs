@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,9 @@ use features::tasks::queries;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::json::TaskView;
-use features::tasks::queries::series::{self, COUNTED, DueFields, SeriesView, SlotView};
+use features::tasks::queries::series::{self, AHEAD, COUNTED, DueFields, SeriesView, SlotView};
 use features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
+use kernel::time::local_text;
 use kernel::{
     Assignee, Can, FieldError, MissedPolicy, Priority, Schedule, ScheduleFields, SeriesId,
     Thinking, Timestamp,
@@ -25,9 +27,6 @@ use web::idempotency::Once;
 use web::path_words;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
-
-/// How many next occurrences a preview names.
-const AHEAD: usize = 5;
 
 /// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
@@ -114,6 +113,8 @@ struct Preview {
     words: String,
     #[schemars(with = "Vec<String>")]
     next: Vec<Timestamp>,
+    /// The same by the clock of whoever asks.
+    local: Vec<String>,
 }
 
 /// A recurring task to be made.
@@ -195,11 +196,12 @@ struct ChangeBody {
     due_after: Option<Option<DueFields>>,
 }
 
-async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
+async fn list(ws: Ws, who: Person) -> Result<Json<Listing>, ApiError> {
+    let zone = zone_of(&who);
     let items = ws.read(|snap| {
         let names = Names::read(snap)?;
         let all = series::all(snap)?.into_iter();
-        all.map(|one| SeriesView::of(snap, &names, one)).collect::<Result<_, StoreError>>()
+        all.map(|one| SeriesView::of(snap, &names, (one, &zone))).collect::<Result<_, StoreError>>()
     })?;
     Ok(Json(Listing { items, next: None }))
 }
@@ -235,7 +237,7 @@ async fn create(
         rules::create(tx, new).map(|series| series.id)
     });
     let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, &who, id)? })
 }
 
 /// Reads a schedule; what is wrong is named as it stands in the body.
@@ -255,16 +257,28 @@ fn day(text: &str) -> Result<Date, TaskError> {
     text.trim().parse().map_err(wrong)
 }
 
-fn tagged(ws: &Ws, id: SeriesId) -> Result<Tagged<SeriesView>, ApiError> {
+/// The clock by which somebody reads moments.
+fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
+}
+
+fn tagged(ws: &Ws, who: &Person, id: SeriesId) -> Result<Tagged<SeriesView>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let (series, rev) = series::get_rev(snap, id)?;
-        Ok::<_, TaskError>((rev, SeriesView::of(snap, &Names::read(snap)?, series)?))
+        Ok::<_, TaskError>((
+            rev,
+            SeriesView::of(snap, &Names::read(snap)?, (series, &zone_of(who)))?,
+        ))
     })?;
     Ok(Tagged::ok(rev, view))
 }
 
-async fn show(ws: Ws, Path(id): Path<SeriesId>) -> Result<Tagged<SeriesView>, ApiError> {
-    tagged(&ws, id)
+async fn show(
+    ws: Ws,
+    who: Person,
+    Path(id): Path<SeriesId>,
+) -> Result<Tagged<SeriesView>, ApiError> {
+    tagged(&ws, &who, id)
 }
 
 async fn change(
@@ -282,7 +296,7 @@ async fn change(
         rules::update(tx, id, patch).map(|_| ())
     });
     ws.write(&who, changed).await?;
-    tagged(&ws, id)
+    tagged(&ws, &who, id)
 }
 
 fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch, TaskError> {
@@ -384,14 +398,20 @@ async fn act(
         done.map(|_| ())
     });
     ws.write(&who, act).await?;
-    tagged(&ws, id)
+    tagged(&ws, &who, id)
 }
 
-async fn preview(ws: Ws, Json(fields): Json<ScheduleFields>) -> Result<Json<Preview>, ApiError> {
+async fn preview(
+    ws: Ws,
+    who: Person,
+    Json(fields): Json<ScheduleFields>,
+) -> Result<Json<Preview>, ApiError> {
     let now = ws.app.clock.now();
     let zone = ws.read(|snap| zone_name(snap))?;
     let schedule = fields.read(&zone, now).map_err(TaskError::Invalid)?;
-    Ok(Json(Preview { words: schedule.words(), next: schedule.upcoming(now, AHEAD) }))
+    let next = schedule.upcoming(now, AHEAD);
+    let local = next.iter().map(|at| local_text(*at, &zone_of(&who))).collect();
+    Ok(Json(Preview { words: schedule.words(), next, local }))
 }
 
 /// The name of the workspace's zone.

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -36,8 +37,6 @@ use web::{flash, html};
 
 /// How many of the tasks of a series its page lists.
 const SHOWN: usize = 20;
-/// How many turns a preview names.
-const AHEAD: usize = 3;
 
 struct Row {
     title: String,
@@ -102,7 +101,7 @@ fn row(scene: &Scene, read: &dyn Read, series: &Series) -> Result<Row, TaskError
         pill: series.schedule.pill(),
         words: series.schedule.words(),
         state: dot(series),
-        next: next(series),
+        next: next(series, &scene.today.zone),
         runs: match spawned {
             1 => "1 task".to_owned(),
             n => format!("{n} tasks"),
@@ -124,16 +123,21 @@ fn dot(series: &Series) -> Dot {
     Dot::new(state, series.going().label())
 }
 
-/// When the next one comes, by the clock of the series.
-fn next(series: &Series) -> String {
+/// When the next one comes, by the clock of who reads it.
+fn next(series: &Series, zone: &TimeZone) -> String {
     match series.next_at {
-        Some(at) => format!("Next: {}", when(series, at)),
+        Some(at) => format!("Next: {}", when(at, zone)),
         None => series.going().label().to_owned(),
     }
 }
 
-fn when(series: &Series, at: Timestamp) -> String {
-    series.schedule.zone().to_datetime(at).strftime("%a %-d %b %Y, %-H:%M").to_string()
+fn when(at: Timestamp, zone: &TimeZone) -> String {
+    zone.to_datetime(at).strftime("%a %-d %b %Y, %-H:%M").to_string()
+}
+
+/// The clock by which somebody reads moments.
+fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
 }
 
 struct Strip {
@@ -142,6 +146,8 @@ struct Strip {
     words: String,
     state: Dot,
     next: String,
+    /// Those behind the next one.
+    then: Vec<String>,
     going: &'static str,
     tally: Tally,
 }
@@ -256,8 +262,9 @@ fn view(
         let live = Live::new(format!("{base}?part={part}")).record("series", id);
         live.table("occurrences").table("tasks")
     };
+    let then = reads::coming(read, &series, reads::AHEAD)?.into_iter().skip(1);
     let used = reads::used(read, id, SHOWN)?;
-    let turns = used.iter().map(|slot| turn(&scene, read, &series, slot));
+    let turns = used.iter().map(|slot| turn(&scene, read, slot));
     // ok: a name that is not known chooses nobody; saving says what is wrong with it.
     let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
     let priority = typed.priority.parse().unwrap_or(series.priority);
@@ -272,7 +279,8 @@ fn view(
             title: series.title.clone(),
             words: series.schedule.words(),
             state: dot(&series),
-            next: next(&series),
+            next: next(&series, &scene.today.zone),
+            then: then.map(|at| when(at, &scene.today.zone)).collect(),
             going: series.going().word(),
             tally: reads::tally(read, id)?,
         },
@@ -290,12 +298,7 @@ fn view(
     })
 }
 
-fn turn(
-    scene: &Scene,
-    read: &dyn Read,
-    series: &Series,
-    slot: &Occurrence,
-) -> Result<Turn, TaskError> {
+fn turn(scene: &Scene, read: &dyn Read, slot: &Occurrence) -> Result<Turn, TaskError> {
     let task = match slot.task {
         Some(id) => read.get::<Task>(id)?,
         None => None,
@@ -304,7 +307,7 @@ fn turn(
         let (word, label) = (task.status.word(), task.status.label());
         (scene.name(&task), scene.href(&task), word, label)
     });
-    let (when, made) = (when(series, slot.at), scene.time(slot.made_at));
+    let (when, made) = (when(slot.at, &scene.today.zone), scene.time(slot.made_at));
     Ok(Turn { when, task, skipped: slot.skipped, made })
 }
 
@@ -332,7 +335,7 @@ pub async fn save(
     };
     match saved {
         Ok(series) => {
-            let words = format!("Saved. {}.", next(&series));
+            let words = format!("Saved. {}.", next(&series, &zone_of(&who)));
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&scene, id))))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
@@ -404,7 +407,7 @@ pub async fn act(
         }
         Verb::Resume => {
             let series = ws.write(&who, move |tx| rules::resume(tx, id)).await?;
-            (format!("Resumed. {}.", next(&series)), here)
+            (format!("Resumed. {}.", next(&series, &zone_of(&who))), here)
         }
         Verb::Spawn => {
             let task = ws.write(&who, once.run(move |tx| rules::spawn_now(tx, id))).await?;
@@ -427,13 +430,17 @@ struct Preview {
 }
 
 /// The schedule that is being chosen, in words, with its next turns.
-pub async fn preview(ws: Ws, Query(typed): Query<Repeat>) -> Result<Response, PageError> {
+pub async fn preview(
+    ws: Ws,
+    who: Person,
+    Query(typed): Query<Repeat>,
+) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
     let zone = ws.read(|snap| repeat::zone(snap))?;
     let preview = match typed.read(&zone, now) {
         Ok(wanted) => {
-            let zone = wanted.schedule.zone();
-            let all = wanted.schedule.upcoming(now, AHEAD).into_iter();
+            let zone = zone_of(&who);
+            let all = wanted.schedule.upcoming(now, reads::AHEAD).into_iter();
             let next = all.map(|at| zone.to_datetime(at).strftime("%a %-d %b, %-H:%M").to_string());
             Preview { words: wanted.schedule.words(), next: next.collect() }
         }
