@@ -169,6 +169,7 @@ const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str
             ..Noun::of::<Row<B>>(word, one, many).rows
         },
         triggers: Some("Customers"),
+        own_fields: true,
         linked: true,
         discussed: true,
         told: Some(told::<B>),

@@ -262,6 +262,8 @@ pub struct Noun {
     pub finds: Option<Finds>,
     /// The group of forms under which routines may wait for its records; none when they may not.
     pub triggers: Option<&'static str>,
+    /// Whether its records have fields of people's own beside [`Noun::fields`]. Routines know them as `own:KEY`.
+    pub own_fields: bool,
     /// Whether a link of a task may lead to one.
     pub linked: bool,
     /// Whether history still tells what one was called that was deleted, wherever others name it.
@@ -325,6 +327,7 @@ impl Noun {
             own: None,
             finds: None,
             triggers: None,
+            own_fields: false,
             linked: false,
             remembered: false,
             discussed: false,

@@ -144,6 +144,82 @@ async fn an_event_fires_with_its_conditions_and_its_words_are_quoted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_to_a_value_fires_once_and_not_with_later_edits() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    office.model.usually(Turn::call("work_done", json!({ "summary": "Noted." })));
+    let api = office.hq.api().await;
+    let field = api.post("/api/v1/fields?of=contacts", &json!({ "label": "Plan" })).await;
+    assert_eq!(field.status, StatusCode::CREATED, "{}", field.text);
+    let waits = |name: &str, field: &str, value: &str| {
+        let all = json!([{ "field": field, "op": "changes_to", "value": value }]);
+        json!({
+            "agent": "ada", "name": name, "instruction": "Note it.",
+            "event": { "when": "contact.changed", "all": all },
+        })
+    };
+    let won = made(&api, &waits("Won", "stage", "won")).await;
+    let gold = made(&api, &waits("Gold", "own:plan", "gold")).await;
+    let last = made(&api, &waits("Moved", "location", "Riga")).await;
+    let contact = api.post("/api/v1/contacts", &json!({ "name": "Rosa" })).await;
+    let id = contact.json()["id"].as_str().expect("an id").to_owned();
+    for change in [
+        json!({ "stage": "won" }),
+        json!({ "company": "Marlow" }),
+        json!({ "plan": "gold" }),
+        json!({ "email": "rosa@example.com" }),
+        json!({ "plan": "silver" }),
+        json!({ "location": "Riga" }),
+    ] {
+        let changed = api.json("PATCH", &format!("/api/v1/contacts/{id}"), &change).await;
+        assert_eq!(changed.status, StatusCode::OK, "{change} {}", changed.text);
+    }
+    // What waits for the last change says that all before it were seen.
+    for path in [last, won, gold] {
+        let runs = format!("{path}/runs");
+        let past = until(&office.hq, &api, &runs, |past| past["items"][0]["by"] == "event").await;
+        assert_eq!(past["items"].as_array().map(Vec::len), Some(1), "{past:#}");
+    }
+    let wrong = json!({
+        "agent": "ada", "name": "Wrong", "instruction": "x",
+        "event": { "when": "task.status", "all": [{ "field": "new", "op": "changes_to", "value": "done" }] },
+    });
+    let refused = api.post("/api/v1/routines", &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_says_its_words_and_its_next_five_times_by_the_clock_of_who_asks() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let mut body = half_hourly("Odd Mondays");
+    body["schedule"] = json!({ "cron": "0 9 */2 * 1", "timezone": "America/New_York" });
+    let routine = api.get(&made(&api, &body).await).await.json();
+    let said = routine["sentence"].as_str().expect("words");
+    assert!(said.starts_with("At 09:00, ") && said.contains("also Monday"), "{said}");
+    let next = routine["next"].as_array().expect("times");
+    assert_eq!(next.len(), 5, "{next:?}");
+    let first: Timestamp = next[0].as_str().expect("a time").parse().expect("a moment");
+    assert_eq!(first, "2026-11-23T14:00:00Z".parse::<Timestamp>().expect("a moment"));
+    let series = json!({
+        "title": "Water the plants",
+        "schedule": { "cadence_type": "daily", "time_of_day": "09:00", "timezone": "America/New_York" },
+        "ends_after_count": 3,
+    });
+    let series = api.post("/api/v1/series", &series).await.json();
+    let next = series["next"].as_array().expect("dates");
+    assert_eq!(next.len(), 3, "no more than it makes: {series:#}");
+    let zone = office.hq.owner().get("/api/v1/me").await.json();
+    assert!(
+        next[0].as_str().is_some_and(|at| at.contains('T') && !at.ends_with('Z')),
+        "{zone} {next:?}"
+    );
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_or_all_stand_still_and_one_runs_by_hand() {
     let office = Office::open().await;
     office.agent("Ada").await;

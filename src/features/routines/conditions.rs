@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::registry::{Kind, VIEW};
+use super::registry::{Kind, OWN, VIEW};
 use kernel::FieldError;
 use kernel::text::nearest;
 use noun::Type;
@@ -45,13 +45,16 @@ pub enum Op {
     Empty,
     /// There is something.
     Filled,
+    /// It has just become the value: with this change, and not with one before.
+    ChangesTo,
 }
 
 impl Op {
     /// All of them, as a form lists them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Is,
         Self::IsNot,
+        Self::ChangesTo,
         Self::OneOf,
         Self::Contains,
         Self::Greater,
@@ -72,6 +75,7 @@ impl Op {
             Self::Less => "less",
             Self::Empty => "empty",
             Self::Filled => "filled",
+            Self::ChangesTo => "changes_to",
         }
     }
 
@@ -87,6 +91,7 @@ impl Op {
             Self::Less => "is less than",
             Self::Empty => "is empty",
             Self::Filled => "is not empty",
+            Self::ChangesTo => "changes to",
         }
     }
 
@@ -181,11 +186,13 @@ impl Test {
             Op::Less => datum.order(&self.value) == Some(Ordering::Less),
             Op::Empty => *datum == Datum::Nothing,
             Op::Filled => *datum != Datum::Nothing,
+            Op::ChangesTo => datum.is(&self.value) && value_of(values, "changed").is(&self.field),
         }
     }
 
     fn words(&self, kind: Option<&Kind>) -> String {
         let field = match self.field.strip_prefix(VIEW) {
+            None if self.field.starts_with(OWN) => self.field[OWN.len()..].replace('_', " "),
             Some(view) => format!("the number of tasks in the view {view}"),
             None => kind.map_or(self.field.as_str(), |kind| kind.label_of(&self.field)).to_owned(),
         };
@@ -207,6 +214,8 @@ impl Test {
         let found = kind.field(field).map(|one| (one.name, one.label, one.of));
         let is_view = VIEW.len() < field.len() && field.starts_with(VIEW);
         let found = found.or(is_view.then_some((field, "the number of tasks", Type::Number)));
+        let is_own = OWN.len() < field.len() && field.starts_with(OWN) && kind.has_own_fields();
+        let found = found.or(is_own.then_some((field, field, Type::Text)));
         let Some((name, label, of)) = found else {
             let near = nearest(field, known.clone().map(|one| one.name));
             let hint = match near {
@@ -217,6 +226,10 @@ impl Test {
             return Err(FieldError::new(at, message));
         };
         let op = op.unwrap_or(Op::Is);
+        if op == Op::ChangesTo && !kind.tells_change_of(name) {
+            let message = format!("{} does not say when \"{label}\" changes; use is", kind.word);
+            return Err(FieldError::new(at, message));
+        }
         check_value((label, of), op, value).map_err(|message| FieldError::new(at, message))?;
         let value = if op.has_value() { written(of, op, value) } else { String::new() };
         Ok(Self { field: name.to_owned(), op, value })

@@ -17,6 +17,8 @@ pub use rows::{RowKinds, rows_of};
 
 /// What the name of a field begins with that is the number of tasks in a saved view.
 pub const VIEW: &str = "view:";
+/// What the name of a field begins with that people have given a kind of record themselves; its key follows.
+pub const OWN: &str = "own:";
 /// What the names of fields begin with that say what was there before.
 pub const OLD: &str = "old_";
 /// The kind of a change of any field of a task.
@@ -62,6 +64,19 @@ impl Kind {
     #[must_use]
     pub fn rows(&self) -> Option<&'static RowKinds> {
         rows_of(self.row?.0)
+    }
+
+    /// Whether its records have fields of people's own, which are named by their keys behind [`OWN`].
+    #[must_use]
+    pub fn has_own_fields(&self) -> bool {
+        self.rows().is_some_and(RowKinds::has_own_fields)
+    }
+
+    /// Whether it says which of its fields changed, and this is one of which it can.
+    #[must_use]
+    pub fn tells_change_of(&self, field: &str) -> bool {
+        let former = format!("{OLD}{field}");
+        self.field("changed").is_some() && (field.starts_with(OWN) || self.field(&former).is_some())
     }
 
     /// Whether it waits for a change of records, and not for their coming or going.

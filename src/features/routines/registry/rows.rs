@@ -78,6 +78,9 @@ const KEYS: [(&str, &str); 8] = [
     ("limit_dollars", "limit_micros"),
 ];
 
+/// What HQ itself notes of a record that has fields of people's own.
+const STAMPS: [&str; 5] = ["id", "collection", "created_at", "updated_at", "archived_at"];
+
 impl RowKinds {
     /// What a field of conditions is called in the JSON of a record.
     #[must_use]
@@ -90,6 +93,23 @@ impl RowKinds {
             }
             Names::Usual(_) => usual_key(map, name),
         }
+    }
+
+    /// Whether people give these records fields of their own.
+    #[must_use]
+    pub fn has_own_fields(&self) -> bool {
+        matches!(self.names, Names::Card(card) if card.own_fields)
+    }
+
+    /// The keys of people's own fields in the JSON of a record.
+    pub fn own_keys<'m>(&self, map: &'m Map<String, Value>) -> Vec<&'m str> {
+        let Names::Card(card) = self.names else { return Vec::new() };
+        if !card.own_fields {
+            return Vec::new();
+        }
+        let brought =
+            |key: &str| STAMPS.contains(&key) || card.fields.iter().any(|one| one.key == key);
+        map.keys().map(String::as_str).filter(|key| !brought(key)).collect()
     }
 
     /// The key of the record that a name or an id means.

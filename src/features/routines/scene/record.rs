@@ -1,6 +1,8 @@
 //! Records of any kind as conditions and templates see them: their fields in words, with what they were
 //! before, and which of them changed.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{MAX_SUBJECT, Moment, Stage, list};
@@ -9,7 +11,7 @@ use crate::history::queries::fields::Speaker;
 use crate::history::queries::names::Names;
 use crate::places::{self, Said};
 use crate::routines::conditions::{Datum, value_of};
-use crate::routines::registry::{self, Change, Happening, OLD};
+use crate::routines::registry::{self, Change, Happening, OLD, OWN};
 use crate::tasks::model::TASKS;
 use kernel::text::ellipsis;
 use noun::Type;
@@ -127,6 +129,11 @@ impl Stage {
                 self.set(field.name, datum);
             }
         }
+        for key in rows.own_keys(fields) {
+            let value = fields.get(key).unwrap_or(&Value::Null);
+            let datum = self.datum(&speaker, (table, key, Type::Text), value)?;
+            self.told.values.insert(Cow::Owned(format!("{OWN}{key}")), datum);
+        }
         if self.told.subject.is_empty() {
             let title = value_of(&self.told.values, "title").shown().into_owned();
             self.told.subject = ellipsis(&title, MAX_SUBJECT);
@@ -143,6 +150,14 @@ impl Stage {
             let key = rows.key_of(fields, name).unwrap_or_default();
             if old.get(&key).unwrap_or(&Value::Null) != new.get(&key).unwrap_or(&Value::Null) {
                 changed.push(name.to_owned());
+            }
+        }
+        let mut own = [rows.own_keys(old), rows.own_keys(new)].concat();
+        own.sort_unstable();
+        own.dedup();
+        for key in own {
+            if old.get(key).unwrap_or(&Value::Null) != new.get(key).unwrap_or(&Value::Null) {
+                changed.push(format!("{OWN}{key}"));
             }
         }
         // What is only tried out has not changed; of some records nothing is told but that they did.
