@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use kernel::text::turns;
 
@@ -291,6 +292,15 @@ impl Scan {
             .collect();
         changed.sort();
         changed
+    }
+
+    /// The files that were changed at this moment or later, by the clock of the disk.
+    pub fn changed_since(&self, since: SystemTime) -> Vec<String> {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since =
+            (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()));
+        let later = self.marks.iter().filter(|(_, mark)| since <= mark.changed);
+        later.map(|(path, _)| path.clone()).collect()
     }
 
     /// The files there were, with their sizes.

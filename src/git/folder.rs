@@ -50,7 +50,7 @@ pub enum Kind {
 pub(crate) struct Mark {
     pub(crate) bytes: u64,
     node: u64,
-    changed: (i64, i64),
+    pub(crate) changed: (i64, i64),
 }
 
 impl Folder {

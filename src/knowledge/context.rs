@@ -3,6 +3,8 @@
 
 use std::ops::ControlFlow;
 
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use kernel::AgentId;
 use store::{Blobs, Range, Read, StoreError};
 use tool::untrusted;
@@ -54,6 +56,14 @@ pub fn of(
     agent: Option<AgentId>,
 ) -> Result<Vec<Share>, KnowledgeError> {
     let mut items = queries::in_front(read, agent)?;
+    // What a tainted run wrote is found and read, and stands in no prompt until a person has changed it.
+    let mut waits = Vec::new();
+    for item in items.iter().filter(|item| !item.kind.is_outside()) {
+        if outside::is_written(&read, &Place::of(item.id))? {
+            waits.push(item.id);
+        }
+    }
+    items.retain(|item| !waits.contains(&item.id));
     let rank = |item: &Item| {
         let kind = match item.kind {
             ItemKind::Skill => 0,

@@ -491,5 +491,7 @@ fn written(rows: &dyn Read, row: &[u8]) -> Result<Of, StoreError> {
             let comment = rows.get::<Comment>(comment)?;
             comment.map_or(Of::Nobody, |comment| Of::Root(comment.on.root().into()))
         }
+        // Ids alone: of which agents the record is does not stand there.
+        Place::Record(_) => Of::Everybody,
     })
 }

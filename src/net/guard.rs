@@ -333,6 +333,13 @@ impl Hosts {
         (!host.is_empty() && url.port().is_none()).then(|| format!("{below}{host}"))
     }
 
+    /// These, as far as they stand in this list as well, whose lines were read by [`Hosts::line`].
+    #[must_use]
+    pub fn and(mut self, list: Vec<String>) -> Hosts {
+        self.0.push(list);
+        self
+    }
+
     /// Whether there is any list.
     pub fn are_listed(&self) -> bool {
         !self.0.is_empty()

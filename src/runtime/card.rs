@@ -13,6 +13,7 @@ use features::runs::model::Place;
 use features::runs::queries::outside;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
+use features::tasks::model::label::Label;
 use features::tasks::queries::{self as tasks, labels, relations};
 use features::workspace::model::{Member, Settings};
 use kernel::key::KeyBuf;
@@ -41,7 +42,8 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
     if let Some(task) = &task {
         let key = settings.as_ref().map_or("HQ", |s| s.task_key.as_str());
         let zone = settings.as_ref().map_or("UTC", |s| s.zone.as_str());
-        out.push_str(&format!("Task: {key}-{}\nTitle: {}\n", task.number, task.title));
+        let title = outside::marked(tx, &Place::Task(task.id), &task.title)?;
+        out.push_str(&format!("Task: {key}-{}\nTitle: {title}\n", task.number));
         out.push_str(&format!("Status: {}\nPriority: {}\n", task.status, task.priority));
         if let Some(due) = task.due_at {
             let due = local(due, zone);
@@ -56,11 +58,16 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
     }
     out.push_str("\n## Why you were woken\n");
     let firing = routines::firing_of(tx, item)?;
+    let said = match item.task {
+        Some(task) if !outside::is_written(tx, &Place::of(item.id))? => Place::Task(task),
+        _ => Place::of(item.id),
+    };
     for reason in &item.reasons {
-        out.push_str(&why(tx, reason, firing.is_none())?);
+        out.push_str(&why(tx, reason, firing.is_none(), &said)?);
     }
     if let Some(firing) = &firing {
-        out.push_str(&format!("\n## Instruction\n{}\n", firing.instruction));
+        let text = outside::marked(tx, &Place::of(firing.routine), &firing.instruction)?;
+        out.push_str(&format!("\n## Instruction\n{text}\n"));
     }
     if let Some(task) = &task {
         if !task.description.trim().is_empty() {
@@ -77,20 +84,26 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
 
 /// What a task belongs to, why that is done, and what stands before it.
 fn place(tx: &impl ReadExt, task: &Task, key: &str, out: &mut String) -> Result<(), StoreError> {
-    let line = |task: &Task| format!("{key}-{} \"{}\"", task.number, task.title);
-    let above: Vec<String> = tasks::ancestors(tx, task)?.iter().map(line).collect();
+    let line = |task: &Task| {
+        let title = outside::marked(tx, &Place::Task(task.id), &task.title)?;
+        Ok::<_, StoreError>(format!("{key}-{} \"{title}\"", task.number))
+    };
+    let above = tasks::ancestors(tx, task)?;
+    let above: Vec<String> = above.iter().map(line).collect::<Result<_, _>>()?;
     if !above.is_empty() {
         out.push_str(&format!("Part of: {}\n", above.join(" > ")));
     }
-    let labels: Vec<String> = labels::of(tx, task.id)?.into_iter().map(|l| l.name).collect();
+    let labels = labels::of(tx, task.id)?;
+    let name = |label: &Label| outside::marked(tx, &Place::of(label.id), &label.name);
+    let labels: Vec<String> = labels.iter().map(name).collect::<Result<_, _>>()?;
     if !labels.is_empty() {
         out.push_str(&format!("Labels: {}\n", labels.join(", ")));
     }
     let blockers: Vec<String> = relations::open_blockers(tx, task.id)?
         .iter()
         .take(BLOCKERS)
-        .map(|task| format!("{} ({})", line(task), task.status))
-        .collect();
+        .map(|task| Ok::<_, StoreError>(format!("{} ({})", line(task)?, task.status)))
+        .collect::<Result<_, _>>()?;
     if !blockers.is_empty() {
         out.push_str(&format!("Waits for: {}\n", blockers.join(", ")));
     }
@@ -99,9 +112,11 @@ fn place(tx: &impl ReadExt, task: &Task, key: &str, out: &mut String) -> Result<
         None => None,
     };
     if let Some(stream) = stream {
-        out.push_str(&format!("Stream: {}\n", stream.name));
+        let place = Place::of(stream.id);
+        out.push_str(&format!("Stream: {}\n", outside::marked(tx, &place, &stream.name)?));
         if !stream.goal.is_empty() {
-            out.push_str(&format!("Its goal:\n{}\n", quote(&stream.goal)));
+            let goal = outside::marked(tx, &place, &stream.goal)?;
+            out.push_str(&format!("Its goal:\n{}\n", quote(&goal)));
         }
     }
     Ok(())
@@ -146,19 +161,24 @@ fn asked(kind: ItemKind, on_task: bool) -> &'static str {
     }
 }
 
-/// A reason in words; its text where it stands nowhere else.
-fn why(tx: &impl ReadExt, reason: &Reason, with_text: bool) -> Result<String, StoreError> {
+/// A reason in words, which stand at this place; its text where it stands nowhere else.
+fn why(
+    tx: &impl ReadExt,
+    reason: &Reason,
+    with_text: bool,
+    place: &Place,
+) -> Result<String, StoreError> {
     let from = match (reason.person, reason.agent) {
         (Some(person), _) => tx.get::<Member>(person)?.map(|m| m.name),
         (None, Some(agent)) => tx.get::<Agent>(agent)?.map(|a| a.name),
         (None, None) => None,
     };
-    let mut line = format!("- {}", reason.summary);
+    let mut line = format!("- {}", outside::marked(tx, place, &reason.summary)?);
     if let Some(from) = from {
         line.push_str(&format!(" (from {from})"));
     }
     if with_text && !reason.text.is_empty() {
-        line.push_str(&format!("\n{}", quote(&reason.text)));
+        line.push_str(&format!("\n{}", quote(&outside::marked(tx, place, &reason.text)?)));
     }
     line.push('\n');
     Ok(line)
@@ -178,7 +198,10 @@ fn delivered(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), Sto
     for work in all {
         out.push_str(&format!(
             "- \"{}\" version {} is {} (id {})\n",
-            work.title, work.versions, work.state, work.id
+            outside::marked(tx, &Place::of(work.id), &work.title)?,
+            work.versions,
+            work.state,
+            work.id
         ));
         let said = tx.get::<Review>(work.version)?.map(|review| told(&review)).unwrap_or_default();
         if !said.is_empty() {
@@ -187,6 +210,7 @@ fn delivered(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), Sto
         let version: Option<Version> = tx.get(work.version)?;
         if let Some(text) = version.as_ref().and_then(|version| version.content.text()) {
             let text = head_tail(text, LONG, "\n[…]\n");
+            let text = outside::marked(tx, &Place::of(work.id), &text)?;
             out.push_str(&format!("  Present text:\n{}\n", quote(&text)));
         }
     }

@@ -14,21 +14,24 @@ use tokio::sync::oneshot;
 
 use app::Ws;
 use crypto::redact::Spot;
+use features::agents::model::Agent;
 use features::jobs::model::{JOBS, Job, JobOutcome, JobOutput, OUTPUT};
 use features::jobs::queries;
 use features::jobs::rules::{Finished, JobError, NewJob};
+use features::runs::queries::outside;
 use kernel::text::ellipsis;
 use kernel::{Actor, AgentId, Cause, JobId, RunId, WorkspaceId};
 use sandbox::input::Stdin;
 use sandbox::job::{Job as Program, JobEnd, Outcome, StopReason};
 use sandbox::{left_over, output};
 use store::{ReadExt, StoreError};
-use tool::{ToolCx, reduce};
+use tool::{ToolCx, reduce, untrusted};
 
 use super::command::orders::{JobBegun, JobFinished, JobSettled, SessionTold};
 use super::feed::changed;
 use super::journal::blocking;
 use super::port::Port;
+use super::tools::folder;
 use super::{BY, EngineError, away};
 
 /// How much of each end of an output is kept: all of it, unless more was written than may be.
@@ -63,6 +66,8 @@ pub(crate) struct Live {
     pub(crate) stdin: Arc<Stdin>,
     /// How far its agent has heard of it.
     pub(crate) heard: Mutex<Heard>,
+    /// The files of its agent when it was left running.
+    before: folder::Marks,
     /// How often its agent wished to hear of a line: the newest wish counts.
     wishes: AtomicU32,
 }
@@ -132,6 +137,9 @@ impl Jobs {
             since: SignedDuration::try_from(leaving.since).unwrap_or_default(),
         };
         let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
+        let root = cx.folder.clone();
+        let marks = blocking(move || folder::marks(&root)).await;
+        let before = marks.map_err(|error| StoreError::Failed(error.to_string()))?;
         let job = cx.ws.order(by, JobBegun { new }).await?;
         let live = Arc::new(Live {
             ws: cx.ws.id,
@@ -142,6 +150,7 @@ impl Jobs {
             program: leaving.program,
             stdin: Arc::new(leaving.stdin),
             heard: Mutex::new(Heard { offset: leaving.heard, nothing: 0 }),
+            before,
             wishes: AtomicU32::new(0),
         });
         cx.ws.inputs.add(job.id, Arc::clone(&live.stdin));
@@ -169,6 +178,7 @@ impl Jobs {
         wanted: Regex,
     ) -> std::io::Result<()> {
         let (own, number, session) = (ws.clone(), job.number, job.session);
+        let wanted_of = job.id;
         let wish = live.wishes.fetch_add(1, Ordering::SeqCst) + 1;
         let mut news = News { offset: live.program.written()?.0, begun: String::new() };
         ws.spawn("look-out for a job", async move {
@@ -193,7 +203,17 @@ impl Jobs {
                     Ok(None) => {}
                     Ok(Some(line)) => {
                         let line = own.app.redactor.masked(Spot::Tools, &line).into_owned();
-                        let text = format!("[Job {number} wrote: {}]", ellipsis(&line, 500));
+                        let line = ellipsis(&line, 500);
+                        // ok: what cannot be read is marked.
+                        let label = own.read(|snap| outside::of(snap, session));
+                        let line = match label {
+                            Ok(None) => line,
+                            _ => untrusted::wrap(
+                                &untrusted::id_of(&format!("{wanted_of}/{wish}")),
+                                &line,
+                            ),
+                        };
+                        let text = format!("[Job {number} wrote: {line}]");
                         let told = own.order(BY, SessionTold { session, text });
                         if let Err(error) = told.await {
                             tracing::warn!(%error, "a line of job {number} could not be told");
@@ -440,7 +460,20 @@ async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), Engi
     if ws.upstream.is_some() {
         note_end(&live.folder, &outcome).await?;
     }
-    finish(ws, id, Finished { outcome, output, tail, detached }).await
+    let paths = match root_of(ws, live.agent)? {
+        Some(root) => {
+            let before = live.before.clone();
+            blocking(move || folder::changed(&before, &folder::marks(&root))).await?
+        }
+        None => Vec::new(),
+    };
+    finish(ws, id, Finished { outcome, output, tail, detached }, paths).await
+}
+
+/// The folder of an agent that is there.
+fn root_of(ws: &Ws, agent: AgentId) -> Result<Option<PathBuf>, StoreError> {
+    let agent = ws.read(|snap| snap.get::<Agent>(agent))?;
+    Ok(agent.map(|agent| ws.agent_folder(&agent.slug)))
 }
 
 /// Keeps how a program ended beside what it wrote: on a host home may hear of it after the next start only.
@@ -460,8 +493,8 @@ fn noted_end(folder: &Path) -> Option<JobOutcome> {
     serde_json::from_slice(&left_over::noted_end(folder)?).ok()
 }
 
-async fn finish(ws: &Ws, id: JobId, end: Finished) -> Result<(), EngineError> {
-    let noted = ws.order(BY, JobFinished { id, end }).await;
+async fn finish(ws: &Ws, id: JobId, end: Finished, paths: Vec<String>) -> Result<(), EngineError> {
+    let noted = ws.order(BY, JobFinished { id, end, paths }).await;
     noted.map_err(|error| EngineError::Tool(error.to_string()))
 }
 
@@ -497,14 +530,17 @@ async fn lose(ws: &Ws, job: &Job) -> Result<(), EngineError> {
     }
     let folder = ws.jobs_folder().join(job.folder());
     let place = folder.clone();
+    let root = root_of(ws, job.agent)?;
     let read = blocking(move || {
         // ok: without a file nothing was written.
         let text =
             output::excerpt(&place.join(OUTPUT), READ_BACK, READ_BACK).map(|read| read.text());
-        (text.unwrap_or_default(), noted_end(&place).unwrap_or(JobOutcome::Lost))
+        // What it changed before nobody watched it any more.
+        let paths = root.map(|root| folder::changed_with(&root, &place)).unwrap_or_default();
+        (text.unwrap_or_default(), noted_end(&place).unwrap_or(JobOutcome::Lost), paths)
     });
-    let (text, outcome) = read.await?;
+    let (text, outcome, paths) = read.await?;
     let (output, tail) = keep(ws, text).await?;
-    finish(ws, id, Finished { outcome, output, tail, detached: 0 }).await?;
+    finish(ws, id, Finished { outcome, output, tail, detached: 0 }, paths).await?;
     blocking(move || left_over::clear(&folder)).await
 }

@@ -41,6 +41,22 @@ pub fn is_in(text: &str) -> bool {
     id_in(text).is_some()
 }
 
+/// A text without the words from outside that stand in it. Where the end of their part is missing, the rest is left out.
+#[must_use]
+pub fn without(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    let begin = format!("<<<{NAME} id=");
+    while let Some(at) = rest.find(&begin) {
+        out.push_str(&rest[..at]);
+        let Some(id) = id_in(&rest[at..]) else { return out };
+        let end = format!("<<<END_{NAME} id={id}>>>");
+        let Some(after) = rest[at..].find(&end) else { return out };
+        rest = &rest[at + after + end.len()..];
+    }
+    out.push_str(rest);
+    out
+}
+
 /// The id of the marks in a text.
 fn id_in(text: &str) -> Option<&str> {
     let begin = format!("<<<{NAME} id=");
@@ -68,7 +84,7 @@ fn neutral(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME, again, wrap};
+    use super::{NAME, again, without, wrap};
 
     #[test]
     fn a_part_of_what_came_from_outside_is_marked_too() {
@@ -77,6 +93,13 @@ mod tests {
         assert_eq!(again("one\ntwo", "two".to_owned()), "two");
         let broken = format!("<<<{NAME} id=a b>>> <<<{NAME} id=");
         assert_eq!(again(&broken, "two".to_owned()), "two");
+    }
+
+    #[test]
+    fn a_text_is_read_without_what_came_from_outside() {
+        let text = format!("one {} two {} three", wrap("ab", "x"), wrap("cd", "y"));
+        assert_eq!(without(&text), "one  two  three");
+        assert_eq!(without(&format!("one <<<{NAME} id=ab>>> x")), "one ");
     }
 
     #[test]

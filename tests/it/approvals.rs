@@ -17,7 +17,10 @@ use support::office::Office;
 
 mod bound; // what a yes is bound to
 mod cards; // the cards on which calls wait
+mod egress; // what goes out by address and headers after words from outside
 mod labels; // what was read and written after words from outside
+mod passed_on; // words from outside that one agent passes on to another
+mod printed; // what programs print and write after such words, or with the network
 
 const API: &str = "/api/v1/approvals";
 

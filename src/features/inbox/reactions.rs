@@ -164,8 +164,16 @@ fn commented(
     };
     let kind = ItemKind::TaskCommentMention;
     for agent in comments::called(tx, tx.now(), &comment, mentions)? {
-        if runs::live_of_task(tx, task.id, *agent)?.is_none() {
-            enqueue_comment(tx, &task, &comment, *agent, kind)?;
+        match runs::live_of_task(tx, task.id, *agent)? {
+            None => enqueue_comment(tx, &task, &comment, *agent, kind)?,
+            // It reads the comment at its next step, and works for whoever wrote it from then on.
+            Some(Run { item: Some(item), .. }) if comment.author.agent().is_some() => {
+                let summary = format!("You were mentioned on: {}", task.title);
+                let reason =
+                    Reason { comment: Some(comment.id), ..reason(comment.author, summary) };
+                rules::also_asked(tx, item, reason)?;
+            }
+            Some(_) => {}
         }
     }
     let Some(agent) = task.assignee.and_then(Assignee::agent) else { return Ok(()) };

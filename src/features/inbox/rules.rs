@@ -9,6 +9,7 @@ use crate::agents::model::Agent;
 use crate::routines::model::{item_key, of_item_key};
 use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::queries::halt::held;
+use crate::runs::queries::outside;
 use kernel::key::KeyBuf;
 use kernel::text::ellipsis;
 use kernel::{
@@ -30,7 +31,6 @@ const FINAL: &[&str] = &[
     "answer_too_long",
     "answer_unreadable",
     "connection_not_found",
-    "empty_answer",
     "internal",
     "key_unreadable",
     "no_tools",
@@ -102,6 +102,28 @@ pub struct NewItem {
     pub reason: Reason,
 }
 
+/// Whether whoever causes something is a run that has read untrusted content.
+fn is_tainted(tx: &WriteTx<'_>, by: Actor) -> Result<bool, StoreError> {
+    match by.run().map(|run| tx.get::<Run>(run)).transpose()?.flatten() {
+        Some(run) => Ok(outside::of(tx, run.session)?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// Notes that another agent asks for what a run is at already: it is judged by the stricter of both from now on.
+///
+/// # Errors
+/// When the store fails.
+pub fn also_asked(tx: &mut WriteTx<'_>, item: ItemId, reason: Reason) -> Result<(), InboxError> {
+    if let Some(mut item) = tx.get::<Item>(item)?
+        && item.reasons.iter().all(|known| known.agent != reason.agent)
+    {
+        item.reasons.push(reason);
+        tx.put(&item)?;
+    }
+    Ok(())
+}
+
 /// Adds a reason: a new item, or one more reason of a pending one. A key that was used before
 /// changes nothing.
 ///
@@ -159,8 +181,8 @@ pub fn gather(
         }
         item.updated_at = now;
         tx.put(&item)?;
-        if waited {
-            // It may be begun now.
+        if waited || is_tainted(tx, new.by)? {
+            // It may be begun now, or what it says has another label.
             tx.emit(Event::ItemEnqueued { item: item.id, agent: item.agent });
         }
         return Ok(Some(item.id));

@@ -8,6 +8,7 @@ pub mod choice;
 pub mod client;
 pub mod compare;
 pub mod doing;
+pub mod egress;
 pub mod evidence;
 pub mod habits;
 pub mod halt;

@@ -1,16 +1,19 @@
 //! What happens to runs when something else changes.
 
 use crate::agents::model::Agent;
-use crate::comments::model::Comment;
+use crate::comments::model::{COMMENTS, Comment};
 use crate::comments::queries as comments;
+use crate::deliverables::model::{Content, Deliverable, Version};
+use crate::inbox::model::Item;
 use crate::jobs::model::Job;
 use crate::tasks::model::Task;
 use crate::trust::model::Approval;
 use crate::workspace::model::{Member, Settings};
+use kernel::key::decode;
 use kernel::text::ellipsis;
 use kernel::{
-    Actor, AgentId, AgentStatus, ApprovalId, Assignee, CommentId, Event, RunId, RunState,
-    RunTrigger, SessionId, TaskField, TaskId, WaitFor, WheelAct,
+    Actor, AgentId, AgentStatus, ApprovalId, Assignee, CommentId, Event, ItemKind, RoutineAct,
+    RowAct, RunId, RunState, RunTrigger, SessionId, TaskField, TaskId, WaitFor, WheelAct,
 };
 use store::{ReadExt, StoreError, WriteTx};
 use tool::untrusted;
@@ -24,12 +27,11 @@ use super::rules::{self, RunError, Wake};
 /// # Errors
 /// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
+    label(tx, event)?;
     match event {
         Event::CommentAdded { comment, task, mentions, note_only } => {
-            rules::outside::written(tx, Place::Comment(*comment))?;
             steer(tx, *comment, *task, mentions, *note_only)
         }
-        Event::TaskCreated { task, .. } => Ok(rules::outside::written(tx, Place::Task(*task))?),
         Event::TaskAssigned { task, from, to, .. } if from != to => {
             match from.and_then(Assignee::agent) {
                 Some(former) => stop_on(tx, *task, Some(former)),
@@ -48,18 +50,6 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
                 }
                 _ => Ok(()),
             }
-        }
-        Event::TaskChanged { task, fields }
-            if fields
-                .iter()
-                .any(|field| matches!(field, TaskField::Title | TaskField::Description)) =>
-        {
-            Ok(rules::outside::written(tx, Place::Task(*task))?)
-        }
-        // Runs tell of theirs in their events.
-        Event::AgentFilesChanged { agent, path, .. } => {
-            let place = Place::File { agent: *agent, path: path.clone() };
-            Ok(rules::outside::written(tx, place)?)
         }
         Event::ApprovalAnswered(approval, run, ..) => decided(tx, *approval, *run),
         Event::WheelTurned(agent, WheelAct::HandedBack) => rules::park::handed_back(tx, *agent),
@@ -91,6 +81,76 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
         },
         _ => Ok(()),
     }
+}
+
+/// Gives what somebody has written the label of whoever wrote it, or takes it away.
+fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
+    match event {
+        Event::CommentAdded { comment, .. } => {
+            rules::outside::written(tx, Place::Comment(*comment))
+        }
+        Event::TaskCreated { task, .. } => rules::outside::written(tx, Place::Task(*task)),
+        Event::TaskChanged { task, fields }
+            if fields
+                .iter()
+                .any(|field| matches!(field, TaskField::Title | TaskField::Description)) =>
+        {
+            rules::outside::written(tx, Place::Task(*task))
+        }
+        Event::ItemEnqueued { item, .. } => match tx.get::<Item>(*item)? {
+            Some(item) if says_more_than_a_title(item.kind) => {
+                rules::outside::passed_on(tx, Place::of(item.id))
+            }
+            _ => Ok(()),
+        },
+        Event::DeliverableSubmitted { deliverable, .. } => {
+            let name = match tx.get::<Deliverable>(*deliverable)? {
+                Some(work) => match tx.get::<Version>(work.version)?.map(|one| one.content) {
+                    Some(Content::File { name, .. }) => name,
+                    _ => String::new(),
+                },
+                None => String::new(),
+            };
+            rules::outside::delivered(tx, Place::of(*deliverable), &name)
+        }
+        Event::FileAdded { file, name, .. } => {
+            rules::outside::delivered(tx, Place::of(*file), name)
+        }
+        Event::StreamCreated { stream } | Event::StreamChanged { stream } => {
+            rules::outside::written(tx, Place::of(*stream))
+        }
+        Event::RoutineChanged {
+            routine, act: RoutineAct::Created | RoutineAct::Changed, ..
+        } => rules::outside::written(tx, Place::of(*routine)),
+        Event::Row { table, id, act: RowAct::Created | RowAct::Changed, .. } => {
+            let place = match *table == COMMENTS.number {
+                true => decode(id).map(Place::Comment),
+                false => decode(id).map(Place::Record),
+            };
+            match place {
+                Some(place) => rules::outside::written(tx, place),
+                None => Ok(()),
+            }
+        }
+        // Runs tell of theirs in their events.
+        Event::AgentFilesChanged { agent, path, .. } => {
+            let place = Place::File { agent: *agent, path: path.clone() };
+            rules::outside::written(tx, place)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether work of this kind brings more words of whoever caused it than the title of its task, which has a label of its
+/// own.
+fn says_more_than_a_title(kind: ItemKind) -> bool {
+    !matches!(
+        kind,
+        ItemKind::TaskAssignment
+            | ItemKind::TaskReassignment
+            | ItemKind::TaskOverdue
+            | ItemKind::StartNow
+    )
 }
 
 /// A run goes on whose call somebody has allowed or denied. One that goes on already, by the answer to another call of
@@ -128,9 +188,11 @@ fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunEr
     }
 }
 
-/// What the session of a job that has ended reads. What one prints that may hear anybody is marked.
+/// What the session of a job that has ended reads. What one prints that may hear anybody, or whose session carries the
+/// label, is marked.
 fn job_ended(tx: &impl ReadExt, job: &Job) -> Result<String, StoreError> {
-    let hears = tx.get::<Agent>(job.agent)?.is_some_and(|agent| agent.network);
+    let hears = tx.get::<Agent>(job.agent)?.is_some_and(|agent| agent.network)
+        || queries::outside::of(tx, job.session)?.is_some();
     let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
     let seconds = job.ended_at.map_or(0, |at| job.seconds(at));
     let command = ellipsis(job.command.trim(), 200);

@@ -455,6 +455,9 @@ pub struct JobFinished {
     pub id: JobId,
     /// How.
     pub end: Finished,
+    /// The files of its agent that were changed while it ran.
+    #[serde(default)]
+    pub paths: Vec<String>,
 }
 
 impl Order for JobFinished {
@@ -462,6 +465,8 @@ impl Order for JobFinished {
     type Error = JobError;
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<(), JobError> {
+        // Before its conversation hears of the end.
+        runs::outside::job_wrote(tx, self.id, &self.paths)?;
         jobs::finish(tx, self.id, self.end).map(drop)
     }
 }

@@ -334,6 +334,7 @@ fn orders() -> Vec<Ordered> {
                 tail: "ok".to_owned(),
                 detached: 1,
             },
+            paths: vec!["page.html".to_owned()],
         }
         .into(),
         JobSettled { id }.into(),

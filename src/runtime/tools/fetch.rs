@@ -7,12 +7,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use features::agents::queries::reach;
+use features::runs::queries::egress as known_hosts;
+use features::trust::queries as trust;
 use kernel::{Can, Timestamp};
-use net::fetch::{MAX_CHARS, Page, PageRequest};
-use net::guard::{self, Hosts};
+use net::error::NetError;
+use net::fetch::{FetchError, MAX_CHARS, Page, PageRequest};
+use net::guard::{self, GuardError, Hosts};
 use net::pages::Pages;
 use net::readable::Form;
 use store::StoreError;
+use url::Url;
+
+use super::folder;
+use crate::egress;
 use tool::{
     Aliases, Effect, Group, Looks, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, document,
     leaks, untrusted,
@@ -101,7 +108,12 @@ impl ReadTool for WebFetch {
         let began = Instant::now();
         // Kept whole, whatever part is given: the rest is read and searched without asking again.
         let (only, opened) = (hosts_of(cx)?, cx.ws.read(|snap| reach::opened(snap))?);
-        let inside = guard::parse(&args.url).is_ok_and(|url| opened.has(&url));
+        let at = guard::parse(&args.url).ok(); // ok: what is no address is told when it is asked
+        let inside = at.as_ref().is_some_and(|url| opened.has(url));
+        let (only, is_held) = match at {
+            Some(url) => redirects_of(cx, only, url).await?,
+            None => (only, false),
+        };
         let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS, only };
         let page = async {
             match inside {
@@ -116,6 +128,12 @@ impl ReadTool for WebFetch {
         // What the outside does not give is the model's to work around, not a failure of HQ.
         let fetched = match fetched {
             Ok(fetched) => fetched,
+            Err(FetchError::Net(NetError::Refused(GuardError::NotListed { host }))) if is_held => {
+                return Ok(ToolOutput::error(format!(
+                    "Error(denied): the page leads to {host}, where nobody has sent you: fetch its address there itself, \
+                     and a person is asked"
+                )));
+            }
             Err(error) => {
                 return Ok(ToolOutput::error(format!(
                     "Error(unavailable): could not fetch: {error}"
@@ -133,6 +151,24 @@ impl ReadTool for WebFetch {
             ..told
         }))
     }
+}
+
+/// The hosts to which a page may lead, and whether there are fewer than the agent reaches: a conversation that has read
+/// words from outside is led to none where nobody has sent it.
+async fn redirects_of(cx: &ToolCx, only: Hosts, url: Url) -> Result<(Hosts, bool), ToolError> {
+    let (cx, listed) = (cx.clone(), only.are_listed());
+    folder::blocking(move || {
+        let hosts = cx.ws.read(|snap| {
+            let agents = reach::agents_of(snap, cx.agent, cx.run)?;
+            if listed || trust::heeded(snap, &agents, cx.session)?.is_none() {
+                return Ok((only, false));
+            }
+            let known = known_hosts::known(snap, cx.session, cx.run)?;
+            Ok::<_, StoreError>((egress::redirects(only, &known, &url), true))
+        })?;
+        Ok(hosts)
+    })
+    .await
 }
 
 /// The words of a PDF. Blocking.

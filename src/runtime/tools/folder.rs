@@ -5,10 +5,14 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use features::runs::model::{Place, Written};
-use features::runs::queries::outside;
+use features::runs::queries::{self, outside};
 use git::files::{AgentFiles, Scan};
 use git::{File, GitError};
+use kernel::SessionId;
+use store::StoreError;
 use tool::{FileChange, ToolCx, ToolError, ToolOutput, args, untrusted};
+
+use super::heard;
 
 /// Marks of all files, to see what a program changed.
 pub(crate) type Marks = Scan;
@@ -36,19 +40,58 @@ pub(crate) fn marked(
 ) -> Result<ToolOutput, ToolError> {
     let written = cx.ws.read(|snap| match outside::of(snap, cx.session)? {
         // Its conversation carries the label already.
-        Some(_) => Ok(Vec::new()),
-        None => outside::files_of(snap, cx.agent),
+        Some(_) => Ok((Vec::new(), false)),
+        None => {
+            let files = outside::files_of(snap, cx.agent)?;
+            Ok::<_, StoreError>((files, heard::is_written_now(snap, cx)?))
+        }
     })?;
+    let (written, is_written_now) = written;
     let is_in = |one: &Written| match &one.place {
         Place::File { path, .. } => has(path, &output.text),
-        Place::Task(_) | Place::Comment(_) => false,
+        Place::Task(_) | Place::Comment(_) | Place::Record(_) => false,
     };
-    if written.iter().any(is_in) {
+    if is_written_now || written.iter().any(is_in) {
         let id = untrusted::id_for(cx);
         output.text = untrusted::wrap(&id, &output.text);
         output.whole = output.whole.map(|whole| untrusted::wrap(&id, &whole));
     }
     Ok(output)
+}
+
+/// A result between marks when it has words of another conversation that has read words from outside: what was said there
+/// may be theirs.
+pub(crate) fn of_sessions(
+    cx: &ToolCx,
+    mut output: ToolOutput,
+    sessions: &[SessionId],
+) -> Result<ToolOutput, ToolError> {
+    let is_labelled = cx.ws.read(|snap| {
+        for session in sessions.iter().filter(|session| **session != cx.session) {
+            if outside::of(snap, *session)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok::<_, StoreError>(false)
+    })?;
+    if is_labelled && !untrusted::is_in(&output.text) {
+        output.text = untrusted::wrap(&untrusted::id_for(cx), &output.text);
+    }
+    Ok(output)
+}
+
+/// A part of an earlier result, between marks when it is of another conversation that has read words from outside.
+pub(crate) fn of_result(
+    cx: &ToolCx,
+    output: ToolOutput,
+    name: &str,
+) -> Result<ToolOutput, ToolError> {
+    let Some((number, _)) = name.split_once('.') else { return Ok(output) };
+    let run = cx.ws.read(|snap| queries::by_name(snap, number.trim()))?;
+    match run {
+        Some(run) => of_sessions(cx, output, &[run.session]),
+        None => Ok(output),
+    }
 }
 
 /// Whether a list of hits, each after its file and a colon, has one of this file.
@@ -185,6 +228,13 @@ fn put_back(files: &AgentFiles, path: &str, former: Option<Current>) {
 /// What the folder looks like; nothing when it cannot be read.
 pub(crate) fn marks(root: &Path) -> Marks {
     AgentFiles::open(root).and_then(|files| files.scan()).unwrap_or_default()
+}
+
+/// The files that were changed since a job has its folder. Blocking.
+pub(crate) fn changed_with(root: &Path, job: &Path) -> Vec<String> {
+    // ok: where the disk does not tell when a folder was made, nothing is known of its program.
+    let Ok(since) = job.metadata().and_then(|job| job.created()) else { return Vec::new() };
+    marks(root).changed_since(since)
 }
 
 /// The paths that differ.

@@ -3,6 +3,7 @@
 pub(super) mod browser;
 pub(super) mod escalate;
 pub mod exec;
+mod heard;
 pub(super) mod fetch;
 pub(super) mod find;
 pub(super) mod folder;

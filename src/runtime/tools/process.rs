@@ -24,7 +24,7 @@ use tool::globs::{self, Expression};
 use tool::reduce;
 use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
 
-use super::exec::Hears;
+use super::heard::Hears;
 
 /// How long a poll waits for something new unless asked, in milliseconds.
 const WAIT: u64 = 10_000;
@@ -191,7 +191,7 @@ impl Process {
             let job = find(cx, Some(job.number))?;
             let how = job.outcome.as_ref().map_or("running".to_owned(), |end| end.told());
             let rest = end_of(cx, &job, MAX_NEW).await;
-            let rest = Hears::of(cx)?.marked(cx, rest);
+            let rest = Hears::of_job(cx, &job)?.marked(cx, rest);
             return Ok(ToolOutput::text(format!("[{how}]\n{rest}")));
         };
         let wait = Duration::from_millis(timeout.unwrap_or(WAIT).min(MAX_WAIT));
@@ -217,7 +217,7 @@ impl Process {
             None => "running".to_owned(),
         };
         let text = cx.ws.app.redactor.masked(Spot::Tools, &reduce::plain(&text)).into_owned();
-        let text = Hears::of(cx)?.marked(cx, text);
+        let text = Hears::of_job(cx, &job)?.marked(cx, text);
         Ok(ToolOutput::text(format!("[{how}]\n{text}")))
     }
 
@@ -343,7 +343,7 @@ async fn log(
         None => lines.len().saturating_sub(count),
     };
     let end = (start + count).min(lines.len());
-    let shown = Hears::of(cx)?.marked(cx, lines[start..end].join("\n"));
+    let shown = Hears::of_job(cx, &job)?.marked(cx, lines[start..end].join("\n"));
     let words = match (offset, end - start) {
         (_, 0) => "[no lines]".to_owned(),
         (Some(_), _) => format!("[lines {} to {end} of {}]", start + 1, lines.len()),

@@ -75,7 +75,8 @@ impl ReadTool for Read {
         if let Some(name) = args.path.strip_prefix("result:") {
             let text = result_text(cx, name).await?;
             let part = lines.of(&text, "")?;
-            return Ok(ToolOutput::text(untrusted::again(&text, part)));
+            let output = ToolOutput::text(untrusted::again(&text, part));
+            return folder::of_result(cx, output, name);
         }
         let root = cx.folder.clone();
         let (read, output) = blocking(move || {

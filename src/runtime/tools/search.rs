@@ -69,7 +69,7 @@ impl ReadTool for Search {
             let text = read::result_text(cx, name).await?;
             let mut found = wanted.in_text(&text);
             found.text = untrusted::again(&text, found.text);
-            return Ok(found);
+            return folder::of_result(cx, found, name);
         }
         let (root, cancel) = (cx.folder.clone(), cx.cancel.clone());
         let found = folder::blocking(move || {

@@ -11,6 +11,8 @@ use features::deliverables::model::{Answer, Content, Deliverable, Version};
 use features::deliverables::paged::{self, Paged, Wish, Write};
 use features::deliverables::queries;
 use features::deliverables::rules::{self, MAX_FILE, NewDelivery};
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::brief::Names;
@@ -309,7 +311,8 @@ impl ReadTool for DeliverableList {
                     lines.push(line(&names, task.number, piece));
                 }
             }
-            Ok::<_, ToolError>(ToolOutput::of(&lines))
+            let places = all.iter().take(SHOWN).map(|piece| Place::of(piece.id));
+            Ok::<_, ToolError>(outside::shown(snap, cx, places, ToolOutput::of(&lines))?)
         })
     }
 }
@@ -383,7 +386,7 @@ impl ReadTool for DeliverableGet {
                 Content::Url(address) => ("url", address.clone()),
                 Content::File { name, size, .. } => ("file", format!("{name}, {size} bytes")),
             };
-            Ok(ToolOutput::of(&Whole {
+            let output = ToolOutput::of(&Whole {
                 line: line(&names, task.number, &piece.deliverable),
                 shown: wanted,
                 kind,
@@ -394,7 +397,8 @@ impl ReadTool for DeliverableGet {
                     note: queries::told(review),
                     asks: queries::asks(review),
                 }),
-            }))
+            });
+            Ok(outside::shown(snap, cx, [Place::of(piece.deliverable.id)], output)?)
         })
     }
 }

@@ -7,6 +7,8 @@ use features::files::model::TaskFile;
 use features::files::queries::{self, FileError};
 use features::files::rules::{self, NewFile};
 use features::places::Spot;
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use features::tasks::queries::brief::Names;
 use kernel::text::cut;
 use kernel::{Can, TypedId as _};
@@ -73,6 +75,7 @@ impl ReadTool for FileList {
             let spot = Spot::meant(snap, args.task.as_deref(), cx.task)?;
             let names = Names::read(snap)?;
             let files = queries::of(snap, spot.place).map_err(FileError::from)?;
+            let places: Vec<Place> = files.iter().map(|file| Place::of(file.id)).collect();
             let lines = files.into_iter().map(|file| Listed {
                 id: file.id.short(),
                 name: file.name,
@@ -80,7 +83,8 @@ impl ReadTool for FileList {
                 media: file.media,
                 by: names.people.actor(file.by).name,
             });
-            Ok(ToolOutput::of(&lines.collect::<Vec<_>>()))
+            let output = ToolOutput::of(&lines.collect::<Vec<_>>());
+            Ok(outside::shown(snap, cx, places, output)?)
         })
     }
 }
@@ -136,13 +140,15 @@ impl ReadTool for FileRead {
                 return Err(ToolError::Failed { code: "blob", message });
             }
         };
+        let shown = |text: &str| {
+            let output = ToolOutput::text(window(text, args.offset, args.limit));
+            cx.ws.read(|snap| outside::shown(snap, cx, [Place::of(file.id)], output))
+        };
         if let Some(text) = words {
-            return Ok(ToolOutput::text(window(&text, args.offset, args.limit)));
+            return Ok(shown(&text)?);
         }
         match String::from_utf8(bytes) {
-            Ok(text) if kind == Kind::Other => {
-                Ok(ToolOutput::text(window(&text, args.offset, args.limit)))
-            }
+            Ok(text) if kind == Kind::Other => Ok(shown(&text)?),
             _ => {
                 let (what, hint) = match kind {
                     Kind::Image(media) => (media, "ask in a comment what it shows"),

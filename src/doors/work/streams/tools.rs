@@ -4,6 +4,8 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use features::streams::model::Stream;
 use features::streams::queries::{self, StreamError};
 use features::streams::rules::{self, NewStream, StreamPatch};
@@ -81,16 +83,17 @@ impl ReadTool for StreamList {
         let words = args.q.unwrap_or_default().to_lowercase();
         cx.ws.read(|snap| {
             let names = Names::read(snap)?;
-            let mut lines = Vec::new();
+            let (mut lines, mut places) = (Vec::new(), Vec::new());
             for stream in queries::all(snap)? {
                 let text = format!("{} {} {}", stream.name, stream.description, stream.goal);
                 let text = text.to_lowercase();
                 let fits = words.split_whitespace().all(|word| text.contains(word));
                 if fits && (args.archived || stream.archived_at.is_none()) {
+                    places.push(Place::of(stream.id));
                     lines.push(line(snap, &names, stream)?);
                 }
             }
-            Ok::<_, ToolError>(ToolOutput::of(&lines))
+            Ok::<_, ToolError>(outside::shown(snap, cx, places, ToolOutput::of(&lines))?)
         })
     }
 }

@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use features::links::queries as links;
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::tasks::queries::error::TaskError;
@@ -129,7 +131,8 @@ impl ReadTool for TaskList {
             let page = list::page(snap, &filter, list::Sort::Priority, &today, &cut)?;
             let tasks = page.items.iter().map(|task| names.line(task)).collect();
             let more = page.next.map(|_| "there are more; narrow the search");
-            Ok(ToolOutput::of(&Listed { tasks, more }))
+            let places = page.items.iter().map(|task| Place::Task(task.id));
+            Ok(outside::shown(snap, cx, places, ToolOutput::of(&Listed { tasks, more }))?)
         })
     }
 }
@@ -167,14 +170,15 @@ impl ReadTool for TaskGet {
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
         let (agent, here) = (cx.agent, cx.task);
-        let (brief, said) = cx
+        let (brief, said, places) = cx
             .ws
             .look(move |ws| {
                 ws.read(|snap| {
                     let task = queries::meant(snap, args.task.as_deref(), here)?;
                     let names = brief::Names::read(snap)?;
                     let said = links::said(ws, snap, agent, &task)?;
-                    Ok::<_, TaskError>((brief::brief(snap, &names, (&task, agent))?, said))
+                    let brief = brief::brief(snap, &names, (&task, agent))?;
+                    Ok::<_, TaskError>((brief, said, brief::places(snap, &task)?))
                 })
             })
             .await?;
@@ -184,7 +188,7 @@ impl ReadTool for TaskGet {
             let words = serde_json::to_string(&said).unwrap_or_default();
             answer["linked_knowledge"] = untrusted::wrap(&untrusted::id_for(cx), &words).into();
         }
-        Ok(ToolOutput::of(&answer))
+        Ok(cx.ws.read(|snap| outside::shown(snap, cx, places, ToolOutput::of(&answer)))?)
     }
 }
 

@@ -16,6 +16,9 @@ pub const OUTSIDE: Table = Table::new(376, "outside_labels");
 /// What they have written down after that.
 pub const WRITTEN: Table = Table::new(378, "outside_writings");
 
+/// Stands for the scratch folder of an agent among the paths of its files; no path below its folder is absolute.
+pub const SCRATCH: &str = "/scratch";
+
 /// One piece of words from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brought {
@@ -79,9 +82,17 @@ pub enum Place {
     Task(TaskId),
     /// In a comment.
     Comment(CommentId),
+    /// In the words of another record: a message in an inbox, delivered work, a file on a task, a stream, a routine, a page.
+    Record(RecordId),
 }
 
 impl Place {
+    /// In the words of a record of another kind than those that have a place of their own.
+    #[must_use]
+    pub fn of(id: impl TypedId) -> Self {
+        Self::Record(RecordId::from_uuid(id.uuid()))
+    }
+
     /// The record that it is a part of, and the path in it.
     #[must_use]
     pub fn key(&self) -> (RecordId, String) {
@@ -89,6 +100,7 @@ impl Place {
             Self::File { agent, path } => (RecordId::from_uuid(agent.uuid()), path.clone()),
             Self::Task(id) => (RecordId::from_uuid(id.uuid()), String::new()),
             Self::Comment(id) => (RecordId::from_uuid(id.uuid()), String::new()),
+            Self::Record(id) => (*id, String::new()),
         }
     }
 }
@@ -119,6 +131,7 @@ impl Record for Written {
             Place::File { agent: id, .. } => agent = Some(*id),
             Place::Task(id) => task = Some(*id),
             Place::Comment(id) => comment = Some(*id),
+            Place::Record(_) => {}
         }
         refs.to::<Agent>(1, agent, OnDelete::Cascade);
         refs.to::<Task>(2, task, OnDelete::Cascade);

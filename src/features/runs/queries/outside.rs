@@ -4,10 +4,10 @@ use crate::runs::model::{Brought, Outside, Place, Run, Written};
 use kernel::key::KeyBuf;
 use kernel::{AgentId, RunId, SessionId};
 use store::{Range, ReadExt, StoreError};
-use tool::untrusted;
+use tool::{ToolCx, ToolOutput, untrusted};
 
 /// The most files of an agent that are looked at.
-const MOST: usize = 1_000;
+pub const MOST: usize = 1_000;
 
 /// The label of a conversation; none when it has read nothing from outside.
 ///
@@ -50,6 +50,29 @@ pub fn writer(tx: &impl ReadExt, place: &Place) -> Result<Option<String>, StoreE
 /// When the disk fails.
 pub fn is_written(tx: &impl ReadExt, place: &Place) -> Result<bool, StoreError> {
     Ok(tx.get::<Written>(place.key())?.is_some())
+}
+
+/// A result as an agent reads it: between marks when one of the places that it tells of was written like that. Words in
+/// marks of their own already bring the label.
+///
+/// # Errors
+/// When the disk fails.
+pub fn shown(
+    tx: &(impl ReadExt + ?Sized),
+    cx: &ToolCx,
+    places: impl IntoIterator<Item = Place>,
+    mut output: ToolOutput,
+) -> Result<ToolOutput, StoreError> {
+    if untrusted::is_in(&output.text) {
+        return Ok(output);
+    }
+    for place in places {
+        if tx.get::<Written>(place.key())?.is_some() {
+            output.text = untrusted::wrap(&untrusted::id_for(cx), &output.text);
+            return Ok(output);
+        }
+    }
+    Ok(output)
 }
 
 /// Words that stand there as an agent reads them: between marks when they count as from outside, so that who reads them

@@ -2,17 +2,19 @@
 //! say: all that HQ marks as outside brings it. It stays through summaries, branches and sub-agents, until a person
 //! lifts it.
 
-use crate::runs::model::{Body, Brought, EventKind, Outside, Place, Run, Session, Written};
+use crate::jobs::model::Job;
+use crate::runs::model::{
+    Body, Brought, EventKind, Outside, Place, Run, SCRATCH, Session, Written,
+};
 use crate::runs::queries::outside;
-use kernel::{Actor, RunId, SessionId};
+use kernel::{Actor, JobId, RunId, SessionId};
 use store::{Range, ReadExt, StoreError, WriteTx};
 use tool::untrusted;
 
 /// The most pieces that are named.
 const MOST: usize = 8;
-/// Tools whose results are marked and bring no label: a program prints what the agent made it do. What it may reach is
-/// settled before it begins.
-const PROGRAMS: &[&str] = &["exec", "process"];
+/// The tool whose programs write into the scratch folder of their agent, where nobody sees what they change.
+const PROGRAM: &str = "exec";
 
 /// Takes an event into the label of its conversation, and what it changed of the agent's files into theirs.
 pub(super) fn note(
@@ -33,8 +35,25 @@ pub(super) fn note(
         }
         _ => return Ok(()),
     };
-    if paths.is_empty() || outside::of(tx, session)?.is_none() {
+    if by.tool == PROGRAM && outside::of(tx, session)?.is_some() {
+        let scratch = Place::File { agent: run.agent, path: SCRATCH.to_owned() };
+        wrote(tx, scratch, by.clone())?;
+    }
+    if paths.is_empty() {
         return Ok(());
+    }
+    let mut by = by;
+    if outside::of(tx, session)?.is_none() {
+        // A patch moves what nobody has read.
+        let mut moved = None;
+        for path in paths {
+            let place = Place::File { agent: run.agent, path: path.clone() };
+            moved = moved.or(tx.get::<Written>(place.key())?);
+        }
+        match moved {
+            Some(from) if 1 < paths.len() => by = from.by,
+            _ => return Ok(()),
+        }
     }
     for path in paths {
         let place = Place::File { agent: run.agent, path: path.clone() };
@@ -51,9 +70,7 @@ fn label(
 ) -> Result<(), StoreError> {
     let is_marked = |text: &Body| untrusted::is_in(text.head());
     let (step, tool) = match kind {
-        EventKind::ToolFinished { step, name, result, .. }
-            if is_marked(result) && !PROGRAMS.contains(&name.as_str()) =>
-        {
+        EventKind::ToolFinished { step, name, result, .. } if is_marked(result) => {
             (*step, name.clone())
         }
         // What a person says is theirs, whatever stands in it.
@@ -99,6 +116,55 @@ pub fn written(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
         },
         _ => Ok(()),
     }
+}
+
+/// The same for what a person only adds to, which makes none of it theirs.
+///
+/// # Errors
+/// When the disk fails.
+pub fn passed_on(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
+    match tx.by() {
+        Actor::Agent { .. } => written(tx, place),
+        _ => Ok(()),
+    }
+}
+
+/// Somebody delivers something or puts a file somewhere: one of this name in the agent's folder that holds untrusted
+/// content brings the label as well, also where nobody has read it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn delivered(tx: &mut WriteTx<'_>, place: Place, name: &str) -> Result<(), StoreError> {
+    if let Actor::Agent { agent, .. } = tx.by()
+        && !name.is_empty()
+    {
+        let is_it = |path: &str| path.rsplit('/').next() == Some(name);
+        let all = outside::files_of(tx, agent)?;
+        let from = all.into_iter().find(|one| match &one.place {
+            Place::File { path, .. } => is_it(path),
+            _ => false,
+        });
+        if let Some(from) = from {
+            return wrote(tx, place, from.by);
+        }
+    }
+    written(tx, place)
+}
+
+/// A program that was left running has written these files of its agent. They carry the label of its conversation.
+///
+/// # Errors
+/// When the disk fails.
+pub fn job_wrote(tx: &mut WriteTx<'_>, job: JobId, paths: &[String]) -> Result<(), StoreError> {
+    let Some(job) = tx.get::<Job>(job)? else { return Ok(()) };
+    if outside::of(tx, job.session)?.is_none() {
+        return Ok(());
+    }
+    for path in paths {
+        let by = Brought { run: job.run, step: job.step, tool: PROGRAM.to_owned() };
+        wrote(tx, Place::File { agent: job.agent, path: path.clone() }, by)?;
+    }
+    Ok(())
 }
 
 /// A person has looked at what was written there: it counts as theirs from now on. Answers whether it did not before.

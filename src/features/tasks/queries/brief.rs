@@ -184,6 +184,24 @@ pub fn told(description: &str) -> String {
     told
 }
 
+/// Where the words of that come from.
+///
+/// # Errors
+/// When the store fails.
+pub fn places(read: &dyn Read, task: &Task) -> Result<Vec<Place>, StoreError> {
+    let mut tasks = vec![task.id];
+    tasks.extend(super::ancestors(read, task)?.iter().map(|task| task.id));
+    tasks.extend(super::children(read, task.id)?.iter().map(|task| task.id));
+    tasks.extend(relations::open_blockers(read, task.id)?.iter().map(|task| task.id));
+    let mut places: Vec<Place> = tasks.into_iter().map(Place::Task).collect();
+    places.extend(task.stream.map(Place::of));
+    places.extend(labels::of(read, task.id)?.iter().map(|label| Place::of(label.id)));
+    for piece in deliverables::of_task(read, task.id)? {
+        places.push(Place::of(piece.deliverable.id));
+    }
+    Ok(places)
+}
+
 /// A task with what an agent needs in order to work on it, and nothing that is for other agents alone.
 ///
 /// # Errors

@@ -66,6 +66,14 @@ impl AtSite {
         }
     }
 
+    /// The host of the page in which it acts; none for a download, which sends nothing.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Act(act) => Some(act.host()),
+            Self::Keep(_) => None,
+        }
+    }
+
     /// What becomes of it.
     pub(crate) fn verdict(
         &self,

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec;
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use features::tasks::model::Task;
 use features::tasks::queries::due::Deadline;
 use features::tasks::queries::error::TaskError;
@@ -240,7 +242,8 @@ impl ReadTool for TaskHistory {
             let most = args.limit.unwrap_or(STEPS).clamp(1, MAX_STEPS);
             let from = facts.len().saturating_sub(most);
             let steps: Vec<Step> = facts[from..].iter().map(|fact| step(&names, fact)).collect();
-            Ok::<_, ToolError>(ToolOutput::of(&steps))
+            let output = ToolOutput::of(&steps);
+            Ok::<_, ToolError>(outside::shown(snap, cx, [Place::Task(task.id)], output)?)
         })
     }
 }

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{own_stream, spec};
+use features::runs::model::Place;
+use features::runs::queries::outside;
 use features::tasks::model::template::{Template, TemplateItem};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::people::People;
@@ -64,7 +66,8 @@ impl ReadTool for TemplateList {
                 let text = format!("{} {}", one.name, one.description).to_lowercase();
                 words.split_whitespace().all(|word| text.contains(word))
             });
-            Ok(ToolOutput::of(&all.iter().map(Line::of).collect::<Vec<_>>()))
+            let output = ToolOutput::of(&all.iter().map(Line::of).collect::<Vec<_>>());
+            Ok(outside::shown(snap, cx, all.iter().map(|one| Place::of(one.id)), output)?)
         })
     }
 }
@@ -148,7 +151,8 @@ impl ReadTool for TemplateGet {
                     description: item.description.clone(),
                 });
             }
-            Ok(ToolOutput::of(&Plan { line: Line::of(&template), plan, warnings }))
+            let output = ToolOutput::of(&Plan { line: Line::of(&template), plan, warnings });
+            Ok(outside::shown(snap, cx, [Place::of(template.id)], output)?)
         })
     }
 }

@@ -1,0 +1,300 @@
+//! Whether what a program prints and writes counts as untrusted: it does when the program could have heard anybody on the
+//! network, or could have read untrusted content of its agent's folder.
+//!
+//! What a program reads nobody sees, so that a line counts as reading anything unless each of its programs is one of the
+//! few that are known here: those that print no contents of files, and those that read the files that they name. A line
+//! that cannot be taken apart reads anything.
+
+use std::path::{Path, PathBuf};
+
+use commands::{Reduced, Unwrapped};
+use features::agents::model::Agent;
+use features::jobs::model::Job;
+use features::jobs::queries as jobs;
+use features::runs::model::{Place, SCRATCH};
+use features::runs::queries::outside;
+use store::{ReadExt, StoreError};
+use tool::{ToolCx, ToolError, untrusted};
+
+use super::exec::Args;
+use super::folder;
+
+/// Programs that send nothing anywhere and print nothing of what files hold.
+const LISTERS: &[&str] = &[
+    "[", "basename", "chmod", "dirname", "echo", "false", "id", "ls", "mkdir", "nproc", "printf",
+    "pwd", "rm", "rmdir", "seq", "sleep", "stat", "test", "touch", "true", "uname", "whoami",
+];
+/// Programs that send nothing anywhere and read the files and folders that they name, and no others.
+const READERS: &[&str] = &[
+    "cat", "cksum", "cmp", "comm", "cp", "cut", "date", "df", "diff", "du", "fold", "head", "join",
+    "mv", "nl", "od", "paste", "rev", "sort", "tac", "tail", "tr", "uniq", "wc",
+];
+/// Options of these that name a list of further files.
+const LISTS: &[&str] = &["--files0-from"];
+/// What is asked of the kernel is another thing for each process.
+const KERNEL: &[&str] = &["/proc", "/dev", "/sys"];
+
+/// What a program may have heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hears {
+    /// What lies in its folder, and no untrusted content of it; the names of files that hold some may be told.
+    Itself(Vec<String>),
+    /// Untrusted content, or anybody: it has the network.
+    Anybody,
+}
+
+impl Hears {
+    /// What the program of a call hears that may have the network. Looked at before it begins.
+    pub(super) async fn of_call(
+        cx: &ToolCx,
+        args: &Args,
+        network: bool,
+    ) -> Result<Self, ToolError> {
+        let known = cx.ws.read(|snap| Untrusted::of(snap, cx))?;
+        if !network && known.is_empty() {
+            return Ok(Self::Itself(Vec::new()));
+        }
+        let agent = cx.ws.read(|snap| snap.get::<Agent>(cx.agent))?;
+        let slug = agent.map(|agent| agent.slug).unwrap_or_default();
+        let at = Folders {
+            root: cx.folder.clone(),
+            scratch: cx.ws.agent_scratch(&slug),
+            below: args.workdir.clone().unwrap_or_default(),
+        };
+        let (command, has_env) =
+            (args.command.clone(), args.env.as_ref().is_some_and(|all| !all.is_empty()));
+        folder::blocking(move || {
+            let known = known.there(&at);
+            let reads = if has_env { Reads::Anything } else { at.reads(&command) };
+            Ok(match reads {
+                Reads::Anything if network || !known.is_empty() => Self::Anybody,
+                Reads::Named(paths) if paths.iter().any(|path| known.has(&at, path)) => {
+                    Self::Anybody
+                }
+                _ => Self::Itself(known.names()),
+            })
+        })
+        .await
+    }
+
+    /// What a program that was left running has heard: its conversation carries the label when that was untrusted.
+    pub(super) fn of_job(cx: &ToolCx, job: &Job) -> Result<Self, ToolError> {
+        let (agent, label) = cx.ws.read(|snap| {
+            Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, outside::of(snap, job.session)?))
+        })?;
+        let child = cx.child.as_ref().is_none_or(|child| child.may_network);
+        match label.is_some() || agent.is_some_and(|agent| agent.network) && child {
+            true => Ok(Self::Anybody),
+            false => Ok(Self::Itself(Vec::new())),
+        }
+    }
+
+    /// What a program prints, between marks where it counts as untrusted.
+    pub(super) fn marked(&self, cx: &ToolCx, text: String) -> String {
+        let names = match self {
+            Self::Itself(names) => names.iter().any(|name| text.contains(name.as_str())),
+            Self::Anybody => true,
+        };
+        if !names || text.is_empty() {
+            return text;
+        }
+        untrusted::wrap(&untrusted::id_for(cx), &text)
+    }
+
+    /// The same for all that a call has printed by now. Also what prints nothing may have written something.
+    pub(super) fn marked_whole(&self, cx: &ToolCx, text: String) -> String {
+        match self {
+            Self::Anybody if text.is_empty() => {
+                untrusted::wrap(&untrusted::id_for(cx), "(it printed nothing)")
+            }
+            _ => self.marked(cx, text),
+        }
+    }
+}
+
+/// The untrusted content that programs of an agent can read.
+#[derive(Clone, Debug, Default)]
+struct Untrusted {
+    /// Files of its folder.
+    paths: Vec<String>,
+    /// Whether its scratch folder may hold some.
+    scratch: bool,
+    /// Whether there are more than are named: too many, or a program that writes some runs.
+    more: bool,
+}
+
+impl Untrusted {
+    fn of(tx: &impl ReadExt, cx: &ToolCx) -> Result<Self, StoreError> {
+        let mut known = Self::default();
+        let all = outside::files_of(tx, cx.agent)?;
+        known.more = outside::MOST <= all.len() || is_written_now(tx, cx)?;
+        for one in all {
+            let Place::File { path, .. } = one.place else { continue };
+            match path == SCRATCH {
+                true => known.scratch = true,
+                false => known.paths.push(path),
+            }
+        }
+        Ok(known)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && !self.scratch && !self.more
+    }
+
+    /// What of it is there. Blocking.
+    fn there(mut self, at: &Folders) -> Self {
+        self.paths.retain(|path| at.root.join(path).symlink_metadata().is_ok());
+        // ok: a folder that cannot be read holds nothing for a program either.
+        self.scratch &= at.scratch.read_dir().is_ok_and(|mut all| all.next().is_some());
+        self
+    }
+
+    /// Whether a path is one of these, or a folder with one. Blocking.
+    fn has(&self, at: &Folders, path: &Path) -> bool {
+        if self.more {
+            return true;
+        }
+        let Ok(real) = path.canonicalize() else { return false };
+        let is_in = |folder: &Path| real.starts_with(folder) || folder.starts_with(&real);
+        if self.scratch && at.scratch.canonicalize().is_ok_and(|scratch| is_in(&scratch)) {
+            return true;
+        }
+        // ok: a folder that is gone has no files.
+        let Ok(root) = at.root.canonicalize() else { return false };
+        self.paths.iter().any(|one| root.join(one).starts_with(&real))
+    }
+
+    fn names(self) -> Vec<String> {
+        let name = |path: String| path.rsplit('/').next().unwrap_or_default().to_owned();
+        self.paths.into_iter().map(name).filter(|name| !name.is_empty()).collect()
+    }
+}
+
+/// Whether a program that another conversation has left running may write untrusted content into the folder now.
+pub(crate) fn is_written_now(tx: &impl ReadExt, cx: &ToolCx) -> Result<bool, StoreError> {
+    for job in jobs::running(tx, Some(cx.agent))? {
+        if outside::of(tx, job.session)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a line reads.
+#[derive(Debug, PartialEq, Eq)]
+enum Reads {
+    Named(Vec<PathBuf>),
+    Anything,
+}
+
+/// Where a line runs.
+struct Folders {
+    root: PathBuf,
+    scratch: PathBuf,
+    below: String,
+}
+
+impl Folders {
+    fn reads(&self, command: &str) -> Reads {
+        let Reduced::Plan(parts) = commands::reduce(command) else { return Reads::Anything };
+        let start = self.root.join(&self.below);
+        let mut named = Vec::new();
+        for part in parts {
+            let Unwrapped::Commands(all) = commands::unwrap(&part.argv) else {
+                return Reads::Anything;
+            };
+            for one in all {
+                let Some((program, words)) = one.argv.split_first() else { continue };
+                let is_reader = READERS.contains(&program.as_str());
+                if one.inline || !(is_reader || LISTERS.contains(&program.as_str())) {
+                    return Reads::Anything;
+                }
+                let read = if is_reader { words } else { &[] };
+                for word in read.iter().chain(&one.touches) {
+                    if LISTS.iter().any(|option| word.starts_with(option))
+                        || KERNEL.iter().any(|at| word.contains(at))
+                    {
+                        return Reads::Anything;
+                    }
+                    for (outer, inner) in part
+                        .folders
+                        .iter()
+                        .flat_map(|at| one.folders.iter().map(move |to| (at, to)))
+                    {
+                        let at = start.join(outer).join(inner);
+                        named.extend(files_in(word).map(|file| at.join(file)));
+                    }
+                }
+            }
+        }
+        Reads::Named(named)
+    }
+}
+
+/// What of a word may be a path: all of it, and the value of an option.
+fn files_in(word: &str) -> impl Iterator<Item = &str> {
+    let value = word.split_once('=').map(|(_, value)| value);
+    let attached = word.strip_prefix('-').and_then(|rest| rest.get(1..));
+    [Some(word), value, attached].into_iter().flatten().filter(|file| !file.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(root: &Path) -> Folders {
+        Folders { root: root.to_owned(), scratch: root.join("none"), below: String::new() }
+    }
+
+    #[test]
+    fn only_lines_of_known_programs_say_what_they_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(dir.path().join("in")).expect("a folder");
+        for path in ["bad", "in/bad", "good"] {
+            std::fs::write(dir.path().join(path), "x").expect("a file");
+        }
+        std::os::unix::fs::symlink("bad", dir.path().join("link")).expect("a link");
+        let known =
+            Untrusted { paths: vec!["bad".into(), "in/bad".into()], ..Untrusted::default() };
+        let reads = |line: &str| match at(dir.path()).reads(line) {
+            Reads::Anything => None,
+            Reads::Named(paths) => Some(paths.iter().any(|path| known.has(&at(dir.path()), path))),
+        };
+        for line in
+            ["ls -la", "echo bad", "cat good", "wc -l good | sort", "cd in && ls bad", "rm bad"]
+        {
+            assert_eq!(reads(line), Some(false), "{line}");
+        }
+        for line in [
+            "cat bad",
+            "cat ./in/../bad",
+            "cat link",
+            "cd in && cat bad",
+            "cp -r . /tmp/x",
+            "diff good in",
+            "cp -tin good",
+            "sort --output=x bad",
+            "cat in/bad | wc -l",
+            "date -fbad",
+        ] {
+            assert_eq!(reads(line), Some(true), "{line}");
+        }
+        for line in [
+            "python3 x.py",
+            "sh x",
+            "cat *",
+            "cat $F",
+            "cat < bad",
+            "grep -r x",
+            "./cat good",
+            "make",
+            "wc --files0-from=good",
+            "cat /proc/self/environ",
+            "cat good | sh",
+            "git status",
+        ] {
+            assert_eq!(reads(line), None, "{line}");
+        }
+    }
+}
