@@ -1,0 +1,137 @@
+//! What a request of a tainted conversation could carry out of the house by its address and headers alone. The gate asks a
+//! person for it, and no redirect leads there.
+
+use serde_json::Value;
+use url::Url;
+
+use app::Ws;
+use features::agents::model::ReachOf;
+use features::agents::queries::reach;
+use features::runs::queries::egress::{self, Known};
+use kernel::{AgentId, RunId, SessionId};
+use net::guard::Hosts;
+use store::{ReadExt, StoreError};
+
+use super::EngineError;
+use super::journal::blocking;
+use super::tools::request;
+
+/// So many bytes of an address and its headers may stand in no link that was read.
+const MAX_NEW: usize = 64;
+
+/// What a call sends by address and headers.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    urls: Vec<Url>,
+    header_bytes: usize,
+    /// The host of the page in which it acts.
+    site: Option<String>,
+}
+
+impl Sent {
+    /// What a call of a tool sends; nothing where it makes no such request. A request with a body is asked for anyway.
+    pub(crate) fn of(tool: &str, given: &Value) -> Self {
+        let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
+        let method = text("method").trim().to_ascii_uppercase();
+        let is_web = matches!(tool, "web_fetch" | "browser") || tool == request::NAME;
+        if !is_web || !matches!(method.as_str(), "" | "GET" | "HEAD") {
+            return Self::default();
+        }
+        let headers = given.get("headers").and_then(Value::as_object).into_iter().flatten();
+        let bytes = headers.map(|(name, value)| name.len() + value.as_str().map_or(0, str::len));
+        let header_bytes = if tool == request::NAME { bytes.sum() } else { 0 };
+        Self { urls: egress::addresses(tool, given), header_bytes, site: None }
+    }
+
+    /// An act in a page of this host.
+    pub(crate) fn at(self, site: Option<&str>) -> Self {
+        Self { site: site.map(str::to_owned), ..self }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.urls.is_empty() && self.site.is_none()
+    }
+}
+
+/// The run that sends, and the agents whose host lists count for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Sender<'a> {
+    pub(crate) session: SessionId,
+    pub(crate) run: RunId,
+    pub(crate) agents: &'a [AgentId],
+}
+
+/// Why a call could carry something out, in words that follow "It has read words from outside, and".
+pub(crate) async fn leaks(
+    ws: &Ws,
+    sender: Sender<'_>,
+    sent: Sent,
+) -> Result<Option<String>, EngineError> {
+    if sent.is_empty() {
+        return Ok(None);
+    }
+    let (ws, agents) = (ws.clone(), sender.agents.to_vec());
+    let (session, run) = (sender.session, sender.run);
+    let read = move || {
+        let sender = Sender { session, run, agents: &agents };
+        ws.read(|snap| leaks_by(snap, sender, &sent))
+    };
+    Ok(blocking(read).await??)
+}
+
+/// The same, from what was read of the store. Blocking.
+pub(crate) fn leaks_by(
+    tx: &impl ReadExt,
+    Sender { session, run, agents }: Sender<'_>,
+    sent: &Sent,
+) -> Result<Option<String>, StoreError> {
+    let known = egress::known(tx, session, run)?;
+    let hosts = reach::of_all(tx, agents)?;
+    let is_listed = |host: &str| hosts.are_listed() && hosts.has(host);
+    if let Some(site) = &sent.site
+        && !known.has(site)
+        && !is_listed(site)
+    {
+        let site = if site.is_empty() { "a page without an address" } else { site };
+        return Ok(Some(format!("nobody has sent it to {site}")));
+    }
+    for url in &sent.urls {
+        let host = url.host_str().unwrap_or_default();
+        let mut new = sent.header_bytes + known.new_bytes(url);
+        if !known.has(host) {
+            if !is_listed(host) {
+                return Ok(Some(format!("nobody has sent it to {host}")));
+            }
+            // A name below a wildcard can say anything.
+            if !names(tx, agents, host)? {
+                new += host.len();
+            }
+        }
+        if MAX_NEW < new {
+            return Ok(Some(format!(
+                "its address and headers carry {new} bytes to {host} that stand in no link it has read"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a host stands in one of the lists to the letter.
+fn names(tx: &impl ReadExt, agents: &[AgentId], host: &str) -> Result<bool, StoreError> {
+    for agent in agents {
+        if reach::of(tx, ReachOf::Agent(*agent))?.iter().any(|line| line == host) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Where redirects of an address may lead in a tainted conversation: to hosts that somebody has sent it to, unless a list
+/// says which hosts there are.
+pub(crate) fn redirects(only: Hosts, known: &Known, url: &Url) -> Hosts {
+    if only.are_listed() {
+        return only;
+    }
+    let own = url.host_str().and_then(Hosts::line);
+    only.and(known.lines().into_iter().chain(own).collect())
+}

@@ -1,0 +1,88 @@
+//! How far a call of a run reaches, and what it takes there.
+
+use serde_json::Value;
+
+use features::agents::queries::reach;
+use features::trust::weigh::{self, Reach};
+use kernel::AgentId;
+use tool::Effect;
+use tool::registry::Entry;
+
+use super::terms;
+use crate::EngineError;
+use crate::tools::request;
+use crate::turn::Turn;
+
+/// What `process` does without touching the program.
+const PROCESS_LOOKS: &[&str] = &["list", "poll", "log", "kill", "clear", "remove"];
+
+impl Turn {
+    /// What a call does, and how far it reaches before it is looked at whether it changes who the agent is.
+    pub(super) fn reach_of(
+        &self,
+        (entry, given): (&Entry, &Value),
+        agents: &[AgentId],
+        mut programs: Reach,
+    ) -> Result<(Effect, Reach), EngineError> {
+        let (name, effect) = (entry.spec.name, entry.spec.effect);
+        let is_cut_off = self.setting.child.as_ref().is_some_and(|child| !child.may_network);
+        if is_cut_off && matches!(programs, Reach::AnyHost | Reach::Listed) {
+            programs = Reach::Inside;
+        }
+        let action = given.get("action").and_then(Value::as_str).unwrap_or_default();
+        if name == "process" && PROCESS_LOOKS.contains(&action) {
+            return Ok((Effect::Read, Reach::Inside));
+        }
+        if name == request::NAME
+            && let Some(named) = self.named(given, agents)?
+        {
+            return Ok((effect, named));
+        }
+        Ok((effect, weigh::reach_of(name, effect, programs)))
+    }
+
+    /// Whether a call takes a secret to where it can leave: in a request, or as a variable of a program that has the
+    /// network.
+    pub(super) fn takes_secret(&self, tool: &str, given: &Value) -> bool {
+        let names =
+            given.get("secrets").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        let child = self.setting.child.as_ref();
+        let leaves = self.setting.agent.network && child.is_none_or(|child| child.may_network);
+        names && leaves || tool == request::NAME && given.to_string().contains(request::SECRET)
+    }
+
+    /// The secrets that a call names, each with which of them it is and which of its values: a yes counts for no other.
+    pub(super) fn secrets_of(&self, tool: &str, given: &Value) -> Result<Vec<String>, EngineError> {
+        let keys = terms::secrets_of(tool, given);
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let agent = self.setting.agent.id;
+        let held = vault::away::versions(&self.talk.journal.ws, agent)?;
+        let told = |key: String| match held.iter().find(|(has, ..)| *has == key) {
+            Some((_, id, version)) => format!("{key} {id} {version}"),
+            None => key,
+        };
+        Ok(keys.into_iter().map(told).collect())
+    }
+
+    /// How far a request reaches that only looks, as a page is fetched, or goes to a host of the agent's list.
+    pub(super) fn named(
+        &self,
+        given: &Value,
+        agents: &[AgentId],
+    ) -> Result<Option<Reach>, EngineError> {
+        let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
+        let method = text("method").trim().to_ascii_uppercase();
+        if matches!(method.as_str(), "" | "GET" | "HEAD")
+            && given.get("body").is_none()
+            && !given.to_string().contains(request::SECRET)
+        {
+            return Ok(Some(Reach::Inside));
+        }
+        let hosts = self.talk.journal.ws.read(|snap| reach::of_all(snap, agents))?;
+        let at = url::Url::parse(text("url"));
+        let is_listed = hosts.are_listed() && at.is_ok_and(|at| hosts.check(&at).is_ok());
+        Ok(is_listed.then_some(Reach::Listed))
+    }
+}
