@@ -72,7 +72,7 @@ pub fn forget(folder: &Path) -> Result<(), ReplicaError> {
     for name in unsaid(folder)? {
         remove(&folder.join(name))?;
     }
-    for name in [AGENTS, "agents.git", "blobs", "jobs"] {
+    for name in [AGENTS, "agents.git", "blobs", "jobs", "browsers"] {
         let path = folder.join(name);
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

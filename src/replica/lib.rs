@@ -47,6 +47,8 @@ const LOOKS: Duration = Duration::from_secs(60);
 const CACHE: usize = 2 << 20;
 /// How long a host waits that is not let in any more.
 const SHUT_OUT: Duration = Duration::from_secs(5 * 60);
+/// What home says to a machine that it does not let in any more.
+const SHUT_OUT_CODES: [&str; 2] = ["gateway_revoked", "unknown_gateway"];
 /// How long one waits whose program is of another version, or whose key another program uses.
 const AT_ODDS: Duration = Duration::from_secs(60);
 
@@ -55,8 +57,9 @@ pub type Boxed<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What works here for the agents of a host.
 pub trait Work: Send + Sync {
-    /// Lets it come to rest: what is begun is put back, while there is a link.
-    fn end(&self) -> Boxed<'_, ()>;
+    /// Lets it come to rest: what is begun is put back, while there is a link. At once: programs and browsers are ended
+    /// first, as this machine may do nothing for the workspace any more.
+    fn end(&self, at_once: bool) -> Boxed<'_, ()>;
 }
 
 /// What that is given.
@@ -225,23 +228,48 @@ impl Replica {
             () = self.lets_keys_go() => Ok(Ending::Stopping),
         };
         self.0.calls.close();
-        self.rest().await;
+        self.ends_work(matches!(ended, Ok(Ending::Leaving))).await;
         ended
     }
 
     /// Lets the work of agents come to rest, while there is a link.
     pub async fn rest(&self) {
+        self.ends_work(false).await;
+    }
+
+    async fn ends_work(&self, at_once: bool) {
         let work = self.0.work.lock().await.take();
         if let Some(work) = work {
-            work.end().await;
+            work.end(at_once).await;
         }
     }
 
-    /// Begins the work of agents once there is something to work with; never ends.
+    /// Ends what works here when home lets this machine in no more: nothing is left of programs and browsers. If it is let
+    /// in after all, it is begun anew.
+    async fn ends_if_shut_out(&self, why: &Why) {
+        if SHUT_OUT_CODES.contains(&why.code.as_str()) {
+            self.0.calls.forget_keys();
+            self.0.is_wanted.send_replace(false);
+            self.ends_work(true).await;
+        }
+    }
+
+    /// Begins the work of agents whenever there is something to work with; never ends.
     async fn works(&self) {
         let mut is_wanted = self.0.is_wanted.subscribe();
-        // ok: the sender is part of what is waited on, so it is there.
-        let _ = is_wanted.wait_for(|is_wanted| *is_wanted).await;
+        loop {
+            // ok, here and below: the sender is part of what is waited on, so it is there.
+            let _ = is_wanted.wait_for(|is_wanted| *is_wanted).await;
+            self.begins_work().await;
+            if !*is_wanted.borrow() {
+                // It was shut out meanwhile.
+                self.ends_work(true).await;
+            }
+            let _ = is_wanted.wait_for(|is_wanted| !*is_wanted).await;
+        }
+    }
+
+    async fn begins_work(&self) {
         if let Some(begin) = &self.0.begin {
             let upstream: Arc<dyn Upstream> = self.0.calls.clone();
             let given = Given { store: self.0.mirror.store().clone(), upstream };
@@ -253,7 +281,6 @@ impl Replica {
                 }
             }
         }
-        std::future::pending().await
     }
 
     /// Drops keys and secrets once the line has been cut for so long that no run here may spend anything; never ends.
@@ -289,18 +316,20 @@ impl Replica {
                 ending = self.asked() => return Ok(ending),
                 reached = self.reach() => reached,
             };
-            let wait = match reached {
+            let why = match reached {
                 Ok(linked) => {
                     backoff.linked(self.0.clock.passed());
                     match self.converse(linked).await {
                         Ok(ending) => return Ok(ending),
-                        Err(why) => self.cut_off(why),
+                        Err(why) => why,
                     }
                 }
                 Err(error) if self.is_final(&error) => return Err(error),
-                Err(error) => self.cut_off(Why::of(&error)),
+                Err(error) => Why::of(&error),
             };
-            let pause = backoff.pause(self.0.clock.passed(), net::retry::random(), wait);
+            self.cut_off(&why);
+            self.ends_if_shut_out(&why).await;
+            let pause = backoff.pause(self.0.clock.passed(), net::retry::random(), why.wait);
             tokio::select! {
                 biased;
                 ending = self.asked() => return Ok(ending),
@@ -364,12 +393,10 @@ impl Replica {
         }
     }
 
-    /// Notes that there is no link, and why; says how long to wait at least.
-    fn cut_off(&self, why: Why) -> Option<Duration> {
+    /// Notes that there is no link, and why.
+    fn cut_off(&self, why: &Why) {
         tracing::warn!("no link to the workspace: {}", why.sentence);
-        let wait = why.wait;
-        self.0.now.lock().cut(self.0.clock.now(), why);
-        wait
+        self.0.now.lock().cut(self.0.clock.now(), why.clone());
     }
 
     /// Links to home: as the gateway that it is, else with the token.

@@ -22,7 +22,7 @@ use crate::calls::Versions;
 use crate::error::ReplicaError;
 use crate::folder::Known;
 use crate::status::Why;
-use crate::{AT_ODDS, Ending, Replica, SHUT_OUT, facts};
+use crate::{AT_ODDS, Ending, Replica, SHUT_OUT, SHUT_OUT_CODES, facts};
 
 /// How often home hears how this machine is.
 const BEAT: Duration = Duration::from_secs(10);
@@ -67,14 +67,15 @@ impl From<ReplicaError> for End {
 
 impl End {
     fn why(self) -> Why {
+        let mut code = "link_closed";
         let (sentence, wait) = match self {
             Self::Failed(error) => return Why::of(&error),
             Self::Said(word) => match word.as_str() {
-                REVOKED => (
-                    "this machine is not let in any more; run `hq replica leave`, and join with a new command"
-                        .to_owned(),
-                    Some(SHUT_OUT),
-                ),
+                REVOKED => {
+                    code = SHUT_OUT_CODES[0];
+                    let text = "this machine is not let in any more; run `hq replica leave`, and join with a new command";
+                    (text.to_owned(), Some(SHUT_OUT))
+                }
                 "replaced" => (
                     "another program has linked with the key of this machine; run one of both, and give a copy a \
                      folder of its own"
@@ -85,7 +86,7 @@ impl End {
                 other => (format!("the workspace has closed the link ({other})"), None),
             },
         };
-        Why { code: "link_closed".to_owned(), sentence, wait }
+        Why { code: code.to_owned(), sentence, wait }
     }
 }
 

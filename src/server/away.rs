@@ -94,15 +94,21 @@ pub async fn begin(
 }
 
 impl Away {
-    /// Begins nothing any more, lets what runs come to rest, and closes what was opened.
-    pub async fn end(&self) {
+    /// Begins nothing any more, lets what runs come to rest, and closes what was opened. Nothing of programs and browsers
+    /// is left; at once, it is not waited for what they do.
+    pub async fn end(&self, at_once: bool) {
         self.app.closing.cancel();
+        if at_once {
+            tokio::join!(self.app.sandbox.shutdown(), self.app.browsers.stop_all());
+        }
         // ok: what has not come to rest is taken up after the next start.
         let _ = tokio::time::timeout(END_WITHIN / 2, self.engine.rests()).await;
         self.app.stopping.cancel();
         if !self.tasks.wait(END_WITHIN / 5).await {
             tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
         }
+        // What has begun meanwhile, too.
+        tokio::join!(self.app.sandbox.shutdown(), self.app.browsers.stop_all());
         self.app.workspaces.write().clear();
         let system = self.app.system.clone();
         // ok: a store that is not closed well is recovered.

@@ -1,6 +1,55 @@
 //! A machine that is not let in any more in the middle of a run: it loses its keys, and home goes on without it.
 
+use std::fs;
+
 use super::*;
+
+/// How many processes have this in their command line.
+fn running(mark: &str) -> usize {
+    let all = fs::read_dir("/proc").expect("processes").flatten();
+    let lines = all.filter_map(|one| fs::read(one.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).replace('\0', " ").contains(mark)).count()
+}
+
+/// Ada has left a program running on the machine, which has begun another.
+async fn left_running(shop: &Shop) -> String {
+    let mark = format!("sleep 9{:07}", std::process::id());
+    shop.office.settings(|settings| settings.exec_without_jail = true).await;
+    shop.office.model.usually(Turn::text("Seen."));
+    let begin = json!({ "command": format!("{mark} & {mark}; wait"), "background": true });
+    shop.office.model.follow(vec![Turn::call("exec", begin), Turn::text("It runs.")]);
+    let run = shop.office.say(&shop.ada, "Begin it").await;
+    until("its run never ended", || !shop.office.get::<Run>(run).is_live()).await;
+    assert!(2 <= running(&mark), "{:?}\n{}", shop.calls(run), shop.log());
+    mark
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_runs_on_on_a_machine_that_is_shut_out() {
+    let shop = Shop::open().await;
+    let mark = left_running(&shop).await;
+    let gateway = shop.gateway;
+    shop.office.act(move |tx| rules::revoke(tx, gateway)).await;
+    until("its programs run on", || running(&mark) == 0).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_runs_on_on_a_machine_that_leaves() {
+    let mut shop = Shop::open().await;
+    let mark = left_running(&shop).await;
+    let folder = shop.machine.path().to_owned();
+    // What a browser keeps is gone as well.
+    fs::create_dir_all(folder.join("browsers/ada/profile")).expect("a folder");
+    let mut leaves = command(Path::new(BINARY), &folder, &["replica", "leave"]);
+    let left = tokio::task::spawn_blocking(move || leaves.output()).await.expect("no panic");
+    let left = left.expect("it starts");
+    assert!(left.status.success(), "{}", String::from_utf8_lossy(&left.stderr));
+    assert_eq!(running(&mark), 0);
+    assert!(!folder.join("browsers").exists() && !folder.join("jobs").exists());
+    shop.host = None;
+    shop.close().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_more() {
