@@ -1,6 +1,9 @@
 //! The way out of agents' programs: where the jail can tell ports apart, a program with the network reaches the
 //! proxy of `net/egress` and nothing else. It listens from the first such program on, on this machine alone.
 //!
+//! Where the machine gives a program a network of its own, the proxy listens in there, on the same port, for that program
+//! and as long as something of it runs; the port on this machine is held and serves nobody. Elsewhere it serves all.
+//!
 //! A pass says whose program asks: an agent's, or that of a run that has stand-ins for keys, which are swapped here for
 //! the hosts of these keys. A browser takes no pass to a proxy, so each has a port of its own, which is the
 //! only one that its jail lets it reach. What an agent may do is looked up each time: a switch that is turned off counts
@@ -9,6 +12,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
+use std::net::TcpListener as Listener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +26,7 @@ use url::Url;
 
 use app::App;
 use app::browsers::OpenWay;
+use browser::setup::ServeWay;
 use crypto::keyring::Secret;
 use crypto::token::{Token, TokenKind};
 use features::agents::model::{AGENTS, Agent, REACH};
@@ -36,6 +41,7 @@ use kernel::{AgentId, RunId, TrustMode, WorkspaceId};
 use net::egress::{self, Closed, Doorman, Handler, Kind};
 use net::guard::Opened;
 use sandbox::confine;
+use sandbox::job::Job;
 use store::{ReadExt, StoreError, Table};
 use tool::{ToolCx, leaks};
 use vault::Given;
@@ -47,6 +53,9 @@ use super::stand_ins::{self, Ends, StandIns, Trusted};
 const CONNECTIONS: usize = 256;
 /// How long to wait when no connection can be taken: the host is short of something.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether something of a program is left that has left children running.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The most passes of runs with stand-ins that are kept; the oldest go first.
 const MOST_OF_RUNS: usize = 2_000;
@@ -102,7 +111,7 @@ impl Passes {
 /// The proxy, once it is needed.
 #[derive(Default)]
 pub(crate) struct WayOut {
-    port: OnceCell<u16>,
+    opening: OnceCell<Arc<Opening>>,
     passes: Arc<Mutex<Passes>>,
     /// How many passes were issued.
     issued: AtomicUsize,
@@ -114,21 +123,24 @@ pub(crate) struct WayOut {
 /// Opens the way out of a browser: a port that stays the same until the program ends.
 #[must_use]
 pub fn way_of_browsers() -> OpenWay {
-    let ports: Arc<tokio::sync::Mutex<HashMap<Whose, u16>>> = Arc::default();
+    let openings: Arc<tokio::sync::Mutex<HashMap<Whose, Arc<Opening>>>> = Arc::default();
     Arc::new(move |app, ws, agent| {
-        let ports = Arc::clone(&ports);
+        let openings = Arc::clone(&openings);
         Box::pin(async move {
-            if confine::landlock_abi() < confine::PORTS {
+            let is_kept = confine::PORTS <= confine::landlock_abi();
+            if !is_kept && !app.sandbox.has_own_networks().await {
                 return Err(io::Error::other("this machine cannot keep a browser to its way out"));
             }
             let whose = (ws.id, vec![agent]);
-            let mut ports = ports.lock().await;
-            if let Some(port) = ports.get(&whose) {
-                return Ok(*port);
-            }
-            let port = begin(&app, Keeps::Browser(whose.clone())).await?;
-            ports.insert(whose, port);
-            Ok(port)
+            let mut openings = openings.lock().await;
+            let opening = match openings.get(&whose) {
+                Some(opening) => Arc::clone(opening),
+                None => Arc::new(Opening::make(&app, Keeps::Browser(whose.clone())).await?),
+            };
+            openings.insert(whose, Arc::clone(&opening));
+            let port = opening.port;
+            let serve: ServeWay = Arc::new(move |own, job| opening.serve(own, job));
+            Ok((port, serve))
         })
     })
 }
@@ -137,6 +149,7 @@ pub fn way_of_browsers() -> OpenWay {
 pub(crate) struct Way {
     /// The port of the proxy.
     pub(crate) port: u16,
+    opening: Arc<Opening>,
     pass: String,
     stand_ins: Option<Arc<StandIns>>,
 }
@@ -153,6 +166,11 @@ impl Way {
         let files = self.stand_ins.iter().flat_map(|all| all.files());
         env.extend(files.map(|(name, path)| (name.into(), path.into())));
         env
+    }
+
+    /// Serves a program that was started with it; the listener is that in its own network, if it has one.
+    pub(crate) fn serve(&self, own: Option<Listener>, job: &Job) {
+        self.opening.serve(own, job);
     }
 
     /// The file that it has to read for that.
@@ -177,40 +195,42 @@ impl WayOut {
     /// # Errors
     /// When this machine gives no port.
     pub(crate) async fn of(&self, cx: &ToolCx, given: &[Given]) -> io::Result<Way> {
-        let port = *self.port.get_or_try_init(|| self.open(&cx.ws.app)).await?;
+        let opening = Arc::clone(self.opening.get_or_try_init(|| self.open(&cx.ws.app)).await?);
+        let to = |pass, stand_ins| {
+            let opening = Arc::clone(&opening);
+            Way { port: opening.port, opening, pass, stand_ins }
+        };
         let agents = cx.ws.read(|snap| reach::agents_of(snap, cx.agent, cx.run));
         let whose = (cx.ws.id, agents.map_err(io::Error::other)?);
         if stand_ins::are_in(given) {
-            match self.of_run(cx, given, port, whose.clone()).await {
-                Ok(way) => return Ok(way),
+            match self.of_run(cx, given, whose.clone()).await {
+                Ok((pass, stand_ins)) => return Ok(to(pass, Some(stand_ins))),
                 // They get out all the same, as those without keys.
                 Err(error) => tracing::warn!(%error, run.id = %cx.run, "there are no stand-ins"),
             }
         }
         let known = self.passes.lock().of.get(&whose).cloned();
         if let Some(pass) = known {
-            return Ok(Way { port, pass, stand_ins: None });
+            return Ok(to(pass, None));
         }
         let (pass, _) = self.issue(&cx.ws.app);
         let mut passes = self.passes.lock();
         passes.of.insert(whose.clone(), pass.clone());
         passes.holders.insert(pass.clone(), Holder { whose, stand_ins: None });
-        Ok(Way { port, pass, stand_ins: None })
+        Ok(to(pass, None))
     }
 
-    /// The way out of the programs of a run that has stand-ins.
+    /// The pass of the programs of a run that has stand-ins.
     async fn of_run(
         &self,
         cx: &ToolCx,
         given: &[Given],
-        port: u16,
         whose: Whose,
-    ) -> io::Result<Way> {
+    ) -> io::Result<(String, Arc<StandIns>)> {
         let run = (cx.ws.id, cx.run);
         let is_same = |one: &&OfRun| one.run == run && one.stand_ins.are_for(given);
         if let Some(one) = self.passes.lock().of_runs.iter().rev().find(is_same) {
-            let (pass, stand_ins) = (one.pass.clone(), Some(Arc::clone(&one.stand_ins)));
-            return Ok(Way { port, pass, stand_ins });
+            return Ok((one.pass.clone(), Arc::clone(&one.stand_ins)));
         }
         let ends = Arc::clone(self.ends.get_or_try_init(|| self.end(&cx.ws.app)).await?);
         let made = StandIns::make(cx, given, ends).map_err(io::Error::other)?;
@@ -222,7 +242,7 @@ impl WayOut {
         passes.holders.insert(pass.clone(), holder);
         let own = Arc::clone(&stand_ins);
         passes.of_runs.push_back(OfRun { run, pass: pass.clone(), name, stand_ins: own });
-        Ok(Way { port, pass, stand_ins: Some(stand_ins) })
+        Ok((pass, stand_ins))
     }
 
     /// A new pass, and what stands for it in texts: a program may print what surrounds it.
@@ -264,8 +284,9 @@ impl WayOut {
         }
     }
 
-    async fn open(&self, app: &App) -> io::Result<u16> {
-        begin(app, Keeps::Programs(Arc::clone(&self.passes))).await
+    async fn open(&self, app: &App) -> io::Result<Arc<Opening>> {
+        let keeps = Keeps::Programs(Arc::clone(&self.passes));
+        Opening::make(app, keeps).await.map(Arc::new)
     }
 }
 
@@ -283,22 +304,67 @@ fn over(tx: &impl ReadExt, mut runs: HashSet<RunId>) -> Result<HashSet<RunId>, S
     Ok(over)
 }
 
-/// Begins to listen on a free port.
-async fn begin(app: &App, keeps: Keeps) -> io::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let port = listener.local_addr()?.port();
-    let door = Arc::new(Door { app: app.clone(), keeps });
-    app.spawn("a way out", listen(listener, door));
-    Ok(port)
+/// A port of the proxy, and who stands there.
+struct Opening {
+    port: u16,
+    door: Arc<Door>,
+    /// Holds the port on this machine, until a program comes that has no network of its own. Who is not let in there
+    /// waits for nothing.
+    held: Mutex<Option<TcpListener>>,
+}
+
+impl Opening {
+    /// Takes a free port.
+    async fn make(app: &App, keeps: Keeps) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let door = Arc::new(Door { app: app.clone(), keeps, places });
+        Ok(Self { port, door, held: Mutex::new(Some(listener)) })
+    }
+
+    /// Serves a program where it looks for its way out: in its own network as long as something of it runs, or on this
+    /// machine from now on.
+    fn serve(&self, own: Option<Listener>, job: &Job) {
+        let (app, door) = (&self.door.app, Arc::clone(&self.door));
+        let Some(own) = own else {
+            if let Some(listener) = self.held.lock().take() {
+                app.spawn("a way out", listen(listener, door));
+            }
+            return;
+        };
+        let listener = own.set_nonblocking(true).and_then(|()| TcpListener::from_std(own));
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(%error, "the way out of a program cannot be served");
+                return;
+            }
+        };
+        let job = job.clone();
+        app.spawn("a way out of a program", async move {
+            tokio::select! {
+                () = listen(listener, door) => {}
+                () = gone(&job) => {}
+            }
+        });
+    }
+}
+
+/// Waits until nothing of a program is left.
+async fn gone(job: &Job) {
+    job.wait().await;
+    while 0 < job.processes() {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Takes connections until the program ends.
 async fn listen(listener: TcpListener, door: Arc<Door>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
     let stopping = door.app.stopping.clone();
     loop {
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
+            let place = Arc::clone(&door.places).acquire_owned().await;
             (place, listener.accept().await)
         };
         let (place, taken) = tokio::select! {
@@ -334,6 +400,8 @@ enum Keeps {
 struct Door {
     app: App,
     keeps: Keeps,
+    /// Room for connections.
+    places: Arc<Semaphore>,
 }
 
 impl Door {

@@ -130,7 +130,7 @@ fn sockets(session: i32) -> (usize, BTreeSet<u16>) {
     }
     assert!(!own.is_empty(), "not even the pipes of its processes are seen");
     let rows = |table: &str| -> Vec<u16> {
-        let table = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
+        let table = fs::read_to_string(format!("/proc/{session}/net/{table}")).unwrap_or_default();
         let row = |line: &str| {
             let cells: Vec<&str> = line.split_whitespace().collect();
             let is_own = cells.get(9).is_some_and(|inode| own.contains(*inode));
@@ -186,6 +186,9 @@ async fn nothing_that_a_page_tries_leaves_beside_the_way_out() {
     let browser = office.hq.running().app.browsers.get(key).expect("it was used");
     let Tended::Fine(health) = browser.tend().await else { panic!("it runs") };
     let page = browser.open_page(1).expect("the page");
+    // It has no interface but loopback where its network is its own, and pages are not told so.
+    let online = page.evaluate("String(navigator.onLine)", WITHIN).await.expect("an answer");
+    assert!(online.contains("true"), "pages take themselves to be {online}");
     let script = format!("{TRIES}({tcp}, {udp}, {EACH_MS})");
     let trying = page.evaluate(&script, WITHIN);
     tokio::pin!(trying);

@@ -1,7 +1,10 @@
 //! The one way out of programs with the network: lists of hosts, what people open inside, and tunnels.
 
+use std::collections::HashSet;
+use std::fs;
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,6 +20,7 @@ use tokio::net::TcpListener;
 
 use super::network::{Inner, office};
 use super::programs::skipped;
+use crate::away::until;
 use support::model::Turn;
 
 /// A program with the network that says this to its way out, with the pass that it has.
@@ -118,6 +122,59 @@ async fn an_open_tunnel_ends_when_the_network_is_switched_off() {
     office.ended(run).await;
     let told = office.results(run).remove(0).2;
     assert!(told.contains("200 Connection established"), "{told}");
+    office.hq.finish().await;
+}
+
+/// Sockets of this process that are in another network than its own.
+fn sockets_elsewhere() -> usize {
+    let open = fs::read_dir("/proc/self/fd").expect("descriptors").flatten();
+    let links = open.filter_map(|one| fs::read_link(one.path()).ok());
+    let ours: String = ["tcp", "tcp6", "udp", "udp6", "unix", "netlink"]
+        .iter()
+        .filter_map(|kind| fs::read_to_string(format!("/proc/self/net/{kind}")).ok())
+        .collect();
+    let ours: HashSet<&str> = ours.split_whitespace().collect();
+    let number = |link: PathBuf| {
+        let text = link.to_string_lossy().into_owned();
+        text.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')).map(str::to_owned)
+    };
+    links.filter_map(number).filter(|number| !ours.contains(number.as_str())).count()
+}
+
+/// Where the machine gives a program a network of its own, its way out is in there as long as something of it runs;
+/// where it gives none, on this machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_out_is_in_a_network_of_the_programs_own_and_closes_with_it() {
+    if landlock_abi() < PORTS {
+        skipped("this kernel cannot tell ports apart");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let office = office(Arc::new(Inner)).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    office.change(ada.id, agents::Changes { network: Some(true), ..Default::default() }).await;
+    let sandbox = office.ws().app.sandbox.clone();
+    let has_own = sandbox.has_own_networks().await;
+    if !has_own {
+        skipped("this machine gives programs no network of their own");
+    }
+    for own in [has_own, false] {
+        if !own {
+            sandbox.share_networks();
+        }
+        office.model.push(says("", &format!("CONNECT site.test:{port}")));
+        office.model.push(Turn::text("It was closed."));
+        let run = office.say(&ada, "Keep a line open").await;
+        let (line, _) = listener.accept().await.expect("a tunnel");
+        // What listens for it, and the line.
+        assert_eq!(sockets_elsewhere(), if own { 2 } else { 0 });
+        drop(line);
+        office.ended(run).await;
+        let told = office.results(run).remove(0).2;
+        assert!(told.contains("200 Connection established"), "{told}");
+        until("its way out stayed open", || sockets_elsewhere() == 0).await;
+    }
     office.hq.finish().await;
 }
 
