@@ -21,8 +21,9 @@ use super::folder;
 
 /// Programs that send nothing anywhere and print nothing of what files hold.
 const LISTERS: &[&str] = &[
-    "[", "basename", "chmod", "dirname", "echo", "false", "id", "ls", "mkdir", "nproc", "printf",
-    "pwd", "rm", "rmdir", "seq", "sleep", "stat", "test", "touch", "true", "uname", "whoami",
+    "[", "basename", "cd", "chmod", "dirname", "echo", "false", "id", "ls", "mkdir", "nproc",
+    "printf", "pwd", "rm", "rmdir", "seq", "sleep", "stat", "test", "touch", "true", "uname",
+    "whoami",
 ];
 /// Programs that send nothing anywhere and read the files and folders that they name, and no others.
 const READERS: &[&str] = &[

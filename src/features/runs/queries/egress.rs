@@ -316,7 +316,7 @@ mod tests {
         }
         assert_eq!(known.new_bytes(&url("https://a.example/list?page=1&sort=up#top")), 0);
         assert_eq!(known.new_bytes(&url("https://a.example/list?page=12&sort=up")), 1);
-        assert_eq!(known.new_bytes(&url("https://a.example/x/y/x/y")), 8);
+        assert_eq!(known.new_bytes(&url("https://a.example/x/y/x/y")), 6);
         assert_eq!(Known::default().new_bytes(&url("https://me:key@a.example/x")), 7);
     }
 
