@@ -13,6 +13,8 @@ use sandbox::policy::{Network, WithoutLandlock};
 use sandbox::posture::Verdict;
 use sandbox::probe::Check;
 
+use support::program::{self, Program};
+
 use super::{Host, perl, until, without_landlock};
 
 /// Nobody's number.
@@ -262,6 +264,31 @@ fn programs_change_what_is_noted_of_their_own_files() {
         assert!(ran.code() == 0 && ran.output.ends_with("x\n"), "{}", ran.output);
     }
     as_an_ordinary_user("programs_change_what_is_noted_of_their_own_files");
+}
+
+#[test]
+fn modes_that_a_program_has_changed_are_put_back_by_the_doctor_and_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, binary) = (folder.path().join("data"), Path::new(env!("CARGO_BIN_EXE_hq")));
+    assert!(Program::start(binary, &data).stop().success());
+    let [key, store] = ["master.key", "system.redb"].map(|name| data.join(name));
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let modes = || [&data, &key, &store].map(|path| fs::metadata(path).unwrap().mode() & 0o777);
+    let open = || {
+        set(&key, 0o666);
+        set(&store, 0);
+        set(&data, 0o777);
+    };
+    open();
+    let told = program::run(binary, &data, &["doctor", "sandbox"]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("master.key had the mode 666 and has 600 again"), "{told}");
+    assert_eq!(modes(), [0o750, 0o600, 0o600]);
+    open();
+    assert!(Program::start(binary, &data).stop().success());
+    assert_eq!(modes(), [0o750, 0o600, 0o600]);
 }
 
 impl Host {
