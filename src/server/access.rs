@@ -10,7 +10,7 @@
 //! | say yes or no to what agents ask before they do it | yes | yes | yes | no | `approvals` |
 //! | make and change agents, budgets of agents and their work | yes | yes | yes | no | `agents` |
 //! | act in browsers of agents, with their sign-ins | yes | yes | yes | no | `browser` |
-//! | let agents do more without asking (`features::trust::widening`) | yes | yes | no | no | `admin` |
+//! | let agents do more without asking (`features::trust::queries::widening`) | yes | yes | no | no | `admin` |
 //! | connections, members, the workspace's budgets, settings | yes | yes | no | no | `admin` |
 //! | archive and delete the workspace, owners, who must have a second factor | yes | no | no | no | no |
 //!

@@ -15,7 +15,7 @@ use super::queries::guard::Undoer;
 use super::queries::outlook::Outlook;
 use super::queries::scope::Wanted;
 use super::rules::{self, Undone};
-use crate::trust::widening::Widener;
+use crate::trust::queries::widening::Widener;
 
 /// How often it is made ready anew because others wrote what it rests on. Then the writer makes the
 /// plan itself: who writes without end must not keep others from undoing.

@@ -2,7 +2,6 @@
 //! line is bound to them by the marks of their inodes, which nothing inside the jail can set back, so that no file is read.
 //! Folders for passing files ([`SCRATCH`]) are left out unless the line works there.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -53,7 +52,7 @@ struct Found {
 impl Found {
     fn walk(&mut self, folder: &Path, at: &str, takes: &dyn Fn(&str) -> bool) {
         // ok: a folder that cannot be read is no folder for a program either.
-        let Ok(entries) = fs::read_dir(folder) else { return };
+        let Ok(entries) = folder.read_dir() else { return };
         for entry in entries.flatten() {
             if MOST <= self.files.len() {
                 self.is_cut = true;
@@ -106,6 +105,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

@@ -13,4 +13,3 @@ pub mod rules;
 pub mod sites;
 pub mod tools;
 pub mod weigh;
-pub mod widening;

@@ -1,5 +1,7 @@
 //! Reads of modes, permissions and approvals.
 
+pub mod widening;
+
 use kernel::key::KeyBuf;
 use kernel::{AgentId, ApprovalId, ConnectionId, Leave, RunId, SessionId, Timestamp, TrustMode};
 use store::{Range, ReadExt, StoreError};

@@ -142,7 +142,8 @@ async fn a_yes_is_bound_to_all_that_a_call_says_and_to_each_file_that_it_names()
         std::fs::write(folder.join(name), "true\n").expect("a script");
     }
     let files = |one: &Approval| -> Vec<String> {
-        one.plan.files.iter().map(|file| file.path.clone()).collect()
+        let named = one.plan.files.iter().filter(|file| !file.is_loaded());
+        named.map(|file| file.path.clone()).collect()
     };
     let with = json!({ "command": "touch a", "env": { "MODE": "it's" }, "background": true });
     let spaced = json!({ "command": "sh deploy.sh", "workdir": "sub " });

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
-use features::trust::widening;
+use features::trust::queries::widening;
 use features::users::queries as accounts;
 use kernel::{AccountId, Can, ConnectionId, Role, Timestamp, WorkspaceId};
 use web::error::ApiError;

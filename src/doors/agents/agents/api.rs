@@ -27,7 +27,7 @@ use features::agents::model::Agent;
 use features::agents::queries::lines;
 use features::agents::rules::{self, AgentError, Changes, ModelWish, NewAgent};
 use features::agents::{provision, queries, templates};
-use features::trust::widening;
+use features::trust::queries::widening;
 
 use super::at::{At, Finds};
 use super::heirs;

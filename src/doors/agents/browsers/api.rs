@@ -15,7 +15,7 @@ use browser::doctor::Need;
 use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::browsers::rules::{Switch, set};
-use features::trust::widening;
+use features::trust::queries::widening;
 use kernel::Can;
 use web::error::ApiError;
 use web::extract::{Json, Path};

@@ -14,7 +14,7 @@ use features::browsers::model::{AgentBrowser, BrowserPolicy};
 use features::browsers::queries;
 use features::browsers::rules::{self, Switch};
 use features::history::queries as history;
-use features::trust::widening;
+use features::trust::queries::widening;
 use kernel::Can;
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};

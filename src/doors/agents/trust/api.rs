@@ -12,7 +12,7 @@ use features::tasks::queries::people::People;
 use features::trust::model::{Approval, Permission, PermissionUse, What};
 use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
-use features::trust::widening;
+use features::trust::queries::widening;
 use kernel::{
     AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, Timestamp,
     TrustMode,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::scene::Scene;
-use features::trust::widening::{self, Refused};
+use features::trust::queries::widening::{self, Refused};
 use features::trust::{rules, tools};
 use kernel::{Can, PermissionId};
 use store::Snap;

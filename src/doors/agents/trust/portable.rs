@@ -14,7 +14,7 @@ use features::trust::model::{Pattern, Permission, What};
 use features::trust::queries;
 use features::trust::rules::{self, NewPermission, TrustError};
 use features::trust::weigh;
-use features::trust::widening::{self, Refused};
+use features::trust::queries::widening::{self, Refused};
 use kernel::{AgentId, Can, Leave, Timestamp};
 use store::{ReadExt, StoreError};
 use web::error::{ApiError, Failure, PageError};

@@ -8,7 +8,7 @@ use app::{App, Ws};
 use features::connections::queries::{self as connections, Pick};
 use features::trust::queries;
 use features::trust::rules::{self, TrustError};
-use features::trust::widening;
+use features::trust::queries::widening;
 use kernel::{Can, ConnectionId};
 use store::{ReadExt, StoreError};
 use web::error::{ApiError, PageError};

@@ -374,3 +374,9 @@ fn stuck(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Item>, StoreError> 
         ItemState::Pending | ItemState::Leased | ItemState::Done | ItemState::Cancelled => false,
     }))
 }
+
+/// Whether agents of a template begin with the right to run programs; one of a template that is not known does.
+#[must_use]
+pub fn template_runs_programs(slug: &str) -> bool {
+    templates::find(slug).is_none_or(|template| template.manifest.exec)
+}

@@ -3,7 +3,7 @@
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
-use crate::trust::widening::Refused;
+use crate::trust::queries::widening::Refused;
 
 /// A refusal.
 #[derive(Debug, thiserror::Error)]

@@ -29,7 +29,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell, closed as draw_closed, nav as draw_nav, switcher as draw_switcher};
 use web::time::zones;
 
-use features::trust::widening;
+use features::trust::queries::widening;
 use features::workspace::model::{People, Settings};
 use features::workspace::rules::{self, SettingsPatch, WorkspaceError};
 use features::workspace::{money, queries};

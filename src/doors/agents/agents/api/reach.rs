@@ -7,7 +7,7 @@ use app::Ws;
 use features::agents::model::ReachOf;
 use features::agents::queries::reach;
 use features::agents::rules;
-use features::trust::widening;
+use features::trust::queries::widening;
 use kernel::{AgentId, Can};
 use store::WriteTx;
 use web::error::ApiError;

@@ -11,7 +11,7 @@ use features::agents::queries::lines;
 use features::agents::rules::{self, NewAgent};
 use features::agents::templates::{self, Manifest};
 use features::connections::queries::fitting;
-use features::trust::widening::{self, Refused};
+use features::trust::queries::widening::{self, Refused};
 use kernel::Manager;
 use store::{ReadExt, StoreError};
 use web::emoji;

@@ -7,7 +7,7 @@ use app::{App, Ws};
 use features::agents::model::ReachOf;
 use features::agents::rules;
 use features::agents::rules::reach::ReachError;
-use features::trust::widening::{self, Refused};
+use features::trust::queries::widening::{self, Refused};
 use web::error::PageError;
 use web::extract::Form;
 use web::flash;

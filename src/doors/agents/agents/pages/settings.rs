@@ -19,7 +19,7 @@ use features::routines::queries as routines;
 use features::runs::model::{QueueOf, RunLimits};
 use features::runs::queries::{bounds, habits, queue};
 use features::tasks::queries as tasks;
-use features::trust::widening::{self, Refused};
+use features::trust::queries::widening::{self, Refused};
 use git::Author;
 use kernel::Assignee;
 use kernel::text::listed;

@@ -15,7 +15,7 @@ use browser::refs;
 use features::browsers::model::BrowserPolicy;
 use features::browsers::{queries, rules};
 use features::trust::queries::SiteAct;
-use features::trust::widening;
+use features::trust::queries::widening;
 use kernel::Can;
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Path2, Query};

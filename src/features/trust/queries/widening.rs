@@ -1,0 +1,247 @@
+//! Writes after which agents may do more without asking. They need an owner or admin who has proved lately who it is.
+//! The switches are compared before and after a write, inside its transaction, so that it does not matter which
+//! interface the write came through. A write that only narrows passes.
+
+use std::collections::BTreeMap;
+
+use kernel::{AgentId, Can, ConnectionId, FieldError, Leave, Problem, ProblemKind, TrustMode};
+use store::{Range, ReadExt, StoreError, WriteTx};
+use web::session::{PROOF_REQUIRED, Person};
+
+use super::super::model::Permission;
+use super::super::queries;
+use crate::agents::model::{Agent, Reach, ReachOf};
+use crate::agents::queries::{self as agents, reach};
+use crate::browsers::model::BrowserPolicy;
+use crate::browsers::queries as browsers;
+use crate::workspace::model::Settings;
+
+/// Why a write was refused: it widens, or its rule refused it.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused<E: Problem> {
+    /// Whoever asks is no owner or admin.
+    #[error("{0}: only an owner or admin can do that")]
+    NotAdmin(&'static str),
+    /// They have not proved lately who they are.
+    #[error(
+        "{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes"
+    )]
+    NoProof(&'static str),
+    /// The rule refused.
+    #[error(transparent)]
+    Rule(E),
+}
+
+impl<E: Problem + From<StoreError>> From<StoreError> for Refused<E> {
+    fn from(error: StoreError) -> Self {
+        Self::Rule(error.into())
+    }
+}
+
+impl<E: Problem> Problem for Refused<E> {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotAdmin(_) => "forbidden",
+            Self::NoProof(_) => PROOF_REQUIRED,
+            Self::Rule(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotAdmin(_) | Self::NoProof(_) => ProblemKind::Forbidden,
+            Self::Rule(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::NotAdmin(_) | Self::NoProof(_) => Vec::new(),
+            Self::Rule(error) => error.fields(),
+        }
+    }
+}
+
+/// What the person of a request may widen.
+#[derive(Clone, Copy, Debug)]
+pub struct Widener {
+    is_admin: bool,
+    is_proved: bool,
+}
+
+impl Widener {
+    /// Whoever sent a request.
+    #[must_use]
+    pub fn of(who: &Person) -> Self {
+        Self { is_admin: who.access.may(Can::Admin), is_proved: who.is_proved }
+    }
+
+    /// Does a write, and refuses it where it widens and may not.
+    ///
+    /// # Errors
+    /// `NotAdmin`, `NoProof`, and what the write says.
+    pub fn write<T, E: Problem + From<StoreError>>(
+        self,
+        tx: &mut WriteTx<'_>,
+        write: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E>,
+    ) -> Result<T, Refused<E>> {
+        if self.is_admin && self.is_proved {
+            return write(tx).map_err(Refused::Rule);
+        }
+        let before = Freedom::read(tx)?;
+        let done = write(tx).map_err(Refused::Rule)?;
+        match before.widened(&Freedom::read(tx)?) {
+            None => Ok(done),
+            Some(what) if !self.is_admin => Err(Refused::NotAdmin(what)),
+            Some(what) => Err(Refused::NoProof(what)),
+        }
+    }
+}
+
+/// The same as a body of a transaction.
+pub fn checked<T, E, F>(
+    who: &Person,
+    write: F,
+) -> impl FnOnce(&mut WriteTx<'_>) -> Result<T, Refused<E>> + Send + use<T, E, F>
+where
+    E: Problem + From<StoreError>,
+    F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send,
+{
+    let widener = Widener::of(who);
+    move |tx| widener.write(tx, write)
+}
+
+/// Everything that lets agents act without asking.
+struct Freedom {
+    jail_is_optional: bool,
+    reviewer: Option<(ConnectionId, String)>,
+    /// Hosts in private networks.
+    opened: Vec<String>,
+    agents: BTreeMap<AgentId, OfAgent>,
+    permissions: Vec<Permission>,
+}
+
+/// The same of one agent.
+#[derive(Clone)]
+struct OfAgent {
+    exec: bool,
+    network: bool,
+    browser: bool,
+    policy: BrowserPolicy,
+    hosts: Vec<String>,
+    mode: TrustMode,
+    autonomous: bool,
+    /// Whether its template lets it run programs: a new agent begins with that.
+    template_exec: bool,
+}
+
+/// Whether a list has a line that another does not have.
+fn has_more<T: PartialEq>(list: &[T], than: &[T]) -> bool {
+    list.iter().any(|line| !than.contains(line))
+}
+
+/// How much a mode allows.
+fn rank(mode: TrustMode) -> u8 {
+    match mode {
+        TrustMode::Locked => 0,
+        TrustMode::Ask => 1,
+        TrustMode::Auto => 2,
+        TrustMode::Full => 3,
+    }
+}
+
+impl OfAgent {
+    fn read(tx: &impl ReadExt, agent: &Agent) -> Result<Self, StoreError> {
+        let id = agent.id;
+        let trust = queries::trust_of(tx, id)?;
+        Ok(Self {
+            exec: agent.exec,
+            network: agent.network,
+            browser: browsers::is_switched_on(tx, id)?,
+            policy: browsers::policy(tx, id)?,
+            hosts: tx.get::<Reach>(ReachOf::Agent(id))?.map(|list| list.hosts).unwrap_or_default(),
+            mode: trust.mode,
+            autonomous: trust.autonomous,
+            template_exec: agents::template_runs_programs(&agent.template),
+        })
+    }
+
+    /// What a new agent begins with.
+    fn at_first(&self) -> Self {
+        Self {
+            exec: self.template_exec,
+            network: false,
+            browser: false,
+            policy: BrowserPolicy::usual(self.policy.agent),
+            hosts: Vec::new(),
+            mode: TrustMode::Ask,
+            autonomous: false,
+            template_exec: self.template_exec,
+        }
+    }
+
+    /// What of it is more than before, in words.
+    fn widened(&self, after: &Self) -> Option<&'static str> {
+        let (old, new) = (&self.policy, &after.policy);
+        // A list is both: what it names is reached unasked, and nothing else is reached.
+        let lists =
+            has_more(&after.hosts, &self.hosts) || after.hosts.is_empty() && !self.hosts.is_empty();
+        let pages = new.scripts && !old.scripts
+            || has_more(&old.blocked, &new.blocked)
+            || !old.allowed.is_empty()
+                && (new.allowed.is_empty() || has_more(&new.allowed, &old.allowed));
+        let all = [
+            (!self.exec && after.exec, "this lets the agent run programs"),
+            (!self.network && after.network, "this gives programs of the agent the network"),
+            (!self.browser && after.browser, "this switches on the browser of the agent"),
+            (pages, "this lets the browser of the agent do more"),
+            (lists, "this lets the agent reach hosts without asking, or more hosts"),
+            (rank(self.mode) < rank(after.mode), "in this mode the agent asks less"),
+            (!self.autonomous && after.autonomous, "this lets the agent go on by itself"),
+        ];
+        all.into_iter().find(|(is_more, _)| *is_more).map(|(_, what)| what)
+    }
+}
+
+impl Freedom {
+    fn read(tx: &impl ReadExt) -> Result<Self, StoreError> {
+        let mut agents = BTreeMap::new();
+        for agent in tx.list::<Agent>(&Range::all())? {
+            agents.insert(agent.id, OfAgent::read(tx, &agent)?);
+        }
+        let settings = tx.get::<Settings>(())?;
+        Ok(Self {
+            jail_is_optional: settings.is_some_and(|settings| settings.exec_without_jail),
+            reviewer: queries::reviewer(tx)?,
+            opened: reach::of(tx, ReachOf::Workspace)?,
+            agents,
+            permissions: queries::lasting(tx)?,
+        })
+    }
+
+    fn widened(&self, after: &Self) -> Option<&'static str> {
+        let of_agents = || {
+            after.agents.iter().find_map(|(id, now)| {
+                self.agents.get(id).cloned().unwrap_or_else(|| now.at_first()).widened(now)
+            })
+        };
+        let allows = |rule: &&Permission| rule.leave == Leave::Allow;
+        let is_in = |rule: &Permission, all: &[Permission]| all.contains(rule);
+        let more =
+            after.permissions.iter().filter(allows).any(|one| !is_in(one, &self.permissions));
+        let fewer = self.permissions.iter().filter(|rule| !allows(rule));
+        let fewer = fewer.into_iter().any(|one| !is_in(one, &after.permissions));
+        let reviewer = after.reviewer.is_some() && after.reviewer != self.reviewer;
+        let all = [
+            (
+                !self.jail_is_optional && after.jail_is_optional,
+                "this lets programs run without a sandbox",
+            ),
+            (reviewer, "this lets a model allow what agents ask"),
+            (has_more(&after.opened, &self.opened), "this opens hosts in private networks"),
+            (more, "this lets calls pass without a question"),
+            (fewer, "this takes away what refuses calls or has people asked"),
+        ];
+        all.into_iter().find(|(is_more, _)| *is_more).map(|(_, what)| what).or_else(of_agents)
+    }
+}
