@@ -218,10 +218,13 @@ async fn a_list_of_hosts_lets_nothing_out_after_words_from_outside_and_a_permiss
         office.trust(ada.id, mode).await;
         let heeds = json!({ "autonomous": false });
         owner.json("PUT", "/api/v1/agents/ada/autonomy", &heeds).await;
-        // Before that, the list stands for the yes.
-        office.model.push(sends()).push(Turn::text("Done."));
-        let run = office.say(&ada, "Order it").await;
-        office.ended(run).await;
+        // Before that, the list stands for the yes. The label stays with the conversation after the first mode.
+        if mode == TrustMode::Ask {
+            office.model.push(sends()).push(Turn::text("Done."));
+            let run = office.say(&ada, "Order it").await;
+            office.ended(run).await;
+            assert!(approvals().is_empty());
+        }
         let before = approvals().len();
         office.model.push(reads()).push(sends()).push(Turn::text("Done."));
         let run = office.say(&ada, "Look and order it").await;
@@ -234,7 +237,6 @@ async fn a_list_of_hosts_lets_nothing_out_after_words_from_outside_and_a_permiss
         owner.post(&path, &json!({ "answer": "denied" })).await;
         office.ended(run).await;
     }
-    assert_eq!(approvals().len(), 2, "nothing was asked without such words");
     let allows = json!({
         "agent": "ada", "tool": "http_request", "leave": "allow",
         "host": "shop.example", "method": "POST"
