@@ -1,0 +1,145 @@
+//! After one huge import every page and every answer of the API is still of a size that a phone loads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+
+use serde_json::json;
+use support::hq::{Person, TestHq};
+
+use crate::{HERE, over};
+
+/// The largest page, before compression.
+const MAX_PAGE: usize = 300 * 1024;
+/// The largest answer of the API to a request that asks for no number of its own.
+const MAX_ANSWER: usize = 600 * 1024;
+/// Addresses of one shape that are fetched.
+const OF_A_SHAPE: usize = 2;
+
+/// Contacts, each with an organization, a city and a note of its own.
+const ROWS: usize = 1_500;
+
+fn list() -> String {
+    let mut text = "Name,Email,Organization,City,Bikes\n".to_owned();
+    for n in 0..ROWS {
+        writeln!(text, "Person {n},person{n}@example.com,Company {n},City {n},{n}").expect("text");
+    }
+    text
+}
+
+async fn import(api: &Person) {
+    let text = list().into_bytes();
+    let path = "/api/v1/imports?of=contacts&name=everybody.csv";
+    let sent = api.bytes("POST", path, "application/octet-stream", text).await;
+    assert_eq!(sent.status, 201, "{}", sent.text);
+    let id = sent.json()["id"].as_str().expect("an id").to_owned();
+    let at = format!("/api/v1/imports/{id}");
+    for verb in ["preview", "begin"] {
+        let done = api.post(&format!("{at}/{verb}"), &json!({})).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+    }
+    assert_eq!(over(api, &format!("imports/{id}")).await["state"], "done");
+}
+
+/// An address without what differs between records: `/w/marlow-cargo/contacts/*?group`.
+fn shape(address: &str) -> String {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let part = |part: &str| match part.len() > 24 || part.chars().any(|c| c.is_ascii_digit()) {
+        true => "*".to_owned(),
+        false => part.to_owned(),
+    };
+    let path: Vec<String> = path.split('/').map(part).collect();
+    let keys: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
+    format!("{}?{}", path.join("/"), keys.join("&"))
+}
+
+/// Fetches what pages link to, page after page, and gives the size of each by its address.
+async fn walk(owner: &Person, from: &[&str]) -> BTreeMap<String, usize> {
+    let mut waiting: VecDeque<String> = from.iter().map(|path| (*path).to_owned()).collect();
+    let (mut shapes, mut sizes) = (BTreeMap::<String, usize>::new(), BTreeMap::new());
+    while let Some(address) = waiting.pop_front() {
+        let met = shapes.entry(shape(&address)).or_default();
+        *met += 1;
+        if OF_A_SHAPE < *met || sizes.contains_key(&address) {
+            continue;
+        }
+        let reply = owner.get(&address).await;
+        assert!(!reply.status.is_server_error(), "{address}: {}", reply.status);
+        let is_page =
+            reply.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+        if !is_page || reply.header("content-disposition").is_some() {
+            continue;
+        }
+        sizes.insert(address, reply.text.len());
+        for name in ["href", "hx-get"] {
+            let links = reply.attrs(&format!("[{name}]"), name);
+            let inside = links.into_iter().filter(|link| link.starts_with(HERE));
+            waiting
+                .extend(inside.map(|link| link.split('#').next().unwrap_or_default().to_owned()));
+        }
+    }
+    sizes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_and_no_answer_grows_with_an_import() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    import(&api).await;
+
+    let first = [
+        HERE.to_owned(),
+        format!("{HERE}/activity"),
+        format!("{HERE}/settings/audit"),
+        format!("{HERE}/contacts?group=organization"),
+        format!("{HERE}/contacts?group=organization&layout=board"),
+        format!("{HERE}/contacts?group=organization&layout=cards"),
+        format!("{HERE}/tasks"),
+    ];
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    let pages = walk(&hq.owner(), &first).await;
+    assert!(60 < pages.len(), "only {} pages were found", pages.len());
+    let large: Vec<_> = pages.iter().filter(|(_, size)| MAX_PAGE < **size).collect();
+    assert!(large.is_empty(), "too large: {large:#?}");
+
+    let routes = hq.running().routes.clone();
+    let lists = routes.iter().filter(|route| {
+        route.method == "GET" && route.path.starts_with("/api/v1/") && !route.path.contains('{')
+    });
+    let mut large = Vec::new();
+    for route in lists {
+        let reply = api.get(&route.path).await;
+        assert!(!reply.status.is_server_error(), "{}: {}", route.path, reply.text);
+        let is_file = reply.header("content-disposition").is_some();
+        if MAX_ANSWER < reply.text.len() && !is_file {
+            large.push((route.path.clone(), reply.text.len()));
+        }
+    }
+    for path in ["changes?after=start", "changes?after=start&include=rows&limit=500"] {
+        let reply = api.get(&format!("/api/v1/{path}")).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+        if 2 * MAX_ANSWER < reply.text.len() {
+            large.push((path.to_owned(), reply.text.len()));
+        }
+    }
+    assert!(large.is_empty(), "too large: {large:#?}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_is_one_line_of_what_happened() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    import(&api).await;
+
+    let told = hq.owner().get(&format!("{HERE}/activity")).await;
+    let lines: Vec<String> = told.texts("#activity .what");
+    let of = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(of("imported 1,500 contacts"), 1, "{lines:#?}");
+    assert_eq!(of("imported 1,500 organizations"), 1, "{lines:#?}");
+    assert_eq!(of("Person 7"), 0, "{lines:#?}");
+
+    let items = api.get("/api/v1/activity").await.json();
+    let texts = items["items"].to_string();
+    assert!(texts.contains("imported 1,500 contacts"), "{texts}");
+    hq.finish().await;
+}
