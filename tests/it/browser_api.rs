@@ -1,6 +1,8 @@
 //! Browsers of agents over the API: acts of people and their programs, what asks a person to the browser, and files
 //! that whoever has the wheel gives to a page.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
@@ -24,13 +26,21 @@ const OFFERS: &str =
     "<title>Offers</title><input type=file onchange=\"location.hash = this.files[0].name\"
     style='position:absolute;top:20px;left:20px;width:300px;height:40px'>";
 
+const TRAPS: &str = "<title>Traps</title><script>alert('Hello')</script><a href=/ target=_blank>Other</a>
+    <a href=/file>Prices</a><label>Papers <input type=file></label><button onclick='for (;;);'>Spin</button>";
+
 /// An office whose Ada may use a browser, and the address of a site that it reaches.
 async fn opened() -> (Office, Agent, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let site = Router::new()
         .route("/", get(|| async { Html(SHOP) }))
-        .route("/offers", get(|| async { Html(OFFERS) }));
+        .route("/offers", get(|| async { Html(OFFERS) }))
+        .route("/traps", get(|| async { Html(TRAPS) }))
+        .route(
+            "/file",
+            get(|| async { ([("content-disposition", "attachment; filename=a.bin")], "x") }),
+        );
     tokio::spawn(async move { axum::serve(listener, site).await });
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
@@ -49,6 +59,67 @@ fn part(told: &Value, words: &str) -> String {
     let line = line.unwrap_or_else(|| panic!("no {words} in {text}"));
     let at = line.find("[e").unwrap_or_else(|| panic!("no ref in {line}")) + 1;
     line[at..at + line[at..].find(']').expect("its end")].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_act_brings_about_is_told_and_a_page_that_hangs_is_left_at_once() {
+    if !is_possible() {
+        return;
+    }
+    let (office, ada, url) = opened().await;
+    let acts = office.hq.token(&["read", "browser"]).await;
+    let traps = json!({ "url": format!("{url}traps") });
+    let opened = acts.post(&format!("{API}/tabs"), &traps).await.json();
+    assert_eq!(opened["news"], json!(["dialog alert \"Hello\", answered with OK"]), "{opened}");
+    let act = format!("{API}/act");
+    for (name, news) in [
+        ("\"Prices\"", "download \"a.bin\""),
+        ("\"Papers\"", "asks for a file"),
+        ("\"Other\"", "new tab t2 "),
+    ] {
+        let click = json!({ "kind": "click", "tab": 1, "ref": part(&opened, name) });
+        let told = acts.post(&act, &click).await.json();
+        assert!(told["news"].to_string().replace("\\\"", "\"").contains(news), "{name}: {told}");
+    }
+
+    // Every act is over in time, with a true sentence; what leaves the page works at once.
+    let spin = json!({ "kind": "click", "tab": 1, "ref": part(&opened, "\"Spin\"") });
+    let hangs = in_time(acts.post(&act, &spin)).await;
+    assert_eq!(
+        (hangs.status, &hangs.json()["code"]),
+        (StatusCode::BAD_GATEWAY, &json!("page_hangs"))
+    );
+    let (snapshot, screenshot) =
+        (format!("{API}/snapshot?tab=1"), format!("{API}/screenshot?tab=1"));
+    for path in [&snapshot, &screenshot] {
+        let answer = in_time(acts.get(path)).await;
+        assert_ne!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", answer.text);
+    }
+    let told = tool(&office, &ada, json!({ "action": "snapshot", "tab": 1 })).await;
+    assert!(told.contains("page_hangs") && told.contains("does not answer"), "{told}");
+    let to = json!({ "tab": 1, "url": format!("{url}traps") });
+    let went = in_time(acts.post(&format!("{API}/navigate"), &to)).await;
+    assert_eq!(went.status, StatusCode::OK, "{}", went.text);
+    let spin = json!({ "kind": "click", "tab": 1, "ref": part(&went.json(), "\"Spin\"") });
+    in_time(acts.post(&act, &spin)).await;
+    let closed = in_time(acts.call("DELETE", &format!("{API}/tabs/1"))).await;
+    assert_eq!(closed.status, StatusCode::OK, "{}", closed.text);
+    office.hq.finish().await;
+}
+
+/// What an act comes to, which is over in time whatever its page does.
+async fn in_time<T>(act: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(15), act).await.expect("it ends in time")
+}
+
+/// What the agent's tool answers to a call.
+async fn tool(office: &Office, ada: &Agent, call: Value) -> String {
+    // The first hears that somebody else has acted.
+    office.model.push(Turn::call("browser", json!({ "action": "tabs" })));
+    office.model.push(Turn::call("browser", call)).push(Turn::text("Done."));
+    let run = office.say(ada, "Look").await;
+    office.ended(run).await;
+    office.results(run).remove(1).2
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

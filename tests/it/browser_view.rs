@@ -47,7 +47,11 @@ async fn opened() -> (Office, Agent, String) {
     let site = Router::new()
         .route("/", get(|| async { Html(SIGN_IN) }))
         .route("/shows", get(|| async { Html(format!("{SIGN_IN}{SHOWS}")) }))
-        .route("/in", post(move || async move { Html(done) }));
+        .route("/gets", get(|| async { Html(SIGN_IN.replace("post", "get")) }))
+        .route(
+            "/in",
+            post(move || async move { Html(done) }).get(move || async move { Html(done) }),
+        );
     tokio::spawn(async move { axum::serve(listener, site).await });
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
@@ -249,6 +253,66 @@ async fn a_password_that_a_person_types_is_seen_by_nobody_else() {
     // And nothing that HQ keeps has it.
     let data = office.hq.data();
     assert_eq!(with(&data, PLANTED.as_bytes()), Vec::<String>::new());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn titles_and_addresses_are_withheld_while_a_password_is_typed_and_its_query_afterwards() {
+    if !is_possible() {
+        return;
+    }
+    let (office, ada, url) = opened().await;
+    let owner = office.hq.owner();
+    let vera = office.hq.another("Vera", Some(Role::Admin)).await;
+    let reads = office.hq.token(&["read"]).await;
+    let tabs = format!("{API}/tabs");
+    assert_eq!(reads.get(&tabs).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(reads.get(API).await.json()["tabs"], json!([]));
+    assert_eq!(vera.get(&tabs).await.json()["items"][0]["title"], "Sign in");
+
+    let mut socket = owner.ticketed(PAGE).await;
+    takes(&mut socket).await;
+    socket.say(&json!({ "do": "go", "url": format!("{url}gets") })).await;
+    let at = |state: &Value, end: &str| {
+        state["tabs"][0]["url"].as_str().is_some_and(|url| url.ends_with(end))
+    };
+    socket.state(|state| at(state, "/gets")).await;
+    click(&mut socket, 40).await;
+    for letter in PLANTED.chars() {
+        socket.say(&json!({ "do": "down", "key": letter, "text": letter })).await;
+    }
+    let own = socket.state(|state| state["dark"] != "").await;
+    assert!(at(&own, "/gets"), "who types sees where: {own}");
+    let state = vera.ticketed(PAGE).await.state(|state| state["dark"] != "").await;
+    let told = (&state["tabs"][0]["title"], &state["tabs"][0]["url"]);
+    assert_eq!(told, (&json!("Hidden"), &json!("")), "{state}");
+    for answer in
+        [vera.get(&tabs).await.json()["items"].clone(), vera.get(API).await.json()["tabs"].clone()]
+    {
+        let told = (&answer[0]["title"], &answer[0]["url"]);
+        assert_eq!(told, (&json!(""), &json!("")), "{answer}");
+    }
+    let stale = vera.get(&format!("{API}/snapshot?within=e999")).await;
+    assert_eq!(stale.json()["code"], "hidden", "{}", stale.text);
+    let page = vera.get(PAGE).await.text;
+    assert!(
+        page.contains("Hidden") && !page.contains("Sign in") && !page.contains("/gets"),
+        "{page}"
+    );
+
+    socket.picture(is_red).await;
+    click(&mut socket, 120).await;
+    let state = socket.state(|state| state["dark"] == "" && at(state, "/in")).await;
+    socket.say(&json!({ "do": "hand", "note": "" })).await;
+    socket.state(|state| state["driver"] == "").await;
+    let told =
+        browses(&office, &ada, &[json!({ "action": "tabs" }), json!({ "action": "tabs" })]).await;
+    assert!(told[1].0 && told[1].1.contains("/in"), "{told:?}");
+    let mut all = format!("{state} {told:?}");
+    for path in [API, &tabs, PAGE, "/w/marlow-cargo/activity", "/api/v1/activity"] {
+        all.push_str(&vera.get(path).await.text);
+    }
+    assert!(!all.contains(PLANTED), "{all}");
     office.hq.finish().await;
 }
 
