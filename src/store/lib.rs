@@ -59,8 +59,8 @@ pub use blob::{BlobId, Blobs};
 pub use codec::DecodeError;
 pub use disk::{DiskCounters, Faults, NoFaults, Room, Step, free_space as free_of};
 pub use error::StoreError;
-pub use open::expects_panic;
 pub use feed::{Change, Cursor, Entry, Op};
+pub use open::expects_panic;
 pub use range::Range;
 pub use read::{Hit, Read, ReadExt, cursor_key, key_cursor};
 pub use record::{

@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn reserved_and_odd_names_are_refused_with_the_reason() {
-        for key in ["PATH", "LD_AUDIT", "PERL5OPT", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DYLD_X", "ENV"] {
+        for key in
+            ["PATH", "LD_AUDIT", "PERL5OPT", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DYLD_X", "ENV"]
+        {
             let why = checked(key).expect_err(key).to_string();
             assert!(why.contains("what programs run or load"), "{why}");
         }

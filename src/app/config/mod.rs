@@ -386,7 +386,8 @@ impl Config {
         let (folders, from) = take(&SOURCE_FOLDERS);
         let source_folders = paths(&SOURCE_FOLDERS, folders, from)?;
         let (proxies, from) = take(&TRUSTED_PROXIES);
-        let wanted = "addresses and networks like 10.0.0.7 or 172.16.0.0/12, with commas between them";
+        let wanted =
+            "addresses and networks like 10.0.0.7 or 172.16.0.0/12, with commas between them";
         let trusted_proxies = parse(&TRUSTED_PROXIES, proxies, from, wanted)?;
         let (chromium, from) = take(&CHROMIUM);
         let chromium = absolute(&CHROMIUM, &chromium, from)?;

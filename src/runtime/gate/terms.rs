@@ -108,9 +108,8 @@ pub(super) fn risk_of(line: &Line) -> Risk {
 /// code among their words, are asked for each time.
 pub(super) fn offers_of(line: &Line) -> Vec<Offer> {
     let seen = line.seen.as_deref().unwrap_or_default();
-    let loads = |one: &commands::Seen| {
-        !one.files.is_empty() || weigh::does_what_files_say(&one.argv[0])
-    };
+    let loads =
+        |one: &commands::Seen| !one.files.is_empty() || weigh::does_what_files_say(&one.argv[0]);
     if seen.iter().any(loads) {
         return Vec::new();
     }

@@ -35,14 +35,12 @@ use sandbox::space::Room;
 use sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
 use store::ReadExt;
 use tool::reduce::{self, Reduced};
-use tool::{
-    ActTool, Aliases, Effect, Group, Slot, ToolCx, ToolError, ToolOutput, ToolSpec,
-};
+use tool::{ActTool, Aliases, Effect, Group, Slot, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 use super::fetch::hosts_of;
 use super::folder;
-use super::identity::Before;
 use super::heard::Hears;
+use super::identity::Before;
 use super::secrets::{self, Noting};
 
 /// Time-out in seconds unless asked.

@@ -79,7 +79,8 @@ async fn what_a_program_loads_beside_the_files_of_its_line_is_bound_too_and_no_y
                 Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != second.id))
             })
             .await;
-        let told = "lib/new0.sh, lib/new1.sh, lib/new2.sh and 2 more files have changed since the yes";
+        let told =
+            "lib/new0.sh, lib/new1.sh, lib/new2.sh and 2 more files have changed since the yes";
         assert_eq!(third.why, told);
         assert_eq!(asked(&office, run).await.id, third.id);
         answer(&office, &third, json!({ "answer": "denied" })).await;

@@ -11,8 +11,8 @@ use features::runs::model::Run;
 use features::tasks::queries::people::People;
 use features::trust::model::{Approval, Permission, PermissionUse, What};
 use features::trust::queries;
-use features::trust::rules::{self, Decision, TrustError};
 use features::trust::queries::widening;
+use features::trust::rules::{self, Decision, TrustError};
 use kernel::{
     AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, Timestamp,
     TrustMode,

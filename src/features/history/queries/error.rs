@@ -64,7 +64,9 @@ pub enum HistoryError {
     #[error("{0}: only an owner or admin can do that")]
     Widens(&'static str),
     /// The same, where a proof of who it is would do.
-    #[error("{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes")]
+    #[error(
+        "{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes"
+    )]
     NoProof(&'static str),
     /// The store refused.
     #[error(transparent)]

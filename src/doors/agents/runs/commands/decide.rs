@@ -92,7 +92,8 @@ impl Place<'_> {
             return Ok(format!("This needs the right to “{right}”. Nothing was changed."));
         }
         if answers::check_proof(self.who, said.answer).is_err() {
-            let told = "Confirm that it is you first, under Settings › Security. Nothing was changed.";
+            let told =
+                "Confirm that it is you first, under Settings › Security. Nothing was changed.";
             return Ok(told.to_owned());
         }
         let (id, answer) = (one.approval.id, said.answer);
