@@ -4,6 +4,7 @@
 //! the pipes at the numbers that Chromium looks for (3 and 4), whatever HQ itself has inherited under them.
 
 use std::ffi::OsString;
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,6 +102,14 @@ pub struct Setup {
 #[must_use]
 pub fn runs_in(folder: &Path) -> PathBuf {
     folder.join("run")
+}
+
+/// The same of all browsers in a folder, where there is such a folder.
+#[must_use]
+pub fn all_runs_in(browsers: &Path) -> Vec<PathBuf> {
+    // ok: where there is no such folder, no browser has run.
+    let folders = fs::read_dir(browsers).into_iter().flatten().flatten();
+    folders.map(|folder| runs_in(&folder.path())).collect()
 }
 
 impl Setup {

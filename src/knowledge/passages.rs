@@ -39,9 +39,14 @@ impl Passage {
 /// About how many tokens a text costs: four bytes of a Latin script each, a sign of other scripts each.
 #[must_use]
 pub fn tokens(text: &str) -> usize {
-    let wide = text.chars().filter(|sign| 0x2e80 <= u32::from(*sign)).count();
-    // Such a sign has three bytes.
-    wide + (text.len() - (3 * wide).min(text.len())).div_ceil(4)
+    let (mut wide, mut bytes) = (0, 0_usize);
+    for sign in text.chars() {
+        match 0x2e80 <= u32::from(sign) {
+            true => wide += 1,
+            false => bytes += sign.len_utf8(),
+        }
+    }
+    wide + bytes.div_ceil(4)
 }
 
 /// What the words of a passage are known by when they are cited: other words have another one.

@@ -563,7 +563,9 @@ fn digest_of(tool: &str, plan: &Plan, secrets: &[String]) -> [u8; 32] {
 /// What differs since a yes, in a sentence.
 fn differs(then: &Plan, now: &Plan) -> String {
     let gone = then.files.iter().filter(|file| !now.files.contains(file));
-    let come = now.files.iter().filter(|file| !then.files.contains(file));
+    // A part of a page that is called otherwise now is the same one; a new file is another.
+    let is_new = |file: &&Witness| file.is_loaded() && !then.files.contains(file);
+    let come = now.files.iter().filter(is_new);
     let mut names: Vec<&str> = Vec::new();
     for file in gone.chain(come) {
         if !names.contains(&file.name()) {

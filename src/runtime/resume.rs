@@ -176,10 +176,8 @@ async fn end_left_over(ws: &Ws) -> Result<(), EngineError> {
     // A person may have opened a browser by now.
     let begun: Vec<_> = ws.app.sandbox.jobs().iter().map(|job| job.mark().clone()).collect();
     let ended = blocking(move || {
-        // ok: where there is no such folder, no browser has run.
-        let folders = std::fs::read_dir(browsers).into_iter().flatten().flatten();
-        let runs = folders.map(|folder| browser::setup::runs_in(&folder.path()));
-        let of_browsers: usize = runs.map(|runs| left_over::end_all_but(&runs, &begun)).sum();
+        let runs = browser::setup::all_runs_in(&browsers);
+        let of_browsers: usize = runs.iter().map(|runs| left_over::end_all_but(runs, &begun)).sum();
         left_over::end_all(&jobs) + of_browsers
     });
     let ended = ended.await?;

@@ -451,7 +451,7 @@ async fn an_answer_ends_when_it_is_large_and_goes_on_where_it_ended() {
     loop {
         let path = format!("/api/v1/changes?after={after}&limit=500&include=rows&tables=tasks");
         let reply = owner.get(&path).await;
-        assert!(reply.text.len() < 3 << 20, "{}", reply.text.len());
+        assert!(reply.text.len() < 1 << 20, "{}", reply.text.len());
         let page = reply.json();
         let items = page["items"].as_array().expect("a list");
         if items.is_empty() {
@@ -462,7 +462,7 @@ async fn an_answer_ends_when_it_is_large_and_goes_on_where_it_ended() {
         pages += 1;
         after = page["next"].as_str().expect("a cursor").to_owned();
     }
-    assert_eq!((rows, pages), (50, 2));
+    assert_eq!((rows, pages), (50, 7));
     let first = owner.get("/api/v1/snapshot?limit=500&tables=tasks").await;
     assert!(first.text.len() < 3 << 20 && first.json()["next"].is_string());
     hq.finish().await;
@@ -519,13 +519,13 @@ async fn a_giant_entry_comes_alone_and_says_where_rows_were_left_out() {
     let after = format!("{:x}.{}", giant.incarnation, giant.seq - 1);
     let path = format!("/api/v1/changes?after={after}&include=rows&tables=tasks");
     let reply = hq.owner().get(&path).await;
-    assert!(reply.text.len() < 3 << 20, "{}", reply.text.len());
+    assert!(reply.text.len() < 512 << 10, "{}", reply.text.len());
     let page = reply.json();
     assert_eq!(page["next"], giant.to_string().as_str());
     let changes = page["items"][0]["changes"].as_array().expect("changes").clone();
     assert_eq!(changes.len(), 50);
     let with = |name: &str| changes.iter().filter(|one| !one[name].is_null()).count();
-    assert!(30 < with("row") && 5 < with("left_out"), "{} {}", with("row"), with("left_out"));
+    assert!(0 < with("row") && 40 < with("left_out"), "{} {}", with("row"), with("left_out"));
     assert_eq!(with("row") + with("left_out"), 50);
     hq.finish().await;
 }

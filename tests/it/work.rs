@@ -388,7 +388,7 @@ async fn a_long_group_is_shown_in_pieces() {
     let rest = mira.clone().htmx("").get(&more).await;
     assert_eq!(rest.texts(".row").len(), 3);
     assert!(rest.texts(".pager").is_empty());
-    assert_eq!(mira.get(&more).await.texts(".row").len(), 53, "a plain link shows the whole group");
+    assert_eq!(mira.get(&more).await.texts(".row").len(), 3, "a plain link shows the same rows");
     hq.finish().await;
 }
 

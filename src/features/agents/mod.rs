@@ -6,7 +6,6 @@ pub mod apart;
 mod desk;
 pub mod drafts;
 pub mod editing;
-pub mod exposed;
 pub mod files;
 pub mod found;
 pub mod memory;

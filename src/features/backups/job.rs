@@ -28,7 +28,7 @@ use super::model::{
 };
 use super::rules::{self, BackupsError, Ended, Failed};
 use super::{queries, telling};
-use crate::agents::exposed;
+use crate::agents::queries::exposed;
 
 /// How many things that were left out the report of a backup names.
 const NAMED: usize = 10;

@@ -22,6 +22,8 @@ pub mod standing;
 pub mod turns;
 pub mod vectors;
 
+pub use super::provider::{format_of, with_key};
+
 /// The name of the built-in provider, in lists and as a model's id.
 pub const PRACTICE: &str = practice::MODEL;
 /// What people read in its place.

@@ -4,7 +4,7 @@ pub mod letters;
 
 use serde::Serialize;
 
-use crate::agents::exposed;
+use crate::agents::queries::exposed;
 use crate::agents::queries::repository;
 use crate::audit::queries::{Reach, VERIFY, VERIFY_BLOBS};
 use crate::backups::queries::{self as backups, damaged};

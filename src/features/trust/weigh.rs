@@ -73,9 +73,9 @@ pub fn does_what_files_say(program: &str) -> bool {
 /// Tools with a switch of their own, which a person has set: it stands for the yes.
 const SWITCHED: &[&str] = &["web_fetch", "browser", "source_write"];
 
-/// Tools that decide what an agent does when nobody is there.
-const STANDING: &[&str] =
-    &["routine_delete", "routine_save", "series_save", "skill_save", "template_save"];
+/// Tools that decide what an agent does when nobody is there. A skill is not among them: one that a tainted run has written
+/// is in no prompt until a person has read it.
+const STANDING: &[&str] = &["routine_delete", "routine_save", "series_save", "template_save"];
 
 /// How far calls of a tool reach, when programs of the agent reach so far.
 #[must_use]

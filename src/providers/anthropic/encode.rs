@@ -168,8 +168,8 @@ struct OutputConfig {
 /// Whether a model takes `output_config.format`: Claude from 4.5 on.
 pub(super) fn has_formats(model: &str) -> bool {
     let Some(rest) = model.strip_prefix("claude-") else { return false };
-    // "sonnet-4-5-20250929", "opus-5": a date is no version.
-    let numbers = rest.split('-').skip(1).map_while(|part| part.parse::<u32>().ok());
+    // "3-5-haiku-latest", "sonnet-4-5-20250929", "opus-5": a date is no version.
+    let numbers = rest.split('-').filter_map(|part| part.parse::<u32>().ok());
     let mut version = numbers.take_while(|number| *number < 1_000);
     match (version.next(), version.next()) {
         (Some(4), minor) => minor.is_some_and(|minor| 5 <= minor),

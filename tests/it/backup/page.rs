@@ -58,7 +58,7 @@ async fn files_of_agents_that_hold_keys_are_named_since_backups_have_them() {
     let before = api.get("/api/v1/health").await;
     assert!(before.text.contains("not looked through since the start"), "{}", before.text);
 
-    assert_eq!(api.post("/api/v1/backups", &json!({})).await.status, 202);
+    assert_eq!(api.post("/api/v1/backups", &json!({ "deed": "backup" })).await.status, 202);
     done(&hq, Deed::Backup, 1).await;
     let jobs = &hq.running().app.jobs;
     let end = tokio::time::Instant::now() + Duration::from_secs(20);

@@ -25,11 +25,12 @@ const KINDS: &[&str] = &["calls that wait", "looks at calls", "yeses", "noes"];
 
 /// The program of a call: it leaves a line in a file that no other names, and says so.
 pub fn command(name: &str) -> String {
-    format!("echo {name} >> {} && echo {}", file(name), kept(name))
+    format!("mkdir -p scratch && echo {name} >> {} && echo {}", file(name), kept(name))
 }
 
+/// In a folder that no approval is bound to: one call must not make the others that wait be asked for anew.
 fn file(name: &str) -> String {
-    format!("once-{name}.txt")
+    format!("scratch/once-{name}.txt")
 }
 
 fn kept(name: &str) -> String {
@@ -74,7 +75,9 @@ pub struct Yeses {
 fn waiting(all: &[Value]) -> Vec<(String, String)> {
     let own = all.iter().filter(|one| one["agent_name"] == AGENT && one["answer"].is_null());
     let word = |one: &Value| {
-        let name = one["shown"].as_str()?.split_whitespace().nth(1)?;
+        let mut words =
+            one["shown"].as_str()?.split_whitespace().skip_while(|word| *word != "echo");
+        let name = words.nth(1)?;
         Some((one["id"].as_str()?.to_owned(), name.to_owned()))
     };
     own.filter_map(word).collect()

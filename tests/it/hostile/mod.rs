@@ -74,6 +74,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "an_open_tunnel_ends_when_the_network_is_switched_off",
     ),
     (
+        "A program finds a call that looks for this machine past Landlock and seccomp",
+        "Where the machine gives it one, it has a network of its own, in which HQ's way out listens as long as it runs and nothing else does",
+        "the_way_out_is_in_a_network_of_the_programs_own_and_closes_with_it",
+    ),
+    (
         "A page or a program goes on from a private host that people have opened to others beside it",
         "What is opened is one host at one port; no redirect from outside leads there, and its pages are kept for nobody else",
         "what_people_open_inside_is_reached_and_nothing_beside_it",

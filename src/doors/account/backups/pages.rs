@@ -24,7 +24,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::{RelTime, zones};
 
-use features::agents::exposed;
+use features::agents::queries::exposed;
 use features::backups::job::{self, Newness, Wish};
 use features::backups::model::{
     BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, Restoration,

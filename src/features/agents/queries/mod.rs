@@ -2,6 +2,7 @@
 
 pub mod drafts;
 pub mod elsewhere;
+pub mod exposed;
 pub mod head;
 pub mod lines;
 pub mod machines;

@@ -4,9 +4,13 @@ use askama::Template;
 use axum::response::Response;
 
 use app::Ws;
-use features::routines::registry::{self, Kind};
+use features::routines::registry::{self, Field, Kind};
+use serde::Deserialize;
 use web::error::PageError;
+use web::extract::Query;
+use web::format;
 use web::html;
+use web::parts::Tab;
 use web::shell::Shell;
 
 /// An event with its fields.
@@ -17,42 +21,53 @@ struct Row {
     new_url: String,
 }
 
-/// Events that belong together.
-struct Group {
-    id: String,
-    label: &'static str,
-    rows: Vec<Row>,
-}
-
 #[derive(Template)]
 #[template(path = "routines/events.html")]
 struct EventsPage {
     shell: Shell,
-    groups: Vec<Group>,
+    groups: Vec<Tab>,
+    label: &'static str,
+    rows: Vec<Row>,
 }
 
-/// Lists them.
-pub(super) async fn list(ws: Ws, shell: Shell) -> Result<Response, PageError> {
-    let row = |kind: &'static Kind| Row {
+#[derive(Deserialize)]
+pub(super) struct EventsParams {
+    /// The group whose events are shown, by its label; the first when there is no such group.
+    group: Option<String>,
+}
+
+/// Lists the events of one group: those of all groups are 400 KB.
+pub(super) async fn list(
+    ws: Ws,
+    shell: Shell,
+    Query(params): Query<EventsParams>,
+) -> Result<Response, PageError> {
+    let groups = registry::groups();
+    let is_asked = |label: &str| params.group.as_deref() == Some(label);
+    let at = groups.iter().position(|(label, _)| is_asked(label)).unwrap_or_default();
+    let tab = |(n, (label, _)): (usize, &(&'static str, Vec<&'static Kind>))| {
+        let query = format!("routines/events?group={}", format::query_value(label));
+        Tab::new(*label, ws.url(&query), n == at)
+    };
+    let tabs = groups.iter().enumerate().map(tab).collect();
+    let (label, kinds) = groups.into_iter().nth(at).unwrap_or_default();
+    let rows = kinds.into_iter().map(|kind| row(&ws, kind)).collect();
+    html::page(&EventsPage { shell, groups: tabs, label, rows })
+}
+
+fn row(ws: &Ws, kind: &'static Kind) -> Row {
+    let field = |field: &'static Field| {
+        let words = field.of.words();
+        let of = match words.is_empty() {
+            true => field.of.word().replace('_', " "),
+            false => words.join(", "),
+        };
+        (field.name, field.label, of)
+    };
+    Row {
         word: kind.word,
         label: kind.label,
-        fields: kind
-            .fields()
-            .map(|field| {
-                let words = field.of.words();
-                let of = match words.is_empty() {
-                    true => field.of.word().replace('_', " "),
-                    false => words.join(", "),
-                };
-                (field.name, field.label, of)
-            })
-            .collect(),
+        fields: kind.fields().map(field).collect(),
         new_url: ws.url(&format!("routines/new?when=event&event={}", kind.word)),
-    };
-    let groups = registry::groups().into_iter().enumerate().map(|(n, (label, kinds))| Group {
-        id: format!("events-{n}"),
-        label,
-        rows: kinds.into_iter().map(row).collect(),
-    });
-    html::page(&EventsPage { shell, groups: groups.collect() })
+    }
 }

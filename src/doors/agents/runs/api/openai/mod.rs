@@ -29,7 +29,7 @@ use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries as people;
 use features::agents::queries::elsewhere;
-use features::connections::provider;
+use features::connections::queries as connections;
 use features::connections::queries::named::{self, Named};
 use features::connections::queries::vectors;
 use features::runs::model::{AnswerForm, Demand, Run, Session};
@@ -503,8 +503,8 @@ fn takes_form(
     let wish = Wish { model, thinking: None };
     let choice = ws.read(|snap| in_session(snap, session, agent, None, wish))?;
     // ok: why a connection cannot be used its run says.
-    let Ok(provider) = provider::with_key(ws, choice.connection, 0) else { return Ok(()) };
-    if provider.takes_format(&choice.model, &provider::format_of(form)) {
+    let Ok(provider) = connections::with_key(ws, choice.connection, 0) else { return Ok(()) };
+    if provider.takes_format(&choice.model, &connections::format_of(form)) {
         return Ok(());
     }
     let kind = if form.schema.is_some() { "json_schema" } else { "json_object" };

@@ -10,7 +10,7 @@ use store::verify::Progress;
 use store::{Range, ReadExt as _, StoreError};
 use tool::leaks;
 
-use super::model::Agent;
+use crate::agents::model::Agent;
 
 /// The kind of the job that looks.
 pub const EXPOSED: &str = "keys_in_files";
