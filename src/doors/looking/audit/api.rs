@@ -76,6 +76,11 @@ pub fn routes() -> Routes {
         .put("/audit/retention", set_keeping.needs(Can::Admin).doc(keep))
 }
 
+/// One answer ends behind about so many bytes.
+const ENOUGH: usize = 256 << 10;
+/// So many changes and events of an entry are told.
+const MOST_OF_ENTRY: usize = 100;
+
 /// How far a search came.
 #[derive(Serialize, JsonSchema)]
 struct Searched {
@@ -103,7 +108,8 @@ struct PageDoc {
     /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, before_rev, hash, taken}], hidden,
     /// events, previous, hash}`; `taken` is `retention` or `redaction` when the version before is not
     /// kept any more, `hidden` counts changes that are about workspaces of others. Changes of accounts have
-    /// `fields`, what differs: `{field, label, before, after}`
+    /// `fields`, what differs: `{field, label, before, after}`. Of a large entry `changes_left_out` and `events_left_out`
+    /// say how many more there are; the export has all of them.
     items: Vec<Value>,
     /// Give this back as `before`.
     next: Option<String>,
@@ -146,15 +152,41 @@ fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView,
         Ok::<_, StoreError>(items)
     })?;
     let cursor = |seq| store::Cursor { incarnation, seq }.to_string();
+    let (items, is_cut) = within_limits(items);
+    let last = found.entries.get(items.len().saturating_sub(1)).map(|entry| entry.seq);
+    let next = if is_cut { last } else { found.next };
     Ok(PageView {
         items,
-        next: found.next.map(cursor),
+        next: next.map(cursor),
         searched: Searched {
             entries: found.looked,
             back_to: found.reached.map(|(_, at)| kernel::time::from_ms(at)),
-            complete: found.next.is_none(),
+            complete: next.is_none(),
         },
     })
+}
+
+/// The first entries that fit into an answer, each with its first changes and events; and whether there were more.
+fn within_limits(items: Vec<Value>) -> (Vec<Value>, bool) {
+    let (mut size, all) = (0, items.len());
+    let mut kept = Vec::with_capacity(all);
+    for mut item in items {
+        for (name, left_out) in [("changes", "changes_left_out"), ("events", "events_left_out")] {
+            let Some(list) = item[name].as_array_mut() else { continue };
+            let more = list.len().saturating_sub(MOST_OF_ENTRY);
+            list.truncate(MOST_OF_ENTRY);
+            if 0 < more {
+                item[left_out] = json!(more);
+            }
+        }
+        size += item.to_string().len();
+        if ENOUGH < size && !kept.is_empty() {
+            break;
+        }
+        kept.push(item);
+    }
+    let is_cut = kept.len() < all;
+    (kept, is_cut)
 }
 
 /// Adds to the changes of an entry what differs, as far as that may be read.
