@@ -31,6 +31,8 @@ use crate::visits;
 
 /// How long a start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long the first tab of a start may take.
+const FIRST_TAB_WITHIN: Duration = Duration::from_secs(45);
 /// How long it may take to end by itself.
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// After so many failures in a row it is not started again by itself.
@@ -386,15 +388,18 @@ impl Running {
         if MAX_TABS <= self.tabs.lock().tabs.len() {
             return Err(BrowserError::TooManyTabs(MAX_TABS));
         }
-        let made = self.link.call(None, &CreateTarget { url: "about:blank" }, USUAL).await?;
+        // A program that has just begun loads its parts from a cold disk.
+        let is_first = self.tabs.lock().tabs.is_empty();
+        let within = if is_first { FIRST_TAB_WITHIN } else { USUAL };
+        let made = self.link.call(None, &CreateTarget { url: "about:blank" }, within).await?;
         let number = self
             .tabs
-            .until(USUAL, |known| {
+            .until(within, |known| {
                 let tab = known.tabs.iter().find(|tab| tab.target == made.target_id)?;
                 tab.is_ready.then_some(tab.number)
             })
             .await?;
-        let late = || BrowserError::TimedOut { method: "Target.createTarget", within: USUAL };
+        let late = || BrowserError::TimedOut { method: "Target.createTarget", within };
         Page::of(Arc::clone(self), number.ok_or_else(late)?)
     }
 

@@ -72,7 +72,7 @@ export function tell(given) {
     await tabTo(page, page.getByRole('button', { name: 'Preview' }), 200);
     await page.keyboard.press('Enter');
     const preview = page.locator('#preview');
-    await preview.getByText('1 of 2 must be mended first.').waitFor();
+    await preview.getByText('1 of 2 must be corrected first.').waitFor();
     assert.ok(!(await preview.innerHTML()).includes(SHARED), 'the preview has no value');
     await assertAccessible(page, 'lines that are looked at on a phone');
     assert.deepEqual(context.faults(), []);
