@@ -28,7 +28,7 @@ use web::session::{Access, Person, RequestId};
 
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
-use crate::model::{MAX_STAYED, Stayed};
+use crate::model::{ImportState, MAX_STAYED, Stayed};
 use crate::rules::Stays;
 
 /// Rows of a transaction.
@@ -55,11 +55,21 @@ pub(crate) trait Pieces: TypedId + Display + Send + Sync + 'static {
     /// When it is gone.
     fn fail(self, tx: &mut WriteTx<'_>, why: String) -> Result<(), CrmError>;
 
+    /// Its state, the entries that it made, and the entry in which that was last noted.
+    ///
+    /// # Errors
+    /// When it is gone.
+    fn made(self, read: &dyn Read) -> Result<(ImportState, Vec<u64>, u64), CrmError>;
+
     /// The entry that is taken back next; none when nothing is to be. With the entry in which that was last noted.
     ///
     /// # Errors
     /// When it is gone.
-    fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError>;
+    fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError> {
+        let (state, entries, noted) = self.made(read)?;
+        let next = back::left(&entries).last().filter(|_| state == ImportState::Undoing);
+        Ok(next.map(|entry| (*entry, noted)))
+    }
 
     /// Notes that an entry of it was taken back, by which one, if anything of it was left, and what stayed.
     ///
@@ -76,19 +86,26 @@ pub(crate) trait Pieces: TypedId + Display + Send + Sync + 'static {
 pub(crate) fn go_on<P: Pieces>(ws: &Ws, id: P) {
     let own = ws.clone();
     ws.spawn(P::NAME, async move {
-        match id.run(own.clone()).await {
-            Ok(()) => {}
-            // It stands where it stood, and goes on at the next start or when somebody asks.
-            Err(CrmError::Store(error)) => tracing::warn!(%error, %id, "{} rests", P::NAME),
-            Err(error) => {
-                let why = web::form::sentence(&error.to_string());
-                let noted = own.write(&id.by(&own), move |tx| id.fail(tx, why)).await;
-                if let Err(error) = noted {
-                    tracing::warn!(%error, %id, "{} rests", P::NAME);
-                }
-            }
+        if let Err(error) = id.run(own.clone()).await {
+            failed(&own, id, error).await;
         }
     });
+}
+
+/// Notes why work cannot go on. What only the store refused stands where it stood, and goes on at the next start or when
+/// somebody asks.
+async fn failed<P: Pieces>(ws: &Ws, id: P, error: CrmError) {
+    let error = match error {
+        CrmError::Store(error) => CrmError::Store(error),
+        error => {
+            let why = web::form::sentence(&error.to_string());
+            match ws.write(&id.by(ws), move |tx| id.fail(tx, why)).await {
+                Ok(()) => return,
+                Err(error) => error,
+            }
+        }
+    };
+    tracing::warn!(%error, %id, "{} rests", P::NAME);
 }
 
 /// Takes work back whose record says so, or brings it forth again, piece by piece: to the end, or until the work of the
@@ -99,16 +116,7 @@ pub(crate) async fn turn<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) {
     ws.spawn(P::NAME, async move {
         let Some(_busy) = Busy::begin(&own, id) else { return };
         if let Err(error) = back(&own, id, who).await {
-            match error {
-                CrmError::Store(error) => tracing::warn!(%error, %id, "{} rests", P::NAME),
-                error => {
-                    let why = web::form::sentence(&error.to_string());
-                    let noted = own.write(&id.by(&own), move |tx| id.fail(tx, why)).await;
-                    if let Err(error) = noted {
-                        tracing::warn!(%error, %id, "{} rests", P::NAME);
-                    }
-                }
-            }
+            failed(&own, id, error).await;
         }
         drop(tell);
     });

@@ -68,9 +68,6 @@ pub fn agents_in(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Moves a repository that does not open to another place, so that an empty one can take its place.
-///
-/// # Errors
-/// When the disk fails.
 pub fn put_aside(path: &Path, aside: &Path) -> Result<(), GitError> {
     fs::rename(path, aside).map_err(GitError::disk(path))
 }
@@ -113,9 +110,6 @@ impl AgentsRepo {
 
     /// Lets a branch whose newest version is lost begin anew with what lies in a folder, without its history. Says what
     /// was left out.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn begin_anew(
         &self,
         branch: &Branch,

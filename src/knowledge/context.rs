@@ -1,6 +1,7 @@
 //! What agents have in front of them when they start: items that every agent reads, and those that are for one agent.
 //! One function chooses, one draws; the prompt and the page that previews it are the same bytes.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use features::runs::model::Place;
@@ -57,10 +58,10 @@ pub fn of(
 ) -> Result<Vec<Share>, KnowledgeError> {
     let mut items = queries::in_front(read, agent)?;
     // What a tainted run wrote is found and read, and stands in no prompt until a person has changed it.
-    let mut waits = Vec::new();
+    let mut waits = BTreeSet::new();
     for item in items.iter().filter(|item| !item.kind.is_outside()) {
         if outside::is_written(&read, &Place::of(item.id))? {
-            waits.push(item.id);
+            waits.insert(item.id);
         }
     }
     items.retain(|item| !waits.contains(&item.id));

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kernel::text::panic_words;
 use parking_lot::Mutex;
 use tantivy::collector::Count;
 use tantivy::indexer::IndexWriterOptions;
@@ -74,11 +75,8 @@ impl From<io::Error> for SearchError {
 
 /// What damaged bytes may make a reader do ends here.
 fn guarded<T>(body: impl FnOnce() -> Result<T, SearchError>) -> Result<T, SearchError> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(SearchError::Damaged(text.unwrap_or("reading it went wrong").to_owned()))
-    })
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|panic| Err(SearchError::Damaged(panic_words(&*panic))))
 }
 
 /// The index of a workspace. Cheap to clone; opens nothing before it is used.

@@ -250,6 +250,9 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
 /// Where a request came from, when a trusted proxy says so.
 fn behind_proxies(config: &Config, request: &mut Request) {
     let Some(Peer::Net(peer)) = request.extensions().get::<Peer>().copied() else { return };
+    if !config.trusted_proxies.has(peer) {
+        return;
+    }
     let headers = request.headers();
     let lines = |name: &str| -> Vec<&str> {
         headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect()

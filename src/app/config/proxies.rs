@@ -57,7 +57,9 @@ impl Network {
 }
 
 impl Proxies {
-    fn has(&self, address: IpAddr) -> bool {
+    /// Whether an address is that of a trusted proxy.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.has(address.to_canonical()))
     }
 

@@ -15,7 +15,7 @@ use web::session::Person;
 
 use crate::error::CrmError;
 use crate::list::filled;
-use crate::model::back::{self, Turn};
+use crate::model::back::Turn;
 use crate::model::{
     Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, Home, ImportState, Row, Shape,
     of_table,
@@ -213,12 +213,10 @@ impl Pieces for ConversionId {
         rules::fail_conversion(tx, self, why)
     }
 
-    fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError> {
+    fn made(self, read: &dyn Read) -> Result<(ImportState, Vec<u64>, u64), CrmError> {
         let found: Option<(Conversion, u64)> = read.get_rev(self)?;
         let (one, rev) = found.ok_or_else(|| CrmError::no("conversion", &self.to_string()))?;
-        let turns = one.state == ImportState::Undoing;
-        let next = back::left(&one.entries).last().filter(|_| turns);
-        Ok(next.map(|entry| (*entry, rev)))
+        Ok((one.state, one.entries, rev))
     }
 
     fn taken_back(

@@ -21,7 +21,7 @@ use web::session::Person;
 
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::back::{self, Turn};
+use crate::model::back::Turn;
 use crate::model::{Goes, Home, IMPORTS_RUNNING, Import, ImportState, Mapped};
 use crate::pieces::{self, PIECE, Pieces};
 use crate::rules::{self, Came, NewImport, Numbered, Stays};
@@ -216,12 +216,10 @@ impl Pieces for ImportId {
         rules::fail_import(tx, self, why).map(drop)
     }
 
-    fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError> {
+    fn made(self, read: &dyn Read) -> Result<(ImportState, Vec<u64>, u64), CrmError> {
         let found: Option<(Import, u64)> = read.get_rev(self)?;
         let (import, rev) = found.ok_or_else(|| CrmError::no("import", &self.to_string()))?;
-        let turns = import.state == ImportState::Undoing;
-        let next = back::left(&import.entries).last().filter(|_| turns);
-        Ok(next.map(|entry| (*entry, rev)))
+        Ok((import.state, import.entries, rev))
     }
 
     fn taken_back(

@@ -15,23 +15,23 @@ use crate::model::{Import, ImportState, MAX_STAYED};
 pub fn turn_import(tx: &mut WriteTx<'_>, id: ImportId, turn: Turn) -> Result<Import, CrmError> {
     let mut import = import_of(tx, id)?;
     let is_there = !import.entries.is_empty();
+    let goes = back::turn(&import.entries);
     match (&import.state, turn) {
         (ImportState::Running, _) => {
             return Err(CrmError::Refused("this import still runs; stop it first".to_owned()));
         }
         (ImportState::Undoing | ImportState::Failed(_), _)
-            if back::turn(&import.entries).is_some_and(|goes| goes != turn) =>
+            if goes.is_some_and(|goes| goes != turn) =>
         {
             return Err(CrmError::Refused(turns_other(turn)));
         }
         (ImportState::Undoing, Turn::Back) => {}
-        (ImportState::Undoing, Turn::Forth) if back::turn(&import.entries).is_some() => {}
+        (ImportState::Undoing | ImportState::Failed(_), Turn::Forth) if goes.is_some() => {}
         (ImportState::Done | ImportState::Cancelled | ImportState::Failed(_), Turn::Back) => {}
-        (ImportState::Failed(_), Turn::Forth) if back::turn(&import.entries).is_some() => {}
         (ImportState::Undone, Turn::Forth) if is_there => {}
         (_, turn) => return Err(CrmError::Refused(nothing_to(turn))),
     }
-    if back::turn(&import.entries).is_none() {
+    if goes.is_none() {
         (import.kept, import.kept_fields, import.stayed) = (0, 0, Vec::new());
         back::begin(&mut import.entries, turn);
     }

@@ -230,7 +230,8 @@ impl Teller<'_> {
 }
 
 /// About how many bytes a value takes as text.
-fn weight(value: &Value) -> usize {
+#[must_use]
+pub fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
         Value::Array(all) => all.iter().map(|one| weight(one) + 1).sum::<usize>() + 2,

@@ -111,9 +111,6 @@ fn is_tainted(tx: &WriteTx<'_>, by: Actor) -> Result<bool, StoreError> {
 }
 
 /// Notes that another agent asks for what a run is at already: it is judged by the stricter of both from now on.
-///
-/// # Errors
-/// When the store fails.
 pub fn also_asked(tx: &mut WriteTx<'_>, item: ItemId, reason: Reason) -> Result<(), InboxError> {
     if let Some(mut item) = tx.get::<Item>(item)?
         && item.reasons.iter().all(|known| known.agent != reason.agent)

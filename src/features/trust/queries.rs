@@ -44,9 +44,6 @@ pub fn trust_of(tx: &impl ReadExt, agent: AgentId) -> Result<AgentTrust, StoreEr
 /// The strictest mode of the agents that have asked for what a run does, or for what the runs do that it works for; none
 /// where only people have. A locked agent changes nothing by itself, and what it asks of others is judged as in the mode
 /// `Ask`.
-///
-/// # Errors
-/// When the disk fails.
 pub fn asked_mode(tx: &impl ReadExt, run: RunId) -> Result<Option<TrustMode>, StoreError> {
     let mut strictest = None;
     for run in std::iter::once(run).chain(children::above(tx, run)?) {
@@ -192,9 +189,6 @@ pub fn kept(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Permission>
 }
 
 /// All permissions that people keep, of all agents and of the workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn lasting(tx: &impl ReadExt) -> Result<Vec<Permission>, StoreError> {
     let mut all: Vec<Permission> = tx.list(&Range::all())?;
     all.retain(|rule| rule.run.is_none());

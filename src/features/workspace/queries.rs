@@ -171,9 +171,6 @@ pub fn left_invites<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<In
 }
 
 /// The invitations that were taken for an account and not used up since.
-///
-/// # Errors
-/// When the disk fails.
 pub fn taken_invites<R: Read + ?Sized>(read: &R) -> Result<Vec<Invite>, StoreError> {
     let all = read.list::<Invite>(&Range::all())?;
     Ok(all.into_iter().filter(|one| one.ended_at.is_none() && one.used_by.is_some()).collect())

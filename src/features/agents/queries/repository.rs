@@ -27,13 +27,22 @@ pub struct Found {
 /// Looks at the history of agents' files. Where no agent has files, nothing is opened.
 #[must_use]
 pub fn look(ws: &Ws, depth: Depth) -> Found {
-    let workspace = ws.slug.clone();
     match checked(ws, depth) {
-        Ok(Checked { branches, objects, faults }) => {
-            let faults = faults.iter().map(words).collect();
-            Found { workspace, branches, objects, faults, repaired: Vec::new() }
+        Ok(checked) => found(ws, &checked),
+        Err(error) => {
+            let (workspace, faults) = (ws.slug.clone(), vec![error.to_string()]);
+            Found { workspace, faults, ..Found::default() }
         }
-        Err(error) => Found { workspace, faults: vec![error.to_string()], ..Found::default() },
+    }
+}
+
+fn found(ws: &Ws, checked: &Checked) -> Found {
+    Found {
+        workspace: ws.slug.clone(),
+        branches: checked.branches,
+        objects: checked.objects,
+        faults: checked.faults.iter().map(words).collect(),
+        repaired: Vec::new(),
     }
 }
 
@@ -60,9 +69,6 @@ fn words(fault: &Fault) -> String {
 
 /// Lets each branch whose newest version is lost begin anew with what lies in the folder of its agent. A repository that
 /// does not open is put aside. What is lost is said; a backup may have it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn repair(ws: &Ws) -> Result<Found, GitError> {
     let now = ws.app.clock.now();
     let aside = ws.folder.join(format!("agents.git.damaged-{}", now.as_second()));
@@ -72,7 +78,7 @@ pub fn repair(ws: &Ws) -> Result<Found, GitError> {
     }
     let repo = ws.repo()?;
     let agents = agents(ws)?;
-    let found = repo.check(&agents, Depth::Objects);
+    let checked = repo.check(&agents, Depth::Objects);
     let mut repaired = Vec::new();
     if !opens {
         repaired.push(format!("the repository did not open and lies in {} now", aside.display()));
@@ -82,7 +88,7 @@ pub fn repair(ws: &Ws) -> Result<Found, GitError> {
     for slug in agents {
         let branch = Branch::agent(&slug)?;
         let lost = |fault: &&Fault| fault.branch == branch && fault.is_newest;
-        if !found.faults.iter().any(|fault| lost(&fault)) {
+        if !checked.faults.iter().any(|fault| lost(&fault)) {
             continue;
         }
         let author = Author::hq();
@@ -98,5 +104,9 @@ pub fn repair(ws: &Ws) -> Result<Found, GitError> {
         }
         repaired.push(said);
     }
-    Ok(Found { repaired, ..look(ws, Depth::Objects) })
+    // Reading every object takes long; where nothing was changed it stands as it was found.
+    match repaired.is_empty() {
+        true => Ok(found(ws, &checked)),
+        false => Ok(Found { repaired, ..look(ws, Depth::Objects) }),
+    }
 }

@@ -41,9 +41,6 @@ pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Named>
 }
 
 /// An agent's own list to fall back on, and an empty one where it is to have nobody; nothing where the workspace's counts.
-///
-/// # Errors
-/// When the disk fails.
 pub fn own_fallbacks(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Vec<Named>>, StoreError> {
     Ok(tx.get::<Fallbacks>(Fallbacks::key(Some(agent)))?.map(|list| list.models))
 }

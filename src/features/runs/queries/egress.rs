@@ -39,9 +39,6 @@ pub struct Known {
 }
 
 /// Reads what the conversation of a run knows, with the conversations of the runs that it works for.
-///
-/// # Errors
-/// When the disk fails.
 pub fn known(tx: &impl ReadExt, session: SessionId, run: RunId) -> Result<Known, StoreError> {
     let mut sessions = vec![session];
     for above in children::above(tx, run)? {

@@ -54,9 +54,6 @@ pub fn is_written(tx: &impl ReadExt, place: &Place) -> Result<bool, StoreError> 
 
 /// A result as an agent reads it: between marks when one of the places that it tells of was written like that. Words in
 /// marks of their own already bring the label.
-///
-/// # Errors
-/// When the disk fails.
 pub fn shown(
     tx: &(impl ReadExt + ?Sized),
     cx: &ToolCx,

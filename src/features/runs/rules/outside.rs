@@ -119,9 +119,6 @@ pub fn written(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
 }
 
 /// The same for what a person only adds to, which makes none of it theirs.
-///
-/// # Errors
-/// When the disk fails.
 pub fn passed_on(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
     match tx.by() {
         Actor::Agent { .. } => written(tx, place),
@@ -131,9 +128,6 @@ pub fn passed_on(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
 
 /// Somebody delivers something or puts a file somewhere: one of this name in the agent's folder that holds untrusted
 /// content brings the label as well, also where nobody has read it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn delivered(tx: &mut WriteTx<'_>, place: Place, name: &str) -> Result<(), StoreError> {
     if let Actor::Agent { agent, .. } = tx.by()
         && !name.is_empty()
@@ -152,9 +146,6 @@ pub fn delivered(tx: &mut WriteTx<'_>, place: Place, name: &str) -> Result<(), S
 }
 
 /// A program that was left running has written these files of its agent. They carry the label of its conversation.
-///
-/// # Errors
-/// When the disk fails.
 pub fn job_wrote(tx: &mut WriteTx<'_>, job: JobId, paths: &[String]) -> Result<(), StoreError> {
     let Some(job) = tx.get::<Job>(job)? else { return Ok(()) };
     if outside::of(tx, job.session)?.is_none() {

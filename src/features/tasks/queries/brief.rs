@@ -185,9 +185,6 @@ pub fn told(description: &str) -> String {
 }
 
 /// Where the words of that come from.
-///
-/// # Errors
-/// When the store fails.
 pub fn places(read: &dyn Read, task: &Task) -> Result<Vec<Place>, StoreError> {
     let mut tasks = vec![task.id];
     tasks.extend(super::ancestors(read, task)?.iter().map(|task| task.id));

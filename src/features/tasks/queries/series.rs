@@ -269,9 +269,6 @@ pub fn spawned(read: &dyn Read, id: SeriesId) -> Result<u32, StoreError> {
 }
 
 /// When the next tasks of a series are made, up to so many and to its end; none while it is paused.
-///
-/// # Errors
-/// When the store fails.
 pub fn coming(
     read: &dyn Read,
     series: &Series,

@@ -76,9 +76,6 @@ struct Profile {
 }
 
 /// The names of a person's API tokens that are good now, in all workspaces.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn open_tokens(app: &App, account: AccountId) -> Result<Vec<String>, StoreError> {
     let now = app.clock.now();
     let all = app.system.read(|snap| queries::tokens(snap, account))?;

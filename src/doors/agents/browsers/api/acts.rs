@@ -409,9 +409,9 @@ impl<'a> Turn<'a> {
         let (text, value) = if hidden { (String::new(), None) } else { (text, value) };
         let redactor = &self.ws.app.redactor;
         let value = value.map(|value| redactor.text(&value).into_owned());
-        let news = if hidden { Vec::new() } else { before.news(self, page)? };
-        let tabs = listed(open_tabs(self.ws, self.who, self.agent)?);
-        Ok(ActView { tab: page.number(), text, news, value, hidden, tabs })
+        let open = open_tabs(self.ws, self.who, self.agent)?;
+        let news = if hidden { Vec::new() } else { before.news(self, page, &open)? };
+        Ok(ActView { tab: page.number(), text, news, value, hidden, tabs: listed(open) })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use browser::page::Page;
 use browser::snapshot::escape::{self, Quoted};
+use browser::tabs::TabInfo;
 use web::error::ApiError;
 
 use super::super::downloads;
@@ -34,11 +35,15 @@ impl Before {
         })
     }
 
-    /// What happened since, in the words of the agents' tool.
-    pub(super) fn news(&self, turn: &Turn<'_>, page: &Page) -> Result<Vec<String>, ApiError> {
+    /// What happened since, in the words of the agents' tool. `open` are the tabs now.
+    pub(super) fn news(
+        &self,
+        turn: &Turn<'_>,
+        page: &Page,
+        open: &[TabInfo],
+    ) -> Result<Vec<String>, ApiError> {
         // ok: a tab that is closed shows none any more
         let mut news = page.dialogs_since(self.dialogs).unwrap_or_default();
-        let open = open_tabs(turn.ws, turn.who, turn.agent)?;
         for tab in open.iter().filter(|tab| !self.tabs.contains(&tab.number)) {
             news.push(format!("new tab t{} {}", tab.number, escape::plain(&tab.url, MAX_URL)));
         }

@@ -2,7 +2,6 @@
 
 use axum::http::StatusCode;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use app::Ws;
 use features::tasks::model::series::{DueAfter, Series};
 use features::tasks::queries;
 use features::tasks::queries::brief::Names;
+use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::json::TaskView;
 use features::tasks::queries::series::{self, AHEAD, COUNTED, DueFields, SeriesView, SlotView};
@@ -197,7 +197,7 @@ struct ChangeBody {
 }
 
 async fn list(ws: Ws, who: Person) -> Result<Json<Listing>, ApiError> {
-    let zone = zone_of(&who);
+    let zone = due::zone(&who.zone);
     let items = ws.read(|snap| {
         let names = Names::read(snap)?;
         let all = series::all(snap)?.into_iter();
@@ -257,17 +257,12 @@ fn day(text: &str) -> Result<Date, TaskError> {
     text.trim().parse().map_err(wrong)
 }
 
-/// The clock by which somebody reads moments.
-fn zone_of(who: &Person) -> TimeZone {
-    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
-}
-
 fn tagged(ws: &Ws, who: &Person, id: SeriesId) -> Result<Tagged<SeriesView>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let (series, rev) = series::get_rev(snap, id)?;
         Ok::<_, TaskError>((
             rev,
-            SeriesView::of(snap, &Names::read(snap)?, (series, &zone_of(who)))?,
+            SeriesView::of(snap, &Names::read(snap)?, (series, &due::zone(&who.zone)))?,
         ))
     })?;
     Ok(Tagged::ok(rev, view))
@@ -410,7 +405,7 @@ async fn preview(
     let zone = ws.read(|snap| zone_name(snap))?;
     let schedule = fields.read(&zone, now).map_err(TaskError::Invalid)?;
     let next = schedule.upcoming(now, AHEAD);
-    let local = next.iter().map(|at| local_text(*at, &zone_of(&who))).collect();
+    let local = next.iter().map(|at| local_text(*at, &due::zone(&who.zone))).collect();
     Ok(Json(Preview { words: schedule.words(), next, local }))
 }
 

@@ -16,6 +16,7 @@ use features::history::queries::meanwhile;
 use features::tasks::model::Task;
 use features::tasks::model::series::{Going, Occurrence, Series};
 use features::tasks::queries;
+use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::scene::Scene;
 use features::tasks::queries::series::{self as reads, Tally};
@@ -133,11 +134,6 @@ fn next(series: &Series, zone: &TimeZone) -> String {
 
 fn when(at: Timestamp, zone: &TimeZone) -> String {
     zone.to_datetime(at).strftime("%a %-d %b %Y, %-H:%M").to_string()
-}
-
-/// The clock by which somebody reads moments.
-fn zone_of(who: &Person) -> TimeZone {
-    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
 }
 
 struct Strip {
@@ -335,7 +331,7 @@ pub async fn save(
     };
     match saved {
         Ok(series) => {
-            let words = format!("Saved. {}.", next(&series, &zone_of(&who)));
+            let words = format!("Saved. {}.", next(&series, &due::zone(&who.zone)));
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&scene, id))))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
@@ -407,7 +403,7 @@ pub async fn act(
         }
         Verb::Resume => {
             let series = ws.write(&who, move |tx| rules::resume(tx, id)).await?;
-            (format!("Resumed. {}.", next(&series, &zone_of(&who))), here)
+            (format!("Resumed. {}.", next(&series, &due::zone(&who.zone))), here)
         }
         Verb::Spawn => {
             let task = ws.write(&who, once.run(move |tx| rules::spawn_now(tx, id))).await?;
@@ -439,7 +435,7 @@ pub async fn preview(
     let zone = ws.read(|snap| repeat::zone(snap))?;
     let preview = match typed.read(&zone, now) {
         Ok(wanted) => {
-            let zone = zone_of(&who);
+            let zone = due::zone(&who.zone);
             let all = wanted.schedule.upcoming(now, reads::AHEAD).into_iter();
             let next = all.map(|at| zone.to_datetime(at).strftime("%a %-d %b, %-H:%M").to_string());
             Preview { words: wanted.schedule.words(), next: next.collect() }
