@@ -85,9 +85,13 @@ pub(crate) fn leaks_by(
     Sender { session, run, agents }: Sender<'_>,
     sent: &Sent,
 ) -> Result<Option<String>, StoreError> {
-    let known = egress::known(tx, session, run)?;
     let hosts = reach::of_all(tx, agents)?;
     let is_listed = |host: &str| hosts.are_listed() && hosts.has(host);
+    // The whole conversation is read for what is known: not where a list answers.
+    if sent.urls.is_empty() && sent.site.as_deref().is_none_or(is_listed) {
+        return Ok(None);
+    }
+    let known = egress::known(tx, session, run)?;
     if let Some(site) = &sent.site
         && !known.has(site)
         && !is_listed(site)

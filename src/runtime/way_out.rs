@@ -54,9 +54,6 @@ const CONNECTIONS: usize = 256;
 /// How long to wait when no connection can be taken: the host is short of something.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How often it is looked whether something of a program is left that has left children running.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// The most passes of runs with stand-ins that are kept; the oldest go first.
 const MOST_OF_RUNS: usize = 2_000;
 
@@ -345,17 +342,9 @@ impl Opening {
         app.spawn("a way out of a program", async move {
             tokio::select! {
                 () = listen(listener, door) => {}
-                () = gone(&job) => {}
+                () = job.wait_for_all() => {}
             }
         });
-    }
-}
-
-/// Waits until nothing of a program is left.
-async fn gone(job: &Job) {
-    job.wait().await;
-    while 0 < job.processes() {
-        tokio::time::sleep(LOOK).await;
     }
 }
 

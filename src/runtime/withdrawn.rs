@@ -3,14 +3,13 @@
 //! a program has got hold of besides.
 
 use std::future::pending;
-use std::time::Duration;
 
 use app::Ws;
 use features::agents::model::{AGENTS, Agent, REACH};
 use features::agents::queries::reach;
 use features::trust::model::TRUST_MODES;
 use features::trust::queries as trust;
-use kernel::{AgentId, RunId, TrustMode};
+use kernel::{AgentId, RunId};
 use sandbox::job::{Job, StopReason};
 use sandbox::policy::Network;
 use store::{ReadExt, StoreError, Table};
@@ -18,8 +17,6 @@ use tool::ToolCx;
 
 use super::feed::changed;
 
-/// How often it is looked whether something of a program is left that has left children running.
-const LOOK: Duration = Duration::from_secs(1);
 /// Where it stands what an agent's programs may.
 const SWITCHES: [Table; 3] = [AGENTS, REACH, TRUST_MODES];
 
@@ -67,7 +64,7 @@ pub(crate) fn end_then(cx: &ToolCx, begun: BegunWith, job: Job) {
                 }
             };
             let goes_on = tokio::select! {
-                () = over(&job) => false,
+                () = job.wait_for_all() => false,
                 () = halt.cancelled() => false,
                 is_open = changed(&mut feed, &SWITCHES) => is_open,
                 is_open = moved => is_open,
@@ -77,14 +74,6 @@ pub(crate) fn end_then(cx: &ToolCx, begun: BegunWith, job: Job) {
             }
         }
     });
-}
-
-/// Waits until nothing of a program is left.
-async fn over(job: &Job) {
-    job.wait().await;
-    while 0 < job.processes() {
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 fn may_go_on(
@@ -103,9 +92,12 @@ fn may_go_on(
             // The mirror of a host may not have it for a while.
             None => ws.upstream.is_some(),
         };
-        if !may || trust::mode_of(tx, *id)? == TrustMode::Locked {
+        if !may {
             return Ok(false);
         }
+    }
+    if trust::is_locked(tx, &agents)? {
+        return Ok(false);
     }
     Ok(begun != BegunWith::Sockets || !reach::of_all(tx, &agents)?.are_listed())
 }

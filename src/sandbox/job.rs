@@ -14,6 +14,9 @@ use super::kill::{self, SessionMark};
 use super::output::{self, Excerpt};
 use super::space::Looks;
 
+/// How often it is looked whether processes are left when the first one has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Why HQ ended a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -178,6 +181,14 @@ impl Job {
     /// Waits for its end for at most this long; none when it still runs.
     pub async fn wait_for(&self, time: Duration) -> Option<JobEnd> {
         tokio::time::timeout(time, self.wait()).await.ok()
+    }
+
+    /// Waits until nothing of it is left: its first process and all that this one has started.
+    pub async fn wait_for_all(&self) {
+        self.wait().await;
+        while 0 < self.processes() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Waits for its end in a thread that may block.

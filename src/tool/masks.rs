@@ -35,9 +35,20 @@ impl std::fmt::Display for Masked {
     }
 }
 
+/// How each mask of the redactor begins, or what stands in it, also as models like to type it.
+const IN_MASKS: [&str; 4] = ["[secret:", "…", "...", "***"];
+
+/// Whether a text may hold a mask at all. Most texts do not, and then nothing has to be read or searched for values.
+fn may_hold_mask(text: &str) -> bool {
+    IN_MASKS.iter().any(|part| text.contains(part))
+}
+
 /// The first new line of what texts become that holds the mask of a value in what they are.
 #[must_use]
 pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<Masked> {
+    if !after.iter().any(|text| may_hold_mask(text)) {
+        return None;
+    }
     let mut masks: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for text in before {
         for one in redactor.hidden(Spot::Tools, text.as_bytes()) {
@@ -78,7 +89,9 @@ pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<M
 /// # Errors
 /// `masked_value`, with the file and the line.
 pub(crate) async fn kept_out(cx: &ToolCx, plan: FilePlan) -> Result<FilePlan, ToolError> {
-    if plan.changes.iter().all(|change| change.before.is_none()) {
+    let contents = plan.changes.iter().filter_map(|change| change.content.as_deref());
+    let mut texts = contents.filter_map(|bytes| std::str::from_utf8(bytes).ok());
+    if plan.changes.iter().all(|change| change.before.is_none()) || !texts.any(may_hold_mask) {
         return Ok(plan);
     }
     let (root, redactor) = (cx.folder.clone(), cx.ws.app.redactor.clone());

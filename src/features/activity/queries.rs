@@ -20,6 +20,7 @@ use store::audit as trail;
 use store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed, keep};
 use web::parts::Face;
 
+pub use super::feed::weight;
 pub use super::words::Words;
 use super::words::{self, rows};
 

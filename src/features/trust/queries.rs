@@ -61,15 +61,19 @@ pub fn asked_mode(tx: &impl ReadExt, run: RunId) -> Result<Option<TrustMode>, St
     Ok(strictest)
 }
 
-/// The one of two modes that lets less pass.
-#[must_use]
-pub fn stricter(one: TrustMode, other: TrustMode) -> TrustMode {
-    let rank = |mode: TrustMode| match mode {
+/// Modes in the order of how much they let pass.
+pub(super) fn rank(mode: TrustMode) -> u8 {
+    match mode {
         TrustMode::Locked => 0,
         TrustMode::Ask => 1,
         TrustMode::Auto => 2,
         TrustMode::Full => 3,
-    };
+    }
+}
+
+/// The one of two modes that lets less pass.
+#[must_use]
+pub fn stricter(one: TrustMode, other: TrustMode) -> TrustMode {
     if rank(other) < rank(one) { other } else { one }
 }
 

@@ -23,7 +23,7 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::{Alive, Person};
 
-use features::activity::feed;
+use features::activity::queries as activity;
 use features::audit::model::Keeping;
 use features::audit::queries::{self, Asked, Reach, Source, Values, Wish};
 use features::audit::rules::{self, AuditError};
@@ -180,7 +180,7 @@ fn within_limits(items: Vec<Value>) -> (Vec<Value>, bool) {
                 item[left_out] = json!(more);
             }
         }
-        size += feed::weight(&item);
+        size += activity::weight(&item);
         if ENOUGH < size && !kept.is_empty() {
             break;
         }

@@ -10,7 +10,7 @@ use web::session::{PROOF_REQUIRED, Person};
 
 use super::super::model::Permission;
 use super::super::queries;
-use crate::agents::model::{Agent, Reach, ReachOf};
+use crate::agents::model::{Agent, ReachOf};
 use crate::agents::queries::{self as agents, reach};
 use crate::browsers::model::BrowserPolicy;
 use crate::browsers::queries as browsers;
@@ -140,16 +140,6 @@ fn has_more<T: PartialEq>(list: &[T], than: &[T]) -> bool {
     list.iter().any(|line| !than.contains(line))
 }
 
-/// How much a mode allows.
-fn rank(mode: TrustMode) -> u8 {
-    match mode {
-        TrustMode::Locked => 0,
-        TrustMode::Ask => 1,
-        TrustMode::Auto => 2,
-        TrustMode::Full => 3,
-    }
-}
-
 impl OfAgent {
     fn read(tx: &impl ReadExt, agent: &Agent) -> Result<Self, StoreError> {
         let id = agent.id;
@@ -159,7 +149,7 @@ impl OfAgent {
             network: agent.network,
             browser: browsers::is_switched_on(tx, id)?,
             policy: browsers::policy(tx, id)?,
-            hosts: tx.get::<Reach>(ReachOf::Agent(id))?.map(|list| list.hosts).unwrap_or_default(),
+            hosts: reach::of(tx, ReachOf::Agent(id))?,
             mode: trust.mode,
             autonomous: trust.autonomous,
             template_exec: agents::template_runs_programs(&agent.template),
@@ -196,7 +186,10 @@ impl OfAgent {
             (!self.browser && after.browser, "this switches on the browser of the agent"),
             (pages, "this lets the browser of the agent do more"),
             (lists, "this lets the agent reach hosts without asking, or more hosts"),
-            (rank(self.mode) < rank(after.mode), "in this mode the agent asks less"),
+            (
+                queries::rank(self.mode) < queries::rank(after.mode),
+                "in this mode the agent asks less",
+            ),
             (!self.autonomous && after.autonomous, "this lets the agent go on by itself"),
         ];
         all.into_iter().find(|(is_more, _)| *is_more).map(|(_, what)| what)
