@@ -1,7 +1,7 @@
 //! Nothing that a page tries leaves the browser beside the way out: sockets of this test are the traps, and the sockets of
 //! all processes of the browser are looked at while the page tries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener as Trap, UdpSocket};
@@ -116,10 +116,15 @@ fn session_of(stat: &str) -> Option<i32> {
 /// that listens.
 fn sockets(session: i32) -> (usize, BTreeSet<u16>) {
     let mut own = BTreeSet::new();
+    // One process per network namespace. The leader itself may have ended, or stand outside this PID namespace (session 0).
+    let mut networks = BTreeMap::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
         if session_of(&stat) != Some(session) {
             continue;
+        }
+        if let Ok(network) = fs::read_link(process.path().join("ns/net")) {
+            networks.insert(network, process.path().join("net"));
         }
         // What has ended meanwhile has no sockets.
         for open in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
@@ -130,14 +135,15 @@ fn sockets(session: i32) -> (usize, BTreeSet<u16>) {
     }
     assert!(!own.is_empty(), "not even the pipes of its processes are seen");
     let rows = |table: &str| -> Vec<u16> {
-        let table = fs::read_to_string(format!("/proc/{session}/net/{table}")).unwrap_or_default();
         let row = |line: &str| {
             let cells: Vec<&str> = line.split_whitespace().collect();
             let is_own = cells.get(9).is_some_and(|inode| own.contains(*inode));
             let (_, port) = cells.get(2).filter(|_| is_own)?.rsplit_once(':')?;
             u16::from_str_radix(port, 16).ok()
         };
-        table.lines().filter_map(row).collect()
+        let tables =
+            networks.values().map(|net| fs::read_to_string(net.join(table)).unwrap_or_default());
+        tables.flat_map(|table| table.lines().filter_map(row).collect::<Vec<_>>()).collect()
     };
     let udp = rows("udp").len() + rows("udp6").len();
     (udp, rows("tcp").into_iter().chain(rows("tcp6")).collect())
