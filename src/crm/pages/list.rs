@@ -34,6 +34,8 @@ use crate::views::{BOARD, CARDS};
 
 /// Rows of a table at once.
 const PAGE: usize = 100;
+/// Cells of a table at once: one with many columns has fewer rows.
+const CELLS: usize = 1_000;
 /// Rows of a group at once, where there are few groups.
 const OF_GROUP: usize = 25;
 /// Rows of a group at once, where there are many.
@@ -148,6 +150,7 @@ fn page<B: Book>(
     let rows = Rows { scene, read, look: &look, due: &around.due, keys: &keys };
     let (mut blocks, mut more, mut drawn) = (Vec::new(), String::new(), None);
     let foot = Foot::of(&state.look.foot);
+    let page = (CELLS / keys.len().max(1)).clamp(OF_GROUP, PAGE);
     match group {
         Some(column) if is_board => {
             let board = board::board::<B>(&rows, state, column, &found)?;
@@ -158,7 +161,7 @@ fn page<B: Book>(
         }
         Some(column) => {
             let shown = found.groups.iter().skip(state.from).take(GROUPS);
-            let most = (PAGE / shown.len().max(1)).clamp(OF_MANY, OF_GROUP);
+            let most = (page / shown.len().max(1)).clamp(OF_MANY, OF_GROUP);
             for group in shown {
                 blocks.push(block::<B>(&rows, (state, &foot), column, (group, most))?);
             }
@@ -167,10 +170,10 @@ fn page<B: Book>(
             }
         }
         None => {
-            let ids: Vec<B::Id> = found.ids.iter().skip(state.from).take(PAGE).copied().collect();
+            let ids: Vec<B::Id> = found.ids.iter().skip(state.from).take(page).copied().collect();
             blocks.push(Block::plain(rows.of::<B>(&ids)?));
-            if state.from + PAGE < found.ids.len() {
-                more = next(state, PAGE);
+            if state.from + page < found.ids.len() {
+                more = next(state, page);
             }
         }
     }

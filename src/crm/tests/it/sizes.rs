@@ -17,13 +17,42 @@ const OF_A_SHAPE: usize = 1;
 
 /// Contacts, each with an organization, a city and a note of its own.
 const ROWS: usize = 1_200;
+/// Own fields of contacts, each with a value in each row.
+const FIELDS: usize = 6;
+/// Streams, each with as many tasks.
+const STREAMS: usize = 24;
+const TASKS: usize = 12;
 
 fn list() -> String {
-    let mut text = "Name,Email,Organization,City,Bikes\n".to_owned();
+    let own: String = (1..=FIELDS).map(|n| format!(",Field {n}")).collect();
+    let mut text = format!("Name,Email,Organization,City,Bikes{own}\n");
     for n in 0..ROWS {
-        writeln!(text, "Person {n},person{n}@example.com,Company {n},City {n},{n}").expect("text");
+        let own: String = (1..=FIELDS).map(|field| format!(",A value {n} of {field}")).collect();
+        writeln!(text, "Person {n},person{n}@example.com,Company {n},City {n},{n}{own}")
+            .expect("text");
     }
     text
+}
+
+/// Own fields of contacts, and tasks in many groups.
+async fn prepare(api: &Person) {
+    let post = async |path: &str, body: serde_json::Value| {
+        let made = api.post(&format!("/api/v1/{path}"), &body).await;
+        assert_eq!(made.status, 201, "{path}: {}", made.text);
+    };
+    for n in 1..=FIELDS {
+        post("fields?of=contacts", json!({ "label": format!("Field {n}") })).await;
+    }
+    post("labels", json!({ "name": "spring offer" })).await;
+    for stream in 0..STREAMS {
+        let name = format!("Stream {stream}");
+        post("streams", json!({ "name": name })).await;
+        for n in 0..TASKS {
+            let title = format!("Check the parts shelf {n}");
+            let task = json!({ "title": title, "stream": name, "labels": ["spring offer"] });
+            post("tasks", task).await;
+        }
+    }
 }
 
 async fn import(api: &Person) {
@@ -84,6 +113,7 @@ async fn walk(owner: &Person, from: &[&str]) -> BTreeMap<String, usize> {
 async fn no_page_and_no_answer_grows_with_an_import() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
+    prepare(&api).await;
     import(&api).await;
 
     let first = [
@@ -94,10 +124,13 @@ async fn no_page_and_no_answer_grows_with_an_import() {
         format!("{HERE}/contacts?group=organization&layout=board"),
         format!("{HERE}/contacts?group=organization&layout=cards"),
         format!("{HERE}/tasks"),
+        format!("{HERE}/tasks?group=stream"),
     ];
     let first: Vec<&str> = first.iter().map(String::as_str).collect();
     let pages = walk(&hq.owner(), &first).await;
     assert!(60 < pages.len(), "only {} pages were found", pages.len());
+    let contacts = pages[&format!("{HERE}/contacts")];
+    assert!(MAX_PAGE / 2 < contacts, "the list has no rows worth the name: {contacts}");
     let large: Vec<_> = pages.iter().filter(|(_, size)| MAX_PAGE < **size).collect();
     assert!(large.is_empty(), "too large: {large:#?}");
 

@@ -270,9 +270,14 @@ impl Room {
     /// there.
     pub const LIST: Self = Self { most: 50, full: 50, then: 10 };
 
-    /// How many of a group, behind groups of which so many are shown.
+    /// How many of a group, behind groups of which so many are shown. A company with many agents has as many groups:
+    /// behind one and a half screens a group begins with one row, so that the page keeps its size.
     pub(super) fn after(self, shown: usize) -> usize {
-        if shown < self.full { self.most } else { self.then }
+        match shown {
+            _ if shown < self.full => self.most,
+            _ if shown < self.full.saturating_add(self.full / 2) => self.then,
+            _ => self.then.min(1),
+        }
     }
 }
 
