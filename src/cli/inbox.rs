@@ -29,7 +29,7 @@ pub enum Command {
     Front(Which),
     /// Cancel one that waits
     Cancel(Which),
-    /// Put away one that waits, failed or was given up
+    /// Put away one that waits or failed
     Drop(Which),
 }
 
@@ -43,9 +43,8 @@ pub enum State {
     /// It is handled
     Done,
     /// It failed
+    #[value(alias = "dead")]
     Failed,
-    /// It was given up
-    Dead,
     /// Nobody wants it any more
     Cancelled,
 }
@@ -57,7 +56,6 @@ impl State {
             Self::Leased => "leased",
             Self::Done => "done",
             Self::Failed => "failed",
-            Self::Dead => "dead_letter",
             Self::Cancelled => "cancelled",
         }
     }

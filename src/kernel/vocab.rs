@@ -341,10 +341,18 @@ words! {
         Done = "done", "Done";
         /// Failed; may be tried again.
         Failed = "failed", "Failed";
-        /// Tried as often as allowed.
-        DeadLetter = "dead_letter", "Given up";
+        /// Failed, and tried as often as allowed. People and programs see it as [`ItemState::Failed`].
+        DeadLetter = "dead_letter", "Failed";
         /// Not wanted any more.
         Cancelled = "cancelled", "Cancelled";
+    }
+}
+
+impl ItemState {
+    /// The state that answers show: failed work has one name, however often it was tried.
+    #[must_use]
+    pub fn shown(self) -> Self {
+        if self == Self::DeadLetter { Self::Failed } else { self }
     }
 }
 

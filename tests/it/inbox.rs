@@ -398,7 +398,7 @@ async fn people_move_cancel_and_drop_what_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_given_up_is_told_tried_again_or_dropped() {
+async fn what_failed_is_told_tried_again_or_dropped() {
     let office = Office::open().await;
     let (owner, api) = (office.hq.owner(), office.hq.api().await);
     let ada = office.agent("Ada").await;
@@ -410,13 +410,13 @@ async fn what_was_given_up_is_told_tried_again_or_dropped() {
     let given = office.get::<Item>(item);
     assert_eq!(given.state, ItemState::DeadLetter);
     assert_eq!(given.last_error.as_deref(), Some("it was not begun within 72 hours"));
-    let page = owner.get(&format!("{ALL}?show=dead_letter")).await;
+    let page = owner.get(&format!("{ALL}?show=failed")).await;
     assert!(page.text_of(".items").contains("72 hours"), "{}", page.text);
     office
         .until("people are told", |snap| {
             let all: Vec<features::notifications::model::Notification> =
                 snap.list(&store::Range::all())?;
-            Ok(all.into_iter().any(|one| one.title.contains("gave up")).then_some(()))
+            Ok(all.into_iter().any(|one| one.title.contains(" failed ")).then_some(()))
         })
         .await;
 

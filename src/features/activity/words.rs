@@ -585,7 +585,7 @@ fn ended(outcome: &str) -> (&'static str, &'static str, &'static str) {
         "no_outcome" => ("ended", "without an outcome", "warn"),
         "limit" => ("reached a limit in", "", "warn"),
         "interrupted" => ("was interrupted in", "", "warn"),
-        "crash_loop" => ("gave up", "after HQ broke off three times", "warn"),
+        "crash_loop" => ("failed in", "after HQ broke off three times", "warn"),
         _ => ("ended", "", "check"),
     }
 }

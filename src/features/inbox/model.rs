@@ -103,6 +103,14 @@ pub struct Item {
 }
 
 impl Item {
+    /// Whether its work failed for good, or ended without an outcome. What a person stopped has not failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, ItemState::Failed | ItemState::DeadLetter)
+            && !self.is_open()
+            && self.last_error.as_deref() != Some("stopped")
+    }
+
     /// Whether a run may still take it.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -22,7 +22,7 @@ use store::{Range, ReadExt, StoreError, WriteTx};
 use super::model::{BY_KEY, DROPPED_AFTER, Item, OPEN_BY_TASK, Reason};
 use super::queries;
 
-/// Waiting times before an item is tried again; after the last one it is given up.
+/// Waiting times before an item is tried again; after the last one it has failed for good.
 pub const RETRY_SECS: [i64; 3] = [30, 120, 600];
 /// What beside failures of providers another try would not change: a person has to act first.
 const FINAL: &[&str] = &[
@@ -383,7 +383,7 @@ fn retry_later(tx: &mut WriteTx<'_>, item: &mut Item, why: &str) -> Result<(), I
     save(tx, item)
 }
 
-/// Lets an item that failed, was given up or waits be taken at once. Neither quiet hours nor a limit
+/// Lets an item that failed or waits be taken at once. Neither quiet hours nor a limit
 /// hold it then.
 ///
 /// # Errors
@@ -394,7 +394,7 @@ pub fn retry(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
         ItemState::Leased | ItemState::Done => {
             return Err(InboxError::WrongState {
                 state: item.state.word(),
-                hint: "only waiting, failed or given-up items can be tried again",
+                hint: "only waiting or failed items can be tried again",
             });
         }
         ItemState::Pending | ItemState::Failed | ItemState::DeadLetter | ItemState::Cancelled => {}
@@ -424,7 +424,7 @@ pub fn to_front(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     save(tx, &mut item)
 }
 
-/// Puts away an item that nobody wants to be done any more: one that waits, failed or was given up.
+/// Puts away an item that nobody wants to be done any more: one that waits or failed.
 ///
 /// # Errors
 /// `WrongState` when a run has it, or it is done or cancelled.

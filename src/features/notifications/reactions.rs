@@ -9,6 +9,7 @@ use crate::inbox::model::Item;
 use crate::inbox::queries::why::went_wrong;
 use crate::places::Spot;
 use crate::routines::model::Routine;
+use crate::routines::queries as routines;
 use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::queries as runs;
 use crate::streams::model::Stream;
@@ -27,6 +28,7 @@ use store::{ReadExt, StoreError, WriteTx};
 use web::md;
 
 pub mod asked;
+mod handled;
 
 use super::queries;
 use super::rules::{self, NotificationError, sending};
@@ -41,6 +43,7 @@ const LAST_RUNS: usize = 30;
 /// # Errors
 /// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationError> {
+    handled::react(tx, event)?;
     match event {
         Event::TaskAssigned { task, from, to: Some(Assignee::Person(account)), .. }
             if *from != Some(Assignee::Person(*account)) =>
@@ -65,7 +68,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
             reviewed(tx, *deliverable, *version)
         }
         Event::ItemEnded { item, task, .. } => {
-            given_up(tx, *item)?;
+            failed(tx, *item)?;
             rests(tx, *task)
         }
         Event::AgentStatusChanged { agent, to: AgentStatus::Error, .. } => stalled(tx, *agent),
@@ -297,12 +300,13 @@ fn rests(tx: &mut WriteTx<'_>, task: Option<TaskId>) -> Result<(), NotificationE
     Ok(())
 }
 
-/// Work that was tried as often as allowed.
-fn given_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
-    let Some(item) = tx.get::<Item>(item)?.filter(|item| item.state == ItemState::DeadLetter)
-    else {
+/// Work that failed for good or ended without an outcome. A routine tells of its runs itself, unless they were
+/// tried several times.
+fn failed(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
+    let Some(item) = tx.get::<Item>(item)?.filter(Item::has_failed) else { return Ok(()) };
+    if item.state == ItemState::Failed && routines::firing_of(tx, &item)?.is_some() {
         return Ok(());
-    };
+    }
     let agent = agent_name(tx, item.agent)?;
     let task = match item.task {
         Some(task) => tx.get::<Task>(task)?,
@@ -313,10 +317,10 @@ fn given_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError>
         None => (About::Agent(item.agent), item.kind.label().to_lowercase()),
     };
     let title = match item.attempts {
-        0 | 1 => format!("{agent} gave up on {what}"),
-        n => format!("{agent} gave up after {n} attempts on {what}"),
+        0 | 1 => format!("{agent} failed on {what}"),
+        n => format!("{agent} failed after {n} attempts on {what}"),
     };
-    let notice = Notice::new(NoticeKind::InboxDeadLetter, about, title);
+    let notice = Notice::new(NoticeKind::WorkFailed, about, title);
     let notice = notice.body(said(&item)).or_admins();
     rules::notify(tx, notice).map(drop)
 }

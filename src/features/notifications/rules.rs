@@ -2,6 +2,7 @@
 
 pub mod keeping;
 pub mod sending;
+pub mod settling;
 
 use jiff::SignedDuration;
 

@@ -164,8 +164,8 @@ pub enum Change {
     Field(TaskField),
     /// What went wrong, in a word.
     Reason(String),
-    /// An inbox item that was given up.
-    GivenUp(ItemId),
+    /// An inbox item, where its work failed.
+    ItemFailed(ItemId),
     /// An inbox item.
     Item(ItemId),
     /// What the event says, by field.

@@ -28,8 +28,7 @@ use crate::usage::queries::payers;
 use kernel::key::KeyBuf;
 use kernel::text::ellipsis;
 use kernel::{
-    AccountId, Actor, AgentId, Assignee, ItemId, ItemState, Payer, RunId, TaskField, TaskId,
-    Timestamp,
+    AccountId, Actor, AgentId, Assignee, ItemId, Payer, RunId, TaskField, TaskId, Timestamp,
 };
 use noun::Type;
 use store::record::read as read_row;
@@ -304,9 +303,9 @@ impl Stage {
             _ => None,
         };
         let reason = match &happening.change {
-            Change::GivenUp(item) => {
+            Change::ItemFailed(item) => {
                 let item = read.get::<Item>(*item)?;
-                let Some(item) = item.filter(|item| item.state == ItemState::DeadLetter) else {
+                let Some(item) = item.filter(Item::has_failed) else {
                     return Ok(false);
                 };
                 item.last_error.unwrap_or_default()
@@ -413,7 +412,7 @@ impl Stage {
                 self.put("period", period.word());
                 self.put("url", "settings/usage");
             }
-            Change::Reason(_) | Change::GivenUp(_) | Change::Row(_) | Change::Written(..) => {}
+            Change::Reason(_) | Change::ItemFailed(_) | Change::Row(_) | Change::Written(..) => {}
         }
         Ok(true)
     }

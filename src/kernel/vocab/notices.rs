@@ -57,8 +57,8 @@ words! {
         QuestionAsked = "question_asked", "Question";
         /// Somebody wants to talk to an agent from outside.
         PairingRequested = "pairing_requested", "Pairing requested";
-        /// Work of an agent was given up.
-        InboxDeadLetter = "inbox_dead_letter", "Work given up";
+        /// Work of an agent failed for good, or ended without an outcome.
+        WorkFailed = "work_failed", "Work failed";
         /// An agent does not get on.
         AgentStalled = "agent_stalled", "Agent stalled";
         /// A host of agents is silent.
@@ -111,7 +111,7 @@ impl NoticeKind {
             | Self::BlockerResolved => NoticeGroup::Tasks,
             Self::BudgetWarned | Self::BudgetExceeded => NoticeGroup::Budget,
             Self::System
-            | Self::InboxDeadLetter
+            | Self::WorkFailed
             | Self::AgentStalled
             | Self::GatewayOffline
             | Self::GatewayOnline

@@ -48,7 +48,7 @@ pub fn routes() -> Routes {
         .post(
             "/inbox/{item}/retry",
             retry.needs(Can::Write).doc(|| {
-                Doc::new("Let a waiting, failed or given-up item be taken at once")
+                Doc::new("Let a waiting or failed item be taken at once")
                     .returns::<View>()
             }),
         )
@@ -67,7 +67,7 @@ pub fn routes() -> Routes {
         .post(
             "/inbox/{item}/drop",
             discard.needs(Can::Write).doc(|| {
-                Doc::new("Put away an item that waits, failed or was given up").returns::<View>()
+                Doc::new("Put away an item that waits or failed").returns::<View>()
             }),
         )
         .merge(pace::routes())
@@ -141,7 +141,7 @@ fn view(item: Item) -> View {
         id: item.id,
         agent: item.agent,
         kind: item.kind,
-        state: item.state,
+        state: item.state.shown(),
         priority: item.priority,
         task: item.task,
         run: item.run,

@@ -61,13 +61,12 @@ struct Asked {
 /// What failed and nobody has taken up since, as the dashboard counts it.
 const NEEDS_YOU: &str = "needs_you";
 /// What may be shown: the word of the address, what it is called, what is said when there is nothing.
-const SHOWS: [(&str, &str, &str); 7] = [
+const SHOWS: [(&str, &str, &str); 6] = [
     ("", "Open", "Nothing waits"),
     (NEEDS_YOU, "Needs you", "Nothing that failed waits for you"),
     ("over", "Over", "Nothing is over yet"),
     ("done", "Done", "Nothing is done yet"),
     ("failed", "Failed", "Nothing has failed"),
-    ("dead_letter", "Given up", "Nothing was given up"),
     ("cancelled", "Cancelled", "Nothing was cancelled"),
 ];
 

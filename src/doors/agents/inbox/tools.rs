@@ -67,7 +67,7 @@ fn line(read: &dyn Read, cx: &ToolCx, item: &Item) -> Result<Line, ToolError> {
     Ok(Line {
         item: item.id.short(),
         kind: item.kind,
-        state: item.state,
+        state: item.state.shown(),
         priority: item.priority,
         task,
         why: item.reasons[from..].iter().map(|reason| reason.summary.clone()).collect(),

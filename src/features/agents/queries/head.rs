@@ -162,7 +162,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Where a given-up item of this agent is tried again.
+    /// Where a failed item of this agent is tried again.
     #[must_use]
     pub fn item_href(&self, item: ItemId) -> String {
         let end = self.base.rfind("/agents/").unwrap_or(self.base.len());

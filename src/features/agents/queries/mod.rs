@@ -231,7 +231,7 @@ pub struct Activity {
     pub run: Option<Run>,
     /// How many items wait for it, counted to 100.
     pub open: usize,
-    /// The item that was given up, when that is why it needs attention.
+    /// The item that failed, when that is why it needs attention.
     pub stuck: Option<Item>,
     /// The budget that is used up, when that is why it needs attention.
     pub over: Option<Standing>,
@@ -312,8 +312,8 @@ pub fn activity(tx: &impl ReadExt, agent: &Agent, now: Timestamp) -> Result<Acti
     }
     if let Some(item) = stuck(tx, agent.id)? {
         let label = match item.state {
-            ItemState::DeadLetter => format!("Stopped after {} tries", item.attempts),
-            _ => "Stopped".to_owned(),
+            ItemState::DeadLetter => format!("Failed after {} tries", item.attempts),
+            _ => "Failed".to_owned(),
         };
         let detail = went_wrong(item.last_error.as_deref().unwrap_or_default());
         let shown = plain(Group::Attention, "stalled", &label, &detail);
@@ -368,12 +368,7 @@ fn of_run(
 fn stuck(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Item>, StoreError> {
     let over = inbox::of_agent(tx, agent, true, None, LAST_ITEMS)?;
     let last = over.into_iter().map(|hit| hit.record).max_by_key(|item| item.ended_at);
-    Ok(last.filter(|item| match item.state {
-        ItemState::DeadLetter => true,
-        // What a person stopped is no surprise to anybody.
-        ItemState::Failed => item.last_error.as_deref() != Some("stopped"),
-        ItemState::Pending | ItemState::Leased | ItemState::Done | ItemState::Cancelled => false,
-    }))
+    Ok(last.filter(Item::has_failed))
 }
 
 /// Whether agents of a template begin with the right to run programs; one of a template that is not known does.

@@ -78,7 +78,7 @@ const PAGES: &[Place] = &[
     page("Streams", "streams", "groups projects goals", "Pages", "layers"),
     page("Agents", "agents", "fleet team", "Pages", "agent"),
     page("Runs", "runs", "work sessions", "Pages", "play"),
-    page("Inbox of agents", "inbox", "items queue waiting given up dead letter", "Pages", "inbox"),
+    page("Inbox of agents", "inbox", "items queue waiting failed", "Pages", "inbox"),
     page("Routines", "routines", "schedule automation cron trigger", "Pages", "repeat"),
     page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
     page("Contacts", "contacts", "crm customers people pipeline leads deals", "Pages", "users"),

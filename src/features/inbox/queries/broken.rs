@@ -9,7 +9,7 @@ use crate::agents::model::Agent;
 use crate::inbox::model::Item;
 use crate::tasks::model::Task;
 use crate::tasks::queries::standing;
-use kernel::{AgentId, ItemState, Timestamp};
+use kernel::{AgentId, Timestamp};
 use store::{Hit, ReadExt, StoreError};
 
 /// For so long it is told.
@@ -46,9 +46,7 @@ pub fn of(tx: &impl ReadExt, agents: &[Agent], now: Timestamp) -> Result<Vec<Bro
             }
             seen.push(item.task);
             let ended = item.ended_at.unwrap_or(item.updated_at);
-            let stopped = item.last_error.as_deref() == Some("stopped");
-            let bad = matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
-            if !bad || stopped || ended < since {
+            if !item.has_failed() || ended < since {
                 continue;
             }
             let task = match item.task {

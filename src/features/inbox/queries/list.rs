@@ -29,7 +29,7 @@ impl Filter {
     fn takes(&self, item: &Item) -> bool {
         self.agent.is_none_or(|agent| agent == item.agent)
             && self.over.is_none_or(|over| over != item.is_open())
-            && self.state.is_none_or(|state| state == item.state)
+            && self.state.is_none_or(|state| [item.state, item.state.shown()].contains(&state))
     }
 }
 

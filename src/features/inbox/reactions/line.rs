@@ -169,7 +169,7 @@ pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<
         {
             reason.clone()
         }
-        Some(Outcome::NoOutcome) => "it did not say what became of the work".to_owned(),
+        Some(Outcome::NoOutcome) => "it ended without an outcome".to_owned(),
         Some(Outcome::Limit { which }) => format!("the limit of {which} was reached"),
         Some(Outcome::CrashLoop) => "HQ broke off three times".to_owned(),
         _ => return Ok(()),

@@ -36,7 +36,7 @@ pub fn of(
     if let Some(firing) = fired {
         return read.get::<Firing>(firing);
     }
-    if let Change::Item(item) | Change::GivenUp(item) = &happening.change
+    if let Change::Item(item) | Change::ItemFailed(item) = &happening.change
         && let Some(item) = read.get::<Item>(*item)?
         && let Some(firing) = of_item(read, &item)?
     {

@@ -425,8 +425,8 @@ fn of_agents(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
         }
         Event::ItemEnded { item, agent, .. } => {
             add("item.ended", Subject::Agent(*agent, None), Change::Item(*item));
-            // Whether it was given up says the item.
-            add("agent.stalled", Subject::Agent(*agent, None), Change::GivenUp(*item));
+            // Whether it failed says the item.
+            add("agent.stalled", Subject::Agent(*agent, None), Change::ItemFailed(*item));
         }
         Event::AgentStatusChanged { agent, from, to } => {
             let change = Change::Words(from.word(), to.word());

@@ -50,7 +50,8 @@ pub fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::Done | Outcome::Stopped { .. } | Outcome::Snoozed { .. } => return None,
         Outcome::Failed { reason, .. } => reason.clone(),
         Outcome::NoOutcome => {
-            "The agent stopped without saying what became of the work.".to_owned()
+            "The run ended without an outcome: the agent did not say what became of the work."
+                .to_owned()
         }
         Outcome::Limit { which } => match which.as_str() {
             "calls" => "The most model calls of one run were made.".to_owned(),

@@ -225,7 +225,7 @@ pub(super) fn failed(outcome: &Outcome) -> bool {
 pub fn reason(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed { reason, .. } => reason.clone(),
-        Outcome::NoOutcome => "it ended without saying what became of the work".to_owned(),
+        Outcome::NoOutcome => "it ended without an outcome".to_owned(),
         Outcome::Limit { which } => format!("the limit of {which} was reached"),
         Outcome::Interrupted => "it was interrupted and too old to go on".to_owned(),
         Outcome::CrashLoop => "HQ broke off three times".to_owned(),

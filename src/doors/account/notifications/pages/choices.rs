@@ -128,7 +128,7 @@ fn hint(group: NoticeGroup) -> &'static str {
         NoticeGroup::Reviews => "Delivered work waits for a look",
         NoticeGroup::Comments => "Comments on what you follow, and mentions of you",
         NoticeGroup::Tasks => "Given to you, done, blocked, due",
-        NoticeGroup::System => "Work that was given up, agents that cannot work, backups",
+        NoticeGroup::System => "Work that failed, agents that cannot work, backups",
         NoticeGroup::Budget => "Most of a budget is used, or all of it",
     }
 }

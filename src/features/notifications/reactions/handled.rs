@@ -1,0 +1,129 @@
+//! What nobody has to act on any more is read for everybody whom it reached, in the transaction that ends it: an
+//! answer, a review, another try, the end of a run or a task.
+
+use crate::agents::model::Agent;
+use crate::comments::model::Comment;
+use crate::deliverables::model::Deliverable;
+use crate::inbox::model::{DROPPED_AFTER, Item};
+use crate::inbox::queries::broken;
+use crate::notifications::rules::NotificationError;
+use crate::notifications::rules::settling::settle;
+use crate::runs::model::Run;
+use crate::tasks::queries::standing;
+use crate::trust::queries as trust;
+use kernel::{
+    About, AgentId, AgentStatus, Event, ItemId, ItemKind, ItemState, NoticeKind, RunId, RunState,
+    TaskId, TaskStatus, WaitFor,
+};
+use store::{ReadExt as _, WriteTx};
+
+pub(super) fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationError> {
+    match event {
+        Event::RunAnswered { run, .. } | Event::ApprovalAnswered(_, run, ..) => asks(tx, *run),
+        Event::RunEnded { run, agent, item, outcome, .. } => {
+            asks(tx, *run)?;
+            if item.is_some() && outcome == "done" && works(tx, *agent)? {
+                settle(tx, About::Agent(*agent), NoticeKind::AgentStalled)?;
+            }
+            Ok(())
+        }
+        Event::DeliverableReviewed { deliverable, task, .. } => {
+            let task = tx.get::<Deliverable>(*deliverable)?.map_or(*task, |piece| piece.task);
+            if standing::in_review(tx, task)? {
+                return Ok(());
+            }
+            settle(tx, About::Task(task), NoticeKind::DeliverableSubmitted)
+        }
+        Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
+        // What a person says is the answer to what was asked on the task.
+        Event::CommentAdded { comment, .. } => match tx.get::<Comment>(*comment)? {
+            Some(comment) if comment.author.account().is_some() => {
+                settle(tx, comment.on.about(), NoticeKind::QuestionAsked)
+            }
+            _ => Ok(()),
+        },
+        Event::ItemEnqueued { item, .. } => taken_up(tx, *item),
+        Event::ItemEnded { item, .. } => dropped(tx, *item),
+        Event::AgentStatusChanged { agent, from: AgentStatus::Error, to } => match to {
+            AgentStatus::Error => Ok(()),
+            _ => settle(tx, About::Agent(*agent), NoticeKind::AgentStalled),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn works(tx: &WriteTx<'_>, agent: AgentId) -> Result<bool, NotificationError> {
+    Ok(tx.get::<Agent>(agent)?.is_some_and(|agent| agent.status != AgentStatus::Error))
+}
+
+/// What a run has asked, if it asks for it no more.
+fn asks(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), NotificationError> {
+    let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
+    let is_over = run.state == RunState::Ended;
+    let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+    if is_over || trust::waiting_of(tx, run.id)?.is_none() {
+        settle(tx, About::Run(run.id), NoticeKind::ApprovalRequested)?;
+    }
+    if is_over || !matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser)) {
+        settle(tx, About::Run(run.id), NoticeKind::QuestionAsked)?;
+    }
+    Ok(())
+}
+
+fn moved(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    from: TaskStatus,
+    to: TaskStatus,
+) -> Result<(), NotificationError> {
+    let about = About::Task(task);
+    if from == TaskStatus::Blocked && to != from {
+        settle(tx, about, NoticeKind::TaskBlocked)?;
+    }
+    if !matches!(to, TaskStatus::Done | TaskStatus::Cancelled) {
+        return Ok(());
+    }
+    for kind in [
+        NoticeKind::WorkFailed,
+        NoticeKind::DeliverableSubmitted,
+        NoticeKind::QuestionAsked,
+        NoticeKind::TaskReminder,
+        NoticeKind::TaskOverdue,
+    ] {
+        settle(tx, about, kind)?;
+    }
+    Ok(())
+}
+
+/// Failed work goes on. That another agent is asked for help does not mean so yet.
+fn taken_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
+    match tx.get::<Item>(item)? {
+        Some(item) if item.kind != ItemKind::TaskEscalation => no_longer_failed(tx, &item),
+        _ => Ok(()),
+    }
+}
+
+/// Nobody wants failed work to be done any more.
+fn dropped(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
+    let is_dropped = |item: &Item| {
+        let why = item.last_error.as_deref().unwrap_or_default();
+        item.state == ItemState::Cancelled && why.starts_with(DROPPED_AFTER)
+    };
+    match tx.get::<Item>(item)?.filter(is_dropped) {
+        Some(item) => no_longer_failed(tx, &item),
+        None => Ok(()),
+    }
+}
+
+fn no_longer_failed(tx: &mut WriteTx<'_>, item: &Item) -> Result<(), NotificationError> {
+    let Some(task) = item.task else {
+        // One line may tell of several items that have no task.
+        let agent: Vec<Agent> = tx.get::<Agent>(item.agent)?.into_iter().collect();
+        let left = broken::of(tx, &agent, tx.now())?;
+        if left.iter().any(|one| one.task.is_none()) {
+            return Ok(());
+        }
+        return settle(tx, About::Agent(item.agent), NoticeKind::WorkFailed);
+    };
+    settle(tx, About::Task(task), NoticeKind::WorkFailed)
+}

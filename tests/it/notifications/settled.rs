@@ -1,0 +1,138 @@
+//! What fails is told, and what is settled is read for everybody whom it reached.
+
+use features::agents::rules as agents;
+use features::inbox::model::Item;
+use features::tasks::model::Task;
+use features::trust::queries as trust;
+use kernel::{AgentId, NoticeKind, Outcome, Role, RunState, TaskStatus, TrustMode, Verdict};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use support::hq::{Person, TestHq};
+use support::model::Turn;
+use support::office::Office;
+
+use super::API;
+
+/// The notifications of a kind, as a person has them.
+async fn of_kind(person: &Person, kind: NoticeKind) -> Vec<Value> {
+    let items = person.get(API).await.json()["items"].as_array().expect("a list").clone();
+    items.into_iter().filter(|one| one["kind"] == kind.word()).collect()
+}
+
+/// Whether there is one, and all of them are read.
+async fn is_read(person: &Person, kind: NoticeKind) -> bool {
+    let all = of_kind(person, kind).await;
+    !all.is_empty() && all.iter().all(|one| one["read_at"].is_string())
+}
+
+async fn unread_of(person: &Person, kind: NoticeKind) -> usize {
+    of_kind(person, kind).await.iter().filter(|one| one["read_at"].is_null()).count()
+}
+
+/// A task of an agent that somebody else follows before its work begins.
+async fn followed(office: &Office, agent: AgentId, jonas: &Person) -> Task {
+    office.act(move |tx| agents::pause(tx, agent)).await;
+    let ada = office.get::<features::agents::model::Agent>(agent);
+    let task = office.task("Compare two offers", &ada).await;
+    let on = jonas.call("PUT", &format!("/api/v1/tasks/MC-{}/watch", task.number)).await;
+    assert_eq!(on.status, StatusCode::OK, "{}", on.text);
+    task
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_without_an_outcome_is_told_and_read_for_all_when_it_is_tried_again() {
+    let office = Office::open().await;
+    let (owner, api) = (office.hq.owner(), office.hq.api().await);
+    let jonas = office.hq.another("Jonas", Some(Role::Member)).await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::text("I give up.")).push(Turn::text("I do."));
+    let (task, id) = (followed(&office, ada.id, &jonas).await, ada.id);
+    office.act(move |tx| agents::resume(tx, id)).await;
+    assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::NoOutcome));
+    for person in [&owner, &jonas] {
+        let told = of_kind(person, NoticeKind::WorkFailed).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["title"], "Ada failed on MC-1 \u{201c}Compare two offers\u{201d}");
+        assert!(told[0]["body"].as_str().is_some_and(|b| b.contains("without an outcome")));
+        assert_eq!((&told[0]["group"], &told[0]["read_at"]), (&json!("system"), &Value::Null));
+    }
+    // One name for it: the inbox, its filter and the item say that it failed.
+    let failed = api.get("/api/v1/inbox?state=failed").await.json();
+    assert_eq!(failed["items"][0]["state"], "failed", "{failed}");
+
+    office.act(move |tx| agents::pause(tx, id)).await;
+    let item = office.all::<Item>().pop().expect("an item").id;
+    let again = owner.call("POST", &format!("/api/v1/inbox/{item}/retry")).await;
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text);
+    for person in [&owner, &jonas] {
+        assert!(is_read(person, NoticeKind::WorkFailed).await, "whoever tries it, all are done");
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_and_a_review_are_read_for_all() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let owner = office.hq.owner();
+    let jonas = office.hq.another("Jonas", Some(Role::Member)).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
+    let ada = office.change(ada.id, on).await;
+    office.trust(ada.id, TrustMode::Ask).await;
+    let hand_in = json!({ "title": "Offers", "content": "Northbike is cheaper." });
+    office
+        .model
+        .push(Turn::call("exec", json!({ "command": "touch made" })))
+        .push(Turn::call("deliverable_submit", hand_in))
+        .push(Turn::call(
+            "work_done",
+            json!({ "summary": "Compared.", "task_state": "in_progress" }),
+        ));
+    let (task, id) = (followed(&office, ada.id, &jonas).await, ada.id);
+    office.act(move |tx| agents::resume(tx, id)).await;
+    let run = office
+        .until("it asks", |snap| {
+            let all = trust::open(snap, 10)?;
+            Ok(all.into_iter().next())
+        })
+        .await;
+    office.in_state(run.run, RunState::Waiting).await;
+    for person in [&owner, &jonas] {
+        assert_eq!(unread_of(person, NoticeKind::ApprovalRequested).await, 1);
+    }
+    let path = format!("/api/v1/approvals/{}/answer", run.id);
+    let said = owner.json("POST", &path, &json!({ "answer": "once" })).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    for person in [&owner, &jonas] {
+        assert!(is_read(person, NoticeKind::ApprovalRequested).await);
+    }
+    office.ended(run.run).await;
+    for person in [&owner, &jonas] {
+        assert_eq!(unread_of(person, NoticeKind::DeliverableSubmitted).await, 1);
+    }
+    office.review(task.id, Verdict::Approved, "").await;
+    for person in [&owner, &jonas] {
+        assert!(is_read(person, NoticeKind::DeliverableSubmitted).await);
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_task_settles_what_was_told_of_it() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    super::task(&mira, json!({ "title": "Prices", "assignee": "tom" })).await;
+    let set = async |status: TaskStatus| {
+        let body = json!({ "status": status.word() });
+        let set = mira.json("PATCH", "/api/v1/tasks/MC-1", &body).await;
+        assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    };
+    set(TaskStatus::Blocked).await;
+    assert_eq!(unread_of(&tom, NoticeKind::TaskBlocked).await, 1);
+    set(TaskStatus::Done).await;
+    assert!(is_read(&tom, NoticeKind::TaskBlocked).await);
+    assert_eq!(unread_of(&tom, NoticeKind::TaskCompleted).await, 1, "that is news");
+    hq.finish().await;
+}
