@@ -54,6 +54,8 @@ pub enum TokenKind {
     Link,
     /// An invitation.
     Invite,
+    /// A browser in which somebody has signed in before. It opens nothing.
+    Device,
 }
 
 impl TokenKind {
@@ -66,6 +68,7 @@ impl TokenKind {
             TokenKind::SignIn => "hq_ses_",
             TokenKind::Link => "hq_lnk_",
             TokenKind::Invite => "hq_inv_",
+            TokenKind::Device => "hq_dev_",
         }
     }
 }
@@ -270,6 +273,7 @@ mod tests {
             TokenKind::SignIn,
             TokenKind::Link,
             TokenKind::Invite,
+            TokenKind::Device,
         ];
         for kind in kinds {
             let token = Token::issue(kind);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Extension;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderMap, SET_COOKIE};
+use axum::http::header::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use app::{App, Ws};
 use crypto::password;
 use crypto::token::{Token, TokenKind};
 use doors_account::users::pages::{LinkQuery, new_sign_in};
-use doors_account::users::session;
+use doors_account::users::session::SignInCookies;
 use features::onboarding;
 use features::users;
 use features::users::model::Purpose;
@@ -200,8 +200,8 @@ async fn found(
     let (settings, owner) = ws.write(&by, found).await?;
     let listed = workspaces::row(&ws, &settings, app.clock.now());
     let account = NewAccount { id: owner.account, name: owner.name, email: owner.email, hash };
-    let cookie = Token::issue(TokenKind::SignIn);
-    let browser = new_sign_in(&cookie, peer, &headers);
+    let cookies = SignInCookies::issue();
+    let browser = new_sign_in(&app, &cookies, peer, &headers);
     let made = app.system.write(by.0, by.1, move |tx| {
         let account = users::rules::set_up(tx, account, &listed, &token)?;
         users::rules::sign_in(tx, account.id, browser)
@@ -209,8 +209,7 @@ async fn found(
     made.await?;
     // Folders that were there before: nobody else could sign in to them.
     arrival::take_over_all(&app).await;
-    let cookie = session::cookie(&app.config, &cookie);
-    Ok(([(SET_COOKIE, cookie)], Redirect::to(&ws.url(""))).into_response())
+    Ok(cookies.on(&app.config, Redirect::to(&ws.url("")).into_response()))
 }
 
 /// What a workspace is called whose owner gave it no name; nothing where the owner has none, either.

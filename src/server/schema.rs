@@ -132,6 +132,7 @@ pub fn system() -> Schema {
         users::model::LastUsed,
         users::model::Workspace,
         users::model::Link,
+        users::model::devices::KnownDevices,
         users::model::factors::Totp,
         users::model::factors::RecoveryCodes,
         users::model::factors::Passkey,

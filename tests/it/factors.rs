@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crypto::totp::TotpSecret;
-use kernel::Role;
+use features::users::{queries as users, rules};
+use kernel::{Actor, Cause, Part, Role};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -107,6 +108,82 @@ async fn guessing_codes_is_slowed_down() {
     }
     let locked = second_step(&person, &phone.shows(&hq)).await;
     assert_eq!(locked.status, StatusCode::TOO_MANY_REQUESTS, "even the right one has to wait");
+    hq.finish().await;
+}
+
+/// Ten wrong passwords from elsewhere: the address and the account have to wait after them.
+async fn attack(hq: &TestHq) {
+    for n in 0..10 {
+        let guess = [("email", OWNER.1), ("password", "a guess that is wrong"), ("next", "")];
+        let refused = hq.nobody().form("/login", &guess).await;
+        assert!(refused.status.is_client_error(), "{n}: {}", refused.status);
+    }
+    let unknown = first_step(&hq.nobody()).await;
+    assert_eq!(unknown.status, StatusCode::TOO_MANY_REQUESTS, "an unknown device has to wait");
+}
+
+/// A browser in which the owner signs in with both steps.
+async fn known_device(hq: &TestHq, phone: &Phone) -> Person {
+    let known = hq.nobody();
+    assert_eq!(first_step(&known).await.location(), Some("/login/code"));
+    let inside = second_step(&known, &phone.shows(hq)).await;
+    assert_eq!(inside.location(), Some("/w/marlow-cargo/tasks"), "{}", inside.text);
+    let cookies: Vec<_> = inside.headers.get_all("set-cookie").iter().collect();
+    let device = cookies.iter().find_map(|one| one.to_str().ok().filter(|c| c.contains("hq_dev_")));
+    assert!(device.is_some_and(|one| one.contains("HttpOnly")), "{cookies:?}");
+    known
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_try_keeps_nobody_out_of_a_known_device() {
+    let hq = TestHq::start().await;
+    let (phone, _) = set_up(&hq, &hq.owner()).await;
+    later(&hq).await;
+    let known = known_device(&hq, &phone).await;
+    assert_eq!(known.form("/logout", &[]).await.location(), Some("/login"));
+    later(&hq).await;
+    attack(&hq).await;
+    let asked = first_step(&known).await;
+    assert_eq!(asked.location(), Some("/login/code"), "{}", asked.text);
+    let inside = second_step(&known, &phone.shows(&hq)).await;
+    assert_eq!(inside.location(), Some("/w/marlow-cargo/tasks"), "{}", inside.text);
+
+    // Guessing there is slowed down all the same.
+    let guess = [("email", OWNER.1), ("password", "a guess that is wrong"), ("next", "")];
+    for n in 0..5 {
+        let wrong = known.form("/login", &guess).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{n}");
+    }
+    assert_eq!(known.form("/login", &guess).await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(first_step(&known).await.status, StatusCode::TOO_MANY_REQUESTS);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_is_forgotten_with_its_sign_in_and_at_a_new_password() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let (phone, _) = set_up(&hq, &owner).await;
+    later(&hq).await;
+    let ended = known_device(&hq, &phone).await;
+    let others = "/w/marlow-cargo/settings/sign-ins/revoke-others";
+    assert!(owner.get("/w/marlow-cargo/settings/sign-ins").await.text.contains("revoke-others"));
+    assert!(owner.form(others, &[]).await.status.is_redirection());
+    attack(&hq).await;
+    assert_eq!(first_step(&ended).await.status, StatusCode::TOO_MANY_REQUESTS);
+
+    hq.advance(Duration::from_secs(3 * 3600)).await;
+    let known = known_device(&hq, &phone).await;
+    let account = hq.running().app.system.read(|snap| users::by_email(snap, OWNER.1));
+    let account = account.expect("a store").expect("the owner").id;
+    let (app, new) = (hq.running().app.clone(), "long enough to be a password".to_owned());
+    let hash = app.hasher.hash(new.into()).await.expect("a hash");
+    let by = Actor::System(Part::Setup);
+    let set =
+        app.system.write(by, Cause::Setup, move |tx| rules::set_password(tx, account, hash, None));
+    set.await.expect("a new password");
+    attack(&hq).await;
+    assert_eq!(first_step(&known).await.status, StatusCode::TOO_MANY_REQUESTS);
     hq.finish().await;
 }
 

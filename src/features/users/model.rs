@@ -3,6 +3,7 @@
 //! Nothing that opens a door lies here in the clear: passwords, tokens and links are kept as hashes,
 //! in rows whose values never enter the feed. A released layout is frozen: add `…V1`, raise `VERSION`.
 
+pub mod devices;
 pub mod factors;
 
 use jiff::fmt::serde::timestamp::millisecond;

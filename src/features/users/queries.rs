@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
+
 use crypto::keyring::Keyring;
 use crypto::password;
 use crypto::token::{Token, TokenHash};
 use kernel::key::KeyBuf;
-use kernel::{AccountId, PasskeyId, Timestamp, TokenId, WorkspaceId};
+use kernel::{AccountId, PasskeyId, SignInId, Timestamp, TokenId, WorkspaceId};
 use store::{Range, Read, ReadExt, StoreError};
 
+use super::model::devices::KnownDevices;
 use super::model::factors::{
     PASSKEY_BY_ACCOUNT, PASSKEY_BY_CREDENTIAL, Passkey, PasskeyUse, RecoveryCodes, Totp,
 };
@@ -89,6 +92,39 @@ pub fn by_cookie<R: Read + ?Sized>(
     let Some(found) = found.filter(|found| found.hash == token.hash()) else { return Ok(None) };
     let seen = read.get::<LastSeen>(found.id)?.map_or(found.created_at, |seen| seen.at);
     Ok(Some((found, seen)))
+}
+
+/// How long a device is known after a sign-in on it.
+pub const DEVICE_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// Whether a person has signed in with this device cookie, and nobody has made HQ forget it since.
+///
+/// # Errors
+/// When the disk fails.
+pub fn knows_device<R: Read + ?Sized>(
+    read: &R,
+    account: AccountId,
+    token: &Token,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let known = read.get::<KnownDevices>(account)?;
+    let devices = known.map_or_else(Vec::new, |known| known.devices);
+    let hash = token.hash();
+    Ok(devices.iter().any(|one| one.hash == hash && now < one.at + DEVICE_LIFE))
+}
+
+/// How many devices of a person are known besides that of one sign-in.
+///
+/// # Errors
+/// When the disk fails.
+pub fn other_devices<R: Read + ?Sized>(
+    read: &R,
+    account: AccountId,
+    own: Option<SignInId>,
+) -> Result<usize, StoreError> {
+    let known = read.get::<KnownDevices>(account)?;
+    let devices = known.map_or_else(Vec::new, |known| known.devices);
+    Ok(devices.iter().filter(|one| Some(one.sign_in) != own).count())
 }
 
 /// A person's sign-ins, oldest first.

@@ -2,6 +2,7 @@
 //! only what may be stored of them.
 
 pub mod accounts;
+pub mod devices;
 pub mod factors;
 pub mod passkeys;
 pub mod restored;
@@ -248,6 +249,8 @@ pub struct NewSignIn {
     pub address: String,
     /// What the browser calls itself.
     pub agent: String,
+    /// Where the browser is to be known again.
+    pub device: Option<devices::DeviceCookies>,
 }
 
 /// Signs a browser in. The oldest sign-ins go when there are too many.
@@ -278,6 +281,9 @@ pub fn sign_in(
     };
     tx.put(&sign_in)?;
     tx.put(&LastSeen { sign_in: sign_in.id, at: now })?;
+    if let Some(cookies) = new.device {
+        devices::keep(tx, (account, sign_in.id), cookies)?;
+    }
     tx.emit(Event::SignedIn { account, sign_in: sign_in.id });
     Ok(sign_in)
 }
@@ -309,7 +315,7 @@ pub fn sign_out(tx: &mut WriteTx<'_>, id: SignInId) -> Result<(), UsersError> {
     Ok(())
 }
 
-/// Ends a sign-in of one's own.
+/// Ends a sign-in of one's own, and forgets its device.
 ///
 /// # Errors
 /// When it is not there or somebody else's.
@@ -319,12 +325,15 @@ pub fn revoke_sign_in(
     id: SignInId,
 ) -> Result<(), UsersError> {
     match tx.get::<SignIn>(id)? {
-        Some(found) if found.account == account => sign_out(tx, id),
+        Some(found) if found.account == account => {
+            devices::forget(tx, account, id)?;
+            sign_out(tx, id)
+        }
         _ => Err(UsersError::NotFound("sign-in")),
     }
 }
 
-/// Ends all sign-ins of a person but one.
+/// Ends all sign-ins of a person but one, and forgets the devices but that one's.
 ///
 /// # Errors
 /// When the store refuses.
@@ -338,6 +347,7 @@ pub fn revoke_others(
     for one in &gone {
         sign_out(tx, one.id)?;
     }
+    devices::forget_others(tx, account, keep)?;
     Ok(gone.len())
 }
 
@@ -378,6 +388,7 @@ pub fn set_password(
     let changed_at = tx.now();
     tx.put(&Password { account, hash, changed_at })?;
     revoke_others(tx, account, keep)?;
+    devices::forget_others(tx, account, None)?;
     Ok(())
 }
 

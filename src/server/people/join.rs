@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::http::header::{ACCEPT, HeaderMap, SET_COOKIE};
+use axum::http::header::{ACCEPT, HeaderMap};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::time::Duration;
@@ -228,8 +228,8 @@ async fn join(
             let welcome = format!("Welcome to {}.", found.settings.name);
             let mut answer = Redirect::to(&found.ws.url("")).into_response();
             if known.is_none() {
-                let cookie = issue(&app, &account, peer, id, &headers).await?;
-                answer.headers_mut().append(SET_COOKIE, cookie);
+                let cookies = issue(&app, &account, peer, id, &headers).await?;
+                answer = cookies.on(&app.config, answer);
             }
             Ok(flash::say(&app, Flash::ok(welcome), answer))
         }

@@ -129,6 +129,7 @@ async fn signed_in(app: &App, account: &Account) -> Result<Actor, SeedError> {
         hash: cookie.hash(),
         address: "127.0.0.1".to_owned(),
         agent: "Demo".to_owned(),
+        device: None,
     };
     let (id, by) = (account.id, Actor::System(Part::Setup));
     let made = app.system.write(by, Cause::Setup, move |tx| users::sign_in(tx, id, browser));

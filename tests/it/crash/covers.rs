@@ -41,7 +41,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("connections", &["connection_windows", "usual_thinking", "model_cooldowns"]),
     ("people", &["members", "invites", "invite_hashes", "people", "accounts", "passwords"]),
     ("people", &["sign_ins", "last_seen", "api_tokens", "api_token_hashes", "last_used"]),
-    ("people", &["links", "totp", "recovery_codes"]),
+    ("people", &["links", "totp", "recovery_codes", "known_devices"]),
     ("heirs", &["handovers"]),
     ("holds", &["halts", "queue_choices", "session_contexts", "parks", "session_branches"]),
     ("holds", &["subagent_limits", "talk_choices", "inbox_paces", "run_limits"]),

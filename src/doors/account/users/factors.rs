@@ -95,9 +95,21 @@ pub async fn check(
     typed: &str,
     by: (Actor, Cause),
 ) -> Result<(), UsersError> {
-    let who = account.to_string();
+    check_counted(app, (account, &account.to_string()), typed, by).await
+}
+
+/// The same, where wrong ones count under another name than the account's.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_counted(
+    app: &App,
+    (account, counted): (AccountId, &str),
+    typed: &str,
+    by: (Actor, Cause),
+) -> Result<(), UsersError> {
     let now = app.clock.now_ms();
-    let slow = app.limiter.strike("factor", &who, WRONG, now);
+    let slow = app.limiter.strike("factor", counted, WRONG, now);
     slow.map_err(|wait| UsersError::TooMany(waiting(wait)))?;
     let kept = app.system.read(|snap| queries::totp(snap, account))?;
     let kept = kept.filter(|kept| kept.confirmed_at.is_some()).ok_or(UsersError::NoCode)?;
@@ -109,11 +121,11 @@ pub async fn check(
     });
     match used.await {
         Ok(()) => {
-            app.limiter.forgive("factor", &who);
+            app.limiter.forgive("factor", counted);
             Ok(())
         }
         Err(error) => {
-            tracing::warn!(account = who, "a second factor was wrong");
+            tracing::warn!(%account, "a second factor was wrong");
             Err(error)
         }
     }

@@ -32,8 +32,10 @@ use web::routes::is_api;
 use web::session::{Access, Alive, Frozen, Peer, Person, Proof, RequestId, ShellMaker};
 
 pub use caller::{Caller, Key};
+pub use cookies::{
+    SignInCookies, cookie, device_token, has_cookie, last_workspace, named, no_cookie,
+};
 use cookies::{Visit, cookie_token};
-pub use cookies::{cookie, has_cookie, last_workspace, named, no_cookie};
 use features::users::model::{Account, ApiToken, SignIn, Workspace};
 use features::users::{queries, rules};
 

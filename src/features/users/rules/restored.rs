@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use kernel::{AccountId, Event, FactorChange, PasskeyId, TokenId, WorkspaceId, WorkspaceState};
 use store::{Range, Read, ReadExt, StoreError, WriteTx};
 
+use super::super::model::devices::KnownDevices;
 use super::super::model::factors::Passkey;
 use super::super::model::{Account, ApiToken, Link, SignIn, Workspace};
 use super::UsersError;
@@ -73,7 +74,7 @@ pub struct Closed {
     pub graces: Vec<String>,
 }
 
-/// Ends every sign-in and one-time link. Closes again what `former` had closed: tokens, accounts and
+/// Ends every sign-in and one-time link, and forgets every known device. Closes again what `former` had closed: tokens, accounts and
 /// passkeys; when that store could not be read, they stay as they were when the backup was made.
 /// Workspaces that were to be deleted get their whole time of grace.
 ///
@@ -87,6 +88,9 @@ pub fn after_restore(tx: &mut WriteTx<'_>, former: Option<&Former>) -> Result<Cl
     }
     for link in tx.list::<Link>(&Range::all())? {
         tx.delete::<Link>(link.public)?;
+    }
+    for known in tx.list::<KnownDevices>(&Range::all())? {
+        tx.delete::<KnownDevices>(known.account)?;
     }
     if let Some(former) = former {
         let withdrawn = withdraw_tokens(tx, |token| former.tokens.contains(&token.id))?;

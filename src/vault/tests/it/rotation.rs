@@ -264,11 +264,12 @@ async fn people_and_programs_change_the_key_and_a_needed_one_stays() {
 }
 
 /// Tables of class `Sealed` that hold no envelope: hashes, public keys, what is said of others.
-const NO_ENVELOPES: [&str; 16] = [
+const NO_ENVELOPES: [&str; 17] = [
     "passwords",
     "api_token_hashes",
     "links",
     "recovery_codes",
+    "known_devices",
     "passkeys",
     "invite_hashes",
     "push_subscriptions",

@@ -6,6 +6,7 @@ pub mod prove;
 pub mod second_step;
 pub mod security;
 pub mod settings;
+mod tries;
 
 use askama::Template;
 use axum::http::header::{HeaderMap, SET_COOKIE, USER_AGENT};
@@ -31,10 +32,11 @@ use web::routes::{Needs, Routes};
 use web::session::{Peer, RequestId};
 use web::shell::{Flash, Theme};
 
-use super::session::{self, Caller};
+use super::session::{self, Caller, SignInCookies};
 use features::users::model::{Account, Purpose};
 use features::users::rules::{NewSignIn, UsersError};
 use features::users::{queries, rules};
+use tries::Tries;
 
 /// Sign-in tries of one address.
 const TRIES: Rate = Rate { amount: 10, per: Duration::from_secs(5 * 60), burst: 10 };
@@ -118,7 +120,7 @@ async fn sign_in(
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, PageError> {
-    match check(&app, peer, &form.email, Zeroizing::new(form.password)).await {
+    match check(&app, (peer, &headers), &form.email, Zeroizing::new(form.password)).await {
         Ok(account) => second_step::enter(&app, &account, &form.next, (peer, id), &headers).await,
         Err(error @ (UsersError::NoMatch | UsersError::TooMany(_))) => {
             let mut status = StatusCode::from_u16(error.kind().status()).unwrap_or_default();
@@ -145,15 +147,14 @@ async fn sign_in(
 /// as many tries as a known one.
 async fn check(
     app: &App,
-    peer: Peer,
+    (peer, headers): (Peer, &HeaderMap),
     email: &str,
     password: Zeroizing<String>,
 ) -> Result<Account, UsersError> {
-    let (from, now) = (peer.key(), app.clock.now_ms());
     let email = queries::normal_email(email);
-    let wait = |wait: Duration| UsersError::TooMany(waiting(wait));
-    app.limiter.take("sign-in", &from, TRIES, now).map_err(wait)?;
-    app.limiter.strike("sign-in", &email, WRONG, now).map_err(wait)?;
+    let known = app.system.read(|snap| queries::by_email(snap, &email))?;
+    let tries = Tries::of(app, headers, peer, known.map(|known| known.id))?;
+    tries.password(app, &email)?;
     let found = app.system.read(|snap| {
         let account = queries::by_email(snap, &email)?.filter(|a| a.disabled_at.is_none());
         let hash = match &account {
@@ -166,8 +167,7 @@ async fn check(
     let verdict = app.hasher.verify(stored, password.clone()).await?;
     match (account, verdict) {
         (Some(account), Verdict::Right | Verdict::RightButOld) => {
-            app.limiter.forgive("sign-in", &email);
-            app.limiter.give_back("sign-in", &from, TRIES);
+            tries.right_password(app, &email);
             if verdict == Verdict::RightButOld {
                 let (hash, id) = (app.hasher.hash(password).await?, account.id);
                 let by = Actor::System(Part::Engine);
@@ -180,7 +180,7 @@ async fn check(
         (known, _) => {
             // Without the address that was typed: people put their password there by mistake.
             let account = known.map_or_else(|| "unknown".to_owned(), |known| known.id.to_string());
-            tracing::warn!(from, account, "a sign-in failed");
+            tracing::warn!(from = tries.from(), account, "a sign-in failed");
             Err(UsersError::NoMatch)
         }
     }
@@ -208,7 +208,7 @@ pub async fn check_own(
     Ok(verdict)
 }
 
-/// Signs a browser in; gives its cookie.
+/// Signs a browser in; gives its cookies.
 ///
 /// # Errors
 /// When the store refuses.
@@ -218,20 +218,26 @@ pub async fn issue(
     peer: Peer,
     request: RequestId,
     headers: &HeaderMap,
-) -> Result<HeaderValue, UsersError> {
-    let token = Token::issue(TokenKind::SignIn);
-    let (id, new) = (account.id, new_sign_in(&token, peer, headers));
+) -> Result<SignInCookies, UsersError> {
+    let cookies = SignInCookies::issue();
+    let (id, new) = (account.id, new_sign_in(app, &cookies, peer, headers));
     let actor = Actor::System(Part::Engine);
     let cause = Cause::Request(request.0);
     app.system.write(actor, cause, move |tx| rules::sign_in(tx, id, new)).await?;
-    Ok(session::cookie(&app.config, &token))
+    Ok(cookies)
 }
 
 /// What is stored of the browser behind a request.
 #[must_use]
-pub fn new_sign_in(token: &Token, peer: Peer, headers: &HeaderMap) -> NewSignIn {
+pub fn new_sign_in(
+    app: &App,
+    cookies: &SignInCookies,
+    peer: Peer,
+    headers: &HeaderMap,
+) -> NewSignIn {
+    let (hash, device) = cookies.hashes(&app.config, headers);
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    NewSignIn { hash: token.hash(), address: peer.network(), agent: browser(agent) }
+    NewSignIn { hash, address: peer.network(), agent: browser(agent), device: Some(device) }
 }
 
 /// "Firefox on Linux" from what a browser says of itself.

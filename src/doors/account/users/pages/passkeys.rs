@@ -1,7 +1,7 @@
 //! Passkeys: added and removed in the settings, used on the sign-in page. The browser's half is
 //! `static/js/passkeys.js`; it fills in plain forms.
 
-use axum::http::header::{HOST, HeaderMap, SET_COOKIE};
+use axum::http::header::{HOST, HeaderMap};
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -264,8 +264,8 @@ pub async fn sign_in(
     match used(&app, &site, (&form, None), Cause::Request(id.0)).await {
         Ok(account) => {
             app.limiter.give_back("sign-in", &from, TRIES);
-            let cookie = issue(&app, &account, peer, id, &headers).await?;
-            Ok(([(SET_COOKIE, cookie)], Redirect::to(&local(&form.next))).into_response())
+            let cookies = issue(&app, &account, peer, id, &headers).await?;
+            Ok(cookies.on(&app.config, Redirect::to(&local(&form.next)).into_response()))
         }
         Err(UsersError::NoMatch) => {
             let text = "This passkey is not known here, or the device refused. Try again, or sign in \

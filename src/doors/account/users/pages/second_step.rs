@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use app::App;
-use app::limits::Rate;
 use crypto::token::Signer;
 use features::users::model::Account;
 use kernel::{AccountId, Actor, Cause, Part, Problem, ProblemKind};
@@ -21,15 +20,14 @@ use web::session::{Peer, RequestId};
 use web::shell::Theme;
 
 use super::super::{factors, session};
-use super::{TRIES, issue, local, waiting};
+use super::tries::Tries;
+use super::{issue, local};
 use features::users::queries;
 use features::users::rules::UsersError;
 
 const NAME: &str = "hq_step";
 const PURPOSE: &str = "second-step";
 const LIFE_MS: i64 = 10 * 60 * 1000;
-/// Tries of one address; shared with the first step.
-const RATE: Rate = TRIES;
 
 #[derive(Template)]
 #[template(path = "users/second_step.html")]
@@ -55,8 +53,8 @@ pub async fn enter(
         let cookie = remember(app, owner, next);
         return Ok(([(SET_COOKIE, cookie)], Redirect::to("/login/code")).into_response());
     }
-    let cookie = issue(app, account, peer, id, headers).await?;
-    Ok(([(SET_COOKIE, cookie)], Redirect::to(&local(next))).into_response())
+    let cookies = issue(app, account, peer, id, headers).await?;
+    Ok(cookies.on(&app.config, Redirect::to(&local(next)).into_response()))
 }
 
 /// The cookie that says whose password was right and where to go afterwards.
@@ -120,19 +118,21 @@ pub async fn check(
     let Some((account, next)) = remembered(&app, &headers)? else {
         return Ok(Redirect::to("/login").into_response());
     };
-    let (from, now) = (peer.key(), app.clock.now_ms());
-    let taken = app.limiter.take("sign-in", &from, RATE, now).map(drop);
+    let tries = Tries::of(&app, &headers, peer, Some(account.id))?;
     let by = (Actor::System(Part::Engine), Cause::Request(id.0));
-    let checked = match taken {
-        Ok(()) => factors::check(&app, account.id, &form.code, by).await,
-        Err(wait) => Err(UsersError::TooMany(waiting(wait))),
+    let checked = match tries.code(&app) {
+        Ok(()) => {
+            let counted = tries.factor(account.id);
+            factors::check_counted(&app, (account.id, &counted), &form.code, by).await
+        }
+        Err(error) => Err(error),
     };
     match checked {
         Ok(()) => {
-            app.limiter.give_back("sign-in", &from, RATE);
-            let cookie = issue(&app, &account, peer, id, &headers).await?;
-            let mut answer = Redirect::to(&local(&next)).into_response();
-            answer.headers_mut().append(SET_COOKIE, cookie);
+            tries.right_code(&app);
+            let cookies = issue(&app, &account, peer, id, &headers).await?;
+            let to = Redirect::to(&local(&next)).into_response();
+            let mut answer = cookies.on(&app.config, to);
             answer.headers_mut().append(SET_COOKIE, set_cookie(&app, "", 0));
             Ok(answer)
         }

@@ -244,6 +244,8 @@ struct SignInRow {
 struct SignIns {
     shell: Shell,
     rows: Vec<SignInRow>,
+    /// Whether there are other browsers that are signed in, or known.
+    has_others: bool,
 }
 
 async fn sign_ins(
@@ -258,6 +260,9 @@ async fn sign_ins(
         let seen = |one| Ok::<_, StoreError>((queries::seen(snap, &one)?, one));
         all.into_iter().map(seen).collect::<Result<Vec<_>, _>>()
     })?;
+    let own = caller.sign_in();
+    let known = app.system.read(|snap| queries::other_devices(snap, who.account, own))?;
+    let has_others = 1 < found.len() || 0 < known;
     let when = When::of(&app, &who);
     let mut rows: Vec<_> = found
         .into_iter()
@@ -271,7 +276,7 @@ async fn sign_ins(
         })
         .collect();
     rows.reverse();
-    html::page(&SignIns { shell, rows })
+    html::page(&SignIns { shell, rows, has_others })
 }
 
 async fn revoke_sign_in(

@@ -2,12 +2,14 @@
 
 use axum::extract::Request;
 use axum::http::Method;
-use axum::http::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use axum::response::Response;
 
 use app::App;
 use app::config::Config;
-use crypto::token::{Token, TokenKind};
+use crypto::token::{Token, TokenHash, TokenKind};
+use features::users::queries::DEVICE_LIFE;
+use features::users::rules::devices::DeviceCookies;
 
 use super::{LONGEST, page_workspace};
 
@@ -22,6 +24,17 @@ fn cookie_name(config: &Config) -> &'static str {
 /// The sign-in token that a browser sent.
 pub(super) fn cookie_token(config: &Config, headers: &HeaderMap) -> Option<Token> {
     Token::parse(TokenKind::SignIn, named(headers, cookie_name(config))?).ok()
+}
+
+/// The name of the cookie by which a browser is known again.
+fn device_name(config: &Config) -> &'static str {
+    if config.is_https() { "__Host-hq-device" } else { "hq_device" }
+}
+
+/// The device cookie that a browser sent.
+#[must_use]
+pub fn device_token(config: &Config, headers: &HeaderMap) -> Option<Token> {
+    Token::parse(TokenKind::Device, named(headers, device_name(config))?).ok()
 }
 
 /// The value of a cookie.
@@ -64,8 +77,50 @@ pub fn no_cookie(config: &Config) -> HeaderValue {
     set_cookie(config, "", 0)
 }
 
+/// The `Set-Cookie` by which a browser is known again. It stays when somebody signs out.
+fn device_cookie(config: &Config, token: &Token) -> HeaderValue {
+    set(config, device_name(config), token.reveal(), DEVICE_LIFE.as_secs())
+}
+
+/// A new sign-in: its cookie, and that of the device.
+pub struct SignInCookies {
+    sign_in: Token,
+    device: Token,
+}
+
+impl SignInCookies {
+    /// New random ones.
+    #[must_use]
+    pub fn issue() -> Self {
+        let (sign_in, device) = (TokenKind::SignIn, TokenKind::Device);
+        Self { sign_in: Token::issue(sign_in), device: Token::issue(device) }
+    }
+
+    /// The hash of the sign-in, and what is stored of the device, by the request that it comes with.
+    pub(crate) fn hashes(
+        &self,
+        config: &Config,
+        headers: &HeaderMap,
+    ) -> (TokenHash, DeviceCookies) {
+        let former = device_token(config, headers).map(|token| token.hash());
+        (self.sign_in.hash(), DeviceCookies { new: self.device.hash(), former })
+    }
+
+    /// An answer that gives both to the browser.
+    #[must_use]
+    pub fn on(&self, config: &Config, mut answer: Response) -> Response {
+        let headers = answer.headers_mut();
+        headers.append(SET_COOKIE, cookie(config, &self.sign_in));
+        headers.append(SET_COOKIE, device_cookie(config, &self.device));
+        answer
+    }
+}
+
 fn set_cookie(config: &Config, value: &str, seconds: i64) -> HeaderValue {
-    let name = cookie_name(config);
+    set(config, cookie_name(config), value, seconds)
+}
+
+fn set(config: &Config, name: &str, value: &str, seconds: i64) -> HeaderValue {
     let secure = if config.is_https() { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     let mut header = HeaderValue::try_from(text).expect("invariant: tokens are plain ASCII");

@@ -1,0 +1,111 @@
+//! Limits of sign-in tries: by address and account for everybody, and by device where somebody has signed in before.
+//! What strangers try uses up nothing of a known device.
+
+use std::time::Duration;
+
+use axum::http::header::HeaderMap;
+
+use app::App;
+use app::limits::Patience;
+use kernel::AccountId;
+use store::StoreError;
+use web::session::Peer;
+
+use super::super::session;
+use super::{TRIES, WRONG, waiting};
+use features::users::queries;
+use features::users::rules::UsersError;
+
+/// Who tries.
+pub struct Tries {
+    /// The address.
+    from: String,
+    /// The account with the public part of the device's cookie, where it is known for that account.
+    device: Option<String>,
+}
+
+impl Tries {
+    /// Who tries to get into an account, if there is one.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn of(
+        app: &App,
+        headers: &HeaderMap,
+        peer: Peer,
+        account: Option<AccountId>,
+    ) -> Result<Self, StoreError> {
+        let token = session::device_token(&app.config, headers);
+        let device = match account.zip(token) {
+            Some((account, token)) => {
+                let now = app.clock.now();
+                let is_known =
+                    app.system.read(|snap| queries::knows_device(snap, account, &token, now))?;
+                is_known.then(|| format!("{account}/{}", token.id()))
+            }
+            None => None,
+        };
+        Ok(Self { from: peer.key(), device })
+    }
+
+    /// The address, for the log.
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
+    /// Counts a try of a password, until it is [`Tries::right_password`].
+    ///
+    /// # Errors
+    /// How long to wait, when there were too many.
+    pub fn password(&self, app: &App, email: &str) -> Result<(), UsersError> {
+        let now = app.clock.now_ms();
+        if let Some(device) = &self.device {
+            return strike(app, "sign-in-device", device, WRONG);
+        }
+        app.limiter.take("sign-in", &self.from, TRIES, now).map_err(too_many)?;
+        strike(app, "sign-in", email, WRONG)
+    }
+
+    /// The password was right.
+    pub fn right_password(&self, app: &App, email: &str) {
+        match &self.device {
+            Some(device) => app.limiter.forgive("sign-in-device", device),
+            None => {
+                app.limiter.forgive("sign-in", email);
+                app.limiter.give_back("sign-in", &self.from, TRIES);
+            }
+        }
+    }
+
+    /// Counts a try of a second step by the address. A known device has only the limit of [`Tries::factor`].
+    ///
+    /// # Errors
+    /// How long to wait, when there were too many.
+    pub fn code(&self, app: &App) -> Result<(), UsersError> {
+        if self.device.is_some() {
+            return Ok(());
+        }
+        let taken = app.limiter.take("sign-in", &self.from, TRIES, app.clock.now_ms());
+        taken.map(drop).map_err(too_many)
+    }
+
+    /// The second step was right.
+    pub fn right_code(&self, app: &App) {
+        if self.device.is_none() {
+            app.limiter.give_back("sign-in", &self.from, TRIES);
+        }
+    }
+
+    /// Under which name wrong codes of an account count.
+    pub fn factor(&self, account: AccountId) -> String {
+        self.device.clone().unwrap_or_else(|| account.to_string())
+    }
+}
+
+fn strike(app: &App, what: &'static str, who: &str, patience: Patience) -> Result<(), UsersError> {
+    app.limiter.strike(what, who, patience, app.clock.now_ms()).map_err(too_many)
+}
+
+fn too_many(wait: Duration) -> UsersError {
+    UsersError::TooMany(waiting(wait))
+}

@@ -1,0 +1,69 @@
+//! Writes of known devices.
+
+use crypto::token::TokenHash;
+use kernel::{AccountId, SignInId};
+use store::{ReadExt, WriteTx};
+
+use super::super::model::devices::{KnownDevice, KnownDevices};
+use super::UsersError;
+
+/// How many of a person are kept; the one that was used longest ago goes first.
+const MOST: usize = 20;
+
+/// The cookies of the device on which somebody signs in.
+#[derive(Clone)]
+pub struct DeviceCookies {
+    /// The hash of the one that it gets now.
+    pub new: TokenHash,
+    /// That of the one that it sent, which is known no more.
+    pub former: Option<TokenHash>,
+}
+
+/// Keeps the device of a sign-in.
+pub(super) fn keep(
+    tx: &mut WriteTx<'_>,
+    (account, sign_in): (AccountId, SignInId),
+    cookies: DeviceCookies,
+) -> Result<(), UsersError> {
+    let known = tx.get::<KnownDevices>(account)?;
+    let mut devices = known.map_or_else(Vec::new, |known| known.devices);
+    devices.retain(|one| Some(one.hash) != cookies.former);
+    devices.drain(..(devices.len() + 1).saturating_sub(MOST));
+    devices.push(KnownDevice { hash: cookies.new, sign_in, at: tx.now() });
+    tx.put(&KnownDevices { account, devices })?;
+    Ok(())
+}
+
+/// Forgets the devices of a person, except that of one sign-in.
+pub(super) fn forget_others(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    keep: Option<SignInId>,
+) -> Result<(), UsersError> {
+    retain(tx, account, |one| Some(one.sign_in) == keep)
+}
+
+/// Forgets the device of a sign-in.
+pub(super) fn forget(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    sign_in: SignInId,
+) -> Result<(), UsersError> {
+    retain(tx, account, |one| one.sign_in != sign_in)
+}
+
+fn retain(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    stays: impl Fn(&KnownDevice) -> bool,
+) -> Result<(), UsersError> {
+    let Some(mut known) = tx.get::<KnownDevices>(account)? else { return Ok(()) };
+    let before = known.devices.len();
+    known.devices.retain(stays);
+    if known.devices.is_empty() {
+        tx.delete::<KnownDevices>(account)?;
+    } else if known.devices.len() != before {
+        tx.put(&known)?;
+    }
+    Ok(())
+}
