@@ -29,6 +29,21 @@ pub enum Command {
     Login(Login),
     /// Forget the tokens of a connection
     SignOut(Named),
+    /// The agents, routines and settings that use a connection
+    Uses(Named),
+    /// Remove a connection and its key
+    Remove(Remove),
+}
+
+/// Flags of `hq connection remove`.
+#[derive(Args)]
+pub struct Remove {
+    #[command(flatten)]
+    which: Named,
+    /// The connection, by name or id, that agents, routines and settings use in its place [default: what the workspace
+    /// uses]
+    #[arg(long, value_name = "CONNECTION")]
+    replacement: Option<String>,
 }
 
 /// Which connection.
@@ -68,6 +83,25 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &all, &or_none(lines, NO_CONNECTION))
         }
         Command::Login(flags) => login(common, door, flags).await,
+        Command::Uses(which) => {
+            let path = format!("{PATH}/{}/uses", found(door, &which).await?);
+            let all = door.call(Ask::get(path).within(which.place.workspace.as_ref())).await?;
+            let line = |one: &Value| format!("{}  {}", word(one, "kind"), word(one, "name"));
+            let lines: Vec<String> = items(&all).iter().map(line).collect();
+            print(common, &all, &or_none(lines, "Nothing uses this connection."))
+        }
+        Command::Remove(Remove { which, replacement }) => {
+            let mut path = format!("{PATH}/{}", found(door, &which).await?);
+            let place = which.place;
+            let workspace = place.workspace.clone();
+            if let Some(name) = replacement {
+                let other = found(door, &Named { name, place }).await?;
+                path = format!("{path}?replacement={other}");
+            }
+            door.open(Ask::delete(path).within(workspace.as_ref())).await?;
+            let done = json!({ "removed": which.name });
+            print(common, &done, &[format!("{} is removed", which.name)])
+        }
         Command::SignOut(which) => {
             let path = format!("{PATH}/{}/account", found(door, &which).await?);
             door.open(Ask::delete(path).within(which.place.workspace.as_ref())).await?;

@@ -567,3 +567,79 @@ async fn how_connections_stand_is_told_in_eight_words() {
     assert_eq!((one["items"].as_array().map(Vec::len), &one["more"]), (Some(1), &json!(true)));
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_uses_a_connection_is_listed_and_moves_to_its_replacement_in_one_act() {
+    let hq = TestHq::start().await;
+    let (api, owner) = (hq.api().await, hq.owner());
+    let url = "http://127.0.0.1:9/v1";
+    let with = |name: &str, default: &str| {
+        let mut wish = body(name, "openai", url);
+        wish["default_model"] = json!(default);
+        wish
+    };
+    let old = connect(&api, &with("Old", "gpt-5.2")).await;
+    let new = connect(&api, &with("New", "gpt-6")).await;
+    let default = json!({ "connection": old, "model": "gpt-5.2" });
+    let set = api.json("PUT", "/api/v1/connections/default", &default).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    let ada = json!({ "name": "Ada", "connection": old, "model": "gpt-5.2" });
+    let ada = api.post("/api/v1/agents", &ada).await;
+    assert_eq!(ada.status, StatusCode::CREATED, "{}", ada.text);
+    let ada = ada.json()["id"].as_str().expect("an id").to_owned();
+    let list = json!({ "models": [{ "connection": old, "model": "gpt-5.2" }] });
+    let set = api.json("PUT", "/api/v1/connections/fallbacks", &list).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    let routine = json!({
+        "agent": "ada",
+        "name": "Look",
+        "instruction": "Look at what came in.",
+        "model": "old/gpt-5.2",
+        "schedule": { "cadence_type": "every_n_minutes", "interval_n": 30 },
+    });
+    let routine = api.post("/api/v1/routines", &routine).await;
+    assert_eq!(routine.status, StatusCode::CREATED, "{}", routine.text);
+    let routine = routine.json()["id"].as_str().expect("an id").to_owned();
+
+    let uses = api.get(&format!("/api/v1/connections/{old}/uses")).await.json();
+    let kinds: Vec<_> = uses["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (one["kind"].as_str().expect("a kind"), one["name"].as_str().expect("a name")))
+        .collect();
+    let wanted = [
+        ("default", "Workspace"),
+        ("fallbacks", "Workspace"),
+        ("agent", "Ada"),
+        ("routine", "Look"),
+    ];
+    assert_eq!(kinds, wanted, "{uses}");
+    let place = format!("/w/marlow-cargo/settings/connections/{old}");
+    let page = owner.get(&place).await;
+    assert_eq!(page.texts("#uses b"), ["Workspace", "Workspace", "Ada", "Look"], "{}", page.text);
+    assert_eq!(page.texts("#f-replacement option"), ["None", "New"]);
+
+    let itself = api.call("DELETE", &format!("/api/v1/connections/{old}?replacement={old}")).await;
+    assert_eq!(itself.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", itself.text);
+    let gone = owner.form(&format!("{place}/delete"), &[("replacement", new.as_str())]).await;
+    assert!(gone.location().is_some(), "{}", gone.text);
+    let all = api.get("/api/v1/connections").await.json();
+    assert_eq!(all["default"], json!({ "connection": new, "model": "gpt-6" }), "{all}");
+    let moved = api.get(&format!("/api/v1/agents/{ada}")).await.json();
+    let model = (&moved["connection"], &moved["model"]);
+    assert_eq!(model, (&json!(new), &json!("gpt-6")), "{moved}");
+    let list = api.get("/api/v1/connections/fallbacks").await.json();
+    assert_eq!(list["models"], json!([{ "connection": new, "model": "gpt-6" }]), "{list}");
+    let routine = api.get(&format!("/api/v1/routines/{routine}")).await.json();
+    assert_eq!(routine["model"], "new/gpt-6", "{routine}");
+
+    // One act: taking it back brings the connection and all that used it back.
+    let told = api.get(&format!("/api/v1/history/agents/{ada}")).await.json();
+    let entry = &told["items"][0]["seq"];
+    let undone = api.post("/api/v1/undo", &json!({ "entry": entry })).await;
+    assert_eq!(undone.status, StatusCode::OK, "{}", undone.text);
+    let all = api.get("/api/v1/connections").await.json();
+    assert_eq!(all["default"], json!({ "connection": old, "model": "gpt-5.2" }), "{all}");
+    hq.finish().await;
+}

@@ -5,7 +5,7 @@ use crate::runs::model::ModelSource;
 use crate::tasks::model::Task;
 use crate::workspace::model::Settings;
 use kernel::key::KeyBuf;
-use kernel::{AgentId, ConnectionId, Route, Thinking};
+use kernel::{ConnectionId, Route, Thinking};
 use providers::base::{self, Base, BaseError, Server};
 use providers::catalog::{self, Model, Price};
 use providers::model::{Abilities, ModelInfo};
@@ -20,6 +20,7 @@ pub mod named;
 pub mod offered;
 pub mod standing;
 pub mod turns;
+pub mod uses;
 pub mod vectors;
 
 pub use super::provider::{format_of, with_key};
@@ -71,15 +72,6 @@ pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Connection>, Stor
 /// When the disk fails.
 pub fn key(tx: &impl ReadExt, id: ConnectionId) -> Result<Option<ConnectionKey>, StoreError> {
     tx.get(id)
-}
-
-/// The agents that name this connection themselves.
-///
-/// # Errors
-/// When the disk fails.
-pub fn agents_of(tx: &impl ReadExt, id: ConnectionId) -> Result<Vec<Agent>, StoreError> {
-    let ids: Vec<AgentId> = tx.referrers::<Agent, Connection>(id, 1, 500)?;
-    ids.into_iter().filter_map(|id| tx.get(id).transpose()).collect()
 }
 
 /// What is asked for: who may choose a model, from the strongest word to the weakest.

@@ -15,6 +15,7 @@ use super::queries::{self, PRACTICE};
 use super::rests::Candidate;
 
 pub mod paid;
+pub mod removal;
 pub mod sign_in;
 pub mod turns;
 pub mod vectors;
@@ -37,6 +38,9 @@ pub enum ConnectionError {
     /// No such connection.
     #[error("connection {0} does not exist")]
     NotFound(ConnectionId),
+    /// It cannot take the place of the one that is removed.
+    #[error("this connection cannot be the replacement; choose another one that has a model")]
+    BadReplacement,
     /// The name is empty or too long.
     #[error("a name has 1 to {MAX_NAME} characters")]
     BadName,
@@ -110,6 +114,7 @@ impl Problem for ConnectionError {
             Self::Base(_) => "address_invalid",
             Self::KeyMissing | Self::KeyAgain => "key_missing",
             Self::BadModel => "model_invalid",
+            Self::BadReplacement => "replacement_invalid",
             Self::BadPrice => "price_invalid",
             Self::Unreadable(_) => "key_unreadable",
             Self::NoWorkspace => "workspace_not_set_up",
@@ -148,6 +153,7 @@ impl Problem for ConnectionError {
             Self::Base(_) => "base_url",
             Self::KeyMissing | Self::KeyAgain | Self::Unreadable(_) => "key",
             Self::BadModel => "default_model",
+            Self::BadReplacement => "replacement",
             Self::BadPrice => "price",
             Self::TooManyKeys => "more_key",
             Self::TooManyModels => "models",
@@ -329,17 +335,6 @@ fn origin(url: &str) -> &str {
     let rest = url.find("://").map_or(0, |at| at + 3);
     let end = url[rest..].find('/').map_or(url.len(), |at| rest + at);
     &url[..end]
-}
-
-/// Removes a connection and its key. Agents and the workspace that named it use the next in line.
-///
-/// # Errors
-/// `NotFound`.
-pub fn delete(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<Connection, ConnectionError> {
-    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
-    tx.delete::<Connection>(id)?;
-    tx.emit(Event::ConnectionChanged { connection: id });
-    Ok(connection)
 }
 
 /// What a provider lists.

@@ -336,7 +336,7 @@ pub(super) async fn connect(
         }
         Ok(made) => {
             let id = made.id;
-            ws.write(&by_setup(), move |tx| connection_rules::delete(tx, id)).await?;
+            ws.write(&by_setup(), move |tx| connection_rules::removal::delete(tx, id, None)).await?;
             forget_key(&app, id);
             let field = if preset.asks_address { "base_url" } else { "key" };
             Wrong::field(field, made.told.text)
@@ -400,7 +400,7 @@ fn only_one(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<ConnectionId, Conn
         one.id != id && answers(one) && (one.wire, &one.base_url, &one.key_hint) == place
     })?;
     let Some(other) = other else { return Ok(id) };
-    connection_rules::delete(tx, id)?;
+    connection_rules::removal::delete(tx, id, None)?;
     Ok(other)
 }
 

@@ -424,7 +424,7 @@ async fn a_list_or_key_that_makes_no_sense_is_refused() {
     fall_back(&office, None, twice).await;
     let kept =
         office.ws().read(|snap| features::connections::queries::turns::fallbacks(snap, None));
-    assert_eq!(kept.expect("a list").len(), 1);
+    assert_eq!(kept.expect("a list").models.len(), 1);
     office.hq.finish().await;
 }
 

@@ -13,7 +13,7 @@ use providers::error::ErrorClass;
 use store::{ReadExt, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Patch, Path, sent};
+use web::extract::{Json, Patch, Path, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -27,6 +27,7 @@ use features::connections::logins::Leaving;
 use features::connections::model::{Connection, ListedModel, Wire};
 use features::connections::provider::{forget_key, seal_key, watch_key};
 use features::connections::queries::standing::status_of;
+use features::connections::queries::uses::{Use, UseKind};
 use features::connections::queries::{self, PRACTICE, PRACTICE_LABEL, eligible, turns as reads};
 use features::connections::rules::{
     self, Changes, ConnectionError, Effect, KeyChange, NewConnection,
@@ -51,7 +52,12 @@ pub fn routes() -> Routes {
             Doc::new("Change a connection").if_match().body::<PatchBody>().returns::<View>()
         }))
         .delete(one, delete.needs(Can::Admin).doc(|| {
-            Doc::new("Remove a connection and its key").status(204)
+            Doc::new("Remove a connection and its key; what uses it moves to the replacement")
+                .query::<Removal>()
+                .status(204)
+        }))
+        .get("/connections/{id}/uses", uses.needs(Can::Read).doc(|| {
+            Doc::new("The agents, routines and settings that use a connection").returns::<Uses>()
         }))
         .post("/connections/{id}/test", test.needs(Can::Admin).doc(|| {
             Doc::new("Really call the provider and keep what it said")
@@ -456,14 +462,46 @@ async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(), Connecti
     }
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Removal {
+    /// The connection that agents, routines and settings use from then on: with the same model where it lists it, else
+    /// with its default model. Without it they use what the workspace uses.
+    replacement: Option<ConnectionId>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Uses {
+    items: Vec<UseView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct UseView {
+    kind: UseKind,
+    /// Of the agent or routine; "Workspace" for a setting.
+    name: String,
+    /// Its page.
+    href: String,
+}
+
+async fn uses(ws: Ws, Path(id): Path<ConnectionId>) -> Result<Json<Uses>, ApiError> {
+    let found = ws.read(|snap| {
+        snap.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+        Ok::<_, ConnectionError>(queries::uses::of(snap, id)?)
+    })?;
+    let view = |one: Use| UseView { kind: one.kind, name: one.name, href: ws.url(&one.path) };
+    Ok(Json(Uses { items: found.into_iter().map(view).collect() }))
+}
+
 async fn delete(
     ws: Ws,
     who: Person,
     once: Once,
     Path(id): Path<ConnectionId>,
+    Query(wanted): Query<Removal>,
 ) -> Result<Response, ApiError> {
     let leaving = Leaving::of(&ws, id);
-    ws.write(&who, once.run(move |tx| rules::delete(tx, id))).await?;
+    let to = wanted.replacement;
+    ws.write(&who, once.run(move |tx| rules::removal::delete(tx, id, to))).await?;
     forget_key(&ws.app, id);
     if let Some(leaving) = leaving {
         leaving.tell(&ws);

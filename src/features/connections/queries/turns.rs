@@ -32,17 +32,26 @@ pub fn slots(tx: &impl ReadExt, connection: ConnectionId) -> Result<Vec<u32>, St
     Ok(slots)
 }
 
-/// An agent's own list to fall back on, or the workspace's; empty where there is none.
+/// The list of fallback models that counts.
+pub struct FallbackList {
+    /// Whether an agent has it for itself, perhaps an empty one; else it is the workspace's.
+    pub is_own: bool,
+    /// In order.
+    pub models: Vec<Named>,
+}
+
+/// The list that counts for an agent: its own, or else the workspace's; the workspace's where no agent is given.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Named>, StoreError> {
-    Ok(tx.get::<Fallbacks>(Fallbacks::key(agent))?.map_or_else(Vec::new, |list| list.models))
-}
-
-/// An agent's own list to fall back on, and an empty one where it is to have nobody; nothing where the workspace's counts.
-pub fn own_fallbacks(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Vec<Named>>, StoreError> {
-    Ok(tx.get::<Fallbacks>(Fallbacks::key(Some(agent)))?.map(|list| list.models))
+pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<FallbackList, StoreError> {
+    if agent.is_some()
+        && let Some(own) = tx.get::<Fallbacks>(Fallbacks::key(agent))?
+    {
+        return Ok(FallbackList { is_own: true, models: own.models });
+    }
+    let list = tx.get::<Fallbacks>(Fallbacks::key(None))?;
+    Ok(FallbackList { is_own: false, models: list.map_or_else(Vec::new, |list| list.models) })
 }
 
 /// Everybody who may answer for a choice, in order, whether they rest or not: the model that was chosen with each of
@@ -58,11 +67,8 @@ pub fn candidates(
 ) -> Result<Vec<Candidate>, StoreError> {
     let first = Named { connection: choice.connection, model: choice.model.clone() };
     let more = match choice.source {
-        ModelSource::Agent => match own_fallbacks(tx, agent)? {
-            Some(own) => own,
-            None => fallbacks(tx, None)?,
-        },
-        ModelSource::Workspace => fallbacks(tx, None)?,
+        ModelSource::Agent => fallbacks(tx, Some(agent))?.models,
+        ModelSource::Workspace => fallbacks(tx, None)?.models,
         ModelSource::Message
         | ModelSource::Session
         | ModelSource::Task
@@ -298,11 +304,9 @@ pub fn fallback_fields(
     tx: &impl ReadExt,
     agent: Option<AgentId>,
 ) -> Result<Vec<Place>, StoreError> {
-    let own = match agent {
-        Some(agent) => own_fallbacks(tx, agent)?,
-        None => Some(fallbacks(tx, None)?),
-    };
-    let (follows, list) = (own.is_none(), own.unwrap_or_default());
+    let counts = fallbacks(tx, agent)?;
+    let follows = agent.is_some() && !counts.is_own;
+    let list = if follows { Vec::new() } else { counts.models };
     let picks = super::picks(tx)?;
     let fields = [("first", "Fallback models"), ("second", "Then"), ("third", "Then")];
     let mut out = Vec::new();

@@ -50,7 +50,7 @@ pub fn change_connection(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 
 pub fn drop_connection(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     let id = one::<Connection>(tx, a)?.id;
-    by_rule(connections::delete(tx, id))
+    by_rule(connections::removal::delete(tx, id, None))
 }
 
 pub fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {

@@ -11,7 +11,7 @@ use features::connections::provider::{forget_spare, seal_key, watch_spare};
 use features::connections::queries::turns as reads;
 use features::connections::rules::{ConnectionError, turns};
 use kernel::{AgentId, Can, ConnectionId};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, WriteTx};
 use web::error::ApiError;
 use web::extract::{Json, Path, Path2, Query};
 use web::idempotency::Once;
@@ -120,18 +120,10 @@ struct Whose {
 }
 
 fn fallbacks(ws: &Ws, agent: Option<AgentId>) -> Result<Json<Fallbacks>, ApiError> {
-    let (own, models) = ws.read(|snap| {
-        let own = match agent {
-            Some(agent) => reads::own_fallbacks(snap, agent)?,
-            None => None,
-        };
-        Ok::<_, StoreError>(match own {
-            Some(models) => (true, models),
-            None => (false, reads::fallbacks(snap, None)?),
-        })
-    })?;
+    let list = ws.read(|snap| reads::fallbacks(snap, agent))?;
     let name = |n: Named| ModelName { connection: n.connection, model: n.model };
-    Ok(Json(Fallbacks { agent, own, models: models.into_iter().map(name).collect() }))
+    let models = list.models.into_iter().map(name).collect();
+    Ok(Json(Fallbacks { agent, own: list.is_own, models }))
 }
 
 async fn list(ws: Ws, Query(whose): Query<Whose>) -> Result<Json<Fallbacks>, ApiError> {

@@ -6,14 +6,12 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::agents::queries::{self as agents, Called};
 use features::connections::model::{Connection, SpareKeys, Window, Wire};
 use features::connections::provider::{forget_key, seal_key, watch_key};
 use features::connections::queries;
+use features::connections::queries::uses::{Use, UseKind};
 use features::connections::rules::{self, Changes, ConnectionError, KeyChange};
-use features::workspace::model::Settings;
 use kernel::ConnectionId;
-use kernel::text::listed;
 use store::{ReadExt, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path};
@@ -99,6 +97,10 @@ struct EditPage {
     more_keys: Vec<KeyView>,
     keys_href: String,
     removal: String,
+    /// What uses it, up to [`MOST_USES`].
+    uses: Vec<Use>,
+    more_uses: String,
+    replacements: Vec<Choice>,
     /// Whether agents without a model of their own use Practice.
     on_practice: bool,
     href: String,
@@ -157,15 +159,22 @@ fn page(
     wrong: Wrong,
 ) -> Result<EditPage, PageError> {
     let id = connection.id;
-    let (agents, settings, spare) = ws.read(|snap| {
+    let (mut uses, others, on_practice, spare) = ws.read(|snap| {
         let spare = snap.get::<SpareKeys>(id)?.map_or_else(Vec::new, |spare| spare.keys);
-        let called = Called::among(&agents::all(snap)?);
-        let agents: Vec<String> =
-            queries::agents_of(snap, id)?.iter().map(|agent| called.name(agent)).collect();
-        Ok::<_, ConnectionError>((agents, snap.get::<Settings>(())?, spare))
+        let mut others = queries::all(snap)?;
+        others.retain(|one| one.id != id && queries::first_model(one).is_some());
+        let uses = queries::uses::of(snap, id)?;
+        Ok::<_, ConnectionError>((uses, others, queries::on_practice(snap)?, spare))
     })?;
-    let on_practice = settings.as_ref().is_none_or(|one| one.default_connection.is_none());
-    let is_default = settings.is_some_and(|settings| settings.default_connection == Some(id));
+    let removal = removal(&uses);
+    let more = uses.len().saturating_sub(MOST_USES);
+    uses.truncate(MOST_USES);
+    let mut replacements = Vec::new();
+    if !uses.is_empty() && !others.is_empty() {
+        replacements.push(Choice::new("", "None", true));
+        let choice = |one: &Connection| Choice::new(one.id.to_string(), &one.name, false);
+        replacements.extend(others.iter().map(choice));
+    }
     let mut models =
         vec![Choice::new("", "The balanced one of its list", v.default_model.is_empty())];
     let listed = connection.models.iter();
@@ -205,7 +214,13 @@ fn page(
             })
             .collect(),
         keys_href: href("/keys"),
-        removal: removal(&agents, is_default),
+        removal,
+        uses: uses.into_iter().map(|one| Use { path: ws.url(&one.path), ..one }).collect(),
+        more_uses: match more {
+            0 => String::new(),
+            n => format!("And {n} more."),
+        },
+        replacements,
         on_practice,
         href: href(""),
         test_href: href("/test"),
@@ -216,16 +231,20 @@ fn page(
     })
 }
 
+/// So many that use a connection are named on its page.
+const MOST_USES: usize = 50;
+
 /// What happens to those who use a connection that goes.
-fn removal(agents: &[String], is_default: bool) -> String {
+fn removal(uses: &[Use]) -> String {
     let mut text = "Its key is deleted.".to_owned();
-    if !agents.is_empty() {
-        let verb = if agents.len() == 1 { "uses" } else { "use" };
-        text = format!("{text} {} then {verb} what the workspace uses.", listed(agents));
+    if uses.is_empty() {
+        return format!("{text} Nothing uses this connection.");
     }
-    if is_default {
-        text =
-            format!("{text} The workspace goes back to practice until you choose another model.");
+    text = format!(
+        "{text} Without a replacement, what is listed here uses the workspace\u{2019}s model."
+    );
+    if uses.iter().any(|one| one.kind == UseKind::Default) {
+        text = format!("{text} The workspace itself goes back to practice.");
     }
     text
 }

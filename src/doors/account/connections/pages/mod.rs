@@ -152,15 +152,26 @@ async fn choose(
     Ok(flash::say(app, Flash::ok(text), hx.go_to(&ws.url(next))))
 }
 
+#[derive(Deserialize)]
+struct Removal {
+    #[serde(default)]
+    replacement: String,
+}
+
 async fn remove(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Path(id): Path<ConnectionId>,
+    Form(typed): Form<Removal>,
 ) -> Result<Response, PageError> {
+    let to = match typed.replacement.as_str() {
+        "" => None,
+        id => Some(id.parse().map_err(|_| ConnectionError::BadReplacement)?),
+    };
     let leaving = Leaving::of(&ws, id);
-    let gone = ws.write(&who, move |tx| rules::delete(tx, id)).await?;
+    let gone = ws.write(&who, move |tx| rules::removal::delete(tx, id, to)).await?;
     forget_key(&app, id);
     if let Some(leaving) = leaving {
         leaving.tell(&ws);
