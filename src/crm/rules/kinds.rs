@@ -12,15 +12,15 @@ use uuid::Uuid;
 use super::fields::{checked, def_of};
 use super::imports::{Stays, day};
 use super::suggestions::void_field;
-use super::turns::{nothing_to, turns_other};
+use super::turns::{Progress, nothing_to, turns_other};
 use super::words::choices_of;
 use crate::cards::FIELD;
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
 use crate::model::{
-    Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState,
-    MAX_STAYED, NAME, Row, Shape, of_table,
+    Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState, NAME,
+    Row, Shape, of_table,
 };
 use crate::names::Known;
 
@@ -347,12 +347,14 @@ pub fn turn_conversion(
     if one.entries.is_empty() || (goes.is_none() && is_undone != (turn == Turn::Forth)) {
         return Err(CrmError::Refused(nothing_to(turn)));
     }
-    if goes.is_none() {
-        (one.kept, one.kept_fields, one.stayed) = (0, 0, Vec::new());
-        back::begin(&mut one.entries, turn);
-    }
+    progress(&mut one).begin(turn);
     one.state = ImportState::Undoing;
     put(tx, one)
+}
+
+fn progress(one: &mut Conversion) -> Progress<'_> {
+    let Conversion { entries, kept, kept_fields, stayed, .. } = one;
+    Progress { entries, kept, kept_fields, stayed }
 }
 
 /// Notes that an entry of a conversion was taken back, by which one, and what stayed; after the last one it is over.
@@ -362,17 +364,11 @@ pub fn turn_conversion(
 pub fn conversion_back(
     tx: &mut WriteTx<'_>,
     id: ConversionId,
-    (entry, by, stays): (u64, Option<u64>, Stays),
+    took: (u64, Option<u64>, Stays),
 ) -> Result<(), CrmError> {
     let mut one = conversion_of(tx, id)?;
-    if !back::left(&one.entries).contains(&entry) {
-        return Ok(());
-    }
-    one.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
-    one.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
-    let room = MAX_STAYED.saturating_sub(one.stayed.len());
-    one.stayed.extend(stays.told.into_iter().take(room));
-    match back::took(&mut one.entries, Some(entry), by) {
+    let Some(over) = progress(&mut one).took(took) else { return Ok(()) };
+    match over {
         Some(Turn::Back) => one.state = ImportState::Undone,
         Some(Turn::Forth) => one.state = ImportState::Done,
         None => {}

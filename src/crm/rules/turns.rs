@@ -6,7 +6,7 @@ use store::WriteTx;
 use super::imports::{Stays, import_of, put};
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
-use crate::model::{Import, ImportState, MAX_STAYED};
+use crate::model::{Import, ImportState, MAX_STAYED, Stayed};
 
 /// Lets an import be taken back, or brought forth again. One for which that goes on already goes on.
 ///
@@ -31,13 +31,51 @@ pub fn turn_import(tx: &mut WriteTx<'_>, id: ImportId, turn: Turn) -> Result<Imp
         (ImportState::Undone, Turn::Forth) if is_there => {}
         (_, turn) => return Err(CrmError::Refused(nothing_to(turn))),
     }
-    if goes.is_none() {
-        (import.kept, import.kept_fields, import.stayed) = (0, 0, Vec::new());
-        back::begin(&mut import.entries, turn);
-    }
+    progress(&mut import).begin(turn);
     import.state = ImportState::Undoing;
-    after_turn(&mut import, (None, None));
+    let over = back::took(&mut import.entries, None, None);
+    after_turn(&mut import, over);
     put(tx, import)
+}
+
+/// What an import and a conversion note while they are taken back.
+pub(super) struct Progress<'r> {
+    pub entries: &'r mut Vec<u64>,
+    pub kept: &'r mut u32,
+    pub kept_fields: &'r mut u32,
+    pub stayed: &'r mut Vec<Stayed>,
+}
+
+impl Progress<'_> {
+    /// Begins, unless it goes on.
+    pub(super) fn begin(self, turn: Turn) {
+        if back::turn(self.entries).is_none() {
+            (*self.kept, *self.kept_fields) = (0, 0);
+            self.stayed.clear();
+            back::begin(self.entries, turn);
+        }
+    }
+
+    /// Notes that an entry was taken back, by which one, and what stayed. Nothing when that is noted already; else which
+    /// way it went, after the last one.
+    pub(super) fn took(
+        self,
+        (entry, by, stays): (u64, Option<u64>, Stays),
+    ) -> Option<Option<Turn>> {
+        if !back::left(self.entries).contains(&entry) {
+            return None;
+        }
+        *self.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
+        *self.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
+        let room = MAX_STAYED.saturating_sub(self.stayed.len());
+        self.stayed.extend(stays.told.into_iter().take(room));
+        Some(back::took(self.entries, Some(entry), by))
+    }
+}
+
+fn progress(import: &mut Import) -> Progress<'_> {
+    let Import { entries, kept, kept_fields, stayed, .. } = import;
+    Progress { entries, kept, kept_fields, stayed }
 }
 
 /// Why something that is taken back is not brought forth, and the other way round.
@@ -56,10 +94,10 @@ pub(super) fn nothing_to(turn: Turn) -> String {
     }
 }
 
-/// Takes in that an entry was taken back; after the last one it is over.
-fn after_turn(import: &mut Import, (entry, by): (Option<u64>, Option<u64>)) {
+/// After the last entry was taken back, the import is over.
+fn after_turn(import: &mut Import, over: Option<Turn>) {
     let is_whole = import.rows <= import.next;
-    match back::took(&mut import.entries, entry, by) {
+    match over {
         Some(Turn::Back) => import.state = ImportState::Undone,
         Some(Turn::Forth) if is_whole => import.state = ImportState::Done,
         Some(Turn::Forth) => import.state = ImportState::Cancelled,
@@ -74,16 +112,10 @@ fn after_turn(import: &mut Import, (entry, by): (Option<u64>, Option<u64>)) {
 pub fn taken_back(
     tx: &mut WriteTx<'_>,
     id: ImportId,
-    (entry, by, stays): (u64, Option<u64>, Stays),
+    took: (u64, Option<u64>, Stays),
 ) -> Result<Import, CrmError> {
     let mut import = import_of(tx, id)?;
-    if !back::left(&import.entries).contains(&entry) {
-        return Ok(import);
-    }
-    import.kept += u32::try_from(stays.records).unwrap_or(u32::MAX);
-    import.kept_fields += u32::try_from(stays.fields).unwrap_or(u32::MAX);
-    let room = MAX_STAYED.saturating_sub(import.stayed.len());
-    import.stayed.extend(stays.told.into_iter().take(room));
-    after_turn(&mut import, (Some(entry), by));
+    let Some(over) = progress(&mut import).took(took) else { return Ok(import) };
+    after_turn(&mut import, over);
     put(tx, import)
 }
