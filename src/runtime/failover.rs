@@ -341,31 +341,23 @@ impl Turn {
 
     async fn nobody_answers(&mut self, last: &ProviderError) -> Result<Step, EngineError> {
         let all = self.chooser.chain.said.join("; ");
-        let last = ProviderError { message: last.class.explained(&last.message), ..last.clone() };
-        self.give_up_with(&last, Some(format!("Nobody on the list answered: {all}."))).await
+        let last_said = last.class.explained(&last.message);
+        let why = format!("{last_said} Nobody on the list answered: {all}.");
+        self.give_up_with(last.class, why).await
     }
 
     async fn give_up(&mut self, error: &ProviderError) -> Result<Step, EngineError> {
-        let message = error.class.explained(&error.message);
-        self.give_up_with(&ProviderError { message, ..error.clone() }, None).await
+        self.give_up_with(error.class, error.class.explained(&error.message)).await
     }
 
-    /// Nobody can answer, as the error says in a sentence. Where all that lacks is a person who signs in, the run waits for
+    /// Nobody can answer, for a reason in sentences. Where all that lacks is a person who signs in, the run waits for
     /// that; else it ends.
-    async fn give_up_with(
-        &mut self,
-        error: &ProviderError,
-        more: Option<String>,
-    ) -> Result<Step, EngineError> {
+    async fn give_up_with(&mut self, class: ErrorClass, why: String) -> Result<Step, EngineError> {
         let out = self.chooser.chain.tried.iter().find(|(_, class)| *class == ErrorClass::SignIn);
         let out = match out {
             Some((who, _)) => who.clone(),
-            None if error.class == ErrorClass::SignIn => self.chooser.chain.now.clone(),
-            None => {
-                let reason = [Some(error.message.clone()), more];
-                let reason: Vec<String> = reason.into_iter().flatten().collect();
-                return self.failed_for_good(error.class, reason.join(" ")).await;
-            }
+            None if class == ErrorClass::SignIn => self.chooser.chain.now.clone(),
+            None => return self.failed_for_good(class, why).await,
         };
         let label = label(&self.talk.journal.ws, &out)?;
         let detail = format!(

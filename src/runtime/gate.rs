@@ -391,7 +391,7 @@ impl Turn {
             arguments,
         };
         let secrets = self.secrets_of(entry.spec.name, &given)?;
-        let mut digest = digest_of(entry.spec.name, &plan, &secrets);
+        let digest = digest_of(entry.spec.name, &plan, &secrets);
         let mut act = AtSite::look(ws, (agent, run), entry.spec.name, &plan.arguments).await;
         let sent = read.as_ref().map(|_| Sent::of(entry.spec.name, &given));
         let sent = sent.unwrap_or_default().at(act.as_ref().and_then(AtSite::host));
@@ -419,15 +419,21 @@ impl Turn {
             None => weigh::weigh(snap, &agents, Some(run), &facts),
         })?;
         let is_asked = verdict.leave == Leave::Ask || answered.is_some();
-        if is_asked && line.as_ref().is_some_and(loads::may_load) {
+        let is_at_site = AtSite::is_one(entry.spec.name);
+        let binds = is_asked && is_at_site && act.is_some();
+        let loads = is_asked && line.as_ref().is_some_and(loads::may_load);
+        if loads {
             plan = with_loaded(plan, ws.agent_folder(&self.setting.agent.slug)).await?;
-            digest = digest_of(entry.spec.name, &plan, &secrets);
         }
-        if AtSite::is_one(entry.spec.name) {
-            if let Some(act) = act.as_mut().filter(|_| is_asked) {
-                act.bind(ws, &mut plan).await;
-                digest = digest_of(entry.spec.name, &plan, &secrets);
-            }
+        if let Some(act) = act.as_mut().filter(|_| binds) {
+            act.bind(ws, &mut plan).await;
+        }
+        // A plan that binds nothing more is the one that was weighed.
+        let digest = match loads || binds {
+            true => digest_of(entry.spec.name, &plan, &secrets),
+            false => digest,
+        };
+        if is_at_site {
             AtSite::expect(act.as_ref(), ws, agent, (run, self.talk.journal.steps + 1));
         }
         let may_review = verdict.leave == Leave::Ask

@@ -66,8 +66,8 @@ pub(crate) struct Live {
     pub(crate) stdin: Arc<Stdin>,
     /// How far its agent has heard of it.
     pub(crate) heard: Mutex<Heard>,
-    /// The files of its agent when it was left running.
-    before: folder::Marks,
+    /// The files of its agent when it was left running, where what it writes counted as untrusted then.
+    before: Option<folder::Marks>,
     /// How often its agent wished to hear of a line: the newest wish counts.
     wishes: AtomicU32,
 }
@@ -138,8 +138,13 @@ impl Jobs {
         };
         let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
         let root = cx.folder.clone();
-        let marks = blocking(move || folder::marks(&root)).await;
-        let before = marks.map_err(|error| StoreError::Failed(error.to_string()))?;
+        let before = match cx.ws.read(|snap| outside::is_of_job(snap, cx.agent, cx.session))? {
+            true => {
+                let marks = blocking(move || folder::marks(&root)).await;
+                Some(marks.map_err(|error| StoreError::Failed(error.to_string()))?)
+            }
+            false => None,
+        };
         let job = cx.ws.order(by, JobBegun { new }).await?;
         let live = Arc::new(Live {
             ws: cx.ws.id,
@@ -177,8 +182,8 @@ impl Jobs {
         live: Arc<Live>,
         wanted: Regex,
     ) -> std::io::Result<()> {
-        let (own, number, session) = (ws.clone(), job.number, job.session);
-        let wanted_of = job.id;
+        let (own, number, id) = (ws.clone(), job.number, job.id);
+        let (agent, session) = (job.agent, job.session);
         let wish = live.wishes.fetch_add(1, Ordering::SeqCst) + 1;
         let mut news = News { offset: live.program.written()?.0, begun: String::new() };
         ws.spawn("look-out for a job", async move {
@@ -205,13 +210,11 @@ impl Jobs {
                         let line = own.app.redactor.masked(Spot::Tools, &line).into_owned();
                         let line = ellipsis(&line, 500);
                         // ok: what cannot be read is marked.
-                        let label = own.read(|snap| outside::of(snap, session));
-                        let line = match label {
-                            Ok(None) => line,
-                            _ => untrusted::wrap(
-                                &untrusted::id_of(&format!("{wanted_of}/{wish}")),
-                                &line,
-                            ),
+                        let is_untrusted =
+                            own.read(|snap| outside::is_of_job(snap, agent, session));
+                        let line = match is_untrusted {
+                            Ok(false) => line,
+                            _ => untrusted::wrap(&untrusted::id_of(&format!("{id}/{wish}")), &line),
                         };
                         let text = format!("[Job {number} wrote: {line}]");
                         let told = own.order(BY, SessionTold { session, text });
@@ -460,14 +463,27 @@ async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), Engi
     if ws.upstream.is_some() {
         note_end(&live.folder, &outcome).await?;
     }
-    let paths = match root_of(ws, live.agent)? {
-        Some(root) => {
-            let before = live.before.clone();
-            blocking(move || folder::changed(&before, &folder::marks(&root))).await?
-        }
-        None => Vec::new(),
-    };
+    let paths = written_by(ws, id, live).await?;
     finish(ws, id, Finished { outcome, output, tail, detached }, paths).await
+}
+
+/// The files that a program may have written, where they get a label. Of one whose conversation got its label only while
+/// it ran these are all that were changed since it began.
+async fn written_by(ws: &Ws, id: JobId, live: &Live) -> Result<Vec<String>, EngineError> {
+    let is_untrusted = ws.read(|snap| match snap.get::<Job>(id)? {
+        Some(job) => outside::is_of_job(snap, job.agent, job.session),
+        // What is not in the mirror may be.
+        None => Ok(true),
+    })?;
+    let Some(root) = root_of(ws, live.agent)?.filter(|_| is_untrusted) else {
+        return Ok(Vec::new());
+    };
+    let (before, folder) = (live.before.clone(), live.folder.clone());
+    let changed = blocking(move || match before {
+        Some(before) => folder::changed(&before, &folder::marks(&root)),
+        None => folder::changed_with(&root, &folder),
+    });
+    changed.await
 }
 
 /// The folder of an agent that is there.

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::ToolCx;
+use crate::{ToolCx, ToolOutput};
 
 const NAME: &str = "EXTERNAL_UNTRUSTED_CONTENT";
 
@@ -24,6 +24,14 @@ pub fn id_of(seed: &str) -> String {
 #[must_use]
 pub fn wrap(id: &str, words: &str) -> String {
     format!("<<<{NAME} id={id}>>>\n{}\n<<<END_{NAME} id={id}>>>", neutral(words))
+}
+
+/// A result between marks, with all of it that is kept.
+#[must_use]
+pub fn around(cx: &ToolCx, output: ToolOutput) -> ToolOutput {
+    let id = id_for(cx);
+    let whole = output.whole.map(|whole| wrap(&id, &whole));
+    ToolOutput { text: wrap(&id, &output.text), whole, ..output }
 }
 
 /// A part of a text that came from outside, marked like the whole of it; any other as it is.

@@ -132,6 +132,15 @@ fn label(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
                 None => Ok(()),
             }
         }
+        // The label goes with what bore it; taken back, both come back.
+        Event::Row { id, act: RowAct::Deleted, .. } => match decode(id).map(Place::Record) {
+            Some(place) => rules::outside::accept(tx, &place).map(drop),
+            None => Ok(()),
+        },
+        Event::FileRemoved { file, .. } => rules::outside::accept(tx, &Place::of(*file)).map(drop),
+        Event::RoutineChanged { routine, act: RoutineAct::Deleted, .. } => {
+            rules::outside::accept(tx, &Place::of(*routine)).map(drop)
+        }
         // Runs tell of theirs in their events.
         Event::AgentFilesChanged { agent, path, .. } => {
             let place = Place::File { agent: *agent, path: path.clone() };
@@ -191,14 +200,13 @@ fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunEr
 /// What the session of a job that has ended reads. What one prints that may hear anybody, or whose session carries the
 /// label, is marked.
 fn job_ended(tx: &impl ReadExt, job: &Job) -> Result<String, StoreError> {
-    let hears = tx.get::<Agent>(job.agent)?.is_some_and(|agent| agent.network)
-        || queries::outside::of(tx, job.session)?.is_some();
+    let is_untrusted = queries::outside::is_of_job(tx, job.agent, job.session)?;
     let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
     let seconds = job.ended_at.map_or(0, |at| job.seconds(at));
     let command = ellipsis(job.command.trim(), 200);
     let tail = match job.tail.trim_end() {
         "" => "It wrote nothing.".to_owned(),
-        tail if hears => {
+        tail if is_untrusted => {
             let marked = untrusted::wrap(&untrusted::id_of(&job.id.to_string()), tail);
             format!("The end of its output:\n{marked}\n")
         }

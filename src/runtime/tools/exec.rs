@@ -351,7 +351,7 @@ async fn program(
     command.timeout = Some(Duration::from_secs(wanted.seconds));
     command.children = wanted.children;
     command.noted_in = Some(job.to_owned());
-    let hears = Hears::of_call(cx, args, agent.network).await?;
+    let hears = Hears::of_call(cx, args, &agent).await?;
     Ok(Program { command, hears, noting, way })
 }
 

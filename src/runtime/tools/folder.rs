@@ -35,7 +35,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// nobody has accepted since; `has` says for a path and the text whether it does.
 pub(crate) fn marked(
     cx: &ToolCx,
-    mut output: ToolOutput,
+    output: ToolOutput,
     has: impl Fn(&str, &str) -> bool,
 ) -> Result<ToolOutput, ToolError> {
     let written = cx.ws.read(|snap| match outside::of(snap, cx.session)? {
@@ -52,9 +52,7 @@ pub(crate) fn marked(
         Place::Task(_) | Place::Comment(_) | Place::Record(_) => false,
     };
     if is_written_now || written.iter().any(is_in) {
-        let id = untrusted::id_for(cx);
-        output.text = untrusted::wrap(&id, &output.text);
-        output.whole = output.whole.map(|whole| untrusted::wrap(&id, &whole));
+        return Ok(untrusted::around(cx, output));
     }
     Ok(output)
 }
@@ -63,7 +61,7 @@ pub(crate) fn marked(
 /// may be theirs.
 pub(crate) fn of_sessions(
     cx: &ToolCx,
-    mut output: ToolOutput,
+    output: ToolOutput,
     sessions: &[SessionId],
 ) -> Result<ToolOutput, ToolError> {
     let is_labelled = cx.ws.read(|snap| {
@@ -75,7 +73,7 @@ pub(crate) fn of_sessions(
         Ok::<_, StoreError>(false)
     })?;
     if is_labelled && !untrusted::is_in(&output.text) {
-        output.text = untrusted::wrap(&untrusted::id_for(cx), &output.text);
+        return Ok(untrusted::around(cx, output));
     }
     Ok(output)
 }

@@ -49,17 +49,16 @@ impl Hears {
     pub(super) async fn of_call(
         cx: &ToolCx,
         args: &Args,
-        network: bool,
+        agent: &Agent,
     ) -> Result<Self, ToolError> {
+        let network = agent.network;
         let known = cx.ws.read(|snap| Untrusted::of(snap, cx))?;
         if !network && known.is_empty() {
             return Ok(Self::Itself(Vec::new()));
         }
-        let agent = cx.ws.read(|snap| snap.get::<Agent>(cx.agent))?;
-        let slug = agent.map(|agent| agent.slug).unwrap_or_default();
         let at = Folders {
             root: cx.folder.clone(),
-            scratch: cx.ws.agent_scratch(&slug),
+            scratch: cx.ws.agent_scratch(&agent.slug),
             below: args.workdir.clone().unwrap_or_default(),
         };
         let (command, has_env) =
@@ -78,16 +77,12 @@ impl Hears {
         .await
     }
 
-    /// What a program that was left running has heard: its conversation carries the label when that was untrusted.
+    /// What a program that was left running has heard.
     pub(super) fn of_job(cx: &ToolCx, job: &Job) -> Result<Self, ToolError> {
-        let (agent, label) = cx.ws.read(|snap| {
-            Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, outside::of(snap, job.session)?))
-        })?;
-        let child = cx.child.as_ref().is_none_or(|child| child.may_network);
-        match label.is_some() || agent.is_some_and(|agent| agent.network) && child {
-            true => Ok(Self::Anybody),
-            false => Ok(Self::Itself(Vec::new())),
-        }
+        Ok(match cx.ws.read(|snap| outside::is_of_job(snap, job.agent, job.session))? {
+            true => Self::Anybody,
+            false => Self::Itself(Vec::new()),
+        })
     }
 
     /// What a program prints, between marks where it counts as untrusted.

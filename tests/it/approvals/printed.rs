@@ -102,3 +102,23 @@ async fn what_a_program_with_the_network_prints_and_writes_is_untrusted() {
     assert!(labels(&office, &ada, "cat later.html").await);
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_program_writes_after_its_conversation_got_the_label_is_untrusted() {
+    let office = Office::open().await;
+    let ada = free(&office, false).await;
+    let begins = json!({ "command": "read word; echo $word > later.txt", "background": true });
+    let says = json!({ "action": "write", "id": 1, "data": "go\n", "eof": true });
+    for turn in [Turn::call("exec", begins), Turn::call("contact_list", json!({}))] {
+        office.model.push(turn);
+    }
+    office.model.push(Turn::call("process", says)).usually(Turn::text("Done."));
+    let run = office.say(&ada, "Look and note it").await;
+    let place = Place::File { agent: ada.id, path: "later.txt".to_owned() };
+    let written = office
+        .until("the file", |snap| Ok(outside::is_written(snap, &place)?.then_some(true)))
+        .await;
+    assert!(written && is_labelled(&office, run));
+    office.hq.settle().await;
+    office.hq.finish().await;
+}

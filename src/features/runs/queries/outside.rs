@@ -1,5 +1,6 @@
 //! Reads of what conversations have read from outside, and of what they wrote down after that.
 
+use crate::agents::model::Agent;
 use crate::runs::model::{Brought, Outside, Place, Run, Written};
 use kernel::key::KeyBuf;
 use kernel::{AgentId, RunId, SessionId};
@@ -15,6 +16,20 @@ pub const MOST: usize = 1_000;
 /// When the disk fails.
 pub fn of(tx: &impl ReadExt, session: SessionId) -> Result<Option<Outside>, StoreError> {
     tx.get(session)
+}
+
+/// Whether what a program that is left running prints and writes counts as untrusted: its agent has the network, so that
+/// it may hear anybody, or its conversation carries the label.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_of_job(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    session: SessionId,
+) -> Result<bool, StoreError> {
+    let has_network = tx.get::<Agent>(agent)?.is_some_and(|agent| agent.network);
+    Ok(has_network || of(tx, session)?.is_some())
 }
 
 /// What was read first, in a few words: `web_fetch in step 3 of R-12`.
@@ -58,15 +73,14 @@ pub fn shown(
     tx: &(impl ReadExt + ?Sized),
     cx: &ToolCx,
     places: impl IntoIterator<Item = Place>,
-    mut output: ToolOutput,
+    output: ToolOutput,
 ) -> Result<ToolOutput, StoreError> {
     if untrusted::is_in(&output.text) {
         return Ok(output);
     }
     for place in places {
         if tx.get::<Written>(place.key())?.is_some() {
-            output.text = untrusted::wrap(&untrusted::id_for(cx), &output.text);
-            return Ok(output);
+            return Ok(untrusted::around(cx, output));
         }
     }
     Ok(output)

@@ -145,10 +145,10 @@ pub fn delivered(tx: &mut WriteTx<'_>, place: Place, name: &str) -> Result<(), S
     written(tx, place)
 }
 
-/// A program that was left running has written these files of its agent. They carry the label of its conversation.
+/// A program that was left running has written these files of its agent. They carry a label where what it prints does.
 pub fn job_wrote(tx: &mut WriteTx<'_>, job: JobId, paths: &[String]) -> Result<(), StoreError> {
     let Some(job) = tx.get::<Job>(job)? else { return Ok(()) };
-    if outside::of(tx, job.session)?.is_none() {
+    if !outside::is_of_job(tx, job.agent, job.session)? {
         return Ok(());
     }
     for path in paths {
