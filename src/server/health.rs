@@ -20,7 +20,7 @@ pub async fn ready(app: App) -> Response {
         all.iter().all(|ws| ws.read(|snap| features::workspace::queries::settings(snap)).is_ok());
     let works = system.is_ok() && readable && !app.closing.is_cancelled();
     let room = app.system.room().filter(|room| room.is_full());
-    if let (true, Some(room)) = (works, room) {
+    if let Some(room) = room {
         // What is there can be read and room be made, but nothing new is saved.
         let (free, reserve) = (room.free >> 20, room.reserve >> 20);
         let words =

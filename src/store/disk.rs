@@ -158,6 +158,8 @@ pub struct DiskCounters {
     /// fsyncs.
     pub syncs: AtomicU64,
     dead: AtomicBool,
+    /// What was last to be written did not fit.
+    full: AtomicBool,
 }
 
 impl DiskCounters {
@@ -165,6 +167,20 @@ impl DiskCounters {
     #[must_use]
     pub fn sync_failed(&self) -> bool {
         self.dead.load(Ordering::Acquire)
+    }
+
+    /// Whether something did not fit since this was asked the last time.
+    pub(super) fn take_full(&self) -> bool {
+        self.full.swap(false, Ordering::AcqRel)
+    }
+
+    /// Notes a write that did not fit: redb tells a full disk and a broken one alike.
+    fn noting<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        if done.as_ref().is_err_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded)) {
+            self.full.store(true, Ordering::Release);
+        }
+        done
     }
 
     fn alive(&self) -> io::Result<()> {
@@ -228,8 +244,7 @@ impl StorageBackend for Disk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.counters.alive()?;
-        self.faults.set_len(len)?;
-        self.file.set_len(len)
+        self.counters.noting(self.faults.set_len(len).and_then(|()| self.file.set_len(len)))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -246,13 +261,13 @@ impl StorageBackend for Disk {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.counters.alive()?;
-        self.faults.write(offset, data.len())?;
+        self.counters.noting(self.faults.write(offset, data.len()))?;
         if let Some(len) = self.faults.short(offset, data.len()) {
             self.file.write(offset, &data[..len.min(data.len())])?;
             return Err(io::ErrorKind::WriteZero.into());
         }
         self.counters.written.fetch_add(data.len() as u64, Ordering::Relaxed);
-        self.file.write(offset, data)
+        self.counters.noting(self.file.write(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {

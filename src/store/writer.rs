@@ -291,19 +291,23 @@ impl Writer {
 
     fn batch(&mut self, first: Job) {
         self.settled = false;
+        self.shared.counters.take_full();
         let begun = self.begin().or_else(|_| {
             self.reopen();
             self.begin()
         });
         let txn = match begun {
             Ok(txn) => txn,
-            Err(error) => return answer(first.reply, Err(error)),
+            Err(error) => {
+                let refusal = self.no_room().unwrap_or(error);
+                return answer(first.reply, Err(refusal));
+            }
         };
         let full = self.out_of_space();
         let end = self.end;
         let mut ran = Ran::default();
         let outcome = self.run_jobs(&txn, first, full, &mut ran);
-        let outcome = match outcome {
+        let mut outcome = match outcome {
             Ok(()) if ran.changed => {
                 txn.commit().map_err(|error| StoreError::Unknown(error.to_string()))
             }
@@ -318,8 +322,15 @@ impl Writer {
         };
         let has_news = if let Err(error) = &outcome {
             tracing::error!(%error, "a batch failed; opening the file anew");
+            // What failed ahead of the commit is nowhere; what failed in it, if the file ends where it ended.
+            let is_ahead = matches!(error, StoreError::Failed(_));
             self.end = end;
             self.reopen();
+            let is_nowhere =
+                is_ahead || (self.open && self.end.seq == end.seq && !ran.entries.is_empty());
+            if let Some(refusal) = self.no_room().filter(|_| is_nowhere) {
+                outcome = Err(refusal);
+            }
             false
         } else {
             self.shared.publish(ran.entries)
@@ -429,6 +440,19 @@ impl Writer {
         Ok(())
     }
 
+    /// What a write hears that did not fit, though there was room when it was looked.
+    fn no_room(&mut self) -> Option<StoreError> {
+        let shared = &self.shared;
+        if !shared.counters.take_full() {
+            return None;
+        }
+        self.space_checked = None;
+        let file = std::fs::metadata(&shared.path).map_or(0, |meta| meta.len());
+        // ok: a file system that cannot be asked has refused a write just now.
+        let free = shared.faults.free_space(&shared.folder).unwrap_or(0);
+        Some(disk::full(free, disk::reserve(file)))
+    }
+
     /// How much there is when the disk has less than the reserve. Looks at most once a second,
     /// but each time while it is full, so that freed space counts at once.
     fn out_of_space(&mut self) -> Option<Space> {
@@ -486,6 +510,9 @@ fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Unknown(text) => StoreError::Unknown(text.clone()),
         StoreError::Failed(text) => StoreError::Failed(text.clone()),
+        StoreError::Full { free_mb, reserve_mb } => {
+            StoreError::Full { free_mb: *free_mb, reserve_mb: *reserve_mb }
+        }
         other => StoreError::Failed(other.to_string()),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
+use kernel::time::{ManualClock, from_ms};
 use kernel::{Cause, Problem};
 use store::disk::EXIT_SYNC_FAILED;
 use store::{FORMAT, Faults, Range, ReadExt, StoreError};
@@ -22,6 +23,8 @@ struct Flaky {
     /// Whether everything fails until further notice.
     gone: AtomicBool,
     growth: AtomicBool,
+    /// What fails does so for want of room.
+    full: AtomicBool,
     /// So many reads still succeed; the next one fails, once.
     reads_left: AtomicI64,
     syncs: AtomicBool,
@@ -37,6 +40,7 @@ impl Default for Flaky {
             writes_left: AtomicI64::new(NEVER),
             gone: AtomicBool::default(),
             growth: AtomicBool::default(),
+            full: AtomicBool::default(),
             reads_left: AtomicI64::new(NEVER),
             syncs: AtomicBool::default(),
             free: AtomicU64::new(u64::MAX),
@@ -49,7 +53,10 @@ impl Default for Flaky {
 impl Flaky {
     fn fail_if(&self, condition: bool) -> io::Result<()> {
         if condition || self.gone.load(Ordering::SeqCst) {
-            return Err(io::Error::other("injected"));
+            return Err(match self.full.load(Ordering::SeqCst) {
+                true => io::ErrorKind::StorageFull.into(),
+                false => io::Error::other("injected"),
+            });
         }
         Ok(())
     }
@@ -392,6 +399,153 @@ fn a_disk_that_fills_up_below_us_is_a_failed_commit() {
     disk.growth.store(false, Ordering::SeqCst);
     toys.put(Note::new(note(2), "m")).expect("room again");
     check::all_fits(&toys.store);
+}
+
+/// What a write heard that did not fit, and that it is nowhere.
+fn did_not_fit(toys: &Toys, error: &StoreError, n: u64) {
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert_eq!((error.code(), error.kind().status()), ("storage_full", 507));
+    assert_eq!(toys.get::<Note>(note(n)), None, "nothing of it is there");
+}
+
+#[test]
+fn what_does_not_fit_while_it_is_written_is_told_so_and_the_store_goes_on() {
+    let disk = Arc::new(Flaky::default());
+    let toys = disk.open();
+    toys.put(Note::new(note(1), "m")).expect("a note");
+    disk.full.store(true, Ordering::SeqCst);
+    // The file cannot grow.
+    disk.growth.store(true, Ordering::SeqCst);
+    let mut refused = 0;
+    for n in 100..140 {
+        if let Err(error) = toys.put(large(n)) {
+            did_not_fit(&toys, &error, n);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "the file had to grow");
+    disk.growth.store(false, Ordering::SeqCst);
+    toys.put(large(140)).expect("room again, without a restart");
+    // A file with holes: each write of a commit in its turn finds no room.
+    let (mut refused, mut unsure) = (0, 0);
+    for n in 200.. {
+        let before = toys.seq();
+        disk.writes_left.store(i64::try_from(n - 199).expect("a few"), Ordering::SeqCst);
+        let put = toys.put(Note::new(note(n), "m"));
+        let hit = disk.writes_left.swap(NEVER, Ordering::SeqCst) < 0;
+        match put {
+            Ok(()) => assert_eq!(toys.seq(), before + 1),
+            Err(StoreError::Unknown(_)) => {
+                assert_eq!(toys.seq(), before + 1, "only what is there may be told as unsure");
+                unsure += 1;
+            }
+            Err(error) => {
+                did_not_fit(&toys, &error, n);
+                assert_eq!(toys.seq(), before);
+                refused += 1;
+            }
+        }
+        check::all_fits(&toys.store);
+        if !hit {
+            break;
+        }
+    }
+    assert!(refused > 0 && unsure < 3, "{refused} {unsure}");
+    // All of it is full until further notice: the file does not even open.
+    disk.gone.store(true, Ordering::SeqCst);
+    toys.put(Note::new(note(900), "m")).expect_err("full");
+    disk.gone.store(false, Ordering::SeqCst);
+    disk.full.store(false, Ordering::SeqCst);
+    toys.put(Note::new(note(901), "m")).expect("room again, without a restart");
+    check::all_fits(&toys.reopen().store);
+}
+
+/// A file system of a few MB; none where this user may not mount one.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount(size: &str) -> Option<Self> {
+        let at = tempfile::tempdir().expect("a folder");
+        let options = format!("size={size}");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(at.path())
+            .output();
+        mounted.is_ok_and(|done| done.status.success()).then_some(Self(at))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // ok: what stays mounted is seen by whoever removes the folder.
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
+fn a_real_disk_that_fills_up_refuses_and_takes_again_what_fits() {
+    let Some(small) = Small::mount("24m") else {
+        return eprintln!("skipped: this user may not mount a file system");
+    };
+    // It says that there is room, as a disk does that others fill between the look and the write.
+    let disk = Arc::new(Flaky::default());
+    let clock =
+        Arc::new(ManualClock::at(from_ms(1_700_000_000_000)));
+    let path = small.0.path().join("toys.redb");
+    let store = disk.with().open_at(&path, &clock).expect("it opens");
+    let toys = Toys { store, clock, folder: super::toys::folder_in_memory() };
+    let mut kept = Vec::new();
+    let mut refused = 0;
+    for n in 1..=200 {
+        match toys.put(large(n)) {
+            Ok(()) => kept.push(n),
+            Err(error) => {
+                did_not_fit(&toys, &error, n);
+                refused += 1;
+                if 3 < refused {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(refused > 3 && 10 < kept.len(), "{refused} {}", kept.len());
+    // Something else that lay there goes.
+    let options = ["-o", "remount,size=64m"];
+    let mounted = std::process::Command::new("mount").args(options).arg(small.0.path()).status();
+    assert!(mounted.is_ok_and(|status| status.success()), "more room");
+    toys.put(large(900)).expect("it fits now, without a restart");
+    for n in kept {
+        assert_eq!(toys.get::<Note>(note(n)), Some(large(n)), "{n}");
+    }
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn a_damaged_header_is_told_in_words_with_what_to_do() {
+    let toys = Toys::open();
+    toys.put(Note::new(note(1), "m")).expect("a note");
+    let path = toys.path();
+    let Toys { store, clock, folder } = toys;
+    store.close();
+    drop(store);
+    let whole = std::fs::read(&path).expect("it is read");
+    let mut refused = 0;
+    for at in (0..320).step_by(8) {
+        let mut bytes = whole.clone();
+        for byte in &mut bytes[at..at + 8] {
+            *byte ^= 0xa5;
+        }
+        std::fs::write(&path, &bytes).expect("it is written");
+        // What is not part of what counts opens as before.
+        let Err(error) = With::default().open_at(&path, &clock) else { continue };
+        let said = error.to_string();
+        assert!(said.contains("damaged") && said.contains("hq restore"), "byte {at}: {said}");
+        assert!(!said.contains('\n'), "byte {at}: {said}");
+        refused += 1;
+    }
+    assert!(refused > 3, "{refused}");
+    drop(folder);
 }
 
 #[test]

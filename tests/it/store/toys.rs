@@ -377,7 +377,7 @@ pub fn text_of(event: &Event) -> &str {
 pub struct Toys {
     pub store: Store,
     pub clock: Arc<ManualClock>,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 /// Settings of a store of toys.
