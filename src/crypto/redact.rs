@@ -230,17 +230,10 @@ impl Redactor {
             at: span.start..span.end,
             shown: matcher.mask(span.name).to_owned(),
         };
-        let known = matcher.everywhere(bytes, spot == Spot::Tools);
-        let known: Vec<Hidden> = known.iter().map(hidden).collect();
+        let spans = matcher.everywhere(bytes, spot == Spot::Tools);
+        let known: Vec<Hidden> = spans.iter().map(hidden).collect();
         // Shapes are looked for as in `bytes`: where the known values are masked already.
-        let mut clean = Vec::with_capacity(bytes.len());
-        let mut from = 0;
-        for one in &known {
-            clean.extend_from_slice(&bytes[from..one.at.start]);
-            clean.extend_from_slice(one.shown.as_bytes());
-            from = one.at.end;
-        }
-        clean.extend_from_slice(&bytes[from..]);
+        let clean = matcher.masked(bytes, &spans);
         let own = match spot {
             Spot::Elsewhere => None,
             _ => self.shared.own_search.read().clone(),
@@ -263,14 +256,7 @@ impl Redactor {
         if spans.is_empty() {
             return Cow::Borrowed(bytes);
         }
-        let mut clean = Vec::with_capacity(bytes.len());
-        let mut from = 0;
-        for span in &spans {
-            clean.extend_from_slice(&bytes[from..span.start]);
-            clean.extend_from_slice(matcher.mask(span.name).as_bytes());
-            from = span.end;
-        }
-        clean.extend_from_slice(&bytes[from..]);
+        let clean = matcher.masked(bytes, &spans);
         self.count(spot, spans.len());
         Cow::Owned(clean)
     }
@@ -424,6 +410,19 @@ impl Matcher {
 
     fn mask(&self, name: usize) -> &str {
         &self.masks[name]
+    }
+
+    /// The bytes with masks in place of these stretches.
+    fn masked(&self, bytes: &[u8], spans: &[Span]) -> Vec<u8> {
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for span in spans {
+            clean.extend_from_slice(&bytes[from..span.start]);
+            clean.extend_from_slice(self.mask(span.name).as_bytes());
+            from = span.end;
+        }
+        clean.extend_from_slice(&bytes[from..]);
+        clean
     }
 
     /// All stretches to mask, in order and apart from each other. Overlapping finds become one, so that
