@@ -490,7 +490,7 @@ fn proved_page(path: &str) -> String {
     let (ws, rest) = path.split_once("/settings/").unwrap_or((path, ""));
     let page = match rest.split('/').next().unwrap_or_default() {
         "delete" | "archive" | "restore" => "general",
-        "people" | "invites" => "members",
+        "people" | "invites" | "accounts" => "members",
         "reach" => "general",
         page => page,
     };

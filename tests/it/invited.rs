@@ -116,3 +116,53 @@ async fn an_account_that_belongs_nowhere_is_listed_and_removed_and_no_other() {
     assert_eq!(joined.status, StatusCode::SEE_OTHER, "its address is free: {}", joined.text);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_keeps_hq_removes_an_account_that_belongs_nowhere_on_the_page_and_by_the_api() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let page = "/w/marlow-cargo/settings/members";
+    assert!(!owner.get(page).await.text.contains("Accounts without a workspace"));
+    let tom = hq.another("Tom", Some(Role::Owner)).await;
+    let ghost = hq.another("Ghost", None).await;
+    hq.another("Shade", None).await;
+    let id = |name: &str| {
+        let found = accounts(&hq).into_iter().find(|one| one.name == name).expect("an account");
+        found.id.to_string()
+    };
+    let shown = owner.get(page).await.text;
+    assert!(shown.contains("Accounts without a workspace"), "{shown}");
+    assert!(shown.contains("ghost@marlow.example") && shown.contains("data-confirm="), "{shown}");
+    // Who owns one workspace of two does not decide, and is not told.
+    let form = [("workspace", "Northwind"), ("emoji", "🧊"), ("zone", "UTC")];
+    assert_eq!(owner.form("/workspaces/new", &form).await.location(), Some("/w/northwind/"));
+    assert!(!tom.get(page).await.text.contains("ghost@marlow.example"));
+    let listed = tom.get("/api/v1/accounts").await.json();
+    assert_eq!(listed["items"], json!([]), "{listed}");
+    let api = format!("/api/v1/accounts/{}", id("Ghost"));
+    assert_eq!(tom.call("DELETE", &api).await.status, StatusCode::NOT_FOUND);
+
+    // A member stays, and so does whom an invitation waits for.
+    let member = format!("/w/marlow-cargo/settings/accounts/{}/remove", id("Tom"));
+    owner.form(&member, &[]).await;
+    let link = invite(&owner, &json!({ "role": "member" })).await;
+    let shade = accounts(&hq).into_iter().find(|one| one.name == "Shade").expect("an account");
+    claim(&hq, &link, shade.id).await;
+    let refused = owner.call("DELETE", &format!("/api/v1/accounts/{}", shade.id)).await;
+    assert_eq!(refused.json()["code"], "account_in_use", "{}", refused.text);
+    let names: Vec<String> = accounts(&hq).into_iter().map(|one| one.name).collect();
+    assert!(names.contains(&"Tom".to_owned()) && names.contains(&"Shade".to_owned()), "{names:?}");
+
+    let listed = owner.get("/api/v1/accounts").await.json();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+    // It asks for a fresh proof, as other acts on accounts do.
+    hq.advance(std::time::Duration::from_secs(3600)).await;
+    let form = format!("/w/marlow-cargo/settings/accounts/{}/remove", id("Ghost"));
+    let to = owner.form(&form, &[]).await.location().unwrap_or_default().to_owned();
+    assert!(to.ends_with("next=%2Fw%2Fmarlow-cargo%2Fsettings%2Fmembers"), "{to}");
+    hq.prove().await;
+    assert_eq!(owner.form(&form, &[]).await.location(), Some(page));
+    assert_ne!(ghost.get("/api/v1/me").await.status, StatusCode::OK, "its sign-in ended");
+    assert!(!owner.get(page).await.text.contains("Accounts without a workspace"));
+    hq.finish().await;
+}

@@ -9,7 +9,8 @@ use serde_json::json;
 use support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 41] = [
+const PROVED: [&str; 43] = [
+    "DELETE /api/v1/accounts/{id}",
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
@@ -29,6 +30,7 @@ const PROVED: [&str; 41] = [
     "POST /api/v1/workspace/delete",
     "POST /w/{ws}/agents/{slug}/behaviour/autonomy",
     "POST /w/{ws}/agents/{slug}/browser/reset",
+    "POST /w/{ws}/settings/accounts/{id}/remove",
     "POST /w/{ws}/settings/audit/redact",
     "POST /w/{ws}/settings/backups",
     "POST /w/{ws}/settings/delete",

@@ -1,7 +1,10 @@
 //! Accounts as a whole: closed and opened again. A person's account is one for all workspaces, so only
 //! who owns all of that person's workspaces decides about it, or whoever runs the machine.
 
+use std::collections::BTreeSet;
+
 use app::{App, Who, Ws};
+use features::backups::queries::damaged;
 use features::users;
 use features::users::model::{Account, Workspace};
 use features::users::rules::{UsersError, accounts as rules};
@@ -122,10 +125,67 @@ pub async fn set(
     Ok((member, now))
 }
 
+/// The accounts that belong to no workspace and that no invitation is taken for, but for that of who keeps this HQ; oldest
+/// first. None where a workspace is not open: they may belong to that.
+///
+/// # Errors
+/// When the disk fails.
+pub fn without_workspace(app: &App) -> Result<Vec<Account>, StoreError> {
+    let open: Vec<Ws> = app.workspaces.read().clone();
+    let mut belong: BTreeSet<AccountId> = BTreeSet::new();
+    for ws in &open {
+        ws.read(|snap| {
+            belong.extend(queries::members(snap)?.into_iter().map(|one| one.account));
+            belong.extend(queries::taken_invites(snap)?.into_iter().filter_map(|one| one.used_by));
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    app.system.read(|snap| {
+        let listed = snap.list::<Workspace>(&Range::all())?;
+        if listed.iter().any(|row| open.iter().all(|ws| ws.id != row.id)) {
+            return Ok(Vec::new());
+        }
+        belong.extend(users::queries::keeper(snap)?.map(|one| one.id));
+        let mut all = users::queries::accounts(snap)?;
+        all.retain(|one| !belong.contains(&one.id));
+        Ok(all)
+    })
+}
+
+/// Whether this person decides about accounts that belong to no workspace: who keeps this HQ does, and who owns every
+/// workspace. Whoever owns one of several is not told who else has an account here.
+///
+/// # Errors
+/// When the disk fails.
+pub fn decides(app: &App, who: &Person) -> Result<bool, StoreError> {
+    if damaged::keeps(app, who.account)? {
+        return Ok(true);
+    }
+    let all = app.ask_each(|ws| ws.read(|snap| queries::member(snap, who.account)))?;
+    let owns = |member: &Option<Member>| member.as_ref().is_some_and(|one| one.role == Role::Owner);
+    Ok(app.broken.read().is_empty() && all.iter().all(|(_, member)| owns(member)))
+}
+
+/// Removes one of the accounts that belong to no workspace.
+///
+/// # Errors
+/// When there is none by this id, it belongs to a workspace, or the person does not decide about it.
+pub async fn remove_as(app: &App, who: &Person, id: AccountId) -> Result<Account, PageError> {
+    let decides = decides(app, who)?;
+    let known = app.system.read(|snap| snap.get::<Account>(id))?.filter(|_| decides);
+    let known = known.ok_or_else(|| UsersError::NoAccount(id.to_string()))?;
+    if app.system.read(|snap| users::queries::keeper(snap))?.is_some_and(|one| one.id == id) {
+        let own = "remove the account that keeps this HQ";
+        return Err(WorkspaceError::OwnAccount(own).into());
+    }
+    remove(app, (who.actor(), who.cause()), &known).await?;
+    Ok(known)
+}
+
 /// Removes an account that belongs to no workspace, as one is left where somebody never came back to an invitation.
 ///
 /// # Errors
-/// When it belongs to one, or to one that is not open it may.
+/// When it belongs to one, or to one that is not open it may, or when an invitation is taken for it.
 pub async fn remove(app: &App, by: (Actor, Cause), account: &Account) -> Result<(), PageError> {
     let _turn = app.people_turn.lock().await;
     let refused = |to: String| UsersError::Belongs(account.email.clone(), to);
@@ -133,6 +193,12 @@ pub async fn remove(app: &App, by: (Actor, Cause), account: &Account) -> Result<
         return Err(refused(place.settings.name).into());
     }
     let open: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &open {
+        let taken = ws.read(|snap| queries::taken_invites(snap))?;
+        if taken.iter().any(|one| one.used_by == Some(account.id)) {
+            return Err(refused(format!("{}, whose invitation it has taken", ws.slug)).into());
+        }
+    }
     let listed = app.system.read(|snap| snap.list::<Workspace>(&Range::all()))?;
     if let Some(shut) = listed.iter().find(|row| open.iter().all(|ws| ws.id != row.id)) {
         return Err(refused(format!("{}, maybe, which is not open", shut.slug)).into());

@@ -24,7 +24,7 @@ use super::{accounts, handover};
 /// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new()
+    account_routes()
         .patch(
             "/members/{id}",
             change.needs(Can::Admin).doc(|| {
@@ -113,6 +113,28 @@ pub fn routes() -> Routes {
         )
 }
 
+/// Those for accounts that belong to no workspace.
+fn account_routes() -> Routes {
+    Routes::new()
+        .get(
+            "/accounts",
+            list_accounts.needs(Can::Own).doc(|| {
+                Doc::new(
+                    "Accounts that belong to no workspace, for who keeps this HQ or owns all its workspaces",
+                )
+                .returns::<Accounts>()
+            }),
+        )
+        .delete(
+            "/accounts/{id}",
+            remove_account.needs(Can::Own).proved().doc(|| {
+                Doc::new("Remove an account that belongs to no workspace")
+                    .no_key("a repeat finds none and changes nothing")
+                    .returns::<AccountView>()
+            }),
+        )
+}
+
 const AGAIN: &str = "a repeat finds the account as it is and changes nothing";
 
 /// A person's account, which is one for all workspaces of the server.
@@ -131,6 +153,12 @@ impl From<Account> for AccountView {
         let Account { id, name, email, disabled_at, .. } = account;
         Self { account: id, name, email, disabled_at }
     }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Accounts {
+    items: Vec<AccountView>,
+    next: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -269,6 +297,22 @@ async fn leave(
     Query(heir): Query<Heir>,
 ) -> Result<Json<MemberView>, ApiError> {
     Ok(Json(super::remove(&app, &ws, &who, (who.account, heir.to)).await?.into()))
+}
+
+async fn list_accounts(app: App, who: Person) -> Result<Json<Accounts>, ApiError> {
+    let all = match accounts::decides(&app, &who)? {
+        true => accounts::without_workspace(&app)?,
+        false => Vec::new(),
+    };
+    Ok(Json(Accounts { items: all.into_iter().map(AccountView::from).collect(), next: None }))
+}
+
+async fn remove_account(
+    app: App,
+    who: Person,
+    Path(account): Path<AccountId>,
+) -> Result<Json<AccountView>, ApiError> {
+    Ok(Json(accounts::remove_as(&app, &who, account).await?.into()))
 }
 
 #[derive(Serialize, JsonSchema)]

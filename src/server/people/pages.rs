@@ -43,6 +43,7 @@ pub fn routes() -> Routes {
         .post("/settings/members/{id}/disable", disable.needs(Can::Own).proved())
         .post("/settings/members/{id}/enable", enable.needs(Can::Own).proved())
         .post("/settings/members/{id}/reset-factors", reset_factors.needs(Can::Own).proved())
+        .post("/settings/accounts/{id}/remove", remove_account.needs(Can::Own).proved())
         .post("/settings/invites", invite.needs(Can::Admin))
         .post("/settings/invites/{id}/withdraw", withdraw.needs(Can::Admin))
         .merge(leaving::routes())
@@ -79,11 +80,21 @@ struct InviteRow {
     withdraw: String,
 }
 
-/// The two tables, a region of their own.
+/// An account that belongs to no workspace.
+struct AccountRow {
+    face: Face,
+    email: String,
+    since: RelTime,
+    remove: String,
+}
+
+/// The tables, a region of their own.
 struct Tables {
     live: Live,
     rows: Vec<MemberRow>,
     invites: Vec<InviteRow>,
+    /// Empty for those who do not decide about them.
+    accounts: Vec<AccountRow>,
     may: bool,
 }
 
@@ -139,10 +150,11 @@ impl Tables {
         let both = found.into_iter().zip(known);
         let rows = both.map(|(member, known)| member_row(ws, who, member, known, may, &when));
         let mut rows: Vec<_> = rows.collect();
+        let accounts = account_rows(ws, who, &when)?;
         rows.sort_by_cached_key(|row| (row.role, row.face.name.to_lowercase()));
         let live = Live::new(ws.url("settings/members/list"));
         let live = ["members", "invites", "accounts"].into_iter().fold(live, Live::table);
-        Ok(Self { live, rows, invites, may })
+        Ok(Self { live, rows, invites, accounts, may })
     }
 }
 
@@ -216,6 +228,20 @@ fn invite_row(
         until: when.at(invite.expires_at),
         withdraw: ws.url(&format!("settings/invites/{}/withdraw", invite.id)),
     }
+}
+
+/// The accounts that belong to no workspace, for those who decide about them.
+fn account_rows(ws: &Ws, who: &Person, when: &When) -> Result<Vec<AccountRow>, PageError> {
+    if !who.access.may(Can::Own) || !accounts::decides(&ws.app, who)? {
+        return Ok(Vec::new());
+    }
+    let row = |account: Account| AccountRow {
+        face: Face::person(&account.name),
+        email: account.email,
+        since: when.at(account.created_at),
+        remove: ws.url(&format!("settings/accounts/{}/remove", account.id)),
+    };
+    Ok(accounts::without_workspace(&ws.app)?.into_iter().map(row).collect())
 }
 
 /// Moments as this person reads them.
@@ -379,6 +405,26 @@ async fn reset_factors(
     let member = super::reset_factors(&app, &ws, &who, account).await?;
     let text = format!("{} signs in with the password alone now, everywhere anew.", member.name);
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("settings/members"))))
+}
+
+async fn remove_account(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(account): Path<AccountId>,
+) -> Result<Response, PageError> {
+    let back = hx.go_to(&ws.url("settings/members"));
+    match accounts::remove_as(&app, &who, account).await {
+        Ok(gone) => {
+            let text = format!("The account {} is removed; its address is free again.", gone.email);
+            Ok(flash::say(&app, Flash::ok(text), back))
+        }
+        Err(error) if error.0.kind == ProblemKind::Conflict => {
+            Ok(flash::say(&app, Flash::danger(sentence(&error.0.detail)), back))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[derive(Deserialize)]
