@@ -81,14 +81,14 @@ async fn an_answer_and_a_review_are_read_for_all() {
     let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
     let ada = office.change(ada.id, on).await;
     office.trust(ada.id, TrustMode::Ask).await;
-    let hand_in = json!({ "title": "Offers", "content": "Northbike is cheaper." });
+    let hand_in = json!({ "kind": "text", "title": "Offers", "body": "A is cheaper." });
     office
         .model
         .push(Turn::call("exec", json!({ "command": "touch made" })))
         .push(Turn::call("deliverable_submit", hand_in))
         .push(Turn::call(
             "work_done",
-            json!({ "summary": "Compared.", "task_state": "in_progress" }),
+            json!({ "summary": "Compared.", "task_state": "in_review" }),
         ));
     let (task, id) = (followed(&office, ada.id, &jonas).await, ada.id);
     office.act(move |tx| agents::resume(tx, id)).await;
