@@ -74,16 +74,17 @@ pub(crate) async fn leaks(
     let (session, run) = (sender.session, sender.run);
     let read = move || {
         let sender = Sender { session, run, agents: &agents };
-        ws.read(|snap| leaks_by(snap, sender, &sent))
+        ws.read(|snap| leaks_by(snap, sender, &sent, None))
     };
     Ok(blocking(read).await??)
 }
 
-/// The same, from what was read of the store. Blocking.
+/// The same, from what was read of the store. Blocking, unless what the conversation knows was read before.
 pub(crate) fn leaks_by(
     tx: &impl ReadExt,
     Sender { session, run, agents }: Sender<'_>,
     sent: &Sent,
+    known: Option<&Known>,
 ) -> Result<Option<String>, StoreError> {
     let hosts = reach::of_all(tx, agents)?;
     let is_listed = |host: &str| hosts.are_listed() && hosts.has(host);
@@ -91,7 +92,14 @@ pub(crate) fn leaks_by(
     if sent.urls.is_empty() && sent.site.as_deref().is_none_or(is_listed) {
         return Ok(None);
     }
-    let known = egress::known(tx, session, run)?;
+    let read;
+    let known = match known {
+        Some(known) => known,
+        None => {
+            read = egress::known(tx, session, run)?;
+            &read
+        }
+    };
     if let Some(site) = &sent.site
         && !known.has(site)
         && !is_listed(site)

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use browser::hang;
 use features::agents::queries::reach;
+use features::runs::queries::egress::{self as known_hosts, Known};
 use features::trust::model::BROWSER;
 use features::trust::queries as trust;
 use features::trust::weigh::{self, Asked, Facts, Reach};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use tool::{Effect, Registry, ToolError};
 
 use crate::egress::{self, Sender, Sent};
+use crate::tools::folder;
 
 use super::args::{Action, Args};
 use super::plan::Act;
@@ -121,7 +123,8 @@ impl Hand<'_> {
     async fn part_of_batch(&self, args: Args) -> Result<Told, Trouble> {
         let url = address_of(self.cx, &args)?;
         let of = (self.browser.clone(), Arc::clone(&self.stage), self.key);
-        let hand = Hand { is_in_batch: true, ..Hand::new(self.cx, of, args, url) };
+        let known = Arc::clone(&self.known);
+        let hand = Hand { is_in_batch: true, known, ..Hand::new(self.cx, of, args, url) };
         hand.light().await?;
         hand.one().await
     }
@@ -177,17 +180,36 @@ impl Hand<'_> {
     /// Does an act of a batch, if nobody is to be asked for it.
     pub(super) async fn act_if_free(&self) -> Result<Told, Trouble> {
         if self.args.action.acts() {
+            let known = self.known().await?;
             let act = self.looked_at().await?;
-            self.weigh(Some(&act))?;
+            self.weigh(Some(&act), known.as_deref())?;
             self.take(act);
         } else {
-            self.weigh(None)?;
+            self.weigh(None, None)?;
         }
         self.act().await
     }
 
+    /// What a tainted conversation knows, read once for all acts: its events do not change before the batch is over.
+    async fn known(&self) -> Result<Option<Arc<Known>>, ToolError> {
+        let read = || {
+            let cx = self.cx.clone();
+            folder::blocking(move || {
+                let known = cx.ws.read(|snap| {
+                    let agents = reach::agents_of(snap, cx.agent, cx.run)?;
+                    if trust::heeded(snap, &agents, cx.session)?.is_none() {
+                        return Ok(None);
+                    }
+                    known_hosts::known(snap, cx.session, cx.run).map(|known| Some(Arc::new(known)))
+                })?;
+                Ok(known)
+            })
+        };
+        self.known.get_or_try_init(read).await.cloned()
+    }
+
     /// Refuses what a call by itself would be refused or asked for.
-    fn weigh(&self, act: Option<&Act>) -> Result<(), ToolError> {
+    fn weigh(&self, act: Option<&Act>, known: Option<&Known>) -> Result<(), ToolError> {
         let cx = self.cx;
         let request = self.url.as_ref().and_then(|url| Asked::of(&json!({ "url": url })));
         let verdict = cx.ws.read(|snap| {
@@ -197,7 +219,7 @@ impl Hand<'_> {
             let leaks = match (act, &read) {
                 (Some(act), Some(_)) => {
                     let sender = Sender { session: cx.session, run: cx.run, agents: &agents };
-                    egress::leaks_by(snap, sender, &Sent::default().at(Some(act.host())))?
+                    egress::leaks_by(snap, sender, &Sent::default().at(Some(act.host())), known)?
                 }
                 _ => None,
             };

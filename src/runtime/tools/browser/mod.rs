@@ -32,10 +32,12 @@ use browser::tabs::TabInfo;
 use features::agents::model::Agent;
 use features::agents::queries::reach;
 use features::browsers::queries as browsers;
+use features::runs::queries::egress::Known;
 use kernel::{Can, TypedId};
 use net::guard;
 use parking_lot::Mutex;
 use store::{ReadExt, StoreError};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, leaks};
 
@@ -214,6 +216,8 @@ struct Hand<'c> {
     given: Mutex<Option<(Option<u32>, Vec<Given>)>>,
     /// Whether it is one of several in a call, which tells at its end what they have changed.
     is_in_batch: bool,
+    /// What the conversation knows, once an act of a batch was weighed with it.
+    known: Arc<OnceCell<Option<Arc<Known>>>>,
 }
 
 impl<'c> Hand<'c> {
@@ -224,7 +228,8 @@ impl<'c> Hand<'c> {
         url: Option<String>,
     ) -> Self {
         let (name, given) = (OnceLock::new(), Mutex::default());
-        Self { cx, browser, stage, key, args, url, name, given, is_in_batch: false }
+        let known = Arc::default();
+        Self { cx, browser, stage, key, args, url, name, given, is_in_batch: false, known }
     }
 }
 
