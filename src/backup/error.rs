@@ -247,6 +247,9 @@ pub enum BackupError {
         /// Why.
         source: io::Error,
     },
+    /// A history of agents' files that was laid out of a backup.
+    #[error(transparent)]
+    History(#[from] git::GitError),
     /// A restore over something.
     #[error("{0}")]
     Restore(String),
@@ -312,6 +315,7 @@ impl Problem for BackupError {
             Self::HeadSealed { .. } => "backup_head_sealed",
             Self::Store { .. } => "backup_store",
             Self::Disk { .. } => "backup_disk",
+            Self::History(_) => "backup_history",
             Self::Restore(_) => "restore_refused",
         }
     }
@@ -343,6 +347,7 @@ impl Problem for BackupError {
             | Self::DataGone { .. }
             | Self::Disk { .. } => ProblemKind::Internal,
             Self::Store { source, .. } => source.kind(),
+            Self::History(error) => error.kind(),
         }
     }
 }

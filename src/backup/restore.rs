@@ -36,6 +36,11 @@ pub fn room(
     workspace: Option<&str>,
 ) -> Result<(), BackupError> {
     let bytes: u64 = manifest.parts_of(workspace).map(|part| part.bytes).sum();
+    room_for(folder, bytes)
+}
+
+/// Whether so many bytes of a backup have room in a folder.
+pub(super) fn room_for(folder: &Path, bytes: u64) -> Result<(), BackupError> {
     // A redb file is larger than its rows.
     let need = bytes + bytes / 2 + reserve(bytes) + MARGIN;
     let mut there = folder;
@@ -110,7 +115,7 @@ fn write_store(
     loader.finish().map_err(failed()).map(drop)
 }
 
-fn write_files(
+pub(super) fn write_files(
     repo: &Repository,
     part: &Part,
     at: &Path,

@@ -150,7 +150,7 @@ pub fn backup(common: &Common, config: Config, flags: Backup) -> Result<u8, Comm
     match flags.deed {
         Some(BackupDeed::List) => list(common, config, &flags.place),
         Some(BackupDeed::Verify { id }) => match &flags.place.to {
-            Some(to) => verify(common, to, id, &flags.place.keys),
+            Some(to) => verify(common, &config, (to, id), &flags.place.keys),
             None => {
                 let wish =
                     LocalWish { deed: Some(Deed::Verify), backup: id, ..LocalWish::default() };
@@ -393,7 +393,18 @@ fn mend(common: &Common, place: &Place) -> Result<u8, CommandError> {
     print(common, &serde_json::json!({ "place": place, "backups": made }), &[words])
 }
 
-fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<u8, CommandError> {
+fn verify(
+    common: &Common,
+    config: &Config,
+    (to, id): (&str, Option<String>),
+    keys: &Keys,
+) -> Result<u8, CommandError> {
+    // A machine that has only the backups is left without a data folder.
+    let scratch = config
+        .data
+        .is_dir()
+        .then(|| config.data.join("backups").join(format!("verify-{}", std::process::id())));
+    let opens = scratch.is_some();
     let done = with_repository(common, to, keys, move |repo, meter| {
         let manifest = match id {
             Some(start) => repo.find(&start).and_then(|id| repo.manifest(&id)),
@@ -401,12 +412,17 @@ fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<
         };
         let manifest = manifest.map_err(|e| refused(&e))?;
         let checked = backup::verify(repo, &manifest, None, meter);
-        let bad_heads = repo.bad_heads().map_err(|e| refused(&e))?;
-        Ok((manifest.id, checked.map_err(|e| refused(&e))?, bad_heads))
+        let mut bad = repo.bad_heads().map_err(|e| refused(&e))?;
+        let checked = checked.map_err(|e| refused(&e))?;
+        if let (true, Some(folder)) = (checked.faults.is_empty(), scratch) {
+            let histories = backup::look_through_histories(repo, &manifest, &folder, meter);
+            bad.extend(histories.map_err(|e| refused(&e))?);
+        }
+        Ok((manifest.id, checked, bad))
     });
-    let (id, checked, bad_heads) = done?;
-    bad_heads.iter().for_each(|bad| complain(bad));
-    if checked.faults.is_empty() && !bad_heads.is_empty() {
+    let (id, checked, bad) = done?;
+    bad.iter().for_each(|bad| complain(bad));
+    if checked.faults.is_empty() && !bad.is_empty() {
         return Ok(FAILED);
     }
     if !checked.faults.is_empty() {
@@ -423,7 +439,13 @@ fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<
         checked.rows,
         checked.files
     );
-    print(common, &told, &[words])
+    let histories = match opens {
+        true => "The histories of agents' files in it are whole",
+        false => {
+            "The histories of agents' files were not opened: there is no data folder to lay them out in"
+        }
+    };
+    print(common, &told, &[words, histories.to_owned()])
 }
 
 /// `hq restore`.

@@ -190,6 +190,7 @@ pub fn status(common: &Common, config: &Config, flags: &StatusFlags) -> Result<u
     if status.setup_required {
         lines.push("Waits for its owner: `hq user reset-link` makes a set-up link".to_owned());
     }
+    lines.extend(status.disk_trouble.as_ref().map(|trouble| format!("Disk: {trouble}")));
     lines.extend(status.key_trouble.as_ref().map(|trouble| format!("Master key: {trouble}")));
     lines.push(match (&status.backup_trouble, status.last_backup) {
         (Some(trouble), _) => format!("Backups: {trouble}"),
@@ -398,7 +399,11 @@ pub fn doctor_files(
             }
             Reach::Stopped(offline) => {
                 let all = local::looked_through(&offline.app, slug).map_err(unchosen)?;
-                files::look(all, flags.repair).await.map_err(CommandError::Failed)
+                let found = match flags.repair {
+                    true => files::repair(offline.app.clone(), all).await,
+                    false => files::look(all).await,
+                };
+                found.map_err(CommandError::Failed)
             }
         }
     })?;

@@ -13,10 +13,12 @@ pub mod checkout;
 pub mod files;
 pub mod folder;
 pub mod history;
+pub mod mend;
 pub mod mirror;
 pub mod moment;
 pub mod names;
 pub mod pack;
+mod packs;
 pub mod revert;
 pub mod snapshot;
 pub mod standing;
@@ -31,7 +33,7 @@ use gix::objs::tree::EntryKind;
 use gix::refs::Target;
 use gix::refs::transaction::PreviousValue;
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use kernel::AccountId;
 use kernel::problem::{Problem, ProblemKind};
@@ -229,9 +231,13 @@ pub(crate) type Leaves = BTreeMap<String, Leaf>;
 
 /// The repository of one workspace.
 pub struct AgentsRepo {
-    shared: gix::ThreadSafeRepository,
+    path: PathBuf,
+    /// Replaced when files of it were taken away: what is mapped of them is worth nothing.
+    shared: RwLock<gix::ThreadSafeRepository>,
     /// One writer at a time; the reference's own check is for writers outside.
     writing: Mutex<()>,
+    /// What the last checks have found.
+    last: Mutex<check::Last>,
 }
 
 impl AgentsRepo {
@@ -241,8 +247,18 @@ impl AgentsRepo {
             init(path)?;
         }
         remove_stale_locks(path)?;
-        let shared = gix::ThreadSafeRepository::open_opts(path, options())?;
-        Ok(Self { shared, writing: Mutex::new(()) })
+        Self::open(path)
+    }
+
+    /// Opens the repository in this folder, which is there.
+    pub fn open(path: &Path) -> Result<Self, GitError> {
+        let shared = RwLock::new(gix::ThreadSafeRepository::open_opts(path, options())?);
+        Ok(Self {
+            path: path.to_owned(),
+            shared,
+            writing: Mutex::default(),
+            last: Mutex::default(),
+        })
     }
 
     /// The branches there are, in order.
@@ -337,7 +353,7 @@ impl AgentsRepo {
     }
 
     pub(crate) fn repo(&self) -> gix::Repository {
-        self.shared.to_thread_local()
+        self.shared.read().to_thread_local()
     }
 }
 

@@ -17,7 +17,9 @@ pub fn clear(data: &Path) -> Result<(), BackupError> {
     clear_staged(data)?;
     clear_in(data, |name| name.starts_with("importing-"))?;
     clear_in(&data.join("backups"), |name| {
-        matches!(name, "spool" | "drill") || name.starts_with("export-")
+        matches!(name, "spool" | "drill" | "history")
+            || name.starts_with("export-")
+            || name.starts_with("verify-")
     })
 }
 

@@ -110,6 +110,9 @@ pub struct Status {
     /// That the master key is another one than the data needs.
     #[serde(default)]
     pub key_trouble: Option<String>,
+    /// That the disk is full, so that nothing new is saved.
+    #[serde(default)]
+    pub disk_trouble: Option<String>,
     /// Its workspaces.
     pub workspaces: Vec<WorkspaceStatus>,
     /// Those that cannot be opened.
@@ -195,6 +198,7 @@ fn status(app: &App, here: &Here) -> Result<Status, StoreError> {
     let misfit = app.system.read(|snap| queries::key_trouble(snap, &app.keyring))?;
     Ok(Status {
         key_trouble: misfit.map(|misfit| misfit.words),
+        disk_trouble: app.system.room().and_then(|room| room.check().err()).map(|e| e.to_string()),
         last_backup,
         backup_trouble: trouble
             .map(|run| format!("{}: {}", run.words(), run.note.unwrap_or_default())),
@@ -271,17 +275,14 @@ async fn look_at_blobs(
     app: App,
     Query(place): Query<super::operate::Where>,
 ) -> Result<Json<Vec<blobs::Found>>, ApiError> {
-    let found = blobs::look(looked_through(&app, place.workspace.as_deref())?).await;
-    Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
+    found(blobs::look(looked_through(&app, place.workspace.as_deref())?).await)
 }
 
 async fn look_at_files(
     app: App,
     Query(place): Query<super::operate::Where>,
 ) -> Result<Json<Vec<Found>>, ApiError> {
-    let all = looked_through(&app, place.workspace.as_deref())?;
-    let found = files::look(all, false).await;
-    Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
+    found(files::look(looked_through(&app, place.workspace.as_deref())?).await)
 }
 
 async fn repair_files(
@@ -289,8 +290,11 @@ async fn repair_files(
     Query(place): Query<super::operate::Where>,
 ) -> Result<Json<Vec<Found>>, ApiError> {
     let all = looked_through(&app, place.workspace.as_deref())?;
-    let found = files::look(all, true).await;
-    Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
+    found(files::repair(app, all).await)
+}
+
+fn found<T>(looked: Result<T, String>) -> Result<Json<T>, ApiError> {
+    looked.map(Json).map_err(|error| ApiError(Failure::internal(error)))
 }
 
 async fn look_at_connections(app: App) -> Result<Json<Vec<connections::Found>>, ApiError> {

@@ -262,6 +262,9 @@ async fn what_does_not_fit_on_the_disk_is_refused_as_such_at_any_size() {
     let ready = api.get("/readyz").await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(ready.text.contains("storage_full"), "{}", ready.text);
+    let status = run_json(Path::new(BINARY), &hq.data(), &["status"]);
+    let told = status["disk_trouble"].as_str().unwrap_or_default();
+    assert!(told.contains("nearly full (100 MB free"), "{status}");
     hq.finish().await;
 }
 

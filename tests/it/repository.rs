@@ -1,11 +1,18 @@
 //! The history of agents' files when it is damaged or gone: who notices, and the repair.
 
 use std::fs;
+use std::process::Command;
 
-use features::agents::queries::repository::Found;
-use git::Branch;
+use features::agents::queries::repository::{Found, look};
+use features::backups::job::{self, Wish};
+use features::backups::model::{BackupRun, Deed};
+use features::backups::rules::BackupsError;
 use git::check::Depth;
+use git::snapshot::Paths;
+use git::{Author, Branch, CommitId, Entry};
+use kernel::Problem as _;
 use serde_json::{Value, json};
+use server::ops::files;
 use support::office::Office;
 
 /// What Health says of it.
@@ -16,8 +23,69 @@ async fn health(office: &Office) -> Value {
 }
 
 async fn looked(office: &Office, repairs: bool) -> Found {
-    let found = server::ops::files::look(vec![office.ws()], repairs).await.expect("a look");
-    found.into_iter().next().expect("one workspace")
+    let (app, all) = (office.hq.running().app.clone(), vec![office.ws()]);
+    let found = match repairs {
+        true => files::repair(app, all).await,
+        false => files::look(all).await,
+    };
+    found.expect("a look").into_iter().next().expect("one workspace")
+}
+
+/// Writes a file of Ada's and keeps it as a version.
+fn keep(office: &Office, path: &str, text: &str) -> CommitId {
+    let (ws, ada) = (office.ws(), Branch::agent("ada").expect("a name"));
+    let dir = ws.agent_folder("ada");
+    fs::write(dir.join(path), text).expect("it is written");
+    let (author, time) = (Author::hq(), office.hq.running().app.clock.now());
+    let message = format!("Write {path}\n\nAgent: ada\n");
+    let entry = Entry { author: &author, message: &message, time };
+    let paths = [path.to_owned()];
+    let kept = ws.repo().expect("it opens").commit_paths(&ada, &dir, Paths::Only(&paths), &entry);
+    kept.expect("it is kept").commit.expect("a version")
+}
+
+/// What git says of the repository.
+fn git(office: &Office, arguments: &[&str]) -> String {
+    let folder = office.ws().folder.join("agents.git");
+    let done = Command::new("git").arg("-C").arg(folder).args(arguments).output().expect("git");
+    assert!(done.status.success(), "{arguments:?}: {done:?}");
+    String::from_utf8(done.stdout).expect("text").trim().to_owned()
+}
+
+/// Every object that Ada's branch leads to, with where it lies; sorted.
+fn objects(office: &Office) -> Vec<String> {
+    let listed = git(office, &["rev-list", "--objects", "agent/ada"]);
+    let mut all: Vec<String> = listed.lines().map(ToOwned::to_owned).collect();
+    all.sort();
+    all
+}
+
+async fn job(office: &Office, deed: Deed) -> Result<BackupRun, BackupsError> {
+    job::run(&office.hq.running().app.clone(), Wish::commanded(deed)).await
+}
+
+/// Says that this damage is noticed by all who look, repaired, and that nothing is other than before.
+async fn repaired_whole(office: &Office, before: &[String], at_start: bool) -> Found {
+    let ws = office.ws();
+    let found = looked(office, false).await;
+    assert!(!found.faults.is_empty(), "doctor notices it");
+    let newest = look(&ws, Depth::Branches).faults;
+    assert_eq!(!newest.is_empty(), at_start, "{newest:?}");
+    assert_eq!(health(office).await["how"], "down");
+    job(office, Deed::Backup).await.expect("a backup of what is there");
+    let verified = job(office, Deed::Verify).await.expect_err("the copy is looked into");
+    assert_eq!(verified.code(), "agent_files_damaged", "{verified}");
+    assert!(verified.to_string().contains("in the backup"), "{verified}");
+    let repaired = looked(office, true).await;
+    assert_eq!(repaired.faults, [""; 0], "{repaired:?}");
+    let said = repaired.repaired.join("\n");
+    assert!(said.contains("from the backup") && said.contains("nothing is lost"), "{said}");
+    assert_eq!(objects(office), before);
+    git(office, &["fsck", "--strict"]);
+    assert_eq!(health(office).await["how"], "ok");
+    job(office, Deed::Backup).await.expect("a whole one");
+    job(office, Deed::Drill).await.expect("it is whole");
+    repaired
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,11 +120,79 @@ async fn a_damaged_or_missing_history_is_noticed_and_begins_anew_from_the_folder
     assert!(said.contains("hq doctor files"), "{said}");
     let repaired = looked(&office, true).await;
     assert_eq!(repaired.faults, [""; 0], "{repaired:?}");
-    assert!(repaired.repaired[0].contains("older versions are lost"), "{repaired:?}");
+    let said = repaired.repaired.join("\n");
+    assert!(said.contains("no backup was used") && said.contains("lost: all older"), "{said}");
     assert_eq!(health(&office).await["how"], "ok");
     let files = ws.repo().expect("it opens").check(&["ada".to_owned()], Depth::Objects);
     assert!(0 < files.objects);
     let soul = office.hq.api().await.get("/api/v1/agents/ada/files").await;
     assert_eq!(soul.status, 200, "{}", soul.text);
     assert!(soul.json()["items"] != json!([]), "{}", soul.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_comes_out_of_the_newest_backup_that_has_it() {
+    let mut office = Office::open().await;
+    office.agent("Ada").await;
+    keep(&office, "plan.md", "the first plan\n");
+    let second = keep(&office, "plan.md", "the second plan\n");
+    job(&office, Deed::Backup).await.expect("a backup");
+    let (folder, before) = (office.ws().folder.join("agents.git"), objects(&office));
+    let place = |id: &str| folder.join("objects").join(&id[..2]).join(&id[2..]);
+
+    // The newest commit.
+    fs::remove_file(place(&second.to_string())).expect("it is removed");
+    repaired_whole(&office, &before, true).await;
+    // A file of an older version, which only who reads everything notices.
+    let old = git(&office, &["rev-parse", "agent/ada~1:plan.md"]);
+    fs::remove_file(place(&old)).expect("it is removed");
+    repaired_whole(&office, &before, false).await;
+    // The pack that git makes of all of it, cut short; HQ does not hold it open then.
+    git(&office, &["gc", "--quiet"]);
+    office.hq.stop().await;
+    let packs = fs::read_dir(folder.join("objects/pack")).expect("packs");
+    let pack = packs.map(|one| one.expect("an entry").path());
+    let pack = pack.into_iter().find(|path| path.extension().is_some_and(|end| end == "pack"));
+    let pack = pack.expect("a pack");
+    let (mut kept, len) = (fs::read(&pack).expect("it is read"), 3);
+    kept.truncate(kept.len() / len);
+    fs::remove_file(&pack).expect("it is removed");
+    fs::write(&pack, &kept).expect("it is cut");
+    office.hq.start_again().await;
+    let said = repaired_whole(&office, &before, true).await.repaired.join("\n");
+    assert!(said.contains("the pack ") && said.contains("it lies in"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_names_and_a_lost_repository_come_back_with_all_that_is_known() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    keep(&office, "plan.md", "the first plan\n");
+    job(&office, Deed::Backup).await.expect("a backup");
+    let newest = keep(&office, "plan.md", "the second plan\n");
+    let folder = office.ws().folder.join("agents.git");
+    let ada = Branch::agent("ada").expect("a name");
+
+    // No name is left; the versions are, and those since the backup, too.
+    fs::remove_dir_all(folder.join("refs")).expect("removed");
+    fs::remove_file(folder.join("packed-refs")).ok();
+    assert_eq!(health(&office).await["how"], "down");
+    let repaired = looked(&office, true).await;
+    assert_eq!(repaired.faults, [""; 0], "{repaired:?}");
+    let now = office.ws().repo().expect("it opens").head(&ada).expect("it is read");
+    assert_eq!(now, Some(newest), "{repaired:?}");
+    assert!(git(&office, &["branch", "--list"]).contains("template/default"));
+
+    // All of it is gone: what came after the backup is in the folder alone.
+    fs::remove_dir_all(&folder).expect("removed");
+    assert_eq!(health(&office).await["how"], "down");
+    let repaired = looked(&office, true).await;
+    assert_eq!(repaired.faults, [""; 0], "{repaired:?}");
+    let said = repaired.repaired.join("\n");
+    assert!(said.contains("the repository was gone"), "{said}");
+    assert!(said.contains("from the backup") && said.contains("lost: versions after"), "{said}");
+    assert_eq!(git(&office, &["show", "agent/ada:plan.md"]), "the second plan");
+    assert_eq!(git(&office, &["show", "agent/ada~1:plan.md"]), "the first plan");
+    assert_eq!(health(&office).await["how"], "ok");
+    git(&office, &["fsck", "--strict"]);
 }

@@ -1,7 +1,6 @@
 //! Backups at work: one thing at a time in a program, each with a row that says how it went.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -9,8 +8,8 @@ use jiff::tz::TimeZone;
 use app::{App, Who as _, Ws};
 use backup::{
     Address, BackupError, Checked, Held, Manifest, Means, Meter, Owner, Pruned, Repository,
-    Retention, S3Keys, Source, SourceWorkspace, Taken, Target, apart, forget, make, open_target,
-    prune, verify,
+    Retention, S3Keys, Source, SourceWorkspace, Taken, Target, apart, forget,
+    look_through_histories, make, open_target, prune, verify,
 };
 use crypto::keyring::{Binding, Secret};
 use git::check;
@@ -21,14 +20,13 @@ use store::verify::{self as proof, Depth, Progress};
 use store::{ReadExt, StoreError, WriteTx};
 use web::session::Person;
 
-use crate::agents::queries::repository;
+use crate::agents::queries::{exposed, repository};
 
 use super::model::{
     BackupRun, BackupSecret, Deed, Encryption, FITS, PASSPHRASE, Reach, S3_SECRET, Trigger,
 };
 use super::rules::{self, BackupsError, Ended, Failed};
 use super::{queries, telling};
-use crate::agents::queries::exposed;
 
 /// How many things that were left out the report of a backup names.
 const NAMED: usize = 10;
@@ -509,8 +507,13 @@ fn sound(
 ) -> Result<Checked, BackupsError> {
     let checked = verify(repo, manifest, None, &held.meter)?;
     let Some(fault) = checked.fault() else {
-        return match repo.bad_heads()?.into_iter().next() {
-            Some(bad) => Err(BackupsError::Faults(bad)),
+        if let Some(bad) = repo.bad_heads()?.into_iter().next() {
+            return Err(BackupsError::Faults(bad));
+        }
+        let folder = app.config.data.join("backups").join("history");
+        let histories = look_through_histories(repo, manifest, &folder, &held.meter)?;
+        return match histories.first() {
+            Some(first) => Err(BackupsError::BackedUpFiles(manifest.id.clone(), first.clone())),
             None => Ok(checked),
         };
     };
@@ -550,7 +553,7 @@ fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     let repo = place.open(app)?;
     let manifest = own_newest(app, &repo, Deed::Drill)?;
     let checked = sound(app, &repo, &manifest, held)?;
-    let folder: PathBuf = app.config.data.join("backups").join("drill");
+    let folder = app.config.data.join("backups").join("drill");
     let tried = (app.rehearse)(&repo, &manifest, &folder, &held.meter)?;
     let entries = records_fit(app)?;
     files_fit(app)?;

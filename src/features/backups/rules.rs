@@ -73,6 +73,12 @@ pub enum BackupsError {
     /// The history of agents' files is not whole.
     #[error("the history of agents' files in {0}; `hq doctor files` says more and repairs")]
     Files(String),
+    /// That in a backup is not.
+    #[error(
+        "the history of agents' files in the backup {0} is not whole ({1}); run `hq doctor files`, which repairs what \
+         is here, and make a new backup"
+    )]
+    BackedUpFiles(String, String),
     /// A thread ended early.
     #[error("it was cut off: {0}")]
     CutOff(String),
@@ -96,7 +102,7 @@ impl Problem for BackupsError {
             Self::Faults(_) => "backup_damaged",
             Self::Stuck { .. } => STUCK,
             Self::Record(_) => RECORD_DAMAGED,
-            Self::Files(_) => "agent_files_damaged",
+            Self::Files(_) | Self::BackedUpFiles(..) => "agent_files_damaged",
             Self::CutOff(_) => "backup_cut_off",
         }
     }
@@ -109,9 +115,11 @@ impl Problem for BackupsError {
             Self::Backup(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Unreadable(_) | Self::Stuck { .. } => ProblemKind::Conflict,
-            Self::Faults(_) | Self::Record(_) | Self::Files(_) | Self::CutOff(_) => {
-                ProblemKind::Internal
-            }
+            Self::Faults(_)
+            | Self::Record(_)
+            | Self::Files(_)
+            | Self::BackedUpFiles(..)
+            | Self::CutOff(_) => ProblemKind::Internal,
         }
     }
 

@@ -17,7 +17,6 @@ use crate::rotation::queries as rotation;
 use crate::users::queries as users;
 use app::jobs::JobState;
 use app::{App, Ws};
-use git::check::Depth;
 use kernel::{AccountId, Timestamp};
 use store::consumer::{Standing, standing};
 use store::stats::{StoreStats, stats};
@@ -311,7 +310,7 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
 
 /// Whether each agent's history of files can be read.
 fn files(ws: &Ws) -> Part {
-    let faults = repository::look(ws, Depth::Branches).faults;
+    let faults = repository::standing(ws);
     let (how, said) = match faults.first() {
         None => (How::Ok, "every agent's history can be read".to_owned()),
         Some(first) => {

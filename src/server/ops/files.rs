@@ -1,22 +1,59 @@
 //! `hq doctor files`: whether every version of agents' files is there and whole, and the repair.
 
-use app::Ws;
+use std::iter;
+
+use app::{App, Ws};
+use backup::Histories;
 use features::agents::queries::repository::{self, Found};
+use features::backups::job::Place;
+use features::backups::rules::BackupsError;
+use git::GitError;
 use git::check::Depth;
 
-/// Looks through the history in these workspaces, or puts right what can be; reads all of it.
+/// Looks through the history in these workspaces; reads all of it.
 ///
 /// # Errors
 /// What stood in the way, in words.
-pub async fn look(all: Vec<Ws>, repairs: bool) -> Result<Vec<Found>, String> {
-    let looked = tokio::task::spawn_blocking(move || {
-        let found = all.iter().map(|ws| match repairs {
-            true => repository::repair(ws).map_err(|error| error.to_string()),
-            false => Ok(repository::look(ws, Depth::Objects)),
-        });
-        found.collect()
+pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
+    let look = move || all.iter().map(|ws| repository::look(ws, Depth::Objects)).collect();
+    tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())
+}
+
+/// Puts right what can be, out of the backups at the place of the settings where they can be had.
+///
+/// # Errors
+/// What stood in the way, in words.
+pub async fn repair(app: App, all: Vec<Ws>) -> Result<Vec<Found>, String> {
+    let repaired = tokio::task::spawn_blocking(move || {
+        all.iter().map(|ws| repaired(&app, ws).map_err(|error| error.to_string())).collect()
     });
-    looked.await.unwrap_or_else(|error| Err(error.to_string()))
+    repaired.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn repaired(app: &App, ws: &Ws) -> Result<Found, GitError> {
+    let looked = repository::look(ws, Depth::Objects);
+    if looked.faults.is_empty() {
+        return Ok(looked);
+    }
+    let without = match out_of_backups(app, ws) {
+        Ok(found) => return found,
+        Err(error) => error,
+    };
+    let mut found = repository::repair(ws, &mut iter::empty())?;
+    found.repaired.insert(0, format!("no backup was used: {without}"));
+    Ok(found)
+}
+
+/// Repairs with the backups at the place of the settings; nothing else is done with backups meanwhile. The outer error says
+/// why there are none to be had: nothing was done then.
+fn out_of_backups(app: &App, ws: &Ws) -> Result<Result<Found, GitError>, BackupsError> {
+    let held = app.backups.take("a repair of agents' files", app.clock.now())?;
+    let repo = Place::of_settings(app)?.open(app)?;
+    let mut keys: Vec<String> = app.keyring.former_ids().iter().map(ToString::to_string).collect();
+    keys.push(app.keyring.key_id().to_string());
+    let folder = app.config.data.join("backups").join("history");
+    let mut copies = Histories::of(&repo, (&ws.slug, &keys), folder, &held.meter)?;
+    Ok(repository::repair(ws, &mut copies))
 }
 
 /// Says at the start what of the history cannot be read; looks at the newest versions alone.
@@ -48,11 +85,11 @@ pub fn lines(found: &[Found]) -> Vec<String> {
         lines.extend(repaired.iter().map(|one| format!("  repaired: {one}")));
         lines.extend(faults.iter().map(|one| format!("  {one}")));
         if !faults.is_empty() && repaired.is_empty() {
-            lines.push(format!(
-                "  `hq doctor files --repair` begins such a branch anew with what lies in the agent's folder. To keep \
-                 the history, stop HQ, run `hq restore PLACE --workspace {workspace} --into NEW-FOLDER` of a backup \
-                 from before, and put agents.git from there in place of workspaces/{workspace}/agents.git"
-            ));
+            lines.push(
+                "  `hq doctor files --repair` takes what is missing out of the newest backups that have it. Where none \
+                 has, a history goes on from its last whole version, or begins anew, with what lies in the agent's folder"
+                    .to_owned(),
+            );
         }
     }
     lines

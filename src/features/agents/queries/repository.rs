@@ -2,10 +2,14 @@
 //! restore drill ask. Blocking.
 
 use std::io;
+use std::path::Path;
 
 use app::Ws;
-use git::check::{self, Checked, Depth, Fault};
-use git::{Author, Branch, Entry, GitError};
+use backup::History;
+use git::check::{self, Checked, Depth};
+use git::mend::{self, Filled, Known};
+use git::{AgentsRepo, Author, Branch, CommitId, Entry, GitError};
+use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 use tool::leaks;
 
@@ -41,8 +45,22 @@ fn found(ws: &Ws, checked: &Checked) -> Found {
         workspace: ws.slug.clone(),
         branches: checked.branches,
         objects: checked.objects,
-        faults: checked.faults.iter().map(words).collect(),
+        faults: checked.faults.iter().map(ToString::to_string).collect(),
         repaired: Vec::new(),
+    }
+}
+
+/// What Health says: what a look at the newest versions finds, taken again only when something came or went since, and
+/// what the last look at all versions has found.
+#[must_use]
+pub fn standing(ws: &Ws) -> Vec<String> {
+    let found = agents(ws).and_then(|agents| match agents.is_empty() {
+        true => Ok(Checked::default()),
+        false => Ok(ws.repo()?.standing(&agents, ws.app.clock.now())),
+    });
+    match found {
+        Ok(checked) => checked.faults.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
     }
 }
 
@@ -59,54 +77,283 @@ fn agents(ws: &Ws) -> Result<Vec<String>, GitError> {
     check::agents_in(&folder).map_err(|source: io::Error| GitError::Disk { path: folder, source })
 }
 
-fn words(fault: &Fault) -> String {
-    let Fault { branch, what, is_newest } = fault;
-    match is_newest {
-        true => format!("{branch}: {what}"),
-        false => format!("{branch}: older versions cannot be read: {what}"),
-    }
+/// A branch that is put right.
+struct Broken {
+    branch: Branch,
+    /// The agent whose newest versions these are.
+    slug: Option<String>,
+    tip: Option<CommitId>,
+    /// Whether no name was left that leads to it.
+    is_nameless: bool,
+    filled: Filled,
+    /// Where it stood in a backup, for when all later versions are lost.
+    other: Option<CommitId>,
+    /// Whether a copy was asked.
+    is_asked: bool,
+    /// What helped, in words.
+    from: Vec<String>,
 }
 
-/// Lets each branch whose newest version is lost begin anew with what lies in the folder of its agent. A repository that
-/// does not open is put aside. What is lost is said; a backup may have it.
-pub fn repair(ws: &Ws) -> Result<Found, GitError> {
+/// Puts right what can be. What is missing or damaged comes out of the copies in backups, newest first; where none has it,
+/// a branch goes on from its last whole version, or begins anew, with what lies in the folder of its agent. Says what is
+/// lost for good.
+pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Found, GitError> {
+    let agents = agents(ws)?;
+    if agents.is_empty() {
+        return Ok(look(ws, Depth::Objects));
+    }
     let now = ws.app.clock.now();
     let aside = ws.folder.join(format!("agents.git.damaged-{}", now.as_second()));
-    let opens = ws.repo().is_ok();
-    if !opens {
-        check::put_aside(&ws.folder.join("agents.git"), &aside)?;
-    }
-    let repo = ws.repo()?;
-    let agents = agents(ws)?;
-    let checked = repo.check(&agents, Depth::Objects);
     let mut repaired = Vec::new();
-    if !opens {
-        repaired.push(format!("the repository did not open and lies in {} now", aside.display()));
+    let repo = opened(ws, &aside, &mut repaired)?;
+    repaired.extend(repo.put_packs_aside(&aside.join("pack"))?);
+    let checked = repo.check(&agents, Depth::Objects);
+    let mut known = Known::default();
+    let mut broken: Vec<Broken> = Vec::new();
+    for branch in checked.faults.iter().filter_map(|fault| fault.branch.clone()) {
+        broken.push(Broken::of(repo, branch, &mut known));
     }
-    let refuses =
-        |_: &str, bytes: &[u8]| leaks::in_file(&ws.app.redactor, bytes).map(|leak| leak.why);
-    for slug in agents {
-        let branch = Branch::agent(&slug)?;
-        let lost = |fault: &&Fault| fault.branch == branch && fault.is_newest;
-        if !checked.faults.iter().any(|fault| lost(&fault)) {
-            continue;
+    for History { backup, taken_at, repo: copy } in copies {
+        if !broken.iter().any(Broken::needs_help) {
+            break;
         }
-        let author = Author::hq();
-        let message = format!("Begin anew after the history was lost\n\nAgent: {slug}\n");
-        let entry = Entry { author: &author, message: &message, time: now };
-        let skipped = repo.begin_anew(&branch, &ws.agent_folder(&slug), &refuses, &entry)?;
-        let mut said = format!(
-            "{slug}: the files are kept as they lie in the folder; their older versions are lost, and what was deleted"
-        );
-        if !skipped.is_empty() {
-            let paths: Vec<&str> = skipped.iter().map(|one| one.path.as_str()).collect();
-            said.push_str(&format!("; not taken: {}", paths.join(", ")));
+        // ok: without it less is found in this copy.
+        let packs = ws.folder.join("agents.git.copy-packs");
+        copy.put_packs_aside(&packs).ok();
+        std::fs::remove_dir_all(&packs).ok();
+        let said = format!("the backup {backup} of {taken_at}");
+        beside(repo, &copy, &mut broken);
+        for one in broken.iter_mut().filter(|one| one.needs_help()) {
+            one.help(repo, (&copy, &said), &mut known);
         }
-        repaired.push(said);
+    }
+    for one in broken {
+        repaired.extend(one.settle(ws, repo, &mut known, now)?);
     }
     // Reading every object takes long; where nothing was changed it stands as it was found.
     match repaired.is_empty() {
         true => Ok(found(ws, &checked)),
         false => Ok(Found { repaired, ..look(ws, Depth::Objects) }),
+    }
+}
+
+/// The repository, with what stands around its objects made again. One that does not open even so is put aside.
+fn opened<'w>(
+    ws: &'w Ws,
+    aside: &Path,
+    said: &mut Vec<String>,
+) -> Result<&'w AgentsRepo, GitError> {
+    let path = ws.folder.join("agents.git");
+    if !path.exists() {
+        said.push("the repository was gone".to_owned());
+    }
+    match mend::mend_frame(&path) {
+        Ok(false) => {}
+        Ok(true) => {
+            said.push("HEAD, config and the folders of the repository are made again".to_owned())
+        }
+        Err(error) => {
+            check::put_aside(&path, aside)?;
+            mend::mend_frame(&path)?;
+            said.push(format!(
+                "the repository did not open ({error}) and lies in {} now",
+                aside.display()
+            ));
+        }
+    }
+    let repo = ws.repo()?;
+    repo.reopen()?;
+    Ok(repo)
+}
+
+/// Notes what stood beside the branches whose names are lost: other branches of those agents, and the templates.
+fn beside(repo: &AgentsRepo, copy: &AgentsRepo, broken: &mut Vec<Broken>) {
+    let nameless: Vec<String> =
+        broken.iter().filter(|one| one.is_nameless).filter_map(|one| one.slug.clone()).collect();
+    if nameless.is_empty() {
+        return;
+    }
+    // ok: a copy whose branches cannot be listed has none to give.
+    for branch in copy.branches().unwrap_or_default() {
+        let is_noted = broken.iter().any(|one| one.branch == branch);
+        let mut parts = branch.as_str().split('/');
+        let is_wanted = match (parts.next(), parts.next()) {
+            (Some("agent"), _) => false,
+            (Some("template"), _) => true,
+            (_, Some(slug)) => nameless.iter().any(|one| one == slug),
+            _ => false,
+        };
+        if is_wanted && !is_noted && !branch.is_draft() && repo.stands_at(&branch).is_none() {
+            broken.push(Broken {
+                branch,
+                slug: None,
+                tip: None,
+                is_nameless: true,
+                filled: Filled::default(),
+                other: None,
+                is_asked: false,
+                from: Vec::new(),
+            });
+        }
+    }
+}
+
+impl Broken {
+    fn of(repo: &AgentsRepo, branch: Branch, known: &mut Known) -> Self {
+        let slug = branch.as_str().strip_prefix("agent/").map(ToOwned::to_owned);
+        let named = repo.stands_at(&branch);
+        let tip = named.or_else(|| repo.newest_told(slug.as_deref()?));
+        let filled = tip.map(|tip| repo.fill(tip, None, known)).unwrap_or_default();
+        let is_nameless = named.is_none();
+        Self {
+            branch,
+            slug,
+            tip,
+            is_nameless,
+            filled,
+            other: None,
+            is_asked: false,
+            from: Vec::new(),
+        }
+    }
+
+    /// Whether a copy may have more: what is lacking, or where a branch stood whose name is lost.
+    fn needs_help(&self) -> bool {
+        self.tip.is_none() || !self.filled.is_whole() || (self.is_nameless && !self.is_asked)
+    }
+
+    /// Takes out of a copy what it has of this branch.
+    fn help(&mut self, repo: &AgentsRepo, (copy, said): (&AgentsRepo, &str), known: &mut Known) {
+        self.is_asked = true;
+        let stood = copy.stands_at(&self.branch);
+        if self.is_nameless
+            && let Some(stood) = stood
+        {
+            let own = self.tip.and_then(|tip| repo.made_at(tip).or_else(|| copy.made_at(tip)));
+            if own < copy.made_at(stood) {
+                self.tip = Some(stood);
+                self.from.push(format!("where it stood from {said}"));
+            }
+        }
+        let Some(tip) = self.tip else { return };
+        self.filled = repo.fill(tip, Some(copy), known);
+        if 0 < self.filled.brought {
+            self.from.push(format!("{} objects from {said}", self.filled.brought));
+        }
+        if 0 < self.filled.newest
+            && let Some(stood) = stood.filter(|stood| *stood != tip)
+            && repo.fill(stood, Some(copy), known).newest == 0
+            && self.other.and_then(|other| repo.made_at(other)) < repo.made_at(stood)
+        {
+            self.other = Some(stood);
+            self.from.push(format!("where it stood from {said}"));
+        }
+    }
+
+    /// The last version that is whole, and how many came behind it, where that is known.
+    fn last_whole(
+        &self,
+        repo: &AgentsRepo,
+        known: &mut Known,
+    ) -> Option<(CommitId, Option<usize>)> {
+        let own = self.tip.and_then(|tip| repo.last_whole(tip, known));
+        let when = |at: Option<CommitId>| at.and_then(|at| repo.made_at(at));
+        match (own, self.other) {
+            (own, Some(other)) if when(own.map(|(at, _)| at)) < when(Some(other)) => {
+                Some((other, None))
+            }
+            (own, _) => own.map(|(at, behind)| (at, Some(behind))),
+        }
+    }
+
+    /// Lets the branch stand where it can, and says what is lost.
+    fn settle(
+        self,
+        ws: &Ws,
+        repo: &AgentsRepo,
+        known: &mut Known,
+        now: Timestamp,
+    ) -> Result<Option<String>, GitError> {
+        let mut said = match self.from.is_empty() {
+            true => format!("{}:", self.branch),
+            false => format!("{}: taken {};", self.branch, self.from.join(", ")),
+        };
+        let mut lost = Vec::new();
+        let at = self.last_whole(repo, known);
+        let needs_nothing = !self.is_nameless && self.filled.newest == 0;
+        match at {
+            Some((_, Some(behind @ 1..))) => {
+                lost.push(format!("the {behind} versions after the one that it goes on from"));
+            }
+            Some((at, None)) => lost.push(format!("all versions after {}", at.short())),
+            _ => {}
+        }
+        if 0 < self.filled.older {
+            let n = self.filled.older;
+            lost.push(format!("{n} objects of older versions, which cannot be read any more"));
+        }
+        match (at, &self.slug) {
+            _ if needs_nothing && self.from.is_empty() && lost.is_empty() => return Ok(None),
+            _ if needs_nothing => said.push_str(" it stands where it stood"),
+            (Some((at, _)), None) => {
+                repo.stand_at(&self.branch, at)?;
+                said.push_str(&format!(" it stands at {}", at.short()));
+            }
+            (Some((at, _)), Some(slug)) => {
+                said.push_str(&self.go_on(ws, (repo, slug), Some(at), now)?);
+                if self.is_nameless {
+                    lost.push(format!(
+                        "versions after {}, if there were any, but what lies in the folder",
+                        at.short()
+                    ));
+                }
+            }
+            (None, Some(slug)) => {
+                said.push_str(&self.go_on(ws, (repo, slug), None, now)?);
+                lost.push(
+                    "all older versions, which no backup has, and what was deleted".to_owned(),
+                );
+            }
+            (None, None) => lost.push("all of it, which no backup has".to_owned()),
+        }
+        match lost.is_empty() {
+            true => said.push_str("; nothing is lost"),
+            false => said.push_str(&format!("; lost: {}", lost.join("; "))),
+        }
+        Ok(Some(said))
+    }
+
+    /// Lets the branch of an agent go on from a version, or begin anew, with what lies in the folder on top.
+    fn go_on(
+        &self,
+        ws: &Ws,
+        (repo, slug): (&AgentsRepo, &str),
+        at: Option<CommitId>,
+        now: Timestamp,
+    ) -> Result<String, GitError> {
+        let refuses =
+            |_: &str, bytes: &[u8]| leaks::in_file(&ws.app.redactor, bytes).map(|leak| leak.why);
+        let (author, dir) = (Author::hq(), ws.agent_folder(slug));
+        let subject = match at {
+            Some(_) => "Keep what lies here after the history was repaired",
+            None => "Begin anew after the history was lost",
+        };
+        let message = format!("{subject}\n\nAgent: {slug}\n");
+        let entry = Entry { author: &author, message: &message, time: now };
+        let (mut said, skipped) = match at {
+            Some(at) => (
+                format!(" it goes on from {} with the files as they lie in the folder", at.short()),
+                repo.go_on_from(&self.branch, at, (&dir, &refuses), &entry)?,
+            ),
+            None => (
+                " it begins anew with the files as they lie in the folder".to_owned(),
+                repo.begin_anew(&self.branch, &dir, &refuses, &entry)?,
+            ),
+        };
+        if !skipped.is_empty() {
+            let paths: Vec<&str> = skipped.iter().map(|one| one.path.as_str()).collect();
+            said.push_str(&format!("; not taken: {}", paths.join(", ")));
+        }
+        Ok(said)
     }
 }
