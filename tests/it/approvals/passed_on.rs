@@ -2,11 +2,11 @@
 //! agent asks of another is judged by the stricter of both modes.
 
 use features::agents::model::Agent;
-use features::runs::model::Run;
+use features::runs::model::{Brought, Place, Run, Written};
 use features::runs::queries::outside;
 use features::tasks::model::Task;
 use features::trust::model::Approval;
-use kernel::{RunId, TrustMode};
+use kernel::{RunId, TrustMode, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _};
@@ -214,5 +214,25 @@ async fn what_an_agent_asks_of_another_is_judged_by_the_stricter_of_both_modes()
     office.trust(ada.id, TrustMode::Locked).await;
     let mode = office.ws().read(|snap| features::trust::queries::asked_mode(snap, second));
     assert_eq!(mode.expect("a store"), Some(TrustMode::Ask));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_goes_with_the_record_that_bears_it() {
+    let office = Office::open().await;
+    let api = office.hq.api().await;
+    let page = json!({ "title": "Notes", "text": "what a stranger wrote" });
+    let made = api.post("/api/v1/knowledge", &page).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let uuid = id.parse().expect("a record");
+    let brought = Brought { run: RunId::from_bytes([7; 16]), step: 1, tool: String::new() };
+    let since = "2026-11-20T12:00:00Z".parse().expect("a moment");
+    let label = Written { place: Place::Record(uuid), by: brought, since };
+    office.act(move |tx| tx.put(&label)).await;
+    assert_eq!(office.all::<Written>().len(), 1);
+    let gone = api.call("DELETE", &format!("/api/v1/knowledge/{id}")).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    assert_eq!(office.all::<Written>(), []);
     office.hq.finish().await;
 }
