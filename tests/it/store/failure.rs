@@ -490,8 +490,7 @@ fn a_real_disk_that_fills_up_refuses_and_takes_again_what_fits() {
     };
     // It says that there is room, as a disk does that others fill between the look and the write.
     let disk = Arc::new(Flaky::default());
-    let clock =
-        Arc::new(ManualClock::at(from_ms(1_700_000_000_000)));
+    let clock = Arc::new(ManualClock::at(from_ms(1_700_000_000_000)));
     let path = small.0.path().join("toys.redb");
     let store = disk.with().open_at(&path, &clock).expect("it opens");
     let toys = Toys { store, clock, folder: super::toys::folder_in_memory() };
