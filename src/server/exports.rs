@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
@@ -263,7 +262,7 @@ struct View {
 impl View {
     fn of(ws: &Ws, who: &Person) -> Self {
         let now = ExportView::of(ws);
-        let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+        let zone = who.time_zone();
         Self {
             url: ws.url("settings/export"),
             running: now.running,

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use crate::error::{Failure, PageError};
 use crate::shell::Shell;
 use app::{Who, Ws};
+use jiff::tz::TimeZone;
 use kernel::{AccountId, Actor, Can, Cause, ProblemKind, Role, Via};
 
 /// What the sender of a request may do: a set of capabilities.
@@ -72,6 +73,14 @@ pub struct Person {
     pub is_proved: bool,
     /// IANA name of the person's or the workspace's time zone.
     pub zone: String,
+}
+
+impl Person {
+    /// The person's or the workspace's time zone; UTC when its name is unknown.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        TimeZone::get(&self.zone).unwrap_or(TimeZone::UTC)
+    }
 }
 
 impl Who for Person {

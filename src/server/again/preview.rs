@@ -1,7 +1,6 @@
 //! What beginning a run again means, before it is done: where it is cut, what the run did from there on,
 //! what of that can go back.
 
-use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::history::queries::fields::Speaker;
@@ -97,7 +96,7 @@ impl Preview {
         let wanted = Wanted::Since(run.id, self.cut.upto);
         let outlook: Outlook = history::preview(&ws.store, snap, &wanted, &by)?;
         let names = Names::new(snap)?;
-        let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+        let zone = who.time_zone();
         let speaker = Speaker { names: &names, zone };
         let view = words::view(snap, ws.store.schema(), &speaker, (&outlook, &by), MAX_TOLD)?;
         let PlanView { going, going_more, staying, work, .. } = view;

@@ -6,7 +6,6 @@ pub mod push;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use app::{App, Ws};
@@ -141,10 +140,6 @@ struct WatchPart {
     watching: Following,
 }
 
-fn zone_of(who: &Person) -> TimeZone {
-    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
-}
-
 async fn show(
     ws: Ws,
     who: Person,
@@ -164,7 +159,7 @@ async fn show(
 }
 
 fn view(ws: &Ws, who: &Person, asked: &Asked) -> Result<View, PageError> {
-    let (now, zone) = (ws.app.clock.now(), zone_of(who));
+    let (now, zone) = (ws.app.clock.now(), who.time_zone());
     let after = match asked.after.as_str() {
         "" => None,
         text => Some(cursor_key(text).ok_or_else(|| PageError::not_found("This page"))?),
@@ -234,7 +229,7 @@ fn by_day(lines: Vec<Line>) -> Vec<Day> {
 
 /// What the bell shows when it is opened.
 async fn latest(ws: Ws, who: Person) -> Result<Response, PageError> {
-    let (now, zone) = (ws.app.clock.now(), zone_of(&who));
+    let (now, zone) = (ws.app.clock.now(), who.time_zone());
     let (lines, unread) = ws.read(|snap| {
         let lens = Lens::new(snap, now, &zone)?;
         let me = (who.account, now);
@@ -323,7 +318,7 @@ async fn put_off(
     Path(id): Path<NotificationId>,
     Form(later): Form<Later>,
 ) -> Result<Response, PageError> {
-    let until = snooze::until(&later.until, ws.app.clock.now(), &zone_of(&who));
+    let until = snooze::until(&later.until, ws.app.clock.now(), &who.time_zone());
     let until = until.ok_or(NotificationError::BadTime)?;
     mark(&ws, &who, id, Mark::Snoozed(until)).await?;
     let undo = ws.url(&format!("notifications/{id}/restore"));

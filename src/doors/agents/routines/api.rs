@@ -254,7 +254,7 @@ struct Events {
 
 /// Now, and the clock by which somebody reads moments.
 fn now_of(ws: &Ws, who: &Person) -> (Timestamp, TimeZone) {
-    (ws.app.clock.now(), TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC))
+    (ws.app.clock.now(), who.time_zone())
 }
 
 fn view(

@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
-use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -118,11 +117,6 @@ struct PageDoc {
     searched: Searched,
 }
 
-/// Days mean days of the workspace.
-fn zone_of(who: &Person) -> TimeZone {
-    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
-}
-
 async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<PageView>, ApiError> {
     let asked = asked.tidy();
     let limit = asked.limit.unwrap_or(LIMIT);
@@ -134,7 +128,7 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Pa
 
 /// Looks for entries. May take a while.
 fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView, AuditError> {
-    let wish = Wish::new(ws, asked, (Some(who.account), &zone_of(who)))?.through(who.via);
+    let wish = Wish::new(ws, asked, (Some(who.account), &who.time_zone()))?.through(who.via);
     let store = store_of(ws, wish.source);
     let (found, incarnation) = (wish.search(ws, limit)?, store.incarnation());
     let items = store.read(|snap| {
@@ -238,7 +232,7 @@ pub(super) async fn export(
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
     let wish = ws.look(move |ws| {
-        let wish = Wish::new(ws, &asked, (Some(who.account), &zone_of(&who)))?;
+        let wish = Wish::new(ws, &asked, (Some(who.account), &who.time_zone()))?;
         Ok::<_, AuditError>(wish.through(who.via))
     });
     let wish = wish.await?;

@@ -134,12 +134,8 @@ async fn show(
     html::page(&page(&app, &ws, &who, shell, asked).await?)
 }
 
-fn zone_of(who: &Person) -> TimeZone {
-    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
-}
-
 fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditError> {
-    let zone = zone_of(who);
+    let zone = who.time_zone();
     let wish = Wish::new(ws, asked, (Some(who.account), &zone))?;
     let found = queries::lines(ws, &wish, PAGE)?;
     let looked = format::count(found.looked, "entry", "entries");
@@ -327,7 +323,7 @@ impl CheckView {
             return Ok(Self { url, ..Self::default() });
         };
         let state = Reach::of(app, who.account)?.sees(state);
-        let zone = zone_of(who);
+        let zone = who.time_zone();
         let percent = percent(state.done, state.total);
         let mut view = Self {
             url,

@@ -150,7 +150,7 @@ async fn put_off(
     Path(id): Path<String>,
     Json(body): Json<SnoozeBody>,
 ) -> Result<Json<AwayView>, ApiError> {
-    let word = snooze::until(&body.until, ws.app.clock.now(), &putting::zone_of(&who));
+    let word = snooze::until(&body.until, ws.app.clock.now(), &who.time_zone());
     let until = word.or_else(|| body.until.parse().ok()).ok_or(NeedError::BadTime)?;
     let row = putting::put_away(&ws, &who, &id, Some(until)).await?;
     Ok(Json(AwayView::of(row)))

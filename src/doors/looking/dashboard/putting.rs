@@ -4,14 +4,8 @@ use app::Ws;
 use features::dashboard::model::PutAway;
 use features::dashboard::queries::{Scene, needs};
 use features::dashboard::rules::{self, NeedError, NewAway};
-use jiff::tz::TimeZone;
 use kernel::Timestamp;
 use web::session::Person;
-
-/// The zone of the person.
-pub(super) fn zone_of(who: &Person) -> TimeZone {
-    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
-}
 
 /// Puts a row that the person sees away, until a moment or for good.
 pub(super) async fn put_away(

@@ -1,6 +1,5 @@
 //! What became of a record while somebody filled in a form about it.
 
-use jiff::tz::TimeZone;
 
 use app::Ws;
 use kernel::text::capitalized;
@@ -42,7 +41,7 @@ pub fn after<R: Record>(
     let rev: u64 = rev.parse().unwrap_or(0);
     let newer = newer(ws, who, read, (&root, rev))?;
     let names = Names::new(read)?;
-    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let zone = who.time_zone();
     let speaker = Speaker { names: &names, zone };
     let diff = |from: &Version, to: &Version| {
         let before = fields_of(schema, root.table, from.before.bytes());

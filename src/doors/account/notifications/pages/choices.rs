@@ -155,7 +155,7 @@ async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> 
         Ok::<_, StoreError>((queries::choices(snap, who.account)?, mail))
     })?;
     let browsers = ws.app.system.read(|snap| sending::browsers(snap, who.account))?;
-    let (now, zone) = (ws.app.clock.now(), super::zone_of(&who));
+    let (now, zone) = (ws.app.clock.now(), who.time_zone());
     let browsers =
         browsers.into_iter().map(|one| (one.agent, RelTime::new(one.made_at, now, &zone)));
     let hour =

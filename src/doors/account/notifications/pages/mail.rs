@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::notifications::api::mail::USUAL_PORT;
@@ -107,7 +106,7 @@ fn page(
     shell: Shell,
     (typed, wrong): (Option<Values>, Wrong),
 ) -> Result<MailPage, PageError> {
-    let (now, zone) = (ws.app.clock.now(), TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC));
+    let (now, zone) = (ws.app.clock.now(), who.time_zone());
     let (settings, secret, failed) = ws.read(|snap| {
         let secret = reading::secret(snap, MAIL_PASSWORD)?.is_some();
         let mut failed = Vec::new();

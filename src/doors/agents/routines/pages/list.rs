@@ -123,7 +123,7 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, R
         Some(Some(agent)) => queries::of_agent(read, agent)?,
     };
     let words = asked.q.to_lowercase();
-    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let zone = who.time_zone();
     let now = ws.app.clock.now();
     let called = Called::among(&read.list::<Agent>(&Range::all())?);
     let mut rows = Vec::new();

@@ -100,7 +100,7 @@ pub(super) async fn put_off(
     Path(id): Path<String>,
     Form(Until { until }): Form<Until>,
 ) -> Result<Response, PageError> {
-    let until = snooze::until(&until, ws.app.clock.now(), &putting::zone_of(&who));
+    let until = snooze::until(&until, ws.app.clock.now(), &who.time_zone());
     let until = until.ok_or(NeedError::BadTime)?;
     putting::put_away(&ws, &who, &id, Some(until)).await?;
     Ok(done(&app, (&ws, &who, &hx), &id, "It will come back later."))

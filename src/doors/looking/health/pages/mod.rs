@@ -5,7 +5,6 @@ mod store;
 
 use askama::Template;
 use axum::response::Response;
-use jiff::tz::TimeZone;
 
 use app::{App, Ws};
 use kernel::Can;
@@ -67,10 +66,6 @@ struct Show {
     sizes: SizesView,
 }
 
-fn zone_of(who: &Person) -> TimeZone {
-    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
-}
-
 fn state_now(app: &App, ws: &Ws, who: &Person, place: &Place) -> Result<Now, PageError> {
     let parts = queries::parts(app, ws, who.account)?;
     let (how, tone) = match queries::worst(&parts) {
@@ -88,7 +83,7 @@ fn state_now(app: &App, ws: &Ws, who: &Person, place: &Place) -> Result<Now, Pag
         how,
         tone,
         parts: parts.into_iter().map(row).collect(),
-        rows: consumers::rows(app, ws, &zone_of(who), place)?,
+        rows: consumers::rows(app, ws, &who.time_zone(), place)?,
     })
 }
 

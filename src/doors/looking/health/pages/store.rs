@@ -22,7 +22,6 @@ use web::parts::{Share, Tone, shares};
 use web::session::Person;
 use web::time::RelTime;
 
-use super::zone_of;
 use features::health::queries::{self, CHECK, COMPACT, DOCTOR, MEND, STATS};
 
 /// How many tables are shown at once.
@@ -149,7 +148,7 @@ pub(super) fn works(app: &App, ws: &Ws, who: &Person) -> Result<Vec<WorkView>, S
             mend: String::new(),
         };
         if let Some(state) = state {
-            let zone = zone_of(who);
+            let zone = who.time_zone();
             view.ended = state.ended.map(|at| RelTime::new(at, app.clock.now(), &zone));
             view.progress = match (state.done, state.total) {
                 (0, _) => "Under way".to_owned(),
