@@ -36,8 +36,7 @@ const TYPED: [&str; 10] =
 /// The company, and a program that serves it.
 struct Company {
     url: String,
-    // Nobody speaks with it but by its address.
-    _program: Mutex<Program>,
+    program: Mutex<Program>,
     token: String,
     cookie: String,
     // Dropped last, when the program has ended.
@@ -67,7 +66,7 @@ async fn company() -> Result<Arc<Company>, String> {
     }
     let cookie = browser.cookie_header();
     let company =
-        Arc::new(Company { url, _program: Mutex::new(program), token, cookie, _folder: folder });
+        Arc::new(Company { url, program: Mutex::new(program), token, cookie, _folder: folder });
     *COMPANY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&company));
     Ok(company)
 }
@@ -109,6 +108,38 @@ pub fn list(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
         &["tasks", "tasks?sort=due", "tasks?q=is:open+stream:fleet"],
         Duration::from_millis(10),
     ))
+}
+
+pub fn activity(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(pages(&["activity"], Duration::from_millis(25)))
+}
+
+pub fn audit(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(pages(&["audit"], Duration::from_millis(25)))
+}
+
+/// Memory a minute after so many people opened pages at once.
+pub fn burst(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    /// People who come at once.
+    const VISITORS: usize = 200;
+    Box::pin(async {
+        let company = company().await?;
+        let process = company.program.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let mut clients = Vec::new();
+        for _ in 0..VISITORS {
+            clients.push(company.person().await?);
+        }
+        let paths = ["tasks", "contacts", "activity", "audit", ""].map(Company::path);
+        load::repeat(clients, SPAN, async |client, _, count| {
+            client.call("GET", &paths[count % paths.len()], None).await.map(drop)
+        })
+        .await?;
+        let mb = |kib: u64| kib as f64 * 1_024.0 / 1e6;
+        let most = mb(program::pss_kib(process));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let after = mb(program::pss_kib(process));
+        Ok(figure(format!("{after:.0} MB (at its end {most:.0} MB)"), after <= 200.0))
+    })
 }
 
 pub fn board(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {

@@ -216,6 +216,34 @@ pub fn list(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(lists(paths, Duration::from_millis(10)))
 }
 
+/// Orders of words, which are kept until a row changes, and searches that no list had before.
+pub fn sort(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    let paths = &["?sort=name", "?sort=-name", "?sort=email", "?sort=-field_1", "?sort=stage"];
+    Box::pin(async {
+        let hq = shared().await?;
+        let paths = addresses(&hq, paths);
+        let mut page = hq.person().await?;
+        let mut first = Duration::ZERO;
+        for path in &paths {
+            first = first.max(page.timed(path).await?);
+        }
+        let Times { p50, p99 } = asked(&hq, &paths).await?;
+        let text = format!("p50 {}, p99 {} (first {})", ms(p50), ms(p99), ms(first));
+        Ok(figure(text, p99 <= Duration::from_millis(25)))
+    })
+}
+
+pub fn search(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    let paths = &["?q=contact+9", "?q=c4711%40", "?q=word7", "?q=zzz", "?q=word12+lead"];
+    Box::pin(lists(paths, Duration::from_millis(25)))
+}
+
+/// A list in groups, and further rows of one.
+pub fn groups(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    let paths = &["?group=stage", "?group=owner", "?group=organization"];
+    Box::pin(lists(paths, Duration::from_millis(25)))
+}
+
 pub fn board(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     let paths = &["?layout=board", "?layout=board&q=field_0:%3E500"];
     Box::pin(lists(paths, Duration::from_millis(15)))

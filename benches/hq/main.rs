@@ -217,6 +217,21 @@ const ROWS: &[Row] = &[
         name: "change on another page", promise: "≤ 50 ms", peer: "–", measure: company::seen
     },
     Row {
+        name: "Activity, 100k tasks",
+        promise: "p99 ≤ 25 ms",
+        peer: "–",
+        measure: company::activity,
+    },
+    Row {
+        name: "audit, 100k tasks", promise: "p99 ≤ 25 ms", peer: "–", measure: company::audit
+    },
+    Row {
+        name: "memory a minute after a burst",
+        promise: "≤ 200 MB",
+        peer: "–",
+        measure: company::burst,
+    },
+    Row {
         name: "import of 10,000 rows",
         promise: "≤ 5 s, back ≤ 10 s",
         peer: "–",
@@ -227,6 +242,24 @@ const ROWS: &[Row] = &[
         promise: "p99 ≤ 10 ms",
         peer: "–",
         measure: customers::list,
+    },
+    Row {
+        name: "sort of 100k contacts",
+        promise: "p99 ≤ 25 ms",
+        peer: "–",
+        measure: customers::sort,
+    },
+    Row {
+        name: "search of 100k contacts",
+        promise: "p99 ≤ 25 ms",
+        peer: "–",
+        measure: customers::search,
+    },
+    Row {
+        name: "groups of 100k contacts",
+        promise: "p99 ≤ 25 ms",
+        peer: "–",
+        measure: customers::groups,
     },
     Row {
         name: "board of 100k contacts",
