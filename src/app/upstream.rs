@@ -149,8 +149,8 @@ pub fn lets_in(handle: &str) -> bool {
 }
 
 /// Why nothing is begun that may need such a thing.
-pub const KEYS_GONE: &str = "what this machine may spend without a line has ended, and with it the keys and secrets of its \
-                             agents were dropped from memory; they come anew with the line";
+pub const KEYS_GONE: &str = "what this machine may spend without a line has ended, and with it the use of the keys and secrets \
+                             of its agents; they come anew with the line";
 
 /// A token that calls are made with, wanted by a host: one that is good, and another one than its server has refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! `hq replica …`: this machine as a gateway of a workspace that lies elsewhere.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -21,6 +23,7 @@ use kernel::{Clock as _, text};
 use replica::doctor::{Finding, of_folder};
 use replica::status::Status;
 use replica::{Begin, Boxed, Ending, Given, Join, Pace, Parts, ReplicaError, Token, Work, folder};
+use sandbox::spawn::OWN_PROGRAM;
 use sandbox::{left_over, own_files};
 use server::listen::Front;
 use server::lock::{self, Lock};
@@ -159,12 +162,39 @@ fn start(common: &Common, config: &Config, host: Replica) -> u8 {
         done
     });
     match done {
-        Ok(()) => OK,
+        Ok(Next::End) => OK,
+        Ok(Next::Anew) => {
+            tracing::warn!(
+                "this program starts itself anew, so that no key and no secret is left in its memory"
+            );
+            let error = become_anew(&config.data);
+            complain(&format!("the program cannot start itself anew: {error}; start it again"));
+            FAILED
+        }
         Err(error) => {
             complain(&error.to_string());
             error.code()
         }
     }
+}
+
+/// What comes after the host has ended.
+enum Next {
+    End,
+    /// The same again, without what was in memory.
+    Anew,
+}
+
+/// Becomes this program with the same arguments, in a fresh memory. Wiping each copy would not do: buffers of requests, TLS,
+/// the search for secrets in texts and the allocator keep some. Comes back only when that failed.
+fn become_anew(data: &Path) -> std::io::Error {
+    end_left(data);
+    let mut words = std::env::args_os();
+    let mut program = process::Command::new(OWN_PROGRAM);
+    if let Some(own) = words.next() {
+        program.arg0(own);
+    }
+    program.args(words).exec()
 }
 
 /// Takes the folder of a host.
@@ -181,7 +211,7 @@ async fn until_told(
     (config, redactor): (&Config, &Arc<Redactor>),
     join: Join,
     as_json: bool,
-) -> Result<(), CommandError> {
+) -> Result<Next, CommandError> {
     let data = config.data.as_path();
     let mut signals = serve::Ending::listen().map_err(failed)?;
     let lock = taken(data)?;
@@ -196,8 +226,10 @@ async fn until_told(
         false => say(&format!("HQ is ready at {shown}")),
     }
     let asking = host.clone();
+    let mut is_told = false;
     let told = async {
         signals.told().await;
+        is_told = true;
         // What is begun is put back while there is a link.
         asking.rest().await;
         asking.end(Ending::Stopping);
@@ -210,9 +242,13 @@ async fn until_told(
     stop.cancel();
     socket.close();
     host.close();
+    // Who asked it to end while it was ending for another reason is not to ask again.
+    let is_told = is_told || signals.is_told().await;
     let left = match ended {
-        Ok(Ending::Leaving) => folder::forget(data).map_err(failed),
-        Ok(Ending::Stopping) => Ok(()),
+        Ok(Ending::Leaving) => folder::forget(data).map_err(failed).map(|()| Next::End),
+        Ok(Ending::Stopping) => Ok(Next::End),
+        Ok(Ending::ShutOut) if is_told => Ok(Next::End),
+        Ok(Ending::ShutOut) => Ok(Next::Anew),
         Err(error) => Err(CommandError::Refused(error.to_string())),
     };
     drop(lock);

@@ -161,6 +161,16 @@ impl Ending {
             _ = self.interrupt.recv() => {}
         }
     }
+
+    /// Whether either has come.
+    pub async fn is_told(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.told() => true,
+            // What the system has already delivered is heard before this comes back.
+            () = tokio::task::yield_now() => false,
+        }
+    }
 }
 
 fn failed(error: &dyn Display) -> u8 {

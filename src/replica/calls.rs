@@ -69,6 +69,8 @@ struct State {
     /// How often keys were dropped here, and whether they have not all come anew since.
     dropped: u64,
     lacks_keys: bool,
+    /// Whether something was ever kept here that lets in whoever has it.
+    had_keys: bool,
     /// Whether home has welcomed this machine on a link that goes on.
     is_welcome: bool,
     /// Counts links: what is not sent on the present one counts no more.
@@ -277,6 +279,7 @@ impl Calls {
         {
             let mut state = self.state.lock();
             let link = state.link;
+            state.had_keys |= lets_in(&handle);
             state.keys.insert(handle, Key { version, value, link });
             state.has_come();
         }
@@ -297,6 +300,11 @@ impl Calls {
             state.lets_go();
         }
         self.moved();
+    }
+
+    /// Whether anything that lets in whoever has it was ever kept in this process, which may have copies of it still.
+    pub(crate) fn had_keys(&self) -> bool {
+        self.state.lock().had_keys
     }
 
     /// Whether there is no line, and something is kept here that lets in whoever has it.

@@ -130,13 +130,15 @@ pub enum Ending {
     Stopping,
     /// The machine is a gateway no more.
     Leaving,
+    /// It is not let in any more, and had keys. The caller begins anew in a process without what this one has in memory.
+    ShutOut,
 }
 
 impl Ending {
     /// The word that home hears.
     fn word(self) -> &'static str {
         match self {
-            Self::Stopping => talk::STOPPING,
+            Self::Stopping | Self::ShutOut => talk::STOPPING,
             Self::Leaving => "left",
         }
     }
@@ -228,7 +230,7 @@ impl Replica {
             () = self.lets_keys_go() => Ok(Ending::Stopping),
         };
         self.0.calls.close();
-        self.ends_work(matches!(ended, Ok(Ending::Leaving))).await;
+        self.ends_work(matches!(ended, Ok(Ending::Leaving | Ending::ShutOut))).await;
         ended
     }
 
@@ -245,13 +247,15 @@ impl Replica {
     }
 
     /// Ends what works here when home lets this machine in no more: nothing is left of programs and browsers. If it is let
-    /// in after all, it is begun anew.
-    async fn ends_if_shut_out(&self, why: &Why) {
-        if SHUT_OUT_CODES.contains(&why.code.as_str()) {
-            self.0.calls.forget_keys();
-            self.0.is_wanted.send_replace(false);
-            self.ends_work(true).await;
+    /// in after all, it is begun anew. Says whether keys may be left in the memory of this process.
+    async fn ends_if_shut_out(&self, why: &Why) -> bool {
+        if !SHUT_OUT_CODES.contains(&why.code.as_str()) {
+            return false;
         }
+        self.0.calls.forget_keys();
+        self.0.is_wanted.send_replace(false);
+        self.ends_work(true).await;
+        self.0.calls.had_keys()
     }
 
     /// Begins the work of agents whenever there is something to work with; never ends.
@@ -328,7 +332,9 @@ impl Replica {
                 Err(error) => Why::of(&error),
             };
             self.cut_off(&why);
-            self.ends_if_shut_out(&why).await;
+            if self.ends_if_shut_out(&why).await {
+                return Ok(Ending::ShutOut);
+            }
             let pause = backoff.pause(self.0.clock.passed(), net::retry::random(), why.wait);
             tokio::select! {
                 biased;

@@ -12,7 +12,7 @@ use mirror::Standing;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ReplicaError;
-use crate::{Replica, VERSION, folder, wait_after};
+use crate::{Replica, SHUT_OUT_CODES, VERSION, folder, wait_after};
 
 /// Why there is no link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +163,10 @@ impl Replica {
                  may be in {name}, which nobody has heard: remove that file once nobody needs it"
             )
         });
-        let keys = self.0.calls.lacks_keys().then(|| KEYS_GONE.to_owned());
+        // Nothing comes anew for one that is not let in any more: why there is no link says all.
+        let is_out =
+            now.why.as_ref().is_some_and(|why| SHUT_OUT_CODES.contains(&why.code.as_str()));
+        let keys = (!is_out && self.0.calls.lacks_keys()).then(|| KEYS_GONE.to_owned());
         let named = self.0.joins.clone();
         Ok(Status {
             running,

@@ -10,7 +10,7 @@ use features::comments::model::Comment;
 use features::runs::model::{CallStatus, EventKind, Run};
 use features::tasks::model::Task;
 use gateways::identity::identity;
-use gateways::model::{Gateway, local};
+use gateways::model::{Gateway, Status, local};
 use gateways::rules::{self, NewToken};
 use kernel::{GatewayId, Outcome, RunId, RunState};
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ use crate::partitions::line::Line;
 mod alone;
 mod copy;
 mod cut;
+mod memory;
 mod revoked;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_hq");
@@ -149,7 +150,23 @@ impl Shop {
         self.host.as_ref().map(Program::log).unwrap_or_default()
     }
 
+    /// Waits until the machine, which is shut out, has started itself anew and was refused once more.
+    async fn is_anew(&self) {
+        until("it did not start itself anew", || {
+            let log = self.log();
+            let anew = log.split_once("starts itself anew").map(|(_, anew)| anew);
+            anew.is_some_and(|anew| anew.contains("no link to the workspace"))
+        })
+        .await;
+    }
+
     pub(crate) async fn close(mut self) {
+        let gateways = work::all::<Gateway>(&self.office.hq);
+        let is_let_in = |one: &Gateway| one.id == self.gateway && one.status != Status::Revoked;
+        if self.host.is_some() && !gateways.iter().any(is_let_in) {
+            // Who asks it to end in that moment ends it the hard way.
+            self.is_anew().await;
+        }
         if let Some(host) = self.host.take() {
             assert!(host.stop().success());
         }
