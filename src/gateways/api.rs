@@ -347,7 +347,9 @@ async fn revoke(
     Path(said): Path<String>,
 ) -> Result<Json<GatewayView>, ApiError> {
     let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    let live = queries::live_runs(&ws, id)?;
     ws.write(&who, move |tx| rules::revoke(tx, id)).await?;
+    live.into_iter().for_each(|run| ws.live.finish(run));
     shown(&ws, id.to_string()).await
 }
 

@@ -1,6 +1,8 @@
 //! Why something about gateways is as it was.
 
 use crypto::keyring::SealError;
+use features::jobs::rules::JobError;
+use features::runs::rules::RunError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
@@ -51,6 +53,24 @@ impl From<TaskError> for GatewayError {
     fn from(error: TaskError) -> Self {
         match error {
             TaskError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<RunError> for GatewayError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<JobError> for GatewayError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Store(error) => Self::Store(error),
             other => Self::Refused(other.to_string()),
         }
     }

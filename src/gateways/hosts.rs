@@ -97,7 +97,15 @@ pub fn elsewhere(
     let heard_at = queries::signal(read, &one)?.last;
     let (at, is_linked) = (one.id, ws.app.hosts.is_linked(ws.id, one.id));
     let is_paused = matches!(one.status, Status::Paused | Status::Draining);
-    Ok(Some(Elsewhere { gateway: at, label: one.label, is_paused, is_linked, heard_at }))
+    let is_revoked = one.status == Status::Revoked;
+    Ok(Some(Elsewhere {
+        gateway: at,
+        label: one.label,
+        is_paused,
+        is_revoked,
+        is_linked,
+        heard_at,
+    }))
 }
 
 /// The same as far as the store tells of it.
@@ -107,7 +115,8 @@ pub fn elsewhere(
 pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, StoreError> {
     let Some(one) = other(read, agent)? else { return Ok(None) };
     let heard_at = queries::signal(read, &one)?.last;
-    Ok(Some(Machine { label: one.label, heard_at }))
+    let is_revoked = one.status == Status::Revoked;
+    Ok(Some(Machine { label: one.label, is_revoked, heard_at }))
 }
 
 /// The gateway that an agent works on, unless that is this machine.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use app::Ws;
 use crypto::token::Token;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use features::runs::model::Run;
+use features::runs::queries as runs;
 use jiff::SignedDuration;
 use kernel::{AgentId, GatewayId, RunId, Timestamp, TypedId as _};
 use store::{Range, Read, ReadExt as _, StoreError};
@@ -112,6 +114,15 @@ pub fn bound(read: &dyn Read, id: GatewayId) -> Result<BTreeSet<AgentId>, StoreE
     // What runs here has no host that could have anything of it.
     let here = |(agent, gateway)| (gateway == id).then_some(agent);
     Ok(places(read)?.into_iter().filter_map(here).collect())
+}
+
+/// The runs of a gateway that have not ended.
+///
+/// # Errors
+/// When the store fails.
+pub fn live_runs(ws: &Ws, id: GatewayId) -> Result<Vec<RunId>, StoreError> {
+    let live = ws.read(|snap| runs::live_on(snap, id))?;
+    Ok(live.into_iter().map(|run| run.id).collect())
 }
 
 /// The last word of a host, if there was one.

@@ -504,6 +504,7 @@ mod tests {
             gateway: GatewayId::from_bytes([95; 16]),
             label: "GPU box".to_owned(),
             is_paused: false,
+            is_revoked: false,
             is_linked,
             heard_at,
         }

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::inbox::model::Item;
 use crate::routines::model::{Firing, Routine, of_item_key};
 use kernel::key::KeyBuf;
-use kernel::{AgentId, ItemState, RoutineSession, RunId, SessionId, TaskId};
+use kernel::{AgentId, GatewayId, ItemState, RoutineSession, RunId, SessionId, TaskId};
 use providers::model::Part;
 use store::{BlobId, Hit, Index, Range, ReadExt, StoreError};
 
@@ -65,6 +65,16 @@ pub fn live_of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Vec<Run>, Stor
 /// When the disk fails.
 pub fn live(tx: &impl ReadExt) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_LIVE, &Range::all())
+}
+
+/// The runs of a gateway that have not ended.
+///
+/// # Errors
+/// When the disk fails.
+pub fn live_on(tx: &impl ReadExt, gateway: GatewayId) -> Result<Vec<Run>, StoreError> {
+    let mut all = live(tx)?;
+    all.retain(|run| run.gateway == Some(gateway));
+    Ok(all)
 }
 
 /// The run of an agent that works on a task now, or waits to go on.

@@ -224,6 +224,10 @@ pub(super) async fn act(
 ) -> Result<Response, PageError> {
     let old = ws.read(|snap| queries::gateway(snap, &said))?;
     let (id, label) = (old.id, old.label.clone());
+    let live = match verb {
+        Verb::Revoke => queries::live_runs(&ws, id)?,
+        Verb::Pause | Verb::Resume | Verb::Remove => Vec::new(),
+    };
     let done = ws.write(&who, move |tx| {
         let new = match verb {
             Verb::Pause => rules::pause(tx, id)?,
@@ -235,6 +239,7 @@ pub(super) async fn act(
         Ok::<_, GatewayError>(if new == old { None } else { tx.seq().ok() })
     });
     let entry = done.await?;
+    live.into_iter().for_each(|run| ws.live.finish(run));
     let said = match verb {
         Verb::Pause => with_undo(&ws, Flash::ok(format!("Paused {label}")), entry),
         Verb::Resume => with_undo(&ws, Flash::ok(format!("Resumed {label}")), entry),

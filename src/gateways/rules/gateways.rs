@@ -1,6 +1,8 @@
 //! Gateways: changed, paused, not let in any more, removed.
 
 use features::cards;
+use features::jobs::rules::give_up;
+use features::runs::rules::back::{self, Why};
 use kernel::{FieldError, GatewayId, RowAct};
 use store::{StoreError, WriteTx};
 
@@ -82,7 +84,8 @@ pub fn resume(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
     keep(tx, &old, Gateway { status, ..old.clone() })
 }
 
-/// Lets a gateway not in any more. This is not taken back: a machine that is to come back joins anew.
+/// Lets a gateway not in any more. This is not taken back: a machine that is to come back joins anew. Its runs end here, and
+/// the work that they served begins anew where their agents work then.
 ///
 /// # Errors
 /// When it is gone or is this machine.
@@ -92,7 +95,18 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
         let words = "This machine runs HQ itself and is always let in.";
         return Err(GatewayError::Refused(words.to_owned()));
     }
-    keep(tx, &old, Gateway { status: Status::Revoked, silent_at: None, ..old.clone() })
+    let new = keep(tx, &old, Gateway { status: Status::Revoked, silent_at: None, ..old.clone() })?;
+    end_there(tx, &old, Why::Revoked)?;
+    Ok(new)
+}
+
+/// Ends here what goes on at a gateway that is not let in any more: nothing is heard of its end.
+fn end_there(tx: &mut WriteTx<'_>, one: &Gateway, why: Why) -> Result<(), GatewayError> {
+    back::take_all(tx, one.id, &one.label, why)?;
+    for agent in queries::bound(tx, one.id)? {
+        give_up(tx, agent)?;
+    }
+    Ok(())
 }
 
 /// Removes a gateway that nobody works on; its host is not let in any more. History keeps its label.
@@ -115,6 +129,8 @@ pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
         );
         return Err(GatewayError::Refused(words));
     }
+    // Agents that were archived may have left something there.
+    end_there(tx, &old, Why::Removed)?;
     tx.delete::<Gateway>(id).map_err(|error| held(&old, error))?;
     tx.emit(GATEWAY.event(&id, RowAct::Deleted));
     Ok(old)

@@ -2,7 +2,7 @@
 
 use features::agents::model::Agent;
 use features::jobs::queries as jobs;
-use features::jobs::rules::{JobError, give_up};
+use features::jobs::rules::give_up;
 use features::runs::queries as runs;
 use kernel::{AgentId, AgentStatus, GatewayId, RowAct};
 use store::{ReadExt as _, WriteTx};
@@ -72,10 +72,7 @@ fn moved(
             );
             return Err(GatewayError::Refused(words));
         }
-        give_up(tx, agent).map_err(|error| match error {
-            JobError::Store(error) => GatewayError::Store(error),
-            other => GatewayError::Refused(other.to_string()),
-        })?;
+        give_up(tx, agent)?;
     }
     if let Some(old) = &old {
         // What it wrote there and home does not have may still come.

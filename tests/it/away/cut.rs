@@ -103,6 +103,40 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_stopped_on_a_silent_machine_says_when_it_stops_and_what_it_may_cost() {
+    let shop = Shop::open().await;
+    let office = &shop.office;
+    let owner = office.hq.owner();
+    let gate = Gate::new();
+    office.model.push(Turn::call("exec", json!({ "command": "true" })).behind(&gate));
+    let task = office.task("Count the bells", &shop.ada).await;
+    gate.reached().await;
+    let run = shop.begun(&task).await;
+    shop.line.cut();
+    until("the cut was not seen", || !shop.is_linked()).await;
+
+    let name = office.get::<Run>(run).name();
+    let page = office.ws().url(&format!("runs/{name}"));
+    let later = "It stops when GPU box reconnects; until then it may spend up to $0.50.";
+    let asked = owner.clone().htmx("run-head").form(&format!("{page}/stop"), &[]).await;
+    let toast = asked.header("hx-trigger").expect("a toast");
+    assert!(toast.contains(later), "{toast}");
+    let shown = owner.get(&page).await.text;
+    assert!(shown.contains(later), "{shown}");
+    assert!(!shown.contains("goes on there by itself"), "{shown}");
+    let stopped = owner.post(&format!("/api/v1/runs/{name}/stop"), &json!({})).await.json();
+    assert_eq!(stopped["state"], "running", "nobody knows that it has ended: {stopped}");
+    assert!(stopped["why"].as_str().is_some_and(|why| why.contains(later)), "{stopped}");
+
+    shop.line.mend();
+    until("it goes on", || !office.get::<Run>(run).is_live()).await;
+    gate.open();
+    let ended: Run = office.get(run);
+    assert!(matches!(ended.outcome, Some(Outcome::Stopped { .. })), "{ended:?}");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_and_agents_hear_at_once_that_a_machine_is_silent() {
     let shop = Shop::open().await;
     let office = &shop.office;

@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use features::inbox::queries::why::Why;
+use features::jobs::model::Job;
+use features::runs::model::TAKEN_BACK;
+
 use super::*;
 
 /// How many processes have this in their command line.
@@ -30,6 +34,8 @@ async fn nothing_runs_on_on_a_machine_that_is_shut_out() {
     let mark = left_running(&shop).await;
     let gateway = shop.gateway;
     shop.office.act(move |tx| rules::revoke(tx, gateway)).await;
+    let jobs: Vec<Job> = shop.office.all();
+    assert!(!jobs.is_empty() && jobs.iter().all(|job| !job.goes_on()), "{jobs:?}");
     until("its programs run on", || running(&mark) == 0).await;
     shop.close().await;
 }
@@ -68,12 +74,30 @@ async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_m
     until("it does not say why", || shop.log().contains("not let in any more")).await;
     gate.open();
 
-    // Its run is taken back, and its agent does the work at home.
-    let name = office.get::<Run>(run).name();
+    // Its run has ended, and its work waits for its agent to work elsewhere.
+    let ended: Run = office.get(run);
+    let Some(Outcome::Failed { code, reason }) = &ended.outcome else { panic!("{ended:?}") };
+    assert_eq!(code, TAKEN_BACK);
+    let cut_off = "If the machine is cut off, the run ends there when it reconnects, and may cost up to $0.50 until then.";
+    assert!(reason.starts_with("The gateway GPU box was revoked."), "{reason}");
+    assert!(reason.ends_with(cut_off), "{reason}");
+    let name = ended.name();
     let page = owner.get(&office.ws().url(&format!("runs/{name}"))).await.text;
-    assert!(page.contains("Take it back"), "{page}");
+    assert!(page.contains("The gateway GPU box was revoked."), "{page}");
+    for untrue in ["Take it back", "goes on there by itself", "silent since"] {
+        assert!(!page.contains(untrue), "{untrue}: {page}");
+    }
     let taken = owner.post(&format!("/api/v1/runs/{name}/take-back"), &json!({})).await;
-    assert!(taken.status.is_success(), "{}", taken.text);
+    assert_eq!(taken.status, 409, "{}", taken.text);
+    let says_why = || {
+        let now = office.hq.now();
+        let waits = office.items(shop.ada.id).into_iter().find(|item| item.task == Some(task.id));
+        let why = waits.and_then(|item| {
+            office.ws().read(|snap| Why::of(snap, &item, now)).expect("a readable store")
+        });
+        why.is_some_and(|why| why.reason().starts_with("GPU box is not let in any more;"))
+    };
+    until("its work does not say what it waits for", says_why).await;
     office.agent("Bo").await;
     let refused =
         owner.json("PUT", "/api/v1/agents/bo/gateway", &json!({ "gateway": "gpu-box" })).await;

@@ -3,12 +3,14 @@
 use app::Ws;
 use features::agents::queries::elsewhere::{self, Elsewhere};
 use features::runs::model::Run;
-use features::runs::rules::{RunError, back};
+use features::runs::rules::RunError;
+use features::runs::rules::back::{self, Why};
 use features::usage::model::grant::RunGrant;
 use jiff::SignedDuration;
 use kernel::{ProblemKind, RunState, Timestamp};
 use store::{Read, ReadExt, StoreError};
 use web::error::Failure;
+use web::format;
 use web::idempotency::Once;
 use web::session::Person;
 
@@ -45,7 +47,8 @@ pub(super) fn on_its_own(
     place: &Elsewhere,
     now: Timestamp,
 ) -> Result<Option<OnItsOwn>, StoreError> {
-    let grant = match run.is_at_work() {
+    // One that is not let in any more has no run.
+    let grant = match run.is_at_work() && !place.is_revoked {
         true => read.get::<RunGrant>(run.id)?.filter(|grant| grant.lost.is_none()),
         false => None,
     };
@@ -53,6 +56,32 @@ pub(super) fn on_its_own(
     let until = since + SignedDuration::from_hours(i64::from(grant.hours));
     let is_none = until <= now || (grant.micros <= 0 && grant.tokens <= 0);
     Ok((!is_none).then_some(OnItsOwn { micros: grant.micros, until }))
+}
+
+/// What is said of a run that was asked to stop on a machine of which nothing is heard; none when it ends here.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn stops_later(
+    ws: &Ws,
+    read: &impl ReadExt,
+    run: &Run,
+) -> Result<Option<String>, StoreError> {
+    if !run.is_at_work() {
+        return Ok(None);
+    }
+    let place = awaited(ws, read, run)?.filter(|place| !place.is_revoked);
+    let Some(place) = place else { return Ok(None) };
+    let label = &place.label;
+    let own = on_its_own(read, run, &place, ws.app.clock.now())?;
+    Ok(Some(match own {
+        Some(own) if 0 < own.micros => format!(
+            "It stops when {label} reconnects; until then it may spend up to {}.",
+            format::money(own.micros)
+        ),
+        Some(_) => format!("It stops when {label} reconnects; until then it may go on there."),
+        None => format!("It stops when {label} reconnects."),
+    }))
 }
 
 /// Takes a run back; answers what the machine is called.
@@ -84,7 +113,7 @@ pub(super) async fn take_back(
         Some(place) => place.label,
     };
     let label = from.clone();
-    let take = once.run(move |tx| back::take(tx, id, &label).map(drop));
+    let take = once.run(move |tx| back::take(tx, id, &label, Why::Silent).map(drop));
     ws.write(who, take).await.map_err(|error: RunError| Failure::of(&error))?;
     ws.live.finish(id);
     Ok(from)

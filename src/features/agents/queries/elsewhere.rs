@@ -19,6 +19,8 @@ pub struct Elsewhere {
     pub label: String,
     /// Whether it takes no new work.
     pub is_paused: bool,
+    /// Whether it is not let in any more.
+    pub is_revoked: bool,
     /// Whether it is linked.
     pub is_linked: bool,
     /// When it was last heard of; none before its first word.
@@ -36,6 +38,7 @@ impl Elsewhere {
     #[must_use]
     pub fn told(&self, now: Timestamp, zone: &TimeZone) -> String {
         match self.heard_at {
+            _ if self.is_revoked => format!("{} is not let in any more.", self.label),
             Some(at) => format!("{} is silent since {}.", self.label, clock(at, now, zone)),
             None => format!("{} was never heard of.", self.label),
         }
@@ -45,6 +48,7 @@ impl Elsewhere {
     #[must_use]
     pub fn silent(&self, now: Timestamp, zone: &TimeZone) -> String {
         match self.heard_at {
+            _ if self.is_revoked => format!("{}, which is not let in any more", self.label),
             Some(at) => format!("{}, silent since {}", self.label, clock(at, now, zone)),
             None => format!("{}, which was never heard of", self.label),
         }
@@ -62,6 +66,8 @@ pub type MachineOf = fn(&dyn Read, AgentId) -> Result<Option<Machine>, StoreErro
 pub struct Machine {
     /// What it is called.
     pub label: String,
+    /// Whether it is not let in any more.
+    pub is_revoked: bool,
     /// When it was last heard of; none before its first word.
     pub heard_at: Option<Timestamp>,
 }
@@ -111,6 +117,7 @@ mod tests {
             gateway: GatewayId::from_bytes([95; 16]),
             label: "GPU box".to_owned(),
             is_paused: false,
+            is_revoked: false,
             is_linked: false,
             heard_at,
         };
@@ -121,5 +128,10 @@ mod tests {
         let told = |heard_at| place(heard_at).told(at(0), &TimeZone::UTC);
         assert_eq!(told(Some(at(-13))), "GPU box is silent since 22:00.");
         assert_eq!(told(None), "GPU box was never heard of.");
+        let revoked = Elsewhere { is_revoked: true, ..place(Some(at(-13))) };
+        assert_eq!(
+            revoked.waits(at(0), &TimeZone::UTC),
+            "Waits for GPU box, which is not let in any more."
+        );
     }
 }

@@ -75,6 +75,7 @@ mod tests {
             gateway: GatewayId::from_bytes([95; 16]),
             label: "GPU box".to_owned(),
             is_paused: false,
+            is_revoked: false,
             is_linked: false,
             heard_at,
         }

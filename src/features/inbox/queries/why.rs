@@ -69,8 +69,13 @@ impl Cause {
             return Ok(None);
         }
         if let Some(reason @ (HOST_SILENT | HOST_PAUSED)) = item.held_reason.as_deref()
-            && let Some(Machine { label, heard_at }) = elsewhere::machine(tx, item.agent)?
+            && let Some(Machine { label, is_revoked, heard_at }) =
+                elsewhere::machine(tx, item.agent)?
         {
+            if is_revoked {
+                let words = "is not let in any more; the agent has to work on another machine";
+                return Ok(Some(Self::Held(format!("{label} {words}"))));
+            }
             return Ok(Some(Self::Machine { label, is_silent: reason == HOST_SILENT, heard_at }));
         }
         if let Some(reason) = item.held_reason.as_deref() {

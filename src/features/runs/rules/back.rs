@@ -1,18 +1,51 @@
-//! A run is taken back from a machine of which nothing is heard: it ends here, and what that machine still says of it is
-//! refused. What the run may have done there is told with its end.
+//! A run is taken back from a machine of which nothing is heard, or that is not let in any more: it ends here, and what that
+//! machine still says of it is refused. What the run may have done there is told with its end.
 
 use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::queries;
-use kernel::{Outcome, RunId, RunState};
+use crate::usage::model::grant::RunGrant;
+use kernel::{GatewayId, Outcome, RunId, RunState};
 use store::{ReadExt, WriteTx};
+use web::format;
 
 use super::{RunError, children, context, life};
+
+/// Why a run is taken from its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A person decided so, since nothing is heard of it.
+    Silent,
+    /// Its gateway was revoked.
+    Revoked,
+    /// Its gateway was removed.
+    Removed,
+}
+
+/// Takes back all runs of a gateway that is not let in any more.
+///
+/// # Errors
+/// When the store refuses.
+pub fn take_all(
+    tx: &mut WriteTx<'_>,
+    gateway: GatewayId,
+    from: &str,
+    why: Why,
+) -> Result<(), RunError> {
+    for run in queries::live_on(tx, gateway)? {
+        match take(tx, run.id, from, why) {
+            // A sub-agent may have ended with the run that made it.
+            Ok(_) | Err(RunError::Ended(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
 
 /// Takes a run back from the machine that is called so. Work that it served begins anew.
 ///
 /// # Errors
 /// `Ended` when it has ended.
-pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str) -> Result<Run, RunError> {
+pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str, why: Why) -> Result<Run, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if !run.is_live() {
         return Err(RunError::Ended(run.name()));
@@ -23,36 +56,46 @@ pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str) -> Result<Run, RunError
         .map(|call| call.name)
         .collect();
     begun.dedup();
+    let grant = tx.get::<RunGrant>(id)?.filter(|grant| run.is_at_work() && grant.lost.is_none());
+    let mut reason = told(from, why, run.state == RunState::Queued, &begun);
+    // A machine that is cut off does not hear of it at once.
+    if let Some(grant) = grant.filter(|grant| why != Why::Silent && 0 < grant.micros) {
+        let most = format::money(grant.micros);
+        reason = format!(
+            "{reason} If the machine is cut off, the run ends there when it reconnects, and may cost up to {most} until then."
+        );
+    }
     let by = tx.by().account();
     context::withdraw(tx, run.session)?;
     children::stop_all(tx, id, by)?;
-    let outcome = Outcome::Failed {
-        code: TAKEN_BACK.to_owned(),
-        reason: told(from, run.state == RunState::Queued, &begun),
-    };
+    let outcome = Outcome::Failed { code: TAKEN_BACK.to_owned(), reason };
     life::force_end(tx, id, outcome, "")
 }
 
 /// What may have happened there, in words.
-fn told(from: &str, waited: bool, begun: &[String]) -> String {
+fn told(from: &str, why: Why, waited: bool, begun: &[String]) -> String {
     let there = match (begun, waited) {
         ([], true) => "It did not work at that moment, as far as is known here.".to_owned(),
         ([], false) => "What it did there since the last step is not known.".to_owned(),
         ([one], _) => format!("{one} was begun there and may have taken effect."),
         (all, _) => format!("{} were begun there and may have taken effect.", all.join(", ")),
     };
-    format!("Taken back from {from}, of which nothing was heard. {there}")
+    match why {
+        Why::Silent => format!("Taken back from {from}, of which nothing was heard. {there}"),
+        Why::Revoked => format!("The gateway {from} was revoked. {there}"),
+        Why::Removed => format!("The gateway {from} was removed. {there}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::told;
+    use super::{Why, told};
 
     #[test]
     fn an_end_says_what_may_have_happened_there() {
         let begun = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            told("GPU box", false, &names)
+            told("GPU box", Why::Silent, false, &names)
         };
         let first = "Taken back from GPU box, of which nothing was heard. ";
         assert_eq!(
@@ -61,6 +104,8 @@ mod tests {
         );
         assert!(begun(&["exec", "web_fetch"]).contains("exec, web_fetch were begun"));
         assert!(begun(&[]).ends_with("is not known."));
-        assert!(told("GPU box", true, &[]).starts_with(first));
+        assert!(told("GPU box", Why::Silent, true, &[]).starts_with(first));
+        let revoked = told("GPU box", Why::Revoked, false, &[]);
+        assert!(revoked.starts_with("The gateway GPU box was revoked. What"), "{revoked}");
     }
 }

@@ -32,10 +32,18 @@ impl SilentOut {
     pub(super) fn of(ws: &Ws, tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
         let Some(place) = taking::awaited(ws, tx, run)? else { return Ok(None) };
         let own = taking::on_its_own(tx, run, &place, ws.app.clock.now())?;
+        let stop = match run.stop {
+            Some(_) => taking::stops_later(ws, tx, run)?,
+            None => None,
+        };
         let name = place.label;
         let until = own.as_ref().map(|own| own.until.to_string());
-        let why = match (&own, &until) {
-            (Some(own), Some(until)) => format!(
+        let why = match (&own, &until, stop) {
+            _ if place.is_revoked => {
+                format!("{name} is not let in any more, and nothing of the run goes on there.")
+            }
+            (.., Some(stop)) => format!("Nothing is heard of {name}. {stop}"),
+            (Some(own), Some(until), None) => format!(
                 "Nothing is heard of {name}. The run goes on there by itself until {} is spent or {until} has come, and \
                  waits for {name} where it needs anything from here.",
                 format::money(own.micros)

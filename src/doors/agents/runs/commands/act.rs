@@ -7,10 +7,12 @@ use features::runs::model::{QueueOf, QueueWish, Run, Session, TalkWish};
 use features::runs::queries::{self, habits, queue as reading, talk};
 use features::runs::rules::sessions::Lasts;
 use features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
-use kernel::{AccountId, SessionId, Thinking};
+use kernel::{AccountId, RunId, SessionId, Thinking};
 use store::{ReadExt as _, StoreError, WriteTx};
 use web::idempotency::Once;
 use web::session::Person;
+
+use crate::runs::taking;
 
 use super::{Command, CommandError, Spoken, Words, read, tell};
 
@@ -278,10 +280,21 @@ impl Place<'_> {
         let by = Some(self.who.account);
         let stop = once.run(move |tx| rules::request_stop(tx, run, by).map(|run| run.number));
         match self.ws.write(self.who, stop).await {
-            Ok(number) => Ok(format!("R-{number} is being stopped. What waits stays.")),
+            Ok(number) => Ok(match self.stops_later(run)? {
+                Some(later) => format!("R-{number} was asked to stop. {later} What waits stays."),
+                None => format!("R-{number} is being stopped. What waits stays."),
+            }),
             Err(RunError::Ended(name)) => Ok(format!("{name} has ended already.")),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What is said of a run that stops only when its machine is heard of again.
+    fn stops_later(&self, id: RunId) -> Result<Option<String>, StoreError> {
+        self.ws.read(|snap| match snap.get::<Run>(id)? {
+            Some(run) => taking::stops_later(self.ws, snap, &run),
+            None => Ok(None),
+        })
     }
 
     /// Changes one of the choices of the conversation.

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::runs::{looking, stopping};
+use crate::runs::{looking, stopping, taking};
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::elsewhere;
@@ -530,7 +530,11 @@ pub(super) async fn stop(
     if then.then == "undo" {
         // It may have ended by itself meanwhile.
         if !matches!(asked, Err(RunError::Ended(_))) {
-            asked?;
+            let run = asked?;
+            if let Some(later) = ws.read(|snap| taking::stops_later(&ws, snap, &run))? {
+                let text = format!("{later} Undo it then.");
+                return Err(PageError(Failure::new(ProblemKind::Conflict, "run_live", text)));
+            }
         }
         if !stopping::ended(&ws, id, STOPS_WITHIN).await? {
             let text = format!("{} is still stopping; undo it in a moment", run.name());
@@ -538,8 +542,9 @@ pub(super) async fn stop(
         }
         return Ok(hx.go_to(&ws.url(&format!("undo?run={}", run.name()))));
     }
-    asked?;
-    Ok(hx.done("Stopping", &ws.url(&format!("runs/{}", run.name()))))
+    let stopping = asked?;
+    let later = ws.read(|snap| taking::stops_later(&ws, snap, &stopping))?;
+    Ok(hx.done(later.as_deref().unwrap_or("Stopping"), &ws.url(&format!("runs/{}", run.name()))))
 }
 
 /// What is said to a run.

@@ -54,16 +54,26 @@ pub(super) fn of(
 fn for_machine(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
     let Some(place) = taking::awaited(look.ws, tx, run)? else { return Ok(None) };
     let label = &place.label;
-    let text = match taking::on_its_own(tx, run, &place, look.now)? {
+    let own = taking::on_its_own(tx, run, &place, look.now)?;
+    let stop = match run.stop {
+        Some(_) => taking::stops_later(look.ws, tx, run)?,
+        None => None,
+    };
+    let text = match (own, stop) {
+        _ if place.is_revoked => format!(
+            "{label} is not let in any more, and nothing of the run goes on there. Take it back, and let its agent work on \
+             another machine."
+        ),
+        (_, Some(stop)) => format!("{} {stop}", place.told(look.now, &look.zone)),
         // Which of both it does is not known here.
-        Some(own) => format!(
+        (Some(own), None) => format!(
             "{} The run goes on there by itself, with its own files and programs, until {} is spent or {} has come. Where \
              it needs anything from here it waits for {label}.",
             place.told(look.now, &look.zone),
             format::money(own.micros),
             clock(own.until, look.now, &look.zone),
         ),
-        None => format!(
+        (None, None) => format!(
             "{} It goes on by itself when {label} is back.",
             place.waits(look.now, &look.zone)
         ),
