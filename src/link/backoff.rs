@@ -1,15 +1,15 @@
-//! When a host knocks again: after 1 to 60 seconds, longer each time, and not all hosts at once.
+//! When a host knocks again: after 1 to 15 seconds, longer each time, and not all hosts at once.
 
 use std::time::Duration;
 
 /// The shortest pause.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(15);
 /// A link that stood for so long was a good one.
 const GOOD: Duration = Duration::from_secs(60);
 /// Doubled so often, every pause is the longest.
-const MAX_DOUBLED: u32 = 6;
+const MAX_DOUBLED: u32 = 4;
 
 /// The pauses of one host. Times are those of [`Clock::passed`](kernel::Clock::passed), so that a clock that is put
 /// right neither hurries nor holds it.
@@ -54,9 +54,9 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_a_minute() {
-        assert_eq!(pauses(&mut Backoff::default(), 0), [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(pauses(&mut Backoff::default(), u64::MAX), [2, 4, 8, 16, 32, 60, 60, 60]);
+    fn pauses_grow_to_a_quarter_of_a_minute() {
+        assert_eq!(pauses(&mut Backoff::default(), 0), [1, 2, 4, 7, 7, 7, 7, 7]);
+        assert_eq!(pauses(&mut Backoff::default(), u64::MAX), [2, 4, 8, 15, 15, 15, 15, 15]);
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_pause_has_1_to_60_seconds(failed in any::<u32>(), random in any::<u64>()) {
+        fn every_pause_has_1_to_15_seconds(failed in any::<u32>(), random in any::<u64>()) {
             let mut backoff = Backoff { failed, linked: None };
             let pause = backoff.pause(START, random, None);
             prop_assert!(FIRST <= pause && pause <= LONGEST, "{pause:?}");

@@ -346,7 +346,7 @@ impl Dispatcher {
             return true;
         }
         // What has ended since the look stays as it is.
-        match resume::recover_one(&self.0.ws, run, LOST).await {
+        match resume::recover_one(&self.0.ws, run, (LOST, None)).await {
             Ok(taken) => {
                 tracing::warn!(run.id = %run, state = ?taken.state, "run {run} was taken up again");
                 self.begin_in(taken.session);

@@ -4,6 +4,7 @@
 //! session, appended through the store before it goes on. What streams is in memory only. The
 //! engine knows neither which page or channel asked nor how a model's wire looks.
 
+mod alive;
 mod away;
 mod before;
 mod bounded;

@@ -9,7 +9,7 @@ use app::Ws;
 use features::runs::model::{Body, CallStatus, EventKind, Run};
 use features::runs::queries::{self, client};
 use features::runs::rules::link;
-use kernel::{AgentId, RunId, RunState};
+use kernel::{AgentId, RunId, RunState, Timestamp};
 use sandbox::left_over;
 use store::StoreError;
 
@@ -21,7 +21,7 @@ use super::port::Port;
 use super::toolbox::Call;
 use super::tools::exec;
 use super::turn::{Step, Turn};
-use super::{BY, EngineError, away, commit, file_calls, jobs};
+use super::{BY, EngineError, alive, away, commit, file_calls, jobs};
 
 /// Why runs of the program's last life were interrupted.
 const RESTARTED: &str = "HQ was restarted";
@@ -144,7 +144,8 @@ pub(super) async fn recover(
     // Those of other machines go on there.
     let places = ws.read(|snap| away::places(ws, snap))?;
     live.retain(|run| !places.contains_key(&run.agent));
-    let (going, begun) = recover_all(ws, live).await;
+    let (going, begun) = recover_all(ws, live, alive::last(ws).await).await;
+    alive::keep(ws);
     if 0 < begun {
         ws.order(BY, RunsTakenUp { count: begun }).await?;
     }
@@ -166,7 +167,8 @@ pub(super) async fn recover_away(
     end_left_over(ws).await?;
     let mut live = ws.read(|snap| queries::live(snap))?;
     live.retain(|run| agents.contains(&run.agent));
-    let (going, _) = recover_all(ws, live).await;
+    let (going, _) = recover_all(ws, live, alive::last(ws).await).await;
+    alive::keep(ws);
     Ok(going)
 }
 
@@ -189,14 +191,18 @@ async fn end_left_over(ws: &Ws) -> Result<(), EngineError> {
 
 /// Puts those of these runs that were working back to the queue, or gives them up. Answers which go on, and how many of
 /// them had begun.
-async fn recover_all(ws: &Ws, live: Vec<Run>) -> (HashSet<RunId>, u32) {
+async fn recover_all(
+    ws: &Ws,
+    live: Vec<Run>,
+    alive_at: Option<Timestamp>,
+) -> (HashSet<RunId>, u32) {
     let left =
         |run: &Run| run.is_at_work() || run.state == RunState::Queued || link::is_waiting(run);
     let (mut going, mut begun) = (HashSet::new(), 0);
     for run in live.into_iter().filter(left) {
         // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
         // anew with each look.
-        match recover_one(ws, run.id, RESTARTED).await {
+        match recover_one(ws, run.id, (RESTARTED, alive_at)).await {
             Ok(run) => {
                 going.extend(run.is_live().then_some(run.id));
                 begun += u32::from(run.is_live() && run.started_at.is_some());
@@ -214,10 +220,11 @@ async fn recover_all(ws: &Ws, live: Vec<Run>) -> (HashSet<RunId>, u32) {
 pub(super) async fn recover_one(
     ws: &Ws,
     id: RunId,
-    what: &'static str,
+    (what, alive_at): (&'static str, Option<Timestamp>),
 ) -> Result<Run, EngineError> {
     let away = ws.upstream.is_some();
-    let run = ws.order(BY, RunRecovered { run: id, what: what.to_owned(), away }).await?;
+    let order = RunRecovered { run: id, what: what.to_owned(), away, alive_at };
+    let run = ws.order(BY, order).await?;
     commit_end(ws, &run).await;
     Ok(run)
 }

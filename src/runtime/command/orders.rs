@@ -14,7 +14,9 @@ use features::runs::model::{EventKind, Run};
 use features::runs::rules::{self as runs, RunError, Wake, client, context, halt, tell};
 use features::trust::rules::{self as trust, NewApproval, TrustError};
 use features::usage::rules::{self as money, UsageError};
-use kernel::{AgentId, ApprovalAnswer, ApprovalId, ItemId, JobId, Outcome, RunId, SessionId};
+use kernel::{
+    AgentId, ApprovalAnswer, ApprovalId, ItemId, JobId, Outcome, RunId, SessionId, Timestamp,
+};
 use store::{ReadExt as _, StoreError, WriteTx};
 use vault::rules::{Used, used};
 
@@ -98,6 +100,9 @@ pub struct RunRecovered {
     /// Whether it works on another machine than home.
     #[serde(default)]
     pub away: bool,
+    /// When the program that had it was last known to work.
+    #[serde(default)]
+    pub alive_at: Option<Timestamp>,
 }
 
 impl Order for RunRecovered {
@@ -106,8 +111,8 @@ impl Order for RunRecovered {
 
     fn carry_out(self, tx: &mut WriteTx<'_>) -> Result<Run, EngineError> {
         let run = match self.away {
-            true => runs::recover_away(tx, self.run, &self.what)?,
-            false => runs::recover(tx, self.run, &self.what)?,
+            true => runs::recover_away(tx, self.run, (&self.what, self.alive_at))?,
+            false => runs::recover(tx, self.run, (&self.what, self.alive_at))?,
         };
         money::book_left(tx, self.run)?;
         Ok(run)

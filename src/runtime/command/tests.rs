@@ -281,7 +281,8 @@ fn orders() -> Vec<Ordered> {
         RunWoken { run }.into(),
         RunTakenUp { run }.into(),
         RunPutDown { run }.into(),
-        RunRecovered { run, what: "HQ was restarted".to_owned(), away: true }.into(),
+        RunRecovered { run, what: "HQ was restarted".to_owned(), away: true, alive_at: None }
+            .into(),
         RunHungUp { run }.into(),
         RunSuspended { run }.into(),
         RunEnded { run, outcome: Outcome::Stopped { by: None }, silent: true }.into(),

@@ -14,7 +14,7 @@ use features::tasks::model::Task;
 use features::usage::model::{Reservation, Usage};
 use kernel::id::SystemIds;
 use kernel::time::SystemClock;
-use kernel::{Actor, Cause, ItemState, Outcome, Part, RunState};
+use kernel::{Actor, Cause, Clock as _, ItemState, Outcome, Part, RunState};
 use serde_json::json;
 use store::{NoFaults, Options, Store};
 
@@ -243,6 +243,30 @@ async fn a_program_that_ends_hq_each_time_is_given_up_after_three_crashes() {
     assert_eq!((run.outcome, run.state), (Some(Outcome::CrashLoop), RunState::Ended));
     assert_eq!(stage.office.model.requests().len(), 3, "nothing was asked a fourth time");
     gone(&stage.office.ws().jobs_folder().join(format!("{}-3", run.id))).await;
+    stage.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_step_that_is_cut_off_with_hq_is_no_crash_of_its_run() {
+    let mut stage = Stage::set().await;
+    let mut script: Vec<Turn> = (1..=4)
+        .map(|n| Turn::call("exec", json!({ "command": format!("touch begun-{n}; sleep 31416") })))
+        .collect();
+    let done = json!({ "summary": "Done.", "task_state": "complete" });
+    script.push(Turn::call("work_done", done));
+    stage.office.model.follow(script);
+    let alive = stage.office.hq.data().join("workspaces/marlow-cargo/alive");
+    for n in 1..=4 {
+        let program = stage.start();
+        there(&stage.file(&format!("begun-{n}"))).await;
+        there(&alive).await;
+        program.kill();
+        // As if it had worked for as long.
+        let later = SystemClock.now().as_millisecond() + 120_000;
+        std::fs::write(&alive, later.to_string()).expect("the sign of life");
+    }
+    let run = stage.look().await;
+    assert_eq!((run.outcome, run.crashes), (Some(Outcome::Done), 0));
     stage.office.hq.finish().await;
 }
 

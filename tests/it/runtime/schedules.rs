@@ -222,7 +222,7 @@ impl Scene {
 
     fn crash(&mut self) {
         let Some(run) = self.active() else { return };
-        self.act(move |tx| rules::recover(tx, run.id, "a crash").map(drop));
+        self.act(move |tx| rules::recover(tx, run.id, ("a crash", None)).map(drop));
     }
 
     fn take_back(&mut self) {

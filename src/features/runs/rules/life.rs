@@ -11,7 +11,9 @@ use crate::runs::model::{
 use crate::runs::queries::{branches, halt};
 use crate::workspace::model::{Counter, Counting};
 use kernel::text::ellipsis;
-use kernel::{AccountId, Event, ItemId, Outcome, RunId, RunState, RunTrigger, TaskId, Thinking};
+use kernel::{
+    AccountId, Event, ItemId, Outcome, RunId, RunState, RunTrigger, TaskId, Thinking, Timestamp,
+};
 use store::{ReadExt, WriteTx};
 
 use super::RunError;
@@ -23,6 +25,9 @@ use super::pen::Pen;
 
 /// Crashes without a finished step after which a run is parked for good.
 pub const MAX_CRASHES: u32 = 3;
+/// A step that worked for so long before HQ ended is not what ended it. One that does end it after as long is held by
+/// the pause after crashes of the whole program.
+const LONG_STEP: SignedDuration = SignedDuration::from_mins(1);
 /// After so long without HQ, nobody waits for the answer of a chat any more.
 const TALK_AGE: SignedDuration = SignedDuration::from_hours(2);
 /// After so long without HQ, a person says whether work goes on.
@@ -210,12 +215,17 @@ pub fn wake(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
 }
 
 /// After a crash, or when the task of a run is gone: the run goes on from its last step with a new
-/// epoch; `what` says why it was interrupted. One that was asked to stop, is too old to go on
-/// unasked, or has ended the program too often, ends here.
+/// epoch; `what` says why it was interrupted, with the time when its program was last known to work.
+/// One that was asked to stop, is too old to go on unasked, or has ended the program too often, ends
+/// here.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunError> {
+pub fn recover(
+    tx: &mut WriteTx<'_>,
+    id: RunId,
+    what: (&str, Option<Timestamp>),
+) -> Result<Run, RunError> {
     taken_again(tx, id, what, true)
 }
 
@@ -223,11 +233,27 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
 ///
 /// # Errors
 /// When the store refuses.
-pub fn recover_away(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunError> {
+pub fn recover_away(
+    tx: &mut WriteTx<'_>,
+    id: RunId,
+    what: (&str, Option<Timestamp>),
+) -> Result<Run, RunError> {
     taken_again(tx, id, what, false)
 }
 
-fn taken_again(tx: &mut WriteTx<'_>, id: RunId, what: &str, ages: bool) -> Result<Run, RunError> {
+/// Whether the step that was under way had worked for so long that it is not what ended the program. A step has no
+/// record of its own before it ends: it began with the last event, or when the run was taken up.
+fn worked_for_long(run: &Run, last: Timestamp, alive_at: Option<Timestamp>) -> bool {
+    let began = run.working_since.map(|since| since.max(last));
+    began.zip(alive_at).is_some_and(|(began, alive)| LONG_STEP <= alive.duration_since(began))
+}
+
+fn taken_again(
+    tx: &mut WriteTx<'_>,
+    id: RunId,
+    (what, alive_at): (&str, Option<Timestamp>),
+    ages: bool,
+) -> Result<Run, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     let crashed = run.is_at_work() || run.is_taken_up();
@@ -248,10 +274,11 @@ fn taken_again(tx: &mut WriteTx<'_>, id: RunId, what: &str, ages: bool) -> Resul
         return Ok(run);
     }
     let last = session.last_at;
+    let counts = crashed && !worked_for_long(&run, last, alive_at);
     let mut pen = Pen::of(run, session);
     if crashed {
         pen.rest(last);
-        pen.run.crashes += 1;
+        pen.run.crashes += u32::from(counts);
     }
     let end = if let Some(stop) = &pen.run.stop {
         Some((Outcome::Stopped { by: stop.by }, ""))
