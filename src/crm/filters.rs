@@ -8,7 +8,7 @@ use kernel::{Assignee, TypedId as _};
 use noun::{Column, Decimal, FieldValue, Kind, Names};
 
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
-use crate::kept::{Held, Memo, Raw, Shared, Slim, keys_in};
+use crate::kept::{Held, Memo, Places, Raw, Shared, Slim, Sort, keys_in};
 use crate::list::{Around, Seen};
 use crate::model::{Book, ContactId, Home};
 use crate::touches;
@@ -149,6 +149,14 @@ pub(crate) fn column<'c>(key: &str, columns: &'c [Column]) -> Option<&'c Column>
 /// A word that is looked for anywhere, in small letters.
 pub(crate) struct Word {
     text: String,
+    /// Where the words of cells have it.
+    places: Places,
+    /// Its digits, when it may be a part of a phone number.
+    phone: Option<String>,
+    /// Whether a number or a moment may have it: none has a letter.
+    has_no_letters: bool,
+    /// What was found out of phone numbers, of people and of records before.
+    known: [Memo; 3],
     /// The choices whose labels have it: the places of their fields, and their keys.
     choices: Vec<(u16, String)>,
 }
@@ -163,7 +171,52 @@ impl Word {
             let called = called.filter(|one| one.label.to_lowercase().contains(&text));
             choices.extend(called.map(|one| (at, one.key.clone())));
         }
-        Self { text, choices }
+        Self {
+            places: shared.places_with(&text),
+            phone: part_of_phone(&text),
+            has_no_letters: !text.chars().any(char::is_alphabetic),
+            known: Default::default(),
+            text,
+            choices,
+        }
+    }
+
+    /// Whether a value has it. Only what the places of words do not tell is looked at.
+    fn is_in(&mut self, at: u16, raw: Raw, (shared, seen): (&Shared, &Seen<'_>)) -> bool {
+        let [phones, people, records] = &mut self.known;
+        let (text, place) = (self.text.as_str(), raw.place());
+        match raw.0 {
+            Sort::Empty => false,
+            Sort::Text | Sort::Email | Sort::Url => self.places.has(place),
+            Sort::Phone => {
+                let digits = |part: &str| match shared.held(raw) {
+                    Some(Held::Phone(said)) => {
+                        phones.of(said, |text| noun::digits(text).contains(part))
+                    }
+                    _ => false,
+                };
+                self.places.has(place) || self.phone.as_deref().is_some_and(digits)
+            }
+            Sort::Who => people.at(place, || {
+                shared.held(raw).is_some_and(|held| plain(&held.value()).contains(text))
+            }),
+            Sort::Refers => records.at(place, || match shared.held(raw) {
+                Some(Held::Refers(to)) => {
+                    seen.titles.get(&to.id).is_some_and(|title| title.contains(text))
+                }
+                _ => false,
+            }),
+            Sort::Choice | Sort::Choices => match shared.held(raw) {
+                Some(Held::Choice(said)) => self.calls(at, said.text),
+                Some(Held::Choices(said)) => keys_in(said.text).any(|key| self.calls(at, key)),
+                _ => false,
+            },
+            Sort::YesNo => shared.held(raw).is_some_and(|held| plain(&held.value()).contains(text)),
+            Sort::Number | Sort::Day | Sort::At => {
+                let has = |held: Held<'_>| plain(&held.value()).contains(text);
+                self.has_no_letters && shared.held(raw).is_some_and(has)
+            }
+        }
     }
 
     /// Whether a choice is called so.
@@ -179,8 +232,7 @@ impl Word {
 pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Option<Test>, String> {
     if term.is_words() {
         let word = |word: &String| Word::of(word, shared, seen.around.columns);
-        let words = term.values.iter().map(|one| (word(one), Memo::default()));
-        return Ok(Some(Test::Words(words.collect())));
+        return Ok(Some(Test::Words(term.values.iter().map(word).collect())));
     }
     let (around, is) = (seen.around, |word: &str| is(term, word));
     let test = match term.key.as_str() {
@@ -270,7 +322,7 @@ fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result
 
 /// One condition, ready to be asked. What looks for words remembers what it found out of those that many rows have.
 pub(crate) enum Test {
-    Words(Vec<(Word, Memo)>),
+    Words(Vec<Word>),
     Empty(u16, bool),
     Texts(u16, Vec<String>, Memo),
     Numbers(u16, Vec<Numbers>),
@@ -327,25 +379,6 @@ pub(crate) fn plain(value: &FieldValue) -> String {
     }
 }
 
-/// Whether a value has a word.
-fn in_value(word: &Word, at: u16, held: Held<'_>, (seen, memo): (&Seen<'_>, &mut Memo)) -> bool {
-    match held {
-        Held::Choice(said) => word.calls(at, said.text),
-        Held::Choices(said) => keys_in(said.text).any(|key| word.calls(at, key)),
-        Held::Text(said) | Held::Email(said) | Held::Url(said) => {
-            memo.of(said, |text| has(text, &word.text))
-        }
-        Held::Phone(said) => memo.of(said, |text| {
-            has(text, &word.text)
-                || part_of_phone(&word.text).is_some_and(|part| noun::digits(text).contains(&part))
-        }),
-        Held::Refers(target) => {
-            seen.titles.get(&target.id).is_some_and(|title| title.contains(&word.text))
-        }
-        held => plain(&held.value()).contains(&word.text),
-    }
-}
-
 /// Whether a value of a field is one of those that a condition wants.
 fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut Memo) -> bool {
     match held {
@@ -384,9 +417,9 @@ pub(crate) fn holds<B: Book>(
     match test {
         Test::Nothing => false,
         Test::Unchecked => row.unchecked,
-        Test::Words(words) => words.iter_mut().all(|(word, memo)| {
-            shared.values(row).any(|(at, held)| in_value(word, at, held, (seen, &mut *memo)))
-        }),
+        Test::Words(words) => words
+            .iter_mut()
+            .all(|word| shared.raws(row).any(|(at, raw)| word.is_in(at, raw, (shared, seen)))),
         Test::Texts(key, wanted, memo) => {
             let held = shared.value(row, Some(*key));
             held.is_some_and(|held| is_wanted(wanted, held, memo))

@@ -3,17 +3,21 @@
 //! once.
 
 mod once;
+mod recall;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use features::tasks::queries::people::assignee_of;
 use jiff::civil::Date;
-use kernel::{Assignee, Timestamp};
+use kernel::{Assignee, Timestamp, TypedId as _};
 use noun::{Decimal, FieldValue, Origin, Target};
 use store::columns::Column as Kept;
 use store::{DecodeError, Record as _, codec, record};
 
 use self::once::{Once, Words};
+use self::recall::{Names, Recall};
+pub(crate) use self::recall::{Order, Places, Titles};
 use crate::columns::STAGE;
 use crate::model::{Book, CollectionId, Glance, NAME, Plain, Row, View};
 
@@ -49,7 +53,7 @@ struct Slot {
 
 /// How the word of a cell is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Sort {
+pub(crate) enum Sort {
     Empty,
     Text,
     Number,
@@ -67,7 +71,7 @@ enum Sort {
 
 /// A value as it is kept: equal ones of one field mean the same, which different ones may do too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Raw(Sort, i64);
+pub(crate) struct Raw(pub(crate) Sort, i64);
 
 /// Words with their place, by which what was found out of them can be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +182,7 @@ pub struct Shared {
     free: HashMap<Option<CollectionId>, Vec<Slot>>,
     /// How many runs of slots were given away.
     runs: u32,
+    recall: Recall,
 }
 
 impl Shared {
@@ -185,6 +190,39 @@ impl Shared {
     pub(crate) fn find(&self, key: &str) -> Option<u16> {
         let at = self.fields.iter().position(|field| field.key == key);
         at.and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// The places of words that have this part, which is in small letters.
+    pub(crate) fn places_with(&self, part: &str) -> Places {
+        self.recall.lower(&self.words).find(part)
+    }
+
+    /// The names of all rows, in small letters.
+    pub(crate) fn names<B: Book>(&self, rows: &[Slim<B>]) -> Arc<Names> {
+        let name = self.find(NAME);
+        let named = |row: &Slim<B>| {
+            let text = match self.value(row, name) {
+                Some(Held::Text(said)) => said.text.to_lowercase(),
+                _ => String::new(),
+            };
+            (row.id.uuid(), text)
+        };
+        self.recall.names(|| rows.iter().map(named).collect())
+    }
+
+    /// The places of rows in an order; made by `make` unless it is kept.
+    pub(crate) fn order(
+        &self,
+        order: &Order,
+        titles: &Titles,
+        make: impl FnOnce() -> Vec<u32>,
+    ) -> Arc<[u32]> {
+        self.recall.order(order, titles, make)
+    }
+
+    /// Everybody in cells, by their places.
+    pub(crate) fn people(&self) -> &[Assignee] {
+        self.people.all()
     }
 
     /// The place of somebody who wrote a value.
@@ -279,12 +317,11 @@ impl Shared {
         self.raw_of(row, field).and_then(|raw| self.held(raw))
     }
 
-    /// The values of a row, each with its field.
-    pub(crate) fn values<B: Book>(&self, row: &Slim<B>) -> impl Iterator<Item = (u16, Held<'_>)> {
+    /// The values of a row as they are kept, each with its field.
+    pub(crate) fn raws<B: Book>(&self, row: &Slim<B>) -> impl Iterator<Item = (u16, Raw)> {
         let slot = row.slot;
-        (0_u16..)
-            .zip(&self.fields)
-            .filter_map(move |(at, field)| self.held(field.get(slot)).map(|held| (at, held)))
+        let all = (0_u16..).zip(&self.fields).map(move |(at, field)| (at, field.get(slot)));
+        all.filter(|(_, raw)| raw.0 != Sort::Empty)
     }
 
     /// Whether somebody wrote one of the values of a row.
@@ -304,6 +341,11 @@ impl Raw {
     pub(crate) fn number(self) -> Option<Decimal> {
         let Self(sort, word) = self;
         (sort == Sort::Number).then(|| Decimal::of_millionths(word))
+    }
+
+    /// The place of its words, of somebody or of a record, where the value is such a place.
+    pub(crate) fn place(self) -> u32 {
+        u32::try_from(self.1).unwrap_or(u32::MAX)
     }
 
     /// Whether the value has a least and a most that are told of.
@@ -346,6 +388,7 @@ impl<B: Book> Slim<B> {
         cells: impl Iterator<Item = (&'c str, Option<View<'c>>, Stamp)>,
         shared: &mut Shared,
     ) -> Self {
+        shared.recall.clear();
         let created = row.created_at.as_millisecond();
         let slot = shared.slot(row.collection);
         let (mut staged, mut unchecked, mut before) = (created, false, None);
@@ -415,6 +458,7 @@ impl<B: Book> Kept for Slim<B> {
     }
 
     fn leave(&self, shared: &mut Shared) {
+        shared.recall.clear();
         let Shared { fields, words, free, .. } = shared;
         for field in fields {
             let Raw(sort, word) = field.take(self.slot);
@@ -448,18 +492,23 @@ impl Sort {
     }
 }
 
-/// What was found out of words before, by their places.
+/// What was found out before of words, people or records, by their places.
 #[derive(Default)]
 pub(crate) struct Memo(Vec<Option<bool>>);
 
 impl Memo {
     /// Whether it holds for words; found out when they are met first.
     pub(crate) fn of(&mut self, said: Said<'_>, holds: impl FnOnce(&str) -> bool) -> bool {
-        let at = said.place as usize;
+        self.at(said.place, || holds(said.text))
+    }
+
+    /// Whether it holds for what has this place; found out when it is met first.
+    pub(crate) fn at(&mut self, place: u32, holds: impl FnOnce() -> bool) -> bool {
+        let at = place as usize;
         if self.0.len() <= at {
             self.0.resize(at + 1, None);
         }
-        *self.0[at].get_or_insert_with(|| holds(said.text))
+        *self.0[at].get_or_insert_with(holds)
     }
 }
 

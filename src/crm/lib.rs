@@ -19,6 +19,7 @@ pub mod queries;
 pub mod rules;
 pub mod tools;
 mod kept;
+mod order;
 mod pieces;
 mod touches;
 mod typed;

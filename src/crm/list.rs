@@ -1,7 +1,7 @@
 //! Lists: rows filtered, sorted, grouped and counted by what stands in their cells. The values by which that is done
 //! are kept in memory by the store's columns; a page decodes only the rows that it shows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use ::list::figures::Tally;
 use ::list::groups::{Group, Grouper};
@@ -17,8 +17,9 @@ use uuid::Uuid;
 use crate::columns::{self, STAGE};
 use crate::error::CrmError;
 use crate::filters::{self, holds};
-use crate::kept::{Held, Memo, Raw, Shared, Slim, keys_in, packed};
-use crate::model::{Book, CollectionId, ContactId, Home, NAME, Row, of_table};
+use crate::kept::{Held, Memo, Raw, Shared, Slim, Titles, keys_in};
+use crate::model::{Book, CollectionId, ContactId, Home, Row, of_table};
+use crate::order;
 use crate::queries;
 use crate::touches::{self, Touched};
 
@@ -217,9 +218,6 @@ fn in_order<I>(groups: &mut [Group<I>], column: &Column, names: &dyn Names) {
     });
 }
 
-/// Names of records that cells lead to, in small letters.
-pub(crate) type Titles = HashMap<Uuid, String>;
-
 /// The names that words and the order ask for; none where neither does.
 fn titles(
     read: &dyn Read,
@@ -233,7 +231,7 @@ fn titles(
         of.any(|one| one.key == column.key)
     };
     let asked_for = |column: &&Column| has_words || column.key == by || has_term(column);
-    let mut all = HashMap::new();
+    let mut all = Titles::default();
     for column in columns.iter().filter(|column| column.kind == Kind::Relation).filter(asked_for) {
         of_table!(column.to, B => names::<B>(read, &mut all)?);
     }
@@ -242,17 +240,8 @@ fn titles(
 
 fn names<B: Book>(read: &dyn Read, all: &mut Titles) -> Result<(), StoreError> {
     let Some(columns) = read.columns() else { return Ok(()) };
-    columns.with::<Slim<B>, _>(|rows, shared| {
-        let name = shared.find(NAME);
-        let named = |row: &Slim<B>| {
-            let text = match shared.value(row, name) {
-                Some(Held::Text(said)) => said.text.to_lowercase(),
-                _ => String::new(),
-            };
-            (row.id.uuid(), text)
-        };
-        all.extend(rows.iter().map(named));
-    })
+    all.add(columns.with::<Slim<B>, _>(|rows, shared| shared.names(rows))?);
+    Ok(())
 }
 
 fn gather<B: Book>(
@@ -275,16 +264,17 @@ fn gather<B: Book>(
         found.said.push((term.clone(), wrong));
     }
     let archived = asked.archived || filters::asks_archived(query);
-    let mut fitting: Vec<&Slim<B>> = Vec::new();
-    for row in rows {
+    let mut fitting: Vec<usize> = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
         if row.collection == asked.collection && row.archived == archived {
             found.all += 1;
             if tests.iter_mut().all(|(not, test)| holds(test, row, shared, seen) != *not) {
-                fitting.push(row);
+                fitting.push(at);
             }
         }
     }
-    sort(&mut fitting, shared, &asked.sort, seen);
+    let scope = (asked.collection, archived);
+    let fitting = order::sorted((rows, fitting), shared, (&asked.sort, scope), seen);
     let told = Told::new(&asked.told, shared);
     found.tallies = vec![Tally::default(); asked.told.len()];
     for row in &fitting {
@@ -439,93 +429,6 @@ pub fn unsorted(by: &str, columns: &[Column]) -> Option<String> {
     let is_known = ["", "created", "updated", DUE].contains(&key)
         || columns.iter().any(|column| column.key == key);
     (!is_known).then(|| columns::unknown(key, columns))
-}
-
-fn sort<B: Book>(rows: &mut Vec<&Slim<B>>, shared: &Shared, by: &str, seen: &Seen<'_>) {
-    let around = seen.around;
-    let (down, key) = by.strip_prefix('-').map_or((false, by), |key| (true, key));
-    match key {
-        "" | "created" if by.is_empty() || down => rows.reverse(),
-        "created" => {}
-        "updated" => put_in_order(rows, down, |row| Some(row.updated)),
-        DUE => put_in_order(rows, down, |row| filters::due_of(row, around).map(packed)),
-        key => {
-            let at = shared.find(key);
-            let column = around.columns.iter().find(|column| column.key == key);
-            let places = places(rows, (shared, at), (column, seen));
-            put_in_order(rows, down, |row| {
-                let raw = shared.raw_of(row, at)?;
-                places.get(&raw).copied().or_else(|| raw.size())
-            });
-        }
-    }
-}
-
-/// Puts rows into the order of a number; those with equal ones stay as they are to each other. What has none comes
-/// last, whichever way the others stand.
-fn put_in_order<B: Book>(
-    rows: &mut Vec<&Slim<B>>,
-    down: bool,
-    number: impl Fn(&Slim<B>) -> Option<i64>,
-) {
-    let (mut filled, mut empty) = (Vec::with_capacity(rows.len()), Vec::new());
-    for (at, row) in rows.iter().enumerate() {
-        match number(row) {
-            // All bits turned are the numbers in the other order.
-            Some(number) => filled.push((if down { !number } else { number }, at)),
-            None => empty.push(*row),
-        }
-    }
-    filled.sort_unstable();
-    *rows = filled.into_iter().map(|(_, at)| rows[at]).chain(empty).collect();
-}
-
-/// The places of values in their order, where it does not follow from their size: choices as they are kept, others by
-/// their words in any case. Each value is looked at once, however many rows have it.
-fn places<B: Book>(
-    rows: &[&Slim<B>],
-    (shared, at): (&Shared, Option<u16>),
-    (column, Seen { around, titles, .. }): (Option<&Column>, &Seen<'_>),
-) -> HashMap<Raw, i64> {
-    let kind = column.map(|column| column.kind);
-    let by_place = |held: Held<'_>| match held {
-        Held::Choice(said) => column
-            .and_then(|column| column.choices.iter().position(|choice| choice.key == said.text)),
-        _ => None,
-    };
-    let by_words = |held: Held<'_>| match (kind, held) {
-        (Some(Kind::Person | Kind::Relation), Held::Refers(target)) => {
-            titles.get(&target.id).cloned()
-        }
-        (Some(Kind::Person | Kind::Relation), Held::Who(who)) => {
-            Some(around.names.name_of(who).to_lowercase())
-        }
-        (Some(Kind::Person | Kind::Relation), _) => None,
-        (_, held) => held.value().text().map(str::to_lowercase),
-    };
-    let sorts_by_size = |raw: &Raw| {
-        let has_places = matches!(kind, Some(Kind::Select | Kind::Person | Kind::Relation));
-        !has_places && raw.size().is_some()
-    };
-    let all = rows.iter().filter_map(|row| shared.raw_of(row, at));
-    let all: HashSet<Raw> = all.filter(|raw| !sorts_by_size(raw)).collect();
-    let held = all.into_iter().filter_map(|raw| Some((shared.held(raw)?, raw)));
-    if kind == Some(Kind::Select) {
-        let place = |held| by_place(held).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1);
-        return held.map(|(held, raw)| (raw, place(held))).collect();
-    }
-    let mut named: Vec<(Option<String>, Raw)> =
-        held.map(|(held, raw)| (by_words(held), raw)).collect();
-    named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let mut places = HashMap::with_capacity(named.len());
-    let mut place = 0;
-    for (n, (name, raw)) in named.iter().enumerate() {
-        if 0 < n && named[n - 1].0 != *name {
-            place += 1;
-        }
-        places.insert(*raw, place);
-    }
-    places
 }
 
 /// The rows of some ids, in their order; those that are gone are left out.

@@ -129,6 +129,10 @@ impl<T: Clone + Eq + Hash> Once<T> {
         self.places.get(one).copied()
     }
 
+    pub(super) fn all(&self) -> &[T] {
+        &self.all
+    }
+
     pub(super) fn get(&self, at: u32) -> Option<&T> {
         self.all.get(at as usize)
     }

@@ -1,12 +1,15 @@
 //! Rows are put into their fields, read out of them, and taken out again.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::civil::date;
 use kernel::TypedId as _;
 use noun::{Cell, FieldValue};
 use store::columns::Column as _;
 use store::{Record as _, codec};
 
-use super::{Held, Shared, Slim, Words, packed, unpacked};
+use super::{Held, Order, Recall, Shared, Slim, Titles, Words, packed, unpacked};
 use crate::model::{CollectionId, ContactId, Contacts, EntryId, Records, Row};
 
 /// A row with these values.
@@ -47,7 +50,7 @@ fn a_row_keeps_its_values_whether_it_is_read_as_a_whole_or_looked_at() {
         let long = value(&shared, slim, "long");
         assert_eq!(long, Some(FieldValue::Text("ü".repeat(200))), "its beginning is kept");
         assert_eq!(value(&shared, slim, "name"), None);
-        assert_eq!(shared.values(slim).count(), values.len());
+        assert_eq!(shared.raws(slim).count(), values.len());
     }
     assert_eq!((one.created, one.staged, one.unchecked), (other.created, other.staged, false));
     assert_eq!(
@@ -102,4 +105,49 @@ fn days_are_in_the_order_of_their_numbers() {
         [date(-9999, 1, 1), date(-1, 12, 31), date(0, 1, 1), date(2026, 2, 28), date(9999, 12, 31)];
     assert!(days.is_sorted_by_key(|day| packed(*day)));
     assert!(days.iter().all(|day| unpacked(packed(*day)) == Some(*day)));
+}
+
+#[test]
+fn what_is_derived_of_all_rows_is_made_once_until_one_changes() {
+    let mut shared = Shared::default();
+    let text = |words: &str| FieldValue::Text(words.to_owned());
+    let rosa = Slim::<Contacts>::of(&row(1, &[("name", text("Rosa"))]), &mut shared);
+    let order = |archived| Order {
+        collection: None,
+        archived,
+        field: 0,
+        down: false,
+        kind: None,
+        choices: Vec::new(),
+        people: Vec::new(),
+    };
+    let none = Titles::default();
+    assert_eq!(*shared.order(&order(false), &none, || vec![0]), [0]);
+    assert_eq!(*shared.order(&order(false), &none, || unreachable!("it is kept")), [0]);
+    assert_eq!(shared.order(&order(true), &none, Vec::new).len(), 0, "another scope");
+    let named = |name: &str| Arc::new(HashMap::from([(rosa.id.uuid(), name.to_owned())]));
+    for name in ["a", "b"] {
+        let mut titles = Titles::default();
+        titles.add(named(name));
+        assert_eq!(*shared.order(&order(false), &titles, || vec![1]), [1], "other names");
+    }
+    for field in 0..100 {
+        shared.order(&Order { field, ..order(false) }, &none, || vec![0]);
+    }
+    assert_eq!(shared.recall.orders(), Recall::ORDERS, "few are kept");
+    let has = |shared: &Shared, part: &str| {
+        let raw = shared.raw_of(&rosa, shared.find("name")).expect("a name");
+        shared.places_with(part).has(raw.place())
+    };
+    assert!(has(&shared, "os") && !has(&shared, "ose"));
+    let other = row(2, &[("name", text("Möwe")), ("city", text("e"))]);
+    let other = Slim::<Contacts>::of(&other, &mut shared);
+    assert_eq!(*shared.order(&order(false), &none, || vec![1, 0]), [1, 0], "a row came");
+    let raw = shared.raw_of(&other, shared.find("name")).expect("a name");
+    assert!(shared.places_with("möwe").has(raw.place()));
+    assert!(!shared.places_with("sam").has(raw.place()), "no match reaches into the next text");
+    let rows = [other];
+    assert_eq!(shared.names(&rows).get(&rows[0].id.uuid()).map(String::as_str), Some("möwe"));
+    rosa.leave(&mut shared);
+    assert_eq!(*shared.order(&order(false), &none, || vec![0]), [0], "a row went");
 }

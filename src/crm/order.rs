@@ -1,0 +1,166 @@
+//! Puts the rows of a list into their order. Orders that take long to make are kept until a row changes.
+
+use std::collections::{HashMap, HashSet};
+
+use noun::{Column, Kind};
+
+use crate::filters;
+use crate::kept::{Held, Order, Raw, Shared, Slim, packed};
+use crate::list::{DUE, Seen};
+use crate::model::{Book, CollectionId};
+
+/// So few rows are put into order at once; more are looked up in the order of all rows.
+const FEW: usize = 1_000;
+
+/// The rows at these places, which rise, in the order that `by` asks for. The scope is what all of them have in
+/// common: their collection, and whether they are archived.
+pub(crate) fn sorted<'r, B: Book>(
+    (rows, fitting): (&'r [Slim<B>], Vec<usize>),
+    shared: &Shared,
+    (by, scope): (&str, (Option<CollectionId>, bool)),
+    seen: &Seen<'_>,
+) -> Vec<&'r Slim<B>> {
+    let around = seen.around;
+    let (down, key) = by.strip_prefix('-').map_or((false, by), |key| (true, key));
+    let mut found: Vec<&Slim<B>> = fitting.iter().map(|at| &rows[*at]).collect();
+    let order = match key {
+        "" | "created" => {
+            if by.is_empty() || down {
+                found.reverse();
+            }
+            return found;
+        }
+        "updated" => in_order(&found, down, |row| Some(row.updated)),
+        DUE => in_order(&found, down, |row| filters::due_of(row, around).map(packed)),
+        key => {
+            let at = shared.find(key);
+            let column = around.columns.iter().find(|column| column.key == key);
+            let sizes = [Kind::Number, Kind::Date, Kind::Datetime, Kind::Boolean];
+            let is_quick = column.is_none_or(|column| sizes.contains(&column.kind));
+            match at {
+                Some(at) if !is_quick && FEW < found.len() => {
+                    let order = of_all(rows, shared, (at, down, scope), (column, seen));
+                    let mut fits = vec![false; rows.len()];
+                    fitting.iter().for_each(|at| fits[*at] = true);
+                    let places = order.iter().map(|at| *at as usize);
+                    return places.filter(|at| fits[*at]).map(|at| &rows[at]).collect();
+                }
+                _ => by_values(&found, shared, (at, down), (column, seen)),
+            }
+        }
+    };
+    order.into_iter().map(|at| found[at]).collect()
+}
+
+/// The places of all rows of a scope in the order of a field.
+fn of_all<B: Book>(
+    rows: &[Slim<B>],
+    shared: &Shared,
+    (field, down, (collection, archived)): (u16, bool, (Option<CollectionId>, bool)),
+    (column, seen): (Option<&Column>, &Seen<'_>),
+) -> std::sync::Arc<[u32]> {
+    let kind = column.map(|column| column.kind);
+    let choices = column.filter(|column| column.kind == Kind::Select);
+    let choices = choices.into_iter().flat_map(|column| &column.choices);
+    let people = match kind {
+        Some(Kind::Person | Kind::Relation) => shared.people(),
+        _ => &[],
+    };
+    let order = Order {
+        collection,
+        archived,
+        field,
+        down,
+        kind,
+        choices: choices.map(|choice| choice.key.clone()).collect(),
+        people: people.iter().map(|who| seen.around.names.name_of(*who)).collect(),
+    };
+    shared.order(&order, &seen.titles, || {
+        let is_in = |row: &Slim<B>| row.collection == collection && row.archived == archived;
+        let (places, all): (Vec<u32>, Vec<&Slim<B>>) =
+            (0_u32..).zip(rows).filter(|(_, row)| is_in(row)).unzip();
+        let order = by_values(&all, shared, (Some(field), down), (column, seen));
+        order.into_iter().map(|at| places[at]).collect()
+    })
+}
+
+/// The places of rows among these, in the order of a field.
+fn by_values<B: Book>(
+    rows: &[&Slim<B>],
+    shared: &Shared,
+    (field, down): (Option<u16>, bool),
+    (column, seen): (Option<&Column>, &Seen<'_>),
+) -> Vec<usize> {
+    let places = places(rows, (shared, field), (column, seen));
+    in_order(rows, down, |row| {
+        let raw = shared.raw_of(row, field)?;
+        places.get(&raw).copied().or_else(|| raw.size())
+    })
+}
+
+/// The places of rows in the order of a number; those with equal ones stay as they are to each other. What has none
+/// comes last, whichever way the others stand.
+fn in_order<B: Book>(
+    rows: &[&Slim<B>],
+    down: bool,
+    number: impl Fn(&Slim<B>) -> Option<i64>,
+) -> Vec<usize> {
+    let (mut filled, mut empty) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        match number(row) {
+            // All bits turned are the numbers in the other order.
+            Some(number) => filled.push((if down { !number } else { number }, at)),
+            None => empty.push(at),
+        }
+    }
+    filled.sort_unstable();
+    filled.into_iter().map(|(_, at)| at).chain(empty).collect()
+}
+
+/// The places of values in their order, where it does not follow from their size: choices as they are kept, others by
+/// their words in any case. Each value is looked at once, however many rows have it.
+fn places<B: Book>(
+    rows: &[&Slim<B>],
+    (shared, at): (&Shared, Option<u16>),
+    (column, Seen { around, titles, .. }): (Option<&Column>, &Seen<'_>),
+) -> HashMap<Raw, i64> {
+    let kind = column.map(|column| column.kind);
+    let by_place = |held: Held<'_>| match held {
+        Held::Choice(said) => column
+            .and_then(|column| column.choices.iter().position(|choice| choice.key == said.text)),
+        _ => None,
+    };
+    let by_words = |held: Held<'_>| match (kind, held) {
+        (Some(Kind::Person | Kind::Relation), Held::Refers(target)) => {
+            titles.get(&target.id).cloned()
+        }
+        (Some(Kind::Person | Kind::Relation), Held::Who(who)) => {
+            Some(around.names.name_of(who).to_lowercase())
+        }
+        (Some(Kind::Person | Kind::Relation), _) => None,
+        (_, held) => held.value().text().map(str::to_lowercase),
+    };
+    let sorts_by_size = |raw: &Raw| {
+        let has_places = matches!(kind, Some(Kind::Select | Kind::Person | Kind::Relation));
+        !has_places && raw.size().is_some()
+    };
+    let all = rows.iter().filter_map(|row| shared.raw_of(row, at));
+    let all: HashSet<Raw> = all.filter(|raw| !sorts_by_size(raw)).collect();
+    let held = all.into_iter().filter_map(|raw| Some((shared.held(raw)?, raw)));
+    if kind == Some(Kind::Select) {
+        let place = |held| by_place(held).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1);
+        return held.map(|(held, raw)| (raw, place(held))).collect();
+    }
+    let mut named: Vec<(Option<String>, Raw)> =
+        held.map(|(held, raw)| (by_words(held), raw)).collect();
+    named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let mut places = HashMap::with_capacity(named.len());
+    let mut place = 0;
+    for (n, (name, raw)) in named.iter().enumerate() {
+        if 0 < n && named[n - 1].0 != *name {
+            place += 1;
+        }
+        places.insert(*raw, place);
+    }
+    places
+}
