@@ -159,6 +159,13 @@ fn with_tag(at: &str, name: &str) -> String {
     format!("{at}?q={}", web::format::query_value(&term))
 }
 
+/// The fields that people gave the rows of a book; of records those of all collections.
+fn own_fields<B: Book>(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
+    let all: Vec<FieldDef> = read.list(&Range::all())?;
+    let own = all.into_iter().filter(|def| def.home.table() == B::TABLE);
+    Ok(own.map(|def| (def.key, def.label)).collect::<BTreeMap<_, _>>().into_iter().collect())
+}
+
 const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str) -> Noun {
     Noun {
         area: Area::Customers,
@@ -169,7 +176,7 @@ const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str
             ..Noun::of::<Row<B>>(word, one, many).rows
         },
         triggers: Some("Customers"),
-        own_fields: true,
+        own_fields: Some(own_fields::<B>),
         linked: true,
         discussed: true,
         told: Some(told::<B>),

@@ -262,8 +262,9 @@ pub struct Noun {
     pub finds: Option<Finds>,
     /// The group of forms under which routines may wait for its records; none when they may not.
     pub triggers: Option<&'static str>,
-    /// Whether its records have fields of people's own beside [`Noun::fields`]. Routines know them as `own:KEY`.
-    pub own_fields: bool,
+    /// The fields of people's own that its records have beside [`Noun::fields`], if they may have any. Routines know
+    /// them as `own:KEY`.
+    pub own_fields: Option<OwnFields>,
     /// Whether a link of a task may lead to one.
     pub linked: bool,
     /// Whether history still tells what one was called that was deleted, wherever others name it.
@@ -327,7 +328,7 @@ impl Noun {
             own: None,
             finds: None,
             triggers: None,
-            own_fields: false,
+            own_fields: None,
             linked: false,
             remembered: false,
             discussed: false,
@@ -432,6 +433,9 @@ pub fn text_of<'f>(fields: &'f Fields, key: &str) -> &'f str {
 /// A rule's refusal as that of a reaction of this name.
 ///
 /// # Errors
+/// The keys and labels of fields that people gave records of a noun.
+pub type OwnFields = fn(&dyn Read) -> Result<Vec<(String, String)>, StoreError>;
+
 /// The rule's own.
 pub fn named_as<E: Problem>(
     name: &'static str,

@@ -160,6 +160,9 @@ async fn what_changes_to_a_value_fires_once_and_not_with_later_edits() {
     };
     let won = made(&api, &waits("Won", "stage", "won")).await;
     let gold = made(&api, &waits("Gold", "own:plan", "gold")).await;
+    let form = "/w/marlow-cargo/routines/new?when=event&event=contact.changed";
+    let form = office.hq.owner().get(form).await.text;
+    assert!(form.contains(r#"value="own:plan""#), "the form offers fields of people's own");
     let last = made(&api, &waits("Moved", "location", "Riga")).await;
     let contact = api.post("/api/v1/contacts", &json!({ "name": "Rosa" })).await;
     let id = contact.json()["id"].as_str().expect("an id").to_owned();

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::fields::*;
-use super::{Kind, OLD, TASK_CHANGED};
+use super::{Kind, OLD, OWN as OWN_FIELD, TASK_CHANGED};
 use crate::agents::model::{Agent, Reach};
 use crate::audit::model::Keeping;
 use crate::cards;
@@ -98,18 +98,27 @@ impl RowKinds {
     /// Whether people give these records fields of their own.
     #[must_use]
     pub fn has_own_fields(&self) -> bool {
-        matches!(self.names, Names::Card(card) if card.own_fields)
+        matches!(self.names, Names::Card(card) if card.own_fields.is_some())
     }
 
     /// The keys of people's own fields in the JSON of a record.
     pub fn own_keys<'m>(&self, map: &'m Map<String, Value>) -> Vec<&'m str> {
         let Names::Card(card) = self.names else { return Vec::new() };
-        if !card.own_fields {
+        if card.own_fields.is_none() {
             return Vec::new();
         }
-        let brought =
-            |key: &str| STAMPS.contains(&key) || card.fields.iter().any(|one| one.key == key);
-        map.keys().map(String::as_str).filter(|key| !brought(key)).collect()
+        map.keys().map(String::as_str).filter(|key| !is_brought(card, key)).collect()
+    }
+
+    /// People's own fields of these records, by the names that conditions have for them, with their labels.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn own_fields(&self, read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
+        let Names::Card(card) = self.names else { return Ok(Vec::new()) };
+        let Some(all) = card.own_fields else { return Ok(Vec::new()) };
+        let own = all(read)?.into_iter().filter(|(key, _)| !is_brought(card, key));
+        Ok(own.map(|(key, label)| (format!("{OWN_FIELD}{key}"), label)).collect())
     }
 
     /// The key of the record that a name or an id means.
@@ -496,6 +505,11 @@ pub(super) fn all() -> impl Iterator<Item = &'static RowKinds> + Clone {
 #[must_use]
 pub fn rows_of(table: u16) -> Option<&'static RowKinds> {
     all().find(|rows| rows.table == table)
+}
+
+/// Whether HQ brings a field along.
+fn is_brought(card: &Noun, key: &str) -> bool {
+    STAMPS.contains(&key) || card.fields.iter().any(|one| one.key == key)
 }
 
 /// Records of a noun come, change and go.

@@ -113,8 +113,8 @@ struct EventGroup {
 
 /// A field of the event, for whoever writes conditions and instructions.
 struct KnownField {
-    name: &'static str,
-    label: &'static str,
+    name: String,
+    label: String,
     /// What it is compared with.
     of: String,
 }
@@ -132,13 +132,13 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: &str) 
 
 fn condition_row(
     typed: &Typed,
-    (kind, views): (Option<&'static Kind>, &[(String, String)]),
+    (kind, more): (Option<&'static Kind>, &[(String, String)]),
     (row, label): (String, String),
 ) -> ConditionRow {
     let chosen = typed.at(&format!("{row}_field")).to_owned();
     let mut known: Vec<(&str, &str)> = vec![("", "—")];
     known.extend(kind.iter().flat_map(|kind| kind.fields()).map(|one| (one.name, one.label)));
-    known.extend(views.iter().map(|(field, label)| (field.as_str(), label.as_str())));
+    known.extend(more.iter().map(|(field, label)| (field.as_str(), label.as_str())));
     // One of another event stays to be seen, so that nothing that was typed is lost.
     if !known.iter().any(|(name, _)| *name == chosen) {
         known.push((&chosen, &chosen));
@@ -162,17 +162,30 @@ fn views(read: &dyn Read, me: AccountId) -> Result<Vec<(String, String)>, Routin
     Ok(all.map(one).collect())
 }
 
-/// What is said of the fields of an event.
-fn known_fields(kind: Option<&'static Kind>) -> Vec<KnownField> {
+/// The fields that people gave the records of an event, with their labels.
+fn own_fields(
+    read: &dyn Read,
+    kind: Option<&'static Kind>,
+) -> Result<Vec<(String, String)>, StoreError> {
+    kind.and_then(Kind::rows).map_or_else(|| Ok(Vec::new()), |rows| rows.own_fields(read))
+}
+
+/// What is said of the fields of an event, and of those that people gave its records.
+fn known_fields(kind: Option<&'static Kind>, own: &[(String, String)]) -> Vec<KnownField> {
     let one = |field: &'static registry::Field| KnownField {
-        name: field.name,
-        label: field.label,
+        name: field.name.to_owned(),
+        label: field.label.to_owned(),
         of: match field.of.words() {
             [] => field.of.word().replace('_', " "),
             words => words.join(", "),
         },
     };
-    kind.iter().flat_map(|kind| kind.fields()).map(one).collect()
+    let own = own.iter().map(|(name, label)| KnownField {
+        name: name.clone(),
+        label: label.clone(),
+        of: "text".to_owned(),
+    });
+    kind.iter().flat_map(|kind| kind.fields()).map(one).chain(own).collect()
 }
 
 /// The templates, with the one that was chosen by its id or its name.
@@ -223,14 +236,14 @@ fn page(
     (shell, typed, me): (Shell, Typed, AccountId),
     id: Option<RoutineId>,
 ) -> Result<FormPage, RoutineError> {
-    let zone = zone(read)?;
     let all_templates = templates::all(read)?;
     let event = match typed.at("event") {
         "" => USUAL_EVENT,
         word => word,
     };
     let kind = registry::kind(event);
-    let views = views(read, me)?;
+    let own = own_fields(read, kind)?;
+    let more = [own.clone(), views(read, me)?].concat();
     let base = ws.url("routines");
     let agents = agents::all(&read)?;
     let called = Called::among(&agents);
@@ -269,7 +282,7 @@ fn page(
     };
     let row = |prefix: &str, n: usize, label: &str| {
         let row = (format!("{prefix}{n}"), format!("{label} {n}"));
-        condition_row(&typed, (kind, &views), row)
+        condition_row(&typed, (kind, &more), row)
     };
     let here = id.map_or_else(|| base.clone(), |id| format!("{base}/{id}"));
     Ok(FormPage {
@@ -296,13 +309,13 @@ fn page(
         days: week("day_"),
         quiet_days: week("quiet_day_"),
         month_days: month_days.collect(),
-        zones: zones(&or("timezone", &zone)),
+        zones: zones(&or("timezone", &zone(read)?)),
         events: registry::groups().into_iter().map(group).collect(),
         fields_url: format!("{base}/fields"),
         again_url: if id.is_none() { format!("{base}/new") } else { String::new() },
         roles_url: format!("{base}/roles"),
         events_url: format!("{base}/events"),
-        known: known_fields(kind),
+        known: known_fields(kind, &own),
         templates: template_choices(&all_templates, typed.at("template")),
         roles: roles(read, &all_templates, &typed)?,
         all: (1..=typed.rows("c", ROWS)).map(|n| row("c", n, "Condition")).collect(),
@@ -470,7 +483,7 @@ pub(super) async fn preview(
     let tasks: Vec<String> = items.map(|item| item.title).collect();
     let part = match wish.trigger(&zone, now) {
         Ok(trigger) => {
-            let zone = jiff::tz::TimeZone::get(&who.zone).unwrap_or(jiff::tz::TimeZone::UTC);
+            let zone = who.time_zone();
             let next = view::next_instants(&trigger, now).into_iter();
             let agent = wish.agent.as_deref().unwrap_or_default();
             let (agent, often) = ws.read(|snap| {

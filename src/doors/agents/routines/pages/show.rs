@@ -9,6 +9,7 @@ use app::{App, Who as _, Ws};
 use features::agents::model::Agent;
 use features::agents::queries::Called;
 use features::history::queries as history;
+use features::routines::conditions::Checked;
 use features::routines::model::{Firing, Routine};
 use features::routines::queries;
 use features::routines::queries::view::{self, Trial};
@@ -135,7 +136,7 @@ fn view(
     let routine = queries::get(read, id)?;
     let clock = queries::clock(read, id)?;
     let all_paused = queries::rules(read)?.paused_at.is_some();
-    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let zone = who.time_zone();
     let now = ws.app.clock.now();
     let base = ws.url(&format!("routines/{id}"));
     let after = cursor_key(&asked.after);
@@ -307,6 +308,18 @@ struct TrialPage {
     wrong: String,
 }
 
+/// A trial with its moments as people in a zone read them.
+fn in_zone(trial: Trial, zone: &TimeZone) -> Trial {
+    let told = |text: String| match text.parse::<Timestamp>() {
+        Ok(at) => view::moment(at, zone),
+        Err(_) => text,
+    };
+    let conditions = trial.conditions.into_iter();
+    let conditions = conditions.map(|one| Checked { found: told(one.found), ..one }).collect();
+    let next = trial.next.into_iter().map(told).collect();
+    Trial { conditions, next, held_until: trial.held_until.map(told), ..trial }
+}
+
 /// Tries a routine out; nothing is begun and nothing is spent.
 pub(super) async fn test(
     ws: Ws,
@@ -327,6 +340,8 @@ pub(super) async fn test(
         Err(error) if !error.fields().is_empty() => (None, sentence(&error.to_string())),
         Err(error) => return Err(error.into()),
     };
+    let zone = who.time_zone();
+    let trial = trial.map(|trial| in_zone(trial, &zone));
     if hx.is_partial() {
         return html::fragment(&TrialPart { trial, wrong });
     }
