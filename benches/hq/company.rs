@@ -115,7 +115,7 @@ pub fn activity(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>
 }
 
 pub fn audit(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
-    Box::pin(pages(&["audit"], Duration::from_millis(25)))
+    Box::pin(pages(&["settings/audit"], Duration::from_millis(25)))
 }
 
 /// Memory a minute after so many people opened pages at once.
@@ -129,7 +129,7 @@ pub fn burst(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
         for _ in 0..VISITORS {
             clients.push(company.person().await?);
         }
-        let paths = ["tasks", "contacts", "activity", "audit", ""].map(Company::path);
+        let paths = ["tasks", "contacts", "activity", "settings/audit", ""].map(Company::path);
         load::repeat(clients, SPAN, async |client, _, count| {
             client.call("GET", &paths[count % paths.len()], None).await.map(drop)
         })
