@@ -1,6 +1,6 @@
 //! The browsers of a program, one for each who has one: made at first use, few at once, looked after together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +37,6 @@ struct Place {
     /// Held by whoever acts.
     turn: Arc<tokio::sync::Mutex<()>>,
     last: Option<Last>,
-    /// The runs that used tabs last.
-    runs: HashMap<u32, Uuid>,
     /// What people see of it and do in it.
     stage: Arc<Stage>,
 }
@@ -61,7 +59,6 @@ impl Browsers {
             browser: Browser::new(make()),
             turn: Arc::default(),
             last: None,
-            runs: HashMap::new(),
             stage: Arc::default(),
         });
         place.browser.clone()
@@ -88,15 +85,15 @@ impl Browsers {
 
     /// Which run used which tab last.
     #[must_use]
-    pub fn runs(&self, key: Key) -> HashMap<u32, Uuid> {
-        self.0.lock().get(&key).map(|place| place.runs.clone()).unwrap_or_default()
+    pub fn runs(&self, key: Key) -> BTreeMap<u32, Uuid> {
+        self.get(key).map(|browser| browser.runs()).unwrap_or_default()
     }
 
     /// Takes note of a use.
     pub fn note(&self, key: Key, last: Last) {
         if let Some(place) = self.0.lock().get_mut(&key) {
             place.last = Some(last);
-            place.runs.insert(last.tab, last.run);
+            place.browser.note_run(last.tab, last.run);
             place.stage.work_in(last.tab);
         }
     }

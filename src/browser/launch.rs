@@ -3,7 +3,7 @@
 //!
 //! It ends with whoever holds the pipe, and what a former start of HQ left behind is ended before the next.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,20 +15,24 @@ use parking_lot::Mutex;
 use sandbox::job::{Job, StopReason};
 use sandbox::left_over;
 use sandbox::spawn::Started;
+use uuid::Uuid;
 
 use crate::BrowserError;
 use crate::downloads::{Download, DownloadState, Downloads};
 use crate::events::Fold;
 use crate::page::Page;
 use crate::protocol::{
-    AutoAttach, ClearCache, CloseBrowser, CreateTarget, Discover, GetVersion, SetDownloads,
-    TargetFilter,
+    AutoAttach, BringToFront, ClearCache, CloseBrowser, CreateTarget, Discover, GetVersion,
+    SetDownloads, TargetFilter,
 };
+use crate::reopen;
 use crate::setup::Setup;
-use crate::tabs::{MAX_TABS, TabInfo, Tabs};
+use crate::tabs::{Known, MAX_TABS, Tab, TabInfo, Tabs};
 use crate::transport::{Link, USUAL};
 use crate::visits;
 
+/// Where a new tab is.
+const BLANK: &str = "about:blank";
 /// How long a start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How long the first tab of a start may take.
@@ -39,6 +43,8 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 const MAX_FAILURES: u32 = 5;
 /// Whoever ran this long has not failed in a row.
 const RAN_WELL: Duration = Duration::from_mins(1);
+/// How long the tab in front may take to come back at a start.
+const BACK_WITHIN: Duration = Duration::from_secs(3);
 /// A browser that says nothing for so long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
 
@@ -56,16 +62,20 @@ struct Keeper {
 #[derive(Default)]
 struct Life {
     failures: u32,
-    /// Tabs to open again at the next start.
-    tabs: Vec<(u32, String)>,
-    next_tab: u32,
+    /// What is opened again at the next start; none before it was looked up.
+    tabs: Option<reopen::Tabs>,
 }
 
+#[derive(Default)]
 struct Now {
     running: Option<Arc<Running>>,
     news: Vec<String>,
     /// What those before it have downloaded, while it does not run.
     downloads: Vec<Download>,
+    /// The runs that used tabs last.
+    runs: BTreeMap<u32, Uuid>,
+    /// The tabs as they were written down last.
+    saved: Option<reopen::Tabs>,
 }
 
 /// One running Chromium. Ends with the last that holds it.
@@ -111,9 +121,7 @@ impl Browser {
     /// A browser that starts at its first use.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let now = Now { running: None, news: Vec::new(), downloads: Vec::new() };
-        let life = Life { next_tab: 1, ..Life::default() };
-        Self(Arc::new(Keeper { setup, life: tokio::sync::Mutex::new(life), now: Mutex::new(now) }))
+        Self(Arc::new(Keeper { setup, life: tokio::sync::Mutex::default(), now: Mutex::default() }))
     }
 
     /// What it is started with.
@@ -153,6 +161,14 @@ impl Browser {
     pub fn open_tabs(&self) -> Vec<TabInfo> {
         let running = self.current().filter(|running| !running.link.has_ended());
         running.map_or_else(Vec::new, |running| running.tabs.lock().infos())
+    }
+
+    /// The tab in front while it runs, as far as that is known.
+    #[must_use]
+    pub fn front(&self) -> Option<u32> {
+        let running = self.current().filter(|running| !running.link.has_ended())?;
+        let known = running.tabs.lock();
+        known.front.filter(|number| known.tab(*number).is_some())
     }
 
     /// One of the open tabs while it runs, as little a use of it as [`Browser::open_tabs`].
@@ -208,6 +224,16 @@ impl Browser {
         }
     }
 
+    /// Which run used which tab last, also before HQ was started.
+    #[must_use]
+    pub fn runs(&self) -> BTreeMap<u32, Uuid> {
+        self.0.now.lock().runs.clone()
+    }
+
+    pub(crate) fn note_run(&self, tab: u32, run: Uuid) {
+        self.0.now.lock().runs.insert(tab, run);
+    }
+
     /// Whether it runs.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -242,7 +268,10 @@ impl Browser {
             let asked = running.link.call(None, &GetVersion {}, HANGS_AFTER).await;
             asked.is_err().then(|| "it did not answer any more".to_owned())
         };
-        let Some(why) = why else { return Tended::Fine(health) };
+        let Some(why) = why else {
+            self.save_tabs(&running).await;
+            return Tended::Fine(health);
+        };
         let mut life = self.0.life.lock().await;
         // Somebody else may have noticed meanwhile.
         if self.current().is_some_and(|now| Arc::ptr_eq(&now, &running)) {
@@ -258,9 +287,24 @@ impl Browser {
         life.failures = 0;
         let running = self.0.now.lock().running.take();
         if let Some(running) = running {
-            running.keep_tabs(&mut life);
+            life.tabs = Some(running.open_tabs());
+            self.save_tabs(&running).await;
             self.0.now.lock().downloads = running.downloaded();
             running.end().await;
+        }
+    }
+
+    /// Writes down which tabs are open, where that has changed. While a credential is typed, what was written stays.
+    async fn save_tabs(&self, running: &Running) {
+        let runs = self.runs();
+        let kept = reopen::Tabs::kept_of(&running.tabs.lock(), runs);
+        let Some(tabs) = kept.filter(|tabs| self.0.now.lock().saved.as_ref() != Some(tabs)) else {
+            return;
+        };
+        let (setup, new) = (self.0.setup.clone(), tabs.clone());
+        match blocking(move || new.save(&setup)).await {
+            Ok(()) => self.0.now.lock().saved = Some(tabs),
+            Err(error) => tracing::warn!("the open tabs are not written down: {error}"),
         }
     }
 
@@ -268,10 +312,17 @@ impl Browser {
     pub async fn reset(&self) -> Result<(), BrowserError> {
         self.stop().await;
         let mut life = self.0.life.lock().await;
-        *life = Life { next_tab: life.next_tab, ..Life::default() };
-        self.0.now.lock().downloads.clear();
+        let next_tab = life.tabs.take().map_or(1, |tabs| tabs.next_tab);
+        let none = reopen::Tabs { next_tab, ..reopen::Tabs::default() };
+        *life = Life { tabs: Some(none), ..Life::default() };
+        {
+            let mut now = self.0.now.lock();
+            now.downloads.clear();
+            now.saved = None;
+        }
         let setup = self.0.setup.clone();
         blocking(move || {
+            reopen::Tabs::forget(&setup)?;
             let all = [setup.profile(), setup.downloads(), setup.uploads(), setup.scratch()];
             all.iter().try_for_each(|folder| unless_missing(fs::remove_dir_all(folder)))
         })
@@ -300,23 +351,26 @@ impl Browser {
         if MAX_FAILURES <= life.failures {
             return Err(BrowserError::GaveUp(life.failures));
         }
+        let tabs = match life.tabs.take() {
+            Some(tabs) => tabs,
+            None => {
+                let setup = self.0.setup.clone();
+                let tabs = blocking(move || Ok(reopen::Tabs::load(&setup))).await?;
+                self.0.now.lock().runs.extend(&tabs.runs);
+                tabs
+            }
+        };
         let kept = self.0.now.lock().downloads.clone();
-        let begun = Running::start(&self.0.setup, life.next_tab, kept).await;
+        let begun = Running::start(&self.0.setup, tabs.next_tab, kept).await;
         let running = match begun {
             Ok(running) => Arc::new(running),
             Err(error) => {
                 life.failures += 1;
+                life.tabs = Some(tabs);
                 return Err(error);
             }
         };
-        for (number, url) in std::mem::take(&mut life.tabs) {
-            running.tabs.lock().next_tab = number;
-            match running.new_tab().await {
-                Ok(page) => page.begin_navigation(&url),
-                Err(error) => tracing::warn!("a tab is not opened again: {error}"),
-            }
-        }
-        running.tabs.lock().next_tab = life.next_tab;
+        running.reopen(tabs).await;
         self.0.now.lock().running = Some(Arc::clone(&running));
         Ok(running)
     }
@@ -324,7 +378,7 @@ impl Browser {
     /// Takes note of a browser that failed.
     fn put_down(&self, life: &mut Life, running: &Running, why: &str) {
         life.failures = if RAN_WELL <= running.started.elapsed() { 1 } else { life.failures + 1 };
-        running.keep_tabs(life);
+        life.tabs = Some(running.open_tabs());
         let downloads = running.downloaded();
         let mut now = self.0.now.lock();
         now.running = None;
@@ -391,7 +445,7 @@ impl Running {
         // A program that has just begun loads its parts from a cold disk.
         let is_first = self.tabs.lock().tabs.is_empty();
         let within = if is_first { FIRST_TAB_WITHIN } else { USUAL };
-        let made = self.link.call(None, &CreateTarget { url: "about:blank" }, within).await?;
+        let made = self.link.call(None, &CreateTarget { url: BLANK }, within).await?;
         let number = self
             .tabs
             .until(within, |known| {
@@ -419,10 +473,46 @@ impl Running {
         }
     }
 
-    fn keep_tabs(&self, life: &mut Life) {
+    /// Opens tabs as they were before. That in front may come before anybody looks at it.
+    async fn reopen(self: &Arc<Self>, tabs: reopen::Tabs) {
+        let front = tabs.front.or(tabs.tabs.last().map(|(number, _)| *number));
+        let mut comes = None;
+        for (number, url) in tabs.tabs {
+            self.tabs.lock().next_tab = number;
+            match self.new_tab().await {
+                Ok(page) => {
+                    page.begin_navigation(&url);
+                    comes = comes.or((front == Some(number) && url != BLANK).then_some(number));
+                }
+                Err(error) => tracing::warn!("a tab is not opened again: {error}"),
+            }
+        }
+        {
+            let mut known = self.tabs.lock();
+            known.next_tab = tabs.next_tab;
+            let front = tabs.front.and_then(|number| known.tab(number));
+            let front = front.map(|tab| (tab.number, Arc::clone(&tab.session)));
+            if let Some((number, session)) = front {
+                self.link.tell(Some(&session), &BringToFront {});
+                known.front = Some(number);
+            }
+        }
+        if let Some(number) = comes {
+            let has_come = |known: &Known| {
+                let main = known.tab(number).and_then(Tab::main);
+                main.is_none_or(|main| main.url != BLANK && main.is_loaded).then_some(())
+            };
+            // ok: a page that takes longer is waited for by whoever acts in it
+            self.tabs.until(BACK_WITHIN, has_come).await.ok();
+        }
+    }
+
+    /// Its tabs, for its next start: what nobody may know of an address is not among it.
+    fn open_tabs(&self) -> reopen::Tabs {
         let known = self.tabs.lock();
-        life.next_tab = known.next_tab;
-        life.tabs = known.infos().into_iter().map(|tab| (tab.number, tab.url)).collect();
+        let tabs = known.infos().into_iter().map(|tab| (tab.number, tab.url)).collect();
+        let (next_tab, front) = (known.next_tab, known.front);
+        reopen::Tabs { tabs, next_tab, front, ..reopen::Tabs::default() }
     }
 
     /// What it has downloaded and is all there.

@@ -11,6 +11,7 @@
 
 pub mod transport;
 mod visits;
+mod reopen;
 mod protocol;
 pub mod setup;
 pub mod launch;
@@ -20,6 +21,7 @@ pub mod fleet;
 pub mod tabs;
 pub mod downloads;
 pub mod page;
+pub mod pdf;
 pub mod refs;
 pub mod snapshot;
 pub mod act;
@@ -194,6 +196,9 @@ pub enum BrowserError {
         "a script of the agent has run in t{0}; load that tab anew or close it before a password goes into a page"
     )]
     Scripted(u32),
+    /// The PDF of a page cannot be read.
+    #[error("this PDF cannot be read as text: {0}; take a screenshot of it")]
+    Pdf(String),
     /// The page may still know a credential.
     #[error("a password was typed into this page; load it anew first")]
     KnowsSecret,
@@ -240,6 +245,7 @@ impl Problem for BrowserError {
             Self::NotDriving => "not_driving",
             Self::NoChooser => "no_chooser",
             Self::Scripted(_) => "script_in_page",
+            Self::Pdf(_) => "pdf_unreadable",
             Self::KnowsSecret => "credential_in_page",
             Self::Wrong(_) => "invalid",
             Self::Hidden => "hidden",
@@ -273,6 +279,7 @@ impl Problem for BrowserError {
             | Self::Hangs { .. }
             | Self::Late(_)
             | Self::Crashed
+            | Self::Pdf(_)
             | Self::TimedOut { .. }
             | Self::Refused { .. }
             | Self::Unclear { .. } => ProblemKind::Upstream,

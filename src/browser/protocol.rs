@@ -122,6 +122,13 @@ command!(SetMedia<'a> {
     media: &'a str, features: Vec<MediaFeature<'a>>,
 } = "Emulation.setEmulatedMedia" -> Done);
 
+command!(CaptureNodes { computed_styles: [&'static str; 1] } = "DOMSnapshot.captureSnapshot" -> AnyAnswer);
+command!(LoadResource<'a> {
+    frame_id: &'a str, url: &'a str, options: LoadOptions,
+} = "Network.loadNetworkResource" -> Loaded);
+command!(ReadStream<'a> { handle: &'a str, size: u32 } = "IO.read" -> StreamPart);
+command!(CloseStream<'a> { handle: &'a str } = "IO.close" -> Done);
+
 command!(MouseEvent<'a> {
     r#type: &'a str, x: f64, y: f64, button: &'a str, buttons: u8, click_count: u8,
     delta_x: f64, delta_y: f64, modifiers: u8,
@@ -138,6 +145,14 @@ command!(InterceptDrags { enabled: bool } = "Input.setInterceptDrags" -> Done);
 command!(DragEvent<'a> {
     r#type: &'a str, x: f64, y: f64, data: &'a RawValue,
 } = "Input.dispatchDragEvent" -> Done);
+
+/// How a resource is fetched anew.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadOptions {
+    pub disable_cache: bool,
+    pub include_credentials: bool,
+}
 
 /// Which targets are attached to by themselves.
 #[derive(Serialize)]
@@ -269,6 +284,29 @@ pub struct Viewport {
 pub struct Size {
     pub width: f64,
     pub height: f64,
+}
+
+#[derive(Deserialize)]
+pub struct Loaded {
+    pub resource: LoadedResource,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadedResource {
+    pub success: bool,
+    pub net_error_name: Option<String>,
+    pub http_status_code: Option<f64>,
+    pub stream: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamPart {
+    #[serde(default)]
+    pub base64_encoded: bool,
+    pub data: String,
+    pub eof: bool,
 }
 
 #[derive(Deserialize)]

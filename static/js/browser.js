@@ -4,6 +4,8 @@
 const CODES = { Backspace: 8, Tab: 9, Enter: 13, Escape: 27, PageUp: 33, PageDown: 34, End: 35, Home: 36, ArrowLeft: 37, ArrowUp: 38, ArrowRight: 39, ArrowDown: 40, Delete: 46 };
 const MOVES = 40;
 const AGAIN = 2_000;
+const LARGEST = 4;
+const STEP = 1.5;
 
 function begin(root) {
   const part = (name) => root.querySelector(`[data-b="${name}"]`);
@@ -17,6 +19,9 @@ function begin(root) {
   let frames = 0;
   let moved = 0;
   let composing = false;
+  const paper = part("paper");
+  let zoom = { by: 1, x: 0, y: 0 };
+  let fingersOf;
 
   const say = (order) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(order));
   const tell = (words) => {
@@ -198,14 +203,57 @@ function begin(root) {
     mouse("wheel", event, { button: -1, clicks: 0, dx: event.deltaX * scale, dy: event.deltaY * scale });
   });
   for (const [kind, act] of Object.entries({ touchstart: "start", touchmove: "move", touchend: "end", touchcancel: "cancel" })) {
-    on(kind, (event) => {
+    const does = (event) => {
+      if (gesture(event) || !state.mine) return;
       event.preventDefault();
       if (act === "move" && event.timeStamp - moved < MOVES) return;
       moved = event.timeStamp;
       // The keyboard of a phone comes up for a field that has the focus.
       if (act === "end") field.focus({ preventScroll: true });
       say({ do: "touch", act, points: [...event.touches].map((one) => ({ ...place(one), id: one.identifier & 15 })) });
-    });
+    };
+    canvas.addEventListener(kind, does, { passive: false });
+  }
+
+  /* ── Zoom, whoever has the wheel: two fingers or the buttons. What is pressed is looked up in the picture as it lies ── */
+  function lay(by, x, y) {
+    const within = (at, length) => Math.min(0, Math.max(at, length * (1 - by)));
+    zoom = { by, x: within(x, paper.offsetWidth), y: within(y, paper.offsetHeight) };
+    paper.style.transform = by === 1 ? "" : `translate(${zoom.x}px, ${zoom.y}px) scale(${by})`;
+    paper.parentElement.toggleAttribute("data-zoomed", by > 1);
+    part("smaller").disabled = by === 1;
+    part("larger").disabled = by === LARGEST;
+    part("zoom").textContent = `${Math.round(by * 100)} %`;
+  }
+  // What lies at one point comes to lie at the other.
+  function grow(wanted, from, to = from) {
+    const by = Math.min(Math.max(wanted, 1), LARGEST);
+    lay(by, to.x - ((from.x - zoom.x) / zoom.by) * by, to.y - ((from.y - zoom.y) / zoom.by) * by);
+  }
+  const middle = () => ({ x: paper.offsetWidth / 2, y: paper.offsetHeight / 2 });
+  part("smaller").addEventListener("click", () => grow(zoom.by / STEP < 1.1 ? 1 : zoom.by / STEP, middle()));
+  part("larger").addEventListener("click", () => grow(zoom.by * STEP, middle()));
+  addEventListener("resize", () => lay(zoom.by, zoom.x, zoom.y));
+  // Two fingers zoom and move the picture, and so does one for those who only watch. They do nothing in the page.
+  function gesture(event) {
+    const fingers = [...event.touches];
+    if (!fingers.length) {
+      const was = Boolean(fingersOf);
+      fingersOf = undefined;
+      return was;
+    }
+    const moves = fingers.length > 1 || (!state.mine && zoom.by > 1);
+    if (!moves && !fingersOf) return false;
+    event.preventDefault();
+    if (!fingersOf && state.mine) say({ do: "touch", act: "cancel", points: [] });
+    const box = paper.parentElement.getBoundingClientRect();
+    const mean = (key) => fingers.reduce((sum, one) => sum + one[key], 0) / fingers.length;
+    const [one, two] = fingers;
+    const apart = two ? Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY) : 0;
+    const now = { count: fingers.length, x: mean("clientX") - box.left, y: mean("clientY") - box.top, apart };
+    if (fingersOf?.count === now.count) grow(apart && fingersOf.apart ? (zoom.by * apart) / fingersOf.apart : zoom.by, fingersOf, now);
+    fingersOf = now;
+    return true;
   }
 
   /* ── Keys and words: a field that nobody sees takes them, as an input method needs one ── */

@@ -25,6 +25,36 @@ const API: &str = "/api/v1/agents/ada/browser";
 /// What the site has to download.
 const OFFER: &str = "%PDF-1.4 zanzibar";
 
+/// A paper for those who have been at `/paper` before.
+async fn paper(headers: axum::http::HeaderMap) -> impl axum::response::IntoResponse {
+    let text = match headers.contains_key("cookie") {
+        true => "The paper of a guest",
+        false => "The paper of a stranger",
+    };
+    ([("content-type", "application/pdf"), ("set-cookie", "guest=1")], pdf_that_says(text))
+}
+
+fn pdf_that_says(text: &str) -> Vec<u8> {
+    let words = format!("BT /F1 18 Tf 20 100 Td ({text}) Tj ET");
+    let objects = [
+        "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned(),
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>".to_owned(),
+        format!("<</Length {}>>stream\n{words}\nendstream", words.len()),
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_owned(),
+    ];
+    let (mut pdf, mut places) = ("%PDF-1.4\n".to_owned(), Vec::new());
+    for (number, object) in (1..).zip(objects) {
+        places.push(format!("{:010} 00000 n \n", pdf.len()));
+        pdf.push_str(&format!("{number} 0 obj{object}endobj\n"));
+    }
+    let (at, table) = (pdf.len(), places.concat());
+    pdf.push_str(&format!(
+        "xref\n0 6\n0000000000 65535 f \n{table}trailer<</Size 6/Root 1 0 R>>\nstartxref\n{at}\n%%EOF\n"
+    ));
+    pdf.into_bytes()
+}
+
 /// Whether a browser can be kept to its way out here.
 #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
 pub fn is_possible() -> bool {
@@ -62,7 +92,8 @@ impl Site {
         };
         let shop = Router::new()
             .route("/", get(move || async move { Html(page) }))
-            .route("/offer", get(offer));
+            .route("/offer", get(offer))
+            .route("/paper", get(paper));
         let trapped = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&trapped);
         let closed = Router::new().fallback(move || async move {
@@ -112,6 +143,46 @@ async fn switched(office: &Office, on: bool) -> Value {
     let answer = office.hq.owner().json("PUT", API, &json!({ "on": on })).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     answer.json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pdf_in_a_tab_is_read_as_text_between_marks() {
+    if !is_possible() {
+        return;
+    }
+    let site = Site::start().await;
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.trust(ada.id, TrustMode::Full).await;
+    let reach = json!({ "opened": [format!("127.0.0.1:{}", site.port)] });
+    let opened = office.hq.owner().json("PUT", "/api/v1/reach", &reach).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
+    switched(&office, true).await;
+
+    let url = format!("{}paper", site.url());
+    let told = browses(
+        &office,
+        &ada,
+        &[
+            json!({ "action": "open", "url": url }),
+            json!({ "action": "reload" }),
+            json!({ "action": "snapshot", "find": "GUEST" }),
+            json!({ "action": "snapshot", "find": "nobody" }),
+        ],
+    )
+    .await;
+    for (ok, text) in &told[..3] {
+        let (ours, marked) =
+            text.split_once("<<<EXTERNAL_UNTRUSTED_CONTENT").expect("it is marked");
+        assert!(*ok && ours.contains("the text of a PDF of 1 page"), "{text}");
+        assert!(!ours.contains("paper of") && marked.contains("The paper of a"), "{text}");
+    }
+    assert!(
+        told[2].1.contains("The paper of a guest"),
+        "with the cookies of the tab: {}",
+        told[2].1
+    );
+    assert!(!told[3].1.contains("The paper of"), "{}", told[3].1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,9 @@ const SHOP = `<!doctype html><title>Shop</title><button id=b>Greet</button><scri
 b.onclick = () => fetch('/pressed', { method: 'POST', body: b.textContent });
 setInterval(async () => { const word = await (await fetch("/word")).text(); if (word !== b.textContent) b.textContent = word; }, 100);</script>`;
 
+const CORNER = `<!doctype html><title>Corner</title><button id=b style="position:fixed;left:75%;top:75%;width:4%;height:4%"></button><script>
+let n = 0; b.onclick = () => { document.title = 'Pressed ' + (n += 1); };</script>`;
+
 /** A site on this machine; `pressed` are the words of buttons that were clicked. */
 async function openSite() {
   const site = { word: 'Greet', asked: 0, pressed: [] };
@@ -29,7 +32,7 @@ async function openSite() {
       return;
     }
     if (request.url === '/pressed') for await (const piece of request) site.pressed.push(String(piece));
-    answer.end(request.url === '/offers' ? OFFERS : SHOP);
+    answer.end({ '/offers': OFFERS, '/corner': CORNER }[request.url] ?? SHOP);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   // A story that fails does not stop it.
@@ -84,6 +87,73 @@ export function tell(given) {
     await page.getByText('Ada has the wheel').waitFor();
     assert.deepEqual(context.faults(), []);
     await put('/agents/ada/browser', { on: false });
+    await context.close();
+    site.stop();
+  });
+
+  test('on a phone two fingers enlarge and move the picture, and a tap presses what lies there', async () => {
+    const { browser, server, place, signedIn } = given;
+    const site = await openSite();
+    const context = await newContext(browser, server, { size: PHONE, touch: true, storageState: signedIn });
+    const page = await context.newPage();
+    const { put } = asOwner(page, given);
+    await put('/reach', { opened: [site.host] });
+    await put('/agents/ada/browser', { on: true });
+    // It may run already.
+    await page.goto(`${place}/agents/ada/browser`);
+    const address = page.getByLabel('Address to open');
+    if (await address.isVisible()) {
+      await address.fill(`${site.url}corner`);
+      await page.getByRole('button', { name: 'Open browser' }).tap();
+    }
+    await page.locator('.live[data-live]').waitFor();
+    await page.getByRole('button', { name: 'Take the wheel' }).tap();
+    await page.getByText('You have the wheel, Ada waits').waitFor();
+    await page.getByLabel('Address', { exact: true }).fill(`${site.url}corner`);
+    await page.keyboard.press('Enter');
+    await page.getByRole('tab', { name: 'Corner' }).waitFor();
+
+    const canvas = page.locator('[data-b="canvas"]');
+    await canvas.scrollIntoViewIfNeeded();
+    const spot = async () => {
+      const box = await canvas.boundingBox();
+      return { x: box.x + box.width * 0.77, y: box.y + box.height * 0.77, box };
+    };
+    const tap = async () => {
+      const { x, y } = await spot();
+      await page.touchscreen.tap(x, y);
+    };
+    await tap();
+    await page.getByRole('tab', { name: 'Pressed 1' }).waitFor();
+
+    const hand = await context.newCDPSession(page);
+    const fingers = (type, ...points) => hand.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+    const small = await spot();
+    await fingers('touchStart', [small.x - 10, small.y], [small.x + 10, small.y]);
+    for (const apart of [20, 30, 35]) await fingers('touchMove', [small.x - apart, small.y], [small.x + apart, small.y]);
+    await fingers('touchEnd');
+    const large = await spot();
+    assert.ok(Math.abs(large.box.width / small.box.width - 3.5) < 0.1, `the picture is enlarged: ${large.box.width}`);
+    assert.ok(Math.abs(large.x - small.x) < 3 && Math.abs(large.y - small.y) < 3, 'what lies between the fingers stays there');
+    await tap();
+    await page.getByRole('tab', { name: 'Pressed 2' }).waitFor();
+
+    await fingers('touchStart', [large.x - 60, large.y - 40], [large.x - 20, large.y - 40]);
+    await fingers('touchMove', [large.x - 90, large.y - 60], [large.x - 50, large.y - 60]);
+    await fingers('touchEnd');
+    const moved = await spot();
+    assert.ok(Math.abs(moved.x - large.x + 30) < 3 && Math.abs(moved.y - large.y + 20) < 3, 'two fingers move it');
+    await tap();
+    await page.getByRole('tab', { name: 'Pressed 3' }).waitFor();
+    await isNarrow(page);
+    await assertAccessible(page, 'an enlarged picture of a browser');
+
+    const smaller = page.getByRole('button', { name: 'Zoom out' });
+    while (await smaller.isEnabled()) await smaller.tap();
+    assert.ok(Math.abs((await canvas.boundingBox()).width - small.box.width) < 1, 'as it was');
+    await page.getByRole('button', { name: 'Zoom in' }).tap();
+    await page.getByText('150 %').waitFor();
+    await page.getByRole('button', { name: 'Hand back' }).tap();
     await context.close();
     site.stop();
   });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::clickable::Click;
 use super::escape::Quoted;
 use super::roles::{self, Kind};
 use super::tree::FrameTree;
@@ -20,6 +21,11 @@ const MAX_WORDS: usize = 160;
 const MAX_PROSE: usize = 500;
 /// Choices of a closed list that stand on its line.
 const MAX_CHOICES: usize = 8;
+/// Parts without a role that are told because a click reaches them.
+const MAX_CLICKABLE: usize = 300;
+/// Characters of what such a part is called, and parts of the tree that are looked at for it.
+const MAX_CALLED: usize = 80;
+const MAX_INSIDE: usize = 500;
 /// More parts than anybody reads; the rest is not looked at.
 const MAX_LINES: usize = 50_000;
 
@@ -108,6 +114,7 @@ pub(super) fn read(
         find: find.map(str::to_lowercase),
         lines: Lines { list: Vec::new(), title: title.unwrap_or_default(), focus: None },
         open_text: None,
+        clickable: 0,
     };
     walk.all();
     let Walk { lines, refs, .. } = walk;
@@ -127,6 +134,60 @@ impl<'a> Read<'a> {
         let places = nodes.iter().enumerate().map(|(at, node)| (node.node_id, at)).collect();
         Self { tree, nodes, places }
     }
+
+    /// Why a click on a node does something, as far as its role does not say so.
+    fn click(&self, at: usize) -> Option<Click> {
+        self.tree.clickable.get(&self.nodes[at].backend?).copied()
+    }
+
+    /// What is in a node.
+    fn inside(&self, at: usize) -> Inside {
+        let mut inside = Inside::default();
+        let mut left = vec![at];
+        for _ in 0..MAX_INSIDE {
+            let Some(now) = left.pop() else { break };
+            let node = &self.nodes[now];
+            let role = word_of(node.role.as_ref());
+            let kind = if node.ignored {
+                Kind::Through
+            } else {
+                roles::kind(role.as_deref().unwrap_or("none"))
+            };
+            if now != at && (kind == Kind::Interactive || self.click(now).is_some()) {
+                inside.has_parts = true;
+                continue;
+            }
+            let is_leaf = node.child_ids.is_empty();
+            if kind == Kind::Text || (kind == Kind::Named && is_leaf) {
+                inside.add(&text(node.name.as_ref()).unwrap_or_default());
+            } else if kind != Kind::Nothing {
+                left.extend(node.child_ids.iter().rev().filter_map(|id| self.places.get(id)));
+            }
+        }
+        inside
+    }
+}
+
+/// What is in a part without a role.
+#[derive(Default)]
+struct Inside {
+    /// Its words, but for those of parts in it.
+    own_words: String,
+    has_parts: bool,
+}
+
+impl Inside {
+    fn add(&mut self, words: &str) {
+        for word in words.split_whitespace() {
+            if MAX_CALLED <= self.own_words.chars().count() {
+                return;
+            }
+            if !self.own_words.is_empty() {
+                self.own_words.push(' ');
+            }
+            self.own_words.push_str(word);
+        }
+    }
 }
 
 /// Where the walk is: what is above a node.
@@ -137,6 +198,8 @@ struct Above {
     line: Option<usize>,
     /// The frame and node whose words stand together.
     block: (usize, usize),
+    /// Whether a part with a role of its own takes the clicks.
+    is_pressed: bool,
 }
 
 struct Walk<'a, 'b> {
@@ -149,6 +212,8 @@ struct Walk<'a, 'b> {
     lines: Lines,
     /// The block whose words the last line has.
     open_text: Option<(usize, usize)>,
+    /// How many parts are told because a click reaches them.
+    clickable: usize,
 }
 
 impl Walk<'_, '_> {
@@ -157,7 +222,8 @@ impl Walk<'_, '_> {
             return;
         }
         // A list instead of a recursion: a page may be as deep as it likes.
-        let mut left = vec![(0, 0, Above { depth: 0, line: None, block: (0, 0) })];
+        let mut left =
+            vec![(0, 0, Above { depth: 0, line: None, block: (0, 0), is_pressed: false })];
         while let Some((frame, at, above)) = left.pop() {
             if MAX_LINES <= self.lines.list.len() {
                 return;
@@ -188,6 +254,19 @@ impl Walk<'_, '_> {
             kind = if is_page || node.ignored { kind } else { Kind::Interactive };
         }
         let name = text(node.name.as_ref()).unwrap_or_default();
+        if let Some(called) = self.clickable((frame, at), (kind, role), above, &state) {
+            let role = if node.ignored { "generic" } else { role };
+            let name = if name.trim().is_empty() { called } else { name };
+            let mut state = state;
+            state.words.push_str(" clickable");
+            self.clickable += 1;
+            let found = Found { kind: Kind::Interactive, role, name, state };
+            let below = self.part(frame, at, above, found)?;
+            return Some(Above { is_pressed: above.is_pressed, ..below });
+        }
+        // Beyond their number each still has its words for itself.
+        let is_beyond = MAX_CLICKABLE <= self.clickable && self.frames[frame].click(at).is_some();
+        let kind = if kind == Kind::Through && is_beyond { Kind::Block } else { kind };
         match kind {
             Kind::Nothing => None,
             Kind::Through => Some(above),
@@ -200,6 +279,32 @@ impl Walk<'_, '_> {
             Kind::Interactive | Kind::Container | Kind::Named => {
                 self.part(frame, at, above, Found { kind, role, name, state })
             }
+        }
+    }
+
+    /// What a part without a role of its own is called, if a click reaches it and nothing else in its place is told.
+    fn clickable(
+        &self,
+        (frame, at): (usize, usize),
+        (kind, role): (Kind, &str),
+        above: Above,
+        state: &State,
+    ) -> Option<String> {
+        let is_bare = matches!(kind, Kind::Named | Kind::Block | Kind::Through);
+        let is_page = matches!(role, "RootWebArea" | "WebArea" | "LabelText");
+        if !is_bare || is_page || above.is_pressed || MAX_CLICKABLE <= self.clickable {
+            return None;
+        }
+        let click = self.frames[frame].click(at)?;
+        if click == Click::Listener && state.is_editable {
+            return None;
+        }
+        let inside = self.frames[frame].inside(at);
+        match (click, inside.has_parts) {
+            // Who listens for all that is in it, and what only stands around a part, is no part itself.
+            (Click::Listener, true) => None,
+            (Click::Pointer, true) if inside.own_words.is_empty() => None,
+            _ => Some(inside.own_words),
         }
     }
 
@@ -273,7 +378,12 @@ impl Walk<'_, '_> {
         });
         // What is in a field is its value.
         let is_closed = writes && !state.is_expanded;
-        let below = Above { depth: above.depth + 1, line: Some(line), block: (frame, at) };
+        let below = Above {
+            depth: above.depth + 1,
+            line: Some(line),
+            block: (frame, at),
+            is_pressed: above.is_pressed || roles::kind(role) == Kind::Interactive,
+        };
         (!is_closed).then_some(below)
     }
 
@@ -329,6 +439,7 @@ struct State {
     is_focusable: bool,
     is_focused: bool,
     is_expanded: bool,
+    is_editable: bool,
 }
 
 impl State {
@@ -343,6 +454,10 @@ impl State {
                 }
                 ("focused", "true") => {
                     state.is_focused = true;
+                    continue;
+                }
+                ("editable", _) => {
+                    state.is_editable = true;
                     continue;
                 }
                 ("checked" | "pressed", "mixed") => "mixed",

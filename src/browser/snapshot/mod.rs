@@ -4,6 +4,7 @@
 //! `button "Send" [e31] disabled` is a part that can be named in acts; words without a role are plain text. Whatever
 //! comes from the page stands between quotes and is escaped ([`escape`]), so that no page forges a line or a ref.
 
+mod clickable;
 mod diff;
 pub mod escape;
 mod lines;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future;
 use serde_json::value::RawValue;
 
+use super::clickable::{self, Clickable};
 use crate::BrowserError;
 use crate::page::Page;
 use crate::protocol::{AxTree, FrameOwner};
@@ -24,6 +25,8 @@ pub(super) struct FrameTree {
     pub nodes: Box<RawValue>,
     /// Where the frame lies in another: its session, and the node there.
     pub owner: Option<(Arc<str>, i64)>,
+    /// Elements of its process that a click reaches.
+    pub clickable: Arc<Clickable>,
 }
 
 struct Place {
@@ -65,6 +68,7 @@ pub(super) async fn fetch(page: &Page) -> Result<Vec<FrameTree>, BrowserError> {
             Err(error) => return Err(error),
         }
     }
+    clickable::mark(page, &mut trees).await;
     Ok(trees)
 }
 
@@ -84,5 +88,5 @@ async fn ask(page: &Page, place: Place) -> Result<FrameTree, BrowserError> {
             (nodes, Some((parent, owner.backend_node_id)))
         }
     };
-    Ok(FrameTree { frame, session, loader, nodes, owner })
+    Ok(FrameTree { frame, session, loader, nodes, owner, clickable: Arc::default() })
 }

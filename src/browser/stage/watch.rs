@@ -171,12 +171,12 @@ impl Stage {
         }
     }
 
-    /// The tab at work, or else the newest.
+    /// The tab at work, or else that in front, or the newest.
     fn source(&self, browser: &Browser) -> Option<Source> {
-        let open = browser.open_tabs();
+        let (open, front) = (browser.open_tabs(), browser.front());
         let state = self.state.lock();
         let tab = state.tab.filter(|tab| open.iter().any(|one| one.number == *tab));
-        let tab = tab.or_else(|| open.last().map(|one| one.number))?;
+        let tab = tab.or(front).or_else(|| open.last().map(|one| one.number))?;
         Some(Source { tab, light: state.light })
     }
 }

@@ -155,13 +155,14 @@ async fn download(
     file::serve_open(&one.name, file, Show::Download, asked).await
 }
 
-/// The tab at work, or the newest, if this person may see it.
+/// The tab at work, or that in front, or the newest, if this person may see it.
 fn shown(ws: &Ws, who: &Person, agent: AgentId) -> Result<Option<Page>, StoreError> {
     let key = ws.browser_of(agent);
     let Some(browser) = ws.app.browsers.get(key) else { return Ok(None) };
     let open = browser.open_tabs();
     let last = ws.app.browsers.stage(key).and_then(|stage| stage.standing().tab);
     let last = last.filter(|number| open.iter().any(|tab| tab.number == *number));
+    let last = last.or_else(|| browser.front());
     let Some(number) = last.or_else(|| open.last().map(|tab| tab.number)) else { return Ok(None) };
     let is_seen = seen(ws, who, agent, open)?.iter().any(|tab| tab.number == number);
     Ok(if is_seen { browser.open_page(number) } else { None })

@@ -487,11 +487,12 @@ impl Hand<'_> {
         Ok(last.ok_or_else(|| ToolError::refused("no_tab", "no tab is open; open an address"))?)
     }
 
-    /// The tab that was used last, or the newest.
+    /// The tab that was used last, or that in front, or the newest.
     async fn last(&self) -> Result<Option<Page>, Trouble> {
         let tabs = self.browser.tabs().await?;
         let is_open = |number: &u32| tabs.iter().any(|tab| tab.number == *number);
         let last = self.cx.ws.app.browsers.last(self.key).map(|last| last.tab).filter(is_open);
+        let last = last.or_else(|| self.browser.front());
         match last.or_else(|| tabs.last().map(|tab| tab.number)) {
             Some(number) => Ok(Some(self.browser.page(number).await?)),
             None => Ok(None),

@@ -66,7 +66,8 @@ impl Act {
         let open = browser.open_tabs();
         let last = ws.app.browsers.last(key).map(|last| last.tab);
         let last = last.filter(|number| open.iter().any(|tab| tab.number == *number));
-        let number = args.tab.or(last).or_else(|| open.last().map(|tab| tab.number))?;
+        let number =
+            args.tab.or(last).or(browser.front()).or_else(|| open.last().map(|tab| tab.number))?;
         let action = args.action;
         // ok: what is wrong with it is told when it is to be done
         let mut act = Self::of(&stage, browser.open_page(number)?, args).await.ok()?;

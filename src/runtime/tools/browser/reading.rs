@@ -11,7 +11,7 @@ use browser::snapshot::{MAX_TEXT, Want};
 use browser::tabs::DialogAnswer;
 use kernel::TypedId as _;
 use net::readable::{self, Form, Source};
-use tool::{Picture, ToolError};
+use tool::{Picture, ToolError, document};
 
 use super::args::Action;
 use super::told::{Told, Trouble};
@@ -25,6 +25,9 @@ impl Hand<'_> {
     /// What a page shows, as it was asked for.
     pub(super) async fn look(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
         let args = &self.args;
+        if let Some(told) = self.pdf(page, &ours).await? {
+            return Ok(told);
+        }
         if args.action == Action::Snapshot && args.markdown == Some(true) {
             return self.markdown(page).await;
         }
@@ -87,6 +90,42 @@ impl Hand<'_> {
         Ok(Told { ours, words, whole: Some(whole), ..Told::default() })
     }
 
+    /// The words of a PDF that the tab shows, as far as it is no secret; nothing of any other page. Its viewer has no
+    /// parts. What became dark meanwhile is not told.
+    pub(super) async fn pdf(&self, page: &Page, ours: &str) -> Result<Option<Told>, Trouble> {
+        let light = self.stage.light();
+        // ok: a page that does not answer is told as other pages are
+        if self.stage.is_dark() || !page.shows_pdf().await.unwrap_or(false) {
+            return Ok(None);
+        }
+        let info = page.info()?;
+        let bytes = match page.pdf_bytes().await {
+            Ok(bytes) => bytes,
+            Err(error @ (BrowserError::Pdf(_) | BrowserError::KnowsSecret)) => {
+                let ours = format!("{ours}: {error}");
+                return Ok(Some(Told { ours, words: self.listed(vec![info]), ..Told::default() }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.stage.settle(&self.browser).await;
+        if self.stage.is_dark() || self.stage.light() != light {
+            return Err(BrowserError::Hidden.into());
+        }
+        let find = self.args.find.clone().filter(|_| self.args.action == Action::Snapshot);
+        let read = blocking(move || Ok(pdf_text(&bytes, find.as_deref()))).await?;
+        let head = self.listed(vec![info]);
+        let (says, text) = match read {
+            Ok((what, text)) => (format!("{ours}: the text of a {what}, without refs"), text),
+            Err(why) => (
+                format!("{ours}: a PDF without text that can be read: {why}; take a screenshot"),
+                String::new(),
+            ),
+        };
+        let whole = self.cx.ws.app.redactor.text(&format!("{head}\n{text}")).into_owned();
+        let words = whole[..whole.floor_char_boundary(MAX_TEXT)].to_owned();
+        Ok(Some(Told { ours: says, words, whole: Some(whole), ..Told::default() }))
+    }
+
     /// A line for each part that can be acted on and is in view: its ref, and where it lies.
     pub(super) async fn labels(&self, page: &Page) -> Result<String, Trouble> {
         let mut lines = String::new();
@@ -98,6 +137,22 @@ impl Hand<'_> {
         }
         Ok(lines)
     }
+}
+
+/// What a PDF is and says, or only its lines with these words. Blocking.
+fn pdf_text(bytes: &[u8], find: Option<&str>) -> Result<(String, String), &'static str> {
+    let read = document::words(bytes, MOST)?;
+    if read.text.trim().is_empty() {
+        return Err("it has pictures only");
+    }
+    let text = match find.map(str::to_lowercase) {
+        None => read.text.clone(),
+        Some(find) => {
+            let has = |line: &&str| line.to_lowercase().contains(&find);
+            read.text.lines().filter(has).collect::<Vec<_>>().join("\n")
+        }
+    };
+    Ok((read.told(), escape::prose(&text)))
 }
 
 fn text_of(html: &str, url: &str) -> Result<String, ToolError> {

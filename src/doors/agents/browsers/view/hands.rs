@@ -157,7 +157,10 @@ impl Hands {
     fn page(&self) -> Result<Page, BrowserError> {
         let open = self.browser.open_tabs();
         let tab = self.stage.standing().tab.filter(|tab| open.iter().any(|one| one.number == *tab));
-        let tab = tab.or_else(|| open.last().map(|tab| tab.number)).unwrap_or_default();
+        let tab = tab
+            .or(self.browser.front())
+            .or_else(|| open.last().map(|tab| tab.number))
+            .unwrap_or_default();
         self.browser.open_page(tab).ok_or(BrowserError::NoTab(tab))
     }
 

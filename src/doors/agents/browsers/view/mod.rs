@@ -243,7 +243,7 @@ impl View {
         let Standing { tab, driver, dark, typed_by, doing, aim } = standing;
         let open = browser.open_tabs();
         let tab = tab.filter(|tab| open.iter().any(|one| one.number == *tab));
-        let tab = tab.or_else(|| open.last().map(|tab| tab.number));
+        let tab = tab.or(browser.front()).or_else(|| open.last().map(|tab| tab.number));
         let tabs = super::seen(&self.ws, &self.who, self.agent.id, open)?;
         let tab = tab.filter(|tab| tabs.iter().any(|one| one.number == *tab));
         let (own, is_light) = (self.who.account.uuid(), dark.is_none());
