@@ -350,7 +350,8 @@ impl TestHq {
                 disabled_at: None,
             };
             tx.put(&account)?;
-            let new = NewSignIn { hash, address: "test".into(), agent: "test".into(), device: None };
+            let new =
+                NewSignIn { hash, address: "test".into(), agent: "test".into(), device: None };
             users::rules::sign_in(tx, account.id, new)?;
             Ok::<_, users::rules::UsersError>(account)
         });

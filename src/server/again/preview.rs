@@ -1,7 +1,6 @@
 //! What beginning a run again means, before it is done: where it is cut, what the run did from there on,
 //! what of that can go back.
 
-
 use app::Ws;
 use features::history::queries::fields::Speaker;
 use features::history::queries::guard::Undoer;

@@ -336,7 +336,8 @@ pub(super) async fn connect(
         }
         Ok(made) => {
             let id = made.id;
-            ws.write(&by_setup(), move |tx| connection_rules::removal::delete(tx, id, None)).await?;
+            ws.write(&by_setup(), move |tx| connection_rules::removal::delete(tx, id, None))
+                .await?;
             forget_key(&app, id);
             let field = if preset.asks_address { "base_url" } else { "key" };
             Wrong::field(field, made.told.text)

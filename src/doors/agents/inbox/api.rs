@@ -48,8 +48,7 @@ pub fn routes() -> Routes {
         .post(
             "/inbox/{item}/retry",
             retry.needs(Can::Write).doc(|| {
-                Doc::new("Let a waiting or failed item be taken at once")
-                    .returns::<View>()
+                Doc::new("Let a waiting or failed item be taken at once").returns::<View>()
             }),
         )
         .post(
@@ -66,9 +65,9 @@ pub fn routes() -> Routes {
         )
         .post(
             "/inbox/{item}/drop",
-            discard.needs(Can::Write).doc(|| {
-                Doc::new("Put away an item that waits or failed").returns::<View>()
-            }),
+            discard
+                .needs(Can::Write)
+                .doc(|| Doc::new("Put away an item that waits or failed").returns::<View>()),
         )
         .merge(pace::routes())
 }

@@ -1,6 +1,5 @@
 //! What became of a record while somebody filled in a form about it.
 
-
 use app::Ws;
 use kernel::text::capitalized;
 use kernel::{AccountId, Actor, Problem, ProblemKind};

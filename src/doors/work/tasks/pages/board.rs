@@ -31,7 +31,7 @@ use web::shell::Shell;
 /// How many cards of a column are shown at first: two screens. More come when somebody scrolls there.
 const CARDS: usize = 20;
 /// How many cards the whole board shows at first: what a browser lays out at once without a pause.
-const ALL_CARDS: usize = 240;
+const ALL_CARDS: usize = 180;
 /// How many cards of a cell are shown in any case.
 const FEWEST_CARDS: usize = 3;
 /// For how many days what is done stays on the board.
