@@ -3,6 +3,8 @@
 //!
 //! It ends with whoever holds the pipe, and what a former start of HQ left behind is ended before the next.
 
+mod tabs;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
@@ -22,12 +24,12 @@ use crate::downloads::{Download, DownloadState, Downloads};
 use crate::events::Fold;
 use crate::page::Page;
 use crate::protocol::{
-    AutoAttach, BringToFront, ClearCache, CloseBrowser, CreateTarget, Discover, GetVersion,
-    SetDownloads, TargetFilter,
+    AutoAttach, ClearCache, CloseBrowser, CreateTarget, Discover, GetVersion, SetDownloads,
+    TargetFilter,
 };
 use crate::reopen;
 use crate::setup::Setup;
-use crate::tabs::{Known, MAX_TABS, Tab, TabInfo, Tabs};
+use crate::tabs::{MAX_TABS, TabInfo, Tabs};
 use crate::transport::{Link, USUAL};
 use crate::visits;
 
@@ -43,8 +45,6 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 const MAX_FAILURES: u32 = 5;
 /// Whoever ran this long has not failed in a row.
 const RAN_WELL: Duration = Duration::from_mins(1);
-/// How long the tab in front may take to come back at a start.
-const BACK_WITHIN: Duration = Duration::from_secs(3);
 /// A browser that says nothing for so long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
 
@@ -294,20 +294,6 @@ impl Browser {
         }
     }
 
-    /// Writes down which tabs are open, where that has changed. While a credential is typed, what was written stays.
-    async fn save_tabs(&self, running: &Running) {
-        let runs = self.runs();
-        let kept = reopen::Tabs::kept_of(&running.tabs.lock(), runs);
-        let Some(tabs) = kept.filter(|tabs| self.0.now.lock().saved.as_ref() != Some(tabs)) else {
-            return;
-        };
-        let (setup, new) = (self.0.setup.clone(), tabs.clone());
-        match blocking(move || new.save(&setup)).await {
-            Ok(()) => self.0.now.lock().saved = Some(tabs),
-            Err(error) => tracing::warn!("the open tabs are not written down: {error}"),
-        }
-    }
-
     /// Stops it and forgets everything: sign-ins, tabs, downloads.
     pub async fn reset(&self) -> Result<(), BrowserError> {
         self.stop().await;
@@ -471,48 +457,6 @@ impl Running {
             pid: self.job.pid(),
             runs_for: self.started.elapsed(),
         }
-    }
-
-    /// Opens tabs as they were before. That in front may come before anybody looks at it.
-    async fn reopen(self: &Arc<Self>, tabs: reopen::Tabs) {
-        let front = tabs.front.or(tabs.tabs.last().map(|(number, _)| *number));
-        let mut comes = None;
-        for (number, url) in tabs.tabs {
-            self.tabs.lock().next_tab = number;
-            match self.new_tab().await {
-                Ok(page) => {
-                    page.begin_navigation(&url);
-                    comes = comes.or((front == Some(number) && url != BLANK).then_some(number));
-                }
-                Err(error) => tracing::warn!("a tab is not opened again: {error}"),
-            }
-        }
-        {
-            let mut known = self.tabs.lock();
-            known.next_tab = tabs.next_tab;
-            let front = tabs.front.and_then(|number| known.tab(number));
-            let front = front.map(|tab| (tab.number, Arc::clone(&tab.session)));
-            if let Some((number, session)) = front {
-                self.link.tell(Some(&session), &BringToFront {});
-                known.front = Some(number);
-            }
-        }
-        if let Some(number) = comes {
-            let has_come = |known: &Known| {
-                let main = known.tab(number).and_then(Tab::main);
-                main.is_none_or(|main| main.url != BLANK && main.is_loaded).then_some(())
-            };
-            // ok: a page that takes longer is waited for by whoever acts in it
-            self.tabs.until(BACK_WITHIN, has_come).await.ok();
-        }
-    }
-
-    /// Its tabs, for its next start: what nobody may know of an address is not among it.
-    fn open_tabs(&self) -> reopen::Tabs {
-        let known = self.tabs.lock();
-        let tabs = known.infos().into_iter().map(|tab| (tab.number, tab.url)).collect();
-        let (next_tab, front) = (known.next_tab, known.front);
-        reopen::Tabs { tabs, next_tab, front, ..reopen::Tabs::default() }
     }
 
     /// What it has downloaded and is all there.

@@ -189,7 +189,7 @@ enum Next {
 /// the search for secrets in texts and the allocator keep some. Comes back only when that failed.
 fn become_anew(data: &Path) -> std::io::Error {
     end_left(data);
-    let mut words = std::env::args_os();
+    let mut words = app::config::arguments();
     let mut program = process::Command::new(OWN_PROGRAM);
     if let Some(own) = words.next() {
         program.arg0(own);

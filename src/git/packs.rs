@@ -94,6 +94,14 @@ fn is_summed(path: &Path, depth: Depth) -> io::Result<bool> {
 }
 
 impl AgentsRepo {
+    /// Writes out what can be read of damaged packs and removes them. For a copy that nobody keeps; `aside` is made and
+    /// removed.
+    pub fn drop_damaged_packs(&self, aside: &Path) {
+        // ok: without it less is found in this copy.
+        self.put_packs_aside(aside).ok();
+        fs::remove_dir_all(aside).ok();
+    }
+
     /// Moves damaged packs into another folder when all that can be read of them was written out by itself. Says which.
     pub fn put_packs_aside(&self, aside: &Path) -> Result<Vec<String>, GitError> {
         let _writing = self.writing.lock();

@@ -632,7 +632,7 @@ async fn what_uses_a_connection_is_listed_and_moves_to_its_replacement_in_one_ac
     let list = api.get("/api/v1/connections/fallbacks").await.json();
     assert_eq!(list["models"], json!([{ "connection": new, "model": "gpt-6" }]), "{list}");
     let routine = api.get(&format!("/api/v1/routines/{routine}")).await.json();
-    assert_eq!(routine["model"], "new/gpt-6", "{routine}");
+    assert_eq!(routine["routine"]["model"], "new/gpt-6", "{routine}");
 
     // One act: taking it back brings the connection and all that used it back.
     let told = api.get(&format!("/api/v1/history/agents/{ada}")).await.json();

@@ -136,6 +136,7 @@ async fn who_keeps_hq_removes_an_account_that_belongs_nowhere_on_the_page_and_by
     // Who owns one workspace of two does not decide, and is not told.
     let form = [("workspace", "Northwind"), ("emoji", "🧊"), ("zone", "UTC")];
     assert_eq!(owner.form("/workspaces/new", &form).await.location(), Some("/w/northwind/"));
+    let owner = owner.with("x-hq-workspace", "marlow-cargo");
     assert!(!tom.get(page).await.text.contains("ghost@marlow.example"));
     let listed = tom.get("/api/v1/accounts").await.json();
     assert_eq!(listed["items"], json!([]), "{listed}");

@@ -295,6 +295,12 @@ impl Given {
     }
 }
 
+/// What the program was started with, its own name first.
+#[must_use]
+pub fn arguments() -> std::env::ArgsOs {
+    std::env::args_os()
+}
+
 impl Config {
     /// The settings of a folder with everything else at its default, on a free port.
     #[must_use]

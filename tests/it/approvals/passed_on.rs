@@ -232,7 +232,7 @@ async fn a_label_goes_with_the_record_that_bears_it() {
     office.act(move |tx| tx.put(&label)).await;
     assert_eq!(office.all::<Written>().len(), 1);
     let gone = api.call("DELETE", &format!("/api/v1/knowledge/{id}")).await;
-    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
     assert_eq!(office.all::<Written>(), []);
     office.hq.finish().await;
 }

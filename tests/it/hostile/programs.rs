@@ -330,13 +330,17 @@ async fn a_program_that_runs_ends_with_the_right_to_run_it() {
     office.trust(ada.id, TrustMode::Locked).await;
     stopped(1).await;
 
-    // Also while its agent waits for it.
-    office.trust(ada.id, TrustMode::Full).await;
-    let waits = json!({ "command": "touch waiting; sleep 600", "yieldMs": 120_000 });
-    office.model.push(Turn::call("exec", waits));
-    let run = office.say(&ada, "Wait for it").await;
-    begun(&office, &ada, "waiting").await;
-    office.change(ada.id, with(None, Some(false))).await;
+    // Also while its agent waits for it. Ada may be at work again meanwhile, since her programs were ended.
+    let bo = office.agent_with("Bo", |new| new.exec = true).await;
+    office.model.answering(|seen: &Seen| {
+        let text = seen.text();
+        let waits = json!({ "command": "touch waiting; sleep 600", "yieldMs": 120_000 });
+        let is_asked = text.contains("Wait for it") && !text.contains("touch waiting");
+        is_asked.then(|| Turn::call("exec", waits))
+    });
+    let run = office.say(&bo, "Wait for it").await;
+    begun(&office, &bo, "waiting").await;
+    office.change(bo.id, with(None, Some(false))).await;
     office.ended(run).await;
     let told = office.results(run).remove(0).2;
     assert!(told.contains("stopped"), "{told}");

@@ -1,9 +1,8 @@
 //! The middleware that turns a cookie, a token or the local socket into who is asking.
 //!
-//! Nothing is known from an address or a header that anybody could write. A cookie opens pages and the
-//! API of workspaces its person belongs to; a token opens the API of its one workspace; the local
-//! socket opens the API as the owner. Credentials are looked up anew for each request, so that a
-//! withdrawn one ends at once; long streams ask again through [`Alive`].
+//! Addresses and headers that anybody could write say nothing. A cookie opens pages and the API of its person's
+//! workspaces, a token the API of its one workspace, the local socket the API as the owner. Each request looks
+//! credentials up, so that a withdrawn one ends at once; long streams ask again through [`Alive`].
 
 mod caller;
 mod cookies;

@@ -58,7 +58,8 @@ pub(super) fn on_its_own(
     Ok((!is_none).then_some(OnItsOwn { micros: grant.micros, until }))
 }
 
-/// What is said of a run that was asked to stop on a machine of which nothing is heard; none when it ends here.
+/// What a silent machine may still do with a run that was asked to stop; none when it works here or is linked. HQ ends
+/// the run at once and applies nothing that still comes of it.
 ///
 /// # Errors
 /// When the store fails.
@@ -76,11 +77,11 @@ pub(super) fn stops_later(
     let own = on_its_own(read, run, &place, ws.app.clock.now())?;
     Ok(Some(match own {
         Some(own) if 0 < own.micros => format!(
-            "It stops when {label} reconnects; until then it may spend up to {}.",
+            "{label} stops it when it reconnects; until then it may spend up to {}.",
             format::money(own.micros)
         ),
-        Some(_) => format!("It stops when {label} reconnects; until then it may go on there."),
-        None => format!("It stops when {label} reconnects."),
+        Some(_) => format!("{label} stops it when it reconnects; until then it may go on there."),
+        None => format!("{label} stops it when it reconnects."),
     }))
 }
 

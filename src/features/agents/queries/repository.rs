@@ -117,10 +117,7 @@ pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Foun
         if !broken.iter().any(Broken::needs_help) {
             break;
         }
-        // ok: without it less is found in this copy.
-        let packs = ws.folder.join("agents.git.copy-packs");
-        copy.put_packs_aside(&packs).ok();
-        std::fs::remove_dir_all(&packs).ok();
+        copy.drop_damaged_packs(&ws.folder.join("agents.git.copy-packs"));
         let said = format!("the backup {backup} of {taken_at}");
         beside(repo, &copy, &mut broken);
         for one in broken.iter_mut().filter(|one| one.needs_help()) {

@@ -393,13 +393,9 @@ async fn stop(
 ) -> Result<Json<RunOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
     let by = Some(who.account);
-    let id = run.id;
-    let stop = once.run(move |tx| rules::request_stop(tx, id, by).map(drop));
+    let stop = once.run(move |tx| rules::request_stop(tx, run.id, by).map(drop));
     ws.write(&who, stop).await?;
-    // Where nothing is heard of its machine, it goes on there until it is.
-    if ws.read(|snap| taking::stops_later(&ws, snap, &run))?.is_none() {
-        stopping::see_to_end(&ws, id).await?;
-    }
+    stopping::see_to_end(&ws, run.id).await?;
     anew(&ws, &who, &name)
 }
 

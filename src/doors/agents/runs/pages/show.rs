@@ -530,11 +530,7 @@ pub(super) async fn stop(
     if then.then == "undo" {
         // It may have ended by itself meanwhile.
         if !matches!(asked, Err(RunError::Ended(_))) {
-            let run = asked?;
-            if let Some(later) = ws.read(|snap| taking::stops_later(&ws, snap, &run))? {
-                let text = format!("{later} Undo it then.");
-                return Err(PageError(Failure::new(ProblemKind::Conflict, "run_live", text)));
-            }
+            asked?;
         }
         if !stopping::ended(&ws, id, STOPS_WITHIN).await? {
             let text = format!("{} is still stopping; undo it in a moment", run.name());
