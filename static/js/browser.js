@@ -6,6 +6,9 @@ const MOVES = 40;
 const AGAIN = 2_000;
 const LARGEST = 4;
 const STEP = 1.5;
+// Where the picture lies: no element has a style attribute.
+const laid = new CSSStyleSheet();
+document.adoptedStyleSheets = [...document.adoptedStyleSheets, laid];
 
 function begin(root) {
   const part = (name) => root.querySelector(`[data-b="${name}"]`);
@@ -21,6 +24,7 @@ function begin(root) {
   let composing = false;
   const paper = part("paper");
   let zoom = { by: 1, x: 0, y: 0 };
+  laid.replaceSync("");
   let fingersOf;
 
   const say = (order) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(order));
@@ -219,7 +223,7 @@ function begin(root) {
   function lay(by, x, y) {
     const within = (at, length) => Math.min(0, Math.max(at, length * (1 - by)));
     zoom = { by, x: within(x, paper.offsetWidth), y: within(y, paper.offsetHeight) };
-    paper.style.transform = by === 1 ? "" : `translate(${zoom.x}px, ${zoom.y}px) scale(${by})`;
+    laid.replaceSync(by === 1 ? "" : `.b-view > .b-paper { transform: translate(${zoom.x}px, ${zoom.y}px) scale(${by}); }`);
     paper.parentElement.toggleAttribute("data-zoomed", by > 1);
     part("smaller").disabled = by === 1;
     part("larger").disabled = by === LARGEST;

@@ -132,7 +132,10 @@ export function tell(given) {
     await page.getByRole('heading', { name: `Remove ${TOM.name}` }).waitFor();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByText(`${TOM.name} does not belong to this workspace any more.`).waitFor();
-    assert.equal(await page.getByRole('row', { name: new RegExp(TOM.name) }).count(), 0);
+    assert.equal(await page.getByRole('button', { name: `Change ${TOM.name}` }).count(), 0);
+    // His account belongs to no workspace now.
+    await page.getByRole('heading', { name: 'Accounts without a workspace' }).waitFor();
+    assert.equal(await page.getByRole('row', { name: new RegExp(TOM.name) }).count(), 1);
     await context.close();
   });
 }

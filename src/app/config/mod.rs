@@ -296,7 +296,6 @@ impl Given {
 }
 
 /// What the program was started with, its own name first.
-#[must_use]
 pub fn arguments() -> std::env::ArgsOs {
     std::env::args_os()
 }

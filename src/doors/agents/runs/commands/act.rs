@@ -278,9 +278,11 @@ impl Place<'_> {
         let run = self.session()?.and_then(|session| session.active_run);
         let Some(run) = run else { return Ok("Nothing is running here.".to_owned()) };
         let by = Some(self.who.account);
+        // Asked first: the run ends here at once, and what it may cost is booked then.
+        let later = self.stops_later(run)?;
         let stop = once.run(move |tx| rules::request_stop(tx, run, by).map(|run| run.number));
         match self.ws.write(self.who, stop).await {
-            Ok(number) => Ok(match self.stops_later(run)? {
+            Ok(number) => Ok(match later {
                 Some(later) => format!("R-{number} was asked to stop. {later} What waits stays."),
                 None => format!("R-{number} is being stopped. What waits stays."),
             }),
@@ -289,7 +291,7 @@ impl Place<'_> {
         }
     }
 
-    /// What is said of a run that stops only when its machine is heard of again.
+    /// What a silent machine may still do with a run.
     fn stops_later(&self, id: RunId) -> Result<Option<String>, StoreError> {
         self.ws.read(|snap| match snap.get::<Run>(id)? {
             Some(run) => taking::stops_later(self.ws, snap, &run),

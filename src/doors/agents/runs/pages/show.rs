@@ -526,6 +526,8 @@ pub(super) async fn stop(
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, Some(who.account));
+    // Asked first: the run ends here at once, and what it may cost is booked then.
+    let later = ws.read(|snap| taking::stops_later(&ws, snap, &run))?;
     let asked = ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await;
     if then.then == "undo" {
         // It may have ended by itself meanwhile.
@@ -538,8 +540,7 @@ pub(super) async fn stop(
         }
         return Ok(hx.go_to(&ws.url(&format!("undo?run={}", run.name()))));
     }
-    let stopping = asked?;
-    let later = ws.read(|snap| taking::stops_later(&ws, snap, &stopping))?;
+    asked?;
     Ok(hx.done(later.as_deref().unwrap_or("Stopping"), &ws.url(&format!("runs/{}", run.name()))))
 }
 
