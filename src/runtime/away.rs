@@ -266,6 +266,8 @@ pub(super) fn places(ws: &Ws, read: &dyn Read) -> Result<Places, StoreError> {
         let status = one.map(|one| one.status);
         let why = match status {
             Some(Status::Paused | Status::Draining) => Some(PAUSED),
+            // Its link may still stand for a moment.
+            Some(Status::Revoked) | None => Some(SILENT),
             _ if ws.app.hosts.is_linked(ws.id, gateway) => None,
             _ => Some(SILENT),
         };

@@ -122,8 +122,9 @@ async fn a_run_that_is_stopped_on_a_silent_machine_says_when_it_stops_and_what_i
     let toast = asked.header("hx-trigger").expect("a toast");
     assert!(toast.contains(later), "{toast}");
     // What still comes of it is not applied here: it has ended, and what it may cost is booked.
+    until("it was not ended here", || !office.get::<Run>(run).is_live()).await;
     let stopped = owner.post(&format!("/api/v1/runs/{name}/stop"), &json!({})).await.json();
-    assert_eq!(stopped["state"], "ended", "{stopped}");
+    assert_eq!(stopped["code"], "run_ended", "{stopped}");
     let shown = owner.get(&page).await.text;
     assert!(!shown.contains("goes on there by itself"), "{shown}");
 
