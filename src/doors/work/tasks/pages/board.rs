@@ -314,7 +314,7 @@ mod tests {
             all.iter().map(|cell| cell.page.items.len()).max()
         };
         assert_eq!(shown(5, CARDS), Some(CARDS), "a usual board is as it was");
-        assert_eq!(shown(48, CARDS), Some(5));
+        assert_eq!(shown(36, CARDS), Some(5));
         assert_eq!(shown(48, 2), Some(2), "what is short anyway stays whole");
         assert_eq!(shown(300, CARDS), Some(FEWEST_CARDS));
     }
