@@ -241,7 +241,8 @@ mod tests {
         fn no_text_makes_it_panic(whole in "\\PC*|[ \\t\\r\\n\u{feff}a]*", old in "[ \\t\\r\\n\u{feff}a]*", new in "[\\r\\nb]*") {
             for places in [Places::One, Places::All] {
                 if let Ok((now, _)) = apply(&whole, &edit(&old, &new), places) {
-                    prop_assert_eq!(whole.starts_with(text::MARK), now.starts_with(text::MARK));
+                    // A mark further on may come to the front when all before it goes.
+                    prop_assert!(!whole.starts_with(text::MARK) || now.starts_with(text::MARK));
                 }
             }
         }
