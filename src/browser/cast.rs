@@ -226,6 +226,8 @@ pub enum TouchAct {
     End,
     /// The touch is taken back.
     Cancel,
+    /// One finger touches and leaves at once. A start and an end of their own become a long press when the end comes late.
+    Tap,
 }
 
 /// A key as browsers name it.
@@ -259,7 +261,7 @@ impl Input {
     pub(crate) fn may_move_focus(&self) -> bool {
         match self {
             Self::Mouse(mouse) => mouse.act == MouseAct::Up,
-            Self::Touch { act, .. } => *act == TouchAct::End,
+            Self::Touch { act, .. } => matches!(act, TouchAct::End | TouchAct::Tap),
             Self::KeyDown(key) => key.text.is_empty() || key.key == "Enter",
             Self::KeyUp(_) | Self::Text(_) => false,
         }
@@ -272,20 +274,27 @@ impl Page {
         self.bring_to_front().await?;
         match input {
             Input::Mouse(mouse) => self.call(&mouse.event(), USUAL).await.map(drop),
-            Input::Touch { act, points } => {
-                let kind = match act {
-                    TouchAct::Start => "touchStart",
-                    TouchAct::Move => "touchMove",
-                    TouchAct::End => "touchEnd",
-                    TouchAct::Cancel => "touchCancel",
-                };
-                let touch = TouchEvent { r#type: kind, touch_points: points, modifiers: 0 };
-                self.call(&touch, USUAL).await.map(drop)
-            }
+            Input::Touch { act, points } => match act {
+                TouchAct::Start => self.touch("touchStart", points).await,
+                TouchAct::Move => self.touch("touchMove", points).await,
+                TouchAct::End => self.touch("touchEnd", points).await,
+                TouchAct::Cancel => self.touch("touchCancel", points).await,
+                TouchAct::Tap => {
+                    // The end is on its way before the page has answered the start.
+                    let (start, end) =
+                        tokio::join!(self.touch("touchStart", points), self.touch("touchEnd", &[]));
+                    start.and(end)
+                }
+            },
             Input::KeyDown(key) => self.call(&key.down(), USUAL).await.map(drop),
             Input::KeyUp(key) => self.call(&key.up(), USUAL).await.map(drop),
             Input::Text(text) => self.call(&InsertText { text }, USUAL).await.map(drop),
         }
+    }
+
+    async fn touch(&self, r#type: &str, touch_points: &[TouchPoint]) -> Result<(), BrowserError> {
+        let touch = TouchEvent { r#type, touch_points, modifiers: 0 };
+        self.call(&touch, USUAL).await.map(drop)
     }
 }
 

@@ -3,6 +3,9 @@
 
 const CODES = { Backspace: 8, Tab: 9, Enter: 13, Escape: 27, PageUp: 33, PageDown: 34, End: 35, Home: 36, ArrowLeft: 37, ArrowUp: 38, ArrowRight: 39, ArrowDown: 40, Delete: 46 };
 const MOVES = 40;
+// A touch that lasts longer, in milliseconds, or moves further, in pixels, is no tap.
+const LONG = 300;
+const TREMBLES = 8;
 const AGAIN = 2_000;
 const LARGEST = 4;
 const STEP = 1.5;
@@ -206,17 +209,61 @@ function begin(root) {
     const scale = event.deltaMode === 1 ? 40 : 1;
     mouse("wheel", event, { button: -1, clicks: 0, dx: event.deltaX * scale, dy: event.deltaY * scale });
   });
-  for (const [kind, act] of Object.entries({ touchstart: "start", touchmove: "move", touchend: "end", touchcancel: "cancel" })) {
-    const does = (event) => {
+  const touches = (event) => [...event.touches].map((one) => ({ ...place(one), id: one.identifier & 15 }));
+  // The first touch is held back until it is clear whether it is a tap. A tap goes out as one message: over a slow line its
+  // two halves would be a long press.
+  let heldBack;
+  const dropTouch = () => {
+    clearTimeout(heldBack?.timer);
+    const was = heldBack;
+    heldBack = undefined;
+    return was;
+  };
+  // Whether the page has been sent a start without its end.
+  let touching = false;
+  const sayTouch = (act, points) => {
+    touching = points.length > 0 && act !== "tap";
+    say({ do: "touch", act, points });
+  };
+  const sendTouch = () => {
+    const was = dropTouch();
+    if (was) sayTouch("start", was.points);
+  };
+  const fingerDoes = {
+    start(event) {
+      sendTouch();
+      const points = touches(event);
+      if (points.length > 1) return sayTouch("start", points);
+      const { clientX: x, clientY: y } = event.touches[0];
+      heldBack = { points, x, y, timer: setTimeout(sendTouch, LONG) };
+    },
+    move(event) {
+      const { clientX, clientY } = event.touches[0];
+      if (heldBack && Math.hypot(clientX - heldBack.x, clientY - heldBack.y) < TREMBLES) return;
+      sendTouch();
+      if (event.timeStamp - moved < MOVES) return;
+      moved = event.timeStamp;
+      sayTouch("move", touches(event));
+    },
+    end(event) {
+      // The keyboard of a phone comes up for a field that has the focus.
+      field.focus({ preventScroll: true });
+      const tap = dropTouch();
+      if (tap) sayTouch("tap", tap.points);
+      else sayTouch("end", touches(event));
+    },
+    cancel() {
+      dropTouch();
+      if (touching) sayTouch("cancel", []);
+    },
+  };
+  for (const [act, does] of Object.entries(fingerDoes)) {
+    const hears = (event) => {
       if (gesture(event) || !state.mine) return;
       event.preventDefault();
-      if (act === "move" && event.timeStamp - moved < MOVES) return;
-      moved = event.timeStamp;
-      // The keyboard of a phone comes up for a field that has the focus.
-      if (act === "end") field.focus({ preventScroll: true });
-      say({ do: "touch", act, points: [...event.touches].map((one) => ({ ...place(one), id: one.identifier & 15 })) });
+      does(event);
     };
-    canvas.addEventListener(kind, does, { passive: false });
+    canvas.addEventListener(`touch${act}`, hears, { passive: false });
   }
 
   /* ── Zoom, whoever has the wheel: two fingers or the buttons. What is pressed is looked up in the picture as it lies ── */
@@ -249,7 +296,7 @@ function begin(root) {
     const moves = fingers.length > 1 || (!state.mine && zoom.by > 1);
     if (!moves && !fingersOf) return false;
     event.preventDefault();
-    if (!fingersOf && state.mine) say({ do: "touch", act: "cancel", points: [] });
+    if (!fingersOf && state.mine) fingerDoes.cancel();
     const box = paper.parentElement.getBoundingClientRect();
     const mean = (key) => fingers.reduce((sum, one) => sum + one[key], 0) / fingers.length;
     const [one, two] = fingers;

@@ -16,6 +16,8 @@ use crate::launch::Browser;
 const PACE: Duration = Duration::from_millis(100);
 /// How long nothing may happen before it is looked whether the tab is still there.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How old a title may be: a page may change it and look as before, and the browser tells nobody.
+const TITLE_AGE: Duration = Duration::from_secs(1);
 /// How long to wait after a tab that could not be drawn.
 const REST: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,8 @@ pub(super) struct Running {
     next: Instant,
     /// Since when the page looks otherwise than when its title was asked for last.
     unread: Option<Instant>,
+    /// When its title was asked for last.
+    titled: Instant,
 }
 
 /// A picture for those who may see it.
@@ -187,12 +191,13 @@ impl Running {
         self.cast.next().await
     }
 
-    /// Asks for the title some time after the page began to look otherwise.
+    /// Asks for the title some time after the page began to look otherwise, and from time to time.
     async fn read_title(&mut self) {
-        if self.unread.is_none_or(|since| since.elapsed() < LOOK_AGAIN) {
+        let has_settled = self.unread.is_some_and(|since| LOOK_AGAIN <= since.elapsed());
+        if !has_settled && self.titled.elapsed() < TITLE_AGE {
             return;
         }
-        self.unread = None;
+        (self.unread, self.titled) = (None, Instant::now());
         if let Err(error) = self.cast.page().learn_title().await {
             tracing::debug!("the title of a tab is not known: {error}");
         }
@@ -202,7 +207,13 @@ impl Running {
 async fn begin(browser: &Browser, source: Source) -> Option<Running> {
     let page = browser.open_page(source.tab)?;
     match page.cast(Look::default()).await {
-        Ok(cast) => Some(Running { cast, source, next: Instant::now(), unread: None }),
+        Ok(cast) => Some(Running {
+            cast,
+            source,
+            next: Instant::now(),
+            unread: None,
+            titled: Instant::now(),
+        }),
         Err(error) => {
             tracing::debug!("a tab is not drawn: {error}");
             None

@@ -71,6 +71,8 @@ async fn the_wheel_has_a_mouse_fingers_and_keys() {
     let finger = vec![TouchPoint { x: 50.0, y: 120.0, id: 1 }];
     page.input(&Input::Touch { act: TouchAct::Start, points: finger }).await.unwrap();
     page.input(&Input::Touch { act: TouchAct::End, points: Vec::new() }).await.unwrap();
+    let finger = vec![TouchPoint { x: 50.0, y: 120.0, id: 1 }];
+    page.input(&Input::Touch { act: TouchAct::Tap, points: finger }).await.unwrap();
     let seen = value(&page, "seen").await;
     assert!(seen.contains("\"keydowna\",\"keyupa\"") && seen.contains("\"touchstart\""), "{seen}");
     assert!(!seen.contains('!'), "{seen}");

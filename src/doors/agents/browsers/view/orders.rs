@@ -66,6 +66,7 @@ pub(super) enum Finger {
     Move,
     End,
     Cancel,
+    Tap,
 }
 
 /// One event of the mouse. `button` as the DOM counts: 0 left, 1 the wheel, 2 right, -1 none.
@@ -124,6 +125,7 @@ impl Order {
                     Finger::Move => TouchAct::Move,
                     Finger::End => TouchAct::End,
                     Finger::Cancel => TouchAct::Cancel,
+                    Finger::Tap => TouchAct::Tap,
                 };
                 let point = |place: &Place| TouchPoint { x: place.x, y: place.y, id: place.id };
                 Input::Touch { act, points: points.iter().map(point).collect() }
