@@ -36,8 +36,8 @@ const ONCE: SignedDuration = SignedDuration::from_hours(24);
 const PIECE: usize = 500;
 /// How long columns are kept that nobody uses.
 const COLUMNS: Duration = Duration::from_secs(600);
-/// The longest sleep, so that a clock that was set forward is noticed and unused columns go.
-const LONGEST_SLEEP: Duration = Duration::from_secs(600);
+/// The longest sleep, so that a clock that was set forward is noticed and memory that nobody uses is given back.
+const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 
 /// Runs until the program ends. What was cut off is finished first.
 pub async fn run(app: App) {
@@ -63,7 +63,10 @@ pub async fn run(app: App) {
         let sleep = Duration::try_from(left).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         tokio::select! {
             () = tokio::time::sleep(sleep) => {
-                app.workspaces.read().iter().for_each(|ws| ws.store.drop_idle_columns(COLUMNS));
+                for ws in app.workspaces.read().iter() {
+                    ws.store.drop_idle_columns(COLUMNS);
+                    ws.store.rest();
+                }
             }
             () = moved => {}
             () = app.stopping.cancelled() => return,

@@ -16,6 +16,7 @@ use super::record::Root;
 use super::schema::{Schema, builtin};
 use super::{Store, codec};
 use crate::range::Range;
+use kernel::Actor;
 use kernel::key::KeyBuf;
 
 /// How many entries one snapshot looks through.
@@ -44,6 +45,8 @@ pub struct Search<'s> {
     pub limit: usize,
     /// How long to look at most; at least one slice is read.
     pub within: Duration,
+    /// Only what these did. Asked before an entry is decoded as a whole, and so once more than `wanted` is.
+    pub by: &'s dyn Fn(Actor) -> bool,
     /// What else an entry must be.
     pub wanted: &'s dyn Fn(&Entry) -> bool,
 }
@@ -61,12 +64,12 @@ pub struct Found {
 }
 
 impl Search<'_> {
-    fn is_too_old(&self, entry: &Entry) -> bool {
-        self.since.is_some_and(|since| entry.at < since)
+    fn is_too_old(&self, at: i64) -> bool {
+        self.since.is_some_and(|since| at < since)
     }
 
-    fn is_too_young(&self, entry: &Entry) -> bool {
-        self.until.is_some_and(|until| until < entry.at)
+    fn is_too_young(&self, at: i64) -> bool {
+        self.until.is_some_and(|until| until < at)
     }
 }
 
@@ -156,8 +159,8 @@ fn slice(
             end = false;
             return ControlFlow::Break(());
         }
-        let entry = match feed::decode_head(seq, value) {
-            Ok(entry) => entry,
+        let (at, actor) = match feed::time_and_actor(value) {
+            Ok(begins) => begins,
             Err(error) => {
                 failed = Some(error);
                 return ControlFlow::Break(());
@@ -165,7 +168,7 @@ fn slice(
         };
         looked += 1;
         *before = seq;
-        if search.is_too_old(&entry) {
+        if search.is_too_old(at) {
             if seq < turned {
                 return ControlFlow::Continue(());
             }
@@ -173,13 +176,23 @@ fn slice(
             (*before, end) = (turned, turned == 0);
             return ControlFlow::Break(());
         }
-        if search.is_too_young(&entry) {
+        if search.is_too_young(at) {
             return ControlFlow::Continue(());
         }
         found.looked += 1;
-        found.reached = Some((seq, entry.at));
-        if names(&entry, search.records) && (search.wanted)(&entry) {
-            found.entries.push(entry);
+        found.reached = Some((seq, at));
+        if !(search.by)(actor) {
+            return ControlFlow::Continue(());
+        }
+        match feed::decode_head(seq, value) {
+            Ok(entry) if names(&entry, search.records) && (search.wanted)(&entry) => {
+                found.entries.push(entry);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
         }
         ControlFlow::Continue(())
     })?;
@@ -272,15 +285,15 @@ fn stretch(
             chain.rev = previous.unwrap_or(0);
         }
         let Some(entry) = entry.filter(|_| is_version) else { continue };
-        let old = search.is_too_old(&entry);
+        let old = search.is_too_old(entry.at);
         if old && turned == 0 {
             return Ok(true);
         }
         looked += 1;
-        if rev < before && !old && !search.is_too_young(&entry) {
+        if rev < before && !old && !search.is_too_young(entry.at) {
             found.looked += 1;
             found.reached = Some((rev, entry.at));
-            if (search.wanted)(&entry) {
+            if (search.by)(entry.actor) && (search.wanted)(&entry) {
                 found.entries.push(entry);
             }
         }

@@ -50,6 +50,14 @@ pub fn view<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, DecodeError> {
     if rest.is_empty() { Ok(value) } else { Err(DecodeError::Short) }
 }
 
+/// Decodes what a value begins with: its first field, or a tuple of its first fields.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn first<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    Ok(postcard::take_from_bytes(bytes)?.0)
+}
+
 /// Encodes a row: version, rev and the record behind them, in one buffer.
 ///
 /// # Errors

@@ -175,6 +175,11 @@ fn decode_body(value: &[u8]) -> Result<(HeadBody<Vec<Change>>, Hash), DecodeErro
     Ok((codec::decode(body)?, *hash))
 }
 
+/// When and by whom, read without the rest of a stored head, which may name hundreds of changes.
+pub(super) fn time_and_actor(value: &[u8]) -> Result<(i64, Actor), DecodeError> {
+    codec::first(value)
+}
+
 /// The hash before a stored head, and whether its own fits what stands in it.
 pub(super) fn sum_of_head(value: &[u8]) -> Option<(Hash, bool)> {
     let (body, own) = value.split_last_chunk::<32>()?;

@@ -115,6 +115,8 @@ pub struct Limits {
     /// A file that takes so many bytes more on the disk than twice what stands in it is compacted
     /// when it is opened.
     pub waste: u64,
+    /// A page cache that holds more, in bytes, is given back after a burst.
+    pub resting: usize,
 }
 
 /// What takes long while a store is opened.
@@ -138,6 +140,7 @@ impl Default for Limits {
             turn: Duration::from_millis(20),
             quiet: Duration::from_secs(1),
             waste: 256 * 1024 * 1024,
+            resting: 24 * 1024 * 1024,
         }
     }
 }

@@ -69,6 +69,13 @@ pub(super) struct Recent {
 
 /// How many changes the entries in memory may have together: an import must not fill it.
 const RECENT_CHANGES: usize = 16 * 1024;
+/// Pages read up to a look at the page cache, and whether few were since the look before.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Looked {
+    pub pages: u64,
+    pub is_quiet: bool,
+}
+
 /// How many entries a listener of the broadcast may lag behind before it has to read the feed: as
 /// many as one commit can have. A slot costs memory in every store, used or not.
 const LIVE: usize = 256;
@@ -104,6 +111,8 @@ pub(super) struct Shared {
     pub folder: PathBuf,
     /// Page cache in bytes, for the next time the file is opened.
     pub cache: AtomicUsize,
+    /// How much of the file had been read when that was looked at last.
+    pub looked: Mutex<Looked>,
     pub limits: Limits,
     pub schema: Schema,
     pub clock: Arc<dyn Clock>,
@@ -143,6 +152,7 @@ impl Shared {
             folder: options.path.parent().map(PathBuf::from).unwrap_or_default(),
             path: options.path,
             cache: AtomicUsize::new(options.cache),
+            looked: Mutex::default(),
             schema: options.schema,
             clock: options.clock,
             ids: options.ids,

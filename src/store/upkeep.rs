@@ -6,16 +6,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use redb::Database;
+use redb::{Database, ReadableDatabase};
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::error::{StoreError, failed};
-use super::open::Shared;
+use super::open::{Looked, Shared};
 use super::schema::builtin;
 use super::stats::{COMPACTED, Compacted, IN_USE, StoreStats};
 use super::writer::Writer;
 use super::{READING, Store, codec};
+
+/// So few pages read between two looks are quiet: HQ by itself reads some hundred, a page that somebody opens thousands.
+const FEW_PAGES: u64 = 10_000;
 
 /// What is to be done with the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +168,31 @@ impl Store {
     #[must_use]
     pub fn cache_size(&self) -> usize {
         self.shared.cache.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Gives the memory of the page cache back after a burst: the file is opened anew when little was read between three
+    /// calls in a row. To be called every twenty seconds or so. Pages that are needed again come from the cache of the
+    /// kernel, which gives way to programs.
+    pub fn rest(&self) {
+        let Some(stats) = self.shared.db.read().as_ref().map(ReadableDatabase::cache_stats) else {
+            return;
+        };
+        let pages = stats.read_hits() + stats.read_misses();
+        let mut looked = self.shared.looked.lock();
+        let is_quiet = pages.saturating_sub(looked.pages) < FEW_PAGES;
+        let rests = is_quiet && looked.is_quiet && self.shared.limits.resting < stats.used_bytes();
+        *looked = Looked { pages, is_quiet: is_quiet && !rests };
+        drop(looked);
+        if rests {
+            self.shared.queue.ask_to_resize();
+        }
+    }
+
+    /// What the page cache holds, in bytes.
+    #[must_use]
+    pub fn cache_used(&self) -> usize {
+        let db = self.shared.db.read();
+        db.as_ref().map_or(0, |db| db.cache_stats().used_bytes())
     }
 
     /// Transactions with an entry a second, over the last minute.

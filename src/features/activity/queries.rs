@@ -164,9 +164,8 @@ pub struct Found {
 /// When the disk fails.
 pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<Found, StoreError> {
     let schema = ws.store.schema();
-    let wanted = |entry: &Entry| {
-        filter.by.is_none_or(|by| by.covers(entry.actor)) && words::may_tell(schema, entry)
-    };
+    let by = |actor| filter.by.is_none_or(|by| by.covers(actor));
+    let wanted = |entry: &Entry| words::may_tell(schema, entry);
     gather(ws, (who, filter.area), (filter.before, limit), |before| {
         let search = trail::Search {
             records: &[],
@@ -175,6 +174,7 @@ pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<F
             until: None,
             limit: PIECE.min(limit),
             within: LOOK,
+            by: &by,
             wanted: &wanted,
         };
         trail::search(&ws.store, &search)

@@ -473,6 +473,7 @@ fn look<'s>(toys: &Toys, change: impl FnOnce(&mut Search<'s>)) -> Found {
         until: None,
         limit: 100,
         within: Duration::from_secs(5),
+        by: &|_| true,
         wanted: &|_: &Entry| true,
     };
     change(&mut wish);

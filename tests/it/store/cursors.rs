@@ -137,6 +137,7 @@ fn by_pages(toys: &Toys) -> Vec<u64> {
             until: None,
             limit: 3,
             within: Duration::from_secs(5),
+            by: &|_| true,
             wanted: &|_: &Entry| true,
         };
         let page = search(&toys.store, &ask).expect("a page");

@@ -88,6 +88,43 @@ fn a_backup_keeps_nobody_waiting_whatever_wants_the_whole_file() {
     check::all_fits(&toys.store);
 }
 
+#[test]
+fn the_page_cache_is_given_back_after_a_burst_and_not_before() {
+    let disk = Arc::new(Openings::default());
+    let limits = Limits { resting: 256 << 10, ..Limits::default() };
+    let with = With { faults: Arc::clone(&disk) as Arc<dyn Faults>, limits, ..With::default() };
+    let toys = with.open();
+    for n in 0..100 {
+        toys.put(Note::new(note(n), &"m".repeat(10_000))).expect("a note");
+    }
+    let reads = |times: u64| {
+        for n in 0..times {
+            assert!(toys.get::<Note>(note(n % 100)).is_some());
+        }
+    };
+    let full = toys.store.cache_used();
+    assert!(512 << 10 < full, "{full}");
+    let opened = disk.0.load(Ordering::SeqCst);
+    // The burst goes on: each time much was read.
+    for _ in 0..4 {
+        reads(20_000);
+        toys.store.rest();
+    }
+    assert_eq!(disk.0.load(Ordering::SeqCst), opened, "nobody opens the file anew for it");
+    // It has ended; one quiet look may be a pause.
+    toys.store.rest();
+    assert_eq!(disk.0.load(Ordering::SeqCst), opened, "a pause is no end");
+    toys.store.rest();
+    let began = Instant::now();
+    while 256 << 10 < toys.store.cache_used() || toys.store.cache_used() == 0 {
+        assert!(began.elapsed() < PATIENCE, "the page cache is given back");
+        std::thread::yield_now();
+    }
+    reads(100);
+    toys.put(Note::new(note(0), "after")).expect("a write");
+    check::all_fits(&toys.store);
+}
+
 /// A disk whose next fsync takes until somebody lets it end.
 #[derive(Default)]
 struct Slow {

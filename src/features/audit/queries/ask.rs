@@ -283,6 +283,7 @@ impl Wish {
             until: self.until,
             limit,
             within: WITHIN,
+            by: &|actor| self.who.is_none_or(|who| who.is(actor)),
             wanted: &|entry| self.is_wanted(entry) && begun.covers(entry),
         };
         let mut found = search(store_of(ws, self.source), &wish)?;
