@@ -2,6 +2,7 @@
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::queries::elsewhere;
 use features::inbox::model::Item;
 use features::inbox::rules as inbox;
 use features::routines::queries as routines;
@@ -17,8 +18,8 @@ use super::command::orders::{ItemGivenUp, ItemTakenBack, ItemsMarked};
 use super::port::Port;
 use super::{BY, EngineError, chosen};
 
-/// Makes the run of an item and leases the item to it, in one transaction. None when the agent is held
-/// or has another run at work.
+/// Makes the run of an item and leases the item to it, in one transaction. None when the agent is held,
+/// has another run at work, or works on a gateway that is not let in any more.
 ///
 /// # Errors
 /// `WrongState` when somebody was faster.
@@ -31,7 +32,9 @@ pub fn make_run(
         Some(agent) => rules::held(tx, &agent)?.is_some(),
         None => true,
     };
-    if held || runs::has_background_run(tx, agent.id)? {
+    // Who asked for the run may not have seen a revoke that was written just before.
+    let is_shut_out = elsewhere::machine(tx, agent.id)?.is_some_and(|at| at.is_revoked);
+    if held || is_shut_out || runs::has_background_run(tx, agent.id)? {
         return Ok(None);
     }
     let title = match item.task {

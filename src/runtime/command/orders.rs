@@ -23,7 +23,7 @@ use vault::rules::{Used, used};
 use super::{About, Order};
 use crate::{EngineError, items};
 
-/// An item becomes a run. None when its agent is held or has another run at work.
+/// An item becomes a run. None when its agent is held, has another run at work, or its gateway was revoked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunMade {
     /// The item.

@@ -5,6 +5,7 @@ use std::fs;
 use features::inbox::queries::why::Why;
 use features::jobs::model::Job;
 use features::runs::model::TAKEN_BACK;
+use runtime::make_run;
 
 use super::*;
 
@@ -98,6 +99,10 @@ async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_m
         why.is_some_and(|why| why.reason().starts_with("GPU box is not let in any more;"))
     };
     until("its work does not say what it waits for", says_why).await;
+    // Nor does it begin when it was asked for before the revoke was seen.
+    let item = office.items(shop.ada.id).into_iter().find(|item| item.task == Some(task.id));
+    let (item, ada) = (item.expect("its item"), shop.ada.clone());
+    assert_eq!(office.act(move |tx| make_run(tx, &item, &ada)).await, None);
     office.agent("Bo").await;
     let refused =
         owner.json("PUT", "/api/v1/agents/bo/gateway", &json!({ "gateway": "gpu-box" })).await;
