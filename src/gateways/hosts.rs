@@ -1,15 +1,18 @@
 //! The gateways as the first page tells them, and as agents that work on them are told of.
 
+use std::collections::BTreeSet;
+
 use app::Ws;
 use features::agents::queries::elsewhere::{Elsewhere, Machine};
 use features::agents::queries::machines;
 use features::dashboard::queries::hosts::Host;
 use kernel::{AgentId, GatewayId, Timestamp};
-use store::{Read, ReadExt as _, StoreError};
+use noun::typed;
+use store::{Range, Read, ReadExt as _, Root, StoreError, history};
 use web::format;
 
 use crate::health::{Health, Standing};
-use crate::model::{Gateway, Status, local};
+use crate::model::{FormerPlaces, Gateway, Status, local};
 use crate::queries;
 
 /// So many agents are named.
@@ -146,6 +149,28 @@ pub fn machines(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
         label: one.label,
     };
     Ok(queries::gateways(read)?.into_iter().map(named).collect())
+}
+
+/// The machines that were removed and that agents have worked on, as history keeps their labels.
+///
+/// # Errors
+/// When the store fails.
+pub fn former(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
+    let places: Vec<FormerPlaces> = read.list(&Range::all())?;
+    let left: BTreeSet<GatewayId> = places.into_iter().flat_map(|one| one.gateways).collect();
+    let mut all = Vec::new();
+    for id in left {
+        if id == local() || read.get::<Gateway>(id)?.is_some() {
+            continue;
+        }
+        let row = history::last(read, &Root::of::<Gateway>(id))?;
+        let label = row.and_then(|row| typed::<Gateway>(&row)).map_or_else(
+            || "A machine that was removed".to_owned(),
+            |was| format!("{}, removed", was.label),
+        );
+        all.push(machines::Machine { gateway: Some(id), slug: id.to_string(), label });
+    }
+    Ok(all)
 }
 
 /// A gateway as runs name it; none for this machine.

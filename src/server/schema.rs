@@ -27,7 +27,11 @@ pub fn workspace() -> Schema {
     knowledge::origin::install(sources::cards::origin);
     dashboard::queries::hosts::install(gateways::hosts::hosts);
     agents::queries::elsewhere::install(gateways::hosts::elsewhere, gateways::hosts::machine);
-    agents::queries::machines::install(gateways::hosts::place, gateways::hosts::machines);
+    agents::queries::machines::install(
+        gateways::hosts::place,
+        gateways::hosts::machines,
+        gateways::hosts::former,
+    );
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::said);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);

@@ -536,12 +536,30 @@ async fn runs_keep_the_machine_that_they_were_on_and_are_found_by_it() {
     let first = export.text.lines().next().expect("a line");
     assert!(first.contains(r#""gateway":"gpu-box""#), "{first}");
 
-    // A machine that is removed is in what was, by its id.
-    act(hq, move |tx| rules::remove(tx, there)).await;
+    // A machine that is removed is in what was, by its id; its runs are found by it, under the name that it had. One that no
+    // agent has worked on is not offered.
+    let spare = joined(hq, "Spare", OTHER).await;
+    for id in [there, spare] {
+        act(hq, move |tx| rules::remove(tx, id)).await;
+    }
     let run = api.get("/api/v1/runs/R-2").await.json();
     assert_eq!(run["gateway"], json!(there), "{run}");
     let page = owner.get(&format!("{RUNS}/R-2")).await;
-    assert!(page.text_of(".run-facts").contains("A machine that was removed"), "{}", page.text);
+    assert!(page.text_of(".run-facts").contains("GPU box, removed"), "{}", page.text);
+    let (word, away) = (there.to_string(), named(&[("R-2", &there.to_string())]));
+    assert_eq!(runs(&api, &format!("gateway={word}")).await, away);
+    assert_eq!(runs(&api, "gateway=local").await, here);
+    let machines = ["All machines", "This machine", "GPU box, removed"].map(str::to_owned).to_vec();
+    assert_eq!(links("").await, ([true; 3], machines.clone()));
+    assert_eq!(links(&format!("gateway={word}")).await, ([false, true, false], machines));
+    let page = owner.get(&format!("{RUNS}?gateway={word}")).await;
+    assert_eq!(page.attrs("select[name=gateway] option[selected]", "value").concat(), word);
+    assert!(page.text_of("#runs").contains("GPU box, removed"), "{}", page.text);
+    let refused = api.get(&format!("/api/v1/runs?gateway={spare}")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let report = owner.get(&format!("{USAGE}?by=gateway&range=7")).await;
+    let href = format!("{RUNS}?gateway={word}");
+    assert!(report.attrs("a", "href").contains(&href), "{}", report.text);
     office.hq.finish().await;
 }
 

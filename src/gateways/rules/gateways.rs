@@ -6,7 +6,7 @@ use features::runs::rules::back::{self, Why};
 use kernel::{FieldError, GatewayId, RowAct};
 use store::{StoreError, WriteTx};
 
-use super::words;
+use super::{places, words};
 use crate::cards::GATEWAY;
 use crate::error::GatewayError;
 use crate::model::{Gateway, Status};
@@ -131,6 +131,9 @@ pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
     }
     // Agents that were archived may have left something there.
     end_there(tx, &old, Why::Removed)?;
+    for agent in queries::bound(tx, id)? {
+        places::has_worked(tx, agent, id)?;
+    }
     tx.delete::<Gateway>(id).map_err(|error| held(&old, error))?;
     tx.emit(GATEWAY.event(&id, RowAct::Deleted));
     Ok(old)

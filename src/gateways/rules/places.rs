@@ -75,11 +75,7 @@ fn moved(
         give_up(tx, agent)?;
     }
     if let Some(old) = &old {
-        // What it wrote there and home does not have may still come.
-        let former = tx.get::<FormerPlaces>(agent)?;
-        let mut gateways = former.map(|former| former.gateways).unwrap_or_default();
-        gateways.insert(old.gateway);
-        tx.put(&FormerPlaces { agent, gateways })?;
+        has_worked(tx, agent, old.gateway)?;
     }
     if gateway.is_local() {
         tx.delete::<AgentPlace>(agent)?;
@@ -93,6 +89,20 @@ fn moved(
         None => PLACE.event(&agent, RowAct::Created),
     });
     Ok(true)
+}
+
+/// Keeps that an agent has worked on a gateway: what it wrote there and home does not have may still come, and its runs
+/// name it.
+pub(super) fn has_worked(
+    tx: &mut WriteTx<'_>,
+    agent: AgentId,
+    gateway: GatewayId,
+) -> Result<(), GatewayError> {
+    let former = tx.get::<FormerPlaces>(agent)?;
+    let mut gateways = former.map(|former| former.gateways).unwrap_or_default();
+    gateways.insert(gateway);
+    tx.put(&FormerPlaces { agent, gateways })?;
+    Ok(())
 }
 
 /// Keeps what a host was answered.

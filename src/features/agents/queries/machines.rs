@@ -16,9 +16,9 @@ const MAX_SAID: usize = 60;
 pub struct Machine {
     /// Its gateway; none for the machine that HQ runs on.
     pub gateway: Option<GatewayId>,
-    /// Its word in addresses and commands; never changes.
+    /// Its word in addresses and commands; never changes. The id of one that was removed.
     pub slug: String,
-    /// What people call it.
+    /// What people call it; of one that was removed it says so.
     pub label: String,
 }
 
@@ -28,12 +28,13 @@ pub type PlaceOf = fn(&dyn Read, AgentId) -> Result<Option<GatewayId>, StoreErro
 /// All machines, the one that HQ runs on first.
 pub type All = fn(&dyn Read) -> Result<Vec<Machine>, StoreError>;
 
-static OF: OnceLock<(PlaceOf, All)> = OnceLock::new();
+static OF: OnceLock<(PlaceOf, All, All)> = OnceLock::new();
 
-/// Says who knows the machines, before the first run; only the first call counts.
-pub fn install(place: PlaceOf, all: All) {
+/// Says who knows the machines, those that there are and those that were removed, before the first run; only the first call
+/// counts.
+pub fn install(place: PlaceOf, all: All, former: All) {
     // ok: a second call comes from a second server in the same process, with the same functions.
-    let _ = OF.set((place, all));
+    let _ = OF.set((place, all, former));
 }
 
 /// The gateway that an agent works on; none where that is the machine that HQ runs on.
@@ -41,7 +42,7 @@ pub fn install(place: PlaceOf, all: All) {
 /// # Errors
 /// When the store fails.
 pub fn place(read: &dyn Read, agent: AgentId) -> Result<Option<GatewayId>, StoreError> {
-    OF.get().map_or(Ok(None), |(of, _)| of(read, agent))
+    OF.get().map_or(Ok(None), |(of, ..)| of(read, agent))
 }
 
 /// The word of a machine in addresses; the id of one that was removed.
@@ -57,7 +58,10 @@ pub fn slug(read: &dyn Read, gateway: Option<GatewayId>) -> Result<String, Store
 
 /// The machines of a workspace, the one that HQ runs on first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machines(Vec<Machine>);
+pub struct Machines {
+    there: Vec<Machine>,
+    former: Vec<Machine>,
+}
 
 impl Machines {
     /// Those that there are.
@@ -69,25 +73,34 @@ impl Machines {
             let (slug, label) = (HERE.to_owned(), "This machine".to_owned());
             vec![Machine { gateway: None, slug, label }]
         };
-        OF.get().map_or_else(|| Ok(here()), |(_, all)| all(read)).map(Self)
+        let there = OF.get().map_or_else(|| Ok(here()), |(_, all, _)| all(read))?;
+        Ok(Self { there, former: Vec::new() })
+    }
+
+    /// Those that there are, and behind them those that were removed and that agents have worked on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn with_former(read: &dyn Read) -> Result<Self, StoreError> {
+        let former = OF.get().map_or_else(|| Ok(Vec::new()), |(.., former)| former(read))?;
+        Ok(Self { former, ..Self::read(read)? })
     }
 
     /// All of them.
-    #[must_use]
-    pub fn all(&self) -> &[Machine] {
-        &self.0
+    pub fn all(&self) -> impl Iterator<Item = &Machine> {
+        self.there.iter().chain(&self.former)
     }
 
     /// Whether agents work on more than one, or could.
     #[must_use]
     pub fn are_many(&self) -> bool {
-        1 < self.0.len()
+        1 < self.there.len() + self.former.len()
     }
 
-    /// The one of a gateway; none where that was removed.
+    /// The one of a gateway; none where that was removed, unless those were read.
     #[must_use]
     pub fn of(&self, gateway: Option<GatewayId>) -> Option<&Machine> {
-        self.0.iter().find(|one| one.gateway == gateway)
+        self.all().find(|one| one.gateway == gateway)
     }
 
     /// Its word in addresses; the id of one that was removed.
@@ -114,18 +127,18 @@ impl Machines {
         let said = said.trim();
         let id: Option<GatewayId> = said.parse().ok();
         let is_it = |one: &&Machine| one.slug == said || (id.is_some() && one.gateway == id);
-        if let Some(one) = self.0.iter().find(is_it) {
+        if let Some(one) = self.all().find(is_it) {
             return Ok(one);
         }
         let (short, wanted) = (ellipsis(said, MAX_SAID), said.to_lowercase());
-        let mut called = self.0.iter().filter(|one| one.label.to_lowercase() == wanted);
+        let mut called = self.all().filter(|one| one.label.to_lowercase() == wanted);
         match (called.next(), called.next()) {
             (Some(one), None) => Ok(one),
             (Some(_), Some(_)) => {
                 Err(format!("several gateways are called \"{short}\"; name one by its slug"))
             }
             (None, _) => {
-                let slugs: Vec<&str> = self.0.iter().map(|one| one.slug.as_str()).collect();
+                let slugs: Vec<&str> = self.there.iter().map(|one| one.slug.as_str()).collect();
                 let all = slugs.join(", ");
                 Err(format!("there is no gateway \"{short}\"; those that there are: {all}"))
             }
@@ -148,12 +161,14 @@ mod tests {
             slug: slug.to_owned(),
             label: label.to_owned(),
         };
-        Machines(vec![
+        let there = vec![
             one(None, HERE, "Office"),
             one(id(1), "gpu-box", "GPU box"),
             one(id(2), "gpu-box-2", "GPU box"),
             one(id(3), "nas", "NAS"),
-        ])
+        ];
+        let word = id(4).unwrap().to_string();
+        Machines { there, former: vec![one(id(4), &word, "Tower, removed")] }
     }
 
     #[test]
@@ -180,5 +195,10 @@ mod tests {
         assert_eq!(all.slug(id(9)), id(9).unwrap().to_string());
         assert_eq!(all.label(id(9)), "A machine that was removed");
         assert!(all.are_many());
+        let word = id(4).unwrap().to_string();
+        assert_eq!((all.slug(id(4)), all.label(id(4))), (word.clone(), "Tower, removed"));
+        assert_eq!(all.named(&word).map(|one| one.gateway), Ok(id(4)));
+        let unknown = all.named("tower").unwrap_err();
+        assert!(!unknown.contains(&word), "those that there are: {unknown}");
     }
 }

@@ -220,7 +220,7 @@ pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By, of: Of) -> Result<Re
             By::Agent => Called::among(&agents::all(read)?),
             _ => Called::default(),
         },
-        machines: Machines::read(read)?,
+        machines: Machines::with_former(read)?,
     };
     for (which, sums) in lines {
         let (name, note, path) = which.words(read, &known)?;

@@ -204,7 +204,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
 
 /// By what calls are summed up: by machine once there is more than one.
 fn groups(snap: &Snap<'_>, by: By, href: impl Fn(By) -> String) -> Result<Vec<Tab>, StoreError> {
-    let are_many = Machines::read(snap)?.are_many();
+    let are_many = Machines::with_former(snap)?.are_many();
     let shown = By::ALL.into_iter().filter(|one| *one != By::Gateway || *one == by || are_many);
     Ok(shown.map(|one| Tab::new(one.label(), href(one), one == by)).collect())
 }

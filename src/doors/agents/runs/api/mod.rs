@@ -148,7 +148,8 @@ struct ListQuery {
     /// Slug or id of an agent.
     #[serde(default)]
     agent: Option<String>,
-    /// Slug, name or id of a gateway: only runs that work on its machine, or did. `local` is the machine that HQ runs on.
+    /// Slug, name or id of a gateway: only runs that work on its machine, or did. `local` is the machine that HQ runs on. One
+    /// that was removed has its id alone.
     #[serde(default)]
     gateway: Option<String>,
     /// `queued`, `running`, `waiting` or `ended`.
@@ -215,7 +216,7 @@ async fn list(
                 None => return Err(ApiError::invalid("agent", "there is no such agent")),
             },
         };
-        let machines = Machines::read(snap)?;
+        let machines = Machines::with_former(snap)?;
         let machine = match &query.gateway {
             None => None,
             Some(said) => {

@@ -45,7 +45,8 @@ pub(super) fn of(
         add("Model", model, small);
     }
     if run.gateway.is_some() {
-        add("Machine", Machines::read(tx)?.label(run.gateway).to_owned(), String::new());
+        let machines = Machines::with_former(tx)?;
+        add("Machine", machines.label(run.gateway).to_owned(), String::new());
     }
     let small = match percent(cached, sent) {
         0 => None,

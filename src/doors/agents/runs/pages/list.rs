@@ -107,6 +107,8 @@ struct Row {
     word: &'static str,
     task: Option<(String, String)>,
     cause: &'static str,
+    /// The machine that it was on, unless that is the one that HQ runs on.
+    machine: String,
     face: Face,
     began: RelTime,
     took: String,
@@ -238,9 +240,9 @@ fn agent_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreEr
     Ok(all)
 }
 
-/// The machines that runs work on; none where there is one alone, unless that is asked for.
+/// The machines that runs work on, or did; none where there is one alone, unless that is asked for.
 fn machine_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreError> {
-    let machines = Machines::read(tx)?;
+    let machines = Machines::with_former(tx)?;
     if !machines.are_many() && chosen.is_empty() {
         return Ok(Vec::new());
     }
@@ -248,7 +250,6 @@ fn machine_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, Store
     all.extend(
         machines
             .all()
-            .iter()
             .map(|one| Choice::new(one.slug.as_str(), one.label.as_str(), one.slug == chosen)),
     );
     Ok(all)
@@ -260,8 +261,8 @@ fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Row
         "" => None,
         slug => Some(agents::by_slug(tx, slug)?),
     };
-    let machines = Machines::read(tx)?;
-    let machine = machines.all().iter().find(|one| one.slug == filter.gateway);
+    let machines = Machines::with_former(tx)?;
+    let machine = machines.all().find(|one| one.slug == filter.gateway);
     // Nothing works on a machine that there is not.
     let is_there = |run: &Run| match filter.gateway.as_str() {
         "" => true,
@@ -287,7 +288,7 @@ fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Row
                 && is_there(&hit.record)
                 && talk::may_see_run(tx, &hit.record, who.account, who.role)?
             {
-                found.push(row(tx, &look, &hit.record)?);
+                found.push(row(tx, &look, &machines, &hit.record)?);
             }
         }
         if !full {
@@ -307,7 +308,12 @@ fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Row
     })
 }
 
-fn row(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Row, StoreError> {
+fn row(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    machines: &Machines,
+    run: &Run,
+) -> Result<Row, StoreError> {
     let agent = tx.get::<Agent>(run.agent)?;
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
@@ -336,6 +342,10 @@ fn row(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Row, StoreError>
             (name, href)
         }),
         cause: words::cause(run, item.as_ref()),
+        machine: match run.gateway {
+            None => String::new(),
+            there => machines.label(there).to_owned(),
+        },
         face: agent.map_or_else(Face::nobody, |agent| look.agent(&agent, works)),
         began: look.time(run.started_at.unwrap_or(run.created_at)),
         took: look.duration(run).map(format::duration).unwrap_or_default(),
