@@ -195,8 +195,24 @@ async fn what_comes_after_a_run_was_taken_back_is_kept_and_not_applied() {
     let late = told["late"].as_array().expect("a list");
     let has = |kind: &str| late.iter().any(|one| one["kind"] == kind);
     assert!(has("call_paid") && has("step_begun") && has("results"), "{told}");
-    let page = owner.get(&office.ws().url(&format!("runs/{name}"))).await.text;
-    assert!(page.contains("What came after it was taken back"), "{page}");
+    // It is shown as calls of a run are, and nowhere as it is kept.
+    let page = owner.get(&office.ws().url(&format!("runs/{name}"))).await;
+    let shown = page.text_of("#run-late");
+    assert!(shown.starts_with("What came after it was taken back"), "{shown}");
+    let heads = page.texts("#run-late .slab header");
+    for (path, head) in ["a.md", "b.md"].iter().zip(&heads) {
+        assert!(head.contains("Wrote") && head.contains(path), "{heads:?}");
+    }
+    assert_eq!(heads.len(), 2, "{heads:?}");
+    assert!(page.texts("#run-late .slab pre").iter().all(|text| text.trim() == "rings"), "{shown}");
+    let stored = ["ToolCall", "ToolFinished", "\"Text\"", "arguments", "write:", "FilesSeen"];
+    for raw in stored {
+        assert!(!shown.contains(raw), "{raw}: {shown}");
+        assert!(
+            !late.iter().any(|one| one["text"].as_str().is_some_and(|one| one.contains(raw))),
+            "{told}"
+        );
+    }
     assert!(shop.calls(run).is_empty(), "{:?}", shop.calls(run));
     assert_eq!(office.events(run).len(), events, "nothing was added");
     let answered = |one: &&features::usage::model::Usage| one.end == CallEnd::Answered;

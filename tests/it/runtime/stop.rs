@@ -214,7 +214,9 @@ async fn what_a_tool_answers_when_its_run_was_given_up_is_kept_in_the_log_and_re
     assert_eq!(office.events(run), events);
     let page = format!("/w/marlow-cargo/runs/R-{}", office.get::<Run>(run).number);
     let page = office.hq.owner().get(&page).await;
-    assert!(page.text.contains("write answered too late"), "{}", page.text);
+    assert!(page.text.contains("This came too late: the agent has not read it."), "{}", page.text);
+    let shown = page.text_of("#run-steps");
+    assert!(shown.contains("It came after all."), "as any other call is shown: {shown}");
 
     office.model.push(Turn::text("I do not know."));
     let next = office.say(&ada, "Is it there?").await;

@@ -1,9 +1,22 @@
-//! What came of runs after they were taken from their machines.
+//! What came of runs after they were taken from their machines, as it is kept and as people follow it.
 
-use crate::runs::model::Evidence;
-use kernel::RunId;
+use std::collections::VecDeque;
+
+use serde_json::Deserializer;
+
+use super::doing::{doing, uncoded};
+use super::steps::{CallState, Step, Steps, ToolCall, What};
+use crate::runs::model::{Body, CallStatus, EventKind, Evidence, SessionEvent};
 use kernel::key::KeyBuf;
+use kernel::{RunId, SessionId, Timestamp, TypedId as _};
+use providers::model::Part;
 use store::{Range, ReadExt, StoreError};
+
+/// What each answer of a model begins with as it is kept: the first of its parts.
+const PARTS: [&str; 7] =
+    ["Text", "Thinking", "RedactedThinking", "ToolCall", "ToolResult", "Image", "Opaque"];
+/// What is said where an answer was kept as far as there was room.
+const CUT: &str = "The rest of this answer was too long to be kept.";
 
 /// What came too late of a run, in the order in which it was written.
 ///
@@ -11,4 +24,405 @@ use store::{Range, ReadExt, StoreError};
 /// When the disk fails.
 pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Vec<Evidence>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&run)))
+}
+
+/// A piece of what came too late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// A step like any other of its run.
+    Step(Box<Step>),
+    /// What is no step, in a sentence.
+    Word(Timestamp, &'static str),
+}
+
+/// What came too late of a run, as steps. `before` are the steps of the run itself: what came may answer their calls.
+#[must_use]
+pub fn told(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
+    let mut reader = Reader { before: unanswered(before), ..Reader::default() };
+    for row in rows {
+        reader.row(row);
+    }
+    if let Some(at) = reader.asked {
+        reader.word(at, "A model was asked. What it answered has not come.");
+    }
+    let Reader { events, words, .. } = reader;
+    let word = |(n, at, text)| (n, Came::Word(at, text));
+    let mut all: Vec<(u32, Came)> = words.into_iter().map(word).collect();
+    for mut step in Steps::fold(0, events, &|_| None).all {
+        // Neither how long it took nor what it has used is kept with it.
+        (step.key, step.millis, step.spent) = (format!("late-{}", step.key), None, None);
+        if let What::Tool(call) = &mut step.what
+            && call.state == CallState::Running
+        {
+            call.state = CallState::Ended(CallStatus::Unknown);
+        }
+        all.push((step.event, Came::Step(Box::new(step))));
+    }
+    all.sort_by_key(|(n, _)| *n);
+    all.into_iter().map(|(_, came)| came).collect()
+}
+
+/// One row of what came too late, for who reads text alone.
+#[must_use]
+pub fn in_words(row: &Evidence) -> String {
+    let words = |came: Came| match came {
+        Came::Word(_, text) => text.to_owned(),
+        Came::Step(step) => said(&step.what),
+    };
+    let all: Vec<String> = told(std::slice::from_ref(row), &[]).into_iter().map(words).collect();
+    all.join("\n")
+}
+
+fn said(what: &What) -> String {
+    match what {
+        What::Thought(text) | What::Said(text) | What::Notice(text) => text.clone(),
+        What::Tool(call) => {
+            let did = doing(call);
+            let line = format!("{} {}", did.verb, did.what);
+            let line = line.trim_end().trim_end_matches(':');
+            match &call.result {
+                Some((body, _)) => format!("{line}: {}", uncoded(body.head())),
+                None => line.to_owned(),
+            }
+        }
+        What::Failed { message, .. } => format!("A model call failed: {message}"),
+        What::Switched { to, .. } => format!("Answered by {to}"),
+        What::Ended { summary, .. } => summary.clone(),
+        What::Interrupted(what) => what.clone(),
+        What::Waiting { detail, .. } => detail.clone(),
+        What::NotCompacted(why) => format!("The conversation was not compacted: {why}"),
+        What::Compacted(_) => "The conversation was compacted.".to_owned(),
+        What::Remembered { path, .. } => format!("Wrote into {path}"),
+        What::Committed { .. } => "Files were committed.".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The calls that have no answer of which one could be sure.
+fn unanswered(before: &[Step]) -> VecDeque<ToolCall> {
+    let open = |step: &Step| match &step.what {
+        What::Tool(call)
+            if !matches!(
+                call.state,
+                CallState::Ended(CallStatus::Ok | CallStatus::Error | CallStatus::Skipped)
+            ) =>
+        {
+            Some((**call).clone())
+        }
+        _ => None,
+    };
+    before.iter().filter_map(open).collect()
+}
+
+/// Reads rows back into the events that they were.
+#[derive(Default)]
+struct Reader {
+    /// Calls of the run itself that nothing has answered yet.
+    before: VecDeque<ToolCall>,
+    /// Calls in what came, each with its id and its tool, that nothing has answered yet.
+    open: Vec<(String, String)>,
+    events: Vec<SessionEvent>,
+    words: Vec<(u32, Timestamp, &'static str)>,
+    /// When a model was asked whose answer was not read yet.
+    asked: Option<Timestamp>,
+    /// How many events and words there are.
+    n: u32,
+}
+
+impl Reader {
+    fn row(&mut self, row: &Evidence) {
+        let is_silent = row.text.is_empty();
+        self.asked = None;
+        let word = match row.kind.as_str() {
+            "call_begun" | "question_begun" | "review_begun" => {
+                self.asked = Some(row.at);
+                ""
+            }
+            "call_paid" if is_silent => "A model answered.",
+            "not_kept" if is_silent => "A model answered, and its answer was not kept.",
+            "review_booked" => "The call of a reviewer ended.",
+            "call_failed" => "A call of a model failed.",
+            "held" => "It waited for a model.",
+            "stopped" => "It was stopped there.",
+            _ => "",
+        };
+        if !word.is_empty() {
+            self.word(row.at, word);
+        }
+        let mut piece = Piece::None;
+        for line in row.text.split('\n').filter(|_| !is_silent) {
+            piece = self.line(row, line, piece);
+        }
+        self.close(row, piece);
+    }
+
+    /// Reads a line that begins something, or goes on with what the lines before it began.
+    fn line(&mut self, row: &Evidence, line: &str, piece: Piece) -> Piece {
+        // Where not even its first part can be read, it is an answer all the same.
+        let is_cut =
+            matches!(row.kind.as_str(), "call_paid" | "last_word" | "stopped" | "call_failed")
+                && line.starts_with('[');
+        if let Some((parts, is_whole)) = answer(line).or(is_cut.then(|| (Vec::new(), false))) {
+            self.close(row, piece);
+            self.open.extend(parts.iter().filter_map(|part| match part {
+                Part::ToolCall { id, name, .. } => Some((id.clone(), name.clone())),
+                _ => None,
+            }));
+            self.asks(row, &parts);
+            if !is_whole {
+                self.word(row.at, CUT);
+            }
+            return Piece::None;
+        }
+        if line.starts_with('{')
+            && let Ok(event) = serde_json::from_str::<EventKind>(line)
+        {
+            self.close(row, piece);
+            self.event(row, event);
+            return Piece::None;
+        }
+        if let Some((tool, text)) = line.split_once(": ")
+            && (self.knows(tool) || (matches!(piece, Piece::None) && is_tool(row, tool)))
+        {
+            self.close(row, piece);
+            return Piece::Result { tool: tool.to_owned(), text: text.to_owned() };
+        }
+        match piece {
+            Piece::Result { tool, text } => Piece::Result { tool, text: format!("{text}\n{line}") },
+            Piece::Notice(text) => Piece::Notice(format!("{text}\n{line}")),
+            Piece::None if row.kind == "step_begun" || self.knows(line) => {
+                self.begun(row, line);
+                Piece::None
+            }
+            // Of an event that was cut off nothing can be read.
+            Piece::None if line.starts_with("{\"") => Piece::None,
+            Piece::None => Piece::Notice(line.to_owned()),
+        }
+    }
+
+    /// Writes down what the lines before have told.
+    fn close(&mut self, row: &Evidence, piece: Piece) {
+        match piece {
+            Piece::None => {}
+            Piece::Notice(text) => self.event(row, EventKind::Notice { text }),
+            Piece::Result { tool, text } => {
+                let call_id = self.call(row, &tool);
+                self.open.retain(|(id, _)| *id != call_id);
+                let failed = text.starts_with("Error(") || text.starts_with("Error: ");
+                let status = if failed { CallStatus::Error } else { CallStatus::Ok };
+                let (result, paths) = (Body::Inline(text), Vec::new());
+                let (name, seq) = (tool, None);
+                let (step, millis) = (0, 0);
+                let ended = EventKind::ToolFinished {
+                    step,
+                    call_id,
+                    name,
+                    status,
+                    result,
+                    millis,
+                    paths,
+                    seq,
+                };
+                self.event(row, ended);
+            }
+        }
+    }
+
+    fn begun(&mut self, row: &Evidence, tool: &str) {
+        let (call_id, name) = (self.call(row, tool), tool.to_owned());
+        self.event(row, EventKind::ToolStarted { step: 0, call_id, name, file: None });
+    }
+
+    /// Whether a call of this tool has no answer yet.
+    fn knows(&self, tool: &str) -> bool {
+        self.open.iter().any(|(_, name)| name == tool)
+            || self.before.iter().any(|call| call.name == tool)
+    }
+
+    /// The id of the call of a tool that comes next: one that came, else one of the run itself, else one of its own.
+    fn call(&mut self, row: &Evidence, tool: &str) -> String {
+        if let Some((id, _)) = self.open.iter().find(|(_, name)| name == tool) {
+            return id.clone();
+        }
+        let found = self.before.iter().position(|call| call.name == tool);
+        let call = found.and_then(|at| self.before.remove(at));
+        let id = match call {
+            Some(ToolCall { call_id: id, name, arguments, .. }) => {
+                self.asks(row, &[Part::ToolCall { id: id.clone(), name, arguments }]);
+                id
+            }
+            None => format!("late-{}", self.n),
+        };
+        self.open.push((id.clone(), tool.to_owned()));
+        id
+    }
+
+    fn asks(&mut self, row: &Evidence, parts: &[Part]) {
+        // ok: parts that were read can be written down.
+        let parts = Body::Inline(serde_json::to_string(parts).unwrap_or_default());
+        let stop = if row.kind == "stopped" { "stopped" } else { "" }.to_owned();
+        let (call, input_tokens, output_tokens) = (0, 0, 0);
+        let (billed_micros, millis) = (None, 0);
+        let asked = EventKind::Assistant {
+            call,
+            parts,
+            stop,
+            input_tokens,
+            output_tokens,
+            billed_micros,
+            millis,
+        };
+        self.event(row, asked);
+    }
+
+    fn event(&mut self, row: &Evidence, kind: EventKind) {
+        let (session, n, run, at) = (SessionId::from_bytes([0; 16]), self.n, row.run, row.at);
+        self.events.push(SessionEvent { session, n, run: Some(run), at, kind });
+        self.n += 1;
+    }
+
+    fn word(&mut self, at: Timestamp, text: &'static str) {
+        self.words.push((self.n, at, text));
+        self.n += 1;
+    }
+}
+
+/// What the lines that were read last belong to.
+enum Piece {
+    None,
+    Notice(String),
+    Result { tool: String, text: String },
+}
+
+/// Whether what stands in front of a colon is the tool whose result follows.
+fn is_tool(row: &Evidence, word: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    row.kind == "results" && !word.is_empty() && word.chars().all(plain)
+}
+
+/// The parts of an answer that are whole, and whether all are; none where a line is no answer.
+fn answer(line: &str) -> Option<(Vec<Part>, bool)> {
+    let mut rest = line.strip_prefix('[')?;
+    let tagged = |name: &&str| {
+        let tag = rest.strip_prefix("{\"").and_then(|rest| rest.strip_prefix(*name));
+        tag.is_some_and(|rest| rest.starts_with("\":"))
+    };
+    if rest != "]" && !PARTS.iter().any(tagged) {
+        return None;
+    }
+    let mut parts = Vec::new();
+    loop {
+        let mut stream = Deserializer::from_str(rest).into_iter::<Part>();
+        let Some(Ok(part)) = stream.next() else { return Some((parts, rest == "]")) };
+        parts.push(part);
+        rest = rest.get(stream.byte_offset()..).unwrap_or_default();
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => return Some((parts, rest == "]")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CUT, Came, in_words, told};
+    use crate::runs::model::{CallStatus, EventKind, Evidence};
+    use crate::runs::queries::steps::{CallState, Step, ToolCall, What};
+    use providers::model::Part;
+    use store::Record as _;
+
+    fn row(kind: &str, text: String) -> Evidence {
+        Evidence { kind: kind.to_owned(), text, ..Evidence::sample() }
+    }
+
+    fn parts(parts: &[Part]) -> String {
+        serde_json::to_string(parts).unwrap()
+    }
+
+    fn step(came: &Came) -> Option<&Step> {
+        match came {
+            Came::Step(step) => Some(step),
+            Came::Word(..) => None,
+        }
+    }
+
+    fn calls(all: &[Came]) -> Vec<&ToolCall> {
+        let call = |step| match step {
+            &Step { what: What::Tool(ref call), .. } => Some(&**call),
+            _ => None,
+        };
+        all.iter().filter_map(step).filter_map(call).collect()
+    }
+
+    fn result(call: &ToolCall) -> &str {
+        call.result.as_ref().map_or("", |(body, _)| body.head())
+    }
+
+    #[test]
+    fn what_was_kept_as_text_becomes_steps_again() {
+        let asked = [
+            Part::text("I look."),
+            Part::call("a", "read", "{\"path\":\"x\"}"),
+            Part::call("b", "exec", "{\"command\":\"ls\"}"),
+        ];
+        let seen = EventKind::FilesSeen { files: Vec::new() };
+        let seen = serde_json::to_string(&seen).unwrap();
+        let rows = [
+            row("call_begun", String::new()),
+            row("call_paid", parts(&asked)),
+            row("step_begun", "exec".into()),
+            row(
+                "results",
+                format!("read: [1, 2]\nnote: {{\nexec: [exit code 0]\n{{\"a\":1}}\n{seen}"),
+            ),
+            row("step_begun", "write".into()),
+            row("call_begun", String::new()),
+        ];
+        let all = told(&rows, &[]);
+        let calls = calls(&all);
+        let names: Vec<_> = calls.iter().map(|call| (call.name.as_str(), call.state)).collect();
+        let ok = CallState::Ended(CallStatus::Ok);
+        let unknown = CallState::Ended(CallStatus::Unknown);
+        assert_eq!(names, [("read", ok), ("exec", ok), ("write", unknown)], "{all:?}");
+        assert_eq!(calls[0].arguments, "{\"path\":\"x\"}");
+        assert_eq!(
+            (result(calls[0]), result(calls[1])),
+            ("[1, 2]\nnote: {", "[exit code 0]\n{\"a\":1}")
+        );
+        assert_eq!(step(&all[0]).map(|step| &step.what), Some(&What::Said("I look.".into())));
+        assert!(
+            matches!(all.last(), Some(Came::Word(_, text)) if text.starts_with("A model was asked"))
+        );
+        assert_eq!(all.len(), 5, "{all:?}");
+    }
+
+    #[test]
+    fn a_result_joins_the_call_of_its_run_that_had_none() {
+        let asked = parts(&[Part::call("a", "task_get", "{\"task\":\"MC-1\"}")]);
+        let before = told(&[row("call_paid", asked)], &[]);
+        let open = step(&before[0]).expect("a step").clone();
+        let all =
+            told(&[row("results", "task_get: Error(not_found): there is none".into())], &[open]);
+        let calls = calls(&all);
+        assert_eq!(calls.len(), 1, "{all:?}");
+        assert_eq!(calls[0].arguments, "{\"task\":\"MC-1\"}");
+        assert_eq!(calls[0].state, CallState::Ended(CallStatus::Error));
+    }
+
+    #[test]
+    fn what_was_cut_off_is_never_shown_as_it_was_stored() {
+        let long = parts(&[Part::text("Half."), Part::call("a", "write", "{\"content\":\"äöü\"}")]);
+        for end in (0..long.len()).filter(|end| long.is_char_boundary(*end)) {
+            let row = row("call_paid", long[..end].to_owned());
+            let words = in_words(&row);
+            assert!(!words.contains('{') && !words.contains("Text"), "{end}: {words}");
+            assert!(end == 0 || words.contains(CUT), "{end}: {words}");
+        }
+        assert_eq!(in_words(&row("call_paid", long)), "Half.\nNext: write");
+        let event = EventKind::Committed { commit: "ab".into(), files: 1 };
+        let event = serde_json::to_string(&event).unwrap();
+        assert_eq!(in_words(&row("events", event[..event.len() - 3].to_owned())), "");
+        assert_eq!(in_words(&row("events", event)), "Files were committed.");
+        assert_eq!(in_words(&row("told", "Be\nbrief.".into())), "Be\nbrief.");
+    }
 }

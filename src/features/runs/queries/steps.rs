@@ -68,6 +68,23 @@ pub struct ToolCall {
     pub pictures: Vec<u32>,
 }
 
+impl ToolCall {
+    /// One that the model asks for.
+    fn planned(call_id: String, name: String, arguments: String) -> Self {
+        Self {
+            call_id,
+            step: 0,
+            name,
+            arguments,
+            state: CallState::Planned,
+            result: None,
+            paths: Vec::new(),
+            file: None,
+            pictures: Vec::new(),
+        }
+    }
+}
+
 /// What a step is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
@@ -153,12 +170,7 @@ pub enum What {
     /// Somebody who runs the workspace looked at the private conversation.
     Looked(Actor),
     /// A tool answered after its run was ended or put back without it.
-    Late {
-        /// The tool.
-        name: String,
-        /// What it said.
-        result: Body,
-    },
+    Late(Box<ToolCall>),
     /// Models read a summary in place of what came before.
     Compacted(Box<(String, Compaction)>),
     /// It was tried, and the conversation stays as it is.
@@ -269,13 +281,8 @@ impl Steps {
                     held: self.held,
                     millis,
                 };
-                let text = match &parts {
-                    Body::Inline(text) => Some(text.clone()),
-                    Body::Blob { .. } => whole(&parts),
-                };
-                let parts = text.and_then(|text| serde_json::from_str(&text).ok());
                 let like = Step { cut: cut_off(&stop), ..step(What::Notice(String::new())) };
-                self.answer(&like, parts.unwrap_or_default());
+                self.answer(&like, parts_in(&parts, whole));
                 self.book(n, spent);
                 return;
             }
@@ -315,7 +322,11 @@ impl Steps {
             EventKind::LeftOut { files } => What::LeftOut(files),
             EventKind::Prompted { parts } => What::Prompted(parts),
             EventKind::Looked { by } => What::Looked(by),
-            EventKind::Late { name, result, .. } => What::Late { name, result },
+            EventKind::Late { call_id, name, status, result, paths, .. } => {
+                let call = ToolCall { paths, ..self.late(call_id, name) };
+                let (state, result) = (CallState::Ended(status), Some((result, n)));
+                What::Late(Box::new(ToolCall { state, result, ..call }))
+            }
             EventKind::CompactionStarted { .. } => {
                 self.compacting = true;
                 return;
@@ -377,17 +388,9 @@ impl Steps {
             let what = match part {
                 Part::Thinking { text, .. } if !text.trim().is_empty() => What::Thought(text),
                 Part::Text { text } if !text.trim().is_empty() => What::Said(text),
-                Part::ToolCall { id, name, arguments } => What::Tool(Box::new(ToolCall {
-                    call_id: id,
-                    step: 0,
-                    name,
-                    arguments,
-                    state: CallState::Planned,
-                    result: None,
-                    paths: Vec::new(),
-                    file: None,
-                    pictures: Vec::new(),
-                })),
+                Part::ToolCall { id, name, arguments } => {
+                    What::Tool(Box::new(ToolCall::planned(id, name, arguments)))
+                }
                 _ => continue,
             };
             count += 1;
@@ -423,21 +426,32 @@ impl Steps {
             _ => false,
         };
         let at = self.all.iter().rposition(open).unwrap_or_else(|| {
-            self.all.push(step(What::Tool(Box::new(ToolCall {
-                call_id: call_id.to_owned(),
-                step: 0,
-                name: name.to_owned(),
-                arguments: String::new(),
-                state: CallState::Planned,
-                result: None,
-                paths: Vec::new(),
-                file: None,
-                pictures: Vec::new(),
-            }))));
+            let (call_id, name) = (call_id.to_owned(), name.to_owned());
+            let call = ToolCall::planned(call_id, name, String::new());
+            self.all.push(step(What::Tool(Box::new(call))));
             self.all.len() - 1
         });
         &mut self.all[at]
     }
+
+    /// A call that is answered too late, with what it was given as far as that is known.
+    fn late(&self, call_id: String, name: String) -> ToolCall {
+        let given = |step: &Step| match &step.what {
+            What::Tool(call) if call.call_id == call_id => Some(call.arguments.clone()),
+            _ => None,
+        };
+        let arguments = self.all.iter().rev().find_map(given).unwrap_or_default();
+        ToolCall::planned(call_id, name, arguments)
+    }
+}
+
+/// The parts of an answer; none where they cannot be read.
+fn parts_in(body: &Body, whole: &dyn Fn(&Body) -> Option<String>) -> Vec<Part> {
+    let text = match body {
+        Body::Inline(text) => Some(text.clone()),
+        Body::Blob { .. } => whole(body),
+    };
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 /// The events of a run, oldest first.

@@ -67,7 +67,7 @@ pub(super) struct LateOut {
     number: u64,
     /// What kind of write, in a word.
     kind: String,
-    /// What it says.
+    /// What it says, in words.
     text: String,
     /// When it was written there, by the clock of that machine.
     at: String,
@@ -81,8 +81,8 @@ impl LateOut {
         let all = evidence::of_run(tx, run.id)?.into_iter();
         let out = all.map(|one| Self {
             number: one.number,
+            text: evidence::in_words(&one),
             kind: one.kind,
-            text: one.text,
             at: one.at.to_string(),
             came_at: one.came_at.to_string(),
         });

@@ -1,37 +1,60 @@
-//! What a machine said of a run after that was taken from it.
+//! What a machine said of a run after that was taken from it, as steps like those of the run.
 
-use features::runs::model::{Evidence, Run};
-use features::runs::queries::evidence;
-use kernel::text::ellipsis;
+use std::collections::HashMap;
+
+use askama::Template;
+
+use features::runs::model::{RUN_EVIDENCE, RUNS, Run};
+use features::runs::queries::evidence::{self, Came};
+use features::runs::queries::steps::Steps;
 use store::{ReadExt, StoreError};
-use web::time::RelTime;
+use web::live::Live;
+use web::parts::Face;
 
 use super::look::Look;
+use super::steps::{Drawing, Shape, StepView};
+use super::tools::{Line as DiffLine, Piece as Detail};
 
-/// So many characters are shown of each; the API has all.
-const SHOWN: usize = 600;
+/// So many steps are shown; the API has all.
+const SHOWN: usize = 60;
 
-/// One thing that it said.
+/// All that it said; a region of the run page.
+#[derive(Template)]
+#[template(path = "runs/_late.html")]
 pub(super) struct Late {
-    pub text: String,
-    pub at: RelTime,
+    live: Live,
+    steps: Vec<StepView>,
+    /// How many more there are.
+    more: usize,
 }
 
-/// All of a run.
-pub(super) fn of(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Late>, StoreError> {
-    let all = evidence::of_run(tx, run.id)?.into_iter();
-    Ok(all.map(|one| Late { at: look.time(one.at), text: words(one) }).collect())
-}
-
-fn words(one: Evidence) -> String {
-    let what = match one.kind.as_str() {
-        "call_begun" | "question_begun" | "review_begun" => "A model was asked.",
-        "call_paid" if one.text.is_empty() => "A model answered.",
-        "review_booked" => "A reviewer answered.",
-        "call_failed" => "A call of a model failed.",
-        "step_begun" => "A call was begun:",
-        "held" => "It waited for a model.",
-        _ => "",
-    };
-    ellipsis(format!("{what} {}", one.text).trim(), SHOWN)
+impl Late {
+    pub fn read(
+        tx: &impl ReadExt,
+        look: &Look<'_>,
+        run: &Run,
+        steps: &Steps,
+        (href, face): (&str, &Face),
+    ) -> Result<Self, StoreError> {
+        let drawing = Drawing {
+            look,
+            agent: face.clone(),
+            href: href.to_owned(),
+            alone: false,
+            over: false,
+            start: None,
+            again: None,
+            shots: HashMap::new(),
+            last: String::new(),
+        };
+        let all = evidence::told(&evidence::of_run(tx, run.id)?, &steps.all);
+        let more = all.len().saturating_sub(SHOWN);
+        let view = |came: Came| match came {
+            Came::Step(step) => drawing.aside(tx, &step),
+            Came::Word(at, text) => Ok(drawing.word(at, text)),
+        };
+        let steps = all.into_iter().take(SHOWN).map(view).collect::<Result<_, _>>()?;
+        let live = Live::new(href).record(RUNS.name, run.id);
+        Ok(Self { live: live.table(RUN_EVIDENCE.name), steps, more })
+    }
 }

@@ -14,7 +14,7 @@ use features::connections::model::Connection;
 use features::connections::queries as connections;
 use features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use features::inbox::model::Item;
-use features::runs::model::{BRANCHES, HALTS, OUTSIDE, RUN_EVIDENCE, RUNS, Run, Session};
+use features::runs::model::{BRANCHES, HALTS, OUTSIDE, RUNS, Run, Session};
 use features::runs::queries::questions::{self, Card};
 use features::runs::queries::steps::{Steps, What};
 use features::runs::queries::{self, steps as reading, talk, words};
@@ -41,7 +41,7 @@ use web::time::RelTime;
 use super::below::{self, Below};
 use super::facts::{self, Fact};
 use super::lane::{Helpers, Lane};
-use super::late::{self, Late};
+use super::late::Late;
 use super::lineage::{self, Kin};
 use super::look::Look;
 use super::nested;
@@ -134,8 +134,6 @@ struct Rail {
     details: Vec<(&'static str, String, String)>,
     /// What its conversation has read from outside first, and where a person trusts it.
     outside: Option<(String, Option<String>)>,
-    /// What its machine said after it was taken from that.
-    late: Vec<Late>,
     /// Where all of it stands as it is kept: to look at, to take along.
     record: (String, String),
 }
@@ -166,6 +164,8 @@ struct Show {
     agent: Option<(String, String)>,
     head: Head,
     list: StepList,
+    /// What its machine said after it was taken from that.
+    late: Late,
     rail: Rail,
     queue: Queue,
     steer: Option<(String, String)>,
@@ -178,6 +178,7 @@ struct Show {
 struct Parts {
     head: Head,
     list: StepList,
+    late: Late,
     rail: Rail,
     queue: Queue,
     agent_name: String,
@@ -203,13 +204,16 @@ pub(super) async fn show(
     if hx.wants("run-steps") {
         return html::fragment(&parts.list);
     }
+    if hx.wants("run-late") {
+        return html::fragment(&parts.late);
+    }
     if hx.wants("run-rail") {
         return html::fragment(&parts.rail);
     }
     if hx.wants("run-queue") {
         return html::fragment(&parts.queue);
     }
-    let Parts { head, list, rail, queue, agent_name, live } = parts;
+    let Parts { head, list, late, rail, queue, agent_name, live } = parts;
     // What is said to one that broke off lets it go on.
     let action = match &head.onward {
         _ if live => Some(ws.url(&format!("runs/{}/say", run.name()))),
@@ -220,7 +224,20 @@ pub(super) async fn show(
     let modes = if live { super::queue::choices(QueueMode::Steer) } else { Vec::new() };
     let name = run.name();
     let key = ws.app.clock.now().as_millisecond();
-    html::page(&Show { shell, name, title, agent, head, list, rail, queue, steer, modes, key })
+    html::page(&Show {
+        shell,
+        name,
+        title,
+        agent,
+        head,
+        list,
+        late,
+        rail,
+        queue,
+        steer,
+        modes,
+        key,
+    })
 }
 
 /// The run of this name, if the person may look at it.
@@ -251,12 +268,13 @@ fn parts(
     let works = run.state == RunState::Running;
     let face = agent.as_ref().map_or_else(Face::nobody, |agent| look.agent(agent, works));
     let list = list(tx, &look, run, &steps, (&href, &face), from.first(&steps))?;
+    let late = Late::read(tx, &look, run, &steps, (&href, &face))?;
     let rail = rail(tx, &look, run, &steps, &href)?;
     let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
     let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| look.called(&agent));
     let queue = Queue::read(tx, &look, run)?;
     let live = run.is_live() && look.may_chat && talk::may_speak(tx, run, look.me)?;
-    Ok(Parts { head, list, rail, queue, agent_name, live })
+    Ok(Parts { head, list, late, rail, queue, agent_name, live })
 }
 
 fn list(
@@ -441,10 +459,7 @@ fn rail(
     let lift = look.may_approve.then(|| format!("{href}/outside/lift"));
     let outside = trust::heeded(tx, &[run.agent], run.session)?.map(|read| (read, lift));
     let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
-    let live = live
-        .table(RUN_EVIDENCE.name)
-        .record(OUTSIDE.name, run.session)
-        .record(TRUST_MODES.name, run.agent);
+    let live = live.record(OUTSIDE.name, run.session).record(TRUST_MODES.name, run.agent);
     let (below, live) = below::of(tx, look, run, live)?;
     let reverts = reverts(tx, look, run)?;
     let slug = tx.get::<Agent>(run.agent)?.map(|agent| agent.slug).unwrap_or_default();
@@ -453,7 +468,6 @@ fn rail(
     let record = (format!("{href}/events"), format!("{href}/export"));
     let makeup = format!("{href}/context");
     Ok(Rail {
-        late: late::of(tx, look, run)?,
         live,
         below,
         files,

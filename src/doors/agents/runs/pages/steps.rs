@@ -191,7 +191,7 @@ impl Drawing<'_, '_> {
                 view.what = format!("{what}; the run goes on from its last step.");
             }
             What::Looked(by) => (view.icon, view.verb) = self.looked(tx, *by)?,
-            What::Late { name, result } => self.late(&mut view, name, (result, step.event)),
+            What::Late(call) => self.late(&mut view, call),
             What::Prompted(parts) => {
                 (view.icon, view.verb) = ("doc", "Prompt".to_owned());
                 view.shape = Shape::Prompt(Prompt::of(parts));
@@ -329,11 +329,21 @@ impl Drawing<'_, '_> {
         Some((format!("{}/steps/{event}/raw", self.href), format::size(len)))
     }
 
-    fn late(&self, view: &mut StepView, name: &str, (result, event): (&Body, u32)) {
+    fn late(&self, view: &mut StepView, call: &ToolCall) {
+        self.tool(view, call);
         (view.icon, view.tone) = ("clock", "warn");
-        view.verb = format!("{name} answered too late, and the agent has not read it:");
-        view.raw = self.whole(result, event);
-        view.shape = quiet(&head_tail(result.head(), SHOWN, "\n\n[…]\n\n"));
+        view.unseen = "This came too late: the agent has not read it.";
+    }
+
+    /// A step that no event of the run tells: what is said of it stands nowhere else.
+    pub fn aside(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
+        let view = self.view(tx, step)?;
+        Ok(StepView { raw: None, pictures: Vec::new(), page: None, unseen: "", ..view })
+    }
+
+    /// A sentence that is no step.
+    pub fn word(&self, at: Timestamp, text: &str) -> StepView {
+        StepView { verb: text.to_owned(), at: self.look.time(at), ..self.blank("") }
     }
 
     fn input(
