@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Ws;
 use crate::downstream::{Out, PATIENCE, Questions, Tell, Told, silent};
+use crate::troubles::{Known, News, Report, Trouble};
 use crate::upstream::{Desk, Refusal};
 
 /// What a host is at.
@@ -71,6 +72,8 @@ struct All {
     desk: RwLock<Option<Arc<dyn Desk>>>,
     /// Whom home has turned away because its program speaks otherwise: when, and what it was told.
     odds: Mutex<HashMap<Of, (Timestamp, String)>>,
+    /// What hosts say of themselves. It outlives a link, so that a line that breaks tells nothing twice.
+    known: Mutex<HashMap<Of, Known>>,
     /// Counts links that came and went.
     moves: watch::Sender<u64>,
 }
@@ -154,7 +157,44 @@ impl Hosts {
         odds.filter(|(at, _)| now <= *at + KNOCKS).map(|(_, told)| told)
     }
 
-    /// Counts links that came and went, of all workspaces.
+    /// A host says how it is; gives what people are to be told of that, until they [were](Self::are_told).
+    pub fn reports(&self, ws: WorkspaceId, gateway: GatewayId, report: Report) -> News {
+        let news = self.0.known.lock().entry((ws, gateway)).or_default().hear(report);
+        if news != News::Same {
+            self.0.moves.send_modify(|count| *count += 1);
+        }
+        news
+    }
+
+    /// People were told what is wrong with a host.
+    pub fn are_told(&self, ws: WorkspaceId, gateway: GatewayId) {
+        if let Some(known) = self.0.known.lock().get_mut(&(ws, gateway)) {
+            known.are_told();
+        }
+    }
+
+    /// What a host said of itself is of no interest any more.
+    pub fn forgets(&self, ws: WorkspaceId, gateway: GatewayId) {
+        self.0.known.lock().remove(&(ws, gateway));
+    }
+
+    /// What a host says of itself; none when it is not linked.
+    #[must_use]
+    pub fn report(&self, ws: WorkspaceId, gateway: GatewayId) -> Option<Report> {
+        let is_linked = self.is_linked(ws, gateway);
+        let known = self.0.known.lock();
+        known.get(&(ws, gateway)).filter(|_| is_linked).map(|known| known.report().clone())
+    }
+
+    /// What is wrong with a host that is linked.
+    #[must_use]
+    pub fn troubles(&self, ws: WorkspaceId, gateway: GatewayId) -> Vec<Trouble> {
+        let is_linked = self.is_linked(ws, gateway);
+        let known = self.0.known.lock();
+        known.get(&(ws, gateway)).filter(|_| is_linked).map(Known::troubles).unwrap_or_default()
+    }
+
+    /// Counts links that came and went, of all workspaces, and beats with news.
     #[must_use]
     pub fn moves(&self) -> watch::Receiver<u64> {
         self.0.moves.subscribe()

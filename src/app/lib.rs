@@ -23,6 +23,7 @@ pub mod paths;
 mod panics;
 pub mod proofs;
 pub mod tickets;
+pub mod troubles;
 pub mod upstream;
 
 use std::future::Future;

@@ -153,6 +153,16 @@ fn told(one: &Value) -> Vec<String> {
     let count = one["runs_30_days"].as_u64().unwrap_or_default();
     let billed = one["billed_30_days_micros"].as_i64().unwrap_or_default();
     let runs = format::count(count, "run", "runs");
+    let troubles = one["troubles"].as_array().into_iter().flatten();
+    let troubles: Vec<&str> = troubles.map(|trouble| word(trouble, "told")).collect();
+    let waits = match one["link"]["unsent"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(unsent) => format::count(unsent, "change", "changes"),
+    };
+    let broke = match word(&one["link"], "broke_why") {
+        "" => String::new(),
+        why => format!("{}: {why}", moment(&one["link"], "broke_at")),
+    };
     let did = format!("{runs}, {} billed", format::money(billed));
     for (name, text) in [
         ("agents", words("agents")),
@@ -161,6 +171,9 @@ fn told(one: &Value) -> Vec<String> {
         ("address", address),
         ("version", word(one, "version").to_owned()),
         ("link", word(&one["link"], "told").to_owned()),
+        ("trouble", troubles.join(" ")),
+        ("waits to be sent", waits),
+        ("no link before that", broke),
         ("turned away", word(one, "turned_away").to_owned()),
         ("system", word(one, "system").to_owned()),
         ("fingerprint", word(one, "fingerprint").to_owned()),

@@ -162,6 +162,8 @@ struct GatewayView {
     link: Option<LinkView>,
     /// What its program is told, where that is another than this one can talk to.
     turned_away: Option<String>,
+    /// What is wrong with its machine, as that said last; empty while it is not linked.
+    troubles: Vec<TroubleView>,
     #[schemars(with = "Option<String>")]
     last_seen_at: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
@@ -189,12 +191,47 @@ struct LinkView {
     behind: u64,
     /// The same in words.
     told: String,
+    /// How many writes of its runs wait to be sent here.
+    unsent: u64,
+    /// How far its clock is ahead of this one, in milliseconds.
+    clock_ms: Option<i64>,
+    /// When it last had no link.
+    #[schemars(with = "Option<String>")]
+    broke_at: Option<Timestamp>,
+    /// Why it had none, as it says itself.
+    broke_why: Option<String>,
+}
+
+/// Something that is wrong with the machine of a gateway.
+#[derive(Serialize, JsonSchema)]
+struct TroubleView {
+    /// `disk_full`, `clock`, `stuck` or `unsent`.
+    kind: &'static str,
+    /// The same as a sentence.
+    told: String,
 }
 
 impl LinkView {
     fn of(ws: &Ws, one: &Gateway) -> Option<Self> {
         let (linked, head) = (ws.app.hosts.linked(ws.id, one.id)?, ws.store.head().seq);
-        Some(Self { since: linked.since, behind: linked.behind(head), told: reach(&linked, head) })
+        let report = ws.app.hosts.report(ws.id, one.id).unwrap_or_default();
+        let (broke_at, broke_why) = report.broke.unzip();
+        Some(Self {
+            since: linked.since,
+            behind: linked.behind(head),
+            told: reach(&linked, head),
+            unsent: report.unsent,
+            clock_ms: report.clock_ms,
+            broke_at,
+            broke_why,
+        })
+    }
+}
+
+impl TroubleView {
+    fn of(ws: &Ws, one: &Gateway) -> Vec<Self> {
+        let all = ws.app.hosts.troubles(ws.id, one.id).into_iter();
+        all.map(|trouble| Self { kind: trouble.word(), told: trouble.told(&one.label) }).collect()
     }
 }
 
@@ -216,6 +253,7 @@ fn view(
         billed_30_days_micros: lately.map(|lately| lately.billed(one.id)),
         link: LinkView::of(ws, &one),
         turned_away: app.hosts.odds(ws.id, one.id, app.clock.now()),
+        troubles: TroubleView::of(ws, &one),
         health: standing.health,
         slow: standing.is_slow,
         local,

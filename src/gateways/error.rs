@@ -2,6 +2,7 @@
 
 use crypto::keyring::SealError;
 use features::jobs::rules::JobError;
+use features::notifications::rules::NotificationError;
 use features::runs::rules::RunError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
@@ -62,6 +63,15 @@ impl From<RunError> for GatewayError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<NotificationError> for GatewayError {
+    fn from(error: NotificationError) -> Self {
+        match error {
+            NotificationError::Store(error) => Self::Store(error),
             other => Self::Refused(other.to_string()),
         }
     }

@@ -10,9 +10,9 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::frame::{
-    Ack, Answer, Beat, Blob, Branch, Command, Control, Feed, GitHave, GitPack, Goodbye, Grant,
-    Have, KeyAck, KeyPush, KeyRevoke, LeaseLost, Log, Outcome, RunAccept, RunOffer, RunRefuse,
-    Running, Scope, SnapshotBegin, SnapshotEnd, SnapshotRows, Welcome, Withdraw,
+    Ack, Answer, Beat, Blob, Branch, Broke, Command, Control, Feed, GitHave, GitPack, Goodbye,
+    Grant, Have, KeyAck, KeyPush, KeyRevoke, LeaseLost, Log, Outcome, RunAccept, RunOffer,
+    RunRefuse, Running, Scope, SnapshotBegin, SnapshotEnd, SnapshotRows, Welcome, Withdraw,
 };
 use super::handshake::{Fresh, answered, knocked};
 use super::pipe::{Faults, faulty};
@@ -135,6 +135,7 @@ fn of_mirror() -> [Frame; 8] {
             version: "0.1.0".to_owned(),
             runs: vec![run()],
             clock_ms: 5,
+            ..Beat::default()
         }),
         Frame::SnapshotBegin(SnapshotBegin {
             scope: scope.clone(),
@@ -233,4 +234,27 @@ fn frames_change_only_with_the_number_of_the_wire() {
         let encoded = Bytes::from(frame.encode().unwrap()).slice(HEAD..);
         assert_eq!(Frame::decode(encoded), Ok(Some(frame)));
     }
+}
+
+#[test]
+fn a_field_that_was_added_is_nothing_to_either_side_that_does_not_know_it() {
+    // Of a host that has nothing to say of it, and of one that does not know it.
+    let plain = Beat { cpu: 12, ..Beat::default() };
+    let line = shown(&Frame::Beat(plain.clone()));
+    for added in ["disk_full", "stuck", "unsent", "broke"] {
+        assert!(!line.contains(added), "{line}");
+    }
+    let broke = Some(Broke { at_ms: 5, why: "The line was cut.".to_owned() });
+    let full = Beat { disk_full: true, stuck: "x".to_owned(), unsent: 38, broke, ..plain.clone() };
+    let frame = Frame::Beat(full);
+    let encoded = Bytes::from(frame.encode().unwrap()).slice(HEAD..);
+    assert_eq!(Frame::decode(encoded), Ok(Some(frame.clone())));
+    // As a home reads it that knows less than the host: what it does not know is passed over.
+    let (number, fields) =
+        shown(&frame).split_once(' ').map(|(n, f)| (n.to_owned(), f.to_owned())).unwrap();
+    let later = fields.replacen('{', "{\"of_later\":[1],", 1);
+    let mut bytes = vec![number.parse().unwrap()];
+    bytes.extend(u32::try_from(later.len()).unwrap().to_be_bytes());
+    bytes.extend(later.as_bytes());
+    assert_eq!(Frame::decode(bytes.into()), Ok(Some(frame)));
 }

@@ -41,6 +41,7 @@ pub(crate) fn beat(folder: &Path, clock_ms: i64) -> Beat {
         version: VERSION.to_owned(),
         runs: Vec::new(),
         clock_ms,
+        ..Beat::default()
     }
 }
 

@@ -49,6 +49,10 @@ pub(crate) struct Now {
     pub(crate) is_paused: bool,
     /// What keeps it from laying what has come.
     pub(crate) trouble: Option<String>,
+    /// Whether that is that the disk has no room.
+    pub(crate) is_full: bool,
+    /// When there was last no link, and why.
+    pub(crate) broke: Option<(Timestamp, String)>,
 }
 
 impl Now {
@@ -63,6 +67,8 @@ impl Now {
             head: None,
             is_paused: false,
             trouble: None,
+            is_full: false,
+            broke: None,
         }
     }
 
@@ -75,8 +81,9 @@ impl Now {
         if self.is_linked {
             (self.is_linked, self.since) = (false, at);
         }
+        self.broke = Some((at, why.sentence.clone()));
         self.why = Some(why);
-        self.trouble = None;
+        (self.trouble, self.is_full) = (None, false);
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use app::downstream::{Tell, Told};
 use app::upstream::{Aside, Refusal, Upstream as _};
 use bytes::Bytes;
+use gateways::rules::outbox;
 use kernel::{AgentId, RunId, TypedId as _};
-use link::frame::{Ack, Command, Frame, Have, KeyAck, KeyPush, Log, Welcome};
+use link::frame::{Ack, Beat, Broke, Command, Frame, Have, KeyAck, KeyPush, Log, Welcome};
 use link::{LinkError, Linked, MAX_MESSAGE, Receiver, Sender, Session};
 use mirror::{Laid, MirrorError, Parcel, Standing};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use store::{StoreError, codec};
+use store::{Room, StoreError, codec};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
@@ -212,7 +213,9 @@ impl Replica {
             () = begins.notified() => {}
         }
         loop {
-            let beat = facts::beat(&self.0.folder, self.0.clock.now_ms());
+            let host = self.clone();
+            // ok: it looks at the machine and the disk, and nothing of that panics.
+            let Ok(beat) = tokio::task::spawn_blocking(move || host.beat()).await else { return };
             if sender.send(Frame::Beat(beat)).await.is_err() {
                 return;
             }
@@ -221,6 +224,20 @@ impl Replica {
                 _ = sender.over() => return,
                 () = sleep(BEAT) => {}
             }
+        }
+    }
+
+    /// How it is now. Blocking.
+    fn beat(&self) -> Beat {
+        let (store, now) = (self.0.mirror.store(), self.0.now.lock().clone());
+        let disk_full = now.is_full || store.room().is_some_and(Room::is_full);
+        Beat {
+            disk_full,
+            stuck: now.trouble.filter(|_| !disk_full).unwrap_or_default(),
+            // ok: a disk that cannot be read is told of by what needs it.
+            unsent: store.read(|snap| outbox::count(snap)).map_or(0, |count| count.writes),
+            broke: now.broke.map(|(at, why)| Broke { at_ms: at.as_millisecond(), why }),
+            ..facts::beat(&self.0.folder, self.0.clock.now_ms())
         }
     }
 
@@ -387,7 +404,8 @@ impl Talk<'_> {
             match laid {
                 Ok(Laid { again, put, dropped, .. }) => {
                     tracing::debug!(again, put, dropped, "laid");
-                    self.host.0.now.lock().trouble = None;
+                    let mut now = self.host.0.now.lock();
+                    (now.trouble, now.is_full) = (None, false);
                     return Ok(());
                 }
                 Err(MirrorError::Store(
@@ -409,6 +427,7 @@ impl Talk<'_> {
         let words = error.to_string();
         let is_new = {
             let mut now = self.host.0.now.lock();
+            now.is_full = matches!(error, StoreError::Full { .. });
             now.trouble.replace(words.clone()).as_ref() != Some(&words)
         };
         if is_new {

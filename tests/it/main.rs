@@ -45,6 +45,7 @@ mod cli_agents; // agents at the terminal
 mod ending; // the program is asked to end while agents are at work
 mod cli_secrets; // secrets at the terminal
 mod gateways; // machines that agents work on: who joins, what the command fetches, what people are told
+mod gateway_trouble; // what is wrong with a machine: shown, told once, over
 mod replica; // this machine as a host, with the real program: joins, goes on after kills, leaves
 mod joining; // the script of `/join` under dash: installed, run again, cut off, given what is hostile
 mod hosts; // home's side of the link: who is let in, what a host is sent, what is decided meanwhile

@@ -5,6 +5,7 @@ pub mod letters;
 use serde::Serialize;
 
 use crate::agents::queries::exposed;
+use crate::agents::queries::machines::Machines;
 use crate::agents::queries::repository;
 use crate::audit::queries::{Reach, VERIFY, VERIFY_BLOBS};
 use crate::backups::queries::{self as backups, damaged};
@@ -107,6 +108,7 @@ pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError
         masks(app),
         exposed_files(ws),
     ];
+    all.extend(gateways(ws)?);
     let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
     all.extend(misfit.map(|misfit| {
         let how = if misfit.whole { How::Down } else { How::Degraded };
@@ -236,6 +238,21 @@ fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
         }
     };
     Ok(part("work", "Work of agents", How::Ok, said))
+}
+
+/// The other machines that say that something is wrong with them.
+fn gateways(ws: &Ws) -> Result<Vec<Part>, StoreError> {
+    let machines = ws.read(|snap| Machines::read(snap))?;
+    let mut said = Vec::new();
+    for one in machines.all() {
+        let Some(gateway) = one.gateway else { continue };
+        let troubles = ws.app.hosts.troubles(ws.id, gateway);
+        let words: Vec<String> = troubles.iter().map(|trouble| trouble.told(&one.label)).collect();
+        if !words.is_empty() {
+            said.push(part("gateway", "Gateway", How::Degraded, words.join(" ")));
+        }
+    }
+    Ok(said)
 }
 
 /// Connections that somebody has to see to. One without a model yet is only new.

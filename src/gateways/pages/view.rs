@@ -57,6 +57,12 @@ pub(super) struct Block {
     pub(super) silent: Option<RelTime>,
     /// What its program is told, where that is another than this one can talk to.
     pub(super) odds: String,
+    /// What is wrong with it, as it said last.
+    pub(super) troubles: Vec<String>,
+    /// How much waits there to be sent.
+    pub(super) waits: String,
+    /// When it last had no link, and why.
+    pub(super) broke: Option<(RelTime, String)>,
     pub(super) is_asleep: bool,
     pub(super) meters: Vec<Meter>,
     pub(super) agents: Vec<Here>,
@@ -86,8 +92,14 @@ pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Blo
     };
     let is_fresh = standing.health == Health::Healthy;
     let linked = scene.ws.app.hosts.linked(scene.ws.id, one.id);
+    let (hosts, ws) = (&scene.ws.app.hosts, scene.ws.id);
+    let report = hosts.report(ws, one.id).unwrap_or_default();
+    let troubles = hosts.troubles(ws, one.id);
     let may = !is_here && one.status != Status::Revoked;
     Ok(Block {
+        troubles: troubles.iter().map(|trouble| trouble.told(&one.label)).collect(),
+        waits: report.waits(),
+        broke: report.broke.map(|(at, why)| (scene.time(at), why)),
         id: one.id.to_string(),
         href: scene.ws.url(&format!("{HERE}/{}", one.slug)),
         label: one.label.clone(),

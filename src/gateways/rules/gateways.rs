@@ -3,9 +3,10 @@
 use features::cards;
 use features::jobs::rules::give_up;
 use features::runs::rules::back::{self, Why};
-use kernel::{FieldError, GatewayId, RowAct};
+use kernel::{FieldError, GatewayId, NoticeKind, RowAct};
 use store::{StoreError, WriteTx};
 
+use super::trouble::settled;
 use super::{places, words};
 use crate::cards::GATEWAY;
 use crate::error::GatewayError;
@@ -102,6 +103,9 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
 
 /// Ends here what goes on at a gateway that is not let in any more: nothing is heard of its end.
 fn end_there(tx: &mut WriteTx<'_>, one: &Gateway, why: Why) -> Result<(), GatewayError> {
+    for kind in [NoticeKind::GatewayTrouble, NoticeKind::GatewayOffline] {
+        settled(tx, one.id, kind)?;
+    }
     back::take_all(tx, one.id, &one.label, why)?;
     for agent in queries::bound(tx, one.id)? {
         give_up(tx, agent)?;

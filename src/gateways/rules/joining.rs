@@ -7,6 +7,7 @@ use kernel::{About, GatewayId, Notice, NoticeKind, RecordId, RowAct, Timestamp, 
 use store::{ReadExt as _, WriteTx};
 
 use super::gateways::keep;
+use super::trouble::settled;
 use super::words;
 use crate::cards::{GATEWAY, TOKEN};
 use crate::error::GatewayError;
@@ -204,7 +205,7 @@ pub fn lied(tx: &mut WriteTx<'_>, id: GatewayId, what: &str) -> Result<(), Gatew
 }
 
 /// A notice about a gateway, for those who look after the workspace.
-fn notice(kind: NoticeKind, one: &Gateway, title: String) -> Notice {
+pub(super) fn notice(kind: NoticeKind, one: &Gateway, title: String) -> Notice {
     let about = About::Row(GATEWAY.table, RecordId::from_uuid(one.id.uuid()));
     Notice::new(kind, about, title).only().admins()
 }
@@ -233,18 +234,20 @@ pub fn hello(tx: &mut WriteTx<'_>, id: GatewayId, facts: &Facts) -> Result<Gatew
         silent_at: None,
         ..old.clone()
     };
-    back(tx, &old);
+    back(tx, &old)?;
     tx.put(&new)?;
     Ok(new)
 }
 
-/// Tells that a gateway is back of whose silence people were told.
-fn back(tx: &mut WriteTx<'_>, old: &Gateway) {
-    let Some(since) = old.silent_at else { return };
+/// Tells that a gateway is back of whose silence people were told: that is over.
+fn back(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
+    let Some(since) = old.silent_at else { return Ok(()) };
+    settled(tx, old.id, NoticeKind::GatewayOffline)?;
     let silent = tx.now().duration_since(since).as_mins().max(0);
     let body = format!("It was silent for {silent} minutes.");
     let title = format!("{} is back", old.label);
     tx.emit(notice(NoticeKind::GatewayOnline, old, title).body(body).event());
+    Ok(())
 }
 
 /// The word that a host sends every ten seconds. Nothing of it stands in the feed, unless the host is back from a
@@ -256,7 +259,7 @@ pub fn beat(tx: &mut WriteTx<'_>, id: GatewayId, load: &Load) -> Result<(), Gate
     let old = let_in(tx, id)?;
     heard(tx, id, load, None)?;
     if old.silent_at.is_some() || old.goodbye_at.is_some() {
-        back(tx, &old);
+        back(tx, &old)?;
         tx.put(&Gateway { silent_at: None, goodbye_at: None, ..old })?;
     }
     Ok(())

@@ -5,6 +5,7 @@ mod joining;
 pub mod outbox;
 mod places;
 mod tokens;
+mod trouble;
 mod words;
 
 use store::WriteTx;
@@ -21,6 +22,7 @@ pub use joining::{
 };
 pub use places::{answered, bind, bind_off_silent, forget_answers};
 pub use tokens::{NewToken, called, mint, revoke_token};
+pub use trouble::{tell_trouble, told};
 pub use words::labels_of;
 
 /// Keeps the key of the workspace, unless there is one; answers with the one that is kept.

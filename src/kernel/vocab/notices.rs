@@ -87,6 +87,8 @@ words! {
         Comment = "comment", "Comment";
         /// Somebody decided on work that the person delivered.
         DeliverableReviewed = "deliverable_reviewed", "Work reviewed";
+        /// A host of agents says that something is wrong with it.
+        GatewayTrouble = "gateway_trouble", "Gateway in trouble";
     }
 }
 
@@ -115,6 +117,7 @@ impl NoticeKind {
             | Self::AgentStalled
             | Self::GatewayOffline
             | Self::GatewayOnline
+            | Self::GatewayTrouble
             | Self::ProviderFailed
             | Self::ProviderExpiring
             | Self::PluginFailed

@@ -46,6 +46,32 @@ pub struct Beat {
     pub runs: Vec<RunId>,
     /// Its clock, in milliseconds since 1970.
     pub clock_ms: i64,
+    /// Whether its disk is too full to save what is sent.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub disk_full: bool,
+    /// What else keeps it from its work; empty for nothing.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub stuck: String,
+    /// So many writes of runs wait to be sent.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unsent: u64,
+    /// Why it last had no link.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub broke: Option<Broke>,
+}
+
+/// Why a host had no link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broke {
+    /// When that was, by its own clock, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// A sentence for people.
+    pub why: String,
+}
+
+/// Whether there is nothing to say: then a field is left out, and the frame is what it was before there was that field.
+fn is_none<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A snapshot begins.

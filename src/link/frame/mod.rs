@@ -2,6 +2,9 @@
 //!
 //! A frame is the number of its kind, the length of its fields, the fields as JSON, and what is left as bytes: rows,
 //! steps and pieces of files travel as they are. What others define is a JSON value or bytes that are opaque here.
+//!
+//! A field may be added without a new number of the wire where either side does without it: it is left out while it has
+//! nothing to say, and is nothing where it is left out. Readers pass over fields that they do not know.
 
 use bytes::{Buf as _, Bytes};
 use serde::Serialize;
@@ -14,9 +17,9 @@ use super::{CHUNK, MAX_MESSAGE, OVERHEAD};
 mod body;
 
 pub use body::{
-    Ack, Answer, Beat, Blob, Branch, Command, Control, Feed, GitHave, GitPack, Goodbye, Grant,
-    Have, KeyAck, KeyPush, KeyRevoke, LeaseLost, Log, Outcome, RunAccept, RunOffer, RunRefuse,
-    Running, Scope, SnapshotBegin, SnapshotEnd, SnapshotRows, Welcome, Withdraw,
+    Ack, Answer, Beat, Blob, Branch, Broke, Command, Control, Feed, GitHave, GitPack, Goodbye,
+    Grant, Have, KeyAck, KeyPush, KeyRevoke, LeaseLost, Log, Outcome, RunAccept, RunOffer,
+    RunRefuse, Running, Scope, SnapshotBegin, SnapshotEnd, SnapshotRows, Welcome, Withdraw,
 };
 
 /// What waits for the line, in the order in which it goes.

@@ -16,12 +16,14 @@ use tokio::time::{Instant, timeout};
 
 use app::Ws;
 use app::hosts::Line;
+use app::troubles::Report;
 use features::runs::model::Run;
 use features::usage::rules::{UsageError, grants};
 use gateways::error::GatewayError;
 use gateways::model::{GATEWAYS, Gateway, Load, Status};
 use gateways::{queries, rules};
-use kernel::{Actor, Cause, GatewayId, RunId};
+use kernel::time::from_ms;
+use kernel::{Actor, Cause, GatewayId, RunId, Timestamp};
 use link::frame::{Beat, Command, Control, Frame, Running};
 use link::{Accepted, LinkError, Receiver, Sender, Session};
 use mirror::{Have, Standing};
@@ -150,6 +152,9 @@ impl Host {
 
     /// Says goodbye where there is still somebody to hear it.
     async fn part(&self, end: End) {
+        if matches!(end, End::Said(REVOKED)) {
+            self.ws.app.hosts.forgets(self.ws.id, self.id);
+        }
         if let End::Said(why) = end
             && matches!(timeout(FAREWELL, self.sender.goodbye(why)).await, Ok(Ok(())))
         {
@@ -251,7 +256,14 @@ impl Host {
     /// How the host is.
     async fn beat(&self, beat: &Beat) -> Result<(), End> {
         let (id, load) = (self.id, load(beat, self.processors));
-        self.write(move |tx| rules::beat(tx, id, &load)).await?;
+        let (ws, hosts) = (self.ws.id, &self.ws.app.hosts);
+        let news = hosts.reports(ws, id, report(beat, self.ws.app.clock.now()));
+        self.write(move |tx| {
+            rules::beat(tx, id, &load)?;
+            rules::tell_trouble(tx, id, &news)
+        })
+        .await?;
+        hosts.are_told(ws, id);
         self.steps.lock().has_beaten = true;
         self.ready().await
     }
@@ -371,6 +383,25 @@ pub(super) async fn hears(
             Err(RecvError::Lagged(_)) => return true,
             Err(RecvError::Closed) => return false,
         }
+    }
+}
+
+/// What a host says is wrong with it, by home's clock.
+fn report(beat: &Beat, now: Timestamp) -> Report {
+    // A program that does not say what its clock says leaves it at 0.
+    let says = Some(beat.clock_ms).filter(|ms| *ms != 0);
+    let broke = beat.broke.as_ref().map(|broke| {
+        // Its clock may be off: what counts is how long ago that was.
+        let ago = beat.clock_ms.saturating_sub(broke.at_ms).max(0);
+        let at = from_ms(now.as_millisecond().saturating_sub(ago));
+        (at, rules::told(&broke.why))
+    });
+    Report {
+        clock_ms: says.map(|ms| ms.saturating_sub(now.as_millisecond())),
+        disk_full: beat.disk_full,
+        stuck: rules::told(&beat.stuck),
+        unsent: beat.unsent,
+        broke,
     }
 }
 
