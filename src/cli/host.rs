@@ -63,6 +63,8 @@ enum Command {
     Status,
     /// Say what is wrong: the folder, the address, its certificate, versions, the clock, the disk
     Doctor,
+    /// Link now, without the wait before the next try
+    Connect,
     /// Be a gateway no more: say goodbye, and remove the key and all that is here of the workspace
     Leave,
 }
@@ -80,6 +82,7 @@ pub fn run(common: &Common, host: Replica) -> u8 {
         None => return start(common, &config, host),
         Some(Command::Status) => block_on(status(common, &config)),
         Some(Command::Doctor) => block_on(doctor(common, &config)),
+        Some(Command::Connect) => block_on(connect(common, &config)),
         Some(Command::Leave) => block_on(leave(common, &config)),
     };
     done.unwrap_or_else(|error| {
@@ -261,6 +264,7 @@ fn router(host: &replica::Replica) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/replica/status", get(show_status))
         .route("/replica/doctor", get(show_doctor))
+        .route("/replica/connect", post(do_connect))
         .route("/replica/leave", post(do_leave))
         .with_state(host.clone())
 }
@@ -281,6 +285,11 @@ fn problem(code: &str, detail: &str) -> Response {
 
 async fn show_doctor(State(host): State<replica::Replica>) -> Json<Vec<Finding>> {
     Json(host.doctor(true).await)
+}
+
+async fn do_connect(State(host): State<replica::Replica>) -> Json<Value> {
+    host.connect();
+    Json(json!({ "tries": true }))
 }
 
 async fn do_leave(State(host): State<replica::Replica>) -> Json<Value> {
@@ -384,6 +393,17 @@ async fn doctor(common: &Common, config: &Config) -> Result<u8, CommandError> {
         found.iter().map(|one| format!("{}  {}  {}", mark(one), one.what, one.told)).collect();
     print(common, &found, &shown)?;
     Ok(if found.iter().all(|one| one.ok) { OK } else { FAILED })
+}
+
+async fn connect(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    let Some(local) = reach::running(config).await? else {
+        let words = "The gateway does not run; start it with `hq replica`.".to_owned();
+        print(common, &json!({ "tries": false }), &[words])?;
+        return Ok(NOT_RUNNING);
+    };
+    let asked: Value = local.call(Method::POST, "/replica/connect", NOTHING).await?;
+    let words = "It links now. `hq replica status` says whether that went well.".to_owned();
+    print(common, &asked, &[words])
 }
 
 async fn leave(common: &Common, config: &Config) -> Result<u8, CommandError> {

@@ -31,7 +31,7 @@ use link::{Backoff, Identity, Knock, LinkError, Linked, Pin, Purpose, Refusal, T
 use mirror::{At, Mirror, Standing};
 use parking_lot::Mutex;
 use store::{Faults, Options, Read, Schema, Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use zeroize::Zeroizing;
 
 use calls::Calls;
@@ -43,6 +43,8 @@ use status::{Now, Why};
 
 /// How often it is looked whether keys are still to be kept.
 const LOOKS: Duration = Duration::from_secs(60);
+/// How often it is looked, while there is no link, whether the machine has other networks.
+const NETWORKS: Duration = Duration::from_secs(2);
 /// The page cache of the mirror.
 const CACHE: usize = 2 << 20;
 /// How long a host waits that is not let in any more.
@@ -166,6 +168,8 @@ struct Inner {
     is_wanted: watch::Sender<bool>,
     work: tokio::sync::Mutex<Option<Box<dyn Work>>>,
     ending: watch::Sender<Option<Ending>>,
+    /// Told when it is not to wait for the next try.
+    hurry: Notify,
 }
 
 impl Replica {
@@ -205,12 +209,18 @@ impl Replica {
             is_wanted: watch::Sender::new(false),
             work: tokio::sync::Mutex::default(),
             ending: watch::Sender::new(None),
+            hurry: Notify::new(),
         })))
     }
 
     /// Asks it to end.
     pub fn end(&self, ending: Ending) {
         self.0.ending.send_replace(Some(ending));
+    }
+
+    /// Links now, where it waits before the next try.
+    pub fn connect(&self) {
+        self.0.hurry.notify_waiters();
     }
 
     /// Closes the store. Blocking.
@@ -339,6 +349,8 @@ impl Replica {
             tokio::select! {
                 biased;
                 ending = self.asked() => return Ok(ending),
+                () = self.0.hurry.notified() => backoff = Backoff::default(),
+                () = net_changes(), if why.wait.is_none() => backoff = Backoff::default(),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -557,6 +569,18 @@ fn open_store(folder: &Path, parts: &Parts) -> Result<Store, ReplicaError> {
             Ok(Store::open(options())?)
         }
         opened => Ok(opened?),
+    }
+}
+
+/// Waits until the machine has other networks than at the beginning.
+async fn net_changes() {
+    let before = facts::networks();
+    loop {
+        tokio::time::sleep(NETWORKS).await;
+        if facts::networks() != before {
+            tracing::info!("the networks of this machine have changed");
+            return;
+        }
     }
 }
 

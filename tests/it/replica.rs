@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use app::troubles::Trouble;
 use crypto::token::{Token, TokenKind};
 use gateways::identity::identity;
 use gateways::model::Gateway;
 use gateways::rules::{self, NewToken};
-use kernel::Clock;
 use kernel::id::SystemIds;
 use kernel::time::{ManualClock, SystemClock};
+use kernel::{Clock, GatewayId};
 use replica::{Ending, Join, Pace, Parts, Replica};
 use serde_json::{Value, json};
 use store::{Faults, NoFaults};
@@ -213,6 +214,8 @@ async fn a_machine_joins_has_what_it_may_and_goes_on_after_kills_of_either_side(
     // The host is killed; what was written meanwhile is there once, and what it had it has not twice.
     host.kill();
     home.page("Tyres").await;
+    let tries = run(Path::new(BINARY), machine.data(), &["replica", "connect"]);
+    assert_eq!(tries.status.code(), Some(3), "{}", said(&tries));
     let stopped = run(Path::new(BINARY), machine.data(), &["replica", "status", "--json"]);
     assert_eq!(stopped.status.code(), Some(3), "{}", said(&stopped));
     let told: Value = serde_json::from_slice(&stopped.stdout).expect("a status");
@@ -238,7 +241,16 @@ async fn a_machine_joins_has_what_it_may_and_goes_on_after_kills_of_either_side(
     assert!(said(&wrong).contains("There is no link since"), "{}", said(&wrong));
     home.begin();
     home.page("Lamps").await;
+    let tries = run(Path::new(BINARY), machine.data(), &["replica", "connect"]);
+    assert!(tries.status.success(), "{}", said(&tries));
     let fourth = machine.has(|pages| pages == base + 3).await;
+    let why = || home.gateway("workshop-gpu")["link"]["broke_why"].clone();
+    until("home never hears why there was no link", || {
+        why().as_str().is_some_and(|why| !why.is_empty())
+    })
+    .await;
+    let shown = run(Path::new(BINARY), home.folder.path(), &["gateway", "show", "workshop-gpu"]);
+    assert!(said(&shown).contains("no link before that: "), "{}", said(&shown));
     assert_eq!(life(&first), life(&fourth), "no snapshot anew");
     let right = run(Path::new(BINARY), machine.data(), &["replica", "doctor"]);
     assert!(right.status.success(), "{}", said(&right));
@@ -338,6 +350,10 @@ impl Faults for Room {
     fn free_space(&self, _: &Path) -> std::io::Result<u64> {
         Ok(self.0.load(Ordering::SeqCst))
     }
+
+    fn space(&self, folder: &Path) -> std::io::Result<(u64, u64)> {
+        Ok((self.free_space(folder)?, u64::MAX))
+    }
 }
 
 /// A host in this process that may join a home.
@@ -374,6 +390,42 @@ async fn invited(
     Replica::open(machine.data(), join, parts).expect("it is opened")
 }
 
+/// What is wrong with the machines of a home, as far as it knows.
+fn troubles(hq: &TestHq) -> Vec<Trouble> {
+    let (ws, all): (_, Vec<Gateway>) = (hq.ws(), work::all(hq));
+    all.iter().flat_map(|one| ws.app.hosts.troubles(ws.id, one.id)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_waits_links_at_once_when_it_is_told_to() {
+    let hq = TestHq::start().await;
+    let machine = Machine::new();
+    let host = invited(&hq, &machine, Arc::new(SystemClock), Arc::new(NoFaults)).await;
+    let runs = host.clone();
+    let running = tokio::spawn(async move { runs.run().await });
+    let status = || host.status(true).expect("a status");
+    until("it never has all", || status().whole).await;
+    let id = work::all::<Gateway>(&hq)[0].id;
+    let decide = |body: fn(&mut store::WriteTx<'_>, GatewayId) -> _| {
+        let (ws, by) = (hq.ws(), work::owner(&hq));
+        async move { ws.write(&by, move |tx| body(tx, id)).await.expect("it is done") }
+    };
+    decide(rules::revoke).await;
+    let code = || status().code.unwrap_or_default();
+    until("it never hears of it", || code() == "gateway_revoked").await;
+    decide(rules::remove).await;
+    // It would ask again after five minutes, longer than this test waits.
+    until("it does not ask at once", || {
+        host.connect();
+        code() == "unknown_gateway"
+    })
+    .await;
+    host.end(Ending::Stopping);
+    running.await.expect("no panic").expect("it was let in");
+    host.close();
+    hq.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_whose_clock_is_a_year_off_is_let_in_and_says_so() {
     let hq = TestHq::start().await;
@@ -387,6 +439,10 @@ async fn a_machine_whose_clock_is_a_year_off_is_let_in_and_says_so() {
         let found = host.doctor(true).await;
         let clock = found.iter().find(|one| one.what == "clock").expect("it is looked at");
         assert!(!clock.ok && clock.told.contains(way), "{clock:?}");
+        if way == "ahead of" {
+            let is_told = |one: &Trouble| matches!(one, Trouble::Clock(ms) if 0 < *ms);
+            until("home is never told", || troubles(&hq).iter().any(is_told)).await;
+        }
         // Home goes by its own clock.
         let gateways: Vec<Gateway> = work::all(&hq);
         let newest = gateways.iter().filter_map(|one| one.hello_at).max();
@@ -416,6 +472,7 @@ async fn a_machine_whose_disk_is_full_says_so_waits_and_misses_nothing() {
     .await;
     let held_up = status();
     assert!(held_up.linked && !held_up.whole && held_up.rows.is_empty(), "{held_up:?}");
+    until("home is never told", || troubles(&hq).contains(&Trouble::DiskFull)).await;
     free.store(u64::MAX, Ordering::SeqCst);
     until("it does not go on", || status().whole).await;
     let whole = status();
