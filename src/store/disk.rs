@@ -153,10 +153,14 @@ impl Faults for NoFaults {}
 /// What a disk has done since the store was opened.
 #[derive(Default, Debug)]
 pub struct DiskCounters {
+    /// Bytes read.
+    pub read: AtomicU64,
     /// Bytes written.
     pub written: AtomicU64,
     /// fsyncs.
     pub syncs: AtomicU64,
+    /// Whether the file was opened before in this process.
+    opened: AtomicBool,
     dead: AtomicBool,
     /// What was last to be written did not fit.
     full: AtomicBool,
@@ -216,9 +220,11 @@ impl Disk {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        // After a failed fsync the kernel may hold pages that are not on the disk: read anew.
-        // ok: only advice, and the first start has no file to speak of.
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        // After an fsync that failed in a former start the kernel may hold pages that are not on the disk: read anew.
+        if !counters.opened.swap(true, Ordering::AcqRel) {
+            // ok: only advice, and the first start has no file to speak of.
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
         Ok(Self { file: FileBackend::new(file)?, faults, counters })
     }
 }
@@ -239,6 +245,7 @@ impl StorageBackend for Disk {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.faults.read(offset, out.len())?;
+        self.counters.read.fetch_add(out.len() as u64, Ordering::Relaxed);
         self.file.read(offset, out)
     }
 

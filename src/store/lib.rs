@@ -115,8 +115,8 @@ pub struct Limits {
     /// A file that takes so many bytes more on the disk than twice what stands in it is compacted
     /// when it is opened.
     pub waste: u64,
-    /// A page cache that holds more, in bytes, is given back after a burst.
-    pub resting: usize,
+    /// The page cache is given back after a burst in which more than so many bytes passed.
+    pub resting: u64,
 }
 
 /// What takes long while a store is opened.

@@ -69,11 +69,15 @@ pub(super) struct Recent {
 
 /// How many changes the entries in memory may have together: an import must not fill it.
 const RECENT_CHANGES: usize = 16 * 1024;
-/// Pages read up to a look at the page cache, and whether few were since the look before.
+/// How a look at the page cache found the store.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Looked {
-    pub pages: u64,
+    /// Reads up to then.
+    pub reads: u64,
+    /// Whether few were since the look before.
     pub is_quiet: bool,
+    /// Bytes that had been read and written when the file was opened last.
+    pub opened: u64,
 }
 
 /// How many entries a listener of the broadcast may lag behind before it has to read the feed: as
@@ -111,7 +115,6 @@ pub(super) struct Shared {
     pub folder: PathBuf,
     /// Page cache in bytes, for the next time the file is opened.
     pub cache: AtomicUsize,
-    /// How much of the file had been read when that was looked at last.
     pub looked: Mutex<Looked>,
     pub limits: Limits,
     pub schema: Schema,

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableDatabase};
+use redb::Database;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
@@ -17,8 +17,8 @@ use super::stats::{COMPACTED, Compacted, IN_USE, StoreStats};
 use super::writer::Writer;
 use super::{READING, Store, codec};
 
-/// So few pages read between two looks are quiet: HQ by itself reads some hundred, a page that somebody opens thousands.
-const FEW_PAGES: u64 = 10_000;
+/// So few reads of the store between two looks are quiet.
+const FEW: u64 = 300;
 
 /// What is to be done with the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,25 +174,23 @@ impl Store {
     /// calls in a row. To be called every twenty seconds or so. Pages that are needed again come from the cache of the
     /// kernel, which gives way to programs.
     pub fn rest(&self) {
-        let Some(stats) = self.shared.db.read().as_ref().map(ReadableDatabase::cache_stats) else {
-            return;
-        };
-        let pages = stats.read_hits() + stats.read_misses();
-        let mut looked = self.shared.looked.lock();
-        let is_quiet = pages.saturating_sub(looked.pages) < FEW_PAGES;
-        let rests = is_quiet && looked.is_quiet && self.shared.limits.resting < stats.used_bytes();
-        *looked = Looked { pages, is_quiet: is_quiet && !rests };
+        use std::sync::atomic::Ordering::Relaxed;
+        let shared = &self.shared;
+        let disk = &shared.counters;
+        let (reads, bytes) = (
+            shared.next_snapshot.load(Relaxed),
+            disk.read.load(Relaxed) + disk.written.load(Relaxed),
+        );
+        let mut looked = shared.looked.lock();
+        let is_quiet = reads - looked.reads < FEW;
+        // What has passed since the file was opened is what its cache may hold.
+        let rests = is_quiet && looked.is_quiet && shared.limits.resting < bytes - looked.opened;
+        let opened = if rests { bytes } else { looked.opened };
+        *looked = Looked { reads, is_quiet: is_quiet && !rests, opened };
         drop(looked);
         if rests {
-            self.shared.queue.ask_to_resize();
+            shared.queue.ask_to_resize();
         }
-    }
-
-    /// What the page cache holds, in bytes.
-    #[must_use]
-    pub fn cache_used(&self) -> usize {
-        let db = self.shared.db.read();
-        db.as_ref().map_or(0, |db| db.cache_stats().used_bytes())
     }
 
     /// Transactions with an entry a second, over the last minute.
