@@ -131,6 +131,7 @@ Wants=network-online.target
 
 [Service]
 ExecStart=$bin/hq $*
+Delegate=yes
 Restart=always
 RestartSec=5
 RestartPreventExitStatus=1

@@ -422,6 +422,9 @@ pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
     if let Some(why) = &end.not_started {
         return JobOutcome::NotStarted(why.clone());
     }
+    if let (Some(why), None, false) = (end.out_of_memory, end.reason, end.is_success()) {
+        return JobOutcome::OutOfMemory(why.describe());
+    }
     match (end.reason, end.outcome) {
         (Some(StopReason::TimedOut), _) => JobOutcome::TimedOut,
         (Some(StopReason::Stopped | StopReason::Shutdown), _) => JobOutcome::Stopped,

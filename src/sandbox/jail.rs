@@ -48,16 +48,20 @@ enum JailError {
 }
 
 /// Gives up what the policy does not leave, and becomes the program. `is_apart` says that this process has a mount
-/// namespace of its own. Comes back only when that failed, with the code
+/// namespace of its own; `told` waits for leave to begin. Comes back only when that failed, with the code
 /// to end with; what failed is in `complaints` then.
 pub(super) fn become_program(
     policy: &Policy,
     is_apart: bool,
     program: &mut Command,
     mut complaints: impl Write,
+    told: impl FnOnce() -> bool,
 ) -> ExitCode {
     if let Err(error) = enter(policy, is_apart) {
         return fail(&error, complaints);
+    }
+    if !told() {
+        return ExitCode::from(NOT_SET_UP); // the server has gone
     }
     // Resets the signal state to the default before the program is loaded.
     let error = program.exec();

@@ -10,8 +10,10 @@ use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::cgroup::{Group, OutOfMemory};
 use super::kill::{self, SessionMark};
 use super::output::{self, Excerpt};
+use super::procfs::{self, Stat};
 use super::space::Looks;
 
 /// How often it is looked whether processes are left when the first one has ended.
@@ -54,6 +56,8 @@ pub struct JobEnd {
     pub reason: Option<StopReason>,
     /// Why nothing ran, when the jail could not be set up.
     pub not_started: Option<String>,
+    /// That memory ran out for it, if the kernel says so.
+    pub out_of_memory: Option<OutOfMemory>,
     /// Processes that it left behind and that were ended with it.
     pub ended_children: usize,
     /// Processes that go on, because the command asked for that.
@@ -77,6 +81,8 @@ pub struct Job(pub(super) Arc<Shared>);
 /// What the handle, the waiting thread and the watcher share.
 pub(super) struct Shared {
     pub(super) mark: SessionMark,
+    /// Its control group, where the machine gives one.
+    pub(super) group: Option<Group>,
     pub(super) started: Instant,
     pub(super) deadline: Option<Instant>,
     /// The output files, open since they were made: what their paths lead to by now does not matter.
@@ -231,15 +237,35 @@ impl Job {
 }
 
 impl Shared {
+    /// Its living processes among those found in `/proc`, whatever session they are in.
+    pub(super) fn members_among(&self, all: &[Stat]) -> Vec<Stat> {
+        let mut members = self.mark.among(all);
+        kill::add(self.group.as_ref(), all, &mut members);
+        members
+    }
+
+    pub(super) fn members(&self) -> Vec<Stat> {
+        self.members_among(&procfs::all())
+    }
+
+    /// Once nothing of it is left.
+    pub(super) fn remove_group(&self) {
+        if let Some(group) = &self.group {
+            group.remove();
+        }
+    }
+
     /// Ends what is there of the session and notes that nothing is left.
     pub(super) fn end_session(&self, grace: Duration) {
         let _ending = self.ending.lock();
         let ended = if grace.is_zero() {
-            kill::end(&self.mark, kill::PATIENCE)
+            kill::end(&self.mark, self.group.as_ref(), kill::PATIENCE)
         } else {
-            kill::stop(&self.mark, grace)
+            kill::stop(&self.mark, self.group.as_ref(), grace)
         };
-        if 0 < ended.left {
+        if ended.left == 0 {
+            self.remove_group();
+        } else {
             tracing::error!(
                 job.pid = self.mark.session,
                 "{} processes of session {} cannot be ended",
@@ -256,6 +282,9 @@ impl Shared {
     pub(super) fn finish(&self, end: JobEnd) {
         let mut state = self.state.lock();
         state.empty = end.running_children == 0;
+        if state.empty {
+            self.remove_group();
+        }
         state.processes = end.running_children;
         state.end = Some(end);
         drop(state);
@@ -273,6 +302,7 @@ mod tests {
             outcome: Outcome::Code(0),
             reason: Some(StopReason::Stopped),
             not_started: None,
+            out_of_memory: None,
             ended_children: 0,
             running_children,
             duration_ms: 1,
@@ -284,6 +314,7 @@ mod tests {
         let shared = Arc::new(Shared {
             // Of an earlier start of the host: nobody is in it.
             mark: SessionMark { session: 50, started: 0, boot: "before".to_owned() },
+            group: None,
             started: Instant::now(),
             deadline: None,
             files: Vec::new(),

@@ -1,5 +1,6 @@
-//! Ends a whole session: every process that a program started, whatever group it moved to. All groups are stopped
-//! first, so that nobody forks while others are killed, and it is looked again until none is left.
+//! Ends a whole session: every process that a program started, whatever process group it moved to. All process groups
+//! are stopped first, so that nobody forks while others are killed, and it is looked again until none is left. Where the
+//! program has a control group ([`super::cgroup`]), the kernel ends all that is in it at once.
 //!
 //! These functions block for as long as they need; call them from a thread of their own.
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::Group;
 use super::procfs::{self, Stat};
 
 /// How long a program that is asked to stop may take.
@@ -85,13 +87,35 @@ pub struct Ended {
     pub left: usize,
 }
 
+/// Adds the processes of a program's control group that are not among those of its session.
+pub(super) fn add(group: Option<&Group>, all: &[Stat], members: &mut Vec<Stat>) {
+    for pid in group.map(Group::processes).unwrap_or_default() {
+        if members.iter().any(|member| member.pid == pid) {
+            continue;
+        }
+        // One that was started after the look at all is looked at now.
+        let here = all.iter().find(|p| p.pid == pid).copied();
+        let here = here.or_else(|| procfs::stat(pid).ok()); // ok: it has ended meanwhile
+        members.extend(here.filter(|p| !p.is_gone()));
+    }
+}
+
+/// What is there of a program: its session, and its control group where it has one.
+fn whole(mark: &SessionMark, group: Option<&Group>) -> Vec<Stat> {
+    let Some(group) = group else { return mark.members() };
+    let all = procfs::all();
+    let mut members = mark.among(&all);
+    add(Some(group), &all, &mut members);
+    members
+}
+
 /// Asks every process to end, and ends those that have not after the grace time.
-pub fn stop(mark: &SessionMark, grace: Duration) -> Ended {
+pub(super) fn stop(mark: &SessionMark, group: Option<&Group>, grace: Duration) -> Ended {
     let begun = Instant::now();
     let mut seen = BTreeSet::new();
     let mut asked = HashSet::new();
     loop {
-        let members = mark.members();
+        let members = whole(mark, group);
         if members.is_empty() {
             return result(mark, &seen, 0);
         }
@@ -108,7 +132,7 @@ pub fn stop(mark: &SessionMark, grace: Duration) -> Ended {
         }
         pause();
     }
-    end_seen(mark, PATIENCE, seen, SessionMark::members)
+    end_seen(mark, group, PATIENCE, seen, whole)
 }
 
 /// Holds the group of a session's first process at once, without looking for its members. Only while nobody has
@@ -136,13 +160,14 @@ pub fn freeze(mark: &SessionMark, members: &[Stat]) {
 }
 
 /// Ends every process at once.
-pub fn end(mark: &SessionMark, patience: Duration) -> Ended {
-    end_seen(mark, patience, BTreeSet::new(), SessionMark::members)
+pub(super) fn end(mark: &SessionMark, group: Option<&Group>, patience: Duration) -> Ended {
+    end_seen(mark, group, patience, BTreeSet::new(), whole)
 }
 
 /// Ends what former runs of the program left behind; only what carries the marks of our jail.
 pub fn clean_up(marks: &[SessionMark]) -> Ended {
-    let end = |mark| end_seen(mark, PATIENCE, BTreeSet::new(), SessionMark::jailed);
+    let jailed = |mark: &SessionMark, _: Option<&Group>| mark.jailed();
+    let end = |mark| end_seen(mark, None, PATIENCE, BTreeSet::new(), jailed);
     marks.iter().map(end).fold(Ended::default(), |sum, one| Ended {
         ended: sum.ended + one.ended,
         first: sum.first || one.first,
@@ -152,17 +177,21 @@ pub fn clean_up(marks: &[SessionMark]) -> Ended {
 
 fn end_seen(
     mark: &SessionMark,
+    group: Option<&Group>,
     patience: Duration,
     mut seen: BTreeSet<i32>,
-    members: fn(&SessionMark) -> Vec<Stat>,
+    members: fn(&SessionMark, Option<&Group>) -> Vec<Stat>,
 ) -> Ended {
     let begun = Instant::now();
     loop {
-        let members = members(mark);
+        let members = members(mark, group);
         if members.is_empty() {
             return result(mark, &seen, 0);
         }
         seen.extend(members.iter().map(|p| p.pid));
+        if let Some(group) = group {
+            group.kill();
+        }
         let targets = targets(mark, &members);
         for target in &targets {
             target.signal(Signal::STOP);
@@ -178,7 +207,7 @@ fn end_seen(
 }
 
 /// `/proc` has no event to wait for; the callers end after their time.
-fn pause() {
+pub(super) fn pause() {
     thread::sleep(PAUSE);
 }
 

@@ -4,11 +4,13 @@
 //! leaves the host's network where it can ([`own_network`]), waits for its order ([`spare`]), gives up every right that
 //! the program does not need, and becomes the program ([`jail`]); one is kept ready for the next. One thread starts all
 //! of them ([`spawn`]), another watches them ([`watch`]), and whatever a program leaves behind is found by its session and
-//! ended ([`kill`]). What the jail really does on this host is found out by trying ([`posture`]).
+//! ended ([`kill`]); where the machine gives control groups, by its own as well ([`cgroup`]). What the jail really does on
+//! this host is found out by trying ([`posture`]).
 //!
 //! Invariants: no secret is in an argument; a program without Landlock does not start unless a person chose so;
 //! every descendant keeps the session id that it was born with.
 
+pub mod cgroup;
 pub mod confine;
 pub mod handed;
 pub mod input;

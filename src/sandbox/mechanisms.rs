@@ -6,6 +6,7 @@ use std::fs;
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::{MemoryLimit, Missing};
 use super::posture::{Line, Verdict};
 
 /// What a process sees of itself.
@@ -64,6 +65,8 @@ pub(super) struct Found<'f> {
     pub(super) holds_alone: bool,
     /// The version of Landlock in use.
     pub(super) abi: u8,
+    /// What control groups limit, or why there are none.
+    pub(super) groups: Result<Option<MemoryLimit>, Missing>,
 }
 
 impl Found<'_> {
@@ -72,7 +75,6 @@ impl Found<'_> {
         let (server, off) = (self.server, self.off);
         let network = self.network();
         let has_mounts = differ(off.mounts.as_ref(), server.mounts.as_ref());
-        let has_cgroup = differ(off.cgroup.as_ref(), server.cgroup.as_ref());
         vec![
             network,
             line(
@@ -80,11 +82,7 @@ impl Found<'_> {
                 "Private mounts: all but its own folders is read-only for a program.",
                 "Private mounts: not on this machine. Landlock keeps files apart.",
             ),
-            line(
-                has_cgroup,
-                "Control groups: each program is counted and ended as a whole by the kernel.",
-                "Control groups: none. Programs are counted and ended by their session.",
-            ),
+            self.control_groups(),
             line(
                 off.user != server.user,
                 "Own user: programs run as another user than HQ.",
@@ -101,6 +99,30 @@ impl Found<'_> {
                 "Seccomp: no filter is in force.",
             ),
         ]
+    }
+
+    fn control_groups(&self) -> Line {
+        let has_group = differ(self.off.cgroup.as_ref(), self.server.cgroup.as_ref());
+        let yes = "Control groups: the kernel counts and ends each program as a whole";
+        let no = "Programs are counted and ended by their session.";
+        match self.groups {
+            Ok(Some(MemoryLimit { each, all })) if has_group => {
+                let (each, all) = (each >> 20, all >> 20);
+                let memory = format!("one may use {each} MB of memory, all together {all} MB");
+                line(true, &format!("{yes}; {memory}."), "")
+            }
+            Ok(None) if has_group => line(
+                true,
+                &format!("{yes}. Their memory is not limited: this needs the memory controller."),
+                "",
+            ),
+            Ok(_) => {
+                line(false, "", &format!("Control groups: programs do not get into theirs. {no}"))
+            }
+            Err(missing) => {
+                line(false, "", &format!("Control groups: none ({}). {no}", missing.reason()))
+            }
+        }
     }
 
     fn network(&self) -> Line {
@@ -168,8 +190,14 @@ mod tests {
     fn what_differs_from_the_server_holds_and_what_is_unknown_does_not() {
         use Verdict::{Broken, Held, Limit};
         let (server, own) = (seen("net:[1]", 7), seen("net:[2]", 7));
-        let mut found =
-            Found { server: &server, off: &own, on: Some(&own), holds_alone: true, abi: 6 };
+        let mut found = Found {
+            server: &server,
+            off: &own,
+            on: Some(&own),
+            holds_alone: true,
+            abi: 6,
+            groups: Ok(None),
+        };
         assert_eq!(verdicts(&found), [Held, Limit, Limit, Limit, Held, Held]);
         found.on = Some(&server);
         assert_eq!(verdicts(&found)[0], Limit, "only those without network are apart");
@@ -177,8 +205,22 @@ mod tests {
         found.holds_alone = false;
         assert_eq!(verdicts(&found)[0], Broken);
         let other = Seen { cgroup: Some("0::/hq/1".to_owned()), ..seen("net:[1]", 8) };
-        let found = Found { server: &server, off: &other, on: None, holds_alone: false, abi: 0 };
+        let mut found = Found {
+            server: &server,
+            off: &other,
+            on: None,
+            holds_alone: false,
+            abi: 0,
+            groups: Ok(None),
+        };
         assert_eq!(verdicts(&found), [Limit, Limit, Held, Held, Limit, Held]);
+        let says = |found: &Found<'_>| found.lines()[2].text.clone();
+        assert!(says(&found).contains("memory is not limited"));
+        found.groups = Ok(Some(MemoryLimit { each: 1 << 30, all: 3 << 30 }));
+        assert!(says(&found).contains("one may use 1024 MB of memory, all together 3072 MB"));
+        found.groups = Err(Missing::ReadOnly);
+        assert_eq!(verdicts(&found)[2], Limit);
+        assert!(says(&found).contains("none (cgroup v2 is read-only here"), "{}", says(&found));
     }
 
     #[test]

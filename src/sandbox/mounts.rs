@@ -5,6 +5,7 @@
 //! Needs a mount namespace of the program's own. Where none is to be had (a container, AppArmor) nothing is changed, and
 //! the self-test says so.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -62,7 +63,7 @@ fn mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
 /// `id parent major:minor root at options …`, see proc(5).
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ').skip(4);
-    let at = PathBuf::from(std::ffi::OsString::from_vec(plain(fields.next()?)));
+    let at = path(fields.next()?);
     let options: Vec<&[u8]> = fields.next()?.split(|byte| *byte == b',').collect();
     let has = |option: &str| options.contains(&option.as_bytes());
     let flags = [
@@ -73,6 +74,11 @@ fn mount(line: &[u8]) -> Option<Mount> {
     ];
     let flags = flags.into_iter().filter(|(option, _)| has(option)).map(|(_, flag)| flag);
     Some(Mount { at, flags: flags.collect(), is_read_only: has("ro") })
+}
+
+/// A path as `mountinfo` writes it.
+pub(super) fn path(field: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(plain(field)))
 }
 
 /// The kernel writes blanks, tabs, line ends and backslashes as three octal digits.

@@ -148,6 +148,7 @@ impl SelfTest {
             on: on.as_ref().map(|report| &report.seen),
             holds_alone: bare?.is_ok() && !stage.was_reached_bare(),
             abi,
+            groups: spawner.control_groups(),
         };
         lines.extend(found.lines());
         if rustix::process::geteuid().is_root() {

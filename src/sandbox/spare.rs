@@ -4,7 +4,8 @@
 //! It says over a socket in which network it is ([`Place`], one letter), and is told what to run: the length of the
 //! order in four bytes (little-endian), the order, and with the first byte the three descriptors of the program. Where
 //! the order has a way out and the network is its own, it answers with the socket that listens there. It reads one
-//! order, and ends when the socket is closed.
+//! order, and becomes the program when it is told so by one byte more: it may still be on its way into its control group
+//! ([`super::cgroup`]) while it gives up rights. It ends when the socket is closed.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,6 +16,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{self, Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::fs::FileType;
@@ -22,12 +25,14 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::{Group, Groups};
 use super::jail;
 use super::own_network::{self, Place};
 use super::policy::{OwnNetwork, Policy};
+use super::spawn;
 use super::streams::Given;
 
 /// The argument that makes HQ such a helper; the number of the process that started it follows, then perhaps
@@ -84,11 +89,15 @@ pub(super) struct Begun {
     pub(super) child: Child,
     /// Listens in the program's own network, where it looks for its way out.
     pub(super) way_out: Option<TcpListener>,
+    /// The control group that it is in.
+    pub(super) group: Option<Group>,
 }
 
 /// A helper that waits for its order. Ended when it is dropped.
 pub(super) struct Spare {
     child: Option<Child>,
+    /// Moves it into a control group.
+    moving: Option<JoinHandle<Option<Group>>>,
     socket: UnixStream,
     pid: i32,
     /// It was told to stay in the host's network.
@@ -97,7 +106,12 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    pub(super) fn start(program: &Path, shares: bool) -> io::Result<Self> {
+    /// Starts one, which moves into a control group while it gets ready.
+    pub(super) fn start(
+        program: &Path,
+        shares: bool,
+        groups: Option<&Arc<Groups>>,
+    ) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -112,7 +126,8 @@ impl Spare {
             .stderr(Stdio::null())
             .spawn()?;
         let pid = child.id().cast_signed();
-        Ok(Self { child: Some(child), socket, pid, shares, place: None })
+        let moving = groups.and_then(|groups| move_into(groups, pid));
+        Ok(Self { child: Some(child), moving, socket, pid, shares, place: None })
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -138,8 +153,7 @@ impl Spare {
 
     /// Gives the order. None when this helper cannot do it: nothing of the order was begun then.
     pub(super) fn give(mut self, order: &Sealed, given: &Given) -> Option<Begun> {
-        let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
-        if self.child.as_mut().is_none_or(ended) {
+        if self.has_ended() {
             return None;
         }
         // ok, here and below: it has ended by now, and another is started
@@ -151,7 +165,21 @@ impl Spare {
         let answers = place == Place::Own && order.has_way_out;
         // Without an answer it has ended, and says itself why.
         let way_out = if answers { self.answer().ok() } else { None };
-        Some(Begun { child: self.child.take()?, way_out })
+        let group = self.group();
+        (&self.socket).write_all(&[0]).ok(); // ok: it has ended, and says itself why
+        Some(Begun { child: self.child.take()?, way_out, group })
+    }
+
+    /// Whether it has ended. It is not collected: its number is no other's while it is being moved.
+    fn has_ended(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let wait = |pid| rustix::process::waitid(WaitId::Pid(pid), look);
+        Pid::from_raw(self.pid).is_none_or(|pid| !matches!(wait(pid), Ok(None)))
+    }
+
+    /// Waits until it has moved.
+    fn group(&mut self) -> Option<Group> {
+        self.moving.take()?.join().ok()? // ok: then it has none
     }
 
     fn send(&self, bytes: &[u8], given: &Given) -> io::Result<()> {
@@ -172,9 +200,23 @@ impl Drop for Spare {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
             child.kill().ok(); // ok: it has ended by itself
+        }
+        let group = self.group();
+        if let Some(child) = &mut self.child {
             child.wait().ok(); // ok: as above
         }
+        drop(group);
     }
+}
+
+fn move_into(groups: &Arc<Groups>, pid: i32) -> Option<JoinHandle<Option<Group>>> {
+    let groups = Arc::clone(groups);
+    let place = move || {
+        let placed = groups.place(pid);
+        placed.inspect_err(|error| tracing::debug!("no control group for a program: {error}")).ok()
+    };
+    // ok: without a thread it has no group
+    thread::Builder::new().name("hq-group".into()).stack_size(spawn::STACK).spawn(place).ok()
 }
 
 /// Sends a few bytes, and these descriptors with the first of them.
@@ -234,12 +276,12 @@ pub fn main_jail(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Err(why) = open_way(&order.policy, place, &socket) {
         return jail::fail(&why, complaints);
     }
-    drop(socket);
     let mut program = Command::new(order.program);
     program.args(order.args).env_clear().envs(order.env);
     let Given { stdin, stdout, stderr } = given;
     program.stdin(stream(stdin)).stdout(stream(stdout)).stderr(stream(stderr));
-    jail::become_program(&order.policy, place == Place::Own, &mut program, complaints)
+    let told = move || (&socket).read_exact(&mut [0]).is_ok();
+    jail::become_program(&order.policy, place == Place::Own, &mut program, complaints, told)
 }
 
 /// A stream of the program. A device is `/dev/null`: the program opens it itself, in a mount that is read-only by then. By

@@ -9,9 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStderr, ChildStdin, ChildStdout};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions};
 use tokio::sync::{Notify, oneshot};
 
 use super::SandboxError;
+use super::cgroup::{Group, Groups, MemoryLimit, Missing};
 use super::jail;
 use super::job::{Job, JobEnd, Outcome, Shared, State, StopReason};
 use super::kill::{self, SessionMark};
@@ -175,6 +176,10 @@ struct Helpers {
     ready: AtomicI32,
     /// They stay in the host's network: one that left it was of no use.
     share: AtomicBool,
+    /// They stay in HQ's control group.
+    ungrouped: AtomicBool,
+    /// Where their control groups are made; set before the first program is started.
+    groups: OnceLock<Result<Arc<Groups>, Missing>>,
 }
 
 impl Drop for Inner {
@@ -263,6 +268,25 @@ impl Spawner {
         self.0.helpers.share.store(true, Ordering::Release);
     }
 
+    /// Behaves as on a machine that gives no control groups. For tests of the fallback.
+    pub fn share_control_group(&self) {
+        self.0.helpers.ungrouped.store(true, Ordering::Release);
+    }
+
+    /// How much memory the programs may use that have control groups, or why none has one. Known once a program was
+    /// started.
+    pub(super) fn control_groups(&self) -> Result<Option<MemoryLimit>, Missing> {
+        let helpers = &self.0.helpers;
+        if helpers.ungrouped.load(Ordering::Acquire) {
+            return Err(Missing::Unwanted);
+        }
+        match helpers.groups.get() {
+            Some(Ok(groups)) => Ok(groups.memory()),
+            Some(Err(missing)) => Err(*missing),
+            None => Err(Missing::NotMounted),
+        }
+    }
+
     /// All programs of which something still runs.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
@@ -305,6 +329,7 @@ fn serve(
     helpers: &Helpers,
 ) {
     let mut spare: Option<Spare> = None;
+    helpers.groups.get_or_init(|| Groups::set_up().map(Arc::new));
     loop {
         let next = match &spare {
             Some(_) => requests.recv_timeout(KEPT_READY),
@@ -334,7 +359,7 @@ fn serve(
         if let Err(Ok(unwanted)) = reply.send(started) {
             unwanted.job.stop(StopReason::Stopped);
         }
-        match Spare::start(jail_program, helpers.share.load(Ordering::Acquire)) {
+        match Spare::start(jail_program, helpers.share.load(Ordering::Acquire), helpers.groups()) {
             Ok(started) => {
                 helpers.ready.store(started.pid(), Ordering::Release);
                 spare = Some(started);
@@ -345,9 +370,13 @@ fn serve(
 }
 
 impl Helpers {
+    fn groups(&self) -> Option<&Arc<Groups>> {
+        self.groups.get()?.as_ref().ok().filter(|_| !self.ungrouped.load(Ordering::Acquire))
+    }
+
     /// A helper that is ready. Where those that leave the host's network are of no use, none does from then on.
     fn helper(&self, jail_program: &Path, shares: bool) -> io::Result<Spare> {
-        let mut spare = Spare::start(jail_program, shares)?;
+        let mut spare = Spare::start(jail_program, shares, self.groups())?;
         if spare.place()? != Place::Unusable {
             return Ok(spare);
         }
@@ -356,7 +385,7 @@ impl Helpers {
              restrict user namespaces); they share the network of the machine"
         );
         self.share.store(true, Ordering::Release);
-        let mut spare = Spare::start(jail_program, true)?;
+        let mut spare = Spare::start(jail_program, true, self.groups())?;
         spare.place()?;
         Ok(spare)
     }
@@ -402,7 +431,7 @@ fn start(
     let told = |source| SandboxError::Start { program: jail_program.to_owned(), source };
     let Streams { given, mut stdin, stdout, stderr, files, complaints } =
         Streams::open(&command.stdin, &command.stdout, &command.stderr, told)?;
-    let Begun { child, way_out } =
+    let Begun { child, way_out, group } =
         helpers.begin(spare, jail_program, &order, &given).map_err(told)?;
     drop(given);
     let mark = match SessionMark::of(child.id().cast_signed()) {
@@ -412,12 +441,13 @@ fn start(
     if let Some(job) = &command.noted_in
         && let Err(error) = left_over::note(job, &mark)
     {
-        kill::end(&mark, kill::PATIENCE);
+        kill::end(&mark, group.as_ref(), kill::PATIENCE);
         return Err(abandon(child, jail_program, error));
     }
     let now = Instant::now();
     let shared = Arc::new(Shared {
         mark,
+        group,
         started: now,
         deadline: command.timeout.map(|time| now + time),
         files,
@@ -444,7 +474,7 @@ fn start(
         .spawn(move || wait(&waited, child, children, complaints.as_ref()));
     if let Err(error) = waiting {
         // The child went with the closure; it is ended by its mark and collected by number.
-        kill::end(&shared.mark, kill::PATIENCE);
+        kill::end(&shared.mark, shared.group.as_ref(), kill::PATIENCE);
         if let Some(pid) = Pid::from_raw(id.cast_signed()) {
             // ok: nothing to do if it cannot be collected
             rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).ok();
@@ -492,7 +522,7 @@ fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Optio
             shared.end_session(Duration::ZERO);
             0
         }
-        Children::Keep => shared.mark.members().len(),
+        Children::Keep => shared.members().len(),
     };
     let outcome = match child.wait() {
         Ok(status) => match (status.code(), status.signal()) {
@@ -518,6 +548,7 @@ fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Optio
         outcome,
         reason,
         not_started,
+        out_of_memory: shared.group.as_ref().and_then(Group::out_of_memory),
         ended_children,
         running_children,
         duration_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -22,7 +22,7 @@ const SPACE: Duration = Duration::from_millis(200);
 /// end doubles within milliseconds, and soon leaves no time to anybody who would end it.
 const SURGE: usize = 100;
 /// Threads cost as much as processes; programs with a thread for each core and connection stay far below.
-const MAX_THREADS: usize = 4096;
+pub(super) const MAX_THREADS: usize = 4096;
 
 /// The programs that were started and of which something is left.
 #[derive(Default)]
@@ -231,13 +231,14 @@ fn too_many(job: &Arc<Shared>, processes: usize, threads: usize) {
 
 fn count(jobs: &[Arc<Shared>], all: &[Stat]) {
     for job in jobs {
-        let members = job.mark.among(all);
+        let members = job.members_among(all);
         let threads: usize = members.iter().map(|p| p.threads).sum();
         {
             let mut state = job.state.lock();
             state.processes = members.len();
             if members.is_empty() && state.end.is_some() {
                 state.empty = true;
+                job.remove_group();
                 continue;
             }
         }

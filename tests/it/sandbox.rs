@@ -23,6 +23,7 @@ mod ahead; // the helper that waits for the next program
 mod apart; // networks of their own
 mod attacks; // what once got out
 mod ends; // how programs end
+mod groups; // control groups
 
 struct Host {
     dir: TempDir,

@@ -38,6 +38,8 @@ pub enum JobOutcome {
     NotStarted(String),
     /// It had too much on the disk.
     TooMuchDisk,
+    /// The kernel ended it, or a part of it, because memory ran out. What that was, in words.
+    OutOfMemory(String),
 }
 
 impl JobOutcome {
@@ -60,6 +62,7 @@ impl JobOutcome {
             Self::Lost => "lost",
             Self::NotStarted(_) => "not_started",
             Self::TooMuchDisk => "too_much_disk",
+            Self::OutOfMemory(_) => "out_of_memory",
         }
     }
 
@@ -79,6 +82,7 @@ impl JobOutcome {
             }
             Self::NotStarted(why) => format!("not started: {why}"),
             Self::TooMuchDisk => "ended: too much on the disk".to_owned(),
+            Self::OutOfMemory(what) => format!("failed: {what}"),
         }
     }
 }

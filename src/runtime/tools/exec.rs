@@ -480,6 +480,10 @@ fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutpu
         (None, Outcome::Code(code)) => format!("exit code {code}"),
         (None, Outcome::Signal(signal)) => format!("ended by signal {signal}"),
     };
+    let how = match end.out_of_memory {
+        Some(why) => format!("{how}; {}", why.describe()),
+        None => how,
+    };
     let left = match end.ended_children {
         0 => "",
         _ => "; what it left running was ended: background: true keeps it",

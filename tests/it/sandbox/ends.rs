@@ -134,8 +134,16 @@ fn children_that_have_ended_and_were_not_collected_are_not_counted() {
 
 #[test]
 fn nobody_escapes_by_becoming_a_daemon() {
-    let host = Host::new();
     let Some(perl) = perl() else { return };
+    let host = Host::new();
+    becomes_a_daemon(&host, perl);
+    // The same where nothing but its session tells whose a process is.
+    let host = Host::new();
+    host.spawner.share_control_group();
+    becomes_a_daemon(&host, perl);
+}
+
+fn becomes_a_daemon(host: &Host, perl: &str) {
     // Two forks, an attempt at a session of its own, a process group of its own, all files closed.
     // It says that it lives when the one before it has gone, so that it alone is left.
     let script = "use POSIX; exit if fork; POSIX::setsid(); my $before = $$; exit if fork; \

@@ -144,7 +144,7 @@ struct JobOut {
     /// The command line.
     command: String,
     /// `running`, or how it ended: `completed`, `failed`, `timeout`, `killed`, `too_many_processes`,
-    /// `too_much_output`, `too_much_disk`, `lost`, `not_started`.
+    /// `too_much_output`, `too_much_disk`, `out_of_memory`, `lost`, `not_started`.
     state: &'static str,
     /// The same in words.
     detail: String,
