@@ -168,8 +168,13 @@ struct Busy((Uuid, Uuid));
 
 impl Busy {
     fn begin<P: Pieces>(ws: &Ws, id: P) -> Option<Self> {
-        let key = (ws.id.uuid(), id.uuid());
-        busy().insert(key).then_some(Self(key))
+        Self::of((ws.id.uuid(), id.uuid()))
+    }
+
+    fn of(key: (Uuid, Uuid)) -> Option<Self> {
+        // Not `then_some`: its value would be made, and dropped, also where somebody else is at it; and the drop locks.
+        let is_first = busy().insert(key);
+        is_first.then(|| Self(key))
     }
 }
 
@@ -311,4 +316,19 @@ fn told(kept: &[Keeps], most: usize) -> Stays {
         }
     }
     stays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Busy, Uuid};
+
+    #[test]
+    fn who_comes_second_goes_away_and_the_first_goes_on_alone() {
+        let key = (Uuid::from_bytes([1; 16]), Uuid::from_bytes([2; 16]));
+        let first = Busy::of(key).expect("nobody is at it");
+        assert!(Busy::of(key).is_none());
+        assert!(Busy::of(key).is_none(), "the first is at it still");
+        drop(first);
+        assert!(Busy::of(key).is_some());
+    }
 }
