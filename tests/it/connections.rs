@@ -633,5 +633,23 @@ async fn what_uses_a_connection_is_listed_and_moves_to_its_replacement_in_one_ac
     assert_eq!(list["models"], json!([{ "connection": new, "model": "gpt-6" }]), "{list}");
     let routine = api.get(&format!("/api/v1/routines/{routine}")).await.json();
     assert_eq!(routine["routine"]["model"], "new/gpt-6", "{routine}");
+
+    // Without a replacement nothing keeps a name that would be taken for a model of another connection.
+    let other = connect(&api, &with("Other", "gpt-7")).await;
+    let list = json!({ "models": [{ "connection": new, "model": "gpt-6" }, { "connection": other, "model": "gpt-7" }] });
+    api.json("PUT", "/api/v1/connections/fallbacks", &list).await;
+    let named = json!({ "connection": null, "model": "new/gpt-6" });
+    let named = api.json("PATCH", &format!("/api/v1/agents/{ada}"), &named).await;
+    assert_eq!(named.status, StatusCode::OK, "{}", named.text);
+    let gone = api.call("DELETE", &format!("/api/v1/connections/{new}")).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    let cleared = api.get(&format!("/api/v1/agents/{ada}")).await.json();
+    assert_eq!(
+        (&cleared["connection"], &cleared["model"]),
+        (&Value::Null, &Value::Null),
+        "{cleared}"
+    );
+    let list = api.get("/api/v1/connections/fallbacks").await.json();
+    assert_eq!(list["models"], json!([{ "connection": other, "model": "gpt-7" }]), "{list}");
     hq.finish().await;
 }

@@ -25,7 +25,9 @@ pub fn delete(
     to: Option<ConnectionId>,
 ) -> Result<Connection, ConnectionError> {
     let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
-    if let Some(to) = to {
+    if to.is_none() {
+        clear(tx, id)?;
+    } else if let Some(to) = to {
         let new = tx.get::<Connection>(to)?.ok_or(ConnectionError::NotFound(to))?;
         let usual = first_model(&new).filter(|_| to != id);
         let usual = usual.ok_or(ConnectionError::BadReplacement)?;
@@ -39,6 +41,36 @@ pub fn delete(
     tx.delete::<Connection>(id)?;
     tx.emit(Event::ConnectionChanged { connection: id });
     Ok(connection)
+}
+
+/// Leaves agents, routines and lists without what they had from a connection, also where they name it by its handle: the
+/// name would be taken for a model of another connection.
+fn clear(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), StoreError> {
+    clear_fallbacks(tx, id, Fallbacks::key(None))?;
+    for mut routine in routines::all(tx)? {
+        if uses::is_of_routine(tx, &routine, id)? {
+            (routine.model, routine.updated_at) = (None, tx.now());
+            tx.put::<Routine>(&routine)?;
+        }
+    }
+    for mut agent in agents::all(tx)? {
+        clear_fallbacks(tx, id, Fallbacks::key(Some(agent.id)))?;
+        if uses::is_of_agent(tx, &agent, id)? {
+            (agent.connection, agent.model, agent.updated_at) = (None, None, tx.now());
+            tx.put::<Agent>(&agent)?;
+        }
+    }
+    Ok(())
+}
+
+fn clear_fallbacks(tx: &mut WriteTx<'_>, id: ConnectionId, key: String) -> Result<(), StoreError> {
+    match tx.get::<Fallbacks>(key)? {
+        Some(mut list) if uses::names(&list.models, id) => {
+            list.models.retain(|named| named.connection != Some(id));
+            tx.put(&list)
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Move {

@@ -241,7 +241,7 @@ fn removal(uses: &[Use]) -> String {
         return format!("{text} Nothing uses this connection.");
     }
     text = format!(
-        "{text} Without a replacement, what is listed here uses the workspace\u{2019}s model."
+        "{text} Unless you choose a replacement, what is listed here uses the workspace\u{2019}s model."
     );
     if uses.iter().any(|one| one.kind == UseKind::Default) {
         text = format!("{text} The workspace itself goes back to practice.");
