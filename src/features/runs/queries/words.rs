@@ -57,7 +57,10 @@ pub fn reason(outcome: &Outcome) -> Option<String> {
             "calls" => "The most model calls of one run were made.".to_owned(),
             "tools" => "The most tool calls of one run were made.".to_owned(),
             "time" => "The longest time of one run was reached.".to_owned(),
-            "cost" => "The most that one run may cost was spent.".to_owned(),
+            "cost" => {
+                "The next model call could have cost more than was left of the limit of this run."
+                    .to_owned()
+            }
             "tokens" => "The most tokens of one run were used.".to_owned(),
             "loop" => "The agent repeated the same call again and again.".to_owned(),
             other => format!("The limit of {other} was reached."),
