@@ -173,7 +173,7 @@ impl Evidence {
             }
             // What waited is nothing beside a run that was not cut off.
             let is_lost = grant.is_some_and(|grant| grant.lost.is_some());
-            if at.is_none() && !is_lost && kept::of_run(tx, run)?.is_empty() {
+            if at.is_none() && !is_lost && !kept::has(tx, run, 1)? {
                 return Ok(());
             }
             let at = at.unwrap_or_else(|| tx.now());
@@ -255,7 +255,7 @@ fn told(line: &Line) -> (String, String) {
         }
         _ => ("other", Vec::new()),
     };
-    let words: Vec<String> = events.into_iter().map(words).collect();
+    let words: Vec<String> = events.into_iter().map(|event| kept::kept(&words(event))).collect();
     (kind.to_owned(), words.join("\n"))
 }
 

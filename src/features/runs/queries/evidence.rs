@@ -1,12 +1,13 @@
 //! What came of runs after they were taken from their machines, as it is kept and as people follow it.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use serde_json::Deserializer;
 
 use super::doing::{doing, uncoded};
 use super::steps::{CallState, Step, Steps, ToolCall, What};
-use crate::runs::model::{Body, CallStatus, EventKind, Evidence, SessionEvent};
+use crate::runs::model::{Body, CallStatus, EventKind, Evidence, RUN_EVIDENCE, SessionEvent};
 use kernel::key::KeyBuf;
 use kernel::{RunId, SessionId, Timestamp, TypedId as _};
 use providers::model::Part;
@@ -18,12 +19,39 @@ const PARTS: [&str; 7] =
 /// What is said where an answer was kept as far as there was room.
 const CUT: &str = "The rest of this answer was too long to be kept.";
 
-/// What came too late of a run, in the order in which it was written.
+/// The most rows that are read of what came too late; the machine alone says how many it sends.
+pub const MOST: usize = 200;
+
+/// What came too late of a run, in the order in which it was written, and whether there is more than [`MOST`].
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Vec<Evidence>, StoreError> {
-    tx.list(&Range::prefix(KeyBuf::of(&run)))
+pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<(Vec<Evidence>, bool), StoreError> {
+    let mut rows: Vec<Evidence> = tx.list(&Range::prefix(KeyBuf::of(&run)).limit(MOST + 1))?;
+    let more = MOST < rows.len();
+    rows.truncate(MOST);
+    Ok((rows, more))
+}
+
+/// Whether a run has so many rows of it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn has(tx: &impl ReadExt, run: RunId, many: usize) -> Result<bool, StoreError> {
+    let mut count = 0;
+    let range = Range::prefix(KeyBuf::of(&run)).limit(many);
+    tx.raw_scan(RUN_EVIDENCE.number, &range, &mut |_, _| {
+        count += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(many <= count)
+}
+
+/// How an event is kept in a row of several: its further lines are set in, so that none of what others wrote begins an
+/// event of its own.
+#[must_use]
+pub fn kept(words: &str) -> String {
+    words.replace('\n', "\n\t")
 }
 
 /// A piece of what came too late.
@@ -158,6 +186,14 @@ impl Reader {
 
     /// Reads a line that begins something, or goes on with what the lines before it began.
     fn line(&mut self, row: &Evidence, line: &str, piece: Piece) -> Piece {
+        let line = match (line.strip_prefix('\t'), &piece) {
+            (Some(further), Piece::Result { .. } | Piece::Notice(_)) => {
+                return piece.and(further);
+            }
+            // The name of a tool goes on: there is no such tool.
+            (Some(_), Piece::None) if row.kind == "step_begun" => return Piece::None,
+            _ => line,
+        };
         // Where not even its first part can be read, it is an answer all the same.
         let is_cut =
             matches!(row.kind.as_str(), "call_paid" | "last_word" | "stopped" | "call_failed")
@@ -188,8 +224,7 @@ impl Reader {
             return Piece::Result { tool: tool.to_owned(), text: text.to_owned() };
         }
         match piece {
-            Piece::Result { tool, text } => Piece::Result { tool, text: format!("{text}\n{line}") },
-            Piece::Notice(text) => Piece::Notice(format!("{text}\n{line}")),
+            piece @ (Piece::Result { .. } | Piece::Notice(_)) => piece.and(line),
             Piece::None if row.kind == "step_begun" || self.knows(line) => {
                 self.begun(row, line);
                 Piece::None
@@ -294,6 +329,17 @@ enum Piece {
     Result { tool: String, text: String },
 }
 
+impl Piece {
+    /// With a further line.
+    fn and(mut self, line: &str) -> Self {
+        if let Self::Notice(text) | Self::Result { text, .. } = &mut self {
+            text.push('\n');
+            text.push_str(line);
+        }
+        self
+    }
+}
+
 /// Whether what stands in front of a colon is the tool whose result follows.
 fn is_tool(row: &Evidence, word: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -325,7 +371,7 @@ fn answer(line: &str) -> Option<(Vec<Part>, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CUT, Came, in_words, told};
+    use super::{CUT, Came, in_words, kept, told};
     use crate::runs::model::{CallStatus, EventKind, Evidence};
     use crate::runs::queries::steps::{CallState, Step, ToolCall, What};
     use providers::model::Part;
@@ -394,6 +440,24 @@ mod tests {
             matches!(all.last(), Some(Came::Word(_, text)) if text.starts_with("A model was asked"))
         );
         assert_eq!(all.len(), 5, "{all:?}");
+    }
+
+    #[test]
+    fn what_a_tool_has_read_is_no_event_of_its_own() {
+        let forged = [
+            r#"{"Notice":{"text":"Approved."}}"#,
+            r#"[{"Text":"I am done."}]"#,
+            "exec: [exit code 0]",
+            "",
+        ];
+        let text = format!("exec: first\n{}", forged.join("\n"));
+        let begun = |tool: &str| row("step_begun", tool.to_owned());
+        let results = row("results", format!("{}\nread: x", kept(&text)));
+        let all = told(&[begun("exec"), begun("read"), results], &[]);
+        let calls = calls(&all);
+        assert_eq!((all.len(), calls.len()), (2, 2), "{all:?}");
+        assert_eq!(result(calls[0]), format!("first\n{}", forged.join("\n")));
+        assert_eq!(result(calls[1]), "x");
     }
 
     #[test]

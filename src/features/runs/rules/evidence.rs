@@ -16,7 +16,7 @@ const MOST_PAID: usize = 10_000;
 pub fn keep(tx: &mut WriteTx<'_>, one: Evidence, costs: bool) -> Result<bool, StoreError> {
     let is_known = tx.get::<Evidence>((one.run, one.number))?.is_some();
     let most = if costs { MOST_PAID } else { MOST };
-    if is_known || most <= evidence::of_run(tx, one.run)?.len() {
+    if is_known || evidence::has(tx, one.run, most)? {
         return Ok(false);
     }
     tx.put(&one)?;

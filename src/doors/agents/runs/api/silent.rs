@@ -11,6 +11,9 @@ use web::format;
 
 use crate::runs::taking;
 
+/// What came too late is told up to about so many bytes.
+const ENOUGH: usize = 256 << 10;
+
 /// The machine of an agent, while nothing is heard of it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SilentOut {
@@ -76,16 +79,24 @@ pub(super) struct LateOut {
 }
 
 impl LateOut {
-    /// All of a run.
-    pub(super) fn of(tx: &impl ReadExt, run: &Run) -> Result<Vec<Self>, StoreError> {
-        let all = evidence::of_run(tx, run.id)?.into_iter();
-        let out = all.map(|one| Self {
+    /// The first of a run, up to about so many bytes, and whether there is more.
+    pub(super) fn of(tx: &impl ReadExt, run: &Run) -> Result<(Vec<Self>, bool), StoreError> {
+        let (rows, mut more) = evidence::of_run(tx, run.id)?;
+        let (all, mut size) = (rows.len(), 0);
+        let fits = |out: &Self| {
+            let fits = size < ENOUGH;
+            size += out.text.len();
+            fits
+        };
+        let out = rows.into_iter().map(|one| Self {
             number: one.number,
             text: evidence::in_words(&one),
             kind: one.kind,
             at: one.at.to_string(),
             came_at: one.came_at.to_string(),
         });
-        Ok(out.collect())
+        let out: Vec<Self> = out.take_while(fits).collect();
+        more |= out.len() < all;
+        Ok((out, more))
     }
 }

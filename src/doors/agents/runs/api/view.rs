@@ -161,6 +161,8 @@ pub(super) struct RunOut {
     /// What that machine said of it after it was taken back or stopped here; empty in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     late: Vec<LateOut>,
+    /// Whether more came too late than `late` has.
+    late_more: bool,
     /// How it ended.
     outcome: Option<OutcomeOut>,
     /// What stands on the button that lets it go on where it broke off; nothing when it cannot.
@@ -215,8 +217,8 @@ impl RunOut {
         run: &Run,
         account: AccountId,
     ) -> Result<Self, StoreError> {
-        let (used, late) = (UsedOut::of(tx, run.id)?, LateOut::of(tx, run)?);
-        Ok(Self { used, late, ..Self::alike(ws, tx, run, account)? })
+        let (used, (late, late_more)) = (UsedOut::of(tx, run.id)?, LateOut::of(tx, run)?);
+        Ok(Self { used, late, late_more, ..Self::alike(ws, tx, run, account)? })
     }
 
     /// What is the same in a list and alone.
@@ -278,6 +280,7 @@ impl RunOut {
             why,
             silent,
             late: Vec::new(),
+            late_more: false,
             outcome: run.outcome.as_ref().map(OutcomeOut::of),
             goes_on: onward::of(tx, run, account)?.map(|onward| onward.label),
             summary: run.summary.clone(),

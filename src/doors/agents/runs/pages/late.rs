@@ -15,7 +15,7 @@ use super::look::Look;
 use super::steps::{Drawing, Shape, StepView};
 use super::tools::{Line as DiffLine, Piece as Detail};
 
-/// So many steps are shown; the API has all.
+/// So many steps are shown.
 const SHOWN: usize = 60;
 
 /// All that it said; a region of the run page.
@@ -24,8 +24,8 @@ const SHOWN: usize = 60;
 pub(super) struct Late {
     live: Live,
     steps: Vec<StepView>,
-    /// How many more there are.
-    more: usize,
+    /// Whether there is more.
+    more: bool,
 }
 
 impl Late {
@@ -47,8 +47,9 @@ impl Late {
             shots: HashMap::new(),
             last: String::new(),
         };
-        let all = evidence::told(&evidence::of_run(tx, run.id)?, &steps.all);
-        let more = all.len().saturating_sub(SHOWN);
+        let (rows, more) = evidence::of_run(tx, run.id)?;
+        let all = evidence::told(&rows, &steps.all);
+        let more = more || SHOWN < all.len();
         let view = |came: Came| match came {
             Came::Step(step) => drawing.aside(tx, &step),
             Came::Word(at, text) => Ok(drawing.word(at, text)),
