@@ -1,10 +1,9 @@
 //! A control group (cgroup v2) for each program. The kernel puts whatever a program starts into it, whatever session it
-//! has, ends all of it at once, and limits its memory. Sessions ([`super::kill`]) stay the way to find processes where
+//! has, ends it, and limits its memory. Sessions ([`super::kill`]) stay the way to find processes where
 //! there are none: in most containers, and for a user to whom no group was delegated.
 //!
 //! A helper is moved into a new group while it gets ready: moving takes the kernel up to some hundredths of a second.
-//! Groups lie in one folder for each life of HQ, whose name tells its
-//! process; the next life ends what is left in folders whose process is gone.
+//! Each HQ has one folder of groups, named after its process; the next HQ ends what is left in folders whose process is gone.
 
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
@@ -12,11 +11,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use serde::Serialize;
 
@@ -244,45 +244,62 @@ fn prefix_here() -> io::Result<String> {
 
 fn make(base: &Path) -> Result<Folder, Missing> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
+    static FIRST: Once = Once::new();
     let why = |error: io::Error| match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => Missing::ReadOnly,
         _ => Missing::NotDelegated,
     };
     let prefix = prefix_here().map_err(why)?;
-    sweep(base, &prefix);
-    // Whoever moves a process needs a right to the group above both of its places, too.
-    rustix::fs::access(base.join("cgroup.procs"), Access::WRITE_OK).map_err(|e| why(e.into()))?;
     let pid = process::id().cast_signed();
     let started = procfs::stat(pid).map_err(why)?.started;
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = base.join(format!("{prefix}{pid}-{started}-{number}"));
+    let own = format!("{prefix}{pid}-{started}-");
+    sweep(base, |name| is_over(name, &prefix));
+    // A process that restarted in place has the number and the start time that it had before.
+    FIRST.call_once(|| sweep(base, |name| name.starts_with(&own)));
+    // Whoever moves a process needs a right to the group above both of its places, too.
+    rustix::fs::access(base.join("cgroup.procs"), Access::WRITE_OK).map_err(|e| why(e.into()))?;
+    let path = base.join(format!("{own}{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir(&path).map_err(why)?;
     let folder = Folder(path);
     if folder.0.join("cgroup.kill").exists() { Ok(folder) } else { Err(Missing::OldKernel) }
 }
 
-/// Ends and removes what lives left that are over.
-fn sweep(base: &Path, prefix: &str) {
-    let is_over = |name: &str| {
+/// Whether a folder is that of a process that is gone. One that cannot be looked at may be there.
+fn is_over(name: &str, prefix: &str) -> bool {
+    let of = || {
         let mut numbers = name.strip_prefix(prefix)?.split('-');
-        let (pid, started) = (numbers.next()?.parse().ok()?, numbers.next()?.parse::<u64>().ok()?);
-        Some(!procfs::stat(pid).is_ok_and(|stat| stat.started == started && !stat.is_gone()))
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse::<u64>().ok()?))
     };
+    let Some((pid, started)) = of() else { return false };
+    match procfs::stat(pid) {
+        Ok(stat) => stat.started != started || stat.is_gone(),
+        Err(error) => {
+            error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+        }
+    }
+}
+
+/// Ends and removes these folders.
+fn sweep(base: &Path, is_meant: impl Fn(&str) -> bool) {
     // ok: what cannot be listed holds nothing of ours.
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        if is_over(&entry.file_name().to_string_lossy()) == Some(true) && end(&entry.path()) {
+        if is_meant(&entry.file_name().to_string_lossy()) && end(&entry.path()) {
             tracing::info!("ended programs that an earlier HQ left in {}", entry.path().display());
         }
     }
 }
 
 /// Ends everything in a group and below. `cgroup.kill` signals the first thread of each process alone, and nothing happens
-/// where that has ended while others work on (seen with Linux 6.18): so each thread is signalled as well.
+/// where that has ended while others work on (seen with Linux 6.18): such a process is signalled as a whole.
 fn kill_all(folder: &Path) {
     // ok, here and below: it is removed already, or what is in it is found in `/proc`
     write(&folder.join("cgroup.kill"), 1).ok();
-    for thread in numbers(folder, "cgroup.threads").into_iter().filter_map(Pid::from_raw) {
-        rustix::process::kill_process(thread, Signal::KILL).ok();
+    for pid in numbers(folder, "cgroup.procs") {
+        let is_headless = procfs::stat(pid).is_ok_and(|stat| stat.state == 'Z' && !stat.is_gone());
+        if let Some(pid) = Pid::from_raw(pid).filter(|_| is_headless) {
+            rustix::process::kill_process(pid, Signal::KILL).ok();
+        }
     }
     groups_in(folder).for_each(|group| kill_all(&group));
 }

@@ -280,11 +280,12 @@ impl Shared {
     }
 
     pub(super) fn finish(&self, end: JobEnd) {
-        let mut state = self.state.lock();
-        state.empty = end.running_children == 0;
-        if state.empty {
+        let is_empty = end.running_children == 0;
+        if is_empty {
             self.remove_group();
         }
+        let mut state = self.state.lock();
+        state.empty = is_empty;
         state.processes = end.running_children;
         state.end = Some(end);
         drop(state);

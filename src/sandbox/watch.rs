@@ -62,15 +62,20 @@ impl Watch {
         self.state.lock().jobs.iter().map(|job| Job(Arc::clone(job))).collect()
     }
 
+    fn take_empty(&self) -> Vec<Arc<Shared>> {
+        self.state.lock().jobs.extract_if(.., |job| job.state.lock().empty).collect()
+    }
+
     /// The watching thread.
     pub(super) fn run(&self) {
         let adopts = adopts();
         let mut tick: u32 = 0;
         let mut usual = usize::MAX;
         loop {
+            // Dropped without the lock: the last holder of a job ends what is left in its control group.
+            drop(self.take_empty());
             let jobs = {
                 let mut state = self.state.lock();
-                state.jobs.retain(|job| !job.state.lock().empty);
                 if state.closed {
                     return;
                 }
@@ -233,14 +238,15 @@ fn count(jobs: &[Arc<Shared>], all: &[Stat]) {
     for job in jobs {
         let members = job.members_among(all);
         let threads: usize = members.iter().map(|p| p.threads).sum();
-        {
+        let is_over = {
             let mut state = job.state.lock();
             state.processes = members.len();
-            if members.is_empty() && state.end.is_some() {
-                state.empty = true;
-                job.remove_group();
-                continue;
-            }
+            state.empty |= members.is_empty() && state.end.is_some();
+            members.is_empty() && state.end.is_some()
+        };
+        if is_over {
+            job.remove_group();
+            continue;
         }
         if job.max_processes < members.len() || MAX_THREADS < threads {
             too_many(job, members.len(), threads);

@@ -100,15 +100,20 @@ fn what_an_earlier_hq_left_in_its_control_groups_ends_at_the_next_start() {
     let host = Host::new();
     let job = host.spawner.spawn_blocking(host.sh("sleep 60")).unwrap().job;
     let Some(own) = group(&job) else { return };
-    // As a life would have left it whose process is over.
-    let mut over = Program::new("true").spawn().unwrap();
-    over.wait().unwrap();
+    // That of another HQ, whose process ends later: until then nobody else may end what is in there.
+    let mut other = Program::new("sleep").arg("600").spawn().unwrap();
+    let started = procfs::stat(other.id().cast_signed()).unwrap().started;
     let namespace = fs::metadata("/proc/self/ns/pid").unwrap().ino();
     let base = own.parent().and_then(Path::parent).unwrap();
-    let life = base.join(format!("hq-{namespace}-{}-1-1", over.id()));
+    let life = base.join(format!("hq-{namespace}-{}-{started}-1", other.id()));
     fs::create_dir_all(life.join("7")).unwrap();
     let gone = enter(&life.join("7"), perl, &host.path("jobs/gone"));
 
+    let beside = Host::new();
+    assert!(beside.run(beside.sh("true")).end.is_success());
+    assert!(is_there(gone), "that HQ is there");
+    other.kill().unwrap();
+    other.wait().unwrap();
     let next = Host::new();
     assert!(next.run(next.sh("true")).end.is_success());
 
