@@ -65,7 +65,10 @@ pub async fn run(app: App) {
             () = tokio::time::sleep(sleep) => {
                 for ws in app.workspaces.read().iter() {
                     ws.store.drop_idle_columns(COLUMNS);
-                    ws.store.rest();
+                    // Looks that are closer tell nothing.
+                    if sleep == LONGEST_SLEEP {
+                        ws.store.rest();
+                    }
                 }
             }
             () = moved => {}

@@ -72,7 +72,7 @@ const RECENT_CHANGES: usize = 16 * 1024;
 /// How a look at the page cache found the store.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Looked {
-    /// Reads up to then.
+    /// Reads and commits up to then.
     pub reads: u64,
     /// Whether few were since the look before.
     pub is_quiet: bool,

@@ -17,7 +17,7 @@ use super::stats::{COMPACTED, Compacted, IN_USE, StoreStats};
 use super::writer::Writer;
 use super::{READING, Store, codec};
 
-/// So few reads of the store between two looks are quiet.
+/// So few reads and commits between two looks are quiet.
 const FEW: u64 = 300;
 
 /// What is to be done with the whole file.
@@ -177,11 +177,9 @@ impl Store {
         use std::sync::atomic::Ordering::Relaxed;
         let shared = &self.shared;
         let disk = &shared.counters;
-        let (reads, bytes) = (
-            shared.next_snapshot.load(Relaxed),
-            disk.read.load(Relaxed) + disk.written.load(Relaxed),
-        );
         let mut looked = shared.looked.lock();
+        let reads = shared.next_snapshot.load(Relaxed) + disk.syncs.load(Relaxed);
+        let bytes = disk.read.load(Relaxed) + disk.written.load(Relaxed);
         let is_quiet = reads - looked.reads < FEW;
         // What has passed since the file was opened is what its cache may hold.
         let rests = is_quiet && looked.is_quiet && shared.limits.resting < bytes - looked.opened;
