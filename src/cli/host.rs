@@ -402,7 +402,7 @@ async fn connect(common: &Common, config: &Config) -> Result<u8, CommandError> {
         return Ok(NOT_RUNNING);
     };
     let asked: Value = local.call(Method::POST, "/replica/connect", NOTHING).await?;
-    let words = "It links now. `hq replica status` says whether that went well.".to_owned();
+    let words = "Where it has no link it tries again at once; `hq replica status` says whether that went well.".to_owned();
     print(common, &asked, &[words])
 }
 

@@ -72,7 +72,8 @@ impl From<NotificationError> for GatewayError {
     fn from(error: NotificationError) -> Self {
         match error {
             NotificationError::Store(error) => Self::Store(error),
-            other => Self::Refused(other.to_string()),
+            // A machine that is refused would take itself for revoked.
+            other => Self::Store(StoreError::Failed(other.to_string())),
         }
     }
 }
