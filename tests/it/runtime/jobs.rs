@@ -213,12 +213,19 @@ async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
             Ok(jobs.iter().all(|job| !job.is_running()).then_some(()))
         })
         .await;
-    office.model.push(Turn::call(
-        "exec",
-        json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 4 }),
-    ));
     office.model.usually(Turn::text("Done."));
-    office.say(&ada, "One with a limit").await;
+    let limited = json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 4 });
+    let mut results;
+    // The ends of the others are told meanwhile, and what people and programs say goes before a call.
+    for _ in 0..9 {
+        office.model.push(Turn::call("exec", limited.clone()));
+        let run = office.say(&ada, "One with a limit").await;
+        office.ended(run).await;
+        results = office.results(run);
+        if !results.iter().any(|(_, _, text)| text.starts_with("Skipped")) {
+            break;
+        }
+    }
     let ended = job(&office, |job| job.number > 8 && !job.is_running()).await;
     assert_eq!(ended.outcome, Some(JobOutcome::TimedOut));
     gone("4723").await;
