@@ -37,8 +37,8 @@ use crate::visits;
 const BLANK: &str = "about:blank";
 /// How long a start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// How long the first tab of a start may take.
-const FIRST_TAB_WITHIN: Duration = Duration::from_secs(45);
+/// How long the first tab of a start may take, before another start is tried.
+const FIRST_TAB_WITHIN: Duration = Duration::from_secs(20);
 /// How long it may take to end by itself.
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// After so many failures in a row it is not started again by itself.
@@ -135,12 +135,6 @@ impl Browser {
         let page = self.open_blank().await?;
         page.navigate(url).await?;
         Ok(page)
-    }
-
-    /// Opens an empty tab.
-    pub async fn open_blank(&self) -> Result<Page, BrowserError> {
-        let running = self.running().await?;
-        running.new_tab().await
     }
 
     /// One of the open tabs.

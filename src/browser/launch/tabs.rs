@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BLANK, Browser, Running, blocking};
+use crate::BrowserError;
+use crate::page::Page;
 use crate::protocol::BringToFront;
 use crate::reopen;
 use crate::tabs::{Known, Tab};
@@ -12,6 +14,26 @@ use crate::tabs::{Known, Tab};
 const BACK_WITHIN: Duration = Duration::from_secs(3);
 
 impl Browser {
+    /// Opens an empty tab.
+    pub async fn open_blank(&self) -> Result<Page, BrowserError> {
+        let running = self.running().await?;
+        match running.new_tab().await {
+            // Few in a thousand starts of Chromium on a busy machine never make a tab, and answer all else.
+            Err(BrowserError::TimedOut { .. }) if !running.has_tab() => {
+                let mut life = self.0.life.lock().await;
+                if self.current().is_some_and(|now| Arc::ptr_eq(&now, &running)) {
+                    tracing::warn!("a browser made no tab after its start, and is started anew");
+                    self.0.now.lock().running = None;
+                    life.tabs = Some(running.open_tabs());
+                    running.end().await;
+                }
+                drop(life);
+                self.running().await?.new_tab().await
+            }
+            made => made,
+        }
+    }
+
     /// Writes down which tabs are open, where that has changed. While a credential is typed, what was written stays.
     pub(super) async fn save_tabs(&self, running: &Running) {
         let runs = self.runs();
@@ -28,6 +50,10 @@ impl Browser {
 }
 
 impl Running {
+    fn has_tab(&self) -> bool {
+        self.tabs.lock().tabs.iter().any(|tab| tab.is_ready)
+    }
+
     /// Opens tabs as they were before. That in front may come before anybody looks at it.
     pub(super) async fn reopen(self: &Arc<Self>, tabs: reopen::Tabs) {
         let front = tabs.front.or(tabs.tabs.last().map(|(number, _)| *number));
