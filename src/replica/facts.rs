@@ -45,17 +45,27 @@ pub(crate) fn beat(folder: &Path, clock_ms: i64) -> Beat {
     }
 }
 
-/// The networks that the machine has: its routes, and its addresses of IPv6.
-pub(crate) fn networks() -> (String, String) {
+/// The default routes of the machine, by interface and next hop. Other routes come and go with containers.
+pub(crate) fn networks() -> Vec<(String, String)> {
     // ok: a system that does not tell has always the same.
     let read = |file| fs::read_to_string(file).unwrap_or_default();
-    (routes(&read("/proc/net/route")), read("/proc/net/if_inet6"))
+    default_routes(&read("/proc/net/route"), &read("/proc/net/ipv6_route"))
 }
 
-/// Interface, destination and next hop of each route: what counts how often one was used is left out.
-fn routes(table: &str) -> String {
-    let route = |line: &str| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    table.lines().map(route).collect::<Vec<_>>().join("\n")
+/// Of the tables of IPv4 (interface, destination, next hop, …, netmask eighth) and IPv6 (destination, its length, source,
+/// its length, next hop, …, interface).
+fn default_routes(four: &str, six: &str) -> Vec<(String, String)> {
+    let is_zero = |word: &str| word.bytes().all(|byte| byte == b'0');
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let four = four.lines().map(words).filter_map(|line| {
+        let is_default = is_zero(line.get(1)?) && is_zero(line.get(7)?);
+        is_default.then(|| Some((line.first()?.clone(), line.get(2)?.clone())))?
+    });
+    let six = six.lines().map(words).filter_map(|line| {
+        let is_default = is_zero(line.first()?) && is_zero(line.get(1)?) && line.last()? != "lo";
+        is_default.then(|| Some((line.last()?.clone(), line.get(4)?.clone())))?
+    });
+    four.chain(six).collect()
 }
 
 /// What the system calls itself.
@@ -72,13 +82,28 @@ fn hundredths(average: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{beat, facts, hundredths, pretty, routes};
+    use super::{beat, default_routes, facts, hundredths, pretty};
 
     #[test]
-    fn a_route_is_where_it_leads_and_not_how_often_it_was_used() {
-        let table = |used| format!("Iface\tDestination\tGateway\nwlan0\t0\tFE\t3\t{used}\t600\n");
-        assert_eq!(routes(&table(1)), routes(&table(7)));
-        assert_ne!(routes(&table(1)), routes(&table(1).replace("wlan0", "eth0")));
+    fn only_default_routes_count_and_not_how_often_they_were_used() {
+        let four = |used| {
+            format!(
+                "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU\n\
+                 wlan0 00000000 0100A8C0 0003 0 {used} 600 00000000 0\n\
+                 docker0 000011AC 00000000 0001 0 {used} 0 0000FFFF 0\n"
+            )
+        };
+        let zero = "0".repeat(32);
+        let six = format!(
+            "{zero} 00 {zero} 00 fe80000000000000 00000064 1 0 450003 wlan0\n\
+             fe80000000000000 40 {zero} 00 {zero} 00000100 1 0 1 veth1\n\
+             {zero} 00 {zero} 00 {zero} ffffffff 1 0 200200 lo\n"
+        );
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let wanted = [pair("wlan0", "0100A8C0"), pair("wlan0", "fe80000000000000")];
+        assert_eq!(default_routes(&four(1), &six), wanted);
+        assert_eq!(default_routes(&four(7), &six), wanted);
+        assert_ne!(default_routes(&four(1).replace("wlan0", "eth0"), &six), wanted);
     }
 
     #[test]
