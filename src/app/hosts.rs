@@ -178,7 +178,7 @@ impl Hosts {
         self.0.known.lock().remove(&(ws, gateway));
     }
 
-    /// What a host says of itself; none when it is not linked.
+    /// The last report of a host; none while it is not linked.
     #[must_use]
     pub fn report(&self, ws: WorkspaceId, gateway: GatewayId) -> Option<Report> {
         let is_linked = self.is_linked(ws, gateway);

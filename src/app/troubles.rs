@@ -18,7 +18,7 @@ pub struct Report {
     pub clock_ms: Option<i64>,
     /// Whether its disk is too full to save what it is sent.
     pub disk_full: bool,
-    /// What else keeps it from its work; empty for nothing.
+    /// Any other reason why it cannot work; empty if there is none.
     pub stuck: String,
     /// So many writes of runs wait to be sent.
     pub unsent: u64,
@@ -65,7 +65,7 @@ impl Trouble {
 
     /// A sentence for people about the host of this name.
     #[must_use]
-    pub fn told(&self, label: &str) -> String {
+    pub fn describe(&self, label: &str) -> String {
         match self {
             Self::DiskFull => {
                 format!("The disk of {label} is full. It waits and misses nothing.")
@@ -86,7 +86,7 @@ impl Trouble {
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
-            Self::DiskFull => "Free some space there; it goes on by itself.",
+            Self::DiskFull => "Free some space there; it continues by itself.",
             Self::Clock(_) => "Let the network set the clock there: timedatectl set-ntp true.",
             Self::Stuck(_) => "Run `hq replica doctor` there.",
             Self::Unsent(_) => {
@@ -128,7 +128,7 @@ pub(crate) struct Known {
     is_off: bool,
     /// So many beats in a row of its writes that wait none got through.
     stalled: u32,
-    /// What people were told of; none before the first beat since home was started.
+    /// The troubles that people were notified of; none before the first beat after a start of HQ.
     told: Option<Vec<&'static str>>,
 }
 
@@ -213,7 +213,7 @@ mod tests {
             (Trouble::Unsent(38), "38 changes wait on GPU box to be sent."),
         ];
         for (trouble, told) in table {
-            assert_eq!(trouble.told("GPU box"), told);
+            assert_eq!(trouble.describe("GPU box"), told);
         }
         assert_eq!(unsent(38).waits(), "38 changes wait to be sent");
         assert_eq!(unsent(0).waits(), "");
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(known.hear(Report::default()), News::Over);
         known.are_told();
         assert_eq!(known.hear(Report::default()), News::Same);
-        assert_eq!(known.hear(full()), News::Began(vec![Trouble::DiskFull]), "it begins anew");
+        assert_eq!(known.hear(full()), News::Began(vec![Trouble::DiskFull]), "a new trouble");
         // Home was started while something was wrong that is over.
         assert_eq!(Known::default().hear(Report::default()), News::Over);
     }

@@ -231,7 +231,8 @@ impl LinkView {
 impl TroubleView {
     fn of(ws: &Ws, one: &Gateway) -> Vec<Self> {
         let all = ws.app.hosts.troubles(ws.id, one.id).into_iter();
-        all.map(|trouble| Self { kind: trouble.word(), told: trouble.told(&one.label) }).collect()
+        all.map(|trouble| Self { kind: trouble.word(), told: trouble.describe(&one.label) })
+            .collect()
     }
 }
 

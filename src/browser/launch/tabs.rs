@@ -22,7 +22,7 @@ impl Browser {
             Err(BrowserError::TimedOut { .. }) if !running.has_tab() => {
                 let mut life = self.0.life.lock().await;
                 if self.current().is_some_and(|now| Arc::ptr_eq(&now, &running)) {
-                    tracing::warn!("a browser made no tab after its start, and is started anew");
+                    tracing::warn!("a browser opened no tab after its start and is restarted");
                     self.0.now.lock().running = None;
                     life.tabs = Some(running.open_tabs());
                     running.end().await;

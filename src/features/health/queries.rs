@@ -247,7 +247,8 @@ fn gateways(ws: &Ws) -> Result<Vec<Part>, StoreError> {
     for one in machines.all() {
         let Some(gateway) = one.gateway else { continue };
         let troubles = ws.app.hosts.troubles(ws.id, gateway);
-        let words: Vec<String> = troubles.iter().map(|trouble| trouble.told(&one.label)).collect();
+        let words: Vec<String> =
+            troubles.iter().map(|trouble| trouble.describe(&one.label)).collect();
         if !words.is_empty() {
             said.push(part("gateway", "Gateway", How::Degraded, words.join(" ")));
         }

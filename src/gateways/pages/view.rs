@@ -97,7 +97,7 @@ pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Blo
     let troubles = hosts.troubles(ws, one.id);
     let may = !is_here && one.status != Status::Revoked;
     Ok(Block {
-        troubles: troubles.iter().map(|trouble| trouble.told(&one.label)).collect(),
+        troubles: troubles.iter().map(|trouble| trouble.describe(&one.label)).collect(),
         waits: report.waits(),
         broke: report.broke.map(|(at, why)| (scene.time(at), why)),
         id: one.id.to_string(),

@@ -34,9 +34,9 @@ pub fn tell_trouble(tx: &mut WriteTx<'_>, id: GatewayId, news: &News) -> Result<
     let one = queries::gateway_by_id(tx, id)?;
     let mut body = first.help().to_owned();
     for other in others {
-        body.push_str(&format!(" {} {}", Trouble::told(other, &one.label), other.help()));
+        body.push_str(&format!(" {} {}", Trouble::describe(other, &one.label), other.help()));
     }
-    let title = first.told(&one.label);
+    let title = first.describe(&one.label);
     tx.emit(notice(NoticeKind::GatewayTrouble, &one, title).body(body).event());
     Ok(())
 }
