@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Ws;
+use crate::copies::{Admission, Caller, FolderCopy, Lives};
 use crate::downstream::{Out, PATIENCE, Questions, Tell, Told, silent};
 use crate::troubles::{Known, News, Report, Trouble};
 use crate::upstream::{Desk, Refusal};
@@ -58,6 +60,7 @@ type Of = (WorkspaceId, GatewayId);
 struct Shared {
     linked: watch::Sender<Linked>,
     replaced: CancellationToken,
+    held: CancellationToken,
     questions: Questions,
 }
 
@@ -74,6 +77,10 @@ struct All {
     odds: Mutex<HashMap<Of, (Timestamp, String)>>,
     /// What hosts say of themselves. It outlives a link, so that a line that breaks tells nothing twice.
     known: Mutex<HashMap<Of, Known>>,
+    /// Which starts of their programs were let in.
+    lives: Mutex<HashMap<Of, Lives>>,
+    /// Numbers calls.
+    calls: AtomicU64,
     /// Counts links that came and went.
     moves: watch::Sender<u64>,
 }
@@ -86,9 +93,13 @@ impl Hosts {
     #[must_use]
     pub fn enter(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Line {
         let linked = Linked { since: now, phase: Phase::Asked, sent: 0, acked: 0, seen: 0 };
-        let replaced = CancellationToken::new();
         let (questions, out) = Questions::new();
-        let shared = Arc::new(Shared { linked: watch::Sender::new(linked), replaced, questions });
+        let shared = Arc::new(Shared {
+            linked: watch::Sender::new(linked),
+            replaced: CancellationToken::new(),
+            held: CancellationToken::new(),
+            questions,
+        });
         let former = self.0.linked.lock().insert((ws, gateway), Arc::clone(&shared));
         self.0.odds.lock().remove(&(ws, gateway));
         self.0.moves.send_modify(|count| *count += 1);
@@ -176,6 +187,80 @@ impl Hosts {
     /// What a host said of itself is of no interest any more.
     pub fn forgets(&self, ws: WorkspaceId, gateway: GatewayId) {
         self.0.known.lock().remove(&(ws, gateway));
+        self.0.lives.lock().remove(&(ws, gateway));
+    }
+
+    /// A machine calls; gives the number of its call.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.0.calls.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Decides whether a machine that has proved its key may link, or is one of two with one folder: then the link that its
+    /// gateway has is told to end. `began` is the number of its call.
+    #[must_use]
+    pub fn admit(
+        &self,
+        (ws, gateway): (WorkspaceId, GatewayId),
+        caller: Caller,
+        began: u64,
+        now: Timestamp,
+    ) -> Admission {
+        let of = (ws, gateway);
+        let admission = {
+            let mut lives = self.0.lives.lock();
+            let decided = self.calls();
+            lives.entry(of).or_default().admit(caller, (began, decided), now)
+        };
+        if let Admission::Held { is_told } = admission {
+            let linked = self.0.linked.lock().get(&of).cloned();
+            linked.into_iter().for_each(|shared| shared.held.cancel());
+            if !is_told {
+                self.0.moves.send_modify(|count| *count += 1);
+            }
+        }
+        admission
+    }
+
+    /// Whether a machine that was let in may still link: it may have become one of two meanwhile.
+    #[must_use]
+    pub fn may_stay(&self, ws: WorkspaceId, gateway: GatewayId, caller: (&str, &str)) -> bool {
+        let (life, branch) = caller;
+        self.0.lives.lock().get(&(ws, gateway)).is_none_or(|lives| lives.may_stay(life, branch))
+    }
+
+    /// The machines of a gateway among which a person has to choose; none while there is nothing to choose.
+    #[must_use]
+    pub fn copies(&self, ws: WorkspaceId, gateway: GatewayId) -> Vec<FolderCopy> {
+        let lives = self.0.lives.lock();
+        lives.get(&(ws, gateway)).map(|lives| lives.copies().to_vec()).unwrap_or_default()
+    }
+
+    /// Whether a gateway waits for that choice.
+    #[must_use]
+    pub fn is_held(&self, ws: WorkspaceId, gateway: GatewayId) -> bool {
+        let lives = self.0.lives.lock();
+        lives.get(&(ws, gateway)).is_some_and(|lives| !lives.copies().is_empty())
+    }
+
+    /// People were told that there is something to choose.
+    pub fn copies_are_told(&self, ws: WorkspaceId, gateway: GatewayId) {
+        if let Some(lives) = self.0.lives.lock().get_mut(&(ws, gateway)) {
+            lives.are_told();
+        }
+    }
+
+    /// A person has chosen a machine: it may link, and the others may not any more. Says whether it was one of them.
+    #[must_use]
+    pub fn keep_copy(&self, ws: WorkspaceId, gateway: GatewayId, id: &str) -> bool {
+        let is_one =
+            self.0.lives.lock().get_mut(&(ws, gateway)).is_some_and(|lives| lives.keep(id));
+        if is_one {
+            // What else was wrong is told once more: its notice was read with this one.
+            self.0.known.lock().remove(&(ws, gateway));
+            self.0.moves.send_modify(|count| *count += 1);
+        }
+        is_one
     }
 
     /// The last report of a host; none while it is not linked.
@@ -186,9 +271,12 @@ impl Hosts {
         known.get(&(ws, gateway)).filter(|_| is_linked).map(|known| known.report().clone())
     }
 
-    /// What is wrong with a host that is linked.
+    /// What is wrong with a host that is linked or held.
     #[must_use]
     pub fn troubles(&self, ws: WorkspaceId, gateway: GatewayId) -> Vec<Trouble> {
+        if self.is_held(ws, gateway) {
+            return vec![Trouble::Copied];
+        }
         let is_linked = self.is_linked(ws, gateway);
         let known = self.0.known.lock();
         known.get(&(ws, gateway)).filter(|_| is_linked).map(Known::troubles).unwrap_or_default()
@@ -247,6 +335,16 @@ impl Line {
     /// Waits until the same host has linked anew.
     pub async fn replaced(&self) {
         self.shared.replaced.cancelled().await;
+    }
+
+    /// The host is held.
+    pub fn hold(&self) {
+        self.shared.held.cancel();
+    }
+
+    /// Waits until the host is held.
+    pub async fn held(&self) {
+        self.shared.held.cancelled().await;
     }
 }
 

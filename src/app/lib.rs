@@ -7,6 +7,7 @@ pub mod browsers;
 pub mod coded;
 pub mod config;
 pub mod consumers;
+pub mod copies;
 pub mod downstream;
 mod extract;
 pub mod finding;

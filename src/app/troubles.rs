@@ -1,4 +1,5 @@
-//! What hosts say with each beat of what is wrong with them. Kept in memory alone: each says it again.
+//! What is wrong with hosts: what each says with its beats, and that two have one key. Kept in memory alone: each says it
+//! again.
 
 use kernel::Timestamp;
 
@@ -49,6 +50,8 @@ pub enum Trouble {
     Stuck(String),
     /// So many writes wait to be sent, and none gets through.
     Unsent(u64),
+    /// Its folder was copied: two machines have its key, and all of them are held.
+    Copied,
 }
 
 impl Trouble {
@@ -60,6 +63,7 @@ impl Trouble {
             Self::Clock(_) => "clock",
             Self::Stuck(_) => "stuck",
             Self::Unsent(_) => "unsent",
+            Self::Copied => "copied",
         }
     }
 
@@ -79,6 +83,11 @@ impl Trouble {
             }
             Self::Unsent(1) => format!("1 change waits on {label} to be sent."),
             Self::Unsent(many) => format!("{many} changes wait on {label} to be sent."),
+            Self::Copied => {
+                format!(
+                    "Two machines run as {label}: its folder was copied. Both are held until one is chosen."
+                )
+            }
         }
     }
 
@@ -91,6 +100,9 @@ impl Trouble {
             Self::Stuck(_) => "Run `hq replica doctor` there.",
             Self::Unsent(_) => {
                 "Runs made them while the line was cut, and they do not get through. Run `hq replica doctor` there."
+            }
+            Self::Copied => {
+                "Choose one on the page of the gateway. The other is turned away for good."
             }
         }
     }
@@ -211,6 +223,10 @@ mod tests {
             (Trouble::Stuck("no room. ".to_owned()), "GPU box reports: no room."),
             (Trouble::Unsent(1), "1 change waits on GPU box to be sent."),
             (Trouble::Unsent(38), "38 changes wait on GPU box to be sent."),
+            (
+                Trouble::Copied,
+                "Two machines run as GPU box: its folder was copied. Both are held until one is chosen.",
+            ),
         ];
         for (trouble, told) in table {
             assert_eq!(trouble.describe("GPU box"), told);

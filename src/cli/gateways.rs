@@ -29,6 +29,8 @@ pub enum Command {
     Pause(One),
     /// Let a gateway take work again
     Resume(One),
+    /// Choose one of the machines that have the key of a gateway; the others are not let in any more
+    Keep(Keep),
     /// Remove a gateway that no agent works on; its machine is not let in any more
     Remove(One),
 }
@@ -67,6 +69,17 @@ pub struct Change {
     /// For how many hours after the cut
     #[arg(long)]
     cut_hours: Option<u32>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which machine goes on.
+#[derive(Args)]
+pub struct Keep {
+    /// The id, slug or name of the gateway
+    which: String,
+    /// The id of the copy of its folder, as `hq gateway show` lists it
+    copy: String,
     #[command(flatten)]
     place: Place,
 }
@@ -115,6 +128,11 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         Command::Pause(one) => act(common, door, &one, "pause").await,
         Command::Resume(one) => act(common, door, &one, "resume").await,
+        Command::Keep(Keep { which, copy, place }) => {
+            let ask = Ask::post(format!("{}/keep", at(&which)), &json!({ "copy": copy }));
+            let now = door.call(ask.within(place.workspace.as_ref())).await?;
+            print(common, &now, &[row(&now).join("  ")])
+        }
         Command::Remove(one) => {
             let ask = Ask::delete(at(&one.which)).within(one.place.workspace.as_ref());
             let gone = door.call(ask).await?;
@@ -181,6 +199,11 @@ fn told(one: &Value) -> Vec<String> {
         if !text.is_empty() {
             lines.push(format!("{name}: {text}"));
         }
+    }
+    for copy in one["copies"].as_array().into_iter().flatten() {
+        let (id, name) = (word(copy, "id"), word(copy, "name"));
+        let (address, seen) = (word(copy, "address"), moment(copy, "seen_at"));
+        lines.push(format!("copy: {id}  {name}  {address}  last heard from {seen}"));
     }
     lines
 }

@@ -332,6 +332,7 @@ fn lines(status: &Status) -> Vec<String> {
         (true, false) => format!("Not linked to {home} since {}", status.since),
     }];
     lines.extend(status.why.iter().map(|why| format!("because: {why}")));
+    lines.extend(status.copy.iter().map(|copy| format!("this copy: {copy}")));
     if status.paused {
         lines.push("Paused: it takes no new work.".to_owned());
     }

@@ -22,9 +22,9 @@ use crate::health::Health;
 use crate::hosts::{is_silent, silent_since};
 use crate::identity::{fingerprint, identity};
 use crate::lately::Lately;
+use crate::linked::{self, CopyView, LinkView, TroubleView};
 use crate::machine;
 use crate::model::{Gateway, GatewayToken, GatewayTokenId, Load, Status, local};
-use crate::pages::reach;
 use crate::place::Place;
 use crate::queries;
 use crate::rules::{self, NewToken, Patch};
@@ -103,6 +103,16 @@ pub fn routes() -> Routes {
                 .doc(|| Doc::new("Let a gateway take work again").returns::<GatewayView>()),
         )
         .post(
+            "/gateways/{id}/keep",
+            keep.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Choose one of the machines that have the key of a gateway; the others are not let in any more",
+                )
+                .body::<KeepBody>()
+                .returns::<GatewayView>()
+            }),
+        )
+        .post(
             "/gateways/{id}/revoke",
             revoke.needs(Can::Admin).doc(|| {
                 Doc::new("Let a gateway not in any more, for good").returns::<GatewayView>()
@@ -162,8 +172,10 @@ struct GatewayView {
     link: Option<LinkView>,
     /// What its program is told, where that is another than this one can talk to.
     turned_away: Option<String>,
-    /// What is wrong with its machine, as that said last; empty while it is not linked.
+    /// What is wrong with its machine, as that said last; while it is not linked only that there are two with its key.
     troubles: Vec<TroubleView>,
+    /// The machines with its key, while they are held and one has to be chosen; else empty.
+    copies: Vec<CopyView>,
     #[schemars(with = "Option<String>")]
     last_seen_at: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
@@ -180,60 +192,6 @@ struct GatewayView {
     /// What was billed for it in the last 30 days, in micro-dollars; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     billed_30_days_micros: Option<i64>,
-}
-
-/// The link of a gateway's machine.
-#[derive(Serialize, JsonSchema)]
-struct LinkView {
-    #[schemars(with = "String")]
-    since: Timestamp,
-    /// How many entries of the feed it does not have yet.
-    behind: u64,
-    /// The same in words.
-    told: String,
-    /// How many writes of its runs wait to be sent here.
-    unsent: u64,
-    /// How far its clock is ahead of this one, in milliseconds.
-    clock_ms: Option<i64>,
-    /// When it last had no link.
-    #[schemars(with = "Option<String>")]
-    broke_at: Option<Timestamp>,
-    /// Why it had none, as it says itself.
-    broke_why: Option<String>,
-}
-
-/// Something that is wrong with the machine of a gateway.
-#[derive(Serialize, JsonSchema)]
-struct TroubleView {
-    /// `disk_full`, `clock`, `stuck` or `unsent`.
-    kind: &'static str,
-    /// The same as a sentence.
-    told: String,
-}
-
-impl LinkView {
-    fn of(ws: &Ws, one: &Gateway) -> Option<Self> {
-        let (linked, head) = (ws.app.hosts.linked(ws.id, one.id)?, ws.store.head().seq);
-        let report = ws.app.hosts.report(ws.id, one.id).unwrap_or_default();
-        let (broke_at, broke_why) = report.broke.unzip();
-        Some(Self {
-            since: linked.since,
-            behind: linked.behind(head),
-            told: reach(&linked, head),
-            unsent: report.unsent,
-            clock_ms: report.clock_ms,
-            broke_at,
-            broke_why,
-        })
-    }
-}
-
-impl TroubleView {
-    fn of(ws: &Ws, one: &Gateway) -> Vec<Self> {
-        let all = ws.app.hosts.troubles(ws.id, one.id).into_iter();
-        all.map(|trouble| Self { kind: trouble.word(), told: trouble.describe(&one.label) })
-            .collect()
-    }
 }
 
 fn view(
@@ -255,6 +213,7 @@ fn view(
         link: LinkView::of(ws, &one),
         turned_away: app.hosts.odds(ws.id, one.id, app.clock.now()),
         troubles: TroubleView::of(ws, &one),
+        copies: CopyView::of(ws, one.id),
         health: standing.health,
         slow: standing.is_slow,
         local,
@@ -380,6 +339,25 @@ async fn resume(
     shown(&ws, id.to_string()).await
 }
 
+/// Which machine goes on.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KeepBody {
+    /// The id of the copy of the gateway's folder.
+    copy: String,
+}
+
+async fn keep(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Json(body): Json<KeepBody>,
+) -> Result<Json<GatewayView>, ApiError> {
+    let one = ws.read(|snap| queries::gateway(snap, &said))?;
+    linked::keep(&ws, &who, &one, &body.copy).await?;
+    shown(&ws, one.id.to_string()).await
+}
+
 async fn revoke(
     ws: Ws,
     who: Person,
@@ -388,6 +366,7 @@ async fn revoke(
     let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
     let live = queries::live_runs(&ws, id)?;
     ws.write(&who, move |tx| rules::revoke(tx, id)).await?;
+    ws.app.hosts.forgets(ws.id, id);
     live.into_iter().for_each(|run| ws.live.finish(run));
     shown(&ws, id.to_string()).await
 }
@@ -395,6 +374,7 @@ async fn revoke(
 async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusCode, ApiError> {
     let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
     ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    ws.app.hosts.forgets(ws.id, id);
     Ok(StatusCode::NO_CONTENT)
 }
 

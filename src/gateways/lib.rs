@@ -13,6 +13,7 @@ pub mod health;
 pub mod hosts;
 pub mod identity;
 pub mod lately;
+mod linked;
 pub mod machine;
 pub mod model;
 pub mod pages;

@@ -64,6 +64,10 @@ async fn look(ws: &Ws, began: Timestamp) -> Result<Option<Timestamp>, GatewayErr
     let due = ws.read(|snap| {
         let mut due: Vec<(Timestamp, GatewayId)> = Vec::new();
         for one in queries::gateways(snap)? {
+            // Of one that is held people were told why nothing is heard of it.
+            if ws.app.hosts.is_held(ws.id, one.id) {
+                continue;
+            }
             let last = silent_from(&one, queries::signal(snap, &one)?.last);
             due.extend(last.map(|last| (last.max(began) + TOLD, one.id)));
         }

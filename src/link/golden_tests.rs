@@ -43,7 +43,7 @@ fn facts() -> Facts {
         memory: 1024,
         disk: 2048,
         labels: vec!["gpu".to_owned()],
-        addresses: Vec::new(),
+        ..Facts::default()
     }
 }
 

@@ -56,6 +56,12 @@ pub enum ReplicaError {
         /// The fingerprint of its key.
         fingerprint: String,
     },
+    /// Home has turned this copy of the folder away for good.
+    #[error(
+        "another copy of this folder was chosen as the gateway; remove this one, or run `hq replica leave` here and join \
+         with a new command"
+    )]
+    Copied,
     /// The notes cannot be understood.
     #[error("{} cannot be read ({detail}); remove it and join anew", path.display())]
     Notes {
@@ -117,6 +123,7 @@ impl ReplicaError {
             Self::NoToken => "no_token",
             Self::NoSuchHome { .. } => "no_such_home",
             Self::Elsewhere { .. } => "joined_elsewhere",
+            Self::Copied => crate::shut_out::COPIED,
             Self::Notes { .. } => "notes_unreadable",
             Self::Disk { .. } => "disk",
             Self::Identity(error) => error.code(),

@@ -22,7 +22,7 @@ pub(crate) fn facts(folder: &Path, labels: &[String]) -> Facts {
         memory: load.memory_total,
         disk: load.disk_total,
         labels: labels.to_vec(),
-        addresses: Vec::new(),
+        ..Facts::default()
     }
 }
 

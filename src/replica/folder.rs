@@ -146,6 +146,10 @@ pub struct Known {
     pub label: String,
     /// How often what it has had been made void when it got it; none before it has anything.
     pub epoch: Option<u64>,
+    /// The start of its program in which it was last held as one of two with this folder; none if it never was.
+    pub branch: Option<String>,
+    /// Whether another copy of the folder was chosen.
+    pub is_refused: bool,
 }
 
 /// The same as it stands in the file. A number there has a sign, so the epoch is text.
@@ -157,6 +161,9 @@ struct Lines {
     #[serde(default)]
     label: String,
     epoch: Option<String>,
+    branch: Option<String>,
+    #[serde(default)]
+    refused: bool,
 }
 
 impl Known {
@@ -183,6 +190,8 @@ impl Known {
             gateway: lines.gateway,
             label: lines.label,
             epoch: epoch.map_err(|_| wrong("the epoch is no number"))?,
+            branch: lines.branch,
+            is_refused: lines.refused,
         }))
     }
 
@@ -202,6 +211,12 @@ impl Known {
         );
         if let Some(epoch) = self.epoch {
             text.push_str(&format!("epoch = \"{epoch}\"\n"));
+        }
+        if let Some(branch) = &self.branch {
+            text.push_str(&format!("branch = {}\n", quoted(branch)));
+        }
+        if self.is_refused {
+            text.push_str("refused = true\n");
         }
         let written = || -> io::Result<()> {
             let mut options = OpenOptions::new();
@@ -235,6 +250,8 @@ mod tests {
             gateway: GatewayId::from_bytes([9; 16]),
             label: "Büro \"2\"\\ \u{7f}".into(),
             epoch: Some(u64::MAX),
+            branch: Some("0192".into()),
+            is_refused: true,
         }
     }
 
@@ -245,8 +262,10 @@ mod tests {
         known().save(folder.path()).unwrap();
         let read = Known::load(folder.path()).unwrap();
         assert_eq!(read, Some(Known { label: "Büro \"2\"\\ ".into(), ..known() }));
-        Known { epoch: None, ..known() }.save(folder.path()).unwrap();
-        assert_eq!(Known::load(folder.path()).unwrap().unwrap().epoch, None);
+        let plain = || Known { epoch: None, branch: None, is_refused: false, ..known() };
+        plain().save(folder.path()).unwrap();
+        let read = Known::load(folder.path()).unwrap();
+        assert_eq!(read, Some(Known { label: "Büro \"2\"\\ ".into(), ..plain() }));
         let mode = fs::metadata(folder.path().join(NOTES)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

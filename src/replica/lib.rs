@@ -13,6 +13,8 @@ pub mod status;
 mod calls;
 mod drain;
 mod facts;
+mod reach;
+mod shut_out;
 mod talk;
 
 use std::future::Future;
@@ -27,7 +29,7 @@ use gateways::model::CUT_HOURS;
 use gateways::rules::outbox;
 use kernel::id::IdSource;
 use kernel::{Clock, Timestamp};
-use link::{Backoff, Identity, Knock, LinkError, Linked, Pin, Purpose, Refusal, Trust};
+use link::{Backoff, Identity, LinkError};
 use mirror::{At, Mirror, Standing};
 use parking_lot::Mutex;
 use store::{Faults, Options, Read, Schema, Store, StoreError};
@@ -39,6 +41,7 @@ pub use error::ReplicaError;
 pub use facts::VERSION;
 use folder::Known;
 pub use link::Pace;
+use reach::meant;
 use status::{Now, Why};
 
 /// How often it is looked whether keys are still to be kept.
@@ -47,12 +50,6 @@ const LOOKS: Duration = Duration::from_secs(60);
 const NETWORKS: Duration = Duration::from_secs(2);
 /// The page cache of the mirror.
 const CACHE: usize = 2 << 20;
-/// How long a host waits that is not let in any more.
-const SHUT_OUT: Duration = Duration::from_secs(5 * 60);
-/// What home says to a machine that it does not let in any more.
-const SHUT_OUT_CODES: [&str; 2] = ["gateway_revoked", "unknown_gateway"];
-/// How long one waits whose program is of another version, or whose key another program uses.
-const AT_ODDS: Duration = Duration::from_secs(60);
 
 /// Something that goes on.
 pub type Boxed<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -153,6 +150,8 @@ pub struct Replica(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     identity: Identity,
+    /// Names this start of the program.
+    life: String,
     mirror: Mirror,
     clock: Arc<dyn Clock>,
     pace: Pace,
@@ -196,6 +195,7 @@ impl Replica {
         Ok(Self(Arc::new(Inner {
             folder: folder.to_owned(),
             identity,
+            life: life.clone(),
             mirror,
             calls: Arc::new(Calls::new(life, has, Arc::clone(&parts.clock), ahead)),
             clock: parts.clock,
@@ -254,18 +254,6 @@ impl Replica {
         if let Some(work) = work {
             work.end(at_once).await;
         }
-    }
-
-    /// Ends what works here when home lets this machine in no more: nothing is left of programs and browsers. If it is let
-    /// in after all, it is begun anew. Says whether keys may be left in the memory of this process.
-    async fn ends_if_shut_out(&self, why: &Why) -> bool {
-        if !SHUT_OUT_CODES.contains(&why.code.as_str()) {
-            return false;
-        }
-        self.0.calls.forget_keys();
-        self.0.is_wanted.send_replace(false);
-        self.ends_work(true).await;
-        self.0.calls.had_keys()
     }
 
     /// Begins the work of agents whenever there is something to work with; never ends.
@@ -342,7 +330,7 @@ impl Replica {
                 Err(error) => Why::of(&error),
             };
             self.cut_off(&why);
-            if self.ends_if_shut_out(&why).await {
+            if self.ends_if_not_let_in(&why).await {
                 return Ok(Ending::ShutOut);
             }
             let pause = backoff.pause(self.0.clock.passed(), net::retry::random(), why.wait);
@@ -362,7 +350,8 @@ impl Replica {
     /// # Errors
     /// When home could not be told.
     pub async fn say_goodbye(&self) -> Result<(), ReplicaError> {
-        if self.known().is_none() {
+        // One that was not chosen would say it in the name of the other.
+        if self.known().is_none_or(|known| known.is_refused) {
             return Ok(());
         }
         let linked = self.reach().await?;
@@ -395,109 +384,10 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether it is of no use to try again: somebody has to look at the command.
-    fn is_final(&self, error: &ReplicaError) -> bool {
-        if self.known().is_some() {
-            return false;
-        }
-        match error {
-            ReplicaError::Link(LinkError::Refused(refusal)) => refusal.wait.is_none(),
-            ReplicaError::Link(LinkError::OtherHome { .. } | LinkError::BadAddress { .. })
-            | ReplicaError::NoSuchHome { .. }
-            | ReplicaError::NoToken
-            | ReplicaError::NotJoined
-            | ReplicaError::Disk { .. } => true,
-            _ => false,
-        }
-    }
-
     /// Notes that there is no link, and why.
     fn cut_off(&self, why: &Why) {
         tracing::warn!("no link to the workspace: {}", why.sentence);
         self.0.now.lock().cut(self.0.clock.now(), why.clone());
-    }
-
-    /// Links to home: as the gateway that it is, else with the token.
-    async fn reach(&self) -> Result<Linked, ReplicaError> {
-        let Some(known) = self.known() else { return self.join().await };
-        let home = match &self.0.joins {
-            Some((home, _)) => home.clone(),
-            None => known.home.clone(),
-        };
-        let purpose = Purpose::Known { gateway: known.gateway };
-        match self.knock(&home, &Pin::Key(known.key), purpose).await {
-            Ok(linked) => {
-                let label = linked.admitted.label.clone();
-                self.keep(Known { home, label, ..known })?;
-                folder::forget_token(&self.0.folder)?;
-                Ok(linked)
-            }
-            // It was removed there. A new command makes a new gateway of it, with the same key.
-            Err(ReplicaError::Link(LinkError::Refused(refusal)))
-                if refusal.code == "unknown_gateway" && self.has_token() =>
-            {
-                self.join().await
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn has_token(&self) -> bool {
-        match &*self.0.token.lock() {
-            Some(Token::File(path)) => path.exists(),
-            Some(Token::Given(_)) => true,
-            None => false,
-        }
-    }
-
-    /// Joins with the token. It is used up by that, and forgotten.
-    async fn join(&self) -> Result<Linked, ReplicaError> {
-        let (home, print) = self.0.joins.clone().ok_or(ReplicaError::NotJoined)?;
-        let token = match &*self.0.token.lock() {
-            Some(token) => token.read()?,
-            None => return Err(ReplicaError::NoToken),
-        };
-        let pin = Pin::Fingerprint(print.clone());
-        let linked = match self.knock(&home, &pin, Purpose::Join { token }).await {
-            Err(ReplicaError::Link(LinkError::NoSocket { status: 404, .. })) => {
-                return Err(ReplicaError::NoSuchHome { home, fingerprint: print });
-            }
-            other => other?,
-        };
-        self.keep(Known {
-            home: home.clone(),
-            key: linked.home,
-            gateway: linked.admitted.gateway,
-            label: linked.admitted.label.clone(),
-            epoch: None,
-        })?;
-        *self.0.token.lock() = None;
-        folder::forget_token(&self.0.folder)?;
-        tracing::info!("joined {home} as {}", linked.admitted.label);
-        Ok(linked)
-    }
-
-    async fn knock(&self, home: &str, pin: &Pin, purpose: Purpose) -> Result<Linked, ReplicaError> {
-        let print = match pin {
-            Pin::Key(key) => key.fingerprint(),
-            Pin::Fingerprint(print) => print.clone(),
-        };
-        let trust = trust(home).await?;
-        let address = match &purpose {
-            Purpose::Known { gateway } => link::address_of(home, &print, *gateway),
-            Purpose::Join { .. } => link::address(home, &print),
-        };
-        let carrier = link::connect(&address, &trust, self.0.pace).await?;
-        let facts = facts::facts(&self.0.folder, &self.0.labels);
-        let knock = Knock {
-            identity: &self.0.identity,
-            pin,
-            purpose,
-            facts: &facts,
-            version: VERSION,
-            pace: self.0.pace,
-        };
-        Ok(link::knock(carrier, knock).await?)
     }
 
     /// When it is.
@@ -512,37 +402,6 @@ fn leads(read: &dyn Read, at: &At) -> Result<bool, StoreError> {
         true => outbox::leads(read, &at.key),
         false => Ok(false),
     }
-}
-
-/// The home that the command means; nothing where there is none. What is known already holds.
-fn meant(known: Option<&Known>, join: &Join) -> Result<Option<(String, String)>, ReplicaError> {
-    let print = join.fingerprint.as_deref().map(link::grouped);
-    let home = join.home.as_deref().map(|home| home.trim().trim_end_matches('/').to_owned());
-    match (known, home) {
-        (None, None) => Err(ReplicaError::NotJoined),
-        (Some(_), None) => Ok(None),
-        (None, Some(home)) => match print {
-            None => Err(ReplicaError::NoFingerprint),
-            Some(_) if join.token.is_none() => Err(ReplicaError::NoToken),
-            Some(print) => Ok(Some((home, print))),
-        },
-        (Some(known), Some(home)) => match print {
-            Some(print) if !known.key.is(&print) => Err(ReplicaError::Elsewhere {
-                home: known.home.clone(),
-                fingerprint: known.key.fingerprint(),
-            }),
-            _ => Ok(Some((home, known.key.fingerprint()))),
-        },
-    }
-}
-
-/// The roots for an address: they are read for each link, so that an idle host keeps none.
-async fn trust(home: &str) -> Result<Trust, LinkError> {
-    if !home.starts_with("https://") && !home.starts_with("wss://") {
-        return Trust::nobody();
-    }
-    let read = tokio::task::spawn_blocking(Trust::system).await;
-    read.unwrap_or_else(|error| Err(LinkError::Roots { detail: error.to_string() }))
 }
 
 /// Opens the mirror. One that cannot be read any more comes anew from home; it is set aside, because home may not have heard
@@ -581,75 +440,6 @@ async fn net_changes() {
             tracing::info!("the networks of this machine have changed");
             return;
         }
-    }
-}
-
-/// How long to wait at least before the next try.
-fn wait_after(error: &ReplicaError) -> Option<Duration> {
-    match error {
-        ReplicaError::Link(LinkError::Refused(refusal)) => {
-            let own = if refusal.code == Refusal::WIRE { AT_ODDS } else { SHUT_OUT };
-            Some(refusal.wait.unwrap_or(own))
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use kernel::{GatewayId, TypedId as _};
-
-    fn known() -> Known {
-        Known {
-            home: "https://hq.example.com".into(),
-            key: Identity::generate().public(),
-            gateway: GatewayId::from_bytes([9; 16]),
-            label: "GPU".into(),
-            epoch: None,
-        }
-    }
-
-    fn join(home: &str, print: Option<&str>, token: bool) -> Join {
-        Join {
-            home: Some(home.into()),
-            fingerprint: print.map(str::to_owned),
-            token: token.then(|| Token::Given(Zeroizing::new("hq_gw_x".to_owned()))),
-            labels: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_command_that_says_too_little_is_told_what_is_missing() {
-        let code = |known: Option<&Known>, join: &Join| {
-            meant(known, join).map_err(|error| error.code().to_owned())
-        };
-        assert_eq!(code(None, &Join::default()), Err("not_joined".into()));
-        let home = "https://hq.example.com/";
-        assert_eq!(code(None, &join(home, None, true)), Err("no_fingerprint".into()));
-        assert_eq!(code(None, &join(home, Some("abcd"), false)), Err("no_token".into()));
-        let right = Ok(Some(("https://hq.example.com".to_owned(), "ABCD-EF".to_owned())));
-        assert_eq!(code(None, &join(home, Some("ab cd-ef"), true)), right);
-    }
-
-    #[test]
-    fn what_was_joined_holds_and_may_move_to_another_address() {
-        let known = known();
-        assert_eq!(meant(Some(&known), &Join::default()).unwrap(), None);
-        let print = known.key.fingerprint();
-        let moved =
-            meant(Some(&known), &join("http://10.0.0.7", Some(&print.to_lowercase()), false));
-        assert_eq!(moved.unwrap(), Some(("http://10.0.0.7".to_owned(), print)));
-        let other = meant(Some(&known), &join("http://10.0.0.7", Some("ABCD"), true)).unwrap_err();
-        assert_eq!(other.code(), "joined_elsewhere");
-    }
-
-    #[test]
-    fn who_is_not_let_in_waits_and_who_is_cut_off_does_not() {
-        let refused = |code| ReplicaError::Link(LinkError::Refused(Refusal::new(code, "No.")));
-        assert_eq!(wait_after(&refused("gateway_revoked")), Some(SHUT_OUT));
-        assert_eq!(wait_after(&refused(Refusal::WIRE)), Some(AT_ODDS));
-        assert_eq!(wait_after(&LinkError::Cut.into()), None);
     }
 }
 

@@ -12,7 +12,9 @@ use mirror::Standing;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ReplicaError;
-use crate::{Replica, SHUT_OUT_CODES, VERSION, folder, wait_after};
+use crate::reach::wait_after;
+use crate::shut_out::{HELD, SHUT_OUT_CODES};
+use crate::{Replica, VERSION, folder};
 
 /// Why there is no link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +120,9 @@ pub struct Status {
     pub code: Option<String>,
     /// The same as a sentence.
     pub why: Option<String>,
+    /// How home names this copy of the folder, while it is held as one of two.
+    #[serde(default)]
+    pub copy: Option<String>,
     /// Whether it is to take no new work.
     pub paused: bool,
     /// What keeps it from laying what has come.
@@ -174,6 +179,8 @@ impl Replica {
         let is_out =
             now.why.as_ref().is_some_and(|why| SHUT_OUT_CODES.contains(&why.code.as_str()));
         let keys = (!is_out && self.0.calls.lacks_keys()).then(|| KEYS_GONE.to_owned());
+        let is_held = now.why.as_ref().is_some_and(|why| why.code == HELD);
+        let copy = known.as_ref().filter(|_| is_held).and_then(|known| known.branch.clone());
         let named = self.0.joins.clone();
         Ok(Status {
             running,
@@ -190,6 +197,7 @@ impl Replica {
             since: now.since,
             code: now.why.as_ref().map(|why| why.code.clone()),
             why: now.why.map(|why| why.sentence),
+            copy,
             paused: now.is_paused,
             trouble: now.trouble.or(aside).or(keys),
             clock_ms: now.clock_ms,

@@ -22,8 +22,9 @@ use zeroize::Zeroizing;
 use crate::calls::Versions;
 use crate::error::ReplicaError;
 use crate::folder::Known;
+use crate::shut_out::{self, AT_ODDS, CHOICE, SHUT_OUT};
 use crate::status::Why;
-use crate::{AT_ODDS, Ending, Replica, SHUT_OUT, SHUT_OUT_CODES, facts};
+use crate::{Ending, Replica, facts};
 
 /// How often home hears how this machine is.
 const BEAT: Duration = Duration::from_secs(10);
@@ -35,6 +36,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(crate) const STOPPING: &str = "stopping";
 /// The word of a home that lets this machine in no more.
 const REVOKED: &str = "revoked";
+/// The word of a home that holds this machine, because another has the same folder.
+const HELD: &str = "held";
 /// Where the commits of agents are that work here, or have.
 const FILES: &str = "agents.git";
 /// What a frame needs besides the bytes that it carries.
@@ -73,7 +76,7 @@ impl End {
             Self::Failed(error) => return Why::of(&error),
             Self::Said(word) => match word.as_str() {
                 REVOKED => {
-                    code = SHUT_OUT_CODES[0];
+                    code = shut_out::REVOKED;
                     let text = "this machine is not let in any more; run `hq replica leave`, and join with a new command";
                     (text.to_owned(), Some(SHUT_OUT))
                 }
@@ -83,6 +86,12 @@ impl End {
                         .to_owned(),
                     Some(AT_ODDS),
                 ),
+                HELD => {
+                    code = shut_out::HELD;
+                    let text = "two machines run as this gateway, as its folder was copied; both are held until one is chosen in \
+                                Settings, Gateways";
+                    (text.to_owned(), Some(CHOICE))
+                }
                 STOPPING => ("the workspace is being started again".to_owned(), None),
                 other => (format!("the workspace has closed the link ({other})"), None),
             },
@@ -484,6 +493,7 @@ mod tests {
         assert_eq!(why("revoked").wait, Some(SHUT_OUT));
         assert_eq!(why("replaced").wait, Some(AT_ODDS));
         assert_eq!(why("stopping").wait, None);
+        assert_eq!((why("held").wait, why("held").code.as_str()), (Some(CHOICE), "gateway_held"));
         assert!(why("moving").sentence.contains("(moving)"));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::hq::{Person, TestHq};
 use support::work;
 
-use super::hosts::{Host, Talk, joins, print, token, until};
+use super::hosts::{Host, Talk, code, joins, print, token, until};
 
 const ONE: &str = "/api/v1/gateways/gpu-box";
 const PAGE: &str = "/w/marlow-cargo/settings/gateways/gpu-box";
@@ -179,5 +179,81 @@ async fn what_a_machine_reports_is_kept_short_and_one_that_reports_nothing_is_we
     assert!(said[0].chars().count() < 300, "{said:?}");
     let page = owner.get(PAGE).await.text;
     assert!(page.contains("agents cannot work here: &#60;b&#62;"), "{page}");
+    hq.finish().await;
+}
+
+/// What people are told of a gateway whose folder was copied.
+const COPIED: &str =
+    "Two machines run as GPU box: its folder was copied. Both are held until one is chosen.";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_machines_with_one_folder_neither_is_let_in_until_a_person_chooses() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    let mut gpu = Box::joined(&hq).await;
+    let (url, print, known) = (hq.url(), gpu.print.clone(), Purpose::Known { gateway: gpu.id });
+    let is_linked = || hq.ws().app.hosts.is_linked(hq.ws().id, gpu.id);
+    // A restart, as far as anybody can tell, and the same start once more over another line.
+    let mut links = Vec::new();
+    for life in ["first", "second", "second"] {
+        gpu.host.life = life.to_owned();
+        links.push(gpu.host.links(&url, &print, known.clone()).await.0);
+    }
+    let mut second = links.pop().expect("a link");
+    assert_eq!(api.get(ONE).await.json()["copies"], json!([]));
+    assert!(notices(&owner).await.is_empty());
+
+    gpu.host.life = "first".to_owned();
+    let calls = async |host: &Host| code(host.knock(&url, &print, known.clone()).await);
+    assert_eq!(calls(&gpu.host).await, "gateway_held");
+    assert_eq!(second.is_closed().await, "held");
+    until("the link stays", async || !is_linked()).await;
+    for life in ["second", "", "first"] {
+        gpu.host.life = life.to_owned();
+        assert_eq!(calls(&gpu.host).await, "gateway_held", "{life}");
+    }
+    let one = api.get(ONE).await.json();
+    assert_eq!(one["troubles"], json!([{ "kind": "copied", "told": COPIED }]), "{one}");
+    let copies = one["copies"].as_array().expect("a list");
+    let ids: Vec<&Value> = copies.iter().map(|copy| &copy["id"]).collect();
+    assert_eq!(ids, ["second", "first"]);
+    assert_eq!((&copies[0]["name"], &copies[0]["address"]), (&json!("gpu-1"), &json!("127.0.0.1")));
+    for path in [PAGE, "/w/marlow-cargo/settings/gateways"] {
+        let page = owner.get(path).await.text;
+        for words in [COPIED, "gpu-1", "127.0.0.1", "Keep this one", "value=\"first\""] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+    }
+    assert_eq!(parts(&owner).await, [COPIED]);
+    let told = until_told(&owner, 1).await;
+    assert_eq!((told[0].0.as_str(), told[0].2, told[0].3), (COPIED, 1, false));
+    // Why nothing is heard of it, people know.
+    hq.advance(std::time::Duration::from_secs(600)).await;
+    let all = owner.get("/api/v1/notifications").await.text;
+    assert!(!all.contains("has been silent"), "{all}");
+
+    let keep = format!("{ONE}/keep");
+    let wrong = api.post(&keep, &json!({ "copy": "third" })).await;
+    assert_eq!(wrong.status.as_u16(), 409, "{}", wrong.text);
+    let chosen = owner.form(&format!("{PAGE}/keep"), &[("copy", "first")]).await;
+    assert!(chosen.status.is_redirection(), "{}", chosen.text);
+    let late = api.post(&keep, &json!({ "copy": "second" })).await;
+    assert_eq!(late.status.as_u16(), 409, "{}", late.text);
+    assert!(notices(&owner).await.iter().all(|one| one.3) && parts(&owner).await.is_empty());
+    assert_eq!(api.get(ONE).await.json()["copies"], json!([]));
+    let _first = gpu.host.links(&url, &print, known.clone()).await.0;
+    gpu.host.life = "second".to_owned();
+    assert_eq!(calls(&gpu.host).await, "gateway_copy");
+    assert!(is_linked(), "whoever is turned away does not end the link");
+    gpu.host.life = "first, restarted".to_owned();
+    let _restarted = gpu.host.links(&url, &print, known.clone()).await.0;
+
+    // A revoked gateway has nothing to choose.
+    gpu.host.life = "first".to_owned();
+    assert_eq!(calls(&gpu.host).await, "gateway_held");
+    let revoked = api.post(&format!("{ONE}/revoke"), &json!({})).await;
+    assert!(revoked.status.is_success(), "{}", revoked.text);
+    assert_eq!(api.get(ONE).await.json()["copies"], json!([]));
+    assert!(notices(&owner).await.iter().all(|one| one.3) && parts(&owner).await.is_empty());
     hq.finish().await;
 }

@@ -103,6 +103,8 @@ async fn page(hq: &TestHq, title: &str, text: &str) {
 pub(crate) struct Host {
     identity: Identity,
     mirror: Mirror,
+    /// What it says of the start of its program; as an older program, nothing.
+    pub(crate) life: String,
     _folder: tempfile::TempDir,
 }
 
@@ -121,10 +123,15 @@ impl Host {
         let store = Store::open(options).expect("a mirror");
         let leads: Arc<Leads> = Arc::new(|_: &dyn Read, _: &At| Ok(false));
         let mirror = Mirror::new(store, leads).expect("a mirror");
-        Self { identity: Identity::generate(), mirror, _folder: folder }
+        Self { identity: Identity::generate(), mirror, life: String::new(), _folder: folder }
     }
 
-    async fn knock(&self, url: &str, print: &str, purpose: Purpose) -> Result<Linked, LinkError> {
+    pub(crate) async fn knock(
+        &self,
+        url: &str,
+        print: &str,
+        purpose: Purpose,
+    ) -> Result<Linked, LinkError> {
         let (trust, pace) = (Trust::nobody()?, Pace::default());
         self.knock_at((url, &trust), print, purpose, pace).await
     }
@@ -144,6 +151,7 @@ impl Host {
             system: "Debian 13".to_owned(),
             arch: "x86_64".to_owned(),
             cpus: 8,
+            life: self.life.clone(),
             ..Facts::default()
         };
         let knock = Knock {
@@ -270,7 +278,7 @@ impl Talk {
     }
 
     /// Passes over what comes until home says goodbye; gives its word.
-    async fn is_closed(&mut self) -> String {
+    pub(crate) async fn is_closed(&mut self) -> String {
         loop {
             if let Frame::Goodbye(goodbye) = self.next().await {
                 return goodbye.why;
@@ -280,7 +288,7 @@ impl Talk {
 }
 
 /// The code of a refusal.
-fn code(refused: Result<Linked, LinkError>) -> String {
+pub(crate) fn code(refused: Result<Linked, LinkError>) -> String {
     match refused.expect_err("it is not let in") {
         LinkError::Refused(refusal) => refusal.code,
         other => panic!("{other}"),

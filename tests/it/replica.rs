@@ -1,6 +1,9 @@
 //! `hq replica` as the real program beside a real home: it joins, gets what it may have, goes on after kills of either
 //! side, and leaves. Who has no right to join is told why.
 
+mod copies;
+mod unsent;
+
 use std::fs::Permissions;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -31,6 +31,7 @@ pub fn routes() -> Routes {
         .post("/settings/gateways/tokens/{id}/revoke", add::revoke.needs(Can::Admin))
         .get("/settings/gateways/{id}", show::show.needs(Can::Admin))
         .post("/settings/gateways/{id}", show::save.needs(Can::Admin))
+        .post("/settings/gateways/{id}/keep", show::keep.needs(Can::Admin))
         .post("/settings/gateways/{id}/{verb}", show::act.needs(Can::Admin))
 }
 

@@ -25,6 +25,7 @@ use super::{HERE, MENU, sheet};
 use crate::error::GatewayError;
 use crate::identity::fingerprint;
 use crate::lately::{DAYS, Lately};
+use crate::linked;
 use crate::model::{Gateway, local};
 use crate::queries;
 use crate::rules::{self, Patch, labels_of};
@@ -239,6 +240,9 @@ pub(super) async fn act(
         Ok::<_, GatewayError>(if new == old { None } else { tx.seq().ok() })
     });
     let entry = done.await?;
+    if matches!(verb, Verb::Revoke | Verb::Remove) {
+        ws.app.hosts.forgets(ws.id, id);
+    }
     live.into_iter().for_each(|run| ws.live.finish(run));
     let said = match verb {
         Verb::Pause => with_undo(&ws, Flash::ok(format!("Paused {label}")), entry),
@@ -247,6 +251,28 @@ pub(super) async fn act(
         Verb::Remove => Flash::ok(format!("Removed {label}")),
     };
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
+}
+
+/// Which machine is chosen.
+#[derive(Deserialize)]
+pub(super) struct KeepForm {
+    copy: String,
+}
+
+/// `POST /settings/gateways/{id}/keep`
+pub(super) async fn keep(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(said): Path<String>,
+    Form(form): Form<KeepForm>,
+) -> Result<Response, PageError> {
+    let one = ws.read(|snap| queries::gateway(snap, &said))?;
+    linked::keep(&ws, &who, &one, &form.copy).await?;
+    let at = ws.url(&format!("{HERE}/{}", one.slug));
+    let said = Flash::ok(format!("{} goes on. The other machine is turned away.", one.label));
+    Ok(flash::say(&app, said, hx.go_to(&at)))
 }
 
 /// A message with the way back, where there is one.

@@ -1,6 +1,7 @@
 //! A gateway and a machine that joins as pages show them.
 
 use app::Ws;
+use app::copies::FolderCopy;
 use app::hosts::{Linked, Phase};
 use features::agents::queries as agents;
 use features::cards;
@@ -36,6 +37,14 @@ pub(super) struct Here {
     pub(super) told: String,
 }
 
+/// A machine that may be chosen as the gateway.
+pub(super) struct CopyLine {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) seen: RelTime,
+}
+
 /// A gateway.
 pub(super) struct Block {
     pub(super) id: String,
@@ -59,6 +68,8 @@ pub(super) struct Block {
     pub(super) odds: String,
     /// What is wrong with it, as it said last.
     pub(super) troubles: Vec<String>,
+    /// The machines that have its key, where one of them has to be chosen.
+    pub(super) copies: Vec<CopyLine>,
     /// How much waits there to be sent.
     pub(super) waits: String,
     /// When it last had no link, and why.
@@ -95,9 +106,12 @@ pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Blo
     let (hosts, ws) = (&scene.ws.app.hosts, scene.ws.id);
     let report = hosts.report(ws, one.id).unwrap_or_default();
     let troubles = hosts.troubles(ws, one.id);
+    let copies = hosts.copies(ws, one.id);
+    let is_held = !copies.is_empty();
     let may = !is_here && one.status != Status::Revoked;
     Ok(Block {
         troubles: troubles.iter().map(|trouble| trouble.describe(&one.label)).collect(),
+        copies: copies.into_iter().map(|copy| copy_line(scene, copy)).collect(),
         waits: report.waits(),
         broke: report.broke.map(|(at, why)| (scene.time(at), why)),
         id: one.id.to_string(),
@@ -117,8 +131,8 @@ pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Blo
         linked: linked.map(|is| scene.time(is.since)),
         minutes: (0..MINUTES).rev().map(|n| heard >> n & 1 == 1).collect(),
         odds: scene.ws.app.hosts.odds(scene.ws.id, one.id, now).unwrap_or_default(),
-        silent: standing.since.filter(|_| state == "stale").map(|at| scene.time(at)),
-        is_asleep: standing.health == Health::Sleeping,
+        silent: standing.since.filter(|_| state == "stale" && !is_held).map(|at| scene.time(at)),
+        is_asleep: standing.health == Health::Sleeping && !is_held,
         meters: meters(load.as_ref(), is_fresh),
         agents: here(scene, read, one)?,
         labels: one.labels.clone(),
@@ -128,6 +142,12 @@ pub(super) fn block(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Blo
         may_resume: matches!(one.status, Status::Paused | Status::Draining),
         may_revoke: may,
     })
+}
+
+fn copy_line(scene: &Scene, copy: FolderCopy) -> CopyLine {
+    let FolderCopy { id, name, address, seen_at, .. } = copy;
+    let name = if name.is_empty() { "A machine without a name".to_owned() } else { name };
+    CopyLine { id, name, address, seen: scene.time(seen_at) }
 }
 
 fn here(scene: &Scene, read: &dyn Read, one: &Gateway) -> Result<Vec<Here>, GatewayError> {

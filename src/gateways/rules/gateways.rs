@@ -85,6 +85,17 @@ pub fn resume(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
     keep(tx, &old, Gateway { status, ..old.clone() })
 }
 
+/// One of the machines that have the key of a gateway is chosen: what people were told of it is over.
+///
+/// # Errors
+/// When it is gone, is this machine, or is not let in any more.
+pub fn keep_copy(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
+    let old = other(tx, id, "This machine runs HQ itself, and there is no other of it.")?;
+    settled(tx, id, NoticeKind::GatewayTrouble)?;
+    // It has called all the time, and is no machine of which nothing was heard.
+    keep(tx, &old, Gateway { hello_at: Some(tx.now()), ..old.clone() })
+}
+
 /// Lets a gateway not in any more. This is not taken back: a machine that is to come back joins anew. Its runs end here, and
 /// the work that they served begins anew where their agents work then.
 ///

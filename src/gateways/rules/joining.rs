@@ -41,6 +41,10 @@ kernel::words! {
         OtherKey = "other_key", "This gateway is known by another key.";
         /// There are too many.
         TooMany = "too_many", "The workspace has too many gateways.";
+        /// Another machine has the same folder, and nobody has chosen yet.
+        Held = "gateway_held", "Two machines run as this gateway: its folder was copied. Both are held until one is chosen in Settings, Gateways.";
+        /// Another machine has the same folder, and was chosen.
+        Copied = "gateway_copy", "Another copy of this folder was chosen as the gateway. Remove this one, or run `hq replica leave` here and join with a new command.";
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::GatewayError;
 use crate::model::GatewayKey;
 use crate::queries;
 
-pub use gateways::{Patch, change, pause, remove, resume, revoke};
+pub use gateways::{Patch, change, keep_copy, pause, remove, resume, revoke};
 pub(crate) use joining::silent_from;
 pub use joining::{
     Judgement, Refusal, beat, goodbye, hello, judge_join, judge_known, lied, ready, snapshot,

@@ -50,6 +50,12 @@ pub struct Facts {
     pub labels: Vec<String>,
     /// Addresses under which it is reached, as far as it knows.
     pub addresses: Vec<String>,
+    /// Names this start of its program: another one with the same key is another start, or another machine.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub life: String,
+    /// The life in which its folder was last held as one of two; empty if it never was.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub branch: String,
 }
 
 /// Why a host knocks.

@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 
 use app::config::Config;
+use app::copies::{Admission, Caller as Machine};
+use app::troubles::{News, Trouble};
 use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
 use gateways::error::GatewayError;
@@ -48,6 +50,10 @@ const NOT_NOW: &str = "not_now";
 /// The code of a refusal because others failed before.
 const CLOSED: &str = "rate_limited";
 const LATER: Duration = Duration::from_secs(10);
+/// How long a machine waits that is held.
+const CHOICE: Duration = Duration::from_secs(20);
+/// The longest name of a start of a program.
+const MAX_LIFE: usize = 64;
 
 /// What the process knows of those who knock.
 pub struct Porch {
@@ -109,7 +115,9 @@ pub(super) async fn knocks(
     })?;
     // ok: what is no id names none.
     let named = meant.gateway.parse().ok();
-    let caller = Caller { identity: identity(&ws).await?, ws, named, from, wait, porch, place };
+    let began = app.hosts.calls();
+    let call = Call { from, began, wait };
+    let caller = Caller { identity: identity(&ws).await?, ws, named, call, porch, place };
     let upgrade = upgrade.max_message_size(MAX_SEALED).max_frame_size(MAX_SEALED);
     let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(BUFFER);
     Ok(upgrade.on_upgrade(move |socket| caller.heard(socket)))
@@ -146,23 +154,32 @@ struct Caller {
     identity: Identity,
     /// What it says that it is.
     named: Option<GatewayId>,
-    from: IpAddr,
-    /// How long the door stays closed to strangers, where those who are known may pass.
-    wait: Option<Duration>,
+    call: Call,
     porch: Arc<Porch>,
     place: OwnedSemaphorePermit,
+}
+
+/// How it knocks.
+#[derive(Clone, Copy)]
+struct Call {
+    from: IpAddr,
+    /// The number of the call.
+    began: u64,
+    /// How long the door stays closed to strangers, where those who are known may pass.
+    wait: Option<Duration>,
 }
 
 impl Caller {
     /// Lets it prove who it is, and serves it from then on as a task of the workspace.
     async fn heard(self, socket: WebSocket) {
-        let Self { ws, identity, named, from, wait, porch, place } = self;
+        let Self { ws, identity, named, call, porch, place } = self;
+        let Call { from, wait, .. } = call;
         // From before the judgement on, so that nothing that changes it goes unheard.
         let feeds: [Receiver<Arc<Entry>>; 3] = std::array::from_fn(|_| ws.store.subscribe());
         let carrier = Carrier::of_socket(socket, Message::Binary, binary, failed);
         let version = env!("CARGO_PKG_VERSION");
         let door = Door { identity: &identity, version, pace: Pace::default() };
-        match accept(carrier, door, |asked| judge(&ws, asked, wait)).await {
+        match accept(carrier, door, |asked| judge(&ws, asked, call)).await {
             Ok(accepted) => {
                 if wait.is_none() {
                     porch.guard.passed(from);
@@ -199,7 +216,11 @@ fn is_at_odds(ws: &Ws, named: GatewayId, words: &str) {
 /// Whether a failure is the caller's.
 fn counts(error: &LinkError) -> bool {
     match error {
-        LinkError::Refused(refusal) if [NOT_NOW, CLOSED].contains(&refusal.code.as_str()) => false,
+        // One that is held has proved its key, and the one that is chosen may come from the same address.
+        LinkError::Refused(refusal) => {
+            let [held, copied] = [Why::Held.word(), Why::Copied.word()];
+            ![NOT_NOW, CLOSED, held, copied].contains(&refusal.code.as_str()) && error.is_hostile()
+        }
         error => error.is_hostile(),
     }
 }
@@ -219,34 +240,75 @@ fn failed(error: axum::Error) -> LinkError {
 }
 
 /// Judges a host that has proved its key. What becomes of it stands on record, also where it is turned away.
-async fn judge(ws: &Ws, asked: Asked, wait: Option<Duration>) -> Result<Admitted, Refusal> {
-    if let (Some(wait), Purpose::Join { .. }) = (wait, &asked.purpose) {
+async fn judge(ws: &Ws, asked: Asked, call: Call) -> Result<Admitted, Refusal> {
+    if let (Some(wait), Purpose::Join { .. }) = (call.wait, &asked.purpose) {
         let words = "Too many that came the same way were turned away. Try again in five minutes.";
         return Err(Refusal::new(CLOSED, words).after(wait));
     }
     let (said, key, epoch) = (said(&asked), *asked.key.as_bytes(), ws.store.incarnation());
-    let purpose = asked.purpose;
-    let judged = ws.write(&BY, move |tx| {
-        let judged = match purpose {
-            Purpose::Join { token } => match Token::parse(TokenKind::Gateway, token.trim()) {
-                Ok(token) => rules::judge_join(tx, &token, key, &said)?,
-                Err(_) => Judgement::Refused(Why::UnknownToken),
-            },
-            Purpose::Known { gateway } => rules::judge_known(tx, gateway, key)?,
-        };
-        Ok::<_, GatewayError>(match judged {
-            Judgement::Welcome { gateway, .. } => Ok(rules::hello(tx, gateway, &said)?),
-            Judgement::Refused(why) => Err(why),
-        })
+    let machine = machine(&asked, call.from);
+    let (purpose, facts) = (asked.purpose, said.clone());
+    let judged = ws.write(&BY, move |tx| match purpose {
+        Purpose::Join { token } => match Token::parse(TokenKind::Gateway, token.trim()) {
+            Ok(token) => rules::judge_join(tx, &token, key, &facts),
+            Err(_) => Ok(Judgement::Refused(Why::UnknownToken)),
+        },
+        Purpose::Known { gateway } => rules::judge_known(tx, gateway, key),
     });
-    match judged.await {
-        Ok(Ok(one)) => Ok(Admitted { gateway: one.id, label: one.label, epoch }),
-        Ok(Err(why)) => Err(Refusal::new(why.word(), why.label())),
-        Err(error) => {
-            tracing::warn!(%error, "a host could not be judged at {}", ws.slug);
-            let words = "The workspace cannot take this host now; it is asked again in a moment.";
-            Err(Refusal::new(NOT_NOW, words).after(LATER))
+    let id = match judged.await {
+        Ok(Judgement::Welcome { gateway, .. }) => gateway,
+        Ok(Judgement::Refused(why)) => return Err(refusal(why)),
+        Err(error) => return Err(not_now(ws, &error)),
+    };
+    match ws.app.hosts.admit((ws.id, id), machine, call.began, ws.app.clock.now()) {
+        Admission::Admitted => {}
+        Admission::Late => {
+            let words = "Another start of this gateway was let in meanwhile.";
+            return Err(Refusal::new(NOT_NOW, words).after(LATER));
         }
+        Admission::Held { is_told } => {
+            if !is_told {
+                tell_copied(ws, id).await;
+            }
+            return Err(refusal(Why::Held).after(CHOICE));
+        }
+        Admission::Refused => return Err(refusal(Why::Copied)),
+    }
+    match ws.write(&BY, move |tx| rules::hello(tx, id, &said)).await {
+        Ok(one) => Ok(Admitted { gateway: one.id, label: one.label, epoch }),
+        Err(error) => Err(not_now(ws, &error)),
+    }
+}
+
+fn refusal(why: Why) -> Refusal {
+    Refusal::new(why.word(), why.label())
+}
+
+fn not_now(ws: &Ws, error: &GatewayError) -> Refusal {
+    tracing::warn!(%error, "a host could not be judged at {}", ws.slug);
+    let words = "The workspace cannot take this host now; it is asked again in a moment.";
+    Refusal::new(NOT_NOW, words).after(LATER)
+}
+
+/// Tells people that two machines are one gateway. What cannot be told now is told at the next call.
+async fn tell_copied(ws: &Ws, id: GatewayId) {
+    let news = News::Began(vec![Trouble::Copied]);
+    match ws.write(&BY, move |tx| rules::tell_trouble(tx, id, &news)).await {
+        Ok(()) => ws.app.hosts.copies_are_told(ws.id, id),
+        Err(error) => {
+            tracing::warn!(%error, "nobody is told that a gateway of {} is held", ws.slug)
+        }
+    }
+}
+
+/// What tells a host from a copy of it.
+fn machine(asked: &Asked, from: IpAddr) -> Machine {
+    let life = |said: &str| kernel::text::ellipsis(said, MAX_LIFE);
+    Machine {
+        life: life(&asked.facts.life),
+        branch: life(&asked.facts.branch),
+        name: rules::told(&asked.facts.name),
+        address: from.to_canonical().to_string(),
     }
 }
 

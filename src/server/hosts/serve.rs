@@ -37,6 +37,8 @@ use super::ship::ship;
 const REVOKED: &str = "revoked";
 /// The same host has linked anew.
 const REPLACED: &str = "replaced";
+/// Another machine has the same folder.
+const HELD: &str = "held";
 /// Home ends, or cannot serve the host now: it is to knock again.
 pub(super) const STOPPING: &str = "stopping";
 /// So much of what a host says may wait to be carried out.
@@ -91,6 +93,9 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
     let Accepted { admitted, facts, version, session, .. } = accepted;
     let Session { sender, mut receiver, pump } = session;
     let line = ws.app.hosts.enter(ws.id, admitted.gateway, ws.app.clock.now());
+    if !ws.app.hosts.may_stay(ws.id, admitted.gateway, (&facts.life, &facts.branch)) {
+        line.hold();
+    }
     let halt = ws.halt();
     let host = Host {
         ws,
@@ -111,6 +116,7 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
         let end = tokio::select! {
             biased;
             () = halt.cancelled() => End::Said(STOPPING),
+            () = host.line.held() => End::Said(HELD),
             () = host.line.replaced() => End::Said(REPLACED),
             end = host.heed(decided) => end,
             end = host.hear(&mut receiver, tell, ask) => end,

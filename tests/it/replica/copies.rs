@@ -1,0 +1,86 @@
+//! Two machines with copies of one folder.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use support::program::run;
+
+use super::{BINARY, Home, Machine, said, until};
+
+/// Lets it try at once until it stands so.
+async fn is_told(machine: &Machine, code: &str) -> Value {
+    let mut status = Value::Null;
+    until("it is told something else", || {
+        run(Path::new(BINARY), machine.data(), &["replica", "connect"]);
+        status = machine.status();
+        status["code"] == code
+    })
+    .await;
+    status
+}
+
+async fn is_linked(machine: &Machine) {
+    until("it is not let in", || {
+        run(Path::new(BINARY), machine.data(), &["replica", "connect"]);
+        machine.status()["linked"] == true
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_programs_on_copies_of_one_folder_wait_until_a_person_chooses_one() {
+    let mut home = Home::start().await;
+    let (first, second) = (Machine::new(), Machine::new());
+    let (token, print) = home.invite("GPU");
+    let host = super::Program::start_with(&mut first.joins(&home.url, (&token, &print)));
+    first.has(|_| true).await;
+    assert!(host.stop().success());
+    for name in ["replica.key", "replica.toml", "replica.redb"] {
+        fs::copy(first.data().join(name), second.data().join(name)).expect("it is copied");
+    }
+    let host = first.again();
+    is_linked(&first).await;
+    let copy = second.again();
+    is_linked(&second).await;
+
+    let held = is_told(&first, "gateway_held").await;
+    let other = is_told(&second, "gateway_held").await;
+    let id = held["copy"].as_str().expect("its id").to_owned();
+    assert_ne!(held["copy"], other["copy"]);
+    let one = home.gateway("gpu");
+    assert_eq!((&one["link"], &one["troubles"][0]["kind"]), (&Value::Null, &json!("copied")));
+    let copies = one["copies"].as_array().expect("a list");
+    let ids: Vec<&Value> = copies.iter().map(|copy| &copy["id"]).collect();
+    assert_eq!(ids, [&other["copy"], &held["copy"]], "{one}");
+
+    // A restart while it is held makes no third of it.
+    assert!(copy.stop().success());
+    let copy = second.again();
+    is_told(&second, "gateway_held").await;
+    assert_eq!(home.gateway("gpu")["copies"].as_array().map(Vec::len), Some(2));
+
+    let kept = run(Path::new(BINARY), home.folder.path(), &["gateway", "keep", "gpu", &id]);
+    assert!(kept.status.success(), "{}", said(&kept));
+    is_linked(&first).await;
+    is_told(&second, "gateway_copy").await;
+
+    // Each stays what it is, also when both and home are started again.
+    assert!(host.stop().success());
+    let host = first.again();
+    is_linked(&first).await;
+    drop(copy);
+    home.kill();
+    home.begin();
+    let copy = second.again();
+    is_told(&second, "gateway_copy").await;
+    is_linked(&first).await;
+    assert_eq!(home.gateway("gpu")["copies"], json!([]));
+    drop(copy);
+    let left = run(Path::new(BINARY), second.data(), &["replica", "leave"]);
+    assert!(left.status.success(), "{}", said(&left));
+    assert!(!second.data().join("replica.key").exists());
+    assert_eq!(first.status()["linked"], true, "the other was not ended by that");
+    drop(host);
+}
