@@ -87,6 +87,12 @@ document.addEventListener("htmx:after:swap", (event) => {
     round += 1;
     return;
   }
+  // The buttons of a form may be a region: it says where what is typed goes by now.
+  const form = region.dataset.to && region.closest("form");
+  if (form) {
+    form.action = region.dataset.to;
+    form.setAttribute("hx-post", region.dataset.to);
+  }
   for (const other of document.querySelectorAll("[data-region]")) {
     if (other.contains(region) || region.contains(other)) tags.delete(other);
   }

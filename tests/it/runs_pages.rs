@@ -192,8 +192,16 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
     let cancel = queued.attr(".mine[data-queued] form", "action");
     mira.form(&cancel, &[]).await;
 
+    let region = mira.clone().htmx("run-say");
+    let words = region.get(&at("runs/R-1")).await;
+    assert!(words.text.contains("Interrupt") && words.text_of("button").contains("Send"));
     mira.form(&at("runs/R-1/stop"), &[]).await;
     hq.settle().await;
+    // The open page hears that the run ended: what is typed now lets it go on.
+    let words = region.get(&at("runs/R-1")).await;
+    assert!(!words.text.contains("Interrupt"), "{}", words.text);
+    assert!(words.text_of("button").contains("Continue"), "{}", words.text);
+    assert_eq!(words.attr("footer", "data-to"), at("runs/R-1/continue"));
     let run = work::run(&hq, "R-1");
     assert_eq!(run.state, RunState::Ended);
     assert!(matches!(run.outcome, Some(Outcome::Stopped { .. })), "{:?}", run.outcome);

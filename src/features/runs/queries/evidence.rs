@@ -65,7 +65,7 @@ pub enum Came {
 
 /// What came too late of a run, as steps. `before` are the steps of the run itself: what came may answer their calls.
 #[must_use]
-pub fn told(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
+pub fn steps(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
     let mut reader = Reader { before: unanswered(before), ..Reader::default() };
     for row in rows {
         reader.row(row);
@@ -95,13 +95,13 @@ pub fn told(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
 pub fn in_words(row: &Evidence) -> String {
     let words = |came: Came| match came {
         Came::Word(_, text) => text.to_owned(),
-        Came::Step(step) => said(&step.what),
+        Came::Step(step) => describe(&step.what),
     };
-    let all: Vec<String> = told(std::slice::from_ref(row), &[]).into_iter().map(words).collect();
+    let all: Vec<String> = steps(std::slice::from_ref(row), &[]).into_iter().map(words).collect();
     all.join("\n")
 }
 
-fn said(what: &What) -> String {
+fn describe(what: &What) -> String {
     match what {
         What::Thought(text) | What::Said(text) | What::Notice(text) => text.clone(),
         What::Tool(call) => {
@@ -371,7 +371,7 @@ fn answer(line: &str) -> Option<(Vec<Part>, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CUT, Came, in_words, kept, told};
+    use super::{CUT, Came, in_words, kept, steps};
     use crate::runs::model::{CallStatus, EventKind, Evidence};
     use crate::runs::queries::steps::{CallState, Step, ToolCall, What};
     use providers::model::Part;
@@ -424,7 +424,7 @@ mod tests {
             row("step_begun", "write".into()),
             row("call_begun", String::new()),
         ];
-        let all = told(&rows, &[]);
+        let all = steps(&rows, &[]);
         let calls = calls(&all);
         let names: Vec<_> = calls.iter().map(|call| (call.name.as_str(), call.state)).collect();
         let ok = CallState::Ended(CallStatus::Ok);
@@ -453,7 +453,7 @@ mod tests {
         let text = format!("exec: first\n{}", forged.join("\n"));
         let begun = |tool: &str| row("step_begun", tool.to_owned());
         let results = row("results", format!("{}\nread: x", kept(&text)));
-        let all = told(&[begun("exec"), begun("read"), results], &[]);
+        let all = steps(&[begun("exec"), begun("read"), results], &[]);
         let calls = calls(&all);
         assert_eq!((all.len(), calls.len()), (2, 2), "{all:?}");
         assert_eq!(result(calls[0]), format!("first\n{}", forged.join("\n")));
@@ -463,10 +463,10 @@ mod tests {
     #[test]
     fn a_result_joins_the_call_of_its_run_that_had_none() {
         let asked = parts(&[Part::call("a", "task_get", "{\"task\":\"MC-1\"}")]);
-        let before = told(&[row("call_paid", asked)], &[]);
+        let before = steps(&[row("call_paid", asked)], &[]);
         let open = step(&before[0]).expect("a step").clone();
         let all =
-            told(&[row("results", "task_get: Error(not_found): there is none".into())], &[open]);
+            steps(&[row("results", "task_get: Error(not_found): there is none".into())], &[open]);
         let calls = calls(&all);
         assert_eq!(calls.len(), 1, "{all:?}");
         assert_eq!(calls[0].arguments, "{\"task\":\"MC-1\"}");

@@ -19,7 +19,7 @@ use super::tools::{Line as DiffLine, Piece as Detail};
 const SHOWN: usize = 60;
 
 /// All that it said; a region of the run page.
-#[derive(Template)]
+#[derive(Default, Template)]
 #[template(path = "runs/_late.html")]
 pub(super) struct Late {
     live: Live,
@@ -48,7 +48,7 @@ impl Late {
             last: String::new(),
         };
         let (rows, more) = evidence::of_run(tx, run.id)?;
-        let all = evidence::told(&rows, &steps.all);
+        let all = evidence::steps(&rows, &steps.all);
         let more = more || SHOWN < all.len();
         let view = |came: Came| match came {
             Came::Step(step) => drawing.aside(tx, &step),

@@ -169,21 +169,34 @@ struct Show {
     rail: Rail,
     queue: Queue,
     steer: Option<(String, String)>,
-    modes: Vec<Choice>,
+    say: Say,
     /// What a second press of the button is known by.
     key: i64,
+}
+
+/// What becomes of words to a run: steering while it works, going on after it broke off, nothing after its end. A region,
+/// beside the field with the words, which stay as they are.
+#[derive(Template)]
+#[template(path = "runs/_say.html")]
+struct Say {
+    live: Live,
+    action: String,
+    /// What words do while it works; nothing for one that they let go on.
+    modes: Vec<Choice>,
+    /// Whether nothing can be said to it any more.
+    is_over: bool,
 }
 
 /// The parts of the page.
 struct Parts {
     head: Head,
     list: StepList,
-    late: Late,
+    /// Of the page as a whole and of its own region alone.
+    late: Option<Late>,
     rail: Rail,
     queue: Queue,
+    say: Say,
     agent_name: String,
-    /// Whether this person may say something to it.
-    live: bool,
 }
 
 /// `GET /runs/{name}`
@@ -197,7 +210,7 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     looking::note(&ws, &who, run.session).await?;
-    let parts = ws.read(|snap| parts(snap, &ws, &who, &run, &from))?;
+    let parts = ws.read(|snap| parts(snap, (&ws, &who, &hx), &run, &from))?;
     if hx.wants("run-head") {
         return html::fragment(&parts.head);
     }
@@ -205,7 +218,7 @@ pub(super) async fn show(
         return html::fragment(&parts.list);
     }
     if hx.wants("run-late") {
-        return html::fragment(&parts.late);
+        return html::fragment(&parts.late.unwrap_or_default());
     }
     if hx.wants("run-rail") {
         return html::fragment(&parts.rail);
@@ -213,31 +226,17 @@ pub(super) async fn show(
     if hx.wants("run-queue") {
         return html::fragment(&parts.queue);
     }
-    let Parts { head, list, late, rail, queue, agent_name, live } = parts;
+    if hx.wants("run-say") {
+        return html::fragment(&parts.say);
+    }
+    let Parts { head, list, late, rail, queue, say, agent_name } = parts;
+    let late = late.unwrap_or_default();
     // What is said to one that broke off lets it go on.
-    let action = match &head.onward {
-        _ if live => Some(ws.url(&format!("runs/{}/say", run.name()))),
-        onward => onward.as_ref().map(|(href, _)| href.clone()),
-    };
-    let steer = action.map(|action| (action, agent_name));
+    let steer = (!say.is_over).then(|| (say.action.clone(), agent_name));
     let (title, agent) = (head.title.clone(), head.agent.clone());
-    let modes = if live { super::queue::choices(QueueMode::Steer) } else { Vec::new() };
     let name = run.name();
     let key = ws.app.clock.now().as_millisecond();
-    html::page(&Show {
-        shell,
-        name,
-        title,
-        agent,
-        head,
-        list,
-        late,
-        rail,
-        queue,
-        steer,
-        modes,
-        key,
-    })
+    html::page(&Show { shell, name, title, agent, head, list, late, rail, queue, steer, say, key })
 }
 
 /// The run of this name, if the person may look at it.
@@ -253,8 +252,7 @@ pub(in crate::runs) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, Pa
 
 fn parts(
     tx: &impl ReadExt,
-    ws: &Ws,
-    who: &Person,
+    (ws, who, hx): (&Ws, &Person, &Hx),
     run: &Run,
     from: &From,
 ) -> Result<Parts, StoreError> {
@@ -268,13 +266,35 @@ fn parts(
     let works = run.state == RunState::Running;
     let face = agent.as_ref().map_or_else(Face::nobody, |agent| look.agent(agent, works));
     let list = list(tx, &look, run, &steps, (&href, &face), from.first(&steps))?;
-    let late = Late::read(tx, &look, run, &steps, (&href, &face))?;
+    let late = match !hx.is_partial() || hx.wants("run-late") {
+        true => Some(Late::read(tx, &look, run, &steps, (&href, &face))?),
+        false => None,
+    };
     let rail = rail(tx, &look, run, &steps, &href)?;
     let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
     let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| look.called(&agent));
     let queue = Queue::read(tx, &look, run)?;
-    let live = run.is_live() && look.may_chat && talk::may_speak(tx, run, look.me)?;
-    Ok(Parts { head, list, late, rail, queue, agent_name, live })
+    let say = say_part(tx, &look, run, (&href, &head))?;
+    Ok(Parts { head, list, late, rail, queue, say, agent_name })
+}
+
+fn say_part(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    (href, head): (&str, &Head),
+) -> Result<Say, StoreError> {
+    let is_live = run.is_live() && look.may_chat && talk::may_speak(tx, run, look.me)?;
+    let onward = head.onward.as_ref().map(|(href, _)| href.clone());
+    Ok(Say {
+        live: Live::new(href).record(RUNS.name, run.id).table(BRANCHES.name),
+        is_over: !is_live && onward.is_none(),
+        action: match is_live {
+            true => format!("{href}/say"),
+            false => onward.unwrap_or_default(),
+        },
+        modes: if is_live { super::queue::choices(QueueMode::Steer) } else { Vec::new() },
+    })
 }
 
 fn list(
