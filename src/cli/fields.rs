@@ -50,6 +50,8 @@ pub enum Command {
     Conversion(One),
     /// Take a conversion back: what others have changed since stays
     Undo(One),
+    /// Restore a conversion that was taken back
+    Redo(One),
     /// Remove a field that people made
     Remove {
         /// Its key
@@ -104,18 +106,31 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let shown = door.call(ask).await?;
             print(common, &shown, &conversion_lines(&shown))
         }
-        Command::Undo(one) => {
-            let path = format!("/api/v1/conversions/{}/undo", part(&one.which));
-            let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
-            let back = door.call(ask).await?;
-            print(common, &back, &conversion_lines(&back))
-        }
+        Command::Undo(one) => turned(common, door, (&one, "undo")).await,
+        Command::Redo(one) => turned(common, door, (&one, "redo")).await,
         Command::Remove { key, of } => {
             let ask = Ask::delete(format!("/api/v1/fields/{}{}", part(&key), asked(&of)));
             let gone = door.call(ask.within(of.place.workspace.as_ref())).await?;
             print(common, &gone, &[format!("Removed {key}.")])
         }
     }
+}
+
+/// Takes a conversion back or restores it, and waits for the end.
+async fn turned(
+    common: &Common,
+    door: &Door,
+    (one, verb): (&One, &str),
+) -> Result<u8, CommandError> {
+    let at = format!("/api/v1/conversions/{}", part(&one.which));
+    let workspace = one.place.workspace.as_ref();
+    let mut now =
+        door.call(Ask::post(format!("{at}/{verb}"), &json!({})).within(workspace)).await?;
+    while ["undoing", "redoing"].contains(&word(&now, "state")) {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        now = door.call(Ask::get(at.as_str()).within(workspace)).await?;
+    }
+    print(common, &now, &conversion_lines(&now))
 }
 
 /// What became of the values of a field, with examples of what differs.

@@ -74,7 +74,7 @@ async fn turned(
     let (at, workspace) = (format!("/api/v1/imports/{}", part(&one.which)), &one.place.workspace);
     let path = format!("{at}/{verb}");
     let mut now = door.call(Ask::post(path, &json!({})).within(workspace.as_ref())).await?;
-    while word(&now, "state") == "undoing" {
+    while ["undoing", "redoing"].contains(&word(&now, "state")) {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         now = door.call(Ask::get(at.as_str()).within(workspace.as_ref())).await?;
     }

@@ -53,7 +53,11 @@ pub fn routes() -> Routes {
         .post(
             "/conversions/{id}/redo",
             redo.needs(Can::Write).doc(|| {
-                Doc::new("Restore a conversion that was taken back").returns::<KindView>()
+                Doc::new(
+                    "Restore a conversion that was taken back. A long one goes on after the answer, in state \
+                     `redoing`",
+                )
+                .returns::<KindView>()
             }),
         )
 }
@@ -102,7 +106,7 @@ struct KindView {
     field: String,
     from: &'static str,
     to: &'static str,
-    /// `running`, `done`, `undoing`, `undone`, `failed`, or `foreseen`.
+    /// `running`, `done`, `undoing`, `redoing`, `undone`, `failed`, or `foreseen`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
@@ -128,7 +132,7 @@ fn view(one: Conversion) -> KindView {
         field: one.key,
         from: one.from.kind.word(),
         to: one.to.kind.word(),
-        state: one.state.word(),
+        state: one.state.word(&one.entries),
         failed: match one.state {
             ImportState::Failed(why) => Some(why),
             _ => None,

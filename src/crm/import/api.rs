@@ -54,8 +54,8 @@ pub fn routes() -> Routes {
             "/imports/{id}/{verb}",
             act.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "`preview` what it would do, `begin`, `cancel`, `undo` or `redo` it. A long `undo` goes on \
-                     after the answer, in state `undoing`",
+                    "`preview` what it would do, `begin`, `cancel`, `undo` or `redo` it. A long `undo` or `redo` \
+                     goes on after the answer, in state `undoing` or `redoing`",
                 )
                 .returns::<ImportView>()
             }),
@@ -114,7 +114,7 @@ struct ImportView {
     id: String,
     of: String,
     name: String,
-    /// `draft`, `running`, `done`, `cancelled`, `undoing`, `undone`, `failed`.
+    /// `draft`, `running`, `done`, `cancelled`, `undoing`, `redoing`, `undone`, `failed`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
@@ -185,7 +185,7 @@ fn view(import: Import) -> ImportView {
         id: import.id.to_string(),
         of: word_of(import.home),
         name: import.name,
-        state: import.state.word(),
+        state: import.state.word(&import.entries),
         failed: match import.state {
             ImportState::Failed(why) => Some(why),
             _ => None,

@@ -374,7 +374,7 @@ fn page(
         list_url: scene.ws.url(&at),
         many: many(import.home, &list_label),
         list_label,
-        state: import.state.word(),
+        state: import.state.word(&import.entries),
         said: said(import),
         share: match import.state {
             ImportState::Undoing => pieces::turned(&import.entries),

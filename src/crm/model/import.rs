@@ -8,6 +8,7 @@ use store::{
     BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec,
 };
 
+use super::back::{self, Turn};
 use super::{Collection, Home};
 
 /// Imports.
@@ -103,10 +104,11 @@ pub enum ImportState {
 }
 
 impl ImportState {
-    /// The word on the wire.
+    /// The word on the wire, of one with these entries: they say which way it goes.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self, entries: &[u64]) -> &'static str {
         match self {
+            Self::Undoing if back::turn(entries) == Some(Turn::Forth) => "redoing",
             Self::Draft => "draft",
             Self::Running => "running",
             Self::Done => "done",

@@ -535,7 +535,8 @@ async fn an_undo_goes_on_after_a_restart_without_whoever_asked_and_can_be_undone
     let id = import["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     let order = move |tx: &mut store::WriteTx<'_>| rules::turn_import(tx, id, Turn::Back);
     let ordered = hq.ws().write(&owner_of(&hq), order).await.expect("it is noted");
-    assert_eq!((ordered.state.word(), ordered.entries.len()), ("undoing", 6));
+    let state = ordered.state.word(&ordered.entries);
+    assert_eq!((state, ordered.entries.len()), ("undoing", 6));
     hq.restart().await;
     let api = hq.api().await;
     let back = done(&api, &import).await;

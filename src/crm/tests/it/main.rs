@@ -24,7 +24,7 @@ async fn patched(api: &Person, path: &str, body: Value) -> Reply {
 async fn over(api: &Person, path: &str) -> Value {
     loop {
         let now = api.get(&format!("/api/v1/{path}")).await.json();
-        if now["state"] != "running" && now["state"] != "undoing" {
+        if !["running", "undoing", "redoing"].iter().any(|state| now["state"] == *state) {
             return now;
         }
         tokio::task::yield_now().await;
