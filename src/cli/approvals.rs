@@ -152,6 +152,9 @@ async fn decide(
     body: &Value,
 ) -> Result<u8, CommandError> {
     let one = find(door, which).await?;
+    if let Some(words) = decided(&one) {
+        return Err(CommandError::Api { kind: "approval_answered".to_owned(), words });
+    }
     let path = format!("/api/v1/approvals/{}/answer", part(word(&one, "id")));
     let ask = Ask::post(path, body).within(which.place.workspace.as_ref());
     let answered = door.call(ask).await?;
@@ -161,6 +164,25 @@ async fn decide(
     };
     let line = format!("{} of {} is {said}.", word(&answered, "tool"), word(&answered, "run"));
     print(common, &answered, &[line])
+}
+
+/// That somebody has decided already, or that nobody decides it any more; nothing of one that waits.
+fn decided(one: &Value) -> Option<String> {
+    let answer = one["answer"].as_object().map(|_| &one["answer"])?;
+    let what = format!("{} of {}", word(one, "tool"), word(one, "run"));
+    let said = match word(answer, "answer") {
+        "denied" => "denied",
+        "expired" => return Some(format!("nobody answered {what} in time")),
+        "withdrawn" => return Some(format!("{what} is no longer needed: its run has ended")),
+        "changed" => return Some(format!("{what} has changed since and is asked anew")),
+        _ => "allowed",
+    };
+    let by = match (answer["by"].as_str(), word(answer, "answer")) {
+        (Some(by), _) => format!(" by {by}"),
+        (None, "reviewed") => " by the reviewer".to_owned(),
+        (None, _) => String::new(),
+    };
+    Some(format!("{what} was already {said}{by}"))
 }
 
 /// Answers all that a run asks at once.
@@ -247,7 +269,7 @@ fn lines(one: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{lines, outcomes, row};
+    use super::{decided, lines, outcomes, row};
     use serde_json::json;
 
     #[test]
@@ -263,7 +285,9 @@ mod tests {
         assert!(told.contains(&"variables: STAGE".to_owned()), "{told:?}");
         assert!(told.contains(&"asked: 2026-11-20T12:00:00Z".to_owned()), "{told:?}");
         assert!(told.last().is_some_and(|line| line.ends_with("--offer 0: this command")));
+        assert_eq!(decided(&one), None);
         one["answer"] = json!({ "answer": "denied", "by": "Mira", "note": "" });
+        assert_eq!(decided(&one).unwrap(), "exec of R-12 was already denied by Mira");
         assert_eq!(row(&one)[3], "denied");
         assert!(lines(&one).contains(&"answered: denied by Mira".to_owned()));
     }

@@ -40,7 +40,7 @@ pub enum Command {
 pub struct Remove {
     #[command(flatten)]
     which: Named,
-    /// The connection, by name or id, that agents, routines and settings use in its place [default: what the workspace
+    /// The connection, by name, handle or id, that agents, routines and settings use in its place [default: what the workspace
     /// uses]
     #[arg(long, value_name = "CONNECTION")]
     replacement: Option<String>,
@@ -49,7 +49,7 @@ pub struct Remove {
 /// Which connection.
 #[derive(Args)]
 pub struct Named {
-    /// Its name or id
+    /// Its name, handle or id
     name: String,
     #[command(flatten)]
     place: Place,
@@ -121,11 +121,40 @@ fn line(one: &Value) -> String {
 
 /// The id of a connection.
 async fn found(door: &Door, which: &Named) -> Result<String, CommandError> {
-    let all = door.call(Ask::get(PATH).within(which.place.workspace.as_ref())).await?;
-    let wanted = which.name.to_lowercase();
-    let is = |one: &&Value| word(one, "name").to_lowercase() == wanted || word(one, "id") == wanted;
-    let found = items(&all).iter().find(is).map(|one| word(one, "id").to_owned());
-    found.ok_or_else(|| CommandError::Refused(format!("there is no connection {}", which.name)))
+    let all = all(door, &which.place).await?;
+    pick(&all, &which.name).map(|one| word(one, "id").to_owned())
+}
+
+/// All connections.
+pub(super) async fn all(door: &Door, place: &Place) -> Result<Value, CommandError> {
+    door.call(Ask::get(PATH).within(place.workspace.as_ref())).await
+}
+
+/// The one that is meant: by its id, its name or its handle, as the names of models begin with it. A name goes before
+/// the same handle of another one.
+pub(super) fn pick<'v>(all: &'v Value, meant: &str) -> Result<&'v Value, CommandError> {
+    let wanted = meant.to_lowercase();
+    let all = items(all);
+    let is_called =
+        |one: &&Value| word(one, "id") == wanted || word(one, "name").to_lowercase() == wanted;
+    if let Some(one) = all.iter().find(is_called) {
+        return Ok(one);
+    }
+    let found: Vec<&Value> = all.iter().filter(|one| handle(one) == wanted).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(CommandError::Refused(format!(
+            "there is no connection {meant}; `hq connection list` shows all"
+        ))),
+        _ => Err(CommandError::Refused(format!(
+            "{meant} is the handle of several connections; give the name or id of one"
+        ))),
+    }
+}
+
+/// What names of models begin with.
+pub(super) fn handle(one: &Value) -> String {
+    kernel::text::slug(word(one, "name"), 40)
 }
 
 async fn login(common: &Common, door: &Door, flags: Login) -> Result<u8, CommandError> {
@@ -186,4 +215,34 @@ fn over(common: &Common, name: &str, ended: &Value) -> Result<u8, CommandError> 
     };
     print(common, ended, &[line])?;
     Ok(if state == "done" { OK } else { FAILED })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pick;
+    use serde_json::json;
+
+    #[test]
+    fn a_connection_is_meant_by_id_name_or_handle() {
+        let all = json!({ "items": [
+            { "id": "1", "name": "My OpenRouter" },
+            { "id": "2", "name": "work" },
+            { "id": "3", "name": "Work!" },
+            { "id": "4", "name": "Side (a)" },
+            { "id": "5", "name": "side a" },
+            { "id": "6", "name": "Side: a" },
+        ] });
+        let id = |meant: &str| pick(&all, meant).map(|one| one["id"].as_str().unwrap().to_owned());
+        for (meant, one) in [
+            ("1", "1"),
+            ("my openrouter", "1"),
+            ("my-openrouter", "1"),
+            ("Work", "2"),
+            ("Work!", "3"),
+        ] {
+            assert_eq!(id(meant).unwrap(), one, "{meant}");
+        }
+        assert!(id("side-a").unwrap_err().to_string().contains("several"));
+        assert!(id("other").unwrap_err().to_string().contains("no connection"));
+    }
 }

@@ -8,6 +8,7 @@ use kernel::{Leave, TrustMode};
 use super::Common;
 use super::agents::word;
 use super::commands::print;
+use super::connections;
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
@@ -36,7 +37,7 @@ pub enum Command {
     },
     /// The model that reviews what agents in the mode auto ask; with a word, chooses it
     Reviewer {
-        /// As <connection>/<model>, or none: people are asked
+        /// As <connection>/<model>, the connection by its handle, name or id; or none: people are asked
         reviewer: Option<String>,
         #[command(flatten)]
         place: Place,
@@ -172,21 +173,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &mode, &[word(&mode, "mode").to_owned()])
         }
         Command::Reviewer { reviewer, place } => {
-            let path = "/api/v1/policy/reviewer";
-            let ask = match reviewer.as_deref() {
-                None => Ask::get(path),
-                Some("none") => Ask::put(path, &json!({ "connection": null, "model": null })),
-                Some(one) => {
-                    let (connection, model) = one.split_once('/').unwrap_or((one, ""));
-                    Ask::put(path, &json!({ "connection": connection, "model": model }))
-                }
-            };
-            let told = door.call(ask.within(place.workspace.as_ref())).await?;
-            let line = match told["model"].as_str() {
-                Some(model) => format!("{}/{model}", word(&told, "connection")),
-                None => "Nobody reviews: people are asked.".to_owned(),
-            };
-            print(common, &told, &[line])
+            self::reviewer(common, door, reviewer.as_deref(), &place).await
         }
         Command::Allow(permit) => add(common, door, &permit, Leave::Allow).await,
         Command::Ask(permit) => add(common, door, &permit, Leave::Ask).await,
@@ -236,6 +223,38 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &told, &imported(&told))
         }
     }
+}
+
+/// Shows or chooses the model that reviews.
+async fn reviewer(
+    common: &Common,
+    door: &Door,
+    chosen: Option<&str>,
+    place: &Place,
+) -> Result<u8, CommandError> {
+    let path = "/api/v1/policy/reviewer";
+    let all = connections::all(door, place).await?;
+    let ask = match chosen {
+        None => Ask::get(path),
+        Some("none") => Ask::put(path, &json!({ "connection": null, "model": null })),
+        Some(one) => {
+            let (connection, model) = one.split_once('/').ok_or_else(|| {
+                CommandError::Failed(format!("write <connection>/<model> in place of {one}"))
+            })?;
+            let connection = word(connections::pick(&all, connection)?, "id");
+            Ask::put(path, &json!({ "connection": connection, "model": model }))
+        }
+    };
+    let told = door.call(ask.within(place.workspace.as_ref())).await?;
+    let line = match told["model"].as_str() {
+        Some(model) => {
+            let id = word(&told, "connection");
+            let handle = connections::pick(&all, id).map_or(id.to_owned(), connections::handle);
+            format!("{handle}/{model}")
+        }
+        None => "Nobody reviews: people are asked.".to_owned(),
+    };
+    print(common, &told, &[line])
 }
 
 /// What permissions out of a file would add, or have added.

@@ -338,7 +338,14 @@ pub fn words_of(text: &str) -> Option<String> {
         .filter_map(|fault| Some((fault["field"].as_str()?, fault["message"].as_str()?)))
         .collect();
     let messages: Vec<&str> = faults.iter().map(|(_, message)| *message).collect();
-    let named = |(field, message): &(&str, &str)| format!("{field}: {message}");
+    // A sentence, with the field behind it unless it names that itself.
+    let named = |(field, message): &(&str, &str)| match message.contains(field) {
+        true => (*message).to_owned(),
+        false => match message.strip_suffix('.') {
+            Some(message) => format!("{message} ({field})."),
+            None => format!("{message} ({field})"),
+        },
+    };
     if !faults.is_empty() && messages.join(" ") == words {
         // Nothing but what is wrong in the fields: it says in which.
         return Some(faults.iter().map(named).collect::<Vec<_>>().join(" "));
@@ -355,10 +362,10 @@ mod tests {
     fn what_is_wrong_in_a_field_names_the_field() {
         let two = r#"{"detail":"This is needed. Too long.","errors":[
             {"field":"folder","message":"This is needed."},{"field":"title","message":"Too long."}]}"#;
-        assert_eq!(words_of(two).as_deref(), Some("folder: This is needed. title: Too long."));
+        assert_eq!(words_of(two).as_deref(), Some("This is needed (folder). Too long (title)."));
         let other =
             r#"{"detail":"it does not fit","errors":[{"field":"size","message":"Too large."}]}"#;
-        assert_eq!(words_of(other).as_deref(), Some("it does not fit; size: Too large."));
+        assert_eq!(words_of(other).as_deref(), Some("it does not fit; Too large (size)."));
         assert_eq!(words_of(r#"{"detail":"no"}"#).as_deref(), Some("no"));
     }
 
