@@ -14,7 +14,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
     RETRY_AFTER,
 };
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router};
@@ -291,6 +291,11 @@ fn refuse(config: &Config, request: &Request) -> Option<Failure> {
         return None;
     }
     let headers = request.headers();
+    // RFC 9112, section 3.2: 400 for a request of HTTP/1.1 without the header.
+    if request.version() == Version::HTTP_11 && !headers.contains_key(HOST) {
+        let text = "the request has no Host header; name the host, as in hq.example.com";
+        return Some(Failure::new(ProblemKind::Invalid, BAD_HOST, text));
+    }
     let Some(host) = named_host(headers) else {
         let text = "name one host, as in hq.example.com or 127.0.0.1:8080";
         return Some(Failure::new(ProblemKind::Invalid, BAD_HOST, text));

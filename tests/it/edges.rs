@@ -65,6 +65,25 @@ async fn a_body_that_does_not_arrive_in_time_is_refused_in_the_form_that_was_ask
 }
 
 #[tokio::test]
+async fn a_request_names_its_host() {
+    let hq = Setup::default().unowned().await;
+    for (version, host, status, says) in [
+        ("1.1", "", "400", "no Host header"),
+        ("1.1", "Host: a.test:1.evil\r\n", "400", "name one host"),
+        ("1.1", "Host: evil.example\r\n", "421", "HQ_PUBLIC_URL"),
+        // Only this version has to name it.
+        ("1.0", "", "421", "HQ_PUBLIC_URL"),
+    ] {
+        let head = format!("GET /api/v1/tasks HTTP/{version}\r\n{host}Connection: close\r\n\r\n");
+        let answer = send_and_wait(&hq, &head).await;
+        let told = answer.split_whitespace().nth(1);
+        assert_eq!(told, Some(status), "{version} {host}: {answer}");
+        assert!(answer.contains(says), "{answer}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test]
 async fn a_client_that_says_nothing_is_hung_up_on() {
     let head_within = Duration::from_millis(30);
     let patience = Patience { head: head_within, ..Patience::default() };

@@ -367,7 +367,7 @@ async fn reset(
     // Who has a second step still has to take it, unless the link took that away.
     let answer = second_step::enter(&app, &account, "/", (peer, id), &headers).await?;
     let tokens = settings::open_tokens(&app, account.id)?;
-    Ok(flash::say(&app, Flash::ok(settings::password_changed(&tokens)), answer))
+    Ok(flash::say(&app, Flash::ok(settings::password_changed(0, &tokens)), answer))
 }
 
 /// A path of this server; anything else leads home.

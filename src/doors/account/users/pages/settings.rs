@@ -19,6 +19,7 @@ use store::StoreError;
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
 use web::flash;
+use web::format;
 use web::html;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
@@ -84,9 +85,13 @@ pub(super) fn open_tokens(app: &App, account: AccountId) -> Result<Vec<String>, 
 }
 
 /// What is said of a new password, with the tokens that it leaves valid.
-pub(super) fn password_changed(tokens: &[String]) -> String {
+pub(super) fn password_changed(revoked: u64, tokens: &[String]) -> String {
     let done = "Your password is changed. Other browsers were signed out.";
     match tokens {
+        [] if 0 < revoked => {
+            let was = if revoked == 1 { "was" } else { "were" };
+            format!("{done} {} {was} revoked.", format::count(revoked, "API token", "API tokens"))
+        }
         [] => done.to_owned(),
         [one] => format!("{done} The API token {one} stays valid; revoke it under API tokens."),
         all => {
@@ -223,8 +228,8 @@ async fn change_password(
             false => Ok(0),
         }
     };
-    app.system.write(who.actor(), who.cause(), change).await?;
-    let done = Flash::ok(password_changed(&open_tokens(&app, account)?));
+    let revoked = app.system.write(who.actor(), who.cause(), change).await?;
+    let done = Flash::ok(password_changed(revoked as u64, &open_tokens(&app, account)?));
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/profile"))))
 }
 

@@ -88,6 +88,9 @@ impl Wishes<'_> {
     }
 }
 
+/// The field in which a form is wrapped.
+const WRAPPED: &str = "response_format";
+
 /// The form that the words of an answer are to have, wrapped as in Chat Completions or bare as in Responses; nothing
 /// where it is plain text.
 fn form(param: &str, value: &Value) -> Result<Option<AnswerForm>, ChatError> {
@@ -108,7 +111,10 @@ fn form(param: &str, value: &Value) -> Result<Option<AnswerForm>, ChatError> {
             return invalid(param, text);
         }
     };
-    let place = if described == value { param.to_owned() } else { format!("{param}.json_schema") };
+    // Where nothing is described, it is named as the API of this field has it.
+    let is_bare = value["json_schema"].is_null()
+        && (param != WRAPPED || ["name", "schema"].iter().any(|key| !value[*key].is_null()));
+    let place = if is_bare { param.to_owned() } else { format!("{param}.json_schema") };
     let name = described["name"].as_str().unwrap_or_default();
     if !is_name(name) {
         let text = format!("`{place}.name` has 1 to {MAX_NAME} letters, digits, - and _");
@@ -380,7 +386,13 @@ mod tests {
             (json!({ "type": "xml" }), auto.clone(), "response_format"),
             (json!({}), auto.clone(), "response_format"),
             (wrapped.clone(), json!("required"), "response_format"),
-            (json!({ "type": "json_schema" }), auto.clone(), "response_format.name"),
+            (json!({ "type": "json_schema" }), auto.clone(), "response_format.json_schema.name"),
+            (
+                json!({ "type": "json_schema", "json_schema": {} }),
+                auto.clone(),
+                "response_format.json_schema.name",
+            ),
+            (json!({ "type": "json_schema", "schema": {} }), auto.clone(), "response_format.name"),
             (
                 json!({ "type": "json_schema", "json_schema": { "name": "a" } }),
                 auto.clone(),
