@@ -431,7 +431,8 @@ pub fn release(tx: &mut WriteTx<'_>, reservation: ReservationId) -> Result<(), U
 }
 
 /// Books a call whose end nobody knows: its input as the provider had counted it, else as estimated, and the
-/// output that had come. The rest of what was held stays for [`LINGER`], because the provider may still be writing.
+/// output that had come. The rest of what was held stays for [`LINGER`], because the provider may still be writing; not
+/// money at a price that nobody knows.
 ///
 /// # Errors
 /// `Settled` when the reservation is gone.
@@ -458,7 +459,12 @@ fn lose(
     };
     let spent = Spent { billed_micros: billed, ..spent };
     let usage = book(tx, &held, spent, end)?;
-    held.micros = held.micros.saturating_sub(billed.unwrap_or(0)).max(0);
+    held.micros = match held.priced_by {
+        // The dearest price was put in for one that nobody knows: what is left of it is no money that the provider may
+        // still ask for, and held on it would leave nothing for the same call made again.
+        PricedBy::Dearest => 0,
+        _ => held.micros.saturating_sub(billed.unwrap_or(0)).max(0),
+    };
     held.tokens = held.tokens.saturating_sub(whole(usage.tokens().total())).max(0);
     (held.input_micros, held.input_tokens) = (0, 0);
     if held.micros == 0 && held.tokens == 0 {

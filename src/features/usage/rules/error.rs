@@ -74,7 +74,8 @@ fn lacks(lack: &Lack) -> String {
 pub(super) fn waits(lack: &Lack, until: Option<Timestamp>) -> String {
     let day = until.map(|at| at.to_zoned(TimeZone::UTC).strftime("%-d %B").to_string());
     let until = day.map_or_else(String::new, |day| format!("on {day} or "));
-    format!("{}; it goes on by itself {until}when the budget is raised", lacks(lack))
+    let lacks = kernel::text::capitalized(&lacks(lack));
+    format!("{lacks}; it goes on by itself {until}when the budget is raised")
 }
 
 fn dollars(micros: i64) -> String {
