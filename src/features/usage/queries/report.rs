@@ -191,7 +191,12 @@ pub struct Report {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By, of: Of) -> Result<Report, StoreError> {
+pub fn report(
+    read: &impl ReadExt,
+    rolled: &Rolled,
+    (by, of): (By, Of),
+    machines: &Machines,
+) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let mut lines: BTreeMap<Which, Sums> = BTreeMap::new();
     let mut add = |day: u32, which: Which, sums: Sums| {
@@ -220,7 +225,7 @@ pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By, of: Of) -> Result<Re
             By::Agent => Called::among(&agents::all(read)?),
             _ => Called::default(),
         },
-        machines: Machines::with_former(read)?,
+        machines,
     };
     for (which, sums) in lines {
         let (name, note, path) = which.words(read, &known)?;
@@ -233,9 +238,9 @@ pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By, of: Of) -> Result<Re
 }
 
 /// Whose names are known before the first line.
-struct Known {
+struct Known<'m> {
     called: Called,
-    machines: Machines,
+    machines: &'m Machines,
 }
 
 /// What a line stands for.
@@ -301,7 +306,7 @@ impl Which {
     fn words(
         &self,
         read: &impl ReadExt,
-        known: &Known,
+        known: &Known<'_>,
     ) -> Result<(String, String, String), StoreError> {
         let plain = |name: &str| (name.to_owned(), String::new(), String::new());
         Ok(match self {

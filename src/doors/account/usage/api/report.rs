@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
+use features::agents::queries::machines::Machines;
 use features::usage::model::day::{Sums, day_in};
 use features::usage::period::Month;
 use features::usage::queries::daily;
@@ -165,7 +166,7 @@ async fn sum_up(ws: Ws, Query(asked): Query<ReportAsked>) -> Result<Json<ReportV
             let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
             let span = span::read(&asked, today)?;
             let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
-            let report = report(snap, &rolled, by, Of::Billed)?;
+            let report = report(snap, &rolled, (by, Of::Billed), &Machines::with_former(snap)?)?;
             let holds_today = span.first <= today && today <= span.last;
             let month = Month::of_day(today);
             let items = report.lines.into_iter().map(|line| LineView {

@@ -116,7 +116,8 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
     let of = Of::parse(&asked.of).unwrap_or_default();
     let past = span.past(today);
     let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
-    let report = report(snap, &rolled, by, of)?;
+    let machines = Machines::with_former(snap)?;
+    let report = report(snap, &rolled, (by, of), &machines)?;
     let spent = report.total.billed_micros;
     let (first, last) = span.before(today);
     let former = daily::billed(&daily::rolled(ws, snap, first..=last)?.days);
@@ -150,7 +151,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
         prices: ws.url("settings/usage/prices"),
         here: ws.url(HERE),
         ranges: ranges(span, &own),
-        groups: groups(snap, by, |one| address(&span.query(), one, of))?,
+        groups: groups(machines.are_many(), by, |one| address(&span.query(), one, of)),
         measures: Of::ALL
             .into_iter()
             .map(|one| Tab::new(one.label(), address(&span.query(), by, one), one == of))
@@ -203,10 +204,9 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
 }
 
 /// By what calls are summed up: by machine once there is more than one.
-fn groups(snap: &Snap<'_>, by: By, href: impl Fn(By) -> String) -> Result<Vec<Tab>, StoreError> {
-    let are_many = Machines::with_former(snap)?.are_many();
+fn groups(are_many: bool, by: By, href: impl Fn(By) -> String) -> Vec<Tab> {
     let shown = By::ALL.into_iter().filter(|one| *one != By::Gateway || *one == by || are_many);
-    Ok(shown.map(|one| Tab::new(one.label(), href(one), one == by)).collect())
+    shown.map(|one| Tab::new(one.label(), href(one), one == by)).collect()
 }
 
 /// Where the months before and after lead, of a month that is shown.

@@ -173,7 +173,8 @@ pub(super) async fn index(
             if hx.wants("run-questions") {
                 return html::fragment(&questions(snap, ws, &who)?);
             }
-            let list = rows(snap, ws, &who, &filter)?;
+            let all = Machines::with_former(snap)?;
+            let list = rows(snap, ws, &who, (&filter, &all))?;
             if hx.is_partial() {
                 return html::fragment(&list);
             }
@@ -181,7 +182,7 @@ pub(super) async fn index(
             let state =
                 |(word, label): &(&str, &str)| Choice::new(*word, *label, *word == filter.state);
             let states: Vec<Choice> = STATES.iter().map(state).collect();
-            let machines = machine_choices(snap, &filter.gateway)?;
+            let machines = machine_choices(&all, &filter.gateway);
             let mut chips = chips(ws, &filter, [&agents, &states, &machines]);
             chips.extend(since_chip(ws, &who, &filter));
             let filtered = !filter.query("").is_empty();
@@ -241,10 +242,9 @@ fn agent_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreEr
 }
 
 /// The machines that runs work on, or did; none where there is one alone, unless that is asked for.
-fn machine_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreError> {
-    let machines = Machines::with_former(tx)?;
+fn machine_choices(machines: &Machines, chosen: &str) -> Vec<Choice> {
     if !machines.are_many() && chosen.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let mut all = vec![Choice::new("", "All machines", chosen.is_empty())];
     all.extend(
@@ -252,16 +252,20 @@ fn machine_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, Store
             .all()
             .map(|one| Choice::new(one.slug.as_str(), one.label.as_str(), one.slug == chosen)),
     );
-    Ok(all)
+    all
 }
 
-fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Rows, StoreError> {
+fn rows(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    who: &Person,
+    (filter, machines): (&Filter, &Machines),
+) -> Result<Rows, StoreError> {
     let look = Look::new(tx, ws, who)?;
     let agent = match filter.agent.as_str() {
         "" => None,
         slug => Some(agents::by_slug(tx, slug)?),
     };
-    let machines = Machines::with_former(tx)?;
     let machine = machines.all().find(|one| one.slug == filter.gateway);
     // Nothing works on a machine that there is not.
     let is_there = |run: &Run| match filter.gateway.as_str() {
@@ -288,7 +292,7 @@ fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Row
                 && is_there(&hit.record)
                 && talk::may_see_run(tx, &hit.record, who.account, who.role)?
             {
-                found.push(row(tx, &look, &machines, &hit.record)?);
+                found.push(row(tx, &look, machines, &hit.record)?);
             }
         }
         if !full {
