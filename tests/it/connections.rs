@@ -100,6 +100,18 @@ async fn a_connection_is_tested_by_a_real_call_and_the_first_that_passes_becomes
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     let all = api.get("/api/v1/connections").await.json();
     assert_eq!(all["default"], json!({ "connection": null, "model": "practice" }));
+
+    // Also of one in whose place others are used, whose change is told with it.
+    let third = connect(&api, &body("Third", "openai", &model.openai_url())).await;
+    api.call("POST", &format!("/api/v1/connections/{third}/test")).await;
+    let path = format!("/api/v1/connections/{second}?replacement={third}");
+    assert_eq!(api.call("DELETE", &path).await.status, StatusCode::NO_CONTENT);
+    let told = hq.owner().get("/w/marlow-cargo/activity").await.texts(".feed li .what");
+    for name in ["Mock", "Second"] {
+        let removed = format!("removed the connection {name}");
+        assert!(told.iter().any(|line| line.contains(&removed)), "{removed}: {told:?}");
+    }
+    assert!(told.iter().any(|line| line.contains("added the connection Third")), "{told:?}");
     hq.finish().await;
 }
 

@@ -112,6 +112,9 @@ pub fn of(
                 (Event::UndoApplied { of, run: None, .. }, Some((_, words))) => {
                     speaker.undone(*of, entry, words)?;
                 }
+                (Event::ConnectionChanged { connection }, told) => {
+                    rows::name_change(read, entry, *connection, told)?;
+                }
                 (Event::TaskChanged { task, fields }, Some((_, words)))
                     if fields[..] == [TaskField::Labels] =>
                 {

@@ -20,9 +20,10 @@ use crate::tasks::model::label::TASK_LABELS;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::TEMPLATES;
-use kernel::{Actor, Cause, Event};
+use kernel::key::KeyBuf;
+use kernel::{Actor, Cause, ConnectionId, Event};
 use noun::Area;
-use store::{Change, Class, Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed};
+use store::{Change, Class, Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed, record};
 use web::format;
 
 use super::Words;
@@ -71,6 +72,40 @@ pub fn is_of_gone(read: &dyn Read, entry: &Entry) -> Result<bool, StoreError> {
     };
     let is_end = |change: &Change| change.table == CONNECTIONS.number && change.op == Op::Delete;
     Ok(!entry.changes.iter().any(is_end) && read.get::<Connection>(*connection)?.is_none())
+}
+
+/// What becomes of a connection in an entry that adds or removes it: "added the connection **OpenAI**". One that is removed
+/// is named as it was called.
+///
+/// # Errors
+/// When the disk fails.
+pub fn name_change(
+    read: &dyn Read,
+    entry: &Entry,
+    id: ConnectionId,
+    told: &mut Option<(Area, Words)>,
+) -> Result<(), StoreError> {
+    let key = KeyBuf::of(&id);
+    let is_its = |change: &Change| change.table == CONNECTIONS.number && change.key == key.bytes();
+    let Some(n) = entry.changes.iter().position(is_its) else { return Ok(()) };
+    match (entry.changes[n].op, told) {
+        (Op::Insert, Some((_, words))) => words.verb = "added the connection".to_owned(),
+        (Op::Delete, told) => {
+            let n = u16::try_from(n).unwrap_or(u16::MAX);
+            let Some(row) = feed::before_image(read, entry.seq, n)? else { return Ok(()) };
+            let (was, _) = record::read::<Connection>(&row)?;
+            let words = Words {
+                verb: "removed the connection".to_owned(),
+                thing: was.name,
+                path: "settings/connections".to_owned(),
+                icon: "x",
+                ..Words::default()
+            };
+            *told = Some((Area::Workspace, words));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Whether rows of an entry may be told to somebody, by its head alone.
