@@ -81,6 +81,129 @@ static PLACES: LazyLock<Regex> = LazyLock::new(|| {
 /// Those that must not go out. The others are public where they belong: keys of maps, names in signed links.
 const REFUSED: [&str; 7] = ["sk-", "gh", "glpat-", "xox", "hf_", "AGE-SECRET-KEY-", "-----BEGIN"];
 
+/// A name that says that its value is secret, and the value, quoted or not. What a value may not be is looked at afterwards.
+static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
+    fixed(concat!(
+        r"(?-u)(?i:secret|token|passwo?r?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key)",
+        r#"(?<rest>[A-Za-z0-9_.-]{0,40})\\?["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}\\?(?<quote>["'])?"#,
+        r"(?<value>[A-Za-z0-9+/=_.~!@%^*-]{16,512})",
+    ))
+});
+
+/// Words in a name by which its value is a place in a list or a number, no secret.
+const COUNTS: [&str; 9] =
+    ["continuation", "csrf", "cursor", "max", "min", "next", "page", "sync", "xsrf"];
+/// Words at the end of a name by which its value says of a secret what or where it is.
+const TELLS_OF: [&str; 9] = ["count", "file", "hash", "id", "name", "path", "type", "uri", "url"];
+
+/// What stands in the place of a value.
+const PLACEHOLDERS: [&str; 9] =
+    ["changeme", "placeholder", "xxxx", "****", "....", "your-", "your_", "example-", "example_"];
+
+/// The values that are assigned to names which say that they are secret, if they look as if nobody had thought them up.
+fn assigned(bytes: &[u8]) -> Vec<Range<usize>> {
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(one) = ASSIGNED.captures_at(bytes, from) {
+        let (Some(whole), Some(value)) = (one.get(0), one.name("value")) else { break };
+        let is_quoted = one.name("quote").is_some();
+        let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+        let before = bytes[..whole.start()].iter().rev().take(64).take_while(is_name).count();
+        let begin = whole.start() - before;
+        let end = one.name("rest").map_or(whole.start(), |rest| rest.end());
+        // What stands in an address is public by design, as in signed links.
+        let is_public = begin.checked_sub(1).is_some_and(|at| b"?&".contains(&bytes[at]));
+        // What goes on is no value but a path, a call or a place for one.
+        let goes_on = bytes
+            .get(value.end())
+            .is_some_and(|next| !next.is_ascii_whitespace() && !b"\"'`,;)]}\\<&|#".contains(next));
+        if !is_public
+            && !goes_on
+            && says_secret(&bytes[begin..end])
+            && is_random(value.as_bytes(), is_quoted)
+        {
+            found.push(value.range());
+        }
+        from = value.end();
+    }
+    found
+}
+
+/// Whether a name says that its value is secret: `AWS_SECRET_ACCESS_KEY`, not `nextPageToken` and `token_id`.
+fn says_secret(name: &[u8]) -> bool {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for byte in name {
+        if !byte.is_ascii_alphanumeric() || was_lower && byte.is_ascii_uppercase() {
+            words.push(String::new());
+        }
+        was_lower = byte.is_ascii_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| byte.is_ascii_alphanumeric()) {
+            word.push(char::from(byte.to_ascii_lowercase()));
+        }
+    }
+    let tells_of = words.last().is_some_and(|last| TELLS_OF.contains(&last.as_str()));
+    !tells_of && !words.iter().any(|word| COUNTS.contains(&word.as_str()))
+}
+
+/// Whether a value looks as if it had been drawn by lot, and is no word, path or number of somebody.
+fn is_random(value: &[u8], is_quoted: bool) -> bool {
+    /// Bits a character: of 16 that all differ there are 4.
+    const LEAST: f64 = 3.0;
+    let text = String::from_utf8_lossy(value);
+    let text = text.trim_end_matches(['.', '=']);
+    let lower = text.to_lowercase();
+    let has = |is: fn(&u8) -> bool| text.bytes().filter(is).count();
+    let (digits, letters) = (has(u8::is_ascii_digit), has(u8::is_ascii_alphabetic));
+    // Code has no quotes around a path of names.
+    let is_code = !is_quoted && text.contains('.');
+    if text.len() < 16 || digits == 0 || letters == 0 || is_code || is_id(text) {
+        return false;
+    }
+    if PLACEHOLDERS.iter().any(|word| lower.contains(word)) || is_words(text) {
+        return false;
+    }
+    let kind = |byte: u8| match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        _ => 3,
+    };
+    let changes = text.as_bytes().windows(2).filter(|two| kind(two[0]) != kind(two[1])).count();
+    // Words that were put together change seldom from one kind of character to another.
+    let has_both = 0 < has(u8::is_ascii_lowercase) && 0 < has(u8::is_ascii_uppercase);
+    let least = text.len() * if has_both { 40 } else { 25 } / 100;
+    LEAST < entropy(text.as_bytes()) && least <= changes
+}
+
+/// Whether it is an id as HQ and others write them: five groups of hexadecimal digits.
+fn is_id(text: &str) -> bool {
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// Whether it is put together of words: `build-token-v2-for-user`, `/run/secrets/db1`.
+fn is_words(text: &str) -> bool {
+    let parts: Vec<&str> =
+        text.split(['-', '_', '.', '/', '@', '+', '=']).filter(|one| !one.is_empty()).collect();
+    let is_word = |part: &&&str| {
+        let rest = part.get(1..).unwrap_or_default();
+        1 < part.len()
+            && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && (rest.bytes().all(|byte| byte.is_ascii_lowercase())
+                || part.bytes().all(|byte| byte.is_ascii_uppercase()))
+    };
+    1 < parts.len() && parts.len() <= 2 * parts.iter().filter(is_word).count()
+}
+
+/// Bits a character.
+fn entropy(value: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    value.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let all = f64::from(u32::try_from(value.len()).unwrap_or(u32::MAX));
+    let share = counts.iter().filter(|count| 0 < **count).map(|count| f64::from(*count) / all);
+    -share.map(|share| share * share.log2()).sum::<f64>()
+}
+
 fn fixed(pattern: &str) -> Regex {
     Regex::new(pattern).expect("invariant: a fixed expression that a test compiles")
 }
@@ -121,11 +244,17 @@ impl Spot {
 /// Whether a text holds what looks like a key that must not go out.
 #[must_use]
 pub fn is_key(text: &str) -> bool {
+    text.contains("PRIVATE KEY-----") || key_starts(text).next().is_some()
+}
+
+/// Where in a text what looks like a key begins that must not go out, in no order.
+pub fn key_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     let bytes = text.as_bytes();
-    let is_refused = |found: &Range<usize>| {
+    let is_refused = move |found: &Range<usize>| {
         REFUSED.iter().any(|begin| bytes[found.clone()].starts_with(begin.as_bytes()))
     };
-    text.contains("PRIVATE KEY-----") || keys(bytes, false).iter().any(is_refused)
+    let shaped = keys(bytes, false).into_iter().filter(is_refused);
+    shaped.chain(assigned(bytes)).map(|found| found.start)
 }
 
 /// What looks like a key without doubt, and where `wide` what stands in the place of one.
@@ -170,6 +299,7 @@ pub(crate) fn spans(bytes: &[u8], spot: Spot, own: Option<&Regex>) -> Vec<Range<
         return Vec::new();
     }
     let mut found = keys(bytes, spot != Spot::Tools);
+    found.extend(assigned(bytes));
     found.extend(own.into_iter().flat_map(|own| own.find_iter(bytes)).map(|one| one.range()));
     // No pattern matches nothing, but one of one's own may do so at an edge.
     found.retain(|one| !one.is_empty());
@@ -276,6 +406,57 @@ mod tests {
         assert_eq!(masked(Spot::Logs, url), "postgres://app:***@db/x");
         let header = "Authorization: Bearer abc.def.ghi.jkl.mno";
         assert_eq!(masked(Spot::Errors, header), "Authorization: Bearer ***");
+    }
+
+    #[test]
+    fn a_value_is_masked_whose_name_says_that_it_is_secret() {
+        let value = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzK3v9Qx1Lm";
+        for (text, clean) in [
+            (format!("AWS_SECRET_ACCESS_KEY={value}\nB=1"), "AWS_SECRET_ACCESS_KEY=***\nB=1"),
+            (format!("export DB_PASSWORD='{value}'"), "export DB_PASSWORD='***'"),
+            (
+                format!(r#"{{"secretAccessKey": "{value}", "b": 1}}"#),
+                r#"{"secretAccessKey": "***", "b": 1}"#,
+            ),
+            (format!(r#"{{\"clientSecret\":\"{value}\"}}"#), r#"{\"clientSecret\":\"***\"}"#),
+            (format!("private_key: {value}"), "private_key: ***"),
+            ("refresh_token = \"9f86d081884c7d65\"".to_owned(), "refresh_token = \"***\""),
+            ("API_KEY=9f86d081884c7d659a2feaa0c55ad015".to_owned(), "API_KEY=9f86d0…d015"),
+        ] {
+            assert_eq!(masked(Spot::Tools, &text), clean);
+            assert!(is_key(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_code_and_places_for_secrets_are_no_secrets() {
+        for text in [
+            "The token: a-word-of-many-parts-2 is explained below",
+            "AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY_2}",
+            "AWS_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY1",
+            "API_KEY=<your-api-key-of-32-signs>",
+            "API_KEY=your-api-key-1234567890-abcdef",
+            "PASSWORD=changeme1234changeme5678",
+            "SECRET=xxxxxxxxxxxxxxxxxxxx1",
+            "SECRET=********************",
+            "token: sk-abc…uvwx",
+            "token=[secret:github 2]",
+            "let token = createToken2ForUser(seed);",
+            "token = build_token_v2_for_user",
+            "password: config.auth0.clientPassword1",
+            "password: Option<String>,",
+            "secret_file: /run/secrets/database1",
+            "private_key = /etc/ssl/private/server1.pem",
+            "max_tokens: 1234567890123456",
+            "\"nextPageToken\": \"CiAKGjBpNDd2Nmp2Zml2cXRwYjBpOXA\"",
+            "\"token_id\": \"CiAKGjBpNDd2Nmp2Zml2cXRwYjBpOXA\"",
+            "token: 0190aaaa-0000-7000-8000-00000000aaaa",
+            "https://a.test/f?X-Amz-Security-Token=IQoJb3JpZ2luX2VjEJr2m1Qx7&x=1",
+            "secretary: Anna-Maria.Schulze1984@example.org",
+        ] {
+            assert_eq!(masked(Spot::Tools, text), text);
+            assert!(!is_key(text), "{text}");
+        }
     }
 
     #[test]

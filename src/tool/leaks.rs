@@ -1,6 +1,8 @@
 //! Looks whether something that goes out holds a secret: a live one, whichever way it is written, or what
 //! looks like the key of somebody. Keys that are public by design, as of maps and signed links, are none.
 
+use std::collections::BTreeSet;
+
 use crypto::redact::{Redactor, Spot};
 use crypto::shapes;
 
@@ -36,15 +38,42 @@ pub fn first(redactor: &Redactor, text: &str) -> Option<Leak> {
     of(redactor, whole).map(|why| Leak { line: at + 1, why })
 }
 
+/// The lines of a text in which secrets begin, in order.
+#[must_use]
+pub fn lines(redactor: &Redactor, text: &str) -> Vec<usize> {
+    let Some(first) = first(redactor, text) else { return Vec::new() };
+    let line_of =
+        |at: usize| 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+    let known = redactor.hidden(Spot::Elsewhere, text.as_bytes());
+    let known = known.iter().map(|one| one.at.start);
+    let mut all: BTreeSet<usize> = known.chain(shapes::key_starts(text)).map(line_of).collect();
+    // What percent signs hide has no place of its own in the text.
+    let coded = text.lines().enumerate().filter(|(_, line)| line.contains('%'));
+    all.extend(coded.filter(|(_, line)| of(redactor, line).is_some()).map(|(n, _)| n + 1));
+    if all.is_empty() {
+        all.insert(first.line);
+    }
+    all.into_iter().collect()
+}
+
 /// The largest file that is looked through, in bytes: a longer one is no text that anybody writes.
 const MAX_FILE: usize = 2 << 20;
 
 /// The first secret of a file; none of one that is no text.
 #[must_use]
 pub fn in_file(redactor: &Redactor, bytes: &[u8]) -> Option<Leak> {
+    first(redactor, text_of(bytes)?)
+}
+
+/// The lines of a file in which secrets begin, in order; none of one that is no text.
+#[must_use]
+pub fn lines_of_file(redactor: &Redactor, bytes: &[u8]) -> Vec<usize> {
+    text_of(bytes).map_or_else(Vec::new, |text| lines(redactor, text))
+}
+
+fn text_of(bytes: &[u8]) -> Option<&str> {
     // ok: what is no text has no lines to look through.
-    let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_FILE)?;
-    first(redactor, text)
+    std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_FILE)
 }
 
 /// Without percent signs, so that none hides what they stand for.

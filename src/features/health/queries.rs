@@ -369,8 +369,15 @@ fn exposed_files(ws: &Ws) -> Part {
     if found.count == 0 {
         return made(How::Ok, "no file of an agent holds a key or a secret".to_owned());
     }
-    let name =
-        |one: &exposed::ExposedFile| format!("{}: {} (line {})", one.agent, one.path, one.line);
+    let name = |one: &exposed::ExposedFile| {
+        let lines: Vec<String> = one.lines.iter().map(usize::to_string).collect();
+        let word = if one.all == 1 { "line" } else { "lines" };
+        let more = match one.all - one.lines.len() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        format!("{}: {} ({word} {}{more})", one.agent, one.path, lines.join(", "))
+    };
     let named: Vec<String> = found.files.iter().take(SHOWN).map(name).collect();
     let more = match found.count - named.len() {
         0 => String::new(),

@@ -19,8 +19,9 @@ const MOST_FILES: usize = 20_000;
 const DEEPEST: usize = 32;
 /// The largest file that is looked through, in bytes: a longer one is no text that anybody writes.
 const MAX_FILE: u64 = 2 << 20;
-/// How many files are named.
+/// How many files are named, and how many lines of each.
 const NAMED: usize = 100;
+const LINES: usize = 5;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +39,10 @@ pub struct ExposedFile {
     pub agent: String,
     /// The path in its folder.
     pub path: String,
-    /// The first line that holds one.
-    pub line: usize,
+    /// The first lines that hold one.
+    pub lines: Vec<usize>,
+    /// How many lines do.
+    pub all: usize,
 }
 
 /// What was found last in a workspace; nothing when nobody has looked since the start.
@@ -84,13 +87,15 @@ fn look(ws: &Ws, watch: &JobWatch) -> Result<Exposed, StoreError> {
                         seen += 1;
                         // ok: as above.
                         let Ok(Some(part)) = files.read_up_to(&path, MAX_FILE) else { continue };
-                        let Some(leak) = leaks::in_file(&ws.app.redactor, &part.bytes) else {
+                        let mut lines = leaks::lines_of_file(&ws.app.redactor, &part.bytes);
+                        if lines.is_empty() {
                             continue;
-                        };
+                        }
                         found.count += 1;
                         if found.files.len() < NAMED {
-                            let (agent, line) = (agent.slug.clone(), leak.line);
-                            found.files.push(ExposedFile { agent, path, line });
+                            let (agent, all) = (agent.slug.clone(), lines.len());
+                            lines.truncate(LINES);
+                            found.files.push(ExposedFile { agent, path, lines, all });
                         }
                     }
                     _ => {}
