@@ -272,6 +272,40 @@ async fn a_client_that_leaves_stops_a_single_call_and_no_other() {
     hq.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_answer_broke_off_ends_with_an_error_and_tells_no_second_one() {
+    let (hq, model, program) = work::with_program().await;
+    let body = json!({
+        "model": "hq/ada", "stream": true, "messages": [{ "role": "user", "content": "Count" }],
+    });
+    let words = |told: &[Value]| -> String {
+        let word =
+            |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+        told.iter().filter_map(word).collect()
+    };
+    model.push(Turn::text("Half of an").cut());
+    let told = chunks(&mut program.post_stream(CHAT, &body).await).await;
+    assert_eq!(words(&told), "Half of an", "{told:?}");
+    let last = told.last().expect("an error");
+    assert_eq!(last["error"]["code"], "answer_broke_off", "{last}");
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !matches!(work::run(&hq, "R-1").outcome, Some(Outcome::Stopped { .. })) {
+        assert!(tokio::time::Instant::now() < end, "nobody waits for its answer any more");
+        tokio::task::yield_now().await;
+    }
+
+    // Who has a key has all of it by asking again.
+    model.push(Turn::text("Half of an").cut()).push(Turn::text("The whole"));
+    let keyed = program.clone().with("idempotency-key", "count");
+    let told = chunks(&mut keyed.post_stream(CHAT, &body).await).await;
+    assert_eq!(told.last().expect("an error")["error"]["code"], "answer_broke_off", "{told:?}");
+    hq.advance(Duration::from_mins(2)).await;
+    hq.settle().await;
+    let told = chunks(&mut keyed.post_stream(CHAT, &body).await).await;
+    assert_eq!(words(&told), "The whole", "{told:?}");
+    hq.finish().await;
+}
+
 #[tokio::test]
 async fn what_is_refused_says_so_in_the_form_of_this_api() {
     let (hq, model, program) = work::with_program().await;

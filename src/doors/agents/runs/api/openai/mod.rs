@@ -333,6 +333,7 @@ async fn answer(
         unseen: keyed,
         takes_calls,
         wants_calls,
+        told: None,
         entries,
         accounts,
         alive,

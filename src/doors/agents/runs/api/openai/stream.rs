@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval_at};
 use app::live::{BlockKind, Piece};
 
 use super::activity::{self, Activity, ToolSeen};
+use super::error::ChatError;
 use super::form::Form;
 use super::turn::{StopOnDrop, Turn};
 
@@ -78,17 +79,25 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
             biased;
             () = out.closed() => return Err(Gone),
             piece = pieces.recv(), if !formed => {
-                let more = match piece {
-                    Ok(piece) if piece.run == turn.run => relay.take(&piece),
+                let taken = match piece {
+                    Ok(piece) if piece.run == turn.run => relay.take_of(&turn, &piece),
                     Ok(_) | Err(RecvError::Closed) => continue,
-                    Err(RecvError::Lagged(_)) => Took::Gap,
+                    Err(RecvError::Lagged(_)) => Ok(Took::Gap),
                 };
-                let more = match more {
-                    Took::Gap => turn.ws.live.block(turn.run).map(|block| relay.take(&block)),
-                    more => Some(more),
+                let taken = match taken {
+                    Ok(Took::Gap) => match turn.ws.live.block(turn.run) {
+                        Some(block) => relay.take_of(&turn, &block),
+                        None => Ok(Took::Nothing),
+                    },
+                    taken => taken,
                 };
-                if let Some(Took::Text(text)) = more {
-                    send(&out, form.more(&text)).await?;
+                match taken {
+                    Ok(Took::Text(text)) => {
+                        turn.told = relay.step;
+                        send(&out, form.more(&text)).await?;
+                    }
+                    Ok(Took::Nothing | Took::Gap) => {}
+                    Err(error) => break Err(error),
                 }
             }
             seen = activity::more(&mut activity) => match seen {
@@ -140,8 +149,8 @@ enum Took {
     Gap,
 }
 
-/// What the client has been told of the block that is being written. A call that is made again
-/// after an error begins its block anew; what was said already is not said twice.
+/// What the client has been told of the block that is being written. A run that is taken up again begins the block of its
+/// call anew; what was said already is not said twice.
 #[derive(Default)]
 struct Relay {
     step: Option<u32>,
@@ -154,6 +163,17 @@ struct Relay {
 }
 
 impl Relay {
+    /// Takes a piece of the run of a turn. The first one of another call comes after the end of the one before was written.
+    ///
+    /// # Errors
+    /// When that broke off, and words of it were told.
+    fn take_of(&mut self, turn: &Turn, piece: &Piece) -> Result<Took, ChatError> {
+        if self.step != Some(piece.step) && !self.told.is_empty() {
+            turn.check_told()?;
+        }
+        Ok(self.take(piece))
+    }
+
     fn take(&mut self, piece: &Piece) -> Took {
         if piece.kind != BlockKind::Text || piece.text.is_empty() {
             return Took::Nothing;

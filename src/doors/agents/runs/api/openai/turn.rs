@@ -8,7 +8,9 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 
 use app::Ws;
-use features::runs::model::{BROKEN_OFF, Body, EventKind, INPUTS, Input, InputState, RUNS, Run};
+use features::runs::model::{
+    BROKEN_OFF, Body, EventKind, INPUTS, Input, InputState, RUNS, Run, SessionEvent,
+};
 use features::runs::queries::client::{self, Handed};
 use features::runs::queries::steps;
 use features::runs::rules;
@@ -22,6 +24,9 @@ use store::{Entry, Range, ReadExt, StoreError};
 use web::session::{Alive, Person};
 
 use super::error::ChatError;
+
+/// So many of the newest events are looked through for the end of a call.
+const NEWEST: usize = 32;
 
 /// A question that waits for its answer.
 pub(super) struct Turn {
@@ -38,6 +43,8 @@ pub(super) struct Turn {
     pub takes_calls: bool,
     /// Whether only they are.
     pub wants_calls: bool,
+    /// The model call whose words a stream has told last. They cannot be taken back.
+    pub told: Option<u32>,
     pub entries: Receiver<Arc<Entry>>,
     pub accounts: watch::Receiver<u64>,
     pub alive: Alive,
@@ -101,6 +108,52 @@ impl Turn {
         }
     }
 
+    /// Refuses to tell words of another call when the one did not come to its end whose words were told: the answer to a
+    /// call that is made again would stand behind the beginning of a former one.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub fn check_told(&self) -> Result<(), ChatError> {
+        let Some(told) = self.told else { return Ok(()) };
+        let events = self.ws.read(|snap| -> Result<_, StoreError> {
+            match snap.get::<Run>(self.run)? {
+                Some(run) => steps::events_of(snap, &run),
+                None => Ok(Vec::new()),
+            }
+        })?;
+        let is_whole = |event: &SessionEvent| match &event.kind {
+            EventKind::Assistant { call, stop, .. } => *call == told && stop != BROKEN_OFF,
+            _ => false,
+        };
+        let own = events.iter().filter(|event| self.since.0 <= event.n);
+        if own.rev().any(is_whole) { Ok(()) } else { Err(self.cut_off()) }
+    }
+
+    /// Whether the call has failed whose words were told, as far as the newest events say.
+    fn is_cut_off(&self) -> Result<bool, StoreError> {
+        let Some(told) = self.told else { return Ok(false) };
+        let newest: Vec<SessionEvent> = self.ws.read(|snap| {
+            let Some(run) = snap.get::<Run>(self.run)? else { return Ok(Vec::new()) };
+            snap.list(&Range::prefix(KeyBuf::of(&run.session)).reverse().limit(NEWEST))
+        })?;
+        let failed = |event: &SessionEvent| {
+            event.run == Some(self.run)
+                && matches!(event.kind, EventKind::CallFailed { call, .. } if call == told)
+        };
+        Ok(newest.iter().any(failed))
+    }
+
+    fn cut_off(&self) -> ChatError {
+        let message = match self.keyed {
+            true => {
+                "this answer broke off and is asked for anew; send the same Idempotency-Key again for \
+                     all of it"
+            }
+            false => "this answer broke off; what came of it is not the answer: ask again",
+        };
+        ChatError::new(StatusCode::BAD_GATEWAY, "answer_broke_off", message)
+    }
+
     /// Whether an entry may have ended the turn.
     fn concerns(&self, entry: &Entry) -> bool {
         let (run, input) = (KeyBuf::of(&self.run), KeyBuf::of(&self.input));
@@ -114,6 +167,9 @@ impl Turn {
 
     /// Looks how the turn stands. A message that a run did not read goes on with the next run.
     fn look(&mut self) -> Result<Option<Run>, ChatError> {
+        if self.is_cut_off()? {
+            return Err(self.cut_off());
+        }
         let found = self.ws.read(|snap| -> Result<_, StoreError> {
             let input = snap.get::<Input>(self.input)?;
             let run = match input.as_ref().map(|input| &input.state) {
