@@ -139,7 +139,6 @@ pub struct Line {
     pub events: Vec<&'static str>,
     /// Whether it can be undone; told on the first line of an entry.
     pub undo: Option<Undo>,
-    whole: Cause,
 }
 
 /// A page of lines, with how far was looked for them.
@@ -231,15 +230,17 @@ fn gather(
     }
 }
 
-/// Lines of an import that are looked at for one that a further piece of it belongs to.
-const KINDS_OF_IMPORT: usize = 8;
+/// Lines that are searched for one that a further piece of an import belongs to.
+const LINES_OF_IMPORT: usize = 8;
 
-/// Adds what one piece of an import did to the line that tells of the pieces after it. An import is written in pieces,
-/// and is one act.
+/// Adds the count of one piece of an import to the line of the pieces after it. An import, its undo and its redo are
+/// written in pieces, and each is one act.
 fn joins_import(lines: &mut [Line], line: &mut Line) -> bool {
-    let (Cause::Import(_), Some(piece)) = (line.whole, line.words.count) else { return false };
-    let same = lines.iter_mut().rev().take(KINDS_OF_IMPORT).take_while(|l| l.whole == line.whole);
-    for above in same {
+    let Some(piece) = line.words.count.filter(|piece| piece.import.is_some()) else { return false };
+    for above in lines.iter_mut().rev().take(LINES_OF_IMPORT) {
+        if above.words.verb != line.words.verb {
+            continue;
+        }
         if let Some(sum) = above.words.count.as_mut().filter(|sum| sum.is_like(&piece)) {
             sum.count += piece.count;
             above.words.thing = sum.thing();
@@ -334,7 +335,6 @@ impl<'r> Teller<'r> {
                 via: via.clone(),
                 cause: cause_word(entry.cause),
                 events: cards::event_kinds(entry),
-                whole: entry.cause,
                 undo: undo.take(),
             }
         });

@@ -110,7 +110,10 @@ pub fn of(
             };
             match (event, &mut told) {
                 (Event::UndoApplied { of, run: None, .. }, Some((_, words))) => {
-                    speaker.undone(*of, entry, words)?;
+                    match counted::undone_import(read, *of, entry)? {
+                        Some(import) => *words = import,
+                        None => speaker.undone(*of, entry, words)?,
+                    }
                 }
                 (Event::ConnectionChanged { connection }, told) => {
                     rows::name_change(read, entry, *connection, told)?;

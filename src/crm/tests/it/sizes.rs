@@ -55,7 +55,8 @@ async fn prepare(api: &Person) {
     }
 }
 
-async fn import(api: &Person) {
+/// An import of many contacts, and its address.
+async fn import(api: &Person) -> String {
     let text = list().into_bytes();
     let path = "/api/v1/imports?of=contacts&name=everybody.csv";
     let sent = api.bytes("POST", path, "application/octet-stream", text).await;
@@ -67,6 +68,7 @@ async fn import(api: &Person) {
         assert_eq!(done.status, 200, "{}", done.text);
     }
     assert_eq!(over(api, &format!("imports/{id}")).await["state"], "done");
+    at
 }
 
 /// An address without what differs between records: `/w/marlow-cargo/contacts/*?group`.
@@ -164,7 +166,7 @@ async fn no_page_and_no_answer_grows_with_an_import() {
 async fn an_import_is_one_line_of_what_happened() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
-    import(&api).await;
+    let at = import(&api).await;
 
     let told = hq.owner().get(&format!("{HERE}/activity")).await;
     let lines: Vec<String> = told.texts("#activity .what");
@@ -176,5 +178,16 @@ async fn an_import_is_one_line_of_what_happened() {
     let items = api.get("/api/v1/activity").await.json();
     let texts = items["items"].to_string();
     assert!(texts.contains("imported 1,200 contacts"), "{texts}");
+
+    for (verb, words) in [("undo", "undid the import of"), ("redo", "restored the import of")] {
+        let begun = api.post(&format!("{at}/{verb}"), &json!({})).await;
+        assert_eq!(begun.status, 200, "{}", begun.text);
+        over(&api, at.trim_start_matches("/api/v1/")).await;
+        let page = hq.owner().get(&format!("{HERE}/activity")).await;
+        let lines: Vec<String> = page.texts("#activity .what");
+        let of: Vec<_> = lines.iter().filter(|line| line.contains(words)).collect();
+        assert_eq!(of.len(), 1, "{lines:#?}");
+        assert!(of[0].ends_with(&format!("{words} 1,200 contacts")), "{lines:#?}");
+    }
     hq.finish().await;
 }

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use crate::cards::{self, RowEvent};
-use kernel::{Cause, Event, RowAct};
+use kernel::{Cause, Event, ImportId, RowAct};
 use noun::{Area, Noun};
-use store::Entry;
+use store::{Entry, Read, StoreError, feed};
 use web::format;
 
 use super::Words;
@@ -15,12 +15,16 @@ use super::Words;
 const ONE_BY_ONE: usize = 3;
 /// So many events of a kind are tried until one of them has a sentence.
 const TRIES: usize = 8;
+/// An undo of an undo, and so on, is followed so often to what was undone first.
+const MAX_TURNS: usize = 8;
 
 /// How many records of a kind a sentence is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
     noun: &'static Noun,
     act: RowAct,
+    /// The import that they came with. Written in pieces, it is one act.
+    pub import: Option<ImportId>,
     /// How many.
     pub count: u64,
 }
@@ -34,10 +38,10 @@ impl PartialEq for Counted {
 impl Eq for Counted {}
 
 impl Counted {
-    /// Whether the same was done to records of the same kind.
+    /// Whether the same was done to records of the same kind and import.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        self.noun.table == other.noun.table && self.act == other.act
+        self.noun.table == other.noun.table && self.act == other.act && self.import == other.import
     }
 
     /// The records as text: `500 contacts`.
@@ -102,17 +106,72 @@ pub(super) fn rows(entry: &Entry, row: &RowEvent<'_>, count: u64) -> Option<(Are
         (RowAct::Changed, _) => ("changed", "edit"),
         (RowAct::Deleted, _) => ("deleted", "x"),
     };
-    let counted = Counted { noun, act: row.act, count };
+    let import = match entry.cause {
+        Cause::Import(id) => Some(id),
+        _ => None,
+    };
+    let counted = Counted { noun, act: row.act, import, count };
     let words = Words {
         verb: verb.to_owned(),
         thing: counted.thing(),
-        path: match entry.cause {
-            Cause::Import(id) => format!("imports/{id}"),
-            _ => format!("history/entry/{}", entry.seq),
+        path: match import {
+            Some(id) => format!("imports/{id}"),
+            None => format!("history/entry/{}", entry.seq),
         },
         icon,
         count: Some(counted),
         ..Words::default()
     };
     Some((noun.area, words))
+}
+
+/// "undid the import of **500 contacts**", for an entry that undid the entry `of`, or the undo of one; none where that
+/// is no piece of an import. Where a piece wrote records of several kinds, the kind with the most records is counted.
+pub(super) fn undone_import(
+    read: &dyn Read,
+    of: u64,
+    entry: &Entry,
+) -> Result<Option<Words>, StoreError> {
+    let (mut of, mut is_undo) = (of, true);
+    for _ in 0..MAX_TURNS {
+        let Some(undone) = feed::entry(read, of)? else { return Ok(None) };
+        if let Cause::Import(id) = undone.cause {
+            return Ok(back_or_forth(id, &undone, (is_undo, entry)));
+        }
+        let inner = undone.events.iter().find_map(|event| match event {
+            Event::UndoApplied { of, run: None, .. } => Some(*of),
+            _ => None,
+        });
+        let Some(inner) = inner else { return Ok(None) };
+        (of, is_undo) = (inner, !is_undo);
+    }
+    Ok(None)
+}
+
+fn back_or_forth(
+    import: ImportId,
+    piece: &Entry,
+    (is_undo, entry): (bool, &Entry),
+) -> Option<Words> {
+    let rows = |noun: &Noun| {
+        let changed = entry.changes.iter().filter(|change| change.table == noun.table);
+        changed.count() as u64
+    };
+    let nouns = piece.events.iter().filter_map(cards::row_of).map(|row| row.noun);
+    let mut nouns: Vec<&'static Noun> = nouns.filter(|noun| noun.own.is_none()).collect();
+    nouns.dedup_by_key(|noun| noun.table);
+    let noun = nouns.into_iter().max_by_key(|noun| rows(noun))?;
+    let (verb, act, icon) = match is_undo {
+        true => ("undid the import of", RowAct::Deleted, "undo"),
+        false => ("restored the import of", RowAct::Created, "repeat"),
+    };
+    let counted = Counted { noun, act, import: Some(import), count: rows(noun) };
+    Some(Words {
+        verb: verb.to_owned(),
+        thing: counted.thing(),
+        path: format!("imports/{import}"),
+        icon,
+        count: Some(counted),
+        ..Words::default()
+    })
 }
