@@ -66,7 +66,7 @@ async fn work_of_a_stream_waits_for_its_budget_while_other_work_goes_on() {
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Budget, None));
     // Nothing is spent: what the call may cost is said, not that the budget is used up.
-    assert!(waiting.detail.starts_with("the next call may cost $"), "{}", waiting.detail);
+    assert!(waiting.detail.starts_with("The next call may cost $"), "{}", waiting.detail);
     assert!(
         waiting.detail.contains(" is left (the budget of Spring launch)"),
         "{}",
