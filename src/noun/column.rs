@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::address::{mail_address, phone};
 use crate::value::{Decimal, FieldValue, Target};
 
 /// The longest text of one line, in characters.
@@ -568,31 +569,6 @@ fn web_address(text: &str) -> Result<String, String> {
         return Err(wrong());
     }
     Ok(whole)
-}
-
-fn mail_address(text: &str) -> Result<String, String> {
-    let fits = text.split_once('@').is_some_and(|(name, host)| {
-        !name.is_empty()
-            && host.contains('.')
-            && !host.starts_with('.')
-            && !host.ends_with('.')
-            && !host.contains('@')
-    });
-    let plain =
-        !text.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"'));
-    match fits && plain && text.len() <= 254 {
-        true => Ok(text.to_owned()),
-        false => Err(format!("\"{}\" is no email address.", kernel::text::ellipsis(text, 80))),
-    }
-}
-
-fn phone(text: &str) -> Result<String, String> {
-    let fits = text.chars().all(|c| c.is_ascii_digit() || " +-()/.x#".contains(c));
-    let count = text.chars().filter(char::is_ascii_digit).count();
-    match fits && (3..=20).contains(&count) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("\"{}\" is no phone number.", kernel::text::ellipsis(text, 80))),
-    }
 }
 
 #[cfg(test)]

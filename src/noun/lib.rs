@@ -5,9 +5,11 @@
 //!
 //! The cards of a program are listed in `features::cards`.
 
+mod address;
 mod cell;
 mod column;
 mod field;
+mod name;
 mod value;
 
 use std::collections::BTreeMap;
@@ -22,11 +24,13 @@ use store::{
 };
 use uuid::Uuid;
 
+pub use address::{GOOGLE, is_mail_address, mail_address, mails_in, phone, phones_in};
 pub use cell::{Cell, Cells, MAX_SOURCE, MAX_SOURCES, Origin, Source, value_in};
 pub use column::{
     AgentsMay, Choice, Column, Kind, Look, MAX_LINE, MAX_LONG, Names, Stands, free_key, key_of,
 };
 pub use field::{Field, Meaning, Type};
+pub use name::{folded, tidied};
 pub use value::{Decimal, FieldValue, Target, digits, plain_url};
 
 /// A record as JSON, field by field.

@@ -324,11 +324,7 @@ pub fn normal_email(email: &str) -> String {
 /// Says what is missing.
 pub fn checked_email(email: &str) -> Result<String, UsersError> {
     let email = normal_email(email);
-    let good = email.split_once('@').is_some_and(|(name, host)| {
-        !name.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
-    });
-    let plain = email.chars().all(|c| !c.is_whitespace() && !c.is_control());
-    if !good || !plain || 254 < email.len() {
+    if !noun::is_mail_address(&email) {
         return Err(UsersError::field("email", "write an address like name@example.com"));
     }
     Ok(email)

@@ -1,0 +1,288 @@
+//! Addresses of people: mail and telephone. What is an address of mail, and what a number of a telephone, is said here
+//! alone. Foreign files wrap both in marks of their own, such as `mailto:`, `tel:` or the `="…"` by which a spreadsheet
+//! keeps a zero in front; readers here take them off, and say which addresses one cell holds.
+
+use kernel::text::ellipsis;
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::name::is_unseen;
+use crate::value::digits;
+
+/// The longest address of mail, in bytes (RFC 5321, 4.5.3.1.3, without the brackets).
+const MAX_MAIL: usize = 254;
+/// The fewest digits of a number that stands beside another in one cell: `040 / 123456` is one number.
+const LEAST_BESIDE: usize = 6;
+/// What stands before the extension of a number, the longest first.
+const EXTENSIONS: [&str; 7] = ["extension", "extn", "ext", "durchwahl", "dw", "x", "#"];
+
+/// Whether a text is an address of mail and nothing else. Its host may be the name of a machine in the own network.
+#[must_use]
+pub fn is_mail_address(text: &str) -> bool {
+    let Some((name, host)) = text.rsplit_once('@') else { return false };
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"@".contains(c);
+    let is_label = |label: &str| {
+        let inner = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+        !label.is_empty()
+            && label.len() <= 63
+            && label.chars().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= MAX_MAIL
+        && !name.is_empty()
+        && !name.starts_with('.')
+        && !name.contains(is_odd)
+        && host.split('.').all(is_label)
+}
+
+/// Reads an address of mail that others can write to; `mailto:`, a name and angle brackets around it are taken off.
+///
+/// # Errors
+/// A sentence that says that it is none.
+pub fn mail_address(text: &str) -> Result<String, String> {
+    let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+    let mut bare = unquoted(&seen);
+    // Either may stand within the other.
+    for _ in 0..2 {
+        bare = match (bare.rfind('<'), bare.strip_suffix('>')) {
+            (Some(at), Some(rest)) => rest[at + 1..].trim(),
+            _ => bare,
+        };
+        bare = match after(bare, "mailto:") {
+            Some(rest) => rest.split('?').next().unwrap_or_default().trim(),
+            None => bare,
+        };
+    }
+    let has_domain = bare.rsplit_once('@').is_some_and(|(_, host)| host.contains('.'));
+    match has_domain && is_mail_address(bare) {
+        true => Ok(bare.to_owned()),
+        false => Err(format!("\"{}\" is no email address.", ellipsis(text, 80))),
+    }
+}
+
+/// Reads a number of a telephone as it was written. `tel:` and quotes of spreadsheets are taken off; an extension comes
+/// out as `ext. 12` unless it was written as `x12` or `#12`.
+///
+/// # Errors
+/// A sentence that says that it is none, or that its digits are gone.
+pub fn phone(text: &str) -> Result<String, String> {
+    let plain: String = text.nfkc().filter(|c| !is_unseen(*c)).map(plain_dash).collect();
+    let bare = bare_number(&plain);
+    if is_number(&bare) {
+        return Ok(bare);
+    }
+    if is_shortened(&bare) {
+        return Err(format!("The digits of \"{}\" are gone: a spreadsheet shortened it.", bare));
+    }
+    match with_extension(&bare) {
+        Some((number, extension)) if is_number(number) => Ok(format!("{number} ext. {extension}")),
+        _ => Err(format!("\"{}\" is no phone number.", ellipsis(text, 80))),
+    }
+}
+
+/// The addresses of mail in one cell, each as it stands there.
+#[must_use]
+pub fn mails_in(text: &str) -> Vec<String> {
+    let ats = |text: &str| text.matches('@').count();
+    if ats(text) < 2 {
+        return vec![text.trim().to_owned()];
+    }
+    let text = text.replace(GOOGLE, "\n");
+    let mut found = Vec::new();
+    // A piece without a sign is part of a name: "Teixeira, Rosa" <rosa@example.com>.
+    for piece in text.split([',', ';', '\n', '|']).filter(|piece| piece.contains('@')) {
+        match ats(piece) {
+            1 => found.push(piece.trim().to_owned()),
+            _ => {
+                let words = piece.split(|c: char| c.is_whitespace() || c == '/');
+                found.extend(words.filter(|word| word.contains('@')).map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
+/// The numbers of telephones in one cell, each as it stands there.
+#[must_use]
+pub fn phones_in(text: &str) -> Vec<String> {
+    let trimmed = |all: std::str::Split<'_, &str>| {
+        all.map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    if text.contains(GOOGLE) {
+        return trimmed(text.split(GOOGLE));
+    }
+    // A parameter of `tel:` (RFC 3966) is no other number.
+    let (lower, mut marked) = (text.to_ascii_lowercase(), text.to_owned());
+    for (at, _) in lower.rmatch_indices(";ext=") {
+        marked.replace_range(at..at + ";ext=".len(), " ext. ");
+    }
+    for word in [" or ", " and ", " oder ", " und "] {
+        marked = marked.replace(word, "\n");
+    }
+    let pieces = trimmed(marked.replace(['/', '|', ';', ','], "\n").split("\n"));
+    let stands = |piece: &String| phone(piece).is_ok_and(|one| LEAST_BESIDE <= digits(&one).len());
+    match 1 < pieces.len() && pieces.iter().all(stands) {
+        true => pieces,
+        false => vec![text.trim().to_owned()],
+    }
+}
+
+/// What Google Contacts writes between several values in one cell.
+pub const GOOGLE: &str = " ::: ";
+
+/// A text without what a spreadsheet puts around it, so that it stays a text: `'077`, `="077"`, `"077"`.
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    let text = text.strip_prefix('\'').map_or(text, |rest| rest.strip_suffix('\'').unwrap_or(rest));
+    let inner = text.strip_prefix("=\"").or_else(|| text.strip_prefix('"'));
+    inner.and_then(|inner| inner.strip_suffix('"')).unwrap_or(text).trim()
+}
+
+/// What follows a beginning in any case.
+fn after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
+    let head = text.get(..start.len())?;
+    head.eq_ignore_ascii_case(start).then(|| &text[start.len()..])
+}
+
+fn plain_dash(c: char) -> char {
+    match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        c if c.is_whitespace() => ' ',
+        c => c,
+    }
+}
+
+/// A number without the mark of a link, with its extension as a word.
+fn bare_number(text: &str) -> String {
+    let bare = unquoted(text);
+    let linked = ["tel:", "callto:", "sms:"].iter().find_map(|start| after(bare, start));
+    let bare = linked.unwrap_or(bare).trim();
+    let Some((number, parameters)) = bare.split_once(';') else { return bare.to_owned() };
+    let extension = parameters.split(';').find_map(|one| after(one.trim(), "ext="));
+    match extension {
+        Some(extension) => format!("{} ext. {}", number.trim(), extension.trim()),
+        None if linked.is_some() => number.trim().to_owned(),
+        None => bare.to_owned(),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    let fits = text.chars().all(|c| c.is_ascii_digit() || " +-()/.x#".contains(c));
+    let count = text.chars().filter(char::is_ascii_digit).count();
+    fits && (3..=20).contains(&count)
+}
+
+/// Whether it is a number as a spreadsheet shows one that is too long for its cell: `4.47701E+11`.
+fn is_shortened(text: &str) -> bool {
+    let Some((head, power)) = text.split_once(['e', 'E']) else { return false };
+    let all = |text: &str, more: &[char]| {
+        text.bytes().any(|byte| byte.is_ascii_digit())
+            && text.chars().all(|c| c.is_ascii_digit() || more.contains(&c))
+    };
+    all(head, &['.', ',', '+', '-']) && all(power, &['+', '-'])
+}
+
+/// A number and its extension.
+fn with_extension(text: &str) -> Option<(&str, &str)> {
+    let head = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let extension = &text[head.len()..];
+    let head = head.trim_end_matches([' ', '.', ':', '=']);
+    let mark = EXTENSIONS.iter().find(|mark| {
+        let tail = head.len().checked_sub(mark.len()).and_then(|at| head.get(at..));
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(mark))
+    })?;
+    let number = head[..head.len() - mark.len()].trim_end_matches([' ', ',', ';', '-', '(']);
+    (1..=8).contains(&extension.len()).then_some((number, extension))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_mail_address, mail_address, mails_in, phone, phones_in};
+
+    #[test]
+    fn an_address_of_mail_is_read_without_what_stands_around_it() {
+        for said in [
+            "rosa@example.com",
+            " mailto:rosa@example.com?subject=Tea ",
+            "<rosa@example.com>",
+            "Rosa Teixeira <mailto:rosa@example.com>",
+            "MAILTO:<rosa@example.com>",
+            "'rosa@example.com",
+            "=\"rosa@example.com\"",
+            "rosa@\u{200b}example.com",
+        ] {
+            assert_eq!(mail_address(said).as_deref(), Ok("rosa@example.com"), "{said}");
+        }
+        for wrong in [
+            "rosa",
+            "@example.com",
+            "rosa@",
+            "rosa@example",
+            "rosa@.example.com",
+            "rosa@example..com",
+            "rosa@example.com.",
+            "ro sa@example.com",
+            "a@b@example.com",
+            "rosa@-example.com",
+            "rosa@example.com>",
+            "rosa@exam!ple.com",
+            "",
+        ] {
+            assert!(mail_address(wrong).is_err(), "{wrong}");
+        }
+        assert!(is_mail_address("hq@localhost") && is_mail_address("jörg@müller.example"));
+    }
+
+    #[test]
+    fn a_number_of_a_telephone_is_read_with_its_extension() {
+        for (said, number) in [
+            ("+49 (40) 555-1", "+49 (40) 555-1"),
+            ("tel:+49-40-555", "+49-40-555"),
+            ("tel:+1-201-555-0123;ext=12", "+1-201-555-0123 ext. 12"),
+            ("+1 201 555 0123;EXT=12", "+1 201 555 0123 ext. 12"),
+            ("(02) 9000 0000 ext. 12", "(02) 9000 0000 ext. 12"),
+            ("(02) 9000 0000, Extension: 12", "(02) 9000 0000 ext. 12"),
+            ("(02) 9000 0000 ext12", "(02) 9000 0000 ext. 12"),
+            ("555 0100 x12", "555 0100 x12"),
+            ("'0774768867", "0774768867"),
+            ("=\"0774768867\"", "0774768867"),
+            ("\u{ff10}\u{ff14}\u{ff10}\u{2011}555", "040-555"),
+            ("\u{202a}+49 40 555\u{202c}", "+49 40 555"),
+        ] {
+            assert_eq!(phone(said).as_deref(), Ok(number), "{said}");
+        }
+        for wrong in ["none", "12", "ext. 12", "next 12", "040 555 call me", ""] {
+            assert!(phone(wrong).is_err(), "{wrong}");
+        }
+        let gone = phone("4.47701E+11").expect_err("its digits are gone");
+        assert!(gone.contains("are gone"), "{gone}");
+    }
+
+    #[test]
+    fn several_addresses_in_one_cell_are_told_apart() {
+        assert_eq!(mails_in("a@x.example ::: b@x.example"), ["a@x.example", "b@x.example"]);
+        assert_eq!(mails_in("a@x.example;b@x.example c@x.example").len(), 3);
+        let named = "\"Teixeira, Rosa\" <a@x.example>, Jana <b@x.example>";
+        assert_eq!(mails_in(named), ["Rosa\" <a@x.example>", "Jana <b@x.example>"]);
+        assert_eq!(mails_in("Teixeira, Rosa <a@x.example>"), ["Teixeira, Rosa <a@x.example>"]);
+        assert_eq!(mails_in(" none "), ["none"]);
+
+        let two = ["0774 000 001", "0774 000 002"];
+        for said in [
+            "0774 000 001 / 0774 000 002",
+            "0774 000 001; 0774 000 002",
+            "0774 000 001 or 0774 000 002",
+            "0774 000 001 ::: 0774 000 002",
+        ] {
+            assert_eq!(phones_in(said), two, "{said}");
+        }
+        for one in ["040 / 1234567", "0774/000001", "+1 201 555 0123, ext 5", "030 12345/67"] {
+            assert_eq!(phones_in(one), [one]);
+        }
+        assert_eq!(
+            phones_in("tel:+1-201-555-0123;ext=12"),
+            ["tel:+1-201-555-0123;ext=12"],
+            "a parameter is no number"
+        );
+    }
+}

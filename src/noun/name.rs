@@ -1,0 +1,101 @@
+//! Names as they are compared: in any case, in any writing of the same letters, with any white space between words.
+
+use kernel::text::one_line;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The longest reference to a character between `&` and `;`, in bytes.
+const LONGEST: usize = 32;
+
+/// The form by which names are compared: equal for names that differ in case, white space, characters without width,
+/// the writing of a letter (NFKC) or references such as `&amp;`.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    if name.is_ascii() && !name.contains(['&', '\t', '\n', '\r']) && !name.contains("  ") {
+        return name.trim().to_ascii_lowercase();
+    }
+    let plain: String = tidied(name).nfkc().collect();
+    one_line(&caseless::default_case_fold_str(&plain)).nfkc().collect()
+}
+
+/// A name as a foreign file means it: in one line, in composed letters, without characters that have no width, and with
+/// the characters that references such as `&amp;` stand for.
+#[must_use]
+pub fn tidied(name: &str) -> String {
+    let meant = unescaped(name);
+    one_line(&meant.nfc().filter(|c| !is_unseen(*c)).collect::<String>())
+}
+
+/// Whether a character takes no room: it joins, parts or turns what stands around it.
+pub(crate) fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
+/// A text with the characters that its HTML references stand for. What looks like one and is none stays.
+fn unescaped(text: &str) -> String {
+    let (mut meant, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find('&') {
+        meant.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let end = rest.bytes().take(LONGEST).position(|byte| byte == b';');
+        match end.and_then(|end| Some((referred(&rest[..=end])?, end))) {
+            Some((character, end)) => {
+                meant.push_str(&character);
+                rest = &rest[end + 1..];
+            }
+            None => {
+                meant.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    meant + rest
+}
+
+/// What a whole reference stands for: `&amp;`, `&#38;`, `&#x26;`.
+fn referred(reference: &str) -> Option<String> {
+    if let Some(number) = reference.strip_prefix("&#") {
+        let number = number.strip_suffix(';')?;
+        let code = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+            None => number.parse().ok()?,
+        };
+        return char::from_u32(code).filter(|c| !c.is_control()).map(String::from);
+    }
+    let found = entities::ENTITIES.iter().find(|one| one.entity == reference)?;
+    Some(found.characters.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{folded, tidied};
+
+    #[test]
+    fn a_name_in_other_writing_is_the_same_name() {
+        let wanted = folded("Friedrich Drächsler & Dahl");
+        for other in [
+            "Friedrich Drächsler &amp; Dahl",
+            "Friedrich Drächsler &#38; Dahl",
+            "FRIEDRICH DRÄCHSLER & DAHL",
+            "Friedrich Drächsler\u{a0}& Dahl ",
+            "Friedrich Dra\u{308}chsler &  Dahl",
+            "Fried\u{200b}rich\u{3000}Drächsler & Dahl",
+        ] {
+            assert_eq!(folded(other), wanted, "{other}");
+        }
+        assert_eq!(folded("STRASSE 1"), folded("Straße 1"));
+        assert_eq!(folded("ＡＢＣ"), "abc");
+        assert_eq!(folded(" Rosa T. "), "rosa t.");
+        assert_ne!(folded("Werft Nord"), folded("Werft Süd"));
+        assert_eq!(folded("\u{200b}"), "");
+    }
+
+    #[test]
+    fn references_that_are_none_stay() {
+        assert_eq!(tidied("R&D; Fish &amp;  Chips &nothing; &"), "R&D; Fish & Chips &nothing; &");
+        assert_eq!(tidied("A&#x110000;B &#0;"), "A&#x110000;B &#0;");
+        assert_eq!(tidied("Caf\u{65}\u{301}"), "Café");
+    }
+}
