@@ -367,21 +367,22 @@ fn second_line(row: &Fields) -> String {
 /// The fewest digits at the end of a telephone number by which it is found.
 const FEWEST_DIGITS: usize = 4;
 
-/// All words of a row; of a telephone the digits and how they end, too, so that it is found as anybody would type it.
+/// All words of a row. Search shows the body, so words that only serve to find the row are tags: keys of choices, and the
+/// digits of a telephone number and how they end, by which it is found as anybody would type it.
 fn document<B: Book>(row: Row<B>) -> Document {
-    let (mut body, mut tags) = (String::new(), String::new());
+    let (mut body, mut tags) = (String::new(), Vec::new());
     for (key, cell) in &row.cells {
         let Some(value) = &cell.value else { continue };
         match value {
             // Labels are told by their names, which change.
             FieldValue::Choices(_) if key == columns::TAGS => {}
-            FieldValue::Choices(all) => tags.push_str(&all.join(" ")),
+            FieldValue::Choices(all) => tags.extend(all.iter().cloned()),
+            FieldValue::Choice(choice) => tags.push(choice.clone()),
             FieldValue::Phone(number) => {
                 let digits = noun::digits(number);
-                body.push_str(&format!("{number} {digits}"));
-                let ends = 1..(digits.len() + 1).saturating_sub(FEWEST_DIGITS);
-                ends.for_each(|from| body.push_str(&format!(" {}", &digits[from..])));
-                body.push('\n');
+                body.push_str(&format!("{number}\n"));
+                let ends = 0..(digits.len() + 1).saturating_sub(FEWEST_DIGITS).max(1);
+                tags.extend(ends.map(|from| digits[from..].to_owned()));
             }
             FieldValue::Number(number) => body.push_str(&format!("{number}\n")),
             value if key != NAME => {
@@ -390,6 +391,7 @@ fn document<B: Book>(row: Row<B>) -> Document {
             _ => {}
         }
     }
+    let tags = tags.join(" ");
     Document {
         subtitle: row.text("email").to_owned(),
         title: row.name().to_owned(),

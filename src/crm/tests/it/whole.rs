@@ -105,6 +105,10 @@ async fn lists_filter_sort_and_sum_by_fields_that_people_made() {
     assert_eq!(names(&api, "contacts?q=sector:Bakery&sort=name").await, ["Piet", "Rosa"]);
     assert_eq!(names(&api, "contacts?q=-sector:Bakery").await, ["Jana"]);
     assert_eq!(names(&api, "contacts?q=4055501").await, ["Rosa"], "a phone is found by its digits");
+    let found = api.get("/api/v1/search?q=4055501").await.json();
+    assert_eq!(found["items"][0]["title"], "Rosa", "{found}");
+    let shown = found["items"][0]["snippet"].as_str().unwrap_or_default();
+    assert!(!shown.contains("5501"), "words of the index are not shown: {shown}");
     assert_eq!(names(&api, "contacts?q=tag:vip%20phone:none").await, ["Piet"]);
     assert_eq!(names(&api, "contacts?sort=created&limit=1&cursor=1").await, ["Jana"]);
     let wrong = api.get("/api/v1/contacts?q=sectr:x").await;
