@@ -26,8 +26,9 @@ export function tell(given) {
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { level: 1, name: next }).waitFor();
     };
-    await page.keyboard.press('4');
-    await tabTo(page, page.getByRole('button', { name: 'Continue' }));
+    // Enter on a card goes on with it; it does not skip.
+    await page.locator('[name=intent]').nth(3).focus();
+    await page.keyboard.press('Space');
     await step(/This machine/);
     await tabTo(page, page.getByRole('button', { name: 'Continue' }));
     await step('Connect your AI provider');
