@@ -221,6 +221,17 @@ fn text(file: Option<&Path>) -> Result<String, CommandError> {
     words(file)
 }
 
+/// Without the one line break that `echo` ends with. Further ones are asked about.
+fn without_last_break(mut value: String) -> String {
+    if value.ends_with('\n') {
+        value.pop();
+        if value.ends_with('\r') {
+            value.pop();
+        }
+    }
+    value
+}
+
 /// Begins a change of the master key, and waits for its end. Broken off, the change goes on.
 async fn rotate(common: &Common, door: &Door, one: &Rotate) -> Result<u8, CommandError> {
     let place = one.place.workspace.as_ref();
@@ -264,7 +275,11 @@ fn master(now: &Value) -> Vec<String> {
 
 async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError> {
     let place = new.place.workspace.as_ref();
-    let value = text(new.file.as_deref())?;
+    let mut value = text(new.file.as_deref())?;
+    let is_piped = new.file.as_deref().is_none_or(|file| file == Path::new("-"));
+    if is_piped && new.ends.is_none() {
+        value = without_last_break(value);
+    }
     let mut body = Map::new();
     let texts = [("name", &new.name), ("note", &new.note), ("way", &new.way)];
     let texts = texts.into_iter().chain([("expires_at", &new.expires)]);

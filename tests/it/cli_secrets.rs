@@ -33,7 +33,9 @@ async fn a_secret_is_set_replaced_explained_and_removed_and_never_shown() {
     let mut program = Program::start(binary, data);
     Browser::new(program.url()).set_up(&program.setup_link()).await;
 
-    let asked = piped(data, &["secret", "set", "SHOP_KEY"], &format!("{CANARY}\n"));
+    let echoed = piped(data, &["secret", "set", "ECHOED"], &format!("{CANARY}\r\n"));
+    assert!(said(&echoed).contains("ECHOED is set, version 1."), "{}", said(&echoed));
+    let asked = piped(data, &["secret", "set", "SHOP_KEY"], &format!("{CANARY}\n\n"));
     assert!(!asked.status.success() && said(&asked).contains("line break"), "{}", said(&asked));
     let trimmed = ["secret", "set", "SHOP_KEY", "--ends", "trim", "--host", "api.shop.example"];
     let set = piped(data, &trimmed, &format!("{CANARY}\n"));
