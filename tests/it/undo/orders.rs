@@ -13,7 +13,7 @@ use serde_json::json;
 use store::Range;
 use store::ReadExt as _;
 
-use super::{ok, preview, undo};
+use super::{last_of, ok, preview, undo};
 use crate::git::ALL;
 use support::hq::Person;
 use support::model::{Gate, Turn};
@@ -33,6 +33,39 @@ async fn wrote(office: &Office, agent: &Agent, path: &str) -> Run {
 
 fn place(office: &Office, agent: &Agent, path: &str) -> PathBuf {
     office.ws().agent_folder(&agent.slug).join(path)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_leads_back_to_where_it_was_asked_for_unless_that_page_goes() {
+    let office = Office::open().await;
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    let made = ok(api.post("/api/v1/tasks", &json!({ "title": "One" })).await).await;
+    let id = made["id"].as_str().expect("an id").to_owned();
+    let created = last_of(&api, "tasks", &id).await;
+    let body = json!({ "title": "Two" });
+    ok(api.json("PATCH", &format!("/api/v1/tasks/{id}"), &body).await).await;
+    let renamed = last_of(&api, "tasks", &id).await;
+    let task = format!("/w/marlow-cargo/tasks/{}", made["key"].as_str().expect("a key"));
+    let ask = async |seq: u64| {
+        let from = owner.clone().with("referer", &format!("http://hq.example{task}"));
+        let page = from.get(&format!("/w/marlow-cargo/undo?entry={seq}")).await;
+        let basis = page.attr("form.confirm-bar input[name=basis]", "value");
+        let hidden = page.text.contains(&format!("name=\"from\" value=\"{task}\""));
+        (seq.to_string(), basis, hidden)
+    };
+    let send = async |(seq, basis, _): &(String, String, bool), from: &str| {
+        let typed = [("entry", seq.as_str()), ("basis", basis.as_str()), ("from", from)];
+        let done = owner.form("/w/marlow-cargo/undo", &typed).await;
+        done.location().unwrap_or_else(|| panic!("{}", done.text)).to_owned()
+    };
+    let asked = ask(renamed).await;
+    assert!(asked.2, "the preview keeps where it was opened");
+    assert_eq!(send(&asked, &task).await, task);
+    let asked = ask(created).await;
+    assert!(!asked.2, "the page of the task goes with it");
+    let elsewhere = send(&asked, "//elsewhere.example/").await;
+    assert!(elsewhere.starts_with("/w/marlow-cargo/history/entry/"), "{elsewhere}");
+    office.hq.finish().await;
 }
 
 /// Undoes a run or an entry and gives the entry of the undo.

@@ -13,6 +13,7 @@ use store::{Read, Snap};
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
 use web::flash;
+use web::format;
 use web::html;
 use web::hx::{Ask, Hx};
 use web::idempotency::Once;
@@ -45,6 +46,8 @@ pub(super) struct Asked {
     /// Further runs, with commas.
     with: String,
     basis: String,
+    /// The page that the preview was opened from.
+    from: String,
 }
 
 struct KeptView {
@@ -164,8 +167,12 @@ pub(super) async fn preview(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    Query(mut asked): Query<Asked>,
 ) -> Result<Response, PageError> {
+    if asked.from.is_empty() {
+        asked.from = referer(&headers).unwrap_or_default().to_owned();
+    }
     let shown = ws.look(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, String::new()));
     html::page(&shown.await?)
 }
@@ -185,7 +192,9 @@ pub(super) async fn apply(
     let done = undo::undo(&ws, &who, (wanted, Some(basis)), Once::without_key()).await;
     match done {
         Ok(undone) => {
-            let answer = hx.go_to(&ws.url(&format!("history/entry/{}", undone.seq)));
+            let entry = || ws.url(&format!("history/entry/{}", undone.seq));
+            let back = way_back(&ws, &asked.from).map_or_else(entry, str::to_owned);
+            let answer = hx.go_to(&back);
             Ok(flash::say(&app, Flash::ok(said(&undone)), answer))
         }
         Err(HistoryError::Differs(what)) => {
@@ -210,13 +219,24 @@ pub(super) async fn at_once(
     if hx.is_partial() {
         return Ok((Ask::new().reswap("none").toast(Tone::Ok, &said(&undone)), "").into_response());
     }
-    let from = headers.get(REFERER).and_then(|from| from.to_str().ok());
-    let path = from
-        .and_then(|from| from.split_once("://"))
-        .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
-    let back = path.filter(|path| path.starts_with(&ws.url(""))).map(str::to_owned);
-    let back = back.unwrap_or_else(|| ws.url(&format!("history/entry/{}", undone.seq)));
+    let entry = || ws.url(&format!("history/entry/{}", undone.seq));
+    let back = referer(&headers).and_then(|from| way_back(&ws, from));
+    let back = back.map_or_else(entry, str::to_owned);
     Ok(flash::say(&app, Flash::ok(said(&undone)), hx.go_to(&back)))
+}
+
+/// Path and query of the page that somebody comes from.
+fn referer(headers: &HeaderMap) -> Option<&str> {
+    let from = headers.get(REFERER)?.to_str().ok()?;
+    let (_, rest) = from.split_once("://")?;
+    rest.find('/').map(|at| &rest[at..])
+}
+
+/// The page that somebody came from, if it is one of this workspace and no preview of an undo.
+fn way_back<'a>(ws: &Ws, from: &'a str) -> Option<&'a str> {
+    let rest = from.strip_prefix(&ws.url(""))?;
+    let is_page = !from.contains(char::is_control) && rest.split('?').next() != Some("undo");
+    is_page.then_some(from)
 }
 
 /// What was undone, in a sentence.
@@ -258,6 +278,16 @@ fn page(
         let PlanView { going, going_more, staying, staying_more, kinds, work: held } = view;
         let mut hidden = asked.pairs();
         hidden.push(("basis", outlook.basis.to_string()));
+        let goes_away = going.iter().any(|one| {
+            one.way == preview::Way::Away && {
+                let href = look.cell(one.title.clone()).href;
+                !href.is_empty() && asked.from.starts_with(&href)
+            }
+        });
+        // The page of a record that the undo takes away is gone then.
+        if !goes_away {
+            hidden.push(("from", asked.from.clone()));
+        }
         Ok(Show {
             shell,
             what,
@@ -350,7 +380,10 @@ fn caused(
         }
         let with = with.join(",");
         views.push(CausedView {
-            toggle: look.ws.url(&format!("undo?run={name}&with={with}")),
+            toggle: look.ws.url(&format!(
+                "undo?run={name}&with={with}&from={}",
+                format::query_value(&asked.from)
+            )),
             href: look.ws.url(&format!("runs/{own}")),
             title: run.title.clone(),
             chosen,
