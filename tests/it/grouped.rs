@@ -189,6 +189,10 @@ async fn tasks_wait_in_no_circle_of_relations_and_parts() {
         assert_eq!((&told["code"], &told["errors"][0]["field"]), (&json!(code), &json!(field)));
     };
     ok(&api.post("/api/v1/tasks/MC-1/relations", &tie("blocked_by", "MC-2")).await);
+    let twice = [("kind", "blocked_by"), ("other", "MC-2")];
+    let twice = hq.owner().htmx("ties").form("/w/marlow-cargo/tasks/MC-1/tie", &twice).await;
+    let told = twice.header("hx-trigger").unwrap_or_default();
+    assert!(told.contains("already"), "{told}");
     let part = api.json("PATCH", "/api/v1/tasks/MC-1", &under("MC-2")).await;
     refused(&part, "part_cycle", "parent");
     assert!(part.text.contains("MC-1 waits for MC-2"), "{}", part.text);

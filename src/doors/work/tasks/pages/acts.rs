@@ -95,6 +95,9 @@ pub struct Value {
     back: String,
 }
 
+/// Said when a relation is added that is there already.
+const TIED: &str = "The tasks are related in this way already; nothing changed.";
+
 /// Changes one thing.
 pub async fn act(
     app: App,
@@ -130,6 +133,7 @@ pub async fn act(
                 ask.toast_with_undo(&format!("Archived {name}"), &undo)
             }
             Verb::Restore => ask.toast(Tone::Ok, &format!("Restored {name}")),
+            Verb::Tie if entry.is_none() => ask.toast(Tone::Info, TIED),
             Verb::Follow => ask.toast(Tone::Ok, "All following tasks are like this one now"),
             _ => ask,
         };
@@ -141,6 +145,7 @@ pub async fn act(
     Ok(match verb {
         Verb::Archive => flash::say(&app, Flash::ok(format!("Archived {name}")), answer),
         Verb::Restore => flash::say(&app, Flash::ok(format!("Restored {name}")), answer),
+        Verb::Tie if entry.is_none() => flash::say(&app, Flash::ok(TIED.to_owned()), answer),
         _ => answer,
     })
 }
