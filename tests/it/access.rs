@@ -255,6 +255,10 @@ async fn a_token_does_what_its_scopes_say_and_never_more_than_its_owner() {
         (StatusCode::FORBIDDEN, json!("more_than_own"))
     );
     assert_eq!(viewer.post("/api/v1/tokens", &token).await.status, StatusCode::CREATED);
+    // What they may not do is not offered, either.
+    let home = viewer.get("/w/marlow-cargo/").await;
+    assert_eq!(home.status, StatusCode::OK);
+    assert!(!home.text.contains("/tasks/new"), "{}", home.text);
     hq.finish().await;
 }
 

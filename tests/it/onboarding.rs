@@ -132,6 +132,14 @@ async fn the_steps_lead_from_the_account_to_the_first_task_and_never_come_again(
     // The form there proposes the same task, and its gap is what is typed over.
     let proposed = home.text_of("form.starter[data-bracket] textarea[autofocus]");
     assert!(proposed.contains("our work for [client]"), "{proposed}");
+    // What is sent there is work at once, not another form.
+    let once = home.attr("form.starter input[name=once]", "value");
+    let typed = [("title", "Report on May"), ("assignee", "chief"), ("once", once.as_str())];
+    let begun = mira.form(&home.attr("form.starter", "action"), &typed).await;
+    let task = begun.location().expect("the task").to_owned();
+    assert!(task.starts_with("/w/marlow-cargo/tasks/MC-"), "{task}");
+    assert_eq!(home.attr("form.starter", "method"), "post");
+    hq.settle().await;
     hq.finish().await;
 }
 
@@ -149,6 +157,8 @@ async fn another_browser_and_another_start_go_on_where_the_set_up_was_left() {
     // What is done is looked at once more, and stays as it is.
     let page = other.get(&at("work")).await;
     assert_eq!(page.attr(".paths input[name=intent][checked]", "value"), "run");
+    // Enter on a card presses the first button of its form, which must not be the one that skips.
+    assert_eq!(page.attr("button[name=intent][value=explore]", "form"), "skip");
     hq.finish().await;
 }
 

@@ -73,6 +73,7 @@ struct Show {
     /// Whether agents have no model but Practice.
     on_practice: bool,
     may_admin: bool,
+    may_write: bool,
 }
 
 /// A part of the page that could not be read.
@@ -152,6 +153,7 @@ fn drawn(
         starter: starter(snap, &scene)?,
         on_practice: scene.settings.as_ref().is_none_or(|one| one.default_connection.is_none()),
         may_admin: may(Can::Admin),
+        may_write: may(Can::Write),
     })
 }
 
