@@ -221,6 +221,10 @@ async fn make(
     once: Once,
     Json(body): Json<NewBody>,
 ) -> Result<(StatusCode, Json<SecretView>), ApiError> {
+    if body.category == Some(Category::Channel) {
+        let words = "There are no channels yet, so nothing would get the value.";
+        return Err(VaultError::field("category", words).into());
+    }
     values::ask(body.value.text(), body.plain, body.ordinary)?;
     let value = values::seal(&ws.app, body.value.text(), body.ends)?;
     let is_short = value.is_short;

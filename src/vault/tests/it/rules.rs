@@ -51,9 +51,14 @@ async fn an_override_stands_before_the_shared_one_and_falls_back() {
     assert_eq!(back.status, 200, "{}", back.text);
     assert_eq!(value_of(&hq, ada.id, "SHOP_KEY").as_deref(), Some("own-value-of-ada"));
 
-    // What belongs to a channel is given to no program.
-    added(&api, "BOT_TOKEN", "token-of-a-bot", json!({ "category": "channel" })).await;
+    // What belongs to a connector is given to no program.
+    added(&api, "BOT_TOKEN", "token-of-a-bot", json!({ "category": "integration" })).await;
     assert_eq!(value_of(&hq, ada.id, "BOT_TOKEN"), None);
+    let body =
+        json!({ "name": "Chat", "key": "CHAT", "value": "token-of-a-chat", "category": "channel" });
+    let refused = api.post(ALL, &body).await;
+    assert_eq!(refused.status, 422, "there are no channels yet: {}", refused.text);
+    assert_eq!(refused.json()["errors"][0]["field"], "category", "{}", refused.text);
     hq.finish().await;
 }
 

@@ -83,6 +83,15 @@ const KINDS: [(&str, &str, Ways); 6] = [
     ("all", "App, push and instant email", ways(true, true, true, false)),
 ];
 
+/// Kinds that nothing tells of yet. They are not offered; what was chosen for them stays.
+const NEVER: [NoticeKind; 5] = [
+    NoticeKind::FollowUp,
+    NoticeKind::StaleContact,
+    NoticeKind::PairingRequested,
+    NoticeKind::ProviderFailed,
+    NoticeKind::ProviderExpiring,
+];
+
 const fn ways(app: bool, push: bool, mail: bool, digest: bool) -> Ways {
     Ways { app, push, mail, digest }
 }
@@ -93,6 +102,7 @@ pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
     let row = |group: &NoticeGroup| {
         let ways = own.group(*group);
         let kinds = NoticeKind::ALL.iter().filter(|kind| kind.group() == *group);
+        let kinds = kinds.filter(|kind| !NEVER.contains(kind));
         GroupRow {
             word: group.word(),
             label: group.label(),
@@ -219,10 +229,24 @@ fn chosen(own: Choices, typed: &BTreeMap<String, String>, zone: &str) -> Choices
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{chosen, said, ways};
+    use super::{chosen, group_rows, said, ways};
     use features::notifications::model::Choices;
     use features::notifications::queries;
     use kernel::{AccountId, NoticeGroup, NoticeKind, TypedId as _};
+
+    #[test]
+    fn kinds_that_nothing_tells_of_are_not_offered() {
+        let own = Choices::usual(AccountId::from_bytes([1; 16]));
+        let fields: Vec<_> = group_rows(&own)
+            .into_iter()
+            .flat_map(|group| group.kinds)
+            .map(|kind| kind.field)
+            .collect();
+        assert!(fields.iter().any(|field| field == "kind.task_overdue"), "{fields:?}");
+        for word in ["follow_up", "stale_contact", "pairing_requested"] {
+            assert!(!fields.contains(&format!("kind.{word}")), "{fields:?}");
+        }
+    }
 
     fn typed(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
