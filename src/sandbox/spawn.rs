@@ -106,6 +106,12 @@ impl Command {
             ("TMPDIR", scratch.as_os_str()),
             ("LANG", OsStr::new("C.UTF-8")),
             ("HQ_SHELL", OsStr::new("exec")),
+            // A program begins no session of its own, so git tidies up before it ends, not behind it.
+            ("GIT_CONFIG_COUNT", OsStr::new("2")),
+            ("GIT_CONFIG_KEY_0", OsStr::new("gc.autoDetach")),
+            ("GIT_CONFIG_VALUE_0", OsStr::new("false")),
+            ("GIT_CONFIG_KEY_1", OsStr::new("maintenance.autoDetach")),
+            ("GIT_CONFIG_VALUE_1", OsStr::new("false")),
         ]
         .map(|(name, value)| (name.into(), value.to_owned()))
         .into()

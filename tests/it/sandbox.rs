@@ -25,6 +25,10 @@ mod attacks; // what once got out
 mod ends; // how programs end
 mod groups; // control groups
 
+/// What is read from the input and the names of the environment, in the tests that print both.
+const GIVEN: &str = "input GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_KEY_1 GIT_CONFIG_VALUE_0 \
+    GIT_CONFIG_VALUE_1 GREETING HOME HQ_SHELL LANG PATH PWD TMPDIR";
+
 struct Host {
     dir: TempDir,
     spawner: Spawner,
@@ -140,7 +144,17 @@ fn a_program_reads_what_it_is_given_and_gets_no_inherited_environment() {
     command.stdin = Input::Bytes(b"input ".to_vec());
     command.env.push(("GREETING".into(), "hi".into()));
     let ran = host.run(command);
-    assert_eq!(ran.output.trim_end(), "input GREETING HOME HQ_SHELL LANG PATH PWD TMPDIR");
+    assert_eq!(ran.output.trim_end(), GIVEN);
+}
+
+#[test]
+fn a_commit_says_nothing_of_a_session_that_it_may_not_begin() {
+    let host = Host::new();
+    let ran = host.run(host.sh(
+        "git init -q repo && cd repo && git config user.name Ada && git config user.email ada@hq.example && \
+         echo one > file && git add file && git commit -q -m one",
+    ));
+    assert_eq!((ran.code(), ran.output.as_str()), (0, ""));
 }
 
 #[test]

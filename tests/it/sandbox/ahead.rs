@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal};
 use sandbox::procfs;
 use sandbox::spawn::{Command, Input, Output, Started};
 
-use super::{Host, Ran, until, without_landlock};
+use super::{GIVEN, Host, Ran, until, without_landlock};
 
 impl Host {
     /// Has a helper waiting, and gives its number.
@@ -38,8 +38,7 @@ fn the_next_program_is_the_helper_that_waited() {
     let (ran, waited) = host.run_warm(command);
     assert!(waited);
     let folder = host.path("agents/ada");
-    let expected =
-        format!("input GREETING HOME HQ_SHELL LANG PATH PWD TMPDIR {}\n", folder.display());
+    let expected = format!("{GIVEN} {}\n", folder.display());
     assert_eq!(ran.output, expected);
     assert_eq!(ran.code(), 0);
 
