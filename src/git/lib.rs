@@ -110,11 +110,20 @@ fn on_disk(path: &Path, source: &io::Error) -> String {
     if is_full(source) {
         return "the disk is full; free some space, then try again".to_owned();
     }
+    if has_moved(source) {
+        return format!("{} was changed at the same time; try again", path.display());
+    }
     format!("{}: {source}; check the disk and its rights", path.display())
 }
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a file or folder became another one, or went, between two looks at it.
+fn has_moved(error: &io::Error) -> bool {
+    use io::ErrorKind::{DirectoryNotEmpty, IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | DirectoryNotEmpty)
 }
 
 impl Problem for GitError {
@@ -127,6 +136,7 @@ impl Problem for GitError {
             Self::NoCommit(_) => "commit_not_found",
             Self::BranchExists(_) => "branch_exists",
             Self::Conflict(_) => "branch_conflict",
+            Self::Disk { source, .. } if has_moved(source) => "agent_files_changed",
             Self::Disk { .. } => "agent_files_disk",
             Self::Repository(_) => "agent_files_repository",
             Self::Unasked(_) => "agent_files_unasked",
@@ -139,6 +149,7 @@ impl Problem for GitError {
             Self::NoBranch(_) | Self::NoCommit(_) => ProblemKind::NotFound,
             Self::BranchExists(_) | Self::Conflict(_) => ProblemKind::Conflict,
             Self::Disk { source, .. } if is_full(source) => ProblemKind::Full,
+            Self::Disk { source, .. } if has_moved(source) => ProblemKind::Conflict,
             Self::Disk { .. } | Self::Repository(_) | Self::Unasked(_) => ProblemKind::Internal,
         }
     }
@@ -499,4 +510,24 @@ fn commit_onto(
         }
     })?;
     Ok(CommitId::from(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GitError;
+    use kernel::{Problem as _, ProblemKind};
+    use std::io::{Error, ErrorKind};
+    use std::path::Path;
+
+    #[test]
+    fn what_moves_while_it_is_read_is_no_fault_of_the_disk() {
+        let of = |kind| GitError::disk(Path::new("notes"))(Error::from(kind));
+        for kind in [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory] {
+            let error = of(kind);
+            assert_eq!(error.kind(), ProblemKind::Conflict, "{error}");
+            assert!(error.to_string().contains("try again"), "{error}");
+        }
+        assert_eq!(of(ErrorKind::PermissionDenied).kind(), ProblemKind::Internal);
+        assert_eq!(of(ErrorKind::StorageFull).kind(), ProblemKind::Full);
+    }
 }
