@@ -106,7 +106,11 @@ fn not_allowed(can: Can) -> Failure {
             can.label(),
             if can == Can::Own { " as an owner" } else { "" }
         ),
-        _ => format!("This needs the right to \"{}\". Ask an owner or admin.", can.label()),
+        // Also said to an owner whose token has fewer rights.
+        _ => format!(
+            "This needs the right to \"{}\". A token has it as one of its scopes; a person gets it from an owner or admin.",
+            can.label()
+        ),
     };
     Failure::new(ProblemKind::Forbidden, "forbidden", detail)
 }

@@ -45,8 +45,8 @@ const GATHER: [Duration; 3] =
     [Duration::from_millis(25), Duration::from_millis(50), Duration::from_millis(100)];
 /// After so long without one the next message is a first one.
 const REST: Duration = Duration::from_millis(250);
-/// A comment keeps the connection open through what lies between.
-pub const BEAT: Duration = Duration::from_secs(15);
+/// A comment keeps the connection open through what lies between; some proxies cut a quiet one after 10 s.
+pub const BEAT: Duration = Duration::from_secs(7);
 /// How often the sign-in is looked at although nothing happened.
 pub const CHECK: Duration = Duration::from_secs(60);
 /// A stream ends after so long; the page opens another.

@@ -21,7 +21,7 @@ use super::form::Form;
 use super::turn::{StopOnDrop, Turn};
 
 /// A sign of life so often while nothing is said.
-const BEAT: Duration = Duration::from_secs(15);
+const BEAT: Duration = web::sse::BEAT;
 /// How many chunks may wait for a slow client; then pieces are gathered by the hub.
 const WAITING: usize = 64;
 
