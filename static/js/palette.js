@@ -199,7 +199,7 @@ if (list) {
     const none = list.querySelector("[data-said]");
     if (none && !none.hidden && lines().length && none.textContent.startsWith("No")) {
       none.hidden = true;
-      none.dataset.said = `${lines().length} results`;
+      none.dataset.said = `${lines().length} ${lines().length === 1 ? "result" : "results"}`;
     }
     said.textContent = none?.dataset.said ?? "";
     start();
