@@ -38,6 +38,39 @@ document.addEventListener(
   true,
 );
 
+// Who listens hears whether a menu is open, also after its region has renewed itself.
+function sayExpanded() {
+  for (const opener of document.querySelectorAll("[popovertarget][aria-haspopup]")) {
+    const isOpen = document.getElementById(opener.getAttribute("popovertarget"))?.matches(":popover-open");
+    // Rows share one menu: it is open for the row that opened it.
+    opener.setAttribute("aria-expanded", String(Boolean(isOpen) && openers.get(opener.getAttribute("popovertarget")) === opener));
+  }
+}
+const openers = new Map();
+document.addEventListener(
+  "click",
+  ({ target }) => {
+    const opener = target.closest?.("[popovertarget]");
+    if (opener) openers.set(opener.getAttribute("popovertarget"), opener);
+  },
+  true,
+);
+document.addEventListener("toggle", ({ target }) => target.matches?.("[popover]") && sayExpanded(), true);
+document.addEventListener("htmx:after:swap", sayExpanded);
+sayExpanded();
+
+// Lines that are fetched take the place of the one that had the focus: the browser then has none to give back.
+document.addEventListener(
+  "keydown",
+  ({ key }) => {
+    const menu = key === "Escape" && document.querySelector(".menu:popover-open");
+    if (!menu) return;
+    const back = () => document.activeElement === document.body && openers.get(menu.id)?.focus();
+    menu.addEventListener("toggle", back, { once: true });
+  },
+  true,
+);
+
 // Keys in a menu: arrows go from line to line, letters to the line that begins with them. Fields keep what is theirs.
 const own = `${pickers}, select, textarea, input:not([type=text], [type=search], :not([type]))`;
 const wordTime = 700;
