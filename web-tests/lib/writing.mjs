@@ -112,7 +112,7 @@ export async function startWriting() {
 
   async function answer(request, path) {
     const json = (value, status = 200) => ({ status, type: 'application/json', body: JSON.stringify(value) });
-    if (path === '/probe') return { type: 'text/html', body: '<!doctype html><title>Parts</title><script src="/s/probe.js"></script>' };
+    if (path === '/probe') return { type: 'text/html', body: '<!doctype html><title>Parts</title><link rel="icon" href="data:,"><script src="/s/probe.js"></script>' };
     if (path === '/writer') return { type: 'text/html; charset=utf-8', body: stored(given.text) };
     if (path === '/stored') {
       const said = JSON.parse((await body(request)).toString('utf8'));
