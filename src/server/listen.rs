@@ -61,6 +61,9 @@ impl Default for Patience {
     }
 }
 
+/// How long a call waits for a start that is nearly over.
+const START: Duration = Duration::from_secs(2);
+
 /// What is being done before there is a router.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stage {
@@ -74,6 +77,7 @@ pub struct Stage {
 #[derive(Clone, Default)]
 pub struct Front {
     router: Arc<OnceLock<Router>>,
+    opened: CancellationToken,
     stage: Arc<Mutex<Stage>>,
 }
 
@@ -82,6 +86,7 @@ impl Front {
     pub fn open(&self, router: Router) {
         // ok: a front is opened once, by `server::start`.
         let _ = self.router.set(router);
+        self.opened.cancel();
     }
 
     /// Says on the starting page what is being done.
@@ -91,6 +96,10 @@ impl Front {
 
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         request.extensions_mut().insert(peer);
+        if self.router.get().is_none() && waits_for_start(&request) {
+            // ok: after that long it is told that HQ is starting.
+            let _ = tokio::time::timeout(START, self.opened.cancelled()).await;
+        }
         match self.router.get() {
             Some(router) => {
                 let (request, unread) = unread::lend(request);
@@ -109,6 +118,12 @@ impl Front {
             }
         }
     }
+}
+
+/// What would be lost without an answer: calls of programs and what people send. Pages show the start and renew themselves.
+fn waits_for_start<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    is_api(path) || !(path == "/healthz" || request.method().is_safe())
 }
 
 /// Until the store is open: healthy, but nothing to see yet save for this page and its style.
@@ -248,14 +263,43 @@ fn told<E: Display>(ended: Result<(), E>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stage, starting};
+    use std::time::Duration;
+
+    use super::{Front, Stage, connection, starting};
+    use axum::Router;
     use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::post;
     use http_body_util::BodyExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio_util::sync::CancellationToken;
     use web::assets;
+    use web::session::Peer;
 
     async fn body(response: axum::response::Response) -> String {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_call_that_comes_during_the_start_waits_for_its_end() {
+        let (mut client, server) = duplex(64 * 1024);
+        let (front, stop) = (Front::default(), CancellationToken::new());
+        let peer = Peer::Net([127, 0, 0, 1].into());
+        let (own, head) = (front.clone(), Duration::from_secs(30));
+        let served = tokio::spawn(connection(server, peer, own, stop.clone(), head));
+        let call = b"POST /api/v1/tasks HTTP/1.1\r\nhost: hq\r\ncontent-length: 0\r\n\r\n";
+        client.write_all(call).await.unwrap();
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        front.open(Router::new().route("/api/v1/tasks", post(|| async { "taken" })));
+        let mut said = Vec::new();
+        while !said.ends_with(b"taken") {
+            let n = client.read_buf(&mut said).await.unwrap();
+            assert!(0 < n, "{}", String::from_utf8_lossy(&said));
+        }
+        stop.cancel();
+        served.await.unwrap();
     }
 
     #[tokio::test]
