@@ -45,28 +45,6 @@ export function tell(given) {
     return sent.headers().location;
   };
 
-  test('a menu whose lines are fetched says that it is open and gives the focus back', async () => {
-    const { browser, server, signedIn, place } = given;
-    const context = await newContext(browser, server, { storageState: signedIn });
-    const page = await context.newPage();
-    await page.goto(`${place}/tasks`);
-    const bell = page.locator('#bell button');
-    assert.equal(await bell.getAttribute('aria-expanded'), 'false');
-    await bell.focus();
-    await page.keyboard.press('Enter');
-    await page.locator('#bell-list').getByRole('link', { name: 'All notifications' }).waitFor();
-    await page.waitForFunction(() => !document.querySelector('#bell-latest[hx-trigger]:only-child > a:only-child'));
-    assert.equal(await bell.getAttribute('aria-expanded'), 'true');
-    await page.keyboard.press('Escape');
-    await page.locator('#bell-list').waitFor({ state: 'hidden' });
-    await page.waitForFunction(() => document.activeElement?.closest('#bell'));
-    assert.equal(await bell.getAttribute('aria-expanded'), 'false');
-    const bare = page.locator('[aria-haspopup]:not([aria-expanded])');
-    assert.equal(await bare.count(), 0);
-    assert.deepEqual(context.faults(), []);
-    await context.close();
-  });
-
   test('every form says what is wrong beside the field and keeps what was typed', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { size: PHONE, storageState: signedIn });
