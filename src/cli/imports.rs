@@ -33,9 +33,28 @@ pub struct File {
     /// What becomes of rows whose record is here already
     #[arg(long, default_value = "skip", value_parser = one_of(["skip", "fill", "overwrite", "new"]))]
     clash: String,
-    /// Where a column goes: "Mail=field:email", "Bikes=new:number", "Memo=" for nowhere
+    /// Where a column goes: "Mail=field:email", "Bikes=new:number", "Memo=" for nowhere; in a collection "SKU=key:sku" for
+    /// the field by which rows find their records
     #[arg(long = "map", value_name = "COLUMN=WHERE")]
     maps: Vec<String>,
+    /// The order of day and month in the dates of a column: "Since=month_first", "Since=day_first"
+    #[arg(long = "dates", value_name = "COLUMN=ORDER")]
+    dates: Vec<String>,
+    /// The month comes first in the dates of all columns, as in 12/31/2026
+    #[arg(long)]
+    month_first: bool,
+    /// What stands before the fraction of numbers
+    #[arg(long, value_parser = one_of([".", ","]))]
+    decimal: Option<String>,
+    /// The encoding of a text, such as windows-1251; found by itself without
+    #[arg(long)]
+    encoding: Option<String>,
+    /// The sheet of a workbook, from 1
+    #[arg(long)]
+    sheet: Option<u32>,
+    /// The row with the headings, 0 when there is none
+    #[arg(long)]
+    header_row: Option<u32>,
     /// Only says what would happen
     #[arg(long)]
     preview: bool,
@@ -97,14 +116,7 @@ pub(super) async fn import(
     let sent =
         door.call(Ask::file(format!("/api/v1/imports{asked}"), content).within(workspace)).await?;
     let at = format!("/api/v1/imports/{}", part(word(&sent, "id")));
-    let mut columns = Map::new();
-    for map in &file.maps {
-        let (column, goes) = map.rsplit_once('=').ok_or_else(|| {
-            CommandError::Failed(format!("write COLUMN=WHERE in place of {}", quoted(map)))
-        })?;
-        columns.insert(column.to_owned(), Value::from(goes));
-    }
-    let body = json!({ "columns": columns, "clash": file.clash });
+    let body = settings(file)?;
     door.call(Ask::patch(at.as_str(), &body).within(workspace)).await?;
     let verb = if file.preview { "preview" } else { "begin" };
     let mut now =
@@ -114,6 +126,34 @@ pub(super) async fn import(
         now = door.call(Ask::get(at.as_str()).within(workspace)).await?;
     }
     print(common, &now, &import_lines(&now))
+}
+
+/// What a person says of a file, as the API takes it.
+fn settings(file: &File) -> Result<Value, CommandError> {
+    let pairs = |said: &[String], what: &str| {
+        let mut pairs = Map::new();
+        for one in said {
+            let (column, to) = one.rsplit_once('=').ok_or_else(|| {
+                CommandError::Failed(format!("write COLUMN={what} in place of {}", quoted(one)))
+            })?;
+            pairs.insert(column.to_owned(), Value::from(to));
+        }
+        Ok::<_, CommandError>(pairs)
+    };
+    let mut body = Map::from_iter([
+        ("columns".to_owned(), Value::from(pairs(&file.maps, "WHERE")?)),
+        ("dates".to_owned(), Value::from(pairs(&file.dates, "ORDER")?)),
+        ("clash".to_owned(), Value::from(file.clash.as_str())),
+    ]);
+    let mut set = |key: &str, value: Option<Value>| {
+        body.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    set("month_first", file.month_first.then_some(Value::from(true)));
+    set("decimal_comma", file.decimal.as_deref().map(|sign| Value::from(sign == ",")));
+    set("encoding", file.encoding.as_deref().map(Value::from));
+    set("sheet", file.sheet.map(Value::from));
+    set("header_row", file.header_row.map(Value::from));
+    Ok(Value::from(body))
 }
 
 fn import_row(one: &Value) -> Vec<String> {
@@ -133,6 +173,13 @@ fn import_lines(one: &Value) -> Vec<String> {
             one["made"], one["changed"], one["skipped"], one["wrong"]
         ),
     ];
+    match word(one, "encoding") {
+        "" | "utf-8" => {}
+        encoding => lines.push(format!("read as {encoding}")),
+    }
+    for note in one["notes"].as_array().into_iter().flatten() {
+        lines.push(note.as_str().unwrap_or_default().to_owned());
+    }
     for column in one["columns"].as_array().into_iter().flatten() {
         let goes = match word(column, "goes") {
             "" => "nowhere",
@@ -145,4 +192,56 @@ fn import_lines(one: &Value) -> Vec<String> {
         lines.push(format!("row {} {column}: {says}", problem["row"]));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::{File, settings};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        file: File,
+    }
+
+    #[test]
+    fn what_is_said_of_a_file_is_sent_and_nothing_else() {
+        let sent = |said: &[&str]| {
+            let line = Line::try_parse_from([&["x", "a.csv"], said].concat()).expect("a line");
+            settings(&line.file).ok()
+        };
+        assert_eq!(sent(&[]), Some(json!({ "columns": {}, "dates": {}, "clash": "skip" })));
+        let all = [
+            "--map",
+            "Since=new:date",
+            "--dates",
+            "Since=month_first",
+            "--month-first",
+            "--decimal",
+            ",",
+            "--encoding",
+            "windows-1251",
+            "--sheet",
+            "2",
+            "--header-row",
+            "3",
+        ];
+        assert_eq!(
+            sent(&all),
+            Some(json!({
+                "columns": { "Since": "new:date" },
+                "dates": { "Since": "month_first" },
+                "clash": "skip",
+                "month_first": true,
+                "decimal_comma": true,
+                "encoding": "windows-1251",
+                "sheet": 2,
+                "header_row": 3,
+            }))
+        );
+        assert_eq!(sent(&["--dates", "Since"]), None);
+    }
 }

@@ -10,7 +10,7 @@ use noun::{Fields, Names, Noun, Target};
 use store::{Range, Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
-use crate::model::{Book, ContactId, Row, name_key, of_table};
+use crate::model::{Book, CollectionId, ContactId, Row, name_keys, of_table};
 
 /// Everybody and everything that a cell may name, read from one snapshot.
 pub struct Known<'r> {
@@ -50,17 +50,82 @@ pub fn title_of(read: &dyn Read, target: Target) -> String {
     fields_of(read, target).map(|(noun, fields)| (noun.title)(&fields)).unwrap_or_default()
 }
 
-/// The row of a book that an id or a name means; none when there is none, or several have that name.
+/// What an id or a name means among the rows of a book.
+pub enum Called<B: Book> {
+    /// No row.
+    None,
+    /// This one.
+    One(Row<B>),
+    /// Only rows that are out of the way, such as this one.
+    Archived(Row<B>),
+    /// So many rows.
+    Several(usize),
+}
+
+impl<B: Book> Called<B> {
+    /// Why a name means no row, in a sentence; none when it means one.
+    fn why_not(&self, said: &str) -> Option<String> {
+        let said = kernel::text::ellipsis(said, 60);
+        match self {
+            Self::One(_) => None,
+            Self::None => Some(format!("Nothing here is called \"{said}\".")),
+            Self::Archived(row) => {
+                Some(format!("\"{}\" is archived; restore it first.", row.name()))
+            }
+            Self::Several(count) => Some(format!(
+                "{count} {} are called \"{said}\"; merge them, or write the id of one.",
+                B::noun().many
+            )),
+        }
+    }
+}
+
+/// The rows with a name in any writing. Where some have it in this very writing, or at least in its letters, they alone.
 ///
 /// # Errors
 /// When the store fails.
-pub fn row_called<B: Book>(read: &dyn Read, said: &str) -> Result<Option<Row<B>>, StoreError> {
-    if let Ok(id) = said.trim().parse::<B::Id>() {
-        return read.get(id);
+pub fn rows_named<B: Book>(
+    read: &dyn Read,
+    collection: Option<CollectionId>,
+    name: &str,
+) -> Result<Vec<Row<B>>, StoreError> {
+    let mut found: Vec<Row<B>> = Vec::new();
+    for key in name_keys(collection, name) {
+        for row in read.scan::<Row<B>>(B::IDENTITY, &Range::prefix(key))? {
+            if found.iter().all(|one| one.id != row.id) {
+                found.push(row);
+            }
+        }
     }
-    let mut found: Vec<Row<B>> = read.scan(B::IDENTITY, &Range::prefix(name_key(None, said)))?;
-    found.retain(|row| row.archived_at.is_none());
-    Ok(if found.len() == 1 { found.pop() } else { None })
+    let (name, lower) = (name.trim(), name.trim().to_lowercase());
+    let is_so = |row: &Row<B>| row.name() == name;
+    let has_letters = |row: &Row<B>| row.name().to_lowercase() == lower;
+    let open = |row: &&Row<B>| row.archived_at.is_none();
+    if found.iter().filter(open).any(is_so) {
+        found.retain(is_so);
+    } else if found.iter().filter(open).any(has_letters) {
+        found.retain(has_letters);
+    }
+    Ok(found)
+}
+
+/// What an id or a name means among the rows of a book.
+///
+/// # Errors
+/// When the store fails.
+pub fn called<B: Book>(read: &dyn Read, said: &str) -> Result<Called<B>, StoreError> {
+    if let Ok(id) = said.trim().parse::<B::Id>() {
+        return Ok(read.get(id)?.map_or(Called::None, Called::One));
+    }
+    let found = rows_named::<B>(read, None, said)?;
+    let (mut open, mut archived): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|row| row.archived_at.is_none());
+    Ok(match (open.len(), archived.pop()) {
+        (0, None) => Called::None,
+        (0, Some(row)) => Called::Archived(row),
+        (1, _) => open.pop().map_or(Called::None, Called::One),
+        (count, _) => Called::Several(count),
+    })
 }
 
 impl Names for Known<'_> {
@@ -73,16 +138,12 @@ impl Names for Known<'_> {
     }
 
     fn record(&self, table: u16, name: &str) -> Result<Uuid, String> {
-        let found = of_table!(table, B => {
-            row_called::<B>(self.read, name).map(|row| row.map(|row| row.id.uuid()))
-        });
-        match found {
-            Ok(Some(id)) => Ok(id),
-            Ok(None) => {
-                Err(format!("Nothing here is called \"{}\".", kernel::text::ellipsis(name, 60)))
+        of_table!(table, B => {
+            match called::<B>(self.read, name).map_err(|error| error.to_string())? {
+                Called::One(row) => Ok(row.id.uuid()),
+                other => Err(other.why_not(name).unwrap_or_default()),
             }
-            Err(error) => Err(error.to_string()),
-        }
+        })
     }
 
     fn name_of(&self, who: Assignee) -> String {

@@ -13,7 +13,7 @@ use crate::model::{
     BY_CONTACT, BY_DUE, BY_NAME, BY_ORGANIZATION, BY_ROW, Book, Collection, CollectionId, Contact,
     ContactId, Contacts, OrganizationId, Row, Suggestion, Talk, TalkKind, identity_key, row_key,
 };
-use crate::names::row_called;
+use crate::names::{Called, called};
 
 /// A row by its id, with its rev.
 ///
@@ -53,7 +53,8 @@ pub fn cell_before<B: Book>(
 /// # Errors
 /// When there is none, or several have that name.
 pub fn resolve<B: Book>(read: &dyn Read, said: &str) -> Result<Row<B>, CrmError> {
-    if let Some(row) = row_called::<B>(read, said)? {
+    let found = called::<B>(read, said)?;
+    if let Called::One(row) = found {
         return Ok(row);
     }
     if let Some(index) = B::EMAIL {
@@ -63,14 +64,15 @@ pub fn resolve<B: Book>(read: &dyn Read, said: &str) -> Result<Row<B>, CrmError>
             return Ok(row);
         }
     }
-    let named = crate::model::name_key(None, said);
-    match read.ids::<Row<B>>(B::IDENTITY, &Range::prefix(named).limit(2))?.len() {
-        2 => Err(CrmError::Refused(format!(
+    match found {
+        Called::Several(_) => Err(CrmError::Refused(format!(
             "several {} are called \"{}\"; name one by its id",
             B::noun().many,
             kernel::text::ellipsis(said, 60)
         ))),
-        _ => Err(CrmError::no(B::noun().one, said)),
+        Called::None | Called::Archived(_) | Called::One(_) => {
+            Err(CrmError::no(B::noun().one, said))
+        }
     }
 }
 

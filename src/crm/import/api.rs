@@ -10,6 +10,7 @@ use app::Ws;
 use features::cards;
 use kernel::{Can, ImportId};
 use sheet::Table;
+use sheet::encoding::{self, EncodingError};
 use store::{Range, ReadExt as _};
 use web::error::ApiError;
 use web::extract::{Json, Patch, Path, Path2, Query};
@@ -19,12 +20,13 @@ use web::session::Person;
 use web::upload;
 
 use super::mapping::{becomes, choose, goes, moved, word_of as word_of_choice};
-use super::{MAX_BYTES, Preview, found, look_at, start, take_back, trial};
+use super::{MAX_BYTES, Preview, found, look_at, order, read_anew, start, take_back, trial};
+use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
-use crate::model::{Clash, Goes, Import, ImportState, Mapped};
+use crate::model::{Clash, DateOrder, Goes, Import, ImportState, Mapped};
 use crate::pages::{home_of, word_of};
-use crate::rules::{self, CellSeen, ImportPatch, RowSeen};
+use crate::rules::{self, CellSeen, FileRead, ImportPatch, RowSeen};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -81,8 +83,15 @@ struct Imports {
 #[derive(Serialize, JsonSchema)]
 struct ColumnView {
     header: String,
-    /// `field:email`, `new:number`, or empty for nowhere.
+    /// `field:email`, `new:number`, `key:sku` for the field by which rows find their records, or empty for nowhere.
     goes: String,
+    /// The order of day and month in dates such as 3/4/2026: `day_first` or `month_first`. Absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dates: Option<&'static str>,
+    /// How that order was found: `proven` by the dates, `assumed` as all of them read either way, `mixed` where most
+    /// decided, `chosen` by somebody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dates_basis: Option<&'static str>,
     /// What was chosen for words that are no choices of the field: `add`, `choice:` with the key of a choice, or empty to
     /// leave them out.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -135,9 +144,21 @@ struct ImportView {
     kept_fields: u32,
     clash: &'static str,
     decimal_comma: bool,
+    /// The encoding that a text is read by, such as `windows-1251`; absent of workbooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<String>,
+    /// The sheet of a workbook that somebody chose, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sheet: Option<u32>,
+    /// The row with the headings that somebody chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header_row: Option<u32>,
     columns: Vec<ColumnView>,
     problems: Vec<ProblemView>,
     stayed: Vec<StayedView>,
+    /// What was odd in the file, and what is not clear in it, in sentences; of a preview alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     /// What it adds to the fields, in sentences; of a preview alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     adds: Vec<String>,
@@ -155,6 +176,15 @@ struct SeenView {
     /// Values of its record that change, by the keys of fields.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     cells: BTreeMap<String, ChangeView>,
+    /// The record that the row met, if one is here already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    met: Option<MetView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct MetView {
+    id: String,
+    name: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -172,6 +202,7 @@ fn seen_view((number, row): (&usize, RowSeen)) -> SeenView {
         row: u32::try_from(*number).unwrap_or(u32::MAX),
         becomes: row.fate.word(),
         cells: row.cells.into_iter().map(change).collect(),
+        met: row.met.map(|met| MetView { id: met.record.id.to_string(), name: met.name }),
     }
 }
 
@@ -180,6 +211,7 @@ fn view(import: Import) -> ImportView {
         Goes::Nowhere => String::new(),
         Goes::Field(key) => format!("field:{key}"),
         Goes::New(kind) => format!("new:{}", kind.word()),
+        Goes::Key(key) => format!("key:{key}"),
     };
     ImportView {
         id: import.id.to_string(),
@@ -202,12 +234,17 @@ fn view(import: Import) -> ImportView {
         kept_fields: import.kept_fields,
         clash: import.clash.word(),
         decimal_comma: import.decimal_comma,
+        encoding: import.encoding,
+        sheet: Some(import.sheet).filter(|sheet| 0 < *sheet),
+        header_row: import.header_row,
         columns: import
             .columns
             .iter()
             .map(|one| ColumnView {
                 header: one.header.clone(),
                 goes: goes(&one.goes),
+                dates: one.dates.map(DateOrder::word),
+                dates_basis: one.dates.map(|order| order.basis.word()),
                 choices: one
                     .words
                     .iter()
@@ -230,6 +267,7 @@ fn view(import: Import) -> ImportView {
                 says: one.says,
             })
             .collect(),
+        notes: Vec::new(),
         adds: Vec::new(),
         seen: Vec::new(),
     }
@@ -265,7 +303,8 @@ async fn show(ws: Ws, Path(id): Path<ImportId>) -> Result<Json<ImportView>, ApiE
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
-    /// Where columns go, by their headings: `field:email`, `new:number`, or empty for nowhere.
+    /// Where columns go, by their headings: `field:email`, `new:number`, or empty for nowhere. In a collection a row finds
+    /// its record by the one column that goes to `key:` with the key of a field; without one every row is added.
     columns: Option<BTreeMap<String, String>>,
     /// What becomes of words that are no choices of the field, by headings: `add`, `choice:` with the key of a choice, or
     /// empty to leave them out.
@@ -274,8 +313,17 @@ struct ChangeBody {
     clash: Option<String>,
     /// A comma stands before the fraction of a number.
     decimal_comma: Option<bool>,
-    /// The month comes first in dates such as 3/4/2026.
+    /// The order of day and month in the dates of columns, by their headings: `day_first` or `month_first`.
+    dates: Option<BTreeMap<String, String>>,
+    /// The month comes first in dates such as 3/4/2026, in all columns.
     month_first: Option<bool>,
+    /// The encoding of a text, such as `windows-1251`; empty to have it found again. Like `sheet` and `header_row`, it
+    /// makes the columns anew.
+    encoding: Option<String>,
+    /// The sheet of a workbook, from 1.
+    sheet: Option<u32>,
+    /// The row with the headings, from 1; 0 when there is none.
+    header_row: Option<u32>,
     /// Choices that are not there are added to their fields. Stages are only added where `choices` says so.
     add_choices: Option<bool>,
 }
@@ -293,41 +341,69 @@ async fn change(
         })?),
         None => None,
     };
-    let columns = match body.columns.is_some() || body.choices.is_some() {
-        true => Some(mapped(
-            &import,
-            &body.columns.unwrap_or_default(),
-            &body.choices.unwrap_or_default(),
-        )?),
-        false => None,
+    let how = how_read(&import, &body)?;
+    let read = match how == import.read_as() && body.encoding.as_deref() != Some("") {
+        true => ImportPatch::default(),
+        false => read_anew(&ws, &import, how).await?,
     };
+    let mut all = read.columns.clone().unwrap_or_else(|| import.columns.clone());
+    if let Some(month_first) = body.month_first {
+        all = rules::in_order(all, month_first);
+    }
     let patch = ImportPatch {
-        columns,
+        columns: Some(mapped(&all, &body)?),
         clash,
-        decimal_comma: body.decimal_comma,
+        decimal_comma: body.decimal_comma.or(read.decimal_comma),
         month_first: body.month_first,
         add_choices: body.add_choices,
-        read: None,
+        read: read.read,
     };
     let import = ws.write(&who, move |tx| rules::change_import(tx, id, patch)).await?;
     Ok(Json(view(import)))
 }
 
+/// How a program wants the file of an import to be read.
+fn how_read(import: &Import, body: &ChangeBody) -> Result<FileRead, CrmError> {
+    let now = import.read_as();
+    let encoding = match body.encoding.as_deref() {
+        None => now.encoding,
+        Some("") => None,
+        Some(said) => Some(encoding::known(said).map(str::to_owned).ok_or_else(|| {
+            let error = EncodingError::NoSuch(said.to_owned());
+            CrmError::field("encoding", web::form::sentence(&error.to_string()))
+        })?),
+    };
+    Ok(FileRead {
+        sheet: body.sheet.unwrap_or(now.sheet),
+        header_row: body.header_row.or(now.header_row),
+        encoding,
+    })
+}
+
 /// The columns of an import as a program wants them.
-fn mapped(
-    import: &Import,
-    columns: &BTreeMap<String, String>,
-    choices: &BTreeMap<String, BTreeMap<String, String>>,
-) -> Result<Vec<Mapped>, CrmError> {
-    let is_odd = |key: &&String| !import.columns.iter().any(|one| one.header == **key);
-    if let Some(odd) = columns.keys().chain(choices.keys()).find(is_odd) {
-        return Err(CrmError::field("columns", format!("The file has no column \"{odd}\".")));
+fn mapped(all: &[Mapped], body: &ChangeBody) -> Result<Vec<Mapped>, CrmError> {
+    let (columns, choices) = (body.columns.as_ref(), body.choices.as_ref());
+    let dates = body.dates.as_ref();
+    let said = |field: &'static str, headers: Vec<&String>| {
+        let odd = headers.into_iter().find(|key| !all.iter().any(|one| one.header == **key));
+        odd.map(|odd| CrmError::field(field, format!("The file has no column \"{odd}\".")))
+    };
+    let odd = said("columns", columns.into_iter().flatten().map(|(key, _)| key).collect())
+        .or_else(|| said("choices", choices.into_iter().flatten().map(|(key, _)| key).collect()))
+        .or_else(|| said("dates", dates.into_iter().flatten().map(|(key, _)| key).collect()));
+    if let Some(odd) = odd {
+        return Err(odd);
     }
-    let mut all = Vec::new();
-    for old in &import.columns {
-        let said = columns.get(&old.header);
-        let mut mapped = moved(old, said.map_or_else(|| old.goes.clone(), |word| goes(word)));
-        for (word, said) in choices.get(&old.header).into_iter().flatten() {
+    let mut made = Vec::new();
+    for old in all {
+        let to = columns.and_then(|columns| columns.get(&old.header));
+        let mut mapped = moved(old, to.map_or_else(|| old.goes.clone(), |word| goes(word)));
+        if let Some(word) = dates.and_then(|dates| dates.get(&old.header)) {
+            mapped = order::with(mapped, word).ok_or_else(|| {
+                CrmError::field("dates", format!("\"{word}\" is not day_first or month_first."))
+            })?;
+        }
+        for (word, said) in choices.and_then(|all| all.get(&old.header)).into_iter().flatten() {
             let chosen = becomes(said).ok_or_else(|| {
                 CrmError::field(
                     "choices",
@@ -336,9 +412,9 @@ fn mapped(
             })?;
             choose(&mut mapped, word, chosen);
         }
-        all.push(mapped);
+        made.push(mapped);
     }
-    Ok(all)
+    Ok(made)
 }
 
 async fn act(
@@ -355,12 +431,16 @@ async fn act(
         "undo" => take_back(&ws, &who, (id, Turn::Back), once).await.map(drop)?,
         "redo" => take_back(&ws, &who, (id, Turn::Forth), once).await.map(drop)?,
         "preview" => {
-            let told = |import: Import, table: &Table, seen: Preview| {
+            let import = ws.read(|snap| found(snap, id))?;
+            let fields = ws.read(|snap| columns::of(snap, import.home)).map_err(CrmError::from)?;
+            let told = move |import: Import, table: &Table, seen: Preview| {
+                let notes = table.notes.iter().cloned();
+                let notes = notes.chain(order::notes(&import.columns, &fields)).collect();
                 let (counts, problems) = (seen.came.counts, seen.came.problems);
                 let rows = table.numbers.iter().zip(seen.came.rows).take(SEEN);
                 let rows = rows.map(seen_view).collect();
                 let view = view(Import { counts, problems, ..import });
-                ImportView { adds: seen.adds, seen: rows, ..view }
+                ImportView { notes, adds: seen.adds, seen: rows, ..view }
             };
             return Ok(Json(trial::whole(&ws, (&who, id), told).await?));
         }

@@ -5,6 +5,7 @@ use noun::{Column, Kind};
 
 use crate::columns::ORGANIZATION;
 use crate::model::{Goes, Home, Mapped};
+use crate::rules::dates::is_day;
 
 /// Rows that are looked at.
 const MOST: usize = 500;
@@ -26,14 +27,8 @@ const ALIASES: &[(&str, &[&str])] = &[
             "middle name",
             "additional name",
             "person name",
-            "organization name",
-            "org name",
-            "company name",
-            "account name",
-            "name of company",
             "vorname",
             "nachname",
-            "firma",
         ],
     ),
     (
@@ -56,8 +51,15 @@ const ALIASES: &[(&str, &[&str])] = &[
             "e mail 2 value",
             "email 2 value",
             "e mail 2 address",
+            "e mail 3 value",
+            "email 3 value",
+            "e mail 3 address",
+            "e mail 4 value",
             "person email home",
             "personal email",
+            "home email",
+            "secondary email",
+            "other email",
             "additional email addresses",
         ],
     ),
@@ -70,7 +72,10 @@ const ALIASES: &[(&str, &[&str])] = &[
             "cell",
             "phone 1 value",
             "mobile phone",
+            "mobile number",
+            "cell phone",
             "business phone",
+            "work phone",
             "person phone work",
             "primary phone",
             "telephone number",
@@ -82,7 +87,11 @@ const ALIASES: &[(&str, &[&str])] = &[
         "phone_2",
         &[
             "phone 2 value",
+            "phone 3 value",
+            "phone 4 value",
             "home phone",
+            "home phone 2",
+            "business phone 2",
             "mobile phone number",
             "person phone mobile",
             "other phone",
@@ -94,7 +103,11 @@ const ALIASES: &[(&str, &[&str])] = &[
             "company",
             "org",
             "company name",
+            "organization name",
             "organization 1 name",
+            "org name",
+            "account name",
+            "name of company",
             "person organization",
             "associated company",
             "employer",
@@ -103,7 +116,7 @@ const ALIASES: &[(&str, &[&str])] = &[
             "firma",
         ],
     ),
-    ("title", &["job title", "position", "organization 1 title", "role", "job position"]),
+    ("title", JOBS),
     ("linkedin_url", &["linkedin", "linkedin profile", "url", "profile url", "linkedin bio"]),
     ("twitter_url", &["twitter", "x", "x url", "twitter username", "twitter profile"]),
     (
@@ -123,6 +136,7 @@ const ALIASES: &[(&str, &[&str])] = &[
             "country",
             "address 1 formatted",
             "business city",
+            "home city",
             "address 1 city",
             "stadt",
             "ort",
@@ -156,11 +170,38 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("description", &["about", "bio", "summary", "about us"]),
 ];
 
-/// Fields that take several columns, one after the other.
-const JOINED: [&str; 3] = ["name", "notes", "tags"];
+/// What people do at their organization.
+const JOBS: &[&str] = &[
+    "job title",
+    "position",
+    "organization title",
+    "organization 1 title",
+    "role",
+    "job position",
+];
+
+/// Names of organizations: the organization of a contact, the name in a list of organizations.
+const COMPANIES: [&str; 9] = [
+    "company",
+    "company name",
+    "firma",
+    "organization name",
+    "organization 1 name",
+    "org name",
+    "account name",
+    "name of company",
+    "employer",
+];
+
+/// Days of birth.
+const BIRTHDAYS: [&str; 7] =
+    ["birthday", "birth date", "birthdate", "date of birth", "bday", "geburtstag", "geburtsdatum"];
+
+/// Fields that take several columns: one after the other, or, of addresses, the next field what the first one leaves.
+const JOINED: [&str; 7] = ["name", "notes", "tags", "email", "email_2", "phone", "phone_2"];
 
 /// A heading in small letters with single blanks.
-fn plain(header: &str) -> String {
+pub(crate) fn plain(header: &str) -> String {
     let spaced: String = header
         .chars()
         .flat_map(char::to_lowercase)
@@ -169,8 +210,58 @@ fn plain(header: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where each column goes. The first that fits a field has it, but for names, notes and tags, which take several. In a
-/// collection, whose fields may not be there yet, what fits nothing becomes a new field.
+/// A heading without what stands behind it in brackets: `Last Activity Date (EDT)`.
+fn bare(header: &str) -> &str {
+    header.split_once('(').map_or(header, |(head, _)| head)
+}
+
+/// What the headings of a file together say of one of them.
+struct Headings {
+    home: Home,
+    /// Whether another column has the job of a person, so that a title is one such as Dr.
+    has_job: bool,
+    /// Whether it is an address book of Outlook, whose priority is that of a message.
+    is_outlook: bool,
+}
+
+impl Headings {
+    fn of(headers: &[String], home: Home) -> Self {
+        let has = |wanted: &[&str]| headers.iter().any(|one| wanted.contains(&plain(one).as_str()));
+        Self { home, has_job: has(JOBS), is_outlook: has(&["sensitivity"]) }
+    }
+
+    /// Whether a column goes nowhere, whatever it is called.
+    fn ignores(&self, words: &str) -> bool {
+        self.home == Home::Contacts
+            && ((words == "title" && self.has_job) || (words == "priority" && self.is_outlook))
+    }
+
+    /// The field that a heading means, among those that are free.
+    fn field<'f>(&self, words: &str, fields: &'f [Column], taken: &[String]) -> Option<&'f Column> {
+        let joins = |field: &Column| JOINED.contains(&field.key.as_str());
+        let is_free = |field: &&Column| !taken.contains(&field.key) || joins(field);
+        let is_company = COMPANIES.contains(&words);
+        let company = match self.home {
+            Home::Contacts => ORGANIZATION,
+            Home::Organizations => "name",
+            Home::Collection(_) => "",
+        };
+        let company = fields.iter().find(|field| is_company && field.key == company);
+        let called = |field: &&Column| plain(&field.key) == words || plain(&field.label) == words;
+        let known = |field: &&Column| {
+            let alias = ALIASES.iter().find(|(key, _)| *key == field.key);
+            alias.is_some_and(|(_, words_of)| words_of.contains(&words))
+        };
+        let by_name = fields.iter().find(called).filter(is_free);
+        let by_alias = || fields.iter().filter(is_free).find(known);
+        // A company of a contact is an organization of its own, where it can be.
+        company.filter(is_free).or(by_name).or_else(by_alias)
+    }
+}
+
+/// Where each column goes. The first that fits a field has it, but for names, notes, tags and addresses, which take
+/// several. In a collection, whose fields may not be there yet, what fits nothing becomes a new field, and so do days of
+/// birth.
 #[must_use]
 pub fn columns(
     headers: &[String],
@@ -178,32 +269,28 @@ pub fn columns(
     fields: &[Column],
     home: Home,
 ) -> Vec<Mapped> {
+    let all = Headings::of(headers, home);
     let mut taken: Vec<String> = Vec::new();
     let mut mapped = Vec::new();
     for (n, header) in headers.iter().enumerate() {
         let words = plain(header);
-        let by_name =
-            fields.iter().find(|field| plain(&field.key) == words || plain(&field.label) == words);
-        let by_alias = || {
-            fields.iter().find(|field| {
-                let alias = ALIASES.iter().find(|(key, _)| *key == field.key);
-                let is_free = !taken.contains(&field.key) || JOINED.contains(&field.key.as_str());
-                is_free && alias.is_some_and(|(_, words_of)| words_of.contains(&words.as_str()))
-            })
+        let field = || {
+            let found = all.field(&words, fields, &taken);
+            found.or_else(|| all.field(&plain(bare(header)), fields, &taken))
         };
-        let free =
-            |field: &&Column| !taken.contains(&field.key) || JOINED.contains(&field.key.as_str());
-        // A company of a contact is an organization of its own, where it can be.
-        let organization = fields.iter().find(|field| {
-            let words_of = ["company", "company name", "firma"];
-            field.key == ORGANIZATION && words_of.contains(&words.as_str())
-        });
-        let goes = match organization.filter(free).or(by_name.filter(free)).or_else(by_alias) {
+        let is_filled = || rows.iter().filter_map(|row| row.get(n)).any(|cell| !cell.is_empty());
+        let goes = match field().filter(|_| !all.ignores(&words)) {
             Some(field) => {
                 taken.push(field.key.clone());
                 Goes::Field(field.key.clone())
             }
             None if home.collection().is_some() => Goes::New(kind(rows, n)),
+            None if home == Home::Contacts
+                && BIRTHDAYS.contains(&words.as_str())
+                && is_filled() =>
+            {
+                Goes::New(Kind::Date)
+            }
             None => Goes::Nowhere,
         };
         mapped.push(Mapped::new(header, goes));
@@ -225,7 +312,9 @@ pub fn columns(
 pub fn decimal_comma(rows: &[Vec<String>], mapped: &[Mapped], fields: &[Column]) -> bool {
     let is_number = |n: usize, goes: &Goes| match goes {
         Goes::New(kind) => kind.is_number(),
-        Goes::Field(key) => fields.iter().any(|field| field.key == *key && field.kind.is_number()),
+        Goes::Field(key) | Goes::Key(key) => {
+            fields.iter().any(|field| field.key == *key && field.kind.is_number())
+        }
         Goes::Nowhere => kind(rows, n).is_number(),
     };
     let (mut comma, mut point) = (false, false);
@@ -250,7 +339,7 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
         values.filter(|text| !text.is_empty() && !sheet::is_error(text)).collect();
     let all =
         |fits: &dyn Fn(&str) -> bool| !filled.is_empty() && filled.iter().all(|text| fits(text));
-    let is_day = |text: &str| text.parse::<jiff::civil::Date>().is_ok();
+    let is_date = |text: &str| text.parse::<jiff::civil::Date>().is_ok() || is_day(text).0;
     // A number with zeros in front is a mark, such as a postcode.
     let is_plain =
         |text: &str| !(text.len() > 1 && text.starts_with('0') && !text.contains(['.', ',']));
@@ -264,8 +353,11 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
             Kind::Boolean
         }
         () if reads('.') || reads(',') => Kind::Number,
-        () if all(&is_day) => Kind::Date,
-        () if all(&|text| text.contains('@') && text.contains('.')) => Kind::Email,
+        () if all(&is_date) => match filled.iter().any(|text| is_day(text).1) {
+            true => Kind::Datetime,
+            false => Kind::Date,
+        },
+        () if all(&|text| noun::mail_address(text).is_ok()) => Kind::Email,
         () if all(&|text| text.starts_with("http://") || text.starts_with("https://")) => Kind::Url,
         () if filled
             .iter()
@@ -355,6 +447,24 @@ mod tests {
     }
 
     #[test]
+    fn address_books_of_google_outlook_and_hubspot_are_known() {
+        let google = "First Name,Middle Name,Last Name,Nickname,Organization Name,Organization Title,Notes,Labels,\
+            E-mail 1 - Label,E-mail 1 - Value,E-mail 3 - Value,Phone 1 - Value,Phone 2 - Value,Website 1 - Value";
+        let goes = "name,name,name,-,organization,title,notes,tags,-,email,email_2,phone,phone_2,website_url";
+        assert_eq!(of(&google.split(',').collect::<Vec<_>>()).join(","), goes);
+        let outlook = "Title,First Name,Middle Name,Last Name,Company,Job Title,Business City,Home Phone,\
+            Business Phone,Mobile Phone,Categories,E-mail Address,E-mail 2 Address,E-mail Display Name,Priority,\
+            Sensitivity,Web Page";
+        let goes = "-,name,name,name,organization,title,location,phone_2,phone,phone,tags,email,email_2,-,-,-,website_url";
+        assert_eq!(of(&outlook.split(',').map(str::trim).collect::<Vec<_>>()).join(","), goes);
+        let hubspot = "Record ID,First Name,Last Name,Email,Phone Number,Contact owner,Lead Status,\
+            Last Activity Date (EDT),Associated Company,Additional email addresses";
+        let goes = "-,name,name,email,phone,owner,stage,last_contact_date,organization,email_2";
+        assert_eq!(of(&hubspot.split(',').map(str::trim).collect::<Vec<_>>()).join(","), goes);
+        assert_eq!(of(&["Title", "Name"]), ["title", "name"], "a role where there is no other");
+    }
+
+    #[test]
     fn a_decimal_comma_is_told_by_numbers_that_read_in_no_other_way() {
         let said = |cells: &[&str]| {
             let rows: Vec<Vec<String>> = cells.iter().map(|one| vec![(*one).to_owned()]).collect();
@@ -375,6 +485,8 @@ mod tests {
         assert_eq!(kind(&rows(&["1.234,50", "12,5", "#DIV/0!"]), 0), Kind::Number);
         assert_eq!(kind(&rows(&["01234", "20095"]), 0), Kind::Text);
         assert_eq!(kind(&rows(&["2026-01-02"]), 0), Kind::Date);
+        assert_eq!(kind(&rows(&["12/31/2025", "1 Feb 2026"]), 0), Kind::Date);
+        assert_eq!(kind(&rows(&["12/31/2025 14:30", "01/02/2026"]), 0), Kind::Datetime);
         assert_eq!(kind(&rows(&["yes", "No"]), 0), Kind::Boolean);
         assert_eq!(kind(&rows(&[""]), 0), Kind::Text);
     }

@@ -5,6 +5,7 @@ use sheet::Table;
 use store::Read;
 use web::parts::Choice;
 
+use super::order::{self, OrderView};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{Becomes, Goes, Import, Mapped};
@@ -22,6 +23,8 @@ pub(super) struct ColumnView {
     /// Words that are no choices of the field it goes to.
     pub(super) words: Vec<WordView>,
     pub(super) more_words: usize,
+    /// The order of day and month in its dates; none when its values become no days.
+    pub(super) order: Option<OrderView>,
 }
 
 impl ColumnView {
@@ -49,7 +52,7 @@ pub(super) fn columns_of(
         let cells = || table.rows.iter().filter_map(move |row| row.get(n)).map(String::as_str);
         let mut targets = vec![Choice::new("", "Leave out", mapped.goes == Goes::Nowhere)];
         for field in &fields {
-            let chosen = mapped.goes == Goes::Field(field.key.clone());
+            let chosen = mapped.goes.field() == Some(field.key.as_str());
             targets.push(Choice::new(format!("field:{}", field.key), &field.label, chosen));
         }
         for kind in Kind::ALL.iter().copied() {
@@ -62,7 +65,7 @@ pub(super) fn columns_of(
                 ));
             }
         }
-        let is_field = |key: &str| mapped.goes == Goes::Field(key.to_owned());
+        let is_field = |key: &str| mapped.goes.field() == Some(key);
         let field = fields.iter().find(|field| is_field(&field.key) && rules::is_chosen(field));
         let unknown = field.map_or_else(Vec::new, |field| rules::unknown(field, cells()));
         let more_words = unknown.len().saturating_sub(WORDS);
@@ -73,7 +76,8 @@ pub(super) fn columns_of(
             }
             None => Vec::new(),
         };
-        all.push(ColumnView { n, header: mapped.header.clone(), targets, words, more_words });
+        let (header, order) = (mapped.header.clone(), order::view(mapped, &fields));
+        all.push(ColumnView { n, header, targets, words, more_words, order });
     }
     Ok(all)
 }
@@ -100,6 +104,7 @@ fn shown(import: &Import, (mapped, key): (&Mapped, &str), word: &str) -> Becomes
 pub(super) fn goes(word: &str) -> Goes {
     match word.split_once(':') {
         Some(("field", key)) => Goes::Field(key.to_owned()),
+        Some(("key", key)) => Goes::Key(key.to_owned()),
         Some(("new", kind)) => Kind::of(kind).map_or(Goes::Nowhere, Goes::New),
         _ => Goes::Nowhere,
     }
@@ -126,17 +131,26 @@ pub(super) fn word_of(becomes: &Becomes) -> String {
 
 /// A column that goes elsewhere, or stays: what was chosen for its words holds for one field alone.
 pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
-    match goes == mapped.goes {
-        true => mapped.clone(),
-        false => Mapped::new(mapped.header.clone(), goes),
+    match goes == mapped.goes || (goes.field().is_some() && goes.field() == mapped.goes.field()) {
+        true => Mapped { goes, ..mapped.clone() },
+        false => Mapped { dates: mapped.dates, ..Mapped::new(mapped.header.clone(), goes) },
     }
 }
 
 /// The column with this number as a form sends it. A word that is as the page showed it stays unchosen.
 pub(super) fn sent(import: &Import, (n, old): (usize, &Mapped), typed: &Typed) -> Mapped {
     let said = typed.get(&format!("goes.{n}")).and_then(serde_json::Value::as_str);
-    let mut mapped = moved(old, said.map_or_else(|| old.goes.clone(), goes));
-    let (Goes::Field(key), true) = (&old.goes, mapped.goes == old.goes) else { return mapped };
+    let mapped = moved(old, said.map_or_else(|| old.goes.clone(), goes));
+    let said = typed.get(&format!("dates.{n}")).and_then(serde_json::Value::as_str);
+    let ordered = said.and_then(|word| order::with(mapped.clone(), word));
+    let mut mapped = ordered.unwrap_or(mapped);
+    let said = typed.get("key").and_then(serde_json::Value::as_str);
+    if let (Some(said), Some(key)) = (said, mapped.goes.field().map(str::to_owned)) {
+        mapped.goes = if said == n.to_string() { Goes::Key(key) } else { Goes::Field(key) };
+    }
+    let Some(key) = old.goes.field().filter(|key| mapped.goes.field() == Some(key)) else {
+        return mapped;
+    };
     let start = format!("becomes.{n}.");
     for (name, value) in typed {
         let word = name.strip_prefix(&start);
@@ -147,6 +161,22 @@ pub(super) fn sent(import: &Import, (n, old): (usize, &Mapped), typed: &Typed) -
         }
     }
     mapped
+}
+
+/// The columns by which rows may find their records in a collection; none where nothing is to be chosen.
+pub(super) fn keys_of(import: &Import) -> Vec<Choice> {
+    if import.home.collection().is_none() {
+        return Vec::new();
+    }
+    let mut all = vec![Choice::new("", "None: add every row", true)];
+    for (n, mapped) in import.columns.iter().enumerate() {
+        if mapped.goes.field().is_some() {
+            let chosen = matches!(mapped.goes, Goes::Key(_));
+            all[0].chosen &= !chosen;
+            all.push(Choice::new(n.to_string(), &mapped.header, chosen));
+        }
+    }
+    all
 }
 
 /// Notes what becomes of a word of a column.

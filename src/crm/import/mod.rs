@@ -5,6 +5,7 @@ pub mod api;
 pub mod guess;
 mod listing;
 mod mapping;
+mod order;
 pub mod pages;
 mod rows;
 mod trial;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use app::{Who as _, Ws};
 use kernel::text::ellipsis;
 use kernel::{Actor, Cause, ImportId, Part};
-use sheet::{Options, Table};
+use sheet::{Options, SheetError, Table};
 use store::{BlobId, Range, Read, ReadExt as _, Snap, StoreError, WriteTx};
 use web::idempotency::Once;
 use web::session::Person;
@@ -22,9 +23,9 @@ use web::session::Person;
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::Turn;
-use crate::model::{Goes, Home, IMPORTS_RUNNING, Import, ImportState, Mapped};
+use crate::model::{Home, IMPORTS_RUNNING, Import, ImportState, Mapped};
 use crate::pieces::{self, PIECE, Pieces};
-use crate::rules::{self, Came, NewImport, Numbered, Stays};
+use crate::rules::{self, Came, FileRead, ImportPatch, NewImport, Numbered, Stays};
 
 /// The largest file, in bytes.
 pub const MAX_BYTES: u64 = 20 * 1024 * 1024;
@@ -42,24 +43,55 @@ const SHORT: usize = 200;
 /// # Errors
 /// A sentence that says what is wrong with the file, and where.
 pub fn table(ws: &Ws, import: &Import) -> Result<Table, CrmError> {
-    read(ws, (import.file, &import.name), (import.sheet, import.header_row))
+    read(ws, (import.file, &import.name), import.read_as())
 }
 
-fn read(
-    ws: &Ws,
-    (file, name): (BlobId, &str),
-    (at, header_row): (u32, Option<u32>),
-) -> Result<Table, CrmError> {
+fn read(ws: &Ws, (file, name): (BlobId, &str), how: FileRead) -> Result<Table, CrmError> {
     let bytes = ws.blobs.get(file, MAX_BYTES).map_err(|error| {
         CrmError::Store(StoreError::Failed(format!("the file could not be read: {error}")))
     })?;
     let options = Options {
+        encoding: how.encoding,
         delimiter: None,
-        header_row: header_row.and_then(|row| usize::try_from(row).ok()),
-        sheet: if at == 0 { None } else { usize::try_from(at - 1).ok() },
+        header_row: how.header_row.and_then(|row| usize::try_from(row).ok()),
+        sheet: how.sheet.checked_sub(1).and_then(|at| usize::try_from(at).ok()),
     };
-    sheet::read(name, &bytes, &options)
-        .map_err(|error| CrmError::field("file", web::form::sentence(&error.to_string())))
+    sheet::read(name, &bytes, &options).map_err(|error| {
+        let field = match &error {
+            SheetError::Encoding(_) if options.encoding.is_some() => "encoding",
+            SheetError::NoSheet { .. } => "sheet",
+            SheetError::NoHeader { .. } => "header_row",
+            _ => "file",
+        };
+        CrmError::field(field, web::form::sentence(&error.to_string()))
+    })
+}
+
+/// What HQ makes of a table: where its columns go, in which order their dates are, and whether a comma stands before the
+/// fraction of its numbers.
+fn guessed(ws: &Ws, home: Home, table: &Table) -> Result<(Vec<Mapped>, bool), CrmError> {
+    let fields = ws.read(|snap| columns::of(snap, home))?;
+    let mut columns = guess::columns(&table.headers, &table.rows, &fields, home);
+    rules::dates::decide(&table.rows, &mut columns);
+    let decimal_comma = guess::decimal_comma(&table.rows, &columns, &fields);
+    Ok((columns, decimal_comma))
+}
+
+/// The file of an import read in another way: its columns are looked at anew.
+async fn read_anew(ws: &Ws, import: &Import, how: FileRead) -> Result<ImportPatch, CrmError> {
+    let (file, name, home) = (import.file, import.name.clone(), import.home);
+    ws.look(move |ws| {
+        let table = read(ws, (file, &name), how.clone())?;
+        let (columns, decimal_comma) = guessed(ws, home, &table)?;
+        let how = FileRead { encoding: table.encoding.map(str::to_owned), ..how };
+        Ok(ImportPatch {
+            decimal_comma: Some(decimal_comma),
+            columns: Some(columns),
+            read: Some((how, table.rows.len())),
+            ..ImportPatch::default()
+        })
+    })
+    .await
 }
 
 /// What HQ makes of a file that arrived.
@@ -71,12 +103,11 @@ pub fn look_at(
     home: Home,
     (file, name): (BlobId, &str),
 ) -> Result<(NewImport, Table), CrmError> {
-    let table = read(ws, (file, name), (0, None))?;
-    let fields = ws.read(|snap| columns::of(snap, home))?;
-    let columns = guess::columns(&table.headers, &table.rows, &fields, home);
+    let table = read(ws, (file, name), FileRead::default())?;
+    let (columns, decimal_comma) = guessed(ws, home, &table)?;
     let (rows, name) = (table.rows.len(), name.to_owned());
-    let decimal_comma = guess::decimal_comma(&table.rows, &columns, &fields);
-    Ok((NewImport { home, name, file, columns, rows, decimal_comma }, table))
+    let encoding = table.encoding.map(str::to_owned);
+    Ok((NewImport { home, name, file, columns, rows, decimal_comma, encoding }, table))
 }
 
 /// The rows of a table with their numbers in the file.
@@ -137,10 +168,7 @@ pub fn preview(
     let mut seen = Preview::default();
     ws.store.rehearse::<CrmError>(snap, (who, Cause::Import(import.id)), |tx| {
         let begun = rules::begin_import(tx, import.id, &table.rows)?;
-        let key = |mapped: &Mapped| match &mapped.goes {
-            Goes::Field(key) => Some(key.clone()),
-            Goes::Nowhere | Goes::New(_) => None,
-        };
+        let key = |mapped: &Mapped| mapped.goes.field().map(str::to_owned);
         seen.keys = begun.import.columns.iter().map(key).collect();
         seen.adds = begun.adds;
         while seen.rows < table.rows.len() {

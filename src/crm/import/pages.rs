@@ -10,6 +10,7 @@ use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
 use kernel::{Can, ImportId, Problem as _, ProblemKind};
 use sheet::Table;
+use sheet::encoding::ENCODINGS;
 use store::{Read, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
@@ -30,8 +31,7 @@ use super::listing::{self, left_out, said, title};
 use super::mapping::{self, ColumnView, columns_of};
 use super::rows::{self, RowsAsked, RowsView, wide};
 use super::trial::{self, Trial};
-use super::{MAX_BYTES, Preview, look_at, start, table, take_back};
-use crate::columns;
+use super::{MAX_BYTES, Preview, look_at, read_anew, start, take_back};
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
 use crate::model::{
@@ -40,7 +40,7 @@ use crate::model::{
 use crate::names::fields_of;
 use crate::pieces;
 use crate::queries;
-use crate::rules::{self, ImportPatch};
+use crate::rules::{self, FileRead, ImportPatch};
 use crate::typed::{Typed, text};
 
 /// Problems on the page.
@@ -236,10 +236,15 @@ struct ShowPage {
     columns: Vec<ColumnView>,
     notes: Vec<String>,
     sheets: Vec<Choice>,
+    sheet: usize,
     header_row: String,
     clashes: Vec<Choice>,
+    /// Columns by which rows may find their records; of a collection alone.
+    keys: Vec<Choice>,
     decimals: Vec<Choice>,
-    month_first: bool,
+    /// Encodings of a text; none of a workbook.
+    encodings: Vec<Choice>,
+    encoding: String,
     add_choices: bool,
     /// What its rows become.
     many: String,
@@ -273,6 +278,11 @@ struct Trying {
 }
 
 impl ShowPage {
+    /// Whether the values of some column become days.
+    fn has_dates(&self) -> bool {
+        self.columns.iter().any(|column| column.order.is_some())
+    }
+
     /// How many columns go somewhere.
     fn mapped(&self) -> usize {
         self.columns.iter().filter(|column| !column.is_left_out()).count()
@@ -392,16 +402,19 @@ fn page(
             let all = table.sheets.iter().enumerate();
             all.map(|(n, name)| Choice::new((n + 1).to_string(), name, n == table.sheet)).collect()
         }),
+        sheet: table.map_or(0, |table| table.sheet + 1),
         header_row: table.map_or_else(String::new, |table| table.header_row.to_string()),
         clashes: Clash::ALL
             .iter()
             .map(|one| Choice::new(one.word(), one.label(), *one == import.clash))
             .collect(),
+        keys: mapping::keys_of(import),
         decimals: vec![
             Choice::new(".", "Point: 1,234.50", !import.decimal_comma),
             Choice::new(",", "Comma: 1.234,50", import.decimal_comma),
         ],
-        month_first: import.month_first,
+        encodings: encodings(import),
+        encoding: import.encoding.clone().unwrap_or_default(),
         add_choices: import.add_choices,
         more_problems: problems.len().saturating_sub(SHOWN),
         problems: problems.iter().take(SHOWN).map(ProblemLine::of).collect(),
@@ -429,6 +442,17 @@ fn page(
     })
 }
 
+/// The encodings that the text of a file may have.
+fn encodings(import: &Import) -> Vec<Choice> {
+    let Some(now) = &import.encoding else { return Vec::new() };
+    let all = ENCODINGS.iter().map(|(label, name)| Choice::new(*label, *name, label == now));
+    let mut all: Vec<Choice> = all.collect();
+    if !all.iter().any(|one| one.chosen) {
+        all.insert(0, Choice::new(now, now, true));
+    }
+    all
+}
+
 pub(crate) fn stayed_line((scene, read): (&Scene, &dyn Read), stayed: &Stayed) -> StayedLine {
     let found = fields_of(read, stayed.record);
     let (title, href) = match &found {
@@ -450,12 +474,26 @@ async fn save(
     let import = ws.read(|snap| super::found(snap, id))?;
     let sheet: u32 = text(&typed, "sheet").parse().unwrap_or(import.sheet);
     let header_row = text(&typed, "header_row").parse().ok().or(import.header_row);
+    let encoding = match text(&typed, "encoding") {
+        "" => import.encoding.clone(),
+        said => Some(said.to_owned()),
+    };
     let is_other = import.state == ImportState::Draft
-        && (sheet != import.sheet && 0 < sheet
+        && (sheet != import.sheet
+            && 0 < sheet
+            && text(&typed, "sheet") != text(&typed, "was_sheet")
+            || encoding != import.encoding
+                && text(&typed, "encoding") != text(&typed, "was_encoding")
             || header_row != import.header_row
                 && text(&typed, "header_row") != text(&typed, "was_header_row"));
     let patch = if is_other {
-        other(&ws, import, (sheet, header_row)).await?
+        match read_anew(&ws, &import, FileRead { sheet, header_row, encoding }).await {
+            Ok(patch) => patch,
+            Err(error) if error.kind() == ProblemKind::Invalid => {
+                return refused(&ws, &who, shell, id, &error).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
     } else {
         let mapped = import.columns.iter().enumerate();
         let mapped = mapped.map(|column| mapping::sent(&import, column, &typed));
@@ -466,7 +504,7 @@ async fn save(
                 "" => None,
                 sign => Some(sign == ","),
             },
-            month_first: Some(typed.contains_key("month_first")),
+            month_first: None,
             add_choices: Some(typed.contains_key("add_choices")),
             read: None,
         }
@@ -477,9 +515,7 @@ async fn save(
         return match start(&ws, &who, id, Once::without_key()).await {
             Ok(()) => Ok(hx.go_to(&at)),
             Err(error) if error.kind() == ProblemKind::Invalid => {
-                let asked = RowsAsked::default();
-                let page = shown(&ws, &who, shell, (id, asked, error.to_string())).await?;
-                html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+                refused(&ws, &who, shell, id, &error).await
             }
             Err(error) => Err(error.into()),
         };
@@ -487,25 +523,16 @@ async fn save(
     Ok(hx.go_to(&at))
 }
 
-/// The columns of another sheet, or below another row of headings.
-async fn other(
+/// The page of an import as it stands, with what was refused.
+async fn refused(
     ws: &Ws,
-    import: Import,
-    (sheet, header_row): (u32, Option<u32>),
-) -> Result<ImportPatch, CrmError> {
-    ws.look(move |ws| {
-        let import = Import { sheet, header_row, ..import };
-        let table = table(ws, &import)?;
-        let fields = ws.read(|snap| columns::of(snap, import.home))?;
-        let columns = super::guess::columns(&table.headers, &table.rows, &fields, import.home);
-        Ok(ImportPatch {
-            decimal_comma: Some(super::guess::decimal_comma(&table.rows, &columns, &fields)),
-            columns: Some(columns),
-            read: Some((sheet, header_row, table.rows.len())),
-            ..ImportPatch::default()
-        })
-    })
-    .await
+    who: &Person,
+    shell: Shell,
+    id: ImportId,
+    error: &CrmError,
+) -> Result<Response, PageError> {
+    let page = shown(ws, who, shell, (id, RowsAsked::default(), error.to_string())).await?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 path_words! {

@@ -91,6 +91,8 @@ pub(super) struct RowLine {
     /// The word of what becomes of it; empty when that is not known.
     pub(super) fate: &'static str,
     pub(super) label: &'static str,
+    /// The record that it met; empty when it met none.
+    pub(super) met: String,
     /// Why it cannot come in; nothing when it can.
     pub(super) says: String,
     /// One for each column of the file.
@@ -169,6 +171,9 @@ pub(super) fn view(
             number: *number,
             fate: row.map_or("", |row| row.fate.word()),
             label: row.map_or("", |row| row.fate.label()),
+            met: row
+                .and_then(|row| row.met.as_ref())
+                .map_or_else(String::new, |met| ellipsis(&one_line(&met.name), CELL)),
             says: whole.map_or_else(String::new, |one| one.says.clone()),
             cells: (0..import.columns.len()).map(|n| here.cell(n, cells)).collect(),
         }

@@ -20,7 +20,7 @@ pub const MAX_PROBLEMS: usize = 500;
 /// The most that an import keeps of what stayed when it was taken back.
 pub const MAX_STAYED: usize = 500;
 
-/// Where the values of a column of the file go.
+/// Where the values of a column of the file go. Stored by position: only ever appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goes {
     /// Nowhere.
@@ -29,6 +29,19 @@ pub enum Goes {
     Field(String),
     /// Into a new field of this kind, called as the column is.
     New(Kind),
+    /// Into the field with this key, by which a row finds its record in a collection.
+    Key(String),
+}
+
+impl Goes {
+    /// The key of the field that is there already.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Field(key) | Self::Key(key) => Some(key),
+            Self::Nowhere | Self::New(_) => None,
+        }
+    }
 }
 
 /// What becomes of a word of the file that is no choice of its field. Stored by position: only ever appended.
@@ -42,6 +55,43 @@ pub enum Becomes {
     Choice(String),
 }
 
+kernel::words! {
+    /// How the order of day and month in the dates of a column was found. Stored by position: only ever appended.
+    DateBasis {
+        /// Some of the dates read in no other order.
+        Proven = "proven", "by the dates";
+        /// All of them read either way.
+        Assumed = "assumed", "assumed";
+        /// Some read in one order alone, some in the other: most decide.
+        Mixed = "mixed", "by most dates";
+        /// Somebody chose it.
+        Chosen = "chosen", "chosen";
+    }
+}
+
+/// The order of day and month in the dates of a column, such as 3/4/2026.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DateOrder {
+    /// Whether the month comes first.
+    pub month_first: bool,
+    /// How that was found.
+    pub basis: DateBasis,
+}
+
+impl DateOrder {
+    /// The order that somebody chose.
+    #[must_use]
+    pub fn chosen(month_first: bool) -> Self {
+        Self { month_first, basis: DateBasis::Chosen }
+    }
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        if self.month_first { "month_first" } else { "day_first" }
+    }
+}
+
 /// A column of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapped {
@@ -51,13 +101,15 @@ pub struct Mapped {
     pub goes: Goes,
     /// What somebody chose for words that are no choices. What is not here is as the import says for all.
     pub words: Vec<(String, Becomes)>,
+    /// The order of day and month in its dates; none when it has no such dates.
+    pub dates: Option<DateOrder>,
 }
 
 impl Mapped {
     /// A column of the file, for whose words nobody has chosen anything.
     #[must_use]
     pub fn new(header: impl Into<String>, goes: Goes) -> Self {
-        Self { header: header.into(), goes, words: Vec::new() }
+        Self { header: header.into(), goes, words: Vec::new(), dates: None }
     }
 
     /// What somebody chose for a word.
@@ -188,7 +240,7 @@ pub struct Import {
     pub clash: Clash,
     /// Whether a comma stands before the fraction of a number.
     pub decimal_comma: bool,
-    /// Whether the month comes before the day in dates such as 3/4/2026.
+    /// Whether the month comes before the day in dates such as 3/4/2026, of columns that have no order of their own.
     pub month_first: bool,
     /// Whether choices that are not there are added to their fields. Stages are only added where somebody chose so.
     pub add_choices: bool,
@@ -219,6 +271,87 @@ pub struct Import {
     pub kept_fields: u32,
     /// What stayed when it was taken back, at most [`MAX_STAYED`].
     pub stayed: Vec<Stayed>,
+    /// The label of the encoding that the text is read by; found by HQ where there is none, and none of workbooks.
+    pub encoding: Option<String>,
+}
+
+impl Import {
+    /// Whether the month comes first in the dates of a column.
+    #[must_use]
+    pub fn month_first(&self, mapped: &Mapped) -> bool {
+        mapped.dates.map_or(self.month_first, |order| order.month_first)
+    }
+}
+
+/// A column of the file in the second layout.
+#[derive(Deserialize)]
+struct MappedV2 {
+    header: String,
+    goes: Goes,
+    words: Vec<(String, Becomes)>,
+}
+
+/// The second layout.
+#[derive(Deserialize)]
+struct ImportV2 {
+    id: ImportId,
+    home: Home,
+    name: String,
+    file: BlobId,
+    sheet: u32,
+    header_row: Option<u32>,
+    columns: Vec<MappedV2>,
+    clash: Clash,
+    decimal_comma: bool,
+    month_first: bool,
+    add_choices: bool,
+    state: ImportState,
+    rows: u32,
+    next: u32,
+    counts: Counts,
+    problems: Vec<RowProblem>,
+    entries: Vec<u64>,
+    kept: u32,
+    by: Actor,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+    kept_fields: u32,
+    stayed: Vec<Stayed>,
+}
+
+impl From<ImportV2> for Import {
+    fn from(old: ImportV2) -> Self {
+        let column =
+            |one: MappedV2| Mapped { words: one.words, ..Mapped::new(one.header, one.goes) };
+        Self {
+            id: old.id,
+            home: old.home,
+            name: old.name,
+            file: old.file,
+            sheet: old.sheet,
+            header_row: old.header_row,
+            columns: old.columns.into_iter().map(column).collect(),
+            clash: old.clash,
+            decimal_comma: old.decimal_comma,
+            month_first: old.month_first,
+            add_choices: old.add_choices,
+            state: old.state,
+            rows: old.rows,
+            next: old.next,
+            counts: old.counts,
+            problems: old.problems,
+            entries: old.entries,
+            kept: old.kept,
+            by: old.by,
+            created_at: old.created_at,
+            updated_at: old.updated_at,
+            kept_fields: old.kept_fields,
+            stayed: old.stayed,
+            encoding: None,
+        }
+    }
 }
 
 /// A column of the file in the first layout.
@@ -293,6 +426,7 @@ impl From<ImportV1> for Import {
             updated_at: old.updated_at,
             kept_fields: 0,
             stayed: Vec::new(),
+            encoding: None,
         }
     }
 }
@@ -302,7 +436,7 @@ impl Record for Import {
     const TABLE: Table = IMPORTS;
     // An undo of the rows must not take the account of them back.
     const CLASS: Class = Class::Sealed;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[IMPORTS_RUNNING];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|import, refs| refs.one(import.file));
     fn id(&self) -> ImportId {
@@ -319,6 +453,7 @@ impl Record for Import {
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => codec::decode::<ImportV1>(body).map(Self::from),
+            2 => codec::decode::<ImportV2>(body).map(Self::from),
             _ => Err(DecodeError::UnknownVersion { table: IMPORTS.name, version }),
         }
     }
@@ -331,6 +466,10 @@ impl Record for Import {
                 ..Mapped::new("Stage", Goes::Field("stage".into()))
             },
             Mapped::new("Bikes", Goes::New(Kind::Number)),
+            Mapped {
+                dates: Some(DateOrder { month_first: true, basis: DateBasis::Proven }),
+                ..Mapped::new("Since", Goes::New(Kind::Date))
+            },
         ];
         Self {
             id: ImportId::from_bytes([65; 16]),
@@ -367,6 +506,7 @@ impl Record for Import {
                 field: "Phone".into(),
                 says: "Rosa changed it.".into(),
             }],
+            encoding: Some("windows-1251".into()),
         }
     }
 }

@@ -16,13 +16,13 @@ pub use collection::{BY_NAME, COLLECTIONS, Collection};
 pub use conversion::{CONVERSIONS, CONVERSIONS_RUNNING, Cast, Conversion, Shape};
 pub use field::{BY_KEY, FIELDS, FieldDef, Home, Tag};
 pub use import::{
-    Becomes, Clash, Counts, Goes, IMPORTS, IMPORTS_RUNNING, Import, ImportState, MAX_PROBLEMS,
-    MAX_STAYED, Mapped, RowProblem, Stayed,
+    Becomes, Clash, Counts, DateBasis, DateOrder, Goes, IMPORTS, IMPORTS_RUNNING, Import,
+    ImportState, MAX_PROBLEMS, MAX_STAYED, Mapped, RowProblem, Stayed,
 };
 pub use row::{
     Book, CONTACTS, CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY, Contacts, NAME, ORGANIZATIONS,
     ORGANIZATIONS_BY_IDENTITY, Organizations, RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY,
-    Records, Row, STAMPS, identity_key, name_key,
+    Records, Row, STAMPS, identity_key, name_keys,
 };
 pub(crate) use row::{Glance, Plain, View, of_table};
 pub use suggestion::{BY_ROW, SUGGESTIONS, Suggestion, row_key};

@@ -297,10 +297,20 @@ pub fn identity_key(collection: Option<CollectionId>, (kind, words): &(u8, Strin
     key
 }
 
-/// The key of a name in [`Book::IDENTITY`].
+/// What a name tells a row apart by: as it was written, and as names are compared.
+fn name_identities(name: &str) -> [(u8, String); 2] {
+    [(0, name.trim().to_lowercase()), (0, noun::folded(name))]
+}
+
+/// The keys of a name in [`Book::IDENTITY`]: rows with this name in any writing have one of them.
 #[must_use]
-pub fn name_key(collection: Option<CollectionId>, name: &str) -> KeyBuf {
-    identity_key(collection, &(0, name.trim().to_lowercase()))
+pub fn name_keys(collection: Option<CollectionId>, name: &str) -> Vec<KeyBuf> {
+    let [written, folded] = name_identities(name);
+    let mut keys = vec![identity_key(collection, &folded)];
+    if written != folded {
+        keys.push(identity_key(collection, &written));
+    }
+    keys
 }
 
 impl<B: Book> Record for Row<B> {
@@ -312,7 +322,7 @@ impl<B: Book> Record for Row<B> {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
-        let mut told = vec![(0, self.name().trim().to_lowercase())];
+        let mut told = name_identities(self.name()).to_vec();
         told.extend(self.cells.values().filter_map(|cell| cell.value.as_ref()?.identity()));
         told.sort();
         told.dedup();

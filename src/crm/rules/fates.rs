@@ -1,6 +1,7 @@
 //! What becomes of the rows of a file, as a preview tells it.
 
-use noun::Column;
+use kernel::TypedId as _;
+use noun::{Column, Target};
 
 use super::rows::Changed;
 use crate::model::{Book, Row};
@@ -50,6 +51,24 @@ pub struct RowSeen {
     pub fate: Fate,
     /// Cells of a record that is here already which take other values.
     pub cells: Vec<CellSeen>,
+    /// The record that it met.
+    pub met: Option<Met>,
+}
+
+/// A record that a row of a file met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Met {
+    /// The record.
+    pub record: Target,
+    /// What it is called.
+    pub name: String,
+}
+
+impl Met {
+    pub(super) fn of<B: Book>(row: &Row<B>) -> Self {
+        let record = Target { table: B::TABLE.number, id: row.id.uuid() };
+        Self { record, name: row.name().to_owned() }
+    }
 }
 
 /// The cells of a row that took other values.

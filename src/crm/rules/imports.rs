@@ -3,25 +3,25 @@
 use std::sync::Arc;
 
 use features::tasks::queries::people::{People, assignee_of};
-use kernel::ImportId;
-use kernel::key::KeyBuf;
 use kernel::text::one_line;
-use noun::{Column, Decimal, FieldValue, Kind, plain_url};
-use serde_json::{Map, Value};
-use store::{BlobId, Range, ReadExt as _, StoreError, WriteTx};
+use kernel::{ImportId, TypedId as _};
+use noun::{Column, Decimal, Kind};
+use serde_json::Value;
+use store::{BlobId, ReadExt as _, WriteTx};
 
-use super::fates::{CellSeen, Fate, RowSeen, cells_seen};
+use super::cells::{Cells, Told};
+use super::fates::{CellSeen, Fate, Met, RowSeen, cells_seen};
 use super::fields::FieldPatch;
+use super::meets::{Keys, Meets, at_domain, domain_of, met};
 use super::rows::{Sent, change, create};
-use super::{make_field, words};
-use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
+use super::{dates, make_field, words};
+use crate::columns::{self, ORGANIZATION, TAGS};
 use crate::error::CrmError;
 use crate::model::{
-    Becomes, Book, Clash, CollectionId, Contacts, Counts, Goes, Home, Import, ImportState,
-    MAX_PROBLEMS, Mapped, NAME, Organizations, Records, Row, RowProblem, Stayed, identity_key,
-    name_key,
+    Becomes, Book, Clash, Contacts, Counts, DateOrder, Goes, Home, Import, ImportState,
+    MAX_PROBLEMS, Mapped, NAME, Organizations, Records, Row, RowProblem, Stayed,
 };
-use crate::names::{Known, title_of};
+use crate::names::Known;
 
 /// A file that arrived, with what HQ makes of its columns.
 #[derive(Clone, Debug)]
@@ -38,6 +38,19 @@ pub struct NewImport {
     pub rows: usize,
     /// Whether a comma stands before the fraction of its numbers.
     pub decimal_comma: bool,
+    /// The label of the encoding of a text.
+    pub encoding: Option<String>,
+}
+
+/// How the file of an import is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileRead {
+    /// Which sheet of a workbook, from 1; 0 for the one that HQ takes.
+    pub sheet: u32,
+    /// The row with the headings.
+    pub header_row: Option<u32>,
+    /// The label of the encoding of a text.
+    pub encoding: Option<String>,
 }
 
 /// What is to change in an import that has not begun.
@@ -49,12 +62,12 @@ pub struct ImportPatch {
     pub clash: Option<Clash>,
     /// Whether a comma stands before the fraction of a number.
     pub decimal_comma: Option<bool>,
-    /// Whether the month comes first.
+    /// Whether the month comes first, in the dates of all columns.
     pub month_first: Option<bool>,
     /// Whether choices that are not there are added.
     pub add_choices: Option<bool>,
-    /// Which sheet, which row has the headings, and how many rows there are then.
-    pub read: Option<(u32, Option<u32>, usize)>,
+    /// How the file is read, and how many rows there are then.
+    pub read: Option<(FileRead, usize)>,
 }
 
 /// Keeps a file to be imported.
@@ -87,9 +100,22 @@ pub fn make_import(tx: &mut WriteTx<'_>, new: NewImport) -> Result<Import, CrmEr
         updated_at: now,
         kept_fields: 0,
         stayed: Vec::new(),
+        encoding: new.encoding,
     };
     tx.put(&import)?;
     Ok(import)
+}
+
+impl Import {
+    /// How its file is read.
+    #[must_use]
+    pub fn read_as(&self) -> FileRead {
+        FileRead {
+            sheet: self.sheet,
+            header_row: self.header_row,
+            encoding: self.encoding.clone(),
+        }
+    }
 }
 
 /// An import.
@@ -119,36 +145,56 @@ pub fn change_import(
     if import.state != ImportState::Draft {
         return Err(CrmError::Refused("this import has begun already".to_owned()));
     }
-    let (sheet, header_row, rows) = match patch.read {
-        Some((sheet, header_row, rows)) => {
-            (sheet, header_row, u32::try_from(rows).unwrap_or(u32::MAX))
-        }
-        None => (import.sheet, import.header_row, import.rows),
+    let (read, rows) = match patch.read {
+        Some((read, rows)) => (read, u32::try_from(rows).unwrap_or(u32::MAX)),
+        None => (import.read_as(), import.rows),
     };
+    let FileRead { sheet, header_row, encoding } = read;
     let import = Import {
-        columns: patch.columns.unwrap_or(import.columns),
+        columns: match (patch.columns, patch.month_first) {
+            (Some(columns), _) => columns,
+            (None, Some(month_first)) => in_order(import.columns, month_first),
+            (None, None) => import.columns,
+        },
         clash: patch.clash.unwrap_or(import.clash),
         decimal_comma: patch.decimal_comma.unwrap_or(import.decimal_comma),
         month_first: patch.month_first.unwrap_or(import.month_first),
         add_choices: patch.add_choices.unwrap_or(import.add_choices),
         sheet,
         header_row,
+        encoding,
         rows,
         ..import
     };
+    let keys = import.columns.iter().filter(|one| matches!(one.goes, Goes::Key(_))).count();
+    if 0 < keys && import.home.collection().is_none() {
+        let told = "Contacts and organizations are matched by addresses and names; only records of a \
+                    collection have a key column.";
+        return Err(CrmError::field("columns", told));
+    }
+    if 1 < keys {
+        return Err(CrmError::field("columns", "Choose one key column."));
+    }
     for mapped in &import.columns {
-        let Goes::Field(key) = &mapped.goes else { continue };
+        let Some(key) = mapped.goes.field() else { continue };
         let all = columns::of(tx, import.home)?;
-        let column = all.iter().find(|column| column.key == *key);
+        let column = all.iter().find(|column| column.key == key);
         for (_, becomes) in &mapped.words {
             let Becomes::Choice(to) = becomes else { continue };
             if !column.is_some_and(|column| column.choices.iter().any(|one| one.key == *to)) {
-                let of = column.map_or(key.as_str(), |column| column.label.as_str());
+                let of = column.map_or(key, |column| column.label.as_str());
                 return Err(CrmError::field("choices", format!("\"{to}\" is no choice of {of}.")));
             }
         }
     }
     put(tx, import)
+}
+
+/// Columns whose dates all have this order.
+pub fn in_order(mut columns: Vec<Mapped>, month_first: bool) -> Vec<Mapped> {
+    let all = columns.iter_mut().filter_map(|one| one.dates.as_mut());
+    all.for_each(|order| *order = DateOrder::chosen(month_first));
+    columns
 }
 
 /// An import that has begun.
@@ -173,7 +219,7 @@ pub fn begin_import(
     if import.state != ImportState::Draft {
         return Err(CrmError::Refused("this import has begun already".to_owned()));
     }
-    if !import.columns.iter().any(|one| one.goes == Goes::Field(NAME.to_owned())) {
+    if !import.columns.iter().any(|one| one.goes.field() == Some(NAME)) {
         return Err(CrmError::field("columns", "Choose the column that has the name."));
     }
     let mut adds = Vec::new();
@@ -220,17 +266,6 @@ pub struct Came {
     pub rows: Vec<RowSeen>,
 }
 
-/// The cells of a row of the file.
-#[derive(Default)]
-struct Cells {
-    /// By the keys of fields, as text.
-    values: Map<String, Value>,
-    /// As they are read.
-    typed: Vec<(String, FieldValue)>,
-    /// How many were left out, as they cannot be read.
-    left: u32,
-}
-
 /// Brings rows in, in one transaction, and moves the cursor behind them. Says whether the import goes on.
 ///
 /// # Errors
@@ -273,39 +308,36 @@ pub fn bring(
     let people = Arc::new(People::read(tx)?);
     let columns = Arc::new(columns::of(tx, import.home)?);
     let one = One { import, columns: &columns, people: &people };
+    let mut keys = Keys::of(tx, import)?;
     let mut came = Came::default();
     for row in rows {
-        let cells = one.read(tx, *row, &mut came.problems);
-        let left = cells.left;
+        let mut told = Told { row: row.0, problems: &mut came.problems, left: 0 };
+        let cells = one.read(tx, *row, &mut told);
         let done = match import.home {
-            Home::Contacts => one.bring::<Contacts>(tx, row.0, cells),
-            Home::Organizations => one.bring::<Organizations>(tx, row.0, cells),
-            Home::Collection(_) => one.bring::<Records>(tx, row.0, cells),
+            Home::Contacts => one.bring::<Contacts>(tx, cells, &mut told, &mut keys),
+            Home::Organizations => one.bring::<Organizations>(tx, cells, &mut told, &mut keys),
+            Home::Collection(_) => one.bring::<Records>(tx, cells, &mut told, &mut keys),
         };
-        if matches!(done, Ok(Did::Made | Did::Changed(_))) {
-            came.counts.cells += left;
-        }
-        let cells = match &done {
-            Ok(Did::Changed(cells)) => cells.clone(),
-            _ => Vec::new(),
-        };
-        let mut seen = RowSeen { fate: Fate::of(&cells), cells };
+        let mut seen = RowSeen { fate: Fate::Wrong, cells: Vec::new(), met: None };
         match done {
             Ok(Did::Made) => {
+                came.counts.cells += told.left;
                 came.counts.made += 1;
                 seen.fate = Fate::New;
             }
-            Ok(Did::Changed(_)) => came.counts.changed += 1,
-            Ok(Did::Skipped) => {
+            Ok(Did::Changed(cells, met)) => {
+                came.counts.cells += told.left;
+                came.counts.changed += 1;
+                seen = RowSeen { fate: Fate::of(&cells), cells, met: Some(met) };
+            }
+            Ok(Did::Skipped(met)) => {
                 came.counts.skipped += 1;
-                seen.fate = Fate::Skipped;
+                seen = RowSeen { fate: Fate::Skipped, met, ..seen };
             }
             Err(CrmError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 came.counts.wrong += 1;
-                seen.fate = Fate::Wrong;
-                let says = kernel::text::capitalized(&error.to_string());
-                came.problems.push(RowProblem { row: row.0, column: String::new(), says });
+                told.hint("", kernel::text::capitalized(&error.to_string()));
             }
         }
         came.rows.push(seen);
@@ -315,42 +347,48 @@ pub fn bring(
 
 enum Did {
     Made,
-    /// With the cells that took another value.
-    Changed(Vec<CellSeen>),
-    Skipped,
+    /// With the cells that took another value, and their record.
+    Changed(Vec<CellSeen>, Met),
+    /// With the record that the row met, if it was left out for that.
+    Skipped(Option<Met>),
 }
 
 /// What one row is read with.
-struct One<'i> {
-    import: &'i Import,
-    columns: &'i Arc<Vec<Column>>,
-    people: &'i Arc<People>,
+pub(super) struct One<'i> {
+    pub(super) import: &'i Import,
+    pub(super) columns: &'i Arc<Vec<Column>>,
+    pub(super) people: &'i Arc<People>,
 }
 
 impl One<'_> {
     fn bring<B: Book>(
         &self,
         tx: &mut WriteTx<'_>,
-        number: u32,
-        Cells { mut values, typed, .. }: Cells,
+        mut cells: Cells,
+        told: &mut Told<'_>,
+        keys: &mut Keys,
     ) -> Result<Did, CrmError> {
         let collection = self.import.home.collection();
-        if values.is_empty() {
-            return Ok(Did::Skipped);
+        if cells.values.is_empty() {
+            return Ok(Did::Skipped(None));
         }
-        let same = match self.import.clash {
-            Clash::New => None,
-            _ => same::<B>(tx, collection, (&values, &typed))?,
-        };
+        let Meets { same, like } = self.meets::<B>(tx, &cells, (keys, told))?;
+        let key = keys.value_in(&cells.typed);
         // Who belongs to an organization has an address there, whatever the file calls it.
-        if values.contains_key(ORGANIZATION)
-            && let Some(domain) = typed.iter().find_map(|(_, value)| domain_of(value))
+        if cells.values.contains_key(ORGANIZATION)
+            && let Some(domain) = cells.typed.iter().find_map(|(_, value)| domain_of(value))
             && let Some(organization) = at_domain::<Organizations>(tx, domain)?
         {
-            values.insert(ORGANIZATION.to_owned(), Value::String(organization.id.to_string()));
+            let id = Value::String(organization.id.to_string());
+            cells.values.insert(ORGANIZATION.to_owned(), id);
         }
+        if same.is_none() {
+            cells.note_rest(self.columns, told);
+        }
+        let Cells { mut values, more, .. } = cells;
         // Tags that a row names for the first time become choices; nothing else adds to the columns.
         let columns = (!values.contains_key(TAGS)).then(|| Arc::clone(self.columns));
+        let number = told.row;
         let sent = |values| Sent {
             values,
             row: Some(number),
@@ -359,181 +397,78 @@ impl One<'_> {
             ..Sent::default()
         };
         let Some(same) = same else {
-            tx.attempt(|tx| create::<B>(tx, collection, &sent(values)))?;
+            let write = |tx: &mut WriteTx<'_>, values| create::<B>(tx, collection, &sent(values));
+            let made = self.written(tx, values, told, write)?;
+            keys.add(key, made.id.uuid());
+            if let Some(like) = like {
+                let says = format!("{} is here already and may be the same.", like.name());
+                told.hint(&self.header_of(NAME), says);
+            }
             return Ok(Did::Made);
         };
+        let met = Met::of(&same);
         match self.import.clash {
-            Clash::Skip => return Ok(Did::Skipped),
+            Clash::Skip => return Ok(Did::Skipped(Some(met))),
             Clash::Fill => values.retain(|key, _| same.value(key).is_none()),
             Clash::Overwrite | Clash::New => {}
         }
-        let changed = tx.attempt(|tx| change::<B>(tx, same.id, &sent(values)))?;
+        for (header, _, text) in more {
+            told.cell((&header, ""), format!("There is no field left for {text}."));
+        }
+        let changed =
+            self.written(tx, values, told, |tx, values| change::<B>(tx, same.id, &sent(values)))?;
         if changed.written.is_empty() {
-            return Ok(Did::Skipped);
+            return Ok(Did::Skipped(Some(met)));
         }
         let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
-        Ok(Did::Changed(cells_seen(self.columns, &known, &same, &changed)))
+        Ok(Did::Changed(cells_seen(self.columns, &known, &same, &changed), met))
     }
 
-    /// The cells of a row. One that is wrong is left out and told of; the rest of its row comes in.
-    fn read(
+    /// What is here of what a row tells of. Records of a collection are matched by the field that somebody chose alone.
+    fn meets<B: Book>(
         &self,
         tx: &WriteTx<'_>,
-        (number, cells): Numbered<'_>,
-        problems: &mut Vec<RowProblem>,
-    ) -> Cells {
-        let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
-        let Cells { mut values, mut typed, mut left } = Cells::default();
-        for (mapped, text) in self.import.columns.iter().zip(cells) {
-            let Goes::Field(key) = &mapped.goes else { continue };
-            let column = self.columns.iter().find(|column| column.key == *key);
-            let (Some(column), false) = (column, text.trim().is_empty()) else { continue };
-            let mut wrong = |says: String| {
-                // A record begins in the first stage.
-                left += u32::from(key != STAGE);
-                problems.push(RowProblem { row: number, column: mapped.header.clone(), says });
-            };
-            if sheet::is_error(text) {
-                wrong(format!("The file has an error here: {}.", text.trim()));
-                continue;
+        cells: &Cells,
+        (keys, told): (&Keys, &mut Told<'_>),
+    ) -> Result<Meets<B>, CrmError> {
+        match self.import.home {
+            _ if self.import.clash == Clash::New => Ok(Meets::default()),
+            Home::Contacts | Home::Organizations => {
+                Ok(met::<B>(tx, (&cells.values, &cells.typed))?)
             }
-            let text = match words::is_chosen(column) {
-                true => words::in_place(column, mapped, text),
-                false => self.clean(column.kind, text.trim()),
-            };
-            if text.is_empty() {
-                continue;
-            }
-            let text = match values.get(key).and_then(Value::as_str) {
-                Some(before) if before == text => continue,
-                Some(before) => match column.kind {
-                    Kind::Text => format!("{before} {text}"),
-                    Kind::LongText => format!("{before}\n\n{text}"),
-                    Kind::MultiSelect => format!("{before}, {text}"),
-                    // The first that is filled counts.
-                    _ => continue,
-                },
-                None => text,
-            };
-            // What does not exist yet is made when the row is.
-            if key == ORGANIZATION || key == TAGS {
-                values.insert(key.clone(), Value::String(text));
-                continue;
-            }
-            match column.read(&text, &known) {
-                Ok(Some(value)) => {
-                    typed.retain(|(one, _)| one != key);
-                    typed.push((key.clone(), value));
-                    values.insert(key.clone(), Value::String(text));
+            Home::Collection(_) => match keys.rows_with(&cells.typed) {
+                [] => Ok(Meets::default()),
+                [id] => {
+                    let same = tx.get::<Row<B>>(B::Id::from_uuid(*id))?;
+                    Ok(Meets { same, like: None })
                 }
-                Ok(None) => {}
-                Err(says) => wrong(says),
-            }
+                several => {
+                    let says = format!(
+                        "{} records have this value, so that the row becomes one more.",
+                        several.len()
+                    );
+                    told.hint(&self.header_of(keys.field()), says);
+                    Ok(Meets::default())
+                }
+            },
         }
-        Cells { values, typed, left }
     }
 
     /// A text as fields read it: dates and numbers in the file's own writing.
-    fn clean(&self, kind: Kind, text: &str) -> String {
-        match kind {
+    pub(super) fn clean(&self, (mapped, column): (&Mapped, &Column), text: &str) -> String {
+        match column.kind {
             Kind::Number if self.import.decimal_comma => Decimal::parse(text, ',')
                 .map_or_else(|| text.to_owned(), |number| number.to_string()),
-            Kind::Date | Kind::Datetime => day(text, self.import.month_first),
+            Kind::Date => dates::day(text, self.import.month_first(mapped)),
+            Kind::Datetime => dates::moment(text, self.import.month_first(mapped)),
             Kind::MultiSelect => words::listed(text),
+            _ if column.key == ORGANIZATION => noun::tidied(text),
+            Kind::Text if column.key == NAME && self.import.home == Home::Organizations => {
+                noun::tidied(text)
+            }
             _ => text.to_owned(),
         }
     }
-}
-
-/// A date with the year last, as `2026-12-24`; what is no such date stays.
-pub(super) fn day(text: &str, month_first: bool) -> String {
-    if let Ok(date) = jiff::civil::Date::strptime("%d %b %Y", text) {
-        return date.to_string();
-    }
-    let head = text.split([' ', 'T']).next().unwrap_or_default();
-    let parts: Vec<&str> = head.split(['.', '/', '-']).collect();
-    let [a, b, year] = parts[..] else { return text.to_owned() };
-    let (Ok(a), Ok(b), Ok(year), true) =
-        (a.parse::<i8>(), b.parse::<i8>(), year.parse::<i16>(), year.len() == 4)
-    else {
-        return text.to_owned();
-    };
-    let (day, month) = if month_first { (b, a) } else { (a, b) };
-    jiff::civil::Date::new(year, month, day)
-        .map_or_else(|_| text.to_owned(), |date| date.to_string())
-}
-
-/// The domain of an address of mail.
-fn domain_of(value: &FieldValue) -> Option<&str> {
-    match value {
-        FieldValue::Email(address) => address.rsplit_once('@').map(|(_, domain)| domain.trim()),
-        _ => None,
-    }
-}
-
-fn host(plain: &str) -> &str {
-    plain.split(['/', ':']).next().unwrap_or_default()
-}
-
-/// The row whose website lies at a domain; none when there is none, or several.
-fn at_domain<B: Book>(tx: &WriteTx<'_>, domain: &str) -> Result<Option<Row<B>>, StoreError> {
-    /// The most addresses that begin so and are looked at.
-    const MOST: usize = 50;
-    let Some((kind, domain)) = FieldValue::Url(domain.to_owned()).identity() else {
-        return Ok(None);
-    };
-    // Without the end of a text: paths may follow.
-    let mut key = KeyBuf::new();
-    key.u8(kind).raw(domain.as_bytes());
-    let mut found: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key).limit(MOST))?;
-    found
-        .retain(|row| row.archived_at.is_none() && host(&plain_url(row.text("website"))) == domain);
-    Ok(if found.len() == 1 { found.pop() } else { None })
-}
-
-/// The row that a row of the file means: by address of mail, phone, LinkedIn or website, by its name where that says
-/// enough: of contacts together with the organization.
-fn same<B: Book>(
-    tx: &WriteTx<'_>,
-    collection: Option<CollectionId>,
-    (values, typed): (&Map<String, Value>, &[(String, FieldValue)]),
-) -> Result<Option<Row<B>>, StoreError> {
-    let is_contact = B::TABLE == Contacts::TABLE;
-    for (key, value) in typed {
-        let tells = match value {
-            FieldValue::Email(_) | FieldValue::Phone(_) => is_contact,
-            FieldValue::Url(_) => key == "linkedin_url" || (!is_contact && key == "website"),
-            _ => false,
-        };
-        let Some(identity) = value.identity().filter(|_| tells) else { continue };
-        let range = Range::prefix(identity_key(collection, &identity)).limit(1);
-        if let Some(row) = tx.scan::<Row<B>>(B::IDENTITY, &range)?.pop() {
-            return Ok(Some(row));
-        }
-        // A site without a path means all that lies below it.
-        if key == "website"
-            && host(&identity.1) == identity.1
-            && let Some(row) = at_domain::<B>(tx, &identity.1)?
-        {
-            return Ok(Some(row));
-        }
-    }
-    let text = |key: &str| values.get(key).and_then(Value::as_str).unwrap_or_default();
-    let named: Vec<Row<B>> =
-        tx.scan(B::IDENTITY, &Range::prefix(name_key(collection, text(NAME))))?;
-    if !is_contact {
-        return Ok(named.into_iter().next());
-    }
-    let (organization, company) = (text(ORGANIZATION), text("company"));
-    let fits = |row: &Row<B>| {
-        let of_row = match row.value(ORGANIZATION) {
-            Some(FieldValue::Refers(target)) => title_of(tx, *target),
-            _ => row.text("company").to_owned(),
-        };
-        let wanted = if organization.is_empty() { company } else { organization };
-        !wanted.is_empty() && of_row.eq_ignore_ascii_case(wanted)
-    };
-    Ok(named.into_iter().find(fits))
 }
 
 /// Stops an import; what came in stays, and can be taken back.

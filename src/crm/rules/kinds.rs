@@ -10,7 +10,8 @@ use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
 use super::fields::{checked, def_of};
-use super::imports::{Stays, day};
+use super::dates;
+use super::imports::Stays;
 use super::suggestions::void_field;
 use super::turns::{Progress, nothing_to, turns_other};
 use super::words::choices_of;
@@ -102,7 +103,8 @@ impl Caster {
 pub fn written(from: &Column, to: Kind, value: &FieldValue, known: &Known<'_>) -> String {
     match (value, to) {
         (FieldValue::Who(who), to) if to != Kind::Person => known.name_of(*who),
-        (FieldValue::Text(text), Kind::Date | Kind::Datetime) => day(text.trim(), false),
+        (FieldValue::Text(text), Kind::Date) => dates::day(text.trim(), false),
+        (FieldValue::Text(text), Kind::Datetime) => dates::moment(text.trim(), false),
         _ => from.written(value, known),
     }
 }

@@ -1,12 +1,17 @@
 //! All writes to contacts, organizations, collections, their fields, talks and suggestions.
 
 mod block;
+mod cells;
 mod collections;
+pub(crate) mod dates;
 mod fates;
 mod fields;
 mod imports;
 mod kinds;
+mod meets;
+pub(crate) mod person;
 mod rows;
+mod several;
 mod suggestions;
 mod tags;
 mod talks;
@@ -15,14 +20,14 @@ mod words;
 
 pub use block::{Block, Pasted, RefusedCell, paste};
 pub use collections::{CollectionPatch, change_collection, make_collection, remove_collection};
-pub use fates::{CellSeen, Fate, RowSeen};
+pub use fates::{CellSeen, Fate, Met, RowSeen};
 pub use fields::{
     FieldPatch, PRESETS, Preset, change_field, lay_down, make_field, remove_field, set_choices,
     start_with,
 };
 pub use imports::{
-    Begun, Came, ImportPatch, NewImport, Numbered, Stays, begin_import, bring, cancel_import,
-    change_import, fail_import, import_of, import_rows, make_import,
+    Begun, Came, FileRead, ImportPatch, NewImport, Numbered, Stays, begin_import, bring, cancel_import,
+    change_import, fail_import, import_of, import_rows, in_order, make_import,
 };
 pub use kinds::{
     Became, Caster, begin_conversion, conversion_back, conversion_of, convert_rows, convertible,

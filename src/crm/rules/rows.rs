@@ -15,8 +15,8 @@ use super::suggestions::{suggest, void};
 use super::tags::{new_tags, tagged};
 use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
-use crate::model::{Book, CollectionId, Home, NAME, Organizations, Row, identity_key, name_key};
-use crate::names::Known;
+use crate::model::{Book, CollectionId, Home, NAME, Organizations, Row, identity_key};
+use crate::names::{Known, rows_named};
 
 /// What somebody sends for a row: values by the keys of fields, and what each stands on.
 #[derive(Clone, Default)]
@@ -256,9 +256,15 @@ pub fn upsert<B: Book>(
     let said = sent.values.get(by).ok_or_else(nothing)?.clone();
     let values = read(tx, (&columns, home), &Sent::one(by, said), &Cells::new())?;
     let value = values.into_iter().find_map(|(_, value)| value).ok_or_else(nothing)?;
-    let key = match value.identity() {
-        Some(identity) => identity_key(collection, &identity),
-        None if by == NAME => name_key(collection, value.text().unwrap_or_default()),
+    let fits: Vec<Row<B>> = match value.identity() {
+        Some(identity) => {
+            let key = identity_key(collection, &identity);
+            let mut fits: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key))?;
+            // An address may stand in another field of another row.
+            fits.retain(|row| row.value(by).and_then(FieldValue::identity) == value.identity());
+            fits
+        }
+        None if by == NAME => rows_named(tx, collection, value.text().unwrap_or_default())?,
         None => {
             let told = format!(
                 "The field \"{}\" does not tell {} apart; take the name or an address.",
@@ -268,11 +274,6 @@ pub fn upsert<B: Book>(
             return Err(CrmError::field("by", told));
         }
     };
-    let mut fits: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key))?;
-    // An address may stand in another field of another row.
-    fits.retain(|row| {
-        by == NAME || row.value(by).and_then(FieldValue::identity) == value.identity()
-    });
     match fits.as_slice() {
         [] => create::<B>(tx, collection, sent).map(|row| (row, true)),
         [row] => change::<B>(tx, row.id, sent).map(|changed| (changed.row, false)),
@@ -374,8 +375,15 @@ pub(super) fn read(
             }
             Some(Made::Tags(names)) => Cow::Owned(tagged(tx, (home, column), &names)?),
             Some(Made::Organization(name)) => {
-                create::<Organizations>(tx, None, &Sent::one(NAME, name))?;
-                Cow::Borrowed(column)
+                match create::<Organizations>(tx, None, &Sent::one(NAME, name)) {
+                    Ok(_) => Cow::Borrowed(column),
+                    Err(CrmError::Store(error)) => return Err(error.into()),
+                    // What is wrong with an organization is not wrong with the name of who belongs to it.
+                    Err(error) => {
+                        wrong.push(FieldError::new(key, error.to_string()));
+                        continue;
+                    }
+                }
             }
         };
         open.push((column, value));
@@ -408,8 +416,7 @@ fn new_organization<'v>(tx: &WriteTx<'_>, value: &'v Value) -> Result<Option<&'v
     if name.is_empty() || name.eq_ignore_ascii_case("none") || Uuid::try_parse(name).is_ok() {
         return Ok(None);
     }
-    let named = Range::prefix(name_key(None, name));
-    let there = tx.ids::<Row<Organizations>>(Organizations::IDENTITY, &named)?;
+    let there = rows_named::<Organizations>(tx, None, name)?;
     Ok(there.is_empty().then_some(name))
 }
 

@@ -8,7 +8,7 @@ use super::change_field;
 use super::fields::FieldPatch;
 use crate::columns::{self, STAGE, TAGS};
 use crate::error::CrmError;
-use crate::model::{Becomes, Goes, Import, Mapped};
+use crate::model::{Becomes, Import, Mapped};
 
 /// The most choices that an import adds to one field.
 const MOST_CHOICES: usize = 100;
@@ -21,9 +21,20 @@ pub fn is_chosen(column: &Column) -> bool {
     column.kind.has_choices() && column.key != TAGS
 }
 
-/// A list in one cell, in the writing of HQ: Google Contacts has ` ::: ` between labels and a star before its own.
+/// The groups of everybody in Google Contacts, which begin with a star.
+const GROUPS: [&str; 7] =
+    ["my contacts", "mycontacts", "starred", "friends", "family", "coworkers", "other contacts"];
+
+/// A list in one cell, in the writing of HQ: Google Contacts has ` ::: ` between labels. Its own groups, which have a star
+/// in front, say nothing of a person and are left out.
 pub(super) fn listed(text: &str) -> String {
-    text.replace(" ::: ", ", ").replace("* ", "")
+    let label = |one: &str| match one.trim().strip_prefix("* ") {
+        Some(group) if GROUPS.contains(&group.trim().to_lowercase().as_str()) => String::new(),
+        Some(group) => group.replace("* ", ""),
+        None => one.trim().replace("* ", ""),
+    };
+    let all = text.split(noun::GOOGLE).map(label).filter(|one| !one.is_empty());
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// The words in one cell of the file.
@@ -107,9 +118,9 @@ pub(super) fn add_choices(
 ) -> Result<Vec<String>, CrmError> {
     let mut told = Vec::new();
     for (n, mapped) in import.columns.iter().enumerate() {
-        let Goes::Field(key) = &mapped.goes else { continue };
+        let Some(key) = mapped.goes.field() else { continue };
         let all = columns::of(tx, import.home)?;
-        let column = all.iter().find(|column| column.key == *key && is_chosen(column));
+        let column = all.iter().find(|column| column.key == key && is_chosen(column));
         let Some(column) = column else { continue };
         let cells = rows.iter().filter_map(|row| row.get(n)).map(String::as_str);
         let mut choices = column.choices.clone();

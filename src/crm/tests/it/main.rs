@@ -1,9 +1,11 @@
 //! The package with a whole HQ around it: one program, since each is linked with everything.
 
 mod fields;
+mod foreign;
 mod imports;
 mod kinds;
 mod lists;
+mod reading;
 mod sizes;
 mod whole;
 

@@ -1,0 +1,71 @@
+//! The order of day and month in the dates of columns, as the page and programs show and change it.
+
+use noun::{Column, Kind};
+use web::parts::Choice;
+
+use crate::model::{DateBasis, DateOrder, Goes, Mapped};
+
+/// The choice of an order on the page.
+pub(super) struct OrderView {
+    pub(super) choices: Vec<Choice>,
+    /// Why it should be looked at; empty when the dates tell it.
+    pub(super) hint: String,
+}
+
+/// Whether the values of a column become days.
+fn is_dated(mapped: &Mapped, fields: &[Column]) -> bool {
+    let is_day = |kind: Kind| matches!(kind, Kind::Date | Kind::Datetime);
+    match &mapped.goes {
+        Goes::Nowhere => false,
+        Goes::New(kind) => is_day(*kind),
+        Goes::Field(key) | Goes::Key(key) => {
+            fields.iter().any(|one| one.key == *key && is_day(one.kind))
+        }
+    }
+}
+
+/// The order of a column whose values become days.
+pub(super) fn view(mapped: &Mapped, fields: &[Column]) -> Option<OrderView> {
+    let order = mapped.dates.filter(|_| is_dated(mapped, fields))?;
+    Some(OrderView {
+        choices: vec![
+            Choice::new("day_first", "Day first: 24/12/2026", !order.month_first),
+            Choice::new("month_first", "Month first: 12/24/2026", order.month_first),
+        ],
+        hint: hint(order).unwrap_or_default(),
+    })
+}
+
+/// What somebody should know of an order; nothing when the dates tell it, or somebody chose it.
+fn hint(order: DateOrder) -> Option<String> {
+    let first = if order.month_first { "month" } else { "day" };
+    match order.basis {
+        DateBasis::Assumed => Some(format!(
+            "These dates can be read with the day or the month first; the {first} was taken as first."
+        )),
+        DateBasis::Mixed => Some(format!(
+            "Some dates have the day first, others the month. The {first} was taken as first, as in most of them."
+        )),
+        DateBasis::Proven | DateBasis::Chosen => None,
+    }
+}
+
+/// The same of all columns whose values become days, in sentences with their headings.
+pub(super) fn notes(columns: &[Mapped], fields: &[Column]) -> Vec<String> {
+    let dated = columns.iter().filter(|one| is_dated(one, fields));
+    let told = dated.filter_map(|one| Some(format!("{}: {}", one.header, hint(one.dates?)?)));
+    told.collect()
+}
+
+/// A column with the order that somebody chose; one that is as it was stays as HQ found it.
+pub(super) fn with(mut mapped: Mapped, word: &str) -> Option<Mapped> {
+    let month_first = match word {
+        "day_first" => false,
+        "month_first" => true,
+        _ => return None,
+    };
+    if mapped.dates.is_none_or(|order| order.month_first != month_first) {
+        mapped.dates = Some(DateOrder::chosen(month_first));
+    }
+    Some(mapped)
+}

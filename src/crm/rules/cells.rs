@@ -1,0 +1,253 @@
+//! The cells of a row of a file, as their fields read them. One that is wrong is left out and told of; the rest of its row
+//! comes in.
+
+use std::sync::Arc;
+
+use features::tasks::queries::people::assignee_of;
+use noun::{Column, FieldValue, Kind};
+use serde_json::{Map, Value};
+use store::WriteTx;
+
+use super::imports::{Numbered, One};
+use super::person::{self, NamePart, name_part};
+use super::several::{self, Address};
+use super::words;
+use crate::columns::{ORGANIZATION, STAGE, TAGS};
+use crate::error::CrmError;
+use crate::model::{Home, Mapped, NAME, RowProblem};
+use crate::names::Known;
+
+/// The key of the field for whatever has none of its own.
+const NOTES: &str = "notes";
+
+/// The cells of a row of the file.
+#[derive(Default)]
+pub(super) struct Cells {
+    /// By the keys of fields, as text.
+    pub(super) values: Map<String, Value>,
+    /// As they are read.
+    pub(super) typed: Vec<(String, FieldValue)>,
+    /// What has no field of its own: the heading of its column, what it is, and its words.
+    pub(super) more: Vec<(String, String, String)>,
+}
+
+/// What is wrong with a row, as it is found.
+pub(super) struct Told<'p> {
+    pub(super) row: u32,
+    pub(super) problems: &'p mut Vec<RowProblem>,
+    /// How many cells are left out, as they cannot be read.
+    pub(super) left: u32,
+}
+
+impl Told<'_> {
+    /// A cell that stays empty.
+    pub(super) fn cell(&mut self, (header, key): (&str, &str), says: String) {
+        // A record begins in the first stage.
+        self.left += u32::from(key != STAGE);
+        self.hint(header, says);
+    }
+
+    /// A column of a row, or all of it, that somebody should look at.
+    pub(super) fn hint(&mut self, header: &str, says: String) {
+        self.problems.push(RowProblem { row: self.row, column: header.to_owned(), says });
+    }
+}
+
+/// What cells were collected for, before they become values.
+#[derive(Default)]
+struct Collected {
+    /// The parts of the name of a person, and the heading of the first.
+    names: Vec<(NamePart, String)>,
+    header: Option<String>,
+    addresses: Vec<Address>,
+}
+
+impl Cells {
+    fn put(&mut self, key: &str, text: String, value: FieldValue) {
+        self.typed.retain(|(one, _)| one != key);
+        self.typed.push((key.to_owned(), value));
+        self.values.insert(key.to_owned(), Value::String(text));
+    }
+
+    /// Puts what has no field of its own behind the notes; what cannot stand there is told of.
+    pub(super) fn note_rest(&mut self, columns: &[Column], told: &mut Told<'_>) {
+        let has_notes =
+            columns.iter().any(|column| column.key == NOTES && column.kind == Kind::LongText);
+        for (header, label, text) in std::mem::take(&mut self.more) {
+            if !has_notes {
+                told.cell((&header, ""), format!("There is no field left for {text}."));
+                continue;
+            }
+            let before = self.values.get(NOTES).and_then(Value::as_str).unwrap_or_default();
+            let all = match before {
+                "" => format!("{label}: {text}"),
+                before => format!("{before}\n\n{label}: {text}"),
+            };
+            self.values.insert(NOTES.to_owned(), Value::String(all));
+        }
+    }
+}
+
+impl One<'_> {
+    /// The cells of a row.
+    pub(super) fn read(
+        &self,
+        tx: &WriteTx<'_>,
+        (_, cells): Numbered<'_>,
+        told: &mut Told<'_>,
+    ) -> Cells {
+        let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
+        let (mut all, mut collected) = (Cells::default(), Collected::default());
+        for (mapped, text) in self.import.columns.iter().zip(cells) {
+            let Some(column) = self.column_of(mapped) else { continue };
+            if text.trim().is_empty() {
+                continue;
+            }
+            if sheet::is_error(text) {
+                let says = format!("The file has an error here: {}.", text.trim());
+                told.cell((&mapped.header, &column.key), says);
+                continue;
+            }
+            if self.collects((mapped, column), text, &known, (&mut collected, &mut all, &mut *told))
+            {
+                continue;
+            }
+            let text = match words::is_chosen(column) {
+                true => words::in_place(column, mapped, text),
+                false => self.clean((mapped, column), text.trim()),
+            };
+            if text.is_empty() {
+                continue;
+            }
+            let text = match all.values.get(&column.key).and_then(Value::as_str) {
+                Some(before) if before == text => continue,
+                Some(before) => match column.kind {
+                    Kind::Text => format!("{before} {text}"),
+                    Kind::LongText => format!("{before}\n\n{text}"),
+                    Kind::MultiSelect => format!("{before}, {text}"),
+                    // The first that is filled counts.
+                    _ => continue,
+                },
+                None => text,
+            };
+            // What does not exist yet is made when the row is.
+            if column.key == ORGANIZATION || column.key == TAGS {
+                all.values.insert(column.key.clone(), Value::String(text));
+                continue;
+            }
+            match column.read(&text, &known) {
+                Ok(Some(value)) => all.put(&column.key, text, value),
+                Ok(None) => {}
+                Err(says) => told.cell((&mapped.header, &column.key), says),
+            }
+        }
+        self.put_collected(collected, &known, (&mut all, told));
+        all
+    }
+
+    /// Takes cells that several columns, or several values in one, share; says whether it did.
+    fn collects(
+        &self,
+        (mapped, column): (&Mapped, &Column),
+        text: &str,
+        known: &Known<'_>,
+        (collected, all, told): (&mut Collected, &mut Cells, &mut Told<'_>),
+    ) -> bool {
+        let header = &mapped.header;
+        if column.key == NAME && self.import.home == Home::Contacts {
+            let part = name_part(&crate::import::guess::plain(header));
+            collected.names.push((part, noun::tidied(text)));
+            collected.header.get_or_insert_with(|| header.clone());
+            return true;
+        }
+        if column.kind == Kind::Date && person::is_no_date(text) {
+            return true;
+        }
+        if column.kind == Kind::Date
+            && let Some(day) = person::yearless(text)
+        {
+            all.more.push((header.clone(), column.label.clone(), day));
+            return true;
+        }
+        let Some(pieces) = several::pieces(column.kind, text) else { return false };
+        for text in pieces {
+            match column.read(&text, known) {
+                Ok(Some(value)) => {
+                    let (key, header) = (column.key.clone(), header.clone());
+                    collected.addresses.push(Address { key, header, text, value });
+                }
+                Ok(None) => {}
+                Err(says) => told.cell((header, &column.key), says),
+            }
+        }
+        true
+    }
+
+    fn put_collected(
+        &self,
+        Collected { names, header, addresses }: Collected,
+        known: &Known<'_>,
+        (all, told): (&mut Cells, &mut Told<'_>),
+    ) {
+        let name = person::name_of(&names);
+        let column = self.columns.iter().find(|column| column.key == NAME);
+        match column.map(|column| column.read(&name, known)) {
+            Some(Ok(Some(value))) => all.put(NAME, name, value),
+            Some(Err(says)) => told.cell((&header.unwrap_or_default(), NAME), says),
+            Some(Ok(None)) | None => {}
+        }
+        let (placed, left) = several::placed(addresses, self.columns);
+        for Address { key, text, value, .. } in placed {
+            all.put(&key, text, value);
+        }
+        for Address { key, header, text, value } in left {
+            let column = self.columns.iter().find(|column| column.key == key);
+            let label = column.map_or_else(|| header.clone(), |column| column.label.clone());
+            all.more.push((header, label, text));
+            all.typed.push((key, value));
+        }
+    }
+
+    /// The field that a column of the file goes to.
+    fn column_of(&self, mapped: &Mapped) -> Option<&Column> {
+        let key = mapped.goes.field()?;
+        self.columns.iter().find(|column| column.key == key)
+    }
+
+    /// The heading of the column that goes to a field; what people call the field when none does.
+    pub(super) fn header_of(&self, key: &str) -> String {
+        let goes = |mapped: &&Mapped| mapped.goes.field() == Some(key);
+        if let Some(mapped) = self.import.columns.iter().find(goes) {
+            return mapped.header.clone();
+        }
+        let column = self.columns.iter().find(|column| column.key == key);
+        column.map_or_else(|| key.to_owned(), |column| column.label.clone())
+    }
+
+    /// Writes a row. Values that cannot stand in their cells, such as a name that several organizations have, are left
+    /// out and told of; the rest of the row comes in.
+    pub(super) fn written<T>(
+        &self,
+        tx: &mut WriteTx<'_>,
+        mut values: Map<String, Value>,
+        told: &mut Told<'_>,
+        write: impl Fn(&mut WriteTx<'_>, Map<String, Value>) -> Result<T, CrmError>,
+    ) -> Result<T, CrmError> {
+        loop {
+            let wrong = match tx.attempt(|tx| write(tx, values.clone())) {
+                Err(CrmError::Invalid(wrong)) => wrong,
+                other => return other,
+            };
+            let is_cell = |key: &str| key != NAME && values.contains_key(key);
+            if wrong.is_empty() || !wrong.iter().all(|one| is_cell(&one.field)) {
+                return Err(CrmError::Invalid(wrong));
+            }
+            for one in wrong {
+                if values.remove(&one.field).is_some() {
+                    let header = self.header_of(&one.field);
+                    told.cell((&header, &one.field), one.message);
+                }
+            }
+        }
+    }
+}

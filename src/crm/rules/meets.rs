@@ -1,0 +1,258 @@
+//! Which record here a row of a file means.
+
+use std::collections::HashMap;
+
+use kernel::TypedId as _;
+use kernel::key::KeyBuf;
+use noun::{FieldValue, folded, plain_url};
+use serde_json::{Map, Value};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
+use uuid::Uuid;
+
+use super::fields::rows_of;
+use crate::columns::ORGANIZATION;
+use crate::model::{Book, Contacts, Goes, Home, Import, NAME, Records, Row, identity_key};
+use crate::names::{rows_named, title_of};
+
+/// Where people without a company have their mail: an address there says nothing of an organization. Those of one
+/// provider under several countries stand once, with a point behind.
+const SHARED: [&str; 32] = [
+    "126.com",
+    "163.com",
+    "aol.",
+    "daum.net",
+    "fastmail.com",
+    "foxmail.com",
+    "free.fr",
+    "freenet.de",
+    "gmail.com",
+    "gmx.",
+    "googlemail.com",
+    "hey.com",
+    "hotmail.",
+    "icloud.com",
+    "laposte.net",
+    "libero.it",
+    "live.",
+    "mac.com",
+    "mail.com",
+    "mail.ru",
+    "me.com",
+    "msn.com",
+    "naver.com",
+    "orange.fr",
+    "outlook.",
+    "proton.me",
+    "protonmail.com",
+    "qq.com",
+    "t-online.de",
+    "web.de",
+    "yahoo.",
+    "yandex.",
+];
+
+/// Rows with one address that are looked at.
+const SHARING: usize = 20;
+
+/// What is here of what a row of a file tells of.
+pub(super) struct Meets<B: Book> {
+    /// The record that it means.
+    pub(super) same: Option<Row<B>>,
+    /// A record with its name that may be another one.
+    pub(super) like: Option<Row<B>>,
+}
+
+impl<B: Book> Default for Meets<B> {
+    fn default() -> Self {
+        Self { same: None, like: None }
+    }
+}
+
+/// The domain of an address of mail, where that tells an organization.
+pub(super) fn domain_of(value: &FieldValue) -> Option<&str> {
+    let FieldValue::Email(address) = value else { return None };
+    let (_, domain) = address.rsplit_once('@')?;
+    let lower = domain.trim().to_ascii_lowercase();
+    let is_shared = SHARED.iter().any(|one| match one.ends_with('.') {
+        true => lower.starts_with(one) && lower.len() <= one.len() + "com.br".len(),
+        false => lower == *one,
+    });
+    (!is_shared).then_some(domain.trim())
+}
+
+fn host(plain: &str) -> &str {
+    plain.split(['/', ':']).next().unwrap_or_default()
+}
+
+/// The row whose website lies at a domain; none when there is none, or several.
+pub(super) fn at_domain<B: Book>(
+    tx: &WriteTx<'_>,
+    domain: &str,
+) -> Result<Option<Row<B>>, StoreError> {
+    /// The most addresses that begin so and are looked at.
+    const MOST: usize = 50;
+    let Some((kind, domain)) = FieldValue::Url(domain.to_owned()).identity() else {
+        return Ok(None);
+    };
+    // Without the end of a text: paths may follow.
+    let mut key = KeyBuf::new();
+    key.u8(kind).raw(domain.as_bytes());
+    let mut found: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key).limit(MOST))?;
+    found
+        .retain(|row| row.archived_at.is_none() && host(&plain_url(row.text("website"))) == domain);
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+/// The record that a row of a file means: by address of mail, phone, LinkedIn or website, else by its name: of contacts
+/// together with the organization, and not when both have addresses that differ.
+pub(super) fn met<B: Book>(
+    tx: &WriteTx<'_>,
+    (values, typed): (&Map<String, Value>, &[(String, FieldValue)]),
+) -> Result<Meets<B>, StoreError> {
+    let is_contact = B::TABLE == Contacts::TABLE;
+    if let Some(row) = by_address::<B>(tx, typed)? {
+        return Ok(Meets { same: Some(row), like: None });
+    }
+    let text = |key: &str| values.get(key).and_then(Value::as_str).unwrap_or_default();
+    let named: Vec<Row<B>> = rows_named(tx, None, text(NAME))?;
+    if !is_contact {
+        return Ok(Meets { same: named.into_iter().next(), like: None });
+    }
+    let wanted = match text(ORGANIZATION) {
+        "" => text("company"),
+        organization => organization,
+    };
+    let wanted = folded(wanted);
+    let has_address = typed.iter().any(|(key, value)| tells::<B>(key, value));
+    let has_mail = typed.iter().any(|(_, value)| matches!(value, FieldValue::Email(_)));
+    let fits = |row: &Row<B>| {
+        let of_row = match row.value(ORGANIZATION) {
+            Some(FieldValue::Refers(target)) => title_of(tx, *target),
+            _ => row.text("company").to_owned(),
+        };
+        // Its own address would have met.
+        let differs = has_mail && !row.text("email").is_empty();
+        folded(&of_row) == wanted && !differs && !(wanted.is_empty() && has_address)
+    };
+    let (mut fitting, mut others): (Vec<_>, Vec<_>) = named.into_iter().partition(fits);
+    Ok(match fitting.is_empty() {
+        true => Meets { same: None, like: others.pop() },
+        false => Meets { same: Some(fitting.swap_remove(0)), like: None },
+    })
+}
+
+/// Whether a value tells rows of a book apart by itself.
+fn tells<B: Book>(key: &str, value: &FieldValue) -> bool {
+    let is_contact = B::TABLE == Contacts::TABLE;
+    match value {
+        FieldValue::Email(_) | FieldValue::Phone(_) => is_contact,
+        FieldValue::Url(_) => key == "linkedin_url" || (!is_contact && key == "website"),
+        _ => false,
+    }
+}
+
+fn by_address<B: Book>(
+    tx: &WriteTx<'_>,
+    typed: &[(String, FieldValue)],
+) -> Result<Option<Row<B>>, StoreError> {
+    let is_mail = |value: &FieldValue| matches!(value, FieldValue::Email(_));
+    let has_mail = typed.iter().any(|(_, value)| is_mail(value));
+    let telling = typed.iter().filter(|(key, value)| tells::<B>(key, value));
+    let (mails, others): (Vec<_>, Vec<_>) = telling.partition(|(_, value)| is_mail(value));
+    for (key, value) in mails.into_iter().chain(others) {
+        let Some(identity) = value.identity() else { continue };
+        // Colleagues share a telephone: who has another address of mail is somebody else.
+        let is_other = |row: &Row<B>| {
+            matches!(value, FieldValue::Phone(_)) && has_mail && !row.text("email").is_empty()
+        };
+        let range = Range::prefix(identity_key(None, &identity)).limit(SHARING);
+        let found: Vec<Row<B>> = tx.scan(B::IDENTITY, &range)?;
+        if let Some(row) = found.into_iter().find(|row| !is_other(row)) {
+            return Ok(Some(row));
+        }
+        // A site without a path means all that lies below it.
+        if key == "website"
+            && host(&identity.1) == identity.1
+            && let Some(row) = at_domain::<B>(tx, &identity.1)?
+        {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
+/// The records of a collection by what they have in the field by which rows of a file find them.
+#[derive(Default)]
+pub(super) struct Keys {
+    /// The key of the field; empty when rows find no record.
+    field: String,
+    rows: HashMap<String, Vec<Uuid>>,
+}
+
+impl Keys {
+    /// Reads the records of the collection of an import that has a key column.
+    pub(super) fn of(tx: &WriteTx<'_>, import: &Import) -> Result<Self, StoreError> {
+        let mut keys = Self::default();
+        let chosen = import.columns.iter().find_map(|mapped| match &mapped.goes {
+            Goes::Key(key) => Some(key),
+            _ => None,
+        });
+        let (Some(field), Home::Collection(_)) = (chosen, import.home) else { return Ok(keys) };
+        keys.field.clone_from(field);
+        for row in rows_of::<Records>(tx, import.home)? {
+            keys.add(row.value(field).map(written), row.id.uuid());
+        }
+        Ok(keys)
+    }
+
+    /// The key of the field.
+    pub(super) fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// What a row has in the field.
+    pub(super) fn value_in(&self, typed: &[(String, FieldValue)]) -> Option<String> {
+        typed.iter().find(|(key, _)| *key == self.field).map(|(_, value)| written(value))
+    }
+
+    /// The records that have what a row has.
+    pub(super) fn rows_with(&self, typed: &[(String, FieldValue)]) -> &[Uuid] {
+        let found = self.value_in(typed).and_then(|value| self.rows.get(&value));
+        found.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Notes a record that has a value.
+    pub(super) fn add(&mut self, value: Option<String>, id: Uuid) {
+        if let Some(value) = value.filter(|_| !self.field.is_empty()) {
+            self.rows.entry(value).or_default().push(id);
+        }
+    }
+}
+
+/// A value in words that are the same for values that mean the same.
+fn written(value: &FieldValue) -> String {
+    match (value.identity(), value) {
+        (Some((kind, words)), _) => format!("{kind} {words}"),
+        (None, FieldValue::Text(text)) => folded(text),
+        (None, other) => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use noun::FieldValue;
+
+    use super::domain_of;
+
+    #[test]
+    fn the_domains_of_providers_tell_no_organization() {
+        let told = |address: &str| domain_of(&FieldValue::Email(address.into())).is_some();
+        for shared in ["a@gmail.com", "a@GMX.net", "a@yahoo.co.uk", "a@outlook.com.br", "a@web.de"]
+        {
+            assert!(!told(shared), "{shared}");
+        }
+        for own in ["a@brandt.example", "a@live.werft-sued.example", "a@mail.example"] {
+            assert!(told(own), "{own}");
+        }
+    }
+}
