@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
+use sheet::encoding::is_text;
 
 use super::{Refused, office, text};
 
@@ -90,7 +91,7 @@ impl Kind {
         if sheet::is_old_workbook(bytes) {
             return Self::Xls;
         }
-        if bytes.starts_with(COMPOUND) || !text::is_text(bytes) || bytes.starts_with(br"{\rtf") {
+        if bytes.starts_with(COMPOUND) || !is_text(bytes) || bytes.starts_with(br"{\rtf") {
             return Self::Other;
         }
         let start = text::head(bytes).trim_start().to_ascii_lowercase();
@@ -130,7 +131,7 @@ fn is_picture(bytes: &[u8]) -> bool {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => true,
         [_, _, _, _, b'f', b't', b'y', b'p', a, b, c, d, ..] => heif(&[*a, *b, *c, *d]),
         // Two letters alone begin texts, too.
-        [b'B', b'M', ..] => !text::is_text(bytes),
+        [b'B', b'M', ..] => !is_text(bytes),
         bytes => PICTURES.iter().any(|sign| bytes.starts_with(sign)),
     }
 }

@@ -24,6 +24,7 @@ pub use apart::{ARGUMENT, Apart, apart, install, main_child};
 pub use kind::Kind;
 pub use refused::Refused;
 pub use serve::{Answer, Request, serve};
+pub use sheet::encoding::name as encoding_name;
 
 use markdown::Writer;
 
@@ -104,8 +105,12 @@ pub struct Extracted {
     pub pages: Option<u32>,
     /// How much of its text this is.
     pub state: State,
+    /// The label of the encoding of a text; none of other files.
+    pub encoding: Option<String>,
     /// What was odd, for people: one sentence each.
     pub notes: Vec<String>,
+    /// Why a part of its text is missing, such as damage; no limit of the text is meant by it.
+    pub missing: Option<String>,
 }
 
 /// Reads a file. It may take seconds and much memory, so it belongs into a child that can be ended.
@@ -133,9 +138,9 @@ fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Extracted, Refused>
         Kind::Odt | Kind::Odp => office::opendocument(bytes, &mut found)?,
         Kind::Epub => office::epub(bytes, &mut found)?,
         Kind::Xlsx | Kind::Xls | Kind::Ods => sheets::workbook(bytes, &mut found)?,
-        Kind::Csv => sheets::csv(bytes, &mut found),
-        Kind::Html => html::file(bytes, &mut found),
-        Kind::Markdown | Kind::Json | Kind::Text => text::file(bytes, &mut found),
+        Kind::Csv => sheets::csv(bytes, &mut found)?,
+        Kind::Html => html::file(bytes, &mut found)?,
+        Kind::Markdown | Kind::Json | Kind::Text => text::file(bytes, &mut found)?,
         Kind::Image => (),
         Kind::Other => found.notes.extend(kind::unread(bytes, name)?.map(str::to_owned)),
     }
@@ -150,6 +155,8 @@ struct Found<'l> {
     parts: Vec<Part>,
     pages: Option<u32>,
     notes: Vec<String>,
+    missing: Option<String>,
+    encoding: Option<String>,
     left: usize,
     cut: bool,
 }
@@ -163,6 +170,8 @@ impl<'l> Found<'l> {
             parts: Vec::new(),
             pages: None,
             notes: Vec::new(),
+            missing: None,
+            encoding: None,
             left: limits.chars,
             cut: false,
         }
@@ -220,8 +229,10 @@ impl<'l> Found<'l> {
             (false, true) => State::NoText,
             (false, false) => State::Text,
         };
-        let Self { kind, title, parts, pages, notes, .. } = self;
-        Extracted { kind, title, parts, pages, state, notes }
+        let Self { kind, title, parts, pages, notes, encoding, missing, .. } = self;
+        // The chapters of a book are texts, but the book is none.
+        let encoding = encoding.filter(|_| !kind.is_document());
+        Extracted { kind, title, parts, pages, state, encoding, notes, missing }
     }
 }
 

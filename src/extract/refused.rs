@@ -28,6 +28,11 @@ pub enum Refused {
         "this file is damaged; open it in the program that made it, save it again and send that"
     )]
     Damaged,
+    /// Its letters are in no encoding that can be told.
+    #[error(
+        "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
+    )]
+    Letters,
     /// The reader has not answered, or not so that it could be understood.
     #[error("this file could not be read: its reader stopped before it was done")]
     NoAnswer,
@@ -41,6 +46,7 @@ impl Problem for Refused {
             Self::TooManyEntries => "too_many_entries",
             Self::Encrypted => "file_locked",
             Self::Damaged => "file_damaged",
+            Self::Letters => "encoding_unknown",
             Self::NoAnswer => "reader_stopped",
         }
     }
@@ -48,7 +54,9 @@ impl Problem for Refused {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::TooLarge | Self::Expands | Self::TooManyEntries => ProblemKind::TooLarge,
-            Self::Encrypted | Self::Damaged | Self::NoAnswer => ProblemKind::Invalid,
+            Self::Encrypted | Self::Damaged | Self::Letters | Self::NoAnswer => {
+                ProblemKind::Invalid
+            }
         }
     }
 }

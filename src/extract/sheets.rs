@@ -40,7 +40,7 @@ pub(crate) fn workbook(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refuse
 }
 
 /// Reads a CSV; one that is no table is read as text.
-pub(crate) fn csv(bytes: &[u8], found: &mut Found<'_>) {
+pub(crate) fn csv(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     // No row is taken for the names of columns: whatever stands above them belongs to the text.
     let options = Options { header_row: Some(0), ..Options::default() };
     match sheet::read("a.csv", bytes, &options) {
@@ -49,12 +49,14 @@ pub(crate) fn csv(bytes: &[u8], found: &mut Found<'_>) {
             write(&mut writer, &table.rows);
             found.push(None, writer.take());
             found.cut |= writer.is_full();
+            found.encoding = table.encoding.map(str::to_owned);
             found.notes.extend(table.notes);
+            Ok(())
         }
-        Err(SheetError::Empty) => (),
+        Err(SheetError::Empty) => Ok(()),
         Err(error) => {
             found.note(format!("it was read as plain text, not as a table: {error}"));
-            text::file(bytes, found);
+            text::file(bytes, found)
         }
     }
 }

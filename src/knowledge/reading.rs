@@ -152,21 +152,25 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
         }
         Ok(found) => match Text::keep(&ws.blobs, joined(&found)) {
             Ok(text) => Some(Reading {
-                state: if found.state == State::NoText {
-                    ReadingState::NoText
-                } else {
-                    ReadingState::Done
-                },
+                state: state_of(&found),
                 text,
                 pages: found.pages,
                 cut: found.state == State::Cut,
-                media: media(found.kind).to_owned(),
+                media: media_of(&found),
                 ..blank
             }),
             Err(error) => failed(format!("The words could not be kept: {error}.")),
         },
         Err(KnowledgeError::Refused(why)) => failed(why),
         Err(error) => failed(web::form::sentence(&error.to_string())),
+    }
+}
+
+fn state_of(found: &Extracted) -> ReadingState {
+    match (&found.missing, found.state) {
+        (Some(why), _) => ReadingState::Partly(web::form::sentence(why)),
+        (None, State::NoText) => ReadingState::NoText,
+        (None, State::Text | State::Cut) => ReadingState::Done,
     }
 }
 
@@ -182,6 +186,15 @@ pub fn of_file(ws: &Ws, file: &FileBody) -> Result<Extracted, KnowledgeError> {
     }
     let bytes = ws.blobs.get(file.blob, most).map_err(|error| KnowledgeError::disk(&error))?;
     extract::apart(&bytes, &file.name, &limits).map_err(|error| refused(&error))
+}
+
+/// The media type with the encoding of a text, as HTTP writes it.
+fn media_of(found: &Extracted) -> String {
+    match (media(found.kind), &found.encoding) {
+        ("", _) => String::new(),
+        (media, Some(encoding)) => format!("{media}; charset={encoding}"),
+        (media, None) => media.to_owned(),
+    }
 }
 
 /// The media type of a kind; nothing where the first bytes of a file say more.
@@ -242,8 +255,20 @@ mod tests {
             parts: vec![part(Some(1), "one"), part(Some(3), "three"), part(Some(3), "more")],
             pages: Some(3),
             state: State::Text,
+            encoding: None,
             notes: Vec::new(),
+            missing: None,
         };
         assert_eq!(super::joined(&found), "one\u{c}\u{c}three\n\nmore");
+    }
+
+    #[test]
+    fn damage_is_told_also_where_no_words_were_found() {
+        let pdf = include_bytes!("../extract/tests/files/cut-off.pdf");
+        let found = extract::extract(pdf, "a.pdf", &extract::Limits::default()).expect("a page");
+        assert_eq!(
+            super::state_of(&found),
+            super::ReadingState::Partly("Damaged: only the beginning was read.".to_owned())
+        );
     }
 }

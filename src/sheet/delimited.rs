@@ -18,7 +18,7 @@ const END: &str = "\n\u{1}end\u{1}";
 /// Reads the table that the bytes hold.
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
     let mut notes = Notes::default();
-    let mut text = text::decode(bytes, &mut notes)?;
+    let (mut text, encoding) = text::decode(bytes, options.encoding.as_deref(), &mut notes)?;
     let (told, skipped) = told_delimiter(&text);
     let delimiter = match options.delimiter {
         Some(delimiter) => u8::try_from(delimiter)
@@ -30,7 +30,7 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError>
     text.push_str(END);
     let grid = rows(&text, skipped, delimiter)?;
     let table = grid.into_table(Format::Csv, options, notes)?;
-    Ok(Table { delimiter: Some(char::from(delimiter)), ..table })
+    Ok(Table { encoding: Some(encoding), delimiter: Some(char::from(delimiter)), ..table })
 }
 
 /// The delimiter that a first line `sep=;` tells, as Excel writes it, and how long that line is.

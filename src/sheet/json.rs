@@ -12,19 +12,23 @@ use serde_json::error::Category;
 use super::place::{Notes, letters};
 use super::table::unique;
 use super::{
-    Format, MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_HEADER, MAX_ROWS, SheetError, Table, text,
+    Format, MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_HEADER, MAX_ROWS, Options, SheetError, Table,
+    text,
 };
 
 /// Reads the table that the bytes hold.
-pub(crate) fn read(bytes: &[u8]) -> Result<Table, SheetError> {
+pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
     let mut notes = Notes::default();
-    let text = text::decode(bytes, &mut notes)?;
+    let (text, encoding) = text::decode(bytes, options.encoding.as_deref(), &mut notes)?;
     let state =
         State { found: RefCell::new(Found { notes, ..Found::default() }), ..State::default() };
     let mut json = serde_json::Deserializer::from_str(&text);
     let read = Document(&state).deserialize(&mut json).and_then(|found| json.end().map(|()| found));
     match read {
-        Ok(true) => state.found.into_inner().into_table(),
+        Ok(true) => {
+            let table = state.found.into_inner().into_table()?;
+            Ok(Table { encoding: Some(encoding), ..table })
+        }
         Ok(false) => Err(SheetError::NoList),
         Err(error) => Err(match (state.fault.take(), error.classify()) {
             (Some(fault), _) => fault,
@@ -124,6 +128,7 @@ impl Found {
         self.rows.iter_mut().for_each(|row| row.resize(columns, String::new()));
         Ok(Table {
             format: Format::Json,
+            encoding: None,
             delimiter: None,
             headers: self.headers,
             header_row: 0,
@@ -338,14 +343,14 @@ impl<'de> Visitor<'de> for Read<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SheetError, Table, read};
+    use super::{Options, SheetError, Table, read};
 
     fn table(json: &str) -> Table {
-        read(json.as_bytes()).expect("a table")
+        read(json.as_bytes(), &Options::default()).expect("a table")
     }
 
     fn fault(json: &str) -> String {
-        read(json.as_bytes()).expect_err("no table").to_string()
+        read(json.as_bytes(), &Options::default()).expect_err("no table").to_string()
     }
 
     #[test]
@@ -385,13 +390,21 @@ mod tests {
 
     #[test]
     fn faults_name_their_place() {
-        assert_eq!(read(b"[]"), Err(SheetError::Empty));
-        assert_eq!(read(b"[{}]"), Err(SheetError::Empty));
+        assert_eq!(read(b"[]", &Options::default()), Err(SheetError::Empty));
+        assert_eq!(read(b"[{}]", &Options::default()), Err(SheetError::Empty));
         for json in ["{}", "3", r#"{"a": {"b": [1]}}"#] {
-            assert_eq!(read(json.as_bytes()), Err(SheetError::NoList), "{json}");
+            assert_eq!(
+                read(json.as_bytes(), &Options::default()),
+                Err(SheetError::NoList),
+                "{json}"
+            );
         }
         for json in [r#"[{"a": 1}, 2]"#, r#"[{"a": 1}, [2]]"#, r#"{"x": [{"a": 1}, null]}"#] {
-            assert_eq!(read(json.as_bytes()), Err(SheetError::NotAnObject { row: 2 }), "{json}");
+            assert_eq!(
+                read(json.as_bytes(), &Options::default()),
+                Err(SheetError::NotAnObject { row: 2 }),
+                "{json}"
+            );
         }
         assert!(fault("[{\"a\": 1},\n {\"a\" 2}]").contains("line 2 column 7"));
         assert!(fault("[{\"a\": 1}] x").contains("trailing characters at line 1 column 12"));

@@ -6,6 +6,7 @@
 //! instead, and all work and memory stay within the limits below.
 
 mod delimited;
+pub mod encoding;
 mod json;
 mod ods;
 pub mod package;
@@ -70,8 +71,10 @@ impl Format {
 }
 
 /// What a person chose; what is left open is guessed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    /// The label of the encoding of a text.
+    pub encoding: Option<String>,
     /// What stands between the cells of a CSV.
     pub delimiter: Option<char>,
     /// The row that names the columns, counted from 1; 0 if there is none and they go by their letters.
@@ -85,6 +88,8 @@ pub struct Options {
 pub struct Table {
     /// What it was read from.
     pub format: Format,
+    /// The label of the encoding of a text; none of a workbook.
+    pub encoding: Option<&'static str>,
     /// What stood between the cells of a CSV.
     pub delimiter: Option<char>,
     /// The names of the columns: trimmed, none empty, none twice.
@@ -114,7 +119,7 @@ pub fn read(name: &str, bytes: &[u8], options: &Options) -> Result<Table, SheetE
     }
     match Format::guess(name, bytes)? {
         Format::Csv => delimited::read(bytes, options),
-        Format::Json => json::read(bytes),
+        Format::Json => json::read(bytes, options),
         Format::Xlsx => xlsx::read(bytes, options),
     }
 }

@@ -2,6 +2,7 @@
 
 use kernel::problem::{Problem, ProblemKind};
 
+use super::encoding::EncodingError;
 use super::package::Fault;
 use super::{MAX_CELLS, MAX_COLUMNS, MAX_ROWS};
 
@@ -26,6 +27,9 @@ pub enum SheetError {
         /// The row in the file.
         row: usize,
     },
+    /// Letters that are in no encoding that fits.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
     /// A quoted cell without an end.
     #[error("row {row}, column {column}: a quote opens here and never closes")]
     TornQuote {
@@ -160,6 +164,7 @@ impl Problem for SheetError {
             Self::OtherFormat { .. } => "format_unknown",
             Self::Locked => "file_locked",
             Self::NotText { .. } => "not_a_text",
+            Self::Encoding(_) => "encoding_unfit",
             Self::TornQuote { .. } => "quote_torn",
             Self::Delimiter(_) => "delimiter_unfit",
             Self::Empty => "no_rows",

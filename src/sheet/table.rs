@@ -108,6 +108,7 @@ impl Grid {
         }
         let mut table = Table {
             format,
+            encoding: None,
             delimiter: None,
             header_row: header.map_or(0, |row| row.number),
             rows: Vec::with_capacity(rows.len()),

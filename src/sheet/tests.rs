@@ -208,7 +208,7 @@ proptest! {
             writer.row(row).expect("memory takes it");
         }
         let written = writer.finish().expect("memory takes it");
-        let options = Options { delimiter: Some(','), header_row: Some(1), sheet: None };
+        let options = Options { delimiter: Some(','), header_row: Some(1), ..Options::default() };
         let table = read("export.csv", &written, &options).expect("a table");
         let filled = |row: &&Vec<String>| row.iter().any(|cell| !cell.trim().is_empty());
         let wanted: Vec<_> = rows.iter().filter(filled).cloned().collect();

@@ -1,8 +1,7 @@
 //! Bytes made text: which of the common encodings they are in, and what is no text at all.
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
-
 use super::SheetError;
+use super::encoding::{self, Decoded, Hint};
 use super::place::Notes;
 
 /// How much of the beginning is looked at.
@@ -42,11 +41,8 @@ pub(crate) fn refuse_binary(bytes: &[u8]) -> Result<(), SheetError> {
         return Err(SheetError::OtherFormat { what });
     }
     let head = &bytes[..bytes.len().min(HEAD)];
-    if encoding(bytes) == Some(UTF_8) || encoding(bytes).is_none() {
-        let odd = head.iter().filter(|byte| **byte < b' ' && !b"\t\n\r\x0c\x1a\x1b".contains(byte));
-        if odd.count() * 20 > head.len() {
-            return Err(SheetError::OtherFormat { what: "this binary file" });
-        }
+    if !encoding::is_text(head) {
+        return Err(SheetError::OtherFormat { what: "this binary file" });
     }
     let start = String::from_utf8_lossy(&head[..head.len().min(64)]).trim_start().to_lowercase();
     let start = start.trim_start_matches('\u{feff}');
@@ -63,60 +59,26 @@ pub(crate) fn first_sign(bytes: &[u8]) -> Option<u8> {
     bytes.iter().copied().find(|byte| !skipped(byte))
 }
 
-/// The encoding that the first bytes tell, by their mark or by the zeros between Latin letters.
-fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
-    if let Some((encoding, _)) = Encoding::for_bom(bytes) {
-        return Some(encoding);
+/// The text that the bytes hold, without the mark of its encoding, and the label of that.
+pub(crate) fn decode(
+    bytes: &[u8],
+    chosen: Option<&str>,
+    notes: &mut Notes,
+) -> Result<(String, &'static str), SheetError> {
+    let hint = Hint { chosen, ..Hint::default() };
+    let Decoded { text, encoding, is_torn } = encoding::decode(bytes, hint)?;
+    if let Some(at) = memchr::memchr(0, text.as_bytes()) {
+        return Err(SheetError::NotText { row: row_at(&text, at) });
     }
-    let head = &bytes[..bytes.len().min(1 << 10) & !1];
-    let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
-    match (zeros(0), zeros(1)) {
-        (0, odd) if odd * 10 > head.len() * 3 => Some(UTF_16LE),
-        (even, 0) if even * 10 > head.len() * 3 => Some(UTF_16BE),
-        _ => None,
+    if encoding != "utf-8" && !text.is_ascii() {
+        notes.add(|| format!("the text was read as {}", encoding::name(encoding)));
     }
-}
-
-/// The text that the bytes hold, without the mark of its encoding.
-pub(crate) fn decode(bytes: &[u8], notes: &mut Notes) -> Result<String, SheetError> {
-    let text = match encoding(bytes) {
-        Some(encoding) => marked(bytes, encoding, notes),
-        None => match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
-            Err(_) => unmarked(bytes, notes),
-        },
-    };
-    match memchr::memchr(0, text.as_bytes()) {
-        Some(at) => Err(SheetError::NotText { row: row_at(&text, at) }),
-        None => Ok(text),
+    if is_torn {
+        let row = text.find(char::REPLACEMENT_CHARACTER).map_or(1, |at| row_at(&text, at));
+        let name = encoding::name(encoding);
+        notes.add(|| format!("row {row}: a letter is not valid {name} and shows as \u{fffd}"));
     }
-}
-
-fn marked(bytes: &[u8], encoding: &'static Encoding, notes: &mut Notes) -> String {
-    let (text, torn) = encoding.decode_with_bom_removal(bytes);
-    if torn {
-        note_torn(&text, encoding.name(), notes);
-    }
-    text.into_owned()
-}
-
-/// Not UTF-8, at least not all of it: with many good letters for each bad one it was cut or patched, else it is what
-/// Western European machines wrote before.
-fn unmarked(bytes: &[u8], notes: &mut Notes) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let bad = text.matches(char::REPLACEMENT_CHARACTER).count();
-    let good = text.chars().filter(|sign| !sign.is_ascii()).count() - bad;
-    if good > bad * 4 {
-        note_torn(&text, UTF_8.name(), notes);
-        return text.into_owned();
-    }
-    notes.add(|| "the text was read as Windows-1252 (Western European)".to_owned());
-    WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
-}
-
-fn note_torn(text: &str, encoding: &str, notes: &mut Notes) {
-    let row = text.find(char::REPLACEMENT_CHARACTER).map_or(1, |at| row_at(text, at));
-    notes.add(|| format!("row {row}: a letter is not valid {encoding} and shows as \u{fffd}"));
+    Ok((text, encoding))
 }
 
 /// The line that a byte stands in, from 1.
@@ -136,7 +98,7 @@ mod tests {
 
     fn text(bytes: &[u8]) -> (String, Vec<String>) {
         let mut notes = Notes::default();
-        let text = decode(bytes, &mut notes).expect("a text");
+        let (text, _) = decode(bytes, None, &mut notes).expect("a text");
         (text, notes.into_lines())
     }
 
@@ -162,7 +124,7 @@ mod tests {
         bytes.extend(b"Torn \xc3");
         let (text, notes) = text(&bytes);
         assert!(text.contains("José") && text.ends_with("Torn \u{fffd}"), "{text}");
-        assert_eq!(notes, ["row 7: a letter is not valid UTF-8 and shows as \u{fffd}"]);
+        assert_eq!(notes, ["row 7: a letter is not valid Unicode (UTF-8) and shows as \u{fffd}"]);
     }
 
     #[test]
@@ -177,7 +139,7 @@ mod tests {
         assert!(why(&(0..=255).collect::<Vec<u8>>()).contains("binary"));
         assert_eq!(refuse_binary(b""), Ok(()));
         assert_eq!(refuse_binary("a\tb\r\n".as_bytes()), Ok(()));
-        let torn = decode(b"a,b\nc,\0d\n", &mut Notes::default());
+        let torn = decode(b"a,b\nc,\0d\n", None, &mut Notes::default());
         assert_eq!(torn, Err(SheetError::NotText { row: 2 }));
     }
 

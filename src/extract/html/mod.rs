@@ -2,10 +2,10 @@
 
 mod tags;
 
-use encoding_rs::Encoding;
+use sheet::encoding;
 
 use super::markdown::{Block, Writer};
-use super::{Found, text};
+use super::{Found, Refused, text};
 use tags::{Tag, Tags, Token, resolved};
 
 /// How far a page is searched for the encoding that it names.
@@ -58,20 +58,25 @@ const BLOCKS: &[&str] = &[
 ];
 
 /// Reads a page.
-pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) {
+pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let mut writer = found.writer();
-    let title = document(bytes, &mut writer, found);
+    let title = document(bytes, &mut writer, found)?;
     found.name(&title.unwrap_or_default());
     found.push(None, writer.take());
     found.cut |= writer.is_full();
+    Ok(())
 }
 
 /// Writes what a page says, and gives the title that it has.
-pub(crate) fn document(bytes: &[u8], writer: &mut Writer, found: &mut Found<'_>) -> Option<String> {
+pub(crate) fn document(
+    bytes: &[u8],
+    writer: &mut Writer,
+    found: &mut Found<'_>,
+) -> Result<Option<String>, Refused> {
     let most = found.limits.chars.saturating_add(HEAD).saturating_mul(MARKUP);
     found.cut |= most < bytes.len();
     let bytes = &bytes[..bytes.len().min(most)];
-    let page = text::whole(bytes, named_encoding(bytes), found);
+    let page = text::whole(bytes, named_encoding(bytes).as_deref(), found)?;
     let mut walk = Walk { writer, hidden: Vec::new(), lists: Vec::new(), title: None };
     for token in Tags::new(&page) {
         if walk.writer.is_full() {
@@ -88,13 +93,13 @@ pub(crate) fn document(bytes: &[u8], writer: &mut Writer, found: &mut Found<'_>)
             Token::Raw(..) => (),
         }
     }
-    walk.title
+    Ok(walk.title)
 }
 
-/// The encoding that a page names in its head, unless it could not be read as far as this in it.
-fn named_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
+/// The label of the encoding that a page names in its head.
+fn named_encoding(bytes: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(HEAD)]).to_ascii_lowercase();
-    let named = ["charset", "encoding"].into_iter().find_map(|word| {
+    ["charset", "encoding"].into_iter().find_map(|word| {
         let (_, after) = head.split_once(word)?;
         let after = after.trim_start().strip_prefix('=')?;
         let after = after.trim_start().trim_start_matches(['"', '\'']);
@@ -102,9 +107,8 @@ fn named_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
             .chars()
             .take_while(|sign| sign.is_ascii_alphanumeric() || "-_:.".contains(*sign))
             .collect();
-        Encoding::for_label(label.as_bytes())
-    });
-    named.filter(|encoding| encoding.is_ascii_compatible())
+        encoding::known(&label).map(|_| label)
+    })
 }
 
 struct Walk<'w> {

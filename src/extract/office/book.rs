@@ -28,7 +28,7 @@ pub(crate) fn epub(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
         }
         let Some(page) = package.bytes(&path, "a chapter", LONGEST_CHAPTER)? else { continue };
         let mut writer = found.writer();
-        html::document(&page, &mut writer, found);
+        html::document(&page, &mut writer, found)?;
         found.push(None, writer.take());
         found.cut |= writer.is_full();
     }

@@ -229,7 +229,9 @@ fn two_kinds_in_one_are_what_they_begin_with() {
     assert_eq!(read(&[&pdf[..], &zip].concat()).kind, Kind::Pdf);
     assert_eq!(read(&[&b"GIF89a"[..], &zip].concat()).kind, Kind::Image);
     assert_eq!(read(&[&zip[..], pdf].concat()).kind, Kind::Docx);
-    assert_eq!(read(&[&b"<html><p>page</p>".repeat(500)[..], &zip].concat()).kind, Kind::Html);
+    let page = [&b"<html><p>page</p>".repeat(500)[..], &zip].concat();
+    assert_eq!(Kind::of(&page, "a"), Kind::Html);
+    assert_eq!(refused(&page), Refused::Letters);
 }
 
 #[test]

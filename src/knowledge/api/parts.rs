@@ -45,10 +45,13 @@ pub(super) struct FileView {
     /// In bytes.
     size: u64,
     media: String,
+    /// The encoding that a text was read by, such as `windows-1251`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<String>,
     sha256: String,
-    /// `waiting`, `done`, `no_text` or `failed`.
+    /// `waiting`, `done`, `partly`, `no_text` or `failed`.
     reading: &'static str,
-    /// Why it could not be read.
+    /// Why it could not be read, or not to its end.
     #[serde(skip_serializing_if = "String::is_empty")]
     problem: String,
     pages: Option<u32>,
@@ -61,16 +64,18 @@ impl FileView {
         let (reads, problem) = match reading.map(|one| &one.state) {
             Some(ReadingState::Done) => ("done", String::new()),
             Some(ReadingState::NoText) => ("no_text", String::new()),
+            Some(ReadingState::Partly(why)) => ("partly", why.clone()),
             Some(ReadingState::Failed(why)) => ("failed", why.clone()),
             Some(ReadingState::Waiting) | None => ("waiting", String::new()),
         };
         Self {
             name: file.name,
             size: file.size,
-            media: match reading.map(|one| one.media.as_str()) {
+            media: match reading.map(|one| one.media().0) {
                 None | Some("") => file.media,
                 Some(read) => read.to_owned(),
             },
+            encoding: reading.and_then(|one| one.media().1).map(str::to_owned),
             sha256: file.blob.to_string(),
             reading: reads,
             problem,

@@ -25,6 +25,8 @@ pub enum ReadingState {
     NoText,
     /// It could not be read: why, in a sentence.
     Failed(String),
+    /// A part of it was read: why not all of it, in a sentence.
+    Partly(String),
 }
 
 /// What was read in a file.
@@ -45,7 +47,8 @@ pub struct Reading {
     /// When that last changed.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// What all of its bytes say it is; empty where they say nothing.
+    /// What all of its bytes say it is, and the encoding of a text: `text/plain; charset=koi8-u`. Empty where they say
+    /// nothing.
     pub media: String,
 }
 
@@ -76,6 +79,15 @@ impl From<ReadingV1> for Reading {
 }
 
 impl Reading {
+    /// The media type, and the label of the encoding of a text.
+    #[must_use]
+    pub fn media(&self) -> (&str, Option<&str>) {
+        match self.media.split_once("; charset=") {
+            Some((media, encoding)) => (media, Some(encoding)),
+            None => (&self.media, None),
+        }
+    }
+
     /// One that is still to begin.
     #[must_use]
     pub fn new(item: KnowledgeId, at: Timestamp) -> Self {

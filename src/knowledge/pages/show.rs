@@ -61,6 +61,8 @@ pub(super) struct FileView {
     href: String,
     is_image: bool,
     pages: Option<u32>,
+    /// The encoding of a text that is not in UTF-8.
+    encoding: Option<String>,
     leaves: Vec<Leaf>,
     is_cut: bool,
     failed: bool,
@@ -445,6 +447,10 @@ fn file(
         href: format!("{base}/file"),
         is_image: file.media.starts_with("image/"),
         pages: reading.and_then(|reading| reading.pages),
+        encoding: reading
+            .and_then(|reading| reading.media().1)
+            .filter(|label| *label != "utf-8")
+            .map(|label| extract::encoding_name(label).to_owned()),
         leaves: shown
             .split(PAGE_END)
             .enumerate()

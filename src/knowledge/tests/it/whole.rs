@@ -279,6 +279,12 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert_eq!((&page["kind"], &page["title"]), (&json!("page"), &json!("how we work")));
     let picture = read(&api, ("dot.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")).await;
     assert_eq!(picture["file"]["reading"], "no_text", "{picture}");
+    let koi8 = include_bytes!("../../../extract/tests/files/koi8.txt");
+    let koi8 = read(&api, ("warehouse.log", koi8)).await;
+    let (media, encoding) = (&koi8["file"]["media"], &koi8["file"]["encoding"]);
+    assert_eq!((media, encoding), (&json!("text/plain"), &json!("koi8-u")), "{koi8}");
+    let shown = hq.owner().get(&format!("{HERE}/knowledge/{}", id(&koi8))).await;
+    assert!(shown.text.contains("Склад находится") && shown.text.contains("Cyrillic (KOI8-U)"));
     let broken = read(&api, ("broken.pdf", b"%PDF-1.7\nnothing else")).await;
     assert_eq!(broken["file"]["reading"], "failed", "{broken}");
     assert!(broken["file"]["problem"].as_str().is_some_and(|why| why.ends_with('.')), "{broken}");

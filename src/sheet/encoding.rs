@@ -1,0 +1,375 @@
+//! Bytes to text: detects the encoding of a file, or takes the one that somebody chose. Imports and files of knowledge
+//! read by it.
+//!
+//! A byte order mark decides, then UTF-16 and UTF-8 by their form, then what the file names itself, then statistics of
+//! languages (chardetng). Text that does not fit is refused: nothing comes out as wrong letters without a word.
+
+use chardetng::EncodingDetector;
+use encoding_rs::{Encoding, GB18030, GBK, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
+
+/// Bytes from the first foreign letter on that tell the encoding.
+const SAMPLE: usize = 256 << 10;
+/// Bytes of the beginning that tell UTF-16 and whether it is text at all.
+const HEAD: usize = 4 << 10;
+
+/// Encodings that people choose from: the label, and what it is called.
+pub const ENCODINGS: &[(&str, &str)] = &[
+    ("utf-8", "Unicode (UTF-8)"),
+    ("utf-16le", "Unicode (UTF-16 LE)"),
+    ("utf-16be", "Unicode (UTF-16 BE)"),
+    ("windows-1252", "Western European (Windows-1252)"),
+    ("iso-8859-15", "Western European (ISO 8859-15)"),
+    ("macintosh", "Western European (Mac Roman)"),
+    ("windows-1250", "Central European (Windows-1250)"),
+    ("iso-8859-2", "Central European (ISO 8859-2)"),
+    ("windows-1251", "Cyrillic (Windows-1251)"),
+    ("koi8-r", "Cyrillic (KOI8-R)"),
+    ("koi8-u", "Cyrillic (KOI8-U)"),
+    ("ibm866", "Cyrillic (DOS 866)"),
+    ("iso-8859-5", "Cyrillic (ISO 8859-5)"),
+    ("windows-1253", "Greek (Windows-1253)"),
+    ("iso-8859-7", "Greek (ISO 8859-7)"),
+    ("windows-1254", "Turkish (Windows-1254)"),
+    ("windows-1255", "Hebrew (Windows-1255)"),
+    ("windows-1256", "Arabic (Windows-1256)"),
+    ("windows-1257", "Baltic (Windows-1257)"),
+    ("windows-1258", "Vietnamese (Windows-1258)"),
+    ("windows-874", "Thai (Windows-874)"),
+    ("shift_jis", "Japanese (Shift_JIS)"),
+    ("euc-jp", "Japanese (EUC-JP)"),
+    ("iso-2022-jp", "Japanese (ISO-2022-JP)"),
+    ("gb18030", "Simplified Chinese (GB18030)"),
+    ("big5", "Traditional Chinese (Big5)"),
+    ("euc-kr", "Korean (EUC-KR)"),
+];
+
+/// What is known of the encoding of some bytes before they are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hint<'h> {
+    /// The label that somebody chose: nothing else is tried.
+    pub chosen: Option<&'h str>,
+    /// The label that the file gives itself; it may be wrong.
+    pub named: Option<&'h str>,
+    /// Whether the bytes are the beginning of more, so that the last letter may be torn.
+    pub is_cut: bool,
+}
+
+/// A text and the encoding that it was read by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The text, without the mark of its encoding.
+    pub text: String,
+    /// The label of the encoding.
+    pub encoding: &'static str,
+    /// Whether a few letters are broken and stand there as U+FFFD.
+    pub is_torn: bool,
+}
+
+/// Why bytes have no text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodingError {
+    /// Nothing fits.
+    #[error(
+        "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
+    )]
+    Unknown,
+    /// The chosen encoding does not fit.
+    #[error("this text is not {}: too many letters are broken; choose another encoding", name(.0))]
+    Unfit(&'static str),
+    /// There is no such encoding.
+    #[error("\"{0}\" is no encoding; use utf-8, windows-1252 or another label of the web")]
+    NoSuch(String),
+}
+
+/// The text of bytes.
+///
+/// # Errors
+/// When no encoding fits, or the chosen one does not.
+pub fn decode(bytes: &[u8], hint: Hint<'_>) -> Result<Decoded, EncodingError> {
+    if let Some(said) = hint.chosen {
+        let encoding = of(said).ok_or_else(|| EncodingError::NoSuch(said.to_owned()))?;
+        return read(bytes, encoding, hint.is_cut).ok_or(EncodingError::Unfit(label(encoding)));
+    }
+    // UTF-32, which no program writes by itself, looks like UTF-16 with a zero behind each letter.
+    if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
+        return Err(EncodingError::Unknown);
+    }
+    if let Some(encoding) = unicode(bytes) {
+        return read(bytes, encoding, hint.is_cut).ok_or(EncodingError::Unknown);
+    }
+    let named = hint.named.and_then(of);
+    let is_escaped = bytes.is_ascii() && memchr::memchr(0x1b, bytes).is_some();
+    // A page that could be read as far as its name of UTF-16 is not in UTF-16.
+    let tried = [
+        (!is_escaped).then_some(UTF_8),
+        named.filter(|named| is_escaped || named.is_ascii_compatible()),
+    ];
+    for encoding in tried.into_iter().flatten() {
+        if let Some(text) = read(bytes, encoding, hint.is_cut) {
+            return Ok(text);
+        }
+    }
+    read(bytes, detected(bytes), hint.is_cut).ok_or(EncodingError::Unknown)
+}
+
+/// The encoding that a label means, also one of the many others that the web knows for it.
+fn of(said: &str) -> Option<&'static Encoding> {
+    let encoding = Encoding::for_label(said.trim().as_bytes())?;
+    let is_text = encoding != REPLACEMENT && encoding != X_USER_DEFINED;
+    // What is called GBK may hold all of GB18030.
+    is_text.then_some(if encoding == GBK { GB18030 } else { encoding })
+}
+
+/// The label of the encoding that is meant; none when there is no such encoding.
+#[must_use]
+pub fn known(said: &str) -> Option<&'static str> {
+    of(said).map(label)
+}
+
+/// What people call the encoding with this label.
+#[must_use]
+pub fn name(label: &str) -> &str {
+    ENCODINGS.iter().find(|(one, _)| *one == label).map_or(label, |(_, name)| name)
+}
+
+fn label(encoding: &'static Encoding) -> &'static str {
+    let name = encoding.name();
+    let listed = ENCODINGS.iter().find(|(label, _)| label.eq_ignore_ascii_case(name));
+    listed.map_or(name, |(label, _)| label)
+}
+
+/// The text in this encoding, unless more of its letters are broken than a damaged file may have.
+fn read(bytes: &[u8], encoding: &'static Encoding, is_cut: bool) -> Option<Decoded> {
+    let (text, has_errors) = encoding.decode_with_bom_removal(bytes);
+    let mut text = text.into_owned();
+    if is_cut && has_errors && text.ends_with(char::REPLACEMENT_CHARACTER) {
+        text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
+    }
+    let is_unicode = [UTF_8, UTF_16LE, UTF_16BE].contains(&encoding);
+    let (mut bad, mut good) = (0_usize, 0_usize);
+    for sign in text.chars().filter(|sign| !sign.is_ascii()) {
+        let is_bad = match sign {
+            char::REPLACEMENT_CHARACTER => has_errors,
+            // What Windows leaves free comes out as a control, and 0x85 is one that old texts do have.
+            '\u{80}'..='\u{9f}' => !is_unicode && sign != '\u{85}',
+            _ => false,
+        };
+        *(if is_bad { &mut bad } else { &mut good }) += 1;
+    }
+    // An encoding without redundancy fits nearly everything, so that little may be wrong.
+    let most = if is_unicode { 4 } else { 50 };
+    (bad == 0 || bad * most < good + bad).then(|| Decoded {
+        text,
+        encoding: label(encoding),
+        is_torn: 0 < bad,
+    })
+}
+
+/// The Unicode encoding that the first bytes tell, by a mark or by the zeros of UTF-16.
+fn unicode(bytes: &[u8]) -> Option<&'static Encoding> {
+    match Encoding::for_bom(bytes) {
+        Some((encoding, _)) => Some(encoding),
+        None => utf16(&bytes[..bytes.len().min(HEAD) & !1]),
+    }
+}
+
+/// UTF-16 without a mark. Its blanks, digits and Latin letters have a zero each, always on the same side, and what stands
+/// between them are letters of the world's scripts.
+fn utf16(head: &[u8]) -> Option<&'static Encoding> {
+    let zeros = head.iter().filter(|byte| **byte == 0).count();
+    if zeros == 0 || head.is_empty() || is_padded(head) {
+        return None;
+    }
+    let score = |pair: fn([u8; 2]) -> u16| {
+        let units = head.chunks_exact(2).map(|two| pair([two[0], two[1]]));
+        let (mut plain, mut letters, mut all) = (0_usize, 0_usize, 0_usize);
+        for unit in units {
+            all += 1;
+            plain += usize::from(matches!(unit, 0x20..=0x7e | 9 | 10 | 13));
+            letters += usize::from(is_usual(unit));
+        }
+        let fits = 0 < plain && all * 95 <= (plain + letters) * 100;
+        fits.then_some(plain)
+    };
+    match (score(u16::from_le_bytes), score(u16::from_be_bytes)) {
+        (Some(little), Some(big)) if little < big => Some(UTF_16BE),
+        (Some(_), _) => Some(UTF_16LE),
+        (None, Some(_)) => Some(UTF_16BE),
+        (None, None) => None,
+    }
+}
+
+/// Whether a unit of UTF-16 is a letter or a sign beyond ASCII that texts have.
+fn is_usual(unit: u16) -> bool {
+    matches!(
+        unit,
+        0xa0..=0x52f
+            | 0x590..=0x6ff
+            | 0x900..=0xe7f
+            | 0x10a0..=0x10ff
+            | 0x1e00..=0x1fff
+            | 0x2010..=0x2040
+            | 0x20a0..=0x20bf
+            | 0x2100..=0x2122
+            | 0x3000..=0x30ff
+            | 0x4e00..=0x9fff
+            | 0xac00..=0xd7a3
+            | 0xd800..=0xdfff
+            | 0xfeff
+            | 0xff01..=0xff9f
+    )
+}
+
+/// Whether it is a text in UTF-8 with some zeros in it, such as a log that a crash left a gap in.
+fn is_padded(head: &[u8]) -> bool {
+    let rest: Vec<u8> = head.iter().copied().filter(|byte| *byte != 0).collect();
+    let is_text = match std::str::from_utf8(&rest) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && 3 < rest.len(),
+    };
+    // In UTF-16 every other byte of Latin is zero, and the other one of a Cyrillic letter is a control.
+    is_text && (head.len() - rest.len()) * 3 <= head.len() && !rest.iter().any(is_control)
+}
+
+/// Whether a byte controls something that no text needs.
+fn is_control(byte: &u8) -> bool {
+    *byte < b' ' && !b"\t\n\r\x0c\x1a\x1b".contains(byte)
+}
+
+/// Whether the bytes are letters of any kind: few of them control anything.
+#[must_use]
+pub fn is_text(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(HEAD)];
+    if unicode(head).is_some() {
+        return true;
+    }
+    let end = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let odd = head.iter().filter(|byte| is_control(byte)).count();
+    odd * 20 <= head.len() || is_padded(&head[..end])
+}
+
+/// The encoding that the letters of other encodings than Unicode tell.
+fn detected(bytes: &[u8]) -> &'static Encoding {
+    let first = bytes.iter().position(|byte| !byte.is_ascii() || *byte == 0x1b).unwrap_or(0);
+    // What stands before a letter tells, too.
+    let sample = &bytes[first.saturating_sub(2)..];
+    let end = sample.len().min(SAMPLE);
+    let mut detector = EncodingDetector::new();
+    detector.feed(&sample[..end], end == sample.len());
+    let encoding = detector.guess(None, false);
+    if encoding == GBK { GB18030 } else { encoding }
+}
+
+#[cfg(test)]
+mod tests {
+    use encoding_rs::Encoding;
+
+    use super::{ENCODINGS, EncodingError, Hint, decode, is_text, known, name};
+
+    fn found(bytes: &[u8]) -> (&'static str, String) {
+        let decoded = decode(bytes, Hint::default()).expect("a text");
+        (decoded.encoding, decoded.text)
+    }
+
+    fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn texts_of_many_languages_are_read_in_the_encoding_that_they_were_written_in() {
+        let texts = [
+            ("windows-1251", "Имя;Город\nИрина Козлова;Москва\nПётр Ильин;Перезвонить в пятницу\n"),
+            ("koi8-u", "Склад находится на востоке города. Инвентаризация по средам.\n"),
+            ("shift_jis", "氏名,会社\n山田太郎,株式会社表示ソフト\n"),
+            ("euc-jp", "氏名,会社\n山田太郎さんは東京の会社で働いています。\n"),
+            ("gb18030", "季度报告：仓库在上海东边。龘靐齉 价格为 300 元。\n"),
+            ("big5", "季度報告：倉庫在臺北的東邊，價格為三百元。\n"),
+            ("euc-kr", "창고는 서울 동쪽에 있다.\n"),
+            ("windows-1253", "Όνομα;Πόλη\nΓιώργος Παπαδόπουλος;Θεσσαλονίκη\n"),
+            ("windows-1250", "Jméno;Město\nJiří Dvořák;Plzeň\nŽofie Říhová;Třebíč\n"),
+            ("windows-1252", "Name;Ort\nZoë Müller;Köln\nJosé Nuñez;Málaga\n"),
+            ("windows-1255", "שם;עיר\nמשה כהן;ירושלים\n"),
+            ("windows-1256", "الاسم;المدينة\nمحمد علي;القاهرة\n"),
+        ];
+        for (label, text) in texts {
+            let encoding = Encoding::for_label(label.as_bytes()).expect("a label");
+            let (bytes, _, torn) = encoding.encode(text);
+            assert!(!torn, "{label} has all letters");
+            assert_eq!(found(&bytes), (label, text.to_owned()));
+            let chosen = Hint { chosen: Some(label), ..Hint::default() };
+            assert_eq!(decode(&bytes, chosen).expect("a text").text, text);
+        }
+    }
+
+    #[test]
+    fn utf_16_is_known_with_and_without_a_mark_in_any_script() {
+        let texts = [
+            "Name,Ort\nZoë,Köln\n",
+            "Имя;Город\nИрина;Москва\n",
+            "氏名,会社\n山田太郎,東京　支店\n",
+            "창고는 서울 동쪽에 있다.\n",
+            "שם;עיר\nמשה;ירושלים\n",
+        ];
+        for text in texts {
+            for mark in ["", "\u{feff}"] {
+                let whole = format!("{mark}{text}");
+                let little = utf16(&whole, u16::to_le_bytes);
+                assert_eq!(found(&little), ("utf-16le", text.to_owned()));
+                assert!(is_text(&little));
+                let big = utf16(&whole, u16::to_be_bytes);
+                assert_eq!(found(&big), ("utf-16be", text.to_owned()));
+                assert_eq!(found(whole.as_bytes()), ("utf-8", text.to_owned()));
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_in_a_text_do_not_end_it_and_make_nothing_else_of_it() {
+        for text in ["log line one\0\0\0 LOGWORD line two\n", "abcd\0ef", "Köln\0\0Ulm\n"] {
+            assert_eq!(found(text.as_bytes()), ("utf-8", text.to_owned()));
+            assert!(is_text(text.as_bytes()), "{text:?}");
+        }
+        let padded = [&b"short log\n"[..], &[0; 2_000]].concat();
+        assert!(is_text(&padded));
+        assert!(!is_text(b"ab\xff\0ef"));
+        assert!(!is_text(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0\x01\0\0\0"));
+    }
+
+    #[test]
+    fn a_page_that_names_another_encoding_than_it_has_is_read_in_its_own() {
+        let named = |bytes: &[u8], label| {
+            let decoded = decode(bytes, Hint { named: Some(label), ..Hint::default() });
+            let decoded = decoded.expect("a text");
+            (decoded.encoding, decoded.text)
+        };
+        assert_eq!(named("Größe".as_bytes(), "iso-8859-1"), ("utf-8", "Größe".to_owned()));
+        assert_eq!(named(b"Gr\xf6\xdfe", "utf-8").1, "Größe");
+        assert_eq!(named(b"\xe9", "iso-8859-2"), ("iso-8859-2", "é".to_owned()));
+    }
+
+    #[test]
+    fn what_fits_no_encoding_is_refused_and_a_few_broken_letters_are_told() {
+        assert_eq!(decode(b"\xff\xfe\0\0a\0\0\0", Hint::default()), Err(EncodingError::Unknown));
+        let chosen =
+            |said| decode(b"\xc8\xf0\xe8\xed\xe0", Hint { chosen: Some(said), ..Hint::default() });
+        assert_eq!(chosen("utf-8"), Err(EncodingError::Unfit("utf-8")));
+        assert_eq!(chosen("klingon"), Err(EncodingError::NoSuch("klingon".to_owned())));
+        assert_eq!(chosen("cp1251").expect("a text").text, "Ирина");
+        let torn =
+            decode(&["Zoë José Köln Åsa René".as_bytes(), b" \xff"].concat(), Hint::default());
+        assert!(torn.expect("a text").is_torn);
+        assert!(!decode("\u{fffd}".as_bytes(), Hint::default()).expect("a text").is_torn);
+        let cut = decode(b"K\xc3\xb6ln \xc3", Hint { is_cut: true, ..Hint::default() });
+        assert_eq!(cut.map(|one| (one.text, one.is_torn)), Ok(("Köln ".to_owned(), false)));
+    }
+
+    #[test]
+    fn every_label_of_the_list_is_known_and_named() {
+        for (label, title) in ENCODINGS {
+            assert_eq!(known(label), Some(*label));
+            assert_eq!(name(label), *title);
+        }
+        assert_eq!((known("latin1"), known("gbk")), (Some("windows-1252"), Some("gb18030")));
+        assert_eq!((known("replacement"), known("")), (None, None));
+    }
+}
