@@ -154,8 +154,8 @@ impl Writer {
                         text.push(' ');
                     }
                 }
-                // A hint where a word may be parted is not part of it.
-                '\u{ad}' => (),
+                // A hint where a word may be parted, or may not, is not part of it.
+                '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' => (),
                 sign if sign.is_control() => (),
                 sign => text.push(sign),
             }

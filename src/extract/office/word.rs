@@ -1,9 +1,10 @@
-//! Documents of Word: paragraphs by their styles, lists, tables, notes, text boxes once; deleted text is left out.
+//! Documents of Word: paragraphs by their styles, lists, tables, notes, text boxes once, headers and footers at
+//! the end; deleted and hidden text is left out.
 
 use std::collections::HashMap;
 
 use quick_xml::events::{BytesStart, Event};
-use sheet::package::{Package, attribute, of_kind};
+use sheet::package::{Package, Relation, attribute, of_kind};
 
 use super::super::markdown::{Block, Writer};
 use super::super::{Found, Refused};
@@ -14,6 +15,8 @@ use super::{LONGEST_NAME, keep};
 const STYLES_ABOVE: usize = 20;
 /// How deep a list can be in any program.
 const LEVELS: usize = 9;
+/// The most headers and footers: a section has six at most, and most documents one section.
+const MARGINS: usize = 60;
 
 /// Reads a document.
 pub(crate) fn docx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
@@ -39,9 +42,28 @@ pub(crate) fn docx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
             walk(&mut part, &mut writer, &mut word)?;
         }
     }
+    for path in margins(&relations) {
+        if let Some(mut part) = package.part(path, "its headers and footers")? {
+            walk(&mut part, &mut writer, &mut word)?;
+        }
+    }
     found.push(None, writer.take());
     found.cut |= writer.is_full();
     Ok(())
+}
+
+/// The headers and footers of all sections, each once.
+fn margins(relations: &HashMap<String, Relation>) -> Vec<&str> {
+    let is_one = |relation: &&Relation| {
+        relation.kind.ends_with("/header") || relation.kind.ends_with("/footer")
+    };
+    let mut paths: Vec<&str> =
+        relations.values().filter(is_one).map(|relation| relation.path.as_str()).collect();
+    // Headers come first, by their name.
+    paths.sort_by_key(|path| (path.contains("footer"), *path));
+    paths.dedup();
+    paths.truncate(MARGINS);
+    paths
 }
 
 /// What a paragraph is by its style.
@@ -66,6 +88,8 @@ struct Word {
     /// Notes by their kind and number, in the order in which they are referred to.
     notes: HashMap<(bool, String), usize>,
     branches: Branches,
+    /// Whether the stretch of text is hidden.
+    is_hidden: bool,
     /// The level that the paragraph has told, before its list.
     level: Option<usize>,
     /// Of which list the paragraph is a point, and at which level; its own word counts more than its style's.
@@ -222,9 +246,12 @@ impl Dialect for Word {
             // What the format was before somebody changed it.
             name if name.ends_with("PrChange") => return Act::Skip,
             "p" => {
-                (self.level, self.point) = (None, None);
+                (self.level, self.point, self.is_hidden) = (None, None, false);
                 return Act::Block(Block::Paragraph);
             }
+            "r" => self.is_hidden = false,
+            "vanish" => self.is_hidden = !matches!(value(element).as_str(), "0" | "false" | "off"),
+            "t" | "tab" | "br" | "cr" | "noBreakHyphen" if self.is_hidden => return Act::Skip,
             "t" => return Act::Text,
             "tbl" => return Act::Table,
             "tr" => return Act::Row,
