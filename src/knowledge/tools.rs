@@ -16,7 +16,7 @@ use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, Too
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
 use crate::find::{self, Seer, Wish};
-use crate::model::{Body, Item, ItemKind, KnowledgeId, Reading};
+use crate::model::{Body, Item, ItemKind, KnowledgeId, Reading, ReadingState};
 use crate::passages::PAGE_END;
 use crate::queries::{self, Tree};
 use crate::{cited, origin, rules};
@@ -125,6 +125,11 @@ fn hits_json(ws: &Ws, hits: &[find::Hit]) -> Result<Vec<Value>, KnowledgeError> 
             let mut notes = Vec::new();
             if snap.get::<Reading>(hit.item.id)?.is_some_and(|reading| reading.cut) {
                 notes.push("Only the beginning of it was read.".to_owned());
+            }
+            if let Some(ReadingState::Partly(why)) =
+                snap.get::<Reading>(hit.item.id)?.map(|reading| reading.state)
+            {
+                notes.push(why);
             }
             if hit.item.kind == ItemKind::Source {
                 let told = origin::of(snap, hit.item.id)?.map(|origin| origin.told);
@@ -271,6 +276,9 @@ impl Piece<'_> {
         }
         if self.reading.as_ref().is_some_and(|reading| reading.cut) {
             head.push_str(" Only the beginning of the file was read: there is more in it.");
+        }
+        if let Some(ReadingState::Partly(why)) = self.reading.as_ref().map(|one| &one.state) {
+            head.push_str(&format!(" {why}"));
         }
         if let Some((n, _)) = begins.first() {
             let cite = cited::cite(self.item.id, self.cut, *n);

@@ -130,8 +130,10 @@ impl Font {
     /// Reads a font.
     pub fn read(file: &File<'_>, dict: &Dict) -> Self {
         let mut font = Self { usual: USUAL, ..Self::default() };
-        font.two_bytes = file.get(dict, "Subtype").name() == "Type0";
-        if font.two_bytes {
+        // The table of meanings does not decide this: Adobe programs write a two-byte codespace for one-byte fonts.
+        let is_wide = file.get(dict, "Subtype").name() == "Type0";
+        font.two_bytes = is_wide && !has_short_codes(file, dict);
+        if is_wide {
             font.wide(file, dict);
         } else {
             font.simple(file, dict);
@@ -222,10 +224,6 @@ impl Font {
                 continue;
             };
             match word.as_str() {
-                "endcodespacerange" => {
-                    let widest = values.iter().map(|value| text(value).len()).max();
-                    self.two_bytes = widest.is_some_and(|bytes| 1 < bytes);
-                }
                 "endbfchar" => {
                     for pair in values.chunks_exact(2) {
                         self.mean(code_of(&pair[0]), utf16(text(&pair[1])));
@@ -283,6 +281,23 @@ impl Font {
             (self.means.get(&code).map_or("", String::as_str), width)
         })
     }
+}
+
+/// Whether a composite font brings an encoding of its own whose codes all have one byte.
+fn has_short_codes(file: &File<'_>, dict: &Dict) -> bool {
+    let Value::Stream(head, place) = file.get(dict, "Encoding") else { return false };
+    let table = file.bytes(head, place);
+    let mut reader = Reader::new(&table, 0);
+    let mut longest = 0;
+    while let Some(value) = reader.value() {
+        match &value {
+            Value::Text(code) => longest = longest.max(code.len()),
+            Value::Word(word) if word == "endcodespacerange" => return longest == 1,
+            Value::Word(word) if word == "begincodespacerange" => longest = 0,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn number(bytes: &[u8]) -> u32 {
@@ -345,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_table_says_what_codes_mean() {
-        let mut font = Font { usual: USUAL, ..Font::default() };
+        let mut font = Font { usual: USUAL, two_bytes: true, ..Font::default() };
         font.map(
             b"1 begincodespacerange <0000> <ffff> endcodespacerange\n\
               2 beginbfchar <0001> <00480069> <0002> <D83DDC4B> endbfchar\n\

@@ -3,8 +3,11 @@
 //! Nothing that a file claims is believed: what is unpacked, read and kept has limits, and whatever is broken is
 //! passed over.
 
+mod annotations;
+mod damage;
 mod filter;
 mod font;
+mod hyphens;
 mod object;
 mod page;
 mod value;
@@ -21,6 +24,8 @@ use value::{Dict, Value, is};
 
 /// The most pages that are read.
 const PAGES: usize = 5_000;
+/// The most pages that a cut-off file is believed to have had.
+const CLAIMED: usize = 100_000;
 /// How deep the tree of pages may be.
 const DEPTH: usize = 40;
 /// How points of a list are marked; the last two as fonts of signs have them.
@@ -45,19 +50,33 @@ pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
             found.name(&title);
         }
     }
-    let pages = pages(&file, newest("Root"));
+    let (pages, root) = pages(&file, newest("Root"));
     if pages.is_empty() {
         return Err(Refused::Damaged);
     }
-    found.pages = u32::try_from(pages.len()).ok();
+    let all = match root {
+        Root::Found { pages } => pages,
+        Root::Lost => pages.len(),
+    };
+    found.pages = u32::try_from(all).ok();
+    found.missing = damage::missing(&file, &pages, root);
+    let mut without_fonts = Vec::new();
     let mut reader = Pages::new(&file, found.limits.chars.saturating_mul(LETTER));
     for (number, page) in (1..).zip(&pages) {
         if found.is_full() || reader.is_full() {
             break;
         }
         let text = reader.page(page.dict, page.resources);
-        let lines: Vec<String> = text.lines().map(line).collect();
+        if reader.lacks_fonts() {
+            without_fonts.push(number as usize);
+        }
+        let lines: Vec<String> = hyphens::rejoined(&text).lines().map(line).collect();
         found.push(Some(number), lines.join("\n").trim().to_owned());
+    }
+    if !without_fonts.is_empty() && found.missing.is_none() {
+        let word = if without_fonts.len() == 1 { "page" } else { "pages" };
+        let pages = damage::ranges(&without_fonts);
+        found.missing = Some(format!("partly read: the fonts on {word} {pages} are too large"));
     }
     if found.parts.is_empty() && file.is_spent() {
         return Err(Refused::Expands);
@@ -97,8 +116,17 @@ struct Page<'f> {
     resources: &'f Dict,
 }
 
+/// Whether the tree of pages was found.
+#[derive(Clone, Copy)]
+enum Root {
+    /// It was, and tells how many pages there are.
+    Found { pages: usize },
+    /// It was not: the pages are those that stand in the file.
+    Lost,
+}
+
 /// The pages in order: by their tree, else as they stand in the file.
-fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> Vec<Page<'f>> {
+fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> (Vec<Page<'f>>, Root) {
     let root = root.or_else(|| {
         file.all().filter_map(|(_, value)| value.dict()).find(|dict| is(dict, "Catalog"))
     });
@@ -107,8 +135,14 @@ fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> Vec<Page<'f>> {
     if let Some(top) = root.and_then(|root| root.get("Pages")) {
         tree.gather(top, nothing, 0);
     }
-    if !tree.pages.is_empty() {
-        return tree.pages;
+    if tree.pages.iter().any(|page| !page.dict.is_empty()) {
+        let told = root.and_then(|root| file.get(root, "Pages").dict());
+        let told = told.and_then(|top| file.get(top, "Count").number()).unwrap_or(0.0) as usize;
+        let pages = match file.is_cut_off() {
+            true => told.clamp(tree.pages.len(), CLAIMED.max(tree.pages.len())),
+            false => tree.pages.len(),
+        };
+        return (tree.pages, Root::Found { pages });
     }
     let mut loose: Vec<(u32, &Dict)> = file
         .all()
@@ -118,7 +152,7 @@ fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> Vec<Page<'f>> {
     loose.sort_by_key(|(number, _)| *number);
     let own = |dict| file.get(dict, "Resources").dict().unwrap_or(nothing);
     let pages = loose.into_iter().map(|(_, dict)| Page { dict, resources: own(dict) });
-    pages.take(PAGES).collect()
+    (pages.take(PAGES).collect(), Root::Lost)
 }
 
 struct Tree<'f, 'd> {
@@ -135,7 +169,13 @@ impl<'f> Tree<'f, '_> {
         {
             return;
         }
-        let Some(dict) = self.file.real(node).dict() else { return };
+        let Some(dict) = self.file.real(node).dict() else {
+            // What was cut off keeps its number.
+            if matches!(node, Value::Ref(_)) && self.file.is_cut_off() && self.pages.len() < PAGES {
+                self.pages.push(Page { dict: self.file.nothing(), resources: above });
+            }
+            return;
+        };
         let resources = self.file.get(dict, "Resources").dict().unwrap_or(above);
         if PAGES <= self.pages.len() || DEPTH < depth {
             return;

@@ -32,6 +32,7 @@ pub(super) struct File<'a> {
     left: Cell<usize>,
     /// Whether something was not unpacked to its end.
     cut: Cell<bool>,
+    cut_off: bool,
 }
 
 impl<'a> File<'a> {
@@ -39,12 +40,14 @@ impl<'a> File<'a> {
     pub fn read(data: &'a [u8]) -> Self {
         let (objects, nothing) = (HashMap::new(), Dict::new());
         let (left, cut) = (Cell::new(UNPACKED), Cell::new(false));
-        let mut file = Self { data, objects, nothing, left, cut };
+        let mut file = Self { data, objects, nothing, left, cut, cut_off: false };
+        let mut last = 0;
         let mut values = VALUES;
         let mut at = 0;
         while let Some(found) = find(data, b"obj", at) {
             at = found + 3;
             let Some(number) = number_before(data, found) else { continue };
+            last = found;
             if OBJECTS <= file.objects.len() {
                 break;
             }
@@ -64,6 +67,8 @@ impl<'a> File<'a> {
             };
             file.objects.insert(number, (found, value));
         }
+        // Each save marks an end, so the last mark counts.
+        file.cut_off = memmem::rfind(data, b"%%EOF").is_none_or(|end| end < last);
         file.unpack_objects(values);
         file
     }
@@ -96,6 +101,16 @@ impl<'a> File<'a> {
     /// What a dictionary has under a name.
     pub fn get<'v>(&'v self, dict: &'v Dict, name: &str) -> &'v Value {
         dict.get(name).map_or(&NULL, |value| self.real(value))
+    }
+
+    /// Whether the file ends before its end is marked.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// Whether a stream goes to the very end of the file, so that its own end is missing.
+    pub fn ends_at(&self, place: &Range<usize>) -> bool {
+        self.data.len() <= place.end
     }
 
     /// Whether more was packed than may be unpacked.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::font::Font;
 use super::object::File;
 use super::value::{Dict, Reader, Value};
+use super::{annotations, letters};
 
 /// How deep drawings may hold each other.
 const DEPTH: usize = 6;
@@ -13,8 +14,13 @@ const DEPTH: usize = 6;
 const STEPS: usize = 20_000_000;
 /// What a drawing costs of them.
 const DRAWING: usize = 500;
-/// The most codes of all fonts: a few bytes may claim that all codes mean something.
+/// The most codes of the fonts of one page, and of those that are kept: a few bytes may claim that all codes mean
+/// something.
 const CODES: usize = 1_000_000;
+/// So many codes of a font cost as much as one word of a program.
+const CODES_PER_STEP: usize = 20;
+/// The most marks around each other.
+const MARKS: usize = 1_000;
 /// The most remembered states of one page.
 const STATES: usize = 256;
 
@@ -42,13 +48,26 @@ pub(super) struct Pages<'f, 'd> {
     file: &'f File<'d>,
     fonts: HashMap<u32, Rc<Font>>,
     left: usize,
+    /// How many codes the fonts of this page may still have.
     codes: usize,
+    /// How many codes the remembered fonts have.
+    kept: usize,
+    /// Whether a font of this page was left out.
+    lacks_fonts: bool,
+    marks: Vec<Mark>,
     /// What was read of the page.
     out: String,
     /// How many bytes of text may still be read.
     most: usize,
     /// Where the last shown text ended, and how high it was.
     end: Option<(f64, f64, f64)>,
+}
+
+/// A stretch of a page's program.
+enum Mark {
+    Plain,
+    /// What it says in place of what it shows; taken with the first letter that it shows.
+    Says(Option<String>),
 }
 
 /// How text is shown now.
@@ -69,6 +88,9 @@ impl<'f, 'd> Pages<'f, 'd> {
             fonts: HashMap::new(),
             left: STEPS,
             codes: CODES,
+            kept: 0,
+            lacks_fonts: false,
+            marks: Vec::new(),
             out: String::new(),
             most,
             end: None,
@@ -80,7 +102,12 @@ impl<'f, 'd> Pages<'f, 'd> {
         self.left == 0 || self.most <= self.out.len()
     }
 
-    /// What one page says.
+    /// Whether a font of the last page was too large to be read, and text with it.
+    pub fn lacks_fonts(&self) -> bool {
+        self.lacks_fonts
+    }
+
+    /// What one page says, and then what was typed and noted on it.
     pub fn page(&mut self, page: &Dict, resources: &Dict) -> String {
         let mut program = Vec::new();
         let contents = self.file.get(page, "Contents");
@@ -94,9 +121,21 @@ impl<'f, 'd> Pages<'f, 'd> {
                 program.push(b'\n');
             }
         }
-        self.end = None;
+        (self.end, self.codes, self.lacks_fonts) = (None, CODES, false);
+        self.marks.clear();
+        if CODES < self.kept {
+            self.fonts.clear();
+            self.kept = 0;
+        }
         self.run(&program, resources, PLAIN, 0);
         self.line();
+        for line in annotations::lines(self.file, page) {
+            if self.is_full() {
+                break;
+            }
+            self.out.push_str(&line);
+            self.out.push('\n');
+        }
         self.most = self.most.saturating_sub(self.out.len());
         std::mem::take(&mut self.out)
     }
@@ -172,11 +211,41 @@ impl<'f, 'd> Pages<'f, 'd> {
                     let name = values.first().map_or("", Value::name).to_owned();
                     self.drawing(&name, resources, state.around, depth);
                 }
+                "BMC" | "BDC" => self.mark(resources, values.get(1)),
+                "EMC" => self.end_mark(),
                 // The bytes of a small picture are no program.
                 "ID" => skip_picture(program, &mut reader),
                 _ => {}
             }
             values.clear();
+        }
+    }
+
+    fn mark(&mut self, resources: &Dict, about: Option<&Value>) {
+        let about = match about {
+            Some(Value::Name(name)) => {
+                let named = self.file.get(resources, "Properties").dict();
+                named.and_then(|named| self.file.get(named, name).dict())
+            }
+            about => about.and_then(Value::dict),
+        };
+        let mark = match about.map(|about| self.file.get(about, "ActualText")) {
+            Some(Value::Text(says)) => Mark::Says(Some(letters(says))),
+            _ => Mark::Plain,
+        };
+        if self.marks.len() < MARKS {
+            self.marks.push(mark);
+        }
+    }
+
+    /// What a stretch says that shows no letter, such as a picture of a word, it says at its end.
+    fn end_mark(&mut self) {
+        let outer = self.marks.iter().take(self.marks.len().saturating_sub(1));
+        let is_inside = outer.into_iter().any(|mark| matches!(mark, Mark::Says(_)));
+        if let Some(Mark::Says(Some(says))) = self.marks.pop()
+            && !is_inside
+        {
+            self.out.push_str(&says);
         }
     }
 
@@ -190,11 +259,16 @@ impl<'f, 'd> Pages<'f, 'd> {
         if let Some(known) = number.and_then(|number| self.fonts.get(&number)) {
             return Some(Rc::clone(known));
         }
+        let dict = self.file.real(value).dict()?;
         if self.codes == 0 {
+            self.lacks_fonts = true;
             return None;
         }
-        let font = Rc::new(Font::read(self.file, self.file.real(value).dict()?));
-        self.codes = self.codes.saturating_sub(font.codes());
+        let font = Rc::new(Font::read(self.file, dict));
+        let codes = font.codes();
+        self.codes = self.codes.saturating_sub(codes);
+        self.left = self.left.saturating_sub(codes / CODES_PER_STEP);
+        self.kept += if number.is_some() { codes } else { 0 };
         if let Some(number) = number {
             self.fonts.insert(number, Rc::clone(&font));
         }
@@ -226,17 +300,27 @@ impl<'f, 'd> Pages<'f, 'd> {
         let begin = then(*text, state.around);
         let height = (state.size * begin[3]).abs().max((state.size * begin[1]).abs()).max(0.1);
         let (x, y) = (begin[4], begin[5]);
+        let said = self.marks.iter_mut().find_map(|mark| match mark {
+            Mark::Plain => None,
+            Mark::Says(says) => Some(says.take()),
+        });
         match self.end {
+            // Its text was said as a whole.
+            _ if said == Some(None) => {}
             Some((_, last, high)) if 0.5 * high.max(height) < (y - last).abs() => self.line(),
             Some((end, ..)) if 0.15 * height < x - end || x < end - 2.0 * height => self.space(),
             _ => {}
         }
         let mut wide = 0.0;
+        let shows = said.is_none();
+        self.out.push_str(&said.flatten().unwrap_or_default());
         for (letter, width) in font.letters(shown) {
             if self.is_full() {
                 return;
             }
-            self.out.push_str(letter);
+            if shows {
+                self.out.push_str(letter);
+            }
             wide += width / 1_000.0 * state.size + state.between;
             if letter == " " {
                 wide += state.words;

@@ -92,6 +92,62 @@ fn drawings_and_packed_objects_are_read_too() {
     assert_eq!(text(&data, 1_000), "packed");
 }
 
+/// A font whose table claims that each of 65,536 codes means something.
+fn huge(number: usize) -> String {
+    format!(
+        "{number} 0 obj <</Type /Font /Subtype /Type0 /ToUnicode 99 0 R \
+         /DescendantFonts [<</W [0 65535 500]>>]>> endobj\n"
+    )
+}
+
+#[test]
+fn large_fonts_of_one_page_leave_out_nothing_on_another() {
+    let mut pdf = String::from(
+        "%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n99 0 obj <<>> stream\n\
+         1 beginbfrange <0000> <FFFF> <0000> endbfrange\nendstream endobj\n",
+    );
+    let (pages, mut kids) = (10, String::new());
+    for page in 0..pages {
+        pdf += &huge(50 + page);
+        pdf += &format!(
+            "1{page} 0 obj <</Type /Page /Contents 3 0 R /Resources <</Font <</F1 5{page} 0 R>>>> >> endobj\n"
+        );
+        kids += &format!("1{page} 0 R ");
+    }
+    pdf += &format!("2 0 obj <</Type /Pages /Kids [{kids}]>> endobj\n");
+    let end = "trailer <</Root 1 0 R>>\n%%EOF";
+    let one = "3 0 obj <<>> stream\nBT /F1 9 Tf <00480069> Tj ET\nendstream endobj\n";
+    let found = words(format!("{pdf}{one}{end}").as_bytes(), 1_000).expect("it is read");
+    assert_eq!((found.parts.len(), found.missing), (pages, None));
+
+    // All of them on one page are too much for it.
+    let fonts: String = (0..pages).map(|font| format!("/F{font} 5{font} 0 R ")).collect();
+    let shown: String =
+        (0..pages).map(|font| format!("BT /F{font} 9 Tf <00480069> Tj ET\n")).collect();
+    let both = format!(
+        "3 0 obj <<>> stream\n{shown}\nendstream endobj\n\
+         10 0 obj <</Type /Page /Contents 3 0 R /Resources <</Font <<{fonts}>>>> >> endobj\n"
+    );
+    let pdf = pdf.replace("10 0 obj <</Type /Page", "98 0 obj <</Type /Nothing");
+    let found = words(format!("{pdf}{both}{end}").as_bytes(), 1_000).expect("it is read");
+    // The second page shows the fonts by names that it does not have.
+    assert_eq!(found.missing.as_deref(), Some("partly read: the fonts on page 1 are too large"));
+}
+
+#[test]
+fn stretches_with_actual_text_are_said_once() {
+    let program = "BT /F1 9 Tf (Re) Tj /Span <</ActualText <FEFF0066006C>>> BDC (x) Tj /P BMC (y) Tj EMC \
+        0 -30 Td (z) Tj EMC ( end) Tj ET";
+    assert_eq!(read(program, PLAIN), "Refl end");
+    let named = format!(
+        "{PLAIN}\n3 0 obj <</Type /Page /Contents 4 0 R /Resources <</Font <</F1 5 0 R>> \
+         /Properties <</P1 <</ActualText (word)>>>>>> >> endobj"
+    );
+    assert_eq!(read("BT /F1 9 Tf /Span /P1 BDC (x) Tj EMC ET", &named), "word");
+    // A picture that says a word.
+    assert_eq!(read("/Span <</ActualText (drawn)>> BDC 0 0 5 5 re f EMC", PLAIN), "drawn");
+}
+
 #[test]
 fn what_cannot_be_read_says_why() {
     assert_eq!(words(b"%PDF-1.4 nothing", 100), Err(Refused::Damaged));

@@ -111,3 +111,67 @@ fn pages_of_a_pdf_keep_their_numbers() {
         "[1]\nOffer\nScope of work\nWe deliver three machines to Köln.\n- Crane\n- Press\n"
     ));
 }
+
+#[test]
+fn a_one_byte_font_with_a_two_byte_table_is_read_by_one_byte() {
+    let found = read(include_bytes!("files/adobe-codespace.pdf"), Kind::Pdf);
+    assert_eq!(whole(&found), "[1]\nThe quarterly invoice is due in March");
+}
+
+#[test]
+fn actual_text_stands_for_what_is_shown() {
+    let found = read(include_bytes!("files/actualtext.pdf"), Kind::Pdf);
+    assert_eq!(whole(&found), "[1]\nPlease reflect on the rent");
+}
+
+#[test]
+fn fields_of_forms_and_notes_are_read() {
+    let found = read(include_bytes!("files/form-and-ocr.pdf"), Kind::Pdf);
+    assert_eq!(
+        whole(&found),
+        "[1]\nOCRWORD invisible layer\nROTATEDWORD\ntenant: FORMWORD Ada\n\
+         Note: NOTEWORD in an annotation"
+    );
+}
+
+#[test]
+fn a_cut_off_pdf_says_what_was_read() {
+    let of = |bytes: &[u8]| extract(bytes, "file", &Limits::default()).expect("it is read");
+    let found = of(include_bytes!("files/cut-off.pdf"));
+    assert_eq!(found.missing.as_deref(), Some("damaged: only the beginning was read"));
+    // Three pages in their tree, the contents of the third cut within.
+    let mut pdf = String::from(
+        "%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n2 0 obj <</Type /Pages /Count 3 \
+         /Kids [10 0 R 11 0 R 12 0 R] /Resources <</Font <</F1 3 0 R>>>> >> endobj\n\
+         3 0 obj <</Type /Font /Subtype /Type1>> endobj\n",
+    );
+    for page in 0..3 {
+        pdf += &format!(
+            "1{page} 0 obj <</Type /Page /Contents 2{page} 0 R>> endobj\n2{page} 0 obj <<>> stream\n\
+             BT /F1 9 Tf (Page {page} of the lease) Tj ET\nendstream endobj\n"
+        );
+    }
+    let end = pdf.find("of the lease) Tj ET\nendstream endobj\n12").expect("the second page");
+    let last = pdf.rfind("lease").expect("the third page");
+    for (bytes, said, pages) in [
+        (format!("{pdf}trailer <</Root 1 0 R>>\n%%EOF"), None, 3),
+        (pdf[..last].to_owned(), Some("damaged: pages 1 to 2 of 3 read"), 2),
+        (pdf[..end].to_owned(), Some("damaged: page 1 of 3 read"), 1),
+    ] {
+        let found = of(bytes.as_bytes());
+        assert_eq!((found.missing.as_deref(), found.pages), (said, Some(3)), "{bytes}");
+        assert!(pages <= found.parts.len());
+    }
+}
+
+#[test]
+fn headers_and_footers_of_word_are_read_and_hidden_text_is_not() {
+    let text = whole(&read(include_bytes!("files/lease.docx"), Kind::Docx));
+    for word in ["HEADERWORD contract 17", "FOOTERWORD page", "Donaudampfschiff", "LINKWORD terms"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    for word in ["HIDDENWORD", "DELETEDWORD", "\u{200b}"] {
+        assert!(!text.contains(word), "{word}: {text}");
+    }
+}

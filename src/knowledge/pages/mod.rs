@@ -119,6 +119,8 @@ fn reading_told(reading: Option<&Reading>) -> Option<(&'static str, &'static str
         }
         ReadingState::Done => None,
         ReadingState::NoText => Some(("eye", "neutral", "No text in it".to_owned())),
-        ReadingState::Failed(why) => Some(("warn", "warn", why.clone())),
+        ReadingState::Failed(why) | ReadingState::Partly(why) => {
+            Some(("warn", "warn", why.clone()))
+        }
     }
 }
