@@ -41,12 +41,11 @@ async fn an_undo_leads_back_to_where_it_was_asked_for_unless_that_page_goes() {
     let (api, owner) = (office.hq.api().await, office.hq.owner());
     let made = ok(api.post("/api/v1/tasks", &json!({ "title": "One" })).await).await;
     let id = made["id"].as_str().expect("an id").to_owned();
-    let created = last_of(&api, "tasks", &id).await;
     let body = json!({ "title": "Two" });
     ok(api.json("PATCH", &format!("/api/v1/tasks/{id}"), &body).await).await;
     let renamed = last_of(&api, "tasks", &id).await;
     let task = format!("/w/marlow-cargo/tasks/{}", made["key"].as_str().expect("a key"));
-    let ask = async |seq: u64| {
+    let ask = async |seq: u64, task: &str| {
         let from = owner.clone().with("referer", &format!("http://hq.example{task}"));
         let page = from.get(&format!("/w/marlow-cargo/undo?entry={seq}")).await;
         let basis = page.attr("form.confirm-bar input[name=basis]", "value");
@@ -58,10 +57,14 @@ async fn an_undo_leads_back_to_where_it_was_asked_for_unless_that_page_goes() {
         let done = owner.form("/w/marlow-cargo/undo", &typed).await;
         done.location().unwrap_or_else(|| panic!("{}", done.text)).to_owned()
     };
-    let asked = ask(renamed).await;
+    let asked = ask(renamed, &task).await;
     assert!(asked.2, "the preview keeps where it was opened");
     assert_eq!(send(&asked, &task).await, task);
-    let asked = ask(created).await;
+    // Nobody has touched the other one, so that it goes.
+    let made = ok(api.post("/api/v1/tasks", &json!({ "title": "Three" })).await).await;
+    let created = last_of(&api, "tasks", made["id"].as_str().expect("an id")).await;
+    let other = format!("/w/marlow-cargo/tasks/{}", made["key"].as_str().expect("a key"));
+    let asked = ask(created, &other).await;
     assert!(!asked.2, "the page of the task goes with it");
     let elsewhere = send(&asked, "//elsewhere.example/").await;
     assert!(elsewhere.starts_with("/w/marlow-cargo/history/entry/"), "{elsewhere}");
