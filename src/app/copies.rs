@@ -26,10 +26,10 @@ pub struct Caller {
 /// One of the machines that are one gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderCopy {
-    /// Names it for a choice.
+    /// Names it for a choice: its present life.
     pub id: String,
-    /// Its present life.
-    life: String,
+    /// The life in which it was seen first. It still names it where the machine has not heard that it is held.
+    former: String,
     /// The name of the machine.
     pub name: String,
     /// The address that it called from.
@@ -41,7 +41,11 @@ pub struct FolderCopy {
 impl FolderCopy {
     fn new(caller: Caller, now: Timestamp) -> Self {
         let Caller { life, name, address, .. } = caller;
-        Self { id: life.clone(), life, name, address, seen_at: now }
+        Self { id: life.clone(), former: life, name, address, seen_at: now }
+    }
+
+    fn is(&self, word: &str) -> bool {
+        self.id == word || self.former == word
     }
 }
 
@@ -80,15 +84,16 @@ struct Held {
 }
 
 impl Held {
-    /// One of them calls again, maybe after a restart; or one more.
+    /// One of them calls again, maybe after a restart; or one more. A machine that hears that it is held takes its life
+    /// for its branch, so after each restart it says the life that it had before.
     fn note(&mut self, caller: Caller, now: Timestamp) {
-        let is_it = |one: &FolderCopy| {
-            one.life == caller.life || (!caller.branch.is_empty() && caller.branch == one.id)
-        };
-        match self.copies.iter().position(is_it) {
+        let by_life = self.copies.iter().position(|one| one.id == caller.life);
+        let by_branch = || self.copies.iter().position(|one| one.id == caller.branch);
+        let by_former = || self.copies.iter().position(|one| one.former == caller.branch);
+        match by_life.or_else(by_branch).or_else(by_former) {
             Some(at) => {
-                let id = self.copies[at].id.clone();
-                self.copies[at] = FolderCopy { id, ..FolderCopy::new(caller, now) };
+                let former = self.copies[at].former.clone();
+                self.copies[at] = FolderCopy { former, ..FolderCopy::new(caller, now) };
             }
             None if self.copies.len() < CHOICES => self.copies.push(FolderCopy::new(caller, now)),
             None => {}
@@ -117,11 +122,11 @@ impl Lives {
         if !says_life {
             return Admission::Admitted;
         }
-        let is_present = self.seen.last().is_some_and(|one| one.life == caller.life);
+        let is_present = self.seen.last().is_some_and(|one| one.id == caller.life);
         if !is_present && began < self.admitted {
             return Admission::Late;
         }
-        let known = self.seen.iter().position(|one| one.life == caller.life);
+        let known = self.seen.iter().position(|one| one.id == caller.life);
         let this = FolderCopy::new(caller, now);
         if known.is_some() && !is_present {
             let copies = self.seen.pop().into_iter().chain([this]).collect();
@@ -162,14 +167,13 @@ impl Lives {
 
     /// One is chosen: it goes on, and the others are refused. Says whether it was among them.
     pub(crate) fn keep(&mut self, id: &str) -> bool {
-        let Some(held) = self.held.take_if(|held| held.copies.iter().any(|one| one.id == id))
-        else {
+        let Some(held) = self.held.take_if(|held| held.copies.iter().any(|one| one.is(id))) else {
             return false;
         };
         for one in held.copies {
-            match one.id == id {
+            match one.is(id) {
                 true => self.seen = vec![one],
-                false => self.refused.extend([one.id, one.life]),
+                false => self.refused.extend([one.former, one.id]),
             }
         }
         true
@@ -251,27 +255,32 @@ mod tests {
         }
         // It was told that it is held, and starts again.
         assert_eq!(door.calls("a2", "a"), told);
-        assert_eq!(door.copies(), ["b", "a", "c"]);
+        assert_eq!(door.copies(), ["b", "a2", "c"]);
         assert_eq!(door.lives.copies()[1].name, "name of a2");
+        // And twice more; once it ended before it heard that it is still held.
+        assert_eq!(door.calls("a3", "a2"), told);
+        assert_eq!(door.calls("a4", "a3"), told);
+        assert_eq!(door.calls("a5", "a"), told);
+        assert_eq!(door.copies(), ["b", "a5", "c"]);
 
         assert!(!door.lives.keep("d"));
         assert!(door.lives.keep("a") && !door.lives.keep("a"));
         assert!(door.copies().is_empty());
-        for (life, branch) in [("a2", "a"), ("a3", "a"), ("a3", "a")] {
+        for (life, branch) in [("a5", "a5"), ("a6", "a5"), ("a6", "a5")] {
             assert_eq!(door.calls(life, branch), Admission::Admitted, "{life}");
         }
         for (life, branch) in [("b", ""), ("b", "b"), ("b2", "b"), ("c", "c"), ("c2", "c")] {
             assert_eq!(door.calls(life, branch), Admission::Refused, "{life}");
             assert!(!door.lives.may_stay(life, branch));
         }
-        assert_eq!(door.calls("a3", "a"), Admission::Admitted, "that is no reason to hold it");
+        assert_eq!(door.calls("a6", "a5"), Admission::Admitted, "that is no reason to hold it");
 
         // One that was refused has never heard of it and starts again: nobody knows who it is.
         assert_eq!(door.calls("b3", ""), Admission::Admitted);
-        assert_eq!(door.calls("a3", "a"), HELD);
-        assert_eq!(door.copies(), ["b3", "a3"]);
-        assert!(door.lives.keep("a3"));
-        assert_eq!(door.calls("a4", "a3"), Admission::Admitted);
+        assert_eq!(door.calls("a6", "a5"), HELD);
+        assert_eq!(door.copies(), ["b3", "a6"]);
+        assert!(door.lives.keep("a6"));
+        assert_eq!(door.calls("a7", "a6"), Admission::Admitted);
         assert_eq!(door.calls("b4", "b3"), Admission::Refused);
     }
 

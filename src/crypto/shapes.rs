@@ -84,15 +84,16 @@ const REFUSED: [&str; 7] = ["sk-", "gh", "glpat-", "xox", "hf_", "AGE-SECRET-KEY
 /// A name that says that its value is secret, and the value, quoted or not. What a value may not be is looked at afterwards.
 static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     fixed(concat!(
-        r"(?-u)(?i:secret|token|passwo?r?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key)",
-        r#"(?<rest>[A-Za-z0-9_.-]{0,40})\\?["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}\\?(?<quote>["'])?"#,
-        r"(?<value>[A-Za-z0-9+/=_.~!@%^*-]{16,512})",
+        r"(?-u)(?i:secret|token|passwo?r?d|passphrase|[_-]pass|(?:api|access|private|signing|encryption)[_-]?key)",
+        r#"(?<rest>[A-Za-z0-9_.-]{0,40})\\?["']?[ \t]{0,16}(?:=>|:=|=|:)[ \t]{0,16}"#,
+        r#"(?:\\?["'](?<quoted>[!#-&(-\[\]-~]{16,4096})|(?<bare>[A-Za-z0-9+/=_.~!@%^*$#-]{16,4096}))"#,
     ))
 });
 
-/// Words in a name by which its value is a place in a list or a number, no secret.
-const COUNTS: [&str; 9] =
-    ["continuation", "csrf", "cursor", "max", "min", "next", "page", "sync", "xsrf"];
+/// Words in a name by which its value is a number or of one page, no secret.
+const COUNTS: [&str; 4] = ["csrf", "max", "min", "xsrf"];
+/// Words in a name by which a token right behind them is a place in a list.
+const PLACES_OF_LISTS: [&str; 5] = ["continuation", "cursor", "next", "page", "sync"];
 /// Words at the end of a name by which its value says of a secret what or where it is.
 const TELLS_OF: [&str; 9] = ["count", "file", "hash", "id", "name", "path", "type", "uri", "url"];
 
@@ -104,14 +105,13 @@ const PLACEHOLDERS: [&str; 9] =
 fn assigned(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut found, mut from) = (Vec::new(), 0);
     while let Some(one) = ASSIGNED.captures_at(bytes, from) {
-        let (Some(whole), Some(value)) = (one.get(0), one.name("value")) else { break };
-        let is_quoted = one.name("quote").is_some();
+        let (quoted, bare) = (one.name("quoted"), one.name("bare"));
+        let (Some(whole), Some(value)) = (one.get(0), quoted.or(bare)) else { break };
         let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
         let before = bytes[..whole.start()].iter().rev().take(64).take_while(is_name).count();
         let begin = whole.start() - before;
         let end = one.name("rest").map_or(whole.start(), |rest| rest.end());
-        // What stands in an address is public by design, as in signed links.
-        let is_public = begin.checked_sub(1).is_some_and(|at| b"?&".contains(&bytes[at]));
+        let is_public = is_of_link(&bytes[..begin]);
         // What goes on is no value but a path, a call or a place for one.
         let goes_on = bytes
             .get(value.end())
@@ -119,13 +119,23 @@ fn assigned(bytes: &[u8]) -> Vec<Range<usize>> {
         if !is_public
             && !goes_on
             && says_secret(&bytes[begin..end])
-            && is_random(value.as_bytes(), is_quoted)
+            && is_random(value.as_bytes(), quoted.is_some())
         {
             found.push(value.range());
         }
         from = value.end();
     }
     found
+}
+
+/// Whether a name that begins here stands in the query of a link: what a link says is public by design, as in signed
+/// links. A form that is sent has `&` too, but no `?`.
+fn is_of_link(before: &[u8]) -> bool {
+    if !before.last().is_some_and(|last| b"?&".contains(last)) {
+        return false;
+    }
+    let is_link = |byte: &&u8| !byte.is_ascii_whitespace() && !b"\"'`<>".contains(byte);
+    before.iter().rev().take(4_096).take_while(is_link).any(|byte| *byte == b'?')
 }
 
 /// Whether a name says that its value is secret: `AWS_SECRET_ACCESS_KEY`, not `nextPageToken` and `token_id`.
@@ -142,7 +152,10 @@ fn says_secret(name: &[u8]) -> bool {
         }
     }
     let tells_of = words.last().is_some_and(|last| TELLS_OF.contains(&last.as_str()));
-    !tells_of && !words.iter().any(|word| COUNTS.contains(&word.as_str()))
+    let is_place = words.windows(2).any(|two| {
+        PLACES_OF_LISTS.contains(&two[0].as_str()) && ["token", "tokens"].contains(&two[1].as_str())
+    });
+    !tells_of && !is_place && !words.iter().any(|word| COUNTS.contains(&word.as_str()))
 }
 
 /// Whether a value looks as if it had been drawn by lot, and is no word, path or number of somebody.
@@ -154,13 +167,16 @@ fn is_random(value: &[u8], is_quoted: bool) -> bool {
     let lower = text.to_lowercase();
     let has = |is: fn(&u8) -> bool| text.bytes().filter(is).count();
     let (digits, letters) = (has(u8::is_ascii_digit), has(u8::is_ascii_alphabetic));
-    // Code has no quotes around a path of names.
-    let is_code = !is_quoted && text.contains('.');
-    if text.len() < 16 || digits == 0 || letters == 0 || is_code || is_id(text) {
+    if text.len() < 16 || digits == 0 || letters == 0 || is_id(text) {
         return false;
     }
-    if PLACEHOLDERS.iter().any(|word| lower.contains(word)) || is_words(text) {
+    let is_place = text.starts_with('$') || text.contains("${") || text.contains("{{");
+    if is_place || PLACEHOLDERS.iter().any(|word| lower.contains(word)) || is_words(text) {
         return false;
+    }
+    // Code has no quotes around a path of names, and no name in it looks as if it had been drawn.
+    if !is_quoted && text.contains('.') {
+        return text.split('.').any(|part| is_random(part.as_bytes(), true));
     }
     let kind = |byte: u8| match byte {
         b'a'..=b'z' => 0,
@@ -422,6 +438,16 @@ mod tests {
             (format!("private_key: {value}"), "private_key: ***"),
             ("refresh_token = \"9f86d081884c7d65\"".to_owned(), "refresh_token = \"***\""),
             ("API_KEY=9f86d081884c7d659a2feaa0c55ad015".to_owned(), "API_KEY=9f86d0…d015"),
+            (format!("NEXT_AUTH_SECRET={value}"), "NEXT_AUTH_SECRET=***"),
+            (format!("FB_PAGE_ACCESS_TOKEN={value}"), "FB_PAGE_ACCESS_TOKEN=***"),
+            (format!("DB_PASS={value}"), "DB_PASS=***"),
+            (format!("SIGNING_KEY =          {value}"), "SIGNING_KEY =          ***"),
+            (format!("DB_PASSWORD=a$b{value}"), "DB_PASSWORD=***"),
+            (format!("DB_PASSWORD=\"a#b&c{value}\""), "DB_PASSWORD=\"***\""),
+            (format!("grant_type=cc&client_secret={value}"), "grant_type=cc&client_secret=***"),
+            (format!("AWS_SESSION_TOKEN={}", value.repeat(20)), "AWS_SESSION_TOKEN=***"),
+            (format!("DISCORD_TOKEN=MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.{value}"), "DISCORD_TOKEN=***"),
+            (format!("SENDGRID_API_KEY=SG.ngeVfQFYQlKU0ufo.{value}"), "SENDGRID_API_KEY=***"),
         ] {
             assert_eq!(masked(Spot::Tools, &text), clean);
             assert!(is_key(&text), "{text}");

@@ -42,11 +42,16 @@ pub fn first(redactor: &Redactor, text: &str) -> Option<Leak> {
 #[must_use]
 pub fn lines(redactor: &Redactor, text: &str) -> Vec<usize> {
     let Some(first) = first(redactor, text) else { return Vec::new() };
-    let line_of =
-        |at: usize| 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
     let known = redactor.hidden(Spot::Elsewhere, text.as_bytes());
     let known = known.iter().map(|one| one.at.start);
-    let mut all: BTreeSet<usize> = known.chain(shapes::key_starts(text)).map(line_of).collect();
+    let starts: BTreeSet<usize> = known.chain(shapes::key_starts(text)).collect();
+    // Each byte is looked at once, however many there are.
+    let (mut line, mut from, mut all) = (1, 0, BTreeSet::new());
+    for start in starts {
+        line += text.as_bytes()[from..start].iter().filter(|byte| **byte == b'\n').count();
+        from = start;
+        all.insert(line);
+    }
     // What percent signs hide has no place of its own in the text.
     let coded = text.lines().enumerate().filter(|(_, line)| line.contains('%'));
     all.extend(coded.filter(|(_, line)| of(redactor, line).is_some()).map(|(n, _)| n + 1));

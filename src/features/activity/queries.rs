@@ -238,10 +238,14 @@ const LINES_OF_IMPORT: usize = 8;
 fn joins_import(lines: &mut [Line], line: &mut Line) -> bool {
     let Some(piece) = line.words.count.filter(|piece| piece.import.is_some()) else { return false };
     for above in lines.iter_mut().rev().take(LINES_OF_IMPORT) {
-        if above.words.verb != line.words.verb {
+        let Some(sum) = above.words.count.as_mut().filter(|sum| sum.import == piece.import) else {
             continue;
+        };
+        // It was undone or restored in between, or by somebody else.
+        if !sum.is_of_act(&piece) || above.by != line.by {
+            return false;
         }
-        if let Some(sum) = above.words.count.as_mut().filter(|sum| sum.is_like(&piece)) {
+        if sum.is_like(&piece) {
             sum.count += piece.count;
             above.words.thing = sum.thing();
             // An undo of the entry would take back this piece alone.

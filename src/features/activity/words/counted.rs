@@ -18,13 +18,26 @@ const TRIES: usize = 8;
 /// An undo of an undo, and so on, is followed so often to what was undone first.
 const MAX_TURNS: usize = 8;
 
+/// Whether something was done, undone or restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Done.
+    Done,
+    /// Undone.
+    Undone,
+    /// Done again after it was undone.
+    Restored,
+}
+
 /// How many records of a kind a sentence is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
     noun: &'static Noun,
     act: RowAct,
-    /// The import that they came with. Written in pieces, it is one act.
+    /// The import that they came with. Written in pieces, it is one act, and so are its undo and its redo.
     pub import: Option<ImportId>,
+    /// Which of these.
+    pub turn: Turn,
     /// How many.
     pub count: u64,
 }
@@ -41,7 +54,13 @@ impl Counted {
     /// Whether the same was done to records of the same kind and import.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        self.noun.table == other.noun.table && self.act == other.act && self.import == other.import
+        self.noun.table == other.noun.table && self.act == other.act && self.is_of_act(other)
+    }
+
+    /// Whether it may be a piece of the same undo, redo or import.
+    #[must_use]
+    pub fn is_of_act(&self, other: &Self) -> bool {
+        self.import == other.import && self.turn == other.turn
     }
 
     /// The records as text: `500 contacts`.
@@ -110,7 +129,7 @@ pub(super) fn rows(entry: &Entry, row: &RowEvent<'_>, count: u64) -> Option<(Are
         Cause::Import(id) => Some(id),
         _ => None,
     };
-    let counted = Counted { noun, act: row.act, import, count };
+    let counted = Counted { noun, act: row.act, import, turn: Turn::Done, count };
     let words = Words {
         verb: verb.to_owned(),
         thing: counted.thing(),
@@ -161,11 +180,11 @@ fn back_or_forth(
     let mut nouns: Vec<&'static Noun> = nouns.filter(|noun| noun.own.is_none()).collect();
     nouns.dedup_by_key(|noun| noun.table);
     let noun = nouns.into_iter().max_by_key(|noun| rows(noun))?;
-    let (verb, act, icon) = match is_undo {
-        true => ("undid the import of", RowAct::Deleted, "undo"),
-        false => ("restored the import of", RowAct::Created, "repeat"),
+    let (verb, act, turn, icon) = match is_undo {
+        true => ("undid the import of", RowAct::Deleted, Turn::Undone, "undo"),
+        false => ("restored the import of", RowAct::Created, Turn::Restored, "repeat"),
     };
-    let counted = Counted { noun, act, import: Some(import), count: rows(noun) };
+    let counted = Counted { noun, act, import: Some(import), turn, count: rows(noun) };
     Some(Words {
         verb: verb.to_owned(),
         thing: counted.thing(),
