@@ -90,7 +90,8 @@ pub fn name_change(
     let Some(n) = entry.changes.iter().position(is_its) else { return Ok(()) };
     match (entry.changes[n].op, told) {
         (Op::Insert, Some((_, words))) => words.verb = "added the connection".to_owned(),
-        (Op::Delete, told) => {
+        // HQ takes back what it made for a try that failed.
+        (Op::Delete, told) if !matches!(entry.actor, Actor::System(_)) => {
             let n = u16::try_from(n).unwrap_or(u16::MAX);
             let Some(row) = feed::before_image(read, entry.seq, n)? else { return Ok(()) };
             let (was, _) = record::read::<Connection>(&row)?;

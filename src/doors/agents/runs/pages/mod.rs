@@ -1,5 +1,6 @@
 //! Pages of runs and of chats with agents.
 
+mod acts;
 mod below;
 mod bounds;
 mod chat;
@@ -59,11 +60,11 @@ pub fn routes() -> Routes {
         .post("/pause", halt::pause.needs(Can::Admin))
         .post("/resume", halt::resume.needs(Can::Admin))
         .post("/agents/{slug}/halt", halt::of_agent.needs(Can::Agents))
-        .post("/runs/{name}/stop", show::stop.needs(Can::Chat))
+        .post("/runs/{name}/stop", acts::stop.needs(Can::Chat))
         .post("/runs/{name}/take-back", waits::take_back.needs(Can::Chat))
         .post("/runs/{name}/answer", queue::answer.needs(Can::Chat))
         .post("/runs/{name}/go-on", queue::go_on.needs(Can::Chat))
-        .post("/runs/{name}/say", show::say.needs(Can::Chat))
+        .post("/runs/{name}/say", acts::say.needs(Can::Chat))
         .get("/agents/{slug}/chat", chat::show.needs(Can::Read))
         .post("/agents/{slug}/chat", say::say.needs(Can::Chat))
         .get("/messages/{message}/files/{n}", say::file.needs(Can::Read))

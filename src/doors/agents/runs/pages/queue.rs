@@ -19,11 +19,12 @@ use web::parts::Choice;
 use web::session::Person;
 use web::time::RelTime;
 
+use super::acts::Said;
 use super::chat;
 use super::limits::saved;
 use super::look::Look;
 use super::place::{Spot, address};
-use super::show::{Said, find};
+use super::show::find;
 
 /// The words of a mode as a choice for one message.
 pub(super) fn choices(usual: QueueMode) -> Vec<Choice> {

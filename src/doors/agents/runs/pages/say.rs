@@ -27,10 +27,10 @@ use web::session::Person;
 use web::shell::Shell;
 use web::upload;
 
+use super::acts::Said;
 use super::chat::{self, find};
 use super::place::{Spot, address, talk_of};
 use super::queue;
-use super::show::Said;
 
 /// What stands above the field: the answer to a command, or why something was not said.
 #[derive(Default, Template)]
