@@ -110,11 +110,7 @@ impl Import {
     /// How its file is read.
     #[must_use]
     pub fn read_as(&self) -> FileRead {
-        FileRead {
-            sheet: self.sheet,
-            header_row: self.header_row,
-            encoding: self.encoding.clone(),
-        }
+        FileRead { sheet: self.sheet, header_row: self.header_row, encoding: self.encoding.clone() }
     }
 }
 

@@ -9,8 +9,8 @@ use noun::{Column, FieldValue, Kind, Look, Names as _, Source};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
-use super::fields::{checked, def_of};
 use super::dates;
+use super::fields::{checked, def_of};
 use super::imports::Stays;
 use super::suggestions::void_field;
 use super::turns::{Progress, nothing_to, turns_other};

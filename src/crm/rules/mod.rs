@@ -26,8 +26,8 @@ pub use fields::{
     start_with,
 };
 pub use imports::{
-    Begun, Came, FileRead, ImportPatch, NewImport, Numbered, Stays, begin_import, bring, cancel_import,
-    change_import, fail_import, import_of, import_rows, in_order, make_import,
+    Begun, Came, FileRead, ImportPatch, NewImport, Numbered, Stays, begin_import, bring,
+    cancel_import, change_import, fail_import, import_of, import_rows, in_order, make_import,
 };
 pub use kinds::{
     Became, Caster, begin_conversion, conversion_back, conversion_of, convert_rows, convertible,

@@ -54,7 +54,11 @@ async fn files_of_agents_that_hold_keys_are_named_since_backups_have_them() {
     let folder = hq.ws().agent_folder("ada");
     fs::write(folder.join(".env"), "A=1\nMAIL=zebra-canary-0123456789\n").expect("a file");
     fs::create_dir_all(folder.join("notes")).expect("a folder");
-    fs::write(folder.join("notes/keys.md"), format!("{KEY}\na {KEY}\nb\n{}", format!("{KEY}\n").repeat(9))).expect("a file");
+    fs::write(
+        folder.join("notes/keys.md"),
+        format!("{KEY}\na {KEY}\nb\n{}", format!("{KEY}\n").repeat(9)),
+    )
+    .expect("a file");
     let before = api.get("/api/v1/health").await;
     assert!(before.text.contains("not looked through since the start"), "{}", before.text);
 
