@@ -111,7 +111,10 @@ fn on_disk(path: &Path, source: &io::Error) -> String {
         return "the disk is full; free some space, then try again".to_owned();
     }
     if has_moved(source) {
-        return format!("{} was changed at the same time; try again", path.display());
+        let path = path.display();
+        return format!(
+            "{path}: {source}; try again, and check the disk and its rights if it stays so"
+        );
     }
     format!("{}: {source}; check the disk and its rights", path.display())
 }
