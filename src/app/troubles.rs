@@ -95,7 +95,7 @@ impl Trouble {
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
-            Self::DiskFull => "Free some space there; it continues by itself.",
+            Self::DiskFull => "Free some space there; work then continues.",
             Self::Clock(_) => "Let the network set the clock there: timedatectl set-ntp true.",
             Self::Stuck(_) => "Run `hq replica doctor` there.",
             Self::Unsent(_) => {

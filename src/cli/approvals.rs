@@ -174,7 +174,7 @@ fn decided(one: &Value) -> Option<String> {
         "denied" => "denied",
         "expired" => return Some(format!("nobody answered {what} in time")),
         "withdrawn" => return Some(format!("{what} is no longer needed: its run has ended")),
-        "changed" => return Some(format!("{what} has changed since and is asked anew")),
+        "changed" => return Some(format!("{what} has changed since; a new approval is asked for")),
         _ => "allowed",
     };
     let by = match (answer["by"].as_str(), word(answer, "answer")) {

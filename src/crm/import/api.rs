@@ -346,12 +346,21 @@ async fn change(
         true => ImportPatch::default(),
         false => read_anew(&ws, &import, how).await?,
     };
-    let mut all = read.columns.clone().unwrap_or_else(|| import.columns.clone());
-    if let Some(month_first) = body.month_first {
-        all = rules::in_order(all, month_first);
-    }
+    let says_columns = body.columns.is_some() || body.choices.is_some() || body.dates.is_some();
+    // What says nothing of columns takes back nothing that somebody else says of them at the same time.
+    let columns = match read.columns {
+        None if !says_columns && body.month_first.is_none() => None,
+        read => {
+            let all = read.unwrap_or(import.columns);
+            let all = match body.month_first {
+                Some(month_first) => rules::in_order(all, month_first),
+                None => all,
+            };
+            Some(mapped(&all, &body)?)
+        }
+    };
     let patch = ImportPatch {
-        columns: Some(mapped(&all, &body)?),
+        columns,
         clash,
         decimal_comma: body.decimal_comma.or(read.decimal_comma),
         month_first: body.month_first,
