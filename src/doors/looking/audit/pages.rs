@@ -12,6 +12,7 @@ use app::{App, Ws};
 use features::tasks::queries::people::People;
 use kernel::{Can, Problem, Timestamp};
 use store::StoreError;
+use store::keep::Images;
 use store::verify::{Depth, Verified};
 use web::error::PageError;
 use web::extract::{Form, Query};
@@ -33,14 +34,15 @@ use features::audit::rules::{self, AuditError};
 
 /// Lines of one page.
 const PAGE: usize = 40;
-/// How long former versions are counted for the page.
-const COUNTING: Duration = Duration::from_millis(100);
+/// Time limit for counting former versions.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
         .get("/settings/audit", show.needs(Can::Admin))
+        .get("/settings/audit/former-versions", former_versions.needs(Can::Admin))
         .get("/settings/audit/export", send.needs(Can::Admin))
         .get("/settings/audit/verify", check.needs(Can::Admin))
         .post("/settings/audit/verify", begin.needs(Can::Admin))
@@ -112,7 +114,8 @@ struct Show {
     is_first: bool,
     check: CheckView,
     keeping: KeepingForm,
-    kept: String,
+    /// Address of [`FormerVersions`], which counts longer than a page may take.
+    former_versions: String,
     tables: Vec<Choice>,
     redact: RedactForm,
     wrong: Wrong,
@@ -227,7 +230,6 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
     };
     let (people, keeping) =
         ws.read(|snap| Ok::<_, StoreError>((People::read(snap)?, queries::keeping(snap)?)))?;
-    let kept = keep_words(&ws.store)?;
     let tab = |label: &str, source: Option<&str>| {
         let to = Asked { source: source.map(str::to_owned), ..Asked::default() };
         let current = (asked.source() == Source::Accounts) == source.is_some();
@@ -250,7 +252,7 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
         is_first: found.is_first,
         check: CheckView::of(app, ws, who)?,
         keeping: KeepingForm::of(&keeping),
-        kept,
+        former_versions: ws.url("settings/audit/former-versions"),
         tables: tables(ws, Reach::of(app, who.account)?, ""),
         redact: RedactForm::default(),
         wrong: Wrong::none(),
@@ -260,18 +262,24 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
     })
 }
 
-/// How much is kept now.
-fn keep_words(store: &store::Store) -> Result<String, StoreError> {
-    let images = store::keep::images_within(store, COUNTING)?;
-    let many = format::count(images.count, "former version is", "former versions are");
-    Ok(match images.more {
-        true => format!("More than {many} kept now, over {}.", format::size(images.bytes)),
-        false => format!(
-            "{} kept now, {}.",
-            sentence(&many).trim_end_matches('.'),
-            format::size(images.bytes)
-        ),
-    })
+/// How many former versions there are, and their size.
+#[derive(Template)]
+#[template(source = "<span>{{ summary }}</span>", ext = "html")]
+struct FormerVersions {
+    summary: String,
+}
+
+async fn former_versions(ws: Ws) -> Result<Response, PageError> {
+    let counted = ws.look(|ws| store::keep::images_within(&ws.store, COUNTING)).await?;
+    let count = format::count(counted.count, "former version", "former versions");
+    let size = format::size(counted.bytes);
+    let summary = match counted {
+        Images { count: 0, .. } => "None are kept now.".to_owned(),
+        Images { more: true, .. } => format!("More than {count} are kept now, over {size}."),
+        Images { count: 1, .. } => format!("{count} is kept now, {size}."),
+        _ => format!("{count} are kept now, {size}."),
+    };
+    html::fragment(&FormerVersions { summary })
 }
 
 fn tables(ws: &Ws, reach: Reach, chosen: &str) -> Vec<Choice> {
