@@ -5,6 +5,7 @@ use tantivy::columnar::Column;
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
 use super::layout::{ARCHIVED, AT, KIND};
+use super::query::CERTAIN;
 use super::{Ask, KINDS};
 
 /// After so many days a change counts half of what it did.
@@ -21,6 +22,8 @@ pub(super) struct Spot {
     pub at: i64,
     pub place: DocAddress,
     pub kind: u8,
+    /// Whether an identifier that was asked for stands in it whole.
+    pub named: bool,
 }
 
 /// Best first; what is as good comes the younger first.
@@ -120,13 +123,14 @@ impl SegmentCollector for Segment {
             return;
         }
         let at = self.at.first(doc).unwrap_or(0);
+        let named = CERTAIN <= score;
         let mut score = score * young(self.gather.now - at);
         if self.archived.first(doc) == Some(1) {
             score *= OUT_OF_THE_WAY;
         }
         let place = DocAddress::new(self.segment, doc);
         let best = &mut self.best[kind];
-        best.push(Spot { score, at, place, kind: u8::try_from(kind).unwrap_or(0) });
+        best.push(Spot { score, at, place, kind: u8::try_from(kind).unwrap_or(0), named });
         // Rarely, so that each hit costs little however many there are.
         if 2 * self.gather.most + 64 <= best.len() {
             self.gather.trim(best);

@@ -17,10 +17,10 @@ use tantivy::{
 };
 
 use super::gather::Gather;
-use super::layout::{self, CUTTER, Fields, VERSION};
+use super::layout::{self, CUTTER, Fields, NAMER, VERSION};
 use super::stems::Known;
 use super::words::{self, Tails};
-use super::{Ask, Change, Document, Found, Hit, Typos, query};
+use super::{Ask, Change, Document, Found, Hit, Typos, names, query};
 
 /// What the writer may hold in memory.
 const MEMORY: usize = 15_000_000;
@@ -320,6 +320,7 @@ impl Search {
             return Err(SearchError::Damaged("it has another layout".to_owned()));
         }
         index.tokenizers().register(CUTTER, words::analyzer(Tails::Kept));
+        index.tokenizers().register(NAMER, names::analyzer());
         Ok(opened.insert(Opened { index, fields, reader: None }).clone())
     }
 
@@ -407,7 +408,12 @@ fn find(
     for spot in gathered.best {
         let row: TantivyDocument = searcher.doc(spot.place)?;
         let key = row.get_first(fields.key).and_then(|value| value.as_str().map(str::to_owned));
-        hits.extend(key.map(|key| Hit { kind: spot.kind, key, score: spot.score }));
+        hits.extend(key.map(|key| Hit {
+            kind: spot.kind,
+            key,
+            score: spot.score,
+            named: spot.named,
+        }));
     }
     let counts = gathered.counts.iter().enumerate().filter(|(_, count)| 0 < **count);
     let counts = counts.filter_map(|(kind, count)| Some((u8::try_from(kind).ok()?, *count)));

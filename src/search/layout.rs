@@ -10,9 +10,11 @@ use super::{Document, stems};
 
 /// Raised with every change of the fields, of what a word is, or of what documents hold: an index of
 /// another version is made anew.
-pub(super) const VERSION: u32 = 6;
+pub(super) const VERSION: u32 = 7;
 /// The name of what cuts text.
 pub(super) const CUTTER: &str = "hq";
+/// The name of what cuts identifiers.
+pub(super) const NAMER: &str = "names";
 /// The name of what cuts stems, which stand with spaces between them.
 const SPACES: &str = "whitespace";
 
@@ -26,6 +28,8 @@ pub(super) struct Fields {
     pub body: Field,
     pub title_stems: Field,
     pub body_stems: Field,
+    pub title_names: Field,
+    pub body_names: Field,
     pub tags: Field,
     pub status: Field,
     pub at: Field,
@@ -46,9 +50,9 @@ pub(super) fn layout() -> (Schema, Fields) {
         let indexing = TextFieldIndexing::default().set_tokenizer(CUTTER).set_index_option(kept);
         TextOptions::default().set_indexing_options(indexing)
     };
-    let stems = || {
+    let counted = |cutter: &str| {
         let kept = IndexRecordOption::WithFreqs;
-        let indexing = TextFieldIndexing::default().set_tokenizer(SPACES).set_index_option(kept);
+        let indexing = TextFieldIndexing::default().set_tokenizer(cutter).set_index_option(kept);
         TextOptions::default().set_indexing_options(indexing)
     };
     let mut schema = Schema::builder();
@@ -58,8 +62,10 @@ pub(super) fn layout() -> (Schema, Fields) {
         title: schema.add_text_field("title", words()),
         subtitle: schema.add_text_field("subtitle", words()),
         body: schema.add_text_field("body", words()),
-        title_stems: schema.add_text_field("title_stems", stems()),
-        body_stems: schema.add_text_field("body_stems", stems()),
+        title_stems: schema.add_text_field("title_stems", counted(SPACES)),
+        body_stems: schema.add_text_field("body_stems", counted(SPACES)),
+        title_names: schema.add_text_field("title_names", counted(NAMER)),
+        body_names: schema.add_text_field("body_names", counted(NAMER)),
         tags: schema.add_text_field("tags", words()),
         status: schema.add_text_field("status", STRING),
         at: schema.add_i64_field(AT, FAST),
@@ -76,12 +82,16 @@ pub(super) fn row(fields: &Fields, document: &Document, known: &mut Known) -> Ta
     row.add_text(fields.key, &document.key);
     row.add_u64(fields.kind, u64::from(document.kind));
     let [title_stems, body_stems] = stems::of_texts([&document.title, &document.body], known);
+    let heads =
+        [&document.title, &document.subtitle, &document.tags].map(String::as_str).join("\n");
     let texts = [
         (fields.title, &document.title),
         (fields.subtitle, &document.subtitle),
         (fields.body, &document.body),
         (fields.title_stems, &title_stems),
         (fields.body_stems, &body_stems),
+        (fields.title_names, &heads),
+        (fields.body_names, &document.body),
         (fields.tags, &document.tags),
         (fields.status, &document.status),
         (fields.group, &document.group),

@@ -8,6 +8,7 @@
 mod gather;
 mod index;
 mod layout;
+mod names;
 mod query;
 mod stems;
 mod wanted;
@@ -107,6 +108,8 @@ pub struct Hit {
     pub key: String,
     /// How well it fits; more is better.
     pub score: f32,
+    /// Whether an identifier that was asked for stands in it whole, such as `libssl.so.3`: it comes before what does not.
+    pub named: bool,
 }
 
 /// What fits.

@@ -11,7 +11,8 @@ use tantivy::schema::{Field, IndexRecordOption};
 
 use super::Ask;
 use super::layout::Fields;
-use super::wanted::{Part, is_forgiven};
+use super::wanted::{Named, Part, is_forgiven};
+use super::words;
 
 /// What a word that is written out counts, against one that begins so, another form of it, and one that is nearly it.
 const WHOLE: f32 = 1.0;
@@ -21,6 +22,10 @@ const NEARLY: f32 = 0.3;
 /// What a word in a title counts, and one in a text.
 const TITLE: f32 = 3.0;
 const BODY: f32 = 1.0;
+/// What an identifier counts that stands there whole, beside the words that it consists of.
+const NAME: f32 = 4.0;
+/// What it adds where it can hardly be prose: more than all words together ever do, so that what holds it comes first.
+pub(super) const CERTAIN: f32 = 10_000.0;
 /// What other fields than the best one add.
 const BESIDE: f32 = 0.1;
 /// From how many letters on a word that was begun is looked for in long texts, too: nearly everything has
@@ -47,6 +52,8 @@ pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuer
     } else {
         all.extend(parts.iter().map(|part| (Occur::Must, part_of(fields, part, forgiving))));
     }
+    let names = ask.wanted.names.iter();
+    all.extend(names.map(|one| (Occur::Should, name(fields, one))));
     let without = ask.wanted.without.iter();
     all.extend(without.map(|part| (Occur::MustNot, part_of(fields, part, false))));
     all.push((Occur::Must, one_of(fields.seen_by, ask.audiences)));
@@ -83,7 +90,7 @@ fn word(fields: &Fields, text: &str, open: bool, forgiving: bool) -> Vec<Box<dyn
         let term = || Term::from_field_text(field, text);
         let whole = TermQuery::new(term(), IndexRecordOption::WithFreqs);
         ways.push(weighed(Box::new(whole), weight * WHOLE));
-        if open && (field != fields.body || BEGUN_IN_BODY <= length) {
+        if open && (field != fields.body || BEGUN_IN_BODY <= length || words::is_lone(text)) {
             ways.push(weighed(begun(field, text), weight * BEGUN));
         }
         if forgiven {
@@ -95,6 +102,24 @@ fn word(fields: &Fields, text: &str, open: bool, forgiving: bool) -> Vec<Box<dyn
         }
     }
     ways
+}
+
+/// What holds an identifier whole, or one that begins so.
+fn name(fields: &Fields, named: &Named) -> Box<dyn Query> {
+    let mut ways: Vec<Box<dyn Query>> = Vec::new();
+    for (field, weight) in [(fields.title_names, TITLE), (fields.body_names, BODY)] {
+        let term = Term::from_field_text(field, &named.text);
+        let whole = TermQuery::new(term, IndexRecordOption::WithFreqs);
+        if named.certain {
+            let certain = ConstScoreQuery::new(Box::new(whole.clone()), 1.0);
+            ways.push(weighed(Box::new(certain), CERTAIN * weight));
+        }
+        ways.push(weighed(Box::new(whole), NAME * weight));
+        if named.open {
+            ways.push(weighed(begun(field, &named.text), NAME * weight));
+        }
+    }
+    Box::new(BooleanQuery::union(ways))
 }
 
 /// All words with one of these stems.

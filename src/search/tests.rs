@@ -149,6 +149,80 @@ fn an_index_that_cannot_be_read_says_so_and_is_made_anew() {
     assert_eq!(desk.keys("apricot"), ["a"]);
 }
 
+#[test]
+fn an_identifier_finds_the_page_that_holds_it_whole_first() {
+    let desk = desk();
+    desk.put([
+        document("so 3", "TLS", "All servers link against libssl.so.3."),
+        document(
+            "so 1",
+            "libssl.so.1.1",
+            "Libssl, so to say the old one: libssl so so, in 3 steps.",
+        ),
+        document("c++", "Firmware", "The lock is written in C++, and so is its test."),
+        document("c", "C", "The loader is plain C, C and C."),
+        document("c#", "C# for printers", "A program in C#."),
+        document("fault", "Faults", "E-1042: the bolt is open."),
+        document("faults", "E: 1042 faults, E of 1042", "From E-1000 on, e and 1042."),
+        document("filter", "Filter", "It has the address 10.0.12.7."),
+        document("filters", "10.0.12.70 and 7, 10, 0, 12", "10.0.127, 7.12.0.10"),
+    ]);
+    let first = |words: &str| desk.keys(words).first().cloned().unwrap_or_default();
+    for (words, key) in [
+        ("libssl.so.3", "so 3"),
+        ("libssl.so.1.1", "so 1"),
+        ("LIBSSL.SO.3", "so 3"),
+        ("\"libssl.so.3\"", "so 3"),
+        ("C++", "c++"),
+        ("written in C++", "c++"),
+        ("C#", "c#"),
+        ("E-1042", "fault"),
+        ("e\u{2011}1042", "fault"),
+        ("10.0.12.7", "filter"),
+        ("10.0.12.70", "filters"),
+    ] {
+        assert_eq!(first(words), key, "{words}");
+    }
+    let found = desk.ask("E-1042", Typos::Never, &["all"]);
+    let named: Vec<bool> = found.hits.iter().map(|hit| hit.named).collect();
+    assert_eq!(named, [true, false]);
+}
+
+#[test]
+fn a_rare_word_counts_more_than_a_common_one() {
+    let desk = desk();
+    let common =
+        (0..30).map(|n| document(&format!("{n}"), "", "the bike and the bike and the bike"));
+    desk.put(common.chain([document(
+        "rare",
+        "",
+        "a long way to the yard in Gdynia where it lies",
+    )]));
+    let wanted = Wanted::of("bike Gdynia x").unwrap();
+    let ask = Ask {
+        wanted: &wanted,
+        audiences: &["all".to_owned()],
+        kinds: &[],
+        status: None,
+        groups: &[],
+        any: true,
+        most: 5,
+        now: NOW,
+        typos: Typos::Never,
+    };
+    assert_eq!(desk.search.find(&ask).unwrap().hits[0].key, "rare");
+}
+
+#[test]
+fn one_sign_of_a_script_without_spaces_is_found_wherever_it_stands() {
+    let desk = desk();
+    desk.put([document("a", "", "次は東京都の計画です"), document("b", "", "plan")]);
+    for sign in ["東", "京", "都", "計", "す", "計 東", "\"京\""] {
+        assert_eq!(desk.keys(sign), ["a"], "{sign}");
+    }
+    assert_eq!(desk.keys("猫"), [""; 0]);
+}
+
 /// Whether all words are in a text, the last one begun.
 fn naive(text: &str, wanted: &[String]) -> bool {
     let words: Vec<&str> = text.split(' ').collect();

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::names;
 use super::stems;
 use super::words::{self, Tails, Word};
 
@@ -29,10 +30,23 @@ pub(super) enum Part {
     Phrase(Vec<String>),
 }
 
+/// An identifier that somebody looks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    /// Without case and diacritics, with the signs between its letters.
+    pub text: String,
+    /// Whether it may go on.
+    pub open: bool,
+    /// Whether it can hardly be prose.
+    pub certain: bool,
+}
+
 /// What somebody looks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub(super) parts: Vec<Part>,
+    /// The identifiers among them.
+    pub(super) names: Vec<Named>,
     /// What must not be there.
     pub(super) without: Vec<Part>,
 }
@@ -42,13 +56,17 @@ impl Wanted {
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let text: String = text.chars().take(LONGEST).collect();
-        let (mut parts, mut without) = (Vec::new(), Vec::new());
+        let (mut parts, mut without, mut names) = (Vec::new(), Vec::new(), Vec::new());
         let mut negated = false;
         // Every second piece stands in quotation marks. One that is still open counts as closed.
         for (n, piece) in text.split(['"', '“', '”', '„', '«', '»']).enumerate() {
             if n % 2 == 1 {
-                let list = if negated { &mut without } else { &mut parts };
-                list.extend(phrase(piece));
+                if negated {
+                    without.extend(phrase(piece));
+                } else {
+                    parts.extend(phrase(piece));
+                    names.extend(named(piece, false));
+                }
                 continue;
             }
             let before = piece.strip_suffix('-');
@@ -64,7 +82,9 @@ impl Wanted {
                     _ => without.extend(phrase(word)),
                 }
             }
-            parts.extend(single(&kept.join(" ")));
+            let kept = kept.join(" ");
+            parts.extend(single(&kept));
+            names.extend(named(&kept, true));
         }
         if parts.is_empty() {
             // Who says only what must not be there means the words.
@@ -72,16 +92,27 @@ impl Wanted {
         }
         parts.truncate(MOST);
         without.truncate(MOST);
+        names.truncate(MOST);
+        let is_begun = |sign: char| sign.is_alphanumeric() || words::is_mark(sign);
+        let is_closed =
+            names.last().is_some_and(|last| last.open && !last.text.ends_with(is_begun));
         if let Some(Part::Word { open, .. }) = parts.last_mut() {
-            *open = true;
+            // Behind `C++` no letter can follow.
+            *open |= !is_closed;
         }
-        (!parts.is_empty()).then_some(Self { parts, without })
+        (!parts.is_empty()).then_some(Self { parts, names, without })
     }
 
     /// Whether something of it must stand there word for word.
     #[must_use]
     pub fn has_phrases(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Phrase(_)))
+    }
+
+    /// Whether something of it can hardly be prose, such as `libssl.so.3` or `E-1042`.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.names.iter().any(|name| name.certain)
     }
 
     /// Whether [`Self::is_kept`] asks for something.
@@ -140,6 +171,7 @@ impl Wanted {
             Part::Word { text, open, stems } => {
                 word == text
                     || (*open && word.starts_with(text.as_str()))
+                    || (words::is_lone(text) && word.contains(text.as_str()))
                     || (is_forgiven(text) && is_near(word, text, *open))
                     || stems::is_form(found, stems)
             }
@@ -153,7 +185,9 @@ impl Part {
     fn stands(&self, all: &[Vec<Word>]) -> bool {
         match self {
             Self::Word { text, stems, .. } => {
-                all.iter().flatten().any(|word| word.text == *text || stems::is_form(word, stems))
+                let holds = |word: &Word| words::is_lone(text) && word.text.contains(text.as_str());
+                let is = |word: &Word| word.text == *text || stems::is_form(word, stems);
+                all.iter().flatten().any(|word| is(word) || holds(word))
             }
             Self::Phrase(phrase) => all.iter().any(|words| places(phrase, words).next().is_some()),
         }
@@ -173,18 +207,38 @@ fn places<'a>(phrase: &'a [String], words: &'a [Word]) -> impl Iterator<Item = u
     places.filter_map(is)
 }
 
+/// The identifiers in a piece; one at its end may go on.
+fn named(piece: &str, may_go_on: bool) -> Vec<Named> {
+    let end = piece.trim_end().len();
+    let one = |name: names::Name| Named {
+        open: may_go_on && name.to == end,
+        certain: names::is_certain(&name.text),
+        text: name.text,
+    };
+    names::of(piece).into_iter().map(one).collect()
+}
+
 /// Words that must stand together, if there are any.
 fn phrase(piece: &str) -> Option<Part> {
     let words = words::of(piece, Tails::Dropped).into_iter();
     let phrase: Vec<String> = words.map(|word| word.text).take(MOST).collect();
-    (!phrase.is_empty()).then_some(Part::Phrase(phrase))
+    match phrase.as_slice() {
+        [] => None,
+        [only] if words::is_lone(only) => {
+            Some(Part::Word { text: only.clone(), open: true, stems: Vec::new() })
+        }
+        _ => Some(Part::Phrase(phrase)),
+    }
 }
 
 /// Words that each stand for themselves.
 fn single(piece: &str) -> Vec<Part> {
     let words = words::of(piece, Tails::Dropped).into_iter();
-    let part =
-        |word: Word| Part::Word { stems: stems::of_word(&word), text: word.text, open: false };
+    let part = |word: Word| Part::Word {
+        open: words::is_lone(&word.text),
+        stems: stems::of_word(&word),
+        text: word.text,
+    };
     words.map(part).collect()
 }
 
@@ -264,6 +318,7 @@ mod tests {
         assert_eq!(marked("mitraldi", "the Mistraldi file"), ["Mistraldi"]);
         assert_eq!(marked("leasign x", "leasing"), ["leasing"]);
         assert_eq!(marked("京都", "東京都庁"), ["京都"]);
+        assert_eq!(marked("庁", "東京都庁"), ["都庁"], "one sign stands in the pairs around it");
         assert_eq!(marked("cat", "dog"), [""; 0]);
         assert_eq!(marked("Rechnungen", "Die Rechnung"), ["Rechnung"]);
         assert_eq!(marked("policies", "a policy, a_policy"), ["policy"]);

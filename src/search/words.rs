@@ -53,10 +53,16 @@ pub(super) fn of(text: &str, tails: Tails) -> Vec<Word> {
 
 /// Whether a sign belongs to a script that writes without spaces: Chinese, Japanese, Korean, Thai, Lao,
 /// Burmese, Khmer.
-fn is_dense(sign: char) -> bool {
+pub(super) fn is_dense(sign: char) -> bool {
     matches!(u32::from(sign),
         0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3041..=0x30FF | 0x3400..=0x4DBF
         | 0x4E00..=0x9FFF | 0xAC00..=0xD7AF | 0xF900..=0xFAFF | 0xFF66..=0xFF9F | 0x20000..=0x3FFFF)
+}
+
+/// Whether a word is one sign of such a script: the pairs that begin with it hold it, too.
+pub(super) fn is_lone(word: &str) -> bool {
+    let mut signs = word.chars();
+    signs.next().is_some_and(is_dense) && signs.next().is_none()
 }
 
 /// Whether a sign only changes the letter before it.

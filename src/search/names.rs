@@ -1,0 +1,227 @@
+//! Identifiers: pieces of a text that mean themselves alone, such as `libssl.so.3`, `C++`, `E-1042` or `10.0.12.7`. They
+//! are kept whole, in small letters and with the signs between their letters, beside the words that they consist of.
+
+use std::vec::IntoIter;
+
+use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, TokenStream, Tokenizer};
+
+use super::words::{is_dense, is_mark};
+
+/// Longer ones, in bytes, are encoded files; their parts may still be identifiers.
+const LONGEST: usize = 120;
+
+/// An identifier of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    /// Without case and diacritics.
+    pub text: String,
+    /// Where it ends in the text, in bytes.
+    pub to: usize,
+}
+
+/// What cuts the identifiers of a text for the index.
+pub(super) fn analyzer() -> TextAnalyzer {
+    TextAnalyzer::builder(Cutter).filter(AsciiFoldingFilter).build()
+}
+
+/// The identifiers of a text in their order, the parts of one behind it.
+pub(super) fn of(text: &str) -> Vec<Name> {
+    let mut analyzer = analyzer();
+    let mut stream = analyzer.token_stream(text);
+    let mut found = Vec::new();
+    while stream.advance() {
+        let token = stream.token();
+        found.push(Name { text: token.text.clone(), to: token.offset_to });
+    }
+    found
+}
+
+/// Whether an identifier can hardly be prose: it has a digit, or another sign than those that stand between words and in
+/// abbreviations.
+pub(super) fn is_certain(name: &str) -> bool {
+    let is_short = name.split('.').all(|part| part.chars().nth(1).is_none());
+    let tells = |sign: char| !sign.is_alphabetic() && !matches!(sign, '-' | '/' | '&' | '\'' | '’');
+    name.contains(|sign: char| sign.is_numeric()) || (!is_short && name.contains(tells))
+}
+
+/// Whether a sign ends an identifier wherever it stands. Scripts without spaces stand around identifiers of others.
+fn is_end(sign: char) -> bool {
+    if sign.is_ascii() {
+        return sign.is_ascii_whitespace()
+            || matches!(sign, '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '"' | '`' | '|')
+            || matches!(sign, ',' | ';' | '=' | '*' | '?' | '!');
+    }
+    let belongs = sign.is_alphanumeric() || is_mark(sign) || plain(sign) == '-' || sign == '’';
+    is_dense(sign) || !belongs
+}
+
+/// Whether an identifier of several levels has a part behind this sign.
+fn is_level(sign: char) -> bool {
+    matches!(sign, '/' | '\\' | ':' | '@')
+}
+
+/// Hyphens and minus signs of all kinds are one.
+fn plain(sign: char) -> char {
+    match sign {
+        '\u{2010}'..='\u{2012}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' => '-',
+        sign => sign,
+    }
+}
+
+/// A piece without the signs around it. A full stop stays in front of a letter (`.NET`), and `+` and `#` behind one (`C#`).
+fn trimmed(piece: &str) -> &str {
+    let is_edge = |sign: char| !sign.is_alphanumeric();
+    let begun = piece.trim_start_matches(is_edge);
+    let before = &piece[..piece.len() - begun.len()];
+    let is_dotted = before == "." && begun.starts_with(char::is_alphabetic);
+    let begun = if is_dotted { piece } else { begun };
+    let core = begun.trim_end_matches(is_edge);
+    let behind = &begun[core.len()..];
+    let signs = behind.find(|sign| !matches!(sign, '+' | '#')).unwrap_or(behind.len());
+    &begun[..core.len() + signs]
+}
+
+/// Whether a trimmed piece is more than a word: some sign belongs to it, which is no apostrophe.
+fn is_name(piece: &str) -> bool {
+    piece.contains(|sign: char| {
+        !sign.is_alphanumeric() && !is_mark(sign) && !matches!(sign, '\'' | '’')
+    })
+}
+
+fn cut(text: &str) -> Vec<Token> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for piece in text.split_inclusive(is_end) {
+        take(text, piece, at, &mut found);
+        at += piece.len();
+    }
+    found
+}
+
+/// Takes a piece that begins at a byte, and its parts.
+fn take(text: &str, piece: &str, at: usize, found: &mut Vec<Token>) {
+    let piece = piece.strip_suffix(is_end).unwrap_or(piece);
+    let name = trimmed(piece);
+    if !is_name(name) {
+        return;
+    }
+    let from = at + trimmed_before(piece, name);
+    push(text, (from, from + name.len()), found);
+    if !name.contains(is_level) {
+        return;
+    }
+    let mut start = from;
+    for part in name.split_inclusive(is_level) {
+        let inner = part.strip_suffix(is_level).unwrap_or(part);
+        let kept = trimmed(inner);
+        if is_name(kept) {
+            let from = start + trimmed_before(inner, kept);
+            push(text, (from, from + kept.len()), found);
+        }
+        start += part.len();
+    }
+}
+
+/// How many bytes of a piece stand before what was kept of it.
+fn trimmed_before(piece: &str, kept: &str) -> usize {
+    piece.find(kept).unwrap_or(0)
+}
+
+fn push(text: &str, (from, to): (usize, usize), found: &mut Vec<Token>) {
+    let mut name = String::with_capacity(to - from);
+    for sign in text[from..to].chars().map(plain) {
+        name.extend(sign.to_lowercase().filter(|sign| !is_mark(*sign)));
+    }
+    if name.is_empty() || LONGEST < name.len() {
+        return;
+    }
+    let position = found.len();
+    let token =
+        Token { offset_from: from, offset_to: to, position, text: name, position_length: 1 };
+    found.push(token);
+}
+
+#[derive(Clone)]
+struct Cutter;
+
+struct Cut {
+    rest: IntoIter<Token>,
+    token: Token,
+}
+
+impl Tokenizer for Cutter {
+    type TokenStream<'a> = Cut;
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Cut {
+        Cut { rest: cut(text).into_iter(), token: Token::default() }
+    }
+}
+
+impl TokenStream for Cut {
+    fn advance(&mut self) -> bool {
+        match self.rest.next() {
+            Some(token) => {
+                self.token = token;
+                true
+            }
+            None => false,
+        }
+    }
+    fn token(&self) -> &Token {
+        &self.token
+    }
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{is_certain, of};
+
+    fn names(text: &str) -> Vec<String> {
+        of(text).into_iter().map(|name| name.text).collect()
+    }
+
+    #[test]
+    fn an_identifier_is_kept_whole_with_its_signs() {
+        assert_eq!(names("It needs libssl.so.3."), ["libssl.so.3"]);
+        assert_eq!(names("(C++, C#; g++)."), ["c++", "c#", "g++"]);
+        assert_eq!(names("Error E\u{2011}1042: see MC-142!"), ["e-1042", "mc-142"]);
+        assert_eq!(names(".NET and ASP.NET …more"), [".net", "asp.net"]);
+        assert_eq!(names("`snake_case` orders::list"), ["snake_case", "orders::list"]);
+        assert_eq!(names("MÜLLER-7, 版本v1.2.3發布。"), ["muller-7", "v1.2.3"]);
+        assert_eq!(names("One plain sentence, isn't it? (Yes) #12 50% --- a"), [""; 0]);
+        assert_eq!(names(&format!("a-{}", "x".repeat(200))), [""; 0]);
+    }
+
+    #[test]
+    fn the_parts_of_an_identifier_are_identifiers_too() {
+        assert_eq!(names("/usr/lib/libssl.so.3"), ["usr/lib/libssl.so.3", "libssl.so.3"]);
+        assert_eq!(names("10.0.12.7:8080"), ["10.0.12.7:8080", "10.0.12.7"]);
+        assert_eq!(names("key=E-7"), ["e-7"]);
+        assert_eq!(names("it@marlow.example"), ["it@marlow.example", "marlow.example"]);
+    }
+
+    #[test]
+    fn words_with_hyphens_are_prose_and_digits_and_signs_of_code_are_not() {
+        for prose in ["e-mail", "and/or", "puncture-proof", "z.b", "o'brien-smith"] {
+            assert!(!is_certain(prose), "{prose}");
+        }
+        for name in ["c++", "libssl.so", "e-417", "10.0.12.7", "snake_case"] {
+            assert!(is_certain(name), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_identifier_lies_between_two_characters(
+            text in "([ -~]|[äßİ京]|\u{a0}|\u{2011}|\u{301}|\u{200d}|[.+#/:@-]){0,80}",
+        ) {
+            for name in of(&text) {
+                prop_assert!(text.is_char_boundary(name.to) && !name.text.is_empty());
+            }
+        }
+    }
+}
