@@ -59,7 +59,8 @@ impl Grid {
             return Err(SheetError::TooManyColumns { row: number, column: letters(end - 1) });
         }
         if self.rows.len() > MAX_ROWS + ABOVE {
-            return Err(SheetError::TooManyRows { row: number });
+            let rows = self.rows.iter().map(|row| (row.number, row.cells.as_slice()));
+            return Err(SheetError::TooManyRows { row: first_beyond(rows).unwrap_or(number) });
         }
         self.cells += end;
         if self.cells > MAX_CELLS {
@@ -241,6 +242,20 @@ fn guess_header(rows: &[Row]) -> usize {
         wide && words + others >= wanted.min(2) && words > 0 && words >= others
     };
     (0..rows.len().min(ABOVE)).find(|at| fits(*at)).unwrap_or(0)
+}
+
+/// The number of the first row for which a table has no room below the row that seems to name its columns; none when
+/// there is room for all.
+pub(crate) fn first_beyond<'r>(
+    rows: impl Iterator<Item = (usize, &'r [String])> + Clone,
+) -> Option<usize> {
+    let row = |(number, cells): (usize, &[String])| Row { number, width: 0, cells: cells.to_vec() };
+    let filled = |row: &Row| 0 < row.extent();
+    let top: Vec<Row> = rows.clone().map(row).filter(filled).take(ABOVE + BELOW).collect();
+    let below = guess_header(&top) + 1;
+    let is_filled =
+        |(_, cells): &(usize, &[String])| cells.iter().any(|cell| !cell.trim().is_empty());
+    rows.filter(is_filled).nth(below + MAX_ROWS).map(|(number, _)| number)
 }
 
 /// How many cells look like names of columns, and how many do not; nothing if one is a value beyond doubt.

@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::super::package::{Package, Part, attribute, resolve};
 use super::super::place::{Notes, letters};
-use super::super::table::{ABOVE, Grid};
+use super::super::table::{ABOVE, Grid, first_beyond};
 use super::super::{MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_INFLATED, MAX_ROWS, SheetError};
 use super::book::Book;
 use super::strings::{RichText, unescaped};
@@ -271,7 +271,9 @@ impl<'r> Reader<'r> {
             let (row, cells) = std::mem::replace(&mut self.current, (self.row, other));
             self.rows.insert(row, cells);
             if self.rows.len() > MAX_ROWS + ABOVE {
-                return Err(SheetError::TooManyRows { row: self.row + 1 });
+                let rows = self.rows.iter().map(|(row, cells)| (row + 1, cells.as_slice()));
+                let row = first_beyond(rows).unwrap_or(self.row + 1);
+                return Err(SheetError::TooManyRows { row });
             }
         }
         let cells = &mut self.current.1;
