@@ -83,7 +83,8 @@ struct Imports {
 #[derive(Serialize, JsonSchema)]
 struct ColumnView {
     header: String,
-    /// `field:email`, `new:number`, `key:sku` for the field by which rows find their records, or empty for nowhere.
+    /// `field:email`, `new:number`, `key:sku` for the field by which rows find their records, `id` for the ids of these
+    /// records, or empty for nowhere.
     goes: String,
     /// The order of day and month in dates such as 3/4/2026: `day_first` or `month_first`. Absent where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,6 +213,7 @@ fn view(import: Import) -> ImportView {
         Goes::Field(key) => format!("field:{key}"),
         Goes::New(kind) => format!("new:{}", kind.word()),
         Goes::Key(key) => format!("key:{key}"),
+        Goes::Id => "id".to_owned(),
     };
     ImportView {
         id: import.id.to_string(),
@@ -304,7 +306,8 @@ async fn show(ws: Ws, Path(id): Path<ImportId>) -> Result<Json<ImportView>, ApiE
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
     /// Where columns go, by their headings: `field:email`, `new:number`, or empty for nowhere. In a collection a row finds
-    /// its record by the one column that goes to `key:` with the key of a field; without one every row is added.
+    /// its record by the one column that goes to `key:` with the key of a field; without one every row is added. A column
+    /// that goes to `id` has the ids of the records, as exports of HQ do.
     columns: Option<BTreeMap<String, String>>,
     /// What becomes of words that are no choices of the field, by headings: `add`, `choice:` with the key of a choice, or
     /// empty to leave them out.

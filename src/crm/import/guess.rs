@@ -1,8 +1,11 @@
 //! Where the columns of a file go, by their headings: those of HQ, of Google Contacts, LinkedIn, HubSpot, Pipedrive and
 //! Outlook.
 
+use std::collections::HashSet;
+
 use noun::{Column, Kind};
 
+use super::own;
 use crate::columns::ORGANIZATION;
 use crate::model::{Goes, Home, Mapped};
 use crate::rules::dates::is_day;
@@ -269,6 +272,9 @@ pub fn columns(
     fields: &[Column],
     home: Home,
 ) -> Vec<Mapped> {
+    if own::has_ids(headers, rows) {
+        return own::columns((headers, rows), fields);
+    }
     let all = Headings::of(headers, home);
     let mut taken: Vec<String> = Vec::new();
     let mut mapped = Vec::new();
@@ -315,6 +321,7 @@ pub fn decimal_comma(rows: &[Vec<String>], mapped: &[Mapped], fields: &[Column])
         Goes::Field(key) | Goes::Key(key) => {
             fields.iter().any(|field| field.key == *key && field.kind.is_number())
         }
+        Goes::Id => false,
         Goes::Nowhere => kind(rows, n).is_number(),
     };
     let (mut comma, mut point) = (false, false);
@@ -359,6 +366,7 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
         },
         () if all(&|text| noun::mail_address(text).is_ok()) => Kind::Email,
         () if all(&|text| text.starts_with("http://") || text.starts_with("https://")) => Kind::Url,
+        () if repeats(rows, n) => Kind::Select,
         () if filled
             .iter()
             .any(|text| noun::MAX_LINE < text.chars().count() || text.contains('\n')) =>
@@ -367,6 +375,37 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
         }
         () => Kind::Text,
     }
+}
+
+/// Whether the values of a column are few short words that repeat, so that it is one of some choices.
+fn repeats(rows: &[Vec<String>], n: usize) -> bool {
+    /// So many cells have to be filled,
+    const FILLED: usize = 20;
+    /// each word of so many on average,
+    const EACH: usize = 5;
+    /// with at most so many words
+    const WORDS: usize = 20;
+    /// of so many characters.
+    const SHORT: usize = 40;
+    let (mut filled, mut words) = (0, HashSet::new());
+    let cells = rows.iter().filter_map(|row| row.get(n)).map(|text| text.trim());
+    for text in cells.filter(|text| !text.is_empty() && !sheet::is_error(text)) {
+        filled += 1;
+        let word = text.to_lowercase();
+        if words.contains(&word) {
+            continue;
+        }
+        // A choice that is called so would say that nothing is chosen.
+        let fits = text.chars().count() <= SHORT
+            && !text.contains([',', ';', '\n'])
+            && word != "none"
+            && !noun::key_of(text).is_empty();
+        words.insert(word);
+        if !fits || WORDS < words.len() {
+            return false;
+        }
+    }
+    FILLED <= filled && 2 <= words.len() && EACH * words.len() <= filled
 }
 
 #[cfg(test)]
@@ -489,5 +528,23 @@ mod tests {
         assert_eq!(kind(&rows(&["12/31/2025 14:30", "01/02/2026"]), 0), Kind::Datetime);
         assert_eq!(kind(&rows(&["yes", "No"]), 0), Kind::Boolean);
         assert_eq!(kind(&rows(&[""]), 0), Kind::Text);
+    }
+
+    #[test]
+    fn few_short_values_that_repeat_are_choices() {
+        let of = |words: &[&str], many: usize| {
+            let all = (0..many).map(|n| vec![words[n % words.len()].to_owned()]);
+            kind(&all.collect::<Vec<_>>(), 0)
+        };
+        let four = ["Steel", "Carbon", "steel", "Titanium", ""];
+        assert_eq!(of(&four, 200), Kind::Select);
+        assert_eq!(of(&four, 10), Kind::Text, "too few rows");
+        assert_eq!(of(&["Steel"], 200), Kind::Text, "one word chooses nothing");
+        assert_eq!(of(&["Steel", "None"], 200), Kind::Text, "none is no choice");
+        assert_eq!(of(&["Steel, Carbon", "Steel"], 200), Kind::Text, "a list");
+        assert_eq!(of(&["1", "2"], 200), Kind::Number);
+        let names: Vec<String> = (0..150).map(|n| format!("Bike {n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(of(&names, 600), Kind::Text, "names");
     }
 }

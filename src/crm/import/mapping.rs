@@ -65,6 +65,7 @@ pub(super) fn columns_of(
                 ));
             }
         }
+        targets.push(Choice::new("id", "Id of the record", mapped.goes == Goes::Id));
         let is_field = |key: &str| mapped.goes.field() == Some(key);
         let field = fields.iter().find(|field| is_field(&field.key) && rules::is_chosen(field));
         let unknown = field.map_or_else(Vec::new, |field| rules::unknown(field, cells()));
@@ -106,6 +107,7 @@ pub(super) fn goes(word: &str) -> Goes {
         Some(("field", key)) => Goes::Field(key.to_owned()),
         Some(("key", key)) => Goes::Key(key.to_owned()),
         Some(("new", kind)) => Kind::of(kind).map_or(Goes::Nowhere, Goes::New),
+        None if word == "id" => Goes::Id,
         _ => Goes::Nowhere,
     }
 }

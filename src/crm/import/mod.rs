@@ -6,6 +6,7 @@ pub mod guess;
 mod listing;
 mod mapping;
 mod order;
+mod own;
 pub mod pages;
 mod rows;
 mod trial;
@@ -25,7 +26,9 @@ use crate::error::CrmError;
 use crate::model::back::Turn;
 use crate::model::{Home, IMPORTS_RUNNING, Import, ImportState, Mapped};
 use crate::pieces::{self, PIECE, Pieces};
-use crate::rules::{self, Came, FileRead, ImportPatch, NewImport, Numbered, Stays};
+pub(crate) use own::ID;
+
+use crate::rules::{self, Came, FileRead, ImportContext, ImportPatch, NewImport, Numbered, Stays};
 
 /// The largest file, in bytes.
 pub const MAX_BYTES: u64 = 20 * 1024 * 1024;
@@ -116,6 +119,11 @@ fn numbered(table: &Table, from: usize, most: usize) -> Vec<Numbered<'_>> {
     rows.map(|(row, number)| (u32::try_from(*number).unwrap_or(u32::MAX), row.as_slice())).collect()
 }
 
+/// What the import of a table begins with.
+fn context_of(table: &Table) -> ImportContext {
+    ImportContext { is_typed: table.format == sheet::Format::Json, ..ImportContext::default() }
+}
+
 /// What an import would do.
 #[derive(Default)]
 pub struct Preview {
@@ -165,7 +173,7 @@ pub fn preview(
     ((import, table), who): ((&Import, &Table), Actor),
     goes_on: impl Fn(usize) -> bool,
 ) -> Result<Preview, CrmError> {
-    let mut seen = Preview::default();
+    let (mut seen, mut context) = (Preview::default(), context_of(table));
     ws.store.rehearse::<CrmError>(snap, (who, Cause::Import(import.id)), |tx| {
         let begun = rules::begin_import(tx, import.id, &table.rows)?;
         let key = |mapped: &Mapped| mapped.goes.field().map(str::to_owned);
@@ -179,7 +187,7 @@ pub fn preview(
             if piece.is_empty() {
                 break;
             }
-            let came = rules::bring(tx, &begun.import, &piece)?;
+            let came = rules::bring(tx, &begun.import, &piece, &mut context)?;
             seen.take(came, piece.len());
         }
         Ok(())
@@ -265,15 +273,18 @@ async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
     let who = (import.by, Cause::Import(id));
     let mut at = usize::try_from(import.next).unwrap_or(usize::MAX);
     let table = std::sync::Arc::new(ws.look(move |ws| table(ws, &import)).await?);
+    let mut context = context_of(&table);
     // A stop waits for a piece, never for all of them.
     while !halt.is_cancelled() {
         let (rows, from) = (table.clone(), u32::try_from(at).unwrap_or(u32::MAX));
-        let goes_on = ws
+        let (goes_on, kept) = ws
             .write(&who, move |tx| {
                 let chunk = numbered(&rows, usize::try_from(from).unwrap_or(usize::MAX), PIECE);
-                rules::import_rows(tx, id, (from, &chunk))
+                let goes_on = rules::import_rows(tx, id, (from, &chunk), &mut context)?;
+                Ok::<_, CrmError>((goes_on, context))
             })
             .await?;
+        context = kept;
         if !goes_on {
             break;
         }

@@ -16,7 +16,7 @@ pub(super) struct OrderView {
 fn is_dated(mapped: &Mapped, fields: &[Column]) -> bool {
     let is_day = |kind: Kind| matches!(kind, Kind::Date | Kind::Datetime);
     match &mapped.goes {
-        Goes::Nowhere => false,
+        Goes::Nowhere | Goes::Id => false,
         Goes::New(kind) => is_day(*kind),
         Goes::Field(key) | Goes::Key(key) => {
             fields.iter().any(|one| one.key == *key && is_day(one.kind))

@@ -31,6 +31,8 @@ pub enum Goes {
     New(Kind),
     /// Into the field with this key, by which a row finds its record in a collection.
     Key(String),
+    /// They are the ids of the records that rows mean, as exports of HQ have them.
+    Id,
 }
 
 impl Goes {
@@ -39,7 +41,7 @@ impl Goes {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Field(key) | Self::Key(key) => Some(key),
-            Self::Nowhere | Self::New(_) => None,
+            Self::Nowhere | Self::New(_) | Self::Id => None,
         }
     }
 }
@@ -280,6 +282,12 @@ impl Import {
     #[must_use]
     pub fn month_first(&self, mapped: &Mapped) -> bool {
         mapped.dates.map_or(self.month_first, |order| order.month_first)
+    }
+
+    /// Whether its rows name their records by id, as exports of HQ do: their words are taken as they are.
+    #[must_use]
+    pub fn has_ids(&self) -> bool {
+        self.columns.iter().any(|mapped| mapped.goes == Goes::Id)
     }
 }
 

@@ -18,6 +18,7 @@ use super::frame::state_of;
 use super::state::Wish;
 use crate::api::values_json;
 use crate::error::CrmError;
+use crate::import::ID;
 use crate::list;
 use crate::model::{Book, CollectionId, Records, Row};
 use crate::queries;
@@ -173,14 +174,15 @@ impl<B: Book> Part<B> {
         let failed = |error: std::io::Error| CrmError::Store(StoreError::Failed(error.to_string()));
         let mut csv = CsvWriter::new(Vec::new());
         if self.is_first {
-            csv.row(look.columns.iter().map(|column| column.label.as_str())).map_err(failed)?;
+            let labels = look.columns.iter().map(|column| column.label.as_str());
+            csv.row(labels.chain([ID])).map_err(failed)?;
         }
         for row in list::rows::<B>(read, &self.ids)? {
             let cell = |column: &noun::Column| {
                 let value = row.value(&column.key);
                 value.map_or_else(String::new, |value| column.written(value, &look.known))
             };
-            csv.row(look.columns.iter().map(cell)).map_err(failed)?;
+            csv.row(look.columns.iter().map(cell).chain([row.id.to_string()])).map_err(failed)?;
         }
         csv.finish().map_err(failed)
     }
@@ -189,7 +191,7 @@ impl<B: Book> Part<B> {
         let rows: Vec<Row<B>> = list::rows::<B>(read, &self.ids)?;
         let told = |row: &Row<B>| {
             let mut values = values_json(row, &look.columns, &look.known);
-            values.insert("id".to_owned(), row.id.to_string().into());
+            values.insert(ID.to_owned(), row.id.to_string().into());
             serde_json::Value::from(values).to_string()
         };
         let rows: Vec<String> = rows.iter().map(told).collect();

@@ -29,6 +29,8 @@ pub(super) struct Cells {
     pub(super) typed: Vec<(String, FieldValue)>,
     /// What has no field of its own: the heading of its column, what it is, and its words.
     pub(super) more: Vec<(String, String, String)>,
+    /// The keys of fields of which the row says what its record has already.
+    pub(super) same: Vec<String>,
 }
 
 /// What is wrong with a row, as it is found.
@@ -63,7 +65,7 @@ struct Collected {
 }
 
 impl Cells {
-    fn put(&mut self, key: &str, text: String, value: FieldValue) {
+    pub(super) fn put(&mut self, key: &str, text: String, value: FieldValue) {
         self.typed.retain(|(one, _)| one != key);
         self.typed.push((key.to_owned(), value));
         self.values.insert(key.to_owned(), Value::String(text));
@@ -89,13 +91,14 @@ impl Cells {
 }
 
 impl One<'_> {
-    /// The cells of a row.
+    /// The cells of a row; of one that names its record, with what that has.
     pub(super) fn read(
         &self,
         tx: &WriteTx<'_>,
-        (_, cells): Numbered<'_>,
+        ((_, cells), here): (Numbered<'_>, Option<&noun::Cells>),
         told: &mut Told<'_>,
     ) -> Cells {
+        let is_literal = self.import.has_ids();
         let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
         let (mut all, mut collected) = (Cells::default(), Collected::default());
         for (mapped, text) in self.import.columns.iter().zip(cells) {
@@ -103,7 +106,10 @@ impl One<'_> {
             if text.trim().is_empty() {
                 continue;
             }
-            if sheet::is_error(text) {
+            if is_literal && self.takes((mapped, column), text.trim(), &known, (here, &mut all)) {
+                continue;
+            }
+            if !is_literal && !self.is_typed && sheet::is_error(text) {
                 let says = format!("The file has an error here: {}.", text.trim());
                 told.cell((&mapped.header, &column.key), says);
                 continue;

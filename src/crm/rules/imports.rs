@@ -12,7 +12,8 @@ use store::{BlobId, ReadExt as _, WriteTx};
 use super::cells::{Cells, Told};
 use super::fates::{CellSeen, Fate, Met, RowSeen, cells_seen};
 use super::fields::FieldPatch;
-use super::meets::{Keys, Meets, at_domain, domain_of, met};
+use super::keys::Keys;
+use super::meets::{Meets, at_domain, domain_of, met};
 use super::rows::{Sent, change, create};
 use super::{dates, make_field, words};
 use crate::columns::{self, ORGANIZATION, TAGS};
@@ -215,7 +216,7 @@ pub fn begin_import(
     if import.state != ImportState::Draft {
         return Err(CrmError::Refused("this import has begun already".to_owned()));
     }
-    if !import.columns.iter().any(|one| one.goes.field() == Some(NAME)) {
+    if !import.has_ids() && !import.columns.iter().any(|one| one.goes.field() == Some(NAME)) {
         return Err(CrmError::field("columns", "Choose the column that has the name."));
     }
     let mut adds = Vec::new();
@@ -251,6 +252,15 @@ pub fn begin_import(
 /// A row of the file with its number there.
 pub type Numbered<'r> = (u32, &'r [String]);
 
+/// What an import keeps from one piece of its rows to the next.
+#[derive(Debug, Default)]
+pub struct ImportContext {
+    /// Whether the words of the file were written as texts, so that `#N/A` is no formula that failed.
+    pub is_typed: bool,
+    /// The records of the collection by the key column.
+    pub keys: Keys,
+}
+
 /// What rows became.
 #[derive(Clone, Debug, Default)]
 pub struct Came {
@@ -270,12 +280,13 @@ pub fn import_rows(
     tx: &mut WriteTx<'_>,
     id: ImportId,
     (from, rows): (u32, &[Numbered<'_>]),
+    context: &mut ImportContext,
 ) -> Result<bool, CrmError> {
     let import = import_of(tx, id)?;
     if import.state != ImportState::Running || import.next != from {
         return Ok(false);
     }
-    let came = bring(tx, &import, rows)?;
+    let came = bring(tx, &import, rows, context)?;
     let mut import = import;
     import.next += u32::try_from(rows.len()).unwrap_or(u32::MAX);
     import.counts += came.counts;
@@ -289,6 +300,7 @@ pub fn import_rows(
         import.state = ImportState::Done;
     }
     put(tx, import)?;
+    context.keys.seen(tx.seq()?);
     Ok(goes_on)
 }
 
@@ -300,19 +312,20 @@ pub fn bring(
     tx: &mut WriteTx<'_>,
     import: &Import,
     rows: &[Numbered<'_>],
+    context: &mut ImportContext,
 ) -> Result<Came, CrmError> {
     let people = Arc::new(People::read(tx)?);
     let columns = Arc::new(columns::of(tx, import.home)?);
-    let one = One { import, columns: &columns, people: &people };
-    let mut keys = Keys::of(tx, import)?;
+    let one = One { import, columns: &columns, people: &people, is_typed: context.is_typed };
+    let keys = &mut context.keys;
+    keys.refresh(tx, import)?;
     let mut came = Came::default();
     for row in rows {
         let mut told = Told { row: row.0, problems: &mut came.problems, left: 0 };
-        let cells = one.read(tx, *row, &mut told);
         let done = match import.home {
-            Home::Contacts => one.bring::<Contacts>(tx, cells, &mut told, &mut keys),
-            Home::Organizations => one.bring::<Organizations>(tx, cells, &mut told, &mut keys),
-            Home::Collection(_) => one.bring::<Records>(tx, cells, &mut told, &mut keys),
+            Home::Contacts => one.bring::<Contacts>(tx, *row, &mut told, keys),
+            Home::Organizations => one.bring::<Organizations>(tx, *row, &mut told, keys),
+            Home::Collection(_) => one.bring::<Records>(tx, *row, &mut told, keys),
         };
         let mut seen = RowSeen { fate: Fate::Wrong, cells: Vec::new(), met: None };
         match done {
@@ -354,24 +367,32 @@ pub(super) struct One<'i> {
     pub(super) import: &'i Import,
     pub(super) columns: &'i Arc<Vec<Column>>,
     pub(super) people: &'i Arc<People>,
+    /// Whether the words of the file were written as texts.
+    pub(super) is_typed: bool,
 }
 
 impl One<'_> {
     fn bring<B: Book>(
         &self,
         tx: &mut WriteTx<'_>,
-        mut cells: Cells,
+        row: Numbered<'_>,
         told: &mut Told<'_>,
         keys: &mut Keys,
     ) -> Result<Did, CrmError> {
         let collection = self.import.home.collection();
+        let named = self.by_id::<B>(tx, row, told)?;
+        let mut cells = self.read(tx, (row, named.as_ref().map(|row| &row.cells)), told);
         if cells.values.is_empty() {
-            return Ok(Did::Skipped(None));
+            return Ok(Did::Skipped(named.as_ref().map(Met::of)));
         }
-        let Meets { same, like } = self.meets::<B>(tx, &cells, (keys, told))?;
+        let Meets { same, like } = match named {
+            Some(row) => Meets { same: Some(row), like: None },
+            None => self.meets::<B>(tx, &cells, (keys, told))?,
+        };
         let key = keys.value_in(&cells.typed);
         // Who belongs to an organization has an address there, whatever the file calls it.
-        if cells.values.contains_key(ORGANIZATION)
+        if !self.import.has_ids()
+            && cells.values.contains_key(ORGANIZATION)
             && let Some(domain) = cells.typed.iter().find_map(|(_, value)| domain_of(value))
             && let Some(organization) = at_domain::<Organizations>(tx, domain)?
         {
@@ -430,23 +451,21 @@ impl One<'_> {
         match self.import.home {
             _ if self.import.clash == Clash::New => Ok(Meets::default()),
             Home::Contacts | Home::Organizations => {
-                Ok(met::<B>(tx, (&cells.values, &cells.typed))?)
+                let Meets { same, like } = met::<B>(tx, (&cells.values, &cells.typed))?;
+                // Rows of an export are different records, however alike they are.
+                let is_other = |row: &Row<B>| !(self.import.has_ids() && is_made_by(tx, row));
+                Ok(Meets { same: same.filter(is_other), like: like.filter(is_other) })
             }
-            Home::Collection(_) => match keys.rows_with(&cells.typed) {
-                [] => Ok(Meets::default()),
-                [id] => {
-                    let same = tx.get::<Row<B>>(B::Id::from_uuid(*id))?;
-                    Ok(Meets { same, like: None })
+            Home::Collection(_) => {
+                let (mut found, many) = keys.rows_with(tx, (self.import.home, &cells.typed))?;
+                if found.len() < 2 {
+                    return Ok(Meets { same: found.pop(), like: None });
                 }
-                several => {
-                    let says = format!(
-                        "{} records have this value, so that the row becomes one more.",
-                        several.len()
-                    );
-                    told.hint(&self.header_of(keys.field()), says);
-                    Ok(Meets::default())
-                }
-            },
+                let says =
+                    format!("{many} records have this value, so that the row becomes one more.");
+                told.hint(&self.header_of(keys.field()), says);
+                Ok(Meets::default())
+            }
         }
     }
 
@@ -465,6 +484,11 @@ impl One<'_> {
             _ => text.to_owned(),
         }
     }
+}
+
+/// Whether a record came in with what a transaction is a part of.
+fn is_made_by<B: Book>(tx: &WriteTx<'_>, row: &Row<B>) -> bool {
+    row.cells.get(NAME).is_some_and(|name| name.origin.cause == tx.cause())
 }
 
 /// Stops an import; what came in stays, and can be taken back.

@@ -1,17 +1,12 @@
 //! Which record here a row of a file means.
 
-use std::collections::HashMap;
-
-use kernel::TypedId as _;
 use kernel::key::KeyBuf;
 use noun::{FieldValue, folded, plain_url};
 use serde_json::{Map, Value};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
-use uuid::Uuid;
 
-use super::fields::rows_of;
 use crate::columns::ORGANIZATION;
-use crate::model::{Book, Contacts, Goes, Home, Import, NAME, Records, Row, identity_key};
+use crate::model::{Book, Contacts, NAME, Row, identity_key};
 use crate::names::{rows_named, title_of};
 
 /// Where people without a company have their mail: an address there says nothing of an organization. Those of one
@@ -179,63 +174,6 @@ fn by_address<B: Book>(
         }
     }
     Ok(None)
-}
-
-/// The records of a collection by what they have in the field by which rows of a file find them.
-#[derive(Default)]
-pub(super) struct Keys {
-    /// The key of the field; empty when rows find no record.
-    field: String,
-    rows: HashMap<String, Vec<Uuid>>,
-}
-
-impl Keys {
-    /// Reads the records of the collection of an import that has a key column.
-    pub(super) fn of(tx: &WriteTx<'_>, import: &Import) -> Result<Self, StoreError> {
-        let mut keys = Self::default();
-        let chosen = import.columns.iter().find_map(|mapped| match &mapped.goes {
-            Goes::Key(key) => Some(key),
-            _ => None,
-        });
-        let (Some(field), Home::Collection(_)) = (chosen, import.home) else { return Ok(keys) };
-        keys.field.clone_from(field);
-        for row in rows_of::<Records>(tx, import.home)? {
-            keys.add(row.value(field).map(written), row.id.uuid());
-        }
-        Ok(keys)
-    }
-
-    /// The key of the field.
-    pub(super) fn field(&self) -> &str {
-        &self.field
-    }
-
-    /// What a row has in the field.
-    pub(super) fn value_in(&self, typed: &[(String, FieldValue)]) -> Option<String> {
-        typed.iter().find(|(key, _)| *key == self.field).map(|(_, value)| written(value))
-    }
-
-    /// The records that have what a row has.
-    pub(super) fn rows_with(&self, typed: &[(String, FieldValue)]) -> &[Uuid] {
-        let found = self.value_in(typed).and_then(|value| self.rows.get(&value));
-        found.map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Notes a record that has a value.
-    pub(super) fn add(&mut self, value: Option<String>, id: Uuid) {
-        if let Some(value) = value.filter(|_| !self.field.is_empty()) {
-            self.rows.entry(value).or_default().push(id);
-        }
-    }
-}
-
-/// A value in words that are the same for values that mean the same.
-fn written(value: &FieldValue) -> String {
-    match (value.identity(), value) {
-        (Some((kind, words)), _) => format!("{kind} {words}"),
-        (None, FieldValue::Text(text)) => folded(text),
-        (None, other) => format!("{other:?}"),
-    }
 }
 
 #[cfg(test)]

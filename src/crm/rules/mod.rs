@@ -7,7 +7,9 @@ pub(crate) mod dates;
 mod fates;
 mod fields;
 mod imports;
+mod keys;
 mod kinds;
+pub(crate) mod literal;
 mod meets;
 pub(crate) mod person;
 mod rows;
@@ -26,9 +28,11 @@ pub use fields::{
     start_with,
 };
 pub use imports::{
-    Begun, Came, FileRead, ImportPatch, NewImport, Numbered, Stays, begin_import, bring,
-    cancel_import, change_import, fail_import, import_of, import_rows, in_order, make_import,
+    Begun, Came, FileRead, ImportContext, ImportPatch, NewImport, Numbered, Stays, begin_import,
+    bring, cancel_import, change_import, fail_import, import_of, import_rows, in_order,
+    make_import,
 };
+pub use keys::Keys;
 pub use kinds::{
     Became, Caster, begin_conversion, conversion_back, conversion_of, convert_rows, convertible,
     fail_conversion, shaped, turn_conversion, written,

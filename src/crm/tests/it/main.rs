@@ -6,6 +6,7 @@ mod imports;
 mod kinds;
 mod lists;
 mod reading;
+mod round_trips;
 mod sizes;
 mod whole;
 

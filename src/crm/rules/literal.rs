@@ -1,0 +1,104 @@
+//! Rows that name their records by id, as exports of HQ do. Their words are what fields were written as, so they are read
+//! as they are, and a cell that says what its record has already changes nothing.
+
+use noun::{Column, FieldValue, Kind, value_in};
+use serde_json::Value;
+use store::{ReadExt as _, StoreError, WriteTx};
+use uuid::Uuid;
+
+use kernel::TypedId as _;
+
+use super::cells::{Cells, Told};
+use super::imports::{Numbered, One};
+use crate::columns::{self, ORGANIZATION};
+use crate::model::{Book, Clash, Goes, Mapped, Row};
+use crate::names::Known;
+
+/// The ends of headings of a record that a cell leads to, in JSON.
+pub(crate) const PARTS: [&str; 2] = [".id", ".name"];
+
+impl One<'_> {
+    /// The record whose id a row has; none when it has none, or that of no record here.
+    pub(super) fn by_id<B: Book>(
+        &self,
+        tx: &WriteTx<'_>,
+        (_, cells): Numbered<'_>,
+        told: &mut Told<'_>,
+    ) -> Result<Option<Row<B>>, StoreError> {
+        let mut columns = self.import.columns.iter().zip(cells);
+        let Some((mapped, text)) = columns.find(|(mapped, _)| mapped.goes == Goes::Id) else {
+            return Ok(None);
+        };
+        if text.trim().is_empty() || self.import.clash == Clash::New {
+            return Ok(None);
+        }
+        let Ok(id) = Uuid::try_parse(text.trim()) else {
+            told.cell((&mapped.header, ""), "This is not the id of a record.".to_owned());
+            return Ok(None);
+        };
+        let row = tx.get::<Row<B>>(B::Id::from_uuid(id))?;
+        Ok(row.filter(|row| B::home(row.collection) == self.import.home))
+    }
+
+    /// Takes a cell as it is written; says whether it did.
+    pub(super) fn takes(
+        &self,
+        (mapped, column): (&Mapped, &Column),
+        text: &str,
+        known: &Known<'_>,
+        (here, all): (Option<&noun::Cells>, &mut Cells),
+    ) -> bool {
+        let is_there = here
+            .and_then(|cells| value_in(cells, &column.key))
+            .is_some_and(|value| says((&mapped.header, column), text, (value, known)));
+        let leads = column.kind == Kind::Relation;
+        let goes_there = |mapped: &&Mapped| mapped.goes.field() == Some(column.key.as_str());
+        if !leads && 1 < self.import.columns.iter().filter(goes_there).count() {
+            return false;
+        }
+        let is_taken =
+            leads && (all.same.contains(&column.key) || all.values.contains_key(&column.key));
+        let is_id = leads && mapped.header.ends_with(PARTS[0]);
+        if is_there {
+            all.same.push(column.key.clone());
+            return true;
+        }
+        // A record that is elsewhere is found by its name, which stands in another column.
+        if is_taken || (column.kind == Kind::Number && self.import.decimal_comma) {
+            return is_taken;
+        }
+        match column.read(text, known) {
+            Ok(Some(value)) => {
+                all.put(&column.key, text.to_owned(), value);
+                true
+            }
+            _ if column.key == ORGANIZATION && !is_id => {
+                all.values.insert(column.key.clone(), Value::String(text.to_owned()));
+                true
+            }
+            _ => is_id,
+        }
+    }
+}
+
+/// Whether a cell says in words what a field has.
+fn says(
+    (header, column): (&str, &Column),
+    text: &str,
+    (value, known): (&FieldValue, &Known<'_>),
+) -> bool {
+    let json = match columns::json(column, value, known) {
+        Value::String(text) => text,
+        Value::Array(all) => {
+            let all: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
+            all.join(", ")
+        }
+        Value::Object(parts) => {
+            let part = header.rsplit_once('.').and_then(|(_, part)| parts.get(part));
+            part.and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
+        other => other.to_string(),
+    };
+    let text = text.trim();
+    json.trim() == text || column.written(value, known).trim() == text
+}
