@@ -213,7 +213,7 @@ fn gather(
             let teller = Teller::new(snap, schema, of)?;
             for entry in &piece.entries {
                 let mut lines = teller.told(entry)?;
-                lines.retain_mut(|line| !joins_import(&mut found.lines, line));
+                lines.retain_mut(|line| !joins_work(&mut found.lines, line));
                 told += usize::from(!lines.is_empty());
                 found.lines.extend(lines);
                 if limit <= told {
@@ -230,15 +230,15 @@ fn gather(
     }
 }
 
-/// Lines that are searched for one that a further piece of an import belongs to.
-const LINES_OF_IMPORT: usize = 8;
+/// Lines that are searched for one that a further piece of some work belongs to.
+const LINES_OF_WORK: usize = 8;
 
-/// Adds the count of one piece of an import to the line of the pieces after it. An import, its undo and its redo are
-/// written in pieces, and each is one act.
-fn joins_import(lines: &mut [Line], line: &mut Line) -> bool {
-    let Some(piece) = line.words.count.filter(|piece| piece.import.is_some()) else { return false };
-    for above in lines.iter_mut().rev().take(LINES_OF_IMPORT) {
-        let Some(sum) = above.words.count.as_mut().filter(|sum| sum.import == piece.import) else {
+/// Adds the count of one piece of some work to the line of the other pieces. An import, a conversion, the undo and the
+/// redo of one are written in pieces, and each is one act.
+fn joins_work(lines: &mut [Line], line: &mut Line) -> bool {
+    let Some(piece) = line.words.count.filter(|piece| piece.work.is_some()) else { return false };
+    for above in lines.iter_mut().rev().take(LINES_OF_WORK) {
+        let Some(sum) = above.words.count.as_mut().filter(|sum| sum.work == piece.work) else {
             continue;
         };
         // It was undone or restored in between, or by somebody else.
@@ -249,7 +249,7 @@ fn joins_import(lines: &mut [Line], line: &mut Line) -> bool {
             sum.count += piece.count;
             above.words.thing = sum.thing();
             // An undo of the entry would take back this piece alone.
-            above.undo = above.undo.map(|_| Undo::No("undo the import on its page"));
+            above.undo = above.undo.map(|_| Undo::No("undo it as a whole on its page"));
             return true;
         }
     }
@@ -283,7 +283,8 @@ pub fn after(
             let at = kernel::time::from_ms(entry.at);
             found.reached = found.reached.or(Some(at));
             if wish.covers(&entry) && begun.covers(&entry) {
-                let lines = teller.told(&entry)?;
+                let mut lines = teller.told(&entry)?;
+                lines.retain_mut(|line| !joins_work(&mut found.lines, line));
                 told += usize::from(!lines.is_empty());
                 found.lines.extend(lines);
             }

@@ -32,7 +32,7 @@ use web::{format, md};
 use noun::Area;
 
 pub use counted::Counted;
-use counted::Kinds;
+use counted::{Kinds, Work};
 
 /// The longest title that is shown.
 const MAX_TITLE: usize = 90;
@@ -98,20 +98,23 @@ pub fn of(
     let mut all = Vec::new();
     let handed = |event: &Event| matches!(event, Event::MemberHandedOver { .. });
     let at_once = entry.events.iter().any(handed);
-    let mut kinds = Kinds::new(entry);
+    let work = Work::of(schema, entry);
+    let mut kinds = Kinds::new(entry, work);
     for event in &entry.events {
         let Some(more) = kinds.next(event) else { continue };
         // One sentence for all that changes hands at once.
         if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
             let mut told = match cards::row_of(event) {
-                Some(row) if 0 < more => counted::rows(entry, &row, more + 1),
+                Some(row) if 0 < more || kinds.counts_all(event) => {
+                    counted::rows((read, schema), (entry, work), (&row, more + 1))?
+                }
                 Some(row) => speaker.row(entry, &row)?,
                 None => speaker.event(event)?,
             };
             match (event, &mut told) {
                 (Event::UndoApplied { of, run: None, .. }, Some((_, words))) => {
-                    match counted::undone_import(read, *of, entry)? {
-                        Some(import) => *words = import,
+                    match counted::undone_work((read, schema), *of, entry)? {
+                        Some(work) => *words = work,
                         None => speaker.undone(*of, entry, words)?,
                     }
                 }

@@ -343,5 +343,20 @@ async fn thousands_of_values_are_converted_piece_by_piece_over_a_restart_and_go_
     posted(&api, &format!("{at}/redo"), json!({})).await;
     assert_eq!(over(&api, &at).await["state"], "done");
     assert_eq!(shown(&api, "contacts?q=count:%3E=4000").await["total"], 600);
+
+    // Each act is one line, however many pieces it was written in.
+    let told = shown(&api, "activity?after=start&limit=200").await;
+    let texts = told["items"].as_array().expect("a list").iter().map(|item| &item["text"]);
+    let texts: Vec<&str> = texts.filter_map(Value::as_str).collect();
+    for words in [
+        "imported 4,600 contacts from many.csv",
+        "converted a field of 4,600 contacts",
+        "undid the conversion of 4,600 contacts",
+        "restored the conversion of 4,600 contacts",
+    ] {
+        let lines = texts.iter().filter(|text| text.contains(words)).count();
+        assert_eq!(lines, 1, "{words}: {texts:#?}");
+    }
+    assert!(!texts.iter().any(|text| text.contains("Person 7")), "{texts:#?}");
     hq.finish().await;
 }

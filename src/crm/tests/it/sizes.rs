@@ -195,3 +195,45 @@ async fn an_import_is_one_line_of_what_happened() {
     }
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_on_many_records_is_one_line_for_people_and_for_programs() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let begun = api.get("/api/v1/activity?limit=1").await.json();
+    let begun = begun["cursor"].as_str().expect("a place").to_owned();
+    // The last piece has two rows, which are no lines of their own.
+    let file: String = (0..1_002).map(|n| format!("Person {n}\n")).collect();
+    let path = "/api/v1/imports?of=contacts&name=tenth.csv";
+    let file = format!("Name\n{file}").into_bytes();
+    let sent = api.bytes("POST", path, "application/octet-stream", file).await.json();
+    let at = format!("imports/{}", sent["id"].as_str().expect("an id"));
+    assert_eq!(api.post(&format!("/api/v1/{at}/begin"), &json!({})).await.status, 200);
+    assert_eq!(over(&api, &at).await["made"], 1_002);
+    let rows = api.get("/api/v1/contacts?limit=40").await.json();
+    let ids: Vec<&str> = rows["items"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row["id"].as_str())
+        .collect();
+    let form = [("tasks", ids.join(",")), ("archived", "yes".to_owned())];
+    let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    assert_eq!(mira.form(&format!("{HERE}/contacts/bulk"), &form).await.status, 303);
+
+    let page = mira.get(&format!("{HERE}/activity")).await.texts("#activity .what");
+    let texts = |page: &serde_json::Value| {
+        let items = page["items"].as_array().expect("a list").iter();
+        items.filter_map(|item| item["text"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let newest = texts(&api.get("/api/v1/activity").await.json());
+    let later = texts(&api.get(&format!("/api/v1/activity?after={begun}")).await.json());
+    for lines in [page, newest, later] {
+        for words in ["imported 1,002 contacts from tenth.csv", "changed 40 contacts"] {
+            let lines_of = lines.iter().filter(|line| line.contains(words)).count();
+            assert_eq!(lines_of, 1, "{words}: {lines:#?}");
+        }
+        assert!(!lines.iter().any(|line| line.contains("Person")), "{lines:#?}");
+    }
+    hq.finish().await;
+}

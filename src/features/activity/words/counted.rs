@@ -1,12 +1,14 @@
-//! Acts on many records at once. An import or a bulk edit is one sentence with a count: a page has a limit, the number
-//! of records that one act changes has none.
+//! Acts on many records at once. An import, a conversion of a field or a bulk edit is one sentence with a count: a page
+//! has a limit, the number of records that one act changes has none.
 
 use std::collections::HashMap;
 
 use crate::cards::{self, RowEvent};
-use kernel::{Cause, Event, ImportId, RowAct};
+use kernel::text::ellipsis;
+use kernel::{Cause, Event, ImportId, RowAct, TypedId as _};
 use noun::{Area, Noun};
-use store::{Entry, Read, StoreError, feed};
+use store::{Entry, Read, Schema, StoreError, feed};
+use uuid::Uuid;
 use web::format;
 
 use super::Words;
@@ -15,6 +17,8 @@ use super::Words;
 const ONE_BY_ONE: usize = 3;
 /// So many events of a kind are tried until one of them has a sentence.
 const TRIES: usize = 8;
+/// Characters of the name of a file.
+const MAX_FILE: usize = 60;
 /// An undo of an undo, and so on, is followed so often to what was undone first.
 const MAX_TURNS: usize = 8;
 
@@ -29,13 +33,57 @@ pub enum Turn {
     Restored,
 }
 
+/// The table of imports, which a package above has.
+const IMPORTS: &str = "imports";
+/// The table of conversions.
+const CONVERSIONS: &str = "conversions";
+
+/// Work that is written in pieces, an entry each, and is one act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// An import.
+    Import(ImportId),
+    /// A conversion of a field to another kind.
+    Conversion(Uuid),
+}
+
+impl Work {
+    /// The work that an entry is a piece of.
+    pub(super) fn of(schema: &Schema, entry: &Entry) -> Option<Self> {
+        if let Cause::Import(id) = entry.cause {
+            return Some(Self::Import(id));
+        }
+        let table = schema.named(CONVERSIONS)?.number;
+        let change = entry.changes.iter().find(|change| change.table == table)?;
+        Uuid::from_slice(&change.key).ok().map(Self::Conversion)
+    }
+
+    /// Its page below the workspace.
+    fn path(self) -> String {
+        match self {
+            Self::Import(id) => format!("imports/{id}"),
+            Self::Conversion(id) => format!("settings/conversions/{id}"),
+        }
+    }
+
+    /// The name of the file of an import; none where it was pasted.
+    fn file(self, read: &dyn Read, schema: &Schema) -> Result<Option<String>, StoreError> {
+        let (Self::Import(id), Some(info)) = (self, schema.named(IMPORTS)) else { return Ok(None) };
+        let Some(ops) = &info.ops else { return Ok(None) };
+        let Some(row) = read.raw_get(info.number, id.uuid().as_bytes())? else { return Ok(None) };
+        let import = (ops.json)(&row).unwrap_or_default();
+        let name = import["name"].as_str().filter(|name| !name.is_empty());
+        Ok(name.map(|name| ellipsis(name, MAX_FILE)))
+    }
+}
+
 /// How many records of a kind a sentence is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
     noun: &'static Noun,
     act: RowAct,
-    /// The import that they came with. Written in pieces, it is one act, and so are its undo and its redo.
-    pub import: Option<ImportId>,
+    /// The work that it is a part of. Its undo and its redo are one act each, too.
+    pub work: Option<Work>,
     /// Which of these.
     pub turn: Turn,
     /// How many.
@@ -51,16 +99,16 @@ impl PartialEq for Counted {
 impl Eq for Counted {}
 
 impl Counted {
-    /// Whether the same was done to records of the same kind and import.
+    /// Whether the same was done to records of the same kind in the same work.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         self.noun.table == other.noun.table && self.act == other.act && self.is_of_act(other)
     }
 
-    /// Whether it may be a piece of the same undo, redo or import.
+    /// Whether it may be a piece of the same work, or of the same undo or redo of it.
     #[must_use]
     pub fn is_of_act(&self, other: &Self) -> bool {
-        self.import == other.import && self.turn == other.turn
+        self.work == other.work && self.turn == other.turn
     }
 
     /// The records as text: `500 contacts`.
@@ -73,6 +121,8 @@ impl Counted {
 /// How many events of each kind an entry has, and how many of them have been told.
 pub(super) struct Kinds {
     kinds: HashMap<&'static str, Kind>,
+    /// Whether the entry is a piece of work.
+    is_work: bool,
 }
 
 #[derive(Default)]
@@ -83,26 +133,34 @@ struct Kind {
 }
 
 impl Kinds {
-    pub(super) fn new(entry: &Entry) -> Self {
+    /// Of a piece of work all are counted: its last piece may have few.
+    pub(super) fn new(entry: &Entry, work: Option<Work>) -> Self {
         let mut kinds: HashMap<&'static str, Kind> = HashMap::new();
-        if ONE_BY_ONE < entry.events.len() {
+        if work.is_some() || ONE_BY_ONE < entry.events.len() {
             for event in &entry.events {
                 kinds.entry(cards::event_name(event)).or_default().count += 1;
             }
         }
-        Self { kinds }
+        Self { kinds, is_work: work.is_some() }
     }
 
     /// How many more events of the same kind the sentence of this one covers; none when it needs no sentence because
     /// another one covers it.
     pub(super) fn next(&mut self, event: &Event) -> Option<u64> {
+        let one_by_one = if self.counts_all(event) { 0 } else { ONE_BY_ONE };
         let kind = self.kinds.get_mut(cards::event_name(event));
-        let Some(kind) = kind.filter(|kind| ONE_BY_ONE < kind.count) else { return Some(0) };
+        let Some(kind) = kind.filter(|kind| one_by_one < kind.count) else { return Some(0) };
         if kind.told || TRIES <= kind.tried {
             return None;
         }
         kind.tried += 1;
         Some(kind.count as u64 - 1)
+    }
+
+    /// Whether events of this kind are counted, however few they are: rows that some work wrote.
+    pub(super) fn counts_all(&self, event: &Event) -> bool {
+        let is_row = |row: RowEvent<'_>| row.noun.own_fields.is_some();
+        self.is_work && cards::row_of(event).is_some_and(is_row)
     }
 
     /// The event has a sentence, which covers the others of its kind.
@@ -113,65 +171,67 @@ impl Kinds {
     }
 }
 
-/// "created **500 contacts**", with the import as the page, or else the entry.
-pub(super) fn rows(entry: &Entry, row: &RowEvent<'_>, count: u64) -> Option<(Area, Words)> {
+/// "created **500 contacts**", with the work as the page, or else the entry.
+pub(super) fn rows(
+    (read, schema): (&dyn Read, &Schema),
+    (entry, work): (&Entry, Option<Work>),
+    (row, count): (&RowEvent<'_>, u64),
+) -> Result<Option<(Area, Words)>, StoreError> {
     let noun = row.noun;
     if noun.own.is_some() {
-        return None;
+        return Ok(None);
     }
-    let (verb, icon) = match (row.act, entry.cause) {
-        (RowAct::Created, Cause::Import(_)) => ("imported", "upload"),
+    let (verb, icon) = match (row.act, work) {
+        (RowAct::Created, Some(Work::Import(_))) => ("imported", "upload"),
         (RowAct::Created, _) => ("created", "plus"),
+        (RowAct::Changed, Some(Work::Conversion(_))) => ("converted a field of", "edit"),
         (RowAct::Changed, _) => ("changed", "edit"),
         (RowAct::Deleted, _) => ("deleted", "x"),
     };
-    let import = match entry.cause {
-        Cause::Import(id) => Some(id),
-        _ => None,
+    let file = match work {
+        Some(work) => work.file(read, schema)?,
+        None => None,
     };
-    let counted = Counted { noun, act: row.act, import, turn: Turn::Done, count };
+    let counted = Counted { noun, act: row.act, work, turn: Turn::Done, count };
     let words = Words {
         verb: verb.to_owned(),
         thing: counted.thing(),
-        path: match import {
-            Some(id) => format!("imports/{id}"),
+        rest: file.map(|name| format!("from {name}")).unwrap_or_default(),
+        path: match work {
+            Some(work) => work.path(),
             None => format!("history/entry/{}", entry.seq),
         },
         icon,
         count: Some(counted),
         ..Words::default()
     };
-    Some((noun.area, words))
+    Ok(Some((noun.area, words)))
 }
 
 /// "undid the import of **500 contacts**", for an entry that undid the entry `of`, or the undo of one; none where that
-/// is no piece of an import. Where a piece wrote records of several kinds, the kind with the most records is counted.
-pub(super) fn undone_import(
-    read: &dyn Read,
+/// is no piece of work. Where a piece wrote records of several kinds, the kind with the most records is counted.
+pub(super) fn undone_work(
+    (read, schema): (&dyn Read, &Schema),
     of: u64,
     entry: &Entry,
 ) -> Result<Option<Words>, StoreError> {
     let (mut of, mut is_undo) = (of, true);
     for _ in 0..MAX_TURNS {
         let Some(undone) = feed::entry(read, of)? else { return Ok(None) };
-        if let Cause::Import(id) = undone.cause {
-            return Ok(back_or_forth(id, &undone, (is_undo, entry)));
-        }
         let inner = undone.events.iter().find_map(|event| match event {
             Event::UndoApplied { of, run: None, .. } => Some(*of),
             _ => None,
         });
-        let Some(inner) = inner else { return Ok(None) };
+        let Some(inner) = inner else {
+            let work = Work::of(schema, &undone);
+            return Ok(work.and_then(|work| back_or_forth(work, &undone, (is_undo, entry))));
+        };
         (of, is_undo) = (inner, !is_undo);
     }
     Ok(None)
 }
 
-fn back_or_forth(
-    import: ImportId,
-    piece: &Entry,
-    (is_undo, entry): (bool, &Entry),
-) -> Option<Words> {
+fn back_or_forth(work: Work, piece: &Entry, (is_undo, entry): (bool, &Entry)) -> Option<Words> {
     let rows = |noun: &Noun| {
         let changed = entry.changes.iter().filter(|change| change.table == noun.table);
         changed.count() as u64
@@ -181,14 +241,18 @@ fn back_or_forth(
     nouns.dedup_by_key(|noun| noun.table);
     let noun = nouns.into_iter().max_by_key(|noun| rows(noun))?;
     let (verb, act, turn, icon) = match is_undo {
-        true => ("undid the import of", RowAct::Deleted, Turn::Undone, "undo"),
-        false => ("restored the import of", RowAct::Created, Turn::Restored, "repeat"),
+        true => ("undid", RowAct::Deleted, Turn::Undone, "undo"),
+        false => ("restored", RowAct::Created, Turn::Restored, "repeat"),
     };
-    let counted = Counted { noun, act, import: Some(import), turn, count: rows(noun) };
+    let what = match work {
+        Work::Import(_) => "import",
+        Work::Conversion(_) => "conversion",
+    };
+    let counted = Counted { noun, act, work: Some(work), turn, count: rows(noun) };
     Some(Words {
-        verb: verb.to_owned(),
+        verb: format!("{verb} the {what} of"),
         thing: counted.thing(),
-        path: format!("imports/{import}"),
+        path: work.path(),
         icon,
         count: Some(counted),
         ..Words::default()
