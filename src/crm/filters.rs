@@ -13,6 +13,8 @@ use crate::list::{Around, Seen};
 use crate::model::{Book, ContactId, Home};
 use crate::touches;
 
+/// The field that notes when somebody was in touch before HQ.
+const LAST_CONTACT: &str = "last_contact_date";
 /// The condition that asks for how long nobody was in touch.
 pub(crate) const QUIET: &str = "quiet";
 const ARCHIVED: &str = "archived";
@@ -146,7 +148,7 @@ pub(crate) fn column<'c>(key: &str, columns: &'c [Column]) -> Option<&'c Column>
     with(key).or_else(|| with(called(key)))
 }
 
-/// A word that is looked for anywhere, in small letters.
+/// A word that is looked for anywhere, as words are searched.
 pub(crate) struct Word {
     text: String,
     /// Where the words of cells have it.
@@ -163,12 +165,12 @@ pub(crate) struct Word {
 
 impl Word {
     fn of(word: &str, shared: &Shared, columns: &[Column]) -> Self {
-        let text = word.to_lowercase();
+        let text = noun::searched(word);
         let mut choices = Vec::new();
         for column in columns {
             let Some(at) = shared.find(&column.key) else { continue };
             let called = column.choices.iter();
-            let called = called.filter(|one| one.label.to_lowercase().contains(&text));
+            let called = called.filter(|one| noun::searched(&one.label).contains(&text));
             choices.extend(called.map(|one| (at, one.key.clone())));
         }
         Self {
@@ -243,9 +245,15 @@ pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Opti
         "due" if is("any") => Test::HasDue(true),
         "due" if is("overdue") => Test::Due(days(&["<today".to_owned()], around)?),
         "due" => Test::Due(days(&term.values, around)?),
-        QUIET if is("never") => Test::Touched(false),
-        QUIET if is("any") => Test::Touched(true),
-        QUIET => Test::Quiet(term.values.iter().map(quiet).collect::<Result<_, _>>()?),
+        QUIET if is("any") => Test::Touched(shared.find(LAST_CONTACT)),
+        QUIET => {
+            let days = term.values.iter().filter(|value| !value.eq_ignore_ascii_case("never"));
+            Test::Quiet {
+                days: days.map(quiet).collect::<Result<_, _>>()?,
+                never: is("never"),
+                noted: shared.find(LAST_CONTACT),
+            }
+        }
         "created" => Test::Created(days(&term.values, around)?),
         "updated" => Test::Updated(days(&term.values, around)?),
         "by" => {
@@ -334,10 +342,14 @@ pub(crate) enum Test {
     Unchecked,
     /// Somebody wrote one of the values.
     By(Vec<u32>),
-    /// So many days ago somebody was in touch.
-    Quiet(Vec<Numbers>),
-    /// Whether anybody ever was.
-    Touched(bool),
+    /// So many days ago somebody was in touch, or nobody ever was. With the field that notes when that was before HQ.
+    Quiet {
+        days: Vec<Numbers>,
+        never: bool,
+        noted: Option<u16>,
+    },
+    /// Somebody was in touch once.
+    Touched(Option<u16>),
     Nothing,
 }
 
@@ -347,7 +359,7 @@ fn told(column: &Column, value: &str, names: &dyn Names) -> Result<String, Strin
         Kind::Select | Kind::MultiSelect | Kind::Person | Kind::Relation | Kind::Boolean => {
             column.read(value, names)?.map(|value| plain(&value)).unwrap_or_default()
         }
-        _ => value.to_lowercase(),
+        _ => noun::searched(value),
     })
 }
 
@@ -358,7 +370,7 @@ fn meant(column: &Column, value: &str, seen: &Seen<'_>) -> Result<Vec<String>, S
         Ok(one) => return Ok(vec![one]),
         Err(none) => none,
     };
-    let part = value.trim().to_lowercase();
+    let part = noun::searched(value.trim());
     let fits = seen.titles.iter().filter(|(_, title)| title.contains(&part));
     let all: Vec<String> = fits.map(|(id, _)| id.to_string()).collect();
     if all.is_empty() { Err(none) } else { Ok(all) }
@@ -397,10 +409,10 @@ fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut Memo) -> bool {
     }
 }
 
-/// Whether a text has a part, which is in small letters, in any case.
+/// Whether a text has a part, which is written as words are searched.
 fn has(text: &str, part: &str) -> bool {
     if !text.is_ascii() {
-        return text.to_lowercase().contains(part);
+        return noun::searched(text).contains(part);
     }
     let part = part.as_bytes();
     part.is_empty() || text.as_bytes().windows(part.len()).any(|at| at.eq_ignore_ascii_case(part))
@@ -413,7 +425,7 @@ pub(crate) fn holds<B: Book>(
     shared: &Shared,
     seen: &Seen<'_>,
 ) -> bool {
-    let Seen { around, touched, .. } = seen;
+    let around = seen.around;
     match test {
         Test::Nothing => false,
         Test::Unchecked => row.unchecked,
@@ -444,13 +456,30 @@ pub(crate) fn holds<B: Book>(
         Test::Created(all) => at_any(all, row.created, around),
         Test::Updated(all) => at_any(all, row.updated, around),
         Test::By(writers) => writers.iter().any(|writer| shared.is_by(row, *writer)),
-        Test::Quiet(all) => {
-            let id = ContactId::from_uuid(row.id.uuid());
-            let since = touched.get(&id).copied().unwrap_or(row.created);
-            let days = touches::days_since(since, around);
-            all.iter().any(|numbers| numbers.contains(days))
-        }
-        Test::Touched(any) => touched.contains_key(&ContactId::from_uuid(row.id.uuid())) == *any,
+        Test::Quiet { days, never, noted } => match quiet_days(row, *noted, shared, seen) {
+            Some(quiet) => days.iter().any(|numbers| numbers.contains(quiet)),
+            None => *never,
+        },
+        Test::Touched(noted) => quiet_days(row, *noted, shared, seen).is_some(),
+    }
+}
+
+/// The days since somebody was in touch with a contact last; none when nobody ever was.
+fn quiet_days<B: Book>(
+    row: &Slim<B>,
+    noted: Option<u16>,
+    shared: &Shared,
+    Seen { around, touched, .. }: &Seen<'_>,
+) -> Option<f64> {
+    let talked = touched.get(&ContactId::from_uuid(row.id.uuid()));
+    let talked = talked.map(|at| touches::days_since(*at, around));
+    let noted = match shared.value(row, noted) {
+        Some(Held::Day(day)) => Some(touches::days_between(day, around)),
+        _ => None,
+    };
+    match (talked, noted) {
+        (Some(talked), Some(noted)) => Some(talked.min(noted)),
+        (talked, noted) => talked.or(noted),
     }
 }
 
@@ -494,8 +523,9 @@ mod tests {
             ("Rosa", "rosario", false),
             ("Rosa", "", true),
             ("Rosa", "ö", false),
-            ("Bäckerei Öl", "öl", true),
-            ("BÄCKEREI", "bäck", true),
+            ("Bäckerei Öl", "ol", true),
+            ("BÄCKEREI", "back", true),
+            ("Straße", "strasse", true),
         ] {
             assert_eq!(has(text, part), is, "{part} in {text}");
         }

@@ -192,17 +192,17 @@ impl Shared {
         at.and_then(|at| u16::try_from(at).ok())
     }
 
-    /// The places of words that have this part, which is in small letters.
+    /// The places of words that have this part, which is written as words are searched.
     pub(crate) fn places_with(&self, part: &str) -> Places {
         self.recall.lower(&self.words).find(part)
     }
 
-    /// The names of all rows, in small letters.
+    /// The names of all rows, as they are searched.
     pub(crate) fn names<B: Book>(&self, rows: &[Slim<B>]) -> Arc<Names> {
         let name = self.find(NAME);
         let named = |row: &Slim<B>| {
             let text = match self.value(row, name) {
-                Some(Held::Text(said)) => said.text.to_lowercase(),
+                Some(Held::Text(said)) => noun::searched(said.text),
                 _ => String::new(),
             };
             (row.id.uuid(), text)

@@ -8,6 +8,7 @@ pub mod api;
 pub mod cards;
 pub mod columns;
 pub mod convert;
+pub mod cursor;
 pub mod error;
 pub mod filters;
 pub mod import;

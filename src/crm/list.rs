@@ -15,6 +15,7 @@ use store::{Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
 use crate::columns::{self, STAGE};
+use crate::cursor::{Cursor, Paging};
 use crate::error::CrmError;
 use crate::filters::{self, holds};
 use crate::kept::{Held, Memo, Raw, Shared, Slim, Titles, keys_in};
@@ -38,6 +39,8 @@ pub struct Asked {
     pub told: Vec<String>,
     /// The key of the field by which rows are put together, and how many of each group are shown.
     pub group: Option<(String, usize)>,
+    /// The page of the list; none for all of it.
+    pub page: Option<Paging>,
 }
 
 /// What stands around a list.
@@ -88,6 +91,18 @@ pub struct Found<I> {
     /// How many days passed from making a record to its being won, in the middle; of stages alone, and none where no
     /// record became won.
     pub days_to_won: Option<i64>,
+    /// How many of the ids come before the page that was asked for.
+    pub before: usize,
+    /// Where that page ends; none when nothing comes behind it.
+    pub next: Option<Cursor>,
+}
+
+impl<I: Copy> Found<I> {
+    /// The ids of a page of so many rows.
+    #[must_use]
+    pub fn page(&self, limit: usize) -> Vec<I> {
+        self.ids.iter().skip(self.before).take(limit).copied().collect()
+    }
 }
 
 impl<I> Default for Found<I> {
@@ -99,6 +114,8 @@ impl<I> Default for Found<I> {
             tallies: Vec::new(),
             groups: Vec::new(),
             days_to_won: None,
+            before: 0,
+            next: None,
         }
     }
 }
@@ -297,6 +314,14 @@ fn gather<B: Book>(
         if key == STAGE {
             found.days_to_won = days_to_won(&fitting, (shared, by), seen.around.columns);
         }
+    }
+    if let Some(Paging { after, limit }) = &asked.page {
+        let place = after.as_ref();
+        let before = |place| order::before(&fitting, shared, (&asked.sort, place), seen);
+        found.before = place.map_or(0, before);
+        let (last, end) = ((found.before + limit).checked_sub(1), found.before + limit);
+        let last = last.filter(|_| end < fitting.len()).and_then(|last| fitting.get(last));
+        found.next = last.map(|row| order::cursor(row, shared, &asked.sort, seen));
     }
     found.ids = fitting.into_iter().map(|row| row.id).collect();
     found

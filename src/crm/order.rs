@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use kernel::TypedId as _;
 use noun::{Column, Kind};
 
+use crate::cursor::{Cursor, Mark};
 use crate::filters;
 use crate::kept::{Held, Order, Raw, Shared, Slim, packed};
 use crate::list::{DUE, Seen};
@@ -50,6 +52,63 @@ pub(crate) fn sorted<'r, B: Book>(
         }
     };
     order.into_iter().map(|at| found[at]).collect()
+}
+
+/// How many of these rows, which stand in the order that `by` asks for, come before the first one behind a place.
+pub(crate) fn before<B: Book>(
+    sorted: &[&Slim<B>],
+    shared: &Shared,
+    (by, place): (&str, &Cursor),
+    seen: &Seen<'_>,
+) -> usize {
+    let (is_down, key) = by.strip_prefix('-').map_or((false, by), |key| (true, key));
+    let newest_first = by.is_empty() || by == "-created";
+    sorted.partition_point(|row| {
+        let order = match key {
+            "" | "created" if newest_first => place.id.cmp(&row.id.uuid()),
+            _ => place.compare(&cursor(row, shared, by, seen), is_down),
+        };
+        order != std::cmp::Ordering::Greater
+    })
+}
+
+/// Where a row stands in the order that `by` asks for.
+pub(crate) fn cursor<B: Book>(
+    row: &Slim<B>,
+    shared: &Shared,
+    by: &str,
+    Seen { around, titles, .. }: &Seen<'_>,
+) -> Cursor {
+    let mark = match by.trim_start_matches('-') {
+        "" | "created" => None,
+        "updated" => Some(Mark::Number(row.updated)),
+        DUE => filters::due_of(row, around).map(packed).map(Mark::Number),
+        key => shared.raw_of(row, shared.find(key)).map(|raw| {
+            let column = around.columns.iter().find(|column| column.key == key);
+            let kind = column.map(|column| column.kind);
+            let held = shared.held(raw);
+            let words = match (kind, &held) {
+                (Some(Kind::Select), Some(Held::Choice(said))) => {
+                    let all = column.into_iter().flat_map(|column| &column.choices);
+                    let at = all.enumerate().find(|(_, choice)| choice.key == said.text);
+                    let at = at.and_then(|(at, _)| i64::try_from(at).ok());
+                    return Mark::Number(at.unwrap_or(-1));
+                }
+                (Some(Kind::Select), _) => return Mark::Number(-1),
+                (Some(Kind::Person | Kind::Relation), Some(Held::Refers(target))) => {
+                    titles.get(&target.id).cloned()
+                }
+                (Some(Kind::Person | Kind::Relation), Some(Held::Who(who))) => {
+                    Some(around.names.name_of(*who).to_lowercase())
+                }
+                (Some(Kind::Person | Kind::Relation), _) => None,
+                _ if raw.size().is_some() => return Mark::Number(raw.size().unwrap_or_default()),
+                _ => held.and_then(|held| held.value().text().map(str::to_lowercase)),
+            };
+            words.map_or(Mark::Number(i64::MIN), Mark::Words)
+        }),
+    };
+    Cursor { mark, id: row.id.uuid() }
 }
 
 /// The places of all rows of a scope in the order of a field.

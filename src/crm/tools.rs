@@ -18,6 +18,7 @@ use tool::{
 
 use crate::api::{TalkBody, origin_json, schema, talk_view, values_json};
 use crate::columns;
+use crate::cursor::{self, Paging};
 use crate::error::CrmError;
 use crate::list::{self, Around};
 use crate::model::{Book, CollectionId, Contacts, Organizations, Records};
@@ -147,7 +148,7 @@ struct ListArgs {
     /// at most 100
     limit: Option<usize>,
     /// next of the answer before
-    cursor: Option<usize>,
+    cursor: Option<String>,
     /// the keys of the fields to answer; all that are filled if left out
     fields: Option<Vec<String>>,
     /// the archived ones in place of the others
@@ -172,7 +173,13 @@ fn found<B: Book>(
     let zone = features::tasks::queries::brief::Names::read(read)?.zone;
     let seen = (cx.ws.app.clock.now(), zone);
     let around = Around::new(read, home, (&columns, &known), seen)?;
+    let after = match args.cursor.as_deref().filter(|text| !text.is_empty()) {
+        Some(text) => Some(text.parse().map_err(|()| cursor::unknown())?),
+        None => None,
+    };
+    let limit = args.limit.unwrap_or(PAGE).clamp(1, MOST);
     let asked = list::Asked {
+        page: Some(Paging { after, limit }),
         q: args.q.unwrap_or_default(),
         sort: args.sort.unwrap_or_default(),
         collection,
@@ -183,9 +190,7 @@ fn found<B: Book>(
         return Err(CrmError::field("sort", wrong));
     }
     let found = list::find::<B>(read, &asked, &around)?.understood()?;
-    let (from, limit) = (args.cursor.unwrap_or(0), args.limit.unwrap_or(PAGE).clamp(1, MOST));
-    let ids: Vec<B::Id> = found.ids.iter().skip(from).take(limit).copied().collect();
-    let rows = list::rows::<B>(read, &ids)?;
+    let rows = list::rows::<B>(read, &found.page(limit))?;
     let line = |row: &crate::model::Row<B>| {
         let mut values = values_json(row, &columns, &known);
         if let Some(fields) = &args.fields {
@@ -198,8 +203,8 @@ fn found<B: Book>(
         "items": rows.iter().map(line).collect::<Vec<_>>(),
         "total": found.ids.len(),
     });
-    if from + limit < found.ids.len() {
-        answer["next"] = json!(from + limit);
+    if let Some(next) = &found.next {
+        answer["next"] = json!(next.to_string());
     }
     Ok(answer)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use features::tasks::queries::due::day;
+use jiff::civil::Date;
 use store::columns::Column as Kept;
 use store::{Read, StoreError};
 
@@ -51,7 +52,11 @@ pub(crate) fn all(read: &dyn Read) -> Result<Touched, StoreError> {
 
 /// The days from a moment to today, as the asker counts days.
 pub(crate) fn days_since(at: i64, around: &Around<'_>) -> f64 {
-    let then = day(kernel::time::from_ms(at), &around.zone);
+    days_between(day(kernel::time::from_ms(at), &around.zone), around)
+}
+
+/// The days from a day to today.
+pub(crate) fn days_between(then: Date, around: &Around<'_>) -> f64 {
     // ok: days of a calendar are never so far apart that their number is lost.
     around.today.since(then).map_or(0.0, |span| f64::from(span.get_days()))
 }

@@ -30,7 +30,7 @@ pub use column::{
     AgentsMay, Choice, Column, Kind, Look, MAX_LINE, MAX_LONG, Names, Stands, free_key, key_of,
 };
 pub use field::{Field, Meaning, Type};
-pub use name::{folded, tidied};
+pub use name::{folded, searched, tidied};
 pub use value::{Decimal, FieldValue, Target, digits, plain_url};
 
 /// A record as JSON, field by field.

@@ -17,6 +17,35 @@ pub fn folded(name: &str) -> String {
     one_line(&caseless::default_case_fold_str(&plain)).nfkc().collect()
 }
 
+/// The form in which words are searched: in small letters, Latin ones without marks, and `ß` as `ss`.
+#[must_use]
+pub fn searched(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars().flat_map(char::to_lowercase) {
+        match c {
+            c if c.is_ascii() => plain.push(c),
+            'ß' => plain.push_str("ss"),
+            'æ' => plain.push_str("ae"),
+            'œ' => plain.push_str("oe"),
+            'ø' => plain.push('o'),
+            'ł' => plain.push('l'),
+            'đ' | 'ð' => plain.push('d'),
+            'ı' => plain.push('i'),
+            'ё' => plain.push('е'),
+            // Marks of letters that are written in two characters.
+            '\u{300}'..='\u{36f}' => {}
+            c => {
+                let base = std::iter::once(c).nfd().next().filter(char::is_ascii_alphabetic);
+                plain.push(base.unwrap_or(c));
+            }
+        }
+    }
+    plain
+}
+
 /// A name as a foreign file means it: in one line, in composed letters, without characters that have no width, and with
 /// the characters that references such as `&amp;` stand for.
 #[must_use]
@@ -70,7 +99,7 @@ fn referred(reference: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{folded, tidied};
+    use super::{folded, searched, tidied};
 
     #[test]
     fn a_name_in_other_writing_is_the_same_name() {
@@ -90,6 +119,21 @@ mod tests {
         assert_eq!(folded(" Rosa T. "), "rosa t.");
         assert_ne!(folded("Werft Nord"), folded("Werft Süd"));
         assert_eq!(folded("\u{200b}"), "");
+    }
+
+    #[test]
+    fn words_are_searched_without_their_marks() {
+        for (text, plain) in [
+            ("Straße 7", "strasse 7"),
+            ("GROẞ", "gross"),
+            ("Café Núñez", "cafe nunez"),
+            ("Cafe\u{301}", "cafe"),
+            ("Łódź, Ålesund, Tromsø", "lodz, alesund, tromso"),
+            ("Тёплый", "теплый"),
+            ("がく 한국", "がく 한국"),
+        ] {
+            assert_eq!(searched(text), plain, "{text}");
+        }
     }
 
     #[test]

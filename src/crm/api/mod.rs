@@ -32,6 +32,7 @@ pub(crate) use fields::schema;
 pub(crate) use talks::{TalkBody, talk_view};
 
 use crate::columns;
+use crate::cursor::{self, Paging};
 use crate::error::CrmError;
 use crate::list::{self, Around};
 use crate::model::{
@@ -323,32 +324,30 @@ fn page<B: Book>(
         let known = Known::new(snap, person(who.account))?;
         let seen = (ws.app.clock.now(), zone);
         let around = Around::new(snap, home, (&columns, &known), seen)?;
+        let after = match asked.cursor.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => Some(text.parse().map_err(|()| cursor::unknown())?),
+            None => None,
+        };
+        let limit = asked.limit.unwrap_or(PAGE).clamp(1, MOST);
         let wish = list::Asked {
             q: asked.q,
             sort: asked.sort,
             collection,
             archived: asked.archived,
+            page: Some(Paging { after, limit }),
             ..list::Asked::default()
         };
         if let Some(wrong) = list::unsorted(&wish.sort, &columns) {
             return Err(CrmError::field("sort", wrong));
         }
         let found = list::find::<B>(snap, &wish, &around)?.understood()?;
-        let from: usize = match asked.cursor.as_deref() {
-            Some(text) => text
-                .parse()
-                .map_err(|_| CrmError::field("cursor", "This cursor is none of HQ's."))?,
-            None => 0,
-        };
         let keys = asked.fields.split(',').map(str::trim).filter(|key| !key.is_empty());
         let keys: Vec<&str> = keys.collect();
         let unknown = |key: &&&str| columns.iter().all(|column| column.key != **key);
         if let Some(odd) = keys.iter().find(unknown) {
             return Err(CrmError::field("fields", columns::unknown(odd, &columns)));
         }
-        let limit = asked.limit.unwrap_or(PAGE).clamp(1, MOST);
-        let ids: Vec<B::Id> = found.ids.iter().skip(from).take(limit).copied().collect();
-        let rows = list::rows::<B>(snap, &ids)?;
+        let rows = list::rows::<B>(snap, &found.page(limit))?;
         let items = rows
             .iter()
             .map(|row| {
@@ -358,12 +357,8 @@ fn page<B: Book>(
                 Ok::<_, CrmError>(view)
             })
             .collect::<Result<_, _>>()?;
-        let next = from + limit;
-        Ok(Rows {
-            items,
-            total: found.ids.len(),
-            next: (next < found.ids.len()).then(|| next.to_string()),
-        })
+        let next = found.next.map(|next| next.to_string());
+        Ok(Rows { items, total: found.ids.len(), next })
     })
 }
 

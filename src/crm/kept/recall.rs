@@ -1,4 +1,4 @@
-//! Cache of what lists derive from all rows of a book: the text of cells in small letters, names and sort orders.
+//! Cache of what lists derive from all rows of a book: the text of cells as it is searched, names and sort orders.
 //! Any change of a row clears it. It lives and goes with the columns; orders are bounded in number.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::model::CollectionId;
 /// No UTF-8 text has this byte, so that no match reaches from one text into the next.
 const END: u8 = 0xFF;
 
-/// Names of records, in small letters.
+/// Names of records, as they are searched.
 pub(crate) type Names = HashMap<Uuid, String>;
 
 /// Names of records of several tables that cells lead to.
@@ -120,7 +120,7 @@ impl Recall {
     }
 }
 
-/// The words of all cells in small letters, one behind the other, so that one search goes over all of them.
+/// The words of all cells as they are searched, one behind the other, so that one search goes over all of them.
 pub(super) struct Lower {
     all: Vec<u8>,
     /// Where the words of each place begin.
@@ -136,14 +136,14 @@ impl Lower {
             let text = words.get(u32::try_from(place).unwrap_or(u32::MAX));
             match text.is_ascii() {
                 true => all.extend(text.bytes().map(|byte| byte.to_ascii_lowercase())),
-                false => all.extend_from_slice(text.to_lowercase().as_bytes()),
+                false => all.extend_from_slice(noun::searched(text).as_bytes()),
             }
             all.push(END);
         }
         Self { all, starts }
     }
 
-    /// The places whose words have this part, which is in small letters.
+    /// The places whose words have this part, which is written as words are searched.
     pub(super) fn find(&self, part: &str) -> Places {
         let mut places = Places(vec![0; self.starts.len().div_ceil(64)]);
         let finder = memmem::Finder::new(part.as_bytes());

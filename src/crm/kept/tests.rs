@@ -144,10 +144,10 @@ fn what_is_derived_of_all_rows_is_made_once_until_one_changes() {
     let other = Slim::<Contacts>::of(&other, &mut shared);
     assert_eq!(*shared.order(&order(false), &none, || vec![1, 0]), [1, 0], "a row came");
     let raw = shared.raw_of(&other, shared.find("name")).expect("a name");
-    assert!(shared.places_with("möwe").has(raw.place()));
+    assert!(shared.places_with("mowe").has(raw.place()));
     assert!(!shared.places_with("sam").has(raw.place()), "no match reaches into the next text");
     let rows = [other];
-    assert_eq!(shared.names(&rows).get(&rows[0].id.uuid()).map(String::as_str), Some("möwe"));
+    assert_eq!(shared.names(&rows).get(&rows[0].id.uuid()).map(String::as_str), Some("mowe"));
     rosa.leave(&mut shared);
     assert_eq!(*shared.order(&order(false), &none, || vec![0]), [0], "a row went");
 }

@@ -199,6 +199,19 @@ async fn conditions_ask_for_tags_organizations_writers_and_quiet_days() {
     assert_eq!(page.texts(".filter[data-tone] b"), ["1"]);
     let menu = mira.get(&format!("{HERE}/contacts?menu=1&q=rosa&f.stage=lead&f.owner=")).await;
     assert_eq!(menu.attr("input[name=q]", "value"), "rosa stage:lead");
+
+    hq.advance(Duration::from_secs(20 * 86_400)).await;
+    assert_eq!(
+        names(&api, "quiet:%3E10d").await,
+        ["Rosa"],
+        "days since a talk, not since it was made"
+    );
+    assert_eq!(names(&api, "quiet:never,%3E10d").await, ["Jana", "Piet", "Rosa"]);
+    let before = json!({ "last_contact_date": "2020-03-01" });
+    assert_eq!(crate::patched(&api, "contacts/Piet", before).await.status, 200);
+    assert_eq!(names(&api, "quiet:%3E10d").await, ["Piet", "Rosa"], "a talk before HQ");
+    assert_eq!(names(&api, "quiet:never").await, ["Jana"]);
+    assert_eq!(names(&api, "quiet:any").await, ["Piet", "Rosa"]);
     hq.finish().await;
 }
 
@@ -460,5 +473,75 @@ async fn a_change_of_several_rows_offers_its_undo() {
     let undo = told.split('"').find(|word| word.contains("/undo/entry/")).expect("a way back");
     mira.form(undo, &[]).await;
     assert_eq!(names(&api, "").await, ["Jana", "Piet", "Rosa"]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_come_and_go_between_two_pages_neither_repeat_nor_hide_others() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    made(&api, "fields?of=contacts", json!({ "label": "Bikes", "kind": "number" })).await;
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        // Two share each name and each number; some have none.
+        let bikes = if n < 8 { json!(n / 2) } else { Value::Null };
+        let body = json!({ "name": format!("Person {}", n / 2), "bikes": bikes, "owner": "me" });
+        ids.push(id(&made(&api, "contacts", body).await));
+    }
+    for sort in
+        ["", "created", "updated", "-updated", "name", "-name", "bikes", "-bikes", "stage", "owner"]
+    {
+        let list = async |cursor: &str| {
+            let path = format!("/api/v1/contacts?sort={sort}&limit=4&cursor={cursor}");
+            let page = api.get(&path).await;
+            assert_eq!(page.status, 200, "{sort}: {}", page.text);
+            let page = page.json();
+            let items = page["items"].as_array().expect("items").iter().map(id).collect::<Vec<_>>();
+            (items, page["next"].as_str().unwrap_or_default().to_owned())
+        };
+        let (first, next) = list("").await;
+        // The last row of the page goes, and one comes that stands before it or behind it.
+        let gone = first.last().expect("a row");
+        let row = api.get(&format!("/api/v1/contacts/{gone}")).await.json();
+        assert_eq!(api.call("DELETE", &format!("/api/v1/contacts/{gone}")).await.status, 204);
+        let (mut seen, mut next) = (first.clone(), next);
+        let early = id(&made(&api, "contacts", json!({ "name": "Aaa", "bikes": -1 })).await);
+        while !next.is_empty() {
+            let (more, behind) = list(&next).await;
+            seen.extend(more);
+            next = behind;
+        }
+        seen.retain(|one| *one != early);
+        let mut each = seen.clone();
+        each.sort();
+        each.dedup();
+        assert_eq!(each.len(), seen.len(), "{sort}: a row repeats");
+        assert_eq!(each.len(), 12, "{sort}: a row is hidden");
+        // As it was.
+        assert_eq!(api.call("DELETE", &format!("/api/v1/contacts/{early}")).await.status, 204);
+        let body = json!({ "name": row["name"], "bikes": row["bikes"], "owner": "me" });
+        made(&api, "contacts", body).await;
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_are_found_without_their_accents_and_with_them() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    for body in [
+        json!({ "name": "René Núñez", "organization": "Bäckerei Weiß", "location": "Straße 7" }),
+        json!({ "name": "Rene Nunez", "organization": "Backerei Weiss", "location": "Strasse 8" }),
+    ] {
+        made(&api, "contacts", body).await;
+    }
+    for q in ["nunez", "NÚÑEZ", "strasse", "straße", "weiss", "location:strasse", "name:rené"] {
+        assert_eq!(names(&api, q).await, ["Rene Nunez", "René Núñez"], "{q}");
+    }
+    assert_eq!(
+        names(&api, "org:%22Bäckerei%20Weiß%22").await,
+        ["René Núñez"],
+        "a name that is written so"
+    );
     hq.finish().await;
 }
