@@ -62,8 +62,8 @@ fn field(file: &File<'_>, dict: &Dict) -> Option<String> {
     Some(if label.is_empty() { value } else { format!("{label}: {value}") })
 }
 
-/// What a field or those above it have under a name.
-fn inherited<'f>(file: &'f File<'_>, dict: &'f Dict, name: &str) -> &'f Value {
+/// What a field or a page, or those above it, have under a name.
+pub(super) fn inherited<'f>(file: &'f File<'_>, dict: &'f Dict, name: &str) -> &'f Value {
     let mut dict = dict;
     for _ in 0..PARENTS {
         match file.get(dict, name) {

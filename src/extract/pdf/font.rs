@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::metrics::Metrics;
 use super::object::File;
 use super::value::{Dict, Reader, Value};
 
@@ -166,7 +167,22 @@ impl Font {
             let (text, ..) = table.decode(&bytes);
             self.means.insert(u32::from(code), text.into_owned());
         }
-        let Value::Dict(encoding) = encoding else { return };
+        if let Value::Dict(encoding) = encoding {
+            self.differ(file, encoding);
+        }
+        if self.widths.is_empty()
+            && let Some(metrics) = Metrics::of(file.get(dict, "BaseFont").name())
+        {
+            let known = |(code, text): (&u32, &String)| {
+                let letter = text.chars().next()?;
+                metrics.width(letter).map(|width| (*code, width))
+            };
+            self.widths = self.means.iter().filter_map(known).collect();
+        }
+    }
+
+    /// Takes what differs from a named encoding.
+    fn differ(&mut self, file: &File<'_>, encoding: &Dict) {
         let mut code = 0;
         for value in file.get(encoding, "Differences").list() {
             match file.real(value) {

@@ -4,12 +4,16 @@
 //! passed over.
 
 mod annotations;
+mod columns;
 mod damage;
 mod filter;
 mod font;
 mod hyphens;
+mod layout;
+mod metrics;
 mod object;
 mod page;
+mod rules;
 mod value;
 
 use std::collections::HashSet;

@@ -1,10 +1,13 @@
-//! The program of a page: what it shows where, put into lines.
+//! The program of a page: what it shows where.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::columns::Frame;
 use super::font::Font;
+use super::layout::{Layout, Place};
 use super::object::File;
+use super::rules::Rules;
 use super::value::{Dict, Reader, Value};
 use super::{annotations, letters};
 
@@ -25,7 +28,7 @@ const MARKS: usize = 1_000;
 const STATES: usize = 256;
 
 /// Six numbers that move and stretch.
-type Matrix = [f64; 6];
+pub(super) type Matrix = [f64; 6];
 
 const PLAIN: Matrix = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
 
@@ -56,11 +59,10 @@ pub(super) struct Pages<'f, 'd> {
     lacks_fonts: bool,
     marks: Vec<Mark>,
     /// What was read of the page.
-    out: String,
+    layout: Layout,
+    rules: Rules,
     /// How many bytes of text may still be read.
     most: usize,
-    /// Where the last shown text ended, and how high it was.
-    end: Option<(f64, f64, f64)>,
 }
 
 /// A stretch of a page's program.
@@ -76,6 +78,8 @@ struct State {
     around: Matrix,
     font: Option<Rc<Font>>,
     size: f64,
+    /// How wide it is shown, as a share of the usual width.
+    scale: f64,
     between: f64,
     words: f64,
     lead: f64,
@@ -91,15 +95,15 @@ impl<'f, 'd> Pages<'f, 'd> {
             kept: 0,
             lacks_fonts: false,
             marks: Vec::new(),
-            out: String::new(),
+            layout: Layout::default(),
+            rules: Rules::default(),
             most,
-            end: None,
         }
     }
 
     /// Whether no more is read.
     pub fn is_full(&self) -> bool {
-        self.left == 0 || self.most <= self.out.len()
+        self.left == 0 || self.most <= self.layout.len()
     }
 
     /// Whether a font of the last page was too large to be read, and text with it.
@@ -121,28 +125,44 @@ impl<'f, 'd> Pages<'f, 'd> {
                 program.push(b'\n');
             }
         }
-        (self.end, self.codes, self.lacks_fonts) = (None, CODES, false);
+        (self.codes, self.lacks_fonts) = (CODES, false);
         self.marks.clear();
+        self.rules.clear();
         if CODES < self.kept {
             self.fonts.clear();
             self.kept = 0;
         }
         self.run(&program, resources, PLAIN, 0);
-        self.line();
+        let layout = std::mem::take(&mut self.layout);
+        let mut out = layout.into_text(self.rules.painted(), self.frame(page));
         for line in annotations::lines(self.file, page) {
-            if self.is_full() {
+            if self.left == 0 || self.most <= out.len() {
                 break;
             }
-            self.out.push_str(&line);
-            self.out.push('\n');
+            out.push_str(&line);
+            out.push('\n');
         }
-        self.most = self.most.saturating_sub(self.out.len());
-        std::mem::take(&mut self.out)
+        self.most = self.most.saturating_sub(out.len());
+        out
+    }
+
+    fn frame(&self, page: &Dict) -> Frame {
+        let corners = annotations::inherited(self.file, page, "MediaBox").list();
+        let corner = |at: usize| corners.get(at).and_then(|one| self.file.real(one).number());
+        let (one, other) = (corner(0).unwrap_or(0.0), corner(2).unwrap_or(0.0));
+        Frame { from: one.min(other), to: one.max(other) }
     }
 
     fn run(&mut self, program: &[u8], resources: &Dict, around: Matrix, depth: usize) {
-        let mut state =
-            State { around, font: None, size: 1.0, between: 0.0, words: 0.0, lead: 0.0 };
+        let mut state = State {
+            around,
+            font: None,
+            size: 1.0,
+            scale: 1.0,
+            between: 0.0,
+            words: 0.0,
+            lead: 0.0,
+        };
         let mut before: Vec<State> = Vec::new();
         let (mut text, mut line) = (PLAIN, PLAIN);
         let mut values: Vec<Value> = Vec::new();
@@ -169,6 +189,7 @@ impl<'f, 'd> Pages<'f, 'd> {
                     state.size = n(1);
                     state.font = self.font(resources, &name);
                 }
+                "Tz" => state.scale = n(0) / 100.0,
                 "Tc" => state.between = n(0),
                 "Tw" => state.words = n(0),
                 "TL" => state.lead = n(0),
@@ -200,7 +221,7 @@ impl<'f, 'd> Pages<'f, 'd> {
                         match piece {
                             Value::Text(shown) => self.show(&state, &mut text, shown),
                             Value::Number(back) => {
-                                let back = -back / 1_000.0 * state.size;
+                                let back = -back / 1_000.0 * state.size * state.scale;
                                 text = then([1.0, 0.0, 0.0, 1.0, back, 0.0], text);
                             }
                             _ => {}
@@ -215,7 +236,7 @@ impl<'f, 'd> Pages<'f, 'd> {
                 "EMC" => self.end_mark(),
                 // The bytes of a small picture are no program.
                 "ID" => skip_picture(program, &mut reader),
-                _ => {}
+                word => self.rules.take(word, state.around, n),
             }
             values.clear();
         }
@@ -245,7 +266,7 @@ impl<'f, 'd> Pages<'f, 'd> {
         if let Some(Mark::Says(Some(says))) = self.marks.pop()
             && !is_inside
         {
-            self.out.push_str(&says);
+            self.layout.push(&says);
         }
     }
 
@@ -294,55 +315,48 @@ impl<'f, 'd> Pages<'f, 'd> {
         self.run(&program, resources, then(matrix, around), depth + 1);
     }
 
-    /// Shows a text: on a line of its own when it stands lower or higher, after a space when there is one.
+    /// Shows a text.
     fn show(&mut self, state: &State, text: &mut Matrix, shown: &[u8]) {
         let Some(font) = &state.font else { return };
-        let begin = then(*text, state.around);
-        let height = (state.size * begin[3]).abs().max((state.size * begin[1]).abs()).max(0.1);
-        let (x, y) = (begin[4], begin[5]);
+        let place = |at: &Matrix| {
+            let [a, b, c, d, x, y] = then(*at, state.around);
+            let long = a.hypot(b) * (state.size * state.scale).signum();
+            let direction = if long == 0.0 { (1.0, 0.0) } else { (a / long, b / long) };
+            Place::of(x, y, direction, (state.size * c.hypot(d)).abs().max(0.1))
+        };
+        let (matrix, start) = (*text, place(text));
         let said = self.marks.iter_mut().find_map(|mark| match mark {
             Mark::Plain => None,
             Mark::Says(says) => Some(says.take()),
         });
-        match self.end {
-            // Its text was said as a whole.
-            _ if said == Some(None) => {}
-            Some((_, last, high)) if 0.5 * high.max(height) < (y - last).abs() => self.line(),
-            Some((end, ..)) if 0.15 * height < x - end || x < end - 2.0 * height => self.space(),
-            _ => {}
+        // The text of a marked stretch was said as a whole at its beginning.
+        if said != Some(None) {
+            self.layout.begin(start);
         }
-        let mut wide = 0.0;
         let shows = said.is_none();
-        self.out.push_str(&said.flatten().unwrap_or_default());
+        self.layout.push(&said.flatten().unwrap_or_default());
+        let mut wide = 0.0;
+        let mut seen: Option<(f64, f64)> = None;
         for (letter, width) in font.letters(shown) {
             if self.is_full() {
                 return;
             }
             if shows {
-                self.out.push_str(letter);
+                self.layout.push(letter);
             }
-            wide += width / 1_000.0 * state.size + state.between;
+            let from = wide;
+            wide += (width / 1_000.0 * state.size + state.between) * state.scale;
             if letter == " " {
-                wide += state.words;
+                wide += state.words * state.scale;
+            }
+            if !letter.trim().is_empty() {
+                seen = Some((seen.map_or(from, |(first, _)| first), wide));
             }
         }
-        *text = then([1.0, 0.0, 0.0, 1.0, wide, 0.0], *text);
-        let end = then(*text, state.around);
-        self.end = Some((end[4], y, height));
-    }
-
-    fn line(&mut self) {
-        let kept = self.out.trim_end_matches(' ').len();
-        self.out.truncate(kept);
-        if !self.out.is_empty() && !self.out.ends_with('\n') {
-            self.out.push('\n');
-        }
-    }
-
-    fn space(&mut self) {
-        if self.out.ends_with(|c: char| !c.is_whitespace()) {
-            self.out.push(' ');
-        }
+        let moved = |by: f64| then([1.0, 0.0, 0.0, 1.0, by, 0.0], matrix);
+        *text = moved(wide);
+        let reach = seen.map(|(from, to)| (place(&moved(from)).along, place(&moved(to)).along));
+        self.layout.finish(place(text), reach);
     }
 }
 

@@ -1,5 +1,7 @@
 //! PDFs as programs write them, and as they should not.
 
+mod columns;
+
 use std::io::Write;
 
 use flate2::Compression;

@@ -125,6 +125,15 @@ fn actual_text_stands_for_what_is_shown() {
 }
 
 #[test]
+fn columns_are_read_one_after_the_other() {
+    let found = read(include_bytes!("files/columns.pdf"), Kind::Pdf);
+    assert_eq!(
+        whole(&found),
+        "[1]\nLEFT one\nLEFT two\nLEFT three\nRIGHT one\nRIGHT two\nRIGHT three"
+    );
+}
+
+#[test]
 fn fields_of_forms_and_notes_are_read() {
     let found = read(include_bytes!("files/form-and-ocr.pdf"), Kind::Pdf);
     assert_eq!(
