@@ -73,7 +73,7 @@ pub struct Leaving {
 pub enum Invite {
     /// Invitations that wait for an answer
     List(Place),
-    /// Make an invitation; its link is printed once
+    /// Make an invitation; its link is printed once, and emailed if there is an address and a mail server
     Add {
         /// What its bearer will be
         #[arg(long, default_value = Role::Member.word(), value_parser = one_of(Role::ALL.iter().map(|one| one.word())))]
@@ -165,7 +165,14 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
                 word(&made, "role"),
                 moment(&made, "expires_at")
             );
-            print(common, &made, &[told, word(&made, "link").to_owned()])
+            let email = match (made["emailed"].as_bool(), word(&made, "email_error")) {
+                (Some(true), _) => Some("The link is on its way by email.".to_owned()),
+                (_, "") => None,
+                (_, why) => Some(format!("The email was not sent: {why}. Send the link yourself.")),
+            };
+            let mut lines = vec![told, word(&made, "link").to_owned()];
+            lines.extend(email);
+            print(common, &made, &lines)
         }
         Invite::Withdraw { id, place } => {
             let path = format!("{INVITES}/{}", part(&id));

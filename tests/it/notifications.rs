@@ -2,6 +2,7 @@
 
 mod alone; // tasks that nobody is on, in the letter of the day
 mod imported; // what goes out of a workspace that came in from a file
+mod invitations; // invitations by email
 mod out; // letters and push messages, with stand-ins for the world
 mod restored; // what goes out after a restore
 mod settled; // what nobody has to act on any more

@@ -19,7 +19,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::{Person, Proof};
 
 use super::pages::{bound_email, link};
-use super::{accounts, handover};
+use super::{Mailed, accounts, handover};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -362,8 +362,13 @@ struct InviteBody {
 /// A new invitation with its link.
 #[derive(Serialize, JsonSchema)]
 struct FreshInvite {
-    /// The link, never shown again. HQ sends no mail.
+    /// The link, never shown again.
     link: String,
+    /// Whether HQ sent the link to the address: it does when the workspace has a mail server.
+    emailed: bool,
+    /// Why the mail server did not take the email.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_error: Option<String>,
     #[serde(flatten)]
     view: InviteView,
 }
@@ -380,7 +385,12 @@ async fn invite(
     let email = bound_email(&body.email.unwrap_or_default())?;
     let (token, made) = super::invite(&ws, &who, body.role, email, Once::without_key()).await?;
     let link = link(&reached, &ws, &token);
-    let fresh = FreshInvite { link, view: made.into() };
+    let (emailed, email_error) = match super::mail_invite(&ws, &who, &made, &link).await? {
+        Mailed::Not => (false, None),
+        Mailed::Sent => (true, None),
+        Mailed::Failed(why) => (false, Some(why)),
+    };
+    let fresh = FreshInvite { link, emailed, email_error, view: made.into() };
     Ok((StatusCode::CREATED, Json(fresh)).into_response())
 }
 

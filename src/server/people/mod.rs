@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 
 use app::{App, Who, Ws};
 use crypto::token::{Token, TokenKind};
+use features::notifications::sending::letters::{self, Invitation};
 use features::users::model::ApiToken;
 use features::users::rules::{UsersError, factors, workspaces};
 use features::workspace;
@@ -149,6 +150,51 @@ pub async fn invite(
     let new = NewInvite { role, email, public, hash, strangers };
     let made = ws.write(who, once.run(move |tx| invites::create(tx, new))).await?;
     Ok((token, made))
+}
+
+/// What became of the email of an invitation.
+pub enum Mailed {
+    /// It is bound to no address, or the workspace has no mail server.
+    Not,
+    /// The mail server took it.
+    Sent,
+    /// Why the mail server did not take it.
+    Failed(String),
+}
+
+/// Emails an invitation to the address that it is bound to, when the workspace has a mail server.
+///
+/// # Errors
+/// When the disk fails.
+pub async fn mail_invite(
+    ws: &Ws,
+    who: &Person,
+    invite: &Invite,
+    link: &str,
+) -> Result<Mailed, StoreError> {
+    let Some(to) = invite.email.as_deref() else { return Ok(Mailed::Not) };
+    if !letters::is_set_up(ws)? {
+        return Ok(Mailed::Not);
+    }
+    let account = who.account;
+    let member = ws.read(|snap| workspace::queries::member(snap, account))?;
+    let inviter = member.map_or_else(|| "Somebody".to_owned(), |member| member.name);
+    let role = with_article(invite.role);
+    let hours = invites::LIFE.as_hours();
+    let letter = Invitation { id: invite.id, to, inviter: &inviter, role, link, hours };
+    Ok(match letters::invite(ws, &letter).await {
+        Ok(()) => Mailed::Sent,
+        Err((why, _)) => Mailed::Failed(why),
+    })
+}
+
+fn with_article(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "an owner",
+        Role::Admin => "an admin",
+        Role::Member => "a member",
+        Role::Viewer => "a viewer",
+    }
 }
 
 /// The role of somebody whom this request may change or remove: no more than it may do itself, also

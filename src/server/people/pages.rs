@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::local::Reached;
 use app::{App, Ws};
 use crypto::token::Token;
+use features::notifications::sending::letters;
 use features::users;
 use features::users::model::Account;
 use features::workspace::model::{Invite, Member};
@@ -31,7 +32,11 @@ use web::session::{Person, Proof};
 use web::shell::{Flash, Shell};
 use web::time::RelTime;
 
-use super::{accounts, leaving};
+use super::{Mailed, accounts, leaving, mail_invite, with_article};
+
+const HINT_WITH_MAIL: &str = "HQ emails the link to this address. Leave it empty for a link that works for whoever opens it first.";
+const HINT_WITHOUT_MAIL: &str = "Leave it empty for a link that works for whoever opens it first. No mail \
+                                 server is set up, so you get a link to pass on.";
 
 /// Routes below a workspace.
 #[must_use]
@@ -104,6 +109,8 @@ struct Members {
     shell: Shell,
     t: Tables,
     may_invite: bool,
+    /// What becomes of an address.
+    invite_hint: &'static str,
     fresh: Option<Fresh>,
     roles: Vec<Choice>,
     email: String,
@@ -125,6 +132,9 @@ struct Fresh {
     link: Option<String>,
     role: &'static str,
     email: String,
+    mailed: bool,
+    /// Why the email was not sent, or empty.
+    mail_error: String,
 }
 
 /// Whether somebody with one role may touch somebody with another, or make somebody that.
@@ -261,15 +271,19 @@ impl Members {
         let asking = who.clone();
         let look = move |ws: &Ws| {
             let policy = ws.read(|snap| queries::people(snap))?;
-            Ok::<_, PageError>((Tables::read(ws, &asking)?, policy))
+            Ok::<_, PageError>((Tables::read(ws, &asking)?, policy, letters::is_set_up(ws)?))
         };
-        let (t, policy) = ws.look(look).await?;
+        let (t, policy, sends_mail) = ws.look(look).await?;
         let owners = t.rows.iter().filter(|row| row.role == Role::Owner && row.disabled.is_none());
         Ok(Self {
             shell,
             may_rule: who.access.may(Can::Own) && ws.is_active(),
             factor_for_admins: policy.factor_for_admins,
             may_invite: t.may,
+            invite_hint: match sends_mail {
+                true => HINT_WITH_MAIL,
+                false => HINT_WITHOUT_MAIL,
+            },
             only_owner: who.role == Role::Owner && owners.count() == 1,
             t,
             fresh: None,
@@ -340,15 +354,6 @@ async fn change_role(
             Ok(flash::say(&app, Flash::ok(text), back))
         }
         Err(error) => said(&app, back, error),
-    }
-}
-
-fn with_article(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "an owner",
-        Role::Admin => "an admin",
-        Role::Member => "a member",
-        Role::Viewer => "a viewer",
     }
 }
 
@@ -465,8 +470,18 @@ async fn invite(
                 let mut page = Members::of(&ws, &who, shell).await?;
                 // Of a form that was sent before the link is known to nobody but who got the first answer.
                 let link = (made.public == token.id()).then(|| link(&reached, &ws, &token));
+                let mailed = match &link {
+                    Some(link) => mail_invite(&ws, &who, &made, link).await?,
+                    None => Mailed::Not,
+                };
                 let email = made.email.unwrap_or_default();
-                page.fresh = Some(Fresh { link, role: with_article(role), email });
+                let (mailed, mail_error) = match mailed {
+                    Mailed::Not => (false, String::new()),
+                    Mailed::Sent => (true, String::new()),
+                    Mailed::Failed(why) => (false, why),
+                };
+                let role = with_article(role);
+                page.fresh = Some(Fresh { link, role, email, mailed, mail_error });
                 return html::page(&page);
             }
             Err(error) => wrong = Wrong::of(&error)?,

@@ -19,7 +19,7 @@ use app::{App, Ws};
 use crypto::keyring::{Binding, Sealed};
 use crypto::redact::Spot;
 use crypto::token::Signer;
-use kernel::{AccountId, Assignee, NoticeGroup, WorkspaceId};
+use kernel::{AccountId, Assignee, InviteId, NoticeGroup, WorkspaceId};
 use net::mail::{Letter, MailError, MailServer, Post, Secrecy, Smtp};
 use store::{Read, ReadExt as _, StoreError};
 use web::html::escape;
@@ -121,6 +121,60 @@ pub async fn test(ws: &Ws, to: &str) -> Result<(), NotSent> {
         text: format!("{words}\n\n{}\n", origin(&ws.app)),
         html: format!("<p>{words}</p>"),
         id: format!("test.{}", ws.app.clock.now_ms()),
+        unsubscribe: String::new(),
+    };
+    post(&server, &letter).await
+}
+
+/// An invitation, and who gets it.
+pub struct Invitation<'a> {
+    /// Names the email, so that one that is sent twice is known as one.
+    pub id: InviteId,
+    /// The address it is bound to.
+    pub to: &'a str,
+    /// The name of the person who invites.
+    pub inviter: &'a str,
+    /// The role with its article: `a member`.
+    pub role: &'a str,
+    /// Contains the token, and so is neither stored nor logged.
+    pub link: &'a str,
+    /// How long the link works.
+    pub hours: i64,
+}
+
+/// Whether the workspace has a mail server.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_set_up(ws: &Ws) -> Result<bool, StoreError> {
+    Ok(ws.read(|snap| reading::mail(snap))?.is_some())
+}
+
+/// Emails an invitation. It is sent while the request waits and is not retried, because the token is nowhere stored.
+///
+/// # Errors
+/// When the mail server does not take it.
+pub async fn invite(ws: &Ws, invitation: &Invitation<'_>) -> Result<(), NotSent> {
+    let (server, settings) = server(ws)?;
+    let workspace = ws.read(|snap| workspace::settings(snap)).map_err(|error| unread(&error))?;
+    let workspace = workspace.map_or_else(|| ws.slug.to_string(), |settings| settings.name);
+    let Invitation { inviter, role, link, hours, .. } = *invitation;
+    let offer = format!("{inviter} invites you to join {workspace} on HQ as {role}.");
+    let terms = format!(
+        "The link works once, within {hours} hours. If you do not know {inviter}, ignore this email."
+    );
+    let letter = Letter {
+        from: settings.from,
+        to: invitation.to.to_owned(),
+        subject: format!("{inviter} invites you to {workspace}"),
+        text: format!("{offer}\n\nAccept the invitation: {link}\n\n{terms}\n"),
+        html: format!(
+            "<p>{}</p><p><a href=\"{}\">Accept the invitation</a></p><p><small>{}</small></p>",
+            escape(&offer),
+            escape(link),
+            escape(&terms)
+        ),
+        id: format!("invite.{}", invitation.id),
         unsubscribe: String::new(),
     };
     post(&server, &letter).await

@@ -1,0 +1,44 @@
+//! An invitation that is bound to an address reaches it by email where the workspace has a mail server.
+
+use std::sync::atomic::Ordering;
+
+use super::out::MailStandIn;
+use super::*;
+
+const INVITES: &str = "/api/v1/invites";
+const FORM: &str = "/w/marlow-cargo/settings/invites";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_with_an_address_is_emailed_and_a_failure_is_reported() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let bound = json!({ "role": "member", "email": "kim@marlow.example" });
+    let made = owner.post(INVITES, &bound).await.json();
+    assert_eq!(made["emailed"], false, "there is no mail server yet: {made}");
+
+    let mut mail = MailStandIn::start().await;
+    mail.introduce(&hq).await;
+    let made = owner.post(INVITES, &bound).await.json();
+    assert_eq!(made["emailed"], true, "{made}");
+    let letter = mail.next().await;
+    let link = made["link"].as_str().expect("a link");
+    assert!(letter.contains("To: kim@marlow.example"), "{letter}");
+    assert!(letter.contains("Subject: Mira Lindqvist invites you to "), "{letter}");
+    // Quoted-printable breaks long lines and writes an equals sign as =3D.
+    let body = letter.replace("=\r\n", "").replace("=3D", "=");
+    assert!(body.contains(link), "{link} in {body}");
+
+    let page = owner.form(FORM, &[("role", "viewer"), ("email", "lee@marlow.example")]).await;
+    assert!(page.text.contains("The link is on its way by email."), "{}", page.text);
+    assert!(mail.next().await.contains("To: lee@marlow.example"));
+
+    let anybody = owner.post(INVITES, &json!({ "role": "viewer" })).await.json();
+    assert_eq!(anybody["emailed"], false, "a link for anybody has no address: {anybody}");
+
+    mail.busy.store(1, Ordering::SeqCst);
+    let made = owner.post(INVITES, &bound).await.json();
+    assert_eq!(made["emailed"], false, "{made}");
+    assert!(made["email_error"].as_str().is_some_and(|why| why.contains("busy")), "{made}");
+    assert!(made["link"].as_str().is_some_and(|link| link.contains("/join?")), "{made}");
+    hq.finish().await;
+}
