@@ -166,3 +166,29 @@ async fn remarks_alone_send_work_back_and_too_many_are_refused() {
     assert_eq!(sent.json()["state"], "changes_requested");
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reviewer_keeps_a_version_when_a_newer_one_arrives() {
+    let (hq, mira, tom) = opened().await;
+    let first = [("title", "Notes"), ("kind", "text"), ("text", "The first words")];
+    assert_eq!(send(&tom, &first, None).await.status, StatusCode::SEE_OTHER);
+    let page = mira.get("/w/marlow-cargo/review").await;
+    let live = page.attr("#desk", "hx-get");
+    assert!(page.text_of(".piece").contains("The first words"), "{}", page.text);
+    assert!(!page.text.contains("waits for your decision"), "{}", page.text);
+
+    let piece = pieces(&mira).await[0]["id"].as_str().expect("an id").to_owned();
+    let next = json!({ "revises": piece, "title": "Notes", "text": "The second words" });
+    let sent = tom.post(API, &next).await;
+    assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
+
+    let desk = mira.clone().with("hx-request", "true").get(&live).await;
+    assert!(desk.text_of(".piece").contains("The first words"), "{}", desk.text);
+    assert!(desk.text_of(".banner").contains("Version 2 was delivered"), "{}", desk.text);
+    assert!(desk.texts("form.verdict").is_empty(), "only the newest version is decided on");
+    let newest = desk.attr(".banner a", "href");
+    let page = mira.get(&newest).await;
+    assert!(page.text_of(".piece").contains("The second words"), "{}", page.text);
+    assert_eq!(page.texts("form.verdict").len(), 1, "{}", page.text);
+    hq.finish().await;
+}

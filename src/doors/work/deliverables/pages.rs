@@ -1,5 +1,6 @@
 //! The review queue, the verdict, and the files that were delivered.
 
+mod compare;
 pub mod deliver;
 
 use askama::Template;
@@ -13,8 +14,8 @@ use features::agents::queries::drafts;
 use features::cards;
 use features::deliverables::model::{Content, Deliverable, Remark, Version};
 use features::deliverables::queries::card::{Card, state_of};
-use features::deliverables::queries::diff::{self, Line};
-use features::deliverables::queries::{self, Judged, Piece};
+use features::deliverables::queries::diff::Line;
+use features::deliverables::queries::{self, Piece};
 use features::deliverables::rules::{self, DeliverableError, NewReview};
 use features::runs::model::Run;
 use features::runs::queries::questions::{self, Reader};
@@ -26,8 +27,7 @@ use features::tasks::queries::scene::Scene;
 use features::tasks::queries::standing;
 use kernel::text::ellipsis;
 use kernel::{
-    Assignee, Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict,
-    VersionId,
+    Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict, VersionId,
 };
 use store::{Read, ReadExt as _};
 use web::error::PageError;
@@ -42,6 +42,8 @@ use web::shell::{Flash, Shell};
 use web::sse::AGENT_FILES;
 use web::time::RelTime;
 use web::{flash, html};
+
+use compare::{AskedFor, Changes, asked_for, changes, texts_before};
 
 /// How many waiting pieces the queue shows.
 const QUEUE: usize = 100;
@@ -72,30 +74,11 @@ struct Waiting {
     current: bool,
 }
 
-/// A comparison with another version.
-struct Changes {
-    lines: Vec<Line>,
-    new: usize,
-    old: usize,
-    /// The number of the other version.
-    with: u32,
-    /// When that was delivered.
-    of: RelTime,
-}
-
-/// What was asked for in the version before, and what its maker says to it now.
-struct AskedFor {
-    head: String,
-    lines: Vec<AskedLine>,
-}
-
-/// One thing that was asked for.
-struct AskedLine {
-    ask: String,
-    state: &'static str,
-    tone: &'static str,
-    word: &'static str,
-    note: String,
+/// A version that arrived after the one that is shown.
+struct NewerVersion {
+    number: u32,
+    at: RelTime,
+    href: String,
 }
 
 /// The piece that is looked at.
@@ -113,6 +96,8 @@ struct Desk {
     against: Vec<Tab>,
     /// What was asked for before this version.
     asked: Option<AskedFor>,
+    /// The version to decide about, when an older one is shown.
+    newer: Option<NewerVersion>,
     /// What approval does to the task.
     after: String,
     /// The run that made it, if it was an agent's.
@@ -211,12 +196,19 @@ fn view(
     if asked.against != 0 {
         version.push_str(&format!("&against={}", asked.against));
     }
-    let region = |part: &str| Live::new(ws.url(&format!("{here}part={part}{version}")));
-    let desk_live = region("desk").table("deliverables");
+    // Whoever reads a version keeps it when a newer one arrives: the desk offers that one instead.
+    let pinned = piece.as_ref().filter(|_| asked.version == 0).map(|piece| piece.versions);
+    let pinned = pinned.map(|number| format!("&version={number}")).unwrap_or_default();
+    let desk_live = Live::new(ws.url(&format!("{here}part=desk{version}{pinned}")));
+    let desk_live = desk_live.table("deliverables");
     // An empty desk says whether questions wait.
     let desk_live =
         if desk.is_none() { desk_live.table("parks").table("approvals") } else { desk_live };
-    let queue_live = region("queue").tables(&["deliverables", "parks", "approvals"]);
+    let queue_live = Live::new(ws.url(&format!("{here}part=queue{version}"))).tables(&[
+        "deliverables",
+        "parks",
+        "approvals",
+    ]);
     // A step of a run may leave a draft of the files of its agent.
     let mut queue_live = queue_live.tables(&["runs", AGENT_FILES]);
     for noun in cards::all().filter(|noun| noun.review.is_some()) {
@@ -326,6 +318,14 @@ fn desk(
     });
     let against = against.collect();
     let asked_for = at.and_then(|at| asked_for(scene, &versions, at));
+    let newer = versions.last().filter(|newest| {
+        piece.state == DeliverableState::InReview && number < newest.version.number
+    });
+    let newer = newer.map(|newest| NewerVersion {
+        number: newest.version.number,
+        at: scene.time(newest.version.created_at),
+        href: url.clone(),
+    });
     if changed.is_some() {
         let label = format!("Changes in version {number}");
         let href = format!("{url}&version={number}&changes=1");
@@ -357,6 +357,7 @@ fn desk(
         changes: changed.filter(|_| compare),
         against,
         asked: asked_for,
+        newer,
         run,
         place: (place, waiting.len()),
         next: next
@@ -366,51 +367,6 @@ fn desk(
         remarks: Vec::new(),
         error: String::new(),
     })
-}
-
-/// The numbers of the texts before a version, if it is one itself.
-fn texts_before(versions: &[Judged], at: usize) -> Vec<u32> {
-    let is_text = |judged: &&Judged| judged.version.content.text().is_some();
-    match is_text(&&versions[at]) {
-        true => versions[..at].iter().filter(is_text).map(|one| one.version.number).collect(),
-        false => Vec::new(),
-    }
-}
-
-/// What changed in a text since one of those before it: the one that is named, else the last.
-fn changes(scene: &Scene, versions: &[Judged], at: usize, against: u32) -> Option<Changes> {
-    let all = texts_before(versions, at);
-    let with = all.iter().copied().find(|n| *n == against).or(all.last().copied())?;
-    let before = &versions.iter().find(|judged| judged.version.number == with)?.version;
-    let lines = diff::changes(before.content.text()?, versions[at].version.content.text()?);
-    let (new, old) = diff::words(&lines);
-    Some(Changes { lines, new, old, with, of: scene.time(before.created_at) })
-}
-
-/// What was asked for in the version before, with what its maker says to it.
-fn asked_for(scene: &Scene, versions: &[Judged], at: usize) -> Option<AskedFor> {
-    let review = versions[at.checked_sub(1)?].review.as_ref()?;
-    let asks = queries::asks(review);
-    if asks.is_empty() {
-        return None;
-    }
-    let who = match review.by == scene.me {
-        true => "You".to_owned(),
-        false => scene.people.name(Assignee::Person(review.by)),
-    };
-    let answers = &versions[at].version.answers;
-    let line = |(n, ask): (usize, String)| {
-        let answer = answers.get(n);
-        let (state, tone, word) = match answer.map(|answer| answer.done) {
-            Some(true) => ("done", "", "Done"),
-            Some(false) => ("blocked", "warn", "Not done"),
-            None => ("todo", "", "Not answered"),
-        };
-        let note = answer.map(|answer| answer.note.clone()).unwrap_or_default();
-        AskedLine { ask, state, tone, word, note }
-    };
-    let head = format!("{who} asked for, {}", scene.time(review.created_at).text);
-    Some(AskedFor { head, lines: asks.into_iter().enumerate().map(line).collect() })
 }
 
 /// What will become of the task when this piece is approved.
