@@ -164,8 +164,11 @@ pub static MODEL: Noun = Noun {
     )
 };
 
-/// What agents do with items is counted with what tells of it.
+/// Counts what agents do with items; archives the page of a rejected deliverable.
 fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
+    if let Event::DeliverableReviewed { version, verdict, submitter, .. } = event {
+        return named_as("knowledge", rules::note_verdict(tx, *version, *verdict, *submitter));
+    }
     let counted = match event {
         Event::RunStarted { run, .. } => rules::note_start(tx, *run),
         Event::CommentAdded { comment, task, .. } => rules::note_comment(tx, *comment, *task),

@@ -1,6 +1,7 @@
 //! All writes to knowledge.
 
 mod choice;
+mod delivered;
 mod folders;
 mod items;
 mod marks;
@@ -11,6 +12,7 @@ mod uses;
 mod words;
 
 pub use choice::note as note_model;
+pub(crate) use delivered::{deliverables_folder, note_verdict};
 pub use folders::{FolderPatch, change_folder, make_folder, remove_folder};
 pub(crate) use items::too_long;
 pub use items::{

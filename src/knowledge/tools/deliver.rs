@@ -49,6 +49,8 @@ fn ready(ws: &Ws, wish: Wish) -> Result<Write, ToolError> {
     }
     let kept = keep(ws, text.clone(), (0, false))?;
     Ok(Box::new(move |tx, title| {
+        let patch =
+            Patch { folder: Some(Some(rules::deliverables_folder(tx)?)), ..Patch::default() };
         let item = NewItem {
             kind: ItemKind::Page,
             title: title.to_owned(),
@@ -56,7 +58,7 @@ fn ready(ws: &Ws, wish: Wish) -> Result<Write, ToolError> {
             links: kept.links,
             reason: String::new(),
             file: None,
-            patch: Patch::default(),
+            patch,
         };
         Ok(paged(rules::create(tx, item)?.id, text))
     }))

@@ -349,10 +349,43 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
     assert!(shown.text.contains(&format!("href=\"{HERE}/{path}\"")), "{}", shown.text);
     let changes = office.hq.owner().get(&format!("{desk}&changes=1")).await;
     assert!(changes.text.contains("<ins>First line, by Ada.</ins>"), "{}", changes.text);
+    // Delivered pages have a folder of their own.
+    let folders = api.get("/api/v1/knowledge/folders").await.json();
+    let folder = folders["items"][0].clone();
+    assert_eq!((&folder["name"], &item["folder"]), (&json!("Deliverables"), &folder["id"]));
     // One that is there is delivered as it is.
     let own = json!({ "title": "Again", "page": "House rules" });
     let own = made(&api, &format!("tasks/{task}/deliverables"), own).await;
     assert_eq!(own["versions"][0]["text"], json!(both));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_of_a_rejected_deliverable_is_archived_and_one_that_was_there_stays() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let task = id(&made(&api, "tasks", json!({ "title": "Write it down" })).await);
+    let prices = json!({ "title": "Prices", "text": "Ten.\n", "scope": "library" });
+    let prices = id(&made(&api, "knowledge", prices).await);
+    let new = json!({ "task": task, "kind": "page", "title": "Draft", "body": "Words.\n" });
+    let there = json!({ "task": task, "kind": "page", "title": "List", "body": prices });
+    let calls = Turn::call("deliverable_submit", new).and_call("deliverable_submit", there);
+    let said = done(&office, &ada, calls).await;
+    assert!(said.iter().all(|line| line.starts_with("Delivered")), "{said:?}");
+    let pieces = api.get(&format!("/api/v1/tasks/{task}/deliverables")).await.json();
+    let mut paths = Vec::new();
+    for piece in pieces["items"].as_array().expect("pieces") {
+        let body = json!({ "verdict": "rejected", "note": "Not needed." });
+        let judged = api.post(&format!("/api/v1/deliverables/{}/reviews", id(piece)), &body).await;
+        assert_eq!(judged.status, 201, "{}", judged.text);
+        paths.push(piece["versions"][0]["page"]["path"].as_str().expect("a page").to_owned());
+    }
+    let draft = api.get(&format!("/api/v1/{}", paths[0])).await.json();
+    assert_eq!(draft["archived"], true, "{draft}");
+    let kept = api.get(&format!("/api/v1/knowledge/{prices}")).await.json();
+    assert_eq!(kept["archived"], false, "{kept}");
     office.hq.finish().await;
 }
 
