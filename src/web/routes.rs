@@ -20,6 +20,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::JsonSchema;
+use schemars::generate::{Contract, SchemaSettings};
 use serde_json::Value;
 
 use crate::error::{ApiError, Failure, PageError};
@@ -59,21 +60,21 @@ impl Doc {
     /// What stands behind the question mark.
     #[must_use]
     pub fn query<T: JsonSchema>(mut self) -> Self {
-        self.query = Some(schema::<T>());
+        self.query = Some(schema::<T>(Contract::Deserialize));
         self
     }
 
     /// What it takes.
     #[must_use]
     pub fn body<T: JsonSchema>(mut self) -> Self {
-        self.body = Some(schema::<T>());
+        self.body = Some(schema::<T>(Contract::Deserialize));
         self
     }
 
     /// What it gives.
     #[must_use]
     pub fn returns<T: JsonSchema>(mut self) -> Self {
-        self.returns = Some(schema::<T>());
+        self.returns = Some(schema::<T>(Contract::Serialize));
         self
     }
 
@@ -106,8 +107,10 @@ impl Doc {
     }
 }
 
-fn schema<T: JsonSchema>() -> Value {
-    let mut settings = schemars::generate::SchemaSettings::openapi3();
+/// `contract`: a field that serde leaves out when it is empty is required in what is read and not in what is written.
+fn schema<T: JsonSchema>(contract: Contract) -> Value {
+    let mut settings = SchemaSettings::openapi3();
+    settings.contract = contract;
     settings.inline_subschemas = true;
     settings.meta_schema = None;
     settings.into_generator().into_root_schema_for::<T>().to_value()

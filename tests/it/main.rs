@@ -89,6 +89,7 @@ mod finder; // search and the palette: what is found, by whom, and when no more
 mod files; // files on tasks: sending, fetching, what is shown
 mod seed; // a company that is made up: what `hq demo --seed` leaves behind
 mod commands; // in conversations: what is no message; files with messages
+mod conformance; // answers against the OpenAPI document
 mod resend; // messages in other words, for another answer, before they were read
 mod keeping; // conversations that begin anew by themselves, and what goes of old ones
 mod sessions; // conversations: named, archived, brought back, begun anew, searched

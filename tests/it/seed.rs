@@ -45,7 +45,7 @@ fn fill(data: &Path, wish: Wish) -> Made {
 }
 
 /// A server with the small company of a number.
-async fn company(number: u64) -> TestHq {
+pub(super) async fn company(number: u64) -> TestHq {
     let put = move |data: &Path| {
         let made = fill(data, small(number));
         assert_eq!((made.people, made.agents), (2, 6), "{made:?}");
