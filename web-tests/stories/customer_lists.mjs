@@ -117,7 +117,12 @@ export function tell(given) {
         const one = await seen.newPage();
         for (const path of paths) {
           await one.goto(place + path);
-          if (size === PHONE) assert.equal(await tooWide(one), '', path);
+          if (size === PHONE) {
+            assert.equal(await tooWide(one), '', path);
+            // A finger needs 24 px (WCAG 2.2, 2.5.8).
+            const heights = await one.locator('tbody :is(.who, .cell):visible').evaluateAll((all) => all.map((target) => target.getBoundingClientRect().height));
+            assert.deepEqual(heights.filter((height) => height < 24), [], path);
+          }
           await assertAccessible(one, `${path} (${theme}, ${size.width} px)`).catch((error) => remarks.push(error.message));
         }
         remarks.push(...seen.faults());
