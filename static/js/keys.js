@@ -32,11 +32,14 @@ export const isRow = (one) => one.matches(rows);
 /** A row is about to go: the cursor stands on the one that takes its place. */
 export function pass(row) {
   if (!row.hasAttribute("data-cursor") && !row.contains(document.activeElement)) return;
-  const list = all();
+  const region = row.closest("[data-region]");
+  const list = all().filter((one) => one.closest("[data-region]") === region);
   const at = list.indexOf(row);
   const next = list[at + 1] ?? list[at - 1];
   row.removeAttribute("data-cursor");
   if (next) stand(next);
+  // The rows of another list may be far below.
+  else document.getElementById("main").focus({ preventScroll: true });
 }
 
 function move(step) {

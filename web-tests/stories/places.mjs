@@ -186,4 +186,25 @@ export function tell(given) {
     assert.ok(await page.getByRole('radio', { name: /Those who report to it/ }).isChecked());
     await ended(context);
   });
+
+  test('The dashboard stays where it is when the last thing that needs somebody is put off', async () => {
+    const { place } = given;
+    const { context, page } = await opened({ size: { width: 390, height: 500 } });
+    await page.goto(place);
+    const rows = page.locator('#needs .needs > li');
+    assert.notEqual(await rows.count(), 0, 'there is something to put off');
+    for (let left = 60; 0 < left && (await rows.count()); left -= 1) {
+      const row = rows.first();
+      const id = await row.getAttribute('id');
+      await row.getByRole('button', { name: /^Snooze/ }).click();
+      await row.locator('form[id^="later-"] button').first().click();
+      await page.locator(`#${id}`).waitFor({ state: 'detached' });
+    }
+    await page.getByText('All clear.').waitFor();
+    // Not on a row of what has happened, far below.
+    assert.equal(await page.evaluate(() => document.activeElement.closest('li')), null);
+    const { top } = await page.locator('#needs').evaluate((needs) => needs.getBoundingClientRect());
+    assert.ok(-200 < top && top < 500, `the section is still in view: ${top}`);
+    await ended(context);
+  });
 }
