@@ -108,7 +108,7 @@ pub fn newer() -> Vec<File> {
     replace(&mut all, "IDENTITY.md", "- In a line: a capable", "- In a line: a very capable");
     replace(&mut all, "MEMORY.md", "Nothing yet.", "Nothing at all.");
     of(&mut all, HUMANIZE).bytes.extend(b"\nOne more rule.\n");
-    of(&mut all, "HEARTBEAT.md").bytes.extend(b"\nOne more line.\n");
+    of(&mut all, "AGENTS.md").bytes.extend(b"\nOne more line.\n");
     all.push(File::new(BRIEF, "---\nname: brief\ndescription: Use for {{owner}}\n---\n"));
     all
 }
@@ -132,7 +132,7 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
 
     let told = offer(&api).await;
     let wanted = [
-        ("HEARTBEAT.md", "taken"),
+        ("AGENTS.md", "taken"),
         ("IDENTITY.md", "clash"),
         ("TOOLS.md", "merged"),
         (BRIEF, "added"),
@@ -181,15 +181,15 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
     refused(&api.post(UPGRADE, &body).await, 409, "upgrade_moved");
 
     // One step back, beside what was changed since.
-    let since = read(&hq, "ada", "HEARTBEAT.md").expect("a file") + "Mine.\n";
-    write(&hq, "ada", "HEARTBEAT.md", &since);
+    let since = read(&hq, "ada", "AGENTS.md").expect("a file") + "Mine.\n";
+    write(&hq, "ada", "AGENTS.md", &since);
     let back = json!({ "commit": taken["commit"] });
     let undone = ok(api.post(&format!("{UPGRADE}/undo"), &back).await).await;
-    assert_eq!(undone["kept"]["HEARTBEAT.md"], "it was changed since", "{undone}");
+    assert_eq!(undone["kept"]["AGENTS.md"], "it was changed since", "{undone}");
     assert_eq!(read(&hq, "ada", "TOOLS.md").as_deref(), Some(soul.as_str()));
     assert_eq!(read(&hq, "ada", "IDENTITY.md"), Some(own));
     assert_eq!(read(&hq, "ada", BRIEF), None);
-    assert_eq!(read(&hq, "ada", "HEARTBEAT.md"), Some(since));
+    assert_eq!(read(&hq, "ada", "AGENTS.md"), Some(since));
     assert_eq!(offer(&api).await["offered"], json!(true), "it is offered again");
     refused(&api.post(&format!("{UPGRADE}/undo"), &back).await, 409, "upgrade_not_last");
     let other = json!({ "commit": log["items"][1]["commit"] });
@@ -422,7 +422,7 @@ async fn an_upgrade_that_a_kill_has_cut_off_is_finished_when_the_workspace_opens
         write(&hq, "ada", path, text);
     }
     std::fs::remove_file(hq.ws().agent_folder("ada").join(BRIEF)).expect("removed");
-    write(&hq, "ada", "HEARTBEAT.md", "Mine.\n");
+    write(&hq, "ada", "AGENTS.md", "Mine.\n");
     let id = before["id"].as_str().expect("an id").parse().expect("an id");
     let had = CommitId::parse(before["template_commit"].as_str().expect("a commit")).expect("one");
     let (ws, who) = (hq.ws(), work::owner(&hq));
@@ -436,7 +436,7 @@ async fn an_upgrade_that_a_kill_has_cut_off_is_finished_when_the_workspace_opens
     assert_ne!(was, is);
     assert_eq!(["TOOLS.md", HUMANIZE].map(|path| read(&hq, "ada", path).expect("a file")), is);
     assert!(read(&hq, "ada", BRIEF).is_some(), "a new one is there, too");
-    assert_eq!(read(&hq, "ada", "HEARTBEAT.md").as_deref(), Some("Mine.\n"));
+    assert_eq!(read(&hq, "ada", "AGENTS.md").as_deref(), Some("Mine.\n"));
     assert_eq!(api.get(ADA).await.json()["template_commit"], json!(commit.to_string()));
     assert_eq!(offer(&api).await["offered"], json!(false));
     hq.finish().await;

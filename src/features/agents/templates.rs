@@ -371,7 +371,6 @@ mod tests {
             let paths: Vec<_> = template.files.iter().map(|f| f.path.as_str()).collect();
             for needed in PROMPT_FILES.iter().chain(&[
                 "MEMORY.md",
-                "HEARTBEAT.md",
                 "memory/.keep",
                 "skills/.keep",
                 "history/.keep",
