@@ -13,6 +13,7 @@ use kernel::{AccountId, AgentId};
 use search::{Ask, Typos, Wanted};
 use store::{Read, ReadExt as _, StoreError};
 
+use crate::blend::{self, Held, Near, Worth};
 use crate::cards::{ITEM, PASSAGES};
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
@@ -31,8 +32,6 @@ const ENOUGH: usize = 25_600;
 const QUOTES: usize = 2;
 /// How long the index is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The share of a rank: reciprocal rank fusion with the constant of Cormack, Clarke and Büttcher (2009).
-const RANK: f32 = 60.0;
 /// How much the second passage of an item adds to it.
 const SECOND: f32 = 0.2;
 /// What a title that is exactly what was asked for is worth.
@@ -348,13 +347,6 @@ struct Asked<'a> {
 /// A place in an item: one of its passages, or the item as such.
 type Place = (KnowledgeId, Option<u32>);
 
-/// What a place is worth, and what it was found by.
-#[derive(Clone, Copy, Debug, Default)]
-struct Worth {
-    score: f32,
-    by_words: bool,
-}
-
 /// An item that was found, with the places of its passages, best first.
 struct Named {
     fit: Fit,
@@ -370,7 +362,9 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
             Some(By::Meaning) if asked.question.is_some() => (Vec::new(), false),
             _ => places(ws, asked, looked),
         };
-        let (found, places) = fitting(ws, read, (&filter, asked), fused(&words, &near))?;
+        let floor = asked.question.map_or(0.0, |question| question.floor);
+        let blended = blend::blended(&words, &near, floor);
+        let (found, places) = fitting(ws, read, (&filter, asked), blended)?;
         // The index knows words and readers alone: of many places that hold the words few may fit.
         if !cut || asked.wish.take <= found.hits.len() || ENOUGH <= looked {
             break (Found { cut, ..found }, places);
@@ -397,12 +391,12 @@ fn fitting(
     ws: &Ws,
     read: &dyn Read,
     (filter, asked): (&Filter<'_>, &Asked<'_>),
-    fused: Vec<(Place, Worth)>,
+    blended: Vec<(Place, Worth)>,
 ) -> Result<(Found, HashMap<KnowledgeId, Vec<u32>>), KnowledgeError> {
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
     let mut seen: HashSet<KnowledgeId> = HashSet::new();
-    let kinds = kinds(read, filter, &fused)?;
-    for ((id, passage), worth) in fused {
+    let kinds = kinds(read, filter, &blended)?;
+    for ((id, passage), worth) in blended {
         if seen.insert(id) {
             let kind = match kinds.get(&id) {
                 Some(kind) if is_kept(ws, read, id, asked.wanted)? => Some(*kind),
@@ -466,27 +460,12 @@ fn is_kept(
     Ok(wanted.is_kept(&[&item.title, &item.tags.join(" "), &cut.text]))
 }
 
-/// Places of two lists as one, best first.
-fn fused(words: &[Place], near: &[Place]) -> Vec<(Place, Worth)> {
-    let mut all: HashMap<Place, Worth> = HashMap::new();
-    for (list, by_words) in [(words, true), (near, false)] {
-        for (rank, place) in list.iter().enumerate() {
-            let worth = all.entry(*place).or_default();
-            worth.score += 1.0 / (RANK + rank as f32);
-            worth.by_words |= by_words;
-        }
-    }
-    let mut all: Vec<(Place, Worth)> = all.into_iter().collect();
-    all.sort_by(|a, b| b.1.score.total_cmp(&a.1.score).then_with(|| a.0.cmp(&b.0)));
-    all
-}
-
 /// The passages that are nearest to a question in meaning, of items that the asker may see, nearest first.
 fn near(
     read: &dyn Read,
     filter: &Filter<'_>,
     question: Option<&Question>,
-) -> Result<Vec<Place>, KnowledgeError> {
+) -> Result<Vec<Near<Place>>, KnowledgeError> {
     let Some(question) = question else { return Ok(Vec::new()) };
     let fits: HashSet<KnowledgeId> = lines::with(read, |all| {
         all.iter().filter(|line| filter.admits(line)).map(|line| line.id).collect()
@@ -499,12 +478,16 @@ fn near(
         Vec::new()
     });
     let enough = found.into_iter().filter(|one| question.floor <= one.score);
-    Ok(enough.map(|one| meaning::passage(&one.id)).map(|(item, n)| (item, Some(n))).collect())
+    let near = |id: &Id, score: f32| {
+        let (item, n) = meaning::passage(id);
+        Near { place: (item, Some(n)), score }
+    };
+    Ok(enough.map(|one| near(&one.id, one.score)).collect())
 }
 
 /// The items and passages that hold the words, best first, at most so many of each kind, and whether there are more.
 /// Words that do not all stand in one passage are looked for one by one.
-fn places(ws: &Ws, asked: &Asked<'_>, most: usize) -> (Vec<Place>, bool) {
+fn places(ws: &Ws, asked: &Asked<'_>, most: usize) -> (Vec<Held<Place>>, bool) {
     let audiences = asked.seer.audiences();
     let number = ITEM.finds.map_or(PASSAGES, |finds| finds.number);
     let ask = |any: bool, typos: Typos| {
@@ -531,7 +514,13 @@ fn places(ws: &Ws, asked: &Asked<'_>, most: usize) -> (Vec<Place>, bool) {
         for hit in found.hits {
             let place = InIndex::place(&hit.key);
             let place = place.and_then(|(key, n)| Some((decode::<KnowledgeId>(&key)?, n)));
-            all.extend(place.filter(|place| known.insert(*place)));
+            let is_new = place.filter(|place| known.insert(*place));
+            all.extend(is_new.map(|place| Held {
+                place,
+                score: hit.score,
+                all: !any && !found.guessed,
+                named: hit.named,
+            }));
         }
         cut |= found
             .counts

@@ -5,6 +5,7 @@
 extern crate self as knowledge;
 
 pub mod api;
+mod blend;
 pub mod cards;
 pub mod cited;
 pub mod context;
