@@ -367,7 +367,7 @@ pub struct WsParts {
     pub people: kept::Kept,
     /// How many tasks its views hold, as pages ask for it again and again.
     pub numbers: kept::Numbers,
-    /// Its search index, opened at the first question.
+    /// Its search index, made when the first text arrives or somebody asks.
     pub finding: finding::Finding,
     /// The vectors of its passages.
     pub vectors: meaning::Vectors,

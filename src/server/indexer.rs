@@ -1,5 +1,5 @@
 //! Keeps the search index of each workspace in step with its feed: one task for each, one at work at a
-//! time. Nothing is opened in a workspace where nobody has ever searched.
+//! time. Nothing is opened in a workspace that has no texts, such as pages of knowledge, before somebody searches.
 
 use std::time::Duration;
 
@@ -30,9 +30,25 @@ async fn run(ws: Ws) {
 
 async fn keep_up(ws: &Ws, halt: &CancellationToken) {
     let (mut feed, mut questions) = (ws.store.watch(), ws.finding.questions());
-    if !ws.finding.index.is_begun() {
+    while !ws.finding.index.is_begun() {
+        feed.borrow_and_update();
+        // ok: a store that fails says so elsewhere, and a question comes to the same.
+        if ws.look(follow::has_texts).await.unwrap_or(false) {
+            break;
+        }
         tokio::select! {
-            _ = questions.changed() => {}
+            changed = feed.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            _ = questions.changed() => break,
+            () = halt.cancelled() => return,
+        }
+        // Many changes are one reason to look.
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
+            _ = questions.changed() => break,
             () = halt.cancelled() => return,
         }
     }

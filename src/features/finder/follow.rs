@@ -28,6 +28,7 @@ use store::{Cursor, Entry, Op, Range, Read, ReadExt, StoreError, codec};
 use super::model::{Found, Kind};
 use super::queries::contents::Contents;
 use super::queries::document::{self, Reader};
+use super::queries::first_keys;
 use super::queries::standing::NUMBER;
 
 /// Who writes what became of the index.
@@ -102,6 +103,19 @@ pub async fn rest(ws: &Ws, quiet: Duration) {
         tracing::debug!(%error, "a search index was not put to rest");
     }
     drop(turn);
+}
+
+/// Whether there is something whose text is looked for, such as a page of knowledge: its index is made before somebody
+/// asks.
+///
+/// # Errors
+/// When the store fails.
+pub fn has_texts(ws: &Ws) -> Result<bool, StoreError> {
+    let texts = Kind::all().filter_map(Kind::card).filter(|(_, finds)| finds.parts.is_some());
+    let mut tables = texts.map(|(noun, _)| noun.table);
+    ws.read(|snap| {
+        tables.try_fold(false, |has, table| Ok(has || !first_keys(snap, table, 1)?.is_empty()))
+    })
 }
 
 fn follow(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {

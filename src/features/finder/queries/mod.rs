@@ -365,7 +365,11 @@ pub fn recent(snap: &Snap<'_>, who: &Person, paths: &[&str]) -> Result<Vec<Hit>,
 ///
 /// # Errors
 /// When the store fails.
-fn first_keys(read: &dyn Read, table: u16, most: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+pub(super) fn first_keys(
+    read: &dyn Read,
+    table: u16,
+    most: usize,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut keys = Vec::new();
     read.raw_scan(table, &Range::all(), &mut |key, _| {
         keys.push(key.to_vec());

@@ -33,7 +33,7 @@ impl Consume for Letters {
     }
 }
 
-/// Where the search index stands; nothing where nobody has searched yet, so that there is none.
+/// Where the search index stands; nothing where there is none yet.
 ///
 /// # Errors
 /// When the disk fails.
