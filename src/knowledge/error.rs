@@ -16,6 +16,17 @@ pub enum KnowledgeError {
         /// What was asked for.
         said: String,
     },
+    /// No such model; these are there.
+    #[error("there is no model \"{said}\"; {}", match .known.as_slice() {
+        [] => "none is here".to_owned(),
+        known => format!("take {}", known.join(" or ")),
+    })]
+    NoModel {
+        /// What was asked for.
+        said: String,
+        /// The names of those that are taken.
+        known: Vec<String>,
+    },
     /// It is out of the way.
     #[error("\"{0}\" is archived; restore it first")]
     Archived(String),
@@ -56,6 +67,12 @@ impl KnowledgeError {
         Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
     }
 
+    /// There is no such model among these.
+    pub fn no_model(said: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let said = kernel::text::ellipsis(said, 60);
+        Self::NoModel { said, known: known.into_iter().collect() }
+    }
+
     /// The disk failed.
     #[must_use]
     pub fn disk(error: &std::io::Error) -> Self {
@@ -86,7 +103,7 @@ impl From<VectorError> for KnowledgeError {
 impl Problem for KnowledgeError {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotFound { .. } => "knowledge_not_found",
+            Self::NotFound { .. } | Self::NoModel { .. } => "knowledge_not_found",
             Self::Archived(_) => "knowledge_archived",
             Self::NotYours(_) => "not_yours",
             Self::Refused(_) => "refused",
@@ -100,7 +117,7 @@ impl Problem for KnowledgeError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound { .. } => ProblemKind::NotFound,
+            Self::NotFound { .. } | Self::NoModel { .. } => ProblemKind::NotFound,
             Self::NotYours(_) => ProblemKind::Forbidden,
             Self::Archived(_) | Self::Refused(_) | Self::Clash(_) | Self::Moved => {
                 ProblemKind::Conflict

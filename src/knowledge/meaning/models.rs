@@ -101,7 +101,8 @@ pub fn all(app: &App) -> Result<All, KnowledgeError> {
 /// When HQ knows none of this id, or one is being fetched.
 pub fn fetch(app: &App, id: &str) -> Result<(), KnowledgeError> {
     let model = MODELS.iter().find(|model| model.id == id);
-    let model = model.ok_or_else(|| KnowledgeError::no("model", id))?;
+    let known = || MODELS.iter().map(|model| model.id.to_string());
+    let model = model.ok_or_else(|| KnowledgeError::no_model(id, known()))?;
     match super::fetch::begin(app, model) {
         true => Ok(()),
         false => Err(KnowledgeError::Refused("a model is being downloaded".to_owned())),
@@ -128,9 +129,10 @@ fn id_of(app: &App, said: &str) -> Result<String, KnowledgeError> {
         }
         here.push(line.model);
     }
-    here.retain(|model| model.name.to_lowercase() == said.trim().to_lowercase());
-    match here.as_slice() {
-        [] => Err(KnowledgeError::no("model", said)),
+    let is_meant = |model: &&Model| model.name.to_lowercase() == said.trim().to_lowercase();
+    let meant: Vec<&Model> = here.iter().filter(is_meant).collect();
+    match meant.as_slice() {
+        [] => Err(KnowledgeError::no_model(said, here.iter().map(|model| model.name.to_string()))),
         [only] => Ok(only.id.to_string()),
         _ => Err(KnowledgeError::Refused(format!(
             "several models are called \"{}\"; name one by its id",
@@ -163,9 +165,10 @@ pub fn remove(app: &App, id: &str) -> Result<(), KnowledgeError> {
     }
     let failed = |error: std::io::Error| KnowledgeError::disk(&error);
     let here = app.meaning.shelf.models().map_err(failed)?;
-    let kept = here.into_iter().find(|kept| kept.model.id == id);
-    let kept = kept.ok_or_else(|| KnowledgeError::no("model", id))?;
-    app.meaning.shelf.remove(&kept).map_err(failed)?;
+    let known = || here.iter().map(|kept| kept.model.id.to_string());
+    let kept = here.iter().find(|kept| kept.model.id == id);
+    let kept = kept.ok_or_else(|| KnowledgeError::no_model(id, known()))?;
+    app.meaning.shelf.remove(kept).map_err(failed)?;
     app.meaning.changed();
     Ok(())
 }

@@ -268,6 +268,13 @@ async fn programs_get_vectors_in_the_form_of_openai() {
         (other.status.as_u16(), &other.json()["error"]["code"]),
         (404, &json!("model_not_found"))
     );
+    let told = other.json()["error"]["message"].to_string();
+    assert!(told.contains("hq/embed") && told.contains("Three groups"), "{told}");
+    assert!(!told.contains("hq/default"), "no agent makes vectors: {told}");
+    let unknown = json!({ "id": "text-embedding-3-small" });
+    let unknown = api.json("PUT", "/api/v1/meaning/used", &unknown).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text);
+    assert!(unknown.text.contains("Three groups"), "{}", unknown.text);
     let named = json!({ "model": "Three groups", "input": "dog" });
     assert_eq!(chat.post("/v1/embeddings", &named).await.status, 200);
     let refused = [

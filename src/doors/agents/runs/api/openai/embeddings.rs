@@ -130,6 +130,21 @@ pub(super) fn is_own(ws: &Ws, far: Option<&Maker>, name: &str) -> bool {
     name.is_empty() || name == MODEL || is_named()
 }
 
+/// No model of this name makes vectors; says which do.
+pub(super) fn unknown(ws: &Ws, far: Option<&Maker>, name: &str) -> ChatError {
+    let own = match far {
+        Some(maker) => Some(maker.model.clone()),
+        None => ws.app.meaning.used().map(|used| used.model.name.to_string()),
+    };
+    let named = own.map_or_else(String::new, |own| format!(" or \"{own}\""));
+    let text = format!(
+        "no model \"{}\" makes vectors here; use \"{MODEL}\"{named}",
+        kernel::text::ellipsis(name, 80)
+    );
+    let error = ChatError::new(StatusCode::NOT_FOUND, "model_not_found", text);
+    ChatError { param: Some("model".to_owned()), ..error }
+}
+
 /// Answers a request; `far` is the model behind a connection that makes vectors in place of the one on this machine.
 pub(super) async fn embed(
     ws: &Ws,

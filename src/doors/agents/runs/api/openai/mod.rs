@@ -149,9 +149,16 @@ async fn embed(ws: Ws, body: Bytes) -> Result<Response, ChatError> {
     let name = request.model();
     let far = ws.read(|snap| vectors::chosen(snap))?;
     if !embeddings::is_own(&ws, far.as_ref(), name) {
-        let target = Target::of(name)?;
-        if target != Target::Default {
-            find(&ws, &target, name)?;
+        let is_known = match Target::of(name) {
+            Ok(Target::Default) => true,
+            Ok(target) => match find(&ws, &target, name) {
+                Err(error) if error.status == StatusCode::NOT_FOUND => false,
+                found => found.map(|_| true)?,
+            },
+            Err(_) => false,
+        };
+        if !is_known {
+            return Err(embeddings::unknown(&ws, far.as_ref(), name));
         }
     }
     embeddings::embed(&ws, far, request).await
