@@ -55,6 +55,19 @@ pub fn is_below(roots: &[PathBuf], path: &Path) -> bool {
 struct Found {
     place: String,
     listed: String,
+    /// Why it is not read, where that is for its name.
+    skipped: Option<&'static str>,
+}
+
+/// The names in a folder.
+#[derive(Default)]
+struct Names {
+    /// Those that are looked at.
+    plain: Vec<String>,
+    /// Those that are told and not looked at, with the reason.
+    odd: Vec<(String, &'static str)>,
+    /// How many others there are.
+    other: usize,
 }
 
 /// The files of a folder, and what could not be seen of it.
@@ -110,7 +123,7 @@ impl Folder {
                 place => beneath(&top, Path::new(place), DIRECTORY),
             };
             let listed = folder.and_then(|folder| names(&folder));
-            let (names, whole) = match listed {
+            let Names { plain: names, odd, other } = match listed {
                 Ok(listed) => listed,
                 Err(error) if place.is_empty() => return Err(missing(&self.path, error)),
                 Err(_) => {
@@ -118,19 +131,28 @@ impl Folder {
                     continue;
                 }
             };
-            walk.other += whole;
+            walk.other += other;
+            let below = |name: &str| match place.as_str() {
+                "" => name.to_owned(),
+                place => format!("{place}/{name}"),
+            };
+            walk.files.extend(odd.into_iter().map(|(name, why)| Found {
+                place: below(&name),
+                listed: String::new(),
+                skipped: Some(why),
+            }));
             for name in names {
                 looked += 1;
                 if MOST_LOOKED < looked || MOST < walk.files.len() {
                     walk.full = true;
                     return Ok(walk);
                 }
-                let below = if place.is_empty() { name.clone() } else { format!("{place}/{name}") };
+                let below = below(&name);
                 match stand(&top, &below) {
                     Ok(Stand::Folder) if depth < DEEPEST => left.push((below, depth + 1)),
                     Ok(Stand::Folder) => walk.deep = true,
                     Ok(Stand::File(listed)) if kind(&name).is_some() => {
-                        walk.files.push(Found { place: below, listed });
+                        walk.files.push(Found { place: below, listed, skipped: None });
                     }
                     Ok(_) => walk.other += 1,
                     // Gone since its name was read, or a link that leads out.
@@ -164,7 +186,7 @@ impl Folder {
     }
 
     fn page(&self, (place, kind): (&str, Kind), bytes: Vec<u8>, listed: String) -> Fetched {
-        let name = place.rsplit('/').next().unwrap_or(place).to_owned();
+        let name = plain(place.rsplit('/').next().unwrap_or(place));
         let hash = hash(&bytes);
         let mut cut = false;
         let content = match kind {
@@ -245,7 +267,7 @@ impl Folder {
     fn about(&self) -> Result<About, Fault> {
         let walk = self.walk()?;
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let says = match walk.files.len() {
+        let says = match walk.files.iter().filter(|file| file.skipped.is_none()).count() {
             0 => "There is no file in it that can be read.".to_owned(),
             1 => "One file can be read.".to_owned(),
             n => format!("{n} files can be read."),
@@ -262,7 +284,7 @@ impl Folder {
             return Err(Fault::Refused(format!("{} may not be read.", at.path.display())));
         }
         let top = at.open()?;
-        let (names, _) = names(&top).map_err(|error| missing(&at.path, error))?;
+        let names = names(&top).map_err(|error| missing(&at.path, error))?.plain;
         let folder = |name: &String| matches!(stand(&top, name), Ok(Stand::Folder));
         let mut names: Vec<String> = names.into_iter().filter(folder).take(500).collect();
         names.sort();
@@ -288,21 +310,26 @@ fn beneath(folder: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errn
     }
 }
 
-/// The names in a folder that may be read, and how many others there are.
-fn names(folder: &OwnedFd) -> Result<(Vec<String>, usize), Errno> {
-    let (mut names, mut other) = (Vec::new(), 0);
+/// The names in a folder.
+fn names(folder: &OwnedFd) -> Result<Names, Errno> {
+    let mut names = Names::default();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
-        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
-        match name.to_str() {
+        let bytes = entry.file_name().to_bytes();
+        match std::ffi::OsStr::from_bytes(bytes).to_str() {
             Some("." | "..") => {}
             Some(name) if !name.starts_with('.') && !LEFT_OUT.contains(&name) => {
-                names.push(name.to_owned());
+                names.plain.push(name.to_owned());
             }
-            _ => other += 1,
+            Some(name) if name.starts_with('.') && kind(name).is_some() => {
+                names.odd.push((name.to_owned(), "Its name begins with a dot."));
+            }
+            // Told with what stands for its bytes.
+            None => names.odd.push((bytes.escape_ascii().to_string(), "Its name is no UTF-8.")),
+            Some(_) => names.other += 1,
         }
     }
-    Ok((names, other))
+    Ok(names)
 }
 
 /// What stands at a place.
@@ -441,6 +468,11 @@ fn words(bytes: Vec<u8>) -> Option<(String, bool)> {
     }
 }
 
+/// A name on one line.
+fn plain(name: &str) -> String {
+    name.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect()
+}
+
 /// A title out of a file's name.
 fn titled(name: &str, kind: Kind) -> String {
     if kind == Kind::File {
@@ -539,6 +571,9 @@ impl Delta for Changes<'_> {
             }
             let Some(found) = self.left.as_mut().and_then(Iterator::next) else { return Ok(None) };
             let place = found.place;
+            if let Some(why) = found.skipped {
+                return Ok(Some(Step::Skipped(place, why.to_owned())));
+            }
             if self.known.get(&place).is_some_and(|mark| mark.listed == found.listed) {
                 return Ok(Some(Step::Same(place)));
             }

@@ -152,7 +152,8 @@ async fn files_of_a_folder_are_read_and_nothing_outside_of_it() {
     assert_eq!(text(&first.pages["latin.txt"]), "Grüße");
     assert!(matches!(first.pages["paper.PDF"].content, Content::File { .. }));
     assert!(first.over.complete, "{:?}", first.over);
-    assert_eq!(first.other, ["zero.md: It is no text."]);
+    let dotted = ".hidden.md: Its name begins with a dot.";
+    assert_eq!(first.other, [dotted, "zero.md: It is no text."]);
 
     fs::write(at.join("guides/lease.md"), "# Lease\n\nTwo rates.").unwrap();
     fs::remove_file(at.join("guides/old.txt")).unwrap();
@@ -175,6 +176,32 @@ async fn files_of_a_folder_are_read_and_nothing_outside_of_it() {
     symlink("/etc", &out).unwrap();
     let folder = connector("folder", &[("path", out.to_str().unwrap())], means(&[root.path()]));
     assert!(matches!(folder.unwrap().validate().await, Err(Fault::Refused(_))));
+}
+
+#[tokio::test]
+async fn files_with_odd_names_are_read_or_told_by_their_names() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let root = tempfile::tempdir().unwrap();
+    let long = format!("{}.md", "x".repeat(252));
+    for name in ["-rf.md", "two\nlines.md", " edges .txt", "a'b\"c$(d).md", "%2e%2e.md", &long] {
+        fs::write(root.path().join(name), "Words.").unwrap();
+    }
+    for name in [&b"caf\xe9.md"[..], b"\xff"] {
+        fs::write(root.path().join(std::ffi::OsStr::from_bytes(name)), "Words.").unwrap();
+    }
+    let path = root.path().to_str().unwrap();
+    let folder = connector("folder", &[("path", path)], means(&[root.path()])).unwrap();
+    let seen = seen(folder.as_ref(), Known::default()).await.unwrap();
+    let places =
+        [" edges .txt", "%2e%2e.md", "-rf.md", "a'b\"c$(d).md", "two\nlines.md", long.as_str()];
+    assert_eq!(seen.places(), places);
+    for page in seen.pages.values() {
+        assert!(!page.title.is_empty() && !page.title.contains('\n'), "{:?}", page.title);
+        assert!(!page.name.contains('\n'), "{:?}", page.name);
+    }
+    assert_eq!(seen.other, [r"\xff: Its name is no UTF-8.", r"caf\xe9.md: Its name is no UTF-8."]);
+    assert!(folder.validate().await.unwrap().says.starts_with("6 files"));
 }
 
 #[tokio::test]

@@ -38,6 +38,9 @@ const LOOKS: usize = 200;
 const SHARE: usize = 5;
 const MANY: usize = 50;
 
+/// So many of those that are left out, or cannot be read, are told by name.
+const TOLD: u32 = 5;
+
 /// Why a sync does not go on.
 enum Stop {
     /// The source.
@@ -203,7 +206,7 @@ impl Sync<'_> {
 
     fn skipped(&mut self, place: String, why: String) {
         self.counts.skipped += 1;
-        if self.counts.skipped == 1 {
+        if self.counts.skipped <= TOLD {
             self.notes.push(format!("{place} was left out: {}", lower(&why)));
         }
         if self.entries.contains_key(&place) {
@@ -214,7 +217,7 @@ impl Sync<'_> {
 
     fn failed(&mut self, place: String, fault: &Fault) {
         self.counts.failed += 1;
-        if self.counts.failed == 1 {
+        if self.counts.failed <= TOLD {
             self.notes.push(format!("{place} could not be read: {}", lower(&fault.to_string())));
         }
         self.heard.push((place.clone(), Heard::Failed(fault.to_string())));
