@@ -1,6 +1,7 @@
 // A table whose cells are edited in place (table[data-grid]). It is one stop of Tab; the arrow keys go from cell to
-// cell. Enter or F2 opens the editor of a cell: Enter saves and goes down, Tab saves and goes on, Escape leaves the
-// cell as it was, and so does leaving it with nothing changed. What HQ refuses stays in the editor as it was typed.
+// cell. Enter or F2 opens the editor of a cell, and typing replaces its value: no letter is a shortcut there. Enter saves
+// and goes down, Tab saves and opens the next cell, Escape leaves the cell as it was, and so does leaving it with nothing
+// changed. What HQ refuses stays in the editor as it was typed.
 import { send } from "./send.js";
 import htmx from "htmx.org";
 
@@ -41,6 +42,19 @@ function next(box, [x, y]) {
   return row?.cells[at];
 }
 
+/** The next cell with an editor, in the row or in those behind it. */
+function nextEdited(box, x) {
+  let [row, at] = [box.parentElement, box.cellIndex + x];
+  while (row) {
+    for (; row.cells[at]; at += x) {
+      if (stopIn(row.cells[at])?.matches(".cell") && isSeen(row.cells[at])) return row.cells[at];
+    }
+    row = x < 0 ? row.previousElementSibling : row.nextElementSibling;
+    at = x < 0 ? (row?.cells.length ?? 0) - 1 : 0;
+  }
+  return undefined;
+}
+
 const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const ends = (row) => [...row.cells].filter(isSeen);
 
@@ -49,9 +63,45 @@ const fieldOf = (form) => form.querySelector(".input");
 const wasOf = (form) => form.querySelector("[type=hidden]").value;
 const isOpen = (form) => form.isConnected && !("sending" in form.dataset);
 
+/** The cell whose editor is on its way, and what was typed meanwhile. */
+let opening;
+
+function open(cell, typed) {
+  const box = cell.closest("td");
+  if (box.querySelector("[data-cell-edit]")) return;
+  if (opening?.box === box) {
+    if (typed !== undefined) opening.typed = (opening.typed ?? "") + typed;
+    return;
+  }
+  const own = { box, typed };
+  opening = own;
+  // Nothing is drawn anew around an editor that is on its way.
+  box.dataset.keep = "";
+  const url = `${cell.pathname}/cell?key=${cell.hash.slice("#c-".length)}`;
+  const done = htmx.ajax("GET", url, { source: cell, target: box, swap: "beforeend" });
+  Promise.resolve(done).finally(() => {
+    delete box.dataset.keep;
+    if (opening === own) opening = undefined;
+    if (!box.querySelector("[data-cell-edit]")) settle();
+  });
+}
+
+const settle = () => document.body.dispatchEvent(new CustomEvent("hq:settled", { bubbles: true }));
+
+/** Puts what was typed in the place of a value: words, or the first choice that begins so. */
+function put(field, typed) {
+  if (!field.options) {
+    field.value = typed;
+    return;
+  }
+  const begins = (option) => option.label.toLowerCase().startsWith(typed.toLowerCase());
+  const found = [...field.options].find(begins);
+  if (found) field.value = found.value;
+}
+
 function close(form) {
   form.remove();
-  document.body.dispatchEvent(new CustomEvent("hq:settled", { bubbles: true }));
+  settle();
 }
 
 /** Shows what was typed until HQ's answer draws the cell anew. */
@@ -62,7 +112,8 @@ function guess(box, field) {
   else box.querySelector(".cell").textContent = field.value && words;
 }
 
-async function save(form, to) {
+/** Saves a cell and goes on: `to` the next one in a direction, or to the editor of the next one before or behind it. */
+async function save(form, to, edits) {
   const [box, field] = [form.parentElement, fieldOf(form)];
   if (!isOpen(form)) return;
   // A day stands in its field as people write it, which is not what it was read as.
@@ -70,7 +121,9 @@ async function save(form, to) {
   const body = new URLSearchParams(new FormData(form));
   form.dataset.sending = "";
   delete form.dataset.refused;
-  if (to) stopIn(next(box, to) ?? box).focus();
+  const stop = stopIn((edits && nextEdited(box, edits)) || (to && next(box, to)) || box);
+  if (to || edits) stop.focus();
+  if (edits && stop.parentElement !== box) open(stop);
   if (isSame) return close(form);
   let isRefused = false;
   field.disabled = true;
@@ -78,6 +131,7 @@ async function save(form, to) {
   field.disabled = false;
   delete form.dataset.sending;
   if (isRefused) {
+    opening = undefined;
     form.dataset.refused = "";
     return field.focus();
   }
@@ -87,17 +141,21 @@ async function save(form, to) {
 
 document.addEventListener("htmx:after:swap", () => {
   for (const form of document.querySelectorAll("[data-cell-edit]:not([data-keep])")) {
-    if (form.previousElementSibling.matches("form")) return form.remove();
+    const { box, typed } = opening ?? {};
+    // Somebody is elsewhere by now.
+    if (box !== form.parentElement || form.previousElementSibling.matches("form")) return form.remove();
+    opening = undefined;
     form.dataset.keep = "";
     fieldOf(form).focus();
-    fieldOf(form).select?.();
+    if (typed === undefined) fieldOf(form).select?.();
+    else put(fieldOf(form), typed);
   }
 });
 
 const ownKeys = (form, event) => {
   const { key, shiftKey, target } = event;
   if (key === "Enter" && !(shiftKey && target.matches("textarea"))) save(form, [0, 1]);
-  else if (key === "Tab") save(form, [shiftKey ? -1 : 1, 0]);
+  else if (key === "Tab") save(form, undefined, shiftKey ? -1 : 1);
   else if (key === "Escape") {
     form.dataset.sending = "";
     stopIn(form.parentElement).focus();
@@ -119,8 +177,10 @@ document.addEventListener(
     const row = ends(box.parentElement);
     const to = ways[key] ? next(box, ways[key]) : { Home: row[0], End: row.at(-1) }[key];
     if (to) stopIn(to).focus();
-    else if (key === "F2" && target.matches(".cell")) target.click();
-    else if (!ways[key]) return;
+    else if (key === "F2" && target.matches(".cell")) open(target);
+    else if (target.matches(".cell") && key.length === 1 && (key !== " " || opening?.box === box)) open(target, key);
+    // On a name and on a value no letter is a shortcut; on the box that selects a row it is.
+    else if (!ways[key] && (target.matches(".tick") || key.length !== 1 || key === " ")) return;
     event.preventDefault();
     event.stopPropagation();
   },
@@ -133,10 +193,7 @@ document.addEventListener("click", (event) => {
   const cell = event.target.closest?.("table[data-grid] a.cell");
   if (!cell || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
-  const target = cell.closest("td");
-  if (target.querySelector("[data-cell-edit]")) return;
-  const url = `${cell.pathname}/cell?key=${cell.hash.slice("#c-".length)}`;
-  htmx.ajax("GET", url, { source: cell, target, swap: "beforeend" });
+  open(cell);
 });
 
 // Also by a key of a phone's keyboard.

@@ -131,6 +131,53 @@ export function tell(given) {
     await over(context);
   });
 
+  test('Typing replaces the value of a cell, Tab goes on editing, and no letter is a shortcut there', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    await send(page, '/contacts', { name: 'Typed One', title: 'Apprentice' });
+    await send(page, '/contacts', { name: 'Typed Two' });
+    await page.goto(`${place}/contacts?sort=name&q=Typed`);
+    const field = (name) => page.locator(`[data-cell-edit] [name="${name}"]`);
+    const role = cellOf(page, 'Typed One', 'title');
+    await role.focus();
+    await page.keyboard.type('Head of pastry');
+    await focused(field('title'), 'the first letter opens the editor');
+    await page.waitForFunction((one) => one.value === 'Head of pastry', await field('title').elementHandle());
+    let saved = answered(page);
+    await page.keyboard.press('Tab');
+    assert.equal((await saved).status(), 200);
+    await focused(field('email'), 'Tab opens the editor of the next cell');
+    await role.getByText('Head of pastry', { exact: true }).waitFor();
+    await page.keyboard.type('typed@pastelaria.example');
+    saved = answered(page);
+    await page.keyboard.press('Shift+Tab');
+    assert.equal((await saved).status(), 200);
+    await focused(field('title'), 'and Shift+Tab that of the one before');
+    await page.keyboard.press('Enter');
+    await focused(cellOf(page, 'Typed Two', 'title'), 'Enter goes down and edits nothing');
+    await field('title').waitFor({ state: 'detached' });
+
+    const stage = cellOf(page, 'Typed One', 'stage');
+    await stage.focus();
+    await page.keyboard.press('w');
+    await focused(field('stage'), 'a letter opens choices, too');
+    assert.equal(await field('stage').inputValue(), 'won');
+    saved = answered(page);
+    await page.keyboard.press('Enter');
+    assert.equal((await saved).status(), 200);
+    await stage.getByText('Won', { exact: true }).waitFor();
+
+    // Elsewhere / leads to the filter and X selects the row.
+    const name = rowOf(page, 'Typed One').locator('a.who');
+    await name.focus();
+    for (const key of ['/', 'x', 'j']) {
+      await page.keyboard.press(key);
+      assert.ok(await isFocused(name), `${key} does nothing on a name`);
+    }
+    assert.equal(await rowOf(page, 'Typed One').locator('.tick').isChecked(), false);
+    await over(context);
+  });
+
   test('A card goes to another stage by mouse and by keyboard, and stays there', async () => {
     const { place } = given;
     const { context, page } = await opened();
@@ -414,9 +461,13 @@ export function tell(given) {
     await turn(false);
     assert.equal(await link.count(), 0, 'it is not in the side bar');
     await page.goto(contact);
-    await page.getByRole('heading', { level: 1, name: 'Kept Meanwhile' }).waitFor();
+    await page.getByText('The module Customers is switched off').waitFor();
+    await page.getByRole('main').getByRole('link', { name: 'Modules' }).click();
+    await page.getByRole('switch', { name: 'Customers' }).waitFor();
     await turn(true);
     await link.waitFor();
-    await over(context);
+    await page.goto(contact);
+    await page.getByRole('heading', { level: 1, name: 'Kept Meanwhile' }).waitFor();
+    await over(context, ['404']);
   });
 }
