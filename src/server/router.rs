@@ -14,7 +14,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
     RETRY_AFTER,
 };
-use axum::http::{Method, StatusCode, Uri, Version};
+use axum::http::{Extensions, Method, StatusCode, Uri, Version};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router};
@@ -24,6 +24,7 @@ use tracing::Instrument;
 use app::config::Config;
 use app::{App, Ws};
 use doors_account::users::session::{self, Caller, Door};
+use features::workspace::queries::modules::Off;
 use kernel::{Can, ProblemKind};
 use web::error::{ApiError, Failure, Inside, PageError};
 use web::hx::Hx;
@@ -416,7 +417,10 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
     let (parts, body) = request.into_parts();
     let kept = parts.clone();
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    let mut response = match switched_off(&parts.uri, &parts.extensions) {
+        Some(failure) => PageError(failure).into_response(),
+        None => next.run(Request::from_parts(parts, body)).await,
+    };
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         let shell = kept.extensions.get::<ShellMaker>();
         let ws = kept.extensions.get::<Ws>();
@@ -434,6 +438,24 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
         flash::clear(&kept.headers, &mut response);
     }
     response
+}
+
+/// The code of a page whose module is switched off.
+const MODULE_OFF: &str = "module_off";
+
+/// What is said in place of a page whose module is switched off; nothing of any other page.
+fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
+    let (ws, _) = (known.get::<Ws>()?, known.get::<Person>()?);
+    let path = uri.path().strip_prefix(&ws.url(""))?;
+    // ok: where settings cannot be read the page itself says what is wrong.
+    let off = ws.read(|snap| Off::of(snap)).ok()?;
+    let module = off.module_of(path)?;
+    let text = format!(
+        "The module {} is switched off in this workspace. What it holds is kept, and is here again \
+         once the module is switched on",
+        module.label
+    );
+    Some(Failure::new(ProblemKind::NotFound, MODULE_OFF, text))
 }
 
 /// A failure as problem+json, a page, or a region for htmx. Nobody signed in: to the sign-in page.
@@ -455,6 +477,10 @@ fn picture(
     } else {
         let trouble = Trouble::from(&failure);
         let trouble = match &shell {
+            Some(shell) if failure.code == MODULE_OFF => Trouble {
+                title: "This module is switched off".to_owned(),
+                ..trouble.way_out("Modules", shell.url("settings/modules"))
+            },
             Some(shell) => trouble.way_out("Dashboard", shell.url("")),
             None => trouble.way_out("Home", "/"),
         };

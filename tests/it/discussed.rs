@@ -127,6 +127,15 @@ async fn a_module_that_is_off_is_in_no_side_bar_palette_or_search_and_its_data_s
     let found = mira.get(&format!("{HERE}/search?q=Rosa")).await;
     assert!(!found.text.contains(&format!("/contacts/{rosa}")), "{}", found.text);
     assert_eq!(api.get(&format!("/api/v1/contacts/{rosa}")).await.status, StatusCode::OK);
+    // A link from before says why its page is not there, and leads to the switch.
+    for path in [format!("contacts/{rosa}"), "collections".to_owned()] {
+        let page = mira.get(&format!("{HERE}/{path}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.text.contains("is switched off in this workspace"), "{}", page.text);
+        let way_out = format!("{HERE}/settings/modules");
+        assert!(page.attrs("main a", "href").contains(&way_out), "{}", page.text);
+    }
+    assert_eq!(mira.get(&format!("{HERE}/knowledge")).await.status, StatusCode::OK);
     let wrong = api.json("PATCH", "/api/v1/settings", &json!({ "modules_off": ["crm"] })).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
     let all = json!({ "modules_off": [] });

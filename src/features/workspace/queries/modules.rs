@@ -1,5 +1,5 @@
 //! Parts of HQ that a workspace can do without. What is off stands in no side bar, no palette, no search and among no
-//! agent's tools; what it holds stays, and is there again when it is switched on.
+//! agent's tools, and its pages say so; what it holds stays, and is there again when it is switched on.
 
 use kernel::FieldError;
 use store::{Read, ReadExt as _, StoreError};
@@ -77,8 +77,14 @@ impl Off {
     /// Whether a page below the workspace belongs to one.
     #[must_use]
     pub fn has_page(&self, path: &str) -> bool {
+        self.module_of(path).is_some()
+    }
+
+    /// The one among them that a page below the workspace belongs to.
+    #[must_use]
+    pub fn module_of(&self, path: &str) -> Option<&'static Module> {
         let first = path.split(['/', '?']).next().unwrap_or_default();
-        self.0.iter().any(|module| module.paths.contains(&first))
+        self.0.iter().copied().find(|module| module.paths.contains(&first))
     }
 
     /// Whether a noun belongs to one.
