@@ -62,12 +62,13 @@ pub async fn export(
     print(common, &rows, &[text.trim_end().to_owned()])
 }
 
-/// Rows as CSV: the fields by what people call them.
+/// Rows as CSV: the fields by what people call them, and the ids by which an import finds the records again.
 fn csv(fields: &[Value], rows: &[Value]) -> std::io::Result<String> {
     let mut csv = CsvWriter::new(Vec::new());
-    csv.row(fields.iter().map(|field| word(field, "label")))?;
+    csv.row(fields.iter().map(|field| word(field, "label")).chain(["id"]))?;
     for row in rows {
-        csv.row(fields.iter().map(|field| cell(field, &row[word(field, "key")])))?;
+        let cells = fields.iter().map(|field| cell(field, &row[word(field, "key")]));
+        csv.row(cells.chain([word(row, "id").to_owned()]))?;
     }
     Ok(String::from_utf8_lossy(&csv.finish()?).into_owned())
 }
@@ -109,13 +110,13 @@ mod tests {
             json!({ "key": "tags", "label": "Tags", "kind": "multi_select", "choices": [{ "key": "new", "label": "VIP" }] }),
         ];
         let rows = [
-            json!({ "name": "Rosa, Ltd", "stage": "c_2", "organization": { "id": "1", "name": "Harbour" }, "tags": ["VIP", "new"] }),
-            json!({ "name": "=1+1" }),
+            json!({ "id": "7", "name": "Rosa, Ltd", "stage": "c_2", "organization": { "id": "1", "name": "Harbour" }, "tags": ["VIP", "new"] }),
+            json!({ "id": "8", "name": "=1+1" }),
         ];
         let text = csv(&fields, &rows).expect("a text");
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "Name,Stage,Organization,Tags");
-        assert_eq!(lines[1], "\"Rosa, Ltd\",C++,Harbour,\"VIP, new\"");
-        assert_eq!(lines[2], "'=1+1,,,", "no formula leaves");
+        assert_eq!(lines[0], "Name,Stage,Organization,Tags,id");
+        assert_eq!(lines[1], "\"Rosa, Ltd\",C++,Harbour,\"VIP, new\",7");
+        assert_eq!(lines[2], "'=1+1,,,,8", "no formula leaves");
     }
 }

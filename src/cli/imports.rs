@@ -34,7 +34,7 @@ pub struct File {
     #[arg(long, default_value = "skip", value_parser = one_of(["skip", "fill", "overwrite", "new"]))]
     clash: String,
     /// Where a column goes: "Mail=field:email", "Bikes=new:number", "Memo=" for nowhere; in a collection "SKU=key:sku" for
-    /// the field by which rows find their records
+    /// the field by which rows find their records; "Record=id" for the ids of these records, as exports have them
     #[arg(long = "map", value_name = "COLUMN=WHERE")]
     maps: Vec<String>,
     /// The order of day and month in the dates of a column: "Since=month_first", "Since=day_first"
@@ -55,6 +55,9 @@ pub struct File {
     /// The row with the headings, 0 when there is none
     #[arg(long)]
     header_row: Option<u32>,
+    /// Whether words that are no choices of their field become some; without, all do but stages
+    #[arg(long, value_parser = one_of(["yes", "no"]))]
+    add_choices: Option<String>,
     /// Only says what would happen
     #[arg(long)]
     preview: bool,
@@ -150,6 +153,7 @@ fn settings(file: &File) -> Result<Value, CommandError> {
     };
     set("month_first", file.month_first.then_some(Value::from(true)));
     set("decimal_comma", file.decimal.as_deref().map(|sign| Value::from(sign == ",")));
+    set("add_choices", file.add_choices.as_deref().map(|said| Value::from(said == "yes")));
     set("encoding", file.encoding.as_deref().map(Value::from));
     set("sheet", file.sheet.map(Value::from));
     set("header_row", file.header_row.map(Value::from));
@@ -222,6 +226,8 @@ mod tests {
             "--month-first",
             "--decimal",
             ",",
+            "--add-choices",
+            "no",
             "--encoding",
             "windows-1251",
             "--sheet",
@@ -237,6 +243,7 @@ mod tests {
                 "clash": "skip",
                 "month_first": true,
                 "decimal_comma": true,
+                "add_choices": false,
                 "encoding": "windows-1251",
                 "sheet": 2,
                 "header_row": 3,
