@@ -4,6 +4,7 @@ mod card;
 mod counted;
 mod programs;
 mod routines;
+mod whole;
 pub(super) mod rows;
 
 use crate::agents::model::Agent;
@@ -154,33 +155,6 @@ pub fn of(
     Ok(all)
 }
 
-fn whole_restored(taken_at: i64) -> Words {
-    let at = kernel::time::from_ms(taken_at).strftime("%-d %B %Y, %H:%M UTC");
-    Words {
-        verb: "restored the".to_owned(),
-        thing: "workspace".to_owned(),
-        path: "settings/backups".to_owned(),
-        rest: format!("from the backup of {at}"),
-        icon: "repeat",
-        ..Words::default()
-    }
-}
-
-fn whole_exported() -> Words {
-    let path = "settings/export".to_owned();
-    Words { path, icon: "download", ..people("took out the whole", "workspace", "as one file") }
-}
-
-fn price(verb: &str, model: &str) -> Words {
-    Words {
-        verb: verb.to_owned(),
-        thing: ellipsis(model, MAX_TITLE),
-        path: "settings/usage/prices".to_owned(),
-        icon: "edit",
-        ..Words::default()
-    }
-}
-
 impl Speaker<'_> {
     fn event(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
         let words = match event {
@@ -297,16 +271,16 @@ impl Speaker<'_> {
             Event::InviteWithdrawn { .. } => {
                 (Area::Workspace, Some(people("withdrew", "an invitation", "")))
             }
-            Event::Restored { taken_at, .. } => (Area::Workspace, Some(whole_restored(*taken_at))),
-            Event::WorkspaceExported => (Area::Workspace, Some(whole_exported())),
+            Event::Restored { taken_at, .. } => (Area::Workspace, Some(whole::restored(*taken_at))),
+            Event::WorkspaceExported => (Area::Workspace, Some(whole::exported())),
             Event::BudgetChanged { payer, period } => {
                 (Area::Workspace, Some(self.budget_changed(*payer, *period)?))
             }
             Event::PriceChanged { model, .. } => {
-                (Area::Workspace, Some(price("changed the price of", model)))
+                (Area::Workspace, Some(whole::price("changed the price of", model)))
             }
             Event::CountingReset { model, .. } => {
-                (Area::Workspace, Some(price("reset how tokens are counted of", model)))
+                (Area::Workspace, Some(whole::price("reset how tokens are counted of", model)))
             }
             Event::BudgetWarned { payer, period } => {
                 (Area::Agents, Some(self.budget("near its limit", *payer, *period, "clock")?))
