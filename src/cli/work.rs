@@ -62,13 +62,13 @@ pub enum Work {
     /// Keys and variables of agents: list, set, remove, restore, put-back, why, uses, import, master key
     #[command(subcommand)]
     Secret(secrets::Command),
-    /// The machines that agents work on: list, show, add, rename, pause, resume, remove
+    /// The machines that agents work on: list, show, add, rename, pause, resume, keep, remove
     #[command(subcommand)]
     Gateway(gateways::Command),
-    /// Imports of files: list, show, undo
+    /// Imports of files: list, show, undo, redo
     #[command(subcommand)]
     Imports(imports::Command),
-    /// Fields of contacts, organizations and collections: list, add, kind, conversion, undo, remove
+    /// Fields of contacts, organizations and collections: list, add, kind, conversion, undo, redo, remove
     #[command(subcommand)]
     Field(fields::Command),
     /// Labels: list, add, edit, merge, remove
@@ -120,7 +120,7 @@ pub enum Work {
     /// The set-up of a workspace: show, choose, finish
     #[command(subcommand)]
     Onboarding(onboarding::Command),
-    /// Connections to providers: list, sign in, sign out
+    /// Connections to providers: list, sign in, sign out, uses, remove
     #[command(subcommand)]
     Connection(connections::Command),
     /// Models: which can be chosen, and whether those who offer them answer
