@@ -4,7 +4,8 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use sheet::encoding::is_text;
 
-use super::{Refused, office, text};
+use super::refused::UNLISTED;
+use super::{Refused, mail, office, text};
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,8 @@ pub enum Kind {
     Xls,
     /// A spreadsheet of OpenDocument.
     Ods,
+    /// A mail.
+    Mail,
 }
 
 /// How far into a file the mark of a PDF may stand.
@@ -73,6 +76,7 @@ impl Kind {
                 | Self::Odt
                 | Self::Odp
                 | Self::Epub
+                | Self::Mail
         )
     }
 
@@ -94,7 +98,11 @@ impl Kind {
         if bytes.starts_with(COMPOUND) || !is_text(bytes) || bytes.starts_with(br"{\rtf") {
             return Self::Other;
         }
-        let start = text::head(bytes).trim_start().to_ascii_lowercase();
+        let head = text::head(bytes);
+        if ending(name) == "eml" && mail::is_mail(&head) {
+            return Self::Mail;
+        }
+        let start = head.trim_start().to_ascii_lowercase();
         if PAGES.iter().any(|sign| start.starts_with(sign)) {
             return Self::Html;
         }
@@ -139,8 +147,12 @@ fn is_picture(bytes: &[u8]) -> bool {
 /// Why nothing was read in something that is no known kind, where it can be said. A packed file that is called as a
 /// document and is none has lost a part of itself.
 pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, Refused> {
-    if is_zip(bytes) && PACKED.contains(&ending(name).as_str()) {
-        return Err(Refused::Damaged);
+    let is_packed = is_zip(bytes) && PACKED.contains(&ending(name).as_str());
+    match is_zip(bytes) && !office::has_list(bytes) {
+        true if is_packed => return Err(Refused::Unlisted),
+        true => return Ok(Some(UNLISTED)),
+        false if is_packed => return Err(Refused::Damaged),
+        false => (),
     }
     let locked: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     if bytes.starts_with(COMPOUND) {

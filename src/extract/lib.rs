@@ -1,4 +1,4 @@
-//! Files to text: PDF, office documents, books, pages and plain texts as Markdown, with page numbers where there are
+//! Files to text: PDF, office documents, books, mails, pages and plain texts as Markdown, with page numbers where there are
 //! pages.
 //!
 //! A file is foreign: its bytes decide what it is, each size that it claims is counted instead, and all work and
@@ -7,6 +7,7 @@
 
 mod html;
 mod kind;
+mod mail;
 mod markdown;
 mod office;
 mod pdf;
@@ -140,6 +141,7 @@ fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Extracted, Refused>
         Kind::Xlsx | Kind::Xls | Kind::Ods => sheets::workbook(bytes, &mut found)?,
         Kind::Csv => sheets::csv(bytes, &mut found)?,
         Kind::Html => html::file(bytes, &mut found)?,
+        Kind::Mail => mail::file(bytes, &mut found)?,
         Kind::Markdown | Kind::Json | Kind::Text => text::file(bytes, &mut found)?,
         Kind::Image => (),
         Kind::Other => found.notes.extend(kind::unread(bytes, name)?.map(str::to_owned)),

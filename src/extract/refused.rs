@@ -3,6 +3,10 @@
 use kernel::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
+/// What is said of a zip without the list of its parts, which stands at its end.
+pub(crate) const UNLISTED: &str = "this file begins like a packed file, but the list of what is packed into it is \
+     missing: it is damaged or was not copied to its end; copy or save it again and send that";
+
 /// Why there is no text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +32,9 @@ pub enum Refused {
         "this file is damaged; open it in the program that made it, save it again and send that"
     )]
     Damaged,
+    /// It begins as a zip does, and is none.
+    #[error("{UNLISTED}")]
+    Unlisted,
     /// Its letters are in no encoding that can be told.
     #[error(
         "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
@@ -46,6 +53,7 @@ impl Problem for Refused {
             Self::TooManyEntries => "too_many_entries",
             Self::Encrypted => "file_locked",
             Self::Damaged => "file_damaged",
+            Self::Unlisted => "file_incomplete",
             Self::Letters => "encoding_unknown",
             Self::NoAnswer => "reader_stopped",
         }
@@ -54,7 +62,7 @@ impl Problem for Refused {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::TooLarge | Self::Expands | Self::TooManyEntries => ProblemKind::TooLarge,
-            Self::Encrypted | Self::Damaged | Self::Letters | Self::NoAnswer => {
+            Self::Encrypted | Self::Damaged | Self::Unlisted | Self::Letters | Self::NoAnswer => {
                 ProblemKind::Invalid
             }
         }

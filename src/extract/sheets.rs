@@ -1,6 +1,6 @@
 //! Workbooks and CSV as tables; what they are made of is read by `sheet`.
 
-use sheet::{Options, SheetError};
+use sheet::{Options, Placed, SheetError};
 
 use super::markdown::{Block, Writer};
 use super::{Found, Kind, Refused, office, text};
@@ -26,17 +26,39 @@ pub(crate) fn workbook(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refuse
     for (number, sheet) in (1..).zip(sheets) {
         let mut writer = found.writer();
         write(&mut writer, &sheet.rows);
-        let rows = writer.take();
-        if !rows.is_empty() {
+        let parts = [
+            writer.take(),
+            placed("Cells far to the right:", &sheet.far),
+            placed("Comments:", &sheet.comments),
+        ];
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        if !parts.is_empty() {
             let name = sheet.name.split_whitespace().collect::<Vec<_>>().join(" ");
-            found.push(Some(number), format!("## {name}\n\n{rows}"));
+            let mark = if sheet.is_hidden { office::HIDDEN } else { "" };
+            found.push(Some(number), format!("## {name}{mark}\n\n{}", parts.join("\n\n")));
         }
         found.cut |= sheet.more || writer.is_full();
         if found.is_full() {
             break;
         }
     }
+    for chart in office::workbook_charts(bytes, found)? {
+        found.push(None, chart);
+    }
     Ok(())
+}
+
+/// Texts with their cells as points.
+fn placed(heading: &str, texts: &[Placed]) -> String {
+    if texts.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("{heading}\n");
+    for Placed { place, text } in texts {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        out.push_str(&format!("\n- {place}: {text}"));
+    }
+    out
 }
 
 /// Reads a CSV; one that is no table is read as text.

@@ -209,6 +209,7 @@ fn media(kind: Kind) -> &'static str {
         Kind::Odp => "application/vnd.oasis.opendocument.presentation",
         Kind::Ods => "application/vnd.oasis.opendocument.spreadsheet",
         Kind::Epub => "application/epub+zip",
+        Kind::Mail => "message/rfc822",
         Kind::Html => "text/html",
         Kind::Markdown => "text/markdown",
         Kind::Csv => "text/csv",

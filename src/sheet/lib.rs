@@ -28,6 +28,8 @@ pub const MAX_INPUT: usize = 20 << 20;
 pub const MAX_ROWS: usize = 50_000;
 /// The most columns.
 pub const MAX_COLUMNS: usize = 500;
+/// The most cells right of these columns that are read of a sheet, and the most comments on its cells.
+pub const MAX_FAR: usize = 10_000;
 /// The most cells: rows times columns.
 pub const MAX_CELLS: usize = 2_000_000;
 /// The longest cell, in bytes.
@@ -132,13 +134,28 @@ pub fn is_error(cell: &str) -> bool {
     words.contains(&cell.trim())
 }
 
-/// What stands in one sheet of a workbook.
+/// A text and the cell that it belongs to, such as `B2`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The cell.
+    pub place: String,
+    /// The text.
+    pub text: String,
+}
+
+/// What stands in one sheet of a workbook, as the sheet shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sheet {
     /// Its name.
     pub name: String,
+    /// Whether people do not see it unless they ask for it.
+    pub is_hidden: bool,
     /// The cells of its rows in order, empty rows among them.
     pub rows: Vec<Vec<String>>,
+    /// What stands right of the first [`MAX_COLUMNS`] columns.
+    pub far: Vec<Placed>,
+    /// What people have noted on cells.
+    pub comments: Vec<Placed>,
     /// Whether there is more in it, which was left out.
     pub more: bool,
 }

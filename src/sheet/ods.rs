@@ -8,7 +8,7 @@ use super::rows::Rows;
 use super::xlsx::shown;
 use super::xlsx::styles::Style;
 use super::xlsx::{MOST_SHEETS, caught, damaged};
-use super::{MAX_CELL, MAX_COLUMNS, Sheet, SheetError};
+use super::{MAX_CELL, Sheet, SheetError};
 
 const LIST: &str = "the part with its sheets";
 
@@ -245,12 +245,9 @@ impl Reader {
         let Some(cell) = self.cell.take() else { return };
         let (column, times) = (self.column, cell.times);
         self.column = column.saturating_add(times);
-        // The first cell beyond the last column is kept, so that it is said that there is more.
-        if column <= MAX_COLUMNS {
-            let text = cell.into_text();
-            if !text.is_empty() {
-                self.cells.push((column, times, text));
-            }
+        let text = cell.into_text();
+        if !text.is_empty() {
+            self.cells.push((column, times, text));
         }
     }
 
@@ -275,7 +272,7 @@ impl Reader {
     fn close_sheet(&mut self) {
         if let Some((name, rows)) = self.sheet.take() {
             self.left = rows.left();
-            self.sheets.push(rows.into_sheet(name));
+            self.sheets.push(rows.into_sheet(name, false));
         }
         self.cell = None;
         self.cells.clear();

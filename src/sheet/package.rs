@@ -78,6 +78,15 @@ impl<'a> Package<'a> {
         self.names.contains_key(&plain(name))
     }
 
+    /// The names of the parts whose path begins so, in lower case and in order.
+    pub fn names_from(&self, start: &str) -> Vec<String> {
+        let names = self.names.keys().filter(|name| name.starts_with(start));
+        let mut names: Vec<String> = names.cloned().collect();
+        // The tenth comes behind the ninth.
+        names.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+        names
+    }
+
     /// One part of XML, if it is there; `what` names it for people.
     ///
     /// # Errors
@@ -171,6 +180,15 @@ pub struct Relation {
 pub fn of_kind<'r>(relations: &'r HashMap<String, Relation>, kind: &str) -> Option<&'r str> {
     let found = relations.values().find(|relation| relation.kind.ends_with(kind));
     found.map(|relation| relation.path.as_str())
+}
+
+/// The paths of all relations of a kind, in order.
+pub fn all_of_kind(relations: &HashMap<String, Relation>, kind: &str) -> Vec<String> {
+    let found = relations.values().filter(|relation| relation.kind.ends_with(kind));
+    let mut paths: Vec<String> = found.map(|relation| relation.path.clone()).collect();
+    paths.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+    paths.dedup();
+    paths
 }
 
 /// A target as seen from a folder; it never leads out of the zip.

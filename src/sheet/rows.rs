@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::place::letters;
 use super::table::ABOVE;
-use super::{MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_ROWS, Sheet};
+use super::{MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_FAR, MAX_ROWS, Placed, Sheet};
 
 /// The rows that have something in them.
 pub(crate) struct Rows {
     rows: BTreeMap<usize, Vec<String>>,
+    /// What stands right of the columns that are kept.
+    far: Vec<Placed>,
     cells: usize,
     /// How many bytes of text may still come.
     left: usize,
@@ -18,7 +21,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// Takes about `most` bytes of text.
     pub(crate) fn new(most: usize) -> Self {
-        Self { rows: BTreeMap::new(), cells: 0, left: most, more: false }
+        Self { rows: BTreeMap::new(), far: Vec::new(), cells: 0, left: most, more: false }
     }
 
     /// Whether nothing more is taken.
@@ -37,8 +40,15 @@ impl Rows {
             return;
         }
         let is_beyond = self.rows.len() > MAX_ROWS + ABOVE && !self.rows.contains_key(&row);
-        if is_beyond || column >= MAX_COLUMNS || text.len() > MAX_CELL {
+        if is_beyond || self.far.len() == MAX_FAR || text.len() > MAX_CELL {
             self.more = true;
+            return;
+        }
+        if column >= MAX_COLUMNS {
+            let place = format!("{}{}", letters(column), row + 1);
+            self.far.push(Placed { place, text: text.to_owned() });
+            self.more = self.left < text.len();
+            self.left = self.left.saturating_sub(text.len());
             return;
         }
         let cells = self.rows.entry(row).or_default();
@@ -53,7 +63,9 @@ impl Rows {
     }
 
     /// The sheet that they are.
-    pub(crate) fn into_sheet(self, name: String) -> Sheet {
-        Sheet { name, rows: self.rows.into_values().collect(), more: self.more }
+    pub(crate) fn into_sheet(self, name: String, is_hidden: bool) -> Sheet {
+        let rows = self.rows.into_values().collect();
+        let (far, comments, more) = (self.far, Vec::new(), self.more);
+        Sheet { name, is_hidden, rows, far, comments, more }
     }
 }

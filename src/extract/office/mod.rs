@@ -1,6 +1,7 @@
 //! Documents, slides and books in a zip of XML parts.
 
 mod book;
+pub(crate) mod charts;
 mod opendocument;
 mod slides;
 mod walk;
@@ -29,6 +30,8 @@ const LOOK: u64 = 1 << 20;
 const LONGEST_KIND: u64 = 200;
 /// The longest name of a style or a list that is kept.
 const LONGEST_NAME: usize = 200;
+/// What is put behind the name of a sheet or slide that is not shown.
+pub(crate) const HIDDEN: &str = " (hidden)";
 /// The most styles, lists and notes that are kept.
 const MOST_NAMES: usize = 20_000;
 
@@ -48,6 +51,11 @@ pub(crate) fn check_entries(bytes: &[u8], limits: &Limits) -> Result<(), Refused
         Some(_) => Err(Refused::TooManyEntries),
         None => Ok(()),
     }
+}
+
+/// Whether a zip has the list of its parts.
+pub(crate) fn has_list(bytes: &[u8]) -> bool {
+    Package::open(bytes, LOOK).is_ok()
 }
 
 /// What kind of file a zip is, if it is a known one.
@@ -89,6 +97,16 @@ fn main_part(package: &mut Package<'_>) -> Result<(String, HashMap<String, Relat
     Ok((main, relations))
 }
 
+/// The words of the charts of a workbook, whose sheets are read elsewhere.
+pub(crate) fn workbook_charts(bytes: &[u8], found: &Found<'_>) -> Result<Vec<String>, Refused> {
+    if found.kind != Kind::Xlsx {
+        return Ok(Vec::new());
+    }
+    let mut package = open(bytes, found)?;
+    let paths = package.names_from("xl/charts/chart");
+    charts::words(&mut package, &paths)
+}
+
 /// Takes the title of a workbook, whose sheets are read elsewhere; old ones are no package and tell none.
 pub(crate) fn name(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let properties = match found.kind {
@@ -126,12 +144,23 @@ fn keep<T>(known: &mut HashMap<String, T>, name: String, value: T) {
     }
 }
 
+/// What stands on a slide.
+#[derive(Default)]
+struct SlideText {
+    title: Option<String>,
+    body: String,
+    notes: Option<String>,
+    /// Whether it is left out when the slides are shown.
+    is_hidden: bool,
+}
+
 /// A slide as Markdown; empty if nothing stands on it.
-fn slide(number: u32, title: Option<&str>, body: &str, notes: Option<&str>) -> String {
+fn slide(number: u32, slide: &SlideText) -> String {
+    let SlideText { title, body, notes, is_hidden } = slide;
     if title.is_none() && body.is_empty() && notes.is_none() {
         return String::new();
     }
-    let mut text = format!("## Slide {number}");
+    let mut text = format!("## Slide {number}{}", if *is_hidden { HIDDEN } else { "" });
     if let Some(title) = title {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         text.push_str(&format!(": {title}"));

@@ -8,7 +8,7 @@ use sheet::package::{Package, attribute};
 use super::super::markdown::{Block, Writer};
 use super::super::{Found, Kind, Refused};
 use super::walk::{Act, Dialect, walk};
-use super::{LONGEST_NAME, keep};
+use super::{LONGEST_NAME, SlideText, keep};
 
 /// Where such files say what they are called.
 pub(super) const PROPERTIES: &str = "meta.xml";
@@ -42,8 +42,7 @@ pub(crate) fn opendocument(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Re
         }
         found.pages = u32::try_from(open.slides.len()).ok();
         for (number, slide) in (1..).zip(open.slides) {
-            let (title, notes) = (slide.title.as_deref(), slide.notes.as_deref());
-            found.push(Some(number), super::slide(number, title, &slide.body, notes));
+            found.push(Some(number), super::slide(number, &slide));
         }
     } else {
         found.push(None, writer.take());
@@ -76,14 +75,6 @@ fn is_locked(package: &mut Package<'_>) -> Result<bool, Refused> {
     }
 }
 
-/// What stands on a slide.
-#[derive(Default)]
-struct Slide {
-    title: Option<String>,
-    body: String,
-    notes: Option<String>,
-}
-
 /// What a text is that is told aside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Aside {
@@ -95,8 +86,8 @@ struct Open {
     /// Whether only the marks of lists are wanted.
     styles_only: bool,
     has_slides: bool,
-    slides: Vec<Slide>,
-    slide: Slide,
+    slides: Vec<SlideText>,
+    slide: SlideText,
     aside: Option<Aside>,
     /// What class of frame was opened last.
     is_title: bool,
@@ -104,6 +95,9 @@ struct Open {
     styles: HashMap<String, [bool; LEVELS]>,
     /// The style of lists that is read.
     style: String,
+    /// The style that is read, and which styles hide a slide.
+    other_style: String,
+    hiding: HashMap<String, bool>,
     /// The style of each open list, and its last number.
     lists: Vec<(String, u32)>,
     notes: usize,
@@ -115,11 +109,13 @@ impl Open {
             styles_only: false,
             has_slides,
             slides: Vec::new(),
-            slide: Slide::default(),
+            slide: SlideText::default(),
             aside: None,
             is_title: false,
             styles: HashMap::new(),
             style: String::new(),
+            other_style: String::new(),
+            hiding: HashMap::new(),
             lists: Vec::new(),
             notes: 0,
         }
@@ -189,6 +185,17 @@ impl Dialect for Open {
                 keep(&mut self.styles, self.style.clone(), [false; LEVELS]);
                 return Act::Through;
             }
+            "style" => {
+                let name = attribute(element, "name").unwrap_or_default();
+                self.other_style = name.chars().take(LONGEST_NAME).collect();
+                return Act::Through;
+            }
+            "drawing-page-properties" => {
+                let is_hidden =
+                    attribute(element, "visibility").is_some_and(|shown| shown == "hidden");
+                keep(&mut self.hiding, self.other_style.clone(), is_hidden);
+                return Act::Through;
+            }
             "list-level-style-number" | "list-level-style-bullet" => {
                 self.level_of_style(name, element);
                 return Act::Skip;
@@ -235,6 +242,11 @@ impl Dialect for Open {
                 Act::Through
             }
             "note-body" => Act::Note(self.notes),
+            "page" => {
+                let style = attribute(element, "style-name").unwrap_or_default();
+                self.slide.is_hidden = self.hiding.get(style.as_ref()).copied().unwrap_or(false);
+                Act::Through
+            }
             "frame" => self.frame(element),
             "text-box" if self.is_title && self.aside.is_none() && self.slide.title.is_none() => {
                 self.aside = Some(Aside::Title);

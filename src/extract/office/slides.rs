@@ -1,14 +1,17 @@
 //! Slides of PowerPoint, in the order of the presentation: title, text, tables and the notes of the speaker.
 
 use quick_xml::events::{BytesStart, Event};
-use sheet::package::{Package, attribute, of_kind};
+use sheet::package::{Package, all_of_kind, attribute, of_kind, resolve};
 
 use super::super::markdown::{Block, Writer};
 use super::super::{Found, Refused};
 use super::walk::{Act, Branches, Dialect, walk};
+use super::{SlideText, charts};
 
 /// The most slides.
 const MOST_SLIDES: usize = 5_000;
+/// The most comments on a slide.
+const MOST_COMMENTS: usize = 1_000;
 /// Places of a slide that hold no text of it.
 const FURNITURE: &[&str] = &["dt", "ftr", "hdr", "sldNum", "sldImg"];
 
@@ -35,6 +38,11 @@ pub(crate) fn pptx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
         let body = writer.take();
         let title = shown.aside.or_else(|| writer.take_aside());
         let relations = package.relations(path, "a slide")?;
+        let paths = all_of_kind(&relations, "/chart");
+        let mut body = vec![body];
+        body.extend(charts::words(&mut package, &paths)?);
+        body.extend(comments(&mut package, &all_of_kind(&relations, "/comments"))?);
+        body.retain(|text| !text.is_empty());
         let mut noted = Slide::new(Shows::Notes);
         if let Some(path) = of_kind(&relations, "/notesSlide")
             && let Some(mut part) = package.part(path, "the notes of a slide")?
@@ -44,11 +52,44 @@ pub(crate) fn pptx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
             writer.take();
             noted.aside = noted.aside.or_else(|| writer.take_aside());
         }
-        let notes = noted.aside.as_deref();
-        found.push(Some(number), super::slide(number, title.as_deref(), &body, notes));
+        let (notes, body, is_hidden) = (noted.aside, body.join("\n\n"), shown.is_hidden);
+        let slide = SlideText { title, body, notes, is_hidden };
+        found.push(Some(number), super::slide(number, &slide));
         found.cut |= writer.is_full();
     }
     Ok(())
+}
+
+/// What people have noted on a slide, as points.
+fn comments(package: &mut Package<'_>, paths: &[String]) -> Result<Option<String>, Refused> {
+    let mut points: Vec<String> = Vec::new();
+    for path in paths {
+        let Some(mut part) = package.part(path, "the comments on a slide")? else { continue };
+        let (mut text, mut within) = (String::new(), false);
+        while points.len() < MOST_COMMENTS {
+            match part.next()? {
+                Event::Start(element) => {
+                    within = matches!(element.local_name().as_ref(), "t" | "text");
+                }
+                Event::Text(letters) if within => text.push_str(&letters.xml10_content()),
+                Event::GeneralRef(reference) if within => resolve(&reference, &mut text),
+                Event::End(element) => {
+                    within = false;
+                    if matches!(element.local_name().as_ref(), "p" | "text") {
+                        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                        points.extend(Some(words).filter(|words| !words.is_empty()));
+                        text.clear();
+                    }
+                }
+                Event::Eof => break,
+                _ => (),
+            }
+        }
+    }
+    let points = points.into_iter().map(|point| format!("\n- {point}")).collect::<String>();
+    Ok(Some(points)
+        .filter(|points| !points.is_empty())
+        .map(|points| format!("Comments:\n{points}")))
 }
 
 /// The slides in their order, by their relations.
@@ -99,6 +140,7 @@ struct Slide {
     /// Its title, or what the speaker has written.
     aside: Option<String>,
     shape: Shape,
+    is_hidden: bool,
     branches: Branches,
     /// How deep the paragraph stands, and the number of the one before it.
     level: usize,
@@ -112,6 +154,7 @@ impl Slide {
             shows,
             aside: None,
             shape: Shape::Plain,
+            is_hidden: false,
             branches: Branches::default(),
             level: 0,
             number: 0,
@@ -149,6 +192,10 @@ impl Dialect for Slide {
             return Act::Skip;
         }
         match name {
+            "sld" => {
+                self.is_hidden =
+                    attribute(element, "show").is_some_and(|show| show == "0" || show == "false");
+            }
             "sp" | "graphicFrame" | "pic" | "cxnSp" => self.shape = Shape::Plain,
             "ph" => self.place(element),
             "txBody" => {

@@ -4,17 +4,18 @@
 use std::collections::HashMap;
 
 use quick_xml::events::{BytesStart, Event};
-use sheet::package::{Package, Relation, attribute, of_kind};
+use sheet::package::{Package, Relation, all_of_kind, attribute, of_kind};
 
 use super::super::markdown::{Block, Writer};
 use super::super::{Found, Refused};
 use super::walk::{Act, Branches, Dialect, walk};
-use super::{LONGEST_NAME, keep};
+use super::{LONGEST_NAME, charts, keep};
 
 /// How many styles may stand above each other.
 const STYLES_ABOVE: usize = 20;
 /// How deep a list can be in any program.
 const LEVELS: usize = 9;
+const COMMENTS: &str = "its comments";
 /// The most headers and footers: a section has six at most, and most documents one section.
 const MARGINS: usize = 60;
 
@@ -42,6 +43,15 @@ pub(crate) fn docx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
             walk(&mut part, &mut writer, &mut word)?;
         }
     }
+    if let Some(path) = of_kind(&relations, "/comments")
+        && has_comments(&mut package, path)?
+        && let Some(mut part) = package.part(path, COMMENTS)?
+    {
+        writer.open(Block::Paragraph);
+        writer.text("Comments:");
+        writer.close();
+        walk(&mut part, &mut writer, &mut word)?;
+    }
     for path in margins(&relations) {
         if let Some(mut part) = package.part(path, "its headers and footers")? {
             walk(&mut part, &mut writer, &mut word)?;
@@ -49,7 +59,24 @@ pub(crate) fn docx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     }
     found.push(None, writer.take());
     found.cut |= writer.is_full();
+    for chart in charts::words(&mut package, &all_of_kind(&relations, "/chart"))? {
+        found.push(None, chart);
+    }
     Ok(())
+}
+
+/// Whether there is one: many programs write the part for them without any.
+fn has_comments(package: &mut Package<'_>, path: &str) -> Result<bool, Refused> {
+    let Some(mut part) = package.part(path, COMMENTS)? else { return Ok(false) };
+    loop {
+        match part.next()? {
+            Event::Start(element) if element.local_name().as_ref() == "comment" => {
+                return Ok(true);
+            }
+            Event::Eof => return Ok(false),
+            _ => (),
+        }
+    }
 }
 
 /// The headers and footers of all sections, each once.

@@ -139,9 +139,12 @@ fn a_million_cells_are_cut_or_fit() {
     let found = read(&xlsx(&format!("<row>{row}</row>").repeat(2_500)));
     assert_eq!((found.kind, found.state), (Kind::Xlsx, State::Cut));
     assert!(found.parts[0].text.starts_with("## S\n\n| 1 | 1 |"));
-    // More columns than a table may have.
+    // What stands right of the columns that a table may have is told by its place.
     let wide: String = "<c><v>1</v></c>".repeat(1_000);
     let found = read(&xlsx(&format!("<row>{wide}</row><row>{wide}</row>")));
+    assert_eq!(found.state, State::Text);
+    assert!(found.parts[0].text.ends_with("\n- ALL2: 1"), "{}", found.parts[0].text);
+    let found = read(&xlsx(&format!("<row>{wide}</row>").repeat(100)));
     assert_eq!(found.state, State::Cut);
     for (cell, state) in [("<w:r><w:t>1</w:t></w:r>", State::Cut), ("", State::NoText)] {
         let row = format!("<w:tc><w:p>{cell}</w:p></w:tc>").repeat(1_000);
@@ -193,10 +196,18 @@ fn what_is_locked_says_so() {
 fn what_is_cut_or_broken_ends() {
     let good = include_bytes!("files/libreoffice.docx");
     let half = &good[..good.len() / 2];
-    assert_eq!(read(half).kind, Kind::Other);
-    // What is called a document has lost a part of itself.
-    let named = extract(half, "Offer.DOCX", &Limits::default());
-    assert_eq!(named.expect_err("it is not read"), Refused::Damaged);
+    // What begins like a zip and is none says so, whatever it is called.
+    for bytes in [half, b"PK\x03\x04 and then nothing of a zip"] {
+        let found = read(bytes);
+        assert_eq!((found.kind, found.notes), (Kind::Other, vec![Refused::Unlisted.to_string()]));
+        let named = extract(bytes, "Offer.DOCX", &Limits::default());
+        assert_eq!(named.expect_err("it is not read"), Refused::Unlisted);
+    }
+    let whole = zipped(&[("a.txt", "words")]);
+    assert_eq!(
+        extract(&whole, "Offer.docx", &Limits::default()).expect_err("no document"),
+        Refused::Damaged
+    );
     assert_eq!(
         refused(&zipped(&[("mimetype", "application/vnd.oasis.opendocument.text")])),
         Refused::Damaged
@@ -293,6 +304,7 @@ fn each_refusal_is_a_sentence_with_a_stable_name() {
         Refused::TooManyEntries,
         Refused::Encrypted,
         Refused::Damaged,
+        Refused::Unlisted,
         Refused::NoAnswer,
     ] {
         let sentence = why.to_string();

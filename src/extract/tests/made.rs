@@ -255,3 +255,78 @@ fn what_has_no_text_is_no_failure() {
         assert_eq!((found.kind, found.state, found.parts.len()), (kind, State::NoText, 0));
     }
 }
+
+/// A chart with a title in two runs, two series and two categories, and a name at an axis.
+const CHART: &str = "<c:chartSpace><c:chart><c:title><c:tx><c:rich><a:p><a:r><a:t>Sales </a:t></a:r><a:r>\
+    <a:t>2026</a:t></a:r></a:p></c:rich></c:tx></c:title><c:plotArea><c:barChart>\
+    <c:ser><c:tx><c:strRef><c:f>S!$B$1</c:f><c:strCache><c:pt><c:v>North</c:v></c:pt></c:strCache></c:strRef></c:tx>\
+    <c:cat><c:strRef><c:f>S!$A$2</c:f><c:strCache><c:pt><c:v>May</c:v></c:pt><c:pt><c:v>R &amp; D</c:v></c:pt>\
+    </c:strCache></c:strRef></c:cat><c:val><c:numRef><c:numCache><c:pt><c:v>77</c:v></c:pt></c:numCache></c:numRef>\
+    </c:val></c:ser><c:ser><c:tx><c:v>South</c:v></c:tx><c:cat><c:strRef><c:strCache><c:pt><c:v>May</c:v></c:pt>\
+    </c:strCache></c:strRef></c:cat></c:ser></c:barChart><c:catAx><c:title><c:tx><c:rich><a:p><a:r><a:t>Month</a:t>\
+    </a:r></a:p></c:rich></c:tx></c:title></c:catAx></c:plotArea></c:chart></c:chartSpace>";
+const CHART_TEXT: &str =
+    "Chart: Sales 2026\nSeries: North, South\nCategories: May, R & D\nAxes: Month";
+
+#[test]
+fn charts_tell_their_names_and_comments_are_read() {
+    let comments = "<w:comments><w:comment><w:p><w:r><w:t>Check this sum</w:t></w:r></w:p></w:comment></w:comments>";
+    let bytes = docx(
+        "<w:p><w:r><w:t>Report</w:t></w:r></w:p>",
+        &[
+            ("chart", "charts/chart1.xml", CHART),
+            ("comments", "comments.xml", comments),
+            ("chart", "charts/chart2.xml", "<c:chartSpace><broken"),
+        ],
+    );
+    let text = whole(&read(&bytes));
+    assert_eq!(text, format!("Report\n\nComments:\n\nCheck this sum\n\n{CHART_TEXT}"));
+    // Of a workbook they stand behind the sheets.
+    let sheets = zipped(&[
+        ("_rels/.rels", &relations(&[("r", "officeDocument", "xl/workbook.xml")])),
+        ("xl/workbook.xml", "<workbook><sheets><sheet name='A' r:id='w'/></sheets></workbook>"),
+        ("xl/_rels/workbook.xml.rels", &relations(&[("w", "worksheet", "s.xml")])),
+        (
+            "xl/s.xml",
+            "<worksheet><sheetData><row><c t='str'><v>word</v></c></row></sheetData></worksheet>",
+        ),
+        ("xl/charts/chart1.xml", CHART),
+    ]);
+    let text = whole(&read(&sheets));
+    assert!(text.starts_with("[1]\n## A\n\nword") && text.ends_with(CHART_TEXT), "{text}");
+}
+
+#[test]
+fn hidden_slides_are_marked_and_have_their_charts_and_comments() {
+    let slide = "<p:sld show='0'><p:sp><p:txBody><a:p><a:r><a:t>Plan B</a:t></a:r></a:p></p:txBody></p:sp></p:sld>";
+    let bytes = zipped(&[
+        ("_rels/.rels", &relations(&[("r", "officeDocument", "ppt/presentation.xml")])),
+        ("ppt/presentation.xml", "<p:presentation><p:sldId id='1' r:id='a'/></p:presentation>"),
+        ("ppt/_rels/presentation.xml.rels", &relations(&[("a", "slide", "slides/1.xml")])),
+        ("ppt/slides/1.xml", slide),
+        (
+            "ppt/slides/_rels/1.xml.rels",
+            &relations(&[("c", "chart", "../charts/c.xml"), ("n", "comments", "../comments.xml")]),
+        ),
+        ("ppt/charts/c.xml", CHART),
+        ("ppt/comments.xml", "<p:cmLst><p:cm><p:text>too &amp; late</p:text></p:cm></p:cmLst>"),
+    ]);
+    let text = whole(&read(&bytes));
+    let wanted = format!("Plan B\n\n{CHART_TEXT}\n\nComments:\n\n- too & late");
+    assert_eq!(text, format!("[1]\n## Slide 1 (hidden)\n\n{wanted}"));
+
+    let content = "<office:document-content><office:automatic-styles><style:style style:name='dp1' \
+        style:family='drawing-page'><style:drawing-page-properties presentation:visibility='hidden'/></style:style>\
+        </office:automatic-styles><office:body><draw:page draw:style-name='dp1'><draw:frame><draw:text-box>\
+        <text:p>Secret</text:p></draw:text-box></draw:frame></draw:page><draw:page draw:style-name='dp2'><draw:frame>\
+        <draw:text-box><text:p>Shown</text:p></draw:text-box></draw:frame></draw:page></office:body>\
+        </office:document-content>";
+    let slides = zipped(&[
+        ("mimetype", "application/vnd.oasis.opendocument.presentation"),
+        ("content.xml", content),
+    ]);
+    assert_eq!(
+        whole(&read(&slides)),
+        "[1]\n## Slide 1 (hidden)\n\nSecret\n\n[2]\n## Slide 2\n\nShown"
+    );
+}

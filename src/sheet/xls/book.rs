@@ -6,7 +6,7 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 
 use super::super::SheetError;
 use super::super::xlsx::strings::Strings;
-use super::super::xlsx::styles::{self, Style};
+use super::super::xlsx::styles::{self, Look};
 use super::super::xlsx::{MOST_SHEETS, damaged};
 use super::records::{Pieces, Record, Records, u16_at, u32_at};
 use super::{BOF, EOF};
@@ -31,13 +31,14 @@ pub(super) struct Sheet {
     pub(super) name: String,
     /// Where its records begin.
     pub(super) at: usize,
+    pub(super) is_hidden: bool,
 }
 
 /// All but the cells.
 pub(super) struct Book {
     pub(super) sheets: Vec<Sheet>,
     pub(super) strings: Strings,
-    pub(super) styles: Vec<Style>,
+    pub(super) styles: Vec<Look>,
     /// Whether days are counted from 1904.
     pub(super) from_1904: bool,
     /// How letters of one byte are read; nothing if they are of Unicode.
@@ -98,7 +99,7 @@ impl Book {
                 let mut pieces = records.pieces(body);
                 let id = pieces.u16()?;
                 let is_short = self.page.is_some();
-                formats.own.insert(id, styles::of_code(&self.text(&mut pieces, is_short)?));
+                formats.own.insert(id, Look::of_code(&self.text(&mut pieces, is_short)?));
             }
             BOUND_SHEET => {
                 let at = u32_at(body, 0)? as usize;
@@ -106,7 +107,8 @@ impl Book {
                 if *body.get(5)? == 0 {
                     let mut pieces = records.pieces(body.get(6..)?);
                     let name = self.text(&mut pieces, true)?;
-                    self.sheets.push(Sheet { name, at });
+                    let is_hidden = *body.get(4)? & 3 != 0;
+                    self.sheets.push(Sheet { name, at, is_hidden });
                 }
             }
             _ => (),
@@ -131,15 +133,14 @@ impl Book {
 /// What formats are called by number, and which of them the cells count.
 #[derive(Default)]
 struct Formats {
-    own: HashMap<u16, Style>,
+    own: HashMap<u16, Look>,
     used: Vec<u16>,
 }
 
 impl Formats {
-    fn styles(&self) -> Vec<Style> {
-        let style = |id: &u16| {
-            self.own.get(id).copied().unwrap_or_else(|| styles::built_in(u32::from(*id)))
-        };
+    fn styles(&self) -> Vec<Look> {
+        let style =
+            |id: &u16| self.own.get(id).cloned().unwrap_or_else(|| Look::built_in(u32::from(*id)));
         self.used.iter().map(style).collect()
     }
 }

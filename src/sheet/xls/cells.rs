@@ -4,7 +4,6 @@ use super::super::SheetError;
 use super::super::rows::Rows;
 use super::super::xlsx::damaged;
 use super::super::xlsx::shown;
-use super::super::xlsx::styles::Style;
 use super::book::{Book, Sheet};
 use super::records::{Record, Records, u16_at, u32_at};
 use super::{BOF, EOF};
@@ -124,8 +123,11 @@ impl Reader<'_> {
     }
 
     fn put_number(&mut self, row: usize, column: usize, format: u16, value: f64) {
-        let style = self.book.styles.get(usize::from(format)).copied().unwrap_or(Style::Number);
-        let text = shown::number(&value.to_string(), style, self.book.from_1904);
+        let value = value.to_string();
+        let text = match self.book.styles.get(usize::from(format)) {
+            Some(look) => shown::as_shown(&value, look, self.book.from_1904),
+            None => value,
+        };
         self.rows.put(row, column, &text);
     }
 }

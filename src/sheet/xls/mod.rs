@@ -41,7 +41,7 @@ pub(crate) fn all(bytes: &[u8], most: usize) -> Result<Vec<Sheet>, SheetError> {
             let mut rows = Rows::new(most);
             cells::read(&stream, &book, sheet, &mut left, &mut rows)?;
             most = rows.left();
-            sheets.push(rows.into_sheet(sheet.name.clone()));
+            sheets.push(rows.into_sheet(sheet.name.clone(), sheet.is_hidden));
         }
         Ok(sheets)
     })

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert, proptest};
 
-use super::super::{Sheet, SheetError, is_old_workbook, old_workbook};
+use super::super::{Placed, Sheet, SheetError, is_old_workbook, old_workbook};
 
 const MOST: usize = 1 << 20;
 
@@ -189,7 +189,8 @@ fn chains_and_sheets_without_end_end() {
 #[test]
 fn beyond_the_limits_there_is_more() {
     let far = one(&[], &cell(0x205, 0, 0x4000, 0, &[1, 0]));
-    assert!(read(&far)[0].more);
+    let far_cell = Placed { place: "XFE1".to_owned(), text: "true".to_owned() };
+    assert_eq!(read(&far)[0].far, [far_cell]);
     let many: Vec<u8> = (0..100).flat_map(|row| cell(0x205, row, 0, 0, &[1, 0])).collect();
     let sheets = old_workbook(&one(&[], &many), 40).expect("a workbook");
     assert_eq!((sheets[0].rows.len(), sheets[0].more), (11, true));

@@ -7,7 +7,7 @@ use quick_xml::events::Event;
 use super::super::SheetError;
 use super::super::package::{Package, Relation, attribute, of_kind};
 use super::strings::Strings;
-use super::styles::{self, Style};
+use super::styles::{self, Look};
 use super::{MOST_SHEETS, damaged};
 
 const LIST: &str = "the list of its sheets";
@@ -26,7 +26,7 @@ pub(super) struct Sheet {
 pub(super) struct Book {
     pub(super) sheets: Vec<Sheet>,
     pub(super) strings: Strings,
-    pub(super) styles: Vec<Style>,
+    pub(super) styles: Vec<Look>,
     /// Whether days are counted from 1904.
     pub(super) from_1904: bool,
 }

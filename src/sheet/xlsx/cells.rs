@@ -8,7 +8,9 @@ use quick_xml::events::{BytesStart, Event};
 use super::super::package::{Package, Part, attribute, resolve};
 use super::super::place::{Notes, letters};
 use super::super::table::{ABOVE, Grid, first_beyond};
-use super::super::{MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_INFLATED, MAX_ROWS, SheetError};
+use super::super::{
+    MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_FAR, MAX_INFLATED, MAX_ROWS, Placed, Sheet, SheetError,
+};
 use super::book::Book;
 use super::strings::{RichText, unescaped};
 use super::styles::Style;
@@ -34,32 +36,44 @@ pub(super) fn read(
     reader.into_grid()
 }
 
-/// The first rows, up to about so many bytes of text, and whether there are more.
+/// What a sheet shows first, up to about so many bytes of text.
 pub(super) fn first(
     package: &mut Package<'_>,
     book: &Book,
     sheet: usize,
     most: u64,
-) -> Result<(Vec<Vec<String>>, bool), SheetError> {
+) -> Result<Sheet, SheetError> {
     let sheet = &book.sheets[sheet];
     let what = format!("sheet \"{}\"", sheet.name);
     let mut notes = Notes::default();
-    let Some(mut part) = package.part(&sheet.path, &what)? else { return Ok((Vec::new(), false)) };
     let mut reader = Reader::new(book, &what, &mut notes);
-    reader.most = most;
-    let more = match reader.read(&mut part) {
-        Ok(()) => false,
-        // What goes beyond a limit is left out; a bomb and a broken file are refused.
-        Err(SheetError::Inflated { .. }) if reader.text > most => true,
-        Err(fault) if fault.kind() == ProblemKind::TooLarge => match fault {
-            SheetError::Inflated { .. } => return Err(fault),
-            _ => true,
+    (reader.most, reader.is_shown) = (most, true);
+    let more = match package.part(&sheet.path, &what)? {
+        _ if most == 0 => true,
+        None => false,
+        Some(mut part) => match reader.read(&mut part) {
+            Ok(()) => false,
+            // What goes beyond a limit is left out; a bomb and a broken file are refused.
+            Err(SheetError::Inflated { .. }) if reader.text > most => true,
+            Err(fault) if fault.kind() == ProblemKind::TooLarge => match fault {
+                SheetError::Inflated { .. } => return Err(fault),
+                _ => true,
+            },
+            Err(SheetError::LongCell { .. }) => true,
+            Err(fault) => return Err(fault),
         },
-        Err(SheetError::LongCell { .. }) => true,
-        Err(fault) => return Err(fault),
     };
-    reader.rows.insert(reader.current.0, reader.current.1);
-    Ok((reader.rows.into_values().collect(), more))
+    if most > 0 {
+        reader.rows.insert(reader.current.0, reader.current.1);
+    }
+    Ok(Sheet {
+        name: sheet.name.clone(),
+        is_hidden: !sheet.visible,
+        rows: reader.rows.into_values().collect(),
+        far: reader.far,
+        comments: Vec::new(),
+        more,
+    })
 }
 
 /// A cell while it is read.
@@ -93,6 +107,10 @@ struct Reader<'r> {
     text: u64,
     /// The most text of all cells.
     most: u64,
+    /// Whether numbers are wanted as the sheet shows them, and cells however far out.
+    is_shown: bool,
+    /// What stands right of the columns that are kept.
+    far: Vec<Placed>,
 }
 
 impl<'r> Reader<'r> {
@@ -112,6 +130,8 @@ impl<'r> Reader<'r> {
             cells: 0,
             text: 0,
             most: MAX_INFLATED,
+            is_shown: false,
+            far: Vec::new(),
         }
     }
 
@@ -234,11 +254,13 @@ impl<'r> Reader<'r> {
             "e" => open.value.trim().to_owned(),
             "inlineStr" => unescaped(&self.rich.text).into_owned(),
             "d" => shown::iso(&open.value),
+            "n" | "" if open.value.is_empty() => String::new(),
             "n" | "" => {
-                let style = self.book.styles.get(open.style).copied().unwrap_or(Style::Number);
-                match open.value.is_empty() {
-                    true => String::new(),
-                    false => shown::number(&open.value, style, self.book.from_1904),
+                let from_1904 = self.book.from_1904;
+                match self.book.styles.get(open.style) {
+                    Some(look) if self.is_shown => shown::as_shown(&open.value, look, from_1904),
+                    Some(look) => shown::number(&open.value, look.style, from_1904),
+                    None => shown::number(&open.value, Style::Number, from_1904),
                 }
             }
             _ => unescaped(&open.value).into_owned(),
@@ -258,13 +280,17 @@ impl<'r> Reader<'r> {
             return Ok(());
         }
         let (row, column) = (self.row + 1, self.column);
-        if column >= MAX_COLUMNS {
+        if column >= MAX_COLUMNS && !(self.is_shown && self.far.len() < MAX_FAR) {
             return Err(SheetError::TooManyColumns { row, column: letters(column) });
         }
         // One text may stand in all cells, so the texts are counted, too.
         self.text += text.len() as u64;
         if self.text > self.most {
             return Err(SheetError::Inflated { row });
+        }
+        if column >= MAX_COLUMNS {
+            self.far.push(Placed { place: format!("{}{row}", letters(column)), text });
+            return Ok(());
         }
         if self.current.0 != self.row {
             let other = self.rows.remove(&self.row).unwrap_or_default();

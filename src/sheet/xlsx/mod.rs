@@ -15,6 +15,8 @@ use book::Book;
 
 mod book;
 mod cells;
+mod comments;
+mod format;
 pub(crate) mod shown;
 pub(crate) mod strings;
 pub(crate) mod styles;
@@ -91,14 +93,15 @@ pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>
         let book = Book::open(&mut package)?;
         let mut left = most;
         let mut sheets = Vec::with_capacity(book.sheets.len());
-        for (at, sheet) in book.sheets.iter().enumerate() {
-            let (rows, more) = match left {
-                0 => (Vec::new(), true),
-                left => cells::first(&mut package, &book, at, left as u64)?,
-            };
-            let text: usize = rows.iter().flatten().map(String::len).sum();
-            left = left.saturating_sub(text);
-            sheets.push(Sheet { name: sheet.name.clone(), rows, more });
+        for (at, listed) in book.sheets.iter().enumerate() {
+            let mut sheet = cells::first(&mut package, &book, at, left as u64)?;
+            let text: usize = sheet.rows.iter().flatten().map(String::len).sum();
+            let far: usize = sheet.far.iter().map(|cell| cell.text.len()).sum();
+            left = left.saturating_sub(text + far);
+            sheet.comments = comments::read(&mut package, &listed.path, left)?;
+            let noted: usize = sheet.comments.iter().map(|comment| comment.text.len()).sum();
+            left = left.saturating_sub(noted);
+            sheets.push(sheet);
         }
         Ok(sheets)
     })

@@ -3,9 +3,18 @@
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, date};
 
-use super::styles::Style;
+use super::format;
+use super::styles::{Look, Style};
 
 const DAY: i64 = 86_400;
+
+/// A number as the sheet shows it.
+pub(crate) fn as_shown(raw: &str, look: &Look, from_1904: bool) -> String {
+    let value = raw.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+    let shown =
+        value.zip(look.code()).and_then(|(value, code)| format::show(code, value, from_1904));
+    shown.unwrap_or_else(|| number(raw, look.style, from_1904))
+}
 
 /// A number in its style.
 pub(crate) fn number(raw: &str, style: Style, from_1904: bool) -> String {
@@ -23,7 +32,7 @@ pub(crate) fn number(raw: &str, style: Style, from_1904: bool) -> String {
 
 /// A number as spreadsheets show it: fifteen digits, because sums of tenths have crumbs behind these. What has no
 /// fraction keeps all its digits: it may be a number that names something.
-fn plain(value: f64) -> String {
+pub(super) fn plain(value: f64) -> String {
     let rounded =
         if value.fract() == 0.0 { value } else { format!("{value:.14e}").parse().unwrap_or(value) };
     // There is no zero below zero.
@@ -35,17 +44,17 @@ fn padded(value: f64, digits: usize) -> Option<String> {
         .then(|| format!("{:0>digits$}", plain(value), digits = digits.min(64)))
 }
 
-/// A count of days since the beginning of the calendar, and the time of day behind its point.
-fn day_and_time(value: f64, from_1904: bool) -> Option<String> {
+/// The day and the second of it that a count of days since the beginning of the calendar stands for; no day if it is a
+/// time alone.
+pub(super) fn moment(value: f64, from_1904: bool) -> Option<(Option<Date>, i64)> {
     if !(0.0..2_958_466.0).contains(&value) {
         return None;
     }
     let seconds = (value * DAY as f64).round() as i64;
     let (days, seconds) = (seconds / DAY, seconds % DAY);
-    let time = time(seconds);
     // The first day is a time of day alone, or else almost never meant.
     if days == 0 {
-        return Some(time);
+        return Some((None, seconds));
     }
     let first = match (from_1904, days) {
         (true, _) => date(1904, 1, 1),
@@ -54,7 +63,16 @@ fn day_and_time(value: f64, from_1904: bool) -> Option<String> {
         (false, _) => date(1899, 12, 30),
     };
     let day: Date = first.checked_add(days.days()).ok()?;
-    Some(if seconds == 0 { day.to_string() } else { format!("{day} {time}") })
+    Some((Some(day), seconds))
+}
+
+fn day_and_time(value: f64, from_1904: bool) -> Option<String> {
+    let (day, seconds) = moment(value, from_1904)?;
+    Some(match day {
+        None => time(seconds),
+        Some(day) if seconds == 0 => day.to_string(),
+        Some(day) => format!("{day} {}", time(seconds)),
+    })
 }
 
 fn time(seconds: i64) -> String {

@@ -1,12 +1,13 @@
-//! What the formats of cells say of their numbers: which are days, which are hours.
+//! What the formats of cells say of their numbers: which are days, which are hours, how they are shown.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use quick_xml::events::Event;
 
 use super::super::SheetError;
 use super::super::package::{Package, attribute};
-use super::damaged;
+use super::{damaged, format};
 
 /// The most formats; Excel has 65,490.
 pub(crate) const MOST: usize = 1 << 17;
@@ -25,12 +26,54 @@ pub(crate) enum Style {
     Duration,
 }
 
-/// The style of each cell format, in the order in which cells count them.
-pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Style>, SheetError> {
+/// The style of a number, and the code by which it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) style: Style,
+    code: Option<Rc<str>>,
+}
+
+impl Look {
+    /// That of a format that is spelled out.
+    pub(crate) fn of_code(code: &str) -> Self {
+        let known = (code.len() <= format::LONGEST).then(|| code.into());
+        Self { style: of_code(code), code: known }
+    }
+
+    /// That of a format that every program knows by number.
+    pub(crate) fn built_in(id: u32) -> Self {
+        let code = CODES.iter().find(|(known, _)| *known == id);
+        Self { style: built_in(id), code: code.map(|(_, code)| (*code).into()) }
+    }
+
+    /// How a number is shown; nothing if it is plain.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+}
+
+/// The formats that every program knows by number and shows alike.
+const CODES: &[(u32, &str)] = &[
+    (1, "0"),
+    (2, "0.00"),
+    (3, "#,##0"),
+    (4, "#,##0.00"),
+    (9, "0%"),
+    (10, "0.00%"),
+    (12, "# ?/?"),
+    (13, "# ??/??"),
+    (37, "#,##0;(#,##0)"),
+    (38, "#,##0;(#,##0)"),
+    (39, "#,##0.00;(#,##0.00)"),
+    (40, "#,##0.00;(#,##0.00)"),
+];
+
+/// The look of each cell format, in the order in which cells count them.
+pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Look>, SheetError> {
     let Some(mut part) = package.part(path, WHAT)? else {
         return Ok(Vec::new());
     };
-    let mut own: HashMap<u32, Style> = HashMap::new();
+    let mut own: HashMap<u32, Look> = HashMap::new();
     let mut styles = Vec::new();
     let mut within = false;
     loop {
@@ -43,7 +86,7 @@ pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Style>, 
                             return Err(damaged(WHAT, "it is too long"));
                         }
                         if let (Some(id), Some(code)) = (id(), attribute(&element, "formatCode")) {
-                            own.insert(id, of_code(&code));
+                            own.insert(id, Look::of_code(&code));
                         }
                     }
                     "cellXfs" => within = true,
@@ -52,7 +95,7 @@ pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Style>, 
                             return Err(damaged(WHAT, "it is too long"));
                         }
                         let id = id().unwrap_or(0);
-                        styles.push(own.get(&id).copied().unwrap_or_else(|| built_in(id)));
+                        styles.push(own.get(&id).cloned().unwrap_or_else(|| Look::built_in(id)));
                     }
                     _ => (),
                 }
@@ -65,7 +108,7 @@ pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Style>, 
 }
 
 /// The formats that every program knows by number.
-pub(crate) fn built_in(id: u32) -> Style {
+fn built_in(id: u32) -> Style {
     match id {
         14..=22 | 27..=36 | 45 | 47 | 50..=58 => Style::Date,
         46 => Style::Duration,
@@ -74,7 +117,7 @@ pub(crate) fn built_in(id: u32) -> Style {
 }
 
 /// The style of a format that is spelled out, such as `[$-409]d. mmm yyyy;@`.
-pub(crate) fn of_code(code: &str) -> Style {
+fn of_code(code: &str) -> Style {
     // Only the part for numbers above zero.
     let mut plain = String::new();
     let mut signs = code.chars();

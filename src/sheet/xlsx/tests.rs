@@ -106,12 +106,66 @@ fn a_whole_workbook_is_read_up_to_a_limit() {
         all[0].rows.iter().map(|row| text(row)).filter(|row| !row.is_empty()).collect();
     assert_eq!(rows, ["one", ",2"]);
     assert!(all.iter().all(|sheet| !sheet.more));
+    assert_eq!(all.iter().map(|sheet| sheet.is_hidden).collect::<Vec<_>>(), [false, true, false]);
 
     let some = crate::workbook(&bytes, 104, 1 << 20).expect("a workbook");
     assert!(!some[0].more && some[1].more && some[2].more);
     assert!(some[1].rows.len() < 20 && some[2].rows.is_empty());
     let bomb = crate::workbook(&bytes, 1 << 20, 1_000);
     assert!(matches!(bomb, Err(SheetError::Inflated { .. })), "{bomb:?}");
+}
+
+#[test]
+fn cells_however_far_out_are_kept_without_what_lies_between() {
+    let rows = "<row r='1'><c r='B1'><v>1</v></c><c r='XFD1'><v>2</v></c></row>\
+        <row r='1048576'><c r='XFD1048576' s='1'><v>46096</v></c></row>";
+    let sheets = crate::workbook(&one(rows, ""), 1 << 20, 1 << 20).expect("a workbook");
+    let far: Vec<(&str, &str)> =
+        sheets[0].far.iter().map(|cell| (cell.place.as_str(), cell.text.as_str())).collect();
+    assert_eq!(far, [("XFD1", "2"), ("XFD1048576", "2026-03-15")]);
+    assert_eq!(sheets[0].rows.iter().map(Vec::len).sum::<usize>(), 2);
+    // Too many of them are cut, and a table of columns to choose from still refuses them.
+    let many: String = (0..crate::MAX_FAR + 5)
+        .map(|row| format!("<row r='{0}'><c r='XFD{0}'><v>2</v></c></row>", row + 1))
+        .collect();
+    let sheets = crate::workbook(&one(&many, ""), 1 << 20, 1 << 24).expect("a workbook");
+    assert!(sheets[0].more && sheets[0].far.len() == crate::MAX_FAR);
+    assert!(fault(&one(rows, "")).contains("XFD"));
+}
+
+#[test]
+fn a_whole_workbook_shows_numbers_as_people_see_them_and_a_table_has_them_plain() {
+    let styles = STYLES.replace("formatCode=\"00000\"", "formatCode=\"&quot;$&quot;#,##0.00\"");
+    let rows = sheet("<row><c t='str'><v>sum</v></c></row><row><c s='4'><v>1234.5</v></c></row>");
+    let bytes = zipped(&[
+        ("_rels/.rels", ROOT),
+        ("xl/workbook.xml", "<workbook><sheets><sheet name='A' r:id='w'/></sheets></workbook>"),
+        (
+            "xl/_rels/workbook.xml.rels",
+            "<Relationships><Relationship Id='w' Type='x/worksheet' Target='s.xml'/>\
+             <Relationship Id='f' Type='x/styles' Target='styles.xml'/></Relationships>",
+        ),
+        ("xl/styles.xml", &styles),
+        ("xl/s.xml", &rows),
+        (
+            "xl/_rels/s.xml.rels",
+            "<Relationships><Relationship Id='a' Type='x/comments' Target='notes.xml'/>\
+             <Relationship Id='b' Type='x/threadedComment' Target='threaded.xml'/></Relationships>",
+        ),
+        (
+            "xl/notes.xml",
+            "<comments><comment ref='A1'><text><r><t>[Threaded comment]</t></r></text></comment></comments>",
+        ),
+        (
+            "xl/threaded.xml",
+            "<ThreadedComments><threadedComment ref='A2'><text>too &amp; much</text></threadedComment></ThreadedComments>",
+        ),
+    ]);
+    assert_eq!(table(&bytes).rows, [["1234.5"]]);
+    let sheets = crate::workbook(&bytes, 1 << 20, 1 << 20).expect("a workbook");
+    assert_eq!(sheets[0].rows, [["sum"], ["$1,234.50"]]);
+    let comment = &sheets[0].comments[0];
+    assert_eq!((comment.place.as_str(), comment.text.as_str()), ("A2", "too & much"));
 }
 
 #[test]
@@ -204,6 +258,18 @@ fn what_inflates_without_measure_is_stopped() {
     assert!(fault(&one("", &format!("<sst><si><t>{long}"))).contains("the list of its texts"));
     let deep = "<a>".repeat(1_000);
     assert!(fault(&one(&deep, "")).starts_with("this workbook is damaged: sheet \"One\""));
+}
+
+#[test]
+fn the_first_row_without_room_is_named() {
+    let rows: String = (2..=60_000)
+        .map(|row| {
+            format!(r#"<row r="{row}"><c r="A{row}"><v>1</v></c><c r="B{row}"><v>2</v></c></row>"#)
+        })
+        .collect();
+    let rows = format!("{}{rows}", texts(1, &["name", "at"]));
+    let told = fault(&one(&rows, ""));
+    assert!(told.starts_with("row 50002 is beyond the 50000 rows"), "{told}");
 }
 
 #[test]
