@@ -1,11 +1,11 @@
 //! The ways in which the bytes of a PDF are packed, each undone up to a limit. Ways for pictures give nothing.
 
-use std::io::Read;
-
-use flate2::read::ZlibDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 
 /// The most ways on top of each other.
 const WAYS: usize = 4;
+/// How much room is made at once for what is inflated.
+const STEP: usize = 64 << 10;
 /// How many codes an LZW table has.
 const CODES: usize = 4_096;
 
@@ -26,18 +26,31 @@ pub(super) fn unpacked(raw: &[u8], ways: &[&str], most: usize) -> Vec<u8> {
 
 fn undone(raw: &[u8], way: &str, most: usize) -> Vec<u8> {
     match way {
-        "FlateDecode" | "Fl" => {
-            let mut out = Vec::new();
-            // ok: what was unpacked before the damage is read
-            let _ = ZlibDecoder::new(raw).take(most as u64).read_to_end(&mut out);
-            out
-        }
+        "FlateDecode" | "Fl" => inflated(raw, most),
         "ASCII85Decode" | "A85" => ascii85(raw, most),
         "ASCIIHexDecode" | "AHx" => hex(raw, most),
         "LZWDecode" | "LZW" => lzw(raw, most),
         "RunLengthDecode" | "RL" => runs(raw, most),
         _ => Vec::new(),
     }
+}
+
+/// What can be inflated up to the damage: even when only the sum at the end is wrong.
+fn inflated(raw: &[u8], most: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut inflate = Decompress::new(true);
+    while out.len() < most {
+        out.reserve(STEP.min(most - out.len()));
+        let (read, before) = (inflate.total_in(), out.len());
+        let rest = raw.get(read as usize..).unwrap_or_default();
+        let status = inflate.decompress_vec(rest, &mut out, FlushDecompress::None);
+        let stands = inflate.total_in() == read && out.len() == before;
+        if stands || !matches!(status, Ok(Status::Ok | Status::BufError)) {
+            break;
+        }
+    }
+    out.truncate(most);
+    out
 }
 
 fn ascii85(raw: &[u8], most: usize) -> Vec<u8> {
@@ -172,6 +185,12 @@ mod tests {
         let packed = [0x80, 0x0b, 0x60, 0x50, 0x22, 0x0c, 0x0c, 0x85, 0x01];
         assert_eq!(unpacked(&packed, &["LZWDecode"], 99), b"-----A---B");
         assert_eq!(unpacked(b"80 0b 60 50 22 0c 0c 85 01>", &["AHx", "LZW"], 99), b"-----A---B");
+        let mut packed = b"\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15".to_vec();
+        assert_eq!(unpacked(&packed, &["FlateDecode"], 99), b"hello");
+        // With a wrong sum at its end.
+        packed[10] = 9;
+        assert_eq!(unpacked(&packed, &["Fl"], 99), b"hello");
+        assert_eq!(unpacked(&packed, &["Fl"], 3), b"hel");
         assert_eq!(unpacked(b"abc", &[], 2), b"ab");
         assert_eq!(unpacked(b"abc", &["DCTDecode"], 99), b"");
     }

@@ -5,6 +5,7 @@
 
 mod annotations;
 mod columns;
+mod crypt;
 mod damage;
 mod filter;
 mod font;
@@ -42,10 +43,10 @@ const LETTER: usize = 4;
 /// Reads a PDF.
 pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let file = File::read(data);
-    let trailers = file.trailers();
-    if trailers.iter().any(|trailer| trailer.contains_key("Encrypt")) {
+    if file.is_locked() {
         return Err(Refused::Encrypted);
     }
+    let trailers = file.trailers();
     let newest =
         |name: &str| trailers.iter().rev().find_map(|trailer| file.get(trailer, name).dict());
     if let Some(Value::Text(title)) = newest("Info").map(|about| file.get(about, "Title")) {

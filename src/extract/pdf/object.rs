@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::crypt::Key;
 use super::filter;
 use super::value::{Dict, Reader, VALUES, Value, is, is_space};
 
@@ -33,6 +34,11 @@ pub(super) struct File<'a> {
     /// Whether something was not unpacked to its end.
     cut: Cell<bool>,
     cut_off: bool,
+    /// What opens an encrypted file.
+    key: Option<Key>,
+    /// Which object has the stream that begins here, in an encrypted file.
+    owners: HashMap<usize, (u32, u16)>,
+    locked: bool,
 }
 
 impl<'a> File<'a> {
@@ -40,13 +46,16 @@ impl<'a> File<'a> {
     pub fn read(data: &'a [u8]) -> Self {
         let (objects, nothing) = (HashMap::new(), Dict::new());
         let (left, cut) = (Cell::new(UNPACKED), Cell::new(false));
-        let mut file = Self { data, objects, nothing, left, cut, cut_off: false };
+        let (key, owners) = (None, HashMap::new());
+        let mut file =
+            Self { data, objects, nothing, left, cut, cut_off: false, key, owners, locked: false };
+        let mut generations: HashMap<u32, u16> = HashMap::new();
         let mut last = 0;
         let mut values = VALUES;
         let mut at = 0;
         while let Some(found) = find(data, b"obj", at) {
             at = found + 3;
-            let Some(number) = number_before(data, found) else { continue };
+            let Some((number, generation)) = number_before(data, found) else { continue };
             last = found;
             if OBJECTS <= file.objects.len() {
                 break;
@@ -66,11 +75,55 @@ impl<'a> File<'a> {
                 value => value,
             };
             file.objects.insert(number, (found, value));
+            if generation > 0 {
+                generations.insert(number, generation);
+            }
         }
         // Each save marks an end, so the last mark counts.
         file.cut_off = memmem::rfind(data, b"%%EOF").is_none_or(|end| end < last);
+        file.unlock(&generations);
         file.unpack_objects(values);
         file
+    }
+
+    /// Opens an encrypted file whose password is empty.
+    fn unlock(&mut self, generations: &HashMap<u32, u16>) {
+        let trailers = self.trailers();
+        let Some(trailer) = trailers.iter().rev().find(|one| one.contains_key("Encrypt")) else {
+            return;
+        };
+        let id = match self.get(trailer, "ID").list().first().map(|id| self.real(id)) {
+            Some(Value::Text(id)) => id.clone(),
+            _ => Vec::new(),
+        };
+        let key = self.get(trailer, "Encrypt").dict().and_then(|about| Key::read(self, about, &id));
+        let Some(key) = key else {
+            self.locked = true;
+            return;
+        };
+        let about = match trailer.get("Encrypt") {
+            Some(Value::Ref(number)) => Some(*number),
+            _ => None,
+        };
+        for (number, (_, value)) in &mut self.objects {
+            let object = (*number, generations.get(number).copied().unwrap_or(0));
+            let is_open = match value {
+                Value::Stream(dict, place) => {
+                    self.owners.insert(place.start, object);
+                    is(dict, "XRef")
+                }
+                _ => Some(*number) == about,
+            };
+            if !is_open {
+                key.strings(object, value);
+            }
+        }
+        self.key = Some(key);
+    }
+
+    /// Whether the file is encrypted under a password that is not known.
+    pub fn is_locked(&self) -> bool {
+        self.locked
     }
 
     /// A dictionary without anything.
@@ -127,8 +180,13 @@ impl<'a> File<'a> {
             filter => vec![filter.name()],
         };
         let most = PART.min(self.left.get());
-        let bytes = filter::unpacked(raw, &filters, most);
-        self.left.set(self.left.get() - bytes.len().min(self.left.get()));
+        let opened = self.key.as_ref().zip(self.owners.get(&place.start)).map(|(key, owner)| {
+            // What stands in letters is packed into twice as many bytes.
+            key.stream(*owner, &raw[..raw.len().min(most.saturating_mul(2))])
+        });
+        let bytes = filter::unpacked(opened.as_deref().unwrap_or(raw), &filters, most);
+        let spent = bytes.len().max(opened.map_or(0, |opened| opened.len()));
+        self.left.set(self.left.get().saturating_sub(spent));
         self.cut.set(self.cut.get() || most <= bytes.len());
         bytes
     }
@@ -205,8 +263,8 @@ fn find(data: &[u8], what: &[u8], from: usize) -> Option<usize> {
     memmem::find(data.get(from..)?, what).map(|at| from + at)
 }
 
-/// The number of the object whose word `obj` stands here.
-fn number_before(data: &[u8], at: usize) -> Option<u32> {
+/// The number and generation of the object whose word `obj` stands here.
+fn number_before(data: &[u8], at: usize) -> Option<(u32, u16)> {
     let head = data.get(at.saturating_sub(24)..at)?;
     if !head.last().is_some_and(|byte| is_space(*byte)) {
         return None;
@@ -217,8 +275,7 @@ fn number_before(data: &[u8], at: usize) -> Option<u32> {
     let (generation, number) = (words.next()?, words.next()?);
     let digits = number.trim_start_matches(|c: char| !c.is_ascii_digit());
     // ok: what is no number names no object
-    generation.parse::<u16>().ok()?;
-    digits.parse().ok()
+    Some((digits.parse().ok()?, generation.parse().ok()?))
 }
 
 /// The bytes after a few spaces.

@@ -24,6 +24,8 @@ const CODES: usize = 1_000_000;
 const CODES_PER_STEP: usize = 20;
 /// The most marks around each other.
 const MARKS: usize = 1_000;
+/// So many bytes tell a program from a picture.
+const PROGRAM: usize = 12;
 /// The most remembered states of one page.
 const STATES: usize = 256;
 
@@ -363,7 +365,16 @@ impl<'f, 'd> Pages<'f, 'd> {
 /// Goes on behind the bytes of a picture in a program.
 fn skip_picture(program: &[u8], reader: &mut Reader<'_>) {
     let rest = program.get(reader.at..).unwrap_or_default();
-    let ends =
-        |three: &[u8]| three[0].is_ascii_whitespace() && three[1] == b'E' && three[2] == b'I';
-    reader.at += rest.windows(3).position(ends).map_or(rest.len(), |at| at + 3);
+    // The same letters may stand among the bytes, but behind those of the end comes a program again.
+    let ends = |four: &[u8]| {
+        four[0].is_ascii_whitespace() && four[1..3] == *b"EI" && four[3].is_ascii_whitespace()
+    };
+    let is_program = |at: &usize| {
+        let next = rest.iter().skip(at + 3).take(PROGRAM);
+        next.into_iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
+    };
+    let places: Vec<usize> =
+        rest.windows(4).enumerate().filter(|(_, four)| ends(four)).map(|(at, _)| at).collect();
+    let end = places.iter().find(|at| is_program(at)).or(places.first());
+    reader.at += end.map_or(rest.len(), |at| at + 3);
 }

@@ -151,6 +151,14 @@ fn stretches_with_actual_text_are_said_once() {
 }
 
 #[test]
+fn pictures_in_a_program_hide_nothing_behind_them() {
+    // The letters of the end among the bytes of a picture are not its end.
+    let picture = "BI /W 1 /H 1 /F [/A85] ID\nGb\nEI5?\u{e4}~>\nEI \u{e4}\u{e4}\nEI Q\n";
+    let program = format!("{picture}BT /F1 9 Tf (behind) Tj ET");
+    assert_eq!(read(&program, PLAIN), "behind");
+}
+
+#[test]
 fn what_cannot_be_read_says_why() {
     assert_eq!(words(b"%PDF-1.4 nothing", 100), Err(Refused::Damaged));
     let mut locked = file("BT ET", PLAIN);

@@ -1,6 +1,6 @@
 //! Files that other programs wrote.
 
-use super::{Extracted, Kind, Limits, State, extract, whole};
+use super::{Extracted, Kind, Limits, Refused, State, extract, whole};
 
 fn read(bytes: &[u8], kind: Kind) -> Extracted {
     let found = extract(bytes, "file", &Limits::default()).expect("it is read");
@@ -113,6 +113,22 @@ fn pages_of_a_pdf_keep_their_numbers() {
 }
 
 #[test]
+fn encrypted_files_that_everybody_may_open_are_read() {
+    for bytes in [
+        &include_bytes!("files/encrypted-rc4-40.pdf")[..],
+        include_bytes!("files/encrypted-rc4-128.pdf"),
+        include_bytes!("files/encrypted-aes-128.pdf"),
+        include_bytes!("files/encrypted-aes-256.pdf"),
+    ] {
+        let found = read(bytes, Kind::Pdf);
+        assert_eq!(whole(&found), "[1]\nFirst page: Grüße\nof the report\n\n[3]\nThird page");
+        assert_eq!(found.title.as_deref(), Some("Report of the year"));
+    }
+    let locked = include_bytes!("files/encrypted-password.pdf");
+    assert_eq!(extract(locked, "file", &Limits::default()), Err(Refused::Encrypted));
+}
+
+#[test]
 fn a_one_byte_font_with_a_two_byte_table_is_read_by_one_byte() {
     let found = read(include_bytes!("files/adobe-codespace.pdf"), Kind::Pdf);
     assert_eq!(whole(&found), "[1]\nThe quarterly invoice is due in March");
@@ -182,5 +198,26 @@ fn headers_and_footers_of_word_are_read_and_hidden_text_is_not() {
     }
     for word in ["HIDDENWORD", "DELETEDWORD", "\u{200b}"] {
         assert!(!text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn workbooks_are_read_as_they_are_shown_with_what_is_hidden_noted_or_far_out() {
+    let text = whole(&read(include_bytes!("files/formats.xlsx"), Kind::Xlsx));
+    for shown in [
+        "| percent | 7.5% |",
+        "| currency | $1,234.50 |",
+        "| date | 03/15/2026 |",
+        "| duration | 27:30 |",
+        "| fraction | 1/4 |",
+        "| phone | 0774768867 |",
+        "| negative | (5) |",
+        "| text zero | 00123 |",
+        "Comments:\n\n- A2: COMMENTWORD",
+        "## Salaries (hidden)\n\nHIDDENSHEETWORD",
+        "LASTROWWORD",
+        "- XFD1: LASTCOLWORD",
+    ] {
+        assert!(text.contains(shown), "{shown}: {text}");
     }
 }
