@@ -77,7 +77,7 @@ use writer::{Body, Job, Writer};
 /// The format of the file. A newer program upgrades it, an older one refuses it. One more for every
 /// new table, index, sum or layout and every new event, actor or cause, since an older program could
 /// not read them: a test holds what each format has (`tests/it/fixtures/formats`).
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 /// The number of the record layouts on the wire between hosts.
 pub const WIRE: u32 = 1;
 

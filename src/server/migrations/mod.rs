@@ -7,6 +7,7 @@ mod m0004_tasks_of_routines;
 mod m0005_exports_on_record;
 mod m0006_words_at_rest;
 mod m0007_nouns_with_cards;
+mod m0008_names_in_any_writing;
 
 use store::FORMAT;
 use store::migrate::Migration;
@@ -19,6 +20,7 @@ pub const LIST: [Migration; (FORMAT - 1) as usize] = [
     m0005_exports_on_record::STEP,
     m0006_words_at_rest::STEP,
     m0007_nouns_with_cards::STEP,
+    m0008_names_in_any_writing::STEP,
 ];
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A folder of format 2, whose old rows lack what stands beside them by now.
 
+use crm::model::{NAME, Organizations, Row};
 use features::runs::model::{INPUT_KEPT, Input, InputState, Session};
+use redb::ReadableTableMetadata as _;
 use store::{Range, ReadExt as _, Record as _, Schema};
 
 use super::*;
@@ -97,4 +99,39 @@ fn a_sum_and_an_index_that_were_wrong_are_right_after_the_step() {
     let store = Store::open(options(&file)).expect("it opens");
     check::all_fits(&store);
     assert!(store.read(|snap| snap.get::<Input>(Input::sample().id)).expect("a read").is_some());
+}
+
+#[test]
+fn names_of_before_are_found_in_any_writing_after_the_step() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    maker::unpack(&archive(1), &data);
+    let [_, file] = stores(&data);
+    migrate::upgrade(options(&file), 1, &migrations::LIST, &|_| {}).expect("it is upgraded");
+    let store = Store::open(options(&file)).expect("it opens");
+    let mut row = Row::<Organizations>::sample();
+    let name = row.cells.get_mut(NAME).expect("a name");
+    name.value = Some(noun::FieldValue::Text("Straße".to_owned()));
+    let (by, cause) = (Actor::System(Part::Cli), Cause::Setup);
+    store.write_blocking(by, cause, move |tx| tx.put(&row)).expect("an organization");
+    store.close();
+    for kept in migrate::kept(&file).expect("a folder") {
+        std::fs::remove_file(kept.path).expect("it goes");
+    }
+    // As a program left it that knew names as they were written only.
+    let db = redb::Database::open(&file).expect("nobody else has it");
+    let txn = db.begin_write().expect("a transaction");
+    {
+        let index = redb::TableDefinition::<&[u8], &[u8]>::new("t0304");
+        let mut index = txn.open_table(index).expect("a table");
+        let has = |key: &[u8]| key.windows(7).any(|some| some == b"strasse");
+        let before = index.len().expect("a count");
+        index.retain(|key, _| !has(key)).expect("rows go");
+        assert_eq!(index.len().expect("a count"), before - 1);
+    }
+    txn.commit().expect("a commit");
+    drop(db);
+    set_format(&file, 7);
+    migrate::upgrade(options(&file), 7, &migrations::LIST, &|_| {}).expect("it is upgraded");
+    check::all_fits(&Store::open(options(&file)).expect("it opens"));
 }

@@ -1,0 +1,19 @@
+//! Format 8: records are found by their names in any writing. Rows that were named before are found so, too.
+
+use store::migrate::{Migration, Piece};
+use store::{StoreError, WriteTx};
+
+/// How many rows of a table one transaction looks at.
+const PIECE: usize = 500;
+
+/// The step.
+pub const STEP: Migration =
+    Migration { to: 8, name: "m0008_names_in_any_writing", describe, run, moves: &[] };
+
+fn describe() -> &'static str {
+    "Making the indexes of names anew"
+}
+
+fn run(tx: &mut WriteTx<'_>, at: Option<&[u8]>) -> Result<Piece, StoreError> {
+    Ok(tx.remake_beside(at, PIECE)?.map_or(Piece::Done, Piece::More))
+}
