@@ -384,10 +384,13 @@ impl Replica {
         Ok(())
     }
 
-    /// Notes that there is no link, and why.
+    /// Notes that there is no link, and why. The log warns once of a reason that lasts.
     fn cut_off(&self, why: &Why) {
-        tracing::warn!("no link to the workspace: {}", why.sentence);
-        self.0.now.lock().cut(self.0.clock.now(), why.clone());
+        let is_new = self.0.now.lock().cut(self.0.clock.now(), why.clone());
+        match is_new {
+            true => tracing::warn!("no link to the workspace: {}", why.sentence),
+            false => tracing::debug!("no link to the workspace: {}", why.sentence),
+        }
     }
 
     /// When it is.

@@ -79,13 +79,16 @@ impl Now {
         self.home_version = Some(version);
     }
 
-    pub(crate) fn cut(&mut self, at: Timestamp, why: Why) {
+    /// Returns whether the reason differs from the last one.
+    pub(crate) fn cut(&mut self, at: Timestamp, why: Why) -> bool {
+        let is_new = self.why.as_ref().is_none_or(|last| last.sentence != why.sentence);
         if self.is_linked {
             (self.is_linked, self.since) = (false, at);
         }
         self.broke = Some((at, why.sentence.clone()));
         self.why = Some(why);
         (self.trouble, self.is_full) = (None, false);
+        is_new
     }
 }
 
