@@ -1,6 +1,8 @@
 //! Spreadsheets of OpenDocument, read as a stream. A cell and a row say how often they stand there; what is empty is
 //! only counted, what is not is held against the limits each time.
 
+use std::collections::HashSet;
+
 use quick_xml::events::{BytesStart, Event};
 
 use super::package::{Package, Part, attribute, resolve};
@@ -12,13 +14,14 @@ use super::{MAX_CELL, Sheet, SheetError};
 
 const LIST: &str = "the part with its sheets";
 
+/// The longest name of a style that is kept, in letters.
+const LONGEST_STYLE: usize = 200;
 /// How many rows or columns a sheet can have in any program.
 const LAST: usize = 1 << 20;
 
-/// What stands among sheets, rows or letters and is no text of a cell: remarks, drawings, earlier versions, copies of
+/// What stands among sheets, rows or letters and is no text of a cell: drawings, earlier versions, copies of
 /// other files.
 const ASIDE: &[&str] = &[
-    "annotation",
     "custom-shape",
     "dde-links",
     "forms",
@@ -100,17 +103,15 @@ impl Cell {
             ("date", Some(value)) => shown::iso(&value),
             ("boolean", Some(value)) => value,
             ("string", Some(value)) if shown.is_empty() => value,
-            // Zeros in front belong to what the number names.
-            ("float" | "percentage" | "currency", Some(value)) if !is_padded(shown) => {
+            // A column that is too narrow shows signs in place of a number.
+            ("float" | "percentage" | "currency", Some(value))
+                if shown.is_empty() || shown.starts_with("##") =>
+            {
                 shown::number(&value, Style::Number, false)
             }
             _ => shown.to_owned(),
         }
     }
-}
-
-fn is_padded(shown: &str) -> bool {
-    shown.len() > 1 && shown.starts_with('0') && shown.bytes().all(|sign| sign.is_ascii_digit())
 }
 
 /// How often something stands there; no program has more rows or columns.
@@ -125,6 +126,7 @@ struct Reader {
     left: usize,
     /// The sheet that is read, and its name.
     sheet: Option<(String, Rows)>,
+    is_hidden: bool,
     /// The row and column that are read, from 0.
     row: usize,
     column: usize,
@@ -133,6 +135,11 @@ struct Reader {
     /// The cells of the row that have something in them: where, how often, what.
     cells: Vec<(usize, usize, String)>,
     cell: Option<Cell>,
+    /// What was noted on the cell, while it is read, and whether letters belong to it.
+    note: Option<(String, bool)>,
+    /// The style that is read, and those of sheets that are not shown.
+    style: String,
+    hiding: HashSet<String>,
     /// How deep the reader is in something that is left out.
     skipped: usize,
 }
@@ -143,11 +150,15 @@ impl Reader {
             sheets: Vec::new(),
             left: most,
             sheet: None,
+            is_hidden: false,
             row: 0,
             column: 0,
             times: 1,
             cells: Vec::new(),
             cell: None,
+            note: None,
+            style: String::new(),
+            hiding: HashSet::new(),
             skipped: 0,
         }
     }
@@ -185,6 +196,27 @@ impl Reader {
     fn start(&mut self, element: &BytesStart<'_>) -> Result<(), SheetError> {
         match element.local_name().as_ref() {
             name if ASIDE.contains(&name) => self.skipped = 1,
+            "annotation" if self.cell.is_some() => self.note = Some((String::new(), false)),
+            "annotation" => self.skipped = 1,
+            "p" if self.note.is_some() => {
+                if let Some((note, within)) = &mut self.note {
+                    if !note.is_empty() {
+                        note.push(' ');
+                    }
+                    *within = true;
+                }
+            }
+            "s" | "tab" | "line-break" if self.note.is_some() => self.add(" "),
+            "style" => {
+                let name = attribute(element, "name").unwrap_or_default();
+                self.style = name.chars().take(LONGEST_STYLE).collect();
+            }
+            "table-properties" => {
+                let is_hidden = attribute(element, "display").is_some_and(|shown| shown == "false");
+                if is_hidden && self.hiding.len() < MOST_SHEETS {
+                    self.hiding.insert(self.style.clone());
+                }
+            }
             // A table within a cell is no sheet.
             "table" if self.sheet.is_some() => self.skipped = 1,
             "table" => {
@@ -192,6 +224,8 @@ impl Reader {
                     return Err(damaged(LIST, "it is too long"));
                 }
                 let name = attribute(element, "name").unwrap_or_default().into_owned();
+                let style = attribute(element, "style-name").unwrap_or_default();
+                self.is_hidden = self.hiding.contains(style.as_ref());
                 self.sheet = Some((name, Rows::new(self.left)));
                 self.row = 0;
             }
@@ -220,6 +254,12 @@ impl Reader {
 
     fn end(&mut self, name: &str) {
         match name {
+            "annotation" => self.close_note(),
+            "p" if self.note.is_some() => {
+                if let Some((_, within)) = &mut self.note {
+                    *within = false;
+                }
+            }
             "table" => self.close_sheet(),
             "table-row" => {
                 self.close_row();
@@ -236,8 +276,20 @@ impl Reader {
     }
 
     fn add(&mut self, text: &str) {
+        if let Some((note, within)) = &mut self.note {
+            if *within && note.len() < MAX_CELL {
+                note.push_str(text);
+            }
+            return;
+        }
         if let Some(cell) = self.cell.as_mut().filter(|cell| cell.within) {
             cell.add(text);
+        }
+    }
+
+    fn close_note(&mut self) {
+        if let (Some((note, _)), Some((_, rows))) = (self.note.take(), &mut self.sheet) {
+            rows.note(self.row, self.column, note);
         }
     }
 
@@ -272,9 +324,9 @@ impl Reader {
     fn close_sheet(&mut self) {
         if let Some((name, rows)) = self.sheet.take() {
             self.left = rows.left();
-            self.sheets.push(rows.into_sheet(name, false));
+            self.sheets.push(rows.into_sheet(name, self.is_hidden));
         }
-        self.cell = None;
+        (self.cell, self.note) = (None, None);
         self.cells.clear();
     }
 }

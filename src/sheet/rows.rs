@@ -11,6 +11,7 @@ pub(crate) struct Rows {
     rows: BTreeMap<usize, Vec<String>>,
     /// What stands right of the columns that are kept.
     far: Vec<Placed>,
+    comments: Vec<Placed>,
     cells: usize,
     /// How many bytes of text may still come.
     left: usize,
@@ -21,7 +22,14 @@ pub(crate) struct Rows {
 impl Rows {
     /// Takes about `most` bytes of text.
     pub(crate) fn new(most: usize) -> Self {
-        Self { rows: BTreeMap::new(), far: Vec::new(), cells: 0, left: most, more: false }
+        Self {
+            rows: BTreeMap::new(),
+            far: Vec::new(),
+            comments: Vec::new(),
+            cells: 0,
+            left: most,
+            more: false,
+        }
     }
 
     /// Whether nothing more is taken.
@@ -62,10 +70,21 @@ impl Rows {
         self.left = self.left.saturating_sub(text.len());
     }
 
+    /// Takes what was noted on a cell; row and column count from 0.
+    pub(crate) fn note(&mut self, row: usize, column: usize, text: String) {
+        if self.more || text.trim().is_empty() || self.comments.len() == MAX_FAR {
+            return;
+        }
+        self.more = self.left < text.len();
+        self.left = self.left.saturating_sub(text.len());
+        let place = format!("{}{}", letters(column), row + 1);
+        self.comments.push(Placed { place, text });
+    }
+
     /// The sheet that they are.
     pub(crate) fn into_sheet(self, name: String, is_hidden: bool) -> Sheet {
         let rows = self.rows.into_values().collect();
-        let (far, comments, more) = (self.far, Vec::new(), self.more);
+        let (far, comments, more) = (self.far, self.comments, self.more);
         Sheet { name, is_hidden, rows, far, comments, more }
     }
 }

@@ -330,3 +330,25 @@ fn hidden_slides_are_marked_and_have_their_charts_and_comments() {
         "[1]\n## Slide 1 (hidden)\n\nSecret\n\n[2]\n## Slide 2\n\nShown"
     );
 }
+
+#[test]
+fn spreadsheets_of_opendocument_are_read_as_they_are_shown_with_what_is_hidden_or_noted() {
+    let content = "<office:automatic-styles><style:style style:name='ta1'><style:table-properties table:display='true'/>\
+        </style:style><style:style style:name='ta2'><style:table-properties table:display='false'/></style:style>\
+        </office:automatic-styles><office:spreadsheet><table:table table:name='Rates' table:style-name='ta1'>\
+        <table:table-row><table:table-cell office:value-type='percentage' office:value='0.075'>\
+        <office:annotation><dc:creator>Ada</dc:creator><text:p>since<text:s/>May</text:p><text:p>2026</text:p>\
+        </office:annotation><text:p>7.5 %</text:p></table:table-cell>\
+        <table:table-cell office:value-type='currency' office:value='1234.5'><text:p>$1,234.50</text:p></table:table-cell>\
+        <table:table-cell office:value-type='float' office:value='77'><text:p>###</text:p></table:table-cell>\
+        <table:table-cell table:number-columns-repeated='16380'/><table:table-cell office:value-type='string'>\
+        <text:p>LAST</text:p></table:table-cell></table:table-row></table:table>\
+        <table:table table:name='Pay' table:style-name='ta2'><table:table-row><table:table-cell><text:p>secret</text:p>\
+        </table:table-cell></table:table-row></table:table></office:spreadsheet>";
+    assert_eq!(
+        whole(&read(&odf("spreadsheet", content))),
+        "[1]\n## Rates\n\n| 7.5 % | $1,234.50 | 77 |\n| --- | --- | --- |\n\n\
+         Cells far to the right:\n\n- XFD1: LAST\n\nComments:\n\n- A1: since May 2026\n\n\
+         [2]\n## Pay (hidden)\n\nsecret"
+    );
+}
