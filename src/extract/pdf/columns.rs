@@ -53,6 +53,9 @@ pub(super) fn order(stretches: &[Stretch], rules: &[Rule], frame: Frame) -> Vec<
     if !(2 * LINES..=MOST).contains(&segments.len()) || segments.len() * 5 < stretches.len() * 4 {
         return plain();
     }
+    let mut rules = rules.to_vec();
+    rules.sort_by(|a, b| a.y.total_cmp(&b.y));
+    let rules = rules.as_slice();
     let mut page = Page { rules, frame, groups: vec![None; stretches.len()], next: 0, cut: false };
     page.divide(segments, 0, false);
     if !page.cut {
@@ -147,6 +150,7 @@ fn lines(segments: &[Segment]) -> Vec<Line> {
 }
 
 struct Page<'r> {
+    /// From bottom to top.
     rules: &'r [Rule],
     frame: Frame,
     /// For each stretch its place among the groups that are read one after the other.
@@ -220,12 +224,12 @@ impl Page<'_> {
             f64::midpoint(from, to)
         };
         let middles: Vec<f64> = columns.iter().map(middle).collect();
-        let mut within: Vec<&Rule> =
-            self.rules.iter().filter(|rule| bottom < rule.y && rule.y < top).collect();
-        within.sort_by(|a, b| a.y.total_cmp(&b.y));
+        let from = self.rules.partition_point(|rule| rule.y <= bottom);
+        let to = self.rules.partition_point(|rule| rule.y < top);
+        let within = self.rules.get(from..to).unwrap_or_default();
         // The sides of one drawn bar are one line.
-        let is_apart = |a: &&Rule, b: &&Rule| b.y - a.y < 3.0;
-        let across = within.chunk_by(is_apart).filter(|level| {
+        let is_near = |a: &Rule, b: &Rule| b.y - a.y < 3.0;
+        let across = within.chunk_by(is_near).filter(|level| {
             middles.iter().all(|x| level.iter().any(|rule| rule.from < *x && *x < rule.to))
         });
         TABLE <= across.count()
