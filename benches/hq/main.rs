@@ -141,6 +141,18 @@ const ROWS: &[Row] = &[
         measure: quality::search,
     },
     Row {
+        name: "paraphrases, nDCG@10",
+        promise: "≥ 0.60, words, meaning",
+        peer: "–",
+        measure: quality::paraphrases,
+    },
+    Row {
+        name: "identifiers, nDCG@10",
+        promise: "≥ 0.95, words, meaning",
+        peer: "–",
+        measure: quality::identifiers,
+    },
+    Row {
         name: "words in 100k passages",
         promise: "p99 ≤ 8 ms",
         peer: "–",

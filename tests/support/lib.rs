@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "what a test reads says itself what it does")]
 
 pub mod browse;
+pub mod graded;
 pub mod hq;
 pub mod invite;
 pub mod maker;
