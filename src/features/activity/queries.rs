@@ -204,6 +204,7 @@ fn gather(
     let mut found = Found { lines, next, more: true, looked: 0, reached: None };
     let (mut told, started) = (0, Instant::now());
     loop {
+        let (mut at, mut is_full) = (found.next, false);
         let piece = piece(found.next)?;
         found.looked += piece.looked;
         let reached = piece.reached.map(|(_, at)| kernel::time::from_ms(at));
@@ -213,18 +214,27 @@ fn gather(
             let teller = Teller::new(snap, schema, of)?;
             for entry in &piece.entries {
                 let mut lines = teller.told(entry)?;
-                lines.retain_mut(|line| !joins_work(&mut found.lines, line));
-                told += usize::from(!lines.is_empty());
-                found.lines.extend(lines);
-                if limit <= told {
-                    found.next = Some(entry.seq);
+                let goes_on = |line: &Line| work_line(&found.lines, line).is_some();
+                is_full = limit <= told && !lines.iter().all(goes_on);
+                if !is_full {
+                    lines.retain_mut(|line| !joins_work(&mut found.lines, line));
+                    told += usize::from(!lines.is_empty());
+                    found.lines.extend(lines);
+                    at = Some(entry.seq);
+                    // Work of many pieces that begins on a page is told on it to its end.
+                    let is_work =
+                        |line: &Line| line.words.count.is_some_and(|sum| sum.work.is_some());
+                    is_full = limit <= told && !found.lines.last().is_some_and(is_work);
+                }
+                if is_full {
+                    found.next = at;
                     break;
                 }
             }
             Ok::<_, StoreError>(())
         })?;
         found.more = found.next.is_some();
-        if limit <= told || !found.more || LOOK <= started.elapsed() {
+        if is_full || !found.more || LOOK <= started.elapsed() {
             return Ok(found);
         }
     }
@@ -236,24 +246,31 @@ const LINES_OF_WORK: usize = 8;
 /// Adds the count of one piece of some work to the line of the other pieces. An import, a conversion, the undo and the
 /// redo of one are written in pieces, and each is one act.
 fn joins_work(lines: &mut [Line], line: &mut Line) -> bool {
-    let Some(piece) = line.words.count.filter(|piece| piece.work.is_some()) else { return false };
-    for above in lines.iter_mut().rev().take(LINES_OF_WORK) {
-        let Some(sum) = above.words.count.as_mut().filter(|sum| sum.work == piece.work) else {
-            continue;
-        };
+    let above = work_line(lines, line).and_then(|at| lines.get_mut(at));
+    let (Some(above), Some(piece)) = (above, line.words.count) else { return false };
+    if let Some(sum) = &mut above.words.count {
+        sum.count += piece.count;
+        above.words.thing = sum.thing();
+    }
+    // An undo of the entry would take back this piece alone.
+    above.undo = above.undo.map(|_| Undo::No("undo it as a whole on its page"));
+    true
+}
+
+/// The line to which one piece of some work belongs; none where it begins a line.
+fn work_line(lines: &[Line], line: &Line) -> Option<usize> {
+    let piece = line.words.count.filter(|piece| piece.work.is_some())?;
+    for (at, above) in lines.iter().enumerate().rev().take(LINES_OF_WORK) {
+        let Some(sum) = above.words.count.filter(|sum| sum.work == piece.work) else { continue };
         // It was undone or restored in between, or by somebody else.
         if !sum.is_of_act(&piece) || above.by != line.by {
-            return false;
+            return None;
         }
         if sum.is_like(&piece) {
-            sum.count += piece.count;
-            above.words.thing = sum.thing();
-            // An undo of the entry would take back this piece alone.
-            above.undo = above.undo.map(|_| Undo::No("undo it as a whole on its page"));
-            return true;
+            return Some(at);
         }
     }
-    false
+    None
 }
 
 /// What a wish finds after an entry, oldest first, as far as this person may know it, and the entry up

@@ -226,6 +226,11 @@ async fn work_on_many_records_is_one_line_for_people_and_for_programs() {
         let items = page["items"].as_array().expect("a list").iter();
         items.filter_map(|item| item["text"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
+    // A page does not end amid the pieces.
+    let first = api.get("/api/v1/activity?limit=2").await.json();
+    assert!(texts(&first)[1].ends_with("imported 1,002 contacts from tenth.csv"), "{first}");
+    let rest = format!("/api/v1/activity?before={}", first["next"].as_str().unwrap_or_default());
+    assert!(!api.get(&rest).await.text.contains("tenth.csv"), "nothing of it is left");
     let newest = texts(&api.get("/api/v1/activity").await.json());
     let later = texts(&api.get(&format!("/api/v1/activity?after={begun}")).await.json());
     for lines in [page, newest, later] {
