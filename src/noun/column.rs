@@ -341,7 +341,12 @@ impl Column {
         let text = match value {
             Value::Null => return Ok(None),
             Value::String(text) => text.clone(),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Bool(_) => value.to_string(),
+            Value::Number(number) => match (number.to_string(), number.as_f64()) {
+                // Small ones are written as 1e-6.
+                (text, Some(number)) if text.contains(['e', 'E']) => number.to_string(),
+                (text, _) => text,
+            },
             Value::Array(all) => {
                 let one =
                     |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

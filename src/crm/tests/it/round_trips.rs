@@ -135,9 +135,11 @@ async fn an_exported_collection_changes_nothing_here_and_is_equal_elsewhere() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
     orders(&api).await;
-    for (name, frame, price, paid) in
-        [("A-1", "steel", 1234.5, true), ("A-1", "carbon", 0.25, false), ("#N/A", "", 7.0, true)]
-    {
+    for (name, frame, price, paid) in [
+        ("A-1", "steel", 1234.5, true),
+        ("A-1", "carbon", 0.000_001, false),
+        ("#N/A", "", 7.0, true),
+    ] {
         let order =
             json!({ "name": name, "frame": frame, "client": "Rosa", "price": price, "paid": paid });
         made(&api, "collections/Orders/records", order).await;
