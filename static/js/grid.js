@@ -2,6 +2,7 @@
 // cell. Enter or F2 opens the editor of a cell, and typing replaces its value: no letter is a shortcut there. Enter saves
 // and goes down, Tab saves and opens the next cell, Escape leaves the cell as it was, and so does leaving it with nothing
 // changed. What HQ refuses stays in the editor as it was typed.
+import { fold } from "./fold.js";
 import { send } from "./send.js";
 import htmx from "htmx.org";
 
@@ -94,7 +95,7 @@ function put(field, typed) {
     field.value = typed;
     return;
   }
-  const begins = (option) => option.label.toLowerCase().startsWith(typed.toLowerCase());
+  const begins = (option) => fold(option.label).startsWith(fold(typed));
   const found = [...field.options].find(begins);
   if (found) field.value = found.value;
 }

@@ -1,3 +1,5 @@
+import { fold } from "./fold.js";
+
 // Dialogs and menus are native; this adds what older browsers lack, the question before
 // destructive forms, and the theme button.
 if (!("commandForElement" in HTMLButtonElement.prototype)) {
@@ -81,10 +83,10 @@ let wordEnd;
 function begins(lines, letter) {
   clearTimeout(wordEnd);
   wordEnd = setTimeout(() => (word = ""), wordTime);
-  word += letter.toLowerCase();
+  word += fold(letter);
   const at = lines.indexOf(document.activeElement) + (word.length === 1 ? 1 : 0);
   const order = [...lines.slice(Math.max(at, 0)), ...lines.slice(0, Math.max(at, 0))];
-  return order.find((line) => !line.matches(fields) && line.textContent.trim().toLowerCase().startsWith(word));
+  return order.find((line) => !line.matches(fields) && fold(line.textContent.trim()).startsWith(word));
 }
 
 document.addEventListener("keydown", (event) => {
@@ -121,9 +123,9 @@ document.addEventListener("change", ({ target }) => {
 
 // What is typed into the field of a menu leaves only the lines that have it, also when the region renews itself.
 const narrow = (field) => {
-  const typed = field.value.split(",").at(-1).trim().toLowerCase();
+  const typed = fold(field.value.split(",").at(-1).trim());
   for (const line of field.closest(".menu[popover]")?.querySelectorAll("button[value]") ?? []) {
-    line.hidden = !line.textContent.toLowerCase().includes(typed);
+    line.hidden = !fold(line.textContent).includes(typed);
   }
 };
 document.addEventListener("input", ({ target }) => target.matches("[data-narrows]") && narrow(target));

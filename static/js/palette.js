@@ -1,6 +1,7 @@
 // The command palette: one field over everything. The lines come from the server with each key; what the
 // open page itself offers is added from its own buttons, so that the same rights hold.
 import htmx from "htmx.org";
+import { fold } from "./fold.js";
 
 const kept = 12;
 const dialog = document.getElementById("palette");
@@ -136,10 +137,10 @@ function press(button) {
 function addOffers() {
   if (list.querySelector("[data-own]")) return;
   const typed = field.value.trimStart();
-  const bare = typed.replace(/^>/, "").trim().toLowerCase();
+  const bare = fold(typed.replace(/^>/, "").trim());
   if (/^[@#]/.test(typed)) return;
   const byWords = typed && !typed.startsWith(">");
-  const fit = [...offers()].filter(([name]) => name.toLowerCase().includes(bare)).slice(0, kept);
+  const fit = [...offers()].filter(([name]) => fold(name).includes(bare)).slice(0, kept);
   if (fit.length) {
     const own = section("palette-own", "On this page", fit.map(([name, button]) => ({ name, keys: button.dataset.key, deed: () => press(button) })));
     // What was asked for by words comes first; with none, what is at hand.
@@ -150,7 +151,7 @@ function addOffers() {
   const bar = document.querySelector("#bulk:not([hidden])");
   if (!bar) return;
   const words = bare.split(/\s+/).filter(Boolean);
-  const meant = deeds(bar).filter(({ name, fits = name, choice }) => (words.length || !choice) && words.every((word) => fits.toLowerCase().includes(word)));
+  const meant = deeds(bar).filter(({ name, fits = name, choice }) => (words.length || !choice) && words.every((word) => fold(fits).includes(word)));
   const some = byWords ? meant.slice(0, kept) : meant;
   const { one, many } = bar.dataset;
   const count = Number(bar.dataset.count);
