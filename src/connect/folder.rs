@@ -21,8 +21,8 @@ use super::{
 /// Files of plain words.
 const TEXTS: [&str; 7] = ["md", "markdown", "mdx", "txt", "text", "rst", "adoc"];
 /// Files whose words are read by whoever reads files.
-const FILES: [&str; 14] = [
-    "pdf", "docx", "pptx", "xlsx", "xls", "ods", "odt", "odp", "epub", "html", "htm", "csv",
+const FILES: [&str; 15] = [
+    "pdf", "docx", "pptx", "xlsx", "xls", "ods", "odt", "odp", "epub", "eml", "html", "htm", "csv",
     "json", "tsv",
 ];
 /// Folders of programs, in which nobody writes for people.

@@ -59,10 +59,16 @@ async fn two_programs_on_copies_of_one_folder_wait_until_a_person_chooses_one() 
     assert!(copy.stop().success());
     let mut copy = second.again();
     for restart in [true, true, false] {
-        let other = is_told(&second, "gateway_held").await;
-        let copies = home.gateway("gpu")["copies"].clone();
-        let ids = copies.as_array().expect("a list").iter().map(|copy| copy["id"].clone());
-        assert_eq!(ids.collect::<Vec<_>>(), [other["copy"].clone(), json!(id)], "{copies}");
+        // Its status is that of before the restart until it has called.
+        until("home and the machine name it alike", || {
+            run(Path::new(BINARY), second.data(), &["replica", "connect"]);
+            let other = second.status();
+            let copies = home.gateway("gpu")["copies"].clone();
+            let ids = copies.as_array().expect("a list").iter().map(|copy| copy["id"].clone());
+            let shown: Vec<Value> = ids.collect();
+            other["code"] == "gateway_held" && shown == [other["copy"].clone(), json!(id)]
+        })
+        .await;
         if restart {
             assert!(copy.stop().success());
             copy = second.again();

@@ -122,7 +122,7 @@ fn the_stores_own_rows_have_these_bytes() {
     let (names, values): (Vec<_>, Vec<_>) =
         meta.iter().map(|(k, v)| (hex::decode(k).expect("hex"), v.as_str())).unzip();
     assert_eq!(names, [&b"format"[..], b"incarnation", b"wire"]);
-    assert_eq!((values[0], values[2]), ("07", "01"));
+    assert_eq!((values[0], values[2]), ("08", "01"));
 }
 
 /// The first byte of each value: its place in the list.
