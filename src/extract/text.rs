@@ -1,6 +1,6 @@
 //! Texts as they are, in whatever letters; what they are in is found out by `sheet`, as for imports.
 
-use sheet::encoding::{self, Decoded, Hint};
+use sheet::encoding::{self, Broken, Decoded, Hint};
 
 use super::{Found, Kind, Refused};
 
@@ -28,14 +28,16 @@ pub(crate) fn whole(
     found: &mut Found<'_>,
 ) -> Result<String, Refused> {
     let hint = Hint { named, is_cut: true, ..Hint::default() };
-    let Decoded { text, encoding, is_torn } =
+    let Decoded { text, encoding, broken } =
         encoding::decode(bytes, hint).map_err(|_| Refused::Letters)?;
     found.encoding = Some(encoding.to_owned());
     if encoding != "utf-8" && !text.is_ascii() {
         found.note(format!("the text was read as {}", encoding::name(encoding)));
     }
-    if is_torn {
-        found.note("some letters of the text are broken".to_owned());
+    if let Some(Broken { count, line, byte }) = broken {
+        let letters = if count == 1 { "letter is" } else { "letters are" };
+        let byte = byte.map(|byte| format!(", byte 0x{byte:02X}")).unwrap_or_default();
+        found.note(format!("{count} {letters} broken, the first in line {line}{byte}"));
     }
     Ok(spaced(text))
 }
@@ -89,7 +91,10 @@ mod tests {
         let liar = extract(include_bytes!("tests/files/liar.html"), "a.html", &Limits::default());
         assert_eq!(liar.expect("a page").parts[0].text.trim(), "Größe UTF8WORD");
         let torn = ["Grüße".as_bytes(), b" \xff ", "aus Köln, 5 €".as_bytes()].concat();
-        assert_eq!(read(&torn).2, ["some letters of the text are broken"]);
+        assert_eq!(read(&torn).2, ["1 letter is broken, the first in line 1, byte 0xFF"]);
+        let few = ["für Müller\n".as_bytes(), b"\xff\n"].concat();
+        assert_eq!(read(&few).0, "für Müller\n\u{fffd}\n");
+        assert_eq!(read(&few).2, ["1 letter is broken, the first in line 2, byte 0xFF"]);
         assert_eq!(read(b"K\xc3\xb6ln \xc3").0, "Köln ");
         assert_eq!(read(b"abcd\0ef").0, "abcd ef");
     }

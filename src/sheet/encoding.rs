@@ -61,8 +61,19 @@ pub struct Decoded {
     pub text: String,
     /// The label of the encoding.
     pub encoding: &'static str,
-    /// Whether a few letters are broken and stand there as U+FFFD.
-    pub is_torn: bool,
+    /// The few letters that are broken, if any are.
+    pub broken: Option<Broken>,
+}
+
+/// Letters that do not fit the encoding of a text. In Unicode they stand there as U+FFFD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// How many there are.
+    pub count: usize,
+    /// The line of the first, from 1.
+    pub line: usize,
+    /// The first byte that is not UTF-8; none in other encodings.
+    pub byte: Option<u8>,
 }
 
 /// Why bytes have no text.
@@ -146,22 +157,38 @@ fn read(bytes: &[u8], encoding: &'static Encoding, is_cut: bool) -> Option<Decod
         text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
     }
     let is_unicode = [UTF_8, UTF_16LE, UTF_16BE].contains(&encoding);
-    let (mut bad, mut good) = (0_usize, 0_usize);
-    for sign in text.chars().filter(|sign| !sign.is_ascii()) {
+    let (mut bad, mut good, mut first) = (0_usize, 0_usize, 0);
+    for (at, sign) in text.char_indices().filter(|(_, sign)| !sign.is_ascii()) {
         let is_bad = match sign {
             char::REPLACEMENT_CHARACTER => has_errors,
             // What Windows leaves free comes out as a control, and 0x85 is one that old texts do have.
             '\u{80}'..='\u{9f}' => !is_unicode && sign != '\u{85}',
             _ => false,
         };
+        if is_bad && bad == 0 {
+            first = at;
+        }
         *(if is_bad { &mut bad } else { &mut good }) += 1;
     }
-    // An encoding without redundancy fits nearly everything, so that little may be wrong.
-    let most = if is_unicode { 4 } else { 50 };
+    // Letters of several bytes in UTF-8 are no accident. An encoding without redundancy fits nearly everything, so that
+    // little may be wrong.
+    let most = match is_unicode {
+        true if encoding == UTF_8 => 2,
+        true => 4,
+        false => 50,
+    };
+    let broken = (0 < bad).then(|| Broken {
+        count: bad,
+        line: 1 + memchr::memchr_iter(b'\n', &text.as_bytes()[..first]).count(),
+        byte: std::str::from_utf8(bytes)
+            .err()
+            .filter(|_| encoding == UTF_8)
+            .and_then(|error| bytes.get(error.valid_up_to()).copied()),
+    });
     (bad == 0 || bad * most < good + bad).then(|| Decoded {
         text,
         encoding: label(encoding),
-        is_torn: 0 < bad,
+        broken,
     })
 }
 
@@ -264,7 +291,7 @@ fn detected(bytes: &[u8]) -> &'static Encoding {
 mod tests {
     use encoding_rs::Encoding;
 
-    use super::{ENCODINGS, EncodingError, Hint, decode, is_text, known, name};
+    use super::{Broken, ENCODINGS, EncodingError, Hint, decode, is_text, known, name};
 
     fn found(bytes: &[u8]) -> (&'static str, String) {
         let decoded = decode(bytes, Hint::default()).expect("a text");
@@ -357,10 +384,23 @@ mod tests {
         assert_eq!(chosen("cp1251").expect("a text").text, "Ирина");
         let torn =
             decode(&["Zoë José Köln Åsa René".as_bytes(), b" \xff"].concat(), Hint::default());
-        assert!(torn.expect("a text").is_torn);
-        assert!(!decode("\u{fffd}".as_bytes(), Hint::default()).expect("a text").is_torn);
+        assert!(torn.expect("a text").broken.is_some());
+        assert_eq!(decode("\u{fffd}".as_bytes(), Hint::default()).expect("a text").broken, None);
         let cut = decode(b"K\xc3\xb6ln \xc3", Hint { is_cut: true, ..Hint::default() });
-        assert_eq!(cut.map(|one| (one.text, one.is_torn)), Ok(("Köln ".to_owned(), false)));
+        assert_eq!(cut.map(|one| (one.text, one.broken)), Ok(("Köln ".to_owned(), None)));
+    }
+
+    #[test]
+    fn utf_8_with_few_accents_and_a_bad_byte_stays_utf_8() {
+        for text in ["Name,Note\nJürgen,Größe\nBad \\", "für Müller\n\n\\"] {
+            let bytes = [text.trim_end_matches('\\').as_bytes(), b"\xff end\n"].concat();
+            let decoded = decode(&bytes, Hint::default()).expect("a text");
+            assert_eq!(decoded.text, text.replace('\\', "\u{fffd} end\n"));
+            let broken = Broken { count: 1, line: 3, byte: Some(0xff) };
+            assert_eq!((decoded.encoding, decoded.broken), ("utf-8", Some(broken)));
+        }
+        // What only looks like one letter of UTF-8 is none.
+        assert_eq!(found(b"\xabCAF\xc9\xbb").1, "«CAFÉ»");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Bytes made text: which of the common encodings they are in, and what is no text at all.
 
 use super::SheetError;
-use super::encoding::{self, Decoded, Hint};
+use super::encoding::{self, Broken, Decoded, Hint};
 use super::place::Notes;
 
 /// How much of the beginning is looked at.
@@ -66,17 +66,18 @@ pub(crate) fn decode(
     notes: &mut Notes,
 ) -> Result<(String, &'static str), SheetError> {
     let hint = Hint { chosen, ..Hint::default() };
-    let Decoded { text, encoding, is_torn } = encoding::decode(bytes, hint)?;
+    let Decoded { text, encoding, broken } = encoding::decode(bytes, hint)?;
     if let Some(at) = memchr::memchr(0, text.as_bytes()) {
         return Err(SheetError::NotText { row: row_at(&text, at) });
     }
     if encoding != "utf-8" && !text.is_ascii() {
         notes.add(|| format!("the text was read as {}", encoding::name(encoding)));
     }
-    if is_torn {
-        let row = text.find(char::REPLACEMENT_CHARACTER).map_or(1, |at| row_at(&text, at));
+    if let Some(Broken { count, line, byte }) = broken {
         let name = encoding::name(encoding);
-        notes.add(|| format!("row {row}: a letter is not valid {name} and shows as \u{fffd}"));
+        let what = byte.map_or("a letter".to_owned(), |byte| format!("byte 0x{byte:02X}"));
+        let more = if count == 1 { String::new() } else { format!("; {count} are broken in all") };
+        notes.add(|| format!("row {line}: {what} is not valid {name} and shows as \u{fffd}{more}"));
     }
     Ok((text, encoding))
 }
@@ -124,7 +125,7 @@ mod tests {
         bytes.extend(b"Torn \xc3");
         let (text, notes) = text(&bytes);
         assert!(text.contains("José") && text.ends_with("Torn \u{fffd}"), "{text}");
-        assert_eq!(notes, ["row 7: a letter is not valid Unicode (UTF-8) and shows as \u{fffd}"]);
+        assert_eq!(notes, ["row 7: byte 0xC3 is not valid Unicode (UTF-8) and shows as \u{fffd}"]);
     }
 
     #[test]
