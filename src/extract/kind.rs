@@ -49,8 +49,13 @@ pub enum Kind {
 
 /// How far into a file the mark of a PDF may stand.
 const PDF_WITHIN: usize = 1 << 10;
+/// What is said of packed files.
+const UNPACKED: &str =
+    "the files that are packed into this one are not read; send them by themselves";
 /// The first bytes of a zip.
 const ZIP: &[u8] = b"PK\x03\x04";
+/// All of a zip into which nothing is packed begins so.
+const EMPTY_ZIP: &[u8] = b"PK\x05\x06";
 /// The first bytes of the container that old office files and locked new ones have.
 const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 /// How pictures begin.
@@ -58,6 +63,8 @@ const PICTURES: &[&[u8]] =
     &[b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM"];
 /// How the names of documents end that are packed files, in lower case.
 const PACKED: &[&str] = &["docx", "pptx", "xlsx", "odt", "odp", "ods", "epub"];
+/// How the names of other documents end that are no text.
+const BINARY: &[&str] = &["pdf", "xls"];
 /// How pages begin, in lower case.
 const PAGES: &[&str] = &["<!doctype html", "<html", "<head", "<body"];
 
@@ -144,15 +151,26 @@ fn is_picture(bytes: &[u8]) -> bool {
     }
 }
 
-/// Why nothing was read in something that is no known kind, where it can be said. A packed file that is called as a
-/// document and is none has lost a part of itself.
+/// Why nothing was read in something that is no known kind, where it can be said. What is called as a document and is
+/// none is refused.
 pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, Refused> {
-    let is_packed = is_zip(bytes) && PACKED.contains(&ending(name).as_str());
-    match is_zip(bytes) && !office::has_list(bytes) {
-        true if is_packed => return Err(Refused::Unlisted),
-        true => return Ok(Some(UNLISTED)),
-        false if is_packed => return Err(Refused::Damaged),
-        false => (),
+    let ending = ending(name);
+    let is_packed = PACKED.contains(&ending.as_str());
+    if bytes.starts_with(EMPTY_ZIP) {
+        return match is_packed {
+            true => Err(Refused::NoDocument),
+            false => Ok(Some("nothing is packed into this file")),
+        };
+    }
+    if is_zip(bytes) {
+        return match office::has_list(bytes) {
+            false if is_packed => Err(Refused::Unlisted),
+            false => Ok(Some(UNLISTED)),
+            // A document that has its frame has lost the rest.
+            true if is_packed && office::has_frame(bytes) => Err(Refused::Damaged),
+            true if is_packed => Err(Refused::NoDocument),
+            true => Ok(Some(UNPACKED)),
+        };
     }
     let locked: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     if bytes.starts_with(COMPOUND) {
@@ -164,15 +182,17 @@ pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, R
             )),
         };
     }
-    Ok(match bytes {
+    match bytes {
         [b'{', b'\\', b'r', b't', b'f', ..] => {
-            Some("this is a file in rich text format; save it as .docx to have its text read")
+            Ok(Some("this is a file in rich text format; save it as .docx to have its text read"))
         }
-        [b'P', b'K', 3, 4, ..] | [0x1f, 0x8b, ..] | [b'R', b'a', b'r', b'!', ..] => {
-            Some("the files that are packed into this one are not read; send them by themselves")
+        [0x1f, 0x8b, ..] | [b'R', b'a', b'r', b'!', ..] => Ok(Some(UNPACKED)),
+        _ if is_packed || BINARY.contains(&ending.as_str()) => Err(Refused::Damaged),
+        _ if ending == "zip" => {
+            Ok(Some("this file is called as a packed file and is none: it is damaged"))
         }
-        _ => None,
-    })
+        _ => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,12 @@ pub enum Refused {
     /// It begins as a zip does, and is none.
     #[error("{UNLISTED}")]
     Unlisted,
+    /// It is packed and whole, but no document.
+    #[error(
+        "this is a packed file, but not the document that its name says; save the document again, or send by \
+         itself what is packed into it"
+    )]
+    NoDocument,
     /// Its letters are in no encoding that can be told.
     #[error(
         "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
@@ -54,6 +60,7 @@ impl Problem for Refused {
             Self::Encrypted => "file_locked",
             Self::Damaged => "file_damaged",
             Self::Unlisted => "file_incomplete",
+            Self::NoDocument => "not_the_document",
             Self::Letters => "encoding_unknown",
             Self::NoAnswer => "reader_stopped",
         }
@@ -62,9 +69,12 @@ impl Problem for Refused {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::TooLarge | Self::Expands | Self::TooManyEntries => ProblemKind::TooLarge,
-            Self::Encrypted | Self::Damaged | Self::Unlisted | Self::Letters | Self::NoAnswer => {
-                ProblemKind::Invalid
-            }
+            Self::Encrypted
+            | Self::Damaged
+            | Self::Unlisted
+            | Self::NoDocument
+            | Self::Letters
+            | Self::NoAnswer => ProblemKind::Invalid,
         }
     }
 }

@@ -58,6 +58,13 @@ pub(crate) fn has_list(bytes: &[u8]) -> bool {
     Package::open(bytes, LOOK).is_ok()
 }
 
+/// Whether a zip has one of the parts by which documents say what they are.
+pub(crate) fn has_frame(bytes: &[u8]) -> bool {
+    let frames = ["[content_types].xml", "_rels/.rels", "mimetype"];
+    Package::open(bytes, LOOK)
+        .is_ok_and(|package| frames.iter().any(|name| !package.names_from(name).is_empty()))
+}
+
 /// What kind of file a zip is, if it is a known one.
 pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
     // ok: what cannot be opened is nothing that is known

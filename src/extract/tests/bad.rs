@@ -206,8 +206,23 @@ fn what_is_cut_or_broken_ends() {
     let whole = zipped(&[("a.txt", "words")]);
     assert_eq!(
         extract(&whole, "Offer.docx", &Limits::default()).expect_err("no document"),
-        Refused::Damaged
+        Refused::NoDocument
     );
+    let frame = zipped(&[("[Content_Types].xml", "<Types/>"), ("word/a.xml", "")]);
+    let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    let garbage: Vec<u8> = (0..512_u32).map(|at| (at * 167 % 251) as u8).collect();
+    for (bytes, name, why) in [
+        (&frame, "a.docx", Refused::Damaged),
+        (&empty, "a.xlsx", Refused::NoDocument),
+        (&garbage, "a.xlsx", Refused::Damaged),
+        (&garbage, "a.pdf", Refused::Damaged),
+    ] {
+        assert_eq!(extract(bytes, name, &Limits::default()), Err(why), "{name}");
+    }
+    for (bytes, said) in [(&empty, "nothing is packed"), (&garbage, "it is damaged")] {
+        let found = extract(bytes, "a.zip", &Limits::default()).expect("no document is meant");
+        assert!(found.notes[0].contains(said), "{:?}", found.notes);
+    }
     assert_eq!(
         refused(&zipped(&[("mimetype", "application/vnd.oasis.opendocument.text")])),
         Refused::Damaged
@@ -305,6 +320,7 @@ fn each_refusal_is_a_sentence_with_a_stable_name() {
         Refused::Encrypted,
         Refused::Damaged,
         Refused::Unlisted,
+        Refused::NoDocument,
         Refused::NoAnswer,
     ] {
         let sentence = why.to_string();
