@@ -1,13 +1,29 @@
 //! Words that are divided at the end of a line, made whole again.
 
+use std::collections::HashSet;
+
 /// Behind a hyphen these leave out a part of a word: "Ein- und Ausgabe", "pre- and post-war".
 const LINKS: &[&str] = &["und", "oder", "bis", "bzw.", "and", "or", "to"];
+/// Words that go before a hyphen of their own in most words, and how those go on that are written as one.
+const FIRSTS: &[(&str, &[&str])] = &[
+    ("well", &["ness"]),
+    ("self", &["ish", "less", "same"]),
+    ("half", &["way", "back"]),
+    ("long", &["er", "est", "ing", "hand", "itude", "evity"]),
+    ("short", &["er", "est", "age", "en", "cut", "hand", "ly", "ness"]),
+    ("high", &["er", "est", "light", "way", "land", "ly", "ness"]),
+    ("low", &["er", "est", "land", "ly"]),
+    ("full", &["er", "est", "ness"]),
+];
+/// Words in the middle of words with several hyphens: "state-of-the-art", "day-to-day".
+const MIDDLES: &[&str] = &["of", "the", "to", "by", "in", "and", "on", "off", "up", "for", "a"];
 /// A place where a word may be divided.
 const SOFT: char = '\u{ad}';
 
 /// The text with each divided word on the line where it begins.
 pub(super) fn rejoined(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let compounds = compounds(text);
     let mut lines = text.lines();
     let mut next = lines.next();
     while let Some(line) = next {
@@ -18,7 +34,9 @@ pub(super) fn rejoined(text: &str) -> String {
             if !is_divided(&out, rest) {
                 break;
             }
-            out.pop();
+            if !keeps_hyphen(&out, rest, &compounds) {
+                out.pop();
+            }
             out.push_str(rest);
             next = if follows.is_empty() { lines.next() } else { Some(follows) };
             if !follows.is_empty() {
@@ -45,6 +63,39 @@ fn is_divided(text: &str, rest: &str) -> bool {
     }
 }
 
+/// The words that stand within a line with a hyphen, in lower case.
+fn compounds(text: &str) -> HashSet<String> {
+    let words = text.split_whitespace().map(bare);
+    words.filter(|word| word.contains(is_hyphen)).map(str::to_lowercase).collect()
+}
+
+/// Whether the hyphen belongs to the word that ends the text and has this rest.
+fn keeps_hyphen(text: &str, rest: &str, compounds: &HashSet<String>) -> bool {
+    let word = text.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let (word, rest) = (bare(word), bare(rest));
+    let Some(hyphen) = text.chars().next_back().filter(|sign| is_hyphen(*sign)) else {
+        return false;
+    };
+    if compounds.contains(&format!("{word}{hyphen}{rest}").to_lowercase()) {
+        return true;
+    }
+    match word.rsplit_once(is_hyphen) {
+        Some((_, last)) => MIDDLES.contains(&last),
+        None => FIRSTS.iter().any(|(first, without)| {
+            word.eq_ignore_ascii_case(first) && !without.iter().any(|end| rest.starts_with(end))
+        }),
+    }
+}
+
+/// A word without the marks around it.
+fn bare(word: &str) -> &str {
+    word.trim_matches(|sign: char| !sign.is_alphanumeric())
+}
+
+fn is_hyphen(sign: char) -> bool {
+    matches!(sign, '-' | '\u{2010}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::rejoined;
@@ -57,6 +108,9 @@ mod tests {
             ("Müller-\nSchmidt 2024-\n2025", "Müller-\nSchmidt 2024-\n2025\n"),
             ("in\u{ad}ter\u{ad}\nNational", "interNational\n"),
             ("three-\nfold-\ned end", "threefolded\nend\n"),
+            ("a well-\nknown, low-\ner self-\nish", "a well-known,\nlower\nselfish\n"),
+            ("state-of-the-\nart E-mail-ad-\ndress", "state-of-the-art\nE-mail-address\n"),
+            ("see (user-\nagent) or user-agent", "see (user-agent)\nor user-agent\n"),
             ("- point\n-\n- b", "- point\n-\n- b\n"),
         ] {
             assert_eq!(rejoined(text), whole, "{text}");
