@@ -1,13 +1,18 @@
-//! Mails as programs save them: who wrote to whom and when, the text, and the names of what is attached.
+//! Mails as programs save them: who wrote to whom and when, the text, the names of what is attached, and the words of
+//! attached texts and mails.
 
-use mail_parser::{Addr, Address, Message, MessageParser, MimeHeaders as _, PartType};
+use mail_parser::{Addr, Address, Message, MessageParser, MessagePart, MimeHeaders as _, PartType};
 
-use super::{Found, Refused, html};
+use super::{Found, Kind, Refused, html, text};
 
 /// The most people that are named in one line.
 const MOST_PEOPLE: usize = 200;
 /// The most attachments that are named.
 const MOST_ATTACHED: usize = 200;
+/// The most mails within a mail.
+const MOST_MAILS: usize = 500;
+/// How deep mails within a mail are read.
+const DEEPEST: usize = 8;
 /// How many lines may stand above the first that tells a mail.
 const HEAD: usize = 40;
 /// What only mails have at their head.
@@ -32,23 +37,34 @@ pub(crate) fn is_mail(start: &str) -> bool {
     signs > 1
 }
 
+/// How many parts of a mail say that they are mails, at most: the parser calls itself for each that lies in another.
+fn mails_in(bytes: &[u8]) -> usize {
+    let kind = b"message/";
+    bytes.windows(kind.len()).filter(|part| part.eq_ignore_ascii_case(kind)).count()
+}
+
 /// Reads a mail.
 pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if MOST_MAILS < mails_in(bytes) {
+        return Err(Refused::TooManyEntries);
+    }
     let mail = MessageParser::default().parse(bytes).ok_or(Refused::Damaged)?;
     if let Some(subject) = mail.subject() {
         found.name(subject);
     }
-    let head = head(&mail);
-    found.push(None, head);
+    whole(&mail, DEEPEST, found)
+}
+
+fn whole(mail: &Message<'_>, deeper: usize, found: &mut Found<'_>) -> Result<(), Refused> {
+    found.push(None, head(mail));
     for part in mail.text_bodies() {
         match &part.body {
             PartType::Text(text) => found.push(None, text.replace("\r\n", "\n").trim().to_owned()),
             // A page alone, without the same words as text.
             PartType::Html(page) => {
-                let mut writer = found.writer();
-                html::document(page.as_bytes(), &mut writer, found)?;
-                found.push(None, writer.take());
-                found.cut |= writer.is_full();
+                let page = html_words(page, found)?;
+                found.push(None, page);
             }
             _ => (),
         }
@@ -56,13 +72,61 @@ pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let attached: Vec<String> = mail
         .attachments()
         .take(MOST_ATTACHED)
-        .map(|part| part.attachment_name().map_or_else(|| unnamed(part), plain))
+        .map(called)
         .filter(|name| !name.is_empty())
         .collect();
     if !attached.is_empty() {
         found.push(None, format!("Attachments: {}", attached.join(", ")));
     }
+    let is_body = |part: &MessagePart<'_>| mail.text_bodies().any(|body| std::ptr::eq(body, part));
+    for part in mail.attachments().take(MOST_ATTACHED).filter(|part| !is_body(part)) {
+        if found.is_full() {
+            break;
+        }
+        attachment(part, deeper, found)?;
+    }
     Ok(())
+}
+
+/// Reads what is attached where it is a text or a mail; documents are sent by themselves to be read.
+fn attachment(part: &MessagePart<'_>, deeper: usize, found: &mut Found<'_>) -> Result<(), Refused> {
+    let name = part.attachment_name().unwrap_or_default();
+    let words = match &part.body {
+        PartType::Message(mail) => {
+            return match deeper.checked_sub(1) {
+                Some(deeper) => whole(mail, deeper, found),
+                None => Ok(()),
+            };
+        }
+        PartType::Text(text) => text.replace("\r\n", "\n"),
+        PartType::Html(page) => html_words(page, found)?,
+        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => match Kind::of(bytes, name) {
+            // Letters in no known encoding are not worth the mail.
+            Kind::Text | Kind::Markdown | Kind::Csv | Kind::Json => {
+                text::whole(bytes, None, found).unwrap_or_default()
+            }
+            _ => return Ok(()),
+        },
+        PartType::Multipart(_) => return Ok(()),
+    };
+    let words = words.trim();
+    if words.is_empty() {
+        return Ok(());
+    }
+    let heading = called(part);
+    found.push(
+        None,
+        if heading.is_empty() { words.to_owned() } else { format!("## {heading}\n\n{words}") },
+    );
+    Ok(())
+}
+
+fn html_words(page: &str, found: &mut Found<'_>) -> Result<String, Refused> {
+    let mut writer = found.writer();
+    html::document(page.as_bytes(), &mut writer, found)?;
+    let words = writer.take();
+    found.cut |= writer.is_full();
+    Ok(words)
 }
 
 fn head(mail: &Message<'_>) -> String {
@@ -89,8 +153,11 @@ fn person(person: &Addr<'_>) -> String {
     }
 }
 
-/// A mail or a file within the mail that has no name.
-fn unnamed(part: &mail_parser::MessagePart<'_>) -> String {
+/// What an attachment is called; a mail or a file within the mail that has no name goes by its subject.
+fn called(part: &MessagePart<'_>) -> String {
+    if let Some(name) = part.attachment_name() {
+        return plain(name);
+    }
     match &part.body {
         PartType::Message(mail) => mail.subject().map(plain).unwrap_or_else(|| "a mail".to_owned()),
         _ => String::new(),
@@ -104,7 +171,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Extracted, Kind, Limits, State, extract};
+    use super::super::{Extracted, Kind, Limits, Refused, State, extract};
     use super::is_mail;
 
     fn read(mail: &str) -> Extracted {
@@ -145,6 +212,29 @@ mod tests {
     }
 
     #[test]
+    fn attached_texts_and_forwarded_mails_are_read() {
+        let mail = "From: a@b.example\nSubject: Fwd\nMIME-Version: 1.0\n\
+            Content-Type: multipart/mixed; boundary=out\n\n\
+            --out\nContent-Type: text/plain\n\nsee below\n\
+            --out\nContent-Type: text/plain\nContent-Disposition: attachment; filename=notes.txt\n\n\
+            NOTEWORD\n\
+            --out\nContent-Type: application/octet-stream; name=log.csv\n\
+            Content-Disposition: attachment; filename=log.csv\n\
+            Content-Transfer-Encoding: base64\n\nTE9HV09SRCwxCg==\n\
+            --out\nContent-Type: message/rfc822\n\n\
+            From: inner@b.example\nSubject: Inner\nContent-Type: text/plain\n\nINNERBODY\n\
+            --out--\n";
+        let found = read(mail);
+        assert_eq!(
+            text(&found),
+            "Subject: Fwd\nFrom: a@b.example\n\nsee below\n\n\
+             Attachments: notes.txt, log.csv, Inner\n\n## notes.txt\n\nNOTEWORD\n\n\
+             ## log.csv\n\nLOGWORD,1\n\nSubject: Inner\nFrom: inner@b.example\n\nINNERBODY"
+        );
+        assert_eq!(found.title.as_deref(), Some("Fwd"));
+    }
+
+    #[test]
     fn a_mail_that_is_only_a_page_is_read_as_one() {
         let mail = "From: a@b.example\nSubject: News\nContent-Type: text/html; charset=utf-8\n\
             Content-Transfer-Encoding: base64\n\n\
@@ -152,6 +242,16 @@ mod tests {
         let found = read(mail);
         assert!(text(&found).ends_with("\n\nGrüße aus Köln"), "{}", text(&found));
         assert_eq!(found.title.as_deref(), Some("News"));
+    }
+
+    #[test]
+    fn a_mark_of_the_encoding_hides_no_header_and_mails_in_mails_are_bounded() {
+        let found = read("\u{feff}From: a@b.example\nSubject: x\n\nhi");
+        assert!(text(&found).contains("From: a@b.example"), "{}", text(&found));
+        let nested = "Content-Type: message/rfc822\n\n".repeat(100_000);
+        let mail = format!("From: a@b.example\nSubject: x\n{nested}");
+        let refused = extract(mail.as_bytes(), "a.eml", &Limits::default());
+        assert_eq!(refused.err(), Some(Refused::TooManyEntries));
     }
 
     #[test]
