@@ -30,7 +30,7 @@ pub fn is_mail_address(text: &str) -> bool {
     };
     text.len() <= MAX_MAIL
         && !name.is_empty()
-        && !name.starts_with('.')
+        && name.split('.').all(|atom| !atom.is_empty())
         && !name.contains(is_odd)
         && host.split('.').all(is_label)
 }
@@ -222,6 +222,8 @@ mod tests {
             "rosa@example..com",
             "rosa@example.com.",
             "ro sa@example.com",
+            "rosa..t@example.com",
+            "rosa.@example.com",
             "a@b@example.com",
             "rosa@-example.com",
             "rosa@example.com>",

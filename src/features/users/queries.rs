@@ -318,16 +318,16 @@ pub fn normal_email(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-/// An address that can be one.
+/// An address that can be one, read as everywhere else: without `mailto:` and the brackets around it.
 ///
 /// # Errors
 /// Says what is missing.
 pub fn checked_email(email: &str) -> Result<String, UsersError> {
-    let email = normal_email(email);
-    if !noun::is_mail_address(&email) {
-        return Err(UsersError::field("email", "write an address like name@example.com"));
+    match noun::mail_address(email) {
+        Ok(email) => Ok(normal_email(&email)),
+        // ok: the sentence below says the same and what to write
+        Err(_) => Err(UsersError::field("email", "write an address like name@example.com")),
     }
-    Ok(email)
 }
 
 /// A person's name.
@@ -349,7 +349,21 @@ mod tests {
     #[test]
     fn addresses_are_kept_in_lower_case_and_refused_when_they_cannot_be_one() {
         assert_eq!(checked_email(" Mira@Marlow.Example ").ok(), Some("mira@marlow.example".into()));
-        for bad in ["", "mira", "@x", "mira@", "a b@c", "a@b@c", "a@.b", "a\u{7}@b"] {
+        for wrapped in ["mailto:mira@marlow.example", "Mira <mira@marlow.example>"] {
+            assert_eq!(checked_email(wrapped).ok(), Some("mira@marlow.example".into()));
+        }
+        for bad in [
+            "",
+            "mira",
+            "mira@x",
+            "m..a@marlow.example",
+            "@x",
+            "mira@",
+            "a b@c",
+            "a@b@c",
+            "a@.b",
+            "a\u{7}@b",
+        ] {
             assert!(checked_email(bad).is_err(), "{bad:?}");
         }
     }
