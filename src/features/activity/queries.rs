@@ -26,6 +26,8 @@ use super::words::{self, rows};
 
 /// How long one page looks for something to tell, unless it has found enough before.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long the end of some work is looked for, so that a page does not end amid it.
+const CLOSE: Duration = Duration::from_millis(1_000);
 /// How many entries that may be told are read at once.
 const PIECE: usize = 200;
 /// How many entries are looked through at most for what came after a place.
@@ -202,7 +204,12 @@ fn gather(
 ) -> Result<Found, StoreError> {
     let (schema, lines, next) = (ws.store.schema(), Vec::new(), before);
     let mut found = Found { lines, next, more: true, looked: 0, reached: None };
-    let (mut told, started) = (0, Instant::now());
+    let (mut told, mut is_late, started) = (0, false, Instant::now());
+    // Work of many pieces that begins on a page is told on it to its end.
+    let amid_work = |lines: &[Line]| {
+        let mut last = lines.iter().rev().take(LINES_OF_WORK);
+        last.any(|line| line.words.count.is_some_and(|sum| sum.work.is_some()))
+    };
     loop {
         let (mut at, mut is_full) = (found.next, false);
         let piece = piece(found.next)?;
@@ -215,16 +222,14 @@ fn gather(
             for entry in &piece.entries {
                 let mut lines = teller.told(entry)?;
                 let goes_on = |line: &Line| work_line(&found.lines, line).is_some();
-                is_full = limit <= told && !lines.iter().all(goes_on);
+                is_full =
+                    (is_late || limit <= told) && !(lines.is_empty() || lines.iter().any(goes_on));
                 if !is_full {
                     lines.retain_mut(|line| !joins_work(&mut found.lines, line));
                     told += usize::from(!lines.is_empty());
                     found.lines.extend(lines);
                     at = Some(entry.seq);
-                    // Work of many pieces that begins on a page is told on it to its end.
-                    let is_work =
-                        |line: &Line| line.words.count.is_some_and(|sum| sum.work.is_some());
-                    is_full = limit <= told && !found.lines.last().is_some_and(is_work);
+                    is_full = limit <= told && !amid_work(&found.lines);
                 }
                 if is_full {
                     found.next = at;
@@ -234,7 +239,9 @@ fn gather(
             Ok::<_, StoreError>(())
         })?;
         found.more = found.next.is_some();
-        if is_full || !found.more || LOOK <= started.elapsed() {
+        let took = started.elapsed();
+        is_late = LOOK <= took;
+        if is_full || !found.more || CLOSE <= took || (is_late && !amid_work(&found.lines)) {
             return Ok(found);
         }
     }

@@ -202,10 +202,12 @@ async fn work_on_many_records_is_one_line_for_people_and_for_programs() {
     let (mira, api) = (hq.owner(), hq.api().await);
     let begun = api.get("/api/v1/activity?limit=1").await.json();
     let begun = begun["cursor"].as_str().expect("a place").to_owned();
-    // The last piece has two rows, which are no lines of their own.
-    let file: String = (0..1_002).map(|n| format!("Person {n}\n")).collect();
+    // The last piece has two rows, which are no lines of their own; the first piece makes an organization, too.
+    let file: String = (0..1_002)
+        .map(|n| format!("Person {n},{}\n", if n == 0 { "Tidewater" } else { "" }))
+        .collect();
     let path = "/api/v1/imports?of=contacts&name=tenth.csv";
-    let file = format!("Name\n{file}").into_bytes();
+    let file = format!("Name,Organization\n{file}").into_bytes();
     let sent = api.bytes("POST", path, "application/octet-stream", file).await.json();
     let at = format!("imports/{}", sent["id"].as_str().expect("an id"));
     assert_eq!(api.post(&format!("/api/v1/{at}/begin"), &json!({})).await.status, 200);
