@@ -362,6 +362,9 @@ impl<'f, 'd> Pages<'f, 'd> {
     }
 }
 
+/// So many places where a picture may end are looked at.
+const ENDS: usize = 16;
+
 /// Goes on behind the bytes of a picture in a program.
 fn skip_picture(program: &[u8], reader: &mut Reader<'_>) {
     let rest = program.get(reader.at..).unwrap_or_default();
@@ -373,8 +376,12 @@ fn skip_picture(program: &[u8], reader: &mut Reader<'_>) {
         let next = rest.iter().skip(at + 3).take(PROGRAM);
         next.into_iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
     };
-    let places: Vec<usize> =
-        rest.windows(4).enumerate().filter(|(_, four)| ends(four)).map(|(at, _)| at).collect();
-    let end = places.iter().find(|at| is_program(at)).or(places.first());
-    reader.at += end.map_or(rest.len(), |at| at + 3);
+    // Only so many, so that a page of thousands of pictures is not looked through from each of them.
+    let places = rest.windows(4).enumerate().filter(|(_, four)| ends(four)).map(|(at, _)| at);
+    let mut first = None;
+    let end = places.take(ENDS).find(|at| {
+        first.get_or_insert(*at);
+        is_program(at)
+    });
+    reader.at += end.or(first).map_or(rest.len(), |at| at + 3);
 }

@@ -156,6 +156,9 @@ fn pictures_in_a_program_hide_nothing_behind_them() {
     let picture = "BI /W 1 /H 1 /F [/A85] ID\nGb\nEI5?\u{e4}~>\nEI \u{e4}\u{e4}\nEI Q\n";
     let program = format!("{picture}BT /F1 9 Tf (behind) Tj ET");
     assert_eq!(read(&program, PLAIN), "behind");
+    // A page of thousands of them is read in one pass.
+    let program = format!("{}BT /F1 9 Tf (behind) Tj ET", picture.repeat(20_000));
+    assert_eq!(read(&program, PLAIN), "behind");
 }
 
 #[test]
