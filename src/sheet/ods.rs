@@ -96,7 +96,7 @@ impl Cell {
         }
     }
 
-    /// Its text: days and numbers plain, as other workbooks have them.
+    /// Its text: days plain, numbers as they are shown.
     fn into_text(self) -> String {
         let shown = self.text.trim();
         match (self.kind.as_str(), self.value) {

@@ -126,7 +126,7 @@ impl Reader<'_> {
         let value = value.to_string();
         let text = match self.book.styles.get(usize::from(format)) {
             Some(look) => shown::as_shown(&value, look, self.book.from_1904),
-            None => value,
+            None => shown::number(&value, shown::Style::Number, self.book.from_1904),
         };
         self.rows.put(row, column, &text);
     }

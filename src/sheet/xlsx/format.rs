@@ -199,15 +199,50 @@ fn number(tokens: &[Token], value: f64) -> Option<String> {
     Some(out)
 }
 
-/// The digits before and behind the point.
+/// The digits before and behind the point, rounded half up. As in a spreadsheet, 15 digits of a number count: 28.5 stays
+/// a half although it is a crumb less in binary.
 fn rounded(value: f64, decimals: usize) -> (String, String) {
-    // What is half in decimals is often a crumb less in binary.
-    let value = if decimals == 0 { value.round() } else { value * (1.0 + 2.0 * f64::EPSILON) };
-    let text = format!("{value:.decimals$}");
-    match text.split_once('.') {
-        Some((digits, fraction)) => (digits.to_owned(), fraction.to_owned()),
-        None => (text, String::new()),
+    if value.fract() == 0.0 {
+        return (format!("{value:.0}"), "0".repeat(decimals));
     }
+    let text = format!("{:.14e}", value.abs());
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let mut digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    let mut point = exponent.parse::<isize>().unwrap_or(0) + 1;
+    match usize::try_from(point.saturating_add_unsigned(decimals)) {
+        Ok(kept) if kept < digits.len() => {
+            let is_up = b'5' <= digits[kept];
+            digits.truncate(kept);
+            if is_up && raise(&mut digits) {
+                digits.insert(0, b'1');
+                point += 1;
+            }
+        }
+        Ok(_) => {}
+        Err(_) => digits.clear(),
+    }
+    let digit = |at: isize| {
+        usize::try_from(at)
+            .ok()
+            .and_then(|at| digits.get(at))
+            .map_or('0', |digit| char::from(*digit))
+    };
+    let whole: String = (0..point).map(digit).collect();
+    let whole = whole.trim_start_matches('0');
+    let behind = (point..point.saturating_add_unsigned(decimals)).map(digit).collect();
+    (if whole.is_empty() { "0".to_owned() } else { whole.to_owned() }, behind)
+}
+
+/// Adds one to the last of some digits; says whether it goes beyond the first.
+fn raise(digits: &mut [u8]) -> bool {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return false;
+        }
+        *digit = b'0';
+    }
+    true
 }
 
 /// How many digits behind the point are shown: zeros at the end only where the code has some.
@@ -356,6 +391,12 @@ mod tests {
             ("0.0,,\"M\"", 1_234_567.0, "1.2M"),
             ("0;(0)", -5.0, "(5)"),
             ("0.00", 1.005, "1.01"),
+            ("0.00", 0.005, "0.01"),
+            ("0%", 0.285, "29%"),
+            ("0.0", 9.96, "10.0"),
+            ("0", 0.4, "0"),
+            ("0", 0.6, "1"),
+            ("0.00", 12_345_678_901_234.56, "12345678901234.60"),
             ("0.##", 1.5, "1.5"),
             ("0.##", 2.0, "2"),
             ("#.00", 0.5, ".50"),

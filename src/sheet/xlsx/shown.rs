@@ -4,7 +4,8 @@ use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, date};
 
 use super::format;
-use super::styles::{Look, Style};
+use super::styles::Look;
+pub(crate) use super::styles::Style;
 
 const DAY: i64 = 86_400;
 
