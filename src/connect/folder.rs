@@ -31,6 +31,8 @@ const LEFT_OUT: [&str; 3] = ["node_modules", "target", "__pycache__"];
 const DEEPEST: usize = 32;
 /// The most files and folders that are looked at.
 const MOST_LOOKED: usize = 200_000;
+/// The most files that are listed with the reason why they are not read.
+const MOST_ODD: usize = 1_000;
 /// The most files of a source.
 const MOST: usize = 20_000;
 
@@ -116,7 +118,7 @@ impl Folder {
         let top = self.open()?;
         let mut walk = Walk::default();
         let mut left = vec![(String::new(), 0)];
-        let mut looked = 0;
+        let (mut looked, mut skipped) = (0, Vec::new());
         while let Some((place, depth)) = left.pop() {
             let folder = match place.as_str() {
                 "" => beneath(&top, Path::new("."), DIRECTORY),
@@ -136,7 +138,9 @@ impl Folder {
                 "" => name.to_owned(),
                 place => format!("{place}/{name}"),
             };
-            walk.files.extend(odd.into_iter().map(|(name, why)| Found {
+            let room = MOST_ODD.saturating_sub(skipped.len());
+            walk.other += odd.len().saturating_sub(room);
+            skipped.extend(odd.into_iter().take(room).map(|(name, why)| Found {
                 place: below(&name),
                 listed: String::new(),
                 skipped: Some(why),
@@ -145,6 +149,7 @@ impl Folder {
                 looked += 1;
                 if MOST_LOOKED < looked || MOST < walk.files.len() {
                     walk.full = true;
+                    walk.files.append(&mut skipped);
                     return Ok(walk);
                 }
                 let below = below(&name);
@@ -161,6 +166,7 @@ impl Folder {
                 }
             }
         }
+        walk.files.append(&mut skipped);
         walk.files.sort_by(|a, b| a.place.cmp(&b.place));
         Ok(walk)
     }
@@ -321,6 +327,8 @@ fn names(folder: &OwnedFd) -> Result<Names, Errno> {
             Some(name) if !name.starts_with('.') && !LEFT_OUT.contains(&name) => {
                 names.plain.push(name.to_owned());
             }
+            // macOS writes one beside each file on disks of other systems.
+            Some(name) if name.starts_with("._") => names.other += 1,
             Some(name) if name.starts_with('.') && kind(name).is_some() => {
                 names.odd.push((name.to_owned(), "Its name begins with a dot."));
             }
