@@ -166,8 +166,8 @@ pub static MODEL: Noun = Noun {
 
 /// Counts what agents do with items; archives the page of a rejected deliverable.
 fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
-    if let Event::DeliverableReviewed { version, verdict, submitter, .. } = event {
-        return named_as("knowledge", rules::note_verdict(tx, *version, *verdict, *submitter));
+    if let Event::DeliverableReviewed { deliverable, verdict, .. } = event {
+        return named_as("knowledge", rules::note_verdict(tx, *deliverable, *verdict));
     }
     let counted = match event {
         Event::RunStarted { run, .. } => rules::note_start(tx, *run),

@@ -1,8 +1,9 @@
 //! Pages that were made to be delivered: they have a folder of their own, and a rejected one is archived.
 
-use features::deliverables::model::{Content, Version};
+use features::deliverables::model::{Content, Deliverable, Version};
+use features::deliverables::queries::{self as deliverables, Judged};
 use kernel::key::decode;
-use kernel::{AgentId, Verdict, VersionId};
+use kernel::{DeliverableId, Verdict};
 use store::{ReadExt as _, WriteTx};
 
 use super::folders::{FolderPatch, make_folder};
@@ -31,31 +32,63 @@ fn existing_folder(tx: &WriteTx<'_>) -> Result<Option<FolderId>, KnowledgeError>
     Ok(found.iter().find(same).map(|folder| folder.id))
 }
 
-/// Archives the page of a rejected version. A page that was there before, or that a person has moved out of the folder,
-/// stays.
+/// Archives the page that a rejected deliverable created. It stays when it was there before, when any version of the
+/// deliverable was approved, and when a person has moved it out of the folder.
 ///
 /// # Errors
 /// When the store fails.
 pub(crate) fn note_verdict(
     tx: &mut WriteTx<'_>,
-    version: VersionId,
+    deliverable: DeliverableId,
     verdict: Verdict,
-    submitter: Option<AgentId>,
 ) -> Result<(), KnowledgeError> {
-    let (Verdict::Rejected, Some(agent)) = (verdict, submitter) else { return Ok(()) };
-    let Some(Version { content: Content::Page { table, key, .. }, .. }) =
-        tx.get::<Version>(version)?
-    else {
+    let Some(piece) = tx.get::<Deliverable>(deliverable)? else { return Ok(()) };
+    if verdict != Verdict::Rejected {
+        return Ok(());
+    }
+    let versions = deliverables::with_versions(tx, piece)?.versions;
+    let approved = |one: &Judged| {
+        one.review.as_ref().is_some_and(|review| review.verdict == Verdict::Approved)
+    };
+    let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Ok(()) };
+    let (Some(created), Some(id)) = (page_of(&first.version), page_of(&last.version)) else {
         return Ok(());
     };
-    let id = decode::<KnowledgeId>(&key).filter(|_| table == ITEMS.number);
-    let item = id.map(|id| tx.get::<Item>(id)).transpose()?.flatten();
-    let Some(item) = item.filter(|item| item.archived_at.is_none()) else { return Ok(()) };
-    if item.folder.is_some()
-        && item.folder == existing_folder(tx)?
-        && item.by.agent() == Some(agent)
-    {
-        change(tx, item.id, Patch { archived: Some(true), ..Patch::default() })?;
+    let Some(item) = tx.get::<Item>(id)?.filter(|item| item.archived_at.is_none()) else {
+        return Ok(());
+    };
+    // A page that a delivery creates is of the same moment.
+    let is_own = created == id && item.created_at == first.version.created_at;
+    if is_own && is_in_folder(tx, &item)? && !versions.iter().any(approved) {
+        change(tx, id, Patch { archived: Some(true), ..Patch::default() })?;
     }
     Ok(())
+}
+
+/// Restores a page that [`note_verdict`] has archived: its deliverable is delivered again.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn restore_delivered(
+    tx: &mut WriteTx<'_>,
+    id: KnowledgeId,
+) -> Result<(), KnowledgeError> {
+    let Some(item) = tx.get::<Item>(id)?.filter(|item| item.archived_at.is_some()) else {
+        return Ok(());
+    };
+    if item.by.agent().is_some() && is_in_folder(tx, &item)? {
+        change(tx, id, Patch { archived: Some(false), ..Patch::default() })?;
+    }
+    Ok(())
+}
+
+fn is_in_folder(tx: &WriteTx<'_>, item: &Item) -> Result<bool, KnowledgeError> {
+    Ok(item.folder.is_some() && item.folder == existing_folder(tx)?)
+}
+
+fn page_of(version: &Version) -> Option<KnowledgeId> {
+    match &version.content {
+        Content::Page { table, key, .. } if *table == ITEMS.number => decode(key),
+        _ => None,
+    }
 }

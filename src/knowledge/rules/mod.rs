@@ -12,7 +12,7 @@ mod uses;
 mod words;
 
 pub use choice::note as note_model;
-pub(crate) use delivered::{deliverables_folder, note_verdict};
+pub(crate) use delivered::{deliverables_folder, note_verdict, restore_delivered};
 pub use folders::{FolderPatch, change_folder, make_folder, remove_folder};
 pub(crate) use items::too_long;
 pub use items::{

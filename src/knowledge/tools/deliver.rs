@@ -79,6 +79,7 @@ fn over(ws: &Ws, id: KnowledgeId, (text, base): (String, String)) -> Result<Writ
     let kept = keep(ws, text.clone(), (rev, false))?;
     Ok(Box::new(move |tx, _| {
         let words = kept.text.unwrap_or(Text::Inline(String::new()));
+        rules::restore_delivered(tx, id)?;
         rules::write(tx, id, (words, kept.rev), ("Delivered again", &kept.links))?;
         Ok(paged(id, text))
     }))

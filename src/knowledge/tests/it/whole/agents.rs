@@ -369,23 +369,40 @@ async fn the_page_of_a_rejected_deliverable_is_archived_and_one_that_was_there_s
     let task = id(&made(&api, "tasks", json!({ "title": "Write it down" })).await);
     let prices = json!({ "title": "Prices", "text": "Ten.\n", "scope": "library" });
     let prices = id(&made(&api, "knowledge", prices).await);
-    let new = json!({ "task": task, "kind": "page", "title": "Draft", "body": "Words.\n" });
+    let new =
+        |title: &str| json!({ "task": task, "kind": "page", "title": title, "body": "Words.\n" });
     let there = json!({ "task": task, "kind": "page", "title": "List", "body": prices });
-    let calls = Turn::call("deliverable_submit", new).and_call("deliverable_submit", there);
+    let calls = Turn::call("deliverable_submit", new("Draft"))
+        .and_call("deliverable_submit", there)
+        .and_call("deliverable_submit", new("Plan"));
     let said = done(&office, &ada, calls).await;
     assert!(said.iter().all(|line| line.starts_with("Delivered")), "{said:?}");
     let pieces = api.get(&format!("/api/v1/tasks/{task}/deliverables")).await.json();
-    let mut paths = Vec::new();
-    for piece in pieces["items"].as_array().expect("pieces") {
-        let body = json!({ "verdict": "rejected", "note": "Not needed." });
-        let judged = api.post(&format!("/api/v1/deliverables/{}/reviews", id(piece)), &body).await;
+    let judge = async |at: usize, verdict: &str| {
+        let path = format!("/api/v1/deliverables/{}/reviews", id(&pieces["items"][at]));
+        let judged = api.post(&path, &json!({ "verdict": verdict, "note": "So it is." })).await;
         assert_eq!(judged.status, 201, "{}", judged.text);
-        paths.push(piece["versions"][0]["page"]["path"].as_str().expect("a page").to_owned());
-    }
-    let draft = api.get(&format!("/api/v1/{}", paths[0])).await.json();
-    assert_eq!(draft["archived"], true, "{draft}");
-    let kept = api.get(&format!("/api/v1/knowledge/{prices}")).await.json();
-    assert_eq!(kept["archived"], false, "{kept}");
+    };
+    let is_archived = async |at: usize| {
+        let page = &pieces["items"][at]["versions"][0]["page"]["path"];
+        let path = format!("/api/v1/{}", page.as_str().expect("a page"));
+        api.get(&path).await.json()["archived"].clone()
+    };
+    judge(0, "rejected").await;
+    judge(1, "rejected").await;
+    assert_eq!(is_archived(0).await, true);
+    assert_eq!(is_archived(1).await, false, "it was there before");
+
+    // What was approved once is in use, whatever becomes of the next version of it.
+    judge(2, "approved").await;
+    let again = |piece: &str| json!({ "task": task, "deliverable": piece, "kind": "page", "body": "Better words.\n" });
+    let calls = Turn::call("deliverable_revise", again("Plan"))
+        .and_call("deliverable_revise", again("Draft"));
+    let said = done(&office, &ada, calls).await;
+    assert!(said.iter().all(|line| line.contains("version 2")), "{said:?}");
+    judge(2, "rejected").await;
+    assert_eq!(is_archived(2).await, false, "version 1 was approved");
+    assert_eq!(is_archived(0).await, false, "it was delivered again");
     office.hq.finish().await;
 }
 
