@@ -15,6 +15,7 @@ pub mod local;
 pub mod pages;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use app::{App, Who, Ws};
 use crypto::token::{Token, TokenKind};
@@ -176,6 +177,11 @@ pub async fn mail_invite(
     if !letters::is_set_up(ws)? {
         return Ok(Mailed::Not);
     }
+    if is_loopback(link) {
+        let why =
+            "the link leads to this machine alone; set HQ_PUBLIC_URL to the address of this server";
+        return Ok(Mailed::Failed(why.to_owned()));
+    }
     let account = who.account;
     let member = ws.read(|snap| workspace::queries::member(snap, account))?;
     let inviter = member.map_or_else(|| "Somebody".to_owned(), |member| member.name);
@@ -186,6 +192,15 @@ pub async fn mail_invite(
         Ok(()) => Mailed::Sent,
         Err((why, _)) => Mailed::Failed(why),
     })
+}
+
+/// Whether nobody on another machine can open a link.
+fn is_loopback(link: &str) -> bool {
+    let link = link.parse::<axum::http::Uri>().ok();
+    let host = link.as_ref().and_then(axum::http::Uri::host).unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    let is_name = host == "localhost" || host.ends_with(".localhost");
+    is_name || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn with_article(role: Role) -> &'static str {
