@@ -41,6 +41,7 @@ pub fn words(data: &[u8], most: usize) -> Result<Words, &'static str> {
         Refused::TooLarge | Refused::Expands | Refused::TooManyEntries => "it is too large",
         Refused::Letters => "its letters are in no encoding that can be told",
         Refused::Unlisted => "it was not copied to its end",
+        Refused::NoDocument => "there is no document in it",
         Refused::Damaged | Refused::NoAnswer => "it is damaged",
     })?;
     let text: Vec<&str> = found.parts.iter().map(|part| part.text.trim()).collect();
