@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use app::Ws;
 use features::cards;
 use kernel::{Can, ImportId};
+use noun::Column;
 use sheet::Table;
 use sheet::encoding::{self, EncodingError};
 use store::{Range, ReadExt as _};
@@ -19,7 +20,7 @@ use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
 
-use super::mapping::{becomes, choose, goes, moved, word_of as word_of_choice};
+use super::mapping::{becomes, choose, moved, target, word_of as word_of_choice};
 use super::{MAX_BYTES, Preview, found, look_at, order, read_anew, start, take_back, trial};
 use crate::columns;
 use crate::error::CrmError;
@@ -157,7 +158,7 @@ struct ImportView {
     columns: Vec<ColumnView>,
     problems: Vec<ProblemView>,
     stayed: Vec<StayedView>,
-    /// What was odd in the file, and what is not clear in it, in sentences; of a preview alone.
+    /// What is not clear in the file, in sentences, and in a preview what was odd in it; not in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     /// What it adds to the fields, in sentences; of a preview alone.
@@ -298,7 +299,16 @@ async fn send(
 }
 
 async fn show(ws: Ws, Path(id): Path<ImportId>) -> Result<Json<ImportView>, ApiError> {
-    Ok(Json(view(ws.read(|snap| found(snap, id))?)))
+    Ok(Json(told(&ws, id)?))
+}
+
+/// An import with what is not clear in its file.
+fn told(ws: &Ws, id: ImportId) -> Result<ImportView, CrmError> {
+    ws.read(|snap| {
+        let import = found(snap, id)?;
+        let notes = order::notes(&import.columns, &columns::of(snap, import.home)?);
+        Ok(ImportView { notes, ..view(import) })
+    })
 }
 
 /// What is to change; what is absent stays.
@@ -359,7 +369,8 @@ async fn change(
                 Some(month_first) => rules::in_order(all, month_first),
                 None => all,
             };
-            Some(mapped(&all, &body)?)
+            let fields = ws.read(|snap| columns::of(snap, import.home)).map_err(CrmError::from)?;
+            Some(mapped(&all, &body, &fields)?)
         }
     };
     let patch = ImportPatch {
@@ -393,7 +404,7 @@ fn how_read(import: &Import, body: &ChangeBody) -> Result<FileRead, CrmError> {
 }
 
 /// The columns of an import as a program wants them.
-fn mapped(all: &[Mapped], body: &ChangeBody) -> Result<Vec<Mapped>, CrmError> {
+fn mapped(all: &[Mapped], body: &ChangeBody, fields: &[Column]) -> Result<Vec<Mapped>, CrmError> {
     let (columns, choices) = (body.columns.as_ref(), body.choices.as_ref());
     let dates = body.dates.as_ref();
     let said = |field: &'static str, headers: Vec<&String>| {
@@ -409,7 +420,8 @@ fn mapped(all: &[Mapped], body: &ChangeBody) -> Result<Vec<Mapped>, CrmError> {
     let mut made = Vec::new();
     for old in all {
         let to = columns.and_then(|columns| columns.get(&old.header));
-        let mut mapped = moved(old, to.map_or_else(|| old.goes.clone(), |word| goes(word)));
+        let to = to.map_or_else(|| Ok(old.goes.clone()), |word| target(word, fields))?;
+        let mut mapped = moved(old, to);
         if let Some(word) = dates.and_then(|dates| dates.get(&old.header)) {
             mapped = order::with(mapped, word).ok_or_else(|| {
                 CrmError::field("dates", format!("\"{word}\" is not day_first or month_first."))
@@ -458,5 +470,5 @@ async fn act(
         }
         _ => return Err(CrmError::no("act", &verb).into()),
     }
-    Ok(Json(view(ws.read(|snap| found(snap, id))?)))
+    Ok(Json(told(&ws, id)?))
 }

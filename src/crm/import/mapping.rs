@@ -1,6 +1,6 @@
 //! Where the columns of a file go and what becomes of its words: as the page offers it, and as forms and programs say it.
 
-use noun::Kind;
+use noun::{Column, Kind};
 use sheet::Table;
 use store::Read;
 use web::parts::Choice;
@@ -83,7 +83,7 @@ pub(super) fn columns_of(
     Ok(all)
 }
 
-fn word_view((import, mapped): (&Import, &Mapped), field: &noun::Column, word: &str) -> WordView {
+fn word_view((import, mapped): (&Import, &Mapped), field: &Column, word: &str) -> WordView {
     let becomes = shown(import, (mapped, &field.key), word);
     let mut targets = vec![
         Choice::new("", "Leave out", becomes == Becomes::Nothing),
@@ -101,15 +101,39 @@ fn shown(import: &Import, (mapped, key): (&Mapped, &str), word: &str) -> Becomes
     rules::becomes(import, (mapped, key), word).unwrap_or(Becomes::Nothing)
 }
 
-/// Where a column goes, by the word of a form or of the API.
-pub(super) fn goes(word: &str) -> Goes {
+/// Where a column goes, by the word of a form or of the API; none when that means nothing.
+pub(super) fn goes(word: &str) -> Option<Goes> {
     match word.split_once(':') {
-        Some(("field", key)) => Goes::Field(key.to_owned()),
-        Some(("key", key)) => Goes::Key(key.to_owned()),
-        Some(("new", kind)) => Kind::of(kind).map_or(Goes::Nowhere, Goes::New),
-        None if word == "id" => Goes::Id,
-        _ => Goes::Nowhere,
+        Some(("field", key)) => Some(Goes::Field(key.to_owned())),
+        Some(("key", key)) => Some(Goes::Key(key.to_owned())),
+        Some(("new", kind)) => Kind::of(kind).map(Goes::New),
+        None if word == "id" => Some(Goes::Id),
+        None if word.is_empty() => Some(Goes::Nowhere),
+        _ => None,
     }
+}
+
+/// Where a column goes, by the word of the API.
+///
+/// # Errors
+/// When the word means nothing, or names a field that is not there.
+pub(super) fn target(word: &str, fields: &[Column]) -> Result<Goes, CrmError> {
+    let says = match goes(word) {
+        Some(goes) => match goes.field() {
+            Some(key) if !fields.iter().any(|field| field.key == key) => {
+                format!("\"{word}\": there is no field \"{key}\".")
+            }
+            _ => return Ok(goes),
+        },
+        None => {
+            let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+            format!(
+                "\"{word}\" is not field: or key: with the key of a field, id, empty, or new: with one of {}.",
+                kinds.join(", ")
+            )
+        }
+    };
+    Err(CrmError::field("columns", says))
 }
 
 /// What becomes of a word, by the word of a form or of the API; none when that means nothing.
@@ -142,7 +166,10 @@ pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
 /// The column with this number as a form sends it. A word that is as the page showed it stays unchosen.
 pub(super) fn sent(import: &Import, (n, old): (usize, &Mapped), typed: &Typed) -> Mapped {
     let said = typed.get(&format!("goes.{n}")).and_then(serde_json::Value::as_str);
-    let mapped = moved(old, said.map_or_else(|| old.goes.clone(), goes));
+    let mapped = moved(
+        old,
+        said.map_or_else(|| old.goes.clone(), |word| goes(word).unwrap_or(Goes::Nowhere)),
+    );
     let said = typed.get(&format!("dates.{n}")).and_then(serde_json::Value::as_str);
     let ordered = said.and_then(|word| order::with(mapped.clone(), word));
     let mut mapped = ordered.unwrap_or(mapped);

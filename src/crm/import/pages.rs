@@ -29,9 +29,11 @@ use web::upload;
 
 use super::listing::{self, left_out, said, title};
 use super::mapping::{self, ColumnView, columns_of};
+use super::order;
 use super::rows::{self, RowsAsked, RowsView, wide};
 use super::trial::{self, Trial};
 use super::{MAX_BYTES, Preview, look_at, read_anew, start, take_back};
+use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
 use crate::model::{
@@ -397,7 +399,10 @@ fn page(
             Some(table) => columns_of(read, import, table)?,
             None => Vec::new(),
         },
-        notes: table.map_or_else(Vec::new, |table| table.notes.clone()),
+        notes: match table {
+            Some(table) => table.notes.clone(),
+            None => order::notes(&import.columns, &columns::of(read, import.home)?),
+        },
         sheets: table.map_or_else(Vec::new, |table| {
             let all = table.sheets.iter().enumerate();
             all.map(|(n, name)| Choice::new((n + 1).to_string(), name, n == table.sheet)).collect()

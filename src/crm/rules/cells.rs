@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use features::tasks::queries::people::assignee_of;
+use kernel::text::ellipsis;
 use noun::{Column, FieldValue, Kind};
 use serde_json::{Map, Value};
 use store::WriteTx;
@@ -19,6 +20,9 @@ use crate::names::Known;
 
 /// The key of the field for whatever has none of its own.
 const NOTES: &str = "notes";
+
+/// Characters of a cell that a sentence repeats.
+const QUOTED: usize = 40;
 
 /// The cells of a row of the file.
 #[derive(Default)]
@@ -144,7 +148,14 @@ impl One<'_> {
             match column.read(&text, &known) {
                 Ok(Some(value)) => all.put(&column.key, text, value),
                 Ok(None) => {}
-                Err(says) => told.cell((&mapped.header, &column.key), says),
+                Err(says) => {
+                    let is_day = matches!(column.kind, Kind::Date | Kind::Datetime);
+                    let says = match is_day && !says.contains(&text) {
+                        true => format!("\"{}\" is no day. {says}", ellipsis(&text, QUOTED)),
+                        false => says,
+                    };
+                    told.cell((&mapped.header, &column.key), says);
+                }
             }
         }
         self.put_collected(collected, &known, (&mut all, told));
@@ -211,6 +222,19 @@ impl One<'_> {
             let label = column.map_or_else(|| header.clone(), |column| column.label.clone());
             all.more.push((header, label, text));
             all.typed.push((key, value));
+        }
+    }
+
+    /// Calls a person whose name the row does not say by the organization, else by an address.
+    pub(super) fn call(&self, tx: &WriteTx<'_>, cells: &mut Cells) {
+        let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
+        let Some(column) = self.columns.iter().find(|column| column.key == NAME) else { return };
+        let said = [ORGANIZATION, "company", "email", "email_2", "phone", "phone_2"]
+            .into_iter()
+            .filter_map(|key| cells.values.get(key).and_then(Value::as_str));
+        let read = |text: &str| Some((text.to_owned(), column.read(text, &known).ok()??));
+        if let Some((text, value)) = said.filter_map(read).next() {
+            cells.put(NAME, text, value);
         }
     }
 

@@ -20,6 +20,42 @@ const NAMED: [&str; 9] = [
 /// How a time is written behind a date.
 const TIMES: [&str; 6] = ["%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p"];
 
+/// How the dates of a column are read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    /// Whether the month comes before the day.
+    pub(super) month_first: bool,
+    /// The year of the import, which tells the century of a year of two digits; without it those are not read.
+    pub(super) this_year: Option<i16>,
+}
+
+impl Reading {
+    /// The day first, and years with all their digits.
+    pub(super) const UNDATED: Self = Self { month_first: false, this_year: None };
+
+    /// One that only tells whether there is such a day: centuries do not change that.
+    fn any(month_first: bool) -> Self {
+        Self { month_first, this_year: Some(2000) }
+    }
+
+    /// A year as it is meant: one of two digits lies at most ten years ahead.
+    fn year(self, written: i16) -> Option<i16> {
+        match written {
+            0..=99 => {
+                let last = self.this_year? + 10;
+                Some(last - (last - written).rem_euclid(100))
+            }
+            _ => Some(written),
+        }
+    }
+}
+
+/// A year that is written with two or four digits.
+fn year(text: &str) -> Option<i16> {
+    let is_one = matches!(text.len(), 2 | 4) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_one.then(|| text.parse().ok())?
+}
+
 /// A date whose year stands last.
 struct Parts {
     first: i8,
@@ -29,17 +65,16 @@ struct Parts {
 
 impl Parts {
     fn of(text: &str) -> Option<Self> {
-        let (first, second, year) = three(text)?;
-        let year = (year.len() == 4).then(|| year.parse().ok())??;
-        Some(Self { first: small(first)?, second: small(second)?, year })
+        let (first, second, last) = three(text)?;
+        Some(Self { first: small(first)?, second: small(second)?, year: year(last)? })
     }
 
-    fn date(&self, month_first: bool) -> Option<Date> {
-        let (day, month) = match month_first {
+    fn date(&self, reading: Reading) -> Option<Date> {
+        let (day, month) = match reading.month_first {
             true => (self.second, self.first),
             false => (self.first, self.second),
         };
-        Date::new(self.year, month, day).ok()
+        Date::new(reading.year(self.year)?, month, day).ok()
     }
 }
 
@@ -62,29 +97,36 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// A day in any writing but the short one of ISO 8601, which is read as it is.
-fn read(text: &str, month_first: bool) -> Option<Date> {
+fn read(text: &str, reading: Reading) -> Option<Date> {
     let year_first = |(year, month, day): (&str, &str, &str)| {
         let year = (year.len() == 4).then(|| year.parse().ok())??;
         Date::new(year, small(month)?, small(day)?).ok()
     };
     match Parts::of(text) {
-        Some(parts) => parts.date(month_first),
+        Some(parts) => parts.date(reading),
         None => three(text).and_then(year_first),
     }
 }
 
+/// A day with the name of its month.
+fn named(text: &str, reading: Reading) -> Option<Date> {
+    let written = year(text.rsplit([' ', '-', ',']).next()?)?;
+    let of = |form: &&str| Date::strptime(form, text).ok().filter(|date| date.year() == written);
+    let date = NAMED.iter().find_map(of)?;
+    Date::new(reading.year(written)?, date.month(), date.day()).ok()
+}
+
 /// A date as `2026-12-24`; what is none stays.
-pub(super) fn day(text: &str, month_first: bool) -> String {
-    let named = NAMED.iter().find_map(|form| Date::strptime(form, text).ok());
-    let date = named.or_else(|| read(split(text).0, month_first));
+pub(super) fn day(text: &str, reading: Reading) -> String {
+    let date = named(text, reading).or_else(|| read(split(text).0, reading));
     date.map_or_else(|| text.to_owned(), |date| date.to_string())
 }
 
 /// A date with its time as `2026-12-24T14:30:00`; what is none, or has a time that cannot be read, stays.
-pub(super) fn moment(text: &str, month_first: bool) -> String {
+pub(super) fn moment(text: &str, reading: Reading) -> String {
     let (head, rest) = split(text);
-    let Some(date) = read(head, month_first) else {
-        return day(text, month_first);
+    let Some(date) = read(head, reading) else {
+        return day(text, reading);
     };
     let time = match rest {
         "" => Some(Time::midnight()),
@@ -93,13 +135,14 @@ pub(super) fn moment(text: &str, month_first: bool) -> String {
     time.map_or_else(|| text.to_owned(), |time| DateTime::from_parts(date, time).to_string())
 }
 
-/// Whether a cell is a day, in whichever order, or a day with a time behind it.
+/// Whether a cell is a day, in whichever order, or a day with a time behind it. Three short numbers are one between
+/// strokes alone: with points they may be a version.
 pub(crate) fn is_day(text: &str) -> (bool, bool) {
     let (head, rest) = split(text.trim());
-    let reads = |month_first| read(head, month_first).is_some();
-    if head.len() < 8 || !(reads(false) || reads(true)) {
-        let text = text.trim();
-        return (NAMED.iter().any(|form| Date::strptime(form, text).is_ok()), false);
+    let reads = |month_first| read(head, Reading::any(month_first)).is_some();
+    let is_short = three(head).is_some_and(|(first, _, last)| first.len() < 4 && last.len() < 4);
+    if (is_short && !head.contains('/')) || !(reads(false) || reads(true)) {
+        return (named(text.trim(), Reading::any(false)).is_some(), false);
     }
     match rest {
         "" => (true, false),
@@ -124,12 +167,15 @@ impl Votes {
     fn of<'c>(cells: impl Iterator<Item = &'c str>) -> Self {
         let mut votes = Self::default();
         for parts in cells.filter_map(|cell| Parts::of(split(cell.trim()).0)) {
-            votes.dates += 1;
-            match (parts.first, parts.second) {
-                (13.., 1..=12) => votes.day_first += 1,
-                (1..=12, 13..) => votes.month_first += 1,
+            let day_first = parts.date(Reading::any(false));
+            match (day_first, parts.date(Reading::any(true))) {
+                // No calendar has such a day, so that it says nothing.
+                (None, None) => continue,
+                (Some(_), None) => votes.day_first += 1,
+                (None, Some(_)) => votes.month_first += 1,
                 (first, second) => votes.open += usize::from(first != second),
             }
+            votes.dates += 1;
         }
         votes
     }
@@ -168,8 +214,20 @@ pub fn decide(rows: &[Vec<String>], columns: &mut [Mapped]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{day, decide, is_day, moment};
+    use super::{Reading, decide, is_day};
     use crate::model::{DateBasis, DateOrder, Goes, Mapped};
+
+    fn reading(month_first: bool) -> Reading {
+        Reading { month_first, this_year: Some(2026) }
+    }
+
+    fn day(text: &str, month_first: bool) -> String {
+        super::day(text, reading(month_first))
+    }
+
+    fn moment(text: &str, month_first: bool) -> String {
+        super::moment(text, reading(month_first))
+    }
 
     fn decided(columns: &[&[&str]]) -> Vec<Option<(bool, DateBasis)>> {
         let most = columns.iter().map(|cells| cells.len()).max().unwrap_or_default();
@@ -226,5 +284,31 @@ mod tests {
         assert_eq!(moment("2025-12-31T14:30:00Z", false), "2025-12-31T14:30:00Z");
         assert_eq!(is_day("12/31/2025 2:30 PM"), (true, true));
         assert!(!is_day("1.2.3").0 && !is_day("31.02.2026").0 && !is_day("040-12-12345").0);
+    }
+
+    #[test]
+    fn years_of_two_digits_lie_at_most_ten_years_ahead() {
+        for (text, wanted) in [
+            ("12-Jan-26", "2026-01-12"),
+            ("Jan 3, 26", "2026-01-03"),
+            ("3.4.26", "2026-04-03"),
+            ("1/2/36", "2036-02-01"),
+            ("1/2/37", "1937-02-01"),
+            ("24 Dec 71", "1971-12-24"),
+            ("29.02.00", "2000-02-29"),
+            ("Jan 2026", "Jan 2026"),
+            ("12-Jan-026", "12-Jan-026"),
+            ("1.2.3", "1.2.3"),
+        ] {
+            assert_eq!(day(text, false), wanted, "{text}");
+        }
+        assert_eq!(
+            (day("1/13/26", true), day("12/31/25", true)),
+            ("2026-01-13".into(), "2025-12-31".into())
+        );
+        assert_eq!(moment("12/31/25 2:30 PM", true), "2025-12-31T14:30:00");
+        assert!(is_day("1/13/26").0 && is_day("12-Jan-26").0 && !is_day("1.2.10").0);
+        let proven = Some((true, DateBasis::Proven));
+        assert_eq!(decided(&[&["1/13/26"], &["31/02/2026", "2/31/2026"]]), [proven, None]);
     }
 }

@@ -292,6 +292,8 @@ pub fn import_rows(
     import.counts += came.counts;
     let room = MAX_PROBLEMS.saturating_sub(import.problems.len());
     import.problems.extend(came.problems.into_iter().take(room));
+    let room = (MAX_PROBLEMS / 2).saturating_sub(import.problems.len());
+    import.problems.extend(left_out(rows, &came.rows).take(room));
     if 0 < came.counts.made + came.counts.changed {
         import.entries.push(tx.seq()?);
     }
@@ -302,6 +304,19 @@ pub fn import_rows(
     put(tx, import)?;
     context.keys.seen(tx.seq()?);
     Ok(goes_on)
+}
+
+/// Which records the rows that were left out have met.
+fn left_out<'r>(
+    rows: &'r [Numbered<'_>],
+    seen: &'r [RowSeen],
+) -> impl Iterator<Item = RowProblem> + 'r {
+    rows.iter().zip(seen).filter(|(_, seen)| seen.fate == Fate::Skipped).filter_map(
+        |((row, _), seen)| {
+            let says = format!("Left out: {} is here already.", seen.met.as_ref()?.name);
+            Some(RowProblem { row: *row, column: String::new(), says })
+        },
+    )
 }
 
 /// Brings rows in.
@@ -385,6 +400,10 @@ impl One<'_> {
         if cells.values.is_empty() {
             return Ok(Did::Skipped(named.as_ref().map(Met::of)));
         }
+        let has_name = cells.values.contains_key(NAME);
+        if !has_name && self.import.home == Home::Contacts && !self.import.has_ids() {
+            self.call(tx, &mut cells);
+        }
         let Meets { same, like } = match named {
             Some(row) => Meets { same: Some(row), like: None },
             None => self.meets::<B>(tx, &cells, (keys, told))?,
@@ -424,6 +443,8 @@ impl One<'_> {
             return Ok(Did::Made);
         };
         let met = Met::of(&same);
+        // The name that stands there is better than one that the row does not say.
+        values.retain(|key, _| has_name || key != NAME);
         match self.import.clash {
             Clash::Skip => return Ok(Did::Skipped(Some(met))),
             Clash::Fill => values.retain(|key, _| same.value(key).is_none()),
@@ -469,13 +490,21 @@ impl One<'_> {
         }
     }
 
+    fn reading(&self, mapped: &Mapped) -> dates::Reading {
+        let begun = self.import.created_at.to_zoned(jiff::tz::TimeZone::UTC);
+        dates::Reading {
+            month_first: self.import.month_first(mapped),
+            this_year: Some(begun.year()),
+        }
+    }
+
     /// A text as fields read it: dates and numbers in the file's own writing.
     pub(super) fn clean(&self, (mapped, column): (&Mapped, &Column), text: &str) -> String {
         match column.kind {
             Kind::Number if self.import.decimal_comma => Decimal::parse(text, ',')
                 .map_or_else(|| text.to_owned(), |number| number.to_string()),
-            Kind::Date => dates::day(text, self.import.month_first(mapped)),
-            Kind::Datetime => dates::moment(text, self.import.month_first(mapped)),
+            Kind::Date => dates::day(text, self.reading(mapped)),
+            Kind::Datetime => dates::moment(text, self.reading(mapped)),
             Kind::MultiSelect => words::listed(text),
             _ if column.key == ORGANIZATION => noun::tidied(text),
             Kind::Text if column.key == NAME && self.import.home == Home::Organizations => {

@@ -9,7 +9,7 @@ use noun::{Column, FieldValue, Kind, Look, Names as _, Source};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
-use super::dates;
+use super::dates::{self, Reading};
 use super::fields::{checked, def_of};
 use super::imports::Stays;
 use super::suggestions::void_field;
@@ -103,8 +103,8 @@ impl Caster {
 pub fn written(from: &Column, to: Kind, value: &FieldValue, known: &Known<'_>) -> String {
     match (value, to) {
         (FieldValue::Who(who), to) if to != Kind::Person => known.name_of(*who),
-        (FieldValue::Text(text), Kind::Date) => dates::day(text.trim(), false),
-        (FieldValue::Text(text), Kind::Datetime) => dates::moment(text.trim(), false),
+        (FieldValue::Text(text), Kind::Date) => dates::day(text.trim(), Reading::UNDATED),
+        (FieldValue::Text(text), Kind::Datetime) => dates::moment(text.trim(), Reading::UNDATED),
         _ => from.written(value, known),
     }
 }

@@ -79,7 +79,8 @@ async fn address_books_of_google_come_in_with_one_name_and_all_that_they_hold() 
     let api = hq.api().await;
     let file = include_bytes!("files/google.csv");
     let now = brought(&api, ("contacts", "google.csv"), file, json!({})).await;
-    assert_eq!((&now["made"], &now["wrong"]), (&json!(1), &json!(1)), "one has no name: {now}");
+    assert_eq!((&now["made"], &now["wrong"]), (&json!(2), &json!(0)), "{now}");
+    assert_eq!(contact(&api, "only.mail@example.org").await["name"], "only.mail@example.org");
     let one = contact(&api, "one@example.org").await;
     assert_eq!((&one["name"], &one["email_2"]), (&json!("Имя Фамилия"), &json!("two@example.org")));
     let phones = (&one["phone"], &one["phone_2"]);
@@ -109,6 +110,23 @@ async fn address_books_of_google_come_in_with_one_name_and_all_that_they_hold() 
         assert_eq!(mei[key], value, "{key}: {mei}");
     }
     assert_eq!(mei["organization"]["name"], "Harbour Tea");
+
+    let file = "First Name,Company,Email,Phone\n,Kiosk,kiosk@kiosk.example,\n,Ferry,,+49 40 0001\n,,,+49 40 0002\n,,,\n";
+    let now = brought(&api, ("contacts", "unnamed.csv"), file.as_bytes(), json!({})).await;
+    assert_eq!((&now["made"], &now["wrong"]), (&json!(3), &json!(0)), "{now}");
+    assert_eq!(contact(&api, "kiosk@kiosk.example").await["name"], "Kiosk");
+    for name in ["Ferry", "+49 40 0002"] {
+        assert_eq!(
+            total(&api, &format!("contacts?q={}", name.replace([' ', '+'], "%20"))).await,
+            1,
+            "{name}"
+        );
+    }
+    let change = json!({ "clash": "overwrite" });
+    let file = b"First Name,Company,Email\n,Harbour Tea,mei@harbour.example\n";
+    brought(&api, ("contacts", "again.csv"), file, change).await;
+    let mei = contact(&api, "mei@harbour.example").await;
+    assert_eq!(mei["name"], "Mei Lin", "the name that stands there stays");
     hq.finish().await;
 }
 
@@ -171,7 +189,9 @@ async fn who_has_no_address_is_known_by_name_and_organization_or_marked() {
         .iter()
         .map(|one| (&one["row"], &one["column"]))
         .collect();
-    assert_eq!(told, [(&json!(4), &json!("Name")), (&json!(6), &json!("Name"))], "{now}");
+    let wanted = [(4, "Name"), (6, "Name"), (2, ""), (3, "")]
+        .map(|(row, column)| (json!(row), json!(column)));
+    assert!(wanted.iter().map(|(row, column)| (row, column)).eq(told), "{now}");
     assert!(now["problems"][0]["says"].to_string().contains("may be the same"), "{now}");
     assert_eq!(total(&api, "contacts").await, 4);
     hq.finish().await;

@@ -40,7 +40,7 @@ async fn count(api: &Person, path: &str) -> u64 {
 const LIST: &str = "First Name,Last Name,Email Address,Company,Position,Stage,Bikes wanted,Since\n\
     Rosa,Teixeira,rosa@example.com,Pastelaria Rosa,Owner,Qualified,\"1.200,5\",24.12.2025\n\
     Jana,Brandt,jana@example,Brandt Bakery,Owner,Talks,4,2026-01-02\n\
-    ,,nobody@example.com,Nobody,,,,\n\
+    ,,,,Nobody,,,\n\
     Rosa,Teixeira,ROSA@example.com,Pastelaria Rosa,Boss,Won,7,\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,6 +66,11 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
         let refused = api.json("PATCH", &at, &json!({ "choices": { "Stage": wrong } })).await;
         assert_eq!(refused.status, 422, "{}", refused.text);
     }
+    for wrong in ["field:nonsense", "key:nonsense", "new:choice", "garbage"] {
+        let refused = api.json("PATCH", &at, &json!({ "columns": { "Since": wrong } })).await;
+        assert_eq!(refused.status, 422, "{wrong}: {}", refused.text);
+        assert!(refused.json()["errors"].to_string().contains(wrong), "{}", refused.text);
+    }
     let body = json!({ "choices": { "Stage": { "Talks": "add" } } });
     assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
     let seen = act(&api, &import, "preview").await;
@@ -74,7 +79,7 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     act(&api, &import, "begin").await;
     let now = done(&api, &import).await;
     assert_eq!(now["state"], "done", "{now}");
-    for key in ["made", "changed", "skipped", "wrong", "cells", "problems"] {
+    for key in ["made", "changed", "skipped", "wrong", "cells"] {
         assert_eq!(seen[key], now[key], "{key}: the preview runs the function that imports");
     }
     assert_eq!(
@@ -83,7 +88,10 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
         "{now}"
     );
     assert_eq!(now["cells"], 1, "the address that is none: {now}");
+    let all = |one: &Value| one["problems"].as_array().cloned().unwrap_or_default();
+    assert!(all(&now).starts_with(&all(&seen)), "{now}");
     let problems = now["problems"].to_string();
+    assert!(problems.contains("Left out: Rosa Teixeira is here already."), "{problems}");
     assert!(
         problems.contains("is no email address") && problems.contains("Name is missing"),
         "{problems}"
@@ -175,8 +183,8 @@ async fn a_preview_tells_of_each_row_what_becomes_of_it() {
     ] {
         assert_eq!(api.post("/api/v1/contacts", &body).await.status, 201);
     }
-    let file = "name,email,phone\nRosa,rosa@example.com,040 222\nJana,jana@example.com,040 444\n\
-        Ole,ole@example.com,040 333\nPiet,piet@example,040 555\n,nobody@example.com,\n";
+    let file = "name,email,phone,notes\nRosa,rosa@example.com,040 222\nJana,jana@example.com,040 444\n\
+        Ole,ole@example.com,040 333\nPiet,piet@example,040 555\n,,,Nobody\n";
     let import = sent(&api, "contacts", "x.csv", file).await;
     let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
     assert_eq!(api.json("PATCH", &at, &json!({ "clash": "overwrite" })).await.status, 200);
@@ -219,12 +227,12 @@ async fn a_preview_tells_of_each_row_what_becomes_of_it() {
 async fn a_preview_tries_all_rows_and_its_page_tells_how_far_it_is() {
     let hq = TestHq::start().await;
     let (owner, api) = (hq.owner(), hq.api().await);
-    let mut file = "name,email\n".to_owned();
+    let mut file = "name,email,notes\n".to_owned();
     for n in 0..2_300 {
         file.push_str(&format!("Person {n},p{n}@example.com\n"));
     }
     // Far behind the rows that they mean, and one that cannot come in.
-    file.push_str("Again,p7@example.com\nAgain,p2299@example.com\n,nobody@example.com\n");
+    file.push_str("Again,p7@example.com\nAgain,p2299@example.com\n,,nobody@example.com\n");
     let import = sent(&api, "contacts", "many.csv", &file).await;
     let seen = act(&api, &import, "preview").await;
     let counts = [&seen["made"], &seen["skipped"], &seen["wrong"]];

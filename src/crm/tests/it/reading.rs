@@ -86,6 +86,16 @@ async fn the_whole_column_decides_whether_the_day_or_the_month_comes_first() {
     assert_eq!(done(&api, &at).await["made"], 2);
     assert_eq!(contact(&api, "v1@example.org").await["since"], "2025-12-01");
     assert_eq!(contact(&api, "v2@example.org").await["since"], "2025-02-03");
+
+    // An import that was begun at once says it when it is over, and which records its rows have met.
+    let (at, _) = sent(&api, "again.csv", include_bytes!("files/all-ambiguous.csv")).await;
+    assert_eq!(api.json("PATCH", &at, &since).await.status, 200);
+    let now = done(&api, &at).await;
+    assert_eq!((&now["skipped"], &now["notes"]), (&json!(2), &json!([note])), "{now}");
+    let met = now["problems"][0]["says"].as_str().unwrap_or_default();
+    assert!(met.starts_with("Left out: ") && met.ends_with(" is here already."), "{now}");
+    let page = owner.get(&at.replace("/api/v1", HERE)).await.text_of("#import-state");
+    assert!(page.contains(note) && page.contains(met), "{page}");
     hq.finish().await;
 }
 
