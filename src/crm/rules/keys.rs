@@ -1,7 +1,7 @@
 //! The records of a collection by the key column of an import. They are read once for the whole import; what others change
 //! meanwhile is taken from the feed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use kernel::TypedId as _;
 use noun::{FieldValue, folded};
@@ -19,7 +19,7 @@ const MOST_BEHIND: u64 = 2_000;
 pub struct Keys {
     /// The key of the field; empty when rows find no record.
     field: String,
-    rows: HashMap<String, Vec<Uuid>>,
+    rows: HashMap<String, BTreeSet<Uuid>>,
     /// The last entry of the feed whose changes are in here; none before the collection was read.
     seen: Option<u64>,
     /// How often the collection was read.
@@ -96,9 +96,8 @@ impl Keys {
     ) -> Result<(Vec<Row<B>>, usize), StoreError> {
         let value = self.value_in(typed);
         let ids = value.as_ref().and_then(|value| self.rows.get(value));
-        let ids = ids.map(Vec::as_slice).unwrap_or_default();
         let mut found = Vec::new();
-        for id in ids {
+        for id in ids.into_iter().flatten() {
             let row = tx.get::<Row<B>>(B::Id::from_uuid(*id))?;
             let has = |row: &Row<B>| {
                 B::home(row.collection) == home && row.value(&self.field).map(written) == value
@@ -108,16 +107,13 @@ impl Keys {
                 break;
             }
         }
-        Ok((found, ids.len()))
+        Ok((found, ids.map_or(0, BTreeSet::len)))
     }
 
     /// Notes a record that has a value.
     pub(super) fn add(&mut self, value: Option<String>, id: Uuid) {
         if let Some(value) = value.filter(|_| !self.field.is_empty()) {
-            let ids = self.rows.entry(value).or_default();
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
+            self.rows.entry(value).or_default().insert(id);
         }
     }
 
