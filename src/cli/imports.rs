@@ -193,7 +193,15 @@ fn import_lines(one: &Value) -> Vec<String> {
     }
     for problem in one["problems"].as_array().into_iter().flatten().take(20) {
         let (column, says) = (word(problem, "column"), word(problem, "says"));
-        lines.push(format!("row {} {column}: {says}", problem["row"]));
+        lines.push(match column {
+            "" => format!("row {}: {says}", problem["row"]),
+            _ => format!("row {} {column}: {says}", problem["row"]),
+        });
+    }
+    let is_left_out = |row: &&Value| row["becomes"] == "skipped" && row["met"].is_object();
+    for row in one["seen"].as_array().into_iter().flatten().filter(is_left_out).take(20) {
+        let met = quoted(word(&row["met"], "name"));
+        lines.push(format!("row {}: left out, as {met} is here already", row["row"]));
     }
     lines
 }
@@ -203,7 +211,7 @@ mod tests {
     use clap::Parser;
     use serde_json::json;
 
-    use super::{File, settings};
+    use super::{File, import_lines, settings};
 
     #[derive(Parser)]
     struct Line {
@@ -250,5 +258,23 @@ mod tests {
             }))
         );
         assert_eq!(sent(&["--dates", "Since"]), None);
+    }
+
+    #[test]
+    fn a_preview_names_the_records_that_rows_have_met() {
+        let seen = json!({
+            "id": "1", "state": "draft", "looked_at": 0, "rows": 2, "name": "a.csv", "made": 1, "changed": 0,
+            "skipped": 1, "wrong": 0, "notes": ["Since: the day was taken as first."], "columns": [], "problems": [],
+            "seen": [
+                { "row": 2, "becomes": "new" },
+                { "row": 3, "becomes": "skipped", "met": { "id": "2", "name": "Rosa Lin" } },
+            ],
+        });
+        let lines = import_lines(&seen).join("\n");
+        assert!(lines.contains("row 3: left out, as \"Rosa Lin\" is here already"), "{lines}");
+        assert!(
+            lines.contains("the day was taken as first") && !lines.contains("row 2"),
+            "{lines}"
+        );
     }
 }
