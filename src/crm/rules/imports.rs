@@ -293,8 +293,8 @@ pub fn import_rows(
     let room = MAX_PROBLEMS.saturating_sub(import.problems.len());
     import.problems.extend(came.problems.into_iter().take(room));
     let room = (MAX_PROBLEMS / 2).saturating_sub(import.problems.len());
-    // A row that says what is there already is no problem where it was to change it.
-    if import.clash == Clash::Skip {
+    // Rows that were to overwrite and are left out say what is there already.
+    if import.clash != Clash::Overwrite {
         import.problems.extend(left_out(rows, &came.rows).take(room));
     }
     if 0 < came.counts.made + came.counts.changed {
