@@ -24,7 +24,7 @@ use tracing::Instrument;
 use app::config::Config;
 use app::{App, Ws};
 use doors_account::users::session::{self, Caller, Door};
-use features::workspace::queries::modules::Off;
+use features::workspace::queries::modules::{Module, Off};
 use kernel::{Can, ProblemKind};
 use web::error::{ApiError, Failure, Inside, PageError};
 use web::hx::Hx;
@@ -447,9 +447,13 @@ const MODULE_OFF: &str = "module_off";
 fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
     let (ws, _) = (known.get::<Ws>()?, known.get::<Person>()?);
     let path = uri.path().strip_prefix(&ws.url(""))?;
+    // Most pages belong to no module, and read no settings for it.
+    let module = Module::of_page(path)?;
     // ok: where settings cannot be read the page itself says what is wrong.
     let off = ws.read(|snap| Off::of(snap)).ok()?;
-    let module = off.module_of(path)?;
+    if !off.has(module.word) {
+        return None;
+    }
     let text = format!(
         "The module {} is switched off in this workspace. What it holds is kept, and is here again \
          once the module is switched on",

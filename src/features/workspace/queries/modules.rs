@@ -47,6 +47,15 @@ pub const ALL: [Module; 3] = [
     },
 ];
 
+impl Module {
+    /// The module that a page below the workspace belongs to, whether it is on or off.
+    #[must_use]
+    pub fn of_page(path: &str) -> Option<&'static Self> {
+        let first = path.split(['/', '?']).next().unwrap_or_default();
+        ALL.iter().find(|module| module.paths.contains(&first))
+    }
+}
+
 /// The parts that a workspace does without.
 #[derive(Clone, Debug, Default)]
 pub struct Off(Vec<&'static Module>);
@@ -77,14 +86,7 @@ impl Off {
     /// Whether a page below the workspace belongs to one.
     #[must_use]
     pub fn has_page(&self, path: &str) -> bool {
-        self.module_of(path).is_some()
-    }
-
-    /// The one among them that a page below the workspace belongs to.
-    #[must_use]
-    pub fn module_of(&self, path: &str) -> Option<&'static Module> {
-        let first = path.split(['/', '?']).next().unwrap_or_default();
-        self.0.iter().copied().find(|module| module.paths.contains(&first))
+        Module::of_page(path).is_some_and(|module| self.has(module.word))
     }
 
     /// Whether a noun belongs to one.
