@@ -1,11 +1,9 @@
 //! Identifiers: pieces of a text that mean themselves alone, such as `libssl.so.3`, `C++`, `E-1042` or `10.0.12.7`. They
 //! are kept whole, in small letters and with the signs between their letters, beside the words that they consist of.
 
-use std::vec::IntoIter;
+use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, Tokenizer};
 
-use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, TokenStream, Tokenizer};
-
-use super::words::{is_dense, is_mark};
+use super::words::{Cut, is_dense, is_mark};
 
 /// Longer ones, in bytes, are encoded files; their parts may still be identifiers.
 const LONGEST: usize = 120;
@@ -144,33 +142,10 @@ fn push(text: &str, (from, to): (usize, usize), found: &mut Vec<Token>) {
 #[derive(Clone)]
 struct Cutter;
 
-struct Cut {
-    rest: IntoIter<Token>,
-    token: Token,
-}
-
 impl Tokenizer for Cutter {
     type TokenStream<'a> = Cut;
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Cut {
-        Cut { rest: cut(text).into_iter(), token: Token::default() }
-    }
-}
-
-impl TokenStream for Cut {
-    fn advance(&mut self) -> bool {
-        match self.rest.next() {
-            Some(token) => {
-                self.token = token;
-                true
-            }
-            None => false,
-        }
-    }
-    fn token(&self) -> &Token {
-        &self.token
-    }
-    fn token_mut(&mut self) -> &mut Token {
-        &mut self.token
+        Cut::new(cut(text))
     }
 }
 

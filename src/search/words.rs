@@ -126,15 +126,22 @@ struct Cutter {
     tails: Tails,
 }
 
-struct Cut {
+/// The tokens of a text that was cut as a whole.
+pub(super) struct Cut {
     rest: std::vec::IntoIter<Token>,
     token: Token,
+}
+
+impl Cut {
+    pub(super) fn new(tokens: Vec<Token>) -> Self {
+        Self { rest: tokens.into_iter(), token: Token::default() }
+    }
 }
 
 impl Tokenizer for Cutter {
     type TokenStream<'a> = Cut;
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Cut {
-        Cut { rest: cut(text, self.tails).into_iter(), token: Token::default() }
+        Cut::new(cut(text, self.tails))
     }
 }
 
