@@ -299,11 +299,11 @@ async fn send(
 }
 
 async fn show(ws: Ws, Path(id): Path<ImportId>) -> Result<Json<ImportView>, ApiError> {
-    Ok(Json(told(&ws, id)?))
+    Ok(Json(describe(&ws, id)?))
 }
 
 /// An import with what is not clear in its file.
-fn told(ws: &Ws, id: ImportId) -> Result<ImportView, CrmError> {
+fn describe(ws: &Ws, id: ImportId) -> Result<ImportView, CrmError> {
     ws.read(|snap| {
         let import = found(snap, id)?;
         let notes = order::notes(&import.columns, &columns::of(snap, import.home)?);
@@ -470,5 +470,5 @@ async fn act(
         }
         _ => return Err(CrmError::no("act", &verb).into()),
     }
-    Ok(Json(told(&ws, id)?))
+    Ok(Json(describe(&ws, id)?))
 }
