@@ -14,9 +14,6 @@ use crate::model::{BY_PARENT, Folder, FolderId, ITEMS, Item, KnowledgeId, place_
 const FOLDER_NAME: &str = "Deliverables";
 
 /// The folder at the top for delivered pages; it is made with the first of them.
-///
-/// # Errors
-/// When there are too many folders.
 pub(crate) fn deliverables_folder(tx: &mut WriteTx<'_>) -> Result<FolderId, KnowledgeError> {
     if let Some(folder) = existing_folder(tx)? {
         return Ok(folder);
@@ -34,9 +31,6 @@ fn existing_folder(tx: &WriteTx<'_>) -> Result<Option<FolderId>, KnowledgeError>
 
 /// Archives the page that a rejected deliverable created. It stays when it was there before, when any version of the
 /// deliverable was approved, and when a person has moved it out of the folder.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn note_verdict(
     tx: &mut WriteTx<'_>,
     deliverable: DeliverableId,
@@ -66,9 +60,6 @@ pub(crate) fn note_verdict(
 }
 
 /// Restores a page that [`note_verdict`] has archived: its deliverable is delivered again.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn restore_delivered(
     tx: &mut WriteTx<'_>,
     id: KnowledgeId,
