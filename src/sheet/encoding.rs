@@ -5,7 +5,10 @@
 //! languages (chardetng). Text that does not fit is refused: nothing comes out as wrong letters without a word.
 
 use chardetng::EncodingDetector;
-use encoding_rs::{Encoding, GB18030, GBK, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
+use encoding_rs::{
+    Encoding, GB18030, GBK, MACINTOSH, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252,
+    X_USER_DEFINED,
+};
 
 /// Bytes from the first foreign letter on that tell the encoding.
 const SAMPLE: usize = 256 << 10;
@@ -88,7 +91,7 @@ pub enum EncodingError {
     #[error("this text is not {}: too many letters are broken; choose another encoding", name(.0))]
     Unfit(&'static str),
     /// There is no such encoding.
-    #[error("\"{0}\" is no encoding; use utf-8, windows-1252 or another label of the web")]
+    #[error("\"{0}\" is no encoding; use {labels} or another label of the web", labels = labels())]
     NoSuch(String),
 }
 
@@ -143,6 +146,12 @@ pub fn name(label: &str) -> &str {
     ENCODINGS.iter().find(|(one, _)| *one == label).map_or(label, |(_, name)| name)
 }
 
+/// The labels that people choose from, with commas between.
+fn labels() -> String {
+    let labels: Vec<&str> = ENCODINGS.iter().map(|(label, _)| *label).collect();
+    labels.join(", ")
+}
+
 fn label(encoding: &'static Encoding) -> &'static str {
     let name = encoding.name();
     let listed = ENCODINGS.iter().find(|(label, _)| label.eq_ignore_ascii_case(name));
@@ -153,8 +162,14 @@ fn label(encoding: &'static Encoding) -> &'static str {
 fn read(bytes: &[u8], encoding: &'static Encoding, is_cut: bool) -> Option<Decoded> {
     let (text, has_errors) = encoding.decode_with_bom_removal(bytes);
     let mut text = text.into_owned();
-    if is_cut && has_errors && text.ends_with(char::REPLACEMENT_CHARACTER) {
-        text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
+    if let Some(whole) = text.strip_suffix(char::REPLACEMENT_CHARACTER)
+        && is_cut
+        && has_errors
+        // One letter alone is torn, and in UTF-8 it is no accident beside others of several bytes only.
+        && !whole.ends_with(char::REPLACEMENT_CHARACTER)
+        && (encoding != UTF_8 || !whole.is_ascii())
+    {
+        text.truncate(whole.len());
     }
     let is_unicode = [UTF_8, UTF_16LE, UTF_16BE].contains(&encoding);
     let (mut bad, mut good, mut first) = (0_usize, 0_usize, 0);
@@ -283,8 +298,33 @@ fn detected(bytes: &[u8]) -> &'static Encoding {
     let end = sample.len().min(SAMPLE);
     let mut detector = EncodingDetector::new();
     detector.feed(&sample[..end], end == sample.len());
-    let encoding = detector.guess(None, false);
-    if encoding == GBK { GB18030 } else { encoding }
+    match detector.guess(None, false) {
+        encoding if encoding == GBK => GB18030,
+        // The detector knows no Mac Roman.
+        encoding if encoding == WINDOWS_1252 && is_mac_roman(&sample[..end]) => MACINTOSH,
+        encoding => encoding,
+    }
+}
+
+/// Whether the accents within words are where Mac Roman has them. In Windows-1252 the same bytes are capitals, marks of
+/// footnotes or nothing at all, which do not stand behind a small letter. Bytes that are quotes and dashes there say
+/// nothing, because these do.
+fn is_mac_roman(bytes: &[u8]) -> bool {
+    let (mut mac, mut windows) = (0_usize, 0_usize);
+    for three in bytes.windows(3).filter(|three| three[0].is_ascii_alphabetic()) {
+        let is_within = three[2].is_ascii_lowercase();
+        match three[1] {
+            // ä, å, ç, é, è, ê, ù, ü.
+            0x8a | 0x8c..=0x90 | 0x9d | 0x9f if is_within || three[0].is_ascii_lowercase() => {
+                mac += 1
+            }
+            // á, à, â, ß: daggers, a sign of thousandths and one of paragraphs, which stand outside of words.
+            0x87..=0x89 | 0xa7 if is_within => mac += 1,
+            0xe0..=0xff => windows += 1,
+            _ => {}
+        }
+    }
+    windows < mac
 }
 
 #[cfg(test)]
@@ -326,6 +366,33 @@ mod tests {
             let chosen = Hint { chosen: Some(label), ..Hint::default() };
             assert_eq!(decode(&bytes, chosen).expect("a text").text, text);
         }
+    }
+
+    /// A text in Mac Roman, which no crate here writes.
+    fn mac_roman(text: &str) -> Vec<u8> {
+        let all: Vec<u8> = (0..=255).collect();
+        let (letters, _, _) = encoding_rs::MACINTOSH.decode(&all);
+        let byte = |sign| letters.chars().position(|one| one == sign).expect("it has the letter");
+        text.chars().map(|sign| u8::try_from(byte(sign)).expect("a byte")).collect()
+    }
+
+    #[test]
+    fn mac_roman_is_told_from_windows_1252_by_the_accents_within_words() {
+        for text in [
+            "Prénom,Ville\nHélène Lefèvre,Besançon\nRené Crêpe,Orléans\n",
+            "Les données ont été reçues à Genève, après la fête.\n",
+            "Name;Straße;Ort\nJörg Müller;Hauptstraße 5;München\n",
+            "Die Verträge für die Räder wurden geändert. „Schön“ – sagt er.\n",
+            "Nombre;Ciudad\nJosé Nuñez;Málaga\nAndrés Peña;Cádiz\n",
+            "El año pasado el café estaba después del jardín, señor Peña.\n",
+        ] {
+            assert_eq!(found(&mac_roman(text)), ("macintosh", text.to_owned()));
+            let (bytes, _, torn) = encoding_rs::WINDOWS_1252.encode(text);
+            assert!(!torn, "{text}");
+            assert_eq!(found(&bytes), ("windows-1252", text.to_owned()));
+        }
+        let quoted = b"it\x92s \x93quoted\x94 \x96 and dagger\x87 and \x9cuvre, S\x9cur \x85\n";
+        assert_eq!(found(quoted).0, "windows-1252");
     }
 
     #[test]
@@ -380,7 +447,11 @@ mod tests {
         let chosen =
             |said| decode(b"\xc8\xf0\xe8\xed\xe0", Hint { chosen: Some(said), ..Hint::default() });
         assert_eq!(chosen("utf-8"), Err(EncodingError::Unfit("utf-8")));
-        assert_eq!(chosen("klingon"), Err(EncodingError::NoSuch("klingon".to_owned())));
+        let none = EncodingError::NoSuch("klingon".to_owned());
+        assert_eq!(chosen("klingon"), Err(none.clone()));
+        for (label, _) in ENCODINGS {
+            assert!(none.to_string().contains(label), "{none}");
+        }
         assert_eq!(chosen("cp1251").expect("a text").text, "Ирина");
         let torn =
             decode(&["Zoë José Köln Åsa René".as_bytes(), b" \xff"].concat(), Hint::default());
@@ -388,6 +459,12 @@ mod tests {
         assert_eq!(decode("\u{fffd}".as_bytes(), Hint::default()).expect("a text").broken, None);
         let cut = decode(b"K\xc3\xb6ln \xc3", Hint { is_cut: true, ..Hint::default() });
         assert_eq!(cut.map(|one| (one.text, one.broken)), Ok(("Köln ".to_owned(), None)));
+        // What looks torn is the last letter of another encoding.
+        for (bytes, text) in [(&b"Jos\xe9"[..], "José"), (b"\xcf\xf0\xe8\xe2\xe5\xf2", "Привет")]
+        {
+            let cut = decode(bytes, Hint { is_cut: true, ..Hint::default() });
+            assert_eq!(cut.map(|one| one.text), Ok(text.to_owned()));
+        }
     }
 
     #[test]
