@@ -203,6 +203,9 @@ pub struct Change {
     /// Another title
     #[arg(long)]
     title: Option<String>,
+    /// The encoding in which its file is read, such as windows-1251; empty to have it found again
+    #[arg(long)]
+    encoding: Option<String>,
     #[command(flatten)]
     about: About,
 }
@@ -234,7 +237,12 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Show(one) => {
             let shown =
                 door.call(Ask::get(at(&one.which)).within(one.place.workspace.as_ref())).await?;
-            let mut lines = vec![row(&shown).join("  "), String::new()];
+            let mut lines = vec![row(&shown).join("  ")];
+            match word(&shown["file"], "encoding") {
+                "" => {}
+                encoding => lines.push(format!("read as {encoding}")),
+            }
+            lines.push(String::new());
             lines.extend(word(&shown, "text").lines().map(str::to_owned));
             print(common, &shown, &lines)
         }
@@ -252,6 +260,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Edit(change) => {
             let mut body = change.about.body()?;
             body.extend(change.title.map(|title| ("title".to_owned(), json!(title))));
+            body.extend(change.encoding.map(|label| ("encoding".to_owned(), json!(label))));
             let ask = Ask::patch(at(&change.which), &Value::Object(body));
             let changed = door.call(ask.within(change.about.place.workspace.as_ref())).await?;
             print(common, &changed, &[row(&changed).join("  ")])

@@ -4,13 +4,14 @@
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Extracted, Kind, Limits, Refused, extract, serve};
+use super::{Extracted, Kind, Limits, Refused, Source, extract, serve};
 
 /// The first argument of a program that is to be the child.
 pub const ARGUMENT: &str = "--read-document";
 
 /// Reads a file apart; none when no child could be started.
-pub type Apart = dyn Fn(&[u8], &str, &Limits) -> Option<Result<Extracted, Refused>> + Send + Sync;
+pub type Apart =
+    dyn Fn(&[u8], Source<'_>, &Limits) -> Option<Result<Extracted, Refused>> + Send + Sync;
 
 static APART: RwLock<Option<Arc<Apart>>> = RwLock::new(None);
 
@@ -25,13 +26,13 @@ pub fn install(apart: Arc<Apart>) {
 ///
 /// # Errors
 /// As [`extract`], and when the child came to an end without an answer.
-pub fn apart(bytes: &[u8], name: &str, limits: &Limits) -> Result<Extracted, Refused> {
+pub fn apart(bytes: &[u8], source: Source<'_>, limits: &Limits) -> Result<Extracted, Refused> {
     // ok: as above.
     let apart = APART.read().unwrap_or_else(PoisonError::into_inner).clone();
     let read = apart
-        .filter(|_| Kind::of(bytes, name).is_document())
-        .and_then(|apart| apart(bytes, name, limits));
-    read.unwrap_or_else(|| extract(bytes, name, limits))
+        .filter(|_| Kind::of(bytes, source.name).is_document())
+        .and_then(|apart| apart(bytes, source, limits));
+    read.unwrap_or_else(|| extract(bytes, source, limits))
 }
 
 /// The whole of the child: answers one request.

@@ -25,7 +25,7 @@ pub use apart::{ARGUMENT, Apart, apart, install, main_child};
 pub use kind::Kind;
 pub use refused::Refused;
 pub use serve::{Answer, Request, serve};
-pub use sheet::encoding::name as encoding_name;
+pub use sheet::encoding;
 
 use markdown::Writer;
 
@@ -69,6 +69,22 @@ impl Limits {
     fn expanded_of(&self, size: usize) -> u64 {
         let fair = (size as u64).saturating_mul(self.ratio);
         fair.max(self.base).min(self.expanded)
+    }
+}
+
+/// What is known of a file beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// The label of the encoding that somebody chose; only a text has one.
+    pub encoding: Option<&'s str>,
+}
+
+impl<'s> From<&'s str> for Source<'s> {
+    /// A file of this name; the encoding of a text is found.
+    fn from(name: &'s str) -> Self {
+        Self { name, encoding: None }
     }
 }
 
@@ -118,20 +134,28 @@ pub struct Extracted {
 ///
 /// # Errors
 /// If it is locked, broken or more than the limits allow; each error is one sentence for people.
-pub fn extract(bytes: &[u8], name: &str, limits: &Limits) -> Result<Extracted, Refused> {
+pub fn extract<'s>(
+    bytes: &[u8],
+    source: impl Into<Source<'s>>,
+    limits: &Limits,
+) -> Result<Extracted, Refused> {
+    let source = source.into();
     if bytes.len() > limits.input {
         return Err(Refused::TooLarge);
     }
     // A panic of a library is a fault of the file, not the end of whoever asked.
-    catch_unwind(AssertUnwindSafe(|| read(bytes, name, limits))).unwrap_or(Err(Refused::Damaged))
+    catch_unwind(AssertUnwindSafe(|| read(bytes, source, limits))).unwrap_or(Err(Refused::Damaged))
 }
 
-fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Extracted, Refused> {
+fn read<'l>(bytes: &[u8], source: Source<'l>, limits: &'l Limits) -> Result<Extracted, Refused> {
+    let name = source.name;
     if kind::is_zip(bytes) {
         office::check_entries(bytes, limits)?;
     }
     let kind = Kind::of(bytes, name);
-    let mut found = Found::new(kind, limits);
+    // The chapters of a book name their own encodings.
+    let chosen = source.encoding.filter(|_| !kind.is_document());
+    let mut found = Found { chosen, ..Found::new(kind, limits) };
     match kind {
         Kind::Pdf => pdf::read(bytes, &mut found)?,
         Kind::Docx => office::docx(bytes, &mut found)?,
@@ -159,6 +183,7 @@ struct Found<'l> {
     notes: Vec<String>,
     missing: Option<String>,
     encoding: Option<String>,
+    chosen: Option<&'l str>,
     left: usize,
     cut: bool,
 }
@@ -174,6 +199,7 @@ impl<'l> Found<'l> {
             notes: Vec::new(),
             missing: None,
             encoding: None,
+            chosen: None,
             left: limits.chars,
             cut: false,
         }

@@ -46,6 +46,12 @@ pub enum Refused {
         "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
     )]
     Letters,
+    /// The encoding that somebody chose does not fit: its label.
+    #[error(
+        "this text is not {}: too many letters are broken; choose another encoding",
+        sheet::encoding::name(.0)
+    )]
+    Unfit(String),
     /// The reader has not answered, or not so that it could be understood.
     #[error("this file could not be read: its reader stopped before it was done")]
     NoAnswer,
@@ -62,6 +68,7 @@ impl Problem for Refused {
             Self::Unlisted => "file_incomplete",
             Self::NoDocument => "not_the_document",
             Self::Letters => "encoding_unknown",
+            Self::Unfit(_) => "encoding_unfit",
             Self::NoAnswer => "reader_stopped",
         }
     }
@@ -74,6 +81,7 @@ impl Problem for Refused {
             | Self::Unlisted
             | Self::NoDocument
             | Self::Letters
+            | Self::Unfit(_)
             | Self::NoAnswer => ProblemKind::Invalid,
         }
     }

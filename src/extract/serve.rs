@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extracted, Limits, Refused, extract};
+use super::{Extracted, Limits, Refused, Source, extract};
 
 /// The longest first line.
 const HEADER: u64 = 16 << 10;
@@ -21,6 +21,8 @@ const AROUND: usize = 1 << 20;
 pub struct Request {
     /// The name of the file.
     pub name: String,
+    /// The label of the encoding that somebody chose.
+    pub encoding: Option<String>,
     /// What it may cost.
     pub limits: Limits,
 }
@@ -92,7 +94,8 @@ impl Answer {
 /// If the request cannot be read or the answer not written.
 pub fn serve(input: impl Read, mut output: impl Write) -> io::Result<()> {
     let (request, bytes) = Request::receive(input)?;
-    let answer = match extract(&bytes, &request.name, &request.limits) {
+    let source = Source { name: &request.name, encoding: request.encoding.as_deref() };
+    let answer = match extract(&bytes, source, &request.limits) {
         Ok(found) => Answer::Extracted(found),
         Err(why) => Answer::Refused(why),
     };
@@ -106,7 +109,7 @@ mod tests {
 
     fn ask(bytes: &[u8], limits: Limits) -> Vec<u8> {
         let (mut asked, mut said) = (Vec::new(), Vec::new());
-        let request = Request { name: "Grüße\n.txt".to_owned(), limits };
+        let request = Request { name: "Grüße\n.txt".to_owned(), encoding: None, limits };
         request.send(bytes, &mut asked).expect("memory takes it");
         serve(asked.as_slice(), &mut said).expect("an answer");
         said

@@ -64,7 +64,8 @@ fn placed(heading: &str, texts: &[Placed]) -> String {
 /// Reads a CSV; one that is no table is read as text.
 pub(crate) fn csv(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     // No row is taken for the names of columns: whatever stands above them belongs to the text.
-    let options = Options { header_row: Some(0), ..Options::default() };
+    let encoding = found.chosen.map(str::to_owned);
+    let options = Options { header_row: Some(0), encoding, ..Options::default() };
     match sheet::read("a.csv", bytes, &options) {
         Ok(table) => {
             let mut writer = found.writer();

@@ -1,6 +1,6 @@
 //! Texts as they are, in whatever letters; what they are in is found out by `sheet`, as for imports.
 
-use sheet::encoding::{self, Broken, Decoded, Hint};
+use sheet::encoding::{self, Broken, Decoded, EncodingError, Hint};
 
 use super::{Found, Kind, Refused};
 
@@ -27,9 +27,12 @@ pub(crate) fn whole(
     named: Option<&str>,
     found: &mut Found<'_>,
 ) -> Result<String, Refused> {
-    let hint = Hint { named, is_cut: true, ..Hint::default() };
+    let hint = Hint { chosen: found.chosen, named, is_cut: true };
     let Decoded { text, encoding, broken } =
-        encoding::decode(bytes, hint).map_err(|_| Refused::Letters)?;
+        encoding::decode(bytes, hint).map_err(|error| match error {
+            EncodingError::Unfit(label) => Refused::Unfit(label.to_owned()),
+            EncodingError::Unknown | EncodingError::NoSuch(_) => Refused::Letters,
+        })?;
     found.encoding = Some(encoding.to_owned());
     if encoding != "utf-8" && !text.is_ascii() {
         found.note(format!("the text was read as {}", encoding::name(encoding)));

@@ -36,6 +36,7 @@ pub static ITEM: Noun = Noun {
         Field::new("agents", "chosen agents", Type::List),
         Field::new("tags", "tags", Type::List),
         Field::text("text", "text"),
+        Field::text("encoding", "encoding"),
         Field::new("archived_at", "archived", Type::Moment),
     ],
     title: |row| text_of(row, "title").to_owned(),

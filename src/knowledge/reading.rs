@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use app::Ws;
-use extract::{Extracted, Kind, Limits, Refused, State};
+use extract::encoding::{self, EncodingError, Hint};
+use extract::{Extracted, Kind, Limits, Refused, Source, State};
 use kernel::key::decode;
 use kernel::{Actor, Cause, Part};
 use store::feed::Op;
@@ -12,11 +13,9 @@ use store::{Range, ReadExt as _, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::error::KnowledgeError;
-use crate::model::{
-    FileBody, ITEMS, Item, KnowledgeId, READING_WAITS, Reading, ReadingState, Text,
-};
+use crate::model::{ITEMS, Item, KnowledgeId, LETTERS, READING_WAITS, Reading, ReadingState, Text};
 use crate::passages::PAGE_END;
-use crate::rules;
+use crate::{queries, rules};
 
 /// Who reads.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
@@ -24,6 +23,8 @@ const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 const REFUSED: Duration = Duration::from_secs(5);
 /// So many entries of the feed are looked at in one go.
 const STEP: usize = 500;
+/// Bytes of a file that are tried in an encoding before it is chosen.
+const TRIED: usize = 1 << 20;
 /// One file is read at a time, however many workspaces there are: each may take much memory.
 static TURN: Semaphore = Semaphore::const_new(1);
 
@@ -80,7 +81,8 @@ async fn step(ws: &Ws, seen: &mut Option<u64>, head: u64) -> Result<bool, StoreE
     Ok(next(ws).await? || seen.is_some_and(|seen| seen < head))
 }
 
-/// Those of these items, or of all, that have a file of which nothing is known.
+/// Those of these items, or of all, that have a file of which nothing is known, or which was read in another encoding
+/// than is chosen now.
 fn unread(ws: &Ws, ids: Option<Vec<KnowledgeId>>) -> Result<Vec<KnowledgeId>, StoreError> {
     ws.read(|snap| {
         let items: Vec<Item> = match &ids {
@@ -92,7 +94,7 @@ fn unread(ws: &Ws, ids: Option<Vec<KnowledgeId>>) -> Result<Vec<KnowledgeId>, St
         };
         let mut found = Vec::new();
         for item in items {
-            if item.file.is_some() && snap.get::<Reading>(item.id)?.is_none() {
+            if item.file.is_some() && rules::is_unread(&item, snap.get(item.id)?.as_ref()) {
                 found.push(item.id);
             }
         }
@@ -100,11 +102,11 @@ fn unread(ws: &Ws, ids: Option<Vec<KnowledgeId>>) -> Result<Vec<KnowledgeId>, St
     })
 }
 
-/// Items that came since a place in the feed, and how far it was looked at.
+/// Items that came or changed since a place in the feed, and how far it was looked at.
 fn come(ws: &Ws, from: u64) -> Result<(Vec<KnowledgeId>, Option<u64>), StoreError> {
     let entries = ws.store.entries_after(from, STEP)?;
     let changes = entries.iter().flat_map(|entry| &entry.changes);
-    let come = changes.filter(|one| one.table == ITEMS.number && one.op == Op::Insert);
+    let come = changes.filter(|one| one.table == ITEMS.number && one.op != Op::Delete);
     let ids = come.filter_map(|one| decode(&one.key)).collect();
     Ok((ids, entries.last().map(|last| last.seq)))
 }
@@ -142,10 +144,17 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
         tracing::warn!(%error, item = %id, "a file is not read");
         None
     });
-    let file = item?.file?;
-    let blank = Reading::new(id, ws.app.clock.now());
+    let item = item?;
+    item.file.as_ref()?;
+    let chosen = item.encoding.clone();
+    let blank = Reading { chosen, ..Reading::new(id, ws.app.clock.now()) };
     let failed = |why: String| Some(Reading { state: ReadingState::Failed(why), ..blank.clone() });
-    match of_file(ws, &file) {
+    let found = match bytes_of(ws, &item) {
+        Ok((bytes, name)) => read_bytes(&bytes, (name, item.encoding.as_deref())),
+        Err(KnowledgeError::Refused(why)) => return failed(why),
+        Err(error) => return failed(web::form::sentence(&error.to_string())),
+    };
+    match found {
         // In what nobody reads there may be words: why it is not read says more than that there are none.
         Ok(Extracted { kind: Kind::Other, notes, .. }) if !notes.is_empty() => {
             failed(web::form::sentence(&notes.join("; ")))
@@ -161,7 +170,11 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
             }),
             Err(error) => failed(format!("The words could not be kept: {error}.")),
         },
-        Err(KnowledgeError::Refused(why)) => failed(why),
+        // Another encoding may fit.
+        Err(error @ (Refused::Letters | Refused::Unfit(_))) => {
+            let read = failed(web::form::sentence(&error.to_string()));
+            read.map(|read| Reading { media: LETTERS.to_owned(), ..read })
+        }
         Err(error) => failed(web::form::sentence(&error.to_string())),
     }
 }
@@ -174,18 +187,52 @@ fn state_of(found: &Extracted) -> ReadingState {
     }
 }
 
-/// What stands in a file.
-///
-/// # Errors
-/// When it is not there, locked, broken or too large.
-pub fn of_file(ws: &Ws, file: &FileBody) -> Result<Extracted, KnowledgeError> {
-    let limits = Limits::default();
-    let most = limits.input as u64;
+/// What these bytes say, in the encoding that was chosen.
+fn read_bytes(bytes: &[u8], (name, encoding): (&str, Option<&str>)) -> Result<Extracted, Refused> {
+    extract::apart(bytes, Source { name, encoding }, &Limits::default())
+}
+
+/// The bytes of an item's file, and its name.
+fn bytes_of<'i>(ws: &Ws, item: &'i Item) -> Result<(Vec<u8>, &'i str), KnowledgeError> {
+    let most = Limits::default().input as u64;
+    let file = item.file.as_ref().ok_or_else(|| KnowledgeError::no("file", &item.title))?;
     if most < file.size {
         return Err(refused(&Refused::TooLarge));
     }
     let bytes = ws.blobs.get(file.blob, most).map_err(|error| KnowledgeError::disk(&error))?;
-    extract::apart(&bytes, &file.name, &limits).map_err(|error| refused(&error))
+    Ok((bytes, &file.name))
+}
+
+/// The label of the encoding in which the file of an item is to be read; none when HQ is to find it, which an empty word
+/// says.
+///
+/// # Errors
+/// When there is no such encoding, or the letters of the file are broken in it.
+pub(crate) async fn chosen(
+    ws: &Ws,
+    id: KnowledgeId,
+    said: &str,
+) -> Result<Option<String>, KnowledgeError> {
+    let said = said.trim().to_owned();
+    if said.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |error: EncodingError| {
+        KnowledgeError::field("encoding", web::form::sentence(&error.to_string()))
+    };
+    let label = encoding::known(&said).ok_or_else(|| wrong(EncodingError::NoSuch(said)))?;
+    ws.look(move |ws| {
+        let item: Item = ws.read(|snap| queries::item_by_id(snap, id))?;
+        // Whether it has a file that is a text is the rule's to say.
+        if item.file.is_some() {
+            let (bytes, _) = bytes_of(ws, &item)?;
+            let beginning = &bytes[..bytes.len().min(TRIED)];
+            let hint = Hint { chosen: Some(label), is_cut: true, ..Hint::default() };
+            encoding::decode(beginning, hint).map_err(wrong)?;
+        }
+        Ok(Some(label.to_owned()))
+    })
+    .await
 }
 
 /// The media type with the encoding of a text, as HTTP writes it.

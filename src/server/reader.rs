@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::App;
-use extract::{Answer, Extracted, Limits, Refused, Request};
+use extract::{Answer, Extracted, Limits, Refused, Request, Source};
 use sandbox::policy::{self, Policy};
 use sandbox::spawn::{Command, Input, Output, Spawner};
 
@@ -27,15 +27,15 @@ pub fn install(app: &App) {
             return;
         }
     };
-    extract::install(Arc::new(move |bytes, name, limits| {
-        read((&spawner, &program, &data), (bytes, name), limits)
+    extract::install(Arc::new(move |bytes, source, limits| {
+        read((&spawner, &program, &data), (bytes, source), limits)
     }));
 }
 
 /// What a child says; none when there is none.
 fn read(
     (spawner, program, data): (&Spawner, &PathBuf, &PathBuf),
-    (bytes, name): (&[u8], &str),
+    (bytes, source): (&[u8], Source<'_>),
     limits: &Limits,
 ) -> Option<Result<Extracted, Refused>> {
     let nowhere = Path::new("/");
@@ -66,7 +66,11 @@ fn read(
         }
     };
     let (stdin, stdout) = (started.stdin.take()?, started.stdout.take()?);
-    let request = Request { name: name.to_owned(), limits: *limits };
+    let request = Request {
+        name: source.name.to_owned(),
+        encoding: source.encoding.map(str::to_owned),
+        limits: *limits,
+    };
     let mut said = Vec::new();
     std::thread::scope(|scope| {
         // A child that has heard enough answers before it has read all.

@@ -36,10 +36,10 @@ pub fn is_one(data: &[u8]) -> bool {
 /// Says why it cannot be read.
 pub fn words(data: &[u8], most: usize) -> Result<Words, &'static str> {
     let limits = Limits { chars: most, ..Limits::default() };
-    let found = extract::apart(data, "", &limits).map_err(|refused| match refused {
+    let found = extract::apart(data, "".into(), &limits).map_err(|refused| match refused {
         Refused::Encrypted => "it is encrypted",
         Refused::TooLarge | Refused::Expands | Refused::TooManyEntries => "it is too large",
-        Refused::Letters => "its letters are in no encoding that can be told",
+        Refused::Letters | Refused::Unfit(_) => "its letters are in no encoding that can be told",
         Refused::Unlisted => "it was not copied to its end",
         Refused::NoDocument => "there is no document in it",
         Refused::Damaged | Refused::NoAnswer => "it is damaged",

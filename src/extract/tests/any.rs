@@ -39,7 +39,7 @@ const STARTS: &[&[u8]] = &[
 fn holds(bytes: &[u8], name: &str) -> Result<(), String> {
     let limits = Limits { chars: 2_000, expanded: 1 << 20, ..Limits::default() };
     let begun = Instant::now();
-    if let Ok(found) = read(bytes, name, &limits) {
+    if let Ok(found) = read(bytes, name.into(), &limits) {
         let chars: usize = found.parts.iter().map(|part| part.text.chars().count()).sum();
         if chars > limits.chars {
             return Err(format!("{chars} characters"));

@@ -29,6 +29,7 @@ use crate::links;
 use crate::model::{Body, FolderId, Item, ItemKind, KnowledgeId, Reading, Scope, Text};
 use crate::queries::{self, Tree};
 use crate::rules::{self, MOST_AT_ONCE, NewItem, Patch};
+use crate::reading;
 use crate::words::{self, Written};
 
 /// Items on a page of the API when nothing else is asked for, and at most.
@@ -202,7 +203,7 @@ fn view(
         passages: hit
             .map(|hit| hit.quotes.iter().map(PassageView::of).collect())
             .unwrap_or_default(),
-        file: item.file.map(|file| FileView::of(file, reading.as_ref())),
+        file: item.file.map(|file| FileView::of(file, (reading.as_ref(), item.encoding.is_some()))),
         title: item.title,
         icon: item.icon,
         tags: item.tags,
@@ -339,6 +340,7 @@ impl About {
         })
     }
 }
+            encoding: None,
 
 body! {
     /// A page or a skill to be written.
@@ -453,6 +455,8 @@ body! {
         /// Why, in a line.
         #[serde(default)]
         reason: String,
+        /// The encoding in which the file of a text is read, such as `windows-1251`; empty to have it found again.
+        encoding: Option<String>,
     }
 }
 
@@ -471,6 +475,10 @@ async fn change(
     let (title_base, base) = match body.base {
         Some(Base::Text(text)) => (None, Some(text)),
         Some(Base::Each(fields)) => (fields.title, fields.text),
+    let encoding = match &body.encoding {
+        Some(said) => Some(reading::chosen(&ws, id, said).await?),
+        None => None,
+    };
         None => (None, None),
     };
     if let Some(text) = body.text {
@@ -482,7 +490,7 @@ async fn change(
     let change = move |tx: &mut WriteTx<'_>| {
         queries::expect_rev(tx, id, seen)?;
         let title = rules::title_over(tx, id, body.title, title_base)?;
-        rules::change(tx, id, Patch { title, ..patch })
+        rules::change(tx, id, Patch { title, encoding, ..patch })
     };
     ws.write(&who, change).await.map_err(|error| clashed("title", error))?;
     let now = ws.look(move |ws| ws.read(|snap| tagged(ws, snap, queries::item_by_id(snap, id)?)));

@@ -48,6 +48,8 @@ pub(super) struct FileView {
     /// The encoding that a text was read by, such as `windows-1251`.
     #[serde(skip_serializing_if = "Option::is_none")]
     encoding: Option<String>,
+    /// Whether somebody chose it.
+    encoding_chosen: bool,
     sha256: String,
     /// `waiting`, `done`, `partly`, `no_text` or `failed`.
     reading: &'static str,
@@ -60,7 +62,7 @@ pub(super) struct FileView {
 }
 
 impl FileView {
-    pub(super) fn of(file: FileBody, reading: Option<&Reading>) -> Self {
+    pub(super) fn of(file: FileBody, (reading, is_chosen): (Option<&Reading>, bool)) -> Self {
         let (reads, problem) = match reading.map(|one| &one.state) {
             Some(ReadingState::Done) => ("done", String::new()),
             Some(ReadingState::NoText) => ("no_text", String::new()),
@@ -76,6 +78,7 @@ impl FileView {
                 Some(read) => read.to_owned(),
             },
             encoding: reading.and_then(|one| one.media().1).map(str::to_owned),
+            encoding_chosen: is_chosen,
             sha256: file.blob.to_string(),
             reading: reads,
             problem,

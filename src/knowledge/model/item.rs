@@ -135,6 +135,52 @@ pub struct Item {
     pub archived_at: Option<Timestamp>,
     /// The page that a file stands in: it has that page's readers, is found through it alone, and goes with it.
     pub page: Option<KnowledgeId>,
+    /// The label of the encoding that somebody chose for the text in its file; found by HQ where there is none.
+    pub encoding: Option<String>,
+}
+
+/// The layout before the encoding could be chosen.
+#[derive(Deserialize)]
+struct ItemV2 {
+    id: KnowledgeId,
+    kind: ItemKind,
+    title: String,
+    icon: String,
+    folder: Option<FolderId>,
+    scope: Scope,
+    agents: Vec<AgentId>,
+    full: Option<bool>,
+    tags: Vec<String>,
+    file: Option<FileBody>,
+    by: Actor,
+    edited_by: Actor,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    archived_at: Option<Timestamp>,
+    page: Option<KnowledgeId>,
+}
+
+impl From<ItemV2> for Item {
+    fn from(old: ItemV2) -> Self {
+        Self {
+            title: old.title,
+            icon: old.icon,
+            folder: old.folder,
+            scope: old.scope,
+            agents: old.agents,
+            full: old.full,
+            tags: old.tags,
+            file: old.file,
+            edited_by: old.edited_by,
+            updated_at: old.updated_at,
+            archived_at: old.archived_at,
+            page: old.page,
+            ..Self::new((old.id, old.kind), old.by, old.created_at)
+        }
+    }
 }
 
 /// The first layout.
@@ -200,6 +246,7 @@ impl Item {
             updated_at: now,
             archived_at: None,
             page: None,
+            encoding: None,
         }
     }
 
@@ -227,7 +274,7 @@ impl Record for Item {
     type Id = KnowledgeId;
     const TABLE: Table = ITEMS;
     const CLASS: Class = Class::Tracked;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[BY_FOLDER, BY_TITLE, BY_AGENT];
     const TOGETHER: &'static [&'static [&'static str]] = &[&["scope", "agents"]];
     const STAMPS: &'static [&'static str] = &["updated_at", "edited_by"];
@@ -268,6 +315,7 @@ impl Record for Item {
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => codec::decode::<ItemV1>(body).map(Self::from),
+            2 => codec::decode::<ItemV2>(body).map(Self::from),
             _ => Err(DecodeError::UnknownVersion { table: ITEMS.name, version }),
         }
     }
@@ -307,6 +355,7 @@ impl Record for Item {
             updated_at: at,
             archived_at: None,
             page: Some(KnowledgeId::from_bytes([73; 16])),
+            encoding: Some("koi8-r".into()),
         }
     }
 }

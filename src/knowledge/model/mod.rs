@@ -19,7 +19,7 @@ pub use item::{
     BY_AGENT, BY_FOLDER, BY_TITLE, EVERY_AGENT, FileBody, ITEMS, Item, ItemKind, Scope, title_key,
 };
 pub use mark::{LONGEST as LONGEST_MARK, MARKS, MOST as MOST_MARKS, Mark, Marks};
-pub use reading::{READING_WAITS, READINGS, Reading, ReadingState};
+pub use reading::{LETTERS, READING_WAITS, READINGS, Reading, ReadingState};
 pub use suggestion::{SUGGESTIONS, SUGGESTIONS_BY_ITEM, Suggestion};
 pub use uses::{Had, OPENINGS, Opening, USES, Uses};
 pub use words::{BODIES, BODIES_BY_LINK, Body, LARGEST, Text, VERSIONS, VERSIONS_BY_ITEM, Version};

@@ -14,6 +14,9 @@ pub const READINGS: Table = Table::new(339, "knowledge_readings");
 /// Those that are still to be read.
 pub const READING_WAITS: Index = Index::multi(340, "knowledge_readings_waiting");
 
+/// The media type of a text in no encoding that was tried.
+pub const LETTERS: &str = "text/plain";
+
 /// How far the reading of a file is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadingState {
@@ -50,6 +53,36 @@ pub struct Reading {
     /// What all of its bytes say it is, and the encoding of a text: `text/plain; charset=koi8-u`. Empty where they say
     /// nothing.
     pub media: String,
+    /// The encoding that was chosen when it was read: where the item has another one, it is read again.
+    pub chosen: Option<String>,
+}
+
+/// The layout before the encoding could be chosen.
+#[derive(Deserialize)]
+struct ReadingV2 {
+    item: KnowledgeId,
+    state: ReadingState,
+    text: Text,
+    pages: Option<u32>,
+    cut: bool,
+    tries: u8,
+    #[serde(with = "millisecond::required")]
+    at: Timestamp,
+    media: String,
+}
+
+impl From<ReadingV2> for Reading {
+    fn from(old: ReadingV2) -> Self {
+        Self {
+            state: old.state,
+            text: old.text,
+            pages: old.pages,
+            cut: old.cut,
+            tries: old.tries,
+            media: old.media,
+            ..Self::new(old.item, old.at)
+        }
+    }
 }
 
 /// The first layout.
@@ -88,6 +121,16 @@ impl Reading {
         }
     }
 
+    /// Whether the file may be a text, which has an encoding that can be chosen: it was read as one, its letters are in
+    /// no encoding that was tried, or nothing is known of it yet.
+    #[must_use]
+    pub fn may_be_text(&self) -> bool {
+        let (media, encoding) = self.media();
+        encoding.is_some()
+            || media == LETTERS
+            || self.state == ReadingState::Waiting && media.is_empty()
+    }
+
     /// One that is still to begin.
     #[must_use]
     pub fn new(item: KnowledgeId, at: Timestamp) -> Self {
@@ -100,6 +143,7 @@ impl Reading {
             tries: 0,
             at,
             media: String::new(),
+            chosen: None,
         }
     }
 }
@@ -108,7 +152,7 @@ impl Record for Reading {
     type Id = KnowledgeId;
     const TABLE: Table = READINGS;
     const CLASS: Class = Class::Remade;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[READING_WAITS];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|reading, blobs| {
         if let Text::Blob(blob, _) = reading.text {
@@ -132,6 +176,7 @@ impl Record for Reading {
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => codec::decode::<ReadingV1>(body).map(Self::from),
+            2 => codec::decode::<ReadingV2>(body).map(Self::from),
             _ => Err(DecodeError::UnknownVersion { table: READINGS.name, version }),
         }
     }
@@ -145,6 +190,7 @@ impl Record for Reading {
             tries: 1,
             at: kernel::time::from_ms(1_700_000_000_000),
             media: "text/csv".into(),
+            chosen: Some("koi8-r".into()),
         }
     }
 }

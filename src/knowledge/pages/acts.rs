@@ -27,6 +27,7 @@ use crate::error::KnowledgeError;
 use crate::links;
 use crate::model::{FileBody, FolderId, Item, ItemKind, KnowledgeId, Text};
 use crate::queries::{self, Tree};
+use crate::reading;
 use crate::rules::{self, FolderPatch, NewItem, Patch};
 use crate::words::{self, Written};
 
@@ -243,6 +244,7 @@ pub(super) async fn about(
 ) -> Result<Response, PageError> {
     let mut patch = Patch::default();
     let mut agents: Vec<AgentId> = Vec::new();
+    let mut encoding = None;
     for (name, value) in pairs {
         match name.as_str() {
             "scope" => patch.scope = value.parse().ok(),
@@ -256,6 +258,7 @@ pub(super) async fn about(
                 });
             }
             "folder" => patch.folder = Some(value.parse().ok()),
+            "encoding" => encoding = Some(value),
             "icon" => patch.icon = Some(value),
             "tags" => patch.tags = Some(value.split(',').map(str::to_owned).collect()),
             _ => {}
@@ -264,7 +267,7 @@ pub(super) async fn about(
     if patch.scope.is_some() {
         patch.agents = Some(agents);
     }
-    let said = ws.write(&who, move |tx| rules::change(tx, id, patch)).await;
+    let said = change(&ws, &who, id, (patch, encoding)).await;
     let flash = match said {
         Ok(_) => Flash::ok("Saved"),
         Err(error) if error.kind() == ProblemKind::Invalid => {
@@ -273,6 +276,18 @@ pub(super) async fn about(
         Err(error) => return Err(error.into()),
     };
     Ok(flash::say(&app, flash, hx.go_to(&ws.url(&format!("knowledge/{id}")))))
+}
+
+async fn change(
+    ws: &Ws,
+    who: &Person,
+    id: KnowledgeId,
+    (mut patch, encoding): (Patch, Option<String>),
+) -> Result<Item, KnowledgeError> {
+    if let Some(said) = encoding {
+        patch.encoding = Some(reading::chosen(ws, id, &said).await?);
+    }
+    ws.write(who, move |tx| rules::change(tx, id, patch)).await
 }
 
 /// What stands behind the question mark where files are sent: files come after all other fields.

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use extract::encoding;
 use features::history::queries as history;
 use features::links::model::Target;
 use features::links::queries::{self as task_links, TaskLine};
@@ -61,8 +62,10 @@ pub(super) struct FileView {
     href: String,
     is_image: bool,
     pages: Option<u32>,
-    /// The encoding of a text that is not in UTF-8.
+    /// What the encoding of a text is called.
     encoding: Option<String>,
+    /// Encodings that a text can be read in; none of other files.
+    encodings: Vec<Choice>,
     leaves: Vec<Leaf>,
     is_cut: bool,
     failed: bool,
@@ -449,8 +452,8 @@ fn file(
         pages: reading.and_then(|reading| reading.pages),
         encoding: reading
             .and_then(|reading| reading.media().1)
-            .filter(|label| *label != "utf-8")
-            .map(|label| extract::encoding_name(label).to_owned()),
+            .map(|label| encoding::name(label).to_owned()),
+        encodings: encodings(item, reading),
         leaves: shown
             .split(PAGE_END)
             .enumerate()
@@ -461,6 +464,28 @@ fn file(
         failed: reading
             .is_some_and(|reading| matches!(reading.state, crate::model::ReadingState::Failed(_))),
     })
+}
+
+/// The encodings that the text of a file may have.
+fn encodings(item: &Item, reading: Option<&Reading>) -> Vec<Choice> {
+    if !reading.is_some_and(Reading::may_be_text) && item.encoding.is_none() {
+        return Vec::new();
+    }
+    let now = item.encoding.as_deref();
+    let found = reading.and_then(|reading| reading.media().1).filter(|_| now.is_none());
+    let usual = match found {
+        Some(label) => format!("Found: {}", encoding::name(label)),
+        None => "Find it again".to_owned(),
+    };
+    let mut all = vec![Choice::new("", usual, now.is_none())];
+    let listed = |(label, name): &(&'static str, &'static str)| {
+        Choice::new(*label, *name, now == Some(*label))
+    };
+    all.extend(encoding::ENCODINGS.iter().map(listed));
+    if let Some(now) = now.filter(|_| !all.iter().any(|one| one.chosen)) {
+        all.push(Choice::new(now, now, true));
+    }
+    all
 }
 
 /// The headings of a text, for the outline beside it.

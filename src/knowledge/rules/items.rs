@@ -7,6 +7,7 @@ use store::{ReadExt as _, WriteTx};
 
 use tool::merge::{self, Merged};
 
+use super::read::await_reading;
 use crate::cards::{BODY, ITEM};
 use crate::error::KnowledgeError;
 use crate::links;
@@ -67,6 +68,8 @@ pub struct Patch {
     pub tags: Option<Vec<String>>,
     /// Whether it is out of the way.
     pub archived: Option<bool>,
+    /// The label of the encoding in which its file is read; nothing lets HQ find it.
+    pub encoding: Option<Option<String>>,
 }
 
 /// Makes an item.
@@ -172,6 +175,9 @@ pub fn change(tx: &mut WriteTx<'_>, id: KnowledgeId, patch: Patch) -> Result<Ite
     (new.updated_at, new.edited_by) = (tx.now(), tx.by());
     tx.put(&new)?;
     tx.emit(ITEM.changed(&old, &new));
+    if new.encoding != old.encoding {
+        await_reading(tx, id)?;
+    }
     if !has_readers_of(&new, &old) {
         for file in queries::files_in(tx, id)? {
             let own = Item { scope: new.scope, agents: new.agents.clone(), ..file.clone() };
@@ -335,6 +341,14 @@ pub(super) fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item
     }
     if let Some(full) = patch.full {
         new.full = full;
+    }
+    if let Some(encoding) = patch.encoding {
+        let reading = tx.get::<Reading>(old.id)?;
+        if old.file.is_none() || reading.is_some_and(|reading| !reading.may_be_text()) {
+            let words = "Only the file of a text has an encoding.";
+            wrong.push(FieldError::new("encoding", words));
+        }
+        new.encoding = encoding;
     }
     readers(tx, (old, &mut new), (patch.scope, patch.agents), &mut wrong)?;
     if wrong.is_empty() { Ok(new) } else { Err(KnowledgeError::Invalid(wrong)) }

@@ -19,7 +19,7 @@ pub use items::{
     MOST_AT_ONCE, NewItem, Patch, attach, change, change_all, create, may_write, remove, title_over,
 };
 pub use marks::{mark, unmark};
-pub use read::{begin_reading, read_again, read_anew, read_of};
+pub use read::{begin_reading, is_unread, read_again, read_anew, read_of};
 pub use suggestions::{NewSuggestion, Settled, dismiss, suggest, take};
 pub use synced::{Synced, drop_synced, keep_synced, own_synced};
 pub(crate) use uses::{note_comment, note_delivery, note_read, note_start};

@@ -41,18 +41,36 @@ pub fn read_of(tx: &mut WriteTx<'_>, read: Reading) -> Result<(), StoreError> {
     tx.put(&Reading { at: tx.now(), tries: 0, ..read })
 }
 
-/// Lets files be read of which nothing is known: an undo or a file of the workspace has brought them back.
+/// Whether a file is still to be read as its item wants it: nothing is known of it, or it was read in another encoding
+/// than is chosen now.
+#[must_use]
+pub fn is_unread(item: &Item, reading: Option<&Reading>) -> bool {
+    reading.is_none_or(|read| read.chosen != item.encoding && read.state != ReadingState::Waiting)
+}
+
+/// Lets files be read of which nothing is known, because an undo or a file of the workspace has brought them back, and
+/// those of which an undo has changed the encoding.
 ///
 /// # Errors
 /// When the store fails.
 pub fn read_anew(tx: &mut WriteTx<'_>, ids: &[KnowledgeId]) -> Result<(), StoreError> {
     for id in ids {
-        let has_file = tx.get::<Item>(*id)?.is_some_and(|item| item.file.is_some());
-        if has_file && tx.get::<Reading>(*id)?.is_none() {
-            tx.put(&Reading::new(*id, tx.now()))?;
+        let Some(item) = tx.get::<Item>(*id)?.filter(|item| item.file.is_some()) else { continue };
+        if is_unread(&item, tx.get(*id)?.as_ref()) {
+            await_reading(tx, *id)?;
         }
     }
     Ok(())
+}
+
+/// Lets a file be read in another encoding. The old words are found until the new ones are read.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn await_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), StoreError> {
+    let now = tx.now();
+    let old = tx.get::<Reading>(id)?.unwrap_or_else(|| Reading::new(id, now));
+    tx.put(&Reading { state: ReadingState::Waiting, tries: 0, at: now, ..old })
 }
 
 /// Lets a file be read again.

@@ -1,6 +1,7 @@
 //! Knowledge as people, programs and agents use it.
 
 mod agents;
+mod encodings;
 mod links;
 mod lists;
 mod marks;
