@@ -8,10 +8,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use net::readable::{self, Form, Source};
 use rustix::fs::{Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
-use url::Url;
+use sheet::encoding::{self, Hint};
 
 use super::{
     About, Connector, Content, Delta, Fault, Fetched, Hash, Known, Later, Listed, MOST_BYTES,
@@ -197,12 +196,12 @@ impl Folder {
         let mut cut = false;
         let content = match kind {
             Kind::File => Content::File { bytes, media: String::new() },
-            Kind::Text => match words(bytes) {
-                Some((text, is_cut)) => {
+            Kind::Text => match words(&bytes) {
+                Ok((text, is_cut)) => {
                     cut = is_cut;
                     Content::Text(text)
                 }
-                None => return Fetched::Skipped("It is no text.".to_owned()),
+                Err(why) => return Fetched::Skipped(why.to_owned()),
             },
         };
         let headed = match &content {
@@ -457,23 +456,23 @@ fn kind(name: &str) -> Option<Kind> {
     }
 }
 
-/// A text out of its bytes as they are, and whether it was cut; none when there are no words in them.
-fn words(bytes: Vec<u8>) -> Option<(String, bool)> {
-    let text = match String::from_utf8(bytes) {
-        Ok(text) if text.contains('\0') => return None,
-        Ok(text) => text,
-        Err(error) => {
-            let body = error.into_bytes();
-            let url = Url::parse("file:///").ok()?;
-            let source = Source { body: &body, content_type: Some("text/plain"), url: &url };
-            readable::read(source, Form::Text, MOST_CHARS).ok()?.text
-        }
-    };
-    let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
-    match text.char_indices().nth(MOST_CHARS) {
-        Some((end, _)) => Some((text[..end].to_owned(), true)),
-        None => Some((text, false)),
+/// A text out of its bytes in whatever encoding, and whether it was cut; else why there is none.
+fn words(bytes: &[u8]) -> Result<(String, bool), &'static str> {
+    const NO_TEXT: &str = "It is no text.";
+    if !encoding::is_text(bytes) {
+        return Err(NO_TEXT);
     }
+    let decoded = encoding::decode(bytes, Hint::default())
+        .map_err(|_| "Its letters are in no encoding that can be told; save it as UTF-8.")?;
+    let mut text = decoded.text;
+    if text.contains('\0') {
+        return Err(NO_TEXT);
+    }
+    let end = text.char_indices().nth(MOST_CHARS).map(|(end, _)| end);
+    if let Some(end) = end {
+        text.truncate(end);
+    }
+    Ok((text, end.is_some()))
 }
 
 /// A name on one line.

@@ -117,11 +117,14 @@ async fn files_of_a_folder_are_read_and_nothing_outside_of_it() {
         ("photo.jpg", "x"),
         (".hidden.md", "no"),
         ("guides/.git/x.md", "no"),
-        ("zero.md", "a\0b"),
+        ("zero.md", "some\0thing"),
     ] {
         fs::write(at.join(name), words).unwrap();
     }
     fs::write(at.join("latin.txt"), b"Gr\xfc\xdfe").unwrap();
+    fs::write(at.join("cyrillic.txt"), b"\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0!\n").unwrap();
+    fs::write(at.join("mixed.txt"), b"\xff\xfe\0\0a\0\0\0").unwrap();
+    fs::write(at.join("wide.txt"), b"\xff\xfeG\0r\0\xfc\0\xdf\0e\0").unwrap();
     symlink("../secret.md", at.join("out.md")).unwrap();
     symlink(root.path().join("secret.md"), at.join("far.md")).unwrap();
     symlink("guides", at.join("again")).unwrap();
@@ -139,21 +142,26 @@ async fn files_of_a_folder_are_read_and_nothing_outside_of_it() {
     assert_eq!(
         first.places(),
         [
+            "cyrillic.txt",
             "guides/lease.md",
             "guides/old.txt",
             "in.md",
             "latin.txt",
             "paper.PDF",
-            "read-me_first.md"
+            "read-me_first.md",
+            "wide.txt"
         ]
     );
     assert_eq!(first.pages["guides/lease.md"].title, "Lease terms");
     assert_eq!(first.pages["read-me_first.md"].title, "read me first");
     assert_eq!(text(&first.pages["latin.txt"]), "Grüße");
+    assert_eq!(text(&first.pages["cyrillic.txt"]), "Привет, мир!\n");
+    assert_eq!(text(&first.pages["wide.txt"]), "Grüße");
     assert!(matches!(first.pages["paper.PDF"].content, Content::File { .. }));
     assert!(first.over.complete, "{:?}", first.over);
     let dotted = ".hidden.md: Its name begins with a dot.";
-    assert_eq!(first.other, [dotted, "zero.md: It is no text."]);
+    let unknown = "mixed.txt: Its letters are in no encoding that can be told; save it as UTF-8.";
+    assert_eq!(first.other, [dotted, unknown, "zero.md: It is no text."]);
 
     fs::write(at.join("guides/lease.md"), "# Lease\n\nTwo rates.").unwrap();
     fs::remove_file(at.join("guides/old.txt")).unwrap();

@@ -3,12 +3,13 @@
 //!
 //! Takes up to some hundred milliseconds for a large page: call it from a blocking task.
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::Encoding;
 use htmd::HtmlToMarkdown;
 use htmd::options::{BulletListMarker, HrStyle, Options};
 use url::Url;
 
 use kernel::problem::{Problem, ProblemKind};
+use sheet::encoding::{self, Hint};
 
 use super::html::clean::{self, Part};
 use super::html::text;
@@ -211,14 +212,9 @@ fn is_text(essence: &str) -> bool {
         || TEXTS.contains(&essence)
 }
 
-/// Text has no zero bytes, unless it is UTF-16, and few other control characters.
+/// Text has few control characters, and zeros only in UTF-16.
 fn is_binary(body: &[u8]) -> bool {
-    let head = &body[..body.len().min(SNIFF)];
-    if Encoding::for_bom(head).is_some() {
-        return false;
-    }
-    let odd = head.iter().filter(|b| **b < 0x20 && !b"\t\n\r\x0c\x1b".contains(b)).count();
-    head.contains(&0) || head.len() < odd * 10
+    !encoding::is_text(&body[..body.len().min(SNIFF)])
 }
 
 fn is_page(body: &[u8]) -> bool {
@@ -227,29 +223,24 @@ fn is_page(body: &[u8]) -> bool {
     ["<!doctype html", "<html", "<head", "<body"].iter().any(|start| head.starts_with(start))
 }
 
-/// The characters of a body: by its byte order mark, by the header, by what the page says itself, as
-/// UTF-8 if it is that, else as most old pages mean it.
+/// The characters of a body: by its byte order mark, by the header, by what the page says itself, else as its letters
+/// tell. A header whose encoding does not fit is no better than none.
 fn decode(body: &[u8], content_type: Option<&str>, kind: Kind) -> String {
-    let marked = Encoding::for_bom(body).map(|(encoding, _)| encoding);
     let said = content_type.and_then(|said| label_after(said.as_bytes()));
-    let inside = || match kind {
-        // A page that can be read as far as this is not in UTF-16, whatever it says.
-        Kind::Page => label_after(&body[..body.len().min(HEAD)])
-            .map(|encoding| if encoding.is_ascii_compatible() { encoding } else { UTF_8 }),
+    if let Some(said) = said.filter(|_| Encoding::for_bom(body).is_none())
+        && let Some(text) = said.decode_without_bom_handling_and_without_replacement(body)
+    {
+        return text.into_owned();
+    }
+    let named = match kind {
+        Kind::Page => label_after(&body[..body.len().min(HEAD)]),
         Kind::Text => None,
     };
-    let encoding = marked
-        .or(said)
-        .or_else(inside)
-        .unwrap_or_else(|| if is_utf8(body) { UTF_8 } else { WINDOWS_1252 });
-    encoding.decode(body).0.into_owned()
-}
-
-/// Whether a body is UTF-8; its last character may be cut.
-fn is_utf8(body: &[u8]) -> bool {
-    match std::str::from_utf8(body) {
-        Ok(_) => true,
-        Err(err) => err.error_len().is_none(),
+    let hint = Hint { named: named.map(Encoding::name), is_cut: true, ..Hint::default() };
+    match encoding::decode(body, hint) {
+        Ok(decoded) => decoded.text,
+        // Letters that nothing tells are shown as missing and not as others.
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
     }
 }
 
@@ -400,9 +391,19 @@ mod tests {
                 "application/xhtml+xml",
                 "П",
             ),
+            (
+                "<meta charset=utf-8><p>Имя и город".as_bytes(),
+                "text/html; charset=us-ascii-or-so",
+                "Имя и город",
+            ),
+            (b"caf\xe9 cr\xe8me", "text/plain; charset=utf-8", "café crème"),
+            (b"\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0", "text/plain", "Привет, мир"),
+            (b"<p>\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0", "text/html", "Привет, мир"),
+            (b"\x8e\x52\x93\x63\x91\xbe\x98\x59\x82\xb3\x82\xf1", "text/plain", "山田太郎さん"),
+            (b"G\0r\0\xfc\0\xdf\0e\0,\0 \0H\0Q\0", "text/plain", "Grüße, HQ"),
             (b"<meta charset=utf-16><p>\xc3\xbc", "text/html", "ü"),
             (b"<meta charset=nonsense><p>\xc3\xbc", "text/html", "ü"),
-            (b"cut in the middle \xc3\xbc\xc3", "text/plain", "cut in the middle ü\u{fffd}"),
+            (b"cut in the middle \xc3\xbc\xc3", "text/plain", "cut in the middle ü"),
             (&utf16, "text/plain", "Grüße"),
         ] {
             assert_eq!(read_as(body, Some(kind)).unwrap().text, expected, "{kind}");
