@@ -10,7 +10,7 @@ use super::{Document, stems};
 
 /// Raised with every change of the fields, of what a word is, or of what documents hold: an index of
 /// another version is made anew.
-pub(super) const VERSION: u32 = 7;
+pub(super) const VERSION: u32 = 8;
 /// The name of what cuts text.
 pub(super) const CUTTER: &str = "hq";
 /// The name of what cuts identifiers.

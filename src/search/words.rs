@@ -3,6 +3,8 @@
 
 use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, TokenStream, Tokenizer};
 
+use unicode_normalization::char::compose;
+
 use super::stems;
 
 /// Words that are longer, in bytes, are no words: they are keys and encoded files.
@@ -74,14 +76,45 @@ fn lower(sign: char, word: &mut String) {
     word.extend(sign.to_lowercase().filter(|sign| !is_mark(*sign)));
 }
 
+/// The signs of half-width Japanese in their order, from U+FF66 on.
+const HALF_WIDTH: &str = "ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン";
+
+/// A sign of a script without spaces, and where it stands.
+#[derive(Clone, Copy)]
+struct Sign {
+    sign: char,
+    from: usize,
+    to: usize,
+}
+
+/// Adds a sign to a run as everybody writes it: Japanese in full width, the marks of a syllable in its sign.
+fn add(run: &mut Vec<Sign>, (from, sign): (usize, char)) {
+    let to = from + sign.len_utf8();
+    let mark = match sign {
+        '\u{ff9e}' | '\u{3099}' => Some('\u{3099}'),
+        '\u{ff9f}' | '\u{309a}' => Some('\u{309a}'),
+        _ => None,
+    };
+    if let (Some(mark), Some(last)) = (mark, run.last_mut())
+        && let Some(sign) = compose(last.sign, mark)
+    {
+        (last.sign, last.to) = (sign, to);
+        return;
+    }
+    let half = u32::from(sign).checked_sub(0xff66).and_then(|at| usize::try_from(at).ok());
+    let full = half.and_then(|at| HALF_WIDTH.chars().nth(at));
+    run.push(Sign { sign: full.unwrap_or(sign), from, to });
+}
+
 fn cut(text: &str, tails: Tails) -> Vec<Token> {
     let mut found = Vec::new();
     let mut signs = text.char_indices().peekable();
     while let Some((from, first)) = signs.next() {
         if is_dense(first) {
-            let mut run = vec![(from, first)];
+            let mut run = Vec::new();
+            add(&mut run, (from, first));
             while let Some(next) = signs.next_if(|(_, sign)| is_dense(*sign)) {
-                run.push(next);
+                add(&mut run, next);
             }
             pairs(&run, tails, &mut found);
         } else if first.is_alphanumeric() {
@@ -101,18 +134,17 @@ fn cut(text: &str, tails: Tails) -> Vec<Token> {
     found
 }
 
-fn pairs(run: &[(usize, char)], tails: Tails, found: &mut Vec<Token>) {
-    let end = |(at, sign): (usize, char)| at + sign.len_utf8();
+fn pairs(run: &[Sign], tails: Tails, found: &mut Vec<Token>) {
     for pair in run.windows(2) {
         let mut word = String::new();
-        pair.iter().for_each(|(_, sign)| lower(*sign, &mut word));
-        push(found, word, (pair[0].0, end(pair[1])));
+        pair.iter().for_each(|one| lower(one.sign, &mut word));
+        push(found, word, (pair[0].from, pair[1].to));
     }
-    let last = run.last().copied().filter(|_| tails == Tails::Kept || run.len() == 1);
-    if let Some((at, sign)) = last {
+    let last = run.last().filter(|_| tails == Tails::Kept || run.len() == 1);
+    if let Some(last) = last {
         let mut word = String::new();
-        lower(sign, &mut word);
-        push(found, word, (at, end((at, sign))));
+        lower(last.sign, &mut word);
+        push(found, word, (last.from, last.to));
     }
 }
 
@@ -185,6 +217,18 @@ mod tests {
         assert_eq!(words("東京都 HQ", Tails::Kept), ["東京", "京都", "都", "hq"]);
         assert_eq!(words("東京都", Tails::Dropped), ["東京", "京都"]);
         assert_eq!(words("猫", Tails::Dropped), ["猫"]);
+    }
+
+    #[test]
+    fn japanese_is_the_same_in_half_width_and_with_its_marks_apart() {
+        let kept = |text: &str| words(text, Tails::Kept);
+        assert_eq!(kept("ｶﾞｲﾄﾞ"), kept("ガイド"));
+        assert_eq!(kept("ﾍﾟｰｼﾞ ﾜﾝ"), kept("ページ ワン"));
+        assert_eq!(kept("か\u{3099}いと\u{3099}"), kept("がいど"));
+        let text = "ｶﾞｲ";
+        let found = of(text, Tails::Dropped);
+        assert_eq!((found.len(), &text[found[0].from..found[0].to]), (1, text));
+        assert_eq!(kept("ＨＱ ２０２６"), ["hq", "2026"]);
     }
 
     #[test]
