@@ -166,29 +166,6 @@ impl Found {
     }
 }
 
-/// Words that say nothing by themselves: a question has many of them, and so has every text.
-const FILLERS: &[&str] = &[
-    "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
-    "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "is", "it", "its", "may",
-    "me", "my", "no", "not", "of", "on", "or", "our", "should", "so", "that", "the", "their",
-    "them", "there", "these", "they", "this", "to", "was", "we", "were", "what", "when", "where",
-    "which", "who", "why", "will", "with", "would", "you", "your",
-];
-
-/// What is wanted of a question that need not stand in one passage as a whole, and is marked in what was found: all but
-/// its fillers, unless it has nothing else. What stands in quotation marks stays.
-#[must_use]
-pub fn essence(q: &str) -> Option<Wanted> {
-    let says = |word: &&str| !FILLERS.contains(&word.to_lowercase().as_str());
-    let essence: Vec<&str> = q.split_whitespace().filter(says).collect();
-    let whole = Wanted::of(q)?;
-    // What must not be there is no essence.
-    if whole.has_phrases() || essence.iter().all(|word| word.starts_with('-')) {
-        return Some(whole);
-    }
-    Wanted::of(&essence.join(" ")).or(Some(whole))
-}
-
 /// Finds items.
 ///
 /// # Errors
@@ -209,7 +186,7 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
         ws.read(|snap| {
             let found = match &wanted {
                 Some(wanted) => {
-                    let loose = essence(&wish.q);
+                    let loose = Wanted::essence(&wish.q);
                     let loose = loose.as_ref().unwrap_or(wanted);
                     let question = question.as_ref();
                     let asked = Asked { seer, wish: &wish, wanted, loose, question };
@@ -339,7 +316,7 @@ struct Asked<'a> {
     seer: Seer,
     wish: &'a Wish,
     wanted: &'a Wanted,
-    /// Its [`essence`].
+    /// Its essence, see [`Wanted::essence`].
     loose: &'a Wanted,
     question: Option<&'a Question>,
 }
@@ -571,19 +548,4 @@ fn quotes(
 pub fn is_waiting(read: &dyn Read, id: KnowledgeId) -> Result<bool, StoreError> {
     let reading: Option<Reading> = read.get(id)?;
     Ok(reading.is_some_and(|reading| reading.state == ReadingState::Waiting))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::essence;
-
-    #[test]
-    fn fillers_are_not_looked_for_one_by_one() {
-        let marks = |q: &str, text: &str| essence(q).map_or(0, |wanted| wanted.marks(text).len());
-        assert_eq!(marks("my password is lost", "It is my dog."), 0);
-        assert_eq!(marks("my password is lost", "A lost password"), 2);
-        assert_eq!(marks("who is who", "Who is it?"), 2, "there is nothing else");
-        assert_eq!(marks("\"who is\"", "Who is it?"), 2);
-        assert_eq!(marks("the -dog", "The dog"), 1, "what must not be there is not looked for");
-    }
 }

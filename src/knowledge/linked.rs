@@ -11,7 +11,6 @@ use store::{Read, ReadExt as _, StoreError};
 
 use crate::cited::cite;
 use crate::cut::Cut;
-use crate::find::essence;
 use crate::model::{ITEMS, Item};
 
 /// Items that passages are taken of, and the passages of each.
@@ -30,7 +29,7 @@ pub fn said(
 ) -> Result<Vec<Said>, StoreError> {
     // A task quotes and lists; it asks for nothing word for word.
     let words = format!("{} {}", task.title, task.description);
-    let wanted = essence(&words.replace(['"', '“', '”', '„', '«', '»'], " "));
+    let wanted = Wanted::essence(&words.replace(['"', '“', '”', '„', '«', '»'], " "));
     let (mut all, mut items) = (Vec::new(), 0);
     for link in links::of_task(read, task.id)? {
         let Target::Row(table, key) = &link.target else { continue };

@@ -14,6 +14,15 @@ const LONGEST: usize = 256;
 /// From how many letters on a word may have a typo.
 const FORGIVEN: usize = 5;
 
+/// Words that say nothing by themselves: a question has many of them, and so has every text.
+const FILLERS: &[&str] = &[
+    "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
+    "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "is", "it", "its", "may",
+    "me", "my", "no", "not", "of", "on", "or", "our", "should", "so", "that", "the", "their",
+    "them", "there", "these", "they", "this", "to", "was", "we", "were", "what", "when", "where",
+    "which", "who", "why", "will", "with", "would", "you", "your",
+];
+
 /// A part of what is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -101,6 +110,20 @@ impl Wanted {
             *open |= !is_closed;
         }
         (!parts.is_empty()).then_some(Self { parts, names, without })
+    }
+
+    /// What is wanted of a question that need not stand in one text as a whole: all but its fillers, unless it has
+    /// nothing else. What stands in quotation marks stays.
+    #[must_use]
+    pub fn essence(q: &str) -> Option<Self> {
+        let says = |word: &&str| !FILLERS.contains(&word.to_lowercase().as_str());
+        let essence: Vec<&str> = q.split_whitespace().filter(says).collect();
+        let whole = Self::of(q)?;
+        // What must not be there is no essence.
+        if whole.has_phrases() || essence.iter().all(|word| word.starts_with('-')) {
+            return Some(whole);
+        }
+        Self::of(&essence.join(" ")).or(Some(whole))
     }
 
     /// Whether something of it must stand there word for word.
@@ -305,6 +328,17 @@ mod tests {
         fn a_word_with_one_typo_is_told_as_by_the_distance(a in "[abé]{0,6}", b in "[abé]{0,6}") {
             prop_assert_eq!(is_one_off(&a, &b), distance(&a, &b) <= 1);
         }
+    }
+
+    #[test]
+    fn fillers_are_not_looked_for_one_by_one() {
+        let marks =
+            |q: &str, text: &str| Wanted::essence(q).map_or(0, |wanted| wanted.marks(text).len());
+        assert_eq!(marks("my password is lost", "It is my dog."), 0);
+        assert_eq!(marks("my password is lost", "A lost password"), 2);
+        assert_eq!(marks("who is who", "Who is it?"), 2, "there is nothing else");
+        assert_eq!(marks("\"who is\"", "Who is it?"), 2);
+        assert_eq!(marks("the -dog", "The dog"), 1, "what must not be there is not looked for");
     }
 
     fn marked(wanted: &str, text: &str) -> Vec<String> {

@@ -209,7 +209,7 @@ fn page(
     let base = scene.ws.url("knowledge");
     let tree = Tree::read(read)?;
     let archived = !asked.archived.is_empty();
-    let wanted = find::essence(&asked.q);
+    let wanted = Wanted::essence(&asked.q);
     let rows = found.hits.iter().map(|hit| row(scene, read, (&tree, wanted.as_ref()), hit));
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
     let (all_count, lie) = lines::with(read, |all| {

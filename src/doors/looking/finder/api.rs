@@ -28,8 +28,8 @@ pub fn routes() -> Routes {
                 "What fits some words, best first: tasks, comments, deliverables, files, agents, people, \
                  streams, labels, routines, recurring tasks, templates, views, links, reviews, agents' own \
                  files and what was said in conversations that you may see. Of text files the first 256 KB are \
-                 looked at. All words must fit; the last one may be a \
-                 beginning, words of five letters may have a typo, words in quotation marks stand together",
+                 looked at. All words must fit, or where nothing has all of a question, what it has beside its \
+                 fillers; the last one may be a beginning, words of five letters may have a typo, words in quotation marks stand together",
             )
             .query::<Asked>()
             .returns::<Answer>()

@@ -131,7 +131,19 @@ fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, S
         _ => head.seq.saturating_sub(BEHIND as u64),
     };
     let audiences = document::audiences(who.account);
-    let found = ask(ws, wish, (wanted, audiences.as_slice()));
+    let found = ask(ws, wish, (wanted, audiences.as_slice(), false));
+    // A question is asked in more words than its answer has.
+    let essence =
+        Wanted::essence(&wish.words).filter(|essence| found.hits.is_empty() && essence != wanted);
+    let (found, wanted) = match &essence {
+        Some(essence) => match ask(ws, wish, (essence, audiences.as_slice(), false)) {
+            all if all.hits.is_empty() => {
+                (ask(ws, wish, (essence, audiences.as_slice(), true)), essence)
+            }
+            all => (all, essence),
+        },
+        None => (found, wanted),
+    };
     let fresh = match fresh_from < head.seq {
         true => fresh(ws, Cursor { seq: fresh_from, ..head })?,
         false => BTreeSet::new(),
@@ -184,7 +196,11 @@ fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, S
 }
 
 /// Asks the index; one that is damaged is made anew, and what is fresh is found meanwhile.
-fn ask(ws: &Ws, wish: &Wish, (wanted, audiences): (&Wanted, &[String])) -> search::Found {
+fn ask(
+    ws: &Ws,
+    wish: &Wish,
+    (wanted, audiences, any): (&Wanted, &[String], bool),
+) -> search::Found {
     let ask = Ask {
         wanted,
         audiences,
@@ -192,10 +208,10 @@ fn ask(ws: &Ws, wish: &Wish, (wanted, audiences): (&Wanted, &[String])) -> searc
         kinds: &[],
         status: wish.status.as_deref(),
         groups: &[],
-        any: false,
+        any,
         most: wish.each.unwrap_or(wish.skip + wish.take) + SPARE,
         now: ws.app.clock.now().as_second(),
-        typos: Typos::WhenFew,
+        typos: if any { Typos::Never } else { Typos::WhenFew },
     };
     ws.finding.index.find(&ask).unwrap_or_else(|error| {
         tracing::warn!(%error, "the search index of {} did not answer", ws.slug);

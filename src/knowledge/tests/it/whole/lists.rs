@@ -40,3 +40,31 @@ async fn a_list_follows_each_change_and_counts_what_it_does_not_show() {
     assert_eq!(titles(&api, "archived=true").await, ["Page 1"]);
     assert_eq!(titles(&api, "limit=1").await, ["Page 0"], "what changed last comes first");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_finds_on_the_search_page_what_answers_it_in_other_words() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    for (title, text) in [
+        ("Pump manual", "E-1042 means that the filter is blocked. Clean it."),
+        ("Fixed prices", "What a pump costs."),
+    ] {
+        made(&api, "knowledge", json!({ "title": title, "text": text })).await;
+    }
+    let titles = async |q: &str| {
+        let found = api.get(&format!("/api/v1/search?q={q}")).await.json();
+        let items = found["items"].as_array().expect("hits").clone();
+        items.iter().filter_map(|one| one["title"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let found = titles("how+do+I+fix+E-1042").await;
+    assert_eq!(found.first().map(String::as_str), Some("Pump manual"), "{found:?}");
+    assert_eq!(
+        titles("what+does+the+pump+cost").await.first().map(String::as_str),
+        Some("Fixed prices")
+    );
+    // Words that are no question are all meant.
+    assert!(titles("pump+zebra").await.is_empty());
+    let page = hq.owner().get(&format!("{}/search?q=how+do+I+fix+E-1042", super::HERE)).await;
+    assert!(page.text.contains("Pump manual"), "{}", page.text);
+    hq.finish().await;
+}
