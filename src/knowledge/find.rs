@@ -15,6 +15,7 @@ use store::{Read, ReadExt as _, StoreError};
 
 use crate::blend::{self, Held, Near, Worth};
 use crate::cards::{ITEM, PASSAGES};
+use crate::cursor::Cursor;
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
 use crate::lines::{self, Line};
@@ -95,6 +96,8 @@ pub struct Wish {
     pub by: Option<By>,
     /// How many hits are passed over.
     pub skip: usize,
+    /// Where the page before ended, in place of a number that is passed over.
+    pub after: Option<Cursor>,
     /// How many are given.
     pub take: usize,
 }
@@ -123,6 +126,8 @@ pub struct Found {
     pub cut: bool,
     /// Whether there are more.
     pub more: bool,
+    /// Where this page ends, if there are more.
+    pub next: Option<Cursor>,
     /// Files whose words are not known yet.
     pub unread: usize,
     /// Whether the index is still being made, so that hits may be missing.
@@ -237,20 +242,27 @@ impl<'w> Filter<'w> {
     /// Gathers those that fit in their order; reads those alone that are given.
     fn gather(&self, read: &dyn Read, all: Vec<Fit>) -> Result<Found, StoreError> {
         let mut found = Found::default();
-        let mut passed = 0;
-        for fit in all {
+        let (mut passed, mut last) = (0, None);
+        let begin = self.wish.after.map_or(0, |after| {
+            // Worth may have changed since; the row itself is the better place while it is there.
+            let itself = all.iter().position(|fit| fit.id == after.id).map(|at| at + 1);
+            itself.unwrap_or_else(|| all.partition_point(|fit| !after.is_before(&fit.place())))
+        });
+        for (at, fit) in all.into_iter().enumerate() {
             count(&mut found.counts, fit.kind);
-            if self.wish.kind.is_some_and(|kind| kind != fit.kind) {
+            if at < begin || self.wish.kind.is_some_and(|kind| kind != fit.kind) {
                 continue;
             }
             if passed < self.wish.skip {
                 passed += 1;
             } else if found.hits.len() < self.wish.take {
+                last = Some(fit.place());
                 found.hits.extend(fit.hit(read)?);
             } else {
                 found.more = true;
             }
         }
+        found.next = last.filter(|_| found.more);
         Ok(found)
     }
 }
@@ -264,6 +276,11 @@ struct Fit {
 }
 
 impl Fit {
+    /// Where it stands among others, best first. Worth is never negative, so that its bits have its order.
+    fn place(&self) -> Cursor {
+        Cursor { mark: i64::from(self.score.to_bits()), id: self.id }
+    }
+
     /// The item as it stands now; nothing where it is gone.
     fn hit(&self, read: &dyn Read) -> Result<Option<Hit>, StoreError> {
         let item = read.get::<Item>(self.id)?;
@@ -297,6 +314,9 @@ fn newest(read: &dyn Read, (seer, wish): (Seer, &Wish)) -> Result<Found, Knowled
     let later = |a: &(i64, KnowledgeId, ItemKind), b: &(i64, KnowledgeId, ItemKind)| {
         (b.0, b.1).cmp(&(a.0, a.1))
     };
+    if let Some(after) = wish.after {
+        fits.retain(|(mark, id, _)| after.is_before(&Cursor { mark: *mark, id: *id }));
+    }
     let end = wish.skip.saturating_add(wish.take);
     found.more = end < fits.len();
     if found.more {
@@ -304,6 +324,8 @@ fn newest(read: &dyn Read, (seer, wish): (Seer, &Wish)) -> Result<Found, Knowled
         fits.truncate(end);
     }
     fits.sort_unstable_by(later);
+    let last = fits.last().filter(|_| found.more);
+    found.next = last.map(|(mark, id, _)| Cursor { mark: *mark, id: *id });
     for (_, id, kind) in fits.into_iter().skip(wish.skip) {
         let fit = Fit { id, kind, score: 0.0, by_words: true };
         found.hits.extend(fit.hit(read)?);
@@ -343,7 +365,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
         let blended = blend::blended(&words, &near, floor);
         let (found, places) = fitting(ws, read, (&filter, asked), blended)?;
         // The index knows words and readers alone: of many places that hold the words few may fit.
-        if !cut || asked.wish.take <= found.hits.len() || ENOUGH <= looked {
+        if !cut || found.more || ENOUGH <= looked {
             break (Found { cut, ..found }, places);
         }
         looked *= 8;

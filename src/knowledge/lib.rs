@@ -9,6 +9,7 @@ mod blend;
 pub mod cards;
 pub mod cited;
 pub mod context;
+pub mod cursor;
 pub mod cut;
 pub mod error;
 pub mod find;

@@ -445,13 +445,13 @@ async fn answer(
 #[serde(default, deny_unknown_fields)]
 struct Asked {
     /// `next` of the answer before.
-    cursor: usize,
+    cursor: String,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct Items {
     items: Vec<ItemView>,
-    next: Option<usize>,
+    next: Option<String>,
 }
 
 /// An item of a source.
@@ -495,21 +495,37 @@ fn item_view(read: &dyn Read, entry: Entry) -> Result<ItemView, SourceError> {
     })
 }
 
+/// The place that a cursor means.
+fn place_of(cursor: &str) -> Result<String, SourceError> {
+    let place = store::cursor_key(cursor).and_then(|key| String::from_utf8(key).ok());
+    let words = "Give back the cursor of the page before as it came.";
+    place.ok_or_else(|| SourceError::field("cursor", words))
+}
+
 async fn items(
     ws: Ws,
     Path(said): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Items>, ApiError> {
+    let after = match asked.cursor.as_str() {
+        "" => None,
+        text => Some(place_of(text)?),
+    };
     let items = ws.look(move |ws| {
         ws.read(|snap| {
             let one = queries::source(snap, &said)?;
             let mut entries = queries::entries(snap, one.id)?;
             entries.sort_by(|a, b| a.place.cmp(&b.place));
-            let more = asked.cursor.saturating_add(PAGE) < entries.len();
-            let page = entries.into_iter().skip(asked.cursor).take(PAGE);
-            let items = page.map(|entry| item_view(snap, entry));
+            if let Some(after) = &after {
+                entries.retain(|entry| *after < entry.place);
+            }
+            let more = PAGE < entries.len();
+            entries.truncate(PAGE);
+            let last = entries.last().filter(|_| more);
+            let next = last.map(|entry| store::key_cursor(entry.place.as_bytes()));
+            let items = entries.into_iter().map(|entry| item_view(snap, entry));
             let items = items.collect::<Result<Vec<_>, SourceError>>()?;
-            Ok::<_, SourceError>(Items { items, next: more.then_some(asked.cursor + PAGE) })
+            Ok::<_, SourceError>(Items { items, next })
         })
     });
     Ok(Json(items.await?))

@@ -23,13 +23,14 @@ use web::session::Person;
 use web::upload;
 
 use super::parts::{FileView, PassageView, UseView};
+use crate::cursor::Cursor;
 use crate::error::KnowledgeError;
 use crate::find::{self, By, Hit, Seer, Wish};
 use crate::links;
 use crate::model::{Body, FolderId, Item, ItemKind, KnowledgeId, Reading, Scope, Text};
 use crate::queries::{self, Tree};
-use crate::rules::{self, MOST_AT_ONCE, NewItem, Patch};
 use crate::reading;
+use crate::rules::{self, MOST_AT_ONCE, NewItem, Patch};
 use crate::words::{self, Written};
 
 /// Items on a page of the API when nothing else is asked for, and at most.
@@ -119,7 +120,7 @@ struct Asked {
     /// At most 200.
     limit: Option<usize>,
     /// `next` of the answer before.
-    cursor: Option<usize>,
+    cursor: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -128,7 +129,7 @@ struct Items {
     total: usize,
     /// Whether there may be more.
     more_than_total: bool,
-    next: Option<usize>,
+    next: Option<String>,
     /// What the answer does not know yet, in a sentence; nothing when it knows all.
     #[serde(skip_serializing_if = "String::is_empty")]
     not_known_yet: String,
@@ -228,7 +229,8 @@ pub(super) async fn whole_of(ws: &Ws, id: KnowledgeId) -> Result<Whole, Knowledg
 
 async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Items>, ApiError> {
     let folder = ws.read(|snap| queries::folder_given(snap, asked.folder.as_deref()))?;
-    let (skip, take) = (asked.cursor.unwrap_or(0), asked.limit.unwrap_or(PAGE).clamp(1, MOST));
+    let after = asked.cursor.as_deref().filter(|text| !text.is_empty());
+    let after = after.map(Cursor::read).transpose()?;
     let wish = Wish {
         q: asked.q,
         kind: asked.kind,
@@ -237,13 +239,14 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
         scope: asked.scope,
         archived: asked.archived,
         by: asked.by,
-        skip,
-        take,
+        skip: 0,
+        after,
+        take: asked.limit.unwrap_or(PAGE).clamp(1, MOST),
     };
     let kind = wish.kind;
     let found = find::find(&ws, Seer::Person(who.account), wish).await?;
     let (total, cut, unknown) = (found.total(kind), found.cut, found.unknown());
-    let next = found.more.then_some(skip.saturating_add(take));
+    let next = found.next.map(|next| next.to_string());
     let items = ws
         .look(move |ws| {
             ws.read(|snap| {
@@ -337,10 +340,10 @@ impl About {
             full: self.full,
             tags: self.tags,
             archived: self.archived,
+            encoding: None,
         })
     }
 }
-            encoding: None,
 
 body! {
     /// A page or a skill to be written.
@@ -452,11 +455,11 @@ body! {
         text: Option<String>,
         /// What it said when the writing began: the words that `text` was made of, or both fields by name.
         base: Option<Base>,
+        /// The encoding in which the file of a text is read, such as `windows-1251`; empty to have it found again.
+        encoding: Option<String>,
         /// Why, in a line.
         #[serde(default)]
         reason: String,
-        /// The encoding in which the file of a text is read, such as `windows-1251`; empty to have it found again.
-        encoding: Option<String>,
     }
 }
 
@@ -472,13 +475,13 @@ async fn change(
         let id = queries::item(snap, &said, None)?.id;
         Ok::<_, KnowledgeError>((id, about.patch(snap)?))
     })?;
-    let (title_base, base) = match body.base {
-        Some(Base::Text(text)) => (None, Some(text)),
-        Some(Base::Each(fields)) => (fields.title, fields.text),
     let encoding = match &body.encoding {
         Some(said) => Some(reading::chosen(&ws, id, said).await?),
         None => None,
     };
+    let (title_base, base) = match body.base {
+        Some(Base::Text(text)) => (None, Some(text)),
+        Some(Base::Each(fields)) => (fields.title, fields.text),
         None => (None, None),
     };
     if let Some(text) = body.text {

@@ -335,3 +335,28 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
     let _ = id(&json!({ "id": source }));
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_items_follow_each_other_by_place_whatever_comes_between() {
+    let root = tempfile::tempdir().expect("a folder");
+    let at = root.path().join("notes");
+    std::fs::create_dir(&at).expect("a folder");
+    for n in 0..201 {
+        std::fs::write(at.join(format!("n{n:03}.md")), "Words.").expect("a file");
+    }
+    let hq = reading(root.path()).start().await;
+    let api = hq.api().await;
+    let source = folder(&api, &at).await;
+    synced(&api, &source, 1).await;
+    let path = format!("/api/v1/sources/{source}/items");
+    let first = api.get(&path).await.json();
+    assert_eq!(first["items"].as_array().map(Vec::len), Some(200));
+    let next = first["next"].as_str().expect("there is one more").to_owned();
+    std::fs::write(at.join("n000a.md"), "Words.").expect("a file");
+    again(&api, &source).await;
+    let last = api.get(&format!("{path}?cursor={next}")).await.json();
+    assert_eq!(last["items"].as_array().map(Vec::len), Some(1), "{last}");
+    assert_eq!((&last["items"][0]["place"], &last["next"]), (&json!("n200.md"), &json!(null)));
+    assert_eq!(api.get(&format!("{path}?cursor=1")).await.status, 422);
+    hq.finish().await;
+}
