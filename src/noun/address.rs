@@ -66,8 +66,7 @@ pub fn mail_address(text: &str) -> Result<String, String> {
 /// # Errors
 /// A sentence that says that it is none, or that its digits are gone.
 pub fn phone(text: &str) -> Result<String, String> {
-    let plain: String = text.nfkc().filter(|c| !is_unseen(*c)).map(plain_dash).collect();
-    let bare = bare_number(&plain);
+    let bare = bare_number(&plain_number(text));
     if is_number(&bare) {
         return Ok(bare);
     }
@@ -112,14 +111,15 @@ pub fn phones_in(text: &str) -> Vec<String> {
         return trimmed(text.split(GOOGLE));
     }
     // A parameter of `tel:` (RFC 3966) is no other number.
-    let (lower, mut marked) = (text.to_ascii_lowercase(), text.to_owned());
+    let mut marked = plain_number(text);
+    let lower = marked.to_ascii_lowercase();
     for (at, _) in lower.rmatch_indices(";ext=") {
         marked.replace_range(at..at + ";ext=".len(), " ext. ");
     }
     for word in [" or ", " and ", " oder ", " und "] {
         marked = marked.replace(word, "\n");
     }
-    let pieces = trimmed(marked.replace(['/', '|', ';', ','], "\n").split("\n"));
+    let pieces = trimmed(marked.replace(['/', '|', ';', ',', '،', '؛', '、'], "\n").split("\n"));
     let stands = |piece: &String| phone(piece).is_ok_and(|one| LEAST_BESIDE <= digits(&one).len());
     match 1 < pieces.len() && pieces.iter().all(stands) {
         true => pieces,
@@ -144,11 +144,27 @@ fn after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     head.eq_ignore_ascii_case(start).then(|| &text[start.len()..])
 }
 
-fn plain_dash(c: char) -> char {
+/// A number with the digits, dashes and blanks of ASCII, whatever writing it comes in.
+fn plain_number(text: &str) -> String {
+    text.nfkc().filter(|c| !is_unseen(*c)).map(plain_sign).collect()
+}
+
+/// The zeros of digits that have no other writing in NFKC: Arabic, Persian, N'Ko, and those of India and its neighbours.
+const ZEROS: [char; 14] = [
+    '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}',
+    '\u{be6}', '\u{c66}', '\u{ce6}', '\u{d66}', '\u{e50}', '\u{17e0}',
+];
+
+fn plain_sign(c: char) -> char {
+    let digit = || {
+        let past = |zero: &char| u32::from(c).checked_sub(u32::from(*zero));
+        ZEROS.iter().filter_map(past).find(|past| *past < 10)
+    };
     match c {
+        c if c.is_ascii() && !c.is_whitespace() => c,
         '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
         c if c.is_whitespace() => ' ',
-        c => c,
+        c => digit().and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c),
     }
 }
 
@@ -169,7 +185,11 @@ fn bare_number(text: &str) -> String {
 fn is_number(text: &str) -> bool {
     let fits = text.chars().all(|c| c.is_ascii_digit() || " +-()/.x#".contains(c));
     let count = text.chars().filter(char::is_ascii_digit).count();
-    fits && (3..=20).contains(&count)
+    // A sign in front says that the country follows; within a number it begins another one.
+    let is_signed_once = text
+        .rfind('+')
+        .is_none_or(|at| !text[..at].contains(|c: char| c == '+' || c.is_ascii_digit()));
+    fits && is_signed_once && (3..=20).contains(&count)
 }
 
 /// Whether it is a number as a spreadsheet shows one that is too long for its cell: `4.47701E+11`.
@@ -250,10 +270,26 @@ mod tests {
             ("=\"0774768867\"", "0774768867"),
             ("\u{ff10}\u{ff14}\u{ff10}\u{2011}555", "040-555"),
             ("\u{202a}+49 40 555\u{202c}", "+49 40 555"),
+            ("+٩٧١ ٤ ٥٥٥ ٠١٠٠", "+971 4 555 0100"),
+            ("۰۲۱ ۵۵۵ ۰۱۰۰", "021 555 0100"),
+            ("＋８１－３－５５５５", "+81-3-5555"),
+            ("०११ ५५५", "011 555"),
+            ("(+49) 40 555", "(+49) 40 555"),
         ] {
             assert_eq!(phone(said).as_deref(), Ok(number), "{said}");
         }
-        for wrong in ["none", "12", "ext. 12", "next 12", "040 555 call me", ""] {
+        for wrong in [
+            "none",
+            "12",
+            "ext. 12",
+            "next 12",
+            "040 555 call me",
+            "",
+            "++1 555",
+            "+1 +555",
+            "040+555",
+            "555 ٠١٠٠ call me",
+        ] {
             assert!(phone(wrong).is_err(), "{wrong}");
         }
         let gone = phone("4.47701E+11").expect_err("its digits are gone");
@@ -278,6 +314,8 @@ mod tests {
         ] {
             assert_eq!(phones_in(said), two, "{said}");
         }
+        let arabic = phones_in("٠٧٧٤٠٠٠٠٠١ ، ٠٧٧٤٠٠٠٠٠٢");
+        assert_eq!(arabic, ["0774000001", "0774000002"]);
         for one in ["040 / 1234567", "0774/000001", "+1 201 555 0123, ext 5", "030 12345/67"] {
             assert_eq!(phones_in(one), [one]);
         }
