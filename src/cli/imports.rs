@@ -120,15 +120,41 @@ pub(super) async fn import(
         door.call(Ask::file(format!("/api/v1/imports{asked}"), content).within(workspace)).await?;
     let at = format!("/api/v1/imports/{}", part(word(&sent, "id")));
     let body = settings(file)?;
-    door.call(Ask::patch(at.as_str(), &body).within(workspace)).await?;
+    let read = match door.call(Ask::patch(at.as_str(), &body).within(workspace)).await {
+        Ok(read) => read,
+        Err(error) => return Err(with_columns(error, &sent)),
+    };
     let verb = if file.preview { "preview" } else { "begin" };
-    let mut now =
-        door.call(Ask::post(format!("{at}/{verb}"), &json!({})).within(workspace)).await?;
+    let begun = door.call(Ask::post(format!("{at}/{verb}"), &json!({})).within(workspace)).await;
+    let mut now = begun.map_err(|error| with_columns(error, &read))?;
     while word(&now, "state") == "running" {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         now = door.call(Ask::get(at.as_str()).within(workspace)).await?;
     }
     print(common, &now, &import_lines(&now))
+}
+
+/// Why a file cannot come in, with what HQ has read in it: its encoding, its headings, and where its columns go.
+fn with_columns(error: CommandError, import: &Value) -> CommandError {
+    let CommandError::Api { kind, words } = error else { return error };
+    let lines: Vec<String> = [words].into_iter().chain(read_lines(import)).collect();
+    CommandError::Api { kind, words: lines.join("\n") }
+}
+
+/// The encoding of a text that is no UTF-8, the columns and where they go.
+fn read_lines(import: &Value) -> Vec<String> {
+    let encoding = match word(import, "encoding") {
+        "" | "utf-8" => None,
+        encoding => Some(format!("read as {encoding}")),
+    };
+    let columns = import["columns"].as_array().into_iter().flatten().map(|column| {
+        let goes = match word(column, "goes") {
+            "" => "nowhere",
+            goes => goes,
+        };
+        format!("{}: {goes}", word(column, "header"))
+    });
+    encoding.into_iter().chain(columns).collect()
 }
 
 /// What a person says of a file, as the API takes it.
@@ -177,20 +203,10 @@ fn import_lines(one: &Value) -> Vec<String> {
             one["made"], one["changed"], one["skipped"], one["wrong"]
         ),
     ];
-    match word(one, "encoding") {
-        "" | "utf-8" => {}
-        encoding => lines.push(format!("read as {encoding}")),
-    }
     for note in one["notes"].as_array().into_iter().flatten() {
         lines.push(note.as_str().unwrap_or_default().to_owned());
     }
-    for column in one["columns"].as_array().into_iter().flatten() {
-        let goes = match word(column, "goes") {
-            "" => "nowhere",
-            goes => goes,
-        };
-        lines.push(format!("{}: {goes}", word(column, "header")));
-    }
+    lines.extend(read_lines(one));
     for problem in one["problems"].as_array().into_iter().flatten().take(20) {
         let (column, says) = (word(problem, "column"), word(problem, "says"));
         lines.push(match column {
@@ -211,7 +227,8 @@ mod tests {
     use clap::Parser;
     use serde_json::json;
 
-    use super::{File, import_lines, settings};
+    use super::{File, import_lines, settings, with_columns};
+    use crate::reach::CommandError;
 
     #[derive(Parser)]
     struct Line {
@@ -276,5 +293,20 @@ mod tests {
             lines.contains("the day was taken as first") && !lines.contains("row 2"),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn a_file_that_cannot_come_in_shows_its_headings_and_its_encoding() {
+        let import = json!({
+            "encoding": "shift_jis",
+            "columns": [{ "header": "担当者", "goes": "" }, { "header": "Email", "goes": "field:email" }],
+        });
+        let words = "Choose the column that has the name.".to_owned();
+        let error = CommandError::Api { kind: "invalid".to_owned(), words };
+        let told = with_columns(error, &import).to_string();
+        let wanted = "Choose the column that has the name.\nread as shift_jis\n担当者: nowhere\nEmail: field:email";
+        assert_eq!(told, wanted);
+        let other = with_columns(CommandError::Refused("no".to_owned()), &import);
+        assert_eq!(other.to_string(), "no");
     }
 }
