@@ -6,7 +6,7 @@ use features::cards;
 use features::tasks::queries::people::People;
 use kernel::key::KeyBuf;
 use kernel::{AccountId, Assignee, TypedId as _};
-use noun::{Fields, Names, Noun, Target};
+use noun::{Fields, Names, Noun, Target, folded, mail_address};
 use store::{Range, Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
@@ -27,6 +27,22 @@ impl<'r> Known<'r> {
     /// When the store fails.
     pub fn new(read: &'r dyn Read, me: Assignee) -> Result<Self, StoreError> {
         Ok(Self::with(Arc::new(People::read(read)?), read, me))
+    }
+
+    /// Members and agents with this full name, or the one with this email address, as other products export owners.
+    fn who_is_named(&self, said: &str) -> Vec<Assignee> {
+        let (name, address) = (folded(said), mail_address(said).map(|one| one.to_lowercase()));
+        let is_meant = |who: &Assignee| match *who {
+            Assignee::Agent(id) => {
+                self.people.agent(id).is_some_and(|agent| folded(&agent.name) == name)
+            }
+            Assignee::Person(id) => self.people.member(id).is_some_and(|member| {
+                folded(&member.name) == name
+                    || address.as_ref().is_ok_and(|one| member.email.to_lowercase() == *one)
+            }),
+            Assignee::System => false,
+        };
+        self.people.takers().into_iter().filter(is_meant).collect()
     }
 
     /// The same with people who were read before.
@@ -133,7 +149,22 @@ impl Names for Known<'_> {
         match self.people.find(name, self.me) {
             Ok(Some(who)) => Ok(who),
             Ok(None) => Err("Name somebody, or leave the field empty.".to_owned()),
-            Err(error) => Err(kernel::text::capitalized(&error.to_string())),
+            Err(error) => match self.who_is_named(name).as_slice() {
+                [who] => Ok(*who),
+                [] => {
+                    // To make an agent is no way to name a person.
+                    let told = error.to_string();
+                    let told = told.strip_suffix("; create an agent first").unwrap_or(&told);
+                    Err(kernel::text::capitalized(told))
+                }
+                more => {
+                    let said = kernel::text::ellipsis(name.trim(), 60);
+                    let handles: Vec<String> =
+                        more.iter().map(|who| self.people.handle(*who)).collect();
+                    let handles = handles.join(", ");
+                    Err(format!("Several are called \"{said}\"; write one of {handles}."))
+                }
+            },
         }
     }
 

@@ -20,8 +20,11 @@ use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
 
-use super::mapping::{becomes, choose, moved, target, word_of as word_of_choice};
-use super::{MAX_BYTES, Preview, found, look_at, order, read_anew, start, take_back, trial};
+use super::guess::is_filled;
+use super::mapping::{becomes, choose, left_out, moved, target, word_of as word_of_choice};
+use super::{
+    MAX_BYTES, Preview, found, listing, look_at, order, read_anew, start, take_back, trial,
+};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
@@ -306,7 +309,7 @@ async fn show(ws: Ws, Path(id): Path<ImportId>) -> Result<Json<ImportView>, ApiE
 fn describe(ws: &Ws, id: ImportId) -> Result<ImportView, CrmError> {
     ws.read(|snap| {
         let import = found(snap, id)?;
-        let notes = order::notes(&import.columns, &columns::of(snap, import.home)?);
+        let notes = listing::notes(snap, &import, None)?;
         Ok(ImportView { notes, ..view(import) })
     })
 }
@@ -459,7 +462,9 @@ async fn act(
             let fields = ws.read(|snap| columns::of(snap, import.home)).map_err(CrmError::from)?;
             let told = move |import: Import, table: &Table, seen: Preview| {
                 let notes = table.notes.iter().cloned();
-                let notes = notes.chain(order::notes(&import.columns, &fields)).collect();
+                let notes = notes.chain(order::notes(&import.columns, &fields));
+                let is_told = |n: usize| is_filled(&table.rows, n);
+                let notes = notes.chain(left_out(&import.columns, is_told)).collect();
                 let (counts, problems) = (seen.came.counts, seen.came.problems);
                 let rows = table.numbers.iter().zip(seen.came.rows).take(SEEN);
                 let rows = rows.map(seen_view).collect();

@@ -1,270 +1,20 @@
-//! Where the columns of a file go, by their headings: those of HQ, of Google Contacts, LinkedIn, HubSpot, Pipedrive and
-//! Outlook.
+//! Where the columns of a file go, by their headings and what they hold.
 
 use std::collections::HashSet;
 
 use noun::{Column, Kind};
 
+use super::headings::{BIRTHDAYS, Headings, bare, plain};
 use super::own;
-use crate::columns::ORGANIZATION;
-use crate::model::{Goes, Home, Mapped};
+use crate::model::{Goes, Home, Mapped, STAMPS};
 use crate::rules::dates::is_day;
 
 /// Rows that are looked at.
 const MOST: usize = 500;
 
-/// Headings by the key of a field; the field's own key and label are known without a line here.
-const ALIASES: &[(&str, &[&str])] = &[
-    (
-        "name",
-        &[
-            "full name",
-            "contact name",
-            "display name",
-            "person",
-            "first name",
-            "given name",
-            "last name",
-            "family name",
-            "surname",
-            "middle name",
-            "additional name",
-            "person name",
-            "vorname",
-            "nachname",
-        ],
-    ),
-    (
-        "email",
-        &[
-            "email address",
-            "e mail",
-            "mail",
-            "e mail address",
-            "e mail 1 value",
-            "email 1 value",
-            "person email work",
-            "primary email",
-            "work email",
-        ],
-    ),
-    (
-        "email_2",
-        &[
-            "e mail 2 value",
-            "email 2 value",
-            "e mail 2 address",
-            "e mail 3 value",
-            "email 3 value",
-            "e mail 3 address",
-            "e mail 4 value",
-            "person email home",
-            "personal email",
-            "home email",
-            "secondary email",
-            "other email",
-            "additional email addresses",
-        ],
-    ),
-    (
-        "phone",
-        &[
-            "phone number",
-            "telephone",
-            "mobile",
-            "cell",
-            "phone 1 value",
-            "mobile phone",
-            "mobile number",
-            "cell phone",
-            "business phone",
-            "work phone",
-            "person phone work",
-            "primary phone",
-            "telephone number",
-            "telefon",
-            "telefonnummer",
-        ],
-    ),
-    (
-        "phone_2",
-        &[
-            "phone 2 value",
-            "phone 3 value",
-            "phone 4 value",
-            "home phone",
-            "home phone 2",
-            "business phone 2",
-            "mobile phone number",
-            "person phone mobile",
-            "other phone",
-        ],
-    ),
-    (
-        "organization",
-        &[
-            "company",
-            "org",
-            "company name",
-            "organization name",
-            "organization 1 name",
-            "org name",
-            "account name",
-            "name of company",
-            "person organization",
-            "associated company",
-            "employer",
-            "organisation",
-            "account",
-            "firma",
-        ],
-    ),
-    ("title", JOBS),
-    ("linkedin_url", &["linkedin", "linkedin profile", "url", "profile url", "linkedin bio"]),
-    ("twitter_url", &["twitter", "x", "x url", "twitter username", "twitter profile"]),
-    (
-        "website_url",
-        &["website", "web", "web page", "website 1 value", "homepage", "personal web page"],
-    ),
-    (
-        "website",
-        &["domain", "url", "web", "website url", "company domain name", "homepage", "web site"],
-    ),
-    (
-        "location",
-        &[
-            "city",
-            "address",
-            "region",
-            "country",
-            "address 1 formatted",
-            "business city",
-            "home city",
-            "address 1 city",
-            "stadt",
-            "ort",
-        ],
-    ),
-    ("source", &["lead source", "origin", "original source"]),
-    ("how_we_met", &["meeting context", "intro"]),
-    ("notes", &["comments", "memo", "note", "description", "notiz", "notizen"]),
-    ("tags", &["labels", "categories", "group membership", "person labels", "tag"]),
-    ("priority", &["urgency"]),
-    ("relationship_strength", &["relationship", "strength", "relationship strength"]),
-    (
-        "stage",
-        &["status", "pipeline stage", "lifecycle stage", "lead status", "deal stage", "phase"],
-    ),
-    (
-        "last_contact_date",
-        &[
-            "last contact",
-            "last contacted",
-            "last activity date",
-            "connected on",
-            "last contact date",
-            "letzter kontakt",
-        ],
-    ),
-    ("owner", &["contact owner", "person owner", "account owner", "company owner"]),
-    ("type", &["org type", "company type", "entity type"]),
-    ("industry", &["sector", "vertical"]),
-    ("size", &["company size", "headcount", "employees", "number of employees"]),
-    ("description", &["about", "bio", "summary", "about us"]),
-];
-
-/// What people do at their organization.
-const JOBS: &[&str] = &[
-    "job title",
-    "position",
-    "organization title",
-    "organization 1 title",
-    "role",
-    "job position",
-];
-
-/// Names of organizations: the organization of a contact, the name in a list of organizations.
-const COMPANIES: [&str; 9] = [
-    "company",
-    "company name",
-    "firma",
-    "organization name",
-    "organization 1 name",
-    "org name",
-    "account name",
-    "name of company",
-    "employer",
-];
-
-/// Days of birth.
-const BIRTHDAYS: [&str; 7] =
-    ["birthday", "birth date", "birthdate", "date of birth", "bday", "geburtstag", "geburtsdatum"];
-
-/// Fields that take several columns: one after the other, or, of addresses, the next field what the first one leaves.
-const JOINED: [&str; 7] = ["name", "notes", "tags", "email", "email_2", "phone", "phone_2"];
-
-/// A heading in small letters with single blanks.
-pub(crate) fn plain(header: &str) -> String {
-    let spaced: String = header
-        .chars()
-        .flat_map(char::to_lowercase)
-        .map(|c| if c.is_alphanumeric() { c } else { ' ' })
-        .collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A heading without what stands behind it in brackets: `Last Activity Date (EDT)`.
-fn bare(header: &str) -> &str {
-    header.split_once('(').map_or(header, |(head, _)| head)
-}
-
-/// What the headings of a file together say of one of them.
-struct Headings {
-    home: Home,
-    /// Whether another column has the job of a person, so that a title is one such as Dr.
-    has_job: bool,
-    /// Whether it is an address book of Outlook, whose priority is that of a message.
-    is_outlook: bool,
-}
-
-impl Headings {
-    fn of(headers: &[String], home: Home) -> Self {
-        let has = |wanted: &[&str]| headers.iter().any(|one| wanted.contains(&plain(one).as_str()));
-        Self { home, has_job: has(JOBS), is_outlook: has(&["sensitivity"]) }
-    }
-
-    /// Whether a column goes nowhere, whatever it is called.
-    fn ignores(&self, words: &str) -> bool {
-        self.home == Home::Contacts
-            && ((words == "title" && self.has_job) || (words == "priority" && self.is_outlook))
-    }
-
-    /// The field that a heading means, among those that are free.
-    fn field<'f>(&self, words: &str, fields: &'f [Column], taken: &[String]) -> Option<&'f Column> {
-        let joins = |field: &Column| JOINED.contains(&field.key.as_str());
-        let is_free = |field: &&Column| !taken.contains(&field.key) || joins(field);
-        let is_company = COMPANIES.contains(&words);
-        let company = match self.home {
-            Home::Contacts => ORGANIZATION,
-            Home::Organizations => "name",
-            Home::Collection(_) => "",
-        };
-        let company = fields.iter().find(|field| is_company && field.key == company);
-        let called = |field: &&Column| plain(&field.key) == words || plain(&field.label) == words;
-        let known = |field: &&Column| {
-            let alias = ALIASES.iter().find(|(key, _)| *key == field.key);
-            alias.is_some_and(|(_, words_of)| words_of.contains(&words))
-        };
-        let by_name = fields.iter().find(called).filter(is_free);
-        let by_alias = || fields.iter().filter(is_free).find(known);
-        // A company of a contact is an organization of its own, where it can be.
-        company.filter(is_free).or(by_name).or_else(by_alias)
-    }
-}
-
 /// Where each column goes. The first that fits a field has it, but for names, notes, tags and addresses, which take
-/// several. In a collection, whose fields may not be there yet, what fits nothing becomes a new field, and so do days of
-/// birth.
+/// several; an empty column has what the others leave. In a collection, whose fields may not be there yet, what fits
+/// nothing becomes a new field; elsewhere days do, and words of which few repeat.
 #[must_use]
 pub fn columns(
     headers: &[String],
@@ -275,31 +25,28 @@ pub fn columns(
     if own::has_ids(headers, rows) {
         return own::columns((headers, rows), fields);
     }
-    let all = Headings::of(headers, home);
+    let words: Vec<(String, bool)> =
+        headers.iter().enumerate().map(|(n, one)| (plain(one), is_filled(rows, n))).collect();
+    let all = Headings::of(&words, home);
     let mut taken: Vec<String> = Vec::new();
-    let mut mapped = Vec::new();
-    for (n, header) in headers.iter().enumerate() {
-        let words = plain(header);
+    let mut mapped: Vec<Mapped> =
+        headers.iter().map(|header| Mapped::new(header, Goes::Nowhere)).collect();
+    let (filled, empty): (Vec<usize>, Vec<usize>) = (0..headers.len()).partition(|n| words[*n].1);
+    for n in filled.into_iter().chain(empty) {
+        let (words, is_filled) = (words[n].0.as_str(), words[n].1);
         let field = || {
-            let found = all.field(&words, fields, &taken);
-            found.or_else(|| all.field(&plain(bare(header)), fields, &taken))
+            let found = all.field(words, fields, &taken);
+            found.or_else(|| all.field(&plain(bare(&headers[n])), fields, &taken))
         };
-        let is_filled = || rows.iter().filter_map(|row| row.get(n)).any(|cell| !cell.is_empty());
-        let goes = match field().filter(|_| !all.ignores(&words)) {
+        mapped[n].goes = match field().filter(|_| !all.ignores(words)) {
             Some(field) => {
                 taken.push(field.key.clone());
                 Goes::Field(field.key.clone())
             }
             None if home.collection().is_some() => Goes::New(kind(rows, n)),
-            None if home == Home::Contacts
-                && BIRTHDAYS.contains(&words.as_str())
-                && is_filled() =>
-            {
-                Goes::New(Kind::Date)
-            }
+            None if is_filled => proposed((&all, home), words, || kind(rows, n)),
             None => Goes::Nowhere,
         };
-        mapped.push(Mapped::new(header, goes));
     }
     // A table of one's own is called by its first column when none is called a name.
     let has_name = mapped.iter().any(|one| one.goes == Goes::Field("name".to_owned()));
@@ -310,6 +57,28 @@ pub fn columns(
         first.goes = Goes::Field("name".to_owned());
     }
     mapped
+}
+
+/// Whether a column holds anything.
+pub(super) fn is_filled(rows: &[Vec<String>], n: usize) -> bool {
+    rows.iter().filter_map(|row| row.get(n)).any(|cell| !cell.trim().is_empty())
+}
+
+/// What becomes of a column of contacts or organizations that fits no field: days and words of which few repeat are
+/// proposed as a new field, and so is the status of a lead.
+fn proposed((all, home): (&Headings<'_>, Home), words: &str, kind: impl Fn() -> Kind) -> Goes {
+    if home == Home::Contacts && BIRTHDAYS.contains(&words) {
+        return Goes::New(Kind::Date);
+    }
+    let is_odd = all.ignores(words) || all.is_kind_beside_value(words);
+    if is_odd || STAMPS.iter().any(|stamp| plain(stamp) == words) {
+        return Goes::Nowhere;
+    }
+    match kind() {
+        kind @ (Kind::Date | Kind::Datetime | Kind::Select) => Goes::New(kind),
+        kind if all.is_status_beside_stage(words) => Goes::New(kind),
+        _ => Goes::Nowhere,
+    }
 }
 
 /// Whether a comma stands before the fraction of the numbers: some of them read in no other way, and none with a point
@@ -365,7 +134,14 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
             false => Kind::Date,
         },
         () if all(&|text| noun::mail_address(text).is_ok()) => Kind::Email,
-        () if all(&|text| text.starts_with("http://") || text.starts_with("https://")) => Kind::Url,
+        () if all(&|text| {
+            ["http://", "https://", "http\\://", "https\\://"]
+                .iter()
+                .any(|one| text.starts_with(one))
+        }) =>
+        {
+            Kind::Url
+        }
         () if repeats(rows, n) => Kind::Select,
         () if filled
             .iter()
@@ -500,7 +276,74 @@ mod tests {
             Last Activity Date (EDT),Associated Company,Additional email addresses";
         let goes = "-,name,name,email,phone,owner,stage,last_contact_date,organization,email_2";
         assert_eq!(of(&hubspot.split(',').map(str::trim).collect::<Vec<_>>()).join(","), goes);
+        let hubspot = "Lead Status,Lifecycle Stage,Associated Company,Associated Company IDs (Primary),\
+            Associated Company (Primary),Primary Associated Company Name";
+        let goes = "-,stage,organization,-,organization,organization";
+        assert_eq!(of(&hubspot.split(',').map(str::trim).collect::<Vec<_>>()).join(","), goes);
+        for heading in ["氏名", "名前", "Имя"] {
+            assert_eq!(of(&[heading, "Email"]), ["name", "email"]);
+        }
         assert_eq!(of(&["Title", "Name"]), ["title", "name"], "a role where there is no other");
+    }
+
+    /// Where the columns of a table of contacts go.
+    fn goes_of(headers: &[&str], rows: &[Vec<&str>]) -> Vec<Goes> {
+        let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| owned(row)).collect();
+        let all = columns(&owned(headers), &rows, &own(Home::Contacts), Home::Contacts);
+        all.into_iter().map(|one| one.goes).collect()
+    }
+
+    #[test]
+    fn an_empty_column_takes_no_field_before_one_that_holds_something() {
+        let field = |key: &str| Goes::Field(key.to_owned());
+        let headers =
+            ["Name", "Location", "Address 1 - Formatted", "Lifecycle Stage", "Lead Status"];
+        let rows = [vec!["Rosa", " ", "Quay 1, Leith", "", "Open"]];
+        let wanted =
+            [field("name"), Goes::Nowhere, field("location"), Goes::Nowhere, field("stage")];
+        assert_eq!(goes_of(&headers, &rows), wanted);
+    }
+
+    #[test]
+    fn days_and_few_words_of_contacts_are_proposed_as_fields() {
+        let headers = [
+            "Name",
+            "Contract until",
+            "Tariff",
+            "Nickname",
+            "Phone 1 - Type",
+            "Lead Status",
+            "Title",
+            "Position",
+        ];
+        let tariffs = ["Gold", "Silver", "Basic", "Trial"];
+        let nicks: Vec<String> = (0..40).map(|n| format!("Nick {n}")).collect();
+        let row = |n: usize| {
+            let tariff = tariffs[n % 4];
+            vec!["Rosa", "31.12.2026", tariff, nicks[n].as_str(), tariff, "Open", tariff, "Buyer"]
+        };
+        let mut rows: Vec<Vec<&str>> = (0..40).map(row).collect();
+        let new = Goes::New;
+        let field = |key: &str| Goes::Field(key.to_owned());
+        let (name, stage, title) = (field("name"), field("stage"), field("title"));
+        let none = Goes::Nowhere;
+        let wanted = [
+            name,
+            new(Kind::Date),
+            new(Kind::Select),
+            none.clone(),
+            none.clone(),
+            stage,
+            none,
+            title,
+        ];
+        assert_eq!(goes_of(&headers, &rows), wanted);
+        let headers = ["Name", "Lifecycle Stage", "Lead Status"];
+        rows.truncate(1);
+        rows[0] = vec!["Rosa", "Customer", "Open deal"];
+        let wanted = [field("name"), field("stage"), new(Kind::Text)];
+        assert_eq!(goes_of(&headers, &rows), wanted);
     }
 
     #[test]

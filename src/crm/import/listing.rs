@@ -5,7 +5,8 @@ use axum::response::Response;
 
 use app::Ws;
 use features::tasks::queries::scene::Scene;
-use store::{Range, ReadExt as _};
+use sheet::Table;
+use store::{Range, Read, ReadExt as _};
 use web::error::PageError;
 use web::html;
 use web::hx::Hx;
@@ -15,7 +16,10 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
+use super::guess::is_filled;
 use super::pages::place;
+use super::{mapping, order};
+use crate::columns;
 use crate::error::CrmError;
 use crate::model::{Counts, Import, ImportState};
 use crate::pieces;
@@ -76,6 +80,22 @@ pub(super) fn title(import: &Import) -> String {
 
 fn counted(n: u32, one: &str) -> String {
     format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What somebody should know of how a file is read, in sentences. With its table it is what was odd in it; the order of
+/// dates stands beside their columns then.
+pub(super) fn notes(
+    read: &dyn Read,
+    import: &Import,
+    table: Option<&Table>,
+) -> Result<Vec<String>, CrmError> {
+    let is_told = |n: usize| table.is_none_or(|table| is_filled(&table.rows, n));
+    let mut notes = match table {
+        Some(table) => table.notes.clone(),
+        None => order::notes(&import.columns, &columns::of(read, import.home)?),
+    };
+    notes.extend(mapping::left_out(&import.columns, is_told));
+    Ok(notes)
 }
 
 /// How many cells stay empty because what the file says there cannot be read; none when none does.

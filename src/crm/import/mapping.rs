@@ -55,6 +55,12 @@ pub(super) fn columns_of(
             let chosen = mapped.goes.field() == Some(field.key.as_str());
             targets.push(Choice::new(format!("field:{}", field.key), &field.label, chosen));
         }
+        if let Some(gone) =
+            mapped.goes.field().filter(|key| !fields.iter().any(|one| one.key == *key))
+        {
+            let label = format!("Removed field: {gone}");
+            targets.push(Choice::new(format!("field:{gone}"), label, true));
+        }
         for kind in Kind::ALL.iter().copied() {
             if kind != Kind::Relation {
                 let chosen = mapped.goes == Goes::New(kind);
@@ -163,13 +169,28 @@ pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
     }
 }
 
+/// The columns as a form sends them.
+///
+/// # Errors
+/// When one is to go where there is nothing.
+pub(super) fn sent(
+    import: &Import,
+    fields: &[Column],
+    typed: &Typed,
+) -> Result<Vec<Mapped>, CrmError> {
+    let all = import.columns.iter().enumerate();
+    all.map(|column| sent_one((import, fields), column, typed)).collect()
+}
+
 /// The column with this number as a form sends it. A word that is as the page showed it stays unchosen.
-pub(super) fn sent(import: &Import, (n, old): (usize, &Mapped), typed: &Typed) -> Mapped {
+fn sent_one(
+    (import, fields): (&Import, &[Column]),
+    (n, old): (usize, &Mapped),
+    typed: &Typed,
+) -> Result<Mapped, CrmError> {
     let said = typed.get(&format!("goes.{n}")).and_then(serde_json::Value::as_str);
-    let mapped = moved(
-        old,
-        said.map_or_else(|| old.goes.clone(), |word| goes(word).unwrap_or(Goes::Nowhere)),
-    );
+    let mapped =
+        moved(old, said.map_or_else(|| Ok(old.goes.clone()), |word| target(word, fields))?);
     let said = typed.get(&format!("dates.{n}")).and_then(serde_json::Value::as_str);
     let ordered = said.and_then(|word| order::with(mapped.clone(), word));
     let mut mapped = ordered.unwrap_or(mapped);
@@ -178,7 +199,7 @@ pub(super) fn sent(import: &Import, (n, old): (usize, &Mapped), typed: &Typed) -
         mapped.goes = if said == n.to_string() { Goes::Key(key) } else { Goes::Field(key) };
     }
     let Some(key) = old.goes.field().filter(|key| mapped.goes.field() == Some(key)) else {
-        return mapped;
+        return Ok(mapped);
     };
     let start = format!("becomes.{n}.");
     for (name, value) in typed {
@@ -189,7 +210,25 @@ pub(super) fn sent(import: &Import, (n, old): (usize, &Mapped), typed: &Typed) -
             choose(&mut mapped, word, chosen);
         }
     }
-    mapped
+    Ok(mapped)
+}
+
+/// The columns that go nowhere, in a sentence; nothing when all go somewhere. `is_told` says whether to tell of one, by
+/// its number: an empty one loses nothing.
+pub(super) fn left_out(columns: &[Mapped], is_told: impl Fn(usize) -> bool) -> Option<String> {
+    /// Columns that are named.
+    const NAMED: usize = 8;
+    let all = columns.iter().enumerate();
+    let all = all.filter(|(n, one)| one.goes == Goes::Nowhere && is_told(*n));
+    let all: Vec<&str> =
+        all.map(|(_, one)| one.header.trim()).filter(|one| !one.is_empty()).collect();
+    let named = all.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match all.len() {
+        0 => None,
+        1 => Some(format!("This column is left out: {named}.")),
+        len if len <= NAMED => Some(format!("These columns are left out: {named}.")),
+        len => Some(format!("These columns are left out: {named} and {} more.", len - NAMED)),
+    }
 }
 
 /// The columns by which rows may find their records in a collection; none where nothing is to be chosen.

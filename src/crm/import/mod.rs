@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod guess;
+pub(crate) mod headings;
 mod listing;
 mod mapping;
 mod order;

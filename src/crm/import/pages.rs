@@ -29,7 +29,6 @@ use web::upload;
 
 use super::listing::{self, left_out, said, title};
 use super::mapping::{self, ColumnView, columns_of};
-use super::order;
 use super::rows::{self, RowsAsked, RowsView, wide};
 use super::trial::{self, Trial};
 use super::{MAX_BYTES, Preview, look_at, read_anew, start, take_back};
@@ -399,10 +398,7 @@ fn page(
             Some(table) => columns_of(read, import, table)?,
             None => Vec::new(),
         },
-        notes: match table {
-            Some(table) => table.notes.clone(),
-            None => order::notes(&import.columns, &columns::of(read, import.home)?),
-        },
+        notes: listing::notes(read, import, table)?,
         sheets: table.map_or_else(Vec::new, |table| {
             let all = table.sheets.iter().enumerate();
             all.map(|(n, name)| Choice::new((n + 1).to_string(), name, n == table.sheet)).collect()
@@ -500,10 +496,13 @@ async fn save(
             Err(error) => return Err(error.into()),
         }
     } else {
-        let mapped = import.columns.iter().enumerate();
-        let mapped = mapped.map(|column| mapping::sent(&import, column, &typed));
+        let fields = ws.read(|snap| columns::of(snap, import.home)).map_err(CrmError::from)?;
+        let mapped = match mapping::sent(&import, &fields, &typed) {
+            Ok(mapped) => mapped,
+            Err(error) => return refused(&ws, &who, shell, id, &error).await,
+        };
         ImportPatch {
-            columns: Some(mapped.collect()),
+            columns: Some(mapped),
             clash: text(&typed, "clash").parse().ok(),
             decimal_comma: match text(&typed, "decimal_sign") {
                 "" => None,

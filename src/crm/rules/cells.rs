@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use features::tasks::queries::people::assignee_of;
 use kernel::text::ellipsis;
-use noun::{Column, FieldValue, Kind};
+use noun::{Column, FieldValue, Kind, Names as _};
 use serde_json::{Map, Value};
 use store::WriteTx;
 
@@ -15,7 +15,7 @@ use super::several::{self, Address};
 use super::words;
 use crate::columns::{ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
-use crate::model::{Home, Mapped, NAME, RowProblem};
+use crate::model::{Clash, Home, Mapped, NAME, RowProblem};
 use crate::names::Known;
 
 /// The key of the field for whatever has none of its own.
@@ -66,7 +66,12 @@ struct Collected {
     names: Vec<(NamePart, String)>,
     header: Option<String>,
     addresses: Vec<Address>,
+    /// Companies and roles: the keys of their fields, with all that is said of each by the heading of its column.
+    listed: Vec<(String, Vec<(String, String)>)>,
 }
+
+/// Fields of contacts of which a cell may hold several, where one counts.
+const LISTED: [&str; 3] = [ORGANIZATION, "company", "title"];
 
 impl Cells {
     pub(super) fn put(&mut self, key: &str, text: String, value: FieldValue) {
@@ -108,6 +113,7 @@ impl One<'_> {
         for (mapped, text) in self.import.columns.iter().zip(cells) {
             let Some(column) = self.column_of(mapped) else { continue };
             if text.trim().is_empty() {
+                self.empties(column, (here, &mut all));
                 continue;
             }
             if is_literal && self.takes((mapped, column), text.trim(), &known, (here, &mut all)) {
@@ -162,6 +168,24 @@ impl One<'_> {
         all
     }
 
+    /// Clears the field of a cell that is empty, where the row names its record by id and the file is to win. JSON leaves
+    /// out what it says nothing of, so that nothing empty is meant there.
+    fn empties(&self, column: &Column, (here, all): (Option<&noun::Cells>, &mut Cells)) {
+        let is_sole = || {
+            let goes_there = |one: &&Mapped| one.goes.field() == Some(column.key.as_str());
+            self.import.columns.iter().filter(goes_there).count() == 1
+        };
+        let is_filled = here.is_some_and(|cells| noun::value_in(cells, &column.key).is_some());
+        if is_filled
+            && self.import.clash == Clash::Overwrite
+            && !self.is_typed
+            && !column.required
+            && is_sole()
+        {
+            all.values.insert(column.key.clone(), Value::Null);
+        }
+    }
+
     /// Takes cells that several columns, or several values in one, share; says whether it did.
     fn collects(
         &self,
@@ -172,7 +196,7 @@ impl One<'_> {
     ) -> bool {
         let header = &mapped.header;
         if column.key == NAME && self.import.home == Home::Contacts {
-            let part = name_part(&crate::import::guess::plain(header));
+            let part = name_part(&crate::import::headings::plain(header));
             collected.names.push((part, noun::tidied(text)));
             collected.header.get_or_insert_with(|| header.clone());
             return true;
@@ -184,6 +208,22 @@ impl One<'_> {
             && let Some(day) = person::yearless(text)
         {
             all.more.push((header.clone(), column.label.clone(), day));
+            return true;
+        }
+        if LISTED.contains(&column.key.as_str())
+            && self.import.home == Home::Contacts
+            && matches!(column.kind, Kind::Text | Kind::Relation)
+        {
+            // A name may have the sign in it.
+            let is_one = column.kind == Kind::Relation && known.record(column.to, text).is_ok();
+            let pieces = if is_one { vec![noun::tidied(text)] } else { several::listed(text) };
+            let at = collected.listed.iter().position(|(key, _)| *key == column.key);
+            let at = at.unwrap_or_else(|| {
+                collected.listed.push((column.key.clone(), Vec::new()));
+                collected.listed.len() - 1
+            });
+            let said = pieces.into_iter().map(|text| (header.clone(), text));
+            collected.listed[at].1.extend(said);
             return true;
         }
         let Some(pieces) = several::pieces(column.kind, text) else { return false };
@@ -202,7 +242,7 @@ impl One<'_> {
 
     fn put_collected(
         &self,
-        Collected { names, header, addresses }: Collected,
+        Collected { names, header, addresses, listed }: Collected,
         known: &Known<'_>,
         (all, told): (&mut Cells, &mut Told<'_>),
     ) {
@@ -212,6 +252,24 @@ impl One<'_> {
             Some(Ok(Some(value))) => all.put(NAME, name, value),
             Some(Err(says)) => told.cell((&header.unwrap_or_default(), NAME), says),
             Some(Ok(None)) | None => {}
+        }
+        for (key, said) in listed {
+            let Some(column) = self.columns.iter().find(|column| column.key == key) else {
+                continue;
+            };
+            let Some((text, rest)) = several::first(said) else { continue };
+            let label = |(header, text)| (header, column.label.clone(), text);
+            all.more.extend(rest.into_iter().map(label));
+            // What does not exist yet is made when the row is.
+            if column.key == ORGANIZATION {
+                all.values.insert(key, Value::String(text));
+                continue;
+            }
+            match column.read(&text, known) {
+                Ok(Some(value)) => all.put(&key, text, value),
+                Ok(None) => {}
+                Err(says) => told.cell((&self.header_of(&key), &key), says),
+            }
         }
         let (placed, left) = several::placed(addresses, self.columns);
         for Address { key, text, value, .. } in placed {

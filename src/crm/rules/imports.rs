@@ -219,6 +219,12 @@ pub fn begin_import(
     if !import.has_ids() && !import.columns.iter().any(|one| one.goes.field() == Some(NAME)) {
         return Err(CrmError::field("columns", "Choose the column that has the name."));
     }
+    let there = columns::of(tx, import.home)?;
+    let is_gone = |key: &&str| !there.iter().any(|column| column.key == **key);
+    if let Some(gone) = import.columns.iter().filter_map(|one| one.goes.field()).find(is_gone) {
+        let told = format!("The field \"{gone}\" is gone; choose where its column goes.");
+        return Err(CrmError::field("columns", told));
+    }
     let mut adds = Vec::new();
     for (n, mapped) in import.columns.iter_mut().enumerate() {
         let Goes::New(kind) = mapped.goes else { continue };

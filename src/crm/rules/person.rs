@@ -18,12 +18,15 @@ pub(crate) enum NamePart {
 /// What a column with this heading holds of a name; the heading has small letters and single blanks.
 pub(crate) fn name_part(heading: &str) -> NamePart {
     match heading {
-        "name" | "full name" | "contact name" | "display name" | "person name" | "person" => {
-            NamePart::Whole
+        "name" | "full name" | "contact name" | "display name" | "person name" | "person"
+        | "氏名" | "名前" | "姓名" => NamePart::Whole,
+        "first name" | "given name" | "vorname" | "имя" | "nombre" | "prénom" => {
+            NamePart::Given
         }
-        "first name" | "given name" | "vorname" => NamePart::Given,
-        "middle name" | "additional name" => NamePart::Middle,
-        "last name" | "family name" | "surname" | "nachname" => NamePart::Family,
+        "middle name" | "additional name" | "отчество" => NamePart::Middle,
+        "last name" | "family name" | "surname" | "nachname" | "фамилия" | "apellidos" | "nom" => {
+            NamePart::Family
+        }
         _ => NamePart::Other,
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
+use super::several;
 use super::suggestions::{suggest, void};
 use super::tags::{new_tags, tagged};
 use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
@@ -393,13 +394,71 @@ pub(super) fn read(
         Some(people) => Known::with(Arc::clone(people), tx, me),
         None => Known::new(tx, me)?,
     };
+    let is_filled = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    let taken =
+        sent.values.iter().filter(|(_, value)| is_filled(value)).map(|(key, _)| key.clone());
+    let mut beside = Beside { columns, by, taken: taken.collect(), cells };
     for (column, value) in open {
-        match column.read_json(value, &known) {
-            Ok(value) => values.push((column.key.clone(), value)),
+        match beside.read((&column, value), &known) {
+            Ok(all) => values.extend(all),
             Err(message) => wrong.push(FieldError::new(&column.key, message)),
         }
     }
     if wrong.is_empty() { Ok(values) } else { Err(CrmError::Invalid(wrong)) }
+}
+
+/// The fields beside those that are sent: what a value holds besides its first address goes there.
+struct Beside<'r> {
+    columns: &'r [Column],
+    by: Actor,
+    /// The keys of fields that have values by now.
+    taken: Vec<String>,
+    cells: &'r Cells,
+}
+
+impl Beside<'_> {
+    /// A value for its field; of several addresses each for a field of its own, as files have them.
+    fn read(
+        &mut self,
+        (column, value): (&Column, &Value),
+        known: &Known<'_>,
+    ) -> Result<Vec<(String, Option<FieldValue>)>, String> {
+        let pieces = match (column.kind, value) {
+            (Kind::Email | Kind::Phone, Value::String(text)) => several::pieces(column.kind, text),
+            _ => None,
+        };
+        let Some(pieces) = pieces.filter(|all| 1 < all.len()) else {
+            return Ok(vec![(column.key.clone(), column.read_json(value, known)?)]);
+        };
+        let mut all: Vec<(String, Option<FieldValue>)> = Vec::new();
+        for text in &pieces {
+            let value = column.read(text, known)?;
+            let identity = value.as_ref().and_then(FieldValue::identity);
+            let is_same = |one: &FieldValue| one.identity() == identity;
+            if all.iter().any(|(_, other)| other.as_ref().is_some_and(is_same)) {
+                continue;
+            }
+            let key = if all.is_empty() { Some(column.key.clone()) } else { self.free(column) };
+            let key = key.ok_or_else(|| {
+                format!("{} takes one, and no other field is free for \"{text}\".", column.label)
+            })?;
+            self.taken.push(key.clone());
+            all.push((key, value));
+        }
+        Ok(all)
+    }
+
+    /// The key of a field for what another one holds too much.
+    fn free(&self, column: &Column) -> Option<String> {
+        let is_free = |other: &&Column| {
+            other.kind == column.kind
+                && several::stem(&other.key) == several::stem(&column.key)
+                && !self.taken.contains(&other.key)
+                && value_in(self.cells, &other.key).is_none()
+                && !(self.by.agent().is_some() && other.agents == AgentsMay::Read)
+        };
+        self.columns.iter().find(is_free).map(|other| other.key.clone())
+    }
 }
 
 /// What comes into being when somebody names it.

@@ -1,4 +1,5 @@
-//! Several addresses in one cell of a file, or several columns for one field: each goes to a field of its own.
+//! Several values in one cell, or several columns of a file for one field: addresses go each to a field of its own; of
+//! companies and roles the first counts.
 
 use noun::{Column, FieldValue, Kind};
 
@@ -18,13 +19,55 @@ pub(super) fn pieces(kind: Kind, text: &str) -> Option<Vec<String>> {
     match kind {
         Kind::Email => Some(noun::mails_in(text)),
         Kind::Phone => Some(noun::phones_in(text)),
-        Kind::Url => Some(text.split(noun::GOOGLE).map(|one| one.trim().to_owned()).collect()),
+        Kind::Url => Some(text.split(noun::GOOGLE).map(web).collect()),
         _ => None,
     }
 }
 
+/// A web address without the escapes of Google Contacts: `http\://example.com`.
+fn web(text: &str) -> String {
+    let text = text.trim();
+    match text.split_once("\\:") {
+        Some((scheme @ ("http" | "https"), rest)) => {
+            format!("{scheme}:{}", rest.replace("\\:", ":"))
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// The companies or roles in one cell, as Google Contacts (`:::`) and HubSpot (`;`) write several.
+pub(super) fn listed(text: &str) -> Vec<String> {
+    // References such as `&amp;` end with the sign, too.
+    let text = noun::tidied(text);
+    let all = text.split(":::").flat_map(|one| one.split(';')).map(str::trim);
+    all.filter(|one| !one.is_empty()).map(str::to_owned).collect()
+}
+
+/// The first of all that the columns of a field say, and what else they say. The company that is called the primary one
+/// comes before others, then those that HubSpot calls associated.
+pub(super) fn first(mut said: Vec<(String, String)>) -> Option<(String, Vec<(String, String)>)> {
+    let rank = |header: &str| match header.to_lowercase() {
+        header if header.contains("primary") => 0,
+        header if header.contains("associated") => 1,
+        _ => 2,
+    };
+    said.sort_by_key(|(header, _)| rank(header));
+    let mut said = said.into_iter();
+    let (_, first) = said.next()?;
+    let mut seen = vec![noun::folded(&first)];
+    let mut rest = Vec::new();
+    for (header, text) in said {
+        let plain = noun::folded(&text);
+        if !seen.contains(&plain) {
+            seen.push(plain);
+            rest.push((header, text));
+        }
+    }
+    Some((first, rest))
+}
+
 /// The key of a field without the number behind it: `phone_2` is another `phone`.
-fn stem(key: &str) -> &str {
+pub(super) fn stem(key: &str) -> &str {
     let bare = key.trim_end_matches(|c: char| c.is_ascii_digit());
     if bare.len() < key.len() { bare.strip_suffix('_').unwrap_or(key) } else { key }
 }
@@ -66,9 +109,9 @@ pub(super) fn placed(found: Vec<Address>, columns: &[Column]) -> (Vec<Address>, 
 
 #[cfg(test)]
 mod tests {
-    use noun::FieldValue;
+    use noun::{FieldValue, Kind};
 
-    use super::{Address, placed};
+    use super::{Address, first, listed, pieces, placed};
     use crate::columns::own;
     use crate::model::Home;
 
@@ -91,5 +134,28 @@ mod tests {
         let (put, left) = placed(all, &columns);
         assert_eq!(keys(&put), ["email=a@x", "email_2=c@x"]);
         assert_eq!(keys(&left), ["email=b@x"]);
+    }
+
+    #[test]
+    fn of_several_companies_the_primary_one_counts_and_the_rest_is_told() {
+        assert_eq!(listed("Buyer ::: Head of Tea"), ["Buyer", "Head of Tea"]);
+        assert_eq!(listed("Acme &amp; Sons;Globex; "), ["Acme & Sons", "Globex"]);
+        let said = [
+            ("Company Name", "acme"),
+            ("Associated Company", "Globex"),
+            ("Associated Company", "Initech"),
+            ("Associated Company (Primary)", "Initech"),
+        ];
+        let said = said.map(|(header, text)| (header.to_owned(), text.to_owned())).to_vec();
+        let (name, rest) = first(said).expect("a company");
+        let rest: Vec<&str> = rest.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!((name.as_str(), rest), ("Initech", vec!["Globex", "acme"]));
+    }
+
+    #[test]
+    fn web_addresses_of_google_are_read_without_escapes() {
+        let read = |text: &str| pieces(Kind::Url, text).unwrap_or_default();
+        let all = "http\\://a.example\\:81/x ::: https://b.example";
+        assert_eq!(read(all), ["http://a.example:81/x", "https://b.example"]);
     }
 }

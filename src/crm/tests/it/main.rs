@@ -5,6 +5,7 @@ mod foreign;
 mod imports;
 mod kinds;
 mod lists;
+mod products;
 mod reading;
 mod round_trips;
 mod sizes;

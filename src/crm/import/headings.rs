@@ -1,0 +1,310 @@
+//! Headings of columns: what those of HQ, of Google Contacts, LinkedIn, HubSpot, Pipedrive and Outlook mean.
+
+use noun::Column;
+
+use crate::columns::ORGANIZATION;
+use crate::model::Home;
+
+/// Headings by the key of a field; the field's own key and label are known without a line here.
+const ALIASES: &[(&str, &[&str])] = &[
+    (
+        "name",
+        &[
+            "full name",
+            "contact name",
+            "display name",
+            "person",
+            "first name",
+            "given name",
+            "last name",
+            "family name",
+            "surname",
+            "middle name",
+            "additional name",
+            "person name",
+            "vorname",
+            "nachname",
+            "氏名",
+            "名前",
+            "姓名",
+            "имя",
+            "фамилия",
+            "отчество",
+            "nombre",
+            "apellidos",
+            "nom",
+            "prénom",
+        ],
+    ),
+    (
+        "email",
+        &[
+            "email address",
+            "e mail",
+            "mail",
+            "e mail address",
+            "e mail 1 value",
+            "email 1 value",
+            "person email work",
+            "primary email",
+            "work email",
+        ],
+    ),
+    (
+        "email_2",
+        &[
+            "e mail 2 value",
+            "email 2 value",
+            "e mail 2 address",
+            "e mail 3 value",
+            "email 3 value",
+            "e mail 3 address",
+            "e mail 4 value",
+            "person email home",
+            "personal email",
+            "home email",
+            "secondary email",
+            "other email",
+            "additional email addresses",
+        ],
+    ),
+    (
+        "phone",
+        &[
+            "phone number",
+            "telephone",
+            "mobile",
+            "cell",
+            "phone 1 value",
+            "mobile phone",
+            "mobile number",
+            "cell phone",
+            "business phone",
+            "work phone",
+            "person phone work",
+            "primary phone",
+            "telephone number",
+            "telefon",
+            "telefonnummer",
+        ],
+    ),
+    (
+        "phone_2",
+        &[
+            "phone 2 value",
+            "phone 3 value",
+            "phone 4 value",
+            "home phone",
+            "home phone 2",
+            "business phone 2",
+            "mobile phone number",
+            "person phone mobile",
+            "other phone",
+        ],
+    ),
+    (
+        "organization",
+        &[
+            "company",
+            "org",
+            "company name",
+            "organization name",
+            "organization 1 name",
+            "org name",
+            "account name",
+            "name of company",
+            "person organization",
+            "associated company",
+            "associated company name",
+            "associated company primary",
+            "primary associated company",
+            "primary associated company name",
+            "employer",
+            "organisation",
+            "account",
+            "firma",
+        ],
+    ),
+    ("title", JOBS),
+    ("linkedin_url", &["linkedin", "linkedin profile", "url", "profile url", "linkedin bio"]),
+    ("twitter_url", &["twitter", "x", "x url", "twitter username", "twitter profile"]),
+    (
+        "website_url",
+        &["website", "web", "web page", "website 1 value", "homepage", "personal web page"],
+    ),
+    (
+        "website",
+        &["domain", "url", "web", "website url", "company domain name", "homepage", "web site"],
+    ),
+    (
+        "location",
+        &[
+            "city",
+            "address",
+            "region",
+            "country",
+            "address 1 formatted",
+            "business city",
+            "home city",
+            "address 1 city",
+            "stadt",
+            "ort",
+        ],
+    ),
+    ("source", &["lead source", "origin", "original source"]),
+    ("how_we_met", &["meeting context", "intro"]),
+    ("notes", &["comments", "memo", "note", "description", "notiz", "notizen"]),
+    ("tags", &["labels", "categories", "group membership", "person labels", "tag"]),
+    ("priority", &["urgency"]),
+    ("relationship_strength", &["relationship", "strength", "relationship strength"]),
+    (
+        "stage",
+        &["status", "pipeline stage", "lifecycle stage", "lead status", "deal stage", "phase"],
+    ),
+    (
+        "last_contact_date",
+        &[
+            "last contact",
+            "last contacted",
+            "last activity date",
+            "connected on",
+            "last contact date",
+            "letzter kontakt",
+        ],
+    ),
+    ("owner", &["contact owner", "person owner", "account owner", "company owner"]),
+    ("type", &["org type", "company type", "entity type"]),
+    ("industry", &["sector", "vertical"]),
+    ("size", &["company size", "headcount", "employees", "number of employees"]),
+    ("description", &["about", "bio", "summary", "about us"]),
+];
+
+/// What people do at their organization.
+const JOBS: &[&str] = &[
+    "job title",
+    "position",
+    "organization title",
+    "organization 1 title",
+    "role",
+    "job position",
+];
+
+/// Names of organizations: the organization of a contact, the name in a list of organizations.
+const COMPANIES: [&str; 9] = [
+    "company",
+    "company name",
+    "firma",
+    "organization name",
+    "organization 1 name",
+    "org name",
+    "account name",
+    "name of company",
+    "employer",
+];
+
+/// Days of birth.
+pub(super) const BIRTHDAYS: [&str; 7] =
+    ["birthday", "birth date", "birthdate", "date of birth", "bday", "geburtstag", "geburtsdatum"];
+
+/// The company of a contact in HubSpot: all of them in one column, the one that counts in another.
+const ASSOCIATED: &str = "associated company";
+
+/// Headings of stages that give way to no other.
+const STAGES: [&str; 5] = ["stage", "lifecycle stage", "pipeline stage", "deal stage", "phase"];
+
+/// Headings that mean the stage where no other column does.
+const STATUSES: [&str; 2] = ["lead status", "status"];
+
+/// Fields that take several columns: one after the other, or, of addresses, the next field what the first one leaves.
+const JOINED: [&str; 7] = ["name", "notes", "tags", "email", "email_2", "phone", "phone_2"];
+
+/// A heading in small letters with single blanks.
+pub(crate) fn plain(header: &str) -> String {
+    let spaced: String = header
+        .chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| if c.is_alphanumeric() { c } else { ' ' })
+        .collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A heading without what stands behind it in brackets: `Last Activity Date (EDT)`.
+pub(super) fn bare(header: &str) -> &str {
+    header.split_once('(').map_or(header, |(head, _)| head)
+}
+
+/// What the headings of a file together say of one of them.
+pub(super) struct Headings<'h> {
+    home: Home,
+    /// In small letters with single blanks, those of columns that hold anything; all where none does.
+    filled: Vec<&'h str>,
+    /// Whether another column has the job of a person, so that a title is one such as Dr.
+    has_job: bool,
+    /// Whether it is an address book of Outlook, whose priority is that of a message.
+    is_outlook: bool,
+}
+
+impl<'h> Headings<'h> {
+    /// Those of a file, plain, each with whether its column holds anything.
+    pub(super) fn of(all: &'h [(String, bool)], home: Home) -> Self {
+        let has = |wanted: &[&str]| all.iter().any(|(one, _)| wanted.contains(&one.as_str()));
+        let is_empty = all.iter().all(|(_, is_filled)| !is_filled);
+        let filled = all.iter().filter(|(_, is_filled)| *is_filled || is_empty);
+        Self {
+            home,
+            filled: filled.map(|(one, _)| one.as_str()).collect(),
+            has_job: has(JOBS),
+            is_outlook: has(&["sensitivity"]),
+        }
+    }
+
+    /// Whether a column goes nowhere, whatever it is called.
+    pub(super) fn ignores(&self, words: &str) -> bool {
+        self.home == Home::Contacts
+            && ((words == "title" && self.has_job) || (words == "priority" && self.is_outlook))
+    }
+
+    /// Whether another column has the stage, which this one only seems to have: the status of a lead in HubSpot.
+    pub(super) fn is_status_beside_stage(&self, words: &str) -> bool {
+        STATUSES.contains(&words) && self.filled.iter().any(|one| STAGES.contains(one))
+    }
+
+    /// Whether a column says what kind the value beside it is of, as in Google Contacts: `Phone 1 - Type`.
+    pub(super) fn is_kind_beside_value(&self, words: &str) -> bool {
+        let head = words.strip_suffix(" type").or_else(|| words.strip_suffix(" label"));
+        head.is_some_and(|head| head.ends_with(|c: char| c.is_ascii_digit()))
+    }
+
+    /// The field that a heading means, among those that are free.
+    pub(super) fn field<'f>(
+        &self,
+        words: &str,
+        fields: &'f [Column],
+        taken: &[String],
+    ) -> Option<&'f Column> {
+        if self.is_status_beside_stage(words) {
+            return None;
+        }
+        let is_associated = words.contains(ASSOCIATED);
+        let joins = |field: &Column| {
+            JOINED.contains(&field.key.as_str()) || (field.key == ORGANIZATION && is_associated)
+        };
+        let is_free = |field: &&Column| !taken.contains(&field.key) || joins(field);
+        let is_company = COMPANIES.contains(&words);
+        let company = match self.home {
+            Home::Contacts => ORGANIZATION,
+            Home::Organizations => "name",
+            Home::Collection(_) => "",
+        };
+        let company = fields.iter().find(|field| is_company && field.key == company);
+        let called = |field: &&Column| plain(&field.key) == words || plain(&field.label) == words;
+        let known = |field: &&Column| {
+            let alias = ALIASES.iter().find(|(key, _)| *key == field.key);
+            alias.is_some_and(|(_, words_of)| words_of.contains(&words))
+        };
+        let by_name = fields.iter().find(called).filter(is_free);
+        let by_alias = || fields.iter().filter(is_free).find(known);
+        // A company of a contact is an organization of its own, where it can be.
+        company.filter(is_free).or(by_name).or_else(by_alias)
+    }
+}
