@@ -98,6 +98,8 @@ pub struct Wish {
     pub skip: usize,
     /// Where the page before ended, in place of a number that is passed over.
     pub after: Option<Cursor>,
+    /// Whether pages follow each other by cursors, so that all of them must have one order.
+    pub is_paged: bool,
     /// How many are given.
     pub take: usize,
 }
@@ -355,7 +357,8 @@ struct Named {
 fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, KnowledgeError> {
     let filter = Filter::new(read, (asked.seer, asked.wish))?;
     let near = near(read, &filter, asked.question)?;
-    let mut looked = LOOKED;
+    // What is found further down counts for what was found before, so that the order depends on how far is looked.
+    let mut looked = if asked.wish.is_paged { LOOKED * 8 } else { LOOKED };
     let (mut found, places) = loop {
         let (words, cut) = match asked.wish.by {
             Some(By::Meaning) if asked.question.is_some() => (Vec::new(), false),

@@ -241,6 +241,7 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
         by: asked.by,
         skip: 0,
         after,
+        is_paged: true,
         take: asked.limit.unwrap_or(PAGE).clamp(1, MOST),
     };
     let kind = wish.kind;
