@@ -52,7 +52,7 @@ use kernel::{
 };
 use net::client::HttpClient;
 use sandbox::spawn::Spawner;
-use store::{Blobs, Faults, Opening, Snap, Store, StoreError, WriteTx};
+use store::{Blobs, Faults, Opening, Pending, Snap, Store, StoreError, WriteTx};
 
 pub use panics::blocking;
 
@@ -547,16 +547,16 @@ impl Ws {
     ///
     /// # Errors
     /// What the body answers, or what the store says.
-    pub async fn write<T, E>(
+    pub fn write<T, E>(
         &self,
-        who: &impl Who,
+        who: &dyn Who,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> Pending<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.store.write(who.actor(), who.cause(), body).await
+        self.store.write(who.actor(), who.cause(), body)
     }
 
     /// Reads on a snapshot.
@@ -574,16 +574,16 @@ impl Ws {
     ///
     /// # Errors
     /// What the body answers, or that it ended early.
-    pub async fn look<T, E>(
+    pub fn look<T, E>(
         &self,
         body: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> Pending<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let ws = self.clone();
-        let early = |why| E::from(StoreError::Panicked(why));
-        blocking(move || body(&ws), early).await.flatten()
+        let (job, slot) = panics::into_slot(move || body(&ws));
+        Pending::new(panics::read_blocking(job), slot)
     }
 }

@@ -2,11 +2,16 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 
 use crate::Ws;
+use store::StoreError;
 
 /// The pause before work that panicked begins anew.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -32,19 +37,69 @@ impl Ws {
     }
 }
 
-/// Does what blocks on a thread that may; `early` says of it that it panicked, and why.
+/// Does what blocks on a thread that may; `early` says of it that it panicked, and why. Nothing happens before
+/// the first poll.
 ///
 /// # Errors
 /// What `early` says.
-pub async fn blocking<T: Send + 'static, E>(
+pub fn blocking<T: Send + 'static, E>(
     work: impl FnOnce() -> T + Send + 'static,
-    early: impl FnOnce(String) -> E,
-) -> Result<T, E> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| {
-        early(match error.try_into_panic() {
-            Ok(panic) => kernel::text::panic_words(&*panic),
-            Err(error) => error.to_string(),
-        })
+    early: impl FnOnce(String) -> E + Send + 'static,
+) -> Blocking<T, E> {
+    let (job, slot) = into_slot(work);
+    Blocking { done: Box::pin(run_blocking(job)), slot, early: Some(Box::new(early)) }
+}
+
+/// Work that leaves its result in a slot.
+pub(crate) fn into_slot<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> (Job, Arc<Mutex<Option<T>>>) {
+    let slot = Arc::new(Mutex::new(None));
+    let result = Arc::clone(&slot);
+    let job = Box::new(move || {
+        let value = work();
+        *result.lock() = Some(value);
+    });
+    (job, slot)
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs a job that reads the store.
+pub(crate) fn read_blocking(
+    job: Job,
+) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>> {
+    Box::pin(async { run_blocking(job).await.map_err(StoreError::Panicked) })
+}
+
+/// Work on a thread that may block: a future of its result.
+#[must_use = "nothing is done before the first poll"]
+pub struct Blocking<T, E> {
+    done: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
+    slot: Arc<Mutex<Option<T>>>,
+    early: Option<Box<dyn FnOnce(String) -> E + Send>>,
+}
+
+impl<T, E> Future for Blocking<T, E> {
+    type Output = Result<T, E>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let done = ready!(self.done.as_mut().poll(context));
+        let value = self.slot.lock().take();
+        let why = match (done, value) {
+            (Ok(()), Some(value)) => return Poll::Ready(Ok(value)),
+            (Ok(()), None) => "its result was taken before".to_owned(),
+            (Err(why), _) => why,
+        };
+        let early = self.early.take().expect("invariant: a future is not polled after its end");
+        Poll::Ready(Err(early(why)))
+    }
+}
+
+/// The one place that hands work to a thread that may block.
+async fn run_blocking(job: Job) -> Result<(), String> {
+    let done = tokio::task::spawn_blocking(job).await;
+    done.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => kernel::text::panic_words(&*panic),
+        Err(error) => error.to_string(),
     })
 }

@@ -40,8 +40,10 @@ mod writer;
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{self, Poll, ready};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -252,42 +254,41 @@ impl Store {
         }
     }
 
-    /// Runs a transaction in the first lane and answers when it is on disk.
+    /// Runs a transaction in the first lane. The result arrives when it is on disk. Nothing happens before the
+    /// first poll.
     ///
     /// # Errors
     /// What the body answers (then nothing was changed), or what the store says.
-    pub async fn write<T, E>(
+    pub fn write<T, E>(
         &self,
         actor: Actor,
         cause: Cause,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> Pending<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.write_in(Lane::First, actor, cause, body).await
+        self.write_in(Lane::First, actor, cause, body)
     }
 
-    /// Runs a transaction in a lane.
+    /// As `write`, in a lane.
     ///
     /// # Errors
     /// As `write`.
-    pub async fn write_in<T, E>(
+    pub fn write_in<T, E>(
         &self,
         lane: Lane,
         actor: Actor,
         cause: Cause,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> Pending<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (body, result) = box_body(body);
-        let reply = self.queue(lane, actor, cause, body).await?;
-        reply.await.unwrap_or_else(|_| Err(unanswered()))?;
-        result.lock().take().unwrap_or_else(|| Err(unanswered().into()))
+        let (body, slot) = box_body(body);
+        Pending { done: Box::pin(self.clone().submit(lane, actor, cause, body)), slot }
     }
 
     /// As `write`, for threads outside the async runtime. Not inside a read: the writer may have
@@ -305,34 +306,18 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (body, result) = box_body(body);
-        self.refuse_nested()?;
-        if READING.get() > 0 {
-            return Err(StoreError::Nested.into());
-        }
-        let start = Instant::now();
-        let permit = loop {
-            match Arc::clone(self.shared.places(Lane::First)).try_acquire_owned() {
-                Ok(permit) => break permit,
-                Err(_) if start.elapsed() > self.shared.limits.patience => {
-                    return Err(StoreError::Busy.into());
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        };
-        let (reply, answer) = oneshot::channel();
-        self.push(Lane::First, Job { actor, cause, body, reply, permit })?;
-        answer.blocking_recv().unwrap_or_else(|_| Err(unanswered()))?;
-        result.lock().take().unwrap_or_else(|| Err(unanswered().into()))
+        let (body, slot) = box_body(body);
+        self.submit_blocking(actor, cause, body)?;
+        slot.lock().take().unwrap_or_else(|| Err(unanswered().into()))
     }
 
-    async fn queue(
-        &self,
+    async fn submit(
+        self,
         lane: Lane,
         actor: Actor,
         cause: Cause,
         body: Body,
-    ) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
+    ) -> Result<(), StoreError> {
         self.refuse_nested()?;
         let permit = Arc::clone(self.shared.places(lane)).acquire_owned();
         let permit = tokio::time::timeout(self.shared.limits.patience, permit)
@@ -340,12 +325,32 @@ impl Store {
             .map_err(|_| StoreError::Busy)?
             .map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        self.push(lane, Job { actor, cause, body, reply, permit })?;
-        Ok(answer)
+        self.shared.queue.push(lane, Job { actor, cause, body, reply, permit })?;
+        // The wait must not keep the store open: its last owner may close it meanwhile.
+        drop(self);
+        answer.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
-    fn push(&self, lane: Lane, job: Job) -> Result<(), StoreError> {
-        self.shared.queue.push(lane, job)
+    fn submit_blocking(&self, actor: Actor, cause: Cause, body: Body) -> Result<(), StoreError> {
+        self.refuse_nested()?;
+        if READING.get() > 0 {
+            return Err(StoreError::Nested);
+        }
+        let start = Instant::now();
+        // Few threads wait here, and only while the queue is full. The runtime's timers are not at hand on all
+        // of them.
+        let permit = loop {
+            match Arc::clone(self.shared.places(Lane::First)).try_acquire_owned() {
+                Ok(permit) => break permit,
+                Err(_) if start.elapsed() > self.shared.limits.patience => {
+                    return Err(StoreError::Busy);
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(Lane::First, Job { actor, cause, body, reply, permit })?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(unanswered()))
     }
 
     fn refuse_nested(&self) -> Result<(), StoreError> {
@@ -363,31 +368,31 @@ impl Store {
         &self,
         body: impl FnOnce(&Snap<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let (mut body, mut result) = (Some(body), None);
+        self.with_snapshot(&mut |snap| result = body.take().map(|body| body(snap)))?;
+        result.unwrap_or_else(|| Err(StoreError::Closed.into()))
+    }
+
+    fn with_snapshot(&self, body: &mut dyn FnMut(&Snap<'_>)) -> Result<(), StoreError> {
         self.refuse_nested()?;
         let shared = &self.shared;
         if shared.closing.load(Ordering::Relaxed) {
-            return Err(StoreError::Closed.into());
+            return Err(StoreError::Closed);
         }
         let db = self.hold();
         let Some(open) = &*db else {
             let closed = shared.queue.lock().closed;
             let why = || StoreError::Failed("the file is being opened anew".to_owned());
-            return Err(if closed { StoreError::Closed } else { why() }.into());
+            return Err(if closed { StoreError::Closed } else { why() });
         };
-        let snap = match Snap::of(open, shared) {
-            Ok(snap) => snap,
-            Err(error) => {
-                shared.queue.ask_to_reopen();
-                return Err(error.into());
-            }
-        };
+        let snap = Snap::of(open, shared).inspect_err(|_| shared.queue.ask_to_reopen())?;
         let _age = SnapshotAge::new(shared);
-        let result = body(&snap);
+        body(&snap);
         if snap.broken() {
             // redb refuses everything now.
             shared.queue.ask_to_reopen();
         }
-        result
+        Ok(())
     }
 
     /// Keeps the file open. A thread that reads inside a read must not queue behind the writer,
@@ -499,7 +504,33 @@ impl Store {
 }
 
 /// Where a body leaves its typed result for the caller.
-type Slot<T, E> = Arc<Mutex<Option<Result<T, E>>>>;
+pub type Slot<T, E> = Arc<Mutex<Option<Result<T, E>>>>;
+
+/// A transaction that was asked for: a future of its result. Dropping it before the first poll cancels the
+/// transaction; later the transaction may still happen.
+#[must_use = "nothing is written before the first poll"]
+pub struct Pending<T, E> {
+    done: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>,
+    slot: Slot<T, E>,
+}
+
+impl<T, E> Pending<T, E> {
+    /// A result that is in the slot once the work is done.
+    pub fn new(
+        done: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>,
+        slot: Slot<T, E>,
+    ) -> Self {
+        Self { done, slot }
+    }
+}
+
+impl<T, E: From<StoreError>> Future for Pending<T, E> {
+    type Output = Result<T, E>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        ready!(self.done.as_mut().poll(context))?;
+        Poll::Ready(self.slot.lock().take().unwrap_or_else(|| Err(unanswered().into())))
+    }
+}
 
 /// A body whose typed result stays in a slot of the caller's.
 fn box_body<T, E>(
@@ -520,7 +551,6 @@ where
     (boxed, result)
 }
 
-/// The writer fell before it could answer: it panicked in the middle of a batch.
 /// Waits on this thread, while what else the thread had to do goes on elsewhere.
 fn aside<T>(wait: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
@@ -529,6 +559,7 @@ fn aside<T>(wait: impl FnOnce() -> T) -> T {
     }
 }
 
+/// The writer fell before it could answer: it panicked in the middle of a batch.
 fn unanswered() -> StoreError {
     StoreError::Unknown("the writer gave up in the middle".to_owned())
 }

@@ -21,6 +21,29 @@ pub const LOOK: usize = 1_000;
 /// How many go in one transaction.
 const PIECE: usize = 500;
 
+/// What a repeat is known by.
+#[derive(Clone, Debug)]
+pub struct OnceKey {
+    /// Who asks for what: the same key in another scope is another.
+    pub scope: String,
+    /// The key that the caller chose.
+    pub key: String,
+    /// What was asked. The same key with another digest is refused.
+    pub digest: [u8; 32],
+}
+
+impl OnceKey {
+    fn new(scope: &str, key: &str, digest: [u8; 32]) -> Self {
+        Self { scope: scope.to_owned(), key: key.to_owned(), digest }
+    }
+
+    fn row(&self) -> KeyBuf {
+        let mut at = KeyBuf::new();
+        at.text(&self.scope).text(&self.key);
+        at
+    }
+}
+
 /// The kept answer for a key, if there is one.
 ///
 /// # Errors
@@ -31,20 +54,23 @@ pub fn answered<T: DeserializeOwned>(
     key: &str,
     digest: [u8; 32],
 ) -> Result<Option<T>, StoreError> {
-    let Some(row) = read.raw_get(builtin::ONCE, place(scope, key).bytes())? else {
+    let Some(answer) = kept_answer(read, &OnceKey::new(scope, key, digest))? else {
         return Ok(None);
     };
-    let (_, kept, answer) = split(&row)?;
-    if *kept != digest {
-        return Err(StoreError::OtherDigest);
-    }
-    Ok(Some(codec::decode(answer)?))
+    Ok(Some(codec::decode(&answer)?))
 }
 
-fn place(scope: &str, key: &str) -> KeyBuf {
-    let mut at = KeyBuf::new();
-    at.text(scope).text(key);
-    at
+/// The bytes of the kept answer for a key, if there is one.
+///
+/// # Errors
+/// `OtherDigest` when the key came with another content.
+pub fn kept_answer(read: &dyn Read, key: &OnceKey) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(row) = read.raw_get(builtin::ONCE, key.row().bytes())? else { return Ok(None) };
+    let (_, kept, answer) = split(&row)?;
+    if *kept != key.digest {
+        return Err(StoreError::OtherDigest);
+    }
+    Ok(Some(answer.to_vec()))
 }
 
 impl WriteTx<'_> {
@@ -64,21 +90,30 @@ impl WriteTx<'_> {
         T: Serialize + DeserializeOwned,
         E: From<StoreError>,
     {
-        if let Some(answer) = answered(&*self, scope, key, digest)? {
-            return Ok(answer);
+        let key = OnceKey::new(scope, key, digest);
+        if let Some(answer) = kept_answer(&*self, &key)? {
+            return Ok(codec::decode(&answer).map_err(StoreError::from)?);
         }
         self.attempt(|tx| {
             let value = body(tx)?;
             let answer = codec::encode(&value).map_err(StoreError::from)?;
-            let size = answer.len();
-            if size > MAX_ANSWER {
-                return Err(StoreError::TooLarge { table: "once", size, limit: MAX_ANSWER }.into());
-            }
-            let now = tx.now().as_millisecond();
-            let row = [&now.to_be_bytes()[..], &digest[..], &answer].concat();
-            tx.set(builtin::ONCE, place(scope, key).into_bytes(), Some(row))?;
+            tx.keep_answer(&key, &answer)?;
             Ok(value)
         })
+    }
+
+    /// Keeps the answer for a key for 24 hours.
+    ///
+    /// # Errors
+    /// `TooLarge` above 64 KiB.
+    pub fn keep_answer(&mut self, key: &OnceKey, answer: &[u8]) -> Result<(), StoreError> {
+        let size = answer.len();
+        if size > MAX_ANSWER {
+            return Err(StoreError::TooLarge { table: "once", size, limit: MAX_ANSWER });
+        }
+        let now = self.now().as_millisecond();
+        let row = [&now.to_be_bytes()[..], &key.digest[..], answer].concat();
+        self.set(builtin::ONCE, key.row().into_bytes(), Some(row))
     }
 
     /// Drops those of these answers that are from before a moment; says how many.

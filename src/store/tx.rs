@@ -93,6 +93,14 @@ pub struct WriteTx<'b> {
     mends: bool,
 }
 
+/// Where an attempt began: to return to when it fails.
+#[derive(Clone, Copy)]
+struct Mark {
+    layers: usize,
+    events: usize,
+    depth: u8,
+}
+
 struct Emitted {
     event: Event,
     depth: u8,
@@ -412,26 +420,39 @@ impl<'b> WriteTx<'b> {
         &mut self,
         body: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (events, depth) = (self.events.len(), self.depth);
+        let mark = self.begin();
+        let result = body(self);
+        let ended = self.end(mark, result.is_ok());
+        result.and_then(|value| ended.map(|()| value).map_err(E::from))
+    }
+
+    /// Opens a layer for changes that may be dropped.
+    fn begin(&mut self) -> Mark {
         self.layers.push(Layer::default());
-        let result = body(self).and_then(|value| {
-            self.react(events)?;
-            self.check_size()?;
-            Ok(value)
-        });
-        self.depth = depth;
+        Mark { layers: self.layers.len() - 1, events: self.events.len(), depth: self.depth }
+    }
+
+    /// Handles the events since the mark and merges the layer, or drops both when they are not to be kept or a
+    /// reaction refuses.
+    fn end(&mut self, mark: Mark, keep: bool) -> Result<(), StoreError> {
+        let done =
+            if keep { self.react(mark.events).and_then(|()| self.check_size()) } else { Ok(()) };
+        self.depth = mark.depth;
         let top = self.layers.pop().unwrap_or_default();
-        match result {
-            Ok(value) => {
-                let at = self.layers.len() - 1;
-                self.layers[at].merge(top);
-                Ok(value)
-            }
-            Err(error) => {
-                self.events.truncate(events);
-                Err(error)
-            }
+        if keep && done.is_ok() {
+            let at = self.layers.len() - 1;
+            self.layers[at].merge(top);
+        } else {
+            self.events.truncate(mark.events);
         }
+        done
+    }
+
+    /// Drops all layers and events since the mark, after a panic.
+    fn drop_to(&mut self, mark: Mark) {
+        self.layers.truncate(mark.layers);
+        self.events.truncate(mark.events);
+        self.depth = mark.depth;
     }
 
     /// Changes that all stay or, with an error, all go. Unlike an attempt it handles no events.
@@ -454,11 +475,9 @@ impl<'b> WriteTx<'b> {
         &mut self,
         body: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (layers, events, depth) = (self.layers.len(), self.events.len(), self.depth);
+        let mark = Mark { layers: self.layers.len(), events: self.events.len(), depth: self.depth };
         catch_unwind(AssertUnwindSafe(|| self.attempt(body))).unwrap_or_else(|panic| {
-            self.layers.truncate(layers);
-            self.events.truncate(events);
-            self.depth = depth;
+            self.drop_to(mark);
             Err(StoreError::Panicked(panic_text(&*panic)).into())
         })
     }

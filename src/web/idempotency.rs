@@ -26,7 +26,8 @@ use crate::extract;
 use crate::routes::is_api;
 use crate::session::Person;
 use kernel::{AccountId, ProblemKind, Via};
-use store::{BlobId, Read, StoreError, WriteTx, once};
+use store::once::{self, OnceKey};
+use store::{BlobId, Read, StoreError, WriteTx};
 
 const HEADER: &str = "idempotency-key";
 /// The hidden field of forms.
@@ -64,7 +65,7 @@ enum Digested {
 
 /// What a repeat is known by; nothing when the request has no key.
 #[derive(Clone)]
-pub struct Once(Option<(String, String, [u8; 32])>);
+pub struct Once(Option<OnceKey>);
 
 impl Once {
     /// Of a request that cannot be repeated with a key: a form of a page that has none.
@@ -89,14 +90,14 @@ impl Once {
         }
         let content = BlobId::of(content.join("\0").as_bytes());
         let scope = format!("account {account} form {place}");
-        Self(Some((scope, format!("{key} {content}"), [0; 32])))
+        Self(Some(OnceKey { scope, key: format!("{key} {content}"), digest: [0; 32] }))
     }
 
     /// For one more thing that the same request makes, in a transaction of its own.
     #[must_use]
     pub fn also(&self, what: &str) -> Self {
         let one = self.0.clone();
-        Self(one.map(|(scope, key, digest)| (format!("{scope} {what}"), key, digest)))
+        Self(one.map(|one| OnceKey { scope: format!("{} {what}", one.scope), ..one }))
     }
 
     /// Whether the request has a key.
@@ -112,7 +113,7 @@ impl Once {
     /// When the key came with another content.
     pub fn answered<T: DeserializeOwned>(&self, read: &dyn Read) -> Result<Option<T>, StoreError> {
         match &self.0 {
-            Some((scope, key, digest)) => once::answered(read, scope, key, *digest),
+            Some(key) => once::answered(read, &key.scope, &key.key, key.digest),
             None => Ok(None),
         }
     }
@@ -125,7 +126,7 @@ impl Once {
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send,
     {
         move |tx| match self.0 {
-            Some((scope, key, digest)) => tx.once(&scope, &key, digest, body),
+            Some(key) => tx.once(&key.scope, &key.key, key.digest, body),
             None => body(tx),
         }
     }
@@ -137,7 +138,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
         match known(parts)? {
             None => Ok(Self(None)),
             Some((scope, Keyed { key, digest: Digested::Whole(digest) })) => {
-                Ok(Self(Some((scope, key, digest))))
+                Ok(Self(Some(OnceKey { scope, key, digest })))
             }
             Some(_) => {
                 let text = "this route takes JSON; a file is sent elsewhere";
@@ -175,12 +176,15 @@ impl OnceFile {
     /// With the content that has arrived.
     #[must_use]
     pub fn with(self, blob: BlobId) -> Once {
-        Once(self.0.map(|(scope, Keyed { key, digest })| match digest {
-            Digested::Whole(digest) => (scope, key, digest),
-            Digested::AllButBody(mut hash) => {
-                hash.update(blob.to_string().as_bytes());
-                (scope, key, hash.finalize().into())
-            }
+        Once(self.0.map(|(scope, Keyed { key, digest })| {
+            let digest = match digest {
+                Digested::Whole(digest) => digest,
+                Digested::AllButBody(mut hash) => {
+                    hash.update(blob.to_string().as_bytes());
+                    hash.finalize().into()
+                }
+            };
+            OnceKey { scope, key, digest }
         }))
     }
 
