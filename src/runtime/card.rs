@@ -19,7 +19,7 @@ use features::workspace::model::{Member, Settings};
 use kernel::key::KeyBuf;
 use kernel::text::{cut, head_tail};
 use kernel::{Actor, ItemKind, Timestamp};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// How many comments a card shows.
 const COMMENTS: usize = 10;
@@ -32,7 +32,7 @@ const LONG: usize = 6_000;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
+pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let mut out = format!("# Run card\nKind: {}\n", item.kind);
     let task = match item.task {
@@ -83,7 +83,7 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
 }
 
 /// What a task belongs to, why that is done, and what stands before it.
-fn place(tx: &impl ReadExt, task: &Task, key: &str, out: &mut String) -> Result<(), StoreError> {
+fn place(tx: &dyn Read, task: &Task, key: &str, out: &mut String) -> Result<(), StoreError> {
     let line = |task: &Task| {
         let title = outside::marked(tx, &Place::Task(task.id), &task.title)?;
         Ok::<_, StoreError>(format!("{key}-{} \"{title}\"", task.number))
@@ -163,7 +163,7 @@ fn asked(kind: ItemKind, on_task: bool) -> &'static str {
 
 /// A reason in words, which stand at this place; its text where it stands nowhere else.
 fn why(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     reason: &Reason,
     with_text: bool,
     place: &Place,
@@ -188,7 +188,7 @@ fn quote(text: &str) -> String {
     text.lines().map(|line| format!("  > {line}")).collect::<Vec<_>>().join("\n")
 }
 
-fn delivered(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), StoreError> {
+fn delivered(tx: &dyn Read, task: &Task, out: &mut String) -> Result<(), StoreError> {
     let range = Range::prefix(KeyBuf::of(&task.id)).limit(20);
     let all: Vec<Deliverable> = tx.scan(deliverables::BY_TASK, &range)?;
     if all.is_empty() {
@@ -217,7 +217,7 @@ fn delivered(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), Sto
     Ok(())
 }
 
-fn comments(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), StoreError> {
+fn comments(tx: &dyn Read, task: &Task, out: &mut String) -> Result<(), StoreError> {
     let range = Range::prefix(KeyBuf::of(&task.id)).reverse().limit(COMMENTS);
     let last: Vec<Comment> = tx.scan(BY_TASK, &range)?;
     if last.is_empty() {

@@ -4,7 +4,7 @@ use features::agents::model::Agent;
 use features::runs::model::{Child, Run};
 use features::runs::queries::{self as runs, children};
 use kernel::RunTrigger;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use tool::{ChildCx, FilePlan, ToolError};
 
 use super::EngineError;
@@ -14,7 +14,7 @@ use super::tools::folder;
 use super::turn::Turn;
 
 /// What the tools of a run know of its being a sub-agent; nothing when it is none.
-pub(super) fn of(tx: &impl ReadExt, run: &Run) -> Result<Option<ChildCx>, StoreError> {
+pub(super) fn of(tx: &dyn Read, run: &Run) -> Result<Option<ChildCx>, StoreError> {
     if run.trigger != RunTrigger::Child {
         return Ok(None);
     }

@@ -19,7 +19,7 @@ use features::tasks::model::Task;
 use kernel::{ConnectionId, Fast, RunTrigger, Thinking};
 use providers::Provider;
 use providers::catalog::Model;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::EngineError;
 use super::turn::Turn;
@@ -46,7 +46,7 @@ pub(super) struct Chosen {
 /// Which model wins for a run, and how much it thinks. What a message asked for holds until the run
 /// ends.
 pub(super) fn choose(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: &Run,
     agent: &Agent,
     message: Option<&str>,
@@ -83,7 +83,7 @@ pub(super) fn choose(
 
 /// What the routine asks for stands above the agent's and the workspace's choice, and below all others.
 fn by_routine(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: &Run,
     agent: &Agent,
     choice: &mut Choice,
@@ -113,7 +113,7 @@ fn by_routine(
 }
 
 /// The same on a host, where there are no routines: what one asks for has come with the run.
-fn carried(tx: &impl ReadExt, run: &Run, choice: &mut Choice) -> Result<(), StoreError> {
+fn carried(tx: &dyn Read, run: &Run, choice: &mut Choice) -> Result<(), StoreError> {
     if run.model_source == ModelSource::Routine && weaker(choice.source) {
         let there = match run.connection {
             Some(id) => tx.get::<Connection>(id)?.is_some(),

@@ -16,7 +16,7 @@ use git::{Author, Branch, Entry, GitError};
 use kernel::key;
 use kernel::text::ellipsis;
 use kernel::{AgentId, RunId};
-use store::{ReadExt, Snap, StoreError, feed};
+use store::{Read, ReadExt, Snap, StoreError, feed};
 use tool::leaks;
 
 use super::EngineError;
@@ -91,7 +91,7 @@ pub(super) fn noted<'e>(
 }
 
 /// The same, and what it was writing when it was last heard of: that was noted before the file was touched.
-fn held(snap: &impl ReadExt, run: &Run) -> Result<BTreeSet<String>, StoreError> {
+fn held(snap: &dyn Read, run: &Run) -> Result<BTreeSet<String>, StoreError> {
     let events = runs::events_of_run(snap, run, usize::MAX)?;
     let mut begun = BTreeMap::new();
     for event in events.iter().filter(|event| event.run == Some(run.id)) {
@@ -113,7 +113,7 @@ fn held(snap: &impl ReadExt, run: &Run) -> Result<BTreeSet<String>, StoreError> 
 
 /// What these runs have written or are writing, all but one.
 pub(super) fn held_by(
-    snap: &impl ReadExt,
+    snap: &dyn Read,
     runs: &[Run],
     but: RunId,
 ) -> Result<BTreeSet<String>, StoreError> {

@@ -11,7 +11,7 @@ use features::runs::queries;
 use features::runs::rules::RunError;
 use features::workspace::queries as workspace;
 use kernel::{AgentId, RunId, SessionId};
-use store::ReadExt;
+use store::{Read, ReadExt};
 
 use super::history::{History, People};
 use super::journal::{Journal, Seen, Watch};
@@ -50,11 +50,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// Reads what the model of a run is shown.
-    pub(super) fn read(
-        tx: &impl ReadExt,
-        session: SessionId,
-        run: RunId,
-    ) -> Result<Self, EngineError> {
+    pub(super) fn read(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Self, EngineError> {
         let id = session;
         let session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
         let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;

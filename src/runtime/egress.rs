@@ -10,7 +10,7 @@ use features::agents::queries::reach;
 use features::runs::queries::egress::{self, Known};
 use kernel::{AgentId, RunId, SessionId};
 use net::guard::Hosts;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::EngineError;
 use super::journal::blocking;
@@ -81,7 +81,7 @@ pub(crate) async fn leaks(
 
 /// The same, from what was read of the store. Blocking, unless what the conversation knows was read before.
 pub(crate) fn leaks_by(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     Sender { session, run, agents }: Sender<'_>,
     sent: &Sent,
     known: Option<&Known>,
@@ -129,7 +129,7 @@ pub(crate) fn leaks_by(
 }
 
 /// Whether a host stands in one of the lists to the letter.
-fn names(tx: &impl ReadExt, agents: &[AgentId], host: &str) -> Result<bool, StoreError> {
+fn names(tx: &dyn Read, agents: &[AgentId], host: &str) -> Result<bool, StoreError> {
     for agent in agents {
         if reach::of(tx, ReachOf::Agent(*agent))?.iter().any(|line| line == host) {
             return Ok(true);

@@ -16,7 +16,7 @@ use features::runs::model::EventKind;
 use kernel::{RunTrigger, Timestamp};
 use net::retry::MAX_WAIT;
 use providers::error::{ErrorClass, ProviderError};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::chosen::{self, Chosen};
 use super::command::ends::{Held, Parked};
@@ -51,7 +51,7 @@ impl Chain {
     /// The list of a choice, with the first of it that does not rest. Somebody who is the only one is asked in any
     /// case: that is how it is found out that a rest was too long.
     pub(super) fn read(
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         all: Vec<Candidate>,
         at: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -81,7 +81,7 @@ impl Chain {
     }
 
     /// Who comes next: not tried, not resting, not ruled out.
-    fn next(&self, tx: &impl ReadExt, at: Timestamp) -> Result<Option<Candidate>, StoreError> {
+    fn next(&self, tx: &dyn Read, at: Timestamp) -> Result<Option<Candidate>, StoreError> {
         let tried: Vec<(usize, ErrorClass)> = self
             .tried
             .iter()
@@ -95,7 +95,7 @@ impl Chain {
     }
 
     /// When the first of those whose failure time heals may be asked again.
-    fn soonest(&self, tx: &impl ReadExt, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    fn soonest(&self, tx: &dyn Read, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut soonest: Option<Timestamp> = None;
         for candidate in &self.all {
             let rest = turns::resting(tx, candidate, at)?;

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use features::runs::model::RunBounds;
 use features::runs::queries::bounds;
 use kernel::AgentId;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::EngineError;
 use super::ending::LimitReached;
@@ -62,7 +62,7 @@ fn minutes(n: u32) -> SignedDuration {
 
 impl Limits {
     /// The same for runs of an agent: what was chosen for these takes the place of what is usual.
-    pub(super) fn for_agent(self, tx: &impl ReadExt, agent: AgentId) -> Result<Self, StoreError> {
+    pub(super) fn for_agent(self, tx: &dyn Read, agent: AgentId) -> Result<Self, StoreError> {
         let chosen = bounds::chosen(tx, agent)?;
         Ok(Self {
             calls: chosen.calls.unwrap_or(self.calls),

@@ -22,7 +22,7 @@ use kernel::{
     AccountId, AgentId, ConnectionId, HaltHow, ItemId, ItemState, Payer, RunId, RunState,
     Timestamp, WaitFor,
 };
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::away::{PAUSED, Places, SILENT};
 use super::chosen::choose;
@@ -123,7 +123,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Looks at everything.
     pub(super) fn read(
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         noted: &Noted,
         places: Places,
         now: Timestamp,
@@ -156,7 +156,7 @@ impl Plan {
 
     /// Looks at what a host has to do for its agents: what home has made, and what people have said about it.
     pub(super) fn of_host(
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agents: &BTreeSet<AgentId>,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -187,7 +187,7 @@ impl Plan {
 
     fn look_at_run(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         run: Run,
         agents: &[Agent],
         now: Timestamp,
@@ -248,7 +248,7 @@ impl Plan {
     /// or a routine, what its agent would begin in place of it could not be paid either.
     fn is_paid(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         run: &Run,
         micros: i64,
         now: Timestamp,
@@ -270,7 +270,7 @@ impl Plan {
     /// could not be paid either ends no further wait.
     fn has_other(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         run: &Run,
         agents: &[Agent],
     ) -> Result<bool, StoreError> {
@@ -288,7 +288,7 @@ impl Plan {
 
     fn look_at_agent(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agent: Agent,
         busy: bool,
         noted: &Noted,
@@ -323,7 +323,7 @@ impl Plan {
     /// What of an agent's items is begun next, and what keeps the others waiting.
     fn look_at_items(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agent: Agent,
         pace: &Pace,
         busy: bool,
@@ -373,7 +373,7 @@ impl Plan {
     /// Whether an item that is not begun now has waited for too long. What it rested does not count.
     fn look_at_waiting(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agent: &Agent,
         item: &Item,
         noted: &Noted,
@@ -398,7 +398,7 @@ impl Plan {
 }
 
 /// Whether an item waits for other tasks, or for a run that has its conversation.
-fn rests(tx: &impl ReadExt, agent: &Agent, item: &Item) -> Result<bool, StoreError> {
+fn rests(tx: &dyn Read, agent: &Agent, item: &Item) -> Result<bool, StoreError> {
     if waits_for_others(tx, item)? {
         return Ok(true);
     }
@@ -408,13 +408,13 @@ fn rests(tx: &impl ReadExt, agent: &Agent, item: &Item) -> Result<bool, StoreErr
 }
 
 /// Whether an item is in the hands of a run that is over or gone.
-fn has_lost_its_run(tx: &impl ReadExt, item: &Item) -> Result<bool, StoreError> {
+fn has_lost_its_run(tx: &dyn Read, item: &Item) -> Result<bool, StoreError> {
     let run = item.run.map(|run| tx.get::<Run>(run)).transpose()?.flatten();
     Ok(run.is_none_or(|run| run.state == RunState::Ended))
 }
 
 /// Whether other tasks must be done before an item is begun.
-fn waits_for_others(tx: &impl ReadExt, item: &Item) -> Result<bool, StoreError> {
+fn waits_for_others(tx: &dyn Read, item: &Item) -> Result<bool, StoreError> {
     match item.task.filter(|_| item.waits_for_blockers()) {
         Some(task) => Ok(!relations::open_blockers(tx, task)?.is_empty()),
         None => Ok(false),
@@ -423,7 +423,7 @@ fn waits_for_others(tx: &impl ReadExt, item: &Item) -> Result<bool, StoreError> 
 
 /// Whether somebody can answer a run that waits because all who could were resting.
 fn is_answered(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: &Run,
     agents: &[Agent],
     now: Timestamp,

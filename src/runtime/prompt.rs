@@ -23,7 +23,7 @@ use git::{Branch, GitError};
 use kernel::text::{ellipsis, head_tail};
 use kernel::{AgentId, Manager, RunTrigger, Timestamp};
 use providers::model::{ChatRequest, SystemPart, ToolDef};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::toolbox::LEAN;
 
@@ -83,7 +83,7 @@ impl Facts {
     /// # Errors
     /// When the disk fails.
     pub fn read(
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         ws: &Ws,
         agent: &Agent,
         trigger: RunTrigger,
@@ -135,10 +135,7 @@ impl Facts {
 }
 
 /// The memory of an agent that a run wrote after it had read words from outside, and that nobody has accepted since.
-fn waiting(
-    tx: &impl ReadExt,
-    agent: AgentId,
-) -> Result<Vec<(String, Timestamp, String)>, StoreError> {
+fn waiting(tx: &dyn Read, agent: AgentId) -> Result<Vec<(String, Timestamp, String)>, StoreError> {
     let of = |one: Written| match one.place {
         Place::File { path, .. } if memory::is_memory(&path) => {
             Some((path, one.since, String::new()))

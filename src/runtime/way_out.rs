@@ -42,7 +42,7 @@ use net::egress::{self, Closed, Doorman, Handler, Kind};
 use net::guard::Opened;
 use sandbox::confine;
 use sandbox::job::Job;
-use store::{ReadExt, StoreError, Table};
+use store::{Read, ReadExt, StoreError, Table};
 use tool::{ToolCx, leaks};
 use vault::Given;
 
@@ -288,7 +288,7 @@ impl WayOut {
 }
 
 /// Those of these runs that have ended and have nothing left running.
-fn over(tx: &impl ReadExt, mut runs: HashSet<RunId>) -> Result<HashSet<RunId>, StoreError> {
+fn over(tx: &dyn Read, mut runs: HashSet<RunId>) -> Result<HashSet<RunId>, StoreError> {
     for job in jobs::running(tx, None)? {
         runs.remove(&job.run);
     }
@@ -412,7 +412,7 @@ impl Door {
     /// Whether all of them are let out here, and the refusal when they are not.
     fn switched_on(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agents: &[AgentId],
         url: &Url,
     ) -> Result<(bool, &'static str), StoreError> {
@@ -431,7 +431,7 @@ impl Door {
 }
 
 /// Whether the programs of all of them may use the network.
-fn may_reach_out(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
+fn may_reach_out(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> {
     for id in agents {
         let agent = tx.get::<Agent>(*id)?;
         let is_locked = trust::mode_of(tx, *id)? == TrustMode::Locked;

@@ -12,7 +12,7 @@ use features::trust::queries as trust;
 use kernel::{AgentId, RunId};
 use sandbox::job::{Job, StopReason};
 use sandbox::policy::Network;
-use store::{ReadExt, StoreError, Table};
+use store::{Read, ReadExt, StoreError, Table};
 use tool::ToolCx;
 
 use super::feed::changed;
@@ -77,7 +77,7 @@ pub(crate) fn end_then(cx: &ToolCx, begun: BegunWith, job: Job) {
 }
 
 fn may_go_on(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     ws: &Ws,
     (agent, run): (AgentId, RunId),
     begun: BegunWith,

@@ -13,7 +13,7 @@ use git::snapshot::MAX_FILE;
 use git::standing::Standing;
 use git::{AgentsRepo, Author, Branch, CommitId, File, GitError};
 use kernel::{AccountId, Role, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use tool::leaks;
 use web::session::Person;
 
@@ -174,7 +174,7 @@ pub async fn bring_back(
 /// # Errors
 /// When the store fails.
 pub fn tell(
-    read: &impl ReadExt,
+    read: &dyn Read,
     (account, role): (AccountId, Role),
     commits: Vec<Logged>,
 ) -> Result<Vec<Told>, StoreError> {

@@ -31,7 +31,7 @@ const DRILL_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
 ///
 /// # Errors
 /// When the disk fails.
-pub fn settings<R: Read + ?Sized>(read: &R) -> Result<BackupSettings, StoreError> {
+pub fn settings(read: &dyn Read) -> Result<BackupSettings, StoreError> {
     if let Some(settings) = read.get::<BackupSettings>(())? {
         return Ok(settings);
     }
@@ -87,10 +87,7 @@ pub fn lying(app: &App, settings: &BackupSettings, mut seen: Vec<Kept>) -> (Vec<
 ///
 /// # Errors
 /// When the disk fails.
-pub fn place<R: Read + ?Sized>(
-    read: &R,
-    address: &Address,
-) -> Result<Option<KnownPlace>, StoreError> {
+pub fn place(read: &dyn Read, address: &Address) -> Result<Option<KnownPlace>, StoreError> {
     read.get(address.to_string())
 }
 
@@ -151,7 +148,7 @@ pub fn zone(app: &App, settings: &BackupSettings) -> TimeZone {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn runs<R: Read + ?Sized>(read: &R, limit: usize) -> Result<Vec<BackupRun>, StoreError> {
+pub fn runs(read: &dyn Read, limit: usize) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = Vec::new();
     for run in read.list::<BackupRun>(&Range::all())? {
         all.extend(read.get_rev::<BackupRun>(run.id)?);
@@ -161,7 +158,7 @@ pub fn runs<R: Read + ?Sized>(read: &R, limit: usize) -> Result<Vec<BackupRun>, 
 }
 
 /// What was done until now, newest first by the clock.
-fn runs_until<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<BackupRun>, StoreError> {
+fn runs_until(read: &dyn Read, now: Timestamp) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = runs(read, usize::MAX)?;
     all.retain(|run| run.started_at <= now);
     all.sort_by_key(|run| std::cmp::Reverse(run.started_at));
@@ -170,7 +167,7 @@ fn runs_until<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<BackupRu
 
 /// What was done at a place, newest first. What is done elsewhere mends nothing here, and what fails there
 /// is no trouble here.
-fn runs_at<R: Read + ?Sized>(read: &R, place: &str) -> Result<Vec<BackupRun>, StoreError> {
+fn runs_at(read: &dyn Read, place: &str) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = runs(read, usize::MAX)?;
     all.retain(|run| run.is_at(place));
     Ok(all)
@@ -180,7 +177,7 @@ fn runs_at<R: Read + ?Sized>(read: &R, place: &str) -> Result<Vec<BackupRun>, St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn run<R: Read + ?Sized>(read: &R, id: JobId) -> Result<Option<BackupRun>, StoreError> {
+pub fn run(read: &dyn Read, id: JobId) -> Result<Option<BackupRun>, StoreError> {
     read.get(id)
 }
 
@@ -188,7 +185,7 @@ pub fn run<R: Read + ?Sized>(read: &R, id: JobId) -> Result<Option<BackupRun>, S
 ///
 /// # Errors
 /// When the disk fails.
-pub fn kept<R: Read + ?Sized>(read: &R) -> Result<Vec<Kept>, StoreError> {
+pub fn kept(read: &dyn Read) -> Result<Vec<Kept>, StoreError> {
     read.list(&Range::all().reverse())
 }
 
@@ -196,10 +193,7 @@ pub fn kept<R: Read + ?Sized>(read: &R) -> Result<Vec<Kept>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn restored<R: Read + ?Sized>(
-    read: &R,
-    now: Timestamp,
-) -> Result<Option<Restoration>, StoreError> {
+pub fn restored(read: &dyn Read, now: Timestamp) -> Result<Option<Restoration>, StoreError> {
     let last = read.list::<Restoration>(&Range::all().reverse().limit(1))?.pop();
     Ok(last.filter(|one| now.duration_since(one.at) < NEWS))
 }
@@ -208,7 +202,7 @@ pub fn restored<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn last_made<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<Timestamp>, StoreError> {
+pub fn last_made(read: &dyn Read, place: &str) -> Result<Option<Timestamp>, StoreError> {
     let all = runs_at(read, place)?;
     let made = all.iter().find(|run| run.is_made());
     Ok(made.map(|run| run.started_at))
@@ -219,8 +213,8 @@ pub fn last_made<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<Times
 ///
 /// # Errors
 /// When the disk fails.
-pub fn next_backup<R: Read + ?Sized>(
-    read: &R,
+pub fn next_backup(
+    read: &dyn Read,
     settings: &BackupSettings,
     zone: &TimeZone,
     now: Timestamp,
@@ -272,8 +266,8 @@ fn next_at(settings: &BackupSettings, zone: &TimeZone, after: Timestamp) -> Opti
 ///
 /// # Errors
 /// When the disk fails.
-pub fn next_drill<R: Read + ?Sized>(
-    read: &R,
+pub fn next_drill(
+    read: &dyn Read,
     place: &str,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
@@ -300,7 +294,7 @@ pub fn lies_there(app: &App) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn trouble<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<BackupRun>, StoreError> {
+pub fn trouble(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreError> {
     let all = runs_at(read, place)?;
     let worst = [Deed::Backup, Deed::Drill, Deed::Verify].into_iter().find_map(|deed| {
         all.iter()
@@ -315,7 +309,7 @@ pub fn trouble<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<BackupR
 ///
 /// # Errors
 /// When the disk fails.
-pub fn stuck<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<BackupRun>, StoreError> {
+pub fn stuck(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreError> {
     Ok(last_stuck(&runs_at(read, place)?).cloned())
 }
 
@@ -330,7 +324,7 @@ fn last_stuck(all: &[BackupRun]) -> Option<&BackupRun> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn proof<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreError> {
+pub fn proof(read: &dyn Read) -> Result<Option<BackupRun>, StoreError> {
     Ok(runs(read, usize::MAX)?.into_iter().find(|run| run.proof().is_some()))
 }
 
@@ -339,8 +333,8 @@ pub fn proof<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn failing<R: Read + ?Sized>(
-    read: &R,
+pub fn failing(
+    read: &dyn Read,
     deed: Deed,
     place: &str,
 ) -> Result<Option<(BackupRun, Vec<JobId>)>, StoreError> {

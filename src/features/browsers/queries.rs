@@ -6,7 +6,7 @@ use super::model::{AgentBrowser, BrowserPolicy, BrowserShot};
 use crate::agents::model::Agent;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, RunId};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// For how many days pictures of pages are kept.
 pub const SHOT_DAYS: i64 = 14;
@@ -17,7 +17,7 @@ const MOST: usize = 2_000;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_switched_on(tx: &impl ReadExt, agent: AgentId) -> Result<bool, StoreError> {
+pub fn is_switched_on(tx: &dyn Read, agent: AgentId) -> Result<bool, StoreError> {
     Ok(tx.get::<AgentBrowser>(agent)?.is_some())
 }
 
@@ -25,7 +25,7 @@ pub fn is_switched_on(tx: &impl ReadExt, agent: AgentId) -> Result<bool, StoreEr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
+pub fn is_on(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> {
     for id in agents {
         let works = tx.get::<Agent>(*id)?.is_some_and(|agent| agent.archived_at.is_none());
         if !works || !is_switched_on(tx, *id)? {
@@ -39,7 +39,7 @@ pub fn is_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn policy(tx: &impl ReadExt, agent: AgentId) -> Result<BrowserPolicy, StoreError> {
+pub fn policy(tx: &dyn Read, agent: AgentId) -> Result<BrowserPolicy, StoreError> {
     Ok(tx.get::<BrowserPolicy>(agent)?.unwrap_or_else(|| BrowserPolicy::usual(agent)))
 }
 
@@ -48,7 +48,7 @@ pub fn policy(tx: &impl ReadExt, agent: AgentId) -> Result<BrowserPolicy, StoreE
 /// # Errors
 /// When the disk fails.
 pub fn closes(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agents: &[AgentId],
     url: &Url,
 ) -> Result<Option<&'static str>, StoreError> {
@@ -64,7 +64,7 @@ pub fn closes(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn shots(tx: &impl ReadExt, run: RunId) -> Result<Vec<BrowserShot>, StoreError> {
+pub fn shots(tx: &dyn Read, run: RunId) -> Result<Vec<BrowserShot>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&run)).limit(MOST))
 }
 
@@ -72,11 +72,7 @@ pub fn shots(tx: &impl ReadExt, run: RunId) -> Result<Vec<BrowserShot>, StoreErr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn asked(
-    tx: &impl ReadExt,
-    run: RunId,
-    call_id: &str,
-) -> Result<Option<BrowserShot>, StoreError> {
+pub fn asked(tx: &dyn Read, run: RunId, call_id: &str) -> Result<Option<BrowserShot>, StoreError> {
     let all = shots(tx, run)?;
     Ok(all.into_iter().rfind(|shot| shot.call_id == call_id && shot.asked.is_some()))
 }

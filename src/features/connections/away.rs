@@ -25,7 +25,7 @@ use providers::error::{ErrorClass, ProviderError};
 use providers::model::ModelInfo;
 use providers::oauth::Vendor;
 use providers::oauth::tokens::{Hidden, Life};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::accounts::{self, StoredAccount};
 use super::model::{Offer, Offers};
@@ -121,7 +121,7 @@ pub(super) fn told(up: &dyn Upstream, id: ConnectionId, model: &str) -> Option<M
 /// When the disk fails.
 pub fn candidates(
     ws: &Ws,
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     choice: &Choice,
     agent: AgentId,
 ) -> Result<Vec<Candidate>, StoreError> {

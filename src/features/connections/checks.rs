@@ -9,7 +9,7 @@ use kernel::{CallEnd, CallKind, ConnectionId, Payer, Problem, ProblemKind, Times
 use providers::Provider;
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::{Echo, ModelInfo, Probe, Usage};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 
 use super::model::{Connection, ListedModel, Offer, Tested};
@@ -76,7 +76,7 @@ pub struct Checked {
 }
 
 /// Whether nothing is left of what the workspace may spend: calls that no agent makes are not made, either.
-pub(super) fn is_spent(tx: &impl ReadExt, now: Timestamp) -> Result<bool, StoreError> {
+pub(super) fn is_spent(tx: &dyn Read, now: Timestamp) -> Result<bool, StoreError> {
     let all = budgets::standings(tx, &[Payer::Workspace], now)?;
     Ok(all.iter().any(|one| one.budget.hard && one.is_used_up()))
 }

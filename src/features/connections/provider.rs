@@ -14,7 +14,7 @@ use providers::model::AnswerFormat;
 use providers::practice::Practice;
 use providers::wire::Connection as Line;
 use providers::{Key, Provider};
-use store::ReadExt;
+use store::{Read, ReadExt};
 
 use super::accounts::{self, StoredAccount};
 use super::away::{self, LentAccount};
@@ -92,7 +92,7 @@ pub fn with_key(
 }
 
 fn sealed_key(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     id: ConnectionId,
     slot: u32,
 ) -> Result<Option<String>, ConnectionError> {
@@ -105,7 +105,7 @@ fn sealed_key(
 }
 
 /// All keys of a connection as they are sealed, by their numbers.
-fn sealed_keys(tx: &impl ReadExt, id: ConnectionId) -> Result<Vec<(u32, String)>, ConnectionError> {
+fn sealed_keys(tx: &dyn Read, id: ConnectionId) -> Result<Vec<(u32, String)>, ConnectionError> {
     let mut keys = Vec::new();
     for slot in queries::turns::slots(tx, id)? {
         keys.extend(sealed_key(tx, id, slot)?.map(|sealed| (slot, sealed)));

@@ -10,7 +10,7 @@ use providers::base::{self, Base, BaseError, Server};
 use providers::catalog::{self, Model, Price};
 use providers::model::{Abilities, ModelInfo};
 use providers::practice;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::model::{BY_NAME, Connection, ConnectionKey, UsualThinking, Wire};
 
@@ -34,7 +34,7 @@ pub const PRACTICE_LABEL: &str = "Practice · no AI";
 ///
 /// # Errors
 /// When the disk fails.
-pub fn on_practice(tx: &impl ReadExt) -> Result<bool, StoreError> {
+pub fn on_practice(tx: &dyn Read) -> Result<bool, StoreError> {
     let settings = tx.get::<Settings>(())?;
     Ok(settings.is_none_or(|settings| settings.default_connection.is_none()))
 }
@@ -43,7 +43,7 @@ pub fn on_practice(tx: &impl ReadExt) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn chose_practice(tx: &impl ReadExt) -> Result<bool, StoreError> {
+pub fn chose_practice(tx: &dyn Read) -> Result<bool, StoreError> {
     let chosen = tx.get::<Settings>(())?.is_some_and(|settings| settings.default_model.is_some());
     Ok(chosen && on_practice(tx)?)
 }
@@ -52,7 +52,7 @@ pub fn chose_practice(tx: &impl ReadExt) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all(tx: &impl ReadExt) -> Result<Vec<Connection>, StoreError> {
+pub fn all(tx: &dyn Read) -> Result<Vec<Connection>, StoreError> {
     tx.scan(BY_NAME, &Range::all())
 }
 
@@ -60,7 +60,7 @@ pub fn all(tx: &impl ReadExt) -> Result<Vec<Connection>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Connection>, StoreError> {
+pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Connection>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
     tx.find(BY_NAME, &key)
@@ -70,7 +70,7 @@ pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Connection>, Stor
 ///
 /// # Errors
 /// When the disk fails.
-pub fn key(tx: &impl ReadExt, id: ConnectionId) -> Result<Option<ConnectionKey>, StoreError> {
+pub fn key(tx: &dyn Read, id: ConnectionId) -> Result<Option<ConnectionKey>, StoreError> {
     tx.get(id)
 }
 
@@ -105,7 +105,7 @@ pub struct Choice {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn resolve(tx: &impl ReadExt, asked: Asked<'_>) -> Result<Choice, StoreError> {
+pub fn resolve(tx: &dyn Read, asked: Asked<'_>) -> Result<Choice, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let default = settings.as_ref().and_then(|settings| settings.default_connection);
     let (connection, model, source) = pick_model(tx, asked, settings.as_ref(), default)?;
@@ -125,7 +125,7 @@ pub fn resolve(tx: &impl ReadExt, asked: Asked<'_>) -> Result<Choice, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn resolve_default(tx: &impl ReadExt) -> Result<String, StoreError> {
+pub fn resolve_default(tx: &dyn Read) -> Result<String, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let connection = match settings.as_ref().and_then(|settings| settings.default_connection) {
         Some(id) => tx.get::<Connection>(id)?,
@@ -139,7 +139,7 @@ pub fn resolve_default(tx: &impl ReadExt) -> Result<String, StoreError> {
 type Picked = (Option<ConnectionId>, String, ModelSource);
 
 fn pick_model(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     asked: Asked<'_>,
     settings: Option<&Settings>,
     default: Option<ConnectionId>,
@@ -209,7 +209,7 @@ fn as_info(listed: &super::model::ListedModel) -> ModelInfo {
 /// # Errors
 /// When the disk fails.
 pub fn locate(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     model: &str,
     near: [Option<ConnectionId>; 2],
 ) -> Result<(Option<ConnectionId>, String), StoreError> {
@@ -371,7 +371,7 @@ impl Pick {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn picks(tx: &impl ReadExt) -> Result<Vec<Pick>, StoreError> {
+pub fn picks(tx: &dyn Read) -> Result<Vec<Pick>, StoreError> {
     let mut picks = Vec::new();
     let mut connections = all(tx)?;
     // Where a subscription pays for some, each says on which way it is paid, and those come first.

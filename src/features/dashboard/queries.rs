@@ -16,7 +16,7 @@ use crate::agents::queries::{self as agents, Called};
 use crate::workspace::model::Settings;
 use app::Ws;
 use kernel::{AgentId, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::session::Person;
 use web::time::RelTime;
 
@@ -43,7 +43,7 @@ impl<'a> Scene<'a> {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn new(tx: &impl ReadExt, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
+    pub fn new(tx: &dyn Read, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
         let agents = agents::all(tx)?;
         Ok(Self {
             ws,

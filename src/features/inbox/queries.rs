@@ -9,7 +9,7 @@ pub mod why;
 
 use kernel::key::KeyBuf;
 use kernel::{AgentId, ItemKind, ItemState, TaskId, Timestamp};
-use store::{Hit, Range, ReadExt, StoreError};
+use store::{Hit, Range, Read, ReadExt, StoreError};
 
 use super::model::{BY_AGENT, DUE, Item, OPEN_BY_TASK};
 
@@ -18,7 +18,7 @@ use super::model::{BY_AGENT, DUE, Item, OPEN_BY_TASK};
 /// # Errors
 /// When the disk fails.
 pub fn pending(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     kind: ItemKind,
     task: Option<TaskId>,
@@ -33,7 +33,7 @@ pub fn pending(
 /// # Errors
 /// When the disk fails.
 pub fn with_room(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     kind: ItemKind,
     task: Option<TaskId>,
@@ -48,7 +48,7 @@ pub fn with_room(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn due(tx: &impl ReadExt, now: Timestamp, limit: usize) -> Result<Vec<Item>, StoreError> {
+pub fn due(tx: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Item>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     tx.scan(DUE, &Range::between(KeyBuf::new(), end).limit(limit))
 }
@@ -57,7 +57,7 @@ pub fn due(tx: &impl ReadExt, now: Timestamp, limit: usize) -> Result<Vec<Item>,
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open(tx: &impl ReadExt, agent: AgentId, limit: usize) -> Result<Vec<Item>, StoreError> {
+pub fn open(tx: &dyn Read, agent: AgentId, limit: usize) -> Result<Vec<Item>, StoreError> {
     let mut open = KeyBuf::of(&agent);
     open.u8(0);
     tx.scan(BY_AGENT, &Range::prefix(open).limit(limit))
@@ -68,7 +68,7 @@ pub fn open(tx: &impl ReadExt, agent: AgentId, limit: usize) -> Result<Vec<Item>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_until(tx: &impl ReadExt, agent: AgentId, most: usize) -> Result<Vec<Item>, StoreError> {
+pub fn open_until(tx: &dyn Read, agent: AgentId, most: usize) -> Result<Vec<Item>, StoreError> {
     let mut open = KeyBuf::of(&agent);
     open.u8(0);
     let mut rest = Range::prefix(open).limit(most);
@@ -92,7 +92,7 @@ pub fn open_until(tx: &impl ReadExt, agent: AgentId, most: usize) -> Result<Vec<
 ///
 /// # Errors
 /// When the disk fails.
-pub fn next_due(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+pub fn next_due(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let start = KeyBuf::of(&(now.as_millisecond() + 1));
     let end = KeyBuf::of(&i64::MAX);
     let next: Vec<Item> = tx.scan(DUE, &Range::between(start, end).limit(1))?;
@@ -104,7 +104,7 @@ pub fn next_due(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>, 
 /// # Errors
 /// When the disk fails.
 pub fn of_agent(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     over: bool,
     after: Option<&[u8]>,
@@ -123,7 +123,7 @@ pub fn of_agent(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_count(tx: &impl ReadExt, agent: AgentId) -> Result<usize, StoreError> {
+pub fn open_count(tx: &dyn Read, agent: AgentId) -> Result<usize, StoreError> {
     let mut key = KeyBuf::of(&agent);
     key.u8(0);
     tx.len(BY_AGENT, &Range::prefix(key).limit(100))
@@ -133,6 +133,6 @@ pub fn open_count(tx: &impl ReadExt, agent: AgentId) -> Result<usize, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_of_task(tx: &impl ReadExt, task: TaskId) -> Result<Vec<Item>, StoreError> {
+pub fn open_of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Item>, StoreError> {
     tx.scan(OPEN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(50))
 }

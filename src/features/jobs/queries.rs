@@ -8,7 +8,7 @@ use crypto::redact::Spot;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, JobId};
 use sandbox::output;
-use store::{Hit, Range, ReadExt, StoreError};
+use store::{Hit, Range, Read, ReadExt, StoreError};
 
 use super::model::{JOB_BY_AGENT, JOB_BY_NUMBER, JOBS_RUNNING, Job, OUTPUT};
 
@@ -21,7 +21,7 @@ const MAX_KEPT: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn running(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Job>, StoreError> {
+pub fn running(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Job>, StoreError> {
     let range = agent.map_or_else(Range::all, |agent| Range::prefix(KeyBuf::of(&agent)));
     tx.scan(JOBS_RUNNING, &range)
 }
@@ -30,7 +30,7 @@ pub fn running(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Job>, St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_agent(tx: &impl ReadExt, agent: AgentId, limit: usize) -> Result<Vec<Job>, StoreError> {
+pub fn of_agent(tx: &dyn Read, agent: AgentId, limit: usize) -> Result<Vec<Job>, StoreError> {
     tx.scan(JOB_BY_AGENT, &Range::prefix(KeyBuf::of(&agent)).reverse().limit(limit))
 }
 
@@ -38,11 +38,7 @@ pub fn of_agent(tx: &impl ReadExt, agent: AgentId, limit: usize) -> Result<Vec<J
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all(
-    tx: &impl ReadExt,
-    after: Option<&[u8]>,
-    limit: usize,
-) -> Result<Vec<Hit<Job>>, StoreError> {
+pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<Job>>, StoreError> {
     let mut range = Range::all().reverse().limit(limit);
     if let Some(after) = after {
         range = range.after(after);
@@ -54,7 +50,7 @@ pub fn all(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Job>, StoreError> {
+pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Job>, StoreError> {
     match (name.parse::<u32>(), name.parse::<JobId>()) {
         (Ok(number), _) => tx.find(JOB_BY_NUMBER, &KeyBuf::of(&number)),
         (_, Ok(id)) => tx.get(id),

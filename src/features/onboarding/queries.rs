@@ -12,7 +12,7 @@ use store::{Range, Read, ReadExt, StoreError};
 ///
 /// # Errors
 /// When the store fails.
-pub fn open(tx: &impl ReadExt) -> Result<Option<Onboarding>, StoreError> {
+pub fn open(tx: &dyn Read) -> Result<Option<Onboarding>, StoreError> {
     Ok(tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_none()))
 }
 
@@ -20,7 +20,7 @@ pub fn open(tx: &impl ReadExt) -> Result<Option<Onboarding>, StoreError> {
 ///
 /// # Errors
 /// When the store fails.
-pub fn owed(tx: &impl ReadExt) -> Result<Option<(&'static Preset, Vec<&'static str>)>, StoreError> {
+pub fn owed(tx: &dyn Read) -> Result<Option<(&'static Preset, Vec<&'static str>)>, StoreError> {
     let Some(over) = tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_some()) else {
         return Ok(None);
     };
@@ -39,7 +39,7 @@ pub fn owed(tx: &impl ReadExt) -> Result<Option<(&'static Preset, Vec<&'static s
 ///
 /// # Errors
 /// When the store fails.
-pub fn first_task(tx: &impl ReadExt, template: &str) -> Result<&'static str, StoreError> {
+pub fn first_task(tx: &dyn Read, template: &str) -> Result<&'static str, StoreError> {
     let intent = tx.get::<Onboarding>(())?.and_then(|one| one.intent);
     let hire = &presets::of(intent.unwrap_or(Intent::Explore)).hire;
     let own = agents::first_task(template).filter(|_| template != hire.template);
@@ -50,7 +50,7 @@ pub fn first_task(tx: &impl ReadExt, template: &str) -> Result<&'static str, Sto
 ///
 /// # Errors
 /// When the store fails.
-pub fn leads(tx: &impl ReadExt) -> Result<bool, StoreError> {
+pub fn leads(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(open(tx)?.is_some() && agents::all(tx)?.is_empty())
 }
 
@@ -67,6 +67,6 @@ pub fn shows_mission(read: &dyn Read, who: AccountId) -> Result<bool, StoreError
 ///
 /// # Errors
 /// When the store fails.
-pub fn is_untouched(tx: &impl ReadExt) -> Result<bool, StoreError> {
+pub fn is_untouched(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.len(BY_NUMBER, &Range::all().limit(1))? == 0)
 }

@@ -35,7 +35,7 @@ pub struct Standing {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open<R: Read + ?Sized>(read: &R) -> Result<Option<Rotation>, StoreError> {
+pub fn open(read: &dyn Read) -> Result<Option<Rotation>, StoreError> {
     Ok(last(read)?.filter(|one| one.ended_at.is_none()))
 }
 
@@ -43,7 +43,7 @@ pub fn open<R: Read + ?Sized>(read: &R) -> Result<Option<Rotation>, StoreError> 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn last<R: Read + ?Sized>(read: &R) -> Result<Option<Rotation>, StoreError> {
+pub fn last(read: &dyn Read) -> Result<Option<Rotation>, StoreError> {
     Ok(read.list(&Range::all().reverse().limit(1))?.pop())
 }
 
@@ -79,7 +79,7 @@ pub fn standing(app: &App) -> Result<Standing, StoreError> {
 }
 
 /// What needs a former key.
-fn needs<R: Read + ?Sized>(read: &R, id: &str) -> Result<Vec<String>, StoreError> {
+fn needs(read: &dyn Read, id: &str) -> Result<Vec<String>, StoreError> {
     let mut needs = Vec::new();
     let all: Vec<Rotation> = read.list(&Range::all().reverse())?;
     let left = all.iter().find(|one| one.from == id);

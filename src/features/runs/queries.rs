@@ -36,7 +36,7 @@ use crate::routines::model::{Firing, Routine, of_item_key};
 use kernel::key::KeyBuf;
 use kernel::{AgentId, GatewayId, ItemState, RoutineSession, RunId, SessionId, TaskId};
 use providers::model::Part;
-use store::{BlobId, Hit, Index, Range, ReadExt, StoreError};
+use store::{BlobId, Hit, Index, Range, Read, ReadExt, StoreError};
 
 pub use queue::open_inputs;
 
@@ -55,7 +55,7 @@ const LAST_EVENTS: usize = 2_000;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn live_of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Vec<Run>, StoreError> {
+pub fn live_of_agent(tx: &dyn Read, agent: AgentId) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_LIVE, &Range::prefix(KeyBuf::of(&agent)))
 }
 
@@ -63,7 +63,7 @@ pub fn live_of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Vec<Run>, Stor
 ///
 /// # Errors
 /// When the disk fails.
-pub fn live(tx: &impl ReadExt) -> Result<Vec<Run>, StoreError> {
+pub fn live(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_LIVE, &Range::all())
 }
 
@@ -71,7 +71,7 @@ pub fn live(tx: &impl ReadExt) -> Result<Vec<Run>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn live_on(tx: &impl ReadExt, gateway: GatewayId) -> Result<Vec<Run>, StoreError> {
+pub fn live_on(tx: &dyn Read, gateway: GatewayId) -> Result<Vec<Run>, StoreError> {
     let mut all = live(tx)?;
     all.retain(|run| run.gateway == Some(gateway));
     Ok(all)
@@ -82,7 +82,7 @@ pub fn live_on(tx: &impl ReadExt, gateway: GatewayId) -> Result<Vec<Run>, StoreE
 /// # Errors
 /// When the disk fails.
 pub fn live_of_task(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     task: TaskId,
     agent: AgentId,
 ) -> Result<Option<Run>, StoreError> {
@@ -95,7 +95,7 @@ pub fn live_of_task(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn live_on_task(tx: &impl ReadExt, task: TaskId) -> Result<Vec<Run>, StoreError> {
+pub fn live_on_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Run>, StoreError> {
     let mut runs = of_task(tx, task, LAST_OF_TASK)?;
     runs.retain(Run::is_live);
     Ok(runs)
@@ -105,7 +105,7 @@ pub fn live_on_task(tx: &impl ReadExt, task: TaskId) -> Result<Vec<Run>, StoreEr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn left_item(tx: &impl ReadExt, run: &Run) -> Result<Option<Item>, StoreError> {
+pub fn left_item(tx: &dyn Read, run: &Run) -> Result<Option<Item>, StoreError> {
     let item = match run.item.filter(|_| !run.is_live()) {
         Some(item) => tx.get::<Item>(item)?,
         None => None,
@@ -128,7 +128,7 @@ pub fn work_session_key(slug: &str, task: Option<TaskId>) -> String {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn item_session_key(tx: &impl ReadExt, slug: &str, item: &Item) -> Result<String, StoreError> {
+pub fn item_session_key(tx: &dyn Read, slug: &str, item: &Item) -> Result<String, StoreError> {
     let Some(id) = of_item_key(&item.key) else { return Ok(work_session_key(slug, item.task)) };
     let routine = match tx.get::<Firing>(id)? {
         Some(firing) => tx.get::<Routine>(firing.routine)?,
@@ -145,7 +145,7 @@ pub fn item_session_key(tx: &impl ReadExt, slug: &str, item: &Item) -> Result<St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Run>, StoreError> {
+pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Run>, StoreError> {
     let digits = name.strip_prefix("R-").or_else(|| name.strip_prefix("r-")).unwrap_or(name);
     if let Ok(number) = digits.parse::<u32>() {
         return tx.find(RUN_BY_NUMBER, &KeyBuf::of(&number));
@@ -161,7 +161,7 @@ pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Run>, StoreError>
 /// # Errors
 /// When the disk fails.
 pub fn of_agent(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     after: Option<&[u8]>,
     limit: usize,
@@ -173,11 +173,7 @@ pub fn of_agent(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all(
-    tx: &impl ReadExt,
-    after: Option<&[u8]>,
-    limit: usize,
-) -> Result<Vec<Hit<Run>>, StoreError> {
+pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<Run>>, StoreError> {
     newest(tx, RUN_BY_NUMBER, Range::all(), after, limit)
 }
 
@@ -186,7 +182,7 @@ pub fn all(
 /// # Errors
 /// When the disk fails.
 pub fn pages_of_task(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     task: TaskId,
     after: Option<&[u8]>,
     limit: usize,
@@ -195,7 +191,7 @@ pub fn pages_of_task(
 }
 
 fn newest(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     index: Index,
     range: Range,
     after: Option<&[u8]>,
@@ -212,7 +208,7 @@ fn newest(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_task(tx: &impl ReadExt, task: TaskId, limit: usize) -> Result<Vec<Run>, StoreError> {
+pub fn of_task(tx: &dyn Read, task: TaskId, limit: usize) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).reverse().limit(limit))
 }
 
@@ -220,7 +216,7 @@ pub fn of_task(tx: &impl ReadExt, task: TaskId, limit: usize) -> Result<Vec<Run>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn session_by_key(tx: &impl ReadExt, key: &str) -> Result<Option<Session>, StoreError> {
+pub fn session_by_key(tx: &dyn Read, key: &str) -> Result<Option<Session>, StoreError> {
     let mut at = KeyBuf::new();
     at.text(key);
     tx.find(SESSION_BY_KEY, &at)
@@ -231,7 +227,7 @@ pub fn session_by_key(tx: &impl ReadExt, key: &str) -> Result<Option<Session>, S
 /// # Errors
 /// When the disk fails.
 pub fn sessions_made(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     after: Option<SessionId>,
     limit: usize,
 ) -> Result<Vec<Session>, StoreError> {
@@ -247,7 +243,7 @@ pub fn sessions_made(
 /// # Errors
 /// When the disk fails.
 pub fn sessions_of_agent(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     limit: usize,
 ) -> Result<Vec<Session>, StoreError> {
@@ -260,7 +256,7 @@ pub fn sessions_of_agent(
 /// # Errors
 /// When the disk fails.
 pub fn events(
-    tx: &(impl ReadExt + ?Sized),
+    tx: &dyn Read,
     session: SessionId,
     from: u32,
     to: u32,
@@ -278,7 +274,7 @@ pub fn events(
 /// # Errors
 /// When the disk fails.
 pub fn last_events(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: SessionId,
     limit: usize,
 ) -> Result<Vec<SessionEvent>, StoreError> {
@@ -300,7 +296,7 @@ pub fn last_events(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn context(tx: &impl ReadExt, session: SessionId) -> Result<Context, StoreError> {
+pub fn context(tx: &dyn Read, session: SessionId) -> Result<Context, StoreError> {
     Ok(tx.get::<Context>(session)?.unwrap_or_else(|| Context::whole(session)))
 }
 
@@ -309,7 +305,7 @@ pub fn context(tx: &impl ReadExt, session: SessionId) -> Result<Context, StoreEr
 /// # Errors
 /// When the disk fails.
 pub fn events_of_run(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: &Run,
     limit: usize,
 ) -> Result<Vec<SessionEvent>, StoreError> {
@@ -349,7 +345,7 @@ pub struct Begun {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_calls(tx: &impl ReadExt, run: &Run) -> Result<Vec<OpenCall>, StoreError> {
+pub fn open_calls(tx: &dyn Read, run: &Run) -> Result<Vec<OpenCall>, StoreError> {
     let at = |n: u32| KeyBuf::of(&(run.session, n));
     let range = Range::between(at(run.first_event), at(u32::MAX)).reverse().limit(LAST_EVENTS);
     let mut started = Vec::new();
@@ -405,7 +401,7 @@ pub fn has_words(parts: &Body) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn has_background_run(tx: &impl ReadExt, agent: AgentId) -> Result<bool, StoreError> {
+pub fn has_background_run(tx: &dyn Read, agent: AgentId) -> Result<bool, StoreError> {
     for run in live_of_agent(tx, agent)? {
         if run.keeps_agent_busy() && branches::held(tx, &run)?.is_none() {
             return Ok(true);

@@ -15,7 +15,7 @@ use kernel::{
     Actor, AgentId, AgentStatus, ApprovalId, Assignee, CommentId, Event, ItemKind, RoutineAct,
     RowAct, RunId, RunState, RunTrigger, SessionId, TaskField, TaskId, WaitFor, WheelAct,
 };
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Read, ReadExt, StoreError, WriteTx};
 use tool::untrusted;
 
 use super::model::{COMMENT_BY, HaltOf, Place, Run};
@@ -199,7 +199,7 @@ fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunEr
 
 /// What the session of a job that has ended reads. What one prints that may hear anybody, or whose session carries the
 /// label, is marked.
-fn job_ended(tx: &impl ReadExt, job: &Job) -> Result<String, StoreError> {
+fn job_ended(tx: &dyn Read, job: &Job) -> Result<String, StoreError> {
     let is_untrusted = queries::outside::is_of_job(tx, job.agent, job.session)?;
     let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
     let seconds = job.ended_at.map_or(0, |at| job.seconds(at));

@@ -4,7 +4,7 @@ pub mod widening;
 
 use kernel::key::KeyBuf;
 use kernel::{AgentId, ApprovalId, ConnectionId, Leave, RunId, SessionId, Timestamp, TrustMode};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use tool::Effect;
 use url::Url;
 
@@ -28,7 +28,7 @@ pub const ALL_TOOLS: &str = "*";
 ///
 /// # Errors
 /// When the disk fails.
-pub fn mode_of(tx: &impl ReadExt, agent: AgentId) -> Result<TrustMode, StoreError> {
+pub fn mode_of(tx: &dyn Read, agent: AgentId) -> Result<TrustMode, StoreError> {
     Ok(trust_of(tx, agent)?.mode)
 }
 
@@ -36,7 +36,7 @@ pub fn mode_of(tx: &impl ReadExt, agent: AgentId) -> Result<TrustMode, StoreErro
 ///
 /// # Errors
 /// When the disk fails.
-pub fn trust_of(tx: &impl ReadExt, agent: AgentId) -> Result<AgentTrust, StoreError> {
+pub fn trust_of(tx: &dyn Read, agent: AgentId) -> Result<AgentTrust, StoreError> {
     let usual = AgentTrust { agent, mode: TrustMode::Ask, autonomous: false };
     Ok(tx.get::<AgentTrust>(agent)?.unwrap_or(usual))
 }
@@ -44,7 +44,7 @@ pub fn trust_of(tx: &impl ReadExt, agent: AgentId) -> Result<AgentTrust, StoreEr
 /// The strictest mode of the agents that have asked for what a run does, or for what the runs do that it works for; none
 /// where only people have. A locked agent changes nothing by itself, and what it asks of others is judged as in the mode
 /// `Ask`.
-pub fn asked_mode(tx: &impl ReadExt, run: RunId) -> Result<Option<TrustMode>, StoreError> {
+pub fn asked_mode(tx: &dyn Read, run: RunId) -> Result<Option<TrustMode>, StoreError> {
     let mut strictest = None;
     for run in std::iter::once(run).chain(children::above(tx, run)?) {
         let Some(run) = tx.get::<Run>(run)? else { continue };
@@ -81,7 +81,7 @@ pub fn stricter(one: TrustMode, other: TrustMode) -> TrustMode {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_locked(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
+pub fn is_locked(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> {
     for agent in agents {
         if mode_of(tx, *agent)? == TrustMode::Locked {
             return Ok(true);
@@ -94,7 +94,7 @@ pub fn is_locked(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreErr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn reviewer(tx: &impl ReadExt) -> Result<Option<(ConnectionId, String)>, StoreError> {
+pub fn reviewer(tx: &dyn Read) -> Result<Option<(ConnectionId, String)>, StoreError> {
     let settings = tx.get::<Settings>(())?;
     Ok(settings.and_then(|settings| settings.reviewer_connection.zip(settings.reviewer_model)))
 }
@@ -105,7 +105,7 @@ pub fn reviewer(tx: &impl ReadExt) -> Result<Option<(ConnectionId, String)>, Sto
 /// # Errors
 /// When the disk fails.
 pub fn may_review(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agents: &[AgentId],
     session: SessionId,
 ) -> Result<bool, StoreError> {
@@ -126,7 +126,7 @@ pub fn may_review(
 /// # Errors
 /// When the disk fails.
 pub fn heeded(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agents: &[AgentId],
     session: SessionId,
 ) -> Result<Option<String>, StoreError> {
@@ -143,11 +143,7 @@ pub fn heeded(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn rules_of(
-    tx: &impl ReadExt,
-    tool: &str,
-    now: Timestamp,
-) -> Result<Vec<Permission>, StoreError> {
+pub fn rules_of(tx: &dyn Read, tool: &str, now: Timestamp) -> Result<Vec<Permission>, StoreError> {
     let of = |name: &str| {
         let mut key = KeyBuf::new();
         key.text(name);
@@ -165,7 +161,7 @@ pub fn rules_of(
 /// # Errors
 /// When the disk fails.
 pub fn refused_in_browser(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     does: Option<(&str, &str)>,
     now: Timestamp,
@@ -186,14 +182,14 @@ pub fn refused_in_browser(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn kept(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Permission>, StoreError> {
+pub fn kept(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Permission>, StoreError> {
     let mut all: Vec<Permission> = tx.list(&Range::all().reverse().limit(MOST))?;
     all.retain(|rule| rule.run.is_none() && (rule.agent.is_none() || rule.agent == agent));
     Ok(all)
 }
 
 /// All permissions that people keep, of all agents and of the workspace.
-pub fn lasting(tx: &impl ReadExt) -> Result<Vec<Permission>, StoreError> {
+pub fn lasting(tx: &dyn Read) -> Result<Vec<Permission>, StoreError> {
     let mut all: Vec<Permission> = tx.list(&Range::all())?;
     all.retain(|rule| rule.run.is_none());
     Ok(all)
@@ -203,7 +199,7 @@ pub fn lasting(tx: &impl ReadExt) -> Result<Vec<Permission>, StoreError> {
 ///
 /// # Errors
 /// `NotFound` when there is none of this id.
-pub fn get(tx: &impl ReadExt, id: ApprovalId) -> Result<Approval, TrustError> {
+pub fn get(tx: &dyn Read, id: ApprovalId) -> Result<Approval, TrustError> {
     tx.get(id)?.ok_or(TrustError::NotFound(id))
 }
 
@@ -211,11 +207,7 @@ pub fn get(tx: &impl ReadExt, id: ApprovalId) -> Result<Approval, TrustError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_call(
-    tx: &impl ReadExt,
-    run: RunId,
-    call_id: &str,
-) -> Result<Option<Approval>, StoreError> {
+pub fn of_call(tx: &dyn Read, run: RunId, call_id: &str) -> Result<Option<Approval>, StoreError> {
     let mut key = KeyBuf::of(&run);
     key.text(call_id);
     let mut all: Vec<Approval> = tx.scan(BY_CALL, &Range::prefix(key).limit(100))?;
@@ -227,7 +219,7 @@ pub fn of_call(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Vec<Approval>, StoreError> {
+pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreError> {
     let mut all: Vec<Approval> = tx.scan(BY_CALL, &Range::prefix(KeyBuf::of(&run)).limit(MOST))?;
     all.sort_by_key(|one| (one.asked_at, one.id));
     Ok(all)
@@ -237,7 +229,7 @@ pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Vec<Approval>, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all_waiting_of(tx: &impl ReadExt, run: RunId) -> Result<Vec<Approval>, StoreError> {
+pub fn all_waiting_of(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreError> {
     let mut all = of_run(tx, run)?;
     all.retain(|one| one.answer.is_none());
     Ok(all)
@@ -247,7 +239,7 @@ pub fn all_waiting_of(tx: &impl ReadExt, run: RunId) -> Result<Vec<Approval>, St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn waiting_of(tx: &impl ReadExt, run: RunId) -> Result<Option<Approval>, StoreError> {
+pub fn waiting_of(tx: &dyn Read, run: RunId) -> Result<Option<Approval>, StoreError> {
     Ok(all_waiting_of(tx, run)?.into_iter().next())
 }
 
@@ -255,7 +247,7 @@ pub fn waiting_of(tx: &impl ReadExt, run: RunId) -> Result<Option<Approval>, Sto
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open(tx: &impl ReadExt, most: usize) -> Result<Vec<Approval>, StoreError> {
+pub fn open(tx: &dyn Read, most: usize) -> Result<Vec<Approval>, StoreError> {
     tx.scan(OPEN, &Range::all().limit(most))
 }
 
@@ -263,7 +255,7 @@ pub fn open(tx: &impl ReadExt, most: usize) -> Result<Vec<Approval>, StoreError>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn answered(tx: &impl ReadExt, most: usize) -> Result<Vec<Approval>, StoreError> {
+pub fn answered(tx: &dyn Read, most: usize) -> Result<Vec<Approval>, StoreError> {
     let mut all: Vec<Approval> = tx.list(&Range::all().reverse().limit(most))?;
     all.retain(|one| one.answer.is_some());
     Ok(all)
@@ -273,7 +265,7 @@ pub fn answered(tx: &impl ReadExt, most: usize) -> Result<Vec<Approval>, StoreEr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn count_kept(tx: &impl ReadExt, most: usize) -> Result<usize, StoreError> {
+pub fn count_kept(tx: &dyn Read, most: usize) -> Result<usize, StoreError> {
     let all: Vec<Permission> = tx.list(&Range::all().limit(most))?;
     Ok(all.into_iter().filter(|rule| rule.run.is_none()).count())
 }

@@ -11,7 +11,7 @@ use kernel::key::KeyBuf;
 use kernel::{
     Actor, AgentId, Leave, Part, PermissionId, RunId, Timestamp, TrustMode, TypedId as _,
 };
-use store::{Range, ReadExt, StoreError, record};
+use store::{Range, Read, ReadExt, StoreError, record};
 
 use super::compiled::Among;
 use super::model::{Approval, Became, JUDGED_CALLS, JudgedCall, Permission, What};
@@ -51,7 +51,7 @@ pub struct Replay {
 /// # Errors
 /// When the disk fails.
 pub fn of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     (agent, tool): (Option<AgentId>, &str),
     all: &[Vec<NewPermission>],
     now: Timestamp,
@@ -63,7 +63,7 @@ pub fn of(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn looks_back_to(tx: &impl ReadExt, now: Timestamp) -> Result<Timestamp, StoreError> {
+pub fn looks_back_to(tx: &dyn Read, now: Timestamp) -> Result<Timestamp, StoreError> {
     last(tx, (now, MOST))
 }
 
@@ -76,7 +76,7 @@ fn lately(now: Timestamp) -> Range {
     Range::between(KeyBuf::of(&since(now)), KeyBuf::of(&Timestamp::MAX)).reverse()
 }
 
-fn last(tx: &impl ReadExt, (now, most): (Timestamp, usize)) -> Result<Timestamp, StoreError> {
+fn last(tx: &dyn Read, (now, most): (Timestamp, usize)) -> Result<Timestamp, StoreError> {
     let (mut count, mut first) = (0_usize, None);
     tx.raw_scan(JUDGED_CALLS.number, &lately(now), &mut |key, _| {
         if count == most {
@@ -90,7 +90,7 @@ fn last(tx: &impl ReadExt, (now, most): (Timestamp, usize)) -> Result<Timestamp,
 }
 
 fn of_last(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     (agent, tool): (Option<AgentId>, &str),
     all: &[Vec<NewPermission>],
     (now, most): (Timestamp, usize),

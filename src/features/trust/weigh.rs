@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use commands::Seen;
 use kernel::{AgentId, Leave, PermissionId, RunId, Timestamp, TrustMode};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use tool::Effect;
 
 use super::model::{Permission, What};
@@ -92,7 +92,7 @@ pub fn reach_of(tool: &str, effect: Effect, programs: Reach) -> Reach {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn programs(tx: &impl ReadExt, agents: &[AgentId]) -> Result<Reach, StoreError> {
+pub fn programs(tx: &dyn Read, agents: &[AgentId]) -> Result<Reach, StoreError> {
     let free = tx.get::<Settings>(())?.is_some_and(|settings| settings.exec_without_jail);
     if free && sandbox::confine::landlock_abi() == 0 {
         return Ok(Reach::Unjailed);
@@ -247,7 +247,7 @@ impl Verdict {
 /// # Errors
 /// When the disk fails.
 pub fn weigh(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agents: &[AgentId],
     run: Option<RunId>,
     facts: &Facts<'_>,

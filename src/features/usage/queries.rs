@@ -22,7 +22,7 @@ use kernel::{AgentId, ConnectionId, RunId, Timestamp, TypedId as _, UsageId};
 use providers::bound::Ratio;
 use providers::catalog::{self, Model, Price};
 use providers::model::Usage as Tokens;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::model::grant::RunGrant;
 use super::model::{
@@ -41,7 +41,7 @@ const DAY_MS: i64 = 86_400_000;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn reservations(tx: &impl ReadExt, now: Timestamp) -> Result<Vec<Reservation>, StoreError> {
+pub fn reservations(tx: &dyn Read, now: Timestamp) -> Result<Vec<Reservation>, StoreError> {
     let mut all: Vec<Reservation> = tx.list(&Range::all())?;
     all.retain(|held| !held.is_over(now));
     let grants: Vec<RunGrant> = tx.list(&Range::all())?;
@@ -53,7 +53,7 @@ pub fn reservations(tx: &impl ReadExt, now: Timestamp) -> Result<Vec<Reservation
 ///
 /// # Errors
 /// When the disk fails.
-pub fn unsettled(tx: &impl ReadExt, run: RunId) -> Result<Vec<Reservation>, StoreError> {
+pub fn unsettled(tx: &dyn Read, run: RunId) -> Result<Vec<Reservation>, StoreError> {
     let all: Vec<Reservation> = tx.list(&Range::all())?;
     Ok(all.into_iter().filter(|r| r.run == Some(run) && r.release_at.is_none()).collect())
 }
@@ -62,7 +62,7 @@ pub fn unsettled(tx: &impl ReadExt, run: RunId) -> Result<Vec<Reservation>, Stor
 ///
 /// # Errors
 /// When the disk fails.
-pub fn next_release(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+pub fn next_release(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     Ok(reservations(tx, now)?.into_iter().filter_map(|held| held.release_at).min())
 }
 
@@ -111,7 +111,7 @@ pub fn believed_tokens(tokens: Tokens) -> Tokens {
 /// # Errors
 /// When the disk fails.
 pub fn ratio(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: Option<ConnectionId>,
     model: &str,
 ) -> Result<Ratio, StoreError> {
@@ -123,7 +123,7 @@ pub fn ratio(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn run_cost(tx: &impl ReadExt, run: RunId) -> Result<i64, StoreError> {
+pub fn run_cost(tx: &dyn Read, run: RunId) -> Result<i64, StoreError> {
     tx.sum(RUN_COST, &KeyBuf::of(&run))
 }
 
@@ -131,7 +131,7 @@ pub fn run_cost(tx: &impl ReadExt, run: RunId) -> Result<i64, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Vec<Usage>, StoreError> {
+pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Usage>, StoreError> {
     tx.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))
 }
 
@@ -139,7 +139,7 @@ pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Vec<Usage>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn month_total(tx: &impl ReadExt, at: Timestamp) -> Result<i64, StoreError> {
+pub fn month_total(tx: &dyn Read, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(MONTH, &KeyBuf::of(&month_of(at)))
 }
 
@@ -147,7 +147,7 @@ pub fn month_total(tx: &impl ReadExt, at: Timestamp) -> Result<i64, StoreError> 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn agent_month(tx: &impl ReadExt, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
+pub fn agent_month(tx: &dyn Read, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(AGENT_MONTH, &KeyBuf::of(&month_of(at)).with(&agent))
 }
 
@@ -155,7 +155,7 @@ pub fn agent_month(tx: &impl ReadExt, agent: AgentId, at: Timestamp) -> Result<i
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_agent(tx: &impl ReadExt, at: Timestamp) -> Result<Vec<(AgentId, i64)>, StoreError> {
+pub fn by_agent(tx: &dyn Read, at: Timestamp) -> Result<Vec<(AgentId, i64)>, StoreError> {
     let sums = tx.sums(AGENT_MONTH, &Range::prefix(KeyBuf::of(&month_of(at))))?;
     let mut all: Vec<(AgentId, i64)> = sums
         .into_iter()
@@ -170,7 +170,7 @@ pub fn by_agent(tx: &impl ReadExt, at: Timestamp) -> Result<Vec<(AgentId, i64)>,
 /// # Errors
 /// When the disk fails.
 pub fn by_day(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<BTreeMap<u32, i64>, StoreError> {
@@ -189,7 +189,7 @@ pub fn by_day(
 /// # Errors
 /// When the disk fails.
 pub fn by_day_and_agent(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<BTreeMap<u32, Vec<(AgentId, i64)>>, StoreError> {
@@ -208,7 +208,7 @@ pub fn by_day_and_agent(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn spent_since(tx: &impl ReadExt, since: Timestamp, now: Timestamp) -> Result<i64, StoreError> {
+pub fn spent_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<i64, StoreError> {
     let next = from_ms((i64::from(day_of(since)) + 1) * DAY_MS);
     let day =
         Range::between(KeyBuf::of(&UsageId::first_at(since)), KeyBuf::of(&UsageId::first_at(next)));
@@ -224,6 +224,6 @@ pub fn spent_since(tx: &impl ReadExt, since: Timestamp, now: Timestamp) -> Resul
 ///
 /// # Errors
 /// When the disk fails.
-pub fn agent_day(tx: &impl ReadExt, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
+pub fn agent_day(tx: &dyn Read, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(AGENT_DAY, &KeyBuf::of(&day_of(at)).with(&agent))
 }

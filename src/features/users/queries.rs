@@ -25,7 +25,7 @@ use super::rules::UsersError;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn any_account<R: Read + ?Sized>(read: &R) -> Result<bool, StoreError> {
+pub fn any_account(read: &dyn Read) -> Result<bool, StoreError> {
     Ok(!read.list::<Account>(&Range::all().limit(1))?.is_empty())
 }
 
@@ -33,7 +33,7 @@ pub fn any_account<R: Read + ?Sized>(read: &R) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn accounts<R: Read + ?Sized>(read: &R) -> Result<Vec<Account>, StoreError> {
+pub fn accounts(read: &dyn Read) -> Result<Vec<Account>, StoreError> {
     read.list(&Range::all())
 }
 
@@ -41,7 +41,7 @@ pub fn accounts<R: Read + ?Sized>(read: &R) -> Result<Vec<Account>, StoreError> 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn disabled<R: Read + ?Sized>(read: &R) -> Result<BTreeMap<AccountId, Timestamp>, StoreError> {
+pub fn disabled(read: &dyn Read) -> Result<BTreeMap<AccountId, Timestamp>, StoreError> {
     let all = accounts(read)?.into_iter();
     Ok(all.filter_map(|one| one.disabled_at.map(|at| (one.id, at))).collect())
 }
@@ -51,7 +51,7 @@ pub fn disabled<R: Read + ?Sized>(read: &R) -> Result<BTreeMap<AccountId, Timest
 ///
 /// # Errors
 /// When the disk fails.
-pub fn keeper<R: Read + ?Sized>(read: &R) -> Result<Option<Account>, StoreError> {
+pub fn keeper(read: &dyn Read) -> Result<Option<Account>, StoreError> {
     let open = accounts(read)?.into_iter().filter(|one| one.disabled_at.is_none());
     Ok(open.min_by_key(|one| (one.created_at, one.id)))
 }
@@ -60,7 +60,7 @@ pub fn keeper<R: Read + ?Sized>(read: &R) -> Result<Option<Account>, StoreError>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_email<R: Read + ?Sized>(read: &R, email: &str) -> Result<Option<Account>, StoreError> {
+pub fn by_email(read: &dyn Read, email: &str) -> Result<Option<Account>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&normal_email(email));
     read.find(ACCOUNT_BY_EMAIL, &key)
@@ -70,10 +70,7 @@ pub fn by_email<R: Read + ?Sized>(read: &R, email: &str) -> Result<Option<Accoun
 ///
 /// # Errors
 /// When the disk fails.
-pub fn password_hash<R: Read + ?Sized>(
-    read: &R,
-    account: AccountId,
-) -> Result<Option<String>, StoreError> {
+pub fn password_hash(read: &dyn Read, account: AccountId) -> Result<Option<String>, StoreError> {
     Ok(read.get::<Password>(account)?.map(|kept| kept.hash))
 }
 
@@ -81,8 +78,8 @@ pub fn password_hash<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_cookie<R: Read + ?Sized>(
-    read: &R,
+pub fn by_cookie(
+    read: &dyn Read,
     token: &Token,
 ) -> Result<Option<(SignIn, Timestamp)>, StoreError> {
     let mut key = KeyBuf::new();
@@ -101,8 +98,8 @@ pub const DEVICE_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
 ///
 /// # Errors
 /// When the disk fails.
-pub fn knows_device<R: Read + ?Sized>(
-    read: &R,
+pub fn knows_device(
+    read: &dyn Read,
     account: AccountId,
     token: &Token,
     now: Timestamp,
@@ -117,8 +114,8 @@ pub fn knows_device<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn other_devices<R: Read + ?Sized>(
-    read: &R,
+pub fn other_devices(
+    read: &dyn Read,
     account: AccountId,
     own: Option<SignInId>,
 ) -> Result<usize, StoreError> {
@@ -131,7 +128,7 @@ pub fn other_devices<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn sign_ins<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Vec<SignIn>, StoreError> {
+pub fn sign_ins(read: &dyn Read, account: AccountId) -> Result<Vec<SignIn>, StoreError> {
     read.scan(SIGN_IN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
@@ -139,7 +136,7 @@ pub fn sign_ins<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Vec<Si
 ///
 /// # Errors
 /// When the disk fails.
-pub fn seen<R: Read + ?Sized>(read: &R, sign_in: &SignIn) -> Result<Timestamp, StoreError> {
+pub fn seen(read: &dyn Read, sign_in: &SignIn) -> Result<Timestamp, StoreError> {
     Ok(read.get::<LastSeen>(sign_in.id)?.map_or(sign_in.created_at, |seen| seen.at))
 }
 
@@ -147,7 +144,7 @@ pub fn seen<R: Read + ?Sized>(read: &R, sign_in: &SignIn) -> Result<Timestamp, S
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_token<R: Read + ?Sized>(read: &R, token: &Token) -> Result<Option<ApiToken>, StoreError> {
+pub fn by_token(read: &dyn Read, token: &Token) -> Result<Option<ApiToken>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(token.id());
     let Some(found) = read.find::<ApiToken>(TOKEN_BY_PUBLIC, &key)? else { return Ok(None) };
@@ -159,7 +156,7 @@ pub fn by_token<R: Read + ?Sized>(read: &R, token: &Token) -> Result<Option<ApiT
 ///
 /// # Errors
 /// When the disk fails.
-pub fn tokens<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Vec<ApiToken>, StoreError> {
+pub fn tokens(read: &dyn Read, account: AccountId) -> Result<Vec<ApiToken>, StoreError> {
     read.scan(TOKEN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
@@ -167,10 +164,7 @@ pub fn tokens<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Vec<ApiT
 ///
 /// # Errors
 /// When the disk fails.
-pub fn last_used<R: Read + ?Sized>(
-    read: &R,
-    token: TokenId,
-) -> Result<Option<Timestamp>, StoreError> {
+pub fn last_used(read: &dyn Read, token: TokenId) -> Result<Option<Timestamp>, StoreError> {
     Ok(read.get::<LastUsed>(token)?.map(|used| used.at))
 }
 
@@ -178,11 +172,7 @@ pub fn last_used<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn link<R: Read + ?Sized>(
-    read: &R,
-    token: &Token,
-    now: Timestamp,
-) -> Result<Option<Link>, StoreError> {
+pub fn link(read: &dyn Read, token: &Token, now: Timestamp) -> Result<Option<Link>, StoreError> {
     let found = read.get::<Link>(token.id().to_owned())?;
     Ok(found.filter(|link| link.hash == token.hash() && now < link.expires_at))
 }
@@ -191,7 +181,7 @@ pub fn link<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn totp<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Option<Totp>, StoreError> {
+pub fn totp(read: &dyn Read, account: AccountId) -> Result<Option<Totp>, StoreError> {
     read.get::<Totp>(account)
 }
 
@@ -199,7 +189,7 @@ pub fn totp<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Option<Tot
 ///
 /// # Errors
 /// When the disk fails.
-pub fn has_totp<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<bool, StoreError> {
+pub fn has_totp(read: &dyn Read, account: AccountId) -> Result<bool, StoreError> {
     Ok(totp(read, account)?.is_some_and(|kept| kept.confirmed_at.is_some()))
 }
 
@@ -207,7 +197,7 @@ pub fn has_totp<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<bool, 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn recovery_left<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<usize, StoreError> {
+pub fn recovery_left(read: &dyn Read, account: AccountId) -> Result<usize, StoreError> {
     Ok(read.get::<RecoveryCodes>(account)?.map_or(0, |kept| kept.hashes.len()))
 }
 
@@ -215,10 +205,7 @@ pub fn recovery_left<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<u
 ///
 /// # Errors
 /// When the disk fails.
-pub fn passkeys<R: Read + ?Sized>(
-    read: &R,
-    account: AccountId,
-) -> Result<Vec<Passkey>, StoreError> {
+pub fn passkeys(read: &dyn Read, account: AccountId) -> Result<Vec<Passkey>, StoreError> {
     read.scan(PASSKEY_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
@@ -226,10 +213,7 @@ pub fn passkeys<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn passkey<R: Read + ?Sized>(
-    read: &R,
-    credential: &[u8],
-) -> Result<Option<Passkey>, StoreError> {
+pub fn passkey(read: &dyn Read, credential: &[u8]) -> Result<Option<Passkey>, StoreError> {
     let mut key = KeyBuf::new();
     key.raw(TokenHash::of(credential).as_bytes());
     let found = read.find::<Passkey>(PASSKEY_BY_CREDENTIAL, &key)?;
@@ -240,10 +224,7 @@ pub fn passkey<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn passkey_use<R: Read + ?Sized>(
-    read: &R,
-    id: PasskeyId,
-) -> Result<Option<PasskeyUse>, StoreError> {
+pub fn passkey_use(read: &dyn Read, id: PasskeyId) -> Result<Option<PasskeyUse>, StoreError> {
     read.get::<PasskeyUse>(id)
 }
 
@@ -251,7 +232,7 @@ pub fn passkey_use<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn has_factor<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<bool, StoreError> {
+pub fn has_factor(read: &dyn Read, account: AccountId) -> Result<bool, StoreError> {
     Ok(has_totp(read, account)? || !passkeys(read, account)?.is_empty())
 }
 
@@ -259,8 +240,8 @@ pub fn has_factor<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<bool
 ///
 /// # Errors
 /// When the disk fails.
-pub fn tokens_of<R: Read + ?Sized>(
-    read: &R,
+pub fn tokens_of(
+    read: &dyn Read,
     workspace: WorkspaceId,
     now: Timestamp,
 ) -> Result<Vec<ApiToken>, StoreError> {
@@ -283,10 +264,7 @@ pub struct Misfit {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn key_trouble<R: Read + ?Sized>(
-    read: &R,
-    ring: &Keyring,
-) -> Result<Option<Misfit>, StoreError> {
+pub fn key_trouble(read: &dyn Read, ring: &Keyring) -> Result<Option<Misfit>, StoreError> {
     let all: Vec<Password> = read.list(&Range::all())?;
     let keys = all.iter().filter_map(|one| password::rests_on(&one.hash));
     let strange: Vec<String> = keys.filter(|key| !ring.knows(key)).collect();
@@ -308,7 +286,7 @@ pub fn key_trouble<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn workspaces<R: Read + ?Sized>(read: &R) -> Result<Vec<Workspace>, StoreError> {
+pub fn workspaces(read: &dyn Read) -> Result<Vec<Workspace>, StoreError> {
     read.list(&Range::all())
 }
 

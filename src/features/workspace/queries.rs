@@ -23,7 +23,7 @@ use super::rules::members::Shut;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn settings<R: Read + ?Sized>(read: &R) -> Result<Option<Settings>, StoreError> {
+pub fn settings(read: &dyn Read) -> Result<Option<Settings>, StoreError> {
     read.get::<Settings>(())
 }
 
@@ -31,7 +31,7 @@ pub fn settings<R: Read + ?Sized>(read: &R) -> Result<Option<Settings>, StoreErr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn settings_rev<R: Read + ?Sized>(read: &R) -> Result<Option<(Settings, u64)>, StoreError> {
+pub fn settings_rev(read: &dyn Read) -> Result<Option<(Settings, u64)>, StoreError> {
     read.get_rev::<Settings>(())
 }
 
@@ -39,10 +39,7 @@ pub fn settings_rev<R: Read + ?Sized>(read: &R) -> Result<Option<(Settings, u64)
 ///
 /// # Errors
 /// When the disk fails.
-pub fn member<R: Read + ?Sized>(
-    read: &R,
-    account: AccountId,
-) -> Result<Option<Member>, StoreError> {
+pub fn member(read: &dyn Read, account: AccountId) -> Result<Option<Member>, StoreError> {
     Ok(read.get::<Member>(account)?.filter(|member| member.left_at.is_none()))
 }
 
@@ -50,10 +47,7 @@ pub fn member<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn known_person<R: Read + ?Sized>(
-    read: &R,
-    account: AccountId,
-) -> Result<Option<Member>, StoreError> {
+pub fn known_person(read: &dyn Read, account: AccountId) -> Result<Option<Member>, StoreError> {
     read.get::<Member>(account)
 }
 
@@ -61,7 +55,7 @@ pub fn known_person<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn members<R: Read + ?Sized>(read: &R) -> Result<Vec<Member>, StoreError> {
+pub fn members(read: &dyn Read) -> Result<Vec<Member>, StoreError> {
     let all = read.list::<Member>(&Range::all())?;
     Ok(all.into_iter().filter(|member| member.left_at.is_none()).collect())
 }
@@ -124,7 +118,7 @@ pub struct PlaceOf {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn owner<R: Read + ?Sized>(read: &R) -> Result<Option<Member>, StoreError> {
+pub fn owner(read: &dyn Read) -> Result<Option<Member>, StoreError> {
     Ok(members(read)?.into_iter().find(|member| member.role == Role::Owner))
 }
 
@@ -132,10 +126,10 @@ pub fn owner<R: Read + ?Sized>(read: &R) -> Result<Option<Member>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_owners<'a, R: Read + ?Sized>(
-    read: &R,
+pub fn open_owners<'a>(
+    read: &dyn Read,
     shut: &'a Shut,
-) -> Result<impl Iterator<Item = Member> + use<'a, R>, StoreError> {
+) -> Result<impl Iterator<Item = Member> + use<'a>, StoreError> {
     let counts = |one: &Member| one.role == Role::Owner && !shut.contains_key(&one.account);
     Ok(members(read)?.into_iter().filter(counts))
 }
@@ -144,11 +138,7 @@ pub fn open_owners<'a, R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn has_other_owner<R: Read + ?Sized>(
-    read: &R,
-    than: AccountId,
-    shut: &Shut,
-) -> Result<bool, StoreError> {
+pub fn has_other_owner(read: &dyn Read, than: AccountId, shut: &Shut) -> Result<bool, StoreError> {
     Ok(open_owners(read, shut)?.any(|one| one.account != than))
 }
 
@@ -156,7 +146,7 @@ pub fn has_other_owner<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn handovers<R: Read + ?Sized>(read: &R) -> Result<Vec<Handover>, StoreError> {
+pub fn handovers(read: &dyn Read) -> Result<Vec<Handover>, StoreError> {
     read.list(&Range::all())
 }
 
@@ -165,13 +155,13 @@ pub fn handovers<R: Read + ?Sized>(read: &R) -> Result<Vec<Handover>, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn left_invites<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
+pub fn left_invites(read: &dyn Read, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
     let all = read.list::<Invite>(&Range::all())?;
     Ok(all.into_iter().filter(|one| one.ended_at.is_none() && now < one.expires_at).collect())
 }
 
 /// The invitations that were taken for an account and not used up since.
-pub fn taken_invites<R: Read + ?Sized>(read: &R) -> Result<Vec<Invite>, StoreError> {
+pub fn taken_invites(read: &dyn Read) -> Result<Vec<Invite>, StoreError> {
     let all = read.list::<Invite>(&Range::all())?;
     Ok(all.into_iter().filter(|one| one.ended_at.is_none() && one.used_by.is_some()).collect())
 }
@@ -180,7 +170,7 @@ pub fn taken_invites<R: Read + ?Sized>(read: &R) -> Result<Vec<Invite>, StoreErr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_invites<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
+pub fn open_invites(read: &dyn Read, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
     let mut open = left_invites(read, now)?;
     if !open.is_empty() {
         let hosts = members(read)?;
@@ -199,8 +189,8 @@ fn is_backed(invite: &Invite, host: Option<&Member>) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn invite<R: Read + ?Sized>(
-    read: &R,
+pub fn invite(
+    read: &dyn Read,
     token: &Token,
     now: Timestamp,
 ) -> Result<Option<Invite>, StoreError> {
@@ -217,7 +207,7 @@ pub fn invite<R: Read + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn has_invite<R: Read + ?Sized>(read: &R, token: &Token) -> Result<bool, StoreError> {
+pub fn has_invite(read: &dyn Read, token: &Token) -> Result<bool, StoreError> {
     let mut key = KeyBuf::new();
     key.text(token.id());
     Ok(read.find::<Invite>(INVITE_BY_PUBLIC, &key)?.is_some())
@@ -236,7 +226,7 @@ pub fn may_give(own: Role, role: Role) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn people<R: Read + ?Sized>(read: &R) -> Result<People, StoreError> {
+pub fn people(read: &dyn Read) -> Result<People, StoreError> {
     Ok(read.get::<People>(())?.unwrap_or_default())
 }
 

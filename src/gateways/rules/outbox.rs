@@ -53,7 +53,7 @@ pub fn keep(
 }
 
 /// The number of the last row; 0 without any.
-fn last(read: &impl Read) -> Result<u64, StoreError> {
+fn last(read: &dyn Read) -> Result<u64, StoreError> {
     let mut found = None;
     read.raw_scan(OUTBOX.number, &Range::all().reverse(), &mut |key, _| {
         found = key::decode(key);
@@ -63,7 +63,7 @@ fn last(read: &impl Read) -> Result<u64, StoreError> {
 }
 
 /// The numbers of the rows up to one.
-fn numbers(read: &impl Read, upto: u64) -> Result<Vec<u64>, StoreError> {
+fn numbers(read: &dyn Read, upto: u64) -> Result<Vec<u64>, StoreError> {
     let mut found = Vec::new();
     read.raw_scan(OUTBOX.number, &Range::all(), &mut |key, _| match key::decode::<u64>(key)
         .filter(|number| *number <= upto)
@@ -78,7 +78,7 @@ fn numbers(read: &impl Read, upto: u64) -> Result<Vec<u64>, StoreError> {
 }
 
 /// Visits all rows in order, without taking out what they say.
-fn visit(read: &impl Read, mut visit: impl FnMut(&Head<'_>)) -> Result<(), StoreError> {
+fn visit(read: &dyn Read, mut visit: impl FnMut(&Head<'_>)) -> Result<(), StoreError> {
     let mut bad = None;
     read.raw_scan(OUTBOX.number, &Range::all(), &mut |_, row| match Head::read(row) {
         Ok(head) => {
@@ -97,7 +97,7 @@ fn visit(read: &impl Read, mut visit: impl FnMut(&Head<'_>)) -> Result<(), Store
 ///
 /// # Errors
 /// When the disk fails.
-pub fn next(read: &impl ReadExt, after: u64) -> Result<Option<Waiting>, StoreError> {
+pub fn next(read: &dyn Read, after: u64) -> Result<Option<Waiting>, StoreError> {
     let mut after = after;
     let mut body = Vec::new();
     loop {
@@ -136,7 +136,7 @@ pub fn heard(tx: &mut WriteTx<'_>, upto: u64, stay: &BTreeSet<u64>) -> Result<()
 ///
 /// # Errors
 /// When the disk fails.
-pub fn runs(read: &impl ReadExt) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
+pub fn runs(read: &dyn Read) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
     let mut found: BTreeMap<RunId, Ahead> = BTreeMap::new();
     let mut goes_on = false;
     visit(read, |row| {
@@ -155,7 +155,7 @@ pub fn runs(read: &impl ReadExt) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn count(read: &impl ReadExt) -> Result<Count, StoreError> {
+pub fn count(read: &dyn Read) -> Result<Count, StoreError> {
     let mut count = Count::default();
     visit(read, |row| {
         count.writes += u64::from(!row.more);

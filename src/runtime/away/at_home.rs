@@ -137,7 +137,7 @@ pub(super) fn is_its(read: &dyn Read, from: GatewayId, agent: AgentId) -> Result
 
 /// A run as a host says it, if it is one of its.
 fn its_run(
-    snap: &impl ReadExt,
+    snap: &dyn Read,
     read: &dyn Read,
     from: GatewayId,
     id: RunId,
@@ -342,7 +342,7 @@ fn answered(before: &RunAnswer) -> Result<Value, EngineError> {
 
 /// Whether a host may write this.
 fn check(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     from: GatewayId,
     (by, why): (Actor, Cause),
     command: &Command,

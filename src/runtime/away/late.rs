@@ -13,7 +13,7 @@ use gateways::model::{CUT_HOURS, GRANT_MICROS, Gateway};
 use kernel::text::cut;
 use kernel::time::from_ms;
 use kernel::{Actor, Cause, GatewayId, ReservationId, RunId, Timestamp};
-use store::{ReadExt, WriteTx};
+use store::{Read, ReadExt, WriteTx};
 
 use super::at_home::is_its;
 use crate::EngineError;
@@ -112,7 +112,7 @@ struct Cost {
 }
 
 /// Whether a command names no money that is held back for another run than its own.
-pub(super) fn is_its_money(tx: &impl ReadExt, command: &Command) -> Result<bool, EngineError> {
+pub(super) fn is_its_money(tx: &dyn Read, command: &Command) -> Result<bool, EngineError> {
     let Command::Entry { hand, line } = command else { return Ok(true) };
     for held in names(line).into_iter().flatten() {
         if grants::is_anothers(tx, hand.run, held)? {

@@ -7,7 +7,7 @@ use features::runs::queries::{self as runs, OpenCall};
 use features::runs::rules::{Pen, context};
 use features::trust::rules as trust;
 use kernel::ApprovalId;
-use store::{ReadExt, WriteTx};
+use store::{Read, WriteTx};
 
 use super::calls::not_halted;
 use super::{Done, Entry, Place, Within, save};
@@ -175,7 +175,7 @@ impl Entry for Told {
 
 /// Which event here is the one that a machine which was cut off counts as the `first` of its conversation, of which it knew
 /// `of`: what was noted here meanwhile beside its run, who looked at it say, it counts without.
-fn counted_here(tx: &impl ReadExt, pen: &Pen, (first, of): (u32, u32)) -> Result<u32, EngineError> {
+fn counted_here(tx: &dyn Read, pen: &Pen, (first, of): (u32, u32)) -> Result<u32, EngineError> {
     let had = pen.session.events;
     let Some(more) = had.checked_sub(of).filter(|more| 0 < *more) else { return Ok(first) };
     let events = runs::events(tx, pen.session.id, pen.run.first_event, had)?;

@@ -13,7 +13,7 @@ use features::jobs::model::Job;
 use features::jobs::queries as jobs;
 use features::runs::model::{Place, SCRATCH};
 use features::runs::queries::outside;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use tool::{ToolCx, ToolError, untrusted};
 
 use super::exec::Args;
@@ -120,7 +120,7 @@ struct Untrusted {
 }
 
 impl Untrusted {
-    fn of(tx: &impl ReadExt, cx: &ToolCx) -> Result<Self, StoreError> {
+    fn of(tx: &dyn Read, cx: &ToolCx) -> Result<Self, StoreError> {
         let mut known = Self::default();
         let all = outside::files_of(tx, cx.agent)?;
         known.more = outside::MOST <= all.len() || is_written_now(tx, cx)?;
@@ -168,7 +168,7 @@ impl Untrusted {
 }
 
 /// Whether a program that another conversation has left running may write untrusted content into the folder now.
-pub(crate) fn is_written_now(tx: &impl ReadExt, cx: &ToolCx) -> Result<bool, StoreError> {
+pub(crate) fn is_written_now(tx: &dyn Read, cx: &ToolCx) -> Result<bool, StoreError> {
     for job in jobs::running(tx, Some(cx.agent))? {
         if outside::of(tx, job.session)?.is_some() {
             return Ok(true);

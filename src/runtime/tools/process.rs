@@ -19,7 +19,7 @@ use features::jobs::typing::{self, Typed};
 use features::runs::queries::talk;
 use kernel::text::ellipsis;
 use kernel::{Actor, Can, Cause};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use tool::globs::{self, Expression};
 use tool::reduce;
 use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
@@ -121,7 +121,7 @@ impl ActTool for Process {
 
 /// Whether a run follows a job of its agent: those of a person's conversation are that person's, and a
 /// sub-agent has its own alone. What its parent has left running may write and reach what it may not.
-fn is_for(cx: &ToolCx, tx: &impl ReadExt, job: &Job) -> Result<bool, StoreError> {
+fn is_for(cx: &ToolCx, tx: &dyn Read, job: &Job) -> Result<bool, StoreError> {
     match cx.child {
         Some(_) => Ok(job.session == cx.session),
         None => talk::may_tell_of(tx, cx.session, job.session),

@@ -13,7 +13,7 @@ use features::runs::rules::children::{self, NewChild};
 use features::runs::rules::park;
 use features::usage::queries::{self as usage, budgets};
 use kernel::{Can, Outcome, Thinking, WaitFor};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Read, ReadExt, StoreError, WriteTx};
 use tool::{
     Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWait, WriteTool,
 };
@@ -152,7 +152,7 @@ fn share(
 }
 
 /// The sub-agents that are meant by these names.
-fn named(cx: &ToolCx, tx: &impl ReadExt, names: &[String]) -> Result<Vec<Child>, ToolError> {
+fn named(cx: &ToolCx, tx: &dyn Read, names: &[String]) -> Result<Vec<Child>, ToolError> {
     let mut all: Vec<Child> = Vec::with_capacity(names.len());
     for name in names {
         let Some((child, _)) = reading::by_name(tx, cx.session, name)? else {

@@ -17,7 +17,7 @@ use features::tasks::rules as tasks;
 use kernel::{
     AgentId, Assignee, Can, ItemId, ItemKind, Manager, TaskId, TaskState, TaskStatus, Timestamp,
 };
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Read, ReadExt, StoreError, WriteTx};
 use tool::{Effect, Group, RunEnd, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 use super::escalate::TaskEscalate;
@@ -118,7 +118,7 @@ fn leave_task(
 
 /// Whether something will come that takes a task up again: what it waits for, a part, a review, another
 /// item of anybody's, another run, somebody above who hears of it.
-fn is_awaited(tx: &impl ReadExt, cx: &ToolCx, task: &Task) -> Result<bool, StoreError> {
+fn is_awaited(tx: &dyn Read, cx: &ToolCx, task: &Task) -> Result<bool, StoreError> {
     let id = task.id;
     if !OpenEnds::of(tx, id)?.is_empty() || !relations::open_blockers(tx, id)?.is_empty() {
         return Ok(true);
@@ -142,7 +142,7 @@ fn is_awaited(tx: &impl ReadExt, cx: &ToolCx, task: &Task) -> Result<bool, Store
 }
 
 /// Whether somebody above was asked about a task that is blocked.
-fn is_asked(tx: &impl ReadExt, run: &Run, task: &Task) -> Result<bool, StoreError> {
+fn is_asked(tx: &dyn Read, run: &Run, task: &Task) -> Result<bool, StoreError> {
     if task.status != TaskStatus::Blocked {
         return Ok(false);
     }
@@ -166,7 +166,7 @@ fn is_own(task: &Task, agent: AgentId) -> bool {
 
 /// Whether a run that ends now leaves an assignment behind that nothing will ever take up again:
 /// no review that is waited for, no open part, no other item, no other run.
-pub(crate) fn would_sleep(tx: &impl ReadExt, run: &Run, item: ItemId) -> Result<bool, StoreError> {
+pub(crate) fn would_sleep(tx: &dyn Read, run: &Run, item: ItemId) -> Result<bool, StoreError> {
     let assigned = tx.get::<Item>(item)?.is_some_and(|item| {
         matches!(
             item.kind,

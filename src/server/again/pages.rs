@@ -15,7 +15,7 @@ use features::runs::model::{BranchWhy, Run};
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use kernel::{Can, InputId, Problem, Thinking};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::flash;
@@ -147,7 +147,7 @@ async fn page(
 }
 
 /// Models that can be chosen, what is usual first.
-fn model_choices(tx: &impl ReadExt, run: &Run, now: &str) -> Result<Vec<Choice>, StoreError> {
+fn model_choices(tx: &dyn Read, run: &Run, now: &str) -> Result<Vec<Choice>, StoreError> {
     let usual = match tx.get::<Agent>(run.agent)? {
         Some(_) if !run.model.is_empty() => format!("As before ({})", run.model),
         _ => "As usual".to_owned(),

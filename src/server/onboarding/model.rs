@@ -24,7 +24,7 @@ use features::usage::rules::budgets::{self, Wish};
 use features::workspace::model::Settings;
 use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Payer, Period, Problem, ProblemKind};
 use providers::base;
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Read, ReadExt, StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::Query;
 use web::fields;
@@ -175,7 +175,7 @@ async fn page(
 }
 
 /// The connection that agents use now, unless that is practice.
-fn works(tx: &impl ReadExt) -> Result<Option<Works>, StoreError> {
+fn works(tx: &dyn Read) -> Result<Option<Works>, StoreError> {
     let Some(settings) = tx.get::<Settings>(())? else { return Ok(None) };
     let (Some(id), Some(model)) = (settings.default_connection, settings.default_model) else {
         return Ok(None);
@@ -362,7 +362,7 @@ fn by_setup() -> (Actor, Cause) {
 
 /// A connection that is as it is asked for.
 fn alike(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     is: impl Fn(&Connection) -> bool,
 ) -> Result<Option<ConnectionId>, StoreError> {
     Ok(connections::all(tx)?.into_iter().find(is).map(|one| one.id))

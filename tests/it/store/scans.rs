@@ -93,7 +93,7 @@ fn labels() -> impl Strategy<Value = Labels> {
     vec((0..8u64, proptest::option::weighted(0.7, vec(label, 0..4))), 0..10)
 }
 
-fn ask(read: &impl Read, queries: &[Query]) -> Result<Vec<Vec<u64>>, StoreError> {
+fn ask(read: &dyn Read, queries: &[Query]) -> Result<Vec<Vec<u64>>, StoreError> {
     let mut found = Vec::new();
     for query in queries {
         let range = query.range();

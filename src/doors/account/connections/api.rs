@@ -10,7 +10,7 @@ use features::workspace::model::Settings;
 use kernel::{Can, ConnectionId};
 use providers::catalog;
 use providers::error::ErrorClass;
-use store::{ReadExt, WriteTx};
+use store::{Read, ReadExt, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
 use web::extract::{Json, Patch, Path, Query, sent};
@@ -270,7 +270,7 @@ struct DefaultBody {
     model: String,
 }
 
-fn view(ws: &Ws, tx: &impl ReadExt, connection: Connection) -> Result<View, ConnectionError> {
+fn view(ws: &Ws, tx: &dyn Read, connection: Connection) -> Result<View, ConnectionError> {
     let reason = eligible::why_not(tx, &connection, &ws.app.keyring, ws.app.clock.now())?;
     Ok(View {
         route: queries::route(&connection).word(),
@@ -297,7 +297,7 @@ fn view(ws: &Ws, tx: &impl ReadExt, connection: Connection) -> Result<View, Conn
     })
 }
 
-fn models(tx: &impl ReadExt, connection: &Connection) -> Result<Vec<ModelView>, ConnectionError> {
+fn models(tx: &dyn Read, connection: &Connection) -> Result<Vec<ModelView>, ConnectionError> {
     let base = queries::base_of(connection)?;
     let mut offers = reads::offers(tx, connection.id)?;
     let view = |listed: &ListedModel| {
@@ -324,7 +324,7 @@ fn models(tx: &impl ReadExt, connection: &Connection) -> Result<Vec<ModelView>, 
     Ok(connection.models.iter().map(view).collect())
 }
 
-fn default_of(tx: &impl ReadExt) -> Result<DefaultView, ConnectionError> {
+fn default_of(tx: &dyn Read) -> Result<DefaultView, ConnectionError> {
     let settings = tx.get::<Settings>(())?;
     let connection = settings.as_ref().and_then(|s| s.default_connection);
     let model = settings.and_then(|s| s.default_model);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use app::Ws;
 use git::Author;
 use kernel::{AgentId, AgentStatus, Can, ConnectionId, Manager, Thinking};
-use store::{ReadExt, Snap, StoreError};
+use store::{Read, ReadExt, Snap, StoreError};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
 use web::extract::{Json, Patch, Query, sent};
@@ -262,7 +262,7 @@ struct PatchBody {
     reports_to: Option<Option<String>>,
 }
 
-fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
+fn view(ws: &Ws, tx: &dyn Read, agent: Agent) -> Result<View, StoreError> {
     let activity = queries::activity(tx, &agent, ws.app.clock.now())?;
     let manager = lines::named(tx, agent.reports_to)?.map(|one| ManagerView {
         kind: if one.is_person { "person" } else { "agent" },
@@ -315,7 +315,7 @@ struct ArchiveBody {
     routines_to: Option<String>,
 }
 
-fn find(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
+fn find(tx: &dyn Read, name: &str) -> Result<Agent, ApiError> {
     queries::by_name(tx, name)?.ok_or_else(|| AgentError::NotFound(name.to_owned()).into())
 }
 
@@ -326,7 +326,7 @@ impl Finds for ApiError {
 }
 
 /// Who is meant by a name that was sent.
-fn manager(tx: &impl ReadExt, name: &str) -> Result<Option<Manager>, AgentError> {
+fn manager(tx: &dyn Read, name: &str) -> Result<Option<Manager>, AgentError> {
     lines::meant(tx, name)?.map_err(AgentError::NoManager)
 }
 

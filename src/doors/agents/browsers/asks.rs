@@ -11,7 +11,7 @@ use features::browsers::queries as browsers;
 use features::runs::model::{PARKS, RUNS, Run};
 use features::runs::queries::questions::{self, Card, Reader};
 use features::runs::queries::{park, talk};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::live::Live;
 use web::session::Person;
 
@@ -27,7 +27,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    fn of(tx: &impl ReadExt, ws: &Ws, agent: &Agent) -> Result<Self, StoreError> {
+    fn of(tx: &dyn Read, ws: &Ws, agent: &Agent) -> Result<Self, StoreError> {
         let browser = ws.app.browsers.get(ws.browser_of(agent.id));
         Ok(Self {
             is_on: browsers::is_switched_on(tx, agent.id)?,
@@ -85,7 +85,7 @@ pub(super) struct Asks {
 
 /// Reads what this person may see of it. `shown` is the word of what their page was made of; empty for a new page.
 pub(super) fn read(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     ws: &Ws,
     who: &Person,
     agent: &Agent,

@@ -14,7 +14,7 @@ use features::runs::queries::steps::{self, Steps, What};
 use features::runs::queries::talk;
 use features::trust::model::BROWSER;
 use kernel::{Can, RunId, TypedId as _};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 use web::live::Live;
 use web::session::Person;
@@ -84,7 +84,7 @@ pub(super) async fn read(ws: &Ws, who: &Person, agent: &Agent) -> Result<Side, S
 
 /// The newest acts of a run in the browser, as the page of the run tells them, the newest first.
 fn acts(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     ws: &Ws,
     who: &Person,
     run: RunId,

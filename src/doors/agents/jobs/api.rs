@@ -309,7 +309,7 @@ struct OutputOut {
 }
 
 /// Whether a person may look at a job: as at the run that began it.
-pub(super) fn may_see(tx: &impl ReadExt, job: &Job, who: &Person) -> Result<bool, StoreError> {
+pub(super) fn may_see(tx: &dyn Read, job: &Job, who: &Person) -> Result<bool, StoreError> {
     match tx.get::<Run>(job.run)? {
         Some(run) => talk::may_see_run(tx, &run, who.account, who.role),
         None => Ok(true),

@@ -16,7 +16,7 @@ use features::runs::queries::talk;
 use kernel::cursor::DEFAULT_LIMIT;
 use kernel::text::ellipsis;
 use kernel::{Can, Problem, Timestamp};
-use store::{ReadExt, StoreError, cursor_key, key_cursor};
+use store::{Read, ReadExt, StoreError, cursor_key, key_cursor};
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
 use web::form::{Wrong, sentence};
@@ -246,7 +246,7 @@ impl<'a> Look<'a> {
         format::duration(Duration::from_secs(job.seconds(self.now)))
     }
 
-    fn run(&self, tx: &impl ReadExt, job: &Job) -> Result<Option<(String, String)>, StoreError> {
+    fn run(&self, tx: &dyn Read, job: &Job) -> Result<Option<(String, String)>, StoreError> {
         let run = tx.get::<Run>(job.run)?;
         Ok(run.map(|run| (run.name(), self.ws.url(&format!("runs/{}", run.name())))))
     }
@@ -320,7 +320,7 @@ async fn index(
 }
 
 /// What goes on and this person may see.
-fn now(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Now, StoreError> {
+fn now(tx: &dyn Read, look: &Look<'_>, who: &Person, from: &From) -> Result<Now, StoreError> {
     let kind = Kind::of(&from.kind);
     let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
     let may = who.access.may(Can::Chat);
@@ -403,7 +403,7 @@ async fn tail(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Response,
     html::fragment(&tail_of(&ws, &job).await?)
 }
 
-fn rows(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Rows, StoreError> {
+fn rows(tx: &dyn Read, look: &Look<'_>, who: &Person, from: &From) -> Result<Rows, StoreError> {
     let here = look.ws.url("jobs");
     let after = cursor_key(&from.after);
     let hits = queries::all(tx, after.as_deref(), DEFAULT_LIMIT + 1)?;
@@ -419,7 +419,7 @@ fn rows(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result
     Ok(Rows { live, rows, more })
 }
 
-fn row(tx: &impl ReadExt, look: &Look<'_>, job: &Job) -> Result<Row, StoreError> {
+fn row(tx: &dyn Read, look: &Look<'_>, job: &Job) -> Result<Row, StoreError> {
     let agent = tx.get::<Agent>(job.agent)?;
     let place = away::place(look.ws, tx, job)?;
     let (word, label) = words(job, place.is_some_and(|place| !place.is_linked));

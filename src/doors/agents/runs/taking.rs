@@ -42,7 +42,7 @@ pub(super) struct OnItsOwn {
 /// # Errors
 /// When the store fails.
 pub(super) fn on_its_own(
-    read: &impl ReadExt,
+    read: &dyn Read,
     run: &Run,
     place: &Elsewhere,
     now: Timestamp,
@@ -65,7 +65,7 @@ pub(super) fn on_its_own(
 /// When the store fails.
 pub(super) fn stops_later(
     ws: &Ws,
-    read: &impl ReadExt,
+    read: &dyn Read,
     run: &Run,
 ) -> Result<Option<String>, StoreError> {
     if !run.is_at_work() {

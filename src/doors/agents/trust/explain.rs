@@ -15,7 +15,7 @@ use features::trust::queries;
 use features::trust::sites::{self, SiteAct};
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use kernel::{AgentId, Can, Leave, PermissionId, TrustMode};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use tool::ToolSpec;
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Query};
@@ -156,12 +156,7 @@ impl Meant {
     }
 
     /// How far it reaches, when programs of the agent reach so far.
-    fn reach(
-        &self,
-        tx: &impl ReadExt,
-        agent: AgentId,
-        programs: Reach,
-    ) -> Result<Reach, StoreError> {
+    fn reach(&self, tx: &dyn Read, agent: AgentId, programs: Reach) -> Result<Reach, StoreError> {
         let reach = weigh::reach_of(self.spec.name, self.spec.effect, programs);
         let Some(asked) = &self.asked else { return Ok(reach) };
         if self.spec.name == BROWSER {

@@ -22,13 +22,13 @@ use features::trust::model::Approval;
 use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
 use kernel::{ApprovalAnswer, ApprovalId, Can, RunTrigger};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::PageError;
 use web::idempotency::Once;
 use web::session::{Person, Proof};
 
 /// The run of an approval, if this person may see it.
-fn run_of(tx: &impl ReadExt, who: &Person, approval: &Approval) -> Result<Option<Run>, StoreError> {
+fn run_of(tx: &dyn Read, who: &Person, approval: &Approval) -> Result<Option<Run>, StoreError> {
     match tx.get::<Run>(approval.run)? {
         Some(run) if talk::may_see_run(tx, &run, who.account, who.role)? => Ok(Some(run)),
         _ => Ok(None),

@@ -14,7 +14,7 @@ use features::trust::sites::{self, SiteAct};
 use features::trust::tools;
 use kernel::text::one_line;
 use kernel::{AgentId, Leave, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use tool::ToolSpec;
 use web::form::Wrong;
 use web::format::count;
@@ -211,7 +211,7 @@ pub(super) fn calls(tool: &str, what: &What) -> String {
 /// # Errors
 /// When the disk fails.
 pub(super) fn permits(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     scene: &Scene,
     (agent, specs): (Option<&Agent>, &[&ToolSpec]),
     may: bool,
@@ -263,10 +263,7 @@ pub(super) fn permits(
 ///
 /// # Errors
 /// In words when there is no such agent.
-pub(super) fn agent_named(
-    tx: &impl ReadExt,
-    name: Option<&str>,
-) -> Result<Option<Agent>, TrustError> {
+pub(super) fn agent_named(tx: &dyn Read, name: Option<&str>) -> Result<Option<Agent>, TrustError> {
     let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) else { return Ok(None) };
     let agent = agents::by_name(tx, name)?;
     let told = || format!("there is no agent {}", kernel::text::cut(name, 64));

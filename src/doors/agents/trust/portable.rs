@@ -16,7 +16,7 @@ use features::trust::queries::widening::{self, Refused};
 use features::trust::rules::{self, NewPermission, TrustError};
 use features::trust::weigh;
 use kernel::{AgentId, Can, Leave, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::error::{ApiError, Failure, PageError};
 use web::extract::{Form, Json, Query};
 use web::form::Wrong;
@@ -187,7 +187,7 @@ impl Item {
 
 /// What of these is not there yet.
 fn fresh(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     all: Vec<NewPermission>,
     now: Timestamp,
 ) -> Result<Vec<NewPermission>, StoreError> {
@@ -224,7 +224,7 @@ fn hash_of(all: &[NewPermission]) -> String {
     hex::encode(hash.finalize())
 }
 
-fn exported(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Document, StoreError> {
+fn exported(tx: &dyn Read, agent: Option<AgentId>) -> Result<Document, StoreError> {
     let all = queries::kept(tx, agent)?.into_iter().filter(|rule| rule.agent == agent);
     let items: Vec<Option<Item>> = all.map(Item::of).collect();
     let left_out = items.iter().filter(|item| item.is_none()).count();

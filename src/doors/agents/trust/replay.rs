@@ -12,7 +12,7 @@ use features::runs::queries::talk;
 use features::trust::replay::{self, DAYS, MOST, Replay};
 use features::trust::rules::{NewPermission, TrustError};
 use kernel::{ApprovalId, Can, Leave};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::{ApiError, PageError};
 use web::extract::{Json, Path, Query};
 use web::form::Wrong;
@@ -78,7 +78,7 @@ struct Lines {
 }
 
 /// The runs of a replay that this person may see.
-fn runs_of(tx: &impl ReadExt, who: &Person, replay: &Replay) -> Result<Vec<Run>, StoreError> {
+fn runs_of(tx: &dyn Read, who: &Person, replay: &Replay) -> Result<Vec<Run>, StoreError> {
     let mut runs = Vec::new();
     for run in &replay.runs {
         if let Some(run) = tx.get::<Run>(*run)?
@@ -92,7 +92,7 @@ fn runs_of(tx: &impl ReadExt, who: &Person, replay: &Replay) -> Result<Vec<Run>,
 
 fn told(
     ws: &Ws,
-    (tx, who): (&impl ReadExt, &Person),
+    (tx, who): (&dyn Read, &Person),
     (label, leave): (String, Leave),
     replay: &Replay,
 ) -> Result<Told, StoreError> {
@@ -226,7 +226,7 @@ struct Previews {
 }
 
 impl Preview {
-    fn of(tx: &impl ReadExt, who: &Person, replay: &Replay) -> Result<Self, StoreError> {
+    fn of(tx: &dyn Read, who: &Person, replay: &Replay) -> Result<Self, StoreError> {
         let Replay { calls, asked, met, denied, more, .. } = *replay;
         let runs = runs_of(tx, who, replay)?.iter().map(Run::name).collect();
         Ok(Self { days: DAYS, calls, asked, met, denied, runs, more })

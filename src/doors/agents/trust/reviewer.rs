@@ -10,7 +10,7 @@ use features::trust::queries;
 use features::trust::queries::widening;
 use features::trust::rules::{self, TrustError};
 use kernel::{Can, ConnectionId};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::error::{ApiError, PageError};
 use web::extract::{Form, Json};
 use web::flash;
@@ -45,7 +45,7 @@ pub(super) fn api(routes: Routes) -> Routes {
 ///
 /// # Errors
 /// When the disk fails.
-pub(super) fn choices(tx: &impl ReadExt) -> Result<Vec<Choice>, StoreError> {
+pub(super) fn choices(tx: &dyn Read) -> Result<Vec<Choice>, StoreError> {
     let now = queries::reviewer(tx)?;
     let mut choices = vec![Choice::new("", "Nobody: people are asked", now.is_none())];
     for pick in connections::picks(tx)? {

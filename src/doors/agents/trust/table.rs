@@ -7,7 +7,7 @@ use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::tools;
 use features::trust::weigh::{self, Facts, Reach, Verdict};
 use kernel::{AgentId, Leave, PermissionId, Timestamp, TrustMode};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use tool::args::nearest;
 use tool::{Effect, Group, ToolSpec};
 use web::form::sentence;
@@ -60,10 +60,7 @@ pub(super) fn word_of(leave: Leave) -> (&'static str, &'static str) {
 ///
 /// # Errors
 /// When the disk fails.
-pub(super) fn tools_of(
-    tx: &impl ReadExt,
-    agent: &Agent,
-) -> Result<Vec<&'static ToolSpec>, StoreError> {
+pub(super) fn tools_of(tx: &dyn Read, agent: &Agent) -> Result<Vec<&'static ToolSpec>, StoreError> {
     let browses = browsers::is_switched_on(tx, agent.id)?;
     let has = |spec: &&ToolSpec| {
         (agent.exec || spec.effect != Effect::Exec) && (browses || spec.name != BROWSER)
@@ -88,7 +85,7 @@ pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
 /// # Errors
 /// When the disk fails.
 fn verdict(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     (spec, programs): (&ToolSpec, Reach),
     now: Timestamp,
@@ -101,11 +98,7 @@ fn verdict(
 ///
 /// # Errors
 /// When the disk fails.
-pub(super) fn parts(
-    tx: &impl ReadExt,
-    agent: &Agent,
-    now: Timestamp,
-) -> Result<Vec<Part>, StoreError> {
+pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<Part>, StoreError> {
     let programs = weigh::programs(tx, &[agent.id])?;
     let kept = queries::kept(tx, Some(agent.id))?;
     let is_kept_for_some = |tool: &str| {
@@ -179,7 +172,7 @@ fn summary(rows: &[Row]) -> String {
 ///
 /// # Errors
 /// When the disk fails.
-pub(super) fn programs(tx: &impl ReadExt, agent: &Agent) -> Result<&'static str, StoreError> {
+pub(super) fn programs(tx: &dyn Read, agent: &Agent) -> Result<&'static str, StoreError> {
     if !agent.exec {
         return Ok("It runs no programs.");
     }

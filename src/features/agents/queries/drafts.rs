@@ -7,7 +7,7 @@ use git::files::AgentFiles;
 use kernel::Timestamp;
 use kernel::text::{ellipsis, of_bytes, one_line};
 use serde_json::Value;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use tool::diff;
 use web::session::Person;
 
@@ -73,12 +73,7 @@ pub fn path_of(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// When its folder or the store cannot be read.
-pub fn of(
-    ws: &Ws,
-    tx: &impl ReadExt,
-    agent: &Agent,
-    who: &Person,
-) -> Result<Vec<Draft>, FilesError> {
+pub fn of(ws: &Ws, tx: &dyn Read, agent: &Agent, who: &Person) -> Result<Vec<Draft>, FilesError> {
     let mut drafts = waiting(ws, agent)?;
     if !drafts.is_empty() {
         find_makers(tx, agent, &mut drafts)?;
@@ -98,7 +93,7 @@ pub fn of(
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn count(ws: &Ws, tx: &impl ReadExt) -> Result<usize, StoreError> {
+pub fn count(ws: &Ws, tx: &dyn Read) -> Result<usize, StoreError> {
     Ok(count_of(ws, &super::all(tx)?))
 }
 
@@ -156,7 +151,7 @@ fn text_of(files: &AgentFiles, path: &str) -> Result<Option<Option<String>>, Git
 }
 
 /// Finds the last call of a program after which each draft was another.
-fn find_makers(tx: &impl ReadExt, agent: &Agent, drafts: &mut [Draft]) -> Result<(), StoreError> {
+fn find_makers(tx: &dyn Read, agent: &Agent, drafts: &mut [Draft]) -> Result<(), StoreError> {
     for hit in runs::of_agent(tx, agent.id, None, LOOKED_AT)? {
         if drafts.iter().all(|draft| draft.maker.is_some()) {
             break;

@@ -8,7 +8,7 @@ use crate::agents::templates;
 use crate::tasks::queries as tasks;
 use app::Ws;
 use kernel::{AgentStatus, Can, ItemId, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::live::Live;
 use web::parts::{Dot, Face, Tab, Working};
 use web::session::Access;
@@ -176,7 +176,7 @@ impl Head {
 /// When the disk fails.
 pub fn head(
     ws: &Ws,
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: &Agent,
     place: Place,
     access: Access,
@@ -237,7 +237,7 @@ fn below(base: &str, place: Place) -> Vec<Tab> {
 }
 
 /// What an agent is busy with, in words, and where that leads.
-fn about(ws: &Ws, tx: &impl ReadExt, activity: &Activity) -> Result<(String, String), StoreError> {
+fn about(ws: &Ws, tx: &dyn Read, activity: &Activity) -> Result<(String, String), StoreError> {
     let Some(run) = &activity.run else { return Ok((activity.detail.clone(), String::new())) };
     let href = ws.url(&format!("runs/{}", run.number));
     let subject = match run.task.map(|task| tasks::get(tx, task)) {

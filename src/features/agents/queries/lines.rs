@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use crate::agents::model::Agent;
 use crate::workspace::model::Member;
 use kernel::{AccountId, AgentId, Manager};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// Whom an agent answers to now: agents that are archived are passed over.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn manager<R: ReadExt + ?Sized>(tx: &R, agent: &Agent) -> Result<Option<Manager>, StoreError> {
+pub fn manager(tx: &dyn Read, agent: &Agent) -> Result<Option<Manager>, StoreError> {
     let mut seen = HashSet::from([agent.id]);
     let mut at = agent.reports_to;
     while let Some(Manager::Agent(id)) = at {
@@ -29,7 +29,7 @@ pub fn manager<R: ReadExt + ?Sized>(tx: &R, agent: &Agent) -> Result<Option<Mana
 ///
 /// # Errors
 /// When the disk fails.
-pub fn above<R: ReadExt + ?Sized>(tx: &R, agent: AgentId) -> Result<Vec<Agent>, StoreError> {
+pub fn above(tx: &dyn Read, agent: AgentId) -> Result<Vec<Agent>, StoreError> {
     let mut seen = HashSet::from([agent]);
     let mut line = Vec::new();
     let mut at = tx.get::<Agent>(agent)?.and_then(|agent| agent.reports_to);
@@ -45,11 +45,7 @@ pub fn above<R: ReadExt + ?Sized>(tx: &R, agent: AgentId) -> Result<Vec<Agent>, 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_below<R: ReadExt + ?Sized>(
-    tx: &R,
-    agent: AgentId,
-    chief: AgentId,
-) -> Result<bool, StoreError> {
+pub fn is_below(tx: &dyn Read, agent: AgentId, chief: AgentId) -> Result<bool, StoreError> {
     Ok(above(tx, agent)?.iter().any(|one| one.id == chief))
 }
 
@@ -57,10 +53,7 @@ pub fn is_below<R: ReadExt + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn first_person<R: ReadExt + ?Sized>(
-    tx: &R,
-    agent: AgentId,
-) -> Result<Option<AccountId>, StoreError> {
+pub fn first_person(tx: &dyn Read, agent: AgentId) -> Result<Option<AccountId>, StoreError> {
     let Some(first) = tx.get::<Agent>(agent)? else { return Ok(None) };
     let line = above(tx, agent)?;
     Ok(line.last().unwrap_or(&first).reports_to.and_then(Manager::person))
@@ -70,7 +63,7 @@ pub fn first_person<R: ReadExt + ?Sized>(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn reports<R: ReadExt + ?Sized>(tx: &R, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
+pub fn reports(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
     let mut found = super::reporting_to(tx, Manager::Agent(chief))?;
     found.retain(|agent| agent.archived_at.is_none());
     Ok(found)
@@ -81,7 +74,7 @@ pub fn reports<R: ReadExt + ?Sized>(tx: &R, chief: AgentId) -> Result<Vec<Agent>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn below<R: ReadExt + ?Sized>(tx: &R, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
+pub fn below(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
     let agents: Vec<Agent> = tx.list(&Range::all())?;
     let mut under: HashMap<AgentId, Vec<Agent>> = HashMap::new();
     for agent in agents.into_iter().filter(|agent| agent.archived_at.is_none()) {
@@ -121,10 +114,7 @@ pub struct Named {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn named<R: ReadExt + ?Sized>(
-    tx: &R,
-    manager: Option<Manager>,
-) -> Result<Option<Named>, StoreError> {
+pub fn named(tx: &dyn Read, manager: Option<Manager>) -> Result<Option<Named>, StoreError> {
     Ok(match manager {
         None => None,
         Some(Manager::Person(account)) => tx.get::<Member>(account)?.map(|member| Named {
@@ -148,10 +138,7 @@ pub fn named<R: ReadExt + ?Sized>(
 ///
 /// # Errors
 /// The name again, when nobody is called that.
-pub fn meant<R: ReadExt>(
-    tx: &R,
-    text: &str,
-) -> Result<Result<Option<Manager>, String>, StoreError> {
+pub fn meant(tx: &dyn Read, text: &str) -> Result<Result<Option<Manager>, String>, StoreError> {
     let word = text.trim().trim_start_matches('@');
     if ["none", "nobody"].contains(&word) {
         return Ok(Ok(None));

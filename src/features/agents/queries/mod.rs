@@ -32,7 +32,7 @@ const LAST_ITEMS: usize = 5;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_slug(tx: &impl ReadExt, slug: &str) -> Result<Option<Agent>, StoreError> {
+pub fn by_slug(tx: &dyn Read, slug: &str) -> Result<Option<Agent>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(slug);
     tx.find(BY_SLUG, &key)
@@ -42,7 +42,7 @@ pub fn by_slug(tx: &impl ReadExt, slug: &str) -> Result<Option<Agent>, StoreErro
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Agent>, StoreError> {
+pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Agent>, StoreError> {
     let name = name.trim().trim_start_matches('@');
     if let Some(agent) = by_slug(tx, name)? {
         return Ok(Some(agent));
@@ -64,7 +64,7 @@ pub fn first_task(template: &str) -> Option<&'static str> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all(tx: &impl ReadExt) -> Result<Vec<Agent>, StoreError> {
+pub fn all(tx: &dyn Read) -> Result<Vec<Agent>, StoreError> {
     sorted(tx, |agent| agent.archived_at.is_none())
 }
 
@@ -72,11 +72,11 @@ pub fn all(tx: &impl ReadExt) -> Result<Vec<Agent>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn archived(tx: &impl ReadExt) -> Result<Vec<Agent>, StoreError> {
+pub fn archived(tx: &dyn Read) -> Result<Vec<Agent>, StoreError> {
     sorted(tx, |agent| agent.archived_at.is_some())
 }
 
-fn sorted(tx: &impl ReadExt, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>, StoreError> {
+fn sorted(tx: &dyn Read, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>, StoreError> {
     let mut agents: Vec<Agent> = tx.list(&Range::all())?;
     agents.retain(|agent| keep(agent));
     agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
@@ -87,10 +87,7 @@ fn sorted(tx: &impl ReadExt, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn reporting_to<R: ReadExt + ?Sized>(
-    tx: &R,
-    manager: Manager,
-) -> Result<Vec<Agent>, StoreError> {
+pub fn reporting_to(tx: &dyn Read, manager: Manager) -> Result<Vec<Agent>, StoreError> {
     let mut agents: Vec<Agent> = tx.list(&Range::all())?;
     agents.retain(|agent| agent.reports_to == Some(manager));
     agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
@@ -251,7 +248,7 @@ impl Activity {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn activity(tx: &impl ReadExt, agent: &Agent, now: Timestamp) -> Result<Activity, StoreError> {
+pub fn activity(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Activity, StoreError> {
     let open = inbox::open_count(tx, agent.id)?;
     let mut live = runs::live_of_agent(tx, agent.id)?;
     // One that works says more than one that waits, and the newest the most.
@@ -365,7 +362,7 @@ fn of_run(
 }
 
 /// The item with which the agent's last work ended, when it ended badly and a person has to act.
-fn stuck(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Item>, StoreError> {
+fn stuck(tx: &dyn Read, agent: AgentId) -> Result<Option<Item>, StoreError> {
     let over = inbox::of_agent(tx, agent, true, None, LAST_ITEMS)?;
     let last = over.into_iter().map(|hit| hit.record).max_by_key(|item| item.ended_at);
     Ok(last.filter(Item::has_failed))

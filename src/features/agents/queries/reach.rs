@@ -5,13 +5,13 @@ use crate::runs::model::Run;
 use crate::runs::queries::children;
 use kernel::{AgentId, RunId};
 use net::guard::{Hosts, Opened};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 /// A list; empty when there is none.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt, of: ReachOf) -> Result<Vec<String>, StoreError> {
+pub fn of(tx: &dyn Read, of: ReachOf) -> Result<Vec<String>, StoreError> {
     Ok(tx.get::<Reach>(of)?.map(|reach| reach.hosts).unwrap_or_default())
 }
 
@@ -19,7 +19,7 @@ pub fn of(tx: &impl ReadExt, of: ReachOf) -> Result<Vec<String>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn opened(tx: &impl ReadExt) -> Result<Opened, StoreError> {
+pub fn opened(tx: &dyn Read) -> Result<Opened, StoreError> {
     Ok(Opened::of(&of(tx, ReachOf::Workspace)?))
 }
 
@@ -27,7 +27,7 @@ pub fn opened(tx: &impl ReadExt) -> Result<Opened, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_all(tx: &impl ReadExt, agents: &[AgentId]) -> Result<Hosts, StoreError> {
+pub fn of_all(tx: &dyn Read, agents: &[AgentId]) -> Result<Hosts, StoreError> {
     let mut lists = Vec::new();
     for agent in agents {
         lists.push(of(tx, ReachOf::Agent(*agent))?);
@@ -41,11 +41,7 @@ pub fn of_all(tx: &impl ReadExt, agents: &[AgentId]) -> Result<Hosts, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn agents_of(
-    tx: &impl ReadExt,
-    agent: AgentId,
-    run: RunId,
-) -> Result<Vec<AgentId>, StoreError> {
+pub fn agents_of(tx: &dyn Read, agent: AgentId, run: RunId) -> Result<Vec<AgentId>, StoreError> {
     let mut agents = vec![agent];
     for above in children::above(tx, run)? {
         if let Some(run) = tx.get::<Run>(above)?

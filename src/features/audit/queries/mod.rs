@@ -25,6 +25,6 @@ pub use work::{
 ///
 /// # Errors
 /// When the disk fails.
-pub fn keeping<R: Read + ?Sized>(read: &R) -> Result<Keeping, StoreError> {
+pub fn keeping(read: &dyn Read) -> Result<Keeping, StoreError> {
     Ok(read.get::<Keeping>(())?.unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use crypto::keyring::Keyring;
 use kernel::Timestamp;
 use providers::error::ErrorClass;
 use providers::oauth::Client;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::{base_of, first_model, needs_key, turns};
 
@@ -81,7 +81,7 @@ impl Reason {
 /// # Errors
 /// When the disk fails.
 pub fn why_not(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: &Connection,
     ring: &Keyring,
     now: Timestamp,
@@ -119,7 +119,7 @@ pub fn why_not(
 }
 
 /// Whether the last that a provider said of each key is that it does not accept it.
-fn is_refused(tx: &impl ReadExt, connection: &Connection) -> Result<bool, StoreError> {
+fn is_refused(tx: &dyn Read, connection: &Connection) -> Result<bool, StoreError> {
     let slots = turns::slots(tx, connection.id)?;
     let mut refused = !slots.is_empty();
     for slot in slots {
@@ -135,10 +135,7 @@ fn is_refused(tx: &impl ReadExt, connection: &Connection) -> Result<bool, StoreE
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_account(
-    tx: &impl ReadExt,
-    connection: &Connection,
-) -> Result<Option<Reason>, StoreError> {
+pub fn of_account(tx: &dyn Read, connection: &Connection) -> Result<Option<Reason>, StoreError> {
     // A host does not know; it hears from home why there is no token.
     if connection.sign_in.as_ref().is_none_or(Client::is_bare) {
         return Ok(None);

@@ -3,7 +3,7 @@
 use crate::agents::model::ModelClass;
 use crate::workspace::model::Settings;
 use providers::catalog::{self, Model};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::{Pick, picks, resolve_default};
 
@@ -12,7 +12,7 @@ use super::{Pick, picks, resolve_default};
 ///
 /// # Errors
 /// When the disk fails.
-pub fn model(tx: &impl ReadExt, class: ModelClass) -> Result<Option<Pick>, StoreError> {
+pub fn model(tx: &dyn Read, class: ModelClass) -> Result<Option<Pick>, StoreError> {
     let suits: fn(&Model) -> bool = match class {
         ModelClass::Balanced => return Ok(None),
         ModelClass::Fast => |model| model.fast,

@@ -1,6 +1,6 @@
 //! Models by the names that people and programs give them.
 
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use tool::args::nearest;
 
 use super::{Pick, all, handle, picks};
@@ -22,7 +22,7 @@ pub enum Named {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn model(tx: &impl ReadExt, typed: &str) -> Result<Named, StoreError> {
+pub fn model(tx: &dyn Read, typed: &str) -> Result<Named, StoreError> {
     let typed = match typed.trim().rsplit_once('@') {
         Some((model, connection)) if !model.is_empty() && !connection.is_empty() => {
             format!("{}/{model}", handle(connection))

@@ -4,7 +4,7 @@ use crate::connections::model::{Connection, ListedModel};
 use crate::usage::queries::prices::{self, Offered};
 use kernel::Timestamp;
 use providers::catalog::{self, Model};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::{base_of, priced, route, turns};
 
@@ -28,7 +28,7 @@ pub struct OfferedModel {
 /// # Errors
 /// When the disk fails.
 pub fn models(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: &Connection,
     now: Timestamp,
 ) -> Result<Vec<OfferedModel>, StoreError> {

@@ -5,7 +5,7 @@ use crate::connections::rests::Candidate;
 use crypto::keyring::Keyring;
 use kernel::{ConnectionId, Route, Timestamp};
 use providers::error::ErrorClass;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::eligible::{self, Reason};
 use super::{all, first_model, route, turns};
@@ -63,7 +63,7 @@ fn status_of_reason(reason: Reason) -> &'static str {
 /// # Errors
 /// When the disk fails.
 pub fn standings(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     ring: &Keyring,
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
@@ -72,7 +72,7 @@ pub fn standings(
 }
 
 fn standing(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: &Connection,
     ring: &Keyring,
     now: Timestamp,
@@ -120,7 +120,7 @@ fn standing(
 
 /// The rest that ends first, when the model of a connection rests with each of its keys.
 fn rest_of_all(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: &Connection,
     now: Timestamp,
 ) -> Result<Option<Cooldown>, StoreError> {

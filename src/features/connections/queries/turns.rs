@@ -14,7 +14,7 @@ use kernel::{AgentId, ConnectionId, Thinking, Timestamp};
 use providers::catalog::{self, Model, Price};
 use providers::error::ErrorClass;
 use providers::model::{Abilities, ModelInfo};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::parts;
 
 use super::{Choice, eligible};
@@ -23,7 +23,7 @@ use super::{Choice, eligible};
 ///
 /// # Errors
 /// When the disk fails.
-pub fn slots(tx: &impl ReadExt, connection: ConnectionId) -> Result<Vec<u32>, StoreError> {
+pub fn slots(tx: &dyn Read, connection: ConnectionId) -> Result<Vec<u32>, StoreError> {
     let spare = tx.get::<SpareKeys>(connection)?.map_or_else(Vec::new, |spare| spare.keys);
     let mut slots: Vec<u32> = spare.iter().map(|key| key.slot).collect();
     if slots.is_empty() || tx.get::<ConnectionKey>(connection)?.is_some() {
@@ -44,7 +44,7 @@ pub struct FallbackList {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<FallbackList, StoreError> {
+pub fn fallbacks(tx: &dyn Read, agent: Option<AgentId>) -> Result<FallbackList, StoreError> {
     if agent.is_some()
         && let Some(own) = tx.get::<Fallbacks>(Fallbacks::key(agent))?
     {
@@ -61,7 +61,7 @@ pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<FallbackLi
 /// # Errors
 /// When the disk fails.
 pub fn candidates(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     choice: &Choice,
     agent: AgentId,
 ) -> Result<Vec<Candidate>, StoreError> {
@@ -98,7 +98,7 @@ pub fn candidates(
 /// # Errors
 /// When the disk fails.
 pub fn resting(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     candidate: &Candidate,
     now: Timestamp,
 ) -> Result<Option<Cooldown>, StoreError> {
@@ -130,7 +130,7 @@ pub fn resting(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn has_failed(tx: &impl ReadExt, candidate: &Candidate) -> Result<bool, StoreError> {
+pub fn has_failed(tx: &dyn Read, candidate: &Candidate) -> Result<bool, StoreError> {
     let Some(connection) = candidate.connection else { return Ok(false) };
     for model in [None, Some(candidate.model.as_str())] {
         let key = Cooldown::key(connection, candidate.slot, model);
@@ -146,7 +146,7 @@ pub fn has_failed(tx: &impl ReadExt, candidate: &Candidate) -> Result<bool, Stor
 /// # Errors
 /// When the disk fails.
 pub fn rests_of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: ConnectionId,
     now: Timestamp,
 ) -> Result<Vec<Cooldown>, StoreError> {
@@ -159,10 +159,7 @@ pub fn rests_of(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn failures_of(
-    tx: &impl ReadExt,
-    connection: ConnectionId,
-) -> Result<Vec<Cooldown>, StoreError> {
+pub fn failures_of(tx: &dyn Read, connection: ConnectionId) -> Result<Vec<Cooldown>, StoreError> {
     let all: Vec<Cooldown> = tx.list(&Range::all())?;
     Ok(all.into_iter().filter(|rest| rest.connection == connection).collect())
 }
@@ -172,7 +169,7 @@ pub fn failures_of(
 /// # Errors
 /// When the disk fails.
 pub fn can_answer(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     choice: &Choice,
     agent: &Agent,
     now: Timestamp,
@@ -190,7 +187,7 @@ pub fn can_answer(
 /// # Errors
 /// When the disk fails.
 pub fn offer(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: ConnectionId,
     model: &str,
 ) -> Result<Option<ModelInfo>, StoreError> {
@@ -203,7 +200,7 @@ pub fn offer(
 /// # Errors
 /// When the disk fails.
 pub fn offers(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: ConnectionId,
 ) -> Result<HashMap<String, ModelInfo>, StoreError> {
     let offers = tx.get::<Offers>(connection)?.map_or_else(Vec::new, |offers| offers.models);
@@ -233,7 +230,7 @@ pub fn as_info(offer: Offer) -> ModelInfo {
 /// # Errors
 /// When the disk fails.
 pub fn described(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: ConnectionId,
     id: &str,
     model: Model,
@@ -250,7 +247,7 @@ pub fn described(
 /// # Errors
 /// When the disk fails.
 pub fn fast_percent(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: Option<ConnectionId>,
 ) -> Result<Option<u32>, StoreError> {
     let Some(id) = connection else { return Ok(None) };
@@ -265,7 +262,7 @@ pub fn fast_percent(
 /// # Errors
 /// When the disk fails.
 pub fn levels(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: Option<ConnectionId>,
     model: &str,
 ) -> Result<Vec<Thinking>, StoreError> {
@@ -300,10 +297,7 @@ pub struct Place {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fallback_fields(
-    tx: &impl ReadExt,
-    agent: Option<AgentId>,
-) -> Result<Vec<Place>, StoreError> {
+pub fn fallback_fields(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Place>, StoreError> {
     let counts = fallbacks(tx, agent)?;
     let follows = agent.is_some() && !counts.is_own;
     let list = if follows { Vec::new() } else { counts.models };

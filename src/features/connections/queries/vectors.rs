@@ -6,7 +6,7 @@ mod error;
 use kernel::{ConnectionId, Timestamp};
 use providers::catalog::Model;
 use providers::embedding;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::super::model::{Connection, Maker, VectorSource, Wire};
 use crate::usage::queries::prices::{self, Offered};
@@ -31,7 +31,7 @@ pub struct Standing {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn standing(read: &(impl ReadExt + ?Sized)) -> Result<Standing, StoreError> {
+pub fn standing(read: &dyn Read) -> Result<Standing, StoreError> {
     let all: Vec<VectorSource> = read.list(&Range::all().reverse().limit(LOOKED))?;
     let mut makers = all.iter().map(VectorSource::maker);
     let now = makers.next().flatten();
@@ -44,7 +44,7 @@ pub fn standing(read: &(impl ReadExt + ?Sized)) -> Result<Standing, StoreError> 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn chosen(read: &(impl ReadExt + ?Sized)) -> Result<Option<Maker>, StoreError> {
+pub fn chosen(read: &dyn Read) -> Result<Option<Maker>, StoreError> {
     Ok(standing(read)?.now)
 }
 
@@ -58,7 +58,7 @@ pub fn makes_vectors(connection: &Connection) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn able(read: &impl ReadExt) -> Result<Vec<Connection>, StoreError> {
+pub fn able(read: &dyn Read) -> Result<Vec<Connection>, StoreError> {
     Ok(super::all(read)?.into_iter().filter(makes_vectors).collect())
 }
 
@@ -66,7 +66,7 @@ pub fn able(read: &impl ReadExt) -> Result<Vec<Connection>, StoreError> {
 ///
 /// # Errors
 /// When there is none, or it makes no vectors.
-pub fn named(read: &impl ReadExt, said: &str) -> Result<Connection, VectorError> {
+pub fn named(read: &dyn Read, said: &str) -> Result<Connection, VectorError> {
     let said = said.trim();
     let found = match said.parse::<ConnectionId>() {
         Ok(id) => read.get::<Connection>(id)?,
@@ -82,7 +82,7 @@ pub fn named(read: &impl ReadExt, said: &str) -> Result<Connection, VectorError>
 /// # Errors
 /// When the disk fails, or the connection's address cannot be used.
 pub fn priced(
-    read: &impl ReadExt,
+    read: &dyn Read,
     connection: &Connection,
     (model, now): (&str, Timestamp),
 ) -> Result<Model, VectorError> {

@@ -13,7 +13,7 @@ use crate::tasks::queries::overdue::Passed;
 use crate::tasks::queries::people::People;
 use kernel::key::KeyBuf;
 use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Timestamp};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::parts::Tone;
 
 /// For so many days after its due date a missed task is told.
@@ -21,7 +21,7 @@ const TOLD_DAYS: i64 = 7;
 
 /// Open tasks whose due date has passed.
 pub(super) fn overdue(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     scene: &Scene<'_>,
     hidden: &Hidden,
 ) -> Result<Found, StoreError> {
@@ -43,7 +43,7 @@ pub(super) fn overdue(
 /// Tasks that were missed lately: nothing came of them by their date, and nothing will unless somebody opens them
 /// again. A task of a series is left out: the next one of it comes.
 pub(super) fn missed(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     scene: &Scene<'_>,
     hidden: &Hidden,
 ) -> Result<Found, StoreError> {
@@ -109,7 +109,7 @@ fn place(status: TaskStatus, priority: Priority) -> KeyBuf {
     from
 }
 
-fn passed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError> {
+fn passed(tx: &dyn Read, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError> {
     let (midnight, passed) = (scene.midnight(), Passed::at(scene.now, &scene.zone));
     let mut found: Vec<Task> = Vec::new();
     for status in [TaskStatus::InProgress, TaskStatus::Todo, TaskStatus::Blocked] {

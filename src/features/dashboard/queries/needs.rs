@@ -19,7 +19,7 @@ use crate::usage::queries as usage;
 use crate::workspace::model::{SETTINGS, Settings};
 use kernel::text::ellipsis;
 use kernel::{AgentStatus, Assignee, Can, TaskId};
-use store::{Range, ReadExt, StoreError, Table};
+use store::{Range, Read, ReadExt, StoreError, Table};
 use web::format;
 use web::parts::{Face, Tone};
 
@@ -143,7 +143,7 @@ pub const TABLES: [Table; 9] =
 ///
 /// # Errors
 /// When the disk fails.
-pub fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreError> {
+pub fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Needs, StoreError> {
     let kind = |label, path, found| Kind { label, path, is_told: false, found };
     let told = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
     let hidden = &Hidden::read(tx, scene.who.account, scene.now)?;
@@ -164,7 +164,7 @@ pub fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn find(tx: &impl ReadExt, scene: &Scene<'_>, id: &str) -> Result<Option<Row>, StoreError> {
+pub fn find(tx: &dyn Read, scene: &Scene<'_>, id: &str) -> Result<Option<Row>, StoreError> {
     Ok(read(tx, scene)?.rows.into_iter().find(|row| row.id == id))
 }
 
@@ -174,7 +174,7 @@ pub(super) fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task
     agent.into_iter().chain(task).collect()
 }
 
-pub(super) fn task_of(tx: &impl ReadExt, id: Option<TaskId>) -> Result<Option<Task>, StoreError> {
+pub(super) fn task_of(tx: &dyn Read, id: Option<TaskId>) -> Result<Option<Task>, StoreError> {
     match id {
         Some(id) => tx.get(id),
         None => Ok(None),
@@ -206,11 +206,7 @@ fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
 }
 
 /// Agents and connections that cannot work.
-fn out_of_order(
-    tx: &impl ReadExt,
-    scene: &Scene<'_>,
-    hidden: &Hidden,
-) -> Result<Found, StoreError> {
+fn out_of_order(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let admin = scene.who.access.may(Can::Admin);
     for connection in connections::all(tx)? {
@@ -269,7 +265,7 @@ fn out_of_order(
 }
 
 /// Delivered work.
-fn to_review(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn to_review(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let pieces: Vec<Deliverable> = tx.scan(IN_REVIEW, &Range::all().limit(COUNTED))?;
     Found::draw(
         hidden,
@@ -318,7 +314,7 @@ fn to_review(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Fo
 }
 
 /// Work that failed and is not tried again by itself.
-fn failed(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn failed(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let found = broken::of(tx, &scene.agents, scene.now)?;
     let found = found.into_iter().filter_map(|one| Some((scene.agent(one.agent)?, one)));
     Found::draw(
@@ -333,7 +329,7 @@ fn failed(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found
 }
 
 fn failed_row(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     scene: &Scene<'_>,
     agent: &Agent,
     item: &Item,
@@ -394,7 +390,7 @@ fn failed_row(
 }
 
 /// Tasks that have an agent, and nothing that will wake it.
-fn alone(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn alone(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let me = Assignee::Person(scene.who.account);
     let may = scene.who.access.may(Can::Write);
     let found = tasks::alone(tx, me, scene.now, COUNTED)?;
@@ -433,7 +429,7 @@ fn alone(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found,
 }
 
 /// Budgets that are used up or nearly so: the workspace's, then those of agents.
-fn budgets(tx: &impl ReadExt, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
+fn budgets(tx: &dyn Read, scene: &Scene<'_>, hidden: &Hidden) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let settings = tx.get::<Settings>(())?;
     if let Some(limit) = settings.as_ref().and_then(|settings| settings.budget_micros) {

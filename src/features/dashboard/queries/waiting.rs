@@ -10,7 +10,7 @@ use crate::runs::queries::{self as runs, words};
 use crate::tasks::model::Task;
 use kernel::text::ellipsis;
 use kernel::{Can, RunState, WaitFor};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::parts::Tone;
 
 /// How many answers to choose from a question shows.
@@ -18,7 +18,7 @@ const OFFERED: usize = 3;
 
 /// Runs that wait: a moment comes, and a sub-agent ends, by itself.
 pub(super) fn found(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     scene: &Scene<'_>,
     hidden: &Hidden,
 ) -> Result<Found, StoreError> {

@@ -137,7 +137,7 @@ pub fn href<R: Record>(ws: &Ws, id: R::Id) -> String {
 /// When the store fails.
 pub fn href_if_any<R: Record<Id: Clone>>(
     ws: &Ws,
-    read: &impl ReadExt,
+    read: &dyn Read,
     id: R::Id,
 ) -> Result<String, StoreError> {
     let there = read.get::<R>(id.clone())?.is_some();

@@ -10,7 +10,7 @@ use crate::inbox::model::Item;
 use crate::tasks::model::Task;
 use crate::tasks::queries::standing;
 use kernel::{AgentId, Timestamp};
-use store::{Hit, ReadExt, StoreError};
+use store::{Hit, Read, ReadExt, StoreError};
 
 /// For so long it is told.
 const TOLD_HOURS: i64 = 7 * 24;
@@ -33,7 +33,7 @@ pub struct Broken {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>, StoreError> {
+pub fn of(tx: &dyn Read, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>, StoreError> {
     let since = now.checked_sub(TOLD_HOURS.hours()).unwrap_or(now);
     let mut found = Vec::new();
     for agent in agents {

@@ -3,7 +3,7 @@
 use crate::inbox::model::{DUE, Item};
 use crate::runs::queries as runs;
 use kernel::{AgentId, ItemState, Timestamp};
-use store::{Hit, Range, ReadExt, StoreError};
+use store::{Hit, Range, Read, ReadExt, StoreError};
 
 use super::order::place;
 
@@ -39,7 +39,7 @@ impl Filter {
 /// # Errors
 /// When the disk fails.
 pub fn open(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: Option<AgentId>,
     now: Timestamp,
 ) -> Result<Vec<Item>, StoreError> {
@@ -73,7 +73,7 @@ pub fn open(
 /// # Errors
 /// When the disk fails.
 pub fn page(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     filter: &Filter,
     after: Option<Vec<u8>>,
     limit: usize,

@@ -8,7 +8,7 @@ use crate::inbox::model::pace::{Pace, Quiet};
 use crate::runs::queries as runs;
 use crate::workspace::model::Settings;
 use kernel::{AgentId, Priority, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::parts::Choice;
 use web::{format, time};
 
@@ -31,7 +31,7 @@ const MOST: usize = 3_000;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt, agent: AgentId) -> Result<Pace, StoreError> {
+pub fn of(tx: &dyn Read, agent: AgentId) -> Result<Pace, StoreError> {
     Ok(tx.get::<Pace>(agent)?.unwrap_or(Pace { agent, quiet: None, per_hour: None }))
 }
 
@@ -39,7 +39,7 @@ pub fn of(tx: &impl ReadExt, agent: AgentId) -> Result<Pace, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn zone(tx: &impl ReadExt, quiet: &Quiet) -> Result<String, StoreError> {
+pub fn zone(tx: &dyn Read, quiet: &Quiet) -> Result<String, StoreError> {
     Ok(match &quiet.zone {
         Some(zone) => zone.clone(),
         None => tx.get::<Settings>(())?.map_or_else(|| "UTC".to_owned(), |own| own.zone),
@@ -51,7 +51,7 @@ pub fn zone(tx: &impl ReadExt, quiet: &Quiet) -> Result<String, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn words(tx: &impl ReadExt, pace: &Pace) -> Result<String, StoreError> {
+pub fn words(tx: &dyn Read, pace: &Pace) -> Result<String, StoreError> {
     let mut words = Vec::new();
     if let Some(quiet) = &pace.quiet {
         words.push(format!("Quiet from {}, {}.", quiet.hours.words(), zone(tx, quiet)?));
@@ -88,7 +88,7 @@ pub struct Fields {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fields(tx: &impl ReadExt, agent: AgentId) -> Result<Fields, StoreError> {
+pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
     let pace = of(tx, agent)?;
     let own = pace.quiet.as_ref().and_then(|quiet| quiet.zone.clone()).unwrap_or_default();
     let usual = tx.get::<Settings>(())?.map_or_else(|| "UTC".to_owned(), |own| own.zone);
@@ -114,7 +114,7 @@ pub fn fields(tx: &impl ReadExt, agent: AgentId) -> Result<Fields, StoreError> {
 /// # Errors
 /// When the disk fails.
 pub fn quiet_until(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     pace: &Pace,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
@@ -128,7 +128,7 @@ pub fn quiet_until(
 /// # Errors
 /// When the disk fails.
 pub fn full_until(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     pace: &Pace,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {

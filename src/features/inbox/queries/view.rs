@@ -9,7 +9,7 @@ use crate::runs::model::Run;
 use crate::tasks::queries as tasks;
 use app::Ws;
 use kernel::{ItemKind, ItemState, Priority, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::parts::Face;
 use web::time::RelTime;
 
@@ -70,7 +70,7 @@ impl ItemView {
     /// When the disk fails.
     pub fn new(
         ws: &Ws,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         now: Timestamp,
         zone: &TimeZone,
         item: &Item,

@@ -9,7 +9,7 @@ use crate::runs::queries::words;
 use crate::tasks::queries::{self as tasks, relations};
 use kernel::text::capitalized;
 use kernel::{AgentId, ItemKind, ItemState, Outcome, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::order::{QUIET_HOURS, RATE_LIMIT};
 use super::pace;
@@ -64,7 +64,7 @@ impl Cause {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn of(tx: &impl ReadExt, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
+    pub fn of(tx: &dyn Read, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         if !item.is_open() || item.state == ItemState::Leased {
             return Ok(None);
         }
@@ -121,7 +121,7 @@ impl Why {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn of(tx: &impl ReadExt, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
+    pub fn of(tx: &dyn Read, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         let Some(cause) = Cause::of(tx, item, now)? else { return Ok(None) };
         let since = match cause {
             Cause::Machine { is_silent: true, heard_at, .. } => heard_at.or(item.held_since),
@@ -147,7 +147,7 @@ impl Why {
     /// # Errors
     /// When the disk fails.
     pub fn of_agent(
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agent: AgentId,
         now: Timestamp,
     ) -> Result<Option<Self>, StoreError> {

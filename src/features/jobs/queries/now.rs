@@ -6,7 +6,7 @@ use crate::jobs::model::Job;
 use crate::runs::model::{Child, Run};
 use crate::runs::queries::{self as runs, waits, words};
 use kernel::{RunTrigger, Timestamp, WaitFor};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 /// What goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub struct Going {
 /// # Errors
 /// When the disk fails.
 pub fn going(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,
 ) -> Result<Vec<Going>, StoreError> {
     let mut all = Vec::new();
@@ -121,7 +121,7 @@ pub fn going(
     Ok(all)
 }
 
-fn program(tx: &impl ReadExt, job: Job, run: Option<Run>) -> Result<Going, StoreError> {
+fn program(tx: &dyn Read, job: Job, run: Option<Run>) -> Result<Going, StoreError> {
     let agent = tx.get::<Agent>(job.agent)?;
     let until = job.started_at + jiff::SignedDuration::from_secs(i64::from(job.timeout_secs));
     let title = job.command.lines().next().unwrap_or_default().to_owned();
@@ -147,7 +147,7 @@ fn program(tx: &impl ReadExt, job: Job, run: Option<Run>) -> Result<Going, Store
     })
 }
 
-fn of_run(tx: &impl ReadExt, kind: Kind, run: Run) -> Result<Going, StoreError> {
+fn of_run(tx: &dyn Read, kind: Kind, run: Run) -> Result<Going, StoreError> {
     let agent = tx.get::<Agent>(run.agent)?;
     let parent = match tx.get::<Child>(run.id)? {
         Some(child) => tx.get::<Run>(child.parent)?,

@@ -12,7 +12,7 @@ use crate::routines::rules::{happen, keep, writing};
 use kernel::cadence::Schedule;
 use kernel::key::KeyBuf;
 use kernel::{CatchUp, Fate, FiredBy};
-use store::{Range, ReadExt, StoreError, WriteTx};
+use store::{Range, Read, ReadExt, StoreError, WriteTx};
 
 /// An instant that is not older fires as if nothing had been in the way.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(90);
@@ -40,7 +40,7 @@ pub struct Ticked {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn next_due(tx: &impl ReadExt) -> Result<Option<Timestamp>, StoreError> {
+pub fn next_due(tx: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let next: Vec<Clock> = tx.scan(DUE, &Range::all().limit(1))?;
     Ok(next.first().and_then(Clock::due))
 }

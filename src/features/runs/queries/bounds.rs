@@ -3,13 +3,13 @@
 use crate::agents::model::ReachOf;
 use crate::runs::model::{Child, Run, RunBounds, RunLimits};
 use kernel::AgentId;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 /// What was chosen for all runs, or for those of an agent alone.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn own(tx: &impl ReadExt, of: ReachOf) -> Result<RunLimits, StoreError> {
+pub fn own(tx: &dyn Read, of: ReachOf) -> Result<RunLimits, StoreError> {
     Ok(tx.get::<RunLimits>(of)?.unwrap_or_else(|| RunLimits::none(of)))
 }
 
@@ -17,7 +17,7 @@ pub fn own(tx: &impl ReadExt, of: ReachOf) -> Result<RunLimits, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn chosen(tx: &impl ReadExt, agent: AgentId) -> Result<RunLimits, StoreError> {
+pub fn chosen(tx: &dyn Read, agent: AgentId) -> Result<RunLimits, StoreError> {
     Ok(own(tx, ReachOf::Agent(agent))?.or(&own(tx, ReachOf::Workspace)?))
 }
 
@@ -25,7 +25,7 @@ pub fn chosen(tx: &impl ReadExt, agent: AgentId) -> Result<RunLimits, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<RunBounds, StoreError> {
+pub fn of_run(tx: &dyn Read, run: &Run) -> Result<RunBounds, StoreError> {
     let mut bounds = RunBounds::of(&chosen(tx, run.agent)?);
     if let Some(minutes) = tx.get::<Child>(run.id)?.and_then(|child| child.minutes) {
         bounds.working_minutes = bounds.working_minutes.min(minutes);
@@ -47,7 +47,7 @@ pub struct Fields {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fields(tx: &impl ReadExt, of: ReachOf) -> Result<Fields, StoreError> {
+pub fn fields(tx: &dyn Read, of: ReachOf) -> Result<Fields, StoreError> {
     let chosen = own(tx, of)?;
     let usual = match of {
         ReachOf::Workspace => RunBounds::default(),

@@ -4,7 +4,7 @@ use crate::history::model::{FileRevert, REVERTS_BY_RUN};
 use crate::runs::model::{BRANCH_OF, BRANCH_PARENT, Branch, EventKind, Run, Session};
 use kernel::key::KeyBuf;
 use kernel::{RunId, RunState, SessionId};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::{events_of_run, live_on_task};
 
@@ -15,10 +15,7 @@ const MOST: usize = 100;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_session(
-    tx: &(impl ReadExt + ?Sized),
-    session: SessionId,
-) -> Result<Option<Branch>, StoreError> {
+pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Option<Branch>, StoreError> {
     tx.get::<Branch>(session)
 }
 
@@ -26,7 +23,7 @@ pub fn of_session(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Option<Branch>, StoreError> {
+pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Branch>, StoreError> {
     Ok(of_session(tx, run.session)?.filter(|branch| branch.run == run.id))
 }
 
@@ -34,7 +31,7 @@ pub fn of_run(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Option<Branch>,
 ///
 /// # Errors
 /// When the disk fails.
-pub fn again(tx: &impl ReadExt, run: RunId) -> Result<Vec<Branch>, StoreError> {
+pub fn again(tx: &dyn Read, run: RunId) -> Result<Vec<Branch>, StoreError> {
     let ids = tx.referrers::<Branch, Run>(run, BRANCH_OF, MOST)?;
     ids.into_iter().filter_map(|id| tx.get::<Branch>(id).transpose()).collect()
 }
@@ -43,7 +40,7 @@ pub fn again(tx: &impl ReadExt, run: RunId) -> Result<Vec<Branch>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_shared(tx: &impl ReadExt, session: SessionId) -> Result<bool, StoreError> {
+pub fn is_shared(tx: &dyn Read, session: SessionId) -> Result<bool, StoreError> {
     Ok(!tx.referrers::<Branch, Session>(session, BRANCH_PARENT, 1)?.is_empty())
 }
 
@@ -51,7 +48,7 @@ pub fn is_shared(tx: &impl ReadExt, session: SessionId) -> Result<bool, StoreErr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn first_own(tx: &impl ReadExt, session: SessionId) -> Result<u32, StoreError> {
+pub fn first_own(tx: &dyn Read, session: SessionId) -> Result<u32, StoreError> {
     Ok(of_session(tx, session)?.map_or(0, |branch| branch.upto))
 }
 
@@ -60,7 +57,7 @@ pub fn first_own(tx: &impl ReadExt, session: SessionId) -> Result<u32, StoreErro
 /// # Errors
 /// When the disk fails.
 pub fn pieces(
-    tx: &(impl ReadExt + ?Sized),
+    tx: &dyn Read,
     session: SessionId,
     from: u32,
     to: u32,
@@ -91,7 +88,7 @@ pub struct Cut {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn cut(tx: &impl ReadExt, run: &Run, step: Option<&str>) -> Result<Option<Cut>, StoreError> {
+pub fn cut(tx: &dyn Read, run: &Run, step: Option<&str>) -> Result<Option<Cut>, StoreError> {
     let events = events_of_run(tx, run, usize::MAX)?;
     let mut calls = Vec::new();
     let mut end = None;
@@ -151,7 +148,7 @@ impl Held {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn held(tx: &impl ReadExt, run: &Run) -> Result<Option<Held>, StoreError> {
+pub fn held(tx: &dyn Read, run: &Run) -> Result<Option<Held>, StoreError> {
     if run.state != RunState::Queued || run.started_at.is_some() {
         return Ok(None);
     }

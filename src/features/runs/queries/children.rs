@@ -5,7 +5,7 @@ use crate::runs::model::{
 };
 use kernel::key::KeyBuf;
 use kernel::{RunId, SessionId};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// How many sub-agents of one conversation are looked at, the newest.
 const NEWEST: usize = 100;
@@ -14,7 +14,7 @@ const NEWEST: usize = 100;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_parent(tx: &impl ReadExt, parent: RunId) -> Result<Vec<Child>, StoreError> {
+pub fn of_parent(tx: &dyn Read, parent: RunId) -> Result<Vec<Child>, StoreError> {
     tx.scan(CHILDREN_BY_PARENT, &Range::prefix(KeyBuf::of(&parent)))
 }
 
@@ -22,7 +22,7 @@ pub fn of_parent(tx: &impl ReadExt, parent: RunId) -> Result<Vec<Child>, StoreEr
 ///
 /// # Errors
 /// When the disk fails.
-pub fn live_of_parent(tx: &impl ReadExt, parent: RunId) -> Result<Vec<Child>, StoreError> {
+pub fn live_of_parent(tx: &dyn Read, parent: RunId) -> Result<Vec<Child>, StoreError> {
     let mut all = of_parent(tx, parent)?;
     all.retain(Child::is_live);
     Ok(all)
@@ -32,7 +32,7 @@ pub fn live_of_parent(tx: &impl ReadExt, parent: RunId) -> Result<Vec<Child>, St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_session(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Child>, StoreError> {
+pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<Child>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&session)).reverse().limit(NEWEST);
     let mut all: Vec<Child> = tx.scan(CHILDREN_BY_SESSION, &range)?;
     all.reverse();
@@ -43,7 +43,7 @@ pub fn of_session(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Child>, S
 ///
 /// # Errors
 /// When the disk fails.
-pub fn in_tree(tx: &impl ReadExt, root: RunId) -> Result<usize, StoreError> {
+pub fn in_tree(tx: &dyn Read, root: RunId) -> Result<usize, StoreError> {
     let all: Vec<Child> = tx.scan(CHILDREN_BY_ROOT, &Range::prefix(KeyBuf::of(&root)))?;
     Ok(all.len())
 }
@@ -52,7 +52,7 @@ pub fn in_tree(tx: &impl ReadExt, root: RunId) -> Result<usize, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn above(tx: &impl ReadExt, run: RunId) -> Result<Vec<RunId>, StoreError> {
+pub fn above(tx: &dyn Read, run: RunId) -> Result<Vec<RunId>, StoreError> {
     let mut above = Vec::new();
     let mut at = run;
     while let Some(child) = tx.get::<Child>(at)?.filter(|child| !above.contains(&child.parent)) {
@@ -68,7 +68,7 @@ pub fn above(tx: &impl ReadExt, run: RunId) -> Result<Vec<RunId>, StoreError> {
 /// # Errors
 /// When the disk fails.
 pub fn by_name(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: SessionId,
     name: &str,
 ) -> Result<Option<(Child, Run)>, StoreError> {
@@ -87,7 +87,7 @@ pub fn by_name(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_known(tx: &impl ReadExt, child: &Child) -> Result<bool, StoreError> {
+pub fn is_known(tx: &dyn Read, child: &Child) -> Result<bool, StoreError> {
     let input = match child.input {
         Some(input) => tx.get::<Input>(input)?,
         None => None,

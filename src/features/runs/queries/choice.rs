@@ -6,7 +6,7 @@ use crate::connections::queries::{self as connections, Asked, Choice};
 use crate::runs::model::{EventKind, Input, ModelSource, Run, Session};
 use crate::tasks::model::Task;
 use kernel::{Fast, Thinking};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::{habits, queue};
 
@@ -27,7 +27,7 @@ pub struct Wish<'a> {
 /// # Errors
 /// When the disk fails.
 pub fn in_session(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: Option<&Session>,
     agent: &Agent,
     task: Option<&Task>,
@@ -51,7 +51,7 @@ pub fn in_session(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn thinking_asked(tx: &impl ReadExt, run: &Run) -> Result<Option<Thinking>, StoreError> {
+pub fn thinking_asked(tx: &dyn Read, run: &Run) -> Result<Option<Thinking>, StoreError> {
     asked(tx, run, |input| input.thinking)
 }
 
@@ -60,7 +60,7 @@ pub fn thinking_asked(tx: &impl ReadExt, run: &Run) -> Result<Option<Thinking>, 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fast(tx: &impl ReadExt, run: &Run) -> Result<Option<Fast>, StoreError> {
+pub fn fast(tx: &dyn Read, run: &Run) -> Result<Option<Fast>, StoreError> {
     if let Some(fast) = asked(tx, run, |input| input.fast)? {
         return Ok(Some(fast));
     }
@@ -72,7 +72,7 @@ pub fn fast(tx: &impl ReadExt, run: &Run) -> Result<Option<Fast>, StoreError> {
 
 /// What the messages of a run ask for.
 fn asked<T>(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: &Run,
     of: impl Fn(&Input) -> Option<T>,
 ) -> Result<Option<T>, StoreError> {

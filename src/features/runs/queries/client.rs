@@ -2,7 +2,7 @@
 
 use crate::runs::model::{Demand, EventKind, Input, InputState, Run, Session};
 use kernel::{RunId, RunTrigger};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::{OpenCall, branches, events_of_run, open_calls, open_inputs, talk};
 
@@ -13,7 +13,7 @@ const FIRST: usize = 64;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn asked(tx: &impl ReadExt, run: &Run) -> Result<Option<(Input, Demand)>, StoreError> {
+pub fn asked(tx: &dyn Read, run: &Run) -> Result<Option<(Input, Demand)>, StoreError> {
     if run.trigger != RunTrigger::Api {
         return Ok(None);
     }
@@ -42,7 +42,7 @@ pub fn asked(tx: &impl ReadExt, run: &Run) -> Result<Option<(Input, Demand)>, St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_bound(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+pub fn is_bound(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     if run.trigger != RunTrigger::Api || run.waits_for_client() {
         return Ok(false);
     }
@@ -64,7 +64,7 @@ pub struct Handed {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn handed(tx: &impl ReadExt, run: &Run) -> Result<Vec<Handed>, StoreError> {
+pub fn handed(tx: &dyn Read, run: &Run) -> Result<Vec<Handed>, StoreError> {
     if !run.waits_for_client() {
         return Ok(Vec::new());
     }

@@ -8,7 +8,7 @@ use crate::usage::queries as usage;
 use kernel::key::KeyBuf;
 use kernel::text::ellipsis;
 use kernel::{RunState, Timestamp};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::md;
 
 use super::branches;
@@ -96,7 +96,7 @@ impl Compared {
 /// # Errors
 /// When the disk fails.
 pub fn read(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     (a, b): (Run, Run),
     whole: &dyn Fn(&Body) -> Option<String>,
     now: Timestamp,
@@ -116,7 +116,7 @@ pub fn read(
 }
 
 fn side(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: Run,
     from: u32,
     whole: &dyn Fn(&Body) -> Option<String>,
@@ -145,7 +145,7 @@ fn side(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn figures(tx: &impl ReadExt, run: &Run, now: Timestamp) -> Result<Figures, StoreError> {
+pub fn figures(tx: &dyn Read, run: &Run, now: Timestamp) -> Result<Figures, StoreError> {
     let used = usage::of_run(tx, run.id)?;
     let mut figures = Figures {
         micros: usage::run_cost(tx, run.id)?,
@@ -170,7 +170,7 @@ pub fn figures(tx: &impl ReadExt, run: &Run, now: Timestamp) -> Result<Figures, 
 }
 
 /// The last text that a run delivered.
-fn delivered(tx: &impl ReadExt, run: &Run) -> Result<Option<(String, String)>, StoreError> {
+fn delivered(tx: &dyn Read, run: &Run) -> Result<Option<(String, String)>, StoreError> {
     let Some(task) = run.task else { return Ok(None) };
     let range = Range::prefix(KeyBuf::of(&task)).reverse().limit(PIECES);
     let pieces: Vec<Deliverable> = tx.scan(BY_TASK, &range)?;

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use kernel::{Actor, RunId, SessionId};
 use providers::model::Part;
 use serde_json::Value;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use tool::untrusted;
 use url::Url;
 
@@ -39,7 +39,7 @@ pub struct Known {
 }
 
 /// Reads what the conversation of a run knows, with the conversations of the runs that it works for.
-pub fn known(tx: &impl ReadExt, session: SessionId, run: RunId) -> Result<Known, StoreError> {
+pub fn known(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Known, StoreError> {
     let mut sessions = vec![session];
     for above in children::above(tx, run)? {
         if let Some(run) = tx.get::<Run>(above)?
@@ -133,11 +133,7 @@ struct Reader<'k> {
 }
 
 impl<'k> Reader<'k> {
-    fn new(
-        tx: &impl ReadExt,
-        session: SessionId,
-        known: &'k mut Known,
-    ) -> Result<Self, StoreError> {
+    fn new(tx: &dyn Read, session: SessionId, known: &'k mut Known) -> Result<Self, StoreError> {
         let label = outside::of(tx, session)?;
         let is_inherited = match label.as_ref().and_then(|label| label.brought.first()) {
             Some(first) => tx.get::<Run>(first.run)?.is_none_or(|run| run.session != session),

@@ -11,7 +11,7 @@ use crate::runs::model::{Body, CallStatus, EventKind, Evidence, RUN_EVIDENCE, Se
 use kernel::key::KeyBuf;
 use kernel::{RunId, SessionId, Timestamp, TypedId as _};
 use providers::model::Part;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// What each answer of a model begins with as it is kept: the first of its parts.
 const PARTS: [&str; 7] =
@@ -26,7 +26,7 @@ pub const MOST: usize = 200;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<(Vec<Evidence>, bool), StoreError> {
+pub fn of_run(tx: &dyn Read, run: RunId) -> Result<(Vec<Evidence>, bool), StoreError> {
     let mut rows: Vec<Evidence> = tx.list(&Range::prefix(KeyBuf::of(&run)).limit(MOST + 1))?;
     let more = MOST < rows.len();
     rows.truncate(MOST);
@@ -37,7 +37,7 @@ pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<(Vec<Evidence>, bool), St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn has(tx: &impl ReadExt, run: RunId, many: usize) -> Result<bool, StoreError> {
+pub fn has(tx: &dyn Read, run: RunId, many: usize) -> Result<bool, StoreError> {
     let mut count = 0;
     let range = Range::prefix(KeyBuf::of(&run)).limit(many);
     tx.raw_scan(RUN_EVIDENCE.number, &range, &mut |_, _| {

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::runs::model::{Habits, Input, NEVER, QueueOf, Session, TalkChoice, TalkWish};
 use crate::workspace::queries as workspace;
 use kernel::{AgentId, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::parts::Choice;
 
 use super::talk;
@@ -14,7 +14,7 @@ use super::talk;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn chosen(tx: &impl ReadExt, of: QueueOf) -> Result<TalkWish, StoreError> {
+pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<TalkWish, StoreError> {
     Ok(tx.get::<TalkChoice>(of)?.map(|choice| choice.wish).unwrap_or_default())
 }
 
@@ -22,7 +22,7 @@ pub fn chosen(tx: &impl ReadExt, of: QueueOf) -> Result<TalkWish, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_session(tx: &impl ReadExt, session: &Session) -> Result<Habits, StoreError> {
+pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Habits, StoreError> {
     let of = [QueueOf::Session(session.id), QueueOf::Agent(session.agent), QueueOf::Workspace];
     let wishes = of.map(|of| chosen(tx, of));
     let wishes: Vec<TalkWish> = wishes.into_iter().collect::<Result<_, _>>()?;
@@ -33,7 +33,7 @@ pub fn of_session(tx: &impl ReadExt, session: &Session) -> Result<Habits, StoreE
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Habits, StoreError> {
+pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Habits, StoreError> {
     Ok(Habits::of(&[chosen(tx, QueueOf::Agent(agent))?, chosen(tx, QueueOf::Workspace)?]))
 }
 
@@ -41,7 +41,7 @@ pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Habits, StoreError>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_workspace(tx: &impl ReadExt) -> Result<Habits, StoreError> {
+pub fn of_workspace(tx: &dyn Read) -> Result<Habits, StoreError> {
     Ok(Habits::of(&[chosen(tx, QueueOf::Workspace)?]))
 }
 
@@ -51,7 +51,7 @@ pub fn of_workspace(tx: &impl ReadExt) -> Result<Habits, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_over(tx: &impl ReadExt, session: &Session, now: Timestamp) -> Result<bool, StoreError> {
+pub fn is_over(tx: &dyn Read, session: &Session, now: Timestamp) -> Result<bool, StoreError> {
     let place = session.is_private() && talk::is_place(&session.key);
     if !place || session.active_run.is_some() || session.events == 0 {
         return Ok(false);
@@ -104,7 +104,7 @@ pub struct Fields {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fields(tx: &impl ReadExt, of: QueueOf) -> Result<Fields, StoreError> {
+pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
     let own = chosen(tx, of)?;
     let usual = match of {
         QueueOf::Workspace => Habits::of(&[]),

@@ -7,7 +7,7 @@ use crate::agents::queries as agents;
 use crate::runs::model::{Halt, HaltOf, Run};
 use crate::workspace::model::Member;
 use kernel::AgentId;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 /// How many runs are told that were at work when the program ended.
 const MOST_SUSPECTS: usize = 20;
@@ -16,7 +16,7 @@ const MOST_SUSPECTS: usize = 20;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_workspace(tx: &impl ReadExt) -> Result<Option<Halt>, StoreError> {
+pub fn of_workspace(tx: &dyn Read) -> Result<Option<Halt>, StoreError> {
     tx.get(HaltOf::Workspace)
 }
 
@@ -24,7 +24,7 @@ pub fn of_workspace(tx: &impl ReadExt) -> Result<Option<Halt>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Halt>, StoreError> {
+pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Option<Halt>, StoreError> {
     match of_workspace(tx)? {
         Some(halt) => Ok(Some(halt)),
         None => tx.get(HaltOf::Agent(agent)),
@@ -35,7 +35,7 @@ pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Halt>, Store
 ///
 /// # Errors
 /// When the disk fails.
-pub fn held(tx: &impl ReadExt, agent: &Agent) -> Result<Option<&'static str>, StoreError> {
+pub fn held(tx: &dyn Read, agent: &Agent) -> Result<Option<&'static str>, StoreError> {
     let own = agents::held(agent);
     Ok(match (own, of_workspace(tx)?) {
         (Some("agent_archived"), _) | (Some(_), None) => own,
@@ -48,7 +48,7 @@ pub fn held(tx: &impl ReadExt, agent: &Agent) -> Result<Option<&'static str>, St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn suspects(tx: &impl ReadExt) -> Result<Vec<Run>, StoreError> {
+pub fn suspects(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
     let mut all = super::live(tx)?;
     all.retain(|run| 0 < run.crashes);
     all.sort_by_key(|run| (Reverse(run.crashes), run.number));
@@ -60,7 +60,7 @@ pub fn suspects(tx: &impl ReadExt) -> Result<Vec<Run>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by(tx: &impl ReadExt, halt: &Halt) -> Result<String, StoreError> {
+pub fn by(tx: &dyn Read, halt: &Halt) -> Result<String, StoreError> {
     let member = match halt.by {
         Some(account) => tx.get::<Member>(account)?,
         None => None,

@@ -1,12 +1,12 @@
 //! What bounds sub-agents.
 
 use crate::runs::model::SubagentLimits;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 /// What bounds the sub-agents of the workspace.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt) -> Result<SubagentLimits, StoreError> {
+pub fn of(tx: &dyn Read) -> Result<SubagentLimits, StoreError> {
     Ok(tx.get::<SubagentLimits>(())?.unwrap_or_default())
 }

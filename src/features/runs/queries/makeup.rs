@@ -7,7 +7,7 @@ use crate::runs::model::{Attachment, EventKind, PromptPart, Run, Session, Sessio
 use crate::runs::rules::again::context_at;
 use providers::catalog;
 use providers::model::Part;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 /// How many of the last events make a conversation.
 const MAX_EVENTS: u32 = 2_000;
@@ -154,7 +154,7 @@ impl Makeup {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<Option<Makeup>, StoreError> {
+pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Makeup>, StoreError> {
     let Some(session) = tx.get::<Session>(run.session)? else { return Ok(None) };
     let events = super::steps::events_of(tx, run)?;
     let told = events.iter().rev().find_map(|event| match &event.kind {
@@ -197,7 +197,7 @@ pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<Option<Makeup>, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn known(tx: &impl ReadExt, run: &Run) -> Result<Vec<Share>, StoreError> {
+pub fn known(tx: &dyn Read, run: &Run) -> Result<Vec<Share>, StoreError> {
     let events = super::steps::events_of(tx, run)?;
     let parts = events.into_iter().find_map(|event| match event.kind {
         EventKind::Prompted { parts } => Some(parts),
@@ -245,11 +245,7 @@ fn tokens_of(bytes: u64) -> u64 {
 }
 
 /// The conversation as it was shown before an event, by what was said in it.
-fn conversation(
-    tx: &impl ReadExt,
-    session: &Session,
-    upto: u32,
-) -> Result<Vec<Weighed>, StoreError> {
+fn conversation(tx: &dyn Read, session: &Session, upto: u32) -> Result<Vec<Weighed>, StoreError> {
     let context = context_at(tx, session, upto)?;
     let mut sums: BTreeMap<Group, u64> = BTreeMap::new();
     if let Some(n) = context.summary

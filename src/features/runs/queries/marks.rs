@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::runs::model::{MARKS_BY_MEMBER, READ_MARKS, ReadMark, Session};
 use kernel::key::KeyBuf;
 use kernel::{AccountId, AgentId, SessionId};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::live::Live;
 
 /// How many conversations with something to read are counted for a member.
@@ -37,7 +37,7 @@ impl Unread {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_member(tx: &impl ReadExt, member: AccountId) -> Result<Unread, StoreError> {
+pub fn of_member(tx: &dyn Read, member: AccountId) -> Result<Unread, StoreError> {
     let mut at = KeyBuf::of(&member);
     at.u8(1);
     let marks: Vec<ReadMark> = tx.scan(MARKS_BY_MEMBER, &Range::prefix(at).limit(COUNTED))?;
@@ -53,7 +53,7 @@ pub fn of_member(tx: &impl ReadExt, member: AccountId) -> Result<Unread, StoreEr
 /// # Errors
 /// When the disk fails.
 pub fn part_in(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     member: AccountId,
     agent: AgentId,
 ) -> Result<Vec<SessionId>, StoreError> {
@@ -67,7 +67,7 @@ pub fn part_in(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn unread(tx: &impl ReadExt, session: SessionId, member: AccountId) -> Result<u32, StoreError> {
+pub fn unread(tx: &dyn Read, session: SessionId, member: AccountId) -> Result<u32, StoreError> {
     Ok(tx.get::<ReadMark>((session, member))?.map_or(0, |mark| mark.unread))
 }
 
@@ -75,7 +75,7 @@ pub fn unread(tx: &impl ReadExt, session: SessionId, member: AccountId) -> Resul
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_session(tx: &impl ReadExt, session: SessionId) -> Result<Vec<ReadMark>, StoreError> {
+pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<ReadMark>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&session)).limit(MEMBERS))
 }
 
@@ -84,11 +84,7 @@ pub fn of_session(tx: &impl ReadExt, session: SessionId) -> Result<Vec<ReadMark>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn must_mark(
-    tx: &impl ReadExt,
-    session: &Session,
-    member: AccountId,
-) -> Result<bool, StoreError> {
+pub fn must_mark(tx: &dyn Read, session: &Session, member: AccountId) -> Result<bool, StoreError> {
     if !counts(session) || !session.admits(member) {
         return Ok(false);
     }

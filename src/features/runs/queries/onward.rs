@@ -4,7 +4,7 @@ use crate::runs::model::{Run, TAKEN_BACK};
 use crate::runs::rules::{RunError, onward};
 use crate::usage::queries::cap::{self, Cap};
 use kernel::{AccountId, Outcome};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::format;
 
 /// How a run goes on.
@@ -20,7 +20,7 @@ pub struct Onward {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt, run: &Run, by: AccountId) -> Result<Option<Onward>, StoreError> {
+pub fn of(tx: &dyn Read, run: &Run, by: AccountId) -> Result<Option<Onward>, StoreError> {
     // Most runs came to their end: nothing is looked up for them.
     if run.is_live() || matches!(run.outcome, None | Some(Outcome::Done)) {
         return Ok(None);

@@ -4,7 +4,7 @@ use crate::agents::model::Agent;
 use crate::runs::model::{Brought, Outside, Place, Run, Written};
 use kernel::key::KeyBuf;
 use kernel::{AgentId, RunId, SessionId};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use tool::{ToolCx, ToolOutput, untrusted};
 
 /// The most files of an agent that are looked at.
@@ -14,7 +14,7 @@ pub const MOST: usize = 1_000;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt, session: SessionId) -> Result<Option<Outside>, StoreError> {
+pub fn of(tx: &dyn Read, session: SessionId) -> Result<Option<Outside>, StoreError> {
     tx.get(session)
 }
 
@@ -23,11 +23,7 @@ pub fn of(tx: &impl ReadExt, session: SessionId) -> Result<Option<Outside>, Stor
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_of_job(
-    tx: &impl ReadExt,
-    agent: AgentId,
-    session: SessionId,
-) -> Result<bool, StoreError> {
+pub fn is_of_job(tx: &dyn Read, agent: AgentId, session: SessionId) -> Result<bool, StoreError> {
     let has_network = tx.get::<Agent>(agent)?.is_some_and(|agent| agent.network);
     Ok(has_network || of(tx, session)?.is_some())
 }
@@ -36,7 +32,7 @@ pub fn is_of_job(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn first(tx: &impl ReadExt, outside: &Outside) -> Result<String, StoreError> {
+pub fn first(tx: &dyn Read, outside: &Outside) -> Result<String, StoreError> {
     let Some(Brought { run, step, tool }) = outside.brought.first() else {
         return Ok(String::new());
     };
@@ -47,7 +43,7 @@ pub fn first(tx: &impl ReadExt, outside: &Outside) -> Result<String, StoreError>
     })
 }
 
-fn name_of(tx: &impl ReadExt, run: RunId) -> Result<String, StoreError> {
+fn name_of(tx: &dyn Read, run: RunId) -> Result<String, StoreError> {
     Ok(tx.get::<Run>(run)?.map_or_else(|| "an earlier run".to_owned(), |run| run.name()))
 }
 
@@ -55,7 +51,7 @@ fn name_of(tx: &impl ReadExt, run: RunId) -> Result<String, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn writer(tx: &impl ReadExt, place: &Place) -> Result<Option<String>, StoreError> {
+pub fn writer(tx: &dyn Read, place: &Place) -> Result<Option<String>, StoreError> {
     tx.get::<Written>(place.key())?.map(|written| name_of(tx, written.by.run)).transpose()
 }
 
@@ -63,14 +59,14 @@ pub fn writer(tx: &impl ReadExt, place: &Place) -> Result<Option<String>, StoreE
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_written(tx: &impl ReadExt, place: &Place) -> Result<bool, StoreError> {
+pub fn is_written(tx: &dyn Read, place: &Place) -> Result<bool, StoreError> {
     Ok(tx.get::<Written>(place.key())?.is_some())
 }
 
 /// A result as an agent reads it: between marks when one of the places that it tells of was written like that. Words in
 /// marks of their own already bring the label.
 pub fn shown(
-    tx: &(impl ReadExt + ?Sized),
+    tx: &dyn Read,
     cx: &ToolCx,
     places: impl IntoIterator<Item = Place>,
     output: ToolOutput,
@@ -91,7 +87,7 @@ pub fn shown(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn marked(tx: &impl ReadExt, place: &Place, words: &str) -> Result<String, StoreError> {
+pub fn marked(tx: &dyn Read, place: &Place, words: &str) -> Result<String, StoreError> {
     Ok(match tx.get::<Written>(place.key())? {
         Some(Written { by, .. }) if !words.trim().is_empty() => {
             let (id, path) = place.key();
@@ -106,6 +102,6 @@ pub fn marked(tx: &impl ReadExt, place: &Place, words: &str) -> Result<String, S
 ///
 /// # Errors
 /// When the disk fails.
-pub fn files_of(tx: &impl ReadExt, agent: AgentId) -> Result<Vec<Written>, StoreError> {
+pub fn files_of(tx: &dyn Read, agent: AgentId) -> Result<Vec<Written>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&agent)).limit(MOST))
 }

@@ -5,13 +5,13 @@ use crate::runs::model::{PARKS_BY_TASK, Park, Run};
 use crate::tasks::model::Task;
 use kernel::key::KeyBuf;
 use kernel::{RunId, RunState, TaskId, WaitFor};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// The question that a run waits for an answer to, in words or by what a person does in its browser.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn question_of(tx: &impl ReadExt, run: &Run) -> Result<Option<Park>, StoreError> {
+pub fn question_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
     let asks = matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser));
     if run.state != RunState::Waiting || !asks {
@@ -31,7 +31,7 @@ pub fn is_at_browser(run: &Run) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn browser_of(tx: &impl ReadExt, run: &Run) -> Result<Option<String>, StoreError> {
+pub fn browser_of(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> {
     if !is_at_browser(run) {
         return Ok(None);
     }
@@ -43,7 +43,7 @@ pub fn browser_of(tx: &impl ReadExt, run: &Run) -> Result<Option<String>, StoreE
 ///
 /// # Errors
 /// When the disk fails.
-pub fn timer_of(tx: &impl ReadExt, run: &Run) -> Result<Option<Park>, StoreError> {
+pub fn timer_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
     if run.state != RunState::Waiting || !timer {
         return Ok(None);
@@ -56,7 +56,7 @@ pub fn timer_of(tx: &impl ReadExt, run: &Run) -> Result<Option<Park>, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_in_vain(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+pub fn is_in_vain(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
     // One that has not begun waits for more messages of its turn.
     if run.state != RunState::Waiting || !timer || run.started_at.is_none() {
@@ -72,7 +72,7 @@ pub fn is_in_vain(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_of(tx: &impl ReadExt, run: RunId) -> Result<Option<Park>, StoreError> {
+pub fn open_of(tx: &dyn Read, run: RunId) -> Result<Option<Park>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&run)).reverse().limit(5);
     let last: Vec<Park> = tx.list(&range)?;
     Ok(last.into_iter().find(|park| park.over_at.is_none()))
@@ -82,6 +82,6 @@ pub fn open_of(tx: &impl ReadExt, run: RunId) -> Result<Option<Park>, StoreError
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_task(tx: &impl ReadExt, task: TaskId) -> Result<Vec<Park>, StoreError> {
+pub fn of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Park>, StoreError> {
     tx.scan(PARKS_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(100))
 }

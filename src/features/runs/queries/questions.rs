@@ -13,7 +13,7 @@ use crate::trust::queries as trust;
 use crate::workspace::model::Settings;
 use app::Ws;
 use kernel::{AccountId, Can, Risk, RunState, Timestamp, WaitFor};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::parts::Face;
 use web::session::Access;
 use web::time::RelTime;
@@ -111,7 +111,7 @@ enum Waits {
     Yes(Vec<Approval>),
 }
 
-fn waits(tx: &impl ReadExt, run: &Run) -> Result<Option<Waits>, StoreError> {
+fn waits(tx: &dyn Read, run: &Run) -> Result<Option<Waits>, StoreError> {
     let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
     Ok(match (run.state, waits_for) {
         (RunState::Waiting, Some(WaitFor::Question | WaitFor::Browser)) => {
@@ -128,7 +128,7 @@ fn waits(tx: &impl ReadExt, run: &Run) -> Result<Option<Waits>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<Card>, StoreError> {
+pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card>, StoreError> {
     let Some(waits) = waits(tx, run)? else { return Ok(None) };
     let face = match tx.get::<Agent>(run.agent)? {
         Some(agent) => Face::agent(&agents::called(tx, &agent)?, &agent.emoji, &agent.slug),
@@ -192,11 +192,7 @@ pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<
 }
 
 /// The page that an act is asked for, where there is a picture of it.
-fn pictured(
-    tx: &impl ReadExt,
-    approval: &Approval,
-    href: &str,
-) -> Result<Option<Marked>, StoreError> {
+fn pictured(tx: &dyn Read, approval: &Approval, href: &str) -> Result<Option<Marked>, StoreError> {
     if approval.tool != BROWSER {
         return Ok(None);
     }
@@ -254,11 +250,7 @@ pub fn asked(approval: Approval, may_keep: bool) -> Asked {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_task(
-    tx: &impl ReadExt,
-    reader: &Reader<'_>,
-    task: &Task,
-) -> Result<Vec<Card>, StoreError> {
+pub fn of_task(tx: &dyn Read, reader: &Reader<'_>, task: &Task) -> Result<Vec<Card>, StoreError> {
     let mut runs = live_on_task(tx, task.id)?;
     runs.reverse();
     runs.iter().filter_map(|run| card(tx, reader, run).transpose()).collect()
@@ -269,7 +261,7 @@ pub fn of_task(
 /// # Errors
 /// When the disk fails.
 pub fn all(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     reader: &Reader<'_>,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,
 ) -> Result<Vec<Card>, StoreError> {
@@ -300,7 +292,7 @@ pub struct Waiting {
 /// # Errors
 /// When the disk fails.
 pub fn waiting(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,
 ) -> Result<Waiting, StoreError> {
     let mut found = Waiting::default();

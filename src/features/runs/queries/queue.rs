@@ -6,7 +6,7 @@ use crate::runs::model::{
 };
 use kernel::key::KeyBuf;
 use kernel::{AgentId, DropPolicy, QueueMode, RunId, SessionId};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::parts::Choice;
 
 use super::words;
@@ -18,7 +18,7 @@ const KEPT: usize = 20;
 ///
 /// # Errors
 /// When the disk fails.
-pub fn open_inputs(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, StoreError> {
+pub fn open_inputs(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let mut all = held(tx, session)?;
     all.retain(Input::is_open);
     Ok(all)
@@ -28,13 +28,13 @@ pub fn open_inputs(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, 
 ///
 /// # Errors
 /// When the disk fails.
-pub fn overflowed(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, StoreError> {
+pub fn overflowed(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let mut all = held(tx, session)?;
     all.retain(|input| input.state == InputState::Overflowed);
     Ok(all)
 }
 
-fn held(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, StoreError> {
+fn held(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     tx.scan(INPUT_OPEN, &Range::prefix(KeyBuf::of(&session)))
 }
 
@@ -42,7 +42,7 @@ fn held(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, StoreError>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn heard(tx: &impl ReadExt, session: SessionId, run: RunId) -> Result<Vec<Input>, StoreError> {
+pub fn heard(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Vec<Input>, StoreError> {
     let mut all = open_inputs(tx, session)?;
     all.retain(|input| match input.state {
         InputState::Assigned(to) => to == run,
@@ -56,7 +56,7 @@ pub fn heard(tx: &impl ReadExt, session: SessionId, run: RunId) -> Result<Vec<In
 ///
 /// # Errors
 /// When the disk fails.
-pub fn dropped(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, StoreError> {
+pub fn dropped(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&session)).reverse().limit(KEPT);
     let mut all: Vec<Input> = tx.scan(INPUT_KEPT, &range)?;
     all.reverse();
@@ -69,7 +69,7 @@ pub fn dropped(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, Stor
 ///
 /// # Errors
 /// When the disk fails.
-pub fn chosen(tx: &impl ReadExt, of: QueueOf) -> Result<QueueWish, StoreError> {
+pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<QueueWish, StoreError> {
     Ok(tx.get::<QueueChoice>(of)?.map(|choice| choice.wish).unwrap_or_default())
 }
 
@@ -77,7 +77,7 @@ pub fn chosen(tx: &impl ReadExt, of: QueueOf) -> Result<QueueWish, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_session(tx: &impl ReadExt, session: &Session) -> Result<Queueing, StoreError> {
+pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Queueing, StoreError> {
     let own = chosen(tx, QueueOf::Session(session.id))?;
     let mut wishes = vec![(ChosenBy::Session, own)];
     wishes.extend(above(tx, session.agent)?);
@@ -88,7 +88,7 @@ pub fn of_session(tx: &impl ReadExt, session: &Session) -> Result<Queueing, Stor
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Queueing, StoreError> {
+pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Queueing, StoreError> {
     Ok(Queueing::of(&above(tx, agent)?))
 }
 
@@ -96,11 +96,11 @@ pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Queueing, StoreErro
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_workspace(tx: &impl ReadExt) -> Result<Queueing, StoreError> {
+pub fn of_workspace(tx: &dyn Read) -> Result<Queueing, StoreError> {
     Ok(Queueing::of(&[(ChosenBy::Workspace, chosen(tx, QueueOf::Workspace)?)]))
 }
 
-fn above(tx: &impl ReadExt, agent: AgentId) -> Result<[(ChosenBy, QueueWish); 2], StoreError> {
+fn above(tx: &dyn Read, agent: AgentId) -> Result<[(ChosenBy, QueueWish); 2], StoreError> {
     Ok([
         (ChosenBy::Agent, chosen(tx, QueueOf::Agent(agent))?),
         (ChosenBy::Workspace, chosen(tx, QueueOf::Workspace)?),
@@ -125,7 +125,7 @@ pub struct Fields {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn fields(tx: &impl ReadExt, of: QueueOf) -> Result<Fields, StoreError> {
+pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
     let own = chosen(tx, of)?;
     let usual = match of {
         QueueOf::Workspace => Queueing::of(&[]),

@@ -12,7 +12,7 @@ use kernel::key::decode;
 use kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
 use providers::model::Part;
 use search::{Ask, Typos, Wanted};
-use store::{Cursor, ReadExt, StoreError};
+use store::{Cursor, Read, ReadExt, StoreError};
 use tool::rank::{Query, Ranking};
 
 use super::{branches, children, events, sessions, talk};
@@ -102,7 +102,7 @@ pub fn search(ws: &Ws, wish: &Wish<'_>) -> Result<Searched, StoreError> {
     ws.read(|snap| look_through(ws, snap, wish))
 }
 
-fn look_through(ws: &Ws, tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError> {
+fn look_through(ws: &Ws, tx: &dyn Read, wish: &Wish<'_>) -> Result<Searched, StoreError> {
     let (mut all, complete) = talk::newest(tx, wish.agent, wish.may)?;
     let mut searched = Searched { complete, ..Searched::default() };
     all.sort_by_key(|session| std::cmp::Reverse(session.last_at));
@@ -167,7 +167,7 @@ impl Looking {
     /// Looks through one conversation from its end. Answers whether the budget reached.
     fn through(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         wish: &Wish<'_>,
         session: &Session,
     ) -> Result<bool, StoreError> {
@@ -203,7 +203,7 @@ impl Looking {
     fn behind(
         &mut self,
         ws: &Ws,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         wish: &Wish<'_>,
         left: &[Session],
     ) -> Result<bool, StoreError> {
@@ -289,7 +289,7 @@ impl Looking {
 
 /// Whether an event of a sub-agent's conversation is a copy: it began with another one, where the same is
 /// found.
-fn is_copy(tx: &impl ReadExt, session: &Session, run: Option<RunId>) -> Result<bool, StoreError> {
+fn is_copy(tx: &dyn Read, session: &Session, run: Option<RunId>) -> Result<bool, StoreError> {
     let Some(run) = run else { return Ok(false) };
     Ok(tx.get::<Run>(run)?.is_some_and(|run| run.session != session.id))
 }
@@ -334,7 +334,7 @@ fn around(text: &str, query: &Query) -> String {
 /// # Errors
 /// When the disk fails.
 pub fn said_around(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: &Session,
     n: u32,
     count: usize,

@@ -5,7 +5,7 @@ use crate::tasks::model::Task;
 use crate::tasks::queries as tasks;
 use kernel::AccountId;
 use providers::model::Part;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::md;
 
 use super::{children, words};
@@ -31,7 +31,7 @@ pub fn is_listed(session: &Session, account: AccountId) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn title(tx: &impl ReadExt, session: &Session) -> Result<String, StoreError> {
+pub fn title(tx: &dyn Read, session: &Session) -> Result<String, StoreError> {
     if let Some(name) = &session.name {
         return Ok(name.clone());
     }
@@ -53,7 +53,7 @@ pub fn title(tx: &impl ReadExt, session: &Session) -> Result<String, StoreError>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn last_words(tx: &impl ReadExt, session: &Session, max: usize) -> Result<String, StoreError> {
+pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String, StoreError> {
     let last = super::last_events(tx, session.id, LAST)?;
     let said = last.into_iter().rev().find_map(|event| match event.kind {
         EventKind::Input { text, .. } => Some(md::excerpt(text.head(), max)),
@@ -74,10 +74,7 @@ pub fn last_words(tx: &impl ReadExt, session: &Session, max: usize) -> Result<St
 ///
 /// # Errors
 /// When the disk fails.
-pub fn state(
-    tx: &impl ReadExt,
-    session: &Session,
-) -> Result<(&'static str, &'static str), StoreError> {
+pub fn state(tx: &dyn Read, session: &Session) -> Result<(&'static str, &'static str), StoreError> {
     let run = match session.active_run {
         Some(run) => tx.get::<Run>(run)?,
         None => None,

@@ -10,7 +10,7 @@ use crate::runs::model::{
 };
 use kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
 use providers::model::Part;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 /// How many events are read at once.
 const CHUNK: u32 = 256;
@@ -458,7 +458,7 @@ fn parts_in(body: &Body, whole: &dyn Fn(&Body) -> Option<String>) -> Vec<Part> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn events_of(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Vec<SessionEvent>, StoreError> {
+pub fn events_of(tx: &dyn Read, run: &Run) -> Result<Vec<SessionEvent>, StoreError> {
     let mut out = Vec::new();
     let mut from = run.first_event;
     while out.len() < MOST {
@@ -481,11 +481,7 @@ pub fn events_of(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Vec<SessionE
 }
 
 /// Adds what tools of a run answered after its end. One that came to its end by itself waited for all of them.
-fn add_late(
-    tx: &(impl ReadExt + ?Sized),
-    run: &Run,
-    out: &mut Vec<SessionEvent>,
-) -> Result<(), StoreError> {
+fn add_late(tx: &dyn Read, run: &Run, out: &mut Vec<SessionEvent>) -> Result<(), StoreError> {
     let end = out.last().map(|event| event.n + 1);
     let Some(from) = end.filter(|_| run.outcome != Some(Outcome::Done)) else { return Ok(()) };
     let after = super::events(tx, run.session, from, from.saturating_add(AFTER))?;

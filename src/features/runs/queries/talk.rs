@@ -8,7 +8,7 @@ use crate::agents::model::Agent;
 use crate::runs::model::{Attachment, EventKind, Input, Run, Session, SessionEvent};
 use crate::workspace::queries as workspace;
 use kernel::{AccountId, AgentId, InputId, Role, RunId, SessionId, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::{last_events, marks, session_by_key, sessions, sessions_of_agent};
 
@@ -58,7 +58,7 @@ fn single(key: &str) -> Option<(&str, &str, &str)> {
 /// # Errors
 /// When the disk fails.
 pub fn own_key(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: &Agent,
     account: AccountId,
     role: Role,
@@ -110,7 +110,7 @@ pub fn further_key(agent: &Agent, id: SessionId) -> String {
 /// # Errors
 /// When the disk fails.
 pub fn goes_on(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: &Session,
     account: AccountId,
 ) -> Result<Option<Session>, StoreError> {
@@ -127,7 +127,7 @@ pub fn goes_on(
 /// # Errors
 /// When the disk fails.
 pub fn place_of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: &Agent,
     (account, role): (AccountId, Role),
     talk: Option<SessionId>,
@@ -154,7 +154,7 @@ pub fn may_see(session: &Session, account: AccountId, role: Role) -> bool {
 /// # Errors
 /// When the disk fails.
 pub fn attachment(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     (message, n): (InputId, usize),
     account: AccountId,
     role: Role,
@@ -170,7 +170,7 @@ pub fn attachment(
 /// # Errors
 /// When the disk fails.
 pub fn may_see_run(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: &Run,
     account: AccountId,
     role: Role,
@@ -187,7 +187,7 @@ pub fn may_see_run(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn may_speak(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<bool, StoreError> {
+pub fn may_speak(tx: &dyn Read, run: &Run, account: AccountId) -> Result<bool, StoreError> {
     let session = tx.get::<Session>(run.session)?;
     Ok(session.is_some_and(|session| session.admits(account)))
 }
@@ -198,7 +198,7 @@ pub fn may_speak(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<boo
 /// # Errors
 /// When the disk fails.
 pub fn must_note(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: SessionId,
     account: AccountId,
     now: Timestamp,
@@ -219,7 +219,7 @@ pub fn must_note(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn title_for(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<String, StoreError> {
+pub fn title_for(tx: &dyn Read, run: &Run, account: AccountId) -> Result<String, StoreError> {
     if run.item.is_some() {
         return Ok(run.title.clone());
     }
@@ -238,7 +238,7 @@ pub fn title_for(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Str
 /// # Errors
 /// When the disk fails.
 pub fn seen(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     runs: impl IntoIterator<Item = Run>,
     (account, role): (AccountId, Role),
 ) -> Result<Vec<Run>, StoreError> {
@@ -255,7 +255,7 @@ pub fn seen(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn may_hear(tx: &impl ReadExt, run: RunId, account: AccountId) -> Result<bool, StoreError> {
+pub fn may_hear(tx: &dyn Read, run: RunId, account: AccountId) -> Result<bool, StoreError> {
     let (Some(member), Some(run)) = (workspace::member(tx, account)?, tx.get::<Run>(run)?) else {
         return Ok(false);
     };
@@ -274,11 +274,7 @@ pub fn may_tell(own: &Session, other: &Session) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn may_tell_of(
-    tx: &impl ReadExt,
-    own: SessionId,
-    other: SessionId,
-) -> Result<bool, StoreError> {
+pub fn may_tell_of(tx: &dyn Read, own: SessionId, other: SessionId) -> Result<bool, StoreError> {
     let (own, other) = (tx.get::<Session>(own)?, tx.get::<Session>(other)?);
     Ok(own.zip(other).is_some_and(|(own, other)| may_tell(&own, &other)))
 }
@@ -292,7 +288,7 @@ const LOOKED: usize = 5_000;
 /// # Errors
 /// When the disk fails.
 pub fn newest(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     may: impl Fn(&Session) -> bool,
 ) -> Result<(Vec<Session>, bool), StoreError> {
@@ -309,7 +305,7 @@ pub fn newest(
 /// # Errors
 /// When the disk fails.
 pub fn listed(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     account: AccountId,
     limit: usize,

@@ -5,7 +5,7 @@ use crate::usage::model::Usage;
 use crate::usage::queries as usage;
 use kernel::{CallEnd, CallKind, ConnectionId, Route, RunId};
 use providers::model::Usage as Tokens;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 /// What the calls of a run have used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Used {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Option<Used>, StoreError> {
+pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Option<Used>, StoreError> {
     let calls = usage::of_run(tx, run)?;
     let Some(last) = last(&calls) else { return Ok(None) };
     let mut tokens = Tokens::default();

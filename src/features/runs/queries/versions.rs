@@ -6,7 +6,7 @@ use crate::runs::model::{
     BRANCH_PARENT, Branch, BranchWhy, EventKind, Input, InputState, Run, Session, SessionEvent,
 };
 use kernel::{InputId, RunId, SessionId};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::{branches, events, events_of_run, session_by_key};
 
@@ -29,7 +29,7 @@ pub struct ReadIn {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn read_in(tx: &impl ReadExt, input: &Input) -> Result<Option<ReadIn>, StoreError> {
+pub fn read_in(tx: &dyn Read, input: &Input) -> Result<Option<ReadIn>, StoreError> {
     let InputState::Consumed(run) = input.state else { return Ok(None) };
     let Some(run) = tx.get::<Run>(run)? else { return Ok(None) };
     let all = events_of_run(tx, &run, usize::MAX)?;
@@ -55,11 +55,7 @@ fn says(event: &SessionEvent, message: InputId) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn owner_of(
-    tx: &impl ReadExt,
-    session: SessionId,
-    event: u32,
-) -> Result<SessionId, StoreError> {
+pub fn owner_of(tx: &dyn Read, session: SessionId, event: u32) -> Result<SessionId, StoreError> {
     let mut at = session;
     // At its first own event, a branch stands beside the others there.
     while let Some(branch) = branches::of_session(tx, at)?.filter(|branch| event <= branch.upto) {
@@ -96,10 +92,7 @@ impl Versions {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_session(
-    tx: &impl ReadExt,
-    session: SessionId,
-) -> Result<HashMap<u32, Versions>, StoreError> {
+pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<HashMap<u32, Versions>, StoreError> {
     let mut found = HashMap::new();
     let line = chain(tx, session)?;
     let (mut at, mut end) = (session, u32::MAX);
@@ -136,7 +129,7 @@ pub fn of_session(
 }
 
 /// A conversation and those that it shares its beginning with, the nearest first.
-fn chain(tx: &impl ReadExt, session: SessionId) -> Result<Vec<SessionId>, StoreError> {
+fn chain(tx: &dyn Read, session: SessionId) -> Result<Vec<SessionId>, StoreError> {
     let mut all = vec![session];
     while let Some(branch) = branches::of_session(tx, all[all.len() - 1])?
         && all.len() < DEEP

@@ -3,7 +3,7 @@
 use crate::agents::model::Agent;
 use crate::runs::model::Run;
 use kernel::{AgentStatus, RunState};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::{branches, halt, live_of_agent, park, words};
 
@@ -28,7 +28,7 @@ impl Why {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>, StoreError> {
+pub fn of(tx: &dyn Read, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>, StoreError> {
     if run.state != RunState::Queued {
         let Some((text, door)) = words::waits(run) else { return Ok(None) };
         let waits = park::timer_of(tx, run)?.is_some();
@@ -63,7 +63,7 @@ pub fn of(tx: &impl ReadExt, run: &Run, agent: Option<&Agent>) -> Result<Option<
 }
 
 /// What a run waits for whose agent may work.
-fn turn(tx: &impl ReadExt, run: &Run, agent: &Agent) -> Result<String, StoreError> {
+fn turn(tx: &dyn Read, run: &Run, agent: &Agent) -> Result<String, StoreError> {
     if let Some(held) = branches::held(tx, run)? {
         return Ok(held.told());
     }

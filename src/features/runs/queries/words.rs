@@ -6,7 +6,7 @@ use crate::runs::model::{
     CallStatus, CompactionWhy, Input, InputState, ModelSource, Run, SummaryBy, TAKEN_BACK,
 };
 use kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, WaitFor};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 /// A state word that the style sheet colours, with the word for people.
 #[must_use]
@@ -202,7 +202,7 @@ pub fn source_word(source: ModelSource) -> &'static str {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn thinking(tx: &impl ReadExt, run: &Run) -> Result<Option<String>, StoreError> {
+pub fn thinking(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> {
     let Some(by) = run.thinking_source else { return Ok(None) };
     let used = used(&turns::levels(tx, run.connection, &run.model)?, run.thinking);
     let mut text = format!("{}, chosen by {}", run.thinking.word(), source(by));

@@ -14,7 +14,7 @@ use crate::runs::queries::{self, talk};
 use crate::tasks::model::Task;
 use crate::workspace::model::Settings;
 use kernel::{ConnectionId, ItemId, RunId, RunTrigger, SessionId, Thinking};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Read, ReadExt, StoreError, WriteTx};
 
 use super::RunError;
 use super::input::{SessionSpec, open_session};
@@ -47,7 +47,7 @@ pub struct Again {
 /// When it cannot: a sub-agent's run, one that has not begun, a step that is none; a retry needs a run that
 /// has ended.
 pub fn check(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     of: RunId,
     (why, step): (BranchWhy, Option<&str>),
 ) -> Result<(Run, Cut), RunError> {
@@ -76,7 +76,7 @@ pub fn check(
 ///
 /// # Errors
 /// `Part` when it is one.
-pub(super) fn is_whole(tx: &impl ReadExt, run: &Run) -> Result<(), RunError> {
+pub(super) fn is_whole(tx: &dyn Read, run: &Run) -> Result<(), RunError> {
     if run.trigger != RunTrigger::Child {
         return Ok(());
     }
@@ -92,7 +92,7 @@ pub(super) fn is_whole(tx: &impl ReadExt, run: &Run) -> Result<(), RunError> {
 ///
 /// # Errors
 /// When it is gone or closed.
-pub fn is_workable(tx: &impl ReadExt, run: &Run) -> Result<(), RunError> {
+pub fn is_workable(tx: &dyn Read, run: &Run) -> Result<(), RunError> {
     let Some(item) = run.item else { return Ok(()) };
     let gone = || RunError::WorkGone(run.name());
     tx.get::<Item>(item)?.ok_or_else(gone)?;
@@ -246,7 +246,7 @@ fn locate(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn context_at(tx: &impl ReadExt, session: &Session, upto: u32) -> Result<Context, StoreError> {
+pub fn context_at(tx: &dyn Read, session: &Session, upto: u32) -> Result<Context, StoreError> {
     let mut context = queries::context(tx, session.id)?;
     context.asked = None;
     context.trimmed = context.trimmed.min(upto);

@@ -11,7 +11,7 @@ use crate::runs::queries::{self, children, habits, talk};
 use crate::tasks::model::Task;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, SessionId, Timestamp};
-use store::{Range, ReadExt, Record, StoreError, WriteTx};
+use store::{Range, Read, ReadExt, Record, StoreError, WriteTx};
 
 use super::RunError;
 
@@ -69,7 +69,7 @@ pub enum Goes {
 /// # Errors
 /// When the disk fails.
 pub fn goes(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: &Session,
     keep: &Habits,
     now: Timestamp,
@@ -99,7 +99,7 @@ pub fn goes(
 }
 
 fn events(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: SessionId,
     limit: usize,
 ) -> Result<Vec<SessionEvent>, StoreError> {

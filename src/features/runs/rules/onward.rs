@@ -8,7 +8,7 @@ use crate::runs::model::{
 };
 use crate::runs::queries;
 use kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Read, ReadExt, StoreError, WriteTx};
 
 use super::life::{self, RunSpec};
 use super::queue::NewInput;
@@ -19,7 +19,7 @@ const LATEST: usize = 50;
 
 /// Whether a run had more to do when it ended, and nobody but a person lets it go on. Work that failed is
 /// tried again as a whole; of talk, what was done or said before it failed is not asked for once more.
-fn broke_off(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+fn broke_off(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     Ok(match &run.outcome {
         Some(
             Outcome::Limit { .. }
@@ -35,7 +35,7 @@ fn broke_off(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
 }
 
 /// Whether an answer of a run came in part before it broke off.
-fn has_words(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+fn has_words(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     let last = queries::last_events(tx, run.session, LATEST)?;
     Ok(last.iter().any(|event| {
         event.run == Some(run.id) && matches!(event.kind, EventKind::Assistant { .. })
@@ -47,7 +47,7 @@ fn has_words(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
 /// # Errors
 /// When it cannot: it has not ended or came to its end, it is a part of another, its work is closed or
 /// somebody else's, or its conversation went on without it.
-pub fn check(tx: &impl ReadExt, of: RunId, by: AccountId) -> Result<(Run, Session), RunError> {
+pub fn check(tx: &dyn Read, of: RunId, by: AccountId) -> Result<(Run, Session), RunError> {
     let run = tx.get::<Run>(of)?.ok_or_else(|| RunError::NotFound(of.to_string()))?;
     if run.is_live() {
         return Err(RunError::Live(run.name()));

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use kernel::{AgentId, Can, ConnectionId, FieldError, Leave, Problem, ProblemKind, TrustMode};
-use store::{Range, ReadExt, StoreError, WriteTx};
+use store::{Range, Read, ReadExt, StoreError, WriteTx};
 use web::session::{PROOF_REQUIRED, Person};
 
 use super::super::model::Permission;
@@ -141,7 +141,7 @@ fn has_more<T: PartialEq>(list: &[T], than: &[T]) -> bool {
 }
 
 impl OfAgent {
-    fn read(tx: &impl ReadExt, agent: &Agent) -> Result<Self, StoreError> {
+    fn read(tx: &dyn Read, agent: &Agent) -> Result<Self, StoreError> {
         let id = agent.id;
         let trust = queries::trust_of(tx, id)?;
         Ok(Self {
@@ -197,7 +197,7 @@ impl OfAgent {
 }
 
 impl Freedom {
-    fn read(tx: &impl ReadExt) -> Result<Self, StoreError> {
+    fn read(tx: &dyn Read) -> Result<Self, StoreError> {
         let mut agents = BTreeMap::new();
         for agent in tx.list::<Agent>(&Range::all())? {
             agents.insert(agent.id, OfAgent::read(tx, &agent)?);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runs::model::Run;
 use kernel::CallKind;
-use store::{Class, ReadExt, Record, StoreError, Table};
+use store::{Class, Read, ReadExt, Record, StoreError, Table};
 
 use super::Usage;
 use super::day::{Roll, Sums, day_in};
@@ -39,11 +39,7 @@ impl UsageSource {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn of(
-        read: &(impl ReadExt + ?Sized),
-        usage: &Usage,
-        zone: &TimeZone,
-    ) -> Result<Self, StoreError> {
+    pub fn of(read: &dyn Read, usage: &Usage, zone: &TimeZone) -> Result<Self, StoreError> {
         let run = usage.run.map(|run| read.get::<Run>(run)).transpose()?.flatten();
         let source = match run {
             Some(run) => run.trigger.word(),

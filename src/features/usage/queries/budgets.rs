@@ -171,7 +171,7 @@ impl Lack {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(tx: &impl ReadExt, payer: Payer) -> Result<Vec<Budget>, StoreError> {
+pub fn of(tx: &dyn Read, payer: Payer) -> Result<Vec<Budget>, StoreError> {
     let mut all: Vec<Budget> = tx.list(&Range::prefix(KeyBuf::of(&payer)))?;
     match payer {
         Payer::Workspace => {
@@ -234,7 +234,7 @@ fn lay_over(
 ///
 /// # Errors
 /// When the disk fails.
-pub fn one(tx: &impl ReadExt, payer: Payer, period: Period) -> Result<Option<Budget>, StoreError> {
+pub fn one(tx: &dyn Read, payer: Payer, period: Period) -> Result<Option<Budget>, StoreError> {
     Ok(of(tx, payer)?.into_iter().find(|budget| budget.period == period))
 }
 
@@ -244,7 +244,7 @@ pub fn one(tx: &impl ReadExt, payer: Payer, period: Period) -> Result<Option<Bud
 /// # Errors
 /// When the disk fails.
 pub fn standings(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     payers: &[Payer],
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
@@ -256,7 +256,7 @@ pub fn standings(
 /// # Errors
 /// When the disk fails.
 pub fn standings_beside(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     payers: &[Payer],
     now: Timestamp,
     own: Option<RunId>,
@@ -295,7 +295,7 @@ pub fn standings_beside(
 }
 
 fn standing(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     budget: Budget,
     spender: Payer,
     held: &Held<'_>,
@@ -326,7 +326,7 @@ fn standing(
 /// # Errors
 /// When the disk fails.
 pub fn spent(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     payer: Payer,
     period: Period,
     now: Timestamp,
@@ -370,7 +370,7 @@ pub fn spent(
 /// # Errors
 /// When the disk fails.
 pub fn tokens(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     payer: Payer,
     period: Period,
     now: Timestamp,
@@ -431,7 +431,7 @@ pub fn lack(
 /// # Errors
 /// When the disk fails.
 pub fn left_of_run(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     run: RunId,
     now: Timestamp,
@@ -468,7 +468,7 @@ pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all(tx: &impl ReadExt) -> Result<Vec<Budget>, StoreError> {
+pub fn all(tx: &dyn Read) -> Result<Vec<Budget>, StoreError> {
     let mut budgets = of(tx, Payer::Workspace)?;
     let mut people = agents::all(tx)?;
     people.extend(agents::archived(tx)?);
@@ -485,11 +485,7 @@ pub fn all(tx: &impl ReadExt) -> Result<Vec<Budget>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn standing_of(
-    tx: &impl ReadExt,
-    budget: Budget,
-    now: Timestamp,
-) -> Result<Standing, StoreError> {
+pub fn standing_of(tx: &dyn Read, budget: Budget, now: Timestamp) -> Result<Standing, StoreError> {
     standing_among(tx, budget, &reservations(tx, now)?, now)
 }
 
@@ -498,7 +494,7 @@ pub fn standing_of(
 /// # Errors
 /// When the disk fails.
 pub fn standings_of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     budgets: Vec<Budget>,
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
@@ -508,7 +504,7 @@ pub fn standings_of(
 
 /// How one budget stands by itself, with all that is held back at this moment.
 fn standing_among(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     budget: Budget,
     all: &[Reservation],
     now: Timestamp,
@@ -528,7 +524,7 @@ fn standing_among(
 /// # Errors
 /// When the disk fails.
 pub fn can_pay(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     run: &Run,
     (micros, tokens): (i64, i64),
     now: Timestamp,
@@ -548,7 +544,7 @@ pub fn can_pay(
 /// # Errors
 /// When the disk fails.
 pub fn over_budget(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     now: Timestamp,
 ) -> Result<Option<Standing>, StoreError> {
@@ -569,7 +565,7 @@ pub fn is_limited(standings: &[Standing]) -> bool {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn notices(tx: &impl ReadExt, now: Timestamp) -> Result<Vec<BudgetNotice>, StoreError> {
+pub fn notices(tx: &dyn Read, now: Timestamp) -> Result<Vec<BudgetNotice>, StoreError> {
     let mut all: Vec<BudgetNotice> = tx.list(&Range::all())?;
     all.retain(|notice| {
         notice.seen_at.is_none() && notice.first_day == notice.period.first_day(now)

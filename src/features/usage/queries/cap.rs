@@ -2,7 +2,7 @@
 
 use crate::runs::model::Run;
 use kernel::{Payer, Period};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::{budgets, payers};
 
@@ -22,7 +22,7 @@ pub struct Cap {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<Cap, StoreError> {
+pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Cap, StoreError> {
     let mut cap = Cap::default();
     for payer in payers::payers(tx, run.agent, run.id)? {
         let each = budgets::of(tx, payer)?.into_iter();

@@ -3,7 +3,7 @@
 use crate::usage::model::SeenRatio;
 use kernel::ConnectionId;
 use providers::bound::Ratio;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// What was learned of a model of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub fn usual() -> u32 {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn learned(tx: &impl ReadExt) -> Result<Vec<Learned>, StoreError> {
+pub fn learned(tx: &dyn Read) -> Result<Vec<Learned>, StoreError> {
     let all: Vec<SeenRatio> = tx.list(&Range::all())?;
     let more = all.into_iter().filter(|seen| usual() < seen.permille);
     let learned = more.map(|seen| {

@@ -16,7 +16,7 @@ use kernel::UsageId;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use store::consumer::{dead_letters, rebuilding, state};
-use store::{Entry, Op, Range, ReadExt, Record as _, Snap, StoreError, feed};
+use store::{Entry, Op, Range, Read, ReadExt, Record as _, Snap, StoreError, feed};
 
 /// The number of the consumer.
 pub const DAILY: u16 = 1;
@@ -60,7 +60,7 @@ pub fn merge<R: Roll>(rows: &mut BTreeMap<R::Id, R>, mut more: R) {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn zone(read: &impl ReadExt) -> Result<TimeZone, StoreError> {
+pub fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
     let name = match read.get::<DayZone>(())? {
         Some(kept) => Some(kept.zone),
         None => read.get::<Settings>(())?.map(|settings| settings.zone),

@@ -3,7 +3,7 @@
 use crate::runs::queries::children;
 use crate::usage::model::Reservation;
 use kernel::{Payer, Period, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 use super::budgets::{spent, tokens};
 
@@ -28,7 +28,7 @@ impl Held<'_> {
 
     /// What is set aside for sub-agents of a run that are at work and have not spent it: nobody else
     /// may. Whoever asks for one of them asks for its share.
-    pub fn set_aside(&self, tx: &impl ReadExt, spender: Payer) -> Result<(i64, i64), StoreError> {
+    pub fn set_aside(&self, tx: &dyn Read, spender: Payer) -> Result<(i64, i64), StoreError> {
         let Payer::Run(run) = spender else { return Ok((0, 0)) };
         let mut aside = (0_i64, 0_i64);
         for child in children::live_of_parent(tx, run)? {

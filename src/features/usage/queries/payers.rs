@@ -26,7 +26,7 @@ use store::{Read, ReadExt, StoreError};
 ///
 /// # Errors
 /// When the disk fails.
-pub fn payers(tx: &impl ReadExt, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
+pub fn payers(tx: &dyn Read, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
     let above = children::above(tx, run)?;
     let mut payers = vec![Payer::Workspace, Payer::Agent(agent), Payer::Run(run)];
     payers.extend(above.iter().copied().map(Payer::Run));
@@ -51,7 +51,7 @@ pub fn payers(tx: &impl ReadExt, agent: AgentId, run: RunId) -> Result<Vec<Payer
 }
 
 /// The routine that began a run.
-fn began(tx: &impl ReadExt, run: RunId) -> Result<Option<RoutineId>, StoreError> {
+fn began(tx: &dyn Read, run: RunId) -> Result<Option<RoutineId>, StoreError> {
     let item = match tx.get::<Run>(run)?.and_then(|run| run.item) {
         Some(item) => tx.get::<Item>(item)?,
         None => None,
@@ -112,7 +112,7 @@ pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn by_handle(tx: &impl ReadExt, handle: &str) -> Result<Option<Payer>, StoreError> {
+pub fn by_handle(tx: &dyn Read, handle: &str) -> Result<Option<Payer>, StoreError> {
     let (kind, name) = handle.split_once(':').unwrap_or((handle, ""));
     Ok(match kind {
         "workspace" if name.is_empty() => Some(Payer::Workspace),

@@ -6,13 +6,13 @@ use crate::usage::model::price::EnteredPrice;
 use kernel::key::KeyBuf;
 use kernel::{ConnectionId, Route, Timestamp};
 use providers::catalog::{self, Model};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// All prices that people entered: by model, by connection, by when they begin.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all(tx: &impl ReadExt) -> Result<Vec<EnteredPrice>, StoreError> {
+pub fn all(tx: &dyn Read) -> Result<Vec<EnteredPrice>, StoreError> {
     tx.list(&Range::all())
 }
 
@@ -20,7 +20,7 @@ pub fn all(tx: &impl ReadExt) -> Result<Vec<EnteredPrice>, StoreError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_model(tx: &impl ReadExt, model: &str) -> Result<Vec<EnteredPrice>, StoreError> {
+pub fn of_model(tx: &dyn Read, model: &str) -> Result<Vec<EnteredPrice>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&catalog::price_name(model))))
 }
 
@@ -28,7 +28,7 @@ pub fn of_model(tx: &impl ReadExt, model: &str) -> Result<Vec<EnteredPrice>, Sto
 ///
 /// # Errors
 /// When the disk fails.
-pub fn next_begin(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+pub fn next_begin(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let later = all(tx)?.into_iter().map(|price| price.begins_at).filter(|at| now < *at);
     Ok(later.min())
 }
@@ -37,11 +37,7 @@ pub fn next_begin(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>
 ///
 /// # Errors
 /// When the disk fails.
-pub fn began_since(
-    tx: &impl ReadExt,
-    since: Timestamp,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+pub fn began_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
     Ok(all(tx)?.iter().any(|price| since < price.begins_at && price.begins_at <= now))
 }
 
@@ -97,7 +93,7 @@ pub fn entered(
 /// # Errors
 /// When the disk fails.
 pub fn built_in(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: Option<&Connection>,
     model: &str,
 ) -> Result<Model, StoreError> {

@@ -3,7 +3,7 @@
 use crate::usage::model::budget::BudgetWait;
 use app::Ws;
 use kernel::{Payer, Period};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::format;
 use web::parts::{Choice, Tone};
 
@@ -49,7 +49,7 @@ pub struct Line {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of(ws: &Ws, read: &impl ReadExt, payer: Payer, may_set: bool) -> Result<Purse, StoreError> {
+pub fn of(ws: &Ws, read: &dyn Read, payer: Payer, may_set: bool) -> Result<Purse, StoreError> {
     let now = ws.app.clock.now();
     let waits = waiting::all(read)?;
     let all = standing::standings_of(read, standing::of(read, payer)?, now)?;

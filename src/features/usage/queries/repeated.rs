@@ -6,7 +6,7 @@ use kernel::key::KeyBuf;
 use kernel::{AgentId, Timestamp};
 use providers::catalog;
 use providers::model::Usage as Tokens;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 use crate::runs::model::{RUN_BY_AGENT, Run};
 use crate::usage::model::day::{Sums, UsageDay, day_in};
@@ -84,7 +84,7 @@ fn cost(model: &str, sums: &Sums, tokens: u64) -> Option<i64> {
 /// # Errors
 /// When the disk fails.
 pub fn since(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: AgentId,
     (since, zone): (Timestamp, &TimeZone),
     days: &[UsageDay],

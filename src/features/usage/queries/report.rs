@@ -17,7 +17,7 @@ use crate::usage::period::Month;
 use kernel::text::ellipsis;
 use kernel::{AgentId, CallKind, GatewayId, Route, RoutineId, RunTrigger, StreamId, TaskId};
 use providers::oauth::Vendor;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::daily::Rolled;
 
@@ -192,7 +192,7 @@ pub struct Report {
 /// # Errors
 /// When the disk fails.
 pub fn report(
-    read: &impl ReadExt,
+    read: &dyn Read,
     rolled: &Rolled,
     (by, of): (By, Of),
     machines: &Machines,
@@ -305,7 +305,7 @@ impl Which {
     /// Name, more about it, its page.
     fn words(
         &self,
-        read: &impl ReadExt,
+        read: &dyn Read,
         known: &Known<'_>,
     ) -> Result<(String, String, String), StoreError> {
         let plain = |name: &str| (name.to_owned(), String::new(), String::new());

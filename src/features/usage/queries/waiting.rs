@@ -2,13 +2,13 @@
 
 use crate::usage::model::budget::{Budget, BudgetWait};
 use kernel::RunId;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// What a run that waits for a budget needs, and who pays that budget.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Option<BudgetWait>, StoreError> {
+pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Option<BudgetWait>, StoreError> {
     tx.get(run)
 }
 
@@ -16,7 +16,7 @@ pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Option<BudgetWait>, Store
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all(tx: &impl ReadExt) -> Result<Vec<BudgetWait>, StoreError> {
+pub fn all(tx: &dyn Read) -> Result<Vec<BudgetWait>, StoreError> {
     tx.list(&Range::all())
 }
 

@@ -10,7 +10,7 @@ use kernel::{
     CallEnd, CallKind, GatewayId, Payer, Period, PricedBy, ReservationId, Route, RunId, Timestamp,
 };
 use providers::bound::Left;
-use store::{Range, ReadExt, WriteTx};
+use store::{Range, Read, ReadExt, WriteTx};
 
 use super::{
     Admitted, Ask, Callee, LINGER, Reserve, UsageError, counted, hold, input_micros, measured,
@@ -83,7 +83,7 @@ pub fn release(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn committed(tx: &impl ReadExt, run: RunId, now: Timestamp) -> Result<Committed, UsageError> {
+pub fn committed(tx: &dyn Read, run: RunId, now: Timestamp) -> Result<Committed, UsageError> {
     let (payer, own) = (Payer::Run(run), RunGrant::held_as(run));
     let mut all = (
         standing::spent(tx, payer, Period::Total, now)?,
@@ -198,7 +198,7 @@ pub fn span(hours: u32) -> Duration {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn holds(tx: &impl ReadExt, run: RunId, cut_for: Duration) -> Result<bool, UsageError> {
+pub fn holds(tx: &dyn Read, run: RunId, cut_for: Duration) -> Result<bool, UsageError> {
     let grant = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none());
     Ok(grant.is_some_and(|grant| cut_for < span(grant.hours)))
 }
@@ -207,7 +207,7 @@ pub fn holds(tx: &impl ReadExt, run: RunId, cut_for: Duration) -> Result<bool, U
 ///
 /// # Errors
 /// When the disk fails.
-pub fn longest(tx: &impl ReadExt) -> Result<Option<Duration>, UsageError> {
+pub fn longest(tx: &dyn Read) -> Result<Option<Duration>, UsageError> {
     let grants: Vec<RunGrant> = tx.list(&Range::all())?;
     let hold = grants.iter().filter(|grant| grant.lost.is_none());
     Ok(hold.map(|grant| span(grant.hours)).max())
@@ -217,7 +217,7 @@ pub fn longest(tx: &impl ReadExt) -> Result<Option<Duration>, UsageError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn is_anothers(tx: &impl ReadExt, run: RunId, id: ReservationId) -> Result<bool, UsageError> {
+pub fn is_anothers(tx: &dyn Read, run: RunId, id: ReservationId) -> Result<bool, UsageError> {
     Ok(tx.get::<Reservation>(id)?.is_some_and(|held| held.run != Some(run)))
 }
 
@@ -294,7 +294,7 @@ pub fn write_off(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageEr
     Ok(())
 }
 
-fn of_gateway(tx: &impl ReadExt, gateway: GatewayId) -> Result<Vec<RunGrant>, UsageError> {
+fn of_gateway(tx: &dyn Read, gateway: GatewayId) -> Result<Vec<RunGrant>, UsageError> {
     let mut grants: Vec<RunGrant> = tx.list(&Range::all())?;
     grants.retain(|grant| grant.gateway == gateway);
     Ok(grants)

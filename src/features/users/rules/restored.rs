@@ -29,7 +29,7 @@ impl Former {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn of<R: Read + ?Sized>(read: &R) -> Result<Self, StoreError> {
+    pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let tokens = read.list::<ApiToken>(&Range::all())?;
         let accounts = read.list::<Account>(&Range::all())?;
         let passkeys = read.list::<Passkey>(&Range::all())?;

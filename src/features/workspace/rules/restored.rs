@@ -22,7 +22,7 @@ impl Former {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn of<R: Read + ?Sized>(read: &R) -> Result<Self, StoreError> {
+    pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let people = read.list::<Member>(&Range::all())?;
         Ok(Self {
             workspace: queries::settings(read)?.map(|settings| settings.id),

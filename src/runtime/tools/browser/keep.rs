@@ -14,7 +14,7 @@ use features::trust::model::{BROWSER, Offer, Plan, Witness};
 use features::trust::sites::{self, SiteAct};
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use kernel::{AgentId, Leave, Risk, RunId, TypedId as _};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use tool::Effect;
 use web::format;
 
@@ -77,7 +77,7 @@ impl AtSite {
     /// What becomes of it.
     pub(crate) fn verdict(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agents: &[AgentId],
         run: RunId,
         facts: &Facts<'_>,
@@ -146,7 +146,7 @@ impl Keep {
 
     pub(super) fn verdict(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agents: &[AgentId],
         run: RunId,
         facts: &Facts<'_>,

@@ -18,7 +18,7 @@ use features::trust::sites::{self, SiteAct};
 use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use kernel::text::{capitalized, listed};
 use kernel::{AgentId, Leave, Risk, RunId};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::args::{Action, Args};
 use super::files::{self, Given, Source};
@@ -145,7 +145,7 @@ impl Act {
     /// What becomes of it: the strictest answer to all that it asks of the site.
     pub(crate) fn verdict(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         agents: &[AgentId],
         run: RunId,
         facts: &Facts<'_>,

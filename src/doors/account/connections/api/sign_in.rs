@@ -13,7 +13,7 @@ use features::connections::rules::ConnectionError;
 use features::connections::rules::sign_in::{self as rules, NewAccount};
 use kernel::{Can, ConnectionId};
 use providers::oauth::{Client, Endpoints, Vendor};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::ApiError;
 use web::etag::Tagged;
 use web::extract::{Json, Path};
@@ -126,7 +126,7 @@ pub(super) struct AccountView {
 }
 
 pub(super) fn account(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     connection: &Connection,
 ) -> Result<Option<AccountView>, StoreError> {
     let Some(client) = &connection.sign_in else { return Ok(None) };

@@ -11,7 +11,7 @@ use features::connections::provider::{forget_spare, seal_key, watch_spare};
 use features::connections::queries::turns as reads;
 use features::connections::rules::{ConnectionError, turns};
 use kernel::{AgentId, Can, ConnectionId};
-use store::{ReadExt, WriteTx};
+use store::{Read, WriteTx};
 use web::error::ApiError;
 use web::extract::{Json, Path, Path2, Query};
 use web::idempotency::Once;
@@ -58,10 +58,7 @@ pub(super) struct RestView {
 }
 
 /// Failures of a connection, those whose rest is over, too.
-pub(super) fn resting(
-    tx: &impl ReadExt,
-    id: ConnectionId,
-) -> Result<Vec<RestView>, ConnectionError> {
+pub(super) fn resting(tx: &dyn Read, id: ConnectionId) -> Result<Vec<RestView>, ConnectionError> {
     let all = reads::failures_of(tx, id)?.into_iter();
     let view = |rest: Cooldown| RestView {
         key: rest.slot,

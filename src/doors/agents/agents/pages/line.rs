@@ -12,7 +12,7 @@ use features::agents::rules::{self, AgentError, Changes};
 use features::workspace::model::Member;
 use git::Author;
 use kernel::{AccountId, AgentId, Manager};
-use store::{Range, ReadExt, Snap, StoreError};
+use store::{Range, Read, ReadExt, Snap, StoreError};
 use web::error::PageError;
 use web::extract::Form;
 use web::hx::{Ask, Hx};
@@ -44,7 +44,7 @@ const PEERS: usize = 8;
 
 /// The face of a manager; nothing for somebody who is not there any more.
 pub(super) fn face(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     called: &Called,
     manager: Option<Manager>,
 ) -> Result<Option<Face>, StoreError> {
@@ -95,7 +95,7 @@ pub(super) fn view(
 
 /// Everybody to whom an agent can report: not itself, nor anybody below it.
 pub(super) fn choices(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     agent: Option<AgentId>,
     now: Option<Manager>,
     me: AccountId,

@@ -11,7 +11,7 @@ use features::agents::queries::head::{self, Head, Place};
 use features::runs::model::{Place as Written, Run};
 use features::runs::queries::outside;
 use kernel::{Can, Problem as _, ProblemKind};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use tool::rank::Query as Words;
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
@@ -179,7 +179,7 @@ fn rows(base: &str, notes: &[Note], path: &str, searched: bool) -> Vec<Row> {
 }
 
 fn found_in(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     ws: &Ws,
     base: &str,
     found: Searched,

@@ -28,7 +28,7 @@ use jiff::tz::TimeZone;
 use app::Ws;
 use features::connections::queries::{self as connections, Asked, Choice as Chosen, Pick};
 use kernel::{Can, Thinking, Timestamp};
-use store::{ReadExt, Snap, StoreError};
+use store::{Read, Snap, StoreError};
 use web::error::PageError;
 use web::parts::Choice;
 use web::routes::{Needs, Routes};
@@ -100,7 +100,7 @@ fn texts() -> Routes {
 }
 
 /// The agent that an address names.
-fn find(tx: &impl ReadExt, slug: &str) -> Result<Agent, PageError> {
+fn find(tx: &dyn Read, slug: &str) -> Result<Agent, PageError> {
     queries::by_name(tx, slug)?.ok_or_else(|| PageError::not_found("This agent"))
 }
 
@@ -133,12 +133,12 @@ impl When {
 }
 
 /// Which model an agent uses when nothing else is asked for.
-fn chosen(tx: &impl ReadExt, agent: &Agent) -> Result<Chosen, StoreError> {
+fn chosen(tx: &dyn Read, agent: &Agent) -> Result<Chosen, StoreError> {
     connections::resolve(tx, Asked { message: None, task: None, agent })
 }
 
 /// What a form shows for a model: the workspace's first, then all that are connected.
-fn model_choices(tx: &impl ReadExt, now: Option<&ModelWish>) -> Result<Vec<Choice>, StoreError> {
+fn model_choices(tx: &dyn Read, now: Option<&ModelWish>) -> Result<Vec<Choice>, StoreError> {
     let none = ModelWish::default();
     let now = now.unwrap_or(&none);
     let default = connections::resolve_default(tx)?;

@@ -13,7 +13,7 @@ use features::agents::templates::{self, Manifest};
 use features::connections::queries::fitting;
 use features::trust::queries::widening::{self, Refused};
 use kernel::Manager;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::emoji;
 use web::error::PageError;
 use web::extract::Query;
@@ -162,7 +162,7 @@ fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<N
 
 /// Who is to be its manager; the name again when nobody is called that.
 fn asked_manager(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     who: &Person,
     typed: &str,
 ) -> Result<Result<Option<Manager>, String>, StoreError> {

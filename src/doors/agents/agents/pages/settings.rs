@@ -23,7 +23,7 @@ use features::trust::queries::widening::{self, Refused};
 use git::Author;
 use kernel::Assignee;
 use kernel::text::listed;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::emoji;
 use web::error::PageError;
 use web::extract::{Form, Path};
@@ -110,7 +110,7 @@ struct Leaves {
 }
 
 impl Leaves {
-    fn of(tx: &impl ReadExt, agent: &Agent, who: &Person) -> Result<Self, StoreError> {
+    fn of(tx: &dyn Read, agent: &Agent, who: &Person) -> Result<Self, StoreError> {
         let tasks = tasks::list::open_count_of(tx, Assignee::Agent(agent.id))?;
         let routines = routines::of_agent(tx, agent.id)?.len() as u64;
         let reports = lines::reports(tx, agent.id)?;

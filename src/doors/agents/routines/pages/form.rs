@@ -428,7 +428,7 @@ const LAST_RUNS: usize = 20;
 
 /// How often a schedule fires in a day, how much of that its agent begins, and what its last runs cost.
 fn often(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     trigger: &Trigger,
     agent: &str,
     now: Timestamp,

@@ -9,7 +9,7 @@ use features::runs::model::{Input, QueueOf, QueueWish, Queueing, Session};
 use features::runs::queries::queue as reading;
 use features::runs::rules::{self, RunError};
 use kernel::{Can, DropPolicy, InputId, QueueMode, SessionId};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::ApiError;
 use web::extract::{Json, Path};
 use web::idempotency::Once;
@@ -107,7 +107,7 @@ impl QueueOut {
         }
     }
 
-    pub(super) fn of_session(tx: &impl ReadExt, session: &Session) -> Result<Self, StoreError> {
+    pub(super) fn of_session(tx: &dyn Read, session: &Session) -> Result<Self, StoreError> {
         reading::of_session(tx, session).map(Self::of)
     }
 }

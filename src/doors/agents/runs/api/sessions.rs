@@ -14,7 +14,7 @@ use features::runs::queries::{self, marks, search, sessions as reading, talk};
 use features::runs::rules::{self, RunError};
 use kernel::cursor::Page;
 use kernel::{AccountId, AgentId, Can, Fast, RunId, SessionId, TaskId, Thinking};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::ApiError;
 use web::extract::{Json, Patch, Path, Query};
 use web::idempotency::Once;
@@ -296,7 +296,7 @@ struct FoundOut {
 }
 
 fn view(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: Session,
     (own, me): (&str, AccountId),
 ) -> Result<SessionOut, StoreError> {
@@ -336,12 +336,12 @@ fn view(
     })
 }
 
-pub(super) fn agent(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
+pub(super) fn agent(tx: &dyn Read, name: &str) -> Result<Agent, ApiError> {
     agents::by_name(tx, name)?.ok_or_else(|| ApiError::not_found("This agent"))
 }
 
 /// A conversation that this person may look at.
-pub(super) fn session(tx: &impl ReadExt, who: &Person, id: SessionId) -> Result<Session, ApiError> {
+pub(super) fn session(tx: &dyn Read, who: &Person, id: SessionId) -> Result<Session, ApiError> {
     let found = tx.get::<Session>(id)?;
     let found = found.filter(|session| talk::may_see(session, who.account, who.role));
     found.ok_or_else(|| ApiError::not_found("This conversation"))

@@ -6,7 +6,7 @@ use serde::Serialize;
 use app::Ws;
 use features::runs::model::Run;
 use features::runs::queries::evidence;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::format;
 
 use crate::runs::taking;
@@ -32,7 +32,7 @@ pub(super) struct SilentOut {
 
 impl SilentOut {
     /// The machine that a run waits for, or on which it goes on by itself.
-    pub(super) fn of(ws: &Ws, tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
+    pub(super) fn of(ws: &Ws, tx: &dyn Read, run: &Run) -> Result<Option<Self>, StoreError> {
         let Some(place) = taking::awaited(ws, tx, run)? else { return Ok(None) };
         let own = taking::on_its_own(tx, run, &place, ws.app.clock.now())?;
         let stop = match run.stop {
@@ -80,7 +80,7 @@ pub(super) struct LateOut {
 
 impl LateOut {
     /// The first of a run, up to about so many bytes, and whether there is more.
-    pub(super) fn of(tx: &impl ReadExt, run: &Run) -> Result<(Vec<Self>, bool), StoreError> {
+    pub(super) fn of(tx: &dyn Read, run: &Run) -> Result<(Vec<Self>, bool), StoreError> {
         let (rows, mut more) = evidence::of_run(tx, run.id)?;
         let (all, mut size) = (rows.len(), 0);
         let fits = |out: &Self| {

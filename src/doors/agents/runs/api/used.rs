@@ -6,7 +6,7 @@ use serde::Serialize;
 use features::runs::queries::used::{self, Used};
 use kernel::{ConnectionId, Route, RunId};
 use providers::model::Usage as Tokens;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 
 /// Tokens by kind.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -58,7 +58,7 @@ pub(super) struct UsedOut {
 
 impl UsedOut {
     /// What a run has used; nothing before its first call has ended.
-    pub fn of(tx: &impl ReadExt, run: RunId) -> Result<Option<Self>, StoreError> {
+    pub fn of(tx: &dyn Read, run: RunId) -> Result<Option<Self>, StoreError> {
         Ok(used::of_run(tx, run)?.map(|used| {
             let Used { model, provider, connection, connection_name, route, tokens } = used;
             let tokens = TokensOut::of(&tokens);

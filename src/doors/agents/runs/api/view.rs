@@ -17,7 +17,7 @@ use kernel::{
     AccountId, Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
     TaskId, Thinking, WaitFor,
 };
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::silent::{LateOut, SilentOut};
 use super::used::UsedOut;
@@ -88,7 +88,7 @@ pub(super) struct KinOut {
 }
 
 impl KinOut {
-    fn of(tx: &impl ReadExt, branch: &Branch, run: RunId) -> Result<Option<Self>, StoreError> {
+    fn of(tx: &dyn Read, branch: &Branch, run: RunId) -> Result<Option<Self>, StoreError> {
         let (why, from) = (branch.why.word(), branch.step);
         Ok(tx.get::<Run>(run)?.map(|run| Self { id: run.id, name: run.name(), why, from }))
     }
@@ -110,7 +110,7 @@ pub(super) struct RunBoundsOut {
 }
 
 impl RunBoundsOut {
-    fn of(tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
+    fn of(tx: &dyn Read, run: &Run) -> Result<Option<Self>, StoreError> {
         if !run.is_live() {
             return Ok(None);
         }
@@ -203,7 +203,7 @@ impl RunOut {
     /// As it stands in a list for somebody.
     pub fn in_list(
         ws: &Ws,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         run: &Run,
         account: AccountId,
     ) -> Result<Self, StoreError> {
@@ -211,23 +211,13 @@ impl RunOut {
     }
 
     /// As this person may use it, with what it has used.
-    pub fn of(
-        ws: &Ws,
-        tx: &impl ReadExt,
-        run: &Run,
-        account: AccountId,
-    ) -> Result<Self, StoreError> {
+    pub fn of(ws: &Ws, tx: &dyn Read, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let (used, (late, late_more)) = (UsedOut::of(tx, run.id)?, LateOut::of(tx, run)?);
         Ok(Self { used, late, late_more, ..Self::alike(ws, tx, run, account)? })
     }
 
     /// What is the same in a list and alone.
-    fn alike(
-        ws: &Ws,
-        tx: &impl ReadExt,
-        run: &Run,
-        account: AccountId,
-    ) -> Result<Self, StoreError> {
+    fn alike(ws: &Ws, tx: &dyn Read, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let silent = SilentOut::of(ws, tx, run)?;
         let why = match &silent {
             Some(place) => Some(place.why.clone()),

@@ -4,7 +4,7 @@ use features::agents::model::Agent;
 use features::runs::model::{CHILDREN, Child, RUNS, Run};
 use features::runs::queries::{children, words};
 use features::usage::queries as usage;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 use web::live::Live;
 use web::parts::Dot;
@@ -28,7 +28,7 @@ pub(super) struct Row {
 
 /// Those that a run has made; the region that shows them hears of each.
 pub(super) fn of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
     live: Live,
@@ -60,7 +60,7 @@ pub(super) fn of(
 
 /// The run of which this one is a sub-agent: its name and where it is.
 pub(super) fn parent_of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
 ) -> Result<Option<(String, String)>, StoreError> {

@@ -21,7 +21,7 @@ use features::runs::queries::steps::Steps;
 use features::runs::queries::{self, talk, versions, words};
 use features::runs::rules;
 use kernel::{Can, InputId, QueueMode, SessionId};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::html;
@@ -208,7 +208,7 @@ pub(super) fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
 }
 
 fn parts(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     ws: &Ws,
     who: &Person,
     agent: &Agent,
@@ -282,7 +282,7 @@ fn parts(
 }
 
 fn transcript(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     agent: &Agent,
     session: Option<&Session>,
@@ -354,7 +354,7 @@ fn transcript(
 /// What may be done with messages of a conversation that were read. While a run works there, none may be
 /// said once more.
 fn editing(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: &Session,
     (may, may_undo): (bool, bool),
     place: &Place,
@@ -369,7 +369,7 @@ fn editing(
 
 /// What was done after a message, when it is said in other words: what can go back, if this person may
 /// undo, and what stays.
-fn after(tx: &impl ReadExt, message: InputId, may_undo: bool) -> Result<After, StoreError> {
+fn after(tx: &dyn Read, message: InputId, may_undo: bool) -> Result<After, StoreError> {
     let Some(input) = tx.get::<Input>(message)? else { return Ok(After::default()) };
     let Some(read) = versions::read_in(tx, &input)? else { return Ok(After::default()) };
     let (all, _) = between::since(tx, read.session.id, read.event, false)?;

@@ -13,7 +13,7 @@ use features::runs::model::{RUNS, Run};
 use features::runs::queries::compare::{self, Compared, Line, Side};
 use features::runs::queries::words;
 use kernel::Thinking;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::{ApiError, PageError};
 use web::extract::Query;
 use web::format;
@@ -126,7 +126,7 @@ pub(in crate::runs) fn both(
     }
 }
 
-fn table(tx: &impl ReadExt, ws: &Ws, who: &Person, runs: (Run, Run)) -> Result<Table, StoreError> {
+fn table(tx: &dyn Read, ws: &Ws, who: &Person, runs: (Run, Run)) -> Result<Table, StoreError> {
     let look = Look::new(tx, ws, who)?;
     let all = compare::read(tx, runs, &|body| look.whole(body), look.now)?;
     let count = all.a.turns.len().max(all.b.turns.len());
@@ -150,7 +150,7 @@ fn table(tx: &impl ReadExt, ws: &Ws, who: &Person, runs: (Run, Run)) -> Result<T
 }
 
 fn column(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     side: &'static str,
     of: &Side,

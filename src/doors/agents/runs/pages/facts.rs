@@ -9,7 +9,7 @@ use features::usage::model::{BY_RUN, RUN_COST, Usage};
 use features::usage::queries::cap::{self, Cap};
 use kernel::Thinking;
 use kernel::key::KeyBuf;
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::format;
 use web::parts::percent;
 
@@ -24,7 +24,7 @@ pub(super) struct Fact {
 
 /// The facts in the head of a run.
 pub(super) fn of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
     model: Option<String>,
@@ -81,10 +81,7 @@ pub(super) fn of(
 }
 
 /// How much a run has called, and, while it has not ended, how much it may.
-pub(super) fn limits(
-    tx: &impl ReadExt,
-    run: &Run,
-) -> Result<Vec<(&'static str, String)>, StoreError> {
+pub(super) fn limits(tx: &dyn Read, run: &Run) -> Result<Vec<(&'static str, String)>, StoreError> {
     let (calls, steps) = (run.calls, run.steps);
     if !run.is_live() {
         return Ok(vec![("Calls", format!("{calls} model, {steps} tool"))]);

@@ -11,7 +11,7 @@ use features::runs::model::{Halt, HaltCause, HaltOf};
 use features::runs::queries::{self, halt as reading, talk};
 use features::runs::rules;
 use kernel::{Can, HaltHow, RunState};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
@@ -53,7 +53,7 @@ struct Suspect {
     stop: Option<String>,
 }
 
-fn suspects(tx: &impl ReadExt, look: &Look<'_>, who: &Person) -> Result<Vec<Suspect>, StoreError> {
+fn suspects(tx: &dyn Read, look: &Look<'_>, who: &Person) -> Result<Vec<Suspect>, StoreError> {
     let mut all = Vec::new();
     for run in reading::suspects(tx)? {
         if !talk::may_see_run(tx, &run, who.account, who.role)? {

@@ -8,7 +8,7 @@ use features::runs::queries::steps::{Step, Steps, What};
 use features::runs::queries::{self, children};
 use kernel::text::ellipsis;
 use kernel::{RunId, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 
 use super::look::Look;
@@ -67,7 +67,7 @@ pub(super) struct Helpers {
 
 impl Helpers {
     /// The sub-agents of a run with those of each below it, in the order in which they were made.
-    pub fn of(tx: &impl ReadExt, run: &Run, now: Timestamp) -> Result<Self, StoreError> {
+    pub fn of(tx: &dyn Read, run: &Run, now: Timestamp) -> Result<Self, StoreError> {
         let mut helpers = Self::default();
         let mut left = below(tx, run.id)?;
         while let Some(id) = left.pop() {
@@ -94,7 +94,7 @@ impl Helpers {
 }
 
 /// The sub-agents that a run made, the last one first.
-fn below(tx: &impl ReadExt, run: RunId) -> Result<Vec<RunId>, StoreError> {
+fn below(tx: &dyn Read, run: RunId) -> Result<Vec<RunId>, StoreError> {
     Ok(children::of_parent(tx, run)?.iter().rev().map(|child| child.run).collect())
 }
 

@@ -7,7 +7,7 @@ use askama::Template;
 use features::runs::model::{RUN_EVIDENCE, RUNS, Run};
 use features::runs::queries::evidence::{self, Came};
 use features::runs::queries::steps::Steps;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::live::Live;
 use web::parts::Face;
 
@@ -30,7 +30,7 @@ pub(super) struct Late {
 
 impl Late {
     pub fn read(
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         look: &Look<'_>,
         run: &Run,
         steps: &Steps,

@@ -3,7 +3,7 @@
 use features::runs::model::{Branch, BranchWhy, Run};
 use features::runs::queries::branches;
 use kernel::RunTrigger;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::look::Look;
 
@@ -19,7 +19,7 @@ pub(super) struct Kin {
 }
 
 /// The run of which this one is another try, and those that try it again, in this order.
-pub(super) fn kin(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>, StoreError> {
+pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>, StoreError> {
     let mut all = Vec::new();
     if let Some(branch) = branches::of_run(tx, run)?
         && let Some(of) = tx.get::<Run>(branch.of)?

@@ -18,7 +18,7 @@ use features::usage::model::RUN_COST;
 use kernel::cursor::DEFAULT_LIMIT;
 use kernel::key::KeyBuf;
 use kernel::{RunState, Timestamp};
-use store::{Range, ReadExt, StoreError, cursor_key, key_cursor};
+use store::{Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
 use web::error::PageError;
 use web::extract::Query;
 use web::format;
@@ -222,7 +222,7 @@ fn since_chip(ws: &Ws, who: &Person, filter: &Filter) -> Option<Chip> {
     })
 }
 
-fn questions(tx: &impl ReadExt, ws: &Ws, who: &Person) -> Result<Questions, StoreError> {
+fn questions(tx: &dyn Read, ws: &Ws, who: &Person) -> Result<Questions, StoreError> {
     let look = Look::new(tx, ws, who)?;
     let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
     let questions = questions::all(tx, &look.reader(), &sees)?;
@@ -230,7 +230,7 @@ fn questions(tx: &impl ReadExt, ws: &Ws, who: &Person) -> Result<Questions, Stor
     Ok(Questions { live, questions })
 }
 
-fn agent_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreError> {
+fn agent_choices(tx: &dyn Read, chosen: &str) -> Result<Vec<Choice>, StoreError> {
     let agents: Vec<Agent> = tx.list(&Range::all())?;
     let called = Called::among(&agents);
     let mut all = vec![Choice::new("", "All agents", chosen.is_empty())];
@@ -256,7 +256,7 @@ fn machine_choices(machines: &Machines, chosen: &str) -> Vec<Choice> {
 }
 
 fn rows(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     ws: &Ws,
     who: &Person,
     (filter, machines): (&Filter, &Machines),
@@ -312,12 +312,7 @@ fn rows(
     })
 }
 
-fn row(
-    tx: &impl ReadExt,
-    look: &Look<'_>,
-    machines: &Machines,
-    run: &Run,
-) -> Result<Row, StoreError> {
+fn row(tx: &dyn Read, look: &Look<'_>, machines: &Machines, run: &Run) -> Result<Row, StoreError> {
     let agent = tx.get::<Agent>(run.agent)?;
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,

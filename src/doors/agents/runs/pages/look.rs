@@ -15,7 +15,7 @@ use features::runs::queries::words;
 use features::tasks::model::Task;
 use features::workspace::model::{Member, Settings};
 use kernel::{AccountId, Actor, Can, Outcome, RunId, RunState, Timestamp};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::html::SafeHtml;
 use web::md;
 use web::parts::Face;
@@ -45,7 +45,7 @@ pub(super) struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    pub fn new(tx: &impl ReadExt, ws: &'a Ws, who: &Person) -> Result<Self, StoreError> {
+    pub fn new(tx: &dyn Read, ws: &'a Ws, who: &Person) -> Result<Self, StoreError> {
         let agents: Vec<Agent> = tx.list(&Range::all())?;
         Ok(Self {
             ws,
@@ -70,7 +70,7 @@ impl<'a> Look<'a> {
     /// How a turn ended, when it did not end well.
     pub fn trouble(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         what: &What,
     ) -> Result<Option<(&'static str, String)>, StoreError> {
         let What::Ended { outcome, .. } = what else { return Ok(None) };
@@ -120,7 +120,7 @@ impl<'a> Look<'a> {
     }
 
     /// Who did something, in words.
-    pub fn actor(&self, tx: &impl ReadExt, actor: Actor) -> Result<String, StoreError> {
+    pub fn actor(&self, tx: &dyn Read, actor: Actor) -> Result<String, StoreError> {
         Ok(match actor {
             Actor::Person { account, .. } if account == self.me => "You".to_owned(),
             Actor::Person { account, .. } => self.person(tx, account)?,
@@ -133,7 +133,7 @@ impl<'a> Look<'a> {
     }
 
     /// Their face, with the initials of their name also for who looks.
-    pub fn face(&self, tx: &impl ReadExt, actor: Actor) -> Result<Face, StoreError> {
+    pub fn face(&self, tx: &dyn Read, actor: Actor) -> Result<Face, StoreError> {
         Ok(Face::person(&match actor {
             Actor::Person { account, .. } => self.person(tx, account)?,
             other => self.actor(tx, other)?,
@@ -141,23 +141,23 @@ impl<'a> Look<'a> {
     }
 
     /// A person's name.
-    pub fn person(&self, tx: &impl ReadExt, account: AccountId) -> Result<String, StoreError> {
+    pub fn person(&self, tx: &dyn Read, account: AccountId) -> Result<String, StoreError> {
         let member = tx.get::<Member>(account)?;
         Ok(member.map_or_else(|| "Somebody".to_owned(), |member| member.name))
     }
 
     /// Markdown with links to tasks and agents.
-    pub fn md(&self, tx: &impl ReadExt, text: &str) -> SafeHtml {
+    pub fn md(&self, tx: &dyn Read, text: &str) -> SafeHtml {
         self.md_of(tx, text, None)
     }
 
     /// The same for what a run said: what it cites without having read it says so.
-    pub fn md_of(&self, tx: &impl ReadExt, text: &str, by: Option<RunId>) -> SafeHtml {
+    pub fn md_of(&self, tx: &dyn Read, text: &str, by: Option<RunId>) -> SafeHtml {
         let text = links::named_in(tx, self.ws, text, by);
         md::render(&text, &|word| self.target(tx, word))
     }
 
-    fn target(&self, tx: &impl ReadExt, word: &str) -> Option<String> {
+    fn target(&self, tx: &dyn Read, word: &str) -> Option<String> {
         if let Some(slug) = word.strip_prefix('@') {
             let agent = by_slug(tx, &slug.to_lowercase()).ok().flatten()?;
             return Some(self.ws.url(&format!("agents/{}", agent.slug)));

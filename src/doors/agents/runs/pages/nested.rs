@@ -9,7 +9,7 @@ use features::runs::queries::steps::{CallState, Step, Steps, What};
 use features::runs::queries::{self, children, words};
 use features::usage::queries as usage;
 use kernel::{Outcome, RunId, RunState};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 use web::live::Live;
 use web::md;
@@ -51,11 +51,7 @@ pub(super) struct Line {
 
 /// The sub-agent of `parent` that this text names first. Others' runs may be named in it, too: what a
 /// sub-agent is called its maker chooses.
-pub(super) fn named(
-    tx: &impl ReadExt,
-    parent: RunId,
-    text: &str,
-) -> Result<Option<Run>, StoreError> {
+pub(super) fn named(tx: &dyn Read, parent: RunId, text: &str) -> Result<Option<Run>, StoreError> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     for word in words.filter(|word| word.starts_with("R-")) {
         let Some(run) = queries::by_name(tx, word)? else { continue };
@@ -67,7 +63,7 @@ pub(super) fn named(
 }
 
 /// The run of a sub-agent, as its maker's page shows it.
-pub(super) fn of(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Nested, StoreError> {
+pub(super) fn of(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Nested, StoreError> {
     let mut events = queries::last_events(tx, run.session, EVENTS)?;
     events.retain(|event| event.run == Some(run.id));
     let steps = Steps::fold(run.first_event, events, &|body| look.whole(body));
@@ -97,7 +93,7 @@ pub(super) fn of(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Nested
 }
 
 /// A region that shows sub-agents of a run hears of each.
-pub(super) fn hears(tx: &impl ReadExt, run: &Run, live: Live) -> Result<Live, StoreError> {
+pub(super) fn hears(tx: &dyn Read, run: &Run, live: Live) -> Result<Live, StoreError> {
     let live = live.table(CHILDREN.name);
     Ok(children::of_parent(tx, run.id)?
         .iter()

@@ -7,7 +7,7 @@ use features::agents::model::Agent;
 use features::runs::model::{Input, Session};
 use features::runs::queries::{self, talk};
 use kernel::{InputId, SessionId};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::session::Person;
 
 use super::look::Look;
@@ -67,7 +67,7 @@ pub(super) struct Shown {
 
 /// Finds it; nothing when it is not there for this person.
 pub(super) fn shown(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     who: &Person,
     agent: &Agent,
     place: &Place,
@@ -115,7 +115,7 @@ pub(super) fn talk_of(
 
 /// Whose conversation a run works in, and where it is read.
 pub(super) fn of_run(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     session: &Session,
 ) -> Result<(&'static str, String), StoreError> {

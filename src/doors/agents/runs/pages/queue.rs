@@ -10,7 +10,7 @@ use features::runs::model::{INPUTS, Input, InputState, QueueOf, QueueWish, RUNS,
 use features::runs::queries::{queue as reading, words};
 use features::runs::rules::{self, RunError};
 use kernel::{AccountId, InputId, QueueMode};
-use store::{ReadExt, StoreError, WriteTx};
+use store::{Read, StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::hx::Hx;
@@ -61,7 +61,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn read(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Self, StoreError> {
+    pub(super) fn read(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Self, StoreError> {
         let href = look.ws.url(&format!("runs/{}", run.name()));
         let mut lines = Vec::new();
         let mut all = reading::open_inputs(tx, run.session)?;

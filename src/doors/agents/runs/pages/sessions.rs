@@ -14,7 +14,7 @@ use features::runs::queries::{self, marks, sessions as reading, talk};
 use features::runs::rules::{self, RunError};
 use features::workspace::queries as workspace;
 use kernel::{AccountId, Can, SessionId};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::flash;
@@ -78,7 +78,7 @@ pub(super) struct Which {
 
 /// What a conversation is called on a page.
 pub(super) fn title(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     session: &Session,
     mine: Option<SessionId>,
 ) -> Result<String, StoreError> {
@@ -103,7 +103,7 @@ pub(super) fn seen_by(session: &Session, whose: &str) -> Option<(&'static str, &
 /// Whether a person is told that an agent's memory is not theirs alone: once, before the first thing that
 /// they say to it, and where there are others.
 pub(super) fn tells_of_memory(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     all: &[Session],
     me: AccountId,
 ) -> Result<bool, StoreError> {
@@ -112,7 +112,7 @@ pub(super) fn tells_of_memory(
 }
 
 fn line(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     here: &str,
     session: &Session,
@@ -147,7 +147,7 @@ fn line(
 
 /// The list beside the chat.
 pub(super) fn beside(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     here: &str,
     all: &[Session],
@@ -182,7 +182,7 @@ pub(super) fn beside(
 /// Conversations by what they are: one's own, those that others share, those about tasks, those of
 /// programs, those out of the way.
 fn groups(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     here: &str,
     all: &[Session],
@@ -300,7 +300,7 @@ pub(super) async fn index(
 }
 
 fn results(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     here: &str,
     searched: &Searched,
@@ -326,7 +326,7 @@ fn results(
 
 /// Where something that was said stands on the page of its conversation.
 fn place(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     here: &str,
     session: &Session,
     said: &Said,

@@ -18,7 +18,7 @@ use features::runs::queries::doing::{arguments, doing};
 use features::runs::queries::steps::{self, CallState, Step, Steps, ToolCall, What};
 use features::trust::model::BROWSER;
 use kernel::{RunId, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::{Path, Path2, Query};
 use web::file::{self, Show as InPlace};
@@ -39,10 +39,7 @@ pub(super) const GONE: &str = "The picture is gone: pictures of pages are kept f
 const NONE: [&str; 5] = ["tabs", "close", "snapshot", "screenshot", "dialog"];
 
 /// What pages looked like in a run, by the numbers of its calls.
-pub(super) fn of_run(
-    tx: &impl ReadExt,
-    run: RunId,
-) -> Result<HashMap<u32, BrowserShot>, StoreError> {
+pub(super) fn of_run(tx: &dyn Read, run: RunId) -> Result<HashMap<u32, BrowserShot>, StoreError> {
     Ok(browsers::shots(tx, run)?.into_iter().map(|shot| (shot.step, shot)).collect())
 }
 
@@ -168,12 +165,7 @@ pub(super) async fn show(
     })
 }
 
-fn leaves(
-    tx: &impl ReadExt,
-    look: &Look<'_>,
-    run: &Run,
-    href: &str,
-) -> Result<Vec<Leaf>, StoreError> {
+fn leaves(tx: &dyn Read, look: &Look<'_>, run: &Run, href: &str) -> Result<Vec<Leaf>, StoreError> {
     let shots = of_run(tx, run.id)?;
     let events = steps::events_of(tx, run)?;
     let all = Steps::fold(run.first_event, events, &|body| look.whole(body)).all;

@@ -21,7 +21,7 @@ use features::trust::model::TRUST_MODES;
 use features::trust::queries as trust;
 use kernel::key::KeyBuf;
 use kernel::{QueueMode, RunState, RunTrigger};
-use store::{Range, ReadExt, StoreError};
+use store::{Range, Read, ReadExt, StoreError};
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::format;
@@ -245,7 +245,7 @@ pub(in crate::runs) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, Pa
 }
 
 fn parts(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     (ws, who, hx): (&Ws, &Person, &Hx),
     run: &Run,
     from: &From,
@@ -273,7 +273,7 @@ fn parts(
 }
 
 fn say_part(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
     (href, head): (&str, &Head),
@@ -292,7 +292,7 @@ fn say_part(
 }
 
 fn list(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
     steps: &Steps,
@@ -338,7 +338,7 @@ fn list(
 }
 
 fn head(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     (run, agent): (&Run, Option<&Agent>),
     steps: &Steps,
@@ -406,13 +406,13 @@ fn head(
 }
 
 /// The words with which it goes on, when it broke off and this person may let it.
-fn onward(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<String>, StoreError> {
+fn onward(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<String>, StoreError> {
     let onward = queries::onward::of(tx, run, look.me)?;
     Ok(onward.filter(|_| look.may_write).map(|onward| onward.label))
 }
 
 fn rail(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
     steps: &Steps,
@@ -497,7 +497,7 @@ fn rail(
 }
 
 /// What became of files that went back, newest first.
-fn reverts(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, StoreError> {
+fn reverts(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&run.id)).reverse().limit(10);
     let orders: Vec<FileRevert> = tx.scan(REVERTS_BY_RUN, &range)?;
     let undone: Vec<_> = orders.iter().filter_map(|order| order.of).collect();

@@ -14,7 +14,7 @@ use features::trust::model::BROWSER;
 use kernel::text::{ellipsis, head_tail};
 use kernel::{Actor, Outcome, Thinking, Timestamp, WaitFor};
 use providers::error::ErrorClass;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::format;
 use web::html::SafeHtml;
 use web::md;
@@ -129,7 +129,7 @@ fn quiet(text: &str) -> Shape {
 
 impl Drawing<'_, '_> {
     /// One step.
-    pub fn view(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
+    pub fn view(&self, tx: &dyn Read, step: &Step) -> Result<StepView, StoreError> {
         let mut view = self.plain(step);
         view.again = self.again_from(step);
         view.kept = self.kept(step);
@@ -241,12 +241,7 @@ impl Drawing<'_, '_> {
     }
 
     /// The block that the model writes right now.
-    pub fn writing(
-        &self,
-        tx: &impl ReadExt,
-        steps: &Steps,
-        piece: Option<Piece>,
-    ) -> Option<StepView> {
+    pub fn writing(&self, tx: &dyn Read, steps: &Steps, piece: Option<Piece>) -> Option<StepView> {
         let (call, since) = steps.asking?;
         let mut view = StepView {
             key: format!("call-{call}"),
@@ -336,7 +331,7 @@ impl Drawing<'_, '_> {
     }
 
     /// A step that no event of the run tells: what is said of it stands nowhere else.
-    pub fn aside(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
+    pub fn aside(&self, tx: &dyn Read, step: &Step) -> Result<StepView, StoreError> {
         let view = self.view(tx, step)?;
         Ok(StepView { raw: None, pictures: Vec::new(), page: None, unseen: "", ..view })
     }
@@ -348,7 +343,7 @@ impl Drawing<'_, '_> {
 
     fn input(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         view: &mut StepView,
         (text, event): (&Body, u32),
         by: Actor,
@@ -431,7 +426,7 @@ impl Drawing<'_, '_> {
     /// The sub-agent that a call has made.
     fn made(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         step: &Step,
         call: &ToolCall,
     ) -> Result<Option<Nested>, StoreError> {
@@ -451,13 +446,13 @@ impl Drawing<'_, '_> {
     }
 
     /// Somebody looked at a private conversation.
-    fn looked(&self, tx: &impl ReadExt, by: Actor) -> Result<(&'static str, String), StoreError> {
+    fn looked(&self, tx: &dyn Read, by: Actor) -> Result<(&'static str, String), StoreError> {
         Ok(("eye", format!("{} looked at this", self.look.actor(tx, by)?)))
     }
 
     fn ended(
         &self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         view: &mut StepView,
         outcome: &Outcome,
         summary: &str,

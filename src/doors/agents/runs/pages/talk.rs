@@ -11,7 +11,7 @@ use features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
 use features::runs::queries::versions::Versions;
 use features::runs::queries::{onward, words};
 use kernel::{Actor, InputId, RunId, RunState, RunTrigger, SessionId, Verbosity};
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 use web::html::SafeHtml;
 use web::parts::Face;
@@ -235,7 +235,7 @@ impl<'a, 'l> Telling<'a, 'l> {
     /// Tells all steps, then what is being written, then what waits to be read or was dropped.
     pub fn tell(
         mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         steps: &Steps,
         waiting: &[Input],
         held: Option<&str>,
@@ -285,7 +285,7 @@ impl<'a, 'l> Telling<'a, 'l> {
     /// What somebody else has said and nobody has read yet; what was dropped is their own business.
     fn theirs(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         input: &Input,
         (at, html): (RelTime, SafeHtml),
     ) -> Result<(), StoreError> {
@@ -298,7 +298,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         Ok(())
     }
 
-    fn run(&mut self, tx: &impl ReadExt, id: RunId) -> Result<Option<Run>, StoreError> {
+    fn run(&mut self, tx: &dyn Read, id: RunId) -> Result<Option<Run>, StoreError> {
         if let Some(run) = self.runs.get(&id) {
             return Ok(Some(run.clone()));
         }
@@ -307,7 +307,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         Ok(run)
     }
 
-    fn step(&mut self, tx: &impl ReadExt, step: &Step) -> Result<(), StoreError> {
+    fn step(&mut self, tx: &dyn Read, step: &Step) -> Result<(), StoreError> {
         // It belongs to a run that was over, and stands in its log.
         if matches!(step.what, What::Late { .. }) {
             return Ok(());
@@ -398,7 +398,7 @@ impl<'a, 'l> Telling<'a, 'l> {
     }
 
     /// Whether a step is a line across the conversation.
-    fn divides(&mut self, tx: &impl ReadExt, step: &Step) -> Result<bool, StoreError> {
+    fn divides(&mut self, tx: &dyn Read, step: &Step) -> Result<bool, StoreError> {
         if let What::Looked(by) = &step.what {
             let text = format!("{} looked at this conversation", self.look.actor(tx, *by)?);
             let (at, html) = (self.look.time(step.at), SafeHtml::default());
@@ -419,7 +419,7 @@ impl<'a, 'l> Telling<'a, 'l> {
 
     fn said(
         &mut self,
-        tx: &impl ReadExt,
+        tx: &dyn Read,
         (by, input, text): (Actor, Option<InputId>, &str),
         step: &Step,
         (html, files): (SafeHtml, Option<Vec<Attached>>),
@@ -480,7 +480,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         })
     }
 
-    fn begin(&mut self, tx: &impl ReadExt, id: RunId, at: RelTime) -> Result<Turn, StoreError> {
+    fn begin(&mut self, tx: &dyn Read, id: RunId, at: RelTime) -> Result<Turn, StoreError> {
         let run = self.run(tx, id)?;
         let works = run.as_ref().is_some_and(|run| run.state == RunState::Running);
         let name = run.as_ref().map(Run::name).unwrap_or_default();
@@ -524,7 +524,7 @@ impl<'a, 'l> Telling<'a, 'l> {
     }
 
     /// What the last run is doing right now, although it may have said nothing yet.
-    fn now(&mut self, tx: &impl ReadExt, steps: &Steps) -> Result<(), StoreError> {
+    fn now(&mut self, tx: &dyn Read, steps: &Steps) -> Result<(), StoreError> {
         if let (None, Some(last)) = (&self.open, self.last)
             && self.run(tx, last)?.is_some_and(|run| run.is_live() && run.started_at.is_some())
         {

@@ -8,7 +8,7 @@ use features::agents::model::Agent;
 use features::inbox::queries::why::clock;
 use features::runs::model::Run;
 use features::runs::queries::waits::{self, Why};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::error::PageError;
 use web::extract::Path;
 use web::format;
@@ -32,7 +32,7 @@ pub(super) struct Waits {
 
 /// Why the run does not go on now.
 pub(super) fn of(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     look: &Look<'_>,
     run: &Run,
     agent: Option<&Agent>,
@@ -51,7 +51,7 @@ pub(super) fn of(
 }
 
 /// That the run waits for the machine of its agent, of which nothing is heard.
-fn for_machine(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
+fn for_machine(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
     let Some(place) = taking::awaited(look.ws, tx, run)? else { return Ok(None) };
     let label = &place.label;
     let own = taking::on_its_own(tx, run, &place, look.now)?;

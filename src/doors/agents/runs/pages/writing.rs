@@ -2,7 +2,7 @@
 
 use app::live::{BlockKind, Piece};
 use kernel::RunId;
-use store::ReadExt;
+use store::Read;
 use web::html::SafeHtml;
 
 use super::look::Look;
@@ -23,7 +23,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub fn of(tx: &impl ReadExt, look: &Look<'_>, piece: Piece) -> Self {
+    pub fn of(tx: &dyn Read, look: &Look<'_>, piece: Piece) -> Self {
         let Piece { run, step, kind, text, .. } = piece;
         let (at, html, text) = match kind {
             // Markdown drops blanks at the end: the stream has them, so that the next word does not stick to the last.

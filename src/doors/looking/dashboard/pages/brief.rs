@@ -7,7 +7,7 @@ use features::dashboard::queries::tally::Count;
 use features::runs::queries as runs;
 use features::usage::queries as usage;
 use kernel::{AgentId, Can, Outcome};
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
@@ -28,11 +28,7 @@ pub(super) struct Brief {
     crew: Vec<(Face, Dot, String)>,
 }
 
-pub(super) fn read(
-    tx: &impl ReadExt,
-    scene: &Scene<'_>,
-    needs: Count,
-) -> Result<Brief, StoreError> {
+pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>, needs: Count) -> Result<Brief, StoreError> {
     let hour = scene.now.to_zoned(scene.zone.clone()).hour();
     let mut crew = Vec::new();
     let mut working = 0_u64;
@@ -67,7 +63,7 @@ pub(super) fn read(
 }
 
 /// "Today Ada finished 3 runs and Otto 1."
-fn done_today(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<String>, StoreError> {
+fn done_today(tx: &dyn Read, scene: &Scene<'_>) -> Result<Option<String>, StoreError> {
     let midnight = scene.midnight();
     let mut done: Vec<(AgentId, u64)> = Vec::new();
     for hit in runs::all(tx, None, RUNS_OF_TODAY)? {

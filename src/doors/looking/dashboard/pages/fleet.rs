@@ -10,7 +10,7 @@ use features::runs::queries as runs;
 use features::tasks::model::Task;
 use features::usage::queries as usage;
 use kernel::Can;
-use store::{ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
@@ -71,7 +71,7 @@ pub(super) struct Fleet {
     anew: Option<String>,
 }
 
-pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreError> {
+pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Fleet, StoreError> {
     let mut groups = [0_u64; RANKS.len()];
     let mut found = Vec::with_capacity(scene.agents.len());
     for agent in &scene.agents {
@@ -117,12 +117,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreE
 }
 
 /// What an agent's live run is about, and how far it is.
-fn doing(
-    tx: &impl ReadExt,
-    scene: &Scene<'_>,
-    run: &Run,
-    detail: &str,
-) -> Result<Doing, StoreError> {
+fn doing(tx: &dyn Read, scene: &Scene<'_>, run: &Run, detail: &str) -> Result<Doing, StoreError> {
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
         None => None,
@@ -158,7 +153,7 @@ fn doing(
 
 /// What an agent without a live run last did.
 fn resting(
-    tx: &impl ReadExt,
+    tx: &dyn Read,
     scene: &Scene<'_>,
     agent: kernel::AgentId,
     activity: &agents::Activity,

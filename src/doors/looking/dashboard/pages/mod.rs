@@ -23,7 +23,7 @@ use features::dashboard::queries::{self as dashboard, Scene};
 use features::onboarding::queries as onboarding;
 use features::tasks::model::BY_NUMBER;
 use kernel::{AgentStatus, Can};
-use store::{Range, ReadExt, Snap, StoreError};
+use store::{Range, Read, ReadExt, Snap, StoreError};
 use web::error::PageError;
 use web::extract::Query;
 use web::html::{self, RenderError};
@@ -209,7 +209,7 @@ fn failed(id: &'static str, again: String) -> Result<String, RenderError> {
 }
 
 /// Offered while there is no task at all.
-fn starter(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<Starter>, StoreError> {
+fn starter(tx: &dyn Read, scene: &Scene<'_>) -> Result<Option<Starter>, StoreError> {
     let any = tx.len(BY_NUMBER, &Range::all().limit(1))?;
     if 0 < any || !scene.who.access.may(Can::Write) {
         return Ok(None);

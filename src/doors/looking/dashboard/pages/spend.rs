@@ -4,7 +4,7 @@ use askama::Template;
 
 use features::usage::model::{USAGE, day_of};
 use features::usage::queries as usage;
-use store::{ReadExt, StoreError};
+use store::{Read, StoreError};
 use web::format;
 use web::live::Live;
 use web::parts::{Face, Tone, percent};
@@ -58,7 +58,7 @@ pub(super) struct Spend {
     bars: Vec<Bar>,
 }
 
-pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Spend, StoreError> {
+pub(super) fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Spend, StoreError> {
     // Months and days of money are those of UTC, as budgets count them.
     let today = scene.now.to_zoned(jiff::tz::TimeZone::UTC);
     let total = usage::month_total(tx, scene.now)?;
@@ -98,7 +98,7 @@ fn share(part: i64, whole: i64) -> u8 {
     percent(u64::try_from(part).unwrap_or(0), u64::try_from(whole).unwrap_or(0))
 }
 
-fn bars(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Bar>, StoreError> {
+fn bars(tx: &dyn Read, scene: &Scene<'_>) -> Result<Vec<Bar>, StoreError> {
     let spent = usage::by_agent(tx, scene.now)?;
     let mut bars = Vec::new();
     for (id, sum) in spent.into_iter().take(NAMED) {

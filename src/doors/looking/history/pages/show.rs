@@ -96,7 +96,7 @@ fn told(
 
 /// What the record is called now, or was called last.
 fn title(
-    read: &impl store::Read,
+    read: &dyn store::Read,
     look: &Look<'_>,
     names: &Names<'_>,
     record: &Root,
@@ -124,7 +124,7 @@ fn title(
 }
 
 fn list(
-    read: &impl store::Read,
+    read: &dyn store::Read,
     look: &Look<'_>,
     names: &Names<'_>,
     record: &Root,

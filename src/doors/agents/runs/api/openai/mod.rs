@@ -37,7 +37,7 @@ use features::runs::queries::choice::{Wish, in_session};
 use features::runs::queries::{self, talk as own};
 use features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use kernel::{AgentId, Can, InputId, RunId, RunTrigger, Thinking};
-use store::{Range, ReadExt, StoreError, WriteTx};
+use store::{Range, Read, ReadExt, StoreError, WriteTx};
 use web::extract::Path;
 use web::idempotency::{Once, OnceFile};
 use web::routes::{Doc, Needs, Routes};
@@ -526,7 +526,7 @@ fn takes_form(
 
 /// The key of the session in which a run of this agent has answered this person's programs.
 fn session_of(
-    snap: &impl ReadExt,
+    snap: &dyn Read,
     run: RunId,
     agent: &Agent,
     who: &Person,

@@ -20,7 +20,7 @@ use kernel::key::KeyBuf;
 use kernel::{Event, InputId, Outcome, RunId, RunState, WaitFor};
 use providers::error::ErrorClass;
 use providers::model::Part;
-use store::{Entry, Range, ReadExt, StoreError};
+use store::{Entry, Range, Read, ReadExt, StoreError};
 use web::session::{Alive, Person};
 
 use super::error::ChatError;
@@ -367,7 +367,7 @@ impl Answer {
 }
 
 /// The calls for which a run waits, as its client knows them.
-fn calls_of(tx: &impl ReadExt, run: &Run) -> Result<Vec<ClientCall>, StoreError> {
+fn calls_of(tx: &dyn Read, run: &Run) -> Result<Vec<ClientCall>, StoreError> {
     let handed = client::handed(tx, run)?;
     let demand = match handed.is_empty() {
         true => None,
