@@ -36,6 +36,7 @@ pub mod extract;
 pub mod file;
 pub mod flash;
 pub mod idempotency;
+mod region;
 pub mod routes;
 pub mod same;
 pub mod session;

@@ -207,7 +207,7 @@ async fn convert(
 }
 
 #[derive(Template)]
-#[template(path = "crm/conversion.html", blocks = ["state"])]
+#[template(path = "crm/conversion.html")]
 struct ShowPage {
     shell: Shell,
     live: Live,
@@ -224,6 +224,8 @@ struct ShowPage {
     can_undo: bool,
     can_redo: bool,
 }
+
+web::region!(ShowPage, as_state, ShowState, "crm/conversion-state.html");
 
 async fn show(
     ws: Ws,

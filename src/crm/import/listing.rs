@@ -34,12 +34,14 @@ struct ImportLine {
 }
 
 #[derive(Template)]
-#[template(path = "crm/imports.html", blocks = ["rows"])]
+#[template(path = "crm/imports.html")]
 struct IndexPage {
     shell: Shell,
     live: Live,
     rows: Vec<ImportLine>,
 }
+
+web::region!(IndexPage, as_rows, IndexRows, "crm/imports-rows.html");
 
 pub(super) async fn index(
     ws: Ws,

@@ -221,7 +221,7 @@ pub(crate) struct StayedLine {
 }
 
 #[derive(Template)]
-#[template(path = "crm/import.html", blocks = ["state"])]
+#[template(path = "crm/import.html")]
 struct ShowPage {
     shell: Shell,
     live: Live,
@@ -268,6 +268,8 @@ struct ShowPage {
     can_undo: bool,
     can_redo: bool,
 }
+
+web::region!(ShowPage, as_state, ShowState, "crm/import-state.html");
 
 /// A trial of rows that goes on.
 struct Trying {

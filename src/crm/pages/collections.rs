@@ -85,7 +85,7 @@ struct Line {
 }
 
 #[derive(Template)]
-#[template(path = "crm/collections.html", blocks = ["rows"])]
+#[template(path = "crm/collections.html")]
 struct IndexPage {
     shell: Shell,
     live: Live,
@@ -99,6 +99,8 @@ struct IndexPage {
     /// What is wrong with a file that was to become a collection.
     file_error: String,
 }
+
+web::region!(IndexPage, as_rows, IndexRows, "crm/collections-rows.html");
 
 fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmError> {
     let mut rows = Vec::new();

@@ -94,7 +94,7 @@ struct FieldView {
 }
 
 #[derive(Template)]
-#[template(path = "crm/fields.html", blocks = ["rows"])]
+#[template(path = "crm/fields.html")]
 struct FieldsPage {
     shell: Shell,
     live: Live,
@@ -112,6 +112,8 @@ struct FieldsPage {
     error: String,
     typed: Typed,
 }
+
+web::region!(FieldsPage, as_rows, FieldsRows, "crm/fields-rows.html");
 
 impl FieldsPage {
     fn typed(&self, key: &str) -> &str {

@@ -66,7 +66,7 @@ pub(super) struct FootCell {
 }
 
 #[derive(Template)]
-#[template(path = "crm/list.html", blocks = ["rows"])]
+#[template(path = "crm/list.html")]
 pub(super) struct ListPage {
     shell: Shell,
     live: Live,
@@ -96,6 +96,8 @@ pub(super) struct ListPage {
     preset_url: String,
     untouched: bool,
 }
+
+web::region!(ListPage, as_rows, ListRows, "crm/list-rows.html");
 
 /// The list of a book.
 pub(super) async fn list<B: Book>(

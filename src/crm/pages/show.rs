@@ -108,7 +108,7 @@ impl Group {
 }
 
 #[derive(Template)]
-#[template(path = "crm/show.html", blocks = ["head", "cells", "tasks", "talks", "files"])]
+#[template(path = "crm/show.html")]
 pub(super) struct ShowPage {
     shell: Shell,
     base: String,
@@ -143,6 +143,12 @@ pub(super) struct ShowPage {
     typed: Typed,
     new_contact: String,
 }
+
+web::region!(ShowPage, as_head, ShowHead, "crm/show-head.html");
+web::region!(ShowPage, as_cells, ShowCells, "crm/show-cells.html");
+web::region!(ShowPage, as_tasks, ShowTasks, "crm/show-tasks.html");
+web::region!(ShowPage, as_talks, ShowTalks, "crm/show-talks.html");
+web::region!(ShowPage, as_files, ShowFiles, "crm/show-files.html");
 
 impl ShowPage {
     /// What was typed into a field of a form that came back.

@@ -48,7 +48,7 @@ struct Group {
 }
 
 #[derive(Template)]
-#[template(path = "crm/suggested.html", blocks = ["rows"])]
+#[template(path = "crm/suggested.html")]
 struct SuggestedPage {
     shell: Shell,
     live: Live,
@@ -59,6 +59,8 @@ struct SuggestedPage {
     /// How many are not shown.
     more: usize,
 }
+
+web::region!(SuggestedPage, as_rows, SuggestedRows, "crm/suggested-rows.html");
 
 /// The page of all suggestions.
 pub(super) async fn index(

@@ -25,7 +25,7 @@ use crate::queries;
 const SHOWN: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Template)]
-#[template(path = "gateways/list.html", blocks = ["rows"])]
+#[template(path = "gateways/list.html")]
 struct ListPage {
     shell: Shell,
     here: &'static str,
@@ -36,6 +36,8 @@ struct ListPage {
     joining: Vec<Waits>,
     blocks: Vec<Block>,
 }
+
+web::region!(ListPage, as_rows, ListRows, "gateways/list-rows.html");
 
 /// `GET /settings/gateways`
 pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {

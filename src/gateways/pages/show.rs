@@ -44,7 +44,7 @@ pub(super) struct Typed {
 }
 
 #[derive(Template)]
-#[template(path = "gateways/show.html", blocks = ["now"])]
+#[template(path = "gateways/show.html")]
 struct ShowPage {
     shell: Shell,
     here: &'static str,
@@ -65,6 +65,8 @@ struct ShowPage {
     wrong: Wrong,
     history: String,
 }
+
+web::region!(ShowPage, as_now, ShowNow, "gateways/show-now.html");
 
 /// `GET /settings/gateways/{id}`
 pub(super) async fn show(

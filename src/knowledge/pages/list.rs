@@ -129,7 +129,7 @@ struct Meter {
 }
 
 #[derive(Template)]
-#[template(path = "knowledge/list.html", blocks = ["rows"])]
+#[template(path = "knowledge/list.html")]
 struct ListPage {
     shell: Shell,
     sheet: &'static str,
@@ -162,6 +162,8 @@ struct ListPage {
     may_write: bool,
     bulk: BulkBar,
 }
+
+web::region!(ListPage, as_rows, ListRows, "knowledge/list-rows.html");
 
 /// The list.
 pub(super) async fn list(

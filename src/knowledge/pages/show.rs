@@ -109,7 +109,7 @@ pub(super) struct Typed {
 }
 
 #[derive(Template)]
-#[template(path = "knowledge/show.html", blocks = ["article", "rail"])]
+#[template(path = "knowledge/show.html")]
 pub(super) struct ShowPage {
     shell: Shell,
     sheet: &'static str,
@@ -165,6 +165,9 @@ pub(super) struct ShowPage {
     history: String,
     ask_url: String,
 }
+
+web::region!(ShowPage, as_article, ShowArticle, "knowledge/show-article.html");
+web::region!(ShowPage, as_rail, ShowRail, "knowledge/show-rail.html");
 
 /// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -51,7 +51,7 @@ struct Change {
 }
 
 #[derive(Template)]
-#[template(path = "knowledge/suggested.html", blocks = ["rows"])]
+#[template(path = "knowledge/suggested.html")]
 struct SuggestedPage {
     shell: Shell,
     sheet: &'static str,
@@ -64,6 +64,8 @@ struct SuggestedPage {
     more: usize,
     may_write: bool,
 }
+
+web::region!(SuggestedPage, as_rows, SuggestedRows, "knowledge/suggested-rows.html");
 
 /// The page of all of them.
 pub(super) async fn index(

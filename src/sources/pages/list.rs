@@ -35,7 +35,7 @@ struct Line {
 }
 
 #[derive(Template)]
-#[template(path = "sources/list.html", blocks = ["rows"])]
+#[template(path = "sources/list.html")]
 struct ListPage {
     shell: Shell,
     sheet: &'static str,
@@ -46,6 +46,8 @@ struct ListPage {
     refused: Vec<String>,
     may_add: bool,
 }
+
+web::region!(ListPage, as_rows, ListRows, "sources/list-rows.html");
 
 /// The list.
 pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {

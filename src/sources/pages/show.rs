@@ -65,7 +65,7 @@ struct WriteLine {
 }
 
 #[derive(Template)]
-#[template(path = "sources/show.html", blocks = ["body"])]
+#[template(path = "sources/show.html")]
 struct ShowPage {
     shell: Shell,
     sheet: &'static str,
@@ -100,6 +100,8 @@ struct ShowPage {
     may_change: bool,
     history: String,
 }
+
+web::region!(ShowPage, as_body, ShowBody, "sources/show-body.html");
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -99,7 +99,7 @@ struct HeadPart<'a> {
 impl HtmlSafe for HeadPart<'_> {}
 
 #[derive(Template)]
-#[template(path = "vault/agent.html", blocks = ["rows"])]
+#[template(path = "vault/agent.html")]
 struct AgentPage {
     shell: Shell,
     head: Head,
@@ -115,6 +115,8 @@ struct AgentPage {
     /// For who may see what was used.
     used: Option<Used>,
 }
+
+web::region!(AgentPage, as_rows, AgentRows, "vault/agent-rows.html");
 
 impl AgentPage {
     fn drawn(&self) -> HeadPart<'_> {

@@ -79,7 +79,7 @@ struct Gone {
 }
 
 #[derive(Template)]
-#[template(path = "vault/list.html", blocks = ["rows"])]
+#[template(path = "vault/list.html")]
 struct ListPage {
     shell: Shell,
     here: &'static str,
@@ -93,6 +93,8 @@ struct ListPage {
     wrong: Wrong,
     audit: String,
 }
+
+web::region!(ListPage, as_rows, ListRows, "vault/list-rows.html");
 
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]

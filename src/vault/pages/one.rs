@@ -81,7 +81,7 @@ struct UseLine {
 }
 
 #[derive(Template)]
-#[template(path = "vault/one.html", blocks = ["standing"])]
+#[template(path = "vault/one.html")]
 struct OnePage {
     shell: Shell,
     live: Live,
@@ -103,6 +103,8 @@ struct OnePage {
     f: Fields,
     history: String,
 }
+
+web::region!(OnePage, as_standing, OneStanding, "vault/one-standing.html");
 
 /// A form that comes back.
 struct Again {

@@ -31,7 +31,7 @@ struct Line {
 }
 
 #[derive(Template)]
-#[template(path = "vault/paste.html", blocks = ["preview"])]
+#[template(path = "vault/paste.html")]
 struct PastePage {
     shell: Shell,
     here: &'static str,
@@ -46,6 +46,8 @@ struct PastePage {
     is_judged: bool,
     summary: String,
 }
+
+web::region!(PastePage, as_preview, PastePreview, "vault/paste-preview.html");
 
 /// `GET /settings/secrets/paste`
 pub(super) async fn form(

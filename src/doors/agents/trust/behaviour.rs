@@ -51,7 +51,7 @@ pub(super) fn meaning(mode: TrustMode) -> &'static str {
 }
 
 #[derive(Template)]
-#[template(path = "trust/behaviour.html", blocks = ["standing"])]
+#[template(path = "trust/behaviour.html")]
 struct BehaviourPage {
     shell: Shell,
     head: Head,
@@ -70,6 +70,8 @@ struct BehaviourPage {
     parts: Vec<Part>,
     permits: Permits,
 }
+
+web::region!(BehaviourPage, as_standing, BehaviourStanding, "trust/behaviour-standing.html");
 
 impl BehaviourPage {
     /// What its mode means.

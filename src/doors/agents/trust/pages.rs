@@ -66,7 +66,7 @@ struct Past {
 }
 
 #[derive(Template)]
-#[template(path = "trust/approvals.html", blocks = ["all"])]
+#[template(path = "trust/approvals.html")]
 struct ApprovalsPage {
     shell: Shell,
     live: Live,
@@ -74,6 +74,8 @@ struct ApprovalsPage {
     past: Vec<Past>,
     review_url: String,
 }
+
+web::region!(ApprovalsPage, as_all, ApprovalsAll, "trust/approvals-all.html");
 
 /// `GET /approvals`
 async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {

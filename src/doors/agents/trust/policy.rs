@@ -32,7 +32,7 @@ use super::reviewer;
 const HERE: &str = "settings/policy";
 
 #[derive(Template)]
-#[template(path = "trust/policy.html", blocks = ["rows"])]
+#[template(path = "trust/policy.html")]
 struct PolicyPage {
     shell: Shell,
     here: &'static str,
@@ -42,6 +42,8 @@ struct PolicyPage {
     reviewers: Vec<Choice>,
     reviewer_url: String,
 }
+
+web::region!(PolicyPage, as_rows, PolicyRows, "trust/policy-rows.html");
 
 /// `GET /settings/policy`
 pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {

@@ -64,12 +64,14 @@ struct Told {
 }
 
 #[derive(Template)]
-#[template(path = "trust/replay.html", blocks = ["lines"])]
+#[template(path = "trust/replay.html")]
 struct ReplayPage {
     shell: Shell,
     all: Vec<Told>,
     approvals_url: String,
 }
+
+web::region!(ReplayPage, as_lines, ReplayLines, "trust/replay-lines.html");
 
 #[derive(Template)]
 #[template(path = "trust/_replay.html")]

@@ -32,13 +32,15 @@ pub(super) fn api(routes: Routes) -> Routes {
 }
 
 #[derive(Template)]
-#[template(path = "trust/sandbox.html", blocks = ["found"])]
+#[template(path = "trust/sandbox.html")]
 struct SandboxPage {
     shell: Shell,
     name: String,
     back: String,
     told: Explained,
 }
+
+web::region!(SandboxPage, as_found, SandboxFound, "trust/sandbox-found.html");
 
 impl SandboxPage {
     /// The tone of what the machine makes of it.

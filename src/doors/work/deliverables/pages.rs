@@ -112,7 +112,7 @@ struct Desk {
 }
 
 #[derive(Template)]
-#[template(path = "deliverables/review.html", blocks = ["queue", "desk"])]
+#[template(path = "deliverables/review.html")]
 struct ReviewPage {
     shell: Shell,
     live: Live,
@@ -125,6 +125,9 @@ struct ReviewPage {
     others: Vec<(String, usize, String)>,
     desk: Option<Desk>,
 }
+
+web::region!(ReviewPage, as_queue, ReviewQueue, "deliverables/review-queue.html");
+web::region!(ReviewPage, as_desk, ReviewDesk, "deliverables/review-desk.html");
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -73,7 +73,7 @@ struct Line {
 }
 
 #[derive(Template)]
-#[template(path = "streams/index.html", blocks = ["rows"])]
+#[template(path = "streams/index.html")]
 struct ListPage {
     shell: Shell,
     live: Live,
@@ -83,6 +83,8 @@ struct ListPage {
     tasks_url: String,
     fields: Option<Fields>,
 }
+
+web::region!(ListPage, as_rows, ListRows, "streams/index-rows.html");
 
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
@@ -223,7 +225,7 @@ struct Work {
 }
 
 #[derive(Template)]
-#[template(path = "streams/show.html", blocks = ["head", "numbers", "budget", "asks", "work"])]
+#[template(path = "streams/show.html")]
 struct ShowPage {
     shell: Shell,
     base: String,
@@ -239,6 +241,12 @@ struct ShowPage {
     work: Work,
     fields: Option<Fields>,
 }
+
+web::region!(ShowPage, as_head, ShowHead, "streams/show-head.html");
+web::region!(ShowPage, as_numbers, ShowNumbers, "streams/show-numbers.html");
+web::region!(ShowPage, as_budget, ShowBudget, "streams/show-budget.html");
+web::region!(ShowPage, as_asks, ShowAsks, "streams/show-asks.html");
+web::region!(ShowPage, as_work, ShowWork, "streams/show-work.html");
 
 async fn show(
     ws: Ws,

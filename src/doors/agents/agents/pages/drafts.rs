@@ -51,7 +51,7 @@ struct Card {
 }
 
 #[derive(Template)]
-#[template(path = "agents/drafts.html", blocks = ["all"])]
+#[template(path = "agents/drafts.html")]
 struct DraftsPage {
     shell: Shell,
     live: Live,
@@ -60,6 +60,8 @@ struct DraftsPage {
     /// Whether this person may decide.
     may: bool,
 }
+
+web::region!(DraftsPage, as_all, DraftsAll, "agents/drafts-all.html");
 
 /// `GET /drafts`
 pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {

@@ -64,7 +64,7 @@ struct ConditionRow {
 }
 
 #[derive(Template)]
-#[template(path = "routines/form.html", blocks = ["conditions", "roles"])]
+#[template(path = "routines/form.html")]
 struct FormPage {
     shell: Shell,
     title: String,
@@ -104,6 +104,9 @@ struct FormPage {
     thinkings: Vec<Choice>,
     sessions: Vec<Choice>,
 }
+
+web::region!(FormPage, as_conditions, FormConditions, "routines/form-conditions.html");
+web::region!(FormPage, as_roles, FormRoles, "routines/form-roles.html");
 
 /// Events that belong together.
 struct EventGroup {

@@ -73,7 +73,7 @@ struct View {
 }
 
 #[derive(Template)]
-#[template(path = "routines/list.html", blocks = ["rows"])]
+#[template(path = "routines/list.html")]
 struct ListPage {
     shell: Shell,
     view: View,
@@ -82,6 +82,8 @@ struct ListPage {
     kind: String,
     agent: String,
 }
+
+web::region!(ListPage, as_rows, ListRows, "routines/list-rows.html");
 
 /// Lists routines, or the region of their rows.
 pub(super) async fn list(

@@ -98,12 +98,14 @@ struct View {
 }
 
 #[derive(Template)]
-#[template(path = "routines/show.html", blocks = ["state"])]
+#[template(path = "routines/show.html")]
 struct ShowPage {
     shell: Shell,
     view: View,
     purse: Purse,
 }
+
+web::region!(ShowPage, as_state, ShowState, "routines/show-state.html");
 
 /// Shows a routine, or the region that renews itself.
 pub(super) async fn show(

@@ -67,7 +67,7 @@ struct Lane {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/board.html", blocks = ["board"])]
+#[template(path = "tasks/board.html")]
 struct BoardPage {
     shell: Shell,
     frame: Frame,
@@ -80,6 +80,8 @@ struct BoardPage {
     /// Whether cards keep the place that they are given.
     by_hand: bool,
 }
+
+web::region!(BoardPage, as_board, BoardBoard, "tasks/board-board.html");
 
 /// The board that is asked for.
 pub fn show(

@@ -99,7 +99,7 @@ struct Day {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/calendar.html", blocks = ["month"])]
+#[template(path = "tasks/calendar.html")]
 struct CalendarPage {
     shell: Shell,
     frame: Frame,
@@ -116,6 +116,8 @@ struct CalendarPage {
     /// Those without a date; nothing when there are none.
     rail: Option<Rail>,
 }
+
+web::region!(CalendarPage, as_month, CalendarMonth, "tasks/calendar-month.html");
 
 /// The calendar that is asked for.
 pub fn show(

@@ -70,7 +70,7 @@ pub(super) fn label_names(text: &str) -> Vec<String> {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/new.html", blocks = ["form"])]
+#[template(path = "tasks/new.html")]
 struct NewPage {
     shell: Shell,
     url: String,
@@ -87,6 +87,8 @@ struct NewPage {
     streams: Vec<Choice>,
     repeat: RepeatView,
 }
+
+web::region!(NewPage, as_form, NewForm, "tasks/new-form.html");
 
 impl NewPage {
     fn error(&self, field: &str) -> &str {

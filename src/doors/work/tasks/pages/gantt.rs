@@ -96,7 +96,7 @@ struct Arrow {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/timeline.html", blocks = ["bars"])]
+#[template(path = "tasks/timeline.html")]
 struct TimelinePage {
     shell: Shell,
     frame: Frame,
@@ -123,6 +123,8 @@ struct TimelinePage {
     /// Whether nothing fits, whenever it may be.
     nothing: bool,
 }
+
+web::region!(TimelinePage, as_bars, TimelineBars, "tasks/timeline-bars.html");
 
 /// The timeline that is asked for, with as many bars as the page has already.
 pub fn show(

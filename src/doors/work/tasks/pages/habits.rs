@@ -59,7 +59,7 @@ const DAYS: &str = "Write a whole number of days, 0 to 365.";
 const WHOM: &str = "Choose one of these.";
 
 #[derive(Template)]
-#[template(path = "tasks/habits.html", blocks = ["rules"])]
+#[template(path = "tasks/habits.html")]
 struct HabitsPage {
     shell: Shell,
     here: &'static str,
@@ -73,6 +73,8 @@ struct HabitsPage {
     /// Whether somebody has chosen them, so that they have a history.
     saved: bool,
 }
+
+web::region!(HabitsPage, as_rules, HabitsRules, "tasks/habits-rules.html");
 
 fn page(
     (ws, who): (&Ws, &Person),

@@ -86,7 +86,7 @@ pub struct Asked {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/labels.html", blocks = ["rows"])]
+#[template(path = "tasks/labels.html")]
 struct LabelsPage {
     shell: Shell,
     here: &'static str,
@@ -109,6 +109,8 @@ struct LabelsPage {
     /// The other labels.
     targets: Vec<Choice>,
 }
+
+web::region!(LabelsPage, as_rows, LabelsRows, "tasks/labels-rows.html");
 
 impl LabelsPage {
     /// Whether the form stands open: nothing is there yet, somebody asked for it, or something is wrong.

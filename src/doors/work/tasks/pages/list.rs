@@ -64,7 +64,7 @@ pub(super) struct Quick {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/list.html", blocks = ["rows"])]
+#[template(path = "tasks/list.html")]
 struct ListPage {
     shell: Shell,
     frame: Frame,
@@ -78,6 +78,8 @@ struct ListPage {
     asks: bool,
     back: String,
 }
+
+web::region!(ListPage, as_rows, ListRows, "tasks/list-rows.html");
 
 #[derive(Template)]
 #[template(path = "tasks/_rows.html")]

@@ -51,7 +51,7 @@ struct Row {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/recurring.html", blocks = ["rows"])]
+#[template(path = "tasks/recurring.html")]
 struct ListPage {
     shell: Shell,
     frame: Top,
@@ -61,6 +61,8 @@ struct ListPage {
     new_url: String,
     may_write: bool,
 }
+
+web::region!(ListPage, as_rows, ListRows, "tasks/recurring-rows.html");
 
 /// Lists all series, beside the tasks that the address asks for.
 pub async fn list(
@@ -181,7 +183,7 @@ pub struct Words {
 }
 
 #[derive(Template)]
-#[template(path = "tasks/series.html", blocks = ["strip", "turns"])]
+#[template(path = "tasks/series.html")]
 struct SeriesPage {
     shell: Shell,
     base: String,
@@ -201,6 +203,9 @@ struct SeriesPage {
     streams: Vec<Choice>,
     repeat: RepeatView,
 }
+
+web::region!(SeriesPage, as_strip, SeriesStrip, "tasks/series-strip.html");
+web::region!(SeriesPage, as_turns, SeriesTurns, "tasks/series-turns.html");
 
 impl SeriesPage {
     fn error(&self, field: &str) -> &str {

@@ -172,7 +172,7 @@ struct RunPart {
 }
 
 #[derive(Template, Default)]
-#[template(path = "tasks/show.html", blocks = ["head", "text", "asks", "props", "parts", "ties", "links", "files", "time"])]
+#[template(path = "tasks/show.html")]
 struct ShowPage {
     shell: Shell,
     name: String,
@@ -198,6 +198,16 @@ struct ShowPage {
     time: Time,
     composer: Composer,
 }
+
+web::region!(ShowPage, as_head, ShowHead, "tasks/show-head.html");
+web::region!(ShowPage, as_text, ShowText, "tasks/show-text.html");
+web::region!(ShowPage, as_asks, ShowAsks, "tasks/show-asks.html");
+web::region!(ShowPage, as_props, ShowProps, "tasks/show-props.html");
+web::region!(ShowPage, as_parts, ShowParts, "tasks/show-parts.html");
+web::region!(ShowPage, as_ties, ShowTies, "tasks/show-ties.html");
+web::region!(ShowPage, as_links, ShowLinks, "tasks/show-links.html");
+web::region!(ShowPage, as_files, ShowFiles, "tasks/show-files.html");
+web::region!(ShowPage, as_time, ShowTime, "tasks/show-time.html");
 
 /// Shows a task, or one region of its page.
 pub async fn show(

@@ -68,7 +68,7 @@ fn line(ws: &Ws, template: &Template) -> Line {
 }
 
 #[derive(askama::Template)]
-#[template(path = "tasks/templates.html", blocks = ["rows"])]
+#[template(path = "tasks/templates.html")]
 struct ListPage {
     shell: Shell,
     here: &'static str,
@@ -77,6 +77,8 @@ struct ListPage {
     new_url: String,
     may_write: bool,
 }
+
+web::region!(ListPage, as_rows, ListRows, "tasks/templates-rows.html");
 
 async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let all = ws.read(|snap| reads::all(snap))?;

@@ -1,0 +1,27 @@
+//! Parts of a page that are also sent alone, when they change.
+
+/// Declares a part of `$page`: a template of its own over the page's fields, compiled once. The page prints it with
+/// `{{ self.$method() }}`. Askama's own `blocks` compile each block a second time.
+#[macro_export]
+macro_rules! region {
+    ($page:ident, $method:ident, $name:ident, $path:tt) => {
+        #[derive(askama::Template)]
+        #[template(path = $path)]
+        struct $name<'a>(&'a $page);
+
+        impl std::ops::Deref for $name<'_> {
+            type Target = $page;
+            fn deref(&self) -> &$page {
+                self.0
+            }
+        }
+
+        impl askama::filters::HtmlSafe for $name<'_> {}
+
+        impl $page {
+            fn $method(&self) -> $name<'_> {
+                $name(self)
+            }
+        }
+    };
+}
