@@ -26,7 +26,6 @@ pub struct Follower {
     pub standing: fn(&Ws) -> Result<Option<Standing>, StoreError>,
 }
 
-/// All consumers.
 pub struct Consumers {
     all: Vec<Arc<dyn Consume>>,
     followers: Vec<Follower>,
@@ -70,7 +69,6 @@ impl Consumers {
         self
     }
 
-    /// All of them.
     #[must_use]
     pub fn all(&self) -> &[Arc<dyn Consume>] {
         &self.all

@@ -110,7 +110,6 @@ fn read(text: &str) -> Result<Value, Refusal> {
 /// A file that stays on the machine where it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stays {
-    /// Its path.
     pub path: String,
     /// Why, as a sentence without its end: "it is larger than 25 MiB".
     pub why: String,
@@ -119,7 +118,6 @@ pub struct Stays {
 /// What home has seen last of the files of an agent on another machine.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// When.
     pub at: Instant,
     /// Where the branch stands there.
     pub head: CommitId,

@@ -12,7 +12,6 @@ use store::Cursor;
 
 /// The search index of a workspace, and how it is kept up.
 pub struct Finding {
-    /// The index.
     pub index: Search,
     /// Up to where everything can be found.
     seen: watch::Sender<Option<Cursor>>,

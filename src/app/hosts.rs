@@ -32,7 +32,6 @@ pub enum Phase {
 /// How far a host is that is linked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Linked {
-    /// Since when it is.
     pub since: Timestamp,
     /// What it is at.
     pub phase: Phase,
@@ -53,7 +52,6 @@ impl Linked {
     }
 }
 
-/// A gateway of a workspace.
 type Of = (WorkspaceId, GatewayId);
 
 /// A link, for whoever serves it and for whoever comes after.
@@ -119,9 +117,6 @@ impl Hosts {
     }
 
     /// The same with a patience of its own, where the host has much to do before it can answer.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn ask_within(
         &self,
         ws: &Ws,

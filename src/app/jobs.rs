@@ -18,7 +18,6 @@ use store::verify::Progress;
 /// How a piece of work stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobState {
-    /// When it began.
     pub began: Timestamp,
     /// When it ended, if it has.
     pub ended: Option<Timestamp>,
@@ -28,7 +27,6 @@ pub struct JobState {
     pub done: u64,
     /// How much there is; 0 when that is not known.
     pub total: u64,
-    /// What came of it.
     pub result: Option<Value>,
     /// Why nothing came of it.
     pub error: Option<String>,

@@ -23,9 +23,6 @@ pub struct Kept(Mutex<Option<(u64, Arc<dyn Any + Send + Sync>)>>);
 impl Kept {
     /// The value, read again when one of its tables has changed since. Who is answered after a write
     /// finds that write in it.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn get<T: Send + Sync + 'static>(
         &self,
         store: &Store,
@@ -64,9 +61,6 @@ struct Answered {
 impl Numbers {
     /// The numbers as of a snapshot's last entry, counted in it again when one of their tables has changed since
     /// they were, or a while has passed.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn get<E: From<StoreError>>(
         &self,
         (store, seq, now): (&Store, u64, Timestamp),

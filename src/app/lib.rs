@@ -80,7 +80,6 @@ pub struct App(Arc<AppParts>);
 pub struct AppParts {
     /// Bootstrap settings.
     pub config: Config,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
@@ -322,9 +321,7 @@ impl App {
 
 /// Who does something and why: what `Ws::write` needs to know.
 pub trait Who {
-    /// The actor.
     fn actor(&self) -> Actor;
-    /// The cause.
     fn cause(&self) -> Cause;
 }
 
@@ -345,15 +342,12 @@ pub struct Ws(Arc<WsParts>);
 pub struct WsParts {
     /// The program.
     pub app: App,
-    /// Its id.
     pub id: WorkspaceId,
     /// Its name in addresses; never changes.
     pub slug: String,
-    /// Its folder.
     pub folder: PathBuf,
     /// All its records.
     pub store: Store,
-    /// Its blobs.
     pub blobs: Blobs,
     /// Running text.
     pub live: Hub,
@@ -524,7 +518,6 @@ impl Ws {
         Ok(self.repo.get_or_init(|| repo))
     }
 
-    /// The folder of an agent.
     #[must_use]
     pub fn agent_folder(&self, slug: &str) -> PathBuf {
         self.folder.join("agents").join(slug).join("files")
@@ -544,9 +537,6 @@ impl Ws {
     }
 
     /// Runs a transaction as somebody.
-    ///
-    /// # Errors
-    /// What the body answers, or what the store says.
     pub fn write<T, E>(
         &self,
         who: &dyn Who,
@@ -560,9 +550,6 @@ impl Ws {
     }
 
     /// Reads on a snapshot.
-    ///
-    /// # Errors
-    /// What the body answers, or what the store says.
     pub fn read<T, E: From<StoreError>>(
         &self,
         body: impl FnOnce(&Snap<'_>) -> Result<T, E>,

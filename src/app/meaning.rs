@@ -241,9 +241,6 @@ impl Vectors {
 
     /// The vectors of a model, opened if they are not. A file that is none is begun anew. Reads all of them, so it
     /// belongs on a thread that may block.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn open(&self, model: &str, dimensions: usize) -> Result<Arc<Arena>, ArenaError> {
         let mut open = self.open.lock();
         if let Some(open) = open.iter_mut().find(|open| open.model == model) {
@@ -270,9 +267,6 @@ impl Vectors {
     }
 
     /// Keeps up to where the vectors of a model follow the feed, and removes those of all other models.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn keep_place(&self, model: &str, place: store::Cursor) -> std::io::Result<()> {
         self.home.keep_place(model, &place.to_string())?;
         self.open.lock().retain(|open| open.model == model);

@@ -19,7 +19,6 @@ const MANY: usize = 1_000;
 pub struct Ticket {
     /// Whose ticket.
     pub account: AccountId,
-    /// Where.
     pub workspace: WorkspaceId,
     /// Whose browser.
     pub agent: AgentId,

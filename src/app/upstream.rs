@@ -164,7 +164,6 @@ pub struct Wanted {
 /// A file that lies at home, wanted by a host from a byte on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
-    /// Which.
     pub file: BlobId,
     /// The first byte that is missing.
     pub offset: u64,

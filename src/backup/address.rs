@@ -24,9 +24,7 @@ pub enum Address {
 pub struct S3Address {
     /// The server: `https://s3.eu-central-1.amazonaws.com`, `http://nas.lan:9000`.
     pub endpoint: String,
-    /// The region.
     pub region: String,
-    /// The bucket.
     pub bucket: String,
     /// What names begin with; empty or ending with a slash.
     pub prefix: String,

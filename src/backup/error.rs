@@ -16,64 +16,41 @@ pub enum BackupError {
         "{given:?} is no place for backups: {why}; give a folder or s3://bucket/folder?endpoint=https://…"
     )]
     Address {
-        /// What was given.
         given: String,
         /// What is wrong with it.
         why: String,
     },
     /// Nothing is there.
     #[error("there are no backups at {place}; check the address, or make one with `hq backup`")]
-    NoRepository {
-        /// Where.
-        place: String,
-    },
+    NoRepository { place: String },
     /// Something else is there.
     #[error("{place} holds other files and no backups; give an empty folder")]
-    OtherFiles {
-        /// Where.
-        place: String,
-    },
+    OtherFiles { place: String },
     /// Written by a newer program.
     #[error(
         "the backups at {place} have format {found}, this program reads {known}; use a newer version of HQ"
     )]
-    Format {
-        /// Where.
-        place: String,
-        /// What was found.
-        found: u32,
-        /// What is known.
-        known: u32,
-    },
+    Format { place: String, found: u32, known: u32 },
     /// Backups were made there, and now nothing is.
     #[error(
         "{place} is empty, and backups were made there before: is the disk or share mounted? mount it and \
          try again; if this is meant to be a new place, say so with `hq backup --new-place` or on the \
          page of backups"
     )]
-    PlaceGone {
-        /// Where.
-        place: String,
-    },
+    PlaceGone { place: String },
     /// Backups were made there, and now others are.
     #[error(
         "{place} holds other backups than those that were made there before: is it another disk? put the \
          right one in; if these are meant, say so with `hq backup --new-place` or on the page of backups"
     )]
-    OtherPlace {
-        /// Where.
-        place: String,
-    },
+    OtherPlace { place: String },
     /// Another HQ has its backups there.
     #[error(
         "{place} holds backups that were made with another master key, so another HQ may be using it: give \
          each HQ a place of its own; if both are to share it, say so once with `hq backup --new-place` or on \
          the page of backups"
     )]
-    Others {
-        /// Where.
-        place: String,
-    },
+    Others { place: String },
     /// What is kept and what keeps it lie one inside the other.
     #[error(
         "{place} and the data folder {data} lie one inside the other, so a backup would hold itself or go \
@@ -87,50 +64,26 @@ pub enum BackupError {
     },
     /// No such backup.
     #[error("there is no backup {wanted} at {place}; `hq backup list` shows those that are")]
-    NoBackup {
-        /// Where.
-        place: String,
-        /// Which.
-        wanted: String,
-    },
+    NoBackup { place: String, wanted: String },
     /// A backup that is not to be put aside.
     #[error(
         "the backup {id} at {place} can be read, so it is not put aside: how many are kept says when it goes"
     )]
-    Readable {
-        /// Where.
-        place: String,
-        /// Which.
-        id: String,
-    },
+    Readable { place: String, id: String },
     /// The target cannot be used.
     #[error("{place} cannot be used: {why}; nothing was lost, check it and try again")]
-    Target {
-        /// Where.
-        place: String,
-        /// What happened.
-        why: String,
-    },
+    Target { place: String, why: String },
     /// The target takes nothing more.
     #[error(
         "{place} is full ({free_mb} MB free, about {need_mb} MB needed); free some space or give another place"
     )]
-    Full {
-        /// Where.
-        place: String,
-        /// What is free.
-        free_mb: u64,
-        /// What is needed.
-        need_mb: u64,
-    },
+    Full { place: String, free_mb: u64, need_mb: u64 },
     /// A server refused.
     #[error(
         "{place} refused ({status} {code}); check the key, its rights, the bucket and the region"
     )]
     Refused {
-        /// Where.
         place: String,
-        /// The status.
         status: u16,
         /// What the server called it.
         code: String,
@@ -139,51 +92,30 @@ pub enum BackupError {
     #[error(
         "{name} is missing at {place}; this backup cannot be restored whole, take another one, and make a new one now: it writes again what is still there to be read"
     )]
-    Missing {
-        /// Where.
-        place: String,
-        /// Which.
-        name: String,
-    },
+    Missing { place: String, name: String },
     /// A file of the repository was changed.
     #[error(
         "{name} at {place} is damaged ({why}); this backup cannot be trusted, take another one, and make a new one now: it writes again what is still there to be read"
     )]
     Damaged {
-        /// Where.
         place: String,
-        /// Which.
         name: String,
         /// How it shows.
         why: &'static str,
     },
-    /// A passphrase is needed.
     #[error("the backups at {place} are encrypted; give the passphrase with --passphrase-file")]
-    PassphraseNeeded {
-        /// Where.
-        place: String,
-    },
+    PassphraseNeeded { place: String },
     /// A passphrase is not needed.
     #[error(
         "the backups at {place} are not encrypted; a repository is encrypted from its beginning or never, give another place for encrypted ones"
     )]
-    NotEncrypted {
-        /// Where.
-        place: String,
-    },
+    NotEncrypted { place: String },
     /// A passphrase that does not fit.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
     /// Another one is at work.
     #[error("{what} is at work at {place} since {since}; wait until it is done")]
-    Busy {
-        /// Where.
-        place: String,
-        /// What.
-        what: String,
-        /// Since when.
-        since: String,
-    },
+    Busy { place: String, what: String, since: String },
     /// Told to stop.
     #[error("the backup was stopped because HQ ends; the next one goes on from what is there")]
     Stopped,
@@ -204,10 +136,7 @@ pub enum BackupError {
         "{data} is not there any more, so there is nothing to back up: put the folder back or mount its \
          disk, then start HQ again"
     )]
-    DataGone {
-        /// Where it was.
-        data: String,
-    },
+    DataGone { data: String },
     /// What opens a place cannot be read.
     #[error(
         "{name} at {place} {why}, and without it nothing there is opened; the backups beside it may be \
@@ -215,11 +144,9 @@ pub enum BackupError {
          that file back (the key is in it)"
     )]
     Head {
-        /// Where.
         place: String,
         /// The file.
         name: String,
-        /// How it is.
         why: &'static str,
     },
     /// What opens encrypted backups cannot be made anew.
@@ -227,26 +154,12 @@ pub enum BackupError {
         "the backups at {place} are encrypted, and their key was in hq-backups.json and \
          hq-backups.spare.json alone; put a copy of one of the two back: without it nobody can open them"
     )]
-    HeadSealed {
-        /// Where.
-        place: String,
-    },
-    /// A store.
+    HeadSealed { place: String },
     #[error("{which}: {source}")]
-    Store {
-        /// Which.
-        which: String,
-        /// Why.
-        source: StoreError,
-    },
+    Store { which: String, source: StoreError },
     /// A file or folder here.
     #[error("{path}: {source}; check the disk and its rights")]
-    Disk {
-        /// Where.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
+    Disk { path: String, source: io::Error },
     /// A history of agents' files that was laid out of a backup.
     #[error(transparent)]
     History(#[from] git::GitError),

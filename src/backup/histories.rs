@@ -20,9 +20,7 @@ use super::stream::Token;
 
 /// The history of a workspace out of a backup.
 pub struct History {
-    /// The backup.
     pub backup: String,
-    /// When it was taken.
     pub taken_at: Timestamp,
     /// The copy; it lies in a folder that the next one is laid into.
     pub repo: AgentsRepo,

@@ -59,17 +59,12 @@ pub struct Source {
     pub owner: Owner,
     /// Whether backups of another master key may be at the place: somebody knows of them.
     pub beside_others: bool,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
-/// One workspace.
 pub struct SourceWorkspace {
-    /// Its name in addresses.
     pub slug: String,
-    /// Its store.
     pub store: Store,
-    /// Its folder.
     pub folder: PathBuf,
 }
 

@@ -11,7 +11,6 @@ use kernel::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkRef(pub String, pub u64, pub u64);
 
-/// What a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
@@ -50,7 +49,6 @@ pub struct BlobRef {
 pub struct Part {
     /// Where it belongs in the data folder: `system.redb`, `workspaces/acme/blobs`.
     pub path: String,
-    /// What it is.
     pub kind: PartKind,
     /// Its length.
     pub bytes: u64,
@@ -58,10 +56,8 @@ pub struct Part {
     pub sha256: String,
     /// Its content, in order.
     pub chunks: Vec<ChunkRef>,
-    /// For a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreFacts>,
-    /// For blobs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<BlobRef>,
     /// How many files.
@@ -101,9 +97,7 @@ pub struct Manifest {
     pub app: String,
     /// Names the master key that its secrets open with; the key itself is never in a backup.
     pub key_id: String,
-    /// The workspaces in it.
     pub workspaces: Vec<String>,
-    /// Its parts.
     pub parts: Vec<Part>,
     /// Bytes that it added to the repository.
     pub new_bytes: u64,

@@ -91,7 +91,6 @@ impl Sink<'_> {
     }
 }
 
-/// What was cut.
 pub(super) struct Cut {
     pub chunks: Vec<ChunkRef>,
     pub bytes: u64,

@@ -58,15 +58,12 @@ pub struct Member {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PortableTable {
-    /// Its number.
     pub number: u16,
-    /// Its name.
     pub name: String,
     /// The version of its rows' layout.
     pub version: u8,
     /// How many rows.
     pub rows: u64,
-    /// Where.
     pub file: String,
 }
 
@@ -74,13 +71,11 @@ pub struct PortableTable {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Portable {
-    /// The format.
     pub format: u32,
     /// `hq-workspace`.
     pub kind: String,
     /// The version of HQ that made it.
     pub app: String,
-    /// When.
     pub exported_at: Timestamp,
     /// The name of the workspace in addresses.
     pub slug: String,
@@ -88,7 +83,6 @@ pub struct Portable {
     pub workspace: String,
     /// The last entry of its feed then.
     pub seq: u64,
-    /// Its tables.
     pub tables: Vec<PortableTable>,
     /// Every other member.
     pub files: BTreeMap<String, Member>,
@@ -96,17 +90,13 @@ pub struct Portable {
     pub left_out: Vec<String>,
 }
 
-/// What is exported.
 pub struct ExportSource<'s> {
-    /// The store.
     pub store: &'s Store,
     /// The workspace's folder.
     pub folder: &'s Path,
-    /// Its name in addresses.
     pub slug: &'s str,
     /// Its id.
     pub workspace: String,
-    /// Now.
     pub now: Timestamp,
     /// Writes the git bundle.
     pub bundle: &'s dyn Fn(&mut dyn Write) -> io::Result<usize>,
@@ -363,7 +353,6 @@ fn refused(why: impl std::fmt::Display) -> BackupError {
 
 /// What an unpacked file may take at most: a small one may unpack to more than any disk.
 pub struct Bounds<'b> {
-    /// Files in it.
     pub files: usize,
     /// How many times larger than the packed file, beyond the first 256 MB.
     pub ratio: u64,

@@ -149,7 +149,6 @@ struct Top {
 pub struct Busy {
     /// What, for people: "a backup".
     pub what: &'static str,
-    /// Since when.
     pub since: Timestamp,
     /// How far it is.
     pub meter: Arc<Meter>,

@@ -157,7 +157,6 @@ impl Repository {
         &self.id
     }
 
-    /// Where it is.
     #[must_use]
     pub fn place(&self) -> &str {
         self.target.place()
@@ -272,9 +271,6 @@ impl Repository {
     }
 
     /// The last one that lacks no workspace; where all lack some, the last of all.
-    ///
-    /// # Errors
-    /// As `newest`.
     pub fn newest_complete(&self, of: Option<&str>) -> Result<Manifest, BackupError> {
         match self.newest_of(of, &Manifest::is_complete) {
             Err(BackupError::NoBackup { .. }) => self.newest(of),
@@ -283,9 +279,6 @@ impl Repository {
     }
 
     /// The last one that is wanted.
-    ///
-    /// # Errors
-    /// As `newest`.
     pub fn newest_of(
         &self,
         of: Option<&str>,

@@ -81,9 +81,6 @@ pub fn write_out(
 }
 
 /// Makes all that was written on the file system of a folder durable.
-///
-/// # Errors
-/// When the disk fails.
 pub fn settle(folder: &Path) -> Result<(), BackupError> {
     let opened = File::open(folder).map_err(BackupError::disk(folder))?;
     rustix::fs::syncfs(&opened).map_err(|error| BackupError::disk(folder)(error.into()))

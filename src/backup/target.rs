@@ -26,9 +26,6 @@ pub trait Target: Send + Sync {
     /// The place, for people; without keys.
     fn place(&self) -> &str;
     /// What lies below a prefix that ends with a slash, in the order of names.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn list(&self, prefix: &str) -> Result<Vec<Object>, BackupError>;
     /// The bytes of a name; none when there is nothing.
     ///
@@ -41,9 +38,6 @@ pub trait Target: Send + Sync {
     /// When it is full, gone, or read-only.
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError>;
     /// Puts many at once; the order does not count.
-    ///
-    /// # Errors
-    /// As `put`.
     fn put_all(
         &self,
         items: &mut dyn Iterator<Item = Result<(String, Vec<u8>), BackupError>>,
@@ -72,14 +66,8 @@ pub trait Target: Send + Sync {
         self.delete(name)
     }
     /// Removes a name; nothing there is fine.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn delete(&self, name: &str) -> Result<(), BackupError>;
     /// Makes what was put durable.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn settle(&self) -> Result<(), BackupError> {
         Ok(())
     }
@@ -102,16 +90,10 @@ pub trait Target: Send + Sync {
         false
     }
     /// Whether there is nothing but what a repository may hold.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn is_empty(&self) -> Result<bool, BackupError> {
         Ok(self.list("")?.is_empty())
     }
     /// Removes what a broken write has left.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     fn tidy(&self) -> Result<(), BackupError> {
         Ok(())
     }
@@ -127,7 +109,6 @@ fn aside(name: &str) -> String {
     format!("{ASIDE}/{}", name.replace('/', "-"))
 }
 
-/// A folder.
 pub struct Folder {
     root: PathBuf,
     place: String,

@@ -160,11 +160,8 @@ pub enum Input {
 pub struct Mouse {
     /// What it does.
     pub act: MouseAct,
-    /// Where.
     pub x: f64,
-    /// Where.
     pub y: f64,
-    /// Which button.
     pub button: Button,
     /// How often in a row it was pressed.
     pub clicks: u8,
@@ -207,9 +204,7 @@ pub enum Button {
 /// A finger on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TouchPoint {
-    /// Where.
     pub x: f64,
-    /// Where.
     pub y: f64,
     /// Which finger.
     pub id: u8,
@@ -239,7 +234,6 @@ pub struct Key {
     pub code: String,
     /// What it types.
     pub text: String,
-    /// Its number.
     pub number: u32,
     /// Alt 1, Control 2, Meta 4, Shift 8.
     pub modifiers: u8,

@@ -31,7 +31,6 @@ const DEPTH: usize = 4;
 /// One thing that a browser needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// What it is.
     pub name: &'static str,
     /// Whether it is there.
     pub is_met: bool,

@@ -8,7 +8,6 @@ const KEPT: usize = 100;
 /// Characters of an address that are remembered.
 const MAX_URL: usize = 2_000;
 
-/// One download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
     /// The name of its file in the folder of downloads.

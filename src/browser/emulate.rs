@@ -32,7 +32,6 @@ pub struct Size {
 /// What a tab is told. What is none is as usual.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Emulation {
-    /// Its size.
     pub size: Option<Size>,
     /// Its zone, by its IANA name.
     pub zone: Option<String>,

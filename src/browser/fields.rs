@@ -29,7 +29,6 @@ const WITHIN: Duration = Duration::from_secs(3);
 /// What a field is for, as far as its page says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// A password.
     Password,
     /// A code that is used once.
     Code,
@@ -44,7 +43,6 @@ pub enum FieldKind {
 pub struct Field {
     /// Its ref.
     pub number: u32,
-    /// What it is for.
     pub kind: FieldKind,
     /// Whether nothing is in it.
     pub is_empty: bool,

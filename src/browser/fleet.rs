@@ -26,7 +26,6 @@ pub type Key = (Uuid, Uuid);
 /// The last use of a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
-    /// The tab.
     pub tab: u32,
     /// The run that used it.
     pub run: Uuid,
@@ -216,7 +215,6 @@ impl Browsers {
         future::join_all(keys.map(|key| self.forget(key))).await;
     }
 
-    /// Stops all of them.
     pub async fn stop_all(&self) {
         let all: Vec<Browser> = {
             let all = self.0.lock();

@@ -118,7 +118,6 @@ impl Heard {
         self.said.clear();
     }
 
-    /// Forgets all.
     pub(crate) fn forget(&mut self) {
         self.said.clear();
         self.fetched.clear();

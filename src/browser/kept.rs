@@ -17,7 +17,6 @@ const MAX_NAME: usize = 200;
 /// A cookie without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
-    /// Its name.
     pub name: String,
     /// The host that gets it; with a point in front also all below that.
     pub host: String,
@@ -43,7 +42,6 @@ pub enum Storage {
 /// Something in a storage, without its value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Item {
-    /// Its name.
     pub name: String,
     /// The length of its value, in characters.
     pub length: usize,

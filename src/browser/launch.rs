@@ -94,7 +94,6 @@ pub(crate) struct Running {
 pub struct Health {
     /// Its name and version.
     pub version: String,
-    /// Its processes.
     pub processes: usize,
     /// Their memory, in bytes.
     pub memory: u64,

@@ -66,7 +66,6 @@ pub enum BrowserError {
     /// The page's process crashed.
     #[error("the page has crashed; open its address again")]
     Crashed,
-    /// The tab was closed.
     #[error("the tab is closed; choose another of the open tabs")]
     TabClosed,
     /// There is no such tab.
@@ -101,7 +100,6 @@ pub enum BrowserError {
     Unclear {
         /// The call.
         method: &'static str,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
@@ -152,7 +150,6 @@ pub enum BrowserError {
     /// The part is no longer in the page.
     #[error("e{number} is no longer in the page, which has now:\n{lines}")]
     Stale {
-        /// Its number.
         number: u32,
         /// Lines of a snapshot of this moment.
         lines: String,
@@ -160,7 +157,6 @@ pub enum BrowserError {
     /// The part cannot be acted on as it is now.
     #[error("e{number} {why}")]
     NotActionable {
-        /// Its number.
         number: u32,
         /// Why, and what would help.
         why: String,

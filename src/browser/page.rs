@@ -53,7 +53,6 @@ pub struct Page {
 pub struct Opened {
     /// Where the page is now.
     pub url: String,
-    /// Its title.
     pub title: String,
     /// The status of HTTP; 0 when there is none.
     pub status: u16,

@@ -83,9 +83,6 @@ impl Activity {
 }
 
 /// Tells what happened.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, flags: Activity) -> Result<u8, CommandError> {
     let mut page = flags.ask(door, &[("before", flags.before.as_deref())]).await?;
     if !flags.follow {

@@ -207,10 +207,6 @@ pub struct Stop {
     gently: bool,
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(place) => list(common, door, &place).await,

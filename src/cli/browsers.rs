@@ -318,10 +318,6 @@ impl Batch {
     }
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Of) -> Result<u8, CommandError> {
     match command {
         Of::Status(of) => {

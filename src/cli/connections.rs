@@ -14,7 +14,6 @@ use super::{Common, FAILED, OK, say};
 
 /// How often a sign-in that is under way is looked at.
 const GLANCE: Duration = Duration::from_secs(1);
-/// Where connections are.
 const PATH: &str = "/api/v1/connections";
 
 /// `hq connection …`
@@ -72,9 +71,6 @@ pub struct Login {
 }
 
 /// Does it.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List { place } => {

@@ -27,9 +27,6 @@ pub struct Export {
 }
 
 /// Prints all rows that fit, with all their fields.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn export(
     common: &Common,
     door: &Door,

@@ -72,9 +72,6 @@ pub struct Of {
 }
 
 /// Runs a command of fields.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     let asked = |of: &Of| query(&[("of", Some(of.of.as_str()))]);
     match command {

@@ -89,9 +89,6 @@ fn at(which: &str) -> String {
 }
 
 /// Runs a command.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(here) => {

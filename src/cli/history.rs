@@ -36,9 +36,6 @@ pub struct History {
 }
 
 /// Tells every version of a record, newest first.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, flags: History) -> Result<u8, CommandError> {
     let (table, id) = meant(&flags.of, flags.id.as_deref());
     let limit = flags.limit.to_string();

@@ -66,9 +66,6 @@ pub struct File {
 }
 
 /// Runs a command of imports.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     let at = |which: &str| format!("/api/v1/imports/{}", part(which));
     match command {

@@ -70,10 +70,6 @@ pub struct Which {
     place: Place,
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     let (which, verb) = match command {
         Command::List { agent, state, place } => {

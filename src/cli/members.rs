@@ -13,7 +13,6 @@ use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{handle, listed, moment, one_of, part, pick, query, quoted};
 
-/// Where members are.
 const MEMBERS: &str = "/api/v1/members";
 /// Where invitations are.
 const INVITES: &str = "/api/v1/invites";
@@ -94,9 +93,6 @@ pub enum Invite {
 }
 
 /// Runs one of `hq member`.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(place) => {
@@ -143,9 +139,6 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
 }
 
 /// Runs one of `hq invite`.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8, CommandError> {
     match command {
         Invite::List(place) => {

@@ -13,7 +13,6 @@ use super::reach::CommandError;
 use super::rows::{At, One};
 use super::show::{one_of, part, quoted};
 
-/// The files of a model.
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
 /// `hq model …`

@@ -82,9 +82,6 @@ pub struct Status {
 }
 
 /// Does it.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(flags) => list(common, door, &flags).await,
@@ -190,9 +187,6 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
 }
 
 /// How the connections of a workspace stand; with `probe` each is really asked first.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn standings(
     door: &Door,
     workspace: Option<&String>,

@@ -93,9 +93,6 @@ pub(super) fn dollars(text: &str) -> Result<i64, String> {
 }
 
 /// `hq usage`: what calls cost.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn usage(common: &Common, door: &Door, flags: Usage) -> Result<u8, CommandError> {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in [
@@ -172,9 +169,6 @@ fn money(micros: &Value) -> String {
 }
 
 /// Runs one of `hq budget …`.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn budget(common: &Common, door: &Door, command: Budget) -> Result<u8, CommandError> {
     match command {
         Budget::List { payer, place } => {

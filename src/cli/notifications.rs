@@ -96,10 +96,6 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(flags) => list(common, door, &flags).await,

@@ -29,10 +29,6 @@ pub enum Command {
     Finish(Place),
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     let (ask, place) = match command {
         Command::Show(place) => (Ask::get(ONBOARDING), place),

@@ -61,9 +61,6 @@ pub struct Keep {
 }
 
 /// `hq audit keep`
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn audit_keep(common: &Common, door: &Door, flags: &Keep) -> Result<u8, CommandError> {
     const PATH: &str = "/api/v1/audit/retention";
     let workspace = flags.place.workspace.as_ref();

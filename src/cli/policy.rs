@@ -156,10 +156,6 @@ impl Permit {
     }
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::Show { agent, place } => show(common, door, agent.as_deref(), &place).await,

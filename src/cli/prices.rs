@@ -60,10 +60,6 @@ pub struct Set {
     output: Option<i64>,
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List { place } => {

@@ -33,7 +33,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(2 * 60 * 60);
 pub struct Payload {
     /// Its media type.
     pub media: &'static str,
-    /// It.
     pub bytes: Vec<u8>,
 }
 
@@ -50,10 +49,6 @@ impl From<&Value> for Payload {
 }
 
 impl Payload {
-    /// As JSON.
-    ///
-    /// # Errors
-    /// When it is none.
     fn json(body: &impl Serialize) -> Result<Self, CommandError> {
         Ok(Self { bytes: serde_json::to_vec(body).map_err(failed)?, ..Self::default() })
     }
@@ -226,9 +221,6 @@ impl Local {
     }
 
     /// As `call`, for what takes its time.
-    ///
-    /// # Errors
-    /// As `call`.
     pub async fn call_within<T: DeserializeOwned>(
         &self,
         longest: Duration,
@@ -243,9 +235,6 @@ impl Local {
     }
 
     /// Asks the program for text.
-    ///
-    /// # Errors
-    /// As `call`.
     pub async fn text(
         &self,
         method: Method,

@@ -246,10 +246,8 @@ pub struct Book {
     whose: &'static str,
 }
 
-/// Contacts.
 pub const CONTACTS: Book =
     Book { path: "contacts", none: "No contacts.", word: "contact", whose: "contact" };
-/// Organizations.
 pub const ORGANIZATIONS: Book = Book {
     path: "organizations",
     none: "No organizations.",
@@ -272,9 +270,6 @@ async fn named(door: &Door, book: Book, one: One) -> Result<Named, CommandError>
 }
 
 /// Runs a command of contacts or organizations.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(
     common: &Common,
     door: &Door,
@@ -322,9 +317,6 @@ async fn on_one(
 }
 
 /// Runs a command of records.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run_record(
     common: &Common,
     door: &Door,
@@ -356,9 +348,6 @@ pub async fn run_record(
 }
 
 /// Runs a command of collections.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run_collection(
     common: &Common,
     door: &Door,

@@ -130,10 +130,6 @@ pub struct Named {
     place: Place,
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(flags) => list(common, door, &flags).await,
@@ -396,9 +392,6 @@ async fn look(door: &Door, named: &Named) -> Result<Value, CommandError> {
 }
 
 /// All steps of a run, in order.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn steps(door: &Door, run: &str, place: &Place) -> Result<Vec<Value>, CommandError> {
     let (mut steps, mut after) = (Vec::new(), None);
     loop {

@@ -35,9 +35,6 @@ pub struct Search {
 }
 
 /// Finds what has some words.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, flags: Search) -> Result<u8, CommandError> {
     let (words, limit) = (flags.words.join(" "), flags.limit.to_string());
     let asked = query(&[

@@ -158,9 +158,6 @@ fn at(one: &Named, verb: &str) -> String {
 }
 
 /// Runs a command.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     let post = |one: &Named, verb: &str| {
         Ask::post(at(one, verb), &json!({})).within(one.place.workspace.as_ref())

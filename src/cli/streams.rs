@@ -112,10 +112,6 @@ fn or_null(text: String) -> Value {
     if text == "none" { Value::Null } else { Value::String(text) }
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List { archived, place } => {

@@ -174,10 +174,6 @@ pub enum Command {
     },
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(flags) => list(common, door, &flags).await,

@@ -76,10 +76,6 @@ fn role(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(place) => {

@@ -13,9 +13,6 @@ use super::reach::CommandError;
 const PATH: &str = "/api/v1/workspace/tokens";
 
 /// `hq token list`
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, CommandError> {
     let all = door.call(Ask::get(PATH).within(place.workspace.as_ref())).await?;
     let lines: Vec<String> = items(&all).iter().map(line).collect();
@@ -40,9 +37,6 @@ fn line(one: &Value) -> String {
 }
 
 /// `hq token revoke`
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn revoke(common: &Common, door: &Door, flags: &RevokeToken) -> Result<u8, CommandError> {
     let path = format!("{PATH}/{}", flags.id);
     let gone = door.call(Ask::delete(path).within(flags.place.workspace.as_ref())).await?;

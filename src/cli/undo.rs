@@ -59,9 +59,6 @@ impl Undo {
 }
 
 /// Says what would go back, asks, and does it, if it is still the same then.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, flags: Undo) -> Result<u8, CommandError> {
     let (mut body, workspace) = (flags.body(), flags.place.workspace.as_ref());
     let preview = door.call(Ask::post("/api/v1/undo/preview", &body).within(workspace)).await?;

@@ -45,7 +45,6 @@ pub struct ResetLink {
     factors: bool,
 }
 
-/// Runs one.
 pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List => list(common, config, "/local/accounts", lines, line),

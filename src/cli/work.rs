@@ -130,9 +130,6 @@ pub enum Work {
 
 impl Work {
     /// Asks, and prints what there is to say.
-    ///
-    /// # Errors
-    /// What was refused, or that nobody answers.
     pub async fn run(self, common: &Common, door: &Door) -> Result<u8, CommandError> {
         match self {
             Self::Agent(command) => agents::run(common, door, command).await,

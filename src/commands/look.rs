@@ -30,7 +30,6 @@ pub struct Place<'a> {
     pub folder: &'a str,
     /// The folder in which the line starts: absolute, without links.
     pub start: &'a str,
-    /// The machine.
     pub machine: &'a dyn Machine,
 }
 
@@ -69,9 +68,6 @@ pub(crate) struct Open {
 }
 
 /// The commands that a line will run, as this machine would run them.
-///
-/// # Errors
-/// Why that cannot be told.
 pub fn look(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
     let segments = match line {
         Reduced::Plan(segments) => segments,

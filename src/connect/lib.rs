@@ -67,7 +67,6 @@ pub enum Content {
     Text(String),
     /// A file whose words are still to be read.
     File {
-        /// Its bytes.
         bytes: Vec<u8>,
         /// What it is said to be.
         media: String,
@@ -83,13 +82,11 @@ pub struct Page {
     pub address: String,
     /// Its name as a file.
     pub name: String,
-    /// Its title.
     pub title: String,
     /// How it is known again.
     pub mark: Mark,
     /// The hash of its content, as it lies there.
     pub hash: Hash,
-    /// Its content.
     pub content: Content,
     /// Whether only its beginning was taken.
     pub cut: bool,
@@ -144,7 +141,6 @@ pub trait Delta: Send {
 /// What a source is, at a first look.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct About {
-    /// A name for it.
     pub name: String,
     /// What is there, in a sentence.
     pub says: String,
@@ -155,7 +151,6 @@ pub struct About {
 pub struct Listed {
     /// Where it lies.
     pub place: String,
-    /// What it is called.
     pub title: String,
 }
 
@@ -190,7 +185,6 @@ pub enum Fault {
     /// It answers later, after the pause that it asks for.
     #[error("{why}")]
     Busy {
-        /// Why.
         why: String,
         /// How long it asks to wait.
         after: Option<Duration>,
@@ -211,7 +205,6 @@ pub enum Fault {
 pub struct Means {
     /// Makes requests.
     pub http: HttpClient,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The folders below which folders may be read.
     pub roots: Vec<PathBuf>,

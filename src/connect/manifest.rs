@@ -14,7 +14,6 @@ const OWN: &[(&str, &str)] = &[
     ("folder", include_str!("connectors/folder/manifest.json")),
     ("web", include_str!("connectors/web/manifest.json")),
 ];
-/// The file of a manifest.
 const FILE: &str = "manifest.json";
 /// The largest one, in bytes.
 const LARGEST: u64 = 64 * 1024;

@@ -25,7 +25,6 @@ use crate::names::{Known, title_of};
 use crate::rules::replace_label;
 use crate::views;
 
-/// All of them.
 pub static NOUNS: [&Noun; 7] =
     [&CONTACT, &ORGANIZATION, &RECORD, &COLLECTION, &FIELD, &TALK, &SUGGESTION];
 

@@ -19,9 +19,6 @@ pub const TAGS: &str = "tags";
 pub const ORGANIZATION: &str = "organization";
 
 /// All columns of a home, in order.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(read: &dyn Read, home: Home) -> Result<Vec<Column>, StoreError> {
     let mut columns = own(home);
     let mut made: Vec<FieldDef> = read.scan(BY_KEY, &Range::prefix(home.key()))?;
@@ -267,9 +264,6 @@ impl<T> ByHome<T> {
     }
 
     /// That of these rows, made when it is asked for first.
-    ///
-    /// # Errors
-    /// As `make`.
     pub(crate) fn of<E>(
         &mut self,
         home: Home,

@@ -23,7 +23,6 @@ pub enum Mark {
 pub struct Cursor {
     /// What it is sorted by; none when it has nothing there, or its id says it.
     pub mark: Option<Mark>,
-    /// Its id.
     pub id: Uuid,
 }
 

@@ -25,7 +25,6 @@ pub enum CrmError {
     /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -100,7 +100,6 @@ pub(crate) enum Held<'s> {
 }
 
 impl Held<'_> {
-    /// The value.
     pub(crate) fn value(self) -> FieldValue {
         let own = |said: Said<'_>| said.text.to_owned();
         match self {
@@ -337,7 +336,6 @@ impl Raw {
         matches!(sort, Sort::Number | Sort::Day | Sort::At | Sort::YesNo).then_some(word)
     }
 
-    /// The number.
     pub(crate) fn number(self) -> Option<Decimal> {
         let Self(sort, word) = self;
         (sort == Sort::Number).then(|| Decimal::of_millionths(word))

@@ -31,7 +31,6 @@ pub struct Asked {
     pub q: String,
     /// The key of a field to sort by, with `-` in front from the largest; the newest first when empty.
     pub sort: String,
-    /// The collection.
     pub collection: Option<CollectionId>,
     /// The archived ones in place of the others; so does `is:archived` among the conditions.
     pub archived: bool,
@@ -59,9 +58,6 @@ pub struct Around<'a> {
 
 impl<'a> Around<'a> {
     /// What stands around a list of these records, seen at a moment in a zone.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(
         read: &dyn Read,
         home: Home,
@@ -144,9 +140,6 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Finds the rows of a list.
-///
-/// # Errors
-/// When the store fails.
 pub fn find<B: Book>(
     read: &dyn Read,
     asked: &Asked,
@@ -171,9 +164,6 @@ pub fn find<B: Book>(
 }
 
 /// The ids of the rows of a home that have a value in a field, archived ones too, in the order of their keys.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn filled<B: Book>(
     read: &dyn Read,
     home: Home,
@@ -195,9 +185,6 @@ pub(crate) fn filled<B: Book>(
 pub(crate) type Chosen = BTreeMap<(Option<CollectionId>, String), usize>;
 
 /// How many rows of a book in use have each of the choices of a field.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn chosen<B: Book>(read: &dyn Read, field: &str) -> Result<Chosen, StoreError> {
     let Some(kept) = read.columns() else { return Ok(Chosen::new()) };
     kept.with::<Slim<B>, _>(|rows, shared| {
@@ -457,9 +444,6 @@ pub fn unsorted(by: &str, columns: &[Column]) -> Option<String> {
 }
 
 /// The rows of some ids, in their order; those that are gone are left out.
-///
-/// # Errors
-/// When the store fails.
 pub fn rows<B: Book>(read: &dyn Read, ids: &[B::Id]) -> Result<Vec<Row<B>>, StoreError> {
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {

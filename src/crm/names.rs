@@ -22,9 +22,6 @@ pub struct Known<'r> {
 
 impl<'r> Known<'r> {
     /// Reads everybody. `me` is who is meant by "me".
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(read: &'r dyn Read, me: Assignee) -> Result<Self, StoreError> {
         Ok(Self::with(Arc::new(People::read(read)?), read, me))
     }
@@ -70,7 +67,6 @@ pub fn title_of(read: &dyn Read, target: Target) -> String {
 pub enum Called<B: Book> {
     /// No row.
     None,
-    /// This one.
     One(Row<B>),
     /// Only rows that are out of the way, such as this one.
     Archived(Row<B>),
@@ -97,9 +93,6 @@ impl<B: Book> Called<B> {
 }
 
 /// The rows with a name in any writing. Where some have it in this very writing, or at least in its letters, they alone.
-///
-/// # Errors
-/// When the store fails.
 pub fn rows_named<B: Book>(
     read: &dyn Read,
     collection: Option<CollectionId>,
@@ -126,9 +119,6 @@ pub fn rows_named<B: Book>(
 }
 
 /// What an id or a name means among the rows of a book.
-///
-/// # Errors
-/// When the store fails.
 pub fn called<B: Book>(read: &dyn Read, said: &str) -> Result<Called<B>, StoreError> {
     if let Ok(id) = said.trim().parse::<B::Id>() {
         return Ok(read.get(id)?.map_or(Called::None, Called::One));

@@ -50,21 +50,12 @@ pub(crate) trait Pieces: TypedId + Display + Send + Sync + 'static {
     fn by(self, ws: &Ws) -> (Actor, Cause);
 
     /// Notes that it cannot go on.
-    ///
-    /// # Errors
-    /// When it is gone.
     fn fail(self, tx: &mut WriteTx<'_>, why: String) -> Result<(), CrmError>;
 
     /// Its state, the entries that it made, and the entry in which that was last noted.
-    ///
-    /// # Errors
-    /// When it is gone.
     fn made(self, read: &dyn Read) -> Result<(ImportState, Vec<u64>, u64), CrmError>;
 
     /// The entry that is taken back next; none when nothing is to be. With the entry in which that was last noted.
-    ///
-    /// # Errors
-    /// When it is gone.
     fn next_back(self, read: &dyn Read) -> Result<Option<(u64, u64)>, CrmError> {
         let (state, entries, noted) = self.made(read)?;
         let next = back::left(&entries).last().filter(|_| state == ImportState::Undoing);
@@ -72,9 +63,6 @@ pub(crate) trait Pieces: TypedId + Display + Send + Sync + 'static {
     }
 
     /// Notes that an entry of it was taken back, by which one, if anything of it was left, and what stayed.
-    ///
-    /// # Errors
-    /// When it is gone.
     fn taken_back(
         self,
         tx: &mut WriteTx<'_>,

@@ -16,9 +16,6 @@ use crate::model::{
 use crate::names::{Called, called};
 
 /// A row by its id, with its rev.
-///
-/// # Errors
-/// When there is none.
 pub fn get_rev<B: Book>(read: &dyn Read, id: B::Id) -> Result<(Row<B>, u64), CrmError> {
     read.get_rev::<Row<B>>(id)?.ok_or_else(|| CrmError::no(B::noun().one, &id.to_string()))
 }
@@ -77,9 +74,6 @@ pub fn resolve<B: Book>(read: &dyn Read, said: &str) -> Result<Row<B>, CrmError>
 }
 
 /// A collection by its id or its name.
-///
-/// # Errors
-/// When there is none.
 pub fn collection(read: &dyn Read, said: &str) -> Result<Collection, CrmError> {
     let found = match said.trim().parse::<CollectionId>() {
         Ok(id) => read.get(id)?,
@@ -93,17 +87,11 @@ pub fn collection(read: &dyn Read, said: &str) -> Result<Collection, CrmError> {
 }
 
 /// All collections in use by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn collections(read: &dyn Read) -> Result<Vec<Collection>, StoreError> {
     read.scan(BY_NAME, &Range::all())
 }
 
 /// The talks with a contact, newest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn talks_with(
     read: &dyn Read,
     contact: ContactId,
@@ -113,9 +101,6 @@ pub fn talks_with(
 }
 
 /// The talks with an organization that name no contact, and those with its contacts; newest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn talks_of(
     read: &dyn Read,
     organization: OrganizationId,
@@ -133,9 +118,6 @@ pub fn talks_of(
 }
 
 /// The contacts of an organization, by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn contacts_of(
     read: &dyn Read,
     organization: OrganizationId,
@@ -147,9 +129,6 @@ pub fn contacts_of(
 }
 
 /// The newest talk with a contact that was more than a note.
-///
-/// # Errors
-/// When the store fails.
 pub fn last_touch(
     read: &dyn Read,
     contact: ContactId,
@@ -164,9 +143,6 @@ pub fn last_touch(
 }
 
 /// The day of the next follow-up of each contact that has one.
-///
-/// # Errors
-/// When the store fails.
 pub fn follow_ups(read: &dyn Read) -> Result<BTreeMap<ContactId, Date>, StoreError> {
     let mut days = BTreeMap::new();
     for talk in read.scan::<Talk>(BY_DUE, &Range::all())? {
@@ -182,9 +158,6 @@ pub fn follow_ups(read: &dyn Read) -> Result<BTreeMap<ContactId, Date>, StoreErr
 pub const MOST_SUGGESTED: usize = 500;
 
 /// What is suggested last, newest first, and how many more there are.
-///
-/// # Errors
-/// When the store fails.
 pub fn suggested(read: &dyn Read) -> Result<(Vec<Suggestion>, usize), StoreError> {
     let mut all: Vec<Suggestion> = read.list(&Range::all().reverse())?;
     let more = all.len().saturating_sub(MOST_SUGGESTED);
@@ -193,9 +166,6 @@ pub fn suggested(read: &dyn Read) -> Result<(Vec<Suggestion>, usize), StoreError
 }
 
 /// What is suggested for a row, by field.
-///
-/// # Errors
-/// When the store fails.
 pub fn suggestions<B: Book>(read: &dyn Read, id: B::Id) -> Result<Vec<Suggestion>, StoreError> {
     let row = Target { table: B::TABLE.number, id: id.uuid() };
     read.scan(BY_ROW, &Range::prefix(row_key(row)))

@@ -514,7 +514,6 @@ impl ReadTool for SchemaGet {
     }
 }
 
-/// Lists collections.
 struct CollectionList;
 
 /// Arguments of `collection_list`.

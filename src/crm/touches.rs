@@ -33,9 +33,6 @@ impl Kept for Touch {
 }
 
 /// When somebody was in touch with each contact last; a note alone is no touch.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn all(read: &dyn Read) -> Result<Touched, StoreError> {
     let Some(columns) = read.columns() else { return Ok(Touched::default()) };
     columns.with::<Touch, _>(|talks, ()| {

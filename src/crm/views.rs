@@ -19,7 +19,6 @@ pub const CARDS: &str = "cards";
 
 const KEPT: &[&str] = &["all", "due", "check", "archived"];
 
-/// The list of contacts.
 pub const CONTACTS: Lists = Lists {
     paths: "contacts",
     kept: KEPT,
@@ -27,7 +26,6 @@ pub const CONTACTS: Lists = Lists {
     faults: |read, _, words| faults(read, Home::Contacts, words),
 };
 
-/// The list of organizations.
 pub const ORGANIZATIONS: Lists = Lists {
     paths: "organizations",
     kept: KEPT,

@@ -6,16 +6,12 @@ const DEPTH: u8 = 8;
 /// The most members of a list or map.
 const MEMBERS: u64 = 64;
 
-/// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     /// A whole number.
     Int(i64),
-    /// Bytes.
     Bytes(&'a [u8]),
-    /// Text.
     Text(&'a str),
-    /// A list.
     List(Vec<Value<'a>>),
     /// Pairs.
     Map(Vec<(Value<'a>, Value<'a>)>),

@@ -34,10 +34,7 @@ pub enum SealError {
     #[error(
         "the secret was sealed under another master key ({key}); restore that key or enter the secret again"
     )]
-    KeyMissing {
-        /// Which key it was.
-        key: KeyId,
-    },
+    KeyMissing { key: KeyId },
     /// Changed after it was sealed, moved to another place, or sealed under another key.
     #[error(
         "the stored secret does not open with this master key; restore the key or enter the secret again"

@@ -30,7 +30,6 @@ const MOST: Cost = Cost { memory_kib: 1024 * 1024, passes: 16 };
 /// What one try costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Memory in KiB.
     pub memory_kib: u32,
     /// Passes over it.
     pub passes: u32,
@@ -39,7 +38,6 @@ pub struct Cost {
 /// Why a passphrase does not open something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
-    /// Too short to be one.
     #[error("a passphrase needs at least {MIN_CHARS} characters; a few unrelated words will do")]
     TooShort,
     /// It is another one.
@@ -51,7 +49,6 @@ pub enum PassphraseError {
     /// The wrapped key cannot be understood.
     #[error("the key of these backups is damaged; take it from a copy of them")]
     BadKey,
-    /// No memory.
     #[error("there is not enough memory to try a passphrase (64 MiB are needed)")]
     NoMemory,
 }

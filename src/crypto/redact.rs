@@ -37,7 +37,6 @@ const MAX_ALL_FORMS: usize = 4096;
 /// Whether a value is looked for from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// It is.
     Watched,
     /// It is too short to be told from ordinary text; say so where it was entered.
     TooShort,

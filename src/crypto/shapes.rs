@@ -227,7 +227,6 @@ fn fixed(pattern: &str) -> Regex {
 /// Where a text is on its way to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spot {
-    /// The log.
     Logs,
     /// What is told of something that failed.
     Errors,
@@ -240,7 +239,6 @@ pub enum Spot {
 }
 
 impl Spot {
-    /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Logs, Self::Errors, Self::Messages, Self::Tools, Self::Elsewhere];
 

@@ -106,7 +106,6 @@ impl Token {
         Ok(Token { kind, text: Zeroizing::new(text.to_owned()) })
     }
 
-    /// Which kind it is.
     pub fn kind(&self) -> TokenKind {
         self.kind
     }

@@ -119,9 +119,6 @@ impl Vapid {
     }
 
     /// Takes over a stored one.
-    ///
-    /// # Errors
-    /// When it is none.
     pub fn read(bytes: &[u8]) -> Result<Self, PushError> {
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, bytes)
             .map(Self)

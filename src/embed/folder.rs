@@ -17,7 +17,6 @@ const PICKLES: [&str; 2] = ["pytorch_model.bin", "model.bin"];
 /// A folder with the three files of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folder {
-    /// Where it is.
     pub path: PathBuf,
     /// The sizes that its configuration names.
     pub shape: Shape,

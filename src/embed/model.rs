@@ -15,7 +15,6 @@ pub type Hash = [u8; 32];
 pub enum Pooling {
     /// That of the first token, which stands for the whole text (`[CLS]`).
     First,
-    /// The mean of all.
     Mean,
 }
 
@@ -39,7 +38,6 @@ pub struct ModelFile {
 pub struct Model {
     /// What an arena of its vectors is bound to.
     pub id: Cow<'static, str>,
-    /// What people call it.
     pub name: Cow<'static, str>,
     /// Its repository at Hugging Face, where it has one.
     pub repository: Option<&'static str>,

@@ -74,7 +74,6 @@ fn stamp(path: &Path) -> Option<Stamp> {
 /// A model that can be used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
-    /// The model.
     pub model: Model,
     /// Where its files are.
     pub folder: PathBuf,
@@ -124,9 +123,6 @@ impl Shelf {
     }
 
     /// All models with files of HQ's own, those that it knows first, then by name.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn models(&self) -> std::io::Result<Vec<Kept>> {
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -220,17 +216,11 @@ impl Shelf {
     }
 
     /// Chooses a model by its id; an empty one for none.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn choose(&self, id: &str) -> std::io::Result<()> {
         self.write(CHOSEN, id.as_bytes())
     }
 
     /// Removes the files of a model.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn remove(&self, kept: &Kept) -> std::io::Result<()> {
         match kept.given {
             true => Ok(()),
@@ -239,9 +229,6 @@ impl Shelf {
     }
 
     /// Where files of a model come in; of one name, the same place.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn landing(&self, name: &str) -> std::io::Result<Landing> {
         let plain = |sign: char| sign.is_ascii_alphanumeric() || "-.@_".contains(sign);
         let name: String = name.chars().filter(|sign| plain(*sign)).collect();
@@ -286,9 +273,6 @@ impl Landing {
     }
 
     /// The file at this place of [`FILES`], to write on where it ends; `anew` begins it again.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn open(&self, at: usize, anew: bool) -> std::io::Result<File> {
         let file = OpenOptions::new()
             .create(true)
@@ -336,9 +320,6 @@ impl Landing {
     }
 
     /// Takes away what has come in.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn clear(self) -> std::io::Result<()> {
         fs::remove_dir_all(&self.folder)
     }

@@ -11,7 +11,6 @@ use super::{Refused, mail, office, text};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A PDF.
     Pdf,
     /// A document of Word.
     Docx,
@@ -31,7 +30,6 @@ pub enum Kind {
     Markdown,
     /// Lines of cells.
     Csv,
-    /// JSON.
     Json,
     /// Any other text: notes, code, settings.
     Text,
@@ -43,7 +41,6 @@ pub enum Kind {
     Xls,
     /// A spreadsheet of OpenDocument.
     Ods,
-    /// A mail.
     Mail,
 }
 

@@ -75,7 +75,6 @@ impl Limits {
 /// What is known of a file beside its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'s> {
-    /// Its name.
     pub name: &'s str,
     /// The label of the encoding that somebody chose; only a text has one.
     pub encoding: Option<&'s str>,
@@ -101,7 +100,6 @@ pub struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// All of it.
     Text,
     /// There is none in it: it is a picture, a scan or empty.
     NoText,
@@ -112,7 +110,6 @@ pub enum State {
 /// What was read out of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extracted {
-    /// What it is.
     pub kind: Kind,
     /// The title that it gives itself.
     pub title: Option<String>,

@@ -63,9 +63,6 @@ pub fn of_number(number: u8) -> Option<&'static Noun> {
 
 /// The nouns whose records wait in Review for a person's yes or no, each with how many do, counted up to
 /// [`MOST_WAITING`], and the page below the workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn waiting(read: &dyn Read) -> Result<Vec<(&'static Noun, usize, &'static str)>, StoreError> {
     let mut found = Vec::new();
     for noun in all() {
@@ -104,7 +101,6 @@ pub struct RowEvent<'e> {
     pub noun: &'static Noun,
     /// The bytes of the record's key.
     pub id: Cow<'e, [u8]>,
-    /// The act.
     pub act: RowAct,
     /// The names of the fields that changed.
     pub fields: &'e [String],
@@ -185,9 +181,6 @@ static ROW_NAMES: LazyLock<Vec<((u16, RowAct), &'static str)>> = LazyLock::new(|
 });
 
 /// The fields of a record as an entry left it; of one that it deleted, as they were.
-///
-/// # Errors
-/// When the store fails.
 pub fn fields_in(
     read: &dyn Read,
     entry: &Entry,

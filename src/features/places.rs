@@ -19,7 +19,6 @@ use web::hx::Ask;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// A task.
     Task(TaskId),
     /// A record of a noun with a card.
     Row(Target),
@@ -72,7 +71,6 @@ impl Place {
 /// A place as people know it.
 #[derive(Clone, Debug)]
 pub struct Spot {
-    /// What it is.
     pub place: Place,
     /// `MC-12`, or the name of a record.
     pub name: String,
@@ -114,9 +112,6 @@ impl Spot {
     }
 
     /// What a place is now; none when it is gone.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(read: &dyn Read, place: Place) -> Result<Option<Self>, StoreError> {
         match place {
             Place::Task(id) => match read.get::<Task>(id)? {
@@ -131,9 +126,6 @@ impl Spot {
     }
 
     /// The same, where it has to be there.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub fn here(read: &dyn Read, place: Place) -> Result<Self, TaskError> {
         match (Self::read(read, place)?, place) {
             (Some(spot), _) => Ok(spot),
@@ -157,9 +149,6 @@ impl Spot {
     }
 
     /// The place that is named: a task, or a record as `contact:Name` or `contact:0192…`.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn resolve(read: &dyn Read, text: &str) -> Result<Self, TaskError> {
         let row = text.split_once(':').and_then(|(word, name)| {
             let noun = cards::of_word(word.trim()).filter(|noun| noun.discussed)?;
@@ -176,9 +165,6 @@ impl Spot {
     }
 
     /// The place that a tool call means: the one it names, else the task that its run works on.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn meant(
         read: &dyn Read,
         text: Option<&str>,

@@ -9,7 +9,6 @@ use crate::model::{
     Unsaid,
 };
 
-/// All of them.
 pub static NOUNS: [&Noun; 3] = [&GATEWAY, &TOKEN, &PLACE];
 
 /// The card of gateways.

@@ -32,7 +32,6 @@ pub enum GatewayError {
     /// The key of the workspace is none.
     #[error("the workspace's key for gateways is damaged")]
     Damaged,
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -19,9 +19,6 @@ use crate::queries;
 const NAMED: usize = 3;
 
 /// The gateways for the first page; none where HQ runs on this machine alone.
-///
-/// # Errors
-/// When the store fails.
 pub fn hosts(read: &dyn Read, ws: &Ws, now: Timestamp) -> Result<Vec<Host>, StoreError> {
     let all = queries::gateways(read)?;
     if all.len() < 2 {
@@ -85,9 +82,6 @@ pub fn quiet(standing: &Standing, now: Timestamp) -> String {
 }
 
 /// The other machine that an agent works on; none of one that works here, and on a host.
-///
-/// # Errors
-/// When the store fails.
 pub fn elsewhere(
     ws: &Ws,
     read: &dyn Read,
@@ -112,9 +106,6 @@ pub fn elsewhere(
 }
 
 /// The same as far as the store tells of it.
-///
-/// # Errors
-/// When the store fails.
 pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, StoreError> {
     let Some(one) = other(read, agent)? else { return Ok(None) };
     let heard_at = queries::signal(read, &one)?.last;
@@ -131,17 +122,11 @@ fn other(read: &dyn Read, agent: AgentId) -> Result<Option<Gateway>, StoreError>
 }
 
 /// The gateway that an agent works on; none where that is this machine.
-///
-/// # Errors
-/// When the store fails.
 pub fn place(read: &dyn Read, agent: AgentId) -> Result<Option<GatewayId>, StoreError> {
     Ok(away(queries::gateway_of(read, agent)?))
 }
 
 /// The machines by name, this one first.
-///
-/// # Errors
-/// When the store fails.
 pub fn machines(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
     let named = |one: Gateway| machines::Machine {
         gateway: away(one.id),
@@ -152,9 +137,6 @@ pub fn machines(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
 }
 
 /// The machines that were removed and that agents have worked on, as history keeps their labels.
-///
-/// # Errors
-/// When the store fails.
 pub fn former(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
     let places: Vec<FormerPlaces> = read.list(&Range::all())?;
     let left: BTreeSet<GatewayId> = places.into_iter().flat_map(|one| one.gateways).collect();
@@ -179,18 +161,12 @@ pub(crate) fn away(gateway: GatewayId) -> Option<GatewayId> {
 }
 
 /// Whether nothing is heard of the other machine that an agent works on.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_silent(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<bool, StoreError> {
     Ok(elsewhere(ws, read, agent)?.is_some_and(|place| !place.is_linked))
 }
 
 /// When the other machine that an agent works on was last heard of; none while that is linked, before its first word, and of
 /// one that works here. What home has of its files is at least as old.
-///
-/// # Errors
-/// When the store fails.
 pub fn silent_since(
     ws: &Ws,
     read: &dyn Read,
@@ -201,9 +177,6 @@ pub fn silent_since(
 }
 
 /// For how long nothing was heard of it, in words.
-///
-/// # Errors
-/// When the store fails.
 pub fn silent_for(
     ws: &Ws,
     read: &dyn Read,

@@ -26,9 +26,6 @@ pub struct Lately {
 
 impl Lately {
     /// Looks through the runs and the roll-up of those days, which are the workspace's.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(ws: &Ws, snap: &Snap<'_>) -> Result<Self, StoreError> {
         let (now, zone) = (ws.app.clock.now(), daily::zone(snap)?);
         let today = day_in(now, &zone);

@@ -16,9 +16,6 @@ pub const PROGRAM: &str = "/proc/self/exe";
 pub const BUILT_FOR: &str = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
 
 /// The SHA-256 of the program that runs, in letters, and its length in bytes. Reads all of it, once.
-///
-/// # Errors
-/// When it cannot be read.
 pub fn program() -> io::Result<(String, u64)> {
     static KNOWN: OnceLock<(String, u64)> = OnceLock::new();
     if let Some(known) = KNOWN.get() {

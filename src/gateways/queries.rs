@@ -20,9 +20,6 @@ use crate::model::{
 };
 
 /// A gateway by its id. This machine is always there.
-///
-/// # Errors
-/// When there is none.
 pub fn gateway_by_id(read: &dyn Read, id: GatewayId) -> Result<Gateway, GatewayError> {
     match read.get(id)? {
         Some(one) => Ok(one),
@@ -58,9 +55,6 @@ pub fn gateway(read: &dyn Read, said: &str) -> Result<Gateway, GatewayError> {
 }
 
 /// All gateways: this machine first, the others by their labels.
-///
-/// # Errors
-/// When the store fails.
 pub fn gateways(read: &dyn Read) -> Result<Vec<Gateway>, StoreError> {
     let mut all: Vec<Gateway> = read.list(&Range::all())?;
     if !all.iter().any(Gateway::is_local) {
@@ -71,35 +65,23 @@ pub fn gateways(read: &dyn Read) -> Result<Vec<Gateway>, StoreError> {
 }
 
 /// The gateway that an agent works on.
-///
-/// # Errors
-/// When the store fails.
 pub fn gateway_of(read: &dyn Read, agent: AgentId) -> Result<GatewayId, StoreError> {
     Ok(read.get::<AgentPlace>(agent)?.map_or_else(local, |place| place.gateway))
 }
 
 /// Whether an agent has worked on a gateway that it has left.
-///
-/// # Errors
-/// When the store fails.
 pub fn has_worked(read: &dyn Read, agent: AgentId, gateway: GatewayId) -> Result<bool, StoreError> {
     let former: Option<FormerPlaces> = read.get(agent)?;
     Ok(former.is_some_and(|former| former.gateways.contains(&gateway)))
 }
 
 /// The agents that do not work on this machine, each with its gateway.
-///
-/// # Errors
-/// When the store fails.
 pub fn places(read: &dyn Read) -> Result<BTreeMap<AgentId, GatewayId>, StoreError> {
     let all: Vec<AgentPlace> = read.list(&Range::all())?;
     Ok(all.into_iter().map(|place| (place.agent, place.gateway)).collect())
 }
 
 /// The agents that work on a gateway, by their names.
-///
-/// # Errors
-/// When the store fails.
 pub fn agents_on(read: &dyn Read, id: GatewayId) -> Result<Vec<Agent>, StoreError> {
     let (mut all, places) = (agents::all(&read)?, places(read)?);
     all.retain(|agent| places.get(&agent.id).copied().unwrap_or_else(local) == id);
@@ -107,9 +89,6 @@ pub fn agents_on(read: &dyn Read, id: GatewayId) -> Result<Vec<Agent>, StoreErro
 }
 
 /// The same by their ids: what a host may have follows from them.
-///
-/// # Errors
-/// When the store fails.
 pub fn bound(read: &dyn Read, id: GatewayId) -> Result<BTreeSet<AgentId>, StoreError> {
     // What runs here has no host that could have anything of it.
     let here = |(agent, gateway)| (gateway == id).then_some(agent);
@@ -117,76 +96,48 @@ pub fn bound(read: &dyn Read, id: GatewayId) -> Result<BTreeSet<AgentId>, StoreE
 }
 
 /// The runs of a gateway that have not ended.
-///
-/// # Errors
-/// When the store fails.
 pub fn live_runs(ws: &Ws, id: GatewayId) -> Result<Vec<RunId>, StoreError> {
     let live = ws.read(|snap| runs::live_on(snap, id))?;
     Ok(live.into_iter().map(|run| run.id).collect())
 }
 
 /// The last word of a host, if there was one.
-///
-/// # Errors
-/// When the store fails.
 pub fn beat(read: &dyn Read, id: GatewayId) -> Result<Option<Beat>, StoreError> {
     read.get(id)
 }
 
 /// What was heard of a gateway.
-///
-/// # Errors
-/// When the store fails.
 pub fn signal(read: &dyn Read, one: &Gateway) -> Result<Signal, StoreError> {
     let beat = beat(read, one.id)?.map(|beat| beat.at);
     Ok(Signal { is_here: one.is_local(), last: beat.max(one.hello_at), goodbye: one.goodbye_at })
 }
 
 /// How it stands with a gateway.
-///
-/// # Errors
-/// When the store fails.
 pub fn standing(read: &dyn Read, one: &Gateway, now: Timestamp) -> Result<Standing, StoreError> {
     Ok(health::standing(&signal(read, one)?, now))
 }
 
 /// All tokens, the newest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn tokens(read: &dyn Read) -> Result<Vec<GatewayToken>, StoreError> {
     read.list(&Range::all().reverse())
 }
 
-/// A token by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn token_by_id(read: &dyn Read, id: GatewayTokenId) -> Result<GatewayToken, GatewayError> {
     read.get(id)?.ok_or(GatewayError::NoToken)
 }
 
 /// The record of a token that somebody has sent.
-///
-/// # Errors
-/// When the store fails.
 pub fn token(read: &dyn Read, sent: &Token) -> Result<Option<GatewayToken>, StoreError> {
     let fits = |one: &GatewayToken| one.public == sent.id() && one.hash == sent.hash();
     Ok(tokens(read)?.into_iter().find(fits))
 }
 
 /// The gateway with this key, also one that is not let in any more.
-///
-/// # Errors
-/// When the store fails.
 pub fn gateway_with(read: &dyn Read, key: &HostKey) -> Result<Option<Gateway>, StoreError> {
     Ok(gateways(read)?.into_iter().find(|one| one.host_key.as_ref() == Some(key)))
 }
 
 /// The key of the workspace, if it has one.
-///
-/// # Errors
-/// When the store fails.
 pub fn key(read: &dyn Read) -> Result<Option<GatewayKey>, StoreError> {
     read.get(())
 }
@@ -197,9 +148,6 @@ const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 const LOOKED_AT: usize = 50;
 
 /// Answers about runs that ended long ago.
-///
-/// # Errors
-/// When the store fails.
 pub fn old_answers(read: &dyn Read, now: Timestamp) -> Result<Vec<HearerId>, StoreError> {
     let mut old = Vec::new();
     let all: Vec<RunAnswer> = read.list(&Range::all().limit(LOOKED_AT))?;

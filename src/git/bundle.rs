@@ -22,7 +22,6 @@ const MAX_OBJECT: u64 = 1024 * 1024 * 1024;
 /// How many bytes a pack may come to when it is unpacked: a short one may hold a great deal of nothing.
 #[derive(Clone, Copy)]
 pub(crate) struct Room {
-    /// One object.
     pub(crate) object: u64,
     /// All together.
     pub(crate) all: u64,

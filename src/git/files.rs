@@ -25,14 +25,12 @@ pub struct AgentFiles {
 pub struct Item {
     /// The name, without the folder.
     pub name: String,
-    /// What it is.
     pub kind: Kind,
 }
 
 /// A part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The bytes.
     pub bytes: Vec<u8>,
     /// How many the whole file has.
     pub total: u64,

@@ -34,7 +34,6 @@ pub struct Folder(OwnedFd);
 pub enum Kind {
     /// Another folder.
     Folder,
-    /// A file.
     File {
         /// Its size.
         bytes: u64,

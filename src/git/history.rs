@@ -19,14 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub enum At {
     /// The newest commit of this branch.
     Branch(Branch),
-    /// This commit.
     Commit(CommitId),
 }
 
 /// A file in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its path.
     pub path: String,
     /// Its size.
     pub bytes: u64,
@@ -45,7 +43,6 @@ pub struct Logged {
     pub author: String,
     /// The author's address.
     pub email: String,
-    /// When.
     pub time: Timestamp,
     /// What, with the subject as first line.
     pub message: String,
@@ -83,7 +80,6 @@ pub enum Change {
 pub struct FileDiff {
     /// Its path; after the change where it has two.
     pub path: String,
-    /// What happened.
     pub change: Change,
     /// The changed lines with three lines around them, in the usual form; empty when it cannot be shown as text.
     pub hunks: String,
@@ -169,7 +165,6 @@ impl AgentsRepo {
         Ok(found)
     }
 
-    /// One commit.
     pub fn commit(&self, id: CommitId) -> Result<Logged, GitError> {
         let repo = self.repo();
         logged(&repo, find(&repo, id)?)

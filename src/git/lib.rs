@@ -56,7 +56,6 @@ pub enum GitError {
     /// A path that may not stand in a branch.
     #[error("{path:?} cannot be a file of an agent: {why}")]
     Path {
-        /// The path.
         path: String,
         /// What is wrong with it.
         why: &'static str,
@@ -76,9 +75,7 @@ pub enum GitError {
     /// A folder or file on the disk.
     #[error("{}", on_disk(path, source))]
     Disk {
-        /// Where.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -196,7 +193,6 @@ impl Author {
 pub struct File {
     /// Its path below the agent's folder.
     pub path: String,
-    /// What is in it.
     pub bytes: Vec<u8>,
     /// Whether it is a program.
     pub executable: bool,
@@ -212,11 +208,9 @@ impl File {
 /// A commit to make.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
-    /// Who.
     pub author: &'a Author,
     /// What; the first line is the subject.
     pub message: &'a str,
-    /// When.
     pub time: Timestamp,
 }
 
@@ -353,9 +347,6 @@ impl AgentsRepo {
     }
 
     /// Deletes a branch that stands at this commit; says whether it did.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn delete_branch_at(&self, branch: &Branch, at: CommitId) -> Result<bool, GitError> {
         let _writing = self.writing.lock();
         let repo = self.repo();

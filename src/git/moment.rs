@@ -22,7 +22,6 @@ pub struct AsOf {
     pub is_younger: bool,
 }
 
-/// What was put back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutBack {
     /// The commit on top; none when all was as it had been.

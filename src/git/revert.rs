@@ -19,7 +19,6 @@ const MAX_SEARCHED: usize = 10_000;
 /// What was noted of a file when it was changed: SHA-256 before and after, none where there was none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
-    /// Its path.
     pub path: String,
     /// Before the first change.
     pub before: Option<[u8; 32]>,
@@ -30,7 +29,6 @@ pub struct Noted {
 /// What is to go back.
 #[derive(Clone, Debug)]
 pub struct Revert<'a> {
-    /// Whose branch.
     pub branch: &'a Branch,
     /// The folder with the files.
     pub dir: &'a Path,

@@ -57,9 +57,7 @@ pub struct Snapshot {
 /// A file that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its path.
     pub path: String,
-    /// Why.
     pub why: &'static str,
 }
 

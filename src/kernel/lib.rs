@@ -1,5 +1,7 @@
 //! The words shared by every layer: ids, time, actors, events, vocabularies, problems. No I/O, no async.
 
+#![warn(missing_docs)]
+
 // What `ids!` makes names this package by its name, also here.
 extern crate self as kernel;
 

@@ -19,7 +19,6 @@ const NEAR: f32 = 0.4;
 /// A place that holds words.
 #[derive(Clone, Copy, Debug)]
 pub struct Held<P> {
-    /// The place.
     pub place: P,
     /// How well the words fit; comparable in one list alone.
     pub score: f32,
@@ -32,7 +31,6 @@ pub struct Held<P> {
 /// A place that is near in meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Near<P> {
-    /// The place.
     pub place: P,
     /// How near.
     pub score: f32,

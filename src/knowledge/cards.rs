@@ -15,7 +15,6 @@ use crate::model::{
 };
 use crate::{passages, queries, rules};
 
-/// All of them.
 pub static NOUNS: [&Noun; 7] = [&ITEM, &FOLDER, &BODY, &VERSION, &MARK, &MODEL, &SUGGESTION];
 
 /// The number of passages in indexes.

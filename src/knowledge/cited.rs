@@ -111,9 +111,6 @@ pub struct Seen {
 
 impl Seen {
     /// What stood in a run's conversation, up to now or to its end.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(ws: &Ws, read: &dyn Read, run: RunId) -> Result<Arc<Self>, StoreError> {
         if let Some(seen) = KEPT.get(|of| *of == run) {
             return Ok(seen);
@@ -215,9 +212,6 @@ pub fn now(cut: &Cut, (n, stamp): (u32, &str)) -> Option<u32> {
 
 /// What a cite means now: the passage with its words, wherever it stands; else as a former version has it. Words that
 /// stand nowhere are not shown: those of another passage were never cited.
-///
-/// # Errors
-/// When the disk fails.
 pub fn shown(
     ws: &Ws,
     read: &dyn Read,

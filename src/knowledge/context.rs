@@ -26,7 +26,6 @@ const TITLE: usize = 80;
 /// An item as it stands in front of an agent.
 #[derive(Clone, Debug)]
 pub struct Share {
-    /// The item.
     pub item: Item,
     /// Its words, where all of it stands there.
     pub text: Option<String>,
@@ -48,9 +47,6 @@ fn is_full(item: &Item, tokens: usize) -> bool {
 
 /// The items that stand in front of an agent, or of one that has none of its own, in an order that stays the same while
 /// nothing changes.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(
     read: &dyn Read,
     blobs: &Blobs,
@@ -161,9 +157,6 @@ const RULE: &str = "knowledge_search finds what is known here and not in front o
                     put the cite of a passage behind what you take from it.";
 
 /// What a prompt says of knowledge to an agent; nothing where nothing is known.
-///
-/// # Errors
-/// When the disk fails.
 pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
     let mut knows = false;
     read.raw_scan(ITEMS.number, &Range::all(), &mut |_, row| {

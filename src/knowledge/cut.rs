@@ -38,9 +38,7 @@ fn begin(words: &str, around: usize) -> usize {
 
 /// The text of an item with its passages.
 pub struct Cut {
-    /// The text.
     pub text: String,
-    /// Its passages.
     pub passages: Vec<Passage>,
 }
 
@@ -53,9 +51,6 @@ const KEPT: usize = 4 * 1024 * 1024;
 
 impl Cut {
     /// The text of an item, cut.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(
         blobs: &Blobs,
         read: &dyn Read,

@@ -50,7 +50,6 @@ pub enum KnowledgeError {
     /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

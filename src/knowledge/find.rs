@@ -41,9 +41,7 @@ const NAMED: f32 = 1.1;
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub enum Seer {
-    /// A person.
     Person(AccountId),
-    /// An agent.
     Agent(AgentId),
 }
 
@@ -107,7 +105,6 @@ pub struct Wish {
 /// An item that fits.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// The item.
     pub item: Item,
     /// Its best passages.
     pub quotes: Vec<Quote>,
@@ -117,7 +114,6 @@ pub struct Hit {
     pub by_words: bool,
 }
 
-/// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// The hits, best first.
@@ -174,9 +170,6 @@ impl Found {
 }
 
 /// Finds items.
-///
-/// # Errors
-/// When the store fails.
 pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeError> {
     let wanted = Wanted::of(&wish.q);
     let late = wanted.is_some() && !finder::reach(ws, PATIENCE).await;
@@ -567,9 +560,6 @@ fn quotes(
 }
 
 /// Whether the words of an item are still to come, such as those of a file that is being read.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_waiting(read: &dyn Read, id: KnowledgeId) -> Result<bool, StoreError> {
     let reading: Option<Reading> = read.get(id)?;
     Ok(reading.is_some_and(|reading| reading.state == ReadingState::Waiting))

@@ -59,9 +59,6 @@ impl Line {
 }
 
 /// Gives the body the lines of all items, in the order of their ids.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn with<T>(read: &dyn Read, body: impl FnOnce(&[Line]) -> T) -> Result<T, StoreError> {
     columns::with(read, body)
 }

@@ -18,9 +18,6 @@ const ITEMS_READ: usize = 5;
 const PASSAGES: usize = 2;
 
 /// The best passages of linked items, in the order of the links. An item that the agent may not see says nothing.
-///
-/// # Errors
-/// When the store fails.
 pub fn said(
     ws: &Ws,
     read: &dyn Read,

@@ -99,9 +99,6 @@ pub fn names(text: &str) -> Vec<String> {
 }
 
 /// The items that names mean. A name that means nothing any more keeps what it meant before.
-///
-/// # Errors
-/// When the store fails.
 pub fn resolved(
     read: &dyn Read,
     names: &[String],
@@ -120,9 +117,6 @@ pub fn resolved(
 }
 
 /// What leads to an item: its title, or its id where that is the title of others, too.
-///
-/// # Errors
-/// When the store fails.
 pub fn leading_to(read: &dyn Read, item: &Item) -> Result<String, StoreError> {
     let is_plain =
         !item.title.contains(SIGNS) && !item.title.starts_with(CITE) && item.title.len() < LONGEST;
@@ -160,9 +154,6 @@ fn named(read: &dyn Read, name: &str) -> Result<Option<Item>, StoreError> {
 }
 
 /// The items whose words lead to this one, the last changed first.
-///
-/// # Errors
-/// When the store fails.
 pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
     let bodies: Vec<Body> =
         read.scan(BODIES_BY_LINK, &Range::prefix(KeyBuf::of(&id)).limit(MOST))?;
@@ -179,9 +170,6 @@ pub type Kept = (String, KnowledgeId);
 
 /// A text in which each link is one of Markdown. `before` are the links that its record has kept, if it keeps some: then a
 /// name that means nothing says why. A cite of what the run that wrote it has never read says so, too.
-///
-/// # Errors
-/// When the store fails.
 pub fn linked(
     ws: &Ws,
     read: &dyn Read,
@@ -259,9 +247,6 @@ fn cited_as(ws: &Ws, read: &dyn Read, item: &Item, at: (u32, &str)) -> String {
 }
 
 /// The same for words that keep no links of their own, such as those of a comment.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_text(
     read: &dyn Read,
     ws: &Ws,

@@ -54,9 +54,6 @@ pub fn install(of: OriginOf) {
 }
 
 /// Where the words of an item come from, if they come from a source.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(read: &dyn Read, id: KnowledgeId) -> Result<Option<Origin>, StoreError> {
     OF.get().map_or(Ok(None), |of| of(read, id))
 }

@@ -13,18 +13,11 @@ use crate::model::{
     SUGGESTIONS_BY_ITEM, Suggestion, Text, Uses, VERSIONS_BY_ITEM, Version, title_key,
 };
 
-/// An item by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn item_by_id(read: &dyn Read, id: KnowledgeId) -> Result<Item, KnowledgeError> {
     read.get(id)?.ok_or_else(|| KnowledgeError::no("item", &id.to_string()))
 }
 
 /// The rev of an item: that of what is set of it or of its words, whichever changed last.
-///
-/// # Errors
-/// When there is none.
 pub fn rev(read: &dyn Read, id: KnowledgeId) -> Result<u64, KnowledgeError> {
     let none = || KnowledgeError::no("item", &id.to_string());
     let (_, set) = read.get_rev::<Item>(id)?.ok_or_else(none)?;
@@ -80,9 +73,6 @@ pub fn item(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Item,
 }
 
 /// Items with this title, in whatever case.
-///
-/// # Errors
-/// When the store fails.
 pub fn titled(read: &dyn Read, title: &str) -> Result<Vec<Item>, StoreError> {
     let wanted = title.trim().to_lowercase();
     let mut named: Vec<Item> = read.scan(BY_TITLE, &Range::prefix(title_key(title)).limit(50))?;
@@ -92,17 +82,11 @@ pub fn titled(read: &dyn Read, title: &str) -> Result<Vec<Item>, StoreError> {
 }
 
 /// The files that stand in a page.
-///
-/// # Errors
-/// When the store fails.
 pub fn files_in(read: &dyn Read, page: KnowledgeId) -> Result<Vec<Item>, StoreError> {
     read.scan(BY_FOLDER, &Range::prefix(KeyBuf::of(&page)))
 }
 
 /// All items that are in use, or all that are archived, the last changed first; what stands in a page is left out.
-///
-/// # Errors
-/// When the store fails.
 pub fn items(read: &dyn Read, archived: bool) -> Result<Vec<Item>, StoreError> {
     let mut all: Vec<Item> = read.list(&Range::all())?;
     all.retain(|item| item.archived_at.is_some() == archived && item.page.is_none());
@@ -111,9 +95,6 @@ pub fn items(read: &dyn Read, archived: bool) -> Result<Vec<Item>, StoreError> {
 }
 
 /// The words of an item: what was written, or what was read in its file.
-///
-/// # Errors
-/// When the disk fails.
 pub fn text(read: &dyn Read, blobs: &Blobs, id: KnowledgeId) -> Result<String, KnowledgeError> {
     match words(read, id)? {
         Some((text, _)) => text.read(blobs).map_err(|error| KnowledgeError::disk(&error)),
@@ -122,9 +103,6 @@ pub fn text(read: &dyn Read, blobs: &Blobs, id: KnowledgeId) -> Result<String, K
 }
 
 /// The words of an item as they are kept, and their rev: what was written, or what was read in its file.
-///
-/// # Errors
-/// When the store fails.
 pub fn words(read: &dyn Read, id: KnowledgeId) -> Result<Option<(Text, u64)>, StoreError> {
     if let Some((body, rev)) = read.get_rev::<Body>(id)? {
         return Ok(Some((body.text, rev)));
@@ -146,9 +124,6 @@ pub fn folder_given(
 }
 
 /// A former version.
-///
-/// # Errors
-/// When the store fails.
 pub fn version(read: &dyn Read, item: KnowledgeId, n: u32) -> Result<Option<Version>, StoreError> {
     let mut key = KeyBuf::new();
     key.part(item).part(n);
@@ -156,9 +131,6 @@ pub fn version(read: &dyn Read, item: KnowledgeId, n: u32) -> Result<Option<Vers
 }
 
 /// The former versions of an item, newest first, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn versions(
     read: &dyn Read,
     item: KnowledgeId,
@@ -168,18 +140,12 @@ pub fn versions(
 }
 
 /// The marked versions of an item.
-///
-/// # Errors
-/// When the store fails.
 pub fn marks(read: &dyn Read, item: KnowledgeId) -> Result<Marks, StoreError> {
     let marks: Option<Marks> = read.get(item)?;
     Ok(marks.unwrap_or_else(|| Marks { item, marks: Vec::new() }))
 }
 
 /// The former versions of an item that are marked, newest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn marked(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Version>, StoreError> {
     let mut found = Vec::new();
     for mark in marks(read, item)?.marks {
@@ -207,9 +173,6 @@ pub fn said_in(
 }
 
 /// What an agent suggests, and its rev.
-///
-/// # Errors
-/// When it is gone.
 pub fn suggestion(
     read: &dyn Read,
     id: KnowledgeSuggestionId,
@@ -219,17 +182,11 @@ pub fn suggestion(
 }
 
 /// What agents suggest for an item.
-///
-/// # Errors
-/// When the store fails.
 pub fn suggestions(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Suggestion>, StoreError> {
     read.scan(SUGGESTIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)))
 }
 
 /// The items that stand in front of an agent when it starts, or of one that has none of its own.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_front(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Item>, StoreError> {
     let mut items: Vec<Item> = Vec::new();
     for reader in [Some(AgentId::from_bytes(EVERY_AGENT)), agent].into_iter().flatten() {
@@ -240,9 +197,6 @@ pub fn in_front(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Item>, St
 }
 
 /// The same of an agent, as its last start keeps it: another answer says that something has changed.
-///
-/// # Errors
-/// When the store fails.
 pub fn had(read: &dyn Read, agent: AgentId) -> Result<Vec<Had>, StoreError> {
     let mut had = Vec::new();
     for item in in_front(read, Some(agent))? {
@@ -253,17 +207,11 @@ pub fn had(read: &dyn Read, agent: AgentId) -> Result<Vec<Had>, StoreError> {
 }
 
 /// What agents do with an item.
-///
-/// # Errors
-/// When the store fails.
 pub fn uses(read: &dyn Read, item: KnowledgeId) -> Result<Vec<Uses>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&item)))
 }
 
 /// How many files are still to be read; for an agent, of those that it may see.
-///
-/// # Errors
-/// When the store fails.
 pub fn unread(read: &dyn Read, agent: Option<AgentId>) -> Result<usize, StoreError> {
     let Some(agent) = agent else { return read.len(READING_WAITS, &Range::all()) };
     let mut count = 0;
@@ -273,10 +221,6 @@ pub fn unread(read: &dyn Read, agent: Option<AgentId>) -> Result<usize, StoreErr
     Ok(count)
 }
 
-/// A folder by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn folder_by_id(read: &dyn Read, id: FolderId) -> Result<Folder, KnowledgeError> {
     read.get(id)?.ok_or_else(|| KnowledgeError::no("folder", &id.to_string()))
 }
@@ -307,9 +251,6 @@ pub fn folder(read: &dyn Read, said: &str) -> Result<Folder, KnowledgeError> {
 }
 
 /// A folder and those above it, itself first.
-///
-/// # Errors
-/// When it is gone.
 pub fn trail(read: &dyn Read, id: FolderId) -> Result<Vec<Folder>, KnowledgeError> {
     let mut all = vec![folder_by_id(read, id)?];
     while let Some(parent) = all.last().and_then(|folder| folder.parent) {
@@ -331,9 +272,6 @@ pub struct Tree {
 
 impl Tree {
     /// Reads all folders.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         Ok(Self { all: read.scan(BY_PARENT, &Range::all())? })
     }

@@ -23,7 +23,6 @@ const DAY: i64 = 86_400;
 /// An agent that begins with what stands in front of it.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// The agent.
     pub agent: AgentId,
     /// About how many tokens stand in front of it.
     pub tokens: usize,
@@ -54,9 +53,6 @@ impl Reader {
 }
 
 /// Of these agents those that have started with just what stands in front of them now, the one with the most calls first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(
     ws: &Ws,
     snap: &Snap<'_>,

@@ -18,11 +18,9 @@ const MOST: usize = 100;
 /// A suggestion beside what it would change.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// It.
     pub one: Suggestion,
     /// Its rev, by which somebody says what they have seen.
     pub rev: u64,
-    /// The item.
     pub item: Item,
     /// What the item says now, and what it would say; nothing where the words stay.
     pub words: Option<(String, String)>,
@@ -31,9 +29,6 @@ pub struct Shown {
 }
 
 /// All suggestions, newest first; and how many more there are.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(blobs: &Blobs, read: &dyn Read) -> Result<(Vec<Shown>, usize), KnowledgeError> {
     let mut all: Vec<Suggestion> = read.list(&Range::all())?;
     all.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| b.id.cmp(&a.id)));

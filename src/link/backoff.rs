@@ -4,7 +4,6 @@ use std::time::Duration;
 
 /// The shortest pause.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest.
 const LONGEST: Duration = Duration::from_secs(15);
 /// A link that stood for so long was a good one.
 const GOOD: Duration = Duration::from_secs(60);

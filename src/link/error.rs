@@ -18,7 +18,6 @@ pub enum LinkError {
     /// No connection.
     #[error("{host} does not answer ({detail}); check the address and the network")]
     Unreachable {
-        /// The host.
         host: String,
         /// What the system said.
         detail: String,
@@ -26,7 +25,6 @@ pub enum LinkError {
     /// The certificate of the address is not good.
     #[error("the certificate of {host} is not good ({detail}); nothing was sent")]
     Certificate {
-        /// The host.
         host: String,
         /// What is wrong with it.
         detail: String,
@@ -40,7 +38,6 @@ pub enum LinkError {
     /// Something else than a home answers, or it does not take links now.
     #[error("{host} takes no link (it answered {status}); check the address, or try again later")]
     NoSocket {
-        /// The host.
         host: String,
         /// The status that it answered with.
         status: u16,
@@ -65,10 +62,7 @@ pub enum LinkError {
     Closed,
     /// A message is longer than allowed.
     #[error("a message has more than {limit} bytes")]
-    TooLarge {
-        /// The limit.
-        limit: usize,
-    },
+    TooLarge { limit: usize },
     /// A message that cannot be read.
     #[error("a message cannot be read ({0})")]
     Garbled(&'static str),

@@ -87,7 +87,6 @@ impl PublicKey {
         Self(bytes)
     }
 
-    /// Its bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -18,7 +18,6 @@ enum Credit {
     Nothing,
     /// A batch of the feed, up to this entry.
     Batch(u64),
-    /// A command of a run.
     Command(RunId, u64),
 }
 

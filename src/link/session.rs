@@ -84,9 +84,6 @@ impl Sender {
     }
 
     /// Sends a pack in pieces, as [`Sender::blob`] does a file. `transfer` tells it from others of this link.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn pack(
         &self,
         agent: AgentId,

@@ -35,9 +35,6 @@ impl Trust {
     }
 
     /// Only these roots, as a PEM file names them: a home with an authority of its own.
-    ///
-    /// # Errors
-    /// When they cannot be read.
     pub fn only(pem: &str) -> Result<Self, LinkError> {
         let roots = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
         Self::of(roots.map_err(no_roots)?)

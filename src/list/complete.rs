@@ -24,9 +24,6 @@ pub struct Offer {
 }
 
 /// What could come next. `names` gives what a key that takes names knows, with labels.
-///
-/// # Errors
-/// As `names`.
 pub fn offers<E>(
     typing: &Typing,
     keys: &[Key],

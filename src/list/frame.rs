@@ -97,9 +97,7 @@ pub struct Saved {
     pub rev: u64,
     /// Where its forms lead.
     pub url: String,
-    /// Where its history is.
     pub history: String,
-    /// What people call it.
     pub name: String,
     /// Its icon among others.
     pub icons: Vec<Choice>,
@@ -121,9 +119,7 @@ pub struct Frame {
     pub list_url: String,
     /// What gives completions.
     pub complete_url: String,
-    /// The views.
     pub views: Tabs,
-    /// The layouts.
     pub layouts: Vec<Tab>,
     /// The query as typed.
     pub q: String,

@@ -89,9 +89,6 @@ type Shown<'s> = (&'s dyn Read, &'s Schema);
 
 impl Shipper {
     /// Goes on where a host says that it is, or begins with a snapshot.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn new(
         store: &Store,
         gateway: GatewayId,
@@ -130,9 +127,6 @@ impl Shipper {
     }
 
     /// What is to be sent next. After an error the shipper is done with.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn next(&mut self, store: &Store) -> Result<Next, MirrorError> {
         let (life, schema) = (store.incarnation(), store.schema());
         store.read(|snap| {
@@ -489,9 +483,6 @@ pub(crate) fn piece(
 }
 
 /// Whether a host with these agents may have a file: when it may have a row that holds it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_have_file(
     shown: (&dyn Read, &Schema),
     agents: Agents,

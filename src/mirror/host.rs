@@ -79,9 +79,6 @@ impl Mirror {
     }
 
     /// What it has, for home. Reads the store: to be called where blocking is allowed.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn have(&self) -> Result<Have, MirrorError> {
         self.store.read(|snap| {
             let Note { standing, mut agents, parts } = note(snap)?;
@@ -99,17 +96,11 @@ impl Mirror {
     }
 
     /// Whether all of the scope is here, and as of which entry of which life of home.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn standing(&self) -> Result<Standing, MirrorError> {
         self.store.read(|snap| Ok(note(snap)?.standing))
     }
 
     /// Whether all is here of what has come or was let go; else a part of that is still on its way.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn is_whole(&self) -> Result<bool, MirrorError> {
         self.store.read(|snap| Ok(note(snap)?.parts.is_empty()))
     }
@@ -145,9 +136,6 @@ impl Mirror {
     /// Takes away a root with all that belongs to it, whoever wrote it: the host leads it no more. Home is told by
     /// [`have`](Self::have) at the next link, or by [`Shipper::again`](crate::Shipper::again), and sends it anew if it is
     /// still in the scope. Says how many rows went.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub async fn let_go(&self, root: At) -> Result<usize, MirrorError> {
         let mut all = 0;
         loop {

@@ -19,9 +19,7 @@ const LARGEST: usize = 1024 * 1024;
 /// A row: the number of its table and the bytes of its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct At {
-    /// The table.
     pub table: u16,
-    /// The key.
     pub key: Vec<u8>,
 }
 
@@ -48,7 +46,6 @@ impl From<Root> for At {
 /// A row as the host is to have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Put {
-    /// Which.
     pub at: At,
     /// Its stored bytes: all of the row, or its projection.
     pub row: Vec<u8>,
@@ -57,7 +54,6 @@ pub struct Put {
 /// What the host is to have no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Gone {
-    /// One row.
     Row(At),
     /// All rows that belong to this one, and the row itself. Of an agent that is not the host's any more, the row stays.
     Root(At),
@@ -156,7 +152,6 @@ impl Parcel {
 /// How far a host has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
-    /// It has nothing.
     #[default]
     Nothing,
     /// It takes a snapshot of this life, after which steps go on from an entry; up to a row it has it.

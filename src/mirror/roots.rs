@@ -26,16 +26,12 @@ const PIECE: usize = 500;
 /// The agents of a host and all its roots, as of one entry of the feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
-    /// The agents.
     pub agents: Agents,
     set: BTreeSet<At>,
 }
 
 impl Roots {
     /// Those of a host with these agents.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(read: &dyn Read, agents: Agents) -> Result<Self, StoreError> {
         let mut set = work(read, &agents)?;
         let mut range = Range::all();

@@ -14,9 +14,7 @@ const PIECE: usize = 1_000;
 /// What is of a table on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The table.
     pub table: &'static str,
-    /// Rows.
     pub rows: u64,
     /// The sum of their hashes, without their revs: both sides have the same when they have the same rows.
     pub sum: u64,
@@ -64,18 +62,12 @@ impl Counted {
 }
 
 /// What a host has in its mirror, in the order of tables. Reads the store: to be called where blocking is allowed.
-///
-/// # Errors
-/// When the disk fails.
 pub fn digests(store: &Store) -> Result<Vec<Seen>, MirrorError> {
     Ok(here(store, true)?.all)
 }
 
 /// How many rows a host has in its mirror of each table that has any, in the order of tables. Reads the store: to be
 /// called where blocking is allowed.
-///
-/// # Errors
-/// When the disk fails.
 pub fn counts(store: &Store) -> Result<Vec<(&'static str, u64)>, MirrorError> {
     Ok(here(store, false)?.rows())
 }
@@ -102,9 +94,6 @@ fn here(store: &Store, sums: bool) -> Result<Counted, MirrorError> {
 
 /// What a host with these roots may see of home's store, in the order of tables. Reads the store: to be called where
 /// blocking is allowed.
-///
-/// # Errors
-/// When the disk fails.
 pub fn seen_by(store: &Store, roots: &Roots) -> Result<Vec<Seen>, MirrorError> {
     Ok(scoped(store, roots, true)?.all)
 }
@@ -127,9 +116,6 @@ fn scoped(store: &Store, roots: &Roots, sums: bool) -> Result<Counted, MirrorErr
 
 /// The tables of which a host can see rows, and how many: for the page that says so. Reads the store: to be called where
 /// blocking is allowed.
-///
-/// # Errors
-/// When the disk fails.
 pub fn what_it_sees(
     store: &Store,
     gateway: GatewayId,

@@ -82,7 +82,6 @@ pub enum Answer {
 /// A table of the list.
 #[derive(Clone, Copy)]
 pub struct Yes {
-    /// The table.
     pub table: Table,
     /// What a host may have of it.
     pub answer: Answer,

@@ -293,9 +293,7 @@ impl reqwest::dns::Resolve for Names {
 /// The answer of a server. Its body is read on demand.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: Headers,
     /// The address that answered, after all redirects.
     pub url: String,
@@ -328,7 +326,6 @@ pub struct Body {
 /// Whether all of a body was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// It was.
     Whole,
     /// There was more.
     Cut,

@@ -196,7 +196,6 @@ struct Way {
 
 /// Where a way leads.
 enum End {
-    /// There.
     There(TcpStream),
     /// To whoever takes it over.
     Taken(Handler, Outer),

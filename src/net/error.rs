@@ -43,22 +43,15 @@ pub enum NetError {
     #[error(
         "the header {name} cannot be sent; remove line breaks and special characters, or the header"
     )]
-    BadHeader {
-        /// Its name.
-        name: String,
-    },
+    BadHeader { name: String },
     /// The name of the host has no address.
     #[error("the host {host} cannot be found; check the address and the network")]
-    UnknownHost {
-        /// The host.
-        host: String,
-    },
+    UnknownHost { host: String },
     /// No connection, or none that can be trusted.
     #[error(
         "no connection to {host} ({detail}); check that the server runs and its certificate is good"
     )]
     Connect {
-        /// The host.
         host: String,
         /// What the system said.
         detail: String,
@@ -66,7 +59,6 @@ pub enum NetError {
     /// A wait was too long.
     #[error("{host} {} within {}; try again later", phase.what(), shown(*limit))]
     Timeout {
-        /// The host.
         host: String,
         /// Which wait.
         phase: Phase,
@@ -75,24 +67,17 @@ pub enum NetError {
     },
     /// The answer has more bytes than allowed.
     #[error("the answer of {host} is larger than {limit} bytes; ask for less")]
-    TooLarge {
-        /// The host.
-        host: String,
-        /// The limit.
-        limit: u64,
-    },
+    TooLarge { host: String, limit: u64 },
     /// Redirected too often.
     #[error("{host} redirected more than {limit} times; give the final address")]
     Redirects {
         /// The host of the last hop.
         host: String,
-        /// The limit.
         limit: u8,
     },
     /// The connection or the answer broke off.
     #[error("the connection to {host} broke off; try again")]
     Broken {
-        /// The host.
         host: String,
         /// What the library said, for the log: people cannot do anything with it.
         detail: String,

@@ -33,7 +33,6 @@ const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown;q=0.9,text/p
 pub struct PageRequest {
     /// The address.
     pub url: String,
-    /// In which form.
     pub form: Form,
     /// At most this many characters, [`MAX_CHARS`] at most.
     pub max_chars: usize,
@@ -132,12 +131,7 @@ pub enum FileError {
     Net(#[from] NetError),
     /// The server has none there.
     #[error("{host} answered with status {status}; check that the address can be opened by anyone")]
-    Status {
-        /// The host.
-        host: String,
-        /// The status.
-        status: u16,
-    },
+    Status { host: String, status: u16 },
 }
 
 /// Fetches a file of at most so many bytes: through the guard, three redirects, ten seconds.

@@ -44,31 +44,21 @@ pub enum GuardError {
     /// Neither 80 nor 443.
     #[error("port {port} of {host} is not allowed; only 80 and 443 are")]
     Port {
-        /// The host.
         host: String,
         /// The port that was asked for.
         port: u16,
     },
     /// The host, or all that its name resolves to, is not on the public internet.
     #[error("{host} is not on the public internet, and nothing else is reached from here")]
-    Private {
-        /// The host.
-        host: String,
-    },
+    Private { host: String },
     /// The host is not among those that alone are reached.
     #[error(
         "{host} is not among the hosts that this agent reaches; people can add it in its settings"
     )]
-    NotListed {
-        /// The host.
-        host: String,
-    },
+    NotListed { host: String },
     /// The name has no address.
     #[error("the host {host} cannot be found; check the spelling")]
-    Unknown {
-        /// The host.
-        host: String,
-    },
+    Unknown { host: String },
 }
 
 /// What an owner has opened in spite of the guard. Host names come in lower case, without a final dot.

@@ -32,7 +32,6 @@ pub enum Secrecy {
 pub struct MailServer {
     /// Its name.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// How the connection is kept secret.
     pub secrecy: Secrecy,
@@ -117,9 +116,6 @@ impl Post for Smtp {
 }
 
 /// Reads an address, so that a wrong one is seen where it is typed.
-///
-/// # Errors
-/// When it is none.
 pub fn check_address(text: &str) -> Result<(), MailError> {
     mailbox(text).map(drop)
 }

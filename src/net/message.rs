@@ -120,7 +120,6 @@ impl Timeouts {
         Timeouts { headers: Duration::from_secs(120), idle: Duration::from_secs(120), total: None };
 }
 
-/// One request.
 #[derive(Clone)]
 pub struct Request {
     /// Where it may go.

@@ -32,7 +32,6 @@ pub struct Pages {
 /// A page and how old it is.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// The page.
     pub page: Arc<Page>,
     /// How long ago it was fetched, when it was not fetched just now.
     pub age: Option<Duration>,

@@ -5,6 +5,8 @@
 //!
 //! The cards of a program are listed in `features::cards`.
 
+#![warn(missing_docs)]
+
 mod address;
 mod cell;
 mod column;
@@ -386,9 +388,6 @@ impl Noun {
     }
 
     /// The fields of the record with this key; none when it is gone.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn get(&self, read: &dyn Read, key: &[u8]) -> Result<Option<Fields>, StoreError> {
         Ok(read.raw_get(self.table, key)?.and_then(|row| (self.rows.fields)(&row)))
     }
@@ -400,9 +399,6 @@ impl Noun {
     }
 
     /// The key of the record that an id or a title means; of the only one there is, when nothing is said.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn find(&self, read: &dyn Read, said: &str) -> Result<Option<Vec<u8>>, StoreError> {
         /// The number of records that are looked through.
         const MOST: usize = 2_000;

@@ -20,7 +20,6 @@ use super::{Key, Provider, Sink, connect, openai};
 /// What a call is made with.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// The token.
     pub token: Key,
     /// The server; an account may have one of its own.
     pub base: Base,

@@ -41,9 +41,7 @@ pub enum Server {
     Google,
     /// Moonshot (Kimi).
     Moonshot,
-    /// Ollama.
     Ollama,
-    /// LM Studio.
     LmStudio,
     /// vLLM or llama.cpp on its usual port.
     Vllm,
@@ -96,7 +94,6 @@ pub enum BaseError {
     /// Nothing was given and the wire has no default.
     #[error("give the server's address, such as http://127.0.0.1:11434")]
     Empty,
-    /// It is not an address.
     #[error("`{0}` is not an address; write it like https://api.example.com/v1")]
     NotAnAddress(String),
     /// Not http or https.

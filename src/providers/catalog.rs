@@ -113,7 +113,6 @@ pub enum ChatTools {
     Never,
 }
 
-/// One model.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {

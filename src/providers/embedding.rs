@@ -24,7 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub enum Purpose {
     /// Texts that are to be found.
     Passages,
-    /// A question.
     Question,
 }
 

@@ -50,7 +50,6 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// All of them.
     pub const ALL: [Self; 17] = [
         Self::RateLimit,
         Self::Overloaded,

@@ -124,7 +124,6 @@ pub enum Cache {
 /// A part of the system prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemPart {
-    /// The text.
     pub text: String,
     /// Whether the prompt up to the end of this part stays the same between calls.
     pub cache: bool,
@@ -139,7 +138,6 @@ pub enum Role {
     Assistant,
 }
 
-/// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
@@ -185,10 +183,7 @@ impl Message {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Words.
-    Text {
-        /// The text.
-        text: String,
-    },
+    Text { text: String },
     /// What the model thought. Sent back unchanged, and only with its signature.
     Thinking {
         /// The text, perhaps a summary, perhaps empty.
@@ -212,7 +207,6 @@ pub enum Part {
     },
     /// What a tool answered.
     ToolResult {
-        /// The call.
         call_id: String,
         /// The answer.
         text: String,
@@ -239,7 +233,6 @@ pub enum Part {
     File {
         /// Such as `application/pdf`.
         media_type: String,
-        /// Its name.
         name: String,
         /// Its bytes.
         data: Vec<u8>,
@@ -263,7 +256,6 @@ impl Part {
         Self::ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() }
     }
 
-    /// A result.
     #[must_use]
     pub fn result(call_id: impl Into<String>, text: impl Into<String>) -> Self {
         Self::ToolResult { call_id: call_id.into(), text: text.into(), is_error: false }
@@ -279,7 +271,6 @@ impl Part {
 /// A tool as a model sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolDef {
-    /// The name.
     pub name: String,
     /// What it does.
     pub description: String,

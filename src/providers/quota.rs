@@ -27,7 +27,6 @@ pub struct Window {
 /// What was told last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// When.
     pub at: Timestamp,
     /// The windows, in the maker's order.
     pub windows: Vec<Window>,

@@ -138,7 +138,6 @@ impl Calls {
         self.state.lock().is_settling
     }
 
-    /// It has.
     pub(crate) fn is_settled(&self) {
         self.state.lock().is_settling = false;
         self.moved();

@@ -51,7 +51,6 @@ pub enum ReplicaError {
          `hq replica leave` first, or give another folder with --data"
     )]
     Elsewhere {
-        /// Where that one is.
         home: String,
         /// The fingerprint of its key.
         fingerprint: String,
@@ -70,7 +69,6 @@ pub enum ReplicaError {
         /// What is wrong.
         detail: String,
     },
-    /// The disk.
     #[error("{}: {source}; check the owner and mode of the folder", path.display())]
     Disk {
         /// The file.
@@ -84,7 +82,6 @@ pub enum ReplicaError {
     /// What it has of the workspace.
     #[error("replica.redb: {0}")]
     Mirror(#[from] MirrorError),
-    /// The link.
     #[error(transparent)]
     Link(#[from] LinkError),
 }

@@ -140,7 +140,6 @@ pub struct Known {
     pub home: String,
     /// The key by which it knows it.
     pub key: PublicKey,
-    /// Which gateway it is.
     pub gateway: GatewayId,
     /// What the gateway is called.
     pub label: String,
@@ -168,9 +167,6 @@ struct Lines {
 
 impl Known {
     /// Reads the notes; none before something was joined.
-    ///
-    /// # Errors
-    /// When they cannot be read.
     pub fn load(folder: &Path) -> Result<Option<Self>, ReplicaError> {
         let path = folder.join(NOTES);
         let text = match fs::read_to_string(&path) {
@@ -196,9 +192,6 @@ impl Known {
     }
 
     /// Writes them: all of them or nothing.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub(crate) fn save(&self, folder: &Path) -> Result<(), ReplicaError> {
         let (path, draft) = (folder.join(NOTES), folder.join("replica.toml.new"));
         let mut text = format!(

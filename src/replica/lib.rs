@@ -61,7 +61,6 @@ pub trait Work: Send + Sync {
     fn end(&self, at_once: bool) -> Boxed<'_, ()>;
 }
 
-/// What that is given.
 pub struct Given {
     /// What the host has of the workspace.
     pub store: Store,
@@ -77,7 +76,6 @@ pub type Begin = Arc<dyn Fn(Given) -> Boxed<'static, Result<Box<dyn Work>, Strin
 pub struct Parts {
     /// The tables of a workspace.
     pub schema: fn() -> Schema,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
@@ -102,11 +100,9 @@ pub struct Join {
     pub labels: Vec<String>,
 }
 
-/// Where the token is.
 pub enum Token {
     /// In the command.
     Given(Zeroizing<String>),
-    /// In a file.
     File(PathBuf),
 }
 
@@ -393,7 +389,6 @@ impl Replica {
         }
     }
 
-    /// When it is.
     fn moment(&self) -> Timestamp {
         self.0.clock.now()
     }

@@ -105,7 +105,6 @@ pub struct Status {
     pub wire: u32,
     /// The fingerprint of this machine's own key.
     pub fingerprint: String,
-    /// Where home is.
     pub home: Option<String>,
     /// The fingerprint of the key of the workspace.
     pub home_fingerprint: Option<String>,
@@ -158,9 +157,6 @@ pub struct Status {
 
 impl Replica {
     /// How it stands. Reads all that it has: to be called where blocking is allowed.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn status(&self, running: bool) -> Result<Status, ReplicaError> {
         let (known, now) = (self.known(), self.0.now.lock().clone());
         let (at, whole) = match self.0.mirror.standing()? {

@@ -55,9 +55,7 @@ enum Asked {
     Write {
         /// By whom.
         by: Actor,
-        /// And why.
         why: Cause,
-        /// What.
         command: Box<Command>,
     },
     /// A tool that looks is to look where all of the workspace lies.
@@ -66,7 +64,6 @@ enum Asked {
     Piece(Sent),
     /// Where the branch of an agent stands, with what this host does not have.
     Branch {
-        /// The agent.
         agent: AgentId,
         /// Where the branch stands here.
         here: Option<String>,
@@ -75,7 +72,6 @@ enum Asked {
     },
     /// What is new in the branch of an agent, kept as a file.
     Commits {
-        /// The agent.
         agent: AgentId,
         /// The file.
         pack: BlobId,
@@ -84,7 +80,6 @@ enum Asked {
     },
     /// What people have changed of the files of an agent here, with what this host does not have of it.
     Draft {
-        /// The agent.
         agent: AgentId,
         /// The change.
         draft: String,
@@ -107,7 +102,6 @@ struct Look {
     most: usize,
 }
 
-/// What it found.
 #[derive(Serialize, Deserialize)]
 struct Found {
     text: String,

@@ -29,9 +29,6 @@ const BLOCKERS: usize = 10;
 const LONG: usize = 6_000;
 
 /// Writes the card of an item.
-///
-/// # Errors
-/// When the disk fails.
 pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let mut out = format!("# Run card\nKind: {}\n", item.kind);

@@ -152,11 +152,9 @@ closed! {
 /// What an order is about: who may give it follows from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
-    /// A run.
     Run(RunId),
     /// A conversation.
     Session(SessionId),
-    /// An agent.
     Agent(AgentId),
     /// A program.
     Job(JobId),
@@ -169,7 +167,6 @@ pub enum About {
 }
 
 impl Ordered {
-    /// What it is about.
     #[must_use]
     pub fn about(&self) -> About {
         match self {
@@ -248,7 +245,6 @@ pub struct Noted<T> {
 /// Whose pen an entry is written with, and which of the run's commands it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hand {
-    /// The run.
     pub run: RunId,
     /// The epoch with which it was begun.
     pub epoch: u64,
@@ -345,7 +341,6 @@ pub struct First {
     pub connection: Option<ConnectionId>,
     /// The model that was chosen.
     pub model: String,
-    /// The one that answers.
     pub answers: String,
     /// Who chose it.
     pub source: ModelSource,

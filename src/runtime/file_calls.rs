@@ -107,7 +107,6 @@ impl Turn {
 enum Stand {
     /// As it was to become.
     After,
-    /// As it was.
     Before,
     /// Something else.
     Other,

@@ -53,7 +53,6 @@ pub struct Jobs(Arc<Mutex<HashMap<JobId, Arc<Live>>>>, Busy);
 /// Calls whose programs are being written down, as going on or as lost: nobody else settles them meanwhile.
 type Busy = Arc<Mutex<HashSet<(RunId, u32)>>>;
 
-/// One of them.
 pub(crate) struct Live {
     ws: WorkspaceId,
     agent: AgentId,
@@ -87,7 +86,6 @@ pub(crate) struct Leaving {
     pub(crate) program: Program,
     /// What it reads.
     pub(crate) stdin: Stdin,
-    /// Its folder.
     pub(crate) folder: PathBuf,
     /// The command line.
     pub(crate) command: String,

@@ -84,7 +84,6 @@ const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 /// What all runs share.
 #[derive(Clone)]
 pub struct Engine {
-    /// The tools.
     pub tools: Tools,
     /// What bounds runs.
     pub limits: Limits,

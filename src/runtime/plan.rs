@@ -54,7 +54,6 @@ pub(super) struct Noted {
     looked_at: Option<Timestamp>,
 }
 
-/// A model of a connection.
 type Model = (Option<ConnectionId>, String);
 
 impl Noted {

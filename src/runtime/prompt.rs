@@ -49,13 +49,11 @@ const LEAST: usize = 1_000;
 
 /// What the prompt is made of besides the agent's files.
 pub struct Facts {
-    /// The agent.
     pub agent: Agent,
     /// The workspace's name.
     pub workspace: String,
     /// Its time zone.
     pub zone: String,
-    /// The people.
     pub people: Vec<String>,
     /// The colleagues that stand neither above nor directly below it.
     pub colleagues: Vec<String>,
@@ -79,9 +77,6 @@ pub struct Facts {
 
 impl Facts {
     /// Reads what the store knows.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn read(
         tx: &dyn Read,
         ws: &Ws,

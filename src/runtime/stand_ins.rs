@@ -51,7 +51,6 @@ const READ_BY: [&str; 9] = [
 pub struct Trusted {
     /// A PEM file of roots in the place of those of this machine.
     pub roots: Option<String>,
-    /// The one port.
     pub port: u16,
 }
 

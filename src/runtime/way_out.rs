@@ -381,7 +381,6 @@ async fn listen(listener: TcpListener, door: Arc<Door>) {
 enum Keeps {
     /// For all programs, which are told apart by their passes.
     Programs(Arc<Mutex<Passes>>),
-    /// For one browser.
     Browser(Whose),
 }
 

@@ -93,9 +93,7 @@ pub enum ConfineError {
     /// A path of the policy is not there.
     #[error("the path {path} of the policy cannot be opened: {source}; make the folder first")]
     Path {
-        /// The path.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

@@ -43,7 +43,6 @@ pub enum StopReason {
 pub enum Outcome {
     /// By itself, with this code.
     Code(i32),
-    /// By this signal.
     Signal(i32),
 }
 
@@ -130,9 +129,6 @@ impl Job {
 
     /// What it wrote to its first output file, read through the descriptor with which the file was made. Nothing when
     /// its output goes to no file. Blocking.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn excerpt(&self, head: usize, tail: usize) -> io::Result<Excerpt> {
         match self.0.files.first() {
             Some(file) => output::excerpt_of(file, head, tail),
@@ -141,9 +137,6 @@ impl Job {
     }
 
     /// How many bytes it has written to its first output file, and how long ago the last of them.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn written(&self) -> io::Result<(u64, Duration)> {
         let Some(file) = self.0.files.first() else { return Ok((0, Duration::ZERO)) };
         let meta = file.metadata()?;
@@ -153,9 +146,6 @@ impl Job {
     }
 
     /// What it wrote to its first output file from this byte on, and the byte to go on from.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn output_from(&self, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
         match self.0.files.first() {
             Some(file) => output::from_file(file, offset, bytes),

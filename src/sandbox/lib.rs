@@ -57,7 +57,6 @@ pub enum SandboxError {
     Output {
         /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -68,7 +67,6 @@ pub enum SandboxError {
     Start {
         /// The helper.
         program: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

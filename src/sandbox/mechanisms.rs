@@ -14,7 +14,6 @@ use super::posture::{Line, Verdict};
 pub(super) struct Seen {
     /// Its network namespace.
     network: Option<String>,
-    /// What is mounted where.
     mounts: Option<String>,
     /// Its control group.
     cgroup: Option<String>,

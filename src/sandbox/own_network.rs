@@ -24,7 +24,6 @@ const LOOPBACK: u32 = 1;
 /// In which network a helper is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In one of its own.
     Own,
     /// In the host's.
     Host,

@@ -156,7 +156,6 @@ pub struct Limits {
     /// Largest file in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_bytes: Option<u64>,
-    /// Open files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
     /// Address space in bytes. Off by default: Node and Java reserve far more than they use.

@@ -74,7 +74,6 @@ pub struct Posture {
     pub lines: Vec<Line>,
 }
 
-/// What to test.
 #[derive(Clone, Debug)]
 pub struct SelfTest {
     /// HQ's data folder; the test works in a new folder below it and removes it.

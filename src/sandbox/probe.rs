@@ -71,11 +71,9 @@ pub enum Check {
     OwnRoot,
     /// Read the server's environment.
     ServerEnvironment,
-    /// Connect with TCP.
     ConnectTcp,
     /// Connect with the first data that is sent, past what looks at connections.
     FastOpen,
-    /// Send with UDP.
     SendUdp,
     /// Open another kind of socket that reaches hosts: raw, SCTP, DCCP, MPTCP, of packets.
     OtherSockets,
@@ -83,7 +81,6 @@ pub enum Check {
     Listen,
     /// Connect to a Unix socket outside.
     ConnectUnix,
-    /// Signal the server.
     SignalServer,
     /// Signal everything at once.
     SignalAll,
@@ -99,7 +96,6 @@ pub enum Check {
     WatchOther,
 }
 
-/// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was tried.

@@ -10,13 +10,10 @@ pub struct Stat {
     pub pid: i32,
     /// One letter: running, sleeping, stopped, zombie.
     pub state: char,
-    /// Its parent.
     pub parent: i32,
     /// Its process group.
     pub group: i32,
-    /// Its session.
     pub session: i32,
-    /// Its threads.
     pub threads: usize,
     /// When it was started, in clock ticks since the host was.
     pub started: u64,

@@ -38,7 +38,6 @@ pub(super) struct Gathered {
     pub best: Vec<Spot>,
 }
 
-/// What is gathered.
 pub(super) struct Gather {
     most: usize,
     now: i64,

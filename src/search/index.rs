@@ -109,7 +109,6 @@ impl Search {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.0.folder
@@ -146,9 +145,6 @@ impl Search {
     }
 
     /// Removes the index, so that the next change begins a new one.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn begin_anew(&self) -> Result<(), SearchError> {
         self.close();
         match fs::remove_dir_all(&self.0.folder) {

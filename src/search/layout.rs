@@ -43,7 +43,6 @@ pub(super) const KIND: &str = "kind";
 pub(super) const AT: &str = "at";
 pub(super) const ARCHIVED: &str = "archived";
 
-/// The layout.
 pub(super) fn layout() -> (Schema, Fields) {
     let words = || {
         let kept = IndexRecordOption::WithFreqsAndPositions;

@@ -72,7 +72,6 @@ pub enum Change {
 pub enum Typos {
     /// When little fits as it is written.
     WhenFew,
-    /// Never.
     Never,
 }
 
@@ -102,9 +101,7 @@ pub struct Ask<'a> {
 /// Something that fits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
-    /// Its kind.
     pub kind: u8,
-    /// Its key.
     pub key: String,
     /// How well it fits; more is better.
     pub score: f32,

@@ -119,7 +119,6 @@ pub const KEYS_GO_WITH_TO: &str = "--passphrase-file and --credentials-file open
 /// What a command wants done.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct LocalWish {
-    /// What.
     pub deed: Option<Deed>,
     /// Where, when not where the settings say.
     pub to: Option<String>,
@@ -127,7 +126,6 @@ pub struct LocalWish {
     pub passphrase: Option<String>,
     /// Name and key of a bucket.
     pub keys: Option<(String, String)>,
-    /// Which backup.
     pub backup: Option<String>,
     /// Whether what is at the place now is meant, whatever was there before.
     #[serde(default)]
@@ -162,9 +160,6 @@ impl LocalWish {
     }
 
     /// As a wish of the job.
-    ///
-    /// # Errors
-    /// As `place`.
     pub fn wish(&self) -> Result<Wish, BackupsError> {
         Ok(Wish {
             place: self.place()?,

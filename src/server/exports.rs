@@ -107,7 +107,6 @@ impl Write for Told<'_> {
     }
 }
 
-/// What came of it.
 #[derive(Serialize, Deserialize)]
 struct Made {
     bytes: u64,

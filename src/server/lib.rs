@@ -102,7 +102,6 @@ const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a server is made of besides its settings. The tests put in their own.
 pub struct Parts {
-    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
@@ -152,12 +151,7 @@ pub enum StartError {
     Lock(#[from] LockError),
     /// The address.
     #[error("cannot listen on {address}: {source}; choose another with --listen")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
     /// Open to a network, with nobody to own it.
     #[error(
         "refusing to listen on {0} without an owner; set HQ up on 127.0.0.1 first, then listen wider"
@@ -171,13 +165,11 @@ pub enum StartError {
     NoAccounts {
         /// The data folder.
         data: PathBuf,
-        /// The workspaces in it.
         workspaces: String,
     },
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The system store.
     #[error("system.redb: {0}")]
     System(#[from] StoreError),
     /// The only workspace.
@@ -192,7 +184,6 @@ pub enum StartError {
     /// A store of an older or newer program.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
-    /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// A restore that was cut off cannot be finished.
@@ -499,9 +490,6 @@ async fn offline_with(config: Config, parts: Parts) -> Result<Offline, StartErro
 }
 
 /// A new one-time link for the first person.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn setup_link(app: &App, url: &str) -> Result<String, UsersError> {
     let token = Token::issue(TokenKind::Link);
     let link = format!("{url}/setup?token={}", token.reveal());

@@ -45,7 +45,6 @@ pub const DRAIN: Duration = Duration::from_secs(8);
 pub struct Patience {
     /// For the head of a request, from the connection on; also between two requests.
     pub head: Duration,
-    /// For its body.
     pub body: Duration,
     /// How long an answer looks for what is rare before it says where to go on.
     pub look: Duration,

@@ -93,7 +93,6 @@ pub struct Status {
     pub pid: u32,
     /// Since when it runs.
     pub since: Option<Timestamp>,
-    /// Its version.
     pub version: String,
     /// Where it is found.
     pub url: String,
@@ -113,7 +112,6 @@ pub struct Status {
     /// That the disk is full, so that nothing new is saved.
     #[serde(default)]
     pub disk_trouble: Option<String>,
-    /// Its workspaces.
     pub workspaces: Vec<WorkspaceStatus>,
     /// Those that cannot be opened.
     #[serde(default)]
@@ -320,7 +318,6 @@ pub struct LinkWish {
 /// A one-time link.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FreshLink {
-    /// The link.
     pub link: String,
     /// Whose password it resets; nothing for the set-up link.
     pub email: Option<String>,
@@ -329,9 +326,6 @@ pub struct FreshLink {
 }
 
 /// A link that sets a new password, or the set-up link while there is no owner.
-///
-/// # Errors
-/// When there is no such account.
 pub async fn reset_link(
     app: &App,
     here: &Here,
@@ -393,9 +387,6 @@ async fn make_link(
 }
 
 /// The owner at the machine, with the user id; before there is an owner, the program.
-///
-/// # Errors
-/// When the disk fails.
 pub fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
     let keeper = app.system.read(|snap| queries::keeper(snap))?;
     Ok(match (keeper, peer) {
@@ -411,7 +402,6 @@ pub fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
 /// What a token is wanted for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct TokenWish {
-    /// What it is for.
     pub name: String,
     /// What it may be used for; everything its owner may do when empty.
     #[serde(default)]
@@ -427,15 +417,12 @@ pub struct TokenWish {
 /// A new token, shown once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FreshToken {
-    /// The token.
     pub token: String,
     /// Its id, to withdraw it.
     pub id: TokenId,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
-    /// The workspace.
     pub workspace: String,
-    /// Until when.
     pub expires_at: Timestamp,
 }
 

@@ -108,7 +108,6 @@ fn stand(app: &App, ws: &Ws, kind: &str) -> Result<Json<JobState>, ApiError> {
 
 // ── The audit ──
 
-/// What is to be exported.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ExportWish {
     /// The workspace; may be left out when there is one.
@@ -122,7 +121,6 @@ pub struct ExportWish {
     pub after: u64,
 }
 
-/// A piece of an export.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ExportPiece {
     /// JSON Lines.
@@ -152,7 +150,6 @@ async fn export(app: App, Query(wish): Query<ExportWish>) -> Result<Json<ExportP
 pub struct RedactWish {
     /// The workspace; may be left out when there is one.
     pub workspace: Option<String>,
-    /// The table.
     pub table: String,
     /// The id, or the key of a task.
     pub id: String,
@@ -172,9 +169,6 @@ pub struct Redacted {
 }
 
 /// Removes the former versions of a record.
-///
-/// # Errors
-/// When there is no such record.
 pub async fn redact_in(app: &App, by: Actor, wish: RedactWish) -> Result<Redacted, ApiError> {
     let store = match audit::is_of_accounts(app, &wish.table) {
         true => app.system.clone(),
@@ -201,7 +195,6 @@ async fn redact(app: App, peer: Peer, Json(wish): Json<RedactWish>) -> Result<Re
 pub struct ConsumerWish {
     /// The workspace; may be left out when there is one.
     pub workspace: Option<String>,
-    /// Its name.
     pub name: String,
     /// `pause`, `resume`, `skip`, `rewind`, `rebuild`, `retry` or `drop`.
     pub act: String,
@@ -212,7 +205,6 @@ pub struct ConsumerWish {
 /// Where the consumers of a workspace stand.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ConsumerList {
-    /// All of them.
     pub items: Vec<ConsumerView>,
 }
 

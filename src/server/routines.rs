@@ -87,9 +87,6 @@ pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
 }
 
 /// Removes old firings, and routines that were put away long ago, once an hour.
-///
-/// # Errors
-/// When the store fails.
 pub async fn sweep(ws: &Ws) -> Result<(), StoreError> {
     let (all, done) =
         ws.read(|snap| Ok::<_, StoreError>((queries::all(snap)?, queries::done(snap, None)?)))?;

@@ -85,7 +85,6 @@ fn first_owner(app: &App) -> Result<Account, BackupsError> {
 /// What a command wants out.
 #[derive(Serialize, Deserialize)]
 pub struct ExportWish {
-    /// Which workspace.
     pub workspace: String,
     /// Where to, from the root on.
     pub file: PathBuf,
@@ -120,9 +119,6 @@ pub async fn export_named(app: &App, wish: ExportWish) -> Result<Portable, Backu
 }
 
 /// Makes a new workspace of a file.
-///
-/// # Errors
-/// As `import`.
 pub async fn import_named(app: &App, wish: ImportFile) -> Result<Imported, BackupsError> {
     let (owner, by) = (first_owner(app)?, Actor::System(Part::Cli));
     let file = std::fs::File::open(&wish.file).map_err(BackupError::disk(&wish.file))?;

@@ -139,14 +139,12 @@ pub fn is_error(cell: &str) -> bool {
 pub struct Placed {
     /// The cell.
     pub place: String,
-    /// The text.
     pub text: String,
 }
 
 /// What stands in one sheet of a workbook, as the sheet shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sheet {
-    /// Its name.
     pub name: String,
     /// Whether people do not see it unless they ask for it.
     pub is_hidden: bool,

@@ -23,7 +23,6 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Adds one.
     pub(crate) fn add(&mut self, note: impl FnOnce() -> String) {
         if self.kept.len() < MOST_NOTES {
             self.kept.push(note());

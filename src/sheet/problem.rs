@@ -126,7 +126,6 @@ pub enum SheetError {
         after(.place)
     )]
     Damaged {
-        /// The part of it.
         part: String,
         /// The last row and column that could be read, where one could.
         place: Option<String>,

@@ -75,7 +75,6 @@ impl Grid {
         self.rows.is_empty()
     }
 
-    /// The table.
     pub(crate) fn into_table(
         self,
         format: Format,

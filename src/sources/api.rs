@@ -258,9 +258,6 @@ async fn look(ws: Ws, Json(body): Json<LookBody>) -> Result<Json<LookView>, ApiE
 }
 
 /// What is to be read, at a first look.
-///
-/// # Errors
-/// When it cannot be read.
 pub(crate) async fn looked(ws: &Ws, connector: &str, reads: &Reads) -> Result<About, SourceError> {
     let manifest = manifest(ws, connector).await?;
     let reads = manifest.settle(reads);
@@ -277,9 +274,6 @@ pub(crate) async fn looked(ws: &Ws, connector: &str, reads: &Reads) -> Result<Ab
 }
 
 /// The manifest of a connector.
-///
-/// # Errors
-/// When there is none.
 pub(crate) async fn manifest(ws: &Ws, id: &str) -> Result<connect::Manifest, SourceError> {
     let id = id.to_owned();
     ws.look(move |ws| {
@@ -331,9 +325,6 @@ async fn make(
 }
 
 /// The folder that somebody named; an empty name for none.
-///
-/// # Errors
-/// When there is none.
 pub(crate) fn folder_of(
     ws: &Ws,
     said: Option<&str>,

@@ -8,7 +8,6 @@ use store::{Read, StoreError};
 use crate::model::{Entry, EntryState, Run, Source, Standing, Write};
 use crate::queries;
 
-/// All of them.
 pub static NOUNS: [&Noun; 2] = [&SOURCE, &ENTRY];
 
 /// The card of sources.
@@ -49,9 +48,6 @@ pub static ENTRY: Noun = Noun {
 };
 
 /// Where the words of an item come from.
-///
-/// # Errors
-/// When the store fails.
 pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<Origin>, StoreError> {
     let Some((entry, source)) = queries::origin(read, item)? else { return Ok(None) };
     let told = match &entry.state {

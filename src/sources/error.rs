@@ -29,7 +29,6 @@ pub enum SourceError {
     /// A rule of knowledge.
     #[error(transparent)]
     Knowledge(#[from] KnowledgeError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -10,10 +10,6 @@ use crate::model::{
     ENTRIES_BY_ITEM, ENTRIES_BY_SOURCE, Entry, Run, Source, SourceId, Standing, Write,
 };
 
-/// A source by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn source_by_id(read: &dyn Read, id: SourceId) -> Result<Source, SourceError> {
     read.get(id)?.ok_or_else(|| SourceError::no("source", &id.to_string()))
 }
@@ -40,9 +36,6 @@ pub fn source(read: &dyn Read, said: &str) -> Result<Source, SourceError> {
 }
 
 /// All sources by their names.
-///
-/// # Errors
-/// When the store fails.
 pub fn sources(read: &dyn Read) -> Result<Vec<Source>, StoreError> {
     let mut all: Vec<Source> = read.list(&Range::all())?;
     all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.id));
@@ -50,17 +43,11 @@ pub fn sources(read: &dyn Read) -> Result<Vec<Source>, StoreError> {
 }
 
 /// How it stands with a source; one that was never synced is due from this moment on.
-///
-/// # Errors
-/// When the store fails.
 pub fn standing(read: &dyn Read, id: SourceId, at: Timestamp) -> Result<Standing, StoreError> {
     Ok(read.get(id)?.unwrap_or_else(|| Standing::new(id, at)))
 }
 
 /// The sources that are due at a moment, those first that are longest; and the moment of the next one.
-///
-/// # Errors
-/// When the store fails.
 pub fn due(
     read: &dyn Read,
     now: Timestamp,
@@ -76,25 +63,16 @@ pub fn due(
 }
 
 /// The pages of a source.
-///
-/// # Errors
-/// When the store fails.
 pub fn entries(read: &dyn Read, id: SourceId) -> Result<Vec<Entry>, StoreError> {
     read.scan(ENTRIES_BY_SOURCE, &Range::prefix(KeyBuf::of(&id)))
 }
 
 /// How many pages a source has.
-///
-/// # Errors
-/// When the store fails.
 pub fn count(read: &dyn Read, id: SourceId) -> Result<usize, StoreError> {
     read.len(ENTRIES_BY_SOURCE, &Range::prefix(KeyBuf::of(&id)))
 }
 
 /// The page and the source of an item.
-///
-/// # Errors
-/// When the store fails.
 pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<(Entry, Source)>, StoreError> {
     let entries: Vec<Entry> =
         read.scan(ENTRIES_BY_ITEM, &Range::prefix(KeyBuf::of(&item)).limit(1))?;
@@ -103,17 +81,11 @@ pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<(Entry, Sourc
 }
 
 /// The syncs of a source, newest first, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn runs(read: &dyn Read, id: SourceId, most: usize) -> Result<Vec<Run>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
 }
 
 /// What agents wrote to a source, newest first, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn writes(read: &dyn Read, id: SourceId, most: usize) -> Result<Vec<Write>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
 }

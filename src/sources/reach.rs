@@ -16,7 +16,6 @@ pub fn catalog(app: &App) -> Catalog {
 
 /// A connector with what counts its requests.
 pub struct Reached {
-    /// The connector.
     pub connector: Box<dyn Connector>,
     /// What counts its requests.
     pub pace: Arc<Pace>,

@@ -46,7 +46,6 @@ pub enum StandinError {
     /// The program breaks the handshake off; usually it does not know the authority.
     #[error("the program took no connection to {host} ({detail}); let it read the file of roots")]
     Handshake {
-        /// The host.
         host: String,
         /// What the library said.
         detail: String,
@@ -69,7 +68,6 @@ pub enum StandinError {
     /// The host does not answer, or stops in the middle.
     #[error("{host} does not answer ({detail}); try again later")]
     Away {
-        /// The host.
         host: String,
         /// What went wrong.
         detail: String,
@@ -77,7 +75,6 @@ pub enum StandinError {
     /// The host cannot show that it is the host.
     #[error("the certificate of {host} is not good ({detail}); nothing was sent")]
     Certificate {
-        /// The host.
         host: String,
         /// What is wrong with it.
         detail: String,
@@ -85,7 +82,6 @@ pub enum StandinError {
     /// An answer that cannot be looked into.
     #[error("the answer of {host} cannot be passed on ({why}); ask in another way")]
     Answer {
-        /// The host.
         host: String,
         /// What is wrong with it.
         why: &'static str,

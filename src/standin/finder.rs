@@ -17,9 +17,7 @@ pub(crate) struct Finder {
     looks: Option<usize>,
 }
 
-/// One of them.
 pub(crate) struct Find {
-    /// Its number.
     pub(crate) number: usize,
     pub(crate) at: Range<usize>,
 }

@@ -14,7 +14,6 @@ const MAX_REFUSALS: usize = 16;
 pub struct Use {
     /// Which secret.
     pub id: String,
-    /// To which host.
     pub host: String,
     /// Where in the request.
     pub place: Place,

@@ -53,7 +53,6 @@ impl Default for Limits {
 pub struct Way<'w> {
     /// The host that the tunnel names.
     pub host: &'w str,
-    /// Its port.
     pub port: u16,
     /// The stand-ins of the run whose program it is.
     pub standins: &'w Standins,
@@ -100,9 +99,6 @@ where
 }
 
 /// As [`serve`], where nothing is sealed on either side: for secrets that name port 80.
-///
-/// # Errors
-/// As [`serve`].
 pub async fn serve_plain<C, D, F, S>(
     client: C,
     way: &Way<'_>,

@@ -40,7 +40,6 @@ pub(crate) struct Refused(pub(crate) String);
 enum Written {
     /// As it is; it holds no end of a line.
     InLine,
-    /// As it is.
     Inside,
     InQuery,
     InPath,

@@ -41,9 +41,6 @@ impl Trust {
     }
 
     /// Only these roots, as a PEM file names them.
-    ///
-    /// # Errors
-    /// When they cannot be read.
     pub fn only(pem: &str, clock: Arc<dyn Clock>) -> Result<Trust, StandinError> {
         let roots = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
         Trust::of(roots.map_err(setup)?, clock)

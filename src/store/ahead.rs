@@ -182,9 +182,6 @@ impl<T> Ahead<T> {
 impl Store {
     /// Works something out on a snapshot, for a write that follows. Blocking; nobody who writes waits
     /// for it. The body sees nothing but what it reads from what it is given.
-    ///
-    /// # Errors
-    /// What the body answers, or what the store says.
     pub fn ahead<T, E: From<StoreError> + Send + 'static>(
         &self,
         body: impl FnOnce(&Noting<'_>) -> Result<T, E>,

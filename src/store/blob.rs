@@ -104,9 +104,6 @@ impl Blobs {
     }
 
     /// As `open`, on a disk that fails when told to.
-    ///
-    /// # Errors
-    /// As `open`.
     pub fn open_with(folder: PathBuf, faults: Arc<dyn Faults>) -> io::Result<Self> {
         let tmp = folder.join("tmp");
         fs::create_dir_all(&tmp)?;

@@ -42,26 +42,17 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 }
 
 /// Decodes a value whose words lie in the bytes themselves; bytes that are left over are an error.
-///
-/// # Errors
-/// As [`decode`].
 pub fn view<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, DecodeError> {
     let (value, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() { Ok(value) } else { Err(DecodeError::Short) }
 }
 
 /// Decodes what a value begins with: its first field, or a tuple of its first fields.
-///
-/// # Errors
-/// As [`decode`].
 pub(super) fn first<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     Ok(postcard::take_from_bytes(bytes)?.0)
 }
 
 /// Encodes a row: version, rev and the record behind them, in one buffer.
-///
-/// # Errors
-/// As [`encode`].
 pub fn encode_row<T: Serialize>(version: u8, rev: u64, record: &T) -> Result<Vec<u8>, DecodeError> {
     Ok(postcard::to_extend(record, wrap(version, rev, &[]))?)
 }

@@ -117,9 +117,6 @@ pub struct Columns<'s> {
 impl Columns<'_> {
     /// Gives the body all rows, in the order of their ids, as of the snapshot or, when another reader
     /// was faster, as of a commit just after it. The body must not read columns itself.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn with<C: Column, T>(
         &self,
         body: impl FnOnce(&[C], &C::Shared) -> T,
@@ -206,9 +203,6 @@ impl Columns<'_> {
 
 /// The rows of a table, read one by one: what the columns hold, and what stands in for them inside a
 /// write.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all<C: Column>(read: &dyn Read) -> Result<(Vec<C>, C::Shared), StoreError> {
     let (mut rows, mut shared, mut bad) = (Vec::new(), C::Shared::default(), None);
     read.raw_scan(C::Of::TABLE.number, &Range::all(), &mut |_, value| {
@@ -230,17 +224,11 @@ pub fn all<C: Column>(read: &dyn Read) -> Result<(Vec<C>, C::Shared), StoreError
 
 /// Gives the body all rows of a table: the columns that are kept where a snapshot is read, rows read
 /// one by one inside a write.
-///
-/// # Errors
-/// When the disk fails.
 pub fn with<C: Column, T>(read: &dyn Read, body: impl FnOnce(&[C]) -> T) -> Result<T, StoreError> {
     with_shared(read, |rows, _| body(rows))
 }
 
 /// The same with what the rows keep in one place.
-///
-/// # Errors
-/// When the disk fails.
 pub fn with_shared<C: Column, T>(
     read: &dyn Read,
     body: impl FnOnce(&[C], &C::Shared) -> T,

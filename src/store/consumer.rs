@@ -82,16 +82,10 @@ pub trait Consume: Send + Sync + 'static {
         Ok(())
     }
     /// Removes up to `limit` rows of what it keeps, before a rebuild; says whether nothing is left.
-    ///
-    /// # Errors
-    /// Why it could not.
     fn clear(&self, _tx: &mut WriteTx<'_>, _limit: usize) -> Result<bool, ConsumeError> {
         Ok(true)
     }
     /// Takes one row of its tables, during a rebuild: table, key, stored bytes.
-    ///
-    /// # Errors
-    /// Why it could not.
     fn row(
         &self,
         _tx: &mut WriteTx<'_>,
@@ -102,9 +96,6 @@ pub trait Consume: Send + Sync + 'static {
     }
     /// What it keeps that is not what the rows of its tables make of it, as they were at the entry
     /// `cursor`. For doctor.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn compare(&self, _read: &dyn Read, _cursor: u64) -> Result<Vec<Unlike>, StoreError> {
         Ok(Vec::new())
     }
@@ -175,9 +166,6 @@ pub enum Step {
 }
 
 /// Where a consumer stands.
-///
-/// # Errors
-/// When the disk fails.
 pub fn state(read: &dyn Read, number: u16) -> Result<State, StoreError> {
     match read.raw_get(builtin::CONSUMERS, KeyBuf::of(&number).bytes())? {
         Some(row) => Ok(codec::decode(&row)?),
@@ -186,17 +174,11 @@ pub fn state(read: &dyn Read, number: u16) -> Result<State, StoreError> {
 }
 
 /// The dead letters of a consumer, by entry.
-///
-/// # Errors
-/// When the disk fails.
 pub fn dead_letters(read: &dyn Read, number: u16) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
     dead_letters_after(read, number, 0, usize::MAX)
 }
 
 /// The dead letters of a consumer behind an entry, by entry, at least one and at most so many.
-///
-/// # Errors
-/// When the disk fails.
 pub fn dead_letters_after(
     read: &dyn Read,
     number: u16,
@@ -216,9 +198,6 @@ pub fn dead_letters_after(
 }
 
 /// Lets a paused consumer go on.
-///
-/// # Errors
-/// When the disk fails.
 pub fn resume(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
     let mut now = state(tx, number)?;
     (now.paused, now.dead_in_a_row, now.tries) = (false, 0, 0);
@@ -274,18 +253,12 @@ impl Passed {
 }
 
 /// Takes up to 500 entries in one transaction of the second lane.
-///
-/// # Errors
-/// When the store fails.
 pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, StoreError> {
     step_behind(store, consumer, None).await
 }
 
 /// The same, without a transaction for entries in which nothing is for the consumer: one a second is
 /// enough for its cursor.
-///
-/// # Errors
-/// When the store fails.
 pub async fn step_or_pass(
     store: &Store,
     consumer: Arc<dyn Consume>,

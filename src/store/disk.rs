@@ -230,9 +230,6 @@ impl Disk {
 }
 
 /// Makes the names in a folder durable.
-///
-/// # Errors
-/// When the disk refuses.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder)?.sync_all()

@@ -164,9 +164,6 @@ pub fn cure(
 }
 
 /// The same in rounds of so many differences.
-///
-/// # Errors
-/// As `cure`.
 pub fn cure_by(
     store: &Store,
     (consumers, most): (&[Arc<dyn Consume>], usize),
@@ -228,9 +225,6 @@ fn diagnose_by(store: &Store, most: usize, watch: &mut Watch<'_>) -> Result<Diag
 
 /// Compares what consumers keep in rows of this store with what the rows of their tables make of it, as
 /// they were where each cursor stands, in one snapshot each. One that is being rebuilt is left alone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn follow(
     store: &Store,
     consumers: &[Arc<dyn Consume>],

@@ -112,9 +112,6 @@ fn incarnation(read: &dyn Read) -> Result<u64, StoreError> {
 impl WriteTx<'_> {
     /// Puts a row from its stored bytes, as a rule would: with its indexes, references, sums and its
     /// place in the feed. For imports.
-    ///
-    /// # Errors
-    /// As `put`.
     pub fn import_row(&mut self, table: u16, row: &[u8]) -> Result<(), StoreError> {
         let put = self.info(table)?.ops()?.put;
         put(self, row)
@@ -172,9 +169,6 @@ impl Loader {
     }
 
     /// Ends the file: gives it a new life, and takes along the places of its own consumers.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn finish(mut self) -> Result<u64, StoreError> {
         self.flush()?;
         let fresh = new_life(&self.db, &self.schema, u64::MAX)?;
@@ -187,9 +181,6 @@ impl Loader {
 
 /// Gives a store a new incarnation, so that cursors of the former one are refused, and takes along the places
 /// of its own consumers that have not come further than an entry.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn new_life(db: &Database, schema: &Schema, end: u64) -> Result<u64, StoreError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(failed)?;

@@ -252,9 +252,6 @@ pub(super) fn split(key: &[u8]) -> Option<(u64, u16)> {
 }
 
 /// One entry, without its roots.
-///
-/// # Errors
-/// When the disk fails or bytes cannot be read.
 pub fn entry(read: &dyn Read, seq: u64) -> Result<Option<Entry>, StoreError> {
     match read.raw_get(builtin::FEED, &head_key(seq, 0))? {
         Some(head) => Ok(Some(decode_head(seq, &head)?)),
@@ -263,9 +260,6 @@ pub fn entry(read: &dyn Read, seq: u64) -> Result<Option<Entry>, StoreError> {
 }
 
 /// Entries with a number above `after`, oldest first, at most `limit`.
-///
-/// # Errors
-/// When the disk fails or bytes cannot be read.
 pub fn entries(
     read: &dyn Read,
     schema: &Schema,
@@ -294,9 +288,6 @@ pub fn entries(
 
 /// What the entries above `after` changed, oldest first, of at most `limit` entries. Neither their events nor the roots
 /// of their rows are read: for who passes over many that are no concern of theirs.
-///
-/// # Errors
-/// As [`entries`].
 pub fn changes(
     read: &dyn Read,
     after: u64,
@@ -323,9 +314,6 @@ pub fn changes(
 }
 
 /// Entries before a number, newest first.
-///
-/// # Errors
-/// As [`entries`].
 pub fn newest(
     read: &dyn Read,
     schema: &Schema,
@@ -352,9 +340,6 @@ pub fn newest(
 }
 
 /// The before-image of change `n` of an entry, if it is still kept.
-///
-/// # Errors
-/// When the disk fails.
 pub fn before_image(read: &dyn Read, seq: u64, n: u16) -> Result<Option<Vec<u8>>, StoreError> {
     match n.checked_add(1) {
         Some(part) => read.raw_get(builtin::FEED, &head_key(seq, part)),

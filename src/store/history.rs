@@ -74,9 +74,6 @@ pub struct Page {
 
 /// A page of the history of a record, newest first: from its row or tombstone on, or what lies before
 /// the version that the entry `before` made. None when that entry did not change the record.
-///
-/// # Errors
-/// When the disk fails or bytes cannot be read.
 pub fn of(
     read: &dyn Read,
     schema: &Schema,
@@ -105,9 +102,6 @@ pub struct Walk<'r> {
 impl<'r> Walk<'r> {
     /// From the row or tombstone of a record on, or behind the version that the entry `before` made. None
     /// when that entry did not change the record.
-    ///
-    /// # Errors
-    /// When the disk fails or bytes cannot be read.
     pub fn begin(
         read: &'r dyn Read,
         schema: &Schema,
@@ -193,9 +187,6 @@ impl Steps {
 
 /// The version of a record that an entry made; none when it did not change it. What was there
 /// afterwards is known from the change that came next, and is looked for as far as the steps go.
-///
-/// # Errors
-/// When the disk fails or bytes cannot be read.
 pub fn at(
     read: &dyn Read,
     schema: &Schema,
@@ -247,9 +238,6 @@ fn after(
 }
 
 /// What was there before an entry changed a record; none when it did not change it.
-///
-/// # Errors
-/// When the disk fails or bytes cannot be read.
 pub fn before(
     read: &dyn Read,
     schema: &Schema,
@@ -261,9 +249,6 @@ pub fn before(
 }
 
 /// The row of a record as it was when it was deleted; none while it is there, and where that is not kept.
-///
-/// # Errors
-/// When the disk fails or bytes cannot be read.
 pub fn last(read: &dyn Read, record: &Root) -> Result<Option<Vec<u8>>, StoreError> {
     let (None, seq) = newest(read, record)? else { return Ok(None) };
     let Some(step) = step_at(read, record, seq)? else { return Ok(None) };
@@ -283,9 +268,6 @@ fn step_at(read: &dyn Read, record: &Root, seq: u64) -> Result<Option<Step>, Sto
 }
 
 /// The entry that changed a record last; 0 when none did.
-///
-/// # Errors
-/// When the disk fails or bytes cannot be read.
 pub fn last_touch(read: &dyn Read, record: &Root) -> Result<u64, StoreError> {
     newest(read, record).map(|(_, seq)| seq)
 }

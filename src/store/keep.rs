@@ -51,9 +51,6 @@ pub struct Images {
 }
 
 /// Up to which entry images may be gone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn floor(read: &dyn Read) -> Result<u64, StoreError> {
     match read.raw_get(builtin::META, FLOOR)? {
         Some(row) => Ok(codec::decode(&row)?),
@@ -94,9 +91,6 @@ fn redaction(read: &dyn Read, table: u16, key: &[u8]) -> Result<Option<Redaction
 }
 
 /// Up to which entry the images of a record were removed for good; 0 when they never were.
-///
-/// # Errors
-/// When the disk fails.
 pub fn redacted(read: &dyn Read, table: u16, key: &[u8]) -> Result<u64, StoreError> {
     Ok(redaction(read, table, key)?.map_or(0, |redaction| redaction.until))
 }
@@ -111,9 +105,6 @@ pub enum Taken {
 }
 
 /// What took away the image of a change of an entry; none when it is there, or there never was one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn taken(
     read: &dyn Read,
     schema: &Schema,
@@ -138,9 +129,6 @@ pub fn taken(
 pub type Redacted = (u16, Vec<u8>);
 
 /// The records whose redaction is done, with the entry up to which they have no images.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all_redacted(read: &dyn Read) -> Result<BTreeMap<Redacted, u64>, StoreError> {
     let all = redactions(read)?.into_iter();
     Ok(all.filter(|(_, one)| one.next.is_none()).map(|(of, one)| (of, one.until)).collect())
@@ -164,17 +152,11 @@ fn mark(table: u16, key: &[u8]) -> Vec<u8> {
 }
 
 /// Counts the images that are kept, in slices of one short snapshot each.
-///
-/// # Errors
-/// When the disk fails.
 pub fn images(store: &Store) -> Result<Images, StoreError> {
     images_within(store, Duration::MAX)
 }
 
 /// The same for about so long at most: a page does not wait for a whole feed.
-///
-/// # Errors
-/// When the disk fails.
 pub fn images_within(store: &Store, within: Duration) -> Result<Images, StoreError> {
     let started = Instant::now();
     let floor = store.read(|snap| floor(snap))?;
@@ -229,9 +211,6 @@ fn scan_from(
 }
 
 /// The entry up to which images go, so that those behind it have at most so many bytes.
-///
-/// # Errors
-/// When the disk fails.
 pub fn oldest_within(store: &Store, bytes: u64) -> Result<u64, StoreError> {
     let kept = images(store)?;
     let mut above = kept.bytes.saturating_sub(bytes);
@@ -290,9 +269,6 @@ pub fn last_before(store: &Store, ms: i64) -> Result<u64, StoreError> {
 }
 
 /// Drops the images of entries up to one, in pieces of the second lane; says how many.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn drop_until(store: &Store, by: Actor, seq: u64) -> Result<usize, StoreError> {
     let mut dropped = 0;
     loop {
@@ -307,9 +283,6 @@ pub async fn drop_until(store: &Store, by: Actor, seq: u64) -> Result<usize, Sto
 }
 
 /// One piece of [`drop_until`].
-///
-/// # Errors
-/// When the disk fails.
 pub fn drop_piece(tx: &mut WriteTx<'_>, until: u64) -> Result<Swept, StoreError> {
     let floor = floor(tx)?;
     if floor > until {
@@ -364,9 +337,6 @@ pub async fn redact(
 }
 
 /// Finishes the redactions that were cut off; says how many images went.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn finish_redactions(store: &Store, by: Actor) -> Result<usize, StoreError> {
     let mut removed = 0;
     for (record, redaction) in store.read(|snap| redactions(snap))? {

@@ -4,6 +4,8 @@
 //! changed something worth knowing appends one entry to the feed. Nothing outside this folder knows
 //! redb, and nothing outside `codec.rs` the record codec.
 
+#![warn(missing_docs)]
+
 mod ahead;
 mod apply;
 pub mod audit;
@@ -194,17 +196,11 @@ impl Store {
     }
 
     /// As `open`, with other limits.
-    ///
-    /// # Errors
-    /// As `open`.
     pub fn open_with(options: Options, limits: Limits) -> Result<Self, StoreError> {
         Self::open_watched(options, limits, None)
     }
 
     /// As `open_with`, telling somebody what takes long.
-    ///
-    /// # Errors
-    /// As `open`.
     pub fn open_watched(
         options: Options,
         limits: Limits,
@@ -273,9 +269,6 @@ impl Store {
     }
 
     /// As `write`, in a lane.
-    ///
-    /// # Errors
-    /// As `write`.
     pub fn write_in<T, E>(
         &self,
         lane: Lane,
@@ -293,9 +286,6 @@ impl Store {
 
     /// As `write`, for threads outside the async runtime. Not inside a read: the writer may have
     /// to wait for that read to end.
-    ///
-    /// # Errors
-    /// As `write`.
     pub fn write_blocking<T, E>(
         &self,
         actor: Actor,
@@ -361,9 +351,6 @@ impl Store {
     }
 
     /// Reads on a snapshot, on the calling thread, without ever blocking the writer.
-    ///
-    /// # Errors
-    /// What the body answers, or what the store says.
     pub fn read<T, E: From<StoreError>>(
         &self,
         body: impl FnOnce(&Snap<'_>) -> Result<T, E>,
@@ -428,9 +415,6 @@ impl Store {
 
     /// Whether the feed of this life has come to a place. A snapshot shows an entry a moment before
     /// [`head`](Self::head) tells of it.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn knows(&self, place: Cursor) -> Result<bool, StoreError> {
         let head = self.head();
         if place.incarnation != head.incarnation {
@@ -458,9 +442,6 @@ impl Store {
     }
 
     /// Up to `limit` entries after a number, oldest first.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn entries_after(&self, seq: u64, limit: usize) -> Result<Vec<Arc<Entry>>, StoreError> {
         if let Some(entries) = self.shared.recent.lock().after(seq, limit) {
             return Ok(entries);

@@ -19,9 +19,6 @@ pub(super) const IS_MIRROR: &[u8] = b"mirror";
 const NOTE: &[u8] = b"mirror_note";
 
 /// What the mirror's keeper has noted, as it was given.
-///
-/// # Errors
-/// When the disk fails.
 pub fn note(read: &dyn Read) -> Result<Option<Vec<u8>>, StoreError> {
     read.raw_get(builtin::META, NOTE)
 }

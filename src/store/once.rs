@@ -138,9 +138,6 @@ impl WriteTx<'_> {
 
 /// Drops all answers of `once` that are younger than a moment: what they tell of was taken back. Blocking;
 /// nobody else writes.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget_after(
     store: &Store,
     (actor, cause): (Actor, Cause),
@@ -166,9 +163,6 @@ pub fn forget_after(
 
 /// Drops all answers of `once` from before a moment; says how many. They are looked for in short
 /// snapshots, so that the writer is kept no longer than it takes to drop what was found.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn sweep(
     store: &Store,
     (actor, cause): (Actor, Cause),
@@ -193,9 +187,6 @@ pub async fn sweep(
 
 /// Keys of answers from before a moment in milliseconds, among the next [`LOOK`] from a key on; and
 /// the key to go on with, if there are more.
-///
-/// # Errors
-/// When the disk fails.
 pub fn old_from(read: &dyn Read, from: &[u8], before: i64) -> Result<Place, StoreError> {
     let range = Range { lo: from.to_vec(), ..Range::all() };
     let (mut old, mut looked, mut next) = (Vec::new(), 0, None);

@@ -17,22 +17,13 @@ pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 /// What bytes a snapshot or a write set can give.
 pub trait Read {
     /// The value of a key.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Visits a stretch of a table in order until told to stop. The range's limit is the
     /// visitor's business.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// The number of the last entry of the feed; 0 when there is none.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn last_seq(&self) -> Result<u64, StoreError> {
         let mut found = 0;
         self.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, _| {
@@ -78,17 +69,11 @@ pub struct Hit<R> {
 /// Typed reads over [`Read`].
 pub trait ReadExt: Read {
     /// A record by its id.
-    ///
-    /// # Errors
-    /// When the disk fails or the bytes cannot be read.
     fn get<R: Record>(&self, id: R::Id) -> Result<Option<R>, StoreError> {
         Ok(self.get_rev::<R>(id)?.map(|(record, _)| record))
     }
 
     /// A record by its id, with the seq of the transaction that last wrote it.
-    ///
-    /// # Errors
-    /// As `get`.
     fn get_rev<R: Record>(&self, id: R::Id) -> Result<Option<(R, u64)>, StoreError> {
         match self.raw_get(R::TABLE.number, KeyBuf::of(&id).bytes())? {
             Some(value) => Ok(Some(record::read::<R>(&value)?)),
@@ -97,9 +82,6 @@ pub trait ReadExt: Read {
     }
 
     /// A record by a key of a unique index.
-    ///
-    /// # Errors
-    /// As `get`.
     fn find<R: Record>(&self, index: Index, key: &KeyBuf) -> Result<Option<R>, StoreError> {
         match self.raw_get(index.number, key.bytes())? {
             Some(id) => match self.raw_get(R::TABLE.number, &id)? {
@@ -111,17 +93,11 @@ pub trait ReadExt: Read {
     }
 
     /// Whether a key of a unique index is taken.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn taken(&self, index: Index, key: &KeyBuf) -> Result<bool, StoreError> {
         Ok(self.raw_get(index.number, key.bytes())?.is_some())
     }
 
     /// The ids in a stretch of an index.
-    ///
-    /// # Errors
-    /// As `get`.
     fn ids<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<R::Id>, StoreError> {
         let mut out = Vec::new();
         let mut bad = false;
@@ -136,9 +112,6 @@ pub trait ReadExt: Read {
     }
 
     /// The records in a stretch of an index, with their index keys.
-    ///
-    /// # Errors
-    /// As `get`.
     fn hits<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<Hit<R>>, StoreError> {
         let mut found = Vec::new();
         self.raw_scan(index.number, range, &mut |key, value| {
@@ -155,17 +128,11 @@ pub trait ReadExt: Read {
     }
 
     /// The records in a stretch of an index.
-    ///
-    /// # Errors
-    /// As `get`.
     fn scan<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<R>, StoreError> {
         Ok(self.hits::<R>(index, range)?.into_iter().map(|hit| hit.record).collect())
     }
 
     /// How many rows an index has in a stretch, counting no further than the range's limit.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn len(&self, index: Index, range: &Range) -> Result<usize, StoreError> {
         let mut n = 0;
         self.raw_scan(index.number, range, &mut |_, _| {
@@ -176,9 +143,6 @@ pub trait ReadExt: Read {
     }
 
     /// Records in the order of their ids.
-    ///
-    /// # Errors
-    /// As `get`.
     fn rows<R: Record>(&self, range: &Range) -> Result<Vec<Hit<R>>, StoreError> {
         let mut out = Vec::new();
         let mut bad = None;
@@ -196,25 +160,16 @@ pub trait ReadExt: Read {
     }
 
     /// Records in the order of their ids, without keys.
-    ///
-    /// # Errors
-    /// As `get`.
     fn list<R: Record>(&self, range: &Range) -> Result<Vec<R>, StoreError> {
         Ok(self.rows::<R>(range)?.into_iter().map(|hit| hit.record).collect())
     }
 
     /// A sum kept by the store.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn sum(&self, count: Count, key: &KeyBuf) -> Result<i64, StoreError> {
         Ok(self.raw_get(count.number, key.bytes())?.map_or(0, |v| read_sum(&v)))
     }
 
     /// The sums whose keys lie in a range, with their keys.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn sums(&self, count: Count, range: &Range) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
         let mut out = Vec::new();
         self.raw_scan(count.number, range, &mut |key, value| {
@@ -225,9 +180,6 @@ pub trait ReadExt: Read {
     }
 
     /// The ids of records of type `R` whose field `field` refers to this target.
-    ///
-    /// # Errors
-    /// As `get`.
     fn referrers<R: Record, T: Record>(
         &self,
         target: T::Id,
@@ -249,9 +201,6 @@ pub trait ReadExt: Read {
 impl<T: Read + ?Sized> ReadExt for T {}
 
 /// The rows that refer to this one, with the field that does; one more than `most` when there are more.
-///
-/// # Errors
-/// When the disk fails.
 pub fn sources(read: &dyn Read, target: &Root, most: usize) -> Result<Vec<(Root, u8)>, StoreError> {
     let mut prefix = KeyBuf::of(&target.table);
     prefix.raw(&target.key);

@@ -85,9 +85,6 @@ pub(super) const IN_USE: &[u8] = b"in_use";
 pub(super) const COMPACTED: &[u8] = b"compacted";
 
 /// Looks at every table, each in a snapshot of its own. Reads the whole file.
-///
-/// # Errors
-/// When the disk fails.
 pub fn stats(store: &Store) -> Result<StoreStats, StoreError> {
     let mut tables = Vec::new();
     for info in store.schema().tables() {
@@ -136,9 +133,6 @@ pub fn stats(store: &Store) -> Result<StoreStats, StoreError> {
 }
 
 /// The last compaction, if there was one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn last_compaction(store: &Store) -> Result<Option<Compacted>, StoreError> {
     let row = store.read(|snap| super::Read::raw_get(snap, builtin::META, COMPACTED))?;
     row.map(|row| Ok(codec::decode(&row)?)).transpose()

@@ -216,9 +216,6 @@ impl Store {
     }
 
     /// Remembers what is in use, so that the next start knows whether the file is worth compacting.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub async fn remember(&self, stats: &StoreStats) -> Result<(), StoreError> {
         use kernel::{Actor, Cause, Part};
         let row = codec::encode(&stats.in_use())?;

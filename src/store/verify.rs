@@ -206,9 +206,6 @@ pub fn verify(store: &Store, watch: &mut Watch<'_>) -> Result<Verified, StoreErr
 }
 
 /// Looks at everything, and at the files of the blobs that something holds.
-///
-/// # Errors
-/// As [`verify`].
 pub fn verify_with(
     store: &Store,
     blobs: Option<(&Blobs, Depth)>,

@@ -11,6 +11,8 @@
 //!
 //! The engine owns transactions; a tool never opens one.
 
+#![warn(missing_docs)]
+
 pub mod args;
 pub mod diff;
 pub mod document;

@@ -47,7 +47,6 @@ struct Sent {
 pub struct Parcel {
     /// Its name on the way.
     pub name: String,
-    /// All of it.
     pub text: Zeroizing<String>,
     /// The secret and which of its values, where it is one that opens.
     pub of: Option<(SecretId, u32)>,
@@ -55,9 +54,6 @@ pub struct Parcel {
 
 /// All secrets that these agents of a host have who work on this gateway, and the patterns that nothing may let through. What belongs to a channel
 /// or a connector is not among them.
-///
-/// # Errors
-/// When the store fails.
 pub fn sent(
     ws: &Ws,
     gateway: GatewayId,
@@ -154,9 +150,6 @@ pub fn watch_sent(ws: &Ws) {
 }
 
 /// Which secrets an agent has, by variable, each with its id and the version of its value.
-///
-/// # Errors
-/// When the store fails.
 pub fn versions(ws: &Ws, agent: AgentId) -> Result<Vec<(String, SecretId, u32)>, StoreError> {
     let secrets: Vec<Secret> = match &ws.upstream {
         None => {
@@ -172,9 +165,6 @@ pub fn versions(ws: &Ws, agent: AgentId) -> Result<Vec<(String, SecretId, u32)>,
 }
 
 /// Why a value may not be sent any more; nothing while it may. See [`queries::barred`].
-///
-/// # Errors
-/// When the store fails.
 pub fn barred(ws: &Ws, of: Sending<'_>) -> Result<Option<&'static str>, StoreError> {
     match &ws.upstream {
         None => ws.read(|snap| queries::barred(snap, of)),

@@ -9,7 +9,6 @@ use store::{Read, ReadExt as _, Schema, StoreError};
 use crate::model::{Mask, Receipt, Scope, Secret, Use, Value};
 use crate::queries;
 
-/// All of them.
 pub static NOUNS: [&Noun; 3] = [&SECRET, &USE, &MASK];
 
 /// The card of secrets.

@@ -3,14 +3,12 @@
 
 use zeroize::Zeroizing;
 
-/// An assignment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// The line on which it begins.
     pub line: usize,
     /// The variable.
     pub key: String,
-    /// Its value.
     pub value: Zeroizing<String>,
     /// Whether a `#` ended it, so that more may have been meant.
     pub is_cut: bool,

@@ -31,7 +31,6 @@ pub enum VaultError {
     /// The stored value does not open.
     #[error(transparent)]
     Unreadable(#[from] SealError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

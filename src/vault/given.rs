@@ -15,7 +15,6 @@ use crate::values;
 /// A secret that an agent's programs or requests may have now.
 #[derive(Debug)]
 pub struct Given {
-    /// Which.
     pub id: SecretId,
     /// The variable.
     pub key: String,
@@ -27,7 +26,6 @@ pub struct Given {
     pub named_only: bool,
     /// Whether it is no secret.
     pub plain: bool,
-    /// The hosts that it is for.
     pub hosts: Vec<String>,
     /// Where in requests to them.
     pub places: Places,
@@ -37,9 +35,6 @@ pub struct Given {
 
 /// What an agent has now, by variable: its own before that of all. One that cannot be opened is named as such and keeps
 /// no other back. What belongs to a channel or a connector is not among them.
-///
-/// # Errors
-/// When the store fails.
 pub fn given(ws: &Ws, agent: AgentId) -> Result<Vec<Given>, StoreError> {
     if let Some(up) = &ws.upstream {
         return Ok(away::given(ws, &**up, agent));
@@ -115,18 +110,12 @@ pub async fn sweep(ws: &Ws) -> Result<(), VaultError> {
 }
 
 /// The same as [`watch`], on a thread where waiting harms nobody.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) async fn follow(ws: &Ws) -> Result<(), VaultError> {
     ws.look(|ws| watch(ws).map_err(VaultError::from)).await
 }
 
 /// Takes all values that are kept out of every text from now on, former and removed ones too, with what patterns of one's
 /// own find, and forgets those that are gone. Called at the start of a workspace and after each change; nothing is written.
-///
-/// # Errors
-/// When the store fails.
 pub fn watch(ws: &Ws) -> Result<(), StoreError> {
     let all = ws.read(|snap| {
         let mut all = Vec::new();

@@ -24,17 +24,11 @@ use crate::model::{
 const REMOVED_DAYS: i64 = 7;
 
 /// A secret by its id, also one that was removed.
-///
-/// # Errors
-/// When there is none.
 pub fn by_id(read: &dyn Read, id: SecretId) -> Result<Secret, VaultError> {
     read.get(id)?.ok_or_else(|| VaultError::no(&id.to_string()))
 }
 
 /// All secrets by their names, also those that were removed.
-///
-/// # Errors
-/// When the store fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
     let mut all: Vec<Secret> = read.list(&Range::all())?;
     all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.key.clone(), one.id));
@@ -42,9 +36,6 @@ pub fn all(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
 }
 
 /// The secrets that somebody may have.
-///
-/// # Errors
-/// When the store fails.
 pub fn live(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
     let mut all = all(read)?;
     all.retain(|one| one.removed_at.is_none());
@@ -52,9 +43,6 @@ pub fn live(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
 }
 
 /// Patterns of one's own, by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn masks(read: &dyn Read) -> Result<Vec<Mask>, StoreError> {
     let mut all: Vec<Mask> = read.list(&Range::all())?;
     all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.id));
@@ -85,9 +73,6 @@ pub fn meant(read: &dyn Read, said: &str, owner: Owner) -> Result<Secret, VaultE
 }
 
 /// The secrets with this variable that somebody may have.
-///
-/// # Errors
-/// When the store fails.
 pub fn named(read: &dyn Read, key: &str) -> Result<Vec<Secret>, StoreError> {
     let mut named = live(read)?;
     named.retain(|one| one.key == key);
@@ -95,9 +80,6 @@ pub fn named(read: &dyn Read, key: &str) -> Result<Vec<Secret>, StoreError> {
 }
 
 /// The secret with this variable that is for these and no others.
-///
-/// # Errors
-/// When the store fails.
 pub fn at(read: &dyn Read, key: &str, owner: Owner) -> Result<Option<Secret>, StoreError> {
     let mut place = KeyBuf::new();
     match owner {
@@ -111,16 +93,12 @@ pub fn at(read: &dyn Read, key: &str, owner: Owner) -> Result<Option<Secret>, St
 /// A secret that an agent has, and those in whose place it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The secret.
     pub secret: Secret,
     /// What it stands in the place of, the nearest first: that of the gateway, that of all agents.
     pub over: Vec<Secret>,
 }
 
 /// What an agent has, by variable: its own before that of its gateway, and that before the one of all.
-///
-/// # Errors
-/// When the store fails.
 pub fn held(read: &dyn Read, agent: AgentId) -> Result<Vec<Held>, StoreError> {
     Ok(held_of(live(read)?, agent, places::gateway_of(read, agent)?))
 }
@@ -157,26 +135,17 @@ pub(crate) fn counting(
 }
 
 /// The sealed value of a secret.
-///
-/// # Errors
-/// When the store fails.
 pub fn value(read: &dyn Read, id: SecretId) -> Result<Option<Value>, StoreError> {
     read.get(id)
 }
 
 /// The value that can be put back at a moment.
-///
-/// # Errors
-/// When the store fails.
 pub fn former(read: &dyn Read, id: SecretId, now: Timestamp) -> Result<Option<Former>, StoreError> {
     let former = value(read, id)?.and_then(|value| value.former);
     Ok(former.filter(|former| now < former.until))
 }
 
 /// Secrets that were removed so long ago that they go for good, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn gone(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
     let kept = SignedDuration::from_hours(24 * REMOVED_DAYS);
     let is_over = |one: &Secret| one.removed_at.is_some_and(|at| kept <= now.duration_since(at));
@@ -185,9 +154,6 @@ pub fn gone(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId
 }
 
 /// Secrets whose former value is kept no longer, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn past(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
     let is_past = |one: &Value| one.former.as_ref().is_some_and(|former| former.until <= now);
     let all: Vec<Value> = read.list(&Range::all())?;
@@ -195,9 +161,6 @@ pub fn past(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId
 }
 
 /// Whether a sweep has something to do.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_past(read: &dyn Read, now: Timestamp) -> Result<bool, StoreError> {
     Ok(!gone(read, now, 1)?.is_empty() || !past(read, now, 1)?.is_empty())
 }
@@ -218,9 +181,6 @@ pub fn agents_called(read: &dyn Read, said: &[String]) -> Result<Vec<AgentId>, V
 }
 
 /// The agent of this slug or id.
-///
-/// # Errors
-/// When there is none.
 pub fn agent_called(read: &dyn Read, said: &str) -> Result<Agent, VaultError> {
     let found = agents::by_name(&read, said)?;
     found.ok_or_else(|| VaultError::NoAgent(kernel::text::ellipsis(said.trim(), 60)))
@@ -229,20 +189,15 @@ pub fn agent_called(read: &dyn Read, said: &str) -> Result<Agent, VaultError> {
 /// A value that a program has a stand-in for, and the host that it is about to be sent to.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending<'s> {
-    /// The secret.
     pub id: SecretId,
     /// Which of its values.
     pub version: u32,
     /// Whose program.
     pub agent: AgentId,
-    /// Where to.
     pub host: &'s str,
 }
 
 /// Why a value may not be sent any more; nothing while it may. A former value may: programs keep what they have.
-///
-/// # Errors
-/// When the store fails.
 pub fn barred(read: &dyn Read, of: Sending<'_>) -> Result<Option<&'static str>, StoreError> {
     Ok(why_barred(read.get(of.id)?, of, places::gateway_of(read, of.agent)?))
 }
@@ -271,17 +226,11 @@ pub(crate) fn why_barred(
 }
 
 /// Uses of a secret, the last first, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn uses(read: &dyn Read, id: SecretId, most: usize) -> Result<Vec<Use>, StoreError> {
     read.scan(USES_BY_SECRET, &Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
 }
 
 /// What an agent has used since a moment, the last first, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn used_by(
     read: &dyn Read,
     agent: AgentId,
@@ -295,9 +244,6 @@ pub fn used_by(
 }
 
 /// What a run has used, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn used_in(read: &dyn Read, run: RunId, most: usize) -> Result<Vec<Use>, StoreError> {
     read.scan(USES_BY_RUN, &Range::prefix(KeyBuf::of(&run)).limit(most))
 }
@@ -305,7 +251,6 @@ pub fn used_in(read: &dyn Read, run: RunId, most: usize) -> Result<Vec<Use>, Sto
 /// Why an agent has a variable, or has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
-    /// What it has.
     pub held: Option<Held>,
     /// Others of that name, which it does not have.
     pub others: Vec<Secret>,
@@ -314,9 +259,6 @@ pub struct Why {
 }
 
 /// Why an agent has a variable, or has not.
-///
-/// # Errors
-/// When the store fails.
 pub fn why(read: &dyn Read, agent: AgentId, key: &str) -> Result<Why, StoreError> {
     let held = held(read, agent)?.into_iter().find(|held| held.secret.key == key);
     let mut others = all(read)?;

@@ -38,7 +38,6 @@ kernel::words! {
 /// A value on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct On {
-    /// The gateway.
     pub gateway: GatewayId,
     /// What people call it.
     pub label: String,
@@ -58,9 +57,6 @@ pub struct Machines {
 
 impl Machines {
     /// As they are now.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let (gateways, places) = (places::gateways(read)?, places::places(read)?);
         let mut needs: BTreeMap<SecretId, BTreeSet<GatewayId>> = BTreeMap::new();
@@ -98,9 +94,6 @@ impl Machines {
 
     /// How it stands with the value of a secret on each machine where somebody may have it. `opens` says whether it opens
     /// with the present master key.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(
         &self,
         ws: &Ws,

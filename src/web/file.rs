@@ -105,9 +105,6 @@ pub async fn serve(
 }
 
 /// Answers with a file that lies open, as it is at this moment; another time it may be another.
-///
-/// # Errors
-/// When it cannot be read.
 pub async fn serve_open(
     name: &str,
     file: File,

@@ -16,17 +16,11 @@ use crate::shell::{Flash, NavGroup, NavItem, Place, Shell, Theme};
 use crate::time::{Due, RelTime, Work};
 
 /// The gallery as it is at `now`, in the theme of the reader.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn page<E: From<html::RenderError>>(theme: Theme, now: Timestamp) -> Result<Response, E> {
     html::page(&Gallery::new(theme, now))
 }
 
 /// The gallery as text, for a file.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn render(theme: Theme, now: Timestamp) -> Result<String, askama::Error> {
     Gallery::new(theme, now).render()
 }

@@ -45,17 +45,11 @@ impl Problem for RenderError {
 }
 
 /// The words of a template.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn render(template: &impl Template) -> Result<String, RenderError> {
     Ok(template.render()?)
 }
 
 /// Answers 200 with a whole document.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn page<T: Template, E: From<RenderError>>(template: &T) -> Result<Response, E> {
     let mut response = document::<_, E>(StatusCode::OK, template)?;
     let rules = HeaderValue::from_static("\"/ahead.json\"");
@@ -64,9 +58,6 @@ pub fn page<T: Template, E: From<RenderError>>(template: &T) -> Result<Response,
 }
 
 /// Answers with a whole document under another status, such as 404 or 422.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn document<T, E>(status: StatusCode, template: &T) -> Result<Response, E>
 where
     T: Template,
@@ -76,17 +67,11 @@ where
 }
 
 /// Answers 200 with one region, which carries the id of the region it replaces.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn fragment<T: Template, E: From<RenderError>>(template: &T) -> Result<Response, E> {
     document(StatusCode::OK, template)
 }
 
 /// Answers with a region under another status, such as 422 for a form with mistakes.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn fragment_with<T, E>(status: StatusCode, template: &T) -> Result<Response, E>
 where
     T: Template,

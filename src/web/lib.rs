@@ -1,5 +1,7 @@
 //! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. No product noun.
 
+#![warn(missing_docs)]
+
 // Templates name what stands here from every package: `web::draw::icon`.
 extern crate self as web;
 

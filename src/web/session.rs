@@ -194,9 +194,6 @@ pub const PROOF_REQUIRED: &str = "proof_required";
 
 impl Proof {
     /// Refuses what needs a proof when there is none.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn check(self) -> Result<(), PageError> {
         if self.0 {
             return Ok(());

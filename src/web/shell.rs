@@ -92,17 +92,11 @@ pub(super) fn own_path(referer: &str) -> Option<&str> {
 
 /// The sidebar's lines alone, for [`Shell::nav_live`]. Mark the reader's place with
 /// [`Shell::at`] and the path of `Hx::current_url` first.
-///
-/// # Errors
-/// When the template fails to render.
 pub fn nav<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&Nav { shell })
 }
 
 /// The switcher alone, for [`Shell::places_live`].
-///
-/// # Errors
-/// When the template fails to render.
 pub fn switcher<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&Switcher { shell })
 }
@@ -114,9 +108,6 @@ struct Switcher {
 }
 
 /// The line over all pages alone, for [`Shell::closed_live`].
-///
-/// # Errors
-/// When the template fails to render.
 pub fn closed<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&ClosedLine { shell })
 }

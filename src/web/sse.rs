@@ -236,9 +236,6 @@ pub const AGENT_FILES: &str = "agent_files";
 
 impl PageStream {
     /// Begins after a place in the feed; without one, now.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn open(
         ws: Ws,
         (alive, hears): (Alive, Hears),

@@ -98,9 +98,6 @@ impl Trouble {
     }
 
     /// The page as text.
-    ///
-    /// # Errors
-    /// When the template fails to render.
     pub fn render(self, shell: Option<Shell>, theme: Theme) -> Result<String, askama::Error> {
         match shell {
             Some(shell) => InShell { shell, trouble: self }.render(),

@@ -85,9 +85,6 @@ async fn drain(body: &mut BodyDataStream) {
 pub type Fields = Vec<(String, String)>;
 
 /// The files of a form, in order.
-///
-/// # Errors
-/// As [`form_with_fields`].
 pub async fn form(
     ws: &Ws,
     sent: (&HeaderMap, Body),

@@ -74,7 +74,6 @@ const TRIES: &str = "(async (tcp, udp, ms) => {
     return names;
 })";
 
-/// What a worker tries.
 const WORKER: &str = "const tries = () => Promise.allSettled([fetch(TRAP + '/worker', { mode: 'no-cors' }),
     fetch('/away', { mode: 'no-cors' }), new Promise(done => { const socket = new WebSocket(TRAP.replace('http', 'ws'));
         socket.onopen = socket.onerror = done; })]);

@@ -17,7 +17,6 @@ const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 pub struct Terminal {
     /// Its data.
     pub folder: tempfile::TempDir,
-    /// The program.
     pub program: Program,
     /// What its model says.
     pub model: ModelServer,

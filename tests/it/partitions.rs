@@ -163,7 +163,6 @@ struct Life {
     seed: u64,
 }
 
-/// What was done.
 #[derive(Default)]
 struct Done {
     faults: BTreeMap<Fault, u64>,

@@ -14,15 +14,12 @@ ids! {
     BoatId,
 }
 
-/// Boats.
 pub const BOATS: Table = Table::new(9_000, "boats");
 
 /// A boat. Its `size` is a length: in a file the same word means bytes, and the two do not meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boat {
-    /// Its id.
     pub id: BoatId,
-    /// What it is called.
     pub name: String,
     /// How long it is, in metres.
     pub size: u32,

@@ -6,9 +6,6 @@ use store::{ReadExt as _, StoreError, WriteTx};
 use super::{BOAT, Boat, BoatId};
 
 /// Makes a boat.
-///
-/// # Errors
-/// When the store fails.
 pub fn create(tx: &mut WriteTx<'_>, name: &str, size: u32) -> Result<BoatId, StoreError> {
     let boat = Boat { id: tx.new_id(), name: name.to_owned(), size, parent: None };
     tx.put(&boat)?;

@@ -22,7 +22,6 @@ pub struct Browser {
 pub struct Page {
     /// Where it came from, after redirects.
     pub url: Url,
-    /// Its status.
     pub status: StatusCode,
     /// Its body.
     pub text: String,

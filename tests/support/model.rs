@@ -87,11 +87,8 @@ impl Protocol {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its protocol.
     pub protocol: Protocol,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: Value,
     /// How many bytes its body had.
     pub bytes: usize,
@@ -105,7 +102,6 @@ impl Seen {
         self.body.to_string()
     }
 
-    /// A header.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
     }

@@ -43,7 +43,6 @@ pub struct Office {
     pub hq: TestHq,
     /// What the model says.
     pub model: ModelServer,
-    /// The connection to it.
     pub connection: ConnectionId,
     owner: AccountId,
 }

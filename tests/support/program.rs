@@ -122,7 +122,6 @@ impl Program {
         self.ended()
     }
 
-    /// Asks it to end.
     pub fn ask_to_end(&self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(asked.is_ok_and(|status| status.success()), "kill -TERM works");

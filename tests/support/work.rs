@@ -41,17 +41,11 @@ pub fn all<R: Record>(hq: &TestHq) -> Vec<R> {
 }
 
 /// Lays a row as it is, as no rule lays it any more.
-///
-/// # Errors
-/// When the store fails.
 pub fn lay<R: Record>(tx: &mut WriteTx<'_>, row: &R) -> Result<(), StoreError> {
     tx.put(row)
 }
 
 /// Takes a row away as it is, whatever rules say. Says whether it was there.
-///
-/// # Errors
-/// When the store fails.
 pub fn take<R: Record>(tx: &mut WriteTx<'_>, id: R::Id) -> Result<bool, StoreError> {
     tx.delete::<R>(id)
 }

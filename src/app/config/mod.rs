@@ -26,7 +26,6 @@ pub const FILE: &str = "hq.toml";
 pub struct Config {
     /// The data folder.
     pub data: PathBuf,
-    /// Where to listen.
     pub listen: SocketAddr,
     /// The address that people use, when it differs from where it listens.
     pub public_url: Option<String>,
@@ -105,7 +104,6 @@ impl Default for Limits {
 pub struct Setting {
     /// Its name in `hq.toml`.
     pub name: &'static str,
-    /// Its value.
     pub value: String,
     /// Where it came from.
     pub source: Source,
@@ -119,7 +117,6 @@ pub enum Source {
     Default,
     /// `hq.toml` in the data folder.
     File,
-    /// The environment.
     Environment,
     /// A flag of the command.
     Flag,
@@ -152,9 +149,7 @@ pub enum ConfigError {
     /// A name in the file that nobody knows.
     #[error("{}: \"{name}\" is not a setting of HQ{hint}", file.display())]
     UnknownName {
-        /// The file.
         file: PathBuf,
-        /// The name.
         name: String,
         /// The nearest one, if one is near.
         hint: String,
@@ -162,7 +157,6 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("{} cannot be read; check its owner and mode", file.display())]
     Unreadable {
-        /// The file.
         file: PathBuf,
         /// The cause.
         source: io::Error,
@@ -170,7 +164,6 @@ pub enum ConfigError {
     /// The file is not TOML.
     #[error("{} is not a settings file: {detail}", file.display())]
     NotToml {
-        /// The file.
         file: PathBuf,
         /// What is wrong.
         detail: String,
@@ -182,7 +175,6 @@ pub enum ConfigError {
         name: &'static str,
         /// What was given.
         value: String,
-        /// Where.
         from: Source,
         /// What would be right.
         wanted: &'static str,

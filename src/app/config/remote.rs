@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// The variables.
 pub(super) const VARIABLES: [&str; 2] = ["HQ_URL", "HQ_TOKEN"];
 
 /// A server on another machine, and the token for it.
@@ -14,7 +13,6 @@ pub(super) const VARIABLES: [&str; 2] = ["HQ_URL", "HQ_TOKEN"];
 pub struct Remote {
     /// The address, without a slash at the end.
     pub url: String,
-    /// The token.
     pub token: String,
 }
 
@@ -23,7 +21,6 @@ pub struct Remote {
 pub struct RemoteFlags {
     /// The address.
     pub url: Option<String>,
-    /// The token.
     pub token: Option<String>,
     /// A file that holds the token.
     pub token_file: Option<PathBuf>,
@@ -35,7 +32,6 @@ pub enum RemoteError {
     /// Not an address.
     #[error("{0} is not the address of a server; give it like https://hq.example.com")]
     BadUrl(String),
-    /// No token.
     #[error("a server on another machine asks for a token: --token-file FILE or HQ_TOKEN")]
     NoToken,
     /// A token, and nowhere to send it.
@@ -43,12 +39,7 @@ pub enum RemoteError {
     NoUrl,
     /// The file cannot be read.
     #[error("{file} cannot be read: {detail}")]
-    Unreadable {
-        /// The file.
-        file: String,
-        /// Why.
-        detail: String,
-    },
+    Unreadable { file: String, detail: String },
 }
 
 impl Remote {

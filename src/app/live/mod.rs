@@ -20,7 +20,6 @@ const BACKLOG: usize = 1024;
 pub enum BlockKind {
     /// The answer.
     Text,
-    /// Thinking.
     Thinking,
     /// The output of a running command.
     Output,
@@ -29,15 +28,12 @@ pub enum BlockKind {
 /// A piece of running text.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Piece {
-    /// The run.
     pub run: RunId,
     /// The step that the block will become.
     pub step: u32,
-    /// What it is.
     pub kind: BlockKind,
     /// Where in the block the piece begins, in bytes.
     pub at: usize,
-    /// The text.
     pub text: String,
 }
 

@@ -16,7 +16,6 @@ use crate::transport::USUAL;
 pub struct Upload {
     /// What the page hears as its name.
     pub name: String,
-    /// What is in it.
     pub bytes: Vec<u8>,
 }
 

@@ -28,9 +28,6 @@ const NAMED: &[(&str, u32, &str)] = &[
 ];
 
 /// Reads `Enter`, `a`, `F5`, `Control+Shift+A`.
-///
-/// # Errors
-/// When there is no such key.
 pub fn parse(text: &str) -> Result<Key, BrowserError> {
     let unknown = || BrowserError::NotAKey(text.chars().take(40).collect());
     let (held, name) = match text.strip_suffix('+') {

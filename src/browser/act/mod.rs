@@ -46,7 +46,6 @@ const SELECT: &str = include_str!("select.js");
 /// How a part is clicked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Click {
-    /// With which button.
     pub button: Button,
     /// How often; 0 counts as 1.
     pub count: u8,

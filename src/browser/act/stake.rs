@@ -15,7 +15,6 @@ const STAKE: &str = include_str!("stake.js");
 /// Where an act is aimed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Aim {
-    /// A part.
     Part(u32),
     /// A place of what is in view.
     Place(Point),
@@ -28,7 +27,6 @@ pub enum Aim {
 /// What is done there, as far as it decides whether a form goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Does<'a> {
-    /// A click.
     Click,
     /// A key, with those that are held.
     Press(&'a str),
@@ -41,7 +39,6 @@ pub enum Does<'a> {
 pub struct Stake {
     /// The ref of the part; none for the page as a whole.
     pub number: Option<u32>,
-    /// The document that it is in.
     pub document: String,
     /// The address of its frame.
     pub frame_url: String,

@@ -23,7 +23,6 @@ const LOOK_MS: u32 = 250;
 const QUIET: &str = include_str!("quiet.js");
 const CHANGE: &str = include_str!("change.js");
 
-/// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// These words are in the page.

@@ -49,7 +49,6 @@ pub struct Want {
 pub struct Snapshot {
     /// At most [`MAX_TEXT`] bytes; the last line says what is left out.
     pub text: String,
-    /// All of it.
     pub whole: String,
     /// Parts that are wanted.
     pub parts: usize,
@@ -60,9 +59,7 @@ pub struct Snapshot {
 /// A part in view, and where it lies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
-    /// Its number.
     pub number: u32,
-    /// What it is.
     pub role: String,
     /// What it is called, as the page says it.
     pub name: String,
@@ -73,15 +70,12 @@ pub struct Label {
 /// One part, as it is now: for those who decide about an act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its number.
     pub number: u32,
-    /// What it is.
     pub role: String,
     /// What it is called, as the page says it.
     pub name: String,
     /// What is in it, as the page says it.
     pub value: Option<String>,
-    /// The document that it is in.
     pub document: String,
     /// The address of its frame.
     pub frame_url: String,

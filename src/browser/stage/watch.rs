@@ -43,9 +43,7 @@ pub(super) struct Running {
 /// A picture for those who may see it.
 #[derive(Debug)]
 pub struct Shown {
-    /// The picture.
     pub picture: Picture,
-    /// Of which tab.
     pub tab: u32,
     light: u64,
 }
@@ -95,7 +93,6 @@ impl Watcher {
         &self.stage
     }
 
-    /// The browser.
     #[must_use]
     pub fn browser(&self) -> &Browser {
         &self.browser

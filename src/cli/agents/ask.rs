@@ -45,9 +45,6 @@ pub struct Run {
 type Why = (String, String);
 
 /// Asks, and prints what is answered.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, flags: &Run) -> Result<u8, CommandError> {
     let workspace = flags.place.workspace.as_ref();
     let answer = match answer(door, flags).await {

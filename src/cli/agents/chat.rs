@@ -22,9 +22,6 @@ const SILENCE: Duration = Duration::from_secs(2);
 const MAX_LINE: usize = 16 << 20;
 
 /// Reads line by line what is said, and prints what is answered.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
     let main = "main".to_owned();
     loop {

@@ -146,10 +146,6 @@ impl OfFile {
     }
 }
 
-/// Runs one of them.
-///
-/// # Errors
-/// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List { agent, path } => list(common, door, &agent, &path).await,

@@ -9,10 +9,8 @@ pub const MOST: usize = 1_000;
 /// The most bytes of one text.
 const LONGEST: usize = 2 * 1024 * 1024;
 
-/// A feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Feed {
-    /// What it is called.
     pub title: String,
     /// Its entries, as they stand there.
     pub entries: Vec<Entry>,
@@ -25,7 +23,6 @@ pub struct Entry {
     pub id: String,
     /// The page that it is about.
     pub link: String,
-    /// Its title.
     pub title: String,
     /// Its words: HTML, or plain text.
     pub body: String,

@@ -7,7 +7,6 @@ use std::time::Duration;
 const NAME: &str = "hq";
 /// The most bytes that are read.
 pub const MOST: usize = 512 * 1024;
-/// The most rules.
 const MOST_RULES: usize = 5_000;
 /// The longest pause that a site may ask for between two requests.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);

@@ -20,10 +20,8 @@ pub struct Entry {
     pub changed: String,
 }
 
-/// A sitemap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sitemap {
-    /// Pages.
     pub pages: Vec<Entry>,
     /// Other sitemaps.
     pub more: Vec<Entry>,
@@ -50,9 +48,6 @@ pub fn unpacked(bytes: &[u8]) -> Result<String, String> {
 }
 
 /// Reads a sitemap.
-///
-/// # Errors
-/// When it is none.
 pub fn parse(text: &str) -> Result<Sitemap, String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     match text.starts_with('<') {

@@ -22,7 +22,6 @@ pub(super) enum Part {
     Open(String, Vec<(String, String)>),
     /// It ends.
     Close(String),
-    /// Words.
     Words(String),
 }
 

@@ -21,7 +21,6 @@ use crate::model::{Book, Contacts, Home, Organizations, Records};
 use crate::pages::home_of;
 use crate::rules::{self, FieldPatch};
 
-/// Its routes.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(

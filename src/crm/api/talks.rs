@@ -20,7 +20,6 @@ use crate::names::{Known, person};
 use crate::queries;
 use crate::rules::{self, TalkPatch};
 
-/// Its routes.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .post(

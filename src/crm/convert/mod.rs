@@ -36,7 +36,6 @@ const EXAMPLES: usize = 8;
 pub struct Wish {
     /// Whose field.
     pub home: Home,
-    /// Its key.
     pub key: String,
     /// The kind that it is to get.
     pub kind: Kind,

@@ -24,7 +24,6 @@ const PLACE: &str = "#preview-rows";
 /// The word for rows with a problem.
 const PROBLEMS: &str = "problems";
 
-/// Which rows are asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RowsAsked {

@@ -7,7 +7,6 @@ use store::{Class, Index, Keys, Record, Table};
 
 use super::CollectionId;
 
-/// Collections.
 pub const COLLECTIONS: Table = Table::new(316, "collections");
 /// The name in small letters; archived ones are left out.
 pub const BY_NAME: Index = Index::unique(317, "collections_by_name");
@@ -15,18 +14,14 @@ pub const BY_NAME: Index = Index::unique(317, "collections_by_name");
 /// A table that people made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collection {
-    /// Its id.
     pub id: CollectionId,
-    /// What it is called.
     pub name: String,
     /// One emoji, or nothing.
     pub icon: String,
     /// What it holds.
     pub description: String,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// Since when it is out of the way.

@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::{CONTACTS, Collection, ConversionId, Home, ImportState, Stayed};
 
-/// Conversions.
 pub const CONVERSIONS: Table = Table::new(394, "conversions");
 /// Conversions that are under way.
 pub const CONVERSIONS_RUNNING: Index = Index::multi(395, "conversions_running");
@@ -78,7 +77,6 @@ impl Cast {
 /// A field that gets another kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversion {
-    /// Its id.
     pub id: ConversionId,
     /// Whose field.
     pub home: Home,

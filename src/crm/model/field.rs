@@ -9,7 +9,6 @@ use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, code
 
 use super::{CONTACTS, Collection, CollectionId, FieldId, ORGANIZATIONS, RECORDS};
 
-/// Fields.
 pub const FIELDS: Table = Table::new(310, "fields");
 /// The home, and the key of the field.
 pub const BY_KEY: Index = Index::unique(311, "fields_by_key");
@@ -17,9 +16,7 @@ pub const BY_KEY: Index = Index::unique(311, "fields_by_key");
 /// The records that have a field. Stored by position: only ever appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Home {
-    /// Contacts.
     Contacts,
-    /// Organizations.
     Organizations,
     /// Records of a collection.
     Collection(CollectionId),
@@ -48,7 +45,6 @@ impl Home {
         }
     }
 
-    /// The collection.
     #[must_use]
     pub fn collection(self) -> Option<CollectionId> {
         match self {
@@ -61,7 +57,6 @@ impl Home {
 /// A field. One with the key of a field that HQ brings says what people made of that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldDef {
-    /// Its id.
     pub id: FieldId,
     /// The records that have it.
     pub home: Home,
@@ -75,22 +70,18 @@ pub struct FieldDef {
     pub look: Look,
     /// The heading that it stands under.
     pub group: String,
-    /// Its choices.
     pub choices: Vec<Choice>,
     /// Whether a record without it is refused.
     pub required: bool,
     /// The table that a relation leads to.
     pub to: u16,
-    /// What it is for.
     pub about: String,
     /// What agents may do with it.
     pub agents: AgentsMay,
     /// Its place among the others.
     pub rank: String,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// Of tags: the labels that stand behind what cells keep. Their names and colours are the labels' own.
@@ -102,7 +93,6 @@ pub struct FieldDef {
 pub struct Tag {
     /// What cells keep.
     pub key: String,
-    /// The label.
     pub label: LabelId,
 }
 

@@ -11,7 +11,6 @@ use store::{
 use super::back::{self, Turn};
 use super::{Collection, Home};
 
-/// Imports.
 pub const IMPORTS: Table = Table::new(320, "imports");
 /// Imports whose rows are coming in.
 pub const IMPORTS_RUNNING: Index = Index::multi(321, "imports_running");
@@ -23,7 +22,6 @@ pub const MAX_STAYED: usize = 500;
 /// Where the values of a column of the file go. Stored by position: only ever appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goes {
-    /// Nowhere.
     Nowhere,
     /// Into the field with this key.
     Field(String),
@@ -188,7 +186,6 @@ pub struct RowProblem {
 /// A record, or a field of one, that stayed as it is when an import was taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stayed {
-    /// The record.
     pub record: Target,
     /// What people call the field; empty when it is the record as a whole.
     pub field: String,
@@ -221,22 +218,18 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// An import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// Its id.
     pub id: ImportId,
     /// What its rows become.
     pub home: Home,
     /// The name of the file; empty when it was pasted.
     pub name: String,
-    /// The file.
     pub file: BlobId,
     /// Which sheet of a workbook, from 0.
     pub sheet: u32,
     /// The row with the headings; found by HQ when nobody chose it.
     pub header_row: Option<u32>,
-    /// Its columns.
     pub columns: Vec<Mapped>,
     /// What becomes of a row whose record is here already.
     pub clash: Clash,

@@ -47,9 +47,7 @@ ids! {
     SuggestionId,
 }
 
-/// Contacts as rows.
 pub type Contact = Row<Contacts>;
-/// Organizations as rows.
 pub type Organization = Row<Organizations>;
 /// Records of collections as rows.
 pub type EntryRow = Row<Records>;

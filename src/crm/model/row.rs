@@ -18,19 +18,16 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 use super::{Collection, CollectionId, ContactId, EntryId, Home, OrganizationId};
 
-/// Contacts.
 pub const CONTACTS: Table = Table::new(300, "contacts");
 /// Each address of mail of a contact, in small letters.
 pub const CONTACTS_BY_EMAIL: Index = Index::unique(301, "contacts_by_email");
 /// What tells a contact apart: [`FieldValue::identity`], and the name.
 pub const CONTACTS_BY_IDENTITY: Index = Index::multi(302, "contacts_by_identity");
-/// Organizations.
 pub const ORGANIZATIONS: Table = Table::new(303, "organizations");
 /// What tells an organization apart.
 pub const ORGANIZATIONS_BY_IDENTITY: Index = Index::multi(304, "organizations_by_identity");
 /// Records of collections.
 pub const RECORDS: Table = Table::new(306, "records");
-/// The collection.
 pub const RECORDS_BY_HOME: Index = Index::multi(307, "records_by_collection");
 /// The collection, and what tells a record apart in it.
 pub const RECORDS_BY_IDENTITY: Index = Index::multi(308, "records_by_identity");
@@ -52,9 +49,7 @@ pub trait Book: Clone + Copy + Debug + PartialEq + Eq + Send + Sync + 'static {
         + DeserializeOwned
         + Send
         + Sync;
-    /// The table.
     const TABLE: Table;
-    /// Its indexes.
     const INDEXES: &'static [Index];
     /// The index of what tells rows apart.
     const IDENTITY: Index;
@@ -133,17 +128,13 @@ pub(crate) use of_table;
 /// A record of cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<B: Book> {
-    /// Its id.
     pub id: B::Id,
     /// The collection that it belongs to; of a record alone.
     pub collection: Option<CollectionId>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it last changed.
     pub updated_at: Timestamp,
     /// Since when it is out of the way.
     pub archived_at: Option<Timestamp>,
-    /// Its cells.
     pub cells: Cells,
 }
 

@@ -9,7 +9,6 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 use super::{CONTACTS, ContactId, SuggestionId};
 
-/// Suggestions.
 pub const SUGGESTIONS: Table = Table::new(318, "suggestions");
 /// The row, and the key of the cell.
 pub const BY_ROW: Index = Index::unique(319, "suggestions_by_cell");
@@ -17,9 +16,7 @@ pub const BY_ROW: Index = Index::unique(319, "suggestions_by_cell");
 /// A value that an agent suggests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suggestion {
-    /// Its id.
     pub id: SuggestionId,
-    /// The row.
     pub row: Target,
     /// The key of the cell.
     pub field: String,
@@ -29,7 +26,6 @@ pub struct Suggestion {
     pub sources: Vec<Source>,
     /// Who suggests it.
     pub by: Actor,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

@@ -8,7 +8,6 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 use super::{Contact, ContactId, Organization, OrganizationId, TalkId};
 
-/// Talks.
 pub const TALKS: Table = Table::new(312, "interactions");
 /// The contact, and when.
 pub const BY_CONTACT: Index = Index::multi(313, "interactions_by_contact");
@@ -77,13 +76,10 @@ kernel::words! {
 /// A talk, or a note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Talk {
-    /// Its id.
     pub id: TalkId,
-    /// The contact.
     pub contact: Option<ContactId>,
     /// The organization, when no contact is known.
     pub organization: Option<OrganizationId>,
-    /// Its kind.
     pub kind: TalkKind,
     /// Who spoke to whom, if that is known.
     pub way: Option<Way>,
@@ -91,14 +87,12 @@ pub struct Talk {
     pub subject: String,
     /// What was said, in Markdown.
     pub body: String,
-    /// When it was.
     #[serde(with = "millisecond::required")]
     pub occurred_at: Timestamp,
     /// What is to follow.
     pub next_action: String,
     /// By which day.
     pub next_on: Option<Date>,
-    /// When that was done.
     #[serde(with = "millisecond::optional")]
     pub next_done_at: Option<Timestamp>,
     /// Who wrote it down.
@@ -106,7 +100,6 @@ pub struct Talk {
     /// When it was written down.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }

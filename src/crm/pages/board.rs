@@ -53,7 +53,6 @@ pub(super) struct Part {
     pub said: String,
 }
 
-/// The board.
 pub(super) struct Board {
     /// The field that a card gets when it is put into another column.
     pub field: String,

@@ -105,11 +105,9 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
 /// Where a value comes from: "by Ada", and the rest of the sentence.
 #[derive(Clone)]
 pub(super) struct From {
-    /// Who.
     pub face: Face,
     /// Through what: "from a file, row 7"; empty when by hand.
     pub through: String,
-    /// When.
     pub at: RelTime,
     /// What it stands on: address or record, quote, and the link when it is an address.
     pub sources: Vec<(String, String, String)>,
@@ -152,7 +150,6 @@ pub(super) fn origin(scene: &Scene, look: &Look<'_>, origin: &Origin) -> From {
 
 /// A value that an agent suggests.
 pub(super) struct Suggested {
-    /// Its id.
     pub id: String,
     /// The value in words.
     pub text: String,
@@ -200,16 +197,12 @@ pub(super) struct Input {
     pub offers: Vec<String>,
     /// What is wrong with it.
     pub error: String,
-    /// What it is for.
     pub hint: String,
     /// Whether it must be filled in.
     pub required: bool,
 }
 
 /// The field of a form for a column.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn input(
     scene: &Scene,
     (look, read): (&Look<'_>, &dyn Read),

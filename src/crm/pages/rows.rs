@@ -100,9 +100,6 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     /// The rows of some ids as they are drawn.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of<B: Book>(&self, ids: &[B::Id]) -> Result<Vec<Line>, CrmError> {
         list::rows::<B>(self.read, ids)?.into_iter().map(|row| self.line(&row)).collect()
     }

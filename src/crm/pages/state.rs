@@ -53,7 +53,6 @@ pub(super) struct Wish {
 pub(super) struct State {
     /// The address of the list without anything behind it.
     pub base: String,
-    /// The collection.
     pub collection: Option<CollectionId>,
     /// The view that it began with.
     pub view: ListView,

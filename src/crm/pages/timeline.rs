@@ -55,11 +55,9 @@ pub(super) enum Tell {
     All,
     /// What was talked and noted.
     Talks,
-    /// Who changed what.
     Changes,
     /// Tasks about it, and the runs that work on them.
     Tasks,
-    /// Comments.
     Comments,
 }
 
@@ -88,7 +86,6 @@ impl Tell {
     }
 }
 
-/// A talk.
 pub(super) struct TalkLine {
     pub id: String,
     pub glyph: &'static str,
@@ -112,7 +109,6 @@ pub(super) enum Entry {
     Day(String),
     /// A small fact.
     Fact(FactView),
-    /// A talk.
     Talk(Box<TalkLine>),
     /// A comment with what answers it.
     Comment(Box<CommentView>),
@@ -161,9 +157,6 @@ impl Gathered {
 }
 
 /// The timeline of a record.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn timeline<B: Book>(
     scene: &Scene,
     read: &dyn Read,

@@ -16,7 +16,6 @@ const MAX_NAME: usize = 60;
 /// What is to change in a collection; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct CollectionPatch {
-    /// What it is called.
     pub name: Option<String>,
     /// One emoji, or nothing.
     pub icon: Option<String>,
@@ -75,9 +74,6 @@ pub fn change_collection(
 }
 
 /// Removes a collection with its fields and records. An undo brings all of it back.
-///
-/// # Errors
-/// When it is gone.
 pub fn remove_collection(tx: &mut WriteTx<'_>, id: CollectionId) -> Result<Collection, CrmError> {
     let old: Collection = tx.get(id)?.ok_or_else(|| CrmError::no("collection", &id.to_string()))?;
     tx.delete::<Collection>(id)?;

@@ -58,9 +58,7 @@ pub struct RowSeen {
 /// A record that a row of a file met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
-    /// The record.
     pub record: Target,
-    /// What it is called.
     pub name: String,
 }
 

@@ -49,13 +49,11 @@ pub struct FieldPatch {
     pub look: Option<Look>,
     /// The heading that it stands under.
     pub group: Option<String>,
-    /// Its choices.
     pub choices: Option<Vec<Choice>>,
     /// Whether a record without it is refused.
     pub required: Option<bool>,
     /// The table of the records that it leads to; of a new field alone.
     pub to: Option<u16>,
-    /// What it is for.
     pub about: Option<String>,
     /// What agents may do with it.
     pub agents: Option<AgentsMay>,
@@ -183,9 +181,6 @@ pub fn change_field(
 }
 
 /// Sets the choices of a field by their labels alone: those that are there keep their keys.
-///
-/// # Errors
-/// As [`change_field`].
 pub fn set_choices(
     tx: &mut WriteTx<'_>,
     (home, key): (Home, &str),
@@ -434,9 +429,7 @@ pub struct Preset {
     pub key: &'static str,
     /// What people read.
     pub label: &'static str,
-    /// What it is for.
     pub about: &'static str,
-    /// The stages.
     pub stages: &'static [StageRow],
     /// The fields of contacts.
     pub fields: &'static [FieldRow],
@@ -541,9 +534,6 @@ pub const PRESETS: [Preset; 6] = [
 
 /// Lays down the stages and fields of a preset for contacts. Stages that people have changed stay, and so does every
 /// field that is there. Gives how many fields it made.
-///
-/// # Errors
-/// When there is no such preset.
 pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
     let preset = PRESETS.iter().find(|preset| preset.key == key);
     let preset = preset.ok_or_else(|| CrmError::no("set to start with", key))?;
@@ -574,9 +564,6 @@ pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
 }
 
 /// Lays down a preset for who has made no field of contacts and no contact yet; says whether it did.
-///
-/// # Errors
-/// When there is no such preset.
 pub fn lay_down(tx: &mut WriteTx<'_>, key: &str) -> Result<bool, CrmError> {
     let fields = tx.len(BY_KEY, &Range::prefix(Home::Contacts.key()).limit(1))?;
     if 0 < fields || !tx.list::<Row<Contacts>>(&Range::all().limit(1))?.is_empty() {

@@ -31,7 +31,6 @@ pub struct NewImport {
     pub home: Home,
     /// The name of the file.
     pub name: String,
-    /// The file.
     pub file: BlobId,
     /// Where its columns go.
     pub columns: Vec<Mapped>,
@@ -72,9 +71,6 @@ pub struct ImportPatch {
 }
 
 /// Keeps a file to be imported.
-///
-/// # Errors
-/// When the store fails.
 pub fn make_import(tx: &mut WriteTx<'_>, new: NewImport) -> Result<Import, CrmError> {
     let now = tx.now();
     let import = Import {
@@ -115,10 +111,6 @@ impl Import {
     }
 }
 
-/// An import.
-///
-/// # Errors
-/// When there is none.
 pub fn import_of(tx: &WriteTx<'_>, id: ImportId) -> Result<Import, CrmError> {
     tx.get(id)?.ok_or_else(|| CrmError::no("import", &id.to_string()))
 }
@@ -197,7 +189,6 @@ pub fn in_order(mut columns: Vec<Mapped>, month_first: bool) -> Vec<Mapped> {
 /// An import that has begun.
 #[derive(Clone, Debug)]
 pub struct Begun {
-    /// It.
     pub import: Import,
     /// What it added to the fields, in sentences.
     pub adds: Vec<String>,
@@ -279,9 +270,6 @@ pub struct Came {
 }
 
 /// Brings rows in, in one transaction, and moves the cursor behind them. Says whether the import goes on.
-///
-/// # Errors
-/// When the store fails.
 pub fn import_rows(
     tx: &mut WriteTx<'_>,
     id: ImportId,
@@ -329,9 +317,6 @@ fn left_out<'r>(
 }
 
 /// Brings rows in.
-///
-/// # Errors
-/// When the store fails.
 pub fn bring(
     tx: &mut WriteTx<'_>,
     import: &Import,
@@ -544,9 +529,6 @@ pub fn cancel_import(tx: &mut WriteTx<'_>, id: ImportId) -> Result<Import, CrmEr
 }
 
 /// Notes that an import cannot go on.
-///
-/// # Errors
-/// When it is gone.
 pub fn fail_import(tx: &mut WriteTx<'_>, id: ImportId, why: String) -> Result<Import, CrmError> {
     let import = import_of(tx, id)?;
     put(tx, Import { state: ImportState::Failed(why), ..import })

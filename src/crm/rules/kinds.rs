@@ -68,9 +68,6 @@ impl Caster {
     }
 
     /// What becomes of the value of a row.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn cast<B: Book>(
         &mut self,
         read: &dyn Read,
@@ -157,10 +154,6 @@ pub fn shaped<'t>(
     Ok(Shape { kind, look, choices, to: to.unwrap_or(column.to) })
 }
 
-/// A conversion.
-///
-/// # Errors
-/// When there is none.
 pub fn conversion_of(read: &dyn Read, id: ConversionId) -> Result<Conversion, CrmError> {
     read.get(id)?.ok_or_else(|| CrmError::no("conversion", &id.to_string()))
 }
@@ -220,9 +213,6 @@ pub fn begin_conversion(
 }
 
 /// Converts the values of some rows in one transaction, and moves the cursor behind them.
-///
-/// # Errors
-/// When the store fails.
 pub fn convert_rows(
     tx: &mut WriteTx<'_>,
     id: ConversionId,
@@ -316,9 +306,6 @@ fn cast_rows<B: Book>(
 }
 
 /// Notes that a conversion cannot go on.
-///
-/// # Errors
-/// When it is gone.
 pub fn fail_conversion(
     tx: &mut WriteTx<'_>,
     id: ConversionId,
@@ -360,9 +347,6 @@ fn progress(one: &mut Conversion) -> Progress<'_> {
 }
 
 /// Notes that an entry of a conversion was taken back, by which one, and what stayed; after the last one it is over.
-///
-/// # Errors
-/// When it is gone.
 pub fn conversion_back(
     tx: &mut WriteTx<'_>,
     id: ConversionId,

@@ -92,9 +92,6 @@ impl<B: Book> Changed<B> {
 }
 
 /// Makes a row.
-///
-/// # Errors
-/// As [`add`].
 pub fn create<B: Book>(
     tx: &mut WriteTx<'_>,
     collection: Option<CollectionId>,
@@ -298,9 +295,6 @@ pub fn expect_rev<B: Book>(tx: &WriteTx<'_>, id: B::Id, rev: Option<u64>) -> Res
 }
 
 /// Puts a row out of the way, or brings it back.
-///
-/// # Errors
-/// When it is gone.
 pub fn set_archived<B: Book>(
     tx: &mut WriteTx<'_>,
     id: B::Id,
@@ -318,9 +312,6 @@ pub fn set_archived<B: Book>(
 }
 
 /// Removes a row with its talks and suggestions; cells that lead to it become empty. An undo brings all of it back.
-///
-/// # Errors
-/// When it is gone.
 pub fn remove<B: Book>(tx: &mut WriteTx<'_>, id: B::Id) -> Result<Row<B>, CrmError> {
     let row = get::<B>(tx, id)?;
     tx.delete::<Row<B>>(id)?;

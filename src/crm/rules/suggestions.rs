@@ -158,16 +158,12 @@ pub struct Decided {
 /// A suggestion that cannot be taken over as things stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undecided {
-    /// Its id.
     pub id: SuggestionId,
     /// Why, in a sentence.
     pub why: String,
 }
 
 /// Decides on several suggestions. Those that are gone are passed over; those that cannot be taken over stay.
-///
-/// # Errors
-/// When the store fails.
 pub fn decide_all(
     tx: &mut WriteTx<'_>,
     ids: &[SuggestionId],

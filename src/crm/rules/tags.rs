@@ -92,9 +92,6 @@ fn key_for(def: &FieldDef, name: &str) -> String {
 }
 
 /// Makes labels of the choices of a field of tags; what its cells keep stays.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn absorb(tx: &mut WriteTx<'_>, def: &mut FieldDef) -> Result<(), CrmError> {
     for choice in std::mem::take(&mut def.choices) {
         let name = label_name(&choice.label)
@@ -112,17 +109,11 @@ fn waits(def: &FieldDef) -> bool {
 }
 
 /// Whether tags from before they were labels wait to become some.
-///
-/// # Errors
-/// When the store fails.
 pub fn tags_wait(read: &dyn store::Read) -> Result<bool, StoreError> {
     Ok(read.list::<FieldDef>(&Range::all())?.iter().any(waits))
 }
 
 /// Makes labels of tags from before they were some.
-///
-/// # Errors
-/// When the store fails.
 pub fn take_over_tags(tx: &mut WriteTx<'_>) -> Result<(), CrmError> {
     let all: Vec<FieldDef> = tx.list(&Range::all())?;
     for old in all.into_iter().filter(waits) {

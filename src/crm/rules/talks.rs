@@ -20,7 +20,6 @@ const MAX_BODY: usize = 64 * 1024;
 /// What a talk is to be; what is not given stays, or is the usual for a new one.
 #[derive(Clone, Debug, Default)]
 pub struct TalkPatch {
-    /// Its kind.
     pub kind: Option<TalkKind>,
     /// Who spoke to whom.
     pub way: Option<Option<Way>>,
@@ -28,7 +27,6 @@ pub struct TalkPatch {
     pub subject: Option<String>,
     /// What was said.
     pub body: Option<String>,
-    /// When it was.
     pub occurred_at: Option<Timestamp>,
     /// What is to follow.
     pub next_action: Option<String>,
@@ -133,9 +131,6 @@ pub fn follow_up(
 }
 
 /// Removes a talk.
-///
-/// # Errors
-/// When it is gone.
 pub fn remove_talk(tx: &mut WriteTx<'_>, id: TalkId) -> Result<Talk, CrmError> {
     let old: Talk = tx.get(id)?.ok_or_else(|| CrmError::no("entry", &id.to_string()))?;
     tx.delete::<Talk>(id)?;

@@ -106,9 +106,6 @@ fn after_turn(import: &mut Import, over: Option<Turn>) {
 }
 
 /// Notes that an entry of an import was taken back, by which one, and what stayed; after the last one it is over.
-///
-/// # Errors
-/// When it is gone.
 pub fn taken_back(
     tx: &mut WriteTx<'_>,
     id: ImportId,

@@ -30,7 +30,6 @@ struct Layer {
     down_norm: Norm,
 }
 
-/// The network.
 pub struct Network {
     words: Vec<f32>,
     /// Of each place, with that of the first kind of text in it.

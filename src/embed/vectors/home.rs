@@ -21,9 +21,6 @@ impl Home {
     }
 
     /// Opens the vectors of a model. A file that holds no such vectors is begun anew. Reads all of them.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn arena(&self, model: &str, dimensions: usize) -> Result<Arena, ArenaError> {
         let path = self.vectors(model);
         let failed = |source| ArenaError::Io { path: path.clone(), source };
@@ -48,17 +45,11 @@ impl Home {
     }
 
     /// Keeps how far the vectors of a model follow the texts.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn keep_place(&self, model: &str, place: &str) -> std::io::Result<()> {
         put(&self.places(model), place.as_bytes())
     }
 
     /// Removes the vectors of all models but one.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn keep_only(&self, model: &str) -> std::io::Result<()> {
         let own = [self.vectors(model), self.places(model)];
         for entry in fs::read_dir(&self.folder)? {

@@ -97,14 +97,12 @@ pub struct Entry<'a> {
     pub id: Id,
     /// What its text hashes to.
     pub hash: Hash,
-    /// The vector.
     pub vector: &'a [f32],
 }
 
 /// A vector that a search has found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// Whose it is.
     pub id: Id,
     /// Its product with the query: the cosine, where both have the length one.
     pub score: f32,
@@ -210,17 +208,11 @@ impl Arena {
     }
 
     /// The vector of an id.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn get(&self, id: &Id) -> Result<Option<Vec<f32>>, ArenaError> {
         self.at(|table| table.slot(id))
     }
 
     /// The vector of a text that was embedded before, under whatever id.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn by_hash(&self, hash: &Hash) -> Result<Option<Vec<f32>>, ArenaError> {
         self.at(|table| table.slot_of_text(hash))
     }
@@ -292,9 +284,6 @@ impl Arena {
 
     /// Takes vectors out and tells how many there were. They are never found again, and their bytes are gone after
     /// [`Arena::compact`].
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn delete(&self, ids: &[Id]) -> Result<usize, ArenaError> {
         let _writer = self.writer.lock();
         let (file, slots) = {
@@ -308,9 +297,6 @@ impl Arena {
     }
 
     /// Returns when all that was written before is on the disk.
-    ///
-    /// # Errors
-    /// If the disk fails.
     pub fn sync(&self) -> Result<(), ArenaError> {
         let file = self.state.read().file.clone();
         file.sync_data().map_err(|error| self.io(error))

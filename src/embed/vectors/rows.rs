@@ -159,7 +159,6 @@ impl PartialOrd for Near {
 
 /// The rows, and where each id and each hash is among them.
 pub struct Table {
-    /// The rows.
     pub rows: Rows,
     by_id: HashTable<u32>,
     by_hash: HashTable<u32>,

@@ -7,7 +7,6 @@ use sheet::package::{Package, attribute, joined, resolve};
 
 use super::super::{Found, Refused, html};
 
-/// The most chapters.
 const MOST_CHAPTERS: usize = 10_000;
 /// The longest chapter, in bytes.
 const LONGEST_CHAPTER: u64 = 64 << 20;

@@ -8,7 +8,6 @@ use super::super::{Found, Refused};
 use super::walk::{Act, Branches, Dialect, walk};
 use super::{SlideText, charts};
 
-/// The most slides.
 const MOST_SLIDES: usize = 5_000;
 /// The most comments on a slide.
 const MOST_COMMENTS: usize = 1_000;

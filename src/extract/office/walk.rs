@@ -14,7 +14,6 @@ pub(super) enum Act {
     Skip,
     /// What stands in it is shown as it is.
     Text,
-    /// A block.
     Block(Block),
     /// A table, its rows and its cells.
     Table,

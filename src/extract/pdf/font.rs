@@ -117,7 +117,6 @@ const MARKS: &[(&str, char)] = &[
     ("ring", '\u{30a}'),
 ];
 
-/// A font.
 #[derive(Debug, Default)]
 pub(super) struct Font {
     /// How many bytes a code has.

@@ -25,7 +25,6 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// What was painted.
     pub fn painted(&self) -> &[Rule] {
         &self.painted
     }

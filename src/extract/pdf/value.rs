@@ -11,7 +11,6 @@ pub(super) const VALUES: usize = 3_000_000;
 /// A dictionary.
 pub(super) type Dict = HashMap<String, Value>;
 
-/// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Null,

@@ -72,7 +72,6 @@ pub struct Wish {
     pub limit: usize,
     /// Whether with the rows as they are now.
     pub rows: bool,
-    /// Which.
     pub only: Only,
 }
 
@@ -83,11 +82,8 @@ pub struct Change {
     pub seq: u64,
     /// Give this back as `after`.
     pub cursor: String,
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub actor: Value,
-    /// Why.
     pub cause: Value,
     /// The changed rows.
     pub changes: Vec<Value>,
@@ -103,9 +99,6 @@ pub struct Change {
 
 /// Entries after a place, oldest first, and the place behind all that was looked at for them. Ends
 /// early when it is enough, but never before the first entry.
-///
-/// # Errors
-/// When the disk fails.
 pub fn changes(
     read: &dyn Read,
     schema: &Schema,
@@ -271,9 +264,6 @@ pub struct Part {
 
 /// Rows that this person may read, from a place on, in the order of tables and keys. What is no part
 /// of the feed is left out, and so is what holds secrets.
-///
-/// # Errors
-/// When the disk fails.
 pub fn snapshot(
     read: &dyn Read,
     schema: &Schema,

@@ -18,7 +18,6 @@ pub const STEP: SignedDuration = SignedDuration::from_mins(5);
 /// When somebody was last here, as the live streams of their pages tell it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
-    /// Who.
     pub account: AccountId,
     /// When a page of theirs was last open.
     #[serde(with = "millisecond::required")]

@@ -36,16 +36,13 @@ const MAX_LOOK: u64 = 2_000;
 /// Whose doings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// People.
     People,
-    /// Agents.
     Agents,
     /// The program itself.
     System,
 }
 
 impl By {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::People, Self::Agents, Self::System];
 
     /// The word in addresses.
@@ -104,7 +101,6 @@ pub struct Filter {
 pub struct Via {
     /// `run` or `routine`.
     pub kind: &'static str,
-    /// What it is called.
     pub name: String,
     /// Its page below the workspace.
     pub path: String,
@@ -123,9 +119,7 @@ pub enum Undo {
 pub struct Line {
     /// The entry.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub by: Assignee,
     /// The same as a picture.
     pub who: Face,
@@ -146,7 +140,6 @@ pub struct Line {
 /// A page of lines, with how far was looked for them.
 #[derive(Default)]
 pub struct Found {
-    /// The lines.
     pub lines: Vec<Line>,
     /// Where to go on: before this entry, or after it when what comes after a place is looked for.
     pub next: Option<u64>,
@@ -160,9 +153,6 @@ pub struct Found {
 
 /// What happened, newest first, as far as this person may know it: about so many entries. Ends early when
 /// it has looked for long. May take a while.
-///
-/// # Errors
-/// When the disk fails.
 pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<Found, StoreError> {
     let schema = ws.store.schema();
     let by = |actor| filter.by.is_none_or(|by| by.covers(actor));
@@ -183,9 +173,6 @@ pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<F
 }
 
 /// What a wish finds, in the same way.
-///
-/// # Errors
-/// When the disk fails.
 pub fn search(
     ws: &Ws,
     wish: &Wish,
@@ -282,9 +269,6 @@ fn work_line(lines: &[Line], line: &Line) -> Option<usize> {
 
 /// What a wish finds after an entry, oldest first, as far as this person may know it, and the entry up
 /// to which was looked. May take a while.
-///
-/// # Errors
-/// When the disk fails.
 pub fn after(
     ws: &Ws,
     wish: &Wish,
@@ -427,9 +411,6 @@ impl<'r> Teller<'r> {
 }
 
 /// Sentences for an entry, for who may know everything; none for what only machines want to know.
-///
-/// # Errors
-/// When the disk fails.
 pub fn sentences(
     read: &dyn Read,
     schema: &Schema,

@@ -5,17 +5,11 @@ use kernel::{AccountId, Timestamp};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 
 /// Whether a page that opens or closes at this moment says something new about its person.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_news(read: &dyn Read, account: AccountId, now: Timestamp) -> Result<bool, StoreError> {
     Ok(read.get::<Visit>(account)?.is_none_or(|visit| visit.seen_at + STEP <= now))
 }
 
 /// Somebody has opened a page.
-///
-/// # Errors
-/// When the store fails.
 pub fn come(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let now = tx.now();
     let since = match tx.get::<Visit>(account)? {
@@ -27,9 +21,6 @@ pub fn come(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> 
 }
 
 /// Somebody has closed a page, which was open until now.
-///
-/// # Errors
-/// When the store fails.
 pub fn leave(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let now = tx.now();
     match tx.get::<Visit>(account)? {
@@ -39,9 +30,6 @@ pub fn leave(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError>
 }
 
 /// What happened since the last visit is told no more, until the next.
-///
-/// # Errors
-/// When the store fails.
 pub fn put_away(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let now = tx.now();
     tx.put(&Visit { account, seen_at: now, since: None })

@@ -86,9 +86,6 @@ fn has_settings(entry: &Entry) -> bool {
 }
 
 /// Sentences for an entry; none for what only machines want to know.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(
     read: &dyn Read,
     schema: &Schema,

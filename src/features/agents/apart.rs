@@ -65,9 +65,6 @@ fn branches(repo: &AgentsRepo, slug: &str) -> Result<Vec<(Branch, String)>, GitE
 }
 
 /// Whether a commit is kept.
-///
-/// # Errors
-/// When the repository fails.
 pub fn has(repo: &AgentsRepo, slug: &str, commit: CommitId) -> Result<bool, GitError> {
     for (branch, _) in branches(repo, slug)? {
         if repo.is_on(&branch, commit)? {
@@ -115,9 +112,6 @@ pub async fn keep(
 }
 
 /// What is kept of an agent, the oldest first.
-///
-/// # Errors
-/// When the repository fails.
 pub async fn all(ws: &Ws, agent: &Agent) -> Result<Vec<Apart>, FilesError> {
     let (own, slug) = (ws.clone(), agent.slug.clone());
     blocking(move || {

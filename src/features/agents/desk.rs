@@ -28,7 +28,6 @@ pub(super) struct Desk {
     pub files: AgentFiles,
     /// Where it lies.
     pub folder: PathBuf,
-    /// The branch.
     pub branch: Branch,
     slug: String,
     author: Author,

@@ -173,7 +173,6 @@ pub enum Ends {
 /// A text as it was written.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// All of it.
     pub text: String,
     /// What it was made from.
     pub base: Base,
@@ -318,9 +317,6 @@ pub async fn rename(hand: Hand<'_>, from: &str, to: &str) -> Result<CommitId, Ed
 }
 
 /// Removes a file. Its history stays, and with it the way back.
-///
-/// # Errors
-/// When there is no such file.
 pub async fn remove(hand: Hand<'_>, path: &str) -> Result<Option<CommitId>, EditError> {
     let path = usable(hand, path)?;
     at_desk(hand, [path], move |desk, [path]| {

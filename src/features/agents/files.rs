@@ -111,7 +111,6 @@ impl Problem for FilesError {
 /// A file or folder in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its path.
     pub path: String,
     /// Whether it is a folder.
     pub is_folder: bool,
@@ -135,7 +134,6 @@ pub struct Tree {
 /// A file that each prompt of the agent holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompted {
-    /// Its name.
     pub name: &'static str,
     /// Its size.
     pub bytes: u64,

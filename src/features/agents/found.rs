@@ -24,7 +24,6 @@ const BEFORE: usize = 60;
 /// A file that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// Its path.
     pub path: String,
     /// The first of its lines; none when only its name was found.
     pub lines: Vec<Line>,
@@ -41,7 +40,6 @@ pub struct Line {
     pub text: String,
 }
 
-/// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The files: those by their names first.

@@ -87,9 +87,6 @@ pub fn most_of(path: &str) -> Option<usize> {
 }
 
 /// The files of memory: what stays true, then the days, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn notes(files: &AgentFiles) -> Result<Vec<Note>, GitError> {
     let mut all = Vec::new();
     for item in files.list(DAYS)?.unwrap_or_default() {
@@ -143,9 +140,6 @@ pub fn passages(text: &str) -> Vec<Passage> {
 }
 
 /// Looks through the memory, best first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn look_through(
     files: &AgentFiles,
     query: &Query,
@@ -293,9 +287,6 @@ pub async fn write(
 
 /// Looks through an agent's memory and through what was said in the conversations that a person may
 /// open: their own, and those about tasks.
-///
-/// # Errors
-/// When the disk fails.
 pub async fn find(
     ws: &Ws,
     agent: &Agent,

@@ -25,7 +25,6 @@ pub enum ModelClass {
     Deep,
 }
 
-/// Agents.
 pub const AGENTS: Table = Table::new(45, "agents");
 /// The slug; archived agents keep theirs.
 pub const BY_SLUG: Index = Index::unique(46, "agents_by_slug");
@@ -36,15 +35,11 @@ pub const REACH: Table = Table::new(189, "agent_reach");
 /// A long-lived worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
-    /// Its id.
     pub id: AgentId,
-    /// Its name.
     pub name: String,
     /// Its name in addresses, mentions and branches; never changes.
     pub slug: String,
-    /// One emoji.
     pub emoji: String,
-    /// What it is for.
     pub description: String,
     /// What it is, in a few words.
     pub role: String,
@@ -82,10 +77,8 @@ pub struct Agent {
     pub max_output: u32,
     /// Whom it reports to.
     pub reports_to: Option<Manager>,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// Since when it is out of the way.
@@ -164,7 +157,6 @@ impl Record for Agent {
 pub enum ReachOf {
     /// Of all agents.
     Workspace,
-    /// Of one.
     Agent(AgentId),
 }
 
@@ -187,7 +179,6 @@ impl Key for ReachOf {
 /// A list of hosts for agents and their programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
-    /// Whose it is.
     pub of: ReachOf,
     /// Of an agent: what it reaches, and nothing else (`example.com`, `*.example.com`); without a row all that is
     /// public. Of the workspace: what all reach beside that in private networks (`wiki.lan:8080`).

@@ -17,9 +17,6 @@ pub fn install_knowledge(of: KnowledgeOf) {
 }
 
 /// What an agent has in front of it when it starts, besides its own files; empty when that is nothing.
-///
-/// # Errors
-/// When the disk fails.
 pub fn knowledge(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
     KNOWLEDGE.get().map_or_else(|| Ok(String::new()), |of| of(read, blobs, agent))
 }

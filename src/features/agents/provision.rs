@@ -61,9 +61,6 @@ pub async fn make(ws: &Ws, who: &impl Who, id: AgentId) -> Result<Agent, AgentEr
 }
 
 /// Finishes what a crash has left half made: called once when a workspace is opened.
-///
-/// # Errors
-/// When the store fails.
 pub async fn complete_provisioning(ws: &Ws) -> Result<(), AgentError> {
     let waiting: Vec<AgentId> = ws.read(|snap| {
         let all = queries::all(snap)?;

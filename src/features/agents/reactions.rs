@@ -7,9 +7,6 @@ use store::{ReadExt, WriteTx};
 use super::rules::{self, AgentError};
 
 /// Handles one event: an agent whose runs stand still is paused, and takes work again with them.
-///
-/// # Errors
-/// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), AgentError> {
     let (Event::WorkHalted { agent: Some(id), .. } | Event::WorkGoesOn { agent: Some(id) }) = event
     else {

@@ -48,16 +48,12 @@ pub struct ModelWish {
     pub model: Option<String>,
 }
 
-/// A new agent.
 #[derive(Clone, Debug)]
 pub struct NewAgent {
-    /// Its name.
     pub name: String,
     /// Its name in addresses and mentions; empty to make one from the name.
     pub slug: String,
-    /// One emoji.
     pub emoji: String,
-    /// What it is for.
     pub description: String,
     /// The template that it is made from.
     pub template: String,
@@ -132,11 +128,8 @@ pub fn create(
 /// Fields to change; none keeps what is there.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Its name.
     pub name: Option<String>,
-    /// One emoji.
     pub emoji: Option<String>,
-    /// What it is for.
     pub description: Option<String>,
     /// What it is, in a few words.
     pub role: Option<String>,
@@ -390,13 +383,10 @@ pub fn restore(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
 /// A message from one agent to another.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// From.
     pub from: AgentId,
-    /// To.
     pub to: AgentId,
     /// The task that it is about.
     pub task: Option<TaskId>,
-    /// The text.
     pub text: String,
 }
 

@@ -24,7 +24,6 @@ const LOOKED: usize = 200;
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 220;
 
-/// A skill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skill {
     /// The name of its folder.
@@ -76,7 +75,6 @@ pub struct By {
 /// A skill with where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The skill.
     pub skill: Skill,
     /// Where it comes from.
     pub origin: Origin,

@@ -37,7 +37,6 @@ struct Embedded;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// What it is called.
     pub name: String,
     /// One emoji, also the agent's to begin with.
     pub emoji: String,
@@ -96,11 +95,9 @@ fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Starter {
-    /// What it is called.
     pub name: String,
     /// What the agent is to do.
     pub instruction: String,
-    /// When.
     pub schedule: ScheduleFields,
 }
 
@@ -140,15 +137,11 @@ pub struct Template {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Persona {
-    /// Its name in addresses.
     pub slug: String,
-    /// Its name.
     pub name: String,
-    /// Its emoji.
     pub emoji: String,
     /// What it is, in a few words.
     pub role: String,
-    /// What it is for.
     pub description: String,
     /// What it answers for.
     pub domains: Vec<String>,
@@ -219,7 +212,6 @@ pub fn builtin() -> &'static [Template] {
     &TEMPLATES
 }
 
-/// One of them.
 #[must_use]
 pub fn find(slug: &str) -> Option<&'static Template> {
     builtin().iter().find(|template| template.slug == slug)

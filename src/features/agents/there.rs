@@ -110,9 +110,7 @@ pub struct Change {
 /// What a run left without a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOver {
-    /// The run.
     pub run: RunId,
-    /// What it is called.
     pub name: String,
     /// The files.
     pub paths: Vec<String>,
@@ -121,9 +119,7 @@ pub struct LeftOver {
 /// Where work on the files of an agent is done.
 #[derive(Clone, Debug)]
 pub struct Bench {
-    /// The branch.
     pub branch: Branch,
-    /// The folder.
     pub folder: PathBuf,
 }
 
@@ -254,9 +250,6 @@ pub async fn go_on(ws: &Ws, slug: &str, to: CommitId) -> Result<Moved, FilesErro
 }
 
 /// The folder from which the files of an agent are read: as they lie on the machine where it works, while that is linked.
-///
-/// # Errors
-/// When the store fails.
 pub async fn folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
     let own = ws.agent_folder(&agent.slug);
     let Some(place) = place(ws, agent)? else {
@@ -278,9 +271,6 @@ pub async fn folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
 }
 
 /// The same as of the last look, for those who cannot wait for one.
-///
-/// # Errors
-/// When the store fails.
 pub fn last_folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
     let is_linked = place(ws, agent)?.is_some_and(|place| place.is_linked);
     let is_laid = ws.looks.last(agent.id).is_some_and(|look| look.is_laid);
@@ -291,9 +281,6 @@ pub fn last_folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
 }
 
 /// How it stands with the files of an agent that works on another machine; none where they lie here.
-///
-/// # Errors
-/// When the store or the repository fails.
 pub async fn state(
     ws: &Ws,
     agent: &Agent,

@@ -54,7 +54,6 @@ pub enum UpgradeError {
     Key {
         /// The file.
         path: String,
-        /// Where it is.
         leak: Leak,
     },
     /// There is nothing newer.
@@ -110,9 +109,7 @@ impl Problem for UpgradeError {
 /// A version of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// The template.
     pub template: String,
-    /// The commit.
     pub commit: CommitId,
     /// When it was made.
     pub at: Timestamp,
@@ -123,7 +120,6 @@ pub struct Version {
 pub struct Word {
     /// What it is: `role`, `team`, `domains`, `capabilities`, `description`.
     pub field: &'static str,
-    /// As it is.
     pub before: String,
     /// As it would be.
     pub after: String,
@@ -189,9 +185,6 @@ pub async fn offer(ws: &Ws, agent: &Agent, template: Option<&str>) -> Result<Off
 }
 
 /// The agents whose template has something new that nobody declined, with what it is, in the order of their names.
-///
-/// # Errors
-/// When the store or the repository fails.
 pub async fn offers(ws: &Ws) -> Result<Vec<(Agent, Offer)>, UpgradeError> {
     let own = ws.clone();
     let done = tokio::task::spawn_blocking(move || {
@@ -217,9 +210,6 @@ pub async fn offers(ws: &Ws) -> Result<Vec<(Agent, Offer)>, UpgradeError> {
 
 /// Of how many agents the template has a version that they do not have and nobody declined; a quick look that reads no
 /// files.
-///
-/// # Errors
-/// When the repository fails.
 pub fn behind(ws: &Ws, agents: &[Agent]) -> Result<usize, GitError> {
     let mut shelf = Shelf::default();
     let mut count = 0;
@@ -230,9 +220,6 @@ pub fn behind(ws: &Ws, agents: &[Agent]) -> Result<usize, GitError> {
 }
 
 /// When the version of its template was made that an agent has; nothing when that is not known.
-///
-/// # Errors
-/// When the repository fails.
 pub fn version(ws: &Ws, agent: &Agent) -> Result<Option<Version>, GitError> {
     let repo = ws.repo()?;
     let found = provision::version(repo, agent)?;

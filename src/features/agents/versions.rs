@@ -31,7 +31,6 @@ const PRIVATE: &str = "In a conversation";
 /// A part of a history, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
-    /// The commits.
     pub commits: Vec<Logged>,
     /// Go on before this one; none at the end.
     pub next: Option<CommitId>,
@@ -40,7 +39,6 @@ pub struct Log {
 /// A commit with what it changed.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The commit.
     pub commit: Logged,
     /// The files that it changed, or what it changed of the file or folder that was asked for.
     pub files: Vec<FileDiff>,
@@ -55,11 +53,9 @@ pub struct Change {
 /// A commit as a person may read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The commit.
     pub id: CommitId,
     /// Who made it.
     pub author: String,
-    /// When.
     pub at: Timestamp,
     /// What it is about, in a line.
     pub subject: String,
@@ -170,9 +166,6 @@ pub async fn bring_back(
 }
 
 /// Commits as a person may read them: what was said in somebody else's conversation is no subject.
-///
-/// # Errors
-/// When the store fails.
 pub fn tell(
     read: &dyn Read,
     (account, role): (AccountId, Role),

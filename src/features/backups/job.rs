@@ -45,7 +45,6 @@ pub enum Newness {
 
 /// Where something is done.
 pub struct Place {
-    /// The address.
     pub address: Address,
     /// What opens a bucket.
     pub keys: Option<S3Keys>,
@@ -135,9 +134,7 @@ pub fn seal(app: &App, name: &str, value: &Secret) -> rules::NewSecret {
 
 /// What is wanted.
 pub struct Wish {
-    /// What.
     pub deed: Deed,
-    /// Why.
     pub trigger: Trigger,
     /// Who wants it, and because of what.
     pub by: (Actor, Cause),

@@ -21,7 +21,6 @@ pub const RUNS: Table = Table::new(122, "backup_runs");
 pub const KEPT: Table = Table::new(123, "backups_kept");
 /// Places where backups were made.
 pub const PLACES: Table = Table::new(124, "backup_places");
-/// What was restored.
 pub const RESTORES: Table = Table::new(125, "restores");
 
 /// Where requests to a target may go.
@@ -61,7 +60,6 @@ pub struct BackupSettings {
     pub schedule: Schedule,
     /// The hour of the day.
     pub hour: u8,
-    /// The minute.
     pub minute: u8,
     /// IANA time zone; that of the first workspace when there is none.
     pub zone: Option<String>,
@@ -134,7 +132,6 @@ pub const S3_SECRET: &str = "s3_secret";
 /// A sealed secret of backups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSecret {
-    /// Which.
     pub name: String,
     /// The value, sealed with the master key.
     pub sealed: Sealed,
@@ -181,7 +178,6 @@ impl Deed {
         }
     }
 
-    /// A label.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -220,25 +216,19 @@ pub enum Outcome {
 /// One time that something was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupRun {
-    /// Its id.
     pub id: JobId,
-    /// What.
     pub deed: Deed,
-    /// Why.
     pub trigger: Trigger,
     /// Where, for people.
     pub place: String,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub started_at: Timestamp,
-    /// Until when.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
     /// How it went.
     pub outcome: Outcome,
     /// The backup that was made, checked or restored.
     pub backup: Option<String>,
-    /// Bytes in it.
     pub bytes: u64,
     /// Bytes that were written at the target, or freed there.
     pub new_bytes: u64,
@@ -385,14 +375,11 @@ impl Record for BackupRun {
 pub struct Kept {
     /// The backup.
     pub id: String,
-    /// When it was taken.
     #[serde(with = "millisecond::required")]
     pub taken_at: Timestamp,
-    /// Bytes in it.
     pub bytes: u64,
     /// Bytes that it added.
     pub new_bytes: u64,
-    /// Its workspaces.
     pub workspaces: Vec<String>,
     /// The version of HQ that made it.
     pub app: String,
@@ -499,12 +486,9 @@ impl Record for KnownPlace {
 pub struct Restoration {
     /// Its id, which sorts by time.
     pub id: JobId,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The backup.
     pub backup: String,
-    /// When that was taken.
     #[serde(with = "millisecond::required")]
     pub taken_at: Timestamp,
     /// The moment to which it went back from there.

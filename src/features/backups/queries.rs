@@ -28,9 +28,6 @@ const NEWS: SignedDuration = SignedDuration::from_hours(14 * 24);
 const DRILL_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// How backups are made.
-///
-/// # Errors
-/// When the disk fails.
 pub fn settings(read: &dyn Read) -> Result<BackupSettings, StoreError> {
     if let Some(settings) = read.get::<BackupSettings>(())? {
         return Ok(settings);
@@ -52,9 +49,6 @@ pub fn address(app: &App, settings: &BackupSettings) -> Result<Address, BackupEr
 }
 
 /// The same in words, as rows of what was done name it; empty when it is none.
-///
-/// # Errors
-/// When the store fails.
 pub fn usual_place(app: &App) -> Result<String, StoreError> {
     let settings = app.system.read(|snap| settings(snap))?;
     Ok(address(app, &settings).map_or_else(|_| String::new(), |address| address.to_string()))
@@ -84,9 +78,6 @@ pub fn lying(app: &App, settings: &BackupSettings, mut seen: Vec<Kept>) -> (Vec<
 }
 
 /// What is known of a place from the backups that were made there.
-///
-/// # Errors
-/// When the disk fails.
 pub fn place(read: &dyn Read, address: &Address) -> Result<Option<KnownPlace>, StoreError> {
     read.get(address.to_string())
 }
@@ -106,9 +97,6 @@ pub fn same_place(known: &KnownPlace, target: &dyn Target) -> Result<(), BackupE
 
 /// Why the folder of the settings is not the one where backups were made before; none when it is, or
 /// when it is no folder: a page does not wait for a network.
-///
-/// # Errors
-/// When the store fails.
 pub fn lost_place(app: &App, settings: &BackupSettings) -> Result<Option<BackupError>, StoreError> {
     let Ok(Address::Folder(folder)) = address(app, settings) else { return Ok(None) };
     let known = app.system.read(|snap| place(snap, &Address::Folder(folder.clone())))?;
@@ -145,9 +133,6 @@ pub fn zone(app: &App, settings: &BackupSettings) -> TimeZone {
 
 /// What was done, newest first. That is the order in which it was written: ids and moments are those of
 /// clocks, and what a clock that ran ahead has noted would be the newest for as long as it was wrong.
-///
-/// # Errors
-/// When the disk fails.
 pub fn runs(read: &dyn Read, limit: usize) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = Vec::new();
     for run in read.list::<BackupRun>(&Range::all())? {
@@ -174,34 +159,22 @@ fn runs_at(read: &dyn Read, place: &str) -> Result<Vec<BackupRun>, StoreError> {
 }
 
 /// One time that something was done.
-///
-/// # Errors
-/// When the disk fails.
 pub fn run(read: &dyn Read, id: JobId) -> Result<Option<BackupRun>, StoreError> {
     read.get(id)
 }
 
 /// The backups at the target as they were seen last, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn kept(read: &dyn Read) -> Result<Vec<Kept>, StoreError> {
     read.list(&Range::all().reverse())
 }
 
 /// The last restore of everything, while it is news.
-///
-/// # Errors
-/// When the disk fails.
 pub fn restored(read: &dyn Read, now: Timestamp) -> Result<Option<Restoration>, StoreError> {
     let last = read.list::<Restoration>(&Range::all().reverse().limit(1))?.pop();
     Ok(last.filter(|one| now.duration_since(one.at) < NEWS))
 }
 
 /// When the last complete backup was made at a place.
-///
-/// # Errors
-/// When the disk fails.
 pub fn last_made(read: &dyn Read, place: &str) -> Result<Option<Timestamp>, StoreError> {
     let all = runs_at(read, place)?;
     let made = all.iter().find(|run| run.is_made());
@@ -210,9 +183,6 @@ pub fn last_made(read: &dyn Read, place: &str) -> Result<Option<Timestamp>, Stor
 
 /// When the next scheduled backup is due; none when there is no schedule. What is noted of a time yet to
 /// come, before a clock was set back, puts nothing off.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_backup(
     read: &dyn Read,
     settings: &BackupSettings,
@@ -263,9 +233,6 @@ fn next_at(settings: &BackupSettings, zone: &TimeZone, after: Timestamp) -> Opti
 
 /// When the next restore drill is due; none while no complete backup was made at this place. Who makes them by
 /// hand, or has another program make them, is to know as well that they can be restored.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_drill(
     read: &dyn Read,
     place: &str,
@@ -280,9 +247,6 @@ pub fn next_drill(
 
 /// Whether a complete backup lies at the place of the settings, as far as that can be told without opening it:
 /// the disk may lie in a drawer, and that is no failure. May take a while.
-///
-/// # Errors
-/// When the store fails.
 pub fn lies_there(app: &App) -> Result<bool, StoreError> {
     let (settings, kept) =
         app.system.read(|snap| Ok::<_, StoreError>((settings(snap)?, kept(snap)?)))?;
@@ -291,9 +255,6 @@ pub fn lies_there(app: &App) -> Result<bool, StoreError> {
 }
 
 /// What is wrong with backups at a place, for banners and health; empty when all is well.
-///
-/// # Errors
-/// When the disk fails.
 pub fn trouble(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreError> {
     let all = runs_at(read, place)?;
     let worst = [Deed::Backup, Deed::Drill, Deed::Verify].into_iter().find_map(|deed| {
@@ -306,9 +267,6 @@ pub fn trouble(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreE
 
 /// That nothing is tidied up at a place because a manifest cannot be read, as it was noted; none when it was
 /// tidied up since, or that backup was put aside.
-///
-/// # Errors
-/// When the disk fails.
 pub fn stuck(read: &dyn Read, place: &str) -> Result<Option<BackupRun>, StoreError> {
     Ok(last_stuck(&runs_at(read, place)?).cloned())
 }
@@ -321,18 +279,12 @@ fn last_stuck(all: &[BackupRun]) -> Option<&BackupRun> {
 }
 
 /// The last restore drill that compared what HQ keeps with its hashes.
-///
-/// # Errors
-/// When the disk fails.
 pub fn proof(read: &dyn Read) -> Result<Option<BackupRun>, StoreError> {
     Ok(runs(read, usize::MAX)?.into_iter().find(|run| run.proof().is_some()))
 }
 
 /// What failed last at a place, and all of these failures in a row, that one first. None when it went
 /// well, or was never done.
-///
-/// # Errors
-/// When the disk fails.
 pub fn failing(
     read: &dyn Read,
     deed: Deed,
@@ -358,9 +310,6 @@ pub fn is_shared(failed: &BackupRun, place: &str) -> bool {
 
 /// Whether this person administers every workspace: backups hold them all. Who administers one that
 /// cannot be opened is not known; who keeps this HQ may then, since a backup is to bring it back.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_manage(app: &App, account: AccountId) -> Result<bool, StoreError> {
     if !app.broken.read().is_empty() && !damaged::keeps(app, account)? {
         return Ok(false);

@@ -40,7 +40,6 @@ pub enum BackupsError {
     /// The backup itself.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A secret of the settings does not open.
@@ -59,7 +58,6 @@ pub enum BackupsError {
          gives it up"
     )]
     Stuck {
-        /// Where.
         place: String,
         /// Which backups, each with the reason.
         which: String,
@@ -134,7 +132,6 @@ impl Problem for BackupsError {
 /// A secret in a change of the settings.
 #[derive(Clone, Debug, Default)]
 pub enum NewSecret {
-    /// As it is.
     #[default]
     Keep,
     /// This one, sealed.
@@ -143,9 +140,7 @@ pub enum NewSecret {
 
 /// A change of the settings.
 pub struct NewSettings {
-    /// All of them.
     pub settings: BackupSettings,
-    /// The passphrase.
     pub passphrase: NewSecret,
     /// The key of the bucket.
     pub s3_secret: NewSecret,
@@ -218,9 +213,6 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
 
 /// Notes that something begins, at this moment by the clock: the store's own time stands still while a
 /// clock that was set back catches up, and the next time is reckoned from here.
-///
-/// # Errors
-/// When the store fails.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     deed: Deed,
@@ -252,9 +244,7 @@ pub fn begin(
 /// How something ended.
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
-    /// The backup.
     pub backup: Option<String>,
-    /// Bytes in it.
     pub bytes: u64,
     /// Bytes written or freed.
     pub new_bytes: u64,
@@ -280,9 +270,6 @@ impl From<&BackupsError> for Failed {
 }
 
 /// Notes how something ended.
-///
-/// # Errors
-/// When there is no such run.
 pub fn end(
     tx: &mut WriteTx<'_>,
     id: JobId,
@@ -327,9 +314,6 @@ pub fn end(
 
 /// Notes whether what a backup made room for could go, where that is news: a manifest that cannot be read keeps
 /// it, or did so until now.
-///
-/// # Errors
-/// When the store fails.
 pub fn note_tidied(
     tx: &mut WriteTx<'_>,
     place: String,
@@ -352,9 +336,6 @@ pub fn note_tidied(
 
 /// Takes over what lies at the target. What was checked before stays checked; a backup whose manifest
 /// cannot be read is damaged, and on the list also when it never could be.
-///
-/// # Errors
-/// When the store fails.
 pub fn note_kept(
     tx: &mut WriteTx<'_>,
     manifests: &[Manifest],
@@ -408,9 +389,6 @@ fn moment_of(id: &str) -> Option<Timestamp> {
 }
 
 /// Notes that a check has found these backups damaged.
-///
-/// # Errors
-/// When the store fails.
 pub fn note_damaged(tx: &mut WriteTx<'_>, ids: &[String], fault: &str) -> Result<(), StoreError> {
     for id in ids {
         note_checked(tx, id.clone(), Some(fault.to_owned()))?;
@@ -419,9 +397,6 @@ pub fn note_damaged(tx: &mut WriteTx<'_>, ids: &[String], fault: &str) -> Result
 }
 
 /// Notes that a backup was made at a place: which repository is there.
-///
-/// # Errors
-/// When the store fails.
 pub fn note_place(
     tx: &mut WriteTx<'_>,
     address: String,
@@ -436,18 +411,12 @@ pub fn note_place(
 }
 
 /// Forgets a place that did not come along: the next backup may begin there.
-///
-/// # Errors
-/// When the store fails.
 pub fn forget_place(tx: &mut WriteTx<'_>, address: &str) -> Result<(), StoreError> {
     tx.delete::<KnownPlace>(address.to_owned()).map(drop)
 }
 
 /// Notes in a store that was restored what became of the backup that it comes from: it was at work when
 /// the store was read, and it was whole.
-///
-/// # Errors
-/// When the store fails.
 pub fn end_restored(tx: &mut WriteTx<'_>, backup: &str, bytes: u64) -> Result<(), StoreError> {
     for mut run in tx.list::<BackupRun>(&Range::all())? {
         if run.deed == Deed::Backup && run.outcome == Outcome::Running {
@@ -461,9 +430,6 @@ pub fn end_restored(tx: &mut WriteTx<'_>, backup: &str, bytes: u64) -> Result<()
 }
 
 /// Notes that what a killed program was at has failed. At start, when nothing can be at work.
-///
-/// # Errors
-/// When the store fails.
 pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let left = tx.list::<BackupRun>(&Range::all())?;
     for mut run in left.into_iter().filter(|run| run.outcome == Outcome::Running) {
@@ -478,9 +444,6 @@ pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
 /// Tells those who look after a workspace that something fails, unless they were told because of one of
 /// these failures in a row; by what caused it, since a clock may have been set back between two of them.
 /// Says whether it did. The cause of the transaction is the job that failed.
-///
-/// # Errors
-/// When the store fails.
 pub fn tell_failed(
     tx: &mut WriteTx<'_>,
     title: &str,
@@ -497,9 +460,6 @@ pub fn tell_failed(
 }
 
 /// Notes what a check has found.
-///
-/// # Errors
-/// When the store fails.
 pub fn note_checked(
     tx: &mut WriteTx<'_>,
     id: String,
@@ -520,9 +480,7 @@ pub fn note_restored(tx: &mut WriteTx<'_>, backup: String, taken_at: Timestamp) 
 
 /// A restore of everything.
 pub struct NewRestoration {
-    /// The backup.
     pub backup: String,
-    /// When that was taken.
     pub taken_at: Timestamp,
     /// The moment to which it went back from there.
     pub moment: Option<Timestamp>,
@@ -533,9 +491,6 @@ pub struct NewRestoration {
 }
 
 /// Notes a restore of everything for whoever looks at the page.
-///
-/// # Errors
-/// When the store fails.
 pub fn note_restoration(tx: &mut WriteTx<'_>, new: NewRestoration) -> Result<(), StoreError> {
     let NewRestoration { backup, taken_at, moment, workspaces, notes } = new;
     tx.put(&Restoration {

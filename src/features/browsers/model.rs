@@ -20,7 +20,6 @@ pub const BROWSER_POLICIES: Table = Table::new(352, "browser_policies");
 /// An agent may use a browser; without this record it may not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentBrowser {
-    /// Which agent.
     pub agent: AgentId,
 }
 
@@ -53,7 +52,6 @@ pub struct BrowserPolicy {
 }
 
 impl BrowserPolicy {
-    /// The usual one.
     #[must_use]
     pub fn usual(agent: AgentId) -> Self {
         Self { agent, scripts: false, allowed: Vec::new(), blocked: Vec::new() }
@@ -104,7 +102,6 @@ pub struct Picture {
 /// What a page looked like around a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowserShot {
-    /// The run.
     pub run: RunId,
     /// The number of the call within the run.
     pub step: u32,
@@ -118,7 +115,6 @@ pub struct BrowserShot {
     pub after: Option<Picture>,
     /// Whether a credential was typed then, so that there is no picture.
     pub is_dark: bool,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

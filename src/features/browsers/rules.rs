@@ -71,9 +71,6 @@ pub enum Switch {
 }
 
 /// Switches the browser of an agent. Counts from its next request on.
-///
-/// # Errors
-/// When there is no such agent.
 pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, to: Switch) -> Result<(), SwitchError> {
     if tx.get::<Agent>(agent)?.is_none() {
         return Err(SwitchError::NotFound(agent));
@@ -136,9 +133,6 @@ fn hosts(field: &'static str, lines: &[String]) -> Result<Vec<String>, SwitchErr
 }
 
 /// Takes note of who acts in the browser of an agent.
-///
-/// # Errors
-/// When the disk fails.
 pub fn note_wheel(tx: &mut WriteTx<'_>, agent: AgentId, act: WheelAct) -> Result<(), StoreError> {
     tx.emit(Event::WheelTurned(agent, act));
     Ok(())
@@ -156,9 +150,6 @@ pub enum Taken {
 }
 
 /// Keeps what a page looked like around a call of a run; nothing of a run that is gone.
-///
-/// # Errors
-/// When the store refuses.
 pub fn keep_shot(
     tx: &mut WriteTx<'_>,
     (run, step): (RunId, u32),
@@ -191,9 +182,6 @@ pub fn keep_shot(
 }
 
 /// Removes up to `limit` of the pictures that are older than they are kept. Says whether nothing is left to remove.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget_shots(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, StoreError> {
     let before = tx.now() - SignedDuration::from_hours(24 * queries::SHOT_DAYS);
     let all: Vec<BrowserShot> = tx.list(&Range::all().limit(MOST))?;

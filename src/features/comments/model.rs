@@ -10,7 +10,6 @@ use kernel::{
 };
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
-/// Comments.
 pub const COMMENTS: Table = Table::new(30, "comments");
 /// What they are on, then the order of writing.
 pub const BY_TASK: Index = Index::multi(31, "comments_by_task");
@@ -24,21 +23,17 @@ pub const BY_COMMENT: Index = Index::unique(272, "reactions_by_comment");
 /// A comment on a task or a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {
-    /// Its id.
     pub id: CommentId,
-    /// What it is on.
     pub on: Place,
     /// Markdown.
     pub body: String,
     /// Who wrote it.
     pub author: Actor,
-    /// The agents mentioned.
     pub mentions: Vec<AgentId>,
     /// The members mentioned.
     pub people: Vec<AccountId>,
     /// Whether the task's agent was to be left alone.
     pub note_only: bool,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// When it was changed last.
@@ -50,7 +45,6 @@ pub struct Comment {
     pub called: Vec<Assignee>,
     /// Who settled the talk that begins with it.
     pub settled_by: Option<Assignee>,
-    /// When that was.
     #[serde(with = "millisecond::optional")]
     pub settled_at: Option<Timestamp>,
 }
@@ -192,17 +186,12 @@ impl Record for Comment {
 /// What somebody says to a comment without words; each kind once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
-    /// Its id.
     pub id: ReactionId,
-    /// The comment.
     pub comment: CommentId,
     /// What the comment is on.
     pub on: Place,
-    /// What.
     pub kind: ReactionKind,
-    /// Who.
     pub by: Assignee,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

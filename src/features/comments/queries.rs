@@ -29,7 +29,6 @@ pub enum CommentError {
     /// Nothing in it.
     #[error("Write something first.")]
     Empty,
-    /// Too long.
     #[error("A comment has at most 64 KB of text; deliver a long text as a deliverable.")]
     TooLong,
     /// Somebody else's.
@@ -47,10 +46,8 @@ pub enum CommentError {
     /// It cannot be commented on.
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    /// The task.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -125,7 +122,6 @@ pub enum Power {
     Own,
     /// Those of agents too.
     Agents,
-    /// All.
     All,
 }
 
@@ -159,17 +155,11 @@ impl Power {
 }
 
 /// The comments on a task, oldest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Comment>, StoreError> {
     of(read, Place::Task(task))
 }
 
 /// The comments on something, oldest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(read: &dyn Read, place: Place) -> Result<Vec<Comment>, StoreError> {
     read.scan(model::BY_TASK, &Range::prefix(place.key()))
 }
@@ -179,9 +169,6 @@ const AGENT_MENTIONS: usize = 10;
 
 /// Whom of those that a comment mentions it calls: all, but nobody when agents have called each other there
 /// too often within the last hour. Agents that only call each other come to an end.
-///
-/// # Errors
-/// When the store fails.
 pub fn called<'m>(
     read: &dyn Read,
     now: Timestamp,
@@ -202,9 +189,6 @@ pub fn called<'m>(
 }
 
 /// A comment, if it belongs there.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_place(
     read: &dyn Read,
     place: Place,
@@ -223,17 +207,11 @@ pub fn expect_rev(read: &dyn Read, id: CommentId, rev: Option<u64>) -> Result<()
 }
 
 /// What answers a comment, in the order of writing.
-///
-/// # Errors
-/// When the store fails.
 pub fn answers(read: &dyn Read, first: CommentId) -> Result<Vec<Comment>, StoreError> {
     read.scan(model::BY_PARENT, &Range::prefix(KeyBuf::of(&first)))
 }
 
 /// The comment in a place that is meant: by its id, or by the end of it that tools show.
-///
-/// # Errors
-/// When there is none.
 pub fn meant(read: &dyn Read, place: Place, text: &str) -> Result<Comment, CommentError> {
     let text = text.trim().trim_start_matches("c-");
     if let Ok(id) = text.parse::<CommentId>() {
@@ -244,9 +222,6 @@ pub fn meant(read: &dyn Read, place: Place, text: &str) -> Result<Comment, Comme
 }
 
 /// Somebody's reaction of a kind, if it is there.
-///
-/// # Errors
-/// When the store fails.
 pub fn reaction(
     read: &dyn Read,
     comment: CommentId,
@@ -258,9 +233,6 @@ pub fn reaction(
 }
 
 /// The reactions to a comment: each kind with those who chose it.
-///
-/// # Errors
-/// When the store fails.
 pub fn reactions_to(
     read: &dyn Read,
     comment: CommentId,
@@ -276,9 +248,6 @@ pub fn reactions_to(
 }
 
 /// What a person's comment without a mention will do, in one line for the composer.
-///
-/// # Errors
-/// When the store fails.
 pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
     let agent = match task.assignee.and_then(|who| who.agent()) {
         Some(id) => read.get::<Agent>(id)?.filter(|agent| agent.archived_at.is_none()),

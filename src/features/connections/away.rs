@@ -42,7 +42,6 @@ const COMES: Duration = Duration::from_secs(20);
 /// What calls through an account are made with, as a host has it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lent {
-    /// The token.
     pub token: Hidden,
     /// How long it is good, by home's clock.
     pub life: Life,
@@ -116,9 +115,6 @@ pub(super) fn told(up: &dyn Upstream, id: ConnectionId, model: &str) -> Option<M
 }
 
 /// Everybody who may answer for a choice, at home and on a host: see [`turns::candidates`].
-///
-/// # Errors
-/// When the disk fails.
 pub fn candidates(
     ws: &Ws,
     tx: &dyn Read,

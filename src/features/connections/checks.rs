@@ -40,7 +40,6 @@ pub enum CheckError {
     /// The connection itself.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The provider.
     #[error("{0}")]
     Provider(String),
 }

@@ -91,7 +91,6 @@ struct Pending {
 /// A sign-in as it is shown to who manages connections.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// How.
     pub flow: Flow,
     /// How it stands.
     pub state: LoginState,

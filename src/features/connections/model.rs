@@ -18,9 +18,7 @@ pub use turns::{
 };
 pub use vectors::{Maker, VECTOR_SOURCES, VectorSource, VectorSourceId};
 
-/// Connections.
 pub const CONNECTIONS: Table = Table::new(75, "connections");
-/// The name.
 pub const BY_NAME: Index = Index::unique(76, "connections_by_name");
 /// Their keys, sealed.
 pub const CONNECTION_KEYS: Table = Table::new(77, "connection_keys");
@@ -33,7 +31,6 @@ pub enum Wire {
     Anthropic,
     /// OpenAI Chat Completions and all that speak it.
     OpenaiChat,
-    /// OpenAI Responses.
     OpenaiResponses,
     /// Gemini's own protocol.
     Gemini,
@@ -44,7 +41,6 @@ pub enum Wire {
 /// What the last test said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tested {
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     /// Whether a real call was answered.
@@ -65,9 +61,7 @@ pub struct ListedModel {
 /// A provider account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
-    /// Its id.
     pub id: ConnectionId,
-    /// Its name.
     pub name: String,
     /// The wire it speaks.
     pub wire: Wire,
@@ -83,10 +77,8 @@ pub struct Connection {
     pub tested: Option<Tested>,
     /// Price of a million tokens in micro-dollars where the catalogue has none: input, output.
     pub price: Option<(i64, i64)>,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// Where a person signs in, when it is an account in place of a key.
@@ -181,7 +173,6 @@ impl Record for Connection {
 /// The key of a connection, sealed with `enc:v1`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionKey {
-    /// The connection.
     pub connection: ConnectionId,
     /// The envelope.
     pub sealed: String,

@@ -18,7 +18,6 @@ pub enum KeyNeed {
 pub struct Preset {
     /// Its word in addresses.
     pub slug: &'static str,
-    /// Its name.
     pub name: &'static str,
     /// The list it stands in.
     pub group: &'static str,
@@ -217,7 +216,6 @@ pub const PRESETS: &[Preset] = &[
     },
 ];
 
-/// One of them.
 #[must_use]
 pub fn find(slug: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.slug == slug)

@@ -53,7 +53,6 @@ struct Plan {
     until: Timestamp,
     /// The last try: a tenth of the rest before its end.
     last: Timestamp,
-    /// The next one.
     next: Option<Timestamp>,
 }
 

@@ -114,9 +114,6 @@ fn sealed_keys(tx: &dyn Read, id: ConnectionId) -> Result<Vec<(u32, String)>, Co
 }
 
 /// What is known of a model as a connection offers and bills it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn known(
     ws: &Ws,
     connection: Option<ConnectionId>,
@@ -187,9 +184,6 @@ pub fn keys(ws: &Ws, id: ConnectionId) -> Result<Vec<(u32, Zeroizing<String>)>, 
 
 /// Takes the keys of all connections out of every text from now on. A key that cannot be opened
 /// is no secret that HQ could give away; it is logged and left.
-///
-/// # Errors
-/// When the disk fails.
 pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
     let mut live = Vec::new();
     for connection in ws.read(|snap| queries::all(snap))? {

@@ -31,35 +31,23 @@ pub const PRACTICE: &str = practice::MODEL;
 pub const PRACTICE_LABEL: &str = "Practice · no AI";
 
 /// Whether agents without a model of their own use practice.
-///
-/// # Errors
-/// When the disk fails.
 pub fn on_practice(tx: &dyn Read) -> Result<bool, StoreError> {
     let settings = tx.get::<Settings>(())?;
     Ok(settings.is_none_or(|settings| settings.default_connection.is_none()))
 }
 
 /// Whether a person chose that, so that a connection that works does not change it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn chose_practice(tx: &dyn Read) -> Result<bool, StoreError> {
     let chosen = tx.get::<Settings>(())?.is_some_and(|settings| settings.default_model.is_some());
     Ok(chosen && on_practice(tx)?)
 }
 
 /// All connections by name; practice is not among them.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(tx: &dyn Read) -> Result<Vec<Connection>, StoreError> {
     tx.scan(BY_NAME, &Range::all())
 }
 
 /// A connection by its name, without regard to case.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Connection>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
@@ -67,9 +55,6 @@ pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Connection>, StoreErr
 }
 
 /// The sealed key of a connection.
-///
-/// # Errors
-/// When the disk fails.
 pub fn key(tx: &dyn Read, id: ConnectionId) -> Result<Option<ConnectionKey>, StoreError> {
     tx.get(id)
 }
@@ -81,7 +66,6 @@ pub struct Asked<'a> {
     pub message: Option<&'a str>,
     /// The task that is worked on.
     pub task: Option<&'a Task>,
-    /// The agent.
     pub agent: &'a Agent,
 }
 
@@ -102,9 +86,6 @@ pub struct Choice {
 
 /// Which model wins: the message, else the task, else the agent, else the workspace, else practice.
 /// Model and thinking are decided each on its own.
-///
-/// # Errors
-/// When the disk fails.
 pub fn resolve(tx: &dyn Read, asked: Asked<'_>) -> Result<Choice, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let default = settings.as_ref().and_then(|settings| settings.default_connection);
@@ -122,9 +103,6 @@ pub fn resolve(tx: &dyn Read, asked: Asked<'_>) -> Result<Choice, StoreError> {
 }
 
 /// The model of agents that have none of their own, in words.
-///
-/// # Errors
-/// When the disk fails.
 pub fn resolve_default(tx: &dyn Read) -> Result<String, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let connection = match settings.as_ref().and_then(|settings| settings.default_connection) {
@@ -205,9 +183,6 @@ fn as_info(listed: &super::model::ListedModel) -> ModelInfo {
 
 /// Which connection a model's name means: `name/model` names it, else the nearest one that lists
 /// the model, else any that does, else the nearest at all.
-///
-/// # Errors
-/// When the disk fails.
 pub fn locate(
     tx: &dyn Read,
     model: &str,
@@ -368,9 +343,6 @@ impl Pick {
 }
 
 /// All models that can be chosen: those of the connections, the known ones first, then practice.
-///
-/// # Errors
-/// When the disk fails.
 pub fn picks(tx: &dyn Read) -> Result<Vec<Pick>, StoreError> {
     let mut picks = Vec::new();
     let mut connections = all(tx)?;

@@ -17,7 +17,6 @@ pub struct Candidate {
     pub connection: Option<ConnectionId>,
     /// The number of the key.
     pub slot: u32,
-    /// The model.
     pub model: String,
 }
 

@@ -44,7 +44,6 @@ pub enum ConnectionError {
     /// The name is empty or too long.
     #[error("a name has 1 to {MAX_NAME} characters")]
     BadName,
-    /// The name is taken.
     #[error("there is already a connection called \"{0}\"; choose another name")]
     NameTaken(String),
     /// The address cannot be used.
@@ -179,7 +178,6 @@ pub struct NewKey {
 /// A connection as a person describes it.
 #[derive(Clone, Debug)]
 pub struct NewConnection {
-    /// Its name.
     pub name: String,
     /// The wire it speaks.
     pub wire: Wire,
@@ -244,11 +242,9 @@ pub enum KeyChange {
 /// Fields to change; none keeps what is there.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Its name.
     pub name: Option<String>,
     /// The address as typed.
     pub base_url: Option<String>,
-    /// The key.
     pub key: KeyChange,
     /// The model that is used when nobody chose one; `Some(None)` for none.
     pub default_model: Option<Option<String>>,
@@ -475,9 +471,6 @@ pub fn make_default(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), Connec
 
 /// Agents without a model of their own use practice until a person says otherwise, also when a connection works. Those
 /// that think with another connection than this one go on so.
-///
-/// # Errors
-/// When the disk fails.
 pub fn stay_on_practice(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
     let settings = tx.get::<Settings>(())?;
     match settings.and_then(|settings| settings.default_connection) {
@@ -488,9 +481,6 @@ pub fn stay_on_practice(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), Co
 }
 
 /// Takes back that a person chose practice: what passes a test next becomes the default.
-///
-/// # Errors
-/// When the disk fails.
 pub fn leave_practice(tx: &mut WriteTx<'_>) -> Result<(), ConnectionError> {
     if queries::chose_practice(tx)?
         && let Some(settings) = tx.get::<Settings>(())?

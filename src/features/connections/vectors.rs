@@ -47,9 +47,6 @@ pub async fn choose(
 }
 
 /// Chooses the model on this machine.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn choose_local(ws: &Ws, who: &(impl Who + Sync)) -> Result<VectorSource, StoreError> {
     ws.write(who, move |tx| rules::choose(tx, None)).await
 }

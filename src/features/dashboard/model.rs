@@ -20,7 +20,6 @@ pub struct PutAway {
     pub with: Vec<String>,
     /// What it was called.
     pub title: String,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     /// When it comes back; never by itself when there is none.
@@ -39,9 +38,7 @@ impl PutAway {
 /// What somebody has put away, the last one at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Away {
-    /// Who.
     pub account: AccountId,
-    /// What.
     pub rows: Vec<PutAway>,
 }
 

@@ -24,7 +24,6 @@ use web::time::RelTime;
 pub struct Scene<'a> {
     /// The workspace.
     pub ws: &'a Ws,
-    /// The person.
     pub who: &'a Person,
     /// The moment.
     pub now: Timestamp,
@@ -40,9 +39,6 @@ pub struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// Reads it.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn new(tx: &dyn Read, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
         let agents = agents::all(tx)?;
         Ok(Self {

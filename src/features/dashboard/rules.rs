@@ -65,7 +65,6 @@ pub struct NewAway {
     pub need: String,
     /// The ids of what stands on the same row.
     pub with: Vec<String>,
-    /// What it is called.
     pub title: String,
     /// Until when; for good when there is none.
     pub until: Option<Timestamp>,
@@ -123,9 +122,6 @@ pub fn restore(tx: &mut WriteTx<'_>, need: &str) -> Result<(), NeedError> {
 }
 
 /// Brings back what was put off until now, of up to `limit` people: their pages hear of it.
-///
-/// # Errors
-/// When the store refuses.
 pub fn end_snoozes(tx: &mut WriteTx<'_>, limit: usize) -> Result<(), StoreError> {
     let now = tx.now();
     for mut away in away::due(tx, now, limit)? {

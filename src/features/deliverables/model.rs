@@ -14,13 +14,11 @@ use store::{
     BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
 };
 
-/// Deliverables.
 pub const DELIVERABLES: Table = Table::new(35, "deliverables");
 /// Task, then the order of making.
 pub const BY_TASK: Index = Index::multi(36, "deliverables_by_task");
 /// Those that wait for a person, oldest first.
 pub const IN_REVIEW: Index = Index::multi(37, "deliverables_in_review");
-/// Versions.
 pub const VERSIONS: Table = Table::new(38, "deliverable_versions");
 /// Deliverable, then the number.
 pub const VERSIONS_BY_DELIVERABLE: Index = Index::multi(39, "deliverable_versions_by_deliverable");
@@ -34,9 +32,7 @@ pub enum Content {
     Text(String),
     /// An address on the web.
     Url(String),
-    /// A file.
     File {
-        /// Its name.
         name: String,
         /// Its content.
         blob: BlobId,
@@ -47,7 +43,6 @@ pub enum Content {
     Page {
         /// The table of its record.
         table: u16,
-        /// The key of that.
         key: Vec<u8>,
         /// What it said when it was delivered, as Markdown.
         text: String,
@@ -93,13 +88,9 @@ impl Content {
 /// A piece of delivered work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliverable {
-    /// Its id.
     pub id: DeliverableId,
-    /// The task.
     pub task: TaskId,
-    /// What it is called.
     pub title: String,
-    /// Where it stands.
     pub state: DeliverableState,
     /// The version that counts.
     pub version: VersionId,
@@ -110,7 +101,6 @@ pub struct Deliverable {
     /// When it was first delivered.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }
@@ -177,11 +167,8 @@ pub struct Remark {
 /// One version of a deliverable; never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// Its id.
     pub id: VersionId,
-    /// The deliverable.
     pub deliverable: DeliverableId,
-    /// The task.
     pub task: TaskId,
     /// 1, 2, 3, …
     pub number: u32,
@@ -191,7 +178,6 @@ pub struct Version {
     pub note: String,
     /// The run that made it.
     pub run: Option<RunId>,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// What its maker says to what was asked for in the version before, in the order of asking.
@@ -275,17 +261,13 @@ impl Record for Version {
 /// What a person said of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// The version.
     pub version: VersionId,
-    /// The task.
     pub task: TaskId,
-    /// Who.
     pub by: AccountId,
     /// How it ended.
     pub verdict: Verdict,
     /// Why; required unless approved.
     pub note: String,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// What was said to single places.

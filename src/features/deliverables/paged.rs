@@ -17,7 +17,6 @@ use crate::tasks::queries::error::TaskError;
 pub struct Paged {
     /// The table of its record.
     pub table: u16,
-    /// The key of that.
     pub key: Vec<u8>,
     /// What it said.
     pub text: String,
@@ -74,9 +73,6 @@ pub fn install(pages: Pages) {
 }
 
 /// The record that `contact:Name` or `contact:0192…` means, as it is now, if it can be delivered.
-///
-/// # Errors
-/// When the disk fails.
 pub fn record(read: &dyn Read, said: &str) -> Result<Option<Paged>, StoreError> {
     let place = match Spot::resolve(read, said) {
         Ok(spot) => spot.place,
@@ -93,9 +89,6 @@ pub fn record(read: &dyn Read, said: &str) -> Result<Option<Paged>, StoreError> 
 }
 
 /// The page that an id or a title means, if there is one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged>, StoreError> {
     PAGES.get().map_or(Ok(None), |pages| (pages.named)(ws, said, agent))
 }

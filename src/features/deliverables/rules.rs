@@ -45,19 +45,12 @@ pub enum DeliverableError {
     OnlyPeople,
     /// It does not wait for a review.
     #[error("\"{title}\" is not in review: it is {state}; reload the page")]
-    NotInReview {
-        /// Its title.
-        title: String,
-        /// Where it stands.
-        state: String,
-    },
+    NotInReview { title: String, state: String },
     /// A newer version came.
     #[error("version {0} has come in the meantime; look at it first")]
     Newer(u32),
-    /// The task.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -98,11 +91,9 @@ impl Problem for DeliverableError {
 /// Work to be delivered.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
-    /// The task.
     pub task: TaskId,
     /// What it is called; empty keeps the title of the one that it revises.
     pub title: String,
-    /// What it is.
     pub content: Content,
     /// What its maker says about it.
     pub note: String,
@@ -123,9 +114,6 @@ pub fn submit(
 
 /// The same, with what its maker says to each thing that was asked for in the version before, in the
 /// order of asking.
-///
-/// # Errors
-/// As [`submit`].
 pub fn submit_answering(
     tx: &mut WriteTx<'_>,
     new: NewDelivery,
@@ -200,9 +188,6 @@ pub fn review(tx: &mut WriteTx<'_>, new: NewReview) -> Result<Deliverable, Deliv
 }
 
 /// The same, with remarks to single places.
-///
-/// # Errors
-/// As [`review`].
 pub fn review_with(
     tx: &mut WriteTx<'_>,
     new: NewReview,

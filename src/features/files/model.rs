@@ -17,22 +17,18 @@ pub const FILES_BY_TASK: Index = Index::multi(88, "task_files_by_task");
 /// A file on a task or a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskFile {
-    /// Its id.
     pub id: FileId,
-    /// What it is on.
     pub on: Place,
     /// Its name, as it may be shown and saved.
     pub name: String,
     /// Its content.
     pub blob: BlobId,
-    /// Its length in bytes.
     pub size: u64,
     /// The media type that its first bytes say; `application/octet-stream` when they say none that
     /// is shown in place.
     pub media: String,
     /// Who sent it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

@@ -22,13 +22,10 @@ pub enum FileError {
     /// What it is on is out of the way.
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    /// Too many.
     #[error("there are {MOST} files here, the most there can be; remove some that are not needed")]
     TooMany,
-    /// The task.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -55,17 +52,11 @@ impl Problem for FileError {
 }
 
 /// The files on something, oldest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(read: &dyn Read, place: Place) -> Result<Vec<TaskFile>, StoreError> {
     read.scan(FILES_BY_TASK, &Range::prefix(place.key()).limit(MOST))
 }
 
 /// A file.
-///
-/// # Errors
-/// When the store fails.
 pub fn get(read: &dyn Read, id: FileId) -> Result<Option<TaskFile>, StoreError> {
     read.get::<TaskFile>(id)
 }
@@ -73,7 +64,6 @@ pub fn get(read: &dyn Read, id: FileId) -> Result<Option<TaskFile>, StoreError> 
 /// A file for a page.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Its name.
     pub name: String,
     /// Its size in words.
     pub size: String,
@@ -81,7 +71,6 @@ pub struct Line {
     pub glyph: &'static str,
     /// Where it is looked at.
     pub href: String,
-    /// Where its content is.
     pub content: String,
     /// Where it is removed.
     pub remove: String,
@@ -91,7 +80,6 @@ pub struct Line {
     pub is_pdf: bool,
     /// Who sent it.
     pub by: Face,
-    /// When.
     pub at: RelTime,
 }
 

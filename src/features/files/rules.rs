@@ -13,7 +13,6 @@ pub struct NewFile {
     pub name: String,
     /// Its content.
     pub blob: BlobId,
-    /// Its length in bytes.
     pub size: u64,
     /// The media type that its bytes say.
     pub media: &'static str,

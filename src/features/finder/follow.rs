@@ -45,7 +45,6 @@ const MOST_AT_ONCE: usize = 4 * 1024 * 1024;
 /// Why the index does not follow.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The index.
@@ -107,9 +106,6 @@ pub async fn rest(ws: &Ws, quiet: Duration) {
 
 /// Whether there is something whose text is looked for, such as a page of knowledge: its index is made before somebody
 /// asks.
-///
-/// # Errors
-/// When the store fails.
 pub fn has_texts(ws: &Ws) -> Result<bool, StoreError> {
     let texts = Kind::all().filter_map(Kind::card).filter(|(_, finds)| finds.parts.is_some());
     let mut tables = texts.map(|(noun, _)| noun.table);
@@ -227,9 +223,6 @@ fn place(ws: &Ws) -> Result<Option<Cursor>, FollowError> {
 }
 
 /// The records whose documents an entry may have changed.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn concerned(read: &dyn Read, entry: &Entry) -> Result<Vec<Found>, StoreError> {
     let mut found = Vec::new();
     for change in &entry.changes {

@@ -20,7 +20,6 @@ use noun::{Finds, Noun};
 /// A kind of thing that can be found. Their numbers stand in indexes: they are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A task.
     Task,
     /// A comment on a task.
     Comment,
@@ -28,7 +27,6 @@ pub enum Kind {
     Deliverable,
     /// A file on a task.
     File,
-    /// An agent.
     Agent,
     /// A member.
     Person,
@@ -235,14 +233,12 @@ impl Kind {
 /// A record that can be found: its kind and the bytes of its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Found {
-    /// Its kind.
     pub kind: Kind,
     /// Its key in its table.
     pub key: Vec<u8>,
 }
 
 impl Found {
-    /// A file of an agent.
     #[must_use]
     pub fn agent_file(agent: AgentId, path: &str) -> Self {
         let mut key = KeyBuf::of(&agent).into_bytes();

@@ -84,16 +84,12 @@ pub struct Part {
     pub name: &'static str,
     /// Its name for people.
     pub title: &'static str,
-    /// How it is.
     pub how: How,
     /// What it says of itself, and what to do.
     pub said: String,
 }
 
 /// All parts, as this workspace sees them; who keeps this HQ sees other workspaces that are damaged, too.
-///
-/// # Errors
-/// When the disk fails.
 pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError> {
     let now = app.clock.now();
     let consumers = consumers(ws)?;
@@ -405,9 +401,6 @@ fn each<T: serde::de::DeserializeOwned>(
 }
 
 /// Where all consumers stand.
-///
-/// # Errors
-/// When the disk fails.
 pub fn consumers(ws: &Ws) -> Result<Vec<Standing>, StoreError> {
     let all = ws.app.consumers.all().iter().map(|one| standing(&ws.store, &**one));
     let mut all = all.collect::<Result<Vec<_>, _>>()?;
@@ -520,9 +513,6 @@ impl kernel::Problem for Refused {
 }
 
 /// What the tables of a workspace take, now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn sizes(ws: &Ws) -> Result<StoreStats, StoreError> {
     stats(&ws.store)
 }

@@ -143,9 +143,6 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
 }
 
 /// Where the search index of a workspace stands; nothing where there is none yet.
-///
-/// # Errors
-/// When the disk fails.
 pub async fn index_stands(ws: &Ws) -> Result<Option<Cursor>, StoreError> {
     let standing = ws.look(index::standing).await?;
     Ok(standing.map(|one| Cursor { incarnation: one.state.incarnation, seq: one.state.cursor }))
@@ -206,9 +203,6 @@ pub fn drop_letter(
 }
 
 /// Tries an entry again that was given up, and notes that somebody did; says what went wrong this time.
-///
-/// # Errors
-/// When the store fails.
 pub fn retry(
     tx: &mut WriteTx<'_>,
     consumer: &dyn Consume,

@@ -19,7 +19,6 @@ pub const REVERTS_BY_RUN: Index = Index::multi(92, "file_reverts_by_run");
 pub enum RevertState {
     /// It waits for the engine.
     Queued,
-    /// It was done.
     Done,
     /// It could not be done, with the reason.
     Failed(String),
@@ -34,7 +33,6 @@ pub enum RevertState {
 pub struct KeptFile {
     /// Its path in the agent's folder.
     pub path: String,
-    /// Why.
     pub why: String,
 }
 
@@ -42,7 +40,6 @@ pub struct KeptFile {
 /// undo, worked off by the engine one after the other, in the order of making.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRevert {
-    /// Its id.
     pub id: JobId,
     /// The run whose files go back.
     pub run: RunId,
@@ -54,7 +51,6 @@ pub struct FileRevert {
     pub part_of: Option<JobId>,
     /// Only these files; none for all that the commits changed.
     pub paths: Option<Vec<String>>,
-    /// The agent.
     pub agent: AgentId,
     /// Who undid the run.
     pub by: Actor,
@@ -62,7 +58,6 @@ pub struct FileRevert {
     pub commits: Vec<String>,
     /// What the run noted of each file: before its first change, after its last.
     pub marks: Vec<FileMark>,
-    /// Where it stands.
     pub state: RevertState,
     /// The commit that took them back.
     pub commit: Option<String>,
@@ -73,7 +68,6 @@ pub struct FileRevert {
     /// When it was asked for.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
 }

@@ -33,9 +33,7 @@ pub const DROPPED_AFTER: &str = "dropped after: ";
 pub struct Reason {
     /// One line for people and models.
     pub summary: String,
-    /// The comment.
     pub comment: Option<CommentId>,
-    /// The deliverable.
     pub deliverable: Option<DeliverableId>,
     /// The person who caused it.
     pub person: Option<AccountId>,
@@ -48,17 +46,13 @@ pub struct Reason {
 /// Something for an agent to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// Its id.
     pub id: ItemId,
     /// For whom.
     pub agent: AgentId,
-    /// Why.
     pub kind: ItemKind,
-    /// The task.
     pub task: Option<TaskId>,
     /// Kind, subject and the causing entry's seq.
     pub key: String,
-    /// Where it stands.
     pub state: ItemState,
     /// How urgent it is.
     pub priority: Priority,
@@ -77,13 +71,10 @@ pub struct Item {
     pub last_error: Option<String>,
     /// How deep the chain of agents that caused it is.
     pub depth: u8,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
     /// When a person moved it to the front.

@@ -14,9 +14,6 @@ use store::{Hit, Range, Read, ReadExt, StoreError};
 use super::model::{BY_AGENT, DUE, Item, OPEN_BY_TASK};
 
 /// The pending item that a new cause of the same kind joins.
-///
-/// # Errors
-/// When the disk fails.
 pub fn pending(
     tx: &dyn Read,
     agent: AgentId,
@@ -29,9 +26,6 @@ pub fn pending(
 }
 
 /// The same, if it has fewer reasons than this.
-///
-/// # Errors
-/// When the disk fails.
 pub fn with_room(
     tx: &dyn Read,
     agent: AgentId,
@@ -45,18 +39,12 @@ pub fn with_room(
 }
 
 /// Items that may be begun at this moment, the longest due first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn due(tx: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Item>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     tx.scan(DUE, &Range::between(KeyBuf::new(), end).limit(limit))
 }
 
 /// The open items of an agent, oldest first: what waits, what a run has, what is tried again.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open(tx: &dyn Read, agent: AgentId, limit: usize) -> Result<Vec<Item>, StoreError> {
     let mut open = KeyBuf::of(&agent);
     open.u8(0);
@@ -65,9 +53,6 @@ pub fn open(tx: &dyn Read, agent: AgentId, limit: usize) -> Result<Vec<Item>, St
 
 /// The same, up to the one with which so many wait: runs may have items for days while they wait for people, and those
 /// take no place from what is begun next.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_until(tx: &dyn Read, agent: AgentId, most: usize) -> Result<Vec<Item>, StoreError> {
     let mut open = KeyBuf::of(&agent);
     open.u8(0);
@@ -89,9 +74,6 @@ pub fn open_until(tx: &dyn Read, agent: AgentId, most: usize) -> Result<Vec<Item
 }
 
 /// The next moment at which an item becomes due, after this one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_due(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let start = KeyBuf::of(&(now.as_millisecond() + 1));
     let end = KeyBuf::of(&i64::MAX);
@@ -100,9 +82,6 @@ pub fn next_due(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, Stor
 }
 
 /// Items of an agent: the open ones, or those that are over, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_agent(
     tx: &dyn Read,
     agent: AgentId,
@@ -120,9 +99,6 @@ pub fn of_agent(
 }
 
 /// How many open items an agent has, counting to 100.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_count(tx: &dyn Read, agent: AgentId) -> Result<usize, StoreError> {
     let mut key = KeyBuf::of(&agent);
     key.u8(0);
@@ -130,9 +106,6 @@ pub fn open_count(tx: &dyn Read, agent: AgentId) -> Result<usize, StoreError> {
 }
 
 /// The open items of a task.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Item>, StoreError> {
     tx.scan(OPEN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(50))
 }

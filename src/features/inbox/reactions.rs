@@ -27,9 +27,6 @@ use super::queries;
 use super::rules::{self, InboxError, NewItem};
 
 /// Handles one event.
-///
-/// # Errors
-/// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
     match event {
         Event::TaskAssigned { task, from, to, assignment } => {

@@ -51,7 +51,6 @@ pub enum InboxError {
     /// The item is in another state.
     #[error("this item is {state}; {hint}")]
     WrongState {
-        /// Its state.
         state: &'static str,
         /// The way out.
         hint: &'static str,
@@ -88,9 +87,7 @@ impl Problem for InboxError {
 pub struct NewItem {
     /// For whom.
     pub agent: AgentId,
-    /// Why.
     pub kind: ItemKind,
-    /// The task.
     pub task: Option<TaskId>,
     /// Kind, subject and generation: the same key never makes a second item.
     pub key: String,
@@ -98,7 +95,6 @@ pub struct NewItem {
     pub priority: Priority,
     /// Who caused it: what agents cause for each other ends at some depth.
     pub by: Actor,
-    /// The reason.
     pub reason: Reason,
 }
 
@@ -132,9 +128,6 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
 
 /// The same for a reason that others are to join: not begun before `until`, unless one comes that need not
 /// wait.
-///
-/// # Errors
-/// As [`enqueue`].
 pub fn gather(
     tx: &mut WriteTx<'_>,
     new: NewItem,
@@ -320,9 +313,6 @@ pub fn hold_until(tx: &mut WriteTx<'_>, id: ItemId, until: Timestamp) -> Result<
 }
 
 /// Closes the item of a run that has ended.
-///
-/// # Errors
-/// When the store refuses.
 pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     if item.state != ItemState::Leased || item.run != Some(run.id) {
@@ -452,9 +442,6 @@ pub fn discard(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
 }
 
 /// Cancels an item that no run has; says whether it was open.
-///
-/// # Errors
-/// When the store refuses.
 pub fn cancel(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<bool, InboxError> {
     let mut item = load(tx, id)?;
     if item.state == ItemState::Leased || !item.is_open() {
@@ -505,9 +492,6 @@ pub fn decline(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<(), Inb
 
 /// Cancels what there is to do on a task, of one agent or of all. A person takes it away from the
 /// run that has it, too, which is stopped; an agent's own run says itself how it ends.
-///
-/// # Errors
-/// When the store refuses.
 pub fn cancel_for_task(
     tx: &mut WriteTx<'_>,
     task: TaskId,
@@ -527,9 +511,6 @@ pub fn cancel_for_task(
 }
 
 /// Cancels these items where they are open.
-///
-/// # Errors
-/// When the store refuses.
 pub fn cancel_items(
     tx: &mut WriteTx<'_>,
     items: &[ItemId],
@@ -545,9 +526,6 @@ pub fn cancel_items(
 }
 
 /// Cancels all that waits for an agent.
-///
-/// # Errors
-/// When the store refuses.
 pub fn cancel_for_agent(
     tx: &mut WriteTx<'_>,
     agent: AgentId,

@@ -25,7 +25,6 @@ use crate::agents::queries::elsewhere::{self, Elsewhere};
 pub enum Asks {
     /// What it has written, and whether it reads.
     Output {
-        /// Which.
         job: JobId,
         /// The byte to begin with; without one the end of it.
         from: Option<u64>,
@@ -34,7 +33,6 @@ pub enum Asks {
     },
     /// A text for its input.
     Input {
-        /// Which.
         job: JobId,
         /// The text, with the end of its line.
         text: String,
@@ -69,11 +67,12 @@ struct Heard {
 enum Took {
     /// So many bytes were taken.
     All(usize),
-    /// A part was.
-    Part { taken: usize, of: usize },
+    Part {
+        taken: usize,
+        of: usize,
+    },
     /// Nothing reads it.
     Deaf,
-    /// It has ended.
     Ended,
 }
 
@@ -105,9 +104,6 @@ impl Seen {
 }
 
 /// The other machine that a program runs on; none where it runs here, or has ended.
-///
-/// # Errors
-/// When the disk fails.
 pub fn place(ws: &Ws, read: &dyn Read, job: &Job) -> Result<Option<Elsewhere>, StoreError> {
     match job.goes_on() {
         true => elsewhere::at(ws, read, job.agent),
@@ -116,9 +112,6 @@ pub fn place(ws: &Ws, read: &dyn Read, job: &Job) -> Result<Option<Elsewhere>, S
 }
 
 /// A part of what a program has written, wherever it runs: from this byte on, or the end of it.
-///
-/// # Errors
-/// When the disk fails.
 pub async fn look(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Result<Seen, StoreError> {
     let place = ws.read(|snap| place(ws, snap, job))?;
     let Some(mut place) = place.filter(|_| job.is_running()) else {

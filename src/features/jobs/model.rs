@@ -8,9 +8,7 @@ use crate::runs::model::StopRequest;
 use kernel::{AgentId, JobId, RunId, SessionId, Timestamp, TypedId};
 use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Jobs.
 pub const JOBS: Table = Table::new(160, "jobs");
-/// The number.
 pub const JOB_BY_NUMBER: Index = Index::unique(161, "jobs_by_number");
 /// Agent, then the order of making.
 pub const JOB_BY_AGENT: Index = Index::multi(162, "jobs_by_agent");
@@ -99,11 +97,9 @@ pub struct JobOutput {
 /// A program of an agent that runs beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its id.
     pub id: JobId,
     /// Its number in the workspace.
     pub number: u32,
-    /// The agent.
     pub agent: AgentId,
     /// The run that began it.
     pub run: RunId,
@@ -125,10 +121,8 @@ pub struct Job {
     pub detached: u32,
     /// Who asked for its end.
     pub stop: Option<StopRequest>,
-    /// When it began.
     #[serde(with = "millisecond::required")]
     pub started_at: Timestamp,
-    /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
     /// Since when its agent does not want to see it any more.

@@ -18,26 +18,17 @@ pub const MAX_READ: usize = 256 * 1024;
 const MAX_KEPT: u64 = 64 * 1024 * 1024;
 
 /// All of which something runs, or those of one agent.
-///
-/// # Errors
-/// When the disk fails.
 pub fn running(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Job>, StoreError> {
     let range = agent.map_or_else(Range::all, |agent| Range::prefix(KeyBuf::of(&agent)));
     tx.scan(JOBS_RUNNING, &range)
 }
 
 /// Jobs of an agent, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_agent(tx: &dyn Read, agent: AgentId, limit: usize) -> Result<Vec<Job>, StoreError> {
     tx.scan(JOB_BY_AGENT, &Range::prefix(KeyBuf::of(&agent)).reverse().limit(limit))
 }
 
 /// Jobs of the workspace, newest first, page by page.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<Job>>, StoreError> {
     let mut range = Range::all().reverse().limit(limit);
     if let Some(after) = after {
@@ -47,9 +38,6 @@ pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<
 }
 
 /// A job by its number or id.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Job>, StoreError> {
     match (name.parse::<u32>(), name.parse::<JobId>()) {
         (Ok(number), _) => tx.find(JOB_BY_NUMBER, &KeyBuf::of(&number)),

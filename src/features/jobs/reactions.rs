@@ -10,9 +10,6 @@ use super::rules::{self, JobError};
 
 /// Handles one event: what a run began ends when a person stops that run or takes it back, and what an agent began
 /// when the agent goes or stands still at once.
-///
-/// # Errors
-/// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), JobError> {
     let jobs = match event {
         Event::RunStopRequested { run, .. } => of_run(tx, *run)?,

@@ -29,7 +29,6 @@ pub enum JobError {
     /// No such job.
     #[error("job {0} does not exist")]
     NotFound(String),
-    /// It has ended.
     #[error("job {0} has ended already")]
     Ended(u32),
     /// It runs.
@@ -110,7 +109,6 @@ impl Problem for JobError {
 /// A program that goes on beside its agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewJob {
-    /// The agent.
     pub agent: AgentId,
     /// The run that began it.
     pub run: RunId,
@@ -207,9 +205,6 @@ pub fn finish(tx: &mut WriteTx<'_>, id: JobId, end: Finished) -> Result<Job, Job
 
 /// Gives up what goes on of an agent's programs on a machine of which nothing is heard, since the agent leaves it: they are
 /// lost, and end there when it is back.
-///
-/// # Errors
-/// When the store fails.
 pub fn give_up(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), JobError> {
     for job in queries::running(tx, Some(agent))? {
         let (outcome, tail) = (JobOutcome::Lost, String::new());

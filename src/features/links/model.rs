@@ -17,11 +17,9 @@ use kernel::{
 };
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
-/// Links.
 pub const LINKS: Table = Table::new(275, "task_links");
 /// The task, then what it leads to.
 pub const BY_TASK: Index = Index::unique(276, "links_by_task");
-/// What is linked.
 pub const BY_TARGET: Index = Index::multi(277, "links_by_target");
 
 /// What a link leads to.
@@ -29,17 +27,12 @@ pub const BY_TARGET: Index = Index::multi(277, "links_by_target");
 pub enum Target {
     /// An address on the web.
     Url(String),
-    /// A task.
     Task(TaskId),
-    /// An agent.
     Agent(AgentId),
-    /// A stream.
     Stream(StreamId),
-    /// A routine.
     Routine(RoutineId),
     /// Delivered work.
     Piece(DeliverableId),
-    /// A file.
     File(FileId),
     /// A record of a noun with a card: its table and its key.
     Row(u16, Vec<u8>),
@@ -64,17 +57,13 @@ impl Target {
 /// A link of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// Its id.
     pub id: LinkId,
-    /// The task.
     pub task: TaskId,
     /// What it leads to.
     pub target: Target,
     /// What it is called; empty for the name of what it leads to.
     pub label: String,
-    /// Who made it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

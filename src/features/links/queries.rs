@@ -54,10 +54,8 @@ pub enum LinkError {
     /// Something in the input is wrong.
     #[error("{1}")]
     Invalid(&'static str, String),
-    /// The task.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -93,9 +91,6 @@ impl Problem for LinkError {
 }
 
 /// The links of a task, in the order of making.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Link>, StoreError> {
     let mut all: Vec<Link> = read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))?;
     all.sort_by_key(|link| link.id);
@@ -103,9 +98,6 @@ pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Link>, StoreError> {
 }
 
 /// The links that lead to something.
-///
-/// # Errors
-/// When the store fails.
 pub fn to(read: &dyn Read, target: &Target) -> Result<Vec<Link>, StoreError> {
     let mut key = KeyBuf::new();
     target.encode(&mut key);
@@ -113,9 +105,6 @@ pub fn to(read: &dyn Read, target: &Target) -> Result<Vec<Link>, StoreError> {
 }
 
 /// The link of a task to something, if there is one.
-///
-/// # Errors
-/// When the store fails.
 pub fn find(read: &dyn Read, task: TaskId, target: &Target) -> Result<Option<Link>, StoreError> {
     let mut key = KeyBuf::of(&task);
     target.encode(&mut key);
@@ -123,9 +112,6 @@ pub fn find(read: &dyn Read, task: TaskId, target: &Target) -> Result<Option<Lin
 }
 
 /// What a target is called, and its page below the workspace; nothing when it is not here.
-///
-/// # Errors
-/// When the store fails.
 pub fn name(read: &dyn Read, target: &Target) -> Result<Option<(String, String)>, StoreError> {
     Ok(match target {
         Target::Url(url) => Some((url.clone(), url.clone())),
@@ -177,9 +163,6 @@ pub fn kind(target: &Target) -> (String, &'static str) {
 }
 
 /// Whether an agent may know of what a link leads to.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_for(read: &dyn Read, target: &Target, agent: AgentId) -> Result<bool, StoreError> {
     let Target::Row(table, key) = target else { return Ok(true) };
     let Some(noun) = cards::of_table(*table) else { return Ok(true) };
@@ -318,9 +301,6 @@ pub struct Section {
 }
 
 /// Reads the links of a task's page.
-///
-/// # Errors
-/// When the store fails.
 pub fn section(
     scene: &Scene,
     read: &dyn Read,
@@ -382,9 +362,6 @@ fn offers(scene: &Scene, read: &dyn Read) -> Result<Vec<(String, String)>, TaskE
 }
 
 /// A link in one line for a model.
-///
-/// # Errors
-/// When the store fails.
 pub fn told(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> {
     let Some((name, _)) = name(read, &link.target)? else { return Ok(None) };
     // It stands outside of the marks around words from outside: it must not look like one.
@@ -407,7 +384,6 @@ pub fn told(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> 
 pub struct TaskLine {
     /// `MC-142`.
     pub name: String,
-    /// Its title.
     pub title: String,
     /// Its page.
     pub href: String,
@@ -418,9 +394,6 @@ pub struct TaskLine {
 }
 
 /// The tasks that link to something.
-///
-/// # Errors
-/// When the store fails.
 pub fn tasks_to(
     scene: &Scene,
     read: &dyn Read,
@@ -476,9 +449,6 @@ pub fn install_said(of: SaidOf) {
 
 /// What the records that a task links to say about it, as far as an agent may see them. Reads their words, so it
 /// belongs on a thread that may block.
-///
-/// # Errors
-/// When the store fails.
 pub fn said(
     ws: &Ws,
     read: &dyn Read,

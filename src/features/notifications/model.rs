@@ -18,7 +18,6 @@ use store::{Class, Index, Keys, Record, Root, Table};
 pub const WATCHES: Table = Table::new(235, "watches");
 /// A member, then what they follow.
 pub const WATCH_BY_MEMBER: Index = Index::multi(236, "watches_by_member");
-/// What happened.
 pub const NOTIFICATIONS: Table = Table::new(238, "notifications");
 /// What it is about, then its kind, then its time.
 pub const NOTIFICATION_BY_ABOUT: Index = Index::multi(239, "notifications_by_about");
@@ -39,15 +38,11 @@ pub const FANOUTS: Table = Table::new(248, "notification_fanouts");
 /// Who made a task, has it, or manages its agent follows it without a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
-    /// What.
     pub about: About,
-    /// Who.
     pub member: AccountId,
-    /// Why.
     pub reason: WatchReason,
     /// Whether they chose not to hear of it.
     pub muted: bool,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
 }
@@ -78,7 +73,6 @@ impl Record for Watch {
 /// What happened, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
-    /// Its id.
     pub id: NotificationId,
     /// What kind of thing.
     pub kind: NoticeKind,
@@ -90,7 +84,6 @@ pub struct Notification {
     pub title: String,
     /// More words, or nothing.
     pub body: String,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -122,7 +115,6 @@ impl Record for Notification {
 /// What reached one person. What happens to the same thing within minutes is one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
-    /// Who.
     pub member: AccountId,
     /// What happened first; with the member it is the row's key.
     pub first: NotificationId,
@@ -219,7 +211,6 @@ pub struct Ways {
 /// What a person chose. A row that is not there is that of the defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choices {
-    /// Who.
     pub member: AccountId,
     /// By group, where it is not the default.
     pub groups: Vec<(kernel::NoticeGroup, Ways)>,
@@ -254,7 +245,6 @@ impl Record for Choices {
 /// What is still to be told to many: a consumer goes on with it, a page at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fanout {
-    /// What.
     pub notification: NotificationId,
     /// Who is left, and why they hear of it.
     pub left: Vec<(AccountId, WatchReason)>,

@@ -39,9 +39,6 @@ const STALLED_AFTER: usize = 5;
 const LAST_RUNS: usize = 30;
 
 /// Handles one event.
-///
-/// # Errors
-/// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationError> {
     handled::react(tx, event)?;
     match event {

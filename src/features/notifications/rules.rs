@@ -94,9 +94,6 @@ impl Problem for NotificationError {
 /// Tells people something, in this transaction. Who hears of it: those it names, those who watch what
 /// it is about, those who look after the workspace if it says so; never who did it, nobody who left,
 /// and nobody who may not know of it. Gives nothing when that is nobody.
-///
-/// # Errors
-/// When the store refuses.
 pub fn notify(
     tx: &mut WriteTx<'_>,
     notice: Notice,
@@ -150,9 +147,6 @@ pub fn tell_owner(
 }
 
 /// Goes on with what many are to be told: a page of them.
-///
-/// # Errors
-/// When the store refuses.
 pub fn fan_out(tx: &mut WriteTx<'_>, id: NotificationId) -> Result<(), NotificationError> {
     let Some(mut fanout) = tx.get::<Fanout>(id)? else { return Ok(()) };
     let rest = fanout.left.split_off(fanout.left.len().min(PAGE));
@@ -258,7 +252,6 @@ fn tell(
 /// What a person does with a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Has read it.
     Read,
     /// Wants to read it again.
     Unread,
@@ -360,9 +353,6 @@ pub fn choose(tx: &mut WriteTx<'_>, chosen: Choices) -> Result<Choices, Notifica
 }
 
 /// Brings back what was put off until now; says how many there were.
-///
-/// # Errors
-/// When the store refuses.
 pub fn end_snoozes(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, NotificationError> {
     let now = tx.now();
     let rows = queries::due_snoozes(tx, now, limit)?;
@@ -417,9 +407,6 @@ fn watchable(tx: &WriteTx<'_>, about: About) -> Result<(), NotificationError> {
 }
 
 /// Somebody follows something from now on, unless they do already or chose not to.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_watch(
     tx: &mut WriteTx<'_>,
     about: About,

@@ -45,7 +45,6 @@ impl Place {
 /// A server that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Where.
     pub place: Place,
     /// The models that it lists.
     pub models: Vec<String>,

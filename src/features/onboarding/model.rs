@@ -139,9 +139,7 @@ pub const MISSIONS_AWAY: Table = Table::new(281, "missions_away");
 /// Somebody has put away what is worth a try after the set-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissionAway {
-    /// Who.
     pub account: AccountId,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

@@ -7,11 +7,9 @@ use noun::Kind;
 /// A stream that is made.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamPreset {
-    /// Its name.
     pub name: &'static str,
     /// What it holds, in one line.
     pub about: &'static str,
-    /// Its colour.
     pub colour: Hue,
     /// What it is made along.
     pub kind: StreamKind,
@@ -31,7 +29,6 @@ pub struct Hire {
 /// A collection that is made.
 #[derive(Clone, Copy, Debug)]
 pub struct CollectionPreset {
-    /// Its name.
     pub name: &'static str,
     /// One emoji.
     pub icon: &'static str,

@@ -9,17 +9,11 @@ use kernel::AccountId;
 use store::{Range, Read, ReadExt, StoreError};
 
 /// The set-up of the workspace while it is not over.
-///
-/// # Errors
-/// When the store fails.
 pub fn open(tx: &dyn Read) -> Result<Option<Onboarding>, StoreError> {
     Ok(tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_none()))
 }
 
 /// What the kind of work of a set-up that is over brings along and was not prepared yet, with the words of what was.
-///
-/// # Errors
-/// When the store fails.
 pub fn owed(tx: &dyn Read) -> Result<Option<(&'static Preset, Vec<&'static str>)>, StoreError> {
     let Some(over) = tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_some()) else {
         return Ok(None);
@@ -36,9 +30,6 @@ pub fn owed(tx: &dyn Read) -> Result<Option<(&'static Preset, Vec<&'static str>)
 
 /// The first task that suits an agent of a template, with a place in brackets to be filled in: where the kind of work
 /// suggests that template, the task that belongs to the work, else the template's own.
-///
-/// # Errors
-/// When the store fails.
 pub fn first_task(tx: &dyn Read, template: &str) -> Result<&'static str, StoreError> {
     let intent = tx.get::<Onboarding>(())?.and_then(|one| one.intent);
     let hire = &presets::of(intent.unwrap_or(Intent::Explore)).hire;
@@ -47,26 +38,17 @@ pub fn first_task(tx: &dyn Read, template: &str) -> Result<&'static str, StoreEr
 }
 
 /// Whether the owner is led to the steps in place of an empty dashboard: while they are open and nobody is hired.
-///
-/// # Errors
-/// When the store fails.
 pub fn leads(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(open(tx)?.is_some() && agents::all(tx)?.is_empty())
 }
 
 /// Whether somebody is shown what is worth a try: after a set-up in steps, until they put it away.
-///
-/// # Errors
-/// When the store fails.
 pub fn shows_mission(read: &dyn Read, who: AccountId) -> Result<bool, StoreError> {
     let is_over = read.get::<Onboarding>(())?.is_some_and(|one| one.done_at.is_some());
     Ok(is_over && read.get::<MissionAway>(who)?.is_none())
 }
 
 /// Whether the workspace has no task at all.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_untouched(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.len(BY_NUMBER, &Range::all().limit(1))? == 0)
 }

@@ -28,7 +28,6 @@ pub enum OnboardingError {
     /// A stream could not be made.
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -61,9 +60,6 @@ impl Problem for OnboardingError {
 }
 
 /// Opens the steps of a workspace that was founded just now; one that has them keeps its place.
-///
-/// # Errors
-/// When the store fails.
 pub fn begin(tx: &mut WriteTx<'_>, is_first: bool) -> Result<(), StoreError> {
     if tx.get::<Onboarding>(())?.is_some() {
         return Ok(());
@@ -112,9 +108,6 @@ pub fn go_on(tx: &mut WriteTx<'_>, from: Step) -> Result<Onboarding, OnboardingE
 }
 
 /// Ends the set-up for good. One that is over stays over.
-///
-/// # Errors
-/// When the store fails.
 pub fn finish(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let Some(now) = tx.get::<Onboarding>(())?.filter(|one| one.done_at.is_none()) else {
         return Ok(());
@@ -124,9 +117,6 @@ pub fn finish(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
 }
 
 /// Notes what was prepared, so that it is owed no more.
-///
-/// # Errors
-/// When the store fails.
 pub fn note_prepared(tx: &mut WriteTx<'_>, kinds: &[&str]) -> Result<(), StoreError> {
     let Some(mut now) = tx.get::<Onboarding>(())? else { return Ok(()) };
     for kind in kinds {
@@ -138,9 +128,6 @@ pub fn note_prepared(tx: &mut WriteTx<'_>, kinds: &[&str]) -> Result<(), StoreEr
 }
 
 /// Puts away for ever what is worth a try after the set-up, for one person.
-///
-/// # Errors
-/// When the store fails.
 pub fn put_away(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let at = tx.now();
     tx.put(&MissionAway { account, at })

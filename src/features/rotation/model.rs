@@ -13,7 +13,6 @@ pub const ROTATIONS: Table = Table::new(396, "key_rotations");
 /// A change of the master key. It is written before the file of the key changes, so that a start knows what was meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
-    /// Its id.
     pub id: JobId,
     /// Names the key of before.
     pub from: String,
@@ -21,7 +20,6 @@ pub struct Rotation {
     pub to: String,
     /// Who wants it.
     pub by: Actor,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub begun_at: Timestamp,
     /// The stores that are through: `system.redb`, then workspaces by their addresses.

@@ -32,25 +32,16 @@ pub struct Standing {
 }
 
 /// The change that is under way.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open(read: &dyn Read) -> Result<Option<Rotation>, StoreError> {
     Ok(last(read)?.filter(|one| one.ended_at.is_none()))
 }
 
 /// The last change.
-///
-/// # Errors
-/// When the disk fails.
 pub fn last(read: &dyn Read) -> Result<Option<Rotation>, StoreError> {
     Ok(read.list(&Range::all().reverse().limit(1))?.pop())
 }
 
 /// Workspaces on the list that are not open here.
-///
-/// # Errors
-/// When the disk fails.
 pub fn not_open(app: &App) -> Result<Vec<String>, StoreError> {
     let open: Vec<String> = app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
     let all = app.system.read(|snap| users::workspaces(snap))?;
@@ -58,9 +49,6 @@ pub fn not_open(app: &App) -> Result<Vec<String>, StoreError> {
 }
 
 /// How it stands. Blocking.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standing(app: &App) -> Result<Standing, StoreError> {
     let waits = not_open(app)?;
     let formers = app.keyring.former_ids();
@@ -107,9 +95,6 @@ fn needs(read: &dyn Read, id: &str) -> Result<Vec<String>, StoreError> {
 }
 
 /// Where a change stands, in a sentence; nothing while none is under way and nothing is shut.
-///
-/// # Errors
-/// When the disk fails.
 pub fn words(app: &App) -> Result<Option<(bool, String)>, StoreError> {
     let Some(last) = app.system.read(|snap| last(snap))? else { return Ok(None) };
     if last.ended_at.is_none() {

@@ -7,9 +7,6 @@ use super::model::Rotation;
 use super::queries;
 
 /// Notes that another key is to take the place of this one; nothing while a change is under way.
-///
-/// # Errors
-/// When the disk fails.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     (from, to): (String, String),
@@ -34,17 +31,11 @@ pub fn begin(
 }
 
 /// Takes back what was noted of a change that cannot be: the key could not be put in its place.
-///
-/// # Errors
-/// When the disk fails.
 pub fn withdraw(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), StoreError> {
     tx.delete::<Rotation>(id).map(drop)
 }
 
 /// Notes that so many rows of a store were sealed anew, and when it is through also how many values open with no key.
-///
-/// # Errors
-/// When the disk fails.
 pub fn note(
     tx: &mut WriteTx<'_>,
     id: JobId,
@@ -64,9 +55,6 @@ pub fn note(
 
 /// Puts rows that are sealed anew in the place of those that are still as they were read; says how many. One that somebody
 /// changed meanwhile was sealed with the present key by that.
-///
-/// # Errors
-/// When the disk fails.
 pub fn replace<R: Record + PartialEq>(
     tx: &mut WriteTx<'_>,
     rows: &[(R, R)],
@@ -82,9 +70,6 @@ pub fn replace<R: Record + PartialEq>(
 }
 
 /// Notes that everything is sealed anew.
-///
-/// # Errors
-/// When the disk fails.
 pub fn end(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), StoreError> {
     let Some(mut rotation) = tx.get::<Rotation>(id)? else { return Ok(()) };
     if rotation.ended_at.is_some() {

@@ -113,9 +113,7 @@ impl Op {
 pub struct Test {
     /// The field: one of its event.
     pub field: String,
-    /// How.
     pub op: Op,
-    /// With what.
     pub value: String,
 }
 

@@ -28,9 +28,6 @@ static WATCHED: [AtomicU64; MOST_KINDS / 64] = [const { AtomicU64::new(0) }; MOS
 pub struct Follow;
 
 /// Notes what routines wait for, before the consumer begins.
-///
-/// # Errors
-/// When the disk fails.
 pub fn learn(read: &dyn Read) -> Result<(), StoreError> {
     queries::all(read)?.iter().for_each(note);
     Ok(())

@@ -20,7 +20,6 @@ pub use firing::{BY_ROUTINE, BY_SLOT, BY_TASK, FIRINGS, Firing, Slot, item_key, 
 
 use super::conditions::Conditions;
 
-/// Routines.
 pub const ROUTINES: Table = Table::new(225, "routines");
 /// Agent, then the order of making; those that are put away are not there.
 pub const BY_AGENT: Index = Index::multi(226, "routines_by_agent");
@@ -86,7 +85,6 @@ impl Action {
 pub struct TasksForm {
     /// The task that all of them are parts of.
     pub above: TaskForm,
-    /// The template.
     pub template: TemplateId,
     /// Who has which role; a role that is not here is the agent with this slug.
     pub roles: Vec<(String, Option<Assignee>)>,
@@ -121,11 +119,8 @@ pub struct Quiet {
 /// Something that begins by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routine {
-    /// Its id.
     pub id: RoutineId,
-    /// Whose it is.
     pub agent: AgentId,
-    /// What it is called.
     pub name: String,
     /// What is to be done, a template; the name where it is empty.
     pub instruction: String,
@@ -139,7 +134,6 @@ pub struct Routine {
     pub stopped: Option<String>,
     /// Whether a person has yet to let it begin: an agent made it.
     pub asks: bool,
-    /// Who made it.
     pub created_by: Actor,
     /// What becomes of instants that passed while HQ was off.
     pub catch_up: CatchUp,
@@ -155,10 +149,8 @@ pub struct Routine {
     pub budget_micros: Option<i64>,
     /// When what it begins waits.
     pub quiet: Option<Quiet>,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// Within how many seconds after an instant of its schedule it fires.

@@ -11,9 +11,6 @@ use kernel::{AgentId, Event, ItemState};
 use store::{ReadExt, WriteTx};
 
 /// Handles one event.
-///
-/// # Errors
-/// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let item = match event {
         Event::ItemEnded { item, .. } => item,

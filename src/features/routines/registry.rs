@@ -43,7 +43,6 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The fields that it has.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> + Clone {
         self.fields.iter().flat_map(|part| part.iter())
     }
@@ -135,15 +134,12 @@ pub fn of_row(n: usize, change: &RowChange) -> Option<Happening> {
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A task.
     Task(TaskId),
-    /// A comment on a task.
     Comment(CommentId, TaskId),
     /// Delivered work of a task.
     Deliverable(DeliverableId, TaskId),
     /// An agent, and the run that it is about.
     Agent(AgentId, Option<RunId>),
-    /// A member.
     Member(AccountId),
     /// A record: its table and its key.
     Row(u16, Vec<u8>),
@@ -160,7 +156,6 @@ pub enum Change {
     Words(&'static str, &'static str),
     /// From somebody to somebody.
     Whose(Option<Assignee>, Option<Assignee>),
-    /// A field of the task.
     Field(TaskField),
     /// What went wrong, in a word.
     Reason(String),
@@ -170,7 +165,6 @@ pub enum Change {
     Item(ItemId),
     /// What the event says, by field.
     Facts(Vec<(&'static str, String)>),
-    /// A budget.
     Budget(Payer, Period),
     /// The change of a row at this place of its entry.
     Row(usize),
@@ -181,7 +175,6 @@ pub enum Change {
 /// Something that happened, as routines see it.
 #[derive(Clone, Debug)]
 pub struct Happening {
-    /// The kind.
     pub kind: &'static Kind,
     /// What it is about.
     pub subject: Subject,

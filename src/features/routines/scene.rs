@@ -64,9 +64,7 @@ struct Stage {
 /// Who did it, when, and where what was before lies.
 #[derive(Clone, Copy)]
 pub struct Moment<'e> {
-    /// Who.
     pub actor: Actor,
-    /// When.
     pub at: Timestamp,
     /// The entry that it stands in; none when it is only tried out.
     pub entry: Option<&'e Entry>,
@@ -82,9 +80,6 @@ impl<'e> Moment<'e> {
 }
 
 /// What is known of something that happened; nothing when it was not what its kind says, or is gone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(
     read: &dyn Read,
     happening: &Happening,
@@ -135,9 +130,6 @@ fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
 }
 
 /// Adds what depends on whose the routine is.
-///
-/// # Errors
-/// When the disk fails.
 pub fn add_budget(
     read: &dyn Read,
     values: &mut Values,
@@ -155,9 +147,6 @@ pub fn add_budget(
 
 /// A record that a kind of event is about, as if it had just happened: for trying out. The record is
 /// named as people name it; the newest comment or deliverable of a task counts.
-///
-/// # Errors
-/// When the disk fails.
 pub fn pretend(
     read: &dyn Read,
     kind: &'static Kind,

@@ -130,7 +130,6 @@ pub struct QuietWish {
 /// What was read of a wish.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// What it is called.
     pub name: String,
     /// What is to be done.
     pub instruction: String,

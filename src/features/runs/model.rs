@@ -58,11 +58,8 @@ pub use session::{SESSION_BY_AGENT, SESSION_BY_KEY, SESSIONS, Session};
 /// The code of a run that was taken back from another machine.
 pub const TAKEN_BACK: &str = "taken_back";
 
-/// Events of sessions.
 pub const SESSION_EVENTS: Table = Table::new(63, "session_events");
-/// Runs.
 pub const RUNS: Table = Table::new(64, "runs");
-/// The number.
 pub const RUN_BY_NUMBER: Index = Index::unique(65, "runs_by_number");
 /// Agent, then the order of making.
 pub const RUN_BY_AGENT: Index = Index::multi(66, "runs_by_agent");
@@ -78,9 +75,7 @@ pub const PAUSE: SignedDuration = SignedDuration::from_secs(61);
 /// What a waiting run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// For what.
     pub waits_for: WaitFor,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub since: Timestamp,
     /// What would end it, in one sentence.
@@ -95,32 +90,24 @@ pub struct Waiting {
 /// Who chose the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModelSource {
-    /// The message.
     Message,
-    /// The task.
     Task,
-    /// The agent.
     Agent,
-    /// The workspace.
     Workspace,
     /// Nobody: the only one there is.
     Fallback,
     /// The conversation.
     Session,
-    /// The routine.
     Routine,
 }
 
 /// One activation of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its id.
     pub id: RunId,
     /// Its number in the workspace.
     pub number: u32,
-    /// The agent.
     pub agent: AgentId,
-    /// The session.
     pub session: SessionId,
     /// What started it.
     pub trigger: RunTrigger,
@@ -132,7 +119,6 @@ pub struct Run {
     pub title: String,
     /// What it does now.
     pub state: RunState,
-    /// What it waits for.
     pub waiting: Option<Waiting>,
     /// How it ended.
     pub outcome: Option<Outcome>,
@@ -146,7 +132,6 @@ pub struct Run {
     pub epoch: u64,
     /// The connection; none for practice.
     pub connection: Option<ConnectionId>,
-    /// The model.
     pub model: String,
     /// Who chose it.
     pub model_source: ModelSource,
@@ -166,7 +151,6 @@ pub struct Run {
     pub effective: bool,
     /// Set when somebody asked it to stop: by whom.
     pub stop: Option<StopRequest>,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// When it began to work.
@@ -177,7 +161,6 @@ pub struct Run {
     pub working_since: Option<Timestamp>,
     /// How long it worked before that, in milliseconds: waiting does not count.
     pub worked_ms: i64,
-    /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
     /// Who chose how much it thinks; not known of runs that began before that was kept.
@@ -189,12 +172,10 @@ pub struct Run {
     pub gateway: Option<GatewayId>,
 }
 
-/// A request to stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRequest {
     /// Who; none for the program.
     pub by: Option<AccountId>,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

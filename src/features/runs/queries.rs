@@ -52,25 +52,16 @@ const LAST_OF_TASK: usize = 50;
 const LAST_EVENTS: usize = 2_000;
 
 /// Runs of an agent that have not ended.
-///
-/// # Errors
-/// When the disk fails.
 pub fn live_of_agent(tx: &dyn Read, agent: AgentId) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_LIVE, &Range::prefix(KeyBuf::of(&agent)))
 }
 
 /// All runs that have not ended.
-///
-/// # Errors
-/// When the disk fails.
 pub fn live(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_LIVE, &Range::all())
 }
 
 /// The runs of a gateway that have not ended.
-///
-/// # Errors
-/// When the disk fails.
 pub fn live_on(tx: &dyn Read, gateway: GatewayId) -> Result<Vec<Run>, StoreError> {
     let mut all = live(tx)?;
     all.retain(|run| run.gateway == Some(gateway));
@@ -78,9 +69,6 @@ pub fn live_on(tx: &dyn Read, gateway: GatewayId) -> Result<Vec<Run>, StoreError
 }
 
 /// The run of an agent that works on a task now, or waits to go on.
-///
-/// # Errors
-/// When the disk fails.
 pub fn live_of_task(
     tx: &dyn Read,
     task: TaskId,
@@ -92,9 +80,6 @@ pub fn live_of_task(
 }
 
 /// All runs that work on a task now, or wait to go on.
-///
-/// # Errors
-/// When the disk fails.
 pub fn live_on_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Run>, StoreError> {
     let mut runs = of_task(tx, task, LAST_OF_TASK)?;
     runs.retain(Run::is_live);
@@ -102,9 +87,6 @@ pub fn live_on_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Run>, StoreError>
 }
 
 /// The item that a run has left as it was when it ended: it failed or was given up, and can be tried again.
-///
-/// # Errors
-/// When the disk fails.
 pub fn left_item(tx: &dyn Read, run: &Run) -> Result<Option<Item>, StoreError> {
     let item = match run.item.filter(|_| !run.is_live()) {
         Some(item) => tx.get::<Item>(item)?,
@@ -125,9 +107,6 @@ pub fn work_session_key(slug: &str, task: Option<TaskId>) -> String {
 
 /// The key of the session of the run that serves an item: each firing of a routine has its own, unless the
 /// routine goes on in that of its agent's work.
-///
-/// # Errors
-/// When the disk fails.
 pub fn item_session_key(tx: &dyn Read, slug: &str, item: &Item) -> Result<String, StoreError> {
     let Some(id) = of_item_key(&item.key) else { return Ok(work_session_key(slug, item.task)) };
     let routine = match tx.get::<Firing>(id)? {
@@ -142,9 +121,6 @@ pub fn item_session_key(tx: &dyn Read, slug: &str, item: &Item) -> Result<String
 }
 
 /// A run by its name (`R-2291`), number or id.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Run>, StoreError> {
     let digits = name.strip_prefix("R-").or_else(|| name.strip_prefix("r-")).unwrap_or(name);
     if let Ok(number) = digits.parse::<u32>() {
@@ -157,9 +133,6 @@ pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Run>, StoreError> {
 }
 
 /// Runs of an agent, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_agent(
     tx: &dyn Read,
     agent: AgentId,
@@ -170,17 +143,11 @@ pub fn of_agent(
 }
 
 /// Runs of the workspace, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(tx: &dyn Read, after: Option<&[u8]>, limit: usize) -> Result<Vec<Hit<Run>>, StoreError> {
     newest(tx, RUN_BY_NUMBER, Range::all(), after, limit)
 }
 
 /// Runs on a task, newest first, page by page.
-///
-/// # Errors
-/// When the disk fails.
 pub fn pages_of_task(
     tx: &dyn Read,
     task: TaskId,
@@ -205,17 +172,10 @@ fn newest(
 }
 
 /// Runs on a task, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_task(tx: &dyn Read, task: TaskId, limit: usize) -> Result<Vec<Run>, StoreError> {
     tx.scan(RUN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).reverse().limit(limit))
 }
 
-/// A session by its key.
-///
-/// # Errors
-/// When the disk fails.
 pub fn session_by_key(tx: &dyn Read, key: &str) -> Result<Option<Session>, StoreError> {
     let mut at = KeyBuf::new();
     at.text(key);
@@ -223,9 +183,6 @@ pub fn session_by_key(tx: &dyn Read, key: &str) -> Result<Option<Session>, Store
 }
 
 /// Sessions in the order in which they were made, from behind this one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn sessions_made(
     tx: &dyn Read,
     after: Option<SessionId>,
@@ -239,9 +196,6 @@ pub fn sessions_made(
 }
 
 /// Sessions of an agent, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn sessions_of_agent(
     tx: &dyn Read,
     agent: AgentId,
@@ -252,9 +206,6 @@ pub fn sessions_of_agent(
 
 /// Events of a session with numbers in `[from, to)`, oldest first. Those that a branch shares with
 /// another conversation are among them.
-///
-/// # Errors
-/// When the disk fails.
 pub fn events(
     tx: &dyn Read,
     session: SessionId,
@@ -270,9 +221,6 @@ pub fn events(
 }
 
 /// The last events of a session, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn last_events(
     tx: &dyn Read,
     session: SessionId,
@@ -293,17 +241,11 @@ pub fn last_events(
 }
 
 /// What of a session its model is shown.
-///
-/// # Errors
-/// When the disk fails.
 pub fn context(tx: &dyn Read, session: SessionId) -> Result<Context, StoreError> {
     Ok(tx.get::<Context>(session)?.unwrap_or_else(|| Context::whole(session)))
 }
 
 /// The events of one run, oldest first, at most `limit`.
-///
-/// # Errors
-/// When the disk fails.
 pub fn events_of_run(
     tx: &dyn Read,
     run: &Run,
@@ -322,7 +264,6 @@ pub struct OpenCall {
     pub id: String,
     /// The tool, as the model called it.
     pub name: String,
-    /// Its arguments.
     pub arguments: String,
     /// What it was about to do, when it was begun.
     pub started: Option<Begun>,
@@ -342,9 +283,6 @@ pub struct Begun {
 }
 
 /// The calls of a run's last answer that have no result, in order.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_calls(tx: &dyn Read, run: &Run) -> Result<Vec<OpenCall>, StoreError> {
     let at = |n: u32| KeyBuf::of(&(run.session, n));
     let range = Range::between(at(run.first_event), at(u32::MAX)).reverse().limit(LAST_EVENTS);
@@ -398,9 +336,6 @@ pub fn has_words(parts: &Body) -> bool {
 }
 
 /// Whether an agent has a background run that holds its slot: a waiting one has given it back.
-///
-/// # Errors
-/// When the disk fails.
 pub fn has_background_run(tx: &dyn Read, agent: AgentId) -> Result<bool, StoreError> {
     for run in live_of_agent(tx, agent)? {
         if run.keeps_agent_busy() && branches::held(tx, &run)?.is_none() {

@@ -23,9 +23,6 @@ use super::queries;
 use super::rules::{self, RunError, Wake};
 
 /// Handles one event.
-///
-/// # Errors
-/// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
     label(tx, event)?;
     match event {

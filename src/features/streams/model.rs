@@ -8,7 +8,6 @@ use crate::agents::model::Agent;
 use kernel::{AgentId, Assignee, Hue, StreamId, StreamKind, Timestamp, TypedId, rank};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Streams.
 pub const STREAMS: Table = Table::new(200, "streams");
 /// The name in lower case; archived ones are left out.
 pub const BY_NAME: Index = Index::unique(201, "streams_by_name");
@@ -18,13 +17,10 @@ pub const BY_RANK: Index = Index::multi(202, "streams_by_rank");
 /// A group of tasks with one goal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
-    /// Its id.
     pub id: StreamId,
-    /// What it is called.
     pub name: String,
     /// What it holds, in one line.
     pub description: String,
-    /// Its colour.
     pub colour: Hue,
     /// One emoji, or nothing.
     pub icon: String,
@@ -38,10 +34,8 @@ pub struct Stream {
     pub lead: Option<Assignee>,
     /// When the goal should be reached.
     pub target_date: Option<Date>,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// Since when it is out of the way.

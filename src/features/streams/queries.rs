@@ -34,7 +34,6 @@ pub enum StreamError {
     /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -70,17 +69,11 @@ impl Problem for StreamError {
 }
 
 /// A stream by its id, with its rev.
-///
-/// # Errors
-/// When there is none.
 pub fn get_rev(read: &dyn Read, id: StreamId) -> Result<(Stream, u64), StreamError> {
     read.get_rev::<Stream>(id)?.ok_or_else(|| StreamError::NotFound(id.to_string()))
 }
 
 /// A stream by its name in any case, or by its id. A name is looked for among those in use.
-///
-/// # Errors
-/// When there is none.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Stream, StreamError> {
     let text = text.trim();
     let found = match text.parse::<StreamId>() {
@@ -91,9 +84,6 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Stream, StreamError> {
 }
 
 /// The stream in use with this name.
-///
-/// # Errors
-/// When the store fails.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Stream>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
@@ -115,17 +105,11 @@ pub fn day(text: &str) -> Result<Option<Date>, StreamError> {
 }
 
 /// All streams in their order, archived ones too.
-///
-/// # Errors
-/// When the store fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Stream>, StoreError> {
     read.scan::<Stream>(model::BY_RANK, &Range::all())
 }
 
 /// The streams in use, in their order.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_use(read: &dyn Read) -> Result<Vec<Stream>, StoreError> {
     let mut all = all(read)?;
     all.retain(|stream| stream.archived_at.is_none());

@@ -13,7 +13,6 @@ use store::{Range, ReadExt as _, StoreError, WriteTx};
 /// A stream to be made.
 #[derive(Clone, Debug)]
 pub struct NewStream {
-    /// What it is called.
     pub name: String,
     /// What it holds, in one line.
     pub description: String,
@@ -50,17 +49,14 @@ impl NewStream {
 /// What is to change; what is not given stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamPatch {
-    /// The name.
     pub name: Option<String>,
     /// The line about it.
     pub description: Option<String>,
-    /// The colour.
     pub colour: Option<Hue>,
     /// The emoji.
     pub icon: Option<String>,
     /// What it is made along.
     pub kind: Option<StreamKind>,
-    /// The goal.
     pub goal: Option<String>,
     /// Who answers for it, or nobody.
     pub lead: Option<Option<Assignee>>,
@@ -139,9 +135,6 @@ pub fn update(
 }
 
 /// Puts a stream out of the way; its tasks stay as they are.
-///
-/// # Errors
-/// When there is no such stream.
 pub fn archive(tx: &mut WriteTx<'_>, id: StreamId) -> Result<Stream, StreamError> {
     let at = tx.now();
     set_archived(tx, id, Some(at))

@@ -18,21 +18,17 @@ use kernel::{
 };
 use store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Tasks.
 pub const TASKS: Table = Table::new(20, "tasks");
 /// Assignee, status, due (or the end of time): "what should this agent do next?"
 pub const BY_ASSIGNEE: Index = Index::multi(21, "tasks_by_assignee");
-/// The number.
 pub const BY_NUMBER: Index = Index::unique(22, "tasks_by_number");
 /// Status, then priority from most to least, then due; archived ones are left out.
 pub const BY_STATUS: Index = Index::multi(23, "tasks_by_status");
 /// Tasks by status, archived ones left out.
 pub const OPEN_COUNT: Count = Count::new(24, "tasks_by_status_count");
 
-/// A task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Its id.
     pub id: TaskId,
     /// Its number in the workspace.
     pub number: u32,
@@ -40,11 +36,9 @@ pub struct Task {
     pub title: String,
     /// More, in Markdown.
     pub description: String,
-    /// Where it stands.
     pub status: TaskStatus,
     /// How urgent it is.
     pub priority: Priority,
-    /// Who it is for.
     pub assignee: Option<Assignee>,
     /// Counts assignments and reopenings: part of the inbox key.
     pub assignment: u32,
@@ -63,15 +57,11 @@ pub struct Task {
     /// Since when it is out of the way.
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
-    /// Who made it.
     pub created_by: Actor,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// The stream that it is in.
     pub stream: Option<StreamId>,
     /// When it may begin.
     #[serde(with = "millisecond::optional")]

@@ -14,9 +14,6 @@ use kernel::{AgentId, Assignee, Event, FiringId, RoutineId, TaskField, Verdict};
 use store::{ReadExt as _, WriteTx};
 
 /// Handles one event, in the transaction that caused it.
-///
-/// # Errors
-/// When the store fails.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), TaskError> {
     match event {
         Event::RunStarted { agent, task: Some(task), .. } => {

@@ -40,7 +40,6 @@ pub struct NewTask {
     pub status: TaskStatus,
     /// How urgent it is.
     pub priority: Priority,
-    /// Who it is for.
     pub assignee: Option<Assignee>,
     /// The task that it is a part of.
     pub parent: Option<TaskId>,
@@ -87,11 +86,8 @@ impl NewTask {
 /// What is to change; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct TaskPatch {
-    /// The title.
     pub title: Option<String>,
-    /// The description.
     pub description: Option<String>,
-    /// The priority.
     pub priority: Option<Priority>,
     /// The due moment, or none.
     pub due_at: Option<Option<Timestamp>>,
@@ -299,9 +295,6 @@ pub fn complete(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
 
 /// Finishes a task whose delivered work has all been approved, if nothing else is open. Says
 /// whether it did.
-///
-/// # Errors
-/// When the store fails.
 pub fn complete_if_accepted(tx: &mut WriteTx<'_>, id: TaskId) -> Result<bool, TaskError> {
     let Some(task) = tx.get::<Task>(id)? else { return Ok(false) };
     let ends = OpenEnds::of(tx, id)?;
@@ -317,9 +310,6 @@ pub fn complete_if_accepted(tx: &mut WriteTx<'_>, id: TaskId) -> Result<bool, Ta
 }
 
 /// A run of its agent has begun: what was to do is in progress.
-///
-/// # Errors
-/// When the store fails.
 pub fn begin(tx: &mut WriteTx<'_>, id: TaskId, by: Assignee) -> Result<(), TaskError> {
     let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
     let waits = task.status == TaskStatus::Todo && task.archived_at.is_none();
@@ -371,9 +361,6 @@ fn give(tx: &mut WriteTx<'_>, task: &mut Task, to: Option<Assignee>) -> Result<(
 
 /// Gives open tasks of one member to another, who belongs to the workspace; at most so many. Says how
 /// many.
-///
-/// # Errors
-/// When the store fails.
 pub fn hand_over(
     tx: &mut WriteTx<'_>,
     from: AccountId,
@@ -389,9 +376,6 @@ pub fn hand_over(
 }
 
 /// Gives all open tasks of somebody to somebody else, or to nobody: an agent is archived.
-///
-/// # Errors
-/// When the store fails.
 pub fn pass_on(
     tx: &mut WriteTx<'_>,
     from: Assignee,
@@ -404,18 +388,12 @@ pub fn pass_on(
 }
 
 /// Puts a task out of the way.
-///
-/// # Errors
-/// When there is no such task.
 pub fn archive(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     let at = tx.now();
     set_archived(tx, id, Some(at))
 }
 
 /// Brings an archived task back.
-///
-/// # Errors
-/// When there is no such task.
 pub fn restore(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     set_archived(tx, id, None)
 }

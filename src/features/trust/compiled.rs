@@ -21,7 +21,6 @@ pub(super) struct Kept(Permission);
 enum By {
     /// The digest of a plan.
     Same([u8; 32]),
-    /// A command.
     Command(Key),
     /// A host or an origin, in small letters and without points at its end.
     Host(String),
@@ -132,9 +131,6 @@ fn keys(facts: &Facts<'_>) -> Vec<By> {
 
 /// Gives the body the permissions that may speak of a call and count now, as of this snapshot or of a commit just after it.
 /// The body must not read columns itself.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn speaking<T>(
     read: &dyn Read,
     facts: &Facts<'_>,

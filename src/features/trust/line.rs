@@ -55,9 +55,6 @@ pub fn looked_at(text: String, folder: &Path, below: &str) -> (Line, Vec<Witness
 }
 
 /// What a command line would run in an agent's folder on this machine now. Blocking.
-///
-/// # Errors
-/// Why that cannot be told.
 pub fn seen(text: &str, folder: &Path) -> Result<Vec<Seen>, commands::Why> {
     let jail = Jail::at(folder);
     jail.seen(&commands::reduce(text), &jail.folder.display().to_string())

@@ -41,7 +41,6 @@ pub const BY_CALL: Index = Index::multi(375, "approvals_by_call");
 /// How much an agent may do without asking; without this record it asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentTrust {
-    /// The agent.
     pub agent: AgentId,
     /// How much.
     pub mode: TrustMode,
@@ -82,7 +81,6 @@ pub enum What {
     Host {
         /// Such as `GET`; empty for any.
         method: String,
-        /// The host.
         host: String,
     },
 }
@@ -90,7 +88,6 @@ pub enum What {
 /// A rule: whether calls like these are made, asked for or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
-    /// Its id.
     pub id: PermissionId,
     /// The agent; none for all of the workspace.
     pub agent: Option<AgentId>,
@@ -104,9 +101,7 @@ pub struct Permission {
     pub leave: Leave,
     /// Why, in a person's words.
     pub note: String,
-    /// Who made it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// Until when it counts.
@@ -157,7 +152,6 @@ impl Record for Permission {
 /// beside the permission, which stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionUse {
-    /// The permission.
     pub permission: PermissionId,
     /// When it decided last.
     #[serde(with = "millisecond::required")]
@@ -313,13 +307,11 @@ pub struct Offer {
 /// The answer to an approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Which.
     pub answer: ApprovalAnswer,
     /// Who; nobody when it answered itself.
     pub by: Option<AccountId>,
     /// What the agent is told besides.
     pub note: String,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -327,13 +319,10 @@ pub struct Answer {
 /// A call that waits for a person's yes, or has waited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Its id.
     pub id: ApprovalId,
-    /// The run.
     pub run: RunId,
     /// The provider's id of the call.
     pub call_id: String,
-    /// The agent.
     pub agent: AgentId,
     /// The name of the tool.
     pub tool: String,
@@ -355,7 +344,6 @@ pub struct Approval {
     /// Until when; then the run goes on without it.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
-    /// The answer.
     pub answer: Option<Answer>,
     /// When the call was made on it.
     #[serde(with = "millisecond::optional")]

@@ -25,17 +25,11 @@ const MOST: usize = 1_000;
 pub const ALL_TOOLS: &str = "*";
 
 /// How much an agent may do without asking.
-///
-/// # Errors
-/// When the disk fails.
 pub fn mode_of(tx: &dyn Read, agent: AgentId) -> Result<TrustMode, StoreError> {
     Ok(trust_of(tx, agent)?.mode)
 }
 
 /// The same, with whether it goes on by itself after it has read words from outside.
-///
-/// # Errors
-/// When the disk fails.
 pub fn trust_of(tx: &dyn Read, agent: AgentId) -> Result<AgentTrust, StoreError> {
     let usual = AgentTrust { agent, mode: TrustMode::Ask, autonomous: false };
     Ok(tx.get::<AgentTrust>(agent)?.unwrap_or(usual))
@@ -78,9 +72,6 @@ pub fn stricter(one: TrustMode, other: TrustMode) -> TrustMode {
 }
 
 /// Whether one of these agents is locked: the run's own, or one of those that asked for it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_locked(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> {
     for agent in agents {
         if mode_of(tx, *agent)? == TrustMode::Locked {
@@ -91,9 +82,6 @@ pub fn is_locked(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> 
 }
 
 /// The model that reviews what agents in the mode Auto ask, with its connection; none when nobody has chosen one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn reviewer(tx: &dyn Read) -> Result<Option<(ConnectionId, String)>, StoreError> {
     let settings = tx.get::<Settings>(())?;
     Ok(settings.and_then(|settings| settings.reviewer_connection.zip(settings.reviewer_model)))
@@ -101,9 +89,6 @@ pub fn reviewer(tx: &dyn Read) -> Result<Option<(ConnectionId, String)>, StoreEr
 
 /// Whether the reviewer may allow what these agents ask: one of them is in the mode Auto and none asks people, there is a
 /// reviewer, and their conversation has read nothing from outside.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_review(
     tx: &dyn Read,
     agents: &[AgentId],
@@ -122,9 +107,6 @@ pub fn may_review(
 
 /// What a conversation has read from outside, in a few words, as far as it counts for these agents: one that goes on by
 /// itself heeds nothing of it, unless it works for one that does.
-///
-/// # Errors
-/// When the disk fails.
 pub fn heeded(
     tx: &dyn Read,
     agents: &[AgentId],
@@ -140,9 +122,6 @@ pub fn heeded(
 }
 
 /// The permissions that speak of a tool and count now, of all agents and runs.
-///
-/// # Errors
-/// When the disk fails.
 pub fn rules_of(tx: &dyn Read, tool: &str, now: Timestamp) -> Result<Vec<Permission>, StoreError> {
     let of = |name: &str| {
         let mut key = KeyBuf::new();
@@ -157,9 +136,6 @@ pub fn rules_of(tx: &dyn Read, tool: &str, now: Timestamp) -> Result<Vec<Permiss
 
 /// Why a permission refuses something at a site in the browser of an agent, whoever does it there; nothing when none does.
 /// `does` is the word of a [`SiteAct`], or `GET`, with the address of the site; none for what asks nothing of a site.
-///
-/// # Errors
-/// When the disk fails.
 pub fn refused_in_browser(
     tx: &dyn Read,
     agent: AgentId,
@@ -179,9 +155,6 @@ pub fn refused_in_browser(
 }
 
 /// The permissions that people keep: of one agent and of the workspace, or of the workspace alone; newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn kept(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Permission>, StoreError> {
     let mut all: Vec<Permission> = tx.list(&Range::all().reverse().limit(MOST))?;
     all.retain(|rule| rule.run.is_none() && (rule.agent.is_none() || rule.agent == agent));
@@ -204,9 +177,6 @@ pub fn get(tx: &dyn Read, id: ApprovalId) -> Result<Approval, TrustError> {
 }
 
 /// The newest approval of a call.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_call(tx: &dyn Read, run: RunId, call_id: &str) -> Result<Option<Approval>, StoreError> {
     let mut key = KeyBuf::of(&run);
     key.text(call_id);
@@ -216,9 +186,6 @@ pub fn of_call(tx: &dyn Read, run: RunId, call_id: &str) -> Result<Option<Approv
 }
 
 /// The approvals of a run, the oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreError> {
     let mut all: Vec<Approval> = tx.scan(BY_CALL, &Range::prefix(KeyBuf::of(&run)).limit(MOST))?;
     all.sort_by_key(|one| (one.asked_at, one.id));
@@ -226,9 +193,6 @@ pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreError> {
 }
 
 /// The calls of a run that wait for a yes, the oldest first: those of one tool in one message of the model.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all_waiting_of(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreError> {
     let mut all = of_run(tx, run)?;
     all.retain(|one| one.answer.is_none());
@@ -236,25 +200,16 @@ pub fn all_waiting_of(tx: &dyn Read, run: RunId) -> Result<Vec<Approval>, StoreE
 }
 
 /// The approval that a run has waited for longest.
-///
-/// # Errors
-/// When the disk fails.
 pub fn waiting_of(tx: &dyn Read, run: RunId) -> Result<Option<Approval>, StoreError> {
     Ok(all_waiting_of(tx, run)?.into_iter().next())
 }
 
 /// All that wait for an answer, the oldest first, at most so many.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open(tx: &dyn Read, most: usize) -> Result<Vec<Approval>, StoreError> {
     tx.scan(OPEN, &Range::all().limit(most))
 }
 
 /// The newest that were answered, at most so many of the last `most` that were asked.
-///
-/// # Errors
-/// When the disk fails.
 pub fn answered(tx: &dyn Read, most: usize) -> Result<Vec<Approval>, StoreError> {
     let mut all: Vec<Approval> = tx.list(&Range::all().reverse().limit(most))?;
     all.retain(|one| one.answer.is_some());
@@ -262,9 +217,6 @@ pub fn answered(tx: &dyn Read, most: usize) -> Result<Vec<Approval>, StoreError>
 }
 
 /// How many permissions people keep, counted up to so many.
-///
-/// # Errors
-/// When the disk fails.
 pub fn count_kept(tx: &dyn Read, most: usize) -> Result<usize, StoreError> {
     let all: Vec<Permission> = tx.list(&Range::all().limit(most))?;
     Ok(all.into_iter().filter(|rule| rule.run.is_none()).count())

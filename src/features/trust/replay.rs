@@ -47,9 +47,6 @@ pub struct Replay {
 
 /// What permissions would have done with the calls of a tool, of one agent or of all. `all` has one for each offer: the
 /// permissions that are made together. Blocking.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(
     tx: &dyn Read,
     (agent, tool): (Option<AgentId>, &str),
@@ -60,9 +57,6 @@ pub fn of(
 }
 
 /// The moment before which calls are not looked at any more.
-///
-/// # Errors
-/// When the disk fails.
 pub fn looks_back_to(tx: &dyn Read, now: Timestamp) -> Result<Timestamp, StoreError> {
     last(tx, (now, MOST))
 }

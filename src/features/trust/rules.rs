@@ -87,9 +87,6 @@ impl Problem for TrustError {
 }
 
 /// Sets how much an agent may do without asking. Counts from its next call on.
-///
-/// # Errors
-/// When there is no such agent.
 pub fn set_mode(tx: &mut WriteTx<'_>, agent: AgentId, mode: TrustMode) -> Result<(), TrustError> {
     if tx.get::<Agent>(agent)?.is_none() {
         return Err(TrustError::NoAgent(agent));
@@ -102,9 +99,6 @@ pub fn set_mode(tx: &mut WriteTx<'_>, agent: AgentId, mode: TrustMode) -> Result
 }
 
 /// Sets whether an agent goes on by itself also after it has read words from outside. Counts from its next call on.
-///
-/// # Errors
-/// When there is no such agent.
 pub fn set_autonomous(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -159,9 +153,7 @@ pub struct NewPermission {
     pub what: What,
     /// What becomes of them.
     pub leave: Leave,
-    /// Why.
     pub note: String,
-    /// Until when.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -234,9 +226,6 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: PermissionId) -> Result<(), TrustError> 
 
 /// Notes that permissions have decided what became of calls, of each as often as it is named. One that is gone by now is
 /// passed over.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_decided(tx: &mut WriteTx<'_>, by: &[PermissionId]) -> Result<(), StoreError> {
     let now = tx.now();
     for id in by {
@@ -254,9 +243,6 @@ const MAX_JUDGED: usize = 64;
 
 /// Keeps calls of a run as the gate has judged them. One that is larger than such calls are is passed over, and so are more
 /// than a message has.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_judged(
     tx: &mut WriteTx<'_>,
     (run, agent): (RunId, AgentId),
@@ -279,9 +265,6 @@ fn note_denied(tx: &mut WriteTx<'_>, approval: &Approval) -> Result<(), StoreErr
 }
 
 /// Removes up to `limit` calls that were judged before a moment. Says whether nothing is left to remove.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget_judged(
     tx: &mut WriteTx<'_>,
     before: Timestamp,
@@ -298,11 +281,9 @@ pub fn forget_judged(
 /// A call that is to wait for a person's yes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewApproval {
-    /// The run.
     pub run: RunId,
     /// The provider's id of the call.
     pub call_id: String,
-    /// The agent.
     pub agent: AgentId,
     /// The name of the tool.
     pub tool: String,
@@ -328,17 +309,11 @@ pub struct NewApproval {
 }
 
 /// Keeps a call that waits for a person's yes.
-///
-/// # Errors
-/// When the store refuses.
 pub fn ask(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
     keep(tx, new, None)
 }
 
 /// Keeps a call that the reviewer has allowed, so that it is made and people see it.
-///
-/// # Errors
-/// When the store refuses.
 pub fn allow_reviewed(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
     let (answer, at) = (ApprovalAnswer::Reviewed, tx.now());
     keep(tx, new, Some(Answer { answer, by: None, note: String::new(), at }))
@@ -433,9 +408,6 @@ pub fn decide(
 
 /// Answers several approvals, each by itself: what is refused of one takes nothing from the others. Answers, in the same
 /// order, why an answer was not taken; nothing for one that was.
-///
-/// # Errors
-/// When the store refuses.
 pub fn decide_all(
     tx: &mut WriteTx<'_>,
     all: Vec<(ApprovalId, Decision)>,
@@ -453,9 +425,6 @@ pub fn decide_all(
 }
 
 /// Closes an approval that nobody answers any more: its time is over, or what it would do has changed.
-///
-/// # Errors
-/// When the store refuses.
 pub fn close(
     tx: &mut WriteTx<'_>,
     id: ApprovalId,
@@ -487,9 +456,6 @@ pub fn spend(tx: &mut WriteTx<'_>, id: ApprovalId) -> Result<(), TrustError> {
 }
 
 /// A run has ended: what it asked for is not needed any more, and what was allowed for it alone goes.
-///
-/// # Errors
-/// When the store refuses.
 pub fn withdraw(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), TrustError> {
     for approval in queries::of_run(tx, run)? {
         match approval.answer.as_ref().map(|answer| answer.answer) {

@@ -24,7 +24,6 @@ pub enum SiteAct {
 }
 
 impl SiteAct {
-    /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Act, Self::Send, Self::Secret, Self::Download, Self::Upload, Self::Evaluate];
 

@@ -89,9 +89,6 @@ pub fn reach_of(tool: &str, effect: Effect, programs: Reach) -> Reach {
 
 /// How far programs of an agent reach on this host. `agents` are those whose lists of hosts count: the agent's own,
 /// then those of the runs that asked for its run. A list is kept only where the kernel tells ports apart.
-///
-/// # Errors
-/// When the disk fails.
 pub fn programs(tx: &dyn Read, agents: &[AgentId]) -> Result<Reach, StoreError> {
     let free = tx.get::<Settings>(())?.is_some_and(|settings| settings.exec_without_jail);
     if free && sandbox::confine::landlock_abi() == 0 {
@@ -158,7 +155,6 @@ pub fn is_bare(given: &Value) -> bool {
 /// What a call is, as far as it decides.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// The tool.
     pub tool: &'a str,
     /// What it does to the world.
     pub effect: Effect,
@@ -179,7 +175,6 @@ pub struct Facts<'a> {
     /// Why its address alone could carry something out of the house, in words that follow "and"; looked at only where
     /// `outside` counts.
     pub leaks: Option<&'a str>,
-    /// Now.
     pub now: Timestamp,
 }
 
@@ -205,7 +200,6 @@ impl<'a> Facts<'a> {
 /// What becomes of a call, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// What.
     pub leave: Leave,
     /// Why, in a sentence without its point.
     pub why: String,
@@ -243,9 +237,6 @@ impl Verdict {
 }
 
 /// Weighs a call of a run. `agents` are the run's own, then those of the runs that asked for it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn weigh(
     tx: &dyn Read,
     agents: &[AgentId],

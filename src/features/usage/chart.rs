@@ -35,7 +35,6 @@ pub struct Piece {
     pub colour: u8,
     /// Place from the top.
     pub y: u32,
-    /// Height.
     pub height: u32,
 }
 
@@ -43,7 +42,6 @@ pub struct Piece {
 pub struct Bar {
     /// Place from the left.
     pub x: u32,
-    /// Width.
     pub width: u32,
     /// What it says when it is pointed at.
     pub title: String,
@@ -57,11 +55,8 @@ pub struct Bar {
 
 /// What a series came to.
 pub struct Key {
-    /// Its colour.
     pub colour: u8,
-    /// Its name.
     pub name: String,
-    /// Its sum.
     pub sum: String,
 }
 
@@ -71,7 +66,6 @@ pub struct Entry {
     pub date: String,
     /// By series, in words.
     pub by: String,
-    /// The sum.
     pub sum: String,
 }
 
@@ -85,7 +79,6 @@ pub struct Chart {
     pub keys: Vec<Key>,
     /// The same as a table: what had a cost.
     pub entries: Vec<Entry>,
-    /// In words.
     pub words: String,
     /// Right end of the lines.
     pub right: u32,
@@ -99,7 +92,6 @@ pub struct Chart {
 pub struct Series {
     /// The key of its sums.
     pub key: String,
-    /// Its name.
     pub name: String,
 }
 

@@ -45,7 +45,6 @@ pub const TOKEN_DAY: Count = Count::new(168, "usage_token_day");
 /// One model call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Its id.
     pub id: UsageId,
     /// The agent; none for the test of a connection.
     pub agent: Option<AgentId>,
@@ -53,13 +52,9 @@ pub struct Usage {
     pub run: Option<RunId>,
     /// The number of the call within the run.
     pub call: u32,
-    /// The task.
     pub task: Option<TaskId>,
-    /// The connection.
     pub connection: Option<ConnectionId>,
-    /// The provider.
     pub provider: String,
-    /// The model.
     pub model: String,
     /// Tokens sent that were not cached.
     pub input: u64,
@@ -81,15 +76,12 @@ pub struct Usage {
     pub priced_by: PricedBy,
     /// On which way the provider is paid.
     pub route: Route,
-    /// What the call was for.
     pub kind: CallKind,
-    /// How it ended.
     pub end: CallEnd,
     /// Whether the figures are estimates, because the call's end is not known.
     pub estimated: bool,
     /// Whose budgets it counts for.
     pub payers: Vec<Payer>,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     /// The gateway whose machine the run worked on; none for the machine that HQ runs on.
@@ -235,7 +227,6 @@ pub fn day_of(at: Timestamp) -> u32 {
 /// over them are made by reading them all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
-    /// Its id.
     pub id: ReservationId,
     /// The agent; none for the test of a connection.
     pub agent: Option<AgentId>,
@@ -243,11 +234,8 @@ pub struct Reservation {
     pub run: Option<RunId>,
     /// The number of the call within the run.
     pub call: u32,
-    /// The connection.
     pub connection: Option<ConnectionId>,
-    /// The provider.
     pub provider: String,
-    /// The model.
     pub model: String,
     /// The most that the call may cost, in micro-dollars.
     pub micros: i64,
@@ -261,11 +249,9 @@ pub struct Reservation {
     pub priced_by: PricedBy,
     /// On which way the provider is paid.
     pub route: Route,
-    /// What the call is for.
     pub kind: CallKind,
     /// Whose budgets it counts for.
     pub payers: Vec<Payer>,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     /// Released by itself then, when the call's end is not known.
@@ -352,7 +338,6 @@ impl SeenRatio {
         }
     }
 
-    /// What it is of.
     #[must_use]
     pub fn of(&self) -> (Option<ConnectionId>, &str) {
         match self.model.split_once('/').and_then(|(id, model)| Some((id.parse().ok()?, model))) {

@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 
 use kernel::Timestamp;
 
-/// A month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Month(Date);
 

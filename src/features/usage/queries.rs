@@ -38,9 +38,6 @@ const CALLS_OF_A_DAY: usize = 2_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// What is held back at this moment: for calls, and for runs on other machines as long as these may be cut off.
-///
-/// # Errors
-/// When the disk fails.
 pub fn reservations(tx: &dyn Read, now: Timestamp) -> Result<Vec<Reservation>, StoreError> {
     let mut all: Vec<Reservation> = tx.list(&Range::all())?;
     all.retain(|held| !held.is_over(now));
@@ -50,18 +47,12 @@ pub fn reservations(tx: &dyn Read, now: Timestamp) -> Result<Vec<Reservation>, S
 }
 
 /// The reservations of a run whose calls have not ended: what a crash leaves behind.
-///
-/// # Errors
-/// When the disk fails.
 pub fn unsettled(tx: &dyn Read, run: RunId) -> Result<Vec<Reservation>, StoreError> {
     let all: Vec<Reservation> = tx.list(&Range::all())?;
     Ok(all.into_iter().filter(|r| r.run == Some(run) && r.release_at.is_none()).collect())
 }
 
 /// When the next reservation is released that only lingers.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_release(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     Ok(reservations(tx, now)?.into_iter().filter_map(|held| held.release_at).min())
 }
@@ -107,9 +98,6 @@ pub fn believed_tokens(tokens: Tokens) -> Tokens {
 }
 
 /// How many tokens the bytes of requests for a model of a connection can be.
-///
-/// # Errors
-/// When the disk fails.
 pub fn ratio(
     tx: &dyn Read,
     connection: Option<ConnectionId>,
@@ -120,41 +108,26 @@ pub fn ratio(
 }
 
 /// What a run has cost so far.
-///
-/// # Errors
-/// When the disk fails.
 pub fn run_cost(tx: &dyn Read, run: RunId) -> Result<i64, StoreError> {
     tx.sum(RUN_COST, &KeyBuf::of(&run))
 }
 
 /// The calls of a run, in order.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Usage>, StoreError> {
     tx.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))
 }
 
 /// What the workspace spent in the month of this moment.
-///
-/// # Errors
-/// When the disk fails.
 pub fn month_total(tx: &dyn Read, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(MONTH, &KeyBuf::of(&month_of(at)))
 }
 
 /// What an agent spent in the month of this moment.
-///
-/// # Errors
-/// When the disk fails.
 pub fn agent_month(tx: &dyn Read, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(AGENT_MONTH, &KeyBuf::of(&month_of(at)).with(&agent))
 }
 
 /// What each agent spent in the month of this moment, the dearest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_agent(tx: &dyn Read, at: Timestamp) -> Result<Vec<(AgentId, i64)>, StoreError> {
     let sums = tx.sums(AGENT_MONTH, &Range::prefix(KeyBuf::of(&month_of(at))))?;
     let mut all: Vec<(AgentId, i64)> = sums
@@ -166,9 +139,6 @@ pub fn by_agent(tx: &dyn Read, at: Timestamp) -> Result<Vec<(AgentId, i64)>, Sto
 }
 
 /// What was spent on each day from `from` to `to`, days without a cost left out.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_day(
     tx: &dyn Read,
     from: Timestamp,
@@ -185,9 +155,6 @@ pub fn by_day(
 }
 
 /// The same, each day split by agent in the order of their making.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_day_and_agent(
     tx: &dyn Read,
     from: Timestamp,
@@ -205,9 +172,6 @@ pub fn by_day_and_agent(
 
 /// What was spent since a moment: call by call on its day (UTC), by the sums of the days behind it. A first day with
 /// more calls than are read here counts as a whole.
-///
-/// # Errors
-/// When the disk fails.
 pub fn spent_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<i64, StoreError> {
     let next = from_ms((i64::from(day_of(since)) + 1) * DAY_MS);
     let day =
@@ -221,9 +185,6 @@ pub fn spent_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<i6
 }
 
 /// What an agent spent on the day of this moment (UTC).
-///
-/// # Errors
-/// When the disk fails.
 pub fn agent_day(tx: &dyn Read, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(AGENT_DAY, &KeyBuf::of(&day_of(at)).with(&agent))
 }

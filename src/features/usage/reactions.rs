@@ -11,9 +11,6 @@ use super::rules::budgets::{self, Wish};
 use super::rules::{self, UsageError};
 
 /// Handles one event.
-///
-/// # Errors
-/// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), UsageError> {
     match event {
         Event::RunStarted { run, item: Some(item), .. } => cap(tx, *run, *item),

@@ -43,20 +43,16 @@ pub struct Callee {
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
     pub provider: String,
-    /// The model.
     pub model: String,
 }
 
 /// A call that is about to be made.
 #[derive(Clone, Debug)]
 pub struct Reserve {
-    /// The agent.
     pub agent: AgentId,
-    /// The run.
     pub run: RunId,
     /// The number of the call within the run.
     pub call: u32,
-    /// What it is for.
     pub kind: CallKind,
     /// Who is asked.
     pub callee: Callee,
@@ -135,9 +131,7 @@ fn route(tx: &WriteTx<'_>, connection: Option<ConnectionId>) -> Result<Route, Us
 
 /// A call that the engine would like to make.
 pub struct Ask<'a> {
-    /// The agent.
     pub agent: AgentId,
-    /// The run.
     pub run: RunId,
     /// The number of the call within the run.
     pub call: u32,
@@ -336,9 +330,6 @@ fn too_small(
 
 /// Notes that a run waits for a budget: what it needs, and once in each period that the budget is
 /// reached. Answers the sentence that says so and when it goes on by itself.
-///
-/// # Errors
-/// When the store refuses.
 pub fn wait(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -353,9 +344,6 @@ pub fn wait(
 }
 
 /// A run that has ended waits for nothing.
-///
-/// # Errors
-/// When the store refuses.
 pub fn wait_over(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     if waiting::of_run(tx, run)?.is_some() {
         tx.delete::<BudgetWait>(run)?;
@@ -374,7 +362,6 @@ pub struct Spent {
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
     pub provider: String,
-    /// The model.
     pub model: String,
     /// What the provider counted, or what is guessed.
     pub tokens: Tokens,
@@ -478,9 +465,6 @@ fn lose(
 
 /// Books the calls of a run of which nobody saw the end: a crash, or a stop that could not wait for
 /// it.
-///
-/// # Errors
-/// When the store refuses.
 pub fn book_left(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     for held in queries::unsettled(tx, run)? {
         let input = u64::try_from(held.input_tokens).unwrap_or(0);

@@ -33,11 +33,9 @@ pub struct Asked {
 /// Which days they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Today.
     Today,
     /// The last so many, today among them.
     Last(u32),
-    /// A month.
     Month(Month),
     /// From one day to another.
     Between,
@@ -48,7 +46,6 @@ pub enum Kind {
 pub struct Span {
     /// The first one, since 1970.
     pub first: u32,
-    /// The last one.
     pub last: u32,
     /// Which they are.
     pub kind: Kind,
@@ -58,7 +55,6 @@ pub struct Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NoSpan {
-    /// The field.
     pub field: &'static str,
     /// What would be right.
     pub message: &'static str,

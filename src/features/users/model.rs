@@ -17,7 +17,6 @@ use kernel::{
 use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Accounts.
 pub const ACCOUNTS: Table = Table::new(100, "accounts");
 /// The email address, in lower case.
 pub const ACCOUNT_BY_EMAIL: Index = Index::unique(101, "accounts_by_email");
@@ -31,13 +30,11 @@ pub const SIGN_IN_BY_HASH: Index = Index::unique(104, "sign_ins_by_hash");
 pub const SIGN_IN_BY_ACCOUNT: Index = Index::multi(105, "sign_ins_by_account");
 /// When a sign-in was last used.
 pub const LAST_SEEN: Table = Table::new(106, "last_seen");
-/// API tokens.
 pub const TOKENS: Table = Table::new(107, "api_tokens");
 /// The part of a token that may be shown.
 pub const TOKEN_BY_PUBLIC: Index = Index::unique(108, "api_tokens_by_public");
 /// A person's tokens, oldest first.
 pub const TOKEN_BY_ACCOUNT: Index = Index::multi(109, "api_tokens_by_account");
-/// Hashes of tokens.
 pub const TOKEN_SECRETS: Table = Table::new(110, "api_token_hashes");
 /// When a token was last used.
 pub const LAST_USED: Table = Table::new(111, "last_used");
@@ -55,11 +52,9 @@ pub struct Account {
     pub id: AccountId,
     /// The email address, in lower case.
     pub email: String,
-    /// The name.
     pub name: String,
     /// IANA time zone, when it differs from the workspace's.
     pub zone: Option<String>,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// Since when this person may not come in any more.
@@ -93,11 +88,9 @@ impl Record for Account {
 /// The hash of a person's password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Password {
-    /// Whose.
     pub account: AccountId,
     /// The Argon2id hash.
     pub hash: String,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub changed_at: Timestamp,
 }
@@ -124,13 +117,10 @@ impl Record for Password {
 /// A browser that is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
-    /// Its id.
     pub id: SignInId,
-    /// Whose.
     pub account: AccountId,
     /// The hash of what the cookie holds.
     pub hash: TokenHash,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// The network it came from, cut so that it names no single machine.
@@ -172,7 +162,6 @@ impl Record for SignIn {
 pub struct LastSeen {
     /// The sign-in.
     pub sign_in: SignInId,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -193,14 +182,11 @@ impl Record for LastSeen {
     }
 }
 
-/// A token for the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiToken {
-    /// Its id.
     pub id: TokenId,
     /// Its first eight characters behind the prefix, which lists may show.
     pub public: String,
-    /// Whose.
     pub account: AccountId,
     /// The one workspace it is good for.
     pub workspace: WorkspaceId,
@@ -208,10 +194,8 @@ pub struct ApiToken {
     pub name: String,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// Until when.
     #[serde(with = "millisecond::required")]
     pub expires_at: Timestamp,
     /// Since when it is withdrawn.
@@ -252,9 +236,7 @@ impl Record for ApiToken {
 /// The hash of a token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSecret {
-    /// The token.
     pub token: TokenId,
-    /// Its hash.
     pub hash: TokenHash,
 }
 
@@ -276,9 +258,7 @@ impl Record for TokenSecret {
 /// When a token was last used; written at most once a minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastUsed {
-    /// The token.
     pub token: TokenId,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -384,9 +364,7 @@ pub enum Purpose {
 pub struct Link {
     /// The part of its token that finds it.
     pub public: String,
-    /// The hash of its token.
     pub hash: TokenHash,
-    /// What it is for.
     pub purpose: Purpose,
     /// Until when it works.
     #[serde(with = "millisecond::required")]

@@ -22,25 +22,16 @@ use super::model::{
 use super::rules::UsersError;
 
 /// Whether HQ has an owner.
-///
-/// # Errors
-/// When the disk fails.
 pub fn any_account(read: &dyn Read) -> Result<bool, StoreError> {
     Ok(!read.list::<Account>(&Range::all().limit(1))?.is_empty())
 }
 
 /// All accounts, in the order of their ids.
-///
-/// # Errors
-/// When the disk fails.
 pub fn accounts(read: &dyn Read) -> Result<Vec<Account>, StoreError> {
     read.list(&Range::all())
 }
 
 /// The accounts that are closed, with since when.
-///
-/// # Errors
-/// When the disk fails.
 pub fn disabled(read: &dyn Read) -> Result<BTreeMap<AccountId, Timestamp>, StoreError> {
     let all = accounts(read)?.into_iter();
     Ok(all.filter_map(|one| one.disabled_at.map(|at| (one.id, at))).collect())
@@ -48,18 +39,12 @@ pub fn disabled(read: &dyn Read) -> Result<BTreeMap<AccountId, Timestamp>, Store
 
 /// The account that was made first here and is open: in whose name whoever runs the machine acts. An id does not tell
 /// that: somebody who came with a workspace from another HQ keeps the one from there.
-///
-/// # Errors
-/// When the disk fails.
 pub fn keeper(read: &dyn Read) -> Result<Option<Account>, StoreError> {
     let open = accounts(read)?.into_iter().filter(|one| one.disabled_at.is_none());
     Ok(open.min_by_key(|one| (one.created_at, one.id)))
 }
 
 /// An account by its address, however it was typed.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_email(read: &dyn Read, email: &str) -> Result<Option<Account>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&normal_email(email));
@@ -67,17 +52,11 @@ pub fn by_email(read: &dyn Read, email: &str) -> Result<Option<Account>, StoreEr
 }
 
 /// The stored hash of a person's password.
-///
-/// # Errors
-/// When the disk fails.
 pub fn password_hash(read: &dyn Read, account: AccountId) -> Result<Option<String>, StoreError> {
     Ok(read.get::<Password>(account)?.map(|kept| kept.hash))
 }
 
 /// The sign-in of a cookie, with when it was last seen.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_cookie(
     read: &dyn Read,
     token: &Token,
@@ -95,9 +74,6 @@ pub fn by_cookie(
 pub const DEVICE_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// Whether a person has signed in with this device cookie, and nobody has made HQ forget it since.
-///
-/// # Errors
-/// When the disk fails.
 pub fn knows_device(
     read: &dyn Read,
     account: AccountId,
@@ -111,9 +87,6 @@ pub fn knows_device(
 }
 
 /// How many devices of a person are known besides that of one sign-in.
-///
-/// # Errors
-/// When the disk fails.
 pub fn other_devices(
     read: &dyn Read,
     account: AccountId,
@@ -125,25 +98,16 @@ pub fn other_devices(
 }
 
 /// A person's sign-ins, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn sign_ins(read: &dyn Read, account: AccountId) -> Result<Vec<SignIn>, StoreError> {
     read.scan(SIGN_IN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
 /// When a sign-in was last seen.
-///
-/// # Errors
-/// When the disk fails.
 pub fn seen(read: &dyn Read, sign_in: &SignIn) -> Result<Timestamp, StoreError> {
     Ok(read.get::<LastSeen>(sign_in.id)?.map_or(sign_in.created_at, |seen| seen.at))
 }
 
 /// The row of a token that somebody has sent, if it is the right one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_token(read: &dyn Read, token: &Token) -> Result<Option<ApiToken>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(token.id());
@@ -153,66 +117,42 @@ pub fn by_token(read: &dyn Read, token: &Token) -> Result<Option<ApiToken>, Stor
 }
 
 /// A person's tokens, oldest first, withdrawn ones too.
-///
-/// # Errors
-/// When the disk fails.
 pub fn tokens(read: &dyn Read, account: AccountId) -> Result<Vec<ApiToken>, StoreError> {
     read.scan(TOKEN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
 /// When a token was last used.
-///
-/// # Errors
-/// When the disk fails.
 pub fn last_used(read: &dyn Read, token: TokenId) -> Result<Option<Timestamp>, StoreError> {
     Ok(read.get::<LastUsed>(token)?.map(|used| used.at))
 }
 
 /// A one-time link that still works.
-///
-/// # Errors
-/// When the disk fails.
 pub fn link(read: &dyn Read, token: &Token, now: Timestamp) -> Result<Option<Link>, StoreError> {
     let found = read.get::<Link>(token.id().to_owned())?;
     Ok(found.filter(|link| link.hash == token.hash() && now < link.expires_at))
 }
 
 /// The secret of a person's app, also one that waits for its first code.
-///
-/// # Errors
-/// When the disk fails.
 pub fn totp(read: &dyn Read, account: AccountId) -> Result<Option<Totp>, StoreError> {
     read.get::<Totp>(account)
 }
 
 /// Whether a code is asked for after the password.
-///
-/// # Errors
-/// When the disk fails.
 pub fn has_totp(read: &dyn Read, account: AccountId) -> Result<bool, StoreError> {
     Ok(totp(read, account)?.is_some_and(|kept| kept.confirmed_at.is_some()))
 }
 
 /// How many recovery codes a person has left.
-///
-/// # Errors
-/// When the disk fails.
 pub fn recovery_left(read: &dyn Read, account: AccountId) -> Result<usize, StoreError> {
     Ok(read.get::<RecoveryCodes>(account)?.map_or(0, |kept| kept.hashes.len()))
 }
 
 /// A person's passkeys, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn passkeys(read: &dyn Read, account: AccountId) -> Result<Vec<Passkey>, StoreError> {
     read.scan(PASSKEY_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
 }
 
 /// A passkey by what the browser calls it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn passkey(read: &dyn Read, credential: &[u8]) -> Result<Option<Passkey>, StoreError> {
     let mut key = KeyBuf::new();
     key.raw(TokenHash::of(credential).as_bytes());
@@ -221,25 +161,16 @@ pub fn passkey(read: &dyn Read, credential: &[u8]) -> Result<Option<Passkey>, St
 }
 
 /// How a passkey was used last.
-///
-/// # Errors
-/// When the disk fails.
 pub fn passkey_use(read: &dyn Read, id: PasskeyId) -> Result<Option<PasskeyUse>, StoreError> {
     read.get::<PasskeyUse>(id)
 }
 
 /// Whether a person proves who they are by more than a password.
-///
-/// # Errors
-/// When the disk fails.
 pub fn has_factor(read: &dyn Read, account: AccountId) -> Result<bool, StoreError> {
     Ok(has_totp(read, account)? || !passkeys(read, account)?.is_empty())
 }
 
 /// The open tokens of a workspace, whoever made them.
-///
-/// # Errors
-/// When the disk fails.
 pub fn tokens_of(
     read: &dyn Read,
     workspace: WorkspaceId,
@@ -261,9 +192,6 @@ pub struct Misfit {
 
 /// That the master key is another one than the data needs; none when it fits: passwords rest on it, and
 /// everybody has one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn key_trouble(read: &dyn Read, ring: &Keyring) -> Result<Option<Misfit>, StoreError> {
     let all: Vec<Password> = read.list(&Range::all())?;
     let keys = all.iter().filter_map(|one| password::rests_on(&one.hash));
@@ -283,9 +211,6 @@ pub fn key_trouble(read: &dyn Read, ring: &Keyring) -> Result<Option<Misfit>, St
 }
 
 /// All workspaces, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn workspaces(read: &dyn Read) -> Result<Vec<Workspace>, StoreError> {
     read.list(&Range::all())
 }
@@ -309,9 +234,6 @@ pub fn checked_email(email: &str) -> Result<String, UsersError> {
 }
 
 /// A person's name.
-///
-/// # Errors
-/// Says what is wrong.
 pub fn checked_name(name: &str) -> Result<String, UsersError> {
     let name = name.trim();
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {

@@ -192,7 +192,6 @@ impl Problem for UsersError {
 pub struct NewAccount {
     /// Its id, already known to the workspace.
     pub id: AccountId,
-    /// The name.
     pub name: String,
     /// The checked email address.
     pub email: String,
@@ -304,9 +303,6 @@ pub fn renew_sign_in(
 }
 
 /// Ends a sign-in, if it is there.
-///
-/// # Errors
-/// When the store refuses.
 pub fn sign_out(tx: &mut WriteTx<'_>, id: SignInId) -> Result<(), UsersError> {
     if let Some(gone) = tx.get::<SignIn>(id)? {
         tx.delete::<SignIn>(id)?;
@@ -334,9 +330,6 @@ pub fn revoke_sign_in(
 }
 
 /// Ends all sign-ins of a person but one, and forgets the devices but that one's.
-///
-/// # Errors
-/// When the store refuses.
 pub fn revoke_others(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -352,9 +345,6 @@ pub fn revoke_others(
 }
 
 /// Notes that a sign-in was used.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_seen(tx: &mut WriteTx<'_>, sign_in: SignInId) -> Result<(), UsersError> {
     let at = tx.now();
     if tx.get::<SignIn>(sign_in)?.is_some() {
@@ -364,9 +354,6 @@ pub fn note_seen(tx: &mut WriteTx<'_>, sign_in: SignInId) -> Result<(), UsersErr
 }
 
 /// Notes that a token was used.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_used(tx: &mut WriteTx<'_>, token: TokenId) -> Result<(), UsersError> {
     let at = tx.now();
     if tx.get::<ApiToken>(token)?.is_some() {
@@ -376,9 +363,6 @@ pub fn note_used(tx: &mut WriteTx<'_>, token: TokenId) -> Result<(), UsersError>
 }
 
 /// A new password; it ends the person's other sign-ins.
-///
-/// # Errors
-/// When the store refuses.
 pub fn set_password(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -393,9 +377,6 @@ pub fn set_password(
 }
 
 /// The same password in the present form; nothing else changes.
-///
-/// # Errors
-/// When the store refuses.
 pub fn renew_hash(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -430,9 +411,6 @@ pub fn reset_password(
 }
 
 /// Sets a person's own time zone; nothing means the workspace's.
-///
-/// # Errors
-/// When there is no such zone.
 pub fn set_zone(
     tx: &mut WriteTx<'_>,
     id: AccountId,
@@ -449,9 +427,6 @@ pub fn set_zone(
 }
 
 /// Keeps a one-time link; earlier ones for the same purpose stop working.
-///
-/// # Errors
-/// When the store refuses.
 pub fn give_link(
     tx: &mut WriteTx<'_>,
     token: &Token,
@@ -478,13 +453,10 @@ fn use_link(tx: &mut WriteTx<'_>, token: &Token, purpose: Purpose) -> Result<(),
     }
 }
 
-/// A new token.
 pub struct NewToken {
-    /// Whose.
     pub account: AccountId,
     /// The workspace it is good for.
     pub workspace: WorkspaceId,
-    /// What it is for.
     pub name: String,
     /// What it may be used for; at least one.
     pub scopes: Vec<Scope>,
@@ -492,7 +464,6 @@ pub struct NewToken {
     pub days: i64,
     /// The part of it that may be shown.
     pub public: String,
-    /// Its hash.
     pub hash: TokenHash,
 }
 
@@ -570,9 +541,6 @@ pub fn withdraw_token(
 }
 
 /// Drops sign-ins and links that are too old, at most `limit`; says how many.
-///
-/// # Errors
-/// When the store refuses.
 pub fn sweep(tx: &mut WriteTx<'_>, oldest: Timestamp, limit: usize) -> Result<usize, UsersError> {
     let now = tx.now();
     let old: Vec<SignIn> = tx.list(&Range::all().limit(limit))?;

@@ -21,13 +21,11 @@ pub const BY_SLUG: Index = Index::unique(221, "views_by_slug");
 /// What a list shows, under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// Its id.
     pub id: ViewId,
     /// The page of the list below the workspace: `tasks`, `contacts`, `collections/<id>`.
     pub noun: String,
     /// What addresses call it.
     pub slug: String,
-    /// What people call it.
     pub name: String,
     /// One emoji, or nothing.
     pub icon: String,
@@ -37,10 +35,8 @@ pub struct View {
     pub look: Look,
     /// Its place among the others, from the front.
     pub position: u32,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// The record with which its list goes, such as a collection.
@@ -105,7 +101,6 @@ pub struct ListView {
     pub first: bool,
     /// What addresses call it.
     pub slug: String,
-    /// What people call it.
     pub name: String,
     /// One emoji, or nothing.
     pub icon: String,

@@ -34,7 +34,6 @@ pub enum ViewError {
     /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -72,9 +71,6 @@ pub fn lists() -> impl Iterator<Item = &'static Lists> {
 }
 
 /// The list that a path or a name means, and what its noun says of such lists; none when there is no such list.
-///
-/// # Errors
-/// When the store fails.
 pub fn listing(
     read: &dyn Read,
     path: &str,
@@ -88,9 +84,6 @@ pub fn listing(
 }
 
 /// The views of a list that somebody sees: those that every workspace has, then those that were saved.
-///
-/// # Errors
-/// When the store fails.
 pub fn on_list(
     read: &dyn Read,
     (path, who): (&str, AccountId),
@@ -108,18 +101,12 @@ fn all(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
 }
 
 /// The place behind all views of a noun, whosever they are.
-///
-/// # Errors
-/// When the store fails.
 pub fn behind(read: &dyn Read, noun: &str) -> Result<u32, StoreError> {
     let last = all(read, noun)?.iter().map(|view| view.position).max();
     Ok(last.map_or(0, |last| last.saturating_add(1)))
 }
 
 /// The views of a noun that somebody sees: everybody's and their own, in their order.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, StoreError> {
     let mut all = all(read, noun)?;
     all.retain(|view| view.is_for(who));
@@ -128,9 +115,6 @@ pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, Stor
 }
 
 /// The views of a noun that everybody has, in their order.
-///
-/// # Errors
-/// When the store fails.
 pub fn shared(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
     let mut all = all(read, noun)?;
     all.retain(|view| view.owner.is_none());
@@ -139,9 +123,6 @@ pub fn shared(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
 }
 
 /// A view that somebody may see, by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn get(read: &dyn Read, id: ViewId, who: AccountId) -> Result<(View, u64), ViewError> {
     let found = read.get_rev::<View>(id)?;
     let seen = found.filter(|(view, _)| view.is_for(who));
@@ -149,17 +130,11 @@ pub fn get(read: &dyn Read, id: ViewId, who: AccountId) -> Result<(View, u64), V
 }
 
 /// The rev of a view, for the forms that change it.
-///
-/// # Errors
-/// When the store fails.
 pub fn rev(read: &dyn Read, id: ViewId) -> Result<u64, StoreError> {
     Ok(read.get_rev::<View>(id)?.map_or(0, |(_, rev)| rev))
 }
 
 /// Whether a noun has a view with this slug, whosever it is.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_taken(read: &dyn Read, noun: &str, slug: &str) -> Result<bool, StoreError> {
     let mut key = KeyBuf::new();
     key.text(noun).text(slug);
@@ -167,9 +142,6 @@ pub fn is_taken(read: &dyn Read, noun: &str, slug: &str) -> Result<bool, StoreEr
 }
 
 /// How many views a noun has.
-///
-/// # Errors
-/// When the store fails.
 pub fn count(read: &dyn Read, noun: &str) -> Result<usize, StoreError> {
     let mut key = KeyBuf::new();
     key.text(noun);

@@ -23,7 +23,6 @@ pub enum For {
 pub struct NewView {
     /// The list that it is a view of, by its path or its name.
     pub noun: String,
-    /// What people call it.
     pub name: String,
     /// One emoji, or nothing.
     pub icon: String,
@@ -36,7 +35,6 @@ pub struct NewView {
 /// What is to change; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct ViewPatch {
-    /// The name.
     pub name: Option<String>,
     /// The emoji.
     pub icon: Option<String>,

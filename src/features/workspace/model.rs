@@ -14,7 +14,6 @@ pub const RUN_CAP_MICROS: i64 = 2_000_000;
 
 /// Settings of the workspace (one row).
 pub const SETTINGS: Table = Table::new(16, "settings");
-/// Members.
 pub const MEMBERS: Table = Table::new(17, "members");
 /// A member's handle, for mentions; shared with agents' slugs by rule.
 pub const MEMBER_BY_HANDLE: Index = Index::unique(18, "members_by_handle");
@@ -37,9 +36,7 @@ pub const HANDOVERS: Table = Table::new(32, "handovers");
 pub struct Settings {
     /// The workspace's id, so that a moved folder is known again.
     pub id: WorkspaceId,
-    /// Its name.
     pub name: String,
-    /// One emoji.
     pub emoji: String,
     /// Two to five letters in front of task numbers.
     pub task_key: String,
@@ -208,10 +205,8 @@ pub struct Member {
     pub email: String,
     /// What this person is here.
     pub role: Role,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// Until when.
     #[serde(with = "millisecond::optional")]
     pub left_at: Option<Timestamp>,
 }
@@ -245,7 +240,6 @@ impl Record for Member {
 /// A link that makes its bearer a member, once. It stays when it was used or withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
-    /// Its id.
     pub id: InviteId,
     /// The part of its token that finds it.
     pub public: String,
@@ -253,18 +247,14 @@ pub struct Invite {
     pub role: Role,
     /// The only address that may use it, in lower case.
     pub email: Option<String>,
-    /// Who made it.
     pub by: AccountId,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// Until when.
     #[serde(with = "millisecond::required")]
     pub expires_at: Timestamp,
     /// Since when it is used up or withdrawn.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
-    /// Who used it.
     pub used_by: Option<AccountId>,
 }
 
@@ -302,7 +292,6 @@ impl Record for Invite {
 pub struct InviteSecret {
     /// The invitation.
     pub invite: InviteId,
-    /// The hash.
     pub hash: TokenHash,
 }
 
@@ -325,11 +314,9 @@ impl Record for InviteSecret {
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
-    /// Whose it was.
     pub from: AccountId,
     /// Who takes it over.
     pub to: AccountId,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub began_at: Timestamp,
 }
@@ -396,7 +383,6 @@ impl Key for Counting {
 /// The last number given out. `Local`: an undo never takes a number back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
-    /// What it counts.
     pub counting: Counting,
     /// The last number.
     pub last: u32,

@@ -20,50 +20,32 @@ use super::rules::WorkspaceError;
 use super::rules::members::Shut;
 
 /// The settings, if the workspace was founded.
-///
-/// # Errors
-/// When the disk fails.
 pub fn settings(read: &dyn Read) -> Result<Option<Settings>, StoreError> {
     read.get::<Settings>(())
 }
 
 /// The settings with the rev that guards a change of them.
-///
-/// # Errors
-/// When the disk fails.
 pub fn settings_rev(read: &dyn Read) -> Result<Option<(Settings, u64)>, StoreError> {
     read.get_rev::<Settings>(())
 }
 
 /// A person who belongs to the workspace now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn member(read: &dyn Read, account: AccountId) -> Result<Option<Member>, StoreError> {
     Ok(read.get::<Member>(account)?.filter(|member| member.left_at.is_none()))
 }
 
 /// A person who belongs or belonged to the workspace, to name them in history.
-///
-/// # Errors
-/// When the disk fails.
 pub fn known_person(read: &dyn Read, account: AccountId) -> Result<Option<Member>, StoreError> {
     read.get::<Member>(account)
 }
 
 /// Everybody who belongs to the workspace, oldest member first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn members(read: &dyn Read) -> Result<Vec<Member>, StoreError> {
     let all = read.list::<Member>(&Range::all())?;
     Ok(all.into_iter().filter(|member| member.left_at.is_none()).collect())
 }
 
 /// The open workspaces that a person belongs to, by name, with what they are there.
-///
-/// # Errors
-/// When the disk fails.
 pub fn places(app: &App, account: AccountId) -> Result<Vec<PlaceOf>, StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut mine = Vec::new();
@@ -94,9 +76,6 @@ pub struct Crew {
 }
 
 /// The people of a workspace, as they are now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn crew(ws: &Ws) -> Result<Arc<Crew>, StoreError> {
     ws.people.get(&ws.store, &[SETTINGS.number, MEMBERS.number], |snap| {
         let members = members(snap)?.into_iter().map(|one| (one.account, one)).collect();
@@ -110,22 +89,15 @@ pub struct PlaceOf {
     pub ws: Ws,
     /// The person there.
     pub member: Member,
-    /// Its settings.
     pub settings: Settings,
 }
 
 /// The first owner.
-///
-/// # Errors
-/// When the disk fails.
 pub fn owner(read: &dyn Read) -> Result<Option<Member>, StoreError> {
     Ok(members(read)?.into_iter().find(|member| member.role == Role::Owner))
 }
 
 /// The owners who can sign in.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_owners<'a>(
     read: &dyn Read,
     shut: &'a Shut,
@@ -135,26 +107,17 @@ pub fn open_owners<'a>(
 }
 
 /// Whether somebody else owns the workspace who can sign in.
-///
-/// # Errors
-/// When the disk fails.
 pub fn has_other_owner(read: &dyn Read, than: AccountId, shut: &Shut) -> Result<bool, StoreError> {
     Ok(open_owners(read, shut)?.any(|one| one.account != than))
 }
 
 /// Handovers that are not done yet.
-///
-/// # Errors
-/// When the disk fails.
 pub fn handovers(read: &dyn Read) -> Result<Vec<Handover>, StoreError> {
     read.list(&Range::all())
 }
 
 /// The invitations that were neither used nor withdrawn and whose time is not over, oldest first. Not all of
 /// them open anything: see [`open_invites`].
-///
-/// # Errors
-/// When the disk fails.
 pub fn left_invites(read: &dyn Read, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
     let all = read.list::<Invite>(&Range::all())?;
     Ok(all.into_iter().filter(|one| one.ended_at.is_none() && now < one.expires_at).collect())
@@ -167,9 +130,6 @@ pub fn taken_invites(read: &dyn Read) -> Result<Vec<Invite>, StoreError> {
 }
 
 /// The open invitations, oldest first: not those of hosts who have left or may not invite so any more.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_invites(read: &dyn Read, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
     let mut open = left_invites(read, now)?;
     if !open.is_empty() {
@@ -186,9 +146,6 @@ fn is_backed(invite: &Invite, host: Option<&Member>) -> bool {
 }
 
 /// The invitation of a token, if it is still good.
-///
-/// # Errors
-/// When the disk fails.
 pub fn invite(
     read: &dyn Read,
     token: &Token,
@@ -204,9 +161,6 @@ pub fn invite(
 }
 
 /// Whether an invitation is open that calls itself as this token does, be the rest of it right or not.
-///
-/// # Errors
-/// When the disk fails.
 pub fn has_invite(read: &dyn Read, token: &Token) -> Result<bool, StoreError> {
     let mut key = KeyBuf::new();
     key.text(token.id());
@@ -223,9 +177,6 @@ pub fn may_give(own: Role, role: Role) -> bool {
 }
 
 /// What is asked of the people of the workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn people(read: &dyn Read) -> Result<People, StoreError> {
     Ok(read.get::<People>(())?.unwrap_or_default())
 }
@@ -244,9 +195,6 @@ pub fn proposed_key(name: &str) -> String {
 }
 
 /// The name of a workspace.
-///
-/// # Errors
-/// Says what is wrong.
 pub fn checked_name(name: &str) -> Result<String, WorkspaceError> {
     let name = name.trim();
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
@@ -271,9 +219,6 @@ pub fn checked_member_name(name: &str) -> Result<String, WorkspaceError> {
 }
 
 /// An IANA time zone.
-///
-/// # Errors
-/// Says what is wrong.
 pub fn checked_zone(zone: &str) -> Result<String, WorkspaceError> {
     let zone = zone.trim();
     TimeZone::get(zone).map_err(|_| {

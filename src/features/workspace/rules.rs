@@ -136,9 +136,7 @@ impl Problem for WorkspaceError {
 /// A new workspace and its owner.
 #[derive(Clone, Debug)]
 pub struct Founding {
-    /// Its id.
     pub id: WorkspaceId,
-    /// Its name.
     pub name: String,
     /// Its emoji; a house unless somebody chose one.
     pub emoji: Option<String>,
@@ -215,9 +213,7 @@ fn handle(name: &str, email: &str) -> String {
 /// Changes of the settings; nothing stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsPatch {
-    /// The name.
     pub name: Option<String>,
-    /// The emoji.
     pub emoji: Option<String>,
     /// Letters in front of task numbers.
     pub task_key: Option<String>,
@@ -339,10 +335,6 @@ pub fn note_export(tx: &mut WriteTx<'_>) {
     tx.emit(Event::WorkspaceExported);
 }
 
-/// One emoji.
-///
-/// # Errors
-/// Says what is wrong.
 pub fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
     let emoji = emoji.trim();
     let plain = emoji.chars().any(|c| c.is_alphanumeric() || c.is_control() || c.is_whitespace());

@@ -17,7 +17,6 @@ pub struct RunAnswer {
     pub of: HearerId,
     /// The SHA-256 of what was said.
     pub said: [u8; 32],
-    /// What was answered.
     pub answer: JsonText,
 }
 

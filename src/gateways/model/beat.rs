@@ -8,7 +8,6 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 use super::Gateway;
 
-/// Beats.
 pub const GATEWAY_BEATS: Table = Table::new(393, "gateway_beats");
 /// So many minutes are told one by one.
 pub const MINUTES: u32 = 30;
@@ -50,7 +49,6 @@ pub struct Load {
 /// The last word of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
-    /// Whose.
     pub gateway: GatewayId,
     /// When it came.
     #[serde(with = "millisecond::required")]

@@ -7,7 +7,6 @@ use store::{Class, Record, Table};
 
 use super::{HostKey, local};
 
-/// Gateways.
 pub const GATEWAYS: Table = Table::new(390, "gateways");
 
 kernel::words! {
@@ -31,7 +30,6 @@ kernel::words! {
 /// A machine that agents work on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
-    /// Its id.
     pub id: GatewayId,
     /// What people call it.
     pub label: String,
@@ -53,7 +51,6 @@ pub struct Gateway {
     pub version: String,
     /// Who let it join.
     pub by: Actor,
-    /// When it joined.
     #[serde(with = "millisecond::optional")]
     pub joined_at: Option<Timestamp>,
     /// When it first had what its agents need.
@@ -74,10 +71,8 @@ pub struct Gateway {
     /// When somebody last called in its name with another key.
     #[serde(with = "millisecond::optional")]
     pub strange_at: Option<Timestamp>,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// What each run there may spend while it is cut off, in micro-dollars.

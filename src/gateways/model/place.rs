@@ -15,9 +15,7 @@ pub const AGENT_PLACES: Table = Table::new(397, "agent_places");
 /// An agent works on another machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentPlace {
-    /// The agent.
     pub agent: AgentId,
-    /// The gateway.
     pub gateway: GatewayId,
 }
 
@@ -28,9 +26,7 @@ pub const FORMER_PLACES: Table = Table::new(403, "former_places");
 /// else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerPlaces {
-    /// The agent.
     pub agent: AgentId,
-    /// The gateways.
     pub gateways: BTreeSet<GatewayId>,
 }
 

@@ -8,13 +8,11 @@ use store::{Class, Record, Table};
 
 use super::{GatewayTokenId, HostKey};
 
-/// Tokens.
 pub const GATEWAY_TOKENS: Table = Table::new(391, "gateway_tokens");
 
 /// A token by which a machine joins. Only its hash is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayToken {
-    /// Its id.
     pub id: GatewayTokenId,
     /// The part of it that may be shown.
     pub public: String,
@@ -24,9 +22,7 @@ pub struct GatewayToken {
     pub label: String,
     /// What the machine has or is.
     pub labels: Vec<String>,
-    /// Who made it.
     pub by: Actor,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// Until when it is good.

@@ -27,7 +27,6 @@ use crate::place::Place;
 use crate::queries;
 use crate::rules::{self, NewToken, labels_of};
 
-/// What is typed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Typed {

@@ -30,7 +30,6 @@ use crate::model::{Gateway, local};
 use crate::queries;
 use crate::rules::{self, Patch, labels_of};
 
-/// What is typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Typed {

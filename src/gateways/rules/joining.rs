@@ -53,7 +53,6 @@ kernel::words! {
 pub enum Judgement {
     /// It is let in as this gateway.
     Welcome {
-        /// Which.
         gateway: GatewayId,
         /// Whether it became one just now.
         is_new: bool,
@@ -64,9 +63,6 @@ pub enum Judgement {
 
 /// Judges a host that shows a token and has proved that this key is its own. The same key with the same token gets the
 /// same answer again; another key is turned away, and people are told.
-///
-/// # Errors
-/// When the store fails.
 pub fn judge_join(
     tx: &mut WriteTx<'_>,
     token: &Token,
@@ -161,9 +157,6 @@ fn stranger_with(tx: &mut WriteTx<'_>, old: GatewayToken) -> Result<Judgement, G
 }
 
 /// Judges a host that says which gateway it is and has proved that this key is its own.
-///
-/// # Errors
-/// When the store fails.
 pub fn judge_known(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,
@@ -196,9 +189,6 @@ fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
 }
 
 /// Tells that a host said what is not for it to say. Nothing of that was done.
-///
-/// # Errors
-/// When it is gone.
 pub fn lied(tx: &mut WriteTx<'_>, id: GatewayId, what: &str) -> Result<(), GatewayError> {
     let one = queries::gateway_by_id(tx, id)?;
     let title = format!("{} was refused something", one.label);
@@ -332,9 +322,6 @@ pub fn goodbye(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> 
 
 /// Tells of a gateway that has been silent for five minutes, once a silence; not after a goodbye. What nobody could
 /// hear since this program began does not count. Says whether people were told.
-///
-/// # Errors
-/// When the store fails.
 pub fn tell_silence(
     tx: &mut WriteTx<'_>,
     id: GatewayId,

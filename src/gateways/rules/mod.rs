@@ -26,9 +26,6 @@ pub use trouble::{tell_trouble, told};
 pub use words::labels_of;
 
 /// Keeps the key of the workspace, unless there is one; answers with the one that is kept.
-///
-/// # Errors
-/// When the store fails.
 pub fn keep_key(tx: &mut WriteTx<'_>, key: GatewayKey) -> Result<GatewayKey, GatewayError> {
     if let Some(kept) = queries::key(tx)? {
         return Ok(kept);

@@ -34,9 +34,6 @@ pub struct Count {
 }
 
 /// Keeps something behind all that waits.
-///
-/// # Errors
-/// When the store refuses.
 pub fn keep(
     tx: &mut WriteTx<'_>,
     (run, session): (RunId, SessionId),
@@ -94,9 +91,6 @@ fn visit(read: &dyn Read, mut visit: impl FnMut(&Head<'_>)) -> Result<(), StoreE
 }
 
 /// What home is to hear next behind a row.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next(read: &dyn Read, after: u64) -> Result<Option<Waiting>, StoreError> {
     let mut after = after;
     let mut body = Vec::new();
@@ -122,9 +116,6 @@ pub struct Ahead {
 }
 
 /// Home has heard all up to a row; these rows stay all the same.
-///
-/// # Errors
-/// When the store refuses.
 pub fn heard(tx: &mut WriteTx<'_>, upto: u64, stay: &BTreeSet<u64>) -> Result<(), StoreError> {
     for number in numbers(tx, upto)?.into_iter().filter(|number| !stay.contains(number)) {
         tx.delete::<Unsaid>(number)?;
@@ -133,9 +124,6 @@ pub fn heard(tx: &mut WriteTx<'_>, upto: u64, stay: &BTreeSet<u64>) -> Result<()
 }
 
 /// The runs of which something waits.
-///
-/// # Errors
-/// When the disk fails.
 pub fn runs(read: &dyn Read) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
     let mut found: BTreeMap<RunId, Ahead> = BTreeMap::new();
     let mut goes_on = false;
@@ -152,9 +140,6 @@ pub fn runs(read: &dyn Read) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
 }
 
 /// How much waits.
-///
-/// # Errors
-/// When the disk fails.
 pub fn count(read: &dyn Read) -> Result<Count, StoreError> {
     let mut count = Count::default();
     visit(read, |row| {
@@ -165,9 +150,6 @@ pub fn count(read: &dyn Read) -> Result<Count, StoreError> {
 }
 
 /// Whether something waits of a run, or of the run of a conversation: a host goes on ahead of home with it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn leads(read: &dyn Read, key: &[u8]) -> Result<bool, StoreError> {
     let is_it = |id: KeyBuf| id.bytes() == key;
     let all = runs(&read)?;

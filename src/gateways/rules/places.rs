@@ -21,9 +21,6 @@ pub fn bind(tx: &mut WriteTx<'_>, agent: AgentId, to: GatewayId) -> Result<bool,
 }
 
 /// The same off a machine of which nothing is heard: what goes on there of the agent's programs is given up.
-///
-/// # Errors
-/// As there.
 pub fn bind_off_silent(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -106,18 +103,12 @@ pub(super) fn has_worked(
 }
 
 /// Keeps what a host was answered.
-///
-/// # Errors
-/// When the store fails.
 pub fn answered(tx: &mut WriteTx<'_>, answer: &RunAnswer) -> Result<(), GatewayError> {
     tx.put(answer)?;
     Ok(())
 }
 
 /// Forgets what hosts were answered about runs that ended long ago.
-///
-/// # Errors
-/// When the store fails.
 pub fn forget_answers(tx: &mut WriteTx<'_>, old: &[HearerId]) -> Result<(), GatewayError> {
     for of in old {
         tx.delete::<RunAnswer>(*of)?;

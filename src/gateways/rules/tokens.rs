@@ -87,9 +87,6 @@ fn is_forgotten(one: &GatewayToken, now: Timestamp) -> bool {
 }
 
 /// Withdraws a token. A machine that has joined with it stays.
-///
-/// # Errors
-/// When there is none.
 pub fn revoke_token(
     tx: &mut WriteTx<'_>,
     id: GatewayTokenId,
@@ -105,9 +102,6 @@ pub fn revoke_token(
 }
 
 /// Notes that a machine has called with a token that is open.
-///
-/// # Errors
-/// When there is no such token.
 pub fn called(tx: &mut WriteTx<'_>, id: GatewayTokenId) -> Result<(), GatewayError> {
     let (old, now) = (queries::token_by_id(tx, id)?, tx.now());
     if old.called_at.is_none_or(|at| at + AGAIN < now) {

@@ -21,9 +21,6 @@ pub fn told(sentence: &str) -> String {
 }
 
 /// Tells people what began, or marks as read what they were told when all is over.
-///
-/// # Errors
-/// When it is gone.
 pub fn tell_trouble(tx: &mut WriteTx<'_>, id: GatewayId, news: &News) -> Result<(), GatewayError> {
     let all = match news {
         News::Same => return Ok(()),

@@ -19,9 +19,7 @@ use crate::model::Item;
 
 /// A connection that can be asked for vectors.
 pub struct Able {
-    /// Its id.
     pub id: ConnectionId,
-    /// Its name.
     pub name: String,
     /// Models of its server that make vectors; others may be there, too.
     pub models: &'static [&'static str],
@@ -36,9 +34,6 @@ impl From<Connection> for Able {
 }
 
 /// The connections that can be asked for vectors, by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn able(ws: &Ws) -> Result<Vec<Able>, KnowledgeError> {
     let all = ws.read(|snap| queries::able(snap))?;
     Ok(all.into_iter().map(Able::from).collect())
@@ -46,9 +41,6 @@ pub fn able(ws: &Ws) -> Result<Vec<Able>, KnowledgeError> {
 
 /// The model behind a connection that makes the vectors of a workspace, and what that is called; none for the model on
 /// this machine.
-///
-/// # Errors
-/// When the store fails.
 pub fn chosen(ws: &Ws) -> Result<Option<(Maker, String)>, KnowledgeError> {
     Ok(ws.read(|snap| {
         let Some(maker) = queries::chosen(snap)? else { return Ok(None) };
@@ -60,11 +52,8 @@ pub fn chosen(ws: &Ws) -> Result<Option<(Maker, String)>, KnowledgeError> {
 /// What the vectors of all passages of a workspace come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// The connection.
     pub connection: ConnectionId,
-    /// What it is called.
     pub name: String,
-    /// The model.
     pub model: String,
     /// How many passages there are.
     pub passages: usize,
@@ -124,9 +113,6 @@ pub async fn choose(
 }
 
 /// Lets the model on this machine make the vectors of a workspace.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn choose_local(
     ws: &Ws,
     who: &(impl Who + Sync),

@@ -79,9 +79,6 @@ impl Source {
 
 /// Who makes the vectors of a workspace now; none when nobody was chosen. May take a second after a change of the models,
 /// so it belongs on a thread that may block.
-///
-/// # Errors
-/// When the store fails.
 pub fn source(ws: &Ws) -> Result<Option<Source>, StoreError> {
     let chosen = ws.read(|snap| queries::chosen(snap))?;
     Ok(chosen.map(Source::Connection).or_else(|| local(ws)))

@@ -17,7 +17,6 @@ pub const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
 
 /// A model that is here, or could be.
 pub struct Line {
-    /// The model.
     pub model: Model,
     /// How many bytes it has here; none when it is not here.
     pub bytes: Option<u64>,
@@ -52,9 +51,6 @@ pub fn only_managers(app: &App, account: AccountId) -> Result<(), KnowledgeError
 }
 
 /// All models. Hashes what nobody has confirmed, so it belongs on a thread that may block.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(app: &App) -> Result<All, KnowledgeError> {
     let shelf = &app.meaning.shelf;
     let used = app.meaning.used();
@@ -142,9 +138,6 @@ fn id_of(app: &App, said: &str) -> Result<String, KnowledgeError> {
 }
 
 /// Says in a workspace who did what with a model, from where its audit has it.
-///
-/// # Errors
-/// When the store fails.
 pub async fn note(
     ws: &Ws,
     who: &(impl Who + Sync),
@@ -248,9 +241,6 @@ pub fn confirm_given(app: &App, terms: Terms) -> Result<Model, KnowledgeError> {
 }
 
 /// Takes away the files that were sent.
-///
-/// # Errors
-/// When the disk fails.
 pub fn discard(app: &App) -> Result<(), KnowledgeError> {
     let landing = app.meaning.shelf.landed(SENT);
     landing.map_or(Ok(()), |landing| landing.clear()).map_err(|error| KnowledgeError::disk(&error))
@@ -275,9 +265,6 @@ pub fn troubles(ws: &Ws, all: &All) -> Vec<String> {
 
 /// How many passages of a workspace have a vector by who makes them now. Opens these, so it belongs on a thread that may
 /// block.
-///
-/// # Errors
-/// When the store fails.
 pub fn count(ws: &Ws) -> Result<usize, StoreError> {
     let Some(source) = super::source(ws)? else { return Ok(0) };
     let opened = ws.vectors.open(&source.id(), source.dimensions());

@@ -49,9 +49,6 @@ pub struct Cost {
 }
 
 /// How ready search is. Opens the vectors, so it belongs on a thread that may block.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(ws: &Ws) -> Result<Ready, KnowledgeError> {
     let (passages, waiting) = (models::count(ws)?, ws.vectors.waiting());
     let (unread, cost) =

@@ -9,7 +9,6 @@ use jiff::fmt::serde::timestamp::millisecond;
 
 use super::ModelChoiceId;
 
-/// Choices of models.
 pub const MODEL_CHOICES: Table = Table::new(377, "model_choices");
 
 kernel::words! {
@@ -31,15 +30,12 @@ kernel::words! {
 /// What somebody did with a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelChoice {
-    /// Its id.
     pub id: ModelChoiceId,
     /// What was done.
     pub act: ModelAct,
     /// The model; empty where search by meaning was turned off.
     pub model: String,
-    /// Who.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

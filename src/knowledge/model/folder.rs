@@ -8,26 +8,20 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 use super::FolderId;
 
-/// Folders.
 pub const FOLDERS: Table = Table::new(330, "knowledge_folders");
 /// The parent and the name in small letters; no two of a parent are called the same.
 pub const BY_PARENT: Index = Index::unique(331, "knowledge_folders_by_parent");
 
-/// A folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
-    /// Its id.
     pub id: FolderId,
     /// The folder that it lies in.
     pub parent: Option<FolderId>,
-    /// What it is called.
     pub name: String,
     /// One emoji, or nothing.
     pub icon: String,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }

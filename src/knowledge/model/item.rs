@@ -11,7 +11,6 @@ use store::{
 
 use super::{Folder, FolderId, KnowledgeId};
 
-/// Items.
 pub const ITEMS: Table = Table::new(332, "knowledge_items");
 /// The folder, or the page that a file stands in.
 pub const BY_FOLDER: Index = Index::multi(333, "knowledge_items_by_folder");
@@ -87,7 +86,6 @@ kernel::words! {
 /// The file of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileBody {
-    /// Its name.
     pub name: String,
     /// Its content.
     pub blob: BlobId,
@@ -100,11 +98,9 @@ pub struct FileBody {
 /// An item of knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// Its id.
     pub id: KnowledgeId,
     /// Its kind; it stays.
     pub kind: ItemKind,
-    /// What it is called.
     pub title: String,
     /// One emoji, or nothing.
     pub icon: String,
@@ -116,15 +112,12 @@ pub struct Item {
     pub agents: Vec<AgentId>,
     /// Whether all of it stands in the start-up context, or its title alone; by its kind and length when nobody chose.
     pub full: Option<bool>,
-    /// Its tags.
     pub tags: Vec<String>,
     /// The file, of such an item alone.
     pub file: Option<FileBody>,
-    /// Who made it.
     pub by: Actor,
     /// Who changed it last.
     pub edited_by: Actor,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// When it, or its words, last changed.

@@ -20,11 +20,9 @@ pub const MOST: usize = 100;
 pub struct Mark {
     /// The number of the version.
     pub n: u32,
-    /// Its name.
     pub name: String,
     /// Who gave it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -32,7 +30,6 @@ pub struct Mark {
 /// The marked versions of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks {
-    /// The item.
     pub item: KnowledgeId,
     /// The marks, the newest version first.
     pub marks: Vec<Mark>,

@@ -35,7 +35,6 @@ pub enum ReadingState {
 /// What was read in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// The item.
     pub item: KnowledgeId,
     /// How far it is.
     pub state: ReadingState,

@@ -7,17 +7,13 @@ use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, 
 
 use super::{Item, KnowledgeId, KnowledgeSuggestionId, Text};
 
-/// Suggestions.
 pub const SUGGESTIONS: Table = Table::new(380, "knowledge_suggestions");
-/// The item.
 pub const SUGGESTIONS_BY_ITEM: Index = Index::multi(381, "knowledge_suggestions_by_item");
 
 /// A change that an agent suggests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suggestion {
-    /// Its id.
     pub id: KnowledgeSuggestionId,
-    /// The item.
     pub item: KnowledgeId,
     /// What the item should be called, and what it was called then.
     pub title: String,
@@ -33,7 +29,6 @@ pub struct Suggestion {
     pub reason: String,
     /// Who suggests it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

@@ -17,9 +17,7 @@ pub const OPENINGS: Table = Table::new(383, "knowledge_openings");
 /// What an agent does with an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uses {
-    /// The item.
     pub item: KnowledgeId,
-    /// The agent.
     pub agent: AgentId,
     /// How often it began to work with the item in front of it.
     pub starts: u32,
@@ -72,7 +70,6 @@ pub type Had = (KnowledgeId, i64, u64);
 /// What stands in front of an agent, as its last start had it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
-    /// The agent.
     pub agent: AgentId,
     /// The first start that had just this.
     #[serde(with = "millisecond::required")]

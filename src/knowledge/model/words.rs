@@ -35,9 +35,6 @@ pub enum Text {
 
 impl Text {
     /// A text to be kept. Writes a blob when it is long: call it where blocking is allowed.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn keep(blobs: &Blobs, text: String) -> io::Result<Self> {
         if text.len() <= INLINE {
             return Ok(Self::Inline(text));
@@ -47,9 +44,6 @@ impl Text {
     }
 
     /// The whole text. Reads a blob when it is long.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn read(&self, blobs: &Blobs) -> io::Result<String> {
         match self {
             Self::Inline(text) => Ok(text.clone()),
@@ -85,7 +79,6 @@ impl Text {
 /// The words of an item as they stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
-    /// The item.
     pub item: KnowledgeId,
     /// Markdown.
     pub text: Text,
@@ -148,9 +141,7 @@ impl Record for Body {
 /// A former version of an item's words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// Its id.
     pub id: VersionId,
-    /// The item.
     pub item: KnowledgeId,
     /// Its number, from 1.
     pub n: u32,

@@ -165,7 +165,6 @@ struct ListPage {
 
 web::region!(ListPage, as_rows, ListRows, "knowledge/list-rows.html");
 
-/// The list.
 pub(super) async fn list(
     ws: Ws,
     who: Person,

@@ -26,7 +26,6 @@ use crate::model::{BODIES, ITEMS, KnowledgeSuggestionId, SUGGESTIONS};
 use crate::rules;
 use crate::suggested::{self, Shown};
 
-/// One of them.
 struct Change {
     id: String,
     /// What was looked at.

@@ -33,7 +33,6 @@ const SHOWN: usize = 30;
 /// Versions that one can be compared with.
 const CHOICES: usize = 100;
 
-/// A version.
 pub(super) struct VersionLine {
     pub(super) by: Face,
     pub(super) at: RelTime,
@@ -239,7 +238,6 @@ pub(super) async fn restore(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MarkForm {
-    /// The name.
     name: String,
     /// Whether it is to go.
     remove: String,

@@ -8,9 +8,6 @@ use crate::error::KnowledgeError;
 use crate::model::{ModelAct, ModelChoice};
 
 /// Notes who did what with a model.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note(tx: &mut WriteTx<'_>, act: ModelAct, model: String) -> Result<(), KnowledgeError> {
     let choice = ModelChoice { id: tx.new_id(), act, model, by: tx.by(), at: tx.now() };
     tx.put(&choice)?;

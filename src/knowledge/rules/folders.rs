@@ -19,7 +19,6 @@ const MOST: usize = 2_000;
 /// What is to change in a folder; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct FolderPatch {
-    /// What it is called.
     pub name: Option<String>,
     /// One emoji, or nothing.
     pub icon: Option<String>,
@@ -72,9 +71,6 @@ pub fn change_folder(
 
 /// Removes a folder. Items and folders in it move up a level; a folder whose name is taken there gets a number. Returns
 /// it and how many items moved.
-///
-/// # Errors
-/// When it is gone.
 pub fn remove_folder(
     tx: &mut WriteTx<'_>,
     id: FolderId,

@@ -33,7 +33,6 @@ pub(super) const MAX_REASON: usize = 200;
 /// An item to be made.
 #[derive(Clone, Debug)]
 pub struct NewItem {
-    /// Its kind.
     pub kind: ItemKind,
     /// What it is called; "Untitled" when that is empty.
     pub title: String,
@@ -52,7 +51,6 @@ pub struct NewItem {
 /// What is to change in an item; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
-    /// What it is called.
     pub title: Option<String>,
     /// One emoji, or nothing.
     pub icon: Option<String>,
@@ -64,7 +62,6 @@ pub struct Patch {
     pub agents: Option<Vec<AgentId>>,
     /// Whether all of it stands in the start-up context; nothing lets HQ choose.
     pub full: Option<Option<bool>>,
-    /// Its tags.
     pub tags: Option<Vec<String>>,
     /// Whether it is out of the way.
     pub archived: Option<bool>,

@@ -11,9 +11,6 @@ const MAX_TRIES: u8 = 3;
 
 /// Notes that a file is being read, so that one which ends the program is not begun for ever. Returns whether it is to
 /// be read.
-///
-/// # Errors
-/// When the store fails.
 pub fn begin_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<bool, StoreError> {
     let Some(old) = tx.get::<Reading>(id)? else { return Ok(false) };
     if old.state != ReadingState::Waiting {
@@ -30,9 +27,6 @@ pub fn begin_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<bool, Stor
 }
 
 /// Keeps what was read in a file.
-///
-/// # Errors
-/// When the store fails.
 pub fn read_of(tx: &mut WriteTx<'_>, read: Reading) -> Result<(), StoreError> {
     // It may have gone meanwhile.
     if tx.get::<Reading>(read.item)?.is_none() {
@@ -50,9 +44,6 @@ pub fn is_unread(item: &Item, reading: Option<&Reading>) -> bool {
 
 /// Lets files be read of which nothing is known, because an undo or a file of the workspace has brought them back, and
 /// those of which an undo has changed the encoding.
-///
-/// # Errors
-/// When the store fails.
 pub fn read_anew(tx: &mut WriteTx<'_>, ids: &[KnowledgeId]) -> Result<(), StoreError> {
     for id in ids {
         let Some(item) = tx.get::<Item>(*id)?.filter(|item| item.file.is_some()) else { continue };
@@ -64,9 +55,6 @@ pub fn read_anew(tx: &mut WriteTx<'_>, ids: &[KnowledgeId]) -> Result<(), StoreE
 }
 
 /// Lets a file be read in another encoding. The old words are found until the new ones are read.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn await_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), StoreError> {
     let now = tx.now();
     let old = tx.get::<Reading>(id)?.unwrap_or_else(|| Reading::new(id, now));
@@ -74,9 +62,6 @@ pub(super) fn await_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(),
 }
 
 /// Lets a file be read again.
-///
-/// # Errors
-/// When there is no such file.
 pub fn read_again(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), KnowledgeError> {
     let item = queries::item_by_id(tx, id)?;
     if item.file.is_none() {

@@ -14,11 +14,9 @@ use crate::queries;
 /// A change to be suggested; what is not given stays.
 #[derive(Clone, Debug)]
 pub struct NewSuggestion {
-    /// The item.
     pub item: KnowledgeId,
     /// What it should be called.
     pub title: Option<String>,
-    /// Its tags.
     pub tags: Option<Vec<String>>,
     /// What it should say, and what it says now.
     pub words: Option<(Text, Text)>,

@@ -15,11 +15,9 @@ use crate::queries;
 /// What came from a source.
 #[derive(Clone, Debug)]
 pub struct Synced {
-    /// Its title.
     pub title: String,
     /// Its words; none when they are still to be read in its file.
     pub text: Option<Text>,
-    /// Its file.
     pub file: Option<FileBody>,
     /// Whether only its beginning came.
     pub cut: bool,
@@ -28,9 +26,6 @@ pub struct Synced {
 }
 
 /// Keeps what came in an item, or in a new one. An archived one comes back.
-///
-/// # Errors
-/// When the store fails.
 pub fn keep_synced(
     tx: &mut WriteTx<'_>,
     id: Option<KnowledgeId>,
@@ -120,9 +115,6 @@ pub fn own_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, Knowled
 }
 
 /// Removes an item of a source.
-///
-/// # Errors
-/// When it is gone.
 pub fn drop_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), KnowledgeError> {
     queries::item_by_id(tx, id)?;
     tx.delete::<Item>(id)?;

@@ -12,9 +12,6 @@ use crate::model::{Item, KnowledgeId, Opening, Uses};
 use crate::queries;
 
 /// Counts the start of a run with what its agent has in front of it then.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn note_start(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), StoreError> {
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
     // A part of another run starts without it.
@@ -33,9 +30,6 @@ pub(crate) fn note_start(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), StoreEr
 }
 
 /// Counts that an agent has read an item.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn note_read(
     tx: &mut WriteTx<'_>,
     item: KnowledgeId,
@@ -52,9 +46,6 @@ pub(crate) fn note_read(
 }
 
 /// Counts what an agent's comment quotes.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn note_comment(
     tx: &mut WriteTx<'_>,
     comment: CommentId,
@@ -66,9 +57,6 @@ pub(crate) fn note_comment(
 }
 
 /// Counts what work quotes that an agent delivers.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) fn note_delivery(
     tx: &mut WriteTx<'_>,
     version: VersionId,

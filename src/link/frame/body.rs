@@ -42,7 +42,6 @@ pub struct Beat {
     pub disk: u64,
     /// The version of its program.
     pub version: String,
-    /// The runs that it has.
     pub runs: Vec<RunId>,
     /// Its clock, in milliseconds since 1970.
     pub clock_ms: i64,
@@ -74,7 +73,6 @@ fn is_none<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// A snapshot begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotBegin {
     /// The digest of what it is of.
@@ -88,13 +86,11 @@ pub struct SnapshotBegin {
 /// Rows of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRows {
-    /// The table.
     pub table: String,
     /// How many rows these are.
     pub count: u32,
     /// The key of the last, in hex: a snapshot that was cut goes on behind it.
     pub last: String,
-    /// The rows.
     #[serde(skip)]
     pub rows: Bytes,
 }
@@ -113,7 +109,6 @@ pub struct Feed {
     pub after: u64,
     /// The number of the last entry.
     pub upto: u64,
-    /// The steps.
     #[serde(skip)]
     pub steps: Bytes,
 }
@@ -128,9 +123,7 @@ pub struct Ack {
 /// What a host may have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
-    /// Its digest.
     pub digest: String,
-    /// What it is.
     pub body: Value,
 }
 
@@ -148,9 +141,7 @@ pub struct Grant {
 /// A run to be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOffer {
-    /// The run.
     pub run: RunId,
-    /// Whose it is.
     pub agent: AgentId,
     /// The epoch of its lease.
     pub epoch: u64,
@@ -163,7 +154,6 @@ pub struct RunOffer {
 /// A run is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAccept {
-    /// The run.
     pub run: RunId,
     /// The epoch of its lease.
     pub epoch: u64,
@@ -172,7 +162,6 @@ pub struct RunAccept {
 /// A run is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRefuse {
-    /// The run.
     pub run: RunId,
     /// The epoch of its lease.
     pub epoch: u64,
@@ -185,7 +174,6 @@ pub struct RunRefuse {
 /// An offer is void.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdraw {
-    /// The run.
     pub run: RunId,
     /// The epoch of its lease.
     pub epoch: u64,
@@ -194,7 +182,6 @@ pub struct Withdraw {
 /// A run is another's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseLost {
-    /// The run.
     pub run: RunId,
     /// The epoch that counts now.
     pub epoch: u64,
@@ -205,24 +192,20 @@ pub struct LeaseLost {
 /// One more thing of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
-    /// The run.
     pub run: RunId,
     /// The epoch of its lease.
     pub epoch: u64,
     /// Which command of the run it is, without gaps.
     pub number: u64,
-    /// What it is.
     pub body: Value,
 }
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The run.
     pub run: RunId,
     /// Which of its commands.
     pub number: u64,
-    /// What became of it.
     pub result: Outcome,
 }
 
@@ -246,11 +229,9 @@ pub enum Outcome {
 /// Words as a model says them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
-    /// The run.
     pub run: RunId,
     /// How many bytes of this step came before: a gap was dropped.
     pub at: u64,
-    /// What it is.
     pub body: Value,
 }
 
@@ -259,11 +240,9 @@ pub struct Running {
 pub struct Control {
     /// The run that it is about, if one.
     pub run: Option<RunId>,
-    /// What it is.
     pub body: Value,
 }
 
-/// One branch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
     /// Its ref.
@@ -277,7 +256,6 @@ pub struct Branch {
 pub struct GitHave {
     /// Whose files they are.
     pub agent: AgentId,
-    /// The branches.
     pub branches: Vec<Branch>,
 }
 
@@ -316,7 +294,6 @@ pub struct Blob {
 pub struct KeyPush {
     /// By what it is named.
     pub handle: String,
-    /// Which version of it.
     pub version: u64,
     /// Its value, sealed for the host.
     #[serde(skip)]
@@ -335,7 +312,6 @@ impl fmt::Debug for KeyPush {
 pub struct KeyAck {
     /// By what it is named.
     pub handle: String,
-    /// Which version of it.
     pub version: u64,
 }
 
@@ -360,7 +336,6 @@ pub struct Log {
     pub at_ms: i64,
     /// How grave it is, as `tracing` calls it.
     pub level: String,
-    /// What it says.
     pub text: String,
 }
 

@@ -66,9 +66,7 @@ pub enum Purpose {
         /// The token that it was given.
         token: Zeroizing<String>,
     },
-    /// It is one.
     Known {
-        /// Which.
         gateway: GatewayId,
     },
 }
@@ -110,11 +108,9 @@ impl Pin {
 /// What a host brings to a handshake.
 #[derive(Debug)]
 pub struct Knock<'a> {
-    /// Who it is.
     pub identity: &'a Identity,
     /// Whom it wants to talk to.
     pub pin: &'a Pin,
-    /// What for.
     pub purpose: Purpose,
     /// What it says of its machine.
     pub facts: &'a Facts,
@@ -127,7 +123,6 @@ pub struct Knock<'a> {
 /// What a home brings to a handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct Door<'a> {
-    /// Who it is.
     pub identity: &'a Identity,
     /// The version of its program.
     pub version: &'a str,
@@ -140,7 +135,6 @@ pub struct Door<'a> {
 pub struct Asked {
     /// What it wants.
     pub purpose: Purpose,
-    /// Its key.
     pub key: PublicKey,
     /// What it says of its machine.
     pub facts: Facts,
@@ -151,7 +145,6 @@ pub struct Asked {
 /// What a host is from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {
-    /// Its gateway.
     pub gateway: GatewayId,
     /// What the gateway is called.
     pub label: String,
@@ -224,7 +217,6 @@ pub struct Linked {
 pub struct Accepted {
     /// What the host is.
     pub admitted: Admitted,
-    /// Its key.
     pub key: PublicKey,
     /// What it says of its machine.
     pub facts: Facts,

@@ -108,7 +108,6 @@ const TABLE_PARTS: [&str; 7] = ["caption", "tbody", "td", "tfoot", "th", "thead"
 pub enum Part {
     /// What the page calls its main part.
     Main,
-    /// Its one article.
     Article,
     /// Everything but what surrounds the content.
     Body,
@@ -121,7 +120,6 @@ pub enum Part {
 pub struct Cleaned {
     /// The title in the head of the page.
     pub title: Option<String>,
-    /// Which part it is.
     pub part: Part,
     /// The part, well nested.
     pub html: String,

@@ -30,7 +30,6 @@ pub fn authorize_url(client: &Client, challenge: &str, state: &str) -> Result<St
 /// What came back.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The code.
     pub code: String,
     /// The word that has to be the one that was sent; a code alone has none.
     pub state: Option<String>,

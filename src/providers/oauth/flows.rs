@@ -66,7 +66,6 @@ pub struct Device {
     pub device_code: String,
     /// What the person types.
     pub user_code: String,
-    /// Where.
     pub address: String,
     /// How long the code is good, in seconds.
     pub life: u32,
@@ -327,7 +326,6 @@ struct Heard {
 }
 
 impl Heard {
-    /// The failure that it is.
     fn failure(&self, hidden: &[&str]) -> AuthError {
         let error = failed(self.status, &self.answer);
         let message = clean(&error.message, hidden);

@@ -70,7 +70,6 @@ impl Vendor {
 pub struct About {
     /// Its stable word.
     pub word: &'static str,
-    /// Its name.
     pub name: &'static str,
     /// Where its models answer.
     pub base: &'static str,

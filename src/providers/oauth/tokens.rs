@@ -92,7 +92,6 @@ impl Life {
         self.until.is_none_or(|until| (1..=LONGEST * 1000).contains(&(until - self.from)))
     }
 
-    /// When it ends.
     #[must_use]
     pub fn ends(&self) -> Option<Timestamp> {
         self.until.map(from_ms)
@@ -102,7 +101,6 @@ impl Life {
 /// What calls are made with where the maker's token has to be changed into a short one first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pass {
-    /// The token.
     pub token: Hidden,
     /// How long it is good.
     pub life: Life,

@@ -20,7 +20,6 @@ use crate::{EngineError, OfHome as _};
 
 /// An entry that may be written on this host.
 pub(super) struct Write<'w> {
-    /// Where.
     pub(super) at: (&'w Ws, &'w dyn Upstream),
     /// By whom, and why.
     pub(super) by: (Actor, Cause),
@@ -30,7 +29,6 @@ pub(super) struct Write<'w> {
     pub(super) begins: bool,
     /// Whether it may need what home has sent to be kept in memory alone.
     pub(super) needs_keys: bool,
-    /// The entry.
     pub(super) entry: Value,
     /// What home is told.
     pub(super) said: Value,

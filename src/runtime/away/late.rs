@@ -26,7 +26,6 @@ const MOST: usize = 64 * 1024;
 /// What a command does to the grant of its run.
 #[derive(Clone, Copy)]
 pub(super) enum Moves {
-    /// Nothing.
     Nothing,
     /// It is filled up, or goes with the end of the work.
     Fits(RunId),

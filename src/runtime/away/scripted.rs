@@ -49,7 +49,6 @@ impl Scripted {
         self.answer.send_replace(Some(answer));
     }
 
-    /// All that was said.
     pub(crate) fn said(&self) -> Vec<Value> {
         self.said.lock().clone()
     }

@@ -27,7 +27,6 @@ pub struct Question {
     pub provider: String,
     /// The model, as it is asked for.
     pub model: String,
-    /// What is known of it.
     pub known: Model,
     /// How large the request is.
     pub size: Size,
@@ -37,7 +36,6 @@ pub struct Question {
     pub heeds_limit: bool,
     /// What it costs in percent of a usual call.
     pub percent: u32,
-    /// What it is for.
     pub kind: CallKind,
     /// By which id its money is held back, wherever that is written down.
     #[serde(default)]
@@ -187,7 +185,6 @@ impl Entry for CallBegun {
 /// A question that is no part of the conversation begins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct QuestionBegun {
-    /// The question.
     pub question: Question,
 }
 
@@ -213,7 +210,6 @@ impl Entry for QuestionBegun {
 /// The question to a reviewer begins: it counts as a call and stands nowhere in the run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReviewBegun {
-    /// The question.
     pub question: Question,
 }
 

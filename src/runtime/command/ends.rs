@@ -44,7 +44,6 @@ pub enum Said {
     Nothing,
     /// A tool call written as text.
     Shaped,
-    /// A refusal.
     Refusal,
     /// The provider wants the same conversation again.
     Pause,
@@ -63,7 +62,6 @@ enum Next {
 pub struct LastWord {
     /// What it cost.
     pub paid: Paid,
-    /// The answer.
     pub answer: EventKind,
     /// The commit of what it changed in files.
     pub committed: Option<EventKind>,
@@ -305,7 +303,6 @@ impl Entry for Rested {
 pub struct Ended {
     /// The commit of what it changed in files.
     pub committed: Option<EventKind>,
-    /// How.
     pub outcome: Outcome,
     /// What is said of it.
     pub summary: String,
@@ -330,7 +327,6 @@ impl Entry for Ended {
 pub struct BudgetLacked {
     /// What it has not written yet: that another answers, and a commit.
     pub events: Vec<EventKind>,
-    /// What is lacking.
     pub lack: Box<Lack>,
     /// Whether that budget's money is nobody's choice: no record of it says so.
     pub usual: bool,
@@ -372,7 +368,6 @@ impl Entry for BudgetLacked {
 pub struct Held {
     /// What it has not written yet.
     pub events: Vec<EventKind>,
-    /// Until when.
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
     /// In one sentence.

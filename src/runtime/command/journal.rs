@@ -35,7 +35,6 @@ impl Entry for Append {
 /// A call of a tool is begun, with what it is about to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepBegun {
-    /// The event.
     pub begun: EventKind,
     /// The yes on which it is made.
     pub approved: Option<ApprovalId>,

@@ -26,9 +26,7 @@ use crate::{EngineError, items};
 /// An item becomes a run. None when its agent is held, has another run at work, or its gateway was revoked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunMade {
-    /// The item.
     pub item: Item,
-    /// Its agent.
     pub agent: Agent,
 }
 
@@ -44,7 +42,6 @@ impl Order for RunMade {
 /// A run that waits goes on.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunWoken {
-    /// The run.
     pub run: RunId,
 }
 
@@ -60,7 +57,6 @@ impl Order for RunWoken {
 /// A task takes a queued run up that was there when the program began.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunTakenUp {
-    /// The run.
     pub run: RunId,
 }
 
@@ -76,7 +72,6 @@ impl Order for RunTakenUp {
 /// The task lets go of a run that it has not begun.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunPutDown {
-    /// The run.
     pub run: RunId,
 }
 
@@ -93,7 +88,6 @@ impl Order for RunPutDown {
 /// booked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRecovered {
-    /// The run.
     pub run: RunId,
     /// Why it was interrupted.
     pub what: String,
@@ -122,7 +116,6 @@ impl Order for RunRecovered {
 /// A run ends with the connection of the program that asked; what its calls came to is booked.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunHungUp {
-    /// The run.
     pub run: RunId,
 }
 
@@ -140,7 +133,6 @@ impl Order for RunHungUp {
 /// A run whose task hangs goes back to the queue. Answers whether it was at work.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunSuspended {
-    /// The run.
     pub run: RunId,
 }
 
@@ -161,9 +153,7 @@ impl Order for RunSuspended {
 /// A run ends whatever its task does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunEnded {
-    /// The run.
     pub run: RunId,
-    /// How.
     pub outcome: Outcome,
     /// Whether nothing is heard of its machine: what it may have spent there is booked.
     #[serde(default)]
@@ -192,7 +182,6 @@ fn of_money(error: UsageError) -> RunError {
 /// The program began again, and runs go on: people are told.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunsTakenUp {
-    /// How many.
     pub count: u32,
 }
 
@@ -208,7 +197,6 @@ impl Order for RunsTakenUp {
 /// No program answers a run that waits for one: it ends.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct CallerGone {
-    /// The run.
     pub run: RunId,
 }
 
@@ -224,7 +212,6 @@ impl Order for CallerGone {
 /// What tools said whose run was taken away meanwhile: it is kept as evidence.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LateKept {
-    /// The run.
     pub run: RunId,
     /// What they said.
     pub late: Vec<EventKind>,
@@ -242,7 +229,6 @@ impl Order for LateKept {
 /// Old results take less room in what a model is shown.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Pruned {
-    /// The session.
     pub session: SessionId,
     /// Before this event they lose their middle.
     pub trimmed: u32,
@@ -280,7 +266,6 @@ impl Order for SessionTold {
 /// Why nothing of an agent's is begun, or that nothing holds it any more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AgentHeld {
-    /// The agent.
     pub agent: AgentId,
     /// Why, in a word.
     pub reason: Option<String>,
@@ -314,7 +299,6 @@ impl Order for ItemsMarked {
 /// Nobody will come to an item.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ItemGivenUp {
-    /// The item.
     pub item: ItemId,
 }
 
@@ -330,7 +314,6 @@ impl Order for ItemGivenUp {
 /// An item has lost its run.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ItemTakenBack {
-    /// The item.
     pub item: ItemId,
 }
 
@@ -363,9 +346,7 @@ impl Order for ApprovalAllowed {
 /// A call that was asked for is not asked for any more.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ApprovalClosed {
-    /// The approval.
     pub id: ApprovalId,
-    /// Why.
     pub answer: ApprovalAnswer,
 }
 
@@ -381,9 +362,7 @@ impl Order for ApprovalClosed {
 /// Who was asked has failed, and is left alone for a while.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FailureNoted {
-    /// Who.
     pub who: Candidate,
-    /// What happened.
     pub failure: Failure,
 }
 
@@ -396,10 +375,8 @@ impl Order for FailureNoted {
     }
 }
 
-/// Secrets are used.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SecretsUsed {
-    /// The uses.
     pub uses: Vec<Used>,
 }
 
@@ -458,7 +435,6 @@ impl Order for JobBegun {
 pub struct JobFinished {
     /// The program.
     pub id: JobId,
-    /// How.
     pub end: Finished,
     /// The files of its agent that were changed while it ran.
     #[serde(default)]

@@ -90,7 +90,6 @@ impl ToolMade {
     }
 }
 
-/// What became of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Made {
     /// What the model reads.

@@ -31,9 +31,7 @@ pub(super) struct Keep {
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speaker {
-    /// A person.
     Person,
-    /// The agent.
     Agent,
     /// A call that the agent made.
     Call,

@@ -105,7 +105,6 @@ impl ActTool for HttpRequest {
     }
 }
 
-/// What was answered.
 struct Answer {
     status: u16,
     url: String,

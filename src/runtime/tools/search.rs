@@ -213,7 +213,6 @@ fn ignored(files: &AgentFiles, scan: &Scan) -> Ignore {
     ignore
 }
 
-/// What was found.
 struct Found {
     hits: Vec<String>,
     limit: usize,

@@ -38,9 +38,7 @@ use web::session::Person;
 /// How a run is to begin again.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// The run.
     pub of: RunId,
-    /// Why.
     pub why: BranchWhy,
     /// The step, as on its page; none for its beginning.
     pub step: Option<String>,
@@ -55,7 +53,6 @@ pub struct Wish {
 /// Why a run cannot begin again.
 #[derive(Debug, thiserror::Error)]
 pub enum AgainError {
-    /// Of the run.
     #[error(transparent)]
     Run(#[from] RunError),
     /// Of the undo.
@@ -64,7 +61,6 @@ pub enum AgainError {
     /// Of its work.
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    /// Of its money.
     #[error(transparent)]
     Money(#[from] UsageError),
     /// The store refused.

@@ -50,7 +50,6 @@ struct At {
     from: String,
 }
 
-/// What was chosen.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Chosen {

@@ -26,7 +26,6 @@ const MAX_TOLD: usize = 50;
 pub(super) struct Preview {
     /// The run's name.
     pub name: String,
-    /// Where it is cut.
     pub cut: Cut,
     /// What it did from there on.
     pub between: Between,

@@ -7,7 +7,6 @@ use store::{StoreError, WriteTx};
 /// How many rows one transaction looks at.
 const PIECE: usize = 500;
 
-/// The step.
 pub const STEP: Migration =
     Migration { to: 2, name: "m0002_blob_references", describe, run, moves: &[] };
 

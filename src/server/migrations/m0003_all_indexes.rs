@@ -7,7 +7,6 @@ use store::{StoreError, WriteTx};
 /// How many rows of a table one transaction looks at.
 const PIECE: usize = 500;
 
-/// The step.
 pub const STEP: Migration =
     Migration { to: 3, name: "m0003_all_indexes", describe, run, moves: &[] };
 

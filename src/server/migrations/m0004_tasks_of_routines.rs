@@ -5,7 +5,6 @@
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};
 
-/// The step.
 pub const STEP: Migration =
     Migration { to: 4, name: "m0004_tasks_of_routines", describe, run, moves: &[] };
 

@@ -3,7 +3,6 @@
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};
 
-/// The step.
 pub const STEP: Migration =
     Migration { to: 5, name: "m0005_exports_on_record", describe, run, moves: &[] };
 

@@ -4,7 +4,6 @@
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};
 
-/// The step.
 pub const STEP: Migration =
     Migration { to: 6, name: "m0006_words_at_rest", describe, run, moves: &[] };
 

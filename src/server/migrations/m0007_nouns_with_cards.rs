@@ -3,7 +3,6 @@
 use store::migrate::{Migration, Piece};
 use store::{StoreError, WriteTx};
 
-/// The step.
 pub const STEP: Migration =
     Migration { to: 7, name: "m0007_nouns_with_cards", describe, run, moves: &[] };
 

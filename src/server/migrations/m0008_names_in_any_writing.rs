@@ -6,7 +6,6 @@ use store::{StoreError, WriteTx};
 /// How many rows of a table one transaction looks at.
 const PIECE: usize = 500;
 
-/// The step.
 pub const STEP: Migration =
     Migration { to: 8, name: "m0008_names_in_any_writing", describe, run, moves: &[] };
 

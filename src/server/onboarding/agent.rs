@@ -150,7 +150,6 @@ enum HireError {
     /// The agent cannot be made.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

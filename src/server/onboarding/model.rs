@@ -488,7 +488,6 @@ enum ChoiceError {
     /// The month cannot be limited so.
     #[error(transparent)]
     Limit(#[from] UsageError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

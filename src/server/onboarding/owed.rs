@@ -13,18 +13,12 @@ use noun::Choice;
 use store::{Range, ReadExt as _, WriteTx};
 
 /// Ends the set-up and lays down what belongs to its kind of work.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn finish(tx: &mut WriteTx<'_>) -> Result<(), OnboardingError> {
     rules::finish(tx)?;
     lay_down(tx)
 }
 
 /// The same for a set-up that ended before this program could do it.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) async fn complete(ws: &Ws) -> Result<(), OnboardingError> {
     if ws.read(|snap| queries::owed(snap))?.is_none() {
         return Ok(());

@@ -8,7 +8,6 @@ use store::blob::check::{self, Report};
 /// What was found in a workspace.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Found {
-    /// The workspace.
     pub workspace: String,
     /// Its files.
     pub report: Report,

@@ -9,7 +9,6 @@ use store::StoreError;
 /// What was found of a connection.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Found {
-    /// The workspace.
     pub workspace: String,
     /// Its name.
     pub connection: String,
@@ -22,9 +21,6 @@ pub struct Found {
 }
 
 /// Looks at the connections of all workspaces.
-///
-/// # Errors
-/// When the disk fails.
 pub fn look(app: &App) -> Result<Vec<Found>, StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut found = Vec::new();

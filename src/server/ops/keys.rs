@@ -44,9 +44,6 @@ impl Found {
 type Half = (&'static str, String, String);
 
 /// Looks at the journal, the ring and the files of keys. `runs` says whether HQ goes on while this is asked. Blocking.
-///
-/// # Errors
-/// When the disk fails.
 pub fn look(app: &App, runs: bool) -> Result<Found, StoreError> {
     let standing = queries::standing(app)?;
     let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;

@@ -19,9 +19,6 @@ use web::session::Person;
 
 /// The accounts that are closed, and the members who have none: nobody signs in as them. Who decides
 /// something by it holds `people_turn`.
-///
-/// # Errors
-/// When the disk fails.
 pub fn shut(app: &App, ws: &Ws) -> Result<Shut, StoreError> {
     let mut shut = app.system.read(|snap| users::queries::disabled(snap))?;
     shut.extend(strangers(app, ws)?.into_iter().map(|one| (one.account, one.created_at)));
@@ -29,9 +26,6 @@ pub fn shut(app: &App, ws: &Ws) -> Result<Shut, StoreError> {
 }
 
 /// The members who have no account here: they came with a workspace from elsewhere.
-///
-/// # Errors
-/// When the disk fails.
 pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
     let members = ws.read(|snap| queries::members(snap))?;
     app.system.read(|snap| {
@@ -47,9 +41,6 @@ pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
 
 /// The member who came with a workspace from elsewhere and has this account's address: the same person, by
 /// another name.
-///
-/// # Errors
-/// When the disk fails.
 pub fn former(app: &App, ws: &Ws, account: &Account) -> Result<Option<AccountId>, StoreError> {
     let mut all = strangers(app, ws)?.into_iter();
     Ok(all.find(|one| one.email == account.email).map(|one| one.account))
@@ -57,9 +48,6 @@ pub fn former(app: &App, ws: &Ws, account: &Account) -> Result<Option<AccountId>
 
 /// Whether another workspace has, or may have, a member by this id: an account by it would open that one, too,
 /// and nobody there has asked for that. One that is not open cannot be looked into.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_be_elsewhere(app: &App, ws: &Ws, account: AccountId) -> Result<bool, StoreError> {
     let open: Vec<Ws> = app.workspaces.read().clone();
     for place in open.iter().filter(|place| place.id != ws.id) {
@@ -127,9 +115,6 @@ pub async fn set(
 
 /// The accounts that belong to no workspace and that no invitation is taken for, but for that of who keeps this HQ; oldest
 /// first. None where a workspace is not open: they may belong to that.
-///
-/// # Errors
-/// When the disk fails.
 pub fn without_workspace(app: &App) -> Result<Vec<Account>, StoreError> {
     let open: Vec<Ws> = app.workspaces.read().clone();
     let mut belong: BTreeSet<AccountId> = BTreeSet::new();
@@ -154,9 +139,6 @@ pub fn without_workspace(app: &App) -> Result<Vec<Account>, StoreError> {
 
 /// Whether this person decides about accounts that belong to no workspace: who keeps this HQ does, and who owns every
 /// workspace. Whoever owns one of several is not told who else has an account here.
-///
-/// # Errors
-/// When the disk fails.
 pub fn decides(app: &App, who: &Person) -> Result<bool, StoreError> {
     if damaged::keeps(app, who.account)? {
         return Ok(true);

@@ -37,9 +37,6 @@ pub struct Load {
 
 impl Load {
     /// Reads it.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(read: &dyn Read, account: AccountId) -> Result<Self, StoreError> {
         let agents = agents::reporting_to(read, Manager::Person(account))?;
         let waits = deliverables::in_review(read, MOST_PIECES)?;
@@ -60,9 +57,6 @@ impl Load {
 
 /// Who can take over from somebody, the most fitting first: whoever asks for it, then owners, then
 /// the others, each by how long they are here.
-///
-/// # Errors
-/// When the disk fails.
 pub fn heirs(
     read: &dyn Read,
     from: AccountId,
@@ -154,9 +148,6 @@ pub async fn now(
 }
 
 /// Hands over what is left of one member's work.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn go_on(ws: &Ws, who: &impl Who, from: AccountId) -> Result<(), WorkspaceError> {
     loop {
         let shut = accounts::shut(&ws.app, ws)?;
@@ -180,9 +171,6 @@ pub async fn go_on(ws: &Ws, who: &impl Who, from: AccountId) -> Result<(), Works
 }
 
 /// Goes on with what a crash has left.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn complete(ws: &Ws) -> Result<(), WorkspaceError> {
     let by = (Actor::System(Part::Timer), Cause::Timer);
     for rest in ws.read(|snap| queries::handovers(snap))? {

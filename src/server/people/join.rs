@@ -336,9 +336,6 @@ async fn enter(
 }
 
 /// Settles the invitations of a workspace that were taken for an account and neither used up nor given back.
-///
-/// # Errors
-/// When a store fails.
 pub async fn settle(app: &App, ws: &Ws) -> Result<(), PageError> {
     let _turn = app.people_turn.lock().await;
     settle_in_turn(app, ws).await

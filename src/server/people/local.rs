@@ -26,11 +26,9 @@ pub fn routes() -> Routes {
 /// An account in the list.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Line {
-    /// Its id.
     pub id: AccountId,
     /// The address.
     pub email: String,
-    /// The name.
     pub name: String,
     /// Since when it is disabled.
     pub disabled_at: Option<Timestamp>,
@@ -41,7 +39,6 @@ pub struct Line {
 /// A workspace of somebody.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlaceLine {
-    /// Its name in addresses.
     pub slug: String,
     /// What the person is there.
     pub role: Role,
@@ -52,20 +49,11 @@ pub struct PlaceLine {
 #[serde(tag = "act", rename_all = "snake_case")]
 pub enum Wish {
     /// Close it.
-    Disable {
-        /// Whose.
-        email: String,
-    },
+    Disable { email: String },
     /// Open it again.
-    Enable {
-        /// Whose.
-        email: String,
-    },
+    Enable { email: String },
     /// Remove one that belongs to no workspace.
-    Remove {
-        /// Whose.
-        email: String,
-    },
+    Remove { email: String },
 }
 
 fn line(app: &App, account: Account) -> Result<Line, StoreError> {
@@ -77,9 +65,6 @@ fn line(app: &App, account: Account) -> Result<Line, StoreError> {
 }
 
 /// All accounts, oldest first.
-///
-/// # Errors
-/// When a store cannot be read.
 pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
     let all = app.system.read(|snap| users::queries::accounts(snap))?;
     all.into_iter().map(|account| line(app, account)).collect()

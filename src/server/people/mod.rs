@@ -164,9 +164,6 @@ pub enum Mailed {
 }
 
 /// Emails an invitation to the address that it is bound to, when the workspace has a mail server.
-///
-/// # Errors
-/// When the disk fails.
 pub async fn mail_invite(
     ws: &Ws,
     who: &Person,
@@ -255,17 +252,11 @@ pub fn give_no_more(who: &Person, role: Role) -> Result<(), WorkspaceError> {
 }
 
 /// Refuses to make somebody an owner for whom no proof was given.
-///
-/// # Errors
-/// When there is none.
 pub fn proved_for(role: Role, proof: Proof) -> Result<(), PageError> {
     if role == Role::Owner { proof.check() } else { Ok(()) }
 }
 
 /// Withdraws the open tokens of people who do not belong to their workspace any more.
-///
-/// # Errors
-/// When a store refuses.
 pub async fn withdraw_strange_tokens(app: &App) -> Result<(), UsersError> {
     let now = app.clock.now();
     let open = |token: &ApiToken| token.is_open() && now < token.expires_at;

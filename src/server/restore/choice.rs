@@ -96,9 +96,6 @@ impl Chosen {
 }
 
 /// The backup that is asked for.
-///
-/// # Errors
-/// When there is none.
 pub(super) fn chosen(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, BackupError> {
     match &wish.backup {
         Which::Newest => chosen_newest(repo, wish),
@@ -115,7 +112,6 @@ fn holds(manifest: &Manifest, wish: &RestoreWish) -> bool {
     }
 }
 
-/// What it lacks of that.
 fn lacks(manifest: &Manifest, wish: &RestoreWish) -> Vec<String> {
     match &wish.workspace {
         Some(slug) => vec![slug.clone()],

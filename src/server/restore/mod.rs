@@ -33,7 +33,6 @@ use stores::{Staged, awaken, former, listed, people, schema_of};
 pub struct RestoreWish {
     /// The data folder.
     pub data: PathBuf,
-    /// Which backup.
     pub backup: Which,
     /// One workspace, or everything.
     pub workspace: Option<String>,
@@ -46,7 +45,6 @@ pub struct RestoreWish {
 /// Which backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The newest.
     Newest,
     /// This one; its beginning is enough.
     Id(String),
@@ -67,12 +65,9 @@ pub enum Mode {
     IntoEmpty,
 }
 
-/// What was restored.
 #[derive(Debug, Serialize)]
 pub struct Restored {
-    /// The backup.
     pub backup: String,
-    /// When it was taken.
     pub taken_at: Timestamp,
     /// The moment to which it went back from there.
     pub moment: Option<Timestamp>,

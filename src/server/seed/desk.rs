@@ -23,11 +23,9 @@ const READ: usize = 500;
 /// Something that a person will do with a task.
 #[derive(Clone, Copy)]
 pub(super) struct Errand {
-    /// The task.
     pub task: TaskId,
     /// Which person.
     pub by: usize,
-    /// What.
     pub deed: Deed,
 }
 
@@ -54,7 +52,6 @@ pub(super) enum Deed {
 pub(super) enum For {
     /// New tasks of a stream, and who has them.
     New(usize, Whose),
-    /// An errand.
     Errand(Errand),
     /// A step of a run, by its place.
     Step(usize),
@@ -63,11 +60,8 @@ pub(super) enum For {
 /// Who has new tasks.
 #[derive(Clone, Copy)]
 pub(super) enum Whose {
-    /// This person.
     Person(usize),
-    /// An agent.
     Agent,
-    /// Nobody.
     Nobody,
 }
 

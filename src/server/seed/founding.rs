@@ -33,7 +33,6 @@ const BUDGET: i64 = 150_000_000;
 
 /// A person of the company.
 pub(super) struct Person {
-    /// The account.
     pub account: AccountId,
     /// What agents call it with.
     pub handle: String,
@@ -43,23 +42,18 @@ pub(super) struct Person {
 
 /// An agent of the company.
 pub(super) struct Worker {
-    /// Its id.
     pub id: AgentId,
-    /// Its name in addresses.
     pub slug: String,
     /// Whether it takes no work.
     pub paused: bool,
 }
 
-/// What was founded.
 pub(super) struct Founded {
     /// The workspace.
     pub ws: Ws,
     /// The texts.
     pub words: Words,
-    /// Its people.
     pub people: Vec<Person>,
-    /// Its agents.
     pub agents: Vec<Worker>,
 }
 

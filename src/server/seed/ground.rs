@@ -20,7 +20,6 @@ use features::views::rules::{self as views, For, NewView};
 use kernel::cadence::ScheduleFields;
 use kernel::{AgentId, Assignee, CadenceKind, MissedPolicy, Priority, StreamKind, TemplateId};
 
-/// The labels.
 const LABELS: [&str; 12] = [
     "quick win",
     "customer",

@@ -137,20 +137,14 @@ pub struct Wish {
     pub now: Timestamp,
 }
 
-/// What was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Made {
     /// The workspace's name in addresses.
     pub workspace: String,
-    /// People.
     pub people: usize,
-    /// Agents.
     pub agents: usize,
-    /// Tasks.
     pub tasks: u32,
-    /// Contacts.
     pub contacts: usize,
-    /// Runs.
     pub runs: u32,
     /// Acts that a rule did not let happen, as in life.
     pub refused: u32,
@@ -164,12 +158,7 @@ pub enum SeedError {
     NotEmpty(PathBuf),
     /// The folder cannot be looked at.
     #[error("{}: {source}", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Folder { path: PathBuf, source: io::Error },
     /// The folder cannot be opened.
     #[error(transparent)]
     Start(Box<StartError>),
@@ -217,7 +206,6 @@ refusals! {
 
 /// What an act came to.
 enum Out {
-    /// It is done.
     Done,
     /// These tasks were made.
     Tasks(Vec<TaskId>),

@@ -6,27 +6,20 @@ use super::dice::Dice;
 
 /// A stream with the work that comes up in it.
 pub(super) struct StreamText {
-    /// Its name.
     pub name: &'static str,
     /// Its emoji.
     pub icon: &'static str,
     /// What it holds.
     pub about: &'static str,
-    /// Its goal.
     pub goal: &'static str,
     /// What is done in it.
     deeds: Vec<&'static str>,
-    /// To what.
     things: Vec<&'static str>,
 }
 
-/// An agent.
 pub(super) struct AgentText {
-    /// Its name.
     pub name: &'static str,
-    /// Its emoji.
     pub emoji: &'static str,
-    /// What it is for.
     pub about: &'static str,
     /// The template of its files.
     pub template: &'static str,
@@ -48,9 +41,7 @@ pub(super) struct ToolText {
 
 /// All texts.
 pub(super) struct Words {
-    /// The streams.
     pub streams: Vec<StreamText>,
-    /// The agents.
     pub agents: Vec<AgentText>,
     lines: BTreeMap<&'static str, Vec<&'static str>>,
 }

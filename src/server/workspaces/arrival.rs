@@ -20,9 +20,6 @@ const CAME: &str = "the workspace came from another HQ";
 /// ends, agents are paused, what was to be sent is not, nothing begins until somebody resumes it. Before it is listed:
 /// what is cut off is done again. One of this HQ has only people with an account here; where HQ has no
 /// owner yet, one whose set-up was cut off has no agents.
-///
-/// # Errors
-/// When a store refuses.
 pub(super) async fn quieten(
     app: &App,
     by: (Actor, Cause),

@@ -132,9 +132,6 @@ fn people_of(folder: &Path) -> Vec<AccountId> {
 }
 
 /// Keeps the copy true. Blocking.
-///
-/// # Errors
-/// When the disk refuses.
 pub(super) fn note_people(folder: &Path, mut people: Vec<AccountId>) -> io::Result<()> {
     people.sort_unstable();
     if people_of(folder) == people {

@@ -44,12 +44,7 @@ pub enum LifeError {
     Occupied(PathBuf),
     /// The disk refused.
     #[error("{}: {source}", path.display())]
-    Disk {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Disk { path: PathBuf, source: io::Error },
     /// It could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

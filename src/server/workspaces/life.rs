@@ -31,7 +31,6 @@ const REST: Duration = Duration::from_secs(10);
 pub struct NewWorkspace {
     /// Its name; its address comes from it.
     pub name: String,
-    /// Its emoji.
     pub emoji: Option<String>,
     /// IANA time zone.
     pub zone: String,

@@ -30,9 +30,7 @@ pub fn routes() -> Routes {
 /// A workspace in the list.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Line {
-    /// Its name in addresses.
     pub slug: String,
-    /// Its name.
     pub name: String,
     /// Whether it is worked in.
     pub state: WorkspaceState,
@@ -48,35 +46,28 @@ pub struct Line {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
 pub enum Wish {
-    /// Add one.
     Add {
-        /// Its name.
         name: String,
         /// IANA time zone.
         zone: Option<String>,
         /// Whose it is; may be left out when there is one account.
         email: Option<String>,
     },
-    /// Archive it.
     Archive {
-        /// Which.
         slug: String,
     },
     /// Bring it back.
     Restore {
-        /// Which.
         slug: String,
     },
     /// Delete it after the time of grace.
     Delete {
-        /// Which.
         slug: String,
         /// Its name, typed again.
         name: Option<String>,
     },
     /// Move its folder away.
     Move {
-        /// Which.
         slug: String,
         /// To where; must not exist yet.
         to: PathBuf,
@@ -84,9 +75,6 @@ pub enum Wish {
 }
 
 /// All workspaces.
-///
-/// # Errors
-/// When a store cannot be read.
 pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let all: Vec<Ws> = app.workspaces.read().clone();

@@ -45,22 +45,10 @@ pub const LEAST_CACHE: usize = 4 * MB;
 /// Why a workspace could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder.
     #[error("the folder {} cannot be used: {source}", folder.display())]
-    Folder {
-        /// Which.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The store.
+    Folder { folder: PathBuf, source: io::Error },
     #[error("{}: {source}", folder.display())]
-    Store {
-        /// Which.
-        folder: PathBuf,
-        /// Why.
-        source: StoreError,
-    },
+    Store { folder: PathBuf, source: StoreError },
     /// A store of an older or newer program.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),

@@ -3,7 +3,6 @@
 /// A record that goes on with the one before it.
 const CONTINUE: u16 = 0x003c;
 
-/// One record.
 pub(super) struct Record<'b> {
     pub(super) kind: u16,
     pub(super) body: &'b [u8],

@@ -16,7 +16,6 @@ const WHAT: &str = "the list of its formats";
 /// What a number is shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// A number.
     Number,
     /// A number with zeros in front, up to so many digits: a postal code.
     Padded(usize),

@@ -11,9 +11,7 @@ use super::{EntryId, Source, SourceId};
 
 /// Pages of sources.
 pub const ENTRIES: Table = Table::new(344, "source_items");
-/// The source.
 pub const ENTRIES_BY_SOURCE: Index = Index::multi(345, "source_items_by_source");
-/// The item.
 pub const ENTRIES_BY_ITEM: Index = Index::multi(346, "source_items_by_item");
 
 /// How it stands with a page of a source.
@@ -36,7 +34,6 @@ pub enum EntryState {
 pub struct Entry {
     /// Its id; it follows from its source and place.
     pub id: EntryId,
-    /// Its source.
     pub source: SourceId,
     /// Where it lies in its source.
     pub place: String,

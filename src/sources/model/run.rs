@@ -58,7 +58,6 @@ pub struct Counts {
 /// A sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its source.
     pub source: SourceId,
     /// Its number in the source, from 1.
     pub n: u32,
@@ -70,10 +69,8 @@ pub struct Run {
     pub counts: Counts,
     /// What people should know, in sentences.
     pub message: String,
-    /// When it began.
     #[serde(with = "millisecond::required")]
     pub began_at: Timestamp,
-    /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
 }

@@ -11,7 +11,6 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 use super::SourceId;
 
-/// Sources.
 pub const SOURCES: Table = Table::new(342, "sources");
 /// How it stands with sources.
 pub const STATES: Table = Table::new(343, "source_states");
@@ -19,9 +18,7 @@ pub const STATES: Table = Table::new(343, "source_states");
 /// A source of knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Its id.
     pub id: SourceId,
-    /// What it is called.
     pub name: String,
     /// The id of its connector.
     pub provider: String,
@@ -95,7 +92,6 @@ kernel::words! {
 /// How it stands with a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// The source.
     pub source: SourceId,
     /// How it stands.
     pub status: Status,

@@ -26,9 +26,7 @@ pub enum WriteState {
 /// Something that an agent wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
-    /// Its source.
     pub source: SourceId,
-    /// Its id.
     pub id: WriteId,
     /// Where in the source.
     pub place: String,
@@ -40,9 +38,7 @@ pub struct Write {
     pub base: Option<connect::Hash>,
     /// What was written.
     pub hash: connect::Hash,
-    /// What became of it.
     pub state: WriteState,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

@@ -49,7 +49,6 @@ struct ListPage {
 
 web::region!(ListPage, as_rows, ListRows, "sources/list-rows.html");
 
-/// The list.
 pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let may_add = who.access.may(Can::Admin);
     let page = ws

@@ -37,7 +37,6 @@ use crate::rules::{self, Leaves, Patch};
 const PAGE: usize = 100;
 const SHOWN: usize = 20;
 
-/// An item.
 struct ItemLine {
     title: String,
     href: String,

@@ -16,7 +16,6 @@ pub struct Arrived {
     pub place: String,
     /// What people open.
     pub address: String,
-    /// Its title.
     pub title: String,
     /// How it is known again.
     pub mark: Mark,
@@ -24,7 +23,6 @@ pub struct Arrived {
     pub hash: Hash,
     /// Its words; none when they are still to be read in its file.
     pub text: Option<Text>,
-    /// Its file.
     pub file: Option<FileBody>,
     /// Whether only its beginning came.
     pub cut: bool,
@@ -117,9 +115,6 @@ pub enum Heard {
 }
 
 /// Notes what was heard of pages.
-///
-/// # Errors
-/// When the store fails.
 pub fn hear(
     tx: &mut WriteTx<'_>,
     source: SourceId,
@@ -140,9 +135,6 @@ pub fn hear(
 }
 
 /// Notes that pages were not there when they were looked for directly.
-///
-/// # Errors
-/// When the store fails.
 pub fn missing(
     tx: &mut WriteTx<'_>,
     source: SourceId,
@@ -159,9 +151,6 @@ pub fn missing(
 }
 
 /// Takes away what was not there twice: its items are archived. When people keep them, they stay where they are.
-///
-/// # Errors
-/// When the store fails.
 pub fn gone(
     tx: &mut WriteTx<'_>,
     source: SourceId,

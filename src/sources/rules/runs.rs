@@ -42,9 +42,6 @@ pub struct Begun {
 }
 
 /// Begins a sync; none when the source is gone or being synced.
-///
-/// # Errors
-/// When the store fails.
 pub fn begin(tx: &mut WriteTx<'_>, id: SourceId) -> Result<Option<Begun>, StoreError> {
     let Some(source) = tx.get::<Source>(id)? else { return Ok(None) };
     let (now, old) = (tx.now(), queries::standing(tx, id, tx.now())?);
@@ -68,9 +65,6 @@ pub fn begin(tx: &mut WriteTx<'_>, id: SourceId) -> Result<Option<Begun>, StoreE
 }
 
 /// Notes how far a sync is.
-///
-/// # Errors
-/// When the store fails.
 pub fn progress(
     tx: &mut WriteTx<'_>,
     id: SourceId,
@@ -100,9 +94,6 @@ pub enum Ended {
 }
 
 /// Ends a sync.
-///
-/// # Errors
-/// When the store fails.
 pub fn end(
     tx: &mut WriteTx<'_>,
     begun: &Begun,
@@ -190,9 +181,6 @@ fn told(source: &Source, old: &Standing, new: &Standing) -> Option<String> {
 }
 
 /// Closes syncs that the program left in the middle. They begin anew.
-///
-/// # Errors
-/// When the store fails.
 pub fn interrupted(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let now = tx.now();
     for run in tx.scan::<Run>(RUNS_OPEN, &Range::all())? {
@@ -206,9 +194,6 @@ pub fn interrupted(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
 }
 
 /// Drops syncs and notes of writes that are old or too many.
-///
-/// # Errors
-/// When the store fails.
 pub fn prune(tx: &mut WriteTx<'_>, id: SourceId) -> Result<(), StoreError> {
     let oldest = tx.now() - KEPT;
     let runs = queries::runs(tx, id, MOST * 2)?;

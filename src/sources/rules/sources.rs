@@ -25,11 +25,9 @@ const MOST: usize = 200;
 /// A source to be added.
 #[derive(Clone, Debug)]
 pub struct NewSource {
-    /// What it is called.
     pub name: String,
     /// Its connector.
     pub manifest: Manifest,
-    /// What is read.
     pub reads: Reads,
     /// The rest.
     pub patch: Patch,
@@ -38,7 +36,6 @@ pub struct NewSource {
 /// What is to change in a source; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
-    /// What it is called.
     pub name: Option<String>,
     /// What is read, with the connector that asks for it. What tells one source from another stays.
     pub reads: Option<(Manifest, Reads)>,
@@ -210,9 +207,6 @@ kernel::words! {
 }
 
 /// Removes a source. An undo brings it back.
-///
-/// # Errors
-/// When it is gone.
 pub fn remove(
     tx: &mut WriteTx<'_>,
     id: SourceId,

@@ -57,9 +57,6 @@ pub fn begin_write(
 }
 
 /// Notes what became of it.
-///
-/// # Errors
-/// When the store fails.
 pub fn end_write(tx: &mut WriteTx<'_>, write: Write, state: WriteState) -> Result<(), StoreError> {
     // The source may have gone meanwhile.
     match tx.get::<Write>((write.source, write.id))? {

@@ -74,9 +74,6 @@ impl From<SourceError> for Stop {
 }
 
 /// Syncs a source.
-///
-/// # Errors
-/// When the store fails.
 pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), StoreError> {
     let Some(begun) = ws.write(&BY, move |tx| rules::begin(tx, id)).await? else { return Ok(()) };
     let mut sync = Sync {
@@ -409,9 +406,6 @@ fn is_of_content(error: &StoreError) -> bool {
 }
 
 /// Puts what came where it is kept.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) async fn keep(ws: &Ws, page: Page) -> Result<Arrived, StoreError> {
     ws.look(move |ws| {
         let disk = |error: std::io::Error| StoreError::of_file(&error);

@@ -18,9 +18,7 @@ use crate::rules;
 pub struct Said {
     /// The source: its id or name.
     pub source: String,
-    /// Where in it.
     pub place: String,
-    /// The text.
     pub text: String,
     /// The hash of what lies there; none for nothing.
     pub base: Option<Hash>,
@@ -82,9 +80,6 @@ async fn done(
 }
 
 /// Finds out what became of what was on its way when the program ended.
-///
-/// # Errors
-/// When the store fails.
 pub(super) async fn settle(ws: &Ws) -> Result<(), StoreError> {
     let mut left: Vec<Write> = ws.read(|snap| snap.list(&Range::all()))?;
     left.retain(|write| write.state == WriteState::Sent);

@@ -92,9 +92,6 @@ pub fn check(store: &Store, blobs: &Blobs) -> Result<Report, SweepError> {
 
 /// Whether the file of a blob is there, and its content what its name says if all of it is read;
 /// nothing when it is not there.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_whole(blobs: &Blobs, id: BlobId, read_all: bool) -> io::Result<Option<bool>> {
     match read_all {
         true => Ok(hashed(blobs, id)?.map(|(_, whole)| whole)),

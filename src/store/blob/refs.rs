@@ -58,9 +58,6 @@ pub(crate) fn of_image(
 }
 
 /// Who holds a blob, at most so many.
-///
-/// # Errors
-/// When the disk fails.
 pub fn holders(read: &dyn Read, blob: BlobId, limit: usize) -> Result<Vec<Holder>, StoreError> {
     let mut found = Vec::new();
     let mut prefix = KeyBuf::new();
@@ -87,9 +84,6 @@ fn is_there(read: &dyn Read, holder: &Holder) -> Result<bool, StoreError> {
 }
 
 /// The blobs that anything holds, in order, after one of them; at most so many.
-///
-/// # Errors
-/// When the disk fails.
 pub fn held(
     read: &dyn Read,
     after: Option<BlobId>,

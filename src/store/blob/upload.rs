@@ -50,9 +50,6 @@ impl Blobs {
     }
 
     /// The whole is there: makes it durable and gives it its name. Answers name and length.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn finish(&self, mut upload: Upload) -> io::Result<(BlobId, u64)> {
         self.faults.sync()?;
         upload.file.sync_all()?;

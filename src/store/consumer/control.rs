@@ -51,9 +51,6 @@ impl Standing {
 }
 
 /// Where a consumer stands.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standing(store: &Store, consumer: &dyn Consume) -> Result<Standing, StoreError> {
     let number = consumer.number();
     let incarnation = store.incarnation();
@@ -93,9 +90,6 @@ fn present(tx: &WriteTx<'_>, number: u16) -> Result<State, StoreError> {
 
 /// Lets a consumer go on behind all that is in the feed, whatever it had taken of it: what the entries tell
 /// of was done in another life of the store, or where an import comes from.
-///
-/// # Errors
-/// Why it could not.
 pub fn go_behind(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), ConsumeError> {
     let number = consumer.number();
     let State { incarnation, .. } = present(tx, number)?;
@@ -105,9 +99,6 @@ pub fn go_behind(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), Con
 }
 
 /// Makes a consumer stand still until it is resumed.
-///
-/// # Errors
-/// When the disk fails.
 pub fn pause(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
     // One of another life stays that: only then it begins as such when it is resumed.
     let mut now = state(tx, number)?;
@@ -221,9 +212,6 @@ pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<
 }
 
 /// Notes an entry that somebody who follows the feed in a way of its own has given up, with the reason.
-///
-/// # Errors
-/// When the disk fails.
 pub fn give_up(
     tx: &mut WriteTx<'_>,
     number: u16,
@@ -234,9 +222,6 @@ pub fn give_up(
 }
 
 /// Forgets an entry that was given up; says whether it was there.
-///
-/// # Errors
-/// When the disk fails.
 pub fn drop_letter(tx: &mut WriteTx<'_>, number: u16, seq: u64) -> Result<bool, StoreError> {
     let mut key = KeyBuf::of(&number);
     key.part(seq);
@@ -259,9 +244,6 @@ pub enum Tried {
 }
 
 /// Tries an entry again that was given up.
-///
-/// # Errors
-/// When the disk fails.
 pub fn retry(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<Tried, StoreError> {
     let number = consumer.number();
     if !dead_letters(tx, number)?.iter().any(|(dead, _)| *dead == seq) {

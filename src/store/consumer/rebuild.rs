@@ -44,9 +44,6 @@ pub enum Rebuilding {
 }
 
 /// How far a rebuild is, if one goes on.
-///
-/// # Errors
-/// When the disk fails.
 pub fn rebuilding(read: &dyn Read, number: u16) -> Result<Option<Rebuilding>, StoreError> {
     match read.raw_get(builtin::REBUILDS, KeyBuf::of(&number).bytes())? {
         Some(row) => Ok(Some(codec::decode(&row)?)),

@@ -25,9 +25,6 @@ pub enum Told {
 }
 
 /// What a follower is told and has not done yet.
-///
-/// # Errors
-/// When the disk fails.
 pub fn told(read: &dyn Read, number: u16) -> Result<Option<Told>, StoreError> {
     match read.raw_get(builtin::REBUILDS, KeyBuf::of(&number).bytes())? {
         Some(row) => Ok(Some(codec::decode(&row)?)),
@@ -37,9 +34,6 @@ pub fn told(read: &dyn Read, number: u16) -> Result<Option<Told>, StoreError> {
 
 /// Tells a follower what to do. Of two places the one further back counts, and to begin from nothing is further
 /// than any.
-///
-/// # Errors
-/// When the disk fails.
 pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreError> {
     let told = match (told(tx, number)?, new) {
         (Some(Told::Anew), _) => Told::Anew,
@@ -54,9 +48,6 @@ pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreErr
 }
 
 /// Forgets what was carried out; what was told since stays.
-///
-/// # Errors
-/// When the disk fails.
 pub fn obeyed(tx: &mut WriteTx<'_>, number: u16, done: Told) -> Result<(), StoreError> {
     if told(tx, number)? == Some(done) {
         tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), None)?;

@@ -17,9 +17,6 @@ const PIECE: usize = 500;
 const SUMS: &[u8] = b"sums_mended";
 
 /// Puts right what differs; notes in the diagnosis how many rows that were.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn mend(
     store: &Store,
     (actor, cause): (Actor, Cause),

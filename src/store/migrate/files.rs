@@ -96,9 +96,6 @@ pub(super) fn touch(file: &Path, now: Timestamp, faults: &dyn Faults) -> Result<
 
 /// Gives the file a second name, under which it stays when another takes the first: no moment has
 /// no file. Where the file system knows one name a file only, it is copied.
-///
-/// # Errors
-/// When the disk fails.
 pub fn keep(file: &Path, format: u32, faults: &dyn Faults) -> Result<(), UpgradeError> {
     second_name(file, &before(file, format), faults)
 }
@@ -167,9 +164,6 @@ impl Kept {
     }
 
     /// Takes it away when it has been there for 14 days; says whether it went.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn expire(&self, now: Timestamp) -> io::Result<bool> {
         let since = SystemTime::from(now).duration_since(fs::metadata(&self.path)?.modified()?);
         // A file from the future is young: the clock was set back.

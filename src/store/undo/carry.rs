@@ -14,9 +14,6 @@ use super::Plan;
 impl WriteTx<'_> {
     /// Carries out a plan that was made in this transaction, or that [`still`](Self::still) holds in it.
     /// Handles no events and emits none.
-    ///
-    /// # Errors
-    /// When the disk fails or bytes cannot be read.
     pub fn undo(&mut self, plan: &Plan) -> Result<(), StoreError> {
         self.all_or_nothing(|tx| {
             let derived = tx.give_up(plan)?;

@@ -48,15 +48,9 @@ pub trait Guard {
     fn table(&self, table: u16) -> bool;
 
     /// Why a row of work that own entries made may not be taken away or cancelled, if it may not.
-    ///
-    /// # Errors
-    /// When the store fails.
     fn work(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError>;
 
     /// What must stay of a plan.
-    ///
-    /// # Errors
-    /// When the store fails.
     fn holds(&self, after: &After<'_>) -> Result<Vec<Hold>, StoreError>;
 }
 

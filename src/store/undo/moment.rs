@@ -85,9 +85,6 @@ pub fn go_back(store: &Store, at: Timestamp, by: (Actor, Cause)) -> Result<Back,
 }
 
 /// The same with slices of so many changes: what comes out does not depend on it.
-///
-/// # Errors
-/// As `go_back`.
 pub fn go_back_by(
     store: &Store,
     at: Timestamp,

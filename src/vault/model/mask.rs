@@ -13,7 +13,6 @@ pub const SECRET_MASKS: Table = Table::new(367, "secret_masks");
 /// A pattern that only adds to those that HQ knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mask {
-    /// Its id.
     pub id: MaskId,
     /// What it finds, in a person's words.
     pub name: String,
@@ -21,7 +20,6 @@ pub struct Mask {
     pub pattern: String,
     /// Who added it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

@@ -14,9 +14,7 @@ pub const SECRET_RECEIPTS: Table = Table::new(405, "secret_receipts");
 /// A secret that agents of a host need.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The gateway.
     pub gateway: GatewayId,
-    /// The secret.
     pub secret: SecretId,
     /// Which of its values was sent last.
     pub sent: u32,

@@ -11,7 +11,6 @@ use gateways::model::{Gateway, local};
 
 use super::SecretId;
 
-/// Secrets.
 pub const SECRETS: Table = Table::new(360, "secrets");
 /// The variable, then whose it is: each has one of a name. What was removed has no place here.
 pub const BY_KEY: Index = Index::unique(361, "secrets_by_key");
@@ -155,19 +154,15 @@ impl Default for Places {
 /// A secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
-    /// Its id.
     pub id: SecretId,
     /// The variable: `SHOP_API_KEY`.
     pub key: String,
-    /// What it is called.
     pub name: String,
     /// What people should know of it.
     pub note: String,
-    /// What it is for.
     pub category: Category,
     /// Who may use it.
     pub scope: Scope,
-    /// How.
     pub way: Way,
     /// Whether only those programs have the value for which an agent names it.
     pub named_only: bool,
@@ -190,7 +185,6 @@ pub struct Secret {
     pub removed_at: Option<Timestamp>,
     /// Who added it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

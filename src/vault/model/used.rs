@@ -7,7 +7,6 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 use super::{Secret, SecretId, UseId, Way};
 
-/// Uses.
 pub const SECRET_USES: Table = Table::new(363, "secret_uses");
 /// Run, secret, version, way, host: one row of each.
 pub const USES_BY_RUN: Index = Index::unique(364, "secret_uses_by_run");
@@ -19,21 +18,15 @@ pub const USES_BY_AGENT: Index = Index::multi(366, "secret_uses_by_agent");
 /// The use of one value of a secret by a run, in one way and for one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
-    /// Its id.
     pub id: UseId,
-    /// Which secret.
     pub secret: SecretId,
     /// Its variable, as it was then.
     pub key: String,
     /// Which of its values.
     pub version: u32,
-    /// In which run.
     pub run: RunId,
-    /// By which agent.
     pub agent: AgentId,
-    /// For which task.
     pub task: Option<TaskId>,
-    /// How.
     pub way: Way,
     /// Where it went; empty for a program.
     pub host: String,

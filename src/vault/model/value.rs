@@ -25,7 +25,6 @@ pub struct Former {
 /// The value of a secret, sealed with `enc:v1`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
-    /// Whose.
     pub secret: SecretId,
     /// The envelope.
     pub sealed: String,

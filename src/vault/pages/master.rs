@@ -31,7 +31,6 @@ struct Former {
     needs: String,
 }
 
-/// A change.
 struct Change {
     from: String,
     to: String,

@@ -12,7 +12,6 @@ pub enum RotationError {
         "the master key seals the secrets of every workspace of this HQ; only who administers all of them may change it"
     )]
     NotAll,
-    /// One is under way.
     #[error("the master key is being changed already; wait until everything is sealed anew")]
     UnderWay,
     /// The key of a change is gone before it was used.
@@ -27,7 +26,6 @@ pub enum RotationError {
     /// The file of the key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -57,9 +57,6 @@ pub fn begin(app: &App, by: (Actor, Cause)) -> Result<Rotation, RotationError> {
 }
 
 /// Makes another master key the present one. Nothing is sealed anew by that.
-///
-/// # Errors
-/// As [`begin`].
 pub fn change(app: &App, (actor, cause): (Actor, Cause)) -> Result<Rotation, RotationError> {
     let next = KeyId::of_master(&master::next(&app.config.key_file())?).to_string();
     let keys = (app.keyring.key_id().to_string(), next);
@@ -159,9 +156,6 @@ pub fn state(app: &App) -> Option<JobState> {
 
 /// Seals anew everything that former keys have sealed, and ends a change when no store is left. Broken off, it is done to
 /// its end by another call.
-///
-/// # Errors
-/// When the disk fails.
 pub fn walk(app: &App, watch: &mut Watch<'_>) -> Result<Walked, StoreError> {
     let mut all = Walked::default();
     loop {

@@ -22,9 +22,6 @@ use crate::model::Value;
 /// A record with sealed values.
 pub(super) trait Sealing: Record + Clone + PartialEq + Send + 'static {
     /// Seals its values anew, as far as former keys have sealed them.
-    ///
-    /// # Errors
-    /// When the disk fails.
     fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError>;
 }
 

@@ -87,9 +87,6 @@ impl Entry {
 }
 
 /// Judges a text for this scope. Writes nothing, and tells no value.
-///
-/// # Errors
-/// When the store fails.
 pub fn judge(
     read: &dyn Read,
     text: &Text,

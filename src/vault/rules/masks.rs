@@ -34,9 +34,6 @@ pub fn add_mask(tx: &mut WriteTx<'_>, name: &str, pattern: &str) -> Result<Mask,
 }
 
 /// Removes a pattern.
-///
-/// # Errors
-/// When there is none.
 pub fn remove_mask(tx: &mut WriteTx<'_>, id: MaskId) -> Result<(), VaultError> {
     if !tx.delete::<Mask>(id)? {
         return Err(VaultError::Refused("this pattern is removed already".to_owned()));

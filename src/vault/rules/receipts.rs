@@ -10,9 +10,6 @@ use crate::model::{Receipt, Secret, SecretId};
 
 /// Notes which values of which secrets a host was sent: those that its agents need now, and no others. What it was sent
 /// before keeps its moment.
-///
-/// # Errors
-/// When the store fails.
 pub fn sent_to(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,
@@ -39,9 +36,6 @@ pub fn sent_to(
 }
 
 /// Notes which values a host has confirmed. Of one that it does not need any more nothing is noted.
-///
-/// # Errors
-/// When the store fails.
 pub fn confirmed(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,

@@ -14,9 +14,6 @@ const BEFORE: [SignedDuration; 2] =
     [SignedDuration::from_hours(2 * 24), SignedDuration::from_hours(14 * 24)];
 
 /// Tells of the secrets that are over within two weeks, and once more of those that are within two days. Answers of how many.
-///
-/// # Errors
-/// When the store refuses.
 pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, VaultError> {
     let (now, mut count) = (tx.now(), 0);
     for secret in queries::live(tx)? {

@@ -26,15 +26,12 @@ const MOST_FIELDS: usize = 20;
 /// A secret to be added.
 #[derive(Clone, Debug)]
 pub struct NewSecret {
-    /// What it is called.
     pub name: String,
     /// The variable; from the name when it is left out.
     pub key: Option<String>,
-    /// What it is for.
     pub category: Category,
     /// Whether it is no secret.
     pub plain: bool,
-    /// Its value.
     pub value: NewValue,
     /// The rest.
     pub patch: Patch,
@@ -43,7 +40,6 @@ pub struct NewSecret {
 /// What is to change in a secret; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
-    /// What it is called.
     pub name: Option<String>,
     /// What people should know of it.
     pub note: Option<String>,
@@ -53,7 +49,6 @@ pub struct Patch {
     pub way: Option<Option<Way>>,
     /// Whether only named programs have it.
     pub named_only: Option<bool>,
-    /// The hosts that it is for.
     pub hosts: Option<Vec<String>>,
     /// Where in requests.
     pub places: Option<Places>,
@@ -120,9 +115,6 @@ pub fn change(tx: &mut WriteTx<'_>, id: SecretId, patch: Patch) -> Result<Secret
 }
 
 /// A secret that was not removed.
-///
-/// # Errors
-/// When there is none.
 pub(super) fn there(tx: &WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
     let secret = queries::by_id(tx, id)?;
     match secret.removed_at {
@@ -238,9 +230,6 @@ fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldE
 }
 
 /// Removes a secret: nobody has it any more. For a week it can be restored.
-///
-/// # Errors
-/// When it is gone.
 pub fn remove(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
     let old = there(tx, id)?;
     let new = Secret { removed_at: Some(tx.now()), ..old.clone() };
@@ -267,9 +256,6 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError>
 
 /// Takes away what nobody can have back any more: secrets that were removed a week ago, former values; of each at most
 /// so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn sweep(tx: &mut WriteTx<'_>, most: usize) -> Result<(), VaultError> {
     let now = tx.now();
     let (gone, past) = (queries::gone(tx, now, most)?, queries::past(tx, now, most)?);

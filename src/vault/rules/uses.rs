@@ -12,26 +12,18 @@ use crate::model::{Secret, SecretId, USES_BY_RUN, Use, Way};
 /// The use of one value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
-    /// Which secret.
     pub secret: SecretId,
     /// Which of its values.
     pub version: u32,
-    /// In which run.
     pub run: RunId,
-    /// By which agent.
     pub agent: AgentId,
-    /// For which task.
     pub task: Option<TaskId>,
-    /// How.
     pub way: Way,
     /// Where it went; empty for a program.
     pub host: String,
 }
 
 /// Notes a use. The first one of a secret in a run is told to feed and audit; of one that is gone for good nothing is.
-///
-/// # Errors
-/// When the store fails.
 pub fn used(tx: &mut WriteTx<'_>, one: Used) -> Result<(), StoreError> {
     let now = tx.now();
     let mut of_run = KeyBuf::new();

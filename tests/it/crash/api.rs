@@ -29,7 +29,6 @@ pub struct Ask {
     pub place: String,
 }
 
-/// What is sent.
 #[derive(Clone, Debug)]
 pub enum Sent {
     Nothing,
@@ -49,7 +48,6 @@ pub enum Door {
     Owner,
     /// Another browser, by its cookie.
     Browser(String),
-    /// Nobody.
     Nobody,
 }
 
@@ -137,7 +135,6 @@ impl Ask {
     }
 }
 
-/// An answer.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     pub status: u16,

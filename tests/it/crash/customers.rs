@@ -45,7 +45,6 @@ const NOUNS: [&str; 8] =
 struct Kept {
     /// Its id; the key of a field.
     id: String,
-    /// The words that it has.
     words: String,
     gone: bool,
 }
@@ -114,7 +113,6 @@ impl Customers {
         }
     }
 
-    /// The words that one has.
     fn words(noun: usize, json: &Value) -> String {
         let field = match NOUNS[noun] {
             "contacts" | "organizations" => "notes",

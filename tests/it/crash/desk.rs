@@ -15,7 +15,6 @@ pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What somebody does, and what must be there afterwards.
 pub trait Desk: Send {
-    /// Its name.
     fn name(&self) -> &'static str;
     /// All kinds of things that it does.
     fn kinds(&self) -> &'static [&'static str];
@@ -56,7 +55,6 @@ impl Tally {
         fresh.unwrap_or_else(|| *dice.one(possible))
     }
 
-    /// Counts one.
     pub fn count(&mut self, kind: &'static str) {
         *self.0.entry(kind).or_default() += 1;
     }
@@ -73,7 +71,6 @@ impl Tally {
         self.0.get(kind).copied().unwrap_or(0)
     }
 
-    /// In words.
     pub fn words(&self) -> String {
         let words: Vec<_> = self.0.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         words.join(", ")

@@ -20,7 +20,6 @@ const COMMANDS: [&[&str]; 2] = [&["doctor", "store"], &["audit", "verify", "--bl
 /// The consumer that keeps sums in rows.
 const SUMS: &str = "usage-days";
 
-/// What was seen.
 #[derive(Default)]
 pub struct Seen {
     tables: BTreeSet<&'static str>,

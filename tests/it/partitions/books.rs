@@ -14,13 +14,11 @@ use super::script;
 pub struct Work {
     /// The id of its task.
     pub task: String,
-    /// Whose.
     pub agent: &'static str,
     /// The word by which it is known.
     pub word: String,
 }
 
-/// What was found.
 #[derive(Clone, Copy, Default)]
 pub struct Found {
     /// Answers of the model that were used.

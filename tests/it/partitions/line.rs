@@ -39,7 +39,6 @@ pub enum Mood {
     Torn,
 }
 
-/// One end.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
     Host,

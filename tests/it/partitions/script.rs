@@ -38,7 +38,6 @@ pub fn lines(word: &str) -> [String; 2] {
     [format!("{word}-a"), format!("{word}-b")]
 }
 
-/// Its comments.
 pub fn comments(word: &str) -> [String; 2] {
     [format!("{word} is begun."), format!("{word} is counted.")]
 }

@@ -156,7 +156,6 @@ fn doctor_takes_away_who_is_noted_and_holds_nothing() {
 
 #[test]
 fn doctor_puts_the_marks_of_deleted_records_right() {
-    /// The marks.
     const MARKS: &str = "t0005";
     type Change = fn(Vec<(&'static str, Vec<u8>, Vec<u8>)>) -> Vec<Tampered>;
     let changes: [Change; 3] = [

@@ -10,16 +10,13 @@ use super::PATIENCE;
 /// An answer.
 #[derive(Debug)]
 pub struct Reply {
-    /// Its status.
     pub status: StatusCode,
-    /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
     pub text: String,
 }
 
 impl Reply {
-    /// A header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -75,9 +72,7 @@ fn words(element: ElementRef<'_>) -> String {
 pub struct Message {
     /// Its kind.
     pub event: String,
-    /// Its id.
     pub id: String,
-    /// Its data.
     pub data: String,
 }
 

@@ -23,7 +23,6 @@ pub struct Socket(WebSocketStream<TcpStream>);
 pub enum Heard {
     /// A text.
     Json(Value),
-    /// Bytes.
     Bytes(Vec<u8>),
 }
 

@@ -13,7 +13,6 @@ pub struct Tokens {
     pub cache_read: u64,
     /// Input into the cache.
     pub cache_write: u64,
-    /// Output.
     pub output: u64,
 }
 

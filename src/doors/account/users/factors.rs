@@ -99,9 +99,6 @@ pub async fn check(
 }
 
 /// The same, where wrong ones count under another name than the account's.
-///
-/// # Errors
-/// As [`check`].
 pub async fn check_counted(
     app: &App,
     (account, counted): (AccountId, &str),

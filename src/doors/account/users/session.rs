@@ -278,9 +278,6 @@ impl Door {
 }
 
 /// The open workspaces that a person belongs to.
-///
-/// # Errors
-/// When the disk fails.
 pub fn workspaces_of(app: &App, account: kernel::AccountId) -> Result<Vec<Ws>, StoreError> {
     let all = app.ask_each(members::crew)?;
     let mine = all.into_iter().filter(|(_, crew)| crew.members.contains_key(&account));

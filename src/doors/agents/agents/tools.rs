@@ -20,7 +20,6 @@ pub fn tools() -> Registry {
     Registry::new().read(AgentList).write(MessageAgent)
 }
 
-/// Lists the agents.
 pub struct AgentList;
 
 /// Arguments of `agent_list`.

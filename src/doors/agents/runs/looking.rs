@@ -11,9 +11,6 @@ use features::runs::rules::{self, RunError};
 
 /// Notes that this person is about to look at a conversation, if it is somebody else's. In a workspace
 /// that is archived nothing is written any more.
-///
-/// # Errors
-/// When the store refuses.
 pub(super) async fn note(ws: &Ws, who: &Person, session: SessionId) -> Result<(), RunError> {
     let (by, now) = (who.account, ws.app.clock.now());
     let due = ws.is_active() && ws.read(|snap| talk::must_note(snap, session, by, now))?;
@@ -25,9 +22,6 @@ pub(super) async fn note(ws: &Ws, who: &Person, session: SessionId) -> Result<()
 
 /// Notes that this person has a conversation before their eyes: nothing in it waits to be read by them any
 /// more.
-///
-/// # Errors
-/// When the store refuses.
 pub(super) async fn read(ws: &Ws, who: &Person, session: &Session) -> Result<(), RunError> {
     let (by, id) = (who.account, session.id);
     let due = ws.is_active() && ws.read(|snap| marks::must_mark(snap, session, by))?;

@@ -13,9 +13,6 @@ use features::runs::rules::{self, RunError};
 const GRACE: Duration = Duration::from_millis(1_000);
 
 /// Waits a little for the end of a run; says whether it came.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) async fn ended(ws: &Ws, id: RunId, within: Duration) -> Result<bool, StoreError> {
     let mut feed = ws.store.watch();
     let end = tokio::time::Instant::now() + within;
@@ -33,9 +30,6 @@ pub(super) async fn ended(ws: &Ws, id: RunId, within: Duration) -> Result<bool, 
 
 /// Waits for the end of a run that was asked to stop, and ends it when nothing else does: whoever
 /// asks over the local socket is served by a thread of its own, also while all others hang.
-///
-/// # Errors
-/// When the store refuses.
 pub(super) async fn see_to_end(ws: &Ws, id: RunId) -> Result<(), RunError> {
     if ended(ws, id, GRACE).await? {
         return Ok(());

@@ -15,9 +15,6 @@ use web::idempotency::Once;
 use web::session::Person;
 
 /// The machine that a run waits for: its agent works on it, and nothing is heard of it.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn awaited(
     ws: &Ws,
     read: &dyn Read,
@@ -38,9 +35,6 @@ pub(super) struct OnItsOwn {
 }
 
 /// How far a run may go on by itself on a machine of which nothing is heard; none when it waits.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn on_its_own(
     read: &dyn Read,
     run: &Run,
@@ -60,9 +54,6 @@ pub(super) fn on_its_own(
 
 /// What a silent machine may still do with a run that was asked to stop; none when it works here or is linked. HQ ends
 /// the run at once and applies nothing that still comes of it.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn stops_later(
     ws: &Ws,
     read: &dyn Read,

@@ -68,9 +68,6 @@ pub(crate) fn lacks(who: &Person, answer: ApprovalAnswer) -> Option<Can> {
 }
 
 /// Refuses an answer that needs a proof of who gives it: what is allowed from now on is a permission.
-///
-/// # Errors
-/// When there is none.
 pub(crate) fn check_proof(who: &Person, answer: ApprovalAnswer) -> Result<(), PageError> {
     if answer == ApprovalAnswer::Always { Proof(who.is_proved).check() } else { Ok(()) }
 }
@@ -113,9 +110,6 @@ async fn decide_all(
 }
 
 /// The same for a conversation, which is told in words what was refused.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) async fn answer(
     ws: &Ws,
     who: &Person,

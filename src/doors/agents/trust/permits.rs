@@ -207,9 +207,6 @@ pub(super) fn calls(tool: &str, what: &What) -> String {
 }
 
 /// The permissions that count for an agent, or those of the workspace, with the form that adds one.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn permits(
     tx: &dyn Read,
     scene: &Scene,

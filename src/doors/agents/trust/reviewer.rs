@@ -42,9 +42,6 @@ pub(super) fn api(routes: Routes) -> Routes {
 }
 
 /// What can be chosen, with what is.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn choices(tx: &dyn Read) -> Result<Vec<Choice>, StoreError> {
     let now = queries::reviewer(tx)?;
     let mut choices = vec![Choice::new("", "Nobody: people are asked", now.is_none())];

@@ -57,9 +57,6 @@ pub(super) fn word_of(leave: Leave) -> (&'static str, &'static str) {
 }
 
 /// The tools that an agent has by its switches.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn tools_of(tx: &dyn Read, agent: &Agent) -> Result<Vec<&'static ToolSpec>, StoreError> {
     let browses = browsers::is_switched_on(tx, agent.id)?;
     let has = |spec: &&ToolSpec| {
@@ -81,9 +78,6 @@ pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
 }
 
 /// What becomes of calls of a tool.
-///
-/// # Errors
-/// When the disk fails.
 fn verdict(
     tx: &dyn Read,
     agent: AgentId,
@@ -95,9 +89,6 @@ fn verdict(
 }
 
 /// All tools of an agent by group, each with what becomes of its calls.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<Part>, StoreError> {
     let programs = weigh::programs(tx, &[agent.id])?;
     let kept = queries::kept(tx, Some(agent.id))?;
@@ -169,9 +160,6 @@ fn summary(rows: &[Row]) -> String {
 }
 
 /// What programs of an agent reach on this machine, in a sentence.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn programs(tx: &dyn Read, agent: &Agent) -> Result<&'static str, StoreError> {
     if !agent.exec {
         return Ok("It runs no programs.");

@@ -341,7 +341,6 @@ struct SnapshotAsked {
     limit: Option<usize>,
 }
 
-/// A page of a snapshot.
 #[derive(Serialize)]
 struct SnapshotPage {
     items: Vec<serde_json::Value>,

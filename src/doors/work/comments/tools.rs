@@ -102,7 +102,6 @@ impl WriteTool for CommentReply {
     }
 }
 
-/// Reacts to a comment.
 pub struct CommentReact;
 
 /// Arguments of `comment_react`.

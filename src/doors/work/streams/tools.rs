@@ -55,7 +55,6 @@ fn line(read: &dyn Read, names: &Names, stream: Stream) -> Result<Line, StoreErr
     })
 }
 
-/// Lists streams.
 pub struct StreamList;
 
 /// Arguments of `stream_list`.

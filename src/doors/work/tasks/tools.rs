@@ -70,7 +70,6 @@ const COPIED: [&str; 13] = [
     "updated", "done", "parent", "id",
 ];
 
-/// Lists tasks.
 pub struct TaskList;
 
 /// Arguments of `task_list`.

@@ -25,9 +25,7 @@ const MAX_TURNS: usize = 8;
 /// Whether something was done, undone or restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Done.
     Done,
-    /// Undone.
     Undone,
     /// Done again after it was undone.
     Restored,
@@ -41,7 +39,6 @@ const CONVERSIONS: &str = "conversions";
 /// Work that is written in pieces, an entry each, and is one act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// An import.
     Import(ImportId),
     /// A conversion of a field to another kind.
     Conversion(Uuid),
@@ -86,7 +83,6 @@ pub struct Counted {
     pub work: Option<Work>,
     /// Which of these.
     pub turn: Turn,
-    /// How many.
     pub count: u64,
 }
 

@@ -28,7 +28,6 @@ use web::format;
 
 use super::Words;
 
-/// Work.
 const WORK: [u16; 14] = [
     TASKS.number,
     STREAMS.number,
@@ -63,9 +62,6 @@ pub fn is_told(entry: &Entry) -> bool {
 }
 
 /// Whether an entry tells of nothing but a connection that is gone by now, and not of its end.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_of_gone(read: &dyn Read, entry: &Entry) -> Result<bool, StoreError> {
     let [Event::ConnectionChanged { connection }] = entry.events.as_slice() else {
         return Ok(false);
@@ -76,9 +72,6 @@ pub fn is_of_gone(read: &dyn Read, entry: &Entry) -> Result<bool, StoreError> {
 
 /// What becomes of a connection in an entry that adds or removes it: "added the connection **OpenAI**". One that is removed
 /// is named as it was called.
-///
-/// # Errors
-/// When the disk fails.
 pub fn name_change(
     read: &dyn Read,
     entry: &Entry,
@@ -122,9 +115,6 @@ fn is_shown(schema: &Schema, change: &Change) -> bool {
 
 /// "changed **Comment on MC-3 Compare prices**", with how much else there is; none when there is nothing
 /// in it that this person may read the history of.
-///
-/// # Errors
-/// When the disk fails.
 pub fn words(
     read: &dyn Read,
     schema: &Schema,

@@ -55,9 +55,7 @@ impl Draft {
 /// What has made a draft.
 #[derive(Clone, Debug)]
 pub struct Maker {
-    /// The run.
     pub run: Run,
-    /// When.
     pub at: Timestamp,
     /// The command line.
     pub program: String,
@@ -90,9 +88,6 @@ pub fn of(ws: &Ws, tx: &dyn Read, agent: &Agent, who: &Person) -> Result<Vec<Dra
 }
 
 /// How many wait, of all agents. Blocking.
-///
-/// # Errors
-/// When the store cannot be read.
 pub fn count(ws: &Ws, tx: &dyn Read) -> Result<usize, StoreError> {
     Ok(count_of(ws, &super::all(tx)?))
 }

@@ -13,9 +13,7 @@ use crate::inbox::queries::why::clock;
 /// The other machine that an agent works on, as it stands with it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// Its gateway.
     pub gateway: GatewayId,
-    /// What it is called.
     pub label: String,
     /// Whether it takes no new work.
     pub is_paused: bool,
@@ -64,7 +62,6 @@ pub type MachineOf = fn(&dyn Read, AgentId) -> Result<Option<Machine>, StoreErro
 /// The other machine that an agent works on, as far as the store tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// What it is called.
     pub label: String,
     /// Whether it is not let in any more.
     pub is_revoked: bool,
@@ -81,25 +78,16 @@ pub fn install(of: PlaceOf, machine: MachineOf) {
 }
 
 /// What is known of the other machine that an agent works on, without the link; none where it works here.
-///
-/// # Errors
-/// When the store fails.
 pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, StoreError> {
     OF.get().map_or(Ok(None), |(_, of)| of(read, agent))
 }
 
 /// The other machine that an agent works on; none where its files lie here.
-///
-/// # Errors
-/// When the store fails.
 pub fn at(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Elsewhere>, StoreError> {
     OF.get().map_or(Ok(None), |(of, _)| of(ws, read, agent))
 }
 
 /// The same while nothing is heard of it: what is to happen there waits.
-///
-/// # Errors
-/// When the store fails.
 pub fn silent(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<Option<Elsewhere>, StoreError> {
     Ok(at(ws, read, agent)?.filter(|place| !place.is_linked))
 }

@@ -22,11 +22,8 @@ pub enum Place {
     Chat,
     /// What it has written down to keep.
     Memory,
-    /// Its files.
     Files,
-    /// Its browser.
     Browser,
-    /// Its secrets.
     Secrets,
     /// What it did.
     Runs,
@@ -125,7 +122,6 @@ impl Place {
 pub struct Head {
     /// Its face, with the ring while it works.
     pub face: Face,
-    /// Its name.
     pub name: String,
     /// Its name in mentions.
     pub slug: String,
@@ -137,7 +133,6 @@ pub struct Head {
     pub now: String,
     /// Where that leads; empty for nowhere.
     pub now_href: String,
-    /// Its tabs.
     pub tabs: Vec<Tab>,
     /// The pages of the tab that is shown; empty where it has one.
     pub below: Vec<Tab>,
@@ -171,9 +166,6 @@ impl Head {
 }
 
 /// Makes the head.
-///
-/// # Errors
-/// When the disk fails.
 pub fn head(
     ws: &Ws,
     tx: &dyn Read,

@@ -8,9 +8,6 @@ use kernel::{AccountId, AgentId, Manager};
 use store::{Range, Read, ReadExt, StoreError};
 
 /// Whom an agent answers to now: agents that are archived are passed over.
-///
-/// # Errors
-/// When the disk fails.
 pub fn manager(tx: &dyn Read, agent: &Agent) -> Result<Option<Manager>, StoreError> {
     let mut seen = HashSet::from([agent.id]);
     let mut at = agent.reports_to;
@@ -26,9 +23,6 @@ pub fn manager(tx: &dyn Read, agent: &Agent) -> Result<Option<Manager>, StoreErr
 }
 
 /// The agents above an agent, the nearest first; archived ones too.
-///
-/// # Errors
-/// When the disk fails.
 pub fn above(tx: &dyn Read, agent: AgentId) -> Result<Vec<Agent>, StoreError> {
     let mut seen = HashSet::from([agent]);
     let mut line = Vec::new();
@@ -42,17 +36,11 @@ pub fn above(tx: &dyn Read, agent: AgentId) -> Result<Vec<Agent>, StoreError> {
 }
 
 /// Whether an agent reports to another, directly or by way of others.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_below(tx: &dyn Read, agent: AgentId, chief: AgentId) -> Result<bool, StoreError> {
     Ok(above(tx, agent)?.iter().any(|one| one.id == chief))
 }
 
 /// The first person up the line of an agent; nobody when the line ends before.
-///
-/// # Errors
-/// When the disk fails.
 pub fn first_person(tx: &dyn Read, agent: AgentId) -> Result<Option<AccountId>, StoreError> {
     let Some(first) = tx.get::<Agent>(agent)? else { return Ok(None) };
     let line = above(tx, agent)?;
@@ -60,9 +48,6 @@ pub fn first_person(tx: &dyn Read, agent: AgentId) -> Result<Option<AccountId>, 
 }
 
 /// The agents that report to an agent directly and are not archived, in the order of their names.
-///
-/// # Errors
-/// When the disk fails.
 pub fn reports(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
     let mut found = super::reporting_to(tx, Manager::Agent(chief))?;
     found.retain(|agent| agent.archived_at.is_none());
@@ -71,9 +56,6 @@ pub fn reports(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> 
 
 /// All agents below an agent that are not archived: those that report to it, then those that report
 /// to them, and so on.
-///
-/// # Errors
-/// When the disk fails.
 pub fn below(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
     let agents: Vec<Agent> = tx.list(&Range::all())?;
     let mut under: HashMap<AgentId, Vec<Agent>> = HashMap::new();
@@ -98,7 +80,6 @@ pub fn below(tx: &dyn Read, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
 /// A manager as people and models see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// The name.
     pub name: String,
     /// What `@` calls it.
     pub handle: String,
@@ -111,9 +92,6 @@ pub struct Named {
 }
 
 /// The name of a manager; nothing for somebody who is not there any more.
-///
-/// # Errors
-/// When the disk fails.
 pub fn named(tx: &dyn Read, manager: Option<Manager>) -> Result<Option<Named>, StoreError> {
     Ok(match manager {
         None => None,

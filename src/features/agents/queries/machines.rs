@@ -38,17 +38,11 @@ pub fn install(place: PlaceOf, all: All, former: All) {
 }
 
 /// The gateway that an agent works on; none where that is the machine that HQ runs on.
-///
-/// # Errors
-/// When the store fails.
 pub fn place(read: &dyn Read, agent: AgentId) -> Result<Option<GatewayId>, StoreError> {
     OF.get().map_or(Ok(None), |(of, ..)| of(read, agent))
 }
 
 /// The word of a machine in addresses; the id of one that was removed.
-///
-/// # Errors
-/// When the store fails.
 pub fn slug(read: &dyn Read, gateway: Option<GatewayId>) -> Result<String, StoreError> {
     match gateway {
         None => Ok(HERE.to_owned()),
@@ -65,9 +59,6 @@ pub struct Machines {
 
 impl Machines {
     /// Those that there are.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let here = || {
             let (slug, label) = (HERE.to_owned(), "This machine".to_owned());
@@ -78,15 +69,11 @@ impl Machines {
     }
 
     /// Those that there are, and behind them those that were removed and that agents have worked on.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn with_former(read: &dyn Read) -> Result<Self, StoreError> {
         let former = OF.get().map_or_else(|| Ok(Vec::new()), |(.., former)| former(read))?;
         Ok(Self { former, ..Self::read(read)? })
     }
 
-    /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Machine> {
         self.there.iter().chain(&self.former)
     }

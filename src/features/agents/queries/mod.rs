@@ -29,9 +29,6 @@ use super::templates::{self, Starter};
 const LAST_ITEMS: usize = 5;
 
 /// An agent by its slug, also an archived one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_slug(tx: &dyn Read, slug: &str) -> Result<Option<Agent>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(slug);
@@ -39,9 +36,6 @@ pub fn by_slug(tx: &dyn Read, slug: &str) -> Result<Option<Agent>, StoreError> {
 }
 
 /// An agent by what people, models and addresses call it: slug, `@slug` or id.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_name(tx: &dyn Read, name: &str) -> Result<Option<Agent>, StoreError> {
     let name = name.trim().trim_start_matches('@');
     if let Some(agent) = by_slug(tx, name)? {
@@ -61,17 +55,11 @@ pub fn first_task(template: &str) -> Option<&'static str> {
 }
 
 /// All agents that are not archived, in the order of their names.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(tx: &dyn Read) -> Result<Vec<Agent>, StoreError> {
     sorted(tx, |agent| agent.archived_at.is_none())
 }
 
 /// The archived agents, in the order of their names.
-///
-/// # Errors
-/// When the disk fails.
 pub fn archived(tx: &dyn Read) -> Result<Vec<Agent>, StoreError> {
     sorted(tx, |agent| agent.archived_at.is_some())
 }
@@ -84,9 +72,6 @@ fn sorted(tx: &dyn Read, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>, St
 }
 
 /// Agents that report to somebody directly, archived ones too, in the order of their names.
-///
-/// # Errors
-/// When the disk fails.
 pub fn reporting_to(tx: &dyn Read, manager: Manager) -> Result<Vec<Agent>, StoreError> {
     let mut agents: Vec<Agent> = tx.list(&Range::all())?;
     agents.retain(|agent| agent.reports_to == Some(manager));
@@ -135,9 +120,6 @@ impl Called {
 }
 
 /// What an agent is called among all of the workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn called(read: &dyn Read, agent: &Agent) -> Result<String, StoreError> {
     let all: Vec<Agent> = read.list(&Range::all())?;
     Ok(Called::among(&all).name(agent))
@@ -245,9 +227,6 @@ impl Activity {
 }
 
 /// What an agent does now: from its stored status, its live runs, its open items and its budget.
-///
-/// # Errors
-/// When the disk fails.
 pub fn activity(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Activity, StoreError> {
     let open = inbox::open_count(tx, agent.id)?;
     let mut live = runs::live_of_agent(tx, agent.id)?;

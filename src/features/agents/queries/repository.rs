@@ -16,7 +16,6 @@ use tool::leaks;
 /// What was found in the repository of a workspace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Found {
-    /// The workspace.
     pub workspace: String,
     /// How many branches there are.
     pub branches: usize,

@@ -84,7 +84,6 @@ pub enum AgentError {
         "{manager} already reports to {agent}, directly or by way of others; that would make a circle"
     )]
     Circle {
-        /// The agent.
         agent: String,
         /// Who should be its manager.
         manager: String,
@@ -94,7 +93,6 @@ pub enum AgentError {
     WrongState {
         /// The agent.
         name: String,
-        /// Its state.
         state: &'static str,
         /// The way out.
         hint: &'static str,

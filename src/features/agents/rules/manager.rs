@@ -35,9 +35,6 @@ pub(super) fn set(
 }
 
 /// Who is reported to is here: a member, or an agent that is not archived.
-///
-/// # Errors
-/// When not.
 pub(super) fn usable(tx: &WriteTx<'_>, to: Option<Manager>) -> Result<(), AgentError> {
     match to {
         None => Ok(()),
@@ -82,9 +79,6 @@ fn shift(tx: &mut WriteTx<'_>, from: Manager, to: Option<Manager>) -> Result<usi
 }
 
 /// Lets the agents that report to one member report to another, archived ones too. Says how many.
-///
-/// # Errors
-/// When the store fails.
 pub fn hand_over(
     tx: &mut WriteTx<'_>,
     from: AccountId,

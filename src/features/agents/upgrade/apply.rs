@@ -42,7 +42,6 @@ pub struct Wish {
     pub rest: Option<Side>,
 }
 
-/// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The commit; none when only the record changed.
@@ -205,9 +204,6 @@ fn at_rest(desk: &Desk, agent: &Agent) -> Result<(), UpgradeError> {
 
 /// Finishes what a kill has cut off: the newest commit of an agent took an upgrade over, and its record does not know of
 /// it, nor maybe its folder. Called once when a workspace is opened, before anything runs.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn finish(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
     let agents = ws.read(|snap| queries::all(snap))?;
     if agents.is_empty() {
@@ -274,9 +270,7 @@ fn unnoted(ws: &Ws, agent: &Agent) -> Result<Option<Agent>, GitError> {
 /// What became of the offer to one agent.
 #[derive(Debug)]
 pub struct Each {
-    /// The agent.
     pub agent: Agent,
-    /// What came of it.
     pub came: Result<Applied, UpgradeError>,
 }
 

@@ -66,7 +66,6 @@ pub enum Choice {
 /// A file that is another in the new version of the template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its path.
     pub path: String,
     /// What becomes of it.
     pub fate: Fate,
@@ -84,9 +83,7 @@ pub struct Change {
 pub enum Outcome {
     /// Nothing else.
     Stays,
-    /// This.
     Written(File),
-    /// It is removed.
     Removed,
 }
 

@@ -154,7 +154,6 @@ impl Who {
 enum Because {
     /// Any of a kind, by its word.
     Any(&'static str),
-    /// This one.
     One(Cause),
 }
 
@@ -256,17 +255,11 @@ impl Wish {
     }
 
     /// Looks for a page of entries.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn search(&self, ws: &Ws, limit: usize) -> Result<Found, StoreError> {
         self.search_before(ws, self.before, limit)
     }
 
     /// The same from another place on: only what lies before this entry.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn search_before(
         &self,
         ws: &Ws,

@@ -59,9 +59,6 @@ pub fn causes(chosen: Option<&str>) -> Vec<Choice> {
 }
 
 /// Every routine, by name.
-///
-/// # Errors
-/// When the disk fails.
 pub fn routines(read: &dyn Read, chosen: Option<&str>) -> Result<Vec<Choice>, StoreError> {
     let mut all = vec![Choice::new("", "Any or none", chosen.is_none())];
     for one in crate::routines::queries::all(read)? {

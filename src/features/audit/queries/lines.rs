@@ -26,9 +26,7 @@ const MAX_ROWS: usize = 20;
 pub struct Line {
     /// Its number.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub who: Face,
     /// Through what: a browser, a token, a run.
     pub via: String,
@@ -40,7 +38,6 @@ pub struct Line {
     pub same: String,
     /// What, in sentences after the name.
     pub said: Vec<Words>,
-    /// The rows.
     pub rows: Vec<RowLine>,
     /// How many more rows there are.
     pub more: usize,
@@ -48,15 +45,12 @@ pub struct Line {
     pub hidden: usize,
     /// The kinds of its events.
     pub events: Vec<&'static str>,
-    /// Its hash.
     pub hash: String,
 }
 
 /// One changed row of an entry.
 pub struct RowLine {
-    /// The table.
     pub table: &'static str,
-    /// The id.
     pub id: String,
     /// What happened to it.
     pub op: &'static str,
@@ -80,7 +74,6 @@ impl Line {
 
 /// A page of lines, newest first.
 pub struct Page {
-    /// The lines.
     pub lines: Vec<Line>,
     /// The cursor to go on with; none at the end.
     pub next: Option<String>,
@@ -91,9 +84,6 @@ pub struct Page {
 }
 
 /// A page of what a wish finds.
-///
-/// # Errors
-/// When the disk fails.
 pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
     let found = wish.search(ws, limit)?;
     let store = store_of(ws, wish.source);
@@ -135,9 +125,6 @@ pub struct Teller<'r> {
 
 impl<'r> Teller<'r> {
     /// For the entries of a workspace.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of_workspace(read: &'r dyn Read, schema: &'r Schema) -> Result<Self, StoreError> {
         let people = People::read(read)?;
         Ok(Self { read, of: read, schema, people, source: Source::Workspace, values: None })
@@ -417,9 +404,6 @@ fn fates(
 }
 
 /// An entry for programs, with what became of former versions until now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn as_json_now(
     read: &dyn Read,
     schema: &Schema,

@@ -22,9 +22,6 @@ pub use work::{
 };
 
 /// How long former versions are kept.
-///
-/// # Errors
-/// When the disk fails.
 pub fn keeping(read: &dyn Read) -> Result<Keeping, StoreError> {
     Ok(read.get::<Keeping>(())?.unwrap_or_default())
 }

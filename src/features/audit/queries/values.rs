@@ -25,9 +25,6 @@ pub struct Values<'r> {
 
 impl<'r> Values<'r> {
     /// For the records of the accounts that `of` holds; names are those of a workspace.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn new(
         ws: &'r Ws,
         read: &'r dyn Read,
@@ -42,9 +39,6 @@ impl<'r> Values<'r> {
     }
 
     /// What an entry changed in a record; nothing where values are not kept, or are not for whoever asks.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn changed(&self, seq: u64, change: &Change) -> Result<Vec<FieldDiff>, StoreError> {
         let class = self.schema.table(change.table).and_then(|info| info.class());
         if class != Some(Class::Tracked) {
@@ -64,9 +58,6 @@ impl<'r> Values<'r> {
     }
 
     /// The same as pages show it.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn shown(&self, seq: u64, change: &Change) -> Result<Vec<FieldView>, StoreError> {
         Ok(FieldView::all(self.ws, self.changed(seq, change)?))
     }

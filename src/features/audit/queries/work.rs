@@ -36,9 +36,6 @@ pub enum Reach {
 
 impl Reach {
     /// That of a person.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(app: &App, account: AccountId) -> Result<Self, StoreError> {
         Ok(if backups::may_manage(app, account)? { Self::Both } else { Self::Workspace })
     }
@@ -101,9 +98,6 @@ fn tell(ws: &Ws, found: &Both) {
 }
 
 /// The lines of an export after an entry, and the last entry that was looked at, if there was one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn export_piece(
     ws: &Ws,
     wish: &Wish,
@@ -132,9 +126,6 @@ pub fn export_piece(
 }
 
 /// Drops former versions that are older than the workspace keeps them, or too many; says how many.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn enforce(
     store: &Store,
     keeping: &Keeping,

@@ -58,9 +58,6 @@ pub fn words_for_people(slug: &str) -> String {
 }
 
 /// All workspaces that cannot be opened.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(app: &App) -> Result<Vec<Damaged>, StoreError> {
     let broken: Vec<Broken> = app.broken.read().clone();
     if broken.is_empty() {
@@ -95,17 +92,11 @@ fn quoted(text: &str) -> String {
 }
 
 /// The one of this name.
-///
-/// # Errors
-/// When the disk fails.
 pub fn named(app: &App, slug: &str) -> Result<Option<Damaged>, StoreError> {
     Ok(all(app)?.into_iter().find(|one| one.slug == slug))
 }
 
 /// Whether somebody keeps this HQ: whom its machine takes for the owner.
-///
-/// # Errors
-/// When the disk fails.
 pub fn keeps(app: &App, account: AccountId) -> Result<bool, StoreError> {
     let keeper = app.system.read(|snap| users::keeper(snap))?;
     Ok(keeper.is_some_and(|keeper| keeper.id == account))
@@ -113,9 +104,6 @@ pub fn keeps(app: &App, account: AccountId) -> Result<bool, StoreError> {
 
 /// Whether somebody may know that a workspace cannot be opened: who belonged to it, who has a token for
 /// it, who keeps this HQ. Nothing when it can be opened, or is not here.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_know(app: &App, account: AccountId, slug: &str) -> Result<bool, StoreError> {
     let Some(broken) = app.broken_workspace(slug) else { return Ok(false) };
     if broken.people.contains(&account) || keeps(app, account)? {

@@ -74,9 +74,6 @@ impl Begun {
 }
 
 /// The composer of a page.
-///
-/// # Errors
-/// When the store fails.
 pub fn composer(
     scene: &Scene,
     read: &dyn Read,
@@ -155,11 +152,8 @@ pub struct ReactionView {
 pub struct CommentView {
     /// The id of its element.
     pub key: String,
-    /// Its id.
     pub id: String,
-    /// Who.
     pub face: Face,
-    /// When.
     pub at: RelTime,
     /// The words.
     pub body: SafeHtml,
@@ -177,7 +171,6 @@ pub struct CommentView {
     pub page: String,
     /// Where a reaction is sent; empty for who may not.
     pub react: String,
-    /// The reactions to it.
     pub reactions: Vec<ReactionView>,
     /// Whether it answers another.
     pub is_answer: bool,
@@ -185,16 +178,12 @@ pub struct CommentView {
     pub settle: String,
     /// Who settled its talk, and when.
     pub settled: Option<(String, RelTime)>,
-    /// What answers it.
     pub answers: Vec<CommentView>,
     /// How many that are, in words, or empty.
     pub answered: String,
 }
 
 /// A comment on a page, without what answers it.
-///
-/// # Errors
-/// When the store fails.
 pub fn view(
     scene: &Scene,
     read: &dyn Read,
@@ -260,9 +249,6 @@ fn reactions(
 }
 
 /// The talks on something, each with the moment at which it begins; an answer stands with what it answers.
-///
-/// # Errors
-/// When the store fails.
 pub fn talks(
     scene: &Scene,
     read: &dyn Read,

@@ -15,7 +15,6 @@ pub const LOGINS: Table = Table::new(184, "connection_logins");
 /// What a sign-in came to: tokens, sealed, and how they are.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// The connection.
     pub connection: ConnectionId,
     /// The envelope of all tokens; it opens in this place only.
     pub sealed: String,
@@ -132,7 +131,6 @@ pub struct Login {
     pub connection: ConnectionId,
     /// Counts them: what belongs to an earlier one changes nothing.
     pub number: u32,
-    /// How.
     pub flow: Flow,
     /// How it stands.
     pub state: LoginState,

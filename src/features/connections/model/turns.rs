@@ -49,7 +49,6 @@ pub struct Offer {
 /// What a provider said of its models when it was asked last. `Local`: it is asked again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offers {
-    /// The connection.
     pub connection: ConnectionId,
     /// When it was asked.
     #[serde(with = "millisecond::required")]
@@ -108,11 +107,9 @@ impl std::fmt::Debug for SpareKey {
 /// The keys of a connection beside the first, in the order in which they are used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpareKeys {
-    /// The connection.
     pub connection: ConnectionId,
     /// The number of the next key.
     pub next: u32,
-    /// The keys.
     pub keys: Vec<SpareKey>,
 }
 
@@ -142,13 +139,11 @@ impl Record for SpareKeys {
 pub struct Cooldown {
     /// See [`Cooldown::key`].
     pub id: String,
-    /// The connection.
     pub connection: ConnectionId,
     /// The number of the key.
     pub slot: u32,
     /// The model; none when the key itself rests.
     pub model: Option<String>,
-    /// What happened.
     pub class: ErrorClass,
     /// What the provider said.
     pub message: String,
@@ -204,7 +199,6 @@ impl Record for Cooldown {
 pub struct Named {
     /// The connection; none for practice.
     pub connection: Option<ConnectionId>,
-    /// The model.
     pub model: String,
 }
 
@@ -248,7 +242,6 @@ impl Record for Fallbacks {
 /// How much models think for agents and tasks that say nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsualThinking {
-    /// The level.
     pub level: Thinking,
 }
 
@@ -265,9 +258,7 @@ impl Record for UsualThinking {
 /// The window of a connection's models, in tokens, for a server that has to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// The connection.
     pub connection: ConnectionId,
-    /// Tokens.
     pub tokens: u32,
 }
 

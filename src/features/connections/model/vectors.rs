@@ -19,7 +19,6 @@ kernel::ids! {
 /// A choice of who makes vectors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VectorSource {
-    /// Its id.
     pub id: VectorSourceId,
     /// The connection; none for the model on this machine.
     pub connection: Option<ConnectionId>,
@@ -31,7 +30,6 @@ pub struct VectorSource {
     pub floor: u16,
     /// Who chose it.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -82,7 +80,6 @@ impl Record for VectorSource {
 /// A model behind a connection, as its vectors are bound to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Maker {
-    /// The connection.
     pub connection: ConnectionId,
     /// The model, as its server calls it.
     pub model: String,

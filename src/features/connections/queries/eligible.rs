@@ -77,9 +77,6 @@ impl Reason {
 }
 
 /// Why a connection cannot be used; nothing when it can.
-///
-/// # Errors
-/// When the disk fails.
 pub fn why_not(
     tx: &dyn Read,
     connection: &Connection,
@@ -132,9 +129,6 @@ fn is_refused(tx: &dyn Read, connection: &Connection) -> Result<bool, StoreError
 }
 
 /// Why nobody can call through an account; nothing when somebody can, or it has keys.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_account(tx: &dyn Read, connection: &Connection) -> Result<Option<Reason>, StoreError> {
     // A host does not know; it hears from home why there is no token.
     if connection.sign_in.as_ref().is_none_or(Client::is_bare) {

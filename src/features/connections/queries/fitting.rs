@@ -9,9 +9,6 @@ use super::{Pick, picks, resolve_default};
 
 /// The model of the everyday connection that suits a role better than the everyday one; nothing where that one does.
 /// Other connections are left alone: who pays for those did not mean them for everything.
-///
-/// # Errors
-/// When the disk fails.
 pub fn model(tx: &dyn Read, class: ModelClass) -> Result<Option<Pick>, StoreError> {
     let suits: fn(&Model) -> bool = match class {
         ModelClass::Balanced => return Ok(None),

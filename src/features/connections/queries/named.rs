@@ -19,9 +19,6 @@ pub enum Named {
 
 /// A model by what was typed: `id`, `id@connection` or `connection/id`. Where a connection lists no models
 /// any name may be one of its own.
-///
-/// # Errors
-/// When the disk fails.
 pub fn model(tx: &dyn Read, typed: &str) -> Result<Named, StoreError> {
     let typed = match typed.trim().rsplit_once('@') {
         Some((model, connection)) if !model.is_empty() && !connection.is_empty() => {

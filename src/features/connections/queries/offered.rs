@@ -24,9 +24,6 @@ pub struct OfferedModel {
 }
 
 /// The models of a connection, best known first; the one that was named and is not listed, too.
-///
-/// # Errors
-/// When the disk fails.
 pub fn models(
     tx: &dyn Read,
     connection: &Connection,

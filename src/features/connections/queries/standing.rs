@@ -13,9 +13,7 @@ use super::{all, first_model, route, turns};
 /// How a connection stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Which.
     pub connection: ConnectionId,
-    /// Its name.
     pub name: String,
     /// On which way calls are paid.
     pub route: Route,
@@ -59,9 +57,6 @@ fn status_of_reason(reason: Reason) -> &'static str {
 }
 
 /// How all connections stand, by name. Nobody outside is asked.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standings(
     tx: &dyn Read,
     ring: &Keyring,

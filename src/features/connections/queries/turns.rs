@@ -20,9 +20,6 @@ use web::parts;
 use super::{Choice, eligible};
 
 /// The numbers of a connection's keys, in the order in which they are used. One without a key has one place, too.
-///
-/// # Errors
-/// When the disk fails.
 pub fn slots(tx: &dyn Read, connection: ConnectionId) -> Result<Vec<u32>, StoreError> {
     let spare = tx.get::<SpareKeys>(connection)?.map_or_else(Vec::new, |spare| spare.keys);
     let mut slots: Vec<u32> = spare.iter().map(|key| key.slot).collect();
@@ -41,9 +38,6 @@ pub struct FallbackList {
 }
 
 /// The list that counts for an agent: its own, or else the workspace's; the workspace's where no agent is given.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fallbacks(tx: &dyn Read, agent: Option<AgentId>) -> Result<FallbackList, StoreError> {
     if agent.is_some()
         && let Some(own) = tx.get::<Fallbacks>(Fallbacks::key(agent))?
@@ -57,9 +51,6 @@ pub fn fallbacks(tx: &dyn Read, agent: Option<AgentId>) -> Result<FallbackList, 
 /// Everybody who may answer for a choice, in order, whether they rest or not: the model that was chosen with each of
 /// its keys, then those to fall back on. What a person chose for a message or a task falls back on nobody else; an
 /// agent's own model falls back on the agent's list, and without one on the workspace's, as the workspace's model does.
-///
-/// # Errors
-/// When the disk fails.
 pub fn candidates(
     tx: &dyn Read,
     choice: &Choice,
@@ -94,9 +85,6 @@ pub fn candidates(
 
 /// The rest of a candidate that lasts longest; nothing when it may be asked. An account that nobody is signed in to
 /// rests until somebody is.
-///
-/// # Errors
-/// When the disk fails.
 pub fn resting(
     tx: &dyn Read,
     candidate: &Candidate,
@@ -127,9 +115,6 @@ pub fn resting(
 }
 
 /// Whether a failure of this candidate is on record, over or not.
-///
-/// # Errors
-/// When the disk fails.
 pub fn has_failed(tx: &dyn Read, candidate: &Candidate) -> Result<bool, StoreError> {
     let Some(connection) = candidate.connection else { return Ok(false) };
     for model in [None, Some(candidate.model.as_str())] {
@@ -142,9 +127,6 @@ pub fn has_failed(tx: &dyn Read, candidate: &Candidate) -> Result<bool, StoreErr
 }
 
 /// All rests of a connection that are not over.
-///
-/// # Errors
-/// When the disk fails.
 pub fn rests_of(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -156,18 +138,12 @@ pub fn rests_of(
 }
 
 /// All that is on record of a connection's failures, over or not.
-///
-/// # Errors
-/// When the disk fails.
 pub fn failures_of(tx: &dyn Read, connection: ConnectionId) -> Result<Vec<Cooldown>, StoreError> {
     let all: Vec<Cooldown> = tx.list(&Range::all())?;
     Ok(all.into_iter().filter(|rest| rest.connection == connection).collect())
 }
 
 /// Whether somebody may answer a run of an agent now that its list of candidates is this.
-///
-/// # Errors
-/// When the disk fails.
 pub fn can_answer(
     tx: &dyn Read,
     choice: &Choice,
@@ -183,9 +159,6 @@ pub fn can_answer(
 }
 
 /// What the provider said of a model when it was asked last.
-///
-/// # Errors
-/// When the disk fails.
 pub fn offer(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -196,9 +169,6 @@ pub fn offer(
 }
 
 /// What the provider said of all its models, by id.
-///
-/// # Errors
-/// When the disk fails.
 pub fn offers(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -226,9 +196,6 @@ pub fn as_info(offer: Offer) -> ModelInfo {
 }
 
 /// A model as its connection describes it now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn described(
     tx: &dyn Read,
     connection: ConnectionId,
@@ -243,9 +210,6 @@ pub fn described(
 
 /// What a call costs at a connection that is asked to be answered sooner, in percent of a usual one;
 /// nothing where there is no such way.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fast_percent(
     tx: &dyn Read,
     connection: Option<ConnectionId>,
@@ -258,9 +222,6 @@ pub fn fast_percent(
 }
 
 /// The thinking levels that a model has; all of them where nobody knows the model.
-///
-/// # Errors
-/// When the disk fails.
 pub fn levels(
     tx: &dyn Read,
     connection: Option<ConnectionId>,
@@ -287,16 +248,12 @@ pub const OF_WORKSPACE: &str = "workspace";
 pub struct Place {
     /// The name of its field.
     pub field: &'static str,
-    /// Its label.
     pub label: &'static str,
     /// What can be chosen.
     pub choices: Vec<parts::Choice>,
 }
 
 /// The places of a list to fall back on, with what can be chosen for each.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fallback_fields(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Place>, StoreError> {
     let counts = fallbacks(tx, agent)?;
     let follows = agent.is_some() && !counts.is_own;

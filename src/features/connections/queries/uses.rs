@@ -49,9 +49,6 @@ pub fn names(list: &[Named], id: ConnectionId) -> bool {
 }
 
 /// Whether an agent's own model is one of a connection.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_of_agent(read: &dyn Read, agent: &Agent, id: ConnectionId) -> Result<bool, StoreError> {
     match (agent.connection, &agent.model) {
         (Some(connection), _) => Ok(connection == id),
@@ -61,9 +58,6 @@ pub fn is_of_agent(read: &dyn Read, agent: &Agent, id: ConnectionId) -> Result<b
 }
 
 /// Whether a routine's own model is one of a connection.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_of_routine(
     read: &dyn Read,
     routine: &Routine,
@@ -80,9 +74,6 @@ fn default(read: &dyn Read) -> Result<Option<ConnectionId>, StoreError> {
 }
 
 /// All that use a connection: settings first, then agents and routines by name. Archived agents are left out.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(read: &dyn Read, id: ConnectionId) -> Result<Vec<Use>, StoreError> {
     let mut found = of_settings(read, id)?;
     for agent in agents::all(&read)?.into_iter().filter(|agent| agent.archived_at.is_none()) {

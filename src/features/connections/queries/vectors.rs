@@ -21,16 +21,12 @@ const LOOKED: usize = 16;
 /// Who makes vectors now, and who did before: none for the model on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Now.
     pub now: Option<Maker>,
     /// Before the last choice of another one.
     pub before: Option<Maker>,
 }
 
 /// Who makes the vectors of a workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standing(read: &dyn Read) -> Result<Standing, StoreError> {
     let all: Vec<VectorSource> = read.list(&Range::all().reverse().limit(LOOKED))?;
     let mut makers = all.iter().map(VectorSource::maker);
@@ -41,9 +37,6 @@ pub fn standing(read: &dyn Read) -> Result<Standing, StoreError> {
 }
 
 /// The model behind a connection that makes the vectors of a workspace; none for the one on this machine.
-///
-/// # Errors
-/// When the disk fails.
 pub fn chosen(read: &dyn Read) -> Result<Option<Maker>, StoreError> {
     Ok(standing(read)?.now)
 }
@@ -55,9 +48,6 @@ pub fn makes_vectors(connection: &Connection) -> bool {
 }
 
 /// The connections that can be asked for vectors, by name.
-///
-/// # Errors
-/// When the disk fails.
 pub fn able(read: &dyn Read) -> Result<Vec<Connection>, StoreError> {
     Ok(super::all(read)?.into_iter().filter(makes_vectors).collect())
 }

@@ -25,7 +25,6 @@ const LINGER: SignedDuration = SignedDuration::from_mins(10);
 /// What such a call used.
 #[derive(Clone, Debug)]
 pub struct Spent {
-    /// What it is for.
     pub kind: CallKind,
     /// The provider's stable word.
     pub provider: &'static str,
@@ -37,7 +36,6 @@ pub struct Spent {
     pub tokens: Option<Tokens>,
     /// What is known of the model that was asked, with its price as the connection has it.
     pub known: Model,
-    /// How it ended.
     pub end: CallEnd,
 }
 

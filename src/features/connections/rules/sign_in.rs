@@ -19,7 +19,6 @@ const MAX_SAID: usize = 300;
 /// A connection to which a person signs in.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
-    /// Its name.
     pub name: String,
     /// Where people sign in.
     pub client: Client,
@@ -121,7 +120,6 @@ pub fn place(connection: &Connection) -> Option<String> {
 /// What is written of a sign-in that begins.
 #[derive(Clone, Debug)]
 pub struct NewLogin {
-    /// How.
     pub flow: Flow,
     /// The envelope of what only HQ and the person know.
     pub sealed: String,
@@ -286,9 +284,6 @@ fn grant(
 }
 
 /// Notes, before a maker is asked for new tokens, that it is: each of the old ones may be good for one answer only.
-///
-/// # Errors
-/// When the store refuses.
 pub fn ask(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -333,16 +328,12 @@ pub fn renew(
 pub struct PutOff {
     /// How long the maker is left alone.
     pub pause: SignedDuration,
-    /// What it said.
     pub said: String,
     /// Whether there may have been an answer that never arrived.
     pub unheard: bool,
 }
 
 /// Notes that there were no new tokens.
-///
-/// # Errors
-/// When the store refuses.
 pub fn put_off(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -360,9 +351,6 @@ pub fn put_off(
 }
 
 /// Notes that the sign-in does not count any more: a person has to sign in again.
-///
-/// # Errors
-/// When the store refuses.
 pub fn lose(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,

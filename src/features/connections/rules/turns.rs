@@ -136,9 +136,6 @@ pub fn follow_fallbacks(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), Conn
 }
 
 /// Sets how much models think for agents and tasks that say nothing of it.
-///
-/// # Errors
-/// When the store refuses.
 pub fn set_thinking(tx: &mut WriteTx<'_>, level: Thinking) -> Result<(), StoreError> {
     tx.put(&UsualThinking { level })
 }
@@ -169,7 +166,6 @@ pub fn set_window(
 /// A failed call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
-    /// What happened.
     pub class: ErrorClass,
     /// What the provider said, without secrets.
     pub message: String,
@@ -178,9 +174,6 @@ pub struct Failure {
 }
 
 /// Leaves who failed alone for a while; answers until when, or nothing when a failure says nothing of who answered.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_failure(
     tx: &mut WriteTx<'_>,
     who: &Candidate,
@@ -214,9 +207,6 @@ pub fn note_failure(
 }
 
 /// Who answered is well: nothing of its failures counts any more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_success(tx: &mut WriteTx<'_>, who: &Candidate) -> Result<(), StoreError> {
     let Some(connection) = who.connection else { return Ok(()) };
     let mut cleared = false;
@@ -250,9 +240,6 @@ pub fn note_probe(
 }
 
 /// Forgets the failures of one of a connection's keys, or of all: what comes in its place has not failed.
-///
-/// # Errors
-/// When the store refuses.
 pub(super) fn forget_failures(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
@@ -280,9 +267,6 @@ pub fn retry_now(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<u32, Connecti
 }
 
 /// Keeps what a provider said of its models.
-///
-/// # Errors
-/// When the store refuses.
 pub fn keep_offers(
     tx: &mut WriteTx<'_>,
     connection: ConnectionId,

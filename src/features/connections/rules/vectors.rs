@@ -8,9 +8,6 @@ use super::super::model::{Maker, VectorSource};
 
 /// Chooses who makes the vectors of a workspace; none for the model on this machine. The same one again is a new try
 /// of what has failed.
-///
-/// # Errors
-/// When the store refuses.
 pub fn choose(tx: &mut WriteTx<'_>, maker: Option<Maker>) -> Result<VectorSource, StoreError> {
     let (connection, model, dimensions, floor) = match maker {
         Some(maker) => (Some(maker.connection), maker.model, maker.dimensions, maker.floor),

@@ -26,17 +26,11 @@ impl Hidden {
 }
 
 /// All that somebody has put away, the last one at the end; some of it may be back by now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(read: &dyn Read, account: AccountId) -> Result<Vec<PutAway>, StoreError> {
     Ok(read.get::<Away>(account)?.map(|away| away.rows).unwrap_or_default())
 }
 
 /// What somebody has put off, the first to come back in front.
-///
-/// # Errors
-/// When the disk fails.
 pub fn put_off(
     read: &dyn Read,
     account: AccountId,
@@ -49,18 +43,12 @@ pub fn put_off(
 }
 
 /// Those of whom something comes back by this moment.
-///
-/// # Errors
-/// When the disk fails.
 pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Away>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     read.scan(BY_UNTIL, &Range::between(KeyBuf::new(), end).limit(limit))
 }
 
 /// When the next thing comes back.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Away> = read.scan(BY_UNTIL, &Range::all().limit(1))?;
     Ok(first.first().and_then(Away::next))

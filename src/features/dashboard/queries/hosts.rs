@@ -9,7 +9,6 @@ use store::{Read, StoreError};
 /// A machine that agents work on.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// What it is called.
     pub name: String,
     /// Its page.
     pub href: String,
@@ -33,9 +32,6 @@ pub fn install(of: HostsOf) {
 }
 
 /// The machines of a workspace at a moment; none where there is only this one.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(read: &dyn Read, ws: &Ws, now: Timestamp) -> Result<Vec<Host>, StoreError> {
     OF.get().map_or_else(|| Ok(Vec::new()), |of| of(read, ws, now))
 }

@@ -193,9 +193,6 @@ impl Mission {
 
 /// What is worth a try for this person; nothing when all is done, when the person has put it away, and where nobody was
 /// led through a set-up.
-///
-/// # Errors
-/// When the store fails.
 pub fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>, StoreError> {
     if !onboarding::shows_mission(read, scene.who.account)? {
         return Ok(None);

@@ -104,7 +104,6 @@ pub struct Row {
     pub id: String,
     /// Its colour.
     pub tone: Tone,
-    /// Its icon.
     pub icon: &'static str,
     /// What it is about.
     pub title: String,
@@ -112,7 +111,6 @@ pub struct Row {
     pub href: String,
     /// What is wanted, in a word or two.
     pub word: &'static str,
-    /// Whose it is.
     pub face: Option<Face>,
     /// More of it, in short pieces.
     pub facts: Vec<String>,
@@ -140,9 +138,6 @@ pub const TABLES: [Table; 9] =
     [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, GRANTS, SETTINGS, USAGE];
 
 /// What waits for the person: as many rows as fit the page, and how many things there are.
-///
-/// # Errors
-/// When the disk fails.
 pub fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Needs, StoreError> {
     let kind = |label, path, found| Kind { label, path, is_told: false, found };
     let told = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
@@ -161,9 +156,6 @@ pub fn read(tx: &dyn Read, scene: &Scene<'_>) -> Result<Needs, StoreError> {
 }
 
 /// The row with this id; none when it is not among those that are shown, or says something else by now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn find(tx: &dyn Read, scene: &Scene<'_>, id: &str) -> Result<Option<Row>, StoreError> {
     Ok(read(tx, scene)?.rows.into_iter().find(|row| row.id == id))
 }

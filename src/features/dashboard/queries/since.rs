@@ -35,7 +35,6 @@ pub struct Figure {
     pub href: String,
 }
 
-/// What happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Since {
     /// "Since yesterday evening".
@@ -45,9 +44,6 @@ pub struct Since {
 }
 
 /// What happened since this person was last here.
-///
-/// # Errors
-/// When the disk fails.
 pub fn read(snap: &Snap<'_>, scene: &Scene<'_>) -> Result<Since, StoreError> {
     let visit = snap.get::<Visit>(scene.who.account)?;
     let Some(at) = visit.and_then(|visit| visit.since(scene.now)) else {

@@ -57,7 +57,6 @@ impl Count {
 pub struct More {
     /// "27 in review".
     pub label: String,
-    /// Where all of them are.
     pub href: String,
 }
 
@@ -121,11 +120,9 @@ impl Found {
 pub(super) struct Kind {
     /// What is said of several, behind their number.
     pub label: &'static str,
-    /// Where all of them are.
     pub path: &'static str,
     /// Whether all of them are merely told.
     pub is_told: bool,
-    /// What was found.
     pub found: Found,
 }
 

@@ -15,7 +15,6 @@ use super::{Judged, Piece};
 /// What a person said of a version.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// Who.
     pub face: Face,
     /// State word.
     pub state: &'static str,
@@ -25,7 +24,6 @@ pub struct Said {
     pub note: SafeHtml,
     /// What was said to single places: the place, or nothing, and the words.
     pub remarks: Vec<(String, String)>,
-    /// When.
     pub at: RelTime,
 }
 
@@ -54,11 +52,9 @@ pub enum View {
 /// Delivered work for a page.
 #[derive(Clone, Debug)]
 pub struct Card {
-    /// The id.
     pub id: String,
     /// A short id for elements.
     pub short: String,
-    /// The title.
     pub title: String,
     /// Where it stands: word and label.
     pub state: (&'static str, &'static str),

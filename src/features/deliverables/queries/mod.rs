@@ -15,7 +15,6 @@ const LOOK_BACK: usize = 200;
 /// A version with what was said of it.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// The version.
     pub version: Version,
     /// What a person said of it.
     pub review: Option<Review>,
@@ -26,7 +25,6 @@ pub struct Judged {
 pub struct Piece {
     /// The piece.
     pub deliverable: Deliverable,
-    /// Its versions.
     pub versions: Vec<Judged>,
 }
 
@@ -98,9 +96,6 @@ fn ask(line: &str) -> &str {
 }
 
 /// The delivered work of a task, oldest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Piece>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&task));
     let all: Vec<Deliverable> = read.scan(model::BY_TASK, &range)?;
@@ -108,25 +103,16 @@ pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Piece>, StoreError> 
 }
 
 /// The delivered work of a task without its versions, oldest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn pieces(read: &dyn Read, task: TaskId) -> Result<Vec<Deliverable>, StoreError> {
     read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))
 }
 
 /// The newest pieces, the youngest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn newest(read: &dyn Read, limit: usize) -> Result<Vec<Deliverable>, StoreError> {
     read.list(&Range::all().reverse().limit(limit))
 }
 
 /// A piece of work with its versions.
-///
-/// # Errors
-/// When the store fails.
 pub fn with_versions(read: &dyn Read, deliverable: Deliverable) -> Result<Piece, StoreError> {
     let range = Range::prefix(KeyBuf::of(&deliverable.id));
     let mut versions = Vec::new();
@@ -138,9 +124,6 @@ pub fn with_versions(read: &dyn Read, deliverable: Deliverable) -> Result<Piece,
 }
 
 /// A piece of work by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn get(read: &dyn Read, id: DeliverableId) -> Result<Piece, DeliverableError> {
     match read.get::<Deliverable>(id)? {
         Some(piece) => Ok(with_versions(read, piece)?),
@@ -149,9 +132,6 @@ pub fn get(read: &dyn Read, id: DeliverableId) -> Result<Piece, DeliverableError
 }
 
 /// A piece of a task by what models call it: its short or whole id, or its exact title.
-///
-/// # Errors
-/// When there is none.
 pub fn resolve(read: &dyn Read, task: TaskId, text: &str) -> Result<Deliverable, DeliverableError> {
     let text = text.trim();
     let range = Range::prefix(KeyBuf::of(&task));
@@ -167,9 +147,6 @@ pub fn resolve(read: &dyn Read, task: TaskId, text: &str) -> Result<Deliverable,
 
 /// A piece of a task that was sent back or still waits, with this title: what a model means that
 /// delivers the same again without saying so.
-///
-/// # Errors
-/// When the store fails.
 pub fn unfinished(
     read: &dyn Read,
     task: TaskId,
@@ -185,26 +162,17 @@ pub fn unfinished(
 }
 
 /// What waits for a person, longest waiting first.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_review(read: &dyn Read, limit: usize) -> Result<Vec<Deliverable>, StoreError> {
     read.scan(model::IN_REVIEW, &Range::all().limit(limit))
 }
 
 /// How many pieces wait for a person, counted up to a thousand.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_review_count(read: &dyn Read) -> Result<usize, StoreError> {
     read.len(model::IN_REVIEW, &Range::all().limit(1_000))
 }
 
 /// What was sent back and is not delivered anew, and what was decided since a moment; each the
 /// last changed first.
-///
-/// # Errors
-/// When the store fails.
 pub fn decided(
     read: &dyn Read,
     since: Timestamp,

@@ -25,9 +25,6 @@ pub struct Asking {
 }
 
 /// Who can be asked what somebody looks for: nobody when nothing is looked for, or this person may not speak with agents.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(
     ws: &Ws,
     read: &dyn Read,

@@ -102,9 +102,6 @@ impl<'a> Reader<'a> {
     }
 
     /// What is known of a record; nothing when it is gone, or nobody looks for such a thing.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn document(&mut self, found: &Found) -> Result<Option<Document>, StoreError> {
         let document = match found.kind {
             Kind::Task => self.get::<Task>(found)?.map(|task| self.task(task)).transpose()?,
@@ -335,9 +332,6 @@ pub fn said(kind: &EventKind) -> Option<String> {
 }
 
 /// What also has to be read again when a row of a table changed: tasks have the words of their labels.
-///
-/// # Errors
-/// When the disk fails.
 pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, StoreError> {
     let task = |id: TaskId| Found { kind: Kind::Task, key: KeyBuf::of(&id).into_bytes() };
     if table == TASK_LABELS.number {
@@ -359,9 +353,6 @@ pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, Sto
 
 /// What also has to be read again when labels changed: records have the words of theirs. One that comes into being is
 /// on no other record than those of its own entry, but for one that comes back.
-///
-/// # Errors
-/// When the disk fails.
 pub fn labelled(read: &dyn Read, entry: &store::Entry) -> Result<Vec<Found>, StoreError> {
     let is_undo = matches!(entry.cause, Cause::Undo(_));
     let changed = entry.changes.iter().filter(|change| change.table == LABELS.number);

@@ -42,7 +42,6 @@ const SPARE: usize = 20;
 /// What somebody looks for.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// The words.
     pub words: String,
     /// Only these kinds; empty for all.
     pub kinds: Vec<Kind>,
@@ -96,9 +95,6 @@ impl Page {
 }
 
 /// Finds what a person may see.
-///
-/// # Errors
-/// When the store fails.
 pub async fn find(ws: &Ws, who: &Person, wish: Wish) -> Result<Page, StoreError> {
     let Some(wanted) = Wanted::of(&wish.words) else { return Ok(Page::default()) };
     reach(ws, wish.patience).await;
@@ -366,9 +362,6 @@ impl Gathering<'_> {
 }
 
 /// What recent addresses lead to, as far as it is still there.
-///
-/// # Errors
-/// When the store fails.
 pub fn recent(snap: &Snap<'_>, who: &Person, paths: &[&str]) -> Result<Vec<Hit>, StoreError> {
     let mut found = Vec::new();
     for path in paths {
@@ -378,9 +371,6 @@ pub fn recent(snap: &Snap<'_>, who: &Person, paths: &[&str]) -> Result<Vec<Hit>,
 }
 
 /// The first keys of a table.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn first_keys(
     read: &dyn Read,
     table: u16,

@@ -49,9 +49,7 @@ pub struct Line {
     pub state: &'static str,
     /// The face in place of an icon.
     pub face: Option<Face>,
-    /// What it is called.
     pub title: SafeHtml,
-    /// What it is.
     pub meta: String,
     /// The words around what was found, or nothing.
     pub snippet: SafeHtml,
@@ -67,11 +65,9 @@ pub struct Line {
 pub struct Group {
     /// The heading.
     pub label: &'static str,
-    /// The lines.
     pub lines: Vec<Line>,
 }
 
-/// What is offered.
 #[derive(Default)]
 pub struct Offer {
     /// The groups, none of them empty.
@@ -100,9 +96,6 @@ impl Offer {
 }
 
 /// What the palette offers. `seen` are addresses in the workspace that were opened before, the last first.
-///
-/// # Errors
-/// When the store fails.
 pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Offer, StoreError> {
     let typed = typed.trim_start();
     let mut signs = typed.chars();

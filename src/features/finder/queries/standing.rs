@@ -34,9 +34,6 @@ impl Consume for Letters {
 }
 
 /// Where the search index stands; nothing where there is none yet.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
     let finding = &ws.finding;
     // While it is made anew there is none for a moment.

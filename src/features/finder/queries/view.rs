@@ -54,7 +54,6 @@ pub struct Hit {
     pub kind: Kind,
     /// Its id, as the API gives it.
     pub id: String,
-    /// What it is called.
     pub title: String,
     /// The same with the words marked.
     pub marked: SafeHtml,
@@ -115,9 +114,6 @@ impl Hit {
     }
 
     /// Finds the piece of it that holds the words, where it has pieces: the one that the index named, if it still does.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn find_piece(
         &mut self,
         read: &dyn Read,
@@ -134,7 +130,6 @@ impl Hit {
         Ok(())
     }
 
-    /// The record that it is of.
     #[must_use]
     pub fn of_record(&self) -> &Found {
         &self.found
@@ -201,9 +196,6 @@ fn first_mark(text: &str, wanted: &Wanted) -> Option<usize> {
 }
 
 /// Reads what a hit is called now and where it is.
-///
-/// # Errors
-/// When the store fails.
 pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(), StoreError> {
     match hit.kind {
         Kind::Task => {
@@ -436,9 +428,6 @@ fn of_message(read: &dyn Read, hit: &mut Hit, event: &SessionEvent) -> Result<()
 
 /// What an address in the workspace leads to, where that is worth a line: a task, an agent, a run or a
 /// page of HQ.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>, StoreError> {
     let path = path.trim_matches('/');
     let blank = |kind: Kind, key: Vec<u8>, title: &str| {
@@ -474,9 +463,6 @@ pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>,
 }
 
 /// What a name leads to: `MC-142`, `142`, `R-7`.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_name(read: &dyn Read, name: &str) -> Result<Option<Hit>, StoreError> {
     let name = name.trim();
     if !name.ends_with(|last: char| last.is_ascii_digit()) {

@@ -44,9 +44,6 @@ pub struct Asked {
 }
 
 /// A page of the entries that the consumer of this number gave up. May take a while.
-///
-/// # Errors
-/// When the disk fails.
 pub fn page(ws: &Ws, number: u16, asked: Asked) -> Result<Letters, StoreError> {
     let limit = asked.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     ws.read(|snap| {

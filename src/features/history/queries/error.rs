@@ -55,7 +55,6 @@ pub enum HistoryError {
         "this undo would change {count} records, with the work that goes along, and one undo can change at most {limit}; undo its transactions or records one by one"
     )]
     TooMany {
-        /// How many.
         count: usize,
         /// How many may.
         limit: usize,

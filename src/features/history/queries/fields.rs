@@ -102,7 +102,6 @@ pub struct FieldDiff {
     pub label: String,
     /// What it was; none when there was nothing.
     pub before: Option<Word>,
-    /// What it is.
     pub after: Option<Word>,
     /// The lines of a long text.
     pub lines: Vec<Line>,
@@ -154,9 +153,6 @@ pub struct Speaker<'n> {
 impl Speaker<'_> {
     /// What differs between two states of a record, field by field; of one that came or went, all
     /// that it had.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn diff(
         &self,
         table: u16,
@@ -189,9 +185,6 @@ impl Speaker<'_> {
     }
 
     /// One field that differs.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn field(
         &self,
         table: u16,

@@ -19,9 +19,7 @@ const MAX_COMMITS: usize = 1_000;
 /// Files that are to go back, as one order or a few.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The run.
     pub run: RunId,
-    /// Its agent.
     pub agent: AgentId,
     /// The order whose work goes back; none for the work of the run.
     pub of: Option<JobId>,
@@ -57,9 +55,6 @@ pub struct Done {
 }
 
 /// What a run did to the files of its agent, as its events tell.
-///
-/// # Errors
-/// When the store fails.
 pub fn done_by(read: &dyn Read, run: &Run) -> Result<Done, StoreError> {
     let mut done = Done::default();
     for event in runs::events_of_run(&read, run, usize::MAX)? {
@@ -87,9 +82,6 @@ impl Done {
 }
 
 /// The files that go back with a run, as far as they have not gone back already.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_run(read: &dyn Read, run: &Run) -> Result<Vec<Files>, StoreError> {
     let Done { commits, paths, marks } = done_by(read, run)?;
     if commits.is_empty() && paths.is_empty() {
@@ -109,9 +101,6 @@ pub fn of_run(read: &dyn Read, run: &Run) -> Result<Vec<Files>, StoreError> {
 
 /// The files of these that a run changed from an event of its session on only, as far as they have not
 /// gone back already.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_run_since(read: &dyn Read, run: &Run, event: u32) -> Result<Vec<Files>, StoreError> {
     let Done { commits, paths, marks } = done_by(read, run)?;
     if commits.is_empty() {
@@ -179,9 +168,6 @@ pub struct Parted {
 }
 
 /// Which files a run changed from an event of its session on, and which before that as well.
-///
-/// # Errors
-/// When the store fails.
 pub fn parted(read: &dyn Read, run: &Run, event: u32) -> Result<Parted, StoreError> {
     let (mut before, mut parted) = (BTreeSet::new(), Parted::default());
     for one in runs::events_of_run(&read, run, usize::MAX)? {
@@ -198,9 +184,6 @@ pub fn parted(read: &dyn Read, run: &Run, event: u32) -> Result<Parted, StoreErr
 }
 
 /// All orders for the files of a run, in the order of making.
-///
-/// # Errors
-/// When the store fails.
 pub fn orders(read: &dyn Read, run: RunId) -> Result<Vec<FileRevert>, StoreError> {
     read.scan(REVERTS_BY_RUN, &Range::prefix(KeyBuf::of(&run)))
 }
@@ -215,9 +198,6 @@ pub struct Again {
 }
 
 /// What undoing these entries means for orders that they made or withdrew, the last ones first.
-///
-/// # Errors
-/// When the store fails.
 pub fn undone_with(read: &dyn Read, entries: &BTreeSet<u64>) -> Result<Again, StoreError> {
     let mut again = Again::default();
     for seq in entries.iter().rev() {

@@ -49,7 +49,6 @@ use super::{access, key_of};
 pub struct Undoer {
     /// As others see it.
     pub by: Actor,
-    /// The account.
     pub account: AccountId,
     /// What this person is here.
     pub role: Role,
@@ -83,9 +82,6 @@ impl Undoer {
     }
 
     /// Whether this person may look at what a run did.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn may_see(&self, read: &dyn Read, run: &Run) -> Result<bool, StoreError> {
         talk::may_see_run(&read, run, self.account, self.role)
     }
@@ -201,7 +197,6 @@ impl Guard for Undoer {
 /// Who undoes, and what was not theirs to read before the entries that they undo: none of it is to come into
 /// what they may read by now, be it a single field.
 pub struct Scoped<'a> {
-    /// Who.
     pub by: &'a Undoer,
     /// The records.
     pub private: &'a BTreeSet<Root>,

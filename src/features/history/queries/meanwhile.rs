@@ -22,9 +22,6 @@ const BY_ITSELF: &[&str] = &["next_at"];
 
 /// Why a form was refused, as far as others have been faster: who has changed the record since `rev`, the
 /// revision that the form came with, and what. Nothing when it was refused for another reason.
-///
-/// # Errors
-/// When the store fails.
 pub fn after<R: Record>(
     ws: &Ws,
     who: &Person,

@@ -132,9 +132,6 @@ pub fn href<R: Record>(ws: &Ws, id: R::Id) -> String {
 }
 
 /// The same where there is such a record; else nothing.
-///
-/// # Errors
-/// When the store fails.
 pub fn href_if_any<R: Record<Id: Clone>>(
     ws: &Ws,
     read: &dyn Read,

@@ -90,9 +90,6 @@ impl<'r> Names<'r> {
     }
 
     /// Reads everybody.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(read: &'r dyn Read) -> Result<Self, StoreError> {
         let (people, key) = (People::read(read)?, tasks::key(read)?);
         Ok(Self { read, people, key, known: RefCell::default() })
@@ -104,9 +101,6 @@ impl<'r> Names<'r> {
     }
 
     /// What an id in a field stands for; the id's end when that is not known.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(&self, field: &str, id: &str) -> Result<Word, StoreError> {
         let kind = match field {
             "task" | "parent" | "other" => "task",
@@ -215,9 +209,6 @@ impl<'r> Names<'r> {
     }
 
     /// What a record is called, from its fields as they are or were.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn title(&self, table: u16, fields: &Map<String, Value>) -> Result<Word, StoreError> {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let number = |name: &str| {

@@ -15,7 +15,6 @@ pub struct Outlook {
     pub scope: Scope,
     /// The records.
     pub plan: Plan,
-    /// The work.
     pub work: Work,
     /// What it stands on.
     pub basis: Basis,

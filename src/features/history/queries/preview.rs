@@ -51,21 +51,16 @@ impl Way {
 
 /// A record that goes back.
 pub struct Going {
-    /// Which.
     pub record: Root,
-    /// What it is called.
     pub title: Word,
     /// What kind of thing it is.
     pub noun: &'static str,
-    /// How.
     pub way: Way,
     /// Its fields, from now to then.
     pub fields: Vec<FieldDiff>,
-    /// Its fields that stay.
     pub kept: Vec<StayingField>,
 }
 
-/// A field that stays.
 pub struct StayingField {
     /// Its name in the record's JSON.
     pub name: String,
@@ -81,9 +76,7 @@ pub struct StayingField {
 
 /// A record that stays.
 pub struct Staying {
-    /// Which.
     pub record: Root,
-    /// What it is called.
     pub title: Word,
     /// What kind of thing it is.
     pub noun: &'static str,
@@ -99,11 +92,9 @@ pub struct Staying {
 
 /// Rows that stay by their nature.
 pub struct StayingKind {
-    /// The table.
     pub table: &'static str,
     /// The word of the class.
     pub class: &'static str,
-    /// How many.
     pub count: usize,
     /// "12 steps of runs".
     pub words: String,
@@ -125,7 +116,6 @@ pub struct PlanView {
     pub going: Vec<Going>,
     /// How many go back besides those that are told.
     pub going_more: usize,
-    /// What stays.
     pub staying: Vec<Staying>,
     /// How many stay besides those that are told.
     pub staying_more: usize,
@@ -137,9 +127,6 @@ pub struct PlanView {
 
 /// Puts a plan into words, with at most so many records of each kind. Records that this person may not
 /// look at are only counted.
-///
-/// # Errors
-/// When the store fails.
 pub fn view(
     read: &dyn Read,
     schema: &Schema,
@@ -171,7 +158,6 @@ pub fn view(
 
 /// What stays of one record that was to go back.
 pub struct Keeps {
-    /// Which.
     pub record: Root,
     /// Why all of it stays, if it does.
     pub whole: Option<String>,
@@ -180,9 +166,6 @@ pub struct Keeps {
 }
 
 /// All that stays of a plan: records, and single fields of records that go back.
-///
-/// # Errors
-/// When the store fails.
 pub fn what_stays(
     read: &dyn Read,
     schema: &Schema,

@@ -90,9 +90,6 @@ impl<'r> Eye<'r> {
     }
 
     /// Whether this person may read a row, from its stored bytes.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn sees(&self, table: u16, row: &[u8]) -> Result<bool, StoreError> {
         if !self.may_read(table) {
             return Ok(false);
@@ -164,9 +161,6 @@ impl<'r> Eye<'r> {
     }
 
     /// Whether this person may read the history of a record, which may be gone.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn sees_record(&self, schema: &Schema, record: &Root) -> Result<bool, StoreError> {
         if !self.may_read_history(record.table) {
             return Ok(false);
@@ -192,9 +186,6 @@ impl<'r> Eye<'r> {
 
     /// Whether this person may read a version of a record: what was there before, and what was there
     /// afterwards. Of what is not kept there is nothing to read.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn sees_version(&self, table: u16, version: &Version) -> Result<bool, StoreError> {
         for row in [&version.before, &version.after].into_iter().filter_map(Image::bytes) {
             if !self.sees(table, row)? {
@@ -205,9 +196,6 @@ impl<'r> Eye<'r> {
     }
 
     /// Whether this person may look at a run.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn sees_run(&self, run: &Run) -> Result<bool, StoreError> {
         if let Some(known) = self.runs.borrow().get(&run.id) {
             return Ok(*known);

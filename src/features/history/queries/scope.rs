@@ -35,7 +35,6 @@ pub enum Wanted {
 /// What an undo takes in.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// The entries.
     pub entries: BTreeSet<u64>,
     /// Only this record.
     pub only: Option<Root>,
@@ -183,9 +182,6 @@ fn since(
 
 /// The entries that a run wrote, found by a walk back from its row: each of its steps touches it. The
 /// steps' own notes are taken in as well.
-///
-/// # Errors
-/// When the store fails.
 pub fn entries_of(
     read: &dyn Read,
     schema: &Schema,
@@ -217,9 +213,6 @@ fn made_in(read: &dyn Read, entries: &BTreeSet<u64>, table: u16) -> Result<Vec<R
 
 /// Runs that these runs caused: their sub-agents, those that served items they made, and so on. Each once, oldest
 /// first.
-///
-/// # Errors
-/// When the store fails.
 pub fn caused(read: &dyn Read, schema: &Schema, of: &[RunId]) -> Result<Vec<Run>, StoreError> {
     let (mut found, mut queue): (Vec<Run>, Vec<RunId>) = (Vec::new(), of.to_vec());
     while let Some(id) = queue.pop() {
@@ -263,9 +256,6 @@ impl Work {
 }
 
 /// The open work that a plan's entries made.
-///
-/// # Errors
-/// When the store fails.
 pub fn work(read: &dyn Read, plan: &Plan) -> Result<Work, StoreError> {
     let mut work = Work::default();
     for record in &plan.made {

@@ -31,7 +31,6 @@ pub struct FieldView {
     pub label: String,
     /// What it was; none when there was nothing.
     pub before: Option<Cell>,
-    /// What it is.
     pub after: Option<Cell>,
     /// The lines of a long text.
     pub lines: Vec<Line>,

@@ -35,7 +35,6 @@ pub struct Told {
 
 /// Who did something, through what and why.
 pub struct Byline {
-    /// Who.
     pub face: Face,
     /// "in the browser", "as a step of R-12".
     pub through: Word,
@@ -64,9 +63,6 @@ pub fn verb(op: Op) -> &'static str {
 }
 
 /// Puts one change into words.
-///
-/// # Errors
-/// When the store fails.
 pub fn told(
     speaker: &Speaker<'_>,
     schema: &Schema,
@@ -100,9 +96,6 @@ pub fn told(
 }
 
 /// Who did something and through what.
-///
-/// # Errors
-/// When the store fails.
 pub fn byline(
     app: &App,
     names: &Names<'_>,
@@ -145,11 +138,9 @@ pub fn byline(
 pub struct EntryView {
     /// The entry.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
     /// Who and why.
     pub actor: Actor,
-    /// Why.
     pub cause: Cause,
     /// The changed records, with the version that each got.
     pub changes: Vec<(Root, Version)>,
@@ -158,9 +149,6 @@ pub struct EntryView {
 }
 
 /// An entry of the feed.
-///
-/// # Errors
-/// When the store fails.
 pub fn entry(
     read: &dyn Read,
     schema: &Schema,
@@ -247,9 +235,6 @@ pub fn stretch<T, E: From<StoreError>>(
 
 /// A page of a record's history, without the versions that are not for this person; none when `before`
 /// fits nothing. It ends earlier behind about so many bytes as a page of words should have.
-///
-/// # Errors
-/// When the store fails.
 pub fn page(
     read: &dyn Read,
     schema: &Schema,

@@ -47,9 +47,6 @@ pub(super) fn queue(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<(), HistoryEr
 
 /// Begins an order, before any file is touched: from here on it is not withdrawn. Slices after the first
 /// become orders of their own. None when it was withdrawn, or is done.
-///
-/// # Errors
-/// When the store refuses.
 pub fn begin(
     tx: &mut WriteTx<'_>,
     id: JobId,
@@ -86,7 +83,6 @@ pub fn begin(
 /// What came of files that were to go back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilesDone {
-    /// The commit.
     pub commit: Option<String>,
     /// The files that went back.
     pub restored: Vec<String>,
@@ -95,9 +91,6 @@ pub struct FilesDone {
 }
 
 /// Notes what came of an order that was begun.
-///
-/// # Errors
-/// When the store refuses.
 pub fn end(
     tx: &mut WriteTx<'_>,
     id: JobId,

@@ -15,7 +15,6 @@ use crate::history::queries::outlook::Outlook;
 use crate::history::queries::scope::{Wanted, Work};
 use crate::history::queries::versions::fields_of;
 
-/// What was undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
     /// The new entry.
@@ -89,9 +88,6 @@ pub fn preview(
 }
 
 /// What changed since a preview, by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn differences(
     read: &dyn Read,
     schema: &Schema,

@@ -22,7 +22,6 @@ pub struct Quiet {
 /// How an agent's items are begun, where that is not as usual.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
-    /// The agent.
     pub agent: AgentId,
     /// When nothing is begun.
     pub quiet: Option<Quiet>,

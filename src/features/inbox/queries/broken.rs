@@ -19,20 +19,14 @@ const LOOKED_AT: usize = 20;
 
 /// An item that failed.
 pub struct Broken {
-    /// The item.
     pub item: Item,
-    /// Whose it is.
     pub agent: AgentId,
-    /// Its task.
     pub task: Option<Task>,
     /// When it failed.
     pub ended: Timestamp,
 }
 
 /// What failed with these agents, the last one first; a task is told once.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(tx: &dyn Read, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>, StoreError> {
     let since = now.checked_sub(TOLD_HOURS.hours()).unwrap_or(now);
     let mut found = Vec::new();

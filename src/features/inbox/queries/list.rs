@@ -35,9 +35,6 @@ impl Filter {
 
 /// Open items: those in work, then those that wait in the order in which they are begun, then those
 /// that something holds, then those for later. Up to `MOST_OPEN` that no run has.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open(
     tx: &dyn Read,
     agent: Option<AgentId>,
@@ -69,9 +66,6 @@ pub fn open(
 }
 
 /// A page of items, newest first, and the key behind which the next begins.
-///
-/// # Errors
-/// When the disk fails.
 pub fn page(
     tx: &dyn Read,
     filter: &Filter,

@@ -28,17 +28,11 @@ const PAGE: usize = 100;
 const MOST: usize = 3_000;
 
 /// What people have chosen for an agent, if anything.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(tx: &dyn Read, agent: AgentId) -> Result<Pace, StoreError> {
     Ok(tx.get::<Pace>(agent)?.unwrap_or(Pace { agent, quiet: None, per_hour: None }))
 }
 
 /// The zone that quiet hours are told in.
-///
-/// # Errors
-/// When the disk fails.
 pub fn zone(tx: &dyn Read, quiet: &Quiet) -> Result<String, StoreError> {
     Ok(match &quiet.zone {
         Some(zone) => zone.clone(),
@@ -48,9 +42,6 @@ pub fn zone(tx: &dyn Read, quiet: &Quiet) -> Result<String, StoreError> {
 
 /// What people have chosen in one sentence: "Quiet from 22:00 to 7:00, Europe/Berlin. At most 12 items
 /// an hour."; empty when all is as usual.
-///
-/// # Errors
-/// When the disk fails.
 pub fn words(tx: &dyn Read, pace: &Pace) -> Result<String, StoreError> {
     let mut words = Vec::new();
     if let Some(quiet) = &pace.quiet {
@@ -85,9 +76,6 @@ pub struct Fields {
 }
 
 /// The fields of an agent.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
     let pace = of(tx, agent)?;
     let own = pace.quiet.as_ref().and_then(|quiet| quiet.zone.clone()).unwrap_or_default();
@@ -110,9 +98,6 @@ pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
 }
 
 /// The end of the quiet hours that a moment lies in.
-///
-/// # Errors
-/// When the disk fails.
 pub fn quiet_until(
     tx: &dyn Read,
     pace: &Pace,
@@ -124,9 +109,6 @@ pub fn quiet_until(
 }
 
 /// When an agent may begin again, if it has begun as many as it may within an hour.
-///
-/// # Errors
-/// When the disk fails.
 pub fn full_until(
     tx: &dyn Read,
     pace: &Pace,

@@ -19,7 +19,6 @@ use super::why::{Why, went_wrong};
 /// An inbox item as pages show it.
 #[derive(Clone, Debug)]
 pub struct ItemView {
-    /// Its id.
     pub id: String,
     /// The icon of its kind.
     pub glyph: &'static str,
@@ -65,9 +64,6 @@ pub struct ItemView {
 
 impl ItemView {
     /// As a person sees it now.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn new(
         ws: &Ws,
         tx: &dyn Read,

@@ -42,7 +42,6 @@ pub enum Cause {
     Held(String),
     /// The other machine that the agent works on: nothing is heard of it, or its gateway takes no new work.
     Machine {
-        /// What it is called.
         label: String,
         /// Whether it is silent; else it is paused.
         is_silent: bool,
@@ -61,9 +60,6 @@ pub enum Cause {
 
 impl Cause {
     /// What keeps an item at this moment, without the time at which that ends, which takes longer to tell.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(tx: &dyn Read, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         if !item.is_open() || item.state == ItemState::Leased {
             return Ok(None);
@@ -118,9 +114,6 @@ impl Cause {
 impl Why {
     /// Why an item is not begun now. Nothing when it may begin as soon as a place is free, when a run has
     /// it, and when it is over.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(tx: &dyn Read, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
         let Some(cause) = Cause::of(tx, item, now)? else { return Ok(None) };
         let since = match cause {
@@ -143,9 +136,6 @@ impl Why {
 
     /// Why nothing that waits for an agent is begun now: the reason that ends first. Nothing when one of
     /// its items may begin.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of_agent(
         tx: &dyn Read,
         agent: AgentId,

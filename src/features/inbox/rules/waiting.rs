@@ -28,9 +28,6 @@ fn hold(item: &mut Item, reason: Option<&str>, now: Timestamp) -> bool {
 
 /// Notes why nothing of an agent's is begun, or that nothing holds it any more, in the items that
 /// wait for it. What is known already is not written again, and what holds an item by itself stays.
-///
-/// # Errors
-/// When the store refuses.
 pub fn note_held(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -48,9 +45,6 @@ pub fn note_held(
 }
 
 /// Notes what holds single items: quiet hours, or that enough was begun lately.
-///
-/// # Errors
-/// When the store refuses.
 pub fn mark(tx: &mut WriteTx<'_>, marks: &[(ItemId, Option<String>)]) -> Result<(), InboxError> {
     let now = tx.now();
     for (id, reason) in marks {
@@ -66,9 +60,6 @@ pub fn mark(tx: &mut WriteTx<'_>, marks: &[(ItemId, Option<String>)]) -> Result<
 }
 
 /// Gives up an item that nothing held and that was not begun in all that time. Its people are told.
-///
-/// # Errors
-/// When the store refuses.
 pub fn give_up(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     let Some(mut item) = tx.get::<Item>(id)? else { return Ok(()) };
     if item.state == ItemState::Leased || !item.is_open() || item.pressed {
@@ -85,9 +76,6 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
 }
 
 /// Takes back an item whose run is no more: it counts as a try that failed.
-///
-/// # Errors
-/// When the store refuses.
 pub fn take_back(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     let mut item = load(tx, id)?;
     let run = match item.run {

@@ -43,7 +43,6 @@ impl Kind {
         }
     }
 
-    /// The icon.
     #[must_use]
     pub fn icon(self) -> &'static str {
         match self {
@@ -62,9 +61,7 @@ impl Kind {
 
 /// One thing that goes on.
 pub struct Going {
-    /// What it is.
     pub kind: Kind,
-    /// Whose.
     pub agent: Option<Agent>,
     /// The program; none for a run.
     pub job: Option<Job>,
@@ -76,7 +73,6 @@ pub struct Going {
     pub title: String,
     /// A state word with the word for people.
     pub state: (&'static str, &'static str),
-    /// Since when.
     pub since: Timestamp,
     /// When it ends, or goes on, by itself.
     pub until: Option<Timestamp>,
@@ -85,9 +81,6 @@ pub struct Going {
 }
 
 /// All that goes on and that somebody may see, the oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn going(
     tx: &dyn Read,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,

@@ -64,7 +64,6 @@ pub fn no_row() -> NotificationId {
 pub struct Delivery {
     /// To whom.
     pub member: AccountId,
-    /// How.
     pub out: Out,
     /// The row, or none of them for the letter of the day.
     pub row: NotificationId,
@@ -114,9 +113,7 @@ impl Record for Delivery {
 /// send there: it is shown to nobody.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushSubscription {
-    /// Whose.
     pub account: AccountId,
-    /// Its id.
     pub id: PushId,
     /// The address at its push service.
     pub endpoint: String,
@@ -126,7 +123,6 @@ pub struct PushSubscription {
     pub auth: String,
     /// What kind of browser it is.
     pub agent: String,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,
 }
@@ -167,7 +163,6 @@ pub enum MailSecrecy {
 }
 
 impl MailSecrecy {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Tls, Self::StartTls, Self::Open];
 
     /// The word in forms.
@@ -186,7 +181,6 @@ impl MailSecrecy {
 pub struct MailSettings {
     /// The name of the server.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// How the connection is kept secret.
     pub secrecy: MailSecrecy,
@@ -217,7 +211,6 @@ impl Record for MailSettings {
 /// Something sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeSecret {
-    /// Which.
     pub name: String,
     /// The value, sealed with the master key.
     pub sealed: Sealed,

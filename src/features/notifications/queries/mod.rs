@@ -35,9 +35,6 @@ pub const ALL: usize = 10_000;
 pub const DIGEST_HOUR: u8 = 8;
 
 /// The person who answers for an agent: the first one up its line.
-///
-/// # Errors
-/// When the disk fails.
 pub fn manager(read: &dyn Read, agent: AgentId) -> Result<Option<AccountId>, StoreError> {
     lines::first_person(read, agent)
 }
@@ -93,9 +90,6 @@ fn by_record(read: &dyn Read, about: About) -> Result<Vec<(AccountId, WatchReaso
 }
 
 /// Everybody who watches something and has not muted it, each once, with the closest reason.
-///
-/// # Errors
-/// When the disk fails.
 pub fn watchers(
     read: &dyn Read,
     about: About,
@@ -130,9 +124,6 @@ impl Following {
 }
 
 /// How a person stands to something.
-///
-/// # Errors
-/// When the disk fails.
 pub fn following(
     read: &dyn Read,
     about: About,
@@ -146,9 +137,6 @@ pub fn following(
 }
 
 /// Whether a person watches something because of its record.
-///
-/// # Errors
-/// When the disk fails.
 pub fn watches_by_record(
     read: &dyn Read,
     about: About,
@@ -158,17 +146,11 @@ pub fn watches_by_record(
 }
 
 /// What somebody follows by a choice of theirs, a comment or a mention: not what they made or have.
-///
-/// # Errors
-/// When the disk fails.
 pub fn followed(read: &dyn Read, member: AccountId) -> Result<Vec<Watch>, StoreError> {
     read.scan(WATCH_BY_MEMBER, &Range::prefix(KeyBuf::of(&member)))
 }
 
 /// Those who look after the workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn admins(read: &dyn Read) -> Result<Vec<AccountId>, StoreError> {
     let all = workspace::members(read)?;
     let looks = |member: &Member| matches!(member.role, Role::Owner | Role::Admin);
@@ -176,9 +158,6 @@ pub fn admins(read: &dyn Read) -> Result<Vec<AccountId>, StoreError> {
 }
 
 /// Whether this person may know of something. Conversations may be private.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_know(read: &dyn Read, about: About, member: &Member) -> Result<bool, StoreError> {
     match about {
         // Those who look after a workspace may look at what is private; they are not told of it.
@@ -201,9 +180,6 @@ pub fn may_know(read: &dyn Read, about: About, member: &Member) -> Result<bool, 
 }
 
 /// What a person calls whoever did something.
-///
-/// # Errors
-/// When the disk fails.
 pub fn name(read: &dyn Read, actor: Actor) -> Result<String, StoreError> {
     let name = match actor {
         Actor::Person { account, .. } => read.get::<Member>(account)?.map(|member| member.name),
@@ -268,9 +244,6 @@ impl Choices {
 }
 
 /// What somebody chose.
-///
-/// # Errors
-/// When the disk fails.
 pub fn choices(read: &dyn Read, member: AccountId) -> Result<Choices, StoreError> {
     Ok(read.get::<Choices>(member)?.unwrap_or_else(|| Choices::usual(member)))
 }
@@ -283,9 +256,6 @@ fn shown_by(member: AccountId, now: Timestamp) -> Range {
 }
 
 /// How many unread ones a person has, counted up to so many: [`MANY`] for a badge, [`ALL`] where the number is told.
-///
-/// # Errors
-/// When the disk fails.
 pub fn unread(
     read: &dyn Read,
     (member, now): (AccountId, Timestamp),
@@ -304,9 +274,6 @@ pub struct Wanted {
 }
 
 /// A person's rows that are shown now, newest first, and the place where to go on, as a key.
-///
-/// # Errors
-/// When the disk fails.
 pub fn list(
     read: &dyn Read,
     (member, now): (AccountId, Timestamp),
@@ -344,9 +311,6 @@ pub fn list(
 }
 
 /// A person's rows that are put off, the next to come back first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn snoozed(
     read: &dyn Read,
     member: AccountId,
@@ -358,9 +322,6 @@ pub fn snoozed(
 }
 
 /// What comes back by this moment, of everybody.
-///
-/// # Errors
-/// When the disk fails.
 pub fn due_snoozes(
     read: &dyn Read,
     now: Timestamp,
@@ -371,18 +332,12 @@ pub fn due_snoozes(
 }
 
 /// When the next one comes back.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_snooze(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Recipient> = read.scan(RECIPIENT_SNOOZED, &Range::all().limit(1))?;
     Ok(first.first().and_then(|row| row.snoozed_until))
 }
 
 /// The row of a person that is shown and joins what happens to the same thing within minutes.
-///
-/// # Errors
-/// When the disk fails.
 pub fn joins(
     read: &dyn Read,
     notification: &Notification,
@@ -402,9 +357,6 @@ pub fn joins(
 }
 
 /// When something of a kind was told last about a thing.
-///
-/// # Errors
-/// When the disk fails.
 pub fn last_told(
     read: &dyn Read,
     about: About,
@@ -418,9 +370,6 @@ pub fn last_told(
 }
 
 /// Whether people were told exactly this of a thing because of something of this kind.
-///
-/// # Errors
-/// When the disk fails.
 pub fn was_told(
     read: &dyn Read,
     (about, kind): (About, NoticeKind),
@@ -442,9 +391,6 @@ pub fn was_told(
 }
 
 /// A person's row, by what happened first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn row(
     read: &dyn Read,
     member: AccountId,

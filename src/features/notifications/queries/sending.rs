@@ -17,27 +17,18 @@ use super::super::model::sending::{
 pub const MAX_BROWSERS: usize = 20;
 
 /// What is to be tried by this moment.
-///
-/// # Errors
-/// When the disk fails.
 pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     read.scan(DELIVERY_DUE, &Range::between(KeyBuf::new(), end).limit(limit))
 }
 
 /// When the next one is to be tried.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_due(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Delivery> = read.scan(DELIVERY_DUE, &Range::all().limit(1))?;
     Ok(first.first().map(|delivery| delivery.due_at))
 }
 
 /// What was given up, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn given_up(read: &dyn Read) -> Result<Vec<Delivery>, StoreError> {
     let all: Vec<Delivery> = read.list(&Range::all())?;
     let mut over: Vec<_> = all.into_iter().filter(|one| one.gave_up_at.is_some()).collect();
@@ -46,33 +37,21 @@ pub fn given_up(read: &dyn Read) -> Result<Vec<Delivery>, StoreError> {
 }
 
 /// How letters are sent; none when nobody has said so.
-///
-/// # Errors
-/// When the disk fails.
 pub fn mail(read: &dyn Read) -> Result<Option<MailSettings>, StoreError> {
     read.get::<MailSettings>(())
 }
 
 /// Something sealed, by its name.
-///
-/// # Errors
-/// When the disk fails.
 pub fn secret(read: &dyn Read, name: &str) -> Result<Option<NoticeSecret>, StoreError> {
     read.get::<NoticeSecret>(name.to_owned())
 }
 
 /// The browsers of a person, in `system.redb`.
-///
-/// # Errors
-/// When the disk fails.
 pub fn browsers(read: &dyn Read, account: AccountId) -> Result<Vec<PushSubscription>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&account)).limit(MAX_BROWSERS))
 }
 
 /// The next time at which a person gets the letter of the day.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_digest(
     read: &dyn Read,
     own: &Choices,

@@ -20,7 +20,6 @@ use web::time::RelTime;
 
 use super::super::model::{Notification, Recipient};
 
-/// A line.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// The id of the row.
@@ -41,7 +40,6 @@ pub struct Line {
     pub kind: &'static str,
     /// Why this person.
     pub why: &'static str,
-    /// When.
     pub at: RelTime,
     /// The day it is shown under.
     pub day: String,
@@ -59,7 +57,6 @@ pub struct Line {
 pub struct Lens<'z> {
     /// Everybody.
     pub people: People,
-    /// Now.
     pub now: Timestamp,
     /// The person's zone.
     pub zone: &'z TimeZone,
@@ -67,17 +64,11 @@ pub struct Lens<'z> {
 
 impl<'z> Lens<'z> {
     /// Reads everybody's names.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn new(read: &dyn Read, now: Timestamp, zone: &'z TimeZone) -> Result<Self, StoreError> {
         Ok(Self { people: People::read(read)?, now, zone })
     }
 
     /// A row as a line; none when what it tells is gone.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn line(&self, read: &dyn Read, row: &Recipient) -> Result<Option<Line>, StoreError> {
         let Some(told) = read.get::<Notification>(row.last)? else { return Ok(None) };
         let path = path(read, row.about, row.kind)?;
@@ -105,9 +96,6 @@ impl<'z> Lens<'z> {
     }
 
     /// All of these as lines.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn lines(&self, read: &dyn Read, rows: &[Recipient]) -> Result<Vec<Line>, StoreError> {
         let mut lines = Vec::with_capacity(rows.len());
         for row in rows {
@@ -129,9 +117,6 @@ impl<'z> Lens<'z> {
 }
 
 /// The page below the workspace that something leads to; nothing when it is gone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn path(read: &dyn Read, about: About, kind: NoticeKind) -> Result<String, StoreError> {
     let found = match about {
         About::Workspace => Some(

@@ -55,9 +55,6 @@ fn tell(
 }
 
 /// Reminds people of calls that wait for a yes: after an hour, then once a day. Answers how many.
-///
-/// # Errors
-/// When the store refuses.
 pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
     let mut count = 0;
     for approval in trust::open(tx, MOST)? {

@@ -25,9 +25,6 @@ const MAX_WATCHES: usize = 20_000;
 
 /// Removes up to about `limit` of what is too old, and what nobody can follow any more. Says whether
 /// nothing is left to remove.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, NotificationError> {
     let before = tx.now() - KEPT;
     let mut gone = 0;
@@ -67,9 +64,6 @@ pub fn forget(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, NotificationEr
 }
 
 /// Tells people of tasks of theirs that are due within a day, each once for a due date.
-///
-/// # Errors
-/// When the store refuses.
 pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
     let mut count = 0;
     for member in workspace::members(tx)? {

@@ -37,9 +37,6 @@ pub struct New {
 }
 
 /// Notes that a row is to be sent, in each way that its person chose.
-///
-/// # Errors
-/// When the store refuses.
 pub fn queue(tx: &mut WriteTx<'_>, row: &Recipient, new: New) -> Result<(), StoreError> {
     let own = queries::choices(tx, row.member)?;
     let ways = own.of(row.kind);
@@ -105,9 +102,6 @@ fn new_digest(tx: &WriteTx<'_>, own: &Choices, after: Timestamp) -> Result<Deliv
 
 /// Sees to it that a letter of the day looks for tasks of a person that nobody is on, which no event tells. It
 /// is not sent when there is nothing to say.
-///
-/// # Errors
-/// When the store refuses.
 pub fn look_later(tx: &mut WriteTx<'_>, member: AccountId) -> Result<(), StoreError> {
     if reading::mail(tx)?.is_none() {
         return Ok(());
@@ -123,17 +117,11 @@ pub fn look_later(tx: &mut WriteTx<'_>, member: AccountId) -> Result<(), StoreEr
 }
 
 /// Something was sent, or is not to be sent any more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn done(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<(), StoreError> {
     tx.delete::<Delivery>(key).map(drop)
 }
 
 /// Takes away what was still to be sent or told, at most so much; says how much went.
-///
-/// # Errors
-/// When the store refuses.
 pub fn withdraw(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, StoreError> {
     let letters = tx.list::<Delivery>(&Range::all().limit(limit))?;
     for one in &letters {
@@ -148,9 +136,6 @@ pub fn withdraw(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, StoreError>
 
 /// Takes something that is due for a try: the next one comes later. Says whether it still is to be sent,
 /// and now: not while all work stands still.
-///
-/// # Errors
-/// When the store refuses.
 pub fn claim(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<bool, StoreError> {
     let Some(mut delivery) = tx.get::<Delivery>(key)? else { return Ok(false) };
     let is_due = delivery.gave_up_at.is_none() && delivery.due_at <= tx.now();
@@ -166,9 +151,6 @@ pub fn claim(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<bool, StoreError>
 }
 
 /// A try did not work. It is given up when another would not help, or there were enough.
-///
-/// # Errors
-/// When the store refuses.
 pub fn failed(
     tx: &mut WriteTx<'_>,
     key: DeliveryKey,
@@ -193,9 +175,6 @@ pub enum Passing {
 }
 
 /// Forgets what was given up long ago.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let before = tx.now() - KEPT;
     for one in reading::given_up(tx)? {
@@ -245,9 +224,6 @@ pub fn set_mail(
 }
 
 /// Sends no letters any more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn drop_mail(tx: &mut WriteTx<'_>) -> Result<(), NotificationError> {
     tx.delete::<MailSettings>(())?;
     tx.delete::<NoticeSecret>(MAIL_PASSWORD.to_owned())?;
@@ -256,9 +232,6 @@ pub fn drop_mail(tx: &mut WriteTx<'_>) -> Result<(), NotificationError> {
 
 /// Ends letters of a group for a person who follows the link in one; all letters of the day when no
 /// group is named.
-///
-/// # Errors
-/// When the store refuses.
 pub fn silence(
     tx: &mut WriteTx<'_>,
     member: AccountId,
@@ -327,9 +300,6 @@ pub fn subscribe(
 }
 
 /// Tells a browser no more; says whether it was told.
-///
-/// # Errors
-/// When the store refuses.
 pub fn unsubscribe(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -345,9 +315,6 @@ pub fn unsubscribe(
 }
 
 /// Keeps the key that signs push messages, unless there is one; gives the one that counts.
-///
-/// # Errors
-/// When the store refuses.
 pub fn keep_vapid(tx: &mut WriteTx<'_>, sealed: Sealed) -> Result<Sealed, NotificationError> {
     if let Some(known) = reading::secret(tx, VAPID)? {
         return Ok(known.sealed);

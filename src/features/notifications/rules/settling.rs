@@ -14,9 +14,6 @@ const LOOKED_AT: usize = 20;
 
 /// Marks the notices of one kind about one thing as read, for everybody whom they reached. Whoever was still to be
 /// told hears nothing.
-///
-/// # Errors
-/// When the store refuses.
 pub fn settle(
     tx: &mut WriteTx<'_>,
     about: About,

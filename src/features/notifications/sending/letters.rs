@@ -143,9 +143,6 @@ pub struct Invitation<'a> {
 }
 
 /// Whether the workspace has a mail server.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_set_up(ws: &Ws) -> Result<bool, StoreError> {
     Ok(ws.read(|snap| reading::mail(snap))?.is_some())
 }
@@ -290,9 +287,7 @@ fn unsubscribe_link(ws: &Ws, member: AccountId, group: Option<NoticeGroup>) -> S
 
 /// What a link ends: in which workspace, whose letters, of which group or the ones of the day.
 pub struct Ending {
-    /// The workspace.
     pub workspace: WorkspaceId,
-    /// Whose.
     pub member: AccountId,
     /// Of what; the letters of the day when there is none.
     pub group: Option<NoticeGroup>,

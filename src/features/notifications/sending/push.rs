@@ -104,9 +104,6 @@ fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> 
 /// What a browser shows of a row, as JSON; nothing when what it tells is gone. Of a call that waits for a yes it says
 /// which tool and how much is at stake, never what it would do; where the person may answer, and little enough is at
 /// stake, it can be answered from there.
-///
-/// # Errors
-/// When the disk fails.
 pub fn told(
     ws: &Ws,
     snap: &dyn Read,

@@ -10,12 +10,10 @@ use jiff::civil::Date;
 /// What is known of a field.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Datum {
-    /// Nothing.
     #[default]
     Nothing,
     /// A value by all that it is called; the first is what people read.
     Words(Vec<String>),
-    /// A number.
     Number(f64),
     /// A moment, and the day that it is for people.
     Moment(Timestamp, Date),

@@ -29,7 +29,6 @@ pub struct Gathered {
 /// Words of a task that somebody may still be writing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Writing {
-    /// The task.
     pub task: TaskId,
     /// Who writes.
     pub by: Actor,
@@ -49,7 +48,6 @@ pub struct Writing {
 /// Where a routine stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    /// The routine.
     pub routine: RoutineId,
     /// The schedule that the next instant is of; none while it stands still.
     pub schedule: Option<Schedule>,

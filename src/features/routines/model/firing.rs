@@ -11,7 +11,6 @@ use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table
 
 use super::Routine;
 
-/// Firings.
 pub const FIRINGS: Table = Table::new(229, "routine_runs");
 /// Routine, then what made it fire: used once.
 pub const BY_SLOT: Index = Index::unique(230, "routine_runs_by_slot");
@@ -56,15 +55,12 @@ impl Key for Slot {
 /// One firing of a routine, or what became of it in place of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firing {
-    /// Its id.
     pub id: FiringId,
-    /// The routine.
     pub routine: RoutineId,
     /// What made it fire.
     pub slot: Slot,
     /// In a word.
     pub by: FiredBy,
-    /// What became of it.
     pub fate: Fate,
     /// Why it began nothing, or what of it could not be done as it was meant, for people.
     pub why: String,

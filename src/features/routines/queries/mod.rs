@@ -21,34 +21,22 @@ const MOST_LISTED: usize = 2_000;
 const MOST_LOOKED_AT: usize = 10_000;
 
 /// What holds for all routines.
-///
-/// # Errors
-/// When the disk fails.
 pub fn rules(read: &dyn Read) -> Result<RoutineRules, StoreError> {
     Ok(read.get::<RoutineRules>(())?.unwrap_or_default())
 }
 
 /// A routine.
-///
-/// # Errors
-/// When there is none.
 pub fn get(read: &dyn Read, id: RoutineId) -> Result<Routine, RoutineError> {
     get_rev(read, id).map(|(routine, _)| routine)
 }
 
 /// A routine with its rev.
-///
-/// # Errors
-/// When there is none.
 pub fn get_rev(read: &dyn Read, id: RoutineId) -> Result<(Routine, u64), RoutineError> {
     let found = read.get_rev::<Routine>(id)?;
     found.ok_or_else(|| RoutineError::NotFound(id.to_string()))
 }
 
 /// All routines that are not put away, in the order of their names.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Routine>, StoreError> {
     let mut all: Vec<Routine> = read.scan(BY_AGENT, &Range::all().limit(MOST_LISTED))?;
     all.sort_by_cached_key(|routine| (routine.name.to_lowercase(), routine.id));
@@ -57,9 +45,6 @@ pub fn all(read: &dyn Read) -> Result<Vec<Routine>, StoreError> {
 
 /// Those that were put away, the newest first, with those of one agent alone where one is given. Of very
 /// many routines the oldest are not looked at.
-///
-/// # Errors
-/// When the disk fails.
 pub fn done(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Routine>, StoreError> {
     let mut all: Vec<Routine> = read.list(&Range::all().reverse().limit(MOST_LOOKED_AT))?;
     all.retain(|one| one.done_at.is_some() && agent.is_none_or(|agent| agent == one.agent));
@@ -69,9 +54,6 @@ pub fn done(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Routine>, Sto
 }
 
 /// The only routine with a name, in any case; none where several have it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Routine>, StoreError> {
     let wanted = name.to_lowercase();
     let mut all = all(read)?;
@@ -81,9 +63,6 @@ pub fn called(read: &dyn Read, name: &str) -> Result<Option<Routine>, StoreError
 }
 
 /// The routine that made a task.
-///
-/// # Errors
-/// When the disk fails.
 pub fn maker_of(read: &dyn Read, task: TaskId) -> Result<Option<RoutineId>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&task)).limit(1);
     let firing = read.scan::<Firing>(BY_TASK, &range)?.pop();
@@ -91,17 +70,11 @@ pub fn maker_of(read: &dyn Read, task: TaskId) -> Result<Option<RoutineId>, Stor
 }
 
 /// The routines of an agent that are not put away, in the order of making.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_agent(read: &dyn Read, agent: AgentId) -> Result<Vec<Routine>, StoreError> {
     read.scan(BY_AGENT, &Range::prefix(KeyBuf::of(&agent)))
 }
 
 /// A routine that makes the tasks of a template, if one does.
-///
-/// # Errors
-/// When the disk fails.
 pub fn making(read: &dyn Read, template: TemplateId) -> Result<Option<Routine>, StoreError> {
     let makes =
         |routine: &Routine| routine.action.tasks().is_some_and(|form| form.template == template);
@@ -109,9 +82,6 @@ pub fn making(read: &dyn Read, template: TemplateId) -> Result<Option<Routine>, 
 }
 
 /// The routines that wait for a kind of event.
-///
-/// # Errors
-/// When the disk fails.
 pub fn watching(read: &dyn Read, event: &str) -> Result<Vec<Routine>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(event);
@@ -119,17 +89,11 @@ pub fn watching(read: &dyn Read, event: &str) -> Result<Vec<Routine>, StoreError
 }
 
 /// Where a routine stands.
-///
-/// # Errors
-/// When the disk fails.
 pub fn clock(read: &dyn Read, id: RoutineId) -> Result<Clock, StoreError> {
     Ok(read.get::<Clock>(id)?.unwrap_or_else(|| Clock::new(id)))
 }
 
 /// The firings of a routine, newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn firings(
     read: &dyn Read,
     id: RoutineId,
@@ -144,9 +108,6 @@ pub fn firings(
 }
 
 /// The firing that an inbox item comes from.
-///
-/// # Errors
-/// When the disk fails.
 pub fn firing_of(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreError> {
     match of_item_key(&item.key) {
         Some(id) => read.get::<Firing>(id),
@@ -155,9 +116,6 @@ pub fn firing_of(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreEr
 }
 
 /// The inbox item that a firing made.
-///
-/// # Errors
-/// When the disk fails.
 pub fn item_of(read: &dyn Read, firing: &Firing) -> Result<Option<Item>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&firing.item_key());
@@ -165,9 +123,6 @@ pub fn item_of(read: &dyn Read, firing: &Firing) -> Result<Option<Item>, StoreEr
 }
 
 /// The routine that an inbox item comes from.
-///
-/// # Errors
-/// When the disk fails.
 pub fn routine_of(read: &dyn Read, item: &Item) -> Result<Option<Routine>, StoreError> {
     match firing_of(read, item)? {
         Some(firing) => read.get::<Routine>(firing.routine),

@@ -15,9 +15,6 @@ use store::{Entry, Range, Read, ReadExt, StoreError};
 const FAR: usize = 12;
 
 /// The firing behind the event at this place of an entry.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(
     read: &dyn Read,
     entry: &Entry,
@@ -83,9 +80,6 @@ fn of_rows(read: &dyn Read, entry: &Entry) -> Result<Option<Firing>, StoreError>
 }
 
 /// The firing behind a run.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError> {
     for own in [run].into_iter().chain(children::above(&read, run)?) {
         if let Some(firing) = of_one(read, own)? {

@@ -84,9 +84,6 @@ pub fn of(
 }
 
 /// Who gets which tasks of a template, and what is said of the others.
-///
-/// # Errors
-/// When the disk fails.
 pub fn who(
     read: &dyn Read,
     routine: &Routine,

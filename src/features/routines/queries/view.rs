@@ -122,16 +122,12 @@ pub fn coming(routine: &Routine, clock: &Clock, now: Timestamp) -> Vec<Timestamp
 pub struct Written {
     /// Its name.
     pub task: String,
-    /// Its title.
     pub title: String,
     /// When the routine fires, unless more is written.
     pub due_at: Timestamp,
 }
 
 /// The tasks whose words a routine waits for, the next ones first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn written(read: &dyn Read, clock: &Clock) -> Result<Vec<Written>, StoreError> {
     let mut all = Vec::new();
     for one in &clock.writing {
@@ -177,9 +173,6 @@ pub struct Led {
 }
 
 /// Reads what a firing led to.
-///
-/// # Errors
-/// When the disk fails.
 pub fn led(read: &dyn Read, routine: &Routine, firing: &Firing) -> Result<Led, StoreError> {
     let mut parts = Vec::new();
     if let (Some(made), Some(_)) = (firing.made, routine.action.tasks()) {
@@ -203,9 +196,6 @@ pub fn led(read: &dyn Read, routine: &Routine, firing: &Firing) -> Result<Led, S
 }
 
 /// The entry of the feed in which a firing made what it made.
-///
-/// # Errors
-/// When the disk fails.
 pub fn entry_of(read: &dyn Read, firing: &Firing) -> Result<Option<u64>, StoreError> {
     if firing.made.is_none() {
         return Ok(None);
@@ -281,9 +271,6 @@ fn tried(
 }
 
 /// Tries a routine out, with a record if it waits for an event.
-///
-/// # Errors
-/// When there is no such record.
 pub fn trial(
     read: &dyn Read,
     routine: &Routine,
@@ -328,9 +315,6 @@ pub fn trial(
 }
 
 /// The agent of a routine.
-///
-/// # Errors
-/// When the disk fails.
 pub fn agent_of(read: &dyn Read, routine: &Routine) -> Result<Option<Agent>, StoreError> {
     read.get::<Agent>(routine.agent)
 }

@@ -5,7 +5,6 @@ use noun::Type;
 /// A field of an event that conditions and templates may name.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its name.
     pub name: &'static str,
     /// Its words for people.
     pub label: &'static str,

@@ -46,7 +46,6 @@ type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
 enum Names {
     /// The names that most records have; with what finds one by them.
     Usual(Find),
-    /// The card of the noun.
     Card(&'static Noun),
 }
 
@@ -54,7 +53,6 @@ enum Names {
 pub struct RowKinds {
     /// What one is called.
     pub one: &'static str,
-    /// Its table.
     pub table: u16,
     /// What can happen to one.
     pub kinds: &'static [Kind],
@@ -111,9 +109,6 @@ impl RowKinds {
     }
 
     /// People's own fields of these records, by the names that conditions have for them, with their labels.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn own_fields(&self, read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
         let Names::Card(card) = self.names else { return Ok(Vec::new()) };
         let Some(all) = card.own_fields else { return Ok(Vec::new()) };
@@ -122,9 +117,6 @@ impl RowKinds {
     }
 
     /// The key of the record that a name or an id means.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn find(&self, read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match self.names {
             Names::Card(card) => card.find(read, name),

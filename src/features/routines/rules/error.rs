@@ -21,7 +21,6 @@ pub enum RoutineError {
     /// Something in the input is wrong.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// Too many.
     #[error("an agent has at most {0} routines; delete one first")]
     TooMany(usize),
     /// There is no such record to try it with.

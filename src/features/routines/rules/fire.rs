@@ -34,7 +34,6 @@ pub struct Shot {
     pub subject: String,
     /// What is known, for the template.
     pub values: Values,
-    /// The task that it is about.
     pub about: Option<TaskId>,
     /// What stands below the instruction.
     pub more: String,

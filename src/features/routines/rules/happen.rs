@@ -30,9 +30,6 @@ pub fn in_hour(routine: &Routine) -> u32 {
 }
 
 /// Whether the conditions of a routine hold. The tasks of views are counted only where all else does.
-///
-/// # Errors
-/// When the store fails.
 pub fn holds(
     tx: &WriteTx<'_>,
     routine: &Routine,
@@ -49,9 +46,6 @@ pub fn holds(
 }
 
 /// An event that a routine waits for has happened, and its conditions hold.
-///
-/// # Errors
-/// When the store fails.
 pub fn happened(
     tx: &mut WriteTx<'_>,
     routine: &Routine,
@@ -65,9 +59,6 @@ pub fn happened(
 }
 
 /// Fires for an event, unless that is too much for this hour. The clock is changed and not kept.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn count(
     tx: &mut WriteTx<'_>,
     (routine, clock): (&Routine, &mut Clock),
@@ -107,9 +98,6 @@ pub(super) fn count(
 }
 
 /// Fires once for all that was too much. The clock is changed and not kept.
-///
-/// # Errors
-/// When the store fails.
 pub fn digest(
     tx: &mut WriteTx<'_>,
     routine: &Routine,

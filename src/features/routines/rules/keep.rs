@@ -23,9 +23,6 @@ const KEPT: usize = 500;
 
 /// Makes the clock of a routine fit it: another schedule counts from now on, and one that stands still, or
 /// does not hear of changes of tasks, waits for nobody's words.
-///
-/// # Errors
-/// When the store refuses.
 pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     // Its clock goes with it.
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
@@ -55,9 +52,6 @@ pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
 
 /// Lets clocks stand until all work goes on, in a workspace that came in from elsewhere: what has come by
 /// then, what was gathered to be told, and words that are being written, are done where it comes from.
-///
-/// # Errors
-/// When the store refuses.
 pub fn stand(tx: &mut WriteTx<'_>, routines: &[RoutineId]) -> Result<(), StoreError> {
     for id in routines {
         let Some(mut clock) = tx.get::<Clock>(*id)? else { continue };
@@ -71,9 +65,6 @@ pub fn stand(tx: &mut WriteTx<'_>, routines: &[RoutineId]) -> Result<(), StoreEr
 
 /// A clock that was far ahead made instants of routines wait: those that come sooner and have not
 /// fired are waited for again. Words rest from now on.
-///
-/// # Errors
-/// When the store refuses.
 pub fn rewind(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let now = tx.now();
     let clocks: Vec<Clock> = tx.list(&Range::all())?;
@@ -124,9 +115,6 @@ pub enum Ended<'e> {
 
 /// What a routine began is over. People hear of two failures one after the other, and three make it stand
 /// still; one that was for a single moment is put away when it is done, and heard of when it fails once.
-///
-/// # Errors
-/// When the store refuses.
 pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(), StoreError> {
     let Some(mut clock) = tx.get::<Clock>(id)? else { return Ok(()) };
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
@@ -174,9 +162,6 @@ fn tell(tx: &mut WriteTx<'_>, routine: &Routine, what: &str, why: &str) {
 }
 
 /// Puts a routine away that was for one moment, if that was chosen: out of the lists, with its history.
-///
-/// # Errors
-/// When the store refuses.
 pub fn put_away(tx: &mut WriteTx<'_>, mut routine: Routine) -> Result<(), StoreError> {
     if !routine.delete_when_done || !routine.is_once() || routine.done_at.is_some() {
         return Ok(());
@@ -190,9 +175,6 @@ pub fn put_away(tx: &mut WriteTx<'_>, mut routine: Routine) -> Result<(), StoreE
 
 /// Removes a routine that was put away long ago, with its history. One whose tasks are there stays: it says
 /// what pays for them.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
     if routine.done_at.is_none_or(|done| tx.now() < done + KEPT_DONE) {
@@ -209,9 +191,6 @@ pub fn forget(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
 }
 
 /// The agent of routines is archived: they stand still until somebody resumes them.
-///
-/// # Errors
-/// When the store refuses.
 pub fn stop_all_of(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), StoreError> {
     for routine in queries::of_agent(tx, agent)? {
         if routine.active {
@@ -222,9 +201,6 @@ pub fn stop_all_of(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), StoreErro
 }
 
 /// Gives all routines of an agent to another one.
-///
-/// # Errors
-/// When the store refuses.
 pub fn pass_on(tx: &mut WriteTx<'_>, from: AgentId, to: AgentId) -> Result<(), StoreError> {
     for mut routine in queries::of_agent(tx, from)? {
         (routine.agent, routine.updated_at) = (to, tx.now());
@@ -253,9 +229,6 @@ fn stop(
 /// Removes old firings of a routine: of those older than the ones that are kept and than `spared` more it
 /// looks at the newest, at most so many. One that made a task which is still there, or whose work is not
 /// over, stays: it says which routine pays for that. Says how many stay and how many have gone.
-///
-/// # Errors
-/// When the store refuses.
 pub fn sweep(
     tx: &mut WriteTx<'_>,
     id: RoutineId,

@@ -207,9 +207,6 @@ fn change(
 }
 
 /// Lets all routines stand still, or go on from now.
-///
-/// # Errors
-/// When the store refuses.
 pub fn pause_all(tx: &mut WriteTx<'_>, pause: bool) -> Result<(), RoutineError> {
     let rules = queries::rules(tx)?;
     if rules.paused_at.is_some() == pause {
@@ -220,9 +217,6 @@ pub fn pause_all(tx: &mut WriteTx<'_>, pause: bool) -> Result<(), RoutineError> 
 }
 
 /// Looks at the clocks of all routines.
-///
-/// # Errors
-/// When the store refuses.
 pub fn settle_all(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     // Those that are put away have no clock that goes.
     let all: Vec<Routine> = tx.scan(BY_AGENT, &Range::all().limit(PAGE))?;
@@ -233,9 +227,6 @@ pub fn settle_all(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
 }
 
 /// Says whether a person lets each routine begin that an agent made.
-///
-/// # Errors
-/// When the store refuses.
 pub fn set_ask(tx: &mut WriteTx<'_>, ask: bool) -> Result<(), RoutineError> {
     let rules = queries::rules(tx)?;
     tx.put(&RoutineRules { ask, ..rules })?;

@@ -37,9 +37,6 @@ pub struct Ticked {
 }
 
 /// The next moment at which a routine becomes due by itself.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_due(tx: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let next: Vec<Clock> = tx.scan(DUE, &Range::all().limit(1))?;
     Ok(next.first().and_then(Clock::due))
@@ -47,9 +44,6 @@ pub fn next_due(tx: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
 
 /// Does what is due, for at most so many routines. `late` is how many were made up for since nothing
 /// was late.
-///
-/// # Errors
-/// When the store fails.
 pub fn tick(tx: &mut WriteTx<'_>, limit: usize, late: u32) -> Result<Ticked, StoreError> {
     let now = tx.now();
     let end = KeyBuf::of(&(now.as_millisecond() + 1));

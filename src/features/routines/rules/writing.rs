@@ -23,9 +23,6 @@ const MOST: usize = 50;
 
 /// Lets these words of a task, changed at this place of an entry, rest before they fire. Says no where too
 /// many do already.
-///
-/// # Errors
-/// When the store fails.
 pub fn wait(
     tx: &mut WriteTx<'_>,
     routine: RoutineId,
@@ -56,9 +53,6 @@ pub fn wait(
 
 /// Lets the words fire that have rested longest, if any have long enough: one text at a time. The clock is
 /// changed and not kept.
-///
-/// # Errors
-/// When the store fails.
 pub fn rest(tx: &mut WriteTx<'_>, routine: &Routine, clock: &mut Clock) -> Result<(), StoreError> {
     let now = tx.now();
     let all = clock.writing.iter().enumerate().filter(|(_, one)| one.due_at <= now);

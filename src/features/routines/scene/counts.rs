@@ -18,9 +18,6 @@ use kernel::{AgentId, Assignee};
 use store::{Read, ReadExt, StoreError};
 
 /// Counts the tasks of the views that conditions name. `me` in a query is the agent of the routine.
-///
-/// # Errors
-/// When the disk fails.
 pub fn add_counts(
     read: &dyn Read,
     values: &mut Values,
@@ -38,9 +35,6 @@ pub fn add_counts(
 }
 
 /// What a view asks: one that every workspace has, or one that all its members see.
-///
-/// # Errors
-/// When the disk fails.
 pub fn query(read: &dyn Read, slug: &str) -> Result<Option<String>, StoreError> {
     if let Some(view) = looks::built_in().into_iter().find(|view| view.slug == slug) {
         return Ok(Some(view.look.q));

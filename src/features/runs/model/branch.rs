@@ -10,7 +10,6 @@ use super::{Run, Session};
 use kernel::{Actor, RunId, SessionId, Thinking, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Root, Table};
 
-/// Branches.
 pub const BRANCHES: Table = Table::new(183, "session_branches");
 
 /// The field that refers to the conversation with the common part.
@@ -54,7 +53,6 @@ pub struct Branch {
     pub parent: SessionId,
     /// The first event of that one that is not shared, and the number of the first own one.
     pub upto: u32,
-    /// Why.
     pub why: BranchWhy,
     /// The run that was begun again.
     pub of: RunId,
@@ -68,7 +66,6 @@ pub struct Branch {
     pub note: String,
     /// Who began it again.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

@@ -30,7 +30,6 @@ pub struct Awaited {
 /// What makes a run a sub-agent. What it may do was settled when it was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Child {
-    /// Its run.
     pub run: RunId,
     /// The run that made it.
     pub parent: RunId,
@@ -61,7 +60,6 @@ pub struct Child {
     /// When it was made.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
     /// For how many minutes it may work; none where only the limit of all runs holds.

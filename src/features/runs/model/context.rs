@@ -14,7 +14,6 @@ pub const CONTEXTS: Table = Table::new(180, "session_contexts");
 /// read moves on. A session without such a record is shown whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
-    /// The session.
     pub session: SessionId,
     /// The first event that is shown as it was; what came before stands in the summary.
     pub first_kept: u32,
@@ -35,11 +34,9 @@ pub struct Context {
 /// Somebody wants a conversation compacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// Who.
     pub by: Actor,
     /// What the summary should look at above all; often nothing.
     pub focus: String,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

@@ -48,7 +48,6 @@ pub struct AnswerForm {
 /// What a program asks of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
-    /// Its tools.
     pub tools: Vec<ClientTool>,
     /// Whether one has to be called.
     pub choice: ClientChoice,

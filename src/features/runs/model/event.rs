@@ -17,7 +17,6 @@ pub enum Body {
     Inline(String),
     /// In a blob; the head is kept here.
     Blob {
-        /// The blob.
         id: BlobId,
         /// Its length in bytes.
         len: u64,
@@ -63,7 +62,6 @@ pub enum EventKind {
         input: Option<InputId>,
         /// What was said, as the model reads it.
         text: Body,
-        /// Who.
         by: Actor,
         /// Whether it came while a run was working.
         steered: bool,
@@ -72,7 +70,6 @@ pub enum EventKind {
     RunStarted {
         /// Its attempt, from 1.
         attempt: u32,
-        /// The model.
         model: String,
         /// How much it thinks.
         thinking: Thinking,
@@ -83,9 +80,7 @@ pub enum EventKind {
     CallStarted {
         /// Its number in the run, from 1.
         call: u32,
-        /// The provider.
         provider: String,
-        /// The model.
         model: String,
         /// The most that it may cost, in micro-dollars.
         reserved_micros: i64,
@@ -150,13 +145,9 @@ pub enum EventKind {
         seq: Option<u64>,
     },
     /// A word of the program to the model.
-    Notice {
-        /// The text.
-        text: String,
-    },
+    Notice { text: String },
     /// The run waits.
     Waiting {
-        /// For what.
         waits_for: WaitFor,
         /// In one sentence.
         detail: String,
@@ -171,14 +162,12 @@ pub enum EventKind {
     },
     /// Files were committed.
     Committed {
-        /// The commit.
         commit: String,
         /// How many files changed.
         files: u32,
     },
     /// The run is over.
     RunEnded {
-        /// How.
         outcome: Outcome,
         /// In the agent's words.
         summary: String,
@@ -197,10 +186,7 @@ pub enum EventKind {
         kept: BlobId,
     },
     /// The run knows these files as they are now.
-    FilesSeen {
-        /// The files.
-        files: Vec<SeenFile>,
-    },
+    FilesSeen { files: Vec<SeenFile> },
     /// A result has a picture.
     Picture {
         /// The provider's id of the call.
@@ -218,12 +204,10 @@ pub enum EventKind {
         from: String,
         /// Who is asked now.
         to: String,
-        /// Why.
         why: String,
     },
     /// The older parts of the conversation are about to be put into a summary.
     CompactionStarted {
-        /// Why.
         why: CompactionWhy,
         /// What the summary should look at above all; often nothing.
         focus: String,
@@ -232,7 +216,6 @@ pub enum EventKind {
     },
     /// For a model, the older parts of the conversation stand in a summary from here on.
     Compacted {
-        /// The summary.
         summary: String,
         /// How it came about.
         how: Compaction,
@@ -266,15 +249,9 @@ pub enum EventKind {
         text: Body,
     },
     /// What a model is told before anything is said: the parts of the prompt, in order.
-    Prompted {
-        /// The parts.
-        parts: Vec<PromptPart>,
-    },
+    Prompted { parts: Vec<PromptPart> },
     /// Somebody who runs the workspace has looked at this private conversation.
-    Looked {
-        /// Who.
-        by: Actor,
-    },
+    Looked { by: Actor },
     /// A tool has answered after its run was ended or put back without it: kept as evidence. No model reads it.
     Late {
         /// The number that the call would have had in the run.
@@ -293,10 +270,7 @@ pub enum EventKind {
         paths: Vec<String>,
     },
     /// Files stay without a commit because they hold a key. No model reads it.
-    LeftOut {
-        /// The files.
-        files: Vec<LeftOut>,
-    },
+    LeftOut { files: Vec<LeftOut> },
 }
 
 /// A file that stays without a commit.
@@ -389,16 +363,12 @@ pub struct FileMark {
 /// One event of a session; never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEvent {
-    /// The session.
     pub session: SessionId,
     /// Its number in the session, from 0.
     pub n: u32,
-    /// The run.
     pub run: Option<RunId>,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// What.
     pub kind: EventKind,
 }
 

@@ -13,7 +13,6 @@ pub const RUN_EVIDENCE: Table = Table::new(402, "run_evidence");
 /// One thing that a machine said of a run that was not its own any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// The run.
     pub run: RunId,
     /// Which of its writes it was.
     pub number: u64,
@@ -24,7 +23,6 @@ pub struct Evidence {
     /// When it was written there, by the clock of that machine.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// When it came.
     #[serde(with = "millisecond::required")]
     pub came_at: Timestamp,
 }

@@ -11,7 +11,6 @@ use kernel::{AgentId, Fast, TypedId, Verbosity};
 use store::codec::{self, DecodeError};
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// Choices.
 pub const TALK_CHOICES: Table = Table::new(187, "talk_choices");
 
 /// The hour that stands for never.
@@ -104,12 +103,9 @@ impl TalkWish {
     }
 }
 
-/// A choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TalkChoice {
-    /// For what.
     pub of: QueueOf,
-    /// What.
     pub wish: TalkWish,
 }
 

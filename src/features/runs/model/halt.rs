@@ -10,7 +10,6 @@ use kernel::key::{Key, KeyBuf};
 use kernel::{AccountId, AgentId, HaltHow, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// Halts.
 pub const HALTS: Table = Table::new(172, "halts");
 
 /// What stands still.
@@ -18,7 +17,6 @@ pub const HALTS: Table = Table::new(172, "halts");
 pub enum HaltOf {
     /// The whole workspace.
     Workspace,
-    /// An agent.
     Agent(AgentId),
 }
 
@@ -47,7 +45,6 @@ pub struct Halt {
     pub how: HaltHow,
     /// Who; none for the program.
     pub by: Option<AccountId>,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }

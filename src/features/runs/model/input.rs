@@ -11,7 +11,6 @@ use kernel::{
 use store::codec::{self, DecodeError};
 use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
-/// Queued inputs.
 pub const INPUTS: Table = Table::new(69, "queued_inputs");
 /// Session, open inputs only, in order; with those that are still to be told in one line.
 pub const INPUT_OPEN: Index = Index::multi(70, "queued_inputs_open");
@@ -41,19 +40,13 @@ pub enum InputState {
 /// Something said to an agent: talk, never work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// Its id.
     pub id: InputId,
-    /// The session.
     pub session: SessionId,
-    /// The agent.
     pub agent: AgentId,
-    /// What was said.
     pub text: String,
-    /// Who.
     pub by: Actor,
     /// How it came: a chat message or an API call.
     pub trigger: RunTrigger,
-    /// Where it stands.
     pub state: InputState,
     /// A model for this message alone.
     pub model: Option<String>,
@@ -63,7 +56,6 @@ pub struct Input {
     pub mode: QueueMode,
     /// Whether its author may bring it back after it was dropped.
     pub kept: bool,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// Files that come with it.

@@ -7,7 +7,6 @@ use crate::runs::model::Session;
 use kernel::{AccountId, AgentId, SessionId, Timestamp, TypedId};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Read marks.
 pub const READ_MARKS: Table = Table::new(182, "read_marks");
 /// Member, then whether something waits to be read.
 pub const MARKS_BY_MEMBER: Index = Index::multi(186, "read_marks_by_member");
@@ -17,7 +16,6 @@ pub const MARKS_BY_MEMBER: Index = Index::multi(186, "read_marks_by_member");
 pub struct ReadMark {
     /// The conversation.
     pub session: SessionId,
-    /// The member.
     pub member: AccountId,
     /// Whose conversation it is.
     pub agent: AgentId,

@@ -73,14 +73,12 @@ impl Record for Outside {
 pub enum Place {
     /// In a file of an agent.
     File {
-        /// Whose.
         agent: AgentId,
         /// Its path in the agent's folder.
         path: String,
     },
     /// In the words of a task.
     Task(TaskId),
-    /// In a comment.
     Comment(CommentId),
     /// In the words of another record: a message in an inbox, delivered work, a file on a task, a stream, a routine, a page.
     Record(RecordId),
@@ -109,7 +107,6 @@ impl Place {
 /// person has changed or accepted it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Where.
     pub place: Place,
     /// The call that wrote it.
     pub by: Brought,

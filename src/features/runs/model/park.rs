@@ -16,11 +16,9 @@ pub const PARKS_BY_TASK: Index = Index::multi(174, "parks_by_task");
 /// What a call of a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Park {
-    /// The run.
     pub run: RunId,
     /// The number of the call in the run.
     pub step: u32,
-    /// The agent.
     pub agent: AgentId,
     /// The question; empty when nobody is asked.
     pub question: String,
@@ -31,10 +29,8 @@ pub struct Park {
     pub until: Option<Timestamp>,
     /// The task whose end it waits for.
     pub task: Option<TaskId>,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// When it was over.
     #[serde(with = "millisecond::optional")]
     pub over_at: Option<Timestamp>,
 }

@@ -10,7 +10,6 @@ use kernel::key::{Key, KeyBuf};
 use kernel::{AgentId, DropPolicy, QueueMode, SessionId, TypedId};
 use store::{Class, OnDelete, Record, Refs, Table};
 
-/// Choices.
 pub const QUEUE_CHOICES: Table = Table::new(170, "queue_choices");
 
 /// How long it must be quiet before collected messages get their turn.
@@ -29,7 +28,6 @@ pub enum QueueOf {
     Workspace,
     /// The sessions of an agent.
     Agent(AgentId),
-    /// One session.
     Session(SessionId),
 }
 
@@ -64,12 +62,9 @@ pub struct QueueWish {
     pub drop: Option<DropPolicy>,
 }
 
-/// A choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueChoice {
-    /// For what.
     pub of: QueueOf,
-    /// What.
     pub wish: QueueWish,
 }
 
@@ -105,9 +100,7 @@ impl Record for QueueChoice {
 pub enum ChosenBy {
     /// The conversation.
     Session,
-    /// The agent.
     Agent,
-    /// The workspace.
     Workspace,
     /// Nobody.
     Usual,

@@ -8,7 +8,6 @@ use kernel::{AccountId, AgentId, InputId, RunId, SessionId, TaskId, Thinking, Ti
 use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
-/// Sessions.
 pub const SESSIONS: Table = Table::new(60, "sessions");
 /// The readable key; a reset gives it to the new session.
 pub const SESSION_BY_KEY: Index = Index::unique(61, "sessions_by_key");
@@ -18,9 +17,7 @@ pub const SESSION_BY_AGENT: Index = Index::multi(62, "sessions_by_agent");
 /// A conversation of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its id.
     pub id: SessionId,
-    /// The agent.
     pub agent: AgentId,
     /// `agent:<slug>:main` or `agent:<slug>:person:<account>` for a person's first conversation,
     /// `agent:<slug>:dashboard:<id>` for each further one, `agent:<slug>:task:<task>`,
@@ -39,7 +36,6 @@ pub struct Session {
     pub active_run: Option<RunId>,
     /// Tools found by `tool_search`, which stay for the session.
     pub loaded_tools: Vec<String>,
-    /// When it began.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     /// When something was last said.

@@ -45,9 +45,6 @@ pub struct Between {
 
 impl Between {
     /// Reads what a run did from this event of its session on.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn read(read: &dyn Read, run: &Run, event: u32) -> Result<Self, StoreError> {
         let mut events = events_of_run(&read, run, usize::MAX)?;
         events.retain(|one| event <= one.n);
@@ -130,9 +127,6 @@ impl Between {
 
 /// What the runs of a conversation did from one of its events on, each by itself, and what the model is
 /// told of it all that goes on from there in another way; `undone` says whether it was taken back.
-///
-/// # Errors
-/// When the disk fails.
 pub fn since(
     read: &dyn Read,
     session: SessionId,

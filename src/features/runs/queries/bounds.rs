@@ -6,25 +6,16 @@ use kernel::AgentId;
 use store::{Read, ReadExt, StoreError};
 
 /// What was chosen for all runs, or for those of an agent alone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn own(tx: &dyn Read, of: ReachOf) -> Result<RunLimits, StoreError> {
     Ok(tx.get::<RunLimits>(of)?.unwrap_or_else(|| RunLimits::none(of)))
 }
 
 /// What was chosen for the runs of an agent: for it, else for all.
-///
-/// # Errors
-/// When the disk fails.
 pub fn chosen(tx: &dyn Read, agent: AgentId) -> Result<RunLimits, StoreError> {
     Ok(own(tx, ReachOf::Agent(agent))?.or(&own(tx, ReachOf::Workspace)?))
 }
 
 /// What bounds a run. A sub-agent may have less time than others.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<RunBounds, StoreError> {
     let mut bounds = RunBounds::of(&chosen(tx, run.agent)?);
     if let Some(minutes) = tx.get::<Child>(run.id)?.and_then(|child| child.minutes) {
@@ -44,9 +35,6 @@ pub struct Fields {
 }
 
 /// The fields for all runs, or for those of an agent.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fields(tx: &dyn Read, of: ReachOf) -> Result<Fields, StoreError> {
     let chosen = own(tx, of)?;
     let usual = match of {

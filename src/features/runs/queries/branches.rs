@@ -12,50 +12,32 @@ use super::{events_of_run, live_on_task};
 const MOST: usize = 100;
 
 /// What makes a conversation a branch; nothing for one that began by itself.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Option<Branch>, StoreError> {
     tx.get::<Branch>(session)
 }
 
 /// The branch that this run began; nothing for a run that is none begun again.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Branch>, StoreError> {
     Ok(of_session(tx, run.session)?.filter(|branch| branch.run == run.id))
 }
 
 /// The branches that begin this run again, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn again(tx: &dyn Read, run: RunId) -> Result<Vec<Branch>, StoreError> {
     let ids = tx.referrers::<Branch, Run>(run, BRANCH_OF, MOST)?;
     ids.into_iter().filter_map(|id| tx.get::<Branch>(id).transpose()).collect()
 }
 
 /// Whether another conversation has its first events from this one.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_shared(tx: &dyn Read, session: SessionId) -> Result<bool, StoreError> {
     Ok(!tx.referrers::<Branch, Session>(session, BRANCH_PARENT, 1)?.is_empty())
 }
 
 /// The number of a conversation's first own event.
-///
-/// # Errors
-/// When the disk fails.
 pub fn first_own(tx: &dyn Read, session: SessionId) -> Result<u32, StoreError> {
     Ok(of_session(tx, session)?.map_or(0, |branch| branch.upto))
 }
 
 /// Where the events of a conversation with numbers in `[from, to)` lie: the newest piece first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn pieces(
     tx: &dyn Read,
     session: SessionId,
@@ -85,9 +67,6 @@ pub struct Cut {
 /// Where a run is cut for a step, as its page and the API name it (`7`, `s-7`, `7-2`): before the call
 /// of the model of which the step came. Without a step, before the first call. Nothing when there is no
 /// such step, or no call came after it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn cut(tx: &dyn Read, run: &Run, step: Option<&str>) -> Result<Option<Cut>, StoreError> {
     let events = events_of_run(tx, run, usize::MAX)?;
     let mut calls = Vec::new();
@@ -145,9 +124,6 @@ impl Held {
 
 /// What a run that is begun again waits for before its first step: an older run of its agent on the same
 /// task has to end, and files that go back have to be there. Nothing for all other runs.
-///
-/// # Errors
-/// When the disk fails.
 pub fn held(tx: &dyn Read, run: &Run) -> Result<Option<Held>, StoreError> {
     if run.state != RunState::Queued || run.started_at.is_some() {
         return Ok(None);

@@ -11,17 +11,11 @@ use store::{Range, Read, ReadExt, StoreError};
 const NEWEST: usize = 100;
 
 /// The sub-agents that a run made, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_parent(tx: &dyn Read, parent: RunId) -> Result<Vec<Child>, StoreError> {
     tx.scan(CHILDREN_BY_PARENT, &Range::prefix(KeyBuf::of(&parent)))
 }
 
 /// Those of them that have not ended.
-///
-/// # Errors
-/// When the disk fails.
 pub fn live_of_parent(tx: &dyn Read, parent: RunId) -> Result<Vec<Child>, StoreError> {
     let mut all = of_parent(tx, parent)?;
     all.retain(Child::is_live);
@@ -29,9 +23,6 @@ pub fn live_of_parent(tx: &dyn Read, parent: RunId) -> Result<Vec<Child>, StoreE
 }
 
 /// The newest sub-agents that runs of a conversation made, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<Child>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&session)).reverse().limit(NEWEST);
     let mut all: Vec<Child> = tx.scan(CHILDREN_BY_SESSION, &range)?;
@@ -40,18 +31,12 @@ pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<Child>, Store
 }
 
 /// How many sub-agents were ever made below a run.
-///
-/// # Errors
-/// When the disk fails.
 pub fn in_tree(tx: &dyn Read, root: RunId) -> Result<usize, StoreError> {
     let all: Vec<Child> = tx.scan(CHILDREN_BY_ROOT, &Range::prefix(KeyBuf::of(&root)))?;
     Ok(all.len())
 }
 
 /// The runs above a run, the nearest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn above(tx: &dyn Read, run: RunId) -> Result<Vec<RunId>, StoreError> {
     let mut above = Vec::new();
     let mut at = run;
@@ -64,9 +49,6 @@ pub fn above(tx: &dyn Read, run: RunId) -> Result<Vec<RunId>, StoreError> {
 
 /// A sub-agent of a conversation by the name of its run (`R-12`) or the one that its parent gave it,
 /// with its run.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_name(
     tx: &dyn Read,
     session: SessionId,
@@ -84,9 +66,6 @@ pub fn by_name(
 
 /// Whether the parent of a sub-agent that has ended knows that: it was told as the result of a call, or
 /// has read the word about it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_known(tx: &dyn Read, child: &Child) -> Result<bool, StoreError> {
     let input = match child.input {
         Some(input) => tx.get::<Input>(input)?,

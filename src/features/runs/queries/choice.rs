@@ -16,16 +16,12 @@ const LOOKED_AT: u32 = 400;
 /// What a message asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
-    /// The model.
     pub model: Option<&'a str>,
     /// How much it thinks.
     pub thinking: Option<Thinking>,
 }
 
 /// Which model answers in a conversation, which may not have begun.
-///
-/// # Errors
-/// When the disk fails.
 pub fn in_session(
     tx: &dyn Read,
     session: Option<&Session>,
@@ -48,18 +44,12 @@ pub fn in_session(
 
 /// How much the messages of a run want its model to think: those that wait to be read, else those that
 /// it has read, the last word counts.
-///
-/// # Errors
-/// When the disk fails.
 pub fn thinking_asked(tx: &dyn Read, run: &Run) -> Result<Option<Thinking>, StoreError> {
     asked(tx, run, |input| input.thinking)
 }
 
 /// Whether the model of a run is asked to answer sooner: what its messages say, else what was chosen for
 /// its conversation, its agent or the workspace. Nothing where nobody chose.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fast(tx: &dyn Read, run: &Run) -> Result<Option<Fast>, StoreError> {
     if let Some(fast) = asked(tx, run, |input| input.fast)? {
         return Ok(Some(fast));

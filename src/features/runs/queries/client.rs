@@ -10,9 +10,6 @@ use super::{OpenCall, branches, events_of_run, open_calls, open_inputs, talk};
 const FIRST: usize = 64;
 
 /// The message of a program that a run answers, when it asks for more than words.
-///
-/// # Errors
-/// When the disk fails.
 pub fn asked(tx: &dyn Read, run: &Run) -> Result<Option<(Input, Demand)>, StoreError> {
     if run.trigger != RunTrigger::Api {
         return Ok(None);
@@ -39,9 +36,6 @@ pub fn asked(tx: &dyn Read, run: &Run) -> Result<Option<(Input, Demand)>, StoreE
 /// Whether a run ends when the program that asked hangs up: that of a single call which is not told to stay. One
 /// that waits for results of the program's tools has answered it, and one that a person began again answers no
 /// program.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_bound(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     if run.trigger != RunTrigger::Api || run.waits_for_client() {
         return Ok(false);
@@ -56,14 +50,10 @@ pub fn is_bound(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
 pub struct Handed {
     /// The id that the program knows it by.
     pub id: String,
-    /// The call.
     pub call: OpenCall,
 }
 
 /// The calls that a run waits for, in order; none when it waits for no program.
-///
-/// # Errors
-/// When the disk fails.
 pub fn handed(tx: &dyn Read, run: &Run) -> Result<Vec<Handed>, StoreError> {
     if !run.waits_for_client() {
         return Ok(Vec::new());

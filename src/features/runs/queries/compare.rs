@@ -45,7 +45,6 @@ pub struct Figures {
 pub struct Line {
     /// Its address on the page of its run.
     pub key: String,
-    /// Icon.
     pub icon: &'static str,
     /// In words.
     pub text: String,
@@ -55,7 +54,6 @@ pub struct Line {
 
 /// One of the two.
 pub struct Side {
-    /// The run.
     pub run: Run,
     /// What it has used.
     pub figures: Figures,
@@ -92,9 +90,6 @@ impl Compared {
 }
 
 /// Reads two runs; `whole` reads a body that is not inline.
-///
-/// # Errors
-/// When the disk fails.
 pub fn read(
     tx: &dyn Read,
     (a, b): (Run, Run),
@@ -142,9 +137,6 @@ fn side(
 }
 
 /// What a run has used.
-///
-/// # Errors
-/// When the disk fails.
 pub fn figures(tx: &dyn Read, run: &Run, now: Timestamp) -> Result<Figures, StoreError> {
     let used = usage::of_run(tx, run.id)?;
     let mut figures = Figures {

@@ -10,11 +10,9 @@ use crate::runs::model::CallStatus;
 /// A tool call in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Doing {
-    /// Icon.
     pub icon: &'static str,
     /// What is or was done.
     pub verb: String,
-    /// To what.
     pub what: String,
     /// What kind of time it takes.
     pub kind: &'static str,

@@ -23,9 +23,6 @@ const CUT: &str = "The rest of this answer was too long to be kept.";
 pub const MOST: usize = 200;
 
 /// What came too late of a run, in the order in which it was written, and whether there is more than [`MOST`].
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<(Vec<Evidence>, bool), StoreError> {
     let mut rows: Vec<Evidence> = tx.list(&Range::prefix(KeyBuf::of(&run)).limit(MOST + 1))?;
     let more = MOST < rows.len();
@@ -34,9 +31,6 @@ pub fn of_run(tx: &dyn Read, run: RunId) -> Result<(Vec<Evidence>, bool), StoreE
 }
 
 /// Whether a run has so many rows of it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn has(tx: &dyn Read, run: RunId, many: usize) -> Result<bool, StoreError> {
     let mut count = 0;
     let range = Range::prefix(KeyBuf::of(&run)).limit(many);

@@ -11,17 +11,11 @@ use web::parts::Choice;
 use super::talk;
 
 /// What was chosen for something alone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<TalkWish, StoreError> {
     Ok(tx.get::<TalkChoice>(of)?.map(|choice| choice.wish).unwrap_or_default())
 }
 
 /// What counts in a conversation.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Habits, StoreError> {
     let of = [QueueOf::Session(session.id), QueueOf::Agent(session.agent), QueueOf::Workspace];
     let wishes = of.map(|of| chosen(tx, of));
@@ -30,17 +24,11 @@ pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Habits, StoreError
 }
 
 /// What counts in conversations of an agent that say nothing else.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Habits, StoreError> {
     Ok(Habits::of(&[chosen(tx, QueueOf::Agent(agent))?, chosen(tx, QueueOf::Workspace)?]))
 }
 
 /// What counts where nobody chose otherwise.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_workspace(tx: &dyn Read) -> Result<Habits, StoreError> {
     Ok(Habits::of(&[chosen(tx, QueueOf::Workspace)?]))
 }
@@ -48,9 +36,6 @@ pub fn of_workspace(tx: &dyn Read) -> Result<Habits, StoreError> {
 /// Whether what is said now begins a new conversation: the hour of the day has come since this one
 /// began, or nobody has spoken in it for too long. One in which something works is not over, and one that
 /// others speak in, too, only when somebody says so.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_over(tx: &dyn Read, session: &Session, now: Timestamp) -> Result<bool, StoreError> {
     let place = session.is_private() && talk::is_place(&session.key);
     if !place || session.active_run.is_some() || session.events == 0 {
@@ -101,9 +86,6 @@ pub struct Fields {
 }
 
 /// The fields for something alone, with what counts above it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
     let own = chosen(tx, of)?;
     let usual = match of {

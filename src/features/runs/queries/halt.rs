@@ -13,17 +13,11 @@ use store::{Read, ReadExt, StoreError};
 const MOST_SUSPECTS: usize = 20;
 
 /// The halt of the workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_workspace(tx: &dyn Read) -> Result<Option<Halt>, StoreError> {
     tx.get(HaltOf::Workspace)
 }
 
 /// The halt that keeps an agent's runs from going on: the workspace's, else its own.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Option<Halt>, StoreError> {
     match of_workspace(tx)? {
         Some(halt) => Ok(Some(halt)),
@@ -32,9 +26,6 @@ pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Option<Halt>, StoreErro
 }
 
 /// Why nothing of an agent's begins now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn held(tx: &dyn Read, agent: &Agent) -> Result<Option<&'static str>, StoreError> {
     let own = agents::held(agent);
     Ok(match (own, of_workspace(tx)?) {
@@ -45,9 +36,6 @@ pub fn held(tx: &dyn Read, agent: &Agent) -> Result<Option<&'static str>, StoreE
 }
 
 /// Runs that were at work when the program ended and was not meant to, the most often first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn suspects(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
     let mut all = super::live(tx)?;
     all.retain(|run| 0 < run.crashes);
@@ -57,9 +45,6 @@ pub fn suspects(tx: &dyn Read) -> Result<Vec<Run>, StoreError> {
 }
 
 /// Who has ordered a halt, in a word.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by(tx: &dyn Read, halt: &Halt) -> Result<String, StoreError> {
     let member = match halt.by {
         Some(account) => tx.get::<Member>(account)?,

@@ -4,9 +4,6 @@ use crate::runs::model::SubagentLimits;
 use store::{Read, ReadExt, StoreError};
 
 /// What bounds the sub-agents of the workspace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(tx: &dyn Read) -> Result<SubagentLimits, StoreError> {
     Ok(tx.get::<SubagentLimits>(())?.unwrap_or_default())
 }

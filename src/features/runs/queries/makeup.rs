@@ -113,9 +113,7 @@ impl Group {
 /// A part of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// What it is.
     pub group: Group,
-    /// What it is called.
     pub name: String,
     /// About how many tokens it took.
     pub tokens: u64,
@@ -151,9 +149,6 @@ impl Makeup {
 }
 
 /// What filled the context of a run when it asked last; nothing for one that has not asked yet.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Makeup>, StoreError> {
     let Some(session) = tx.get::<Session>(run.session)? else { return Ok(None) };
     let events = super::steps::events_of(tx, run)?;
@@ -194,9 +189,6 @@ pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Makeup>, StoreError> {
 }
 
 /// What the prompt of a run held before anything was said in it, about; nothing of a run that has not asked yet.
-///
-/// # Errors
-/// When the disk fails.
 pub fn known(tx: &dyn Read, run: &Run) -> Result<Vec<Share>, StoreError> {
     let events = super::steps::events_of(tx, run)?;
     let parts = events.into_iter().find_map(|event| match event.kind {

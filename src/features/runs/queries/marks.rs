@@ -26,7 +26,6 @@ impl Unread {
         self.0.get(&agent).copied().unwrap_or_default().into()
     }
 
-    /// In all.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.values().map(|unread| u64::from(*unread)).sum()
@@ -34,9 +33,6 @@ impl Unread {
 }
 
 /// What a member has to read.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_member(tx: &dyn Read, member: AccountId) -> Result<Unread, StoreError> {
     let mut at = KeyBuf::of(&member);
     at.u8(1);
@@ -49,9 +45,6 @@ pub fn of_member(tx: &dyn Read, member: AccountId) -> Result<Unread, StoreError>
 }
 
 /// The conversations with an agent in which a member takes part or took part.
-///
-/// # Errors
-/// When the disk fails.
 pub fn part_in(
     tx: &dyn Read,
     member: AccountId,
@@ -64,26 +57,17 @@ pub fn part_in(
 }
 
 /// How much of a conversation a member has not read.
-///
-/// # Errors
-/// When the disk fails.
 pub fn unread(tx: &dyn Read, session: SessionId, member: AccountId) -> Result<u32, StoreError> {
     Ok(tx.get::<ReadMark>((session, member))?.map_or(0, |mark| mark.unread))
 }
 
 /// The marks of all who take part in a conversation.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<Vec<ReadMark>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&session)).limit(MEMBERS))
 }
 
 /// Whether a member's look at a conversation is to be noted: it is one that goes on and that they may
 /// speak in, and something waits to be read or they have never looked.
-///
-/// # Errors
-/// When the disk fails.
 pub fn must_mark(tx: &dyn Read, session: &Session, member: AccountId) -> Result<bool, StoreError> {
     if !counts(session) || !session.admits(member) {
         return Ok(false);

@@ -17,9 +17,6 @@ pub struct Onward {
 }
 
 /// How a run goes on when this person wants it to; nothing for one that cannot.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(tx: &dyn Read, run: &Run, by: AccountId) -> Result<Option<Onward>, StoreError> {
     // Most runs came to their end: nothing is looked up for them.
     if run.is_live() || matches!(run.outcome, None | Some(Outcome::Done)) {

@@ -11,27 +11,18 @@ use tool::{ToolCx, ToolOutput, untrusted};
 pub const MOST: usize = 1_000;
 
 /// The label of a conversation; none when it has read nothing from outside.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(tx: &dyn Read, session: SessionId) -> Result<Option<Outside>, StoreError> {
     tx.get(session)
 }
 
 /// Whether what a program that is left running prints and writes counts as untrusted: its agent has the network, so that
 /// it may hear anybody, or its conversation carries the label.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_of_job(tx: &dyn Read, agent: AgentId, session: SessionId) -> Result<bool, StoreError> {
     let has_network = tx.get::<Agent>(agent)?.is_some_and(|agent| agent.network);
     Ok(has_network || of(tx, session)?.is_some())
 }
 
 /// What was read first, in a few words: `web_fetch in step 3 of R-12`.
-///
-/// # Errors
-/// When the disk fails.
 pub fn first(tx: &dyn Read, outside: &Outside) -> Result<String, StoreError> {
     let Some(Brought { run, step, tool }) = outside.brought.first() else {
         return Ok(String::new());
@@ -48,17 +39,11 @@ fn name_of(tx: &dyn Read, run: RunId) -> Result<String, StoreError> {
 }
 
 /// The name of the run that wrote there after it had read words from outside; nothing once somebody has accepted it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn writer(tx: &dyn Read, place: &Place) -> Result<Option<String>, StoreError> {
     tx.get::<Written>(place.key())?.map(|written| name_of(tx, written.by.run)).transpose()
 }
 
 /// Whether what stands there was written by a run that had read words from outside, and nobody has accepted it since.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_written(tx: &dyn Read, place: &Place) -> Result<bool, StoreError> {
     Ok(tx.get::<Written>(place.key())?.is_some())
 }
@@ -84,9 +69,6 @@ pub fn shown(
 
 /// Words that stand there as an agent reads them: between marks when they count as from outside, so that who reads them
 /// carries the label.
-///
-/// # Errors
-/// When the disk fails.
 pub fn marked(tx: &dyn Read, place: &Place, words: &str) -> Result<String, StoreError> {
     Ok(match tx.get::<Written>(place.key())? {
         Some(Written { by, .. }) if !words.trim().is_empty() => {
@@ -99,9 +81,6 @@ pub fn marked(tx: &dyn Read, place: &Place, words: &str) -> Result<String, Store
 }
 
 /// The files of an agent that hold such words, with since when.
-///
-/// # Errors
-/// When the disk fails.
 pub fn files_of(tx: &dyn Read, agent: AgentId) -> Result<Vec<Written>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&agent)).limit(MOST))
 }

@@ -8,9 +8,6 @@ use kernel::{RunId, RunState, TaskId, WaitFor};
 use store::{Range, Read, ReadExt, StoreError};
 
 /// The question that a run waits for an answer to, in words or by what a person does in its browser.
-///
-/// # Errors
-/// When the disk fails.
 pub fn question_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
     let asks = matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser));
@@ -28,9 +25,6 @@ pub fn is_at_browser(run: &Run) -> bool {
 }
 
 /// The page below the workspace where a person acts in the browser that a run waits at; nothing for other runs.
-///
-/// # Errors
-/// When the disk fails.
 pub fn browser_of(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> {
     if !is_at_browser(run) {
         return Ok(None);
@@ -40,9 +34,6 @@ pub fn browser_of(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError
 }
 
 /// The moment, or the end of a task, that a run waits for by its own wish.
-///
-/// # Errors
-/// When the disk fails.
 pub fn timer_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
     if run.state != RunState::Waiting || !timer {
@@ -53,9 +44,6 @@ pub fn timer_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
 
 /// Whether a run waits for what will never come: the end of a task that has ended or was archived, or,
 /// without a time, of one that is not there any more.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_in_vain(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
     let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
     // One that has not begun waits for more messages of its turn.
@@ -69,9 +57,6 @@ pub fn is_in_vain(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
 }
 
 /// What a run waits for.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_of(tx: &dyn Read, run: RunId) -> Result<Option<Park>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&run)).reverse().limit(5);
     let last: Vec<Park> = tx.list(&range)?;
@@ -79,9 +64,6 @@ pub fn open_of(tx: &dyn Read, run: RunId) -> Result<Option<Park>, StoreError> {
 }
 
 /// Who waits for the end of a task.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Park>, StoreError> {
     tx.scan(PARKS_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(100))
 }

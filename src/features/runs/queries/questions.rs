@@ -24,13 +24,11 @@ use super::{live, live_on_task, park, talk};
 pub struct Reader<'a> {
     /// The workspace.
     pub ws: &'a Ws,
-    /// Now.
     pub now: Timestamp,
     /// In which zone times are told.
     pub zone: &'a TimeZone,
     /// What this person may do.
     pub access: Access,
-    /// Who.
     pub me: AccountId,
 }
 
@@ -70,7 +68,6 @@ pub struct Asked {
 /// A picture of a page with a part of it marked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marked {
-    /// Where it is.
     pub href: String,
     /// Left, top, width and height of the part, in parts of ten thousand.
     pub mark: Option<(u16, u16, u16, u16)>,
@@ -83,7 +80,6 @@ pub struct Card {
     pub run: String,
     /// The run's page.
     pub href: String,
-    /// Whose.
     pub face: Face,
     /// The task: its name and page.
     pub task: Option<(String, String)>,
@@ -99,7 +95,6 @@ pub struct Card {
     pub options: Vec<String>,
     /// Where the answer is posted; empty for who may not.
     pub action: String,
-    /// Since when.
     pub since: RelTime,
     /// Until when at most.
     pub until: Option<RelTime>,
@@ -125,9 +120,6 @@ fn waits(tx: &dyn Read, run: &Run) -> Result<Option<Waits>, StoreError> {
 }
 
 /// The card of a run that asks; nothing for one that does not.
-///
-/// # Errors
-/// When the disk fails.
 pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card>, StoreError> {
     let Some(waits) = waits(tx, run)? else { return Ok(None) };
     let face = match tx.get::<Agent>(run.agent)? {
@@ -247,9 +239,6 @@ pub fn asked(approval: Approval, may_keep: bool) -> Asked {
 }
 
 /// The questions of all runs that work on a task, the oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_task(tx: &dyn Read, reader: &Reader<'_>, task: &Task) -> Result<Vec<Card>, StoreError> {
     let mut runs = live_on_task(tx, task.id)?;
     runs.reverse();
@@ -257,9 +246,6 @@ pub fn of_task(tx: &dyn Read, reader: &Reader<'_>, task: &Task) -> Result<Vec<Ca
 }
 
 /// All questions of runs that somebody may see, the oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(
     tx: &dyn Read,
     reader: &Reader<'_>,
@@ -288,9 +274,6 @@ pub struct Waiting {
 }
 
 /// How many runs wait for a person, of those that somebody may see.
-///
-/// # Errors
-/// When the disk fails.
 pub fn waiting(
     tx: &dyn Read,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,

@@ -15,9 +15,6 @@ use super::words;
 const KEPT: usize = 20;
 
 /// The open inputs of a session, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn open_inputs(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let mut all = held(tx, session)?;
     all.retain(Input::is_open);
@@ -25,9 +22,6 @@ pub fn open_inputs(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, Stor
 }
 
 /// Messages of which the next turn hears in one line, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn overflowed(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let mut all = held(tx, session)?;
     all.retain(|input| input.state == InputState::Overflowed);
@@ -39,9 +33,6 @@ fn held(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
 }
 
 /// What a run reads at its next look: what it was made for, and who steers it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn heard(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Vec<Input>, StoreError> {
     let mut all = open_inputs(tx, session)?;
     all.retain(|input| match input.state {
@@ -53,9 +44,6 @@ pub fn heard(tx: &dyn Read, session: SessionId, run: RunId) -> Result<Vec<Input>
 
 /// Messages of a session that were dropped and can be brought back, oldest first: those that the
 /// next turn still hears of, too.
-///
-/// # Errors
-/// When the disk fails.
 pub fn dropped(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&session)).reverse().limit(KEPT);
     let mut all: Vec<Input> = tx.scan(INPUT_KEPT, &range)?;
@@ -66,17 +54,11 @@ pub fn dropped(tx: &dyn Read, session: SessionId) -> Result<Vec<Input>, StoreErr
 }
 
 /// What was chosen for something alone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn chosen(tx: &dyn Read, of: QueueOf) -> Result<QueueWish, StoreError> {
     Ok(tx.get::<QueueChoice>(of)?.map(|choice| choice.wish).unwrap_or_default())
 }
 
 /// What counts in a session.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Queueing, StoreError> {
     let own = chosen(tx, QueueOf::Session(session.id))?;
     let mut wishes = vec![(ChosenBy::Session, own)];
@@ -85,17 +67,11 @@ pub fn of_session(tx: &dyn Read, session: &Session) -> Result<Queueing, StoreErr
 }
 
 /// What counts in the sessions of an agent that say nothing else.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_agent(tx: &dyn Read, agent: AgentId) -> Result<Queueing, StoreError> {
     Ok(Queueing::of(&above(tx, agent)?))
 }
 
 /// What counts where nobody chose otherwise.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_workspace(tx: &dyn Read) -> Result<Queueing, StoreError> {
     Ok(Queueing::of(&[(ChosenBy::Workspace, chosen(tx, QueueOf::Workspace)?)]))
 }
@@ -122,9 +98,6 @@ pub struct Fields {
 }
 
 /// The fields for something alone, with what counts above it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
     let own = chosen(tx, of)?;
     let usual = match of {

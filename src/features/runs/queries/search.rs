@@ -39,9 +39,7 @@ pub struct Said {
     pub session: SessionId,
     /// The number of its event.
     pub n: u32,
-    /// The run.
     pub run: Option<RunId>,
-    /// When.
     pub at: Timestamp,
     /// Who said it; none for the agent.
     pub by: Option<Actor>,
@@ -78,7 +76,6 @@ impl Searched {
 
 /// What is searched.
 pub struct Wish<'a> {
-    /// The agent.
     pub agent: AgentId,
     /// Which conversations may be seen.
     pub may: &'a dyn Fn(&Session) -> bool,
@@ -95,9 +92,6 @@ pub struct Wish<'a> {
 }
 
 /// Looks through the conversations of an agent. Blocking.
-///
-/// # Errors
-/// When the disk fails.
 pub fn search(ws: &Ws, wish: &Wish<'_>) -> Result<Searched, StoreError> {
     ws.read(|snap| look_through(ws, snap, wish))
 }
@@ -133,9 +127,6 @@ fn look_through(ws: &Ws, tx: &dyn Read, wish: &Wish<'_>) -> Result<Searched, Sto
 }
 
 /// Looks through the conversations with an agent that a person finds among theirs.
-///
-/// # Errors
-/// When the disk fails.
 pub async fn among_theirs(
     ws: &Ws,
     agent: AgentId,
@@ -330,9 +321,6 @@ fn around(text: &str, query: &Query) -> String {
 }
 
 /// What was said in a conversation around an event: so many messages before and after it, in order.
-///
-/// # Errors
-/// When the disk fails.
 pub fn said_around(
     tx: &dyn Read,
     session: &Session,

@@ -28,9 +28,6 @@ pub fn is_listed(session: &Session, account: AccountId) -> bool {
 }
 
 /// What a conversation is called: its name, else its task, else the first words in it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn title(tx: &dyn Read, session: &Session) -> Result<String, StoreError> {
     if let Some(name) = &session.name {
         return Ok(name.clone());
@@ -50,9 +47,6 @@ pub fn title(tx: &dyn Read, session: &Session) -> Result<String, StoreError> {
 }
 
 /// The last words in a conversation; an answer that is too long for the log itself is passed over.
-///
-/// # Errors
-/// When the disk fails.
 pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String, StoreError> {
     let last = super::last_events(tx, session.id, LAST)?;
     let said = last.into_iter().rev().find_map(|event| match event.kind {
@@ -71,9 +65,6 @@ pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String
 }
 
 /// How a conversation stands: the state word of the run that has it, with the word for people.
-///
-/// # Errors
-/// When the disk fails.
 pub fn state(tx: &dyn Read, session: &Session) -> Result<(&'static str, &'static str), StoreError> {
     let run = match session.active_run {
         Some(run) => tx.get::<Run>(run)?,

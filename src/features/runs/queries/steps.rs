@@ -41,7 +41,6 @@ pub enum CallState {
     Planned,
     /// It runs.
     Running,
-    /// It has ended.
     Ended(CallStatus),
 }
 
@@ -92,9 +91,7 @@ pub enum What {
     Input {
         /// The message; none for a run card and for what was answered on a page.
         input: Option<InputId>,
-        /// The text.
         text: Body,
-        /// Who.
         by: Actor,
         /// Whether it came while the run worked.
         steered: bool,
@@ -107,7 +104,6 @@ pub enum What {
     Began {
         /// From 1.
         attempt: u32,
-        /// The model.
         model: String,
         /// How much it thinks.
         thinking: Thinking,
@@ -135,7 +131,6 @@ pub enum What {
     Notice(String),
     /// The run waited.
     Waiting {
-        /// For what.
         waits_for: WaitFor,
         /// In one sentence.
         detail: String,
@@ -146,14 +141,12 @@ pub enum What {
     Interrupted(String),
     /// Files were committed.
     Committed {
-        /// The commit.
         commit: String,
         /// How many files.
         files: u32,
     },
     /// The run is over.
     Ended {
-        /// How.
         outcome: Outcome,
         /// In the agent's words.
         summary: String,
@@ -162,7 +155,6 @@ pub enum What {
     Switched {
         /// Who is asked now.
         to: String,
-        /// Why.
         why: String,
     },
     /// What the model was told before anything was said.
@@ -186,14 +178,12 @@ pub enum What {
     },
 }
 
-/// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Its address within the run: `s-<key>` on the page.
     pub key: String,
     /// The number of its event in the session.
     pub event: u32,
-    /// Its run.
     pub run: Option<RunId>,
     /// When its event was written: the end of an answer, the beginning of a call.
     pub at: Timestamp,
@@ -203,7 +193,6 @@ pub struct Step {
     pub spent: Option<Spent>,
     /// How an answer ended before it was whole: "was stopped".
     pub cut: Option<&'static str>,
-    /// What it is.
     pub what: What,
 }
 
@@ -455,9 +444,6 @@ fn parts_in(body: &Body, whole: &dyn Fn(&Body) -> Option<String>) -> Vec<Part> {
 }
 
 /// The events of a run, oldest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn events_of(tx: &dyn Read, run: &Run) -> Result<Vec<SessionEvent>, StoreError> {
     let mut out = Vec::new();
     let mut from = run.first_event;

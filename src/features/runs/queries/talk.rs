@@ -54,9 +54,6 @@ fn single(key: &str) -> Option<(&str, &str, &str)> {
 
 /// The key of a person's own conversation with an agent: the owner has the main one, others have
 /// one that carries their account. A second owner finds the main one taken.
-///
-/// # Errors
-/// When the disk fails.
 pub fn own_key(
     tx: &dyn Read,
     agent: &Agent,
@@ -106,9 +103,6 @@ pub fn further_key(agent: &Agent, id: SessionId) -> String {
 
 /// The conversation that goes on now in the place of this one, if it does and this person may speak there;
 /// work and programs have places of their own.
-///
-/// # Errors
-/// When the disk fails.
 pub fn goes_on(
     tx: &dyn Read,
     session: &Session,
@@ -123,9 +117,6 @@ pub fn goes_on(
 
 /// Where somebody speaks: the key, with whose it is. It is the place of their own conversation with an
 /// agent, or that of another one that goes on and that they may speak in; nothing when there is none.
-///
-/// # Errors
-/// When the disk fails.
 pub fn place_of(
     tx: &dyn Read,
     agent: &Agent,
@@ -150,9 +141,6 @@ pub fn may_see(session: &Session, account: AccountId, role: Role) -> bool {
 }
 
 /// A file of a message, if this person may look at the conversation.
-///
-/// # Errors
-/// When the disk fails.
 pub fn attachment(
     tx: &dyn Read,
     (message, n): (InputId, usize),
@@ -166,9 +154,6 @@ pub fn attachment(
 }
 
 /// Whether this person may look at a run.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_see_run(
     tx: &dyn Read,
     run: &Run,
@@ -184,9 +169,6 @@ pub fn may_see_run(
 
 /// Whether this person may speak in the conversation of a run: in work and in what is shared everybody
 /// may, in a private conversation only the one whose it is.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_speak(tx: &dyn Read, run: &Run, account: AccountId) -> Result<bool, StoreError> {
     let session = tx.get::<Session>(run.session)?;
     Ok(session.is_some_and(|session| session.admits(account)))
@@ -194,9 +176,6 @@ pub fn may_speak(tx: &dyn Read, run: &Run, account: AccountId) -> Result<bool, S
 
 /// Whether it is to be noted that this person looks at a conversation: it is somebody else's private one,
 /// and it was not noted within the last hour.
-///
-/// # Errors
-/// When the disk fails.
 pub fn must_note(
     tx: &dyn Read,
     session: SessionId,
@@ -216,9 +195,6 @@ pub fn must_note(
 
 /// What a run is called in lists for somebody: of another person's own conversation only whose it is, since
 /// the title of talk is what was said.
-///
-/// # Errors
-/// When the disk fails.
 pub fn title_for(tx: &dyn Read, run: &Run, account: AccountId) -> Result<String, StoreError> {
     if run.item.is_some() {
         return Ok(run.title.clone());
@@ -234,9 +210,6 @@ pub fn title_for(tx: &dyn Read, run: &Run, account: AccountId) -> Result<String,
 }
 
 /// Of some runs those that a person may look at, in their order.
-///
-/// # Errors
-/// When the disk fails.
 pub fn seen(
     tx: &dyn Read,
     runs: impl IntoIterator<Item = Run>,
@@ -252,9 +225,6 @@ pub fn seen(
 }
 
 /// Whether a member may hear what a run writes just now.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_hear(tx: &dyn Read, run: RunId, account: AccountId) -> Result<bool, StoreError> {
     let (Some(member), Some(run)) = (workspace::member(tx, account)?, tx.get::<Run>(run)?) else {
         return Ok(false);
@@ -271,9 +241,6 @@ pub fn may_tell(own: &Session, other: &Session) -> bool {
 }
 
 /// The same by their ids; nothing of a conversation that is gone is told.
-///
-/// # Errors
-/// When the disk fails.
 pub fn may_tell_of(tx: &dyn Read, own: SessionId, other: SessionId) -> Result<bool, StoreError> {
     let (own, other) = (tx.get::<Session>(own)?, tx.get::<Session>(other)?);
     Ok(own.zip(other).is_some_and(|(own, other)| may_tell(&own, &other)))
@@ -284,9 +251,6 @@ pub fn may_tell_of(tx: &dyn Read, own: SessionId, other: SessionId) -> Result<bo
 const LOOKED: usize = 5_000;
 
 /// Of the newest conversations of an agent those that may be seen, newest first, and whether these were all.
-///
-/// # Errors
-/// When the disk fails.
 pub fn newest(
     tx: &dyn Read,
     agent: AgentId,
@@ -301,9 +265,6 @@ pub fn newest(
 /// The conversations of an agent that a person may open from the chat: their own, former ones too, those
 /// that are shared, and those about tasks. Where something was said last comes first. The own ones are not pushed out
 /// by those about tasks, however many there are.
-///
-/// # Errors
-/// When the disk fails.
 pub fn listed(
     tx: &dyn Read,
     agent: AgentId,

@@ -12,7 +12,6 @@ use store::{Read, ReadExt, StoreError};
 pub struct Used {
     /// The model that answered last; the one that was asked last when none has answered.
     pub model: String,
-    /// Its provider.
     pub provider: String,
     /// The connection over which it was asked; none for practice.
     pub connection: Option<ConnectionId>,
@@ -25,9 +24,6 @@ pub struct Used {
 }
 
 /// What a run has used; nothing before its first call has ended. Reads each call of the run: not for lists.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Option<Used>, StoreError> {
     let calls = usage::of_run(tx, run)?;
     let Some(last) = last(&calls) else { return Ok(None) };

@@ -26,9 +26,6 @@ pub struct ReadIn {
 }
 
 /// Where a message was read, if its conversation goes on and has it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn read_in(tx: &dyn Read, input: &Input) -> Result<Option<ReadIn>, StoreError> {
     let InputState::Consumed(run) = input.state else { return Ok(None) };
     let Some(run) = tx.get::<Run>(run)? else { return Ok(None) };
@@ -52,9 +49,6 @@ fn says(event: &SessionEvent, message: InputId) -> bool {
 }
 
 /// The conversation in which an event of another one, or of a branch, lies as its own.
-///
-/// # Errors
-/// When the disk fails.
 pub fn owner_of(tx: &dyn Read, session: SessionId, event: u32) -> Result<SessionId, StoreError> {
     let mut at = session;
     // At its first own event, a branch stands beside the others there.
@@ -67,7 +61,6 @@ pub fn owner_of(tx: &dyn Read, session: SessionId, event: u32) -> Result<Session
 /// The conversations that go on from one event in different ways, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
-    /// All of them.
     pub all: Vec<SessionId>,
     /// Which of them is shown, from 0.
     pub shown: usize,
@@ -80,7 +73,6 @@ impl Versions {
         self.all.get(self.shown.checked_sub(1)?).copied()
     }
 
-    /// The one after it.
     #[must_use]
     pub fn after(&self) -> Option<SessionId> {
         self.all.get(self.shown + 1).copied()
@@ -89,9 +81,6 @@ impl Versions {
 
 /// Where a conversation stands beside others that began as it did and went on with another message: by
 /// the number of the event.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_session(tx: &dyn Read, session: SessionId) -> Result<HashMap<u32, Versions>, StoreError> {
     let mut found = HashMap::new();
     let line = chain(tx, session)?;

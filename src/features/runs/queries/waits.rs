@@ -25,9 +25,6 @@ impl Why {
 }
 
 /// Why a run does not go on; nothing for one that works or has ended.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(tx: &dyn Read, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>, StoreError> {
     if run.state != RunState::Queued {
         let Some((text, door)) = words::waits(run) else { return Ok(None) };

@@ -199,9 +199,6 @@ pub fn source_word(source: ModelSource) -> &'static str {
 
 /// How much a run thinks, who chose that, and what its model makes of it; nothing of a run that has
 /// not begun.
-///
-/// # Errors
-/// When the disk fails.
 pub fn thinking(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> {
     let Some(by) = run.thinking_source else { return Ok(None) };
     let used = used(&turns::levels(tx, run.connection, &run.model)?, run.thinking);

@@ -27,9 +27,7 @@ const CHUNK: u32 = 256;
 /// How a run is begun again.
 #[derive(Clone, Debug)]
 pub struct Again {
-    /// The run.
     pub of: RunId,
-    /// Why.
     pub why: BranchWhy,
     /// The step, as on its page; none for its beginning.
     pub step: Option<String>,
@@ -243,9 +241,6 @@ fn locate(
 }
 
 /// What of a conversation its model was shown before this event.
-///
-/// # Errors
-/// When the disk fails.
 pub fn context_at(tx: &dyn Read, session: &Session, upto: u32) -> Result<Context, StoreError> {
     let mut context = queries::context(tx, session.id)?;
     context.asked = None;

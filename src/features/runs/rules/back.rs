@@ -22,9 +22,6 @@ pub enum Why {
 }
 
 /// Takes back all runs of a gateway that is not let in any more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn take_all(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,

@@ -337,9 +337,6 @@ pub(super) fn spoken_to(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError>
 }
 
 /// What a call answers about sub-agents: who has ended is told for good, and nobody waits any more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn report(tx: &mut WriteTx<'_>, by: RunId, all: Vec<Child>) -> Result<String, RunError> {
     let share = MAX_ANSWER / all.iter().filter(|child| !child.is_live()).count().max(1);
     let mut parts = Vec::with_capacity(all.len());
@@ -371,9 +368,6 @@ fn read_by_now(tx: &WriteTx<'_>, child: &Child) -> Result<Option<Input>, StoreEr
 }
 
 /// Notes that a call waits for these.
-///
-/// # Errors
-/// When the store refuses.
 pub fn await_all(tx: &mut WriteTx<'_>, children: Vec<Child>, by: &Awaited) -> Result<(), RunError> {
     for mut child in children {
         child.awaited = Some(by.clone());
@@ -436,9 +430,6 @@ fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunErro
 }
 
 /// Stops a sub-agent; nobody has to be told of its end.
-///
-/// # Errors
-/// When the store refuses.
 pub fn stop(tx: &mut WriteTx<'_>, mut child: Child, by: Option<AccountId>) -> Result<(), RunError> {
     (child.told, child.awaited) = (true, None);
     let run = child.run;
@@ -462,9 +453,6 @@ pub(super) fn stop_all(
 }
 
 /// What a run says that it waits for: the names of its sub-agents.
-///
-/// # Errors
-/// When the store refuses.
 pub fn names(tx: &WriteTx<'_>, children: &[Child]) -> Result<String, StoreError> {
     let mut names = Vec::with_capacity(children.len());
     for child in children {

@@ -48,7 +48,6 @@ pub struct Answered {
     pub thinking: Option<Thinking>,
 }
 
-/// What became of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Resumed {
     /// The message that the run answers.
@@ -121,9 +120,6 @@ fn body(result: &ClientResult, name: &str) -> Body {
 }
 
 /// Ends a run for which no results came in time.
-///
-/// # Errors
-/// When the store refuses.
 pub fn give_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::waits_for_client) else { return Ok(()) };
     let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
@@ -136,9 +132,6 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
 
 /// Notes whether the run of a single call ends with the connection of the program that asks now; in a session
 /// that remembers, none does.
-///
-/// # Errors
-/// When the store refuses.
 pub fn bind(tx: &mut WriteTx<'_>, id: RunId, bound: bool) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
     let Some(mut session) = tx.get::<Session>(run.session)? else { return Ok(()) };
@@ -151,9 +144,6 @@ pub fn bind(tx: &mut WriteTx<'_>, id: RunId, bound: bool) -> Result<(), RunError
 
 /// Ends a run whose program was cut off by a restart, as when it hangs up by itself: it does not hear the answer,
 /// and what it asks again would be done twice. A person may let it go on.
-///
-/// # Errors
-/// When the store refuses.
 pub fn hang_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if !run.is_live() {

@@ -73,9 +73,6 @@ pub(super) fn withdraw(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), R
 
 /// A compaction has come to its end: from here on a model is shown the summary in this event, and the
 /// events from `first_kept` on.
-///
-/// # Errors
-/// When the store refuses.
 pub fn compacted(
     tx: &mut WriteTx<'_>,
     session: SessionId,
@@ -92,18 +89,12 @@ pub fn compacted(
 }
 
 /// A compaction that was asked for has come to nothing.
-///
-/// # Errors
-/// When the store refuses.
 pub fn not_compacted(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     withdraw(tx, session)
 }
 
 /// From here on, of long results of tools before `trimmed` the beginning and the end are shown, and of
 /// those before `cleared` the names. Neither ever moves back.
-///
-/// # Errors
-/// When the store refuses.
 pub fn pruned(
     tx: &mut WriteTx<'_>,
     id: SessionId,

@@ -52,9 +52,6 @@ pub(super) fn close_unread(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunErr
 }
 
 /// Cancels messages that no run has yet.
-///
-/// # Errors
-/// When the store refuses.
 pub fn withdraw(tx: &mut WriteTx<'_>, inputs: &[InputId]) -> Result<(), RunError> {
     for id in inputs {
         if let Some(mut input) = tx.get::<Input>(*id)?

@@ -22,7 +22,6 @@ pub enum Earlier {
     Answered {
         /// Its words; may be empty when it called something.
         text: String,
-        /// Its calls.
         calls: Vec<EarlierCall>,
     },
     /// The result of a call of the last answer.
@@ -74,9 +73,6 @@ pub struct EarlierCall {
 }
 
 /// Writes the earlier part into a session in which nothing was said yet; one that remembers is left as it is.
-///
-/// # Errors
-/// When the store refuses.
 pub(super) fn recount(
     tx: &mut WriteTx<'_>,
     mut session: Session,

@@ -10,9 +10,6 @@ const MOST: usize = 1_000;
 const MOST_PAID: usize = 10_000;
 
 /// Keeps a piece, which may say what something `costs`. Says whether it is new: one that comes again is there already.
-///
-/// # Errors
-/// When the store refuses.
 pub fn keep(tx: &mut WriteTx<'_>, one: Evidence, costs: bool) -> Result<bool, StoreError> {
     let is_known = tx.get::<Evidence>((one.run, one.number))?.is_some();
     let most = if costs { MOST_PAID } else { MOST };

@@ -65,9 +65,6 @@ pub enum Goes {
 }
 
 /// What goes of a session now; nothing of one that somebody may need.
-///
-/// # Errors
-/// When the disk fails.
 pub fn goes(
     tx: &dyn Read,
     session: &Session,

@@ -11,9 +11,6 @@ use super::RunError;
 use super::pen::Pen;
 
 /// Lets runs stand still. One that stands still already may be told to do so at once.
-///
-/// # Errors
-/// When there is no such agent.
 pub fn order(tx: &mut WriteTx<'_>, of: HaltOf, how: HaltHow) -> Result<Halt, RunError> {
     if let HaltOf::Agent(id) = of {
         tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
@@ -34,9 +31,6 @@ pub fn order(tx: &mut WriteTx<'_>, of: HaltOf, how: HaltHow) -> Result<Halt, Run
 }
 
 /// Lets runs go on; says whether they stood still.
-///
-/// # Errors
-/// When the store refuses.
 pub fn lift(tx: &mut WriteTx<'_>, of: HaltOf) -> Result<bool, RunError> {
     if tx.get::<Halt>(of)?.is_none() {
         return Ok(false);
@@ -51,9 +45,6 @@ pub fn lift(tx: &mut WriteTx<'_>, of: HaltOf) -> Result<bool, RunError> {
 }
 
 /// Lets an agent take work again that stands still or was paused; says whether it was.
-///
-/// # Errors
-/// When there is no such agent.
 pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<bool, RunError> {
     let agent = tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
     if lift(tx, HaltOf::Agent(id))? {
@@ -68,9 +59,6 @@ pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<bool, RunError> {
 
 /// Puts a run whose task hangs back into the queue: the epoch moves on, so its late writes are refused.
 /// Answers whether it was at work.
-///
-/// # Errors
-/// When the store refuses.
 pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::is_at_work) else { return Ok(false) };
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
@@ -84,9 +72,6 @@ pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
 }
 
 /// Puts the run of this writer back into the queue.
-///
-/// # Errors
-/// When the store refuses.
 pub fn rest(tx: &mut WriteTx<'_>, mut pen: Pen) -> Result<Run, RunError> {
     note(tx, &mut pen)?;
     pen.requeue(tx)

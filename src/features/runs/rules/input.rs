@@ -15,9 +15,7 @@ const MAX_COMMENTS: usize = 100;
 
 /// Which session is meant.
 pub struct SessionSpec {
-    /// The agent.
     pub agent: AgentId,
-    /// Its key.
     pub key: String,
     /// The person it belongs to.
     pub owner: Option<AccountId>,
@@ -26,9 +24,6 @@ pub struct SessionSpec {
 }
 
 /// The session with this key; made if need be.
-///
-/// # Errors
-/// When the store refuses.
 pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, RunError> {
     if let Some(session) = queries::session_by_key(tx, &spec.key)? {
         return Ok(session);
@@ -59,9 +54,6 @@ pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, 
 }
 
 /// Gives a comment to the run that works on its task; it is read at the next step.
-///
-/// # Errors
-/// When the store refuses.
 pub fn steer(
     tx: &mut WriteTx<'_>,
     run: &Run,
@@ -93,9 +85,6 @@ pub enum Wake {
 
 /// Tells a session what happened. A run that works there reads it at its next step; work that rests
 /// reads it when it goes on.
-///
-/// # Errors
-/// When the store refuses.
 pub fn tell(
     tx: &mut WriteTx<'_>,
     session: SessionId,
@@ -122,9 +111,6 @@ pub fn tell(
 }
 
 /// Closes the comments that no run has read: they have become inbox items.
-///
-/// # Errors
-/// When the store refuses.
 pub fn drop_comments(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     for mut input in queries::open_inputs(tx, session)? {
         if input.comment.is_some() {

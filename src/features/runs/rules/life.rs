@@ -107,9 +107,6 @@ pub(super) fn make_run(
 }
 
 /// Makes the run that serves an item; none when its session is in use.
-///
-/// # Errors
-/// When the store refuses.
 pub fn make_item_run(
     tx: &mut WriteTx<'_>,
     session: SessionSpec,
@@ -125,9 +122,6 @@ pub fn make_item_run(
 }
 
 /// Notes with a run what its routine asks for, where that counts: on another machine there are no routines.
-///
-/// # Errors
-/// When the store refuses.
 pub fn asked_by_routine(tx: &mut WriteTx<'_>, id: RunId, choice: Choice) -> Result<(), RunError> {
     let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if choice.source == ModelSource::Routine {
@@ -173,17 +167,11 @@ pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<Pen, RunError> {
 
 /// Notes that a task takes a queued run up that was there when the program began: should it end the program
 /// before it has begun, that counts.
-///
-/// # Errors
-/// When the store refuses.
 pub fn take_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     mark(tx, id, true)
 }
 
 /// The task lets go of a run that it has not begun.
-///
-/// # Errors
-/// When the store refuses.
 pub fn put_down(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     mark(tx, id, false)
 }
@@ -218,9 +206,6 @@ pub fn wake(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
 /// epoch; `what` says why it was interrupted, with the time when its program was last known to work.
 /// One that was asked to stop, is too old to go on unasked, or has ended the program too often, ends
 /// here.
-///
-/// # Errors
-/// When the store refuses.
 pub fn recover(
     tx: &mut WriteTx<'_>,
     id: RunId,
@@ -230,9 +215,6 @@ pub fn recover(
 }
 
 /// The same for a run on another machine: it grows no older while that is not heard of.
-///
-/// # Errors
-/// When the store refuses.
 pub fn recover_away(
     tx: &mut WriteTx<'_>,
     id: RunId,
@@ -311,9 +293,6 @@ fn taken_again(
 }
 
 /// Tells people that the program began again and so many runs go on.
-///
-/// # Errors
-/// When the store refuses.
 pub fn taken_up(tx: &mut WriteTx<'_>, runs: u32) -> Result<(), RunError> {
     tx.emit(Event::RunsTakenUp(runs));
     Ok(())
@@ -346,9 +325,6 @@ pub fn request_stop(
 }
 
 /// Ends a run whatever its task does: the epoch moves on, so its late writes are refused.
-///
-/// # Errors
-/// When the store refuses.
 pub fn force_end(
     tx: &mut WriteTx<'_>,
     id: RunId,
@@ -373,9 +349,6 @@ pub fn force_end(
 
 /// Keeps in the log of a run what its tools answered after it was ended or put back without them. It changes nothing
 /// else: the calls have their ends, and no model reads this.
-///
-/// # Errors
-/// When the store refuses.
 pub fn keep_late(tx: &mut WriteTx<'_>, id: RunId, late: Vec<EventKind>) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
     let Some(mut session) = tx.get::<Session>(run.session)? else { return Ok(()) };

@@ -18,9 +18,6 @@ pub fn is_waiting(run: &Run) -> bool {
 }
 
 /// Says that a run at work waits for the line.
-///
-/// # Errors
-/// When the store refuses.
 pub fn waits(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
     let Some(run) = tx.get::<Run>(run)?.filter(|run| run.state == RunState::Running) else {
         return Ok(());
@@ -37,9 +34,6 @@ pub fn waits(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
 }
 
 /// Takes that back, unless home's row has come meanwhile.
-///
-/// # Errors
-/// When the store refuses.
 pub fn goes_on(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
     if let Some(run) = tx.get::<Run>(run)?.filter(is_waiting) {
         tx.put(&Run { state: RunState::Running, waiting: None, ..run })?;

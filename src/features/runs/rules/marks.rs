@@ -125,9 +125,6 @@ pub(super) fn narrow(tx: &mut WriteTx<'_>, session: &Session) -> Result<(), RunE
 }
 
 /// Forgets how far somebody had read who is no member any more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget(tx: &mut WriteTx<'_>, member: AccountId) -> Result<(), RunError> {
     let range = Range::prefix(KeyBuf::of(&member)).limit(PAGE);
     let marks: Vec<ReadMark> = tx.scan(MARKS_BY_MEMBER, &range)?;

@@ -58,7 +58,6 @@ pub enum RunError {
     /// The agent is archived.
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    /// It has ended.
     #[error("{0} has ended already")]
     Ended(String),
     /// Somebody else writes this session now.
@@ -91,7 +90,6 @@ pub enum RunError {
     /// The text is too long.
     #[error("a message has at most 64 KB; this one has {0} KB")]
     TooLong(usize),
-    /// Too many files.
     #[error("a message has at most {MAX_ATTACHED} files")]
     TooManyFiles,
     /// Files that are too large together.
@@ -141,14 +139,7 @@ pub enum RunError {
     TooManyMade(u32),
     /// A limit of sub-agents out of its bounds.
     #[error("{name} is a number from {least} to {most}")]
-    BadLimit {
-        /// Its name.
-        name: &'static str,
-        /// The least.
-        least: u32,
-        /// The most.
-        most: u32,
-    },
+    BadLimit { name: &'static str, least: u32, most: u32 },
     /// A conversation that is too long to begin with.
     #[error("this conversation is too long to hand on; put what is needed into the task")]
     ForkTooLong,

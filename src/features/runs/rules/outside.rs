@@ -101,9 +101,6 @@ fn wrote(tx: &mut WriteTx<'_>, place: Place, by: Brought) -> Result<(), StoreErr
 
 /// Somebody wrote something down: an agent whose conversation has read words from outside brings its label there, and a
 /// person takes it away, whose words it counts as from now on.
-///
-/// # Errors
-/// When the disk fails.
 pub fn written(tx: &mut WriteTx<'_>, place: Place) -> Result<(), StoreError> {
     match tx.by() {
         Actor::Person { .. } => accept(tx, &place).map(drop),
@@ -159,17 +156,11 @@ pub fn job_wrote(tx: &mut WriteTx<'_>, job: JobId, paths: &[String]) -> Result<(
 }
 
 /// A person has looked at what was written there: it counts as theirs from now on. Answers whether it did not before.
-///
-/// # Errors
-/// When the disk fails.
 pub fn accept(tx: &mut WriteTx<'_>, place: &Place) -> Result<bool, StoreError> {
     tx.delete::<Written>(place.key())
 }
 
 /// What one conversation has read from outside is known to another from now on.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn inherit(
     tx: &mut WriteTx<'_>,
     from: SessionId,
@@ -199,9 +190,6 @@ fn add(tx: &mut WriteTx<'_>, session: SessionId, brought: Vec<Brought>) -> Resul
 
 /// A person has looked at what a conversation has read: it counts as theirs from now on, and so does what the
 /// conversation has written down. Answers whether there was anything.
-///
-/// # Errors
-/// When the disk fails.
 pub fn lift(tx: &mut WriteTx<'_>, session: &Session) -> Result<bool, StoreError> {
     for one in tx.list::<Written>(&Range::all())? {
         let run = tx.get::<Run>(one.by.run)?;

@@ -21,9 +21,6 @@ pub const TASK_GONE: &str = "The task is not there any more.";
 
 /// Notes what a call waits for; a call that is made again after a restart waits for the same. Answers
 /// nothing when its time has come.
-///
-/// # Errors
-/// When the store refuses.
 pub fn park(tx: &mut WriteTx<'_>, wish: Park) -> Result<Option<Park>, RunError> {
     let Some(mut known) = tx.get::<Park>((wish.run, wish.step))? else {
         tx.put(&wish)?;
@@ -86,17 +83,11 @@ fn answer_and(
 }
 
 /// A task has ended: who waits for it goes on.
-///
-/// # Errors
-/// When the store refuses.
 pub fn task_ended(tx: &mut WriteTx<'_>, task: TaskId, now: TaskStatus) -> Result<(), RunError> {
     nothing_comes(tx, task, &format!("The task is {} now.", now.label()))
 }
 
 /// A task was archived: who waits for its end goes on.
-///
-/// # Errors
-/// When the store refuses.
 pub fn task_archived(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), RunError> {
     nothing_comes(tx, task, "The task was archived.")
 }
@@ -112,9 +103,6 @@ fn nothing_comes(tx: &mut WriteTx<'_>, task: TaskId, why: &str) -> Result<(), Ru
 }
 
 /// Lets a run go on that waits for a moment or for the end of a task; answers nothing when it does not.
-///
-/// # Errors
-/// When the store refuses.
 pub fn go_on(tx: &mut WriteTx<'_>, run: &Run, why: &str) -> Result<Option<Run>, RunError> {
     match reading::timer_of(tx, run)? {
         Some(park) => settle(tx, park, run.clone(), why).map(Some),
@@ -124,9 +112,6 @@ pub fn go_on(tx: &mut WriteTx<'_>, run: &Run, why: &str) -> Result<Option<Run>, 
 
 /// A person has handed back the browser of an agent: runs that wait for that go on, and hear of the rest from the
 /// browser.
-///
-/// # Errors
-/// When the store refuses.
 pub fn handed_back(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), RunError> {
     let name = match tx.by() {
         Actor::Person { account, .. } => name_of(tx, account)?,
@@ -159,9 +144,6 @@ pub fn let_go_on(tx: &mut WriteTx<'_>, run: RunId, by: AccountId) -> Result<Run,
 }
 
 /// A conversation was told that a program of its own has ended: its run waits no longer.
-///
-/// # Errors
-/// When the store refuses.
 pub fn job_ended(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     let run = tx.get::<Session>(session)?.and_then(|session| session.active_run);
     match run.map(|run| tx.get::<Run>(run)).transpose()?.flatten() {
@@ -171,9 +153,6 @@ pub fn job_ended(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunErro
 }
 
 /// A call waits no longer: it has an answer.
-///
-/// # Errors
-/// When the store refuses.
 pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError> {
     match tx.get::<Park>((run, step))?.filter(|park| park.over_at.is_none()) {
         Some(park) => over(tx, park),
@@ -182,9 +161,6 @@ pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError
 }
 
 /// A person has answered what a run asks before it makes a call: it goes on, and its call is weighed anew.
-///
-/// # Errors
-/// When the store refuses.
 pub fn decided(tx: &mut WriteTx<'_>, run: Run, told: &str) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     let mut pen = Pen::of(run, session);

@@ -21,9 +21,7 @@ use super::queue::hand_over;
 
 /// An open run.
 pub struct Pen {
-    /// The run.
     pub run: Run,
-    /// Its session.
     pub session: Session,
     /// What was appended so far, for the writer's own view of the conversation.
     pub appended: Vec<EventKind>,
@@ -43,7 +41,6 @@ pub struct Asks {
 
 /// What is to be waited for.
 pub struct Pause {
-    /// For what.
     pub waits_for: WaitFor,
     /// In one sentence.
     pub detail: String,
@@ -113,9 +110,6 @@ impl Pen {
     }
 
     /// Appends an event.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn append(&mut self, tx: &mut WriteTx<'_>, kind: EventKind) -> Result<(), RunError> {
         match &kind {
             // An answer that only asks for what ended the program is no step forward.
@@ -153,9 +147,6 @@ impl Pen {
     }
 
     /// Writes run and session back.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn save(self, tx: &mut WriteTx<'_>) -> Result<Run, RunError> {
         tx.put(&self.run)?;
         tx.put(&self.session)?;
@@ -163,9 +154,6 @@ impl Pen {
     }
 
     /// Reads what was said meanwhile into the session; answers what of it asks for another model.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<Asks>, RunError> {
         children::release(tx, &self.run)?;
         self.tell_overflowed(tx)?;
@@ -174,9 +162,6 @@ impl Pen {
     }
 
     /// The same for a writer on another machine, which knows of these alone: what it does not know of no model is told.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn read_known(
         &mut self,
         tx: &mut WriteTx<'_>,
@@ -231,9 +216,6 @@ impl Pen {
     }
 
     /// Gives calls of the last answer that have no result one that says why: nothing is left open.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn close_calls(
         &mut self,
         tx: &mut WriteTx<'_>,
@@ -264,9 +246,6 @@ impl Pen {
     }
 
     /// Puts the run back into the queue: the program ends, and its next start goes on with it.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn requeue(mut self, tx: &mut WriteTx<'_>) -> Result<Run, RunError> {
         self.rest(tx.now());
         self.run.state = RunState::Queued;
@@ -274,9 +253,6 @@ impl Pen {
     }
 
     /// Ends the run. What was said and not read is handed to a next run at once.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn end(
         mut self,
         tx: &mut WriteTx<'_>,
@@ -317,9 +293,6 @@ impl Pen {
     }
 
     /// Gives the slot back until something happens.
-    ///
-    /// # Errors
-    /// When the store refuses.
     pub fn wait(mut self, tx: &mut WriteTx<'_>, pause: Pause) -> Result<Run, RunError> {
         let Pause { waits_for, detail, needs_micros, mut until } = pause;
         if waits_for == WaitFor::Provider {

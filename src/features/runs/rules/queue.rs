@@ -39,7 +39,6 @@ const ANEW: &str = "the conversation began anew";
 
 /// Something said.
 pub struct NewInput {
-    /// The text.
     pub text: String,
     /// How it came.
     pub trigger: RunTrigger,
@@ -97,11 +96,9 @@ impl NewInput {
 /// Where a message went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// The message.
     pub message: InputId,
     /// The run that has it, or that it waits for.
     pub run: RunId,
-    /// What became of it.
     pub placed: Placed,
     /// How many messages come before it.
     pub before: u32,

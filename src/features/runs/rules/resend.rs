@@ -13,7 +13,6 @@ use super::{NewInput, RunError, Sent, again, queue, talk};
 /// A message that is said once more.
 #[derive(Clone, Debug)]
 pub struct Resend {
-    /// The message.
     pub message: InputId,
     /// Other words; without them the same ones.
     pub text: Option<String>,

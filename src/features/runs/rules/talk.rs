@@ -21,9 +21,6 @@ pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<
 
 /// The same, where a program keeps the conversation: a session in which nothing was said yet begins with what was said
 /// before.
-///
-/// # Errors
-/// As [`say`].
 pub fn say_after(
     tx: &mut WriteTx<'_>,
     session: SessionSpec,
@@ -75,9 +72,6 @@ pub(super) fn own(tx: &WriteTx<'_>, run: &Run) -> Result<(), RunError> {
 }
 
 /// Notes in somebody else's private conversation who looks at it; whose it is finds it there.
-///
-/// # Errors
-/// When the store refuses.
 pub fn looked_at(tx: &mut WriteTx<'_>, id: SessionId) -> Result<(), RunError> {
     let by = tx.by();
     let Some(account) = by.account() else { return Ok(()) };

@@ -12,30 +12,22 @@ kernel::ids! {
     LabelId,
 }
 
-/// Labels.
 pub const LABELS: Table = Table::new(203, "labels");
 /// The name in lower case.
 pub const BY_NAME: Index = Index::unique(204, "labels_by_name");
 /// Which task has which label; the key begins with the task.
 pub const TASK_LABELS: Table = Table::new(205, "task_labels");
-/// The label.
 pub const BY_LABEL: Index = Index::multi(206, "task_labels_by_label");
 
 /// A word that tasks are marked with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// Its id.
     pub id: LabelId,
-    /// What it is called.
     pub name: String,
-    /// Its colour.
     pub colour: Colour,
-    /// What it is for.
     pub description: String,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }
@@ -64,12 +56,9 @@ impl Record for Label {
     }
 }
 
-/// A label on a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskLabel {
-    /// The task.
     pub task: TaskId,
-    /// The label.
     pub label: LabelId,
 }
 

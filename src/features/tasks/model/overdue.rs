@@ -15,7 +15,6 @@ pub const TASK_RULES: Table = Table::new(219, "task_rules");
 /// People have heard that this due date of a task has passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverdueMark {
-    /// The task.
     pub task: TaskId,
     /// The due date; another one is told of anew.
     #[serde(with = "millisecond::required")]

@@ -17,17 +17,14 @@ pub const BY_OTHER: Index = Index::multi(210, "task_relations_by_other");
 /// One task stands to another in some way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
-    /// Its id.
     pub id: RelationId,
     /// The task; of two that are related, the older one.
     pub task: TaskId,
     /// How it stands to the other.
     pub kind: RelationKind,
-    /// The other.
     pub other: TaskId,
     /// Who said so.
     pub by: Actor,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }

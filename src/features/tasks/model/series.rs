@@ -17,7 +17,6 @@ use store::{
     Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
 };
 
-/// Series.
 pub const SERIES: Table = Table::new(212, "series");
 /// The next occurrence of those that are not paused.
 pub const BY_NEXT: Index = Index::multi(213, "series_by_next");
@@ -41,7 +40,6 @@ pub struct DueAfter {
 /// A recurring task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Series {
-    /// Its id.
     pub id: SeriesId,
     /// The title of each task.
     pub title: String,
@@ -59,7 +57,6 @@ pub struct Series {
     pub thinking: Option<Thinking>,
     /// The names of the labels of each.
     pub labels: Vec<String>,
-    /// When.
     pub schedule: Schedule,
     /// What becomes of the one before.
     pub missed: MissedPolicy,
@@ -73,12 +70,9 @@ pub struct Series {
     /// When the next one is made. Nothing while it is paused, and when it has ended.
     #[serde(with = "millisecond::optional")]
     pub next_at: Option<Timestamp>,
-    /// Who made it.
     pub created_by: Actor,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// When each is due; none is when there is nothing.
@@ -256,7 +250,6 @@ impl Record for Series {
 /// used again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurrence {
-    /// The series.
     pub series: SeriesId,
     /// The slot.
     #[serde(with = "millisecond::required")]
@@ -265,7 +258,6 @@ pub struct Occurrence {
     pub task: Option<TaskId>,
     /// How many slots before it were left out, since nobody was there.
     pub skipped: u32,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,
 }

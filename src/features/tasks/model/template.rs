@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use kernel::{Actor, Part, Priority, TemplateId, Timestamp, TypedId};
 use store::{Class, Index, Keys, Record, Table};
 
-/// Templates.
 pub const TEMPLATES: Table = Table::new(216, "task_templates");
 /// The name in lower case.
 pub const BY_NAME: Index = Index::unique(217, "task_templates_by_name");
@@ -14,20 +13,14 @@ pub const BY_NAME: Index = Index::unique(217, "task_templates_by_name");
 /// A group of tasks to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
-    /// Its id.
     pub id: TemplateId,
-    /// What it is called.
     pub name: String,
-    /// What it is for.
     pub description: String,
     /// The tasks, in their order.
     pub items: Vec<TemplateItem>,
-    /// Who made it.
     pub created_by: Actor,
-    /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }
@@ -37,7 +30,6 @@ pub struct Template {
 pub struct TemplateItem {
     /// What the others call it.
     pub key: String,
-    /// The title.
     pub title: String,
     /// More, in Markdown.
     pub description: String,

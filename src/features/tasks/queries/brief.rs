@@ -31,13 +31,10 @@ const MAX_COMMENT: usize = 1_200;
 pub struct Line {
     /// `MC-142`.
     pub task: String,
-    /// The title.
     pub title: String,
-    /// Where it stands.
     pub status: TaskStatus,
     /// How urgent it is.
     pub priority: Priority,
-    /// Whose it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignee: Option<String>,
     /// The due day, or the moment.
@@ -50,11 +47,8 @@ pub struct Line {
 pub struct Said {
     /// What tools call it.
     pub id: String,
-    /// Who.
     pub by: String,
-    /// When.
     pub at: String,
-    /// What.
     pub text: String,
     /// The comment that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,9 +63,7 @@ pub struct Said {
 pub struct Piece {
     /// What to give as `revises`.
     pub id: String,
-    /// Its title.
     pub title: String,
-    /// Where it stands.
     pub state: &'static str,
     /// The number of its newest version.
     pub version: u32,
@@ -83,7 +75,6 @@ pub struct Piece {
 /// A task with what an agent needs in order to work on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Brief {
-    /// The line.
     #[serde(flatten)]
     pub line: Line,
     /// The number of this version: what is written later begins with its texts.
@@ -94,10 +85,8 @@ pub struct Brief {
     /// What it is a part of, from the top down.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub part_of: Vec<String>,
-    /// Its stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
-    /// Its labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// What is still to be done before it.
@@ -106,16 +95,13 @@ pub struct Brief {
     /// What waits for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<String>,
-    /// What is related to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relates_to: Vec<String>,
-    /// Its parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Line>,
     /// What was delivered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deliverables: Vec<Piece>,
-    /// What it is linked to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
     /// The last comments, oldest first.
@@ -144,10 +130,6 @@ pub struct Names {
 }
 
 impl Names {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let zone = read.get::<Settings>(())?.map(|settings| due::zone(&settings.zone));
         let zone = zone.unwrap_or(TimeZone::UTC);
@@ -200,9 +182,6 @@ pub fn places(read: &dyn Read, task: &Task) -> Result<Vec<Place>, StoreError> {
 }
 
 /// A task with what an agent needs in order to work on it, and nothing that is for other agents alone.
-///
-/// # Errors
-/// When the store fails.
 pub fn brief(
     read: &dyn Read,
     names: &Names,

@@ -29,9 +29,6 @@ pub fn in_use(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
 }
 
 /// Who gets a task must be here and take work.
-///
-/// # Errors
-/// When not.
 pub fn assignee(read: &dyn Read, who: Option<Assignee>) -> Result<(), TaskError> {
     let unknown = |name: String| {
         let hint = "; choose somebody from the list".to_owned();
@@ -53,9 +50,6 @@ pub fn assignee(read: &dyn Read, who: Option<Assignee>) -> Result<(), TaskError>
 }
 
 /// A stream that a task comes to must be in use.
-///
-/// # Errors
-/// When not.
 pub fn stream(read: &dyn Read, stream: Option<StreamId>) -> Result<(), TaskError> {
     let Some(id) = stream else { return Ok(()) };
     match read.get::<Stream>(id)? {
@@ -84,9 +78,6 @@ pub fn days(start: Option<Timestamp>, due: Option<Timestamp>) -> Result<(), Task
 
 /// A parent must exist, be in use, not lie below the task, leave room for its parts and be none that the
 /// task waits for.
-///
-/// # Errors
-/// When not.
 pub fn parent(read: &dyn Read, task: Option<TaskId>, parent: TaskId) -> Result<(), TaskError> {
     let mut above = 0;
     let mut at = Some(parent);

@@ -45,9 +45,6 @@ pub struct Waiting {
 
 impl Waiting {
     /// Looks for what waits for a task, the nearest first, and ends when that is too much.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(read: &dyn Read, on: TaskId, coming: &Coming) -> Result<Self, StoreError> {
         let (mut next, mut queue) = (HashMap::new(), VecDeque::from([on]));
         while let Some(id) = queue.pop_front() {

@@ -130,7 +130,6 @@ impl Row {
         !self.archived && keeps_waiting(self.status)
     }
 
-    /// The stream that it is in.
     pub(super) fn stream(&self) -> Option<StreamId> {
         (!self.stream.is_nil()).then(|| StreamId::from_uuid(self.stream))
     }

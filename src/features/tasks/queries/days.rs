@@ -53,9 +53,6 @@ impl<'r> Firsts<'r> {
 
 /// The tasks that fit and are due on each of these days, which follow one another; at most `limit` are
 /// read of a day.
-///
-/// # Errors
-/// When the store fails.
 pub fn due(
     read: &dyn Read,
     filter: &Filter,

@@ -10,7 +10,6 @@ use tool::merge::Clash;
 /// A field that two people have changed in ways that exclude each other.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FieldClash {
-    /// Which.
     pub field: &'static str,
     /// What it says now, and what it could say.
     #[serde(flatten)]
@@ -71,9 +70,7 @@ pub enum TaskError {
     GivenAlready {
         /// The part's name.
         part: String,
-        /// Its title.
         title: String,
-        /// Where it stands.
         status: String,
         /// What to do in place of it.
         hint: &'static str,
@@ -95,9 +92,7 @@ pub enum TaskError {
     /// A task of an agent that has nothing to do with the one that acts.
     #[error("{task} belongs to {name}, who does not report to you; {hint}")]
     NotYours {
-        /// The task.
         task: String,
-        /// Whose it is.
         name: String,
         /// What to do in place of it.
         hint: &'static str,
@@ -106,16 +101,10 @@ pub enum TaskError {
     #[error(
         "{task} is @{by}'s; claim one that nobody has (task_list with assignee none), or ask @{by}"
     )]
-    Claimed {
-        /// The task.
-        task: String,
-        /// Who has it.
-        by: String,
-    },
+    Claimed { task: String, by: String },
     /// A task that cannot begin yet.
     #[error("{task} waits for {on}; claim what it waits for, or another one")]
     Waits {
-        /// The task.
         task: String,
         /// What it waits for.
         on: String,
@@ -163,7 +152,6 @@ pub enum TaskError {
     PartCycle {
         /// What should be a part.
         part: String,
-        /// Of what.
         whole: String,
         /// How the part waits for that, step by step.
         way: String,
@@ -174,7 +162,6 @@ pub enum TaskError {
          them; take some relations away first"
     )]
     TooManyWait {
-        /// The task.
         task: String,
         /// What was to be set.
         field: &'static str,
@@ -197,7 +184,6 @@ pub enum TaskError {
     /// The item of a checklist that is meant cannot be found any more.
     #[error("the text of {0} has changed meanwhile; look at its list and tick the item again")]
     NoItem(String),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

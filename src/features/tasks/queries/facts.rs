@@ -23,7 +23,6 @@ pub struct FactView {
     pub state: &'static str,
     /// The sentence.
     pub words: SafeHtml,
-    /// When.
     pub at: RelTime,
 }
 

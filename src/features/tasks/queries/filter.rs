@@ -66,9 +66,6 @@ impl Understood {
 
 impl Asker<'_> {
     /// Reads a query. What is not known is told and does not count; the rest does.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn understand(&self, query: &Query) -> Result<Understood, TaskError> {
         let mut found = Understood::default();
         for (n, term) in query.terms.iter().enumerate() {
@@ -388,9 +385,6 @@ impl Asker<'_> {
     }
 
     /// What a key that takes names knows, with labels.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn names(&self, key: &str) -> Result<Vec<(String, String)>, StoreError> {
         let same =
             |names: Vec<String>| names.into_iter().map(|name| (name.clone(), name)).collect();

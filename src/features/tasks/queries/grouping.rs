@@ -18,7 +18,6 @@ use store::{Read, StoreError};
 /// By what tasks are put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupBy {
-    /// All in one.
     None,
     /// Where they stand.
     #[default]
@@ -50,13 +49,11 @@ impl GroupBy {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(value, ..)| *value)
     }
 
-    /// Its word.
     #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(one, ..)| *one == self).map_or("none", |(_, word, _)| word)
     }
 
-    /// Its label.
     #[must_use]
     pub fn label(self) -> &'static str {
         Self::ALL.iter().find(|(one, ..)| *one == self).map_or("Nothing", |(.., label)| label)
@@ -70,7 +67,6 @@ pub enum Nearness {
     Overdue,
     /// Its day has passed, and the task is not open any more.
     Earlier,
-    /// Today.
     Today,
     /// Within six days from today.
     Week,
@@ -107,11 +103,9 @@ pub enum Bucket {
     Status(TaskStatus),
     /// They are open, and their delivered work waits for a person.
     InReview,
-    /// The priority.
     Priority(Priority),
     /// Whose they are.
     Who(Option<Assignee>),
-    /// The stream.
     Stream(Option<StreamId>),
     /// How soon they are due.
     Due(Nearness),
@@ -177,7 +171,6 @@ pub(super) struct Grouper<'o> {
     streams: Met<StreamId>,
     /// When today, tomorrow and the day in a week begin, in milliseconds.
     days: [i64; 3],
-    /// What has passed.
     passed: Passed,
 }
 
@@ -283,9 +276,6 @@ impl Room {
 
 /// The tasks that fit by group and lane, and as many of each as there is room for. Groups of people come as they are
 /// met.
-///
-/// # Errors
-/// When the store fails.
 pub fn cells(
     read: &dyn Read,
     filter: &Filter,

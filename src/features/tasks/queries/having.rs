@@ -201,17 +201,11 @@ impl<'r> Lines<'r> {
 }
 
 /// The person who has to act when a task does not go on; everybody when it is nobody.
-///
-/// # Errors
-/// When the store fails.
 pub fn acts(read: &dyn Read, task: &Task) -> Result<Option<AccountId>, StoreError> {
     Lines::new(read).acts((assignee_of(task.created_by), task.assignee))
 }
 
 /// Tasks that nobody is on and somebody has to act in, so many at most, those first that rest longest.
-///
-/// # Errors
-/// When the store fails.
 pub fn alone(
     read: &dyn Read,
     who: Assignee,
@@ -266,9 +260,6 @@ fn of(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<Of>, StoreError> {
 
 /// Tasks in which a person has to act before they go on. A task that a person made waits for that
 /// person; any other for the first person up the line of its agent, or for everybody if there is none.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn waiting(
     read: &dyn Read,
     who: Option<Assignee>,

@@ -21,14 +21,10 @@ pub struct History {
     pub more: bool,
 }
 
-/// One fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub actor: Actor,
-    /// What.
     pub kind: FactKind,
 }
 
@@ -60,11 +56,8 @@ pub enum FactKind {
 /// What a task has again after an undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Back {
-    /// A title.
     Title(String),
-    /// A status.
     Status(TaskStatus),
-    /// A priority.
     Priority(Priority),
     /// Somebody who has it, or nobody.
     Assignee(Option<Assignee>),
@@ -72,16 +65,12 @@ pub enum Back {
     Due(Option<Deadline>),
     /// It is put away, or not.
     Archived(bool),
-    /// A description.
     Description,
     /// Labels that came and went.
     Labels(Moved),
 }
 
 /// The history of a task: one look back, or so many looks further.
-///
-/// # Errors
-/// When the store fails.
 pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, StoreError> {
     let key = KeyBuf::of(&id).into_bytes();
     let (mut facts, mut more) = (Vec::new(), false);

@@ -131,9 +131,6 @@ pub struct TaskView {
 
 impl TaskView {
     /// A task as the API shows it.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(read: &dyn Read, names: &Names, task: Task) -> Result<Self, TaskError> {
         let parent = match task.parent {
             Some(id) => read.get::<Task>(id)?.map(|above| names.of(&above)),

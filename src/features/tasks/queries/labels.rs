@@ -18,17 +18,11 @@ use uuid::Uuid;
 pub const MAX_NAME: usize = 40;
 
 /// A label by its id, with its rev.
-///
-/// # Errors
-/// When there is none.
 pub fn get_rev(read: &dyn Read, id: LabelId) -> Result<(Label, u64), TaskError> {
     read.get_rev::<Label>(id)?.ok_or_else(|| TaskError::NoLabel(id.to_string()))
 }
 
 /// A label by its name in any case, or by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Label, TaskError> {
     let text = text.trim();
     let found = match text.parse::<LabelId>() {
@@ -39,9 +33,6 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Label, TaskError> {
 }
 
 /// The label with this name.
-///
-/// # Errors
-/// When the store fails.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Label>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
@@ -49,9 +40,6 @@ pub fn called(read: &dyn Read, name: &str) -> Result<Option<Label>, StoreError> 
 }
 
 /// All labels by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Label>, StoreError> {
     read.scan::<Label>(BY_NAME, &Range::all())
 }
@@ -61,7 +49,6 @@ pub fn all(read: &dyn Read) -> Result<Vec<Label>, StoreError> {
 pub struct UsedBy {
     /// The card.
     pub noun: &'static Noun,
-    /// How many.
     pub count: usize,
     /// The list of them below the workspace; empty when there is no one list.
     pub path: String,
@@ -73,9 +60,6 @@ pub struct Uses(Vec<(&'static Noun, Labelled, BTreeMap<Uuid, usize>)>);
 
 impl Uses {
     /// Counts them.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let mut all = Vec::new();
         for noun in cards::all() {
@@ -98,18 +82,12 @@ impl Uses {
 }
 
 /// The ids of a task's labels.
-///
-/// # Errors
-/// When the store fails.
 pub fn ids_of(read: &dyn Read, task: TaskId) -> Result<Vec<LabelId>, StoreError> {
     let marks = read.list::<TaskLabel>(&super::of_task(task))?;
     Ok(marks.into_iter().map(|mark| mark.label).collect())
 }
 
 /// The labels of a task by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn of(read: &dyn Read, task: TaskId) -> Result<Vec<Label>, StoreError> {
     let mut labels = Vec::new();
     for id in ids_of(read, task)? {
@@ -170,9 +148,6 @@ fn take_in(name: String, other: &mut Vec<String>, own: &mut Vec<String>) {
 }
 
 /// What an entry of the feed did to the labels of a task. One that has been deleted since has no name any more.
-///
-/// # Errors
-/// When the store fails.
 pub fn moved(read: &dyn Read, entry: &Entry, task: TaskId) -> Result<Moved, StoreError> {
     let mut moved = Moved::default();
     for change in entry.changes.iter().filter(|change| change.table == TASK_LABELS.number) {

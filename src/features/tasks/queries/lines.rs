@@ -14,9 +14,6 @@ use store::{Read, ReadExt as _, StoreError};
 const NAMED: usize = 10;
 
 /// Whether an agent is within reach of another: it reports to it, as the rules of the workspace want it.
-///
-/// # Errors
-/// When the store fails.
 pub fn reaches(read: &dyn Read, chief: AgentId, agent: AgentId) -> Result<bool, StoreError> {
     Ok(match overdue::rules(read)?.delegation {
         Delegation::Open => true,
@@ -92,9 +89,6 @@ fn hint(read: &dyn Read, chief: AgentId) -> Result<String, TaskError> {
 }
 
 /// Whom an agent asks, as it is told: "your manager @vera".
-///
-/// # Errors
-/// When the store fails.
 pub fn above(read: &dyn Read, agent: AgentId) -> Result<String, StoreError> {
     let manager = match read.get::<Agent>(agent)? {
         Some(agent) => lines::named(read, lines::manager(read, &agent)?)?,

@@ -74,7 +74,6 @@ pub enum Sort {
     Created,
     /// Last changed first.
     Updated,
-    /// By title.
     Title,
     /// As people put them.
     Manual,
@@ -100,7 +99,6 @@ impl Sort {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(value, ..)| *value)
     }
 
-    /// Its word.
     #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(one, ..)| *one == self).map_or("priority", |(_, word, _)| word)
@@ -120,7 +118,6 @@ pub struct Filter {
     pub q: String,
     /// These statuses; none means all.
     pub status: Vec<TaskStatus>,
-    /// Whose.
     pub assignee: Whose,
     /// These priorities; none means all.
     pub priority: Vec<Priority>,
@@ -165,9 +162,7 @@ pub const OPEN: [TaskStatus; 3] = [TaskStatus::InProgress, TaskStatus::Blocked, 
 /// The day and zone in which due dates are judged.
 #[derive(Clone, Debug)]
 pub struct Today {
-    /// Now.
     pub now: Timestamp,
-    /// Where.
     pub zone: TimeZone,
 }
 
@@ -181,9 +176,6 @@ pub(super) struct Found {
 }
 
 /// All tasks that fit, in the order asked for.
-///
-/// # Errors
-/// When the store fails.
 pub fn select(
     read: &dyn Read,
     filter: &Filter,
@@ -322,17 +314,11 @@ pub(super) fn find(
 }
 
 /// How many tasks fit.
-///
-/// # Errors
-/// When the store fails.
 pub fn total(read: &dyn Read, filter: &Filter, today: &Today) -> Result<usize, StoreError> {
     fitting(read, filter, (today, Walk::Forth), |rows| rows.count())
 }
 
 /// How many tasks fit each of these filters, by one walk over the columns for all that ask for no words.
-///
-/// # Errors
-/// When the store fails.
 pub fn totals(
     read: &dyn Read,
     filters: &[Filter],
@@ -375,7 +361,6 @@ struct Fits<'f> {
     words: Vec<Words>,
     /// The moment before which a due date must lie, in milliseconds.
     last: Option<i64>,
-    /// What has passed.
     passed: Passed,
     /// The tasks with one of the labels, when some are asked for.
     labelled: Option<TaskSet>,
@@ -453,9 +438,6 @@ fn last_moment(due: Option<DueIn>, today: &Today) -> Option<i64> {
 }
 
 /// One page of the tasks that fit.
-///
-/// # Errors
-/// When the store fails.
 pub fn page(
     read: &dyn Read,
     filter: &Filter,
@@ -489,9 +471,6 @@ pub(super) fn shown(read: &dyn Read, found: Found) -> Result<Page<Task>, StoreEr
 }
 
 /// Of these tasks, those that are still to be done: open and not archived.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_among(read: &dyn Read, tasks: &TaskSet) -> Result<TaskSet, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let open = taskset::named(rows, tasks.ids()).filter(|row| row.is_unfinished());
@@ -500,9 +479,6 @@ pub fn open_among(read: &dyn Read, tasks: &TaskSet) -> Result<TaskSet, StoreErro
 }
 
 /// All tasks in the order that people make, with their keys.
-///
-/// # Errors
-/// When the store fails.
 pub fn ranks(read: &dyn Read) -> Result<Vec<(String, TaskId)>, StoreError> {
     let key = |row: &Row| (row.rank().to_owned(), row.id);
     let mut all: Vec<_> = columns::with(read, |rows: &[Row]| rows.iter().map(key).collect())?;
@@ -511,9 +487,6 @@ pub fn ranks(read: &dyn Read) -> Result<Vec<(String, TaskId)>, StoreError> {
 }
 
 /// How many tasks have each status, archived ones left out.
-///
-/// # Errors
-/// When the store fails.
 pub fn counts(read: &dyn Read) -> Result<Vec<(TaskStatus, u64)>, StoreError> {
     let mut counts = Vec::with_capacity(TaskStatus::ALL.len());
     for status in TaskStatus::ALL {
@@ -524,17 +497,11 @@ pub fn counts(read: &dyn Read) -> Result<Vec<(TaskStatus, u64)>, StoreError> {
 }
 
 /// How many tasks are open.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_count(read: &dyn Read) -> Result<u64, StoreError> {
     Ok(counts(read)?.iter().filter(|(status, _)| status.is_open()).map(|(_, n)| n).sum())
 }
 
 /// How many open tasks somebody has.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_count_of(read: &dyn Read, who: Assignee) -> Result<u64, StoreError> {
     let mut sum = 0;
     for status in OPEN {
@@ -546,9 +513,6 @@ pub fn open_count_of(read: &dyn Read, who: Assignee) -> Result<u64, StoreError> 
 }
 
 /// Open tasks that somebody has, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_of(read: &dyn Read, who: Assignee, limit: usize) -> Result<Vec<Task>, StoreError> {
     let mut all = Vec::new();
     for status in OPEN {

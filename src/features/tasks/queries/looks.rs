@@ -44,7 +44,6 @@ impl Layout {
         Self::ALL.iter().find(|(_, name, ..)| *name == word).map(|(value, ..)| *value)
     }
 
-    /// Its word.
     #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(one, ..)| *one == self).map_or("list", |(_, word, ..)| word)
@@ -138,9 +137,6 @@ pub fn built_in() -> Vec<View> {
 }
 
 /// All views that somebody sees: the built-in ones, then those that were saved.
-///
-/// # Errors
-/// When the store fails.
 pub fn all(read: &dyn Read, who: AccountId) -> Result<Vec<View>, StoreError> {
     let mut all = views::on_list(read, (NOUN, who), built_in())?;
     for view in &mut all {

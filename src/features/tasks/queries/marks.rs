@@ -56,9 +56,6 @@ impl Column for Tie {
 }
 
 /// The tasks with one of these labels.
-///
-/// # Errors
-/// When the store fails.
 pub fn with_label(read: &dyn Read, labels: &[LabelId]) -> Result<TaskSet, StoreError> {
     columns::with(read, |marks: &[Mark]| {
         let fit = marks.iter().filter(|mark| labels.contains(&mark.label));
@@ -67,17 +64,11 @@ pub fn with_label(read: &dyn Read, labels: &[LabelId]) -> Result<TaskSet, StoreE
 }
 
 /// The tasks that have a label, whichever.
-///
-/// # Errors
-/// When the store fails.
 pub fn labelled(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |marks: &[Mark]| marks.iter().map(|mark| mark.task).collect())
 }
 
 /// The open tasks whose delivered work waits for a person.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_review(read: &dyn Read) -> Result<TaskSet, StoreError> {
     let pieces: Vec<Deliverable> = read.scan(deliverables::IN_REVIEW, &Range::all())?;
     let mut open = Vec::with_capacity(pieces.len());
@@ -90,9 +81,6 @@ pub fn in_review(read: &dyn Read) -> Result<TaskSet, StoreError> {
 }
 
 /// The labels of these tasks.
-///
-/// # Errors
-/// When the store fails.
 pub fn labels_of(
     read: &dyn Read,
     tasks: &TaskSet,
@@ -110,9 +98,6 @@ pub fn labels_of(
 }
 
 /// How many tasks have each label.
-///
-/// # Errors
-/// When the store fails.
 pub fn label_counts(read: &dyn Read) -> Result<HashMap<LabelId, usize>, StoreError> {
     columns::with(read, |marks: &[Mark]| {
         let mut counts: HashMap<LabelId, usize> = HashMap::new();
@@ -124,9 +109,6 @@ pub fn label_counts(read: &dyn Read) -> Result<HashMap<LabelId, usize>, StoreErr
 }
 
 /// How many tasks of a stream stand where, archived ones left out.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_stream(
     read: &dyn Read,
     stream: StreamId,
@@ -143,7 +125,6 @@ pub fn in_stream(
 /// The open tasks of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Open {
-    /// All of them.
     pub all: usize,
     /// Those under way that are not overdue.
     pub moving: usize,
@@ -152,9 +133,6 @@ pub struct Open {
 }
 
 /// The open tasks of each stream that has some, in one walk over all tasks.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_by_stream(
     read: &dyn Read,
     passed: Passed,
@@ -176,9 +154,6 @@ pub fn open_by_stream(
 }
 
 /// The tasks of a stream that are no part of another of its tasks.
-///
-/// # Errors
-/// When the store fails.
 pub fn tops_in_stream(read: &dyn Read, stream: StreamId) -> Result<Vec<TaskId>, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let own = || rows.iter().filter(|row| row.stream() == Some(stream));
@@ -189,17 +164,11 @@ pub fn tops_in_stream(read: &dyn Read, stream: StreamId) -> Result<Vec<TaskId>, 
 }
 
 /// The tasks that wait for others, each with how many of those are still to be done.
-///
-/// # Errors
-/// When the store fails.
 pub fn blocked(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
     Ok(counted(held_up(read, waits(read)?)?.into_iter().map(|(task, _)| task)))
 }
 
 /// The same, of these tasks only.
-///
-/// # Errors
-/// When the store fails.
 pub fn blocked_among(
     read: &dyn Read,
     tasks: &TaskSet,
@@ -210,9 +179,6 @@ pub fn blocked_among(
 
 /// The tasks for which others wait, each with how many of those there are; only what is still to be
 /// done keeps anything waiting.
-///
-/// # Errors
-/// When the store fails.
 pub fn blocking(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
     Ok(counted(held_up(read, waits(read)?)?.into_iter().map(|(_, other)| other)))
 }
@@ -226,17 +192,11 @@ fn counted(tasks: impl Iterator<Item = TaskId>) -> HashMap<TaskId, usize> {
 }
 
 /// Which of these tasks waits for which other of them.
-///
-/// # Errors
-/// When the store fails.
 pub fn waits_among(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
     pairs(read, |tie| tasks.contains(tie.task) && tasks.contains(tie.other))
 }
 
 /// Every task that waits, with what it waits for.
-///
-/// # Errors
-/// When the store fails.
 pub fn waits(read: &dyn Read) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
     pairs(read, |_| true)
 }

@@ -53,34 +53,22 @@ const DEFAULT_KEY: &str = "HQ";
 const MAX_PARTS: usize = 500;
 
 /// The letters in front of task numbers.
-///
-/// # Errors
-/// When the store fails.
 pub fn key(read: &dyn Read) -> Result<String, StoreError> {
     let settings = read.get::<Settings>(())?;
     Ok(settings.map_or_else(|| DEFAULT_KEY.to_owned(), |settings| settings.task_key))
 }
 
 /// The name of a task: `MC-142`.
-///
-/// # Errors
-/// When the store fails.
 pub fn name(read: &dyn Read, number: u32) -> Result<String, StoreError> {
     Ok(format!("{}-{number}", key(read)?))
 }
 
 /// A task by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn get(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
     get_rev(read, id).map(|(task, _)| task)
 }
 
 /// A task by its id, with its rev.
-///
-/// # Errors
-/// When there is none.
 pub fn get_rev(read: &dyn Read, id: TaskId) -> Result<(Task, u64), TaskError> {
     match read.get_rev::<Task>(id)? {
         Some(found) => Ok(found),
@@ -89,9 +77,6 @@ pub fn get_rev(read: &dyn Read, id: TaskId) -> Result<(Task, u64), TaskError> {
 }
 
 /// A task by what people and models call it: `MC-142` (also with a former key), `142`, or its id.
-///
-/// # Errors
-/// When there is none.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Task, TaskError> {
     let text = text.trim().trim_start_matches('#');
     let found = match text.parse::<TaskId>() {
@@ -111,9 +96,6 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Task, TaskError> {
 }
 
 /// The task that a tool call means: the one it names, else the one that its run works on.
-///
-/// # Errors
-/// When there is none.
 pub fn meant(read: &dyn Read, text: Option<&str>, own: Option<TaskId>) -> Result<Task, TaskError> {
     match (text.map(str::trim).filter(|text| !text.is_empty()), own) {
         (Some(text), _) => resolve(read, text),
@@ -151,17 +133,11 @@ fn number(read: &dyn Read, text: &str) -> Result<Option<u32>, StoreError> {
 }
 
 /// The ids of the parts of a task, archived ones too.
-///
-/// # Errors
-/// When the store fails.
 pub fn child_ids(read: &dyn Read, id: TaskId) -> Result<Vec<TaskId>, StoreError> {
     read.referrers::<Task, Task>(id, 2, MAX_PARTS)
 }
 
 /// The parts of a task in the order of making, without archived ones.
-///
-/// # Errors
-/// When the store fails.
 pub fn children(read: &dyn Read, id: TaskId) -> Result<Vec<Task>, StoreError> {
     let mut parts = Vec::new();
     for id in child_ids(read, id)? {
@@ -171,9 +147,6 @@ pub fn children(read: &dyn Read, id: TaskId) -> Result<Vec<Task>, StoreError> {
 }
 
 /// The tasks above a task, from the top down.
-///
-/// # Errors
-/// When the store fails.
 pub fn ancestors(read: &dyn Read, task: &Task) -> Result<Vec<Task>, StoreError> {
     let mut chain = Vec::new();
     let mut at = task.parent;

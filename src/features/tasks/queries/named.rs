@@ -40,9 +40,6 @@ impl Named for Template {
 }
 
 /// All that have a name, with it.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn named<R: Named>(read: &dyn Read) -> Result<Vec<(R::Id, String)>, StoreError> {
     Ok(read.list::<R>(&Range::all())?.iter().filter_map(Named::named).collect())
 }

@@ -21,9 +21,6 @@ pub struct OpenEnds {
 
 impl OpenEnds {
     /// Reads what is open on a task.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(read: &dyn Read, task: TaskId) -> Result<Self, StoreError> {
         let mut ends = Self::default();
         let range = Range::prefix(KeyBuf::of(&task));

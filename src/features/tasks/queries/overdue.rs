@@ -33,9 +33,6 @@ pub enum Fell {
 }
 
 /// The rules of the workspace.
-///
-/// # Errors
-/// When the store fails.
 pub fn rules(read: &dyn Read) -> Result<TaskRules, StoreError> {
     Ok(read.get::<TaskRules>(())?.unwrap_or_default())
 }
@@ -74,9 +71,6 @@ impl Passed {
 }
 
 /// What has passed by the clock of the workspace, for what is told to everybody.
-///
-/// # Errors
-/// When the store fails.
 pub fn passed(read: &dyn Read, now: Timestamp) -> Result<Passed, StoreError> {
     Ok(Passed::at(now, &zone(read)?))
 }
@@ -136,9 +130,6 @@ fn stretches(from: Option<Timestamp>, to: Option<Timestamp>) -> impl Iterator<It
 }
 
 /// When the next due date passes.
-///
-/// # Errors
-/// When the store fails.
 pub fn next(read: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let (mut next, zone) = (None::<Timestamp>, zone(read)?);
     // What is due just now has passed.
@@ -154,9 +145,6 @@ pub fn next(read: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreE
 }
 
 /// What has fallen due since the last look, at most so many tasks.
-///
-/// # Errors
-/// When the store fails.
 pub fn fallen(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Fell>, StoreError> {
     let (zone, rules) = (zone(read)?, rules(read)?);
     let passed = Passed::at(now, &zone);
@@ -195,9 +183,6 @@ fn fell(
 
 /// Whether a task that is overdue since then is lost: it was never begun, or nothing happened on it
 /// since. Never while a run works on it or waits, delivered work waits for a look, or it is blocked.
-///
-/// # Errors
-/// When the store fails.
 pub fn is_lost(read: &dyn Read, task: &Task, since: Timestamp) -> Result<bool, StoreError> {
     if !matches!(task.status, TaskStatus::Todo | TaskStatus::InProgress) {
         return Ok(false);

@@ -17,9 +17,6 @@ const COUNTED: usize = 500;
 
 /// The task from which all of this comes that agents made: above a part of a task, or above what a run works on. A
 /// task that a person made is at the top of what agents make of it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn top(
     read: &dyn Read,
     parent: Option<TaskId>,
@@ -55,9 +52,6 @@ fn worked_on(read: &dyn Read, run: RunId) -> Result<Option<TaskId>, StoreError> 
 
 /// What agents have given out of a task, and of its parts, since a person last said something on it; archived ones
 /// count. Beyond [`MOST`] it is not counted on.
-///
-/// # Errors
-/// When the disk fails.
 pub fn since_a_person(read: &dyn Read, whole: TaskId) -> Result<usize, StoreError> {
     let last: Vec<Comment> =
         read.scan(BY_TASK, &super::of_task(whole).reverse().limit(LOOKED_AT))?;
@@ -97,9 +91,6 @@ pub fn since_a_person(read: &dyn Read, whole: TaskId) -> Result<usize, StoreErro
 
 /// Tasks that are no part of another, which agents gave away while they worked on this one, or on what came back of
 /// such a task; newest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn beside(read: &dyn Read, whole: TaskId) -> Result<Vec<Task>, StoreError> {
     let mut found = Vec::new();
     for (task, run) in given(read)? {
@@ -126,9 +117,6 @@ fn given_by(task: &Task) -> Option<RunId> {
 
 /// The task at which a run's work began: its own, or, where that came back from somebody to whom it was given, the one
 /// from which it was given away.
-///
-/// # Errors
-/// When the disk fails.
 pub fn origin(read: &dyn Read, run: RunId) -> Result<Option<TaskId>, StoreError> {
     let (mut run, mut origin) = (run, None);
     for _ in 0..LOOKED_AT {

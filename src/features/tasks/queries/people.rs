@@ -20,9 +20,6 @@ pub struct People {
 
 impl People {
     /// Reads everybody.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let live = read.scan::<Run>(runs::RUN_LIVE, &Range::all())?;
         let working = live.iter().filter(|run| run.state == RunState::Running);
@@ -35,7 +32,6 @@ impl People {
         })
     }
 
-    /// An agent.
     #[must_use]
     pub fn agent(&self, id: AgentId) -> Option<&Agent> {
         self.agents.iter().find(|agent| agent.id == id)

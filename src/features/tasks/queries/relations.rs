@@ -25,9 +25,6 @@ fn from(task: TaskId, kind: RelationKind) -> Range {
 }
 
 /// A relation, if it is there.
-///
-/// # Errors
-/// When the store fails.
 pub fn find(
     read: &dyn Read,
     task: TaskId,
@@ -39,35 +36,23 @@ pub fn find(
 }
 
 /// How many relations a task has, in both directions.
-///
-/// # Errors
-/// When the store fails.
 pub fn count(read: &dyn Read, task: TaskId) -> Result<usize, StoreError> {
     let own = Range::prefix(KeyBuf::of(&task));
     Ok(read.len(BY_TASK, &own)? + read.len(BY_OTHER, &own)?)
 }
 
 /// The ids of what a task waits for, what is over included.
-///
-/// # Errors
-/// When the store fails.
 pub fn blocker_ids(read: &dyn Read, task: TaskId) -> Result<Vec<TaskId>, StoreError> {
     let all = read.scan::<Relation>(BY_TASK, &from(task, RelationKind::BlockedBy))?;
     Ok(all.into_iter().map(|relation| relation.other).collect())
 }
 
 /// What a task waits for: what is still to be done first, then what is over; each by number.
-///
-/// # Errors
-/// When the store fails.
 pub fn blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     tasks(read, blocker_ids(read, task)?)
 }
 
 /// What a task waits for and is still to be done.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     let mut all = blockers(read, task)?;
     all.retain(is_unfinished);
@@ -75,26 +60,17 @@ pub fn open_blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreEr
 }
 
 /// The ids of the tasks that wait for a task.
-///
-/// # Errors
-/// When the store fails.
 pub fn waiter_ids(read: &dyn Read, task: TaskId) -> Result<Vec<TaskId>, StoreError> {
     let all = read.scan::<Relation>(BY_OTHER, &from(task, RelationKind::BlockedBy))?;
     Ok(all.into_iter().map(|relation| relation.task).collect())
 }
 
 /// The tasks that wait for a task.
-///
-/// # Errors
-/// When the store fails.
 pub fn waiting_for(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     tasks(read, waiter_ids(read, task)?)
 }
 
 /// The tasks that a task is related to.
-///
-/// # Errors
-/// When the store fails.
 pub fn related(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
     let range = from(task, RelationKind::RelatesTo);
     let out = read.scan::<Relation>(BY_TASK, &range)?.into_iter().map(|relation| relation.other);

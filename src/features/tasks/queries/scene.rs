@@ -69,9 +69,6 @@ pub struct Scene {
 
 impl Scene {
     /// Looks around.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(ws: &Ws, who: &Person, read: &dyn Read) -> Result<Self, TaskError> {
         Ok(Self {
             ws: ws.clone(),

@@ -37,23 +37,15 @@ pub const MOST_DAYS: u16 = 366;
 /// What the tasks of a series have in common: each may be changed for one, or for one and all that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Common {
-    /// The title.
     Title,
-    /// The description.
     Description,
-    /// The priority.
     Priority,
-    /// Who has it.
     Assignee,
-    /// The stream.
     Stream,
-    /// The model.
     Model,
     /// The thinking level.
     Thinking,
-    /// The labels.
     Labels,
-    /// When it is due.
     Due,
 }
 
@@ -76,9 +68,6 @@ impl Common {
 }
 
 /// In what a task is not as the tasks of its series are to be.
-///
-/// # Errors
-/// When the store fails.
 pub fn differing(read: &dyn Read, task: &Task, series: &Series) -> Result<Vec<Common>, StoreError> {
     let folded = |name: &String| name.trim().to_lowercase();
     let mut own: Vec<String> = Vec::new();
@@ -180,26 +169,17 @@ impl From<DueAfter> for DueFields {
 }
 
 /// A series by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn get(read: &dyn Read, id: SeriesId) -> Result<Series, TaskError> {
     get_rev(read, id).map(|(series, _)| series)
 }
 
 /// A series by its id, with its rev.
-///
-/// # Errors
-/// When there is none.
 pub fn get_rev(read: &dyn Read, id: SeriesId) -> Result<(Series, u64), TaskError> {
     read.get_rev::<Series>(id)?.ok_or(TaskError::NoSeries)
 }
 
 /// Whether a series says what it said after the transaction `rev`. That its next turn has been planned since is
 /// nothing that anybody wrote.
-///
-/// # Errors
-/// When the store fails.
 pub fn says_as_after(
     read: &dyn Read,
     schema: &Schema,
@@ -217,9 +197,6 @@ pub fn says_as_after(
 
 /// A series by what tools call it: its short or whole id, or its title in any case; of several of a title the
 /// one that comes next.
-///
-/// # Errors
-/// When there is none.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Series, TaskError> {
     let text = text.trim();
     let fits = |one: &Series| {
@@ -230,9 +207,6 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Series, TaskError> {
 }
 
 /// All series: what comes next first, then what is paused or over, newest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Series>, StoreError> {
     let mut all = read.list::<Series>(&Range::all())?;
     all.sort_by_key(|series| {
@@ -242,9 +216,6 @@ pub fn all(read: &dyn Read) -> Result<Vec<Series>, StoreError> {
 }
 
 /// Series whose moment has come, at most so many.
-///
-/// # Errors
-/// When the store fails.
 pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<SeriesId>, StoreError> {
     let behind = kernel::time::from_ms(now.as_millisecond().saturating_add(1));
     let range = Range::between(KeyBuf::new(), KeyBuf::of(&behind));
@@ -252,18 +223,12 @@ pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<SeriesId
 }
 
 /// When the next task of any series is made.
-///
-/// # Errors
-/// When the store fails.
 pub fn next(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
     let first: Vec<Series> = read.scan(BY_NEXT, &Range::all().limit(1))?;
     Ok(first.first().and_then(|series| series.next_at))
 }
 
 /// How many tasks a series has made.
-///
-/// # Errors
-/// When the store fails.
 pub fn spawned(read: &dyn Read, id: SeriesId) -> Result<u32, StoreError> {
     Ok(u32::try_from(read.sum(SPAWNED, &KeyBuf::of(&id))?).unwrap_or(0))
 }
@@ -288,9 +253,6 @@ pub fn coming(
 }
 
 /// The newest slots of a series that were used, newest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn used(read: &dyn Read, id: SeriesId, limit: usize) -> Result<Vec<Occurrence>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&id)).reverse().limit(limit);
     let hits: Vec<Hit<Occurrence>> = read.rows(&range)?;
@@ -298,9 +260,6 @@ pub fn used(read: &dyn Read, id: SeriesId, limit: usize) -> Result<Vec<Occurrenc
 }
 
 /// The series that a task belongs to.
-///
-/// # Errors
-/// When the store fails.
 pub fn of_task(read: &dyn Read, task: &Task) -> Result<Option<Series>, StoreError> {
     match task.series {
         Some(id) => read.get::<Series>(id),
@@ -309,9 +268,6 @@ pub fn of_task(read: &dyn Read, task: &Task) -> Result<Option<Series>, StoreErro
 }
 
 /// The open tasks of a series, among its newest.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_tasks(read: &dyn Read, id: SeriesId) -> Result<Vec<Task>, StoreError> {
     let mut open = Vec::new();
     for slot in used(read, id, COUNTED)? {
@@ -336,9 +292,6 @@ pub struct Tally {
 }
 
 /// What became of the newest tasks of a series.
-///
-/// # Errors
-/// When the store fails.
 pub fn tally(read: &dyn Read, id: SeriesId) -> Result<Tally, StoreError> {
     let mut tally = Tally { total: spawned(read, id)?, ..Tally::default() };
     for slot in used(read, id, COUNTED)? {
@@ -397,9 +350,6 @@ pub struct SeriesView {
 
 impl SeriesView {
     /// A series as the API shows it.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(
         read: &dyn Read,
         names: &Names,
@@ -451,9 +401,6 @@ pub struct SlotView {
 
 impl SlotView {
     /// A slot as the API shows it.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(read: &dyn Read, names: &Names, slot: &Occurrence) -> Result<Self, StoreError> {
         let task = match slot.task {
             Some(task) => read.get::<Task>(task)?,

@@ -50,7 +50,6 @@ pub enum Standing {
     Failed {
         /// The run's number.
         run: u32,
-        /// Why.
         reason: String,
     },
     /// A person stopped the last run.
@@ -63,25 +62,16 @@ pub enum Standing {
 }
 
 /// The open inbox items of a task.
-///
-/// # Errors
-/// When the store fails.
 pub fn open_items(read: &dyn Read, task: TaskId) -> Result<Vec<Item>, StoreError> {
     read.scan(inbox::OPEN_BY_TASK, &super::of_task(task))
 }
 
 /// The newest runs of a task, newest first.
-///
-/// # Errors
-/// When the store fails.
 pub fn newest_runs(read: &dyn Read, task: TaskId, limit: usize) -> Result<Vec<Run>, StoreError> {
     read.scan(runs::RUN_BY_TASK, &super::of_task(task).reverse().limit(limit))
 }
 
 /// Whether delivered work of a task waits for a person.
-///
-/// # Errors
-/// When the store fails.
 pub fn in_review(read: &dyn Read, task: TaskId) -> Result<bool, StoreError> {
     let pieces: Vec<Deliverable> = read.scan(deliverables::BY_TASK, &super::of_task(task))?;
     Ok(pieces.iter().any(|piece| piece.state == DeliverableState::InReview))
@@ -116,9 +106,6 @@ pub(super) struct Near {
 
 impl Near {
     /// Reads it.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub(super) fn of(read: &dyn Read, people: &People, task: &Task) -> Result<Self, StoreError> {
         let agent = task.assignee.and_then(|who| who.agent());
         Ok(Self {
@@ -130,9 +117,6 @@ impl Near {
 }
 
 /// What happens with a task right now.
-///
-/// # Errors
-/// When the store fails.
 pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing, StoreError> {
     standing_near(read, task, now, None)
 }

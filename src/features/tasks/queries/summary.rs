@@ -10,7 +10,6 @@ use store::{Read, ReadExt as _, StoreError};
 /// A task with the numbers that stand beside it in a list.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The task.
     pub task: Task,
     /// How many comments.
     pub comments: usize,
@@ -25,9 +24,6 @@ pub struct Summary {
 }
 
 /// Adds to a task what a list shows of it.
-///
-/// # Errors
-/// When the store fails.
 pub fn summary(
     read: &dyn Read,
     people: &People,

@@ -84,7 +84,6 @@ impl TaskSet {
         &self.ids
     }
 
-    /// All of them.
     pub fn into_ids(self) -> impl Iterator<Item = TaskId> {
         self.ids.into_iter()
     }

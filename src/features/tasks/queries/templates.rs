@@ -17,9 +17,6 @@ use store::{Range, Read, ReadExt as _, StoreError};
 pub type Roles = HashMap<String, Option<Assignee>>;
 
 /// A template by its id, with its rev.
-///
-/// # Errors
-/// When there is none.
 pub fn get_rev(read: &dyn Read, id: TemplateId) -> Result<(Template, u64), TaskError> {
     match read.get_rev::<Template>(id)? {
         Some(found) => Ok(found),
@@ -28,9 +25,6 @@ pub fn get_rev(read: &dyn Read, id: TemplateId) -> Result<(Template, u64), TaskE
 }
 
 /// A template by its name in any case, or by its id.
-///
-/// # Errors
-/// When there is none.
 pub fn resolve(read: &dyn Read, text: &str) -> Result<Template, TaskError> {
     let text = text.trim();
     let found = match text.parse::<TemplateId>() {
@@ -53,9 +47,6 @@ fn unknown(read: &dyn Read, text: &str) -> Result<TaskError, StoreError> {
 }
 
 /// A template by its name in any case.
-///
-/// # Errors
-/// When the store fails.
 pub fn called(read: &dyn Read, name: &str) -> Result<Option<Template>, StoreError> {
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
@@ -63,9 +54,6 @@ pub fn called(read: &dyn Read, name: &str) -> Result<Option<Template>, StoreErro
 }
 
 /// All templates by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Template>, StoreError> {
     read.scan::<Template>(BY_NAME, &Range::all())
 }
@@ -85,9 +73,6 @@ pub fn roles(items: &[TemplateItem]) -> Vec<String> {
 /// Who has the roles of a template when nobody chooses at that moment: who was chosen before, else the agent
 /// of this name; nobody where that cannot be. What an agent has arranged goes to those it may give work to.
 /// Says also what is left to nobody, and why.
-///
-/// # Errors
-/// When the store fails.
 pub fn who(
     read: &dyn Read,
     items: &[TemplateItem],

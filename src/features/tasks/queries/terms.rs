@@ -39,13 +39,11 @@ struct Cond {
 /// Whose a task is or was made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
-    /// Who it is for.
     Assignee,
     /// Who made it.
     Creator,
 }
 
-/// Which of its dates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dated {
     /// When it should be done.
@@ -56,7 +54,6 @@ pub enum Dated {
     Created,
     /// When it last changed.
     Updated,
-    /// When it was done.
     Done,
 }
 
@@ -176,19 +173,16 @@ pub enum Test {
     Template(OneOf<TemplateId>),
     /// One of these tasks.
     In(Arc<TaskSet>),
-    /// Its number.
     Number(Vec<Numbers>),
     /// What it cost, in micro-dollars.
     Cost(Vec<Numbers>, Arc<HashMap<TaskId, i64>>),
 }
 
-/// The bit of a status.
 #[must_use]
 pub fn status_bit(status: TaskStatus) -> u8 {
     1 << status as u8
 }
 
-/// The bit of a priority.
 #[must_use]
 pub fn priority_bit(priority: Priority) -> u8 {
     1 << priority as u8

@@ -45,9 +45,6 @@ pub fn texts(
 
 /// A task as a run knows it that has read nothing of it since a time: as it last wrote it itself, or as it
 /// was then. Nothing when that is not kept any more.
-///
-/// # Errors
-/// When the store fails.
 pub fn known_to(
     read: &dyn Read,
     schema: &Schema,
@@ -69,9 +66,6 @@ pub type Says<'t> = &'t dyn Fn(&Task) -> bool;
 
 /// Whether a task has said something since it said what is asked first: a text that was sent, stored, and
 /// whose answer was lost is not brought back when others have gone on from it.
-///
-/// # Errors
-/// When the store fails.
 pub fn has_said_since(
     read: &dyn Read,
     schema: &Schema,

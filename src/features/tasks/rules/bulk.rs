@@ -15,11 +15,9 @@ pub const MOST: usize = 1_000;
 /// What happens to each of the tasks; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct Bulk {
-    /// The status.
     pub status: Option<TaskStatus>,
     /// Whether a task whose parts or delivered work are still open stays as it is, with an error.
     pub careful: bool,
-    /// The priority.
     pub priority: Option<Priority>,
     /// Who gets it, or nobody.
     pub assignee: Option<Option<Assignee>>,

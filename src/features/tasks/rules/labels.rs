@@ -18,22 +18,17 @@ const MAX_DESCRIPTION: usize = 300;
 /// A label to be made.
 #[derive(Clone, Debug, Default)]
 pub struct NewLabel {
-    /// What it is called.
     pub name: String,
     /// Its colour; one that follows from the name when there is none.
     pub colour: Option<Colour>,
-    /// What it is for.
     pub description: String,
 }
 
 /// What is to change; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct LabelPatch {
-    /// The name.
     pub name: Option<String>,
-    /// The colour.
     pub colour: Option<Colour>,
-    /// What it is for.
     pub description: Option<String>,
 }
 

@@ -16,9 +16,6 @@ use store::{ReadExt as _, StoreError, WriteTx};
 const MOST: u16 = 365;
 
 /// Does what the clock has brought. What is not so any more is left alone.
-///
-/// # Errors
-/// When the store fails.
 pub fn settle(tx: &mut WriteTx<'_>, fallen: &[Fell]) -> Result<(), TaskError> {
     let passed = reads::passed(tx, tx.now())?;
     for fell in fallen {

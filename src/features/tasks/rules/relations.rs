@@ -88,9 +88,6 @@ fn touch(tx: &mut WriteTx<'_>, mut task: Task) -> Result<Task, TaskError> {
 }
 
 /// A task is over or out of the way: what waited for nothing else goes on.
-///
-/// # Errors
-/// When the store fails.
 pub fn settle(tx: &mut WriteTx<'_>, id: TaskId) -> Result<(), TaskError> {
     for task in relations::waiting_for(tx, id)? {
         free(tx, task.id, id)?;

@@ -41,7 +41,6 @@ pub struct NewSeries {
     pub thinking: Option<Thinking>,
     /// Names of labels.
     pub labels: Vec<String>,
-    /// When.
     pub schedule: Schedule,
     /// What becomes of the one before.
     pub missed: MissedPolicy,
@@ -56,11 +55,8 @@ pub struct NewSeries {
 /// What is to change; what is not given stays.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesPatch {
-    /// The title.
     pub title: Option<String>,
-    /// The description.
     pub description: Option<String>,
-    /// The priority.
     pub priority: Option<Priority>,
     /// Who each is for, or nobody.
     pub assignee: Option<Option<Assignee>>,
@@ -70,9 +66,7 @@ pub struct SeriesPatch {
     pub model: Option<Option<String>>,
     /// The thinking level, or the agent's.
     pub thinking: Option<Option<Thinking>>,
-    /// The labels.
     pub labels: Option<Vec<String>>,
-    /// When.
     pub schedule: Option<Schedule>,
     /// What becomes of the one before.
     pub missed: Option<MissedPolicy>,
@@ -251,9 +245,6 @@ fn check_due(due: Option<DueAfter>, wrong: &mut Vec<FieldError>) {
 }
 
 /// Makes no more tasks until it is resumed.
-///
-/// # Errors
-/// When there is no such series.
 pub fn pause(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Series, TaskError> {
     let mut series = reads::get(tx, id)?;
     if series.going() != Going::Active {
@@ -314,9 +305,6 @@ pub fn spawn_now(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Task, TaskError> 
 
 /// Makes the task of the newest slot that has come, if one has. Older ones that nobody was there for
 /// are left out, and counted.
-///
-/// # Errors
-/// When the store fails.
 pub fn spawn_due(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Option<Task>, TaskError> {
     let Some(series) = tx.get::<Series>(id)? else { return Ok(None) };
     let now = tx.now();
@@ -331,9 +319,6 @@ pub fn spawn_due(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Option<Task>, Tas
 }
 
 /// A series whose task cannot be made rests until a person looks at it.
-///
-/// # Errors
-/// When the store fails.
 pub fn give_up(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<(), TaskError> {
     pause(tx, id).map(drop)
 }

@@ -26,9 +26,7 @@ const MAX_LABELS: usize = 20;
 /// A template to be kept: name, description, tasks.
 #[derive(Clone, Debug, Default)]
 pub struct NewTemplate {
-    /// What it is called.
     pub name: String,
-    /// What it is for.
     pub description: String,
     /// The tasks, in their order.
     pub items: Vec<TemplateItem>,
@@ -37,7 +35,6 @@ pub struct NewTemplate {
 /// How a template is made into tasks.
 #[derive(Clone, Debug, Default)]
 pub struct Spawn {
-    /// The stream of all of them.
     pub stream: Option<StreamId>,
     /// The task that all of them are a part of.
     pub parent: Option<TaskId>,
@@ -45,7 +42,6 @@ pub struct Spawn {
     pub roles: HashMap<String, Option<Assignee>>,
 }
 
-/// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Spawned {
     /// The tasks, in the order of the template.

@@ -22,9 +22,7 @@ pub struct Written {
 /// The fields that were written.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
-    /// The title.
     pub title: Option<Written>,
-    /// The description.
     pub description: Option<Written>,
 }
 
@@ -102,9 +100,6 @@ pub fn tick(tx: &mut WriteTx<'_>, id: TaskId, tick: &Tick) -> Result<Task, TaskE
 
 /// Ticks the item with this number, counted from one, or takes the tick away. With its words the item is
 /// looked for by them when it stands elsewhere now.
-///
-/// # Errors
-/// As [`tick`].
 pub fn tick_number(
     tx: &mut WriteTx<'_>,
     id: TaskId,

@@ -58,7 +58,6 @@ pub struct Judged {
     pub commands: Option<Vec<Seen>>,
     /// What it asked of whom; none where that is too long, or names a secret by its value.
     pub request: Option<Asked>,
-    /// What became of it.
     pub became: Became,
 }
 
@@ -105,17 +104,12 @@ fn is_within<T: Serialize>(value: &T, most: usize) -> bool {
 /// The place of a judged call: by when it was judged, then its tool, run and id.
 pub type JudgedKey = (Timestamp, (String, (RunId, String)));
 
-/// A call that was judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JudgedCall {
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The run.
     pub run: RunId,
-    /// The agent.
     pub agent: AgentId,
-    /// The call.
     pub call: Judged,
 }
 

@@ -17,7 +17,6 @@ use crate::workspace::model::Settings;
 use kernel::{AgentId, Payer, Period, RunId, TaskId, Timestamp, TypedId};
 use store::{Class, OnDelete, Record, Refs, Root, Table};
 
-/// Budgets.
 pub const BUDGETS: Table = Table::new(164, "budgets");
 /// What people were told of budgets.
 pub const BUDGET_NOTICES: Table = Table::new(165, "budget_notices");
@@ -35,7 +34,6 @@ pub type BudgetKey = (Payer, Period);
 pub struct Budget {
     /// Who pays.
     pub payer: Payer,
-    /// Of what.
     pub period: Period,
     /// The most money, in micro-dollars; none for no limit.
     pub limit_micros: Option<i64>,
@@ -45,7 +43,6 @@ pub struct Budget {
     pub soft_pct: u8,
     /// Whether no call starts that could pass it; else it only warns.
     pub hard: bool,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
     /// Whether its money is nobody's choice: what each run may cost where a workspace begins, or a sub-agent's
@@ -139,7 +136,6 @@ fn payer_refs(payer: Payer, refs: &mut Refs) {
 pub struct BudgetNotice {
     /// Who pays.
     pub payer: Payer,
-    /// Of what.
     pub period: Period,
     /// The first day of the period that it is about, in days since 1970.
     pub first_day: u32,
@@ -147,7 +143,6 @@ pub struct BudgetNotice {
     pub limits: (Option<i64>, Option<i64>),
     /// Whether the budget stops calls; else it was a warning.
     pub reached: bool,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     /// Since when nobody wants to see it any more.
@@ -181,11 +176,9 @@ impl Record for BudgetNotice {
 /// What a run that waits for a budget needs to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetWait {
-    /// The run.
     pub run: RunId,
     /// Who pays the tightest budget.
     pub payer: Payer,
-    /// Of what that is.
     pub period: Period,
     /// What the next call may cost, in micro-dollars.
     pub micros: i64,

@@ -30,9 +30,7 @@ pub type DayKey = ((u32, AgentId), ((String, String), Purpose));
 /// What calls were made for, and where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Purpose {
-    /// The task.
     pub task: Option<TaskId>,
-    /// The stream that it was in.
     pub stream: Option<StreamId>,
     /// The routine behind it.
     pub routine: Option<RoutineId>,
@@ -90,9 +88,7 @@ pub struct UsageDay {
     pub day: u32,
     /// The agent; [`nobody`] for tests of connections.
     pub agent: AgentId,
-    /// The provider.
     pub provider: String,
-    /// The model.
     pub model: String,
     /// The task, if the calls were made for one.
     pub task: Option<TaskId>,
@@ -109,7 +105,6 @@ pub struct UsageDay {
 /// Sums over calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
-    /// Calls.
     pub calls: u64,
     /// Calls of them without a known price.
     pub unpriced: u64,

@@ -11,13 +11,11 @@ use kernel::{
 };
 use store::{Class, OnDelete, Record, Refs, Root, Table};
 
-/// Grants of runs.
 pub const RUN_GRANTS: Table = Table::new(401, "run_grants");
 
 /// What one run may spend while nothing is heard of its machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunGrant {
-    /// The run.
     pub run: RunId,
     /// The machine that has it.
     pub gateway: GatewayId,

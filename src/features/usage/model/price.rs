@@ -33,7 +33,6 @@ pub struct EnteredPrice {
     pub cache_write_micros: Option<u64>,
     /// The same for tokens received.
     pub output_micros: Option<u64>,
-    /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }

@@ -36,9 +36,6 @@ pub struct UsageSource {
 
 impl UsageSource {
     /// One call by itself.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(read: &dyn Read, usage: &Usage, zone: &TimeZone) -> Result<Self, StoreError> {
         let run = usage.run.map(|run| read.get::<Run>(run)).transpose()?.flatten();
         let source = match run {

@@ -27,7 +27,6 @@ use super::reservations;
 /// How a limit stands: micro-dollars or tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
-    /// The limit.
     pub limit: i64,
     /// What was spent.
     pub booked: i64,
@@ -59,7 +58,6 @@ impl Level {
 /// How a budget stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Which one.
     pub budget: Budget,
     /// Its money, in micro-dollars, if that is limited.
     pub micros: Option<Level>,
@@ -149,7 +147,6 @@ impl Standing {
 pub struct Lack {
     /// The tightest budget.
     pub budget: Budget,
-    /// What people call it.
     pub name: String,
     /// Whether tokens are lacking; else it is money.
     pub tokens: bool,
@@ -168,9 +165,6 @@ impl Lack {
 }
 
 /// The budgets of a payer, in the order of their periods.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(tx: &dyn Read, payer: Payer) -> Result<Vec<Budget>, StoreError> {
     let mut all: Vec<Budget> = tx.list(&Range::prefix(KeyBuf::of(&payer)))?;
     match payer {
@@ -231,18 +225,12 @@ fn lay_over(
 }
 
 /// One budget, if there is such a limit.
-///
-/// # Errors
-/// When the disk fails.
 pub fn one(tx: &dyn Read, payer: Payer, period: Period) -> Result<Option<Budget>, StoreError> {
     Ok(of(tx, payer)?.into_iter().find(|budget| budget.period == period))
 }
 
 /// How the budgets of these payers stand. Those of each run are among them, once for every run that
 /// pays; a limit that a run has of its own takes the place of theirs.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standings(
     tx: &dyn Read,
     payers: &[Payer],
@@ -252,9 +240,6 @@ pub fn standings(
 }
 
 /// The same for a run that pays from what is granted to itself, which is held back from all others alone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standings_beside(
     tx: &dyn Read,
     payers: &[Payer],
@@ -322,9 +307,6 @@ fn standing(
 }
 
 /// What a payer spent in the period that holds this moment, in micro-dollars.
-///
-/// # Errors
-/// When the disk fails.
 pub fn spent(
     tx: &dyn Read,
     payer: Payer,
@@ -366,9 +348,6 @@ pub fn spent(
 }
 
 /// How many tokens a payer used in the period that holds this moment.
-///
-/// # Errors
-/// When the disk fails.
 pub fn tokens(
     tx: &dyn Read,
     payer: Payer,
@@ -404,9 +383,6 @@ pub fn left(standings: &[Standing]) -> Left {
 }
 
 /// The hard budget with the least left of what a call needs; none when all of them can pay it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn lack(
     tx: &dyn Read,
     standings: &[Standing],
@@ -427,9 +403,6 @@ pub fn lack(
 
 /// What a run can still spend of what limits runs, in micro-dollars and in tokens; nothing for what
 /// is not limited.
-///
-/// # Errors
-/// When the disk fails.
 pub fn left_of_run(
     tx: &dyn Read,
     agent: AgentId,
@@ -442,9 +415,6 @@ pub fn left_of_run(
 }
 
 /// What people call a budget: `Ada's budget of this month`.
-///
-/// # Errors
-/// When the disk fails.
 pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
     let words = budget.period.words();
     Ok(match (budget.payer, budget.period) {
@@ -465,9 +435,6 @@ pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
 
 /// All budgets that are set: those of the workspace, of agents by name, of tasks, runs, streams and
 /// routines.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(tx: &dyn Read) -> Result<Vec<Budget>, StoreError> {
     let mut budgets = of(tx, Payer::Workspace)?;
     let mut people = agents::all(tx)?;
@@ -482,17 +449,11 @@ pub fn all(tx: &dyn Read) -> Result<Vec<Budget>, StoreError> {
 }
 
 /// How one budget stands by itself; what each run may cost stands for no run in particular.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standing_of(tx: &dyn Read, budget: Budget, now: Timestamp) -> Result<Standing, StoreError> {
     standing_among(tx, budget, &reservations(tx, now)?, now)
 }
 
 /// How several budgets stand, each by itself.
-///
-/// # Errors
-/// When the disk fails.
 pub fn standings_of(
     tx: &dyn Read,
     budgets: Vec<Budget>,
@@ -520,9 +481,6 @@ fn standing_among(
 
 /// Whether every budget that a run waits for can pay a call that may cost and take so much. What the
 /// run itself may cost is none of them: a run that reaches it ends.
-///
-/// # Errors
-/// When the disk fails.
 pub fn can_pay(
     tx: &dyn Read,
     run: &Run,
@@ -540,9 +498,6 @@ pub fn can_pay(
 }
 
 /// The hard budget of the agent or of the workspace that is used up: nothing is begun for it.
-///
-/// # Errors
-/// When the disk fails.
 pub fn over_budget(
     tx: &dyn Read,
     agent: AgentId,
@@ -562,9 +517,6 @@ pub fn is_limited(standings: &[Standing]) -> bool {
 }
 
 /// What people were told of budgets and have not put away, of periods that are not over.
-///
-/// # Errors
-/// When the disk fails.
 pub fn notices(tx: &dyn Read, now: Timestamp) -> Result<Vec<BudgetNotice>, StoreError> {
     let mut all: Vec<BudgetNotice> = tx.list(&Range::all())?;
     all.retain(|notice| {

@@ -19,9 +19,6 @@ pub struct Cap {
 
 /// What limits a run: a limit of its own, else the least of what its workspace, its agent and its task
 /// give each run.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Cap, StoreError> {
     let mut cap = Cap::default();
     for payer in payers::payers(tx, run.agent, run.id)? {

@@ -10,7 +10,6 @@ use store::{Range, Read, ReadExt, StoreError};
 pub struct Learned {
     /// The connection; none for practice.
     pub connection: Option<ConnectionId>,
-    /// The model.
     pub model: String,
     /// So many tokens are expected of a thousand bytes.
     pub tokens: u32,
@@ -23,9 +22,6 @@ pub fn usual() -> u32 {
 }
 
 /// What was learned and is more than usual, by connection and model.
-///
-/// # Errors
-/// When the disk fails.
 pub fn learned(tx: &dyn Read) -> Result<Vec<Learned>, StoreError> {
     let all: Vec<SeenRatio> = tx.list(&Range::all())?;
     let more = all.into_iter().filter(|seen| usual() < seen.permille);

@@ -20,7 +20,6 @@ use store::{Entry, Op, Range, Read, ReadExt, Record as _, Snap, StoreError, feed
 
 /// The number of the consumer.
 pub const DAILY: u16 = 1;
-/// Its name.
 pub const NAME: &str = "usage-days";
 /// The most entries behind the consumer's cursor that are added while somebody looks.
 const TAIL: usize = 1_000;
@@ -57,9 +56,6 @@ pub fn merge<R: Roll>(rows: &mut BTreeMap<R::Id, R>, mut more: R) {
 }
 
 /// The zone that days of calls are of.
-///
-/// # Errors
-/// When the disk fails.
 pub fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
     let name = match read.get::<DayZone>(())? {
         Some(kept) => Some(kept.zone),
@@ -70,9 +66,6 @@ pub fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
 
 /// What was called on these days (since 1970, in the workspace's zone): what is kept of them and the
 /// calls behind the consumer's cursor, unless there are too many.
-///
-/// # Errors
-/// When the disk fails.
 pub fn rolled(ws: &Ws, snap: &Snap<'_>, days: RangeInclusive<u32>) -> Result<Rolled, StoreError> {
     let zone = zone(snap)?;
     let range = Range::between(KeyBuf::of(days.start()), KeyBuf::of(&days.end().saturating_add(1)));
@@ -120,9 +113,6 @@ pub fn at_pace(spent: i64, past: u32, days: u32) -> i64 {
 }
 
 /// What the month of today will have cost at its pace.
-///
-/// # Errors
-/// When the disk fails.
 pub fn forecast(ws: &Ws, snap: &Snap<'_>, month: Month, today: u32) -> Result<i64, StoreError> {
     let first = month.first_day();
     let days = rolled(ws, snap, first..=today)?.days;

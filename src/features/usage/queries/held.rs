@@ -13,7 +13,6 @@ pub(super) struct Held<'a> {
     pub of: &'a [Payer],
     /// All that is held back.
     pub all: &'a [Reservation],
-    /// When.
     pub now: Timestamp,
 }
 

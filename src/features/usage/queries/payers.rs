@@ -23,9 +23,6 @@ use store::{Read, ReadExt, StoreError};
 ///
 /// A part of a task is in the stream of that task unless it is in one of its own: one stream pays. The
 /// routine that began the run stands before the others.
-///
-/// # Errors
-/// When the disk fails.
 pub fn payers(tx: &dyn Read, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
     let above = children::above(tx, run)?;
     let mut payers = vec![Payer::Workspace, Payer::Agent(agent), Payer::Run(run)];
@@ -64,9 +61,6 @@ fn began(tx: &dyn Read, run: RunId) -> Result<Option<RoutineId>, StoreError> {
 }
 
 /// What people call a payer: `the workspace`, `Ada`, `MC-12`, `R-7`, `Launch`.
-///
-/// # Errors
-/// When the disk fails.
 pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
     let name = match payer {
         Payer::Workspace => Some("the workspace".to_owned()),
@@ -88,9 +82,6 @@ pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
 /// What the API and the commands call a payer: `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`,
 /// `stream:Launch`, `routine:Morning look`. Streams and routines have their id where no name leads to
 /// them alone.
-///
-/// # Errors
-/// When the disk fails.
 pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
     let name = match payer {
         Payer::Workspace => return Ok(payer.word().to_owned()),
@@ -109,9 +100,6 @@ pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
 }
 
 /// The payer that is called so; nothing when there is none.
-///
-/// # Errors
-/// When the disk fails.
 pub fn by_handle(tx: &dyn Read, handle: &str) -> Result<Option<Payer>, StoreError> {
     let (kind, name) = handle.split_once(':').unwrap_or((handle, ""));
     Ok(match kind {

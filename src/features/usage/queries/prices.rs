@@ -9,34 +9,22 @@ use providers::catalog::{self, Model};
 use store::{Range, Read, ReadExt, StoreError};
 
 /// All prices that people entered: by model, by connection, by when they begin.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(tx: &dyn Read) -> Result<Vec<EnteredPrice>, StoreError> {
     tx.list(&Range::all())
 }
 
 /// Those of a model.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_model(tx: &dyn Read, model: &str) -> Result<Vec<EnteredPrice>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&catalog::price_name(model))))
 }
 
 /// When the next price begins that was entered.
-///
-/// # Errors
-/// When the disk fails.
 pub fn next_begin(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let later = all(tx)?.into_iter().map(|price| price.begins_at).filter(|at| now < *at);
     Ok(later.min())
 }
 
 /// Whether a price that was entered has begun since a moment.
-///
-/// # Errors
-/// When the disk fails.
 pub fn began_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
     Ok(all(tx)?.iter().any(|price| since < price.begins_at && price.begins_at <= now))
 }
@@ -89,9 +77,6 @@ pub fn entered(
 
 /// What is known of a model's price without what was entered: the catalogue, what the provider
 /// says, the price of the connection.
-///
-/// # Errors
-/// When the disk fails.
 pub fn built_in(
     tx: &dyn Read,
     connection: Option<&Connection>,

@@ -20,7 +20,6 @@ pub struct Purse {
     pub month: String,
     /// Where a budget is set.
     pub action: String,
-    /// Where all of them are.
     pub all: String,
     /// Who pays, for the form.
     pub payer: String,
@@ -46,9 +45,6 @@ pub struct Line {
 }
 
 /// The budgets of this payer.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of(ws: &Ws, read: &dyn Read, payer: Payer, may_set: bool) -> Result<Purse, StoreError> {
     let now = ws.app.clock.now();
     let waits = waiting::all(read)?;

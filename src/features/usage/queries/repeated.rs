@@ -80,9 +80,6 @@ fn cost(model: &str, sums: &Sums, tokens: u64) -> Option<i64> {
 
 /// How often an agent began to work since a moment, and its calls since then. Of the day of that moment those of the runs
 /// are asked for that began since; `days` has what all later days came to.
-///
-/// # Errors
-/// When the disk fails.
 pub fn since(
     tx: &dyn Read,
     agent: AgentId,

@@ -46,12 +46,10 @@ pub enum By {
     Source,
     /// What the call was for within the run.
     Kind,
-    /// The day.
     Day,
 }
 
 impl By {
-    /// All of them.
     pub const ALL: [Self; 9] = [
         Self::Agent,
         Self::Model,
@@ -116,7 +114,6 @@ pub enum Of {
 }
 
 impl Of {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Billed, Self::List, Self::Tokens];
 
     /// The word in addresses.
@@ -165,7 +162,6 @@ impl Of {
 pub struct Line {
     /// A stable word: an id, a model, a date.
     pub key: String,
-    /// What people call it.
     pub name: String,
     /// More about it, or empty.
     pub note: String,
@@ -178,7 +174,6 @@ pub struct Line {
 /// What calls came to.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// All of them.
     pub total: Sums,
     /// Those with the most first; days in their order.
     pub lines: Vec<Line>,
@@ -188,9 +183,6 @@ pub struct Report {
 }
 
 /// Sums up; `of` is what is told of each day.
-///
-/// # Errors
-/// When the disk fails.
 pub fn report(
     read: &dyn Read,
     rolled: &Rolled,

@@ -24,9 +24,6 @@ pub struct Unmetered {
 }
 
 /// Those of the last 30 days that have no price by now either, the busiest first.
-///
-/// # Errors
-/// When the disk fails.
 pub fn recent(ws: &Ws, snap: &Snap<'_>, now: Timestamp) -> Result<Vec<Unmetered>, StoreError> {
     let today = day_in(now, &daily::zone(snap)?);
     let days = daily::rolled(ws, snap, today.saturating_sub(DAYS - 1)..=today)?.days;

@@ -5,17 +5,10 @@ use kernel::RunId;
 use store::{Range, Read, ReadExt, StoreError};
 
 /// What a run that waits for a budget needs, and who pays that budget.
-///
-/// # Errors
-/// When the disk fails.
 pub fn of_run(tx: &dyn Read, run: RunId) -> Result<Option<BudgetWait>, StoreError> {
     tx.get(run)
 }
 
-/// All of them.
-///
-/// # Errors
-/// When the disk fails.
 pub fn all(tx: &dyn Read) -> Result<Vec<BudgetWait>, StoreError> {
     tx.list(&Range::all())
 }

@@ -28,7 +28,6 @@ pub const MORE_TOKENS: i64 = 500_000;
 pub struct Wish {
     /// Who pays.
     pub payer: Payer,
-    /// Of what.
     pub period: Period,
     /// The most money, in micro-dollars; none for no limit.
     pub limit_micros: Option<i64>,
@@ -259,9 +258,6 @@ fn tell(tx: &mut WriteTx<'_>, budget: &Budget, reached: bool) -> Result<(), Usag
 }
 
 /// Puts away what was told of a budget: nobody has to see it again in this period.
-///
-/// # Errors
-/// When the store refuses.
 pub fn put_away(tx: &mut WriteTx<'_>, key: BudgetKey) -> Result<(), UsageError> {
     if let Some(mut notice) = tx.get::<BudgetNotice>(key)? {
         notice.seen_at = Some(tx.now());

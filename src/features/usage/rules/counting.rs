@@ -8,9 +8,6 @@ use store::{ReadExt, StoreError, WriteTx};
 
 /// Counts the tokens of a model as usual again, until an answer shows that it has more. Answers whether
 /// there was anything to forget.
-///
-/// # Errors
-/// When the store refuses.
 pub fn reset(
     tx: &mut WriteTx<'_>,
     connection: Option<ConnectionId>,

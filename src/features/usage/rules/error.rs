@@ -32,10 +32,7 @@ pub enum UsageError {
     NoWorkspace,
     /// An amount that cannot be a budget.
     #[error("a budget is between $0.00 and {}", dollars(MAX_BUDGET))]
-    BadAmount {
-        /// The field.
-        field: &'static str,
-    },
+    BadAmount { field: &'static str },
     /// A number of tokens that cannot be a budget.
     #[error("a budget has at most {MAX_TOKENS} tokens")]
     BadTokens,

@@ -29,7 +29,6 @@ pub const TOKENS: i64 = 500_000;
 /// What a gateway grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// The gateway.
     pub gateway: GatewayId,
     /// How much a run has, in micro-dollars.
     pub micros: i64,
@@ -42,9 +41,6 @@ pub type Committed = (i64, i64);
 
 /// Gives a run that works on another machine its grant, or fills that up, as far as its budgets have it; a run that does not
 /// work has none. Only while that machine is linked: what it has heard of it is never more than this.
-///
-/// # Errors
-/// When the store refuses.
 pub fn fit(tx: &mut WriteTx<'_>, id: RunId, terms: Terms) -> Result<(), UsageError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::is_at_work) else { return release(tx, id) };
     let payers = payers::payers(tx, run.agent, id)?;
@@ -69,9 +65,6 @@ pub fn fit(tx: &mut WriteTx<'_>, id: RunId, terms: Terms) -> Result<(), UsageErr
 }
 
 /// A run needs its grant no more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn release(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     if tx.get::<RunGrant>(run)?.is_some_and(|grant| grant.lost.is_none()) {
         tx.delete::<RunGrant>(run)?;
@@ -80,9 +73,6 @@ pub fn release(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
 }
 
 /// What of the money of a run is spent or held back for its calls, beside its grant.
-///
-/// # Errors
-/// When the disk fails.
 pub fn committed(tx: &dyn Read, run: RunId, now: Timestamp) -> Result<Committed, UsageError> {
     let (payer, own) = (Payer::Run(run), RunGrant::held_as(run));
     let mut all = (
@@ -99,9 +89,6 @@ pub fn committed(tx: &dyn Read, run: RunId, now: Timestamp) -> Result<Committed,
 
 /// Takes out of a grant what a call has moved that was made while the machine was cut off. `before` is what was committed
 /// before home heard of it: all together stays as much as it was.
-///
-/// # Errors
-/// When the store refuses.
 pub fn drawn(tx: &mut WriteTx<'_>, run: RunId, before: Committed) -> Result<(), UsageError> {
     let Some(grant) = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none()) else {
         return Ok(());
@@ -195,18 +182,12 @@ pub fn span(hours: u32) -> Duration {
 }
 
 /// Whether a run may spend its grant on the machine that has it, which has been cut off for so long.
-///
-/// # Errors
-/// When the disk fails.
 pub fn holds(tx: &dyn Read, run: RunId, cut_for: Duration) -> Result<bool, UsageError> {
     let grant = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none());
     Ok(grant.is_some_and(|grant| cut_for < span(grant.hours)))
 }
 
 /// How long after the cut the grants of all runs have ended on the machine that has them; none where it has none.
-///
-/// # Errors
-/// When the disk fails.
 pub fn longest(tx: &dyn Read) -> Result<Option<Duration>, UsageError> {
     let grants: Vec<RunGrant> = tx.list(&Range::all())?;
     let hold = grants.iter().filter(|grant| grant.lost.is_none());
@@ -214,25 +195,16 @@ pub fn longest(tx: &dyn Read) -> Result<Option<Duration>, UsageError> {
 }
 
 /// Whether what a run says to be held back for a call of its own is held back for another.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_anothers(tx: &dyn Read, run: RunId, id: ReservationId) -> Result<bool, UsageError> {
     Ok(tx.get::<Reservation>(id)?.is_some_and(|held| held.run != Some(run)))
 }
 
 /// Whether the money of a call is held back at home alone: it was made before the line was cut.
-///
-/// # Errors
-/// When the disk fails.
 pub fn is_at_home(tx: &WriteTx<'_>, id: ReservationId) -> Result<bool, UsageError> {
     Ok(tx.schema().is_mirror() && tx.get::<Reservation>(id)?.is_none())
 }
 
 /// Home has heard all of a run: what this machine kept of its money goes.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     let held: Vec<Reservation> = tx.list(&Range::all())?;
     for held in held.into_iter().filter(|held| held.run == Some(run)) {
@@ -245,9 +217,6 @@ pub fn forget(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
 }
 
 /// A run is taken away from a machine of which nothing is heard: all that it may have spent there is booked.
-///
-/// # Errors
-/// When the store refuses.
 pub fn lose(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     let Some(grant) = tx.get::<RunGrant>(run)?.filter(|grant| grant.lost.is_none()) else {
         return Ok(());
@@ -265,9 +234,6 @@ pub fn lose(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
 
 /// That machine is back, and home has heard all that was written there: what was booked in place of what its runs may have
 /// spent, and was not, is taken back.
-///
-/// # Errors
-/// When the store refuses.
 pub fn regain(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError> {
     let old = tx.now().checked_sub(KEPT).unwrap_or(Timestamp::MIN);
     for grant in of_gateway(tx, gateway)? {
@@ -282,9 +248,6 @@ pub fn regain(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError
 
 /// That machine is back, and what was written there is lost: nobody can say any more what its runs have spent, and what was
 /// booked in place of it stays.
-///
-/// # Errors
-/// When the store refuses.
 pub fn write_off(tx: &mut WriteTx<'_>, gateway: GatewayId) -> Result<(), UsageError> {
     for grant in of_gateway(tx, gateway)? {
         if grant.lost.is_some_and(|lost| 0 < lost) {
@@ -302,9 +265,6 @@ fn of_gateway(tx: &dyn Read, gateway: GatewayId) -> Result<Vec<RunGrant>, UsageE
 
 /// A call is under way that such a machine has begun: its money is held back by itself until its end is told, or long after.
 /// What is booked in place of what its run may have spent is less by that.
-///
-/// # Errors
-/// When the store refuses.
 pub fn under_way(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -411,9 +371,6 @@ fn correct(
 
 /// Books what such a machine says that a call of a run has cost which was taken from it, in place of what was booked without
 /// it. By what was held back for it, it is told whether it was booked: what was is not booked again.
-///
-/// # Errors
-/// When the store refuses.
 pub fn told(
     tx: &mut WriteTx<'_>,
     run: RunId,

@@ -32,10 +32,7 @@ pub enum PriceError {
     NoConnection,
     /// A price that nobody asks.
     #[error("a price is between $0 and $10,000 for a million tokens")]
-    BadAmount {
-        /// The field.
-        field: &'static str,
-    },
+    BadAmount { field: &'static str },
     /// Nothing was entered.
     #[error("enter at least one price")]
     Nothing,
@@ -89,7 +86,6 @@ impl Problem for PriceError {
 /// A price as somebody enters it.
 #[derive(Clone, Debug, Default)]
 pub struct NewPrice {
-    /// The model.
     pub model: String,
     /// The connection; none for all that people do not run themselves.
     pub connection: Option<ConnectionId>,
@@ -167,9 +163,6 @@ pub fn set(tx: &mut WriteTx<'_>, new: NewPrice) -> Result<EnteredPrice, PriceErr
 
 /// Takes away what was entered for a model there: what begins at a moment, or all of it. Answers how
 /// much there was.
-///
-/// # Errors
-/// When the store refuses.
 pub fn remove(
     tx: &mut WriteTx<'_>,
     model: &str,

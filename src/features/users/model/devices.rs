@@ -14,14 +14,12 @@ use super::Account;
 /// Known devices, by account.
 pub const DEVICES: Table = Table::new(136, "known_devices");
 
-/// One device.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownDevice {
     /// The hash of its cookie.
     pub hash: TokenHash,
     /// The last sign-in on it, which may have ended.
     pub sign_in: SignInId,
-    /// When that was.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -29,7 +27,6 @@ pub struct KnownDevice {
 /// The known devices of a person, the last one at the end.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownDevices {
-    /// Whose.
     pub account: AccountId,
     /// The last one is at the end.
     pub devices: Vec<KnownDevice>,

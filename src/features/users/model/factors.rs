@@ -14,9 +14,7 @@ use super::Account;
 
 /// Secrets of authenticator apps.
 pub const TOTP: Table = Table::new(130, "totp");
-/// Recovery codes.
 pub const RECOVERY: Table = Table::new(131, "recovery_codes");
-/// Passkeys.
 pub const PASSKEYS: Table = Table::new(132, "passkeys");
 /// What the browser calls a passkey.
 pub const PASSKEY_BY_CREDENTIAL: Index = Index::unique(133, "passkeys_by_credential");
@@ -34,7 +32,6 @@ pub fn totp_place(owner: &str) -> Binding<'_> {
 /// The secret of a person's authenticator app.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totp {
-    /// Whose.
     pub account: AccountId,
     /// The secret in its envelope.
     pub sealed: String,
@@ -68,11 +65,9 @@ impl Record for Totp {
 /// What is left of a person's recovery codes: each is good once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryCodes {
-    /// Whose.
     pub account: AccountId,
     /// Hashes of those that were not used.
     pub hashes: Vec<TokenHash>,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub made_at: Timestamp,
 }
@@ -99,9 +94,7 @@ impl Record for RecoveryCodes {
 /// A passkey: the public half of a key that a person's device or password manager keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passkey {
-    /// Its id.
     pub id: PasskeyId,
-    /// Whose.
     pub account: AccountId,
     /// What the browser calls it.
     pub credential: Vec<u8>,
@@ -111,7 +104,6 @@ pub struct Passkey {
     pub host: String,
     /// What the person calls it.
     pub name: String,
-    /// Since when.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
 }
@@ -148,9 +140,7 @@ impl Record for Passkey {
 /// How a passkey was used last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasskeyUse {
-    /// The passkey.
     pub passkey: PasskeyId,
-    /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     /// What its counter said.

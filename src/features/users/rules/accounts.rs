@@ -13,9 +13,6 @@ fn known(tx: &WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
 
 /// Closes an account. Its sign-ins and one-time links end, and its tokens are withdrawn: opening it
 /// again brings none of them back. Memberships stay.
-///
-/// # Errors
-/// When there is no such account.
 pub fn disable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
     let mut closed = known(tx, account)?;
     if closed.disabled_at.is_some() {
@@ -36,9 +33,6 @@ pub fn disable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, User
 
 /// Removes an account with its password, factors, sign-ins and tokens. That it belongs to no workspace, the caller has
 /// looked at.
-///
-/// # Errors
-/// When there is no such account.
 pub fn remove(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
     let gone = known(tx, account)?;
     tx.delete::<Account>(account)?;
@@ -46,9 +40,6 @@ pub fn remove(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, Users
 }
 
 /// Opens an account again; its person signs in anew.
-///
-/// # Errors
-/// When there is no such account.
 pub fn enable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
     let mut open = known(tx, account)?;
     if open.disabled_at.take().is_some() {

@@ -97,9 +97,6 @@ pub fn renew_recovery(
 }
 
 /// Asks for codes no more.
-///
-/// # Errors
-/// When the store refuses.
 pub fn drop_totp(
     tx: &mut WriteTx<'_>,
     account: AccountId,
@@ -119,9 +116,6 @@ pub fn drop_totp(
 }
 
 /// Takes all second factors and passkeys of a person away, for somebody who has lost them.
-///
-/// # Errors
-/// When there is no such account.
 pub fn clear(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), UsersError> {
     if tx.get::<Account>(account)?.is_none() {
         return Err(UsersError::NoAccount(account.to_string()));

@@ -10,9 +10,7 @@ use super::UsersError;
 /// How many passkeys a person may have.
 const MOST: usize = 20;
 
-/// A new passkey.
 pub struct NewPasskey {
-    /// Whose.
     pub account: AccountId,
     /// What the browser calls it.
     pub credential: Vec<u8>,
@@ -57,9 +55,6 @@ pub fn add(tx: &mut WriteTx<'_>, new: NewPasskey) -> Result<Passkey, UsersError>
 
 /// Notes that a passkey was used. A counter that goes backwards is flagged and not refused: keys that
 /// are kept in step between devices often do not count.
-///
-/// # Errors
-/// When it is gone.
 pub fn note_use(tx: &mut WriteTx<'_>, id: PasskeyId, count: u32) -> Result<(), UsersError> {
     let passkey = tx.get::<Passkey>(id)?.ok_or(UsersError::NoMatch)?;
     let before = tx.get::<PasskeyUse>(id)?;

@@ -26,9 +26,6 @@ pub struct Former {
 
 impl Former {
     /// Reads it.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let tokens = read.list::<ApiToken>(&Range::all())?;
         let accounts = read.list::<Account>(&Range::all())?;
@@ -59,7 +56,6 @@ impl Former {
     }
 }
 
-/// What was closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
     /// Sign-ins that ended.
@@ -77,9 +73,6 @@ pub struct Closed {
 /// Ends every sign-in and one-time link, and forgets every known device. Closes again what `former` had closed: tokens, accounts and
 /// passkeys; when that store could not be read, they stay as they were when the backup was made.
 /// Workspaces that were to be deleted get their whole time of grace.
-///
-/// # Errors
-/// When the store refuses.
 pub fn after_restore(tx: &mut WriteTx<'_>, former: Option<&Former>) -> Result<Closed, UsersError> {
     let mut closed = Closed::default();
     for one in tx.list::<SignIn>(&Range::all())? {
@@ -120,9 +113,6 @@ pub fn after_restore(tx: &mut WriteTx<'_>, former: Option<&Former>) -> Result<Cl
 }
 
 /// Takes workspaces off the list that were not restored; answers their names in addresses.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget_others(
     tx: &mut WriteTx<'_>,
     restored: &BTreeSet<String>,
@@ -140,9 +130,6 @@ pub fn forget_others(
 }
 
 /// Puts workspaces on the list that stand beside what was restored, if they are not on it.
-///
-/// # Errors
-/// When the store refuses.
 pub fn keep_listed(tx: &mut WriteTx<'_>, stay: Vec<Workspace>) -> Result<(), UsersError> {
     let listed = tx.list::<Workspace>(&Range::all())?;
     let is_new =

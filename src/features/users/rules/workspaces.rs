@@ -13,9 +13,6 @@ use super::UsersError;
 pub const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Puts a workspace on the list, unless it is there.
-///
-/// # Errors
-/// When the store refuses.
 pub fn list(tx: &mut WriteTx<'_>, workspace: &Workspace) -> Result<(), UsersError> {
     if tx.get::<Workspace>(workspace.id)?.is_none() {
         tx.put(workspace)?;
@@ -25,9 +22,6 @@ pub fn list(tx: &mut WriteTx<'_>, workspace: &Workspace) -> Result<(), UsersErro
 }
 
 /// Keeps a copy of a workspace's name.
-///
-/// # Errors
-/// When the store refuses.
 pub fn relabel(
     tx: &mut WriteTx<'_>,
     id: WorkspaceId,
@@ -65,9 +59,6 @@ pub fn set_state(
 
 /// Takes a workspace off the list and withdraws the tokens that were good for it. What happened to
 /// it stays in the feed.
-///
-/// # Errors
-/// When the store refuses.
 pub fn forget(tx: &mut WriteTx<'_>, id: WorkspaceId) -> Result<(), UsersError> {
     let Some(kept) = tx.get::<Workspace>(id)? else { return Ok(()) };
     withdraw_tokens(tx, |token| token.workspace == id)?;
@@ -77,9 +68,6 @@ pub fn forget(tx: &mut WriteTx<'_>, id: WorkspaceId) -> Result<(), UsersError> {
 }
 
 /// Withdraws the open tokens that a condition names; says how many.
-///
-/// # Errors
-/// When the store refuses.
 pub fn withdraw_tokens(
     tx: &mut WriteTx<'_>,
     which: impl Fn(&ApiToken) -> bool,

@@ -22,7 +22,6 @@ pub struct Module {
     nouns: &'static [&'static str],
 }
 
-/// All of them.
 pub const ALL: [Module; 3] = [
     Module {
         word: "customers",
@@ -62,9 +61,6 @@ pub struct Off(Vec<&'static Module>);
 
 impl Off {
     /// Reads them.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let settings = read.get::<Settings>(())?;
         Ok(settings.as_ref().map(Self::in_settings).unwrap_or_default())

@@ -37,9 +37,6 @@ pub fn tell(tx: &mut WriteTx<'_>, from: AccountId, to: AccountId, tasks: usize, 
 }
 
 /// All of it has changed hands.
-///
-/// # Errors
-/// When the store refuses.
 pub fn end(tx: &mut WriteTx<'_>, from: AccountId) -> Result<(), WorkspaceError> {
     if tx.get::<Handover>(from)?.is_some() {
         tx.delete::<Handover>(from)?;

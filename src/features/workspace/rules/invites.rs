@@ -24,7 +24,6 @@ pub struct NewInvite {
     pub email: Option<String>,
     /// The part of its token that finds it.
     pub public: String,
-    /// The hash of its token.
     pub hash: TokenHash,
     /// The members who have no account here: they may be asked in as who they are.
     pub strangers: Vec<AccountId>,
@@ -103,9 +102,6 @@ pub fn claim(
 }
 
 /// Gives an invitation back that was taken for an account that there is not.
-///
-/// # Errors
-/// When the store refuses.
 pub fn release(tx: &mut WriteTx<'_>, id: InviteId) -> Result<(), WorkspaceError> {
     let open = tx.get::<Invite>(id)?.filter(|one| one.ended_at.is_none() && one.used_by.is_some());
     if let Some(invite) = open {

@@ -117,7 +117,6 @@ fn leave(tx: &mut WriteTx<'_>, mut member: Member) -> Result<Member, WorkspaceEr
 /// A person who joins.
 #[derive(Clone, Debug)]
 pub struct Joining {
-    /// The account.
     pub account: AccountId,
     /// The name for others.
     pub name: String,

@@ -19,9 +19,6 @@ pub struct Former {
 
 impl Former {
     /// Reads it.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
         let people = read.list::<Member>(&Range::all())?;
         Ok(Self {
@@ -49,9 +46,6 @@ pub struct Closed {
 /// Ends every open invitation. With what was known in the former store: who had left is no member again,
 /// and everybody has the lower of both roles. When nobody would own the workspace whose account is not
 /// `shut`, those own it who did so in the former store, or else in the backup.
-///
-/// # Errors
-/// When the store refuses.
 pub fn after_restore(
     tx: &mut WriteTx<'_>,
     former: Option<&Former>,

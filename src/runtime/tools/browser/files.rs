@@ -40,7 +40,6 @@ pub(super) struct Source {
     pub(super) task: Option<TaskId>,
 }
 
-/// One of them.
 enum Wanted {
     Own(String),
     OfTask(Box<TaskFile>),

@@ -75,7 +75,6 @@ pub fn template(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     }
 }
 
-/// The rules for all tasks.
 pub fn task_rules(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     by_rule(set_rules(
         tx,

@@ -89,11 +89,9 @@ impl From<&Preset> for KindView {
 pub struct Typed {
     /// The word of its preset.
     pub kind: String,
-    /// What people call it.
     pub name: String,
     /// Its address, where one is asked for.
     pub base_url: String,
-    /// The key.
     pub key: String,
     /// The model; empty for one of the server's list.
     pub default_model: String,
@@ -169,7 +167,6 @@ pub(super) async fn create(
 /// A connection that was made just now.
 #[derive(Debug)]
 pub struct Connected {
-    /// Its id.
     pub id: ConnectionId,
     /// What a person reads of its test.
     pub told: Flash,

@@ -43,7 +43,6 @@ pub struct GroupRow {
     pub ways: Ways,
     /// The same in words.
     pub said: String,
-    /// Its kinds.
     pub kinds: Vec<KindRow>,
 }
 

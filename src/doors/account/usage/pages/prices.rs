@@ -60,7 +60,6 @@ struct Row {
     amounts: Vec<String>,
     /// What names it in a form.
     which: Which,
-    /// Where its history is.
     history: String,
 }
 

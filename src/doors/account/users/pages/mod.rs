@@ -209,9 +209,6 @@ pub async fn check_own(
 }
 
 /// Signs a browser in; gives its cookies.
-///
-/// # Errors
-/// When the store refuses.
 pub async fn issue(
     app: &App,
     account: &Account,
@@ -333,7 +330,6 @@ async fn reset_form(
 /// The token of a one-time link.
 #[derive(Deserialize)]
 pub struct LinkQuery {
-    /// The token.
     #[serde(default)]
     pub token: String,
 }

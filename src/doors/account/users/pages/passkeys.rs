@@ -243,7 +243,6 @@ pub struct UseForm {
     pub client_data: String,
     /// What the device says of itself.
     pub data: String,
-    /// Its signature.
     pub signature: String,
     /// Where to go afterwards.
     pub next: String,

@@ -43,7 +43,6 @@ pub fn routes() -> Routes {
 
 /// What a person gives as proof.
 pub enum Given {
-    /// The password.
     Password(Zeroizing<String>),
     /// A code from the app, or a recovery code.
     Code(String),
@@ -54,18 +53,13 @@ pub enum Given {
 /// By what a person can prove it here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ways {
-    /// By the password.
     pub password: bool,
-    /// By a code.
     pub code: bool,
     /// By a passkey that is good for this address.
     pub passkey: bool,
 }
 
 /// By what this person can prove it at this address.
-///
-/// # Errors
-/// When the disk fails.
 pub fn ways(app: &App, who: &Person, headers: &HeaderMap) -> Result<Ways, UsersError> {
     let host = passkeys::site(app, headers).map(|site| site.host);
     app.system.read(|snap| {

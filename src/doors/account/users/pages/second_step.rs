@@ -38,9 +38,6 @@ struct Page {
 }
 
 /// Signs a browser in whose password was right, or asks for the second step.
-///
-/// # Errors
-/// When a store refuses.
 pub async fn enter(
     app: &App,
     account: &Account,

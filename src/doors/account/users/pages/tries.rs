@@ -16,7 +16,6 @@ use super::{TRIES, WRONG, waiting};
 use features::users::queries;
 use features::users::rules::UsersError;
 
-/// Who tries.
 pub struct Tries {
     /// The address.
     from: String,
@@ -26,9 +25,6 @@ pub struct Tries {
 
 impl Tries {
     /// Who tries to get into an account, if there is one.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(
         app: &App,
         headers: &HeaderMap,
@@ -66,7 +62,6 @@ impl Tries {
         strike(app, "sign-in", email, WRONG)
     }
 
-    /// The password was right.
     pub fn right_password(&self, app: &App, email: &str) {
         match &self.device {
             Some(device) => app.limiter.forgive("sign-in-device", device),

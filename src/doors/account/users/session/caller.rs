@@ -14,14 +14,12 @@ pub enum Key {
     SignIn(SignInId),
     /// An API token.
     Token(TokenId),
-    /// The socket.
     Socket(u32),
 }
 
 /// Who is asking, whatever the workspace.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The account.
     pub account: Account,
     /// What let it in.
     pub key: Key,
@@ -61,7 +59,6 @@ impl Caller {
         }
     }
 
-    /// As an actor.
     #[must_use]
     pub fn actor(&self) -> Actor {
         Actor::Person { account: self.account.id, via: self.via() }

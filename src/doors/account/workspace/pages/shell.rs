@@ -38,9 +38,6 @@ use features::workspace::queries::{self, PlaceOf};
 const MAX_AGENTS: usize = 20;
 
 /// The shell of a page of this workspace for this person.
-///
-/// # Errors
-/// When the disk fails.
 pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     // The place in the feed first: what changes while the page is made is heard again.
     let cursor = ws.store.head().to_string();

@@ -66,7 +66,6 @@ pub(super) struct Sheet {
     pub what: What,
     /// Where the forms lead.
     pub base: String,
-    /// Where it is as it was.
     pub back: String,
     /// Under which name what is typed is kept.
     pub keeps: String,

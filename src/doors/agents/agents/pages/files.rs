@@ -37,7 +37,6 @@ use crate::agents::at::At;
 
 /// The tree as a region of its own.
 const TREE: &str = "agent-tree";
-/// The file as one.
 const FILE: &str = "agent-file";
 
 /// A file or folder in the tree.
@@ -53,7 +52,6 @@ struct Row {
     current: bool,
 }
 
-/// The tree.
 pub(super) struct TreeView {
     live: Live,
     /// What is to be said of files that lie on another machine; empty where nothing is.

@@ -46,7 +46,6 @@ pub(super) struct SkillRow {
     pub href: String,
     /// Where it does not come from its template as it is, and who wrote it; may be empty.
     pub mark: String,
-    /// When that was.
     pub at: Option<RelTime>,
 }
 

@@ -21,7 +21,6 @@ use web::shell::{Flash, Shell};
 
 use super::{find, overview};
 
-/// What was typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Typed {

@@ -25,27 +25,37 @@ pub(super) enum Order {
     /// They do again.
     Unhide,
     /// Another tab.
-    Tab { tab: u32 },
+    Tab {
+        tab: u32,
+    },
     /// A new one.
     Open,
     /// A tab goes.
-    Close { tab: u32 },
+    Close {
+        tab: u32,
+    },
     /// Another address.
-    Go { url: String },
+    Go {
+        url: String,
+    },
     /// The page before.
     Back,
     /// The page anew.
     Reload,
-    /// The mouse.
     Mouse(Pointer),
     /// Fingers.
-    Touch { act: Finger, points: Vec<Place> },
+    Touch {
+        act: Finger,
+        points: Vec<Place>,
+    },
     /// A key goes down.
     Down(Stroke),
     /// A key goes up.
     Up(Stroke),
     /// Text that was composed or pasted.
-    Text { text: String },
+    Text {
+        text: String,
+    },
     /// The chooser of files that the page has opened gets none.
     NoFile,
 }

@@ -75,7 +75,6 @@ struct FormPage {
     v: Typed,
     wrong: Wrong,
     since: Meanwhile,
-    /// What is wrong with a condition.
     wrong_condition: String,
     agents: Vec<Choice>,
     whens: Vec<Choice>,

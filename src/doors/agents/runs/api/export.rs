@@ -31,9 +31,6 @@ enum Place {
 }
 
 /// `GET /runs/{name}/export`
-///
-/// # Errors
-/// When there is no such run.
 pub(in crate::runs) async fn export(
     ws: Ws,
     who: Person,

@@ -31,7 +31,6 @@ pub struct Place<'p> {
 /// What became of a message.
 #[derive(Debug)]
 pub enum Done {
-    /// It was said.
     Said(Sent),
     /// It was a command; this is its answer, in Markdown.
     Told(String),

@@ -22,7 +22,6 @@ const SHORT: usize = 8;
 const FIRST: &str = "first";
 const NONE: &str = "Nothing waits for an approval.";
 
-/// One that waits.
 struct Waiting {
     approval: Approval,
     run: Run,

@@ -86,7 +86,6 @@ pub enum Spoken {
 /// Words for the agent, with what holds for them alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// The text.
     pub text: String,
     /// The model, as it was typed.
     pub model: Option<String>,
@@ -103,7 +102,6 @@ pub struct Words {
 pub struct Approve {
     /// Its id, the end of it, or `first`.
     pub which: String,
-    /// The answer.
     pub answer: ApprovalAnswer,
     /// What the agent is told besides.
     pub note: String,

@@ -18,7 +18,6 @@ pub(super) struct Below {
     pub rows: Vec<Row>,
 }
 
-/// One of them.
 pub(super) struct Row {
     pub href: String,
     pub name: String,

@@ -35,7 +35,6 @@ pub(super) struct Nested {
     pub facts: String,
     /// Why it does not go on.
     pub waits: String,
-    /// What it asks.
     pub asks: Option<Card>,
     pub lines: Vec<Line>,
 }

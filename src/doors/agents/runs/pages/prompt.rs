@@ -17,7 +17,6 @@ pub(super) struct Prompt {
     pub parts: Vec<Part>,
 }
 
-/// A part of it.
 pub(super) struct Part {
     pub name: String,
     pub from: &'static str,

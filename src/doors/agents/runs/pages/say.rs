@@ -53,7 +53,6 @@ impl Answer {
     }
 }
 
-/// What was sent.
 struct Sent {
     body: String,
     mode: Option<QueueMode>,
@@ -196,9 +195,6 @@ pub struct Resaid {
 pub type Came = (Hx, Option<Shell>, Resaid);
 
 /// Reads a form about a message.
-///
-/// # Errors
-/// When it is none.
 pub async fn read_again(app: &App, request: Request) -> Result<Came, PageError> {
     let (mut parts, body) = request.into_parts();
     let hx = Hx::from_headers(&parts.headers);

@@ -121,7 +121,6 @@ struct Leaves {
     files: (&'static str, &'static str),
     dark: &'static str,
     leaves: Vec<Leaf>,
-    /// Which of them is shown.
     shown: usize,
 }
 

@@ -94,7 +94,6 @@ struct Head {
     doing: String,
     facts: Vec<Fact>,
     waits: Option<Waits>,
-    /// What it asks.
     asks: Option<Card>,
     lane: Option<Lane>,
     stop: Option<String>,

@@ -66,7 +66,6 @@ pub(super) struct Edit {
 pub(super) struct After {
     /// What can go back first.
     pub back: Vec<String>,
-    /// What stays.
     pub stays: Vec<String>,
 }
 

@@ -22,7 +22,6 @@ pub(super) struct Told {
     pub icon: &'static str,
     /// What was done.
     pub verb: String,
-    /// To what.
     pub what: String,
     /// What kind of time it took, for the bar on top.
     pub kind: &'static str,
@@ -92,12 +91,10 @@ pub(super) enum Stage {
     Todo,
     /// At it.
     Doing,
-    /// Done.
     Done,
 }
 
 impl Stage {
-    /// Its icon.
     pub fn icon(self) -> &'static str {
         match self {
             Self::Todo => "todo",
@@ -128,7 +125,6 @@ pub(super) enum Line {
     Same(String),
     /// It went.
     Gone(String),
-    /// It came.
     Came(String),
     /// Lines between are not shown.
     Between,

@@ -21,7 +21,6 @@ const LINES: usize = 10;
 /// What the page calls this list when it says how much of it stands there.
 const LIST: &str = "happened";
 
-/// What of it is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {

@@ -83,7 +83,6 @@ pub(super) fn live(scene: &Scene<'_>) -> Live {
     needs::TABLES.iter().fold(live, |live, table| live.table(table.name))
 }
 
-/// Until when.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Until {

@@ -183,7 +183,6 @@ fn rebuilding_words(rebuilding: &Rebuilding) -> String {
     }
 }
 
-/// With what.
 #[derive(Deserialize)]
 pub(super) struct ActForm {
     /// For a rewind.

@@ -104,9 +104,6 @@ pub(super) async fn begin(
 }
 
 /// The pieces of work with what came of the last one.
-///
-/// # Errors
-/// When the disk fails.
 pub(super) fn works(app: &App, ws: &Ws, who: &Person) -> Result<Vec<WorkView>, StoreError> {
     let reach = Reach::of(app, who.account)?;
     let all = [

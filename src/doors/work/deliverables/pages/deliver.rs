@@ -59,7 +59,6 @@ impl DeliverPage {
     }
 }
 
-/// What was typed.
 #[derive(Clone, Debug, Default)]
 struct Typed {
     title: String,

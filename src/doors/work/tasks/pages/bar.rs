@@ -96,9 +96,6 @@ pub fn days(scene: &Scene, time: &str) -> Vec<Day> {
 
 impl BulkBar {
     /// What can be chosen.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(scene: &Scene, read: &dyn Read) -> Result<Self, TaskError> {
         let mut streams = asker(scene, read).names("stream")?;
         if !streams.is_empty() {

@@ -23,9 +23,6 @@ pub struct Deeds {
 
 impl Deeds {
     /// Looks what can be done.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn of(scene: &Scene, read: &dyn Read, run: &Run) -> Result<Self, TaskError> {
         let over = matches!(run.outcome, None | Some(Outcome::Done | Outcome::Snoozed { .. }));
         if !scene.may_write || run.is_live() || over {

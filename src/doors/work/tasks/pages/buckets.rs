@@ -43,16 +43,12 @@ pub struct Heads<'a> {
 
 impl<'a> Heads<'a> {
     /// Reads what is needed.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(scene: &'a Scene, read: &dyn Read) -> Result<Self, TaskError> {
         let streams: Vec<Stream> = read.list(&Range::all())?;
         let streams = streams.into_iter().map(|stream| (stream.id, stream)).collect();
         Ok(Self { scene, streams })
     }
 
-    /// A stream.
     #[must_use]
     pub fn stream(&self, id: StreamId) -> Option<&Stream> {
         self.streams.get(&id)

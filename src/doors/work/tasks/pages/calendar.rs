@@ -67,7 +67,6 @@ struct Pill {
 struct Wide {
     /// How urgent it is: word and label.
     priority: (&'static str, &'static str),
-    /// The stream that it is in.
     stream: Option<Tag>,
 }
 

@@ -41,9 +41,6 @@ pub(super) struct CostPart {
 }
 
 /// What a task has cost.
-///
-/// # Errors
-/// When the store fails.
 pub(super) fn cost(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Cost, StoreError> {
     let (payer, now) = (Payer::Task(task.id), scene.today.now);
     let spent = budgets::spent(&read, payer, Period::Total, now)?;

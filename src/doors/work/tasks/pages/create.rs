@@ -57,7 +57,6 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// The names of the labels.
     pub(super) fn label_names(&self) -> Vec<String> {
         label_names(&self.labels)
     }

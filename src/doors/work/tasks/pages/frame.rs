@@ -111,9 +111,6 @@ pub(super) fn asker<'a>(scene: &'a Scene, read: &'a dyn Read) -> Asker<'a> {
 
 /// The list that is asked for, as somebody sees it: beginning with the view that is named, or with the
 /// first one when there is none of that name.
-///
-/// # Errors
-/// When the store fails.
 pub fn state(read: &dyn Read, who: AccountId, asked: &Asked) -> Result<State, StoreError> {
     let mut views = looks::all(read, who)?;
     let at = views.iter().position(|view| view.slug == asked.view);
@@ -124,9 +121,6 @@ pub fn state(read: &dyn Read, who: AccountId, asked: &Asked) -> Result<State, St
 
 impl Frame {
     /// Everything around a layout.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(
         scene: &Scene,
         read: &dyn Read,
@@ -216,17 +210,12 @@ impl Frame {
 
 /// What stands above recurring tasks, too: the views, and the layouts, of which none is theirs.
 pub struct Top {
-    /// The views.
     pub views: Tabs,
-    /// The layouts.
     pub layouts: Vec<Tab>,
 }
 
 impl Top {
     /// The frame of recurring tasks, from which every layout leads back to the tasks that were asked for.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(
         scene: &Scene,
         read: &dyn Read,

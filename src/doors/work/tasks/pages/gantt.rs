@@ -108,7 +108,6 @@ struct TimelinePage {
     bars: Vec<Bar>,
     arrows: Vec<Arrow>,
     ticks: Vec<Tick>,
-    /// Where today is.
     today: i32,
     width: i32,
     height: i32,

@@ -69,7 +69,6 @@ pub struct Repeat {
 
 /// What was wished, checked.
 pub struct Wanted {
-    /// When.
     pub schedule: Schedule,
     /// What becomes of the one before.
     pub missed: MissedPolicy,
@@ -97,15 +96,12 @@ impl Wanted {
 
 /// The fields with what can be chosen in them.
 pub struct RepeatView {
-    /// What was typed.
     pub typed: Repeat,
     /// How it repeats.
     pub cadences: Vec<Choice>,
     /// The days of the week.
     pub days: Vec<Choice>,
-    /// The days of the month.
     pub month_days: Vec<Choice>,
-    /// The zones.
     pub zones: Vec<Choice>,
     /// What becomes of the one before.
     pub policies: Vec<Choice>,
@@ -114,9 +110,6 @@ pub struct RepeatView {
 }
 
 /// The zone of the workspace by name.
-///
-/// # Errors
-/// When the store fails.
 pub fn zone(read: &dyn Read) -> Result<String, StoreError> {
     Ok(workspace::settings(read)?.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
 }

@@ -31,7 +31,6 @@ pub struct Row {
     pub name: String,
     /// Where it leads.
     pub href: String,
-    /// The title.
     pub title: String,
     /// Where it stands: word and label.
     pub status: (&'static str, &'static str),
@@ -61,13 +60,10 @@ pub struct Row {
     pub chip: Option<Chip>,
     /// The due date.
     pub due: Option<Due>,
-    /// Whose it is.
     pub face: Face,
     /// Whether the button is offered.
     pub may_write: bool,
-    /// Its labels.
     pub labels: Vec<Tag>,
-    /// The stream that it is in.
     pub stream: Option<Tag>,
     /// For how many tasks it waits, in words; empty when for none.
     pub waits: String,
@@ -84,7 +80,6 @@ pub struct Row {
 pub struct Tag {
     /// What people read.
     pub name: String,
-    /// The colour.
     pub colour: String,
 }
 
@@ -107,9 +102,6 @@ pub struct Dresser<'a> {
 
 impl<'a> Dresser<'a> {
     /// Reads what the rows of these tasks need.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new<'t>(
         read: &dyn Read,
         heads: &'a Heads<'a>,
@@ -130,9 +122,6 @@ impl<'a> Dresser<'a> {
     }
 
     /// Rows for tasks.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn rows(
         &self,
         scene: &Scene,
@@ -186,9 +175,6 @@ impl Row {
     }
 
     /// A row for a task.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub fn new(scene: &Scene, read: &dyn Read, summary: Summary) -> Result<Self, TaskError> {
         let Summary { task, comments, parts, parts_done, in_review, standing } = summary;
         let part_of = match task.parent {

@@ -42,9 +42,6 @@ const COUNTED_BY: &[(&str, &str, &[&str])] = &[
 ];
 
 /// The views that somebody sees, those that every workspace has first.
-///
-/// # Errors
-/// When the store fails.
 pub fn new(
     scene: &Scene,
     read: &dyn Read,

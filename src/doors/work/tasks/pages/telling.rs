@@ -10,7 +10,6 @@ use axum::response::Response;
 use web::habit;
 use web::parts::Tab;
 
-/// Name of the cookie.
 const COOKIE_NAME: &str = "hq_timeline";
 
 /// How much a timeline tells.
@@ -30,7 +29,6 @@ impl Telling {
         (Self::Comments, "comments", "Comments only"),
     ];
 
-    /// The one of a word.
     fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(one, ..)| *one)
     }

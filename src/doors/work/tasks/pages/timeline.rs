@@ -32,7 +32,6 @@ const MAX_RUNS: usize = 30;
 /// How many steps of a run are shown at once.
 const SHOWN_STEPS: usize = 4;
 
-/// One entry.
 pub enum Entry {
     /// A new day begins.
     Day(String),
@@ -54,7 +53,6 @@ pub struct StepView {
     pub glyph: &'static str,
     /// What was done.
     pub words: String,
-    /// To what.
     pub what: String,
     /// How long it took, or empty.
     pub took: String,
@@ -74,7 +72,6 @@ pub struct RunView {
     pub stop: String,
     /// How it renews itself.
     pub live: Live,
-    /// Whose.
     pub face: Face,
     /// State word.
     pub state: &'static str,

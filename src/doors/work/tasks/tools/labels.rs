@@ -13,7 +13,6 @@ use kernel::Colour;
 use store::WriteTx;
 use tool::{Effect, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
-/// Lists labels.
 pub struct LabelList;
 
 /// Arguments of `label_list`.

@@ -45,7 +45,6 @@ pub enum VectorError {
     /// The connection cannot be used, or the budget does not allow it.
     #[error(transparent)]
     Connection(ConnectionError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -15,7 +15,6 @@ use store::{Entry, ReadExt, StoreError};
 /// A tool of the agent's own that was called or has answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ToolSeen {
-    /// The call.
     pub call: String,
     /// The tool.
     pub name: String,
@@ -36,9 +35,6 @@ pub(super) struct Activity {
 
 impl Activity {
     /// Watches from this event on. The ear has to be open before the question is asked.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn of(
         ws: &Ws,
         (run, next): (RunId, u32),
@@ -53,9 +49,6 @@ impl Activity {
     }
 
     /// Waits until something was called or has answered.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub async fn more(&mut self) -> Result<Vec<ToolSeen>, StoreError> {
         let own = KeyBuf::of(&self.session);
         loop {
@@ -76,9 +69,6 @@ impl Activity {
     }
 
     /// What happened since it was read last.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn read(&mut self) -> Result<Vec<ToolSeen>, StoreError> {
         let (session, from) = (self.session, self.next);
         let events = self.ws.read(|snap| queries::events(snap, session, from, u32::MAX))?;
@@ -116,9 +106,6 @@ impl Activity {
 }
 
 /// As [`Activity::more`]; for ever, when nobody asked.
-///
-/// # Errors
-/// As there.
 pub(super) async fn more(activity: &mut Option<Activity>) -> Result<Vec<ToolSeen>, StoreError> {
     match activity {
         Some(activity) => activity.more().await,

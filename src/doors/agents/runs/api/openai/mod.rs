@@ -221,7 +221,6 @@ struct Question {
 struct Asked {
     /// The message.
     input: InputId,
-    /// The run that has it.
     run: RunId,
     /// The first event of the run that belongs to the answer, and model calls before it.
     since: (u32, u32),

@@ -299,7 +299,6 @@ pub(super) struct Answer {
 /// A call of a tool of the client's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ClientCall {
-    /// Its id.
     pub id: String,
     /// The tool, as the client knows it.
     pub name: String,
