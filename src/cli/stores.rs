@@ -354,7 +354,7 @@ fn consumer_lines(now: &ConsumerList) -> Vec<String> {
     if now.items.is_empty() {
         return vec!["nothing follows the feed yet".to_owned()];
     }
-    let line = |one: &doors_looking::health::api::ConsumerView| {
+    let line = |one: &interfaces_insights::health::api::ConsumerView| {
         let error = match (&one.last_error, one.troubled) {
             (None, _) => String::new(),
             (Some(error), true) => format!("; {error}"),

@@ -106,7 +106,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::as_routine;
-    use doors_agents::routines::tools::SaveArgs;
+    use interfaces_agents::routines::tools::SaveArgs;
 
     fn of(call: Value) -> Option<(&'static str, Value)> {
         let Value::Object(given) = call else { panic!("an object") };

@@ -309,9 +309,9 @@ mod tests {
 
     fn hands() -> Registry {
         Registry::new()
-            .merge(doors_work::tools())
-            .merge(doors_agents::tools())
-            .merge(doors_account::tools())
+            .merge(interfaces_work::tools())
+            .merge(interfaces_agents::tools())
+            .merge(interfaces_account::tools())
     }
 
     fn all() -> Registry {

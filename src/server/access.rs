@@ -17,7 +17,7 @@
 //! An agent's tools read, write and talk, as a member does; what an agent may do with agents and routines beyond
 //! that (its own, its reports) say the rules of those tools.
 
-use doors_account::users::session::Rights;
+use interfaces_account::users::session::Rights;
 use kernel::{Can, Role, Scope};
 use web::session::Access;
 

@@ -7,10 +7,10 @@ use web::routes::Routes;
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
-        .merge(doors_work::routes())
-        .merge(doors_agents::routes())
-        .merge(doors_account::routes())
-        .merge(doors_looking::routes())
+        .merge(interfaces_work::routes())
+        .merge(interfaces_agents::routes())
+        .merge(interfaces_account::routes())
+        .merge(interfaces_insights::routes())
         .merge(crm::pages::routes())
         .merge(knowledge::pages::routes())
         .merge(sources::pages::routes())
@@ -22,10 +22,10 @@ pub fn routes() -> Routes {
 #[must_use]
 pub fn api() -> Routes {
     Routes::new()
-        .merge(doors_account::api())
-        .merge(doors_agents::api())
-        .merge(doors_looking::api())
-        .merge(doors_work::api())
+        .merge(interfaces_account::api())
+        .merge(interfaces_agents::api())
+        .merge(interfaces_insights::api())
+        .merge(interfaces_work::api())
         .merge(crm::api::routes())
         .merge(knowledge::api::routes())
         .merge(sources::api::routes())
@@ -37,9 +37,9 @@ pub fn api() -> Routes {
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new()
-        .merge(doors_work::tools())
-        .merge(doors_agents::tools())
-        .merge(doors_account::tools())
+        .merge(interfaces_work::tools())
+        .merge(interfaces_agents::tools())
+        .merge(interfaces_account::tools())
         .merge(crm::tools::tools())
         .merge(knowledge::tools::tools())
         .merge(sources::tools::tools())

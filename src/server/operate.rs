@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use app::jobs::JobState;
 use app::{App, Ws};
-use doors_looking::health::api::{ConsumerView, giving_up, named};
 use features::audit::queries::{self as audit, Asked, Reach, Wish};
 use features::backups::queries::damaged;
 use features::finder::queries::standing as index;
 use features::health::queries::{self as health, letters};
 use features::health::rules::{self, Act, HealthError};
 use features::users::rules::UsersError;
+use interfaces_insights::health::api::{ConsumerView, giving_up, named};
 use kernel::{Actor, Can, Cause};
 use store::verify::Depth;
 use web::error::ApiError;

@@ -23,8 +23,8 @@ use tracing::Instrument;
 
 use app::config::Config;
 use app::{App, Ws};
-use doors_account::users::session::{self, Caller, Door};
 use features::workspace::queries::modules::{Module, Off};
+use interfaces_account::users::session::{self, Caller, Door};
 use kernel::{Can, ProblemKind};
 use web::error::{ApiError, Failure, Inside, PageError};
 use web::hx::Hx;
@@ -60,12 +60,12 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     for (prefix, table) in [
         ("", own_routes(&app.config)),
         ("", first_boot::routes()),
-        ("", doors_account::users::pages::routes()),
+        ("", interfaces_account::users::pages::routes()),
         ("", workspaces::pages::routes()),
         ("", people::join::routes()),
         ("", gateways::pages::open_routes()),
         ("", hosts::routes()),
-        ("", doors_account::notifications::pages::open_routes()),
+        ("", interfaces_account::notifications::pages::open_routes()),
         ("/w/{ws}", doors::routes()),
         ("/w/{ws}", try_practice::routes()),
         ("/w/{ws}", onboarding::routes()),
@@ -73,7 +73,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/w/{ws}", people::pages::routes()),
         ("/w/{ws}", again::pages::routes()),
         ("/api/v1", doors::api()),
-        ("/v1", doors_agents::openai_api()),
+        ("/v1", interfaces_agents::openai_api()),
         ("/api/v1", local::api()),
         ("/api/v1", workspaces::api::routes()),
         ("/api/v1", people::api::routes()),
@@ -95,7 +95,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let door = Door::new(
         app.clone(),
         access::RIGHTS,
-        ShellMaker(Arc::new(doors_account::workspace::pages::shell::shell)),
+        ShellMaker(Arc::new(interfaces_account::workspace::pages::shell::shell)),
     );
     let routes = Arc::new(routes);
     let router = router
@@ -107,7 +107,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         .layer(from_fn_with_state(door, session::enter))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(body_within, slow::limit))
-        .layer(from_fn(doors_agents::runs::shape_openai_errors))
+        .layer(from_fn(interfaces_agents::runs::shape_openai_errors))
         .layer(map_response(compression::fuse))
         .layer(compression::layer())
         .layer(from_fn_with_state(app.clone(), outside))

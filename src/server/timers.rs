@@ -8,7 +8,6 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use app::{App, Ws};
-use doors_account::users::session;
 use features::audit::{self, model::Keeping};
 use features::browsers;
 use features::notifications::reactions::asked;
@@ -19,6 +18,7 @@ use features::runs::rules::RunError;
 use features::runs::rules::forget::{self, Count, Why};
 use features::trust;
 use features::users;
+use interfaces_account::users::session;
 use kernel::{Actor, Cause, Part, SessionId, Timestamp};
 use store::stats::stats;
 use store::{Lane, Store, StoreError, WriteTx, keep, once};

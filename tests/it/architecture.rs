@@ -123,16 +123,22 @@ fn the_check_sees_what_it_forbids() {
     };
     assert_eq!(found("features/tasks/rules", "use crate::agents::{model, rules::go};"), 1);
     assert_eq!(
-        found("doors/work/tasks/pages", "use features::{agents::rules::go, tasks::rules};"),
+        found("interfaces/work/tasks/pages", "use features::{agents::rules::go, tasks::rules};"),
         1
     );
-    assert_eq!(found("doors/work/tasks/pages", "use crate::comments::pages::show;"), 1);
+    assert_eq!(found("interfaces/work/tasks/pages", "use crate::comments::pages::show;"), 1);
     assert_eq!(
         found("features/tasks/rules", "// crate::agents::rules\nlet a = \"redb::x\"; 'c';"),
         0
     );
-    assert_eq!(found("doors/work/tasks/pages", "use std::{fs, process::ExitCode};\nredb::Key"), 2);
-    assert_eq!(found("doors/work/tasks/pages", "tx\n    .put(&task)?; tx.delete::<Task>(id)?"), 2);
+    assert_eq!(
+        found("interfaces/work/tasks/pages", "use std::{fs, process::ExitCode};\nredb::Key"),
+        2
+    );
+    assert_eq!(
+        found("interfaces/work/tasks/pages", "tx\n    .put(&task)?; tx.delete::<Task>(id)?"),
+        2
+    );
     let closure = "ws.write(&BY, move |tx| rules::wake(tx, run)).await";
     assert_eq!((found("runtime/dispatcher", closure), found("runtime/port", closure)), (1, 0));
     assert_eq!(found("kernel/id_tests", "use redb::Key;"), 0);
@@ -144,7 +150,7 @@ const LOOKERS: &[&str] = &["looking/history", "looking/audit", "account/backups"
 
 #[test]
 fn what_reads_much_keeps_no_thread_that_answers_others() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doors");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/interfaces");
     let mut faults = Vec::new();
     for feature in LOOKERS {
         for (name, text) in files(&root.join(feature)) {

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
-use doors_agents::runs::{SaidOut, resent};
 use features::runs::model::{BranchWhy, Run};
 use features::runs::queries::branches;
+use interfaces_agents::runs::{SaidOut, resent};
 use kernel::{Can, InputId, RunId, Thinking};
 use store::ReadExt;
 use web::error::ApiError;

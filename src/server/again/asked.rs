@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
-use doors_agents::trust;
 use features::runs::model::Run;
 use features::runs::queries::talk;
 use features::runs::rules::{self, NewInput, RunError, Sent};
 use features::trust::rules::TrustError;
+use interfaces_agents::trust;
 use kernel::text::one_line;
 use kernel::{ApprovalAnswer, ApprovalId, Can};
 use store::ReadExt as _;

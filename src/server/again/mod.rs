@@ -11,7 +11,6 @@ pub mod pages;
 mod preview;
 
 use app::{App, Ws};
-use doors_agents::runs::done_after;
 use features::history::queries::error::HistoryError;
 use features::history::queries::guard::Undoer;
 use features::history::queries::outlook::Outlook;
@@ -28,6 +27,7 @@ use features::runs::rules::onward;
 use features::usage::queries::{budgets, cap};
 use features::usage::rules::UsageError;
 use features::usage::rules::budgets::{self as money, Wish as Limit};
+use interfaces_agents::runs::done_after;
 use kernel::{FieldError, InputId, Payer, Period, Problem, ProblemKind, RunId, Thinking};
 use store::undo::Basis;
 use store::{ReadExt, StoreError, WriteTx};

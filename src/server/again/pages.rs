@@ -7,13 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use doors_agents::runs::{read_again, say_again};
 use features::agents::model::Agent;
 use features::connections::queries as connections;
 use features::history::queries::error::HistoryError;
 use features::runs::model::{BranchWhy, Run};
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
+use interfaces_agents::runs::{read_again, say_again};
 use kernel::{Can, InputId, Problem, Thinking};
 use store::{Read, ReadExt, StoreError};
 use web::error::PageError;

@@ -14,9 +14,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::de::IgnoredAny;
 
 use app::{App, Ws};
-use doors_looking::dashboard::pages::mission::GONE;
 use features::onboarding::model::{Onboarding, Step};
 use features::onboarding::{queries, rules};
+use interfaces_insights::dashboard::pages::mission::GONE;
 use kernel::Can;
 use web::error::PageError;
 use web::flash;

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use app::{App, Ws};
-use doors_account::connections::pages::new::{self as settings, Typed};
 use features::connections::checks;
 use features::connections::model::Connection;
 use features::connections::presets::{KeyNeed, PRESETS, Preset};
@@ -22,6 +21,7 @@ use features::usage::queries::budgets as standing;
 use features::usage::rules::UsageError;
 use features::usage::rules::budgets::{self, Wish};
 use features::workspace::model::Settings;
+use interfaces_account::connections::pages::new::{self as settings, Typed};
 use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Payer, Period, Problem, ProblemKind};
 use providers::base;
 use store::{Read, ReadExt, StoreError, WriteTx};

@@ -6,11 +6,11 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use doors_account::users::pages::passkeys;
 use features::agents::templates;
 use features::onboarding::model::{Intent, Onboarding, Step};
 use features::onboarding::presets::{self, PRESETS, Preset};
 use features::onboarding::rules::OnboardingError;
+use interfaces_account::users::pages::passkeys;
 use web::error::PageError;
 use web::form::Wrong;
 use web::html;

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Who, Ws};
-use doors_account::users::session::Caller;
 use features::workspace::model::Settings;
 use features::workspace::queries;
+use interfaces_account::users::session::Caller;
 use kernel::{Can, Cause, Problem, Role, Timestamp, WorkspaceId, WorkspaceState};
 use web::error::{ApiError, Failure};
 use web::extract::Json;

@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use app::{App, Who, Ws};
-use doors_account::users::session::Caller;
-use doors_account::workspace::pages::note;
 use features::backups::queries::damaged;
 use features::workspace::queries;
 use features::workspace::rules as workspace;
+use interfaces_account::users::session::Caller;
+use interfaces_account::workspace::pages::note;
 use kernel::{Can, Cause, ProblemKind, Role};
 use web::error::{Failure, PageError};
 use web::extract::Form;

@@ -1,7 +1,7 @@
 //! The doors of accounts: people, workspace, money, connections: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
 
 // Templates name what stands here by its full path.
-extern crate self as doors_account;
+extern crate self as interfaces_account;
 
 pub mod users;
 pub mod workspace;

@@ -1,7 +1,7 @@
 //! The doors of agents and what they do: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
 
 // Templates name what stands here by its full path.
-extern crate self as doors_agents;
+extern crate self as interfaces_agents;
 
 pub mod agents;
 pub mod browsers;

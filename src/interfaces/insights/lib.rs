@@ -1,7 +1,7 @@
 //! The doors of looking at what happened: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
 
 // Templates name what stands here by its full path.
-extern crate self as doors_looking;
+extern crate self as interfaces_insights;
 
 pub mod activity;
 pub mod audit;

@@ -1,7 +1,7 @@
 //! The doors of work: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
 
 // Templates name what stands here by its full path.
-extern crate self as doors_work;
+extern crate self as interfaces_work;
 
 pub mod tasks;
 pub mod comments;
