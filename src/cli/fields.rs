@@ -22,7 +22,7 @@ pub enum Command {
         /// What it is called
         label: String,
         /// The kind of its values
-        #[arg(long, default_value = "text", value_parser = one_of(noun::Kind::ALL.iter().map(|one| one.word())))]
+        #[arg(long, default_value = "text", value_parser = one_of(entity::Kind::ALL.iter().map(|one| one.word())))]
         kind: String,
         /// Its choices, with commas between
         #[arg(long)]
@@ -35,7 +35,7 @@ pub enum Command {
         /// Its key
         key: String,
         /// The kind of its values
-        #[arg(value_parser = one_of(noun::Kind::ALL.iter().map(|one| one.word())))]
+        #[arg(value_parser = one_of(entity::Kind::ALL.iter().map(|one| one.word())))]
         kind: String,
         /// Of a link to a record: contacts, organizations or records
         #[arg(long, value_parser = one_of(["contacts", "organizations", "records"]))]

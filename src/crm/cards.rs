@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
+use entity::{
+    Area, Cell, Column, Entity, Field, FieldValue, Fields, Finds, Kind, LabelNames, Labelled,
+    Meaning, Rows, Type, text_of,
+};
 use features::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
 use kernel::text::one_line;
 use kernel::{Actor, Part, TypedId as _};
-use noun::{
-    Area, Cell, Column, Field, FieldValue, Fields, Finds, Kind, LabelNames, Labelled, Meaning,
-    Noun, Rows, Type, text_of,
-};
 use search::Document;
 use serde_json::{Value, json};
 use store::{Range, Read, ReadExt as _, StoreError};
@@ -25,7 +25,7 @@ use crate::names::{Known, title_of};
 use crate::rules::replace_label;
 use crate::views;
 
-pub static NOUNS: [&Noun; 7] =
+pub static NOUNS: [&Entity; 7] =
     [&CONTACT, &ORGANIZATION, &RECORD, &COLLECTION, &FIELD, &TALK, &SUGGESTION];
 
 /// What history and routines call the fields that HQ brings along.
@@ -53,7 +53,7 @@ const ROW_FIELDS: &[Field] = &[
 
 /// The fields of a stored row with plain values in place of cells: as titles, conditions and templates read them.
 fn plain<B: Book>(row: &[u8]) -> Option<Fields> {
-    noun::typed::<Row<B>>(row).map(|row| plain_of(&row))
+    entity::typed::<Row<B>>(row).map(|row| plain_of(&row))
 }
 
 fn plain_of<B: Book>(row: &Row<B>) -> Fields {
@@ -81,7 +81,7 @@ fn plain_of<B: Book>(row: &Row<B>) -> Fields {
     fields
 }
 
-fn list<B: Book>(read: &dyn Read, most: usize) -> Result<Vec<noun::Keyed>, StoreError> {
+fn list<B: Book>(read: &dyn Read, most: usize) -> Result<Vec<entity::Keyed>, StoreError> {
     let all: Vec<Row<B>> = read.list(&Range::all().limit(most))?;
     let keyed = |row: &Row<B>| (KeyBuf::of(&row.id).into_bytes(), plain_of(row));
     Ok(all.iter().map(keyed).collect())
@@ -116,7 +116,7 @@ fn label_names<B: Book>(read: &dyn Read) -> Result<LabelNames, StoreError> {
         names.extend(of_field.into_iter().map(|one| ((home, one.key), one.label)));
     }
     Ok(Box::new(move |row: &[u8]| {
-        let row = noun::typed::<Row<B>>(row);
+        let row = entity::typed::<Row<B>>(row);
         let Some(FieldValue::Choices(keys)) = row.as_ref().and_then(|row| row.value(columns::TAGS))
         else {
             return Vec::new();
@@ -141,7 +141,7 @@ fn having<B: Book>(read: &dyn Read, labels: Option<&[Uuid]>) -> Result<Vec<Vec<u
     }
     read.raw_scan(B::TABLE.number, &Range::all(), &mut |key, row| {
         // ok: what cannot be read has no words, either.
-        if let Some(row) = noun::typed::<Row<B>>(row)
+        if let Some(row) = entity::typed::<Row<B>>(row)
             && let Some(FieldValue::Choices(all)) = row.value(columns::TAGS)
             && all.iter().any(|one| asked.contains(&(row.collection, one.clone())))
         {
@@ -165,14 +165,14 @@ fn own_fields<B: Book>(read: &dyn Read) -> Result<Vec<(String, String)>, StoreEr
     Ok(own.map(|def| (def.key, def.label)).collect::<BTreeMap<_, _>>().into_iter().collect())
 }
 
-const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str) -> Noun {
-    Noun {
+const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str) -> Entity {
+    Entity {
         area: Area::Customers,
         fields: ROW_FIELDS,
         rows: Rows {
             fields: plain::<B>,
             list: list::<B>,
-            ..Noun::of::<Row<B>>(word, one, many).rows
+            ..Entity::of::<Row<B>>(word, one, many).rows
         },
         triggers: Some("Customers"),
         own_fields: Some(own_fields::<B>),
@@ -180,18 +180,18 @@ const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str
         discussed: true,
         told: Some(told::<B>),
         spoken: Some(spoken::<B>),
-        ..Noun::of::<Row<B>>(word, one, many)
+        ..Entity::of::<Row<B>>(word, one, many)
     }
 }
 
 /// The card of contacts.
-pub static CONTACT: Noun = Noun {
+pub static CONTACT: Entity = Entity {
     path: |row| format!("contacts/{}", text_of(row, "id")),
     finds: Some(Finds {
         number: 17,
         label: "Contacts",
         glyph: "user",
-        document: |row| noun::typed::<Row<Contacts>>(row).map(document),
+        document: |row| entity::typed::<Row<Contacts>>(row).map(document),
         hit: |row| (format!("contacts/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
@@ -208,13 +208,13 @@ pub static CONTACT: Noun = Noun {
 };
 
 /// The card of organizations.
-pub static ORGANIZATION: Noun = Noun {
+pub static ORGANIZATION: Entity = Entity {
     path: |row| format!("organizations/{}", text_of(row, "id")),
     finds: Some(Finds {
         number: 18,
         label: "Organizations",
         glyph: "layers",
-        document: |row| noun::typed::<Row<Organizations>>(row).map(document),
+        document: |row| entity::typed::<Row<Organizations>>(row).map(document),
         hit: |row| (format!("organizations/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
@@ -230,13 +230,13 @@ pub static ORGANIZATION: Noun = Noun {
 };
 
 /// The card of records of collections.
-pub static RECORD: Noun = Noun {
+pub static RECORD: Entity = Entity {
     path: |row| format!("records/{}", text_of(row, "id")),
     finds: Some(Finds {
         number: 19,
         label: "Records",
         glyph: "list",
-        document: |row| noun::typed::<Row<Records>>(row).map(document),
+        document: |row| entity::typed::<Row<Records>>(row).map(document),
         hit: |row| (format!("records/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
@@ -251,7 +251,7 @@ pub static RECORD: Noun = Noun {
 };
 
 /// The card of collections.
-pub static COLLECTION: Noun = Noun {
+pub static COLLECTION: Entity = Entity {
     area: Area::Customers,
     fields: &[
         Field::text("name", "name").called("title"),
@@ -265,7 +265,7 @@ pub static COLLECTION: Noun = Noun {
         label: "Collections",
         glyph: "layers",
         document: |row| {
-            let collection = noun::typed::<Collection>(row)?;
+            let collection = entity::typed::<Collection>(row)?;
             Some(Document {
                 title: collection.name,
                 body: collection.description,
@@ -280,11 +280,11 @@ pub static COLLECTION: Noun = Noun {
     linked: true,
     triggers: Some("Customers"),
     lists: Some(views::COLLECTIONS),
-    ..Noun::of::<Collection>("collection", "collection", "collections")
+    ..Entity::of::<Collection>("collection", "collection", "collections")
 };
 
 /// The card of fields.
-pub static FIELD: Noun = Noun {
+pub static FIELD: Entity = Entity {
     area: Area::Customers,
     fields: &[Field::text("label", "name").called("title")],
     title: |row| text_of(row, "label").to_owned(),
@@ -292,22 +292,22 @@ pub static FIELD: Noun = Noun {
     triggers: Some("Customers"),
     rests: Some(crate::uses::field),
     tables: |schema| schema.with::<FieldDef>().with::<Conversion>(),
-    ..Noun::of::<FieldDef>("field", "field", "fields")
+    ..Entity::of::<FieldDef>("field", "field", "fields")
 };
 
 /// The card of suggestions.
-pub static SUGGESTION: Noun = Noun {
+pub static SUGGESTION: Entity = Entity {
     area: Area::Customers,
     fields: &[Field::text("field", "field").called("title")],
     title: |row| text_of(row, "field").to_owned(),
     path: |_| "suggestions".to_owned(),
     triggers: Some("Customers"),
     review: Some("suggestions"),
-    ..Noun::of::<Suggestion>("suggestion", "suggested value", "suggested values")
+    ..Entity::of::<Suggestion>("suggestion", "suggested value", "suggested values")
 };
 
 /// The card of talks.
-pub static TALK: Noun = Noun {
+pub static TALK: Entity = Entity {
     area: Area::Customers,
     fields: &[
         Field::text("way", "direction"),
@@ -324,7 +324,7 @@ pub static TALK: Noun = Noun {
         label: "Talks",
         glyph: "comment",
         document: |row| {
-            let talk = noun::typed::<Talk>(row)?;
+            let talk = entity::typed::<Talk>(row)?;
             Some(Document {
                 title: talk.subject,
                 body: format!("{}\n{}", talk.body, talk.next_action),
@@ -336,7 +336,7 @@ pub static TALK: Noun = Noun {
         parts: None,
     }),
     triggers: Some("Customers"),
-    ..Noun::of::<Talk>("interaction", "talk", "talks")
+    ..Entity::of::<Talk>("interaction", "talk", "talks")
 };
 
 fn talk_title(row: &Fields) -> String {
@@ -378,7 +378,7 @@ fn document<B: Book>(row: Row<B>) -> Document {
             FieldValue::Choices(all) => tags.extend(all.iter().cloned()),
             FieldValue::Choice(choice) => tags.push(choice.clone()),
             FieldValue::Phone(number) => {
-                let digits = noun::digits(number);
+                let digits = entity::digits(number);
                 body.push_str(&format!("{number}\n"));
                 let ends = 0..(digits.len() + 1).saturating_sub(FEWEST_DIGITS).max(1);
                 tags.extend(ends.map(|from| digits[from..].to_owned()));
@@ -404,7 +404,7 @@ fn document<B: Book>(row: Row<B>) -> Document {
 
 /// A row as delivered work: its fields, each with its name.
 fn spoken<B: Book>(read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
-    let Some(row) = noun::typed::<Row<B>>(row) else { return Ok(String::new()) };
+    let Some(row) = entity::typed::<Row<B>>(row) else { return Ok(String::new()) };
     let known = Known::new(read, assignee_of(Actor::System(Part::Engine)))?;
     let mut out = format!("# {}\n\n", one_line(row.name()));
     for column in columns::of(read, B::home(row.collection))? {
@@ -452,7 +452,7 @@ fn labels<B: Book>(read: &dyn Read, field: &str, keys: &[String]) -> Vec<String>
 
 #[cfg(test)]
 mod tests {
-    use noun::FieldValue;
+    use entity::FieldValue;
     use store::Record as _;
 
     use super::document;

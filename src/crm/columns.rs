@@ -1,9 +1,9 @@
 //! The columns of contacts, organizations and collections: those that HQ brings along, what people made of them, and
 //! those that people made.
 
+use entity::{Choice, Column, FieldValue, Kind, Look, Names, Stands};
 use features::tasks::model::label::Label;
 use kernel::{Colour, Hue};
-use noun::{Choice, Column, FieldValue, Kind, Look, Names, Stands};
 use serde_json::{Value, json};
 use store::{Range, Read, ReadExt as _, StoreError};
 

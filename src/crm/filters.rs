@@ -1,11 +1,11 @@
 //! Conditions of a list: what each may be called, what could come next where somebody types, and whether it holds.
 
+use entity::{Column, Decimal, FieldValue, Kind, Names};
 use features::tasks::queries::people::People;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kernel::filter::{self, Days, Key, Kind as Values, Numbers, Query, Term, Words};
 use kernel::{Assignee, TypedId as _};
-use noun::{Column, Decimal, FieldValue, Kind, Names};
 
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
 use crate::kept::{Held, Memo, Places, Raw, Shared, Slim, Sort, keys_in};
@@ -165,12 +165,12 @@ pub(crate) struct Word {
 
 impl Word {
     fn of(word: &str, shared: &Shared, columns: &[Column]) -> Self {
-        let text = noun::searched(word);
+        let text = entity::searched(word);
         let mut choices = Vec::new();
         for column in columns {
             let Some(at) = shared.find(&column.key) else { continue };
             let called = column.choices.iter();
-            let called = called.filter(|one| noun::searched(&one.label).contains(&text));
+            let called = called.filter(|one| entity::searched(&one.label).contains(&text));
             choices.extend(called.map(|one| (at, one.key.clone())));
         }
         Self {
@@ -193,7 +193,7 @@ impl Word {
             Sort::Phone => {
                 let digits = |part: &str| match shared.held(raw) {
                     Some(Held::Phone(said)) => {
-                        phones.of(said, |text| noun::digits(text).contains(part))
+                        phones.of(said, |text| entity::digits(text).contains(part))
                     }
                     _ => false,
                 };
@@ -359,7 +359,7 @@ fn told(column: &Column, value: &str, names: &dyn Names) -> Result<String, Strin
         Kind::Select | Kind::MultiSelect | Kind::Person | Kind::Relation | Kind::Boolean => {
             column.read(value, names)?.map(|value| plain(&value)).unwrap_or_default()
         }
-        _ => noun::searched(value),
+        _ => entity::searched(value),
     })
 }
 
@@ -370,7 +370,7 @@ fn meant(column: &Column, value: &str, seen: &Seen<'_>) -> Result<Vec<String>, S
         Ok(one) => return Ok(vec![one]),
         Err(none) => none,
     };
-    let part = noun::searched(value.trim());
+    let part = entity::searched(value.trim());
     let fits = seen.titles.iter().filter(|(_, title)| title.contains(&part));
     let all: Vec<String> = fits.map(|(id, _)| id.to_string()).collect();
     if all.is_empty() { Err(none) } else { Ok(all) }
@@ -412,7 +412,7 @@ fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut Memo) -> bool {
 /// Whether a text has a part, which is written as words are searched.
 fn has(text: &str, part: &str) -> bool {
     if !text.is_ascii() {
-        return noun::searched(text).contains(part);
+        return entity::searched(text).contains(part);
     }
     let part = part.as_bytes();
     part.is_empty() || text.as_bytes().windows(part.len()).any(|at| at.eq_ignore_ascii_case(part))
@@ -486,7 +486,7 @@ fn quiet_days<B: Book>(
 /// The digits of a word that is a part of a phone number as people write it: three at least, and no letters.
 fn part_of_phone(word: &str) -> Option<String> {
     let fits = word.chars().all(|c| c.is_ascii_digit() || "+-/().".contains(c));
-    let digits = noun::digits(word);
+    let digits = entity::digits(word);
     (fits && 3 <= digits.len()).then_some(digits)
 }
 

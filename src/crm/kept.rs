@@ -8,10 +8,10 @@ mod recall;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use entity::{Decimal, FieldValue, Origin, Target};
 use features::tasks::queries::people::assignee_of;
 use jiff::civil::Date;
 use kernel::{Assignee, Timestamp, TypedId as _};
-use noun::{Decimal, FieldValue, Origin, Target};
 use store::columns::Column as Kept;
 use store::{DecodeError, Record as _, codec, record};
 
@@ -201,7 +201,7 @@ impl Shared {
         let name = self.find(NAME);
         let named = |row: &Slim<B>| {
             let text = match self.value(row, name) {
-                Some(Held::Text(said)) => noun::searched(said.text),
+                Some(Held::Text(said)) => entity::searched(said.text),
                 _ => String::new(),
             };
             (row.id.uuid(), text)

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use ::list::figures::Tally;
 use ::list::groups::{Group, Grouper};
+use entity::{Column, FieldValue, Kind, Names, Stands};
 use features::tasks::queries::due::day;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kernel::filter::{Query, Term};
 use kernel::{Timestamp, TypedId as _};
-use noun::{Column, FieldValue, Kind, Names, Stands};
 use store::{Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use entity::{Entity, Fields, Names, Target, folded, mail_address};
 use features::cards;
 use features::tasks::queries::people::People;
 use kernel::key::KeyBuf;
 use kernel::{AccountId, Assignee, TypedId as _};
-use noun::{Fields, Names, Noun, Target, folded, mail_address};
 use store::{Range, Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ impl<'r> Known<'r> {
 
 /// The card of a record, and its fields; none when it is gone.
 #[must_use]
-pub fn fields_of(read: &dyn Read, target: Target) -> Option<(&'static Noun, Fields)> {
+pub fn fields_of(read: &dyn Read, target: Target) -> Option<(&'static Entity, Fields)> {
     let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
     // ok: a record that cannot be read has no title, as one that is gone.
     cards::of_table(target.table).and_then(|noun| Some((noun, noun.get(read, &key).ok()??)))

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use entity::{Column, Kind};
 use kernel::TypedId as _;
-use noun::{Column, Kind};
 
 use crate::cursor::{Cursor, Mark};
 use crate::filters;

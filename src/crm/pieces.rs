@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use app::Ws;
+use entity::Target;
 use features::history::queries::error::HistoryError;
 use features::history::queries::fields::Speaker;
 use features::history::queries::guard::Undoer;
@@ -19,7 +20,6 @@ use features::history::undo;
 use features::workspace::queries as workspace;
 use jiff::tz::TimeZone;
 use kernel::{Actor, Can, Cause, Role, TypedId};
-use noun::Target;
 use store::{Read, StoreError, WriteTx, feed};
 use tokio::sync::oneshot;
 use uuid::Uuid;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use entity::{Cell, Target};
 use jiff::civil::Date;
 use kernel::key::KeyBuf;
 use kernel::{Timestamp, TypedId as _};
-use noun::{Cell, Target};
 use store::{Op, Range, Read, ReadExt as _, Root, Schema, StoreError, history};
 
 use crate::error::CrmError;
@@ -37,7 +37,7 @@ pub fn cell_before<B: Book>(
         if version.op == Op::Insert {
             return Ok(None);
         }
-        let Some(before) = version.before.bytes().and_then(noun::typed::<Row<B>>) else { break };
+        let Some(before) = version.before.bytes().and_then(entity::typed::<Row<B>>) else { break };
         if before.value(field) != row.value(field) {
             return Ok(before.cells.get(field).cloned());
         }

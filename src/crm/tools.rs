@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use entity::Source;
 use kernel::{Assignee, Can, TypedId as _};
-use noun::Source;
 use store::{Read, WriteTx};
 use tool::{
     Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
@@ -504,7 +504,7 @@ impl ReadTool for SchemaGet {
             .read(|snap| columns::of(snap, home_of(snap, &args.of)?).map_err(CrmError::from))
             .map_err(told)?;
         let mut answer = schema(&columns);
-        let closed = columns.iter().filter(|column| column.agents != noun::AgentsMay::Write);
+        let closed = columns.iter().filter(|column| column.agents != entity::AgentsMay::Write);
         let closed: Map<String, Value> =
             closed.map(|column| (column.key.clone(), json!(column.agents.word()))).collect();
         if !closed.is_empty() {

@@ -1,6 +1,6 @@
 //! Whether records use a field, or its choices: what they use is not taken back.
 
-use noun::{Choice, FieldValue};
+use entity::{Choice, FieldValue};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::columns::{self, TAGS};
@@ -13,12 +13,12 @@ pub(crate) fn field(
     now: Option<&[u8]>,
     to: Option<&[u8]>,
 ) -> Result<Option<String>, StoreError> {
-    let Some(now) = now.and_then(noun::typed::<FieldDef>).filter(|now| now.key != TAGS) else {
+    let Some(now) = now.and_then(entity::typed::<FieldDef>).filter(|now| now.key != TAGS) else {
         return Ok(None);
     };
     // What people made of a field of HQ goes, and the field stays.
     let own = || columns::own(now.home).into_iter().find(|column| column.key == now.key);
-    let left: Option<Vec<Choice>> = match to.and_then(noun::typed::<FieldDef>) {
+    let left: Option<Vec<Choice>> = match to.and_then(entity::typed::<FieldDef>) {
         Some(to) => Some(to.choices),
         None => own().map(|column| column.choices),
     };

@@ -1,11 +1,11 @@
 //! Views of lists of rows: those that every workspace has, and what a list knows of the words of a saved one.
 
 use ::list::figures::Foot;
+use entity::{Column, Listing, Lists, LookWords, Target};
 use features::views::model::{ListView, Look};
 use kernel::FieldError;
 use kernel::TypedId as _;
 use kernel::filter::{self, Query, unknown_key};
-use noun::{Column, Listing, Lists, LookWords, Target};
 use store::{Read, StoreError};
 
 use crate::error::CrmError;
@@ -88,7 +88,7 @@ pub fn tidy(mut look: Look) -> Look {
 /// The column by which a board is laid out unless another is chosen: the stages, else the first choice.
 #[must_use]
 pub fn pipeline(columns: &[Column]) -> Option<&Column> {
-    let is_choice = |column: &&Column| column.kind == noun::Kind::Select;
+    let is_choice = |column: &&Column| column.kind == entity::Kind::Select;
     let stage = columns.iter().find(|column| column.key == columns::STAGE);
     stage.or_else(|| columns.iter().filter(|column| !column.own).find(is_choice))
 }

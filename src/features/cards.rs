@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::{LazyLock, OnceLock};
 
+use entity::{Entity, Fields};
 use kernel::key::KeyBuf;
 use kernel::{Event, RowAct};
-use noun::{Fields, Noun};
 use serde_json::{Value, json};
 use store::schema::id_text;
 use store::{Entry, Range, Read, Schema, StoreError, feed};
@@ -20,26 +20,26 @@ use crate::trust::card::{AGENT_TRUST, PERMISSION};
 use crate::views::card::VIEW;
 
 /// The cards of this package.
-static OWN: [&Noun; 7] =
+static OWN: [&Entity; 7] =
     [&LABEL, &VIEW, &AGENT_BROWSER, &BROWSER_POLICY, &AGENT_TRUST, &PERMISSION, &VECTOR_SOURCE];
 /// So many waiting records of a noun are counted.
 pub const MOST_WAITING: usize = 1_000;
-static MORE: OnceLock<&'static [&'static Noun]> = OnceLock::new();
+static MORE: OnceLock<&'static [&'static Entity]> = OnceLock::new();
 
 /// Adds the cards of packages above this one; only the first call counts.
-pub fn install(more: &'static [&'static Noun]) {
+pub fn install(more: &'static [&'static Entity]) {
     // ok: a second call comes from a second server in the same process, with the same list.
     let _ = MORE.set(more);
 }
 
 /// All cards, in the order of forms and groups.
-pub fn all() -> impl Iterator<Item = &'static Noun> + Clone {
+pub fn all() -> impl Iterator<Item = &'static Entity> + Clone {
     OWN.into_iter().chain(MORE.get().copied().unwrap_or_default().iter().copied())
 }
 
 /// The card of the records of a table.
 #[must_use]
-pub fn of_table(table: u16) -> Option<&'static Noun> {
+pub fn of_table(table: u16) -> Option<&'static Entity> {
     all().find(|noun| noun.table == table)
 }
 
@@ -51,19 +51,19 @@ pub fn may_be_own(table: u16) -> bool {
 
 /// The card with this word.
 #[must_use]
-pub fn of_word(word: &str) -> Option<&'static Noun> {
+pub fn of_word(word: &str) -> Option<&'static Entity> {
     all().find(|noun| noun.word == word)
 }
 
 /// The card whose records have this number in indexes.
 #[must_use]
-pub fn of_number(number: u8) -> Option<&'static Noun> {
+pub fn of_number(number: u8) -> Option<&'static Entity> {
     all().find(|noun| noun.finds.is_some_and(|finds| finds.number == number))
 }
 
 /// The nouns whose records wait in Review for a person's yes or no, each with how many do, counted up to
 /// [`MOST_WAITING`], and the page below the workspace.
-pub fn waiting(read: &dyn Read) -> Result<Vec<(&'static Noun, usize, &'static str)>, StoreError> {
+pub fn waiting(read: &dyn Read) -> Result<Vec<(&'static Entity, usize, &'static str)>, StoreError> {
     let mut found = Vec::new();
     for noun in all() {
         let Some(path) = noun.review else { continue };
@@ -98,7 +98,7 @@ pub fn tables(schema: Schema) -> Schema {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowEvent<'e> {
     /// The card.
-    pub noun: &'static Noun,
+    pub noun: &'static Entity,
     /// The bytes of the record's key.
     pub id: Cow<'e, [u8]>,
     pub act: RowAct,
@@ -165,14 +165,14 @@ pub fn event_names() -> impl Iterator<Item = &'static str> + Clone {
     Event::NAMES.into_iter().filter(is_own).chain(ROW_NAMES.iter().map(|row| row.1))
 }
 
-fn name(noun: &Noun, act: RowAct) -> Option<&'static str> {
+fn name(noun: &Entity, act: RowAct) -> Option<&'static str> {
     ROW_NAMES.iter().find(|(of, _)| *of == (noun.table, act)).map(|(_, name)| *name)
 }
 
 /// The names of the events of nouns with cards, but for those that somebody may keep for themselves: of these no event
 /// tells. Made once, for the life of the process.
 static ROW_NAMES: LazyLock<Vec<((u16, RowAct), &'static str)>> = LazyLock::new(|| {
-    let named = |noun: &Noun, act: RowAct| {
+    let named = |noun: &Entity, act: RowAct| {
         let name: &'static str = format!("{}.{}", noun.word, act.word()).leak();
         ((noun.table, act), name)
     };
@@ -184,7 +184,7 @@ static ROW_NAMES: LazyLock<Vec<((u16, RowAct), &'static str)>> = LazyLock::new(|
 pub fn fields_in(
     read: &dyn Read,
     entry: &Entry,
-    (noun, key): (&Noun, &[u8]),
+    (noun, key): (&Entity, &[u8]),
 ) -> Result<Option<Fields>, StoreError> {
     if let Some(now) = noun.get(read, key)? {
         return Ok(Some(now));

@@ -6,10 +6,10 @@ use crate::cards;
 use crate::tasks::model::Task;
 use crate::tasks::queries as tasks;
 use crate::tasks::queries::error::TaskError;
+use entity::{Entity, Target};
 use kernel::key::KeyBuf;
 use kernel::text::{capitalized, ellipsis};
 use kernel::{About, RecordId, TaskId, TypedId as _};
-use noun::{Noun, Target};
 use serde_json::Value;
 use store::schema::id_text;
 use store::{Read, ReadExt as _, Root, StoreError};
@@ -134,7 +134,7 @@ impl Spot {
         }
     }
 
-    fn of_row(read: &dyn Read, noun: &Noun, row: Target) -> Result<Option<Self>, StoreError> {
+    fn of_row(read: &dyn Read, noun: &Entity, row: Target) -> Result<Option<Self>, StoreError> {
         let place = Place::Row(row);
         let Some(fields) = noun.get(read, place.key().bytes())? else { return Ok(None) };
         Ok(Some(Self {
@@ -208,11 +208,11 @@ impl Spot {
 /// The place of a comment or a file in its JSON: the id of a task, or the card and the id of a record.
 pub(crate) enum Said<'v> {
     Task(&'v str),
-    Row(&'static Noun, &'v str),
+    Row(&'static Entity, &'v str),
 }
 
 /// Reads it.
-pub(crate) fn said(fields: &noun::Fields) -> Option<Said<'_>> {
+pub(crate) fn said(fields: &entity::Fields) -> Option<Said<'_>> {
     let on = fields.get("on")?;
     if let Some(task) = on.get("task").and_then(Value::as_str) {
         return Some(Said::Task(task));

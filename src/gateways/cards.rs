@@ -1,7 +1,7 @@
 //! The cards: all that the rest of HQ knows of gateways and of the tokens by which machines join.
 
+use entity::{Area, Entity, Field, Meaning, Type, text_of, typed};
 use kernel::Can;
-use noun::{Area, Field, Meaning, Noun, Type, text_of, typed};
 use store::{Read, Schema, StoreError};
 
 use crate::model::{
@@ -9,10 +9,10 @@ use crate::model::{
     Unsaid,
 };
 
-pub static NOUNS: [&Noun; 3] = [&GATEWAY, &TOKEN, &PLACE];
+pub static NOUNS: [&Entity; 3] = [&GATEWAY, &TOKEN, &PLACE];
 
 /// The card of gateways.
-pub static GATEWAY: Noun = Noun {
+pub static GATEWAY: Entity = Entity {
     area: Area::Workspace,
     tables: |schema: Schema| {
         let schema = schema.with::<Gateway>().with::<GatewayKey>().with::<Beat>();
@@ -46,11 +46,11 @@ pub static GATEWAY: Noun = Noun {
     rests: Some(rests),
     remembered: true,
     triggers: Some("The workspace"),
-    ..Noun::of::<Gateway>("gateway", "gateway", "gateways")
+    ..Entity::of::<Gateway>("gateway", "gateway", "gateways")
 };
 
 /// The card of tokens by which machines join.
-pub static TOKEN: Noun = Noun {
+pub static TOKEN: Entity = Entity {
     area: Area::Workspace,
     read: Can::Admin,
     // What was used or withdrawn stays so.
@@ -71,11 +71,11 @@ pub static TOKEN: Noun = Noun {
     ],
     title: |row| text_of(row, "label").to_owned(),
     path: |_| "settings/gateways".to_owned(),
-    ..Noun::of::<GatewayToken>("gateway_token", "token of a gateway", "tokens of gateways")
+    ..Entity::of::<GatewayToken>("gateway_token", "token of a gateway", "tokens of gateways")
 };
 
 /// The card of where agents work. A record has no name: history calls it by its agent.
-pub static PLACE: Noun = Noun {
+pub static PLACE: Entity = Entity {
     area: Area::Agents,
     fields: &[
         Field::text("agent", "agent").hidden().means(Meaning::Somebody),
@@ -85,7 +85,7 @@ pub static PLACE: Noun = Noun {
     // What an agent works on now may be at work: it is moved, and not undone.
     undo: None,
     triggers: Some("Agents and runs"),
-    ..Noun::of::<AgentPlace>("agent_place", "place of an agent", "places of agents")
+    ..Entity::of::<AgentPlace>("agent_place", "place of an agent", "places of agents")
 };
 
 /// Whom HQ lets in is never what an undo decides: a key that was taken away stays away, one that was given stays given.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use app::Ws;
+use entity::typed;
 use features::agents::queries::elsewhere::{Elsewhere, Machine};
 use features::agents::queries::machines;
 use features::dashboard::queries::hosts::Host;
 use kernel::{AgentId, GatewayId, Timestamp};
-use noun::typed;
 use store::{Range, Read, ReadExt as _, Root, StoreError, history};
 use web::format;
 

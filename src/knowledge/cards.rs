@@ -1,8 +1,8 @@
 //! The cards: all that the rest of HQ knows of folders, items and their words.
 
+use entity::{Area, Entity, Field, Fields, Finds, Meaning, Parts, Piece, Type, named_as, text_of};
 use features::finder::queries::document::{PEOPLE, of_agent};
 use kernel::Event;
-use noun::{Area, Field, Fields, Finds, Meaning, Noun, Parts, Piece, Type, named_as, text_of};
 use search::{Document, Wanted};
 use serde_json::{Value, json};
 use store::{Blobs, ReactionError, Read, StoreError, WriteTx};
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::{passages, queries, rules};
 
-pub static NOUNS: [&Noun; 7] = [&ITEM, &FOLDER, &BODY, &VERSION, &MARK, &MODEL, &SUGGESTION];
+pub static NOUNS: [&Entity; 7] = [&ITEM, &FOLDER, &BODY, &VERSION, &MARK, &MODEL, &SUGGESTION];
 
 /// The number of passages in indexes.
 pub const PASSAGES: u8 = 23;
@@ -24,7 +24,7 @@ pub const PASSAGES: u8 = 23;
 const LOOKED: u32 = 64;
 
 /// The card of items.
-pub static ITEM: Noun = Noun {
+pub static ITEM: Entity = Entity {
     area: Area::Work,
     tables: |schema| schema.with::<Item>().with::<Reading>().with::<Uses>().with::<Opening>(),
     fields: &[
@@ -46,7 +46,7 @@ pub static ITEM: Noun = Noun {
         glyph: "doc",
         document: |row| {
             // What stands in a page is found through the page.
-            let item = noun::typed::<Item>(row).filter(|item| item.page.is_none());
+            let item = entity::typed::<Item>(row).filter(|item| item.page.is_none());
             item.map(|item| document(&item))
         },
         hit: |row| (format!("knowledge/{}", text_of(row, "id")), second_line(row)),
@@ -61,11 +61,11 @@ pub static ITEM: Noun = Noun {
     linked: true,
     react: Some(react),
     triggers: Some("Knowledge"),
-    ..Noun::of::<Item>("knowledge", "item", "items")
+    ..Entity::of::<Item>("knowledge", "item", "items")
 };
 
 /// The card of folders.
-pub static FOLDER: Noun = Noun {
+pub static FOLDER: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::text("name", "name").called("title"),
@@ -74,11 +74,11 @@ pub static FOLDER: Noun = Noun {
     ],
     path: |row| format!("knowledge?folder={}", text_of(row, "id")),
     triggers: Some("Knowledge"),
-    ..Noun::of::<Folder>("folder", "folder", "folders")
+    ..Entity::of::<Folder>("folder", "folder", "folders")
 };
 
 /// The card of words.
-pub static BODY: Noun = Noun {
+pub static BODY: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::text("text", "text"),
@@ -95,22 +95,22 @@ pub static BODY: Noun = Noun {
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
     told: Some(told),
-    ..Noun::of::<Body>("knowledge_text", "text", "texts")
+    ..Entity::of::<Body>("knowledge_text", "text", "texts")
 };
 
 /// The card of former versions.
-pub static VERSION: Noun = Noun {
+pub static VERSION: Entity = Entity {
     area: Area::Work,
     fields: &[Field::text("title", "title").called("title"), Field::text("text", "text")],
     title: |row| text_of(row, "title").to_owned(),
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
     told: Some(told),
-    ..Noun::of::<Version>("knowledge_version", "version", "versions")
+    ..Entity::of::<Version>("knowledge_version", "version", "versions")
 };
 
 /// The card of marked versions.
-pub static MARK: Noun = Noun {
+pub static MARK: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::new("marks", "marked versions", Type::List),
@@ -120,11 +120,11 @@ pub static MARK: Noun = Noun {
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
     told: Some(marks_told),
-    ..Noun::of::<Marks>("knowledge_mark", "mark of a version", "marks of versions")
+    ..Entity::of::<Marks>("knowledge_mark", "mark of a version", "marks of versions")
 };
 
 /// The card of changes that agents suggest.
-pub static SUGGESTION: Noun = Noun {
+pub static SUGGESTION: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::text("title", "title").called("title"),
@@ -142,11 +142,11 @@ pub static SUGGESTION: Noun = Noun {
     triggers: Some("Knowledge"),
     review: Some("knowledge/suggestions"),
     told: Some(told),
-    ..Noun::of::<Suggestion>("knowledge_suggestion", "suggested change", "suggested changes")
+    ..Entity::of::<Suggestion>("knowledge_suggestion", "suggested change", "suggested changes")
 };
 
 /// The card of choices of the model for search by meaning.
-pub static MODEL: Noun = Noun {
+pub static MODEL: Entity = Entity {
     fields: &[Field::text("model", "model").called("title"), Field::text("act", "what was done")],
     title: |row| match (text_of(row, "act"), text_of(row, "model")) {
         ("off", _) => "none".to_owned(),
@@ -157,7 +157,7 @@ pub static MODEL: Noun = Noun {
     },
     path: |_| "settings/meaning".to_owned(),
     undo: None,
-    ..Noun::of::<ModelChoice>(
+    ..Entity::of::<ModelChoice>(
         "model_choice",
         "model for search by meaning",
         "models for search by meaning",
@@ -205,7 +205,7 @@ fn document(item: &Item) -> Document {
 /// The words of a stored item; of one that is archived none, as it is found by its name alone.
 fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError> {
     let is_found = |item: &Item| item.archived_at.is_none() && item.page.is_none();
-    let Some(item) = noun::typed::<Item>(row).filter(is_found) else { return Ok(String::new()) };
+    let Some(item) = entity::typed::<Item>(row).filter(is_found) else { return Ok(String::new()) };
     match queries::text(read, blobs, item.id) {
         Ok(text) => Ok(text),
         Err(KnowledgeError::Store(StoreError::Failed(why))) => {
@@ -219,7 +219,7 @@ fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError
 
 /// The passages of a stored item with these words.
 fn cut(row: &[u8], text: &str) -> Vec<Document> {
-    let Some(item) = noun::typed::<Item>(row) else { return Vec::new() };
+    let Some(item) = entity::typed::<Item>(row) else { return Vec::new() };
     let piece = |passage: &passages::Passage| Document {
         title: item.title.clone(),
         subtitle: passage.section.join(" "),
@@ -237,7 +237,7 @@ fn piece(
     row: &[u8],
     (best, wanted): (Option<u32>, &Wanted),
 ) -> Result<Option<Piece>, StoreError> {
-    let item = noun::typed::<Item>(row).filter(|item| item.archived_at.is_none());
+    let item = entity::typed::<Item>(row).filter(|item| item.archived_at.is_none());
     let Some(item) = item else { return Ok(None) };
     let cut = match Cut::of(blobs, read, item.id) {
         Ok(cut) => cut,

@@ -160,7 +160,7 @@ const RULE: &str = "knowledge_search finds what is known here and not in front o
 pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
     let mut knows = false;
     read.raw_scan(ITEMS.number, &Range::all(), &mut |_, row| {
-        let item = noun::typed::<Item>(row);
+        let item = entity::typed::<Item>(row);
         knows = item.is_some_and(|item| item.archived_at.is_none() && item.is_for(agent));
         if knows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use noun::{Column, Decimal, FieldValue, Kind, Look, Names};
+use entity::{Column, Decimal, FieldValue, Kind, Look, Names};
 
 kernel::words! {
     /// What is told of the values of a column.
@@ -202,7 +202,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use noun::{Column, Decimal, FieldValue, Kind};
+    use entity::{Column, Decimal, FieldValue, Kind};
 
     use super::{Figure, Foot, Tally};
 

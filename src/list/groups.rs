@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use noun::FieldValue;
+use entity::FieldValue;
 
 use crate::figures::Tally;
 
@@ -75,7 +75,7 @@ impl<I: Copy> Grouper<I> {
 
 #[cfg(test)]
 mod tests {
-    use noun::{Decimal, FieldValue};
+    use entity::{Decimal, FieldValue};
 
     use super::Grouper;
 

@@ -10,14 +10,14 @@ use store::{ReactionError, WriteTx};
 /// # Errors
 /// What the first refusing reaction says, with its name.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
-    noun::named_as("tasks", tasks::reactions::react(tx, event))?;
-    noun::named_as("agents", agents::reactions::react(tx, event))?;
-    noun::named_as("inbox", inbox::reactions::react(tx, event))?;
-    noun::named_as("runs", runs::reactions::react(tx, event))?;
-    noun::named_as("jobs", jobs::reactions::react(tx, event))?;
-    noun::named_as("routines", routines::reactions::react(tx, event))?;
-    noun::named_as("usage", usage::reactions::react(tx, event))?;
-    noun::named_as("notifications", notifications::reactions::react(tx, event))?;
+    entity::named_as("tasks", tasks::reactions::react(tx, event))?;
+    entity::named_as("agents", agents::reactions::react(tx, event))?;
+    entity::named_as("inbox", inbox::reactions::react(tx, event))?;
+    entity::named_as("runs", runs::reactions::react(tx, event))?;
+    entity::named_as("jobs", jobs::reactions::react(tx, event))?;
+    entity::named_as("routines", routines::reactions::react(tx, event))?;
+    entity::named_as("usage", usage::reactions::react(tx, event))?;
+    entity::named_as("notifications", notifications::reactions::react(tx, event))?;
     for noun in cards::all() {
         noun.react.map_or(Ok(()), |react| react(tx, event))?;
     }

@@ -1,18 +1,18 @@
 //! The list of all records that have no card, and those of the cards: makes the tables, feeds doctor, export and the golden tests.
 
+use entity::Entity;
 use features::agents::prompted;
 use features::{
     activity, agents, audit, backups, cards, comments, connections, dashboard, deliverables, files,
     history, inbox, jobs, links, notifications, onboarding, rotation, routines, runs, streams,
     tasks, usage, users, workspace,
 };
-use noun::Noun;
 use std::sync::LazyLock;
 use store::{Schema, schema};
 
 /// The cards of the packages beside the doors.
-fn nouns() -> &'static [&'static Noun] {
-    static ALL: LazyLock<Vec<&Noun>> = LazyLock::new(|| {
+fn nouns() -> &'static [&'static Entity] {
+    static ALL: LazyLock<Vec<&Entity>> = LazyLock::new(|| {
         let all = crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS);
         all.chain(&vault::NOUNS).chain(&gateways::NOUNS).copied().collect()
     });

@@ -1,17 +1,17 @@
 //! The cards: all that the rest of HQ knows of sources and their pages.
 
+use entity::{Area, Entity, Field, Meaning, Type, text_of};
 use knowledge::model::KnowledgeId;
 use knowledge::origin::Origin;
-use noun::{Area, Field, Meaning, Noun, Type, text_of};
 use store::{Read, StoreError};
 
 use crate::model::{Entry, EntryState, Run, Source, Standing, Write};
 use crate::queries;
 
-pub static NOUNS: [&Noun; 2] = [&SOURCE, &ENTRY];
+pub static NOUNS: [&Entity; 2] = [&SOURCE, &ENTRY];
 
 /// The card of sources.
-pub static SOURCE: Noun = Noun {
+pub static SOURCE: Entity = Entity {
     area: Area::Work,
     tables: |schema| schema.with::<Source>().with::<Standing>().with::<Run>().with::<Write>(),
     fields: &[
@@ -27,11 +27,11 @@ pub static SOURCE: Noun = Noun {
     path: |row| format!("knowledge/sources/{}", text_of(row, "id")),
     undo: Some(kernel::Can::Admin),
     triggers: Some("Knowledge"),
-    ..Noun::of::<Source>("source", "source", "sources")
+    ..Entity::of::<Source>("source", "source", "sources")
 };
 
 /// The card of pages of sources. What a sync has found stands in them; people meet the items.
-pub static ENTRY: Noun = Noun {
+pub static ENTRY: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::text("place", "place").called("title"),
@@ -44,7 +44,7 @@ pub static ENTRY: Noun = Noun {
     path: |row| format!("knowledge/sources/{}", text_of(row, "source")),
     undo: Some(kernel::Can::Admin),
     triggers: Some("Knowledge"),
-    ..Noun::of::<Entry>("source_item", "page of a source", "pages of sources")
+    ..Entity::of::<Entry>("source_item", "page of a source", "pages of sources")
 };
 
 /// Where the words of an item come from.

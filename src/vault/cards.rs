@@ -1,18 +1,18 @@
 //! The cards: all that the rest of HQ knows of secrets and their uses. No card leads to a value.
 
+use entity::{Area, Entity, Field, Meaning, Type, text_of};
 use features::agents::model::Agent;
 use kernel::Can;
-use noun::{Area, Field, Meaning, Noun, Type, text_of};
 use serde_json::Value as Json;
 use store::{Read, ReadExt as _, Schema, StoreError};
 
 use crate::model::{Mask, Receipt, Scope, Secret, Use, Value};
 use crate::queries;
 
-pub static NOUNS: [&Noun; 3] = [&SECRET, &USE, &MASK];
+pub static NOUNS: [&Entity; 3] = [&SECRET, &USE, &MASK];
 
 /// The card of secrets.
-pub static SECRET: Noun = Noun {
+pub static SECRET: Entity = Entity {
     area: Area::Workspace,
     tables: |schema: Schema| schema.with::<Secret>().with::<Value>().with::<Receipt>(),
     read: Can::Admin,
@@ -39,7 +39,7 @@ pub static SECRET: Noun = Noun {
     triggers: Some("The workspace"),
     told: Some(told),
     check: Some(check),
-    ..Noun::of::<Secret>("secret", "secret", "secrets")
+    ..Entity::of::<Secret>("secret", "secret", "secrets")
 };
 
 /// How each envelope begins.
@@ -83,7 +83,7 @@ fn told(read: &dyn Read, name: &str, value: &Json) -> Json {
 }
 
 /// The card of uses: the first of a run is told to feed and audit.
-pub static USE: Noun = Noun {
+pub static USE: Entity = Entity {
     area: Area::Workspace,
     read: Can::Admin,
     undo: None,
@@ -102,11 +102,11 @@ pub static USE: Noun = Noun {
     ],
     title: |row| text_of(row, "key").to_owned(),
     path: |row| format!("settings/secrets/{}", text_of(row, "secret")),
-    ..Noun::of::<Use>("secret_use", "use of a secret", "uses of secrets")
+    ..Entity::of::<Use>("secret_use", "use of a secret", "uses of secrets")
 };
 
 /// The card of patterns of one's own.
-pub static MASK: Noun = Noun {
+pub static MASK: Entity = Entity {
     area: Area::Workspace,
     read: Can::Admin,
     // What is masked changes at once or not at all: an undo would be heard of an hour later.
@@ -118,5 +118,5 @@ pub static MASK: Noun = Noun {
     ],
     path: |_| "settings/secrets".to_owned(),
     triggers: Some("The workspace"),
-    ..Noun::of::<Mask>("secret_mask", "masked pattern", "masked patterns")
+    ..Entity::of::<Mask>("secret_mask", "masked pattern", "masked patterns")
 };

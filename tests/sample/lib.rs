@@ -3,8 +3,8 @@
 
 pub mod rules;
 
+use entity::{Area, Entity, Field, Finds, Meaning, Type, text_of};
 use kernel::{TypedId as _, ids};
-use noun::{Area, Field, Finds, Meaning, Noun, Type, text_of};
 use search::Document;
 use serde::{Deserialize, Serialize};
 use store::{Class, Range, Read, ReadExt as _, Record, StoreError, Table};
@@ -41,7 +41,7 @@ impl Record for Boat {
 }
 
 /// The card of boats.
-pub static BOAT: Noun = Noun {
+pub static BOAT: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::text("name", "name").called("title"),
@@ -53,14 +53,14 @@ pub static BOAT: Noun = Noun {
         number: 31,
         label: "Boats",
         glyph: "box",
-        document: |row| noun::typed::<Boat>(row).map(document),
+        document: |row| entity::typed::<Boat>(row).map(document),
         hit: |boat| (format!("boats/{}", text_of(boat, "id")), "Boat".to_owned()),
         parts: None,
     }),
     triggers: Some("Harbour"),
     linked: true,
     check: Some(check),
-    ..Noun::of::<Boat>("boat", "boat", "boats")
+    ..Entity::of::<Boat>("boat", "boat", "boats")
 };
 
 fn document(boat: Boat) -> Document {

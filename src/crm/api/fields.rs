@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use app::Ws;
+use entity::{AgentsMay, Choice, Column, Kind, Look};
 use kernel::Can;
-use noun::{AgentsMay, Choice, Column, Kind, Look};
 use store::WriteTx;
 use web::error::ApiError;
 use web::extract::{Json, Patch, Path, Query};

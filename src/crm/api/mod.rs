@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use app::Ws;
+use entity::{Column, Names as _, Origin, Source};
 use kernel::{Actor, Assignee, Can, Timestamp};
-use noun::{Column, Names as _, Origin, Source};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use app::Ws;
+use entity::{Column, Source};
 use kernel::{Can, RunId, Timestamp, TypedId as _};
-use noun::{Column, Source};
 use store::Read;
 use web::error::ApiError;
 use web::extract::Json;

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
+use entity::Kind;
 use kernel::Can;
-use noun::Kind;
 use web::error::ApiError;
 use web::extract::{Json, Path, Query};
 use web::idempotency::Once;

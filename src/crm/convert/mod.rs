@@ -5,9 +5,9 @@ pub mod api;
 pub mod pages;
 
 use app::{Who as _, Ws};
+use entity::{Column, FieldValue, Kind};
 use features::tasks::queries::people::assignee_of;
 use kernel::{Actor, Cause, Part, TypedId as _};
-use noun::{Column, FieldValue, Kind};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 use web::idempotency::Once;

@@ -6,9 +6,9 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
+use entity::{Column, Kind};
 use features::tasks::queries::scene::Scene;
 use kernel::{Can, Problem as _, ProblemKind};
-use noun::{Column, Kind};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::flash;
@@ -169,7 +169,7 @@ fn page(
         counts: seen.as_ref().map(|seen| seen.counts).unwrap_or_default(),
         rows: seen.as_ref().map_or(0, |seen| seen.rows.len()),
         new_choices: seen.as_ref().filter(is_new).map_or_else(Vec::new, |seen| {
-            let chip = |one: &noun::Choice| (web::ink::named(one.colour), one.label.clone());
+            let chip = |one: &entity::Choice| (web::ink::named(one.colour), one.label.clone());
             seen.to.choices.iter().map(chip).collect()
         }),
         other: lines(|seen| &seen.other),

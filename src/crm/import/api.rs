@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use app::Ws;
+use entity::Column;
 use features::cards;
 use kernel::{Can, ImportId};
-use noun::Column;
 use sheet::Table;
 use sheet::encoding::{self, EncodingError};
 use store::{Range, ReadExt as _};

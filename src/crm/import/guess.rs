@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use noun::{Column, Kind};
+use entity::{Column, Kind};
 
 use super::headings::{BIRTHDAYS, Headings, bare, plain};
 use super::own;
@@ -99,7 +99,7 @@ pub fn decimal_comma(rows: &[Vec<String>], mapped: &[Mapped], fields: &[Column])
             continue;
         }
         for text in rows.iter().take(MOST).filter_map(|row| row.get(n)) {
-            let reads = |sign: char| noun::Decimal::parse(text, sign).is_some();
+            let reads = |sign: char| entity::Decimal::parse(text, sign).is_some();
             comma |= reads(',') && !reads('.');
             point |= reads('.') && !reads(',');
         }
@@ -120,7 +120,7 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
     let is_plain =
         |text: &str| !(text.len() > 1 && text.starts_with('0') && !text.contains(['.', ',']));
     let reads =
-        |sign: char| all(&|text| is_plain(text) && noun::Decimal::parse(text, sign).is_some());
+        |sign: char| all(&|text| is_plain(text) && entity::Decimal::parse(text, sign).is_some());
     match () {
         () if all(&|text| {
             matches!(text.to_lowercase().as_str(), "yes" | "no" | "true" | "false")
@@ -133,7 +133,7 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
             true => Kind::Datetime,
             false => Kind::Date,
         },
-        () if all(&|text| noun::mail_address(text).is_ok()) => Kind::Email,
+        () if all(&|text| entity::mail_address(text).is_ok()) => Kind::Email,
         () if all(&|text| {
             ["http://", "https://", "http\\://", "https\\://"]
                 .iter()
@@ -145,7 +145,7 @@ pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
         () if repeats(rows, n) => Kind::Select,
         () if filled
             .iter()
-            .any(|text| noun::MAX_LINE < text.chars().count() || text.contains('\n')) =>
+            .any(|text| entity::MAX_LINE < text.chars().count() || text.contains('\n')) =>
         {
             Kind::LongText
         }
@@ -175,7 +175,7 @@ fn repeats(rows: &[Vec<String>], n: usize) -> bool {
         let fits = text.chars().count() <= SHORT
             && !text.contains([',', ';', '\n'])
             && word != "none"
-            && !noun::key_of(text).is_empty();
+            && !entity::key_of(text).is_empty();
         words.insert(word);
         if !fits || WORDS < words.len() {
             return false;
@@ -186,7 +186,7 @@ fn repeats(rows: &[Vec<String>], n: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use noun::Kind;
+    use entity::Kind;
 
     use super::{columns, decimal_comma, kind};
     use crate::columns::own;

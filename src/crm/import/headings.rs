@@ -1,6 +1,6 @@
 //! Headings of columns: what those of HQ, of Google Contacts, LinkedIn, HubSpot, Pipedrive and Outlook mean.
 
-use noun::Column;
+use entity::Column;
 
 use crate::columns::ORGANIZATION;
 use crate::model::Home;

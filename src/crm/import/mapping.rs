@@ -1,6 +1,6 @@
 //! Where the columns of a file go and what becomes of its words: as the page offers it, and as forms and programs say it.
 
-use noun::{Column, Kind};
+use entity::{Column, Kind};
 use sheet::Table;
 use store::Read;
 use web::parts::Choice;

@@ -1,6 +1,6 @@
 //! The order of day and month in the dates of columns, as the page and programs show and change it.
 
-use noun::{Column, Kind};
+use entity::{Column, Kind};
 use web::parts::Choice;
 
 use crate::model::{DateBasis, DateOrder, Goes, Mapped};

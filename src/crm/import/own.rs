@@ -1,6 +1,6 @@
 //! Where the columns of an export of HQ go: fields by their keys, as JSON has them, or by their labels, as CSV has them.
 
-use noun::{Column, Kind};
+use entity::{Column, Kind};
 use uuid::Uuid;
 
 use super::guess::kind;
@@ -63,7 +63,7 @@ pub(super) fn columns(
 
 #[cfg(test)]
 mod tests {
-    use noun::Kind;
+    use entity::Kind;
 
     use super::{columns, has_ids};
     use crate::columns::own;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
+use entity::Kind;
 use memchr::memmem;
-use noun::Kind;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -136,7 +136,7 @@ impl Lower {
             let text = words.get(u32::try_from(place).unwrap_or(u32::MAX));
             match text.is_ascii() {
                 true => all.extend(text.bytes().map(|byte| byte.to_ascii_lowercase())),
-                false => all.extend_from_slice(noun::searched(text).as_bytes()),
+                false => all.extend_from_slice(entity::searched(text).as_bytes()),
             }
             all.push(END);
         }

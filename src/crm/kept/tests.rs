@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use entity::{Cell, FieldValue};
 use jiff::civil::date;
 use kernel::TypedId as _;
-use noun::{Cell, FieldValue};
 use store::columns::Column as _;
 use store::{Record as _, codec};
 

@@ -1,8 +1,8 @@
 //! Conversions: a field that gets another kind, whose values follow row by row, with a cursor that survives a kill.
 
+use entity::{Choice, Column, Kind, Look};
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, Part, Timestamp, TypedId as _};
-use noun::{Choice, Column, Kind, Look};
 use serde::{Deserialize, Serialize};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 use uuid::Uuid;
@@ -156,7 +156,7 @@ impl Record for Conversion {
             kept: 0,
             kept_fields: 1,
             stayed: vec![Stayed {
-                record: noun::Target { table: CONTACTS.number, id: Uuid::from_bytes([60; 16]) },
+                record: entity::Target { table: CONTACTS.number, id: Uuid::from_bytes([60; 16]) },
                 field: "Bikes wanted".into(),
                 says: "Rosa changed it.".into(),
             }],

@@ -1,9 +1,9 @@
 //! Fields that people make for contacts, organizations and collections, and what they make of those that HQ brings.
 
+use entity::{AgentsMay, Choice, Kind, Look};
 use features::tasks::model::label::LabelId;
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Timestamp, TypedId as _};
-use noun::{AgentsMay, Choice, Kind, Look};
 use serde::{Deserialize, Serialize};
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 

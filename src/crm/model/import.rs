@@ -1,8 +1,8 @@
 //! Imports: a file that becomes contacts, organizations or records, row by row, with a cursor that survives a kill.
 
+use entity::{Kind, Target};
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, ImportId, Part, Timestamp, TypedId as _};
-use noun::{Kind, Target};
 use serde::{Deserialize, Serialize};
 use store::{
     BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec,

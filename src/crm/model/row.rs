@@ -6,11 +6,11 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use entity::{Cell, Cells, Decimal, Entity, FieldValue, Origin, Target, value_in};
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::key::{Key, KeyBuf};
 use kernel::{Assignee, Timestamp, TypedId};
-use noun::{Cell, Cells, Decimal, FieldValue, Noun, Origin, Target, value_in};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -56,7 +56,7 @@ pub trait Book: Clone + Copy + Debug + PartialEq + Eq + Send + Sync + 'static {
     /// The index of addresses of mail, where no two rows may share one.
     const EMAIL: Option<Index>;
     /// The card.
-    fn noun() -> &'static Noun;
+    fn noun() -> &'static Entity;
     /// The fields that its rows have; of records those of their collection.
     fn home(collection: Option<CollectionId>) -> Home;
     /// The word in addresses of pages and of the API.
@@ -76,7 +76,7 @@ macro_rules! book {
             const IDENTITY: Index = $identity;
             const EMAIL: Option<Index> = $email;
             const PATH: &'static str = $path;
-            fn noun() -> &'static Noun {
+            fn noun() -> &'static Entity {
                 &crate::cards::$card
             }
             fn home(collection: Option<CollectionId>) -> Home {
@@ -290,7 +290,7 @@ pub fn identity_key(collection: Option<CollectionId>, (kind, words): &(u8, Strin
 
 /// What a name tells a row apart by: as it was written, and as names are compared.
 fn name_identities(name: &str) -> [(u8, String); 2] {
-    [(0, name.trim().to_lowercase()), (0, noun::folded(name))]
+    [(0, name.trim().to_lowercase()), (0, entity::folded(name))]
 }
 
 /// The keys of a name in [`Book::IDENTITY`]: rows with this name in any writing have one of them.
@@ -346,19 +346,22 @@ impl<B: Book> Record for Row<B> {
     }
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
-        let origin = noun::Origin {
+        let origin = entity::Origin {
             by: kernel::Actor::System(kernel::Part::Setup),
             cause: kernel::Cause::Setup,
             at,
             row: Some(7),
-            sources: vec![noun::Source { at: "https://example.com".into(), quote: "Rosa".into() }],
+            sources: vec![entity::Source {
+                at: "https://example.com".into(),
+                quote: "Rosa".into(),
+            }],
             right: None,
         };
         let cell = |value| Cell { value: Some(value), origin: origin.clone() };
         let values = [
             (NAME, FieldValue::Text("Rosa Ü".into())),
             ("email", FieldValue::Email("Rosa@example.com".into())),
-            ("bikes", FieldValue::Number(noun::Decimal::of_millionths(2_500_000))),
+            ("bikes", FieldValue::Number(entity::Decimal::of_millionths(2_500_000))),
         ];
         Self {
             id: B::Id::from_bytes([60; 16]),
@@ -373,9 +376,9 @@ impl<B: Book> Record for Row<B> {
 
 #[cfg(test)]
 mod tests {
+    use entity::{Cell, Decimal, FieldValue, Target};
     use jiff::civil::date;
     use kernel::{AccountId, Assignee, Timestamp, TypedId as _};
-    use noun::{Cell, Decimal, FieldValue, Target};
     use store::{Record as _, codec};
 
     use super::{CONTACTS, ContactId, Contacts, Glance, Row, View};

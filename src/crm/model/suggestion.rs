@@ -1,9 +1,9 @@
 //! Values that agents suggest where a person's stands. Each is gone once the cell changes or somebody decides.
 
+use entity::{FieldValue, Source, Target};
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::key::KeyBuf;
 use kernel::{Actor, Part, Timestamp, TypedId as _};
-use noun::{FieldValue, Source, Target};
 use serde::{Deserialize, Serialize};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 

@@ -7,12 +7,12 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use app::{App, Ws};
+use entity::{Column, Kind, Names as _};
 use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
 use kernel::cadence::{instant, midnight};
 use kernel::day::{self, Toward};
 use kernel::{FieldError, Problem as _, ProblemKind, Timestamp, TypedId as _};
-use noun::{Column, Kind, Names as _};
 use store::{ReadExt as _, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2};

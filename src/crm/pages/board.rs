@@ -2,7 +2,7 @@
 
 use ::list::figures::Tally;
 use ::list::groups::Group;
-use noun::{Choice, Column, Decimal, FieldValue, Kind, Stands};
+use entity::{Choice, Column, Decimal, FieldValue, Kind, Stands};
 use web::{format, ink};
 
 use super::draw;

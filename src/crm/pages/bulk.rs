@@ -3,6 +3,7 @@
 
 use app::{App, Ws};
 use axum::response::{IntoResponse as _, Response};
+use entity::Column;
 use features::agents::model::Agent;
 use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
@@ -10,7 +11,6 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 use kernel::day::Toward;
 use kernel::{Assignee, TypedId as _};
-use noun::Column;
 use serde_json::Value;
 use store::WriteTx;
 use web::error::PageError;
@@ -75,7 +75,7 @@ impl BulkBar {
         let has = |key: &str| columns.iter().any(|column| column.key == key);
         let field = pipeline(columns);
         let choice =
-            |one: &noun::Choice| (one.key.clone(), one.label.clone(), ink::named(one.colour));
+            |one: &entity::Choice| (one.key.clone(), one.label.clone(), ink::named(one.colour));
         let name = |agent: &Agent| scene.people.name(Assignee::Agent(agent.id));
         let url = format!("{}/bulk", state.base);
         Ok(Self {
@@ -207,7 +207,7 @@ impl Deed {
                 let columns = columns::of(tx, B::home(row.collection))?;
                 let column = columns.iter().find(|column| column.key == TAGS);
                 let mut tags = match (row.value(TAGS), column) {
-                    (Some(noun::FieldValue::Choices(keys)), Some(column)) => {
+                    (Some(entity::FieldValue::Choices(keys)), Some(column)) => {
                         columns::labels_of(column, keys)
                     }
                     _ => Vec::new(),

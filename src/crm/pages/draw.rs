@@ -1,10 +1,10 @@
 //! Cells and fields of forms as templates draw them.
 
+use entity::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use features::tasks::queries::labels;
 use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
 use kernel::{Actor, Cause, FieldError, TypedId as _, day};
-use noun::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use store::{Read, StoreError};
 use web::ink;
 use web::parts::{Choice, Face};
@@ -82,7 +82,7 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
         FieldValue::Url(address) => {
             shown.href.clone_from(address);
             shown.out = true;
-            shown.text = noun::plain_url(address);
+            shown.text = entity::plain_url(address);
         }
         FieldValue::Refers(target) => {
             let id = crate::model::ContactId::from_uuid(target.id);
@@ -93,7 +93,7 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
             shown.text =
                 at.to_zoned(scene.today.zone.clone()).strftime("%-d %b %Y, %H:%M").to_string()
         }
-        FieldValue::Number(number) if column.look == noun::Look::Bar => {
+        FieldValue::Number(number) if column.look == entity::Look::Bar => {
             let whole = (number.millionths() / 1_000_000).clamp(0, 100);
             shown.share = u8::try_from(whole).ok();
         }
@@ -133,7 +133,8 @@ pub(super) fn origin(scene: &Scene, look: &Look<'_>, origin: &Origin) -> From {
         false => String::new(),
     };
     let sources = origin.sources.iter().map(|one| {
-        let told = if link(&one.at).is_empty() { one.at.clone() } else { noun::plain_url(&one.at) };
+        let told =
+            if link(&one.at).is_empty() { one.at.clone() } else { entity::plain_url(&one.at) };
         (told, one.quote.clone(), link(&one.at))
     });
     From {

@@ -178,7 +178,7 @@ impl<B: Book> Part<B> {
             csv.row(labels.chain([ID])).map_err(failed)?;
         }
         for row in list::rows::<B>(read, &self.ids)? {
-            let cell = |column: &noun::Column| {
+            let cell = |column: &entity::Column| {
                 let value = row.value(&column.key);
                 value.map_or_else(String::new, |value| column.written(value, &look.known))
             };

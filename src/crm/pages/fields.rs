@@ -6,9 +6,9 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
+use entity::{AgentsMay, Choice, Column, Kind, Look, Stands};
 use features::tasks::queries::scene::Scene;
 use kernel::{Can, Hue, Problem as _, ProblemKind};
-use noun::{AgentsMay, Choice, Column, Kind, Look, Stands};
 use store::Read;
 use web::error::PageError;
 use web::extract::{Form, Path2, Query};

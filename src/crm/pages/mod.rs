@@ -22,9 +22,9 @@ pub(crate) use paste::rehearsed;
 
 use std::sync::Arc;
 
+use entity::Column;
 use features::tasks::queries::scene::Scene;
 use kernel::Can;
-use noun::Column;
 use store::Read;
 use web::routes::{Needs as _, Routes};
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use entity::{Column, FieldValue};
 use features::tasks::queries::due as days;
 use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
 use kernel::TypedId as _;
-use noun::{Column, FieldValue};
 use store::Read;
 use web::ink;
 use web::parts::Face;

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use entity::{FieldValue, Kind, Target, value_in};
 use features::comments::queries::show::{self as comments, Begun, Composer};
 use features::files::queries::{self as files, Line};
 use features::history::queries as history;
@@ -14,7 +15,6 @@ use features::links::queries::{self as links, TaskLine};
 use features::places::{Place, Spot};
 use features::tasks::queries::scene::Scene;
 use kernel::{Assignee, FieldError, TypedId as _};
-use noun::{FieldValue, Kind, Target, value_in};
 use serde_json::Value;
 use store::{Read, ReadExt as _};
 use web::error::PageError;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use ::list::address;
+use entity::Column;
 use features::views::model::{ListView, Look as Words};
 use features::views::queries as views;
 use kernel::AccountId;
 use kernel::filter::{Query, Term};
-use noun::Column;
 use serde::Deserialize;
 use store::{Read, StoreError};
 
@@ -147,7 +147,7 @@ impl State {
         let chosen = chosen.filter(|column| groups_by(column));
         match self.look.layout == BOARD {
             true => chosen
-                .filter(|column| column.kind != noun::Kind::MultiSelect)
+                .filter(|column| column.kind != entity::Kind::MultiSelect)
                 .or_else(|| pipeline(columns)),
             false => chosen,
         }
@@ -211,7 +211,7 @@ pub(super) fn menu_keys(home: Home, columns: &[Column]) -> Vec<String> {
     const MOST: usize = 8;
     let chosen = |column: &&Column| {
         column.kind.has_choices() && (!column.choices.is_empty() || column.key == "tags")
-            || matches!(column.kind, noun::Kind::Person | noun::Kind::Boolean)
+            || matches!(column.kind, entity::Kind::Person | entity::Kind::Boolean)
     };
     let shown = columns.iter().filter(chosen).filter(|column| column.key != "do_not_contact");
     let mut keys: Vec<String> =

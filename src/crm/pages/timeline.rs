@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 
+use entity::{Cells, Column, FieldValue, Kind, value_in};
 use features::comments::queries::show::CommentView;
 use features::links::model::{Link, Target as LinkTarget};
 use features::links::queries as links;
@@ -18,7 +19,6 @@ use features::tasks::queries::standing;
 use kernel::key::KeyBuf;
 use kernel::text::{capitalized, ellipsis, one_line};
 use kernel::{Actor, Cause, RunId, RunState, TaskStatus, Timestamp, TypedId as _};
-use noun::{Cells, Column, FieldValue, Kind, value_in};
 use store::history::{self, Image, Version};
 use store::{Op, Read, ReadExt as _, Root};
 use web::format;
@@ -373,7 +373,7 @@ fn changes<B: Book>(
 
 /// What a version of a record is; nothing where what was there before is not kept any more.
 fn deeds<B: Book>(version: &Version) -> Vec<Deed> {
-    let row = |image: &Image| image.bytes().and_then(noun::typed::<Row<B>>);
+    let row = |image: &Image| image.bytes().and_then(entity::typed::<Row<B>>);
     match (version.op, row(&version.before), row(&version.after)) {
         (Op::Insert, ..) => vec![Deed::Made],
         (Op::Delete, ..) => vec![Deed::Removed],

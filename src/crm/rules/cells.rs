@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use entity::{Column, FieldValue, Kind, Names as _};
 use features::tasks::queries::people::assignee_of;
 use kernel::text::ellipsis;
-use noun::{Column, FieldValue, Kind, Names as _};
 use serde_json::{Map, Value};
 use store::WriteTx;
 
@@ -104,7 +104,7 @@ impl One<'_> {
     pub(super) fn read(
         &self,
         tx: &WriteTx<'_>,
-        ((_, cells), here): (Numbered<'_>, Option<&noun::Cells>),
+        ((_, cells), here): (Numbered<'_>, Option<&entity::Cells>),
         told: &mut Told<'_>,
     ) -> Cells {
         let is_literal = self.import.has_ids();
@@ -170,12 +170,12 @@ impl One<'_> {
 
     /// Clears the field of a cell that is empty, where the row names its record by id and the file is to win. JSON leaves
     /// out what it says nothing of, so that nothing empty is meant there.
-    fn empties(&self, column: &Column, (here, all): (Option<&noun::Cells>, &mut Cells)) {
+    fn empties(&self, column: &Column, (here, all): (Option<&entity::Cells>, &mut Cells)) {
         let is_sole = || {
             let goes_there = |one: &&Mapped| one.goes.field() == Some(column.key.as_str());
             self.import.columns.iter().filter(goes_there).count() == 1
         };
-        let is_filled = here.is_some_and(|cells| noun::value_in(cells, &column.key).is_some());
+        let is_filled = here.is_some_and(|cells| entity::value_in(cells, &column.key).is_some());
         if is_filled
             && self.import.clash == Clash::Overwrite
             && !self.is_typed
@@ -197,7 +197,7 @@ impl One<'_> {
         let header = &mapped.header;
         if column.key == NAME && self.import.home == Home::Contacts {
             let part = name_part(&crate::import::headings::plain(header));
-            collected.names.push((part, noun::tidied(text)));
+            collected.names.push((part, entity::tidied(text)));
             collected.header.get_or_insert_with(|| header.clone());
             return true;
         }
@@ -216,7 +216,7 @@ impl One<'_> {
         {
             // A name may have the sign in it.
             let is_one = column.kind == Kind::Relation && known.record(column.to, text).is_ok();
-            let pieces = if is_one { vec![noun::tidied(text)] } else { several::listed(text) };
+            let pieces = if is_one { vec![entity::tidied(text)] } else { several::listed(text) };
             let at = collected.listed.iter().position(|(key, _)| *key == column.key);
             let at = at.unwrap_or_else(|| {
                 collected.listed.push((column.key.clone(), Vec::new()));

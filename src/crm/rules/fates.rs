@@ -1,7 +1,7 @@
 //! What becomes of the rows of a file, as a preview tells it.
 
+use entity::{Column, Target};
 use kernel::TypedId as _;
-use noun::{Column, Target};
 
 use super::rows::Changed;
 use crate::model::{Book, Row};

@@ -1,8 +1,8 @@
 //! Fields: made, changed, removed; stages and other choices; sets to start with.
 
+use entity::{AgentsMay, Choice, Column, FieldValue, Kind, Look, Stands, free_key, key_of};
 use kernel::text::one_line;
 use kernel::{FieldError, RowAct, rank};
-use noun::{AgentsMay, Choice, Column, FieldValue, Kind, Look, Stands, free_key, key_of};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 use super::suggestions::void_field;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use entity::{Column, Decimal, Kind};
 use features::tasks::queries::people::{People, assignee_of};
 use kernel::text::one_line;
 use kernel::{ImportId, TypedId as _};
-use noun::{Column, Decimal, Kind};
 use serde_json::Value;
 use store::{BlobId, ReadExt as _, WriteTx};
 
@@ -220,7 +220,7 @@ pub fn begin_import(
     for (n, mapped) in import.columns.iter_mut().enumerate() {
         let Goes::New(kind) = mapped.goes else { continue };
         let there = columns::of(tx, import.home)?;
-        let key = noun::key_of(&mapped.header);
+        let key = entity::key_of(&mapped.header);
         let label = one_line(&mapped.header).to_lowercase();
         let is_it = |one: &&Column| one.key == key || one.label.to_lowercase() == label;
         if let Some(column) = there.iter().find(is_it) {
@@ -500,9 +500,9 @@ impl One<'_> {
             Kind::Date => dates::day(text, self.reading(mapped)),
             Kind::Datetime => dates::moment(text, self.reading(mapped)),
             Kind::MultiSelect => words::listed(text),
-            _ if column.key == ORGANIZATION => noun::tidied(text),
+            _ if column.key == ORGANIZATION => entity::tidied(text),
             Kind::Text if column.key == NAME && self.import.home == Home::Organizations => {
-                noun::tidied(text)
+                entity::tidied(text)
             }
             _ => text.to_owned(),
         }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use entity::{FieldValue, folded};
 use kernel::TypedId as _;
-use noun::{FieldValue, folded};
 use store::{Read, ReadExt as _, StoreError, WriteTx, feed};
 use uuid::Uuid;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use entity::{Column, FieldValue, Kind, Look, Names as _, Source};
 use features::tasks::queries::people::{People, assignee_of};
 use kernel::TypedId;
-use noun::{Column, FieldValue, Kind, Look, Names as _, Source};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
@@ -295,7 +295,7 @@ fn cast_rows<B: Book>(
             cell.origin.sources.retain(|source| !source.at.starts_with(CONVERTED));
             cell.origin.sources.push(Source {
                 at: format!("{CONVERTED}{}", one.from.kind.label().to_lowercase()),
-                quote: kernel::text::ellipsis(&said, noun::MAX_SOURCE),
+                quote: kernel::text::ellipsis(&said, entity::MAX_SOURCE),
             });
         }
         row.updated_at = tx.now();

@@ -1,7 +1,7 @@
 //! Rows that name their records by id, as exports of HQ do. Their words are what fields were written as, so they are read
 //! as they are, and a cell that says what its record has already changes nothing.
 
-use noun::{Column, FieldValue, Kind, value_in};
+use entity::{Column, FieldValue, Kind, value_in};
 use serde_json::Value;
 use store::{ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
@@ -46,7 +46,7 @@ impl One<'_> {
         (mapped, column): (&Mapped, &Column),
         text: &str,
         known: &Known<'_>,
-        (here, all): (Option<&noun::Cells>, &mut Cells),
+        (here, all): (Option<&entity::Cells>, &mut Cells),
     ) -> bool {
         let is_there = here
             .and_then(|cells| value_in(cells, &column.key))

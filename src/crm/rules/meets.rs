@@ -1,7 +1,7 @@
 //! Which record here a row of a file means.
 
+use entity::{FieldValue, folded, plain_url};
 use kernel::key::KeyBuf;
-use noun::{FieldValue, folded, plain_url};
 use serde_json::{Map, Value};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
@@ -178,7 +178,7 @@ fn by_address<B: Book>(
 
 #[cfg(test)]
 mod tests {
-    use noun::FieldValue;
+    use entity::FieldValue;
 
     use super::domain_of;
 

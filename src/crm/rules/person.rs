@@ -1,7 +1,7 @@
 //! What exports of address books say of a person: a name in one column, in parts, or both; days of birth that have no
 //! year.
 
-use noun::folded;
+use entity::folded;
 
 /// What a column of names holds, by its heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use entity::{AgentsMay, Cell, Cells, Column, FieldValue, Kind, Origin, Source, Target, value_in};
 use features::tasks::queries::people::{People, assignee_of};
 use kernel::{Actor, FieldError, RowAct, TypedId as _};
-use noun::{AgentsMay, Cell, Cells, Column, FieldValue, Kind, Origin, Source, Target, value_in};
 use serde_json::{Map, Value};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
@@ -326,10 +326,10 @@ pub(super) fn get<B: Book>(tx: &WriteTx<'_>, id: B::Id) -> Result<Row<B>, CrmErr
 /// Where the value of a cell comes from in this transaction.
 fn origin(tx: &WriteTx<'_>, sent: &Sent, key: &str) -> Origin {
     let mut sources = sent.sources.get(key).cloned().unwrap_or_default();
-    sources.truncate(noun::MAX_SOURCES);
+    sources.truncate(entity::MAX_SOURCES);
     for source in &mut sources {
-        source.at = kernel::text::ellipsis(&source.at, noun::MAX_SOURCE);
-        source.quote = kernel::text::ellipsis(&source.quote, noun::MAX_SOURCE);
+        source.at = kernel::text::ellipsis(&source.at, entity::MAX_SOURCE);
+        source.quote = kernel::text::ellipsis(&source.quote, entity::MAX_SOURCE);
     }
     Origin { by: tx.by(), cause: tx.cause(), at: tx.now(), row: sent.row, sources, right: None }
 }

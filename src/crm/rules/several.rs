@@ -1,7 +1,7 @@
 //! Several values in one cell, or several columns of a file for one field: addresses go each to a field of its own; of
 //! companies and roles the first counts.
 
-use noun::{Column, FieldValue, Kind};
+use entity::{Column, FieldValue, Kind};
 
 /// An address that a row of a file has.
 pub(super) struct Address {
@@ -17,9 +17,9 @@ pub(super) struct Address {
 /// The addresses in a cell, one by one; none for a kind that is no address.
 pub(super) fn pieces(kind: Kind, text: &str) -> Option<Vec<String>> {
     match kind {
-        Kind::Email => Some(noun::mails_in(text)),
-        Kind::Phone => Some(noun::phones_in(text)),
-        Kind::Url => Some(text.split(noun::GOOGLE).map(web).collect()),
+        Kind::Email => Some(entity::mails_in(text)),
+        Kind::Phone => Some(entity::phones_in(text)),
+        Kind::Url => Some(text.split(entity::GOOGLE).map(web).collect()),
         _ => None,
     }
 }
@@ -38,7 +38,7 @@ fn web(text: &str) -> String {
 /// The companies or roles in one cell, as Google Contacts (`:::`) and HubSpot (`;`) write several.
 pub(super) fn listed(text: &str) -> Vec<String> {
     // References such as `&amp;` end with the sign, too.
-    let text = noun::tidied(text);
+    let text = entity::tidied(text);
     let all = text.split(":::").flat_map(|one| one.split(';')).map(str::trim);
     all.filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }
@@ -54,10 +54,10 @@ pub(super) fn first(mut said: Vec<(String, String)>) -> Option<(String, Vec<(Str
     said.sort_by_key(|(header, _)| rank(header));
     let mut said = said.into_iter();
     let (_, first) = said.next()?;
-    let mut seen = vec![noun::folded(&first)];
+    let mut seen = vec![entity::folded(&first)];
     let mut rest = Vec::new();
     for (header, text) in said {
-        let plain = noun::folded(&text);
+        let plain = entity::folded(&text);
         if !seen.contains(&plain) {
             seen.push(plain);
             rest.push((header, text));
@@ -109,7 +109,7 @@ pub(super) fn placed(found: Vec<Address>, columns: &[Column]) -> (Vec<Address>, 
 
 #[cfg(test)]
 mod tests {
-    use noun::{FieldValue, Kind};
+    use entity::{FieldValue, Kind};
 
     use super::{Address, first, listed, pieces, placed};
     use crate::columns::own;

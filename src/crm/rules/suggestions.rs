@@ -1,10 +1,10 @@
 //! What agents suggest where a person's value stands, and what people make of it.
 
+use entity::{Cell, Column, FieldValue, Origin, Target};
 use features::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
 use kernel::text::capitalized;
 use kernel::{Actor, RowAct, TypedId};
-use noun::{Cell, Column, FieldValue, Origin, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, StoreError, WriteTx};

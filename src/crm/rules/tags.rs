@@ -1,12 +1,12 @@
 //! Tags: labels of the workspace on contacts, organizations and records. A field keeps which label stands behind what
 //! its cells hold; names and colours are the labels' own, so that a label that is renamed is so everywhere.
 
+use entity::{Column, free_key};
 use features::tasks::model::label::{Label, LabelId};
 use features::tasks::queries::labels;
 use features::tasks::rules::labels::{self as registry, NewLabel};
 use kernel::TypedId as _;
 use kernel::text::one_line;
-use noun::{Column, free_key};
 use serde_json::Value;
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
@@ -36,7 +36,7 @@ pub(super) fn new_tags(column: &Column, value: &Value) -> Result<Option<Vec<Stri
             continue;
         }
         let is_name = label_name(&tag).is_some_and(|name| name == tag);
-        if !is_name || noun::key_of(&tag).is_empty() {
+        if !is_name || entity::key_of(&tag).is_empty() {
             let shown = kernel::text::ellipsis(&tag, 60);
             return Err(CrmError::field(TAGS, format!("\"{shown}\" cannot be a tag.")));
         }

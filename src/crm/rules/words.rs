@@ -1,7 +1,7 @@
 //! Words of a file that are no choices of the field they go to: which there are, and what becomes of them.
 
+use entity::{Choice, Column, Kind};
 use kernel::text::one_line;
-use noun::{Choice, Column, Kind};
 use store::WriteTx;
 
 use super::change_field;
@@ -33,7 +33,7 @@ pub(super) fn listed(text: &str) -> String {
         Some(group) => group.replace("* ", ""),
         None => one.trim().replace("* ", ""),
     };
-    let all = text.split(noun::GOOGLE).map(label).filter(|one| !one.is_empty());
+    let all = text.split(entity::GOOGLE).map(label).filter(|one| !one.is_empty());
     all.collect::<Vec<_>>().join(", ")
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn choices_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -
 
 /// Adds the choice of a word, unless it cannot be one or there are enough; says whether it did.
 fn add(choices: &mut Vec<Choice>, word: &str, most: usize) -> bool {
-    let key = noun::free_key(word, |key| choices.iter().any(|one| one.key == key));
+    let key = entity::free_key(word, |key| choices.iter().any(|one| one.key == key));
     let fits = !key.is_empty() && word.chars().count() <= 60 && !word.contains([',', ';']);
     let adds = fits && choices.len() < most;
     if adds {

@@ -30,7 +30,7 @@ use kernel::{
 use store::{Entry, Read, ReadExt, Schema, StoreError};
 use web::{format, md};
 
-use noun::Area;
+use entity::Area;
 
 pub use counted::Counted;
 use counted::{Kinds, Work};

@@ -1,23 +1,23 @@
 //! The cards of switched-on browsers and of what they may do: all that the rest of HQ knows of them.
 
+use entity::{Area, Entity, Field, Meaning, Type, text_of};
 use kernel::Can;
-use noun::{Area, Field, Meaning, Noun, Type, text_of};
 
 use super::model::{AgentBrowser, BrowserPolicy, BrowserShot};
 
 /// The card of switched-on browsers. A record has no name: history calls it by its agent.
-pub static AGENT_BROWSER: Noun = Noun {
+pub static AGENT_BROWSER: Entity = Entity {
     area: Area::Agents,
     fields: &[Field::text("agent", "agent").hidden().means(Meaning::Somebody)],
     path: |row| format!("agents/{}/browser", text_of(row, "agent")),
     undo: Some(Can::Agents),
     triggers: Some("Agents and runs"),
     tables: |schema| schema.with::<AgentBrowser>().with::<BrowserShot>(),
-    ..Noun::of::<AgentBrowser>("agent_browser", "browser of an agent", "browsers of agents")
+    ..Entity::of::<AgentBrowser>("agent_browser", "browser of an agent", "browsers of agents")
 };
 
 /// The card of what browsers may do. A record has no name: history calls it by its agent.
-pub static BROWSER_POLICY: Noun = Noun {
+pub static BROWSER_POLICY: Entity = Entity {
     area: Area::Agents,
     fields: &[
         Field::text("agent", "agent").hidden().means(Meaning::Somebody),
@@ -28,5 +28,5 @@ pub static BROWSER_POLICY: Noun = Noun {
     path: |row| format!("agents/{}/browser", text_of(row, "agent")),
     undo: Some(Can::Admin),
     triggers: Some("Agents and runs"),
-    ..Noun::of::<BrowserPolicy>("browser_policy", "rules of a browser", "rules of browsers")
+    ..Entity::of::<BrowserPolicy>("browser_policy", "rules of a browser", "rules of browsers")
 };

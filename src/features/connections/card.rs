@@ -1,12 +1,12 @@
 //! The card of choices of who makes vectors: all that the rest of HQ knows of them.
 
+use entity::{Entity, Field, Meaning, text_of};
 use kernel::Can;
-use noun::{Field, Meaning, Noun, text_of};
 
 use super::model::VectorSource;
 
 /// The card of choices of who makes vectors.
-pub static VECTOR_SOURCE: Noun = Noun {
+pub static VECTOR_SOURCE: Entity = Entity {
     fields: &[
         Field::text("model", "model").called("title"),
         Field::text("connection", "connection").means(Meaning::One("connection")),
@@ -21,5 +21,5 @@ pub static VECTOR_SOURCE: Noun = Noun {
     path: |_| "settings/meaning".to_owned(),
     undo: Some(Can::Admin),
     triggers: Some("Knowledge"),
-    ..Noun::of::<VectorSource>("vector_source", "source of vectors", "sources of vectors")
+    ..Entity::of::<VectorSource>("vector_source", "source of vectors", "sources of vectors")
 };

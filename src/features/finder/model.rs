@@ -13,9 +13,9 @@ use crate::tasks::model::TASKS;
 use crate::tasks::model::series::SERIES;
 use crate::tasks::model::template::TEMPLATES;
 use crate::workspace::model::MEMBERS;
+use entity::{Entity, Finds};
 use kernel::AgentId;
 use kernel::key::{Key as _, KeyBuf};
-use noun::{Finds, Noun};
 
 /// A kind of thing that can be found. Their numbers stand in indexes: they are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +49,7 @@ pub enum Kind {
     /// A file of an agent; these are no records.
     AgentFile,
     /// A record of the noun whose card has this number.
-    Noun(u8),
+    Entity(u8),
 }
 
 impl Kind {
@@ -77,7 +77,7 @@ impl Kind {
         let at = Self::OWN.iter().position(|kind| *kind == Self::Template).map_or(0, |at| at + 1);
         let (work, other) = Self::OWN.split_at(at);
         let nouns =
-            cards::all().filter_map(|noun| noun.finds).map(|finds| Self::Noun(finds.number));
+            cards::all().filter_map(|noun| noun.finds).map(|finds| Self::Entity(finds.number));
         work.iter().copied().chain(nouns).chain(other.iter().copied())
     }
 
@@ -100,15 +100,15 @@ impl Kind {
             Self::Link => 14,
             Self::Review => 15,
             Self::AgentFile => 16,
-            Self::Noun(number) => number,
+            Self::Entity(number) => number,
         }
     }
 
     /// The card, when it is a noun with one, and how its records are found.
     #[must_use]
-    pub fn card(self) -> Option<(&'static Noun, Finds)> {
+    pub fn card(self) -> Option<(&'static Entity, Finds)> {
         match self {
-            Self::Noun(number) => {
+            Self::Entity(number) => {
                 cards::of_number(number).and_then(|noun| Some((noun, noun.finds?)))
             }
             _ => None,
@@ -134,7 +134,7 @@ impl Kind {
             Self::Link => "link",
             Self::Review => "review",
             Self::AgentFile => "agent_file",
-            Self::Noun(_) => self.card().map_or("record", |(noun, _)| noun.word),
+            Self::Entity(_) => self.card().map_or("record", |(noun, _)| noun.word),
         }
     }
 
@@ -157,7 +157,7 @@ impl Kind {
             Self::Link => "Links",
             Self::Review => "Reviews",
             Self::AgentFile => "Files of agents",
-            Self::Noun(_) => self.card().map_or("Records", |(_, finds)| finds.label),
+            Self::Entity(_) => self.card().map_or("Records", |(_, finds)| finds.label),
         }
     }
 
@@ -179,7 +179,7 @@ impl Kind {
             Self::Link => "link",
             Self::Review => "check",
             Self::AgentFile => "doc",
-            Self::Noun(_) => self.card().map_or("doc", |(_, finds)| finds.glyph),
+            Self::Entity(_) => self.card().map_or("doc", |(_, finds)| finds.glyph),
         }
     }
 
@@ -200,7 +200,7 @@ impl Kind {
             Self::Template => TEMPLATES.number,
             Self::Link => LINKS.number,
             Self::Review => REVIEWS.number,
-            Self::Noun(_) => self.card()?.0.table,
+            Self::Entity(_) => self.card()?.0.table,
             Self::AgentFile | Self::Page => return None,
         })
     }

@@ -1,8 +1,8 @@
 //! What is prepared for each kind of work: the one place where that is written down.
 
 use super::model::Intent;
+use entity::Kind;
 use kernel::{Hue, StreamKind};
-use noun::Kind;
 
 /// A stream that is made.
 #[derive(Clone, Copy, Debug)]

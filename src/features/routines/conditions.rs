@@ -12,9 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::registry::{Kind, OWN, VIEW};
+use entity::Type;
 use kernel::FieldError;
 use kernel::text::nearest;
-use noun::Type;
 
 pub use datum::{Datum, Values, value_of};
 

@@ -25,12 +25,12 @@ use crate::tasks::queries as tasks;
 use crate::tasks::queries::people::{People, assignee_of};
 use crate::usage::queries::budgets;
 use crate::usage::queries::payers;
+use entity::Type;
 use kernel::key::KeyBuf;
 use kernel::text::ellipsis;
 use kernel::{
     AccountId, Actor, AgentId, Assignee, ItemId, Payer, RunId, TaskField, TaskId, Timestamp,
 };
-use noun::Type;
 use store::record::read as read_row;
 use store::{Change as RowChange, Entry, Range, Read, ReadExt, StoreError, feed};
 

@@ -1,13 +1,13 @@
 //! The card of labels: all that the rest of HQ knows of them.
 
-use noun::{Area, Field, Fields, Finds, Noun, Type, text_of};
+use entity::{Area, Entity, Field, Fields, Finds, Type, text_of};
 use search::Document;
 use web::format;
 
 use super::model::label::Label;
 
 /// The card of labels.
-pub static LABEL: Noun = Noun {
+pub static LABEL: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::text("name", "name").called("title"),
@@ -19,12 +19,12 @@ pub static LABEL: Noun = Noun {
         number: 8,
         label: "Labels",
         glyph: "tag",
-        document: |row| noun::typed::<Label>(row).map(document),
+        document: |row| entity::typed::<Label>(row).map(document),
         hit: |label| (tasks_with(label), "Label".to_owned()),
         parts: None,
     }),
     triggers: Some("Streams, labels, series and templates"),
-    ..Noun::of::<Label>("label", "label", "labels")
+    ..Entity::of::<Label>("label", "label", "labels")
 };
 
 fn document(label: Label) -> Document {

@@ -1,14 +1,14 @@
 //! The cards of modes and permissions: all that the rest of HQ knows of them.
 
+use entity::{Area, Entity, Field, Fields, Meaning, Type, named_as, text_of};
 use kernel::{Can, Event};
-use noun::{Area, Field, Fields, Meaning, Noun, Type, named_as, text_of};
 use store::{ReactionError, WriteTx};
 
 use super::model::{AgentTrust, Approval, JudgedCall, Permission, PermissionUse};
 use super::rules;
 
 /// The card of modes. A record has no name: history calls it by its agent.
-pub static AGENT_TRUST: Noun = Noun {
+pub static AGENT_TRUST: Entity = Entity {
     area: Area::Agents,
     fields: &[
         Field::text("agent", "agent").hidden().means(Meaning::Somebody),
@@ -17,11 +17,11 @@ pub static AGENT_TRUST: Noun = Noun {
     path: |row| format!("agents/{}/behaviour", text_of(row, "agent")),
     undo: Some(Can::Admin),
     triggers: Some("Agents and runs"),
-    ..Noun::of::<AgentTrust>("agent_mode", "mode of an agent", "modes of agents")
+    ..Entity::of::<AgentTrust>("agent_mode", "mode of an agent", "modes of agents")
 };
 
 /// The card of permissions.
-pub static PERMISSION: Noun = Noun {
+pub static PERMISSION: Entity = Entity {
     area: Area::Agents,
     fields: &[
         Field::text("tool", "tool").called("title"),
@@ -41,7 +41,7 @@ pub static PERMISSION: Noun = Noun {
         schema.with::<Approval>().with::<JudgedCall>()
     },
     react: Some(react),
-    ..Noun::of::<Permission>("permission", "permission", "permissions")
+    ..Entity::of::<Permission>("permission", "permission", "permissions")
 };
 
 fn permission_path(row: &Fields) -> String {

@@ -226,7 +226,7 @@ pub fn normal_email(email: &str) -> String {
 /// # Errors
 /// Says what is missing.
 pub fn checked_email(email: &str) -> Result<String, UsersError> {
-    match noun::mail_address(email) {
+    match entity::mail_address(email) {
         Ok(email) => Ok(normal_email(&email)),
         // ok: the sentence below says the same and what to write
         Err(_) => Err(UsersError::field("email", "write an address like name@example.com")),

@@ -1,13 +1,13 @@
 //! The card of saved views: all that the rest of HQ knows of them.
 
-use noun::{Area, Field, Fields, Finds, Meaning, Noun, Own, text_of};
+use entity::{Area, Entity, Field, Fields, Finds, Meaning, Own, text_of};
 use search::Document;
 use serde_json::Value;
 
 use super::model::View;
 
 /// The card of saved views.
-pub static VIEW: Noun = Noun {
+pub static VIEW: Entity = Entity {
     area: Area::Work,
     fields: &[
         Field::text("name", "name").called("title"),
@@ -21,14 +21,14 @@ pub static VIEW: Noun = Noun {
     ],
     path,
     own: Some(Own {
-        whose: |row| noun::typed::<View>(row).and_then(|view| view.owner),
+        whose: |row| entity::typed::<View>(row).and_then(|view| view.owner),
         code: "view_not_yours",
     }),
     finds: Some(Finds {
         number: 13,
         label: "Views",
         glyph: "filter",
-        document: |row| noun::typed::<View>(row).map(document),
+        document: |row| entity::typed::<View>(row).map(document),
         hit: |view| {
             let is_own = view.get("owner").is_some_and(|owner| *owner != Value::Null);
             let meta = if is_own { "View · yours" } else { "View" };
@@ -37,7 +37,7 @@ pub static VIEW: Noun = Noun {
         parts: None,
     }),
     triggers: Some("Streams, labels, series and templates"),
-    ..Noun::of::<View>("view", "saved view", "saved views")
+    ..Entity::of::<View>("view", "saved view", "saved views")
 };
 
 /// The list with the view.

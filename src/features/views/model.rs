@@ -1,7 +1,7 @@
 //! The record of a saved view. A released layout is frozen: add `ViewV2`, raise `VERSION`, extend `upgrade`.
 
+use entity::Target;
 use jiff::fmt::serde::timestamp::millisecond;
-use noun::Target;
 use serde::{Deserialize, Serialize};
 
 use kernel::key::KeyBuf;

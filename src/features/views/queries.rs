@@ -7,9 +7,9 @@ use super::model::{BY_SLUG, ListView, Look, View};
 use crate::cards;
 use crate::tasks::queries::looks;
 use crate::views::model::ViewId;
+use entity::{Listing, Lists};
 use kernel::key::KeyBuf;
 use kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp};
-use noun::{Listing, Lists};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.

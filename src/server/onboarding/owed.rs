@@ -5,11 +5,11 @@ use app::Ws;
 use crm::error::CrmError;
 use crm::model::{Collection, Home};
 use crm::rules::{self as crm_rules, CollectionPatch, FieldPatch};
+use entity::Choice;
 use features::onboarding::presets::CollectionPreset;
 use features::onboarding::queries;
 use features::onboarding::rules::{self, COLLECTION, CONTACTS, OnboardingError};
 use kernel::{Actor, Cause, Part};
-use noun::Choice;
 use store::{Range, ReadExt as _, WriteTx};
 
 /// Ends the set-up and lays down what belongs to its kind of work.

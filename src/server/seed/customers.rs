@@ -7,11 +7,11 @@ use crm::error::CrmError;
 use crm::model::{CollectionId, ContactId, Contacts, Home, OrganizationId, Organizations};
 use crm::model::{Records, TalkKind, Way};
 use crm::rules::{self, CollectionPatch, FieldPatch, Sent, TalkPatch};
+use entity::{Choice, Kind};
 use features::tasks::queries::people::People;
 use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use noun::{Choice, Kind};
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
@@ -423,14 +423,14 @@ impl Crowd {
         let mut values = object(json!({ "name": format!("{place} {} {}", names[n % 4], n + 1) }));
         for (label, kind, choices) in fields {
             let value = match kind {
-                Kind::Select => json!(noun::key_of(self.dice.pick::<&str>(choices))),
+                Kind::Select => json!(entity::key_of(self.dice.pick::<&str>(choices))),
                 Kind::Number => json!(self.dice.within(1, 120)),
                 Kind::Date => json!(company.day(-days(self.dice.below(400))).to_string()),
                 Kind::Boolean => json!(self.dice.chance(500)),
                 Kind::Url => json!(format!("https://parts.example/{}", n + 1)),
                 _ => json!("Best on a dry day; the way back is against the wind."),
             };
-            values.insert(noun::key_of(label), value);
+            values.insert(entity::key_of(label), value);
         }
         self.sent(values)
     }

@@ -111,7 +111,7 @@ fn names_of_before_are_found_in_any_writing_after_the_step() {
     let store = Store::open(options(&file)).expect("it opens");
     let mut row = Row::<Organizations>::sample();
     let name = row.cells.get_mut(NAME).expect("a name");
-    name.value = Some(noun::FieldValue::Text("Straße".to_owned()));
+    name.value = Some(entity::FieldValue::Text("Straße".to_owned()));
     let (by, cause) = (Actor::System(Part::Cli), Cause::Setup);
     store.write_blocking(by, cause, move |tx| tx.put(&row)).expect("an organization");
     store.close();

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use entity::Entity;
 use kernel::{AccountId, Actor, Cause};
-use noun::Noun;
 use sample::{BOAT, Boat, BoatId, rules};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, doctor};
@@ -14,7 +14,7 @@ use support::work;
 
 /// HQ with boats.
 async fn harbour() -> TestHq {
-    static NOUNS: [&Noun; 1] = [&BOAT];
+    static NOUNS: [&Entity; 1] = [&BOAT];
     features::cards::install(&NOUNS);
     TestHq::start().await
 }

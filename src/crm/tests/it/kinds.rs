@@ -1,8 +1,8 @@
 //! Tags as labels of the workspace, and fields that get another kind.
 
 use crm::model::FieldDef;
+use entity::Choice;
 use features::tasks::model::label::Label;
-use noun::Choice;
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 use support::hq::{Person, TestHq};

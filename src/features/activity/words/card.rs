@@ -1,8 +1,8 @@
 //! Sentences for what happened to records of nouns with cards.
 
+use entity::Area;
 use kernel::RowAct;
 use kernel::text::ellipsis;
-use noun::Area;
 use store::{Entry, StoreError};
 
 use super::{MAX_TITLE, Speaker, Words};

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use crate::cards::{self, RowEvent};
+use entity::{Area, Entity};
 use kernel::text::ellipsis;
 use kernel::{Cause, Event, ImportId, RowAct, TypedId as _};
-use noun::{Area, Noun};
 use store::{Entry, Read, Schema, StoreError, feed};
 use uuid::Uuid;
 use web::format;
@@ -77,7 +77,7 @@ impl Work {
 /// How many records of a kind a sentence is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
-    noun: &'static Noun,
+    noun: &'static Entity,
     act: RowAct,
     /// The work that it is a part of. Its undo and its redo are one act each, too.
     pub work: Option<Work>,
@@ -228,12 +228,12 @@ pub(super) fn undone_work(
 }
 
 fn back_or_forth(work: Work, piece: &Entry, (is_undo, entry): (bool, &Entry)) -> Option<Words> {
-    let rows = |noun: &Noun| {
+    let rows = |noun: &Entity| {
         let changed = entry.changes.iter().filter(|change| change.table == noun.table);
         changed.count() as u64
     };
     let nouns = piece.events.iter().filter_map(cards::row_of).map(|row| row.noun);
-    let mut nouns: Vec<&'static Noun> = nouns.filter(|noun| noun.own.is_none()).collect();
+    let mut nouns: Vec<&'static Entity> = nouns.filter(|noun| noun.own.is_none()).collect();
     nouns.dedup_by_key(|noun| noun.table);
     let noun = nouns.into_iter().max_by_key(|noun| rows(noun))?;
     let (verb, act, turn, icon) = match is_undo {

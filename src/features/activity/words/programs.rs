@@ -3,8 +3,8 @@
 use super::{Speaker, Words};
 use crate::agents::model::Agent;
 use crate::jobs::model::Job;
+use entity::Area;
 use kernel::{AgentId, Event, WheelAct};
-use noun::Area;
 use store::{ReadExt, StoreError};
 use web::format;
 

@@ -1,9 +1,9 @@
 //! Sentences for what routines do, and what is done with them.
 
 use crate::routines::model::{Firing, Routine};
+use entity::Area;
 use kernel::text::ellipsis;
 use kernel::{Assignee, Event, FiredBy, RoutineAct, RoutineId};
-use noun::Area;
 use store::{Read, ReadExt, StoreError};
 
 use super::{MAX_TITLE, Words};

@@ -20,9 +20,9 @@ use crate::tasks::model::label::TASK_LABELS;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::TEMPLATES;
+use entity::Area;
 use kernel::key::KeyBuf;
 use kernel::{Actor, Cause, ConnectionId, Event};
-use noun::Area;
 use store::{Change, Class, Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed, record};
 use web::format;
 

@@ -20,11 +20,11 @@ use crate::tasks::model::template::Template;
 use crate::tasks::queries as tasks;
 use crate::workspace::model::Member;
 use ::search::Document;
+use entity::LabelNames;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;
 use kernel::{AccountId, AgentId, Cause, SessionId, TaskId, TypedId as _};
-use noun::LabelNames;
 use store::{BlobId, Op, Range, Read, ReadExt, Record, StoreError};
 
 use super::super::model::{Found, Kind};
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
             Kind::Link => self.get::<Link>(found)?.and_then(link),
             Kind::Review => self.get::<Review>(found)?.map(|one| review(&one)),
             Kind::Page => None,
-            Kind::Noun(_) => self.by_card(found)?,
+            Kind::Entity(_) => self.by_card(found)?,
         };
         let named = |document: Document| Document {
             kind: found.kind.number(),
@@ -342,7 +342,7 @@ pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, Sto
         .filter_map(|noun| noun.finds)
         .find(|finds| finds.parts.is_some_and(|parts| parts.tables.contains(&table)));
     if let Some(finds) = whole {
-        return Ok(vec![Found { kind: Kind::Noun(finds.number), key: key.to_vec() }]);
+        return Ok(vec![Found { kind: Kind::Entity(finds.number), key: key.to_vec() }]);
     }
     let label = decode::<LabelId>(key).filter(|_| table == LABELS.number);
     let Some(label) = label else { return Ok(Vec::new()) };
@@ -370,7 +370,7 @@ pub fn labelled(read: &dyn Read, entry: &store::Entry) -> Result<Vec<Found>, Sto
     let mut found = Vec::new();
     for noun in cards::all() {
         let (Some(labelled), Some(finds)) = (noun.labelled, noun.finds) else { continue };
-        let kind = Kind::Noun(finds.number);
+        let kind = Kind::Entity(finds.number);
         let keys = (labelled.having)(read, which)?;
         found.extend(keys.into_iter().map(|key| Found { kind, key }));
     }

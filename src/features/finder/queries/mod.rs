@@ -331,7 +331,7 @@ impl Gathering<'_> {
     /// Whether a kind belongs to a module that is off.
     fn is_off(&self, kind: Kind) -> bool {
         let noun = match kind {
-            Kind::Noun(number) => cards::of_number(number),
+            Kind::Entity(number) => cards::of_number(number),
             _ => None,
         };
         noun.is_some_and(|noun| self.off.has_noun(noun.word))

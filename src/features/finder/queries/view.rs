@@ -18,11 +18,11 @@ use crate::tasks::model::template::Template;
 use crate::tasks::queries as tasks;
 use crate::workspace::model::Member;
 use crate::workspace::queries::modules::Off;
+use entity::{Piece, text_of};
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;
 use kernel::{TaskId, TypedId};
-use noun::{Piece, text_of};
 use search::{Document, Wanted};
 use store::{Blobs, Read, ReadExt, Record, StoreError};
 use web::format;
@@ -279,7 +279,7 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
             }
         }
         Kind::AgentFile => of_agent_file(read, hit)?,
-        Kind::Noun(_) => by_card(read, hit)?,
+        Kind::Entity(_) => by_card(read, hit)?,
         Kind::Page => {}
     }
     quote(hit, wanted);

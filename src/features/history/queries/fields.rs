@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::cards;
 use crate::deliverables::queries::diff::{self, Line};
+use entity::{Field, Meaning, Type};
 use kernel::text::capitalized;
-use noun::{Field, Meaning, Type};
 use store::StoreError;
 use web::format;
 

@@ -31,9 +31,9 @@ use crate::trust::model::TRUST_MODES;
 use crate::usage::model::budget::BUDGETS;
 use crate::usage::model::price::PRICES;
 use crate::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
+use entity::Entity;
 use kernel::Assignee;
 use kernel::text::{capitalized, ellipsis};
-use noun::Noun;
 use store::{Read, ReadExt, Record, Root, StoreError, Table, history};
 
 /// The longest name that is shown.
@@ -167,7 +167,7 @@ impl<'r> Names<'r> {
     }
 
     /// A record of a noun with a card.
-    fn by_card(&self, noun: &Noun, id: &str) -> Result<Option<Word>, StoreError> {
+    fn by_card(&self, noun: &Entity, id: &str) -> Result<Option<Word>, StoreError> {
         let Some(key) = (noun.rows.key)(id) else { return Ok(None) };
         if let Some(fields) = noun.get(self.read, &key)? {
             return Ok(Some(Word { text: (noun.title)(&fields), path: (noun.path)(&fields) }));

@@ -1,6 +1,6 @@
 //! The fields of events: what they are called, what they are compared as.
 
-use noun::Type;
+use entity::Type;
 
 /// A field of an event that conditions and templates may name.
 #[derive(Clone, Copy, Debug)]

@@ -28,9 +28,9 @@ use crate::tasks::model::template::Template;
 use crate::usage::model::budget::Budget;
 use crate::usage::model::price::EnteredPrice;
 use crate::workspace::model::{Member, People, Settings};
+use entity::Entity;
 use kernel::RowAct;
 use kernel::key::KeyBuf;
-use noun::Noun;
 use store::{Op, Range, Read, ReadExt as _, Record, StoreError};
 
 /// How many records are looked through for one with a name.
@@ -46,7 +46,7 @@ type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
 enum Names {
     /// The names that most records have; with what finds one by them.
     Usual(Find),
-    Card(&'static Noun),
+    Card(&'static Entity),
 }
 
 /// What can happen to records of a table.
@@ -205,10 +205,10 @@ macro_rules! noun {
             one: $one,
             table: <$record as Record>::TABLE.number,
             kinds: $kinds,
-            json: noun::fields::<$record>,
+            json: entity::fields::<$record>,
             names: Names::Usual(find::<$record>),
             #[cfg(test)]
-            sample: noun::sample::<$record>,
+            sample: entity::sample::<$record>,
         }
     };
 }
@@ -500,12 +500,12 @@ pub fn rows_of(table: u16) -> Option<&'static RowKinds> {
 }
 
 /// Whether HQ brings a field along.
-fn is_brought(card: &Noun, key: &str) -> bool {
+fn is_brought(card: &Entity, key: &str) -> bool {
     STAMPS.contains(&key) || card.fields.iter().any(|one| one.key == key)
 }
 
 /// Records of a noun come, change and go.
-fn of_card(card: &'static Noun, group: &'static str) -> RowKinds {
+fn of_card(card: &'static Entity, group: &'static str) -> RowKinds {
     let seen = || card.fields.iter().filter(|field| !field.name.is_empty());
     let now: Vec<Field> =
         seen().map(|one| Field { name: one.name, label: one.label, of: one.of }).collect();

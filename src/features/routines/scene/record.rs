@@ -13,8 +13,8 @@ use crate::places::{self, Said};
 use crate::routines::conditions::{Datum, value_of};
 use crate::routines::registry::{self, Change, Happening, OLD, OWN};
 use crate::tasks::model::TASKS;
+use entity::Type;
 use kernel::text::ellipsis;
-use noun::Type;
 use store::{Read, StoreError, codec, feed};
 
 /// How many later changes of a row are looked through for what it was.

@@ -6,11 +6,11 @@ use super::error::TaskError;
 use crate::cards;
 use crate::tasks::model::label::LabelId;
 use crate::tasks::model::label::{BY_NAME, Label, TASK_LABELS, TaskLabel};
+use entity::{Entity, Labelled};
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::listed;
 use kernel::{TaskId, TypedId as _};
-use noun::{Labelled, Noun};
 use store::{Entry, Op, Range, Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ pub fn all(read: &dyn Read) -> Result<Vec<Label>, StoreError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsedBy {
     /// The card.
-    pub noun: &'static Noun,
+    pub noun: &'static Entity,
     pub count: usize,
     /// The list of them below the workspace; empty when there is no one list.
     pub path: String,
@@ -56,7 +56,7 @@ pub struct UsedBy {
 
 /// How many records beside tasks have each label, noun by noun.
 #[derive(Debug)]
-pub struct Uses(Vec<(&'static Noun, Labelled, BTreeMap<Uuid, usize>)>);
+pub struct Uses(Vec<(&'static Entity, Labelled, BTreeMap<Uuid, usize>)>);
 
 impl Uses {
     /// Counts them.
@@ -73,10 +73,11 @@ impl Uses {
     /// The nouns some of whose records have a label.
     #[must_use]
     pub fn of(&self, label: &Label) -> Vec<UsedBy> {
-        let used = |(noun, labelled, counts): &(&'static Noun, Labelled, BTreeMap<Uuid, usize>)| {
-            let count = counts.get(&label.id.uuid()).copied().filter(|count| 0 < *count)?;
-            Some(UsedBy { noun, count, path: (labelled.path)(&label.name) })
-        };
+        let used =
+            |(noun, labelled, counts): &(&'static Entity, Labelled, BTreeMap<Uuid, usize>)| {
+                let count = counts.get(&label.id.uuid()).copied().filter(|count| 0 < *count)?;
+                Some(UsedBy { noun, count, path: (labelled.path)(&label.name) })
+            };
         self.0.iter().filter_map(used).collect()
     }
 }

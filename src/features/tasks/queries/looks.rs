@@ -6,10 +6,10 @@ use super::list::Sort;
 pub use crate::views::model::ListView as View;
 use crate::views::model::Look;
 use crate::views::queries as views;
+use entity::{Listing, Lists, LookWords};
 use kernel::filter::{self, Query, unknown_key};
 use kernel::text::ellipsis;
 use kernel::{AccountId, FieldError};
-use noun::{Listing, Lists, LookWords};
 use store::{Read, StoreError};
 
 /// What saved views call tasks.

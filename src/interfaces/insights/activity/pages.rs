@@ -31,10 +31,10 @@ use web::shell::{Flash, Shell};
 use web::sse::{self, Hears, PageStream};
 use web::time::RelTime;
 
+use entity::Area;
 use features::activity::queries::{self, By, Filter, Found, Undo};
 use features::activity::rules;
 use features::activity::words::Words;
-use noun::Area;
 
 /// Lines of one page.
 const PAGE: usize = 50;

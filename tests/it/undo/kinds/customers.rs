@@ -5,8 +5,8 @@ use crm::model::{
     Talk,
 };
 use crm::rules::{self, CollectionPatch, FieldPatch, Sent, TalkPatch};
+use entity::{FieldValue, Origin, Target};
 use kernel::TypedId as _;
-use noun::{FieldValue, Origin, Target};
 use serde_json::{Map, Value, json};
 use store::WriteTx;
 

@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
+use entity::Area;
 use features::activity::queries::{self, Found, Line, Undo};
 use features::audit::queries::{self as audit, Wish};
 use features::history::queries::readable::Looker;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::json::WhoView;
 use kernel::{Can, Timestamp};
-use noun::Area;
 use store::{Cursor, StoreError};
 use web::error::ApiError;
 use web::extract::{Json, Query};

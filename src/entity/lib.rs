@@ -81,7 +81,7 @@ impl Area {
 /// The bytes of a record's key, and the record.
 pub type Keyed = (Vec<u8>, Fields);
 
-/// The reading of stored rows by the type of their record. Made by [`Noun::of`].
+/// The reading of stored rows by the type of their record. Made by [`Entity::of`].
 #[derive(Clone, Copy)]
 pub struct Rows {
     /// The fields of a row; none when its bytes cannot be read.
@@ -112,7 +112,7 @@ pub struct Finds {
     pub label: &'static str,
     /// The icon before one.
     pub glyph: &'static str,
-    /// The words of a stored row; none for what nobody looks for. Its audience follows from [`Noun::own`] unless the
+    /// The words of a stored row; none for what nobody looks for. Its audience follows from [`Entity::own`] unless the
     /// document names one.
     pub document: fn(&[u8]) -> Option<Document>,
     /// The page of a hit below the workspace, and the words behind its name.
@@ -233,9 +233,9 @@ pub struct Labelled {
 
 /// A kind of record that people know by a name.
 ///
-/// All of it is plain data; [`Noun::of`] gives the usual values.
+/// All of it is plain data; [`Entity::of`] gives the usual values.
 #[derive(Clone, Copy)]
-pub struct Noun {
+pub struct Entity {
     /// Its word in addresses, in kinds of events (`label.created`) and in the API.
     pub word: &'static str,
     /// The word for one, in the middle of a sentence.
@@ -268,7 +268,7 @@ pub struct Noun {
     pub finds: Option<Finds>,
     /// The group of forms under which routines may wait for its records; none when they may not.
     pub triggers: Option<&'static str>,
-    /// The fields of people's own that its records have beside [`Noun::fields`], if they may have any. Routines know
+    /// The fields of people's own that its records have beside [`Entity::fields`], if they may have any. Routines know
     /// them as `own:KEY`.
     pub own_fields: Option<OwnFields>,
     /// Whether a link of a task may lead to one.
@@ -295,21 +295,21 @@ pub struct Noun {
     pub labelled: Option<Labelled>,
 }
 
-impl std::fmt::Debug for Noun {
+impl std::fmt::Debug for Entity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Noun({})", self.word)
+        write!(f, "Entity({})", self.word)
     }
 }
 
-impl PartialEq for Noun {
+impl PartialEq for Entity {
     fn eq(&self, other: &Self) -> bool {
         self.table == other.table
     }
 }
 
-impl Eq for Noun {}
+impl Eq for Entity {}
 
-impl Noun {
+impl Entity {
     /// The card of a noun whose records are of this type: everybody who may read may read them, nobody finds them, and
     /// nothing waits for them.
     #[must_use]
