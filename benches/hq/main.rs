@@ -22,7 +22,7 @@ mod model;
 mod quality;
 mod rows;
 mod runtime;
-mod standin;
+mod credential_proxy;
 mod trust;
 mod undo;
 mod wizard;
@@ -425,13 +425,13 @@ const ROWS: &[Row] = &[
         name: "key put in, over a tunnel",
         promise: "p50 ≤ 1 ms more",
         peer: "same run",
-        measure: standin::kept_alive,
+        measure: credential_proxy::kept_alive,
     },
     Row {
         name: "100 MB past a key : tunnel",
         promise: "≤ 2.5",
         peer: "same run",
-        measure: standin::large,
+        measure: credential_proxy::large,
     },
     Row { name: "turn on a host : at home", promise: "≤ 2", peer: "–", measure: away::turn },
     Row {

@@ -39,7 +39,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("rayon", "embed/bert"),
     ("pulp", "embed"),
     ("lettre", "net"),
-    ("rcgen", "standin"),
+    ("rcgen", "credential_proxy"),
     ("rustls", "standin link/tls"),
     ("tokio_rustls", "standin link/tls"),
     ("croner", "kernel/cadence"),
