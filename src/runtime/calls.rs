@@ -21,7 +21,7 @@ use super::journal::blocking;
 use super::toolbox::{Call, definition, is_for_locked, may_use, not_there};
 use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
-use super::{EngineError, away, before, child, commit};
+use super::{EngineError, before, child, commit, remote};
 
 /// How many calls that only look run at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -298,7 +298,7 @@ impl Turn {
                 Some(up) if tool.looks() != Looks::Here => {
                     let arguments = lease.arguments().to_owned();
                     let copy = (tool.looks() == Looks::Copy).then(|| tool.read(&cx, lease));
-                    away::look(&**up, &cx, (&call.name, &arguments), copy).await
+                    remote::look(&**up, &cx, (&call.name, &arguments), copy).await
                 }
                 _ => tool.read(&cx, lease).await,
             }

@@ -28,7 +28,7 @@ use kernel::{
 };
 use store::{ReadExt, WriteTx};
 
-use super::away::OfHome;
+use super::remote::OfHome;
 use super::{EngineError, card};
 use calls::{CallBegun, CallFailed, CallPaid, QuestionBegun, ReviewBegun, ReviewBooked};
 use ends::{

@@ -20,8 +20,8 @@ use store::{Read, ReadExt, Snap, StoreError, feed};
 use tool::leaks;
 
 use super::EngineError;
-use super::away;
 use super::journal::{Journal, blocking};
+use super::remote;
 use super::tools::identity;
 
 /// In how many of the last entries runs are looked for whose end may have come without their commit.
@@ -160,11 +160,11 @@ pub(super) async fn left(ws: &Ws, run: RunId) {
 
 /// Commits what a run left, where its files lie. What a machine has that is silent now, it commits when it is back.
 async fn keep_left(ws: &Ws, agent: &Agent, left: LeftOver) -> Result<(), EngineError> {
-    if ws.upstream.is_none() && away::is_elsewhere(ws, agent.id)? {
+    if ws.upstream.is_none() && remote::is_elsewhere(ws, agent.id)? {
         let asked = there::left(ws, agent, left).await;
         return match asked {
             Err(FilesError::Silent(_)) => Ok(()),
-            other => other.map_err(away::files::of_files),
+            other => other.map_err(remote::files::of_files),
         };
     }
     left_there(ws, agent.id, left).await
@@ -324,7 +324,7 @@ async fn commit(taken: Taken) -> Result<(Option<EventKind>, Vec<LeftOut>), Engin
     .await??;
     // Also when there is nothing new: a kill may have come between an earlier commit and its way home.
     if let Some(up) = own.upstream.as_ref() {
-        away::files::send((&own, &**up), Some(run_id), agent_id).await?;
+        remote::files::send((&own, &**up), Some(run_id), agent_id).await?;
     }
     let files = u32::try_from(snapshot.changed.len()).unwrap_or(u32::MAX);
     let committed =

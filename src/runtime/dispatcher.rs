@@ -43,7 +43,7 @@ use super::plan::{Noted, Plan};
 use super::port::Port;
 use super::seat::Seat;
 use super::turn::Leash;
-use super::{BY, Engine, EngineError, away, items, resume, turn};
+use super::{BY, Engine, EngineError, items, remote, resume, turn};
 
 /// How often the dispatcher looks although nothing woke it: a net below all others.
 const AT_LEAST: Duration = Duration::from_secs(60);
@@ -367,7 +367,7 @@ impl Dispatcher {
             (memory.starved, memory.held_back) = (false, false);
             memory.noted.look(now);
             let plan = self.0.ws.read(|snap| {
-                let places = away::places(&self.0.ws, snap)?;
+                let places = remote::places(&self.0.ws, snap)?;
                 Plan::read(snap, &memory.noted, places, now)
             })?;
             memory.noted.fresh.clear();
@@ -443,7 +443,7 @@ impl Dispatcher {
         if self.0.ws.app.closing.is_cancelled() {
             return;
         }
-        match away::is_elsewhere(&self.0.ws, run.agent) {
+        match remote::is_elsewhere(&self.0.ws, run.agent) {
             Ok(false) => {}
             Ok(true) => return,
             Err(error) => {
@@ -498,7 +498,7 @@ impl Dispatcher {
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
             if let Some(up) = &ws.upstream {
-                away::files::prepare((ws, &**up), run, agent, &leash.cancel).await;
+                remote::files::prepare((ws, &**up), run, agent, &leash.cancel).await;
             }
             let again = own.0.memory.lock().recovered.remove(&run);
             if again && let Err(error) = ws.order(BY, RunTakenUp { run }).await {

@@ -32,7 +32,7 @@ use super::feed::changed;
 use super::journal::blocking;
 use super::port::Port;
 use super::tools::folder;
-use super::{BY, EngineError, away};
+use super::{BY, EngineError, remote};
 
 /// How much of each end of an output is kept: all of it, unless more was written than may be.
 pub(super) const READ_BACK: usize = 8 * 1024 * 1024 + 256 * 1024;
@@ -530,7 +530,7 @@ async fn keep(ws: &Ws, text: String) -> Result<(Option<JobOutput>, String), Engi
 /// goes on there.
 pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
     let (mut left, places) = ws.read(|snap| {
-        Ok::<_, StoreError>((queries::running(snap, None)?, away::places(ws, snap)?))
+        Ok::<_, StoreError>((queries::running(snap, None)?, remote::places(ws, snap)?))
     })?;
     left.retain(|job| !places.contains_key(&job.agent));
     for job in &left {

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
-use super::away::link;
 use super::bring;
 use super::command::journal::Append;
 use super::command::tool::Ready;
@@ -26,6 +25,7 @@ use super::command::{Entry, First, Hand, Noted, Order};
 use super::context;
 use super::history::History;
 use super::port::{Handed, Port};
+use super::remote::link;
 use super::seat::Seat;
 
 /// The most of an assistant message that is kept in its record, in bytes: well below the limit of

@@ -5,7 +5,7 @@
 //! engine knows neither which page or channel asked nor how a model's wire looks.
 
 mod alive;
-mod away;
+mod remote;
 mod before;
 mod bounded;
 mod bring;
@@ -72,9 +72,9 @@ use kernel::{Actor, Cause, Part, Problem};
 use store::StoreError;
 use tool::{ToolError, Tools};
 
-pub use away::{AtHome, OfHome};
 pub use items::make_run;
 pub use limits::Limits;
+pub use remote::{AtHome, OfHome};
 pub use stand_ins::Trusted;
 pub use way_out::way_of_browsers;
 
@@ -136,8 +136,8 @@ pub fn start(engine: Engine, ws: Ws) {
 /// Drives the runs of this host's agents: what a life before left is taken up, what home makes is begun. What is begun, and
 /// when, home decides.
 pub fn start_away(engine: Engine, ws: Ws) {
-    away::asks::answer(&ws);
-    away::files::bring_home(&ws);
+    remote::asks::answer(&ws);
+    remote::files::bring_home(&ws);
     dispatcher::start(engine, ws);
 }
 

@@ -6,7 +6,7 @@
 
 use tokio::sync::broadcast::error::RecvError;
 
-use super::away;
+use super::remote;
 use app::Ws;
 use features::agents::model::{AGENTS, Agent};
 use features::agents::provision;
@@ -74,7 +74,7 @@ async fn is_told(ws: &Ws, agent: &Agent) -> bool {
 
 /// The agents that work on other machines.
 fn others(ws: &Ws) -> Vec<AgentId> {
-    let found = ws.read(|snap| away::places(ws, snap));
+    let found = ws.read(|snap| remote::places(ws, snap));
     found.map(|places| places.into_keys().collect()).unwrap_or_else(|error| {
         tracing::warn!(%error, "it is not known which agents work elsewhere");
         Vec::new()

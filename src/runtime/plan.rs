@@ -24,8 +24,8 @@ use kernel::{
 };
 use store::{Range, Read, ReadExt, StoreError};
 
-use super::away::{PAUSED, Places, SILENT};
 use super::chosen::choose;
+use super::remote::{PAUSED, Places, SILENT};
 
 /// When so much more time has passed since the last look, the clock was moved or the machine slept: nobody
 /// could begin anything meanwhile. A look comes each minute at the latest.

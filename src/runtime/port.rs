@@ -10,9 +10,9 @@ use kernel::{Actor, Cause};
 use store::WriteTx;
 
 use super::EngineError;
-use super::away;
 use super::command::tool::Ready;
 use super::command::{self, Entry, Hand, Noted, Order};
+use super::remote;
 
 /// An entry on its way. Who applies it takes it out; what the fence refuses stays for who wrote it.
 pub(crate) type Handed<E> = Arc<Mutex<Option<E>>>;
@@ -45,7 +45,7 @@ impl Port for Ws {
         tool: Option<Ready>,
     ) -> Result<Noted<E::Answer>, EngineError> {
         if let Some(up) = &self.upstream {
-            return away::enter((self, &**up), (actor, cause), hand, entry).await;
+            return remote::enter((self, &**up), (actor, cause), hand, entry).await;
         }
         let entry = Arc::clone(entry);
         let write =
@@ -61,7 +61,7 @@ impl Port for Ws {
         order: O,
     ) -> Result<O::Answer, O::Error> {
         if let Some(up) = &self.upstream {
-            return away::order((self, &**up), (actor, cause), order).await;
+            return remote::order((self, &**up), (actor, cause), order).await;
         }
         self.store.write(actor, cause, move |tx| order.carry_out(tx)).await
     }

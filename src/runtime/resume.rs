@@ -21,7 +21,7 @@ use super::port::Port;
 use super::toolbox::Call;
 use super::tools::exec;
 use super::turn::{Step, Turn};
-use super::{BY, EngineError, alive, away, commit, file_calls, jobs};
+use super::{BY, EngineError, alive, commit, file_calls, jobs, remote};
 
 /// Why runs of the program's last life were interrupted.
 const RESTARTED: &str = "HQ was restarted";
@@ -142,7 +142,7 @@ pub(super) async fn recover(
     }
     let mut live = ws.read(|snap| queries::live(snap))?;
     // Those of other machines go on there.
-    let places = ws.read(|snap| away::places(ws, snap))?;
+    let places = ws.read(|snap| remote::places(ws, snap))?;
     live.retain(|run| !places.contains_key(&run.agent));
     let (going, begun) = recover_all(ws, live, alive::last(ws).await).await;
     alive::keep(ws);

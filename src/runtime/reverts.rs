@@ -21,10 +21,10 @@ use git::revert::{Noted, Revert};
 use git::{Author, Branch, CommitId, Entry as GitEntry, GitError};
 use store::{Range, ReadExt, WriteTx};
 
-use super::away;
 use super::commit;
 use super::feed::changed;
 use super::journal::blocking;
+use super::remote;
 use super::{BY, EngineError};
 
 /// How long after the store refused it is asked again.
@@ -209,7 +209,7 @@ impl Order {
             };
             Ok::<_, FilesError>(own.repo()?.revert(&what, &entry)?)
         });
-        let done = done.await.map_err(away::files::of_files)?;
+        let done = done.await.map_err(remote::files::of_files)?;
         let kept = done.kept.into_iter();
         Ok(FilesDone {
             commit: done.commit.map(|id| id.to_string()),

@@ -125,7 +125,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::away::scripted::Scripted;
+    use crate::remote::scripted::Scripted;
     use crate::{Limits, jobs};
     use kernel::{RunId, TypedId as _};
 

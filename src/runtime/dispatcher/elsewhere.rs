@@ -5,7 +5,7 @@ use kernel::Timestamp;
 
 use super::{AGAIN, Dispatcher};
 use crate::plan::Plan;
-use crate::{EngineError, away, resume};
+use crate::{EngineError, remote, resume};
 
 impl Dispatcher {
     /// A look on a host: it goes on with what the life before left, and does what home has made.
@@ -19,7 +19,7 @@ impl Dispatcher {
             return Ok(None);
         }
         if !*recovered {
-            away::catch_up(up).await?;
+            remote::catch_up(up).await?;
             let going = resume::recover_away(&self.0.ws, &agents).await?;
             self.0.memory.lock().recovered = going;
             *recovered = true;

@@ -10,8 +10,8 @@ use kernel::AgentId;
 use store::{Range, ReadExt as _};
 
 use super::{Here, send_held, stands};
-use crate::away::catch_up;
 use crate::journal::blocking;
+use crate::remote::catch_up;
 use crate::{EngineError, commit};
 
 /// Brings home what is owed, at the start and whenever there is something, until the work here comes to rest.

@@ -14,9 +14,9 @@ use store::BlobId;
 
 use super::{APART, KEPT, Place, of_files, stands};
 use crate::EngineError;
-use crate::away::at_home::is_its;
-use crate::away::{MOST, PIECE, Stand, value};
 use crate::journal::blocking;
+use crate::remote::at_home::is_its;
+use crate::remote::{MOST, PIECE, Stand, value};
 
 /// What an agent has to do with a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ enum Bond {
 
 /// Where a branch stands, and a piece of what a host does not have of it. Of an agent that works elsewhere by now a host hears
 /// only whether what it has is here.
-pub(in crate::away) async fn branch(
+pub(in crate::remote) async fn branch(
     ws: &Ws,
     from: GatewayId,
     agent: AgentId,
@@ -56,7 +56,7 @@ pub(in crate::away) async fn branch(
 }
 
 /// A piece of a change that people have made, for the host where the files lie.
-pub(in crate::away) async fn draft(
+pub(in crate::remote) async fn draft(
     ws: &Ws,
     from: GatewayId,
     agent: AgentId,
@@ -96,7 +96,7 @@ async fn piece(
 
 /// Takes in what is new in a branch. What home cannot go on with, and what an agent wrote where it does not work any more,
 /// is kept beside its branch.
-pub(in crate::away) async fn commits(
+pub(in crate::remote) async fn commits(
     ws: &Ws,
     from: GatewayId,
     agent: AgentId,

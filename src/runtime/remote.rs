@@ -3,7 +3,7 @@
 //! line is cut, what happens in a run is written on its machine and said later (`alone.rs`), and some tools look in what that
 //! has of the workspace (`look.rs`).
 
-mod alone;
+mod offline;
 pub(super) mod asks;
 mod at_home;
 pub(super) mod files;
@@ -155,13 +155,13 @@ pub(super) async fn enter<E: Entry>(
     // What begins a run, or goes on with one, home alone writes.
     let is_journal = E::PLACE == Place::Journal && hand.first.is_none();
     let line: Line = taken.into();
-    let (begins, needs_keys) = (alone::begins_call(&line), alone::needs_keys(&line));
+    let (begins, needs_keys) = (offline::begins_call(&line), offline::needs_keys(&line));
     let command = Box::new(Command::Entry { hand: hand.clone(), line });
     let said = value(&Asked::Write { by, why, command }).map_err(EngineError::told)?;
     let noted = if is_journal {
         let entry = copy.clone();
         let (at, by) = ((ws, up), (by, why));
-        alone::Write { at, by, hand, begins, needs_keys, entry, said }.noted::<E>().await
+        offline::Write { at, by, hand, begins, needs_keys, entry, said }.noted::<E>().await
     } else {
         keep_blobs((ws, up), run, &said).await?;
         let answer = up.say(Some(run), said).await;

@@ -14,8 +14,8 @@ use git::{Branch, GitError};
 use tool::leaks;
 
 use super::{Here, Place, fetch_held, is_whole, stands};
-use crate::away::{Asked as Said, OfHome as _, Stand, read, value};
 use crate::journal::blocking;
+use crate::remote::{Asked as Said, OfHome as _, Stand, read, value};
 use crate::{EngineError, commit};
 
 /// A look waits so long while files are on their way.
@@ -24,7 +24,7 @@ const TURN: Duration = Duration::from_secs(2);
 const SHOWN: usize = 8 << 20;
 
 /// Answers what home asks about files.
-pub(in crate::away) async fn asked(ws: &Ws, asked: Asked) -> Result<Value, Refusal> {
+pub(in crate::remote) async fn asked(ws: &Ws, asked: Asked) -> Result<Value, Refusal> {
     let Some(up) = ws.upstream.clone() else {
         return Err(Refusal::new("no_host", "this is a home, and nobody asks it"));
     };

@@ -22,9 +22,9 @@ use git::{Branch, CommitId};
 use kernel::{AgentId, Problem as _, RunId};
 use store::{BlobId, ReadExt};
 
-pub(in crate::away) use home::{branch, commits, draft};
+pub(in crate::remote) use home::{branch, commits, draft};
 pub(crate) use owed::bring_home;
-pub(in crate::away) use show::asked;
+pub(in crate::remote) use show::asked;
 
 use super::{Asked, OfHome, Stand, keep, read, say, value};
 use crate::EngineError;

@@ -111,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::away::scripted::Scripted;
+    use crate::remote::scripted::Scripted;
 
     const CUT_FOR: Duration = Duration::from_secs(10_805);
 
