@@ -25,7 +25,7 @@ pub mod jobs;
 pub mod usage;
 pub mod connections;
 pub mod activity;
-pub mod finder;
+pub mod global_search;
 pub mod audit;
 pub mod health;
 pub mod history;

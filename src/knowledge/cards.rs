@@ -1,7 +1,7 @@
 //! The cards: all that the rest of HQ knows of folders, items and their words.
 
 use entity::{Area, Entity, Field, Fields, Finds, Meaning, Parts, Piece, Type, named_as, text_of};
-use features::finder::queries::document::{PEOPLE, of_agent};
+use features::global_search::queries::document::{PEOPLE, of_agent};
 use kernel::Event;
 use search::{Document, Wanted};
 use serde_json::{Value, json};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use app::Ws;
 use embed::vectors::Id;
-use features::finder::model::Found as InIndex;
-use features::finder::queries::{self as finder, document};
+use features::global_search::model::Found as InIndex;
+use features::global_search::queries::{self as finder, document};
 use kernel::key::decode;
 use kernel::{AccountId, AgentId};
 use search::{Ask, Typos, Wanted};

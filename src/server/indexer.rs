@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use app::Ws;
-use features::finder::follow::{self, FollowError};
+use features::global_search::follow::{self, FollowError};
 use store::StoreError;
 
 /// How long changes are gathered, unless somebody asks meanwhile.

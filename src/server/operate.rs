@@ -8,7 +8,7 @@ use app::jobs::JobState;
 use app::{App, Ws};
 use features::audit::queries::{self as audit, Asked, Reach, Wish};
 use features::backups::queries::damaged;
-use features::finder::queries::standing as index;
+use features::global_search::queries::standing as index;
 use features::health::queries::{self as health, letters};
 use features::health::rules::{self, Act, HealthError};
 use features::users::rules::UsersError;

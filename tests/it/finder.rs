@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use features::finder::queries::standing::NUMBER;
+use features::global_search::queries::standing::NUMBER;
 use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

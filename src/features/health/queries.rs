@@ -11,7 +11,7 @@ use crate::audit::queries::{Reach, VERIFY, VERIFY_BLOBS};
 use crate::backups::queries::{self as backups, damaged};
 use crate::connections::queries as connections;
 use crate::connections::queries::eligible::{self, Reason};
-use crate::finder::queries::standing as index;
+use crate::global_search::queries::standing as index;
 use crate::inbox::queries as inbox;
 use crate::inbox::queries::why::Cause;
 use crate::rotation::queries as rotation;

@@ -1,7 +1,7 @@
 //! What an admin does with a consumer. Where a consumer stands is no part of the feed, so that it can
 //! come to rest; that a person moved it is.
 
-use crate::finder::queries::standing as index;
+use crate::global_search::queries::standing as index;
 use app::Ws;
 use kernel::{Event, FieldError, Problem, ProblemKind};
 use store::consumer::{self, Consume, ConsumeError, Told, Tried};

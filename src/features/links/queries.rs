@@ -11,7 +11,7 @@ use crate::agents::model::Agent;
 use crate::cards;
 use crate::deliverables::model::Deliverable;
 use crate::files::model::TaskFile;
-use crate::finder::queries::document::{audiences_of, may_see};
+use crate::global_search::queries::document::{audiences_of, may_see};
 use crate::routines::model::Routine;
 use crate::routines::queries as routines;
 use crate::streams::model::Stream;

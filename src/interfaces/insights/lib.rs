@@ -6,7 +6,7 @@ extern crate self as interfaces_insights;
 pub mod activity;
 pub mod audit;
 pub mod dashboard;
-pub mod finder;
+pub mod global_search;
 pub mod health;
 pub mod history;
 
@@ -18,7 +18,7 @@ pub fn routes() -> Routes {
     Routes::new()
         .merge(dashboard::pages::routes())
         .merge(activity::pages::routes())
-        .merge(finder::pages::routes())
+        .merge(global_search::pages::routes())
         .merge(audit::pages::routes())
         .merge(health::pages::routes())
         .merge(history::pages::routes())
@@ -30,7 +30,7 @@ pub fn api() -> Routes {
     Routes::new()
         .merge(dashboard::api::routes())
         .merge(activity::api::routes())
-        .merge(finder::api::routes())
+        .merge(global_search::api::routes())
         .merge(audit::api::routes())
         .merge(health::api::routes())
         .merge(history::api::routes())

@@ -4,7 +4,7 @@ use app::Ws;
 use features::connections::model::Connection;
 use features::connections::queries as connections;
 use features::connections::queries::vectors;
-use features::finder::queries::standing as index;
+use features::global_search::queries::standing as index;
 use features::usage::model::day::day_in;
 use features::usage::queries::daily;
 use kernel::{CallKind, Route};

@@ -7,8 +7,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
-use features::finder::queries::asking::{self, Asking};
-use features::finder::queries::view::marked;
+use features::global_search::queries::asking::{self, Asking};
+use features::global_search::queries::view::marked;
 use features::tasks::queries::scene::Scene;
 use kernel::{AgentId, Assignee};
 use search::Wanted;

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::finder::model::{Found, Kind};
-use crate::finder::queries::document;
+use crate::global_search::model::{Found, Kind};
+use crate::global_search::queries::document;
 use crate::runs::model::{EventKind, Run, Session, SessionEvent};
 use app::Ws;
 use kernel::key::decode;

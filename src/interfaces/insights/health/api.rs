@@ -19,7 +19,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use features::audit::queries::Reach;
-use features::finder::queries::standing as index;
+use features::global_search::queries::standing as index;
 
 use features::health::queries::letters::{self, Asked, Letters};
 use features::health::queries::{self, How};

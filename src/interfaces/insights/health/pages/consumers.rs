@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::finder::queries::standing as index;
+use features::global_search::queries::standing as index;
 use kernel::Problem;
 use store::StoreError;
 use store::consumer::{Rebuilding, Standing};

@@ -19,11 +19,11 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use features::finder::model::Kind;
-use features::finder::queries::asking::{self, Asking};
-use features::finder::queries::palette::{self, Offer};
-use features::finder::queries::view::{self, Hit};
-use features::finder::queries::{self, DEEPEST, NEAR, Page, Wish, places};
+use features::global_search::model::Kind;
+use features::global_search::queries::asking::{self, Asking};
+use features::global_search::queries::palette::{self, Offer};
+use features::global_search::queries::view::{self, Hit};
+use features::global_search::queries::{self, DEEPEST, NEAR, Page, Wish, places};
 use features::workspace::queries::modules::Off;
 
 /// Hits of one page.

@@ -10,8 +10,8 @@ use web::extract::{Json, Query};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use features::finder::model::Kind;
-use features::finder::queries::{self, DEEPEST, NEAR, Wish};
+use features::global_search::model::Kind;
+use features::global_search::queries::{self, DEEPEST, NEAR, Wish};
 
 /// Hits of one answer, unless asked for fewer.
 const LIMIT: usize = 25;

@@ -1,7 +1,7 @@
 //! Where the search index stands, as health pages and commands show it beside the other consumers.
 
 use super::document::Reader;
-use crate::finder::follow::concerned;
+use crate::global_search::follow::concerned;
 use app::Ws;
 use store::consumer::{Consume, ConsumeError, Rebuilding, Standing, State, dead_letters};
 use store::{Cursor, Entry, StoreError, WriteTx, feed};

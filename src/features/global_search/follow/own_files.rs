@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::model::Agent;
-use crate::finder::model::Found;
-use crate::finder::queries::contents::{self, Contents};
-use crate::finder::queries::document::Reader;
+use crate::global_search::model::Found;
+use crate::global_search::queries::contents::{self, Contents};
+use crate::global_search::queries::document::Reader;
 use crate::history::model::{FILE_REVERTS, FileRevert};
 use crate::runs::model::{EventKind, SESSION_EVENTS, Session, SessionEvent};
 use app::Ws;
