@@ -20,8 +20,8 @@ use store::blob::refs;
 use store::{BlobId, Class, Op, Range, Read, Schema, Snap, Store, StoreError, feed, keep};
 
 use crate::parcel::{FULL, MOST_ROWS};
+use crate::replication_policy::{self, Agents, Of, Owner, Yes};
 use crate::rows::{begins_with, owner, some, under, unless_torn};
-use crate::yes::{self, Agents, Of, Owner, Yes};
 use crate::{At, Gone, Have, MirrorError, Parcel, Put, Roots, Rows, Standing, Step};
 
 /// Says which agents are bound to a host, as a snapshot shows it.
@@ -273,14 +273,17 @@ impl Shipper {
         }
         for at in looks {
             if let Some(row) = snap.raw_get(at.table, &at.key)?
-                && let Some(line) = yes::of(at.table)
+                && let Some(line) = replication_policy::of(at.table)
                 && let Some(row) = now.of_row(shown, line, (&at.key, &row))?
             {
                 puts.insert(at, row);
             }
         }
         for (at, changes) in &touched.rows {
-            let Some(line) = yes::of(at.table).filter(|_| !puts.contains_key(at)) else { continue };
+            let Some(line) = replication_policy::of(at.table).filter(|_| !puts.contains_key(at))
+            else {
+                continue;
+            };
             let row = snap.raw_get(at.table, &at.key)?;
             let sent = match &row {
                 Some(row) => now.of_row(shown, line, (&at.key, row))?,
@@ -362,7 +365,7 @@ impl Touched {
     fn add(&mut self, seq: u64, changes: Vec<store::Change>, roots: &Roots) {
         self.to = seq;
         for (n, change) in (0..=u16::MAX).zip(changes) {
-            let Some(line) = yes::of(change.table) else { continue };
+            let Some(line) = replication_policy::of(change.table) else { continue };
             let at = At { table: change.table, key: change.key };
             self.turns |= TURNING.contains(&at.table);
             if at.table == ITEMS.number {
@@ -444,7 +447,7 @@ pub(crate) fn piece(
     let (read, _) = shown;
     let (mut puts, mut bytes, mut looked) = (Vec::new(), 0, 0);
     let mut last = from.cloned();
-    for line in yes::YES {
+    for line in replication_policy::REPLICATED {
         let table = line.table.number;
         let after = match from {
             Some(at) if table < at.table => continue,
@@ -491,7 +494,7 @@ pub fn may_have_file(
     let (read, _) = shown;
     let roots = Roots::of(read, agents)?;
     for holder in refs::holders(read, file, usize::MAX)? {
-        if let Some(line) = yes::of(holder.table)
+        if let Some(line) = replication_policy::of(holder.table)
             && let Some(row) = read.raw_get(holder.table, &holder.key)?
             && roots.of_row(shown, line, (&holder.key, &row))?.is_some()
         {
@@ -508,7 +511,7 @@ fn stretches(line: &Yes, roots: &Roots, after: Option<&[u8]>) -> Vec<Range> {
         None => range,
     };
     let Some(Owner::Head(of)) = line.owner() else { return vec![behind(Range::all())] };
-    let first = after.map(|key| &key[..key.len().min(yes::ID)]);
+    let first = after.map(|key| &key[..key.len().min(replication_policy::ID)]);
     let roots =
         roots.of_table(of.number).filter(|at| first.is_none_or(|first| first <= at.key.as_slice()));
     roots.map(|at| behind(begins_with(&at.key))).collect()

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use store::{Read, Schema, Store, StoreError, WriteTx, codec, mirror};
 
 use crate::parcel::{FULL, MOST_ROWS};
+use crate::replication_policy::{self, Agents, Of, Yes};
 use crate::rows::{allowed, owner, some, under};
-use crate::yes::{self, Agents, Of, Yes};
 use crate::{At, Gone, Have, Laid, MirrorError, Parcel, Put, Rows, Standing, Step};
 
 /// Says whether the host itself leads a run or a conversation; asked inside the transaction that lays a parcel.
@@ -263,7 +263,7 @@ fn is_led(
 fn stale(tx: &WriteTx<'_>, rows: &Rows, leads: &Leads) -> Result<Vec<At>, StoreError> {
     let brought: BTreeSet<&At> = rows.puts.iter().map(|put| &put.at).collect();
     let mut found = Vec::new();
-    for line in yes::YES {
+    for line in replication_policy::REPLICATED {
         let table = line.table.number;
         let mut range = store::Range::all();
         match &rows.from {
@@ -366,7 +366,7 @@ impl Desk<'_> {
     /// Takes away what goes. Says whether all of it is gone.
     fn gone(&mut self, tx: &mut WriteTx<'_>, gone: &Gone) -> Result<bool, MirrorError> {
         let (Gone::Row(at) | Gone::Root(at)) = gone;
-        let line = yes::of(at.table).ok_or_else(|| {
+        let line = replication_policy::of(at.table).ok_or_else(|| {
             refused(at.table, Some(tx.schema()), "no host has anything of this table")
         })?;
         if matches!(gone, Gone::Root(_)) {
@@ -411,7 +411,8 @@ impl Desk<'_> {
     fn judge(&self, tx: &WriteTx<'_>, put: &Put) -> Result<&'static Yes, MirrorError> {
         let Put { at, row } = put;
         let no = |why| refused(at.table, Some(tx.schema()), why);
-        let line = yes::of(at.table).ok_or_else(|| no("no host has anything of this table"))?;
+        let line = replication_policy::of(at.table)
+            .ok_or_else(|| no("no host has anything of this table"))?;
         let torn = |error| match error {
             StoreError::Decode(_) => no("its bytes are none of such a row"),
             other => MirrorError::from(other),

@@ -14,7 +14,7 @@ mod parcel;
 mod roots;
 mod rows;
 mod seen;
-pub mod yes;
+pub mod replication_policy;
 
 pub use error::MirrorError;
 pub use home::{Bound, Next, Shipper, may_have_file};

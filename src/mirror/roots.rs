@@ -16,8 +16,8 @@ use kernel::{AgentId, ConnectionId, SessionId, TaskId};
 use knowledge::model::ITEMS;
 use store::{Range, Read, ReadExt as _, StoreError};
 
+use crate::replication_policy::{self, Agents, Of};
 use crate::rows::{some, unless_torn};
-use crate::yes::{self, Agents, Of};
 use crate::{At, Put, rows};
 
 /// So many items of knowledge are read at once.
@@ -38,8 +38,9 @@ impl Roots {
         loop {
             let items = some(read, ITEMS.number, &range, PIECE)?;
             for (key, row) in &items {
-                if unless_torn(yes::knowledge(&agents, row).map_err(StoreError::from))?
-                    == Some(true)
+                if unless_torn(
+                    replication_policy::knowledge(&agents, row).map_err(StoreError::from),
+                )? == Some(true)
                 {
                     set.insert(At { table: ITEMS.number, key: key.clone() });
                 }
@@ -68,7 +69,9 @@ impl Roots {
     /// Takes an item of knowledge in or out, as it stands now.
     pub(crate) fn weigh(&mut self, at: &At, row: Option<&[u8]>) -> Result<(), StoreError> {
         let is_in = match row {
-            Some(row) => unless_torn(yes::knowledge(&self.agents, row).map_err(StoreError::from))?,
+            Some(row) => unless_torn(
+                replication_policy::knowledge(&self.agents, row).map_err(StoreError::from),
+            )?,
             None => None,
         };
         if is_in == Some(true) {
@@ -98,7 +101,7 @@ impl Roots {
     pub(crate) fn of_row(
         &self,
         (read, schema): (&dyn Read, &store::Schema),
-        line: &yes::Yes,
+        line: &replication_policy::Yes,
         (key, row): (&[u8], &[u8]),
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let judged = rows::owner((read, schema), line, key, row).and_then(|of| {

@@ -10,7 +10,7 @@ use store::read::sources;
 use store::{Range, Read, Schema, StoreError, codec};
 
 use crate::At;
-use crate::yes::{self, Agents, Of, Owner, Yes};
+use crate::replication_policy::{self, Agents, Of, Owner, Yes};
 
 /// What a row belongs to.
 pub(crate) fn owner(
@@ -72,7 +72,10 @@ pub(crate) fn under(
     while let Some(target) = queue.pop_front() {
         for (source, _) in sources(read, &target.root(), usize::MAX)? {
             let at = At::from(source);
-            let Some(yes) = yes::of(at.table).filter(|_| !found.contains(&at)) else { continue };
+            let Some(yes) = replication_policy::of(at.table).filter(|_| !found.contains(&at))
+            else {
+                continue;
+            };
             let belongs = match yes.head(&at.key) {
                 Some(head) => head == *root,
                 None => match read.raw_get(at.table, &at.key)? {

@@ -6,7 +6,7 @@ use store::{Range, Store, StoreError, codec};
 
 use crate::home::piece;
 use crate::rows::some;
-use crate::{At, Bound, MirrorError, Put, Roots, yes};
+use crate::{At, Bound, MirrorError, Put, Roots, replication_policy};
 
 /// How many rows are read in one snapshot.
 const PIECE: usize = 1_000;
@@ -74,7 +74,7 @@ pub fn counts(store: &Store) -> Result<Vec<(&'static str, u64)>, MirrorError> {
 
 fn here(store: &Store, sums: bool) -> Result<Counted, MirrorError> {
     let mut counted = Counted::new(sums);
-    for line in yes::YES {
+    for line in replication_policy::REPLICATED {
         let mut range = Range::all();
         loop {
             let table = line.table.number;
@@ -103,7 +103,7 @@ fn scoped(store: &Store, roots: &Roots, sums: bool) -> Result<Counted, MirrorErr
     loop {
         let (puts, to) = store.read(|snap| piece((snap, store.schema()), roots, from.as_ref()))?;
         for Put { at, row } in &puts {
-            if let Some(line) = yes::of(at.table) {
+            if let Some(line) = replication_policy::of(at.table) {
                 counted.add(line.table.name, (at, row))?;
             }
         }

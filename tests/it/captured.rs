@@ -12,7 +12,7 @@ use git::{AgentsRepo, Branch};
 use kernel::Role;
 use link::frame::{Ack, Frame, Have};
 use link::{Pace, Purpose, Trust};
-use mirror::{Parcel, yes};
+use mirror::{Parcel, replication_policy};
 use serde_json::{Value, json};
 use store::codec;
 use support::hq::everything_in;
@@ -166,7 +166,8 @@ async fn no_frame_brings_a_host_what_is_no_concern_of_its_agents() {
         assert_eq!(parcel.agents(), [ada.id], "they are told whose they are");
         tables.extend(parcel.puts().iter().map(|put| put.at.table));
     }
-    let off: Vec<_> = tables.iter().filter(|table| yes::of(**table).is_none()).collect();
+    let off: Vec<_> =
+        tables.iter().filter(|table| replication_policy::of(**table).is_none()).collect();
     assert!(off.is_empty() && 5 < tables.len(), "off the list: {off:?} of {tables:?}");
     // What it needs has come: the search would have found the rest.
     for words in [KEY, OWN_SECRET, OWN] {
@@ -206,7 +207,8 @@ async fn nothing_lies_on_a_machine_that_is_no_concern_of_its_agents_and_nothing_
 
     let status = run_json(Path::new(BINARY), shop.machine.path(), &["replica", "status"]);
     let rows = status["rows"].as_object().expect("rows by table");
-    let allowed: BTreeSet<&str> = yes::YES.iter().map(|line| line.table.name).collect();
+    let allowed: BTreeSet<&str> =
+        replication_policy::REPLICATED.iter().map(|line| line.table.name).collect();
     let off: Vec<_> = rows.keys().filter(|table| !allowed.contains(table.as_str())).collect();
     assert!(off.is_empty() && rows.contains_key("agents"), "off the list: {off:?} of {status}");
     // Its commits come home behind the end of the run.

@@ -19,7 +19,7 @@ use kernel::id::SeededIds;
 use kernel::time::{ManualClock, from_ms};
 use kernel::{Actor, AgentId, Cause, ConnectionId, GatewayId, ItemState, Part, RunState, TypedId};
 use knowledge::model::{Body, Item as Knowledge, Scope, Text};
-use mirror::yes::{self, Answer, Owner};
+use mirror::replication_policy::{self, Answer, Owner};
 use mirror::{
     At, Bound, Gone, Leads, Mirror, MirrorError, Parcel, Put, Roots, Shipper, Standing, Step,
     digests, seen_by, what_it_sees,
@@ -348,11 +348,11 @@ fn every_table_has_an_answer() {
     let mut faults = Vec::new();
     for info in schema.tables() {
         let Kind::Record(class) = info.kind else { continue };
-        let is_never = yes::NEVER.contains(&info.name);
-        match yes::of(info.number) {
+        let is_never = replication_policy::EXCLUDED.contains(&info.name);
+        match replication_policy::of(info.number) {
             Some(_) if is_never => faults.push(format!("{} stands on both lists", info.name)),
             None if !is_never => faults.push(format!(
-                "{} ({}): may a host have it? Put it on `YES`, or name it in `NEVER`",
+                "{} ({}): may a host have it? Put it on `REPLICATED`, or name it in `EXCLUDED`",
                 info.name, info.number
             )),
             Some(_) if matches!(class, Class::Local | Class::Derived | Class::Sealed) => {
@@ -366,9 +366,10 @@ fn every_table_has_an_answer() {
 
 #[test]
 fn the_list_is_in_order_and_roots_come_before_what_belongs_to_them() {
-    let numbers: Vec<u16> = yes::YES.iter().map(|line| line.table.number).collect();
+    let numbers: Vec<u16> =
+        replication_policy::REPLICATED.iter().map(|line| line.table.number).collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
-    for line in yes::YES {
+    for line in replication_policy::REPLICATED {
         if let Some(Owner::Head(of)) = line.owner() {
             assert!(of.number <= line.table.number, "{} before {}", line.table.name, of.name);
         }
@@ -379,13 +380,13 @@ fn the_list_is_in_order_and_roots_come_before_what_belongs_to_them() {
             Answer::Root(_) | Answer::Never => {}
         }
     }
-    assert!(matches!(yes::answer(77), Answer::Never), "keys of connections");
+    assert!(matches!(replication_policy::answer(77), Answer::Never), "keys of connections");
 }
 
 #[test]
 fn of_a_projection_the_same_comes_out_again() {
     let schema = server::schema::workspace();
-    for line in yes::YES {
+    for line in replication_policy::REPLICATED {
         let Some(less) = line.less else { continue };
         let ops = schema.table(line.table.number).and_then(|info| info.ops.as_ref()).unwrap();
         let row = (ops.sample)().unwrap();

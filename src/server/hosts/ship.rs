@@ -14,7 +14,7 @@ use app::hosts::Phase;
 use gateways::queries;
 use kernel::AgentId;
 use link::frame::{Feed, Frame, Scope, SnapshotBegin, SnapshotEnd, SnapshotRows, Welcome};
-use mirror::{Bound, Have, MirrorError, Parcel, Rows, Shipper, Step, yes};
+use mirror::{Bound, Have, MirrorError, Parcel, Rows, Shipper, Step, replication_policy};
 use store::Entry;
 
 use super::serve::{End, Host, STOPPING, hears};
@@ -49,7 +49,7 @@ async fn shipped(
 /// The digest of what any host may have. It is another only where a program has another list.
 fn digest() -> String {
     let mut hash = Sha256::new();
-    for line in yes::YES {
+    for line in replication_policy::REPLICATED {
         hash.update(line.table.number.to_be_bytes());
         hash.update(line.table.name);
         hash.update([0u8]);
@@ -171,7 +171,10 @@ impl Way<'_> {
     async fn rows(&mut self, rows: &Rows, bytes: Bytes) -> Result<(), End> {
         let (sender, head) = (&self.host.sender, rows.seq);
         if !self.is_taking || rows.from.is_none() {
-            let tables = yes::YES.iter().map(|line| line.table.name.to_owned()).collect();
+            let tables = replication_policy::REPLICATED
+                .iter()
+                .map(|line| line.table.name.to_owned())
+                .collect();
             let begin = SnapshotBegin { scope: digest(), head, tables };
             sender.deliver(Frame::SnapshotBegin(begin)).await?;
             self.host.line.note(|linked| linked.phase = Phase::Taking(0));
@@ -179,7 +182,7 @@ impl Way<'_> {
         }
         let count = u32::try_from(rows.puts.len()).unwrap_or(u32::MAX);
         let last = rows.to.as_ref();
-        let name = last.and_then(|at| yes::of(at.table)).map(|line| line.table.name);
+        let name = last.and_then(|at| replication_policy::of(at.table)).map(|line| line.table.name);
         let piece = SnapshotRows {
             table: name.unwrap_or_default().to_owned(),
             count,

@@ -1,5 +1,5 @@
-//! What a host may have: the one list, by table. What does not stand in [`YES`] no host ever has; a test walks the
-//! schema, so that a new table is either put here or named in [`NEVER`].
+//! What a host may have: the one list, by table. What does not stand in [`REPLICATED`] no host ever has; a test walks the
+//! schema, so that a new table is either put here or named in [`EXCLUDED`].
 //!
 //! Never: secrets and keys, sign-ins, tokens, the audit, what things cost, contacts and collections, routines, sources.
 //! Nor rows that the feed does not tell of, and what only home decides with: orders of the queue, paces, budgets.
@@ -147,7 +147,7 @@ const fn root(table: Table, owner: Owner) -> Yes {
 }
 
 /// The list, in the order of the tables. A root's own table stands before those of what belongs to it.
-pub static YES: &[Yes] = &[
+pub static REPLICATED: &[Yes] = &[
     whole(SETTINGS),
     projected(MEMBERS, member),
     root(TASKS, Owner::Head(TASKS)),
@@ -198,7 +198,7 @@ pub static YES: &[Yes] = &[
 ];
 
 /// The tables, by their names, of which no host ever has a row.
-pub static NEVER: &[&str] = &[
+pub static EXCLUDED: &[&str] = &[
     // People, what they look at and what reaches them.
     "invites",
     "invite_hashes",
@@ -308,7 +308,7 @@ pub fn answer(table: u16) -> Answer {
 /// The line of a table, if a host may have anything of it.
 #[must_use]
 pub fn of(table: u16) -> Option<&'static Yes> {
-    YES.binary_search_by_key(&table, |yes| yes.table.number).ok().map(|at| &YES[at])
+    REPLICATED.binary_search_by_key(&table, |yes| yes.table.number).ok().map(|at| &REPLICATED[at])
 }
 
 fn read<R: Record>(row: &[u8]) -> Result<R, DecodeError> {
