@@ -57,11 +57,11 @@ tests=(cargo test --locked --no-run)
 printf '| After a one-line edit | in | takes | limit |\n|---|---|---|---|\n'
 timed 'check of everything' 'a leaf (`store`)' src/store/tx.rs 25 "${check[@]}"
 timed 'check of everything' '`features`' src/features/tasks/rules.rs 18 "${check[@]}"
-timed 'check of everything' 'a door (`work`)' src/interfaces/work/tasks/pages/list.rs 10 "${check[@]}"
+timed 'check of everything' 'an interface (`work`)' src/interfaces/work/tasks/pages/list.rs 10 "${check[@]}"
 timed 'check of everything' '`runtime`' src/runtime/turn.rs 10 "${check[@]}"
 timed 'check of everything' '`server`' src/server/router.rs 10 "${check[@]}"
 timed 'check of everything' 'a new noun' tests/sample/lib.rs 10 "${check[@]}"
-timed 'build of `hq`' 'a door (`work`)' src/interfaces/work/tasks/pages/list.rs 25 \
+timed 'build of `hq`' 'an interface (`work`)' src/interfaces/work/tasks/pages/list.rs 25 \
     cargo build --locked --bin hq
 timed 'build of its tests' 'a leaf (`providers`)' src/providers/wire.rs 30 "${tests[@]}" -p providers
 timed 'build of its tests' 'a new noun' tests/sample/lib.rs 30 "${tests[@]}" -p sample

@@ -8,7 +8,7 @@ use support::source::{code_only, files, paths};
 
 const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect sources/tests \
                      knowledge/tests vault/tests gateways/machine link/identity replica server cli";
-const SURFACE: &str = "app/extract web list server cli doors crm knowledge sources vault gateways";
+const SURFACE: &str = "app/extract web list server cli interfaces crm knowledge sources vault gateways";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),
@@ -18,7 +18,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("aes_gcm", "crypto"),
     ("hkdf", "crypto"),
     ("argon2", "crypto"),
-    ("aws_lc_rs", "crypto standin/trust link"),
+    ("aws_lc_rs", "crypto credential_proxy/trust link"),
     ("Lease::granted", "runtime/gate"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),
@@ -40,8 +40,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("pulp", "embed"),
     ("lettre", "net"),
     ("rcgen", "credential_proxy"),
-    ("rustls", "standin link/tls"),
-    ("tokio_rustls", "standin link/tls"),
+    ("rustls", "credential_proxy link/tls"),
+    ("tokio_rustls", "credential_proxy link/tls"),
     ("croner", "kernel/cadence"),
     ("csv", "sheet"),
     ("quick_xml", "sheet/xlsx sheet/ods sheet/package extract/office connect/web"),
@@ -252,11 +252,11 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
     if text[..end].lines().count() > 600 {
         fault(0, "more than 600 lines of production code; split it by idea".to_owned());
     }
-    // A noun's facts use another's only through its model and queries; its doors call its own rules alone.
+    // A noun's facts use another's only through its model and queries; its interfaces call its own rules alone.
     let parts: Vec<&str> = name.split('/').collect();
     let (own, roots): (&str, &[(&str, bool)]) = match parts.as_slice() {
         ["features", own, ..] => (own, &[("crate", false)]),
-        ["doors", _, own, ..] => (own, &[("crate", true), ("features", false)]),
+        ["interfaces", _, own, ..] => (own, &[("crate", true), ("features", false)]),
         _ => ("", &[]),
     };
     for (root, closed) in roots {
