@@ -65,7 +65,7 @@ const WRITES: &[(&str, &str)] = &[
 /// Where the engine may write as a closure over the tables of a store. Everything else that it writes is a value, so that
 /// it can go over a line: what is named here stays where the files and pages lie that it is about, or is home's end of it.
 const CLOSURES: &str =
-    "runtime/command runtime/port runtime/reverts runtime/away runtime/tools/browser/shots";
+    "runtime/command runtime/port runtime/reverts runtime/remote runtime/tools/browser/shots";
 
 #[test]
 fn the_source_keeps_to_its_layers() {
