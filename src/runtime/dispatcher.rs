@@ -41,8 +41,8 @@ use store::{Entry, ReadExt, StoreError};
 use super::command::orders::{AgentHeld, CallerGone, RunMade, RunTakenUp, RunWoken};
 use super::plan::{Noted, Plan};
 use super::port::Port;
-use super::seat::Seat;
-use super::turn::Leash;
+use super::run_slot::RunSlot;
+use super::turn::RunControl;
 use super::{BY, Engine, EngineError, items, remote, resume, turn};
 
 /// How often the dispatcher looks although nothing woke it: a net below all others.
@@ -58,7 +58,7 @@ struct Working {
     background: bool,
     /// It is given up when it ends the program once more.
     suspect: bool,
-    leash: Leash,
+    control: RunControl,
 }
 
 struct Parts {
@@ -142,7 +142,7 @@ impl Dispatcher {
             }
         }
         for working in self.0.working.lock().values() {
-            working.leash.cancel.cancel();
+            working.control.cancel.cancel();
         }
     }
 
@@ -465,21 +465,21 @@ impl Dispatcher {
             return;
         }
         let cancel = self.0.ws.halt().child_token();
-        let Some(seat) = Seat::take(&self.0.engine, run.trigger, &cancel) else {
+        let Some(seat) = RunSlot::take(&self.0.engine, run.trigger, &cancel) else {
             self.0.memory.lock().starved = true;
             return;
         };
-        let leash = Leash {
+        let control = RunControl {
             cancel,
             rests: Arc::default(),
             choices: Arc::clone(&self.0.choices),
             drained: self.0.ws.upstream.as_ref().map_or(0, |up| up.drained(run.id)),
             seat,
         };
-        let entry = Working { agent: run.agent, background, suspect, leash: leash.clone() };
+        let entry = Working { agent: run.agent, background, suspect, control: control.clone() };
         working.insert(run.id, entry);
         drop(working);
-        self.launch((run.id, run.agent), background, leash);
+        self.launch((run.id, run.agent), background, control);
     }
 
     /// Whether a suspect works that has not made a step since. They are tried one by one, so that none is given
@@ -493,18 +493,18 @@ impl Dispatcher {
         working.iter().any(|(id, other)| other.suspect && tried(*id))
     }
 
-    fn launch(&self, (run, agent): (RunId, AgentId), background: bool, leash: Leash) {
-        let (own, seat) = (self.clone(), leash.seat.clone());
+    fn launch(&self, (run, agent): (RunId, AgentId), background: bool, control: RunControl) {
+        let (own, seat) = (self.clone(), control.seat.clone());
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
             if let Some(up) = &ws.upstream {
-                remote::files::prepare((ws, &**up), run, agent, &leash.cancel).await;
+                remote::files::prepare((ws, &**up), run, agent, &control.cancel).await;
             }
             let again = own.0.memory.lock().recovered.remove(&run);
             if again && let Err(error) = ws.order(BY, RunTakenUp { run }).await {
                 tracing::warn!(run.id = %run, %error, "it is not noted that run {run} is taken up");
             }
-            let waits = turn::drive(engine, ws, run, leash).await;
+            let waits = turn::drive(engine, ws, run, control).await;
             own.0.working.lock().remove(&run);
             seat.leave();
             if background || waits {

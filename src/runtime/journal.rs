@@ -26,7 +26,7 @@ use super::context;
 use super::history::History;
 use super::port::{Handed, Port};
 use super::remote::link;
-use super::seat::Seat;
+use super::run_slot::RunSlot;
 
 /// The most of an assistant message that is kept in its record, in bytes: well below the limit of
 /// a record, far above what a model writes.
@@ -36,7 +36,7 @@ const MAX_INLINE_PARTS: usize = 160 * 1024;
 pub(super) struct Journal {
     pub ws: Ws,
     /// The slot of the run, where a task works on it.
-    pub seat: Option<Seat>,
+    pub seat: Option<RunSlot>,
     pub run: RunId,
     /// Its number in the workspace.
     pub number: u32,

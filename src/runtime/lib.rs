@@ -46,7 +46,7 @@ mod prune;
 mod questions;
 mod resume;
 mod reverts;
-mod seat;
+mod run_slot;
 mod stand_ins;
 mod toolbox;
 pub mod tools;

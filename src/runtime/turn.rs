@@ -40,7 +40,7 @@ use super::failover::{self, Chain};
 use super::journal::{Journal, blocking};
 use super::model_call::{Answer, Called};
 use super::port::Port;
-use super::seat::Seat;
+use super::run_slot::RunSlot;
 use super::toolbox::Call;
 use super::{BY, Engine, EngineError, bring, child, commit, prompt, resume, toolbox};
 
@@ -51,7 +51,7 @@ const MAX_SHORTER: u32 = 3;
 
 /// What a run's task is held by.
 #[derive(Clone)]
-pub(super) struct Leash {
+pub(super) struct RunControl {
     /// Cuts it off.
     pub cancel: CancellationToken,
     /// Set before it is cut off, when the run is to go on later.
@@ -61,7 +61,7 @@ pub(super) struct Leash {
     /// How often home has heard what its host wrote of the run alone.
     pub drained: u64,
     /// Its slot.
-    pub seat: Seat,
+    pub seat: RunSlot,
 }
 
 /// A run at work: where it stands (`setting`), who answers (`chooser`), what is said (`talk`) and what may end it
@@ -82,8 +82,8 @@ enum Begun {
 
 /// Works on a run until it ends, waits or is taken away. Answers whether the dispatcher has to look
 /// at it again: it waits, or its end could not be written.
-pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) -> bool {
-    let work = AssertUnwindSafe(work(engine, ws, run, leash)).catch_unwind().await;
+pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, control: RunControl) -> bool {
+    let work = AssertUnwindSafe(work(engine, ws, run, control)).catch_unwind().await;
     ws.live.finish(run);
     let (code, reason) = match work {
         Ok(Ok(waits)) => return waits,
@@ -110,8 +110,13 @@ pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) ->
     ended.is_err()
 }
 
-async fn work(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) -> Result<bool, EngineError> {
-    let mut turn = match Turn::load(engine, ws, run, leash).await {
+async fn work(
+    engine: &Engine,
+    ws: &Ws,
+    run: RunId,
+    control: RunControl,
+) -> Result<bool, EngineError> {
+    let mut turn = match Turn::load(engine, ws, run, control).await {
         Ok(turn) => turn,
         Err(error) => {
             commit::left(ws, run).await;
@@ -170,8 +175,13 @@ impl Turn {
     }
 
     /// Reads everything that the run needs.
-    async fn load(engine: &Engine, ws: &Ws, id: RunId, leash: Leash) -> Result<Self, EngineError> {
-        let Leash { cancel, rests, choices, drained, seat } = leash;
+    async fn load(
+        engine: &Engine,
+        ws: &Ws,
+        id: RunId,
+        control: RunControl,
+    ) -> Result<Self, EngineError> {
+        let RunControl { cancel, rests, choices, drained, seat } = control;
         let seen_choices = choices.load(Ordering::Relaxed);
         let loaded = ws.read(|snap| {
             let run = snap.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;

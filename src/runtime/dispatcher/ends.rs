@@ -34,7 +34,7 @@ impl Dispatcher {
 
     /// Cancels a run's task; ends the run without it when it hangs. Answers whether it has one.
     pub(super) fn stop(&self, run: RunId, by: Option<AccountId>) -> bool {
-        let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.leash.cancel.clone()) else {
+        let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.control.cancel.clone()) else {
             return false;
         };
         if cancel.is_cancelled() {
@@ -89,13 +89,13 @@ impl Dispatcher {
     /// Cuts off a run that is to stand still at once, and puts it back without its task when that hangs.
     /// Answers whether that was written.
     pub(super) async fn suspend(&self, run: RunId) -> bool {
-        let leash = self.0.working.lock().get(&run).map(|working| working.leash.clone());
-        let Some(leash) = leash else { return self.put_back(run).await };
-        if leash.cancel.is_cancelled() {
+        let control = self.0.working.lock().get(&run).map(|working| working.control.clone());
+        let Some(control) = control else { return self.put_back(run).await };
+        if control.cancel.is_cancelled() {
             return true;
         }
-        leash.rests.store(true, Ordering::Relaxed);
-        leash.cancel.cancel();
+        control.rests.store(true, Ordering::Relaxed);
+        control.cancel.cancel();
         let own = self.clone();
         let halt = self.0.ws.halt();
         self.0.ws.spawn("rest", async move {

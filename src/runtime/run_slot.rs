@@ -24,7 +24,7 @@ type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// The slot of one run.
 #[derive(Clone)]
-pub(super) struct Seat(Arc<Parts>);
+pub(super) struct RunSlot(Arc<Parts>);
 
 struct Parts {
     engine: Engine,
@@ -35,7 +35,7 @@ struct Parts {
     held: Mutex<Option<Permits>>,
 }
 
-impl Seat {
+impl RunSlot {
     /// A slot, if one is free. A run that is cut off by this token needs none any more.
     pub(super) fn take(
         engine: &Engine,
@@ -137,10 +137,10 @@ mod tests {
     }
 
     /// The only slot there is, which is not kept for long.
-    fn seat(engine: &Engine, trigger: RunTrigger, cancel: &CancellationToken) -> Seat {
-        let Seat(parts) = Seat::take(engine, trigger, cancel).expect("one is free");
+    fn seat(engine: &Engine, trigger: RunTrigger, cancel: &CancellationToken) -> RunSlot {
+        let RunSlot(parts) = RunSlot::take(engine, trigger, cancel).expect("one is free");
         let Ok(parts) = Arc::try_unwrap(parts) else { panic!("it is held once") };
-        Seat(Arc::new(Parts { patience: SHORT, ..parts }))
+        RunSlot(Arc::new(Parts { patience: SHORT, ..parts }))
     }
 
     fn said(line: &Scripted) -> app::upstream::Answered<'_> {
@@ -181,7 +181,7 @@ mod tests {
         freed.mark_unchanged();
 
         // Another run has it when the answer comes.
-        let other = Seat::take(&engine, RunTrigger::Chat, &CancellationToken::new());
+        let other = RunSlot::take(&engine, RunTrigger::Chat, &CancellationToken::new());
         let other = other.expect("one is free");
         line.answers(json!("noted"));
         assert!(timeout(2 * SHORT, &mut kept).await.is_err(), "there is no slot");
@@ -199,7 +199,7 @@ mod tests {
         let kept = seat.keep(&line, said(&line), async {});
         tokio::pin!(kept);
         assert!(timeout(4 * SHORT, &mut kept).await.is_err(), "it waits for home");
-        let other = Seat::take(&engine, RunTrigger::Item, &CancellationToken::new());
+        let other = RunSlot::take(&engine, RunTrigger::Item, &CancellationToken::new());
         assert!(other.is_some());
         line.answers(json!("noted"));
         cancel.cancel();
