@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use features::inbox::model::Item;
 use features::runs::model::{Body, EventKind, ModelSource, PromptPart, Run};
-use features::runs::rules::{self, Pen, RunError};
+use features::runs::rules::{self, RunError, RunWriter};
 use features::trust::model::Judged;
 use features::trust::rules as trust;
 use kernel::time::from_ms;
@@ -73,7 +73,7 @@ pub trait Entry: Serialize + DeserializeOwned + Into<Line> + Send + 'static {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: Pen,
+        pen: RunWriter,
         within: Within,
     ) -> Result<Done<Self::Answer>, EngineError>;
 }
@@ -279,8 +279,8 @@ pub struct Within {
 
 impl Within {
     /// The pen, after something beside it has touched the run.
-    fn pen(&self, tx: &WriteTx<'_>) -> Result<Pen, EngineError> {
-        let pen = Pen::open(tx, self.run, self.epoch)?;
+    fn pen(&self, tx: &WriteTx<'_>) -> Result<RunWriter, EngineError> {
+        let pen = RunWriter::open(tx, self.run, self.epoch)?;
         Ok(self.held(pen))
     }
 
@@ -289,7 +289,7 @@ impl Within {
         self.cut.is_some()
     }
 
-    fn held(&self, pen: Pen) -> Pen {
+    fn held(&self, pen: RunWriter) -> RunWriter {
         let mut pen = pen.measured(self.worked_ms).written_at(self.cut);
         pen.run.applied = self.number;
         pen
@@ -302,7 +302,7 @@ impl Hand {
         self,
         tx: &mut WriteTx<'_>,
         tool: Option<Ready>,
-    ) -> Result<Option<(Pen, Within)>, EngineError> {
+    ) -> Result<Option<(RunWriter, Within)>, EngineError> {
         let Self { run, epoch, worked_ms, number, first, decided, judged, cut } = self;
         let cut = cut.map(from_ms);
         // What is written with an epoch that is over is refused by the fence, and not taken for one of these.
@@ -316,7 +316,7 @@ impl Hand {
         }
         let pen = match first {
             Some(first) => first.write(tx, run)?,
-            None => Pen::open(tx, run, epoch)?,
+            None => RunWriter::open(tx, run, epoch)?,
         };
         // How often a rule has decided is counted at home, and what was judged is kept there.
         if !tx.schema().is_mirror() {
@@ -355,7 +355,7 @@ pub struct First {
 }
 
 impl First {
-    fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
+    fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<RunWriter, EngineError> {
         let mut pen = rules::begin(tx, run)?;
         (pen.run.connection, pen.run.model_source) = (self.connection, self.source);
         (pen.run.model, pen.run.thinking) = (self.model, self.thinking);
@@ -394,7 +394,7 @@ pub(crate) fn write<E: Entry>(
 }
 
 /// Writes a pen back and gives what it appended.
-fn save<T>(tx: &mut WriteTx<'_>, mut pen: Pen, answer: T) -> Result<Done<T>, EngineError> {
+fn save<T>(tx: &mut WriteTx<'_>, mut pen: RunWriter, answer: T) -> Result<Done<T>, EngineError> {
     let appended = std::mem::take(&mut pen.appended);
     pen.save(tx)?;
     Ok((answer, appended))

@@ -7,7 +7,7 @@ use features::connections::rests::Candidate;
 use features::connections::rules::turns;
 use features::runs::model::{Attachment, EventKind};
 use features::runs::queries as runs;
-use features::runs::rules::{Asks, Pen};
+use features::runs::rules::{Asks, RunWriter};
 use features::usage::rules::{self as money, Admitted, Ask, Spent};
 use kernel::{CallKind, ConnectionId, InputId, ReservationId, Timestamp};
 use providers::bound::Size;
@@ -47,7 +47,12 @@ pub struct Question {
 
 impl Question {
     /// Reserves the money and notes that the call begins; `late` when it has begun already.
-    fn ask(&self, tx: &mut WriteTx<'_>, pen: &mut Pen, late: bool) -> Result<Begun, EngineError> {
+    fn ask(
+        &self,
+        tx: &mut WriteTx<'_>,
+        pen: &mut RunWriter,
+        late: bool,
+    ) -> Result<Begun, EngineError> {
         if !late {
             not_halted(tx, pen)?;
         }
@@ -80,7 +85,7 @@ impl Question {
     fn admit(
         &self,
         tx: &mut WriteTx<'_>,
-        pen: &Pen,
+        pen: &RunWriter,
         (call, size): (u32, Size),
         late: bool,
     ) -> Result<Admitted, EngineError> {
@@ -110,7 +115,7 @@ impl Question {
 ///
 /// # Errors
 /// `Halted`.
-pub(super) fn not_halted(tx: &WriteTx<'_>, pen: &Pen) -> Result<(), EngineError> {
+pub(super) fn not_halted(tx: &WriteTx<'_>, pen: &RunWriter) -> Result<(), EngineError> {
     match runs::halt::of_agent(tx, pen.run.agent)? {
         Some(_) => Err(EngineError::Halted),
         None => Ok(()),
@@ -164,7 +169,7 @@ impl Entry for CallBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         within: Within,
     ) -> Result<Done<Begun>, EngineError> {
         if let Some(switched) = self.switched {
@@ -199,7 +204,7 @@ impl Entry for QuestionBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         within: Within,
     ) -> Result<Done<Begun>, EngineError> {
         let begun = self.question.ask(tx, &mut pen, within.is_late())?;
@@ -224,7 +229,7 @@ impl Entry for ReviewBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         within: Within,
     ) -> Result<Done<Begun>, EngineError> {
         if !within.is_late() {
@@ -276,7 +281,12 @@ impl Entry for CallPaid {
     type Answer = ();
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         self.paid.write(tx)?;
         if let Some((answer, activity)) = self.said {
             pen.append(tx, answer)?;
@@ -301,7 +311,11 @@ pub struct CutOff {
 
 impl CutOff {
     /// Books what it may have cost, keeps the words that had come, and notes that a stop ended the answer there.
-    pub(super) fn write(self, tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), EngineError> {
+    pub(super) fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        pen: &mut RunWriter,
+    ) -> Result<(), EngineError> {
         let why = "cut off while the model was answering".to_owned();
         self.note(tx, pen, false, ("stopped".to_owned(), why, None))
     }
@@ -310,7 +324,7 @@ impl CutOff {
     fn note(
         self,
         tx: &mut WriteTx<'_>,
-        pen: &mut Pen,
+        pen: &mut RunWriter,
         is_free: bool,
         (class, message, retry_at): (String, String, Option<Timestamp>),
     ) -> Result<(), EngineError> {
@@ -349,7 +363,12 @@ impl Entry for CallFailed {
     type Answer = ();
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         let Self { cut_off, is_free, class, message, again } = self;
         if let Some(until) = again {
             pen.hold(tx, until, message.clone());
@@ -383,7 +402,12 @@ impl Entry for ReviewBooked {
     type Answer = ();
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         match self.booked {
             _ if money::grants::is_at_home(tx, self.reservation)? => {}
             Booked::Answered(spent) => drop(money::settle(tx, self.reservation, spent)?),

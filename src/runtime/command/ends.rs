@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use features::runs::model::{CallStatus, EventKind, Input};
 use features::runs::queries as runs;
-use features::runs::rules::{Pause, Pen, halt};
+use features::runs::rules::{Pause, RunWriter, halt};
 use features::trust::queries as approvals;
 use features::trust::rules::{self as trust, NewApproval};
 use features::usage::queries::budgets::Lack;
@@ -86,7 +86,7 @@ impl Entry for LastWord {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         _: Within,
     ) -> Result<Done<Step>, EngineError> {
         let Self { paid, answer, committed, effective, limit, aside, said, nudged, end } = self;
@@ -125,7 +125,7 @@ impl Entry for LastWord {
 
 fn next(
     tx: &mut WriteTx<'_>,
-    pen: &mut Pen,
+    pen: &mut RunWriter,
     said: Said,
     nudged: bool,
     text: &str,
@@ -158,7 +158,7 @@ fn next(
 
 /// A plain end of turn. A chat needs no more. Work is done if it changed something and the task
 /// will not fall asleep; otherwise the model is reminded once.
-fn plain_end(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<Next, EngineError> {
+fn plain_end(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<Next, EngineError> {
     let Some(item) = pen.run.item else { return Ok(Next::End(Outcome::Done)) };
     let asleep = work::would_sleep(tx, &pen.run, item)?;
     if pen.run.effective && !asleep {
@@ -195,7 +195,7 @@ impl Entry for NotKept {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         _: Within,
     ) -> Result<Done<Step>, EngineError> {
         let Self { call, paid, why, committed, limit, again } = self;
@@ -239,7 +239,12 @@ impl Entry for Stopped {
     type Answer = ();
     const PLACE: Place = Place::Home;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         if let Some(cut_off) = self.cut_off {
             cut_off.write(tx, &mut pen)?;
         }
@@ -282,7 +287,12 @@ impl Entry for Rested {
     type Answer = ();
     const PLACE: Place = Place::Home;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         if let Some(committed) = self.committed {
             pen.append(tx, committed)?;
         }
@@ -312,7 +322,12 @@ impl Entry for Ended {
     type Answer = ();
     const PLACE: Place = Place::Home;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         if let Some(committed) = self.committed {
             pen.append(tx, committed)?;
         }
@@ -341,7 +356,7 @@ impl Entry for BudgetLacked {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         _: Within,
     ) -> Result<Done<bool>, EngineError> {
         let Self { events, mut lack, usual, limit } = self;
@@ -378,7 +393,12 @@ impl Entry for Held {
     type Answer = ();
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         for event in self.events {
             pen.append(tx, event)?;
         }
@@ -403,7 +423,12 @@ impl Entry for Parked {
     type Answer = ();
     const PLACE: Place = Place::Home;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         let Self { events, until, detail } = self;
         for event in events {
             pen.append(tx, event)?;
@@ -438,7 +463,7 @@ impl Entry for HandedOut {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         _: Within,
     ) -> Result<Done<bool>, EngineError> {
         let Self { committed, effective, activity, detail, until } = self;
@@ -482,7 +507,7 @@ impl Entry for ApprovalsAsked {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         _: Within,
     ) -> Result<Done<bool>, EngineError> {
         let Self { call_id, activity, detail, until, new } = self;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use features::runs::model::EventKind;
 use features::runs::queries::{self as runs, OpenCall};
-use features::runs::rules::{Pen, context};
+use features::runs::rules::{RunWriter, context};
 use features::trust::rules as trust;
 use kernel::ApprovalId;
 use store::{Read, WriteTx};
@@ -24,7 +24,12 @@ impl Entry for Append {
     type Answer = ();
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         for event in self.events {
             pen.append(tx, event)?;
         }
@@ -47,7 +52,7 @@ impl Entry for StepBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         within: Within,
     ) -> Result<Done<()>, EngineError> {
         if !within.is_late() {
@@ -84,7 +89,12 @@ impl Entry for Results {
     type Answer = ();
     const PLACE: Place = Place::Journal;
 
-    fn write(self, tx: &mut WriteTx<'_>, mut pen: Pen, _: Within) -> Result<Done<()>, EngineError> {
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut pen: RunWriter,
+        _: Within,
+    ) -> Result<Done<()>, EngineError> {
         pen.run.effective |= self.effective;
         keep(&mut pen, self.load);
         for event in self.events {
@@ -95,7 +105,7 @@ impl Entry for Results {
 }
 
 /// Keeps tools for the rest of the session.
-pub(super) fn keep(pen: &mut Pen, names: Vec<String>) {
+pub(super) fn keep(pen: &mut RunWriter, names: Vec<String>) {
     for name in names {
         if !pen.session.loaded_tools.contains(&name) {
             pen.session.loaded_tools.push(name);
@@ -144,7 +154,7 @@ impl Entry for Told {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: Pen,
+        mut pen: RunWriter,
         _: Within,
     ) -> Result<Done<u32>, EngineError> {
         let had = pen.session.events;
@@ -174,7 +184,11 @@ impl Entry for Told {
 
 /// Which event here is the one that a machine which was cut off counts as the `first` of its conversation, of which it knew
 /// `of`: what was noted here meanwhile beside its run, who looked at it say, it counts without.
-fn counted_here(tx: &dyn Read, pen: &Pen, (first, of): (u32, u32)) -> Result<u32, EngineError> {
+fn counted_here(
+    tx: &dyn Read,
+    pen: &RunWriter,
+    (first, of): (u32, u32),
+) -> Result<u32, EngineError> {
     let had = pen.session.events;
     let Some(more) = had.checked_sub(of).filter(|more| 0 < *more) else { return Ok(first) };
     let events = runs::events(tx, pen.session.id, pen.run.first_event, had)?;
@@ -201,7 +215,7 @@ impl Entry for Settling {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: Pen,
+        pen: RunWriter,
         _: Within,
     ) -> Result<Done<Vec<OpenCall>>, EngineError> {
         let open = runs::open_calls(tx, &pen.run)?;

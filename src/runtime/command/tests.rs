@@ -29,7 +29,7 @@ use features::runs::model::{
     Body, CallStatus, Child, Context, EventKind, Halt, Input, InputState, ModelSource, Outside,
     ReadMark, Run, Session, SessionEvent,
 };
-use features::runs::rules::{self as runs, Pen, RunError, RunSpec, SessionSpec, link};
+use features::runs::rules::{self as runs, RunError, RunSpec, RunWriter, SessionSpec, link};
 use features::tasks::model::Task;
 use features::trust::model::{Judged, JudgedCall, Permission, PermissionUse, Plan, Witness};
 use features::trust::rules::NewApproval;
@@ -560,7 +560,7 @@ fn a_model_on_another_machine_has_read_what_that_knows_of_and_nothing_else() {
         tx.put(&said(1, InputState::Accepted))?;
         tx.put(&said(2, InputState::Cancelled))?;
         tx.put(&said(3, InputState::Accepted))?;
-        let mut pen = Pen::open(tx, run, 1)?.written_at(Some(from_ms(1_700_000_000_000)));
+        let mut pen = RunWriter::open(tx, run, 1)?.written_at(Some(from_ms(1_700_000_000_000)));
         pen.read_known(tx, &[input(1), input(2)])?;
         pen.save(tx).map(drop)
     };

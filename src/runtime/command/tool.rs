@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, Input};
 use features::runs::queries as runs;
-use features::runs::rules::{Pause, Pen};
+use features::runs::rules::{Pause, RunWriter};
 use kernel::text::head_tail;
 use kernel::{ApprovalId, Outcome};
 use store::WriteTx;
@@ -109,7 +109,7 @@ impl Entry for ToolMade {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: Pen,
+        pen: RunWriter,
         mut within: Within,
     ) -> Result<Done<Made>, EngineError> {
         let ready = within.tool.take();

@@ -12,7 +12,7 @@ use features::inbox::model::Item;
 use features::inbox::{queries as inbox, rules as items};
 use features::runs::model::{Body, CallStatus, EventKind, ModelSource, Park, PromptPart};
 use features::runs::queries as runs;
-use features::runs::rules::{self as life, Pause, Pen, RunSpec, SessionSpec, park};
+use features::runs::rules::{self as life, Pause, RunSpec, RunWriter, SessionSpec, park};
 use features::tasks::model::Task;
 use features::tasks::queries::relations as ties;
 use features::tasks::rules::{self as tasks, NewTask};
@@ -276,7 +276,7 @@ impl Company {
                 millis: self.dice.within(1_500, 14_000) as u64,
             };
             let act: super::Act = Box::new(move |tx: &mut WriteTx<'_>| {
-                let pen = Pen::open(tx, run, epoch)?;
+                let pen = RunWriter::open(tx, run, epoch)?;
                 take_step(tx, pen, task, step, answer)
             });
             let by = (Actor::Agent { agent, run }, Cause::Step(run, n + 1));
@@ -380,7 +380,7 @@ fn begin(tx: &mut WriteTx<'_>, run: RunId, model: &str, card: String) -> Result<
 }
 
 /// The model is asked, with what was said meanwhile: what that may cost is held back.
-fn ask(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), SeedError> {
+fn ask(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<(), SeedError> {
     pen.read_inputs(tx)?;
     let call = pen.run.calls + 1;
     let reserve = Reserve {
@@ -412,7 +412,7 @@ fn ask(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), SeedError> {
 /// The model has answered: what that cost is booked.
 fn answered(
     tx: &mut WriteTx<'_>,
-    pen: &mut Pen,
+    pen: &mut RunWriter,
     answer: &Answer,
     call: Option<(&str, &str, &str)>,
 ) -> Result<(), SeedError> {
@@ -455,7 +455,7 @@ fn answered(
 /// A model has answered, what it wants is done, and it is asked again unless that was the end.
 fn take_step(
     tx: &mut WriteTx<'_>,
-    mut pen: Pen,
+    mut pen: RunWriter,
     task: Option<TaskId>,
     step: Step,
     answer: Answer,
@@ -509,7 +509,12 @@ fn take_step(
 }
 
 /// A run waits for a person's answer.
-fn asked(tx: &mut WriteTx<'_>, pen: Pen, step: u32, question: String) -> Result<Out, SeedError> {
+fn asked(
+    tx: &mut WriteTx<'_>,
+    pen: RunWriter,
+    step: u32,
+    question: String,
+) -> Result<Out, SeedError> {
     let wish = Park {
         run: pen.run.id,
         step,

@@ -14,8 +14,8 @@ use super::RunError;
 use super::context;
 use super::dropped;
 use super::life;
-use super::pen::Pen;
 use super::queue::NewInput;
+use super::run_writer::RunWriter;
 
 /// How long a run waits for a program.
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
@@ -69,7 +69,7 @@ pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Res
     };
     let handed = client::handed(tx, &run)?;
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-    let mut pen = Pen::of(run, session);
+    let mut pen = RunWriter::of(run, session);
     for Handed { id, call } in handed {
         let found = answered.results.iter().find(|result| result.id == id);
         let result = found.ok_or(RunError::MissingResult(id))?;
@@ -154,7 +154,7 @@ pub fn hang_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     let (crashed, last) = (run.is_at_work() || run.is_taken_up(), session.last_at);
     let by = run.stop.as_ref().and_then(|stop| stop.by);
-    let mut pen = Pen::of(run, session);
+    let mut pen = RunWriter::of(run, session);
     if crashed {
         // The time without HQ is none that it worked.
         pen.rest(last);

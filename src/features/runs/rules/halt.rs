@@ -8,7 +8,7 @@ use kernel::{AgentId, AgentStatus, Event, HaltHow, RunId, RunState};
 use store::{ReadExt, WriteTx};
 
 use super::RunError;
-use super::pen::Pen;
+use super::run_writer::RunWriter;
 
 /// Lets runs stand still. One that stands still already may be told to do so at once.
 pub fn order(tx: &mut WriteTx<'_>, of: HaltOf, how: HaltHow) -> Result<Halt, RunError> {
@@ -62,7 +62,7 @@ pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<bool, RunError> {
 pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::is_at_work) else { return Ok(false) };
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-    let mut pen = Pen::of(run, session);
+    let mut pen = RunWriter::of(run, session);
     pen.session.epoch += 1;
     pen.rest(tx.now());
     note(tx, &mut pen)?;
@@ -72,12 +72,12 @@ pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
 }
 
 /// Puts the run of this writer back into the queue.
-pub fn rest(tx: &mut WriteTx<'_>, mut pen: Pen) -> Result<Run, RunError> {
+pub fn rest(tx: &mut WriteTx<'_>, mut pen: RunWriter) -> Result<Run, RunError> {
     note(tx, &mut pen)?;
     pen.requeue(tx)
 }
 
-fn note(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), RunError> {
+fn note(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<(), RunError> {
     let by = match reading::of_agent(tx, pen.run.agent)? {
         Some(halt) => reading::by(tx, &halt)?,
         None => "a person".to_owned(),

@@ -21,7 +21,7 @@ use super::children;
 use super::context;
 use super::dropped;
 use super::input::{SessionSpec, open_session};
-use super::pen::Pen;
+use super::run_writer::RunWriter;
 
 /// Crashes without a finished step after which a run is parked for good.
 pub const MAX_CRASHES: u32 = 3;
@@ -139,7 +139,7 @@ pub fn asked_by_routine(tx: &mut WriteTx<'_>, id: RunId, choice: Choice) -> Resu
 ///
 /// # Errors
 /// `Fenced` when it is not queued any more.
-pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<Pen, RunError> {
+pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<RunWriter, RunError> {
     let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     let session_id = run.session;
     let mut session = tx.get::<Session>(session_id)?.ok_or(RunError::NoSession(session_id))?;
@@ -162,7 +162,7 @@ pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<Pen, RunError> {
             task: run.task,
         });
     }
-    Ok(Pen::of(run, session))
+    Ok(RunWriter::of(run, session))
 }
 
 /// Notes that a task takes a queued run up that was there when the program began: should it end the program
@@ -257,7 +257,7 @@ fn taken_again(
     }
     let last = session.last_at;
     let counts = crashed && !worked_for_long(&run, last, alive_at);
-    let mut pen = Pen::of(run, session);
+    let mut pen = RunWriter::of(run, session);
     if crashed {
         pen.rest(last);
         pen.run.crashes += u32::from(counts);
@@ -338,7 +338,7 @@ pub fn force_end(
     let session_id = run.session;
     let mut session = tx.get::<Session>(session_id)?.ok_or(RunError::NoSession(session_id))?;
     session.epoch += 1;
-    let mut pen = Pen::of(run, session);
+    let mut pen = RunWriter::of(run, session);
     let status = match outcome {
         Outcome::Stopped { .. } => CallStatus::Stopped,
         _ => CallStatus::Unknown,

@@ -1,4 +1,4 @@
-//! All writes of sessions, runs and inputs: talk, the life of a run, and the [`Pen`] with which the
+//! All writes of sessions, runs and inputs: talk, the life of a run, and the [`RunWriter`] with which the
 //! engine appends, which is the fence.
 
 pub mod again;
@@ -23,7 +23,7 @@ pub mod marks;
 pub mod onward;
 pub mod outside;
 pub mod park;
-mod pen;
+mod run_writer;
 pub mod queue;
 pub mod resend;
 pub mod sessions;
@@ -40,8 +40,8 @@ pub use life::{
     MAX_CRASHES, RunSpec, asked_by_routine, begin, force_end, keep_late, make_item_run, put_down,
     recover, recover_away, request_stop, take_up, taken_up, wake,
 };
-pub use pen::{Asks, Pause, Pen};
 pub use queue::{NewInput, Sent, queue, withdraw};
+pub use run_writer::{Asks, Pause, RunWriter};
 
 /// What a rule of runs refuses.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use kernel::{
 use store::{ReadExt, StoreError, WriteTx};
 
 use super::RunError;
-use super::pen::Pen;
+use super::run_writer::RunWriter;
 use super::talk;
 
 /// The tool with which a run waits for a moment or for the end of a task.
@@ -163,14 +163,14 @@ pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError
 /// A person has answered what a run asks before it makes a call: it goes on, and its call is weighed anew.
 pub fn decided(tx: &mut WriteTx<'_>, run: Run, told: &str) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-    let mut pen = Pen::of(run, session);
+    let mut pen = RunWriter::of(run, session);
     let (by, text) = (tx.by(), Body::Inline(told.to_owned()));
     pen.append(tx, EventKind::Answered { input: None, by, text })?;
     wake(tx, pen)
 }
 
 /// Puts a run that waits to the front of its agent's queue.
-fn wake(tx: &mut WriteTx<'_>, mut pen: Pen) -> Result<Run, RunError> {
+fn wake(tx: &mut WriteTx<'_>, mut pen: RunWriter) -> Result<Run, RunError> {
     (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
     tx.emit(Event::RunAnswered { run: pen.run.id, session: pen.session.id, agent: pen.run.agent });
     pen.save(tx)
@@ -211,7 +211,7 @@ fn settle_and(
     let theirs = |name: &str| asked.as_ref().is_some_and(|(_, demand)| demand.has(name));
     let mut open = queries::open_calls(tx, &run)?.into_iter();
     let open = open.find(|call| call.started.is_none() && !theirs(&call.name));
-    let mut pen = Pen::of(run, session);
+    let mut pen = RunWriter::of(run, session);
     if let Some(call) = open {
         let finished = EventKind::ToolFinished {
             step: pen.run.steps + 1,

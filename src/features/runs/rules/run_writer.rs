@@ -20,7 +20,7 @@ use super::outside;
 use super::queue::hand_over;
 
 /// An open run.
-pub struct Pen {
+pub struct RunWriter {
     pub run: Run,
     pub session: Session,
     /// What was appended so far, for the writer's own view of the conversation.
@@ -50,7 +50,7 @@ pub struct Pause {
     pub until: Option<Timestamp>,
 }
 
-impl Pen {
+impl RunWriter {
     /// For a run as it is.
     pub(super) fn of(run: Run, session: Session) -> Self {
         Self { run, session, appended: Vec::new(), worked_ms: None, at: None }
