@@ -114,7 +114,7 @@ impl Outer {
 pub type Handler = Box<dyn FnOnce(Inner, Outer) -> BoxFuture<'static, ()> + Send>;
 
 /// Decides who gets out.
-pub trait Doorman: Send + Sync {
+pub trait EgressPolicy: Send + Sync {
     /// The pass of whoever names none, where only one can come to the port.
     fn own_pass(&self) -> Option<&str> {
         None
@@ -138,7 +138,7 @@ pub trait Doorman: Send + Sync {
 }
 
 /// Serves one connection until either side has had enough.
-pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
+pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn EgressPolicy) {
     // ok, here and below: a program that goes away needs no answer.
     let head = match head(&mut inner).await {
         Ok(Some(head)) => head,
@@ -204,7 +204,7 @@ enum End {
 async fn open(
     (bytes, end): (Vec<u8>, usize),
     guard: &Guard,
-    doorman: &dyn Doorman,
+    doorman: &dyn EgressPolicy,
 ) -> Result<Way, Closed> {
     let text = std::str::from_utf8(&bytes[..end])
         .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
@@ -394,7 +394,7 @@ mod tests {
 
     struct Open;
 
-    impl Doorman for Open {
+    impl EgressPolicy for Open {
         fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
             match (pass, url.path()) {
                 ("pass", "/secret") => Err(Closed::Refused("not that".to_owned())),
@@ -414,7 +414,7 @@ mod tests {
     /// Only one can come to its port.
     struct Alone;
 
-    impl Doorman for Alone {
+    impl EgressPolicy for Alone {
         fn own_pass(&self) -> Option<&str> {
             Some("pass")
         }
@@ -431,7 +431,7 @@ mod tests {
     /// Takes over what goes to one host, and says what it hears there and here.
     struct Taking;
 
-    impl Doorman for Taking {
+    impl EgressPolicy for Taking {
         fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
             Open.admit(pass, url)
         }
@@ -466,7 +466,7 @@ mod tests {
         said_to(&Open, text).await
     }
 
-    async fn said_to(doorman: &dyn Doorman, text: String) -> String {
+    async fn said_to(doorman: &dyn EgressPolicy, text: String) -> String {
         let guard = Guard::new(Arc::new(Site), Arc::new(Site), &[]);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,5 +1,5 @@
 //! Sends letters through somebody's SMTP server. The library that speaks SMTP is named here alone; what
-//! others see is a [`Post`] that takes a [`Letter`].
+//! others see is a [`Mailer`] that takes a [`Letter`].
 
 use std::fmt;
 use std::future::Future;
@@ -90,7 +90,7 @@ impl MailError {
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), MailError>> + Send + 'a>>;
 
 /// Takes letters.
-pub trait Post: Send + Sync {
+pub trait Mailer: Send + Sync {
     /// Sends one through a server, and answers when the server has taken it.
     fn send<'a>(&'a self, server: &'a MailServer, letter: &'a Letter) -> Sending<'a>;
 }
@@ -99,7 +99,7 @@ pub trait Post: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smtp;
 
-impl Post for Smtp {
+impl Mailer for Smtp {
     fn send<'a>(&'a self, server: &'a MailServer, letter: &'a Letter) -> Sending<'a> {
         Box::pin(async move {
             let message = message(letter)?;

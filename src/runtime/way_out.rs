@@ -38,7 +38,7 @@ use features::runs::model::Run;
 use features::trust::model::TRUST_MODES;
 use features::trust::queries as trust;
 use kernel::{AgentId, RunId, TrustMode, WorkspaceId};
-use net::egress::{self, Closed, Doorman, Handler, Kind};
+use net::egress::{self, Closed, EgressPolicy, Handler, Kind};
 use net::guard::Opened;
 use sandbox::confine;
 use sandbox::job::Job;
@@ -441,7 +441,7 @@ fn may_reach_out(tx: &dyn Read, agents: &[AgentId]) -> Result<bool, StoreError> 
     Ok(true)
 }
 
-impl Doorman for Door {
+impl EgressPolicy for Door {
     fn own_pass(&self) -> Option<&str> {
         match self.keeps {
             Keeps::Programs(_) => None,

@@ -20,7 +20,7 @@ use crypto::keyring::{Binding, Sealed};
 use crypto::redact::Spot;
 use crypto::token::Signer;
 use kernel::{AccountId, Assignee, InviteId, NoticeGroup, WorkspaceId};
-use net::mail::{Letter, MailError, MailServer, Post, Secrecy, Smtp};
+use net::mail::{Letter, MailError, MailServer, Mailer, Secrecy, Smtp};
 use store::{Read, ReadExt as _, StoreError};
 use web::html::escape;
 
