@@ -75,14 +75,14 @@ impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Path2<A, B>
 
 /// What is wrong and where, of an input that serde refused.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Misfit {
+pub struct InputError {
     /// The field, such as `title` or `messages[0].role`; empty when it is the whole.
     pub field: String,
     /// What is wrong with it.
     pub message: String,
 }
 
-impl Misfit {
+impl InputError {
     fn of<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Self {
         let message = plain(&error.inner().to_string());
         let path = error.path().to_string();
@@ -137,32 +137,32 @@ fn plain(message: &str) -> String {
 ///
 /// # Errors
 /// Says what is wrong and where.
-pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misfit> {
+pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {
     let body = body.trim_ascii_start();
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     if body[0] != b'{' {
         let message = "the body must be a JSON object, which begins with {".to_owned();
-        return Err(Misfit { field: String::new(), message });
+        return Err(InputError { field: String::new(), message });
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let read =
         serde_path_to_error::deserialize(&mut json).map_err(|e| match e.inner().is_data() {
-            true => Misfit::of(&e),
-            false => Misfit::broken(e.inner()),
+            true => InputError::of(&e),
+            false => InputError::broken(e.inner()),
         })?;
-    json.end().map_err(|e| Misfit::broken(&e))?;
+    json.end().map_err(|e| InputError::broken(&e))?;
     Ok(read)
 }
 
 /// Reads what is to change: a field that is null, which is not one of [`sent`], is refused, since it would be taken
 /// for one that is left out.
-fn changes<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misfit> {
+fn changes<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {
     // A field that stands twice is refused here; a map keeps the last one.
     object::<T>(body)?;
     let fields: Map<String, Value> = object(body)?;
     let fields = fields.into_iter().map(|(field, value)| (field.clone(), Changed { field, value }));
     serde_path_to_error::deserialize(MapDeserializer::<_, serde_json::Error>::new(fields))
-        .map_err(|e| Misfit::of(&e))
+        .map_err(|e| InputError::of(&e))
 }
 
 /// A field of a body that says what is to change.
@@ -218,13 +218,13 @@ impl<'de> Deserializer<'de> for Changed {
     }
 }
 
-fn pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T, Misfit> {
+fn pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T, InputError> {
     let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(text));
-    serde_path_to_error::deserialize(pairs).map_err(|e| Misfit::of(&e))
+    serde_path_to_error::deserialize(pairs).map_err(|e| InputError::of(&e))
 }
 
-fn refused(code: &str, what: &str, misfit: Misfit) -> PageError {
-    let Misfit { field, message } = misfit;
+fn refused(code: &str, what: &str, misfit: InputError) -> PageError {
+    let InputError { field, message } = misfit;
     let detail = match field.is_empty() || message.contains(&format!("`{field}`")) {
         true => format!("{what}: {message}"),
         false => format!("{what}: {field}: {message}"),
@@ -288,7 +288,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Patch<T> {
 }
 
 /// A JSON body that is not what its route takes.
-fn unfit(misfit: Misfit) -> PageError {
+fn unfit(misfit: InputError) -> PageError {
     refused("bad_json", "the body is not what this route takes", misfit)
 }
 
@@ -342,7 +342,7 @@ pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{Misfit, changes, object, pairs, sent};
+    use super::{InputError, changes, object, pairs, sent};
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
@@ -365,7 +365,7 @@ mod tests {
         input: i64,
     }
 
-    fn json(text: &str) -> Misfit {
+    fn json(text: &str) -> InputError {
         object::<Wish>(text.as_bytes()).expect_err(text)
     }
 

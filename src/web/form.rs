@@ -19,7 +19,7 @@ pub fn sentence(text: &str) -> String {
 /// What others have changed in a record while somebody filled in a form about it. Empty when nobody was
 /// faster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meanwhile {
+pub struct EditConflict {
     /// The revision that the form is to be sent with next.
     pub rev: String,
     /// Who has changed what, in a sentence.
@@ -28,7 +28,7 @@ pub struct Meanwhile {
     pub history: String,
 }
 
-impl Meanwhile {
+impl EditConflict {
     /// Whether somebody was faster.
     #[must_use]
     pub fn is_told(&self) -> bool {
@@ -146,14 +146,14 @@ impl From<FieldError> for Wrong {
 
 #[cfg(test)]
 mod tests {
-    use super::Meanwhile;
+    use super::EditConflict;
 
     #[test]
     fn a_form_gets_the_next_revision_only_when_somebody_was_faster() {
-        let (nobody, mut rev) = (Meanwhile::default(), "7".to_owned());
+        let (nobody, mut rev) = (EditConflict::default(), "7".to_owned());
         nobody.renew(&mut rev);
         assert_eq!((rev.as_str(), nobody.status().as_u16()), ("7", 422));
-        let told = Meanwhile { rev: "9".into(), said: "Tom changed it".into(), ..nobody };
+        let told = EditConflict { rev: "9".into(), said: "Tom changed it".into(), ..nobody };
         told.renew(&mut rev);
         assert_eq!((rev.as_str(), told.status().as_u16()), ("9", 409));
     }

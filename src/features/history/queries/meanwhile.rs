@@ -5,7 +5,7 @@ use kernel::text::capitalized;
 use kernel::{AccountId, Actor, Problem, ProblemKind};
 use store::history::{self, Version, Walk};
 use store::{Read, Record, Root, StoreError};
-use web::form::Meanwhile;
+use web::form::EditConflict;
 use web::session::Person;
 
 use super::fields::{FieldDiff, Speaker};
@@ -28,9 +28,9 @@ pub fn after<R: Record>(
     read: &dyn Read,
     (id, rev): (R::Id, &str),
     refusal: &dyn Problem,
-) -> Result<Meanwhile, StoreError> {
+) -> Result<EditConflict, StoreError> {
     if refusal.kind() != ProblemKind::Stale {
-        return Ok(Meanwhile::default());
+        return Ok(EditConflict::default());
     }
     let (schema, root) = (ws.store.schema(), Root::of::<R>(id));
     // A revision that is none is older than all.
@@ -64,7 +64,7 @@ pub fn after<R: Record>(
         _ => Vec::new(),
     };
     let seen = Eye::new(read, Looker::of(who)).may_read_history(root.table);
-    Ok(Meanwhile {
+    Ok(EditConflict {
         rev: history::last_touch(read, &root)?.to_string(),
         said: sentence(&by, &fields),
         history: if seen { ws.url(&super::path(schema, &root)) } else { String::new() },

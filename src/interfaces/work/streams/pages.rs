@@ -27,7 +27,7 @@ use kernel::{Can, Payer, Problem as _, ProblemKind, StreamId, TaskStatus};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
-use web::form::Meanwhile;
+use web::form::EditConflict;
 use web::html::{self, SafeHtml};
 use web::hx::Hx;
 use web::idempotency::FormOnce;
@@ -445,7 +445,7 @@ async fn create(
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
             let mut page = ws.read(|snap| all(&scene, snap, shell, (false, typed)))?;
-            page.fields = page.fields.map(|fields| fields.refused(&error, Meanwhile::default()));
+            page.fields = page.fields.map(|fields| fields.refused(&error, EditConflict::default()));
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error.into()),

@@ -16,7 +16,7 @@ use kernel::{Can, Problem as _, ProblemKind};
 use web::emoji;
 use web::error::{Failure, PageError};
 use web::extract::{Form, Path2};
-use web::form::{Meanwhile, Wrong};
+use web::form::{EditConflict, Wrong};
 use web::hx::{Ask, Hx};
 use web::idempotency::FormOnce;
 use web::routes::{Needs as _, Routes};
@@ -219,7 +219,7 @@ struct AgainPage {
     list_url: String,
     list_title: String,
     rev: String,
-    since: Meanwhile,
+    since: EditConflict,
     wrong: Wrong,
     /// The name and the icon that were typed, when they are to be others.
     typed: Option<(String, String)>,

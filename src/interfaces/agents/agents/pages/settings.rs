@@ -28,7 +28,7 @@ use web::emoji;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
-use web::form::{Meanwhile, Wrong, sentence};
+use web::form::{EditConflict, Wrong, sentence};
 use web::format;
 use web::html;
 use web::hx::Hx;
@@ -69,7 +69,7 @@ struct SettingsPage {
     history: String,
     v: Typed,
     wrong: Wrong,
-    since: Meanwhile,
+    since: EditConflict,
     emojis: Vec<Choice>,
     models: Vec<Choice>,
     thinking: Vec<Choice>,
@@ -261,7 +261,7 @@ fn page(
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,
         wrong,
-        since: Meanwhile::default(),
+        since: EditConflict::default(),
     })
 }
 
@@ -319,7 +319,7 @@ pub(super) async fn save(
     let (before, _) = stored(&ws, &slug)?;
     let id = before.id;
     let rev = typed.rev.parse().ok();
-    let mut since = Meanwhile::default();
+    let mut since = EditConflict::default();
     let refused = match changes(&typed) {
         Ok(changes) => {
             let save = began::save(Began::read(&typed.began), (id, rev), changes);

@@ -27,7 +27,7 @@ use kernel::{
 use store::{Read, ReadExt, StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
-use web::form::{Meanwhile, Wrong};
+use web::form::{EditConflict, Wrong};
 use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
 use web::parts::Choice;
@@ -74,7 +74,7 @@ struct FormPage {
     button: &'static str,
     v: Typed,
     wrong: Wrong,
-    since: Meanwhile,
+    since: EditConflict,
     wrong_condition: String,
     agents: Vec<Choice>,
     whens: Vec<Choice>,
@@ -297,7 +297,7 @@ fn page(
         preview_url: format!("{base}/preview"),
         button: if id.is_some() { "Save changes" } else { "Create routine" },
         wrong: Wrong::none(),
-        since: Meanwhile::default(),
+        since: EditConflict::default(),
         wrong_condition: String::new(),
         agents: agents.collect(),
         whens: choices(
@@ -573,7 +573,7 @@ async fn keep(
         Some(id) => ws.read(|snap| {
             meanwhile::after::<Routine>(&ws, &who, snap, (id, typed.at("rev")), &error)
         })?,
-        None => Meanwhile::default(),
+        None => EditConflict::default(),
     };
     let wrong = if since.is_told() { Wrong::none() } else { Wrong::of(&error)? };
     if since.is_told() {

@@ -9,7 +9,7 @@ use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
 use kernel::day::{self, Toward};
 use kernel::{FieldError, Hue, Problem as _, StreamKind};
-use web::form::Meanwhile;
+use web::form::EditConflict;
 use web::parts::Choice;
 
 /// What the form sends, as it was typed.
@@ -79,7 +79,7 @@ pub(super) struct Fields {
     pub typed: Typed,
     pub wrong: Vec<FieldError>,
     pub summary: String,
-    pub since: Meanwhile,
+    pub since: EditConflict,
     pub colours: Vec<Choice>,
     pub kinds: Vec<Choice>,
     pub leads: Vec<Choice>,
@@ -103,7 +103,7 @@ impl Fields {
             action,
             wrong: Vec::new(),
             summary: String::new(),
-            since: Meanwhile::default(),
+            since: EditConflict::default(),
             colours,
             kinds: kinds.map(|one| Choice::new(one.word(), one.label(), *one == kind)).collect(),
             leads: scene.people.choices(lead, scene.me),
@@ -117,7 +117,7 @@ impl Fields {
     }
 
     /// With what is wrong, or what others have changed since it was read.
-    pub fn refused(mut self, error: &StreamError, since: Meanwhile) -> Self {
+    pub fn refused(mut self, error: &StreamError, since: EditConflict) -> Self {
         since.renew(&mut self.typed.rev);
         self.wrong = error.fields();
         if self.wrong.is_empty() && !since.is_told() {

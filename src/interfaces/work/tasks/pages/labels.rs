@@ -17,7 +17,7 @@ use kernel::{Can, Colour, FieldError, Hue, Problem as _, ProblemKind};
 use store::Read;
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
-use web::form::Meanwhile;
+use web::form::EditConflict;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
 use web::live::Live;
@@ -100,7 +100,7 @@ struct LabelsPage {
     typed: Typed,
     wrong: Vec<FieldError>,
     summary: String,
-    since: Meanwhile,
+    since: EditConflict,
     colours: Vec<Choice>,
     /// Where the history of the label is that is changed; empty for a new one.
     history: String,
@@ -198,7 +198,7 @@ fn view(
         typed,
         wrong: Vec::new(),
         summary: String::new(),
-        since: Meanwhile::default(),
+        since: EditConflict::default(),
         merge: edited.map(|id| ws.url(&format!("{HERE}/{id}/merge"))).unwrap_or_default(),
         targets,
         history: edited.map(|id| ws.url(&format!("history/labels/{id}"))).unwrap_or_default(),
@@ -322,7 +322,7 @@ fn answer(
                         let form = (id, typed.rev.as_str());
                         meanwhile::after::<Label>(ws, who, snap, form, &error)?
                     }
-                    None => Meanwhile::default(),
+                    None => EditConflict::default(),
                 };
                 since.renew(&mut typed.rev);
                 let page = view(ws, who, snap, shell, (edited, typed))?;

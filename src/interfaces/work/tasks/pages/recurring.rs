@@ -25,7 +25,7 @@ use kernel::{Priority, Problem as _, ProblemKind, SeriesId, Thinking};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
-use web::form::Meanwhile;
+use web::form::EditConflict;
 use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
 use web::live::Live;
@@ -196,7 +196,7 @@ struct SeriesPage {
     typed: Words,
     wrong: Vec<(String, String)>,
     summary: String,
-    since: Meanwhile,
+    since: EditConflict,
     priorities: Vec<Choice>,
     assignees: Vec<Choice>,
     thinkings: Vec<Choice>,
@@ -288,7 +288,7 @@ fn view(
         turns: Turns { live: region("turns"), list: turns.collect::<Result<_, TaskError>>()? },
         wrong: Vec::new(),
         summary: String::new(),
-        since: Meanwhile::default(),
+        since: EditConflict::default(),
         priorities: create::priority_choices(priority),
         assignees: scene.people.choices(assignee, scene.me),
         thinkings: thinking_choices(typed.thinking.parse().ok()),

@@ -18,7 +18,7 @@ use kernel::{Can, Priority, Problem as _, ProblemKind, TemplateId};
 use store::{Read, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path};
-use web::form::Meanwhile;
+use web::form::EditConflict;
 use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
 use web::live::Live;
@@ -142,7 +142,7 @@ struct EditPage {
     rows: Vec<Row>,
     wrong: Vec<(String, String)>,
     summary: String,
-    since: Meanwhile,
+    since: EditConflict,
 }
 
 impl EditPage {
@@ -223,7 +223,7 @@ fn form(ws: &Ws, who: &Person, shell: Shell, id: Option<TemplateId>, of: &NewTem
         rows: rows.chain(spare).collect(),
         wrong: Vec::new(),
         summary: String::new(),
-        since: Meanwhile::default(),
+        since: EditConflict::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use kernel::{Problem, ProblemKind};
 use web::error::Failure;
-use web::extract::{Misfit, object};
+use web::extract::{InputError, object};
 
 /// The header by which the official clients let the server decide about a retry.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -108,7 +108,7 @@ impl ChatError {
 /// # Errors
 /// Names the field that does not fit.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ChatError> {
-    object(body).map_err(|Misfit { field, message }| {
+    object(body).map_err(|InputError { field, message }| {
         let field = if field.is_empty() { "body" } else { &field };
         ChatError::invalid(field, format!("the body is not a request: {message}"))
     })
