@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crypto::keyring::Secret;
 use crypto::redact::Redactor;
-use features::trust::model::Judged;
+use features::trust::model::CallRecord;
 use features::trust::weigh::{Facts, Reach};
 use features::trust::{line, replay, rules};
 use kernel::{AgentId, Leave, RunId};
@@ -136,10 +136,10 @@ async fn judged(office: &Office, of: (RunId, AgentId)) {
     let call = |n: usize| {
         let facts = Facts::of("exec", Effect::Exec, Reach::AnyHost, at);
         let facts = Facts { line: Some(&lines[n % lines.len()]), ..facts };
-        Judged::of(&format!("call_{n}"), &facts, Leave::Ask, &redactor)
+        CallRecord::of(&format!("call_{n}"), &facts, Leave::Ask, &redactor)
     };
     for first in (0..CALLS).step_by(PIECE) {
-        let calls: Vec<Judged> = (first..first + PIECE).map(call).collect();
+        let calls: Vec<CallRecord> = (first..first + PIECE).map(call).collect();
         office.act(move |tx| rules::note_judged(tx, of, at, calls)).await;
     }
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use features::inbox::model::Item;
 use features::runs::model::{Body, EventKind, ModelSource, PromptPart, Run};
 use features::runs::rules::{self, RunError, RunWriter};
-use features::trust::model::Judged;
+use features::trust::model::CallRecord;
 use features::trust::rules as trust;
 use kernel::time::from_ms;
 use kernel::{
@@ -259,7 +259,7 @@ pub struct Hand {
     pub decided: Vec<PermissionId>,
     /// Those calls as they were judged, save what people are asked for.
     #[serde(default)]
-    pub judged: Vec<Judged>,
+    pub judged: Vec<CallRecord>,
     /// When it was written, in milliseconds since 1970, on a machine that was cut off from home: what it says has happened.
     #[serde(default)]
     pub cut: Option<i64>,

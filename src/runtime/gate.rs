@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use features::agents::queries::reach;
 use features::trust::line::{self, Line};
 use features::trust::loads;
-use features::trust::model::{Approval, BROWSER, Judged, Plan, Witness};
+use features::trust::model::{Approval, BROWSER, CallRecord, Plan, Witness};
 use features::trust::queries as trust;
 use features::trust::rules::NewApproval;
 use features::trust::weigh::{self, Asked, Facts, IDENTITY, Reach, Verdict};
@@ -90,7 +90,7 @@ struct Weighed {
     act: Option<AtSite>,
     answered: Option<Approval>,
     /// What is kept of it.
-    judged: Judged,
+    judged: CallRecord,
     /// Whether the reviewer may say yes to it.
     may_review: bool,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use app::Ws;
 use crypto::redact::Spot;
 use features::runs::model::{Body, CallStatus, EventKind, FileMark};
-use features::trust::model::Judged;
+use features::trust::model::CallRecord;
 use kernel::text::head_tail;
 use kernel::{Actor, AgentId, Cause, PermissionId, RunId, TypedId};
 use parking_lot::Mutex;
@@ -62,7 +62,7 @@ pub(super) struct Journal {
     /// The permissions that decided what became of the calls that are written down next.
     pub decided: Vec<PermissionId>,
     /// Those calls as they were judged, save what people are asked for: that goes with the question.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<CallRecord>,
     /// How many bytes of results were kept as a whole since this task took the run up.
     pub kept: AtomicU64,
 }

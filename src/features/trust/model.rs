@@ -1,7 +1,7 @@
 //! Records: the mode of an agent, permissions, approvals, calls that were judged. A released layout is frozen: add `…V1`,
 //! raise `VERSION`.
 
-mod judged;
+mod call_record;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ use kernel::{
 };
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
+pub use call_record::{Became, CallRecord, JUDGED_CALLS, JudgedCall};
 pub use commands::Pattern;
-pub use judged::{Became, JUDGED_CALLS, Judged, JudgedCall};
 
 /// The tool that acts at sites.
 pub const BROWSER: &str = "browser";

@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
     use crate::trust::line;
-    use crate::trust::model::Judged;
+    use crate::trust::model::CallRecord;
     use crate::trust::rules;
 
     /// A store with calls that were judged.
@@ -257,12 +257,12 @@ mod tests {
         line::looked_at(line.to_owned(), Path::new("/none"), "").0.seen
     }
 
-    fn judged(call_id: &str, command: &str, became: Became) -> Judged {
+    fn judged(call_id: &str, command: &str, became: Became) -> CallRecord {
         let line = seen(command);
         let facts = Facts::of("exec", Effect::Exec, Reach::Inside, now());
         let facts = Facts { line: Some(&line), ..facts };
-        let call = Judged::of(call_id, &facts, Leave::Allow, &Redactor::new());
-        Judged { became, ..call }
+        let call = CallRecord::of(call_id, &facts, Leave::Allow, &Redactor::new());
+        CallRecord { became, ..call }
     }
 
     fn rule(what: What, leave: Leave) -> NewPermission {
@@ -300,7 +300,7 @@ mod tests {
             self.store.write_blocking(by, Cause::Timer, body).expect("it is written")
         }
 
-        fn judge(&self, of: (u8, u8), at: Timestamp, call: Judged) {
+        fn judge(&self, of: (u8, u8), at: Timestamp, call: CallRecord) {
             let of = (run(of.0), agent(of.1));
             self.write(move |tx| rules::note_judged(tx, of, at, vec![call]));
         }
@@ -330,7 +330,8 @@ mod tests {
             stage.judge((n, 1), at, judged("call", "echo a", became));
             stage.judge((n, 2), at, judged("other", "echo b", became));
         }
-        let other = Judged { tool: "execute".to_owned(), ..judged("c", "echo a", Became::Passed) };
+        let other =
+            CallRecord { tool: "execute".to_owned(), ..judged("c", "echo a", Became::Passed) };
         stage.judge((9, 1), now(), other);
         let told = stage.told((None, "exec"), only("echo a", Leave::Allow));
         let runs = [4, 3, 2, 1].map(run).to_vec();

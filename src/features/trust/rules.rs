@@ -12,7 +12,7 @@ use store::{Range, ReadExt, Record as _, StoreError, WriteTx};
 
 use super::card::PERMISSION;
 use super::model::{
-    AgentTrust, Answer, Approval, Became, Judged, JudgedCall, Offer, Permission, PermissionUse,
+    AgentTrust, Answer, Approval, Became, CallRecord, JudgedCall, Offer, Permission, PermissionUse,
     Plan, What,
 };
 use super::queries::{self, ALL_TOOLS};
@@ -247,9 +247,9 @@ pub fn note_judged(
     tx: &mut WriteTx<'_>,
     (run, agent): (RunId, AgentId),
     at: Timestamp,
-    calls: Vec<Judged>,
+    calls: Vec<CallRecord>,
 ) -> Result<(), StoreError> {
-    for call in calls.into_iter().filter(Judged::is_small).take(MAX_JUDGED) {
+    for call in calls.into_iter().filter(CallRecord::is_small).take(MAX_JUDGED) {
         tx.put(&JudgedCall { at, run, agent, call })?;
     }
     Ok(())
@@ -305,7 +305,7 @@ pub struct NewApproval {
     pub until: Option<Timestamp>,
     /// The call as it was judged; none where an older host has judged it.
     #[serde(default)]
-    pub judged: Option<Judged>,
+    pub judged: Option<CallRecord>,
 }
 
 /// Keeps a call that waits for a person's yes.

@@ -31,7 +31,7 @@ use features::runs::model::{
 };
 use features::runs::rules::{self as runs, RunError, RunSpec, RunWriter, SessionSpec, link};
 use features::tasks::model::Task;
-use features::trust::model::{Judged, JudgedCall, Permission, PermissionUse, Plan, Witness};
+use features::trust::model::{CallRecord, JudgedCall, Permission, PermissionUse, Plan, Witness};
 use features::trust::rules::NewApproval;
 use features::usage::model::budget::Budget;
 use features::usage::queries::budgets::{Lack, Level};
@@ -494,8 +494,8 @@ fn what_permissions_decided_is_counted_with_its_entry_and_once() {
 fn what_was_judged_is_kept_with_its_entry_and_once() {
     let stage = Stage::set();
     stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
-    let call = |id: &str| Judged { call_id: id.to_owned(), ..JudgedCall::sample().call };
-    let large = Judged { tool: "a".repeat(10_000), ..call("large") };
+    let call = |id: &str| CallRecord { call_id: id.to_owned(), ..JudgedCall::sample().call };
+    let large = CallRecord { tool: "a".repeat(10_000), ..call("large") };
     for _ in 0..2 {
         let judged = vec![call("one"), large.clone(), call("two")];
         stage.apply(Hand { judged, ..hand(2, 1, None) }, "two").expect("an answer");

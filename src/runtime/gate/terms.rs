@@ -8,7 +8,7 @@ use serde_json::Value;
 use commands::{Level, Pattern};
 use crypto::redact::Redactor;
 use features::trust::line::Line;
-use features::trust::model::{BROWSER, Judged, Offer, Plan, What};
+use features::trust::model::{BROWSER, CallRecord, Offer, Plan, What};
 use features::trust::sites;
 use features::trust::weigh::{self, Asked, Facts};
 use kernel::text::ellipsis;
@@ -147,14 +147,14 @@ pub(super) fn judged(
     act: Option<&AtSite>,
     leave: Leave,
     redactor: &Redactor,
-) -> Judged {
+) -> CallRecord {
     // What is asked of a site is allowed for the browser, whichever of its tools asks.
     let asked = act.map(|act| sites::of_offers(&act.terms().1));
     let facts = match &asked {
         Some(asked) => Facts { tool: BROWSER, request: asked.as_ref(), ..facts },
         None => Facts { tool: &call.name, ..facts },
     };
-    Judged::of(&call.id, &facts, leave, redactor)
+    CallRecord::of(&call.id, &facts, leave, redactor)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub enum Became {
 
 /// A call as the gate judged it: what decides, and nothing that is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judged {
+pub struct CallRecord {
     /// The provider's id of the call.
     pub call_id: String,
     /// The name of the tool.
@@ -61,7 +61,7 @@ pub struct Judged {
     pub became: Became,
 }
 
-impl Judged {
+impl CallRecord {
     /// What is kept of a call that was judged by these facts.
     #[must_use]
     pub fn of(call_id: &str, facts: &Facts<'_>, leave: Leave, redactor: &Redactor) -> Self {
@@ -110,7 +110,7 @@ pub struct JudgedCall {
     pub at: Timestamp,
     pub run: RunId,
     pub agent: AgentId,
-    pub call: Judged,
+    pub call: CallRecord,
 }
 
 impl JudgedCall {
@@ -140,7 +140,7 @@ impl Record for JudgedCall {
             at: kernel::time::from_ms(1_700_000_000_000),
             run: RunId::from_bytes([8; 16]),
             agent: AgentId::from_bytes([5; 16]),
-            call: Judged {
+            call: CallRecord {
                 call_id: "call_1".into(),
                 tool: "exec".into(),
                 effect: Effect::Exec,
@@ -168,11 +168,11 @@ mod tests {
     use crate::trust::line;
     use crate::trust::weigh::Reach;
 
-    fn judged(line: &str, redactor: &Redactor) -> Judged {
+    fn judged(line: &str, redactor: &Redactor) -> CallRecord {
         let (line, _) = line::looked_at(line.to_owned(), Path::new("/none"), "");
         let facts = Facts::of("exec", Effect::Exec, Reach::AnyHost, Timestamp::UNIX_EPOCH);
         let facts = Facts { line: Some(&line.seen), digest: [7; 32], ..facts };
-        Judged::of("call_1", &facts, Leave::Allow, redactor)
+        CallRecord::of("call_1", &facts, Leave::Allow, redactor)
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
                 Timestamp::UNIX_EPOCH,
             );
             let facts = Facts { request: Some(&asked), ..facts };
-            Judged::of("call_1", &facts, Leave::Ask, &redactor).request
+            CallRecord::of("call_1", &facts, Leave::Ask, &redactor).request
         };
         assert_eq!(host("a-value-that-is-secret.example"), None);
         assert!(host("shop.example").is_some());
