@@ -66,7 +66,7 @@ pub type Spawn = Arc<dyn Fn(&'static str, BoxTask) + Send + Sync>;
 pub type OnOpen = Arc<dyn Fn(&Ws) + Send + Sync>;
 
 /// Told what takes long while a store is opened: the name of its folder or file, and what.
-pub type OnLooker = Arc<dyn Fn(&str, Opening) + Send + Sync>;
+pub type OpenProgress = Arc<dyn Fn(&str, Opening) + Send + Sync>;
 /// Restores a backup into a folder, opens what is there, checks it and removes it; `server` gives
 /// it, since it knows all records. Says what was found.
 pub type Rehearse =
@@ -84,7 +84,7 @@ pub struct AppParts {
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
     /// Told what takes long while a store is opened: which one, and what.
-    pub onlooker: OnLooker,
+    pub onlooker: OpenProgress,
     /// What may happen to disks; nothing is injected in the program.
     pub faults: Arc<dyn Faults>,
     /// Accounts, sign-ins, tokens, the list of workspaces.

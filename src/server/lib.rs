@@ -68,7 +68,7 @@ use app::jobs::Jobs;
 use app::limits::Limiter;
 use app::meaning::Meaning;
 use app::passwords::Hasher;
-use app::{App, AppParts, OnLooker, Ws};
+use app::{App, AppParts, OpenProgress, Ws};
 use backup::{BackupError, Desk, finish_swap};
 use crypto::keyring::Keyring;
 use crypto::master::{KeyError, MasterKey};
@@ -85,7 +85,7 @@ use runtime::{Engine, Limits, Trusted};
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
 use sandbox::{SandboxError, own_files};
 use store::migrate::UpgradeError;
-use store::{Faults, NoFaults, Onlooker, Opening, Options, Store, StoreError};
+use store::{Faults, NoFaults, OpenProgress, Opening, Options, Store, StoreError};
 use web::routes::Mounted;
 
 use anchor::Anchor;
@@ -291,7 +291,7 @@ async fn listen(
 }
 
 /// Says on the starting page what takes long.
-fn telling(front: &Front) -> OnLooker {
+fn telling(front: &Front) -> OpenProgress {
     let front = front.clone();
     Arc::new(move |which, opening| {
         front.tell(match opening {
@@ -349,7 +349,7 @@ fn open(
     let keyring = Arc::new(Keyring::new(key).with_formers_of(&config.key_file())?);
     let onlooker = telling(&front);
     let looking = Arc::clone(&onlooker);
-    let look: Arc<Onlooker> = Arc::new(move |opening| looking("system.redb", opening));
+    let look: Arc<OpenProgress> = Arc::new(move |opening| looking("system.redb", opening));
     let upgrader = Upgrader {
         data: config.data.clone(),
         clock: Arc::clone(&parts.clock),

@@ -133,7 +133,7 @@ pub enum Opening {
 }
 
 /// Told what takes long while a store is opened.
-pub type Onlooker = dyn Fn(Opening) + Send + Sync;
+pub type OpenProgress = dyn Fn(Opening) + Send + Sync;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -204,7 +204,7 @@ impl Store {
     pub fn open_watched(
         options: Options,
         limits: Limits,
-        onlooker: Option<Arc<Onlooker>>,
+        onlooker: Option<Arc<OpenProgress>>,
     ) -> Result<Self, StoreError> {
         let mut shared = Shared::new(options, limits);
         shared.onlooker = onlooker;

@@ -33,7 +33,7 @@ use super::schema::{Schema, builtin};
 use super::stats::IN_USE;
 use super::tx::Reactor;
 use super::writer::{Lane, Queue};
-use super::{FORMAT, Limits, Onlooker, Opening, Options, WIRE};
+use super::{FORMAT, Limits, OpenProgress, Opening, Options, WIRE};
 
 thread_local! {
     static EXPECTS: Cell<bool> = const { Cell::new(false) };
@@ -142,7 +142,7 @@ pub(super) struct Shared {
     pub next_snapshot: AtomicU64,
     /// When which entry was the last: a sample a second, for a minute.
     pub rate: Mutex<VecDeque<(Instant, u64)>>,
-    pub onlooker: Option<Arc<Onlooker>>,
+    pub onlooker: Option<Arc<OpenProgress>>,
     /// Blobs that are being swept away, once a sweep has begun.
     pub condemned: OnceLock<Arc<Condemned>>,
     /// The format that the file must have; another one only while it is upgraded.
@@ -435,7 +435,9 @@ impl Shared {
 }
 
 /// Says in the log how far the recovery after a kill has come: a large file takes seconds.
-fn say_progress(onlooker: Option<Arc<Onlooker>>) -> impl Fn(&mut redb::RepairSession) + 'static {
+fn say_progress(
+    onlooker: Option<Arc<OpenProgress>>,
+) -> impl Fn(&mut redb::RepairSession) + 'static {
     let tenths = std::cell::Cell::new(0.0);
     move |session| {
         if let Some(onlooker) = &onlooker {

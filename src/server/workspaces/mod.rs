@@ -30,7 +30,7 @@ use features::workspace::model::Settings;
 use features::{users, workspace};
 use kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
 use store::migrate::UpgradeError;
-use store::{Blobs, Limits, Onlooker, Options, Store, StoreError};
+use store::{Blobs, Limits, OpenProgress, Options, Store, StoreError};
 
 use super::upgrade::Upgrader;
 use super::{reactions, schema};
@@ -182,7 +182,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
     let blobs = blobs.beside(rows.clone());
     let failed = |source| OpenError::Store { folder: folder.clone(), source };
     let (looking, name) = (Arc::clone(&app.onlooker), slug.clone().unwrap_or_default());
-    let look: Arc<Onlooker> = Arc::new(move |opening| looking(&name, opening));
+    let look: Arc<OpenProgress> = Arc::new(move |opening| looking(&name, opening));
     let options = Options {
         path: rows,
         schema: schema::workspace(),

@@ -123,7 +123,7 @@ fn beside_tasks(
 ///
 /// # Errors
 /// When the name is wrong.
-pub fn find_or_make(tx: &mut WriteTx<'_>, name: &str) -> Result<LabelId, TaskError> {
+pub fn find_or_create(tx: &mut WriteTx<'_>, name: &str) -> Result<LabelId, TaskError> {
     match labels::resolve(tx, name) {
         Ok(label) => Ok(label.id),
         Err(TaskError::NoLabel(_)) => {
@@ -143,14 +143,14 @@ pub fn ask(tx: &mut WriteTx<'_>, task: TaskId, asked: Asked) -> Result<Task, Tas
     match asked {
         Asked::Exactly(names) => {
             for name in names {
-                add.push(find_or_make(tx, &name)?);
+                add.push(find_or_create(tx, &name)?);
             }
             remove = labels::ids_of(tx, task)?;
             remove.retain(|id| !add.contains(id));
         }
         Asked::Change { add: come, remove: go } => {
             for name in come {
-                add.push(find_or_make(tx, &name)?);
+                add.push(find_or_create(tx, &name)?);
             }
             for name in go {
                 remove.push(labels::resolve(tx, &name)?.id);
