@@ -85,7 +85,7 @@ use runtime::{Engine, Limits, Trusted};
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
 use sandbox::{SandboxError, own_files};
 use store::migrate::UpgradeError;
-use store::{Faults, NoFaults, OpenProgress, Opening, Options, Store, StoreError};
+use store::{Faults, NoFaults, Opening, Options, Store, StoreError};
 use web::routes::Mounted;
 
 use anchor::Anchor;
@@ -349,7 +349,7 @@ fn open(
     let keyring = Arc::new(Keyring::new(key).with_formers_of(&config.key_file())?);
     let onlooker = telling(&front);
     let looking = Arc::clone(&onlooker);
-    let look: Arc<OpenProgress> = Arc::new(move |opening| looking("system.redb", opening));
+    let look: Arc<store::OpenProgress> = Arc::new(move |opening| looking("system.redb", opening));
     let upgrader = Upgrader {
         data: config.data.clone(),
         clock: Arc::clone(&parts.clock),
