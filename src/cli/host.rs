@@ -93,12 +93,12 @@ pub fn run(common: &Common, host: Replica) -> u8 {
 
 /// The settings; a host has a folder of its own where nobody names one.
 fn config(common: &Common) -> Result<Config, ConfigError> {
-    let config = common.config([], false)?;
+    let config = common.config([])?;
     let is_unnamed = |setting: &app::config::Setting| {
         setting.name == "data" && setting.source == Source::Default
     };
     match config.settings.iter().any(is_unnamed) {
-        true => common.config([("data", FOLDER.to_owned())], false),
+        true => common.config([("data", FOLDER.to_owned())]),
         false => Ok(config),
     }
 }

@@ -177,14 +177,13 @@ impl Common {
             token: self.token.clone(),
             token_file: self.token_file.clone(),
         };
-        Remote::find(flags, &Given::with_flags(BTreeMap::new(), false).environment)
+        Remote::find(flags, &Given::with_flags(BTreeMap::new()).environment)
     }
 
     /// The settings, with the flags of a command on top.
     fn config(
         &self,
         more: impl IntoIterator<Item = (&'static str, String)>,
-        dev: bool,
     ) -> Result<Config, app::config::ConfigError> {
         let mut flags: BTreeMap<&'static str, String> = more.into_iter().collect();
         if let Some(data) = &self.data {
@@ -193,7 +192,7 @@ impl Common {
         if let Some(log) = &self.log {
             flags.insert("log", log.clone());
         }
-        Config::load(&Given::with_flags(flags, dev))
+        Config::load(&Given::with_flags(flags))
     }
 }
 
@@ -248,7 +247,7 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Demo(demo) => return demo::run(common, &demo),
         command => command,
     };
-    let config = match common.config([], false) {
+    let config = match common.config([]) {
         Ok(config) => config,
         Err(error) => {
             fail(common, &error.to_string());

@@ -72,23 +72,13 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Print permissions as JSON, for another workspace; those for one exact command or call stay here
-    Export {
-        /// The agent's slug or id; without it, those of the workspace
-        agent: Option<String>,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Say what permissions out of a file would add, and add them when their hash is given
-    Import {
-        #[command(flatten)]
-        file: Fields,
+    /// Add the permissions of a preset that are not there yet; without a name, list the presets
+    Preset {
+        /// The name of the preset
+        name: Option<String>,
         /// Only for this agent, by its slug or id
         #[arg(long)]
         agent: Option<String>,
-        /// Add exactly what has this hash
-        #[arg(long)]
-        hash: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -198,25 +188,23 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             }
             print(common, &told, &[line])
         }
-        Command::Export { agent, place } => {
-            let path =
-                format!("/api/v1/permissions/export{}", query(&[("agent", agent.as_deref())]));
-            let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
-            let text = serde_json::to_string_pretty(&all);
-            let text = text.map_err(|error| CommandError::Failed(error.to_string()))?;
-            print(common, &all, &[text])
+        Command::Preset { name: None, place, .. } => {
+            let ask = Ask::get("/api/v1/permissions/presets");
+            let all = door.call(ask.within(place.workspace.as_ref())).await?;
+            let row =
+                |one: &Value| vec![word(one, "name").to_owned(), word(one, "about").to_owned()];
+            print(common, &all, &listed(&all, row, "No presets."))
         }
-        Command::Import { file, agent, hash, place } => {
-            let mut body = json!({ "document": file.read()? });
-            let given = [("agent", agent), ("hash", hash)];
-            for (name, value) in given {
-                if let Some(value) = value {
-                    body[name] = json!(value);
-                }
-            }
-            let ask = Ask::post("/api/v1/permissions/import", &body);
-            let told = door.call(ask.within(place.workspace.as_ref())).await?;
-            print(common, &told, &imported(&told))
+        Command::Preset { name: Some(name), agent, place } => {
+            let body = json!({ "agent": agent });
+            let ask = Ask::post(format!("/api/v1/permissions/presets/{}", part(&name)), &body);
+            let done = door.call(ask.within(place.workspace.as_ref())).await?;
+            let line = match done["added"].as_u64().unwrap_or_default() {
+                0 => "All of its permissions exist already.".to_owned(),
+                1 => "1 permission added.".to_owned(),
+                n => format!("{n} permissions added."),
+            };
+            print(common, &done, &[line])
         }
     }
 }
@@ -251,25 +239,6 @@ async fn reviewer(
         None => "Nobody reviews: people are asked.".to_owned(),
     };
     print(common, &told, &[line])
-}
-
-/// What permissions out of a file would add, or have added.
-fn imported(told: &Value) -> Vec<String> {
-    let new = told["permissions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let line = |one: &Value| {
-        format!("{} · {} · {}", word(one, "leave"), word(one, "tool"), word(one, "calls"))
-    };
-    let mut lines: Vec<String> = new.iter().map(line).collect();
-    let known = told["known"].as_u64().unwrap_or_default();
-    if 0 < known {
-        lines.push(format!("{known} are there already."));
-    }
-    lines.push(match (new.is_empty(), told["added"].as_bool() == Some(true)) {
-        (true, _) => "Nothing is new.".to_owned(),
-        (false, true) => "Added.".to_owned(),
-        (false, false) => format!("Add them with --hash {}", word(told, "hash")),
-    });
-    lines
 }
 
 /// Tells of the sandbox of an agent's programs.

@@ -34,7 +34,7 @@ impl From<SeedSize> for Size {
 
 /// Makes the company; gives the exit code.
 pub fn run(common: &Common, size: SeedSize, number: u64) -> u8 {
-    let config = match common.config([], false) {
+    let config = match common.config([]) {
         Ok(config) => config,
         Err(error) => {
             complain(&error.to_string());

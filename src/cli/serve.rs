@@ -41,9 +41,6 @@ pub struct Serve {
     /// for, and the workspaces that are there are taken in
     #[arg(long)]
     begin_anew: bool,
-    /// Serve the component gallery at /design
-    #[arg(long)]
-    dev: bool,
 }
 
 impl Serve {
@@ -59,7 +56,7 @@ impl Serve {
 
 /// Runs the server until it is asked to end; gives the exit code.
 pub fn run(common: &Common, serve: Serve) -> u8 {
-    let config = match common.config(serve.flags(), serve.dev) {
+    let config = match common.config(serve.flags()) {
         Ok(config) => config,
         Err(error) => return failed(&error),
     };

@@ -32,7 +32,7 @@ use web::routes::{Mounted, Needs, Routes, is_api};
 use web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
 use web::shell::Theme;
 use web::trouble::{Act, Trouble};
-use web::{assets, flash, gallery, headers, idempotency, same, shell, slow, week};
+use web::{assets, flash, headers, idempotency, same, shell, slow, week};
 
 use super::{
     access, again, anchor, backups, compression, doors, exports, first_boot, health, hosts, local,
@@ -120,7 +120,8 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
 }
 
 /// What belongs to no feature.
-fn own_routes(config: &Config) -> Routes {
+fn own_routes() -> Routes {
+    #[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "the gallery is not shipped"))]
     let mut routes = Routes::new()
         .get("/", home.needs(Can::Account))
         .get("/healthz", health::alive.needs(Can::Open))
@@ -131,10 +132,9 @@ fn own_routes(config: &Config) -> Routes {
         .post("/theme", shell::switch_theme.needs(Can::Open))
         .post("/week", week::choose.needs(Can::Open))
         .get("/w/{ws}", slash.needs(Can::Read))
-        .get("/dashboard", former.needs(Can::Account))
-        .get("/dashboard/{*rest}", former.needs(Can::Account))
         .get("/onboarding", start.needs(Can::Open));
-    if config.dev || cfg!(debug_assertions) {
+    #[cfg(debug_assertions)]
+    {
         routes = routes.get("/design", design.needs(Can::Open));
     }
     routes
@@ -161,26 +161,13 @@ async fn slash(uri: Uri) -> Redirect {
     Redirect::permanent(&format!("{}/", uri.path()))
 }
 
-/// The addresses of the program that HQ follows stay valid: `/dashboard/tasks` is `/w/<last>/tasks`.
-async fn former(
-    app: App,
-    caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, PageError> {
-    let ws = last(&app, &caller, &headers)?;
-    let ws = ws.ok_or_else(|| PageError::not_found("A workspace of yours"))?;
-    let rest = uri.path().trim_start_matches("/dashboard").trim_start_matches('/');
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    Ok(Redirect::to(&format!("{}{query}", ws.url(rest))).into_response())
-}
-
 async fn start() -> Redirect {
     Redirect::to("/")
 }
 
+#[cfg(debug_assertions)]
 async fn design(app: App, headers: HeaderMap) -> Result<Response, PageError> {
-    gallery::page(Theme::from_headers(&headers), app.clock.now())
+    web::gallery::page(Theme::from_headers(&headers), app.clock.now())
 }
 
 async fn nothing_here(uri: Uri) -> Response {

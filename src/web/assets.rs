@@ -70,6 +70,7 @@ pub fn sprite() -> &'static str {
 }
 
 /// Names of all icons in the sprite, for the gallery.
+#[cfg(debug_assertions)]
 pub fn icon_names() -> Vec<String> {
     let sprite = bundled(links().sprite.trim_start_matches("/s/"));
     let text = sprite.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -13,6 +13,7 @@ pub mod emoji;
 pub mod fields;
 pub mod form;
 pub mod format;
+#[cfg(debug_assertions)]
 pub mod gallery;
 pub mod habit;
 pub mod have;

@@ -317,44 +317,36 @@ async fn a_locked_agent_is_offered_nothing_that_changes_something() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn permissions_go_from_one_workspace_to_another_after_a_look() {
+async fn a_preset_adds_what_is_missing_and_nothing_twice() {
     let office = Office::open().await;
     office.agent("Ada").await;
     let owner = office.hq.owner();
-    let import = async |body: Value| owner.json("POST", "/api/v1/permissions/import", &body).await;
-    let document = json!({ "format": "hq-permissions-1", "permissions": [
-        { "tool": "http_request", "leave": "allow", "host": "api.example.com", "method": "GET" },
-        { "tool": "exec", "leave": "allow", "note": "It only lists",
-            "command": { "program": "ls", "words": [], "options": ["-l"] } },
-    ]});
-    let body = json!({ "agent": "ada", "document": document });
-    let told = import(body.clone()).await.json();
-    assert_eq!((&told["added"], &told["known"]), (&json!(false), &json!(0)), "{told}");
-    assert_eq!(told["permissions"].as_array().map(Vec::len), Some(2), "{told}");
-    let kept = "/api/v1/permissions?agent=ada";
-    assert_eq!(owner.get(kept).await.json()["items"], json!([]));
-
-    let mut sure = body.clone();
-    sure["hash"] = json!("00");
-    assert_eq!(import(sure.clone()).await.status, StatusCode::UNPROCESSABLE_ENTITY);
-    sure["hash"] = told["hash"].clone();
-    let added = import(sure).await;
-    assert_eq!(added.json()["added"], json!(true), "{}", added.text);
-    assert_eq!(owner.get(kept).await.json()["items"].as_array().map(Vec::len), Some(2));
-    let again = import(body).await.json();
-    assert_eq!((&again["known"], &again["permissions"]), (&json!(2), &json!([])), "{again}");
-
-    let exported = owner.get("/api/v1/permissions/export?agent=ada").await.json();
-    assert_eq!(exported["permissions"].as_array().map(Vec::len), Some(2), "{exported}");
-    let git = json!({ "format": "hq-permissions-1", "permissions": [{ "tool": "exec",
-        "leave": "allow", "command": { "program": "git", "words": ["status"], "options": [] } }]});
-    let refused = import(json!({ "document": git })).await;
-    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     let presets = owner.get("/api/v1/permissions/presets").await.json();
-    for preset in presets["items"].as_array().expect("presets") {
-        let told = import(json!({ "document": preset["document"] })).await;
-        assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    let names: Vec<&str> = presets["items"]
+        .as_array()
+        .expect("presets")
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    assert_eq!(names, ["reads_and_drafts", "sends_when_asked", "goes_ahead"]);
+    let apply = async |name: &str, body: Value| {
+        owner.json("POST", &format!("/api/v1/permissions/presets/{name}"), &body).await
+    };
+    let kept = async || owner.get("/api/v1/permissions?agent=ada").await.json();
+    for (name, added) in [("reads_and_drafts", 5), ("reads_and_drafts", 0), ("goes_ahead", 1)] {
+        let done = apply(name, json!({ "agent": "ada" })).await;
+        assert_eq!(done.json()["added"], json!(added), "{name}: {}", done.text);
     }
+    let all = kept().await;
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(6), "{all}");
+    let unknown = apply("none", json!({})).await;
+    assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", unknown.text);
+    assert!(unknown.text.contains("reads_and_drafts"), "{}", unknown.text);
+    let to = "/w/marlow-cargo/permissions/presets/sends_when_asked";
+    let sent = owner.form(to, &[("agent", "")]).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
+    let page = owner.get("/w/marlow-cargo/settings/policy").await;
+    assert!(page.text.contains("Add preset"), "{}", page.text);
     office.hq.finish().await;
 }
 

@@ -33,8 +33,6 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// What is logged: a level, or levels by module.
     pub log: String,
-    /// Whether this is a development run: the component gallery is served.
-    pub dev: bool,
     /// Limits of requests; 0 switches one off.
     pub limits: Limits,
     /// Whether pictures and files that a request to the OpenAI-compatible API gives by address are fetched.
@@ -270,20 +268,18 @@ pub struct Given {
     pub flags: BTreeMap<&'static str, String>,
     /// Variables whose names begin with `HQ_`.
     pub environment: BTreeMap<String, String>,
-    /// Whether this is a development run.
-    pub dev: bool,
 }
 
 impl Given {
     /// Flags, and the environment of the process.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     #[must_use]
-    pub fn with_flags(flags: BTreeMap<&'static str, String>, dev: bool) -> Self {
+    pub fn with_flags(flags: BTreeMap<&'static str, String>) -> Self {
         let ours = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| name.starts_with("HQ_"))?;
             Some((name, value.to_string_lossy().into_owned()))
         });
-        Self { flags, environment: ours.collect(), dev }
+        Self { flags, environment: ours.collect() }
     }
 }
 
@@ -302,7 +298,6 @@ impl Config {
             public_url: None,
             master_key_file: None,
             log: LOG.default.to_owned(),
-            dev: false,
             limits: Limits::default(),
             fetch_urls: false,
             max_active: 32,
@@ -417,7 +412,6 @@ impl Config {
                 None => None,
             },
             log: log.0,
-            dev: given.dev,
             limits,
             settings,
         })

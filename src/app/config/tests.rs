@@ -7,7 +7,6 @@ fn given(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Given 
     Given {
         flags: flags.iter().map(|(name, value)| (*name, own(value))).collect(),
         environment: environment.iter().map(|(n, v)| (own(n), own(v))).collect(),
-        dev: false,
     }
 }
 

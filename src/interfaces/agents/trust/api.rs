@@ -25,7 +25,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::permits::{self, Wish};
-use super::{batch, explain, outside, portable, replay, reviewer, sandbox};
+use super::{batch, explain, outside, presets, replay, reviewer, sandbox};
 
 /// So many that wait are listed.
 const OPEN: usize = 1_000;
@@ -52,7 +52,7 @@ pub fn routes() -> Routes {
     };
     let routes = replay::api(outside::api(batch::api(reviewer::api(Routes::new()))));
     let routes = explain::api(routes);
-    portable::api(sandbox::api(routes))
+    presets::api(sandbox::api(routes))
         .get("/approvals", list.needs(Can::Read).doc(listed))
         .get(
             "/approvals/{id}",

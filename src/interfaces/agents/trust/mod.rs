@@ -9,7 +9,7 @@ mod outside;
 pub mod pages;
 mod permits;
 mod policy;
-mod portable;
+mod presets;
 mod replay;
 mod reviewer;
 mod sandbox;

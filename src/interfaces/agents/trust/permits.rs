@@ -21,6 +21,7 @@ use web::format::count;
 use web::parts::{Choice, Face};
 use web::time::RelTime;
 
+use super::presets::{PRESETS, Preset};
 use super::table::{REQUESTS, tool_named, word_of};
 
 /// A permission ends after so many days at most, unless it has no end.
@@ -62,6 +63,7 @@ pub(super) struct Permits {
     pub has_requests: bool,
     pub typed: Typed,
     pub wrong: Wrong,
+    pub presets: &'static [Preset],
 }
 
 /// What the form sends, as it was typed.
@@ -253,6 +255,7 @@ pub(super) fn permits(
         leaves: leaves.into(),
         typed,
         wrong,
+        presets: &PRESETS,
     })
 }
 

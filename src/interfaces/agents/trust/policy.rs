@@ -84,7 +84,7 @@ fn view(
 }
 
 /// The page that shows an agent's permissions, or the workspace's.
-fn place(ws: &Ws, slug: Option<&str>) -> String {
+pub(super) fn place(ws: &Ws, slug: Option<&str>) -> String {
     match slug {
         Some(slug) => ws.url(&format!("agents/{slug}/behaviour")),
         None => ws.url(HERE),
