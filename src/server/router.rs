@@ -58,7 +58,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let mut routes = Vec::new();
     let mut router = Router::new();
     for (prefix, table) in [
-        ("", own_routes(&app.config)),
+        ("", own_routes()),
         ("", first_boot::routes()),
         ("", interfaces_account::users::pages::routes()),
         ("", workspaces::pages::routes()),
