@@ -13,7 +13,6 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, moment, one_of, part, pick, query, short};
-use super::written::Fields;
 
 /// `hq policy …`
 #[derive(Subcommand)]

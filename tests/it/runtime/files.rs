@@ -4,7 +4,7 @@ use std::path::Path;
 
 use features::agents::model::Agent;
 use features::runs::model::{Body, CallStatus, EventKind, FileMark, Run};
-use features::runs::rules::{Pen, RunError, force_end};
+use features::runs::rules::{RunError, RunWriter, force_end};
 use git::Branch;
 use git::history::{At, LogQuery};
 use kernel::{Outcome, RunId, RunState};
@@ -221,7 +221,7 @@ async fn cut_off(
     let started = begun(&office);
     office
         .act(move |tx| {
-            let mut pen = Pen::open(tx, run, now.epoch)?;
+            let mut pen = RunWriter::open(tx, run, now.epoch)?;
             let arguments = arguments.to_string();
             let parts = vec![Part::ToolCall { id: "c1".into(), name: name.into(), arguments }];
             let parts = Body::Inline(serde_json::to_string(&parts).expect("JSON"));
@@ -439,7 +439,7 @@ async fn what_a_run_wrote_right_before_a_kill_is_committed_at_the_next_start() {
     };
     office
         .act(move |tx| {
-            let mut pen = Pen::open(tx, id, run.epoch)?;
+            let mut pen = RunWriter::open(tx, id, run.epoch)?;
             pen.append(tx, finished)?;
             pen.save(tx)?;
             force_end(tx, id, Outcome::Done, "Written.").map(drop)

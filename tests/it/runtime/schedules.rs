@@ -14,7 +14,7 @@ use features::runs::model::{
     Body, EventKind, Input, InputState, QueueOf, QueueWish, Run, Session, SessionEvent,
 };
 use features::runs::queries::{self, queue as reading};
-use features::runs::rules::{self, NewInput, Pen, RunError, SessionSpec};
+use features::runs::rules::{self, NewInput, RunError, RunWriter, SessionSpec};
 use kernel::id::SeededIds;
 use kernel::time::{ManualClock, from_ms};
 use kernel::{
@@ -189,7 +189,7 @@ impl Scene {
                 });
             }
             RunState::Running => self.act(move |tx| {
-                let mut pen = Pen::open(tx, id, epoch)?;
+                let mut pen = RunWriter::open(tx, id, epoch)?;
                 pen.read_inputs(tx)?;
                 pen.append(tx, called())?;
                 pen.save(tx).map(drop)
@@ -206,7 +206,7 @@ impl Scene {
     fn end(&mut self, outcome: Outcome) {
         let Some(run) = self.active().filter(|run| run.state == RunState::Running) else { return };
         let (id, epoch) = (run.id, run.epoch);
-        self.act(move |tx| Pen::open(tx, id, epoch)?.end(tx, outcome, "").map(drop));
+        self.act(move |tx| RunWriter::open(tx, id, epoch)?.end(tx, outcome, "").map(drop));
     }
 
     /// A person stops it; its task hangs, so the program ends it.
