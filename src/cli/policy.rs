@@ -28,7 +28,7 @@ pub enum Command {
     Mode {
         /// The agent's slug or id
         agent: String,
-        /// locked: it looks; ask: it asks before what cannot be taken back; auto: so too, and the reviewer may say replication_policy; full: all that its switches allow
+        /// locked: it looks; ask: it asks before what cannot be taken back; auto: so too, and the reviewer may approve it; full: all that its switches allow
         #[arg(value_parser = one_of(TrustMode::ALL.iter().map(|mode| mode.word())))]
         mode: Option<String>,
         #[command(flatten)]

@@ -38,7 +38,7 @@ const TRIES: &str = "(async (tcp, udp, ms) => {
         (async () => work())().then(() => name, () => name),
         new Promise(done => setTimeout(done, ms, name))]));
     const add = (tag, given) => document.body.append(Object.assign(document.createElement(tag), given));
-    const answer = (one, good, bad) => new Promise((yes, no) => { one[good] = replication_policy; one[bad] = no; });
+    const answer = (one, good, bad) => new Promise((yes, no) => { one[good] = yes; one[bad] = no; });
     for (const rel of ['dns-prefetch', 'preconnect', 'prefetch', 'prerender', 'modulepreload', 'stylesheet', 'icon', 'manifest'])
         add('link', { rel, href: there + '/' + rel });
     for (const host of ['leak-1.example', 'leak-2.example']) add('link', { rel: 'dns-prefetch', href: '//' + host });
