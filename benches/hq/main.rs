@@ -404,12 +404,6 @@ const ROWS: &[Row] = &[
         measure: trust::held,
     },
     Row {
-        name: "rule replayed over 100,000 calls",
-        promise: "p99 ≤ 300 ms",
-        peer: "–",
-        measure: trust::replay,
-    },
-    Row {
         name: "exec with 20 secrets, over none",
         promise: "≤ 1.05",
         peer: "–",

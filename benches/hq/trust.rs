@@ -1,16 +1,11 @@
-//! What asking people costs, what a rule costs before it is kept, and what secrets cost that nobody sees.
+//! What approvals cost, and what secrets cost that nobody sees.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use crypto::keyring::Secret;
 use crypto::redact::Redactor;
-use features::trust::model::CallRecord;
-use features::trust::weigh::{Facts, Reach};
-use features::trust::{line, replay, rules};
-use kernel::{AgentId, Leave, RunId};
 use serde_json::{Value, json};
-use tool::Effect;
 
 use crate::held::at_rest;
 use crate::load::{self, Client, Times};
@@ -18,8 +13,6 @@ use crate::model::Manner;
 use crate::rows::{Ready, figure, unlimited};
 use crate::runtime::each_call;
 use crate::{Figure, ms};
-use support::model::Turn;
-use support::office::Office;
 use support::program::Program;
 use support::wire;
 
@@ -29,12 +22,6 @@ const ANSWERS: usize = 50;
 const WAITING: usize = 1_000;
 /// Secrets that every program gets.
 const SECRETS: usize = 20;
-/// How often a rule is replayed.
-const REPLAYS: usize = 30;
-/// Calls that it is replayed over: as many as are looked at.
-const CALLS: usize = replay::MOST;
-/// How many of them are kept at once.
-const PIECE: usize = 1_000;
 /// How long something is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -124,50 +111,6 @@ pub fn held(_: Times) -> Row {
         let more = all.0.saturating_sub(none.0) as f64 * 1_024.0 / 1e6;
         let text = format!("{more:.1} MB more, start {} ({} with none)", ms(all.1), ms(none.1));
         Ok(figure(text, more <= 5.0 && all.1 <= Duration::from_millis(200)))
-    })
-}
-
-/// Programs that an agent was asked for, each of two commands.
-async fn judged(office: &Office, of: (RunId, AgentId)) {
-    let (folder, at) = (office.ws().agent_folder("ada"), office.ws().app.clock.now());
-    let seen = |n: usize| line::looked_at(format!("ls -l {n} && cat {n}"), &folder, "").0.seen;
-    let lines: Vec<_> = (0..100).map(seen).collect();
-    let redactor = Redactor::new();
-    let call = |n: usize| {
-        let facts = Facts::of("exec", Effect::Exec, Reach::AnyHost, at);
-        let facts = Facts { line: Some(&lines[n % lines.len()]), ..facts };
-        CallRecord::of(&format!("call_{n}"), &facts, Leave::Ask, &redactor)
-    };
-    for first in (0..CALLS).step_by(PIECE) {
-        let calls: Vec<CallRecord> = (first..first + PIECE).map(call).collect();
-        office.act(move |tx| rules::note_judged(tx, of, at, calls)).await;
-    }
-}
-
-/// What a rule would have done with the calls of the last 30 days: as many as are looked at, and it speaks of all.
-pub fn replay(_: Times) -> Row {
-    Box::pin(async {
-        let office = Office::open().await;
-        let agent = office.agent("Ada").await;
-        office.model.push(Turn::text("Done."));
-        let run = office.say(&agent, "Begin").await;
-        office.ended(run).await;
-        judged(&office, (run, agent.id)).await;
-        let owner = office.hq.owner();
-        let rule = json!({ "agent": "ada", "tool": "exec", "leave": "allow" });
-        let mut times = Vec::with_capacity(REPLAYS);
-        for _ in 0..REPLAYS {
-            let began = Instant::now();
-            let told = owner.json("POST", "/api/v1/permissions/preview", &rule).await.json();
-            times.push(began.elapsed());
-            if told["met"] != json!(CALLS) {
-                return Err(format!("the rule meets not all: {told}"));
-            }
-        }
-        let Times { p50, p99 } = load::share(times)?;
-        let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
-        office.hq.finish().await;
-        Ok(figure(text, p99 <= Duration::from_millis(300)))
     })
 }
 

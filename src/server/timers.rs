@@ -263,10 +263,10 @@ async fn pictures(ws: &Ws) -> Result<(), StoreError> {
     }
 }
 
-/// Calls go on which no permission is tried any more before it is kept: old ones, and the oldest of very many.
+/// Forgets calls that no permission is tried on any more.
 async fn judged_calls(ws: &Ws) -> Result<(), StoreError> {
     let (by, now) = (Actor::System(Part::Timer), ws.app.clock.now());
-    let before = ws.look(move |ws| ws.read(|snap| trust::replay::looks_back_to(snap, now))).await?;
+    let before = trust::recent::kept_since(now);
     loop {
         let forget = move |tx: &mut WriteTx<'_>| trust::rules::forget_judged(tx, before, PIECE);
         if ws.store.write_in(Lane::Second, by, Cause::Retention, forget).await? {

@@ -79,7 +79,7 @@ async fn a_script_that_is_swapped_while_its_program_waits_for_its_turn_is_asked_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn before_a_permission_is_kept_it_is_said_what_it_would_have_let_through() {
+async fn before_a_permission_is_kept_the_calls_that_it_would_have_allowed_are_shown() {
     let office = Office::open().await;
     let ada = asking(&office, "Ada").await;
     let owner = office.hq.owner();
@@ -95,38 +95,40 @@ async fn before_a_permission_is_kept_it_is_said_what_it_would_have_let_through()
     let preview = |id: ApprovalId| format!("/api/v1/approvals/{id}/preview");
     let told = owner.get(&preview(second.id)).await.json();
     let offer = &told["items"][0];
-    let counts = (&offer["calls"], &offer["asked"], &offer["met"], &offer["denied"]);
-    assert_eq!(counts, (&json!(3), &json!(3), &json!(2), &json!(1)), "{told}");
-    assert_eq!((&offer["days"], &offer["more"]), (&json!(30), &json!(false)), "{told}");
-    assert_eq!(offer["runs"], json!(["R-1"]));
-    let page = owner.get(&format!("/w/marlow-cargo/approvals/{}/replay", third.id)).await;
-    let words = "Would have let through 1 of the 3 calls of the last 30 days without a question.";
-    assert!(page.text.contains(words), "{}", page.text);
+    let outcomes = |calls: &Value| -> Vec<String> {
+        let calls = calls.as_array().expect("calls").iter();
+        calls.map(|call| call["outcome"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(outcomes(&offer["calls"]), ["denied", "asked for"], "{told}");
+    assert_eq!((&offer["days"], &offer["calls"][0]["run"]), (&json!(7), &json!("R-1")), "{told}");
+    let page = owner.get(&format!("/w/marlow-cargo/approvals/{}/recent", third.id)).await;
+    let words = "It would have allowed one call of the last 7 days.";
+    assert!(page.text.contains(words) && page.text.contains("runs/R-1"), "{}", page.text);
 
     let wish = |leave: &str| json!({ "agent": "ada", "tool": "exec", "leave": leave });
     let would = async |body: Value| {
         let told = owner.json("POST", "/api/v1/permissions/preview", &body).await;
         assert_eq!(told.status, StatusCode::OK, "{}", told.text);
-        (told.json()["asked"].clone(), told.json()["met"].clone())
+        outcomes(&told.json()["calls"]).len()
     };
-    assert_eq!(would(wish("allow")).await, (json!(3), json!(3)));
-    assert_eq!(would(json!({ "tool": "read", "leave": "deny" })).await, (json!(0), json!(0)));
+    assert_eq!(would(wish("allow")).await, 3);
+    assert_eq!(would(json!({ "tool": "read", "leave": "deny" })).await, 0);
     let form = "/w/marlow-cargo/permissions/preview?agent=ada&tool=exec&leave=deny";
     let page = owner.get(form).await;
-    assert!(page.text.contains("Would have refused 3 of the 3 calls"), "{}", page.text);
+    assert!(page.text.contains("It would have refused 3 calls"), "{}", page.text);
 
     // One that is refused is refused, whatever else allows it.
     let deny = json!({ "agent": "ada", "tool": "exec", "leave": "deny" });
     let kept = owner.json("POST", "/api/v1/permissions", &deny).await;
     assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text);
-    assert_eq!(would(wish("allow")).await, (json!(3), json!(0)));
+    assert_eq!(would(wish("allow")).await, 0);
     answer(&office, &third, "denied").await;
     office.ended(run).await;
     office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_nobody_was_asked_for_count_for_thirty_days() {
+async fn calls_that_nobody_was_asked_for_count_for_a_week() {
     let mut office = Office::open().await;
     let ada = office.agent("Ada").await;
     let reads = |path: &str| json!({ "path": path });
@@ -152,13 +154,16 @@ async fn calls_that_nobody_was_asked_for_count_for_thirty_days() {
         told.json()
     };
     let told = would(&office, "read").await;
-    let counts = (&told["calls"], &told["asked"], &told["met"], &told["denied"]);
-    assert_eq!(counts, (&json!(4), &json!(0), &json!(4), &json!(0)), "{told}");
-    assert_eq!(told["runs"], json!(["R-2", "R-1"]));
-    assert_eq!(would(&office, "*").await["calls"], json!(4));
+    let calls = told["calls"].as_array().expect("calls");
+    let seen: Vec<_> = calls.iter().map(|call| (&call["run"], &call["outcome"])).collect();
+    let (last, first) = (json!("R-2"), json!("R-1"));
+    let (refused, allowed) = (json!("refused"), json!("allowed"));
+    let of_first = (&first, &allowed);
+    assert_eq!(seen, [(&last, &refused), of_first, of_first, of_first], "{told}");
+    assert_eq!(would(&office, "*").await["calls"].as_array().map(Vec::len), Some(4));
     let form = "/w/marlow-cargo/permissions/preview?agent=ada&tool=read&leave=deny";
     let page = office.hq.owner().get(form).await;
-    let words = "Would have refused 4 of the 4 calls of the last 30 days.";
+    let words = "It would have refused 4 calls of the last 7 days.";
     assert!(page.text.contains(words) && page.text.contains("runs/R-1"), "{}", page.text);
     let of_all: Vec<JudgedCall> = office.all();
     let became = of_all.iter().map(|one| one.call.became).collect::<Vec<_>>();
@@ -167,7 +172,7 @@ async fn calls_that_nobody_was_asked_for_count_for_thirty_days() {
     let app = office.hq.running().app.clone();
     server::timers::sweep(&app).await;
     assert_eq!(office.all::<JudgedCall>().len(), 4);
-    office.hq.advance_unnoticed(Duration::from_secs(31 * 24 * 3_600));
+    office.hq.advance_unnoticed(Duration::from_secs(8 * 24 * 3_600));
     server::timers::sweep(&app).await;
     assert!(office.all::<JudgedCall>().is_empty(), "they are gone");
     office.hq.finish().await;

@@ -8,7 +8,7 @@ pub mod line;
 pub mod loads;
 pub mod model;
 pub mod queries;
-pub mod replay;
+pub mod recent;
 pub mod rules;
 pub mod sites;
 pub mod tools;

@@ -16,7 +16,7 @@ use super::model::{
     Plan, What,
 };
 use super::queries::{self, ALL_TOOLS};
-use super::replay;
+use super::recent;
 use crate::agents::model::Agent;
 use crate::connections::model::Connection;
 use crate::runs::model::Run;
@@ -390,7 +390,7 @@ pub fn decide(
         _ => return Err(TrustError::Word),
     };
     if let Some(only_run) = only_run {
-        let offers = replay::offered(&approval);
+        let offers = recent::offered(&approval);
         let offer = offers.into_iter().nth(decision.offer).ok_or(TrustError::NotOffered)?;
         for new in offer.1 {
             permit(tx, NewPermission { run: only_run, ..new })?;

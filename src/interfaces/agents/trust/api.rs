@@ -25,7 +25,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 use super::permits::{self, Wish};
-use super::{batch, explain, outside, presets, replay, reviewer, sandbox};
+use super::{batch, explain, outside, presets, recent, reviewer, sandbox};
 
 /// So many that wait are listed.
 const OPEN: usize = 1_000;
@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
             .query::<PermissionQuery>()
             .returns::<Permissions>()
     };
-    let routes = replay::api(outside::api(batch::api(reviewer::api(Routes::new()))));
+    let routes = recent::api(outside::api(batch::api(reviewer::api(Routes::new()))));
     let routes = explain::api(routes);
     presets::api(sandbox::api(routes))
         .get("/approvals", list.needs(Can::Read).doc(listed))

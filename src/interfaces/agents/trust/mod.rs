@@ -10,7 +10,7 @@ pub mod pages;
 mod permits;
 mod policy;
 mod presets;
-mod replay;
+mod recent;
 mod reviewer;
 mod sandbox;
 mod table;

@@ -29,7 +29,7 @@ use web::shell::{Flash, Shell};
 use web::time::RelTime;
 use web::{flash, html};
 
-use super::{batch, behaviour, explain, outside, policy, presets, replay, reviewer, sandbox};
+use super::{batch, behaviour, explain, outside, policy, presets, recent, reviewer, sandbox};
 
 /// Of so many that were asked last, those that were answered are shown.
 const ANSWERED: usize = 100;
@@ -37,7 +37,7 @@ const ANSWERED: usize = 100;
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    let routes = replay::pages(outside::pages(batch::pages(reviewer::pages(Routes::new()))));
+    let routes = recent::pages(outside::pages(batch::pages(reviewer::pages(Routes::new()))));
     explain::pages(presets::pages(sandbox::pages(routes)))
         .get("/approvals", index.needs(Can::Read))
         .post("/approvals/{id}", answer.needs(Can::Approve))

@@ -1,0 +1,324 @@
+//! The calls of the last days that a permission would have decided: what people look at before they keep one. Each call
+//! counts as it was judged, on the machine that it was for.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use jiff::SignedDuration;
+
+use kernel::key::KeyBuf;
+use kernel::{
+    Actor, AgentId, Leave, Part, PermissionId, RunId, Timestamp, TrustMode, TypedId as _,
+};
+use store::{Range, Read, ReadExt, StoreError, record};
+
+use super::compiled::Among;
+use super::model::{Approval, Became, JUDGED_CALLS, JudgedCall, Permission, What};
+use super::queries::ALL_TOOLS;
+use super::rules::NewPermission;
+use super::weigh::{self, Facts, Reach};
+
+/// How long calls are kept, in days.
+pub const DAYS: i64 = 7;
+/// The most calls of the workspace that are read, newest first.
+const READ: usize = 2_000;
+/// The most calls that are shown.
+pub const SHOWN: usize = 20;
+/// The most permissions that count beside the one that is tried.
+const KEPT: usize = 1_000;
+
+/// A call that the permission would have decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentCall {
+    pub at: Timestamp,
+    pub run: RunId,
+    pub became: Became,
+}
+
+/// The newest calls of a tool that permissions would have decided, at most [`SHOWN`] for each offer: `offers` has the
+/// permissions that are made together. Of one agent, or of all. Blocking.
+pub fn matching(
+    tx: &dyn Read,
+    (agent, tool): (Option<AgentId>, &str),
+    offers: &[Vec<NewPermission>],
+    now: Timestamp,
+) -> Result<Vec<Vec<RecentCall>>, StoreError> {
+    let kept = Among::new(tx.list(&Range::all().limit(KEPT))?);
+    let mut trials: Vec<Trial> = offers.iter().map(|new| Trial::new(new, now)).collect();
+    let of_tool = (tool != ALL_TOOLS).then(|| {
+        let mut name = KeyBuf::new();
+        name.text(tool);
+        name
+    });
+    let (mut count, mut seen, mut broken) = (0_usize, HashSet::new(), None);
+    let days = Range::between(KeyBuf::of(&kept_since(now)), KeyBuf::of(&Timestamp::MAX)).reverse();
+    tx.raw_scan(JUDGED_CALLS.number, &days, &mut |key, row| {
+        if count == READ || trials.iter().all(Trial::is_full) {
+            return ControlFlow::Break(());
+        }
+        count += 1;
+        if of_tool.as_ref().is_some_and(|name| !JudgedCall::is_of(key, name)) {
+            return ControlFlow::Continue(());
+        }
+        match record::read::<JudgedCall>(row) {
+            Ok((call, _)) => {
+                // A call that was judged twice counts as it was judged last.
+                let is_new = seen.insert((call.run, call.call.call_id.clone()));
+                let at = store::read::split_key::<Timestamp>(key).map_or(now, |(at, _)| at);
+                if is_new && agent.is_none_or(|agent| agent == call.agent) {
+                    trials.iter_mut().for_each(|trial| trial.take(&call, at, &kept));
+                }
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                broken = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    match broken {
+        Some(error) => Err(error.into()),
+        None => Ok(trials.into_iter().map(|trial| trial.calls).collect()),
+    }
+}
+
+/// The moment before which calls are forgotten.
+#[must_use]
+pub fn kept_since(now: Timestamp) -> Timestamp {
+    now.checked_sub(SignedDuration::from_hours(24 * DAYS)).unwrap_or(Timestamp::MIN)
+}
+
+/// Permissions that are made together, and the calls that they would have decided.
+struct Trial {
+    new: Vec<Permission>,
+    now: Timestamp,
+    calls: Vec<RecentCall>,
+}
+
+impl Trial {
+    fn new(new: &[NewPermission], now: Timestamp) -> Self {
+        let permission = |new: &NewPermission| Permission {
+            id: PermissionId::from_bytes([0; 16]),
+            agent: new.agent,
+            run: None,
+            tool: new.tool.clone(),
+            what: new.what.clone(),
+            leave: new.leave,
+            note: String::new(),
+            by: Actor::System(Part::Setup),
+            created_at: now,
+            expires_at: new.expires_at,
+        };
+        Self { new: new.iter().map(permission).collect(), now, calls: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        SHOWN <= self.calls.len()
+    }
+
+    fn take(&mut self, call: &JudgedCall, at: Timestamp, kept: &Among) {
+        if !self.is_full() && self.decides(call, kept) {
+            self.calls.push(RecentCall { at, run: call.run, became: call.call.became });
+        }
+    }
+
+    fn decides(&self, call: &JudgedCall, kept: &Among) -> bool {
+        let JudgedCall { agent, call, .. } = call;
+        let line = call.commands.clone().map(Ok);
+        // By itself no call passes here: what does has been let through by a permission.
+        let facts = Facts::of(&call.tool, call.effect, Reach::Elsewhere, self.now);
+        let request = call.request.as_ref();
+        let facts = Facts { digest: call.digest, line: line.as_ref(), request, ..facts };
+        let counts = |rule: &&Permission| {
+            rule.run.is_none()
+                && rule.agent.is_none_or(|of| of == *agent)
+                && (rule.tool == call.tool || rule.tool == ALL_TOOLS)
+                && rule.counts_at(self.now)
+        };
+        let new: Vec<&Permission> = self.new.iter().filter(counts).collect();
+        let Some(leave) = new.iter().find(|rule| weigh::touches(&rule.what, &facts)) else {
+            return false;
+        };
+        let leave = leave.leave;
+        let kept = kept.speaking(&facts).into_iter();
+        let rules: Vec<&Permission> = kept.filter(counts).chain(new).collect();
+        weigh::one(TrustMode::Ask, &rules, &facts).leave == leave
+    }
+}
+
+/// The permissions that an approval offers for always, each with the words of the offer.
+#[must_use]
+pub fn offered(approval: &Approval) -> Vec<(String, Vec<NewPermission>)> {
+    let permission = |what: &What| NewPermission {
+        agent: Some(approval.agent),
+        run: None,
+        tool: approval.tool.clone(),
+        what: what.clone(),
+        leave: Leave::Allow,
+        note: String::new(),
+        expires_at: None,
+    };
+    let offers = approval.offers.iter();
+    offers
+        .map(|offer| (offer.label.clone(), offer.whats.iter().map(permission).collect()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use crypto::redact::Redactor;
+    use kernel::Cause;
+    use kernel::id::SeededIds;
+    use kernel::time::{ManualClock, from_ms};
+    use store::{NoFaults, Options, Record as _, Store, WriteTx, schema};
+    use tool::Effect;
+
+    use super::*;
+    use crate::trust::line;
+    use crate::trust::model::CallRecord;
+    use crate::trust::rules;
+    use commands::{Seen, Why};
+
+    /// A store with calls that were judged.
+    struct Stage {
+        store: Store,
+        _folder: tempfile::TempDir,
+    }
+
+    fn now() -> Timestamp {
+        from_ms(1_700_000_000_000)
+    }
+
+    fn days_ago(days: i64) -> Timestamp {
+        now() - SignedDuration::from_hours(24 * days)
+    }
+
+    fn run(n: u8) -> RunId {
+        RunId::from_bytes([n; 16])
+    }
+
+    fn agent(n: u8) -> AgentId {
+        AgentId::from_bytes([n; 16])
+    }
+
+    fn seen(line: &str) -> Result<Vec<Seen>, Why> {
+        line::looked_at(line.to_owned(), Path::new("/none"), "").0.seen
+    }
+
+    fn judged(call_id: &str, command: &str, became: Became) -> CallRecord {
+        let line = seen(command);
+        let facts = Facts::of("exec", Effect::Exec, Reach::Inside, now());
+        let facts = Facts { line: Some(&line), ..facts };
+        let call = CallRecord::of(call_id, &facts, Leave::Allow, &Redactor::new());
+        CallRecord { became, ..call }
+    }
+
+    fn rule(what: What, leave: Leave) -> NewPermission {
+        let (tool, note) = ("exec".to_owned(), String::new());
+        NewPermission { agent: None, run: None, tool, what, leave, note, expires_at: None }
+    }
+
+    /// A rule for exactly this command.
+    fn only(command: &str, leave: Leave) -> Vec<NewPermission> {
+        let scopes = commands::scopes(&seen(command).expect("it reduces"));
+        let exact = scopes.into_iter().next().expect("it may be kept");
+        exact.patterns.into_iter().map(|one| rule(What::Command(one), leave)).collect()
+    }
+
+    impl Stage {
+        fn set() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = Store::open(Options {
+                path: folder.path().join("hq.redb"),
+                schema: schema! { Permission, JudgedCall },
+                cache: 4 << 20,
+                clock: Arc::new(ManualClock::at(now())),
+                ids: Arc::new(SeededIds::new(1)),
+                reactor: None,
+                faults: Arc::new(NoFaults),
+            });
+            Self { store: store.expect("it opens"), _folder: folder }
+        }
+
+        fn write<T: Send + 'static>(
+            &self,
+            body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, StoreError> + Send + 'static,
+        ) -> T {
+            let by = Actor::System(Part::Engine);
+            self.store.write_blocking(by, Cause::Timer, body).expect("it is written")
+        }
+
+        fn judge(&self, of: (u8, u8), at: Timestamp, call: CallRecord) {
+            let of = (run(of.0), agent(of.1));
+            self.write(move |tx| rules::note_judged(tx, of, at, vec![call]));
+        }
+
+        fn told(
+            &self,
+            which: (Option<AgentId>, &str),
+            new: Vec<NewPermission>,
+        ) -> Vec<(RunId, Became)> {
+            let calls = self.store.read(|snap| matching(snap, which, &[new], now()));
+            let calls = calls.expect("a read").pop().expect("one");
+            calls.into_iter().map(|call| (call.run, call.became)).collect()
+        }
+    }
+
+    #[test]
+    fn calls_count_that_were_let_through_asked_for_and_refused() {
+        let stage = Stage::set();
+        let all = [Became::Passed, Became::Asked, Became::Refused, Became::Denied];
+        for (n, became) in (1..).zip(all) {
+            let at = days_ago(5 - i64::from(n));
+            stage.judge((n, 1), at, judged("call", "echo a", became));
+            stage.judge((n, 2), at, judged("other", "echo b", became));
+        }
+        let newest: Vec<_> =
+            (1..).map(run).zip(all).collect::<Vec<_>>().into_iter().rev().collect();
+        assert_eq!(stage.told((None, "exec"), only("echo a", Leave::Allow)), newest);
+        assert!(stage.told((Some(agent(2)), "exec"), only("echo a", Leave::Deny)).is_empty());
+        assert!(stage.told((None, "execute"), only("echo a", Leave::Allow)).is_empty());
+        assert_eq!(stage.told((None, ALL_TOOLS), only("echo b; echo a", Leave::Deny)).len(), 8);
+
+        // Each part of a line needs a permission, and what is refused is refused.
+        stage.judge((5, 1), now(), judged("both", "echo a; echo b", Became::Passed));
+        assert_eq!(stage.told((None, "exec"), only("echo a", Leave::Allow)).len(), 4);
+        assert_eq!(stage.told((None, "exec"), only("echo a; echo b", Leave::Allow)).len(), 9);
+        let deny = Permission {
+            agent: None,
+            leave: Leave::Deny,
+            what: only("echo b", Leave::Deny).remove(0).what,
+            ..Permission::sample()
+        };
+        stage.write(move |tx| tx.put(&deny));
+        assert_eq!(stage.told((None, "exec"), only("echo a; echo b", Leave::Allow)).len(), 4);
+    }
+
+    #[test]
+    fn a_call_that_was_judged_twice_counts_once_as_it_was_judged_last() {
+        let stage = Stage::set();
+        stage.judge((1, 1), days_ago(2), judged("call", "echo a", Became::Asked));
+        stage.judge((1, 1), days_ago(1), judged("call", "echo b", Became::Passed));
+        assert!(stage.told((None, "exec"), only("echo a", Leave::Allow)).is_empty());
+        assert_eq!(stage.told((None, "exec"), only("echo b", Leave::Allow)).len(), 1);
+    }
+
+    #[test]
+    fn the_newest_calls_of_a_week_are_shown_and_older_ones_are_forgotten() {
+        let stage = Stage::set();
+        let all = || vec![rule(What::All, Leave::Allow)];
+        stage.judge((2, 1), days_ago(8), judged("old", "echo a", Became::Passed));
+        assert!(stage.told((None, "exec"), all()).is_empty());
+        for n in 0..=SHOWN {
+            stage.judge((1, 1), days_ago(1), judged(&n.to_string(), "echo a", Became::Passed));
+        }
+        assert_eq!(stage.told((None, "exec"), all()).len(), SHOWN);
+        let forget =
+            |limit| stage.write(move |tx| rules::forget_judged(tx, kept_since(now()), limit));
+        assert!(!forget(1), "one was found");
+        assert!(forget(1), "nothing is left");
+    }
+}

@@ -1,0 +1,278 @@
+//! The last calls that a permission would have decided, shown before it is kept: on the card of a call, in the form, and
+//! over the API.
+
+use askama::Template;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use app::Ws;
+use features::runs::model::Run;
+use features::runs::queries::talk;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::scene::Scene;
+use features::trust::model::Became;
+use features::trust::recent::{self, DAYS, RecentCall, SHOWN};
+use features::trust::rules::{NewPermission, TrustError};
+use kernel::{ApprovalId, Can, Leave, Timestamp};
+use store::{Read, ReadExt, Snap, StoreError};
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Path, Query};
+use web::form::Wrong;
+use web::html;
+use web::hx::Hx;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::permits::{self, Typed, Wish};
+
+/// Routes below the workspace.
+pub(super) fn pages(routes: Routes) -> Routes {
+    routes
+        .get("/approvals/{id}/recent", of_approval.needs(Can::Admin))
+        .get("/permissions/preview", of_form.needs(Can::Admin))
+}
+
+/// Routes below `/api/v1`.
+pub(super) fn api(routes: Routes) -> Routes {
+    routes
+        .get(
+            "/approvals/{id}/preview",
+            api_of_approval.needs(Can::Admin).doc(|| {
+                Doc::new("The last calls that each offer of an approval would have allowed")
+                    .returns::<Previews>()
+            }),
+        )
+        .post(
+            "/permissions/preview",
+            api_of_wish.needs(Can::Admin).doc(|| {
+                Doc::new("The last calls that a permission would have decided; nothing is added")
+                    .body::<Wish>()
+                    .returns::<Preview>()
+            }),
+        )
+}
+
+/// The calls of one offer.
+struct Offer {
+    /// What is offered; empty for the permission of a form.
+    label: String,
+    summary: String,
+    calls: Vec<CallLine>,
+}
+
+struct CallLine {
+    at: RelTime,
+    /// What became of the call.
+    outcome: &'static str,
+    /// Name and page of the run; none for one that this person may not see.
+    run: Option<(String, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "trust/recent.html")]
+struct RecentPage {
+    shell: Shell,
+    lines: Lines,
+    approvals_url: String,
+}
+
+#[derive(Template)]
+#[template(path = "trust/_recent.html")]
+struct Lines {
+    all: Vec<Offer>,
+}
+
+impl askama::filters::HtmlSafe for Lines {}
+
+/// The run of a call, if this person may see it.
+fn run_of(tx: &dyn Read, who: &Person, call: &RecentCall) -> Result<Option<Run>, StoreError> {
+    let Some(run) = tx.get::<Run>(call.run)? else { return Ok(None) };
+    Ok(talk::may_see_run(tx, &run, who.account, who.role)?.then_some(run))
+}
+
+fn outcome(became: Became) -> &'static str {
+    match became {
+        Became::Passed => "allowed",
+        Became::Asked => "asked for",
+        Became::Refused => "refused",
+        Became::Denied => "denied",
+    }
+}
+
+fn summary(leave: Leave, calls: usize) -> String {
+    let verb = match leave {
+        Leave::Allow => "allowed",
+        Leave::Deny => "refused",
+        Leave::Ask => "asked for",
+    };
+    match calls {
+        0 => format!("No call of the last {DAYS} days matches."),
+        1 => format!("It would have {verb} one call of the last {DAYS} days."),
+        n if n < SHOWN => format!("It would have {verb} {n} calls of the last {DAYS} days."),
+        n => format!("It would have {verb} at least {n} calls of the last {DAYS} days."),
+    }
+}
+
+fn offer(
+    (tx, scene, who): (&Snap<'_>, &Scene, &Person),
+    (label, leave): (String, Leave),
+    calls: &[RecentCall],
+) -> Result<Offer, StoreError> {
+    let line = |call: &RecentCall| {
+        let run = run_of(tx, who, call)?.map(|run| {
+            let name = run.name();
+            let href = scene.ws.url(&format!("runs/{name}"));
+            (name, href)
+        });
+        Ok(CallLine { at: scene.time(call.at), outcome: outcome(call.became), run })
+    };
+    let lines = calls.iter().map(line).collect::<Result<_, StoreError>>()?;
+    Ok(Offer { label, summary: summary(leave, calls.len()), calls: lines })
+}
+
+/// The calls that each offer of an approval would have allowed.
+async fn offers(
+    ws: &Ws,
+    who: &Person,
+    id: ApprovalId,
+) -> Result<Vec<(String, Vec<RecentCall>)>, TrustError> {
+    let (approval, _) = super::find(ws, who, id)?;
+    let now = ws.app.clock.now();
+    ws.look(move |ws| {
+        ws.read(|snap| {
+            let which = (Some(approval.agent), approval.tool.as_str());
+            let (labels, new): (Vec<_>, Vec<_>) = recent::offered(&approval).into_iter().unzip();
+            let all = recent::matching(snap, which, &new, now)?;
+            Ok(labels.into_iter().zip(all).collect())
+        })
+    })
+    .await
+}
+
+/// The calls that one permission would have decided.
+async fn one(ws: &Ws, new: NewPermission) -> Result<Vec<RecentCall>, StoreError> {
+    let now = ws.app.clock.now();
+    ws.look(move |ws| {
+        let tool = new.tool.clone();
+        let all = ws.read(|snap| recent::matching(snap, (new.agent, &tool), &[vec![new]], now));
+        Ok(all?.pop().unwrap_or_default())
+    })
+    .await
+}
+
+/// `GET /approvals/{id}/recent`
+async fn of_approval(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<ApprovalId>,
+) -> Result<Response, PageError> {
+    let offers = offers(&ws, &who, id).await?;
+    let all = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let offers = offers.into_iter().map(|(label, calls)| {
+            offer((snap, &scene, &who), (label, Leave::Allow), &calls).map_err(TaskError::from)
+        });
+        offers.collect::<Result<Vec<Offer>, TaskError>>()
+    })?;
+    let page = RecentPage { shell, lines: Lines { all }, approvals_url: ws.url("approvals") };
+    match hx.is_partial() {
+        true => html::fragment(&page.lines),
+        false => html::page(&page),
+    }
+}
+
+/// `GET /permissions/preview`: below the form, while it is filled in. What cannot be added yet says nothing.
+async fn of_form(ws: Ws, who: Person, Query(typed): Query<Typed>) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| permits::agent_named(snap, Some(&typed.agent)))?;
+    let wish = typed.wish().and_then(|wish| {
+        let new = wish.permission(agent.map(|agent| agent.id), ws.app.clock.now());
+        new.map_err(|_| Wrong::none())
+    });
+    let Ok(new) = wish else { return html::fragment(&Lines { all: Vec::new() }) };
+    let leave = new.leave;
+    let calls = one(&ws, new).await?;
+    let offer = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        offer((snap, &scene, &who), (String::new(), leave), &calls).map_err(TaskError::from)
+    })?;
+    html::fragment(&Lines { all: vec![offer] })
+}
+
+/// The last calls that a permission would have decided, each as it was judged then.
+#[derive(Serialize, JsonSchema)]
+struct Preview {
+    /// How far it looks back, in days.
+    days: i64,
+    /// At most 20, newest first.
+    calls: Vec<PreviewCall>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct PreviewCall {
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// The name of the run; null for one that the caller may not see.
+    run: Option<String>,
+    /// What became of the call: `allowed`, `asked for`, `refused` or `denied`.
+    outcome: &'static str,
+}
+
+/// By the number of the offer.
+#[derive(Serialize, JsonSchema)]
+struct Previews {
+    items: Vec<Preview>,
+}
+
+impl Preview {
+    fn of(tx: &dyn Read, who: &Person, calls: &[RecentCall]) -> Result<Self, StoreError> {
+        let call = |call: &RecentCall| {
+            let run = run_of(tx, who, call)?.map(|run| run.name());
+            Ok(PreviewCall { at: call.at, run, outcome: outcome(call.became) })
+        };
+        let calls = calls.iter().map(call).collect::<Result<_, StoreError>>()?;
+        Ok(Self { days: DAYS, calls })
+    }
+}
+
+async fn api_of_approval(
+    ws: Ws,
+    who: Person,
+    Path(id): Path<ApprovalId>,
+) -> Result<Json<Previews>, ApiError> {
+    let offers = offers(&ws, &who, id).await?;
+    let items = ws.read(|snap| {
+        let items = offers.iter().map(|(_, calls)| Preview::of(snap, &who, calls));
+        items.collect::<Result<Vec<Preview>, StoreError>>()
+    })?;
+    Ok(Json(Previews { items }))
+}
+
+async fn api_of_wish(
+    ws: Ws,
+    who: Person,
+    Json(wish): Json<Wish>,
+) -> Result<Json<Preview>, ApiError> {
+    let agent = ws.read(|snap| permits::agent_named(snap, wish.agent.as_deref()))?;
+    let new = wish.permission(agent.map(|agent| agent.id), ws.app.clock.now())?;
+    let calls = one(&ws, new).await?;
+    Ok(Json(ws.read(|snap| Preview::of(snap, &who, &calls))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SHOWN, summary};
+    use kernel::Leave;
+
+    #[test]
+    fn a_summary_counts_the_calls() {
+        assert_eq!(summary(Leave::Allow, 0), "No call of the last 7 days matches.");
+        assert_eq!(summary(Leave::Deny, 1), "It would have refused one call of the last 7 days.");
+        let many = "It would have allowed at least 20 calls of the last 7 days.";
+        assert_eq!(summary(Leave::Allow, SHOWN), many);
+    }
+}
