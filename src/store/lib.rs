@@ -8,6 +8,7 @@
 
 mod ahead;
 mod apply;
+mod attempt;
 pub mod audit;
 mod batch;
 pub mod blob;

@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use kernel::id::IdSource;
@@ -17,7 +16,7 @@ use super::blob::BlobId;
 use super::blob::sweep::Condemned;
 use super::blob::told;
 use super::codec;
-use super::error::{StoreError, panic_text};
+use super::error::StoreError;
 use super::layer::{Laid, Layer};
 use super::read::{Read, Visit, read_sum};
 use super::record::{Class, Record, Root};
@@ -86,22 +85,14 @@ pub(super) struct WriteSet {
 pub struct WriteTx<'b> {
     base: &'b dyn Read,
     context: Context<'b>,
-    layers: Vec<Layer>,
-    events: Vec<Emitted>,
-    depth: u8,
+    pub(super) layers: Vec<Layer>,
+    pub(super) events: Vec<Emitted>,
+    pub(super) depth: u8,
     numbered: Cell<bool>,
     mends: bool,
 }
 
-/// Where an attempt began: to return to when it fails.
-#[derive(Clone, Copy)]
-struct Mark {
-    layers: usize,
-    events: usize,
-    depth: u8,
-}
-
-struct Emitted {
+pub(super) struct Emitted {
     event: Event,
     depth: u8,
     handled: bool,
@@ -411,79 +402,8 @@ impl<'b> WriteTx<'b> {
         self.layers[top].insert(table, key, laid);
     }
 
-    /// A transaction inside the transaction: on an error its changes and events are dropped and
-    /// the outer one goes on.
-    ///
-    /// # Errors
-    /// What the body or a reaction to its events answers.
-    pub fn attempt<T, E: From<StoreError>>(
-        &mut self,
-        body: impl FnOnce(&mut Self) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let mark = self.begin();
-        let result = body(self);
-        let ended = self.end(mark, result.is_ok());
-        result.and_then(|value| ended.map(|()| value).map_err(E::from))
-    }
-
-    /// Opens a layer for changes that may be dropped.
-    fn begin(&mut self) -> Mark {
-        self.layers.push(Layer::default());
-        Mark { layers: self.layers.len() - 1, events: self.events.len(), depth: self.depth }
-    }
-
-    /// Handles the events since the mark and merges the layer, or drops both when they are not to be kept or a
-    /// reaction refuses.
-    fn end(&mut self, mark: Mark, keep: bool) -> Result<(), StoreError> {
-        let done =
-            if keep { self.react(mark.events).and_then(|()| self.check_size()) } else { Ok(()) };
-        self.depth = mark.depth;
-        let top = self.layers.pop().unwrap_or_default();
-        if keep && done.is_ok() {
-            let at = self.layers.len() - 1;
-            self.layers[at].merge(top);
-        } else {
-            self.events.truncate(mark.events);
-        }
-        done
-    }
-
-    /// Drops all layers and events since the mark, after a panic.
-    fn drop_to(&mut self, mark: Mark) {
-        self.layers.truncate(mark.layers);
-        self.events.truncate(mark.events);
-        self.depth = mark.depth;
-    }
-
-    /// Changes that all stay or, with an error, all go. Unlike an attempt it handles no events.
-    pub(super) fn all_or_nothing(
-        &mut self,
-        body: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.layers.push(Layer::default());
-        let result = body(self);
-        let top = self.layers.pop().unwrap_or_default();
-        if result.is_ok() {
-            let at = self.layers.len() - 1;
-            self.layers[at].merge(top);
-        }
-        result
-    }
-
-    /// An attempt that a panic of its body ends like an error.
-    pub(super) fn attempt_caught<T, E: From<StoreError>>(
-        &mut self,
-        body: impl FnOnce(&mut Self) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let mark = Mark { layers: self.layers.len(), events: self.events.len(), depth: self.depth };
-        catch_unwind(AssertUnwindSafe(|| self.attempt(body))).unwrap_or_else(|panic| {
-            self.drop_to(mark);
-            Err(StoreError::Panicked(panic_text(&*panic)).into())
-        })
-    }
-
     /// Handles events from position `from` on, first in, first out.
-    fn react(&mut self, from: usize) -> Result<(), StoreError> {
+    pub(super) fn react(&mut self, from: usize) -> Result<(), StoreError> {
         let Some(reactor) = self.context.reactor else { return Ok(()) };
         let mut at = from;
         while at < self.events.len() {
@@ -519,7 +439,7 @@ impl<'b> WriteTx<'b> {
         Ok(())
     }
 
-    fn check_size(&self) -> Result<(), StoreError> {
+    pub(super) fn check_size(&self) -> Result<(), StoreError> {
         self.check_events()?;
         let count = self.changes();
         if count > MAX_CHANGES && !self.context.unbounded {
