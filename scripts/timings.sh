@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How long the edit loop takes: a comment is added to one file, one step is timed, the file is put back. Prints a table
-# as ARCHITECTURE.md keeps it. Fails when a row is more than a fifth over its limit.
+# as docs/performance.md keeps it. Fails when a row is more than a fifth over its limit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mark='// edited at '
