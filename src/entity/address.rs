@@ -1,6 +1,6 @@
-//! Addresses of people: mail and telephone. What is an address of mail, and what a number of a telephone, is said here
-//! alone. Foreign files wrap both in marks of their own, such as `mailto:`, `tel:` or the `="…"` by which a spreadsheet
-//! keeps a zero in front; readers here take them off, and say which addresses one cell holds.
+//! Mail addresses and telephone numbers: the only place that decides what is one. Readers remove wrappers that foreign
+//! files use (`mailto:`, `tel:`, and `="…"`, with which spreadsheets keep a leading zero), and return every address in a
+//! cell.
 
 use kernel::text::ellipsis;
 use unicode_normalization::UnicodeNormalization as _;

@@ -1,5 +1,5 @@
-//! Cells: a value with its origin. A record of cells has each of them as a field of its own, so that conflicts, history
-//! and undo go cell by cell.
+//! Cells: a value with its origin. Each cell is a top-level field of its record, so conflicts, history and undo work per
+//! cell.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,5 @@
-//! Columns: what a field of a record of cells is called, what may stand in it, how it reads. The columns that a noun
-//! brings along and those that people make are values of one type, so that one check, one form control, one schema
-//! serves pages, API, tools and import.
+//! Columns: name, allowed values and display of one field of a cell record. Built-in and user-defined columns have the
+//! same type, so pages, API, tools and import share one check, one form control and one schema.
 
 use jiff::civil::Date;
 use kernel::text::{capitalized, cut, nearest, one_line, slug};

@@ -1,4 +1,4 @@
-//! The fields of a noun: what each is called, what its values are, what an id in it means.
+//! The fields of a noun: their names, types of values, and what an id in them refers to.
 
 /// The kind of a field's values, which says how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

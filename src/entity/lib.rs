@@ -1,9 +1,9 @@
-//! The card of a noun. A noun is a kind of record that people know by a name, such as a label. Its card says once, as
-//! plain data, what the rest of HQ asks of it: which tables it has, who may read it and take a change of it back, what
-//! its fields are called, how it is found, what routines may wait for. Schema, reactions, history, undo, search,
-//! activity, routines, links and doctor read cards; none of them names a noun that has one.
+//! Descriptors of nouns. A noun is a kind of record that people know by name, such as a label. Its [`Entity`] states once,
+//! as plain data, what the rest of HQ needs to know: tables, who may read and undo, field names, search, and the events
+//! that routines may wait for. Schema, reactions, history, undo, search, activity, routines, links and doctor read
+//! descriptors and name no noun that has one.
 //!
-//! The cards of a program are listed in `features::cards`.
+//! `features::cards` has the list of descriptors.
 
 #![warn(missing_docs)]
 

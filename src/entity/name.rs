@@ -1,4 +1,4 @@
-//! Names as they are compared: in any case, in any writing of the same letters, with any white space between words.
+//! Comparison of names: ignores case, equivalent spellings of the same letters, and the amount of white space.
 
 use kernel::text::one_line;
 use unicode_normalization::UnicodeNormalization as _;

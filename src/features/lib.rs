@@ -1,5 +1,5 @@
-//! Facts and rules, one folder for each noun: `model`, `queries`, `rules`, `reactions`. What lets people, programs
-//! and agents in stands in the doors. ARCHITECTURE.md has the inner shape.
+//! Facts and rules of the older nouns, one folder each: `model`, `queries`, `rules`, `reactions`. Their pages, API and
+//! tools are in `interfaces`.
 
 pub mod cards;
 pub mod workspace;

@@ -1,4 +1,4 @@
-//! The address as the state of a list: the words of a view, and what differs from them.
+//! The address as list state: the query of a view, and the differences from it.
 
 /// The words of a list with their names, as views keep them: `("sort", "-due")`.
 pub type Words<'w> = &'w [(&'static str, &'w str)];

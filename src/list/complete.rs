@@ -1,4 +1,4 @@
-//! Completion of a query: what could come next where somebody types.
+//! Completion of a query at the cursor.
 
 use kernel::filter::{self, Key};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What stands below a column: how many rows have a value in it, what their values come to, the smallest, the largest.
+//! Column totals: number of rows with a value, sum, smallest and largest.
 
 use std::cmp::Ordering;
 

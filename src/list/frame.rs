@@ -1,4 +1,4 @@
-//! What stands above the rows of a list: views, layouts, the box of the query, chips, the forms of a saved view.
+//! The part above the rows of a list: views, layouts, query box, filter chips, forms of a saved view.
 
 use askama::Template;
 use kernel::filter::{Query, Term};

@@ -1,4 +1,4 @@
-//! Rows put together by what they have in common: how many there are, what their columns come to, the first of them.
+//! Groups of rows with a common value: row count, column totals, the first rows.
 
 use std::collections::HashMap;
 

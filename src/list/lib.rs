@@ -1,6 +1,5 @@
-//! Lists of records: the address as their state, views with their tabs and forms, chips and completion of a query,
-//! groups of rows and the figures of their columns. Nothing here knows what the rows are; the pages of a noun fill it
-//! in, and templates in `templates/list` draw it.
+//! List engine: the address as list state, saved views, filter chips, completion of queries, groups and column totals.
+//! It knows no noun: the pages of a noun supply the rows, and templates in `templates/list` draw them.
 
 // Templates name what stands here by its full path.
 extern crate self as list;

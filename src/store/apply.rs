@@ -1,4 +1,4 @@
-//! Lays what a transaction leaves into the open batch, with its entry for the feed.
+//! Applies a finished transaction to the open batch, together with its feed entry.
 
 use kernel::{Actor, Cause};
 

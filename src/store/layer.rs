@@ -1,4 +1,4 @@
-//! One layer of a write set: what a transaction, or an attempt inside it, has laid over the batch.
+//! One layer of a write set: the changes of a transaction, or of an attempt inside it, over the batch.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

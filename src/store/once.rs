@@ -1,5 +1,4 @@
-//! `once`: the only idempotency there is. A row for each key that succeeded: when, the digest of
-//! what was asked, the answer.
+//! `once`: the only idempotency mechanism. One row for each key that succeeded: time, digest of the request, response.
 
 use serde::{Serialize, de::DeserializeOwned};
 

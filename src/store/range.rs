@@ -1,4 +1,4 @@
-//! Stretches of a table.
+//! Key ranges of a table.
 
 use kernel::key::KeyBuf;
 

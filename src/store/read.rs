@@ -1,4 +1,4 @@
-//! Reading: the same calls on a snapshot and inside a write.
+//! Reads, with the same calls on a snapshot and inside a write.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! What a store takes: by table, on the disk, in memory; and how much of that is waste.
+//! Space used by a store: by table, on disk and in memory, and how much of it is waste.
 
 use serde::Serialize;
 

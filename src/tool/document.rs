@@ -1,4 +1,4 @@
-//! The words of documents: PDF, Word, PowerPoint, Excel, OpenDocument, EPUB. What they say is foreign.
+//! Text of documents: PDF, Word, PowerPoint, Excel, OpenDocument, EPUB. The text is untrusted content.
 
 use extract::{Kind, Limits, Refused};
 

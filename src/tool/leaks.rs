@@ -1,5 +1,5 @@
-//! Looks whether something that goes out holds a secret: a live one, whichever way it is written, or what
-//! looks like the key of somebody. Keys that are public by design, as of maps and signed links, are none.
+//! Detects secrets in outgoing data: live ones in any encoding, and strings that look like keys. Keys that are public by
+//! design, such as map keys and signed links, do not count.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The right to make one call. The gate of the runtime alone gives it, after it has weighed the call; no tool runs
-//! without one. It carries the arguments that were weighed, so that nothing else can run in their place.
+//! The right to make one call, issued only by the runtime's gate after its check. No tool runs without a lease. The lease
+//! holds the checked arguments, so a tool cannot run with others.
 
 /// The right to make one call with these arguments. It is used up by the call.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Masks that come back. A value that looks like a key is shown to agents as its mask (`ghp_aB…1xY2`); a text with that
-//! mask, written over the file, would put the mask in the place of the value for good.
+//! Detects masks in text that an agent writes. Agents see values that look like keys only as masks (`ghp_aB…1xY2`). Writing
+//! such a text back would permanently replace the value by its mask.
 
 use std::collections::{BTreeMap, BTreeSet};
 

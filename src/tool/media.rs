@@ -1,4 +1,4 @@
-//! What bytes are, told from how they begin: nothing is believed for its name.
+//! Media types detected from the first bytes. File names are ignored.
 
 /// The kind of a file that is no text in UTF-8; none for a text.
 #[must_use]

@@ -1,8 +1,7 @@
-//! Two people have changed the same text: what both have done is made one, by lines.
+//! Line-based three-way merge of two edits of a text.
 //!
-//! Changes of different lines stand beside each other, also of neighbouring ones. Where both have changed
-//! the same lines, or have put something into the same gap, nobody but a person can tell what is meant: all
-//! three ways out are given, and nothing of either is left out of the third.
+//! Edits of different lines are combined, also of adjacent lines. If both edits changed the same lines, or inserted at
+//! the same place, the caller gets all three versions; the combined one contains everything of both.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! Pictures as models are shown them: not more pixels and bytes than every provider takes, upright, in a form that
-//! all of them read. What already is so stays as it is.
+//! Pictures for models: within the pixel and byte limits of every provider, upright, in a format that all of them read.
+//! A picture that already fits is not re-encoded.
 
 use std::io::Cursor;
 

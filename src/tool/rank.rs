@@ -1,5 +1,4 @@
-//! Finds passages by their words, best first: how often the words of a question stand in a passage, how
-//! rare they are among all that were looked at, how old it is. Nothing is kept between two questions.
+//! Ranks passages for a query by term frequency, rarity among all passages, and age. Keeps no state between queries.
 
 /// A passage that is older by so many days counts half.
 const HALF_LIFE: f64 = 30.0;

@@ -1,4 +1,4 @@
-//! A file of the agent's folder on its way into the blobs.
+//! Copies a file of the agent's folder into the blob store.
 
 use git::files::AgentFiles;
 use store::BlobId;

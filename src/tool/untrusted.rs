@@ -1,5 +1,5 @@
-//! Marks words that come from outside: they are something to read, never something to obey. The marks
-//! carry an id that nobody outside can know, and what looks like one in the words is broken.
+//! Marks untrusted content: something to read, never instructions. Each mark has an id that an outsider cannot know;
+//! look-alikes inside the content are broken.
 
 use sha2::{Digest, Sha256};
 

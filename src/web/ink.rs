@@ -1,7 +1,7 @@
-//! How a chosen colour is drawn: as an ink that can be read on the ground of either theme, never as it was typed.
+//! Chosen colours, adjusted to be readable in both themes.
 //!
-//! Pages have no styles of their own, so `data-c` names the colour: one of the twelve by its word, any other by
-//! sixteen steps of red, green and blue, for the light theme and for the dark one; `tokens.css` has a rule a step.
+//! Pages have no inline styles. `data-c` names the colour: one of the twelve by name, any other by sixteen steps of red,
+//! green and blue per theme; `tokens.css` has a rule for each step.
 
 use kernel::{Colour, Hue};
 

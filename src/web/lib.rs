@@ -1,4 +1,4 @@
-//! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. No product noun.
+//! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. It knows no noun.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Parts of a page that are also sent alone, when they change.
+//! Page regions that are also sent alone when they change.
 
 /// Declares a part of `$page`: a template of its own over the page's fields, compiled once. The page prints it with
 /// `{{ self.$method() }}`. Askama's own `blocks` compile each block a second time.

@@ -1,5 +1,5 @@
-//! A region that looks as it did costs next to nothing: its answer carries a tag of what it says, and who asks for it
-//! again with that tag is answered 204 while it would be the same.
+//! Conditional responses for live regions. Each region has an ETag of its content. A request with a matching tag gets
+//! 204.
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::Request;

@@ -1,6 +1,5 @@
-//! The body of a request must arrive in time: a client that sends a byte now and then would hold its
-//! connection, and what waits for the body, for as long as it likes. A large file may take longer, as
-//! long as it comes at a fair speed. Answers may take their time.
+//! Limits how slowly a request body may arrive, so that a slow client cannot hold a connection and its waiting handler.
+//! Large files get more time at a minimum rate. Responses are not limited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

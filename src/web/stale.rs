@@ -1,5 +1,5 @@
-//! `If-Match` of changes: one that a route does not heed is refused rather than passed over, and a change that was refused
-//! because somebody was faster comes back with what was sent and what the record is now.
+//! `If-Match` on changes. A route that ignores the header refuses it. A conflicting change returns what was sent and the
+//! current record.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;

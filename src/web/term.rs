@@ -1,5 +1,4 @@
-//! What a program wrote, as a terminal shows it: colours, and lines that were written over. All other
-//! signs for terminals are left out.
+//! Program output as a terminal shows it: colours and overwritten lines. Other control sequences are removed.
 
 use crate::html::{SafeHtml, escape};
 

@@ -1,4 +1,4 @@
-//! On which day a week begins: what a browser chose last, as with light and dark.
+//! First day of the week: the last choice in this browser, like the theme.
 
 use std::convert::Infallible;
 

@@ -1,4 +1,5 @@
-//! The doors of accounts: people, workspace, money, connections: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
+//! Pages, API and tools of people, workspaces, money and connections, one folder per noun. Each calls only the rules of
+//! its own noun.
 
 // Templates name what stands here by its full path.
 extern crate self as interfaces_account;

@@ -1,4 +1,4 @@
-//! The doors of agents and what they do: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
+//! Pages, API and tools of agents and their work, one folder per noun. Each calls only the rules of its own noun.
 
 // Templates name what stands here by its full path.
 extern crate self as interfaces_agents;

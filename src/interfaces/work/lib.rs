@@ -1,4 +1,4 @@
-//! The doors of work: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
+//! Pages, API and tools of tasks and what belongs to them, one folder per noun. Each calls only the rules of its own noun.
 
 // Templates name what stands here by its full path.
 extern crate self as interfaces_work;

@@ -1,9 +1,8 @@
-//! Which blobs a record really holds, seen while it is written.
+//! Collects the blobs of a record while it is encoded.
 //!
-//! A kind of record names its blobs in [`crate::Record::BLOBS`]; a field that was forgotten
-//! there would be swept away under it. So each name that goes by while a record is encoded is noted,
-//! and the store refuses a record with one that its kind does not name. It needs no second walk over
-//! the record, which no format without descriptions of itself could be asked for.
+//! A record type declares its blobs in [`crate::Record::BLOBS`]. The blob of a forgotten field would be swept, so the store
+//! refuses a record that contains an undeclared one. Collecting during encoding avoids a second walk over the record,
+//! which the record format does not support.
 
 use std::cell::RefCell;
 

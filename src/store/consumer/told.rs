@@ -1,5 +1,5 @@
-//! What somebody has told a follower of the feed that keeps its place beside the store, such as an index in files
-//! of its own: the order lies in the store until it is carried out, so that no end of the program loses it.
+//! Orders to a feed follower that keeps its cursor beside the store, such as a file-based index. An order is stored until
+//! it is carried out, so it survives any end of the program.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Which programs a command line shows the output of. It is no shell: what is not understood is left alone.
+//! Finds the programs whose output a command line shows. It is not a shell: it ignores what it does not understand.
 
 /// A program whose progress is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
-//! What a model needs of a program's output: without colours and redrawn lines, without the progress that
-//! some programs tell at length, without the same line a thousand times. Whoever shows less keeps the
-//! whole; what only prints a file is never touched.
+//! Reduces a program's output to what a model needs: no colours, redrawn lines, progress or repeated lines. A caller that
+//! shows the reduced output keeps the whole. Output of programs that only print a file is unchanged.
 
 mod command;
 mod noise;

@@ -1,4 +1,4 @@
-//! Lines with which programs tell that they go on, and nothing else.
+//! Recognises progress lines, which carry no other information.
 
 use super::command::Program;
 

@@ -1,5 +1,4 @@
-//! What stands on a terminal in the end: colours are gone, a line that was drawn again and again stands
-//! there as it was drawn last.
+//! The final state of terminal output: without colours, and with only the last version of redrawn lines.
 
 use std::borrow::Cow;
 use std::iter::Peekable;
