@@ -23,7 +23,7 @@ pub enum Work {
     /// What agents ask before they do it: list, show, approve, deny, again
     #[command(subcommand)]
     Approvals(approvals::Command),
-    /// What agents may do without asking: show, mode, allow, ask, deny, remove, explain, export, import
+    /// What agents may do without asking: show, mode, reviewer, allow, ask, deny, remove, explain, preset
     #[command(subcommand)]
     Policy(policy::Command),
     /// The sandbox of agents' programs: explain
