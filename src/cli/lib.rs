@@ -40,6 +40,8 @@ mod portable;
 mod prices;
 mod progress;
 mod reach;
+#[cfg(test)]
+mod reference_tests;
 mod rollback;
 mod routines;
 mod rows;
