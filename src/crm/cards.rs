@@ -8,7 +8,6 @@ use entity::{
     Meaning, Rows, Type, text_of,
 };
 use features::tasks::queries::people::assignee_of;
-use kernel::key::KeyBuf;
 use kernel::text::one_line;
 use kernel::{Actor, Part, TypedId as _};
 use search::Document;
@@ -18,8 +17,8 @@ use uuid::Uuid;
 
 use crate::columns;
 use crate::model::{
-    Book, Collection, Contacts, Conversion, FieldDef, Import, NAME, Organizations, RECORDS,
-    Records, Row, Suggestion, Tag, Talk,
+    Collection, Contact, Contacts, Conversion, FieldDef, Import, NAME, Organizations, RECORDS,
+    Records, Row, RowKind, Stored, StoredKind, Suggestion, Tag, Talk,
 };
 use crate::names::{Known, title_of};
 use crate::rules::replace_label;
@@ -52,11 +51,11 @@ const ROW_FIELDS: &[Field] = &[
 ];
 
 /// The fields of a stored row with plain values in place of cells: as titles, conditions and templates read them.
-fn plain<B: Book>(row: &[u8]) -> Option<Fields> {
-    entity::typed::<Row<B>>(row).map(|row| plain_of(&row))
+fn plain(kind: &'static RowKind, row: &[u8]) -> Option<Fields> {
+    kind.typed(row).map(|row| plain_of(&row))
 }
 
-fn plain_of<B: Book>(row: &Row<B>) -> Fields {
+fn plain_of(row: &Row) -> Fields {
     let mut fields = Fields::new();
     for (key, cell) in &row.cells {
         let value = match &cell.value {
@@ -81,17 +80,21 @@ fn plain_of<B: Book>(row: &Row<B>) -> Fields {
     fields
 }
 
-fn list<B: Book>(read: &dyn Read, most: usize) -> Result<Vec<entity::Keyed>, StoreError> {
-    let all: Vec<Row<B>> = read.list(&Range::all().limit(most))?;
-    let keyed = |row: &Row<B>| (KeyBuf::of(&row.id).into_bytes(), plain_of(row));
+fn list(
+    kind: &'static RowKind,
+    read: &dyn Read,
+    most: usize,
+) -> Result<Vec<entity::Keyed>, StoreError> {
+    let all: Vec<Row> = kind.list(read, &Range::all().limit(most))?;
+    let keyed = |row: &Row| (row.id.as_bytes().to_vec(), plain_of(row));
     Ok(all.iter().map(keyed).collect())
 }
 
 /// How many rows of a book have each label, by its id.
-fn tagged<B: Book>(read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError> {
-    let chosen = crate::list::chosen::<B>(read, columns::TAGS)?;
+fn tagged(kind: &'static RowKind, read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError> {
+    let chosen = crate::list::chosen(kind, read, columns::TAGS)?;
     let mut counts = BTreeMap::new();
-    for def in label_fields::<B>(read)? {
+    for def in label_fields(kind, read)? {
         for tag in &def.tags {
             let count = chosen.get(&(def.home.collection(), tag.key.clone())).copied().unwrap_or(0);
             *counts.entry(tag.label.uuid()).or_default() += count;
@@ -101,22 +104,22 @@ fn tagged<B: Book>(read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError>
 }
 
 /// The fields of a book that hold labels.
-fn label_fields<B: Book>(read: &dyn Read) -> Result<Vec<FieldDef>, StoreError> {
+fn label_fields(kind: &'static RowKind, read: &dyn Read) -> Result<Vec<FieldDef>, StoreError> {
     let mut all: Vec<FieldDef> = read.list(&Range::all())?;
-    all.retain(|def| def.home.table() == B::TABLE && columns::holds_labels(def));
+    all.retain(|def| def.home.table() == kind.table && columns::holds_labels(def));
     Ok(all)
 }
 
 /// What the tags of rows are called now.
-fn label_names<B: Book>(read: &dyn Read) -> Result<LabelNames, StoreError> {
+fn label_names(kind: &'static RowKind, read: &dyn Read) -> Result<LabelNames, StoreError> {
     let mut names = HashMap::new();
-    for def in label_fields::<B>(read)? {
+    for def in label_fields(kind, read)? {
         let of_field = columns::tags(read, &def)?;
         let home = def.home.collection();
         names.extend(of_field.into_iter().map(|one| ((home, one.key), one.label)));
     }
     Ok(Box::new(move |row: &[u8]| {
-        let row = entity::typed::<Row<B>>(row);
+        let row = kind.typed(row);
         let Some(FieldValue::Choices(keys)) = row.as_ref().and_then(|row| row.value(columns::TAGS))
         else {
             return Vec::new();
@@ -128,10 +131,14 @@ fn label_names<B: Book>(read: &dyn Read) -> Result<LabelNames, StoreError> {
 }
 
 /// The keys of the rows that have one of some labels, or any.
-fn having<B: Book>(read: &dyn Read, labels: Option<&[Uuid]>) -> Result<Vec<Vec<u8>>, StoreError> {
+fn having(
+    kind: &'static RowKind,
+    read: &dyn Read,
+    labels: Option<&[Uuid]>,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let is_asked = |tag: &&Tag| labels.is_none_or(|all| all.contains(&tag.label.uuid()));
     let mut asked = HashSet::new();
-    for def in label_fields::<B>(read)? {
+    for def in label_fields(kind, read)? {
         let tags = def.tags.iter().filter(is_asked);
         asked.extend(tags.map(|tag| (def.home.collection(), tag.key.clone())));
     }
@@ -139,9 +146,9 @@ fn having<B: Book>(read: &dyn Read, labels: Option<&[Uuid]>) -> Result<Vec<Vec<u
     if asked.is_empty() {
         return Ok(keys);
     }
-    read.raw_scan(B::TABLE.number, &Range::all(), &mut |key, row| {
+    read.raw_scan(kind.table.number, &Range::all(), &mut |key, row| {
         // ok: what cannot be read has no words, either.
-        if let Some(row) = entity::typed::<Row<B>>(row)
+        if let Some(row) = kind.typed(row)
             && let Some(FieldValue::Choices(all)) = row.value(columns::TAGS)
             && all.iter().any(|one| asked.contains(&(row.collection, one.clone())))
         {
@@ -159,28 +166,41 @@ fn with_tag(at: &str, name: &str) -> String {
 }
 
 /// The fields that people gave the rows of a book; of records those of all collections.
-fn own_fields<B: Book>(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
+fn own_fields(
+    kind: &'static RowKind,
+    read: &dyn Read,
+) -> Result<Vec<(String, String)>, StoreError> {
     let all: Vec<FieldDef> = read.list(&Range::all())?;
-    let own = all.into_iter().filter(|def| def.home.table() == B::TABLE);
+    let own = all.into_iter().filter(|def| def.home.table() == kind.table);
     Ok(own.map(|def| (def.key, def.label)).collect::<BTreeMap<_, _>>().into_iter().collect())
 }
 
-const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str) -> Entity {
+const fn rows<K: StoredKind>(word: &'static str, one: &'static str, many: &'static str) -> Entity {
     Entity {
         area: Area::Customers,
         fields: ROW_FIELDS,
         rows: Rows {
-            fields: plain::<B>,
-            list: list::<B>,
-            ..Entity::of::<Row<B>>(word, one, many).rows
+            fields: |row| plain(K::kind(), row),
+            list: |read, most| list(K::kind(), read, most),
+            ..Entity::of::<Stored<K>>(word, one, many).rows
         },
         triggers: Some("Customers"),
-        own_fields: Some(own_fields::<B>),
+        own_fields: Some(|read| own_fields(K::kind(), read)),
         linked: true,
         discussed: true,
-        told: Some(told::<B>),
-        spoken: Some(spoken::<B>),
-        ..Entity::of::<Row<B>>(word, one, many)
+        told: Some(|read, field, value| told(K::kind(), read, field, value)),
+        spoken: Some(|read, row| spoken(K::kind(), read, row)),
+        ..Entity::of::<Stored<K>>(word, one, many)
+    }
+}
+
+const fn labelled<K: StoredKind>(path: fn(&str) -> String) -> Labelled {
+    Labelled {
+        counts: |read| tagged(K::kind(), read),
+        path,
+        replace: |tx, from, to| replace_label(K::kind(), tx, from, to),
+        names: |read| label_names(K::kind(), read),
+        having: |read, labels| having(K::kind(), read, labels),
     }
 }
 
@@ -191,19 +211,13 @@ pub static CONTACT: Entity = Entity {
         number: 17,
         label: "Contacts",
         glyph: "user",
-        document: |row| entity::typed::<Row<Contacts>>(row).map(document),
+        document: |row| RowKind::CONTACTS.typed(row).map(document),
         hit: |row| (format!("contacts/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
-    tables: |schema| schema.with::<Row<Contacts>>().with::<Import>(),
+    tables: |schema| schema.with::<Contact>().with::<Import>(),
     lists: Some(views::CONTACTS),
-    labelled: Some(Labelled {
-        counts: tagged::<Contacts>,
-        path: |name| with_tag("contacts", name),
-        replace: replace_label::<Contacts>,
-        names: label_names::<Contacts>,
-        having: having::<Contacts>,
-    }),
+    labelled: Some(labelled::<Contacts>(|name| with_tag("contacts", name))),
     ..rows::<Contacts>("contact", "contact", "contacts")
 };
 
@@ -214,18 +228,12 @@ pub static ORGANIZATION: Entity = Entity {
         number: 18,
         label: "Organizations",
         glyph: "layers",
-        document: |row| entity::typed::<Row<Organizations>>(row).map(document),
+        document: |row| RowKind::ORGANIZATIONS.typed(row).map(document),
         hit: |row| (format!("organizations/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
     lists: Some(views::ORGANIZATIONS),
-    labelled: Some(Labelled {
-        counts: tagged::<Organizations>,
-        path: |name| with_tag("organizations", name),
-        replace: replace_label::<Organizations>,
-        names: label_names::<Organizations>,
-        having: having::<Organizations>,
-    }),
+    labelled: Some(labelled::<Organizations>(|name| with_tag("organizations", name))),
     ..rows::<Organizations>("organization", "organization", "organizations")
 };
 
@@ -236,17 +244,11 @@ pub static RECORD: Entity = Entity {
         number: 19,
         label: "Records",
         glyph: "list",
-        document: |row| entity::typed::<Row<Records>>(row).map(document),
+        document: |row| RowKind::RECORDS.typed(row).map(document),
         hit: |row| (format!("records/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
-    labelled: Some(Labelled {
-        counts: tagged::<Records>,
-        path: |_| String::new(),
-        replace: replace_label::<Records>,
-        names: label_names::<Records>,
-        having: having::<Records>,
-    }),
+    labelled: Some(labelled::<Records>(|_| String::new())),
     ..rows::<Records>("record", "record", "records")
 };
 
@@ -368,7 +370,7 @@ const FEWEST_DIGITS: usize = 4;
 
 /// All words of a row. Search shows the body, so words that only serve to find the row are tags: keys of choices, and the
 /// digits of a telephone number and how they end, by which it is found as anybody would type it.
-fn document<B: Book>(row: Row<B>) -> Document {
+fn document(row: Row) -> Document {
     let (mut body, mut tags) = (String::new(), Vec::new());
     for (key, cell) in &row.cells {
         let Some(value) = &cell.value else { continue };
@@ -403,11 +405,11 @@ fn document<B: Book>(row: Row<B>) -> Document {
 }
 
 /// A row as delivered work: its fields, each with its name.
-fn spoken<B: Book>(read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
-    let Some(row) = entity::typed::<Row<B>>(row) else { return Ok(String::new()) };
+fn spoken(kind: &'static RowKind, read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
+    let Some(row) = kind.typed(row) else { return Ok(String::new()) };
     let known = Known::new(read, assignee_of(Actor::System(Part::Engine)))?;
     let mut out = format!("# {}\n\n", one_line(row.name()));
-    for column in columns::of(read, B::home(row.collection))? {
+    for column in columns::of(read, row.home())? {
         let Some(value) = row.value(&column.key).filter(|_| column.key != NAME) else { continue };
         let shown = column.shown(value, &known);
         match column.kind {
@@ -419,7 +421,7 @@ fn spoken<B: Book>(read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
 }
 
 /// A cell as history shows it: its value in words, without its origin.
-fn told<B: Book>(read: &dyn Read, field: &str, value: &Value) -> Value {
+fn told(kind: &'static RowKind, read: &dyn Read, field: &str, value: &Value) -> Value {
     let Ok(cell) = serde_json::from_value::<Cell>(value.clone()) else { return value.clone() };
     match cell.value {
         None => Value::Null,
@@ -427,8 +429,8 @@ fn told<B: Book>(read: &dyn Read, field: &str, value: &Value) -> Value {
         Some(FieldValue::YesNo(yes)) => json!(yes),
         Some(FieldValue::Day(day)) => json!(day.strftime("%-d %b %Y").to_string()),
         Some(FieldValue::At(at)) => json!(at.strftime("%-d %b %Y, %H:%M").to_string()),
-        Some(FieldValue::Choice(key)) => json!(labels::<B>(read, field, &[key]).concat()),
-        Some(FieldValue::Choices(all)) => json!(labels::<B>(read, field, &all)),
+        Some(FieldValue::Choice(key)) => json!(labels(kind, read, field, &[key]).concat()),
+        Some(FieldValue::Choices(all)) => json!(labels(kind, read, field, &all)),
         Some(FieldValue::Who(who)) => serde_json::to_value(who).unwrap_or_default(),
         Some(FieldValue::Refers(target)) => match title_of(read, target) {
             title if title.is_empty() => Value::Null,
@@ -439,11 +441,11 @@ fn told<B: Book>(read: &dyn Read, field: &str, value: &Value) -> Value {
 }
 
 /// What people call choices. Of a record, whose collection is not told here, what follows from their keys.
-fn labels<B: Book>(read: &dyn Read, field: &str, keys: &[String]) -> Vec<String> {
-    let all = match B::TABLE == RECORDS {
+fn labels(kind: &'static RowKind, read: &dyn Read, field: &str, keys: &[String]) -> Vec<String> {
+    let all = match kind.table == RECORDS {
         true => Vec::new(),
         // ok: fields that cannot be read call nothing, as those that are gone.
-        false => columns::of(read, B::home(None)).unwrap_or_default(),
+        false => columns::of(read, kind.home(None)).unwrap_or_default(),
     };
     let column = all.into_iter().find(|column| column.key == field);
     let column = column.unwrap_or_else(|| Column::new(field, "", Kind::Select));
@@ -456,11 +458,11 @@ mod tests {
     use store::Record as _;
 
     use super::document;
-    use crate::model::{Contacts, Row};
+    use crate::model::Contact;
 
     #[test]
     fn a_telephone_is_found_by_how_it_ends() {
-        let mut row = Row::<Contacts>::sample();
+        let mut row = Contact::sample().into_row();
         let mut cell = row.cells["email"].clone();
         cell.value = Some(FieldValue::Phone("+49 40 555-01".into()));
         row.cells.insert("phone".into(), cell);

@@ -10,7 +10,7 @@ use kernel::{Assignee, TypedId as _};
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
 use crate::kept::{Held, Memo, Places, Raw, Shared, Slim, Sort, keys_in};
 use crate::list::{Around, Seen};
-use crate::model::{Book, ContactId, Home};
+use crate::model::{ContactId, Home};
 use crate::touches;
 
 /// The field that notes when somebody was in touch before HQ.
@@ -419,12 +419,7 @@ fn has(text: &str, part: &str) -> bool {
 }
 
 /// Whether a condition holds for a row.
-pub(crate) fn holds<B: Book>(
-    test: &mut Test,
-    row: &Slim<B>,
-    shared: &Shared,
-    seen: &Seen<'_>,
-) -> bool {
+pub(crate) fn holds(test: &mut Test, row: &Slim, shared: &Shared, seen: &Seen<'_>) -> bool {
     let around = seen.around;
     match test {
         Test::Nothing => false,
@@ -465,13 +460,13 @@ pub(crate) fn holds<B: Book>(
 }
 
 /// The days since somebody was in touch with a contact last; none when nobody ever was.
-fn quiet_days<B: Book>(
-    row: &Slim<B>,
+fn quiet_days(
+    row: &Slim,
     noted: Option<u16>,
     shared: &Shared,
     Seen { around, touched, .. }: &Seen<'_>,
 ) -> Option<f64> {
-    let talked = touched.get(&ContactId::from_uuid(row.id.uuid()));
+    let talked = touched.get(&ContactId::from_uuid(row.id));
     let talked = talked.map(|at| touches::days_since(*at, around));
     let noted = match shared.value(row, noted) {
         Some(Held::Day(day)) => Some(touches::days_between(day, around)),
@@ -508,8 +503,8 @@ fn within(days: Days, day: Date) -> bool {
     (from..to).contains(&at)
 }
 
-pub(crate) fn due_of<B: Book>(row: &Slim<B>, around: &Around<'_>) -> Option<Date> {
-    around.due.get(&ContactId::from_uuid(row.id.uuid())).copied()
+pub(crate) fn due_of(row: &Slim, around: &Around<'_>) -> Option<Date> {
+    around.due.get(&ContactId::from_uuid(row.id)).copied()
 }
 
 #[cfg(test)]

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use entity::{Decimal, FieldValue, Origin, Target};
 use features::tasks::queries::people::assignee_of;
 use jiff::civil::Date;
-use kernel::{Assignee, Timestamp, TypedId as _};
-use store::columns::Column as Kept;
-use store::{DecodeError, Record as _, codec, record};
+use kernel::{Assignee, Timestamp};
+use store::{DecodeError, Record as _, codec};
+use uuid::Uuid;
 
 use self::once::{Once, Words};
 use self::recall::{Names, Recall};
 pub(crate) use self::recall::{Order, Places, Titles};
 use crate::columns::STAGE;
-use crate::model::{Book, CollectionId, Glance, NAME, Plain, Row, View};
+use crate::model::{CollectionId, Contact, Glance, NAME, Plain, Row, RowKind, View};
 
 /// The longest text of a cell that is kept in memory, in bytes: filters look no further.
 const KEPT: usize = 400;
@@ -30,8 +30,8 @@ const RUN: usize = 256;
 const BETWEEN: &str = "\0";
 
 /// What is kept of a row beside its values.
-pub struct Slim<B: Book> {
-    pub(crate) id: B::Id,
+pub struct Slim {
+    pub(crate) id: Uuid,
     pub(crate) collection: Option<CollectionId>,
     pub(crate) archived: bool,
     pub(crate) unchecked: bool,
@@ -185,6 +185,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Takes out what is of no use, when that is worth it.
+    pub(crate) fn tidy(&mut self) {
+        self.words.tidy();
+    }
+
     /// The place of a field.
     pub(crate) fn find(&self, key: &str) -> Option<u16> {
         let at = self.fields.iter().position(|field| field.key == key);
@@ -197,16 +202,16 @@ impl Shared {
     }
 
     /// The names of all rows, as they are searched.
-    pub(crate) fn names<B: Book>(&self, rows: &[Slim<B>]) -> Arc<Names> {
+    pub(crate) fn names(&self, rows: &[&Slim]) -> Arc<Names> {
         let name = self.find(NAME);
-        let named = |row: &Slim<B>| {
+        let named = |row: &Slim| {
             let text = match self.value(row, name) {
                 Some(Held::Text(said)) => entity::searched(said.text),
                 _ => String::new(),
             };
-            (row.id.uuid(), text)
+            (row.id, text)
         };
-        self.recall.names(|| rows.iter().map(named).collect())
+        self.recall.names(|| rows.iter().copied().map(named).collect())
     }
 
     /// The places of rows in an order; made by `make` unless it is kept.
@@ -285,7 +290,7 @@ impl Shared {
     }
 
     /// The value of a row in a field as it is kept; none where it has none.
-    pub(crate) fn raw_of<B: Book>(&self, row: &Slim<B>, field: Option<u16>) -> Option<Raw> {
+    pub(crate) fn raw_of(&self, row: &Slim, field: Option<u16>) -> Option<Raw> {
         let raw = self.fields.get(usize::from(field?))?.get(row.slot);
         (raw.0 != Sort::Empty).then_some(raw)
     }
@@ -312,19 +317,19 @@ impl Shared {
     }
 
     /// The value of a row in a field.
-    pub(crate) fn value<B: Book>(&self, row: &Slim<B>, field: Option<u16>) -> Option<Held<'_>> {
+    pub(crate) fn value(&self, row: &Slim, field: Option<u16>) -> Option<Held<'_>> {
         self.raw_of(row, field).and_then(|raw| self.held(raw))
     }
 
     /// The values of a row as they are kept, each with its field.
-    pub(crate) fn raws<B: Book>(&self, row: &Slim<B>) -> impl Iterator<Item = (u16, Raw)> {
+    pub(crate) fn raws(&self, row: &Slim) -> impl Iterator<Item = (u16, Raw)> {
         let slot = row.slot;
         let all = (0_u16..).zip(&self.fields).map(move |(at, field)| (at, field.get(slot)));
         all.filter(|(_, raw)| raw.0 != Sort::Empty)
     }
 
     /// Whether somebody wrote one of the values of a row.
-    pub(crate) fn is_by<B: Book>(&self, row: &Slim<B>, writer: u32) -> bool {
+    pub(crate) fn is_by(&self, row: &Slim, writer: u32) -> bool {
         self.writers.get(row.by).is_some_and(|all| all.contains(&writer))
     }
 }
@@ -379,10 +384,10 @@ impl Stamp {
     }
 }
 
-impl<B: Book> Slim<B> {
+impl Slim {
     /// Puts the values of a row into their fields.
     fn laid<'c, C>(
-        row: &Plain<B::Id, C>,
+        row: &Plain<C>,
         cells: impl Iterator<Item = (&'c str, Option<View<'c>>, Stamp)>,
         shared: &mut Shared,
     ) -> Self {
@@ -423,26 +428,25 @@ impl<B: Book> Slim<B> {
             slot,
         }
     }
-}
 
-impl<B: Book> Kept for Slim<B> {
-    type Of = Row<B>;
-    type Shared = Shared;
-
-    fn of(row: &Row<B>, shared: &mut Shared) -> Self {
+    pub(crate) fn of(row: &Row, shared: &mut Shared) -> Self {
         let cells = row.cells.iter().map(|(key, cell)| {
             (key.as_str(), cell.value.as_ref().map(View::of), Stamp::of(&cell.origin))
         });
         Self::laid(&row.plain(), cells, shared)
     }
 
-    fn read(row: &[u8], shared: &mut Shared) -> Result<Self, DecodeError> {
+    /// The values of a stored row of a kind.
+    pub(crate) fn read(
+        kind: &RowKind,
+        row: &[u8],
+        shared: &mut Shared,
+    ) -> Result<Self, DecodeError> {
         let (version, _, body) = codec::unwrap(row)?;
-        if version != Row::<B>::VERSION {
-            let (row, _) = record::read::<Row<B>>(row)?;
-            return Ok(Self::of(&row, shared));
+        if version != Contact::VERSION {
+            return Ok(Self::of(&kind.decode(row)?, shared));
         }
-        let mut plain = codec::view::<Glance<'_, B::Id>>(body)?;
+        let mut plain = codec::view::<Glance<'_>>(body)?;
         let cells = std::mem::take(&mut plain.cells);
         let cells = cells.into_iter().map(|(key, cell)| {
             let stamp = Stamp::of(&cell.origin);
@@ -451,11 +455,8 @@ impl<B: Book> Kept for Slim<B> {
         Ok(Self::laid(&plain, cells, shared))
     }
 
-    fn id(&self) -> B::Id {
-        self.id
-    }
-
-    fn leave(&self, shared: &mut Shared) {
+    /// Gives back what the row has in the shared place.
+    pub(crate) fn leave(&self, shared: &mut Shared) {
         shared.recall.clear();
         let Shared { fields, words, free, .. } = shared;
         for field in fields {
@@ -465,10 +466,6 @@ impl<B: Book> Kept for Slim<B> {
             }
         }
         free.entry(self.collection).or_default().push(self.slot);
-    }
-
-    fn tidy(_: &mut [Self], shared: &mut Shared) {
-        shared.words.tidy();
     }
 }
 

@@ -21,6 +21,7 @@ pub mod rules;
 pub mod tools;
 mod kept;
 mod order;
+mod path_kind;
 mod pieces;
 mod touches;
 mod typed;

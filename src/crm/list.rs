@@ -9,9 +9,9 @@ use entity::{Column, FieldValue, Kind, Names, Stands};
 use features::tasks::queries::due::day;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use kernel::Timestamp;
 use kernel::filter::{Query, Term};
-use kernel::{Timestamp, TypedId as _};
-use store::{Read, ReadExt as _, StoreError};
+use store::{Read, StoreError};
 use uuid::Uuid;
 
 use crate::columns::{self, STAGE};
@@ -19,7 +19,7 @@ use crate::cursor::{Cursor, Paging};
 use crate::error::CrmError;
 use crate::filters::{self, holds};
 use crate::kept::{Held, Memo, Raw, Shared, Slim, Titles, keys_in};
-use crate::model::{Book, CollectionId, ContactId, Home, Row, of_table};
+use crate::model::{CollectionId, ContactId, Home, Row, RowKind};
 use crate::order;
 use crate::queries;
 use crate::touches::{self, Touched};
@@ -73,9 +73,10 @@ impl<'a> Around<'a> {
 }
 
 /// What a list found.
-pub struct Found<I> {
+#[derive(Default)]
+pub struct Found {
     /// The ids in order.
-    pub ids: Vec<I>,
+    pub ids: Vec<Uuid>,
     /// How many rows there are without conditions.
     pub all: usize,
     /// The conditions as they were understood, each with what is wrong with it, or nothing.
@@ -83,7 +84,7 @@ pub struct Found<I> {
     /// The figures of the columns of which they were asked.
     pub tallies: Vec<Tally>,
     /// The groups in order.
-    pub groups: Vec<Group<I>>,
+    pub groups: Vec<Group<Uuid>>,
     /// How many days passed from making a record to its being won, in the middle; of stages alone, and none where no
     /// record became won.
     pub days_to_won: Option<i64>,
@@ -93,30 +94,15 @@ pub struct Found<I> {
     pub next: Option<Cursor>,
 }
 
-impl<I: Copy> Found<I> {
+impl Found {
     /// The ids of a page of so many rows.
     #[must_use]
-    pub fn page(&self, limit: usize) -> Vec<I> {
+    pub fn page(&self, limit: usize) -> Vec<Uuid> {
         self.ids.iter().skip(self.before).take(limit).copied().collect()
     }
 }
 
-impl<I> Default for Found<I> {
-    fn default() -> Self {
-        Self {
-            ids: Vec::new(),
-            all: 0,
-            said: Vec::new(),
-            tallies: Vec::new(),
-            groups: Vec::new(),
-            days_to_won: None,
-            before: 0,
-            next: None,
-        }
-    }
-}
-
-impl<I> Found<I> {
+impl Found {
     /// Refuses a list with a condition that means nothing.
     ///
     /// # Errors
@@ -140,11 +126,12 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Finds the rows of a list.
-pub fn find<B: Book>(
+pub fn find(
+    kind: &'static RowKind,
     read: &dyn Read,
     asked: &Asked,
     around: &Around<'_>,
-) -> Result<Found<B::Id>, StoreError> {
+) -> Result<Found, StoreError> {
     let query = Query::parse(&asked.q);
     let Some(kept) = read.columns() else { return Ok(Found::default()) };
     let asks = |key: &str| query.terms.iter().any(|term| term.key == key);
@@ -154,7 +141,7 @@ pub fn find<B: Book>(
     };
     let seen = Seen { around, titles: titles(read, (asked, &query), around.columns)?, touched };
     let mut found =
-        kept.with::<Slim<B>, _>(|rows, shared| gather(rows, shared, (asked, &query), &seen))?;
+        kind.with_columns(&kept, |rows, shared| gather(rows, shared, (asked, &query), &seen))?;
     if let Some((key, _)) = &asked.group
         && let Some(column) = around.columns.iter().find(|column| column.key == *key)
     {
@@ -164,18 +151,13 @@ pub fn find<B: Book>(
 }
 
 /// The ids of the rows of a home that have a value in a field, archived ones too, in the order of their keys.
-pub(crate) fn filled<B: Book>(
-    read: &dyn Read,
-    home: Home,
-    field: &str,
-) -> Result<Vec<Uuid>, StoreError> {
+pub(crate) fn filled(read: &dyn Read, home: Home, field: &str) -> Result<Vec<Uuid>, StoreError> {
     let Some(kept) = read.columns() else { return Ok(Vec::new()) };
-    let mut ids = kept.with::<Slim<B>, _>(|rows, shared| {
+    let mut ids = home.kind().with_columns(&kept, |rows, shared| {
         let at = shared.find(field);
-        let has = |row: &&Slim<B>| {
-            row.collection == home.collection() && shared.raw_of(row, at).is_some()
-        };
-        rows.iter().filter(has).map(|row| row.id.uuid()).collect::<Vec<Uuid>>()
+        let has =
+            |row: &&&Slim| row.collection == home.collection() && shared.raw_of(row, at).is_some();
+        rows.iter().filter(has).map(|row| row.id).collect::<Vec<Uuid>>()
     })?;
     ids.sort_unstable();
     Ok(ids)
@@ -185,9 +167,13 @@ pub(crate) fn filled<B: Book>(
 pub(crate) type Chosen = BTreeMap<(Option<CollectionId>, String), usize>;
 
 /// How many rows of a book in use have each of the choices of a field.
-pub(crate) fn chosen<B: Book>(read: &dyn Read, field: &str) -> Result<Chosen, StoreError> {
+pub(crate) fn chosen(
+    kind: &'static RowKind,
+    read: &dyn Read,
+    field: &str,
+) -> Result<Chosen, StoreError> {
     let Some(kept) = read.columns() else { return Ok(Chosen::new()) };
-    kept.with::<Slim<B>, _>(|rows, shared| {
+    kind.with_columns(&kept, |rows, shared| {
         let (at, mut counts) = (shared.find(field), Chosen::new());
         for row in rows.iter().filter(|row| !row.archived) {
             let Some(Held::Choices(keys)) = shared.value(row, at) else { continue };
@@ -207,7 +193,7 @@ pub fn groups_by(column: &Column) -> bool {
 }
 
 /// Puts groups into the order of their column: choices as they are kept, others by their names, what has no value last.
-fn in_order<I>(groups: &mut [Group<I>], column: &Column, names: &dyn Names) {
+fn in_order(groups: &mut [Group<Uuid>], column: &Column, names: &dyn Names) {
     groups.sort_by_cached_key(|group| {
         let place = match &group.value {
             Some(FieldValue::Choice(key)) => {
@@ -237,23 +223,23 @@ fn titles(
     let asked_for = |column: &&Column| has_words || column.key == by || has_term(column);
     let mut all = Titles::default();
     for column in columns.iter().filter(|column| column.kind == Kind::Relation).filter(asked_for) {
-        of_table!(column.to, B => names::<B>(read, &mut all)?);
+        names(RowKind::of_table(column.to), read, &mut all)?;
     }
     Ok(all)
 }
 
-fn names<B: Book>(read: &dyn Read, all: &mut Titles) -> Result<(), StoreError> {
+fn names(kind: &'static RowKind, read: &dyn Read, all: &mut Titles) -> Result<(), StoreError> {
     let Some(columns) = read.columns() else { return Ok(()) };
-    all.add(columns.with::<Slim<B>, _>(|rows, shared| shared.names(rows))?);
+    all.add(kind.with_columns(&columns, |rows, shared| shared.names(rows))?);
     Ok(())
 }
 
-fn gather<B: Book>(
-    rows: &[Slim<B>],
+fn gather(
+    rows: &[&Slim],
     shared: &Shared,
     (asked, query): (&Asked, &Query),
     seen: &Seen<'_>,
-) -> Found<B::Id> {
+) -> Found {
     let mut found = Found::default();
     let mut tests = Vec::new();
     for term in &query.terms {
@@ -335,7 +321,7 @@ impl Told {
     }
 
     /// Counts a row.
-    fn count<B: Book>(&self, tallies: &mut [Tally], row: &Slim<B>, shared: &Shared) {
+    fn count(&self, tallies: &mut [Tally], row: &Slim, shared: &Shared) {
         for (at, field) in &self.fields {
             let tally = &mut tallies[*at];
             match shared.raw_of(row, Some(*field)) {
@@ -360,18 +346,18 @@ impl Told {
 }
 
 /// Rows that are put into groups, and the groups of values that were met before.
-struct Groups<I> {
-    grouper: Grouper<I>,
+struct Groups {
+    grouper: Grouper<Uuid>,
     met: Vec<(Option<Raw>, Vec<usize>)>,
     /// Where each value is among those that were met.
     places: HashMap<Option<Raw>, usize>,
 }
 
-impl<I: Copy> Groups<I> {
+impl Groups {
     /// So many values are looked through one by one.
     const FEW: usize = 16;
 
-    fn new(grouper: Grouper<I>) -> Self {
+    fn new(grouper: Grouper<Uuid>) -> Self {
         Self { grouper, met: Vec::new(), places: HashMap::new() }
     }
 
@@ -391,7 +377,7 @@ impl<I: Copy> Groups<I> {
 }
 
 /// The groups of a value. A row with several tags stands in the group of each.
-fn of_value<I: Copy>(raw: Option<Raw>, shared: &Shared, groups: &mut Grouper<I>) -> Vec<usize> {
+fn of_value(raw: Option<Raw>, shared: &Shared, groups: &mut Grouper<Uuid>) -> Vec<usize> {
     let held = raw.and_then(|raw| shared.held(raw));
     if let Some(Held::Choices(keys)) = held {
         let of = |key: &str| {
@@ -406,8 +392,8 @@ fn of_value<I: Copy>(raw: Option<Raw>, shared: &Shared, groups: &mut Grouper<I>)
 }
 
 /// The median of the days from making a record to its being won. What began as won says nothing.
-fn days_to_won<B: Book>(
-    rows: &[&Slim<B>],
+fn days_to_won(
+    rows: &[&Slim],
     (shared, stage): (&Shared, Option<u16>),
     columns: &[Column],
 ) -> Option<i64> {
@@ -444,10 +430,10 @@ pub fn unsorted(by: &str, columns: &[Column]) -> Option<String> {
 }
 
 /// The rows of some ids, in their order; those that are gone are left out.
-pub fn rows<B: Book>(read: &dyn Read, ids: &[B::Id]) -> Result<Vec<Row<B>>, StoreError> {
+pub fn rows(kind: &'static RowKind, read: &dyn Read, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
-        all.extend(read.get::<Row<B>>(*id)?);
+        all.extend(kind.get(read, *id)?);
     }
     Ok(all)
 }

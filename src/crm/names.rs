@@ -7,10 +7,10 @@ use features::cards;
 use features::tasks::queries::people::People;
 use kernel::key::KeyBuf;
 use kernel::{AccountId, Assignee, TypedId as _};
-use store::{Range, Read, ReadExt as _, StoreError};
+use store::{Range, Read, StoreError};
 use uuid::Uuid;
 
-use crate::model::{Book, CollectionId, ContactId, Row, name_keys, of_table};
+use crate::model::{CollectionId, ContactId, Row, RowKind, name_keys};
 
 /// Everybody and everything that a cell may name, read from one snapshot.
 pub struct Known<'r> {
@@ -64,19 +64,19 @@ pub fn title_of(read: &dyn Read, target: Target) -> String {
 }
 
 /// What an id or a name means among the rows of a book.
-pub enum Called<B: Book> {
+pub enum Called {
     /// No row.
     None,
-    One(Row<B>),
+    One(Row),
     /// Only rows that are out of the way, such as this one.
-    Archived(Row<B>),
+    Archived(Row),
     /// So many rows.
     Several(usize),
 }
 
-impl<B: Book> Called<B> {
+impl Called {
     /// Why a name means no row, in a sentence; none when it means one.
-    fn why_not(&self, said: &str) -> Option<String> {
+    fn why_not(&self, kind: &RowKind, said: &str) -> Option<String> {
         let said = kernel::text::ellipsis(said, 60);
         match self {
             Self::One(_) => None,
@@ -86,30 +86,31 @@ impl<B: Book> Called<B> {
             }
             Self::Several(count) => Some(format!(
                 "{count} {} are called \"{said}\"; merge them, or write the id of one.",
-                B::noun().many
+                kind.entity().many
             )),
         }
     }
 }
 
 /// The rows with a name in any writing. Where some have it in this very writing, or at least in its letters, they alone.
-pub fn rows_named<B: Book>(
+pub fn rows_named(
+    kind: &'static RowKind,
     read: &dyn Read,
     collection: Option<CollectionId>,
     name: &str,
-) -> Result<Vec<Row<B>>, StoreError> {
-    let mut found: Vec<Row<B>> = Vec::new();
+) -> Result<Vec<Row>, StoreError> {
+    let mut found: Vec<Row> = Vec::new();
     for key in name_keys(collection, name) {
-        for row in read.scan::<Row<B>>(B::IDENTITY, &Range::prefix(key))? {
+        for row in kind.scan(read, kind.identity, &Range::prefix(key))? {
             if found.iter().all(|one| one.id != row.id) {
                 found.push(row);
             }
         }
     }
     let (name, lower) = (name.trim(), name.trim().to_lowercase());
-    let is_so = |row: &Row<B>| row.name() == name;
-    let has_letters = |row: &Row<B>| row.name().to_lowercase() == lower;
-    let open = |row: &&Row<B>| row.archived_at.is_none();
+    let is_so = |row: &Row| row.name() == name;
+    let has_letters = |row: &Row| row.name().to_lowercase() == lower;
+    let open = |row: &&Row| row.archived_at.is_none();
     if found.iter().filter(open).any(is_so) {
         found.retain(is_so);
     } else if found.iter().filter(open).any(has_letters) {
@@ -119,11 +120,11 @@ pub fn rows_named<B: Book>(
 }
 
 /// What an id or a name means among the rows of a book.
-pub fn called<B: Book>(read: &dyn Read, said: &str) -> Result<Called<B>, StoreError> {
-    if let Ok(id) = said.trim().parse::<B::Id>() {
-        return Ok(read.get(id)?.map_or(Called::None, Called::One));
+pub fn called(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Called, StoreError> {
+    if let Ok(id) = said.trim().parse::<Uuid>() {
+        return Ok(kind.get(read, id)?.map_or(Called::None, Called::One));
     }
-    let found = rows_named::<B>(read, None, said)?;
+    let found = rows_named(kind, read, None, said)?;
     let (mut open, mut archived): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|row| row.archived_at.is_none());
     Ok(match (open.len(), archived.pop()) {
@@ -159,12 +160,11 @@ impl Names for Known<'_> {
     }
 
     fn record(&self, table: u16, name: &str) -> Result<Uuid, String> {
-        of_table!(table, B => {
-            match called::<B>(self.read, name).map_err(|error| error.to_string())? {
-                Called::One(row) => Ok(row.id.uuid()),
-                other => Err(other.why_not(name).unwrap_or_default()),
-            }
-        })
+        let kind = RowKind::of_table(table);
+        match called(kind, self.read, name).map_err(|error| error.to_string())? {
+            Called::One(row) => Ok(row.id),
+            other => Err(other.why_not(kind, name).unwrap_or_default()),
+        }
     }
 
     fn name_of(&self, who: Assignee) -> String {

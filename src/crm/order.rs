@@ -3,28 +3,27 @@
 use std::collections::{HashMap, HashSet};
 
 use entity::{Column, Kind};
-use kernel::TypedId as _;
 
 use crate::cursor::{Cursor, Mark};
 use crate::filters;
 use crate::kept::{Held, Order, Raw, Shared, Slim, packed};
 use crate::list::{DUE, Seen};
-use crate::model::{Book, CollectionId};
+use crate::model::CollectionId;
 
 /// So few rows are put into order at once; more are looked up in the order of all rows.
 const FEW: usize = 1_000;
 
 /// The rows at these places, which rise, in the order that `by` asks for. The scope is what all of them have in
 /// common: their collection, and whether they are archived.
-pub(crate) fn sorted<'r, B: Book>(
-    (rows, fitting): (&'r [Slim<B>], Vec<usize>),
+pub(crate) fn sorted<'r>(
+    (rows, fitting): (&[&'r Slim], Vec<usize>),
     shared: &Shared,
     (by, scope): (&str, (Option<CollectionId>, bool)),
     seen: &Seen<'_>,
-) -> Vec<&'r Slim<B>> {
+) -> Vec<&'r Slim> {
     let around = seen.around;
     let (down, key) = by.strip_prefix('-').map_or((false, by), |key| (true, key));
-    let mut found: Vec<&Slim<B>> = fitting.iter().map(|at| &rows[*at]).collect();
+    let mut found: Vec<&Slim> = fitting.iter().map(|at| rows[*at]).collect();
     let order = match key {
         "" | "created" => {
             if by.is_empty() || down {
@@ -45,7 +44,7 @@ pub(crate) fn sorted<'r, B: Book>(
                     let mut fits = vec![false; rows.len()];
                     fitting.iter().for_each(|at| fits[*at] = true);
                     let places = order.iter().map(|at| *at as usize);
-                    return places.filter(|at| fits[*at]).map(|at| &rows[at]).collect();
+                    return places.filter(|at| fits[*at]).map(|at| rows[at]).collect();
                 }
                 _ => by_values(&found, shared, (at, down), (column, seen)),
             }
@@ -55,8 +54,8 @@ pub(crate) fn sorted<'r, B: Book>(
 }
 
 /// How many of these rows, which stand in the order that `by` asks for, come before the first one behind a place.
-pub(crate) fn before<B: Book>(
-    sorted: &[&Slim<B>],
+pub(crate) fn before(
+    sorted: &[&Slim],
     shared: &Shared,
     (by, place): (&str, &Cursor),
     seen: &Seen<'_>,
@@ -65,7 +64,7 @@ pub(crate) fn before<B: Book>(
     let newest_first = by.is_empty() || by == "-created";
     sorted.partition_point(|row| {
         let order = match key {
-            "" | "created" if newest_first => place.id.cmp(&row.id.uuid()),
+            "" | "created" if newest_first => place.id.cmp(&row.id),
             _ => place.compare(&cursor(row, shared, by, seen), is_down),
         };
         order != std::cmp::Ordering::Greater
@@ -73,8 +72,8 @@ pub(crate) fn before<B: Book>(
 }
 
 /// Where a row stands in the order that `by` asks for.
-pub(crate) fn cursor<B: Book>(
-    row: &Slim<B>,
+pub(crate) fn cursor(
+    row: &Slim,
     shared: &Shared,
     by: &str,
     Seen { around, titles, .. }: &Seen<'_>,
@@ -108,12 +107,12 @@ pub(crate) fn cursor<B: Book>(
             words.map_or(Mark::Number(i64::MIN), Mark::Words)
         }),
     };
-    Cursor { mark, id: row.id.uuid() }
+    Cursor { mark, id: row.id }
 }
 
 /// The places of all rows of a scope in the order of a field.
-fn of_all<B: Book>(
-    rows: &[Slim<B>],
+fn of_all(
+    rows: &[&Slim],
     shared: &Shared,
     (field, down, (collection, archived)): (u16, bool, (Option<CollectionId>, bool)),
     (column, seen): (Option<&Column>, &Seen<'_>),
@@ -135,17 +134,17 @@ fn of_all<B: Book>(
         people: people.iter().map(|who| seen.around.names.name_of(*who)).collect(),
     };
     shared.order(&order, &seen.titles, || {
-        let is_in = |row: &Slim<B>| row.collection == collection && row.archived == archived;
-        let (places, all): (Vec<u32>, Vec<&Slim<B>>) =
-            (0_u32..).zip(rows).filter(|(_, row)| is_in(row)).unzip();
+        let is_in = |row: &Slim| row.collection == collection && row.archived == archived;
+        let (places, all): (Vec<u32>, Vec<&Slim>) =
+            (0_u32..).zip(rows.iter().copied()).filter(|(_, row)| is_in(row)).unzip();
         let order = by_values(&all, shared, (Some(field), down), (column, seen));
         order.into_iter().map(|at| places[at]).collect()
     })
 }
 
 /// The places of rows among these, in the order of a field.
-fn by_values<B: Book>(
-    rows: &[&Slim<B>],
+fn by_values(
+    rows: &[&Slim],
     shared: &Shared,
     (field, down): (Option<u16>, bool),
     (column, seen): (Option<&Column>, &Seen<'_>),
@@ -159,11 +158,7 @@ fn by_values<B: Book>(
 
 /// The places of rows in the order of a number; those with equal ones stay as they are to each other. What has none
 /// comes last, whichever way the others stand.
-fn in_order<B: Book>(
-    rows: &[&Slim<B>],
-    down: bool,
-    number: impl Fn(&Slim<B>) -> Option<i64>,
-) -> Vec<usize> {
+fn in_order(rows: &[&Slim], down: bool, number: impl Fn(&Slim) -> Option<i64>) -> Vec<usize> {
     let (mut filled, mut empty) = (Vec::with_capacity(rows.len()), Vec::new());
     for (at, row) in rows.iter().enumerate() {
         match number(row) {
@@ -178,8 +173,8 @@ fn in_order<B: Book>(
 
 /// The places of values in their order, where it does not follow from their size: choices as they are kept, others by
 /// their words in any case. Each value is looked at once, however many rows have it.
-fn places<B: Book>(
-    rows: &[&Slim<B>],
+fn places(
+    rows: &[&Slim],
     (shared, at): (&Shared, Option<u16>),
     (column, Seen { around, titles, .. }): (Option<&Column>, &Seen<'_>),
 ) -> HashMap<Raw, i64> {

@@ -2,42 +2,45 @@
 
 use std::collections::BTreeMap;
 
-use entity::{Cell, Target};
+use entity::Cell;
 use jiff::civil::Date;
 use kernel::key::KeyBuf;
 use kernel::{Timestamp, TypedId as _};
-use store::{Op, Range, Read, ReadExt as _, Root, Schema, StoreError, history};
+use store::{Op, Range, Read, ReadExt as _, Schema, StoreError, history};
+use uuid::Uuid;
 
 use crate::error::CrmError;
 use crate::model::{
-    BY_CONTACT, BY_DUE, BY_NAME, BY_ORGANIZATION, BY_ROW, Book, Collection, CollectionId, Contact,
-    ContactId, Contacts, OrganizationId, Row, Suggestion, Talk, TalkKind, identity_key, row_key,
+    BY_CONTACT, BY_DUE, BY_NAME, BY_ORGANIZATION, BY_ROW, Collection, CollectionId, ContactId,
+    OrganizationId, Row, RowKind, Suggestion, Talk, TalkKind, identity_key, row_key,
 };
 use crate::names::{Called, called};
 
 /// A row by its id, with its rev.
-pub fn get_rev<B: Book>(read: &dyn Read, id: B::Id) -> Result<(Row<B>, u64), CrmError> {
-    read.get_rev::<Row<B>>(id)?.ok_or_else(|| CrmError::no(B::noun().one, &id.to_string()))
+pub fn get_rev(kind: &'static RowKind, read: &dyn Read, id: Uuid) -> Result<(Row, u64), CrmError> {
+    kind.get_rev(read, id)?.ok_or_else(|| CrmError::no(kind.entity().one, &id.to_string()))
 }
 
 /// What stood in a cell before its value of now; none when there was nothing.
 ///
 /// # Errors
 /// When that is not kept any more.
-pub fn cell_before<B: Book>(
+pub fn cell_before(
     read: &dyn Read,
     schema: &Schema,
-    (row, field): (&Row<B>, &str),
+    (row, field): (&Row, &str),
 ) -> Result<Option<Cell>, CrmError> {
     /// Versions that are looked through.
     const MOST: usize = 200;
-    let root = Root::of::<Row<B>>(row.id);
+    let root = row.kind.root(row.id);
     let page = history::of(read, schema, &root, None, MOST)?.unwrap_or_default();
     for version in &page.versions {
         if version.op == Op::Insert {
             return Ok(None);
         }
-        let Some(before) = version.before.bytes().and_then(entity::typed::<Row<B>>) else { break };
+        let Some(before) = version.before.bytes().and_then(|bytes| row.kind.typed(bytes)) else {
+            break;
+        };
         if before.value(field) != row.value(field) {
             return Ok(before.cells.get(field).cloned());
         }
@@ -49,26 +52,26 @@ pub fn cell_before<B: Book>(
 ///
 /// # Errors
 /// When there is none, or several have that name.
-pub fn resolve<B: Book>(read: &dyn Read, said: &str) -> Result<Row<B>, CrmError> {
-    let found = called::<B>(read, said)?;
+pub fn resolve(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Row, CrmError> {
+    let found = called(kind, read, said)?;
     if let Called::One(row) = found {
         return Ok(row);
     }
-    if let Some(index) = B::EMAIL {
+    if let Some(index) = kind.email {
         let mut key = KeyBuf::new();
         key.text(&said.trim().to_lowercase());
-        if let Some(row) = read.find::<Row<B>>(index, &key)? {
+        if let Some(row) = kind.find(read, index, &key)? {
             return Ok(row);
         }
     }
     match found {
         Called::Several(_) => Err(CrmError::Refused(format!(
             "several {} are called \"{}\"; name one by its id",
-            B::noun().many,
+            kind.entity().many,
             kernel::text::ellipsis(said, 60)
         ))),
         Called::None | Called::Archived(_) | Called::One(_) => {
-            Err(CrmError::no(B::noun().one, said))
+            Err(CrmError::no(kind.entity().one, said))
         }
     }
 }
@@ -109,7 +112,7 @@ pub fn talks_of(
     let range = Range::prefix(KeyBuf::of(&organization)).reverse().limit(most);
     let mut all: Vec<Talk> = read.scan(BY_ORGANIZATION, &range)?;
     for contact in contacts_of(read, organization)? {
-        all.extend(talks_with(read, contact.id, most)?);
+        all.extend(talks_with(read, ContactId::from_uuid(contact.id), most)?);
     }
     all.sort_by_key(|talk| std::cmp::Reverse((talk.occurred_at, talk.id)));
     all.dedup_by_key(|talk| talk.id);
@@ -118,12 +121,10 @@ pub fn talks_of(
 }
 
 /// The contacts of an organization, by name.
-pub fn contacts_of(
-    read: &dyn Read,
-    organization: OrganizationId,
-) -> Result<Vec<Contact>, StoreError> {
+pub fn contacts_of(read: &dyn Read, organization: OrganizationId) -> Result<Vec<Row>, StoreError> {
     let key = identity_key(None, &(4, organization.uuid().to_string()));
-    let mut all: Vec<Contact> = read.scan(Contacts::IDENTITY, &Range::prefix(key))?;
+    let kind = RowKind::CONTACTS;
+    let mut all = kind.scan(read, kind.identity, &Range::prefix(key))?;
     all.sort_by_key(|contact| contact.name().to_lowercase());
     Ok(all)
 }
@@ -166,7 +167,11 @@ pub fn suggested(read: &dyn Read) -> Result<(Vec<Suggestion>, usize), StoreError
 }
 
 /// What is suggested for a row, by field.
-pub fn suggestions<B: Book>(read: &dyn Read, id: B::Id) -> Result<Vec<Suggestion>, StoreError> {
-    let row = Target { table: B::TABLE.number, id: id.uuid() };
+pub fn suggestions(
+    kind: &'static RowKind,
+    read: &dyn Read,
+    id: Uuid,
+) -> Result<Vec<Suggestion>, StoreError> {
+    let row = kind.target(id);
     read.scan(BY_ROW, &Range::prefix(row_key(row)))
 }

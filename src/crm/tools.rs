@@ -21,7 +21,7 @@ use crate::columns;
 use crate::cursor::{self, Paging};
 use crate::error::CrmError;
 use crate::list::{self, Around};
-use crate::model::{Book, CollectionId, Contacts, Organizations, Records};
+use crate::model::{CollectionId, Contacts, Organizations, Records, RowKind, StoredKind};
 use crate::names::Known;
 use crate::pages::home_of;
 use crate::queries;
@@ -55,7 +55,7 @@ pub fn tools() -> Registry {
 }
 
 /// The names of the tools of a book.
-trait Tooled: Book {
+trait Tooled: StoredKind {
     const LIST: (&'static str, &'static str);
     const GET: (&'static str, &'static str);
     const CREATE: (&'static str, &'static str);
@@ -136,7 +136,7 @@ fn told(error: CrmError) -> ToolError {
 }
 
 /// Finds rows.
-struct List<B>(PhantomData<B>);
+struct List<K>(PhantomData<K>);
 
 /// Arguments of `contact_list` and `org_list`.
 #[derive(Deserialize, JsonSchema)]
@@ -157,13 +157,14 @@ struct ListArgs {
 }
 
 /// The rows that a question finds, as a model reads them.
-fn found<B: Book>(
+fn found(
+    kind: &'static RowKind,
     cx: &ToolCx,
     read: &dyn Read,
     collection: Option<CollectionId>,
     args: ListArgs,
 ) -> Result<Value, CrmError> {
-    let home = B::home(collection);
+    let home = kind.home(collection);
     let columns = columns::of(read, home)?;
     let known = Known::new(read, me(cx))?;
     let is_there = |key: &&String| columns.iter().any(|column| column.key == **key);
@@ -189,9 +190,9 @@ fn found<B: Book>(
     if let Some(wrong) = list::unsorted(&asked.sort, &columns) {
         return Err(CrmError::field("sort", wrong));
     }
-    let found = list::find::<B>(read, &asked, &around)?.understood()?;
-    let rows = list::rows::<B>(read, &found.page(limit))?;
-    let line = |row: &crate::model::Row<B>| {
+    let found = list::find(kind, read, &asked, &around)?.understood()?;
+    let rows = list::rows(kind, read, &found.page(limit))?;
+    let line = |row: &crate::model::Row| {
         let mut values = values_json(row, &columns, &known);
         if let Some(fields) = &args.fields {
             values.retain(|key, _| key == crate::model::NAME || fields.contains(key));
@@ -209,18 +210,18 @@ fn found<B: Book>(
     Ok(answer)
 }
 
-impl<B: Tooled> ReadTool for List<B> {
+impl<K: Tooled> ReadTool for List<K> {
     type Args = ListArgs;
-    const SPEC: ToolSpec = spec(B::LIST, Effect::Read);
+    const SPEC: ToolSpec = spec(K::LIST, Effect::Read);
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
-        let answer = cx.ws.read(|snap| found::<B>(cx, snap, None, args)).map_err(told)?;
+        let answer = cx.ws.read(|snap| found(K::kind(), cx, snap, None, args)).map_err(told)?;
         Ok(foreign(cx, &answer))
     }
 }
 
 /// Reads one row.
-struct Get<B>(PhantomData<B>);
+struct Get<K>(PhantomData<K>);
 
 /// Arguments of `contact_get` and `org_get`.
 #[derive(Deserialize, JsonSchema)]
@@ -229,49 +230,53 @@ struct GetArgs {
     id: String,
 }
 
-impl<B: Tooled> ReadTool for Get<B> {
+impl<K: Tooled> ReadTool for Get<K> {
     type Args = GetArgs;
-    const SPEC: ToolSpec = spec(B::GET, Effect::Read);
+    const SPEC: ToolSpec = spec(K::GET, Effect::Read);
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
-        let answer = cx
-            .ws
-            .read(|snap| {
-                let row = queries::resolve::<B>(snap, &args.id)?;
-                let columns = columns::of(snap, B::home(row.collection))?;
-                let known = Known::new(snap, me(cx))?;
-                let filled = row.cells.iter().filter(|(_, cell)| cell.value.is_some());
-                let origins: Map<String, Value> =
-                    filled.map(|(key, cell)| (key.clone(), origin_json(&cell.origin, &known))).collect();
-                let mut answer = json!({
-                    "id": row.id.to_string(),
-                    "values": values_json(&row, &columns, &known),
-                    "origins": origins,
-                    "archived": row.archived_at.is_some(),
-                });
-                let id = row.id.uuid();
-                let talks = if B::TABLE == Contacts::TABLE {
-                    queries::talks_with(snap, crate::model::ContactId::from_uuid(id), TALKS)?
-                } else {
-                    let organization = crate::model::OrganizationId::from_uuid(id);
-                    let people = queries::contacts_of(snap, organization)?;
-                    let line = |one: crate::model::Contact| json!({ "id": one.id.to_string(), "name": one.name(), "role": one.text("title") });
-                    answer["contacts"] = people.into_iter().map(line).collect();
-                    queries::talks_of(snap, organization, TALKS)?
-                };
-                answer["interactions"] =
-                    talks.into_iter().map(|talk| json!(talk_view(&known, talk))).collect();
-                Ok::<_, CrmError>(answer)
-            })
-            .map_err(told)?;
+        let answer = cx.ws.read(|snap| got(K::kind(), cx, snap, &args)).map_err(told)?;
         Ok(foreign(cx, &answer))
     }
 }
 
+/// A row as a model reads it.
+fn got(
+    kind: &'static RowKind,
+    cx: &ToolCx,
+    snap: &dyn Read,
+    args: &GetArgs,
+) -> Result<Value, CrmError> {
+    let row = queries::resolve(kind, snap, &args.id)?;
+    let columns = columns::of(snap, row.home())?;
+    let known = Known::new(snap, me(cx))?;
+    let filled = row.cells.iter().filter(|(_, cell)| cell.value.is_some());
+    let origins: Map<String, Value> =
+        filled.map(|(key, cell)| (key.clone(), origin_json(&cell.origin, &known))).collect();
+    let mut answer = json!({
+        "id": row.id.to_string(),
+        "values": values_json(&row, &columns, &known),
+        "origins": origins,
+        "archived": row.archived_at.is_some(),
+    });
+    let id = row.id;
+    let talks = if kind.is_contacts() {
+        queries::talks_with(snap, crate::model::ContactId::from_uuid(id), TALKS)?
+    } else {
+        let organization = crate::model::OrganizationId::from_uuid(id);
+        let people = queries::contacts_of(snap, organization)?;
+        let line = |one: crate::model::Row| json!({ "id": one.id.to_string(), "name": one.name(), "role": one.text("title") });
+        answer["contacts"] = people.into_iter().map(line).collect();
+        queries::talks_of(snap, organization, TALKS)?
+    };
+    answer["interactions"] = talks.into_iter().map(|talk| json!(talk_view(&known, talk))).collect();
+    Ok(answer)
+}
+
 /// Adds rows.
-struct Create<B>(PhantomData<B>);
+struct Create<K>(PhantomData<K>);
 /// Changes rows.
-struct Update<B>(PhantomData<B>);
+struct Update<K>(PhantomData<K>);
 
 /// A row to be made or changed.
 #[derive(Deserialize, JsonSchema)]
@@ -353,7 +358,7 @@ fn sent(item: &Item) -> Sent {
 }
 
 /// An answer with what of the values only became a suggestion, and why.
-fn with_suggested<B: Book>(mut answer: Value, changed: &Changed<B>) -> Value {
+fn with_suggested(mut answer: Value, changed: &Changed) -> Value {
     if let Some(note) = changed.note() {
         answer["suggested"] = json!(changed.suggested);
         answer["note"] = json!(note);
@@ -361,10 +366,10 @@ fn with_suggested<B: Book>(mut answer: Value, changed: &Changed<B>) -> Value {
     answer
 }
 
-impl<B: Tooled> WriteTool for Create<B> {
+impl<K: Tooled> WriteTool for Create<K> {
     type Args = ItemsArgs;
     type Ready = ();
-    const SPEC: ToolSpec = spec(B::CREATE, Effect::Add);
+    const SPEC: ToolSpec = spec(K::CREATE, Effect::Add);
 
     fn commit(
         &self,
@@ -373,23 +378,26 @@ impl<B: Tooled> WriteTool for Create<B> {
         args: ItemsArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        each(tx, &args, |tx, item| {
-            let collection = match (B::TABLE == Records::TABLE, item.collection.as_deref()) {
-                (true, Some(said)) => Some(queries::collection(tx, said)?.id),
-                (true, None) => return Err(CrmError::field("collection", "Name the collection.")),
-                (false, _) => None,
-            };
-            let added = rules::add::<B>(tx, collection, &sent(item))?;
-            let answer = json!({ "id": added.row.id.to_string(), "name": added.row.name() });
-            Ok(with_suggested(answer, &added))
-        })
+        each(tx, &args, |tx, item| create(K::kind(), tx, item))
     }
 }
 
-impl<B: Tooled> WriteTool for Update<B> {
+/// Adds a row.
+fn create(kind: &'static RowKind, tx: &mut WriteTx<'_>, item: &Item) -> Result<Value, CrmError> {
+    let collection = match (kind == RowKind::RECORDS, item.collection.as_deref()) {
+        (true, Some(said)) => Some(queries::collection(tx, said)?.id),
+        (true, None) => return Err(CrmError::field("collection", "Name the collection.")),
+        (false, _) => None,
+    };
+    let added = rules::add(kind, tx, collection, &sent(item))?;
+    let answer = json!({ "id": added.row.id.to_string(), "name": added.row.name() });
+    Ok(with_suggested(answer, &added))
+}
+
+impl<K: Tooled> WriteTool for Update<K> {
     type Args = ItemsArgs;
     type Ready = ();
-    const SPEC: ToolSpec = spec(B::UPDATE, Effect::Change);
+    const SPEC: ToolSpec = spec(K::UPDATE, Effect::Change);
 
     fn commit(
         &self,
@@ -398,14 +406,18 @@ impl<B: Tooled> WriteTool for Update<B> {
         args: ItemsArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        each(tx, &args, |tx, item| {
-            let said = item.id.as_deref().unwrap_or_default();
-            let id = queries::resolve::<B>(tx, said)?.id;
-            let changed = rules::change::<B>(tx, id, &sent(item))?;
-            let answer = json!({ "id": id.to_string(), "name": changed.row.name(), "written": changed.written });
-            Ok(with_suggested(answer, &changed))
-        })
+        each(tx, &args, |tx, item| update(K::kind(), tx, item))
     }
+}
+
+/// Changes a row.
+fn update(kind: &'static RowKind, tx: &mut WriteTx<'_>, item: &Item) -> Result<Value, CrmError> {
+    let said = item.id.as_deref().unwrap_or_default();
+    let id = queries::resolve(kind, tx, said)?.id;
+    let changed = rules::change(kind, tx, id, &sent(item))?;
+    let answer =
+        json!({ "id": id.to_string(), "name": changed.row.name(), "written": changed.written });
+    Ok(with_suggested(answer, &changed))
 }
 
 /// Ties a contact to an organization.
@@ -437,13 +449,13 @@ impl WriteTool for LinkOrganization {
         args: LinkArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let id = queries::resolve::<Contacts>(tx, &args.contact).map_err(told)?.id;
+        let id = queries::resolve(RowKind::CONTACTS, tx, &args.contact).map_err(told)?.id;
         let mut values = Map::new();
         values.insert(columns::ORGANIZATION.to_owned(), json!(args.organization));
         if let Some(role) = args.role {
             values.insert("title".to_owned(), json!(role));
         }
-        let changed = rules::change::<Contacts>(tx, id, &Sent::of(values)).map_err(told)?;
+        let changed = rules::change(RowKind::CONTACTS, tx, id, &Sent::of(values)).map_err(told)?;
         let answer = json!({ "id": id.to_string(), "written": changed.written });
         Ok(ToolOutput::of(&with_suggested(answer, &changed)))
     }
@@ -561,7 +573,7 @@ impl ReadTool for RecordQuery {
             .ws
             .read(|snap| {
                 let id = queries::collection(snap, &args.collection)?.id;
-                found::<Records>(cx, snap, Some(id), args.list)
+                found(RowKind::RECORDS, cx, snap, Some(id), args.list)
             })
             .map_err(told)?;
         Ok(foreign(cx, &answer))

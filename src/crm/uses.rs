@@ -1,10 +1,11 @@
 //! Whether records use a field, or its choices: what they use is not taken back.
 
 use entity::{Choice, FieldValue};
-use store::{Range, Read, ReadExt as _, StoreError};
+use store::{Read, StoreError};
 
 use crate::columns::{self, TAGS};
-use crate::model::{Book, Contacts, FieldDef, Home, Organizations, RECORDS_BY_HOME, Records, Row};
+use crate::model::{FieldDef, Row};
+use crate::rules::rows_of;
 
 /// Why a field does not go back to what it was: records would keep values that it has no place for. `after` is the
 /// store as it would be then.
@@ -38,34 +39,14 @@ pub(crate) fn field(
         FieldValue::Choices(keys) => keys.iter().any(|key| gone.contains(&key.as_str())),
         _ => false,
     };
-    let wanted: Wanted<'_> = (&now.key, &uses);
-    match now.home {
-        Home::Contacts => told::<Contacts>(after, after.list(&Range::all())?, wanted),
-        Home::Organizations => told::<Organizations>(after, after.list(&Range::all())?, wanted),
-        Home::Collection(id) => {
-            let mut key = kernel::key::KeyBuf::new();
-            key.part(id);
-            told::<Records>(after, after.scan(RECORDS_BY_HOME, &Range::prefix(key))?, wanted)
-        }
-    }
-}
-
-/// The key of a field, and whether a value of it is meant.
-type Wanted<'w> = (&'w str, &'w dyn Fn(&FieldValue) -> bool);
-
-/// How many rows use it then, in a sentence; none when none does.
-fn told<B: Book>(
-    after: &dyn Read,
-    rows: Vec<Row<B>>,
-    (key, uses): Wanted<'_>,
-) -> Result<Option<String>, StoreError> {
-    let uses = |row: &Row<B>| row.value(key).is_some_and(uses);
+    let uses = |row: &Row| row.value(&now.key).is_some_and(uses);
+    let kind = now.home.kind();
     let mut count = 0_usize;
-    for row in rows.into_iter().filter(|row| uses(row)) {
-        let then: Option<Row<B>> = after.get(row.id)?;
+    for row in rows_of(after, now.home)?.into_iter().filter(|row| uses(row)) {
+        let then = kind.get(after, row.id)?;
         count += usize::from(then.is_some_and(|row| uses(&row)));
     }
-    let noun = B::noun();
+    let noun = kind.entity();
     Ok(match count {
         0 => None,
         1 => Some(format!("1 {} uses it by now", noun.one)),

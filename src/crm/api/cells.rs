@@ -13,8 +13,9 @@ use web::routes::Doc;
 use web::session::Person;
 
 use crate::error::CrmError;
-use crate::model::{Book, CollectionId, Records};
+use crate::model::{CollectionId, RowKind};
 use crate::pages::rehearsed;
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Block, Pasted, RefusedCell};
 
@@ -66,13 +67,14 @@ pub(super) fn doc() -> Doc {
 }
 
 /// Changes a block of cells of a book.
-pub(super) async fn cells<B: Book>(
+pub(super) async fn cells(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     once: Once,
     Json(body): Json<CellsBody>,
 ) -> Result<Json<CellsView>, ApiError> {
-    paste::<B>((ws, who, once), None, body).await
+    paste(kind, (ws, who, once), None, body).await
 }
 
 /// Changes a block of cells of a collection.
@@ -84,10 +86,11 @@ pub(super) async fn record_cells(
     Json(body): Json<CellsBody>,
 ) -> Result<Json<CellsView>, ApiError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    paste::<Records>((ws, who, once), Some(id), body).await
+    paste(RowKind::RECORDS, (ws, who, once), Some(id), body).await
 }
 
-async fn paste<B: Book>(
+async fn paste(
+    kind: &'static RowKind,
     (ws, who, once): (Ws, Person, Once),
     collection: Option<CollectionId>,
     body: CellsBody,
@@ -95,15 +98,15 @@ async fn paste<B: Book>(
     let CellsBody { rows, fields, cells, partly, dry_run } = body;
     let rows = ws.read(|snap| {
         let here = |said: &String| {
-            let row = queries::resolve::<B>(snap, said)?;
+            let row = queries::resolve(kind, snap, said)?;
             match row.collection == collection {
                 true => Ok(row.id),
-                false => Err(CrmError::no(B::noun().one, said)),
+                false => Err(CrmError::no(kind.entity().one, said)),
             }
         };
         rows.iter().map(here).collect::<Result<Vec<_>, CrmError>>()
     })?;
-    let block = Block::<B> { rows, fields, cells };
+    let block = Block { kind, rows, fields, cells };
     let pasted = match dry_run {
         true => ws.read(|snap| rehearsed((&ws, &who), snap, &block))?,
         false => {

@@ -17,7 +17,7 @@ use web::session::Person;
 
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::{Book, Contacts, Home, Organizations, Records};
+use crate::model::{Home, RowKind};
 use crate::pages::home_of;
 use crate::rules::{self, FieldPatch};
 
@@ -203,9 +203,9 @@ impl FieldBody {
         let agents: Option<AgentsMay> = self.agents.as_deref().and_then(|word| word.parse().ok());
         word("agents", self.agents.clone(), agents.is_some())?;
         let to = match self.to.as_deref() {
-            Some("contacts") => Some(Contacts::TABLE.number),
-            Some("organizations") => Some(Organizations::TABLE.number),
-            Some("records") => Some(Records::TABLE.number),
+            Some("contacts") => Some(RowKind::CONTACTS.table.number),
+            Some("organizations") => Some(RowKind::ORGANIZATIONS.table.number),
+            Some("records") => Some(RowKind::RECORDS.table.number),
             Some(other) => {
                 return Err(CrmError::field("to", format!("\"{other}\" is not known here.")));
             }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use app::Ws;
-use entity::{Column, Names as _, Origin, Source};
+use entity::{Column, Entity, Names as _, Origin, Source};
 use kernel::{Actor, Assignee, Can, Timestamp};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
@@ -30,16 +30,16 @@ use talks::{Talks, talks};
 
 pub(crate) use fields::schema;
 pub(crate) use talks::{TalkBody, talk_view};
+use uuid::Uuid;
 
+use crate::cards::{CONTACT, ORGANIZATION};
 use crate::columns;
 use crate::cursor::{self, Paging};
 use crate::error::CrmError;
 use crate::list::{self, Around};
-use crate::model::{
-    Book, CollectionId, Contacts, NAME, Organizations, Records, Row, Suggestion, SuggestionId,
-    of_table,
-};
+use crate::model::{CollectionId, NAME, Row, RowKind, Suggestion, SuggestionId};
 use crate::names::{Known, person};
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Sent};
 
@@ -50,9 +50,9 @@ const MOST: usize = 500;
 /// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
-    let routes = book::<Contacts>(Routes::new(), "/contacts");
-    let routes = book::<Organizations>(routes, "/organizations");
-    one::<Records>(routes, "/records/{id}")
+    let routes = book(Routes::new(), "/contacts", || of_many(&CONTACT));
+    let routes = book(routes, "/organizations", || of_many(&ORGANIZATION));
+    one(routes, "/records/{id}")
         .post(
             "/suggestions/{id}/{decision}",
             decide.needs(Can::Write).doc(|| {
@@ -124,55 +124,52 @@ fn collection_routes() -> Routes {
         )
 }
 
-fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
-    let routes = routes
-        .get(
-            at,
-            list::<B>
-                .needs(Can::Read)
-                .doc(|| Doc::new(B::noun().many).query::<Asked>().returns::<Rows>()),
-        )
-        .post(
-            at,
-            create::<B>.needs(Can::Write).doc(|| {
-                Doc::new("Make one: values by the keys of fields, `sources` by key")
-                    .query::<By>()
-                    .body::<Map<String, Value>>()
-                    .returns::<RowView>()
-                    .status(201)
-            }),
-        );
-    let routes = routes
-        .patch(format!("{at}/cells").leak(), cells::cells::<B>.needs(Can::Write).doc(cells::doc));
-    one::<B>(routes, format!("{at}/{{id}}").leak())
+fn of_many(entity: &Entity) -> Doc {
+    Doc::new(entity.many).query::<Asked>().returns::<Rows>()
 }
 
-fn one<B: Book>(routes: Routes, at: &'static str) -> Routes {
+fn book(routes: Routes, at: &'static str, many: fn() -> Doc) -> Routes {
+    let routes = routes.get(at, list.needs(Can::Read).doc(many)).post(
+        at,
+        create.needs(Can::Write).doc(|| {
+            Doc::new("Make one: values by the keys of fields, `sources` by key")
+                .query::<By>()
+                .body::<Map<String, Value>>()
+                .returns::<RowView>()
+                .status(201)
+        }),
+    );
+    let routes =
+        routes.patch(format!("{at}/cells").leak(), cells::cells.needs(Can::Write).doc(cells::doc));
+    one(routes, format!("{at}/{{id}}").leak())
+}
+
+fn one(routes: Routes, at: &'static str) -> Routes {
     routes
         .get(
             at,
-            show::<B>.needs(Can::Read).doc(|| {
+            show.needs(Can::Read).doc(|| {
                 Doc::new("One, by its id, its name or its address of mail, with where each value comes from")
                     .returns::<RowView>()
             }),
         )
         .patch(
             at,
-            change::<B>.needs(Can::Write).doc(|| {
+            change.needs(Can::Write).doc(|| {
                 Doc::new("Change cells; what is absent stays, `null` takes a value away")
                     .if_match()
                     .body::<Map<String, Value>>()
                     .returns::<RowView>()
             }),
         )
-        .delete(at, remove::<B>.needs(Can::Write).doc(|| Doc::new("Delete it; an undo brings it back")))
+        .delete(at, remove.needs(Can::Write).doc(|| Doc::new("Delete it; an undo brings it back")))
         .get(
             format!("{at}/interactions").leak(),
-            talks::<B>.needs(Can::Read).doc(|| Doc::new("Talks, newest first").returns::<Talks>()),
+            talks.needs(Can::Read).doc(|| Doc::new("Talks, newest first").returns::<Talks>()),
         )
         .post(
             format!("{at}/right").leak(),
-            right::<B>.needs(Can::Write).doc(|| {
+            right.needs(Can::Write).doc(|| {
                 Doc::new("Call an agent's value right: a person stands for it from now on")
                     .body::<RightBody>()
                     .returns::<RowView>()
@@ -180,7 +177,7 @@ fn one<B: Book>(routes: Routes, at: &'static str) -> Routes {
         )
         .post(
             format!("{at}/back").leak(),
-            back::<B>.needs(Can::Write).doc(|| {
+            back.needs(Can::Write).doc(|| {
                 Doc::new("Put what stood in a field before back, with where it came from")
                     .body::<RightBody>()
                     .returns::<RowView>()
@@ -266,11 +263,7 @@ pub(crate) fn origin_json(origin: &Origin, known: &Known<'_>) -> Value {
 }
 
 /// The values of a row for programs.
-pub(crate) fn values_json<B: Book>(
-    row: &Row<B>,
-    columns: &[Column],
-    known: &Known<'_>,
-) -> Map<String, Value> {
+pub(crate) fn values_json(row: &Row, columns: &[Column], known: &Known<'_>) -> Map<String, Value> {
     let filled = columns.iter().filter_map(|column| {
         let value = row.value(&column.key)?;
         Some((column.key.clone(), columns::json(column, value, known)))
@@ -278,13 +271,14 @@ pub(crate) fn values_json<B: Book>(
     filled.collect()
 }
 
-fn view<B: Book>(
+fn view(
     read: &dyn Read,
     (columns, known): (&[Column], &Known<'_>),
-    row: &Row<B>,
+    row: &Row,
     whole: bool,
 ) -> Result<RowView, CrmError> {
-    let suggestions = if whole { queries::suggestions::<B>(read, row.id)? } else { Vec::new() };
+    let suggestions =
+        if whole { queries::suggestions(row.kind, read, row.id)? } else { Vec::new() };
     let suggested = |one: &Suggestion| {
         let column = columns.iter().find(|column| column.key == one.field);
         let value = one.value.as_ref().and_then(|value| Some(columns::json(column?, value, known)));
@@ -311,7 +305,8 @@ fn view<B: Book>(
 }
 
 /// A page of rows.
-fn page<B: Book>(
+fn page(
+    kind: &'static RowKind,
     ws: &Ws,
     who: &Person,
     collection: Option<CollectionId>,
@@ -319,7 +314,7 @@ fn page<B: Book>(
 ) -> Result<Rows, CrmError> {
     let zone = features::tasks::queries::due::zone(&who.zone);
     ws.read(|snap| {
-        let home = B::home(collection);
+        let home = kind.home(collection);
         let columns = columns::of(snap, home)?;
         let known = Known::new(snap, person(who.account))?;
         let seen = (ws.app.clock.now(), zone);
@@ -340,14 +335,14 @@ fn page<B: Book>(
         if let Some(wrong) = list::unsorted(&wish.sort, &columns) {
             return Err(CrmError::field("sort", wrong));
         }
-        let found = list::find::<B>(snap, &wish, &around)?.understood()?;
+        let found = list::find(kind, snap, &wish, &around)?.understood()?;
         let keys = asked.fields.split(',').map(str::trim).filter(|key| !key.is_empty());
         let keys: Vec<&str> = keys.collect();
         let unknown = |key: &&&str| columns.iter().all(|column| column.key != **key);
         if let Some(odd) = keys.iter().find(unknown) {
             return Err(CrmError::field("fields", columns::unknown(odd, &columns)));
         }
-        let rows = list::rows::<B>(snap, &found.page(limit))?;
+        let rows = list::rows(kind, snap, &found.page(limit))?;
         let items = rows
             .iter()
             .map(|row| {
@@ -362,12 +357,13 @@ fn page<B: Book>(
     })
 }
 
-async fn list<B: Book>(
+async fn list(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Rows>, ApiError> {
-    let rows = ws.look(move |ws| page::<B>(ws, &who, None, asked)).await?;
+    let rows = ws.look(move |ws| page(kind, ws, &who, None, asked)).await?;
     Ok(Json(rows))
 }
 
@@ -378,27 +374,33 @@ async fn records(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Rows>, ApiError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    let rows = ws.look(move |ws| page::<Records>(ws, &who, Some(id), asked)).await?;
+    let rows = ws.look(move |ws| page(RowKind::RECORDS, ws, &who, Some(id), asked)).await?;
     Ok(Json(rows))
 }
 
-fn tagged<B: Book>(ws: &Ws, who: &Person, id: B::Id) -> Result<Tagged<RowView>, ApiError> {
+fn tagged(
+    kind: &'static RowKind,
+    ws: &Ws,
+    who: &Person,
+    id: Uuid,
+) -> Result<Tagged<RowView>, ApiError> {
     let (rev, view) = ws.read(|snap| {
-        let (row, rev) = queries::get_rev::<B>(snap, id)?;
-        let columns = columns::of(snap, B::home(row.collection))?;
+        let (row, rev) = queries::get_rev(kind, snap, id)?;
+        let columns = columns::of(snap, row.home())?;
         let known = Known::new(snap, person(who.account))?;
         Ok::<_, CrmError>((rev, view(snap, (&columns, &known), &row, true)?))
     })?;
     Ok(Tagged::ok(rev, view))
 }
 
-async fn show<B: Book>(
+async fn show(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
-    tagged::<B>(&ws, &who, id)
+    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
+    tagged(kind, &ws, &who, id)
 }
 
 /// What makes a row the same as one that is there.
@@ -428,14 +430,15 @@ fn sent(mut body: Map<String, Value>) -> Result<(Sent, Option<bool>), CrmError> 
     Ok((Sent { values: body, sources, ..Sent::default() }, archived))
 }
 
-async fn create<B: Book>(
+async fn create(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     once: Once,
     Query(by): Query<By>,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    add::<B>((ws, who, once), (None, by), body).await
+    add(kind, (ws, who, once), (None, by), body).await
 }
 
 async fn add_record(
@@ -447,10 +450,11 @@ async fn add_record(
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Tagged<RowView>, ApiError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    add::<Records>((ws, who, once), (Some(id), by), body).await
+    add(RowKind::RECORDS, (ws, who, once), (Some(id), by), body).await
 }
 
-async fn add<B: Book>(
+async fn add(
+    kind: &'static RowKind,
     (ws, who, once): (Ws, Person, Once),
     (collection, By { by }): (Option<CollectionId>, By),
     body: Map<String, Value>,
@@ -458,17 +462,18 @@ async fn add<B: Book>(
     let (sent, _) = sent(body)?;
     let made = once.run(move |tx: &mut WriteTx<'_>| {
         let made = match &by {
-            Some(by) => rules::upsert::<B>(tx, (collection, by), &sent),
-            None => rules::create::<B>(tx, collection, &sent).map(|row| (row, true)),
+            Some(by) => rules::upsert(kind, tx, (collection, by), &sent),
+            None => rules::create(kind, tx, collection, &sent).map(|row| (row, true)),
         };
         made.map(|(row, is_new)| (row.id, is_new))
     });
     let (id, is_new) = ws.write(&who, made).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Tagged { status, ..tagged::<B>(&ws, &who, id)? })
+    Ok(Tagged { status, ..tagged(kind, &ws, &who, id)? })
 }
 
-async fn change<B: Book>(
+async fn change(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     once: Once,
@@ -476,32 +481,33 @@ async fn change<B: Book>(
     Path(said): Path<String>,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
     let (sent, archived) = sent(body)?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::expect_rev::<B>(tx, id, rev)?;
+        rules::expect_rev(kind, tx, id, rev)?;
         if archived == Some(false) {
-            rules::set_archived::<B>(tx, id, false)?;
+            rules::set_archived(kind, tx, id, false)?;
         }
         if !sent.values.is_empty() {
-            rules::change::<B>(tx, id, &sent)?;
+            rules::change(kind, tx, id, &sent)?;
         }
         if archived == Some(true) {
-            rules::set_archived::<B>(tx, id, true)?;
+            rules::set_archived(kind, tx, id, true)?;
         }
         Ok::<_, CrmError>(())
     });
     ws.write(&who, changed).await?;
-    tagged::<B>(&ws, &who, id)
+    tagged(kind, &ws, &who, id)
 }
 
-async fn remove<B: Book>(
+async fn remove(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
-    ws.write(&who, move |tx| rules::remove::<B>(tx, id)).await?;
+    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
+    ws.write(&who, move |tx| rules::remove(kind, tx, id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -513,34 +519,36 @@ struct RightBody {
     field: String,
 }
 
-async fn right<B: Book>(
+async fn right(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
     Json(body): Json<RightBody>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
-    ws.write(&who, move |tx| rules::call_right::<B>(tx, id, &body.field)).await?;
-    tagged::<B>(&ws, &who, id)
+    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
+    ws.write(&who, move |tx| rules::call_right(kind, tx, id, &body.field)).await?;
+    tagged(kind, &ws, &who, id)
 }
 
-async fn back<B: Book>(
+async fn back(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
     Json(RightBody { field }): Json<RightBody>,
 ) -> Result<Tagged<RowView>, ApiError> {
     let (row, before) = ws.read(|snap| {
-        let row = queries::resolve::<B>(snap, &said)?;
+        let row = queries::resolve(kind, snap, &said)?;
         let before = queries::cell_before(snap, ws.store.schema(), (&row, &field))?;
         Ok::<_, CrmError>((row, before))
     })?;
     let id = row.id;
     ws.write(&who, move |tx| {
-        rules::put_back::<B>(tx, (id, &field), (row.cells.get(&field), before))
+        rules::put_back(kind, tx, (id, &field), (row.cells.get(&field), before))
     })
     .await?;
-    tagged::<B>(&ws, &who, id)
+    tagged(kind, &ws, &who, id)
 }
 
 async fn decide(
@@ -554,9 +562,7 @@ async fn decide(
         _ => return Err(CrmError::no("decision", &decision).into()),
     };
     let one: Option<Suggestion> = ws.read(|snap| snap.get(id)).map_err(CrmError::from)?;
-    let table = one.map_or(0, |one| one.row.table);
-    of_table!(table, B => {
-        let row = ws.write(&who, move |tx| rules::decide::<B>(tx, id, take)).await?;
-        tagged::<B>(&ws, &who, row.id)
-    })
+    let kind = RowKind::of_table(one.map_or(0, |one| one.row.table));
+    let row = ws.write(&who, move |tx| rules::decide(kind, tx, id, take)).await?;
+    tagged(kind, &ws, &who, row.id)
 }

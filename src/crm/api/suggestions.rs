@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use app::Ws;
 use entity::{Column, Source};
-use kernel::{Can, RunId, Timestamp, TypedId as _};
+use kernel::{Can, RunId, Timestamp};
 use store::Read;
 use web::error::ApiError;
 use web::extract::Json;
@@ -16,7 +16,7 @@ use web::session::Person;
 
 use crate::columns::{self, ByHome};
 use crate::error::CrmError;
-use crate::model::{Book, Suggestion, SuggestionId, of_table};
+use crate::model::{RowKind, Suggestion, SuggestionId};
 use crate::names::{Known, person};
 use crate::queries::{self, MOST_SUGGESTED};
 use crate::rules;
@@ -73,19 +73,20 @@ struct SuggestionView {
     created_at: Timestamp,
 }
 
-fn view<B: Book>(
+fn view(
     read: &dyn Read,
     (known, columns): (&Known<'_>, &mut ByHome<Vec<Column>>),
     one: Suggestion,
 ) -> Result<SuggestionView, CrmError> {
-    let (row, _) = queries::get_rev::<B>(read, B::Id::from_uuid(one.row.id))?;
-    let home = B::home(row.collection);
+    let kind = RowKind::of_table(one.row.table);
+    let (row, _) = queries::get_rev(kind, read, one.row.id)?;
+    let home = row.home();
     let columns = columns.of(home, || columns::of(read, home))?;
     let column = columns.iter().find(|column| column.key == one.field);
     let json = |value| column.map(|column| columns::json(column, value, known)).unwrap_or_default();
     Ok(SuggestionView {
         id: one.id.to_string(),
-        kind: B::noun().word,
+        kind: kind.entity().word,
         of: row.id.to_string(),
         name: row.name().to_owned(),
         now: row.value(&one.field).map(json).unwrap_or_default(),
@@ -105,9 +106,7 @@ async fn list(ws: Ws, who: Person) -> Result<Json<Suggestions>, ApiError> {
                 let known = Known::new(snap, person(who.account))?;
                 let (all, more) = queries::suggested(snap)?;
                 let mut columns = ByHome::new();
-                let mut one = |one: Suggestion| {
-                    of_table!(one.row.table, B => view::<B>(snap, (&known, &mut columns), one))
-                };
+                let mut one = |one: Suggestion| view(snap, (&known, &mut columns), one);
                 let items = all.into_iter().map(&mut one);
                 Ok::<_, CrmError>(Suggestions { items: items.collect::<Result<_, _>>()?, more })
             })

@@ -15,8 +15,9 @@ use web::session::Person;
 
 use super::MOST;
 use crate::error::CrmError;
-use crate::model::{Book, Contacts, Organizations, Talk, TalkId, Way};
+use crate::model::{ContactId, OrganizationId, RowKind, Talk, TalkId, Way};
 use crate::names::{Known, person};
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, TalkPatch};
 
@@ -85,15 +86,16 @@ pub(crate) fn talk_view(known: &Known<'_>, talk: Talk) -> TalkView {
     }
 }
 
-pub(super) async fn talks<B: Book>(
+pub(super) async fn talks(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
 ) -> Result<Json<Talks>, ApiError> {
     let items = ws.read(|snap| {
-        let id = queries::resolve::<B>(snap, &said)?.id.uuid();
+        let id = queries::resolve(kind, snap, &said)?.id;
         let known = Known::new(snap, person(who.account))?;
-        let all = match B::TABLE == Contacts::TABLE {
+        let all = match kind.is_contacts() {
             true => queries::talks_with(snap, crate::model::ContactId::from_uuid(id), MOST)?,
             false => queries::talks_of(snap, crate::model::OrganizationId::from_uuid(id), MOST)?,
         };
@@ -178,17 +180,16 @@ impl TalkBody {
     pub fn with(
         &self,
         read: &dyn Read,
-    ) -> Result<(Option<crate::model::ContactId>, Option<crate::model::OrganizationId>), CrmError>
-    {
+    ) -> Result<(Option<ContactId>, Option<OrganizationId>), CrmError> {
         let contact = match self.contact.as_deref() {
-            Some(said) => Some(queries::resolve::<Contacts>(read, said)?.id),
+            Some(said) => Some(queries::resolve(RowKind::CONTACTS, read, said)?.id),
             None => None,
         };
         let organization = match self.organization.as_deref() {
-            Some(said) => Some(queries::resolve::<Organizations>(read, said)?.id),
+            Some(said) => Some(queries::resolve(RowKind::ORGANIZATIONS, read, said)?.id),
             None => None,
         };
-        Ok((contact, organization))
+        Ok((contact.map(ContactId::from_uuid), organization.map(OrganizationId::from_uuid)))
     }
 }
 

@@ -7,7 +7,7 @@ pub mod pages;
 use app::{Who as _, Ws};
 use entity::{Column, FieldValue, Kind};
 use features::tasks::queries::people::assignee_of;
-use kernel::{Actor, Cause, Part, TypedId as _};
+use kernel::{Actor, Cause, Part};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 use web::idempotency::Once;
@@ -17,8 +17,7 @@ use crate::error::CrmError;
 use crate::list::filled;
 use crate::model::back::Turn;
 use crate::model::{
-    Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, Home, ImportState, Row, Shape,
-    of_table,
+    CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, Home, ImportState, Row, RowKind, Shape,
 };
 use crate::names::Known;
 use crate::pieces::{self, PIECE, Pieces};
@@ -78,23 +77,15 @@ pub struct Foreseen {
 /// # Errors
 /// When the field cannot get this kind, or has too many values.
 pub fn foresee(read: &dyn Read, who: &Person, wish: &Wish) -> Result<Foreseen, CrmError> {
-    let known = Known::new(read, assignee_of(who.actor()))?;
-    of_table!(wish.home.table().number, B => foresee_in::<B>(read, &known, wish))
-}
-
-fn foresee_in<B: Book>(
-    read: &dyn Read,
-    known: &Known<'_>,
-    wish: &Wish,
-) -> Result<Foreseen, CrmError> {
+    let known = &Known::new(read, assignee_of(who.actor()))?;
     let column = rules::convertible(read, (wish.home, &wish.key))?;
-    let rows = filled::<B>(read, wish.home, &wish.key)?;
+    let rows = filled(read, wish.home, &wish.key)?;
     if MOST < rows.len() {
         return Err(CrmError::Refused(format!("at most {MOST} values are converted at once")));
     }
     let mut texts = Vec::new();
     if wish.kind.has_choices() && column.choices.is_empty() {
-        each::<B>(read, (&rows, &wish.key), &mut |_, value| {
+        each(wish.home.kind(), read, (&rows, &wish.key), &mut |_, value| {
             texts.push(rules::written(&column, wish.kind, value, known));
             Ok(())
         })?;
@@ -103,14 +94,14 @@ fn foresee_in<B: Book>(
     let to = rules::shaped(&column, (wish.kind, wish.to), texts)?;
     let mut caster = Caster::new(&column, (&Shape::of(&column), &to));
     let (mut counts, mut other, mut lost) = (Cast::default(), Vec::new(), Vec::new());
-    each::<B>(read, (&rows, &wish.key), &mut |row, value| {
+    each(wish.home.kind(), read, (&rows, &wish.key), &mut |row, value| {
         let example = |caster: &Caster, new: String| Example {
-            path: format!("{}/{}", B::PATH, row.id),
+            path: row.path(),
             title: row.name().to_owned(),
             old: kernel::text::ellipsis(&caster.shown(value, known), 80),
             new: kernel::text::ellipsis(&new, 120),
         };
-        match caster.cast::<B>(read, known, (row, value))? {
+        match caster.cast(read, known, (row, value))? {
             Became::Same(_) => counts.same += 1,
             Became::Other(cast) => {
                 counts.other += 1;
@@ -131,16 +122,17 @@ fn foresee_in<B: Book>(
 }
 
 /// What is done with a value of a row.
-type Visit<'v, B> = dyn FnMut(&Row<B>, &FieldValue) -> Result<(), StoreError> + 'v;
+type Visit<'v> = dyn FnMut(&Row, &FieldValue) -> Result<(), StoreError> + 'v;
 
 /// Does something with each value of a field, row by row.
-fn each<B: Book>(
+fn each(
+    kind: &'static RowKind,
     read: &dyn Read,
     (ids, key): (&[Uuid], &str),
-    body: &mut Visit<'_, B>,
+    body: &mut Visit<'_>,
 ) -> Result<(), StoreError> {
     for id in ids {
-        let row: Option<Row<B>> = read.get(B::Id::from_uuid(*id))?;
+        let row: Option<Row> = kind.get(read, *id)?;
         if let Some(row) = &row
             && let Some(value) = row.value(key)
         {
@@ -233,9 +225,7 @@ async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
         .look(move |ws| {
             ws.read(|snap| {
                 let one = rules::conversion_of(snap, id)?;
-                let all = of_table!(one.home.table().number, B => {
-                    filled::<B>(snap, one.home, &one.key)?
-                });
+                let all = filled(snap, one.home, &one.key)?;
                 let left = all.into_iter().filter(|row| one.after.is_none_or(|after| after < *row));
                 let left: Vec<Uuid> = left.collect();
                 Ok::<_, CrmError>((one, left))

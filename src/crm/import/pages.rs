@@ -35,14 +35,12 @@ use super::{MAX_BYTES, Preview, look_at, read_anew, start, take_back};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
-use crate::model::{
-    Book, Clash, Contacts, Home, Import, ImportState, Organizations, RowProblem, Stayed,
-};
+use crate::model::{Clash, Home, Import, ImportState, RowProblem, Stayed};
 use crate::names::fields_of;
-use crate::pieces;
-use crate::queries;
+use crate::path_kind::PathKind;
 use crate::rules::{self, FileRead, ImportPatch};
 use crate::typed::{Typed, text};
+use crate::{pieces, queries};
 
 /// Problems on the page.
 const SHOWN: usize = 50;
@@ -53,10 +51,10 @@ const RESTS_MS: i64 = 20_000;
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
-        .get("/contacts/import", of::<Contacts>.needs(Can::Write))
-        .post("/contacts/import", send_to::<Contacts>.needs(Can::Write))
-        .get("/organizations/import", of::<Organizations>.needs(Can::Write))
-        .post("/organizations/import", send_to::<Organizations>.needs(Can::Write))
+        .get("/contacts/import", of.needs(Can::Write))
+        .post("/contacts/import", send_to.needs(Can::Write))
+        .get("/organizations/import", of.needs(Can::Write))
+        .post("/organizations/import", send_to.needs(Can::Write))
         .get("/collections/{id}/import", of_collection.needs(Can::Write))
         .post("/collections/{id}/import", send_collection.needs(Can::Write))
         .get("/imports", listing::index.needs(Can::Read))
@@ -118,8 +116,8 @@ fn ask(ws: &Ws, who: &Person, shell: Shell, home: Home) -> Result<Response, Page
     html::page(&page)
 }
 
-async fn of<B: Book>(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    ask(&ws, &who, shell, B::home(None))
+async fn of(of: PathKind, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    ask(&ws, &who, shell, of.0.home(None))
 }
 
 async fn of_collection(
@@ -132,13 +130,14 @@ async fn of_collection(
     ask(&ws, &who, shell, Home::Collection(id))
 }
 
-async fn send_to<B: Book>(
+async fn send_to(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     shell: Shell,
     request: Request,
 ) -> Result<Response, PageError> {
-    send((ws, who, shell), B::home(None), request).await
+    send((ws, who, shell), kind.home(None), request).await
 }
 
 async fn send_collection(

@@ -6,23 +6,23 @@ use std::sync::Arc;
 use entity::{Cell, FieldValue};
 use jiff::civil::date;
 use kernel::TypedId as _;
-use store::columns::Column as _;
 use store::{Record as _, codec};
+use uuid::Uuid;
 
 use super::{Held, Order, Recall, Shared, Slim, Titles, Words, packed, unpacked};
-use crate::model::{CollectionId, ContactId, Contacts, EntryId, Records, Row};
+use crate::model::{CollectionId, Contact, EntryRow, Row, RowKind};
 
 /// A row with these values.
-fn row(id: u8, values: &[(&str, FieldValue)]) -> Row<Contacts> {
-    let mut row = Row::<Contacts>::sample();
+fn row(id: u8, values: &[(&str, FieldValue)]) -> Row {
+    let mut row = Contact::sample().into_row();
     let origin = row.cells["name"].origin.clone();
-    row.id = ContactId::from_bytes([id; 16]);
+    row.id = Uuid::from_bytes([id; 16]);
     let cell = |value: &FieldValue| Cell { value: Some(value.clone()), origin: origin.clone() };
     row.cells = values.iter().map(|(key, value)| ((*key).to_owned(), cell(value))).collect();
     row
 }
 
-fn value(shared: &Shared, row: &Slim<Contacts>, key: &str) -> Option<FieldValue> {
+fn value(shared: &Shared, row: &Slim, key: &str) -> Option<FieldValue> {
     shared.value(row, shared.find(key)).map(Held::value)
 }
 
@@ -40,9 +40,9 @@ fn a_row_keeps_its_values_whether_it_is_read_as_a_whole_or_looked_at() {
         ("yes", FieldValue::YesNo(false)),
     ];
     let row = row(1, &values);
-    let bytes = codec::encode_row(Row::<Contacts>::VERSION, 1, &row).expect("a row has bytes");
-    let one = Slim::<Contacts>::of(&row, &mut shared);
-    let other = Slim::<Contacts>::read(&bytes, &mut shared).expect("its bytes can be read");
+    let bytes = codec::encode_row(Contact::VERSION, 1, &row).expect("a row has bytes");
+    let one = Slim::of(&row, &mut shared);
+    let other = Slim::read(RowKind::CONTACTS, &bytes, &mut shared).expect("its bytes can be read");
     for slim in [&one, &other] {
         for (key, is) in values.iter().filter(|(key, _)| *key != "long") {
             assert_eq!(value(&shared, slim, key).as_ref(), Some(is), "{key}");
@@ -63,15 +63,15 @@ fn a_row_keeps_its_values_whether_it_is_read_as_a_whole_or_looked_at() {
 fn what_a_row_leaves_is_used_again() {
     let mut shared = Shared::default();
     let text = |words: &str| FieldValue::Text(words.to_owned());
-    let stays = Slim::<Contacts>::of(&row(1, &[("city", text("Berlin"))]), &mut shared);
-    let mut goes = Slim::<Contacts>::of(&row(2, &[("city", text("Berlin"))]), &mut shared);
+    let stays = Slim::of(&row(1, &[("city", text("Berlin"))]), &mut shared);
+    let mut goes = Slim::of(&row(2, &[("city", text("Berlin"))]), &mut shared);
     let (places, runs) = (shared.words.places.len(), shared.runs);
     for n in 0..5_000 {
         goes.leave(&mut shared);
         assert_eq!(value(&shared, &goes, "city"), None);
         let city = text(&format!("{n} {}", "x".repeat(50)));
         goes = Slim::of(&row(2, &[("city", city.clone())]), &mut shared);
-        Slim::<Contacts>::tidy(&mut [], &mut shared);
+        shared.tidy();
         assert_eq!(value(&shared, &goes, "city"), Some(city));
     }
     assert_eq!(value(&shared, &stays, "city"), Some(text("Berlin")));
@@ -84,12 +84,12 @@ fn what_a_row_leaves_is_used_again() {
 fn rows_of_collections_share_no_run() {
     let mut shared = Shared::default();
     let mut of = |id: u8, home: u8, key: &str| {
-        let mut row = Row::<Records>::sample();
+        let mut row = EntryRow::sample().into_row();
         let cell = row.cells["name"].clone();
-        row.id = EntryId::from_bytes([id; 16]);
+        row.id = Uuid::from_bytes([id; 16]);
         row.collection = Some(CollectionId::from_bytes([home; 16]));
         row.cells = [(key.to_owned(), cell)].into();
-        Slim::<Records>::of(&row, &mut shared)
+        Slim::of(&row, &mut shared)
     };
     let rows = [of(1, 1, "one"), of(2, 2, "other"), of(3, 1, "one")];
     let runs = rows.map(|row| row.slot.run);
@@ -111,7 +111,7 @@ fn days_are_in_the_order_of_their_numbers() {
 fn what_is_derived_of_all_rows_is_made_once_until_one_changes() {
     let mut shared = Shared::default();
     let text = |words: &str| FieldValue::Text(words.to_owned());
-    let rosa = Slim::<Contacts>::of(&row(1, &[("name", text("Rosa"))]), &mut shared);
+    let rosa = Slim::of(&row(1, &[("name", text("Rosa"))]), &mut shared);
     let order = |archived| Order {
         collection: None,
         archived,
@@ -125,7 +125,7 @@ fn what_is_derived_of_all_rows_is_made_once_until_one_changes() {
     assert_eq!(*shared.order(&order(false), &none, || vec![0]), [0]);
     assert_eq!(*shared.order(&order(false), &none, || unreachable!("it is kept")), [0]);
     assert_eq!(shared.order(&order(true), &none, Vec::new).len(), 0, "another scope");
-    let named = |name: &str| Arc::new(HashMap::from([(rosa.id.uuid(), name.to_owned())]));
+    let named = |name: &str| Arc::new(HashMap::from([(rosa.id, name.to_owned())]));
     for name in ["a", "b"] {
         let mut titles = Titles::default();
         titles.add(named(name));
@@ -141,13 +141,13 @@ fn what_is_derived_of_all_rows_is_made_once_until_one_changes() {
     };
     assert!(has(&shared, "os") && !has(&shared, "ose"));
     let other = row(2, &[("name", text("Möwe")), ("city", text("e"))]);
-    let other = Slim::<Contacts>::of(&other, &mut shared);
+    let other = Slim::of(&other, &mut shared);
     assert_eq!(*shared.order(&order(false), &none, || vec![1, 0]), [1, 0], "a row came");
     let raw = shared.raw_of(&other, shared.find("name")).expect("a name");
     assert!(shared.places_with("mowe").has(raw.place()));
     assert!(!shared.places_with("sam").has(raw.place()), "no match reaches into the next text");
-    let rows = [other];
-    assert_eq!(shared.names(&rows).get(&rows[0].id.uuid()).map(String::as_str), Some("mowe"));
+    let rows = [&other];
+    assert_eq!(shared.names(&rows).get(&rows[0].id).map(String::as_str), Some("mowe"));
     rosa.leave(&mut shared);
     assert_eq!(*shared.order(&order(false), &none, || vec![0]), [0], "a row went");
 }

@@ -7,7 +7,7 @@ use kernel::{Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
-use super::{CONTACTS, Collection, CollectionId, FieldId, ORGANIZATIONS, RECORDS};
+use super::{CONTACTS, Collection, CollectionId, FieldId, ORGANIZATIONS, RECORDS, RowKind};
 
 pub const FIELDS: Table = Table::new(310, "fields");
 /// The home, and the key of the field.
@@ -33,6 +33,16 @@ impl Home {
             Self::Collection(id) => key.u8(3).part(id),
         };
         key
+    }
+
+    /// The kind of its rows.
+    #[must_use]
+    pub fn kind(self) -> &'static RowKind {
+        match self {
+            Self::Contacts => RowKind::CONTACTS,
+            Self::Organizations => RowKind::ORGANIZATIONS,
+            Self::Collection(_) => RowKind::RECORDS,
+        }
     }
 
     /// The table of its records.

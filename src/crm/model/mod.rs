@@ -6,7 +6,9 @@ mod collection;
 mod conversion;
 mod field;
 mod import;
+mod kind;
 mod row;
+mod stored;
 mod suggestion;
 mod talk;
 
@@ -19,12 +21,14 @@ pub use import::{
     Becomes, Clash, Counts, DateBasis, DateOrder, Goes, IMPORTS, IMPORTS_RUNNING, Import,
     ImportState, MAX_PROBLEMS, MAX_STAYED, Mapped, RowProblem, Stayed,
 };
+pub use kind::RowKind;
 pub use row::{
-    Book, CONTACTS, CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY, Contacts, NAME, ORGANIZATIONS,
-    ORGANIZATIONS_BY_IDENTITY, Organizations, RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY,
-    Records, Row, STAMPS, identity_key, name_keys,
+    CONTACTS, CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY, NAME, ORGANIZATIONS,
+    ORGANIZATIONS_BY_IDENTITY, RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY, Row, STAMPS,
+    identity_key, name_keys,
 };
-pub(crate) use row::{Glance, Plain, View, of_table};
+pub(crate) use row::{Glance, Plain, View};
+pub use stored::{Contacts, Organizations, Records, Stored, StoredKind};
 pub use suggestion::{BY_ROW, SUGGESTIONS, Suggestion, row_key};
 pub use talk::{BY_CONTACT, BY_DUE, BY_ORGANIZATION, TALKS, Talk, TalkKind, Way};
 
@@ -47,7 +51,7 @@ ids! {
     SuggestionId,
 }
 
-pub type Contact = Row<Contacts>;
-pub type Organization = Row<Organizations>;
+pub type Contact = Stored<Contacts>;
+pub type Organization = Stored<Organizations>;
 /// Records of collections as rows.
-pub type EntryRow = Row<Records>;
+pub type EntryRow = Stored<Records>;

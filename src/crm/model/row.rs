@@ -3,20 +3,18 @@
 //! At rest a row is its stamps and its cells; as JSON each cell is a field at the top, so that conflicts, history and
 //! undo go cell by cell.
 
-use std::fmt::{Debug, Display};
-use std::str::FromStr;
-
-use entity::{Cell, Cells, Decimal, Entity, FieldValue, Origin, Target, value_in};
+use entity::{Cell, Cells, Decimal, FieldValue, Origin, Target, value_in};
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
-use kernel::key::{Key, KeyBuf};
-use kernel::{Assignee, Timestamp, TypedId};
-use serde::de::{DeserializeOwned, Error as _};
+use kernel::key::KeyBuf;
+use kernel::{Assignee, Timestamp};
+use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use store::{Index, Keys, OnDelete, Refs, Root, Table};
+use uuid::Uuid;
 
-use super::{Collection, CollectionId, ContactId, EntryId, Home, OrganizationId};
+use super::{Collection, CollectionId, Home, RowKind};
 
 pub const CONTACTS: Table = Table::new(300, "contacts");
 /// Each address of mail of a contact, in small letters.
@@ -35,100 +33,12 @@ pub const RECORDS_BY_IDENTITY: Index = Index::multi(308, "records_by_identity");
 /// The key of the cell that a record is called by.
 pub const NAME: &str = "name";
 
-/// The table of a kind of rows, and what it is to the rest of HQ.
-pub trait Book: Clone + Copy + Debug + PartialEq + Eq + Send + Sync + 'static {
-    /// The id of a row.
-    type Id: TypedId
-        + Key
-        + Ord
-        + Copy
-        + Display
-        + Debug
-        + FromStr
-        + Serialize
-        + DeserializeOwned
-        + Send
-        + Sync;
-    const TABLE: Table;
-    const INDEXES: &'static [Index];
-    /// The index of what tells rows apart.
-    const IDENTITY: Index;
-    /// The index of addresses of mail, where no two rows may share one.
-    const EMAIL: Option<Index>;
-    /// The card.
-    fn noun() -> &'static Entity;
-    /// The fields that its rows have; of records those of their collection.
-    fn home(collection: Option<CollectionId>) -> Home;
-    /// The word in addresses of pages and of the API.
-    const PATH: &'static str;
-}
-
-macro_rules! book {
-    ($(#[$doc:meta])* $name:ident, $id:ty, $table:ident, $indexes:expr, $identity:ident, $email:expr, $card:ident, $path:literal, $home:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct $name;
-
-        impl Book for $name {
-            type Id = $id;
-            const TABLE: Table = $table;
-            const INDEXES: &'static [Index] = $indexes;
-            const IDENTITY: Index = $identity;
-            const EMAIL: Option<Index> = $email;
-            const PATH: &'static str = $path;
-            fn noun() -> &'static Entity {
-                &crate::cards::$card
-            }
-            fn home(collection: Option<CollectionId>) -> Home {
-                let home: fn(Option<CollectionId>) -> Home = $home;
-                home(collection)
-            }
-        }
-    };
-}
-
-book!(
-    /// People that the workspace deals with.
-    Contacts, ContactId, CONTACTS, &[CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY], CONTACTS_BY_IDENTITY,
-    Some(CONTACTS_BY_EMAIL), CONTACT, "contacts", |_| Home::Contacts
-);
-book!(
-    /// Companies and other groups of people.
-    Organizations, OrganizationId, ORGANIZATIONS, &[ORGANIZATIONS_BY_IDENTITY], ORGANIZATIONS_BY_IDENTITY,
-    None, ORGANIZATION, "organizations", |_| Home::Organizations
-);
-book!(
-    /// Records of collections.
-    Records, EntryId, RECORDS, &[RECORDS_BY_HOME, RECORDS_BY_IDENTITY], RECORDS_BY_IDENTITY,
-    None, RECORD, "records", |collection| collection.map_or(Home::Contacts, Home::Collection)
-);
-
-/// Does something with the book whose rows a table has; what is no table of rows is taken for records.
-macro_rules! of_table {
-    ($table:expr, $book:ident => $body:expr) => {
-        match $table {
-            table if table == $crate::model::CONTACTS.number => {
-                type $book = $crate::model::Contacts;
-                $body
-            }
-            table if table == $crate::model::ORGANIZATIONS.number => {
-                type $book = $crate::model::Organizations;
-                $body
-            }
-            _ => {
-                type $book = $crate::model::Records;
-                $body
-            }
-        }
-    };
-}
-
-pub(crate) use of_table;
-
 /// A record of cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row<B: Book> {
-    pub id: B::Id,
+pub struct Row {
+    pub kind: &'static RowKind,
+    /// The id of a contact, an organization or a record, as the kind says.
+    pub id: Uuid,
     /// The collection that it belongs to; of a record alone.
     pub collection: Option<CollectionId>,
     pub created_at: Timestamp,
@@ -138,7 +48,7 @@ pub struct Row<B: Book> {
     pub cells: Cells,
 }
 
-impl<B: Book> Row<B> {
+impl Row {
     /// The name that it is called by.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -158,7 +68,7 @@ impl<B: Book> Row<B> {
     }
 
     /// The same as it is at rest.
-    pub(crate) fn plain(&self) -> Plain<B::Id, &Cells> {
+    pub(crate) fn plain(&self) -> Plain<&Cells> {
         Plain {
             id: self.id,
             collection: self.collection,
@@ -168,12 +78,127 @@ impl<B: Book> Row<B> {
             cells: &self.cells,
         }
     }
+
+    /// A row of a kind from its stamps and cells at rest.
+    fn of(kind: &'static RowKind, plain: Plain<Cells>) -> Self {
+        Self {
+            kind,
+            id: plain.id,
+            collection: plain.collection,
+            created_at: plain.created_at,
+            updated_at: plain.updated_at,
+            archived_at: plain.archived_at,
+            cells: plain.cells,
+        }
+    }
+
+    /// Reads a row of a kind: at rest, or as JSON.
+    pub(super) fn read<'de, D: Deserializer<'de>>(
+        kind: &'static RowKind,
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Ok(Self::of(kind, Plain::deserialize(deserializer)?));
+        }
+        let map = serde_json::Map::deserialize(deserializer)?;
+        Ok(Self::of(kind, plain_of(map).map_err(D::Error::custom)?))
+    }
+
+    /// The home whose fields it has.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        (self.kind.home)(self.collection)
+    }
+
+    /// The row as suggestions and cells name it.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.kind.target(self.id)
+    }
+
+    /// Its page below the workspace.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.kind.path, self.id)
+    }
+
+    pub(super) fn index(&self, keys: &mut Keys) {
+        let mut told = name_identities(self.name()).to_vec();
+        told.extend(self.cells.values().filter_map(|cell| cell.value.as_ref()?.identity()));
+        told.sort();
+        told.dedup();
+        for one in &told {
+            keys.entry(self.kind.identity).raw(identity_key(self.collection, one).bytes());
+            if let (Some(index), (1, address)) = (self.kind.email, one) {
+                keys.entry(index).text(address);
+            }
+        }
+        if let Some(collection) = self.collection {
+            keys.entry(RECORDS_BY_HOME).part(collection);
+        }
+    }
+
+    pub(super) fn refs(&self, refs: &mut Refs) {
+        refs.to::<Collection>(255, self.collection, OnDelete::Cascade);
+        for (n, cell) in self.cells.values().enumerate() {
+            if let (Some(FieldValue::Refers(target)), Ok(n)) = (&cell.value, u8::try_from(n)) {
+                let key = target.id.as_bytes().to_vec();
+                refs.to_root(n, Root { table: target.table, key }, OnDelete::Clear);
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self, field: u8) {
+        if let Some(cell) = self.cells.values_mut().nth(usize::from(field)) {
+            cell.value = None;
+        }
+    }
+
+    pub(crate) fn sample(kind: &'static RowKind) -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        let origin = entity::Origin {
+            by: kernel::Actor::System(kernel::Part::Setup),
+            cause: kernel::Cause::Setup,
+            at,
+            row: Some(7),
+            sources: vec![entity::Source {
+                at: "https://example.com".into(),
+                quote: "Rosa".into(),
+            }],
+            right: None,
+        };
+        let cell = |value| Cell { value: Some(value), origin: origin.clone() };
+        let values = [
+            (NAME, FieldValue::Text("Rosa Ü".into())),
+            ("email", FieldValue::Email("Rosa@example.com".into())),
+            ("bikes", FieldValue::Number(entity::Decimal::of_millionths(2_500_000))),
+        ];
+        Self {
+            kind,
+            id: Uuid::from_bytes([60; 16]),
+            collection: None,
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+            cells: values.into_iter().map(|(key, value)| (key.to_owned(), cell(value))).collect(),
+        }
+    }
+}
+
+/// The stamps and cells of a row whose cells are fields at the top.
+fn plain_of(
+    mut map: serde_json::Map<String, serde_json::Value>,
+) -> Result<Plain<Cells>, serde_json::Error> {
+    let stamps = STAMPS.iter().filter_map(|key| map.remove_entry(*key));
+    let mut stamps: serde_json::Map<_, _> = stamps.collect();
+    stamps.insert("cells".to_owned(), serde_json::Value::Object(map));
+    serde_json::from_value(stamps.into())
 }
 
 /// The stamps of a row, and its cells at rest.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Plain<I, C> {
-    pub id: I,
+pub(crate) struct Plain<C> {
+    pub id: Uuid,
     pub collection: Option<CollectionId>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -185,7 +210,7 @@ pub(crate) struct Plain<I, C> {
 }
 
 /// A row whose keys and words lie in its bytes: for who looks at a row and does not keep it.
-pub(crate) type Glance<'b, I> = Plain<I, Vec<(&'b str, Glanced<'b>)>>;
+pub(crate) type Glance<'b> = Plain<Vec<(&'b str, Glanced<'b>)>>;
 
 /// A cell whose words lie in the bytes of its row: a [`Cell`] at rest.
 #[derive(Deserialize)]
@@ -235,7 +260,7 @@ impl<'b> View<'b> {
 /// Names of fields that no cell has.
 pub const STAMPS: [&str; 5] = ["id", "collection", "created_at", "updated_at", "archived_at"];
 
-impl<B: Book> Serialize for Row<B> {
+impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
             return self.plain().serialize(serializer);
@@ -253,31 +278,7 @@ impl<B: Book> Serialize for Row<B> {
     }
 }
 
-impl<'de, B: Book> Deserialize<'de> for Row<B> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let plain: Plain<B::Id, Cells> = match deserializer.is_human_readable() {
-            false => Plain::deserialize(deserializer)?,
-            true => {
-                let mut map =
-                    serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
-                let stamps = STAMPS.iter().filter_map(|key| map.remove_entry(*key));
-                let mut stamps: serde_json::Map<_, _> = stamps.collect();
-                stamps.insert("cells".to_owned(), serde_json::Value::Object(map));
-                serde_json::from_value(stamps.into()).map_err(D::Error::custom)?
-            }
-        };
-        Ok(Self {
-            id: plain.id,
-            collection: plain.collection,
-            created_at: plain.created_at,
-            updated_at: plain.updated_at,
-            archived_at: plain.archived_at,
-            cells: plain.cells,
-        })
-    }
-}
-
-/// The key of what tells a row apart, in [`Book::IDENTITY`].
+/// The key of what tells a row apart, in [`RowKind::identity`].
 #[must_use]
 pub fn identity_key(collection: Option<CollectionId>, (kind, words): &(u8, String)) -> KeyBuf {
     let mut key = KeyBuf::new();
@@ -293,7 +294,7 @@ fn name_identities(name: &str) -> [(u8, String); 2] {
     [(0, name.trim().to_lowercase()), (0, entity::folded(name))]
 }
 
-/// The keys of a name in [`Book::IDENTITY`]: rows with this name in any writing have one of them.
+/// The keys of a name in [`RowKind::identity`]: rows with this name in any writing have one of them.
 #[must_use]
 pub fn name_keys(collection: Option<CollectionId>, name: &str) -> Vec<KeyBuf> {
     let [written, folded] = name_identities(name);
@@ -304,76 +305,6 @@ pub fn name_keys(collection: Option<CollectionId>, name: &str) -> Vec<KeyBuf> {
     keys
 }
 
-impl<B: Book> Record for Row<B> {
-    type Id = B::Id;
-    const TABLE: Table = B::TABLE;
-    const CLASS: Class = Class::Tracked;
-    const INDEXES: &'static [Index] = B::INDEXES;
-    fn id(&self) -> B::Id {
-        self.id
-    }
-    fn index(&self, keys: &mut Keys) {
-        let mut told = name_identities(self.name()).to_vec();
-        told.extend(self.cells.values().filter_map(|cell| cell.value.as_ref()?.identity()));
-        told.sort();
-        told.dedup();
-        for one in &told {
-            keys.entry(B::IDENTITY).raw(identity_key(self.collection, one).bytes());
-            if let (Some(index), (1, address)) = (B::EMAIL, one) {
-                keys.entry(index).text(address);
-            }
-        }
-        if let Some(collection) = self.collection {
-            keys.entry(RECORDS_BY_HOME).part(collection);
-        }
-    }
-    fn refs(&self, refs: &mut Refs) {
-        refs.to::<Collection>(255, self.collection, OnDelete::Cascade);
-        for (n, cell) in self.cells.values().enumerate() {
-            if let (Some(FieldValue::Refers(target)), Ok(n)) = (&cell.value, u8::try_from(n)) {
-                let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
-                refs.to_root(n, Root { table: target.table, key }, OnDelete::Clear);
-            }
-        }
-    }
-    fn clear(&mut self, field: u8) {
-        if let Some(cell) = self.cells.values_mut().nth(usize::from(field)) {
-            cell.value = None;
-        }
-    }
-    fn root(&self) -> Root {
-        Root::of::<Self>(self.id)
-    }
-    fn sample() -> Self {
-        let at = kernel::time::from_ms(1_700_000_000_000);
-        let origin = entity::Origin {
-            by: kernel::Actor::System(kernel::Part::Setup),
-            cause: kernel::Cause::Setup,
-            at,
-            row: Some(7),
-            sources: vec![entity::Source {
-                at: "https://example.com".into(),
-                quote: "Rosa".into(),
-            }],
-            right: None,
-        };
-        let cell = |value| Cell { value: Some(value), origin: origin.clone() };
-        let values = [
-            (NAME, FieldValue::Text("Rosa Ü".into())),
-            ("email", FieldValue::Email("Rosa@example.com".into())),
-            ("bikes", FieldValue::Number(entity::Decimal::of_millionths(2_500_000))),
-        ];
-        Self {
-            id: B::Id::from_bytes([60; 16]),
-            collection: None,
-            created_at: at,
-            updated_at: at,
-            archived_at: None,
-            cells: values.into_iter().map(|(key, value)| (key.to_owned(), cell(value))).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use entity::{Cell, Decimal, FieldValue, Target};
@@ -381,19 +312,20 @@ mod tests {
     use kernel::{AccountId, Assignee, Timestamp, TypedId as _};
     use store::{Record as _, codec};
 
-    use super::{CONTACTS, ContactId, Contacts, Glance, Row, View};
+    use super::{CONTACTS, Glance, View};
+    use crate::model::{Contact, ContactId};
 
     #[test]
     fn a_row_is_the_same_after_json_and_has_its_cells_at_the_top() {
-        let row = Row::<Contacts>::sample();
+        let row = Contact::sample();
         let json = serde_json::to_value(&row).unwrap_or_default();
         assert_eq!(json["email"]["value"], serde_json::json!({ "Email": "Rosa@example.com" }));
-        assert_eq!(serde_json::from_value::<Row<Contacts>>(json).ok(), Some(row));
+        assert_eq!(serde_json::from_value::<Contact>(json).ok(), Some(row));
     }
 
     /// A row with a value of each kind.
-    fn full() -> Row<Contacts> {
-        let mut row = Row::<Contacts>::sample();
+    fn full() -> Contact {
+        let mut row = Contact::sample();
         let origin = row.cells["name"].origin.clone();
         let at = kernel::time::from_ms(1_700_000_000_123);
         let values = [
@@ -425,7 +357,7 @@ mod tests {
     fn a_glance_at_the_bytes_of_a_row_shows_what_the_row_holds() {
         let row = full();
         let bytes = codec::encode(&row).expect("a row has bytes");
-        let seen = codec::view::<Glance<'_, ContactId>>(&bytes).expect("its bytes can be read");
+        let seen = codec::view::<Glance<'_>>(&bytes).expect("its bytes can be read");
         let stamps = |at: Timestamp| at.as_millisecond();
         assert_eq!((seen.id, seen.collection), (row.id, row.collection));
         assert_eq!(stamps(seen.created_at), stamps(row.created_at));

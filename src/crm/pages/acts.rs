@@ -14,6 +14,7 @@ use kernel::cadence::{instant, midnight};
 use kernel::day::{self, Toward};
 use kernel::{FieldError, Problem as _, ProblemKind, Timestamp, TypedId as _};
 use store::{ReadExt as _, WriteTx};
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::{Form, Path, Path2};
 use web::flash;
@@ -29,10 +30,10 @@ use super::show::{new_form, refused};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
-    Book, CONTACTS, CollectionId, ContactId, OrganizationId, Suggestion, SuggestionId, Talk,
-    TalkId, of_table,
+    CollectionId, ContactId, OrganizationId, RowKind, Suggestion, SuggestionId, Talk, TalkId,
 };
 use crate::names::{Known, person};
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Sent, TalkPatch};
 use crate::typed::{Typed, given, text};
@@ -51,7 +52,8 @@ fn values(typed: &Typed) -> Typed {
 }
 
 /// Makes a contact or an organization.
-pub(super) async fn create<B: Book>(
+pub(super) async fn create(
+    PathKind(kind): PathKind,
     app: App,
     ws: Ws,
     who: Person,
@@ -59,11 +61,12 @@ pub(super) async fn create<B: Book>(
     shell: Shell,
     FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
-    make::<B>((app, ws, who), (hx, shell), None, (typed, once)).await
+    make(kind, (app, ws, who), (hx, shell), None, (typed, once)).await
 }
 
 /// Makes a row of a book.
-pub(super) async fn make<B: Book>(
+pub(super) async fn make(
+    kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     (hx, shell): (Hx, Shell),
     collection: Option<CollectionId>,
@@ -71,7 +74,7 @@ pub(super) async fn make<B: Book>(
 ) -> Result<Response, PageError> {
     let mut filled = values(&typed);
     filled.retain(|_, value| value.as_str() != Some(""));
-    let columns = ws.read(|snap| columns::of(snap, B::home(collection)))?;
+    let columns = ws.read(|snap| columns::of(snap, kind.home(collection)))?;
     let zone = due::zone(&who.zone);
     let made = match with_days(&mut filled, &columns, (today(&ws, &who), &zone)) {
         Ok(()) => {
@@ -79,7 +82,7 @@ pub(super) async fn make<B: Book>(
             ws.write(
                 &who,
                 once.run(move |tx: &mut WriteTx<'_>| {
-                    rules::create::<B>(tx, collection, &sent).map(|row| row.id)
+                    rules::create(kind, tx, collection, &sent).map(|row| row.id)
                 }),
             )
             .await
@@ -88,39 +91,39 @@ pub(super) async fn make<B: Book>(
     };
     match made {
         Ok(id) => {
-            let at = ws.url(&format!("{}/{id}", B::PATH));
+            let at = ws.url(&format!("{}/{id}", kind.path));
             let words = format!("Created {}", text(&typed, "name"));
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
             let scene = Scene::new(&ws, &who, snap)?;
-            new_form::<B>(&scene, snap, shell, (collection, &typed, &error.fields()))
+            new_form(kind, &scene, snap, shell, (collection, &typed, &error.fields()))
         }),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Changes cells. One that somebody else changed since it was read is refused with what stands there now.
-pub(super) async fn save<B: Book>(
+pub(super) async fn save(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
+    (PathKind(kind), Path(said)): (PathKind, Path<String>),
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let (id, columns) = ws.read(|snap| {
-        let row = queries::resolve::<B>(snap, &said)?;
-        Ok::<_, CrmError>((row.id, columns::of(snap, B::home(row.collection))?))
+        let row = queries::resolve(kind, snap, &said)?;
+        Ok::<_, CrmError>((row.id, columns::of(snap, row.home())?))
     })?;
     let me = person(who.account);
     let mut sent = typed.clone();
     let saved = match with_days(&mut sent, &columns, (today(&ws, &who), &due::zone(&who.zone))) {
         Ok(()) => {
             ws.write(&who, move |tx| {
-                unchanged::<B>(tx, id, &sent, me)?;
-                rules::change::<B>(tx, id, &Sent::of(values(&sent)))
+                unchanged(kind, tx, id, &sent, me)?;
+                rules::change(kind, tx, id, &Sent::of(values(&sent)))
             })
             .await
         }
@@ -129,9 +132,9 @@ pub(super) async fn save<B: Book>(
     let error = match saved {
         Ok(changed) => {
             if hx.is_partial() {
-                return Ok((Ask::new().changed(B::TABLE.name, id), "").into_response());
+                return Ok((Ask::new().changed(kind.table.name, id), "").into_response());
             }
-            let at = ws.url(&format!("{}/{}", B::PATH, changed.row.id));
+            let at = ws.url(&changed.row.path());
             return Ok(flash::say(&app, Flash::ok("Saved"), hx.go_to(&at)));
         }
         Err(error) => error,
@@ -149,20 +152,21 @@ pub(super) async fn save<B: Book>(
     }
     ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        refused::<B>(&scene, snap, shell, (id, &told, typed))
+        refused(kind, &scene, snap, shell, (id, &told, typed))
     })
 }
 
 /// Refuses when a cell is not what the form was filled in from.
-fn unchanged<B: Book>(
+fn unchanged(
+    kind: &'static RowKind,
     tx: &WriteTx<'_>,
-    id: B::Id,
+    id: Uuid,
     typed: &Typed,
     me: kernel::Assignee,
 ) -> Result<(), CrmError> {
-    let row = queries::get_rev::<B>(tx, id)?.0;
+    let row = queries::get_rev(kind, tx, id)?.0;
     let known = Known::new(tx, me)?;
-    for column in columns::of(tx, B::home(row.collection))? {
+    for column in columns::of(tx, row.home())? {
         let Some(was) = typed.get(&format!("was:{}", column.key)).and_then(Value::as_str) else {
             continue;
         };
@@ -197,7 +201,8 @@ path_words! {
 
 /// Archives, restores, removes a record, calls a value right or takes it back, or moves a card to another column of the
 /// board.
-pub(super) async fn act<B: Book>(
+pub(super) async fn act(
+    PathKind(kind): PathKind,
     app: App,
     ws: Ws,
     who: Person,
@@ -207,7 +212,7 @@ pub(super) async fn act<B: Book>(
 ) -> Result<Response, PageError> {
     let (id, list, cells) = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        let row = queries::resolve::<B>(snap, &said)?;
+        let row = queries::resolve(kind, snap, &said)?;
         let field = text(&typed, "field");
         let cells = match verb {
             Verb::Back => {
@@ -216,29 +221,29 @@ pub(super) async fn act<B: Book>(
             }
             _ => (None, None),
         };
-        Ok::<_, CrmError>((row.id, list_url::<B>(&scene, row.collection), cells))
+        Ok::<_, CrmError>((row.id, list_url(kind, &scene, row.collection), cells))
     })?;
     let row = ws
         .write(&who, move |tx| match verb {
-            Verb::Archive => rules::set_archived::<B>(tx, id, true),
-            Verb::Restore => rules::set_archived::<B>(tx, id, false),
-            Verb::Remove => rules::remove::<B>(tx, id),
-            Verb::Right => rules::call_right::<B>(tx, id, text(&typed, "field")),
+            Verb::Archive => rules::set_archived(kind, tx, id, true),
+            Verb::Restore => rules::set_archived(kind, tx, id, false),
+            Verb::Remove => rules::remove(kind, tx, id),
+            Verb::Right => rules::call_right(kind, tx, id, text(&typed, "field")),
             Verb::Back => {
                 let (now, before) = (cells.0.as_ref(), cells.1.clone());
-                rules::put_back::<B>(tx, (id, text(&typed, "field")), (now, before))
+                rules::put_back(kind, tx, (id, text(&typed, "field")), (now, before))
             }
             Verb::Move => {
-                rules::change::<B>(tx, id, &Sent::of(values(&typed))).map(|changed| changed.row)
+                rules::change(kind, tx, id, &Sent::of(values(&typed))).map(|changed| changed.row)
             }
         })
         .await?;
     let at = match verb {
         Verb::Remove => list,
-        _ => ws.url(&format!("{}/{id}", B::PATH)),
+        _ => ws.url(&format!("{}/{id}", kind.path)),
     };
     if matches!(verb, Verb::Right | Verb::Back | Verb::Move) && hx.is_partial() {
-        return Ok((Ask::new().changed(B::TABLE.name, id), "").into_response());
+        return Ok((Ask::new().changed(kind.table.name, id), "").into_response());
     }
     let words = match verb {
         Verb::Archive => format!("Archived {}", row.name()),
@@ -304,20 +309,20 @@ fn with_days(
 }
 
 /// Writes a talk down.
-pub(super) async fn log<B: Book>(
+pub(super) async fn log(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
+    (PathKind(kind), Path(said)): (PathKind, Path<String>),
     FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
-    let row = ws.read(|snap| queries::resolve::<B>(snap, &said))?;
+    let row = ws.read(|snap| queries::resolve(kind, snap, &said))?;
     let id = row.id;
-    let with = match B::TABLE == CONTACTS {
-        true => (Some(ContactId::from_uuid(id.uuid())), None),
-        false => (None, Some(OrganizationId::from_uuid(id.uuid()))),
+    let with = match kind.is_contacts() {
+        true => (Some(ContactId::from_uuid(id)), None),
+        false => (None, Some(OrganizationId::from_uuid(id))),
     };
     let patch = patch_of(&typed, &who, today(&ws, &who));
     let logged = match patch {
@@ -336,12 +341,12 @@ pub(super) async fn log<B: Book>(
         Ok(_) => Ok(flash::say(
             &app,
             Flash::ok("Written down"),
-            hx.go_to(&ws.url(&format!("{}/{id}", B::PATH))),
+            hx.go_to(&ws.url(&format!("{}/{id}", kind.path))),
         )),
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
             let scene = Scene::new(&ws, &who, snap)?;
             let told = web::form::sentence(&error.to_string());
-            refused::<B>(&scene, snap, shell, (id, &told, typed))
+            refused(kind, &scene, snap, shell, (id, &told, typed))
         }),
         Err(error) => Err(error.into()),
     }
@@ -449,11 +454,8 @@ pub(super) async fn decide(
     let place = ws
         .write(&who, move |tx| {
             let one: Option<Suggestion> = tx.get(id)?;
-            let table = one.map_or(0, |one| one.row.table);
-            of_table!(table, B => {
-                let row = rules::decide::<B>(tx, id, take)?;
-                Ok::<_, CrmError>(format!("{}/{}", B::PATH, row.id))
-            })
+            let kind = RowKind::of_table(one.map_or(0, |one| one.row.table));
+            Ok::<_, CrmError>(rules::decide(kind, tx, id, take)?.path())
         })
         .await?;
     let words = if take { "Taken over" } else { "Dropped" };

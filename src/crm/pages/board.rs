@@ -3,6 +3,7 @@
 use ::list::figures::Tally;
 use ::list::groups::Group;
 use entity::{Choice, Column, Decimal, FieldValue, Kind, Stands};
+use uuid::Uuid;
 use web::{format, ink};
 
 use super::draw;
@@ -13,7 +14,7 @@ use super::state::State;
 use crate::columns::{self, STAGE};
 use crate::error::CrmError;
 use crate::list::Found;
-use crate::model::Book;
+use crate::model::RowKind;
 
 /// Cards of a column at once, where there are few columns.
 pub(super) const CARDS: usize = 50;
@@ -74,17 +75,18 @@ impl Board {
 }
 
 /// The board of what a list found.
-pub(super) fn board<B: Book>(
+pub(super) fn board(
+    kind: &'static RowKind,
     rows: &Rows<'_>,
     state: &State,
     column: &Column,
-    found: &Found<B::Id>,
+    found: &Found,
 ) -> Result<Board, CrmError> {
-    let empty: Group<B::Id> =
+    let empty: Group<Uuid> =
         Group { value: None, count: 0, tallies: Vec::new(), first: Vec::new() };
     let is_stages = column.key == STAGE;
     // What is no choice any more, and what has no value, has a column of its own when there is any.
-    let known = |group: &&Group<B::Id>| match &group.value {
+    let known = |group: &&Group<Uuid>| match &group.value {
         Some(FieldValue::Choice(key)) => column.choices.iter().any(|choice| choice.key == *key),
         _ => false,
     };
@@ -112,14 +114,14 @@ pub(super) fn board<B: Book>(
                 true => (&mut closed, &folded),
                 false => (&mut lanes, group),
             };
-            to.push(lane::<B>(rows, state, (column, tone), (Some(&value), group, most))?);
+            to.push(lane(kind, rows, state, (column, tone), (Some(&value), group, most))?);
         }
     }
     for group in others().skip(state.from).take(GROUPS) {
-        lanes.push(lane::<B>(rows, state, (column, "info"), (group.value.as_ref(), group, most))?);
+        lanes.push(lane(kind, rows, state, (column, "info"), (group.value.as_ref(), group, most))?);
     }
     if !is_stages && found.groups.iter().all(|group| group.value.is_some()) {
-        lanes.push(lane::<B>(rows, state, (column, "info"), (None, &empty, most))?);
+        lanes.push(lane(kind, rows, state, (column, "info"), (None, &empty, most))?);
     }
     Ok(Board {
         field: column.key.clone(),
@@ -131,16 +133,17 @@ pub(super) fn board<B: Book>(
     })
 }
 
-fn lane<B: Book>(
+fn lane(
+    kind: &'static RowKind,
     rows: &Rows<'_>,
     state: &State,
     (column, tone): (&Column, &'static str),
-    (value, group, most): (Option<&FieldValue>, &Group<B::Id>, usize),
+    (value, group, most): (Option<&FieldValue>, &Group<Uuid>, usize),
 ) -> Result<Lane, CrmError> {
     let money = columns::money(&rows.look.columns);
     let sum = group.tallies.first().map(Tally::sum).unwrap_or_default();
     let mark = mark(rows, column, value);
-    let cards = rows.of::<B>(&group.first[..group.first.len().min(most)])?;
+    let cards = rows.of(kind, &group.first[..group.first.len().min(most)])?;
     let one = state.query.with(term_of(column, &mark.word));
     let begins = value.and_then(FieldValue::text).filter(|key| column.choice(key).is_some());
     Ok(Lane {
@@ -166,13 +169,13 @@ fn lane<B: Book>(
 }
 
 /// The rows that have a choice, where there are any.
-fn group_of<'f, I>(found: &'f Found<I>, choice: &Choice) -> Option<&'f Group<I>> {
+fn group_of<'f>(found: &'f Found, choice: &Choice) -> Option<&'f Group<Uuid>> {
     let value = FieldValue::Choice(choice.key.clone());
     found.groups.iter().find(|group| group.value.as_ref() == Some(&value))
 }
 
 /// What is open, what it is worth, what is likely to come of it, what was won, and how long that took.
-fn facts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Fact> {
+fn facts(stage: &Column, columns: &[Column], found: &Found) -> Vec<Fact> {
     let money = columns::money(columns);
     let (mut open, mut won) = ((0, 0), (0, 0));
     let mut likely = 0_i128;
@@ -217,7 +220,7 @@ fn facts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Fact> {
 }
 
 /// What each open stage is worth, as shares of the whole.
-fn parts<I>(stage: &Column, columns: &[Column], found: &Found<I>) -> Vec<Part> {
+fn parts(stage: &Column, columns: &[Column], found: &Found) -> Vec<Part> {
     let money = columns::money(columns);
     let open = stage.choices.iter().filter(|choice| choice.stands == Stands::Open);
     let all: Vec<(&Choice, usize, Decimal)> = open

@@ -13,6 +13,7 @@ use kernel::day::Toward;
 use kernel::{Assignee, TypedId as _};
 use serde_json::Value;
 use store::WriteTx;
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
@@ -28,7 +29,8 @@ use super::{Look, list_url};
 use crate::columns::{self, OWNER, TAGS};
 use crate::error::CrmError;
 use crate::list;
-use crate::model::{Book, CollectionId, ContactId, Home, Records};
+use crate::model::{CollectionId, ContactId, Home, RowKind};
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Sent};
 use crate::typed::{Typed, text};
@@ -119,39 +121,41 @@ fn days(scene: &Scene) -> Vec<(String, &'static str)> {
 }
 
 /// The rows that a form means: those that were chosen, or all that its query finds.
-pub(super) fn chosen<B: Book>(
+pub(super) fn chosen(
+    kind: &'static RowKind,
     ws: &Ws,
     who: &Person,
     (collection, typed): (Option<CollectionId>, &Typed),
     most: usize,
-) -> Result<Vec<B::Id>, CrmError> {
-    let ids: Vec<B::Id> = match typed.get("q").and_then(Value::as_str) {
+) -> Result<Vec<Uuid>, CrmError> {
+    let ids: Vec<Uuid> = match typed.get("q").and_then(Value::as_str) {
         None => text(typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect(),
         Some(q) => ws.read(|snap| {
             let scene = Scene::new(ws, who, snap)?;
-            let home = B::home(collection);
+            let home = kind.home(collection);
             let look = Look::new(&scene, snap, home)?;
             let around = look.around(&scene, snap, home)?;
             let asked = list::Asked { q: q.to_owned(), collection, ..list::Asked::default() };
-            Ok::<_, CrmError>(list::find::<B>(snap, &asked, &around)?.understood()?.ids)
+            Ok::<_, CrmError>(list::find(kind, snap, &asked, &around)?.understood()?.ids)
         })?,
     };
     if ids.is_empty() || most < ids.len() {
-        let told = format!("choose between one and {most} {}", B::noun().many);
+        let told = format!("choose between one and {most} {}", kind.entity().many);
         return Err(CrmError::Refused(told));
     }
     Ok(ids)
 }
 
 /// Changes several rows of a book.
-pub(super) async fn bulk<B: Book>(
+pub(super) async fn bulk(
+    PathKind(kind): PathKind,
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    change::<B>((app, ws, who), hx, (None, typed)).await
+    change(kind, (app, ws, who), hx, (None, typed)).await
 }
 
 /// Changes several records of a collection.
@@ -164,7 +168,7 @@ pub(super) async fn bulk_records(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    change::<Records>((app, ws, who), hx, (Some(id), typed)).await
+    change(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
 }
 
 /// What each of the rows gets.
@@ -197,14 +201,14 @@ impl Deed {
         }
     }
 
-    fn on<B: Book>(&self, tx: &mut WriteTx<'_>, id: B::Id) -> Result<(), CrmError> {
+    fn on(&self, kind: &'static RowKind, tx: &mut WriteTx<'_>, id: Uuid) -> Result<(), CrmError> {
         match self {
             Self::Archived(archived) => {
-                rules::set_archived::<B>(tx, id, *archived)?;
+                rules::set_archived(kind, tx, id, *archived)?;
             }
             Self::Tag(tag) => {
-                let row = queries::get_rev::<B>(tx, id)?.0;
-                let columns = columns::of(tx, B::home(row.collection))?;
+                let row = queries::get_rev(kind, tx, id)?.0;
+                let columns = columns::of(tx, row.home())?;
                 let column = columns.iter().find(|column| column.key == TAGS);
                 let mut tags = match (row.value(TAGS), column) {
                     (Some(entity::FieldValue::Choices(keys)), Some(column)) => {
@@ -215,35 +219,36 @@ impl Deed {
                 tags.push(tag.clone());
                 let mut sent = Typed::new();
                 sent.insert(TAGS.to_owned(), Value::from(tags));
-                rules::change::<B>(tx, id, &Sent::of(sent))?;
+                rules::change(kind, tx, id, &Sent::of(sent))?;
             }
             Self::FollowUp(day) => {
-                rules::follow_up(tx, ContactId::from_uuid(id.uuid()), *day)?;
+                rules::follow_up(tx, ContactId::from_uuid(id), *day)?;
             }
             Self::Values(values) => {
-                rules::change::<B>(tx, id, &Sent::of(values.clone()))?;
+                rules::change(kind, tx, id, &Sent::of(values.clone()))?;
             }
         }
         Ok(())
     }
 }
 
-async fn change<B: Book>(
+async fn change(
+    kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
     (collection, typed): (Option<CollectionId>, Typed),
 ) -> Result<Response, PageError> {
-    let ids = chosen::<B>(&ws, &who, (collection, &typed), MOST)?;
+    let ids = chosen(kind, &ws, &who, (collection, &typed), MOST)?;
     let back = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        Ok::<_, CrmError>(list_url::<B>(&scene, collection))
+        Ok::<_, CrmError>(list_url(kind, &scene, collection))
     })?;
     let deed = Deed::of(typed, today(&ws, &who))?;
     let verb = if matches!(deed, Deed::Archived(true)) { "Archived" } else { "Changed" };
-    let count = web::format::count(ids.len() as u64, B::noun().one, B::noun().many);
+    let count = web::format::count(ids.len() as u64, kind.entity().one, kind.entity().many);
     let entry = ws
         .write(&who, move |tx| {
-            ids.into_iter().try_for_each(|id| deed.on::<B>(tx, id))?;
+            ids.into_iter().try_for_each(|id| deed.on(kind, tx, id))?;
             // ok: where all were so already, there is nothing to undo.
             Ok::<_, CrmError>(tx.seq().ok())
         })

@@ -30,7 +30,7 @@ use super::state::Wish;
 use super::{acts, bulk, export, frame, give, paste};
 use crate::error::CrmError;
 use crate::import::{self, MAX_BYTES};
-use crate::model::{Collection, CollectionId, Home, RECORDS_BY_HOME, Records};
+use crate::model::{Collection, CollectionId, Home, RECORDS_BY_HOME, RowKind};
 use crate::queries;
 use crate::rules::{self, CollectionPatch, NewImport};
 use crate::typed::{Typed, given};
@@ -246,7 +246,7 @@ async fn show(
         ws.read(|snap| {
             let collection = queries::collection(snap, &said)?;
             let scene = Scene::new(ws, &who, snap)?;
-            answer::<Records>(&scene, snap, (hx, shell), (Some(&collection), &wish))
+            answer(RowKind::RECORDS, &scene, snap, (hx, shell), (Some(&collection), &wish))
         })
     })
     .await
@@ -262,7 +262,13 @@ async fn new(
     ws.read(|snap| {
         let id = queries::collection(snap, &said)?.id;
         let none: &[FieldError] = &[];
-        new_form::<Records>(&Scene::new(&ws, &who, snap)?, snap, shell, (Some(id), &typed, none))
+        new_form(
+            RowKind::RECORDS,
+            &Scene::new(&ws, &who, snap)?,
+            snap,
+            shell,
+            (Some(id), &typed, none),
+        )
     })
 }
 
@@ -276,7 +282,7 @@ async fn add(
     FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    acts::make::<Records>((app, ws, who), (hx, shell), Some(id), (typed, once)).await
+    acts::make(RowKind::RECORDS, (app, ws, who), (hx, shell), Some(id), (typed, once)).await
 }
 
 path_words! {

@@ -4,7 +4,7 @@ use entity::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use features::tasks::queries::labels;
 use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
-use kernel::{Actor, Cause, FieldError, TypedId as _, day};
+use kernel::{Actor, Cause, FieldError, day};
 use store::{Read, StoreError};
 use web::ink;
 use web::parts::{Choice, Face};
@@ -13,7 +13,7 @@ use web::time::{Due, RelTime, Work};
 use super::Look;
 use super::frame::newest;
 use crate::columns;
-use crate::model::{Book, Suggestion, of_table};
+use crate::model::{RowKind, Suggestion};
 
 /// A value in a cell.
 #[derive(Clone, Default)]
@@ -85,9 +85,8 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
             shown.text = entity::plain_url(address);
         }
         FieldValue::Refers(target) => {
-            let id = crate::model::ContactId::from_uuid(target.id);
-            let at = of_table!(target.table, B => B::PATH);
-            shown.href = scene.ws.url(&format!("{at}/{id}"));
+            let at = RowKind::of_table(target.table).path;
+            shown.href = scene.ws.url(&format!("{at}/{}", target.id));
         }
         FieldValue::At(at) => {
             shown.text =
@@ -256,7 +255,9 @@ pub(super) fn input(
                 input.written = day::written_timed(local);
             }
         }
-        Kind::Relation => input.offers = of_table!(column.to, B => newest::<B>(read)?),
+        Kind::Relation => {
+            input.offers = newest(RowKind::of_table(column.to), read)?;
+        }
         _ => {}
     }
     Ok(input)

@@ -9,6 +9,7 @@ use features::tasks::queries::scene::Scene;
 use futures_util::stream::{self, Stream};
 use sheet::CsvWriter;
 use store::{Read, StoreError};
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::session::{Alive, Person};
@@ -20,7 +21,8 @@ use crate::api::values_json;
 use crate::error::CrmError;
 use crate::import::ID;
 use crate::list;
-use crate::model::{Book, CollectionId, Records, Row};
+use crate::model::{CollectionId, Row, RowKind};
+use crate::path_kind::PathKind;
 use crate::queries;
 
 /// Rows that are read at once.
@@ -34,23 +36,25 @@ enum Form {
 }
 
 /// The list of a book as CSV.
-pub(super) async fn csv<B: Book>(
+pub(super) async fn csv(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     alive: Alive,
     Query(wish): Query<Wish>,
 ) -> Result<Response, PageError> {
-    file::<B>((ws, who, alive), (None, wish), Form::Csv).await
+    file(kind, (ws, who, alive), (None, wish), Form::Csv).await
 }
 
 /// The list of a book as JSON.
-pub(super) async fn json<B: Book>(
+pub(super) async fn json(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     alive: Alive,
     Query(wish): Query<Wish>,
 ) -> Result<Response, PageError> {
-    file::<B>((ws, who, alive), (None, wish), Form::Json).await
+    file(kind, (ws, who, alive), (None, wish), Form::Json).await
 }
 
 /// A collection as CSV.
@@ -62,7 +66,7 @@ pub(super) async fn records_csv(
     Query(wish): Query<Wish>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    file::<Records>((ws, who, alive), (Some(id), wish), Form::Csv).await
+    file(RowKind::RECORDS, (ws, who, alive), (Some(id), wish), Form::Csv).await
 }
 
 /// A collection as JSON.
@@ -74,22 +78,24 @@ pub(super) async fn records_json(
     Query(wish): Query<Wish>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    file::<Records>((ws, who, alive), (Some(id), wish), Form::Json).await
+    file(RowKind::RECORDS, (ws, who, alive), (Some(id), wish), Form::Json).await
 }
 
 /// A file that is being sent.
-struct Sending<B: Book> {
+struct Sending {
+    kind: &'static RowKind,
     ws: Ws,
     who: Person,
     alive: Alive,
     collection: Option<CollectionId>,
     form: Form,
-    ids: Vec<B::Id>,
+    ids: Vec<Uuid>,
     /// How many rows are sent; none before the beginning of the file is.
     sent: Option<usize>,
 }
 
-async fn file<B: Book>(
+async fn file(
+    kind: &'static RowKind,
     (ws, who, alive): (Ws, Person, Alive),
     (collection, wish): (Option<CollectionId>, Wish),
     form: Form,
@@ -99,32 +105,33 @@ async fn file<B: Book>(
         .look(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &asker, snap)?;
-                let home = B::home(collection);
+                let home = kind.home(collection);
                 let look = Look::new(&scene, snap, home)?;
                 let around = look.around(&scene, snap, home)?;
-                let state = state_of::<B>(&scene, snap, (collection, &wish))?;
-                Ok::<_, CrmError>(list::find::<B>(snap, &state.asked(), &around)?.understood()?.ids)
+                let state = state_of(kind, &scene, snap, (collection, &wish))?;
+                Ok::<_, CrmError>(
+                    list::find(kind, snap, &state.asked(), &around)?.understood()?.ids,
+                )
             })
         })
         .await?;
-    let sending = Sending::<B> { ws, who, alive, collection, form, ids, sent: None };
+    let sending = Sending { kind, ws, who, alive, collection, form, ids, sent: None };
     let mut answer = Response::new(Body::from_stream(pieces(sending)));
-    let (kind, end) = match form {
+    let (media, end) = match form {
         Form::Csv => ("text/csv; charset=utf-8", "csv"),
         Form::Json => ("application/json", "json"),
     };
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     // ok: a name of letters alone is always a value.
-    if let Ok(name) = HeaderValue::try_from(format!("attachment; filename=\"{}.{end}\"", B::PATH)) {
+    if let Ok(name) = HeaderValue::try_from(format!("attachment; filename=\"{}.{end}\"", kind.path))
+    {
         headers.insert(CONTENT_DISPOSITION, name);
     }
     Ok(answer)
 }
 
-fn pieces<B: Book>(
-    sending: Sending<B>,
-) -> impl Stream<Item = Result<Bytes, CrmError>> + Send + 'static {
+fn pieces(sending: Sending) -> impl Stream<Item = Result<Bytes, CrmError>> + Send + 'static {
     stream::unfold(Some(sending), |sending| async move {
         let mut sending = sending?;
         let from = sending.sent.unwrap_or(0);
@@ -134,7 +141,8 @@ fn pieces<B: Book>(
         }
         let to = (from + PIECE).min(sending.ids.len());
         let (who, collection, form) = (sending.who.clone(), sending.collection, sending.form);
-        let part = Part::<B> {
+        let part = Part {
+            kind: sending.kind,
             ids: sending.ids[from..to].to_vec(),
             is_first: sending.sent.is_none(),
             is_last: sending.ids.len() <= to,
@@ -147,13 +155,14 @@ fn pieces<B: Book>(
 }
 
 /// Some rows of a file.
-struct Part<B: Book> {
-    ids: Vec<B::Id>,
+struct Part {
+    kind: &'static RowKind,
+    ids: Vec<Uuid>,
     is_first: bool,
     is_last: bool,
 }
 
-impl<B: Book> Part<B> {
+impl Part {
     fn text(
         &self,
         ws: &Ws,
@@ -162,7 +171,7 @@ impl<B: Book> Part<B> {
     ) -> Result<Vec<u8>, CrmError> {
         ws.read(|snap| {
             let scene = Scene::new(ws, who, snap)?;
-            let look = Look::new(&scene, snap, B::home(collection))?;
+            let look = Look::new(&scene, snap, self.kind.home(collection))?;
             match form {
                 Form::Csv => self.csv(snap, &look),
                 Form::Json => self.json(snap, &look),
@@ -177,7 +186,7 @@ impl<B: Book> Part<B> {
             let labels = look.columns.iter().map(|column| column.label.as_str());
             csv.row(labels.chain([ID])).map_err(failed)?;
         }
-        for row in list::rows::<B>(read, &self.ids)? {
+        for row in list::rows(self.kind, read, &self.ids)? {
             let cell = |column: &entity::Column| {
                 let value = row.value(&column.key);
                 value.map_or_else(String::new, |value| column.written(value, &look.known))
@@ -188,8 +197,8 @@ impl<B: Book> Part<B> {
     }
 
     fn json(&self, read: &dyn Read, look: &Look<'_>) -> Result<Vec<u8>, CrmError> {
-        let rows: Vec<Row<B>> = list::rows::<B>(read, &self.ids)?;
-        let told = |row: &Row<B>| {
+        let rows: Vec<Row> = list::rows(self.kind, read, &self.ids)?;
+        let told = |row: &Row| {
             let mut values = values_json(row, &look.columns, &look.known);
             values.insert(ID.to_owned(), row.id.to_string().into());
             serde_json::Value::from(values).to_string()

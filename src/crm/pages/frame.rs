@@ -11,7 +11,7 @@ use features::tasks::queries::due;
 use features::tasks::queries::scene::Scene;
 use features::views::queries as saved_views;
 use kernel::filter::Term;
-use store::{Range, Read, ReadExt as _};
+use store::{Range, Read};
 use web::emoji;
 use web::error::PageError;
 use web::extract::{Json, Path, Query};
@@ -25,7 +25,8 @@ use super::{Look, list_url};
 use crate::error::CrmError;
 use crate::filters::{self, short, told_of};
 use crate::list::{self, groups_by};
-use crate::model::{Book, CollectionId, Home, NAME, Records, Row, of_table};
+use crate::model::{CollectionId, Home, NAME, Row, RowKind};
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::views::{BOARD, CARDS, pipeline};
 
@@ -57,7 +58,8 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Everything above the rows.
-    pub fn new<B: Book>(
+    pub fn new(
+        kind: &'static RowKind,
         scene: &Scene,
         read: &dyn Read,
         (state, look): (&State, &Look<'_>),
@@ -65,9 +67,9 @@ impl Frame {
         shown: &[String],
     ) -> Result<Self, CrmError> {
         let ws = &scene.ws;
-        let noun = B::noun();
-        let home = B::home(state.collection);
-        let views = tabs::<B>(scene, read, state)?;
+        let noun = kind.entity();
+        let home = kind.home(state.collection);
+        let views = tabs(kind, scene, read, state)?;
         let group = state.group(&look.columns);
         let is_board = state.look.layout == BOARD;
         let list = common::Frame {
@@ -88,7 +90,7 @@ impl Frame {
             missing: state.missing.clone(),
             save_url: ws.url("views"),
             icons: common::icons(),
-            look: common::look_fields(&path::<B>(state.collection), &state.look.fields()),
+            look: common::look_fields(&path(kind, state.collection), &state.look.fields()),
             saved: saved(scene, read, state, views.room())?,
             changed: state.is_changed(),
             moved: state.is_laid_out_anew(),
@@ -105,13 +107,18 @@ impl Frame {
 }
 
 /// The views with the numbers of their rows, counted in this snapshot.
-fn tabs<B: Book>(scene: &Scene, read: &dyn Read, state: &State) -> Result<Tabs, CrmError> {
-    let all = all_views::<B>(read, scene.me, state.collection)?;
+fn tabs(
+    kind: &'static RowKind,
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+) -> Result<Tabs, CrmError> {
+    let all = all_views(kind, read, scene.me, state.collection)?;
     let tables = ["views", "interactions", "fields", "members", "agents", "organizations"];
-    let live = Live::new(state.url_at("", &[("part", VIEWS)])).table(B::TABLE.name);
+    let live = Live::new(state.url_at("", &[("part", VIEWS)])).table(kind.table.name);
     let live = live.tables(&tables[..3]);
     let queries: Vec<&str> = all.iter().map(|view| view.look.q.as_str()).collect();
-    let counts = totals::<B>(scene, read, state, (&queries, &tables))?;
+    let counts = totals(kind, scene, read, state, (&queries, &tables))?;
     let mut tabs = Vec::new();
     for (view, &count) in all.into_iter().zip(counts.iter()) {
         let current = view.slug == state.view.slug;
@@ -130,7 +137,8 @@ fn tabs<B: Book>(scene: &Scene, read: &dyn Read, state: &State) -> Result<Tabs, 
 }
 
 /// How many rows each of these queries finds; kept for as long as nothing has changed by which they are counted.
-fn totals<B: Book>(
+fn totals(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     state: &State,
@@ -138,20 +146,20 @@ fn totals<B: Book>(
 ) -> Result<Arc<[usize]>, CrmError> {
     let ws = &scene.ws;
     let schema = ws.store.schema();
-    let tables = tables.iter().copied().chain([B::TABLE.name]);
+    let tables = tables.iter().copied().chain([kind.table.name]);
     let tables: Vec<u16> = tables.filter_map(|name| Some(schema.named(name)?.number)).collect();
     let today = due::day(scene.today.now, &scene.today.zone);
     let zone = scene.today.zone.iana_name().unwrap_or_default();
-    let path = path::<B>(state.collection);
+    let path = path(kind, state.collection);
     let question = format!("{path} {} {zone} {today}\n{}", scene.me, queries.join("\n"));
     let count = || {
-        let home = B::home(state.collection);
+        let home = kind.home(state.collection);
         let look = Look::new(scene, read, home)?;
         let around = look.around(scene, read, home)?;
         let found = |q: &&str| {
             let collection = state.collection;
             let asked = list::Asked { q: (*q).to_owned(), collection, ..list::Asked::default() };
-            Ok(list::find::<B>(read, &asked, &around)?.ids.len())
+            Ok(list::find(kind, read, &asked, &around)?.ids.len())
         };
         queries.iter().map(found).collect::<Result<Vec<usize>, CrmError>>()
     };
@@ -159,12 +167,13 @@ fn totals<B: Book>(
 }
 
 /// The views alone, counted anew.
-pub(super) fn views_alone<B: Book>(
+pub(super) fn views_alone(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     state: &State,
 ) -> Result<Response, PageError> {
-    html::fragment(&tabs::<B>(scene, read, state)?)
+    html::fragment(&tabs(kind, scene, read, state)?)
 }
 
 /// Table, board and cards; there is a board where a field has choices to lay it out by.
@@ -282,12 +291,13 @@ fn fields(scene: &Scene, state: &State, (home, look): (Home, &Look<'_>)) -> Vec<
 }
 
 /// What could come next where somebody types in the box of a book.
-pub(super) async fn complete<B: Book>(
+pub(super) async fn complete(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Query(typing): Query<Typing>,
 ) -> Result<Json<Vec<Offer>>, PageError> {
-    Ok(Json(ws.read(|snap| offers::<B>(&ws, &who, snap, (None, &typing)))?))
+    Ok(Json(ws.read(|snap| offers(kind, &ws, &who, snap, (None, &typing)))?))
 }
 
 /// The same in the box of a collection.
@@ -299,25 +309,26 @@ pub(super) async fn complete_records(
 ) -> Result<Json<Vec<Offer>>, PageError> {
     let offers = ws.read(|snap| {
         let id = queries::collection(snap, &said)?.id;
-        offers::<Records>(&ws, &who, snap, (Some(id), &typing))
+        offers(RowKind::RECORDS, &ws, &who, snap, (Some(id), &typing))
     })?;
     Ok(Json(offers))
 }
 
-fn offers<B: Book>(
+fn offers(
+    kind: &'static RowKind,
     ws: &Ws,
     who: &Person,
     read: &dyn Read,
     (collection, typing): (Option<CollectionId>, &Typing),
 ) -> Result<Vec<Offer>, CrmError> {
     let scene = Scene::new(ws, who, read)?;
-    let home = B::home(collection);
+    let home = kind.home(collection);
     let look = Look::new(&scene, read, home)?;
     let keys = filters::keys(home, &look.columns);
     complete::offers(typing, &keys, |key| {
         let column = filters::column(key, &look.columns);
         let records = match column.filter(|column| column.kind == Kind::Relation) {
-            Some(column) => of_table!(column.to, B => newest::<B>(read)?),
+            Some(column) => newest(RowKind::of_table(column.to), read)?,
             None => Vec::new(),
         };
         Ok(filters::names(key, &look.columns, &scene.people, &records))
@@ -325,8 +336,11 @@ fn offers<B: Book>(
 }
 
 /// The names of the newest rows of a book.
-pub(super) fn newest<B: Book>(read: &dyn Read) -> Result<Vec<String>, store::StoreError> {
-    let newest: Vec<Row<B>> = read.list(&Range::all().reverse().limit(OFFERS))?;
+pub(super) fn newest(
+    kind: &'static RowKind,
+    read: &dyn Read,
+) -> Result<Vec<String>, store::StoreError> {
+    let newest: Vec<Row> = kind.list(read, &Range::all().reverse().limit(OFFERS))?;
     let here = newest.into_iter().filter(|row| row.archived_at.is_none());
     Ok(here.map(|row| row.name().to_owned()).collect())
 }
@@ -337,11 +351,12 @@ pub(super) fn term_of(column: &Column, value: &str) -> Term {
 }
 
 /// The state of the list of a book or a collection, as somebody asks for it.
-pub(super) fn state_of<B: Book>(
+pub(super) fn state_of(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     (collection, wish): (Option<CollectionId>, &Wish),
 ) -> Result<State, CrmError> {
-    let base = list_url::<B>(scene, collection);
-    Ok(State::read::<B>(read, scene.me, (base, collection), wish)?)
+    let base = list_url(kind, scene, collection);
+    Ok(State::read(kind, read, scene.me, (base, collection), wish)?)
 }

@@ -12,6 +12,7 @@ use features::tasks::queries::scene::Scene;
 use features::tasks::rules::{self, NewTask};
 use kernel::{Assignee, Problem as _, ProblemKind};
 use store::WriteTx;
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
@@ -26,19 +27,21 @@ use super::bulk::chosen;
 use super::show::refused;
 use super::timeline::target;
 use crate::error::CrmError;
-use crate::model::{Book, CollectionId, Records};
+use crate::model::{CollectionId, RowKind};
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::typed::{Typed, text};
 
 /// Makes a task for an agent about the chosen rows of a book.
-pub(super) async fn give<B: Book>(
+pub(super) async fn give(
+    PathKind(kind): PathKind,
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    make::<B>((app, ws, who), hx, (None, typed)).await
+    make(kind, (app, ws, who), hx, (None, typed)).await
 }
 
 /// The same about records of a collection.
@@ -51,16 +54,17 @@ pub(super) async fn give_records(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    make::<Records>((app, ws, who), hx, (Some(id), typed)).await
+    make(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
 }
 
-async fn make<B: Book>(
+async fn make(
+    kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
     (collection, typed): (Option<CollectionId>, Typed),
 ) -> Result<Response, PageError> {
     // One task has so many links.
-    let ids = chosen::<B>(&ws, &who, (collection, &typed), MOST)?;
+    let ids = chosen(kind, &ws, &who, (collection, &typed), MOST)?;
     let (count, me) = (ids.len(), Assignee::Person(who.account));
     let (title, agent) = (text(&typed, "title").to_owned(), text(&typed, "agent").to_owned());
     let task = ws
@@ -69,10 +73,10 @@ async fn make<B: Book>(
             if assignee.and_then(Assignee::agent).is_none() {
                 return Err(CrmError::field("agent", "Choose an agent."));
             }
-            task_about::<B>(tx, NewTask { assignee, ..NewTask::titled(title) }, ids)
+            task_about(kind, tx, NewTask { assignee, ..NewTask::titled(title) }, ids)
         })
         .await?;
-    let given = format::count(count as u64, B::noun().one, B::noun().many);
+    let given = format::count(count as u64, kind.entity().one, kind.entity().many);
     let words = format!("{task} is about {given}");
     if hx.is_partial() {
         let ask = Ask::new().toast(Tone::Ok, &words).event("hq:chosen", Value::Null);
@@ -82,30 +86,31 @@ async fn make<B: Book>(
 }
 
 /// Makes a task that links to rows; gives its name.
-fn task_about<B: Book>(
+fn task_about(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
     new: NewTask,
-    ids: impl IntoIterator<Item = B::Id>,
+    ids: impl IntoIterator<Item = Uuid>,
 ) -> Result<String, CrmError> {
     let task = rules::create(tx, new)?;
     for id in ids {
-        let row = queries::get_rev::<B>(tx, id)?.0;
+        let row = queries::get_rev(kind, tx, id)?.0;
         links::add(tx, task.id, target(&row), "")?;
     }
     Ok(tasks::name(tx, task.number)?)
 }
 
 /// Makes a task about one row, for an agent, a person or nobody.
-pub(super) async fn about<B: Book>(
+pub(super) async fn about(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
+    (PathKind(kind), Path(said)): (PathKind, Path<String>),
     FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
     let (me, sent) = (Assignee::Person(who.account), typed.clone());
     let made = ws
         .write(
@@ -118,19 +123,19 @@ pub(super) async fn about<B: Book>(
                 let assignee = People::read(tx)?.find(text(&sent, "assignee"), me)?;
                 let description = text(&sent, "details").to_owned();
                 let new = NewTask { description, assignee, ..NewTask::titled(title) };
-                task_about::<B>(tx, new, [id])
+                task_about(kind, tx, new, [id])
             }),
         )
         .await;
     match made {
         Ok(task) => {
-            let at = ws.url(&format!("{}/{id}", B::PATH));
+            let at = ws.url(&format!("{}/{id}", kind.path));
             Ok(flash::say(&app, Flash::ok(format!("Created {task}")), hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
             let scene = Scene::new(&ws, &who, snap)?;
             let told = web::form::sentence(&error.to_string());
-            refused::<B>(&scene, snap, shell, (id, &told, typed))
+            refused(kind, &scene, snap, shell, (id, &told, typed))
         }),
         Err(error) => Err(error.into()),
     }

@@ -9,6 +9,7 @@ use app::Ws;
 use entity::Column;
 use features::tasks::queries::scene::Scene;
 use store::Read;
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::Query;
 use web::html;
@@ -28,7 +29,8 @@ use super::state::{State, Wish};
 use crate::columns;
 use crate::error::CrmError;
 use crate::list;
-use crate::model::{Book, Collection, Home, NAME};
+use crate::model::{Collection, Home, NAME, RowKind};
+use crate::path_kind::PathKind;
 use crate::rules::PRESETS;
 use crate::views::{BOARD, CARDS};
 
@@ -100,7 +102,8 @@ pub(super) struct ListPage {
 web::region!(ListPage, as_rows, ListRows, "crm/list-rows.html");
 
 /// The list of a book.
-pub(super) async fn list<B: Book>(
+pub(super) async fn list(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     hx: Hx,
@@ -110,24 +113,25 @@ pub(super) async fn list<B: Book>(
     ws.look(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
-            answer::<B>(&scene, snap, (hx, shell), (None, &wish))
+            answer(kind, &scene, snap, (hx, shell), (None, &wish))
         })
     })
     .await
 }
 
 /// The page of a list, or the region of it that is asked for.
-pub(super) fn answer<B: Book>(
+pub(super) fn answer(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     (hx, shell): (Hx, Shell),
     (collection, wish): (Option<&Collection>, &Wish),
 ) -> Result<Response, PageError> {
-    let state = state_of::<B>(scene, read, (collection.map(|one| one.id), wish))?;
+    let state = state_of(kind, scene, read, (collection.map(|one| one.id), wish))?;
     if wish.part == VIEWS {
-        return views_alone::<B>(scene, read, &state);
+        return views_alone(kind, scene, read, &state);
     }
-    let page = page::<B>(scene, read, shell, (collection, &state))?;
+    let page = page(kind, scene, read, shell, (collection, &state))?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
@@ -135,27 +139,28 @@ pub(super) fn answer<B: Book>(
 }
 
 /// The page of a list: of contacts, organizations, or a collection.
-fn page<B: Book>(
+fn page(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
     (collection, state): (Option<&Collection>, &State),
 ) -> Result<ListPage, CrmError> {
-    let home = B::home(state.collection);
+    let home = kind.home(state.collection);
     let look = Look::new(scene, read, home)?;
     let around = look.around(scene, read, home)?;
     let keys = keys(home, &look.columns, &state.look.columns);
     let group = state.group(&look.columns);
     let is_board = state.look.layout == BOARD && group.is_some();
     let asked = asked(state, (group, is_board), &look.columns, &keys);
-    let found = list::find::<B>(read, &asked, &around)?;
+    let found = list::find(kind, read, &asked, &around)?;
     let rows = Rows { scene, read, look: &look, due: &around.due, keys: &keys };
     let (mut blocks, mut more, mut drawn) = (Vec::new(), String::new(), None);
     let foot = Foot::of(&state.look.foot);
     let page = (CELLS / keys.len().max(1)).clamp(OF_GROUP, PAGE);
     match group {
         Some(column) if is_board => {
-            let board = board::board::<B>(&rows, state, column, &found)?;
+            let board = board::board(kind, &rows, state, column, &found)?;
             if board.has_more {
                 more = next(state, GROUPS);
             }
@@ -165,27 +170,27 @@ fn page<B: Book>(
             let shown = found.groups.iter().skip(state.from).take(GROUPS);
             let most = (page / shown.len().max(1)).clamp(OF_MANY, OF_GROUP);
             for group in shown {
-                blocks.push(block::<B>(&rows, (state, &foot), column, (group, most))?);
+                blocks.push(block(kind, &rows, (state, &foot), column, (group, most))?);
             }
             if state.from + GROUPS < found.groups.len() {
                 more = next(state, GROUPS);
             }
         }
         None => {
-            let ids: Vec<B::Id> = found.ids.iter().skip(state.from).take(page).copied().collect();
-            blocks.push(Block::plain(rows.of::<B>(&ids)?));
+            let ids: Vec<Uuid> = found.ids.iter().skip(state.from).take(page).copied().collect();
+            blocks.push(Block::plain(rows.of(kind, &ids)?));
             if state.from + page < found.ids.len() {
                 more = next(state, page);
             }
         }
     }
-    let noun = B::noun();
+    let noun = kind.entity();
     let is_contacts = home == Home::Contacts;
     let untouched = found.all == 0 && state.look.q.is_empty();
     let is_new = untouched && is_contacts && look.columns.iter().all(|column| column.own);
     Ok(ListPage {
         live: Live::new(state.url_at("", &[("from", &state.from.to_string())]))
-            .table(B::TABLE.name)
+            .table(kind.table.name)
             .table("interactions")
             .table("fields")
             .calm(),
@@ -207,7 +212,7 @@ fn page<B: Book>(
         bulk: BulkBar::new(scene, state, (home, &look.columns))?,
         heads: heads(state, &look.columns, &keys),
         foot: foot_cells(state, &look, (&keys, &foot), &found.tallies),
-        frame: Frame::new::<B>(scene, read, (state, &look), &found.said, &keys)?,
+        frame: Frame::new(kind, scene, read, (state, &look), &found.said, &keys)?,
         with_talks: is_contacts,
         cards: state.look.layout == CARDS,
         total: found.ids.len(),
@@ -300,11 +305,12 @@ impl Block {
 }
 
 /// The rows of a group below their heading.
-fn block<B: Book>(
+fn block(
+    kind: &'static RowKind,
     rows: &Rows<'_>,
     (state, foot): (&State, &Foot),
     column: &Column,
-    (group, most): (&Group<B::Id>, usize),
+    (group, most): (&Group<Uuid>, usize),
 ) -> Result<Block, CrmError> {
     let first = &group.first[..group.first.len().min(most)];
     let mark = rows::mark(rows, column, group.value.as_ref());
@@ -321,7 +327,7 @@ fn block<B: Book>(
             true => state.url_asking(&state.query.with(super::frame::term_of(column, &mark.word))),
             false => String::new(),
         },
-        rows: rows.of::<B>(first)?,
+        rows: rows.of(kind, first)?,
         mark: Some(mark),
     })
 }

@@ -26,20 +26,21 @@ use entity::Column;
 use features::tasks::queries::scene::Scene;
 use kernel::Can;
 use store::Read;
+use uuid::Uuid;
 use web::routes::{Needs as _, Routes};
 
 use crate::columns;
 use crate::error::CrmError;
 use crate::list::Around;
-use crate::model::{Book, CollectionId, Contacts, Home, Organizations, Records, Row};
+use crate::model::{CollectionId, Home, Row, RowKind};
 use crate::names::Known;
 
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    book::<Contacts>(Routes::new(), "/contacts")
-        .merge(book::<Organizations>(Routes::new(), "/organizations"))
-        .merge(record::<Records>(Routes::new(), "/records/{id}"))
+    book(Routes::new(), "/contacts")
+        .merge(book(Routes::new(), "/organizations"))
+        .merge(record(Routes::new(), "/records/{id}"))
         .merge(collections::routes())
         .merge(fields::routes())
         .merge(crate::convert::pages::routes())
@@ -51,28 +52,28 @@ pub fn routes() -> Routes {
 }
 
 /// The list of a book, and the pages of its records.
-fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
+fn book(routes: Routes, at: &'static str) -> Routes {
     let routes = routes
-        .get(at, list::list::<B>.needs(Can::Read))
-        .post(at, acts::create::<B>.needs(Can::Write))
-        .get(path(at, "/new"), show::new::<B>.needs(Can::Write))
-        .get(path(at, "/complete"), frame::complete::<B>.needs(Can::Read))
-        .get(path(at, "/export.csv"), export::csv::<B>.needs(Can::Read))
-        .get(path(at, "/export.json"), export::json::<B>.needs(Can::Read))
-        .post(path(at, "/bulk"), bulk::bulk::<B>.needs(Can::Write))
-        .post(path(at, "/give"), give::give::<B>.needs(Can::Write))
-        .post(path(at, "/paste"), paste::paste::<B>.needs(Can::Write));
-    record::<B>(routes, path(at, "/{id}"))
+        .get(at, list::list.needs(Can::Read))
+        .post(at, acts::create.needs(Can::Write))
+        .get(path(at, "/new"), show::new.needs(Can::Write))
+        .get(path(at, "/complete"), frame::complete.needs(Can::Read))
+        .get(path(at, "/export.csv"), export::csv.needs(Can::Read))
+        .get(path(at, "/export.json"), export::json.needs(Can::Read))
+        .post(path(at, "/bulk"), bulk::bulk.needs(Can::Write))
+        .post(path(at, "/give"), give::give.needs(Can::Write))
+        .post(path(at, "/paste"), paste::paste.needs(Can::Write));
+    record(routes, path(at, "/{id}"))
 }
 
-fn record<B: Book>(routes: Routes, at: &'static str) -> Routes {
+fn record(routes: Routes, at: &'static str) -> Routes {
     routes
-        .get(at, show::show::<B>.needs(Can::Read))
-        .post(at, acts::save::<B>.needs(Can::Write))
-        .get(path(at, "/cell"), show::cell::<B>.needs(Can::Write))
-        .post(path(at, "/talks"), acts::log::<B>.needs(Can::Write))
-        .post(path(at, "/tasks"), give::about::<B>.needs(Can::Write))
-        .post(path(at, "/{verb}"), acts::act::<B>.needs(Can::Write))
+        .get(at, show::show.needs(Can::Read))
+        .post(at, acts::save.needs(Can::Write))
+        .get(path(at, "/cell"), show::cell.needs(Can::Write))
+        .post(path(at, "/talks"), acts::log.needs(Can::Write))
+        .post(path(at, "/tasks"), give::about.needs(Can::Write))
+        .post(path(at, "/{verb}"), acts::act.needs(Can::Write))
 }
 
 /// A path below another; made once, for the life of the process.
@@ -93,7 +94,7 @@ impl<'r> Look<'r> {
     }
 
     /// The values of some fields in a line; of a contact without an organization the company.
-    fn second<B: Book>(&self, row: &Row<B>, keys: &[&str]) -> String {
+    fn second(&self, row: &Row, keys: &[&str]) -> String {
         let of = |key: &str| {
             let column = self.columns.iter().find(|column| column.key == key)?;
             row.value(key).map(|value| column.shown(value, &self.known))
@@ -112,14 +113,14 @@ impl<'r> Look<'r> {
 }
 
 /// The address of the list that rows belong to.
-fn list_url<B: Book>(scene: &Scene, collection: Option<CollectionId>) -> String {
+fn list_url(kind: &'static RowKind, scene: &Scene, collection: Option<CollectionId>) -> String {
     match collection {
         Some(id) => scene.ws.url(&format!("collections/{id}")),
-        None => scene.ws.url(B::PATH),
+        None => scene.ws.url(kind.path),
     }
 }
 
 /// The address of a row's page.
-fn row_url<B: Book>(scene: &Scene, id: B::Id) -> String {
-    scene.ws.url(&format!("{}/{id}", B::PATH))
+fn row_url(kind: &'static RowKind, scene: &Scene, id: Uuid) -> String {
+    scene.ws.url(&format!("{}/{id}", kind.path))
 }

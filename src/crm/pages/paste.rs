@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use features::tasks::queries::scene::Scene;
 use serde_json::Value;
 use store::Snap;
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
@@ -18,7 +19,8 @@ use web::shell::Flash;
 
 use super::list_url;
 use crate::error::CrmError;
-use crate::model::{Book, CollectionId, Records};
+use crate::model::{CollectionId, RowKind};
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::rules::{self, Block, Pasted, RefusedCell};
 use crate::typed::{Typed, text};
@@ -45,14 +47,15 @@ struct PasteDialog {
 }
 
 /// Pastes cells into the list of a book.
-pub(super) async fn paste<B: Book>(
+pub(super) async fn paste(
+    PathKind(kind): PathKind,
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    answer::<B>((app, ws, who), hx, (None, typed)).await
+    answer(kind, (app, ws, who), hx, (None, typed)).await
 }
 
 /// Pastes cells into the list of a collection.
@@ -65,19 +68,20 @@ pub(super) async fn paste_records(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    answer::<Records>((app, ws, who), hx, (Some(id), typed)).await
+    answer(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
 }
 
-async fn answer<B: Book>(
+async fn answer(
+    kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
     (collection, typed): (Option<CollectionId>, Typed),
 ) -> Result<Response, PageError> {
     let base = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        Ok::<_, CrmError>(list_url::<B>(&scene, collection))
+        Ok::<_, CrmError>(list_url(kind, &scene, collection))
     })?;
-    let (block, left) = block_of::<B>(&typed);
+    let (block, left) = block_of(kind, &typed);
     if text(&typed, "sure").is_empty() {
         let pasted = preview(&ws, &who, &block)?;
         return html::fragment(&dialog(&typed, format!("{base}/paste"), (pasted, left)));
@@ -95,7 +99,7 @@ async fn answer<B: Book>(
     if !hx.is_partial() {
         return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&base)));
     }
-    let ask = Ask::new().close_dialog().changed(B::TABLE.name, "any");
+    let ask = Ask::new().close_dialog().changed(kind.table.name, "any");
     let ask = match entry {
         Some(seq) => ask.toast_with_undo(&words, &ws.url(&format!("undo/entry/{seq}"))),
         None => ask.toast(Tone::Ok, &words),
@@ -104,9 +108,8 @@ async fn answer<B: Book>(
 }
 
 /// The block that a form means, and what of it stands outside of the table: rows and columns.
-fn block_of<B: Book>(typed: &Typed) -> (Block<B>, (usize, usize)) {
-    let rows: Vec<B::Id> =
-        text(typed, "rows").split(',').filter_map(|id| id.parse().ok()).collect();
+fn block_of(kind: &'static RowKind, typed: &Typed) -> (Block, (usize, usize)) {
+    let rows: Vec<Uuid> = text(typed, "rows").split(',').filter_map(|id| id.parse().ok()).collect();
     let fields: Vec<String> = text(typed, "fields").split(',').map(str::to_owned).collect();
     let mut cells = cells_of(text(typed, "text"));
     let width = cells.iter().map(Vec::len).max().unwrap_or_default();
@@ -117,7 +120,7 @@ fn block_of<B: Book>(typed: &Typed) -> (Block<B>, (usize, usize)) {
     }
     let values = |row: Vec<String>| row.into_iter().map(Value::String).collect::<Vec<_>>();
     let cells = cells.into_iter().map(values).collect();
-    (Block { rows, fields, cells }, left)
+    (Block { kind, rows, fields, cells }, left)
 }
 
 /// The cells of a text as spreadsheets copy them: a line a row, tabs between cells. A cell with a line break in it stands
@@ -152,7 +155,7 @@ fn cells_of(text: &str) -> Vec<Vec<String>> {
 }
 
 /// What pasting would do: done on a snapshot, then dropped.
-fn preview<B: Book>(ws: &Ws, who: &Person, block: &Block<B>) -> Result<Pasted, CrmError> {
+fn preview(ws: &Ws, who: &Person, block: &Block) -> Result<Pasted, CrmError> {
     ws.read(|snap| rehearsed((ws, who), snap, block))
 }
 
@@ -160,10 +163,10 @@ fn preview<B: Book>(ws: &Ws, who: &Person, block: &Block<B>) -> Result<Pasted, C
 ///
 /// # Errors
 /// As pasting it.
-pub(crate) fn rehearsed<B: Book>(
+pub(crate) fn rehearsed(
     (ws, who): (&Ws, &Person),
     snap: &Snap<'_>,
-    block: &Block<B>,
+    block: &Block,
 ) -> Result<Pasted, CrmError> {
     let mut pasted = Pasted::default();
     ws.store.rehearse::<CrmError>(snap, (who.actor(), who.cause()), |tx| {

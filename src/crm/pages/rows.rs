@@ -8,6 +8,7 @@ use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
 use kernel::TypedId as _;
 use store::Read;
+use uuid::Uuid;
 use web::ink;
 use web::parts::Face;
 use web::time::RelTime;
@@ -17,7 +18,7 @@ use super::{Look, row_url};
 use crate::columns;
 use crate::error::CrmError;
 use crate::list;
-use crate::model::{Book, CONTACTS, ContactId, Row};
+use crate::model::{ContactId, Row, RowKind};
 use crate::queries;
 
 /// The head of a column.
@@ -100,19 +101,19 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     /// The rows of some ids as they are drawn.
-    pub fn of<B: Book>(&self, ids: &[B::Id]) -> Result<Vec<Line>, CrmError> {
-        list::rows::<B>(self.read, ids)?.into_iter().map(|row| self.line(&row)).collect()
+    pub fn of(&self, kind: &'static RowKind, ids: &[Uuid]) -> Result<Vec<Line>, CrmError> {
+        list::rows(kind, self.read, ids)?.into_iter().map(|row| self.line(&row)).collect()
     }
 
-    fn line<B: Book>(&self, row: &Row<B>) -> Result<Line, CrmError> {
+    fn line(&self, row: &Row) -> Result<Line, CrmError> {
         let (scene, look) = (self.scene, self.look);
         let cell = |key: &String| {
             let column = look.columns.iter().find(|column| column.key == *key)?;
             let shown = shown(scene, look, column, row.cells.get(key));
             Some((key.clone(), shown, column.kind.is_number()))
         };
-        let contact = ContactId::from_uuid(row.id.uuid());
-        let is_contact = B::TABLE == CONTACTS;
+        let contact = ContactId::from_uuid(row.id);
+        let is_contact = row.kind.is_contacts();
         let today = days::day(scene.today.now, &scene.today.zone);
         let day = |day: &Date| {
             let text =
@@ -122,7 +123,7 @@ impl Rows<'_> {
         let last = if is_contact { queries::last_touch(self.read, contact)? } else { None };
         Ok(Line {
             id: row.id.to_string(),
-            href: row_url::<B>(scene, row.id),
+            href: row_url(row.kind, scene, row.id),
             face: Face::person(row.name()),
             name: row.name().to_owned(),
             cells: self.keys.iter().filter_map(cell).collect(),

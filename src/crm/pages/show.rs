@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
-use entity::{FieldValue, Kind, Target, value_in};
+use entity::{FieldValue, Kind, value_in};
 use features::comments::queries::show::{self as comments, Begun, Composer};
 use features::files::queries::{self as files, Line};
 use features::history::queries as history;
@@ -17,6 +17,7 @@ use features::tasks::queries::scene::Scene;
 use kernel::{Assignee, FieldError, TypedId as _};
 use serde_json::Value;
 use store::{Read, ReadExt as _};
+use uuid::Uuid;
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::format;
@@ -33,9 +34,9 @@ use super::{Look, list_url, row_url};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
-    Book, CONTACTS, Collection, CollectionId, Home, ORGANIZATIONS, OrganizationId, Organizations,
-    Row, Talk, TalkKind,
+    Collection, CollectionId, Home, ORGANIZATIONS, OrganizationId, Row, RowKind, Talk, TalkKind,
 };
+use crate::path_kind::PathKind;
 use crate::queries;
 use crate::typed::{Typed, text};
 
@@ -49,12 +50,12 @@ struct Part {
 }
 
 /// What stands below the name; an organization leads to its page.
-fn second<B: Book>(scene: &Scene, look: &Look<'_>, row: &Row<B>) -> Vec<Part> {
+fn second(scene: &Scene, look: &Look<'_>, row: &Row) -> Vec<Part> {
     let part = |key: &&str| {
         let text = look.second(row, &[*key]);
         let href = match row.value(key) {
             Some(FieldValue::Refers(to)) if to.table == ORGANIZATIONS.number => {
-                row_url::<Organizations>(scene, OrganizationId::from_uuid(to.id))
+                row_url(RowKind::ORGANIZATIONS, scene, to.id)
             }
             _ => String::new(),
         };
@@ -189,7 +190,8 @@ impl Asked {
 }
 
 /// The page of a record.
-pub(super) async fn show<B: Book>(
+pub(super) async fn show(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     hx: Hx,
@@ -200,7 +202,7 @@ pub(super) async fn show<B: Book>(
     let part = if hx.is_partial() { asked.part.as_str() } else { "" };
     let page = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        let row = queries::resolve::<B>(snap, &said)?;
+        let row = queries::resolve(kind, snap, &said)?;
         let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
         page(&scene, snap, shell, (&row, begun, asked.time(part)))
     })?;
@@ -215,13 +217,14 @@ pub(super) async fn show<B: Book>(
 }
 
 /// The page with what is wrong with a form that came back.
-pub(super) fn refused<B: Book>(
+pub(super) fn refused(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    (id, wrong, typed): (B::Id, &str, Typed),
+    (id, wrong, typed): (Uuid, &str, Typed),
 ) -> Result<Response, PageError> {
-    let row = queries::get_rev::<B>(read, id)?.0;
+    let row = queries::get_rev(kind, read, id)?.0;
     let page = ShowPage {
         wrong: wrong.to_owned(),
         typed,
@@ -230,17 +233,19 @@ pub(super) fn refused<B: Book>(
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-fn page<B: Book>(
+fn page(
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    (row, begun, wish): (&Row<B>, Begun, Option<Wish>),
+    (row, begun, wish): (&Row, Begun, Option<Wish>),
 ) -> Result<ShowPage, CrmError> {
-    let look = Look::new(scene, read, B::home(row.collection))?;
-    let base = row_url::<B>(scene, row.id);
-    let live = |part: &str| Live::new(format!("{base}?part={part}")).record(B::TABLE.name, row.id);
-    let (is_contact, is_organization) = (B::TABLE == CONTACTS, B::TABLE == ORGANIZATIONS);
-    let place = Place::Row(Target { table: B::TABLE.number, id: row.id.uuid() });
+    let kind = row.kind;
+    let look = Look::new(scene, read, row.home())?;
+    let base = row_url(kind, scene, row.id);
+    let live =
+        |part: &str| Live::new(format!("{base}?part={part}")).record(kind.table.name, row.id);
+    let (is_contact, is_organization) = (kind.is_contacts(), kind.table == ORGANIZATIONS);
+    let place = Place::Row(kind.target(row.id));
     let spot = Spot::here(read, place)?;
     let time = match wish {
         Some(wish) => {
@@ -250,24 +255,24 @@ fn page<B: Book>(
         None => Timeline::default(),
     };
     // Of the talks on which something is to follow the oldest comes first.
-    let due = timeline::talks::<B>(read, row.id, TALKS)?.into_iter().rev().find(Talk::is_due);
-    let due = due.map(|talk| timeline::talk_line::<B>(scene, read, &look, talk)).transpose()?;
+    let due = timeline::talks(kind, read, row.id, TALKS)?.into_iter().rev().find(Talk::is_due);
+    let due = due.map(|talk| timeline::talk_line(kind, scene, read, &look, talk)).transpose()?;
     let tasks = links::tasks_to(scene, read, &timeline::target(row))?;
     let people = match is_organization {
-        true => people(scene, read, OrganizationId::from_uuid(row.id.uuid()))?,
+        true => people(scene, read, OrganizationId::from_uuid(row.id))?,
         false => Vec::new(),
     };
     let home: Option<Collection> = row.collection.map(|id| read.get(id)).transpose()?.flatten();
     let groups = groups(scene, read, &look, row)?;
     let list_label =
-        home.map_or_else(|| kernel::text::capitalized(B::noun().many), |home| home.name);
+        home.map_or_else(|| kernel::text::capitalized(kind.entity().many), |home| home.name);
     Ok(ShowPage {
         shell,
-        list_url: list_url::<B>(scene, row.collection),
+        list_url: list_url(kind, scene, row.collection),
         list_label,
         talk_url: scene.ws.url("talks"),
         suggestion_url: scene.ws.url("suggestions"),
-        one: B::noun().one,
+        one: kind.entity().one,
         head_live: live("head").table("interactions"),
         cells_live: live("cells").table("suggestions").table("fields"),
         // Where no task is about it yet, only a new link can bring one.
@@ -300,7 +305,7 @@ fn page<B: Book>(
         people,
         takers: takers(scene),
         tasks,
-        history: history::href::<Row<B>>(&scene.ws, row.id),
+        history: scene.ws.url(&history::path(scene.ws.store.schema(), &kind.root(row.id))),
         wrong: String::new(),
         typed: Typed::new(),
         new_contact: match is_organization {
@@ -313,13 +318,13 @@ fn page<B: Book>(
     })
 }
 
-fn groups<B: Book>(
+fn groups(
     scene: &Scene,
     read: &dyn Read,
     look: &Look<'_>,
-    row: &Row<B>,
+    row: &Row,
 ) -> Result<Vec<Group>, CrmError> {
-    let suggestions = queries::suggestions::<B>(read, row.id)?;
+    let suggestions = queries::suggestions(row.kind, read, row.id)?;
     let mut groups: Vec<Group> = Vec::new();
     for column in &look.columns {
         let cell = row.cells.get(&column.key);
@@ -362,7 +367,7 @@ fn people(
     organization: OrganizationId,
 ) -> Result<Vec<(String, String, Face, String)>, CrmError> {
     let all = queries::contacts_of(read, organization)?;
-    let line = |contact: crate::model::Contact| {
+    let line = |contact: Row| {
         let href = scene.ws.url(&format!("contacts/{}", contact.id));
         (
             contact.name().to_owned(),
@@ -395,7 +400,8 @@ struct NewPage {
 }
 
 /// The form of a new record; what stands in the address is filled in.
-pub(super) async fn new<B: Book>(
+pub(super) async fn new(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     shell: Shell,
@@ -403,18 +409,19 @@ pub(super) async fn new<B: Book>(
 ) -> Result<Response, PageError> {
     ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        new_form::<B>(&scene, snap, shell, (None, &typed, &[]))
+        new_form(kind, &scene, snap, shell, (None, &typed, &[]))
     })
 }
 
 /// The form of a new record with what was typed, and what is wrong with it.
-pub(super) fn new_form<B: Book>(
+pub(super) fn new_form(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
     (collection, typed, wrong): (Option<CollectionId>, &Typed, &[FieldError]),
 ) -> Result<Response, PageError> {
-    let home = B::home(collection);
+    let home = kind.home(collection);
     let look = Look::new(scene, read, home)?;
     let (mut inputs, mut more) = (Vec::new(), Vec::new());
     for column in &look.columns {
@@ -450,19 +457,20 @@ pub(super) fn new_form<B: Book>(
             others
         }
     };
-    let base = list_url::<B>(scene, collection);
+    let base = list_url(kind, scene, collection);
     let name: Option<Collection> =
         collection.map(|id| read.get(id)).transpose().map_err(CrmError::from)?.flatten();
     let page = NewPage {
         shell,
-        title: format!("New {}", B::noun().one),
-        list_label: name.map_or_else(|| kernel::text::capitalized(B::noun().many), |one| one.name),
+        title: format!("New {}", kind.entity().one),
+        list_label: name
+            .map_or_else(|| kernel::text::capitalized(kind.entity().many), |one| one.name),
         action: base.clone(),
         list_url: base,
         inputs,
         more,
         summary,
-        verb: format!("Create {}", B::noun().one),
+        verb: format!("Create {}", kind.entity().one),
     };
     match wrong.is_empty() {
         true => html::page(&page),
@@ -479,7 +487,8 @@ struct CellEdit {
 }
 
 /// The editor of one cell of a table.
-pub(super) async fn cell<B: Book>(
+pub(super) async fn cell(
+    PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
@@ -487,13 +496,13 @@ pub(super) async fn cell<B: Book>(
 ) -> Result<Response, PageError> {
     let edit = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        let row = queries::resolve::<B>(snap, &said)?;
-        let look = Look::new(&scene, snap, B::home(row.collection))?;
+        let row = queries::resolve(kind, snap, &said)?;
+        let look = Look::new(&scene, snap, row.home())?;
         let column = look.columns.iter().find(|column| column.key == asked.key);
         let column = column.ok_or_else(|| CrmError::no("field", &asked.key))?;
         let input = draw::input(&scene, (&look, snap), column, row.value(&column.key))?;
         Ok::<_, CrmError>(CellEdit {
-            action: row_url::<B>(&scene, row.id),
+            action: row_url(kind, &scene, row.id),
             was: input.value.clone(),
             input,
         })

@@ -13,7 +13,7 @@ use store::{Read, StoreError};
 
 use crate::filters;
 use crate::list::{self, groups_by};
-use crate::model::{Book, CollectionId, Home};
+use crate::model::{CollectionId, Home, RowKind};
 use crate::views::{self as own, BOARD, path_of, pipeline, tidy};
 
 /// What stands behind the question mark. What is absent is as the view says.
@@ -67,18 +67,19 @@ pub(super) struct State {
 }
 
 /// The path by which views know the list of a book.
-pub(super) fn path<B: Book>(collection: Option<CollectionId>) -> String {
-    collection.map_or_else(|| B::PATH.to_owned(), path_of)
+pub(super) fn path(kind: &'static RowKind, collection: Option<CollectionId>) -> String {
+    collection.map_or_else(|| kind.path.to_owned(), path_of)
 }
 
 /// The views of a list that somebody sees.
-pub(super) fn all_views<B: Book>(
+pub(super) fn all_views(
+    kind: &'static RowKind,
     read: &dyn Read,
     who: AccountId,
     collection: Option<CollectionId>,
 ) -> Result<Vec<ListView>, StoreError> {
-    let path = path::<B>(collection);
-    let mut all = views::on_list(read, (&path, who), own::built_in(B::home(collection)))?;
+    let path = path(kind, collection);
+    let mut all = views::on_list(read, (&path, who), own::built_in(kind.home(collection)))?;
     for view in &mut all {
         view.look = tidy(std::mem::take(&mut view.look));
     }
@@ -88,13 +89,14 @@ pub(super) fn all_views<B: Book>(
 impl State {
     /// The list that is asked for, as somebody sees it: beginning with the view that is named, or with the first one
     /// when there is none of that name.
-    pub fn read<B: Book>(
+    pub fn read(
+        kind: &'static RowKind,
         read: &dyn Read,
         who: AccountId,
         (base, collection): (String, Option<CollectionId>),
         wish: &Wish,
     ) -> Result<Self, StoreError> {
-        let mut all = all_views::<B>(read, who, collection)?;
+        let mut all = all_views(kind, read, who, collection)?;
         let at = match wish.view.as_str() {
             "" => Some(0),
             slug => all.iter().position(|view| view.slug == slug),

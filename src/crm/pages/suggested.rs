@@ -7,7 +7,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::runs::model::Run;
 use features::tasks::queries::scene::Scene;
-use kernel::{Actor, TypedId as _};
+use kernel::Actor;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
 use web::extract::{Form, Path};
@@ -23,7 +23,7 @@ use super::draw::{self, Suggested};
 use super::{Look, row_url};
 use crate::columns::ByHome;
 use crate::error::CrmError;
-use crate::model::{Book, SUGGESTIONS, Suggestion, SuggestionId, of_table};
+use crate::model::{RowKind, SUGGESTIONS, Suggestion, SuggestionId};
 use crate::queries::{self, MOST_SUGGESTED};
 use crate::rules::{self, Decided};
 
@@ -100,7 +100,7 @@ fn groups(scene: &Scene, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmErro
     let (all, more) = queries::suggested(read)?;
     let (mut looks, mut groups) = (ByHome::new(), Vec::<Group>::new());
     for one in all {
-        let line = of_table!(one.row.table, B => line::<B>(scene, read, &mut looks, &one)?);
+        let line = line(scene, read, &mut looks, &one)?;
         let Some(line) = line else { continue };
         let at = match groups.iter().position(|group| group.by == one.by) {
             Some(at) => at,
@@ -134,21 +134,22 @@ fn group(scene: &Scene, read: &dyn Read, by: Actor) -> Result<Group, CrmError> {
 }
 
 /// What is suggested for a cell; nothing when its field is gone.
-fn line<'r, B: Book>(
+fn line<'r>(
     scene: &Scene,
     read: &'r dyn Read,
     looks: &mut ByHome<Look<'r>>,
     one: &Suggestion,
 ) -> Result<Option<Line>, CrmError> {
-    let (row, _) = queries::get_rev::<B>(read, B::Id::from_uuid(one.row.id))?;
-    let home = B::home(row.collection);
+    let kind = RowKind::of_table(one.row.table);
+    let (row, _) = queries::get_rev(kind, read, one.row.id)?;
+    let home = row.home();
     let look = looks.of(home, || Look::new(scene, read, home))?;
     let column = look.columns.iter().find(|column| column.key == one.field);
     let Some(column) = column else { return Ok(None) };
     let was = row.value(&column.key).map(|value| column.shown(value, &look.known));
     Ok(Some(Line {
         name: row.name().to_owned(),
-        href: row_url::<B>(scene, row.id),
+        href: row_url(kind, scene, row.id),
         label: column.label.clone(),
         was: was.unwrap_or_default(),
         suggested: draw::suggested(scene, look, (column, one)),

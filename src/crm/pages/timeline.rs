@@ -16,11 +16,11 @@ use features::tasks::queries::facts::{FactView, bold, day_label, run_fact};
 use features::tasks::queries::people::assignee_of;
 use features::tasks::queries::scene::Scene;
 use features::tasks::queries::standing;
-use kernel::key::KeyBuf;
 use kernel::text::{capitalized, ellipsis, one_line};
 use kernel::{Actor, Cause, RunId, RunState, TaskStatus, Timestamp, TypedId as _};
 use store::history::{self, Image, Version};
-use store::{Op, Read, ReadExt as _, Root};
+use store::{Op, Read, ReadExt as _};
+use uuid::Uuid;
 use web::format;
 use web::html::{SafeHtml, escape};
 use web::live::Live;
@@ -31,7 +31,7 @@ use super::{Look, draw};
 use crate::columns::STAGE;
 use crate::error::CrmError;
 use crate::model::{
-    Book, CONTACTS, Contact, ContactId, ORGANIZATIONS, OrganizationId, Row, Talk, Way,
+    CONTACTS, Contact, ContactId, ORGANIZATIONS, OrganizationId, Row, RowKind, Talk, Way,
 };
 use crate::queries;
 
@@ -157,36 +157,36 @@ impl Gathered {
 }
 
 /// The timeline of a record.
-pub(super) fn timeline<B: Book>(
+pub(super) fn timeline(
     scene: &Scene,
     read: &dyn Read,
-    (look, row, base): (&Look<'_>, &Row<B>, &str),
+    (look, row, base): (&Look<'_>, &Row, &str),
     (wish, comments): (Wish, Vec<(Timestamp, CommentView)>),
 ) -> Result<Timeline, CrmError> {
     let (looks, tell) = (wish.looks.clamp(1, MOST_LOOKS), wish.tell);
     let mut found = Gathered::default();
     let about = links::to(read, &target(row))?;
     if tell.has(Tell::Talks) {
-        let talks = talks::<B>(read, row.id, TALKS * looks)?;
+        let talks = talks(row.kind, read, row.id, TALKS * looks)?;
         if talks.len() == TALKS * looks {
             found.ends(talks.last().map(|talk| talk.occurred_at));
         }
         for talk in talks {
             let at = talk.occurred_at;
-            let line = talk_line::<B>(scene, read, look, talk)?;
+            let line = talk_line(row.kind, scene, read, look, talk)?;
             found.all.push((at, Entry::Talk(Box::new(line))));
         }
     }
     let mut worked = Vec::new();
     if tell.has(Tell::Changes) {
-        let changes = changes::<B>(scene, read, row.id, (VERSIONS * looks, &mut found))?;
+        let changes = changes(row.kind, scene, read, row.id, (VERSIONS * looks, &mut found))?;
         let written: BTreeSet<RunId> = changes.iter().filter_map(|one| one.actor.run()).collect();
         for id in written {
             worked.extend(read.get::<Run>(id)?);
         }
         worked = talk::seen(&read, worked, (scene.me, scene.role))?;
         for change in &changes {
-            change.tell::<B>(scene, look, (&worked, &mut found));
+            change.tell(row.kind, scene, look, (&worked, &mut found));
         }
     }
     if tell.has(Tell::Tasks) {
@@ -208,7 +208,7 @@ pub(super) fn timeline<B: Book>(
     let goes_on = since.is_some() && looks < MOST_LOOKS;
     let at = |looks: usize| format!("{base}?tell={}&back={looks}", tell.word());
     Ok(Timeline {
-        live: live::<B>(row.id, &format!("{}&part=talks", at(looks)), (looks, &about)),
+        live: live(row.kind, row.id, &format!("{}&part=talks", at(looks)), (looks, &about)),
         tabs: Tell::ALL
             .iter()
             .map(|(one, word, label)| Tab::new(*label, format!("{base}?tell={word}"), *one == tell))
@@ -226,43 +226,43 @@ pub(super) fn timeline<B: Book>(
 }
 
 /// A record as links of tasks name it.
-pub(super) fn target<B: Book>(row: &Row<B>) -> LinkTarget {
-    LinkTarget::Row(B::TABLE.number, KeyBuf::of(&row.id).into_bytes())
+pub(super) fn target(row: &Row) -> LinkTarget {
+    LinkTarget::Row(row.kind.table.number, row.id.as_bytes().to_vec())
 }
 
-fn live<B: Book>(id: B::Id, url: &str, (looks, about): (usize, &[Link])) -> Live {
-    let live = Live::new(url).record(B::TABLE.name, id).table("interactions").table("task_links");
+fn live(kind: &'static RowKind, id: Uuid, url: &str, (looks, about): (usize, &[Link])) -> Live {
+    let live = Live::new(url).record(kind.table.name, id).table("interactions").table("task_links");
     let live = about.iter().fold(live, |live, link| live.record("tasks", link.task));
     // To look far back costs more: it waits until others have had their say.
     if 1 < looks { live.calm() } else { live }
 }
 
 /// The talks with a contact, or those of an organization, the newest first.
-pub(super) fn talks<B: Book>(
+pub(super) fn talks(
+    kind: &'static RowKind,
     read: &dyn Read,
-    id: B::Id,
+    id: Uuid,
     most: usize,
 ) -> Result<Vec<Talk>, CrmError> {
-    Ok(match B::TABLE {
-        table if table == CONTACTS => {
-            queries::talks_with(read, ContactId::from_uuid(id.uuid()), most)?
-        }
+    Ok(match kind.table {
+        table if table == CONTACTS => queries::talks_with(read, ContactId::from_uuid(id), most)?,
         table if table == ORGANIZATIONS => {
-            queries::talks_of(read, OrganizationId::from_uuid(id.uuid()), most)?
+            queries::talks_of(read, OrganizationId::from_uuid(id), most)?
         }
         _ => Vec::new(),
     })
 }
 
 /// A talk as the page of a record shows it; on the page of an organization it says with whom.
-pub(super) fn talk_line<B: Book>(
+pub(super) fn talk_line(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
     look: &Look<'_>,
     talk: Talk,
 ) -> Result<TalkLine, CrmError> {
     let today = due::day(scene.today.now, &scene.today.zone);
-    let with = match talk.contact.filter(|_| B::TABLE == ORGANIZATIONS) {
+    let with = match talk.contact.filter(|_| kind.table == ORGANIZATIONS) {
         Some(id) => read
             .get::<Contact>(id)?
             .map(|contact| (contact.name().to_owned(), scene.ws.url(&format!("contacts/{id}")))),
@@ -337,13 +337,14 @@ struct CellChange {
 }
 
 /// What became of a record, the newest first.
-fn changes<B: Book>(
+fn changes(
+    kind: &'static RowKind,
     scene: &Scene,
     read: &dyn Read,
-    id: B::Id,
+    id: Uuid,
     (most, found): (usize, &mut Gathered),
 ) -> Result<Vec<Change>, CrmError> {
-    let root = Root::of::<Row<B>>(id);
+    let root = kind.root(id);
     let page = history::of(read, scene.ws.store.schema(), &root, None, most)?.unwrap_or_default();
     if page.next.is_some() {
         found.ends(page.versions.last().map(|version| version.at));
@@ -352,7 +353,7 @@ fn changes<B: Book>(
     for version in &page.versions {
         let Version { at, actor, cause, .. } = *version;
         let day = due::day(at, &scene.today.zone);
-        for deed in deeds::<B>(version) {
+        for deed in deeds(kind, version) {
             let change = Change { at, day, actor, cause, deed };
             let apart = match all.last_mut() {
                 Some(last) => last.joined(change),
@@ -372,8 +373,8 @@ fn changes<B: Book>(
 }
 
 /// What a version of a record is; nothing where what was there before is not kept any more.
-fn deeds<B: Book>(version: &Version) -> Vec<Deed> {
-    let row = |image: &Image| image.bytes().and_then(entity::typed::<Row<B>>);
+fn deeds(kind: &'static RowKind, version: &Version) -> Vec<Deed> {
+    let row = |image: &Image| image.bytes().and_then(|row| kind.typed(row));
     match (version.op, row(&version.before), row(&version.after)) {
         (Op::Insert, ..) => vec![Deed::Made],
         (Op::Delete, ..) => vec![Deed::Removed],
@@ -425,13 +426,14 @@ impl Change {
         None
     }
 
-    fn tell<B: Book>(
+    fn tell(
         &self,
+        kind: &'static RowKind,
         scene: &Scene,
         look: &Look<'_>,
         (runs, found): (&[Run], &mut Gathered),
     ) {
-        let (by, one) = (bold(&scene.people.actor(self.actor).name), B::noun().one);
+        let (by, one) = (bold(&scene.people.actor(self.actor).name), kind.entity().one);
         let (glyph, mut words) = match (&self.deed, self.cause) {
             (Deed::Made, Cause::Import(_)) => {
                 ("upload", format!("{by} brought this {one} from a file"))

@@ -6,21 +6,23 @@ use features::tasks::queries::people::People;
 use kernel::text::capitalized;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use store::{ReadExt as _, WriteTx};
+use store::WriteTx;
+use uuid::Uuid;
 
 use super::rows::{Sent, change};
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::{Book, Row};
+use crate::model::RowKind;
 
 /// The most cells of a block.
 const MOST: usize = 2_000;
 
 /// A block of cells.
 #[derive(Clone, Debug)]
-pub struct Block<B: Book> {
+pub struct Block {
+    pub kind: &'static RowKind,
     /// The rows from the first one on.
-    pub rows: Vec<B::Id>,
+    pub rows: Vec<Uuid>,
     /// The keys of the fields from the first one on.
     pub fields: Vec<String>,
     /// What each cell gets, by row and then by field; nothing and the empty text take a value away.
@@ -57,7 +59,7 @@ pub struct Pasted {
 ///
 /// # Errors
 /// When there is nothing in it, it has more than 2,000 cells, or more rows or fields than are named.
-pub fn paste<B: Book>(tx: &mut WriteTx<'_>, block: &Block<B>) -> Result<Pasted, CrmError> {
+pub fn paste(tx: &mut WriteTx<'_>, block: &Block) -> Result<Pasted, CrmError> {
     let count: usize = block.cells.iter().map(Vec::len).sum();
     if count == 0 {
         return Err(CrmError::field("cells", "There is nothing to paste."));
@@ -80,9 +82,9 @@ pub fn paste<B: Book>(tx: &mut WriteTx<'_>, block: &Block<B>) -> Result<Pasted, 
 }
 
 /// Writes the cells of a row; those that are refused are left out until the others can be written.
-fn paste_row<B: Book>(
+fn paste_row(
     tx: &mut WriteTx<'_>,
-    (block, n, id): (&Block<B>, usize, B::Id),
+    (block, n, id): (&Block, usize, Uuid),
     people: &Arc<People>,
     pasted: &mut Pasted,
 ) -> Result<(), CrmError> {
@@ -91,7 +93,7 @@ fn paste_row<B: Book>(
     while !values.is_empty() {
         let people = Some(Arc::clone(people));
         let sent = Sent { people, ..Sent::of(values.clone()) };
-        let wrong: Vec<(String, String)> = match change::<B>(tx, id, &sent) {
+        let wrong: Vec<(String, String)> = match change(block.kind, tx, id, &sent) {
             Ok(changed) => {
                 pasted.cells += changed.written.len();
                 pasted.rows += usize::from(!changed.written.is_empty());
@@ -110,8 +112,9 @@ fn paste_row<B: Book>(
             Err(error @ CrmError::Store(_)) => return Err(error),
             Err(error) => all(&values, &error),
         };
-        let row = tx.get::<Row<B>>(id)?;
-        let columns = columns::of(tx, B::home(row.as_ref().and_then(|row| row.collection)))?;
+        let row = block.kind.get(tx, id)?;
+        let columns =
+            columns::of(tx, block.kind.home(row.as_ref().and_then(|row| row.collection)))?;
         for (key, message) in wrong {
             if values.remove(&key).is_none() {
                 continue;

@@ -1,10 +1,9 @@
 //! What becomes of the rows of a file, as a preview tells it.
 
 use entity::{Column, Target};
-use kernel::TypedId as _;
 
 use super::rows::Changed;
-use crate::model::{Book, Row};
+use crate::model::Row;
 use crate::names::Known;
 
 kernel::words! {
@@ -63,24 +62,22 @@ pub struct Met {
 }
 
 impl Met {
-    pub(super) fn of<B: Book>(row: &Row<B>) -> Self {
-        let record = Target { table: B::TABLE.number, id: row.id.uuid() };
-        Self { record, name: row.name().to_owned() }
+    pub(super) fn of(row: &Row) -> Self {
+        Self { record: row.target(), name: row.name().to_owned() }
     }
 }
 
 /// The cells of a row that took other values.
-pub(super) fn cells_seen<B: Book>(
+pub(super) fn cells_seen(
     columns: &[Column],
     known: &Known<'_>,
-    old: &Row<B>,
-    now: &Changed<B>,
+    old: &Row,
+    now: &Changed,
 ) -> Vec<CellSeen> {
     let cell = |key: &String| {
         let column = columns.iter().find(|column| column.key == *key)?;
-        let shown = |row: &Row<B>| {
-            row.value(key).map_or_else(String::new, |value| column.shown(value, known))
-        };
+        let shown =
+            |row: &Row| row.value(key).map_or_else(String::new, |value| column.shown(value, known));
         Some(CellSeen { key: key.clone(), old: shown(old), new: shown(&now.row) })
     };
     now.written.iter().filter_map(cell).collect()

@@ -10,10 +10,7 @@ use super::tags::absorb;
 use crate::cards::FIELD;
 use crate::columns::{self, STAGE, StageRow};
 use crate::error::CrmError;
-use crate::model::{
-    BY_KEY, Book, CONTACTS, Contacts, FieldDef, Home, Organizations, RECORDS_BY_HOME, Records, Row,
-    STAMPS,
-};
+use crate::model::{BY_KEY, CONTACTS, FieldDef, Home, RECORDS_BY_HOME, Row, RowKind, STAMPS};
 
 /// The most fields that people make for one home.
 const MOST: usize = 200;
@@ -341,33 +338,17 @@ pub(super) fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
     if wrong.is_empty() { Ok(def) } else { Err(CrmError::Invalid(wrong)) }
 }
 
-/// Moves all records from choices that go to another, or refuses while a record has one of them.
-fn replace(
-    tx: &mut WriteTx<'_>,
-    home: Home,
-    gone: (&str, &[String]),
-    to: Option<&str>,
-) -> Result<(), CrmError> {
-    match home {
-        Home::Contacts => replace_in::<Contacts>(tx, home, gone, to),
-        Home::Organizations => replace_in::<Organizations>(tx, home, gone, to),
-        Home::Collection(_) => replace_in::<Records>(tx, home, gone, to),
-    }
-}
-
 /// The rows of a home.
-pub(super) fn rows_of<B: Book>(
-    read: &dyn store::Read,
-    home: Home,
-) -> Result<Vec<Row<B>>, StoreError> {
-    let Some(id) = home.collection() else { return read.list(&Range::all()) };
+pub(crate) fn rows_of(read: &dyn store::Read, home: Home) -> Result<Vec<Row>, StoreError> {
+    let kind = home.kind();
+    let Some(id) = home.collection() else { return kind.list(read, &Range::all()) };
     let mut key = kernel::key::KeyBuf::new();
     key.part(id);
-    read.scan(RECORDS_BY_HOME, &Range::prefix(key))
+    kind.scan(read, RECORDS_BY_HOME, &Range::prefix(key))
 }
 
 /// Whether a row has one of some choices.
-fn has<B: Book>(row: &Row<B>, (key, some): (&str, &[String])) -> bool {
+fn has(row: &Row, (key, some): (&str, &[String])) -> bool {
     match row.value(key) {
         Some(FieldValue::Choice(one)) => some.contains(one),
         Some(FieldValue::Choices(all)) => all.iter().any(|one| some.contains(one)),
@@ -375,18 +356,19 @@ fn has<B: Book>(row: &Row<B>, (key, some): (&str, &[String])) -> bool {
     }
 }
 
-fn replace_in<B: Book>(
+/// Moves all records from choices that go to another, or refuses while a record has one of them.
+fn replace(
     tx: &mut WriteTx<'_>,
     home: Home,
     gone: (&str, &[String]),
     to: Option<&str>,
 ) -> Result<(), CrmError> {
-    let rows = rows_of::<B>(tx, home)?;
+    let rows = rows_of(tx, home)?;
     let count = rows.iter().filter(|row| has(row, gone)).count();
     if to.is_none() && 0 < count {
         let told = format!(
             "{count} of the {} have a choice that would go; choose what they get instead.",
-            B::noun().many
+            home.kind().entity().many
         );
         return Err(CrmError::field("replaced", told));
     }
@@ -394,9 +376,9 @@ fn replace_in<B: Book>(
 }
 
 /// Gives those rows that have one of some choices another one in its place, or takes it from them.
-pub(super) fn swap<B: Book>(
+pub(super) fn swap(
     tx: &mut WriteTx<'_>,
-    rows: Vec<Row<B>>,
+    rows: Vec<Row>,
     (key, gone): (&str, &[String]),
     to: Option<&str>,
 ) -> Result<(), StoreError> {
@@ -416,8 +398,8 @@ pub(super) fn swap<B: Book>(
             };
         }
         row.updated_at = tx.now();
-        tx.put(&row)?;
-        tx.emit(B::noun().changed(&old, &row));
+        row.put(tx)?;
+        tx.emit(row.changed_from(&old));
     }
     Ok(())
 }
@@ -539,7 +521,7 @@ pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
     let preset = preset.ok_or_else(|| CrmError::no("set to start with", key))?;
     let mut at = Home::Contacts.key();
     at.text(STAGE);
-    if !tx.taken(BY_KEY, &at)? && tx.list::<Row<Contacts>>(&Range::all().limit(1))?.is_empty() {
+    if !tx.taken(BY_KEY, &at)? && RowKind::CONTACTS.list(tx, &Range::all().limit(1))?.is_empty() {
         let patch =
             FieldPatch { choices: Some(columns::stages(preset.stages)), ..FieldPatch::default() };
         change_field(tx, (Home::Contacts, STAGE), patch, None)?;
@@ -566,7 +548,7 @@ pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
 /// Lays down a preset for who has made no field of contacts and no contact yet; says whether it did.
 pub fn lay_down(tx: &mut WriteTx<'_>, key: &str) -> Result<bool, CrmError> {
     let fields = tx.len(BY_KEY, &Range::prefix(Home::Contacts.key()).limit(1))?;
-    if 0 < fields || !tx.list::<Row<Contacts>>(&Range::all().limit(1))?.is_empty() {
+    if 0 < fields || !RowKind::CONTACTS.list(tx, &Range::all().limit(1))?.is_empty() {
         return Ok(false);
     }
     start_with(tx, key)?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use entity::{Column, Decimal, Kind};
 use features::tasks::queries::people::{People, assignee_of};
+use kernel::ImportId;
 use kernel::text::one_line;
-use kernel::{ImportId, TypedId as _};
 use serde_json::Value;
 use store::{BlobId, ReadExt as _, WriteTx};
 
@@ -19,8 +19,8 @@ use super::{dates, make_field, words};
 use crate::columns::{self, ORGANIZATION, TAGS};
 use crate::error::CrmError;
 use crate::model::{
-    Becomes, Book, Clash, Contacts, Counts, DateOrder, Goes, Home, Import, ImportState,
-    MAX_PROBLEMS, Mapped, NAME, Organizations, Records, Row, RowProblem, Stayed,
+    Becomes, Clash, Counts, DateOrder, Goes, Home, Import, ImportState, MAX_PROBLEMS, Mapped, NAME,
+    Row, RowKind, RowProblem, Stayed,
 };
 use crate::names::Known;
 
@@ -331,11 +331,7 @@ pub fn bring(
     let mut came = Came::default();
     for row in rows {
         let mut told = Told { row: row.0, problems: &mut came.problems, left: 0 };
-        let done = match import.home {
-            Home::Contacts => one.bring::<Contacts>(tx, *row, &mut told, keys),
-            Home::Organizations => one.bring::<Organizations>(tx, *row, &mut told, keys),
-            Home::Collection(_) => one.bring::<Records>(tx, *row, &mut told, keys),
-        };
+        let done = one.bring(tx, *row, &mut told, keys);
         let mut seen = RowSeen { fate: Fate::Wrong, cells: Vec::new(), met: None };
         match done {
             Ok(Did::Made) => {
@@ -381,15 +377,15 @@ pub(super) struct One<'i> {
 }
 
 impl One<'_> {
-    fn bring<B: Book>(
+    fn bring(
         &self,
         tx: &mut WriteTx<'_>,
         row: Numbered<'_>,
         told: &mut Told<'_>,
         keys: &mut Keys,
     ) -> Result<Did, CrmError> {
-        let collection = self.import.home.collection();
-        let named = self.by_id::<B>(tx, row, told)?;
+        let (kind, collection) = (self.import.home.kind(), self.import.home.collection());
+        let named = self.by_id(tx, row, told)?;
         let mut cells = self.read(tx, (row, named.as_ref().map(|row| &row.cells)), told);
         if cells.values.is_empty() {
             return Ok(Did::Skipped(named.as_ref().map(Met::of)));
@@ -400,14 +396,14 @@ impl One<'_> {
         }
         let Meets { same, like } = match named {
             Some(row) => Meets { same: Some(row), like: None },
-            None => self.meets::<B>(tx, &cells, (keys, told))?,
+            None => self.meets(tx, &cells, (keys, told))?,
         };
         let key = keys.value_in(&cells.typed);
         // Who belongs to an organization has an address there, whatever the file calls it.
         if !self.import.has_ids()
             && cells.values.contains_key(ORGANIZATION)
             && let Some(domain) = cells.typed.iter().find_map(|(_, value)| domain_of(value))
-            && let Some(organization) = at_domain::<Organizations>(tx, domain)?
+            && let Some(organization) = at_domain(RowKind::ORGANIZATIONS, tx, domain)?
         {
             let id = Value::String(organization.id.to_string());
             cells.values.insert(ORGANIZATION.to_owned(), id);
@@ -427,9 +423,9 @@ impl One<'_> {
             ..Sent::default()
         };
         let Some(same) = same else {
-            let write = |tx: &mut WriteTx<'_>, values| create::<B>(tx, collection, &sent(values));
+            let write = |tx: &mut WriteTx<'_>, values| create(kind, tx, collection, &sent(values));
             let made = self.written(tx, values, told, write)?;
-            keys.add(key, made.id.uuid());
+            keys.add(key, made.id);
             if let Some(like) = like {
                 let says = format!("{} is here already and may be the same.", like.name());
                 told.hint(&self.header_of(NAME), says);
@@ -448,7 +444,7 @@ impl One<'_> {
             told.cell((&header, ""), format!("There is no field left for {text}."));
         }
         let changed =
-            self.written(tx, values, told, |tx, values| change::<B>(tx, same.id, &sent(values)))?;
+            self.written(tx, values, told, |tx, values| change(kind, tx, same.id, &sent(values)))?;
         if changed.written.is_empty() {
             return Ok(Did::Skipped(Some(met)));
         }
@@ -457,18 +453,19 @@ impl One<'_> {
     }
 
     /// What is here of what a row tells of. Records of a collection are matched by the field that somebody chose alone.
-    fn meets<B: Book>(
+    fn meets(
         &self,
         tx: &WriteTx<'_>,
         cells: &Cells,
         (keys, told): (&Keys, &mut Told<'_>),
-    ) -> Result<Meets<B>, CrmError> {
+    ) -> Result<Meets, CrmError> {
         match self.import.home {
             _ if self.import.clash == Clash::New => Ok(Meets::default()),
             Home::Contacts | Home::Organizations => {
-                let Meets { same, like } = met::<B>(tx, (&cells.values, &cells.typed))?;
+                let Meets { same, like } =
+                    met(self.import.home.kind(), tx, (&cells.values, &cells.typed))?;
                 // Rows of an export are different records, however alike they are.
-                let is_other = |row: &Row<B>| !(self.import.has_ids() && is_made_by(tx, row));
+                let is_other = |row: &Row| !(self.import.has_ids() && is_made_by(tx, row));
                 Ok(Meets { same: same.filter(is_other), like: like.filter(is_other) })
             }
             Home::Collection(_) => {
@@ -510,7 +507,7 @@ impl One<'_> {
 }
 
 /// Whether a record came in with what a transaction is a part of.
-fn is_made_by<B: Book>(tx: &WriteTx<'_>, row: &Row<B>) -> bool {
+fn is_made_by(tx: &WriteTx<'_>, row: &Row) -> bool {
     row.cells.get(NAME).is_some_and(|name| name.origin.cause == tx.cause())
 }
 

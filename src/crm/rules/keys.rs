@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use entity::{FieldValue, folded};
 use kernel::TypedId as _;
-use store::{Read, ReadExt as _, StoreError, WriteTx, feed};
+use store::{Read, StoreError, WriteTx, feed};
 use uuid::Uuid;
 
 use super::fields::rows_of;
-use crate::model::{Book, EntryId, Goes, Home, Import, RECORDS, Records, Row};
+use crate::model::{EntryId, Goes, Home, Import, RECORDS, Row, RowKind};
 
 /// So many entries of the feed are looked through; behind more than these the collection is read again.
 const MOST_BEHIND: u64 = 2_000;
@@ -44,8 +44,8 @@ impl Keys {
             self.field.clone_from(field);
             self.rows.clear();
             self.reads += 1;
-            for row in rows_of::<Records>(tx, import.home)? {
-                self.add(row.value(field).map(written), row.id.uuid());
+            for row in rows_of(tx, import.home)? {
+                self.add(row.value(field).map(written), row.id);
             }
         }
         self.seen = Some(last);
@@ -61,10 +61,10 @@ impl Keys {
         for seq in seen + 1..=last {
             let Some(entry) = feed::entry(tx, seq)? else { return Ok(false) };
             for change in entry.changes.iter().filter(|one| one.table == RECORDS.number) {
-                let id = kernel::key::decode::<EntryId>(&change.key);
-                let row = id.map(|id| tx.get::<Row<Records>>(id)).transpose()?.flatten();
+                let id = kernel::key::decode::<EntryId>(&change.key).map(EntryId::uuid);
+                let row = id.map(|id| RowKind::RECORDS.get(tx, id)).transpose()?.flatten();
                 if let Some(row) = row {
-                    self.add(row.value(&self.field).map(written), row.id.uuid());
+                    self.add(row.value(&self.field).map(written), row.id);
                 }
             }
         }
@@ -89,19 +89,18 @@ impl Keys {
     }
 
     /// The records that have what a row has, two at most, and how many there may be.
-    pub(super) fn rows_with<B: Book>(
+    pub(super) fn rows_with(
         &self,
         tx: &WriteTx<'_>,
         (home, typed): (Home, &[(String, FieldValue)]),
-    ) -> Result<(Vec<Row<B>>, usize), StoreError> {
+    ) -> Result<(Vec<Row>, usize), StoreError> {
         let value = self.value_in(typed);
         let ids = value.as_ref().and_then(|value| self.rows.get(value));
         let mut found = Vec::new();
         for id in ids.into_iter().flatten() {
-            let row = tx.get::<Row<B>>(B::Id::from_uuid(*id))?;
-            let has = |row: &Row<B>| {
-                B::home(row.collection) == home && row.value(&self.field).map(written) == value
-            };
+            let row = RowKind::RECORDS.get(tx, *id)?;
+            let has =
+                |row: &Row| row.home() == home && row.value(&self.field).map(written) == value;
             found.extend(row.filter(has));
             if 2 <= found.len() {
                 break;

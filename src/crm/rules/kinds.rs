@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use entity::{Column, FieldValue, Kind, Look, Names as _, Source};
 use features::tasks::queries::people::{People, assignee_of};
-use kernel::TypedId;
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 use uuid::Uuid;
 
@@ -20,8 +19,8 @@ use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
 use crate::model::{
-    Book, CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState, NAME,
-    Row, Shape, of_table,
+    CONVERSIONS_RUNNING, Cast, Conversion, ConversionId, FieldDef, Home, ImportState, NAME, Row,
+    Shape,
 };
 use crate::names::Known;
 
@@ -68,21 +67,21 @@ impl Caster {
     }
 
     /// What becomes of the value of a row.
-    pub fn cast<B: Book>(
+    pub fn cast(
         &mut self,
         read: &dyn Read,
         known: &Known<'_>,
-        (row, value): (&Row<B>, &FieldValue),
+        (row, value): (&Row, &FieldValue),
     ) -> Result<Became, StoreError> {
         let cast = match self.to.read(&written(&self.from, self.to.kind, value, known), known) {
             Ok(Some(cast)) => cast,
             Ok(None) => return Ok(Became::Lost("Nothing of it can be written.".to_owned())),
             Err(why) => return Ok(Became::Lost(why)),
         };
-        if let (Some(index), Some((1, address))) = (B::EMAIL, cast.identity()) {
+        if let (Some(index), Some((1, address))) = (row.kind.email, cast.identity()) {
             let mut key = kernel::key::KeyBuf::new();
             key.text(&address);
-            let other: Option<Row<B>> = read.find(index, &key)?;
+            let other: Option<Row> = row.kind.find(read, index, &key)?;
             let is_anothers = other.is_some_and(|other| other.id != row.id);
             if is_anothers || !self.taken.insert(address.clone()) {
                 return Ok(Became::Lost(format!("{address} is another record's address already.")));
@@ -231,7 +230,7 @@ fn converted(
     mut one: Conversion,
     (ids, are_last): (&[Uuid], bool),
 ) -> Result<Conversion, CrmError> {
-    let counts = of_table!(one.home.table().number, B => cast_rows::<B>(tx, &one, ids)?);
+    let counts = cast_rows(tx, &one, ids)?;
     one.counts = one.counts.plus(counts);
     one.next += u32::try_from(ids.len()).unwrap_or(u32::MAX);
     one.after = ids.last().copied().or(one.after);
@@ -248,17 +247,13 @@ fn converted(
 }
 
 /// Converts the values of rows. One that somebody wrote since the field has its new kind stays.
-fn cast_rows<B: Book>(
-    tx: &mut WriteTx<'_>,
-    one: &Conversion,
-    ids: &[Uuid],
-) -> Result<Cast, CrmError> {
+fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cast, CrmError> {
     let (me, people) = (assignee_of(tx.by()), Arc::new(People::read(tx)?));
     let column = Column::new(&one.key, &one.label, one.to.kind);
     let mut counts = Cast::default();
     let mut caster = Caster::new(&column, (&one.from, &one.to));
     for id in ids {
-        let Some(old) = tx.get::<Row<B>>(<B::Id as TypedId>::from_uuid(*id))? else {
+        let Some(old) = one.home.kind().get(tx, *id)? else {
             continue;
         };
         let Some(cell) = old.cells.get(&one.key).filter(|cell| cell.origin.at <= one.created_at)
@@ -269,7 +264,7 @@ fn cast_rows<B: Book>(
         let (became, said) = {
             let read: &dyn Read = tx;
             let known = Known::with(Arc::clone(&people), read, me);
-            (caster.cast::<B>(read, &known, (&old, &value))?, caster.shown(&value, &known))
+            (caster.cast(read, &known, (&old, &value))?, caster.shown(&value, &known))
         };
         let cast = match became {
             Became::Same(cast) => {
@@ -299,8 +294,8 @@ fn cast_rows<B: Book>(
             });
         }
         row.updated_at = tx.now();
-        tx.put(&row)?;
-        tx.emit(B::noun().changed(&old, &row));
+        row.put(tx)?;
+        tx.emit(row.changed_from(&old));
     }
     Ok(counts)
 }

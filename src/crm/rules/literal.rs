@@ -3,15 +3,13 @@
 
 use entity::{Column, FieldValue, Kind, value_in};
 use serde_json::Value;
-use store::{ReadExt as _, StoreError, WriteTx};
+use store::{StoreError, WriteTx};
 use uuid::Uuid;
-
-use kernel::TypedId as _;
 
 use super::cells::{Cells, Told};
 use super::imports::{Numbered, One};
 use crate::columns::{self, ORGANIZATION};
-use crate::model::{Book, Clash, Goes, Mapped, Row};
+use crate::model::{Clash, Goes, Mapped, Row};
 use crate::names::Known;
 
 /// The ends of headings of a record that a cell leads to, in JSON.
@@ -19,12 +17,12 @@ pub(crate) const PARTS: [&str; 2] = [".id", ".name"];
 
 impl One<'_> {
     /// The record whose id a row has; none when it has none, or that of no record here.
-    pub(super) fn by_id<B: Book>(
+    pub(super) fn by_id(
         &self,
         tx: &WriteTx<'_>,
         (_, cells): Numbered<'_>,
         told: &mut Told<'_>,
-    ) -> Result<Option<Row<B>>, StoreError> {
+    ) -> Result<Option<Row>, StoreError> {
         let mut columns = self.import.columns.iter().zip(cells);
         let Some((mapped, text)) = columns.find(|(mapped, _)| mapped.goes == Goes::Id) else {
             return Ok(None);
@@ -36,8 +34,8 @@ impl One<'_> {
             told.cell((&mapped.header, ""), "This is not the id of a record.".to_owned());
             return Ok(None);
         };
-        let row = tx.get::<Row<B>>(B::Id::from_uuid(id))?;
-        Ok(row.filter(|row| B::home(row.collection) == self.import.home))
+        let row = self.import.home.kind().get(tx, id)?;
+        Ok(row.filter(|row| row.home() == self.import.home))
     }
 
     /// Takes a cell as it is written; says whether it did.

@@ -3,10 +3,10 @@
 use entity::{FieldValue, folded, plain_url};
 use kernel::key::KeyBuf;
 use serde_json::{Map, Value};
-use store::{Range, ReadExt as _, StoreError, WriteTx};
+use store::{Range, StoreError, WriteTx};
 
 use crate::columns::ORGANIZATION;
-use crate::model::{Book, Contacts, NAME, Row, identity_key};
+use crate::model::{NAME, Row, RowKind, identity_key};
 use crate::names::{rows_named, title_of};
 
 /// Where people without a company have their mail: an address there says nothing of an organization. Those of one
@@ -50,17 +50,12 @@ const SHARED: [&str; 32] = [
 const SHARING: usize = 20;
 
 /// What is here of what a row of a file tells of.
-pub(super) struct Meets<B: Book> {
+#[derive(Default)]
+pub(super) struct Meets {
     /// The record that it means.
-    pub(super) same: Option<Row<B>>,
+    pub(super) same: Option<Row>,
     /// A record with its name that may be another one.
-    pub(super) like: Option<Row<B>>,
-}
-
-impl<B: Book> Default for Meets<B> {
-    fn default() -> Self {
-        Self { same: None, like: None }
-    }
+    pub(super) like: Option<Row>,
 }
 
 /// The domain of an address of mail, where that tells an organization.
@@ -80,19 +75,20 @@ fn host(plain: &str) -> &str {
 }
 
 /// The row whose website lies at a domain; none when there is none, or several.
-pub(super) fn at_domain<B: Book>(
+pub(super) fn at_domain(
+    kind: &'static RowKind,
     tx: &WriteTx<'_>,
     domain: &str,
-) -> Result<Option<Row<B>>, StoreError> {
+) -> Result<Option<Row>, StoreError> {
     /// The most addresses that begin so and are looked at.
     const MOST: usize = 50;
-    let Some((kind, domain)) = FieldValue::Url(domain.to_owned()).identity() else {
+    let Some((sort, domain)) = FieldValue::Url(domain.to_owned()).identity() else {
         return Ok(None);
     };
     // Without the end of a text: paths may follow.
     let mut key = KeyBuf::new();
-    key.u8(kind).raw(domain.as_bytes());
-    let mut found: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key).limit(MOST))?;
+    key.u8(sort).raw(domain.as_bytes());
+    let mut found: Vec<Row> = kind.scan(tx, kind.identity, &Range::prefix(key).limit(MOST))?;
     found
         .retain(|row| row.archived_at.is_none() && host(&plain_url(row.text("website"))) == domain);
     Ok(if found.len() == 1 { found.pop() } else { None })
@@ -100,16 +96,17 @@ pub(super) fn at_domain<B: Book>(
 
 /// The record that a row of a file means: by address of mail, phone, LinkedIn or website, else by its name: of contacts
 /// together with the organization, and not when both have addresses that differ.
-pub(super) fn met<B: Book>(
+pub(super) fn met(
+    kind: &'static RowKind,
     tx: &WriteTx<'_>,
     (values, typed): (&Map<String, Value>, &[(String, FieldValue)]),
-) -> Result<Meets<B>, StoreError> {
-    let is_contact = B::TABLE == Contacts::TABLE;
-    if let Some(row) = by_address::<B>(tx, typed)? {
+) -> Result<Meets, StoreError> {
+    let is_contact = kind.is_contacts();
+    if let Some(row) = by_address(kind, tx, typed)? {
         return Ok(Meets { same: Some(row), like: None });
     }
     let text = |key: &str| values.get(key).and_then(Value::as_str).unwrap_or_default();
-    let named: Vec<Row<B>> = rows_named(tx, None, text(NAME))?;
+    let named: Vec<Row> = rows_named(kind, tx, None, text(NAME))?;
     if !is_contact {
         return Ok(Meets { same: named.into_iter().next(), like: None });
     }
@@ -118,9 +115,9 @@ pub(super) fn met<B: Book>(
         organization => organization,
     };
     let wanted = folded(wanted);
-    let has_address = typed.iter().any(|(key, value)| tells::<B>(key, value));
+    let has_address = typed.iter().any(|(key, value)| tells(kind, key, value));
     let has_mail = typed.iter().any(|(_, value)| matches!(value, FieldValue::Email(_)));
-    let fits = |row: &Row<B>| {
+    let fits = |row: &Row| {
         let of_row = match row.value(ORGANIZATION) {
             Some(FieldValue::Refers(target)) => title_of(tx, *target),
             _ => row.text("company").to_owned(),
@@ -137,8 +134,8 @@ pub(super) fn met<B: Book>(
 }
 
 /// Whether a value tells rows of a book apart by itself.
-fn tells<B: Book>(key: &str, value: &FieldValue) -> bool {
-    let is_contact = B::TABLE == Contacts::TABLE;
+fn tells(kind: &'static RowKind, key: &str, value: &FieldValue) -> bool {
+    let is_contact = kind.is_contacts();
     match value {
         FieldValue::Email(_) | FieldValue::Phone(_) => is_contact,
         FieldValue::Url(_) => key == "linkedin_url" || (!is_contact && key == "website"),
@@ -146,29 +143,30 @@ fn tells<B: Book>(key: &str, value: &FieldValue) -> bool {
     }
 }
 
-fn by_address<B: Book>(
+fn by_address(
+    kind: &'static RowKind,
     tx: &WriteTx<'_>,
     typed: &[(String, FieldValue)],
-) -> Result<Option<Row<B>>, StoreError> {
+) -> Result<Option<Row>, StoreError> {
     let is_mail = |value: &FieldValue| matches!(value, FieldValue::Email(_));
     let has_mail = typed.iter().any(|(_, value)| is_mail(value));
-    let telling = typed.iter().filter(|(key, value)| tells::<B>(key, value));
+    let telling = typed.iter().filter(|(key, value)| tells(kind, key, value));
     let (mails, others): (Vec<_>, Vec<_>) = telling.partition(|(_, value)| is_mail(value));
     for (key, value) in mails.into_iter().chain(others) {
         let Some(identity) = value.identity() else { continue };
         // Colleagues share a telephone: who has another address of mail is somebody else.
-        let is_other = |row: &Row<B>| {
+        let is_other = |row: &Row| {
             matches!(value, FieldValue::Phone(_)) && has_mail && !row.text("email").is_empty()
         };
         let range = Range::prefix(identity_key(None, &identity)).limit(SHARING);
-        let found: Vec<Row<B>> = tx.scan(B::IDENTITY, &range)?;
+        let found: Vec<Row> = kind.scan(tx, kind.identity, &range)?;
         if let Some(row) = found.into_iter().find(|row| !is_other(row)) {
             return Ok(Some(row));
         }
         // A site without a path means all that lies below it.
         if key == "website"
             && host(&identity.1) == identity.1
-            && let Some(row) = at_domain::<B>(tx, &identity.1)?
+            && let Some(row) = at_domain(kind, tx, &identity.1)?
         {
             return Ok(Some(row));
         }

@@ -14,6 +14,7 @@ mod meets;
 pub(crate) mod person;
 mod rows;
 mod several;
+mod stored;
 mod suggestions;
 mod tags;
 mod talks;
@@ -23,6 +24,7 @@ mod words;
 pub use block::{Block, Pasted, RefusedCell, paste};
 pub use collections::{CollectionPatch, change_collection, make_collection, remove_collection};
 pub use fates::{CellSeen, Fate, Met, RowSeen};
+pub(crate) use fields::rows_of;
 pub use fields::{
     FieldPatch, PRESETS, Preset, change_field, lay_down, make_field, remove_field, set_choices,
     start_with,
@@ -38,6 +40,7 @@ pub use kinds::{
     fail_conversion, shaped, turn_conversion, written,
 };
 pub use rows::{Changed, Sent, add, change, create, expect_rev, remove, set_archived, upsert};
+pub(crate) use stored::{delete as delete_row, put as put_row};
 pub use suggestions::{Decided, Undecided, call_right, decide, decide_all, put_back, suggest};
 pub(crate) use tags::replace_label;
 pub use tags::{tags_wait, take_over_tags};

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use entity::{AgentsMay, Cell, Cells, Column, FieldValue, Kind, Origin, Source, Target, value_in};
+use entity::{AgentsMay, Cell, Cells, Column, FieldValue, Kind, Origin, Source, value_in};
 use features::tasks::queries::people::{People, assignee_of};
 use kernel::{Actor, FieldError, RowAct, TypedId as _};
 use serde_json::{Map, Value};
-use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
+use store::{Range, Read, StoreError, WriteTx};
 use uuid::Uuid;
 
 use super::several;
@@ -16,7 +16,7 @@ use super::suggestions::{suggest, void};
 use super::tags::{new_tags, tagged};
 use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
-use crate::model::{Book, CollectionId, Home, NAME, Organizations, Row, identity_key};
+use crate::model::{CollectionId, EntryId, Home, NAME, Row, RowKind, identity_key};
 use crate::names::{Known, rows_named};
 
 /// What somebody sends for a row: values by the keys of fields, and what each stands on.
@@ -57,9 +57,9 @@ impl Sent {
 
 /// A row after a change.
 #[derive(Clone, Debug)]
-pub struct Changed<B: Book> {
+pub struct Changed {
     /// The row as it is now.
-    pub row: Row<B>,
+    pub row: Row,
     /// The keys of cells that took a new value.
     pub written: Vec<String>,
     /// The keys of cells where the new value is a suggestion.
@@ -68,7 +68,7 @@ pub struct Changed<B: Book> {
     pub closed: Vec<String>,
 }
 
-impl<B: Book> Changed<B> {
+impl Changed {
     /// What to tell an agent of its values that became suggestions; nothing when none did.
     #[must_use]
     pub fn note(&self) -> Option<String> {
@@ -92,34 +92,37 @@ impl<B: Book> Changed<B> {
 }
 
 /// Makes a row.
-pub fn create<B: Book>(
+pub fn create(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
     collection: Option<CollectionId>,
     sent: &Sent,
-) -> Result<Row<B>, CrmError> {
-    add(tx, collection, sent).map(|added| added.row)
+) -> Result<Row, CrmError> {
+    add(kind, tx, collection, sent).map(|added| added.row)
 }
 
 /// Makes a row, and tells what of it is only suggested. A row without a stage begins in the first one.
 ///
 /// # Errors
 /// When a value is wrong, a required one is missing, or an address is another row's already.
-pub fn add<B: Book>(
+pub fn add(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
     collection: Option<CollectionId>,
     sent: &Sent,
-) -> Result<Changed<B>, CrmError> {
+) -> Result<Changed, CrmError> {
     let now = tx.now();
     let row = Row {
-        id: tx.new_id(),
+        kind,
+        id: tx.new_id::<EntryId>().uuid(),
         collection,
         created_at: now,
         updated_at: now,
         archived_at: None,
         cells: Cells::new(),
     };
-    let columns = sent.columns(tx, B::home(collection))?;
-    let values = read(tx, (&columns, B::home(collection)), sent, &row.cells)?;
+    let columns = sent.columns(tx, kind.home(collection))?;
+    let values = read(tx, (&columns, kind.home(collection)), sent, &row.cells)?;
     let mut draft = Draft::of(tx, &columns, row);
     for (key, value) in values {
         if value.is_some() {
@@ -136,8 +139,8 @@ pub fn add<B: Book>(
     }
     let Draft { row, written, suggested, .. } = draft;
     checked(tx, &columns, &row)?;
-    tx.put(&row)?;
-    tx.emit(B::noun().event(&row.id, RowAct::Created));
+    row.put(tx)?;
+    tx.emit(kind.event(row.id, RowAct::Created));
     kept(tx, &columns, row, (written, suggested))
 }
 
@@ -145,17 +148,18 @@ pub fn add<B: Book>(
 ///
 /// # Errors
 /// When a value is wrong, the row is archived or gone, or an address is another row's already.
-pub fn change<B: Book>(
+pub fn change(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
-    id: B::Id,
+    id: Uuid,
     sent: &Sent,
-) -> Result<Changed<B>, CrmError> {
-    let old = get::<B>(tx, id)?;
+) -> Result<Changed, CrmError> {
+    let old = get(kind, tx, id)?;
     if old.archived_at.is_some() {
         return Err(CrmError::Archived(old.name().to_owned()));
     }
-    let columns = sent.columns(tx, B::home(old.collection))?;
-    let values = read(tx, (&columns, B::home(old.collection)), sent, &old.cells)?;
+    let columns = sent.columns(tx, old.home())?;
+    let values = read(tx, (&columns, old.home()), sent, &old.cells)?;
     let mut draft = Draft::of(tx, &columns, old.clone());
     for (key, value) in values {
         if value_in(&old.cells, &key) != value.as_ref() {
@@ -165,28 +169,28 @@ pub fn change<B: Book>(
     }
     let Draft { mut row, written, suggested, .. } = draft;
     for key in &written {
-        void(tx, target(&row), key)?;
+        void(tx, row.target(), key)?;
     }
     if !written.is_empty() {
         checked(tx, &columns, &row)?;
         row.updated_at = tx.now();
-        tx.put(&row)?;
-        tx.emit(B::noun().changed(&old, &row));
+        row.put(tx)?;
+        tx.emit(row.changed_from(&old));
     }
     kept(tx, &columns, row, (written, suggested))
 }
 
 /// A row on its way into the store.
-struct Draft<'c, B: Book> {
+struct Draft<'c> {
     by: Actor,
     columns: &'c [Column],
-    row: Row<B>,
+    row: Row,
     written: Vec<String>,
     suggested: Vec<(String, Cell)>,
 }
 
-impl<'c, B: Book> Draft<'c, B> {
-    fn of(tx: &WriteTx<'_>, columns: &'c [Column], row: Row<B>) -> Self {
+impl<'c> Draft<'c> {
+    fn of(tx: &WriteTx<'_>, columns: &'c [Column], row: Row) -> Self {
         Self { by: tx.by(), columns, row, written: Vec::new(), suggested: Vec::new() }
     }
 
@@ -213,27 +217,22 @@ fn only_suggests(by: Actor, column: &Column, cells: &Cells) -> bool {
 }
 
 /// Keeps what is only suggested for a row, and tells what became of it.
-fn kept<B: Book>(
+fn kept(
     tx: &mut WriteTx<'_>,
     columns: &[Column],
-    row: Row<B>,
+    row: Row,
     (written, suggested): (Vec<String>, Vec<(String, Cell)>),
-) -> Result<Changed<B>, CrmError> {
+) -> Result<Changed, CrmError> {
     let closed = |key: &str| {
         let column = columns.iter().find(|column| column.key == key);
         column.is_some_and(|column| column.agents == AgentsMay::Suggest)
     };
     let keys: Vec<String> = suggested.iter().map(|(key, _)| key.clone()).collect();
     for (key, Cell { value, origin }) in suggested {
-        suggest(tx, target(&row), (&key, value), origin)?;
+        suggest(tx, row.target(), (&key, value), origin)?;
     }
     let closed = keys.iter().filter(|key| closed(key)).cloned().collect();
     Ok(Changed { row, written, suggested: keys, closed })
-}
-
-/// What suggestions and history call a row.
-fn target<B: Book>(row: &Row<B>) -> Target {
-    Target { table: B::TABLE.number, id: row.id.uuid() }
 }
 
 /// Changes the row that has the same value in a field, or makes one; says whether it was made. The name and addresses of every kind (mail,
@@ -241,12 +240,13 @@ fn target<B: Book>(row: &Row<B>) -> Target {
 ///
 /// # Errors
 /// As [`create`] and [`change`]; when the field tells no rows apart, has no value, or several rows have it.
-pub fn upsert<B: Book>(
+pub fn upsert(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
     (collection, by): (Option<CollectionId>, &str),
     sent: &Sent,
-) -> Result<(Row<B>, bool), CrmError> {
-    let home = B::home(collection);
+) -> Result<(Row, bool), CrmError> {
+    let home = kind.home(collection);
     let columns = columns::of(tx, home)?;
     let column = columns.iter().find(|column| column.key == by);
     let column = column.ok_or_else(|| CrmError::field("by", columns::unknown(by, &columns)))?;
@@ -254,30 +254,31 @@ pub fn upsert<B: Book>(
     let said = sent.values.get(by).ok_or_else(nothing)?.clone();
     let values = read(tx, (&columns, home), &Sent::one(by, said), &Cells::new())?;
     let value = values.into_iter().find_map(|(_, value)| value).ok_or_else(nothing)?;
-    let fits: Vec<Row<B>> = match value.identity() {
+    let fits: Vec<Row> = match value.identity() {
         Some(identity) => {
             let key = identity_key(collection, &identity);
-            let mut fits: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key))?;
+            let mut fits: Vec<Row> = kind.scan(tx, kind.identity, &Range::prefix(key))?;
             // An address may stand in another field of another row.
             fits.retain(|row| row.value(by).and_then(FieldValue::identity) == value.identity());
             fits
         }
-        None if by == NAME => rows_named(tx, collection, value.text().unwrap_or_default())?,
+        None if by == NAME => rows_named(kind, tx, collection, value.text().unwrap_or_default())?,
         None => {
             let told = format!(
                 "The field \"{}\" does not tell {} apart; take the name or an address.",
                 column.label,
-                B::noun().many
+                kind.entity().many
             );
             return Err(CrmError::field("by", told));
         }
     };
     match fits.as_slice() {
-        [] => create::<B>(tx, collection, sent).map(|row| (row, true)),
-        [row] => change::<B>(tx, row.id, sent).map(|changed| (changed.row, false)),
-        more => {
-            Err(CrmError::field(by, format!("{} {} have this value.", more.len(), B::noun().many)))
-        }
+        [] => create(kind, tx, collection, sent).map(|row| (row, true)),
+        [row] => change(kind, tx, row.id, sent).map(|changed| (changed.row, false)),
+        more => Err(CrmError::field(
+            by,
+            format!("{} {} have this value.", more.len(), kind.entity().many),
+        )),
     }
 }
 
@@ -285,42 +286,48 @@ pub fn upsert<B: Book>(
 ///
 /// # Errors
 /// `Stale`, or when it is gone.
-pub fn expect_rev<B: Book>(tx: &WriteTx<'_>, id: B::Id, rev: Option<u64>) -> Result<(), CrmError> {
+pub fn expect_rev(
+    kind: &'static RowKind,
+    tx: &WriteTx<'_>,
+    id: Uuid,
+    rev: Option<u64>,
+) -> Result<(), CrmError> {
     let Some(expected) = rev else { return Ok(()) };
-    match tx.get_rev::<Row<B>>(id)? {
+    match kind.get_rev(tx, id)? {
         Some((_, now)) if now == expected => Ok(()),
         Some(_) => Err(StoreError::Stale.into()),
-        None => Err(CrmError::no(B::noun().one, &id.to_string())),
+        None => Err(CrmError::no(kind.entity().one, &id.to_string())),
     }
 }
 
 /// Puts a row out of the way, or brings it back.
-pub fn set_archived<B: Book>(
+pub fn set_archived(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
-    id: B::Id,
+    id: Uuid,
     archived: bool,
-) -> Result<Row<B>, CrmError> {
-    let old = get::<B>(tx, id)?;
+) -> Result<Row, CrmError> {
+    let old = get(kind, tx, id)?;
     if old.archived_at.is_some() == archived {
         return Ok(old);
     }
     let now = tx.now();
     let row = Row { archived_at: archived.then_some(now), updated_at: now, ..old.clone() };
-    tx.put(&row)?;
-    tx.emit(B::noun().changed(&old, &row));
+    row.put(tx)?;
+    tx.emit(row.changed_from(&old));
     Ok(row)
 }
 
 /// Removes a row with its talks and suggestions; cells that lead to it become empty. An undo brings all of it back.
-pub fn remove<B: Book>(tx: &mut WriteTx<'_>, id: B::Id) -> Result<Row<B>, CrmError> {
-    let row = get::<B>(tx, id)?;
-    tx.delete::<Row<B>>(id)?;
-    tx.emit(B::noun().event(&id, RowAct::Deleted));
+pub fn remove(kind: &'static RowKind, tx: &mut WriteTx<'_>, id: Uuid) -> Result<Row, CrmError> {
+    let row = get(kind, tx, id)?;
+    kind.delete(tx, id)?;
+    tx.emit(kind.event(id, RowAct::Deleted));
     Ok(row)
 }
 
-pub(super) fn get<B: Book>(tx: &WriteTx<'_>, id: B::Id) -> Result<Row<B>, CrmError> {
-    tx.get(id)?.ok_or_else(|| CrmError::no(B::noun().one, &id.to_string()))
+pub(super) fn get(kind: &'static RowKind, tx: &WriteTx<'_>, id: Uuid) -> Result<Row, CrmError> {
+    kind.get(tx, id)?.ok_or_else(|| CrmError::no(kind.entity().one, &id.to_string()))
 }
 
 /// Where the value of a cell comes from in this transaction.
@@ -367,7 +374,7 @@ pub(super) fn read(
             }
             Some(Made::Tags(names)) => Cow::Owned(tagged(tx, (home, column), &names)?),
             Some(Made::Organization(name)) => {
-                match create::<Organizations>(tx, None, &Sent::one(NAME, name)) {
+                match create(RowKind::ORGANIZATIONS, tx, None, &Sent::one(NAME, name)) {
                     Ok(_) => Cow::Borrowed(column),
                     Err(CrmError::Store(error)) => return Err(error.into()),
                     // What is wrong with an organization is not wrong with the name of who belongs to it.
@@ -466,30 +473,26 @@ fn new_organization<'v>(tx: &WriteTx<'_>, value: &'v Value) -> Result<Option<&'v
     if name.is_empty() || name.eq_ignore_ascii_case("none") || Uuid::try_parse(name).is_ok() {
         return Ok(None);
     }
-    let there = rows_named::<Organizations>(tx, None, name)?;
+    let there = rows_named(RowKind::ORGANIZATIONS, tx, None, name)?;
     Ok(there.is_empty().then_some(name))
 }
 
 /// What must be so of a row as a whole.
-pub(super) fn checked<B: Book>(
-    tx: &WriteTx<'_>,
-    columns: &[Column],
-    row: &Row<B>,
-) -> Result<(), CrmError> {
+pub(super) fn checked(tx: &WriteTx<'_>, columns: &[Column], row: &Row) -> Result<(), CrmError> {
     let mut wrong = Vec::new();
     for column in columns.iter().filter(|column| column.required) {
         if row.value(&column.key).is_none() {
             wrong.push(FieldError::new(&column.key, format!("{} is missing.", column.label)));
         }
     }
-    if let Some(index) = B::EMAIL {
+    if let Some(index) = row.kind.email {
         for (key, cell) in &row.cells {
             let Some((1, address)) = cell.value.as_ref().and_then(FieldValue::identity) else {
                 continue;
             };
             let mut at = kernel::key::KeyBuf::new();
             at.text(&address);
-            let other: Option<Row<B>> = tx.find(index, &at)?;
+            let other: Option<Row> = row.kind.find(tx, index, &at)?;
             if let Some(other) = other.filter(|other| other.id != row.id) {
                 let whose = if other.archived_at.is_some() { ", who is archived" } else { "" };
                 let told = format!("{address} is the address of {}{whose} already.", other.name());

@@ -4,16 +4,17 @@ use entity::{Cell, Column, FieldValue, Origin, Target};
 use features::tasks::queries::people::assignee_of;
 use kernel::key::KeyBuf;
 use kernel::text::capitalized;
-use kernel::{Actor, RowAct, TypedId};
+use kernel::{Actor, RowAct};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
+use uuid::Uuid;
 
 use super::rows::{Sent, checked, get, read};
 use crate::cards::SUGGESTION;
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::{BY_ROW, Book, Home, Row, Suggestion, SuggestionId, of_table, row_key};
+use crate::model::{BY_ROW, Home, Row, RowKind, Suggestion, SuggestionId, row_key};
 use crate::names::{Known, title_of};
 
 fn cell_key(row: Target, field: &str) -> KeyBuf {
@@ -57,11 +58,8 @@ pub(super) fn void(tx: &mut WriteTx<'_>, row: Target, field: &str) -> Result<(),
 pub(super) fn void_field(tx: &mut WriteTx<'_>, home: Home, field: &str) -> Result<(), StoreError> {
     let all: Vec<Suggestion> = tx.list(&Range::all())?;
     for one in all.into_iter().filter(|one| one.field == field) {
-        let of = of_table!(one.row.table, B => {
-            let row: Option<Row<B>> = tx.get(<<B as Book>::Id as TypedId>::from_uuid(one.row.id))?;
-            row.map(|row| B::home(row.collection))
-        });
-        if of == Some(home) {
+        let row = RowKind::of_table(one.row.table).get(tx, one.row.id)?;
+        if row.is_some_and(|row| row.home() == home) {
             forget(tx, one.id)?;
         }
     }
@@ -78,21 +76,22 @@ fn forget(tx: &mut WriteTx<'_>, id: SuggestionId) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When it is gone, belongs to a row of another kind, or its value cannot be written any more: then it stays.
-pub fn decide<B: Book>(
+pub fn decide(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
     id: SuggestionId,
     take: bool,
-) -> Result<Row<B>, CrmError> {
+) -> Result<Row, CrmError> {
     let gone = || {
         CrmError::Refused(
             "this suggestion is gone: somebody decided, or the value changed".to_owned(),
         )
     };
     let suggestion: Suggestion = tx.get(id)?.ok_or_else(gone)?;
-    if suggestion.row.table != B::TABLE.number {
+    if suggestion.row.table != kind.table.number {
         return Err(gone());
     }
-    let old = get::<B>(tx, B::Id::from_uuid(suggestion.row.id))?;
+    let old = get(kind, tx, suggestion.row.id)?;
     if !take {
         forget(tx, id)?;
         return Ok(old);
@@ -100,7 +99,7 @@ pub fn decide<B: Book>(
     if old.archived_at.is_some() {
         return Err(CrmError::Archived(old.name().to_owned()));
     }
-    let home = B::home(old.collection);
+    let home = old.home();
     let columns = columns::of(tx, home)?;
     let column = columns.iter().find(|column| column.key == suggestion.field);
     let column = column.ok_or_else(|| CrmError::no("field", &suggestion.field))?;
@@ -120,8 +119,8 @@ pub fn decide<B: Book>(
     checked(tx, &columns, &row)?;
     forget(tx, id)?;
     row.updated_at = tx.now();
-    tx.put(&row)?;
-    tx.emit(B::noun().changed(&old, &row));
+    row.put(tx)?;
+    tx.emit(row.changed_from(&old));
     Ok(row)
 }
 
@@ -172,8 +171,10 @@ pub fn decide_all(
     let mut decided = Decided::default();
     for id in ids {
         let Some(one) = tx.get::<Suggestion>(*id)? else { continue };
-        let done =
-            tx.attempt(|tx| of_table!(one.row.table, B => decide::<B>(tx, *id, take).map(drop)));
+        let done = tx.attempt(|tx| {
+            let kind = RowKind::of_table(one.row.table);
+            decide(kind, tx, *id, take).map(drop)
+        });
         match done {
             Ok(()) => decided.count += 1,
             Err(CrmError::Store(error)) => return Err(error.into()),
@@ -190,12 +191,13 @@ pub fn decide_all(
 ///
 /// # Errors
 /// When the row is gone or the cell is empty.
-pub fn call_right<B: Book>(
+pub fn call_right(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
-    id: B::Id,
+    id: Uuid,
     field: &str,
-) -> Result<Row<B>, CrmError> {
-    let old = get::<B>(tx, id)?;
+) -> Result<Row, CrmError> {
+    let old = get(kind, tx, id)?;
     let Actor::Person { account, .. } = tx.by() else {
         return Err(CrmError::Refused("only a person can call a value right".to_owned()));
     };
@@ -207,8 +209,8 @@ pub fn call_right<B: Book>(
     }
     cell.origin.right = Some(account);
     row.updated_at = tx.now();
-    tx.put(&row)?;
-    tx.emit(B::noun().changed(&old, &row));
+    row.put(tx)?;
+    tx.emit(row.changed_from(&old));
     Ok(row)
 }
 
@@ -216,12 +218,13 @@ pub fn call_right<B: Book>(
 ///
 /// # Errors
 /// When the row is archived or gone, the cell is another one by now, or what was there cannot stand there any more.
-pub fn put_back<B: Book>(
+pub fn put_back(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
-    (id, field): (B::Id, &str),
+    (id, field): (Uuid, &str),
     (now, before): (Option<&Cell>, Option<Cell>),
-) -> Result<Row<B>, CrmError> {
-    let old = get::<B>(tx, id)?;
+) -> Result<Row, CrmError> {
+    let old = get(kind, tx, id)?;
     if old.archived_at.is_some() {
         return Err(CrmError::Archived(old.name().to_owned()));
     }
@@ -233,10 +236,10 @@ pub fn put_back<B: Book>(
         Some(cell) => row.cells.insert(field.to_owned(), cell),
         None => row.cells.remove(field),
     };
-    checked(tx, &columns::of(tx, B::home(old.collection))?, &row)?;
-    void(tx, Target { table: B::TABLE.number, id: id.uuid() }, field)?;
+    checked(tx, &columns::of(tx, old.home())?, &row)?;
+    void(tx, kind.target(id), field)?;
     row.updated_at = tx.now();
-    tx.put(&row)?;
-    tx.emit(B::noun().changed(&old, &row));
+    row.put(tx)?;
+    tx.emit(row.changed_from(&old));
     Ok(row)
 }

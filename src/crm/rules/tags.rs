@@ -15,7 +15,7 @@ use super::fields::{def_of, rows_of, swap};
 use crate::cards::FIELD;
 use crate::columns::{self, TAGS};
 use crate::error::CrmError;
-use crate::model::{Book, FieldDef, Home, Tag};
+use crate::model::{FieldDef, Home, RowKind, Tag};
 
 /// The names among what somebody sends for which there is no tag yet, each once; none when all are there.
 ///
@@ -130,7 +130,8 @@ pub fn take_over_tags(tx: &mut WriteTx<'_>) -> Result<(), CrmError> {
 ///
 /// # Errors
 /// When the store fails, or more rows have it than one transaction may change.
-pub(crate) fn replace_label<B: Book>(
+pub(crate) fn replace_label(
+    kind: &'static RowKind,
     tx: &mut WriteTx<'_>,
     from: Uuid,
     to: Option<Uuid>,
@@ -138,7 +139,7 @@ pub(crate) fn replace_label<B: Book>(
     let (from, to) = (LabelId::from_uuid(from), to.map(LabelId::from_uuid));
     let all: Vec<FieldDef> = tx.list(&Range::all())?;
     for old in
-        all.into_iter().filter(|def| def.home.table() == B::TABLE && columns::holds_labels(def))
+        all.into_iter().filter(|def| def.home.table() == kind.table && columns::holds_labels(def))
     {
         let is_it = |tag: &&Tag| tag.label == from;
         let gone: Vec<String> = old.tags.iter().filter(is_it).map(|tag| tag.key.clone()).collect();
@@ -156,7 +157,7 @@ pub(crate) fn replace_label<B: Book>(
             }
             _ => {
                 def.tags.retain(|tag| tag.label != from);
-                let rows = rows_of::<B>(tx, def.home)?;
+                let rows = rows_of(tx, def.home)?;
                 swap(tx, rows, (TAGS, &gone), there.map(|tag| tag.key.as_str()))?;
             }
         }

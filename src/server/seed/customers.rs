@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use crm::error::CrmError;
-use crm::model::{CollectionId, ContactId, Contacts, Home, OrganizationId, Organizations};
-use crm::model::{Records, TalkKind, Way};
+use crm::model::{CollectionId, ContactId, Home, OrganizationId, RowKind};
+use crm::model::{TalkKind, Way};
 use crm::rules::{self, CollectionPatch, FieldPatch, Sent, TalkPatch};
 use entity::{Choice, Kind};
 use features::tasks::queries::people::People;
 use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use kernel::TypedId as _;
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
@@ -472,9 +473,10 @@ impl Company {
             let rows: Vec<Sent> = (first..most).map(|n| crowd.organization(n, self)).collect();
             let who = (self.people[0].by, self.request());
             let made = self.ws.write(&who, move |tx| {
-                let ids = rows
-                    .iter()
-                    .map(|row| rules::create::<Organizations>(tx, None, row).map(|made| made.id));
+                let ids = rows.iter().map(|row| {
+                    rules::create(RowKind::ORGANIZATIONS, tx, None, row)
+                        .map(|made| OrganizationId::from_uuid(made.id))
+                });
                 ids.collect::<Result<Vec<_>, CrmError>>()
             });
             crowd.organizations.extend(made.await?);
@@ -484,9 +486,10 @@ impl Company {
             let rows: Vec<Sent> = (first..most).map(|n| crowd.contact(n, self)).collect();
             let who = (self.people[first / ROWS % self.people.len()].by, self.request());
             let made = self.ws.write(&who, move |tx| {
-                let ids = rows
-                    .iter()
-                    .map(|row| rules::create::<Contacts>(tx, None, row).map(|made| made.id));
+                let ids = rows.iter().map(|row| {
+                    rules::create(RowKind::CONTACTS, tx, None, row)
+                        .map(|made| ContactId::from_uuid(made.id))
+                });
                 ids.collect::<Result<Vec<_>, CrmError>>()
             });
             crowd.contacts.extend(made.await?);
@@ -524,8 +527,9 @@ impl Company {
             (0..crowd.counts.records).map(|row| crowd.record(row, n, self)).collect();
         let who = (self.people[0].by, self.request());
         let made = self.ws.write(&who, move |tx| {
-            rows.iter()
-                .try_for_each(|row| rules::create::<Records>(tx, Some(collection), row).map(|_| ()))
+            rows.iter().try_for_each(|row| {
+                rules::create(RowKind::RECORDS, tx, Some(collection), row).map(|_| ())
+            })
         });
         Ok(made.await?)
     }

@@ -1,6 +1,6 @@
 //! A folder of format 2, whose old rows lack what stands beside them by now.
 
-use crm::model::{NAME, Organizations, Row};
+use crm::model::{NAME, Organization};
 use features::runs::model::{INPUT_KEPT, Input, InputState, Session};
 use redb::ReadableTableMetadata as _;
 use store::{Range, ReadExt as _, Record as _, Schema};
@@ -109,7 +109,7 @@ fn names_of_before_are_found_in_any_writing_after_the_step() {
     let [_, file] = stores(&data);
     migrate::upgrade(options(&file), 1, &migrations::LIST, &|_| {}).expect("it is upgraded");
     let store = Store::open(options(&file)).expect("it opens");
-    let mut row = Row::<Organizations>::sample();
+    let mut row = Organization::sample();
     let name = row.cells.get_mut(NAME).expect("a name");
     name.value = Some(entity::FieldValue::Text("Straße".to_owned()));
     let (by, cause) = (Actor::System(Part::Cli), Cause::Setup);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crm::model::Contacts;
+use crm::model::RowKind;
 use crm::rules::{self, Sent};
 use serde_json::{Value, json};
 use support::hq::{Person, TestHq};
@@ -323,7 +323,7 @@ async fn many_are_changed_by_what_a_list_asks_and_taken_out_as_files() {
     let made = ws.write(&who, |tx| {
         (0..1_100).try_for_each(|n| {
             let sent = Sent::one("name", format!("Person {n}"));
-            rules::create::<Contacts>(tx, None, &sent).map(drop)
+            rules::create(RowKind::CONTACTS, tx, None, &sent).map(drop)
         })
     });
     made.await.expect("contacts");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crm::model::{EntryId, Records, Row};
+use crm::model::{EntryRow, RowKind};
 use crm::rules::{self, ImportContext, Sent};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _};
@@ -229,14 +229,14 @@ async fn an_import_reads_its_collection_once_and_sees_what_others_change() {
         if from == 500 {
             // Somebody makes a record with a key of the file, and changes another one's key.
             let home = id(&collection).parse().expect("an id");
-            let there: Vec<Row<Records>> =
+            let there: Vec<EntryRow> =
                 ws.read(|snap| snap.list(&Range::all())).expect("the records");
-            let moved: EntryId = there[0].id;
+            let moved = there[0].id;
             let others = ws.write(&who, move |tx| {
                 let made = json!({ "name": "Hers", "sku": "K700" });
                 let made = made.as_object().cloned().unwrap_or_default();
-                rules::create::<Records>(tx, Some(home), &Sent::of(made))?;
-                rules::change::<Records>(tx, moved, &Sent::one("sku", "k900")).map(drop)
+                rules::create(RowKind::RECORDS, tx, Some(home), &Sent::of(made))?;
+                rules::change(RowKind::RECORDS, tx, moved, &Sent::one("sku", "k900")).map(drop)
             });
             others.await.expect("a change");
         }

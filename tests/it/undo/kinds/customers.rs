@@ -1,8 +1,7 @@
 //! Acts on contacts, organizations, collections and what belongs to them: cell by cell.
 
 use crm::model::{
-    Collection, Contact, Contacts, EntryRow, FieldDef, Home, Organization, Organizations, Records,
-    Talk,
+    Collection, Contact, ContactId, EntryRow, FieldDef, Home, Organization, RowKind, Talk,
 };
 use crm::rules::{self, CollectionPatch, FieldPatch, Sent, TalkPatch};
 use entity::{FieldValue, Origin, Target};
@@ -24,11 +23,11 @@ pub fn contact(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         0 | 1 => {
             let body =
                 json!({ "name": format!("Contact {b}"), "email": format!("c{a}-{b}@example.com") });
-            by_rule(rules::create::<Contacts>(tx, None, &sent(body)))
+            by_rule(rules::create(RowKind::CONTACTS, tx, None, &sent(body)))
         }
         5 => {
             let id = one::<Contact>(tx, a)?.id;
-            by_rule(rules::remove::<Contacts>(tx, id))
+            by_rule(rules::remove(RowKind::CONTACTS, tx, id))
         }
         _ => {
             let id = one::<Contact>(tx, a)?.id;
@@ -40,7 +39,7 @@ pub fn contact(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
                 3 => json!({ "tags": [format!("tag {}", c % 3)] }),
                 _ => json!({ "notes": if c % 2 == 0 { Value::Null } else { json!("Words") } }),
             };
-            by_rule(rules::change::<Contacts>(tx, id, &sent(body)))
+            by_rule(rules::change(RowKind::CONTACTS, tx, id, &sent(body)))
         }
     }
 }
@@ -49,16 +48,16 @@ pub fn organization(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     match c % 4 {
         0 | 1 => {
             let body = json!({ "name": format!("House {b}"), "industry": "Bread" });
-            by_rule(rules::create::<Organizations>(tx, None, &sent(body)))
+            by_rule(rules::create(RowKind::ORGANIZATIONS, tx, None, &sent(body)))
         }
         2 => {
             let id = one::<Organization>(tx, a)?.id;
             let body = json!({ "location": format!("Street {b}") });
-            by_rule(rules::change::<Organizations>(tx, id, &sent(body)))
+            by_rule(rules::change(RowKind::ORGANIZATIONS, tx, id, &sent(body)))
         }
         _ => {
             let id = one::<Organization>(tx, a)?.id;
-            by_rule(rules::remove::<Organizations>(tx, id))
+            by_rule(rules::remove(RowKind::ORGANIZATIONS, tx, id))
         }
     }
 }
@@ -83,11 +82,12 @@ pub fn record(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         0 | 1 => {
             let collection = one::<Collection>(tx, a)?.id;
             let body = json!({ "name": format!("Record {b}") });
-            by_rule(rules::create::<Records>(tx, Some(collection), &sent(body)))
+            by_rule(rules::create(RowKind::RECORDS, tx, Some(collection), &sent(body)))
         }
         2 => {
             let id = one::<EntryRow>(tx, a)?.id;
-            by_rule(rules::change::<Records>(
+            by_rule(rules::change(
+                RowKind::RECORDS,
                 tx,
                 id,
                 &sent(json!({ "name": format!("Other {b}") })),
@@ -95,7 +95,7 @@ pub fn record(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         }
         _ => {
             let id = one::<EntryRow>(tx, a)?.id;
-            by_rule(rules::set_archived::<Records>(tx, id, b % 2 == 0))
+            by_rule(rules::set_archived(RowKind::RECORDS, tx, id, b % 2 == 0))
         }
     }
 }
@@ -120,7 +120,7 @@ pub fn talk(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     let said = TalkPatch { body: Some(format!("Said {b}")), ..TalkPatch::default() };
     match c % 4 {
         0 | 1 => {
-            let contact = one::<Contact>(tx, a)?.id;
+            let contact = ContactId::from_uuid(one::<Contact>(tx, a)?.id);
             by_rule(rules::log(tx, (Some(contact), None), said))
         }
         2 => {
@@ -136,7 +136,7 @@ pub fn talk(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 
 pub fn suggestion(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     let contact = one::<Contact>(tx, a)?;
-    let row = Target { table: crm::model::CONTACTS.number, id: contact.id.uuid() };
+    let row = Target { table: crm::model::CONTACTS.number, id: contact.id };
     let origin = Origin {
         by: tx.by(),
         cause: tx.cause(),

@@ -1,0 +1,208 @@
+//! The kinds of rows: contacts, organizations and records of collections. A kind holds what differs between the three
+//! and reaches its table through function pointers, so that all else is compiled once.
+
+use std::fmt::{self, Debug, Formatter};
+
+use entity::{Entity, Target};
+use kernel::key::KeyBuf;
+use kernel::{Event, RowAct};
+use store::columns::Columns;
+use store::{DecodeError, Index, Range, Read, Root, StoreError, Table, WriteTx};
+use uuid::Uuid;
+
+use super::stored::{CONTACTS_KIND, ORGANIZATIONS_KIND, RECORDS_KIND};
+use super::{CollectionId, Home, Row};
+use crate::kept::{Shared, Slim};
+
+/// A body that reads what is kept in memory of the rows of a kind.
+pub(super) type SlimBody<'b> = dyn FnMut(&[&Slim], &Shared) + 'b;
+
+/// A row, with the seq of the transaction that last wrote it.
+type RowRev = (Row, u64);
+type Found = Result<Option<Row>, StoreError>;
+type Rows = Result<Vec<Row>, StoreError>;
+
+/// What one of the three kinds of rows is to the store and to the rest of HQ.
+pub struct RowKind {
+    pub table: Table,
+    /// The index of what tells rows apart.
+    pub identity: Index,
+    /// The index of addresses of mail, where no two rows may share one.
+    pub email: Option<Index>,
+    /// The word in addresses of pages and of the API.
+    pub path: &'static str,
+    /// The home whose fields rows have; of records that of their collection.
+    pub home: fn(Option<CollectionId>) -> Home,
+    pub(super) entity: fn() -> &'static Entity,
+    pub(super) decode: fn(&[u8]) -> Result<Row, DecodeError>,
+    pub(super) get: fn(&dyn Read, Uuid) -> Result<Option<RowRev>, StoreError>,
+    pub(super) find: fn(&dyn Read, Index, &KeyBuf) -> Found,
+    pub(super) scan: fn(&dyn Read, Index, &Range) -> Rows,
+    pub(super) list: fn(&dyn Read, &Range) -> Rows,
+    pub(crate) put: fn(&mut WriteTx<'_>, &Row) -> Result<(), StoreError>,
+    pub(crate) delete: fn(&mut WriteTx<'_>, Uuid) -> Result<bool, StoreError>,
+    pub(super) changed: fn(&Row, &Row) -> Event,
+    pub(super) columns: fn(&Columns<'_>, &mut SlimBody<'_>) -> Result<(), StoreError>,
+}
+
+impl RowKind {
+    pub const CONTACTS: &'static Self = &CONTACTS_KIND;
+    pub const ORGANIZATIONS: &'static Self = &ORGANIZATIONS_KIND;
+    pub const RECORDS: &'static Self = &RECORDS_KIND;
+
+    /// The kind whose rows a table has; any other table is taken for records.
+    #[must_use]
+    pub fn of_table(number: u16) -> &'static Self {
+        let all = [Self::CONTACTS, Self::ORGANIZATIONS];
+        all.into_iter().find(|kind| kind.table.number == number).unwrap_or(Self::RECORDS)
+    }
+
+    /// The kind whose word is a part of a path; records where none is.
+    #[must_use]
+    pub(crate) fn in_path(path: &str) -> &'static Self {
+        let all = [Self::CONTACTS, Self::ORGANIZATIONS];
+        let is_there = |kind: &&Self| path.split('/').any(|part| part == kind.path);
+        all.into_iter().find(is_there).unwrap_or(Self::RECORDS)
+    }
+
+    /// The descriptor.
+    #[must_use]
+    pub fn entity(&self) -> &'static Entity {
+        (self.entity)()
+    }
+
+    #[must_use]
+    pub fn is_contacts(&self) -> bool {
+        self == Self::CONTACTS
+    }
+
+    /// The home whose fields a row has.
+    #[must_use]
+    pub fn home(&self, collection: Option<CollectionId>) -> Home {
+        (self.home)(collection)
+    }
+
+    /// A row as suggestions and cells name it.
+    #[must_use]
+    pub fn target(&self, id: Uuid) -> Target {
+        Target { table: self.table.number, id }
+    }
+
+    /// A row as the aggregate that others belong to.
+    #[must_use]
+    pub fn root(&self, id: Uuid) -> Root {
+        Root { table: self.table.number, key: id.as_bytes().to_vec() }
+    }
+
+    /// A stored row; none when its bytes cannot be read.
+    #[must_use]
+    pub fn typed(&self, row: &[u8]) -> Option<Row> {
+        // ok: what cannot be read has no cells.
+        self.decode(row).ok()
+    }
+
+    pub(crate) fn decode(&self, row: &[u8]) -> Result<Row, DecodeError> {
+        (self.decode)(row)
+    }
+
+    /// A row by its id.
+    pub fn get(&self, read: &dyn Read, id: Uuid) -> Result<Option<Row>, StoreError> {
+        Ok(self.get_rev(read, id)?.map(|(row, _)| row))
+    }
+
+    /// A row by its id, with the seq of the transaction that last wrote it.
+    pub fn get_rev(&self, read: &dyn Read, id: Uuid) -> Result<Option<(Row, u64)>, StoreError> {
+        (self.get)(read, id)
+    }
+
+    /// The row for a key of a unique index.
+    pub fn find(
+        &self,
+        read: &dyn Read,
+        index: Index,
+        key: &KeyBuf,
+    ) -> Result<Option<Row>, StoreError> {
+        (self.find)(read, index, key)
+    }
+
+    /// The rows of a stretch of an index, in its order.
+    pub fn scan(
+        &self,
+        read: &dyn Read,
+        index: Index,
+        range: &Range,
+    ) -> Result<Vec<Row>, StoreError> {
+        (self.scan)(read, index, range)
+    }
+
+    /// The rows of a stretch of the table, by id.
+    pub fn list(&self, read: &dyn Read, range: &Range) -> Result<Vec<Row>, StoreError> {
+        (self.list)(read, range)
+    }
+
+    /// The event of an act on a row.
+    #[must_use]
+    pub fn event(&self, id: Uuid, act: RowAct) -> Event {
+        let id = id.as_bytes().to_vec();
+        Event::Row { table: self.table.number, id, act, fields: Vec::new() }
+    }
+
+    /// Gives the body what is kept in memory of all rows, in the order of their ids.
+    pub(crate) fn with_columns<T>(
+        &self,
+        columns: &Columns<'_>,
+        body: impl FnOnce(&[&Slim], &Shared) -> T,
+    ) -> Result<T, StoreError> {
+        let (mut body, mut done) = (Some(body), None);
+        (self.columns)(columns, &mut |rows, shared| {
+            done = body.take().map(|body| body(rows, shared));
+        })?;
+        done.ok_or(StoreError::Closed)
+    }
+}
+
+impl Row {
+    /// The event that the row is another one than before.
+    #[must_use]
+    pub fn changed_from(&self, old: &Self) -> Event {
+        (self.kind.changed)(old, self)
+    }
+}
+
+impl PartialEq for RowKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.table == other.table
+    }
+}
+
+impl Eq for RowKind {}
+
+impl Debug for RowKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.table.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RowKind;
+
+    #[test]
+    fn the_word_in_a_route_says_the_kind() {
+        for (route, kind) in [
+            ("/w/{ws}/contacts/{id}/{verb}", RowKind::CONTACTS),
+            ("/api/v1/organizations", RowKind::ORGANIZATIONS),
+            ("/api/v1/records/{id}", RowKind::RECORDS),
+            ("/w/{ws}/contacts_of/{id}", RowKind::RECORDS),
+        ] {
+            assert_eq!(RowKind::in_path(route), kind, "{route}");
+        }
+    }
+
+    #[test]
+    fn a_kind_is_found_by_its_table() {
+        for kind in [RowKind::CONTACTS, RowKind::ORGANIZATIONS, RowKind::RECORDS] {
+            assert_eq!(RowKind::of_table(kind.table.number), kind);
+        }
+    }
+}
