@@ -90,7 +90,7 @@ fn list(
     Ok(all.iter().map(keyed).collect())
 }
 
-/// How many rows of a book have each label, by its id.
+/// How many rows of a kind have each label, by its id.
 fn tagged(kind: &'static RowKind, read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError> {
     let chosen = crate::list::chosen(kind, read, columns::TAGS)?;
     let mut counts = BTreeMap::new();
@@ -103,7 +103,7 @@ fn tagged(kind: &'static RowKind, read: &dyn Read) -> Result<BTreeMap<Uuid, usiz
     Ok(counts)
 }
 
-/// The fields of a book that hold labels.
+/// The fields of a kind that hold labels.
 fn label_fields(kind: &'static RowKind, read: &dyn Read) -> Result<Vec<FieldDef>, StoreError> {
     let mut all: Vec<FieldDef> = read.list(&Range::all())?;
     all.retain(|def| def.home.table() == kind.table && columns::holds_labels(def));
@@ -165,7 +165,7 @@ fn with_tag(at: &str, name: &str) -> String {
     format!("{at}?q={}", web::format::query_value(&term))
 }
 
-/// The fields that people gave the rows of a book; of records those of all collections.
+/// The fields that people gave the rows of a kind; of records those of all collections.
 fn own_fields(
     kind: &'static RowKind,
     read: &dyn Read,

@@ -166,7 +166,7 @@ impl Field {
     }
 }
 
-/// What the rows of a book have in one place: the values of their fields.
+/// What the rows of a kind have in one place: the values of their fields.
 #[derive(Default)]
 pub struct Shared {
     fields: Vec<Field>,

@@ -166,7 +166,7 @@ pub(crate) fn filled(read: &dyn Read, home: Home, field: &str) -> Result<Vec<Uui
 /// How many rows in use have each of the choices of a field, by their collection.
 pub(crate) type Chosen = BTreeMap<(Option<CollectionId>, String), usize>;
 
-/// How many rows of a book in use have each of the choices of a field.
+/// How many rows of a kind in use have each of the choices of a field.
 pub(crate) fn chosen(
     kind: &'static RowKind,
     read: &dyn Read,

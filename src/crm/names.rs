@@ -63,7 +63,7 @@ pub fn title_of(read: &dyn Read, target: Target) -> String {
     fields_of(read, target).map(|(noun, fields)| (noun.title)(&fields)).unwrap_or_default()
 }
 
-/// What an id or a name means among the rows of a book.
+/// What an id or a name means among the rows of a kind.
 pub enum Called {
     /// No row.
     None,
@@ -119,7 +119,7 @@ pub fn rows_named(
     Ok(found)
 }
 
-/// What an id or a name means among the rows of a book.
+/// What an id or a name means among the rows of a kind.
 pub fn called(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Called, StoreError> {
     if let Ok(id) = said.trim().parse::<Uuid>() {
         return Ok(kind.get(read, id)?.map_or(Called::None, Called::One));

@@ -54,7 +54,7 @@ pub fn tools() -> Registry {
         .write(Update::<Records>(PhantomData))
 }
 
-/// The names of the tools of a book.
+/// The names of the tools of a kind.
 trait Tooled: StoredKind {
     const LIST: (&'static str, &'static str);
     const GET: (&'static str, &'static str);

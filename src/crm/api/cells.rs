@@ -66,7 +66,7 @@ pub(super) fn doc() -> Doc {
         .returns::<CellsView>()
 }
 
-/// Changes a block of cells of a book.
+/// Changes a block of cells of a kind.
 pub(super) async fn cells(
     PathKind(kind): PathKind,
     ws: Ws,

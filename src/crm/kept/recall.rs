@@ -1,4 +1,4 @@
-//! Cache of what lists derive from all rows of a book: the text of cells as it is searched, names and sort orders.
+//! Cache of what lists derive from all rows of a kind: the text of cells as it is searched, names and sort orders.
 //! Any change of a row clears it. It lives and goes with the columns; orders are bounded in number.
 
 use std::collections::HashMap;

@@ -64,7 +64,7 @@ pub(super) async fn create(
     make(kind, (app, ws, who), (hx, shell), None, (typed, once)).await
 }
 
-/// Makes a row of a book.
+/// Makes a row of a kind.
 pub(super) async fn make(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),

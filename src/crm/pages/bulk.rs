@@ -146,7 +146,7 @@ pub(super) fn chosen(
     Ok(ids)
 }
 
-/// Changes several rows of a book.
+/// Changes several rows of a kind.
 pub(super) async fn bulk(
     PathKind(kind): PathKind,
     app: App,

@@ -35,7 +35,7 @@ enum Form {
     Json,
 }
 
-/// The list of a book as CSV.
+/// The list of a kind as CSV.
 pub(super) async fn csv(
     PathKind(kind): PathKind,
     ws: Ws,
@@ -46,7 +46,7 @@ pub(super) async fn csv(
     file(kind, (ws, who, alive), (None, wish), Form::Csv).await
 }
 
-/// The list of a book as JSON.
+/// The list of a kind as JSON.
 pub(super) async fn json(
     PathKind(kind): PathKind,
     ws: Ws,

@@ -290,7 +290,7 @@ fn fields(scene: &Scene, state: &State, (home, look): (Home, &Look<'_>)) -> Vec<
     menu_keys(home, &look.columns).into_iter().map(field).collect()
 }
 
-/// What could come next where somebody types in the box of a book.
+/// What could come next where somebody types in the box of a kind.
 pub(super) async fn complete(
     PathKind(kind): PathKind,
     ws: Ws,
@@ -335,7 +335,7 @@ fn offers(
     })
 }
 
-/// The names of the newest rows of a book.
+/// The names of the newest rows of a kind.
 pub(super) fn newest(
     kind: &'static RowKind,
     read: &dyn Read,
@@ -350,7 +350,7 @@ pub(super) fn term_of(column: &Column, value: &str) -> Term {
     Term::new(short(&column.key), value)
 }
 
-/// The state of the list of a book or a collection, as somebody asks for it.
+/// The state of the list of a kind or a collection, as somebody asks for it.
 pub(super) fn state_of(
     kind: &'static RowKind,
     scene: &Scene,

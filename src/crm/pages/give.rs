@@ -32,7 +32,7 @@ use crate::path_kind::PathKind;
 use crate::queries;
 use crate::typed::{Typed, text};
 
-/// Makes a task for an agent about the chosen rows of a book.
+/// Makes a task for an agent about the chosen rows of a kind.
 pub(super) async fn give(
     PathKind(kind): PathKind,
     app: App,

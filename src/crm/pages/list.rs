@@ -101,7 +101,7 @@ pub(super) struct ListPage {
 
 web::region!(ListPage, as_rows, ListRows, "crm/list-rows.html");
 
-/// The list of a book.
+/// The list of a kind.
 pub(super) async fn list(
     PathKind(kind): PathKind,
     ws: Ws,

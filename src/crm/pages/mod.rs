@@ -51,7 +51,7 @@ pub fn routes() -> Routes {
         .post("/talks/{id}/{verb}", acts::talk.needs(Can::Write))
 }
 
-/// The list of a book, and the pages of its records.
+/// The list of a kind, and the pages of its records.
 fn book(routes: Routes, at: &'static str) -> Routes {
     let routes = routes
         .get(at, list::list.needs(Can::Read))

@@ -46,7 +46,7 @@ struct PasteDialog {
     more: usize,
 }
 
-/// Pastes cells into the list of a book.
+/// Pastes cells into the list of a kind.
 pub(super) async fn paste(
     PathKind(kind): PathKind,
     app: App,

@@ -66,7 +66,7 @@ pub(super) struct State {
     pub missing: String,
 }
 
-/// The path by which views know the list of a book.
+/// The path by which views know the list of a kind.
 pub(super) fn path(kind: &'static RowKind, collection: Option<CollectionId>) -> String {
     collection.map_or_else(|| kind.path.to_owned(), path_of)
 }

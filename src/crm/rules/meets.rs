@@ -133,7 +133,7 @@ pub(super) fn met(
     })
 }
 
-/// Whether a value tells rows of a book apart by itself.
+/// Whether a value tells rows of a kind apart by itself.
 fn tells(kind: &'static RowKind, key: &str, value: &FieldValue) -> bool {
     let is_contact = kind.is_contacts();
     match value {

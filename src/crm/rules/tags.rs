@@ -126,7 +126,7 @@ pub fn take_over_tags(tx: &mut WriteTx<'_>) -> Result<(), CrmError> {
     Ok(())
 }
 
-/// Gives the rows of a book that have a label another one in its place, or takes it off them.
+/// Gives the rows of a kind that have a label another one in its place, or takes it off them.
 ///
 /// # Errors
 /// When the store fails, or more rows have it than one transaction may change.
