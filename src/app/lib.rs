@@ -561,7 +561,7 @@ impl Ws {
     ///
     /// # Errors
     /// What the body answers, or that it ended early.
-    pub fn look<T, E>(
+    pub fn read_blocking<T, E>(
         &self,
         body: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,
     ) -> Pending<T, E>

@@ -138,7 +138,7 @@ pub(crate) fn turn_on<P: Pieces>(
 ) {
     let own = ws.clone();
     ws.spawn(P::NAME, async move {
-        match own.look(found).await {
+        match own.read_blocking(found).await {
             Ok(found) => {
                 for id in found {
                     turn(&own, id, None).await;
@@ -260,7 +260,7 @@ fn undoer<P: Pieces>(read: &dyn Read, id: P, noted: u64) -> Result<Person, CrmEr
 /// What stays when an entry is taken back now.
 async fn stays(ws: &Ws, who: &Person, entry: u64) -> Result<Stays, CrmError> {
     let who = who.clone();
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let by = Undoer::of(ws, &who)?;
         ws.read(|snap| {
             let schema = ws.store.schema();

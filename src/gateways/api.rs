@@ -238,7 +238,7 @@ fn view(
 }
 
 async fn list(ws: Ws) -> Result<Json<Gateways>, ApiError> {
-    let items = ws.look(|ws| {
+    let items = ws.read_blocking(|ws| {
         ws.read(|snap| {
             let all = queries::gateways(snap)?.into_iter();
             all.map(|one| view(ws, snap, (one, None))).collect::<Result<Vec<_>, GatewayError>>()
@@ -249,7 +249,7 @@ async fn list(ws: Ws) -> Result<Json<Gateways>, ApiError> {
 
 /// The view of a gateway as somebody has named it.
 async fn shown(ws: &Ws, said: String) -> Result<Json<GatewayView>, ApiError> {
-    let view = ws.look(move |ws| {
+    let view = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let one = queries::gateway(snap, &said)?;
             view(ws, snap, (one, Some(&Lately::read(ws, snap)?)))
@@ -281,7 +281,8 @@ async fn scope(ws: Ws, Path(said): Path<String>) -> Result<Json<ScopeView>, ApiE
         let text = "HQ itself runs on this machine, which has all of the workspace";
         return Err(ApiError(Failure::new(ProblemKind::Conflict, "has_all", text)));
     }
-    let seen = ws.look(move |ws| mirror::what_it_sees(&ws.store, id, &queries::bound)).await?;
+    let seen =
+        ws.read_blocking(move |ws| mirror::what_it_sees(&ws.store, id, &queries::bound)).await?;
     let items = seen.into_iter().map(|(table, rows)| TableView { table, rows }).collect();
     Ok(Json(ScopeView { items }))
 }

@@ -182,7 +182,7 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
         Standing::Off if asks && wish.by == Some(By::Meaning) => Standing::Missing,
         standing => standing,
     };
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let found = match &wanted {
                 Some(wanted) => {

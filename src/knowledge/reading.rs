@@ -71,7 +71,7 @@ async fn step(ws: &Ws, seen: &mut Option<u64>, head: u64) -> Result<bool, StoreE
         };
         // Most changes are of something else: no thread is taken for them.
         if come.as_ref().is_none_or(|ids| !ids.is_empty()) {
-            let unread = ws.look(move |ws| unread(ws, come)).await?;
+            let unread = ws.read_blocking(move |ws| unread(ws, come)).await?;
             if !unread.is_empty() {
                 ws.write(&BY, move |tx| rules::read_anew(tx, &unread)).await?;
             }
@@ -121,7 +121,7 @@ async fn next(ws: &Ws) -> Result<bool, StoreError> {
     if !ws.write(&BY, move |tx| rules::begin_reading(tx, id)).await? {
         return Ok(true);
     }
-    let read = ws.look(move |ws| {
+    let read = ws.read_blocking(move |ws| {
         let read = catch_unwind(AssertUnwindSafe(|| read(ws, id)));
         Ok::<_, StoreError>(read.unwrap_or_else(|panic| {
             let words = kernel::text::panic_words(&*panic);
@@ -221,7 +221,7 @@ pub(crate) async fn chosen(
         KnowledgeError::field("encoding", web::form::sentence(&error.to_string()))
     };
     let label = encoding::known(&said).ok_or_else(|| wrong(EncodingError::NoSuch(said)))?;
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let item: Item = ws.read(|snap| queries::item_by_id(snap, id))?;
         // Whether it has a file that is a text is the rule's to say.
         if item.file.is_some() {

@@ -91,7 +91,7 @@ pub async fn take(
 ) -> Result<Suggestion, KnowledgeError> {
     for _ in 0..TRIES {
         let (rev, words) = ws
-            .look(move |ws| {
+            .read_blocking(move |ws| {
                 ws.read(|snap| {
                     let (one, rev) = queries::suggestion(snap, id)?;
                     if seen.is_some_and(|seen| seen != rev) {

@@ -92,7 +92,7 @@ impl ReadTool for Search {
         let take = wish.take;
         let mut found = find::find(&cx.ws, Seer::Agent(cx.agent), wish).await?;
         let hits = std::mem::take(&mut found.hits);
-        let hits = cx.ws.look(move |ws| hits_json(ws, &hits)).await?;
+        let hits = cx.ws.read_blocking(move |ws| hits_json(ws, &hits)).await?;
         if hits.is_empty() {
             let unknown = found.unknown();
             let words = "No evidence: nothing here has these words.";
@@ -184,7 +184,7 @@ impl ReadTool for Read {
         let goes_on = args.from.is_some_and(|from| 0 < from);
         let (id, head, text) = cx
             .ws
-            .look(move |ws| {
+            .read_blocking(move |ws| {
                 ws.read(|snap| {
                     let item = queries::item(snap, &args.item, Some(agent))?;
                     let cut = Cut::of(&ws.blobs, snap, item.id)?;

@@ -62,7 +62,7 @@ async fn put(
     for _ in 0..TRIES {
         let own = written.clone();
         let settled = ws
-            .look(move |ws| {
+            .read_blocking(move |ws| {
                 let (now, rev) = ws.read(|snap| match snap.get_rev::<Body>(id)? {
                     Some(body) => Ok(body),
                     None => Err(queries::unwritten(&queries::item_by_id(snap, id)?)),
@@ -100,7 +100,7 @@ pub async fn restore(
 ) -> Result<KnowledgeId, KnowledgeError> {
     let said = said.to_owned();
     let (id, text) = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let item = queries::item(snap, &said, None)?;
                 let one = queries::version(snap, item.id, n)?

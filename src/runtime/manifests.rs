@@ -69,7 +69,7 @@ fn undone(entry: &Entry) -> Vec<AgentId> {
 /// Whether the manifest that came here last says what the record says.
 async fn is_told(ws: &Ws, agent: &Agent) -> bool {
     let one = agent.clone();
-    ws.look(move |ws| provision::is_told(ws, &one)).await.unwrap_or(false)
+    ws.read_blocking(move |ws| provision::is_told(ws, &one)).await.unwrap_or(false)
 }
 
 /// The agents that work on other machines.

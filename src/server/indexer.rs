@@ -33,7 +33,7 @@ async fn keep_up(ws: &Ws, halt: &CancellationToken) {
     while !ws.finding.index.is_begun() {
         feed.borrow_and_update();
         // ok: a store that fails says so elsewhere, and a question comes to the same.
-        if ws.look(follow::has_texts).await.unwrap_or(false) {
+        if ws.read_blocking(follow::has_texts).await.unwrap_or(false) {
             break;
         }
         tokio::select! {

@@ -240,7 +240,7 @@ pub async fn letters_of(app: &App, wish: &LettersWish) -> Result<letters::Letter
     let ws = chosen(app, wish.workspace.as_deref())?;
     let number = giving_up(app, &wish.name)?.number();
     let asked = letters::Asked { after: wish.after, limit: wish.limit };
-    Ok(ws.look(move |ws| letters::page(ws, number, asked)).await?)
+    Ok(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?)
 }
 
 async fn list_letters(

@@ -198,7 +198,7 @@ fn run_view(run: Run) -> RunView {
 }
 
 async fn list(ws: Ws) -> Result<Json<Sources>, ApiError> {
-    let items = ws.look(|ws| {
+    let items = ws.read_blocking(|ws| {
         ws.read(|snap| {
             let all = queries::sources(snap)?.into_iter();
             all.map(|one| view(snap, one)).collect::<Result<Vec<_>, SourceError>>()
@@ -228,7 +228,7 @@ struct Connectors {
 }
 
 async fn connectors(app: App, ws: Ws) -> Result<Json<Connectors>, ApiError> {
-    let catalog = ws.look(|ws| Ok::<_, SourceError>(reach::catalog(&ws.app))).await?;
+    let catalog = ws.read_blocking(|ws| Ok::<_, SourceError>(reach::catalog(&ws.app))).await?;
     let json = |one: &connect::Manifest| serde_json::to_value(one).unwrap_or_default();
     let folders = app.config.source_folders.iter().map(|one| one.display().to_string());
     Ok(Json(Connectors {
@@ -276,7 +276,7 @@ pub(crate) async fn looked(ws: &Ws, connector: &str, reads: &Reads) -> Result<Ab
 /// The manifest of a connector.
 pub(crate) async fn manifest(ws: &Ws, id: &str) -> Result<connect::Manifest, SourceError> {
     let id = id.to_owned();
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let found = reach::catalog(&ws.app).get(&id).cloned();
         found.ok_or_else(|| SourceError::no("connector", &id))
     })
@@ -502,7 +502,7 @@ async fn items(
         "" => None,
         text => Some(place_of(text)?),
     };
-    let items = ws.look(move |ws| {
+    let items = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let one = queries::source(snap, &said)?;
             let mut entries = queries::entries(snap, one.id)?;

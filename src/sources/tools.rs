@@ -37,7 +37,7 @@ impl ReadTool for List {
     };
 
     async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {
-        let all = cx.ws.look(|ws| ws.read(|snap| listed(snap))).await?;
+        let all = cx.ws.read_blocking(|ws| ws.read(|snap| listed(snap))).await?;
         match all.is_empty() {
             true => Ok(ToolOutput::text("There are no sources.")),
             false => Ok(ToolOutput::of(&all)),

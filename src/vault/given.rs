@@ -111,7 +111,7 @@ pub async fn sweep(ws: &Ws) -> Result<(), VaultError> {
 
 /// The same as [`watch`], on a thread where waiting harms nobody.
 pub(crate) async fn follow(ws: &Ws) -> Result<(), VaultError> {
-    ws.look(|ws| watch(ws).map_err(VaultError::from)).await
+    ws.read_blocking(|ws| watch(ws).map_err(VaultError::from)).await
 }
 
 /// Takes all values that are kept out of every text from now on, former and removed ones too, with what patterns of one's

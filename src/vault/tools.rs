@@ -36,7 +36,7 @@ impl ReadTool for List {
 
     async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {
         let agent = cx.agent;
-        let all = cx.ws.look(move |ws| {
+        let all = cx.ws.read_blocking(move |ws| {
             ws.read(|snap| {
                 let mut all = Vec::new();
                 for held in queries::held(snap, agent)? {

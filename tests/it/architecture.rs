@@ -147,21 +147,24 @@ fn the_check_sees_what_it_forbids() {
 }
 
 /// Features whose pages read much: the whole history of a record, the feed, what lies at a place.
-const LOOKERS: &[&str] = &["looking/history", "looking/audit", "account/backups", "looking/health"];
+const HEAVY: &[&str] =
+    &["insights/history", "insights/audit", "account/backups", "insights/health"];
 
 #[test]
 fn what_reads_much_keeps_no_thread_that_answers_others() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/interfaces");
     let mut faults = Vec::new();
-    for feature in LOOKERS {
-        for (name, text) in files(&root.join(feature)) {
+    for feature in HEAVY {
+        let all = files(&root.join(feature));
+        assert!(!all.is_empty(), "{feature} is no folder");
+        for (name, text) in all {
             if name.starts_with("pages") || name.starts_with("api") {
                 let found = blocking(&code_only(&text));
                 faults.extend(found.into_iter().map(|of| format!("{feature}/{name}: {of}")));
             }
         }
     }
-    assert!(faults.is_empty(), "these read outside of `look`:\n{}", faults.join("\n"));
+    assert!(faults.is_empty(), "these read outside of `read_blocking`:\n{}", faults.join("\n"));
 }
 
 #[test]
@@ -170,13 +173,13 @@ fn a_handler_that_reads_on_its_own_thread_is_seen() {
     let found = |handler: &str| blocking(&format!("{slow} async fn show(ws: Ws) {{ {handler} }}"));
     assert_eq!(found("ws.read(|snap| 1)"), ["show"]);
     assert_eq!(found("let a = 1; more(&ws)"), ["show"]);
-    assert_eq!(found("ws.look(move |ws| more(ws)).await; all(&ws)"), ["show"]);
-    assert_eq!(found("ws.look(move |ws| (ws.read(|snap| 1), more(ws))).await"), [""; 0]);
+    assert_eq!(found("ws.read_blocking(move |ws| more(ws)).await; all(&ws)"), ["show"]);
+    assert_eq!(found("ws.read_blocking(move |ws| (ws.read(|snap| 1), more(ws))).await"), [""; 0]);
     assert_eq!(found("let call = wall(&ws); ws.overall(1)"), [""; 0]);
 }
 
 /// The async functions of a file that read a store themselves, or call what does in the same file,
-/// instead of handing that to `look`.
+/// instead of handing that to `read_blocking`.
 fn blocking(code: &str) -> Vec<String> {
     let mut functions = Vec::new();
     for (at, _) in code.match_indices("fn ") {
@@ -200,8 +203,8 @@ fn blocking(code: &str) -> Vec<String> {
     let handlers = functions.iter().filter(|(_, is_async, _)| *is_async);
     let blocked = handlers.filter(|(.., body)| {
         let mut own = (*body).to_owned();
-        while let Some(at) = own.find(".look(") {
-            let open = at + ".look".len();
+        while let Some(at) = own.find(".read_blocking(") {
+            let open = at + ".read_blocking".len();
             own.replace_range(at..open + inside(&own[open..], ('(', ')')), "");
         }
         reads(&own, &slow)

@@ -363,7 +363,7 @@ async fn list(
     who: Person,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Rows>, ApiError> {
-    let rows = ws.look(move |ws| page(kind, ws, &who, None, asked)).await?;
+    let rows = ws.read_blocking(move |ws| page(kind, ws, &who, None, asked)).await?;
     Ok(Json(rows))
 }
 
@@ -374,7 +374,8 @@ async fn records(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Rows>, ApiError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    let rows = ws.look(move |ws| page(RowKind::RECORDS, ws, &who, Some(id), asked)).await?;
+    let rows =
+        ws.read_blocking(move |ws| page(RowKind::RECORDS, ws, &who, Some(id), asked)).await?;
     Ok(Json(rows))
 }
 

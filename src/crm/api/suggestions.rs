@@ -101,7 +101,7 @@ fn view(
 
 async fn list(ws: Ws, who: Person) -> Result<Json<Suggestions>, ApiError> {
     let found = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let known = Known::new(snap, person(who.account))?;
                 let (all, more) = queries::suggested(snap)?;

@@ -177,7 +177,7 @@ async fn convert(
     if !body.dry_run {
         return Ok(Json(view(start(&ws, &who, wish, once).await?)));
     }
-    let seen = ws.look(move |ws| ws.read(|snap| foresee(snap, &who, &wish))).await?;
+    let seen = ws.read_blocking(move |ws| ws.read(|snap| foresee(snap, &who, &wish))).await?;
     let Cast { same, other, lost } = seen.counts;
     Ok(Json(KindView {
         id: String::new(),

@@ -151,7 +151,7 @@ pub async fn start(ws: &Ws, who: &Person, wish: Wish, once: Once) -> Result<Conv
         return ws.read(|snap| rules::conversion_of(snap, id));
     }
     let (asks, asked) = (who.clone(), wish.clone());
-    let seen = ws.look(move |ws| ws.read(|snap| foresee(snap, &asks, &asked))).await?;
+    let seen = ws.read_blocking(move |ws| ws.read(|snap| foresee(snap, &asks, &asked))).await?;
     if seen.column.required && 0 < seen.counts.lost {
         let told = format!(
             "{} of the values would be lost, and each record must have one.",
@@ -222,7 +222,7 @@ impl Pieces for ConversionId {
 async fn run(ws: Ws, id: ConversionId) -> Result<(), CrmError> {
     let halt = ws.halt();
     let (one, left) = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let one = rules::conversion_of(snap, id)?;
                 let all = filled(snap, one.home, &one.key)?;

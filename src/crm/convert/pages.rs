@@ -107,7 +107,7 @@ async fn asked_page(
     asked: Asked,
     error: String,
 ) -> Result<AskPage, CrmError> {
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
             let home = home_of(snap, &asked.of)?;

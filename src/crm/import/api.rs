@@ -296,7 +296,7 @@ async fn send(
     let home = ws.read(|snap| home_of(snap, &sent.of))?;
     let (parts, body) = request.into_parts();
     let file = upload::body(&ws, (&parts.headers, body), &sent.name, MAX_BYTES).await?;
-    let (new, _) = ws.look(move |ws| look_at(ws, home, (file.blob, &sent.name))).await?;
+    let (new, _) = ws.read_blocking(move |ws| look_at(ws, home, (file.blob, &sent.name))).await?;
     let import = ws.write(&who, move |tx| rules::make_import(tx, new)).await?;
     Ok((StatusCode::CREATED, Json(view(import))))
 }

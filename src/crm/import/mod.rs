@@ -84,7 +84,7 @@ fn guessed(ws: &Ws, home: Home, table: &Table) -> Result<(Vec<Mapped>, bool), Cr
 /// The file of an import read in another way: its columns are looked at anew.
 async fn read_anew(ws: &Ws, import: &Import, how: FileRead) -> Result<ImportPatch, CrmError> {
     let (file, name, home) = (import.file, import.name.clone(), import.home);
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let table = read(ws, (file, &name), how.clone())?;
         let (columns, decimal_comma) = guessed(ws, home, &table)?;
         let how = FileRead { encoding: table.encoding.map(str::to_owned), ..how };
@@ -203,7 +203,7 @@ pub fn preview(
 pub async fn start(ws: &Ws, who: &Person, id: ImportId, once: Once) -> Result<(), CrmError> {
     if ws.read(|snap| once.answered::<()>(snap))?.is_none() {
         let import = ws.read(|snap| found(snap, id))?;
-        let table = ws.look(move |ws| table(ws, &import)).await?;
+        let table = ws.read_blocking(move |ws| table(ws, &import)).await?;
         let rows = table.rows;
         let begin = once.run(move |tx| rules::begin_import(tx, id, &rows).map(drop));
         ws.write(&(who.actor(), Cause::Import(id)), begin).await?;
@@ -273,7 +273,7 @@ async fn run(ws: Ws, id: ImportId) -> Result<(), CrmError> {
     let import = ws.read(|snap| found(snap, id))?;
     let who = (import.by, Cause::Import(id));
     let mut at = usize::try_from(import.next).unwrap_or(usize::MAX);
-    let table = std::sync::Arc::new(ws.look(move |ws| table(ws, &import)).await?);
+    let table = std::sync::Arc::new(ws.read_blocking(move |ws| table(ws, &import)).await?);
     let mut context = context_of(&table);
     // A stop waits for a piece, never for all of them.
     while !halt.is_cancelled() {

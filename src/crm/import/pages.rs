@@ -163,13 +163,13 @@ async fn send(
     let pasted = fields.into_iter().find(|(name, _)| name == "pasted").map(|(_, text)| text);
     let pasted = pasted.unwrap_or_default();
     let looked = match files.pop() {
-        Some(file) => ws.look(move |ws| look_at(ws, home, (file.blob, &file.name))).await,
+        Some(file) => ws.read_blocking(move |ws| look_at(ws, home, (file.blob, &file.name))).await,
         None if pasted.trim().is_empty() => {
             Err(CrmError::field("file", "Choose a file, or paste a table."))
         }
         None => {
             let text = pasted.clone();
-            ws.look(move |ws| {
+            ws.read_blocking(move |ws| {
                 let put = ws.blobs.put(text.as_bytes());
                 let blob = put.map_err(|error| CrmError::Store(StoreError::of_file(&error)))?;
                 look_at(ws, home, (blob, ""))
@@ -314,7 +314,7 @@ async fn shown(
 ) -> Result<ShowPage, CrmError> {
     let trial = trial::of(ws, who, (id, !asked.goes_on())).await?;
     let who = who.clone();
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let import = super::found(snap, id)?;
             let scene = Scene::new(ws, &who, snap)?;

@@ -120,7 +120,7 @@ pub(super) async fn of(
         Some(trial) => trial,
         None => {
             let own = of.import.clone();
-            let table = ws.look(move |ws| table(ws, &own)).await?;
+            let table = ws.read_blocking(move |ws| table(ws, &own)).await?;
             begin(ws, Trial::new(ws, (of, seq), table))
         }
     };
@@ -169,7 +169,7 @@ async fn run(ws: Ws, trial: Arc<Trial>) {
     };
     if turn.is_some() && !trial.given_up.is_cancelled() {
         let own = Arc::clone(&trial);
-        let done = ws.look(move |ws| {
+        let done = ws.read_blocking(move |ws| {
             let goes_on = |tried: usize| {
                 own.tried.store(tried, Ordering::Relaxed);
                 !own.given_up.is_cancelled()
@@ -205,7 +205,7 @@ pub(super) async fn whole<T: Send + 'static>(
 ) -> Result<T, CrmError> {
     let who = who.actor();
     let turn = TURN.acquire().await;
-    let done = ws.look(move |ws| {
+    let done = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let import = found(snap, id)?;
             let table = table(ws, &import)?;

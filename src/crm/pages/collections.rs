@@ -197,7 +197,7 @@ async fn from_file(
         Some(file) => {
             // Its columns are looked at before there is a collection: a file that cannot be read makes none.
             let home = Home::Collection(CollectionId::from_uuid(Uuid::nil()));
-            ws.look(move |ws| {
+            ws.read_blocking(move |ws| {
                 let (new, _) = import::look_at(ws, home, (file.blob, &file.name))?;
                 Ok::<_, CrmError>((new, name_of(&file.name)))
             })
@@ -242,7 +242,7 @@ async fn show(
     Path(said): Path<String>,
     Query(wish): Query<Wish>,
 ) -> Result<Response, PageError> {
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let collection = queries::collection(snap, &said)?;
             let scene = Scene::new(ws, &who, snap)?;

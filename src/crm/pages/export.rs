@@ -102,7 +102,7 @@ async fn file(
 ) -> Result<Response, PageError> {
     let asker = who.clone();
     let ids = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &asker, snap)?;
                 let home = kind.home(collection);
@@ -147,7 +147,8 @@ fn pieces(sending: Sending) -> impl Stream<Item = Result<Bytes, CrmError>> + Sen
             is_first: sending.sent.is_none(),
             is_last: sending.ids.len() <= to,
         };
-        let piece = sending.ws.look(move |ws| part.text(ws, &who, (collection, form))).await;
+        let piece =
+            sending.ws.read_blocking(move |ws| part.text(ws, &who, (collection, form))).await;
         sending.sent = Some(to);
         let next = piece.is_ok().then_some(sending);
         Some((piece.map(Bytes::from), next))

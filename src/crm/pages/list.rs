@@ -110,7 +110,7 @@ pub(super) async fn list(
     shell: Shell,
     Query(wish): Query<Wish>,
 ) -> Result<Response, PageError> {
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
             answer(kind, &scene, snap, (hx, shell), (None, &wish))

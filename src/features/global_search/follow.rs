@@ -67,7 +67,7 @@ pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowErro
     let mut turn = ws.app.indexing.lock().await;
     let mine = ws.finding.index.clone();
     let other = turn.replace(mine.clone()).filter(|other| !other.is(&mine));
-    let done = ws.look(move |ws| {
+    let done = ws.read_blocking(move |ws| {
         if let Some(other) = other {
             other.rest();
         }
@@ -91,7 +91,7 @@ pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowErro
 pub async fn rest(ws: &Ws, quiet: Duration) {
     let turn = ws.app.indexing.lock().await;
     let closes = ws.finding.quiet().is_none_or(|asked| quiet <= asked);
-    let rested = ws.look(move |ws| {
+    let rested = ws.read_blocking(move |ws| {
         ws.finding.index.rest();
         if closes {
             ws.finding.index.close();

@@ -144,7 +144,7 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
 
 /// Where the search index of a workspace stands; nothing where there is none yet.
 pub async fn index_stands(ws: &Ws) -> Result<Option<Cursor>, StoreError> {
-    let standing = ws.look(index::standing).await?;
+    let standing = ws.read_blocking(index::standing).await?;
     Ok(standing.map(|one| Cursor { incarnation: one.state.incarnation, seq: one.state.cursor }))
 }
 

@@ -91,14 +91,16 @@ where
 /// Who undoes, with the accounts that are closed at this moment.
 async fn undoer(ws: &Ws, who: &Person) -> Result<Undoer, HistoryError> {
     let person = who.clone();
-    Ok(ws.look(move |ws| Undoer::of(ws, &person)).await?)
+    Ok(ws.read_blocking(move |ws| Undoer::of(ws, &person)).await?)
 }
 
 /// Works out what an undo would do, and what that rests on.
 async fn ready(ws: &Ws, wanted: &Wanted, by: &Undoer) -> Result<Ahead<Outlook>, HistoryError> {
     let (wanted, by) = (wanted.clone(), by.clone());
-    ws.look(move |ws| ws.store.ahead(|snap| Outlook::of(snap, ws.store.schema(), &wanted, &by)))
-        .await
+    ws.read_blocking(move |ws| {
+        ws.store.ahead(|snap| Outlook::of(snap, ws.store.schema(), &wanted, &by))
+    })
+    .await
 }
 
 /// Says what is not as the preview said.
@@ -109,7 +111,7 @@ async fn differs(
     basis: Option<Basis>,
 ) -> Result<HistoryError, HistoryError> {
     let Some(basis) = basis else { return Ok(HistoryError::Differs(String::new())) };
-    let words = ws.look(move |ws| {
+    let words = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let schema = ws.store.schema();
             rules::differences(snap, schema, &Outlook::of(snap, schema, &wanted, &by)?, basis)

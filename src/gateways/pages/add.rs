@@ -134,7 +134,7 @@ pub(super) async fn create(
 }
 
 async fn read_waits(ws: &Ws, who: Person, id: GatewayTokenId) -> Result<Waits, GatewayError> {
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
             waits(&scene, snap, &queries::token_by_id(snap, id)?)

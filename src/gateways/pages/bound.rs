@@ -59,7 +59,7 @@ pub(super) async fn show(
     who: Person,
     Path(said): Path<String>,
 ) -> Result<Response, PageError> {
-    let part = ws.look(move |ws| ws.read(|snap| part(ws, snap, found(snap, &said)?)));
+    let part = ws.read_blocking(move |ws| ws.read(|snap| part(ws, snap, found(snap, &said)?)));
     let mut part = part.await?;
     if !who.access.may(Can::Admin) {
         part.choices.clear();

@@ -42,7 +42,7 @@ web::region!(ListPage, as_rows, ListRows, "gateways/list-rows.html");
 /// `GET /settings/gateways`
 pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 page(&scene, snap, shell)

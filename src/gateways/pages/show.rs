@@ -86,7 +86,7 @@ pub(super) async fn show(
 /// Adds what is found by a look at many rows: what its host can see, and what went on there lately.
 async fn fill(ws: &Ws, page: &mut ShowPage) -> Result<(), PageError> {
     page.sees = seen(ws, page.id).await?;
-    let lately = ws.look(|ws| ws.read(|snap| Lately::read(ws, snap))).await?;
+    let lately = ws.read_blocking(|ws| ws.read(|snap| Lately::read(ws, snap))).await?;
     let usage = ws.url(&format!("settings/usage?range={DAYS}&by=gateway"));
     page.did = vec![
         (
@@ -103,7 +103,7 @@ async fn fill(ws: &Ws, page: &mut ShowPage) -> Result<(), PageError> {
 async fn seen(ws: &Ws, id: GatewayId) -> Result<Vec<Seen>, MirrorError> {
     match id == local() {
         true => Ok(Vec::new()),
-        false => ws.look(move |ws| sees(ws, id)).await,
+        false => ws.read_blocking(move |ws| sees(ws, id)).await,
     }
 }
 
@@ -113,7 +113,7 @@ async fn looked(
     shell: Shell,
     (said, again): (String, Option<(Typed, Wrong)>),
 ) -> Result<ShowPage, GatewayError> {
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
             let one = queries::gateway(snap, &said)?;

@@ -224,7 +224,8 @@ fn whole(ws: &Ws, read: &dyn Read, item: Item) -> Result<Whole, KnowledgeError> 
 }
 
 pub(super) async fn whole_of(ws: &Ws, id: KnowledgeId) -> Result<Whole, KnowledgeError> {
-    ws.look(move |ws| ws.read(|snap| whole(ws, snap, queries::item_by_id(snap, id)?))).await
+    ws.read_blocking(move |ws| ws.read(|snap| whole(ws, snap, queries::item_by_id(snap, id)?)))
+        .await
 }
 
 async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Items>, ApiError> {
@@ -249,7 +250,7 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
     let (total, cut, unknown) = (found.total(kind), found.cut, found.unknown());
     let next = found.next.map(|next| next.to_string());
     let items = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let known = (&Names::read(snap)?, &Tree::read(snap)?);
                 let one = |hit: &Hit| view(snap, known, (hit.item.clone(), Some(hit)));
@@ -371,7 +372,9 @@ async fn make(
     let patch = ws.read(|snap| about.patch(snap))?;
     let (links, text) = (links::names(&body.text), body.text);
     let text = ws
-        .look(move |ws| Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error)))
+        .read_blocking(move |ws| {
+            Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error))
+        })
         .await?;
     let new = NewItem {
         kind: body.kind.unwrap_or(ItemKind::Page),
@@ -416,7 +419,9 @@ async fn send(
 
 async fn show(ws: Ws, Path(said): Path<String>) -> Result<Tagged<Whole>, ApiError> {
     let found = ws
-        .look(move |ws| ws.read(|snap| tagged(ws, snap, queries::item(snap, &said, None)?)))
+        .read_blocking(move |ws| {
+            ws.read(|snap| tagged(ws, snap, queries::item(snap, &said, None)?))
+        })
         .await?;
     Ok(found)
 }
@@ -497,7 +502,8 @@ async fn change(
         rules::change(tx, id, Patch { title, encoding, ..patch })
     };
     ws.write(&who, change).await.map_err(|error| clashed("title", error))?;
-    let now = ws.look(move |ws| ws.read(|snap| tagged(ws, snap, queries::item_by_id(snap, id)?)));
+    let now = ws
+        .read_blocking(move |ws| ws.read(|snap| tagged(ws, snap, queries::item_by_id(snap, id)?)));
     Ok(now.await?)
 }
 

@@ -206,7 +206,7 @@ impl From<Line> for ModelView {
 }
 
 async fn list(ws: Ws) -> Result<Json<State>, ApiError> {
-    Ok(Json(ws.look(state).await?))
+    Ok(Json(ws.read_blocking(state).await?))
 }
 
 fn state(ws: &Ws) -> Result<State, KnowledgeError> {
@@ -286,7 +286,7 @@ async fn take_in(
         query_prefix: terms.query_prefix,
         passage_prefix: terms.passage_prefix,
     });
-    let made = ws.look(move |_| {
+    let made = ws.read_blocking(move |_| {
         let model = match (body.given, terms) {
             (true, Some(terms)) => models::confirm_given(&app, terms)?,
             (true, None) => {
@@ -299,7 +299,7 @@ async fn take_in(
     });
     let act = if body.is_used { ModelAct::Used } else { ModelAct::Added };
     models::note(&ws, &who, act, &made.await?.id).await?;
-    Ok(Json(ws.look(state).await?))
+    Ok(Json(ws.read_blocking(state).await?))
 }
 
 async fn receive(
@@ -312,7 +312,7 @@ async fn receive(
     models::only_managers(&app, who.account)?;
     let (parts, body) = request.into_parts();
     let arrived = upload::body(&ws, (&parts.headers, body), &name, models::LARGEST).await?;
-    ws.look(move |ws| models::receive_blob(ws, &name, arrived.blob)).await?;
+    ws.read_blocking(move |ws| models::receive_blob(ws, &name, arrived.blob)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -330,10 +330,10 @@ async fn choose(
 ) -> Result<Json<State>, ApiError> {
     models::only_managers(&app, who.account)?;
     let said = body.id.unwrap_or_default();
-    let id = ws.look(move |_| models::choose(&app, &said)).await?;
+    let id = ws.read_blocking(move |_| models::choose(&app, &said)).await?;
     let act = if id.is_empty() { ModelAct::Off } else { ModelAct::Used };
     models::note(&ws, &who, act, &id).await?;
-    Ok(Json(ws.look(state).await?))
+    Ok(Json(ws.read_blocking(state).await?))
 }
 
 async fn download(
@@ -345,7 +345,7 @@ async fn download(
     models::only_managers(&app, who.account)?;
     models::fetch(&app, &id)?;
     models::note(&ws, &who, ModelAct::Fetched, &id).await?;
-    Ok((StatusCode::ACCEPTED, Json(ws.look(state).await?)).into_response())
+    Ok((StatusCode::ACCEPTED, Json(ws.read_blocking(state).await?)).into_response())
 }
 
 async fn remove(
@@ -356,7 +356,7 @@ async fn remove(
 ) -> Result<StatusCode, ApiError> {
     models::only_managers(&app, who.account)?;
     let own = id.clone();
-    ws.look(move |_| models::remove(&app, &own)).await?;
+    ws.read_blocking(move |_| models::remove(&app, &own)).await?;
     models::note(&ws, &who, ModelAct::Removed, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -398,7 +398,7 @@ struct AbleView {
 }
 
 async fn connections(ws: Ws) -> Result<Json<Connections>, ApiError> {
-    let all = ws.look(far::able).await?;
+    let all = ws.read_blocking(far::able).await?;
     let view = |one: Able| AbleView { id: one.id, name: one.name, models: one.models };
     Ok(Json(Connections { items: all.into_iter().map(view).collect() }))
 }
@@ -426,7 +426,8 @@ struct Price {
 }
 
 async fn price(ws: Ws, Query(asked): Query<ByConnection>) -> Result<Json<Price>, ApiError> {
-    let made = ws.look(move |ws| far::estimate(ws, &asked.connection, &asked.model)).await?;
+    let made =
+        ws.read_blocking(move |ws| far::estimate(ws, &asked.connection, &asked.model)).await?;
     let Estimate { passages, tokens, micros, is_free, .. } = made;
     Ok(Json(Price { passages, tokens, micros, free: is_free }))
 }
@@ -451,5 +452,5 @@ async fn choose_connection(
         Some(said) => far::choose(&ws, &who, (said, &body.model)).await?,
         None => far::choose_local(&ws, &who).await?,
     };
-    Ok(Json(ws.look(state).await?))
+    Ok(Json(ws.read_blocking(state).await?))
 }

@@ -86,7 +86,7 @@ struct SuggestionView {
 
 async fn list(ws: Ws) -> Result<Json<Suggestions>, ApiError> {
     let found = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let names = Names::read(snap)?;
                 let (all, more) = suggested::all(&ws.blobs, snap)?;

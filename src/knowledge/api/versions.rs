@@ -185,7 +185,7 @@ struct Said {
 }
 
 async fn version(ws: Ws, Path2(said, n): Path2<String, u32>) -> Result<Json<Said>, ApiError> {
-    let text = ws.look(move |ws| {
+    let text = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let item = queries::item(snap, &said, None)?;
             queries::said_in(snap, &ws.blobs, (item.id, n))
@@ -257,7 +257,7 @@ struct Start {
 
 async fn start(ws: Ws, Query(asked): Query<OfAgent>) -> Result<Json<Start>, ApiError> {
     let answer = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let agent = asked.agent.map(|said| agent_of(snap, &said)).transpose()?;
                 let shares = context::of(snap, &ws.blobs, agent)?;

@@ -125,13 +125,13 @@ pub async fn choose_local(
 /// # Errors
 /// When nobody makes vectors, or it cannot be made.
 pub async fn vector(ws: &Ws, text: String) -> Result<(String, Vec<f32>), KnowledgeError> {
-    match ws.look(source).await? {
+    match ws.read_blocking(source).await? {
         Some(Source::Connection(maker)) => {
             let made = queries::made(ws, &maker, (vec![text], Purpose::Passages)).await?;
             Ok((maker.model, made.vectors.into_iter().next().unwrap_or_default()))
         }
         _ => {
-            ws.look(move |ws| {
+            ws.read_blocking(move |ws| {
                 let refused =
                     |why: &dyn std::fmt::Display| KnowledgeError::Refused(why.to_string());
                 let embedder = ws.app.meaning.needed().map_err(|why| refused(&why))?;

@@ -189,7 +189,7 @@ pub async fn question(ws: &Ws, q: &str) -> (Option<Question>, Standing) {
 }
 
 async fn answered(ws: &Ws, text: String) -> (Option<Question>, Standing) {
-    let serving = match ws.look(serving).await {
+    let serving = match ws.read_blocking(serving).await {
         Ok(Some(serving)) => serving,
         Ok(None) => return (None, Standing::Off),
         Err(error) => {
@@ -203,7 +203,7 @@ async fn answered(ws: &Ws, text: String) -> (Option<Question>, Standing) {
     };
     let question = match serving.source {
         Source::Local(_) => {
-            let asked = ws.look(move |ws| Ok::<_, StoreError>(ask(ws, &text)));
+            let asked = ws.read_blocking(move |ws| Ok::<_, StoreError>(ask(ws, &text)));
             // ok: a thread that ended says so in the log.
             asked.await.unwrap_or_default()
         }
@@ -248,7 +248,7 @@ async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
             vector
         }
     };
-    let opened = ws.look(move |ws| {
+    let opened = ws.read_blocking(move |ws| {
         let opened = ws.vectors.open(&id, length);
         opened.map_err(|error| StoreError::Failed(error.to_string()))
     });

@@ -134,7 +134,7 @@ async fn keep_up(ws: &Ws) {
         models.borrow_and_update();
         let Ok(turn) = TURN.acquire().await else { return };
         let is_left = pause.left().is_some();
-        let stepped = ws.look(move |ws| {
+        let stepped = ws.read_blocking(move |ws| {
             let step = step(ws, &mut work, is_left);
             // What is on its way to a connection has no vector yet, either.
             let sent = match &step {
@@ -238,7 +238,7 @@ async fn send(
     match made(ws, &maker, (texts, Purpose::Passages)).await {
         Ok(made) => {
             let vectors: Vec<(Fresh, Vec<f32>)> = fresh.into_iter().zip(made.vectors).collect();
-            ws.look(move |_| {
+            ws.read_blocking(move |_| {
                 append(&arena, &vectors).map_err(|error| StoreError::Failed(error.to_string()))
             })
             .await?;

@@ -101,7 +101,7 @@ pub(super) async fn save(
             Ok(flash::say(&app, Flash::ok("Saved"), hx.go_to(&at)))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) => {
-            let page = ws.look(move |ws| {
+            let page = ws.read_blocking(move |ws| {
                 ws.read(|snap| {
                     let scene = Scene::new(ws, &who, snap)?;
                     let item = queries::item_by_id(snap, id)?;
@@ -136,7 +136,7 @@ pub(super) struct Blocks {
 
 /// Cuts a text into the blocks that the editor shows.
 pub(super) async fn parse(ws: Ws, text: String) -> Result<Json<Blocks>, PageError> {
-    let cut = ws.look(move |_| Ok::<_, KnowledgeError>(web::blocks::editable(&text)));
+    let cut = ws.read_blocking(move |_| Ok::<_, KnowledgeError>(web::blocks::editable(&text)));
     Ok(Json(Blocks { blocks: cut.await? }))
 }
 
@@ -165,7 +165,7 @@ pub(super) async fn names(
     Query(asked): Query<Named>,
 ) -> Result<Json<Vec<Offer>>, PageError> {
     let offers = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let said = asked.q.to_lowercase();
                 if let Some(typed) = said.strip_prefix("[[") {
@@ -345,7 +345,7 @@ pub(crate) async fn take(
     once: Once,
 ) -> Result<Vec<KnowledgeId>, KnowledgeError> {
     let all = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             let item = |one: Arrived| item_of(ws, one, folder);
             arrived.into_iter().map(item).collect::<Result<Vec<_>, KnowledgeError>>()
         })
@@ -418,7 +418,7 @@ pub(super) async fn file(
 /// The words of an item as a file of Markdown.
 pub(super) async fn markdown(ws: Ws, Path(id): Path<KnowledgeId>) -> Result<Response, PageError> {
     let (title, text) = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let item = queries::item_by_id(snap, id)?;
                 Ok::<_, KnowledgeError>((item.title, queries::text(snap, &ws.blobs, id)?))

@@ -82,7 +82,7 @@ async fn kept(
 ) -> Result<KnowledgeId, KnowledgeError> {
     let own = name.to_owned();
     let arrived = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             let mut head = Vec::new();
             let open = ws.blobs.open_blob(blob).map_err(|e| KnowledgeError::disk(&e))?;
             open.take(HEAD).read_to_end(&mut head).map_err(|e| KnowledgeError::disk(&e))?;

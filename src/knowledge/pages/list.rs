@@ -188,7 +188,7 @@ pub(super) async fn list(
     };
     let found = find::find(&ws, Seer::Person(who.account), wish).await?;
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 page((&scene, &who), snap, shell, (asked, found))
@@ -423,7 +423,7 @@ pub(super) async fn context(
     Query(asked): Query<OfAgent>,
 ) -> Result<Response, PageError> {
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 let chosen = scene.people.agents().find(|agent| agent.slug == asked.agent);

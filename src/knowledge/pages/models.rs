@@ -126,13 +126,13 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let may_choose = who.access.may(Can::Admin);
-    let view = ws.look(move |ws| view(ws, &who)).await?;
+    let view = ws.read_blocking(move |ws| view(ws, &who)).await?;
     if hx.wants("models") {
         return html::fragment(&Region { view });
     }
     let (offered, model) = (asked.connection.clone(), asked.model.trim().to_owned());
     let (able, chosen, priced) = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             let priced = match (asked.connection.as_str(), asked.model.trim()) {
                 ("", _) | (_, "") => None,
                 (connection, model) => Some(far::estimate(ws, connection, model)?),
@@ -306,7 +306,7 @@ pub(super) async fn act(
 ) -> Result<Response, PageError> {
     models::only_managers(&app, who.account)?;
     let (own, id) = (app.clone(), which.id.clone());
-    let said = ws.look(move |_| {
+    let said = ws.read_blocking(move |_| {
         Ok::<_, KnowledgeError>(match verb.as_str() {
             "download" => {
                 models::fetch(&own, &id)?;
@@ -350,7 +350,7 @@ pub(super) async fn send(
     let arrived = upload::form(&ws, (&parts.headers, body), FILES.len(), models::LARGEST).await?;
     let hx = Hx::from_headers(&parts.headers);
     let own = app.clone();
-    let said = ws.look(move |ws| {
+    let said = ws.read_blocking(move |ws| {
         for one in &arrived {
             models::receive_blob(ws, &one.name, one.blob)?;
         }
@@ -398,7 +398,7 @@ pub(super) async fn confirm(
         passage_prefix: card.passage_prefix,
     };
     let own = app.clone();
-    let made = ws.look(move |_| {
+    let made = ws.read_blocking(move |_| {
         let model = match card.given.is_empty() {
             true => models::take_in(&own, Some(terms)),
             false => models::confirm_given(&own, terms),

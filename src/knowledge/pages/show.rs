@@ -196,7 +196,7 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let part = asked.part.clone();
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 let item = queries::item(snap, &said, None)?;

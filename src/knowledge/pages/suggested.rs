@@ -74,7 +74,7 @@ pub(super) async fn index(
     shell: Shell,
 ) -> Result<Response, PageError> {
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 let (all, more) = suggested::all(&ws.blobs, snap)?;

@@ -144,7 +144,7 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 let item = queries::item(snap, &said, None)?;

@@ -51,7 +51,7 @@ pub(super) fn keep(
 
 async fn new(cx: &ToolCx, text: &str) -> Result<Kept, ToolError> {
     let text = cited::unmarked(text);
-    Ok(cx.ws.look(move |ws| keep(ws, text, (0, true))).await?)
+    Ok(cx.ws.read_blocking(move |ws| keep(ws, text, (0, true))).await?)
 }
 
 /// What an agent makes of a text that is there.
@@ -66,7 +66,7 @@ enum Change {
 async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError> {
     let (said, agent) = (said.to_owned(), cx.agent);
     let by = Actor::Agent { agent, run: cx.run };
-    let changed = cx.ws.look(move |ws| {
+    let changed = cx.ws.read_blocking(move |ws| {
         let (id, body, rev, is_shared) = ws.read(|snap| {
             let item = queries::item(snap, &said, Some(agent))?;
             let is_shared = rules::may_write(&item, by).is_err();

@@ -214,7 +214,7 @@ async fn preview(
     let run = find(&ws, &who, &name)?;
     let from = query.from;
     let look = move |ws: &Ws| Preview::read(ws, &who, &run, (BranchWhy::Retry, from.as_deref()));
-    let ahead = ws.look(look).await?;
+    let ahead = ws.read_blocking(look).await?;
     let line = |(title, what): (String, String)| LineOut { title, what };
     Ok(Json(PreviewOut {
         run: ahead.name,

@@ -135,7 +135,8 @@ async fn begin_now(ws: &Ws, who: &Person, wish: Wish, once: Once) -> Result<RunI
         }
     }
     let from = cut.upto;
-    let between = ws.look(move |ws| ws.read(|snap| Between::read(snap, &run, from))).await?;
+    let between =
+        ws.read_blocking(move |ws| ws.read(|snap| Between::read(snap, &run, from))).await?;
     let write = move |tx: &mut WriteTx<'_>| {
         let source = tx.get::<Run>(of)?.ok_or_else(|| RunError::NotFound(of.to_string()))?;
         rules::is_workable(tx, &source)?;
@@ -226,7 +227,7 @@ async fn is_nothing(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<bool, Hist
             Ok::<_, HistoryError>(outlook.is_nothing())
         })
     };
-    ws.look(look).await
+    ws.read_blocking(look).await
 }
 
 /// The run of this name, if the person may look at it.

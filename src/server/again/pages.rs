@@ -117,7 +117,7 @@ async fn page(
     let (looker, step) = (who.clone(), step_of(&chosen.from));
     let looked = run.clone();
     let look = move |ws: &Ws| Preview::read(ws, &looker, &looked, (why, step.as_deref()));
-    let p = ws.look(look).await?;
+    let p = ws.read_blocking(look).await?;
     let (verb, path) = match why {
         // What is said on the page of the chat is never begun from here.
         BranchWhy::Retry | BranchWhy::Edit | BranchWhy::Aside => ("Retry", "retry"),

@@ -19,7 +19,7 @@ const PIECE: u64 = 96 * 1024;
 /// A piece of a file from a byte on.
 pub(super) async fn piece(host: &Host, missing: Missing) -> Result<Value, Refusal> {
     let id = host.id;
-    let read = host.ws.look(move |ws| part(ws, id, &missing)).await;
+    let read = host.ws.read_blocking(move |ws| part(ws, id, &missing)).await;
     let failed = |error: StoreError| Refusal::new("storage_failed", error.to_string());
     let Some(part) = read.map_err(failed)? else {
         tracing::warn!(gateway.id = %id, "a host is refused a file that its agents do not need");

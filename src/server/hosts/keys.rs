@@ -68,13 +68,14 @@ pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
     host.welcomed.notified().await;
     loop {
         let id = host.id;
-        let Needed { agents, keys, secrets } = match host.ws.look(move |ws| needed(ws, id)).await {
-            Ok(needed) => needed,
-            Err(error) => {
-                tracing::warn!(%error, "keys for a host of {} could not be read", host.ws.slug);
-                return End::Said(STOPPING);
-            }
-        };
+        let Needed { agents, keys, secrets } =
+            match host.ws.read_blocking(move |ws| needed(ws, id)).await {
+                Ok(needed) => needed,
+                Err(error) => {
+                    tracing::warn!(%error, "keys for a host of {} could not be read", host.ws.slug);
+                    return End::Said(STOPPING);
+                }
+            };
         let mut frames = Vec::new();
         let is_needless = |handle: &String| !keys.contains_key(handle);
         let gone: Vec<String> = sent.keys().filter(|one| is_needless(one)).cloned().collect();
@@ -198,7 +199,9 @@ fn connections(
 pub(super) async fn renewed(host: &Host, wanted: Wanted) -> Result<Value, Refusal> {
     let (id, Wanted { connection, refused }) = (host.id, wanted);
     let failed = |error: StoreError| Refusal::new("storage_failed", error.to_string());
-    let its = host.ws.look(move |ws| ws.read(|snap| connections(snap, &queries::bound(snap, id)?)));
+    let its = host
+        .ws
+        .read_blocking(move |ws| ws.read(|snap| connections(snap, &queries::bound(snap, id)?)));
     if !its.await.map_err(failed)?.contains(&connection) {
         tracing::warn!(gateway.id = %id, "a host is refused a token that its agents do not need");
         return Err(Refusal::new("not_yours", "no agent of this machine uses this connection"));

@@ -76,7 +76,7 @@ impl Way<'_> {
     async fn welcome(&mut self) -> Result<(), End> {
         let host = self.host;
         let (ws, id) = (&host.ws, host.id);
-        let bound = ws.look(move |ws| ws.read(|snap| queries::bound(snap, id))).await;
+        let bound = ws.read_blocking(move |ws| ws.read(|snap| queries::bound(snap, id))).await;
         self.told = bound.map_err(|error| self.failed(&error.into()))?;
         let mut settings = self.host.settings().map_err(|error| {
             tracing::warn!(%error, "a host of {} was not welcomed", ws.slug);
@@ -106,7 +106,7 @@ impl Way<'_> {
     ) -> Result<Option<Have>, End> {
         let (host, id) = (self.host, self.host.id);
         self.is_taking = false;
-        let made = host.ws.look(move |ws| {
+        let made = host.ws.read_blocking(move |ws| {
             let bound: Arc<Bound> = Arc::new(queries::bound);
             Shipper::new(&ws.store, id, bound, have)
         });
@@ -114,7 +114,7 @@ impl Way<'_> {
         loop {
             // Read first: what is committed while the shipper looks is not passed over.
             let head = host.ws.store.head().seq;
-            let looked = host.ws.look(move |ws| {
+            let looked = host.ws.read_blocking(move |ws| {
                 let next = shipper.next(&ws.store)?;
                 Ok::<_, MirrorError>((shipper, next))
             });

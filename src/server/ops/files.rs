@@ -58,7 +58,8 @@ fn out_of_backups(app: &App, ws: &Ws) -> Result<Result<Found, GitError>, Backups
 
 /// Says at the start what of the history cannot be read; looks at the newest versions alone.
 pub async fn at_start(ws: &Ws) {
-    let looked = ws.look(|ws| Ok::<_, store::StoreError>(repository::look(ws, Depth::Branches)));
+    let looked =
+        ws.read_blocking(|ws| Ok::<_, store::StoreError>(repository::look(ws, Depth::Branches)));
     match looked.await {
         Ok(found) => {
             for fault in found.faults {

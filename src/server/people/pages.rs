@@ -273,7 +273,7 @@ impl Members {
             let policy = ws.read(|snap| queries::people(snap))?;
             Ok::<_, PageError>((Tables::read(ws, &asking)?, policy, letters::is_set_up(ws)?))
         };
-        let (t, policy, sends_mail) = ws.look(look).await?;
+        let (t, policy, sends_mail) = ws.read_blocking(look).await?;
         let owners = t.rows.iter().filter(|row| row.role == Role::Owner && row.disabled.is_none());
         Ok(Self {
             shell,
@@ -313,7 +313,7 @@ async fn list(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> 
 }
 
 async fn list_part(ws: Ws, who: Person) -> Result<Response, PageError> {
-    let t = ws.look(move |ws| Tables::read(ws, &who)).await?;
+    let t = ws.read_blocking(move |ws| Tables::read(ws, &who)).await?;
     html::fragment(&TablesPart { t })
 }
 

@@ -52,7 +52,7 @@ web::region!(ListPage, as_rows, ListRows, "sources/list-rows.html");
 pub(super) async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let may_add = who.access.may(Can::Admin);
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 page(&scene, snap, shell, may_add)

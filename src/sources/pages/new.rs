@@ -89,7 +89,7 @@ pub(super) async fn new(
     Query(chosen): Query<Chosen>,
 ) -> Result<Response, PageError> {
     let none = Typed::new();
-    let page = ws.look(move |ws| page(ws, shell, (&chosen.connector, &none, &[])));
+    let page = ws.read_blocking(move |ws| page(ws, shell, (&chosen.connector, &none, &[])));
     html::page(&page.await?)
 }
 
@@ -235,7 +235,7 @@ pub(super) async fn create(
             Ok(flash::say(&app, words, hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            let page = ws.look(move |ws| {
+            let page = ws.read_blocking(move |ws| {
                 let connector = text(&typed, "connector").to_owned();
                 page(ws, shell, (&connector, &typed, &error.fields()))
             });

@@ -127,7 +127,7 @@ async fn show(
 ) -> Result<Response, PageError> {
     let may_change = who.access.may(Can::Admin);
     let page = ws
-        .look(move |ws| {
+        .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = Scene::new(ws, &who, snap)?;
                 let source = queries::source(snap, &said)?;

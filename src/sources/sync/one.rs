@@ -134,7 +134,8 @@ impl Sync<'_> {
         let source = &self.begun.source;
         let reached = reach::open(&self.ws.app, &source.provider, &source.reads)?;
         let id = source.id;
-        let entries = self.ws.look(move |ws| ws.read(|snap| queries::entries(snap, id))).await?;
+        let entries =
+            self.ws.read_blocking(move |ws| ws.read(|snap| queries::entries(snap, id))).await?;
         self.items = entries.len();
         self.words = entries.iter().map(|entry| entry.bytes).sum();
         self.entries = entries.into_iter().map(|entry| (entry.place.clone(), entry)).collect();
@@ -407,7 +408,7 @@ fn is_of_content(error: &StoreError) -> bool {
 
 /// Puts what came where it is kept.
 pub(super) async fn keep(ws: &Ws, page: Page) -> Result<Arrived, StoreError> {
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let disk = |error: std::io::Error| StoreError::of_file(&error);
         let (text, file) = match page.content {
             Content::Text(text) => (Some(Text::keep(&ws.blobs, text).map_err(disk)?), None),

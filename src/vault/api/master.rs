@@ -101,7 +101,7 @@ impl ChangeView {
 }
 
 async fn now(ws: &Ws) -> Result<MasterKeyView, ApiError> {
-    let standing = ws.look(|ws| queries::standing(&ws.app)).await?;
+    let standing = ws.read_blocking(|ws| queries::standing(&ws.app)).await?;
     let waits = standing.waits;
     let formers = standing.formers.into_iter();
     Ok(MasterKeyView {
@@ -119,7 +119,7 @@ async fn show(app: App, ws: Ws, who: Person) -> Result<Json<MasterKeyView>, ApiE
 async fn rotate(app: App, ws: Ws, who: Person) -> Result<Response, ApiError> {
     only_managers(&app, &who)?;
     let by = (who.actor(), who.cause());
-    ws.look(move |ws| rotation::begin(&ws.app, by)).await?;
+    ws.read_blocking(move |ws| rotation::begin(&ws.app, by)).await?;
     Ok((StatusCode::ACCEPTED, Json(now(&ws).await?)).into_response())
 }
 
@@ -138,6 +138,6 @@ async fn discard(
     Json(which): Json<Which>,
 ) -> Result<Json<MasterKeyView>, ApiError> {
     only_managers(&app, &who)?;
-    ws.look(move |ws| rotation::discard(&ws.app, &which.key)).await?;
+    ws.read_blocking(move |ws| rotation::discard(&ws.app, &which.key)).await?;
     Ok(Json(now(&ws).await?))
 }

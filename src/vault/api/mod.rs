@@ -130,7 +130,7 @@ struct Secrets {
 }
 
 async fn list(ws: Ws) -> Result<Json<Secrets>, ApiError> {
-    let items = ws.look(|ws| {
+    let items = ws.read_blocking(|ws| {
         ws.read(|snap| {
             let look = Look::new(ws, snap)?;
             let all = queries::all(snap)?.into_iter();

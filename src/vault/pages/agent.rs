@@ -133,7 +133,7 @@ pub(super) async fn show(
     Path(slug): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let page = ws.look(move |ws| {
+    let page = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
             page(&scene, snap, shell, (slug.as_str(), asked.since.as_str()))

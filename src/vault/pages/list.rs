@@ -138,7 +138,7 @@ async fn looked(
     replace: String,
     typed: (Typed, Wrong),
 ) -> Result<ListPage, PageError> {
-    let page = ws.look(move |ws| {
+    let page = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = Scene::new(ws, &who, snap)?;
             page(&scene, snap, shell, &replace, typed)

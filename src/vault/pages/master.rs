@@ -110,7 +110,9 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let account = who.account;
     let (manages, view) = ws
-        .look(move |ws| Ok::<_, PageError>((may_manage(&app, account)?, view(&app, ws, &who)?)))
+        .read_blocking(move |ws| {
+            Ok::<_, PageError>((may_manage(&app, account)?, view(&app, ws, &who)?))
+        })
         .await?;
     if hx.wants(REGION) && manages {
         return html::fragment(&Region { view });
@@ -127,7 +129,7 @@ pub(crate) fn only_managers(app: &App, who: &Person) -> Result<(), RotationError
 pub(super) async fn change(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let (by, here) = ((who.actor(), who.cause()), app.clone());
-    let said = match ws.look(move |_| rotation::begin(&here, by)).await {
+    let said = match ws.read_blocking(move |_| rotation::begin(&here, by)).await {
         Ok(rotation) => Flash::ok(format!("The key {} seals from now on.", rotation.to)),
         Err(error) => Flash::danger(sentence(&error.to_string())),
     };
@@ -151,7 +153,7 @@ pub(super) async fn discard(
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let (here, key) = (app.clone(), which.key.clone());
-    let said = match ws.look(move |_| rotation::discard(&here, &key)).await {
+    let said = match ws.read_blocking(move |_| rotation::discard(&here, &key)).await {
         Ok(()) => Flash::ok(format!("The former key {} is gone.", which.key)),
         Err(error) => Flash::danger(sentence(&error.to_string())),
     };

@@ -211,7 +211,7 @@ async fn one_page(
     again: Option<Again>,
 ) -> Result<OnePage, PageError> {
     let who = who.clone();
-    let page = ws.look(move |ws| {
+    let page = ws.read_blocking(move |ws| {
         let secret = ws.read(|snap| queries::by_id(snap, id))?;
         let (v, wrong) = match again {
             Some(Again { v, wrong }) => (v.without_value(), wrong),

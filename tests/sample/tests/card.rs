@@ -153,7 +153,7 @@ async fn it_goes_along_with_an_export_and_doctor_looks_at_it() {
     let flat = boat(&hq, "Flat", 0).await;
     let ws = hq.ws();
     let found = ws
-        .look(|ws| doctor::diagnose(&ws.store, &mut |_| ControlFlow::Continue(())))
+        .read_blocking(|ws| doctor::diagnose(&ws.store, &mut |_| ControlFlow::Continue(())))
         .await
         .expect("a diagnosis");
     let said: Vec<_> =

@@ -99,7 +99,7 @@ pub async fn find(ws: &Ws, who: &Person, wish: Wish) -> Result<Page, StoreError>
     let Some(wanted) = Wanted::of(&wish.words) else { return Ok(Page::default()) };
     reach(ws, wish.patience).await;
     let who = who.clone();
-    ws.look(move |ws| answer(ws, &who, &wish, &wanted)).await
+    ws.read_blocking(move |ws| answer(ws, &who, &wish, &wanted)).await
 }
 
 /// Waits a moment for the index to hold what was just written; says whether it does.

@@ -137,7 +137,7 @@ pub async fn among_theirs(
     let Some(query) = Query::of(words) else {
         return Ok(Searched { complete: true, ..Searched::default() });
     };
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let may = |session: &Session| sessions::is_listed(session, account);
         let now = ws.app.clock.now();
         let (may, query) = (&may, &query);

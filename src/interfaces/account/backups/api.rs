@@ -242,7 +242,7 @@ fn only_managers(app: &App, who: &Person) -> Result<(), BackupsError> {
 
 async fn list(app: App, ws: Ws, who: Person) -> Result<Json<List>, ApiError> {
     only_managers(&app, &who)?;
-    Ok(Json(ws.look(move |_| all(&app)).await?))
+    Ok(Json(ws.read_blocking(move |_| all(&app)).await?))
 }
 
 /// What there is. May take a while.
@@ -293,7 +293,7 @@ async fn look(
     Path(id): Path<JobId>,
 ) -> Result<Json<RunView>, ApiError> {
     only_managers(&app, &who)?;
-    let run = ws.look(move |ws| ws.app.system.read(|snap| queries::run(snap, id)));
+    let run = ws.read_blocking(move |ws| ws.app.system.read(|snap| queries::run(snap, id)));
     let run = run.await?.ok_or(BackupsError::NotFound)?;
     Ok(Json(RunView::of(&app, run)))
 }
@@ -304,7 +304,7 @@ async fn settings(app: App, ws: Ws, who: Person) -> Result<Json<SettingsView>, A
 }
 
 async fn settings_now(ws: &Ws) -> Result<Json<SettingsView>, ApiError> {
-    let settings = ws.look(|ws| ws.app.system.read(|snap| queries::settings(snap)));
+    let settings = ws.read_blocking(|ws| ws.app.system.read(|snap| queries::settings(snap)));
     Ok(Json(settings.await?.into()))
 }
 
@@ -317,7 +317,7 @@ async fn set_settings(
 ) -> Result<Json<SettingsView>, ApiError> {
     only_managers(&app, &who)?;
     // Whether backups may go there is asked of the file system.
-    let new = ws.look(|ws| Ok::<_, StoreError>(new_settings(&ws.app, body))).await??;
+    let new = ws.read_blocking(|ws| Ok::<_, StoreError>(new_settings(&ws.app, body))).await??;
     let write = once.run(move |tx| rules::set_settings(tx, new));
     app.system.write(who.actor(), who.cause(), write).await?;
     settings_now(&ws).await

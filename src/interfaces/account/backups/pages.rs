@@ -154,10 +154,10 @@ struct StateRegion {
 async fn show(app: App, ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let manages = queries::may_manage(&app, who.account)?;
     if hx.wants("backups") && manages {
-        let view = ws.look(move |ws| view(&app, ws, &who)).await?;
+        let view = ws.read_blocking(move |ws| view(&app, ws, &who)).await?;
         return html::fragment(&StateRegion { view });
     }
-    html::page(&ws.look(move |ws| as_it_is(&app, ws, &who, shell)).await?)
+    html::page(&ws.read_blocking(move |ws| as_it_is(&app, ws, &who, shell)).await?)
 }
 
 /// The page with the settings as they are. Looks at the place too: may take a while.
@@ -418,7 +418,7 @@ async fn save(
     only_managers(&app, &who)?;
     let (here, form) = (app.clone(), typed.clone());
     // Whether backups may go there is asked of the file system.
-    let new = ws.look(move |_| Ok::<_, StoreError>(new_settings(&here, &form))).await?;
+    let new = ws.read_blocking(move |_| Ok::<_, StoreError>(new_settings(&here, &form))).await?;
     let wrong = match new {
         Ok(new) => {
             let (by, why) = (who.actor(), who.cause());
@@ -433,7 +433,7 @@ async fn save(
         Err(wrong) => wrong,
     };
     let v = Typed { passphrase: String::new(), s3_secret: String::new(), ..typed };
-    let page = ws.look(move |ws| page(&app, ws, &who, shell, (v, wrong)));
+    let page = ws.read_blocking(move |ws| page(&app, ws, &who, shell, (v, wrong)));
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page.await?)
 }
 

@@ -76,7 +76,7 @@ async fn show(
     hx: Hx,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let view = ws.look(move |ws| ws.read(|snap| view(ws, snap, &asked))).await?;
+    let view = ws.read_blocking(move |ws| ws.read(|snap| view(ws, snap, &asked))).await?;
     if hx.wants("usage") {
         return html::fragment(&Figures { view });
     }
@@ -119,7 +119,7 @@ async fn save(
         },
         Err(wrong) => wrong,
     };
-    let view = ws.look(|ws| ws.read(|snap| view(ws, snap, &Asked::default()))).await?;
+    let view = ws.read_blocking(|ws| ws.read(|snap| view(ws, snap, &Asked::default()))).await?;
     let manages = who.access.may(Can::Admin);
     let page = UsagePage { shell, here: MENU, manages, view, v: typed, wrong };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

@@ -65,7 +65,7 @@ async fn state(ws: &Ws, who: &Person, agent: &Agent) -> Result<State, StoreError
     let mut setup = ws.browser_setup(&agent.slug);
     // The doctor makes the folder; that of all browsers will do.
     setup.folder.pop();
-    let needs = ws.look(move |_| Ok::<_, StoreError>(doctor::look(&setup))).await?;
+    let needs = ws.read_blocking(move |_| Ok::<_, StoreError>(doctor::look(&setup))).await?;
     let standing = ws.app.browsers.stage(ws.browser_of(agent.id)).map(|stage| stage.standing());
     let standing = standing.unwrap_or_default();
     Ok(State {

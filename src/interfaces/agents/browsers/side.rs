@@ -63,7 +63,7 @@ pub(super) async fn read(ws: &Ws, who: &Person, agent: &Agent) -> Result<Side, S
         Some(run) => {
             let by = who.clone();
             let acts = move |ws: &Ws| ws.read(|snap| acts(snap, ws, &by, RunId::from_uuid(run)));
-            ws.look(acts).await?
+            ws.read_blocking(acts).await?
         }
         None => Default::default(),
     };

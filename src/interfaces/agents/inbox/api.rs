@@ -196,7 +196,7 @@ async fn all(ws: Ws, Query(asked): Query<AskedOfAll>) -> Result<Json<Listing>, A
         let next = next.map(|key| key_cursor(&key));
         Ok::<_, ApiError>(Listing { items: items.into_iter().map(view).collect(), next })
     };
-    Ok(Json(ws.look(move |ws| ws.read(read)).await?))
+    Ok(Json(ws.read_blocking(move |ws| ws.read(read)).await?))
 }
 
 /// The key behind which a page begins.

@@ -178,7 +178,7 @@ async fn show(
             Ok::<_, PageError>((head, view))
         })
     };
-    let (head, view) = ws.look(read).await?;
+    let (head, view) = ws.read_blocking(read).await?;
     if hx.wants("inbox") {
         return html::fragment(&ListPart { view });
     }

@@ -301,7 +301,7 @@ async fn index(
     }
     let (reader, asked) = (who.clone(), from.clone());
     let look = move |ws: &Ws| ws.read(|snap| now(snap, &Look::new(ws, &reader), &reader, &asked));
-    let mut now = ws.look(look).await?;
+    let mut now = ws.read_blocking(look).await?;
     read_tails(&ws, &mut now.rows).await?;
     if wants_now {
         return html::fragment(&now);

@@ -46,7 +46,7 @@ pub async fn done_after(
             Ok(all.into_iter().map(|(run, _)| (run.id, read.event)).collect())
         })
     };
-    ws.look(look).await
+    ws.read_blocking(look).await
 }
 
 /// Says a message once more, in other words if some are given, or changes one that nobody has read. It is
@@ -63,7 +63,7 @@ pub async fn once_more(
     once: Once,
 ) -> Result<Option<Sent>, RunError> {
     let by = who.account;
-    let note = ws.look(move |ws| {
+    let note = ws.read_blocking(move |ws| {
         ws.read(|snap| -> Result<_, StoreError> {
             let Some(input) = snap.get::<Input>(message)? else { return Ok(String::new()) };
             Ok(match versions::read_in(snap, &input)? {

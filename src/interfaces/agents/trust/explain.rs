@@ -223,7 +223,7 @@ async fn explain(
     let agent = agent.ok_or_else(|| ApiError::not_found("This agent"))?;
     let meant = Meant::read(&Typed { tool, command, host, method });
     let meant = meant.map_err(|(field, told)| ApiError::invalid(field, told))?;
-    Ok(Json(ws.look(move |ws| explained(ws, &agent, &meant)).await?))
+    Ok(Json(ws.read_blocking(move |ws| explained(ws, &agent, &meant)).await?))
 }
 
 #[derive(Template)]
@@ -258,7 +258,7 @@ async fn show(
     let (told, wrong) = match Meant::read(&typed) {
         _ if typed.tool.is_empty() => (None, Wrong::none()),
         Ok(meant) => {
-            let told = ws.look(move |ws| explained(ws, &agent, &meant)).await?;
+            let told = ws.read_blocking(move |ws| explained(ws, &agent, &meant)).await?;
             (Some(told), Wrong::none())
         }
         Err((field, told)) => (None, Wrong::field(field, told)),

@@ -79,7 +79,7 @@ web::region!(ApprovalsPage, as_all, ApprovalsAll, "trust/approvals-all.html");
 
 /// `GET /approvals`
 async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
-    let page = ws.look(move |ws| ws.read(|snap| view(ws, &who, snap, shell))).await?;
+    let page = ws.read_blocking(move |ws| ws.read(|snap| view(ws, &who, snap, shell))).await?;
     match hx.is_partial() {
         true => html::fragment(&page.as_all()),
         false => html::page(&page),

@@ -141,7 +141,7 @@ async fn offers(
 ) -> Result<Vec<(String, Vec<RecentCall>)>, TrustError> {
     let (approval, _) = super::find(ws, who, id)?;
     let now = ws.app.clock.now();
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let which = (Some(approval.agent), approval.tool.as_str());
             let (labels, new): (Vec<_>, Vec<_>) = recent::offered(&approval).into_iter().unzip();
@@ -155,7 +155,7 @@ async fn offers(
 /// The calls that one permission would have decided.
 async fn one(ws: &Ws, new: NewPermission) -> Result<Vec<RecentCall>, StoreError> {
     let now = ws.app.clock.now();
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let tool = new.tool.clone();
         let all = ws.read(|snap| recent::matching(snap, (new.agent, &tool), &[vec![new]], now));
         Ok(all?.pop().unwrap_or_default())

@@ -65,7 +65,7 @@ async fn show(
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
     let back = ws.url(&format!("agents/{}/behaviour", agent.slug));
     let name = agent.name.clone();
-    let told = ws.look(move |ws| jail::explain(ws, &agent)).await?;
+    let told = ws.read_blocking(move |ws| jail::explain(ws, &agent)).await?;
     let page = SandboxPage { shell, name, back, told };
     match hx.is_partial() {
         true => html::fragment(&page.as_found()),
@@ -76,5 +76,5 @@ async fn show(
 async fn explain(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<Explained>, ApiError> {
     let agent = ws.read(|snap| agents::by_name(snap, &name))?;
     let agent = agent.ok_or_else(|| ApiError::not_found("This agent"))?;
-    Ok(Json(ws.look(move |ws| jail::explain(ws, &agent)).await?))
+    Ok(Json(ws.read_blocking(move |ws| jail::explain(ws, &agent)).await?))
 }

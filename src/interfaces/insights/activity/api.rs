@@ -198,7 +198,8 @@ async fn read(
     after: Cursor,
     wish: Arc<Wish>,
 ) -> Result<(Vec<Change>, Cursor), StoreError> {
-    ws.look(move |ws| ws.read(|snap| feed::changes(snap, ws.store.schema(), after, &wish))).await
+    ws.read_blocking(move |ws| ws.read(|snap| feed::changes(snap, ws.store.schema(), after, &wish)))
+        .await
 }
 
 /// What is wanted of the entries.
@@ -385,8 +386,9 @@ async fn snapshot_page(
         return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
     }
     let (looker, part) = (Looker::of(&who), Part { tables, from, limit });
-    let page =
-        ws.look(move |ws| ws.read(|snap| feed::snapshot(snap, ws.store.schema(), looker, &part)));
+    let page = ws.read_blocking(move |ws| {
+        ws.read(|snap| feed::snapshot(snap, ws.store.schema(), looker, &part))
+    });
     let page = page.await?;
     let cursor = Cursor { incarnation, seq: page.seq }.to_string();
     let next = page.next.map(|place| format!("{incarnation:x}.{place}"));

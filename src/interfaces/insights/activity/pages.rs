@@ -240,7 +240,7 @@ async fn show(
         return html::fragment(&Days { days, live, next, passed, all });
     }
     let routine = asked.routine.clone();
-    let choices = ws.look(move |ws| {
+    let choices = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let routines = audit::routines(snap, routine.as_deref())?;
             Ok::<_, StoreError>((People::read(snap)?, routines))
@@ -270,7 +270,7 @@ async fn show(
 /// What happened, by the simple filters.
 async fn simple(ws: &Ws, who: &Person, filter: Filter, limit: usize) -> Result<Found, PageError> {
     let wanted = (Looker::of(who), filter);
-    Ok(ws.look(move |ws| queries::lines(ws, wanted, limit)).await?)
+    Ok(ws.read_blocking(move |ws| queries::lines(ws, wanted, limit)).await?)
 }
 
 /// What happened, by the search of the audit; or what is wrong with what is asked for.
@@ -283,7 +283,7 @@ async fn search(
     let area = Area::ALL.into_iter().find(|one| Some(one.word()) == asked.area.as_deref());
     let (looker, account, zone) = (Looker::of(who), who.account, zone.clone());
     let limit = asked.have.of("", PAGE);
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         let wish = audit::Wish::new(ws, &more, (Some(account), &zone));
         let wish = match wish.and_then(|wish| wish.asked_by(ws, looker, &more)) {
             Ok(wish) => wish,

@@ -123,7 +123,7 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Pa
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
-    Ok(Json(ws.look(move |ws| found(ws, &who, &asked, limit)).await?))
+    Ok(Json(ws.read_blocking(move |ws| found(ws, &who, &asked, limit)).await?))
 }
 
 /// Looks for entries. May take a while.
@@ -231,7 +231,7 @@ pub(super) async fn export(
     asked: Asked,
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
-    let wish = ws.look(move |ws| {
+    let wish = ws.read_blocking(move |ws| {
         let wish = Wish::new(ws, &asked, (Some(who.account), &who.time_zone()))?;
         Ok::<_, AuditError>(wish.through(who.via))
     });
@@ -261,7 +261,7 @@ fn lines(ws: Ws, wish: Wish, alive: Alive) -> impl Stream<Item = Result<Bytes, S
             return Some((Err(StoreError::CalledOff), (ws, wish, alive, until)));
         }
         let own = Arc::clone(&wish);
-        match ws.look(move |ws| queries::export_piece(ws, &own, after, PIECE)).await {
+        match ws.read_blocking(move |ws| queries::export_piece(ws, &own, after, PIECE)).await {
             Ok((text, last)) => {
                 let after = last.unwrap_or(until);
                 Some((Ok(Bytes::from(text)), (ws, wish, alive, after)))
@@ -352,7 +352,7 @@ impl From<Keeping> for KeepingView {
 }
 
 async fn show_keeping(ws: Ws) -> Result<Json<KeepingView>, ApiError> {
-    let keeping = ws.look(|ws| ws.read(|snap| queries::keeping(snap)));
+    let keeping = ws.read_blocking(|ws| ws.read(|snap| queries::keeping(snap)));
     Ok(Json(keeping.await?.into()))
 }
 

@@ -131,7 +131,7 @@ async fn show(
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
     if hx.is_partial() {
-        let days = ws.look(move |ws| days(&app, ws, &who, &asked));
+        let days = ws.read_blocking(move |ws| days(&app, ws, &who, &asked));
         return html::fragment(&days.await?);
     }
     html::page(&page(&app, &ws, &who, shell, asked).await?)
@@ -210,7 +210,7 @@ async fn page(
     asked: Asked,
 ) -> Result<Show, PageError> {
     let (app, who) = (app.clone(), who.clone());
-    ws.look(move |ws| made(&app, ws, &who, shell, asked)).await
+    ws.read_blocking(move |ws| made(&app, ws, &who, shell, asked)).await
 }
 
 fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<Show, PageError> {
@@ -270,7 +270,7 @@ struct FormerVersions {
 }
 
 async fn former_versions(ws: Ws) -> Result<Response, PageError> {
-    let counted = ws.look(|ws| store::keep::images_within(&ws.store, COUNTING)).await?;
+    let counted = ws.read_blocking(|ws| store::keep::images_within(&ws.store, COUNTING)).await?;
     let count = format::count(counted.count, "former version", "former versions");
     let size = format::size(counted.bytes);
     let summary = match counted {

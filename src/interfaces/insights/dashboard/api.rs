@@ -133,7 +133,7 @@ async fn list(ws: Ws, who: Person) -> Result<Json<NeedsView>, ApiError> {
             })
         })
     };
-    Ok(Json(ws.look(seen).await?))
+    Ok(Json(ws.read_blocking(seen).await?))
 }
 
 /// Until when.

@@ -23,7 +23,7 @@ pub(super) async fn put_away(
             NewAway::of(&row, until)
         })
     };
-    let new = ws.look(seen).await?;
+    let new = ws.read_blocking(seen).await?;
     ws.write(who, move |tx| rules::put_away(tx, new)).await
 }
 

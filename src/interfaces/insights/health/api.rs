@@ -84,7 +84,7 @@ struct HealthDoc {
 }
 
 async fn health_of_all(app: App, ws: Ws, who: Person) -> Result<Json<Health>, ApiError> {
-    let parts = ws.look(move |ws| queries::parts(&app, ws, who.account)).await?;
+    let parts = ws.read_blocking(move |ws| queries::parts(&app, ws, who.account)).await?;
     Ok(Json(Health { status: queries::worst(&parts), parts }))
 }
 
@@ -171,7 +171,7 @@ struct List {
 
 async fn consumers(app: App, ws: Ws) -> Result<Json<List>, ApiError> {
     let now = app.clock.now();
-    let all = ws.look(queries::consumers).await?;
+    let all = ws.read_blocking(queries::consumers).await?;
     let items = all.into_iter().map(|one| ConsumerView::of(one, now)).collect();
     Ok(Json(List { items, next: None }))
 }
@@ -219,7 +219,7 @@ async fn act_on(
         let at = rules::index_stands(&ws).await?;
         ws.write(&who, once.run(move |tx| rules::steer_index(tx, act, at))).await?;
         ws.finding.tell();
-        let standing = ws.look(index::standing).await?;
+        let standing = ws.read_blocking(index::standing).await?;
         let standing = standing.ok_or(HealthError::NoConsumer(name))?;
         return Ok(Json(ConsumerView::of(standing, app.clock.now())));
     }
@@ -233,7 +233,7 @@ async fn act_on(
 async fn view(app: &App, ws: &Ws, one: Arc<dyn Consume>) -> Result<Json<ConsumerView>, ApiError> {
     let name = one.name();
     let follower = app.consumers.follower(name).map(|one| one.standing);
-    let standing = ws.look(move |ws| match (one.number(), follower) {
+    let standing = ws.read_blocking(move |ws| match (one.number(), follower) {
         (index::NUMBER, _) => index::standing(ws),
         (_, Some(standing)) => standing(ws),
         _ => consumer::standing(&ws.store, &*one).map(Some),
@@ -263,7 +263,7 @@ async fn dead_letters(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Letters>, ApiError> {
     let number = giving_up(&app, &name)?.number();
-    Ok(Json(ws.look(move |ws| letters::page(ws, number, asked)).await?))
+    Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?))
 }
 
 async fn retry(

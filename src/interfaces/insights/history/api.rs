@@ -165,7 +165,7 @@ async fn history(
 ) -> Result<Json<Versions>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let named = (table, id);
-    Ok(Json(ws.look(move |ws| told(ws, &who, &named, (asked.before, limit))).await?))
+    Ok(Json(ws.read_blocking(move |ws| told(ws, &who, &named, (asked.before, limit))).await?))
 }
 
 /// Looks a record's versions up and tells them. May take a while.
@@ -404,7 +404,7 @@ async fn preview(
 }
 
 async fn seen(ws: &Ws, who: Person, body: UndoBody) -> Result<Preview, HistoryError> {
-    ws.look(move |ws| ws.read(|snap| foreseen(ws, snap, &who, &body))).await
+    ws.read_blocking(move |ws| ws.read(|snap| foreseen(ws, snap, &who, &body))).await
 }
 
 /// Works out what an undo would do. May take a while.
@@ -523,7 +523,7 @@ async fn apply(
     let basis = body.basis()?;
     // What was taken away has no name any more, which a repeat may tell it by.
     let (known, own, person) = (once.clone(), body.clone(), who.clone());
-    let asked = ws.look(move |ws| {
+    let asked = ws.read_blocking(move |ws| {
         ws.read(|snap| match known.answered(snap)? {
             Some(done) => Ok(Order::Before(done)),
             None => own.wanted(ws, snap, &person).map(Order::Now),

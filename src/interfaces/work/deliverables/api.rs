@@ -294,7 +294,7 @@ async fn create(
     let task = ws.read(|snap| tasks::resolve(snap, &name))?.id;
     let NewBody { title, text, url, file, page, record, note, revises, answers } = body;
     let page = match page {
-        Some(said) => Some(ws.look(move |ws| page_of(ws, &said)).await?),
+        Some(said) => Some(ws.read_blocking(move |ws| page_of(ws, &said)).await?),
         None => None,
     };
     let made = once.run(move |tx: &mut WriteTx<'_>| {

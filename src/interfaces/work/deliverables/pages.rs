@@ -150,7 +150,7 @@ async fn queue(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let part = asked.part.clone();
-    let mut page = ws.look(move |ws| ws.read(|snap| view(ws, &who, snap, &asked))).await?;
+    let mut page = ws.read_blocking(move |ws| ws.read(|snap| view(ws, &who, snap, &asked))).await?;
     match (hx.is_partial(), part.as_str()) {
         (true, "queue") => html::fragment(&page.as_queue()),
         (true, "desk") => html::fragment(&page.as_desk()),

@@ -226,7 +226,7 @@ async fn stored(
                 Ok::<_, ToolError>(version.flatten().and_then(|one| Paged::of(one.content)))
             })?;
             let (by, text) = (Actor::Agent { agent: cx.agent, run: cx.run }, body.to_owned());
-            let ready = cx.ws.look(move |ws| {
+            let ready = cx.ws.read_blocking(move |ws| {
                 // Words that happen to be a title are what the page should say.
                 let said = text.trim();
                 let is_id = DeliverableId::from_str(said).is_ok();

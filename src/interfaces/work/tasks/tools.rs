@@ -171,7 +171,7 @@ impl ReadTool for TaskGet {
         let (agent, here) = (cx.agent, cx.task);
         let (brief, said, places) = cx
             .ws
-            .look(move |ws| {
+            .read_blocking(move |ws| {
                 ws.read(|snap| {
                     let task = queries::meant(snap, args.task.as_deref(), here)?;
                     let names = brief::Names::read(snap)?;

@@ -207,7 +207,7 @@ fn practice(default: bool) -> ModelRow {
 async fn list(ws: Ws, Query(wish): Query<Wish>) -> Result<Json<Models>, ApiError> {
     let most = wish.limit.unwrap_or(USUAL).min(MOST);
     let now = ws.app.clock.now();
-    let all = ws.look(move |ws| {
+    let all = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let default = super::default_of(snap)?;
             let mut rows = Vec::new();

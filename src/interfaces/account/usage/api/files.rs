@@ -61,7 +61,7 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
 
 /// The days, one line for each agent, model, task, stream, routine and machine.
 pub(in crate::usage) async fn days(ws: Ws, asked: Asked) -> Result<Response, PageError> {
-    let made = ws.look(move |ws| {
+    let made = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let (span, _) = wanted(ws, snap, &asked)?;
             let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
@@ -137,7 +137,7 @@ fn lines(
             return None;
         }
         let own = zone.clone();
-        match ws.look(move |ws| ws.read(|snap| piece(snap, span, &own, after))).await {
+        match ws.read_blocking(move |ws| ws.read(|snap| piece(snap, span, &own, after))).await {
             Ok((text, last)) => {
                 let next = last.map_or(Place::End, |last| Place::After(Some(last)));
                 Some((Ok(Bytes::from(text)), (ws, alive, zone, next)))

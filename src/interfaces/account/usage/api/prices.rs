@@ -209,7 +209,7 @@ fn view(
 }
 
 async fn list(ws: Ws) -> Result<Json<Prices>, ApiError> {
-    Ok(Json(ws.look(|ws| ws.read(|snap| listed(ws, snap))).await?))
+    Ok(Json(ws.read_blocking(|ws| ws.read(|snap| listed(ws, snap))).await?))
 }
 
 fn listed(ws: &Ws, snap: &Snap<'_>) -> Result<Prices, StoreError> {

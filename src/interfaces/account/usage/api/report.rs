@@ -154,7 +154,7 @@ fn sums(sums: Sums) -> SumsView {
 
 async fn sum_up(ws: Ws, Query(asked): Query<ReportAsked>) -> Result<Json<ReportView>, ApiError> {
     let asked = Asked::from(asked);
-    let made = ws.look(move |ws| {
+    let made = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let by = match asked.by.as_str() {
                 "" => By::default(),

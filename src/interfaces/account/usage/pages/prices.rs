@@ -150,7 +150,7 @@ async fn show(
 ) -> Result<Response, PageError> {
     if hx.wants("all-prices") {
         let manages = who.access.may(Can::Admin);
-        let view = ws.look(move |ws| ws.read(|snap| view(ws, manages, snap))).await?;
+        let view = ws.read_blocking(move |ws| ws.read(|snap| view(ws, manages, snap))).await?;
         return html::fragment(&List { shell, view });
     }
     html::page(&page(&ws, &who, shell, typed, Wrong::none()).await?)
@@ -164,7 +164,7 @@ async fn page(
     wrong: Wrong,
 ) -> Result<PricesPage, PageError> {
     let manages = who.access.may(Can::Admin);
-    let looked = ws.look(move |ws| {
+    let looked = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let view = view(ws, manages, snap)?;
             Ok::<_, StoreError>((view, connections::all(snap)?, daily::zone(snap)?))

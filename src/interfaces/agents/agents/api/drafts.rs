@@ -85,7 +85,7 @@ struct DraftChosen {
 }
 
 async fn list(ws: Ws, who: Person) -> Result<Json<Drafts>, ApiError> {
-    let items = ws.look(move |ws| all(ws, &who)).await?;
+    let items = ws.read_blocking(move |ws| all(ws, &who)).await?;
     Ok(Json(Drafts { items }))
 }
 

@@ -177,7 +177,7 @@ struct Back {
 /// Commits as this person may read them.
 async fn told(ws: &Ws, who: &Person, commits: Vec<Logged>) -> Result<Vec<CommitLine>, ApiError> {
     let eye = (who.account, who.role);
-    let told = ws.look(move |ws| ws.read(|snap| versions::tell(snap, eye, commits)));
+    let told = ws.read_blocking(move |ws| ws.read(|snap| versions::tell(snap, eye, commits)));
     Ok(told.await?.into_iter().map(CommitLine::from).collect())
 }
 

@@ -66,7 +66,7 @@ web::region!(DraftsPage, as_all, DraftsAll, "agents/drafts-all.html");
 /// `GET /drafts`
 pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let (may, when) = (who.access.may(Can::Agents), When::of(&ws, &who));
-    let cards = ws.look(move |ws| cards(ws, &who, &when)).await?;
+    let cards = ws.read_blocking(move |ws| cards(ws, &who, &when)).await?;
     let live = Live::new(ws.url(HERE)).tables(&["agents", "runs", AGENT_FILES]).calm();
     let page = DraftsPage { shell, live, review_url: ws.url("review"), cards, may };
     match hx.is_partial() {

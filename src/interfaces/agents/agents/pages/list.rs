@@ -156,7 +156,8 @@ pub(super) async fn show(
         return chart::show(&ws, &who, shell, &hx, &asked);
     }
     let when = When::of(&ws, &who);
-    let fleet = ws.look(move |ws| ws.read(|snap| fleet(ws, &who, snap, &when, &asked))).await?;
+    let fleet =
+        ws.read_blocking(move |ws| ws.read(|snap| fleet(ws, &who, snap, &when, &asked))).await?;
     if hx.wants("fleet") {
         return html::fragment(&FleetPart { fleet });
     }

@@ -139,7 +139,7 @@ pub(super) async fn show(
     let eye = (who.account, who.role);
     let looked = change.as_ref().map(|change| change.commit.clone());
     let (commits, next) = (log.commits, log.next);
-    let told = ws.look(move |ws| {
+    let told = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let one = versions::tell(snap, eye, looked.into_iter().collect())?;
             Ok::<_, PageError>((versions::tell(snap, eye, commits)?, one.into_iter().next()))

@@ -120,7 +120,7 @@ async fn show(
             ws.read(|snap| compare::read(snap, runs, &whole, now));
         read
     };
-    let all = ws.look(read).await?;
+    let all = ws.read_blocking(read).await?;
     let branch = all.branch.as_ref();
     Ok(Json(ComparedOut {
         why: branch.map(|branch| branch.why.word()),

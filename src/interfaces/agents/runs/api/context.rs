@@ -58,7 +58,7 @@ struct ContextOut {
 async fn show(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<ContextOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
     let name = run.name();
-    let makeup = ws.look(move |ws| ws.read(|snap| makeup::of_run(snap, &run))).await?;
+    let makeup = ws.read_blocking(move |ws| ws.read(|snap| makeup::of_run(snap, &run))).await?;
     let Some(makeup) = makeup else {
         let (model, window, parts) = (None, None, Vec::new());
         let empty = ContextOut { run: name, model, window, tokens: 0, counted: false, parts };

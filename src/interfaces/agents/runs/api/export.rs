@@ -77,7 +77,7 @@ fn lines(
             return None;
         }
         let own = run.clone();
-        match ws.look(move |ws| piece(ws, &own, from, until)).await {
+        match ws.read_blocking(move |ws| piece(ws, &own, from, until)).await {
             Ok((text, true)) => Some((Ok(text), (ws, run, alive, Place::End))),
             Ok((text, false)) => {
                 let next = Place::From(from.saturating_add(PIECE));

@@ -101,7 +101,7 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let (a, b) = both(&ws, &who, &which.a, &which.b)?;
     let title = a.title.clone();
-    let table = ws.look(move |ws| ws.read(|snap| table(snap, ws, &who, (a, b)))).await?;
+    let table = ws.read_blocking(move |ws| ws.read(|snap| table(snap, ws, &who, (a, b)))).await?;
     if hx.wants("compare") {
         return html::fragment(&table);
     }

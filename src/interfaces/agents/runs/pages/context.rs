@@ -82,7 +82,7 @@ pub(super) async fn show(
             None => Ok(None),
         })
     };
-    let region = Region::of(live, ws.look(look).await?);
+    let region = Region::of(live, ws.read_blocking(look).await?);
     if hx.wants("run-context") {
         return html::fragment(&region);
     }

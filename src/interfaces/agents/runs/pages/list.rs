@@ -168,7 +168,7 @@ pub(super) async fn index(
     hx: Hx,
     Query(filter): Query<Filter>,
 ) -> Result<Response, PageError> {
-    ws.look(move |ws| {
+    ws.read_blocking(move |ws| {
         ws.read(|snap| {
             if hx.wants("run-questions") {
                 return html::fragment(&questions(snap, ws, &who)?);

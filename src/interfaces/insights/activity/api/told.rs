@@ -232,12 +232,14 @@ async fn list(
                 "only with `after`, there is something to wait for",
             ));
         }
-        let answer = ws.look(move |ws| newest(ws, &wanted(ws, &who, &asked, (area, limit))?));
+        let answer =
+            ws.read_blocking(move |ws| newest(ws, &wanted(ws, &who, &asked, (area, limit))?));
         return Ok(Json(answer.await?));
     };
     let from = begin(&ws, "after", Some(text))?;
     let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
-    let wanted = ws.look(move |ws| wanted(ws, &who, &asked, (area, limit)).map(Arc::new)).await?;
+    let wanted =
+        ws.read_blocking(move |ws| wanted(ws, &who, &asked, (area, limit)).map(Arc::new)).await?;
     later(&app, &ws, &alive, (from, wanted), wait).await.map(Json)
 }
 
@@ -277,7 +279,7 @@ async fn later(
     loop {
         poll.look();
         let wanted = Arc::clone(&wanted);
-        let answer = ws.look(move |ws| {
+        let answer = ws.read_blocking(move |ws| {
             let of = (place.seq, wanted.limit);
             let found = queries::after(ws, &wanted.wish, wanted.of, of)?;
             let next = Cursor { seq: found.next.unwrap_or(place.seq), ..place };

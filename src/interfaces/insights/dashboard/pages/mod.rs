@@ -104,7 +104,7 @@ async fn show(
     hx: Hx,
     Query(asked): Query<happened::Asked>,
 ) -> Result<Response, PageError> {
-    ws.look(move |ws| ws.read(|snap| drawn((ws, &who), snap, shell, (&hx, &asked)))).await
+    ws.read_blocking(move |ws| ws.read(|snap| drawn((ws, &who), snap, shell, (&hx, &asked)))).await
 }
 
 fn drawn(

@@ -93,7 +93,7 @@ async fn now(
     who: Person,
     Query(place): Query<Place>,
 ) -> Result<Response, PageError> {
-    let now = ws.look(move |ws| state_now(&app, ws, &who, &place)).await?;
+    let now = ws.read_blocking(move |ws| state_now(&app, ws, &who, &place)).await?;
     html::fragment(&Region { now })
 }
 
@@ -104,7 +104,7 @@ async fn show(
     shell: Shell,
     Query(place): Query<Place>,
 ) -> Result<Response, PageError> {
-    let shown = ws.look(move |ws| {
+    let shown = ws.read_blocking(move |ws| {
         let (now, works) = (state_now(&app, ws, &who, &place)?, store::works(&app, ws, &who)?);
         Ok::<_, PageError>(Show {
             here: "health",

@@ -80,7 +80,7 @@ struct Region {
 }
 
 pub(super) async fn show(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
-    let region = ws.look(move |ws| {
+    let region = ws.read_blocking(move |ws| {
         Ok::<_, StoreError>(Region { works: works(&app, ws, &who)?, sizes: sizes(&app, ws) })
     });
     html::fragment(&region.await?)

@@ -66,7 +66,7 @@ pub(super) async fn show(
     Path2(table, id): Path2<String, String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let told = ws.look(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), &asked));
+    let told = ws.read_blocking(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), &asked));
     let (list, title, noun) = told.await?;
     match hx.is_partial() {
         true => html::fragment(&list),

@@ -173,7 +173,8 @@ pub(super) async fn preview(
     if asked.from.is_empty() {
         asked.from = referer(&headers).unwrap_or_default().to_owned();
     }
-    let shown = ws.look(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, String::new()));
+    let shown =
+        ws.read_blocking(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, String::new()));
     html::page(&shown.await?)
 }
 
@@ -188,7 +189,7 @@ pub(super) async fn apply(
 ) -> Result<Response, PageError> {
     let basis = asked.basis.parse().map_err(|_| HistoryError::BadBasis)?;
     let (own, person) = (asked.clone(), who.clone());
-    let wanted = ws.look(move |ws| ws.read(|snap| own.wanted(snap, ws, &person))).await?;
+    let wanted = ws.read_blocking(move |ws| ws.read(|snap| own.wanted(snap, ws, &person))).await?;
     let done = undo::undo(&ws, &who, (wanted, Some(basis)), Once::without_key()).await;
     match done {
         Ok(undone) => {
@@ -198,7 +199,8 @@ pub(super) async fn apply(
             Ok(flash::say(&app, Flash::ok(said(&undone)), answer))
         }
         Err(HistoryError::Differs(what)) => {
-            let page = ws.look(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, what));
+            let page =
+                ws.read_blocking(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, what));
             html::document(StatusCode::CONFLICT, &page.await?)
         }
         Err(error) => Err(error.into()),

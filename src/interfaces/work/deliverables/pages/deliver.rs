@@ -249,7 +249,7 @@ pub async fn send(
     let typed = Typed::from(pairs);
     let id = task.id;
     let (own, file) = (typed.clone(), files.into_iter().next());
-    let delivered = match ws.look(move |ws| content(ws, &own, file)).await {
+    let delivered = match ws.read_blocking(move |ws| content(ws, &own, file)).await {
         Err(error) => Err(error),
         Ok(content) => {
             let new = NewDelivery {
