@@ -520,6 +520,7 @@ async fn every_kind_with_a_history_is_named_by_the_api_and_offered_on_a_page() {
         let ways = [
             format!("history/{}/", info.name),
             "history::href::<".into(),
+            "history::path(".into(),
             "history::href_if_any::<".into(),
         ];
         assert!(ways.iter().any(|way| text.contains(way)), "{}: {place}", info.name);
