@@ -199,6 +199,8 @@ async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
     office.model.push(Turn::silence());
     let run = office.say(&ada, "Start many").await;
     office.model.asked(2).await;
+    // The ends of these programs begin runs of their own.
+    office.model.usually(Turn::text("Done."));
     let results = office.results(run);
     assert!(results[..8].iter().all(|(_, ok, _)| *ok), "{results:?}");
     assert!(results[8].2.starts_with("Error(unavailable): 8 programs of yours run already"));
@@ -213,7 +215,6 @@ async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
             Ok(jobs.iter().all(|job| !job.is_running()).then_some(()))
         })
         .await;
-    office.model.usually(Turn::text("Done."));
     let limited = json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 4 });
     let mut results;
     // The ends of the others are told meanwhile, and what people and programs say goes before a call.
