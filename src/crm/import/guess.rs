@@ -4,10 +4,12 @@ use std::collections::HashSet;
 
 use entity::{Column, Kind};
 
-use super::headings::{BIRTHDAYS, Headings, bare, plain};
+use super::headings::{BIRTHDAYS, Headings, bare, plain, stage_of};
 use super::own;
-use crate::model::{Goes, Home, Mapped, STAMPS};
+use crate::columns::STAGE;
+use crate::model::{Becomes, Goes, Home, Mapped, STAMPS};
 use crate::rules::dates::is_day;
+use crate::rules::unknown;
 
 /// Rows that are looked at.
 const MOST: usize = 500;
@@ -57,6 +59,22 @@ pub fn columns(
         first.goes = Goes::Field("name".to_owned());
     }
     mapped
+}
+
+/// Chooses the nearest stage for lifecycle stages of other products, as somebody can change it on the page.
+pub(super) fn stages(rows: &[Vec<String>], mapped: &mut [Mapped], fields: &[Column]) {
+    let Some(field) = fields.iter().find(|field| field.key == STAGE) else { return };
+    for (n, one) in mapped.iter_mut().enumerate() {
+        if one.goes != Goes::Field(STAGE.to_owned()) {
+            continue;
+        }
+        let cells = rows.iter().filter_map(|row| row.get(n)).map(String::as_str);
+        let known = unknown(field, cells).into_iter().filter_map(|word| {
+            let choice = stage_of(&word, field)?;
+            Some((word, Becomes::Choice(choice)))
+        });
+        one.words.extend(known);
+    }
 }
 
 /// Whether a column holds anything.
@@ -280,7 +298,21 @@ mod tests {
             Associated Company (Primary),Primary Associated Company Name";
         let goes = "-,stage,organization,-,organization,organization";
         assert_eq!(of(&hubspot.split(',').map(str::trim).collect::<Vec<_>>()).join(","), goes);
-        for heading in ["氏名", "名前", "Имя"] {
+        let german = "Vorname,Weitere Vornamen,Nachname,Firma,Position,E-Mail-Adresse,E-Mail 2: Adresse,\
+            Telefon geschäftlich,Mobiltelefon,Kategorien,Webseite,Notizen";
+        let goes =
+            "name,name,name,organization,title,email,email_2,phone,phone_2,tags,website_url,notes";
+        assert_eq!(of(&german.split(',').collect::<Vec<_>>()).join(","), goes);
+        for (mail, company, phone) in [
+            ("Почта", "Компания", "Телефон"),
+            ("メール", "会社", "電話"),
+            ("邮箱", "公司", "电话"),
+            ("이메일", "회사", "전화"),
+            ("Adresse de messagerie", "Société", "Téléphone (bureau)"),
+        ] {
+            assert_eq!(of(&[mail, company, phone]), ["email", "organization", "phone"]);
+        }
+        for heading in ["氏名", "名前", "Имя", "이름", "ФИО", "姓名"] {
             assert_eq!(of(&[heading, "Email"]), ["name", "email"]);
         }
         assert_eq!(of(&["Title", "Name"]), ["title", "name"], "a role where there is no other");
@@ -303,6 +335,21 @@ mod tests {
         let wanted =
             [field("name"), Goes::Nowhere, field("location"), Goes::Nowhere, field("stage")];
         assert_eq!(goes_of(&headers, &rows), wanted);
+    }
+
+    #[test]
+    fn lifecycle_stages_become_the_nearest_stage() {
+        let headers = ["Name".to_owned(), "Lifecycle Stage".to_owned()];
+        let row = |stage: &str| vec!["Rosa".to_owned(), stage.to_owned()];
+        let rows = ["Customer", "Marketing Qualified Lead", "Lead", "Other"].map(row);
+        let fields = own(Home::Contacts);
+        let mut all = columns(&headers, &rows, &fields, Home::Contacts);
+        super::stages(&rows, &mut all, &fields);
+        let becomes = |word: &str| all[1].becomes(word).cloned();
+        let choice = |key: &str| Some(crate::model::Becomes::Choice(key.to_owned()));
+        assert_eq!(becomes("Customer"), choice("won"));
+        assert_eq!(becomes("Marketing Qualified Lead"), choice("qualified"));
+        assert_eq!((becomes("Lead"), becomes("Other")), (None, None));
     }
 
     #[test]

@@ -10,6 +10,19 @@ const ALIASES: &[(&str, &[&str])] = &[
     (
         "name",
         &[
+            "weitere vornamen",
+            "deuxième prénom",
+            "姓",
+            "名",
+            "성",
+            "이름",
+            "성명",
+            "фио",
+            "имя фамилия",
+            "фамилия имя",
+            "nome",
+            "cognome",
+            "apellido",
             "full name",
             "contact name",
             "display name",
@@ -39,6 +52,25 @@ const ALIASES: &[(&str, &[&str])] = &[
     (
         "email",
         &[
+            "e mail adresse",
+            "adresse de messagerie",
+            "adresse e mail",
+            "courriel",
+            "correo electrónico",
+            "correo",
+            "почта",
+            "эл почта",
+            "электронная почта",
+            "email адрес",
+            "メール",
+            "メールアドレス",
+            "电子邮件",
+            "邮箱",
+            "電郵",
+            "電子郵件",
+            "이메일",
+            "indirizzo e mail",
+            "e mailadres",
             "email address",
             "e mail",
             "mail",
@@ -53,6 +85,10 @@ const ALIASES: &[(&str, &[&str])] = &[
     (
         "email_2",
         &[
+            "e mail 2 adresse",
+            "e mail 3 adresse",
+            "adresse de messagerie 2",
+            "adresse de messagerie 3",
             "e mail 2 value",
             "email 2 value",
             "e mail 2 address",
@@ -71,6 +107,22 @@ const ALIASES: &[(&str, &[&str])] = &[
     (
         "phone",
         &[
+            "telefon geschäftlich",
+            "telefon firma",
+            "geschäftlich",
+            "téléphone",
+            "téléphone bureau",
+            "tél bureau",
+            "teléfono",
+            "telefono",
+            "телефон",
+            "рабочий телефон",
+            "電話",
+            "電話番号",
+            "电话",
+            "手机",
+            "전화",
+            "전화번호",
             "phone number",
             "telephone",
             "mobile",
@@ -91,6 +143,19 @@ const ALIASES: &[(&str, &[&str])] = &[
     (
         "phone_2",
         &[
+            "mobiltelefon",
+            "handy",
+            "telefon privat",
+            "tél mobile",
+            "téléphone mobile",
+            "tél domicile",
+            "móvil",
+            "мобильный",
+            "мобильный телефон",
+            "携帯電話",
+            "携帯",
+            "휴대폰",
+            "手機",
             "phone 2 value",
             "phone 3 value",
             "phone 4 value",
@@ -105,6 +170,18 @@ const ALIASES: &[(&str, &[&str])] = &[
     (
         "organization",
         &[
+            "unternehmen",
+            "société",
+            "entreprise",
+            "empresa",
+            "azienda",
+            "компания",
+            "организация",
+            "会社",
+            "会社名",
+            "公司",
+            "회사",
+            "bedrijf",
             "company",
             "org",
             "company name",
@@ -130,7 +207,18 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("twitter_url", &["twitter", "x", "x url", "twitter username", "twitter profile"]),
     (
         "website_url",
-        &["website", "web", "web page", "website 1 value", "homepage", "personal web page"],
+        &[
+            "webseite",
+            "page web",
+            "sitio web",
+            "сайт",
+            "website",
+            "web",
+            "web page",
+            "website 1 value",
+            "homepage",
+            "personal web page",
+        ],
     ),
     (
         "website",
@@ -139,6 +227,13 @@ const ALIASES: &[(&str, &[&str])] = &[
     (
         "location",
         &[
+            "ort geschäftlich",
+            "ville",
+            "ville bureau",
+            "ciudad",
+            "город",
+            "市",
+            "都市",
             "city",
             "address",
             "region",
@@ -153,13 +248,54 @@ const ALIASES: &[(&str, &[&str])] = &[
     ),
     ("source", &["lead source", "origin", "original source"]),
     ("how_we_met", &["meeting context", "intro"]),
-    ("notes", &["comments", "memo", "note", "description", "notiz", "notizen"]),
-    ("tags", &["labels", "categories", "group membership", "person labels", "tag"]),
+    (
+        "notes",
+        &[
+            "commentaires",
+            "remarques",
+            "notas",
+            "заметки",
+            "メモ",
+            "备注",
+            "비고",
+            "comments",
+            "memo",
+            "note",
+            "description",
+            "notiz",
+            "notizen",
+        ],
+    ),
+    (
+        "tags",
+        &[
+            "kategorien",
+            "catégories",
+            "categorías",
+            "категории",
+            "カテゴリ",
+            "类别",
+            "labels",
+            "categories",
+            "group membership",
+            "person labels",
+            "tag",
+        ],
+    ),
     ("priority", &["urgency"]),
     ("relationship_strength", &["relationship", "strength", "relationship strength"]),
     (
         "stage",
-        &["status", "pipeline stage", "lifecycle stage", "lead status", "deal stage", "phase"],
+        &[
+            "lifecycle phase",
+            "phase du cycle de vie",
+            "status",
+            "pipeline stage",
+            "lifecycle stage",
+            "lead status",
+            "deal stage",
+            "phase",
+        ],
     ),
     (
         "last_contact_date",
@@ -172,7 +308,18 @@ const ALIASES: &[(&str, &[&str])] = &[
             "letzter kontakt",
         ],
     ),
-    ("owner", &["contact owner", "person owner", "account owner", "company owner"]),
+    (
+        "owner",
+        &[
+            "zuständiger mitarbeiter",
+            "kontaktverantwortlicher",
+            "propriétaire du contact",
+            "contact owner",
+            "person owner",
+            "account owner",
+            "company owner",
+        ],
+    ),
     ("type", &["org type", "company type", "entity type"]),
     ("industry", &["sector", "vertical"]),
     ("size", &["company size", "headcount", "employees", "number of employees"]),
@@ -181,6 +328,13 @@ const ALIASES: &[(&str, &[&str])] = &[
 
 /// What people do at their organization.
 const JOBS: &[&str] = &[
+    "fonction",
+    "cargo",
+    "berufsbezeichnung",
+    "должность",
+    "役職",
+    "职位",
+    "직책",
     "job title",
     "position",
     "organization title",
@@ -190,7 +344,16 @@ const JOBS: &[&str] = &[
 ];
 
 /// Names of organizations: the organization of a contact, the name in a list of organizations.
-const COMPANIES: [&str; 9] = [
+const COMPANIES: &[&str] = &[
+    "unternehmen",
+    "société",
+    "entreprise",
+    "empresa",
+    "компания",
+    "会社",
+    "会社名",
+    "公司",
+    "회사",
     "company",
     "company name",
     "firma",
@@ -210,7 +373,25 @@ pub(super) const BIRTHDAYS: [&str; 7] =
 const ASSOCIATED: &str = "associated company";
 
 /// Headings of stages that give way to no other.
-const STAGES: [&str; 5] = ["stage", "lifecycle stage", "pipeline stage", "deal stage", "phase"];
+const STAGES: [&str; 6] =
+    ["stage", "lifecycle stage", "lifecycle phase", "pipeline stage", "deal stage", "phase"];
+
+/// Lifecycle stages of HubSpot that are no stages here, by the key of the stage that comes nearest.
+const LIFECYCLE: [(&str, &str); 6] = [
+    ("subscriber", "lead"),
+    ("marketing qualified lead", "qualified"),
+    ("sales qualified lead", "qualified"),
+    ("opportunity", "proposal"),
+    ("customer", "won"),
+    ("evangelist", "won"),
+];
+
+/// The stage that a word of another product means, if the field has it.
+pub(super) fn stage_of(word: &str, field: &Column) -> Option<String> {
+    let word = plain(word);
+    let (_, key) = LIFECYCLE.iter().find(|(one, _)| *one == word)?;
+    field.choice(key).map(|choice| choice.key.clone())
+}
 
 /// Headings that mean the stage where no other column does.
 const STATUSES: [&str; 2] = ["lead status", "status"];

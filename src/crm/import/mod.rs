@@ -76,6 +76,7 @@ fn read(ws: &Ws, (file, name): (BlobId, &str), how: FileRead) -> Result<Table, C
 fn guessed(ws: &Ws, home: Home, table: &Table) -> Result<(Vec<Mapped>, bool), CrmError> {
     let fields = ws.read(|snap| columns::of(snap, home))?;
     let mut columns = guess::columns(&table.headers, &table.rows, &fields, home);
+    guess::stages(&table.rows, &mut columns, &fields);
     rules::dates::decide(&table.rows, &mut columns);
     let decimal_comma = guess::decimal_comma(&table.rows, &columns, &fields);
     Ok((columns, decimal_comma))

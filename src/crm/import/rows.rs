@@ -246,7 +246,7 @@ fn to_check(base: &str, seen: &Preview, asked: &RowsAsked) -> Vec<ToCheck> {
         let count = seen.wrong.get(column).copied().unwrap_or(here.len());
         ToCheck {
             label: if is_whole { "Whole row".to_owned() } else { column.to_owned() },
-            says: here.first().map_or_else(String::new, |one| one.says.clone()),
+            says: first_sentence(&here),
             rows: named(&here, count),
             count,
             href: href(base, show, column, 0),
@@ -255,6 +255,17 @@ fn to_check(base: &str, seen: &Preview, asked: &RowsAsked) -> Vec<ToCheck> {
         }
     };
     columns.into_iter().map(one).collect()
+}
+
+/// What is wrong in the first of these rows; with its number where it is not the same in all.
+fn first_sentence(here: &[&RowProblem]) -> String {
+    match here {
+        [] => String::new(),
+        [first, others @ ..] if others.iter().all(|one| one.says == first.says) => {
+            first.says.clone()
+        }
+        [first, ..] => format!("Row {}: {}", first.row, first.says),
+    }
 }
 
 /// The first rows that have a problem, such as `rows 4, 61, 97 and 2 more`.

@@ -102,10 +102,10 @@ pub(super) fn met(
     (values, typed): (&Map<String, Value>, &[(String, FieldValue)]),
 ) -> Result<Meets, StoreError> {
     let is_contact = kind.is_contacts();
-    if let Some(row) = by_address(kind, tx, typed)? {
+    let text = |key: &str| values.get(key).and_then(Value::as_str).unwrap_or_default();
+    if let Some(row) = by_address(kind, tx, text(NAME), typed)? {
         return Ok(Meets { same: Some(row), like: None });
     }
-    let text = |key: &str| values.get(key).and_then(Value::as_str).unwrap_or_default();
     let named: Vec<Row> = rows_named(kind, tx, None, text(NAME))?;
     if !is_contact {
         return Ok(Meets { same: named.into_iter().next(), like: None });
@@ -146,6 +146,7 @@ fn tells(kind: &'static RowKind, key: &str, value: &FieldValue) -> bool {
 fn by_address(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
+    name: &str,
     typed: &[(String, FieldValue)],
 ) -> Result<Option<Row>, StoreError> {
     let is_mail = |value: &FieldValue| matches!(value, FieldValue::Email(_));
@@ -154,9 +155,11 @@ fn by_address(
     let (mails, others): (Vec<_>, Vec<_>) = telling.partition(|(_, value)| is_mail(value));
     for (key, value) in mails.into_iter().chain(others) {
         let Some(identity) = value.identity() else { continue };
-        // Colleagues share a telephone: who has another address of mail is somebody else.
+        // Colleagues share a telephone: another name or another address of mail is another person.
         let is_other = |row: &Row| {
-            matches!(value, FieldValue::Phone(_)) && has_mail && !row.text("email").is_empty()
+            let differs = has_mail && !row.text("email").is_empty();
+            let is_named = !name.is_empty() && folded(row.text(NAME)) != folded(name);
+            matches!(value, FieldValue::Phone(_)) && (differs || is_named)
         };
         let range = Range::prefix(identity_key(None, &identity)).limit(SHARING);
         let found: Vec<Row> = kind.scan(tx, kind.identity, &range)?;

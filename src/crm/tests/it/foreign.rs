@@ -171,6 +171,22 @@ async fn telephones_and_addresses_are_read_as_spreadsheets_and_links_write_them(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_who_share_a_telephone_stay_apart() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let file = "Name,Company,Phone\nIda Sw,Quay,+49 30 555 0100\nKim Sw,Quay,+49 30 555 0100\n";
+    let now = brought(&api, ("contacts", "shared.csv"), file.as_bytes(), json!({})).await;
+    assert_eq!((&now["made"], &now["skipped"]), (&json!(2), &json!(0)), "{now}");
+    let file = "Name,Company,Phone\nOther,Evil,+49 30 555 0100\nida  sw,Quay,+49 30 555 0100\n";
+    let change = json!({ "clash": "overwrite" });
+    let now = brought(&api, ("contacts", "over.csv"), file.as_bytes(), change).await;
+    assert_eq!(now["made"], json!(1), "{now}");
+    assert_eq!(total(&api, "contacts?q=Evil").await, 1, "the company of nobody else changed");
+    assert_eq!(total(&api, "contacts?q=Kim").await, 1);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_address_is_known_by_name_and_organization_or_marked() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
