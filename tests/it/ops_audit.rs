@@ -150,6 +150,14 @@ async fn retitle(hq: &TestHq, id: &str, title: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn former_versions_are_counted_on_a_page_of_their_own_without_script() {
+    let hq = TestHq::start().await;
+    let page = hq.owner().get(&format!("{PAGE}/former-versions")).await;
+    assert!(page.text.contains("<h1>Former versions</h1>"), "{}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_audits_say_which_former_versions_are_not_kept_and_why() {
     let hq = TestHq::start().await;
     let id = task(&hq, "First title").await["id"].as_str().expect("an id").to_owned();

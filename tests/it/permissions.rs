@@ -351,7 +351,7 @@ async fn a_preset_adds_what_is_missing_and_nothing_twice() {
     let sent = owner.form(to, &[("agent", "")]).await;
     assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
     let page = owner.get("/w/marlow-cargo/settings/policy").await;
-    assert!(page.text.contains("Add preset"), "{}", page.text);
+    assert!(page.text.contains("Add “Goes ahead”"), "{}", page.text);
     office.hq.finish().await;
 }
 

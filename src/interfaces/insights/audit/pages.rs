@@ -269,7 +269,16 @@ struct FormerVersions {
     summary: String,
 }
 
-async fn former_versions(ws: Ws) -> Result<Response, PageError> {
+/// The same as a page, for browsers without script.
+#[derive(Template)]
+#[template(path = "audit/former_versions.html")]
+struct FormerVersionsPage {
+    shell: Shell,
+    here: &'static str,
+    summary: String,
+}
+
+async fn former_versions(ws: Ws, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let counted = ws.read_blocking(|ws| store::keep::images_within(&ws.store, COUNTING)).await?;
     let count = format::count(counted.count, "former version", "former versions");
     let size = format::size(counted.bytes);
@@ -279,7 +288,10 @@ async fn former_versions(ws: Ws) -> Result<Response, PageError> {
         Images { count: 1, .. } => format!("{count} is kept now, {size}."),
         _ => format!("{count} are kept now, {size}."),
     };
-    html::fragment(&FormerVersions { summary })
+    match hx.is_partial() {
+        true => html::fragment(&FormerVersions { summary }),
+        false => html::page(&FormerVersionsPage { shell, here: "audit", summary }),
+    }
 }
 
 fn tables(ws: &Ws, reach: Reach, chosen: &str) -> Vec<Choice> {
