@@ -95,6 +95,10 @@ step browser web_tests
 
 printf '\n'
 printf '%s\n' "${rows[@]}"
+if [ -n "${HQ_TEST_ONE_PASS:-}" ]; then
+    scripts/size.sh debug >"$target/size.txt" 2>&1 || true
+    head -n 1 "$target/size.txt"
+fi
 printf 'tests: %d ran, %d of them failed; %d s in all\n' $((passed + failed)) "$failed" $((SECONDS - began))
 echo "$passed passed, $failed failed" >"$summary"
 if [ ${#broken[@]} -gt 0 ]; then
