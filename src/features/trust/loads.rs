@@ -1,6 +1,6 @@
 //! What a program may load beside the files that its line names: all files of the agent's folder. An approval of such a
 //! line is bound to them by the marks of their inodes, which nothing inside the jail can set back, so that no file is read.
-//! Folders for passing files ([`SCRATCH`]) are left out unless the line works there.
+//! Folders for passing files (`SCRATCH`) are left out unless the line works there.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
