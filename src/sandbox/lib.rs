@@ -1,7 +1,7 @@
 //! Processes of tools: the jail helper, the spawning thread, stop, posture.
 //!
 //! The server never restricts itself and never forks with code. It starts `hq --jail`, a single-threaded helper that
-//! leaves the host's network where it can ([`own_network`]), waits for its order ([`spare`]), gives up every right that
+//! leaves the host's network where it can (`own_network`), waits for its order (`spare`), gives up every right that
 //! the program does not need, and becomes the program ([`jail`]); one is kept ready for the next. One thread starts all
 //! of them ([`spawn`]), another watches them ([`watch`]), and whatever a program leaves behind is found by its session and
 //! ended ([`kill`]); where the machine gives control groups, by its own as well ([`cgroup`]). What the jail really does on

@@ -1,5 +1,5 @@
 //! Modes of HQ's own files. Programs run as HQ's user and could change them where they have no mounts of their own
-//! ([`super::mounts`]): open them for others, or close them for HQ. They are put back at start, while HQ runs and by
+//! (`mounts`): open them for others, or close them for HQ. They are put back at start, while HQ runs and by
 //! `hq doctor sandbox`.
 //!
 //! Only rights are changed that HQ's own files never have (for others, and of folders and databases for the group to

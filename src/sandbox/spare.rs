@@ -1,7 +1,7 @@
 //! The jail helper as it waits. Loading the program, setting its addresses right and making a network of its own take
 //! longer than all that the jail does; so while one program runs, the helper of the next one gets that far and waits.
 //!
-//! It says over a socket in which network it is ([`Place`], one letter), and is told what to run: the length of the
+//! It says over a socket in which network it is (`Place`, one letter), and is told what to run: the length of the
 //! order in four bytes (little-endian), the order, and with the first byte the three descriptors of the program. Where
 //! the order has a way out and the network is its own, it answers with the socket that listens there. It reads one
 //! order, and becomes the program when it is told so by one byte more: it may still be on its way into its control group
@@ -36,7 +36,7 @@ use super::spawn;
 use super::streams::Given;
 
 /// The argument that makes HQ such a helper; the number of the process that started it follows, then perhaps
-/// [`SHARES`].
+/// `SHARES`.
 pub const ARGUMENT: &str = "--jail";
 /// The argument that leaves it in the host's network.
 const SHARES: &str = "shares-network";
