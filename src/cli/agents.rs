@@ -149,7 +149,7 @@ pub enum OnSession {
     Begin {
         /// The agent's slug or id
         agent: String,
-        /// What it is called; without it, its first words name it
+        /// The name; without one, the first words are the name
         name: Vec<String>,
         #[command(flatten)]
         place: Place,
@@ -171,7 +171,7 @@ pub enum OnSession {
     Archive(OfSession),
     /// Go on with one that is archived
     Restore(OfSession),
-    /// Begin it anew; what was said stays readable in the archived one
+    /// Start the conversation again; the old one is archived and stays readable
     Reset(OfSession),
 }
 

@@ -19,7 +19,7 @@ const WIDTH: usize = 120;
 /// `hq approvals …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// What waits for a yes, the oldest first: id, run, agent, risk, and what it would do
+    /// Pending approvals, oldest first: id, run, agent, risk and what each call would do
     List {
         /// Those that were answered last
         #[arg(long)]

@@ -36,7 +36,7 @@ pub enum Command {
     Follow(Named),
     /// Stop a run; it ends within a second
     Stop(Named),
-    /// Take a run back from a machine of which nothing is heard: it ends, and its work begins anew
+    /// Take a run back from a machine that does not respond: the run ends and its work starts again
     TakeBack(Named),
     /// What filled the context of a run when it asked last, part by part
     Context(Named),

@@ -37,8 +37,8 @@ pub struct Serve {
     /// The master key's file, when it is not in the data folder
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<String>,
-    /// Begin without accounts when system.redb is lost and there is no backup of it: a new owner is asked
-    /// for, and the workspaces that are there are taken in
+    /// Start without accounts when system.redb is lost and has no backup: HQ asks for a new owner and adopts the
+    /// existing workspaces
     #[arg(long)]
     begin_anew: bool,
 }

@@ -97,7 +97,7 @@ pub enum Work {
     Notifications(notifications::Command),
     /// What happened: who did what, when, and through which run or routine
     Activity(activity::Activity),
-    /// What became of one record: who changed which field, when, through what, from what to what
+    /// Changes to one record: who changed which field, when, how, and the values before and after
     History(history::History),
     /// Take back what an entry or a whole run did: says first what that would be, and asks
     Undo(undo::Undo),

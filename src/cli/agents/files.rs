@@ -51,7 +51,7 @@ pub enum Command {
         /// The commit, as the history shows it
         commit: String,
     },
-    /// What it wrote on another machine while its files went another way here; with a name what differs in that
+    /// Conflicting versions from another machine; with a name, the differences in that one
     Kept {
         #[command(flatten)]
         agent: OfAgent,
@@ -96,7 +96,7 @@ pub struct OfKept {
 pub struct Write {
     #[command(flatten)]
     of: OfFile,
-    /// What it should hold; - reads what is piped in
+    /// The file with the new content; - reads standard input
     #[arg(value_name = "FILE")]
     from: PathBuf,
     /// What it held when you began: what the agent wrote since in other lines stays then
