@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use jiff::SignedDuration;
 
+use commands::{Seen, Why};
 use kernel::key::KeyBuf;
 use kernel::{
     Actor, AgentId, Leave, Part, PermissionId, RunId, Timestamp, TrustMode, TypedId as _,
@@ -61,12 +62,14 @@ pub fn matching(
             return ControlFlow::Continue(());
         }
         match record::read::<JudgedCall>(row) {
-            Ok((call, _)) => {
+            Ok((mut call, _)) => {
                 // A call that was judged twice counts as it was judged last.
                 let is_new = seen.insert((call.run, call.call.call_id.clone()));
                 let at = store::read::split_key::<Timestamp>(key).map_or(now, |(at, _)| at);
                 if is_new && agent.is_none_or(|agent| agent == call.agent) {
-                    trials.iter_mut().for_each(|trial| trial.take(&call, at, &kept));
+                    let line = call.call.commands.take().map(Ok);
+                    let judged = (&call, line.as_ref());
+                    trials.iter_mut().for_each(|trial| trial.take(judged, at, &kept));
                 }
                 ControlFlow::Continue(())
             }
@@ -87,6 +90,9 @@ pub fn matching(
 pub fn kept_since(now: Timestamp) -> Timestamp {
     now.checked_sub(SignedDuration::from_hours(24 * DAYS)).unwrap_or(Timestamp::MIN)
 }
+
+/// A call, and the commands of its line, which are taken out of it.
+type Judged<'c> = (&'c JudgedCall, Option<&'c Result<Vec<Seen>, Why>>);
 
 /// Permissions that are made together, and the calls that they would have decided.
 struct Trial {
@@ -116,19 +122,18 @@ impl Trial {
         SHOWN <= self.calls.len()
     }
 
-    fn take(&mut self, call: &JudgedCall, at: Timestamp, kept: &Among) {
-        if !self.is_full() && self.decides(call, kept) {
+    fn take(&mut self, (call, line): Judged<'_>, at: Timestamp, kept: &Among) {
+        if !self.is_full() && self.decides((call, line), kept) {
             self.calls.push(RecentCall { at, run: call.run, became: call.call.became });
         }
     }
 
-    fn decides(&self, call: &JudgedCall, kept: &Among) -> bool {
+    fn decides(&self, (call, line): Judged<'_>, kept: &Among) -> bool {
         let JudgedCall { agent, call, .. } = call;
-        let line = call.commands.clone().map(Ok);
         // By itself no call passes here: what does has been let through by a permission.
         let facts = Facts::of(&call.tool, call.effect, Reach::Elsewhere, self.now);
         let request = call.request.as_ref();
-        let facts = Facts { digest: call.digest, line: line.as_ref(), request, ..facts };
+        let facts = Facts { digest: call.digest, line, request, ..facts };
         let counts = |rule: &&Permission| {
             rule.run.is_none()
                 && rule.agent.is_none_or(|of| of == *agent)
@@ -180,7 +185,6 @@ mod tests {
     use crate::trust::line;
     use crate::trust::model::CallRecord;
     use crate::trust::rules;
-    use commands::{Seen, Why};
 
     /// A store with calls that were judged.
     struct Stage {
