@@ -13,6 +13,7 @@ pub mod colour;
 pub mod cursor;
 pub mod day;
 pub mod env_names;
+pub mod error;
 pub mod event;
 pub mod filter;
 pub mod id;
@@ -29,6 +30,7 @@ pub use actor::{Actor, Cause, Part, Via};
 pub use budget::Payer;
 pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use colour::Colour;
+pub use error::Error;
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ApprovalId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId,

@@ -17,6 +17,10 @@ macro_rules! words {
         impl $name {
             /// Every value, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// The words on the wire, in order.
+            pub const WORDS: &'static [&'static str] = &[$($word,)+];
+            /// The words for people, in order.
+            pub const LABELS: &'static [&'static str] = &[$($label,)+];
 
             /// The word on the wire.
             #[must_use]

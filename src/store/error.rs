@@ -186,6 +186,12 @@ pub(crate) struct NoRoom {
     pub(crate) reserve: u64,
 }
 
+impl From<StoreError> for kernel::Error {
+    fn from(error: StoreError) -> Self {
+        Self::of(error)
+    }
+}
+
 impl Problem for StoreError {
     fn code(&self) -> &'static str {
         match self {
