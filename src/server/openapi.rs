@@ -44,7 +44,7 @@ async fn show(Extension(document): Extension<Arc<Document>>) -> Json<Value> {
 fn make(routes: &[Mounted]) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {
-        let Some(doc) = route.doc else { continue };
+        let Some(doc) = &route.doc else { continue };
         let item = paths.entry(template(&route.path)).or_insert_with(|| json!({}));
         item[route.method.as_str().to_lowercase()] = operation(route, &doc());
     }

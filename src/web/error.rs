@@ -98,6 +98,12 @@ impl Failure {
     }
 }
 
+impl<E: Problem> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::of(&error)
+    }
+}
+
 fn not_allowed(can: Can) -> Failure {
     let detail = match can {
         // No scope of a token has these: who can sign in has them, or asks who has.

@@ -15,7 +15,7 @@ use crate::error::ApiError;
 pub struct IfMatch(pub Option<u64>);
 
 impl IfMatch {
-    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let Some(value) = headers.get(IF_MATCH) else { return Ok(Self(None)) };
         let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
@@ -63,12 +63,16 @@ impl<T> Tagged<T> {
 
 impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
-        let mut response = (self.status, axum::Json(self.body)).into_response();
-        if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", self.rev)) {
-            response.headers_mut().insert(ETAG, tag);
-        }
-        response
+        with_etag((self.status, axum::Json(self.body)).into_response(), self.rev)
     }
+}
+
+/// An answer with the revision of its record as ETag.
+pub fn with_etag(mut response: Response, rev: u64) -> Response {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{rev}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -154,6 +154,41 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {
     Ok(read)
 }
 
+/// The fields of a JSON body: an object in which no field stands twice. An empty body has none.
+pub(crate) fn fields(body: &[u8]) -> Result<Map<String, Value>, PageError> {
+    object::<OnceEach>(body).map(|fields| fields.0).map_err(unfit)
+}
+
+/// An object in which no field stands twice.
+struct OnceEach(Map<String, Value>);
+
+impl<'de> serde::Deserialize<'de> for OnceEach {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(OnceEachVisitor)
+    }
+}
+
+struct OnceEachVisitor;
+
+impl<'de> Visitor<'de> for OnceEachVisitor {
+    type Value = OnceEach;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an object")
+    }
+
+    fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<OnceEach, M::Error> {
+        let mut fields = Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if fields.contains_key(&name) {
+                return Err(M::Error::custom(format!("duplicate field `{name}`")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(OnceEach(fields))
+    }
+}
+
 /// Reads what is to change: a field that is null, which is not one of [`sent`], is refused, since it would be taken
 /// for one that is left out.
 fn changes<T: DeserializeOwned>(body: &[u8]) -> Result<T, InputError> {

@@ -135,6 +135,13 @@ impl Once {
 impl<S: Send + Sync> FromRequestParts<S> for Once {
     type Rejection = PageError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
+        Self::of_parts(parts)
+    }
+}
+
+impl Once {
+    /// Of a request of the API.
+    pub(crate) fn of_parts(parts: &Parts) -> Result<Self, PageError> {
         match known(parts)? {
             None => Ok(Self(None)),
             Some((scope, Keyed { key, digest: Digested::Whole(digest) })) => {
@@ -160,12 +167,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for FormOnce<T> {
             request.extensions().get::<Person>().cloned().ok_or_else(PageError::unauthorized)?;
         let place = request.uri().path().to_owned();
         let body = extract::body(request, state).await?;
-        let mut fields = url::form_urlencoded::parse(&body);
-        let key = fields.find(|(name, _)| name == FORM_KEY).map(|(_, key)| key.into_owned());
         let content = String::from_utf8_lossy(&body);
-        let once = Once::of_form(&who, &place, &key.unwrap_or_default(), &[content.as_ref()]);
+        let once = Once::of_form(&who, &place, &form_key(&body), &[content.as_ref()]);
         Ok(Self(extract::form(&body)?, once))
     }
+}
+
+/// The key in the hidden field of a form; empty without one.
+pub(crate) fn form_key(body: &[u8]) -> String {
+    let mut fields = url::form_urlencoded::parse(body);
+    let key = fields.find(|(name, _)| name == FORM_KEY).map(|(_, key)| key.into_owned());
+    key.unwrap_or_default()
 }
 
 /// What a repeat of an upload, or of a question to an agent, is known by: the content counts by its hash, once it

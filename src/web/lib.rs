@@ -33,6 +33,7 @@ pub mod time;
 pub mod trouble;
 pub mod upload;
 pub mod week;
+pub mod cx;
 pub mod error;
 pub mod etag;
 pub mod extract;

@@ -9,6 +9,7 @@
 //! Pages use GET and POST only. API routes also carry a [`Doc`], from which the OpenAPI document is
 //! made. A route cannot be mounted without saying what it needs.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ use kernel::Can;
 #[derive(Clone, Debug, Default)]
 pub struct Doc {
     /// One line.
-    pub about: &'static str,
+    pub about: Cow<'static, str>,
     /// Schema of the query.
     pub query: Option<Value>,
     /// Schema of the body.
@@ -53,8 +54,8 @@ pub struct Doc {
 impl Doc {
     /// A route in one line.
     #[must_use]
-    pub fn new(about: &'static str) -> Self {
-        Self { about, status: 200, ..Self::default() }
+    pub fn new(about: impl Into<Cow<'static, str>>) -> Self {
+        Self { about: about.into(), status: 200, ..Self::default() }
     }
 
     /// What stands behind the question mark.
@@ -66,8 +67,28 @@ impl Doc {
 
     /// What it takes.
     #[must_use]
-    pub fn body<T: JsonSchema>(mut self) -> Self {
-        self.body = Some(schema::<T>(Contract::Deserialize));
+    pub fn body<T: JsonSchema>(self) -> Self {
+        self.body_of(schema::<T>(Contract::Deserialize))
+    }
+
+    /// What it takes, as a schema.
+    #[must_use]
+    pub fn body_of(mut self, schema: Value) -> Self {
+        self.body = Some(schema);
+        self
+    }
+
+    /// What it gives, as a schema.
+    #[must_use]
+    pub fn returns_of(mut self, schema: Value) -> Self {
+        self.returns = Some(schema);
+        self
+    }
+
+    /// What stands behind the question mark, as a schema.
+    #[must_use]
+    pub fn query_of(mut self, schema: Value) -> Self {
+        self.query = Some(schema);
         self
     }
 
@@ -141,18 +162,36 @@ impl Handler<(), App> for Erased {
     }
 }
 
+/// Describes a route.
+pub type DocFn = Arc<dyn Fn() -> Doc + Send + Sync>;
+
 /// A handler with what it needs.
 pub struct Guarded {
     asks: Asks,
-    doc: Option<fn() -> Doc>,
+    doc: Option<DocFn>,
     handler: Erased,
 }
 
 impl Guarded {
+    /// A handler without a type of its own, with the capability that it needs.
+    pub(crate) fn of(
+        can: Can,
+        handler: impl Fn(Request, App) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let asks = Asks { can, proved: false, closed: false };
+        Self { asks, doc: None, handler: Erased(Arc::new(handler)) }
+    }
+
     /// Describes an API route. Given as a function, so that no schema is made before somebody
     /// asks for the document.
     #[must_use]
-    pub fn doc(mut self, doc: fn() -> Doc) -> Self {
+    pub fn doc(self, doc: fn() -> Doc) -> Self {
+        self.doc_of(Arc::new(doc))
+    }
+
+    /// The same by a function that knows more than its code.
+    #[must_use]
+    pub fn doc_of(mut self, doc: DocFn) -> Self {
         self.doc = Some(doc);
         self
     }
@@ -180,25 +219,23 @@ pub trait Needs<T>: Sized {
 
 impl<T: 'static, H: Handler<T, App, Future = Answer> + Sync> Needs<T> for H {
     fn needs(self, can: Can) -> Guarded {
-        let asks = Asks { can, proved: false, closed: false };
-        let handler = Erased(Arc::new(move |request, app| self.clone().call(request, app)));
-        Guarded { asks, doc: None, handler }
+        Guarded::of(can, move |request, app| self.clone().call(request, app))
     }
 }
 
 /// One row of the route table.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RouteInfo {
     /// The method.
     pub method: Method,
     /// The path below the mount point.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// What it needs.
     pub can: Can,
     /// Whether it asks for a proof.
     pub proved: bool,
     /// For the OpenAPI document.
-    pub doc: Option<fn() -> Doc>,
+    pub doc: Option<DocFn>,
 }
 
 /// A route on its way to the router.
@@ -224,30 +261,32 @@ impl Routes {
 
     /// Reads.
     #[must_use]
-    pub fn get(self, path: &'static str, handler: Guarded) -> Self {
-        self.add(Method::GET, MethodFilter::GET, path, handler)
+    pub fn get(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
+        self.add(Method::GET, MethodFilter::GET, path.into(), handler)
     }
 
     /// Changes something.
     #[must_use]
-    pub fn post(self, path: &'static str, handler: Guarded) -> Self {
-        self.add(Method::POST, MethodFilter::POST, path, handler)
+    pub fn post(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
+        self.add(Method::POST, MethodFilter::POST, path.into(), handler)
     }
 
     /// Changes fields (API only). A tag that the route does not heed is refused; one that is heeded and matches nothing
     /// any more is answered with the record as it is now, as far as the route that shows it was given before.
     #[must_use]
-    pub fn patch(self, path: &'static str, mut handler: Guarded) -> Self {
+    pub fn patch(self, path: impl Into<Cow<'static, str>>, mut handler: Guarded) -> Self {
+        let path = path.into();
         let shown =
             self.rows.iter().find(|row| row.info.method == Method::GET && row.info.path == path);
-        let (doc, show) = (handler.doc, shown.map(|row| row.plain.clone()));
+        let heeds = handler.doc.clone();
+        let show = shown.map(|row| row.plain.clone());
         let change = handler.handler;
         handler.handler = Erased(Arc::new(move |request: Request, app: App| {
-            let (change, show) = (change.clone(), show.clone());
+            let (change, show, heeds) = (change.clone(), show.clone(), heeds.clone());
             Box::pin(async move {
                 let (request, kept) = stale::Change::of(request).await;
                 if kept.is_some()
-                    && !doc.is_some_and(|doc| doc().if_match)
+                    && !heeds.is_some_and(|doc| doc().if_match)
                     && let Some(refused) = stale::unheeded(&request)
                 {
                     return refused;
@@ -268,14 +307,14 @@ impl Routes {
 
     /// Replaces (API only).
     #[must_use]
-    pub fn put(self, path: &'static str, handler: Guarded) -> Self {
-        self.add(Method::PUT, MethodFilter::PUT, path, handler)
+    pub fn put(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
+        self.add(Method::PUT, MethodFilter::PUT, path.into(), handler)
     }
 
     /// Removes (API only).
     #[must_use]
-    pub fn delete(self, path: &'static str, handler: Guarded) -> Self {
-        self.add(Method::DELETE, MethodFilter::DELETE, path, handler)
+    pub fn delete(self, path: impl Into<Cow<'static, str>>, handler: Guarded) -> Self {
+        self.add(Method::DELETE, MethodFilter::DELETE, path.into(), handler)
     }
 
     /// Takes over the rows of another table.
@@ -296,7 +335,7 @@ impl Routes {
         mut self,
         method: Method,
         filter: MethodFilter,
-        path: &'static str,
+        path: Cow<'static, str>,
         handler: Guarded,
     ) -> Self {
         let Guarded { asks, doc, handler } = handler;
@@ -326,7 +365,7 @@ impl Routes {
 }
 
 /// A route at its place.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Mounted {
     /// The method.
     pub method: Method,
@@ -337,7 +376,7 @@ pub struct Mounted {
     /// Whether it asks for a proof.
     pub proved: bool,
     /// For the OpenAPI document.
-    pub doc: Option<fn() -> Doc>,
+    pub doc: Option<DocFn>,
 }
 
 /// Lets a request through when who sent it may do what the route needs.

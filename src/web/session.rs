@@ -94,7 +94,7 @@ impl Who for Person {
 }
 
 /// Taken from the request's extensions: a missing one is a mistake in the router.
-fn extension<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, PageError> {
+pub(crate) fn extension<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, PageError> {
     parts.extensions.get::<T>().cloned().ok_or_else(|| {
         PageError(Failure::internal(format!(
             "{} was asked for on a route that has none",
@@ -221,10 +221,15 @@ pub type ShellFn = dyn Fn(&Ws, &Person, &Parts) -> Result<Shell, PageError> + Se
 impl<S: Send + Sync> FromRequestParts<S> for Shell {
     type Rejection = PageError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        let maker: ShellMaker = extension(parts)?;
         let (ws, who) = (extension::<Ws>(parts)?, extension::<Person>(parts)?);
-        (maker.0)(&ws, &who, parts)
+        shell(&ws, &who, parts)
     }
+}
+
+/// What is drawn around a page of this request.
+pub(crate) fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
+    let maker: ShellMaker = extension(parts)?;
+    (maker.0)(ws, who, parts)
 }
 
 #[cfg(test)]

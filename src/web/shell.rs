@@ -365,6 +365,8 @@ pub struct Shell {
     pub theme: Theme,
     /// Whether the page belongs to the settings; set by [`Shell::at`].
     pub settings: bool,
+    /// Pages of the settings beside those that are always there: word in addresses, and label.
+    pub more_settings: Vec<(&'static str, &'static str)>,
     /// Messages to show once.
     pub flash: Vec<Flash>,
     /// Place in the feed that this page shows, `<incarnation>.<seq>`; the stream starts there.
@@ -512,6 +514,75 @@ pub struct SettingsMenu<'a> {
 }
 
 impl HtmlSafe for SettingsMenu<'_> {}
+
+/// Groups of the settings' menu: word in addresses, and label, of each page.
+const SETTINGS: [(&str, &[(&str, &str)]); 4] = [
+    (
+        "You",
+        &[
+            ("profile", "Profile"),
+            ("notifications", "Notifications"),
+            ("security", "Two-step sign-in"),
+            ("sign-ins", "Sign-ins"),
+            ("tokens", "API tokens"),
+        ],
+    ),
+    (
+        WORKSPACE,
+        &[
+            ("general", "General"),
+            ("modules", "Modules"),
+            ("members", "Members"),
+            ("tasks", "Tasks"),
+            ("labels", "Labels"),
+            ("mail", "Email"),
+            ("task-templates", "Task templates"),
+        ],
+    ),
+    (
+        "Agents",
+        &[
+            ("connections", "Connections"),
+            ("secrets", "Secrets"),
+            ("usage", "Usage and budgets"),
+            ("policy", "Permissions"),
+            ("meaning", "Search by meaning"),
+        ],
+    ),
+    (
+        "Operations",
+        &[
+            ("gateways", "Gateways"),
+            ("health", "Health"),
+            ("audit", "Audit"),
+            ("backups", "Backups"),
+        ],
+    ),
+];
+/// The group to which further pages are added.
+const WORKSPACE: &str = "Workspace";
+
+/// A page of the menu: word, label, and path below the workspace.
+type MenuPage = (&'static str, &'static str, String);
+
+impl SettingsMenu<'_> {
+    fn groups(&self) -> Vec<(&'static str, Vec<MenuPage>)> {
+        let page = |(word, label): &(&'static str, &'static str)| {
+            (*word, *label, format!("settings/{word}"))
+        };
+        let is_new = |(word, _): &&(&'static str, &'static str)| {
+            !SETTINGS.iter().any(|(_, pages)| pages.iter().any(|(known, _)| known == word))
+        };
+        let group = |(heading, pages): (&'static str, &[(&'static str, &'static str)])| {
+            let mut all: Vec<MenuPage> = pages.iter().map(page).collect();
+            if heading == WORKSPACE {
+                all.extend(self.shell.more_settings.iter().filter(is_new).map(page));
+            }
+            (heading, all)
+        };
+        SETTINGS.into_iter().map(group).collect()
+    }
+}
 
 #[cfg(test)]
 mod tests {

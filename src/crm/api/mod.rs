@@ -140,7 +140,7 @@ fn book(routes: Routes, at: &'static str, many: fn() -> Doc) -> Routes {
         }),
     );
     let routes =
-        routes.patch(format!("{at}/cells").leak(), cells::cells.needs(Can::Write).doc(cells::doc));
+        routes.patch(format!("{at}/cells"), cells::cells.needs(Can::Write).doc(cells::doc));
     one(routes, format!("{at}/{{id}}").leak())
 }
 
@@ -164,11 +164,11 @@ fn one(routes: Routes, at: &'static str) -> Routes {
         )
         .delete(at, remove.needs(Can::Write).doc(|| Doc::new("Delete it; an undo brings it back")))
         .get(
-            format!("{at}/interactions").leak(),
+            format!("{at}/interactions"),
             talks.needs(Can::Read).doc(|| Doc::new("Talks, newest first").returns::<Talks>()),
         )
         .post(
-            format!("{at}/right").leak(),
+            format!("{at}/right"),
             right.needs(Can::Write).doc(|| {
                 Doc::new("Call an agent's value right: a person stands for it from now on")
                     .body::<RightBody>()
@@ -176,7 +176,7 @@ fn one(routes: Routes, at: &'static str) -> Routes {
             }),
         )
         .post(
-            format!("{at}/back").leak(),
+            format!("{at}/back"),
             back.needs(Can::Write).doc(|| {
                 Doc::new("Put what stood in a field before back, with where it came from")
                     .body::<RightBody>()

@@ -1,0 +1,241 @@
+//! Synchronous handlers. [`sync`] turns a plain function over a [`Cx`] into a route: the request's body is read, the
+//! function runs on a thread that may block, and its error becomes a page or problem+json, whichever the address asks
+//! for. All such routes share one future, so a handler compiles to one function.
+//!
+//! Handlers of sockets, streams, uploads and calls to other services stay asynchronous.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts as _, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse as _, Response};
+use kernel::{Can, ProblemKind};
+use serde_json::{Map, Value};
+use store::{Read, StoreError, WriteTx};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::error::{ApiError, Failure, PageError};
+use crate::etag::IfMatch;
+use crate::extract;
+use crate::hx::Hx;
+use crate::idempotency::{Once, form_key};
+use crate::routes::{Guarded, is_api};
+use crate::session::{Person, extension, shell};
+use crate::shell::Shell;
+use app::{App, Ws};
+
+/// How many handlers run at once; the others wait, while streams and asynchronous handlers go on. As many writes share
+/// one commit.
+static RUNNING: Semaphore = Semaphore::const_new(256);
+
+/// A request to a route of a workspace, as a synchronous handler sees it.
+pub struct Cx {
+    /// The program.
+    pub app: App,
+    /// The workspace.
+    pub ws: Ws,
+    /// Who sends it.
+    pub who: Person,
+    /// What htmx says of it.
+    pub hx: Hx,
+    parts: Parts,
+    params: Vec<String>,
+    body: Bytes,
+    runtime: Handle,
+}
+
+impl Cx {
+    /// A parameter of the path, counted from 0 without the workspace.
+    ///
+    /// # Errors
+    /// `not_found`, when it does not have this form.
+    pub fn path<T: FromStr>(&self, n: usize) -> Result<T, Failure> {
+        let value = self.params.get(n).and_then(|value| value.parse().ok());
+        value.ok_or_else(|| PageError::not_found("What this address names").0)
+    }
+
+    /// The path of the request.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    /// The fields of a posted form, without the keys that [`Self::rev`] and [`Self::form_once`] read. Of a field that
+    /// stands twice the last one counts.
+    #[must_use]
+    pub fn form(&self) -> Vec<(String, String)> {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(&self.body) {
+            if !matches!(&*name, "rev" | "once") {
+                fields.retain(|(known, _)| *known != name);
+                fields.push((name.into_owned(), value.into_owned()));
+            }
+        }
+        fields
+    }
+
+    /// A parameter behind the question mark; of several with this name the last.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let all = url::form_urlencoded::parse(query.as_bytes());
+        all.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).last()
+    }
+
+    /// Refuses parameters behind the question mark that a route does not know.
+    ///
+    /// # Errors
+    /// `bad_query`, with the first of them.
+    pub fn only_query(&self, known: &[&str]) -> Result<(), Failure> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let mut all = url::form_urlencoded::parse(query.as_bytes());
+        let Some((name, _)) = all.find(|(name, _)| !known.contains(&&**name)) else {
+            return Ok(());
+        };
+        let name = kernel::text::ellipsis(&name, 60);
+        let text = format!("the address has a bad query: unknown field `{name}`");
+        Err(Failure::new(ProblemKind::Invalid, "bad_query", text))
+    }
+
+    /// The fields of a JSON body.
+    ///
+    /// # Errors
+    /// `bad_json`, when it is no object or has a field twice.
+    pub fn json(&self) -> Result<Map<String, Value>, Failure> {
+        extract::fields(&self.body).map_err(|error| error.0)
+    }
+
+    /// The revision that the request wants to change: of `If-Match`, else of the form's field `rev`.
+    ///
+    /// # Errors
+    /// When the tag is none.
+    pub fn rev(&self) -> Result<Option<u64>, Failure> {
+        if is_api(self.place()) {
+            return IfMatch::of(&self.parts.headers).map(|tag| tag.0).map_err(|error| error.0);
+        }
+        let mut fields = url::form_urlencoded::parse(&self.body);
+        Ok(fields.find(|(name, _)| name == "rev").and_then(|(_, rev)| rev.parse().ok()))
+    }
+
+    /// What a repeat of the request is known by: its `Idempotency-Key`, or the hidden key of a form.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn once(&self) -> Result<Once, Failure> {
+        if is_api(self.place()) {
+            return Once::of_parts(&self.parts).map_err(|error| error.0);
+        }
+        let content = String::from_utf8_lossy(&self.body);
+        let key = form_key(&self.body);
+        Ok(Once::of_form(&self.who, self.place(), &key, &[content.as_ref()]))
+    }
+
+    /// What is drawn around a page.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn shell(&self) -> Result<Shell, Failure> {
+        shell(&self.ws, &self.who, &self.parts).map_err(|error| error.0)
+    }
+
+    /// Another extension of the request, such as a `Proof`.
+    ///
+    /// # Errors
+    /// `internal`, on a route that has none.
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Result<T, Failure> {
+        extension(&self.parts).map_err(|error| error.0)
+    }
+
+    /// Reads on one snapshot.
+    ///
+    /// # Errors
+    /// Those of the body.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        body: impl FnOnce(&dyn Read) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.ws.read(|snap| body(snap))
+    }
+
+    /// Runs a transaction as the sender of the request, and waits for it.
+    ///
+    /// # Errors
+    /// Those of the body.
+    pub fn write<T, E>(
+        &self,
+        body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.runtime.block_on(self.ws.write(&self.who, body))
+    }
+
+    /// Waits for asynchronous work, such as a call to another service.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+}
+
+/// A synchronous handler.
+pub type CxHandler = dyn Fn(&Cx) -> Result<Response, Failure> + Send + Sync;
+
+/// A route with a synchronous handler.
+pub fn sync(
+    can: Can,
+    run: impl Fn(&Cx) -> Result<Response, Failure> + Send + Sync + 'static,
+) -> Guarded {
+    let run: Arc<CxHandler> = Arc::new(run);
+    Guarded::of(can, move |request, app| Box::pin(dispatch(Arc::clone(&run), request, app)))
+}
+
+async fn dispatch(run: Arc<CxHandler>, request: Request, app: App) -> Response {
+    let api = is_api(request.uri().path());
+    let answer = match prepared(request, app).await {
+        Ok(cx) => hop(run, cx).await,
+        Err(failure) => Err(failure),
+    };
+    match answer {
+        Ok(response) => response,
+        Err(failure) if api => ApiError(failure).into_response(),
+        Err(failure) => PageError(failure).into_response(),
+    }
+}
+
+async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
+    let (mut parts, body) = request.into_parts();
+    // ok: without parameters `Cx::path` answers that nothing is there.
+    let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
+        Ok(all) => all
+            .iter()
+            .filter(|(name, _)| *name != "ws")
+            .map(|(_, value)| value.to_owned())
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    let Ok(hx) = Hx::from_request_parts(&mut parts, &()).await;
+    let (ws, who) = (extension::<Ws>(&parts), extension::<Person>(&parts));
+    let (ws, who) = (ws.map_err(|error| error.0)?, who.map_err(|error| error.0)?);
+    let mut whole = Request::new(body);
+    whole.headers_mut().clone_from(&parts.headers);
+    *whole.extensions_mut() = parts.extensions.clone();
+    let body = extract::body(whole, &()).await.map_err(|error| error.0)?;
+    Ok(Cx { app, ws, who, hx, parts, params, body, runtime: Handle::current() })
+}
+
+/// Runs a handler on a thread that may block. A panic is answered as our fault.
+async fn hop(run: Arc<CxHandler>, cx: Cx) -> Result<Response, Failure> {
+    // ok: nobody closes the semaphore, and without a permit there is no limit.
+    let permit = RUNNING.acquire().await.ok();
+    let span = tracing::Span::current();
+    let work = move || {
+        // Held to the end of the work, also when the client is gone before.
+        let _permit = permit;
+        span.in_scope(|| run(&cx))
+    };
+    app::blocking(work, Failure::internal).await?
+}
