@@ -1,4 +1,6 @@
-//! The fields of a noun: their names, types of values, and what an id in them refers to.
+//! The field table of a noun: names, types of values, what an id in a field refers to, and how a field is entered.
+
+use crate::input::{Input, InputKind, JsonKind, When};
 
 /// The kind of a field's values, which says how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,19 +73,135 @@ pub struct Field {
     pub of: Type,
     /// The meaning of an id in it.
     pub means: Meaning,
+    /// How it is entered.
+    pub input: Input,
+    /// Whether programs are not shown it.
+    pub internal: bool,
 }
 
 impl Field {
     /// A field whose name in conditions is that of the JSON.
     #[must_use]
     pub const fn new(key: &'static str, label: &'static str, of: Type) -> Self {
-        Self { key, name: key, label, of, means: Meaning::Itself }
+        let (means, input) = (Meaning::Itself, Input::SHOWN);
+        Self { key, name: key, label, of, means, input, internal: false }
     }
 
     /// A field with words of any kind.
     #[must_use]
     pub const fn text(key: &'static str, label: &'static str) -> Self {
         Self::new(key, label, Type::Text)
+    }
+
+    /// A field that is entered as this kind.
+    #[must_use]
+    pub const fn entered(key: &'static str, label: &'static str, kind: InputKind) -> Self {
+        let of = match kind {
+            InputKind::Flag => Type::YesNo,
+            InputKind::Count(..) => Type::Number,
+            InputKind::Moment => Type::Moment,
+            InputKind::Choice(words, _) => Type::Words(words),
+            _ => Type::Text,
+        };
+        let means = match kind {
+            InputKind::Person => Meaning::Somebody,
+            _ => Meaning::Itself,
+        };
+        let input = Input { kind, ..Input::SHOWN };
+        Self { means, input, ..Self::new(key, label, of) }
+    }
+
+    /// One line of text.
+    #[must_use]
+    pub const fn line(key: &'static str, label: &'static str) -> Self {
+        Self::entered(key, label, InputKind::Line)
+    }
+
+    /// Several lines of Markdown.
+    #[must_use]
+    pub const fn long(key: &'static str, label: &'static str) -> Self {
+        Self::entered(key, label, InputKind::Long)
+    }
+
+    /// Yes or no.
+    #[must_use]
+    pub const fn flag(key: &'static str, label: &'static str) -> Self {
+        Self::entered(key, label, InputKind::Flag)
+    }
+
+    /// A whole number between these, both included.
+    #[must_use]
+    pub const fn count(key: &'static str, label: &'static str, least: i64, most: i64) -> Self {
+        Self::entered(key, label, InputKind::Count(least, most))
+    }
+
+    /// One of some words: `WORDS` and `LABELS` of a vocabulary.
+    #[must_use]
+    pub const fn choice(
+        key: &'static str,
+        label: &'static str,
+        words: &'static [&'static str],
+        labels: &'static [&'static str],
+    ) -> Self {
+        Self::entered(key, label, InputKind::Choice(words, labels))
+    }
+
+    /// A value with a schema of its own.
+    #[must_use]
+    pub const fn nested(key: &'static str, label: &'static str, kind: JsonKind) -> Self {
+        Self::entered(key, label, InputKind::Json(kind))
+    }
+
+    /// A moment that is shown and never entered, such as when the record was created.
+    #[must_use]
+    pub const fn stamp(key: &'static str, label: &'static str) -> Self {
+        let of = InputKind::Moment;
+        Self {
+            input: Input { when: When::Never, ..Self::entered(key, label, of).input },
+            ..Self::entered(key, label, of)
+        }
+    }
+
+    /// The same that a record must have.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { input: Input { required: true, ..self.input }, ..self }
+    }
+
+    /// The same without a value where it is empty: an `Option` in the record.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self { input: Input { optional: true, ..self.input }, ..self }
+    }
+
+    /// The same with at most so many characters.
+    #[must_use]
+    pub const fn max(self, max: usize) -> Self {
+        Self { input: Input { max, ..self.input }, ..self }
+    }
+
+    /// The same that is entered when the record is created and never changed.
+    #[must_use]
+    pub const fn once(self) -> Self {
+        Self { input: Input { when: When::Create, ..self.input }, ..self }
+    }
+
+    /// The same with a few words about what it is for.
+    #[must_use]
+    pub const fn about(self, about: &'static str) -> Self {
+        Self { input: Input { about, ..self.input }, ..self }
+    }
+
+    /// The same with what a new record has there, as its form shows it.
+    #[must_use]
+    pub const fn usual(self, usual: &'static str) -> Self {
+        Self { input: Input { usual, ..self.input }, ..self }
+    }
+
+    /// The same that programs are not shown.
+    #[must_use]
+    pub const fn internal(self) -> Self {
+        Self { internal: true, ..self }
     }
 
     /// The same by another name in conditions and templates.

@@ -11,7 +11,9 @@ mod address;
 mod cell;
 mod column;
 mod field;
+mod input;
 mod name;
+mod stored;
 mod value;
 
 use std::collections::BTreeMap;
@@ -32,7 +34,11 @@ pub use column::{
     AgentsMay, Choice, Column, Kind, Look, MAX_LINE, MAX_LONG, Names, Stands, free_key, key_of,
 };
 pub use field::{Field, Meaning, Type};
+pub use input::{
+    Input, InputKind, JsonKind, Mode, NoNames, Values, When, read as read_input, shown,
+};
 pub use name::{folded, searched, tidied};
+pub use stored::{Stored, Writes};
 pub use value::{Decimal, FieldValue, Target, digits, plain_url};
 
 /// A record as JSON, field by field.
@@ -293,6 +299,10 @@ pub struct Entity {
     pub lists: Option<Lists>,
     /// What its records have to do with the labels of the workspace; none where they have no labels.
     pub labelled: Option<Labelled>,
+    /// The writes through its field table; none where its rules have writes of their own.
+    pub writes: Option<Writes>,
+    /// The code of the refusal of an id that no record has.
+    pub missing: &'static str,
 }
 
 impl std::fmt::Debug for Entity {
@@ -346,7 +356,19 @@ impl Entity {
             spoken: None,
             lists: None,
             labelled: None,
+            writes: None,
+            missing: "not_found",
         }
+    }
+
+    /// The same with writes through the field table.
+    #[must_use]
+    pub const fn stored<R: Stored>(
+        word: &'static str,
+        one: &'static str,
+        many: &'static str,
+    ) -> Self {
+        Self { writes: Some(Writes::of::<R>()), ..Self::of::<R>(word, one, many) }
     }
 
     /// "a label", "an organization".

@@ -1,0 +1,487 @@
+//! Entry of fields: what a person, a program or an agent may send for a field, its JSON schema, and its form as text.
+//!
+//! A field of a record is named by its key in the record's JSON. [`read`] turns what was sent into such JSON values
+//! ([`Values`]), and [`Stored`](crate::Stored) puts them into the record, so that no field needs code of its own.
+
+use jiff::civil::Date;
+use kernel::text::one_line;
+use kernel::{Assignee, Colour, Error, FieldError, Timestamp};
+use serde_json::{Map, Value, json};
+
+use crate::{Field, Fields, Names, mail_address};
+
+/// Values of fields by their keys, as the record's JSON has them. What is absent stays as it is; `null` empties.
+pub type Values = Map<String, Value>;
+
+/// The longest line where a field sets no limit, in characters.
+const LINE: usize = 300;
+/// The longest text of several lines where a field sets no limit, in characters.
+const LONG: usize = 20_000;
+/// The longest JSON value, in bytes.
+const JSON: usize = 16 * 1024;
+
+/// The kind of values that a field takes.
+#[derive(Clone, Copy, Debug)]
+pub enum InputKind {
+    /// Any, as the record has it.
+    Any,
+    /// One line of text.
+    Line,
+    /// Several lines of Markdown.
+    Long,
+    /// Yes or no.
+    Flag,
+    /// A whole number between these, both included.
+    Count(i64, i64),
+    /// A day.
+    Day,
+    /// A moment; milliseconds in the record, RFC 3339 for programs.
+    Moment,
+    /// One of these words, with their labels for people.
+    Choice(&'static [&'static str], &'static [&'static str]),
+    /// A colour: a name, a word or red, green and blue.
+    Colour,
+    /// One of the twelve named colours.
+    Hue,
+    /// One emoji, or nothing.
+    Emoji,
+    /// A member or an agent: an `Option<Assignee>` in the record.
+    Person,
+    /// A record of the noun with this word, by its name or id, as an operation takes it.
+    Record(&'static str),
+    /// A web address.
+    Url,
+    /// An email address.
+    Email,
+    /// A value with a schema of its own.
+    Json(JsonKind),
+}
+
+/// A value with a schema of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonKind {
+    /// Its JSON schema.
+    pub schema: fn() -> Value,
+    /// What is wrong with a value, in a sentence.
+    pub check: fn(&Value) -> Result<(), String>,
+}
+
+/// When a field may be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// When a record is created and later.
+    Always,
+    /// Only when a record is created.
+    Create,
+    /// Never: it is only shown.
+    Never,
+}
+
+/// How a field is entered.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    /// The kind of its values.
+    pub kind: InputKind,
+    /// When it may be entered.
+    pub when: When,
+    /// Whether a record without it is refused.
+    pub required: bool,
+    /// Whether the record has no value where it is empty, rather than an empty text.
+    pub optional: bool,
+    /// The most characters; 0 for the usual limit of its kind.
+    pub max: usize,
+    /// What a new record has there, as a form shows it.
+    pub usual: &'static str,
+    /// What it is for, in a few words: description in schemas, help of the command line, hint below the field.
+    pub about: &'static str,
+}
+
+impl Input {
+    /// A field that is only shown.
+    pub(crate) const SHOWN: Self = Self {
+        kind: InputKind::Any,
+        when: When::Never,
+        required: false,
+        optional: false,
+        max: 0,
+        usual: "",
+        about: "",
+    };
+
+    /// Whether people, programs and agents may send it.
+    #[must_use]
+    pub fn is_entered(&self) -> bool {
+        self.when != When::Never
+    }
+
+    /// The most characters of a text.
+    fn limit(&self) -> usize {
+        match (self.max, self.kind) {
+            (0, InputKind::Long) => LONG,
+            (0, InputKind::Emoji) => 12,
+            (0, _) => LINE,
+            (max, _) => max,
+        }
+    }
+}
+
+/// What the values are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A new record, or an operation: what is required must be there.
+    Whole,
+    /// A change: what is absent stays.
+    Change,
+}
+
+/// Reads what was sent. Every refused field is named at once.
+///
+/// # Errors
+/// `bad_json` for names that are not known, values of a wrong type and required fields that are absent; `invalid` for
+/// values that do not fit.
+pub fn read(
+    fields: &'static [Field],
+    sent: Map<String, Value>,
+    mode: Mode,
+    names: &dyn Names,
+) -> Result<Values, Error> {
+    let (mut values, mut unfit, mut wrong) = (Values::new(), Vec::new(), Vec::new());
+    let is_entered = |field: &&Field| {
+        field.input.is_entered() && (mode == Mode::Whole || field.input.when == When::Always)
+    };
+    for (key, value) in sent {
+        let Some(field) = fields.iter().filter(is_entered).find(|field| field.key == key) else {
+            let known: Vec<String> =
+                fields.iter().filter(is_entered).map(|field| format!("`{}`", field.key)).collect();
+            let known = match known.as_slice() {
+                [] => "there are none".to_owned(),
+                known => format!("expected {}", known.join(", ")),
+            };
+            let shown = kernel::text::ellipsis(&key, 60);
+            unfit.push(FieldError::new(key, format!("unknown field `{shown}`, {known}")));
+            continue;
+        };
+        match field.read(&value, names) {
+            Ok(value) => drop(values.insert(key, value)),
+            Err(Unfit::Type(message)) => unfit.push(FieldError::new(key, message)),
+            Err(Unfit::Value(message)) => wrong.push(FieldError::new(key, message)),
+        }
+    }
+    let is_there =
+        |values: &Values, key: &str| values.get(key).is_some_and(|value| !is_empty(value));
+    for field in fields.iter().filter(is_entered).filter(|field| field.input.required) {
+        let refused = unfit.iter().chain(&wrong).any(|one| one.field == field.key);
+        if refused || is_there(&values, field.key) {
+            continue;
+        }
+        match values.contains_key(field.key) {
+            true => wrong.push(FieldError::new(field.key, field.missing())),
+            false if mode == Mode::Whole => {
+                unfit.push(FieldError::new(field.key, format!("missing field `{}`", field.key)));
+            }
+            false => {}
+        }
+    }
+    match (unfit.is_empty(), wrong.is_empty()) {
+        (true, true) => Ok(values),
+        (true, false) => Err(Error::invalid(wrong)),
+        (false, _) => {
+            unfit.extend(wrong);
+            Err(Error::invalid(unfit).with_code("bad_json"))
+        }
+    }
+}
+
+/// Whether a value empties its field.
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(str::is_empty)
+}
+
+enum Unfit {
+    Type(String),
+    Value(String),
+}
+
+impl Field {
+    fn missing(&self) -> String {
+        let label = self.label;
+        let article = if label.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("Enter {article} {label}.")
+    }
+
+    /// A value as the record's JSON has it.
+    fn read(&self, sent: &Value, names: &dyn Names) -> Result<Value, Unfit> {
+        let input = &self.input;
+        let empty = || match input.kind {
+            _ if input.required => Err(Unfit::Value(self.missing())),
+            InputKind::Line
+            | InputKind::Long
+            | InputKind::Emoji
+            | InputKind::Url
+            | InputKind::Email
+                if !input.optional =>
+            {
+                Ok(json!(""))
+            }
+            InputKind::Flag => Ok(json!(false)),
+            InputKind::Day | InputKind::Moment | InputKind::Person => Ok(Value::Null),
+            _ if input.optional => Ok(Value::Null),
+            _ => {
+                Err(Unfit::Type(format!("`{}` cannot be empty; leave it out to keep it", self.key)))
+            }
+        };
+        if sent.is_null() {
+            return empty();
+        }
+        let text = || match sent.as_str() {
+            Some(text) => Ok(text),
+            None => Err(Unfit::Type(format!("invalid type: {}, expected a string", said(sent)))),
+        };
+        let refused = |message: String| Unfit::Value(message);
+        Ok(match input.kind {
+            InputKind::Any => sent.clone(),
+            InputKind::Flag => match sent.as_bool() {
+                Some(yes) => json!(yes),
+                None => {
+                    let message = format!("invalid type: {}, expected a boolean", said(sent));
+                    return Err(Unfit::Type(message));
+                }
+            },
+            InputKind::Count(least, most) => {
+                let Some(number) = sent.as_i64() else {
+                    let message = format!("invalid type: {}, expected a whole number", said(sent));
+                    return Err(Unfit::Type(message));
+                };
+                if !(least..=most).contains(&number) {
+                    return Err(refused(format!("Enter a number between {least} and {most}.")));
+                }
+                json!(number)
+            }
+            InputKind::Line | InputKind::Long | InputKind::Emoji => {
+                let text = match input.kind {
+                    InputKind::Long => text()?.replace("\r\n", "\n").trim().to_owned(),
+                    _ => one_line(text()?),
+                };
+                if input.limit() < text.chars().count() {
+                    return Err(refused(format!("At most {} characters.", input.limit())));
+                }
+                match text.is_empty() {
+                    true => return empty(),
+                    false => json!(text),
+                }
+            }
+            InputKind::Json(kind) => {
+                if JSON < sent.to_string().len() {
+                    return Err(refused(format!("At most {} KiB.", JSON / 1024)));
+                }
+                (kind.check)(sent).map_err(Unfit::Type)?;
+                sent.clone()
+            }
+            kind => match text()?.trim() {
+                "" => return empty(),
+                "none"
+                    if matches!(kind, InputKind::Day | InputKind::Moment | InputKind::Person) =>
+                {
+                    Value::Null
+                }
+                text => parsed(kind, text, names).map_err(refused)?,
+            },
+        })
+    }
+
+    /// A value of the record's JSON for programs.
+    #[must_use]
+    pub fn api_value(&self, value: &Value, names: &dyn Names) -> Value {
+        match self.input.kind {
+            InputKind::Moment => value
+                .as_i64()
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+                .map_or(Value::Null, |at| json!(at.to_string())),
+            InputKind::Person => match serde_json::from_value::<Option<Assignee>>(value.clone()) {
+                Ok(Some(who)) => somebody(who, names),
+                // ok: a value that is nobody's is shown as nobody.
+                _ => Value::Null,
+            },
+            _ => value.clone(),
+        }
+    }
+
+    /// A value of the record's JSON as a form shows it, and as [`Self::typed`] reads it.
+    #[must_use]
+    pub fn form_text(&self, value: &Value, names: &dyn Names) -> String {
+        match (self.input.kind, self.api_value(value, names)) {
+            (InputKind::Person, Value::Object(who)) => {
+                who.get("handle").and_then(Value::as_str).unwrap_or_default().to_owned()
+            }
+            (_, Value::Null) => String::new(),
+            (_, Value::String(text)) => text,
+            (_, Value::Bool(yes)) => if yes { "on" } else { "" }.to_owned(),
+            (_, other) => other.to_string(),
+        }
+    }
+
+    /// What somebody typed, in a form or on the command line, as a program would send it.
+    #[must_use]
+    pub fn typed(&self, text: &str) -> Value {
+        match self.input.kind {
+            InputKind::Flag => json!(matches!(text.trim(), "on" | "true" | "yes" | "1")),
+            InputKind::Count(..) if text.trim().is_empty() => Value::Null,
+            // ok: what is no number is refused as the text that it is.
+            InputKind::Count(..) => text.trim().parse::<i64>().map_or(json!(text), |n| json!(n)),
+            InputKind::Json(_) if text.trim().is_empty() => Value::Null,
+            InputKind::Json(_) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+            InputKind::Choice(..) | InputKind::Colour | InputKind::Hue
+                if text.trim().is_empty() =>
+            {
+                Value::Null
+            }
+            _ => json!(text),
+        }
+    }
+
+    /// The JSON schema of what may be sent; with `null` where that empties it.
+    #[must_use]
+    pub fn schema(&self, nullable: bool) -> Value {
+        let mut schema = match self.input.kind {
+            InputKind::Flag => json!({ "type": "boolean" }),
+            InputKind::Count(least, most) => {
+                json!({ "type": "integer", "minimum": least, "maximum": most })
+            }
+            InputKind::Choice(words, _) => json!({ "type": "string", "enum": words }),
+            InputKind::Hue => json!({ "type": "string", "enum": kernel::Hue::WORDS }),
+            InputKind::Json(kind) => (kind.schema)(),
+            _ => json!({ "type": "string" }),
+        };
+        if nullable && let Some(object) = schema.as_object_mut() {
+            object.insert("nullable".to_owned(), json!(true));
+        }
+        if !self.input.about.is_empty() {
+            schema["description"] = json!(self.input.about);
+        }
+        schema
+    }
+
+    /// The JSON schema of what programs are shown.
+    #[must_use]
+    pub fn shown_schema(&self) -> Value {
+        let mut schema = self.schema(self.input.optional);
+        match self.input.kind {
+            InputKind::Person => {
+                let text = json!({ "type": "string" });
+                schema = json!({
+                    "type": "object",
+                    "nullable": true,
+                    "properties": {
+                        "kind": text, "handle": text, "name": text,
+                        "id": { "type": "string", "nullable": true },
+                    },
+                    "required": ["kind", "handle", "name"],
+                });
+            }
+            InputKind::Day => schema["nullable"] = json!(true),
+            _ => {}
+        }
+        schema
+    }
+}
+
+/// Names of nobody, for fields that name nobody.
+pub struct NoNames;
+
+impl Names for NoNames {
+    fn who(&self, name: &str) -> Result<Assignee, String> {
+        Err(format!("There is nobody called \"{}\".", kernel::text::ellipsis(name, 60)))
+    }
+
+    fn record(&self, _: u16, name: &str) -> Result<uuid::Uuid, String> {
+        Err(format!("There is no record called \"{}\".", kernel::text::ellipsis(name, 60)))
+    }
+
+    fn name_of(&self, _: Assignee) -> String {
+        String::new()
+    }
+
+    fn handle_of(&self, _: Assignee) -> String {
+        String::new()
+    }
+
+    fn title_of(&self, _: crate::Target) -> String {
+        String::new()
+    }
+}
+
+/// The name of a JSON value in the middle of a sentence.
+fn said(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(yes) => format!("boolean `{yes}`"),
+        Value::Number(number) => format!("number `{number}`"),
+        Value::String(text) => format!("string \"{}\"", kernel::text::ellipsis(text, 40)),
+        Value::Array(_) => "sequence".to_owned(),
+        Value::Object(_) => "map".to_owned(),
+    }
+}
+
+/// Somebody for programs.
+fn somebody(who: Assignee, names: &dyn Names) -> Value {
+    let (kind, id) = match who {
+        Assignee::Person(id) => ("person", Some(id.to_string())),
+        Assignee::Agent(id) => ("agent", Some(id.to_string())),
+        Assignee::System => ("system", None),
+    };
+    json!({ "kind": kind, "id": id, "handle": names.handle_of(who), "name": names.name_of(who) })
+}
+
+/// A text that is not empty, as the record's JSON has it.
+fn parsed(kind: InputKind, text: &str, names: &dyn Names) -> Result<Value, String> {
+    Ok(match kind {
+        InputKind::Day => match text.parse::<Date>() {
+            Ok(day) => json!(day),
+            Err(_) => return Err("This is not a day. Write it as 2026-11-20.".to_owned()),
+        },
+        InputKind::Moment => match text.parse::<Timestamp>() {
+            Ok(at) => json!(at.as_millisecond()),
+            Err(_) => return Err("Write the moment as 2026-11-20T14:30Z.".to_owned()),
+        },
+        InputKind::Choice(words, labels) => {
+            let lower = text.to_lowercase();
+            let by_label = || labels.iter().position(|label| label.to_lowercase() == lower);
+            match words.iter().position(|word| *word == lower).or_else(by_label) {
+                Some(at) => json!(words[at]),
+                None => return Err(format!("Choose one of {}.", words.join(", "))),
+            }
+        }
+        InputKind::Colour => match text.parse::<Colour>() {
+            Ok(colour) => json!(colour),
+            Err(error) => return Err(kernel::text::capitalized(&error.to_string())),
+        },
+        InputKind::Hue => match text.parse::<Colour>() {
+            Ok(Colour::Named(hue)) => json!(hue),
+            _ => return Err(format!("Choose one of {}.", kernel::Hue::WORDS.join(", "))),
+        },
+        InputKind::Person => json!(names.who(text)?),
+        InputKind::Url => match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                json!(url.as_str())
+            }
+            _ => return Err("Enter a web address that begins with https:// or http://.".to_owned()),
+        },
+        InputKind::Email => json!(mail_address(text)?),
+        _ => json!(text),
+    })
+}
+
+/// The fields of a record for programs: its id, then what the table shows.
+#[must_use]
+pub fn shown(fields: &'static [Field], record: &Fields, names: &dyn Names) -> Fields {
+    let mut shown = Fields::new();
+    if let Some(id) = record.get("id") {
+        shown.insert("id".to_owned(), id.clone());
+    }
+    for field in fields.iter().filter(|field| !field.internal) {
+        let value =
+            record.get(field.key).map_or(Value::Null, |value| field.api_value(value, names));
+        shown.insert(field.key.to_owned(), value);
+    }
+    shown
+}

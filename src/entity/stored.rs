@@ -1,0 +1,203 @@
+//! Writes of records through their field table: create, change and delete, with the noun's own checks between.
+
+use std::str::FromStr;
+
+use kernel::key::{KeyBuf, decode};
+use kernel::{Error, Event, ProblemKind, RowAct, Timestamp};
+use serde_json::Value;
+use store::schema::id_text;
+use store::{ReadExt as _, Record, StoreError, WriteTx};
+
+use crate::{Entity, Values, of_record};
+
+/// A record that is written through its field table.
+pub trait Stored: Record<Id: FromStr> {
+    /// A new record, with its id and its usual values.
+    fn blank(tx: &mut WriteTx<'_>) -> Self;
+
+    /// Checks a record before it is kept, and completes it. `given` holds the fields that were sent.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn check(
+        tx: &mut WriteTx<'_>,
+        old: Option<&Self>,
+        new: &mut Self,
+        given: &Values,
+    ) -> Result<(), Error> {
+        let _ = (tx, old, new, given);
+        Ok(())
+    }
+
+    /// Notes when it changed.
+    fn stamp(&mut self, now: Timestamp) {
+        let _ = now;
+    }
+
+    /// What else goes when a record is deleted, or why it stays.
+    ///
+    /// # Errors
+    /// Why it stays.
+    fn removing(tx: &mut WriteTx<'_>, gone: &Self) -> Result<(), Error> {
+        let _ = (tx, gone);
+        Ok(())
+    }
+
+    /// The event of a change, where it is not the one that its entity has.
+    fn event(&self, act: RowAct) -> Option<Event> {
+        let _ = act;
+        None
+    }
+}
+
+/// The writes of a noun, without the type of its record. Made by [`Writes::of`].
+#[derive(Clone, Copy)]
+pub struct Writes {
+    create: fn(&mut WriteTx<'_>, &'static Entity, &Values) -> Result<Vec<u8>, Error>,
+    update: Update,
+    remove: fn(&mut WriteTx<'_>, &'static Entity, &[u8], Option<u64>) -> Result<(), Error>,
+}
+
+type Update =
+    fn(&mut WriteTx<'_>, &'static Entity, &[u8], Option<u64>, &Values) -> Result<(), Error>;
+
+impl Writes {
+    /// Of records of this type.
+    #[must_use]
+    pub const fn of<R: Stored>() -> Self {
+        Self { create: create::<R>, update: update::<R>, remove: remove::<R> }
+    }
+}
+
+impl Entity {
+    fn writes(&self) -> Result<Writes, Error> {
+        self.writes.ok_or_else(|| {
+            let message = format!("{} are not written here", self.many);
+            Error::new(ProblemKind::Conflict, "not_written", message)
+        })
+    }
+
+    /// Creates a record of these values and gives its key.
+    ///
+    /// # Errors
+    /// What the checks of its noun refuse.
+    pub fn create(&'static self, tx: &mut WriteTx<'_>, values: &Values) -> Result<Vec<u8>, Error> {
+        (self.writes()?.create)(tx, self, values)
+    }
+
+    /// Changes a record. With `rev`, only as long as nobody has changed it since.
+    ///
+    /// # Errors
+    /// `stale`, when there is none, or what the checks of its noun refuse.
+    pub fn update(
+        &'static self,
+        tx: &mut WriteTx<'_>,
+        key: &[u8],
+        rev: Option<u64>,
+        values: &Values,
+    ) -> Result<(), Error> {
+        (self.writes()?.update)(tx, self, key, rev, values)
+    }
+
+    /// Deletes a record. With `rev`, only as long as nobody has changed it since.
+    ///
+    /// # Errors
+    /// `stale`, when there is none, or why it stays.
+    pub fn remove(
+        &'static self,
+        tx: &mut WriteTx<'_>,
+        key: &[u8],
+        rev: Option<u64>,
+    ) -> Result<(), Error> {
+        (self.writes()?.remove)(tx, self, key, rev)
+    }
+
+    /// The refusal of an id or a name that no record has.
+    #[must_use]
+    pub fn not_found(&self, said: &str) -> Error {
+        let said = kernel::text::ellipsis(said.trim(), 60);
+        let message = format!(
+            "there is no {} \"{said}\"; the list of {} shows those there are",
+            self.one, self.many
+        );
+        Error::new(ProblemKind::NotFound, self.missing, message)
+    }
+}
+
+/// A record with some fields changed.
+fn with<R: Record>(of: &Entity, record: &R, values: &Values) -> Result<R, Error> {
+    let mut fields = of_record(record).unwrap_or_default();
+    let known = |key: &String| of.fields.iter().any(|field| field.key == key);
+    fields.extend(
+        values
+            .iter()
+            .filter(|(key, _)| known(key))
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|error| Error::new(ProblemKind::Invalid, "invalid", error.to_string()))
+}
+
+fn create<R: Stored>(
+    tx: &mut WriteTx<'_>,
+    of: &'static Entity,
+    values: &Values,
+) -> Result<Vec<u8>, Error> {
+    let blank = R::blank(tx);
+    let mut new = with(of, &blank, values)?;
+    R::check(tx, None, &mut new, values)?;
+    tx.put(&new)?;
+    let id = new.id();
+    tx.emit(new.event(RowAct::Created).unwrap_or_else(|| of.event(&id, RowAct::Created)));
+    Ok(KeyBuf::of(&id).into_bytes())
+}
+
+fn found<R: Stored>(
+    tx: &WriteTx<'_>,
+    of: &'static Entity,
+    key: &[u8],
+    rev: Option<u64>,
+) -> Result<R, Error> {
+    let row = match decode::<R::Id>(key) {
+        Some(id) => tx.get_rev::<R>(id)?,
+        None => None,
+    };
+    let (record, now) = row.ok_or_else(|| of.not_found(&id_text(key)))?;
+    match rev {
+        Some(rev) if rev != now => Err(StoreError::Stale.into()),
+        _ => Ok(record),
+    }
+}
+
+fn update<R: Stored>(
+    tx: &mut WriteTx<'_>,
+    of: &'static Entity,
+    key: &[u8],
+    rev: Option<u64>,
+    values: &Values,
+) -> Result<(), Error> {
+    let old: R = found(tx, of, key, rev)?;
+    let mut new = with(of, &old, values)?;
+    R::check(tx, Some(&old), &mut new, values)?;
+    if of_record(&new) == of_record(&old) {
+        return Ok(());
+    }
+    new.stamp(tx.now());
+    tx.put(&new)?;
+    tx.emit(new.event(RowAct::Changed).unwrap_or_else(|| of.changed(&old, &new)));
+    Ok(())
+}
+
+fn remove<R: Stored>(
+    tx: &mut WriteTx<'_>,
+    of: &'static Entity,
+    key: &[u8],
+    rev: Option<u64>,
+) -> Result<(), Error> {
+    let gone: R = found(tx, of, key, rev)?;
+    R::removing(tx, &gone)?;
+    let id = gone.id();
+    tx.delete::<R>(id.clone())?;
+    tx.emit(gone.event(RowAct::Deleted).unwrap_or_else(|| of.event(&id, RowAct::Deleted)));
+    Ok(())
+}
