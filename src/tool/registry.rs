@@ -142,8 +142,17 @@ impl Registry {
         Self::default()
     }
 
-    fn add<A: JsonSchema>(mut self, spec: ToolSpec, aliases: Aliases, tool: AnyTool) -> Self {
-        let schema = schema_of::<A>();
+    fn add<A: JsonSchema>(self, spec: ToolSpec, aliases: Aliases, tool: AnyTool) -> Self {
+        self.insert(spec, schema_of::<A>(), aliases, tool)
+    }
+
+    /// Adds a tool whose arguments have no type: it reads those of its lease by itself.
+    #[must_use]
+    pub fn dynamic(self, spec: ToolSpec, schema: Value, tool: AnyTool) -> Self {
+        self.insert(spec, schema, &[], tool)
+    }
+
+    fn insert(mut self, spec: ToolSpec, schema: Value, aliases: Aliases, tool: AnyTool) -> Self {
         let definition = defined(&spec, &schema);
         let entry = Entry { spec, schema, aliases, definition, tool };
         let before = self.tools.insert(spec.name, entry);

@@ -29,13 +29,24 @@ pub fn after<R: Record>(
     (id, rev): (R::Id, &str),
     refusal: &dyn Problem,
 ) -> Result<EditConflict, StoreError> {
+    after_root(ws, who, read, (&Root::of::<R>(id), rev), refusal)
+}
+
+/// The same of a record by its table and key.
+pub fn after_root(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    (root, rev): (&Root, &str),
+    refusal: &dyn Problem,
+) -> Result<EditConflict, StoreError> {
     if refusal.kind() != ProblemKind::Stale {
         return Ok(EditConflict::default());
     }
-    let (schema, root) = (ws.store.schema(), Root::of::<R>(id));
+    let schema = ws.store.schema();
     // A revision that is none is older than all.
     let rev: u64 = rev.parse().unwrap_or(0);
-    let newer = newer(ws, who, read, (&root, rev))?;
+    let newer = newer(ws, who, read, (root, rev))?;
     let names = Names::new(read)?;
     let zone = who.time_zone();
     let speaker = Speaker { names: &names, zone };
@@ -65,9 +76,9 @@ pub fn after<R: Record>(
     };
     let seen = Eye::new(read, Looker::of(who)).may_read_history(root.table);
     Ok(EditConflict {
-        rev: history::last_touch(read, &root)?.to_string(),
+        rev: history::last_touch(read, root)?.to_string(),
         said: sentence(&by, &fields),
-        history: if seen { ws.url(&super::path(schema, &root)) } else { String::new() },
+        history: if seen { ws.url(&super::path(schema, root)) } else { String::new() },
     })
 }
 

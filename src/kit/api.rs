@@ -1,0 +1,223 @@
+//! The JSON API of a noun: list, create, show, change, delete, and a route for each operation.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use entity::{Field, Mode, Values, read_input};
+use kernel::{Assignee, Error, ProblemKind};
+use serde_json::{Map, Value, json};
+use store::{Read, WriteTx};
+use web::cx::{Cx, sync};
+use web::error::Failure;
+use web::etag::with_etag;
+use web::idempotency::Once;
+use web::routes::{Doc, Guarded, Routes};
+
+use crate::names::for_fields;
+use crate::records::{self, Reader};
+use crate::{Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
+
+/// Routes of a noun below `/api/v1`.
+#[must_use]
+pub fn routes(noun: &'static Noun) -> Routes {
+    let (all, one) =
+        (format!("/{}", noun.plural), format!("/{}/{{{}}}", noun.plural, noun.entity.word));
+    let documented = |guarded: Guarded, doc: fn(&'static Noun) -> Doc| {
+        guarded.doc_of(Arc::new(move || doc(noun)))
+    };
+    let read = noun.entity.read;
+    let mut routes = Routes::new()
+        .get(all.clone(), documented(sync(read, move |cx| list(noun, cx)), schema::list_doc))
+        .get(one.clone(), documented(sync(read, move |cx| show(noun, cx)), schema::show_doc));
+    if noun.acts.create {
+        let create = sync(noun.write, move |cx| create(noun, cx));
+        routes = routes.post(all.clone(), documented(create, schema::create_doc));
+    }
+    if noun.acts.change {
+        let change = sync(noun.write, move |cx| change(noun, cx));
+        routes = routes.patch(one.clone(), documented(change, schema::change_doc));
+    }
+    if noun.acts.delete {
+        let delete = sync(noun.write, move |cx| delete(noun, cx));
+        routes = routes.delete(one.clone(), documented(delete, schema::delete_doc));
+    }
+    for op in noun.ops {
+        let place = if op.on == On::One { &one } else { &all };
+        let run = sync(op.can, move |cx| operate(noun, op, cx));
+        let doc = Arc::new(move || schema::op_doc(noun, op));
+        routes = routes.post(format!("{place}/{}", op.name), run.doc_of(doc));
+    }
+    routes
+}
+
+fn reader(cx: &Cx) -> Reader {
+    Reader::person(cx.who.account)
+}
+
+fn list(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
+    let (words, after, limit) = match noun.paged {
+        false => (String::new(), None, usize::MAX),
+        true => {
+            cx.only_query(schema::LIST_QUERY)?;
+            (cx.query("q").unwrap_or_default(), cx.query("after"), limit(cx)?)
+        }
+    };
+    let page =
+        cx.read(|read| records::list(noun, read, reader(cx), (after.as_deref(), &words, limit)))?;
+    let items: Vec<Value> = page.items.into_iter().map(|one| Value::Object(one.fields)).collect();
+    Ok(Json(json!({ "items": items, "next": page.next })).into_response())
+}
+
+fn limit(cx: &Cx) -> Result<usize, Failure> {
+    let Some(text) = cx.query("limit") else { return Ok(kernel::cursor::DEFAULT_LIMIT) };
+    let most = kernel::cursor::MAX_LIMIT;
+    match text.parse() {
+        Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
+        _ => Err(Error::field("limit", format!("Give a number from 1 to {most}.")).into()),
+    }
+}
+
+fn show(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
+    let said: String = cx.path(0)?;
+    let shown = cx.read(|read| {
+        let key = records::find(noun, read, reader(cx), &said)?;
+        records::one(noun, read, reader(cx), &key)
+    })?;
+    Ok(with_etag(Json(Value::Object(shown.fields)).into_response(), shown.rev))
+}
+
+fn create(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
+    let once = cx.once()?;
+    let values = values(noun.entity.fields, cx, Mode::Whole)?;
+    let reply = kept(cx, once, move |tx| Ok(Reply::Record(noun.entity.create(tx, &values)?)))?;
+    answer(noun, cx, reply, StatusCode::CREATED)
+}
+
+fn change(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
+    let (once, rev) = (cx.once()?, cx.rev()?);
+    let said: String = cx.path(0)?;
+    let key = cx.read(|read| records::find(noun, read, reader(cx), &said))?;
+    let values = values(noun.entity.fields, cx, Mode::Change)?;
+    let me = reader(cx);
+    let reply = kept(cx, once, move |tx| {
+        records::one(noun, tx, me, &key)?;
+        noun.entity.update(tx, &key, rev, &values)?;
+        Ok(Reply::Record(key))
+    })?;
+    answer(noun, cx, reply, StatusCode::OK)
+}
+
+fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
+    let (once, rev) = (cx.once()?, cx.rev()?);
+    let said: String = cx.path(0)?;
+    let me = reader(cx);
+    let reply = kept(cx, once, move |tx| {
+        let key = records::find(noun, tx, me, &said)?;
+        let gone = records::one(noun, tx, me, &key)?;
+        noun.entity.remove(tx, &key, rev)?;
+        Ok(match noun.deleted {
+            Deleted::Record => Reply::json(&Value::Object(gone.fields)),
+            Deleted::Nothing => Reply::Empty,
+        })
+    })?;
+    answer(noun, cx, reply, StatusCode::OK)
+}
+
+fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Failure> {
+    let once = cx.once()?;
+    let me = reader(cx);
+    let key = match op.on {
+        On::All => None,
+        On::One => {
+            let said: String = cx.path(0)?;
+            match cx.read(|read| records::find(noun, read, me, &said)) {
+                Ok(key) => Some(key),
+                // What the first request did may have taken the record away.
+                Err(error) => match cx.read(|read| once.also(KEPT).answered::<Reply>(read))? {
+                    Some(reply) => return answer(noun, cx, reply, StatusCode::OK),
+                    None => return Err(error.into()),
+                },
+            }
+        }
+    };
+    let values = values(op.input, cx, Mode::Whole)?;
+    let prepared = prepare(noun, op, key.as_deref(), &values, &cx.ws)?;
+    let reply = kept(cx, once, move |tx| {
+        let at = OpCx { noun, key: key.as_deref(), input: &values };
+        run(op, &at, tx, prepared)
+    })?;
+    answer(noun, cx, reply, StatusCode::OK)
+}
+
+/// The first part of an operation that has one.
+pub(crate) fn prepare(
+    noun: &'static Noun,
+    op: &'static Op,
+    key: Option<&[u8]>,
+    input: &Values,
+    ws: &app::Ws,
+) -> Result<Option<crate::Prepared>, Error> {
+    match op.run {
+        Run::Write(_) => Ok(None),
+        Run::Prepared(prepare, _) => prepare(&OpCx { noun, key, input }, ws).map(Some),
+    }
+}
+
+/// An operation in its transaction.
+pub(crate) fn run(
+    op: &'static Op,
+    at: &OpCx<'_>,
+    tx: &mut WriteTx<'_>,
+    prepared: Option<crate::Prepared>,
+) -> Result<Reply, Error> {
+    match (op.run, prepared) {
+        (Run::Write(run), _) => run(at, tx),
+        (Run::Prepared(_, run), Some(prepared)) => run(at, tx, prepared),
+        (Run::Prepared(..), None) => {
+            Err(Error::new(ProblemKind::Internal, "internal", "an operation was not prepared"))
+        }
+    }
+}
+
+/// Answers of the kit are kept in another form than those of other routes.
+const KEPT: &str = "kit";
+
+/// Runs a write once for the key of its request.
+pub(crate) fn kept(
+    cx: &Cx,
+    once: Once,
+    body: impl FnOnce(&mut WriteTx<'_>) -> Result<Reply, Error> + Send + 'static,
+) -> Result<Reply, Failure> {
+    let once = if once.is_keyed() { once.also(KEPT) } else { once };
+    Ok(cx.write(once.run(body))?)
+}
+
+/// The fields of a JSON body.
+fn values(fields: &'static [Field], cx: &Cx, mode: Mode) -> Result<Values, Failure> {
+    let sent: Map<String, Value> = cx.json()?;
+    Ok(cx.read(|read| {
+        let names = for_fields(fields, read, Assignee::Person(cx.who.account))?;
+        read_input(fields, sent, mode, &*names)
+    })?)
+}
+
+fn answer(
+    noun: &'static Noun,
+    cx: &Cx,
+    reply: Reply,
+    status: StatusCode,
+) -> Result<Response, Failure> {
+    Ok(match reply {
+        Reply::Record(key) => {
+            let shown = cx.read(|read: &dyn Read| records::one(noun, read, reader(cx), &key))?;
+            with_etag((status, Json(Value::Object(shown.fields))).into_response(), shown.rev)
+        }
+        Reply::Json(text) => {
+            let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
+            (status, json, text).into_response()
+        }
+        Reply::Empty => StatusCode::NO_CONTENT.into_response(),
+    })
+}

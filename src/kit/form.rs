@@ -1,0 +1,216 @@
+//! Forms of a field table: the control of each field, and what a form sends.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use entity::{Field, InputKind, Names, Values, When};
+use jiff::civil::DateTime;
+use kernel::day::{self, Toward};
+use kernel::{Colour, FieldError, Hue, Timestamp};
+use serde_json::{Map, Value, json};
+use web::cx::Cx;
+use web::emoji;
+use web::parts::Choice;
+
+/// The choice of a colour that is none of the twelve, and the field that holds it. A form has one colour.
+const OTHER: &str = "own";
+
+/// What a form holds: texts by the names of its controls.
+pub(crate) type Typed = Vec<(String, String)>;
+
+fn text_in<'t>(typed: &'t Typed, name: &str) -> &'t str {
+    typed.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+}
+
+/// The control of a field.
+#[derive(Template)]
+#[template(path = "kit/control.html")]
+pub(crate) struct Control {
+    kind: &'static str,
+    name: &'static str,
+    label: String,
+    value: String,
+    /// What is typed beside the choices.
+    other: String,
+    error: String,
+    other_error: String,
+    hint: &'static str,
+    required: bool,
+    choices: Vec<Choice>,
+}
+
+impl HtmlSafe for Control {}
+
+impl Control {
+    /// Whether something must be chosen and there is nothing to choose from.
+    pub fn is_hopeless(&self) -> bool {
+        self.kind == "select" && self.required && self.choices.is_empty()
+    }
+}
+
+/// What controls choose from.
+pub(crate) struct Offers<'o> {
+    /// Members and agents, with the present one.
+    pub people: &'o dyn Fn(&str) -> Vec<Choice>,
+    /// Records of a noun, by its word.
+    pub records: &'o dyn Fn(&str, &str) -> Vec<Choice>,
+}
+
+/// The fields of a form: those that can be entered now.
+pub(crate) fn entered(
+    fields: &'static [Field],
+    is_new: bool,
+) -> impl Iterator<Item = &'static Field> {
+    let is_asked = move |field: &&Field| match field.input.when {
+        When::Always => true,
+        When::Create => is_new,
+        When::Never => false,
+    };
+    // A value with a schema of its own has no control: programs send it.
+    let has_control = |field: &&Field| !matches!(field.input.kind, InputKind::Json(_));
+    fields.iter().filter(is_asked).filter(has_control)
+}
+
+/// What a form shows of a record.
+pub(crate) fn filled(
+    fields: &'static [Field],
+    record: &Values,
+    names: &dyn Names,
+    cx: &Cx,
+) -> Typed {
+    let mut typed = Typed::new();
+    for field in entered(fields, false) {
+        let value = record.get(field.key).unwrap_or(&Value::Null);
+        let mut text = field.form_text(value, names);
+        match field.input.kind {
+            InputKind::Colour
+                if text.parse::<Colour>().is_ok_and(|one| matches!(one, Colour::Own(_))) =>
+            {
+                typed.push((OTHER.to_owned(), text));
+                text = OTHER.to_owned();
+            }
+            InputKind::Moment => {
+                if let Ok(at) = text.parse::<Timestamp>() {
+                    let local = at.to_zoned(cx.who.time_zone());
+                    text = local.strftime("%Y-%m-%d %H:%M").to_string();
+                }
+            }
+            _ => {}
+        }
+        typed.push((field.key.to_owned(), text));
+    }
+    typed
+}
+
+/// The controls of fields, with what was typed and what is wrong.
+pub(crate) fn controls(
+    fields: &'static [Field],
+    is_new: bool,
+    typed: &Typed,
+    wrong: &[FieldError],
+    offers: &Offers<'_>,
+) -> Vec<Control> {
+    let error = |name: &str| {
+        let found = wrong.iter().find(|one| one.field == name);
+        found.map(|one| one.message.clone()).unwrap_or_default()
+    };
+    let control = |field: &'static Field| {
+        let value = text_in(typed, field.key).to_owned();
+        let input = &field.input;
+        let (kind, choices) = match input.kind {
+            InputKind::Long => ("long", Vec::new()),
+            InputKind::Flag => ("flag", Vec::new()),
+            InputKind::Choice(words, labels) => ("select", chosen(words, labels, &value)),
+            InputKind::Hue => ("select", hues(&value)),
+            InputKind::Colour => {
+                let mut all = hues(&value);
+                all.push(Choice::new(OTHER, "Another", value == OTHER));
+                ("colour", all)
+            }
+            InputKind::Emoji => ("emoji", emoji::or_none(&value)),
+            InputKind::Person => ("select", (offers.people)(&value)),
+            InputKind::Record(word) => ("select", (offers.records)(word, &value)),
+            InputKind::Day => ("day", Vec::new()),
+            InputKind::Count(..) => ("number", Vec::new()),
+            InputKind::Url => ("url", Vec::new()),
+            InputKind::Email => ("email", Vec::new()),
+            _ => ("text", Vec::new()),
+        };
+        let is_other = value == OTHER && kind == "colour";
+        Control {
+            kind,
+            name: field.key,
+            label: kernel::text::capitalized(field.label),
+            other: match kind {
+                "colour" => text_in(typed, OTHER).to_owned(),
+                _ => text_in(typed, &format!("{}_other", field.key)).to_owned(),
+            },
+            error: if is_other { String::new() } else { error(field.key) },
+            other_error: if is_other { error(field.key) } else { String::new() },
+            hint: input.about,
+            required: input.required,
+            choices,
+            value,
+        }
+    };
+    entered(fields, is_new).map(control).collect()
+}
+
+fn chosen(words: &[&'static str], labels: &[&'static str], now: &str) -> Vec<Choice> {
+    let all = words.iter().zip(labels);
+    all.map(|(word, label)| Choice::new(*word, *label, *word == now)).collect()
+}
+
+/// The twelve colours; without one, the name decides.
+fn hues(now: &str) -> Vec<Choice> {
+    let by_name = now.is_empty().then(|| Choice::new("", "By its name", true));
+    let named = Hue::ALL.iter();
+    let named = named.map(|hue| Choice::new(hue.word(), hue.label(), now == hue.word()));
+    by_name.into_iter().chain(named).collect()
+}
+
+/// What a form sent, as a program would send it; what cannot be read is named.
+pub(crate) fn sent(
+    fields: &'static [Field],
+    is_new: bool,
+    typed: &Typed,
+    cx: &Cx,
+) -> Result<Map<String, Value>, FieldError> {
+    let mut values = Map::new();
+    for field in entered(fields, is_new) {
+        let text = text_in(typed, field.key);
+        let value = match field.input.kind {
+            InputKind::Emoji => {
+                json!(emoji::meant(text, text_in(typed, &format!("{}_other", field.key))))
+            }
+            InputKind::Colour if text == OTHER => match text_in(typed, OTHER).parse::<Colour>() {
+                Ok(colour) => json!(colour),
+                Err(_) => {
+                    let message = "Enter a colour such as #1f7a5c.";
+                    return Err(FieldError::new(field.key, message));
+                }
+            },
+            InputKind::Day => {
+                let now = cx.app.clock.now().to_zoned(cx.who.time_zone()).date();
+                json!(day::in_field(field.key, text, now, Toward::Ahead)?)
+            }
+            InputKind::Moment => match text.trim().replace(' ', "T").parse::<DateTime>() {
+                // A moment without a zone is meant in that of the person.
+                Ok(local) if !text.trim().is_empty() => {
+                    let zoned = local.to_zoned(cx.who.time_zone());
+                    zoned.map_or(json!(text), |zoned| json!(zoned.timestamp().to_string()))
+                }
+                _ => field.typed(text),
+            },
+            _ => field.typed(text),
+        };
+        let keeps = matches!(
+            field.input.kind,
+            InputKind::Choice(..) | InputKind::Colour | InputKind::Hue | InputKind::Count(..)
+        );
+        // Nothing was chosen: what is usual applies, or what was before.
+        if !(value.is_null() && keeps && !field.input.optional && !field.input.required) {
+            values.insert(field.key.to_owned(), value);
+        }
+    }
+    Ok(values)
+}

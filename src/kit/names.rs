@@ -1,0 +1,59 @@
+//! Names of people and agents in fields.
+
+use entity::{Names, NoNames, Target};
+use features::tasks::queries::people::People;
+use kernel::Assignee;
+use store::{Read, StoreError};
+use uuid::Uuid;
+
+/// Everybody whom a field may name, read from one snapshot.
+pub struct Known {
+    pub people: People,
+    me: Assignee,
+}
+
+impl Known {
+    /// Reads everybody. `me` is who is meant by "me".
+    pub fn read(read: &dyn Read, me: Assignee) -> Result<Self, StoreError> {
+        Ok(Self { people: People::read(read)?, me })
+    }
+}
+
+impl Names for Known {
+    fn who(&self, name: &str) -> Result<Assignee, String> {
+        match self.people.find(name, self.me) {
+            Ok(Some(who)) => Ok(who),
+            Ok(None) => Err("Name somebody, or leave the field empty.".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn record(&self, _: u16, name: &str) -> Result<Uuid, String> {
+        Err(format!("There is no record called \"{}\".", kernel::text::ellipsis(name, 60)))
+    }
+
+    fn name_of(&self, who: Assignee) -> String {
+        self.people.name(who)
+    }
+
+    fn handle_of(&self, who: Assignee) -> String {
+        self.people.handle(who)
+    }
+
+    fn title_of(&self, _: Target) -> String {
+        String::new()
+    }
+}
+
+/// The names that some fields need.
+pub(crate) fn for_fields(
+    fields: &[entity::Field],
+    read: &dyn Read,
+    me: Assignee,
+) -> Result<Box<dyn Names>, StoreError> {
+    let is_person = |field: &entity::Field| matches!(field.input.kind, entity::InputKind::Person);
+    match fields.iter().any(is_person) {
+        true => Ok(Box::new(Known::read(read, me)?)),
+        false => Ok(Box::new(NoNames)),
+    }
+}

@@ -1,0 +1,500 @@
+//! The page of a noun in the settings: its list, one form to create or change a record, and a form for each operation.
+
+use askama::Template;
+use axum::response::Response;
+use entity::{Fields, Mode, Values, read_input};
+use features::history::queries::meanwhile;
+use features::tasks::queries::people::People;
+use kernel::{Assignee, Error, FieldError, Problem as _, ProblemKind};
+use serde_json::Value;
+use store::schema::id_text;
+use store::{Read, Root, StoreError};
+use web::cx::{Cx, sync};
+use web::error::Failure;
+use web::form::EditConflict;
+use web::live::Live;
+use web::parts::Choice;
+use web::routes::Routes;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+use crate::form::{self, Control, Offers, Typed};
+use crate::names::for_fields;
+use crate::records::{self, Reader};
+use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api, registry};
+
+/// How many rows a page shows.
+const ROWS: usize = 200;
+
+/// Routes of a noun's page below the workspace; none where it has no page.
+#[must_use]
+pub fn routes(noun: &'static Noun) -> Routes {
+    let Some(page) = noun.page.as_ref() else { return Routes::new() };
+    let here = format!("/settings/{}", noun.plural);
+    let one = format!("{here}/{{id}}");
+    let mut routes =
+        Routes::new().get(here.clone(), sync(noun.entity.read, move |cx| list(noun, page, cx)));
+    if noun.acts.create {
+        routes = routes.post(here.clone(), sync(noun.write, move |cx| save(noun, page, cx, true)));
+    }
+    if noun.acts.change {
+        routes = routes.post(one.clone(), sync(noun.write, move |cx| save(noun, page, cx, false)));
+    }
+    if noun.acts.delete {
+        routes = routes.post(format!("{one}/delete"), sync(noun.write, move |cx| delete(noun, cx)));
+    }
+    for op in noun.ops {
+        let place = match op.on {
+            On::One => format!("{one}/{}", op.name),
+            On::All => format!("{here}/all/{}", op.name),
+        };
+        routes = routes.post(place, sync(op.can, move |cx| operate(noun, page, op, cx)));
+    }
+    routes
+}
+
+struct RowLine {
+    row: Row,
+    /// Where its form is; empty for whoever may not change it.
+    edit: String,
+    /// Where it is deleted; empty for whoever may not.
+    delete: String,
+}
+
+struct OpForm {
+    verb: &'static str,
+    confirm: &'static str,
+    action: String,
+    summary: String,
+    controls: Vec<Control>,
+}
+
+struct Form {
+    action: String,
+    /// The name of the record that it changes; empty for a new one.
+    changes: String,
+    rev: String,
+    is_open: bool,
+    summary: String,
+    since: EditConflict,
+    controls: Vec<Control>,
+    ops: Vec<OpForm>,
+    /// Where the history of the record is; empty for a new one.
+    history: String,
+}
+
+#[derive(Template)]
+#[template(path = "kit/page.html")]
+struct NounPage {
+    shell: Shell,
+    /// The word of the settings' menu.
+    here: &'static str,
+    here_url: String,
+    plural: &'static str,
+    title: &'static str,
+    about: &'static str,
+    one: &'static str,
+    many: &'static str,
+    delete_text: &'static str,
+    live: Live,
+    rows: Vec<RowLine>,
+    next: String,
+    form: Option<Form>,
+    ops: Vec<OpForm>,
+}
+
+web::region!(NounPage, as_rows, NounRows, "kit/rows.html");
+
+/// What the forms of a page hold, and what is wrong with it.
+#[derive(Default)]
+struct State {
+    /// The record that is changed.
+    key: Option<Vec<u8>>,
+    /// What was typed; none shows the record as it is.
+    typed: Option<Typed>,
+    /// The operation whose form was sent; none for the record's own.
+    op: Option<&'static str>,
+    rev: String,
+    wrong: Vec<FieldError>,
+    summary: String,
+    since: EditConflict,
+}
+
+fn place(noun: &Noun, cx: &Cx) -> String {
+    cx.ws.url(&format!("settings/{}", noun.plural))
+}
+
+fn reader(cx: &Cx) -> Reader {
+    Reader::person(cx.who.account)
+}
+
+fn list(noun: &'static Noun, page: &'static Page, cx: &Cx) -> Result<Response, Failure> {
+    let asked = cx.query("edit").unwrap_or_default();
+    // ok: a record that is gone leaves the form for a new one.
+    let key = cx.read(|read| records::find(noun, read, reader(cx), &asked)).ok();
+    let drawn = draw(noun, page, cx, State { key, ..State::default() })?;
+    Ok(match cx.hx.is_partial() {
+        true => html::fragment::<_, Failure>(&drawn.as_rows())?,
+        false => html::page::<_, Failure>(&drawn)?,
+    })
+}
+
+fn draw(
+    noun: &'static Noun,
+    page: &'static Page,
+    cx: &Cx,
+    state: State,
+) -> Result<NounPage, Failure> {
+    let shell = cx.shell()?;
+    let drawn = cx.read(|read| view(noun, page, cx, (read, shell), state))?;
+    Ok(drawn)
+}
+
+fn view(
+    noun: &'static Noun,
+    page: &'static Page,
+    cx: &Cx,
+    (read, shell): (&dyn Read, Shell),
+    state: State,
+) -> Result<NounPage, Error> {
+    let entity = noun.entity;
+    let may_write = cx.who.access.may(noun.write);
+    let after = cx.query("after");
+    let here = place(noun, cx);
+    let found = records::list(noun, read, reader(cx), (after.as_deref(), "", ROWS))?;
+    let line = |shown: &records::Shown| {
+        let mut row = (page.row)(&full(shown));
+        for (_, path) in &mut row.marks {
+            if !path.is_empty() {
+                *path = cx.ws.url(path);
+            }
+        }
+        let id = id_text(&shown.key);
+        let edits = may_write && (noun.acts.change || !noun.ops.is_empty());
+        let deletes = may_write && noun.acts.delete;
+        RowLine {
+            row,
+            edit: if edits { format!("{here}?edit={id}#form") } else { String::new() },
+            delete: if deletes { format!("{here}/{id}/delete") } else { String::new() },
+        }
+    };
+    let rows: Vec<RowLine> = found.items.iter().map(line).collect();
+    let tables = [entity.topic].into_iter().chain((page.live)());
+    let is_wrong = !state.wrong.is_empty() || !state.summary.is_empty() || state.since.is_told();
+    let has_form = may_write && (noun.acts.create || state.key.is_some());
+    let ops = match may_write {
+        true => op_forms(noun, cx, (read, None), On::All, &state)?,
+        false => Vec::new(),
+    };
+    let form = match has_form {
+        true => Some(own_form(noun, cx, read, state, is_wrong || rows.is_empty())?),
+        false => None,
+    };
+    Ok(NounPage {
+        shell,
+        here: noun.plural,
+        plural: noun.plural,
+        title: page.title,
+        about: noun.about,
+        one: entity.one,
+        many: entity.many,
+        delete_text: page.delete,
+        live: tables.fold(Live::new(here.clone()), Live::table),
+        next: found.next.map(|next| format!("{here}?after={next}")).unwrap_or_default(),
+        here_url: here,
+        rows,
+        form,
+        ops,
+    })
+}
+
+/// A record as it is stored, with its computed fields.
+fn full(shown: &records::Shown) -> Fields {
+    let mut all = shown.record.clone();
+    for (name, value) in &shown.fields {
+        all.entry(name).or_insert_with(|| value.clone());
+    }
+    all
+}
+
+fn own_form(
+    noun: &'static Noun,
+    cx: &Cx,
+    read: &dyn Read,
+    state: State,
+    is_open: bool,
+) -> Result<Form, Error> {
+    let fields = noun.entity.fields;
+    let here = place(noun, cx);
+    let names = for_fields(fields, read, reader(cx).me)?;
+    let shown = match &state.key {
+        Some(key) => Some(records::one(noun, read, reader(cx), key)?),
+        None => None,
+    };
+    let id = state.key.as_deref().map(id_text);
+    let is_own = state.op.is_none();
+    let typed = match (&state.typed, &shown) {
+        (Some(typed), _) if is_own => typed.clone(),
+        (_, Some(shown)) => form::filled(fields, &shown.record, &*names, cx),
+        _ => blank(noun),
+    };
+    let wrong: &[FieldError] = if is_own { &state.wrong } else { &[] };
+    let ops = match (&state.key, &id) {
+        (Some(key), Some(_)) => op_forms(noun, cx, (read, Some(key)), On::One, &state)?,
+        _ => Vec::new(),
+    };
+    let people = People::read(read)?;
+    let people = |now: &str| choices_of_people(&people, now, cx);
+    let records = |word: &str, now: &str| choices_of_records(word, now, read, cx, None);
+    let offers = Offers { people: &people, records: &records };
+    let changed = |shown: &records::Shown| (noun.entity.title)(&shown.record);
+    let rev = match &shown {
+        Some(_) if !state.rev.is_empty() => state.rev.clone(),
+        Some(shown) => shown.rev.to_string(),
+        None => String::new(),
+    };
+    let path = cx.ws.url(&format!("history/{}", noun.entity.topic));
+    Ok(Form {
+        action: id.as_ref().map_or(here.clone(), |id| format!("{here}/{id}")),
+        changes: shown.as_ref().map(changed).unwrap_or_default(),
+        rev,
+        is_open: is_open || shown.is_some(),
+        controls: form::controls(fields, shown.is_none(), &typed, wrong, &offers),
+        summary: if is_own { state.summary } else { String::new() },
+        since: state.since,
+        ops,
+        history: id.map(|id| format!("{path}/{id}")).unwrap_or_default(),
+    })
+}
+
+/// The usual values of a new record, as far as its form shows them.
+fn blank(noun: &Noun) -> Typed {
+    let usual = |field: &entity::Field| match field.input.usual {
+        "" => None,
+        usual => Some((field.key.to_owned(), usual.to_owned())),
+    };
+    noun.entity.fields.iter().filter_map(usual).collect()
+}
+
+fn op_forms(
+    noun: &'static Noun,
+    cx: &Cx,
+    (read, key): (&dyn Read, Option<&[u8]>),
+    on: On,
+    state: &State,
+) -> Result<Vec<OpForm>, StoreError> {
+    let here = place(noun, cx);
+    let mut forms = Vec::new();
+    for op in noun.ops.iter().filter(|op| op.on == on && cx.who.access.may(op.can)) {
+        let people = People::read(read)?;
+        let people = |now: &str| choices_of_people(&people, now, cx);
+        let records = |word: &str, now: &str| choices_of_records(word, now, read, cx, key);
+        let offers = Offers { people: &people, records: &records };
+        let was_sent = state.op == Some(op.name);
+        let typed = state.typed.clone().filter(|_| was_sent).unwrap_or_default();
+        let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };
+        let controls = form::controls(op.input, true, &typed, wrong, &offers);
+        // Nothing to choose from: the operation has no record to be done with.
+        if controls.iter().any(Control::is_hopeless) {
+            continue;
+        }
+        forms.push(OpForm {
+            verb: op.verb,
+            confirm: op.confirm,
+            action: match key {
+                Some(key) => format!("{here}/{}/{}", id_text(key), op.name),
+                None => format!("{here}/all/{}", op.name),
+            },
+            summary: if was_sent { state.summary.clone() } else { String::new() },
+            controls,
+        });
+    }
+    Ok(forms)
+}
+
+fn choices_of_people(people: &People, now: &str, cx: &Cx) -> Vec<Choice> {
+    // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
+    let who = people.find(now, Assignee::Person(cx.who.account)).ok().flatten();
+    people.choices(who, cx.who.account)
+}
+
+/// The records of a noun, but for the one whose form it is.
+fn choices_of_records(
+    word: &str,
+    now: &str,
+    read: &dyn Read,
+    cx: &Cx,
+    but: Option<&[u8]>,
+) -> Vec<Choice> {
+    let Some(noun) = registry::all().find(|noun| noun.entity.word == word) else {
+        return Vec::new();
+    };
+    // ok: records that cannot be read are not offered; sending the form says why.
+    let Ok(all) = records::list(noun, read, reader(cx), (None, "", ROWS)) else {
+        return Vec::new();
+    };
+    let others = all.items.iter().filter(|one| Some(one.key.as_slice()) != but);
+    let choice = |one: &records::Shown| {
+        let id = id_text(&one.key);
+        let is_now = id == now;
+        Choice::new(id, (noun.entity.title)(&one.record), is_now)
+    };
+    others.map(choice).collect()
+}
+
+/// Creates or changes a record; a refused form comes back with what was typed.
+fn save(
+    noun: &'static Noun,
+    page: &'static Page,
+    cx: &Cx,
+    is_new: bool,
+) -> Result<Response, Failure> {
+    let (once, rev) = (cx.once()?, cx.rev()?);
+    let typed = cx.form();
+    let key = match is_new {
+        true => None,
+        false => Some(key(noun, cx)?),
+    };
+    let mode = if is_new { Mode::Whole } else { Mode::Change };
+    let values = values(noun.entity.fields, is_new, &typed, cx, mode);
+    let at = key.clone();
+    let me = reader(cx);
+    let done = match values {
+        Err(error) => Err(error),
+        Ok(values) => cx.write(once.run(move |tx| {
+            let key = match at {
+                None => noun.entity.create(tx, &values)?,
+                Some(key) => {
+                    records::one(noun, tx, me, &key)?;
+                    noun.entity.update(tx, &key, rev, &values)?;
+                    key
+                }
+            };
+            let record = records::one(noun, tx, me, &key)?.record;
+            Ok::<_, Error>((noun.entity.title)(&record))
+        })),
+    };
+    let rev = rev.map(|rev| rev.to_string()).unwrap_or_default();
+    match done {
+        Ok(title) => {
+            let verb = if is_new { "Created" } else { "Saved" };
+            Ok(go_home(noun, cx, &format!("{verb} {title}")))
+        }
+        Err(error) => {
+            let state = State { key, typed: Some(typed), rev, ..State::default() };
+            refused(noun, page, cx, state, error)
+        }
+    }
+}
+
+fn key(noun: &'static Noun, cx: &Cx) -> Result<Vec<u8>, Failure> {
+    let said: String = cx.path(0)?;
+    Ok(cx.read(|read| records::find(noun, read, reader(cx), &said))?)
+}
+
+fn values(
+    fields: &'static [entity::Field],
+    is_new: bool,
+    typed: &Typed,
+    cx: &Cx,
+    mode: Mode,
+) -> Result<Values, Error> {
+    let sent =
+        form::sent(fields, is_new, typed, cx).map_err(|wrong| Error::invalid(vec![wrong]))?;
+    cx.read(|read| {
+        let names = for_fields(fields, read, reader(cx).me)?;
+        read_input(fields, sent, mode, &*names)
+    })
+}
+
+fn go_home(noun: &Noun, cx: &Cx, words: &str) -> Response {
+    flash::say(&cx.app, Flash::ok(words.to_owned()), cx.hx.go_to(&place(noun, cx)))
+}
+
+/// The page with what was typed and what is wrong with it.
+fn refused(
+    noun: &'static Noun,
+    page: &'static Page,
+    cx: &Cx,
+    mut state: State,
+    error: Error,
+) -> Result<Response, Failure> {
+    if !matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale | ProblemKind::Conflict) {
+        return Err(error.into());
+    }
+    if let Some(key) = state.key.clone().filter(|_| state.op.is_none()) {
+        let root = Root { table: noun.entity.table, key };
+        state.since = cx.read(|read| {
+            meanwhile::after_root(&cx.ws, &cx.who, read, (&root, &state.rev), &error)
+        })?;
+    }
+    state.since.renew(&mut state.rev);
+    state.wrong = error.fields();
+    if state.wrong.is_empty() && !state.since.is_told() {
+        state.summary = error.to_string();
+    }
+    let status = state.since.status();
+    html::document::<_, Failure>(status, &draw(noun, page, cx, state)?)
+}
+
+fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
+    let key = key(noun, cx)?;
+    let me = reader(cx);
+    let title = cx.write(move |tx| {
+        let gone = records::one(noun, tx, me, &key)?;
+        noun.entity.remove(tx, &key, None)?;
+        Ok::<_, Error>((noun.entity.title)(&gone.record))
+    })?;
+    Ok(go_home(noun, cx, &format!("Deleted {title}")))
+}
+
+fn operate(
+    noun: &'static Noun,
+    page: &'static Page,
+    op: &'static Op,
+    cx: &Cx,
+) -> Result<Response, Failure> {
+    let once = cx.once()?;
+    let typed = cx.form();
+    let key = match op.on {
+        On::One => Some(key(noun, cx)?),
+        On::All => None,
+    };
+    let at = key.clone();
+    let me = reader(cx);
+    let run = || {
+        let values = values(op.input, true, &typed, cx, Mode::Whole)?;
+        let prepared = api::prepare(noun, op, at.as_deref(), &values, &cx.ws)?;
+        cx.write(once.run(move |tx| {
+            let reply =
+                api::run(op, &OpCx { noun, key: at.as_deref(), input: &values }, tx, prepared)?;
+            let title = match &reply {
+                Reply::Record(key) => (noun.entity.title)(&records::one(noun, tx, me, key)?.record),
+                _ => String::new(),
+            };
+            Ok::<_, Error>((reply, title))
+        }))
+    };
+    match run() {
+        Ok((reply, title)) => Ok(go_home(noun, cx, &said(op, &reply, &title))),
+        Err(error) => {
+            let op = Some(op.name);
+            let state = State { key, typed: Some(typed), op, ..State::default() };
+            refused(noun, page, cx, state, error)
+        }
+    }
+}
+
+/// What a page says of an operation that is done.
+fn said(op: &Op, reply: &Reply, title: &str) -> String {
+    match reply {
+        Reply::Json(text) => match serde_json::from_str::<Value>(text) {
+            Ok(Value::Object(map)) if map.get("message").is_some_and(Value::is_string) => {
+                entity::text_of(&map, "message").to_owned()
+            }
+            _ => op.done.to_owned(),
+        },
+        _ if title.is_empty() => op.done.to_owned(),
+        _ => format!("{} {title}", op.done),
+    }
+}

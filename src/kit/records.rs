@@ -1,0 +1,198 @@
+//! Reads of a noun's records as programs see them, and what an id or a name means.
+
+use std::ops::ControlFlow;
+
+use entity::{Fields, Names, shown};
+use kernel::{AccountId, Assignee, Error};
+use store::{Range, Read, StoreError, codec};
+
+use crate::names::for_fields;
+use crate::{ExtraOf, Noun};
+
+/// Who reads: whose own records are seen, and who is meant by "me".
+#[derive(Clone, Copy)]
+pub(crate) struct Reader {
+    pub account: Option<AccountId>,
+    pub me: Assignee,
+}
+
+impl Reader {
+    /// A person.
+    pub fn person(account: AccountId) -> Self {
+        Self { account: Some(account), me: Assignee::Person(account) }
+    }
+
+    /// An agent: it sees what nobody keeps for themselves.
+    pub fn agent(agent: kernel::AgentId) -> Self {
+        Self { account: None, me: Assignee::Agent(agent) }
+    }
+
+    /// Whether a stored row is everybody's or this reader's own.
+    fn may_see(&self, noun: &Noun, row: &[u8]) -> bool {
+        noun.entity.owner(row).is_none_or(|owner| Some(owner) == self.account)
+    }
+}
+
+/// One record for programs, with its revision.
+pub(crate) struct Shown {
+    pub key: Vec<u8>,
+    pub rev: u64,
+    /// As it is stored.
+    pub record: Fields,
+    /// As programs see it.
+    pub fields: Fields,
+}
+
+/// Draws records of a noun for one reader.
+pub(crate) struct Show {
+    noun: &'static Noun,
+    names: Box<dyn Names>,
+    extra: Option<ExtraOf>,
+}
+
+impl Show {
+    /// Reads what rows of a noun need.
+    pub fn new(
+        noun: &'static Noun,
+        read: &dyn Read,
+        reader: Reader,
+        in_list: bool,
+    ) -> Result<Self, StoreError> {
+        let names = for_fields(noun.entity.fields, read, reader.me)?;
+        let extra = noun.extra.filter(|extra| in_list || !extra.in_lists);
+        let extra = extra.map(|extra| (extra.prepare)(read)).transpose()?;
+        Ok(Self { noun, names, extra })
+    }
+
+    /// The names of people.
+    pub fn names(&self) -> &dyn Names {
+        &*self.names
+    }
+
+    fn row(&self, key: Vec<u8>, row: &[u8]) -> Result<Shown, StoreError> {
+        let rev = codec::unwrap(row)?.1;
+        let record = (self.noun.entity.rows.fields)(row).unwrap_or_default();
+        let mut fields = shown(self.noun.entity.fields, &record, self.names());
+        if let Some(extra) = &self.extra {
+            fields.extend(extra(&record));
+        }
+        Ok(Shown { key, rev, record, fields })
+    }
+}
+
+/// A record by its key, as this reader may see it.
+pub(crate) fn one(
+    noun: &'static Noun,
+    read: &dyn Read,
+    reader: Reader,
+    key: &[u8],
+) -> Result<Shown, Error> {
+    let row = read.raw_get(noun.entity.table, key)?.filter(|row| reader.may_see(noun, row));
+    let row = row.ok_or_else(|| noun.entity.not_found(&store::schema::id_text(key)))?;
+    Ok(Show::new(noun, read, reader, false)?.row(key.to_vec(), &row)?)
+}
+
+/// A record for programs, by its key.
+///
+/// # Errors
+/// When there is none.
+pub fn record(noun: &'static Noun, read: &dyn Read, key: &[u8]) -> Result<Fields, Error> {
+    let reader = Reader { account: None, me: Assignee::System };
+    Ok(one(noun, read, reader, key)?.fields)
+}
+
+/// A page of a list.
+pub(crate) struct Listed {
+    pub items: Vec<Shown>,
+    /// The cursor of the next page.
+    pub next: Option<String>,
+}
+
+/// Records in the order of the noun, behind a cursor, with all of these words in what programs are shown.
+pub(crate) fn list(
+    noun: &'static Noun,
+    read: &dyn Read,
+    reader: Reader,
+    (after, words, limit): (Option<&str>, &str, usize),
+) -> Result<Listed, Error> {
+    let mut range = Range::all();
+    if let Some(after) = after {
+        let cursor = store::read::cursor_key(after)
+            .ok_or_else(|| Error::field("after", "Give the `next` of the page before."))?;
+        range = range.after(&cursor);
+    }
+    let words: Vec<String> = words.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let show = Show::new(noun, read, reader, true)?;
+    let (mut items, mut last, mut next) = (Vec::new(), Vec::new(), None);
+    let mut places: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let table = noun.order.map_or(noun.entity.table, |index| index.number);
+    read.raw_scan(table, &range, &mut |key, value| {
+        let id = if noun.order.is_some() { value } else { key };
+        places.push((key.to_vec(), id.to_vec()));
+        // Words are looked for behind this, so that all places may be needed.
+        match words.is_empty() && limit < places.len() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    for (place, key) in places {
+        if items.len() == limit {
+            next = Some(store::read::key_cursor(&last));
+            break;
+        }
+        let Some(row) = read.raw_get(noun.entity.table, &key)? else { continue };
+        if !reader.may_see(noun, &row) {
+            continue;
+        }
+        let shown = show.row(key, &row)?;
+        if has_words(&shown.fields, &words) {
+            items.push(shown);
+        }
+        last = place;
+    }
+    Ok(Listed { items, next })
+}
+
+fn has_words(fields: &Fields, words: &[String]) -> bool {
+    if words.is_empty() {
+        return true;
+    }
+    let texts = fields.values().filter_map(serde_json::Value::as_str);
+    let text = texts.collect::<Vec<_>>().join("\n").to_lowercase();
+    words.iter().all(|word| text.contains(word))
+}
+
+/// The key of the record that an id or a name means.
+///
+/// # Errors
+/// When there is none that this reader may see.
+pub(crate) fn find(
+    noun: &'static Noun,
+    read: &dyn Read,
+    reader: Reader,
+    said: &str,
+) -> Result<Vec<u8>, Error> {
+    let found = match (noun.entity.rows.key)(said.trim()) {
+        Some(key) => Some(key),
+        None => match noun.find {
+            Some(find) => find(read, said)?,
+            None => noun.entity.find(read, said)?,
+        },
+    };
+    let is_there = |key: &Vec<u8>| -> Result<bool, StoreError> {
+        let row = read.raw_get(noun.entity.table, key)?;
+        Ok(row.is_some_and(|row| reader.may_see(noun, &row)))
+    };
+    match found {
+        Some(key) if is_there(&key)? => Ok(key),
+        _ => Err(noun.entity.not_found(said)),
+    }
+}
+
+/// The key of the record that an id or a name means to everybody.
+///
+/// # Errors
+/// When there is none, or it is somebody's own.
+pub fn key_of(noun: &'static Noun, read: &dyn Read, said: &str) -> Result<Vec<u8>, Error> {
+    find(noun, read, Reader { account: None, me: Assignee::System }, said)
+}

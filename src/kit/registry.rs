@@ -1,0 +1,23 @@
+//! The nouns of the process that are made with the kit.
+
+use std::sync::OnceLock;
+
+use crate::Noun;
+
+static ALL: OnceLock<&'static [&'static Noun]> = OnceLock::new();
+
+/// Sets the nouns; only the first call counts.
+pub fn install(nouns: &'static [&'static Noun]) {
+    // ok: a second call comes from a second server in the same process, with the same list.
+    let _ = ALL.set(nouns);
+}
+
+/// All nouns, in the order of menus and commands.
+pub fn all() -> impl Iterator<Item = &'static Noun> + Clone {
+    ALL.get().copied().unwrap_or_default().iter().copied()
+}
+
+/// The pages of the settings that nouns have: word in addresses, and title.
+pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    all().filter_map(|noun| Some((noun.plural, noun.page?.title)))
+}

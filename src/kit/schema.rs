@@ -1,0 +1,125 @@
+//! JSON schemas of a noun, for OpenAPI and for tools.
+
+use entity::{Field, When};
+use serde_json::{Map, Value, json};
+use web::routes::Doc;
+
+use crate::{Answers, Deleted, Noun, Op};
+
+/// What a schema is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// A new record, or an operation.
+    Create,
+    /// A change: nothing is required, and `null` empties.
+    Change,
+}
+
+/// The body of a request with these fields.
+pub(crate) fn body(fields: &'static [Field], purpose: For) -> Value {
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for field in fields.iter().filter(|field| field.input.is_entered()) {
+        if purpose == For::Change && field.input.when == When::Create {
+            continue;
+        }
+        let is_required = field.input.required && purpose == For::Create;
+        let nullable = !field.input.required && (purpose == For::Change || field.input.optional);
+        properties.insert(field.key.to_owned(), field.schema(nullable));
+        if is_required {
+            required.push(field.key);
+        }
+    }
+    object(properties, &required, true)
+}
+
+fn object(properties: Map<String, Value>, required: &[&str], is_closed: bool) -> Value {
+    let mut object = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        object["required"] = json!(required);
+    }
+    if is_closed {
+        object["additionalProperties"] = json!(false);
+    }
+    object
+}
+
+/// A record of a noun; in a list with the fields that only lists have.
+pub(crate) fn record(noun: &Noun, in_list: bool) -> Value {
+    let mut properties = Map::new();
+    properties.insert("id".to_owned(), json!({ "type": "string", "format": "uuid" }));
+    for field in noun.entity.fields.iter().filter(|field| !field.internal) {
+        properties.insert(field.key.to_owned(), field.shown_schema());
+    }
+    if let Some(extra) = noun.extra.filter(|extra| in_list || !extra.in_lists) {
+        properties.extend((extra.schema)());
+    }
+    let names: Vec<String> = properties.keys().cloned().collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    object(properties, &names, false)
+}
+
+/// A list of records.
+fn list(noun: &Noun) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "items": { "type": "array", "items": record(noun, true) },
+            "next": { "type": "string", "nullable": true },
+        },
+        "required": ["items"],
+    })
+}
+
+/// The parameters of a list.
+pub(crate) const LIST_QUERY: &[&str] = &["q", "after", "limit"];
+
+pub(crate) fn list_doc(noun: &'static Noun) -> Doc {
+    let doc = Doc::new(kernel::text::capitalized(noun.entity.many)).returns_of(list(noun));
+    if !noun.paged {
+        return doc;
+    }
+    doc.query_of(json!({
+        "type": "object",
+        "properties": {
+            "q": { "type": "string", "description": "Words that its texts have" },
+            "after": { "type": "string", "description": "The `next` of the page before" },
+            "limit": { "type": "integer", "minimum": 1, "maximum": kernel::cursor::MAX_LIMIT },
+        },
+    }))
+}
+
+pub(crate) fn create_doc(noun: &'static Noun) -> Doc {
+    Doc::new(format!("Create {}", noun.entity.a()))
+        .body_of(body(noun.entity.fields, For::Create))
+        .returns_of(record(noun, false))
+        .status(201)
+}
+
+pub(crate) fn show_doc(noun: &'static Noun) -> Doc {
+    Doc::new(format!("{}, by its name or id", kernel::text::capitalized(&noun.entity.a())))
+        .returns_of(record(noun, false))
+}
+
+pub(crate) fn change_doc(noun: &'static Noun) -> Doc {
+    Doc::new(format!("Change {}", noun.entity.a()))
+        .if_match()
+        .body_of(body(noun.entity.fields, For::Change))
+        .returns_of(record(noun, false))
+}
+
+pub(crate) fn delete_doc(noun: &'static Noun) -> Doc {
+    let doc = Doc::new(format!("Delete {}", noun.entity.a()));
+    match noun.deleted {
+        Deleted::Record => doc.if_match().returns_of(record(noun, false)),
+        Deleted::Nothing => doc.if_match().status(204),
+    }
+}
+
+pub(crate) fn op_doc(noun: &'static Noun, op: &'static Op) -> Doc {
+    let doc = Doc::new(op.about).body_of(body(op.input, For::Create));
+    match op.answers {
+        Answers::Record => doc.returns_of(record(noun, false)),
+        Answers::Json(schema) => doc.returns_of(schema()),
+        Answers::Empty => doc.status(204),
+    }
+}

@@ -1,0 +1,255 @@
+//! Tools of agents for a noun: `<word>_list`, `<word>_save`, and one for each operation that has one.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use entity::{Field, Fields, Mode, Values, read_input};
+use kernel::{Assignee, Error};
+use serde_json::{Map, Value, json};
+use store::WriteTx;
+use tool::registry::{AnyTool, Commit, DynRead, DynWrite, Registry};
+use tool::{Effect, Lease, Looks, ToolCx, ToolError, ToolOutput, ToolSpec};
+
+use crate::names::for_fields;
+use crate::records::{self, Reader};
+use crate::schema::{self, For};
+use crate::{Noun, On, Op, OpCx, Reply, api};
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ToolError>> + Send + 'a>>;
+
+/// The most records of one answer.
+const MOST: usize = 100;
+
+/// The tools of a noun.
+#[must_use]
+pub fn registry(noun: &'static Noun) -> Registry {
+    let mut tools = Registry::new();
+    let word = noun.entity.word;
+    let spec = |name: String, effect, needs, about| ToolSpec {
+        name: String::leak(name),
+        group: noun.tools.group,
+        needs,
+        effect,
+        about,
+    };
+    if !noun.tools.list.is_empty() {
+        let spec = spec(format!("{word}_list"), Effect::Read, noun.entity.read, noun.tools.list);
+        let tool = AnyTool::Read(Box::new(List(noun)));
+        tools = tools.dynamic(spec, list_schema(noun), tool);
+    }
+    if !noun.tools.save.is_empty() {
+        let spec = spec(format!("{word}_save"), Effect::Add, noun.write, noun.tools.save);
+        let tool = AnyTool::Write(Box::new(Save(noun)));
+        tools = tools.dynamic(spec, save_schema(noun), tool);
+    }
+    for op in noun.ops.iter().filter(|op| op.tool) {
+        let spec = spec(format!("{word}_{}", op.name), op.effect, op.can, op.about);
+        let tool = AnyTool::Write(Box::new(Operate(noun, op)));
+        tools = tools.dynamic(spec, op_schema(noun, op), tool);
+    }
+    tools
+}
+
+fn list_schema(noun: &Noun) -> Value {
+    match noun.paged {
+        false => json!({ "type": "object", "properties": {} }),
+        true => json!({ "type": "object", "properties": {
+            "q": { "type": "string", "description": "words" },
+            "after": { "type": "string", "description": "next of the last answer" },
+        } }),
+    }
+}
+
+/// The argument that names a record.
+fn which(noun: &Noun, about: &str) -> (String, Value) {
+    (noun.entity.word.to_owned(), json!({ "type": "string", "description": about }))
+}
+
+fn save_schema(noun: &'static Noun) -> Value {
+    let mut schema = slim(schema::body(noun.entity.fields, For::Change));
+    let (name, one) = which(noun, "the name or id of one to change; makes a new one if left out");
+    schema["properties"][name] = one;
+    schema
+}
+
+fn op_schema(noun: &'static Noun, op: &'static Op) -> Value {
+    let mut schema = slim(schema::body(op.input, For::Create));
+    if op.on == On::One {
+        let (name, one) = which(noun, "its name or id");
+        schema["properties"][&name] = one;
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        schema["required"] = [json!(name)].into_iter().chain(required).collect();
+    }
+    schema
+}
+
+/// Without what models do not need: every byte is paid for in each call.
+fn slim(mut schema: Value) -> Value {
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("additionalProperties");
+    }
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        for property in properties.values_mut().filter_map(Value::as_object_mut) {
+            for noise in ["nullable", "minimum", "maximum"] {
+                property.remove(noise);
+            }
+        }
+    }
+    schema
+}
+
+/// A record as a model reads it: without what is empty.
+fn brief(fields: Fields) -> Fields {
+    let is_said = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    };
+    fields.into_iter().filter(|(_, value)| is_said(value)).collect()
+}
+
+fn arguments(lease: &Lease) -> Result<Map<String, Value>, ToolError> {
+    let text = match lease.arguments() {
+        "" => "{}",
+        text => text,
+    };
+    serde_json::from_str(text)
+        .map_err(|error| ToolError::refused("invalid_args", error.to_string()))
+}
+
+/// Arguments that name a record, apart from the others.
+fn named(noun: &Noun, given: &mut Map<String, Value>) -> Option<String> {
+    match given.remove(noun.entity.word) {
+        Some(Value::String(said)) => Some(said),
+        _ => None,
+    }
+}
+
+/// Values of arguments; `"none"` and empty texts empty a field.
+fn values(
+    fields: &'static [Field],
+    cx: &ToolCx,
+    tx: &WriteTx<'_>,
+    given: Map<String, Value>,
+    mode: Mode,
+) -> Result<Values, Error> {
+    let names = for_fields(fields, tx, Assignee::Agent(cx.agent))?;
+    read_input(fields, given, mode, &*names).map_err(|error| error.with_code("invalid_args"))
+}
+
+struct List(&'static Noun);
+
+impl DynRead for List {
+    fn looks(&self) -> Looks {
+        Looks::Home
+    }
+
+    fn read<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput> {
+        Box::pin(std::future::ready(list(self.0, cx, &lease)))
+    }
+}
+
+fn list(noun: &'static Noun, cx: &ToolCx, lease: &Lease) -> Result<ToolOutput, ToolError> {
+    let given = arguments(lease)?;
+    let text = |key: &str| given.get(key).and_then(Value::as_str);
+    let limit = if noun.paged { MOST } else { usize::MAX };
+    let words = text("q").unwrap_or_default();
+    let reader = Reader::agent(cx.agent);
+    let page =
+        cx.ws.read(|snap| records::list(noun, snap, reader, (text("after"), words, limit)))?;
+    let items: Vec<Fields> = page.items.into_iter().map(|one| brief(one.fields)).collect();
+    Ok(match page.next {
+        None => ToolOutput::of(&items),
+        Some(next) => ToolOutput::of(&json!({ "items": items, "next": next })),
+    })
+}
+
+struct Save(&'static Noun);
+
+impl DynWrite for Save {
+    fn ready<'a>(&'a self, _: &'a ToolCx, lease: Lease) -> Boxed<'a, Commit> {
+        let noun = self.0;
+        let commit = arguments(&lease).map(|given| {
+            Box::new(move |cx: &ToolCx, tx: &mut WriteTx<'_>| save(noun, cx, tx, given)) as Commit
+        });
+        Box::pin(std::future::ready(commit))
+    }
+}
+
+fn save(
+    noun: &'static Noun,
+    cx: &ToolCx,
+    tx: &mut WriteTx<'_>,
+    mut given: Map<String, Value>,
+) -> Result<ToolOutput, ToolError> {
+    let reader = Reader::agent(cx.agent);
+    let fields = noun.entity.fields;
+    let (key, verb) = match named(noun, &mut given) {
+        Some(said) => {
+            let key = records::find(noun, tx, reader, &said)?;
+            let values = values(fields, cx, tx, given, Mode::Change)?;
+            noun.entity.update(tx, &key, None, &values)?;
+            (key, "Saved")
+        }
+        None => {
+            let values = values(fields, cx, tx, given, Mode::Whole)?;
+            (noun.entity.create(tx, &values)?, "Created")
+        }
+    };
+    let record = records::one(noun, tx, reader, &key)?;
+    let title = (noun.entity.title)(&record.record);
+    Ok(ToolOutput::text(format!("{verb} the {} \"{title}\".", noun.entity.one)))
+}
+
+struct Operate(&'static Noun, &'static Op);
+
+impl DynWrite for Operate {
+    fn ready<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, Commit> {
+        let Self(noun, op) = *self;
+        let ws = cx.ws.clone();
+        let agent = cx.agent;
+        Box::pin(async move {
+            let mut given = arguments(&lease)?;
+            let said = named(noun, &mut given);
+            let work = move |ws: &app::Ws| -> Result<_, Error> {
+                let reader = Reader::agent(agent);
+                let key = match op.on {
+                    On::All => None,
+                    On::One => {
+                        let said = said.unwrap_or_default();
+                        Some(ws.read(|snap| records::find(noun, snap, reader, &said))?)
+                    }
+                };
+                let values = ws.read(|snap| {
+                    let names = for_fields(op.input, snap, Assignee::Agent(agent))?;
+                    let read = read_input(op.input, given, Mode::Whole, &*names);
+                    read.map_err(|error| error.with_code("invalid_args"))
+                })?;
+                let prepared = api::prepare(noun, op, key.as_deref(), &values, ws)?;
+                Ok((key, values, prepared))
+            };
+            let (key, values, prepared) = ws.read_blocking(work).await?;
+            let commit = move |_: &ToolCx, tx: &mut WriteTx<'_>| {
+                let at = OpCx { noun, key: key.as_deref(), input: &values };
+                let reply = api::run(op, &at, tx, prepared)?;
+                output(noun, tx, Reader::agent(agent), reply)
+            };
+            Ok(Box::new(commit) as Commit)
+        })
+    }
+}
+
+fn output(
+    noun: &'static Noun,
+    tx: &WriteTx<'_>,
+    reader: Reader,
+    reply: Reply,
+) -> Result<ToolOutput, ToolError> {
+    Ok(match reply {
+        Reply::Record(key) => ToolOutput::of(&brief(records::one(noun, tx, reader, &key)?.fields)),
+        Reply::Json(text) => ToolOutput::text(text),
+        Reply::Empty => ToolOutput::text("Done."),
+    })
+}
