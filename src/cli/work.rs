@@ -6,7 +6,7 @@ use super::door::Door;
 use super::reach::CommandError;
 use super::{
     Common, activity, agents, approvals, connections, fields, gateways, history, imports, inbox,
-    jobs, knowledge, labels, members, model, models, money, needs, notifications, onboarding,
+    jobs, knowledge, members, model, models, money, needs, notifications, nouns, onboarding,
     policy, prices, routines, rows, runs, search, secrets, series, sources, streams, tasks,
     templates, undo, views,
 };
@@ -71,9 +71,8 @@ pub enum Work {
     /// Fields of contacts, organizations and collections: list, add, kind, conversion, undo, redo, remove
     #[command(subcommand)]
     Field(fields::Command),
-    /// Labels: list, add, edit, merge, remove
-    #[command(subcommand)]
-    Label(labels::Command),
+    #[command(flatten)]
+    Noun(nouns::Command),
     /// Recurring tasks: list, show, pause, resume, spawn
     #[command(subcommand)]
     Series(series::Command),
@@ -151,7 +150,7 @@ impl Work {
             Self::Gateway(command) => gateways::run(common, door, command).await,
             Self::Imports(command) => imports::run(common, door, command).await,
             Self::Field(command) => fields::run(common, door, command).await,
-            Self::Label(command) => labels::run(common, door, command).await,
+            Self::Noun(command) => nouns::run(common, door, command).await,
             Self::Series(command) => series::run(common, door, command).await,
             Self::Template(command) => templates::run(common, door, command).await,
             Self::View(command) => views::run(common, door, command).await,

@@ -1,7 +1,17 @@
 //! All doors in one place: each group of nouns adds its pages, its API and its tools here, one line each.
 
+use kit::Noun;
 use tool::Registry;
 use web::routes::Routes;
+
+/// The nouns that are made with the kit.
+static NOUNS: [&Noun; 1] = [&interfaces_work::tasks::labels::LABELS];
+
+/// The nouns of the kit: these, unless a package above has installed others before.
+pub fn nouns() -> impl Iterator<Item = &'static Noun> + Clone {
+    kit::registry::install(&NOUNS);
+    kit::registry::all()
+}
 
 /// Pages of a workspace, below `/w/{ws}`.
 #[must_use]
@@ -16,6 +26,7 @@ pub fn routes() -> Routes {
         .merge(sources::pages::routes())
         .merge(vault::pages::routes())
         .merge(gateways::pages::routes())
+        .merge(nouns().fold(Routes::new(), |all, noun| all.merge(kit::pages(noun))))
 }
 
 /// The JSON API, below `/api/v1`.
@@ -31,6 +42,7 @@ pub fn api() -> Routes {
         .merge(sources::api::routes())
         .merge(vault::api::routes())
         .merge(gateways::api::routes())
+        .merge(nouns().fold(Routes::new(), |all, noun| all.merge(kit::api(noun))))
 }
 
 /// The tools that agents have of all nouns.
@@ -44,4 +56,5 @@ pub fn tools() -> Registry {
         .merge(knowledge::tools::tools())
         .merge(sources::tools::tools())
         .merge(vault::tools::tools())
+        .merge(nouns().fold(Registry::new(), |all, noun| all.merge(kit::tools(noun))))
 }

@@ -1,18 +1,20 @@
 //! The card of labels: all that the rest of HQ knows of them.
 
-use entity::{Area, Entity, Field, Fields, Finds, Type, text_of};
+use entity::{Area, Entity, Field, Fields, Finds, InputKind, text_of};
 use search::Document;
 use web::format;
 
 use super::model::label::Label;
+use super::queries::labels::MAX_NAME;
 
 /// The card of labels.
 pub static LABEL: Entity = Entity {
     area: Area::Work,
     fields: &[
-        Field::text("name", "name").called("title"),
-        Field::text("description", "description"),
-        Field::new("colour", "colour", Type::Text),
+        Field::line("name", "name").required().max(MAX_NAME).called("title"),
+        Field::entered("colour", "colour", InputKind::Colour)
+            .about("one that follows from the name when there is none"),
+        Field::line("description", "description"),
     ],
     path: |_| "settings/labels".to_owned(),
     finds: Some(Finds {
@@ -24,7 +26,8 @@ pub static LABEL: Entity = Entity {
         parts: None,
     }),
     triggers: Some("Streams, labels, series and templates"),
-    ..Entity::of::<Label>("label", "label", "labels")
+    missing: "label_not_found",
+    ..Entity::stored::<Label>("label", "label", "labels")
 };
 
 fn document(label: Label) -> Document {

@@ -3,7 +3,7 @@
 use super::checks::{MAX_DEPTH, MAX_LABELS, MAX_RELATIONS};
 use super::circles::FAR;
 use super::parts::MOST;
-use kernel::{FieldError, Problem, ProblemKind};
+use kernel::{Error, FieldError, Problem, ProblemKind};
 use store::StoreError;
 use tool::merge::Clash;
 
@@ -186,6 +186,18 @@ pub enum TaskError {
     NoItem(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the writes of a field table refuse.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl From<TaskError> for Error {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Other(error) => error,
+            error => Self::of(error),
+        }
+    }
 }
 
 impl Problem for TaskError {
@@ -224,6 +236,7 @@ impl Problem for TaskError {
             Self::Clash(_) => "text_clash",
             Self::NoItem(_) => "item_not_found",
             Self::Store(error) => error.code(),
+            Self::Other(error) => error.code(),
         }
     }
 
@@ -263,6 +276,7 @@ impl Problem for TaskError {
             | Self::TooManyWait { .. }
             | Self::TooManyRelations => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
+            Self::Other(error) => error.kind(),
         }
     }
 

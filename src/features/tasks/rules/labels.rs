@@ -2,29 +2,27 @@
 
 use super::super::queries::checks::{self, MAX_LABELS};
 use super::super::queries::error::TaskError;
-use super::super::queries::labels::{self, Asked, MAX_NAME};
+use super::super::queries::labels::{self, Asked};
 use crate::cards;
 use crate::tasks::card::LABEL;
 use crate::tasks::model::Task;
 use crate::tasks::model::label::{BY_LABEL, Label, LabelId, TaskLabel};
-use kernel::key::KeyBuf;
-use kernel::text::{self, one_line};
-use kernel::{Colour, Event, FieldError, Hue, RowAct, TaskField, TaskId, TypedId as _};
+use entity::{Mode, NoNames, Stored, Values};
+use kernel::key::{self, KeyBuf};
+use kernel::{Colour, Error, Event, Hue, RowAct, TaskField, TaskId, Timestamp, TypedId as _, text};
+use serde_json::Value;
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
-/// The longest description, in characters.
-const MAX_DESCRIPTION: usize = 300;
-
-/// A label to be made.
+/// A new label.
 #[derive(Clone, Debug, Default)]
 pub struct NewLabel {
     pub name: String,
-    /// Its colour; one that follows from the name when there is none.
+    /// Without one, it follows from the name.
     pub colour: Option<Colour>,
     pub description: String,
 }
 
-/// What is to change; what is not given stays.
+/// A change of a label; what is absent stays.
 #[derive(Clone, Debug, Default)]
 pub struct LabelPatch {
     pub name: Option<String>,
@@ -32,61 +30,94 @@ pub struct LabelPatch {
     pub description: Option<String>,
 }
 
-/// Makes a label.
+impl LabelPatch {
+    fn values(self, mode: Mode) -> Result<Values, Error> {
+        let Self { name, colour, description } = self;
+        let all = [
+            ("name", name.map(Value::from)),
+            ("colour", colour.map(|colour| colour.to_string().into())),
+            ("description", description.map(Value::from)),
+        ];
+        let given = all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        entity::read_input(LABEL.fields, given.collect(), mode, &NoNames)
+    }
+}
+
+impl Stored for Label {
+    fn blank(tx: &mut WriteTx<'_>) -> Self {
+        let (id, now) = (tx.new_id(), tx.now());
+        let (name, description) = (String::new(), String::new());
+        Self { id, name, colour: Hue::C1.into(), description, created_at: now, updated_at: now }
+    }
+
+    fn check(
+        tx: &mut WriteTx<'_>,
+        old: Option<&Self>,
+        new: &mut Self,
+        given: &Values,
+    ) -> Result<(), Error> {
+        if let Some(wrong) = text::word_of_filters("name", &new.name) {
+            return Err(Error::invalid(vec![wrong]));
+        }
+        // These stand between names and before them where many are written in one line.
+        if new.name.contains([',', ';']) || new.name.starts_with(['+', '-']) {
+            let message =
+                "Enter a name without commas and semicolons that begins with neither + nor -.";
+            return Err(Error::field("name", message));
+        }
+        match labels::called(tx, &new.name)? {
+            Some(other) if other.id != new.id => {
+                return Err(TaskError::LabelTaken(other.name).into());
+            }
+            _ => {}
+        }
+        if old.is_none() && !given.contains_key("colour") {
+            new.colour = Hue::of(&new.name).into();
+        }
+        Ok(())
+    }
+
+    fn stamp(&mut self, now: Timestamp) {
+        self.updated_at = now;
+    }
+
+    fn removing(tx: &mut WriteTx<'_>, gone: &Self) -> Result<(), Error> {
+        Ok(beside_tasks(tx, gone.id, None)?)
+    }
+}
+
+/// Creates a label.
 ///
 /// # Errors
 /// When the name is wrong or taken.
 pub fn create(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, TaskError> {
-    let now = tx.now();
-    let label = checked(Label {
-        id: tx.new_id(),
-        colour: new.colour.unwrap_or_else(|| Hue::of(new.name.trim()).into()),
-        name: new.name,
-        description: new.description,
-        created_at: now,
-        updated_at: now,
-    })?;
-    free(tx, &label)?;
-    tx.put(&label)?;
-    tx.emit(LABEL.event(&label.id, RowAct::Created));
-    Ok(label)
+    let NewLabel { name, colour, description } = new;
+    let patch = LabelPatch { name: Some(name), colour, description: Some(description) };
+    let key = LABEL.create(tx, &patch.values(Mode::Whole)?)?;
+    let id = key::decode(&key).ok_or_else(|| TaskError::NoLabel(String::new()))?;
+    Ok(labels::get_rev(tx, id)?.0)
 }
 
 /// Changes a label.
 ///
 /// # Errors
-/// When there is no such label, or the name is wrong or taken.
+/// When there is none, or the name is wrong or taken.
 pub fn update(tx: &mut WriteTx<'_>, id: LabelId, patch: LabelPatch) -> Result<Label, TaskError> {
-    let old = labels::get_rev(tx, id)?.0;
-    let mut label = checked(Label {
-        name: patch.name.unwrap_or_else(|| old.name.clone()),
-        colour: patch.colour.unwrap_or(old.colour),
-        description: patch.description.unwrap_or_else(|| old.description.clone()),
-        ..old.clone()
-    })?;
-    if label == old {
-        return Ok(label);
-    }
-    free(tx, &label)?;
-    label.updated_at = tx.now();
-    tx.put(&label)?;
-    tx.emit(LABEL.changed(&old, &label));
-    Ok(label)
+    LABEL.update(tx, KeyBuf::of(&id).bytes(), None, &patch.values(Mode::Change)?)?;
+    Ok(labels::get_rev(tx, id)?.0)
 }
 
-/// Takes a label away, from all tasks and from whatever else has it.
+/// Deletes a label; it goes from everything that has it.
 ///
 /// # Errors
-/// When there is no such label, or more records have it than one transaction may change.
+/// When there is none, or more records have it than one transaction may change.
 pub fn delete(tx: &mut WriteTx<'_>, id: LabelId) -> Result<Label, TaskError> {
     let label = labels::get_rev(tx, id)?.0;
-    beside_tasks(tx, id, None)?;
-    tx.delete::<Label>(id)?;
-    tx.emit(LABEL.event(&id, RowAct::Deleted));
+    LABEL.remove(tx, KeyBuf::of(&id).bytes(), None)?;
     Ok(label)
 }
 
-/// Makes two labels one: whatever has the first gets the second, and the first goes. Gives the one that stays.
+/// Merges a label into another: everything with the first gets the second. Returns the second.
 ///
 /// # Errors
 /// When one of them is not there, both are the same, or more records have the first than one transaction may change.
@@ -197,46 +228,4 @@ pub fn change(
         tx.emit(Event::TaskChanged { task: id, fields: vec![TaskField::Labels] });
     }
     Ok(task)
-}
-
-/// Refuses when the label has changed since the caller read it.
-///
-/// # Errors
-/// `Stale`, or when there is no such label.
-pub fn expect_rev(tx: &WriteTx<'_>, id: LabelId, rev: Option<u64>) -> Result<(), TaskError> {
-    let Some(expected) = rev else { return Ok(()) };
-    match labels::get_rev(tx, id)?.1 {
-        now if now == expected => Ok(()),
-        _ => Err(StoreError::Stale.into()),
-    }
-}
-
-/// The label as it is kept; all that is wrong at once.
-fn checked(mut label: Label) -> Result<Label, TaskError> {
-    let mut wrong = Vec::new();
-    label.name = one_line(&label.name);
-    label.description = one_line(&label.description);
-    wrong.extend(text::word_of_filters("name", &label.name));
-    // These stand between names and before them where many are written in one line.
-    let parts = label.name.contains([',', ';']);
-    if label.name.is_empty() || parts || label.name.starts_with(['+', '-']) {
-        let message =
-            "A label has a name without commas and semicolons that begins with neither + nor -.";
-        wrong.push(FieldError::new("name", message));
-    }
-    if MAX_NAME < label.name.chars().count() {
-        wrong.push(FieldError::new("name", format!("At most {MAX_NAME} characters.")));
-    }
-    if MAX_DESCRIPTION < label.description.chars().count() {
-        let message = format!("At most {MAX_DESCRIPTION} characters.");
-        wrong.push(FieldError::new("description", message));
-    }
-    if wrong.is_empty() { Ok(label) } else { Err(TaskError::Invalid(wrong)) }
-}
-
-fn free(tx: &WriteTx<'_>, label: &Label) -> Result<(), TaskError> {
-    match labels::called(tx, &label.name)? {
-        Some(other) if other.id != label.id => Err(TaskError::LabelTaken(other.name)),
-        _ => Ok(()),
-    }
 }

@@ -1,6 +1,7 @@
 //! What lets people, programs and agents in to tasks: pages, API and tools of agents.
 
 pub mod api;
+pub mod labels;
 pub mod pages;
 pub mod tools;
 

@@ -52,7 +52,6 @@ pub fn tools() -> Registry {
         .read(series::SeriesList)
         .write(series::SeriesSave)
         .write(series::SeriesControl)
-        .read(labels::LabelList)
         .write(labels::LabelSave)
 }
 

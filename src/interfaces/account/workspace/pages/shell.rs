@@ -61,6 +61,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     let places_live = ["workspaces", "settings", "members"];
     let places_live = places_live.into_iter().fold(Live::new(ws.url("places")), Live::table);
     let shell = Shell {
+        more_settings: kit::registry::pages().collect(),
         place: place.unwrap_or_else(|| Place { slug: ws.slug.clone(), ..Place::default() }),
         may_add: all.iter().any(|place| place.member.role == Role::Owner),
         places: all.iter().map(|one| line(one, ws)).collect(),

@@ -1,71 +1,28 @@
-//! `/api/v1/labels`, and what groups tasks and ties them together.
+//! `/api/v1/tasks/{task}/labels` and what else groups tasks and ties them together.
 
-use std::collections::BTreeMap;
-
-use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::tasks::model::label::Label;
-use features::tasks::model::label::LabelId;
 use features::tasks::model::relation::Relation;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::json::{LabelView, TaskRef, TaskView};
-use features::tasks::queries::{self, labels, marks, relations};
+use features::tasks::queries::{self, labels, relations};
 use features::tasks::rules;
-use features::tasks::rules::labels::{LabelPatch, NewLabel};
-use kernel::{Can, Colour, RelationId, RelationKind, TaskId};
+use kernel::{Can, RelationId, RelationKind, TaskId};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
-use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Patch, Path, Path2, sent};
+use web::etag::Tagged;
+use web::extract::{Json, Path, Path2};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
 /// Routes below `/api/v1`.
 pub(super) fn api() -> Routes {
-    Routes::new().merge(of_labels()).merge(of_tasks())
-}
-
-fn of_labels() -> Routes {
-    Routes::new()
-        .get("/labels", all.needs(Can::Read).doc(|| Doc::new("Labels").returns::<UsedLabels>()))
-        .post(
-            "/labels",
-            create.needs(Can::Write).doc(|| {
-                Doc::new("Make a label").body::<NewBody>().returns::<LabelView>().status(201)
-            }),
-        )
-        .get(
-            "/labels/{label}",
-            show.needs(Can::Read)
-                .doc(|| Doc::new("A label, by its name or id").returns::<LabelView>()),
-        )
-        .patch(
-            "/labels/{label}",
-            change.needs(Can::Write).doc(|| {
-                Doc::new("Change a label").if_match().body::<ChangeBody>().returns::<LabelView>()
-            }),
-        )
-        .delete(
-            "/labels/{label}",
-            remove.needs(Can::Write).doc(|| {
-                Doc::new("Delete a label; it goes from everything that has it")
-                    .if_match()
-                    .returns::<LabelView>()
-            }),
-        )
-        .post(
-            "/labels/{label}/merge",
-            merge.needs(Can::Write).doc(|| {
-                Doc::new("Make a label one with another: whatever has the first gets the other")
-                    .body::<MergeBody>()
-                    .returns::<LabelView>()
-            }),
-        )
+    of_tasks()
 }
 
 fn of_tasks() -> Routes {
@@ -132,139 +89,6 @@ impl Labels {
     fn of(labels: Vec<Label>) -> Self {
         Self { items: labels.into_iter().map(LabelView::of).collect(), next: None }
     }
-}
-
-/// Labels with what has each.
-#[derive(Serialize, JsonSchema)]
-struct UsedLabels {
-    items: Vec<UsedLabel>,
-    next: Option<String>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct UsedLabel {
-    #[serde(flatten)]
-    label: LabelView,
-    /// How many records have it, by their kind: `{"task": 3, "contact": 2}`.
-    uses: BTreeMap<&'static str, usize>,
-}
-
-async fn all(ws: Ws) -> Result<Json<UsedLabels>, ApiError> {
-    let items = ws.read(|snap| {
-        let (tasks, others) = (marks::label_counts(snap)?, labels::Uses::read(snap)?);
-        let used = |label: Label| {
-            let mut uses: BTreeMap<&'static str, usize> =
-                others.of(&label).into_iter().map(|one| (one.noun.word, one.count)).collect();
-            uses.insert("task", tasks.get(&label.id).copied().unwrap_or(0));
-            UsedLabel { label: LabelView::of(label), uses }
-        };
-        Ok::<_, TaskError>(labels::all(snap)?.into_iter().map(used).collect())
-    })?;
-    Ok(Json(UsedLabels { items, next: None }))
-}
-
-/// A label to be made.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct NewBody {
-    name: String,
-    /// One that follows from the name when there is none.
-    colour: Option<Colour>,
-    #[serde(default)]
-    description: String,
-}
-
-async fn create(
-    ws: Ws,
-    who: Person,
-    once: Once,
-    Json(body): Json<NewBody>,
-) -> Result<Tagged<LabelView>, ApiError> {
-    let new = NewLabel { name: body.name, colour: body.colour, description: body.description };
-    let made = once.run(move |tx: &mut WriteTx<'_>| rules::labels::create(tx, new).map(|l| l.id));
-    let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
-}
-
-fn tagged(ws: &Ws, id: LabelId) -> Result<Tagged<LabelView>, ApiError> {
-    let (label, rev) = ws.read(|snap| labels::get_rev(snap, id))?;
-    Ok(Tagged::ok(rev, LabelView::of(label)))
-}
-
-async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<LabelView>, ApiError> {
-    let label = ws.read(|snap| labels::resolve(snap, &text))?;
-    tagged(&ws, label.id)
-}
-
-/// What may be changed; a field that is absent stays.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ChangeBody {
-    name: Option<String>,
-    colour: Option<Colour>,
-    #[serde(default, deserialize_with = "sent")]
-    #[schemars(with = "Option<String>")]
-    description: Option<Option<String>>,
-}
-
-async fn change(
-    ws: Ws,
-    who: Person,
-    once: Once,
-    IfMatch(rev): IfMatch,
-    Path(text): Path<String>,
-    Patch(body): Patch<ChangeBody>,
-) -> Result<Tagged<LabelView>, ApiError> {
-    let id = ws.read(|snap| labels::resolve(snap, &text))?.id;
-    let description = body.description.map(Option::unwrap_or_default);
-    let patch = LabelPatch { name: body.name, colour: body.colour, description };
-    let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::labels::expect_rev(tx, id, rev)?;
-        rules::labels::update(tx, id, patch).map(|_| ())
-    });
-    ws.write(&who, changed).await?;
-    tagged(&ws, id)
-}
-
-async fn remove(
-    ws: Ws,
-    who: Person,
-    once: Once,
-    IfMatch(rev): IfMatch,
-    Path(text): Path<String>,
-) -> Result<Json<LabelView>, ApiError> {
-    let label = ws.read(|snap| labels::resolve(snap, &text))?;
-    let id = label.id;
-    let removed = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::labels::expect_rev(tx, id, rev)?;
-        rules::labels::delete(tx, id).map(|_| ())
-    });
-    ws.write(&who, removed).await?;
-    Ok(Json(LabelView::of(label)))
-}
-
-/// The label that stays, by its name or id.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct MergeBody {
-    into: String,
-}
-
-async fn merge(
-    ws: Ws,
-    who: Person,
-    once: Once,
-    Path(text): Path<String>,
-    Json(body): Json<MergeBody>,
-) -> Result<Tagged<LabelView>, ApiError> {
-    let (from, into) = ws.read(|snap| {
-        let from = labels::resolve(snap, &text)?.id;
-        Ok::<_, TaskError>((from, labels::resolve(snap, &body.into)?.id))
-    })?;
-    let merged =
-        once.run(move |tx: &mut WriteTx<'_>| rules::labels::merge(tx, from, into).map(|_| ()));
-    ws.write(&who, merged).await?;
-    tagged(&ws, into)
 }
 
 async fn own_labels(ws: Ws, Path(text): Path<String>) -> Result<Json<Labels>, ApiError> {

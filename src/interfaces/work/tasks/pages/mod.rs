@@ -11,7 +11,6 @@ mod create;
 mod frame;
 mod gantt;
 mod habits;
-mod labels;
 mod list;
 mod moves;
 mod recurring;
@@ -47,11 +46,6 @@ pub fn routes() -> Routes {
         .merge(templates::routes())
         .get("/settings/tasks", habits::show.needs(Can::Read))
         .post("/settings/tasks", habits::save.needs(Can::Admin))
-        .get("/settings/labels", labels::list.needs(Can::Read))
-        .post("/settings/labels", labels::create.needs(Can::Write))
-        .post("/settings/labels/{id}", labels::save.needs(Can::Write))
-        .post("/settings/labels/{id}/delete", labels::delete.needs(Can::Write))
-        .post("/settings/labels/{id}/merge", labels::merge.needs(Can::Write))
         .get("/tasks/{task}", show::show.needs(Can::Read))
         .post("/tasks/{task}", words::save.needs(Can::Write))
         .post("/tasks/{task}/preview", words::preview.needs(Can::Write))

@@ -1,59 +1,15 @@
-//! What agents do with labels beside putting them on tasks: see which there are, and what each is for.
-
-use std::collections::BTreeMap;
+//! The tool that saves labels. It has had its names and arguments before there was a kit, so it stays by hand.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::spec;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::{labels, marks};
+use features::tasks::queries::labels;
 use features::tasks::rules::labels::{self as rules, LabelPatch, NewLabel};
 use kernel::Colour;
 use store::WriteTx;
-use tool::{Effect, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
-
-pub struct LabelList;
-
-/// Arguments of `label_list`.
-#[derive(Deserialize, JsonSchema)]
-pub struct ListArgs {}
-
-#[derive(Serialize)]
-struct Line {
-    label: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    about: String,
-    tasks: usize,
-    #[serde(flatten)]
-    others: BTreeMap<&'static str, usize>,
-}
-
-impl ReadTool for LabelList {
-    type Args = ListArgs;
-    const SPEC: ToolSpec = spec(
-        "label_list",
-        Effect::Read,
-        "List the labels, what each is for and how many tasks, contacts and organizations have it.",
-    );
-
-    async fn read(&self, cx: &ToolCx, _: ListArgs) -> Result<ToolOutput, ToolError> {
-        cx.ws.read(|snap| {
-            let (counts, others) = (marks::label_counts(snap)?, labels::Uses::read(snap)?);
-            let lines = labels::all(snap)?.into_iter().map(|label| Line {
-                others: others
-                    .of(&label)
-                    .into_iter()
-                    .map(|one| (one.noun.many, one.count))
-                    .collect(),
-                tasks: counts.get(&label.id).copied().unwrap_or(0),
-                label: label.name,
-                about: label.description,
-            });
-            Ok(ToolOutput::of(&lines.collect::<Vec<_>>()))
-        })
-    }
-}
+use tool::{Effect, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 /// Makes or changes a label.
 pub struct LabelSave;

@@ -1,0 +1,255 @@
+//! The commands of nouns that are made with the kit: `hq <noun> list`, `show`, `add`, `edit`, `remove`, and one for each
+//! operation. They follow from the noun's field table and ask its API.
+
+use clap::{Arg, ArgMatches, FromArgMatches, Subcommand};
+use serde_json::{Map, Value};
+
+use entity::{Field, InputKind, When};
+use kernel::text::capitalized;
+use kit::{Answers, Noun, On, Op};
+
+use super::Common;
+use super::agents::word;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::reach::CommandError;
+use super::show::{listed, part, query, quoted};
+
+/// `hq <noun> …`
+pub struct Command {
+    noun: &'static Noun,
+    matches: ArgMatches,
+}
+
+fn all() -> impl Iterator<Item = &'static Noun> + Clone {
+    server::doors::nouns()
+}
+
+impl FromArgMatches for Command {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
+        let (name, matches) = matches.subcommand().ok_or_else(missing)?;
+        let noun = all().find(|noun| noun.entity.word == name).ok_or_else(missing)?;
+        Ok(Self { noun, matches: matches.clone() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for Command {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        all().fold(command, |command, noun| command.subcommand(of_noun(noun)))
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        all().any(|noun| noun.entity.word == name)
+    }
+}
+
+fn of_noun(noun: &'static Noun) -> clap::Command {
+    let entity = noun.entity;
+    let mut verbs = vec!["list", "show"];
+    let sub =
+        |name: &'static str, about: String| clap::Command::new(name).about(about).arg(workspace());
+    let mut list = sub("list", format!("All {}", entity.many));
+    if noun.paged {
+        list = list
+            .arg(flag("q", "Words that they have"))
+            .arg(flag("after", "Go on behind the page before"))
+            .arg(flag("limit", "How many at most, up to 100"));
+    }
+    let mut all = vec![list, sub("show", capitalized(&entity.a())).arg(which(noun))];
+    if noun.acts.create {
+        verbs.push("add");
+        let mut add = sub("add", format!("Create {}", entity.a()));
+        for field in entered(entity.fields, true) {
+            add = add.arg(argument(field, is_first(noun, field)));
+        }
+        all.push(add);
+    }
+    if noun.acts.change {
+        verbs.push("edit");
+        let mut edit = sub("edit", format!("Change {}", entity.a())).arg(which(noun));
+        for field in entered(entity.fields, false) {
+            edit = edit.arg(argument(field, false).required(false));
+        }
+        all.push(edit);
+    }
+    for op in noun.ops {
+        verbs.push(op.name);
+        let mut command = sub(op.name, op.about.to_owned());
+        if op.on == On::One {
+            command = command.arg(which(noun));
+        }
+        all.push(
+            op.input.iter().fold(command, |command, field| command.arg(argument(field, false))),
+        );
+    }
+    if noun.acts.delete {
+        verbs.push("remove");
+        all.push(sub("remove", format!("Delete {}", entity.a())).arg(which(noun)));
+    }
+    let about = format!("{}: {}", capitalized(entity.many), verbs.join(", "));
+    clap::Command::new(entity.word)
+        .about(about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(all)
+}
+
+fn workspace() -> Arg {
+    flag("workspace", "The workspace; may be left out when there is one").value_name("SLUG")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help)
+}
+
+fn which(noun: &Noun) -> Arg {
+    Arg::new("which")
+        .value_name(noun.entity.word.to_uppercase())
+        .help("Its name, or its id")
+        .required(true)
+}
+
+fn entered(fields: &'static [Field], is_new: bool) -> impl Iterator<Item = &'static Field> {
+    fields.iter().filter(move |field| match field.input.when {
+        When::Always => true,
+        When::Create => is_new,
+        When::Never => false,
+    })
+}
+
+/// Whether a field is the argument of `add` that has no flag: the first one that a record must have.
+fn is_first(noun: &Noun, field: &Field) -> bool {
+    let first = entered(noun.entity.fields, true).find(|field| field.input.required);
+    first.is_some_and(|first| first.key == field.key)
+}
+
+fn argument(field: &'static Field, is_first: bool) -> Arg {
+    let label = capitalized(field.label);
+    let help = match field.input.about {
+        "" => label,
+        about => format!("{label}: {about}"),
+    };
+    let arg = Arg::new(field.key).help(help).required(field.input.required);
+    if is_first {
+        return arg.value_name(field.key.to_uppercase());
+    }
+    let arg = arg.long(field.key.replace('_', "-"));
+    match field.input.kind {
+        InputKind::Flag => {
+            arg.num_args(0..=1).default_missing_value("yes").value_parser(["yes", "no"])
+        }
+        InputKind::Choice(words, _) => {
+            arg.value_parser(clap::builder::PossibleValuesParser::new(words))
+        }
+        _ => arg,
+    }
+}
+
+/// The fields that were given, as the API takes them.
+fn body(fields: &'static [Field], is_new: bool, matches: &ArgMatches) -> Value {
+    let given = entered(fields, is_new).filter_map(|field| {
+        let text = matches.get_one::<String>(field.key)?;
+        Some((field.key.to_owned(), field.typed(text)))
+    });
+    Value::Object(given.collect::<Map<_, _>>())
+}
+
+fn text<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m str> {
+    matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
+}
+
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    let Command { noun, matches } = command;
+    let Some((verb, matches)) = matches.subcommand() else {
+        return Err(CommandError::Failed("say what to do".to_owned()));
+    };
+    let all = format!("/api/v1/{}", noun.plural);
+    let which = text(matches, "which").map(|which| format!("{all}/{}", part(which)));
+    let one = which.clone().unwrap_or_else(|| all.clone());
+    let fields = noun.entity.fields;
+    let ask = match verb {
+        "list" => {
+            let asked = ["q", "after", "limit"].map(|name| (name, text(matches, name)));
+            Ask::get(format!("{all}{}", query(&asked)))
+        }
+        "show" => Ask::get(one),
+        "add" => Ask::post(all, &body(fields, true, matches)),
+        "edit" => {
+            let body = body(fields, false, matches);
+            if body.as_object().is_none_or(Map::is_empty) {
+                let flags: Vec<String> = entered(fields, false)
+                    .map(|field| format!("--{}", field.key.replace('_', "-")))
+                    .collect();
+                let text = format!("say what to change: {}", flags.join(", "));
+                return Err(CommandError::Failed(text));
+            }
+            Ask::patch(one, &body)
+        }
+        "remove" => Ask::delete(one),
+        name => match noun.op(name) {
+            Some(op) => Ask::post(format!("{one}/{name}"), &body(op.input, true, matches)),
+            None => return Err(CommandError::Failed(format!("there is no command {name}"))),
+        },
+    };
+    let workspace = text(matches, "workspace").map(str::to_owned);
+    let answer = door.call(ask.within(workspace.as_ref())).await?;
+    let lines = match (verb, noun.op(verb)) {
+        ("list", _) => listed(&answer, |one| row(noun, one), &format!("No {}.", noun.entity.many)),
+        ("remove", _) => {
+            let name = match word(&answer, "name") {
+                "" => text(matches, "which").unwrap_or_default(),
+                name => name,
+            };
+            vec![format!("{} is deleted.", quoted(name))]
+        }
+        (_, Some(op)) => done(noun, op, &answer),
+        _ => vec![line(noun, &answer)],
+    };
+    print(common, &answer, &lines)
+}
+
+fn done(noun: &Noun, op: &Op, answer: &Value) -> Vec<String> {
+    match (op.answers, word(answer, "message")) {
+        (Answers::Record, _) => vec![line(noun, answer)],
+        (_, "") => vec![format!("{}.", op.done)],
+        (_, message) => vec![message.to_owned()],
+    }
+}
+
+/// The texts of a record beside its name, as a person reads them.
+fn texts(noun: &Noun, record: &Value) -> Vec<String> {
+    let shown = noun.entity.fields.iter().filter(|field| !field.internal && field.key != "name");
+    let text = |field: &Field| match &record[field.key] {
+        Value::Null | Value::Bool(false) => None,
+        Value::Bool(true) => Some(field.label.to_owned()),
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Object(who) if who.contains_key("handle") => {
+            Some(word(&record[field.key], "handle").to_owned())
+        }
+        Value::Object(_) | Value::Array(_) => None,
+        other => Some(other.to_string()),
+    };
+    shown.filter_map(text).collect()
+}
+
+fn row(noun: &Noun, record: &Value) -> Vec<String> {
+    let mut row = vec![quoted(word(record, "name"))];
+    row.extend(texts(noun, record));
+    row
+}
+
+/// ""launch" · blue · What goes out with the launch".
+fn line(noun: &Noun, record: &Value) -> String {
+    row(noun, record).join(" · ")
+}
