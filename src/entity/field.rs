@@ -135,6 +135,12 @@ impl Field {
         Self::entered(key, label, InputKind::Count(least, most))
     }
 
+    /// A member or an agent: an `Option<Assignee>` in the record.
+    #[must_use]
+    pub const fn person(key: &'static str, label: &'static str) -> Self {
+        Self::entered(key, label, InputKind::Person)
+    }
+
     /// One of some words: `WORDS` and `LABELS` of a vocabulary.
     #[must_use]
     pub const fn choice(

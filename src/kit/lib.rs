@@ -272,6 +272,36 @@ impl OpCx<'_> {
         kernel::key::decode(self.key()?).ok_or_else(|| self.noun.entity.not_found(""))
     }
 
+    /// The record.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn record<R: store::Record>(&self, read: &dyn Read) -> Result<R, Error> {
+        let row = read.raw_get(self.noun.entity.table, self.key()?)?;
+        let record = row.as_deref().and_then(entity::typed::<R>);
+        record.ok_or_else(|| self.noun.entity.not_found(""))
+    }
+
+    /// Changes fields of the record, with the checks of its noun, and answers it.
+    ///
+    /// # Errors
+    /// What the checks refuse.
+    pub fn change<const N: usize>(
+        &self,
+        tx: &mut WriteTx<'_>,
+        fields: [(&str, Value); N],
+    ) -> Result<Reply, Error> {
+        let values = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        self.noun.entity.update(tx, self.key()?, None, &values)?;
+        Ok(Reply::Record(self.key()?.to_vec()))
+    }
+
+    /// A whole number of the input; 0 when it was not sent.
+    #[must_use]
+    pub fn count(&self, key: &str) -> i64 {
+        self.input.get(key).and_then(Value::as_i64).unwrap_or(0)
+    }
+
     /// A text of the input; empty when it was not sent.
     #[must_use]
     pub fn text(&self, key: &str) -> &str {

@@ -7,6 +7,7 @@ mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod rules; // rules on a store alone: what holds whatever comes
 mod agent_asks; // what outlasts a pause, what no tool reaches, names that mean harm, git's own program
+mod ops; // every noun of the kit: rights, fields, revisions, repeats, undo, one answer everywhere
 mod agents; // agents: set-up, files, what each does now
 mod inbox; // what waits for agents: order, hours, limits, and that nothing is begun twice
 mod browser; // browsers of agents: the switch, pages in few words, acts, what is closed, what people see

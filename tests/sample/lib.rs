@@ -1,35 +1,32 @@
-//! A noun of three fields that plugs in by its card alone. No other package of HQ knows it: what its tests see of it in
-//! history, undo, search, activity, routines, links, export and doctor follows from [`BOAT`].
+//! A noun in one file: boats. `docs/extending.md` walks through it. Nothing else of HQ knows it: API, page, commands,
+//! tools, history, undo, search, activity, routines, links, export and doctor follow from what stands here.
 
-pub mod rules;
-
-use entity::{Area, Entity, Field, Finds, Meaning, Type, text_of};
-use kernel::{TypedId as _, ids};
+use entity::{Area, Entity, Field, Finds, Stored, Values};
+use kernel::{Assignee, Can, Error, TypedId as _, ids};
+use kit::{Answers, Noun, On, Op, OpCx, Page, Reply, Row, Run, Tools};
 use search::Document;
 use serde::{Deserialize, Serialize};
-use store::{Class, Range, Read, ReadExt as _, Record, StoreError, Table};
+use serde_json::json;
+use store::{Class, Range, Read, ReadExt as _, Record, StoreError, Table, WriteTx};
+use tool::{Effect, Group};
 
 ids! {
     /// A boat.
     BoatId,
 }
 
-pub const BOATS: Table = Table::new(9_000, "boats");
-
 /// A boat. Its `size` is a length: in a file the same word means bytes, and the two do not meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boat {
     pub id: BoatId,
     pub name: String,
-    /// How long it is, in metres.
     pub size: u32,
-    /// Who sails it: a member.
-    pub parent: Option<kernel::AccountId>,
+    pub parent: Option<Assignee>,
 }
 
 impl Record for Boat {
     type Id = BoatId;
-    const TABLE: Table = BOATS;
+    const TABLE: Table = Table::new(9_000, "boats");
     const CLASS: Class = Class::Tracked;
     fn id(&self) -> BoatId {
         self.id
@@ -40,28 +37,83 @@ impl Record for Boat {
     }
 }
 
-/// The card of boats.
+/// What the rest of HQ knows of boats.
 pub static BOAT: Entity = Entity {
     area: Area::Work,
     fields: &[
-        Field::text("name", "name").called("title"),
-        Field::new("size", "length in metres", Type::Number),
-        Field::text("parent", "skipper").means(Meaning::Somebody),
+        Field::line("name", "name").required().max(60).called("title"),
+        Field::count("size", "length in metres", 0, 500).usual("5"),
+        Field::person("parent", "skipper").about("who sails it"),
     ],
-    path: |boat| format!("boats/{}", text_of(boat, "id")),
+    path: |_| "settings/boats".to_owned(),
     finds: Some(Finds {
         number: 31,
         label: "Boats",
         glyph: "box",
         document: |row| entity::typed::<Boat>(row).map(document),
-        hit: |boat| (format!("boats/{}", text_of(boat, "id")), "Boat".to_owned()),
+        hit: |_| ("settings/boats".to_owned(), "Boat".to_owned()),
         parts: None,
     }),
     triggers: Some("Harbour"),
     linked: true,
     check: Some(check),
-    ..Entity::of::<Boat>("boat", "boat", "boats")
+    missing: "boat_not_found",
+    ..Entity::stored::<Boat>("boat", "boat", "boats")
 };
+
+/// What people, programs and agents do with boats.
+pub static BOATS: Noun = Noun {
+    ops: &[Op {
+        name: "lengthen",
+        on: On::One,
+        can: Can::Write,
+        effect: Effect::Change,
+        about: "Make a boat longer",
+        verb: "Lengthen boat",
+        done: "Lengthened",
+        confirm: "",
+        input: &[Field::count("by", "metres", 1, 50).required()],
+        answers: Answers::Record,
+        tool: true,
+        run: Run::Write(lengthen),
+    }],
+    tools: Tools {
+        group: Group::Work,
+        list: "List the boats.",
+        save: "Add a boat, or change one.",
+    },
+    page: Some(Page {
+        title: "Boats",
+        row: Row::plain,
+        live: Vec::new,
+        delete: "It leaves the harbour.",
+    }),
+    ..Noun::of(&BOAT, "boats", "The boats of the harbour and who sails them.")
+};
+
+impl Stored for Boat {
+    fn blank(tx: &mut WriteTx<'_>) -> Self {
+        Self { id: tx.new_id(), name: String::new(), size: 5, parent: None }
+    }
+
+    fn check(
+        _: &mut WriteTx<'_>,
+        _: Option<&Self>,
+        new: &mut Self,
+        _: &Values,
+    ) -> Result<(), Error> {
+        match new.name.contains('/') {
+            true => Err(Error::field("name", "A boat has a name without slashes.")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn lengthen(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> {
+    let boat: Boat = cx.record(tx)?;
+    let longer = i64::from(boat.size) + cx.count("by");
+    cx.change(tx, [("size", json!(longer))])
+}
 
 fn document(boat: Boat) -> Document {
     Document { title: boat.name, ..Document::default() }

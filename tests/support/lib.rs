@@ -13,6 +13,7 @@ pub mod model;
 pub mod office;
 pub mod program;
 pub mod source;
+pub mod walk;
 pub mod wire;
 pub mod work;
 

@@ -1,21 +1,24 @@
-//! What a noun gets by its card: history, undo, search, activity, a routine's trigger, links, an export, a doctor's
-//! check. Nothing else of HQ knows boats.
+//! What a noun gets by its descriptor: history, undo, search, activity, a routine's trigger, links, an export, a doctor's
+//! check, and by its ops and field table API, tools and page. Nothing else of HQ knows boats.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use entity::Entity;
-use kernel::{AccountId, Actor, Cause};
-use sample::{BOAT, Boat, BoatId, rules};
+use kernel::{Actor, Assignee, Cause, RowAct};
+use kit::Noun;
+use sample::{BOAT, BOATS, Boat, BoatId};
 use serde_json::{Value, json};
-use store::{Range, ReadExt as _, doctor};
+use store::{Range, ReadExt as _, StoreError, doctor};
 use support::hq::{Person, TestHq};
 use support::work;
 
 /// HQ with boats.
 async fn harbour() -> TestHq {
-    static NOUNS: [&Entity; 1] = [&BOAT];
-    features::cards::install(&NOUNS);
+    static ENTITIES: [&Entity; 1] = [&BOAT];
+    static NOUNS: [&Noun; 2] = [&interfaces_work::tasks::labels::LABELS, &BOATS];
+    features::cards::install(&ENTITIES);
+    kit::registry::install(&NOUNS);
     TestHq::start().await
 }
 
@@ -27,12 +30,26 @@ fn by(hq: &TestHq) -> (Actor, Cause) {
 /// A boat that the owner made.
 async fn boat(hq: &TestHq, name: &'static str, size: u32) -> BoatId {
     let by = by(hq);
-    hq.ws().write(&by, move |tx| rules::create(tx, name, size)).await.expect("a boat")
+    let made = hq.ws().write(&by, move |tx| {
+        let boat = Boat { id: tx.new_id(), name: name.to_owned(), size, parent: None };
+        tx.put(&boat)?;
+        tx.emit(BOAT.event(&boat.id, RowAct::Created));
+        Ok::<_, StoreError>(boat.id)
+    });
+    made.await.expect("a boat")
 }
 
 async fn change(hq: &TestHq, id: BoatId, how: impl FnOnce(&mut Boat) + Send + 'static) {
     let by = by(hq);
-    hq.ws().write(&by, move |tx| rules::change(tx, id, how)).await.expect("a change");
+    let changed = hq.ws().write(&by, move |tx| {
+        let old: Boat = tx.get(id)?.ok_or(StoreError::Stale)?;
+        let mut boat = old.clone();
+        how(&mut boat);
+        tx.put(&boat)?;
+        tx.emit(BOAT.changed(&old, &boat));
+        Ok::<_, StoreError>(())
+    });
+    changed.await.expect("a change");
 }
 
 fn kept(hq: &TestHq, id: BoatId) -> Boat {
@@ -50,7 +67,8 @@ async fn its_history_is_told_in_its_own_words_and_goes_back() {
     let hq = harbour().await;
     let (api, id) = (hq.api().await, boat(&hq, "Dora", 7).await);
     let skipper = work::owner(&hq).0.account().expect("a person");
-    change(&hq, id, move |boat| (boat.size, boat.parent) = (12, Some(skipper))).await;
+    change(&hq, id, move |boat| (boat.size, boat.parent) = (12, Some(Assignee::Person(skipper))))
+        .await;
 
     let told = history(&api, id).await;
     assert_eq!(told.len(), 2);
@@ -68,7 +86,7 @@ async fn its_history_is_told_in_its_own_words_and_goes_back() {
     assert_eq!(seen.json()["back"][0]["title"], "Boat Dora", "{}", seen.text);
     let done = api.post("/api/v1/undo", &body).await;
     assert_eq!(done.status, 200, "{}", done.text);
-    assert_eq!((kept(&hq, id).size, kept(&hq, id).parent), (7, None::<AccountId>));
+    assert_eq!((kept(&hq, id).size, kept(&hq, id).parent), (7, None::<Assignee>));
     hq.finish().await;
 }
 
@@ -110,7 +128,7 @@ async fn a_routine_waits_for_it_and_a_link_leads_to_it() {
         "{}",
         linked.text
     );
-    assert_eq!(linked.json()["path"], format!("boats/{id}"));
+    assert_eq!(linked.json()["path"], "settings/boats");
 
     let events = api.get("/api/v1/routines/events").await.json();
     let all = events["items"].as_array().expect("events");
@@ -169,5 +187,49 @@ async fn it_goes_along_with_an_export_and_doctor_looks_at_it() {
     let names: Vec<_> = all.iter().map(|boat| boat.name.as_str()).collect();
     assert_eq!(names, ["Whole", "Flat"]);
     drop(second);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_done_with_it_follows_from_its_definition() {
+    let hq = harbour().await;
+    support::walk::Walk::all(&hq, &BOATS, None).await;
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_own_rule_and_its_operation_hold_everywhere() {
+    let hq = harbour().await;
+    let (api, owner) = (hq.api().await, hq.owner());
+    let made = api.post("/api/v1/boats", &json!({ "name": "Elsa", "size": 8 })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let longer = api.post("/api/v1/boats/elsa/lengthen", &json!({ "by": 2 })).await;
+    assert_eq!(longer.json()["size"], 10, "{}", longer.text);
+    for by in [json!(0), json!(51), json!("two"), Value::Null] {
+        let refused = api.post("/api/v1/boats/elsa/lengthen", &json!({ "by": by })).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()["errors"][0]["field"].clone()),
+            (422, json!("by"))
+        );
+    }
+    let refused = api.json("PATCH", "/api/v1/boats/elsa", &json!({ "name": "A/B" })).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let here = "/w/marlow-cargo/settings/boats";
+    let page = owner.get(&format!("{here}?edit={id}")).await;
+    assert!(page.text.contains("Lengthen boat"), "{}", page.text);
+    let sent = owner.form(&format!("{here}/{id}/lengthen"), &[("by", "5")]).await;
+    assert_eq!(sent.status, 303, "{}", sent.text);
+    let wrong = owner.form(&format!("{here}/{id}/lengthen"), &[("by", "90")]).await;
+    assert!(wrong.text.contains("Enter a number between 1 and 50."), "{}", wrong.text);
+    assert_eq!(api.get("/api/v1/boats/elsa").await.json()["size"], 15);
+    // Two people change the same boat: the second is told and keeps what was typed.
+    let rev = page.attr("input[name=rev]", "value");
+    let late = owner
+        .form(&format!("{here}/{id}"), &[("rev", &rev), ("name", "Elsa II"), ("size", "9")])
+        .await;
+    assert_eq!(late.status, 409, "{}", late.text);
+    assert!(late.text.contains("You, in another window"), "{}", late.text);
+    assert_eq!(late.attr("#f-name", "value"), "Elsa II");
     hq.finish().await;
 }
