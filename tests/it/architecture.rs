@@ -9,7 +9,7 @@ use support::source::{code_only, files, paths};
 const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect sources/tests \
                      knowledge/tests vault/tests gateways/machine link/identity replica server cli";
 const SURFACE: &str =
-    "app/extract web list server cli interfaces crm knowledge sources vault gateways";
+    "app/extract web list kit server cli interfaces crm knowledge sources vault gateways";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),
@@ -58,9 +58,9 @@ const CONFINED: &[(&str, &str)] = &[
 ];
 /// Methods that change the store, and the files that may call them (besides the store).
 const WRITES: &[(&str, &str)] = &[
-    ("tx.put", "rules reactions migrations"),
-    ("tx.delete", "rules reactions migrations"),
-    ("tx.emit", "rules"),
+    ("tx.put", "rules reactions migrations entity/stored"),
+    ("tx.delete", "rules reactions migrations entity/stored"),
+    ("tx.emit", "rules entity/stored"),
 ];
 
 /// Where the engine may write as a closure over the tables of a store. Everything else that it writes is a value, so that
