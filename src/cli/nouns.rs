@@ -4,7 +4,7 @@
 use clap::{Arg, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::{Map, Value};
 
-use entity::{Field, InputKind, When};
+use entity::{Field, InputKind};
 use kernel::text::capitalized;
 use kit::{Answers, Noun, On, Op};
 
@@ -22,7 +22,7 @@ pub struct Command {
 }
 
 fn all() -> impl Iterator<Item = &'static Noun> + Clone {
-    server::doors::nouns()
+    server::doors::nouns().filter(|noun| noun.commands)
 }
 
 impl FromArgMatches for Command {
@@ -59,7 +59,10 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
     let sub =
         |name: &'static str, about: String| clap::Command::new(name).about(about).arg(workspace());
     let mut list = sub("list", format!("All {}", entity.many));
-    if noun.paged {
+    for field in noun.select.map_or(&[][..], |select| select.params) {
+        list = list.arg(argument(field, false));
+    }
+    if noun.is_paged() {
         list = list
             .arg(flag("q", "Words that they have"))
             .arg(flag("after", "Go on behind the page before"))
@@ -120,11 +123,7 @@ fn which(noun: &Noun) -> Arg {
 }
 
 fn entered(fields: &'static [Field], is_new: bool) -> impl Iterator<Item = &'static Field> {
-    fields.iter().filter(move |field| match field.input.when {
-        When::Always => true,
-        When::Create => is_new,
-        When::Never => false,
-    })
+    fields.iter().filter(move |field| field.input.is_entered_when(is_new))
 }
 
 /// Whether a field is the argument of `add` that has no flag: the first one that a record must have.
@@ -179,7 +178,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     let fields = noun.entity.fields;
     let ask = match verb {
         "list" => {
-            let asked = ["q", "after", "limit"].map(|name| (name, text(matches, name)));
+            let params = noun.select.map_or(&[][..], |select| select.params);
+            let names = params.iter().map(|field| field.key).chain(["q", "after", "limit"]);
+            let asked: Vec<_> = names.map(|name| (name, text(matches, name))).collect();
             Ask::get(format!("{all}{}", query(&asked)))
         }
         "show" => Ask::get(one),

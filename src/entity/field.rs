@@ -107,7 +107,7 @@ impl Field {
             InputKind::Person => Meaning::Somebody,
             _ => Meaning::Itself,
         };
-        let input = Input { kind, ..Input::SHOWN };
+        let input = Input { kind, when: When::Always, ..Input::SHOWN };
         Self { means, input, ..Self::new(key, label, of) }
     }
 
@@ -190,6 +190,12 @@ impl Field {
     #[must_use]
     pub const fn once(self) -> Self {
         Self { input: Input { when: When::Create, ..self.input }, ..self }
+    }
+
+    /// The same that is entered only after the record was created.
+    #[must_use]
+    pub const fn later(self) -> Self {
+        Self { input: Input { when: When::Change, ..self.input }, ..self }
     }
 
     /// The same with a few words about what it is for.

@@ -73,6 +73,8 @@ pub enum When {
     Always,
     /// Only when a record is created.
     Create,
+    /// Only later.
+    Change,
     /// Never: it is only shown.
     Never,
 }
@@ -114,6 +116,17 @@ impl Input {
         self.when != When::Never
     }
 
+    /// Whether they may send it when a record is created, or when one is changed.
+    #[must_use]
+    pub fn is_entered_when(&self, is_new: bool) -> bool {
+        match self.when {
+            When::Always => true,
+            When::Create => is_new,
+            When::Change => !is_new,
+            When::Never => false,
+        }
+    }
+
     /// The most characters of a text.
     fn limit(&self) -> usize {
         match (self.max, self.kind) {
@@ -146,9 +159,7 @@ pub fn read(
     names: &dyn Names,
 ) -> Result<Values, Error> {
     let (mut values, mut unfit, mut wrong) = (Values::new(), Vec::new(), Vec::new());
-    let is_entered = |field: &&Field| {
-        field.input.is_entered() && (mode == Mode::Whole || field.input.when == When::Always)
-    };
+    let is_entered = |field: &&Field| field.input.is_entered_when(mode == Mode::Whole);
     for (key, value) in sent {
         let Some(field) = fields.iter().filter(is_entered).find(|field| field.key == key) else {
             let known: Vec<String> =
@@ -349,6 +360,9 @@ impl Field {
             }
             InputKind::Choice(words, _) => json!({ "type": "string", "enum": words }),
             InputKind::Hue => json!({ "type": "string", "enum": kernel::Hue::WORDS }),
+            InputKind::Colour => {
+                json!({ "type": "string", "pattern": kernel::colour::PATTERN })
+            }
             InputKind::Json(kind) => (kind.schema)(),
             _ => json!({ "type": "string" }),
         };

@@ -55,9 +55,10 @@ pub trait Stored: Record<Id: FromStr> {
 pub struct Writes {
     create: fn(&mut WriteTx<'_>, &'static Entity, &Values) -> Result<Vec<u8>, Error>,
     update: Update,
-    remove: fn(&mut WriteTx<'_>, &'static Entity, &[u8], Option<u64>) -> Result<(), Error>,
+    remove: Remove,
 }
 
+type Remove = fn(&mut WriteTx<'_>, &'static Entity, &[u8], Option<u64>) -> Result<(), Error>;
 type Update =
     fn(&mut WriteTx<'_>, &'static Entity, &[u8], Option<u64>, &Values) -> Result<(), Error>;
 

@@ -17,6 +17,9 @@ pub enum Colour {
     Own([u8; 3]),
 }
 
+/// The texts that may be a colour, as a regular expression of JSON Schema.
+pub const PATTERN: &str = "^(#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[A-Za-z]+|c[0-9]{1,2})$";
+
 /// Words that are no colour.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no colour: a name such as Blue, a word such as c9, or #1f7a5c")]
@@ -91,7 +94,7 @@ impl schemars::JsonSchema for Colour {
             Hue::ALL.iter().map(|hue| format!("{} {}", hue.word(), hue.label())).collect();
         schemars::json_schema!({
             "type": "string",
-            "pattern": "^(#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[A-Za-z]+|c[0-9]{1,2})$",
+            "pattern": PATTERN,
             "description": format!("#1f7a5c, or one of: {}", words.join(", ")),
         })
     }

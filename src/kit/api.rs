@@ -16,7 +16,7 @@ use web::idempotency::Once;
 use web::routes::{Doc, Guarded, Routes};
 
 use crate::names::for_fields;
-use crate::records::{self, Reader};
+use crate::records::{self, Asked, Reader};
 use crate::{Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
 
 /// Routes of a noun below `/api/v1`.
@@ -57,15 +57,23 @@ fn reader(cx: &Cx) -> Reader {
 }
 
 fn list(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
-    let (words, after, limit) = match noun.paged {
-        false => (String::new(), None, usize::MAX),
-        true => {
-            cx.only_query(schema::LIST_QUERY)?;
-            (cx.query("q").unwrap_or_default(), cx.query("after"), limit(cx)?)
-        }
-    };
-    let page =
-        cx.read(|read| records::list(noun, read, reader(cx), (after.as_deref(), &words, limit)))?;
+    let params = noun.select.map_or(&[][..], |select| select.params);
+    let mut known: Vec<&str> = params.iter().map(|field| field.key).collect();
+    if noun.is_paged() {
+        known.extend(schema::LIST_QUERY);
+    }
+    cx.only_query(&known)?;
+    let given = params.iter().filter_map(|field| Some((field, cx.query(field.key)?)));
+    let sent = given.map(|(field, text)| (field.key.to_owned(), field.typed(&text))).collect();
+    let (after, words) = (cx.query("after"), cx.query("q").unwrap_or_default());
+    let limit = if noun.is_paged() { limit(cx)? } else { 0 };
+    let page = cx.read(|read| {
+        let names = for_fields(params, read, reader(cx).me)?;
+        let params = read_input(params, sent, Mode::Whole, &*names)
+            .map_err(|error| error.with_code("bad_query"))?;
+        let asked = Asked { after: after.as_deref(), words: &words, limit, params };
+        records::list(noun, read, reader(cx), &asked)
+    })?;
     let items: Vec<Value> = page.items.into_iter().map(|one| Value::Object(one.fields)).collect();
     Ok(Json(json!({ "items": items, "next": page.next })).into_response())
 }

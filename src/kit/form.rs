@@ -2,7 +2,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use entity::{Field, InputKind, Names, Values, When};
+use entity::{Field, InputKind, Names, Values};
 use jiff::civil::DateTime;
 use kernel::day::{self, Toward};
 use kernel::{Colour, FieldError, Hue, Timestamp};
@@ -60,11 +60,7 @@ pub(crate) fn entered(
     fields: &'static [Field],
     is_new: bool,
 ) -> impl Iterator<Item = &'static Field> {
-    let is_asked = move |field: &&Field| match field.input.when {
-        When::Always => true,
-        When::Create => is_new,
-        When::Never => false,
-    };
+    let is_asked = move |field: &&Field| field.input.is_entered_when(is_new);
     // A value with a schema of its own has no control: programs send it.
     let has_control = |field: &&Field| !matches!(field.input.kind, InputKind::Json(_));
     fields.iter().filter(is_asked).filter(has_control)
@@ -207,8 +203,9 @@ pub(crate) fn sent(
             field.input.kind,
             InputKind::Choice(..) | InputKind::Colour | InputKind::Hue | InputKind::Count(..)
         );
+        let is_left_out = keeps && !field.input.optional && !field.input.required;
         // Nothing was chosen: what is usual applies, or what was before.
-        if !(value.is_null() && keeps && !field.input.optional && !field.input.required) {
+        if !(value.is_null() && is_left_out) {
             values.insert(field.key.to_owned(), value);
         }
     }

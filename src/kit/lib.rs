@@ -48,12 +48,16 @@ pub struct Noun {
     pub order: Option<Index>,
     /// Whether lists come in pages of `limit` records; without, they come whole.
     pub paged: bool,
+    /// Which records a list has, where that is asked for; it comes whole then.
+    pub select: Option<Select>,
     /// Fields that are computed from other records.
     pub extra: Option<Extra>,
     /// What the API answers when a record is deleted.
     pub deleted: Deleted,
     /// Operations beside create, change and delete.
     pub ops: &'static [Op],
+    /// Whether `hq` has commands for it.
+    pub commands: bool,
     /// What agents have of it.
     pub tools: Tools,
     /// Its page in the settings.
@@ -77,12 +81,20 @@ impl Noun {
             find: None,
             order: None,
             paged: true,
+            select: None,
             extra: None,
             deleted: Deleted::Nothing,
             ops: &[],
+            commands: true,
             tools: Tools::NONE,
             page: None,
         }
+    }
+
+    /// Whether its lists come in pages.
+    #[must_use]
+    pub fn is_paged(&self) -> bool {
+        self.paged && self.select.is_none()
     }
 
     /// The operation with this name.
@@ -114,6 +126,15 @@ pub enum Deleted {
     Record,
     /// Nothing: 204.
     Nothing,
+}
+
+/// A choice of records, with parameters.
+#[derive(Clone, Copy)]
+pub struct Select {
+    /// Its parameters behind the question mark.
+    pub params: &'static [Field],
+    /// The keys of the records, in their order. Somebody's own are left out behind this.
+    pub keys: fn(&dyn Read, &Values) -> Result<Vec<Vec<u8>>, Error>,
 }
 
 /// Computed fields of a noun.

@@ -20,7 +20,7 @@ use web::{flash, html};
 
 use crate::form::{self, Control, Offers, Typed};
 use crate::names::for_fields;
-use crate::records::{self, Reader};
+use crate::records::{self, Asked, Reader};
 use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api, registry};
 
 /// How many rows a page shows.
@@ -161,7 +161,8 @@ fn view(
     let may_write = cx.who.access.may(noun.write);
     let after = cx.query("after");
     let here = place(noun, cx);
-    let found = records::list(noun, read, reader(cx), (after.as_deref(), "", ROWS))?;
+    let asked = Asked { after: after.as_deref(), limit: ROWS, ..Asked::default() };
+    let found = records::list(noun, read, reader(cx), &asked)?;
     let line = |shown: &records::Shown| {
         let mut row = (page.row)(&full(shown));
         for (_, path) in &mut row.marks {
@@ -330,7 +331,8 @@ fn choices_of_records(
         return Vec::new();
     };
     // ok: records that cannot be read are not offered; sending the form says why.
-    let Ok(all) = records::list(noun, read, reader(cx), (None, "", ROWS)) else {
+    let Ok(all) = records::list(noun, read, reader(cx), &Asked { limit: ROWS, ..Asked::default() })
+    else {
         return Vec::new();
     };
     let others = all.items.iter().filter(|one| Some(one.key.as_slice()) != but);

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use entity::{Fields, Names, shown};
+use entity::{Fields, Names, Values, shown};
 use kernel::{AccountId, Assignee, Error};
 use store::{Range, Read, StoreError, codec};
 
@@ -108,33 +108,39 @@ pub(crate) struct Listed {
     pub next: Option<String>,
 }
 
-/// Records in the order of the noun, behind a cursor, with all of these words in what programs are shown.
+/// What a list is asked for.
+#[derive(Default)]
+pub(crate) struct Asked<'a> {
+    /// The cursor that it goes on behind.
+    pub after: Option<&'a str>,
+    /// Words that the texts of records have.
+    pub words: &'a str,
+    /// The most records; 0 for all.
+    pub limit: usize,
+    /// The parameters of [`crate::Select`].
+    pub params: Values,
+}
+
+/// Records in the order of the noun.
 pub(crate) fn list(
     noun: &'static Noun,
     read: &dyn Read,
     reader: Reader,
-    (after, words, limit): (Option<&str>, &str, usize),
+    asked: &Asked<'_>,
 ) -> Result<Listed, Error> {
-    let mut range = Range::all();
-    if let Some(after) = after {
-        let cursor = store::read::cursor_key(after)
-            .ok_or_else(|| Error::field("after", "Give the `next` of the page before."))?;
-        range = range.after(&cursor);
-    }
-    let words: Vec<String> = words.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let words: Vec<String> =
+        asked.words.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let limit = if asked.limit == 0 { usize::MAX } else { asked.limit };
+    let places = match noun.select {
+        Some(select) => {
+            let keys = (select.keys)(read, &asked.params)?;
+            keys.into_iter().map(|key| (Vec::new(), key)).collect()
+        }
+        // Words are looked for behind this, so that all places may be needed.
+        None => places(noun, read, asked.after, if words.is_empty() { limit } else { usize::MAX })?,
+    };
     let show = Show::new(noun, read, reader, true)?;
     let (mut items, mut last, mut next) = (Vec::new(), Vec::new(), None);
-    let mut places: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let table = noun.order.map_or(noun.entity.table, |index| index.number);
-    read.raw_scan(table, &range, &mut |key, value| {
-        let id = if noun.order.is_some() { value } else { key };
-        places.push((key.to_vec(), id.to_vec()));
-        // Words are looked for behind this, so that all places may be needed.
-        match words.is_empty() && limit < places.len() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    })?;
     for (place, key) in places {
         if items.len() == limit {
             next = Some(store::read::key_cursor(&last));
@@ -151,6 +157,32 @@ pub(crate) fn list(
         last = place;
     }
     Ok(Listed { items, next })
+}
+
+/// The places of records behind a cursor with their keys, one more than `limit`.
+fn places(
+    noun: &'static Noun,
+    read: &dyn Read,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    let mut range = Range::all();
+    if let Some(after) = after {
+        let cursor = store::read::cursor_key(after)
+            .ok_or_else(|| Error::field("after", "Give the `next` of the page before."))?;
+        range = range.after(&cursor);
+    }
+    let mut places: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let table = noun.order.map_or(noun.entity.table, |index| index.number);
+    read.raw_scan(table, &range, &mut |key, value| {
+        let id = if noun.order.is_some() { value } else { key };
+        places.push((key.to_vec(), id.to_vec()));
+        match limit < places.len() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    Ok(places)
 }
 
 fn has_words(fields: &Fields, words: &[String]) -> bool {

@@ -1,6 +1,6 @@
 //! JSON schemas of a noun, for OpenAPI and for tools.
 
-use entity::{Field, When};
+use entity::Field;
 use serde_json::{Map, Value, json};
 use web::routes::Doc;
 
@@ -18,10 +18,8 @@ pub(crate) enum For {
 /// The body of a request with these fields.
 pub(crate) fn body(fields: &'static [Field], purpose: For) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
-    for field in fields.iter().filter(|field| field.input.is_entered()) {
-        if purpose == For::Change && field.input.when == When::Create {
-            continue;
-        }
+    let is_new = purpose == For::Create;
+    for field in fields.iter().filter(|field| field.input.is_entered_when(is_new)) {
         let is_required = field.input.required && purpose == For::Create;
         let nullable = !field.input.required && (purpose == For::Change || field.input.optional);
         properties.insert(field.key.to_owned(), field.schema(nullable));
@@ -66,7 +64,7 @@ fn list(noun: &Noun) -> Value {
             "items": { "type": "array", "items": record(noun, true) },
             "next": { "type": "string", "nullable": true },
         },
-        "required": ["items"],
+        "required": ["items", "next"],
     })
 }
 
@@ -75,6 +73,9 @@ pub(crate) const LIST_QUERY: &[&str] = &["q", "after", "limit"];
 
 pub(crate) fn list_doc(noun: &'static Noun) -> Doc {
     let doc = Doc::new(kernel::text::capitalized(noun.entity.many)).returns_of(list(noun));
+    if let Some(select) = noun.select {
+        return doc.query_of(body(select.params, For::Create));
+    }
     if !noun.paged {
         return doc;
     }

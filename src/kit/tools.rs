@@ -11,7 +11,7 @@ use tool::registry::{AnyTool, Commit, DynRead, DynWrite, Registry};
 use tool::{Effect, Lease, Looks, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 use crate::names::for_fields;
-use crate::records::{self, Reader};
+use crate::records::{self, Asked, Reader};
 use crate::schema::{self, For};
 use crate::{Noun, On, Op, OpCx, Reply, api};
 
@@ -51,13 +51,17 @@ pub fn registry(noun: &'static Noun) -> Registry {
 }
 
 fn list_schema(noun: &Noun) -> Value {
-    match noun.paged {
-        false => json!({ "type": "object", "properties": {} }),
-        true => json!({ "type": "object", "properties": {
-            "q": { "type": "string", "description": "words" },
-            "after": { "type": "string", "description": "next of the last answer" },
-        } }),
+    let mut properties = Map::new();
+    if let Some(select) = noun.select {
+        let params = slim(schema::body(select.params, For::Create));
+        properties.extend(params["properties"].as_object().cloned().unwrap_or_default());
     }
+    if noun.is_paged() {
+        let about = "next of the last answer";
+        properties.insert("q".to_owned(), json!({ "type": "string", "description": "words" }));
+        properties.insert("after".to_owned(), json!({ "type": "string", "description": about }));
+    }
+    json!({ "type": "object", "properties": properties })
 }
 
 /// The argument that names a record.
@@ -154,11 +158,20 @@ impl DynRead for List {
 fn list(noun: &'static Noun, cx: &ToolCx, lease: &Lease) -> Result<ToolOutput, ToolError> {
     let given = arguments(lease)?;
     let text = |key: &str| given.get(key).and_then(Value::as_str);
-    let limit = if noun.paged { MOST } else { usize::MAX };
-    let words = text("q").unwrap_or_default();
     let reader = Reader::agent(cx.agent);
-    let page =
-        cx.ws.read(|snap| records::list(noun, snap, reader, (text("after"), words, limit)))?;
+    let page = cx.ws.read(|snap| {
+        let params = noun.select.map_or(&[][..], |select| select.params);
+        let named = given.iter().filter(|(key, _)| params.iter().any(|field| field.key == *key));
+        let sent = named.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let names = for_fields(params, snap, reader.me)?;
+        let asked = Asked {
+            after: text("after"),
+            words: text("q").unwrap_or_default(),
+            limit: if noun.is_paged() { MOST } else { 0 },
+            params: read_input(params, sent, Mode::Whole, &*names)?,
+        };
+        records::list(noun, snap, reader, &asked)
+    })?;
     let items: Vec<Fields> = page.items.into_iter().map(|one| brief(one.fields)).collect();
     Ok(match page.next {
         None => ToolOutput::of(&items),

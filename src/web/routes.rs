@@ -128,6 +128,12 @@ impl Doc {
     }
 }
 
+/// The schema of a value that programs send.
+#[must_use]
+pub fn schema_of<T: JsonSchema>() -> Value {
+    schema::<T>(Contract::Deserialize)
+}
+
 /// `contract`: a field that serde leaves out when it is empty is required in what is read and not in what is written.
 fn schema<T: JsonSchema>(contract: Contract) -> Value {
     let mut settings = SchemaSettings::openapi3();

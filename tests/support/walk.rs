@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use entity::{Field, InputKind, When};
+use entity::{Field, InputKind};
 use kernel::{AgentId, RunId, SessionId, TypedId as _};
 use kit::{Noun, On, Op};
 use serde_json::{Map, Value, json};
@@ -78,11 +78,7 @@ impl<'h> Walk<'h> {
     }
 
     fn entered(&self, is_new: bool) -> impl Iterator<Item = &'static Field> {
-        self.noun.entity.fields.iter().filter(move |field| match field.input.when {
-            When::Always => true,
-            When::Create => is_new,
-            When::Never => false,
-        })
+        self.noun.entity.fields.iter().filter(move |field| field.input.is_entered_when(is_new))
     }
 
     /// The body of a new record.
@@ -366,7 +362,7 @@ impl<'h> Walk<'h> {
                 assert!(said.text.starts_with("Saved"), "{}", said.text);
             }
         }
-        let Some(program) = program else { return };
+        let Some(program) = program.filter(|_| self.noun.commands) else { return };
         let token = self.api.header("authorization");
         let token = token.strip_prefix("Bearer ").expect("a token").to_owned();
         let (url, word) = (self.hq.url(), self.noun.entity.word);
