@@ -5,7 +5,8 @@ use tool::Registry;
 use web::routes::Routes;
 
 /// The nouns that are made with the kit.
-static NOUNS: [&Noun; 1] = [&interfaces_work::tasks::labels::LABELS];
+static NOUNS: [&Noun; 2] =
+    [&interfaces_work::tasks::labels::LABELS, &interfaces_work::views::noun::VIEWS];
 
 /// The nouns of the kit: these, unless a package above has installed others before.
 pub fn nouns() -> impl Iterator<Item = &'static Noun> + Clone {

@@ -1,23 +1,32 @@
 //! The card of saved views: all that the rest of HQ knows of them.
 
-use entity::{Area, Entity, Field, Fields, Finds, Meaning, Own, text_of};
+use entity::{Area, Entity, Field, Fields, Finds, InputKind, JsonKind, Meaning, Own, text_of};
 use search::Document;
 use serde_json::Value;
 
-use super::model::View;
+use super::model::{Look, View};
+use super::queries::MAX_NAME;
 
 /// The card of saved views.
 pub static VIEW: Entity = Entity {
     area: Area::Work,
     fields: &[
-        Field::text("name", "name").called("title"),
-        Field::text("noun", "list").hidden(),
+        Field::line("name", "name").required().max(MAX_NAME).called("title"),
+        Field::entered("noun", "list", InputKind::Record("list"))
+            .once()
+            .hidden()
+            .about("`tasks`, `contacts`, `organizations`, `collections/<id>`, or a name; `tasks` where it is left out"),
         Field::text("slug", "name in addresses").hidden(),
-        Field::text("icon", "icon").hidden(),
-        Field::text("owner", "owner").hidden().means(Meaning::Somebody),
-        Field::text("look", "look").hidden(),
-        Field::text("position", "place among the others").hidden(),
-        Field::text("within", "record of its list").hidden(),
+        Field::entered("icon", "icon", InputKind::Emoji).hidden().about("one emoji"),
+        Field::flag("shared", "shared").hidden().about("whether everybody has it"),
+        Field::text("owner", "owner").hidden().internal().means(Meaning::Somebody),
+        Field::nested("look", "look", JsonKind { schema: web::routes::schema_of::<Look>, check: look })
+            .hidden()
+            .about("what it shows, all of it at once"),
+        Field::count("position", "place among the others", 0, u32::MAX as i64).later().hidden(),
+        Field::text("within", "record of its list").hidden().internal(),
+        Field::stamp("created_at", "created").hidden(),
+        Field::stamp("updated_at", "changed").hidden(),
     ],
     path,
     own: Some(Own {
@@ -37,7 +46,8 @@ pub static VIEW: Entity = Entity {
         parts: None,
     }),
     triggers: Some("Streams, labels, series and templates"),
-    ..Entity::of::<View>("view", "saved view", "saved views")
+    missing: "view_not_found",
+    ..Entity::stored::<View>("view", "saved view", "saved views")
 };
 
 /// The list with the view.
@@ -52,4 +62,8 @@ fn document(view: View) -> Document {
         at: view.updated_at.as_second(),
         ..Document::default()
     }
+}
+
+fn look(value: &Value) -> Result<(), String> {
+    serde_json::from_value::<Look>(value.clone()).map(drop).map_err(|error| error.to_string())
 }

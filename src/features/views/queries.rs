@@ -1,15 +1,12 @@
 //! Reads of saved views.
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
-use super::model::{BY_SLUG, ListView, Look, View};
+use super::model::{BY_SLUG, ListView, View};
 use crate::cards;
 use crate::tasks::queries::looks;
 use crate::views::model::ViewId;
 use entity::{Listing, Lists};
 use kernel::key::KeyBuf;
-use kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp};
+use kernel::{AccountId, Error, FieldError, Problem, ProblemKind};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.
@@ -36,6 +33,12 @@ pub enum ViewError {
     Invalid(Vec<FieldError>),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ViewError> for Error {
+    fn from(error: ViewError) -> Self {
+        Self::of(error)
+    }
 }
 
 impl Problem for ViewError {
@@ -146,41 +149,4 @@ pub fn count(read: &dyn Read, noun: &str) -> Result<usize, StoreError> {
     let mut key = KeyBuf::new();
     key.text(noun);
     read.len(BY_SLUG, &Range::prefix(key))
-}
-
-/// A view as the API shows it.
-#[derive(Serialize, JsonSchema)]
-pub struct ViewView {
-    id: ViewId,
-    /// The list that it is a view of: `tasks`, `contacts`, `collections/<id>`.
-    noun: String,
-    /// What addresses call it.
-    slug: String,
-    name: String,
-    icon: String,
-    /// Whether everybody has it.
-    shared: bool,
-    look: Look,
-    position: u32,
-    #[schemars(with = "String")]
-    created_at: Timestamp,
-    #[schemars(with = "String")]
-    updated_at: Timestamp,
-}
-
-impl From<View> for ViewView {
-    fn from(view: View) -> Self {
-        Self {
-            id: view.id,
-            noun: view.noun,
-            slug: view.slug,
-            name: view.name,
-            icon: view.icon,
-            shared: view.owner.is_none(),
-            look: view.look,
-            position: view.position,
-            created_at: view.created_at,
-            updated_at: view.updated_at,
-        }
-    }
 }

@@ -1,9 +1,12 @@
 //! All writes to saved views.
 
+use super::card::VIEW;
 use super::model::{Look, View};
 use super::queries::{self, MAX_NAME, MAX_WORDS, MOST, ViewError};
 use crate::views::model::ViewId;
-use kernel::{AccountId, FieldError, text};
+use entity::{Stored, Values};
+use kernel::{AccountId, Error, FieldError, RowAct, Timestamp, text};
+use serde_json::Value;
 use store::{Read, StoreError, WriteTx};
 
 /// The longest slug, in bytes.
@@ -46,38 +49,78 @@ pub struct ViewPatch {
     pub position: Option<u32>,
 }
 
-/// Makes a view, behind all others.
-///
-/// # Errors
-/// When the input is wrong or there are too many.
-pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View, ViewError> {
-    let Some((listing, lists)) = queries::listing(tx, &new.noun)? else {
+impl Stored for View {
+    fn blank(tx: &mut WriteTx<'_>) -> Self {
+        let (id, owner, now) = (tx.new_id(), tx.by().account(), tx.now());
+        Self {
+            id,
+            noun: "tasks".to_owned(),
+            slug: String::new(),
+            name: String::new(),
+            icon: String::new(),
+            owner,
+            look: Look::default(),
+            position: 0,
+            created_at: now,
+            updated_at: now,
+            within: None,
+        }
+    }
+
+    fn check(
+        tx: &mut WriteTx<'_>,
+        old: Option<&Self>,
+        new: &mut Self,
+        given: &Values,
+    ) -> Result<(), Error> {
+        if let Some(shared) = given.get("shared").and_then(Value::as_bool) {
+            new.owner = tx.by().account().filter(|_| !shared);
+        }
+        *new = match old {
+            None => placed(tx, new.clone())?,
+            Some(_) => {
+                // What was kept is not asked again: who renames a view need not mend it.
+                let is_new = given.contains_key("look");
+                let faults =
+                    if is_new { look_faults(tx, &new.noun, &new.look)? } else { Vec::new() };
+                checked(new.clone(), faults)?
+            }
+        };
+        Ok(())
+    }
+
+    fn stamp(&mut self, now: Timestamp) {
+        self.updated_at = now;
+    }
+}
+
+/// A new view behind all others of its list, with a slug of its own.
+fn placed(tx: &WriteTx<'_>, view: View) -> Result<View, ViewError> {
+    let Some((listing, lists)) = queries::listing(tx, &view.noun)? else {
         let known: Vec<&str> = queries::lists().map(|lists| lists.paths).collect();
         return Err(wrong("noun", format!("Only these have views: {}.", known.join(", "))));
     };
     if MOST <= queries::count(tx, &listing.path)? {
         return Err(ViewError::TooMany);
     }
+    let faults = (lists.faults)(tx, &listing, &view.look.fields())?;
     let position = queries::behind(tx, &listing.path)?;
-    let now = tx.now();
-    let faults = (lists.faults)(tx, &listing, &new.look.fields())?;
-    let view = View {
-        id: tx.new_id(),
-        slug: String::new(),
-        noun: listing.path,
-        name: new.name,
-        icon: new.icon,
-        owner: owner(new.seen, me),
-        look: new.look,
-        position,
-        created_at: now,
-        updated_at: now,
-        within: listing.within,
-    };
+    let view = View { noun: listing.path, position, within: listing.within, ..view };
     let view = checked(view, faults)?;
     let slug = free_slug(tx, &view, lists.kept)?;
-    let view = View { slug, ..view };
+    Ok(View { slug, ..view })
+}
+
+/// Creates a view, behind all others.
+///
+/// # Errors
+/// When the input is wrong or there are too many.
+pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View, ViewError> {
+    let NewView { noun, name, icon, seen, look } = new;
+    let blank = View::blank(tx);
+    let view = placed(tx, View { noun, name, icon, owner: owner(seen, me), look, ..blank })?;
     tx.put(&view)?;
+    tx.emit(VIEW.event(&view.id, RowAct::Created));
     Ok(view)
 }
 
@@ -111,6 +154,7 @@ pub fn update(
     }
     let view = View { updated_at: tx.now(), ..view };
     tx.put(&view)?;
+    tx.emit(VIEW.changed(&old, &view));
     Ok(view)
 }
 
@@ -158,6 +202,7 @@ pub fn shift(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId, to: Side) -> Resul
 pub fn remove(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId) -> Result<View, ViewError> {
     let view = queries::get(tx, id, me)?.0;
     tx.delete::<View>(id)?;
+    tx.emit(VIEW.event(&id, RowAct::Deleted));
     Ok(view)
 }
 

@@ -33,7 +33,6 @@ pub fn api() -> Routes {
     Routes::new()
         .merge(tasks::api())
         .merge(streams::api::routes())
-        .merge(views::api::routes())
         .merge(comments::api())
         .merge(deliverables::api())
         .merge(files::api())

@@ -1,0 +1,53 @@
+//! Saved views as a noun of the kit: their API. Their forms stand on the pages of the lists, and their commands and tool
+//! show what a view shows; these are by hand.
+
+use entity::{Field, Fields, InputKind, Values, text_of};
+use features::views::card::VIEW;
+use features::views::model::{BY_SLUG, View};
+use features::views::queries;
+use kernel::Error;
+use kernel::key::KeyBuf;
+use kit::{Extra, ExtraOf, Noun, Select};
+use serde_json::{Map, Value, json};
+use store::{Range, Read, ReadExt as _, StoreError};
+
+/// Saved views.
+pub static VIEWS: Noun = Noun {
+    // A name is that of several where lists have views of the same name.
+    find: Some(|_, _| Ok(None)),
+    select: Some(Select {
+        params: &[Field::entered("noun", "list", InputKind::Record("list"))
+            .about("The list, by its path or its name; `tasks` where it is left out")],
+        keys: of_list,
+    }),
+    extra: Some(Extra { schema: shared_schema, prepare: shared, in_lists: false }),
+    commands: false,
+    ..Noun::of(&VIEW, "views", "Saved views: yours and everybody's")
+};
+
+/// The views of a list in their order.
+fn of_list(read: &dyn Read, asked: &Values) -> Result<Vec<Vec<u8>>, Error> {
+    let noun = match text_of(asked, "noun") {
+        "" => "tasks",
+        noun => noun,
+    };
+    let listing = queries::listing(read, noun)?;
+    let path = listing.as_ref().map_or(noun, |(listing, _)| listing.path.as_str());
+    let mut key = KeyBuf::new();
+    key.text(path);
+    let mut all: Vec<View> = read.scan(BY_SLUG, &Range::prefix(key))?;
+    all.sort_by_key(|view| (view.position, view.created_at));
+    Ok(all.iter().map(|view| KeyBuf::of(&view.id).into_bytes()).collect())
+}
+
+fn shared_schema() -> Fields {
+    let about = "Whether everybody has it";
+    Map::from_iter([("shared".to_owned(), json!({ "type": "boolean", "description": about }))])
+}
+
+fn shared(_: &dyn Read) -> Result<ExtraOf, StoreError> {
+    Ok(Box::new(|view| {
+        let is_shared = view.get("owner").is_none_or(Value::is_null);
+        Map::from_iter([("shared".to_owned(), json!(is_shared))])
+    }))
+}
